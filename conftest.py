@@ -1,0 +1,3 @@
+"""Load the suite's options and hooks for pytest; nothing else."""
+
+pytest_plugins = ["bench.plugin"]

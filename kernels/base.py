@@ -1,0 +1,85 @@
+"""The kernel contract. A backend is one class with one method to write: `Kernel.forward`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kernels.errors import KernelUnavailable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from kernels.params import Params
+    from kernels.spec import ForwardSpec
+
+__all__ = ["Kernel", "KernelUnavailable"]
+
+
+class Kernel(ABC):
+    """One implementation of a specification.
+
+    What every kernel promises, and `kernels.conformance` checks:
+
+    * ``x`` is C-contiguous, of the specification's dtype, on the kernel's device, and is never written to;
+    * the result has the specification's dtype, softmax normalises each row, and agrees with the float64 reference;
+    * the result is valid until the next call on the same instance: buffers may be used again;
+    * an instance belongs to one thread.
+
+    A kernel never times itself. Its module imports without its library, which `probe` and the constructor import.
+    """
+
+    #: The library that the kernel is written with: "numpy", "numba", "cupy".
+    backend: ClassVar[str]
+    #: Where it computes: "cpu" or "cuda".
+    device: ClassVar[str] = "cpu"
+    #: Names, on the package index, of the library; the first one installed tells the version.
+    distributions: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        """Keep ``params`` in the specification's dtype; subclasses move, pack and allocate here.
+
+        Raises ParamsError where ``params`` are not those of ``spec``.
+        """
+        params.require(spec)
+        self.spec = spec
+        self.params = params.astype(spec.dtype)
+
+    @classmethod
+    def probe(cls) -> None:
+        """Raise KernelUnavailable, with the library's or driver's own words, where the kernel cannot run."""
+
+    @classmethod
+    def version(cls) -> str | None:
+        """Return the version of the library, without importing it; None where it is not installed."""
+        for name in cls.distributions:
+            try:
+                return metadata.version(name)
+            except metadata.PackageNotFoundError:
+                continue
+        return None
+
+    @abstractmethod
+    def forward(self, x: Any) -> Any:
+        """Return the outputs of a batch: (batch, n_in) to (batch, n_out)."""
+
+    def forward_one(self, x: Any) -> Any:
+        """Return the output of one sample: (n_in,) to (n_out,)."""
+        return self.forward(x[None])[0]
+
+    def from_host(self, x: NDArray[Any]) -> Any:
+        """Return a NumPy array as the kernel's own kind of array, on its device."""
+        return x
+
+    def to_host(self, y: Any) -> NDArray[Any]:
+        """Return one of the kernel's arrays as a NumPy array."""
+        array: NDArray[Any] = y
+        return array
+
+    def synchronize(self, y: Any) -> None:
+        """Return once ``y`` has been computed. A kernel that overrides this is asynchronous, and is waited for."""
+
+    def describe(self) -> dict[str, str | int | float | bool | None]:
+        """Return what the kernel really uses: threads, device, compute type. For the record, outside the clock."""
+        return {}

@@ -1,0 +1,139 @@
+"""The gate: a kernel agrees with the float64 reference, or it is not timed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels import reference
+from kernels.errors import NonConforming
+from kernels.params import seeded
+from kernels.tolerance import bound
+
+if TYPE_CHECKING:
+    from kernels.base import Kernel
+    from kernels.params import Params
+    from kernels.spec import ForwardSpec
+
+__all__ = ["Conformance", "agree", "check", "probe_inputs"]
+
+#: Odd, and no multiple of any vector width or tile: the last rows of a batch are computed by other code.
+GATE_ROWS = 37
+#: Rows given one by one.
+SINGLE_ROWS = 5
+
+_Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Conformance:
+    """How near a kernel came: the largest absolute error, and the largest error as a share of what is allowed."""
+
+    max_error: float
+    max_error_ratio: float
+
+    def merge(self, other: Conformance) -> Conformance:
+        """Return the worse of both, figure by figure."""
+        return Conformance(max(self.max_error, other.max_error), max(self.max_error_ratio, other.max_error_ratio))
+
+
+def probe_inputs(spec: ForwardSpec, rows: int, seed: int) -> _Array:
+    """Return seeded inputs in [0, 1), (rows, n_in), for which `seeded` parameters are balanced."""
+    return np.random.default_rng([seed, rows]).random((rows, spec.n_in)).astype(spec.np_dtype)
+
+
+def check(kernel_class: type[Kernel], spec: ForwardSpec, seed: int = 0) -> Conformance:
+    """Hold a kernel against the reference on seeded data that a wrong kernel cannot pass.
+
+    Both modes, an odd batch, a second and smaller batch with other values, exact shapes and dtype, inputs unchanged.
+    Raises NonConforming with the check that failed and by how much, also where the kernel itself raises.
+    """
+    params = seeded(spec, seed)
+    kernel = _attempt("the constructor", kernel_class, spec, params)
+    first, second = probe_inputs(spec, GATE_ROWS, seed), probe_inputs(spec, SINGLE_ROWS, seed + 1)
+    _require_telling(spec, params, first)
+    result = agree(kernel, params, first)
+    result = result.merge(agree(kernel, params, second))
+    return result.merge(agree(kernel, params, first, singly=True, rows=SINGLE_ROWS))
+
+
+def agree(kernel: Kernel, params: Params, x: _Array, *, singly: bool = False, rows: int | None = None) -> Conformance:
+    """Compare a kernel's outputs for the first ``rows`` of ``x`` (batch, n_in) with the reference.
+
+    ``singly`` gives them to ``forward_one`` one at a time. ``params`` are those that the kernel was made with. Since
+    both modes are held to one reference, they agree with each other too. Raises NonConforming.
+    """
+    spec, x = kernel.spec, np.ascontiguousarray(x[:rows])
+    where = "one row at a time" if singly else f"a batch of {len(x)}"
+    got, after = _attempt(where, _singly if singly else _batched, kernel, x.copy())
+    if not np.array_equal(after, x, equal_nan=True):
+        raise NonConforming(f"{where}: the input was overwritten")
+    if got.shape != (len(x), spec.n_out):
+        raise NonConforming(f"{where}: the output has shape {got.shape}, expected {(len(x), spec.n_out)}")
+    if got.dtype != spec.np_dtype:
+        raise NonConforming(f"{where}: the output is {got.dtype}, expected {spec.dtype}")
+    return _judge(spec, params.astype(spec.dtype), x, got, where)
+
+
+def _attempt(where: str, function: Any, *args: Any) -> Any:
+    """Call, and turn whatever a kernel raises into a verdict; warnings that are errors included."""
+    try:
+        return function(*args)
+    except NonConforming:
+        raise
+    except Exception as error:
+        raise NonConforming(f"{where}: raised {type(error).__name__}: {error}") from error
+
+
+def _to_host(kernel: Kernel, y: Any) -> _Array:
+    kernel.synchronize(y)
+    host = kernel.to_host(y)
+    if not isinstance(host, np.ndarray):
+        raise NonConforming(f"the result is {type(host).__name__}, not an array")
+    return host.copy()  # the kernel may use its buffer again
+
+
+def _batched(kernel: Kernel, x: _Array) -> tuple[_Array, _Array]:
+    """Return the outputs, and the inputs as they are on the device afterwards."""
+    on_device = kernel.from_host(x)
+    return _to_host(kernel, kernel.forward(on_device)), _to_host(kernel, on_device)
+
+
+def _singly(kernel: Kernel, x: _Array) -> tuple[_Array, _Array]:
+    rows = [kernel.from_host(row) for row in x]
+    outputs = [_to_host(kernel, kernel.forward_one(row)) for row in rows]
+    if len({output.shape for output in outputs}) > 1:
+        raise NonConforming(f"one row at a time: shapes differ: {[output.shape for output in outputs]}")
+    return np.stack(outputs), np.stack([_to_host(kernel, row) for row in rows])
+
+
+def _judge(spec: ForwardSpec, params: Params, x: _Array, got: _Array, where: str) -> Conformance:
+    expected = reference.forward(spec, params, x)
+    allowed, decidable = bound(spec, params, x)
+    error = np.abs(got.astype(np.float64) - expected)[decidable]
+    if not error.size:
+        return Conformance(0.0, 0.0)
+    ratio = error / allowed[decidable]
+    worst = np.unravel_index(np.nanargmax(ratio) if not np.isnan(ratio).all() else 0, ratio.shape)
+    if not np.all(ratio <= 1):  # also where an error is NaN
+        finite = "" if np.isfinite(got).all() else "; the output holds NaN or infinity"
+        raise NonConforming(
+            f"{where}: off by {error[worst]:.3g} at output {int(worst[1])} where {allowed[decidable][worst]:.3g} "
+            f"is allowed{finite}"
+        )
+    return Conformance(float(error.max()), float(ratio.max()))
+
+
+def _require_telling(spec: ForwardSpec, params: Params, x: _Array) -> None:
+    """Make sure that the gate's data can fail a wrong kernel: several classes win, none by a landslide."""
+    if spec.output != "softmax" or spec.n_out == 1:
+        return
+    y = reference.forward(spec, params, x)
+    winners, confidence = np.unique(y.argmax(axis=1)).size, float(y.max(axis=1).mean())
+    # A narrow step network has few states, and so few winners whatever the weights.
+    if not (1.05 / spec.n_out < confidence < 0.98 and (winners > 1 or spec.hidden == "step")):
+        msg = f"the gate's data are too easy for {spec}: {winners} winning classes, confidence {confidence:.3f}"
+        raise AssertionError(msg)

@@ -1,0 +1,29 @@
+"""What can go wrong with a specification, its parameters or a kernel."""
+
+from __future__ import annotations
+
+__all__ = ["KernelUnavailable", "NonConforming", "ParamsError", "SpecError", "UnknownKernel"]
+
+
+class SpecError(ValueError):
+    """A specification that makes no sense; the message says what is wrong with it."""
+
+
+class ParamsError(ValueError):
+    """Weights that cannot be read, or that do not fit their specification."""
+
+
+class UnknownKernel(LookupError):  # noqa: N818 - says what it is
+    """No kernel of that name; the message names the nearest."""
+
+    def __str__(self) -> str:
+        """Return the message as written (``LookupError`` subclasses may quote it)."""
+        return str(self.args[0]) if self.args else ""
+
+
+class KernelUnavailable(Exception):  # noqa: N818 - a state of the machine, not a mistake
+    """A kernel that cannot run here; the message is the library's or driver's own reason."""
+
+
+class NonConforming(Exception):  # noqa: N818 - a verdict
+    """A kernel that ran and is wrong; the message says which check it failed, and by how much."""

@@ -1,0 +1,110 @@
+"""The parameters of a forward pass: one weight matrix and one bias vector for each layer."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kernels import reference
+from kernels.errors import ParamsError
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+    from kernels.spec import ForwardSpec
+
+__all__ = ["TRAINED_FILE", "Params", "hand_worked", "seeded"]
+
+#: The weights of 784-50-100-10 that ship with the project; how they were made stands beside them.
+TRAINED_FILE = Path(__file__).parent / "data" / "mnist.npz"
+
+#: Rows on which `seeded` balances a network. More rows change the weights in the third digit only.
+PROBE_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Params:
+    """``weights[l]`` of shape (n_in, n_out) and ``biases[l]`` of shape (n_out,), C-contiguous, for each layer.
+
+    Raises ParamsError where shapes do not chain.
+    """
+
+    weights: tuple[NDArray[Any], ...]
+    biases: tuple[NDArray[Any], ...]
+
+    def __post_init__(self) -> None:
+        if not self.weights or len(self.weights) != len(self.biases):
+            raise ParamsError(f"{len(self.weights)} weight matrices and {len(self.biases)} bias vectors")
+        n_before = None
+        for number, (W, b) in enumerate(zip(self.weights, self.biases, strict=True), start=1):
+            if W.ndim != 2 or b.shape != W.shape[1:] or n_before not in (None, W.shape[0]):
+                raise ParamsError(f"layer {number}: W{number} {W.shape} and b{number} {b.shape} do not fit")
+            n_before = W.shape[1]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The sizes of the network that these parameters belong to."""
+        return (self.weights[0].shape[0], *(W.shape[1] for W in self.weights))
+
+    def astype(self, dtype: DTypeLike) -> Params:
+        """Return the parameters in ``dtype``, C-contiguous; arrays that are so already are shared, not copied."""
+
+        def cast(arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+            return tuple(np.ascontiguousarray(array, dtype=dtype) for array in arrays)
+
+        return Params(cast(self.weights), cast(self.biases))
+
+    def require(self, spec: ForwardSpec) -> None:
+        """Raise ParamsError unless these are parameters of ``spec``."""
+        if self.sizes != spec.sizes:
+            got = "-".join(map(str, self.sizes))
+            raise ParamsError(f"the weights are those of {got}, the specification is {spec.label()}")
+
+    def sha256(self) -> str:
+        """Return the hash of shapes, dtypes and values, layer by layer."""
+        digest = hashlib.sha256()
+        for array in (*self.weights, *self.biases):
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+def seeded(spec: ForwardSpec, seed: int = 0) -> Params:
+    """Return random parameters on which a wrong kernel shows, the same for the same seed.
+
+    Unscaled random weights saturate every sigmoid and let one class win every row: then a kernel that forgets
+    a bias, or normalises the wrong axis, still agrees. So each unit is balanced on random inputs in [0, 1), layer
+    by layer (after Mishkin and Matas, *All you need is a good init*, 2015): the sum before its activation gets
+    mean 0 and a standard deviation of 1, of 2 before a softmax, so that winning probabilities spread.
+    """
+    rng = np.random.default_rng(seed)
+    z = rng.random((PROBE_ROWS, spec.n_in))
+    weights, biases = [], []
+    for layer, (n_in, n_out) in enumerate(spec.layers, start=1):
+        last = layer == spec.n_layers
+        W = rng.standard_normal((n_in, n_out))
+        a = z @ W
+        spread = np.maximum(a.std(axis=0), 1e-3 * np.sqrt(n_in))  # a unit that hardly varies stays small
+        W *= (2.0 if last and spec.output == "softmax" else 1.0) / spread
+        # The offset keeps mean 0 from hiding a dropped bias where the inputs are centred too.
+        b = -(z @ W).mean(axis=0) + 0.1 * rng.standard_normal(n_out)
+        weights.append(W)
+        biases.append(b)
+        z = reference.HIDDEN[spec.hidden](z @ W + b)
+    return Params(tuple(weights), tuple(biases)).astype(spec.dtype)
+
+
+def hand_worked() -> Params:
+    """Return the float64 parameters of `kernels.spec.HAND_WORKED`, as printed in section 3.4 of the book."""
+    return Params(
+        weights=(
+            np.array([[0.1, 0.3, 0.5], [0.2, 0.4, 0.6]]),
+            np.array([[0.1, 0.4], [0.2, 0.5], [0.3, 0.6]]),
+            np.array([[0.1, 0.3], [0.2, 0.4]]),
+        ),
+        biases=(np.array([0.1, 0.2, 0.3]), np.array([0.1, 0.2]), np.array([0.1, 0.2])),
+    )

@@ -1,0 +1,68 @@
+"""Names of kernels. Built-in kernels and those of other packages come through the same door: entry points."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from kernels.base import Kernel
+from kernels.errors import UnknownKernel
+
+__all__ = ["GROUP", "load", "module", "names", "nearest"]
+
+#: The entry point group in which other packages offer kernels.
+GROUP = "mlpbench.kernels"
+
+_BUILT_IN = {
+    "numpy": "kernels.mlp_numpy:NumpyKernel",
+    "numpy-out": "kernels.mlp_numpy:NumpyOutKernel",
+    "numba": "kernels.mlp_numba:NumbaKernel",
+    "numba-parallel": "kernels.mlp_numba:NumbaParallelKernel",
+    "cupy": "kernels.mlp_cupy:CupyKernel",
+}
+
+
+@cache
+def _points() -> dict[str, EntryPoint]:
+    points = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        # A built-in name keeps its meaning whatever is installed: results would not be comparable otherwise.
+        points.setdefault(point.name, point)
+    return points
+
+
+def names() -> list[str]:
+    """Return every kernel's name, built-in ones first. Imports none of them."""
+    return list(_points())
+
+
+def module(name: str) -> str:
+    """Return the module that a kernel lives in, without importing it. Raises UnknownKernel."""
+    return _point(name).module
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Return " (did you mean X?)" for the nearest of ``known`` names, or an empty string."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _point(name: str) -> EntryPoint:
+    point = _points().get(name)
+    if point is None:
+        raise UnknownKernel(f"unknown kernel {name!r}{nearest(name, names())}; `mlpbench list` shows them all")
+    return point
+
+
+def load(name: str) -> type[Kernel]:
+    """Return the class of the kernel called ``name``; its library need not be there.
+
+    Raises UnknownKernel, naming the nearest, for a name that nobody offers, and TypeError for an entry point that
+    is not a kernel class. An ImportError of the module itself is a bug in it and is not caught.
+    """
+    point = _point(name)
+    cls = point.load()
+    if not (isinstance(cls, type) and issubclass(cls, Kernel)):
+        raise TypeError(f"the entry point {name} = {point.value} is not a kernels.base.Kernel class")
+    return cls

@@ -1,0 +1,129 @@
+"""The specification of a forward pass: sizes, activations, dtype. What is computed, never how."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from kernels.errors import SpecError
+
+__all__ = ["HAND_WORKED", "MNIST", "ForwardSpec"]
+
+Hidden = Literal["sigmoid", "relu", "step"]
+Output = Literal["softmax", "identity"]
+DType = Literal["float32", "float64"]
+
+#: A network of 2**31 weights (8 GiB in float32) is a typing error, not a benchmark.
+MAX_WEIGHTS = 2**31
+
+
+@dataclass(frozen=True)
+class ForwardSpec:
+    """A fully connected network: ``sizes[0]`` inputs, one layer for every further entry of ``sizes``.
+
+    Each layer computes ``A = X @ W + b`` with ``W`` of shape (n_in, n_out); hidden layers then apply ``hidden``
+    to each element, the last layer applies ``output`` to each row.
+
+    Raises SpecError where a size, an activation or the dtype makes no sense.
+    """
+
+    sizes: tuple[int, ...]
+    hidden: Hidden = "sigmoid"
+    output: Output = "softmax"
+    dtype: DType = "float32"
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in self.sizes):
+            raise SpecError(f"sizes must be whole numbers, got {self.sizes!r}")
+        object.__setattr__(self, "sizes", tuple(int(n) for n in self.sizes))
+        if len(self.sizes) < 2:
+            raise SpecError(f"a network needs at least an input and an output size, got {self.sizes!r}")
+        if min(self.sizes) < 1:
+            raise SpecError(f"every size must be at least 1, got {self.label()}")
+        if self.n_weights > MAX_WEIGHTS:
+            raise SpecError(f"{self.label()} has {self.n_weights} weights; the limit is {MAX_WEIGHTS}")
+        for name, kind in (("hidden", Hidden), ("output", Output), ("dtype", DType)):
+            if getattr(self, name) not in get_args(kind):
+                raise SpecError(f"{name} must be one of {', '.join(get_args(kind))}; got {getattr(self, name)!r}")
+
+    @classmethod
+    def parse(cls, text: str, hidden: str = "sigmoid", output: str = "softmax", dtype: str = "float32") -> ForwardSpec:
+        """Read sizes written as ``784-50-100-10``. Raises SpecError with the expected form."""
+        try:
+            sizes = tuple(int(part) for part in text.split("-"))
+        except ValueError:
+            raise SpecError(f"cannot read the specification {text!r}: write sizes as 784-50-100-10") from None
+        return cls(sizes, hidden, output, dtype)  # type: ignore[arg-type]  # checked in __post_init__
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ForwardSpec:
+        """Undo `as_dict`. Raises SpecError for anything that is not such a dictionary."""
+        try:
+            return cls(tuple(data["sizes"]), data["hidden"], data["output"], data["dtype"])
+        except (KeyError, TypeError) as error:
+            raise SpecError(f"not a specification: {data!r}") from error
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the specification as JSON can hold it."""
+        return {**asdict(self), "sizes": list(self.sizes)}
+
+    def label(self) -> str:
+        """Return the sizes as people write them: ``784-50-100-10``."""
+        return "-".join(str(n) for n in self.sizes)
+
+    def __str__(self) -> str:
+        return f"{self.label()} {self.hidden}/{self.output} {self.dtype}"
+
+    @property
+    def n_in(self) -> int:
+        """Inputs of a sample."""
+        return self.sizes[0]
+
+    @property
+    def n_out(self) -> int:
+        """Outputs of a sample."""
+        return self.sizes[-1]
+
+    @property
+    def n_layers(self) -> int:
+        """Layers with weights."""
+        return len(self.sizes) - 1
+
+    @property
+    def layers(self) -> tuple[tuple[int, int], ...]:
+        """(n_in, n_out) of each layer: the shapes of the weights."""
+        return tuple(zip(self.sizes[:-1], self.sizes[1:], strict=True))
+
+    @property
+    def n_weights(self) -> int:
+        """Weights without biases: multiply-adds of one sample."""
+        return sum(n_in * n_out for n_in, n_out in self.layers)
+
+    @property
+    def np_dtype(self) -> np.dtype[Any]:
+        """The dtype of inputs, weights and outputs."""
+        return np.dtype(self.dtype)
+
+    def flop(self, batch: int) -> int:
+        """Floating-point operations of the matrix products and biases of ``batch`` rows.
+
+        A multiply-add counts 2, a bias 1; activations are left out, as in every published GEMM rate.
+        """
+        return batch * (2 * self.n_weights + sum(self.sizes[1:]))
+
+    def weight_bytes(self) -> int:
+        """Bytes of all weights and biases: what every call must read at least once."""
+        return (self.n_weights + sum(self.sizes[1:])) * self.np_dtype.itemsize
+
+    def input_bytes(self, batch: int) -> int:
+        """Bytes of ``batch`` input rows."""
+        return batch * self.n_in * self.np_dtype.itemsize
+
+
+#: Chapter 3 of *Deep Learning from Scratch*: 784 pixels, 50 and 100 sigmoid neurons, 10 classes.
+MNIST = ForwardSpec((784, 50, 100, 10), hidden="sigmoid", output="softmax")
+
+#: The network that the same chapter works through by hand (section 3.4), with `kernels.params.hand_worked`.
+HAND_WORKED = ForwardSpec((2, 3, 2, 2), hidden="sigmoid", output="identity")

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernels import reference
+from kernels.errors import ParamsError
+from kernels.params import Params, hand_worked, seeded
+from kernels.spec import HAND_WORKED, MNIST, ForwardSpec
+
+
+def test_sizes():
+    assert hand_worked().sizes == HAND_WORKED.sizes
+    assert seeded(MNIST).sizes == MNIST.sizes
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=10, deadline=None)
+def test_seeded_is_the_same_for_the_same_seed(seed):
+    spec = ForwardSpec((5, 4, 3))
+    assert seeded(spec, seed).sha256() == seeded(spec, seed).sha256() != seeded(spec, seed + 1).sha256()
+
+
+@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "step"])
+@pytest.mark.parametrize("sizes", [(784, 50, 100, 10), (20, 8, 4), (30, 30, 30, 30, 30, 6)])
+def test_seeded_networks_can_fail_a_wrong_kernel(sizes, hidden):
+    spec = ForwardSpec(sizes, hidden)
+    x = np.random.default_rng(9).random((200, spec.n_in))
+    y = reference.forward(spec, seeded(spec), x)
+    wins = np.bincount(y.argmax(axis=1), minlength=spec.n_out)
+    assert (wins > 0).sum() > 1, "one class wins every row"
+    assert 1.2 / spec.n_out < y.max(axis=1).mean() < 0.97, "softmax is flat, or saturated"
+
+
+def test_seeded_activations_are_not_saturated():
+    x = np.random.default_rng(9).random((200, 784))
+    for a, _ in reference.trace(MNIST, seeded(MNIST), x):
+        assert 0.5 < a.std() < 3
+
+
+def test_dtype_and_layout():
+    params = seeded(ForwardSpec((5, 4, 3), dtype="float64")).astype("float32")
+    assert {array.dtype for array in (*params.weights, *params.biases)} == {np.dtype("float32")}
+    assert all(W.flags.c_contiguous for W in params.weights)
+
+
+def test_astype_shares_what_fits():
+    params = seeded(MNIST)
+    assert params.astype("float32").weights[0] is params.weights[0]
+
+
+def test_another_network_is_refused():
+    with pytest.raises(ParamsError, match="2-3-2-2, the specification is 784-50-100-10"):
+        hand_worked().require(MNIST)
+
+
+def test_hash_sees_every_value_and_shape():
+    params = hand_worked()
+    changed = Params(params.weights, (*params.biases[:2], params.biases[2] + 1e-9))
+    assert changed.sha256() != params.sha256() != params.astype("float32").sha256()
+
+
+@pytest.mark.parametrize(
+    ("weights", "biases"),
+    [
+        ([], []),
+        ([(2, 3)], []),
+        ([(2, 3)], [(2,)]),
+        ([(2, 3), (2, 3)], [(3,), (3,)]),
+        ([(6,)], [(6,)]),
+    ],
+)
+def test_shapes_that_do_not_chain(weights, biases):
+    with pytest.raises(ParamsError):
+        Params(tuple(map(np.zeros, weights)), tuple(map(np.zeros, biases)))

@@ -1,0 +1,62 @@
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from kernels import registry
+from kernels.base import Kernel
+from kernels.errors import UnknownKernel
+
+
+@pytest.fixture
+def offers(monkeypatch):
+    """Let other packages offer these entry points."""
+
+    def offer(**points):
+        made = [EntryPoint(name.replace("_", "-"), value, registry.GROUP) for name, value in points.items()]
+        monkeypatch.setattr(registry, "entry_points", lambda group: made if group == registry.GROUP else [])
+        registry._points.cache_clear()
+
+    yield offer
+    registry._points.cache_clear()
+
+
+def test_built_in_names_come_first():
+    assert registry.names()[:5] == ["numpy", "numpy-out", "numba", "numba-parallel", "cupy"]
+
+
+@pytest.mark.parametrize("name", ["numpy", "numpy-out", "numba", "numba-parallel", "cupy"])
+def test_every_class_loads_without_its_library(name):
+    cls = registry.load(name)
+    assert issubclass(cls, Kernel)
+    assert cls.backend == name.partition("-")[0]
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    with pytest.raises(UnknownKernel, match=r"unknown kernel 'numpi' \(did you mean numpy\?\)"):
+        registry.load("numpi")
+    with pytest.raises(UnknownKernel, match=r"^unknown kernel 'zzz'; "):
+        registry.load("zzz")
+
+
+def test_other_packages_come_through_the_same_door(offers):
+    offers(theirs="mutants:BiasDropped")
+    assert registry.names()[-1] == "theirs"
+    assert registry.load("theirs").__name__ == "BiasDropped"
+    assert registry.module("theirs") == "mutants"
+
+
+def test_a_built_in_name_cannot_be_taken(offers):
+    offers(numpy="mutants:BiasDropped")
+    assert registry.load("numpy").__name__ == "NumpyKernel"
+
+
+def test_an_entry_point_that_is_no_kernel_is_a_bug(offers):
+    offers(theirs="math:sin")
+    with pytest.raises(TypeError, match="theirs = math:sin is not a kernels.base.Kernel class"):
+        registry.load("theirs")
+
+
+def test_an_import_error_of_a_kernels_module_is_raised(offers):
+    offers(theirs="no_such_module:Kernel")
+    with pytest.raises(ModuleNotFoundError):
+        registry.load("theirs")

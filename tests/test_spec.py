@@ -1,0 +1,71 @@
+import json
+
+import numpy as np
+import pytest
+
+from kernels.errors import SpecError
+from kernels.spec import HAND_WORKED, MNIST, ForwardSpec
+
+
+def test_the_books_network():
+    assert MNIST.label() == "784-50-100-10"
+    assert (MNIST.hidden, MNIST.output, MNIST.dtype) == ("sigmoid", "softmax", "float32")
+    assert MNIST.layers == ((784, 50), (50, 100), (100, 10))
+    assert MNIST.n_weights == 784 * 50 + 50 * 100 + 100 * 10 == 45_200
+
+
+def test_work_and_bytes():
+    assert MNIST.flop(1) == 2 * 45_200 + 160
+    assert MNIST.flop(100) == 100 * MNIST.flop(1)
+    assert MNIST.weight_bytes() == 4 * (45_200 + 160)
+    assert MNIST.input_bytes(3) == 3 * 784 * 4
+    assert ForwardSpec((784, 50, 100, 10), dtype="float64").weight_bytes() == 2 * MNIST.weight_bytes()
+
+
+def test_hand_worked():
+    assert (HAND_WORKED.sizes, HAND_WORKED.hidden, HAND_WORKED.output) == ((2, 3, 2, 2), "sigmoid", "identity")
+
+
+@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "step"])
+@pytest.mark.parametrize("output", ["softmax", "identity"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_parse_and_json_round_trip(hidden, output, dtype):
+    spec = ForwardSpec.parse("7-5-3", hidden, output, dtype)
+    assert ForwardSpec.from_dict(json.loads(json.dumps(spec.as_dict()))) == spec
+    assert spec.np_dtype == np.dtype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "write sizes as 784-50-100-10"),
+        ("784x50", "write sizes as"),
+        ("784-fifty", "write sizes as"),
+        ("784", "at least an input and an output"),
+        ("784-0-10", "at least 1"),
+        ("784--10", "write sizes as"),
+        ("100000-100000", "limit"),
+        ("7-3.5", "write sizes as"),
+    ],
+)
+def test_refused_sizes(text, words):
+    with pytest.raises(SpecError, match=words):
+        ForwardSpec.parse(text)
+
+
+@pytest.mark.parametrize("field", ["hidden", "output", "dtype"])
+def test_refused_words_name_the_allowed(field):
+    with pytest.raises(SpecError, match=f"{field} must be one of .*; got 'tanh'"):
+        ForwardSpec((2, 2), **{field: "tanh"})
+
+
+@pytest.mark.parametrize("sizes", [(2.0, 3), (True, 2), ("2", "3"), (2, None)])
+def test_sizes_that_are_not_numbers(sizes):
+    with pytest.raises(SpecError, match="whole numbers"):
+        ForwardSpec(sizes)
+
+
+@pytest.mark.parametrize("data", [{}, {"sizes": 3, "hidden": "relu", "output": "softmax", "dtype": "float32"}])
+def test_from_dict_refuses_other_things(data):
+    with pytest.raises(SpecError, match="not a specification"):
+        ForwardSpec.from_dict(data)
