@@ -1,0 +1,275 @@
+"""Result files: written once, read back whole, refused with one clear line where they are not what they should be.
+
+A run is a folder ``results/<machine>/<UTC stamp>-<commit8>`` with ``run.json`` (its plan) and one record for each
+process, ``<kernel>.<repeat>.json``. Folders are only ever listed: nothing that a file says becomes part of a path.
+What the files hold is in `bench.schema`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+import re
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UserError
+from bench.schema import (
+    SCHEMA,
+    Accuracy,
+    Data,
+    Failure,
+    Plan,
+    Record,
+    Skipped,
+    Timing,
+    Weights,
+    block_of,
+    machine_name,
+    read_plan,
+    read_record,
+)
+from bench.untrusted import load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "SCHEMA",
+    "Accuracy",
+    "Data",
+    "Failure",
+    "Plan",
+    "Record",
+    "Run",
+    "Skipped",
+    "Timing",
+    "Weights",
+    "find_runs",
+    "latest",
+    "read",
+    "read_run",
+    "resolve",
+    "validate",
+    "write_atomically",
+]
+
+PLAN_FILE = "run.json"
+_STAMP = re.compile(r"\d{8}T\d{6}Z")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One invocation. ``path`` is its folder, or the one file that was named.
+
+    ``missing`` holds the (kernel, repeat) that were planned and have no record, ``problems`` what is to be said about
+    the run as a whole. A run may have no records at all; ``plan`` is None for a file that pytest wrote by hand.
+    """
+
+    path: Path
+    plan: Plan | None
+    environment: Mapping[str, Any]
+    records: tuple[Record, ...]
+    missing: tuple[tuple[str, int], ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The run's name: UTC stamp and commit."""
+        return self.plan.run_id if self.plan else self.path.stem
+
+    @property
+    def machine(self) -> str:
+        """The machine's name, from its processor."""
+        return machine_name(self.environment)
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The kernels of which there is a record, in the plan's order."""
+        found = dict.fromkeys(record.kernel for record in self.records)
+        planned = self.plan.kernels if self.plan else ()
+        return tuple(sorted(found, key=lambda name: planned.index(name) if name in planned else len(planned)))
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The kernels that the run left out."""
+        return self.plan.skipped if self.plan else ()
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """What has no time, once for each repeat in which it failed."""
+        return tuple(failure for record in self.records for failure in record.failures)
+
+
+def validate(data: Any, path: Path) -> Record:
+    """Return the record in the JSON of a file. Raises UserError as `read`."""
+    return read_record(data, path)
+
+
+def read(path: Path) -> Record:
+    """Read one record.
+
+    Raises UserError, one line that begins with the path: missing, empty, cut off, not JSON, no record, of a newer
+    schema, or with content of the wrong type or range. Control characters in texts are removed.
+    """
+    return read_record(load(path), path)
+
+
+def read_run(path: Path) -> Run:
+    """Read a run's folder, or one record as a run of its own.
+
+    An interrupted run is read as far as it came. Raises UserError as `read` for any damaged file in the folder,
+    rather than leave it out, and for a folder without a run.
+    """
+    if not path.is_dir():
+        record = read(path)
+        return Run(path, record.plan, record.environment, (record,))
+    names = sorted(file.name for file in path.glob("*.json") if not file.name.startswith("."))
+    if not names:
+        raise UserError(f"{path}: no run in this folder: it has no {PLAN_FILE} and no record")
+    records = [read(path / name) for name in names if name != PLAN_FILE]
+    records.sort(key=lambda record: (record.repeat, record.kernel))
+    plan, environment = _header(path / PLAN_FILE) if PLAN_FILE in names else (records[0].plan, records[0].environment)
+    for record in records:
+        _belongs(record, plan, records[0])
+    done = {(record.kernel, record.repeat) for record in records}
+    missing = tuple(process for process in (plan.order if plan else ()) if process not in done)
+    return Run(path, plan, environment, tuple(records), missing, _interrupted(missing, plan))
+
+
+def find_runs(results_dir: Path) -> list[Path]:
+    """Return the folders of all runs, ``<results_dir>/<machine>/<run>``, newest first by the stamp in their names."""
+    if not results_dir.is_dir():
+        return []
+    folders = {file.parent for file in results_dir.glob("*/*/*.json") if not file.name.startswith(".")}
+    return sorted(folders, key=lambda folder: (bool(_STAMP.match(folder.name)), folder.name), reverse=True)
+
+
+def latest(results_dir: Path) -> Path:
+    """Return the folder of the newest run. Raises UserError if there is none."""
+    runs = find_runs(results_dir)
+    if not runs:
+        raise UserError(f"no runs in {results_dir}: `mlpbench run` makes one")
+    return runs[0]
+
+
+def resolve(argument: str, results_dir: Path) -> Path:
+    """Return the folder or file of a run as people name it.
+
+    ``argument`` is a path, ``latest``, a run's name, or the beginning or end of one (the end is its commit). Raises
+    UserError that lists the candidates of an ambiguous name, or suggests the nearest one.
+    """
+    if argument == "latest":
+        return latest(results_dir)
+    for path in (Path(argument).expanduser(), results_dir / argument):
+        if argument.strip() and _exists(path):
+            return path
+    runs = find_runs(results_dir)
+    exact = [run for run in runs if run.name == argument]
+    found = exact or [run for run in runs if argument and run.name.startswith(argument)]
+    found = found or [run for run in runs if argument and run.name.endswith(argument)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(str(run.relative_to(results_dir)) for run in found[:5])
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        raise UserError(f"{argument!r} names {len(found)} runs: {names}{more}; give more of the name, or the folder")
+    near = difflib.get_close_matches(argument, [run.name for run in runs], n=3, cutoff=0.4)
+    hint = f"did you mean {', '.join(near)}?" if near else _newest(runs, results_dir)
+    raise UserError(f"no run, file or folder {argument!r}; {hint}")
+
+
+def write_atomically(path: Path, data: Mapping[str, Any]) -> None:
+    """Write ``data`` as JSON to ``path``: whole or not at all, and never over an existing file.
+
+    Floats that JSON does not have (NaN, infinities) become null. Raises UserError if the file is there already, or if
+    the folder is missing, full or not writable.
+    """
+    text = json.dumps(_finite(data), allow_nan=False, indent=1)
+    try:
+        # The partial file is no *.json, so that nobody reads it, and in the same folder, so that it can be linked.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        partial = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.chmod(0o644)  # mkstemp's files are for their owner alone; results are shared
+            _publish(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+    except FileExistsError:
+        raise UserError(f"{path} is there already and is not overwritten") from None
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long, or a folder that may not be looked into
+        return False
+
+
+def _header(path: Path) -> tuple[Plan | None, Mapping[str, Any]]:
+    block = block_of(load(path), path)
+    return read_plan(block.block("plan")), block.block("environment").data
+
+
+def _publish(partial: Path, path: Path) -> None:
+    """Give the finished file its name. A link fails where the name is taken; a rename would replace what is there."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: take the name first, then replace our own empty file
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        partial.replace(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # folders cannot be opened on Windows; the file itself is safe by now
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _belongs(record: Record, plan: Plan | None, first: Record) -> None:
+    """Refuse a file that was renamed, or that is of another run."""
+    name = f"{record.kernel}.{record.repeat}.json"
+    if record.path.name != name:
+        raise UserError(f"{record.path}: holds what belongs in {name}: it was renamed or copied; take it away")
+    if (record.plan and record.plan.run_id) != (plan and plan.run_id):
+        ran = record.plan.run_id if record.plan else "pytest by hand"
+        raise UserError(f"{record.path}: belongs to another run ({ran}); take it away, or name it by itself")
+    if (record.spec, record.data, record.weights) != (first.spec, first.data, first.weights):
+        raise UserError(f"{record.path}: other specification, data or weights than {first.path.name}; take it away")
+
+
+def _interrupted(missing: tuple[tuple[str, int], ...], plan: Plan | None) -> tuple[str, ...]:
+    if not missing or plan is None:
+        return ()
+    names = ", ".join(f"{kernel} {repeat}" for kernel, repeat in missing[:6])
+    more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
+    return (f"interrupted: {len(missing)} of {len(plan.order)} processes have no record: {names}{more}",)
+
+
+def _newest(runs: list[Path], results_dir: Path) -> str:
+    return f"the newest is {runs[0].name}" if runs else f"no runs in {results_dir}: `mlpbench run` makes one"

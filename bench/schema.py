@@ -1,0 +1,299 @@
+"""What a result file says, with its types: schema 1 of the "mlpbench" block beside pytest-benchmark's rounds.
+
+Times are in seconds. A round is kept as pytest-benchmark keeps it: seconds for one iteration of the timed callable,
+which processes ``rows_per_call`` samples. Everything here is made from cleaned JSON (`bench.untrusted`) and raises
+UserError, one line that begins with the path of the file, where the JSON is not what it should be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.errors import UserError
+from bench.sweep import MODES
+from bench.untrusted import Block
+from kernels.errors import SpecError
+from kernels.spec import ForwardSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["SCHEMA", "Accuracy", "Data", "Failure", "Plan", "Record", "Skipped", "Timing", "Weights"]
+
+#: The version of the block that this tool writes, and the newest that it reads.
+SCHEMA = 1
+MAX_REPEATS = 10_000
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A kernel that the run left out, and why."""
+
+    kernel: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A case without a time, and why. ``mode`` and ``batch_size`` are None where the whole kernel failed.
+
+    ``phase`` is one of gate, construct, measure, process.
+    """
+
+    kernel: str
+    mode: str | None
+    batch_size: int | None
+    phase: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the run was to do. ``order`` holds (kernel, repeat), one for each process; ``raw`` is the whole JSON."""
+
+    run_id: str
+    profile: str | None
+    kernels: tuple[str, ...]
+    cases: tuple[tuple[str, int], ...]
+    repeats: int
+    seed: int | None
+    order: tuple[tuple[str, int], ...]
+    threads: int | None
+    skipped: tuple[Skipped, ...]
+    command: tuple[str, ...]
+    started: str | None
+    raw: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Data:
+    """The data set: its ``rows`` in all and the hash of its content."""
+
+    name: str
+    rows: int
+    sha256: str | None
+    source: str | None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where the weights came from and the hash of their content."""
+
+    source: str | None
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Share of right answers over ``rows`` rows, in [0, 1]; None with a reason where there are no labels."""
+
+    per_sample: float | None
+    batched: float | None
+    rows: int
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One case in one process. ``rounds_s``: seconds per iteration, one for each round, in the order measured."""
+
+    kernel: str
+    mode: str
+    batch_size: int
+    rows_per_call: int
+    distinct_rows: int | None
+    iterations: int
+    rounds_s: tuple[float, ...]
+    first_call_s: float | None
+    from_host_s: float | None
+    to_host_s: float | None
+    repeated_rows: bool
+    includes_loading: bool
+
+    @property
+    def call_s(self) -> float:
+        """Median over rounds of the seconds per call."""
+        return float(np.median(self.rounds_s))
+
+    @property
+    def sample_s(self) -> float:
+        """Median over rounds of the seconds per sample."""
+        return self.call_s / self.rows_per_call
+
+
+@dataclass(frozen=True)
+class Record:
+    """One process: one kernel in one repeat. What could not be found out is None; ``plan`` is None for pytest by hand.
+
+    ``describe`` is what the kernel says that it used, ``threads`` what the libraries were given; ``environment`` is the
+    JSON of `bench.environment.collect`.
+    """
+
+    path: Path
+    schema: int
+    kernel: str
+    repeat: int
+    environment: Mapping[str, Any]
+    threads: int | None
+    backend: str | None
+    device: str | None
+    version: str | None
+    describe: Mapping[str, Any]
+    spec: ForwardSpec
+    data: Data
+    weights: Weights
+    accuracy: Accuracy
+    max_error: float | None
+    max_error_ratio: float | None
+    import_s: float | None
+    construct_s: float | None
+    plan: Plan | None
+    failures: tuple[Failure, ...]
+    cases: tuple[Timing, ...]
+
+    @property
+    def machine(self) -> str:
+        """The machine's name, from its processor."""
+        return machine_name(self.environment)
+
+
+def machine_name(environment: Mapping[str, Any]) -> str:
+    """Return the machine's name as an environment gives it, or "unknown"."""
+    machine = environment.get("machine")
+    name = machine.get("name") if isinstance(machine, dict) else None
+    return name if isinstance(name, str) and name else "unknown"
+
+
+def block_of(data: Any, path: Path) -> Block:
+    """Return the "mlpbench" block of a file. Raises UserError if there is none, or if it is of another schema."""
+    content = Block(data, str(path))
+    if "mlpbench" not in content:
+        pytests = "a plain pytest-benchmark file" if "benchmarks" in content else "JSON, but no record"
+        raise UserError(f'{path}: {pytests}: it has no "mlpbench" block; `mlpbench run` writes files with one')
+    block = Block(content.data["mlpbench"], f"{path}: mlpbench")
+    schema = block.integer("schema", 1)
+    if schema > SCHEMA:
+        raise UserError(f"{path}: written in schema {schema}; this version reads up to {SCHEMA}: upgrade mlpbench")
+    return block
+
+
+def read_plan(plan: Block) -> Plan:
+    """Return the plan of a run."""
+    kernels, repeats = plan.names("kernels"), plan.integer("repeats", 1)
+    if repeats > MAX_REPEATS:
+        plan.refuse("repeats", repeats, f"at most {MAX_REPEATS}")
+    order = plan.pairs("order") or [(kernel, repeat) for repeat in range(repeats) for kernel in kernels]
+    return Plan(
+        run_id=plan.name("run_id"),
+        profile=plan.name("profile", None),
+        kernels=tuple(kernels),
+        cases=tuple((_mode(case), case.integer("batch_size", 1)) for case in plan.blocks("cases")),
+        repeats=repeats,
+        seed=plan.integer("seed", 0, None),
+        order=tuple(order),
+        threads=plan.integer("threads", 1, None),
+        skipped=tuple(Skipped(item.name("kernel"), item.text("reason", "")) for item in plan.blocks("skipped")),
+        command=tuple(plan.texts("command")),
+        started=plan.text("started", None),
+        raw=plan.data,
+    )
+
+
+def read_record(data: Any, path: Path) -> Record:
+    """Return the record in the JSON of a file."""
+    block = block_of(data, path)
+    if block.data.get("kind") == "plan":
+        raise UserError(f"{path}: the plan of a run, not a record; name its folder to read the run")
+    kernel = block.name("kernel")
+    try:
+        spec = ForwardSpec.from_dict(block.block("spec").data)
+    except SpecError as error:
+        raise UserError(f"{path}: mlpbench: spec: {error}") from None
+    info, conformance, timings = (block.block(key) for key in ("kernel_info", "conformance", "timings"))
+    environment, accuracy, source, weights = (
+        block.block(key) for key in ("environment", "accuracy", "data", "weights")
+    )
+    return Record(
+        path=path,
+        schema=block.integer("schema", 1),
+        kernel=kernel,
+        repeat=block.integer("repeat", 0),
+        environment=environment.data,
+        threads=environment.integer("threads", 1, None),
+        backend=info.text("backend", None),
+        device=info.text("device", None),
+        version=info.text("version", None),
+        describe=info.block("describe").data,
+        spec=spec,
+        data=Data(
+            source.name("name"), source.integer("rows", 0), source.text("sha256", None), source.text("source", None)
+        ),
+        weights=Weights(weights.text("source", None), weights.text("sha256", None)),
+        accuracy=_accuracy(accuracy),
+        max_error=conformance.number("max_error", None),
+        max_error_ratio=conformance.number("max_error_ratio", None),
+        import_s=timings.seconds("import_s", None),
+        construct_s=timings.seconds("construct_s", None),
+        plan=read_plan(block.block("plan")) if "plan" in block else None,
+        failures=tuple(_failure(item) for item in block.blocks("failures")),
+        cases=_cases(Block(data, str(path)), kernel),
+    )
+
+
+def _accuracy(block: Block) -> Accuracy:
+    shares = {key: block.number(key, None) for key in ("per_sample", "batched")}
+    for key, share in shares.items():
+        if share is not None and not 0 <= share <= 1:
+            block.refuse(key, share, "a share between 0 and 1")
+    return Accuracy(**shares, rows=block.integer("rows", 0, 0), reason=block.text("reason", None))
+
+
+def _failure(block: Block) -> Failure:
+    return Failure(
+        kernel=block.name("kernel"),
+        mode=_mode(block, None),
+        batch_size=block.integer("batch_size", 1, None),
+        phase=block.name("phase", "measure"),
+        reason=block.text("reason", "no reason given"),
+    )
+
+
+def _cases(content: Block, kernel: str) -> tuple[Timing, ...]:
+    cases: dict[tuple[str, int], Timing] = {}
+    for benchmark in content.blocks("benchmarks"):
+        case = _timing(benchmark, kernel)
+        if case.kernel != kernel:
+            benchmark.refuse("kernel", case.kernel, f"the kernel of the file, {kernel}")
+        if (case.mode, case.batch_size) in cases:
+            raise UserError(f"{benchmark.where}: the case {case.mode} {case.batch_size} is there twice")
+        cases[case.mode, case.batch_size] = case
+    return tuple(cases.values())
+
+
+def _mode(block: Block, *default: None) -> Any:
+    mode = block.name("mode", *default)
+    if mode is not None and mode not in MODES:
+        block.refuse("mode", mode, f"one of {', '.join(MODES)}")
+    return mode
+
+
+def _timing(benchmark: Block, kernel: str) -> Timing:
+    info, stats = benchmark.block("extra_info"), benchmark.block("stats")
+    return Timing(
+        kernel=info.name("kernel", kernel),
+        mode=_mode(info),
+        batch_size=info.integer("batch_size", 1),
+        rows_per_call=info.integer("rows_per_round_call", 1),
+        distinct_rows=info.integer("distinct_rows", 1, None),
+        iterations=stats.integer("iterations", 1),
+        rounds_s=stats.timings("data"),
+        first_call_s=info.seconds("first_call_s", None),
+        from_host_s=info.seconds("from_host_s", None),
+        to_host_s=info.seconds("to_host_s", None),
+        repeated_rows=info.flag("repeated_rows", False),
+        includes_loading=info.flag("includes_loading", False),
+    )

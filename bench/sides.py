@@ -1,0 +1,88 @@
+"""The sides of a comparison as people name them: a run, a kernel of the latest run, or RUN:KERNEL."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import UserError
+from bench.record import find_runs, latest, read_run, resolve
+from kernels.registry import nearest
+
+if TYPE_CHECKING:
+    from bench.record import Run
+
+__all__ = ["Side", "kernel_of", "kernels_of", "parse_side", "parse_threshold"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """A run, or with ``kernel`` one kernel of it."""
+
+    run: Run
+    kernel: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The side as the command line takes it."""
+        return self.run.id if self.kernel is None else f"{self.run.id}:{self.kernel}"
+
+
+def parse_side(text: str, results_dir: Path) -> Side:
+    """Read a side: RUN, RUN:KERNEL, or the name of a kernel in the latest run.
+
+    RUN is what `bench.record.resolve` takes. Raises UserError for what is neither, with the nearest that is there.
+    """
+    name, colon, kernel = text.rpartition(":")
+    if colon and not Path(text).exists() and not any(mark in kernel for mark in "/\\"):
+        run = read_run(resolve(name, results_dir))
+        return Side(run, kernel_of(run, kernel))
+    try:
+        path = resolve(text, results_dir)
+    except UserError as no_run:
+        return _kernel_of_latest(text, results_dir, no_run)
+    # A run is seldom a bare name beside us; only then is the latest run asked whether it has such a kernel.
+    beside = path == Path(text) and text == path.name
+    if beside and find_runs(results_dir) and text in kernels_of(read_run(latest(results_dir))):
+        raise UserError(f"{text!r} is a kernel of the latest run and a file: write latest:{text}, or ./{text}/")
+    return Side(read_run(path))
+
+
+def parse_threshold(text: str) -> float:
+    """Read a share as people write it, ``5%`` or ``0.05``. Raises UserError for anything else."""
+    number, percent = text.strip().removesuffix("%").strip(), text.strip().endswith("%")
+    try:
+        value = float(number) / (100 if percent else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1:
+        hint = f"; {number}% if you meant per cent" if not percent and 1 <= value < 100 else ""
+        raise UserError(f"cannot read the threshold {text!r}: write a share such as 5% or 0.05, below 100%{hint}")
+    return value
+
+
+def kernels_of(run: Run) -> tuple[str, ...]:
+    """Return every kernel that the run knows something about, measured or not."""
+    planned = (*run.plan.kernels, *(item.kernel for item in run.skipped)) if run.plan else ()
+    return tuple(dict.fromkeys((*run.kernels, *planned)))
+
+
+def kernel_of(run: Run, kernel: str) -> str:
+    """Return ``kernel`` if the run knows it. Raises UserError, with the nearest that it knows, if not."""
+    known = kernels_of(run)
+    if kernel not in known:
+        raise UserError(f"no kernel {kernel!r} in {run.id}{nearest(kernel, list(known))}; it has {', '.join(known)}")
+    return kernel
+
+
+def _kernel_of_latest(text: str, results_dir: Path, no_run: UserError) -> Side:
+    newest = read_run(latest(results_dir))
+    known = kernels_of(newest)
+    if text in known:
+        return Side(newest, text)
+    hint = nearest(text, list(known))
+    if not hint and any(char.isdigit() or char in "/\\." for char in text):
+        raise no_run  # it looks like a run
+    raise UserError(f"{text!r} is no run, and no kernel of the latest one, {newest.id} ({', '.join(known)}){hint}")
