@@ -92,8 +92,7 @@ class Run:
     def kernels(self) -> tuple[str, ...]:
         """The kernels of which there is a record, in the plan's order."""
         found = dict.fromkeys(record.kernel for record in self.records)
-        planned = self.plan.kernels if self.plan else ()
-        return tuple(sorted(found, key=lambda name: planned.index(name) if name in planned else len(planned)))
+        return tuple(sorted(found, key=lambda name: _place(name, self.plan)))
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
@@ -133,8 +132,8 @@ def read_run(path: Path) -> Run:
     if not names:
         raise UserError(f"{path}: no run in this folder: it has no {PLAN_FILE} and no record")
     records = [read(path / name) for name in names if name != PLAN_FILE]
-    records.sort(key=lambda record: (record.repeat, record.kernel))
     plan, environment = _header(path / PLAN_FILE) if PLAN_FILE in names else (records[0].plan, records[0].environment)
+    records.sort(key=lambda record: (record.repeat, _place(record.kernel, plan), record.kernel))
     for record in records:
         _belongs(record, plan, records[0])
     done = {(record.kernel, record.repeat) for record in records}
@@ -249,6 +248,12 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _place(kernel: str, plan: Plan | None) -> int:
+    """Return where the plan lists a kernel: the order in which people named or know them."""
+    planned = plan.kernels if plan else ()
+    return planned.index(kernel) if kernel in planned else len(planned)
 
 
 def _belongs(record: Record, plan: Plan | None, first: Record) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.base import Kernel
 from kernels.mlp_numpy import HIDDEN, OUTPUT, NumpyKernel, softmax
 
 
@@ -137,7 +136,7 @@ class ReluForgotten(NumpyKernel):
         self._layers = [(W, b, f) for (W, b, _), f in zip(self._layers, activations, strict=True)]
 
 
-MUTANTS: list[type[Kernel]] = [
+MUTANTS = [
     BiasDropped,
     LastBiasDropped,
     SoftmaxOverBatch,

@@ -95,7 +95,7 @@ def test_runs_records_and_paths_are_all_taken(tmp_path):
     pd.testing.assert_frame_equal(frame.load([str(folder)]), whole)
     pd.testing.assert_frame_equal(frame.load(run), whole)
     pd.testing.assert_frame_equal(frame.load(run.records), whole)
-    one_by_one = frame.load(folder / f"{kernel}.{repeat}.json" for repeat in range(3) for kernel in ("numba", "numpy"))
+    one_by_one = frame.load(folder / f"{kernel}.{repeat}.json" for repeat in range(3) for kernel in ("numpy", "numba"))
     pd.testing.assert_frame_equal(one_by_one, whole)
 
 

@@ -52,7 +52,7 @@ def test_a_built_in_name_cannot_be_taken(offers):
 
 def test_an_entry_point_that_is_no_kernel_is_a_bug(offers):
     offers(theirs="math:sin")
-    with pytest.raises(TypeError, match="theirs = math:sin is not a kernels.base.Kernel class"):
+    with pytest.raises(TypeError, match=r"theirs = math:sin is not a kernels\.base\.Kernel class"):
         registry.load("theirs")
 
 

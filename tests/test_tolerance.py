@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from specs import specs
 
 from kernels import reference
 from kernels.mlp_numpy import NumpyKernel
 from kernels.params import seeded
 from kernels.spec import ForwardSpec
 from kernels.tolerance import bound
-from specs import specs
 
 
 @given(spec=specs(), seed=st.integers(0, 2**32 - 1))

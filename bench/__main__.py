@@ -1,0 +1,5 @@
+"""`python -m bench` is `mlpbench`."""
+
+from bench.cli import main
+
+main()

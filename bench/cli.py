@@ -1,0 +1,69 @@
+"""The command line: what commands there are, and what becomes of an error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from bench import __version__
+from bench.commands.check import check
+from bench.commands.compare import compare
+from bench.commands.data import fetch, show
+from bench.commands.env import env
+from bench.commands.list import list_kernels
+from bench.commands.report import report
+from bench.commands.run import run
+from bench.console import complain
+from bench.errors import UserError
+from kernels.errors import ParamsError, SpecError, UnknownKernel
+
+__all__ = ["app", "main"]
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+#: What Typer raises for words it cannot read. Its library has moved between releases; its children have not.
+USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    help="One forward pass, many array backends, one honest clock.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("list")(list_kernels)
+for command in (check, run, report, compare, env, fetch, show):
+    app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    """One forward pass, many array backends, one honest clock."""
+    if version:
+        print(f"mlpbench {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command. Bad input ends with one line on stderr and status 2, whatever it was."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = app(args=words or ["--help"], standalone_mode=False)
+    except (UserError, SpecError, ParamsError, UnknownKernel) as error:
+        complain(str(error))
+        status = BAD_INPUT
+    except typer.Exit as ended:
+        status = ended.exit_code
+    except USAGE_ERROR as error:
+        complain(f"{error.format_message()} Try `mlpbench --help`.")
+        status = BAD_INPUT
+    except (KeyboardInterrupt, typer.Abort):
+        complain("interrupted")
+        status = INTERRUPTED
+    except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
+        sys.stderr.close()
+        status = 0
+    sys.exit(status or 0)

@@ -1,0 +1,79 @@
+"""`mlpbench compare`: two runs, or two kernels of one run, case by case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench import console
+from bench.commands.options import AsJson, Results
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bench.compare import Comparison
+
+
+def compare(
+    baseline: Annotated[str, typer.Argument(help="A run, a kernel of the latest run, or RUN:KERNEL.")],
+    candidate: Annotated[str, typer.Argument(help="What is compared with it, written the same way.")],
+    fail_if_slower: Annotated[
+        str, typer.Option(metavar="SHARE", help="From which share on slower counts: 5%, or 0.05.")
+    ] = "5%",
+    results: Results = Path("results"),
+    as_json: AsJson = False,
+) -> None:
+    """Compare two runs, or two kernels of one run: speedup with its interval, and a verdict, for each case.
+
+    Exit 1 if the candidate is slower in any case.
+
+    Example: mlpbench compare numpy numba --fail-if-slower 5%
+    """
+    from bench import compare as sides
+
+    threshold = sides.parse_threshold(fail_if_slower)
+    left, right = sides.parse_side(baseline, results), sides.parse_side(candidate, results)
+    found = sides.compare(left, right, threshold)
+    if as_json:
+        console.print_json(found.as_dict())
+    else:
+        _print(found)
+    if found.slower:
+        raise typer.Exit(1)
+
+
+def _print(found: Comparison) -> None:
+    from rich.text import Text
+
+    out = console.out()
+    for difference in found.differences:
+        out.print(Text(f"not the same on both sides: {difference}", "yellow"))
+    out.print(_table(found))
+    for note in found.notes:
+        out.print(Text(note, "dim"))
+    for case in found.unmatched:
+        out.print(Text(f"not compared: {case}", "dim"))
+
+
+def _table(found: Comparison) -> Table:
+    from rich.text import Text
+
+    from bench import units
+
+    right = ("batch size", "baseline", "candidate", "speedup (95 % interval)")
+    title = f"{found.candidate} against {found.baseline}: speedup above 1 is faster, threshold {found.threshold:.1%}"
+    shown = console.table(title, "case", "mode", *right, "verdict", right=right)
+    styles = {"faster": "green", "slower": "bold red", "same": "", "unclear": "yellow"}
+    for row in found.rows:
+        shown.add_row(
+            Text(row.kernels),
+            row.mode,
+            "1 at a time" if row.mode == "per_sample" else f"{row.batch_size:,}",
+            units.seconds(row.baseline.value),
+            units.seconds(row.candidate.value),
+            units.ratio(row.speedup),
+            Text(row.verdict, styles[row.verdict]),
+        )
+    return shown

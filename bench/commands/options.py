@@ -1,0 +1,51 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "SIZES",
+    "AsJson",
+    "DType",
+    "Data",
+    "DataDir",
+    "Hidden",
+    "Kernels",
+    "Output",
+    "Results",
+    "Spec",
+    "Weights",
+]
+
+#: The book's network, `kernels.spec.MNIST`, written out: importing it would import NumPy for `--help`.
+SIZES = "784-50-100-10"
+
+_WHAT = "What is computed"
+
+Kernels = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KERNEL]...", help="Kernels by name; every available one if none is named."),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="digits (ship with mlpbench), mnist, or random. Default: digits where they fit.", rich_help_panel=_WHAT
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the MNIST files; default: where `mlpbench fetch` puts them.", rich_help_panel=_WHAT),
+]
+Weights = Annotated[
+    Path | None, typer.Option(help="An .npz file, or the book's .pkl. Default: those shipped.", rich_help_panel=_WHAT)
+]
+Spec = Annotated[str, typer.Option(help="Sizes of the layers.", rich_help_panel=_WHAT)]
+Hidden = Annotated[str, typer.Option(help="sigmoid, relu or step.", rich_help_panel=_WHAT)]
+Output = Annotated[str, typer.Option(help="softmax or identity.", rich_help_panel=_WHAT)]
+DType = Annotated[str, typer.Option(help="float32 or float64.", rich_help_panel=_WHAT)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Results = Annotated[Path, typer.Option("--results", help="Folder of the results.")]

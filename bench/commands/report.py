@@ -1,0 +1,118 @@
+"""`mlpbench report`: a document from saved results; and what `mlpbench run` ends with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench import console
+from bench.commands.options import Results
+from bench.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bench.record import Run
+    from bench.summary import CaseSummary
+
+FORMATS = ("md", "html", "csv", "json")
+
+
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="Run folders, result files or run ids. Default: the latest."),
+    ] = None,
+    format: Annotated[str, typer.Option(help="md, html, csv or json.")] = "md",  # noqa: A002 - the option's name
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; default: stdout.")] = None,
+    results: Results = Path("results"),
+) -> None:
+    """Make a document from saved results: Markdown, one self-contained HTML page, CSV or JSON.
+
+    Example: mlpbench report --format html -o report.html
+    """
+    from bench import record
+    from bench import report as documents
+    from kernels.registry import nearest
+
+    if format not in FORMATS:
+        raise UserError(f"unknown format {format!r}{nearest(format, list(FORMATS))}; there are {', '.join(FORMATS)}")
+    paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
+    text = documents.render([record.read_run(path) for path in paths], format)
+    if output is None:
+        print(text, end="" if text.endswith("\n") else "\n")  # noqa: T201 - data, to stdout as it is
+        return
+    console.err().print(f"wrote {_write(output, text)}", soft_wrap=True)
+
+
+def _write(path: Path, text: str) -> Path:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; choose another file with -o") from None
+    return path
+
+
+def write_reports(run: Run, folder: Path) -> list[Path]:
+    """Write the Markdown report of a run into its folder, and the HTML one where its libraries are installed."""
+    from rich.text import Text
+
+    from bench import report as documents
+
+    written = []
+    for name in ("md", "html"):
+        try:
+            text = documents.render([run], name)
+        except UserError as missing:
+            console.err().print(Text(f"no {name} report: {missing}", "yellow"))
+            continue
+        written.append(_write(folder / f"report.{name}", text))
+    return written
+
+
+def tell(run: Run, *, as_json: bool) -> None:
+    """Print the headline and the table of a run to stdout."""
+    from rich.text import Text
+
+    from bench import frame, headline
+    from bench import report as documents
+    from bench.summary import summarize
+
+    if as_json:
+        print(documents.render([run], "json"))  # noqa: T201
+        return
+    data = frame.load([run])
+    found = headline.find(data)
+    out = console.out()
+    out.print(Text(found.lead, "bold"))
+    for line in found.lines()[1:]:
+        out.print(Text(f"  {line}"))
+    if len(data):
+        out.print()
+        out.print(_table(summarize(data)))
+
+
+def _table(cases: list[CaseSummary]) -> Table:
+    from rich.text import Text
+
+    from bench import units
+
+    right = ("batch size", "time per sample (95 % interval)", "samples/s", "speedup (95 % interval)", "rounds")
+    shown = console.table("Median over repeats", "kernel", "mode", *right, right=right)
+    before = None
+    for case in cases:
+        shown.add_row(
+            Text("" if case.kernel == before else case.kernel, "bold"),
+            case.mode,
+            f"{case.batch_size:,}" if case.mode != "per_sample" else "one at a time",
+            units.duration(case.sample),
+            units.count(case.throughput),
+            "" if case.speedup is None else units.ratio(case.speedup),
+            f"{case.repeats} x {case.rounds}",
+        )
+        before = case.kernel
+    shown.caption = "speedup: time per sample one at a time / here, paired by repeat; rounds: repeats x fewest in one"
+    shown.caption_justify = "left"
+    return shown

@@ -1,0 +1,170 @@
+"""One case, measured. The only file that starts a clock or waits for a device.
+
+The clock itself is pytest-benchmark's: this module prepares inputs, warms, and hands it a callable without
+arguments. Around it stand the figures that the clock must not contain: first call, transfers, construction.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kernels.base import Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+    from bench.sweep import Case
+
+__all__ = ["BookCell", "Elapsed", "elapsed", "measure", "predict", "prepare"]
+
+#: Seconds of calls before pytest-benchmark calibrates: caches, branch predictors and clocks settle.
+WARM_S = 0.05
+#: Transfers are timed this often; the median is kept.
+TRANSFERS = 5
+
+
+@dataclass
+class Elapsed:
+    """Seconds that a block took; filled when the block ends."""
+
+    seconds: float = 0.0
+
+
+@contextmanager
+def elapsed() -> Iterator[Elapsed]:
+    """Time a block that runs once: an import, a construction, a first call."""
+    result = Elapsed()
+    start = time.perf_counter()
+    yield result
+    result.seconds = time.perf_counter() - start
+
+
+def is_asynchronous(kernel: Kernel) -> bool:
+    """Return whether a call may return before its result is there: only such kernels are waited for."""
+    return type(kernel).synchronize is not Kernel.synchronize
+
+
+def predict(kernel: Kernel, x: NDArray[Any], batch_size: int | None) -> NDArray[Any]:
+    """Return the class with the largest output for each row of ``x`` (rows, n_in), as (rows,) integers.
+
+    ``batch_size=None`` gives the rows to ``forward_one``, one at a time.
+    """
+    if batch_size is None:
+        return np.array([int(_on_host(kernel, kernel.forward_one(kernel.from_host(row))).argmax()) for row in x])
+    batches = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
+    winners = [_on_host(kernel, kernel.forward(kernel.from_host(batch))).argmax(axis=1) for batch in batches]
+    return np.concatenate(winners)
+
+
+def _on_host(kernel: Kernel, y: Any) -> NDArray[Any]:
+    kernel.synchronize(y)
+    return kernel.to_host(y)
+
+
+@dataclass(frozen=True)
+class BookCell:
+    """The book's cell: load the data and the weights, make the network, infer every row, count the hits."""
+
+    load: Callable[[], tuple[Kernel, NDArray[Any], NDArray[Any]]]
+
+    def __call__(self, batch_size: int) -> int:
+        """Run it once; return the number of hits. Batch size 1 takes rows one at a time, as the book does first."""
+        kernel, x, labels = self.load()
+        winners = predict(kernel, x, None if batch_size == 1 else batch_size)
+        return int(np.sum(winners == labels))
+
+
+def prepare(kernel: Kernel, case: Case, x: NDArray[Any]) -> Callable[[], None]:
+    """Return the callable that is timed: one batch, or one block of rows taken one at a time.
+
+    Each call takes the next rows of ``x`` (rows, n_in), and starts over at the end: no call sees the rows of the one
+    before, unless ``x`` has no more than one batch. Rows that do not fill a last batch are left out.
+    """
+    starts = range(0, len(x) - case.batch_size + 1, case.batch_size)
+    batches = [np.ascontiguousarray(x[start : start + case.batch_size]) for start in starts]
+    if case.mode == "batched":
+        return _batched(kernel, itertools.cycle([kernel.from_host(batch) for batch in batches]))
+    return _per_sample(kernel, itertools.cycle([[kernel.from_host(row) for row in batch] for batch in batches]))
+
+
+def _batched(kernel: Kernel, batches: Iterator[Any]) -> Callable[[], None]:
+    forward, synchronize, take = kernel.forward, kernel.synchronize, batches.__next__
+
+    def call() -> None:
+        forward(take())
+
+    def call_and_wait() -> None:
+        synchronize(forward(take()))
+
+    return call_and_wait if is_asynchronous(kernel) else call
+
+
+def _per_sample(kernel: Kernel, blocks: Iterator[list[Any]]) -> Callable[[], None]:
+    forward_one, synchronize, take = kernel.forward_one, kernel.synchronize, blocks.__next__
+
+    def call() -> None:
+        for row in take():
+            forward_one(row)
+
+    def call_and_wait() -> None:
+        for row in take():
+            synchronize(forward_one(row))
+
+    return call_and_wait if is_asynchronous(kernel) else call
+
+
+def measure(
+    benchmark: BenchmarkFixture, kernel: Kernel, case: Case, x: NDArray[Any], book: BookCell | None = None
+) -> None:
+    """Time one case with pytest-benchmark, and note the figures that stay out of its clock in ``extra_info``.
+
+    ``x`` is (rows, n_in), C-contiguous, of the specification's dtype. The ``book`` mode times ``book`` instead.
+    """
+    if case.mode == "book":
+        if book is None:
+            raise ValueError("the book mode needs a BookCell")
+        cell, size = book, case.batch_size
+
+        def call() -> None:
+            cell(size)
+    else:
+        call = prepare(kernel, case, x)
+    with elapsed() as first:
+        call()
+    benchmark.extra_info["first_call_s"] = first.seconds
+    if case.mode != "book":
+        benchmark.extra_info.update(_transfers(kernel, x[: case.batch_size]))
+        _warm(call)
+    benchmark(call)
+
+
+def _warm(call: Callable[[], None]) -> None:
+    end = time.perf_counter() + WARM_S
+    while time.perf_counter() < end:
+        call()
+
+
+def _transfers(kernel: Kernel, batch: NDArray[Any]) -> dict[str, float]:
+    """Return the seconds that a batch takes to the device, and its result back."""
+    to_device, to_host = [], []
+    for _ in range(TRANSFERS):
+        with elapsed() as there:
+            on_device = kernel.from_host(batch)
+            kernel.synchronize(on_device)
+        y = kernel.forward(on_device)
+        kernel.synchronize(y)
+        with elapsed() as back:
+            kernel.to_host(y)
+        to_device.append(there.seconds)
+        to_host.append(back.seconds)
+    return {"from_host_s": statistics.median(to_device), "to_host_s": statistics.median(to_host)}

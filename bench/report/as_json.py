@@ -1,0 +1,89 @@
+"""JSON: the report's content as data, with the numbers that its texts were made of."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from bench.report import gaps
+
+if TYPE_CHECKING:
+    from bench.record import Record, Run
+    from bench.report.document import Document
+    from bench.statistics import Estimate, Ratio
+    from bench.summary import CaseSummary
+
+__all__ = ["render"]
+
+#: Of this document, not of the result files.
+SCHEMA = 1
+
+
+def render(document: Document) -> str:
+    """Return the report as JSON; what has no value is null. Times in seconds, intervals 95 %."""
+    data = {
+        "schema": SCHEMA,
+        "title": document.title,
+        "headline": document.headline.as_dict(),
+        "notices": list(document.notices),
+        "cases": [_case(case) for case in document.cases],
+        "runs": [_run(run) for run in document.runs],
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _case(case: CaseSummary) -> dict[str, Any]:
+    return {
+        "run": case.run,
+        "kernel": case.kernel,
+        "mode": case.mode,
+        "batch_size": case.batch_size,
+        "sample_s": _interval(case.sample),
+        "samples_per_s": case.throughput,
+        "speedup": _interval(case.speedup) if case.speedup else None,
+        "no_speedup": case.no_speedup,
+        "first_call_s": case.first_call_s if math.isfinite(case.first_call_s) else None,
+        "rounds": case.rounds,
+        "repeats": case.repeats,
+        "accuracy": case.accuracy,
+        "repeated_rows": case.repeated_rows,
+        "includes_loading": case.includes_loading,
+        "sample_s_by_repeat": case.by_repeat,
+    }
+
+
+def _interval(found: Estimate | Ratio) -> dict[str, Any]:
+    low, high = (None if math.isnan(end) else end for end in (found.low, found.high))
+    return {"value": found.value, "low": low, "high": high, "repeats": found.n, "no_interval": found.reason}
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "machine": run.machine,
+        "plan": dict(run.plan.raw) if run.plan else None,
+        "environment": dict(run.records[0].environment if run.records else run.environment),
+        "kernels": [_kernel(record) for record in run.records],
+        "missing": [{"kernel": kernel, "what": what, "why": why} for kernel, what, why in gaps.gaps(run)],
+        "interrupted": bool(run.missing),
+    }
+
+
+def _kernel(record: Record) -> dict[str, Any]:
+    return {
+        "kernel": record.kernel,
+        "repeat": record.repeat,
+        "backend": record.backend,
+        "version": record.version,
+        "device": record.device,
+        "describe": dict(record.describe),
+        "spec": record.spec.as_dict(),
+        "data": asdict(record.data),
+        "weights": asdict(record.weights),
+        "accuracy": asdict(record.accuracy),
+        "max_error": record.max_error,
+        "import_s": record.import_s,
+        "construct_s": record.construct_s,
+    }

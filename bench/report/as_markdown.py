@@ -1,0 +1,90 @@
+"""Markdown, as GitHub reads it: every text is escaped, so that a file cannot write tables, links or HTML into it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from bench.report.document import Block, Command, Figure, Paragraph, Points, Section, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bench.report.document import Document
+
+__all__ = ["escape", "render"]
+
+#: What can begin something in the middle of a line. Underscores inside a word are harmless in GitHub's Markdown.
+_SPECIAL = re.compile(r"([\\`*\[\]|~])|(?<![A-Za-z0-9])(_)|(_)(?![A-Za-z0-9])")
+#: What turns a whole line into a heading, a list or a rule.
+_LINE_START = re.compile(r"^(\d*)(?=[.)](?:\s|$))|^(?=[#+=-])")
+#: GitHub makes a link of a bare address and a mention of a bare @name.
+_AUTOLINK = re.compile(r"(?i)(https?|ftp|www|mailto)(?=[:.])|(@)(?=\w)")
+
+
+def render(document: Document) -> str:
+    """Return the report as Markdown."""
+    lines = [
+        f"# {escape(document.title)}",
+        "",
+        escape(document.subtitle),
+        "",
+        f"**{escape(document.headline.lead)}**",
+        "",
+    ]
+    lines += [f"- {escape(line)}" for line in document.headline.lines()[1:]]
+    lines += [line for text in document.notices for line in ("", f"> {escape(text)}")]
+    for section in document.sections:
+        lines += ["", *_section(section)]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+
+
+def escape(text: str) -> str:
+    """Return any text as one line of Markdown that shows exactly that text."""
+    line = " ".join(text.split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = _SPECIAL.sub(lambda found: "\\" + found[0], line)
+    line = _AUTOLINK.sub(lambda found: f"{found[1][:-1]}&#{ord(found[1][-1])};" if found[1] else "&#64;", line)
+    return _LINE_START.sub(r"\1\\", line)
+
+
+def _section(section: Section) -> Iterator[str]:
+    yield f"## {escape(section.title)}"
+    yield ""
+    for block in section.blocks:
+        yield from _block(block)
+        yield ""
+
+
+def _block(block: Block) -> Iterator[str]:
+    match block:
+        case Paragraph(text):
+            yield escape(text)
+        case Points(items):
+            yield from (f"- {escape(item)}" for item in items)
+        case Command(text):
+            yield from _fenced(text)
+        case Table():
+            yield from _table(block)
+        case Figure(title=title, table=table):
+            yield f"### {escape(title)}"
+            yield ""
+            yield from _table(table)
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield escape(table.caption)
+    yield ""
+    yield _row(column.name for column in table.columns)
+    yield "|" + "|".join(" ---: " if column.number else " --- " for column in table.columns) + "|"
+    yield from (_row(row) for row in table.rows)
+
+
+def _row(cells: Iterator[str] | tuple[str, ...]) -> str:
+    return "| " + " | ".join(escape(cell) or " " for cell in cells) + " |"
+
+
+def _fenced(text: str) -> Iterator[str]:
+    """Yield a code block whose fence is longer than any run of backticks in it."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    yield from (f"{fence}console", " ".join(text.split()), fence)

@@ -1,0 +1,187 @@
+"""Puts a report together from runs: which sections there are, and what each says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench import frame, headline, units
+from bench.report import gaps, machine, tables
+from bench.report.document import Block, Column, Command, Document, Paragraph, Points, Section, Table
+from bench.summary import summarize
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.record import Record, Run
+
+__all__ = ["build"]
+
+_CLOCK = """
+A time is the median over the rounds of one process, divided by the samples that a call processes. The value shown
+is the median over repeats, each a fresh process, and its 95 % interval comes from the repeats alone.
+
+One at a time: Python calls the kernel with one sample and waits for the result, sample after sample. Batch: one
+call for all samples of the batch, and the wait for the result.
+
+In the clock: the forward pass and the wait. Outside it: making parameters, moving data to a device and back,
+compiling, the first call, the check. The first call has a column of its own.
+
+A speedup is the time per sample one at a time divided by the time per sample in a batch, within the same process;
+the value shown is the median of these ratios over the repeats.
+
+Each kernel has just agreed with a float64 reference, in the same process, when it is timed. Inputs rotate through
+the data set, so that no kernel is timed on one row that stays in cache.
+"""
+_BOOK_CLOCK = """
+
+The book's cell: everything in the clock, as the book has it. Data and weights are loaded, the network is made, all
+images are inferred, and the hits are counted; its time is divided by the number of images.
+"""
+
+
+def build(runs: list[Run]) -> Document:
+    """Return the report of one or more runs. A run without any time has one too: it says why."""
+    data = frame.load(runs)
+    cases = tuple(summarize(data)) if len(data) else ()
+    gap_table = gaps.gap_table(runs)
+    sections = (
+        Section("charts", "Time and speedup against batch size", tables.figures(cases)),
+        Section("missing", "What is missing", (gap_table,) if gap_table else ()),
+        Section("differences", "What differs between the runs", _differences(runs)),
+        Section("cases", "Every case", (tables.case_table(cases),) if cases else ()),
+        Section("clock", "What is in the clock", (_clock(data),)),
+        Section(
+            "computed", "Network, data and weights", tuple(b for run in runs for b in _computed(run, len(runs) > 1))
+        ),
+        Section("kernels", "Kernels", _kernels(runs)),
+        Section("environment", "Environment", (machine.environment_table(runs),)),
+        Section("repeat", "Do it again", tuple(block for run in runs for block in _again(run, len(runs) > 1))),
+    )
+    return Document(
+        title="mlpbench: one sample at a time against batches",
+        subtitle="; ".join(_subtitle(run) for run in runs),
+        headline=headline.find(data),
+        notices=_notices(runs),
+        sections=tuple(section for section in sections if section.blocks),
+        runs=tuple(runs),
+        cases=cases,
+    )
+
+
+def _clock(data: pd.DataFrame) -> Points:
+    text = _CLOCK + _BOOK_CLOCK if (data["mode"] == "book").any() else _CLOCK
+    return Points(tuple(" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n") if paragraph.strip()))
+
+
+def _subtitle(run: Run) -> str:
+    found = run.records[0].environment if run.records else run.environment
+    block = found.get("machine")
+    model = block.get("cpu_model") if isinstance(block, dict) else None
+    spec = f", {run.records[0].spec.label()}" if run.records else ""
+    return f"{run.id} on {model or run.machine}{spec}"
+
+
+def _notices(runs: list[Run]) -> tuple[str, ...]:
+    """Return what must not be overlooked: the numbers are not all that were planned."""
+    found = []
+    for run in runs:
+        which = f"Run {run.id}" if len(runs) > 1 else "The run"
+        if run.missing:
+            planned = len(run.plan.order) if run.plan else len(run.records) + len(run.missing)
+            found.append(f"{which} was interrupted: {len(run.missing)} of {planned} processes have no result.")
+        failed = dict.fromkeys(failure.kernel for failure in run.failures)
+        if failed:
+            found.append(f'{which} has failures, told under "What is missing": {", ".join(failed)}.')
+    return tuple(found)
+
+
+def _differences(runs: list[Run]) -> tuple[Block, ...]:
+    if len(runs) < 2:
+        return ()
+    table = machine.differences(runs)
+    return (
+        (table,)
+        if table
+        else (Paragraph("Nothing that was recorded: same machine, libraries, network, data and weights."),)
+    )
+
+
+def _computed(run: Run, several: bool) -> tuple[Block, ...]:
+    if not run.records:
+        return ()
+    first = run.records[0]
+    spec, data, weights = first.spec, first.data, first.weights
+    network = f"{spec.hidden} in the hidden layers, {spec.output} at the output, {spec.dtype}"
+    size = f"{spec.flop(1):,} floating-point operations per sample, {units.data_size(spec.weight_bytes())} of weights"
+    items = [
+        f"Network {spec.label()}: {network}; {size}.",
+        f"Data: {data.name}, {data.rows:,} rows, {_origin(data.source)} (sha256 {machine.short(data.sha256)}).",
+        f"Weights: {weights.source or 'source not recorded'} (sha256 {machine.short(weights.sha256)}).",
+    ]
+    if any(case.repeated_rows for record in run.records for case in record.cases):
+        rows = max(case.rows_per_call for record in run.records for case in record.cases)
+        target = f"to {rows:,} rows" if rows > data.rows else "to fill the timed inputs"
+        items.append(f"The {data.rows:,} rows of {data.name} are repeated {target}.")
+    head = (Paragraph(f"Run {run.id}:"),) if several else ()
+    return (*head, Points(tuple(items)))
+
+
+def _origin(source: str | None) -> str:
+    return f"from {source}" if source else "source not recorded"
+
+
+def _kernels(runs: list[Run]) -> tuple[Block, ...]:
+    several = len(runs) > 1
+    firsts = {(run.id, kernel): _first(run, kernel) for run in runs for kernel in run.kernels}
+    if not firsts:
+        return ()
+    names = [*(["run"] if several else []), "kernel", "library", "device"]
+    names += ["accuracy, one at a time / in batches"]
+    numbers = ["largest error", "import", "construction"]
+    columns = (*map(Column, names), *(Column(name, number=True) for name in numbers), Column("what it says it uses"))
+    rows = tuple((*([run_id] if several else []), *_kernel_row(record)) for (run_id, _), record in firsts.items())
+    return (Table("Who ran, from the first repeat that got so far.", columns, rows, heads=2 if several else 1),)
+
+
+def _first(run: Run, kernel: str) -> Record:
+    """Return the first record of a kernel that passed the gate, or the first of all."""
+    records = [record for record in run.records if record.kernel == kernel]
+    return next((record for record in records if record.backend is not None), records[0])
+
+
+def _kernel_row(record: Record) -> tuple[str, ...]:
+    used = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in record.describe.items() if value is not None)
+    return (
+        record.kernel,
+        f"{record.backend or 'unknown'} {record.version or ''}".rstrip(),
+        record.device or "unknown",
+        _accuracy(record),
+        "not measured" if record.max_error is None else f"{record.max_error:.1e}",
+        *("not measured" if time is None else units.seconds(time) for time in (record.import_s, record.construct_s)),
+        used or "nothing",
+    )
+
+
+def _accuracy(record: Record) -> str:
+    found = record.accuracy
+    if found.per_sample is None or found.batched is None:
+        return found.reason or "not measured"
+    return f"{found.per_sample:.4f} / {found.batched:.4f} of {found.rows:,} rows"
+
+
+def _again(run: Run, several: bool) -> tuple[Block, ...]:
+    import shlex
+
+    head = f"Run {run.id}. " if several else ""
+    if run.plan is None:
+        return (Paragraph(f"{head}Made by pytest by hand; its command was not recorded."),)
+    plan = run.plan
+    command = shlex.join(plan.command)
+    if plan.seed is not None and "--seed" not in command:
+        command += f" --seed {plan.seed}"
+    order = ", ".join(f"{kernel} {repeat + 1}" for kernel, repeat in plan.order)
+    return (
+        Paragraph(f"{head}Started {plan.started or 'at an unknown time'}; the seed sets the order of the processes."),
+        Command(command),
+        Paragraph(f"Order of kernels and repeats: {order}."),
+    )

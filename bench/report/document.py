@@ -1,0 +1,90 @@
+"""What a report says, whatever it looks like: sections of paragraphs, tables and figures, all plain text.
+
+Every text here may come from a file of unknown origin. It is not escaped for anything: each format does that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.headline import Headline
+    from bench.record import Run
+    from bench.summary import CaseSummary
+
+__all__ = ["Block", "Column", "Command", "Document", "Figure", "Paragraph", "Points", "Section", "Table"]
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph of plain text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Points:
+    """A list of sentences."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Command:
+    """Words to type, one line."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table; numbers stand on the right."""
+
+    name: str
+    number: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts; the first `heads` columns name the row."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    heads: int = 1
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart of `bench.report.plots`, how to read it, and a table for formats that cannot draw it."""
+
+    name: str
+    title: str
+    reading: str
+    table: Table
+
+
+Block = Paragraph | Points | Command | Table | Figure
+
+
+@dataclass(frozen=True)
+class Section:
+    """A headed part; ``slug`` is its anchor."""
+
+    slug: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A whole report. ``runs`` and ``cases`` are what its texts were made of; ``notices`` stand beside the headline."""
+
+    title: str
+    subtitle: str
+    headline: Headline
+    notices: tuple[str, ...]
+    sections: tuple[Section, ...]
+    runs: tuple[Run, ...]
+    cases: tuple[CaseSummary, ...] = field(repr=False)

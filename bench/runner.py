@@ -1,0 +1,201 @@
+"""One process for each kernel and repeat, and what becomes of it: a result file, whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import environment, record
+from bench.errors import UserError
+from bench.session import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bench.plan import Plan
+    from bench.workload import Options, Workload
+
+__all__ = ["Outcome", "execute", "open_run", "pytest_command"]
+
+#: A process that takes longer is stuck: a whole quick run takes less.
+TIMEOUT_S = 1800
+#: No settings file, no plugin but these two: what pytest finds around us is meant for the user's tests.
+OURS_ALONE = (
+    *("-c", os.devnull, f"--rootdir={Path(__file__).resolve().parent.parent}"),
+    *("-p", "pytest_benchmark.plugin", "-p", "bench.plugin", "-p", "no:cacheprovider"),
+)
+#: A test's line in `pytest -v`.
+FINISHED = re.compile(r"::test_forward\[(?P<case>[^\]]+)\] (PASSED|FAILED|ERROR|SKIPPED)")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one process. ``problems`` are lines for people; the record holds them too."""
+
+    kernel: str
+    repeat: int
+    path: Path
+    problems: tuple[str, ...]
+
+
+def open_run(results: Path, plan: Plan) -> Path:
+    """Make the folder of a run, with the plan in it. Raises UserError where that cannot be written."""
+    folder = results / environment.machine_id() / plan.run_id
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise UserError(f"{folder} is there already and is not overwritten: run again, or choose --out") from None
+    except OSError as error:
+        raise UserError(
+            f"cannot write results to {results}: {error.strerror}; choose another folder with --out"
+        ) from None
+    block = {"schema": record.SCHEMA, "kind": "plan", "plan": plan.as_dict(), "environment": environment.collect()}
+    record.write_atomically(folder / "run.json", {"mlpbench": block})
+    return folder
+
+
+def pytest_command(plan: Plan, options: Options, kernel: str) -> list[str]:
+    """Return the words that time a kernel by hand: the suite, the cases, the clock."""
+    modes = dict.fromkeys(case["mode"] for case in plan.cases)
+    sizes = dict.fromkeys(case["batch_size"] for case in plan.cases if case["mode"] != "per_sample")
+    return [
+        "pytest",
+        str(Path(__file__).parent / "test_forward.py"),
+        f"--kernel={kernel}",
+        *(f"--mode={mode}" for mode in modes),
+        *(f"--batch-size={size}" for size in sizes),
+        *options.arguments(),
+        *plan.clock,
+    ]
+
+
+def execute(
+    plan: Plan, workload: Workload, folder: Path, on_case: Callable[[str, int, str], None]
+) -> Iterator[Outcome]:
+    """Run the plan, process by process. Each has its result file in ``folder`` when its outcome is yielded.
+
+    ``on_case(kernel, repeat, case)`` is called as each case ends. Leaving the iterator early, as Ctrl-C does, stops
+    the process that runs and keeps what is finished.
+    """
+    for kernel, repeat in plan.order:
+        with tempfile.TemporaryDirectory(prefix="mlpbench-") as scratch:
+            raw = Path(scratch) / "record.json"
+            words = [
+                *pytest_command(plan, workload.options, kernel)[1:],
+                *OURS_ALONE,
+                "-v",
+                "--color=no",
+                f"--mlpbench-run={folder / 'run.json'}",
+                f"--mlpbench-repeat={repeat}",
+                f"--benchmark-json={raw}",
+            ]
+            ended, lines = _spawn(words, plan.threads, partial(on_case, kernel, repeat))
+            content = _content(raw, ended, lines, plan, workload, (kernel, repeat), folder)
+            path = folder / f"{kernel}.{repeat}.json"
+            record.write_atomically(path, content)
+            yield Outcome(kernel, repeat, path, _problems(content))
+
+
+def _spawn(words: list[str], threads: int, on_case: Callable[[str], None]) -> tuple[int | None, list[str]]:
+    """Start our interpreter's pytest in a process group of its own; return its exit status and what it printed.
+
+    The status is None where it was stopped because it took too long.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    ours = {"PYTHONUNBUFFERED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    variables = environment.set_threads({**kept, **ours}, threads)
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "pytest", *words],
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # Ctrl-C reaches us alone: we decide what is kept
+    )
+    gave_up = threading.Event()
+
+    def give_up() -> None:
+        gave_up.set()
+        _kill(process)
+
+    stuck = threading.Timer(TIMEOUT_S, give_up)
+    stuck.daemon = True
+    stuck.start()
+    lines: list[str] = []
+    try:
+        for line in process.stdout or ():
+            lines.append(line.rstrip())
+            if found := FINISHED.search(line):
+                on_case(found["case"])
+        status = process.wait()
+        return (None if gave_up.is_set() and status < 0 else status), lines
+    finally:
+        stuck.cancel()
+        _kill(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """Stop a process and all that it started, also what has outlived it."""
+    with suppress(ProcessLookupError, PermissionError):  # nothing of the group is left
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _content(
+    raw: Path,
+    ended: int | None,
+    lines: list[str],
+    plan: Plan,
+    workload: Workload,
+    at: tuple[str, int],
+    folder: Path,
+) -> dict[str, Any]:
+    """Return what the process left, or a record that says how it ended."""
+    if ended is not None and ended >= 0:
+        with suppress(FileNotFoundError, ValueError):  # it wrote none, or was cut off in the middle
+            content: dict[str, Any] = json.loads(raw.read_text(encoding="utf-8"))
+            return content
+    kernel, repeat = at
+    header = json.loads((folder / "run.json").read_text(encoding="utf-8"))["mlpbench"]
+    block = {
+        "schema": record.SCHEMA,
+        "kernel": kernel,
+        "repeat": repeat,
+        "environment": header["environment"],
+        **workload.facts(),
+        **dict.fromkeys(("kernel_info", "conformance", "accuracy", "timings")),
+        "plan": plan.as_dict(),
+        "failures": [Failure(kernel, None, "process", _how_it_ended(ended, lines)).as_dict()],
+    }
+    return {"machine_info": environment.machine_info(), "commit_info": {}, "benchmarks": [], "mlpbench": block}
+
+
+def _how_it_ended(ended: int | None, lines: list[str]) -> str:
+    last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
+    if ended is None:
+        return f"the process was stopped after {TIMEOUT_S} s; its last line: {last}"
+    if ended < 0:
+        name = signal.Signals(-ended).name
+        why = " (the system kills so when memory runs out)" if name == "SIGKILL" else ""
+        return f"the process died of {name}{why}; its last line: {last}"
+    errors = [line for line in lines if line.startswith(("ERROR", "E  "))]
+    return f"the process ended with {ended} and no result; it said: {errors[0] if errors else last}"
+
+
+def _problems(content: dict[str, Any]) -> tuple[str, ...]:
+    failures = content["mlpbench"]["failures"]
+    reasons = dict.fromkeys(failure["reason"] for failure in failures)  # a gate fails once for all cases
+    return tuple(reasons)

@@ -1,0 +1,117 @@
+"""The frame, one step on: for each case of a run its time and its speedup, with intervals from the repeats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bench import statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from bench.statistics import Estimate, Ratio
+
+__all__ = ["CaseSummary", "batched", "one_at_a_time", "speedup", "summarize"]
+
+
+@dataclass(frozen=True)
+class CaseSummary:
+    """One case of one run over its repeats. Times in seconds per sample; ``first_call_s`` of the whole call.
+
+    ``speedup``: the time per sample of the same kernel one at a time / this case's, paired by repeat; None with
+    ``no_speedup`` as the reason.
+    """
+
+    run: str
+    kernel: str
+    mode: str
+    batch_size: int
+    sample: Estimate
+    speedup: Ratio | None
+    no_speedup: str | None
+    first_call_s: float
+    rounds: int
+    repeats: int
+    accuracy: float | None
+    repeated_rows: bool
+    includes_loading: bool
+    data: str
+    by_repeat: dict[int, float]
+
+    @property
+    def throughput(self) -> float:
+        """Samples per second."""
+        return 1 / self.sample.value
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether this case is what the speedups of its kernel are measured against."""
+        return self.mode == "per_sample" or (self.mode == "book" and self.batch_size == 1)
+
+
+def summarize(frame: pd.DataFrame) -> list[CaseSummary]:
+    """Return every case of the frame, by run, kernel, mode and batch size, in the frame's order of runs and kernels."""
+    summaries: list[CaseSummary] = []
+    machines = frame.groupby("run")["machine"].nunique()
+    for (run, machine, _), rows in frame.groupby(["run", "machine", "kernel"], sort=False):
+        # Two machines that started in the same second have runs of the same name.
+        name = str(run) if machines[str(run)] == 1 else f"{machine}/{run}"
+        cases = [_case(case, name) for _, case in rows.groupby(["mode", "batch_size"], sort=False)]
+        cases.sort(key=lambda c: (("per_sample", "batched", "book").index(c.mode), c.batch_size))
+        summaries += [_with_speedup(case, cases) for case in cases]
+    return summaries
+
+
+def one_at_a_time(cases: Sequence[CaseSummary], mode: str = "per_sample") -> CaseSummary | None:
+    """Return the baseline among the cases of one kernel and run: the longest block of single calls, if there is one."""
+    singles = [case for case in cases if case.mode == mode and case.is_baseline]
+    return max(singles, key=lambda case: case.batch_size, default=None)
+
+
+def batched(cases: Sequence[CaseSummary]) -> list[CaseSummary]:
+    """Return the cases that are one call for a batch, inference alone, by batch size."""
+    return sorted((case for case in cases if case.mode == "batched"), key=lambda case: case.batch_size)
+
+
+def speedup(baseline: CaseSummary, candidate: CaseSummary) -> Ratio | None:
+    """Return baseline time / candidate time per sample, paired by repeat; None if no repeat has both."""
+    if not baseline.by_repeat.keys() & candidate.by_repeat.keys():
+        return None
+    return statistics.ratio(baseline.by_repeat, candidate.by_repeat)
+
+
+def _case(rows: pd.DataFrame, run: str) -> CaseSummary:
+    first = rows.iloc[0]
+    by_repeat = {int(repeat): float(s) for repeat, s in zip(rows["repeat"], rows["sample_s"], strict=True)}
+    accuracy = rows["accuracy"].dropna()
+    return CaseSummary(
+        run=run,
+        kernel=str(first["kernel"]),
+        mode=str(first["mode"]),
+        batch_size=int(first["batch_size"]),
+        sample=statistics.estimate(by_repeat),
+        speedup=None,
+        no_speedup=None,
+        first_call_s=float(rows["first_call_s"].median()),
+        rounds=int(rows["rounds"].min()),
+        repeats=len(by_repeat),
+        accuracy=None if accuracy.empty else float(accuracy.iloc[0]),
+        repeated_rows=bool(rows["repeated_rows"].any()),
+        includes_loading=bool(rows["includes_loading"].any()),
+        data=str(first["data"]),
+        by_repeat=by_repeat,
+    )
+
+
+def _with_speedup(case: CaseSummary, siblings: list[CaseSummary]) -> CaseSummary:
+    mode = "book" if case.mode == "book" else "per_sample"
+    baseline = one_at_a_time(siblings, mode)
+    if baseline is None:
+        return replace(case, no_speedup="no case one at a time to compare with")
+    if case.is_baseline:
+        return replace(case, no_speedup="the baseline")
+    found = speedup(baseline, case)
+    return replace(case, speedup=found, no_speedup="no repeat has both sides" if found is None else None)

@@ -1,0 +1,126 @@
+"""What is timed: cases, and the named grids of cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.errors import UserError
+from kernels.registry import nearest
+
+__all__ = ["ALL_ROWS", "MAX_BATCH_SIZE", "MODES", "PROFILES", "Case", "Profile", "grid", "parse_batch_size", "profile"]
+
+#: One row at a time from Python; one call for a batch; the book's whole cell, with loading and counting.
+MODES = ("per_sample", "batched", "book")
+
+#: Rows of a full sweep: the size of the MNIST test set, over which the book runs.
+ALL_ROWS = 10_000
+
+#: Rows that a round of ``per_sample`` goes through, one call each: the book's batch of 100.
+PER_SAMPLE_ROWS = 100
+
+#: A million rows of 784 float32 are 3 GB; more is a typing error.
+MAX_BATCH_SIZE = 1_000_000
+
+
+@dataclass(frozen=True, order=True)
+class Case:
+    """One point of a sweep.
+
+    ``batch_size`` is the rows of one call; of ``per_sample``, the rows that are called one by one in a round.
+    """
+
+    mode: str
+    batch_size: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the case as JSON can hold it."""
+        return {"mode": self.mode, "batch_size": self.batch_size}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named sweep with its budget. Times in seconds; ``min_rounds`` and ``max_time_s`` are pytest-benchmark's."""
+
+    name: str
+    purpose: str
+    modes: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+    repeats: int
+    max_time_s: float
+    min_rounds: int
+    #: The kernels it is about; None for every one that is available.
+    kernels: tuple[str, ...] | None = None
+
+
+PROFILES = {
+    p.name: p
+    for p in (
+        Profile("smoke", "does everything work? seconds", ("per_sample", "batched"), (1, 100), 1, 0.05, 3),
+        Profile(
+            "quick",
+            "the default: under two minutes",
+            ("per_sample", "batched"),
+            (1, 10, 100, 1000, ALL_ROWS),
+            3,
+            0.3,
+            10,
+        ),
+        Profile(
+            "full",
+            "a fine grid and more repeats",
+            ("per_sample", "batched"),
+            (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, ALL_ROWS),
+            7,
+            0.5,
+            15,
+        ),
+        Profile(
+            "book",
+            "the book's own experiment, with and without loading",
+            ("per_sample", "batched", "book"),
+            (1, 100),
+            5,
+            0.5,
+            3,
+            ("numpy",),
+        ),
+    )
+}
+
+
+def profile(name: str) -> Profile:
+    """Return the profile of that name. Raises UserError that names the nearest."""
+    if name not in PROFILES:
+        raise UserError(
+            f"unknown profile {name!r}{nearest(name, list(PROFILES))}; there are {', '.join(sorted(PROFILES))}"
+        )
+    return PROFILES[name]
+
+
+def parse_batch_size(text: str) -> int:
+    """Read a batch size: a number of rows, or ``all`` for 10,000. Raises UserError."""
+    if text == "all":
+        return ALL_ROWS
+    try:
+        size = int(text)
+    except ValueError:
+        raise UserError(f"batch size {text!r} is not a whole number: give rows per call, or all") from None
+    if not 1 <= size <= MAX_BATCH_SIZE:
+        raise UserError(f"batch size {size} is out of range: give 1 to {MAX_BATCH_SIZE} rows per call, or all")
+    return size
+
+
+def grid(modes: tuple[str, ...], batch_sizes: tuple[int, ...]) -> list[Case]:
+    """Return the cases of a sweep, each once, in the order given.
+
+    ``per_sample`` is one case, whatever the batch sizes: its calls see one row each.
+    """
+    for mode in modes:
+        if mode not in MODES:
+            raise UserError(f"unknown mode {mode!r}{nearest(mode, list(MODES))}; there are {', '.join(MODES)}")
+    cases = []
+    for mode in modes:
+        sizes = (PER_SAMPLE_ROWS,) if mode == "per_sample" else batch_sizes
+        cases += [Case(mode, size) for size in sizes]
+    return list(dict.fromkeys(cases))

@@ -1,0 +1,19 @@
+"""The suite: every case of every kernel, each behind the gate. `mlpbench run` starts it, or `pytest bench/`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.measure import measure
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+    from bench.session import Contestant
+    from bench.sweep import Case
+
+
+def test_forward(contestant: Contestant, case: Case, benchmark: BenchmarkFixture) -> None:
+    benchmark.group = f"{case.mode}-{case.batch_size}"
+    benchmark.extra_info.update(contestant.facts(case))
+    measure(benchmark, contestant.kernel, case, contestant.inputs, contestant.book)

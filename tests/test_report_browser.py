@@ -1,0 +1,240 @@
+"""The HTML report in a real browser, headless: it draws, it is quiet, it asks nobody, it fits."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import simulate
+
+from bench import record, report
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+KERNELS = ("numpy", "numba", "cupy")
+SIZES = (1, 10, 100, 1000)
+TIMES = {(kernel, "per_sample", 100): (2 + i) * 6e-6 for i, kernel in enumerate(KERNELS)} | {
+    (kernel, "batched", size): (2 + i) * 6e-6 / size**0.4 for i, kernel in enumerate(KERNELS) for size in SIZES
+}
+SWITCHES = (
+    "--headless=new",
+    "--no-sandbox",  # CI runs as root
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Start Chromium, or skip where there is none."""
+    names = {"Chromium": ("chromium", "chromium-browser", "google-chrome"), "chromedriver": ("chromedriver",)}
+    found = {name: next(filter(None, map(shutil.which, tried)), None) for name, tried in names.items()}
+    lacking = [name for name, path in found.items() if path is None]
+    if lacking:
+        pytest.skip(f"no {' and no '.join(lacking)} on PATH (Debian: chromium, chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = found["Chromium"]
+    for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(found["chromedriver"]))
+    yield Page(driver)
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Write a page of one run, of two, and of one repeat."""
+    folder = tmp_path_factory.mktemp("pages")
+    runs = [record.read_run(simulate.write_run(folder / "results", TIMES, seed=seed)) for seed in (1, 2)]
+    single = record.read_run(simulate.write_run(folder / "results", TIMES, seed=3, repeats=1))
+    for name, shown in {"one": runs[:1], "two": runs, "single": [single]}.items():
+        (folder / f"{name}.html").write_text(report.render(shown, "html"), encoding="utf-8")
+    return folder
+
+
+class Page:
+    """What the tests ask of the browser."""
+
+    def __init__(self, driver):
+        self.driver = driver
+        self.ask = driver.execute_script
+
+    def open(self, file: Path, *, width=1280, scheme="light"):
+        phone = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+        self.emulate(scheme)
+        for log in ("browser", "performance"):
+            self.driver.get_log(log)  # reading empties it
+        self.driver.get(file.as_uri())
+        WebDriverWait(self.driver, 30).until(
+            lambda d: d.execute_script("return document.documentElement.dataset.charts")
+        )
+        return self
+
+    def emulate(self, scheme, media="screen"):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+
+    def requests(self):
+        """Return the addresses of everything that was asked for."""
+        messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        sent = [
+            m["params"] for m in messages if m["method"] in {"Network.requestWillBeSent", "Network.webSocketCreated"}
+        ]
+        return [params.get("url") or params["request"]["url"] for params in sent]
+
+    def marks(self, chart, role):
+        """Return the paths of a kind of marks in a chart."""
+        return self.ask(
+            f"return Array.from(document.querySelectorAll('#chart-{chart} .mark-{role} path'),"
+            " p => p.getAttribute('d')).filter(Boolean)"
+        )
+
+    def colours(self, chart="time"):
+        """Return the computed colours of axis labels, grid and lines of a chart, and of the page."""
+        return self.ask(
+            """
+            const fill = (s, p) => getComputedStyle(document.querySelector(s))[p], c = '#chart-' + arguments[0];
+            return {page: fill('body', 'backgroundColor'), text: fill('body', 'color'),
+                    label: fill(c + ' .role-axis-label text', 'fill'),
+                    grid: fill(c + ' .role-axis-grid line', 'stroke'),
+                    title: fill(c + ' .role-axis-title text', 'fill'), line: fill(c + ' .mark-line path', 'stroke')};
+            """,
+            chart,
+        )
+
+
+def test_both_charts_are_drawn(browser, files):
+    page = browser.open(files / "one.html")
+    for chart in ("time", "speedup"):
+        assert len(page.marks(chart, "line")) == len(KERNELS)
+        assert len(page.marks(chart, "area")) == len(KERNELS)
+        box = page.ask(
+            f"const b = document.querySelector('#chart-{chart} svg').getBoundingClientRect();return [b.width, b.height]"
+        )
+        assert box[0] > 400
+        assert box[1] > 300
+    assert len(page.marks("time", "symbol")) > len(page.marks("speedup", "symbol"))  # the single calls
+    shapes = page.ask("return Array.from(document.querySelectorAll('.legend path'), p => p.getAttribute('d'))")
+    assert len(set(shapes)) == len(KERNELS)
+
+
+def test_the_console_is_silent_and_the_network_too(browser, files):
+    for name in ("one", "two", "single"):
+        page = browser.open(files / f"{name}.html")
+        page.ask("window.scrollTo(0, document.body.scrollHeight)")
+        assert page.driver.get_log("browser") == []
+        asked = page.requests()
+        assert asked[0] == (files / f"{name}.html").as_uri()
+        assert [url for url in asked[1:] if not url.startswith("data:")] == []
+
+
+def test_the_policy_holds(browser, files):
+    """What the page does not do by itself it cannot be made to do either."""
+    page = browser.open(files / "one.html")
+    page.ask(
+        """
+        const script = document.createElement('script');
+        script.textContent = 'window.injected = true';
+        document.body.append(script);
+        document.body.insertAdjacentHTML('beforeend', '<img src="https://example.invalid/x.png">');
+        """
+    )
+    assert page.ask("return window.injected") is None
+    blocked = [entry["message"] for entry in page.driver.get_log("browser")]
+    assert len([message for message in blocked if "Content Security Policy" in message]) == 2
+
+
+def test_one_repeat_has_no_band(browser, files):
+    page = browser.open(files / "single.html")
+    assert page.marks("time", "area") == []
+    assert len(page.marks("time", "line")) == len(KERNELS)
+
+
+def test_dark_is_dark_to_the_last_label(browser, files):
+    light = browser.open(files / "one.html", scheme="light").colours()
+    dark = browser.open(files / "one.html", scheme="dark").colours()
+    for what in ("page", "text", "label", "title", "grid", "line"):
+        assert light[what] != dark[what], what
+    for scheme in (light, dark):
+        for what in ("text", "label", "title"):
+            assert contrast(scheme[what], scheme["page"]) > 4.5, what
+        assert contrast(scheme["line"], scheme["page"]) > 3
+
+
+def test_the_charts_follow_a_change_of_scheme_without_a_reload(browser, files):
+    page = browser.open(files / "one.html", scheme="light")
+    before = page.colours()
+    page.emulate("dark")
+    assert page.colours()["label"] != before["label"]
+
+
+def test_paper_is_light(browser, files):
+    light = browser.open(files / "one.html", scheme="light").colours()
+    browser.emulate("dark", media="print")
+    assert browser.colours() == light
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_a_phone_scrolls_down_only(browser, files, name):
+    page = browser.open(files / f"{name}.html", width=390)
+    assert page.ask("return document.documentElement.scrollWidth") == 390
+    assert page.ask("return getComputedStyle(document.body).fontSize") == "16px"
+    wide = page.ask("return Array.from(document.querySelectorAll('.scroll'), s => [s.scrollWidth, s.clientWidth])")
+    assert any(inner > outer for inner, outer in wide)  # a table scrolls in its own box
+    assert all(outer <= 390 for _, outer in wide)
+    sizes = page.ask("return Array.from(document.querySelectorAll('.chart svg'), s => s.getBoundingClientRect().width)")
+    assert all(300 < size <= 390 for size in sizes)
+
+
+def test_a_name_in_the_legend_switches_its_line_in_both_charts(browser, files):
+    page = browser.open(files / "one.html")
+    button = "document.querySelector('.legend button[data-name=numba]')"
+    for pressed, lines in (("false", 2), ("true", 3)):
+        page.ask(f"{button}.click()")
+        assert page.ask(f"return {button}.getAttribute('aria-pressed')") == pressed
+        for chart in ("time", "speedup"):
+            WebDriverWait(page.driver, 10).until(lambda _, c=chart, n=lines: len(page.marks(c, "line")) == n)
+
+
+def test_runs_have_a_legend_where_there_are_two(browser, files):
+    page = browser.open(files / "two.html")
+    assert len(page.marks("time", "line")) == 2 * len(KERNELS)
+    dashes = page.ask(
+        "return Array.from(document.querySelectorAll('#chart-time .mark-line path'),"
+        " p => p.getAttribute('stroke-dasharray'))"
+    )
+    assert len(set(dashes)) == 2
+    page.ask("document.querySelectorAll('.legend')[1].querySelector('button').click()")
+    WebDriverWait(page.driver, 10).until(lambda _: len(page.marks("time", "line")) == len(KERNELS))
+
+
+def test_a_symbol_tells_its_numbers(browser, files):
+    page = browser.open(files / "one.html")
+    target = page.ask("return Array.from(document.querySelectorAll('#chart-time .mark-symbol path')).pop()")
+    webdriver.ActionChains(page.driver).move_to_element(target).perform()
+    tip = WebDriverWait(page.driver, 10).until(
+        lambda _: page.ask("const t = document.querySelector('#vg-tooltip-element.visible'); return t && t.innerText")
+    )
+    for word in ("kernel", "batch size", "time per sample", " to ", "speedup"):
+        assert word in tip
+
+
+def luminance(colour):
+    values = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
+    return sum(weight * v for weight, v in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(a, b):
+    """Return the contrast of two colours as WCAG 2.2 defines it."""
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
