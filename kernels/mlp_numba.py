@@ -1,0 +1,177 @@
+"""Numba kernels: compiled loops, on one thread or with the rows divided among several."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.base import Kernel
+from kernels.errors import KernelUnavailable
+from kernels.numba_target import PANEL, TILE_ROWS, host
+
+if TYPE_CHECKING:
+    from kernels.params import Params
+    from kernels.spec import ForwardSpec
+
+__all__ = ["NumbaKernel", "NumbaParallelKernel"]
+
+_Array = NDArray[Any]
+
+#: Work for each thread from which on threads pay, in floating-point operations. Starting and joining two threads takes
+#: 1.2 to 2.7 us (measured), in which one core computes 300,000 of them at 250 GFLOP/s; with less, threads lose.
+FLOP_PER_THREAD = 500_000
+
+#: Vector loads that cross a cache line count twice.
+_CACHE_LINE_BYTES = 64
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Array:
+    """Return an array of zeros that starts with a cache line."""
+    n_bytes = math.prod(shape) * dtype.itemsize
+    memory = np.zeros(n_bytes + _CACHE_LINE_BYTES, np.uint8)
+    skip = -memory.ctypes.data % _CACHE_LINE_BYTES
+    return memory[skip : skip + n_bytes].view(dtype).reshape(shape)
+
+
+def padded(n: int) -> int:
+    """Return ``n`` columns rounded up to whole panels."""
+    return -(-n // PANEL) * PANEL
+
+
+def pack(spec: ForwardSpec, params: Params) -> _Array:
+    """Return all weights as (rows, `PANEL`): layer by layer and panel by panel, the bias above its columns of W."""
+    rows = sum((1 + n_in) * padded(n_out) // PANEL for n_in, n_out in spec.layers)
+    packed = aligned_zeros((rows, PANEL), spec.np_dtype)
+    row = 0
+    for W, b in zip(params.weights, params.biases, strict=True):
+        for column in range(0, W.shape[1], PANEL):
+            panel = np.vstack([b, W])[:, column : column + PANEL]
+            packed[row : row + len(panel), : panel.shape[1]] = panel
+            row += len(panel)
+    return packed
+
+
+class NumbaKernel(Kernel):
+    """Loops that Numba compiles, once per machine, for any specification; `kernels.numba_loops` explains them.
+
+    The result is in a buffer that the next call uses again. There is one, of the largest batch seen, and a smaller
+    batch uses its first rows.
+    """
+
+    backend = "numba"
+    distributions = ("numba",)
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        super().__init__(spec, params)
+        from kernels import numba_loops
+
+        codes = {
+            "identity": numba_loops.IDENTITY,
+            "sigmoid": numba_loops.SIGMOID,
+            "relu": numba_loops.RELU,
+            "step": numba_loops.STEP,
+            "softmax": numba_loops.SOFTMAX,
+        }
+        activations = [codes[spec.hidden]] * (spec.n_layers - 1) + [codes[spec.output]]
+        self._layers = np.column_stack([spec.layers, activations]).astype(np.int64)
+        self._weights = pack(spec, self.params)
+        shape = (self._threads(), 2, numba_loops.BLOCK_ROWS, padded(max(spec.sizes[1:])))
+        self._buffers = aligned_zeros(shape, spec.np_dtype)
+        self._serial = numba_loops.compiled(spec.dtype, parallel=False)
+        self._largest = self._out = self._single = np.empty((1, spec.n_out), spec.np_dtype)
+
+    @classmethod
+    def probe(cls) -> None:
+        """Raise KernelUnavailable where Numba cannot be imported, in its own words, or does not compile."""
+        try:
+            import numba
+        except ImportError as error:
+            raise KernelUnavailable(f"Numba cannot be imported: {error}") from error
+        if getattr(numba.config, "DISABLE_JIT", False):
+            raise KernelUnavailable("Numba is told not to compile: NUMBA_DISABLE_JIT is set")
+
+    def _threads(self) -> int:
+        return 1
+
+    def _out_of(self, x: _Array) -> _Array:
+        """Return the output buffer for ``x``."""
+        if len(x) != len(self._out):
+            if len(x) > len(self._largest):
+                self._largest = np.empty((len(x), self.spec.n_out), self.spec.np_dtype)
+            self._out = self._largest[: len(x)]
+        return self._out
+
+    def forward(self, x: _Array) -> _Array:
+        """Return the outputs of a batch: (batch, n_in) to (batch, n_out). Valid until the next call."""
+        out = self._out_of(x)
+        self._serial(x, self._weights, self._layers, self._buffers, out)
+        return out
+
+    def forward_one(self, x: _Array) -> _Array:
+        """Return the output of one sample: (n_in,) to (n_out,). Valid until the next call."""
+        self._serial(x[None], self._weights, self._layers, self._buffers, self._single)
+        row: _Array = self._single[0]
+        return row
+
+    def describe(self) -> dict[str, str | int | float | bool | None]:
+        """Return the threads, and what LLVM compiled for."""
+        target = host()
+        return {
+            "threads": 1,
+            "cpu_target": target.cpu,
+            "vector_bytes": target.vector_bytes,
+            "tile": f"{TILE_ROWS}x{target.tile_columns(self.spec.np_dtype.itemsize)}",
+            "fastmath": "contract",
+            "compiled_before": bool(self._serial.stats.cache_hits),
+        }
+
+
+class NumbaParallelKernel(NumbaKernel):
+    """The same loops with the rows divided among Numba's threads; on one thread where the batch is too small for it.
+
+    As many threads as Numba has when the kernel is made (``NUMBA_NUM_THREADS``); a batch is divided from
+    `FLOP_PER_THREAD` on.
+    """
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        super().__init__(spec, params)
+        from kernels import numba_loops
+
+        threads = len(self._buffers)
+        #: The smallest batch that is divided.
+        self._parallel_rows = -(-threads * FLOP_PER_THREAD // spec.flop(1))
+        self._parallel = numba_loops.compiled(spec.dtype, parallel=True)
+        # The first parallel call starts the threads: here, and not in a clock.
+        x = np.zeros((1, spec.n_in), spec.np_dtype)
+        self._parallel(x, self._weights, self._layers, self._buffers, self._single)
+
+    def _threads(self) -> int:
+        import numba
+
+        return int(numba.get_num_threads())
+
+    def _divides(self, rows: int) -> bool:
+        return rows >= self._parallel_rows and len(self._buffers) > 1
+
+    def forward(self, x: _Array) -> _Array:
+        """Return the outputs of a batch: (batch, n_in) to (batch, n_out). Valid until the next call."""
+        if not self._divides(len(x)):
+            return super().forward(x)
+        out = self._out_of(x)
+        self._parallel(x, self._weights, self._layers, self._buffers, out)
+        return out
+
+    def describe(self) -> dict[str, str | int | float | bool | None]:
+        """Return the threads and their library, the batch size below which one is used, what LLVM compiled for."""
+        import numba
+
+        return {
+            **super().describe(),
+            "threads": len(self._buffers),
+            "threading_layer": str(numba.threading_layer()),  # type: ignore[attr-defined,unused-ignore]
+            "serial_below_rows": self._parallel_rows if len(self._buffers) > 1 else None,
+            "compiled_before": bool(self._parallel.stats.cache_hits),
+        }
