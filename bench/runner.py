@@ -30,9 +30,9 @@ __all__ = ["Outcome", "execute", "open_run", "pytest_command"]
 
 #: A process that takes longer is stuck: a whole quick run takes less.
 TIMEOUT_S = 1800
-#: No settings file, no plugin but these two: what pytest finds around us is meant for the user's tests.
+#: No settings file, no conftest, no plugin but these two: what pytest finds around us is meant for the user's tests.
 OURS_ALONE = (
-    *("-c", os.devnull, f"--rootdir={Path(__file__).resolve().parent.parent}"),
+    *("-c", os.devnull, "--noconftest", f"--rootdir={Path(__file__).resolve().parent.parent}"),
     *("-p", "pytest_benchmark.plugin", "-p", "bench.plugin", "-p", "no:cacheprovider"),
 )
 #: A test's line in `pytest -v`.
