@@ -12,7 +12,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["collect", "commit", "machine_id", "machine_info", "set_threads"]
+from kernels.threads import asked
+from kernels.threads import available as available_cpus
+
+__all__ = ["available_cpus", "collect", "commit", "machine_id", "machine_info", "set_threads"]
 
 #: Read by BLAS builds, OpenMP and Numba when they load; they are set before that, in a process of its own.
 THREAD_VARIABLES = (
@@ -25,7 +28,8 @@ THREAD_VARIABLES = (
 )
 #: Settings that change what is measured without showing anywhere else.
 TELLING = re.compile(
-    r"^(OMP|GOMP|KMP|OPENBLAS|MKL|BLIS|NUMBA|CUPY|CUDA|NVIDIA|PYTHON(?!PATH|STARTUP|HISTORY))_?[A-Z0-9_]*$"
+    r"^(OMP|GOMP|KMP|OPENBLAS|MKL|BLIS|NUMBA|CUPY|CUDA|NVIDIA|PYTHON(?!PATH|STARTUP|HISTORY)"
+    r"|TORCH|ATEN|DNNL|ONEDNN|XLA|JAX|NPROC|ORT|OV|TBB|SKLEARN)_?[A-Z0-9_]*$"
 )
 #: `nvidia-smi` answers in a second or two, or never.
 GPU_TIMEOUT_S = 60
@@ -46,11 +50,6 @@ LIBRARIES = (
 )
 
 
-def available_cpus() -> int:
-    """Return the processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def set_threads(environment: dict[str, str], threads: int) -> dict[str, str]:
     """Return a copy of a process environment in which every library starts with ``threads`` threads."""
     return {**environment, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
@@ -68,7 +67,7 @@ def collect() -> dict[str, Any]:
         },
         "libraries": _versions(),
         "blas": _blas(),
-        "threads": _threads(),
+        "threads": asked(),
         "gpu": gpu(),
         "git": commit(),
         "variables": {name: value for name, value in sorted(os.environ.items()) if TELLING.match(name)},
@@ -146,12 +145,6 @@ def commit() -> dict[str, Any]:
 
     status = git("status", "--porcelain", "--untracked-files=no")
     return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
-
-
-def _threads() -> int:
-    # OpenMP takes a list, one number for each level of nesting: the first is the outermost.
-    outermost = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(outermost) if outermost.isdecimal() and int(outermost) > 0 else available_cpus()
 
 
 def _os() -> dict[str, Any]:

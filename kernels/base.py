@@ -40,8 +40,9 @@ class Kernel(ABC):
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         """Keep ``params`` in the specification's dtype; subclasses move, pack and allocate here.
 
-        Raises ParamsError where ``params`` are not those of ``spec``.
+        Raises ParamsError where ``params`` are not those of ``spec``, KernelUnavailable as `supports` does.
         """
+        self.supports(spec)
         params.require(spec)
         self.spec = spec
         self.params = params.astype(spec.dtype)
@@ -49,6 +50,13 @@ class Kernel(ABC):
     @classmethod
     def probe(cls) -> None:
         """Raise KernelUnavailable, with the library's or driver's own words, where the kernel cannot run."""
+
+    @classmethod
+    def supports(cls, spec: ForwardSpec) -> None:
+        """Raise KernelUnavailable, with the reason, for a specification that the library cannot express.
+
+        Asked before anything runs, and without the library. Most kernels compute any specification.
+        """
 
     @classmethod
     def version(cls) -> str | None:

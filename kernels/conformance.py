@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels import reference
-from kernels.errors import NonConforming
+from kernels.errors import KernelUnavailable, NonConforming
 from kernels.params import seeded
 from kernels.tolerance import bound
 
@@ -49,7 +49,8 @@ def check(kernel_class: type[Kernel], spec: ForwardSpec, seed: int = 0) -> Confo
     """Hold a kernel against the reference on seeded data that a wrong kernel cannot pass.
 
     Both modes, an odd batch, a second and smaller batch with other values, exact shapes and dtype, inputs unchanged.
-    Raises NonConforming with the check that failed and by how much, also where the kernel itself raises.
+    Raises NonConforming with the check that failed and by how much, also where the kernel itself raises;
+    KernelUnavailable for a specification that the kernel does not support.
     """
     params = seeded(spec, seed)
     kernel = _attempt("the constructor", kernel_class, spec, params)
@@ -82,7 +83,7 @@ def _attempt(where: str, function: Any, *args: Any) -> Any:
     """Call, and turn whatever a kernel raises into a verdict; warnings that are errors included."""
     try:
         return function(*args)
-    except NonConforming:
+    except (NonConforming, KernelUnavailable):
         raise
     except Exception as error:
         raise NonConforming(f"{where}: raised {type(error).__name__}: {error}") from error
