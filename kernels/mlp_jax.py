@@ -1,0 +1,135 @@
+"""JAX on the CPU: one jitted function, called with NumPy arrays or with JAX's own.
+
+The settings, and why:
+
+* The weights are closed over, so that XLA sees constants and lays them out as it likes: passed as arguments they cost
+  2 us more for one row and half as much again for 100 (Zen 4, JAX 0.10).
+* XLA compiles for each shape, in the first call: outside the clock.
+* XLA's CPU client reads no thread variable but ``NPROC``, when the first computation makes it; it is set here to what
+  the process was given. A client that is there already keeps its threads; `describe` counts those that there are.
+* JAX is asked for its CPU backend by ``JAX_PLATFORMS``, unless that is set: these kernels are about the CPU, and JAX
+  would take the memory of a GPU that it finds.
+* float64 needs x64 mode, which is on around these kernels' calls alone. Switched on for the process it would change
+  what everybody else computes.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.base import Kernel
+from kernels.errors import KernelUnavailable
+from kernels.libraries import require
+from kernels.threads import asked
+
+if TYPE_CHECKING:
+    from kernels.params import Params
+    from kernels.spec import ForwardSpec
+
+__all__ = ["JaxArrayKernel", "JaxKernel"]
+
+_Array = NDArray[Any]
+
+EXTRA = "jax"
+
+
+def _jax() -> Any:
+    """Import JAX with the settings that it reads before its first computation."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ["NPROC"] = str(asked())
+    return require("jax", EXTRA)
+
+
+def _pool_threads() -> int | None:
+    """Return how many threads XLA's pool has, from their names; None where the system does not tell."""
+    names = [path.read_text(encoding="utf-8") for path in Path("/proc/self/task").glob("*/comm")]
+    return sum("XLAEigen" in name for name in names) or None
+
+
+class JaxKernel(Kernel):
+    """A jitted function, NumPy arrays in and out. Making a NumPy array of the result waits for it."""
+
+    backend = "jax"
+    distributions = ("jax",)
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        super().__init__(spec, params)
+        self._jax = jax = _jax()
+        numpy = jax.numpy
+        hidden = {
+            "sigmoid": jax.nn.sigmoid,
+            "relu": jax.nn.relu,
+            "step": lambda a: (a > 0).astype(a.dtype),
+        }
+        output = {"softmax": jax.nn.softmax, "identity": lambda a: a}
+        activations = [hidden[spec.hidden]] * (spec.n_layers - 1) + [output[spec.output]]
+        layers = list(zip(self.params.weights, self.params.biases, activations, strict=True))
+
+        def network(z: Any) -> Any:
+            for W, b, activation in layers:
+                z = activation(numpy.dot(z, W, precision="highest") + b)
+            return z
+
+        jitted = jax.jit(network)
+        self._predict = jitted if spec.dtype == "float32" else self._in_x64(jitted)
+
+    def _in_x64(self, function: Any) -> Any:
+        def call(*args: Any) -> Any:
+            with self._jax.enable_x64(True):
+                return function(*args)
+
+        return call
+
+    @classmethod
+    def probe(cls) -> None:
+        """Raise KernelUnavailable where JAX cannot be imported, or computes elsewhere than on the CPU."""
+        jax = _jax()
+        try:
+            platform = jax.default_backend()
+        except RuntimeError as error:  # no platform of those that it is told to use
+            raise KernelUnavailable(f"JAX does not start: {error}") from error
+        if platform != "cpu":
+            raise KernelUnavailable(f"JAX computes on {platform}: set JAX_PLATFORMS=cpu")
+
+    def forward(self, x: _Array) -> _Array:
+        """Return the outputs of a batch: (batch, n_in) to (batch, n_out)."""
+        return np.asarray(self._predict(x))
+
+    def forward_one(self, x: _Array) -> _Array:
+        """Return the output of one sample: (n_in,) to (n_out,). The same lines serve, compiled for vectors."""
+        return self.forward(x)
+
+    def describe(self) -> dict[str, str | int | float | bool | None]:
+        """Return the threads of XLA's pool, and XLA's version."""
+        return {
+            "threads": _pool_threads(),
+            "platform": self._jax.default_backend(),
+            "jaxlib": str(require("jaxlib", EXTRA).__version__),
+            "x64": self.spec.dtype == "float64",
+        }
+
+
+class JaxArrayKernel(JaxKernel):
+    """The same on JAX's own arrays. A call returns before its result is there, and is waited for."""
+
+    def from_host(self, x: _Array) -> Any:
+        """Return a NumPy array as JAX's, of the same dtype."""
+        put = self._jax.device_put
+        return put(x) if self.spec.dtype == "float32" else self._in_x64(put)(x)
+
+    def to_host(self, y: Any) -> _Array:
+        """Return one of JAX's arrays as a NumPy array."""
+        return np.asarray(y)
+
+    def forward(self, x: Any) -> Any:
+        """Return the outputs of a batch, (batch, n_in) to (batch, n_out), which may still be computed."""
+        return self._predict(x)
+
+    def synchronize(self, y: Any) -> None:
+        """Return once ``y`` has been computed."""
+        y.block_until_ready()

@@ -1,0 +1,247 @@
+"""PyTorch on the CPU: eager with NumPy arrays or with its own tensors, and compiled.
+
+The settings, and why:
+
+* Functions, not modules: calling an `nn.Sequential` costs twice the time of the same functions on one row (20 against
+  10 us on Zen 4, PyTorch 2.13). Activations work in place. Weights lie as `nn.Linear` keeps them, (n_out, n_in).
+* Under `torch.inference_mode`, entered in each call: users would hold it around their loop, which saves another 0.5 us,
+  but it is a state of the thread that a kernel must not leave behind.
+* PyTorch reads ``OMP_NUM_THREADS`` and ``MKL_NUM_THREADS`` itself, when it loads.
+* float32 products stay float32: ``torch.get_float32_matmul_precision()`` is "highest" unless somebody changes it, and
+  `describe` shows it.
+* TorchScript (`torch.jit`) is deprecated and was no faster.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import warnings
+from functools import partial
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from kernels.base import Kernel
+from kernels.errors import KernelUnavailable
+from kernels.libraries import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kernels.params import Params
+    from kernels.spec import ForwardSpec
+
+__all__ = ["TorchCompileKernel", "TorchKernel", "TorchTensorKernel"]
+
+_Array = NDArray[Any]
+#: torch.Tensor: PyTorch may be missing.
+_Tensor = Any
+
+EXTRA = "torch"
+
+
+class TorchKernel(Kernel):
+    """Eager PyTorch, NumPy arrays in and out; both share memory with the tensors."""
+
+    backend = "torch"
+    distributions = ("torch",)
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        super().__init__(spec, params)
+        self._torch = torch = require("torch", EXTRA)
+        self._mode = torch.inference_mode()
+        self._linear, self._addmv = torch.nn.functional.linear, torch.addmv
+        hidden: dict[str, Callable[[_Tensor], _Tensor]] = {
+            "sigmoid": torch.sigmoid_,
+            "relu": torch.relu_,
+            "step": lambda a: a.gt_(0),
+        }
+        output: dict[str, Callable[[_Tensor], _Tensor]] = {
+            "softmax": partial(torch.softmax, dim=-1),
+            "identity": lambda a: a,
+        }
+        activations = [hidden[spec.hidden]] * (spec.n_layers - 1) + [output[spec.output]]
+        with self._mode:
+            weights = [torch.from_numpy(W.T.copy()) for W in self.params.weights]
+            biases = [torch.from_numpy(b.copy()) for b in self.params.biases]
+        self._layers = list(zip(weights, biases, activations, strict=True))
+
+    @classmethod
+    def probe(cls) -> None:
+        """Raise KernelUnavailable where PyTorch cannot be imported."""
+        require("torch", EXTRA)
+
+    def _tensor(self, x: _Array) -> _Tensor:
+        """Return ``x`` as a tensor. PyTorch has no read-only tensors, and warns: read-only arrays are copied."""
+        return self._torch.from_numpy(x if x.flags.writeable else x.copy())
+
+    def forward(self, x: _Array) -> _Array:
+        """Return the outputs of a batch: (batch, n_in) to (batch, n_out)."""
+        with self._mode:
+            z = self._tensor(x)
+            for W, b, activation in self._layers:
+                z = activation(self._linear(z, W, b))
+            y: _Array = z.numpy()
+        return y
+
+    def forward_one(self, x: _Array) -> _Array:
+        """Return the output of one sample: (n_in,) to (n_out,). A matrix times a vector has a shorter way."""
+        with self._mode:
+            z = self._tensor(x)
+            for W, b, activation in self._layers:
+                z = activation(self._addmv(b, W, z))
+            y: _Array = z.numpy()
+        return y
+
+    def describe(self) -> dict[str, str | int | float | bool | None]:
+        """Return PyTorch's threads and what its products run on."""
+        torch = self._torch
+        return {
+            "threads": torch.get_num_threads(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "mkl": torch.backends.mkl.is_available(),
+            "onednn": torch.backends.mkldnn.is_available(),
+            "openmp": torch.backends.openmp.is_available(),
+            "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        }
+
+
+class TorchTensorKernel(TorchKernel):
+    """Eager PyTorch on tensors, into tensors that are kept for each number of rows."""
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        super().__init__(spec, params)
+        self._addmm = self._torch.addmm
+        self._batches: dict[int, list[tuple[_Tensor, ...]]] = {}
+        self._one = self._into()
+
+    def _into(self, *rows: int) -> list[tuple[_Tensor, ...]]:
+        """Return (W, b, output, activation) of each layer, with new output tensors of shape (*rows, n_out)."""
+        torch, steps = self._torch, []
+        with self._mode:
+            for number, (W, b, activation) in enumerate(self._layers, start=1):
+                out = torch.empty((*rows, len(b)), dtype=b.dtype)
+                if number == self.spec.n_layers and self.spec.output == "softmax":
+                    activation = partial(torch.softmax, dim=-1, out=torch.empty_like(out))  # noqa: PLW2901
+                steps.append((W.t() if rows else W, b, out, activation))
+        return steps
+
+    def from_host(self, x: _Array) -> _Tensor:
+        """Return a NumPy array as a tensor."""
+        with self._mode:
+            return self._tensor(x)
+
+    def to_host(self, y: _Tensor) -> _Array:
+        """Return a tensor as a NumPy array."""
+        array: _Array = y.numpy()
+        return array
+
+    def forward(self, x: _Tensor) -> _Tensor:
+        """Return the outputs of a batch: (batch, n_in) to (batch, n_out). Valid until the next call."""
+        steps = self._batches.get(len(x))
+        if steps is None:
+            steps = self._batches[len(x)] = self._into(len(x))
+        with self._mode:
+            for W, b, out, activation in steps:
+                x = activation(self._addmm(b, x, W, out=out))
+        return x
+
+    def forward_one(self, x: _Tensor) -> _Tensor:
+        """Return the output of one sample: (n_in,) to (n_out,). Valid until the next call."""
+        with self._mode:
+            for W, b, out, activation in self._one:
+                x = activation(self._addmv(b, W, x, out=out))
+        return x
+
+
+def _import_compiler() -> None:
+    """Import what PyTorch's compiler imports first. PyTorch 2.13 there uses what it has itself declared deprecated."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.script_method` is deprecated", DeprecationWarning)
+        require("torch.utils.mkldnn", EXTRA)
+
+
+def _network(torch: Any, spec: ForwardSpec, params: Params) -> Any:
+    """Return the network as an `nn.Module`, for the compiler."""
+
+    class Step(torch.nn.Module):  # type: ignore[misc,name-defined,unused-ignore]
+        def forward(self, a: _Tensor) -> _Tensor:
+            return (a > 0).to(a.dtype)
+
+    kinds = {
+        "sigmoid": torch.nn.Sigmoid,
+        "relu": torch.nn.ReLU,
+        "step": Step,
+        "softmax": partial(torch.nn.Softmax, dim=-1),
+        "identity": torch.nn.Identity,
+    }
+    modules = []
+    for number, (W, b) in enumerate(zip(params.weights, params.biases, strict=True), start=1):
+        linear = torch.nn.Linear(*W.shape, device="meta")  # without weights of its own
+        linear.weight = torch.nn.Parameter(torch.from_numpy(W.T.copy()), requires_grad=False)
+        linear.bias = torch.nn.Parameter(torch.from_numpy(b.copy()), requires_grad=False)
+        modules += [linear, kinds[spec.output if number == spec.n_layers else spec.hidden]()]
+    return torch.nn.Sequential(*modules).eval()
+
+
+def _copy(function: Any) -> Any:
+    """Return a function with code of its own: PyTorch keeps what it compiled by code, eight times and no more."""
+    return FunctionType(function.__code__.replace(), function.__globals__, None, None, function.__closure__)
+
+
+class TorchCompileKernel(TorchTensorKernel):
+    """`torch.compile` on tensors, in the settings for inference on the CPU.
+
+    ``freezing`` makes constants of the weights. ``dynamic``: one compilation serves every batch size but 1, which has
+    its own; without it a sweep would compile for each of them, and from the ninth on PyTorch would give up and run
+    uncompiled, without a word. ``fullgraph`` makes such a surrender an error. On Zen 4 with PyTorch 2.13, none of
+    ``cpp_wrapper``, ``max_autotune`` and fixed shapes was faster beyond the noise.
+    """
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        super().__init__(spec, params)
+        _import_compiler()
+        module = _network(self._torch, spec, self.params)
+
+        def network(x: _Tensor) -> _Tensor:
+            return module(x)
+
+        self._compiled = self._torch.compile(_copy(network), fullgraph=True, dynamic=True, options={"freezing": True})
+
+    @classmethod
+    def probe(cls) -> None:
+        """Raise KernelUnavailable where PyTorch, or the C++ compiler that it generates code for, does not work."""
+        super().probe()
+        compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+        if shutil.which(compiler) is None:
+            raise KernelUnavailable(f"torch.compile needs a C++ compiler: {compiler} is not installed")
+        header = f"-I{sysconfig.get_path('include')}"
+        words = [compiler, "-fsyntax-only", header, "-x", "c++", "-"]
+        ran = subprocess.run(words, input="#include <Python.h>\n", capture_output=True, text=True, check=False)
+        if ran.returncode:
+            said = next((line for line in ran.stderr.splitlines() if "error" in line), f"status {ran.returncode}")
+            raise KernelUnavailable(f"torch.compile needs a C++ compiler and Python's headers: {said.strip()}")
+        _import_compiler()
+        try:
+            require("torch", EXTRA).compile(lambda x: x)  # compiles nothing yet, but knows its Python versions
+        except RuntimeError as error:
+            raise KernelUnavailable(f"torch.compile: {error}") from error
+
+    def forward(self, x: _Tensor) -> _Tensor:
+        """Return the outputs of a batch: (batch, n_in) to (batch, n_out)."""
+        with self._mode:
+            return self._compiled(x)
+
+    def forward_one(self, x: _Tensor) -> _Tensor:
+        """Return the output of one sample: (n_in,) to (n_out,)."""
+        with self._mode:
+            return self._compiled(x[None])[0]
+
+    def describe(self) -> dict[str, str | int | float | bool | None]:
+        """Return what `TorchKernel.describe` does, and how it was compiled."""
+        return {**super().describe(), "compiler": "inductor", "freezing": True, "dynamic": True}
