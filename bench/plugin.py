@@ -33,7 +33,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("mlpbench", "mlpbench: what is computed")
     many = {"action": "append", "default": []}
     group.addoption(
-        "--kernel", metavar="NAME", help="a kernel to time, may be repeated; default: every available one", **many
+        "--kernel",
+        metavar="NAME",
+        help="a kernel to time, may be repeated; default: every available one but peers",
+        **many,
     )
     group.addoption(
         "--mode", metavar="MODE", help=f"{', '.join(sweep.MODES)}; may be repeated; default: the first two", **many
@@ -87,7 +90,7 @@ def _read_options(config: pytest.Config) -> Suite:
     plan = None
     if option("--mlpbench-run"):
         plan = json.loads(option("--mlpbench-run").read_text(encoding="utf-8"))["mlpbench"]["plan"]
-    return Suite(workload, named or registry.names(), cases, bool(named), option("--mlpbench-repeat"), plan)
+    return Suite(workload, named or registry.names(peers=False), cases, bool(named), option("--mlpbench-repeat"), plan)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kernels import registry
@@ -16,7 +16,9 @@ from kernels import registry
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Probed", "probe", "probe_all"]
+    from kernels.spec import ForwardSpec
+
+__all__ = ["Probed", "for_spec", "probe", "probe_all"]
 
 TIMEOUT_S = 120
 
@@ -51,6 +53,18 @@ def probe_all(names: list[str]) -> Iterator[Probed]:
         first = {name: group[0] for group in groups.values() for name in group}
         for name in names:
             yield futures[first[name]].result()[name]
+
+
+def for_spec(answer: Probed, spec: ForwardSpec) -> Probed:
+    """Return the answer for one specification: a library may be here, and not able to express it."""
+    from kernels.errors import KernelUnavailable
+
+    if answer.available:
+        try:
+            registry.load(answer.name).supports(spec)
+        except KernelUnavailable as reason:
+            return replace(answer, reason=str(reason))
+    return answer
 
 
 def _ask(names: list[str]) -> dict[str, Probed]:

@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from kernels.base import Kernel
 from kernels.errors import UnknownKernel
 
-__all__ = ["GROUP", "load", "module", "names", "nearest"]
+__all__ = ["GROUP", "load", "module", "names", "nearest", "peers"]
 
 #: The entry point group in which other packages offer kernels.
 GROUP = "mlpbench.kernels"
@@ -26,10 +26,23 @@ _BUILT_IN = {
     "cupy": "kernels.mlp_cupy:CupyKernel",
 }
 
+#: What users might pick instead. They are many, and some start slowly: a sweep takes them by name, or with ``--peers``.
+_PEERS = {
+    "onnxruntime": "kernels.mlp_onnxruntime:OnnxRuntimeKernel",
+    "onnxruntime-bound": "kernels.mlp_onnxruntime:OnnxRuntimeBoundKernel",
+    "torch": "kernels.mlp_torch:TorchKernel",
+    "torch-tensor": "kernels.mlp_torch:TorchTensorKernel",
+    "torch-compile": "kernels.mlp_torch:TorchCompileKernel",
+    "jax": "kernels.mlp_jax:JaxKernel",
+    "jax-array": "kernels.mlp_jax:JaxArrayKernel",
+    "openvino": "kernels.mlp_openvino:OpenVinoKernel",
+    "sklearn": "kernels.mlp_sklearn:SklearnKernel",
+}
+
 
 @cache
 def _points() -> dict[str, EntryPoint]:
-    points = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
+    points = {name: EntryPoint(name, value, GROUP) for name, value in (_BUILT_IN | _PEERS).items()}
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         # A built-in name keeps its meaning whatever is installed: results would not be comparable otherwise.
         if _NAME.fullmatch(point.name):
@@ -37,9 +50,14 @@ def _points() -> dict[str, EntryPoint]:
     return points
 
 
-def names() -> list[str]:
-    """Return every kernel's name, built-in ones first. Imports none of them."""
-    return list(_points())
+def names(*, peers: bool = True) -> list[str]:
+    """Return every kernel's name, built-in ones first, or with ``peers=False`` all but the peers. Imports none."""
+    return [name for name in _points() if peers or name not in _PEERS]
+
+
+def peers() -> list[str]:
+    """Return the names of the peers: runtimes that are in no default sweep."""
+    return list(_PEERS)
 
 
 def module(name: str) -> str:

@@ -16,6 +16,7 @@ from bench.commands.options import (
     Hidden,
     Kernels,
     Output,
+    Peers,
     Spec,
     Weights,
 )
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 def check(
     kernels: Kernels = None,
+    peers: Peers = False,
     data: Data = None,
     data_dir: DataDir = None,
     weights: Weights = None,
@@ -45,7 +47,7 @@ def check(
     from bench.workload import Options, Workload
     from kernels import registry
 
-    names = kernels or registry.names()
+    names = [*(kernels or registry.names(peers=False)), *(registry.peers() if peers else ())]
     for name in names:
         registry.module(name)  # unknown names are told before anything runs
     workload = Workload(Options(spec, hidden, output, dtype, data, data_dir, weights))
@@ -55,7 +57,7 @@ def check(
         rows = []
         for name in suite.kernels:
             status.update(f"checking {name} …")
-            rows.append(_row(suite, name))
+            rows.append(_row(suite, name, must=name in (kernels or ())))
     if as_json:
         console.print_json({**workload.facts(), "kernels": rows})
     else:
@@ -64,14 +66,14 @@ def check(
         raise typer.Exit(1)
 
 
-def _row(suite: Suite, name: str) -> dict[str, Any]:
+def _row(suite: Suite, name: str, *, must: bool) -> dict[str, Any]:
     from bench.errors import UserError
     from kernels.errors import KernelUnavailable, NonConforming
 
     try:
         record = suite.admit(name).record
     except KernelUnavailable as reason:
-        if suite.named:
+        if must:
             raise UserError(f"{name} is unavailable: {reason}") from None
         return {"kernel": name, "verdict": "unavailable", "reason": str(reason)}
     except NonConforming as reason:

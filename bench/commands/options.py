@@ -16,6 +16,7 @@ __all__ = [
     "Hidden",
     "Kernels",
     "Output",
+    "Peers",
     "Results",
     "Spec",
     "Weights",
@@ -28,7 +29,15 @@ _WHAT = "What is computed"
 
 Kernels = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KERNEL]...", help="Kernels by name; every available one if none is named."),
+    typer.Argument(metavar="[KERNEL]...", help="Kernels by name; every available one but the peers if none is named."),
+]
+Peers = Annotated[
+    bool,
+    typer.Option(
+        "--peers",
+        help="And every available peer: runtimes that one might use instead, such as ONNX Runtime or PyTorch.",
+        rich_help_panel=_WHAT,
+    ),
 ]
 Data = Annotated[
     str | None,

@@ -20,6 +20,7 @@ from bench.commands.options import (
     Hidden,
     Kernels,
     Output,
+    Peers,
     Spec,
     Weights,
 )
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from bench.runner import Outcome
     from bench.sweep import Case, Profile
     from bench.workload import Workload
+    from kernels.spec import ForwardSpec
 
 _HOW = "How it is timed"
 INTERRUPTED = 130  # what shells give a command that Ctrl-C ended
@@ -38,6 +40,7 @@ INTERRUPTED = 130  # what shells give a command that Ctrl-C ended
 
 def run(
     kernels: Kernels = None,
+    peers: Peers = False,
     profile: Annotated[
         str, typer.Option(help="smoke, quick, full or book: the grid and its budget.", rich_help_panel=_HOW)
     ] = "quick",
@@ -83,7 +86,8 @@ def run(
     options = Options(spec, hidden, output, dtype, data, data_dir, weights)
     workload = Workload(options, rows=max(sweep.ALL_ROWS, *(case.batch_size for case in cases)))
     _ = workload.facts()  # bad data or weights are told before anything runs
-    plan = _plan(chosen, kernels, cases, repeats=repeats, seed=seed, threads=threads)
+    named = kernels or list(chosen.kernels or ())
+    plan = _plan(chosen, named, peers, workload.spec, cases, repeats=repeats, seed=seed, threads=threads)
     folder = runner.open_run(out, plan)
     _say_what_comes(plan, workload, folder)
     interrupted = not _execute(plan, workload, folder)
@@ -92,7 +96,9 @@ def run(
 
 def _plan(
     profile: Profile,
-    named: list[str] | None,
+    named: list[str],
+    peers: bool,
+    spec: ForwardSpec,
     cases: list[Case],
     *,
     repeats: int | None,
@@ -103,12 +109,12 @@ def _plan(
     from bench.errors import UserError
     from kernels import registry
 
-    names = list(dict.fromkeys(named or profile.kernels or registry.names()))
-    must = bool(named or profile.kernels)
-    answers = list(probing.probe_all(names))
+    names = list(dict.fromkeys([*(named or registry.names(peers=False)), *(registry.peers() if peers else ())]))
+    answers = [probing.for_spec(answer, spec) for answer in probing.probe_all(names)]
     skipped = [{"kernel": answer.name, "reason": answer.reason or ""} for answer in answers if not answer.available]
-    if must and skipped:
-        raise UserError(f"{skipped[0]['kernel']} is unavailable: {skipped[0]['reason']}")
+    for skip in skipped:
+        if skip["kernel"] in named:
+            raise UserError(f"{skip['kernel']} is unavailable: {skip['reason']}")
     return plan.make_plan(
         profile,
         [answer.name for answer in answers if answer.available],
