@@ -156,11 +156,13 @@ def test_an_absent_kernel_leaves_a_record_with_its_reason(inside, tmp_path):
 
 
 def test_a_wrong_kernel_fails_and_the_others_are_timed(inside):
-    result = inside(*SMALL, **NUMPY, wrong="mutants:SoftmaxDropped", broken="ConstructorRaises", gone="nowhere:Kernel")
+    result = inside(
+        *SMALL, "-rs", **NUMPY, wrong="mutants:SoftmaxDropped", broken="ConstructorRaises", gone="nowhere:Kernel"
+    )
     result.assert_outcomes(passed=1, errors=2, skipped=1)
     result.stdout.fnmatch_lines("wrong does not conform and is not timed: *off by*")
     result.stdout.fnmatch_lines("*RuntimeError: no memory on the device")
-    result.stdout.fnmatch_lines("*No module named 'nowhere'")
+    result.stdout.fnmatch_lines("SKIPPED*gone is unavailable: *No module named 'nowhere'*")
     assert "test_forward[wrong" not in result.stdout.str().partition("- benchmark ")[2].partition("Legend:")[0]
 
 
