@@ -29,7 +29,7 @@ THREAD_VARIABLES = (
 #: Settings that change what is measured without showing anywhere else.
 TELLING = re.compile(
     r"^(OMP|GOMP|KMP|OPENBLAS|MKL|BLIS|NUMBA|CUPY|CUDA|NVIDIA|PYTHON(?!PATH|STARTUP|HISTORY)"
-    r"|TORCH|ATEN|DNNL|ONEDNN|XLA|JAX|NPROC|ORT|OV|TBB|SKLEARN)_?[A-Z0-9_]*$"
+    r"|TORCH|ATEN|DNNL|ONEDNN|XLA|JAX|NPROC|TBB|SKLEARN)_?[A-Z0-9_]*$"
 )
 #: `nvidia-smi` answers in a second or two, or never.
 GPU_TIMEOUT_S = 60

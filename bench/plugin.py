@@ -91,7 +91,7 @@ def _read_options(config: pytest.Config) -> Suite:
     plan = None
     if option("--mlpbench-run"):
         plan = json.loads(option("--mlpbench-run").read_text(encoding="utf-8"))["mlpbench"]["plan"]
-    return Suite(workload, named or registry.names(peers=False), cases, bool(named), option("--mlpbench-repeat"), plan)
+    return Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), plan)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -5,7 +5,7 @@ The settings, and why:
 * ``INFERENCE_PRECISION_HINT`` f32: on processors with bfloat16 units OpenVINO would otherwise compute in bfloat16.
 * ``PERFORMANCE_HINT`` LATENCY, one stream: one request at a time gets all threads, ``INFERENCE_NUM_THREADS`` of them.
 * Compiled for each number of rows, in 10 to 20 ms of the first call: with the rows left open one row takes 4 us more
-  (Zen 4, OpenVINO 2026.4).
+  (Zen 5, OpenVINO 2026.4).
 * Inputs and outputs are tensors that share the memory of NumPy arrays, and a request is kept for each number of rows.
   Calling the compiled model takes 7 us more.
 * Without its telemetry: OpenVINO's import would fork a process that tells a server on the internet about it, and would
@@ -108,6 +108,7 @@ class OpenVinoKernel(Kernel):
         if len(x) not in self._requests:
             self._prepare(len(x))
         request, y = self._requests[len(x)]
+        x = x if x.flags.writeable else x.copy()  # a tensor cannot be read-only
         request.set_input_tensor(self._tensor(x, shared_memory=True))
         request.infer()
         return y

@@ -3,7 +3,7 @@
 The settings, and why:
 
 * Functions, not modules: calling an `nn.Sequential` costs twice the time of the same functions on one row (20 against
-  10 us on Zen 4, PyTorch 2.13). Activations work in place. Weights lie as `nn.Linear` keeps them, (n_out, n_in).
+  10 us on Zen 5, PyTorch 2.13). Activations work in place. Weights lie as `nn.Linear` keeps them, (n_out, n_in).
 * Under `torch.inference_mode`, entered in each call: users would hold it around their loop, which saves another 0.5 us,
   but it is a state of the thread that a kernel must not leave behind.
 * PyTorch reads ``OMP_NUM_THREADS`` and ``MKL_NUM_THREADS`` itself, when it loads.
@@ -199,7 +199,7 @@ class TorchCompileKernel(TorchTensorKernel):
 
     ``freezing`` makes constants of the weights. ``dynamic``: one compilation serves every batch size but 1, which has
     its own; without it a sweep would compile for each of them, and from the ninth on PyTorch would give up and run
-    uncompiled, without a word. ``fullgraph`` makes such a surrender an error. On Zen 4 with PyTorch 2.13, none of
+    uncompiled, without a word. ``fullgraph`` makes such a surrender an error. On Zen 5 with PyTorch 2.13, none of
     ``cpp_wrapper``, ``max_autotune`` and fixed shapes was faster beyond the noise.
     """
 

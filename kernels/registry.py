@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from kernels.base import Kernel
 from kernels.errors import KernelUnavailable, UnknownKernel
 
-__all__ = ["GROUP", "load", "module", "names", "nearest", "peers"]
+__all__ = ["GROUP", "load", "module", "names", "nearest", "peers", "usual"]
 
 #: The entry point group in which other packages offer kernels.
 GROUP = "mlpbench.kernels"
@@ -50,13 +50,18 @@ def _points() -> dict[str, EntryPoint]:
     return points
 
 
-def names(*, peers: bool = True) -> list[str]:
-    """Return every kernel's name, built-in ones first, or with ``peers=False`` all but the peers. Imports none."""
-    return [name for name in _points() if peers or name not in _PEERS]
+def names() -> list[str]:
+    """Return every kernel's name, built-in ones first. Imports none of them."""
+    return list(_points())
+
+
+def usual() -> list[str]:
+    """Return the names that are meant where none is given: all but the peers."""
+    return [name for name in names() if name not in _PEERS]
 
 
 def peers() -> list[str]:
-    """Return the names of the peers: runtimes that are in no default sweep."""
+    """Return the names of the peers: runtimes that one might use instead."""
     return list(_PEERS)
 
 

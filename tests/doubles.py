@@ -52,6 +52,15 @@ class AbsentKernel(NumpyKernel):
         raise KernelUnavailable("no driver [/bold] :x: of this kind")
 
 
+class OnlyReluKernel(NumpyKernel):
+    """Cannot express every specification."""
+
+    @classmethod
+    def supports(cls, spec):
+        if spec.hidden != "relu":
+            raise KernelUnavailable(f"no activation {spec.hidden}")
+
+
 class ProbeRaises(NumpyKernel):
     @classmethod
     def probe(cls):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from doubles import AbsentKernel
+from doubles import AbsentKernel, OnlyReluKernel
 from sources import ROOT
 from terminal import argv, called, shown, typed, variables
 
@@ -164,6 +164,47 @@ def test_a_kernel_that_nobody_named_is_skipped_with_its_reason(capsys, tmp_path,
     assert (status, out) == (2, "")
     assert err.splitlines() == ["mlpbench: absent is unavailable: no driver [/bold] :x: of this kind"]
     assert not (tmp_path / "b").exists()
+
+
+@pytest.fixture
+def planned(capsys, tmp_path, monkeypatch):
+    """Return a function that runs kernels given by name, measures nothing, and returns what was planned or said."""
+
+    def plan(*words, peers=(), **classes):
+        monkeypatch.setattr(registry, "_PEERS", dict.fromkeys(peers))
+        monkeypatch.setattr(registry, "names", lambda: [*classes])
+        monkeypatch.setattr(registry, "load", classes.__getitem__)
+        monkeypatch.setattr(probing, "probe_all", lambda names: map(probing.probe, names))
+        monkeypatch.setattr("bench.runner.execute", lambda *_: iter(()))
+        out = tmp_path / "-".join(["out", *words])
+        status, _, err = called(capsys, "run", *words, *SMALL, "--out", out)
+        if status == 2:
+            return err.strip()
+        (made,) = out.glob("*/*/run.json")
+        content = json.loads(made.read_text())["mlpbench"]["plan"]
+        return content["kernels"], {skip["kernel"]: skip["reason"] for skip in content["skipped"]}
+
+    return plan
+
+
+def test_peers_compete_when_they_are_asked_for(planned):
+    kernels = {"numpy": NumpyKernel, "here": NumpyKernel, "absent": AbsentKernel, "other": NumpyKernel}
+    reason = {"absent": "no driver [/bold] :x: of this kind"}
+    for words, expected in (
+        ((), (["numpy", "other"], {})),
+        (("--peers",), (["numpy", "other", "here"], reason)),
+        (("here",), (["here"], {})),
+        (("other", "--peers"), (["other", "here"], reason)),
+        (("absent", "--peers"), f"mlpbench: absent is unavailable: {reason['absent']}"),
+    ):
+        assert planned(*words, peers=("here", "absent"), **kernels) == expected, words
+
+
+def test_a_kernel_that_cannot_express_the_specification_is_skipped_unless_it_is_named(planned):
+    kernels = {"numpy": NumpyKernel, "relu-only": OnlyReluKernel}
+    assert planned(**kernels) == (["numpy"], {"relu-only": "no activation sigmoid"})
+    assert planned("--hidden", "relu", **kernels) == (["numpy", "relu-only"], {})
+    assert planned("relu-only", **kernels) == "mlpbench: relu-only is unavailable: no activation sigmoid"
 
 
 def test_a_terminal_shows_a_bar_with_the_time_left(tmp_path, plain):

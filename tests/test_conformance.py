@@ -4,7 +4,7 @@ from mutants import MUTANTS, SoftmaxDropped, StepAtZeroIsOne, Tf32Products
 
 from kernels.base import Kernel
 from kernels.conformance import agree, check, probe_inputs
-from kernels.errors import NonConforming
+from kernels.errors import KernelUnavailable, NonConforming
 from kernels.mlp_numpy import NumpyKernel
 from kernels.params import Params, seeded
 from kernels.spec import MNIST, ForwardSpec
@@ -72,6 +72,18 @@ def test_a_constructor_that_raises_is_a_verdict():
 
     with pytest.raises(NonConforming, match="the constructor: raised RuntimeError: no such device"):
         check(Broken, MNIST)
+
+
+def test_a_specification_that_a_kernel_does_not_support_is_no_verdict_on_it():
+    class OnlyRelu(NumpyKernel):
+        @classmethod
+        def supports(cls, spec):
+            if spec.hidden != "relu":
+                raise KernelUnavailable(f"no {spec.hidden}")
+
+    assert check(OnlyRelu, RELU).max_error_ratio < 1
+    with pytest.raises(KernelUnavailable, match="no sigmoid"):
+        check(OnlyRelu, MNIST)
 
 
 def test_an_output_that_is_not_an_array_is_not_compared():

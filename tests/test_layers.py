@@ -11,11 +11,12 @@ import simulate
 from sources import MODULES, ROOT, SOURCES, imports, listed, modules_imported, name_of, parsed, top, where
 
 BACKENDS = [path for path in MODULES if path.match("kernels/mlp_*.py")]
-CONTRACT = {"kernels.base", "kernels.errors", "kernels.params", "kernels.spec"}
-LAZY = ("pandas", "numba", "cupy", "altair", "scipy", "pytest", "numpy")
+CONTRACT = {f"kernels.{name}" for name in ("base", "errors", "params", "spec", "threads", "libraries")}
+PEERS = ("onnxruntime", "onnx", "torch", "jax", "openvino", "sklearn")
+LAZY = ("pandas", "numba", "cupy", "altair", "scipy", "pytest", "numpy", *PEERS)
 
 #: What a library may bring along besides what carries its name (cupy: cupyx).
-COMPANIONS = {"numba": {"llvmlite"}}
+COMPANIONS = {"numba": {"llvmlite"}, "onnxruntime": {"onnx"}, "sklearn": {"threadpoolctl"}}
 #: Derived from result files alone: a report can be made where none of the backends is installed.
 RIGHT_OF_THE_JSON = (
     "record",

@@ -33,6 +33,13 @@ def test_every_class_loads_without_its_library(name):
     assert cls.backend == name.partition("-")[0]
 
 
+def test_peers_are_known_but_not_usual(offers):
+    offers(theirs="mutants:BiasDropped")
+    assert set(registry.peers()) < set(registry.names())
+    assert registry.usual() == [name for name in registry.names() if name not in registry.peers()]
+    assert registry.usual()[-1] == "theirs", "other packages' kernels are in a sweep unasked"
+
+
 def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(UnknownKernel, match=r"unknown kernel 'numpi' \(did you mean numpy\?\)"):
         registry.load("numpi")
@@ -83,7 +90,8 @@ def test_only_good_names_of_other_packages_are_listed(monkeypatch):
     monkeypatch.setattr(registry, "entry_points", lambda group: made)
     registry._points.cache_clear()
     try:
-        assert registry.names()[5:] == ["theirs"]
+        assert registry.names()[-1] == "theirs"
+        assert "../theirs" not in registry.names()
         with pytest.raises(UnknownKernel):
             registry.load("../theirs")
     finally:

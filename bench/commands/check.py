@@ -47,7 +47,7 @@ def check(
     from bench.workload import Options, Workload
     from kernels import registry
 
-    names = [*(kernels or registry.names(peers=False)), *(registry.peers() if peers else ())]
+    names = [*(kernels or registry.usual()), *(registry.peers() if peers else ())]
     for name in names:
         registry.module(name)  # unknown names are told before anything runs
     workload = Workload(Options(spec, hidden, output, dtype, data, data_dir, weights))

@@ -109,7 +109,7 @@ def _plan(
     from bench.errors import UserError
     from kernels import registry
 
-    names = list(dict.fromkeys([*(named or registry.names(peers=False)), *(registry.peers() if peers else ())]))
+    names = list(dict.fromkeys([*(named or registry.usual()), *(registry.peers() if peers else ())]))
     answers = [probing.for_spec(answer, spec) for answer in probing.probe_all(names)]
     skipped = [{"kernel": answer.name, "reason": answer.reason or ""} for answer in answers if not answer.available]
     for skip in skipped:
