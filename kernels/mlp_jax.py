@@ -3,7 +3,7 @@
 The settings, and why:
 
 * The weights are closed over, so that XLA sees constants and lays them out as it likes: passed as arguments they cost
-  2 us more for one row and half as much again for 100 (Zen 5, JAX 0.10).
+  2 us more in every call (15 against 13 us for one row, Zen 5, JAX 0.10).
 * XLA compiles for each shape, in the first call: outside the clock.
 * XLA's CPU client reads no thread variable but ``NPROC``, when the first computation makes it; it is set here to what
   the process was given. A client that is there already keeps its threads; `describe` counts those that there are.
