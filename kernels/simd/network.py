@@ -1,0 +1,104 @@
+"""The forward pass: blocks of rows go through the layers, each in parts that the plan lists."""
+
+# mypy: disable-error-code="no-untyped-call"
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from numba import types
+
+from kernels.simd.cache import compile_once
+from kernels.simd.layers import activate, data, finish, moved, multiply, pointer
+from kernels.simd.packing import (
+    ACTIVATION, BIAS_AT, BLOCK_ROWS, COLUMN, COLUMNS, FIRST, HEADER, INPUTS, LAYER, LAYERS, LENGTH, OUTPUTS, PART,
+    PARTS, PITCH, SCRATCH, SCRATCH_ITEMS, THREADS, WEIGHTS, WEIGHTS_AT, WIDTH,
+)  # fmt: skip
+
+__all__ = ["compiled"]
+
+_OPTIONS: Any = {"fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def jit(function: _Function) -> _Function:
+    """Compile, for whatever types the function is called with."""
+    jitted: _Function = numba.njit(**_OPTIONS)(function)
+    return jitted
+
+
+@jit
+def layer_rows(z: Any, z_step: int, rows: int, plan: Any, at: int, weights: Any, a: Any, a_step: int) -> None:
+    """Compute the sums of a layer, z @ W + b, into ``a``, part by part."""
+    bias = moved(weights, plan[at + BIAS_AT])
+    part = at + LAYER
+    for _ in range(plan[at + PARTS]):
+        column, first = plan[part + COLUMN], plan[part + FIRST]
+        sums = moved(a, column)
+        start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
+        w = moved(weights, plan[part + WEIGHTS_AT])
+        multiply(moved(z, first), z_step, rows, plan[part + LENGTH], w, start, start_step, sums, a_step, plan[part + WIDTH])
+        part += PART
+
+
+@jit
+def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
+    """Compute the outputs of some rows with the scratch memory of one thread."""
+    weights = pointer(plan[WEIGHTS], x)
+    scratch = moved(pointer(plan[SCRATCH], x), thread * plan[SCRATCH_ITEMS])
+    n_in, n_out, pitch, block = plan[INPUTS], plan[OUTPUTS], plan[PITCH], plan[BLOCK_ROWS]
+    for first in range(0, rows, block):
+        n_rows = min(block, rows - first)
+        z, z_step = moved(x, first * n_in), n_in
+        at = HEADER
+        for layer in range(plan[LAYERS]):
+            a = moved(scratch, (layer & 1) * block * pitch)
+            layer_rows(z, z_step, n_rows, plan, at, weights, a, pitch)
+            activate(a, pitch, n_rows, plan[at + COLUMNS], plan[at + ACTIVATION])
+            if layer == plan[LAYERS] - 1:
+                finish(a, pitch, n_rows, n_out, plan[at + ACTIVATION], moved(out, first * n_out))
+            z, z_step = a, pitch
+            at += LAYER + PART * plan[at + PARTS]
+
+
+def _serial(x: Any, network: int, out: Any) -> None:
+    plan = pointer(network, np.int64)
+    if x.shape[1] != plan[INPUTS] or x.shape[0] != out.shape[0]:
+        raise ValueError("the input does not have the shape that the network takes")
+    forward_rows(data(x), x.shape[0], plan, 0, data(out))
+
+
+def _single(x: Any, network: int, out: Any) -> None:
+    plan = pointer(network, np.int64)
+    if x.shape[0] != plan[INPUTS]:
+        raise ValueError("the input does not have the shape that the network takes")
+    forward_rows(data(x), 1, plan, 0, data(out))
+
+
+def _parallel(x: Any, network: int, out: Any) -> None:
+    plan = pointer(network, np.int64)
+    if x.shape[1] != plan[INPUTS] or x.shape[0] != out.shape[0]:
+        raise ValueError("the input does not have the shape that the network takes")
+    threads = plan[THREADS]
+    rows = (x.shape[0] + threads * 8 - 1) // (threads * 8) * 8
+    for thread in numba.prange(threads):
+        first = min(thread * rows, x.shape[0])
+        count = min(rows, x.shape[0] - first)
+        forward_rows(moved(data(x), first * plan[INPUTS]), count, plan, thread, moved(data(out), first * plan[OUTPUTS]))
+
+
+@cache
+def compiled(dtype: str, variant: str) -> Any:
+    """Return f(x, network, out) for "float32" or "float64" and any specification, compiled."""
+    item = numba.from_dtype(np.dtype(dtype))
+    dimensions = 1 if variant == "single" else 2
+    x = types.Array(item, dimensions, "C", readonly=True)
+    out = types.Array(item, dimensions, "C")
+    signature = types.void(x, types.int64, out)
+    function = {"serial": _serial, "single": _single, "parallel": _parallel}[variant]
+    options = {**_OPTIONS, "parallel": True} if variant == "parallel" else _OPTIONS
+    return compile_once(function, signature, **options)
