@@ -14,7 +14,10 @@ from kernels.simd.shape import host_shape
 from kernels.simd.tile import DOT_COLUMNS, dots, ladder, product
 from kernels.simd.vector import I64, Code, Vector, new_function
 
-__all__ = ["IDENTITY", "RELU", "SIGMOID", "SOFTMAX", "STEP", "activate", "data", "finish", "moved", "multiply", "pointer"]
+__all__ = [
+    "IDENTITY", "RELU", "SIGMOID", "SOFTMAX", "STEP", "activate", "code_for", "data", "finish", "generated", "moved",
+    "multiply", "pointer",
+]  # fmt: skip
 
 #: Activations, as the plan holds them.
 IDENTITY, SIGMOID, RELU, STEP, SOFTMAX = range(5)
@@ -22,7 +25,8 @@ IDENTITY, SIGMOID, RELU, STEP, SOFTMAX = range(5)
 _HIDDEN = {SIGMOID: functions.sigmoid, RELU: functions.relu, STEP: functions.step}
 
 
-def _code(builder: Any, item: Any) -> Code:
+def code_for(builder: Any, item: Any) -> Code:
+    """Return a `Code` at the builder's place, for Numba's float32 or float64."""
     real = ir.FloatType() if item == types.float32 else ir.DoubleType()
     return Code(builder, host_shape(item.bitwidth // 8), real)
 
@@ -35,7 +39,7 @@ def generated(name: str, write: Any, *arguments: Any) -> Any:
     kinds = [argument if isinstance(argument, types.CPointer) else types.int64 for argument in arguments]
 
     def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        code = _code(builder, arguments[0].dtype)
+        code = code_for(builder, arguments[0].dtype)
         function, body = new_function(builder, f"{name}_f{code.bits}", [value.type for value in values])
         if body is not None:
             inside = Code(body, code.shape, code.real)
@@ -81,36 +85,26 @@ def moved(_context: Any, base: Any, items: Any) -> Any:
 def _multiply(code: Code, arguments: Any) -> None:
     z, z_step, n_rows, n, w, start, start_step, a, a_step, width = arguments
     builder = code.builder
-    after = builder.append_basic_block("after")
-    switch = builder.switch(width, after)
-    shapes = {c: (product, c) for c in range(1, code.shape.vectors + 1)}
-    shapes |= {-c: (dots, c) for c in range(1, DOT_COLUMNS + 1)}
-    for value, (tile, size) in shapes.items():
-        block = builder.append_basic_block("case")
-        switch.add_case(I64(value), block)
-        builder.position_at_end(block)
 
-        def write(rows: int, i: Any, tile: Any = tile, size: int = size) -> None:
+    def case(tile: Any, size: int) -> None:
+        def write(rows: int, i: Any) -> None:
             steps = ((z, z_step), (start, start_step), (a, a_step))
             z_i, start_i, a_i = (code.address(base, builder.mul(i, step)) for base, step in steps)
             builder.call(tile(code, rows, size), [z_i, z_step, n, w, start_i, start_step, a_i, a_step])
 
         ladder(code, n_rows, write)
-        builder.branch(after)
-    builder.position_at_end(after)
+
+    shapes = {c: (product, c) for c in range(1, code.shape.vectors + 1)}
+    shapes |= {-c: (dots, c) for c in range(1, DOT_COLUMNS + 1)}
+    code.switch(width, {value: lambda of=shape: case(*of) for value, shape in shapes.items()})
 
 
 def _activate(code: Code, arguments: Any) -> None:
     a, a_step, n_rows, n_columns, activation = arguments
     builder, lanes = code.builder, code.shape.lanes
-    after = builder.append_basic_block("after")
-    switch = builder.switch(activation, after)
-    for value, function in _HIDDEN.items():
-        block = builder.append_basic_block("case")
-        switch.add_case(I64(value), block)
-        builder.position_at_end(block)
 
-        def row(i: Any, _carried: list[Any], function: Any = function) -> list[Any]:
+    def case(function: Any) -> None:
+        def row(i: Any, _carried: list[Any]) -> list[Any]:
             first = code.address(a, builder.mul(i, a_step))
 
             def column(j: Any, _carried: list[Any]) -> list[Any]:
@@ -122,24 +116,23 @@ def _activate(code: Code, arguments: Any) -> None:
             return []
 
         code.loop(I64(0), n_rows, 1, [], row)
-        builder.branch(after)
-    builder.position_at_end(after)
+
+    code.switch(activation, {value: lambda of=function: case(of) for value, function in _HIDDEN.items()})
 
 
 def _finish(code: Code, arguments: Any) -> None:
     a, a_step, n_rows, n_columns, activation, out = arguments
     builder = code.builder
-    softmax = builder.icmp_signed("==", activation, I64(SOFTMAX))
-    with builder.if_else(softmax) as (then, otherwise):
-        for branch, write in ((then, _softmax), (otherwise, _copy)):
-            with branch:
 
-                def row(i: Any, _carried: list[Any], write: Any = write) -> list[Any]:
-                    place = code.address(a, builder.mul(i, a_step))
-                    write(code, place, n_columns, code.address(out, builder.mul(i, n_columns)))
-                    return []
+    def case(write: Any) -> None:
+        def row(i: Any, _carried: list[Any]) -> list[Any]:
+            place = code.address(a, builder.mul(i, a_step))
+            write(code, place, n_columns, code.address(out, builder.mul(i, n_columns)))
+            return []
 
-                code.loop(I64(0), n_rows, 1, [], row)
+        code.loop(I64(0), n_rows, 1, [], row)
+
+    code.switch(activation, {SOFTMAX: lambda: case(_softmax), IDENTITY: lambda: case(_copy)})
 
 
 def _copy(code: Code, a: Any, n: Any, out: Any) -> None:

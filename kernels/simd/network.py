@@ -14,9 +14,10 @@ from numba import types
 from kernels.simd.cache import compile_once
 from kernels.simd.layers import activate, data, finish, moved, multiply, pointer
 from kernels.simd.packing import (
-    ACTIVATION, BIAS_AT, BLOCK_ROWS, COLUMN, COLUMNS, FIRST, HEADER, INPUTS, LAYER, LAYERS, LENGTH, OUTPUTS, PART,
-    PARTS, PITCH, SCRATCH, SCRATCH_ITEMS, THREADS, WEIGHTS, WEIGHTS_AT, WIDTH,
+    ACTIVATION, BIAS_AT, BLOCK_ROWS, COLUMN, COLUMNS, FIRST, HEADER, INDEX, INPUTS, LAYER, LAYERS, LENGTH, OUTPUTS, PART,
+    PARTS, PITCH, SCRATCH, SCRATCH_ITEMS, THREADS, TILE_ROWS, WEIGHTS, WEIGHTS_AT, WIDTH,
 )  # fmt: skip
+from kernels.simd.sparse import GROUP_ROWS, find_nonzero, multiply_nonzero
 
 __all__ = ["compiled"]
 
@@ -46,6 +47,32 @@ def layer_rows(z: Any, z_step: int, rows: int, plan: Any, at: int, weights: Any,
 
 
 @jit
+def first_layer_rows(z: Any, z_step: int, rows: int, plan: Any, weights: Any, a: Any, a_step: int) -> None:
+    """Compute the sums of the first layer as `layer_rows` does, without the inputs that are zero in a group of rows."""
+    index = pointer(plan[INDEX], np.int32)
+    bias = moved(weights, plan[HEADER + BIAS_AT])
+    for i in range(0, rows, GROUP_ROWS):
+        n_rows = min(GROUP_ROWS, rows - i)
+        z_i, a_i = moved(z, i * z_step), moved(a, i * a_step)
+        listed, count = -1, 0
+        part = HEADER + LAYER
+        for _ in range(plan[HEADER + PARTS]):
+            width, column, first, n = plan[part + WIDTH], plan[part + COLUMN], plan[part + FIRST], plan[part + LENGTH]
+            sums = moved(a_i, column)
+            start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
+            w = moved(weights, plan[part + WEIGHTS_AT])
+            z_first = moved(z_i, first)
+            if width < 0:
+                multiply(z_first, z_step, n_rows, n, w, start, start_step, sums, a_step, width)
+            else:
+                if listed != first:
+                    count = find_nonzero(z_i, z_step, n_rows, first, n, index)
+                    listed = first
+                multiply_nonzero(z_first, z_step, n_rows, count, w, start, start_step, sums, a_step, width, index)
+            part += PART
+
+
+@jit
 def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
     """Compute the outputs of some rows with the scratch memory of one thread."""
     weights = pointer(plan[WEIGHTS], x)
@@ -57,7 +84,10 @@ def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
         at = HEADER
         for layer in range(plan[LAYERS]):
             a = moved(scratch, (layer & 1) * block * pitch)
-            layer_rows(z, z_step, n_rows, plan, at, weights, a, pitch)
+            if layer == 0 and plan[INDEX]:
+                first_layer_rows(z, z_step, n_rows, plan, weights, a, pitch)
+            else:
+                layer_rows(z, z_step, n_rows, plan, at, weights, a, pitch)
             activate(a, pitch, n_rows, plan[at + COLUMNS], plan[at + ACTIVATION])
             if layer == plan[LAYERS] - 1:
                 finish(a, pitch, n_rows, n_out, plan[at + ACTIVATION], moved(out, first * n_out))
@@ -65,30 +95,34 @@ def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
             at += LAYER + PART * plan[at + PARTS]
 
 
+@jit
+def require(fits: bool) -> None:
+    """Raise ValueError where loops without bounds checks would leave an array."""
+    if not fits:
+        raise ValueError("the input does not have the shape that the network takes")
+
+
 def _serial(x: Any, network: int, out: Any) -> None:
     plan = pointer(network, np.int64)
-    if x.shape[1] != plan[INPUTS] or x.shape[0] != out.shape[0]:
-        raise ValueError("the input does not have the shape that the network takes")
+    require(x.shape[1] == plan[INPUTS] and x.shape[0] == out.shape[0] and out.shape[1] == plan[OUTPUTS])
     forward_rows(data(x), x.shape[0], plan, 0, data(out))
 
 
 def _single(x: Any, network: int, out: Any) -> None:
     plan = pointer(network, np.int64)
-    if x.shape[0] != plan[INPUTS]:
-        raise ValueError("the input does not have the shape that the network takes")
+    require(x.shape[0] == plan[INPUTS] and out.shape[0] == plan[OUTPUTS])
     forward_rows(data(x), 1, plan, 0, data(out))
 
 
 def _parallel(x: Any, network: int, out: Any) -> None:
     plan = pointer(network, np.int64)
-    if x.shape[1] != plan[INPUTS] or x.shape[0] != out.shape[0]:
-        raise ValueError("the input does not have the shape that the network takes")
-    threads = plan[THREADS]
-    rows = (x.shape[0] + threads * 8 - 1) // (threads * 8) * 8
+    require(x.shape[1] == plan[INPUTS] and x.shape[0] == out.shape[0] and out.shape[1] == plan[OUTPUTS])
+    threads, tile = plan[THREADS], plan[TILE_ROWS]
+    rows = (x.shape[0] + threads * tile - 1) // (threads * tile) * tile
     for thread in numba.prange(threads):
         first = min(thread * rows, x.shape[0])
-        count = min(rows, x.shape[0] - first)
-        forward_rows(moved(data(x), first * plan[INPUTS]), count, plan, thread, moved(data(out), first * plan[OUTPUTS]))
+        x_rows, out_rows = moved(data(x), first * plan[INPUTS]), moved(data(out), first * plan[OUTPUTS])
+        forward_rows(x_rows, min(rows, x.shape[0] - first), plan, thread, out_rows)
 
 
 @cache

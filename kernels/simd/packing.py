@@ -16,13 +16,20 @@ if TYPE_CHECKING:
 
 _Array = NDArray[Any]
 
-#: Places in the header of a plan. Addresses are those of NumPy's memory, which the kernel keeps.
-WEIGHTS, SCRATCH, SCRATCH_ITEMS, THREADS, LAYERS, INPUTS, OUTPUTS, PITCH, BLOCK_ROWS, HEADER = range(10)
+#: Places in the header of a plan. Addresses are those of NumPy's memory, which the kernel keeps. The index is that of
+#: the inputs that are not zero; its address is 0 where none are to be skipped.
+WEIGHTS, SCRATCH, SCRATCH_ITEMS, THREADS, LAYERS, INPUTS, OUTPUTS, PITCH, BLOCK_ROWS, TILE_ROWS, INDEX, HEADER = range(12)
 #: Places in the line of a layer, which its parts follow: columns in whole vectors, parts, activation, offset of b.
 COLUMNS, PARTS, ACTIVATION, BIAS_AT, LAYER = range(5)
 #: Places in the line of a part: vectors (or, negative, single columns), first column, first k, how many k, offset of
 #: its weights.
 WIDTH, COLUMN, FIRST, LENGTH, WEIGHTS_AT, PART = range(6)
+
+#: Bytes of weights up to which a network counts as narrow: they stay in the second-level cache beside everything else.
+NARROW_BYTES = 384 * 1024
+#: Bytes of inputs or activations in a block of rows of a wide network, and its rows at most.
+BLOCK_BYTES = 1024 * 1024
+MOST_BLOCK_ROWS = 128
 
 #: Inputs that a part multiplies at most: its weights then stay in the second-level cache while all rows use them.
 LONGEST = 2048
@@ -65,7 +72,7 @@ def vector_groups(vectors: int, most: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Network:
-    """A network as compiled code takes it: ``plan`` (int64) holds the addresses of ``weights`` and ``scratch``.
+    """A network as compiled code takes it: ``plan`` (int64) holds the addresses of the other arrays.
 
     ``splits`` says, layer by layer, how its columns are divided: "3+dot(2)" is a tile of three vectors, and two single
     columns.
@@ -74,6 +81,7 @@ class Network:
     plan: _Array
     weights: _Array
     scratch: _Array
+    index: _Array | None
     splits: tuple[str, ...]
 
     @property
@@ -135,7 +143,19 @@ def _layer(packer: _Packer, W: _Array, b: _Array, shape: Shape) -> tuple[list[in
     return [columns, len(parts), 0, bias_at], parts, split
 
 
-def build(spec: ForwardSpec, params: Params, shape: Shape, activations: list[int], threads: int) -> Network:
+def block_rows(spec: ForwardSpec, shape: Shape) -> int:
+    """Return the rows that go through a layer together, a multiple of the tile's.
+
+    In a narrow network, a tile's: its inputs and activations stay in the first-level cache from one layer to the next.
+    In a wide one as many as the second-level cache holds, since each block reads all weights from further away.
+    """
+    if spec.weight_bytes() <= NARROW_BYTES:
+        return shape.rows
+    rows = min(BLOCK_BYTES // (max(spec.sizes) * spec.np_dtype.itemsize), MOST_BLOCK_ROWS)
+    return max(rows // shape.rows, 1) * shape.rows
+
+
+def build(spec: ForwardSpec, params: Params, shape: Shape, activations: list[int], threads: int, *, skip_zeros: bool = False) -> Network:  # fmt: skip
     """Pack the weights of ``params`` (in the spec's dtype) and plan the pass, one activation code for each layer."""
     packer = _Packer(spec.np_dtype)
     lines: list[int] = []
@@ -154,16 +174,9 @@ def build(spec: ForwardSpec, params: Params, shape: Shape, activations: list[int
     header[WEIGHTS], header[SCRATCH], header[SCRATCH_ITEMS] = weights.ctypes.data, scratch.ctypes.data, 2 * rows * pitch
     header[THREADS], header[LAYERS], header[INPUTS], header[OUTPUTS] = threads, spec.n_layers, spec.n_in, spec.n_out
     header[PITCH], header[BLOCK_ROWS] = pitch, rows
-    return Network(np.array(header + lines, np.int64), weights, scratch, tuple(splits))
+    header[TILE_ROWS] = shape.rows
+    index = aligned_zeros(spec.n_in + shape.lanes, np.dtype(np.int32)) if skip_zeros else None
+    header[INDEX] = index.ctypes.data if index is not None else 0
+    return Network(np.array(header + lines, np.int64), weights, scratch, index, tuple(splits))
 
 
-def block_rows(spec: ForwardSpec, shape: Shape) -> int:
-    """Return the rows that go through a layer together, a multiple of the tile's: see `BLOCK_BYTES`."""
-    widest = max(spec.sizes) * spec.np_dtype.itemsize
-    rows = min(max(BLOCK_BYTES // widest, shape.rows), MOST_BLOCK_ROWS)
-    return rows // shape.rows * shape.rows
-
-
-#: Bytes of inputs or activations that a block of rows may have: with the weights of a part, half of a second-level cache.
-BLOCK_BYTES = 256 * 1024
-MOST_BLOCK_ROWS = 64

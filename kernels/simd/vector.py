@@ -185,6 +185,19 @@ class Code:
         known = self.builder.module.globals.get(name)
         return known or ir.Function(self.builder.module, ir.FunctionType(result, arguments), name)
 
+    def switch(self, value: Any, cases: dict[int, Callable[[], None]]) -> None:
+        """Write the case for ``value``, an integer of LLVM; where there is none, nothing is done."""
+        builder = self.builder
+        after = builder.append_basic_block("after")
+        switch = builder.switch(value, after)
+        for number, write in cases.items():
+            block = builder.append_basic_block("case")
+            switch.add_case(I64(number), block)
+            builder.position_at_end(block)
+            write()
+            builder.branch(after)
+        builder.position_at_end(after)
+
     def loop(self, start: Any, stop: Any, step: int, carried: list[Any],
              body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:  # fmt: skip
         """Write ``for k in range(start, stop, step): carried = body(k, carried)``; return the last ``carried``.
@@ -210,7 +223,7 @@ class Code:
         return list(phis)
 
 
-def new_function(builder: Any, name: str, arguments: list[Any]) -> tuple[Any, Any]:
+def new_function(builder: Any, name: str, arguments: list[Any], result: Any = None) -> tuple[Any, Any]:
     """Return the function ``name`` of the module being written, and a builder for its body; None if it has one.
 
     It is the module's own and stays a function: what is in its registers does not compete with its callers'.
@@ -218,7 +231,7 @@ def new_function(builder: Any, name: str, arguments: list[Any]) -> tuple[Any, An
     known = builder.module.globals.get(name)
     if known:
         return known, None
-    function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), arguments), name)
+    function = ir.Function(builder.module, ir.FunctionType(result or ir.VoidType(), arguments), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
     function.attributes.add("nounwind")
