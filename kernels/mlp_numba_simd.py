@@ -19,7 +19,7 @@ __all__ = ["NumbaSimdKernel", "NumbaSimdParallelKernel", "NumbaSimdSparseKernel"
 _Array = NDArray[Any]
 
 #: Work for each thread from which on threads pay, in floating-point operations. See docs/numba-ladder.md.
-FLOP_PER_THREAD = 750_000
+FLOP_PER_THREAD = 600_000
 
 
 class NumbaSimdKernel(Kernel):
@@ -154,7 +154,7 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
 
 
 class NumbaSimdSparseKernel(NumbaSimdKernel):
-    """The same, but the first layer skips the inputs that are zero in both rows of a pair: less work, not faster work.
+    """The same, but the first layer skips inputs that are zero in four rows: less work, not faster work.
 
     It computes the right result for any input, and more slowly where few inputs are zero: docs/numba-ladder.md has the
     density from which on. An input that is NaN or infinite is not zero and counts; a *weight* that is NaN or infinite

@@ -6,6 +6,9 @@ from kernels import registry
 from kernels.base import Kernel
 from kernels.errors import UnknownKernel
 
+NUMPY = ["numpy", "numpy-out"]
+NUMBA = ["numba", "numba-parallel", "numba-simd", "numba-simd-parallel", "numba-simd-sparse"]
+
 
 @pytest.fixture
 def offers(monkeypatch):
@@ -21,10 +24,10 @@ def offers(monkeypatch):
 
 
 def test_built_in_names_come_first():
-    assert registry.names()[:5] == ["numpy", "numpy-out", "numba", "numba-parallel", "cupy"]
+    assert registry.names()[:8] == [*NUMPY, *NUMBA, "cupy"]
 
 
-@pytest.mark.parametrize("name", ["numpy", "numpy-out", "numba", "numba-parallel", "cupy"])
+@pytest.mark.parametrize("name", [*NUMPY, *NUMBA, "cupy"])
 def test_every_class_loads_without_its_library(name):
     cls = registry.load(name)
     assert issubclass(cls, Kernel)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import pickle
 import platform
 import sys
@@ -71,7 +70,7 @@ class OneFile:
         temporary = path.with_suffix(f".{uuid.uuid4().hex[:12]}.tmp")
         try:
             temporary.write_bytes(hashlib.sha256(payload).digest() + payload)
-            os.replace(temporary, path)
+            temporary.replace(path)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -89,8 +88,8 @@ def compile_once(function: Any, signature: Any, **options: Any) -> Any:
         if "no locator available" not in str(error):
             raise
     else:
-        stored = dispatcher._cache
-        stored._cache_file = OneFile(stored.cache_path, f"{function.__module__}.{function.__qualname__}")
+        stored = dispatcher._cache  # noqa: SLF001 - Numba has no other way in
+        stored._cache_file = OneFile(stored.cache_path, f"{function.__module__}.{function.__qualname__}")  # noqa: SLF001
     dispatcher.compile(signature)
     dispatcher.disable_compile()
     return dispatcher

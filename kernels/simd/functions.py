@@ -98,7 +98,7 @@ _P_32 = (-1.326472731307149e-3, 9.671512991189957e-3, -5.550733581185341e-2, 2.4
 
 
 def sigmoid(x: Vector) -> Vector:
-    """Return 1 / (1 + exp(-x)), NaN where x is: within 3 units in the last place, and below -1 within 0.2 * abs(x) more.
+    """Return 1 / (1 + exp(-x)): within 3 units in the last place, and for x < 0 within 0.2 * abs(x) more.
 
     The second part is less than what rounding x itself does to the result. Cut off where exp(-x) is 2**126: below
     -87.3 it is 1.2e-38, for float32, instead of less. That keeps the reciprocal out of the denormals and of infinity,

@@ -3,16 +3,17 @@
 # mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from kernels.simd import functions
+from kernels.simd.packing import DOT_COLUMNS
 from kernels.simd.shape import host_shape
-from kernels.simd.tile import DOT_COLUMNS, dots, ladder, product
-from kernels.simd.vector import I64, Code, Vector, new_function
+from kernels.simd.tile import dots, ladder, product
+from kernels.simd.vector import I64, Code, as_intrinsic, new_function
 
 __all__ = [
     "IDENTITY", "RELU", "SIGMOID", "SOFTMAX", "STEP", "activate", "code_for", "data", "finish", "generated", "moved",
@@ -51,7 +52,7 @@ def generated(name: str, write: Any, *arguments: Any) -> Any:
     return types.void(*kinds), generate
 
 
-@intrinsic
+@as_intrinsic
 def data(_context: Any, array: Any) -> Any:
     """Return the address of an array's first item, as a pointer."""
 
@@ -61,8 +62,8 @@ def data(_context: Any, array: Any) -> Any:
     return types.CPointer(array.dtype)(array), generate
 
 
-@intrinsic
-def pointer(_context: Any, address: Any, like: Any) -> Any:
+@as_intrinsic
+def pointer(_context: Any, _address: Any, like: Any) -> Any:
     """Return an address, an integer, as a pointer to a type: a dtype, or what the pointer ``like`` points to."""
     result = types.CPointer(like.dtype)
 
@@ -72,8 +73,8 @@ def pointer(_context: Any, address: Any, like: Any) -> Any:
     return result(types.int64, like), generate
 
 
-@intrinsic
-def moved(_context: Any, base: Any, items: Any) -> Any:
+@as_intrinsic
+def moved(_context: Any, base: Any, _items: Any) -> Any:
     """Return the pointer ``base`` moved on by so many items."""
 
     def generate(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
@@ -94,9 +95,9 @@ def _multiply(code: Code, arguments: Any) -> None:
 
         ladder(code, n_rows, write)
 
-    shapes = {c: (product, c) for c in range(1, code.shape.vectors + 1)}
+    shapes: dict[int, tuple[Any, int]] = {c: (product, c) for c in range(1, code.shape.vectors + 1)}
     shapes |= {-c: (dots, c) for c in range(1, DOT_COLUMNS + 1)}
-    code.switch(width, {value: lambda of=shape: case(*of) for value, shape in shapes.items()})
+    code.switch(width, {value: partial(case, *shape) for value, shape in shapes.items()})
 
 
 def _activate(code: Code, arguments: Any) -> None:
@@ -117,7 +118,7 @@ def _activate(code: Code, arguments: Any) -> None:
 
         code.loop(I64(0), n_rows, 1, [], row)
 
-    code.switch(activation, {value: lambda of=function: case(of) for value, function in _HIDDEN.items()})
+    code.switch(activation, {value: partial(case, function) for value, function in _HIDDEN.items()})
 
 
 def _finish(code: Code, arguments: Any) -> None:
@@ -132,7 +133,7 @@ def _finish(code: Code, arguments: Any) -> None:
 
         code.loop(I64(0), n_rows, 1, [], row)
 
-    code.switch(activation, {SOFTMAX: lambda: case(_softmax), IDENTITY: lambda: case(_copy)})
+    code.switch(activation, {SOFTMAX: partial(case, _softmax), IDENTITY: partial(case, _copy)})
 
 
 def _copy(code: Code, a: Any, n: Any, out: Any) -> None:
@@ -177,20 +178,20 @@ def _softmax(code: Code, a: Any, n: Any, out: Any) -> None:
     _each(code, n, [], normalised)
 
 
-@intrinsic
+@as_intrinsic
 def multiply(_context: Any, z: Any, z_step: Any, n_rows: Any, n: Any, w: Any, start: Any, start_step: Any, a: Any,
              a_step: Any, width: Any) -> Any:  # fmt: skip
     """Compute a = start + z @ w for one part: ``width`` vectors of columns or, negative, so many single columns."""
     return generated("multiply", _multiply, z, z_step, n_rows, n, w, start, start_step, a, a_step, width)
 
 
-@intrinsic
+@as_intrinsic
 def activate(_context: Any, a: Any, a_step: Any, n_rows: Any, n_columns: Any, activation: Any) -> Any:
     """Replace ``n_columns``, whole vectors, of each row by their hidden activation, if it is one."""
     return generated("activate", _activate, a, a_step, n_rows, n_columns, activation)
 
 
-@intrinsic
+@as_intrinsic
 def finish(_context: Any, a: Any, a_step: Any, n_rows: Any, n_columns: Any, activation: Any, out: Any) -> Any:
     """Write the outputs of the network, from the sums of its last layer: their softmax, row by row, or themselves."""
     return generated("finish", _finish, a, a_step, n_rows, n_columns, activation, out)

@@ -13,10 +13,31 @@ from numba import types
 
 from kernels.simd.cache import compile_once
 from kernels.simd.layers import activate, data, finish, moved, multiply, pointer
-from kernels.simd.packing import (
-    ACTIVATION, BIAS_AT, BLOCK_ROWS, COLUMN, COLUMNS, FIRST, HEADER, INDEX, INPUTS, LAYER, LAYERS, LENGTH, OUTPUTS, PART,
-    PARTS, PITCH, SCRATCH, SCRATCH_ITEMS, THREADS, TILE_ROWS, WEIGHTS, WEIGHTS_AT, WIDTH,
-)  # fmt: skip
+from kernels.simd.packing import (  # fmt: skip
+    ACTIVATION,
+    BIAS_AT,
+    BLOCK_ROWS,
+    COLUMN,
+    COLUMNS,
+    FIRST,
+    HEADER,
+    INDEX,
+    INPUTS,
+    LAYER,
+    LAYERS,
+    LENGTH,
+    OUTPUTS,
+    PART,
+    PARTS,
+    PITCH,
+    SCRATCH,
+    SCRATCH_ITEMS,
+    THREADS,
+    TILE_ROWS,
+    WEIGHTS,
+    WEIGHTS_AT,
+    WIDTH,
+)
 from kernels.simd.sparse import GROUP_ROWS, find_nonzero, multiply_nonzero
 
 __all__ = ["compiled"]
@@ -28,7 +49,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 def jit(function: _Function) -> _Function:
     """Compile, for whatever types the function is called with."""
-    jitted: _Function = numba.njit(**_OPTIONS)(function)
+    jitted: _Function = numba.njit(inline="always", **_OPTIONS)(function)
     return jitted
 
 
@@ -42,7 +63,9 @@ def layer_rows(z: Any, z_step: int, rows: int, plan: Any, at: int, weights: Any,
         sums = moved(a, column)
         start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
         w = moved(weights, plan[part + WEIGHTS_AT])
-        multiply(moved(z, first), z_step, rows, plan[part + LENGTH], w, start, start_step, sums, a_step, plan[part + WIDTH])
+        multiply(
+            moved(z, first), z_step, rows, plan[part + LENGTH], w, start, start_step, sums, a_step, plan[part + WIDTH]
+        )
         part += PART
 
 
@@ -51,25 +74,23 @@ def first_layer_rows(z: Any, z_step: int, rows: int, plan: Any, weights: Any, a:
     """Compute the sums of the first layer as `layer_rows` does, without the inputs that are zero in a group of rows."""
     index = pointer(plan[INDEX], np.int32)
     bias = moved(weights, plan[HEADER + BIAS_AT])
-    for i in range(0, rows, GROUP_ROWS):
-        n_rows = min(GROUP_ROWS, rows - i)
-        z_i, a_i = moved(z, i * z_step), moved(a, i * a_step)
-        listed, count = -1, 0
-        part = HEADER + LAYER
-        for _ in range(plan[HEADER + PARTS]):
-            width, column, first, n = plan[part + WIDTH], plan[part + COLUMN], plan[part + FIRST], plan[part + LENGTH]
-            sums = moved(a_i, column)
-            start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
-            w = moved(weights, plan[part + WEIGHTS_AT])
-            z_first = moved(z_i, first)
-            if width < 0:
-                multiply(z_first, z_step, n_rows, n, w, start, start_step, sums, a_step, width)
-            else:
-                if listed != first:
-                    count = find_nonzero(z_i, z_step, n_rows, first, n, index)
-                    listed = first
-                multiply_nonzero(z_first, z_step, n_rows, count, w, start, start_step, sums, a_step, width, index)
-            part += PART
+    part, end = HEADER + LAYER, HEADER + LAYER + PART * plan[HEADER + PARTS]
+    while part < end:
+        first, n, after = plan[part + FIRST], plan[part + LENGTH], part + PART
+        while after < end and plan[after + FIRST] == first and plan[after + LENGTH] == n:
+            after += PART  # parts for which one index serves
+        for i in range(0, rows, GROUP_ROWS):
+            z_i, a_i, n_rows = moved(z, i * z_step + first), moved(a, i * a_step), min(GROUP_ROWS, rows - i)
+            count = find_nonzero(z_i, z_step, n_rows, n, index) if plan[part + WIDTH] > 0 else 0
+            for at in range(part, after, PART):
+                width, column = plan[at + WIDTH], plan[at + COLUMN]
+                sums, w = moved(a_i, column), moved(weights, plan[at + WEIGHTS_AT])
+                start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
+                if width > 0:
+                    multiply_nonzero(z_i, z_step, n_rows, count, w, start, start_step, sums, a_step, width, index)
+                else:
+                    multiply(z_i, z_step, n_rows, n, w, start, start_step, sums, a_step, width)
+        part = after
 
 
 @jit

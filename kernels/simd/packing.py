@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,9 @@ _Array = NDArray[Any]
 
 #: Places in the header of a plan. Addresses are those of NumPy's memory, which the kernel keeps. The index is that of
 #: the inputs that are not zero; its address is 0 where none are to be skipped.
-WEIGHTS, SCRATCH, SCRATCH_ITEMS, THREADS, LAYERS, INPUTS, OUTPUTS, PITCH, BLOCK_ROWS, TILE_ROWS, INDEX, HEADER = range(12)
+WEIGHTS, SCRATCH, SCRATCH_ITEMS, THREADS, LAYERS, INPUTS, OUTPUTS, PITCH, BLOCK_ROWS, TILE_ROWS, INDEX, HEADER = range(
+    12
+)
 #: Places in the line of a layer, which its parts follow: columns in whole vectors, parts, activation, offset of b.
 COLUMNS, PARTS, ACTIVATION, BIAS_AT, LAYER = range(5)
 #: Places in the line of a part: vectors (or, negative, single columns), first column, first k, how many k, offset of
@@ -33,6 +34,9 @@ MOST_BLOCK_ROWS = 128
 
 #: Inputs that a part multiplies at most: its weights then stay in the second-level cache while all rows use them.
 LONGEST = 2048
+
+#: Single columns that are computed together.
+DOT_COLUMNS = 2
 
 _CACHE_LINE_BYTES = 64
 
@@ -127,18 +131,16 @@ def _layer(packer: _Packer, W: _Array, b: _Array, shape: Shape) -> tuple[list[in
     bias[:n_out] = b
     bias_at = packer.add(bias)
     parts: list[list[int]] = []
-    column = 0
-    for vectors in groups:
-        for first in range(0, n_in, LONGEST):
+    for first in range(0, n_in, LONGEST):
+        column = 0
+        for vectors in groups:
             piece = padded[first : first + LONGEST, column : column + vectors * lanes]
             parts.append([vectors, column, first, len(piece), packer.add(piece)])
-        column += vectors * lanes
-    while column < n_out:
-        single = min(2, n_out - column)
-        for first in range(0, n_in, LONGEST):
-            piece = padded[first : first + LONGEST, column : column + single].T
-            parts.append([-single, column, first, piece.shape[1], packer.add(piece)])
-        column += single
+            column += vectors * lanes
+    for first in range(0, n_in, LONGEST):
+        for column in range(n_out - dots, n_out, DOT_COLUMNS):
+            piece = W[first : first + LONGEST, column : min(column + DOT_COLUMNS, n_out)].T
+            parts.append([-len(piece), column, first, piece.shape[1], packer.add(piece)])
     split = "+".join([str(vectors) for vectors in groups] + [f"dot({dots})"] * (dots > 0))
     return [columns, len(parts), 0, bias_at], parts, split
 
@@ -155,7 +157,15 @@ def block_rows(spec: ForwardSpec, shape: Shape) -> int:
     return max(rows // shape.rows, 1) * shape.rows
 
 
-def build(spec: ForwardSpec, params: Params, shape: Shape, activations: list[int], threads: int, *, skip_zeros: bool = False) -> Network:  # fmt: skip
+def build(
+    spec: ForwardSpec,
+    params: Params,
+    shape: Shape,
+    activations: list[int],
+    threads: int,
+    *,
+    skip_zeros: bool = False,
+) -> Network:
     """Pack the weights of ``params`` (in the spec's dtype) and plan the pass, one activation code for each layer."""
     packer = _Packer(spec.np_dtype)
     lines: list[int] = []
@@ -178,5 +188,3 @@ def build(spec: ForwardSpec, params: Params, shape: Shape, activations: list[int
     index = aligned_zeros(spec.n_in + shape.lanes, np.dtype(np.int32)) if skip_zeros else None
     header[INDEX] = index.ctypes.data if index is not None else 0
     return Network(np.array(header + lines, np.int64), weights, scratch, index, tuple(splits))
-
-

@@ -3,18 +3,19 @@
 # mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
-import time
+from functools import cache
 from typing import Any
 
+import numba
 import numpy as np
 from numba import types
-from numba.extending import intrinsic
 
 from kernels.simd.cache import compile_once
 from kernels.simd.layers import data, generated
-from kernels.simd.vector import I64, Code
+from kernels.simd.shape import host_shape
+from kernels.simd.vector import I64, Code, as_intrinsic
 
-__all__ = ["peak"]
+__all__ = ["compiled_peak", "flop_per_turn"]
 
 #: Sums that are under way at once: more than a multiply-add takes cycles times how many start in each.
 _SUMS = 12
@@ -23,17 +24,16 @@ _SUMS = 12
 def _multiply_adds(code: Code, arguments: Any) -> None:
     memory, turns = arguments
     factor = code.load(memory)
-    sums = [code.load(code.address(memory, i)) for i in range(_SUMS)]
 
     def turn(_k: Any, values: list[Any]) -> list[Any]:
         return [code.vector(value).times_plus(factor, factor).value for value in values]
 
-    for total in code.loop(I64(0), turns, 1, [x.value for x in sums], turn):
-        memory_sum = code.load(memory) + code.vector(total)
-        code.store(memory, memory_sum)
+    starts = [code.load(code.address(memory, i)).value for i in range(_SUMS)]
+    for value in code.loop(I64(0), turns, 1, starts, turn):
+        code.store(memory, code.load(memory) + code.vector(value))
 
 
-@intrinsic
+@as_intrinsic
 def multiply_adds(_context: Any, memory: Any, turns: Any) -> Any:
     """Do nothing but multiply and add in registers, `_SUMS` vectors in every turn."""
     return generated("multiply_adds", _multiply_adds, memory, turns)
@@ -43,22 +43,13 @@ def _run(memory: Any, turns: int) -> None:
     multiply_adds(data(memory), turns)
 
 
-def peak(dtype: str = "float32", turns: int = 200_000) -> float:
-    """Return floating-point operations per second of multiply-adds in registers alone, one thread, one timing."""
-    from kernels.simd.shape import host_shape
-
-    item = np.dtype(dtype)
-    run = _compiled(dtype)
-    memory = np.zeros(64, item)
-    start = time.perf_counter()
-    run(memory, turns)
-    elapsed = time.perf_counter() - start
-    return turns * _SUMS * host_shape(item.itemsize).lanes * 2 / elapsed
-
-
-from functools import cache
-import numba
 @cache
-def _compiled(dtype: str) -> Any:
+def compiled_peak(dtype: str) -> Any:
+    """Return f(memory, turns), compiled: nothing but multiply-adds; ``memory`` holds 64 zeros."""
     item = numba.from_dtype(np.dtype(dtype))
     return compile_once(_run, types.void(item[::1], types.int64), error_model="numpy")
+
+
+def flop_per_turn(dtype: str) -> int:
+    """Return how many floating-point operations a turn of `compiled_peak` does."""
+    return _SUMS * host_shape(np.dtype(dtype).itemsize).lanes * 2

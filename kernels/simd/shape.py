@@ -37,7 +37,9 @@ class Shape:
             return cls("avx512", 64 // itemsize, 8, 3, 32, fma=True, avx512=True)
         if {"+avx2", "+fma"} <= has:
             return cls("avx2", 32 // itemsize, 6, 2, 16, fma=True, avx512=False)
-        return cls("sse2" if triple.startswith(("x86_64", "i686")) else "generic", 16 // itemsize, 4, 2, 16, False, False)
+        return cls(
+            "sse2" if triple.startswith(("x86_64", "i686")) else "generic", 16 // itemsize, 4, 2, 16, False, False
+        )
 
     @property
     def ladder(self) -> tuple[int, ...]:

@@ -19,13 +19,10 @@ from kernels.simd.vector import I32, I64, Code, Vector, new_function
 if TYPE_CHECKING:
     from llvmlite import ir
 
-__all__ = ["DOT_COLUMNS", "dots", "ladder", "product"]
+__all__ = ["dots", "ladder", "product"]
 
 #: Sums that should be under way at once.
 _CHAINS = 12
-
-#: Columns that are left over beside whole vectors are computed so many at a time: see `dots`.
-DOT_COLUMNS = 2
 
 
 def _unrolled(sums: int) -> int:

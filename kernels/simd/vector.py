@@ -7,15 +7,17 @@ on its vectors appends a multiplication and an addition there.
 # mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
+from numba.extending import intrinsic
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kernels.simd.shape import Shape
 
-__all__ = ["I64", "Code", "Vector", "new_function"]
+__all__ = ["Code", "Vector", "as_intrinsic", "new_function"]
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 
@@ -157,8 +159,9 @@ class Code:
 
     def load_masked(self, pointer: Any, mask: Any, other: float = 0.0) -> Vector:
         """Return what is at ``pointer`` in the lanes of ``mask``, ``other`` in the rest, which is not read."""
-        function = self._intrinsic("llvm.masked.load", ".p0", self.vector_type,
-                                   [self._cast(pointer).type, I32, mask.type, self.vector_type])
+        function = self._intrinsic(
+            "llvm.masked.load", ".p0", self.vector_type, [self._cast(pointer).type, I32, mask.type, self.vector_type]
+        )
         arguments = [self._cast(pointer), I32(self.bits // 8), mask, self.constant(other).value]
         return Vector(self, self.builder.call(function, arguments))
 
@@ -168,8 +171,9 @@ class Code:
             self.store(pointer, x)
             return
         place = self._cast(pointer)
-        function = self._intrinsic("llvm.masked.store", ".p0", ir.VoidType(),
-                                   [self.vector_type, place.type, I32, mask.type])
+        function = self._intrinsic(
+            "llvm.masked.store", ".p0", ir.VoidType(), [self.vector_type, place.type, I32, mask.type]
+        )
         self.builder.call(function, [x.value, place, I32(self.bits // 8), mask])
 
     def _intrinsic(self, name: str, ending: str, result: Any, arguments: list[Any]) -> Any:
@@ -236,3 +240,8 @@ def new_function(builder: Any, name: str, arguments: list[Any], result: Any = No
     function.attributes.add("noinline")
     function.attributes.add("nounwind")
     return function, ir.IRBuilder(function.append_basic_block("entry"))
+
+
+def as_intrinsic(function: Callable[..., Any]) -> Any:
+    """Make ``function``, which returns a signature and a generator, one that compiled code can call."""
+    return intrinsic(function)
