@@ -1,4 +1,4 @@
-"""The kernels with explicit vectors: any specification, bad input, accuracy. What they compile to has a file of its own."""
+"""The kernels with explicit vectors: any specification, bad input, accuracy."""
 
 import numpy as np
 import pytest
