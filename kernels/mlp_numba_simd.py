@@ -25,8 +25,9 @@ FLOP_PER_THREAD = 600_000
 class NumbaSimdKernel(Kernel):
     """A register-tiled forward pass for any specification, compiled once per machine; see docs/numba-ladder.md.
 
-    `kernels.simd` holds the trick: `shape` (what the processor offers), `vector` (vectors of LLVM), `tile` (the loops
-    in which time is spent), `layers` and `network` (the forward pass), `packing` (what depends on the specification).
+    `kernels.numba_simd` holds the trick: `shape` (what the processor offers), `vector` (vectors of LLVM), `tile` (the
+    loops in which time is spent), `layers` and `network` (the forward pass), `packing` (what depends on the
+    specification).
 
     The result is in a buffer that the next call uses again. There is one, of the largest batch seen, and a smaller
     batch uses its first rows.
@@ -40,8 +41,8 @@ class NumbaSimdKernel(Kernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        from kernels.simd import layers, network, packing
-        from kernels.simd.shape import host_shape
+        from kernels.numba_simd import layers, network, packing
+        from kernels.numba_simd.shape import host_shape
 
         codes = {
             "identity": layers.IDENTITY,
@@ -117,7 +118,7 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        from kernels.simd import network
+        from kernels.numba_simd import network
 
         #: The smallest batch that is divided.
         self._parallel_rows = -(-self._n_threads * FLOP_PER_THREAD // spec.flop(1))

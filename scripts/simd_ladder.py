@@ -4,8 +4,8 @@
     python scripts/simd_ladder.py kernels     the finished kernels beside NumPy, with the share of the FMA peak
     python scripts/simd_ladder.py density     the sparse kernel against the dense one, by share of non-zero inputs
 
-Everything is interleaved: in each of many rounds every kernel has a burst of calls, in random order, and so has a loop of
-multiply-adds in registers, the peak. Shown is the first decile of the bursts, with which another program on the same
+Everything is interleaved: in each of many rounds every kernel has a burst of calls, in random order, and so has a loop
+of multiply-adds in registers, the peak. Shown is the first decile of the bursts, with which another program on the same
 processor interferes least. Inputs are the digits that ship with mlpbench, row after row. One thread, unless
 ``NUMBA_NUM_THREADS`` and the BLAS's own variable say otherwise. Results of the harness itself are `mlpbench run`'s.
 """
@@ -24,12 +24,12 @@ import numpy as np
 from bench.datasets import digits
 from kernels import registry
 from kernels.mlp_numba_simd import NumbaSimdKernel
+from kernels.numba_simd import cache, layers, network, packing
+from kernels.numba_simd.peak import compiled_peak, flop_per_turn
+from kernels.numba_simd.shape import host_shape
 from kernels.params import TRAINED_FILE
-from kernels.weights_io import load_params
-from kernels.simd import cache, layers, network, packing
-from kernels.simd.peak import compiled_peak, flop_per_turn
-from kernels.simd.shape import host_shape
 from kernels.spec import MNIST
+from kernels.weights_io import load_params
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 BATCHES = (1, 2, 8, 32, 100, 1000, 10_000)
 ROUNDS = 60
 BURST_S = 0.5e-3
+
+#: On one thread, the time that the processor spent on it: a long call is interrupted for other programs.
+clock = time.thread_time if int(numba.get_num_threads()) == 1 else time.perf_counter
 
 
 @numba.njit
@@ -99,17 +102,17 @@ def peak_rate() -> float:
     """Return multiply-adds in registers alone, in floating-point operations per second."""
     memory, turns = np.zeros(64, np.float32), 40_000
     run, flop = compiled_peak("float32"), turns * flop_per_turn("float32")
-    start = time.perf_counter()
+    start = clock()
     run(memory, turns)
-    return flop / (time.perf_counter() - start)
+    return flop / (clock() - start)
 
 
 def burst(function: Callable[[Any], Any], inputs: list[Any], calls: int) -> float:
     """Return seconds per call."""
-    start = time.perf_counter()
+    start = clock()
     for i in range(calls):
         function(inputs[i % len(inputs)])
-    return (time.perf_counter() - start) / calls
+    return (clock() - start) / calls
 
 
 def measure(kernels: dict[str, Kernel], x: Any, batch: int) -> tuple[dict[str, float], float]:
@@ -159,7 +162,9 @@ def densities() -> None:
         for density in (0.05, 0.1, 0.19, 0.3, 0.4, 0.5, 0.75, 1.0):
             x = generator.random((2560, 784), np.float32) * (generator.random((2560, 784)) < density)
             dense, sparse = measure(kernels, x.astype(np.float32), batch)[0].values()
-            print(f"| {batch} | {density} | {dense * 1e6:.2f} | {sparse * 1e6:.2f} | {sparse / dense:.2f} |", flush=True)
+            print(
+                f"| {batch} | {density} | {dense * 1e6:.2f} | {sparse * 1e6:.2f} | {sparse / dense:.2f} |", flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from kernels.mlp_numba_simd import NumbaSimdKernel
+from kernels.numba_simd import cache, network
+from kernels.numba_simd.shape import Shape, host_shape
 from kernels.params import seeded
-from kernels.simd import cache, network
-from kernels.simd.shape import Shape, host_shape
 from kernels.spec import MNIST
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -161,7 +161,7 @@ def test_the_key_covers_source_processor_and_versions(monkeypatch, tmp_path):
     paths = {file.path(key), file.path(("other", *key[1:])), file.path((key[0], ("triple", "other", ""), key[2]))}
     for name, value in (("numba.__version__", "9"), ("llvmlite.__version__", "9"), ("sys.version", "9")):
         with monkeypatch.context() as patch:
-            patch.setattr(f"kernels.simd.cache.{name}", value)
+            patch.setattr(f"kernels.numba_simd.cache.{name}", value)
             paths.add(file.path(key))
     with monkeypatch.context() as patch:
         patch.setattr(cache, "source_digest", lambda: "changed")

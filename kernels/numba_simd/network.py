@@ -11,9 +11,9 @@ import numba
 import numpy as np
 from numba import types
 
-from kernels.simd.cache import compile_once
-from kernels.simd.layers import activate, data, finish, moved, multiply, pointer
-from kernels.simd.packing import (  # fmt: skip
+from kernels.numba_simd.cache import compile_once
+from kernels.numba_simd.layers import activate, data, finish, moved, multiply, pointer
+from kernels.numba_simd.packing import (  # fmt: skip
     ACTIVATION,
     BIAS_AT,
     BLOCK_ROWS,
@@ -38,7 +38,7 @@ from kernels.simd.packing import (  # fmt: skip
     WEIGHTS_AT,
     WIDTH,
 )
-from kernels.simd.sparse import GROUP_ROWS, find_nonzero, multiply_nonzero
+from kernels.numba_simd.sparse import GROUP_ROWS, find_nonzero, multiply_nonzero
 
 __all__ = ["compiled"]
 

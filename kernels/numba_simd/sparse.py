@@ -12,9 +12,9 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from kernels.simd.layers import code_for, generated
-from kernels.simd.tile import ladder, product
-from kernels.simd.vector import I1, I32, I64, Code, as_intrinsic, new_function
+from kernels.numba_simd.layers import code_for, generated
+from kernels.numba_simd.tile import ladder, product
+from kernels.numba_simd.vector import I1, I32, I64, Code, as_intrinsic, new_function
 
 __all__ = ["GROUP_ROWS", "find_nonzero", "multiply_nonzero"]
 

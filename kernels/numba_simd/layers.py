@@ -9,11 +9,11 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from kernels.simd import functions
-from kernels.simd.packing import DOT_COLUMNS
-from kernels.simd.shape import host_shape
-from kernels.simd.tile import dots, ladder, product
-from kernels.simd.vector import I64, Code, as_intrinsic, new_function
+from kernels.numba_simd import functions
+from kernels.numba_simd.packing import DOT_COLUMNS
+from kernels.numba_simd.shape import host_shape
+from kernels.numba_simd.tile import dots, ladder, product
+from kernels.numba_simd.vector import I64, Code, as_intrinsic, new_function
 
 __all__ = [
     "IDENTITY", "RELU", "SIGMOID", "SOFTMAX", "STEP", "activate", "code_for", "data", "finish", "generated", "moved",

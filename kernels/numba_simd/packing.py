@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from kernels.numba_simd.shape import Shape
     from kernels.params import Params
-    from kernels.simd.shape import Shape
     from kernels.spec import ForwardSpec
 
 _Array = NDArray[Any]
