@@ -23,6 +23,9 @@ _BUILT_IN = {
     "numpy-out": "kernels.mlp_numpy:NumpyOutKernel",
     "numba": "kernels.mlp_numba:NumbaKernel",
     "numba-parallel": "kernels.mlp_numba:NumbaParallelKernel",
+    "numba-simd": "kernels.mlp_numba_simd:NumbaSimdKernel",
+    "numba-simd-parallel": "kernels.mlp_numba_simd:NumbaSimdParallelKernel",
+    "numba-simd-sparse": "kernels.mlp_numba_simd:NumbaSimdSparseKernel",
     "cupy": "kernels.mlp_cupy:CupyKernel",
 }
 

@@ -16,7 +16,12 @@ PEERS = ("onnxruntime", "onnx", "torch", "jax", "openvino", "sklearn")
 LAZY = ("pandas", "numba", "cupy", "altair", "scipy", "pytest", "numpy", *PEERS)
 
 #: What a library may bring along besides what carries its name (cupy: cupyx).
-COMPANIONS = {"numba": {"llvmlite"}, "onnxruntime": {"onnx"}, "sklearn": {"threadpoolctl"}}
+COMPANIONS = {
+    "numba": {"llvmlite"},
+    "numba_simd": {"numba", "llvmlite"},
+    "onnxruntime": {"onnx"},
+    "sklearn": {"threadpoolctl"},
+}
 #: Derived from result files alone: a report can be made where none of the backends is installed.
 RIGHT_OF_THE_JSON = (
     "record",
@@ -88,7 +93,7 @@ def test_kernels_never_import_bench():
 
 
 def test_a_backend_imports_the_contract_and_its_own_library():
-    """``mlp_cupy`` has CuPy and its own ``kernels.cupy_*``; what two backends share has a module of its own."""
+    """``mlp_cupy`` has CuPy and its own ``kernels.cupy_*``, or a package; what two share has its own module."""
     wrong = []
     for path in BACKENDS:
         backend = path.stem.removeprefix("mlp_")
@@ -96,7 +101,8 @@ def test_a_backend_imports_the_contract_and_its_own_library():
         for found in imports(path):
             if top(found.module) == "kernels":
                 modules = modules_imported(found) - {"kernels"}
-                allowed = any(m in CONTRACT or m.startswith(f"kernels.{backend}_") for m in modules)
+                own = (f"kernels.{backend}_", f"kernels.{backend}.")
+                allowed = any(m in CONTRACT or m.startswith(own) for m in modules)
             else:
                 allowed = top(found.module) in libraries or top(found.module).startswith(backend)
             if not allowed:

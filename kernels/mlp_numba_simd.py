@@ -1,0 +1,165 @@
+"""Numba kernels with explicit vectors: register tiles instead of loops that LLVM may or may not vectorise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.base import Kernel
+from kernels.errors import KernelUnavailable
+
+if TYPE_CHECKING:
+    from kernels.params import Params
+    from kernels.spec import ForwardSpec
+
+__all__ = ["NumbaSimdKernel", "NumbaSimdParallelKernel", "NumbaSimdSparseKernel"]
+
+_Array = NDArray[Any]
+
+#: Work for each thread from which on threads pay, in floating-point operations. See docs/numba-ladder.md.
+FLOP_PER_THREAD = 600_000
+
+
+class NumbaSimdKernel(Kernel):
+    """A register-tiled forward pass for any specification, compiled once per machine; see docs/numba-ladder.md.
+
+    `kernels.numba_simd` holds the trick: `shape` (what the processor offers), `vector` (vectors of LLVM), `tile` (the
+    loops in which time is spent), `layers` and `network` (the forward pass), `packing` (what depends on the
+    specification).
+
+    The result is in a buffer that the next call uses again. There is one, of the largest batch seen, and a smaller
+    batch uses its first rows.
+    """
+
+    backend = "numba"
+    distributions = ("numba",)
+
+    #: Whether the first layer skips inputs that are zero.
+    skips_zeros: ClassVar[bool] = False
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        super().__init__(spec, params)
+        from kernels.numba_simd import layers, network, packing
+        from kernels.numba_simd.shape import host_shape
+
+        codes = {
+            "identity": layers.IDENTITY,
+            "sigmoid": layers.SIGMOID,
+            "relu": layers.RELU,
+            "step": layers.STEP,
+            "softmax": layers.SOFTMAX,
+        }
+        activations = [codes[spec.hidden]] * (spec.n_layers - 1) + [codes[spec.output]]
+        self._shape = host_shape(spec.np_dtype.itemsize)
+        self._n_threads = self._threads()
+        self._network = packing.build(
+            spec, self.params, self._shape, activations, self._n_threads, skip_zeros=self.skips_zeros
+        )
+        self._address = self._network.address
+        self._serial = network.compiled(spec.dtype, "serial")
+        self._one = network.compiled(spec.dtype, "single")
+        self._largest = self._out = np.empty((1, spec.n_out), spec.np_dtype)
+        self._row = np.empty(spec.n_out, spec.np_dtype)
+
+    @classmethod
+    def probe(cls) -> None:
+        """Raise KernelUnavailable where Numba cannot be imported, in its own words, or does not compile."""
+        try:
+            import numba
+        except ImportError as error:
+            raise KernelUnavailable(f"Numba cannot be imported: {error}") from error
+        if getattr(numba.config, "DISABLE_JIT", False):
+            raise KernelUnavailable("Numba is told not to compile: NUMBA_DISABLE_JIT is set")
+
+    def _threads(self) -> int:
+        return 1
+
+    def _out_of(self, x: _Array) -> _Array:
+        """Return the output buffer for ``x``."""
+        if len(x) != len(self._out):
+            if len(x) > len(self._largest):
+                self._largest = np.empty((len(x), self.spec.n_out), self.spec.np_dtype)
+            self._out = self._largest[: len(x)]
+        return self._out
+
+    def forward(self, x: _Array) -> _Array:
+        """Return the outputs of a batch: (batch, n_in) to (batch, n_out). Valid until the next call."""
+        out = self._out_of(x)
+        self._serial(x, self._address, out)
+        return out
+
+    def forward_one(self, x: _Array) -> _Array:
+        """Return the output of one sample: (n_in,) to (n_out,). Valid until the next call."""
+        self._one(x, self._address, self._row)
+        return self._row
+
+    def describe(self) -> dict[str, str | int | float | bool | None]:
+        """Return the threads, the instructions used, the register tile, how each layer is divided into tiles."""
+        return {
+            "threads": self._n_threads,
+            "isa": self._shape.isa,
+            "fma": self._shape.fma,
+            "lanes": self._shape.lanes,
+            "tile": self._shape.label,
+            "layer_tiles": " | ".join(self._network.splits),
+            "skips_zero_inputs": self.skips_zeros,
+            "compiled_before": bool(self._serial.stats.cache_hits),
+        }
+
+
+class NumbaSimdParallelKernel(NumbaSimdKernel):
+    """The same with the rows divided among Numba's threads; on one thread where the batch is too small for it.
+
+    As many threads as Numba has when the kernel is made (``NUMBA_NUM_THREADS``); a batch is divided from
+    `FLOP_PER_THREAD` on.
+    """
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        super().__init__(spec, params)
+        from kernels.numba_simd import network
+
+        #: The smallest batch that is divided.
+        self._parallel_rows = -(-self._n_threads * FLOP_PER_THREAD // spec.flop(1))
+        self._parallel = network.compiled(spec.dtype, "parallel")
+        # The first parallel call starts the threads: here, and not in a clock.
+        self._parallel(np.zeros((1, spec.n_in), spec.np_dtype), self._address, self._out)
+
+    def _threads(self) -> int:
+        import numba
+
+        return int(numba.get_num_threads())
+
+    def _divides(self, rows: int) -> bool:
+        return rows >= self._parallel_rows and self._n_threads > 1
+
+    def forward(self, x: _Array) -> _Array:
+        """Return the outputs of a batch: (batch, n_in) to (batch, n_out). Valid until the next call."""
+        if not self._divides(len(x)):
+            return super().forward(x)
+        out = self._out_of(x)
+        self._parallel(x, self._address, out)
+        return out
+
+    def describe(self) -> dict[str, str | int | float | bool | None]:
+        """Return also the threads' library, and the batch size below which one thread is used."""
+        import numba
+
+        return {
+            **super().describe(),
+            "threading_layer": str(numba.threading_layer()),  # type: ignore[attr-defined,unused-ignore]
+            "serial_below_rows": self._parallel_rows if self._n_threads > 1 else None,
+            "compiled_before": bool(self._parallel.stats.cache_hits),
+        }
+
+
+class NumbaSimdSparseKernel(NumbaSimdKernel):
+    """The same, but the first layer skips inputs that are zero in four rows: less work, not faster work.
+
+    It computes the right result for any input, and more slowly where few inputs are zero: docs/numba-ladder.md has the
+    density from which on. An input that is NaN or infinite is not zero and counts; a *weight* that is NaN or infinite
+    is left out together with the zero it would be multiplied by, where the formula has NaN.
+    """
+
+    skips_zeros = True

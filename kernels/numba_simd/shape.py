@@ -1,0 +1,63 @@
+"""What the processor offers to vector code, and the register tile that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Shape", "host_shape"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A tile: ``rows`` inputs by ``vectors`` weight vectors of ``lanes`` columns, all its sums in registers.
+
+    ``fma``: the processor multiplies and adds in one instruction. ``avx512``: it has AVX-512F and VL. ``registers``:
+    how many vector registers there are.
+    """
+
+    isa: str
+    lanes: int
+    rows: int
+    vectors: int
+    registers: int
+    fma: bool
+    avx512: bool
+
+    @classmethod
+    def parse(cls, triple: str, features: str, itemsize: int) -> Shape:
+        """Read what LLVM is told: ``features`` is a comma-separated list such as ``+avx2,-avx512f``.
+
+        Only what is listed is used. A CPU name that implies more than the list says gets the code of the list: slower
+        than it could be, and never an instruction too many.
+        """
+        has = set(features.split(","))
+        if triple.startswith(("aarch64", "arm64")):
+            return cls("neon", 16 // itemsize, 8, 3, 32, fma=True, avx512=False)
+        if {"+avx512f", "+avx512vl"} <= has:
+            return cls("avx512", 64 // itemsize, 8, 3, 32, fma=True, avx512=True)
+        if {"+avx2", "+fma"} <= has:
+            return cls("avx2", 32 // itemsize, 6, 2, 16, fma=True, avx512=False)
+        return cls(
+            "sse2" if triple.startswith(("x86_64", "i686")) else "generic", 16 // itemsize, 4, 2, 16, False, False
+        )
+
+    @property
+    def ladder(self) -> tuple[int, ...]:
+        """Heights of the tiles, falling to 1: what a full tile leaves over is computed by smaller ones."""
+        heights = [self.rows]
+        while heights[-1] > 1:
+            heights.append(heights[-1] // 2)
+        return tuple(heights)
+
+    @property
+    def label(self) -> str:
+        """Rows by columns, as `describe` shows it: ``8x48``."""
+        return f"{self.rows}x{self.vectors * self.lanes}"
+
+
+def host_shape(itemsize: int) -> Shape:
+    """Return the shape for the target of Numba's compiler: this machine, unless ``NUMBA_CPU_*`` say otherwise."""
+    from numba.core.registry import cpu_target
+
+    triple, _name, features = cpu_target.target_context.codegen().magic_tuple()
+    return Shape.parse(triple, features, itemsize)

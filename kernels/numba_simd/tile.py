@@ -1,0 +1,153 @@
+"""Register tiles: the loops in which a forward pass spends its time, written for one `Shape`.
+
+A tile multiplies R rows by C vectors of columns. Its R * C sums stay in registers while k runs over all inputs; each
+step loads C vectors of weights, and R inputs, each into all lanes of a register. So a vector of weights is used R
+times and an input C times for one load of each, and the multiply-adds, not the loads, set the pace. R and C are as
+large as the registers allow: 8 * 3 sums, 3 weights and an input take 28 of 32.
+
+Fewer sums than a multiply-add takes cycles times how many start in each (8 or so) would wait for one another. Small
+tiles therefore have several sums for the same result, over every second or fourth k.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kernels.numba_simd.vector import I32, I64, Code, Vector, new_function
+
+if TYPE_CHECKING:
+    from llvmlite import ir
+
+__all__ = ["dots", "ladder", "product"]
+
+#: Sums that should be under way at once.
+_CHAINS = 12
+
+
+def _unrolled(sums: int) -> int:
+    """Return over how many steps of k the sums of a tile are spread: 1, 2 or 4."""
+    return next(steps for steps in (1, 2, 4) if steps == 4 or steps * sums >= _CHAINS * 3 // 4)
+
+
+def _spread(code: Code, start: list[Vector], n: Any, stride: int, turn: Any) -> list[Vector]:
+    """Write the loop over k: ``sums = turn(k, sums)`` for each k in range(0, n, stride), from ``start``.
+
+    ``n`` is a multiple of ``stride``. Several sums for each result where the results are few.
+    """
+    steps, builder = _unrolled(len(start)), code.builder
+    zeros = [code.constant(0.0)] * len(start) * (steps - 1)
+    whole = builder.and_(n, I64(-steps * stride)) if stride == 1 else builder.mul(
+        builder.udiv(n, I64(steps * stride)), I64(steps * stride))  # fmt: skip
+
+    def turns(k: Any, values: list[Any]) -> list[Any]:
+        results = []
+        for step in range(steps):
+            sums = [code.vector(value) for value in values[step * len(start) : (step + 1) * len(start)]]
+            results += turn(builder.add(k, I64(step * stride)) if step else k, sums)
+        return [result.value for result in results]
+
+    values = code.loop(I64(0), whole, steps * stride, [sums.value for sums in start + zeros], turns)
+    sums = [code.vector(value) for value in values]
+    while len(sums) > len(start):
+        half = len(sums) // 2
+        sums = [x + y for x, y in zip(sums[:half], sums[half:], strict=True)]
+    if steps == 1:
+        return sums
+
+    def rest(k: Any, values: list[Any]) -> list[Any]:
+        return [result.value for result in turn(k, [code.vector(value) for value in values])]
+
+    return [code.vector(value) for value in code.loop(whole, n, stride, [x.value for x in sums], rest)]
+
+
+def product(code: Code, rows: int, vectors: int, *, indexed: bool = False) -> ir.Function:
+    """Return the function of a tile: a = start + z @ w, for ``rows`` by ``vectors``.
+
+    It takes z, z_step, n, w, start, start_step, a, a_step: pointers, and the items from one row to the next. w is
+    packed: the vectors of k = 0, then those of k = 1. With ``indexed``, one more pointer to n indices (32 bits), the
+    only k that are multiplied.
+    """
+    pointer = code.real.as_pointer()
+    types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64] + [I32.as_pointer()] * indexed
+    name = f"{'sparse_' if indexed else ''}tile_{rows}x{vectors}_f{code.bits}"
+    function, builder = new_function(code.builder, name, types)
+    if builder is None:
+        return function
+    z, z_step, n, w, start, start_step, a, a_step, *index = function.args
+    code = Code(builder, code.shape, code.real)
+    lanes = code.shape.lanes
+    z_rows = [code.address(z, builder.mul(z_step, I64(r))) for r in range(rows)]
+
+    def place(base: Any, step: Any, r: int, c: int) -> Any:
+        return code.address(base, builder.mul(step, I64(r)), c * lanes)
+
+    def turn(k: Any, sums: list[Vector]) -> list[Vector]:
+        if indexed:
+            k = builder.zext(builder.load(builder.gep(index[0], [k])), I64)
+        row = builder.mul(k, I64(vectors * lanes))
+        weights = [code.load(code.address(w, row, c * lanes), aligned=True) for c in range(vectors)]
+        inputs = [code.splat(code.load_scalar(code.address(z_row, k))) for z_row in z_rows]
+        return [inputs[i // vectors].times_plus(weights[i % vectors], x) for i, x in enumerate(sums)]
+
+    tile = [(r, c) for r in range(rows) for c in range(vectors)]
+    sums = _spread(code, [code.load(place(start, start_step, r, c), aligned=True) for r, c in tile], n, 1, turn)
+    for (r, c), x in zip(tile, sums, strict=True):
+        code.store(place(a, a_step, r, c), x, aligned=True)
+    builder.ret_void()
+    return function
+
+
+def dots(code: Code, rows: int, columns: int) -> ir.Function:
+    """Return the function that computes ``rows`` by ``columns`` single results: vectors run along k.
+
+    50 columns are 48 and 2: a fourth vector for 2 columns would cost as much as one for 16. A vector along k costs
+    them 2 / 16 of that, and adding up its lanes at the end. It takes what `product` takes; w holds the columns one
+    after the other, n items each.
+    """
+    pointer = code.real.as_pointer()
+    types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64]
+    function, builder = new_function(code.builder, f"dots_{rows}x{columns}_f{code.bits}", types)
+    if builder is None:
+        return function
+    z, z_step, n, w, start, start_step, a, a_step = function.args
+    code = Code(builder, code.shape, code.real)
+    lanes = code.shape.lanes
+    z_rows = [code.address(z, builder.mul(z_step, I64(r))) for r in range(rows)]
+    w_columns = [code.address(w, builder.mul(n, I64(c))) for c in range(columns)]
+
+    def turn(load: Any, sums: list[Vector]) -> list[Vector]:
+        weights, inputs = [load(w_column) for w_column in w_columns], [load(z_row) for z_row in z_rows]
+        return [inputs[i // columns].times_plus(weights[i % columns], x) for i, x in enumerate(sums)]
+
+    whole = builder.and_(n, I64(-lanes))
+    sums = [code.constant(0.0)] * (rows * columns)
+    sums = _spread(code, sums, whole, lanes, lambda k, x: turn(lambda p: code.load(code.address(p, k)), x))
+    left = builder.sub(n, whole)
+    mask = code.first_lanes(left)
+
+    def rest(_k: Any, values: list[Any]) -> list[Any]:
+        sums = [code.vector(value) for value in values]
+        results = turn(lambda p: code.load_masked(code.address(p, whole), mask), sums)
+        return [result.value for result in results]
+
+    values = code.loop(whole, n, lanes, [x.value for x in sums], rest)  # one turn or none
+    for i, value in enumerate(values):
+        r, c = divmod(i, columns)
+        first = code.load_scalar(code.address(start, builder.mul(start_step, I64(r)), c))
+        total = builder.fadd(code.vector(value).sum(), first)
+        builder.store(total, code.address(a, builder.mul(a_step, I64(r)), c), align=code.bits // 8)
+    builder.ret_void()
+    return function
+
+
+def ladder(code: Code, n_rows: Any, write: Any, heights: tuple[int, ...] | None = None) -> None:
+    """Write ``write(rows, i)`` for all rows i: tiles of full height first, then what is left in smaller ones."""
+    builder, row = code.builder, I64(0)
+    for rows in heights or code.shape.ladder:
+
+        def body(i: Any, _carried: list[Any], rows: int = rows) -> list[Any]:
+            write(rows, i)
+            return [builder.add(i, I64(rows))]
+
+        (row,) = code.loop(row, builder.sub(n_rows, I64(rows - 1)), rows, [row], body)

@@ -1,0 +1,257 @@
+"""The kernels with explicit vectors: any specification, bad input, accuracy."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from specs import specs
+
+from kernels import reference
+from kernels.conformance import agree, check
+from kernels.errors import KernelUnavailable
+from kernels.mlp_numba_simd import (
+    FLOP_PER_THREAD,
+    NumbaSimdKernel,
+    NumbaSimdParallelKernel,
+    NumbaSimdSparseKernel,
+)
+from kernels.mlp_numpy import NumpyKernel
+from kernels.numba_simd import packing
+from kernels.params import Params, seeded
+from kernels.spec import MNIST, ForwardSpec
+
+
+class Divided(NumbaSimdParallelKernel):
+    """The parallel kernel with three threads' worth of buffers, dividing even one row: small batches test it."""
+
+    def _threads(self):
+        return 3
+
+    def _divides(self, rows):
+        return True
+
+
+KERNELS = [NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel, Divided]
+kernels = pytest.mark.parametrize("kernel_class", KERNELS)
+
+#: Around every tile: a row alone, rows left over at each height.
+ROWS = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 65])
+
+
+def some_inputs(spec, rows, seed, scale=1.0, density=1.0):
+    generator = np.random.default_rng([seed, rows])
+    x = scale * generator.standard_normal((rows, spec.n_in)) * (generator.random((rows, spec.n_in)) < density)
+    return x.astype(spec.dtype)
+
+
+@kernels
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(data=st.data(), spec=specs(max_size=140), rows=ROWS, seed=st.integers(0, 9))
+def test_any_specification(kernel_class, data, spec, rows, seed):
+    params = seeded(spec, seed)
+    kernel = kernel_class(spec, params)
+    scale, density = data.draw(st.sampled_from([0.0, 1.0, 30.0])), data.draw(st.sampled_from([0.1, 0.6, 1.0]))
+    agree(kernel, params, some_inputs(spec, rows, seed, scale, density))
+    agree(kernel, params, some_inputs(spec, rows // 2 + 1, seed + 1, scale, density))
+    agree(kernel, params, some_inputs(spec, 2, seed, scale, density), singly=True)
+
+
+@kernels
+@pytest.mark.parametrize(
+    "sizes",
+    [(784, 50, 100, 10), (1, 1), (300, 1, 200), (65, 64, 63, 129), (200, 1000), (2100, 50, 3), (4099, 17)],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gate(kernel_class, sizes, dtype):
+    for hidden in ("sigmoid", "relu"):
+        assert check(kernel_class, ForwardSpec(sizes, hidden, dtype=dtype)).max_error_ratio < 0.5
+
+
+@kernels
+def test_a_wide_network_goes_through_in_blocks(kernel_class):
+    spec = ForwardSpec((700, 600, 40))
+    assert spec.weight_bytes() > packing.NARROW_BYTES
+    params = seeded(spec)
+    kernel = kernel_class(spec, params)
+    agree(kernel, params, np.random.default_rng(0).random((301, 700), np.float32))
+
+
+@kernels
+def test_errors_are_no_larger_than_numpys_by_half(kernel_class):
+    """Root mean square over random networks: a single largest error of few values is a matter of luck.
+
+    float32 alone: the reference is float64 itself.
+    """
+    ours, numpys = [], []
+    for seed in range(12):
+        sizes = tuple(np.random.default_rng(seed).integers(1, 400, 3))
+        spec = ForwardSpec((784, *sizes), ("sigmoid", "relu")[seed % 2], ("softmax", "identity")[seed // 2 % 2])
+        params, x = seeded(spec, seed), np.random.default_rng(seed).random((40, 784), np.float32)
+        expected = reference.forward(spec, params, x)
+        for errors, cls in ((ours, kernel_class), (numpys, NumpyKernel)):
+            errors.append(np.abs(cls(spec, params).forward(x) - expected).max() / np.abs(expected).max())
+    assert np.sqrt(np.mean(np.square(ours))) < 1.5 * np.sqrt(np.mean(np.square(numpys)))
+
+
+@kernels
+@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "step"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("sizes", [(7, 5, 3), (70, 50, 3)], ids=str)
+def test_nan_and_infinity_stay_in_their_row_and_go_where_the_formula_puts_them(kernel_class, hidden, bad, sizes):
+    """The padding must not turn an infinity into NaN, nor swallow a NaN."""
+    spec = ForwardSpec(sizes, hidden, "identity")
+    params = seeded(spec)
+    x = np.random.default_rng(0).random((13, sizes[0]), np.float32)
+    x[4, 2] = bad
+    with np.errstate(invalid="ignore"):
+        expected = reference.forward(spec, params, x)
+    got = kernel_class(spec, params).forward(x)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=2e-5)
+    assert np.isfinite(np.delete(got, 4, axis=0)).all()
+
+
+@kernels
+@pytest.mark.parametrize("where", [(2, 1), (2, 49)], ids=["in a tile", "in a single column"])
+def test_a_nan_among_the_weights_shows(kernel_class, where):
+    spec = ForwardSpec((70, 50, 3), "relu", "softmax")
+    params = seeded(spec)
+    params.weights[0][where] = np.nan
+    assert np.isnan(kernel_class(spec, params).forward(np.ones((6, 70), np.float32))).all()
+
+
+def test_zeros_hide_a_bad_weight_from_the_sparse_kernel_alone():
+    """What its docstring says: skipped is skipped."""
+    spec = ForwardSpec((70, 48), output="identity")
+    params = seeded(spec)
+    params.weights[0][2, 1] = np.inf
+    x = np.ones((4, 70), np.float32)
+    x[:, 2] = 0
+    assert np.isfinite(NumbaSimdSparseKernel(spec, params).forward(x)).all()
+    assert np.isnan(NumbaSimdKernel(spec, params).forward(x)[:, 1]).all()
+
+
+@kernels
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_extreme_sums(kernel_class, dtype):
+    n = 70
+    spec = ForwardSpec((n, n), output="softmax", dtype=dtype)
+    kernel = kernel_class(spec, Params((np.eye(n),), (np.zeros(n),)))
+    x = np.zeros((5, n), dtype)
+    x[0, 69], x[1, 0], x[2, :] = 1e4, -1e4, -1e4
+    x[3, 1:], x[4] = -90.0, np.linspace(-104, 0, n)  # results down to the denormals
+    expected = reference.softmax(x)
+    np.testing.assert_allclose(kernel.forward(x), expected, rtol=1e-5 if dtype == "float32" else 1e-13, atol=1e-44)
+
+
+@kernels
+@pytest.mark.parametrize(("dtype", "ulps"), [("float32", 3), ("float64", 3)])
+def test_sigmoid_is_as_near_as_it_says(kernel_class, dtype, ulps):
+    n = 160
+    spec = ForwardSpec((n, n, n), "sigmoid", "identity", dtype)
+    kernel = kernel_class(spec, Params((np.eye(n), np.eye(n)), (np.zeros(n), np.zeros(n))))
+    x = np.sort(np.random.default_rng(0).uniform(-80, 20, (200, n))).astype(dtype)
+    expected = reference.sigmoid(x.astype(np.longdouble))
+    distance = np.abs(kernel.forward(x) - expected) / np.spacing(expected.astype(dtype))
+    assert (distance <= ulps + 0.2 * np.maximum(-x, 0)).all()
+
+
+@kernels
+@pytest.mark.parametrize(("dtype", "smallest"), [("float32", 1.2e-38), ("float64", 1e-300)])
+def test_sigmoid_at_its_ends(kernel_class, dtype, smallest):
+    """One input for one neuron: beside it, an infinity would be multiplied by zero."""
+    spec = ForwardSpec((1, 1, 1), "sigmoid", "identity", dtype)
+    kernel = kernel_class(spec, Params((np.ones((1, 1)),) * 2, (np.zeros(1),) * 2))
+    x = np.array([[-1e4], [1e4], [-1e30], [1e30], [-np.inf], [np.inf], [0], [np.nan]], dtype)
+    expected = [[0], [1], [0], [1], [0], [1], [0.5], [np.nan]]
+    np.testing.assert_allclose(kernel.forward(x), expected, rtol=1e-7, atol=smallest)
+
+
+@kernels
+def test_denormal_inputs_and_weights(kernel_class):
+    spec = ForwardSpec((40, 50), output="identity")
+    params = Params((np.full((40, 50), 1e-3, np.float32),), (np.zeros(50),))
+    x = np.full((9, 40), 1e-41, np.float32)  # products are below the smallest denormal, sums of inputs are not
+    x[:, 0] = 1e-36
+    np.testing.assert_allclose(kernel_class(spec, params).forward(x), 1e-39, rtol=1e-3)
+
+
+@kernels
+def test_a_result_is_not_stale_and_buffers_follow_the_batch(kernel_class):
+    params = seeded(MNIST)
+    kernel = kernel_class(MNIST, params)
+    x = np.random.default_rng(0).random((300, 784), np.float32)
+    whole = kernel.forward(x).copy()
+    for rows in (300, 10, 11, 1, 299):
+        assert kernel.forward(x[:rows]) == pytest.approx(whole[:rows], abs=3e-6)
+        assert kernel.forward(x[-rows:]) == pytest.approx(whole[-rows:], abs=3e-6)
+    assert kernel.forward_one(x[5]) == pytest.approx(whole[5], abs=3e-6)
+
+
+@kernels
+def test_it_writes_nothing_beside_the_output_and_takes_what_may_not_be_written_to(kernel_class):
+    kernel = kernel_class(MNIST, seeded(MNIST))
+    memory = np.full((43, 784), np.nan, np.float32)
+    x = memory[1:42]
+    x[:] = np.random.default_rng(0).random(x.shape, np.float32)
+    expected = kernel.forward(x.copy()).copy()
+    memory.flags.writeable = False
+    np.testing.assert_array_equal(kernel.forward(memory[1:42]), expected)
+    guarded = np.full((43, 10), -7, np.float32)
+    kernel._serial(x, kernel._address, guarded[1:42])
+    assert (guarded[0] == -7).all()
+    assert (guarded[42] == -7).all()
+    assert guarded[1:42] == pytest.approx(expected, abs=3e-6)
+
+
+@kernels
+@pytest.mark.parametrize(
+    "x",
+    [np.zeros((3, 783), "f"), np.zeros((3, 784)), np.zeros((784, 3), "f").T, [[0.0] * 784]],
+    ids=["n_in", "d", "F", "l"],
+)
+def test_what_it_was_not_compiled_for_is_refused_and_not_read_out_of_bounds(kernel_class, x):
+    with pytest.raises((ValueError, TypeError)):
+        kernel_class(MNIST, seeded(MNIST)).forward(x)
+
+
+@kernels
+def test_one_row_of_another_length_is_refused(kernel_class):
+    with pytest.raises(ValueError, match="shape"):
+        kernel_class(MNIST, seeded(MNIST)).forward_one(np.zeros(783, np.float32))
+
+
+@kernels
+def test_an_empty_batch(kernel_class):
+    x = np.zeros((0, 784), np.float32)
+    assert kernel_class(MNIST, seeded(MNIST)).forward(x).shape == (0, 10)
+
+
+def test_threads_are_used_from_the_same_work_on_for_any_specification():
+    for sizes in ((784, 50, 100, 10), (2, 3, 2, 2), (784, 1024, 1024, 10)):
+        spec = ForwardSpec(sizes)
+        kernel = NumbaSimdParallelKernel(spec, seeded(spec))
+        threads = kernel.describe()["threads"]
+        if threads == 1:
+            pytest.skip("one thread")
+        rows = kernel.describe()["serial_below_rows"]
+        assert spec.flop(rows) >= threads * FLOP_PER_THREAD > spec.flop(rows - 1)
+        assert kernel._divides(rows)
+        assert not kernel._divides(rows - 1)
+
+
+def test_what_describe_says():
+    serial, parallel, sparse = (cls(MNIST, seeded(MNIST)).describe() for cls in KERNELS[:3])
+    assert serial["isa"] in ("avx512", "avx2", "sse2", "neon", "generic")
+    assert serial["threads"] == sparse["threads"] == 1
+    assert (serial["skips_zero_inputs"], sparse["skips_zero_inputs"]) == (False, True)
+    assert parallel["threading_layer"] in ("omp", "tbb", "workqueue")
+    if serial["isa"] == "avx512":
+        assert (serial["tile"], serial["layer_tiles"]) == ("8x48", "3+dot(2) | 3+2+2 | 1")
+
+
+def test_probe_says_why_not(monkeypatch):
+    NumbaSimdKernel.probe()
+    monkeypatch.setattr("numba.config.DISABLE_JIT", 1)
+    with pytest.raises(KernelUnavailable, match="NUMBA_DISABLE_JIT"):
+        NumbaSimdKernel.probe()

@@ -1,0 +1,54 @@
+"""How the vector kernels divide a network into tiles, and where every weight goes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from specs import specs
+
+from kernels.numba_simd import packing
+from kernels.numba_simd.shape import Shape
+from kernels.params import seeded
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(specs(max_size=200), st.sampled_from(["+avx512f,+avx512vl", "+avx2,+fma", ""]))
+def test_packing_keeps_every_weight_once_in_its_part(spec, features):
+    params = seeded(spec)
+    shape = Shape.parse("x86_64-unknown-linux-gnu", features, spec.np_dtype.itemsize)
+    network = packing.build(spec, params, shape, [0] * spec.n_layers, 1)
+    plan, at = network.plan, packing.HEADER
+    for W, b in zip(params.weights, params.biases, strict=True):
+        found = np.zeros(W.shape, bool)
+        columns, parts, _, bias_at = plan[at : at + packing.LAYER]
+        np.testing.assert_array_equal(network.weights[bias_at : bias_at + len(b)], b)
+        assert not network.weights[bias_at + len(b) : bias_at + columns].any()
+        at += packing.LAYER
+        for _ in range(parts):
+            width, column, first, n, offset = plan[at : at + packing.PART]
+            at += packing.PART
+            items = width * shape.lanes if width > 0 else -width
+            piece = network.weights[offset : offset + n * items]
+            assert piece.ctypes.data % 64 == 0
+            piece = piece.reshape(n, items) if width > 0 else piece.reshape(items, n).T
+            real = min(items, W.shape[1] - column)
+            assert not found[first : first + n, column : column + real].any()
+            found[first : first + n, column : column + real] = True
+            np.testing.assert_array_equal(piece[:, :real], W[first : first + n, column : column + real])
+            assert not piece[:, real:].any()
+        assert found.all()
+    assert at == len(plan)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "most", "groups"), [(1, 3, [1]), (3, 3, [3]), (4, 3, [2, 2]), (7, 3, [3, 2, 2]), (8, 3, [3, 3, 2])]
+)
+def test_tiles_of_a_layer_are_as_wide_as_can_be(vectors, most, groups):
+    assert packing.vector_groups(vectors, most) == groups
+
+
+def test_few_columns_are_single_ones_and_many_a_vector():
+    assert packing.dot_columns(784, 50, 16) == 2  # 48 + 2
+    assert packing.dot_columns(50, 100, 16) == 0  # 4 of 16, but too few inputs to pay for adding up lanes
+    assert packing.dot_columns(784, 60, 16) == 0  # 12 of 16
+    assert packing.dot_columns(784, 48, 16) == 0
