@@ -17,12 +17,13 @@ from bench.commands.list import list_kernels
 from bench.commands.report import report
 from bench.commands.run import run
 from bench.console import complain
-from bench.errors import UserError
+from bench.errors import NothingComparable, UserError
 from kernels.errors import ParamsError, SpecError, UnknownKernel
 
 __all__ = ["app", "main"]
 
 BAD_INPUT = 2
+NOTHING_COMPARABLE = 3
 INTERRUPTED = 130
 #: What Typer raises for words it cannot read. Its library has moved between releases; its children have not.
 USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
@@ -52,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         status = app(args=words or ["--help"], standalone_mode=False)
+    except NothingComparable as error:
+        complain(str(error))
+        status = NOTHING_COMPARABLE
     except (UserError, SpecError, ParamsError, UnknownKernel) as error:
         complain(str(error))
         status = BAD_INPUT
