@@ -10,7 +10,12 @@ import numpy as np
 from bench.verdicts import THRESHOLD, judge
 
 REPEATS = (5, 8, 10, 13, 20)
-NOISE = {"normal 1 %": (0.01, 0.0), "normal 2 %": (0.02, 0.0), "1 % and bursts": (0.01, 0.1), "2 % and bursts": (0.02, 0.1)}
+NOISE = {
+    "normal 1 %": (0.01, 0.0),
+    "normal 2 %": (0.02, 0.0),
+    "1 % and bursts": (0.01, 0.1),
+    "2 % and bursts": (0.02, 0.1),
+}
 COMPARISONS, CASES = 500, 6
 
 
