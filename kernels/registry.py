@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
@@ -13,6 +14,9 @@ __all__ = ["GROUP", "load", "module", "names", "nearest"]
 
 #: The entry point group in which other packages offer kernels.
 GROUP = "mlpbench.kernels"
+
+#: A name becomes part of file names and of tables, where result files are read with this very rule.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 
 _BUILT_IN = {
     "numpy": "kernels.mlp_numpy:NumpyKernel",
@@ -28,7 +32,8 @@ def _points() -> dict[str, EntryPoint]:
     points = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         # A built-in name keeps its meaning whatever is installed: results would not be comparable otherwise.
-        points.setdefault(point.name, point)
+        if _NAME.fullmatch(point.name):
+            points.setdefault(point.name, point)
     return points
 
 

@@ -2,6 +2,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from bench import untrusted
 from kernels import registry
 from kernels.base import Kernel
 from kernels.errors import UnknownKernel
@@ -60,3 +61,23 @@ def test_an_import_error_of_a_kernels_module_is_raised(offers):
     offers(theirs="no_such_module:Kernel")
     with pytest.raises(ModuleNotFoundError):
         registry.load("theirs")
+
+
+def test_a_name_that_no_file_can_have_is_not_taken():
+    """It would become part of a path, and the records of a run that skips it could not be read."""
+    for name in ("my kernel", "../up", "a/b", ".hidden", "", "k" * 101, "noyau-é", "new\nline"):
+        assert not registry._NAME.fullmatch(name)
+        assert not untrusted.NAME.fullmatch(name)
+    assert registry._NAME.pattern == untrusted.NAME.pattern
+
+
+def test_only_good_names_of_other_packages_are_listed(monkeypatch):
+    made = [EntryPoint(name, "mutants:BiasDropped", registry.GROUP) for name in ("theirs", "../theirs")]
+    monkeypatch.setattr(registry, "entry_points", lambda group: made)
+    registry._points.cache_clear()
+    try:
+        assert registry.names()[5:] == ["theirs"]
+        with pytest.raises(UnknownKernel):
+            registry.load("../theirs")
+    finally:
+        registry._points.cache_clear()
