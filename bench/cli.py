@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bench import __version__
+from bench.commands.calibrate import calibrate
 from bench.commands.check import check
 from bench.commands.compare import compare
 from bench.commands.data import fetch, show
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("list")(list_kernels)
-for command in (check, run, report, compare, env, fetch, show):
+for command in (check, run, report, compare, calibrate, env, fetch, show):
     app.command()(command)
 
 

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "Row", "Side", "Unmatched", "compare", "parse_side", "parse_threshold"]
 
-#: Time per sample of every case of one kernel: (mode, batch size) -> repeat -> seconds.
-Times = dict[tuple[str, int], dict[int, float]]
-
 
 @dataclass(frozen=True)
 class Row:
@@ -213,7 +210,7 @@ class _Case:
 
 
 def _cases(one: Side, other: Side, paired: bool) -> tuple[list[_Case], list[Unmatched]]:
-    baseline, candidate = _times(one), _times(other)
+    baseline, candidate = one.times(), other.times()
     cases, unmatched = [], []
     alike = one.kernel == other.kernel
     label = one.kernel if alike else f"{other.kernel} against {one.kernel}"
@@ -230,14 +227,6 @@ def _cases(one: Side, other: Side, paired: bool) -> tuple[list[_Case], list[Unma
         reasons = [_absent(side, alike, None, None) for side in (one, other)]
         unmatched.append(Unmatched(str(label), None, None, "; ".join(reasons)))
     return cases, unmatched
-
-
-def _times(side: Side) -> Times:
-    times: Times = {}
-    for record in side.run.records:
-        for case in record.cases if record.kernel == side.kernel else ():
-            times.setdefault((case.mode, case.batch_size), {})[record.repeat] = case.sample_s
-    return times
 
 
 def _failed(side: Side) -> list[tuple[str, int]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from bench.plan import Plan
 
-__all__ = ["Effort", "half_width", "parse_budget", "parse_target"]
+__all__ = ["Effort", "WholeRounds", "half_width", "parse_budget", "parse_target"]
 
 #: Half the width of an interval, as a share of the time, at which a case needs no more repeats.
 TARGET = 0.02
@@ -175,3 +175,12 @@ class Effort:
         else:
             limit = "repeats" if max(by_repeat) + 1 >= MOST_REPEATS else "budget"
         return CaseEnd(kernel, *case, len(by_repeat), width, limit)
+
+
+class WholeRounds(Effort):
+    """Rounds of all kernels until the budget is spent, whatever their intervals."""
+
+    def _next_round(self) -> list[str]:
+        kernels = self._plan.kernels
+        fits = sum(map(self._lasts, kernels)) <= self._left
+        return self._rng.sample(kernels, len(kernels)) if fits else []

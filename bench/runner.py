@@ -53,9 +53,12 @@ class Outcome:
     problems: tuple[str, ...]
 
 
-def open_run(results: Path, plan: Plan) -> Path:
-    """Make the folder of a run, with the plan in it. Raises UserError where that cannot be written."""
-    folder = results / environment.machine_id() / plan.run_id
+def open_run(results: Path, plan: Plan, below: str = "") -> Path:
+    """Make the folder of a run, with the plan in it; ``below`` is a folder of its machine to put it in.
+
+    Raises UserError where that cannot be written.
+    """
+    folder = results / environment.machine_id() / below / plan.run_id
     try:
         folder.mkdir(parents=True)
     except FileExistsError:

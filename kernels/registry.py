@@ -26,6 +26,12 @@ _BUILT_IN = {
     "cupy": "kernels.mlp_cupy:CupyKernel",
 }
 
+#: Known by name, and in no list: no competitors, but instruments of `mlpbench calibrate`.
+_HIDDEN = {
+    **{f"planted-0-{letter}": "bench.planted:Planted" for letter in "abcd"},
+    **{f"planted-{share}": f"bench.planted:Planted{share}" for share in (2, 3, 5, 10)},
+}
+
 
 @cache
 def _points() -> dict[str, EntryPoint]:
@@ -55,6 +61,8 @@ def nearest(name: str, known: list[str]) -> str:
 
 def _point(name: str) -> EntryPoint:
     point = _points().get(name)
+    if name in _HIDDEN:
+        point = EntryPoint(name, _HIDDEN[name], GROUP)
     if point is None:
         raise UnknownKernel(f"unknown kernel {name!r}{nearest(name, names())}; `mlpbench list` shows them all")
     return point

@@ -14,7 +14,7 @@ from bench.commands.options import AsJson, Results
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.compare import Comparison, Row
+    from bench.compare import Comparison, Row, Side
 
 
 def compare(
@@ -43,12 +43,26 @@ def compare(
     threshold = sides.parse_threshold(fail_if_slower)
     left, right = sides.parse_side(baseline, results), sides.parse_side(candidate, results)
     found = sides.compare(left, right, threshold, anyway=anyway)
+    said = _smallest(found, left, right, results)
     if as_json:
-        console.print_json(found.as_dict())
+        console.print_json({**found.as_dict(), "smallest_slowdown": said})
     else:
         _print(found)
+        if said:
+            console.out().print(said)
     if found.slower or (strict and (found.unclear or found.unmatched)):
         raise typer.Exit(1)
+
+
+def _smallest(found: Comparison, left: Side, right: Side, results: Path) -> str | None:
+    """Say what `mlpbench calibrate` found on the machine of both sides; None where it was not run."""
+    from bench import calibration
+
+    file = results / right.run.machine / calibration.FILE
+    if left.run.machine != right.run.machine or not file.is_file():
+        return None
+    fewest = min(row.speedup.n for row in found.rows)
+    return calibration.read(file).sentence(fewest, paired=found.paired)
 
 
 def _print(found: Comparison) -> None:

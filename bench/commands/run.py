@@ -109,7 +109,7 @@ def run(
     folder = runner.open_run(out, plan)
     _say_what_comes(plan, workload, folder)
     effort = Effort(plan)
-    interrupted = not _execute(plan, workload, folder, effort)
+    interrupted = not carry_out(plan, workload, folder, effort)
     runner.close_run(folder, effort.ending(interrupted=interrupted))
     _tell(folder, as_json=as_json, interrupted=interrupted)
 
@@ -198,7 +198,7 @@ def _repeats(plan: Plan) -> str:
     return f"{plan.repeats} repeats and more {until}"
 
 
-def _execute(plan: Plan, workload: Workload, folder: Path, effort: Effort) -> bool:
+def carry_out(plan: Plan, workload: Workload, folder: Path, effort: Effort) -> bool:
     """Run the plan behind a progress bar; return False where Ctrl-C, or a request to end, stopped it."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
