@@ -33,8 +33,8 @@ SLOWED = {"planted-2": 0.02, "planted-3": 0.03, "planted-5": 0.05, "planted-10":
 #: Calls of a shape before it is timed: caches and thread pools are warm by then.
 WARM_CALLS = 3
 #: Seconds of one look at the clock, and of all of them together.
-BLOCK_S, LOOKS_S = 1e-3, 0.05
-FEWEST_LOOKS, MOST_LOOKS = 3, 15
+BLOCK_S, LOOKS_S = 1e-3, 0.08
+FEWEST_LOOKS, MOST_LOOKS = 5, 41
 #: Turns of the spin that are timed to know what one costs: about a millisecond.
 TURNS = 100_000
 
@@ -78,7 +78,7 @@ class Planted(Kernel):
         seen.append(x)
         if len(seen) >= WARM_CALLS:
             # Different inputs, as when it is timed; they are let go afterwards.
-            self._turns[key] = round(self.share * _seconds(call, self._seen.pop(key)) / _seconds_per_turn())
+            self._turns[key] = round(self.share * _turns_per_call(call, self._seen.pop(key)))
         return 0
 
 
@@ -106,25 +106,23 @@ class Planted10(Planted):
     share = 0.1
 
 
-def _seconds(call: Callable[[Any], Any], inputs: list[Any]) -> float:
-    """Return the median seconds of one call."""
+def _turns_per_call(call: Callable[[Any], Any], inputs: list[Any]) -> float:
+    """Return how many turns of the spin take as long as one call.
+
+    Calls and turns are timed by turns: whatever slows the machine for a moment slows both.
+    """
     with elapsed() as one:
         call(inputs[0])
     times = max(1, round(BLOCK_S / max(one.seconds, 1e-9) / len(inputs)))
     looks: list[float] = []
-    while len(looks) < FEWEST_LOOKS or (sum(looks) < LOOKS_S and len(looks) < MOST_LOOKS):
-        with elapsed() as block:
+    spent = 0.0
+    while len(looks) < FEWEST_LOOKS or (spent < LOOKS_S and len(looks) < MOST_LOOKS):
+        with elapsed() as calls:
             for _ in range(times):
                 for x in inputs:
                     call(x)
-        looks.append(block.seconds)
-    return statistics.median(looks) / (times * len(inputs))
-
-
-def _seconds_per_turn() -> float:
-    looks = []
-    for _ in range(MOST_LOOKS):
-        with elapsed() as block:
+        with elapsed() as turns:
             spin(TURNS)
-        looks.append(block.seconds)
-    return statistics.median(looks) / TURNS
+        looks.append(calls.seconds / turns.seconds)
+        spent += calls.seconds + turns.seconds
+    return statistics.median(looks) * TURNS / (times * len(inputs))
