@@ -64,7 +64,13 @@ def block() -> str:
     lines = []
     for name, words in PICTURES.items():
         source = f'<source media="(prefers-color-scheme: dark)" srcset="docs/images/{name}-dark.svg">'
-        lines += ["<picture>", f"  {source}", f'  <img alt="{words}" src="docs/images/{name}-light.svg">', "</picture>", ""]
+        lines += [
+            "<picture>",
+            f"  {source}",
+            f'  <img alt="{words}" src="docs/images/{name}-light.svg">',
+            "</picture>",
+            "",
+        ]
     lines += [f"* {line}" for line in headline.find(frame.load(run)).sentences]
     lines += ["", *as_markdown.table_lines(tables.figures(cases)[0].table), "", machine(run), ""]
     if "book" in runs:
@@ -83,7 +89,9 @@ def main() -> int:
     wanted = {README: f"{text[:first]}{block()}{text[last:]}", **pictures(reference_runs()["quick"])}
     if "--check" in sys.argv[1:]:
         # The drawing library moves points by fractions of a pixel between versions: pictures only have to be there.
-        wrong = [path for path, content in wanted.items() if path.suffix != ".svg" and path.read_text("utf-8") != content]
+        wrong = [
+            path for path, content in wanted.items() if path.suffix != ".svg" and path.read_text("utf-8") != content
+        ]
         wrong += [path for path in wanted if not path.exists()]
         print("\n".join(f"not what the reference run says: {path.relative_to(ROOT)}" for path in wrong))
         return 1 if wrong else 0

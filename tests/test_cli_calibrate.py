@@ -56,15 +56,15 @@ def calibrated(tmp_path):
 
 
 def test_it_says_how_often_it_is_wrong_and_what_it_finds(typed, tmp_path):
-    status, out, err = typed("calibrate", "--out", str(tmp_path), "--budget", "9m")
+    status, out, err = typed("calibrate", "--out", str(tmp_path))
     assert status == 0
     assert "numpy 4 times as it is, and slowed by 2, 3, 5 and 10 %; 5 cases each" in err
     assert "equal: false verdicts" in out
     assert "5 % slower: found" in out
     assert "smallest slowdown found in 95% of cases on this machine: 5 %, between two kernels of one run" in out
     found = calibration.read(calibrated(tmp_path))
-    assert found.repeats == 10
-    assert found.paired.false.cases == 3 * 6 * 5, "33 repeats in 540 s are three blocks of ten"
+    assert found.repeats == 13
+    assert found.paired.false.cases == 4 * 6 * 5, "52 repeats in 14 minutes are four blocks of 13"
     assert found.paired.false.cases + found.unpaired.false.cases > 200
     assert found.paired.false.rate <= 0.01
     assert found.paired.planted[0.05].rate >= 0.95

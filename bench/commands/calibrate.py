@@ -26,7 +26,10 @@ INTERRUPTED = 130
 
 
 def calibrate(
-    repeats: Annotated[int, typer.Option(min=2, max=100, help="Repeats on each side of a comparison.")] = 10,
+    repeats: Annotated[
+        int,
+        typer.Option(min=2, max=100, help="Repeats on each side of a comparison; 13 is what `run A B` has time for."),
+    ] = 13,
     budget: Annotated[str, typer.Option(metavar="TIME", help="Go on for so long, such as 14m.")] = "14m",
     threads: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Threads of every library; default: all.")
