@@ -10,12 +10,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.untrusted import Block
-
 if TYPE_CHECKING:
-    from bench.schema import Plan
+    from bench.untrusted import Block
 
-__all__ = ["LIMITS", "CaseEnd", "Ending", "goes_on", "read_ending"]
+__all__ = ["LIMITS", "CaseEnd", "Ending", "read_ending", "was_cut_off"]
 
 #: What can end the repeats of a case, and the words for it.
 LIMITS = {
@@ -84,9 +82,13 @@ class Ending:
         return f"{told}. Widest: {where}, ±{100 * widest.half_width:.2g} % after {widest.repeats} repeats."
 
 
-def goes_on(plan: Plan | None) -> bool:
-    """Return whether a plan leaves open how many repeats there are."""
-    return plan is not None and Block(plan.raw, "plan").number("budget_s", None) is not None
+def was_cut_off(block: Block, ending: Ending | None) -> bool:
+    """Return whether the run of a ``run.json`` stopped before its number of repeats, which it left open, was settled.
+
+    Raises UserError where the plan is damaged.
+    """
+    left_open = block.block("plan").number("budget_s", None) is not None
+    return ending.interrupted if ending else left_open
 
 
 def read_ending(block: Block) -> Ending | None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.ending import Ending, goes_on, read_ending
+from bench.ending import Ending, read_ending, was_cut_off
 from bench.errors import UserError
 from bench.schema import (
     SCHEMA,
@@ -135,9 +135,9 @@ def read_run(path: Path) -> Run:
     if not names:
         raise UserError(f"{path}: no run in this folder: it has no {PLAN_FILE} and no record")
     records = [read(path / name) for name in names if name != PLAN_FILE]
-    ending = None
+    ending, cut_off = None, False
     if PLAN_FILE in names:
-        plan, environment, ending = _header(path / PLAN_FILE)
+        plan, environment, ending, cut_off = _header(path / PLAN_FILE)
     else:
         plan, environment = records[0].plan, records[0].environment
     records.sort(key=lambda record: (record.repeat, _place(record.kernel, plan), record.kernel))
@@ -145,7 +145,7 @@ def read_run(path: Path) -> Run:
         _belongs(record, plan, records[0])
     done = {(record.kernel, record.repeat) for record in records}
     missing = tuple(process for process in (plan.order if plan else ()) if process not in done)
-    return Run(path, plan, environment, tuple(records), missing, _interrupted(missing, plan, ending), ending)
+    return Run(path, plan, environment, tuple(records), missing, _interrupted(missing, plan, cut_off), ending)
 
 
 def find_runs(results_dir: Path) -> list[Path]:
@@ -227,9 +227,10 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _header(path: Path) -> tuple[Plan | None, Mapping[str, Any], Ending | None]:
+def _header(path: Path) -> tuple[Plan | None, Mapping[str, Any], Ending | None, bool]:
     block = block_of(load(path), path)
-    return read_plan(block.block("plan")), block.block("environment").data, read_ending(block)
+    ending = read_ending(block)
+    return read_plan(block.block("plan")), block.block("environment").data, ending, was_cut_off(block, ending)
 
 
 def _publish(partial: Path, path: Path) -> None:
@@ -278,12 +279,10 @@ def _belongs(record: Record, plan: Plan | None, first: Record) -> None:
         raise UserError(f"{record.path}: other specification, data or weights than {first.path.name}; take it away")
 
 
-def _interrupted(missing: tuple[tuple[str, int], ...], plan: Plan | None, ending: Ending | None) -> tuple[str, ...]:
-    if plan is None:
-        return ()
-    if not missing:
-        cut = ending.interrupted if ending else goes_on(plan)
-        return ("interrupted: it stopped before its intervals were narrow enough or its time was spent",) if cut else ()
+def _interrupted(missing: tuple[tuple[str, int], ...], plan: Plan | None, cut_off: bool) -> tuple[str, ...]:
+    if plan is None or not missing:
+        said = "interrupted: it stopped before its intervals were narrow enough or its time was spent"
+        return (said,) if cut_off else ()
     names = ", ".join(f"{kernel} {repeat}" for kernel, repeat in missing[:6])
     more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
     return (f"interrupted: {len(missing)} of {len(plan.order)} processes have no record: {names}{more}",)

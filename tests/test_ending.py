@@ -117,6 +117,20 @@ def test_a_damaged_ending_is_refused_with_its_place(tmp_path, key, value):
     assert "\n" not in str(error.value)
 
 
+def test_a_damaged_budget_in_the_plan_is_refused_with_its_place(tmp_path):
+    path = write(tmp_path)
+    amend(path, lambda block: block["plan"].update(budget_s="long"))
+    with pytest.raises(UserError, match=r"run\.json: mlpbench: plan: budget_s: expected a number"):
+        record.read_run(path)
+
+
+def test_without_its_run_json_nobody_knows_how_it_ended(tmp_path):
+    path = write(tmp_path)
+    (path / "run.json").unlink()
+    run = record.read_run(path)
+    assert (run.ending, run.problems, len(run.records)) == (None, (), 3)
+
+
 def test_a_file_can_be_replaced_whole(tmp_path):
     path = tmp_path / "x.json"
     record.write_atomically(path, {"a": 1})
