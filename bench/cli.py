@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bench import __version__
+from bench.commands.calibrate import calibrate
 from bench.commands.check import check
 from bench.commands.compare import compare
 from bench.commands.data import fetch, show
@@ -18,12 +19,13 @@ from bench.commands.list import list_kernels
 from bench.commands.report import report
 from bench.commands.run import run
 from bench.console import complain
-from bench.errors import UserError
+from bench.errors import NothingComparable, UserError
 from kernels.errors import ParamsError, SpecError, UnknownKernel
 
 __all__ = ["app", "main"]
 
 BAD_INPUT = 2
+NOTHING_COMPARABLE = 3
 INTERRUPTED = 130
 UNREAD = 141  # what shells give a command that a closed pipe ended: no success, and no verdict either
 #: What Typer raises for words it cannot read. Its library has moved between releases; its children have not.
@@ -35,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("list")(list_kernels)
-for command in (check, run, report, compare, env, fetch, show):
+for command in (check, run, report, compare, calibrate, env, fetch, show):
     app.command()(command)
 
 
@@ -59,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with group.make_context("mlpbench", words or ["--help"]) as context:
             group.invoke(context)
         sys.stdout.flush()
+    except NothingComparable as error:
+        complain(str(error))
+        status = NOTHING_COMPARABLE
     except (UserError, SpecError, ParamsError, UnknownKernel) as error:
         complain(str(error))
         status = BAD_INPUT

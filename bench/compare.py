@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bench import differences, statistics
-from bench.errors import UserError
+from bench.errors import NothingComparable, UserError
 from bench.record import Run
 from bench.sides import Side, kernel_of, kernels_of, parse_side, parse_threshold
+from bench.significance import FALSE_DISCOVERY_RATE
+from bench.verdicts import THRESHOLD, judge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,13 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "Row", "Side", "Unmatched", "compare", "parse_side", "parse_threshold"]
 
-#: Time per sample of every case of one kernel: (mode, batch size) -> repeat -> seconds.
-Times = dict[tuple[str, int], dict[int, float]]
-
 
 @dataclass(frozen=True)
 class Row:
-    """One case on both sides, in seconds per sample; ``speedup`` is baseline / candidate: above 1 is faster."""
+    """One case on both sides, in seconds per sample; ``speedup`` is baseline / candidate: above 1 is faster.
+
+    ``p_adjusted`` is corrected for the number of cases; ``repeats_needed``, of an unclear case, is how many would tell.
+    """
 
     baseline_kernel: str
     candidate_kernel: str
@@ -37,7 +39,10 @@ class Row:
     baseline: Estimate
     candidate: Estimate
     speedup: Ratio
+    p: float
+    p_adjusted: float
     verdict: Verdict
+    repeats_needed: int | None
 
     @property
     def kernels(self) -> str:
@@ -68,6 +73,7 @@ class Comparison:
     baseline: str
     candidate: str
     threshold: float
+    false_discovery_rate: float
     paired: bool
     rows: tuple[Row, ...]
     unmatched: tuple[Unmatched, ...]
@@ -80,21 +86,27 @@ class Comparison:
         return tuple(sorted((row for row in self.rows if row.verdict == "slower"), key=lambda r: r.speedup.value))
 
     @property
+    def unclear(self) -> tuple[Row, ...]:
+        """The cases in which the data cannot tell."""
+        return tuple(row for row in self.rows if row.verdict == "unclear")
+
+    @property
     def worst(self) -> Row | None:
         """The case in which the candidate is slowest against the baseline, if it is slower in any."""
         return next(iter(self.slower), None)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row for each case: times in seconds per sample, speedup, its interval, n, verdict."""
+        """Return one row for each case: times in seconds per sample, speedup, its interval, n, p, verdict."""
         import pandas as pd
 
         columns = ["baseline_kernel", "candidate_kernel", "mode", "batch_size", "baseline_s", "candidate_s"]
-        columns += ["speedup", "speedup_low", "speedup_high", "n", "verdict"]
+        columns += ["speedup", "speedup_low", "speedup_high", "n", "p", "p_adjusted", "verdict", "repeats_needed"]
         values = []
         for row in self.rows:
             case = (row.baseline_kernel, row.candidate_kernel, row.mode, row.batch_size)
             ratio = (row.speedup.value, row.speedup.low, row.speedup.high, row.speedup.n)
-            values.append((*case, row.baseline.value, row.candidate.value, *ratio, row.verdict))
+            judged = (row.p, row.p_adjusted, row.verdict, row.repeats_needed)
+            values.append((*case, row.baseline.value, row.candidate.value, *ratio, *judged))
         return pd.DataFrame(values, columns=columns)
 
     def as_dict(self) -> dict[str, Any]:
@@ -112,38 +124,53 @@ class Comparison:
         return result
 
 
-def compare(baseline: Side | Run, candidate: Side | Run, threshold: float = 0.05) -> Comparison:
+def compare(
+    baseline: Side | Run, candidate: Side | Run, threshold: float = THRESHOLD, *, anyway: bool = False
+) -> Comparison:
     """Compare two runs, or two kernels of one run.
 
     A side without a kernel takes the other side's; if neither names one, kernels of the same name are compared.
-    Raises UserError "nothing to compare: ..." if no case has times on both sides.
+    Raises NothingComparable if no case has times on both sides and, unless ``anyway``, if the sides are of different
+    machines or compute different things (`bench.differences.that_forbid`).
     """
     left, right = _sides(baseline, candidate)
-    pairs = _pairs(left, right)
     together = _same_run(left.run, right.run)
-    rows: list[Row] = []
+    cases: list[_Case] = []
     unmatched: list[Unmatched] = []
     unequal: dict[str, None] = {}
-    for one, other in pairs:
-        paired = together and one.kernel != other.kernel
-        compared, left_out = _cases(one, other, paired, threshold)
-        rows += compared
+    for one, other in _pairs(left, right):
+        compared, left_out = _cases(one, other, paired=together and one.kernel != other.kernel)
+        cases += compared
         unmatched += left_out
         if compared:
-            unequal |= dict.fromkeys(_differences(one, other, together))
-    if not rows:
+            unequal |= dict.fromkeys(_differences(one, other, together, anyway=anyway))
+    if not cases:
         why = f": {unmatched[0]}" if unmatched else ""
-        raise UserError(f"nothing to compare: {left.label} and {right.label} have no case in common{why}")
+        raise NothingComparable(f"nothing to compare: {left.label} and {right.label} have no case in common{why}")
+    paired = together and left.kernel != right.kernel
+    rows = _judged(cases, paired, threshold)
     return Comparison(
         left.label,
         right.label,
         threshold,
-        together and left.kernel != right.kernel,
+        FALSE_DISCOVERY_RATE,
+        paired,
         tuple(rows),
         tuple(unmatched),
         tuple(unequal),
         tuple(_notes(left, right, rows)),
     )
+
+
+def _judged(cases: list[_Case], paired: bool, threshold: float) -> list[Row]:
+    judgements = judge([(case.baseline, case.candidate) for case in cases], paired, threshold)
+    rows = []
+    for case, found in zip(cases, judgements, strict=True):
+        names = (case.baseline_kernel, case.candidate_kernel, case.mode, case.batch_size)
+        sides = statistics.estimate(case.baseline), statistics.estimate(case.candidate)
+        tested = (found.p, found.p_adjusted)
+        rows.append(Row(*names, *sides, found.speedup, *tested, found.verdict, found.repeats_needed))
+    return rows
 
 
 def _sides(baseline: Side | Run, candidate: Side | Run) -> tuple[Side, Side]:
@@ -170,9 +197,21 @@ def _pairs(left: Side, right: Side) -> list[tuple[Side, Side]]:
     return [(replace(left, kernel=name), replace(right, kernel=name)) for name in names]
 
 
-def _cases(one: Side, other: Side, paired: bool, threshold: float) -> tuple[list[Row], list[Unmatched]]:
-    baseline, candidate = _times(one), _times(other)
-    rows, unmatched = [], []
+@dataclass(frozen=True)
+class _Case:
+    """The times of one case on both sides, by repeat."""
+
+    baseline_kernel: str
+    candidate_kernel: str
+    mode: str
+    batch_size: int
+    baseline: dict[int, float]
+    candidate: dict[int, float]
+
+
+def _cases(one: Side, other: Side, paired: bool) -> tuple[list[_Case], list[Unmatched]]:
+    baseline, candidate = one.times(), other.times()
+    cases, unmatched = [], []
     alike = one.kernel == other.kernel
     label = one.kernel if alike else f"{other.kernel} against {one.kernel}"
     for mode, size in dict.fromkeys((*baseline, *candidate, *_failed(one), *_failed(other))):
@@ -183,22 +222,11 @@ def _cases(one: Side, other: Side, paired: bool, threshold: float) -> tuple[list
         if reasons:
             unmatched.append(Unmatched(str(label), mode, size, "; ".join(reasons)))
             continue
-        speedup = statistics.ratio(a, b, paired)
-        estimates = statistics.estimate(a), statistics.estimate(b)
-        verdict = statistics.verdict(speedup, threshold)
-        rows.append(Row(str(one.kernel), str(other.kernel), mode, size, *estimates, speedup, verdict))
-    if not rows and not unmatched:
+        cases.append(_Case(str(one.kernel), str(other.kernel), mode, size, a, b))
+    if not cases and not unmatched:
         reasons = [_absent(side, alike, None, None) for side in (one, other)]
         unmatched.append(Unmatched(str(label), None, None, "; ".join(reasons)))
-    return rows, unmatched
-
-
-def _times(side: Side) -> Times:
-    times: Times = {}
-    for record in side.run.records:
-        for case in record.cases if record.kernel == side.kernel else ():
-            times.setdefault((case.mode, case.batch_size), {})[record.repeat] = case.sample_s
-    return times
+    return cases, unmatched
 
 
 def _failed(side: Side) -> list[tuple[str, int]]:
@@ -226,8 +254,12 @@ def _why(side: Side, mode: str | None, batch_size: int | None) -> str:
     return "not measured"
 
 
-def _differences(one: Side, other: Side, together: bool) -> list[str]:
+def _differences(one: Side, other: Side, together: bool, *, anyway: bool) -> list[str]:
     a, b = (next(r for r in side.run.records if r.kernel == side.kernel and r.cases) for side in (one, other))
+    forbidding = [] if together or anyway else differences.that_forbid(a, b)
+    if forbidding:
+        told = "; ".join(forbidding)
+        raise NothingComparable(f"not comparable, {told}: measure both sides alike, or compare --anyway")
     return differences.between_kernels(a, b) if together else differences.between_runs(a, b)
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from bench.record import Record
 
-__all__ = ["between_kernels", "between_runs"]
+__all__ = ["between_kernels", "between_runs", "that_forbid"]
 
 #: Readings of the moment, different in any two processes.
 VOLATILE = {"load", "sm_clock", "freq", "frequency", "time"}
@@ -32,6 +32,15 @@ def between_runs(baseline: Record, candidate: Record) -> list[str]:
     if all(dirty):
         lines.append("git: uncommitted changes on both sides: the code itself may differ")
     return lines
+
+
+def that_forbid(baseline: Record, candidate: Record) -> list[str]:
+    """Return the differences with which a verdict would be about something else: machine, network, data, weights.
+
+    Threads, BLAS and libraries are not among them: whether they make a kernel slower is what people compare for.
+    """
+    machine = _lines("", {"machine": baseline.machine}, {"machine": candidate.machine})
+    return machine + _lines("", _task(baseline), _task(candidate))
 
 
 def between_kernels(baseline: Record, candidate: Record) -> list[str]:

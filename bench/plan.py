@@ -34,6 +34,10 @@ class Plan:
     started: str
     #: pytest-benchmark's options, in its own words.
     clock: list[str]
+    #: Half the width that intervals are to have, as a share, and the seconds that may be spent on it: ``repeats`` is
+    #: then the least number, and ``order`` has no more. None: exactly ``repeats``.
+    target: float | None = None
+    budget_s: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON can hold it."""
@@ -60,6 +64,14 @@ def shuffled(kernels: list[str], repeats: int, seed: int) -> list[tuple[str, int
     return [(kernel, repeat) for repeat in range(repeats) for kernel in rng.sample(kernels, len(kernels))]
 
 
+def case_order(cases: list[Case], seed: int, kernel: str, repeat: int) -> list[Case]:
+    """Return the cases of one process in running order, another in every process.
+
+    What a case leaves behind, in caches and in the processor's clock, is then not always left to the same next one.
+    """
+    return random.Random(f"{seed} {kernel} {repeat}").sample(cases, len(cases))  # noqa: S311 - an order, not a secret
+
+
 def make_plan(
     profile: Profile,
     kernels: list[str],
@@ -71,8 +83,10 @@ def make_plan(
     skipped: list[dict[str, str]],
     command: list[str],
     commit: str | None,
+    target: float | None = None,
+    budget_s: float | None = None,
 ) -> Plan:
-    """Return the plan of a run that starts now."""
+    """Return the plan of a run that starts now. With a target and a budget, ``repeats`` is the least number."""
     now = datetime.now(UTC)
     return Plan(
         run_id=run_id(commit, now),
@@ -87,6 +101,8 @@ def make_plan(
         command=command,
         started=now.isoformat(timespec="seconds"),
         clock=clock_options(profile),
+        target=target,
+        budget_s=budget_s,
     )
 
 

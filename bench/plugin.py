@@ -10,6 +10,7 @@ import pytest
 
 from bench import environment, sweep
 from bench.errors import UserError
+from bench.plan import case_order
 from bench.schema import SCHEMA
 from bench.session import Contestant, Failure, Suite
 from bench.workload import Options, Workload
@@ -91,6 +92,7 @@ def _read_options(config: pytest.Config) -> Suite:
     plan = None
     if option("--mlpbench-run"):
         plan = json.loads(option("--mlpbench-run").read_text(encoding="utf-8"))["mlpbench"]["plan"]
+        cases = case_order(cases, plan["seed"], named[0], option("--mlpbench-repeat"))
     return Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), plan)
 
 
@@ -170,6 +172,7 @@ def _block(asked: Suite) -> dict[str, Any]:
         "environment": environment.collect(),
         **asked.workload.facts(),
         **(contestant.record if contestant else nothing),
+        "case_order": [[case.mode, case.batch_size] for case in asked.cases],
         "plan": asked.plan,
         "failures": [failure.as_dict() for failure in asked.failures],
     }

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.ending import Ending, read_ending, was_cut_off
 from bench.errors import UserError
 from bench.schema import (
     SCHEMA,
@@ -68,7 +69,8 @@ class Run:
     """One invocation. ``path`` is its folder, or the one file that was named.
 
     ``missing`` holds the (kernel, repeat) that were planned and have no record, ``problems`` what is to be said about
-    the run as a whole. A run may have no records at all; ``plan`` is None for a file that pytest wrote by hand.
+    the run as a whole, ``ending`` how it ended (None if nobody could write that any more). A run may have no records
+    at all; ``plan`` is None for a file that pytest wrote by hand.
     """
 
     path: Path
@@ -77,6 +79,7 @@ class Run:
     records: tuple[Record, ...]
     missing: tuple[tuple[str, int], ...] = ()
     problems: tuple[str, ...] = ()
+    ending: Ending | None = None
 
     @property
     def id(self) -> str:
@@ -132,13 +135,17 @@ def read_run(path: Path) -> Run:
     if not names:
         raise UserError(f"{path}: no run in this folder: it has no {PLAN_FILE} and no record")
     records = [read(path / name) for name in names if name != PLAN_FILE]
-    plan, environment = _header(path / PLAN_FILE) if PLAN_FILE in names else (records[0].plan, records[0].environment)
+    ending, cut_off = None, False
+    if PLAN_FILE in names:
+        plan, environment, ending, cut_off = _header(path / PLAN_FILE)
+    else:
+        plan, environment = records[0].plan, records[0].environment
     records.sort(key=lambda record: (record.repeat, _place(record.kernel, plan), record.kernel))
     for record in records:
         _belongs(record, plan, records[0])
     done = {(record.kernel, record.repeat) for record in records}
     missing = tuple(process for process in (plan.order if plan else ()) if process not in done)
-    return Run(path, plan, environment, tuple(records), missing, _interrupted(missing, plan))
+    return Run(path, plan, environment, tuple(records), missing, _interrupted(missing, plan, cut_off), ending)
 
 
 def find_runs(results_dir: Path) -> list[Path]:
@@ -183,8 +190,8 @@ def resolve(argument: str, results_dir: Path) -> Path:
     raise UserError(f"no run, file or folder {argument!r}; {hint}")
 
 
-def write_atomically(path: Path, data: Mapping[str, Any]) -> None:
-    """Write ``data`` as JSON to ``path``: whole or not at all, and never over an existing file.
+def write_atomically(path: Path, data: Mapping[str, Any], *, replace: bool = False) -> None:
+    """Write ``data`` as JSON to ``path``: whole or not at all and, unless ``replace``, never over an existing file.
 
     Floats that JSON does not have (NaN, infinities) become null. Raises UserError if the file is there already, or if
     the folder is missing, full or not writable.
@@ -200,7 +207,10 @@ def write_atomically(path: Path, data: Mapping[str, Any]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             partial.chmod(0o644)  # mkstemp's files are for their owner alone; results are shared
-            _publish(partial, path)
+            if replace:
+                partial.replace(path)
+            else:
+                _publish(partial, path)
         finally:
             partial.unlink(missing_ok=True)
         _sync_folder(path.parent)
@@ -217,9 +227,10 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _header(path: Path) -> tuple[Plan | None, Mapping[str, Any]]:
+def _header(path: Path) -> tuple[Plan | None, Mapping[str, Any], Ending | None, bool]:
     block = block_of(load(path), path)
-    return read_plan(block.block("plan")), block.block("environment").data
+    ending = read_ending(block)
+    return read_plan(block.block("plan")), block.block("environment").data, ending, was_cut_off(block, ending)
 
 
 def _publish(partial: Path, path: Path) -> None:
@@ -268,9 +279,10 @@ def _belongs(record: Record, plan: Plan | None, first: Record) -> None:
         raise UserError(f"{record.path}: other specification, data or weights than {first.path.name}; take it away")
 
 
-def _interrupted(missing: tuple[tuple[str, int], ...], plan: Plan | None) -> tuple[str, ...]:
-    if not missing or plan is None:
-        return ()
+def _interrupted(missing: tuple[tuple[str, int], ...], plan: Plan | None, cut_off: bool) -> tuple[str, ...]:
+    if plan is None or not missing:
+        said = "interrupted: it stopped before its intervals were narrow enough or its time was spent"
+        return (said,) if cut_off else ()
     names = ", ".join(f"{kernel} {repeat}" for kernel, repeat in missing[:6])
     more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
     return (f"interrupted: {len(missing)} of {len(plan.order)} processes have no record: {names}{more}",)

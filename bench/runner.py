@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,16 +18,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import environment, record
+from bench.effort import Effort
 from bench.errors import UserError
+from bench.measure import elapsed
 from bench.session import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from bench.ending import Ending
     from bench.plan import Plan
     from bench.workload import Options, Workload
 
-__all__ = ["Outcome", "execute", "open_run", "pytest_command"]
+__all__ = ["Outcome", "close_run", "execute", "open_run", "pytest_command"]
 
 #: A process that takes longer is stuck: a whole quick run takes less.
 TIMEOUT_S = 1800
@@ -49,9 +53,12 @@ class Outcome:
     problems: tuple[str, ...]
 
 
-def open_run(results: Path, plan: Plan) -> Path:
-    """Make the folder of a run, with the plan in it. Raises UserError where that cannot be written."""
-    folder = results / environment.machine_id() / plan.run_id
+def open_run(results: Path, plan: Plan, below: str = "") -> Path:
+    """Make the folder of a run, with the plan in it; ``below`` is a folder of its machine to put it in.
+
+    Raises UserError where that cannot be written.
+    """
+    folder = results / environment.machine_id() / below / plan.run_id
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
@@ -63,6 +70,14 @@ def open_run(results: Path, plan: Plan) -> Path:
     block = {"schema": record.SCHEMA, "kind": "plan", "plan": plan.as_dict(), "environment": environment.collect()}
     record.write_atomically(folder / "run.json", {"mlpbench": block})
     return folder
+
+
+def close_run(folder: Path, ending: Ending) -> None:
+    """Add to the plan in ``run.json`` how the run ended."""
+    path = folder / "run.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["mlpbench"]["ending"] = ending.as_dict()
+    record.write_atomically(path, content, replace=True)
 
 
 def pytest_command(plan: Plan, options: Options, kernel: str) -> list[str]:
@@ -81,31 +96,47 @@ def pytest_command(plan: Plan, options: Options, kernel: str) -> list[str]:
 
 
 def execute(
-    plan: Plan, workload: Workload, folder: Path, on_case: Callable[[str, int, str], None]
+    plan: Plan,
+    workload: Workload,
+    folder: Path,
+    on_case: Callable[[str, int, str], None],
+    effort: Effort | None = None,
 ) -> Iterator[Outcome]:
     """Run the plan, process by process. Each has its result file in ``folder`` when its outcome is yielded.
+
+    ``effort`` says which is next; it is told what came of each.
 
     ``on_case(kernel, repeat, case)`` is called as each case ends. Leaving the iterator early, as Ctrl-C does, stops
     the process that runs and keeps what is finished.
     """
-    for kernel, repeat in plan.order:
-        with tempfile.TemporaryDirectory(prefix="mlpbench-") as scratch:
-            raw = Path(scratch) / "record.json"
-            words = [
-                *pytest_command(plan, workload.options, kernel)[1:],
-                *OURS_ALONE,
-                "-v",
-                "--color=no",
-                f"--mlpbench-run={folder / 'run.json'}",
-                f"--mlpbench-repeat={repeat}",
-                f"--benchmark-json={raw}",
-                f"--benchmark-storage=file://{scratch}",  # by default, a folder wherever we were started
-            ]
-            ended, lines = _spawn(words, plan.threads, partial(on_case, kernel, repeat))
-            content = _content(raw, ended, lines, plan, workload, (kernel, repeat), folder)
-            path = folder / f"{kernel}.{repeat}.json"
+    effort = Effort(plan) if effort is None else effort
+    for kernel, repeat in effort.processes():
+        path = folder / f"{kernel}.{repeat}.json"
+        with elapsed() as took:
+            content = _process(plan, workload, folder, (kernel, repeat), partial(on_case, kernel, repeat))
             record.write_atomically(path, content)
-            yield Outcome(kernel, repeat, path, _problems(content))
+        effort.note(kernel, repeat, took.seconds, _times(content))
+        yield Outcome(kernel, repeat, path, _problems(content))
+
+
+def _process(
+    plan: Plan, workload: Workload, folder: Path, at: tuple[str, int], on_case: Callable[[str], None]
+) -> dict[str, Any]:
+    """Run one process; return the content of its record."""
+    with tempfile.TemporaryDirectory(prefix="mlpbench-") as scratch:
+        raw = Path(scratch) / "record.json"
+        words = [
+            *pytest_command(plan, workload.options, at[0])[1:],
+            *OURS_ALONE,
+            "-v",
+            "--color=no",
+            f"--mlpbench-run={folder / 'run.json'}",
+            f"--mlpbench-repeat={at[1]}",
+            f"--benchmark-json={raw}",
+            f"--benchmark-storage=file://{scratch}",  # by default, a folder wherever we were started
+        ]
+        ended, lines = _spawn(words, plan.threads, on_case)
+        return _content(raw, ended, lines, plan, workload, at, folder)
 
 
 def _spawn(words: list[str], threads: int, on_case: Callable[[str], None]) -> tuple[int | None, list[str]]:
@@ -198,6 +229,15 @@ def _how_it_ended(ended: int | None, lines: list[str]) -> str:
         return f"the process died of {name}{why}; its last line: {last}"
     errors = [line for line in lines if line.startswith(("ERROR", "E  "))]
     return f"the process ended with {ended} and no result; it said: {errors[0] if errors else last}"
+
+
+def _times(content: dict[str, Any]) -> dict[tuple[str, int], float]:
+    """Return the seconds per sample of every case that has a time."""
+    found = [(entry["extra_info"], entry["stats"]["data"]) for entry in content.get("benchmarks", ())]
+    return {
+        (info["mode"], info["batch_size"]): statistics.median(data) / info["rows_per_round_call"]
+        for info, data in found
+    }
 
 
 def _problems(content: dict[str, Any]) -> tuple[str, ...]:

@@ -14,7 +14,10 @@ from kernels.registry import nearest
 if TYPE_CHECKING:
     from bench.record import Run
 
-__all__ = ["Side", "kernel_of", "kernels_of", "parse_side", "parse_threshold"]
+__all__ = ["Side", "Times", "kernel_of", "kernels_of", "parse_side", "parse_threshold"]
+
+#: Time per sample of every case of one kernel: (mode, batch size) -> repeat -> seconds.
+Times = dict[tuple[str, int], dict[int, float]]
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,14 @@ class Side:
     def label(self) -> str:
         """The side as the command line takes it."""
         return self.run.id if self.kernel is None else f"{self.run.id}:{self.kernel}"
+
+    def times(self) -> Times:
+        """Return the time per sample of every case of the kernel, by repeat."""
+        times: Times = {}
+        for record in self.run.records:
+            for case in record.cases if record.kernel == self.kernel else ():
+                times.setdefault((case.mode, case.batch_size), {})[record.repeat] = case.sample_s
+        return times
 
 
 def parse_side(text: str, results_dir: Path) -> Side:

@@ -51,6 +51,8 @@ class Profile:
     min_rounds: int
     #: The kernels it is about; None for every one that is available.
     kernels: tuple[str, ...] | None = None
+    #: Seconds in which repeats go on after the first ``repeats``; None for exactly so many.
+    budget_s: float | None = None
 
 
 PROFILES = {
@@ -65,6 +67,7 @@ PROFILES = {
             3,
             0.3,
             10,
+            budget_s=110,
         ),
         Profile(
             "full",
@@ -74,6 +77,7 @@ PROFILES = {
             7,
             0.5,
             15,
+            budget_s=1200,
         ),
         Profile(
             "book",
@@ -84,6 +88,7 @@ PROFILES = {
             0.5,
             3,
             ("numpy",),
+            budget_s=300,
         ),
     )
 }

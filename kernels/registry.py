@@ -42,6 +42,12 @@ _PEERS = {
     "sklearn": "kernels.mlp_sklearn:SklearnKernel",
 }
 
+#: Known by name, and in no list: no competitors, but instruments of `mlpbench calibrate`.
+_HIDDEN = {
+    **{f"planted-0-{letter}": "bench.planted:Planted" for letter in "abcd"},
+    **{f"planted-{share}": f"bench.planted:Planted{share}" for share in (2, 3, 5, 10)},
+}
+
 
 @cache
 def _points() -> dict[str, EntryPoint]:
@@ -81,6 +87,8 @@ def nearest(name: str, known: list[str]) -> str:
 
 def _point(name: str) -> EntryPoint:
     point = _points().get(name)
+    if name in _HIDDEN:
+        point = EntryPoint(name, _HIDDEN[name], GROUP)
     if point is None:
         raise UnknownKernel(f"unknown kernel {name!r}{nearest(name, names())}; `mlpbench list` shows them all")
     return point
@@ -96,7 +104,7 @@ def load(name: str) -> type[Kernel]:
     try:
         cls = point.load()
     except (ImportError, AttributeError) as error:
-        if name in _BUILT_IN:
+        if name in _BUILT_IN | _PEERS | _HIDDEN:
             raise
         raise KernelUnavailable(f"its entry point {point.value} cannot be imported: {error}") from error
     if not (isinstance(cls, type) and issubclass(cls, Kernel)):

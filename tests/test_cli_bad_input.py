@@ -121,12 +121,6 @@ def test_bad_input_is_told_in_one_line(told, words, expected):
     assert line.startswith(expected), line
 
 
-def test_two_runs_without_a_common_case(told, tmp_path):
-    other = simulate.write_run(tmp_path / "results", {("numpy", "batched", 7): 1e-6}, seed=1)
-    first = next(path.parent for path in (tmp_path / "results").rglob("run.json") if path.parent != other)
-    assert told("compare", first, other).startswith("nothing to compare: ")
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is not writable, even for root, on Linux only")
 def test_a_results_folder_where_nobody_may_write(told):
     assert told("run", "numpy", "--out", "/proc/results").startswith("cannot write results to /proc/results: ")

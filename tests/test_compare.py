@@ -5,7 +5,7 @@ import pytest
 import simulate
 
 from bench.compare import Side, compare
-from bench.errors import UserError
+from bench.errors import NothingComparable, UserError
 from bench.record import read_run
 
 TIMES = {
@@ -122,7 +122,7 @@ def test_only_common_repeats_are_paired(tmp_path):
     (folder / "numba.0.json").unlink()
     (folder / "numpy.2.json").unlink()
     whole = read_run(folder)
-    with pytest.raises(UserError, match=r"nothing to compare: .*no repeat has both sides"):
+    with pytest.raises(NothingComparable, match=r"nothing to compare: .*no repeat has both sides"):
         compare(Side(whole, "numpy"), Side(whole, "numba"), 0.05)
 
 
@@ -183,12 +183,12 @@ def test_a_kernel_that_is_skipped_failed_or_not_reached_says_so(tmp_path):
 def test_nothing_to_compare(tmp_path):
     a = run(tmp_path, {("numpy", "batched", 1): 1e-6}, seed=1)
     b = run(tmp_path, {("numpy", "batched", 2): 1e-6}, seed=2)
-    with pytest.raises(UserError, match=r"^nothing to compare: .*not measured") as error:
+    with pytest.raises(NothingComparable, match=r"^nothing to compare: .*not measured") as error:
         compare(a, b, 0.05)
     assert "\n" not in str(error.value)
     with pytest.raises(UserError, match="both sides are"):
         compare(a, a, 0.05)
-    with pytest.raises(UserError, match=r"^nothing to compare"):
+    with pytest.raises(NothingComparable, match=r"^nothing to compare"):
         compare(a, run(tmp_path, {("numba", "batched", 1): 1e-6}, seed=3), 0.05)
 
 
@@ -196,7 +196,7 @@ def test_runs_without_any_record_have_nothing_to_compare(tmp_path):
     folder = simulate.write_run(tmp_path, TIMES, seed=1)
     for path in folder.glob("num*.json"):
         path.unlink()
-    with pytest.raises(UserError, match=r"^nothing to compare: .*interrupted before it"):
+    with pytest.raises(NothingComparable, match=r"^nothing to compare: .*interrupted before it"):
         compare(read_run(folder), run(tmp_path, seed=2), 0.05)
 
 
@@ -223,6 +223,7 @@ def test_what_else_differs_between_two_runs_is_named(tmp_path):
             weights={"source": "book", "sha256": "b" * 64},
         ),
         0.05,
+        anyway=True,
     )
     for line in (
         "machine: cpu_model: Test CPU @ 2.50GHz against Big CPU",

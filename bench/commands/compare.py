@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from bench.commands.options import AsJson, Results
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.compare import Comparison
+    from bench.compare import Comparison, Row, Side
 
 
 def compare(
@@ -21,13 +22,19 @@ def compare(
     candidate: Annotated[str, typer.Argument(help="What is compared with it, written the same way.")],
     fail_if_slower: Annotated[
         str, typer.Option(metavar="SHARE", help="From which share on slower counts: 5%, or 0.05.")
-    ] = "5%",
+    ] = "2.5%",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail also where a case is unclear or could not be compared.")
+    ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Compare in spite of another machine, network, data or weights.")
+    ] = False,
     results: Results = Path("results"),
     as_json: AsJson = False,
 ) -> None:
     """Compare two runs, or two kernels of one run: speedup with its interval, and a verdict, for each case.
 
-    Exit 1 if the candidate is slower in any case.
+    Exit 1 if the candidate is slower in any case, 3 if nothing comparable was measured.
 
     Example: mlpbench compare numpy numba --fail-if-slower 5%
     """
@@ -35,13 +42,27 @@ def compare(
 
     threshold = sides.parse_threshold(fail_if_slower)
     left, right = sides.parse_side(baseline, results), sides.parse_side(candidate, results)
-    found = sides.compare(left, right, threshold)
+    found = sides.compare(left, right, threshold, anyway=anyway)
+    said = _smallest(found, left, right, results)
     if as_json:
-        console.print_json(found.as_dict())
+        console.print_json({**found.as_dict(), "smallest_slowdown": said})
     else:
         _print(found)
-    if found.slower:
+        if said:
+            console.out().print(said)
+    if found.slower or (strict and (found.unclear or found.unmatched)):
         raise typer.Exit(1)
+
+
+def _smallest(found: Comparison, left: Side, right: Side, results: Path) -> str | None:
+    """Say what `mlpbench calibrate` found on the machine of both sides; None where it was not run."""
+    from bench import calibration
+
+    file = results / right.run.machine / calibration.FILE
+    if left.run.machine != right.run.machine or not file.is_file():
+        return None
+    fewest = min(row.speedup.n for row in found.rows)
+    return calibration.read(file).sentence(fewest, paired=found.paired)
 
 
 def _print(found: Comparison) -> None:
@@ -63,7 +84,8 @@ def _table(found: Comparison) -> Table:
     from bench import units
 
     right = ("batch size", "baseline", "candidate", "speedup (95 % interval)")
-    title = f"{found.candidate} against {found.baseline}: speedup above 1 is faster, threshold {found.threshold:.1%}"
+    share = f"{100 * found.threshold:.3g} %"
+    title = f"{found.candidate} against {found.baseline}: speedup above 1 is faster, threshold {share}"
     shown = console.table(title, "case", "mode", *right, "verdict", right=right)
     styles = {"faster": "green", "slower": "bold red", "same": "", "unclear": "yellow"}
     for row in found.rows:
@@ -74,6 +96,19 @@ def _table(found: Comparison) -> Table:
             units.seconds(row.baseline.value),
             units.seconds(row.candidate.value),
             units.ratio(row.speedup),
-            Text(row.verdict, styles[row.verdict]),
+            Text(_verdict(row), styles[row.verdict]),
         )
+    rate, pairs = found.false_discovery_rate, "paired by repeat" if found.paired else "unpaired"
+    shown.caption = f"{pairs}; faster and slower hold for all {len(found.rows)} cases at once, {rate:.0%} wrong at most"
+    shown.caption_justify = "left"
     return shown
+
+
+def _verdict(row: Row) -> str:
+    from bench.significance import MOST_REPEATS
+
+    if row.verdict != "unclear" or math.isnan(row.p):
+        return row.verdict
+    if row.repeats_needed is None:
+        return f"unclear (more than {MOST_REPEATS:,} repeats would tell)"
+    return f"unclear (about {row.repeats_needed:,} repeats would tell)"

@@ -14,6 +14,7 @@ from bench.errors import UserError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from bench.ending import Ending
     from bench.record import Run
     from bench.summary import CaseSummary
 
@@ -91,16 +92,20 @@ def tell(run: Run, *, as_json: bool) -> None:
         out.print(Text(f"  {line}"))
     if len(data):
         out.print()
-        out.print(_table(summarize(data)))
+        out.print(_table(summarize(data), run.ending))
+    if run.ending and (said := run.ending.sentence()):
+        out.print(Text(said))
 
 
-def _table(cases: list[CaseSummary]) -> Table:
+def _table(cases: list[CaseSummary], ending: Ending | None) -> Table:
     from rich.text import Text
 
     from bench import units
 
     right = ("batch size", "time per sample (95 % interval)", "samples/s", "speedup (95 % interval)", "rounds")
-    shown = console.table("Median over repeats", "kernel", "mode", *right, right=right)
+    adaptive = ending is not None and ending.target is not None
+    last = ("stopped by",) if adaptive else ()
+    shown = console.table("Median over repeats", "kernel", "mode", *right, *last, right=right)
     before = None
     for case in cases:
         shown.add_row(
@@ -111,6 +116,7 @@ def _table(cases: list[CaseSummary]) -> Table:
             units.count(case.throughput),
             "" if case.speedup is None else units.ratio(case.speedup),
             f"{case.repeats} x {case.rounds}",
+            *([ending.limit(case.kernel, case.mode, case.batch_size) or ""] if ending and adaptive else []),
         )
         before = case.kernel
     shown.caption = "speedup: time per sample one at a time / here, paired by repeat; rounds: repeats x fewest in one"

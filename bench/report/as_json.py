@@ -67,7 +67,8 @@ def _run(run: Run) -> dict[str, Any]:
         "environment": dict(run.records[0].environment if run.records else run.environment),
         "kernels": [_kernel(record) for record in run.records],
         "missing": [{"kernel": kernel, "what": what, "why": why} for kernel, what, why in gaps.gaps(run)],
-        "interrupted": bool(run.missing),
+        "interrupted": bool(run.missing or run.problems),
+        "ending": run.ending.as_dict() if run.ending else None,
     }
 
 

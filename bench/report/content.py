@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.record import Record, Run
+    from bench.summary import CaseSummary
 
 __all__ = ["build"]
 
@@ -48,7 +49,7 @@ def build(runs: list[Run]) -> Document:
         Section("charts", "Time and speedup against batch size", tables.figures(cases)),
         Section("missing", "What is missing", (gap_table,) if gap_table else ()),
         Section("differences", "What differs between the runs", _differences(runs)),
-        Section("cases", "Every case", (tables.case_table(cases),) if cases else ()),
+        Section("cases", "Every case", _cases(runs, cases)),
         Section("clock", "What is in the clock", (_clock(data),)),
         Section(
             "computed", "Network, data and weights", tuple(b for run in runs for b in _computed(run, len(runs) > 1))
@@ -66,6 +67,14 @@ def build(runs: list[Run]) -> Document:
         runs=tuple(runs),
         cases=cases,
     )
+
+
+def _cases(runs: list[Run], cases: tuple[CaseSummary, ...]) -> tuple[Block, ...]:
+    if not cases:
+        return ()
+    endings = {run.id: run.ending for run in runs if run.ending}
+    said = [f"Run {run.id}: {told}" for run in runs if run.ending and (told := run.ending.sentence())]
+    return (tables.case_table(cases, endings), *map(Paragraph, said))
 
 
 def _clock(data: pd.DataFrame) -> Points:
@@ -89,6 +98,8 @@ def _notices(runs: list[Run]) -> tuple[str, ...]:
         if run.missing:
             planned = len(run.plan.order) if run.plan else len(run.records) + len(run.missing)
             found.append(f"{which} was interrupted: {len(run.missing)} of {planned} processes have no result.")
+        elif run.problems:
+            found.append(f"{which} was {'; '.join(run.problems)}.")
         failed = dict.fromkeys(failure.kernel for failure in run.failures)
         if failed:
             found.append(f'{which} has failures, told under "What is missing": {", ".join(failed)}.')
@@ -179,7 +190,8 @@ def _again(run: Run, several: bool) -> tuple[Block, ...]:
     command = shlex.join(plan.command)
     if plan.seed is not None and "--seed" not in command:
         command += f" --seed {plan.seed}"
-    order = ", ".join(f"{kernel} {repeat + 1}" for kernel, repeat in plan.order)
+    ran = run.ending.order if run.ending else plan.order
+    order = ", ".join(f"{kernel} {repeat + 1}" for kernel, repeat in ran)
     return (
         Paragraph(f"{head}Started {plan.started or 'at an unknown time'}; the seed sets the order of the processes."),
         Command(command),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bench import units
 from bench.report.document import Column, Figure, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from bench.ending import Ending
     from bench.summary import CaseSummary
 
 __all__ = ["case_table", "figures"]
@@ -28,17 +30,28 @@ _RUNS = " Dashes tell the runs apart."
 _NO_BAND = " With one repeat there is no interval, so no band is drawn."
 
 
-def case_table(cases: Sequence[CaseSummary]) -> Table:
-    """Return the table of all cases; the run is a column where there are several."""
+def case_table(cases: Sequence[CaseSummary], endings: Mapping[str, Ending] = MappingProxyType({})) -> Table:
+    """Return the table of all cases; the run is a column where there are several.
+
+    ``endings``, by run, say what stopped the repeats of each case, where their number was open.
+    """
     several = len({case.run for case in cases}) > 1
     names = (*(["run"] if several else []), "kernel", "mode")
     numbers = ("batch size", "time per sample", "samples/s", "speedup", "first call", "rounds", "repeats")
     columns = (*map(Column, names), *(Column(name, number=True) for name in numbers))
-    rows = tuple((case.run, *_case_row(case)) if several else _case_row(case) for case in cases)
+    lines = [(case.run, *_case_row(case)) if several else _case_row(case) for case in cases]
+    if any(ending.target is not None for ending in endings.values()):
+        columns += (Column("stopped by"),)
+        lines = [(*line, _limit(endings.get(case.run), case)) for line, case in zip(lines, cases, strict=True)]
+    rows = tuple(lines)
     caption = (
         "Every case: the median over repeats, with the 95 % interval in brackets. Rounds are per repeat, the fewest."
     )
     return Table(caption, columns, rows, heads=len(names))
+
+
+def _limit(ending: Ending | None, case: CaseSummary) -> str:
+    return (ending and ending.limit(case.kernel, case.mode, case.batch_size)) or "not recorded"
 
 
 def _case_row(case: CaseSummary) -> tuple[str, ...]:

@@ -1,0 +1,70 @@
+"""The verdicts of a comparison, all cases together: their number corrects each. Knows no kernels and no files."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench import significance, statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bench.significance import Test
+    from bench.statistics import Ratio, Verdict
+
+__all__ = ["THRESHOLD", "Judgement", "judge"]
+
+#: From which share on a difference counts, on the log scale half of 5 %: with the threshold at 5 %, a slowdown of
+#: exactly 5 % is found half of the time, however many repeats there are.
+THRESHOLD = 0.025
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One case. ``speedup`` is baseline / candidate; ``p_adjusted`` is corrected for the number of cases.
+
+    ``repeats_needed`` is None unless the verdict is "unclear", and where `bench.significance` has no number.
+    """
+
+    speedup: Ratio
+    p: float
+    p_adjusted: float
+    verdict: Verdict
+    repeats_needed: int | None
+
+
+def judge(
+    cases: Sequence[tuple[Mapping[int, float], Mapping[int, float]]],
+    paired: bool,
+    threshold: float,
+    rate: float = significance.FALSE_DISCOVERY_RATE,
+) -> list[Judgement]:
+    """Judge the cases of one comparison, each a time for each repeat of the baseline and of the candidate.
+
+    "faster" and "slower" need three things: a speedup beyond the threshold, an interval that excludes 1, and a
+    p-value of at most ``rate`` after the correction for the number of cases. "same" needs an interval that lies
+    between the thresholds. The rest is "unclear".
+
+    Raises ValueError as `bench.statistics.ratio`.
+    """
+    tests = [significance.test(a, b, paired) for a, b in cases]
+    p_adjusted = significance.adjusted([test.p for test in tests])
+    found = sum(p <= rate for p in p_adjusted)
+    # What one more case has to undercut to be found beside those that are.
+    level = rate * min(found + 1, len(cases)) / max(len(cases), 1)
+    return [
+        _judge(statistics.ratio(a, b, paired), test, p, threshold, rate, level)
+        for (a, b), test, p in zip(cases, tests, p_adjusted, strict=True)
+    ]
+
+
+def _judge(speedup: Ratio, test: Test, p: float, threshold: float, rate: float, level: float) -> Judgement:
+    verdict = statistics.verdict(speedup, threshold)
+    if verdict in ("faster", "slower") and not p <= rate:
+        verdict = "unclear"
+    needed = None
+    if verdict == "unclear" and not math.isnan(test.p):
+        needed = significance.repeats_needed(test, speedup.value, threshold, level)
+    return Judgement(speedup, test.p, p, verdict, needed)

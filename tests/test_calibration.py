@@ -1,0 +1,190 @@
+"""What `mlpbench calibrate` makes of its repeats, on simulated processes with known truth; and its file."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bench import calibration
+from bench.calibration import Calibration, Kind, Tally, evaluate
+from bench.errors import UserError
+from bench.record import write_atomically
+
+CASES = [("per_sample", 100), ("batched", 10), ("batched", 100)]
+
+
+def simulated(repeats, sd, slowdowns=(0.02, 0.05, 0.1), twins=4, seed=0, drift=0.0):
+    """Times of equal kernels and of slowed ones; with ``drift``, every repeat has a load of its own for all."""
+    rng = np.random.default_rng(seed)
+    load = np.exp(rng.normal(0, drift, repeats))
+
+    def times(factor):
+        values = {case: factor * load * np.exp(rng.normal(0, sd, repeats)) for case in CASES}
+        return {case: dict(enumerate(map(float, row))) for case, row in values.items()}
+
+    return [times(1.0) for _ in range(twins)], {share: times(1 + share) for share in slowdowns}
+
+
+def test_the_comparisons_are_counted():
+    paired, unpaired = evaluate(*simulated(25, 0.01), repeats=8)
+    assert paired.false.cases == 3 * 6 * 3, "blocks, pairs of four kernels, cases; the last repeat is left out"
+    assert paired.disjoint.cases == 3 * 2
+    assert {tally.cases for tally in paired.planted.values()} == {3 * 4 * 3}
+    assert unpaired.false.cases == 3 * 16 * 3
+    assert unpaired.disjoint.cases == 4, "the third block has no partner of its own"
+    assert {tally.cases for tally in unpaired.planted.values()} == {3 * 4 * 3}
+
+
+def test_quiet_repeats_find_five_per_cent_and_raise_no_alarm():
+    for kind in evaluate(*simulated(40, 0.01), repeats=10):
+        assert kind.false.hits == kind.disjoint.hits == 0
+        assert kind.planted[0.02].rate < 0.3, "below the threshold it must not be found"
+        assert kind.planted[0.05].rate > 0.95
+        assert kind.planted[0.1].rate == 1
+        assert kind.smallest == 0.05
+        assert kind.scatter == pytest.approx(0.014, rel=0.5)
+
+
+def test_noise_hides_small_slowdowns():
+    paired, _ = evaluate(*simulated(40, 0.05), repeats=10)
+    assert paired.planted[0.05].rate < 0.5
+    assert paired.smallest is None
+    assert paired.false.rate <= 0.02
+
+
+def test_a_load_that_all_kernels_share_is_seen_in_the_unpaired_kind_alone():
+    paired, unpaired = evaluate(*simulated(40, 0.005, drift=0.1), repeats=10)
+    assert paired.planted[0.05].rate > 0.95
+    assert unpaired.planted[0.05].rate < 0.5
+    assert unpaired.scatter > 5 * paired.scatter
+
+
+def test_false_verdicts_are_counted():
+    same, slowed = simulated(20, 0.005)
+    for case in CASES:
+        same[0][case] = {repeat: 1.3 * value for repeat, value in same[0][case].items()}
+    paired, unpaired = evaluate(same, slowed, repeats=10)
+    assert paired.false.hits == 2 * 3 * 3, "three of the six pairs"
+    assert paired.disjoint.hits == 2
+    assert unpaired.false.hits == 6 * 3
+    assert paired.planted[0.1].rate == 0.75, "one of the four baselines is slower still"
+
+
+def test_too_few_repeats_have_no_kind():
+    assert evaluate(*simulated(9, 0.01), repeats=10) == (None, None)
+    paired, unpaired = evaluate(*simulated(10, 0.01), repeats=10)
+    assert paired is not None
+    assert unpaired is None
+
+
+def test_only_repeats_that_every_kernel_has_are_used():
+    same, slowed = simulated(11, 0.01)
+    del slowed[0.05]["batched", 10][3]
+    paired, _ = evaluate(same, slowed, repeats=10)
+    assert paired.false.cases == 18
+    del same[1]["batched", 10][5]
+    assert evaluate(same, slowed, repeats=10) == (None, None)
+
+
+# -- rates and what is said of them
+
+
+def test_the_bound_of_no_false_verdict_in_two_hundred():
+    low, high = Tally(0, 200).bounds()
+    assert low == 0
+    assert high == pytest.approx(1 - 0.025 ** (1 / 200), abs=1e-4)
+    assert Tally(200, 200).bounds() == (pytest.approx(1 - high, abs=1e-4), 1)
+    assert Tally(0, 0).bounds() == (0, 1)
+
+
+def found(rates):
+    planted = {share: Tally(round(100 * rate), 100) for share, rate in rates.items()}
+    return Kind(Tally(1, 300), Tally(0, 6), planted, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("rates", "smallest"),
+    [
+        ({0.02: 0.1, 0.05: 0.95, 0.1: 1.0}, 0.05),
+        ({0.02: 0.96, 0.05: 0.97, 0.1: 0.99}, 0.02),
+        ({0.02: 0.99, 0.05: 0.9, 0.1: 1.0}, 0.1),
+        ({0.02: 0.99, 0.05: 0.99, 0.1: 0.9}, None),
+        ({}, None),
+    ],
+)
+def test_the_smallest_slowdown_is_found_and_so_are_all_larger_ones(rates, smallest):
+    assert found(rates).smallest == smallest
+
+
+def made(**changes):
+    kind = found({0.02: 0.1, 0.05: 0.98, 0.1: 1.0})
+    facts = {"machine": "testbox", "run": "calibration/x", "kernel": "numpy", "threads": 2}
+    facts |= {"ended": "2026-11-24T12:00:00+00:00", "repeats": 10, "threshold": 0.025, "false_discovery_rate": 0.01}
+    return Calibration(**{**facts, "paired": kind, "unpaired": None, **changes})
+
+
+def test_what_compare_says():
+    said = made().sentence(10, paired=True)
+    assert said == (
+        "smallest slowdown found in 95% of cases on this machine: 5 %, "
+        "between two kernels of one run with 10 repeats (2026-11-24)"
+    )
+    assert "with the 3 repeats of this comparison: about 16 %" in made().sentence(3, paired=True)
+    assert "more than 100 %" in made(paired=Kind(Tally(0, 1), Tally(0, 1), {}, 1.0)).sentence(3, paired=True)
+    assert "was not measured" in made().sentence(10, paired=False)
+    assert "none up to 10 %" in made(unpaired=found({0.05: 0.1, 0.1: 0.5})).sentence(10, paired=False)
+    assert "of this comparison" not in made().sentence(1, paired=True)
+
+
+# -- the file
+
+
+def written(tmp_path, change=lambda block: None):
+    content = made().as_dict()
+    change(content["mlpbench"])
+    path = tmp_path / calibration.FILE
+    write_atomically(path, content, replace=True)
+    return path
+
+
+def test_it_is_read_back(tmp_path):
+    assert calibration.read(written(tmp_path)) == made()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda block: block.update(kind="plan"), "no calibration; `mlpbench calibrate` writes one"),
+        (lambda block: block.update(schema=2), "written in schema 2; this version reads up to 1: upgrade"),
+        (lambda block: block.update(repeats=1), "repeats: expected a whole number of at least 2"),
+        (lambda block: block.update(threshold=25), "threshold: expected a share between 0 and 1"),
+        (lambda block: block.update(machine="../x"), "machine: expected a name"),
+        (lambda block: block["paired"].update(scatter=-1), "paired: scatter: expected a number from 0"),
+        (lambda block: block["paired"]["false"].update(hits=301), "hits: expected at most the cases, 300"),
+        (lambda block: block["paired"]["planted"][0].update(slowdown=0), "slowdown: expected a share"),
+        (lambda block: block["paired"].pop("false"), "false: cases is missing"),
+        (lambda block: block.clear(), "no calibration"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_one_line(tmp_path, change, told):
+    path = written(tmp_path, change)
+    with pytest.raises(UserError) as error:
+        calibration.read(path)
+    assert str(error.value).startswith(f"{path}")
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"mlpbench": []}'])
+def test_what_is_no_calibration_at_all(tmp_path, text):
+    path = tmp_path / calibration.FILE
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        calibration.read(path)
+    assert "\n" not in str(error.value)
+
+
+def test_it_is_plain_json(tmp_path):
+    block = json.loads(written(tmp_path).read_text())["mlpbench"]
+    assert (block["kind"], block["unpaired"]) == ("calibration", None)
+    assert block["paired"]["planted"][1] == {"slowdown": 0.05, "hits": 98, "cases": 100}
