@@ -78,6 +78,7 @@ def tell(run: Run, *, as_json: bool) -> None:
 
     from bench import frame, headline
     from bench import report as documents
+    from bench.report import trust
     from bench.summary import summarize
 
     if as_json:
@@ -92,6 +93,8 @@ def tell(run: Run, *, as_json: bool) -> None:
     if len(data):
         out.print()
         out.print(_table(summarize(data)))
+        for line in trust.notices([run])[:1] + tuple(trust.lines(run)):
+            out.print(Text(line))
 
 
 def _table(cases: list[CaseSummary]) -> Table:
@@ -110,7 +113,7 @@ def _table(cases: list[CaseSummary]) -> Table:
             units.duration(case.sample),
             units.count(case.throughput),
             "" if case.speedup is None else units.ratio(case.speedup),
-            f"{case.repeats} x {case.rounds}",
+            f"{case.repeats} x {case.rounds}" + (f", {case.disturbed} disturbed" if case.disturbed else ""),
         )
         before = case.kernel
     shown.caption = "speedup: time per sample one at a time / here, paired by repeat; rounds: repeats x fewest in one"
