@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import frame, headline, units
-from bench.report import gaps, machine, tables, trust
+from bench.report import closer, gaps, machine, tables, trust
 from bench.report.document import Block, Column, Command, Document, Paragraph, Points, Section, Table
 from bench.summary import summarize
 
@@ -50,6 +50,7 @@ def build(runs: list[Run]) -> Document:
         Section("differences", "What differs between the runs", _differences(runs)),
         Section("cases", "Every case", (tables.case_table(cases),) if cases else ()),
         *trust.sections(runs),
+        *closer.sections(runs),
         Section("clock", "What is in the clock", (_clock(data),)),
         Section(
             "computed", "Network, data and weights", tuple(b for run in runs for b in _computed(run, len(runs) > 1))

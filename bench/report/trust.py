@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench import units
+from bench.report.closer import case_name
 from bench.report.document import Column, Paragraph, Points, Section, Table
-from bench.trust import harness, judge
+from bench.trust import findings, harness, judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +27,6 @@ _GRADES = {
     "fair": "The machine was fairly quiet",
     "noisy": "The machine was noisy",
 }
-_MODES = {"per_sample": "one at a time", "batched": "batch", "book": "book's cell"}
 
 
 def _trusts(run: Run) -> list[Trust]:
@@ -95,9 +96,8 @@ def _disturbed(run: Run) -> tuple[Block, ...]:
     hit: dict[tuple[str, str, str], dict[int, str]] = defaultdict(dict)
     for record in run.records:
         for (mode, size), why in judge.disturbances(record.trust, best).items():
-            case = _MODES.get(mode, mode) if mode == "per_sample" else f"{_MODES.get(mode, mode)} {size:,}"
             for reason in why:
-                hit[record.kernel, case, reason.cause].setdefault(record.repeat, reason.text)
+                hit[record.kernel, case_name(mode, size), reason.cause].setdefault(record.repeat, reason.text)
     if not hit:
         return ()
     names = ("kernel", "case", "repeats", "what happened, in the first of them")
@@ -112,8 +112,21 @@ def _disturbed(run: Run) -> tuple[Block, ...]:
 def as_dict(run: Run) -> dict[str, Any]:
     """Return grade, clock and costs of a run as JSON can hold them."""
     found, checked = grade_of(run), harness.check_clock(_trusts(run))
-    return {
-        "machine": asdict(found) | {"causes": dict(found.causes), "advice": list(found.advice)},
+    content = {
+        "machine": asdict(found) | {"causes": dict(found.causes)},
         "clock": asdict(checked),
+        "latency": [asdict(latency) for latency in findings.latencies(run.records)],
+        "p99_budget": [asdict(budget) for budget in findings.budgets(findings.latencies(run.records), run.plan)],
+        "same_input": [asdict(found) | {"flagged": found.flagged} for found in findings.input_findings(run.records)],
         "call_cost_s": {mode: harness.call_cost_s(_trusts(run), mode) for mode in ("per_sample", "batched")},
     }
+    return {name: _finite(value) for name, value in content.items()}
+
+
+def _finite(value: Any) -> Any:
+    """Return a value as JSON can hold it: an interval that does not exist is null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

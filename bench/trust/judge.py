@@ -57,7 +57,7 @@ class Grade:
 
 
 def best_spin_s(found: Iterable[Trust]) -> float | None:
-    """Return the calibration level of some processes when nothing hinders them, in seconds: the end of their fastest quarter.
+    """Return the calibration level when nothing hinders it, in seconds: the end of the fastest quarter of levels.
 
     Not the fastest of all: of a few hundred levels that wander by 1 %, it is 3 % below the usual, and honest ones would
     seem disturbed. Spins of different kinds cannot be compared: the most frequent kind counts.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.environment import available_cpus
-from bench.measure import times_s
+from bench.measure import is_asynchronous, times_s
 from bench.trust import counters
 from bench.trust.judge import reasons
 from bench.trust.schema import read_trust
@@ -16,6 +16,7 @@ from bench.untrusted import Block
 if TYPE_CHECKING:
     from bench.sweep import Case
     from bench.trust.counters import Counters
+    from kernels.base import Kernel
 
 __all__ = ["Watch"]
 
@@ -28,24 +29,33 @@ class Watch:
     """What was seen of the cases so far. `begin` and `end` stand around the timing of one case."""
 
     windows: list[dict[str, Any]] = field(default_factory=list)
+    #: What else was found out about the kernel; goes into the block as it is.
+    more: dict[str, Any] = field(default_factory=dict)
+    #: Seconds that the spin was compiled, which the kernel's library counts as its own.
+    _spin_compiled_s: float = 0.0
     _spins: list[float] = field(default_factory=list)
     _before: Counters | None = None
     _first: Counters | None = None
 
-    def begin(self) -> None:
-        """Look, just before a case is timed."""
+    def begin(self, kernel: Kernel) -> None:
+        """Look, just before a case of a kernel is timed."""
+        before = kernel.compiled_s()
         best_spin()  # loaded here, so that its import is no part of any window, and after the kernel's own
+        self._spin_compiled_s += (kernel.compiled_s() or 0.0) - (before or 0.0)
         self._spins = self._spin()
         self._before = counters.read()
         self._first = self._first or self._before
 
-    def end(self, case: Case, *, waits: bool) -> None:
-        """Look again, just after; ``waits`` says whether the kernel is one that is waited for."""
+    def end(self, kernel: Kernel, case: Case) -> None:
+        """Look again, just after."""
         if self._before is None:
             raise RuntimeError("the end of a case that did not begin")
         counted = counters.since(self._before, counters.read())
         spins = {"spins_before_s": self._spins, "spins_after_s": self._spin()}
-        self.windows.append({**case.as_dict(), "waits": waits, **spins, **counted.as_dict()})
+        compiled = kernel.compiled_s()
+        self.more["compile_s"] = None if compiled is None else compiled - self._spin_compiled_s
+        self.more["pool_bytes"] = kernel.describe().get("pool_bytes")
+        self.windows.append({**case.as_dict(), "waits": is_asynchronous(kernel), **spins, **counted.as_dict()})
 
     @staticmethod
     def _spin() -> list[float]:
@@ -59,6 +69,7 @@ class Watch:
             "cpus": available_cpus(),
             "windows": self.windows,
             "self_test": [_known(row) for row in harness],
+            **self.more,
         }
         if self._first is not None:
             lived = counters.since(self._first, counters.read())
