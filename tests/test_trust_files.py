@@ -40,7 +40,7 @@ def write(folder, blocks, **settings):
 def test_what_is_written_is_read(tmp_path):
     run = write(tmp_path, [hit(run_delay_s=0.25)])
     (only,) = run.records
-    assert only.trust.spin == "numba-xorshift64"
+    assert only.trust.spin == "llvm-xorshift64"
     assert [(w.mode, w.batch_size) for w in only.trust.windows] == CASES
     assert only.disturbed == ("batched 100: its threads waited 0.25 s for a processor in 0.5 s",)
 

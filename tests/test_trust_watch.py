@@ -1,19 +1,19 @@
 """What is watched: the spins, the counters, and the block that a process of the suite writes."""
 
 import json
+import platform
 import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numba
-import numpy as np
+import llvmlite.binding as llvm
 import pytest
 
 from bench import measure, record
 from bench.sweep import Case
-from bench.trust import counters, numba_spin, selftest, spin, watch
+from bench.trust import counters, llvm_spin, selftest, spin, watch
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--kernel=numpy", "--mode=per_sample", "--mode=batched", "--batch-size=1", "--benchmark-max-time=0.01"]
@@ -30,34 +30,49 @@ def xorshift(x, steps):
 def test_the_spin_computes_every_step():
     """Marsaglia's generator, step by step in Python's whole numbers: nothing is folded away."""
     for steps in (0, 1, 2, 1000):
-        assert int(numba_spin.chain(np.uint64(spin.SEED), steps)) == xorshift(spin.SEED, steps)
+        assert llvm_spin.compiled()(spin.SEED, steps) == xorshift(spin.SEED, steps)
 
 
-def test_the_compiled_spin_has_the_instructions_that_it_says():
-    """Six shifts and exclusive ors for each step in the machine code's loop, however often LLVM unrolls it."""
-    compiled = numba.njit("uint64(uint64, int64)")(numba_spin._chain)  # what comes from the cache has no text
-    (code,) = compiled.inspect_llvm().values()
-    loop = [line for line in code.splitlines() if re.search(r"= (shl|lshr|xor) i64 ", line)]
-    names = [re.search(r"= (\w+) i64 ", line)[1] for line in loop]
-    steps = names.count("lshr")
-    assert steps >= 1
-    assert (names.count("shl"), names.count("xor")) == (2 * steps, 3 * steps)
-    assert " mul " not in code, "a closed form"
+def test_a_step_has_the_instructions_that_it_says():
+    body = llvm_spin.CODE.partition("step:\n")[2].partition("br label")[0]
+    names = re.findall(r"= (shl|lshr|xor) i64 %(\w), ", body)
+    assert len(names) == llvm_spin.INSTRUCTIONS_PER_STEP
+    assert [operand for _, operand in names] == ["x", "x", "b", "b", "d", "d"], "each needs the one before"
 
 
-@pytest.mark.parametrize("make", [spin.numba_spin, spin.hashing_spin])
-def test_a_spin_of_n_is_n_times_the_work(make, monkeypatch):
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors shift and combine in one instruction")
+def test_the_machine_code_has_them_too():
+    code = llvm_spin.machine().emit_assembly(llvm.parse_assembly(llvm_spin.CODE))
+    (loop,) = re.findall(r"^(\.LBB\w+):(.*?)\tj\w+\t\1$", code, re.MULTILINE | re.DOTALL)
+    assert len(re.findall(r"^\t(?:sh[lr]|xor)q\t", loop[1], re.MULTILINE)) == llvm_spin.INSTRUCTIONS_PER_STEP
+
+
+def test_the_spin_brings_nothing_along():
+    """No thread and no BLAS of its own: the process is the same that would be timed without it."""
+    code = """
+import sys, threading, numpy
+before = set(sys.modules)
+from bench.trust.spin import best_spin
+best_spin().run(1)
+print(sorted({name.partition(".")[0] for name in set(sys.modules) - before} & {"numba", "scipy", "pandas"}))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("make", [spin.llvm_spin, spin.hashing_spin])
+def test_a_spin_of_n_is_n_times_the_work(make):
     made = make()
     assert made.facts()["name"]
     assert made.run(1) != made.run(2)
     assert made.run(3) == make().run(3)
 
 
-def test_without_numba_the_spin_is_a_named_other(monkeypatch):
+def test_without_llvm_the_spin_is_a_named_other(monkeypatch):
     def fail():
-        raise ImportError("no Numba")
+        raise ImportError("no LLVM")
 
-    monkeypatch.setattr(spin, "numba_spin", fail)
+    monkeypatch.setattr(spin, "llvm_spin", fail)
     spin.best_spin.cache_clear()
     try:
         assert spin.best_spin().facts() == {"name": "pbkdf2-sha256", "instructions": None}
@@ -109,7 +124,7 @@ def test_the_watch_spins_before_and_after_each_case(monkeypatch):
     monkeypatch.setattr(watch, "best_spin", lambda: fake)
     observer, kernel = watch.Watch(), selftest.NullKernel()
     for size in (1, 10):
-        observer.begin(kernel)
+        observer.begin()
         events.append(size)
         observer.end(kernel, Case("batched", size))
     spins = ["spin"] * watch.SPINS

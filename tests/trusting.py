@@ -57,7 +57,7 @@ def self_test(errors: dict[int, float] | None = None, noise: float = 0.0, seed: 
 def block(*windows: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """Return the block of one process; without windows, of one quiet case."""
     quiet = {
-        "spin": {"name": "numba-xorshift64", "instructions": INSTRUCTIONS},
+        "spin": {"name": "llvm-xorshift64", "instructions": INSTRUCTIONS},
         "cpus": 2,
         "windows": list(windows) or [window()],
         "self_test": self_test(),

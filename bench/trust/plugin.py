@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Time the harness last, and only where a result file keeps it: Numba is imported for it, unasked."""
+    """Time the harness last, and only where a result file keeps it."""
     harness = [item for item in items if item.path == HARNESS]
     others = [item for item in items if item.path != HARNESS]
     saved = _is_saved(config)
@@ -67,7 +67,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         return (yield)
     contestant, case = found["contestant"], found["case"]
     observer = config.stash.setdefault(WATCH, watch.Watch())
-    observer.begin(contestant.kernel)
+    observer.begin()
     yield
     observer.end(contestant.kernel, case)
     _look_closer(config, contestant, case)

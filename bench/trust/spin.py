@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Spin", "best_spin", "hashing_spin", "numba_spin"]
+__all__ = ["Spin", "best_spin", "hashing_spin", "llvm_spin"]
 
 #: About half a millisecond at 4 GHz: long against a look at the clock, short against a scheduler's time slice.
 STEPS = 400_000
@@ -37,20 +37,19 @@ class Spin:
 
 @cache
 def best_spin() -> Spin:
-    """Return Numba's spin, or where Numba cannot compile, the one of Python's own hashing."""
+    """Return LLVM's spin, or where LLVM is missing or cannot compile, the one of Python's own hashing."""
     try:
-        return numba_spin()
-    except Exception:  # noqa: BLE001 - whatever is wrong with Numba here, the measurement goes on and the file names the spin
+        return llvm_spin()
+    except (ImportError, RuntimeError, OSError):  # the file names the spin that was used
         return hashing_spin()
 
 
-def numba_spin() -> Spin:
-    """Return a chain of dependent integer instructions. Imports Numba, which takes a third of a second."""
-    from bench.trust.numba_spin import INSTRUCTIONS_PER_STEP, chain
+def llvm_spin() -> Spin:
+    """Return a chain of dependent integer instructions in machine code."""
+    from bench.trust.llvm_spin import INSTRUCTIONS_PER_STEP, compiled
 
-    if not getattr(chain, "signatures", None):
-        raise RuntimeError("Numba is told not to compile")
-    return Spin("numba-xorshift64", STEPS * INSTRUCTIONS_PER_STEP, lambda n: chain(SEED, n * STEPS))
+    chain = compiled()
+    return Spin("llvm-xorshift64", STEPS * INSTRUCTIONS_PER_STEP, lambda n: chain(SEED, n * STEPS))
 
 
 def hashing_spin() -> Spin:

@@ -31,17 +31,13 @@ class Watch:
     windows: list[dict[str, Any]] = field(default_factory=list)
     #: What else was found out about the kernel; goes into the block as it is.
     more: dict[str, Any] = field(default_factory=dict)
-    #: Seconds that the spin was compiled, which the kernel's library counts as its own.
-    _spin_compiled_s: float = 0.0
     _spins: list[float] = field(default_factory=list)
     _before: Counters | None = None
     _first: Counters | None = None
 
-    def begin(self, kernel: Kernel) -> None:
-        """Look, just before a case of a kernel is timed."""
-        before = kernel.compiled_s()
-        best_spin()  # loaded here, so that its import is no part of any window, and after the kernel's own
-        self._spin_compiled_s += (kernel.compiled_s() or 0.0) - (before or 0.0)
+    def begin(self) -> None:
+        """Look, just before a case is timed."""
+        best_spin()  # made here, so that making it is no part of any window, and after the kernel's own imports
         self._spins = self._spin()
         self._before = counters.read()
         self._first = self._first or self._before
@@ -52,8 +48,7 @@ class Watch:
             raise RuntimeError("the end of a case that did not begin")
         counted = counters.since(self._before, counters.read())
         spins = {"spins_before_s": self._spins, "spins_after_s": self._spin()}
-        compiled = kernel.compiled_s()
-        self.more["compile_s"] = None if compiled is None else compiled - self._spin_compiled_s
+        self.more["compile_s"] = kernel.compiled_s()
         self.more["pool_bytes"] = kernel.describe().get("pool_bytes")
         self.windows.append({**case.as_dict(), "waits": is_asynchronous(kernel), **spins, **counted.as_dict()})
 
