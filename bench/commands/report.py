@@ -93,7 +93,9 @@ def tell(run: Run, *, as_json: bool) -> None:
     if len(data):
         out.print()
         out.print(_table(summarize(data)))
-        for line in trust.notices([run])[:1] + tuple(trust.lines(run)):
+        for notice in trust.notices([run]):
+            out.print(Text(notice, "bold"))
+        for line in trust.lines(run):
             out.print(Text(line))
 
 
