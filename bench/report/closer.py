@@ -26,9 +26,9 @@ _COLD = (
     "loads it. Memory is what construction and first calls add to the resident memory at their peak."
 )
 _LATENCY = (
-    "Single calls over all repeats, disturbed ones too: they are what a caller would meet. A look at the clock is "
-    "taken off. A percentile stands here only where there are calls enough for it, by the binomial rule of MLPerf "
-    "LoadGen."
+    "Single calls of the first repeats, disturbed ones too: they are what a caller would meet. The cost of a look at "
+    "the clock is taken off. A percentile stands here only where there are calls enough, by the binomial rule of "
+    "MLPerf LoadGen."
 )
 _INPUTS = "Time with inputs that rotate / time with the same input again and again, in pairs within one process."
 

@@ -75,10 +75,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 
 def _look_closer(config: pytest.Config, contestant: Contestant, case: sweep.Case) -> None:
-    """Time single calls, and in the first repeat audit the inputs."""
+    """Time single calls in the first repeats, and audit the inputs in the very first."""
     suite, more = config.stash[plugin.SUITE], config.stash[WATCH].more
     sizes = map(sweep.parse_batch_size, config.getoption("--latency"))
-    if singles.is_asked(case, sizes, config.getoption("--p99")):
+    if suite.repeat < singles.REPEATS and singles.is_asked(case, sizes, config.getoption("--p99")):
         more.setdefault("singles", []).append(singles.single_calls(contestant, case))
     if suite.repeat == 0 and case in inputs.audited(suite.cases, len(contestant.inputs)):
         more.setdefault("audits", []).append(inputs.audit(contestant, case))

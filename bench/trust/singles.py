@@ -16,6 +16,8 @@ __all__ = ["is_asked", "single_calls"]
 
 #: Enough for p99.9 (`bench.trust.percentiles`), and no more than this long.
 MOST, LIMIT_S = 7_000, 0.25
+#: Repeats that do it: three times that many calls are enough, however long a run goes on.
+REPEATS = 3
 #: The first calls of a series are slower: they are made and not kept.
 DROPPED = 20
 
