@@ -28,6 +28,19 @@ accuracy          share of rows answered right, in the way of the case (one at a
                   labels
 repeated_rows     whether the data set was shorter than the sweep and its rows came again
 includes_loading  whether loading data and weights is inside the time (the book's cell)
+disturbed         whether something else got in the way of this case in this repeat (`bench.trust.judge`)
+import_s          seconds to import the kernel's library
+compile_s         seconds that the library spent compiling in this process, where it tells; part of other columns
+fresh_import_s,   the same in a process of its own that found no compiled code; compiling is part of the others
+fresh_construct_s,
+fresh_compile_s,
+fresh_first_call_s
+filled_import_s,  the same in the process after it, which found all of it; both are in the rows of the repeat beside
+filled_construct_s,  which they were measured
+filled_compile_s,
+filled_first_call_s
+peak_bytes        resident memory that the construction and the first calls added at their peak
+pool_bytes        memory of a device that the kernel's pool held
 ================  =================================================================================================
 
 What a file does not know is NaN (or missing, in a text column). The unit of statistics is the repeat: take
@@ -44,6 +57,7 @@ import pandas as pd
 
 from bench.errors import UserError
 from bench.record import Record, Run, read_run
+from bench.trust import columns as trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -84,6 +98,7 @@ COLUMNS = {
     "accuracy": "float64",
     "repeated_rows": "bool",
     "includes_loading": "bool",
+    **trust.COLUMNS,
 }
 _ROUNDS = {
     "run": "str",
@@ -112,7 +127,7 @@ def load(sources: Source | Iterable[Source]) -> pd.DataFrame:
     Paths are read by `bench.record.read_run`, which raises UserError for what it cannot read; so does naming the same
     results twice, which would count every repeat twice. Without any timing the frame is empty and has its columns.
     """
-    frame = _frame((_row(run, record, case) for run, record, case in _cases(sources)), COLUMNS)
+    frame = _frame(_rows(sources), COLUMNS)
     twice = frame[frame.duplicated(["run", "machine", "kernel", "mode", "batch_size", "repeat"])]
     if len(twice):
         raise UserError(f"the run {twice['run'].iloc[0]} is named twice: name each run or record once")
@@ -177,6 +192,13 @@ def _cases(sources: Source | Iterable[Source]) -> Iterator[tuple[Run, Record, Ti
         for record in run.records:
             for case in record.cases:
                 yield run, record, case
+
+
+def _rows(sources: Source | Iterable[Source]) -> Iterator[dict[str, Any]]:
+    for run in runs(sources):
+        more = trust.Columns(run.records)
+        for record in run.records:
+            yield from (_row(run, record, case) | more.row(record, case) for case in record.cases)
 
 
 def _row(run: Run, record: Record, case: Timing) -> dict[str, Any]:

@@ -6,7 +6,9 @@ arguments. Around it stand the figures that the clock must not contain: first ca
 
 from __future__ import annotations
 
+import gc
 import itertools
+import math
 import statistics
 import time
 from contextlib import contextmanager
@@ -25,7 +27,19 @@ if TYPE_CHECKING:
 
     from bench.sweep import Case
 
-__all__ = ["BookCell", "Elapsed", "elapsed", "measure", "predict", "prepare"]
+__all__ = [
+    "BookCell",
+    "Clocks",
+    "Elapsed",
+    "clock_pairs_ns",
+    "clocks",
+    "elapsed",
+    "measure",
+    "predict",
+    "prepare",
+    "single_calls_ns",
+    "times_s",
+]
 
 #: Seconds of calls before pytest-benchmark calibrates: caches, branch predictors and clocks settle.
 WARM_S = 0.05
@@ -47,6 +61,63 @@ def elapsed() -> Iterator[Elapsed]:
     start = time.perf_counter()
     yield result
     result.seconds = time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """What the clocks show, in seconds: the wall's, all threads' processor time, and this thread's.
+
+    ``raw_s`` is the hardware's own rate, which no time server bends; NaN where the system does not show it.
+    """
+
+    wall_s: float
+    process_s: float
+    thread_s: float
+    raw_s: float
+
+
+def clocks() -> Clocks:
+    """Look at all clocks at once."""
+    raw = time.clock_gettime(time.CLOCK_MONOTONIC_RAW) if hasattr(time, "CLOCK_MONOTONIC_RAW") else math.nan
+    return Clocks(time.perf_counter(), time.process_time(), time.thread_time(), raw)
+
+
+def times_s(call: Callable[[], object], times: int) -> list[float]:
+    """Return the seconds of each of ``times`` calls: of work that takes far longer than a look at the clock."""
+    found = []
+    for _ in range(times):
+        with elapsed() as one:
+            call()
+        found.append(one.seconds)
+    return found
+
+
+def single_calls_ns(call: Callable[[], object], limit_s: float, most: int) -> list[int]:
+    """Return the nanoseconds of single calls, each with two looks at the clock in it: see `clock_pairs_ns`.
+
+    Stops after ``limit_s`` seconds or ``most`` calls. Garbage collection is off, as it is in the rounds.
+    """
+    look, found = time.perf_counter_ns, []
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        end = look() + round(limit_s * 1e9)
+        for _ in range(most):
+            start = look()
+            call()
+            stop = look()
+            found.append(stop - start)
+            if stop > end:
+                break
+    finally:
+        if was_enabled:
+            gc.enable()
+    return found
+
+
+def clock_pairs_ns(times: int = 1000) -> list[int]:
+    """Return the nanoseconds between two looks at the clock with an empty call between them: what a look costs."""
+    return single_calls_ns(lambda: None, 1.0, times)
 
 
 def is_asynchronous(kernel: Kernel) -> bool:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from _pytest.terminal import TerminalReporter
 
+#: What watches the cases while they are timed.
+pytest_plugins = ["bench.trust.plugin"]
+
 SUITE = pytest.StashKey[Suite]()
 TESTS = Path(__file__).resolve().with_name("test_forward.py")
 #: pytest-benchmark's options that write a file.

@@ -31,11 +31,10 @@ from bench.schema import (
     Timing,
     Weights,
     block_of,
-    machine_name,
     read_plan,
     read_record,
 )
-from bench.untrusted import load
+from bench.untrusted import load, machine_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

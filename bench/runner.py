@@ -86,7 +86,7 @@ def pytest_command(plan: Plan, options: Options, kernel: str) -> list[str]:
     sizes = dict.fromkeys(case["batch_size"] for case in plan.cases if case["mode"] != "per_sample")
     return [
         "pytest",
-        str(Path(__file__).parent / "test_forward.py"),
+        *(str(Path(__file__).with_name(f"test_{name}.py")) for name in ("forward", "harness")),
         f"--kernel={kernel}",
         *(f"--mode={mode}" for mode in modes),
         *(f"--batch-size={size}" for size in sizes),

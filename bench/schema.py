@@ -14,7 +14,9 @@ import numpy as np
 
 from bench.errors import UserError
 from bench.sweep import MODES
-from bench.untrusted import Block
+from bench.trust.judge import reasons
+from bench.trust.schema import Trust, read_trust
+from bench.untrusted import Block, machine_name
 from kernels.errors import SpecError
 from kernels.spec import ForwardSpec
 
@@ -154,18 +156,17 @@ class Record:
     plan: Plan | None
     failures: tuple[Failure, ...]
     cases: tuple[Timing, ...]
+    trust: Trust
+
+    @property
+    def disturbed(self) -> tuple[str, ...]:
+        """Why this process was disturbed while it measured, by itself; empty if it was not or does not say."""
+        return reasons(self.trust)
 
     @property
     def machine(self) -> str:
         """The machine's name, from its processor."""
         return machine_name(self.environment)
-
-
-def machine_name(environment: Mapping[str, Any]) -> str:
-    """Return the machine's name as an environment gives it, or "unknown"."""
-    machine = environment.get("machine")
-    name = machine.get("name") if isinstance(machine, dict) else None
-    return name if isinstance(name, str) and name else "unknown"
 
 
 def block_of(data: Any, path: Path) -> Block:
@@ -214,9 +215,7 @@ def read_record(data: Any, path: Path) -> Record:
     except SpecError as error:
         raise UserError(f"{path}: mlpbench: spec: {error}") from None
     info, conformance, timings = (block.block(key) for key in ("kernel_info", "conformance", "timings"))
-    environment, accuracy, source, weights = (
-        block.block(key) for key in ("environment", "accuracy", "data", "weights")
-    )
+    environment, accuracy, source, weights = map(block.block, ("environment", "accuracy", "data", "weights"))
     return Record(
         path=path,
         schema=block.integer("schema", 1),
@@ -241,6 +240,7 @@ def read_record(data: Any, path: Path) -> Record:
         plan=read_plan(block.block("plan")) if "plan" in block else None,
         failures=tuple(_failure(item) for item in block.blocks("failures")),
         cases=_cases(Block(data, str(path)), kernel),
+        trust=read_trust(block.block("trust")),
     )
 
 

@@ -40,6 +40,8 @@ class CaseSummary:
     includes_loading: bool
     data: str
     by_repeat: dict[int, float]
+    #: How many of the repeats were disturbed; their times count like the others'.
+    disturbed: int = 0
 
     @property
     def throughput(self) -> float:
@@ -103,6 +105,7 @@ def _case(rows: pd.DataFrame, run: str) -> CaseSummary:
         includes_loading=bool(rows["includes_loading"].any()),
         data=str(first["data"]),
         by_repeat=by_repeat,
+        disturbed=int(rows["disturbed"].fillna(False).sum()),
     )
 
 

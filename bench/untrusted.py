@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from bench.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["NAME", "Block", "clean_text", "load"]
+__all__ = ["NAME", "Block", "clean_text", "load", "machine_name"]
 
 #: The largest record of a full sweep is below 1 MB.
 MAX_BYTES = 64 * 2**20
@@ -72,6 +72,13 @@ def clean_text(text: str) -> str:
     text = " ".join(_ESCAPE_SEQUENCE.sub("", text[: 2 * MAX_TEXT]).split())
     text = "".join(char for char in text if unicodedata.category(char) not in _UNPRINTABLE)
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+
+
+def machine_name(environment: Mapping[str, Any]) -> str:
+    """Return the machine's name as an environment gives it, or "unknown"."""
+    machine = environment.get("machine")
+    name = machine.get("name") if isinstance(machine, dict) else None
+    return name if isinstance(name, str) and name else "unknown"
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -88,6 +88,10 @@ class Kernel(ABC):
     def synchronize(self, y: Any) -> None:
         """Return once ``y`` has been computed. A kernel that overrides this is asynchronous, and is waited for."""
 
+    def compiled_s(self) -> float | None:
+        """Return the seconds that the library has compiled in this process; None where it does not compile or tell."""
+        return None
+
     def describe(self) -> dict[str, str | int | float | bool | None]:
         """Return what the kernel really uses: threads, device, compute type. For the record, outside the clock."""
         return {}

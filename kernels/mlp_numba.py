@@ -68,6 +68,9 @@ class NumbaKernel(Kernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
+        from kernels import numba_events
+
+        numba_events.listen()  # before the loops, which compile when they are imported
         from kernels import numba_loops
 
         codes = {
@@ -117,6 +120,12 @@ class NumbaKernel(Kernel):
         self._serial(x[None], self._weights, self._layers, self._buffers, self._single)
         row: _Array = self._single[0]
         return row
+
+    def compiled_s(self) -> float:
+        """Return the seconds that Numba has compiled in this process."""
+        from kernels import numba_events
+
+        return numba_events.compiled_s()
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
         """Return the threads, and what LLVM compiled for."""

@@ -19,6 +19,7 @@ from bench import environment, frame, record, sweep
 from bench.cli import app
 from bench.plan import Plan
 from bench.summary import speedup, summarize
+from bench.trust.schema import Audit, Start
 from kernels.base import Kernel
 from kernels.conformance import check
 from kernels.errors import KernelUnavailable
@@ -66,7 +67,7 @@ def options_of(*command):
         env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
     )
     assert ran.returncode == 0, ran.stderr
-    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", ran.stdout))
+    return set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", ran.stdout))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
@@ -216,6 +217,17 @@ def test_every_field_that_is_described_is_written(written):
     ):
         section = text.split(f"\n{heading}\n")[1].split("\n##")[0]
         assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == set(fields)
+
+
+def test_every_field_about_trust_is_described(written):
+    text = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
+    trust = written["mlpbench"]["trust"]
+    fields = {*trust, "starts", "no_starts", *Start.__annotations__, "first_calls", "first_call_s"} - {"first_calls_s"}
+    fields |= {*trust["spin"], *trust["clock"]}
+    for key in ("windows", "self_test", "singles"):
+        fields |= set(trust[key][0])
+    fields |= set(Audit.__annotations__)
+    assert not {field for field in fields if f"`{field}`" not in text}
 
 
 def test_the_file_by_hand_is_a_record(written, tmp_path):

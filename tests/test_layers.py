@@ -36,15 +36,26 @@ RIGHT_OF_THE_JSON = (
     "headline",
     "book",
     "units",
+    "trust/judge",
+    "trust/harness",
+    "trust/findings",
+    "trust/percentiles",
+    "trust/columns",
+    "trust/schema",
+    "trust/durations",
     "commands/report",
     "commands/compare",
     "report/*",
 )
 #: What measures: no part of a report.
-LEFT_OF_THE_JSON = {
-    f"bench.{name}"
-    for name in ("measure", "workload", "session", "plugin", "runner", "datasets", "mnist", "environment")
-} | {"kernels.conformance", "kernels.weights_io"}
+LEFT_OF_THE_JSON = (
+    {
+        f"bench.{name}"
+        for name in ("measure", "workload", "session", "plugin", "runner", "datasets", "mnist", "environment")
+    }
+    | {f"bench.trust.{name}" for name in ("plugin", "watch", "counters", "spin", "cold", "singles", "inputs", "memory")}
+    | {"kernels.conformance", "kernels.weights_io"}
+)
 PANDAS = ("bench/frame.py", "bench/compare.py", "bench/report/*.py")
 #: Modules that may ask the time or wait besides `bench/measure.py`, and what for.
 CLOCKS = {"bench/fetch.py": "time.sleep: a pause before a mirror is asked again"}

@@ -40,8 +40,9 @@ def execute(tmp_path, monkeypatch):
 
 def test_the_command_is_what_one_types_by_hand():
     words = runner.pytest_command(plan(cases=[*CASES, sweep.Case("book", 10)]), OPTIONS, "numba")
-    assert words[:2] == ["pytest", str(runner.Path(runner.__file__).with_name("test_forward.py"))]
-    assert words[2:] == [
+    suite = [str(runner.Path(runner.__file__).with_name(name)) for name in ("test_forward.py", "test_harness.py")]
+    assert words[:3] == ["pytest", *suite]
+    assert words[3:] == [
         "--kernel=numba",
         "--mode=per_sample",
         "--mode=batched",

@@ -79,6 +79,7 @@ def tell(run: Run, *, as_json: bool) -> None:
 
     from bench import frame, headline
     from bench import report as documents
+    from bench.report import trust
     from bench.summary import summarize
 
     if as_json:
@@ -93,6 +94,10 @@ def tell(run: Run, *, as_json: bool) -> None:
     if len(data):
         out.print()
         out.print(_table(summarize(data), run.ending))
+        for notice in trust.notices([run]):
+            out.print(Text(notice, "bold"))
+        for line in trust.lines(run):
+            out.print(Text(line))
     if run.ending and (said := run.ending.sentence()):
         out.print(Text(said))
 
@@ -115,7 +120,7 @@ def _table(cases: list[CaseSummary], ending: Ending | None) -> Table:
             units.duration(case.sample),
             units.count(case.throughput),
             "" if case.speedup is None else units.ratio(case.speedup),
-            f"{case.repeats} x {case.rounds}",
+            f"{case.repeats} x {case.rounds}" + (f", {case.disturbed} disturbed" if case.disturbed else ""),
             *([ending.limit(case.kernel, case.mode, case.batch_size) or ""] if ending and adaptive else []),
         )
         before = case.kernel

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench import console
+from bench.commands.closer import P99, Cold, Latency, closer_look
 from bench.commands.options import (
     SIZES,
     AsJson,
@@ -80,6 +81,9 @@ def run(
         int | None,
         typer.Option(min=0, help="Of the running order; default: a new one, recorded.", rich_help_panel=_HOW),
     ] = None,
+    latency: Latency = None,
+    p99: P99 = None,
+    cold: Cold = False,
     data: Data = None,
     data_dir: DataDir = None,
     weights: Weights = None,
@@ -110,6 +114,7 @@ def run(
     _ = workload.facts()  # bad data or weights are told before anything runs
     named = kernels or list(chosen.kernels or ())
     plan = _plan(chosen, named, peers, workload.spec, cases, repeats=repeats, seed=seed, threads=threads, aim=aim)
+    plan.clock.extend(closer_look(latency, p99, cold=cold or profile == "full"))
     folder = runner.open_run(out, plan)
     _say_what_comes(plan, workload, folder)
     effort = Effort(plan)

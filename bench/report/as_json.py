@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bench.report import gaps
+from bench.report import gaps, trust
 
 if TYPE_CHECKING:
     from bench.record import Record, Run
@@ -47,6 +47,7 @@ def _case(case: CaseSummary) -> dict[str, Any]:
         "first_call_s": case.first_call_s if math.isfinite(case.first_call_s) else None,
         "rounds": case.rounds,
         "repeats": case.repeats,
+        "disturbed": case.disturbed,
         "accuracy": case.accuracy,
         "repeated_rows": case.repeated_rows,
         "includes_loading": case.includes_loading,
@@ -69,6 +70,7 @@ def _run(run: Run) -> dict[str, Any]:
         "missing": [{"kernel": kernel, "what": what, "why": why} for kernel, what, why in gaps.gaps(run)],
         "interrupted": bool(run.missing or run.problems),
         "ending": run.ending.as_dict() if run.ending else None,
+        "trust": trust.as_dict(run),
     }
 
 
@@ -87,4 +89,5 @@ def _kernel(record: Record) -> dict[str, Any]:
         "max_error": record.max_error,
         "import_s": record.import_s,
         "construct_s": record.construct_s,
+        "disturbed": list(record.disturbed),
     }

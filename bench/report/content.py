@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import frame, headline, units
-from bench.report import gaps, machine, tables
+from bench.report import closer, gaps, machine, tables, trust
 from bench.report.document import Block, Column, Command, Document, Paragraph, Points, Section, Table
 from bench.summary import summarize
 
@@ -50,6 +50,8 @@ def build(runs: list[Run]) -> Document:
         Section("missing", "What is missing", (gap_table,) if gap_table else ()),
         Section("differences", "What differs between the runs", _differences(runs)),
         Section("cases", "Every case", _cases(runs, cases)),
+        *trust.sections(runs),
+        *closer.sections(runs),
         Section("clock", "What is in the clock", (_clock(data),)),
         Section(
             "computed", "Network, data and weights", tuple(b for run in runs for b in _computed(run, len(runs) > 1))
@@ -62,7 +64,7 @@ def build(runs: list[Run]) -> Document:
         title="mlpbench: one sample at a time against batches",
         subtitle="; ".join(_subtitle(run) for run in runs),
         headline=headline.find(data),
-        notices=_notices(runs),
+        notices=trust.notices(runs) + _notices(runs),
         sections=tuple(section for section in sections if section.blocks),
         runs=tuple(runs),
         cases=cases,

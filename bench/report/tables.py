@@ -64,8 +64,13 @@ def _case_row(case: CaseSummary) -> tuple[str, ...]:
         speedup_text(case),
         units.seconds(case.first_call_s),
         f"{case.rounds:,}",
-        str(case.repeats),
+        repeats_text(case),
     )
+
+
+def repeats_text(case: CaseSummary) -> str:
+    """Return the number of repeats, and how many of them were disturbed if any was."""
+    return f"{case.repeats}, {case.disturbed} disturbed" if case.disturbed else str(case.repeats)
 
 
 def speedup_text(case: CaseSummary) -> str:

@@ -1,0 +1,145 @@
+"""A closer look at each kernel: cold starts and memory, single calls, the same input again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench import units
+from bench.report.document import Column, Points, Section, Table
+from bench.trust import findings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from bench.record import Run
+    from bench.report.document import Block
+    from bench.schema import Record
+    from bench.trust.findings import Budget, InputFinding, Latency
+    from bench.trust.percentiles import Percentile
+    from bench.trust.schema import Start
+
+__all__ = ["case_name", "sections"]
+
+_COLD = (
+    "Each start is a process of its own. Import, construction and first calls follow each other in it; compiling is "
+    "part of them, and shown apart where the library tells. NumPy is there before any kernel is: mlpbench itself "
+    "loads it. Memory is what construction and first calls add to the resident memory at their peak."
+)
+_LATENCY = (
+    "Single calls of the first repeats, disturbed ones too: they are what a caller would meet. The cost of a look at "
+    "the clock is taken off. A percentile stands here only where there are calls enough, by the binomial rule of "
+    "MLPerf LoadGen."
+)
+_INPUTS = "Time with inputs that rotate / time with the same input again and again, in pairs within one process."
+
+
+def case_name(mode: str, batch_size: int) -> str:
+    """Return a case in words."""
+    return {"per_sample": "one at a time", "book": f"book's cell {batch_size:,}"}.get(mode, f"batch {batch_size:,}")
+
+
+def sections(runs: Sequence[Run]) -> tuple[Section, ...]:
+    """Return the sections of the closer look; those without blocks where the files say nothing."""
+    return (
+        Section("cold", "Cold starts and memory", _tables(runs, _cold_rows, _COLD, _COLD_COLUMNS)),
+        Section("latency", "Single calls", _latency(runs)),
+        Section("inputs", "The same input again", _tables(runs, _input_rows, _INPUTS, _INPUT_COLUMNS)),
+    )
+
+
+def _tables(
+    runs: Sequence[Run],
+    rows_of: Callable[[Run], list[tuple[str, ...]]],
+    caption: str,
+    names: tuple[tuple[str, ...], tuple[str, ...]],
+) -> tuple[Block, ...]:
+    """Return one table for all runs, the run in front where there are several; nothing without rows."""
+    several = len(runs) > 1
+    rows = tuple((run.id, *row) if several else row for run in runs for row in rows_of(run))
+    if not rows:
+        return ()
+    heads, numbers = names
+    columns = (*map(Column, (*(["run"] if several else []), *heads)), *(Column(name, number=True) for name in numbers))
+    return (Table(caption, columns, rows, heads=len(heads) + several),)
+
+
+#: More are too many for a cell.
+_FIRST_CALLS = 4
+_COLD_COLUMNS = (
+    ("kernel", "compiled code"),
+    ("import", "construction", "of all, compiling", "first calls", "peak memory", "device's pool"),
+)
+_INPUT_COLUMNS = (("kernel", "case"), ("factor (95 % interval)", "finding"))
+_LATENCY_COLUMNS = (("kernel", "case"), ("calls", "p50", "p90", "p99", "p99.9"))
+
+
+def _cold_rows(run: Run) -> list[tuple[str, ...]]:
+    return [_start(record, start) for record in run.records for start in record.trust.starts] + [
+        (record.kernel, "no start was measured", record.trust.no_starts, *[""] * 5)
+        for record in run.records
+        if record.trust.no_starts
+    ]
+
+
+def _start(record: Record, start: Start) -> tuple[str, ...]:
+    calls = [f"{case_name(*at)}: {units.seconds(time)}" for at, time in start.first_calls_s.items()]
+    shown = calls if len(calls) <= _FIRST_CALLS else [*calls[:2], "…", *calls[-2:]]  # the frame has them all
+    return (
+        record.kernel,
+        "none yet" if start.fresh else "kept from before",
+        units.seconds(start.import_s),
+        units.seconds(start.construct_s),
+        "does not tell" if start.compile_s is None else units.seconds(start.compile_s) if start.compile_s else "none",
+        ", ".join(shown),
+        _bytes(start.peak_bytes),
+        "" if start.pool_bytes is None else _bytes(start.pool_bytes),
+    )
+
+
+def _bytes(size: int | None) -> str:
+    return "not readable" if size is None else units.data_size(size)
+
+
+def _latency(runs: Sequence[Run]) -> tuple[Block, ...]:
+    said = [text for run in runs for text in _budget_texts(run)]
+    points: tuple[Block, ...] = (Points(tuple(said)),) if said else ()
+    return points + _tables(runs, _latency_rows, _LATENCY, _LATENCY_COLUMNS)
+
+
+def _budget_texts(run: Run) -> Iterable[str]:
+    for budget in findings.budgets(findings.latencies(run.records), run.plan):
+        yield budget_text(budget)
+
+
+def budget_text(budget: Budget) -> str:
+    """Return which batch a kernel can do within a budget, as a sentence."""
+    limit = units.seconds(budget.budget_s)
+    if budget.batch_size is None or budget.bound_s is None:
+        text = f"{budget.kernel}: no batch size that was timed is sure to keep p99 under {limit}"
+    else:
+        bound = units.seconds(budget.bound_s)
+        text = f"{budget.kernel}: up to {budget.batch_size:,} rows p99 stays under {limit}, there under {bound}"
+    few = ", ".join(f"{size:,}" for size in budget.too_few)
+    return f"{text} (99 % confidence){f'; too few calls to tell at {few}' if few else ''}."
+
+
+def _latency_rows(run: Run) -> list[tuple[str, ...]]:
+    return [_latency_row(latency) for latency in findings.latencies(run.records)]
+
+
+def _latency_row(found: Latency) -> tuple[str, ...]:
+    shown = map(_percentile, found.percentiles)
+    return (found.kernel, case_name(found.mode, found.batch_size), f"{found.calls:,}", *shown)
+
+
+def _percentile(found: Percentile) -> str:
+    return f"n too small: {found.needed:,} needed" if found.value is None else units.seconds(found.value)
+
+
+def _input_rows(run: Run) -> list[tuple[str, ...]]:
+    return [_input_row(found) for found in findings.input_findings(run.records)]
+
+
+def _input_row(found: InputFinding) -> tuple[str, ...]:
+    said = f"{found.factor.value:.2f}x faster on the same input" if found.flagged else "not faster on the same input"
+    return (found.kernel, case_name(found.mode, found.batch_size), units.ratio(found.factor), said)

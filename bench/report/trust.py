@@ -1,0 +1,132 @@
+"""How far a run can be trusted, in words and tables: the machine's grade, the harness's own times, disturbed cases."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from bench import units
+from bench.report.closer import case_name
+from bench.report.document import Column, Paragraph, Points, Section, Table
+from bench.trust import findings, harness, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.record import Run
+    from bench.report.document import Block
+    from bench.trust.judge import Grade
+    from bench.trust.schema import Trust
+
+__all__ = ["as_dict", "grade_of", "lines", "notices", "sections"]
+
+_GRADES = {
+    "quiet": "The machine was quiet",
+    "fair": "The machine was fairly quiet",
+    "noisy": "The machine was noisy",
+}
+
+
+def _trusts(run: Run) -> list[Trust]:
+    return [record.trust for record in run.records]
+
+
+def grade_of(run: Run) -> Grade:
+    """Return the grade of the machine in a run."""
+    environment = run.records[0].environment if run.records else run.environment
+    machine = environment.get("machine")
+    return judge.grade(_trusts(run), machine if isinstance(machine, dict) else None)
+
+
+def lines(run: Run) -> list[str]:
+    """Return one sentence for the machine and one for the harness, and what to do; none for files that do not say."""
+    found = grade_of(run)
+    if found.name is None:
+        return []
+    disturbed = f"{found.disturbed} of {found.cases} timings were disturbed"
+    spread = f"its speed moved by {found.spread:.0%}"
+    graded = [f"{_GRADES[found.name]}: {disturbed}, and {spread}.", *(found.advice if found.name != "quiet" else ())]
+    return graded + _harness(run)
+
+
+def _harness(run: Run) -> list[str]:
+    checked = harness.check_clock(_trusts(run))
+    costs = {mode: harness.call_cost_s(_trusts(run), mode) for mode in ("per_sample", "batched")}
+    if checked.ok is None or None in costs.values():
+        return []
+    one, batch = (units.seconds(cost) for cost in costs.values() if cost is not None)
+    return [
+        f"A call of the harness costs {one} one at a time and {batch} for a batch, in every time here. {checked.why}"
+    ]
+
+
+def notices(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return what must not be overlooked: a clock that is not true, and a noisy machine."""
+    found = []
+    for run in runs:
+        which = f"Run {run.id}" if len(runs) > 1 else "The run"
+        checked = harness.check_clock(_trusts(run))
+        if checked.ok is False:
+            found.append(f"{which} is refused as evidence. {checked.why} None of its times can be believed.")
+        graded = grade_of(run)
+        if graded.name == "noisy":
+            found.append(
+                f"{which} was made on a noisy machine: {graded.disturbed} of {graded.cases} timings were disturbed. "
+                f'What to do is under "How far to trust it".'
+            )
+    return tuple(found)
+
+
+def sections(runs: Sequence[Run]) -> tuple[Section, ...]:
+    """Return the sections about trust; one without blocks where the files say nothing."""
+    blocks: list[Block] = []
+    for run in runs:
+        said = lines(run)
+        if said:
+            blocks += [Paragraph(f"Run {run.id}:")] if len(runs) > 1 else []
+            blocks += [Points(tuple(said)), *_disturbed(run)]
+    return (Section("trust", "How far to trust it", tuple(blocks)),)
+
+
+def _disturbed(run: Run) -> tuple[Block, ...]:
+    """Return the table of disturbed cases, those of one kernel, case and cause in one row."""
+    best = judge.best_spin_s(_trusts(run))
+    hit: dict[tuple[str, str, str], dict[int, str]] = defaultdict(dict)
+    for record in run.records:
+        for (mode, size), why in judge.disturbances(record.trust, best).items():
+            for reason in why:
+                hit[record.kernel, case_name(mode, size), reason.cause].setdefault(record.repeat, reason.text)
+    if not hit:
+        return ()
+    names = ("kernel", "case", "repeats", "what happened, in the first of them")
+    rows = tuple(
+        (kernel, case, ", ".join(str(repeat + 1) for repeat in sorted(repeats)), repeats[min(repeats)])
+        for (kernel, case, _), repeats in hit.items()
+    )
+    caption = "Disturbed cases. They are kept, and count in every time like the others."
+    return (Table(caption, tuple(map(Column, names)), rows, heads=2),)
+
+
+def as_dict(run: Run) -> dict[str, Any]:
+    """Return grade, clock and costs of a run as JSON can hold them."""
+    found, checked = grade_of(run), harness.check_clock(_trusts(run))
+    content = {
+        "machine": asdict(found) | {"causes": dict(found.causes)},
+        "clock": asdict(checked),
+        "latency": [asdict(latency) for latency in findings.latencies(run.records)],
+        "p99_budget": [asdict(budget) for budget in findings.budgets(findings.latencies(run.records), run.plan)],
+        "same_input": [asdict(found) | {"flagged": found.flagged} for found in findings.input_findings(run.records)],
+        "call_cost_s": {mode: harness.call_cost_s(_trusts(run), mode) for mode in ("per_sample", "batched")},
+    }
+    return {name: _finite(value) for name, value in content.items()}
+
+
+def _finite(value: Any) -> Any:
+    """Return a value as JSON can hold it: an interval that does not exist is null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

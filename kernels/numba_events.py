@@ -1,0 +1,24 @@
+"""The seconds that Numba compiles, by its own events."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from numba.core import event
+
+__all__ = ["compiled_s", "listen"]
+
+
+@cache
+def listen() -> Any:
+    """Begin to listen, once for the process: what was compiled before is not counted."""
+    listener = event.TimingListener()  # type: ignore[no-untyped-call,unused-ignore]
+    event.register("numba:compile", listener)  # type: ignore[no-untyped-call,unused-ignore]
+    return listener
+
+
+def compiled_s() -> float:
+    """Return the seconds spent compiling since `listen`; what is loaded from Numba's cache takes none."""
+    listener = listen()
+    return float(listener.duration) if listener.done else 0.0

@@ -1,0 +1,219 @@
+"""The closer look: single calls and the same input again; measured, written and told."""
+
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_trust_files import quiet, write
+
+from bench import measure, record, report
+from bench.sweep import Case
+from bench.trust import findings, inputs, singles
+from kernels.base import Kernel
+from kernels.params import seeded
+from kernels.spec import ForwardSpec
+
+ROOT = Path(__file__).resolve().parents[1]
+SPEC = ForwardSpec((3, 2))
+
+
+class Doubled(Kernel):
+    """Returns its input; counts its calls; ``forward_one`` knows the rows that it has seen."""
+
+    backend = "doubled"
+
+    def __init__(self):
+        super().__init__(SPEC, seeded(SPEC))
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append(float(x[0, 0]))
+        return x
+
+    def forward_one(self, x):
+        self.seen.append(float(x[0]))
+        return x
+
+
+class Entrant:
+    """What the closer look needs of a contestant."""
+
+    def __init__(self, rows=40):
+        self.kernel = Doubled()
+        self.inputs = np.arange(rows, dtype=np.float32)[:, None].repeat(3, 1)
+
+
+# -- single calls
+
+
+def test_single_calls_are_of_one_row_and_stop_at_the_most(monkeypatch):
+    monkeypatch.setattr(singles, "MOST", 50)
+    entrant = Entrant()
+    found = singles.single_calls(entrant, Case("per_sample", 100))
+    assert (found["mode"], found["batch_size"], len(found["calls_ns"])) == ("per_sample", 100, 50)
+    assert len(entrant.kernel.seen) == 50 + singles.DROPPED
+    assert entrant.kernel.seen[:3] == [0, 1, 2], "inputs rotate"
+    assert all(isinstance(ns, int) and ns > 0 for ns in found["calls_ns"])
+
+
+def test_single_calls_stop_at_the_limit(monkeypatch):
+    ticks = itertools.count(0, 1000)
+    monkeypatch.setattr(measure.time, "perf_counter_ns", lambda: next(ticks))
+    assert measure.single_calls_ns(lambda: None, 10e-6, 100) == [1000] * 6
+    assert set(measure.clock_pairs_ns(20)) == {1000}
+
+
+def test_which_cases_have_their_single_calls_timed():
+    cases = [Case("per_sample", 100), *(Case("batched", n) for n in (1, 10, 100)), Case("book", 1)]
+    asked = [
+        [singles.is_asked(case, sizes, budget) for case in cases]
+        for sizes, budget in (((), None), ((10,), None), ((), "5ms"))
+    ]
+    assert asked == [
+        [True, True, False, False, False],
+        [True, True, True, False, False],
+        [True, True, True, True, False],
+    ]
+
+
+def single_block(size, calls_us, mode="batched"):
+    return {
+        "mode": mode,
+        "batch_size": size,
+        "clock_ns": [50, 60, 40],
+        "calls_ns": [round(us * 1000) + 50 for us in calls_us],
+    }
+
+
+def test_percentiles_are_told_where_there_are_calls_enough(tmp_path):
+    block = quiet(singles=[single_block(1, range(1, 401)), single_block(100, range(1, 31))])
+    run = write(tmp_path, [block, block])
+    one, hundred = findings.latencies(run.records)
+    assert (one.batch_size, one.calls, one.clock_s) == (1, 800, pytest.approx(50e-9))
+    assert [p.value for p in one.percentiles[:3]] == pytest.approx([200e-6, 360e-6, 396e-6]), "the clock is taken off"
+    assert one.percentiles[3].value is None
+    assert [p.value is None for p in hundred.percentiles] == [False, True, True, True]
+    text = report.render([run], "md")
+    assert "| numpy | batch 1 | 800 | 200 µs | 360 µs | 396 µs | n too small: 6,636 needed |" in text
+    assert "LoadGen" in text
+
+
+def test_the_largest_batch_within_the_budget_is_told(tmp_path):
+    block = quiet(singles=[single_block(n, [n] * 700) for n in (1, 10, 100)] + [single_block(1000, [1] * 30)])
+    run = write(tmp_path, [block], plan_changes={"clock": ["--p99=50us"]})
+    (found,) = findings.budgets(findings.latencies(run.records), run.plan)
+    assert (found.batch_size, found.too_few) == (10, (1000,))
+    text = report.render([run], "md")
+    assert "numpy: up to 10 rows p99 stays under 50.0 µs, there under 10.0 µs (99 % confidence)" in text
+    assert "too few calls to tell at 1,000" in text
+    assert json.loads(report.render([run], "json"))["runs"][0]["trust"]["p99_budget"][0]["batch_size"] == 10
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["--p99=1ns"], "no batch size that was timed is sure"), (["--p99=soon"], ""), ([], "")]
+)
+def test_budgets_that_nobody_can_keep_or_read(tmp_path, words, said):
+    run = write(tmp_path, [quiet(singles=[single_block(1, [5] * 700)])], plan_changes={"clock": words})
+    text = report.render([run], "md")
+    assert said in text
+    assert ("p99 under" in text) == bool(said)
+
+
+# -- inputs
+
+
+def test_which_cases_are_audited():
+    cases = [Case("per_sample", 100), *(Case("batched", n) for n in (1, 10, 1000, 10_000)), Case("book", 100)]
+    assert inputs.audited(cases, 10_000) == [Case("per_sample", 100), Case("batched", 10)]
+    assert inputs.audited([Case("batched", 100)], 799) == [], "seven batches are no rotation"
+
+
+def test_an_audit_shows_one_side_new_rows_and_the_other_the_same():
+    entrant = Entrant()
+    found = inputs.audit(entrant, Case("batched", 2))
+    assert len(found["rotating_s"]) == len(found["same_s"]) == inputs.PAIRS
+    assert {0.0, 2.0, 38.0} <= set(entrant.kernel.seen)
+    share = entrant.kernel.seen.count(0.0) / len(entrant.kernel.seen)
+    assert share == pytest.approx(0.5 + 0.5 / 20, abs=0.02)
+
+
+def audited(factor, noise=0.02, seed=0):
+    rng = np.random.default_rng(seed)
+    times = np.exp(rng.normal(0, noise, (2, inputs.PAIRS))) * 1e-4
+    return {"mode": "batched", "batch_size": 100, "rotating_s": list(times[0] * factor), "same_s": list(times[1])}
+
+
+@pytest.mark.parametrize(("factor", "flagged"), [(1.0, False), (0.9, False), (1.2, True), (100, True)])
+def test_a_kernel_that_is_faster_on_the_same_input_is_flagged_with_the_factor(tmp_path, factor, flagged):
+    run = write(tmp_path, [quiet(audits=[audited(factor)])])
+    (found,) = findings.input_findings(run.records)
+    assert found.flagged == flagged
+    assert found.factor.value == pytest.approx(factor, rel=0.05)
+    text = report.render([run], "md")
+    assert ("x faster on the same input |" in text) == flagged
+    assert ("| not faster on the same input |" in text) == (not flagged)
+
+
+def test_honest_kernels_are_seldom_flagged():
+    """A thousand audits of a kernel that does not care: at most the 2.5 % that a 95 % interval allows on one side."""
+    run = [audited(1.0, seed=seed) for seed in range(1000)]
+    from bench import statistics
+
+    flagged = sum(statistics.ratio(a["rotating_s"], a["same_s"]).low > 1 for a in run)
+    assert flagged <= 25 + 3 * 5
+
+
+def test_one_pair_has_no_interval_and_no_flag(tmp_path):
+    pair = {"mode": "batched", "batch_size": 100, "rotating_s": [2.0], "same_s": [1.0]}
+    run = write(tmp_path, [quiet(audits=[pair])])
+    assert not findings.input_findings(run.records)[0].flagged
+    assert json.loads(report.render([run], "json"))["runs"][0]["trust"]["same_input"][0]["factor"]["low"] is None
+
+
+# -- in the suite
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    path = tmp_path_factory.mktemp("closer") / "numpy.0.json"
+    words = ["--kernel=numpy", "--mode=per_sample", "--mode=batched", "--batch-size=1", "--batch-size=100"]
+    words += ["--latency=100", "--cold", "--benchmark-max-time=0.01", f"--benchmark-json={path}"]
+    command = [sys.executable, "-m", "pytest", "bench", "-q", "-p", "no:cacheprovider", *words]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert ran.returncode == 0, ran.stdout
+    return record.read(path)
+
+
+def test_the_suite_looks_closer(written):
+    trust = written.trust
+    assert [(s.mode, s.batch_size) for s in trust.singles] == [("per_sample", 100), ("batched", 1), ("batched", 100)]
+    assert [(a.mode, a.batch_size) for a in trust.audits] == [("per_sample", 100), ("batched", 100)]
+    assert [start.fresh for start in trust.starts] == [True, False]
+    assert trust.no_starts is None
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("--p99=soon", "'soon' is not a duration"), ("--latency=few", "batch size 'few'")]
+)
+def test_mistakes_are_told_in_one_line(word, said):
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "bench", "-q", "-p", "no:cacheprovider", word],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert ran.returncode == 4
+    assert said in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_the_command_line_hands_its_options_on():
+    from bench.commands.closer import closer_look
+
+    assert closer_look(None, None, cold=False) == []
+    assert closer_look(["100", "all"], "5ms", cold=True) == ["--latency=100", "--latency=10000", "--p99=5ms", "--cold"]

@@ -1,0 +1,67 @@
+"""The block ``trust`` with known answers: a machine that is quiet, until a test says what happens to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+SPIN_S = 600e-6
+INSTRUCTIONS = 2_400_000  # 4 GHz
+
+
+def window(mode: str = "batched", batch_size: int = 100, slower: float = 1.0, **changes: Any) -> dict[str, Any]:
+    """Return one window of half a second; ``slower`` stretches the spins around it."""
+    quiet = {
+        "mode": mode,
+        "batch_size": batch_size,
+        "waits": False,
+        "spins_before_s": [SPIN_S * slower] * 7,
+        "spins_after_s": [SPIN_S * slower] * 7,
+        "wall_s": 0.5,
+        "process_s": 0.5,
+        "thread_s": 0.5,
+        "raw_s": 0.5,
+        "tasks": 2,
+        "run_delay_s": 0.001,
+        "involuntary": 5,
+        "voluntary": 1,
+        "steal_s": 0.0,
+        "throttled_s": 0.0,
+        "hot": None,
+    }
+    assert changes.keys() <= quiet.keys()
+    return quiet | changes
+
+
+def self_test(errors: dict[int, float] | None = None, noise: float = 0.0, seed: int = 0) -> list[dict[str, Any]]:
+    """Return the harness's own rows: 23 ns and 79 ns a call, and spins that are off by ``errors`` at some lengths.
+
+    Each round is slowed by an exponential factor of mean ``noise``, as other load does; never made faster.
+    """
+    rng = np.random.default_rng(seed)
+    rows = [("per_sample", 0, 100, 2.3e-6), ("batched", 0, 1, 79e-9)]
+    rows += [("spin", n, 1, n * SPIN_S * (1 + (errors or {}).get(n, 0.0))) for n in (1, 2, 4)]
+    return [
+        {
+            "mode": mode,
+            "length": length,
+            "calls": calls,
+            "iterations": 1,
+            "rounds_s": [time * float(1 + rng.exponential(noise)) if noise else time for _ in range(15)],
+        }
+        for mode, length, calls, time in rows
+    ]
+
+
+def block(*windows: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return the block of one process; without windows, of one quiet case."""
+    quiet = {
+        "spin": {"name": "llvm-xorshift64", "instructions": INSTRUCTIONS},
+        "cpus": 2,
+        "windows": list(windows) or [window()],
+        "self_test": self_test(),
+        "clock": {"clock_s": 3.0, "raw_s": 3.0},
+        "disturbed": [],
+    }
+    return quiet | changes
