@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench import environment, sweep
+from bench import anatomy, environment, sweep
 from bench.errors import UserError
 from bench.schema import SCHEMA
 from bench.session import Contestant, Failure, Suite
@@ -166,6 +166,7 @@ def _block(asked: Suite) -> dict[str, Any]:
         "environment": environment.collect(),
         **asked.workload.facts(),
         **(contestant.record if contestant else nothing),
+        "anatomy": anatomy.measure(type(contestant.kernel), asked.workload.spec) if contestant else None,
         "plan": asked.plan,
         "failures": [failure.as_dict() for failure in asked.failures],
     }
