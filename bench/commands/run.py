@@ -86,6 +86,7 @@ def run(
     plan = _plan(chosen, kernels, cases, repeats=repeats, seed=seed, threads=threads)
     folder = runner.open_run(out, plan)
     _say_what_comes(plan, workload, folder)
+    _measure_roofs(folder, plan, workload, chosen)
     interrupted = not _execute(plan, workload, folder)
     _tell(folder, as_json=as_json, interrupted=interrupted)
 
@@ -144,6 +145,18 @@ def _say_what_comes(plan: Plan, workload: Workload, folder: Path) -> None:
     command = shlex.join(pytest_command(plan, workload.options, plan.kernels[0]))
     err.print(Text(f"each process: {command}", "dim"))
     err.print(Text(f"results go to {folder}", "dim"))
+
+
+def _measure_roofs(folder: Path, plan: Plan, workload: Workload, profile: Profile) -> None:
+    """Measure what the machine can do at most, with the run's threads: `mlpbench explain` holds the kernels to it."""
+    from rich.text import Text
+
+    from bench import roofs
+
+    with console.err().status("measuring the machine's limits …"):
+        reason = roofs.write(folder, plan.threads, workload.spec.dtype, round_s=profile.max_time_s / 20)
+    if reason:
+        console.err().print(Text(f"no roofs: {reason}", "yellow"))
 
 
 def _execute(plan: Plan, workload: Workload, folder: Path) -> bool:
