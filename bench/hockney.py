@@ -89,7 +89,8 @@ class Fit:
 
     ``t0`` and ``n_half`` are None where the call cost is too small to be told from none. ``line`` is the fit of the
     medians over repeats, ``misfit`` its relative error at each batch size; ``regimes`` are the lines of its parts where
-    it is not ``straight``. ``learned`` are the three batch sizes that ``predictions`` were made from.
+    it is not ``straight``. ``learned`` are the three batch sizes that ``predictions`` were made from. ``lines`` are the
+    fits of the repeats.
     """
 
     r_inf: Estimate
@@ -100,6 +101,7 @@ class Fit:
     regimes: tuple[Line, ...]
     learned: tuple[int, ...]
     predictions: tuple[Prediction, ...]
+    lines: dict[int, Line]
 
     @property
     def worst(self) -> float:
@@ -137,6 +139,7 @@ def fit(by_repeat: Mapping[int, Points]) -> Fit | None:
         regimes=() if straight else tuple(regimes(medians)),
         learned=learned,
         predictions=predicted,
+        lines=lines,
     )
 
 

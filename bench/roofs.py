@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["measure", "read_sizes", "write"]
 
-ROUNDS = 7
+#: Many and short: the best one of them finds a moment when nothing else runs.
+ROUNDS = 40
 #: A process that takes longer is stuck: it takes two to five seconds.
 TIMEOUT_S = 120
-#: Rows and columns of the matrices that NumPy multiplies: three of them are beyond L2, and a product takes 10 ms.
-MATRIX_ROWS = 1024
+#: Rows and columns of the matrices that NumPy multiplies: beyond L2, and a product takes a few milliseconds.
+MATRIX_ROWS = 768
 #: What reads a memory must not fit into a cache: so many times the largest one.
 BEYOND = 4
 #: Where no cache can be read.

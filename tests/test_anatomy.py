@@ -23,8 +23,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(anatomy, "ROUND_S", 1e-4)
 
 
-def test_one_neuron_keeps_everything_but_the_sizes():
-    found = anatomy.one_neuron(ForwardSpec((784, 50, 100, 10), "relu", "identity", "float64"))
+def test_a_narrow_network_keeps_everything_but_the_sizes():
+    found = anatomy.narrow(ForwardSpec((784, 50, 100, 10), "relu", "identity", "float64"), 1)
     assert found == ForwardSpec((1, 1, 1, 1), "relu", "identity", "float64")
 
 
@@ -50,12 +50,13 @@ def test_the_weights_always_fit(sizes, l1, dtype):
         assert found == spec
 
 
-def test_both_networks_are_timed_with_all_their_rounds(quick):
+def test_all_networks_are_timed_with_all_their_rounds(quick):
     found = anatomy.measure(NumpyKernel, MNIST)
     assert found["reason"] is None
     assert json.loads(json.dumps(found)) == found
     assert found["one_neuron"]["spec"]["sizes"] == [1, 1, 1, 1]
-    for network in ("one_neuron", "in_l1"):
+    assert found["two_neurons"]["spec"]["sizes"] == [2, 2, 2, 2]
+    for network in ("two_neurons", "one_neuron", "in_l1"):
         cases = found[network]["cases"]
         assert [case["mode"] for case in cases] == ["per_sample", "batched"]
         assert all(len(case["data"]) == 3 and min(case["data"]) > 0 and case["iterations"] >= 1 for case in cases)
@@ -65,7 +66,7 @@ def test_both_networks_are_timed_with_all_their_rounds(quick):
 def test_more_work_takes_longer_than_none(quick):
     """Not how long: which of two."""
     found = anatomy.measure(NumpyKernel, ForwardSpec((784, 400, 10)))
-    one, more = (np.min(found[network]["cases"][1]["data"]) for network in ("one_neuron", "in_l1"))
+    one, more = (np.min(found[network]["cases"][1]["data"]) for network in ("two_neurons", "in_l1"))
     assert more > one
 
 
@@ -114,5 +115,5 @@ def test_the_suite_writes_it_into_the_record(tmp_path):
     ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert ran.returncode == 0, ran.stdout
     found = json.loads(path.read_text(encoding="utf-8"))["mlpbench"]["anatomy"]
-    assert set(found) == {"one_neuron", "in_l1", "reason"}
+    assert set(found) == {"two_neurons", "one_neuron", "in_l1", "reason"}
     assert len(found["one_neuron"]["cases"][0]["data"]) == anatomy.ROUNDS
