@@ -58,21 +58,22 @@ def waterfall_chart(found: Explanation, names: Sequence[str], theme: Theme = PAG
         ticks=False,
         domain=False,
         labelLimit=140,
+        minExtent=125,
     )
     x = alt.X(
         "x:Q",
-        title="share of the time of a sample one at a time",
+        title="share of the time one at a time",
         scale=alt.Scale(domain=[min(0.0, low) * 1.05, max(1.0, high) * 1.02], nice=False),
         axis=alt.Axis(format="~%", tickCount=5),
     )
-    base = alt.Chart().encode(alt.Y("key:N", sort=None, axis=axis), x)
+    base = alt.Chart().encode(alt.Y("key:N", sort=[row["key"] for row in rows], axis=axis), x)
     colour = alt.Color("kernel:N", scale=_colours(names, theme))
     tip = [alt.Tooltip(f"{name}:N", title=name) for name in ("kernel", "part", "time")]
     bars = base.transform_filter("datum.part != ''").encode(alt.X2("x2:Q"), tooltip=tip)
     layers = [
         bars.transform_filter("datum.kind == 'end'").encode(colour).mark_bar(height=15),
-        bars.transform_filter("datum.kind == 'cause'").encode(colour).mark_bar(height=15, opacity=0.6),
-        bars.transform_filter("datum.kind == 'rest'").mark_bar(height=15, color=theme.muted, opacity=0.6),
+        bars.transform_filter("datum.kind == 'cause'").encode(colour).mark_bar(height=15, opacity=0.45),
+        bars.transform_filter("datum.kind == 'rest'").mark_bar(height=15, color=theme.muted, opacity=0.45),
         *_bar_words(base, theme),
     ]
     return _drawn(layers, rows, theme, "Where the time of a sample goes, cause by cause.", _ROW_HEIGHT * len(rows))
@@ -112,7 +113,8 @@ def _bar_words(base: alt.Chart, theme: Theme) -> list[alt.Chart]:
     """Return the times: in a long bar, left of a bar far to the right, else right of the bar."""
     long, far = f"datum.x2 - datum.x > {_LONG}", f"datum.x > {_FAR}"
     places: tuple[tuple[str, str, Any, int, str], ...] = (
-        (long, "x", "left", 8, theme.surface),
+        (f"{long} && datum.kind == 'end'", "x", "left", 8, theme.surface),
+        (f"{long} && datum.kind != 'end'", "x", "left", 8, theme.ink),
         (f"!({long}) && {far}", "x", "right", -8, theme.ink),
         (f"!({long}) && !({far})", "x2", "left", 8, theme.ink),
     )
@@ -235,7 +237,7 @@ def _roof(roofs: Roofs, left: float, right: float, *, named: bool) -> Iterator[d
 def _log(field: str, title: str, values: Sequence[float], label: str) -> Any:
     low, high = min(values) / 1.3, max(values) * 1.5
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
-    axis = alt.Axis(values=ladder(low, high), labelExpr=label, labelOverlap=True, grid=field == "y")
+    axis = alt.Axis(values=ladder(low, high), labelExpr=label, labelOverlap=True, grid=field == "y", labelFlush=True)
     return (alt.X if field == "x" else alt.Y)(f"{field}:Q", title=title, scale=scale, axis=axis)
 
 
