@@ -140,17 +140,18 @@ def attribute(
         batch_size=batch_size,
         one_s=statistics.estimate(sides.one_s for sides in repeats).value,
         batch_s=statistics.estimate(sides.batch_s for sides in repeats).value,
-        parts={name: _part(values) for name, values in parts.items()},
+        # The weights' part comes from the run's roofs, not from repeats: it has no interval.
+        parts={name: _part(values, of_repeats=name != "weights") for name, values in parts.items()},
     )
 
 
-def _part(values: Sequence[float | None]) -> Part | None:
+def _part(values: Sequence[float | None], *, of_repeats: bool) -> Part | None:
     """Return the median over repeats with Student's interval, on the plain scale: parts may be 0 or negative."""
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return None
     middle, n = float(np.median(known)), len(known)
-    if n == 1:
+    if n == 1 or not of_repeats:
         return Part(middle, math.nan, math.nan)
     from scipy.special import stdtrit
 

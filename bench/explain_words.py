@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PART_WORDS",
     "case_words",
+    "impossible_words",
     "kernel_sentences",
     "number",
     "part_words",

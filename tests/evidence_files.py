@@ -4,6 +4,13 @@ import json
 
 import simulate
 
+from bench import record
+
+SIZES = (1, 10, 100, 1000, 10_000)
+T0, ROW = 12e-6, 1e-6
+TIMES = {("numpy", "per_sample", 100): 13e-6} | {("numpy", "batched", size): T0 / size + ROW for size in SIZES}
+PYTHON = {"kernel_info": {"backend": "numpy", "device": "cpu", "version": "2", "describe": {"threads": 1}}}
+
 #: Seconds of a call on two neurons, one at a time and as a batch of 1; on one neuron; per sample with weights in L1.
 CALL_ONE, CALL_BATCH, NEURON, L1_ONE, L1_BATCH = 9e-6, 10e-6, 12e-6, 10e-6, 0.5e-6
 #: Per second: operations, and bytes read from each level by one thread.
@@ -65,3 +72,15 @@ def write_run(folder, times, *, roofs_file=None, with_roofs=True, **settings):
     if with_roofs:
         (run / "roofs.json").write_text(json.dumps(roofs() if roofs_file is None else roofs_file))
     return run
+
+
+def write(folder, times=TIMES, **settings):
+    """Write a run whose calls take `T0` and `ROW` seconds a row, and read it."""
+    settings = {"noise": 0, "rounds": 4, **PYTHON, **settings}
+    return record.read_run(write_run(folder, times, **settings))
+
+
+def impossible(times=None, **settings):
+    """Return arguments of `write` with one time that cannot be."""
+    fast = {**TIMES, ("numpy", "batched", 1000): 1e-7} if times is None else times
+    return {"times": fast, **settings}

@@ -84,6 +84,12 @@ def test_batching_that_saves_nothing_has_no_shares():
     assert found.share("calls") is None
 
 
+def test_the_weights_come_from_no_repeats_and_have_no_interval():
+    found = attribute([made_of()] * 4, BATCH, 1e-6)
+    assert math.isnan(found.parts["weights"].low)
+    assert not math.isnan(found.parts["calls"].low)
+
+
 def test_one_repeat_has_no_interval():
     part = attribute([made_of()], BATCH, 0.0).parts["calls"]
     assert math.isnan(part.low)

@@ -63,7 +63,7 @@ def build(runs: list[Run]) -> Document:
         title="mlpbench: one sample at a time against batches",
         subtitle="; ".join(_subtitle(run) for run in runs),
         headline=headline.find(data),
-        notices=_notices(runs),
+        notices=_notices(runs) + explained.notices(explanations),
         sections=tuple(section for section in sections if section.blocks),
         runs=tuple(runs),
         cases=cases,

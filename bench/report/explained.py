@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench import units
 from bench.attribution import PARTS
-from bench.explain_words import PART_WORDS, kernel_sentences, part_words, run_sentences
+from bench.explain_words import PART_WORDS, impossible_words, kernel_sentences, part_words, run_sentences
 from bench.report.document import Block, Column, Figure, Paragraph, Points, Table
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bench.explain import CaseShare, Explanation, KernelExplanation
 
-__all__ = ["ROOF_COLUMNS", "blocks", "chart_name", "roof_row"]
+__all__ = ["ROOF_COLUMNS", "blocks", "chart_name", "notices", "roof_row"]
 
 ROOF_COLUMNS = ("case", "intensity", "achieved", "share", "roof that binds")
 
@@ -43,6 +43,16 @@ def blocks(explanations: Sequence[Explanation]) -> tuple[Block, ...]:
         block
         for number, found in enumerate(explanations)
         for block in _of_run(found, number, several=len(explanations) > 1)
+    )
+
+
+def notices(explanations: Sequence[Explanation]) -> tuple[str, ...]:
+    """Return what must stand beside the headline: times that cannot be, and so are no evidence."""
+    return tuple(
+        f"{kernel.kernel}: {line}"
+        for found in explanations
+        for kernel in found.kernels
+        for line in map(impossible_words, kernel.impossible)
     )
 
 
