@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -25,6 +26,7 @@ __all__ = ["app", "main"]
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+UNREAD = 141  # what shells give a command that a closed pipe ended: no success, and no verdict either
 #: What Typer raises for words it cannot read. Its library has moved between releases; its children have not.
 USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
 
@@ -51,8 +53,13 @@ def options(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command. Bad input ends with one line on stderr and status 2, whatever it was."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    group = typer.main.get_command(app)
+    status = 0
     try:
-        status = app(args=words or ["--help"], standalone_mode=False)
+        # What Typer does besides would turn Ctrl-C and a closed pipe into exit codes of its own, without a word.
+        with group.make_context("mlpbench", words or ["--help"]) as context:
+            group.invoke(context)
+        sys.stdout.flush()
     except (UserError, SpecError, ParamsError, UnknownKernel) as error:
         complain(str(error))
         status = BAD_INPUT
@@ -64,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         complain("interrupted")
         status = INTERRUPTED
-    except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
-        sys.stderr.close()
-        status = 0
-    sys.exit(status or 0)
+    except (BrokenPipeError, SystemExit):  # the reader, `head` perhaps, has seen enough; Rich exits then
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more
+        status = UNREAD
+    sys.exit(status)

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.untrusted import clean_text
+
 __all__ = ["complain", "err", "out", "print_json", "table"]
 
 #: Width of tables that go to a file or a pipe: nothing is cut off there.
@@ -46,9 +48,8 @@ def _plain(data: Any) -> Any:
 
 
 def complain(message: str) -> None:
-    """Print one line to stderr: what is wrong and what to do."""
-    line = " ".join(str(message).split())
-    print(f"mlpbench: {line}", file=sys.stderr)  # noqa: T201
+    """Print one line to stderr: what is wrong and what to do. Names of files may hold anything: it is cleaned."""
+    print(f"mlpbench: {clean_text(message)}", file=sys.stderr)  # noqa: T201
 
 
 def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:

@@ -80,6 +80,7 @@ def _read_options(config: pytest.Config) -> Suite:
     quick = sweep.PROFILES["quick"]
     sizes = tuple(sweep.parse_batch_size(text) for text in option("--batch-size")) or quick.batch_sizes
     cases = sweep.grid(tuple(option("--mode")) or quick.modes, sizes)
+    environment.machine()  # kept from now on: the load before anything is measured
     names = ("spec", "hidden", "output", "dtype", "data", "data_dir", "weights")
     options = Options(**{name: option(f"--{name.replace('_', '-')}") for name in names})
     workload = Workload(options, rows=max(sweep.ALL_ROWS, *(case.batch_size for case in cases)))

@@ -87,7 +87,10 @@ def probe(name: str) -> Probed:
     """Probe one kernel in this process."""
     from kernels.errors import KernelUnavailable
 
-    kernel = registry.load(name)
+    try:
+        kernel = registry.load(name)
+    except KernelUnavailable as error:
+        return Probed(name, None, None, None, str(error))
     reason = None
     try:
         kernel.probe()

@@ -30,9 +30,9 @@ __all__ = ["Outcome", "execute", "open_run", "pytest_command"]
 
 #: A process that takes longer is stuck: a whole quick run takes less.
 TIMEOUT_S = 1800
-#: No settings file, no plugin but these two: what pytest finds around us is meant for the user's tests.
+#: No settings file, no conftest, no plugin but these two: what pytest finds around us is meant for the user's tests.
 OURS_ALONE = (
-    *("-c", os.devnull, f"--rootdir={Path(__file__).resolve().parent.parent}"),
+    *("-c", os.devnull, "--noconftest", f"--rootdir={Path(__file__).resolve().parent.parent}"),
     *("-p", "pytest_benchmark.plugin", "-p", "bench.plugin", "-p", "no:cacheprovider"),
 )
 #: A test's line in `pytest -v`.
@@ -99,6 +99,7 @@ def execute(
                 f"--mlpbench-run={folder / 'run.json'}",
                 f"--mlpbench-repeat={repeat}",
                 f"--benchmark-json={raw}",
+                f"--benchmark-storage=file://{scratch}",  # by default, a folder wherever we were started
             ]
             ended, lines = _spawn(words, plan.threads, partial(on_case, kernel, repeat))
             content = _content(raw, ended, lines, plan, workload, (kernel, repeat), folder)
@@ -112,19 +113,7 @@ def _spawn(words: list[str], threads: int, on_case: Callable[[str], None]) -> tu
 
     The status is None where it was stopped because it took too long.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    ours = {"PYTHONUNBUFFERED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    variables = environment.set_threads({**kept, **ours}, threads)
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "pytest", *words],
-        env=variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # Ctrl-C reaches us alone: we decide what is kept
-    )
+    lines: list[str] = []
     gave_up = threading.Event()
 
     def give_up() -> None:
@@ -133,18 +122,34 @@ def _spawn(words: list[str], threads: int, on_case: Callable[[str], None]) -> tu
 
     stuck = threading.Timer(TIMEOUT_S, give_up)
     stuck.daemon = True
-    stuck.start()
-    lines: list[str] = []
-    try:
-        for line in process.stdout or ():
-            lines.append(line.rstrip())
-            if found := FINISHED.search(line):
-                on_case(found["case"])
-        status = process.wait()
-        return (None if gave_up.is_set() and status < 0 else status), lines
-    finally:
-        stuck.cancel()
-        _kill(process)
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "pytest", *words],
+        env=_variables(threads),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # Ctrl-C reaches us alone: we decide what is kept
+    ) as process:
+        try:
+            stuck.start()
+            for line in process.stdout or ():
+                lines.append(line.rstrip())
+                if found := FINISHED.search(line):
+                    on_case(found["case"])
+            status = process.wait()
+        finally:
+            stuck.cancel()
+            _kill(process)
+    return (None if gave_up.is_set() and status < 0 else status), lines
+
+
+def _variables(threads: int) -> dict[str, str]:
+    """Return the process environment: threads set before any library loads, and none of pytest's own variables."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    ours = {"PYTHONUNBUFFERED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return environment.set_threads({**kept, **ours}, threads)
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

@@ -47,10 +47,12 @@ def pack(spec: ForwardSpec, params: Params) -> _Array:
     packed = aligned_zeros((rows, PANEL), spec.np_dtype)
     row = 0
     for W, b in zip(params.weights, params.biases, strict=True):
-        for column in range(0, W.shape[1], PANEL):
-            panel = np.vstack([b, W])[:, column : column + PANEL]
-            packed[row : row + len(panel), : panel.shape[1]] = panel
-            row += len(panel)
+        for left in range(0, len(b), PANEL):
+            columns = slice(left, left + PANEL)
+            n = len(b[columns])
+            packed[row, :n] = b[columns]
+            packed[row + 1 : row + 1 + len(W), :n] = W[:, columns]
+            row += 1 + len(W)
     return packed
 
 

@@ -4,12 +4,15 @@
    a sum of its own, so a vector of columns is computed by the very additions that compute one. A loop over ``k`` is one
    sum: vectorised, its additions change order, which only ``fastmath=True`` permits, and with it to assume that there
    is no NaN. Here it is ``contract`` alone: ``a * b + c`` may be one FMA.
-2. **The sums stay in registers** over the whole loop over ``k``. LLVM does that only where it knows the length of the
+2. **Weights are packed in panels** of `PANEL` columns, the bias on top, zeros beyond the last column: no remainder.
+3. **The sums stay in registers** over the whole loop over ``k``. LLVM does that only where it knows the length of the
    loop and that no other array overlaps: hence `stack_tile`, a small array on the stack, of constant shape. An array
    from the heap is loaded and stored again for every ``k``, behind a dozen overlap checks.
-3. **Four rows at a time**: each weight that is loaded is used four times. One row alone has a loop of its own.
-4. **Weights are packed in panels** of `PANEL` columns, the bias on top, zeros beyond the last column.
+4. **Four rows at a time**: each weight that is loaded is used four times. One row alone has a loop of its own.
 5. **A block of rows goes through a layer together**, panel by panel: the panel and the activations stay in the cache.
+
+Microseconds a sample, 784-50-100-10 in float32, batch 1000, one core with AVX-512 (Zen 5): 36 summed over ``k``, 3.9 by
+columns, 3.6 with `exp`, 1.4 with the sums of one row in registers, 0.65 with those of four, 0.61 in blocks; NumPy 0.67.
 
 All that is compiled stands here: Numba's cache on disk checks the file of the function that it caches, and no other.
 """
@@ -51,8 +54,7 @@ def jit(function: _Function) -> _Function:
 
 def _stack_tile(_typing: Any, like: Any, rows: Any) -> Any:
     """Return an uninitialised array on the stack, of the dtype of ``like``: one row a panel wide, or rows of a tile."""
-    dtype, n_rows = like.dtype, rows.literal_value
-    array_type = types.Array(dtype, 2, "C")
+    dtype, n_rows, array_type = like.dtype, rows.literal_value, types.Array(like.dtype, 2, "C")
 
     def generate(context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
         item = context.get_data_type(dtype)
@@ -60,13 +62,10 @@ def _stack_tile(_typing: Any, like: Any, rows: Any) -> Any:
         columns = PANEL if n_rows == 1 else host().tile_columns(size)
         memory = cgutils.alloca_once(builder, ir.ArrayType(item, n_rows * columns))
         memory.align = 64
-
-        def constants(*values: int) -> list[Any]:
-            return [context.get_constant(types.intp, value) for value in values]
-
+        sizes = (n_rows, columns, columns * size, size)
+        height, width, stride, itemsize = (context.get_constant(types.intp, n) for n in sizes)
         array = make_array(array_type)(context, builder)
-        data, (itemsize,) = builder.bitcast(memory, item.as_pointer()), constants(size)
-        shape, strides = constants(n_rows, columns), constants(columns * size, size)
+        data, shape, strides = builder.bitcast(memory, item.as_pointer()), [height, width], [stride, itemsize]
         populate_array(array, data=data, shape=shape, strides=strides, itemsize=itemsize, meminfo=None)
         return array._getvalue()  # noqa: SLF001 - what all of Numba's own code generators do
 

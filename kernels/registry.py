@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import re
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from kernels.base import Kernel
-from kernels.errors import UnknownKernel
+from kernels.errors import KernelUnavailable, UnknownKernel
 
 __all__ = ["GROUP", "load", "module", "names", "nearest"]
 
 #: The entry point group in which other packages offer kernels.
 GROUP = "mlpbench.kernels"
+
+#: A name becomes part of file names and of tables, where result files are read with this very rule.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 
 _BUILT_IN = {
     "numpy": "kernels.mlp_numpy:NumpyKernel",
@@ -28,7 +32,8 @@ def _points() -> dict[str, EntryPoint]:
     points = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         # A built-in name keeps its meaning whatever is installed: results would not be comparable otherwise.
-        points.setdefault(point.name, point)
+        if _NAME.fullmatch(point.name):
+            points.setdefault(point.name, point)
     return points
 
 
@@ -58,11 +63,16 @@ def _point(name: str) -> EntryPoint:
 def load(name: str) -> type[Kernel]:
     """Return the class of the kernel called ``name``; its library need not be there.
 
-    Raises UnknownKernel, naming the nearest, for a name that nobody offers, and TypeError for an entry point that
-    is not a kernel class. An ImportError of the module itself is a bug in it and is not caught.
+    Raises UnknownKernel, naming the nearest, for a name that nobody offers, and KernelUnavailable for an entry point of
+    another package that cannot be imported or is no kernel class. Of a built-in one that is a bug, raised as it is.
     """
     point = _point(name)
-    cls = point.load()
+    try:
+        cls = point.load()
+    except (ImportError, AttributeError) as error:
+        if name in _BUILT_IN:
+            raise
+        raise KernelUnavailable(f"its entry point {point.value} cannot be imported: {error}") from error
     if not (isinstance(cls, type) and issubclass(cls, Kernel)):
-        raise TypeError(f"the entry point {name} = {point.value} is not a kernels.base.Kernel class")
+        raise KernelUnavailable(f"its entry point {point.value} is not a kernels.base.Kernel class")
     return cls

@@ -1,10 +1,12 @@
+import sys
 from importlib.metadata import EntryPoint
 
 import pytest
 
+from bench import untrusted
 from kernels import registry
 from kernels.base import Kernel
-from kernels.errors import UnknownKernel
+from kernels.errors import KernelUnavailable, UnknownKernel
 
 
 @pytest.fixture
@@ -50,13 +52,39 @@ def test_a_built_in_name_cannot_be_taken(offers):
     assert registry.load("numpy").__name__ == "NumpyKernel"
 
 
-def test_an_entry_point_that_is_no_kernel_is_a_bug(offers):
-    offers(theirs="math:sin")
-    with pytest.raises(TypeError, match=r"theirs = math:sin is not a kernels\.base\.Kernel class"):
+def test_what_is_no_kernel_is_unavailable_and_says_why(offers):
+    offers(theirs="math:sin", absent="math:no_such_name", missing="no_such_module:Kernel")
+    with pytest.raises(KernelUnavailable, match=r"^its entry point math:sin is not a kernels\.base\.Kernel class$"):
         registry.load("theirs")
+    with pytest.raises(
+        KernelUnavailable, match=r"^its entry point math:no_such_name cannot be imported: .*no_such_name"
+    ):
+        registry.load("absent")
+    with pytest.raises(KernelUnavailable, match=r"cannot be imported: No module named 'no_such_module'"):
+        registry.load("missing")
 
 
-def test_an_import_error_of_a_kernels_module_is_raised(offers):
-    offers(theirs="no_such_module:Kernel")
-    with pytest.raises(ModuleNotFoundError):
-        registry.load("theirs")
+def test_a_built_in_kernel_that_cannot_be_imported_is_a_bug(monkeypatch):
+    monkeypatch.setitem(sys.modules, "kernels.mlp_numpy", None)  # any import of it raises ImportError
+    with pytest.raises(ImportError):
+        registry.load("numpy")
+
+
+def test_a_name_that_no_file_can_have_is_not_taken():
+    """It would become part of a path, and the records of a run that skips it could not be read."""
+    for name in ("my kernel", "../up", "a/b", ".hidden", "", "k" * 101, "noyau-é", "new\nline"):
+        assert not registry._NAME.fullmatch(name)
+        assert not untrusted.NAME.fullmatch(name)
+    assert registry._NAME.pattern == untrusted.NAME.pattern
+
+
+def test_only_good_names_of_other_packages_are_listed(monkeypatch):
+    made = [EntryPoint(name, "mutants:BiasDropped", registry.GROUP) for name in ("theirs", "../theirs")]
+    monkeypatch.setattr(registry, "entry_points", lambda group: made)
+    registry._points.cache_clear()
+    try:
+        assert registry.names()[5:] == ["theirs"]
+        with pytest.raises(UnknownKernel):
+            registry.load("../theirs")
+    finally:
+        registry._points.cache_clear()

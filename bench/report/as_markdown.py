@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from bench.report.document import Document
 
-__all__ = ["escape", "render"]
+__all__ = ["escape", "render", "table_lines"]
 
 #: What can begin something in the middle of a line. Underscores inside a word are harmless in GitHub's Markdown.
 _SPECIAL = re.compile(r"([\\`*\[\]|~])|(?<![A-Za-z0-9])(_)|(_)(?![A-Za-z0-9])")
@@ -65,16 +65,21 @@ def _block(block: Block) -> Iterator[str]:
         case Command(text):
             yield from _fenced(text)
         case Table():
-            yield from _table(block)
+            yield from _captioned(block)
         case Figure(title=title, table=table):
             yield f"### {escape(title)}"
             yield ""
-            yield from _table(table)
+            yield from _captioned(table)
 
 
-def _table(table: Table) -> Iterator[str]:
+def _captioned(table: Table) -> Iterator[str]:
     yield escape(table.caption)
     yield ""
+    yield from table_lines(table)
+
+
+def table_lines(table: Table) -> Iterator[str]:
+    """Yield a table without its caption, line by line."""
     yield _row(column.name for column in table.columns)
     yield "|" + "|".join(" ---: " if column.number else " --- " for column in table.columns) + "|"
     yield from (_row(row) for row in table.rows)

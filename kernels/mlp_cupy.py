@@ -1,0 +1,137 @@
+"""The CuPy kernel: cuBLAS products and fused elementwise device kernels on a stream of its own."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kernels.base import Kernel
+from kernels.cupy_forward import Network
+from kernels.errors import KernelUnavailable
+from kernels.params import seeded
+from kernels.spec import ForwardSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from kernels.params import Params
+
+__all__ = ["CupyKernel"]
+
+_INSTALL = "on a machine with an NVIDIA GPU, pip install -e '.[cuda13]' or, for a CUDA 12 driver, '.[cuda12]'"
+
+#: What the probe computes: a product in cuBLAS, fused device kernels, reductions.
+_SMALL = ForwardSpec((2, 3, 2))
+
+#: cuBLAS computes products of float32 in float32. CuPy's default would follow the variable CUPY_TF32, and TF32 keeps
+#: 10 bits of the mantissa: another computation, faster and outside of the gate's tolerance.
+_COMPUTE_TYPES = {"float32": "COMPUTE_TYPE_FP32", "float64": "COMPUTE_TYPE_FP64"}
+
+
+def words(error: BaseException) -> str:
+    """Return the message of an error on one line, without the rulers that CuPy draws around some."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return " ".join(line for line in lines if line.strip("=-")) or type(error).__name__
+
+
+def dotted(version: int) -> str:
+    """Return a CUDA version as people write it: 12090 is 12.9."""
+    return f"{version // 1000}.{version % 1000 // 10}"
+
+
+class CupyKernel(Kernel):
+    """`kernels.cupy_forward` on the current GPU.
+
+    Everything, transfers included, runs on one non-blocking stream: nothing waits for work of others on the default
+    stream, or they for ours. Results are in buffers that the next call uses again.
+    """
+
+    backend = "cupy"
+    device = "cuda"
+    distributions = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        super().__init__(spec, params)
+        import cupy
+        from cupy._core import _routines_linalg as products  # where CuPy keeps it; there is no public way
+
+        def fuse(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+            fused: Callable[[Callable[..., None]], Callable[..., None]] = cupy.fuse(kernel_name=name)
+            return fused
+
+        self._cupy, self._products = cupy, products
+        products.set_compute_type(spec.np_dtype, getattr(products, _COMPUTE_TYPES[spec.dtype]))
+        self._stream = cupy.cuda.Stream(non_blocking=True)
+        weights, biases = ([self.from_host(a) for a in arrays] for arrays in (self.params.weights, self.params.biases))
+        with self._stream:
+            self._network = Network(cupy, fuse, spec, weights, biases)
+
+    @classmethod
+    def probe(cls) -> None:
+        """Raise KernelUnavailable where CuPy is not installed, finds no GPU, or cannot compute on it, and why.
+
+        ``cupy.cuda.is_available()`` would hide the reason; libraries that are missing show at their first use only.
+        """
+        try:
+            import cupy
+        except ModuleNotFoundError as error:
+            if error.name != "cupy":
+                raise KernelUnavailable(f"CuPy cannot be imported: {words(error)}") from error
+            raise KernelUnavailable(f"CuPy is not installed ({words(error)}): {_INSTALL}") from error
+        except ImportError as error:
+            raise KernelUnavailable(f"CuPy cannot be imported: {words(error)}") from error
+        try:
+            devices = cupy.cuda.runtime.getDeviceCount()
+        except cupy.cuda.runtime.CUDARuntimeError as error:
+            raise KernelUnavailable(f"no CUDA device: {words(error)}") from error
+        if not devices:
+            raise KernelUnavailable("no CUDA device: the driver counts 0 of them")
+        try:
+            kernel = cls(_SMALL, seeded(_SMALL))
+            kernel.to_host(kernel.forward(kernel.from_host(np.zeros((2, 2), np.float32))))
+        except (ImportError, OSError, RuntimeError, MemoryError, cupy.cuda.compiler.CompileException) as error:
+            # ImportError, RuntimeError: how CuPy says that cuBLAS or NVRTC is missing; CUDA's errors are RuntimeErrors.
+            raise KernelUnavailable(f"CuPy finds a CUDA device but cannot compute on it: {words(error)}") from error
+
+    def forward(self, x: Any) -> Any:
+        """Return the outputs of a batch: (batch, n_in) to (batch, n_out), before the GPU is done; see `synchronize`."""
+        with self._stream:
+            return self._network(x)
+
+    def from_host(self, x: NDArray[Any]) -> Any:
+        """Return a NumPy array on the device, once it is there."""
+        with self._stream:
+            y = self._cupy.asarray(x)
+        self._stream.synchronize()
+        return y
+
+    def to_host(self, y: Any) -> NDArray[Any]:
+        """Return an array of the device as a NumPy array, after what the stream has still to do."""
+        with self._stream:
+            array: NDArray[Any] = self._cupy.asnumpy(y)
+        self._stream.synchronize()
+        return array
+
+    def synchronize(self, y: Any) -> None:  # noqa: ARG002 - one stream computes all
+        """Wait for the stream: ``y`` and all before it are computed then."""
+        self._stream.synchronize()
+
+    def describe(self) -> dict[str, str | int | float | bool | None]:
+        """Return the device, driver and runtime, the compute type of products, the bytes of the memory pool."""
+        runtime = self._cupy.cuda.runtime
+        device = self._cupy.cuda.Device()
+        compute_type = self._products.compute_type_to_str(self._products.get_compute_type(self.spec.np_dtype))
+        return {
+            "device_name": runtime.getDeviceProperties(device.id)["name"].decode(),
+            "compute_capability": device.compute_capability,
+            "cuda_driver": dotted(runtime.driverGetVersion()),
+            "cuda_runtime": dotted(runtime.runtimeGetVersion()),
+            "compute_type": compute_type,
+            "nvidia_tf32_override": os.environ.get("NVIDIA_TF32_OVERRIDE"),
+            "stream": "non-blocking",
+            "pool_bytes": self._cupy.get_default_memory_pool().total_bytes(),
+        }

@@ -1,0 +1,106 @@
+"""Write the README's figures from the committed reference runs: pictures, tables and sentences.
+
+    python scripts/update_readme.py             writes README.md and docs/images
+    python scripts/update_readme.py --check     exit 1 if they are not what the runs say
+
+`results/reference.txt` names the runs, one folder a line.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from bench import frame, headline, record
+from bench.report import as_markdown, plots, style, tables
+from bench.summary import summarize
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+IMAGES = ROOT / "docs" / "images"
+BEGIN, END = "<!-- reference: begin", "<!-- reference: end -->"
+PICTURES = {"time": "Time per sample against batch size", "speedup": "Speedup over one at a time"}
+
+
+def reference_runs() -> dict[str, record.Run]:
+    """Return the committed runs by profile."""
+    folders = (ROOT / "results" / "reference.txt").read_text(encoding="utf-8").split()
+    runs = [record.read_run(ROOT / "results" / folder) for folder in folders]
+    return {run.plan.profile or "": run for run in runs if run.plan}
+
+
+def pictures(run: record.Run) -> dict[Path, str]:
+    """Return the charts of a run as SVG files, for light and for dark pages."""
+    cases = summarize(frame.load(run))
+    themes = {"light": style.LIGHT, "dark": style.DARK}
+    return {
+        IMAGES / f"{name}-{shade}.svg": plots.picture(cases, name, theme)
+        for name in PICTURES
+        for shade, theme in themes.items()
+    }
+
+
+def machine(run: record.Run) -> str:
+    """Return one sentence: what the figures were measured on, with what, when."""
+    env = run.records[0].environment
+    libraries = env["libraries"]
+    versions = ", ".join(f"{name} {libraries[name]}" for name in ("numpy", "numba"))
+    facts = env["machine"]
+    blas = next((pool for pool in env["blas"] if pool["user_api"] == "blas"), None)
+    with_blas = f", {blas['internal_api']} {blas['version']} ({blas['architecture']})" if blas else ""
+    return (
+        f"Measured on {run.plan.started[:10]}: {facts['cpu_model']}, {facts['logical_cpus']} processors, "
+        f"{run.plan.threads} threads; Python {env['python']['version']}, {versions}{with_blas}; "
+        f"{run.plan.repeats} repeats, medians with 95 % intervals; `{' '.join(run.plan.command)}`."
+    )
+
+
+def block() -> str:
+    """Return the README's part between the marks."""
+    runs = reference_runs()
+    run = runs["quick"]
+    cases = summarize(frame.load(run))
+    lines = []
+    for name, words in PICTURES.items():
+        source = f'<source media="(prefers-color-scheme: dark)" srcset="docs/images/{name}-dark.svg">'
+        lines += [
+            "<picture>",
+            f"  {source}",
+            f'  <img alt="{words}" src="docs/images/{name}-light.svg">',
+            "</picture>",
+            "",
+        ]
+    lines += [f"* {line}" for line in headline.find(frame.load(run)).sentences]
+    lines += ["", *as_markdown.table_lines(tables.figures(cases)[0].table), "", machine(run), ""]
+    if "book" in runs:
+        book = runs["book"]
+        lines += ["**The book's experiment, measured again:**", ""]
+        found = headline.find(frame.load(book)).book
+        lines += [f"* {line}" for finding in found for line in finding.sentences()]
+        lines += ["", machine(book), ""]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Write or compare; return the exit status."""
+    text = README.read_text(encoding="utf-8")
+    first, last = text.index("\n", text.index(BEGIN)) + 1, text.index(END)
+    wanted = {README: f"{text[:first]}{block()}{text[last:]}", **pictures(reference_runs()["quick"])}
+    if "--check" in sys.argv[1:]:
+        # The drawing library moves points by fractions of a pixel between versions: pictures only have to be there.
+        wrong = [
+            path for path, content in wanted.items() if path.suffix != ".svg" and path.read_text("utf-8") != content
+        ]
+        wrong += [path for path in wanted if not path.exists()]
+        print("\n".join(f"not what the reference run says: {path.relative_to(ROOT)}" for path in wrong))
+        return 1 if wrong else 0
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    for path, content in wanted.items():
+        path.write_text(re.sub(r"[ \t]+\n", "\n", content), encoding="utf-8")
+        print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

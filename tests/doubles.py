@@ -1,0 +1,116 @@
+"""Kernels for tests: they record what is done with them, or cannot run, or go wrong late."""
+
+import os
+import signal
+import sys
+
+import numpy as np
+
+from kernels.base import Kernel
+from kernels.errors import KernelUnavailable
+from kernels.mlp_numpy import NumpyKernel
+
+
+class RecordingKernel(Kernel):
+    """Notes each call in ``events``. A row is known by its first number; a result is its rows' numbers, negated."""
+
+    backend = "recording"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.events = []
+
+    def forward(self, x):
+        self.events.append(("forward", *map(int, x[:, 0])))
+        return -x[:, :1] * np.ones(self.spec.n_out, x.dtype)
+
+    def forward_one(self, x):
+        self.events.append(("forward_one", int(x[0])))
+        return -x[:1] * np.ones(self.spec.n_out, x.dtype)
+
+    def from_host(self, x):
+        self.events.append(("from_host", x.shape))
+        return x
+
+    def to_host(self, y):
+        self.events.append(("to_host", y.shape))
+        return y
+
+
+class AsynchronousKernel(RecordingKernel):
+    """The same on a device that is waited for; ``("wait", n)`` names the row whose result is waited for."""
+
+    def synchronize(self, y):
+        self.events.append(("wait", abs(int(np.ravel(y)[0]))))
+
+
+class AbsentKernel(NumpyKernel):
+    """Has no driver."""
+
+    @classmethod
+    def probe(cls):
+        raise KernelUnavailable("no driver [/bold] :x: of this kind")
+
+
+class ProbeRaises(NumpyKernel):
+    @classmethod
+    def probe(cls):
+        sys.stdout.write('{"name": "not an answer"}\n')
+        raise RuntimeError("the probe has a bug")
+
+
+class ProbeDies(NumpyKernel):
+    @classmethod
+    def probe(cls):
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+class ProbeIsLoud(NumpyKernel):
+    """Prints rubbish without a newline, some of it looking like an answer."""
+
+    @classmethod
+    def probe(cls):
+        sys.stdout.write("[]\n{\n{}\n1\nloading")
+
+
+class ConstructorRaises(NumpyKernel):
+    def __init__(self, spec, params):
+        raise RuntimeError("no memory on the device")
+
+
+class RaisesInLargeBatches(NumpyKernel):
+    """Right in the gate, whose batches are smaller, and out of memory in the sweep."""
+
+    def forward(self, x):
+        if x.ndim == 2 and len(x) > 150:
+            raise MemoryError(f"no room for {len(x)} rows")
+        return super().forward(x)
+
+
+class WrongOnRealImages(NumpyKernel):
+    """Right on the gate's own data, wrong where most pixels are black: the timed data must be gated too."""
+
+    def forward(self, x):
+        y = super().forward(x)
+        return y[..., ::-1].copy() if (x == 0).mean() > 0.5 else y
+
+
+class TurnedOneByOne(NumpyKernel):
+    """Gives the classes in reverse order where rows come one at a time."""
+
+    def forward_one(self, x):
+        return super().forward_one(x)[::-1].copy()
+
+
+def offer(folder, **kernels):
+    """Install an entry point for each kernel in ``folder``, which then is to be put on the path; return the folder.
+
+    Underscores in names become hyphens; values are names of classes here, or "module:Class".
+    """
+    info = folder / "doubles-1.0.dist-info"
+    info.mkdir(parents=True)
+    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: doubles\nVersion: 1.0\n", encoding="utf-8")
+    values = {name: value if ":" in value else f"doubles:{value}" for name, value in kernels.items()}
+    lines = [f"{name.replace('_', '-')} = {value}" for name, value in values.items()]
+    info.joinpath("entry_points.txt").write_text("\n".join(["[mlpbench.kernels]", *lines, ""]), encoding="utf-8")
+    return folder

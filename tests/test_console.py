@@ -1,0 +1,83 @@
+"""Where words go, and that they arrive as they are."""
+
+import json
+import sys
+
+import pytest
+from rich.text import Text
+from terminal import shown
+
+from bench import console
+from bench.untrusted import clean_text
+
+#: What Rich would take for markup, an emoji and a number to colour, were it let.
+PLAIN = "out[/bold] :warning: [red]12[/red]"
+
+
+def test_data_go_to_stdout_and_the_rest_to_stderr(capsys):
+    console.out().print("data")
+    console.print_json([1])
+    console.err().print("progress")
+    console.complain("wrong")
+    out, err = capsys.readouterr()
+    assert out == "data\n[\n  1\n]\n"
+    assert err == "progress\nmlpbench: wrong\n"
+
+
+@pytest.mark.parametrize("make", [console.out, console.err])
+def test_words_are_no_markup(capsys, make):
+    make().print(PLAIN)
+    made = console.table(PLAIN, PLAIN)
+    made.add_row(PLAIN)
+    make().print(made)
+    captured = capsys.readouterr()
+    lines = [line.rstrip() for line in (captured.out + captured.err).splitlines()]
+    assert lines == [PLAIN] * 4
+
+
+@pytest.mark.parametrize("make", [console.out, console.err])
+def test_a_long_line_stays_one_line_in_a_pipe(capsys, make):
+    line = " ".join(["word"] * 200)
+    make().print(line)
+    captured = capsys.readouterr()
+    assert (captured.out + captured.err).splitlines() == [line]
+
+
+def test_a_table_in_a_pipe_is_not_cut_off(capsys):
+    made = console.table("Title", "name", "a reason", "value", right=("value",))
+    reason = " ".join(["reason"] * 20)
+    made.add_row(Text("numpy"), Text(reason), Text("1,000"))
+    made.add_row(Text("n"), Text(""), Text("1"))
+    console.out().print(made)
+    title, header, first, second = capsys.readouterr().out.splitlines()
+    assert title.rstrip() == "Title"
+    assert header.split() == ["name", "a", "reason", "value"]
+    assert reason in first
+    assert first.rstrip().endswith("1,000")
+    assert second.rstrip().endswith("    1"), "numbers stand under each other"
+
+
+def test_a_narrow_terminal_folds_and_loses_nothing(tmp_path):
+    code = (
+        "from bench import console; from rich.text import Text\n"
+        "t = console.table('T', 'k', 'why'); t.add_row('x', Text('abcdefghij' * 9)); console.out().print(t)"
+    )
+    lines = [clean_text(line) for line in shown([sys.executable, "-c", code], tmp_path, columns=40).splitlines()]
+    assert max(map(len, lines)) <= 40
+    assert "".join(lines).replace(" ", "").endswith("abcdefghij" * 9)
+
+
+def test_json_has_no_word_for_what_is_not_a_number(capsys):
+    console.print_json({"a": [float("nan"), float("inf"), -float("inf"), 1.5], 1: (None, True, "µ")})
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"a": [None, None, None, 1.5], "1": [None, True, "µ"]}
+    assert "µ" in out, "people read it too"
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["one\ntwo", "one\r\n  two", "one \t two", "one\n\ntwo\n", "\x1b[2Jone \x07two", "\u202eone \x1b]0;x\x07two"],
+)
+def test_a_complaint_is_one_line(capsys, message):
+    console.complain(message)
+    assert capsys.readouterr() == ("", "mlpbench: one two\n")

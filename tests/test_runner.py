@@ -1,0 +1,246 @@
+"""One process for each kernel and repeat, and a result file whatever becomes of it."""
+
+import json
+
+import processes
+import pytest
+import simulate
+
+from bench import record, runner, sweep
+from bench.environment import THREAD_VARIABLES, machine_id
+from bench.errors import UserError
+from bench.plan import make_plan
+from bench.workload import Options, Workload
+
+OPTIONS = Options(spec="20-10-3", hidden="relu", dtype="float64", data="random")
+CASES = [sweep.Case("per_sample", 100), sweep.Case("batched", 1), sweep.Case("batched", 10)]
+
+
+def plan(*kernels, repeats=1, threads=3, cases=CASES, seed=1):
+    settings = {"seed": seed, "threads": threads, "skipped": [], "command": ["mlpbench"], "commit": None}
+    return make_plan(sweep.profile("smoke"), list(kernels or ["numpy"]), cases, repeats=repeats, **settings)
+
+
+@pytest.fixture
+def execute(tmp_path, monkeypatch):
+    """Execute a plan with a stand-in for the measuring process; return its outcomes, folder and finished cases."""
+
+    def run(body, the_plan, on_case=None):
+        monkeypatch.setattr(runner.sys, "executable", processes.interpreter(tmp_path, body))
+        folder = runner.open_run(tmp_path / "results", the_plan)
+        workload, seen = Workload(OPTIONS, rows=20), []
+        for kernel, repeat in the_plan.order:
+            good = simulate.record(kernel, repeat, [], the_plan.as_dict(), **workload.facts())
+            (tmp_path / f"{kernel}.{repeat}.good").write_text(json.dumps(good), encoding="utf-8")
+        outcomes = runner.execute(the_plan, workload, folder, on_case or (lambda *at: seen.append(at)))
+        return list(outcomes), folder, seen
+
+    return run
+
+
+def test_the_command_is_what_one_types_by_hand():
+    words = runner.pytest_command(plan(cases=[*CASES, sweep.Case("book", 10)]), OPTIONS, "numba")
+    assert words[:2] == ["pytest", str(runner.Path(runner.__file__).with_name("test_forward.py"))]
+    assert words[2:] == [
+        "--kernel=numba",
+        "--mode=per_sample",
+        "--mode=batched",
+        "--mode=book",
+        "--batch-size=1",
+        "--batch-size=10",
+        "--spec=20-10-3",
+        "--hidden=relu",
+        "--output=softmax",
+        "--dtype=float64",
+        "--data=random",
+        *plan().clock,
+    ]
+
+
+def test_one_at_a_time_alone_names_no_batch_size():
+    words = runner.pytest_command(plan(cases=CASES[:1]), OPTIONS, "numba")
+    assert not [word for word in words if word.startswith("--batch-size")]
+
+
+def test_each_process_is_told_its_kernel_its_run_and_where_to_write(execute):
+    outcomes, folder, _ = execute("leave(words=words)", plan("numpy", "numpy-out", repeats=2))
+    assert len(outcomes) == 4
+    for outcome in outcomes:
+        words = json.loads(outcome.path.read_text(encoding="utf-8"))["words"]
+        assert words[:3] == ["-P", "-m", "pytest"]
+        assert f"--kernel={outcome.kernel}" in words
+        assert f"--mlpbench-repeat={outcome.repeat}" in words
+        assert f"--mlpbench-run={folder / 'run.json'}" in words
+        assert set(runner.pytest_command(plan(), OPTIONS, outcome.kernel)[1:]) <= set(words)
+
+
+def left(outcome):
+    return json.loads(outcome.path.read_text(encoding="utf-8"))
+
+
+def test_processes_run_in_the_order_of_the_plan(execute):
+    the_plan = plan("numpy", "numpy-out", "numba", repeats=3, seed=5)
+    assert the_plan.order != [(kernel, repeat) for repeat in range(3) for kernel in the_plan.kernels]
+    outcomes, folder, _ = execute("leave(at=time.monotonic())", the_plan)
+    assert [(outcome.kernel, outcome.repeat) for outcome in outcomes] == the_plan.order
+    moments = [left(outcome)["at"] for outcome in outcomes]
+    assert moments == sorted(moments), "one after the other"
+    names = ["run.json", *(f"{kernel}.{repeat}.json" for kernel, repeat in the_plan.order)]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names), "and nothing partial"
+
+
+def test_threads_are_set_before_any_library_loads_and_pytests_variables_are_not_passed_on(execute, monkeypatch):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--nonsense")
+    monkeypatch.setenv("PYTEST_PLUGINS", "nonsense")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    (outcome,), _, _ = execute("leave(variables=dict(os.environ))", plan(threads=3))
+    variables = left(outcome)["variables"]
+    assert {name: variables[name] for name in THREAD_VARIABLES} == dict.fromkeys(THREAD_VARIABLES, "3")
+    assert {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"} <= set(THREAD_VARIABLES)
+    assert not {"PYTEST_ADDOPTS", "PYTEST_PLUGINS"} & set(variables)
+
+
+def test_cases_are_told_as_they_end(execute):
+    body = """
+    case("numpy-per_sample-100"); print("noise, and ::test_forward[half"); case("numpy-batched-1", "FAILED")
+    case("numpy-batched-10", "ERROR"); leave()
+    """
+    _, _, seen = execute(body, plan())
+    assert seen == [("numpy", 0, f"numpy-{name}") for name in ("per_sample-100", "batched-1", "batched-10")]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", ["died of SIGSEGV", "its last line: I begin"]),
+        ("os.kill(os.getpid(), signal.SIGKILL)", ["died of SIGKILL", "memory runs out"]),
+        ("print('ERROR: no such thing'); print('bye'); sys.exit(3)", ["ended with 3", "said: ERROR: no such thing"]),
+        ("sys.exit(5)", ["ended with 5 and no result", "said: I begin"]),
+        ("pass", ["ended with 0 and no result"]),
+        ("open(raw, 'w').write('{\"mlpbench\": {\"failu'); sys.exit(1)", ["ended with 1 and no result"]),
+        ("leave(); os.kill(os.getpid(), signal.SIGABRT)", ["died of SIGABRT"]),
+    ],
+)
+def test_a_process_that_dies_leaves_a_record_with_its_reason_and_the_others_go_on(execute, body, words):
+    body = f"if kernel == 'numpy':\n    print('I begin', flush=True)\n    {body}\nelse:\n    done()"
+    outcomes, folder, _ = execute(body, plan("numpy", "numpy-out"))
+    problems = {outcome.kernel: outcome.problems for outcome in outcomes}
+    assert problems["numpy-out"] == ()
+    (problem,) = problems["numpy"]
+    assert all(word in problem for word in words), problem
+    run = record.read_run(folder)
+    assert run.missing == ()
+    (failure,) = run.failures
+    assert (failure.kernel, failure.mode, failure.phase, failure.reason) == ("numpy", None, "process", problem)
+    assert len(run.records) == 2
+
+
+def test_a_process_that_hangs_is_stopped_and_its_record_says_so(execute, monkeypatch):
+    monkeypatch.setattr(runner, "TIMEOUT_S", 0.5)
+    body = """
+    child = subprocess.Popen(["sleep", "600"])
+    print(os.getpid(), child.pid, flush=True)
+    time.sleep(600)
+    """
+    (outcome,), folder, _ = execute(body, plan())
+    (problem,) = outcome.problems
+    assert problem.startswith("the process was stopped after 0.5 s; its last line: ")
+    assert "memory" not in problem
+    for pid in map(int, problem.split()[-2:]):
+        processes.wait_until(lambda pid=pid: not processes.is_alive(pid), "the end of a process that was stopped")
+    assert len(record.read_run(folder).failures) == 1
+
+
+def test_what_a_process_leaves_running_is_stopped_too(execute):
+    body = """
+    child = subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    leave(child=child.pid)
+    """
+    (outcome,), _, _ = execute(body, plan())
+    child = left(outcome)["child"]
+    processes.wait_until(lambda: not processes.is_alive(child), "the end of what was left running")
+
+
+def test_a_result_is_not_lost_to_what_keeps_the_output_open(execute, monkeypatch):
+    """A compile server, say, that a kernel's library starts and that lives on with our pipe in its hands."""
+    monkeypatch.setattr(runner, "TIMEOUT_S", 0.5)
+    (outcome,), _, _ = execute('leave(kept=True); subprocess.Popen(["sleep", "600"])', plan())
+    assert left(outcome)["kept"] is True
+
+
+def test_an_interrupt_stops_the_process_and_all_that_it_started(execute, tmp_path):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    body = f"""
+    if kernel == "numpy":
+        done()
+        sys.exit()
+    child = subprocess.Popen(["sleep", "600"])
+    open({str(tmp_path / "pids")!r}, "w").write(f"{{os.getpid()}} {{child.pid}}")
+    case("numpy-out-batched-10")
+    time.sleep(600)
+    """
+    the_plan = plan("numpy", "numpy-out", seed=2)
+    assert the_plan.order[0][0] == "numpy"
+    with pytest.raises(KeyboardInterrupt):
+        execute(body, the_plan, interrupt)
+    for pid in map(int, (tmp_path / "pids").read_text().split()):
+        processes.wait_until(lambda pid=pid: not processes.is_alive(pid), "the end of an interrupted process")
+    (folder,) = (tmp_path / "results").glob("*/*")
+    assert sorted(path.name for path in folder.iterdir()) == ["numpy.0.json", "run.json"]
+    assert record.read_run(folder).missing == (("numpy-out", 0),)
+
+
+def test_a_result_is_never_overwritten(execute, tmp_path):
+    the_plan = plan()
+    taken = tmp_path / "results" / machine_id() / the_plan.run_id / "numpy.0.json"
+    with pytest.raises(UserError, match="is there already and is not overwritten"):
+        execute(f"open({str(taken)!r}, 'w').write('mine'); leave()", the_plan)
+    assert taken.read_text() == "mine"
+
+
+def test_a_run_that_is_there_is_not_written_into(tmp_path):
+    folder = runner.open_run(tmp_path, plan())
+    assert [path.name for path in folder.iterdir()] == ["run.json"]
+    assert folder.parent.name == machine_id()
+    before = (folder / "run.json").read_bytes()
+    with pytest.raises(UserError, match="is not overwritten: run again, or choose --out"):
+        runner.open_run(tmp_path, plan())
+    assert (folder / "run.json").read_bytes() == before
+
+
+def test_the_plan_is_readable_before_anything_has_run(tmp_path):
+    the_plan = plan("numpy", "numpy-out", repeats=2)
+    run = record.read_run(runner.open_run(tmp_path, the_plan))
+    assert run.records == ()
+    assert list(run.missing) == the_plan.order
+    assert run.plan.seed == 1
+    assert run.environment["machine"]["name"] == machine_id()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^cannot write results to .*file/results: Not a directory; .* --out"):
+        runner.open_run(tmp_path / "file" / "results", plan())
+
+
+def test_threads_are_really_in_force(tmp_path, monkeypatch):
+    """The whole way with a real process: what BLAS says of itself there, and what the record keeps."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--nonsense")
+    monkeypatch.chdir(tmp_path)
+    the_plan = plan(threads=1, cases=CASES[2:])
+    folder = runner.open_run(tmp_path / "results", the_plan)
+    seen = []
+    (outcome,) = runner.execute(the_plan, Workload(OPTIONS), folder, lambda *at: seen.append(at))
+    assert outcome.problems == ()
+    assert seen == [("numpy", 0, "numpy-batched-10")]
+    (found,) = record.read_run(folder).records
+    assert found.threads == 1
+    (blas,) = (pool for pool in found.environment["blas"] if pool["user_api"] == "blas")
+    assert blas["num_threads"] == 1
+    assert found.environment["variables"]["NUMBA_NUM_THREADS"] == "1"
+    assert found.spec.dtype == "float64"
+    assert found.plan.run_id == the_plan.run_id
+    assert [path.name for path in tmp_path.iterdir()] == ["results"], "nothing else is left where one runs it"

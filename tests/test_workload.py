@@ -1,0 +1,202 @@
+"""What a run computes: which data and weights belong to which options, the gate and the accuracy on them."""
+
+import shutil
+from pathlib import Path
+
+import idx_files
+import numpy as np
+import pytest
+from _pytest.config.argparsing import Parser
+from doubles import TurnedOneByOne, WrongOnRealImages
+
+from bench import datasets, plugin
+from bench.errors import UserError
+from bench.mnist import WEIGHTS_FILE
+from bench.workload import Options, Workload
+from kernels.errors import NonConforming, ParamsError, SpecError
+from kernels.mlp_numpy import NumpyKernel
+from kernels.params import TRAINED_FILE, seeded
+from kernels.spec import MNIST, ForwardSpec
+from kernels.weights_io import load_params, save_params
+
+
+def kernel_of(workload, kernel_class=NumpyKernel):
+    return kernel_class(workload.spec, workload.params)
+
+
+@pytest.fixture
+def fake_mnist(tmp_path):
+    """Return a folder with ten images that look like MNIST's test half."""
+    idx_files.write(tmp_path, idx_files.TEST, 10)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("options", "data", "weights"),
+    [
+        (Options(), "digits", "trained"),
+        (Options(dtype="float64"), "digits", "trained"),
+        (Options(data="random"), "random", "trained"),
+        (Options(spec="784-50-10"), "digits", "seeded"),
+        (Options(hidden="relu"), "digits", "seeded"),
+        (Options(output="identity"), "digits", "seeded"),
+        (Options(spec="20-10-3"), "random", "seeded"),
+        (Options(spec="20-10-3", data="random"), "random", "seeded"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value.arguments()),
+)
+def test_data_and_weights_where_none_are_named(options, data, weights):
+    workload = Workload(options, rows=50)
+    assert (workload.dataset.name, workload.weights_source) == (data, weights)
+    assert workload.params.sizes == workload.spec.sizes
+    facts = workload.facts()
+    assert facts["spec"] == workload.spec.as_dict()
+    assert facts["data"]["name"] == data
+    assert facts["data"]["sha256"] == workload.dataset.sha256
+    assert facts["weights"] == {"source": weights, "sha256": workload.params.sha256()}
+
+
+def test_trained_weights_are_those_that_ship_and_seeded_ones_are_the_same_each_time():
+    assert Workload(Options()).params.sha256() == load_params(TRAINED_FILE, MNIST).sha256()
+    spec = ForwardSpec((20, 10, 3))
+    assert Workload(Options(spec="20-10-3")).params.sha256() == seeded(spec, 0).sha256()
+
+
+def test_mnist_brings_the_books_weights_where_they_lie_beside_it(fake_mnist, mnist_dir):
+    assert Workload(Options(data="mnist", data_dir=fake_mnist)).weights_source == "trained"
+    shutil.copy(mnist_dir / WEIGHTS_FILE, fake_mnist)
+    workload = Workload(Options(data="mnist", data_dir=fake_mnist))
+    assert workload.facts()["weights"]["source"] == WEIGHTS_FILE, "the name alone: no folder of this machine"
+    assert workload.params.sha256() == load_params(mnist_dir / WEIGHTS_FILE, MNIST).sha256()
+    # They are of one network only, and give way to what is named.
+    assert Workload(Options(spec="784-10", data="mnist", data_dir=fake_mnist)).weights_source == "seeded"
+    named = Workload(Options(data="mnist", data_dir=fake_mnist, weights=TRAINED_FILE))
+    assert named.weights_source == str(TRAINED_FILE)
+    assert Workload(Options(data="digits", data_dir=fake_mnist)).weights_source == "trained"
+
+
+def test_weights_that_are_named_are_used(tmp_path):
+    spec, file = ForwardSpec((20, 10, 3)), tmp_path / "mine.npz"
+    save_params(file, seeded(spec, 5))
+    workload = Workload(Options(spec="20-10-3", weights=file))
+    assert workload.facts()["weights"] == {"source": "mine.npz", "sha256": seeded(spec, 5).sha256()}
+
+
+def test_options_that_make_no_sense():
+    with pytest.raises(SpecError):
+        Workload(Options(spec="784-"))
+    with pytest.raises(UserError, match="did you mean digits"):
+        _ = Workload(Options(data="digit")).dataset
+    with pytest.raises(UserError, match="does not exist"):
+        _ = Workload(Options(data="mnist", data_dir=Path("nowhere"))).dataset
+    with pytest.raises(UserError, match="--data random"):
+        _ = Workload(Options(spec="20-10-3", data="digits")).dataset
+    with pytest.raises(ParamsError, match="no such file"):
+        _ = Workload(Options(weights=Path("nowhere.npz"))).params
+
+
+def test_options_survive_the_way_through_pytests_command_line(tmp_path):
+    parser = Parser(_ispytest=True)
+    plugin.pytest_addoption(parser)
+    folder = tmp_path / "with space=and sign"
+    every = Options("20-10-3", "relu", "identity", "float64", "random", folder, folder / "w.npz")
+    for options in (Options(), every):
+        words = options.arguments()
+        read = parser.parse(words)
+        assert Options(**{name: getattr(read, name) for name in vars(options)}) == options
+    assert not [word for word in Options().arguments() if word.startswith(("--data", "--weights"))]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_inputs_are_as_a_kernel_takes_them(dtype):
+    workload = Workload(Options(dtype=dtype), rows=2500)
+    x = workload.inputs
+    assert x.shape == (2500, 784)
+    assert x.dtype == dtype
+    assert x.flags.c_contiguous
+    assert x.min() == 0
+    assert x.max() == 1
+    assert workload.repeated, "1,000 digits fill 2,500 rows by being repeated, and that is said"
+    assert np.array_equal(x[:1000], x[1000:2000])
+    assert not Workload(Options(), rows=1000).repeated
+
+
+def test_accuracy_counts_both_modes_over_the_whole_data_set():
+    workload = Workload(Options(), rows=10)
+    right = workload.accuracy(kernel_of(workload))
+    assert right["rows"] == 1000
+    assert right["reason"] is None
+    assert right["per_sample"] == right["batched"] == pytest.approx(0.964, abs=0.02)
+    turned = workload.accuracy(kernel_of(workload, TurnedOneByOne))
+    assert turned["batched"] == right["batched"]
+    assert turned["per_sample"] < 0.2
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [(Options(data="random"), "no labels"), (Options(spec="20-10-3"), "no labels"), (Options(hidden="relu"), "random")],
+)
+def test_where_there_is_no_accuracy_there_is_a_reason(options, reason):
+    workload = Workload(options, rows=10)
+    found = workload.accuracy(kernel_of(workload))
+    assert found["per_sample"] is found["batched"] is None
+    assert reason in found["reason"]
+
+
+def test_the_books_accuracy(mnist_dir):
+    workload = Workload(Options(data="mnist", data_dir=mnist_dir))
+    found = workload.accuracy(kernel_of(workload))
+    assert found == {"per_sample": 0.9352, "batched": 0.9352, "rows": 10_000, "reason": None}
+
+
+def test_the_gate_lets_a_right_kernel_pass():
+    workload = Workload(Options(), rows=200)
+    passed = workload.gate(NumpyKernel, kernel_of(workload))
+    assert 0 < passed.max_error_ratio < 1
+
+
+@pytest.mark.parametrize("kernel_class", [WrongOnRealImages, TurnedOneByOne])
+def test_the_gate_looks_at_what_will_be_timed_too(kernel_class):
+    workload = Workload(Options(), rows=200)
+    with pytest.raises(NonConforming):
+        workload.gate(kernel_class, kernel_of(workload, kernel_class))
+
+
+def test_the_books_cell_makes_the_kernel_and_reads_the_data_in_every_call(monkeypatch):
+    made, read = [], []
+
+    class Counted(NumpyKernel):
+        def __init__(self, spec, params):
+            super().__init__(spec, params)
+            made.append(params)
+
+    digits = datasets.digits
+    monkeypatch.setattr(datasets, "digits", lambda: read.append("digits") or digits())
+    workload = Workload(Options(), rows=1000)
+    accuracy = workload.accuracy(kernel_of(workload))
+    read.clear()
+    cell = workload.book_cell(Counted)
+    assert cell(1) == cell(100) == round(1000 * accuracy["batched"])
+    assert len(made) == len(read) == 2
+    assert made[0] is not made[1], "the weights are read again, not kept"
+
+
+def test_the_books_cell_runs_over_as_many_rows_as_the_sweep():
+    workload = Workload(Options(), rows=1500)
+    x, labels = workload.book_cell(NumpyKernel).load()[1:]
+    assert x.shape == (1500, 784)
+    assert np.array_equal(labels[1000:], labels[:500])
+    unlabelled = Workload(Options(data="random"), rows=30)
+    assert unlabelled.book_cell(NumpyKernel).load()[2].shape == (30,)
+
+
+def test_what_the_books_cell_reads_is_said(fake_mnist):
+    options = Options(data="mnist", data_dir=fake_mnist)
+    assert Workload(options).book_reads == "MNIST's test half"
+    assert Workload(Options(), rows=70).book_reads == "digits, 70 rows"
+    idx_files.write(fake_mnist, idx_files.TRAIN, 20)
+    both = Workload(options)
+    assert both.book_reads == "both halves of MNIST"
+    _, x, labels = both.book_cell(NumpyKernel).load()
+    assert len(x) == len(labels) == 10, "of the two halves, the test half is inferred"
+    assert x.dtype == np.float32
