@@ -7,6 +7,7 @@ arguments. Around it stand the figures that the clock must not contain: first ca
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 import time
 from contextlib import contextmanager
@@ -170,10 +171,13 @@ def _transfers(kernel: Kernel, batch: NDArray[Any]) -> dict[str, float]:
     return {"from_host_s": statistics.median(to_device), "to_host_s": statistics.median(to_host)}
 
 
-def short_rounds(call: Callable[[], None], rounds: int, round_s: float) -> tuple[int, list[float]]:
+def short_rounds(
+    call: Callable[[], None], rounds: int, round_s: float, most_s: float = math.inf
+) -> tuple[int, list[float]]:
     """Warm and time a call without a case of its own: calls in one round, and seconds per call of each round.
 
-    A round lasts about ``round_s``; the calls in it are as many as fill it.
+    A round lasts about ``round_s``; the calls in it are as many as fill it. On a machine so busy that the rounds take
+    more than ``most_s``, fewer are made, but one at least.
     """
     with elapsed() as warming:
         calls = 0
@@ -182,8 +186,8 @@ def short_rounds(call: Callable[[], None], rounds: int, round_s: float) -> tuple
             call()
             calls += 1
     iterations = max(1, round(calls * round_s / warming.seconds))
-    seconds = []
-    for _ in range(rounds):
+    seconds: list[float] = []
+    while not seconds or (len(seconds) < rounds and sum(seconds) * iterations < most_s):
         with elapsed() as one:
             for _ in range(iterations):
                 call()

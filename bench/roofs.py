@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["measure", "read_sizes", "write"]
 
-#: Many and short: the best one of them finds a moment when nothing else runs.
-ROUNDS = 40
+#: Rounds are many and short: the best one of them finds a moment when nothing else runs.
+ROUND_S = 0.003
+FEWEST_ROUNDS = 5
 #: A process that takes longer is stuck: it takes two to five seconds.
 TIMEOUT_S = 120
 #: Rows and columns of the matrices that NumPy multiplies: beyond L2, and a product takes a few milliseconds.
@@ -43,9 +44,12 @@ STEPS = 500_000
 _ALIGNMENT = 64
 
 
-def write(folder: Path, threads: int, dtype: str, round_s: float) -> str | None:
-    """Measure in a process of its own and write ``folder/roofs.json``; return why there are no roofs, else None."""
-    command = [sys.executable, "-P", "-m", "bench.roofs", f"--dtype={dtype}", f"--round-s={round_s}"]
+def write(folder: Path, threads: int, dtype: str, seconds: float) -> str | None:
+    """Measure in a process of its own, each roof for ``seconds``, and write ``folder/roofs.json``.
+
+    Return why there are no roofs, else None.
+    """
+    command = [sys.executable, "-P", "-m", "bench.roofs", f"--dtype={dtype}", f"--seconds={seconds}"]
     variables = environment.set_threads(dict(os.environ), threads)
     found, reason = None, None
     try:
@@ -72,17 +76,18 @@ def write(folder: Path, threads: int, dtype: str, round_s: float) -> str | None:
     return reason
 
 
-def measure(threads: int, dtype: str, round_s: float) -> dict[str, Any]:
+def measure(threads: int, dtype: str, seconds: float) -> dict[str, Any]:
     """Return the roofs of this machine for ``dtype``, with one thread and with ``threads``, as the file holds them."""
     import threadpoolctl
 
     caches = environment.machine()["caches"]
+    rounds = max(FEWEST_ROUNDS, round(seconds / ROUND_S))
     measured = []
     for n in sorted({1, threads}):
         with threadpoolctl.threadpool_limits(n), ThreadPoolExecutor(n) as pool:
             for name, unit, work, size, call in _calls(pool, n, dtype, caches):
-                _, seconds = short_rounds(call, ROUNDS, round_s)
-                entry = {"name": name, "threads": n, "unit": unit, "work": work, "bytes": size, "data": seconds}
+                _, data = short_rounds(call, rounds, ROUND_S, most_s=2 * seconds)
+                entry = {"name": name, "threads": n, "unit": unit, "work": work, "bytes": size, "data": data}
                 measured.append(entry)
     return {"dtype": dtype, "caches": caches, "measured": measured, "environment": environment.collect()}
 
@@ -153,6 +158,6 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(description="Measure this machine's roofs; print them as JSON.")
     options.add_argument("--threads", type=int, required=True)
     options.add_argument("--dtype", required=True)
-    options.add_argument("--round-s", type=float, required=True)
+    options.add_argument("--seconds", type=float, required=True)
     asked = options.parse_args()
-    print(json.dumps(measure(asked.threads, asked.dtype, asked.round_s)))  # noqa: T201 - to the process that asked
+    print(json.dumps(measure(asked.threads, asked.dtype, asked.seconds)))  # noqa: T201 - to the process that asked

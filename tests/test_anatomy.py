@@ -102,6 +102,11 @@ def test_short_rounds_count_calls():
     assert min(seconds) > 0
 
 
+def test_short_rounds_stop_when_they_take_too_long():
+    _, seconds = measure.short_rounds(lambda: None, 10_000, 1e-4, most_s=1e-9)
+    assert len(seconds) == 1
+
+
 def test_the_suite_writes_it_into_the_record(tmp_path):
     path = tmp_path / "record.json"
     words = [

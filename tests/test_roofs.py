@@ -55,17 +55,17 @@ def test_each_level_is_read_where_it_is_and_not_below(threads):
 
 
 def test_what_is_measured(monkeypatch):
-    monkeypatch.setattr(roofs, "ROUNDS", 2)
+    monkeypatch.setattr(roofs, "ROUND_S", 1e-5)
     monkeypatch.setattr(roofs, "MATRIX_ROWS", 32)
     monkeypatch.setattr(roofs, "STEPS", 100)
     monkeypatch.setattr(roofs.environment, "machine", lambda: {"caches": {**CACHES, "L3": 2 * 2**20}})
     monkeypatch.setattr(roofs.environment, "collect", dict)
     monkeypatch.setattr(roofs, "DRAM_BYTES", 2**20)
-    found = roofs.measure(2, "float64", 1e-5)
+    found = roofs.measure(2, "float64", 7e-5)
     assert json.loads(json.dumps(found)) == found
     assert [(entry["name"], entry["threads"]) for entry in found["measured"]] == [(n, t) for t in (1, 2) for n in NAMES]
     for entry in found["measured"]:
-        assert len(entry["data"]) == 2
+        assert 1 <= len(entry["data"]) <= 7
         assert min(entry["data"]) > 0
         assert entry["work"] > 0
     work = {(entry["name"], entry["threads"]): entry["work"] for entry in found["measured"]}

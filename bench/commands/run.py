@@ -154,7 +154,7 @@ def _measure_roofs(folder: Path, plan: Plan, workload: Workload, profile: Profil
     from bench import roofs
 
     with console.err().status("measuring the machine's limits …"):
-        reason = roofs.write(folder, plan.threads, workload.spec.dtype, round_s=profile.max_time_s / 100)
+        reason = roofs.write(folder, plan.threads, workload.spec.dtype, seconds=profile.max_time_s)
     if reason:
         console.err().print(Text(f"no roofs: {reason}", "yellow"))
 
