@@ -15,6 +15,7 @@ from bench.commands.check import check
 from bench.commands.compare import compare
 from bench.commands.data import fetch, show
 from bench.commands.env import env
+from bench.commands.explain import explain
 from bench.commands.list import list_kernels
 from bench.commands.report import report
 from bench.commands.run import run
@@ -37,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("list")(list_kernels)
-for command in (check, run, report, compare, calibrate, env, fetch, show):
+for command in (check, run, report, compare, explain, calibrate, env, fetch, show):
     app.command()(command)
 
 

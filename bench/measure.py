@@ -239,3 +239,27 @@ def _transfers(kernel: Kernel, batch: NDArray[Any]) -> dict[str, float]:
         to_device.append(there.seconds)
         to_host.append(back.seconds)
     return {"from_host_s": statistics.median(to_device), "to_host_s": statistics.median(to_host)}
+
+
+def short_rounds(
+    call: Callable[[], None], rounds: int, round_s: float, most_s: float = math.inf
+) -> tuple[int, list[float]]:
+    """Warm and time a call without a case of its own: calls in one round, and seconds per call of each round.
+
+    A round lasts about ``round_s``; the calls in it are as many as fill it. On a machine so busy that the rounds take
+    more than ``most_s``, fewer are made, but one at least.
+    """
+    with elapsed() as warming:
+        calls = 0
+        end = time.perf_counter() + 2 * round_s
+        while time.perf_counter() < end:
+            call()
+            calls += 1
+    iterations = max(1, round(calls * round_s / warming.seconds))
+    seconds: list[float] = []
+    while not seconds or (len(seconds) < rounds and sum(seconds) * iterations < most_s):
+        with elapsed() as one:
+            for _ in range(iterations):
+                call()
+        seconds.append(one.seconds / iterations)
+    return iterations, seconds

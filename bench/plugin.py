@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench import environment, sweep
+from bench import anatomy, environment, sweep
 from bench.errors import UserError
 from bench.plan import case_order
 from bench.schema import SCHEMA
@@ -176,6 +176,7 @@ def _block(asked: Suite) -> dict[str, Any]:
         **asked.workload.facts(),
         **(contestant.record if contestant else nothing),
         "case_order": [[case.mode, case.batch_size] for case in asked.cases],
+        "anatomy": anatomy.measure(type(contestant.kernel), asked.workload.spec) if contestant else None,
         "plan": asked.plan,
         "failures": [failure.as_dict() for failure in asked.failures],
     }

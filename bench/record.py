@@ -60,6 +60,8 @@ __all__ = [
 ]
 
 PLAN_FILE = "run.json"
+#: The machine's limits, measured at the run's start (`bench.roofs`, read by `bench.evidence`): no record either.
+ROOFS_FILE = "roofs.json"
 _STAMP = re.compile(r"\d{8}T\d{6}Z")
 
 
@@ -131,6 +133,7 @@ def read_run(path: Path) -> Run:
         record = read(path)
         return Run(path, record.plan, record.environment, (record,))
     names = sorted(file.name for file in path.glob("*.json") if not file.name.startswith("."))
+    names = [name for name in names if name != ROOFS_FILE]
     if not names:
         raise UserError(f"{path}: no run in this folder: it has no {PLAN_FILE} and no record")
     records = [read(path / name) for name in names if name != PLAN_FILE]

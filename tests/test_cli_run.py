@@ -81,7 +81,7 @@ def test_everything_that_was_promised_is_in_the_results_and_nothing_else_anywher
     _, folder = ran
     run = record.latest(folder / "results")
     files = {path.name for path in run.iterdir()}
-    assert files == {"run.json", "report.md", "report.html"} | {
+    assert files == {"run.json", "roofs.json", "report.md", "report.html"} | {
         f"{kernel}.{repeat}.json" for kernel in ("numpy", "numpy-out") for repeat in (0, 1)
     }
     assert [path.name for path in folder.iterdir()] == ["results"]

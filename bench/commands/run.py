@@ -117,6 +117,7 @@ def run(
     plan.clock.extend(closer_look(latency, p99, cold=cold or profile == "full"))
     folder = runner.open_run(out, plan)
     _say_what_comes(plan, workload, folder)
+    _measure_roofs(folder, plan, workload, chosen)
     effort = Effort(plan)
     interrupted = not carry_out(plan, workload, folder, effort)
     runner.close_run(folder, effort.ending(interrupted=interrupted))
@@ -207,6 +208,18 @@ def _repeats(plan: Plan) -> str:
         return f"{plan.repeats} repeats"
     until = f"until every interval is within ±{100 * plan.target:.3g} % or {plan.budget_s:.0f} s are spent"
     return f"{plan.repeats} repeats and more {until}"
+
+
+def _measure_roofs(folder: Path, plan: Plan, workload: Workload, profile: Profile) -> None:
+    """Measure what the machine can do at most, with the run's threads: `mlpbench explain` holds the kernels to it."""
+    from rich.text import Text
+
+    from bench import roofs
+
+    with console.err().status("measuring the machine's limits …"):
+        reason = roofs.write(folder, plan.threads, workload.spec.dtype, seconds=profile.max_time_s)
+    if reason:
+        console.err().print(Text(f"no roofs: {reason}", "yellow"))
 
 
 def carry_out(plan: Plan, workload: Workload, folder: Path, effort: Effort) -> bool:

@@ -31,12 +31,14 @@ def render(document: Document) -> str:
     try:
         import jinja2
 
-        from bench.report import plots
+        from bench.report import plots, plots_explain
 
         bundle = _bundle(plots.vega_lite_version())
     except ImportError as missing:
         raise UserError(f"{NEEDS} ({missing.name or missing})") from None
     charts = {"time": plots.time_chart, "speedup": plots.speedup_chart}
+    drawn = {name: chart(document.cases) for name, chart in charts.items()}
+    drawn |= plots_explain.charts(document.explanations, [item.name for item in _kernels(document)])
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -49,7 +51,7 @@ def render(document: Document) -> str:
         document=document,
         css=css,
         scripts=scripts,
-        charts={name: _embedded(chart(document.cases)) for name, chart in charts.items()},
+        charts={name: _embedded(chart) for name, chart in drawn.items()},
         legends=_legends(document),
         swatches={item.name: item for item in _kernels(document)},
         policy=_policy(scripts, css),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bench.explain import Explanation
     from bench.headline import Headline
     from bench.record import Run
     from bench.summary import CaseSummary
@@ -88,3 +89,5 @@ class Document:
     sections: tuple[Section, ...]
     runs: tuple[Run, ...]
     cases: tuple[CaseSummary, ...] = field(repr=False)
+    #: What the speedups of the runs are made of; runs without any time have none.
+    explanations: tuple[Explanation, ...] = field(default=(), repr=False)

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from bench.report.style import Series
     from bench.summary import CaseSummary
 
-__all__ = ["picture", "speedup_chart", "time_chart", "vega_lite_version"]
+__all__ = [
+    "HIDDEN_KERNELS",
+    "HIDDEN_RUNS",
+    "TIME_LABEL",
+    "finished",
+    "ladder",
+    "picture",
+    "scaled",
+    "speedup_chart",
+    "time_chart",
+    "vega_lite_version",
+]
 
 #: Where the times of single calls stand on the logarithmic axis of batch sizes: apart, left of 1.
 SINGLE_X = 0.3
@@ -24,7 +35,7 @@ SINGLE_X = 0.3
 HIDDEN_KERNELS = "hidden_kernels"
 HIDDEN_RUNS = "hidden_runs"
 
-_TIME_LABEL = (
+TIME_LABEL = (
     " : ".join(
         f"datum.value < {below} ? format(datum.value * {scale}, '~g') + ' {unit}'"
         for below, scale, unit in (("1e-6", "1e9", "ns"), ("1e-3", "1e6", "µs"), ("1", "1e3", "ms"))
@@ -42,7 +53,7 @@ def time_chart(cases: Sequence[CaseSummary], theme: Theme = PAGE) -> dict[str, A
     Lines with an interval band are batches; the hollow symbols on the left are single calls.
     """
     rows = [_row(case, case.sample.value, case.sample.low, case.sample.high) for case in _drawn(cases)]
-    y = _value_axis(rows, "time per sample", _TIME_LABEL)
+    y = _value_axis(rows, "time per sample", TIME_LABEL)
     return _chart(cases, rows, y, theme, "Time per sample against batch size, one line per kernel.")
 
 
@@ -110,10 +121,10 @@ def _chart(
     # Styles go by all cases, so that a kernel looks the same in both charts and in the page's legend.
     kernels = series(list(dict.fromkeys(case.kernel for case in cases)), theme)
     runs = series(list(dict.fromkeys(case.run for case in cases)), theme)
-    colour = alt.Color("kernel:N", scale=_scale(kernels, [item.colour for item in kernels]), title=None)
-    shape = alt.Shape("kernel:N", scale=_scale(kernels, [item.shape for item in kernels]), title=None)
+    colour = alt.Color("kernel:N", scale=scaled(kernels, [item.colour for item in kernels]), title=None)
+    shape = alt.Shape("kernel:N", scale=scaled(kernels, [item.shape for item in kernels]), title=None)
     legend = alt.Undefined if len(runs) > 1 else None
-    dash = alt.StrokeDash("run:N", scale=_scale(runs, [list(item.dash) for item in runs]), title=None, legend=legend)
+    dash = alt.StrokeDash("run:N", scale=scaled(runs, [list(item.dash) for item in runs]), title=None, legend=legend)
     singles = any(row["mode"] == "per_sample" for row in rows)
     base: alt.Chart = alt.Chart().encode(_batch_axis(rows, singles), y, colour)
     layers = [
@@ -126,7 +137,7 @@ def _chart(
     chart = alt.layer(*layers, data=alt.InlineData(rows)).transform_filter(shown)
     chart = chart.add_params(alt.param(HIDDEN_KERNELS, value=[]), alt.param(HIDDEN_RUNS, value=[]))
     chart = chart.properties(width="container", height=330, background="transparent", description=description)
-    return _finished(chart, theme)
+    return finished(chart, theme)
 
 
 def _batches(base: alt.Chart, shape: alt.Shape, dash: alt.StrokeDash, theme: Theme) -> list[alt.Chart]:
@@ -168,7 +179,8 @@ def _targets(base: alt.Chart, *, several: bool) -> alt.Chart:
     return drawn
 
 
-def _scale(items: Sequence[Series], styles: list[Any]) -> alt.Scale:
+def scaled(items: Sequence[Series], styles: list[Any]) -> alt.Scale:
+    """Return the scale that gives each kernel or run its style."""
     return alt.Scale(domain=[item.name for item in items], range=styles)
 
 
@@ -186,7 +198,7 @@ def _batch_axis(rows: list[dict[str, Any]], singles: bool) -> alt.X:
 def _value_axis(rows: list[dict[str, Any]], title: str, label: str) -> alt.Y:
     low, high = _ends(rows)
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
-    axis = alt.Axis(values=_ladder(low, high), labelExpr=label, labelOverlap=True)
+    axis = alt.Axis(values=ladder(low, high), labelExpr=label, labelOverlap=True)
     return alt.Y("value:Q", title=title, scale=scale, axis=axis)
 
 
@@ -203,7 +215,7 @@ def _ends(rows: list[dict[str, Any]]) -> tuple[float, float]:
     return low / 1.15, high * 1.15
 
 
-def _ladder(low: float, high: float) -> list[float]:
+def ladder(low: float, high: float) -> list[float]:
     """Return ticks 1, 2, 5, 10 ... between two ends, powers of ten alone where there would be too many."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if len(decades) <= 5 else (1,)
@@ -212,7 +224,7 @@ def _ladder(low: float, high: float) -> list[float]:
     return [tick for tick in ticks if low <= tick <= high]
 
 
-def _finished(chart: alt.LayerChart | alt.FacetChart, theme: Theme) -> dict[str, Any]:
+def finished(chart: alt.LayerChart | alt.FacetChart, theme: Theme) -> dict[str, Any]:
     """Return the specification with the theme, and without the address of its schema: nothing must look online."""
     axis = alt.AxisConfig(
         labelColor=theme.muted,

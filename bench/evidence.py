@@ -1,0 +1,132 @@
+"""What result files hold besides the cases: the small networks of each process, and the roofs of the run.
+
+Both are optional: files of earlier versions, and of pytest by hand, have none, and `Evidence.missing` says so. What is
+there is checked as `bench.record` checks everything else, and raises UserError where it is not what it should be.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bench.attribution import SmallNetworks
+from bench.errors import UserError
+from bench.record import ROOFS_FILE
+from bench.roofline import LEVELS, Roofs
+from bench.schema import block_of
+from bench.untrusted import load
+from kernels.errors import SpecError
+from kernels.spec import ForwardSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from bench.record import Run
+    from bench.untrusted import Block
+
+__all__ = ["Evidence", "read"]
+
+ARITHMETIC = ("matrix product", "multiply-add")
+#: Multiply-adds in registers wait for nothing. Where half of their rounds take longer than this, something else ran.
+_QUIET_WITHIN = 1.15
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured beside the cases. ``small`` by kernel and repeat; ``roofs`` by number of threads.
+
+    ``disturbed``: whether the roofs were measured while something else ran, and are too low. ``missing``: what is not
+    there, one sentence each.
+    """
+
+    small: Mapping[tuple[str, int], SmallNetworks]
+    roofs: Mapping[int, Roofs]
+    disturbed: bool
+    missing: tuple[str, ...]
+
+    def roofs_for(self, threads: int) -> Roofs | None:
+        """Return the roofs of so many threads, or of the most there are: a roof may be too high, never too low."""
+        return self.roofs.get(threads) or (self.roofs[max(self.roofs)] if self.roofs else None)
+
+
+def read(run: Run) -> Evidence:
+    """Return the evidence of a run, as `bench.record.read_run` has read it. Raises UserError for damaged files."""
+    small: dict[tuple[str, int], SmallNetworks] = {}
+    missing: dict[str, None] = {}
+    for record in run.records:
+        found, reason = _small_networks(block_of(load(record.path), record.path).block("anatomy"))
+        if found is not None:
+            small[record.kernel, record.repeat] = found
+        if reason:
+            missing[f"{record.kernel}: the small network was not measured: {reason}"] = None
+    if run.records and not small and not missing:
+        missing["the cost of a call was not measured: the results are of an earlier version"] = None
+    folder = run.path if run.path.is_dir() else run.path.parent
+    roofs, disturbed, no_roofs = _roofs(folder / ROOFS_FILE)
+    missing |= dict.fromkeys(no_roofs)
+    return Evidence(small, roofs, disturbed, tuple(missing))
+
+
+def _small_networks(anatomy: Block) -> tuple[SmallNetworks | None, str | None]:
+    reason = anatomy.text("reason", None)
+    if "two_neurons" not in anatomy:
+        return None, reason
+    (one_s, _), (batch_s, rows) = _cases(anatomy.block("two_neurons"))
+    found = SmallNetworks(call_one_s=one_s, call_batch_s=batch_s * rows)
+    if "one_neuron" in anatomy:
+        (one_s, _), (batch_s, rows) = _cases(anatomy.block("one_neuron"))
+        found = replace(found, neuron_one_s=one_s, neuron_batch_s=batch_s * rows)
+    if "in_l1" in anatomy:
+        block = anatomy.block("in_l1")
+        (one_s, _), (batch_s, rows) = _cases(block)
+        try:
+            spec = ForwardSpec.from_dict(block.block("spec").data)
+        except SpecError as error:
+            raise UserError(f"{block.where}: spec: {error}") from None
+        found = replace(found, l1_one_s=one_s, l1_batch_s=batch_s, l1_batch=rows)
+        found = replace(found, l1_flop=spec.flop(1), l1_weight_bytes=spec.weight_bytes())
+    return found, reason
+
+
+def _cases(block: Block) -> list[tuple[float, int]]:
+    """Return (median seconds per sample, rows of a call) of the case one at a time and of the batched one."""
+    by_mode = {case.name("mode"): case for case in block.blocks("cases")}
+    found = []
+    for mode in ("per_sample", "batched"):
+        if mode not in by_mode:
+            raise UserError(f"{block.where}: the case {mode} is missing; this is a damaged record")
+        rows = by_mode[mode].integer("rows_per_round_call", 1)
+        found.append((statistics.median(by_mode[mode].timings("data")) / rows, rows))
+    return found
+
+
+def _roofs(path: Path) -> tuple[dict[int, Roofs], bool, list[str]]:
+    if not path.exists():
+        return {}, False, [f"the machine's roofs were not measured: there is no {ROOFS_FILE} beside the results"]
+    block = block_of(load(path), path)
+    if "roofs" not in block:
+        return {}, False, [f"the machine's roofs were not measured: {block.text('reason', 'no reason given')}"]
+    content = block.block("roofs")
+    rates: dict[int, dict[str, float]] = {}
+    disturbed = False
+    for entry in content.blocks("measured"):
+        name, seconds = entry.text("name"), entry.timings("data")
+        rates.setdefault(entry.integer("threads", 1), {})[name] = entry.integer("work", 1) / min(seconds)
+        disturbed |= name == "multiply-add" and statistics.median(seconds) > _QUIET_WITHIN * min(seconds)
+    caches = content.block("caches")
+    sizes = {name: caches.integer(name, 1) for name in caches.data}
+    fewer: dict[str, float] = {}
+    found = {}
+    for threads, measured in sorted(rates.items()):
+        # More threads cannot do less: where they did, they stood in each other's or somebody else's way.
+        disturbed |= any(fewer.get(name, 0) > rate for name, rate in measured.items() if name == "multiply-add")
+        fewer = {name: max(rate, fewer.get(name, 0)) for name, rate in measured.items()}
+        peaks = {name: fewer[name] for name in ARITHMETIC if name in fewer}
+        if not peaks:
+            raise UserError(f"{path}: no arithmetic for {threads} threads; this is a damaged file")
+        best = max(peaks, key=lambda name: peaks[name])
+        reads = {name: fewer[name] for name in LEVELS if name in fewer}
+        found[threads] = Roofs(threads, peaks[best], best, reads, sizes)
+    return found, disturbed, []

@@ -1,0 +1,262 @@
+"""The charts of what the speedup is made of, as Altair specifications: waterfall, Hockney's line, roofline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import numpy as np
+
+from bench import units
+from bench.attribution import PARTS
+from bench.explain_words import case_words, signed
+from bench.report.explained import chart_name
+from bench.report.plots import HIDDEN_KERNELS, HIDDEN_RUNS, TIME_LABEL, finished, ladder, scaled
+from bench.report.style import PAGE, Theme, series
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bench.explain import Explanation, KernelExplanation
+    from bench.roofline import Roofs
+
+__all__ = ["charts", "hockney_chart", "roofline_chart", "waterfall_chart"]
+
+_SHORT = {
+    "calls": "calls saved",
+    "weights": "weights reused",
+    "arithmetic": "arithmetic units",
+    "unexplained": "unexplained",
+}
+_ROW_HEIGHT = 24
+#: A longer bar holds its own words, and words that begin further right than this stand left of their bar.
+_LONG, _FAR = 0.55, 0.5
+
+
+def charts(explanations: Sequence[Explanation], names: Sequence[str], theme: Theme = PAGE) -> dict[str, dict[str, Any]]:
+    """Return every chart of the section by its name; ``names`` are all kernels of the page, whose styles go by them."""
+    found = {}
+    for number, one in enumerate(explanations):
+        if any(kernel.attribution for kernel in one.kernels):
+            found[chart_name("waterfall", number)] = waterfall_chart(one, names, theme)
+        if any(kernel.fit for kernel in one.kernels):
+            found[chart_name("hockney", number)] = hockney_chart(one, names, theme)
+        if any(share.verdict for kernel in one.kernels for share in kernel.shares):
+            found[chart_name("roofline", number)] = roofline_chart(one, names, theme)
+    return found
+
+
+def waterfall_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
+    """Return the Vega-Lite specification of the waterfall: shares of the time of a sample one at a time."""
+    rows = [row for kernel in found.kernels for row in _steps(kernel, found.run)]
+    low, high = min(row["x"] for row in rows), max(row["x2"] for row in rows)
+    bold: Any = {"condition": {"test": "split(datum.label, '|')[2] === 'head'", "value": "bold"}, "value": "normal"}
+    axis = alt.Axis(
+        labelExpr="split(datum.label, '|')[1]",
+        labelFontWeight=bold,
+        title=None,
+        ticks=False,
+        domain=False,
+        labelLimit=140,
+        minExtent=125,
+    )
+    x = alt.X(
+        "x:Q",
+        title="share of the time one at a time",
+        scale=alt.Scale(domain=[min(0.0, low) * 1.05, max(1.0, high) * 1.02], nice=False),
+        axis=alt.Axis(format="~%", tickCount=5),
+    )
+    base = alt.Chart().encode(alt.Y("key:N", sort=[row["key"] for row in rows], axis=axis), x)
+    colour = alt.Color("kernel:N", scale=_colours(names, theme))
+    tip = [alt.Tooltip(f"{name}:N", title=name) for name in ("kernel", "part", "time")]
+    bars = base.transform_filter("datum.part != ''").encode(alt.X2("x2:Q"), tooltip=tip)
+    layers = [
+        bars.transform_filter("datum.kind == 'end'").encode(colour).mark_bar(height=15),
+        bars.transform_filter("datum.kind == 'cause'").encode(colour).mark_bar(height=15, opacity=0.45),
+        bars.transform_filter("datum.kind == 'rest'").mark_bar(height=15, color=theme.muted, opacity=0.45),
+        *_bar_words(base, theme),
+    ]
+    return _drawn(layers, rows, theme, "Where the time of a sample goes, cause by cause.", _ROW_HEIGHT * len(rows))
+
+
+def _steps(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one kernel: its name, the whole, a step down for each cause, and what is left."""
+    parts = kernel.attribution
+    if parts is None:
+        return
+
+    def row(kind: str, part: str, start: float, end: float, time: str, label: str = "") -> dict[str, Any]:
+        head = "head" if kind == "head" else ""
+        ends = {"x": min(start, end), "x2": max(start, end)}
+        key = f"{kernel.kernel}/{part}|{label or part}|{head}"
+        return {"kernel": kernel.kernel, "run": run, "kind": kind, "part": part, "key": key, "time": time, **ends}
+
+    yield row("head", "", 0.0, 0.0, "", kernel.kernel)
+    yield row("end", "one at a time", 0.0, 1.0, units.seconds(parts.one_s))
+    at = 1.0
+    for name in PARTS:
+        part = parts.parts[name]
+        share = 0.0 if part is None else part.value / parts.one_s
+        kind = "rest" if name == "unexplained" else "cause"
+        words = "not measured" if part is None else f"{signed(part.value)}{_of_saved(parts.share(name))}"
+        yield row(kind, _SHORT[name], at - share, at, words)
+        at -= share
+    left = f"batches of {parts.batch_size:,}"
+    yield row("end", left, 0.0, parts.batch_s / parts.one_s, units.seconds(parts.batch_s))
+
+
+def _of_saved(share: float | None) -> str:
+    return "" if share is None else f" ({share:.0%})".replace("%", " %")
+
+
+def _bar_words(base: alt.Chart, theme: Theme) -> list[alt.Chart]:
+    """Return the times: in a long bar, left of a bar far to the right, else right of the bar."""
+    long, far = f"datum.x2 - datum.x > {_LONG}", f"datum.x > {_FAR}"
+    places: tuple[tuple[str, str, Any, int, str], ...] = (
+        (f"{long} && datum.kind == 'end'", "x", "left", 8, theme.surface),
+        (f"{long} && datum.kind != 'end'", "x", "left", 8, theme.ink),
+        (f"!({long}) && {far}", "x", "right", -8, theme.ink),
+        (f"!({long}) && !({far})", "x2", "left", 8, theme.ink),
+    )
+    return [
+        base.transform_filter(where)
+        .encode(alt.X(f"{end}:Q"), text="time:N")
+        .mark_text(align=align, dx=shift, color=colour, fontSize=12)
+        for where, end, align, shift, colour in places
+    ]
+
+
+def hockney_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
+    """Return the Vega-Lite specification of time of a call against batch size, measured and fitted."""
+    rows = [row for kernel in found.kernels for row in _points(kernel, found.run)]
+    lines = [row for kernel in found.kernels for row in _lines(kernel, found.run)]
+    sizes, seconds = [row["x"] for row in rows], [row["y"] for row in [*rows, *lines]]
+    x = _log("x", "batch size (rows per call)", sizes, "format(datum.value, ',')")
+    base = alt.Chart().encode(x, _log("y", "time of a call", seconds, TIME_LABEL))
+    base = base.encode(alt.Color("kernel:N", scale=_colours(names, theme)))
+    told = (
+        ("kernel", "kernel"),
+        ("at", "batch size"),
+        ("time", "measured"),
+        ("fitted", "fitted"),
+        ("guess", "predicted"),
+    )
+    tips = [alt.Tooltip(f"{name}:N", title=title) for name, title in told]
+    curve = base.transform_filter("datum.kind == 'line'").encode(detail=["part:N"])
+    layers = [
+        curve.transform_filter("datum.part == 0").mark_line(strokeWidth=2, clip=True),
+        curve.transform_filter("datum.part > 0").mark_line(strokeWidth=1.5, strokeDash=[5, 3], clip=True),
+        base.transform_filter("datum.kind == 'point'")
+        .encode(alt.Shape("kernel:N", scale=_shapes(names, theme)), tooltip=tips)
+        .mark_point(filled=True, opacity=1, size=150, stroke=theme.surface, strokeWidth=1),
+    ]
+    return _drawn(layers, [*rows, *lines], theme, "Time of a call against batch size, with the line fitted to it.", 330)
+
+
+def _points(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
+    if kernel.fit is None:
+        return
+    guesses = {one.batch_size: units.seconds(one.predicted_s) for one in kernel.fit.predictions}
+    for size, seconds in kernel.measured.items():
+        yield {
+            "kind": "point",
+            "kernel": kernel.kernel,
+            "run": run,
+            "x": size,
+            "y": seconds,
+            "at": f"{size:,}",
+            "time": units.seconds(seconds),
+            "fitted": units.seconds(kernel.fit.line.call_s(size)),
+            "guess": guesses.get(size, "used for predicting"),
+        }
+
+
+def _lines(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
+    """Yield points of the fitted line (part 0), and of the lines of its parts, where they are above 0."""
+    if kernel.fit is None:
+        return
+    for part, line in enumerate((kernel.fit.line, *kernel.fit.regimes)):
+        for size in np.geomspace(line.first, line.last, 60):
+            if line.call_s(size) > 0:
+                at = {"x": float(size), "y": float(line.call_s(size))}
+                yield {"kind": "line", "kernel": kernel.kernel, "run": run, "part": part, **at}
+
+
+def roofline_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
+    """Return the Vega-Lite specification of the roofline plot: FLOP/s against arithmetic intensity, and the roofs."""
+    rows = [row for kernel in found.kernels for row in _symbols(kernel, found.run)]
+    used = {kernel.threads for kernel in found.kernels} & set(found.roofs) or set(found.roofs)
+    left, right = min(row["x"] for row in rows) / 2, max(row["x"] for row in rows) * 4
+    # Levels are named once: with one thread and with several the lines are nearly the same.
+    roofs = [row for n in sorted(used) for row in _roof(found.roofs[n], left, right, named=n == max(used))]
+    heights = [row["y"] for row in [*rows, *roofs]]
+    x = _log("x", "arithmetic intensity (FLOP per byte)", [left / 1.8, right], "format(datum.value, '~g')")
+    base = alt.Chart().encode(x, _log("y", "GFLOP/s", heights, "format(datum.value, '~g')"))
+    told = (("kernel", "kernel"), ("case", "case"), ("rate", "achieved"))
+    tips = [alt.Tooltip(f"{name}:N", title=title) for name, title in told]
+    colour = alt.Color("kernel:N", scale=_colours(names, theme))
+    lines = base.transform_filter("datum.kind == 'roof'").encode(detail=["roof:N"])
+    labels = base.transform_filter("datum.kind == 'roof' && datum.label != ''").encode(text="label:N")
+    symbols = base.transform_filter("datum.kind == 'case'").encode(
+        colour, alt.Shape("kernel:N", scale=_shapes(names, theme)), tooltip=tips
+    )
+    layers = [
+        lines.transform_filter("datum.threads > 1").mark_line(color=theme.muted, strokeWidth=1.5),
+        lines.transform_filter("datum.threads == 1").mark_line(color=theme.muted, strokeWidth=1.5, strokeDash=[5, 3]),
+        labels.transform_filter("datum.at == 'left'").mark_text(align="right", dx=-5, color=theme.muted),
+        labels.transform_filter("datum.at == 'right'").mark_text(align="right", dy=-8, color=theme.muted),
+        symbols.mark_point(filled=True, opacity=1, size=150, stroke=theme.surface, strokeWidth=1),
+    ]
+    return _drawn(layers, [*roofs, *rows], theme, "Every case under the roofs of this machine.", 380)
+
+
+def _symbols(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
+    for share in kernel.shares:
+        if share.verdict is not None:
+            at = {"x": share.intensity, "y": share.flop_s / 1e9}
+            told = {"case": case_words(share), "rate": f"{share.flop_s / 1e9:.3g} GFLOP/s"}
+            yield {"kind": "case", "kernel": kernel.kernel, "run": run, **at, **told}
+
+
+def _roof(roofs: Roofs, left: float, right: float, *, named: bool) -> Iterator[dict[str, Any]]:
+    """Yield the ends of the roofs of a number of threads: slanted ones from the left to the peak, and the peak."""
+    threads = "1 thread" if roofs.threads == 1 else f"{roofs.threads} threads"
+    peak = roofs.flop_s / 1e9
+    shared = {"kind": "roof", "threads": roofs.threads}
+    for name, rate in roofs.read_s.items():
+        ridge = min(max(peak / (rate / 1e9), left), right)
+        line = {**shared, "roof": f"{roofs.threads} {name}"}
+        yield {**line, "x": left, "y": left * rate / 1e9, "label": name if named else "", "at": "left"}
+        yield {**line, "x": ridge, "y": min(peak, ridge * rate / 1e9), "label": "", "at": ""}
+    start = min([peak / (rate / 1e9) for rate in roofs.read_s.values()], default=left)
+    flat = {**shared, "roof": f"{roofs.threads} peak", "y": peak}
+    yield {**flat, "x": max(start, left), "label": "", "at": ""}
+    yield {**flat, "x": right, "label": f"{roofs.arithmetic}, {threads}", "at": "right"}
+
+
+def _log(field: str, title: str, values: Sequence[float], label: str) -> Any:
+    low, high = min(values) / 1.3, max(values) * 1.5
+    scale = alt.Scale(type="log", domain=[low, high], nice=False)
+    axis = alt.Axis(values=ladder(low, high), labelExpr=label, labelOverlap=True, grid=field == "y", labelFlush=True)
+    return (alt.X if field == "x" else alt.Y)(f"{field}:Q", title=title, scale=scale, axis=axis)
+
+
+def _colours(names: Sequence[str], theme: Theme) -> alt.Scale:
+    styles = series(names, theme)
+    return scaled(styles, [style.colour for style in styles])
+
+
+def _shapes(names: Sequence[str], theme: Theme) -> alt.Scale:
+    styles = series(names, theme)
+    return scaled(styles, [style.shape for style in styles])
+
+
+def _drawn(
+    layers: list[Any], rows: list[dict[str, Any]], theme: Theme, description: str, height: int
+) -> dict[str, Any]:
+    """Return the layers as one chart that fills its place, and follows the page's legend."""
+    shown = f"!datum.kernel || (indexof({HIDDEN_KERNELS}, datum.kernel) < 0 && indexof({HIDDEN_RUNS}, datum.run) < 0)"
+    chart = alt.layer(*layers, data=alt.InlineData(rows)).transform_filter(shown)
+    chart = chart.add_params(alt.param(HIDDEN_KERNELS, value=[]), alt.param(HIDDEN_RUNS, value=[]))
+    chart = chart.properties(width="container", height=height, background="transparent", description=description)
+    return finished(chart, theme)

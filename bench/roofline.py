@@ -1,0 +1,142 @@
+"""The roofline model: what a call must at least do, and how long the machine takes for that. Knows no files.
+
+S. Williams, A. Waterman and D. Patterson, "Roofline: an insightful visual performance model for multicore
+architectures", Communications of the ACM 52 (2009). Three floors bound a call from below:
+
+* arithmetic: its floating-point operations at the machine's peak;
+* weights: each is read at least once a call, from the nearest level of memory that holds them all;
+* inputs: each is read once, from the nearest level that holds all rows that the calls rotate through.
+
+The longest floor is the roof that binds, and floor / measured time is the share of that roof. It cannot be above 1: the
+levels are chosen so that the floor is too low rather than too high.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kernels.spec import ForwardSpec
+
+__all__ = ["LEVELS", "Floor", "Roofs", "Verdict", "Work", "cause", "floors", "judge", "level"]
+
+LEVELS = ("L1", "L2", "L3", "DRAM")
+#: Peaks are measured minutes before the cases, and a processor's clock wanders by a few per cent: 105 % is still 100 %.
+IMPOSSIBLE = 1.05
+#: Calls on ten times the rows that take less than this many times as long did not do, or were not waited for.
+_GROWS = 2.0
+
+
+@dataclass(frozen=True)
+class Roofs:
+    """What the machine does at most with ``threads`` threads: FLOP/s, and bytes/s read from each of `LEVELS`.
+
+    ``caches``: bytes by level of one core, of L3 in all. ``read_s``: levels that could not be measured are missing.
+    ``arithmetic`` is the name of the measurement that gave the peak.
+    """
+
+    threads: int
+    flop_s: float
+    arithmetic: str
+    read_s: Mapping[str, float]
+    caches: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Work:
+    """The least that a call does: ``flop``, ``weight_bytes``, ``input_bytes``, ``output_bytes``.
+
+    ``input_footprint`` is all the bytes of input that the calls rotate through.
+    """
+
+    flop: int
+    weight_bytes: int
+    input_bytes: int
+    output_bytes: int
+    input_footprint: int
+
+    @classmethod
+    def of(cls, spec: ForwardSpec, rows: int, timed_rows: int) -> Work:
+        """Return the work of one call on ``rows`` rows, of a sweep that rotates through ``timed_rows``."""
+        return cls(
+            flop=spec.flop(rows),
+            weight_bytes=spec.weight_bytes(),
+            input_bytes=spec.input_bytes(rows),
+            output_bytes=rows * spec.n_out * spec.np_dtype.itemsize,
+            input_footprint=spec.input_bytes(max(rows, timed_rows)),
+        )
+
+    @property
+    def intensity(self) -> float:
+        """Floating-point operations for each byte that must be read or written: the arithmetic intensity."""
+        return self.flop / (self.weight_bytes + self.input_bytes + self.output_bytes)
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Seconds that a call takes at least, because of ``what``: arithmetic, weights or inputs; and at which roof."""
+
+    what: str
+    roof: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How near a case comes to the roof that binds it. ``share`` is floor / measured; above 1 it needs a ``reason``.
+
+    ``impossible``: the share cannot be, and is not to be believed; ``skips``: the kernel declares that it skips work.
+    """
+
+    binding: Floor
+    share: float
+    impossible: bool
+    skips: bool
+    reason: str | None
+
+
+def level(n_bytes: int, caches: Mapping[str, int], threads: int = 1) -> str:
+    """Return the nearest level that holds so many bytes, divided among the private caches of ``threads`` cores."""
+    for name, cache, private in (("L1", "L1d", True), ("L2", "L2", True), ("L3", "L3", False)):
+        if cache in caches and n_bytes <= caches[cache] * (threads if private else 1):
+            return name
+    return "DRAM"
+
+
+def floors(work: Work, roofs: Roofs) -> list[Floor]:
+    """Return the floors of a call, the binding one first. A level without a measured bandwidth gives none."""
+    found = [Floor("arithmetic", roofs.arithmetic, work.flop / roofs.flop_s)]
+    reads = (("weights", work.weight_bytes, work.weight_bytes), ("inputs", work.input_bytes, work.input_footprint))
+    for what, n_bytes, footprint in reads:
+        place = level(footprint, roofs.caches, roofs.threads)
+        if place in roofs.read_s:
+            found.append(Floor(what, place, n_bytes / roofs.read_s[place]))
+    return sorted(found, key=lambda floor: -floor.seconds)
+
+
+def judge(work: Work, roofs: Roofs, call_s: float, *, skips: bool = False, why: str = "") -> Verdict:
+    """Return the share of the binding roof of a call that took ``call_s``; ``why`` is the likely cause of too much."""
+    binding = floors(work, roofs)[0]
+    share = binding.seconds / call_s
+    if share <= IMPOSSIBLE:
+        return Verdict(binding, share, impossible=False, skips=skips, reason=None)
+    if skips:
+        return Verdict(binding, share, impossible=False, skips=True, reason="it declares that it skips work")
+    return Verdict(binding, share, impossible=True, skips=False, reason=why or "no cause is known")
+
+
+def cause(calls: Sequence[tuple[int, float]], *, disturbed: bool) -> str:
+    """Return why times may be impossibly short, from the seconds per call by batch size, in order of the sizes.
+
+    ``disturbed``: the rounds that the roofs come from were far apart.
+    """
+    if disturbed:
+        return "the roofs were measured while something else ran: run again on a quiet machine"
+    if len(calls) >= 2:
+        (small, short), (large, long) = calls[0], calls[-1]
+        if large >= 10 * small and long < _GROWS * short:
+            return "not synchronised: the time does not grow with the batch, so calls end before the work does"
+    return "work is skipped (a kernel that does so says so in `describe`, skips_work), or the FLOP count is wrong"

@@ -1,0 +1,163 @@
+"""The machine's limits, measured at a run's start: arithmetic and read bandwidth, level by level.
+
+`write` starts a process of its own with the run's threads, and puts what it measured into ``roofs.json`` in the run's
+folder. Arithmetic is the matrix product through NumPy and multiply-adds in registers through Numba; bandwidth is
+reading through arrays that fit half of each cache, and through one that fits none. Each is measured with one thread and
+with the run's threads, because some kernels use one. Every round is kept: a roof is work / seconds of the best one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench import environment, record
+from bench.measure import short_rounds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["measure", "read_sizes", "write"]
+
+#: Rounds are many and short: the best one of them finds a moment when nothing else runs.
+ROUND_S = 0.003
+FEWEST_ROUNDS = 5
+#: A process that takes longer is stuck: it takes two to five seconds.
+TIMEOUT_S = 120
+#: Rows and columns of the matrices that NumPy multiplies: beyond L2, and a product takes a few milliseconds.
+MATRIX_ROWS = 768
+#: What reads a memory must not fit into a cache: so many times the largest one.
+BEYOND = 4
+#: Where no cache can be read.
+DRAM_BYTES = 128 * 2**20
+STEPS = 500_000
+_ALIGNMENT = 64
+
+
+def write(folder: Path, threads: int, dtype: str, seconds: float) -> str | None:
+    """Measure in a process of its own, each roof for ``seconds``, and write ``folder/roofs.json``.
+
+    Return why there are no roofs, else None.
+    """
+    command = [sys.executable, "-P", "-m", "bench.roofs", f"--dtype={dtype}", f"--seconds={seconds}"]
+    variables = environment.set_threads(dict(os.environ), threads)
+    found, reason = None, None
+    try:
+        ran = subprocess.run(
+            [*command, f"--threads={threads}"],
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        lines = ran.stdout.splitlines()
+        if ran.returncode == 0 and lines:
+            found = json.loads(lines[-1])
+        else:
+            said = [line for line in ran.stderr.splitlines() if line.strip()]
+            reason = (
+                f"the process that measures the roofs ended with {ran.returncode}: {(said or ['nothing said'])[-1]}"
+            )
+    except subprocess.TimeoutExpired:
+        reason = f"the process that measures the roofs did not end within {TIMEOUT_S} s"
+    block = {"schema": record.SCHEMA, "kind": "roofs", "roofs": found, "reason": reason}
+    record.write_atomically(folder / record.ROOFS_FILE, {"mlpbench": block})
+    return reason
+
+
+def measure(threads: int, dtype: str, seconds: float) -> dict[str, Any]:
+    """Return the roofs of this machine for ``dtype``, with one thread and with ``threads``, as the file holds them."""
+    import threadpoolctl
+
+    caches = environment.machine()["caches"]
+    rounds = max(FEWEST_ROUNDS, round(seconds / ROUND_S))
+    measured = []
+    for n in sorted({1, threads}):
+        with threadpoolctl.threadpool_limits(n), ThreadPoolExecutor(n) as pool:
+            for name, unit, work, size, call in _calls(pool, n, dtype, caches):
+                _, data = short_rounds(call, rounds, ROUND_S, most_s=2 * seconds)
+                entry = {"name": name, "threads": n, "unit": unit, "work": work, "bytes": size, "data": data}
+                measured.append(entry)
+    return {"dtype": dtype, "caches": caches, "measured": measured, "environment": environment.collect()}
+
+
+def read_sizes(caches: dict[str, int], threads: int) -> dict[str, int]:
+    """Return the bytes that each of ``threads`` reads to measure a level: what fits it and not the level below."""
+    sizes = {}
+    if "L1d" in caches:
+        sizes["L1"] = caches["L1d"] // 2
+    if "L2" in caches:
+        sizes["L2"] = caches["L2"] // 2
+    if "L3" in caches:  # shared, unlike the others
+        sizes["L3"] = max(caches["L3"] // 2 // threads, 2 * caches.get("L2", 0))
+    largest = max([size for name, size in caches.items() if name != "L1i"], default=0)
+    sizes["DRAM"] = max(BEYOND * largest, DRAM_BYTES) // threads
+    return sizes
+
+
+def _calls(
+    pool: ThreadPoolExecutor, threads: int, dtype: str, caches: dict[str, int]
+) -> Iterator[tuple[str, str, int, int | None, Callable[[], None]]]:
+    """Yield name, unit, work of one call, bytes read through by each thread, and the call."""
+    from bench import roof_loops as loops
+
+    item = np.dtype(dtype)
+    a = np.random.default_rng(0).random((MATRIX_ROWS, MATRIX_ROWS)).astype(item)
+    out = np.empty_like(a)
+    yield "matrix product", "flop", 2 * MATRIX_ROWS**3, None, lambda: _product(a, out)
+
+    numbers = tuple(item.type(x) for x in (1.0, 0.999, 1.0))
+    flop = STEPS * loops.flop_per_step(item.itemsize) * threads
+    yield "multiply-add", "flop", flop, None, lambda: _all(pool, threads, lambda _: loops.multiply_add(*numbers, STEPS))
+
+    for name, wanted in read_sizes(caches, threads).items():
+        size = max(wanted // loops.READ_BYTES, 1) * loops.READ_BYTES
+        arrays = [_aligned(size) for _ in range(threads)]
+        times = max(1, 2**27 // size)  # a call is long beside the start of a thread
+        yield name, "byte", size * times * threads, size, _reader(pool, arrays, times)
+
+
+def _product(a: NDArray[Any], out: NDArray[Any]) -> None:
+    np.matmul(a, a, out=out)
+
+
+def _reader(pool: ThreadPoolExecutor, arrays: list[NDArray[Any]], times: int) -> Callable[[], None]:
+    from bench import roof_loops as loops
+
+    return lambda: _all(pool, len(arrays), lambda i: loops.read(arrays[i], times))
+
+
+def _all(pool: ThreadPoolExecutor, threads: int, work: Callable[[int], Any]) -> None:
+    """Do a piece of work in every thread at once, and wait for all; one thread is our own."""
+    if threads == 1:
+        work(0)
+        return
+    for done in [pool.submit(work, i) for i in range(threads)]:
+        done.result()
+
+
+def _aligned(size: int) -> NDArray[np.int64]:
+    """Return ``size`` bytes of int64 that start with a cache line: a load that crosses one counts twice."""
+    memory = np.ones(size + _ALIGNMENT, np.uint8)
+    skip = -memory.ctypes.data % _ALIGNMENT
+    return memory[skip : skip + size].view(np.int64)
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description="Measure this machine's roofs; print them as JSON.")
+    options.add_argument("--threads", type=int, required=True)
+    options.add_argument("--dtype", required=True)
+    options.add_argument("--seconds", type=float, required=True)
+    asked = options.parse_args()
+    print(json.dumps(measure(asked.threads, asked.dtype, asked.seconds)))  # noqa: T201 - to the process that asked

@@ -1,0 +1,109 @@
+"""What the speedup is made of, as the command prints it and the report shows it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import evidence_files as files
+import pytest
+from evidence_files import write
+
+from bench import report
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+# -- the command
+
+
+def command(cwd, *words):
+    ran = subprocess.run(
+        [sys.executable, "-m", "bench", "explain", *words],
+        cwd=cwd,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+def test_the_command_tells(tmp_path):
+    run = write(tmp_path / "results")
+    status, out, err = command(tmp_path)
+    assert (status, err) == (0, "")
+    for words in (run.id, "calls saved 9.00 µs", "Roofs, 2 threads: 500 GFLOP/s", "numpy under its roofs", "36 %"):
+        assert words in out
+
+
+def test_the_commands_json_is_all_the_numbers(tmp_path):
+    run = write(tmp_path / "results")
+    status, out, _ = command(tmp_path, run.id, "--json")
+    assert status == 0
+    found = json.loads(out)
+    assert found["run"] == run.id
+    assert found["kernels"][0]["attribution"]["parts"]["calls"]["value"] == pytest.approx(files.CALL_ONE, rel=1e-3)
+    assert found["kernels"][0]["fit"]["r_inf"]["value"] == pytest.approx(1 / files.ROW, rel=1e-4)
+    assert found["roofs"]["1"]["read_s"]["L1"] == pytest.approx(500e9)
+
+
+def test_the_command_fails_on_what_cannot_be(tmp_path):
+    write(tmp_path / "results", **files.impossible())
+    status, out, _ = command(tmp_path)
+    assert status == 1
+    assert "Impossible and refused" in out
+
+
+@pytest.mark.parametrize("words", [("nowhere",), (), ("--results", "nothing-here")])
+def test_bad_input_is_one_line(tmp_path, words):
+    status, out, err = command(tmp_path, *words)
+    assert (status, out) == (2, "")
+    assert err.startswith("mlpbench: ")
+    assert err.count("\n") == 1
+
+
+def test_help_has_an_example(tmp_path):
+    status, out, _ = command(tmp_path, "--help")
+    assert status == 0
+    assert "Example: mlpbench explain" in out
+
+
+# -- the report
+
+
+def test_the_report_has_the_section_with_all_three_charts_and_how_to_read_them(tmp_path):
+    run = write(tmp_path)
+    text = report.render([run], "md")
+    assert "## What the speedup is made of" in text
+    for title in (
+        "Where the time of a sample goes",
+        "Time of a call, and the line through it",
+        "Every case under its roof",
+    ):
+        assert f"### {title}" in text
+    assert "| numpy | batch 10,000 | 28.4 FLOP/B | 90.5 GFLOP/s | 36 % | multiply-add |" in text
+    page = report.render([run], "html")
+    for name in ("waterfall-0", "hockney-0", "roofline-0"):
+        assert f'id="chart-{name}"' in page
+    for reading in ("Read from top to bottom", "symbols are measured calls", "no symbol can lie above the roof"):
+        assert reading in page
+
+
+def test_times_that_cannot_be_stand_beside_the_headline(tmp_path):
+    text = report.render([write(tmp_path, **files.impossible())], "md")
+    assert "> numpy: Impossible and refused: in batches of 1,000, 362 % of the multiply-add peak." in text
+
+
+def test_two_runs_have_a_chart_each(tmp_path):
+    runs = [write(tmp_path, seed=seed) for seed in (1, 2)]
+    page = report.render(runs, "html")
+    assert 'id="chart-waterfall-1"' in page
+    assert f"Where the time of a sample goes, run {runs[1].id}" in page
+
+
+def test_nothing_is_drawn_of_what_is_missing(tmp_path):
+    page = report.render([write(tmp_path, anatomy=None, with_roofs=False)], "html")
+    assert 'id="chart-hockney-0"' in page
+    assert 'id="chart-waterfall-0"' not in page
+    assert 'id="chart-roofline-0"' not in page

@@ -1,0 +1,95 @@
+"""The process that measures the machine's limits. How fast the machine is, is no matter of these tests."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bench import record, roof_loops, roofs
+from bench.errors import UserError
+from kernels.numba_target import host
+
+CACHES = {"L1d": 48 * 1024, "L1i": 32 * 1024, "L2": 2**20, "L3": 32 * 2**20}
+NAMES = ["matrix product", "multiply-add", "L1", "L2", "L3", "DRAM"]
+
+
+def chains(start, factor, addend, steps):
+    """What `roof_loops.multiply_add` computes, one chain after the other."""
+    item = type(start)
+    lanes, total = host().vector_bytes // np.dtype(item).itemsize, 0.0
+    for chain in range(roof_loops.flop_per_step(np.dtype(item).itemsize) // (2 * lanes)):
+        value = float(start) + chain * float(addend)
+        for _ in range(steps):
+            value = value * float(factor) + float(addend)
+        total += lanes * value
+    return total
+
+
+@pytest.mark.parametrize("item", [np.float32, np.float64])
+@pytest.mark.parametrize("steps", [0, 1, 7])
+def test_the_multiply_adds_are_really_done(item, steps):
+    """The result depends on every one of them: a compiler that left some out would be found out."""
+    numbers = item(1.0), item(0.5), item(1.0)
+    assert roof_loops.multiply_add(*numbers, steps) == pytest.approx(chains(*numbers, steps), rel=1e-5)
+
+
+def test_every_item_is_really_read():
+    """A change in any of them changes the result."""
+    array = np.random.default_rng(0).integers(0, 2**60, roof_loops.READ_BYTES // 8 * 3)
+    assert roof_loops.read(array, 1) == np.bitwise_xor.reduce(array)
+    assert roof_loops.read(array, 2) == np.bitwise_xor.reduce(array) + (np.bitwise_xor.reduce(array) ^ 1)
+    for i in range(array.size):
+        changed = array.copy()
+        changed[i] ^= 1
+        assert roof_loops.read(changed, 1) != roof_loops.read(array, 1), i
+
+
+@pytest.mark.parametrize("threads", [1, 2, 16])
+def test_each_level_is_read_where_it_is_and_not_below(threads):
+    sizes = roofs.read_sizes(CACHES, threads)
+    assert list(sizes) == ["L1", "L2", "L3", "DRAM"]
+    assert sizes["L1"] < CACHES["L1d"] < sizes["L2"] < CACHES["L2"] < sizes["L3"]
+    assert sizes["L3"] * threads <= CACHES["L3"]
+    assert sizes["DRAM"] * threads >= 4 * CACHES["L3"] - threads
+    assert roofs.read_sizes({}, threads) == {"DRAM": roofs.DRAM_BYTES // threads}
+
+
+def test_what_is_measured(monkeypatch):
+    monkeypatch.setattr(roofs, "ROUND_S", 1e-5)
+    monkeypatch.setattr(roofs, "MATRIX_ROWS", 32)
+    monkeypatch.setattr(roofs, "STEPS", 100)
+    monkeypatch.setattr(roofs.environment, "machine", lambda: {"caches": {**CACHES, "L3": 2 * 2**20}})
+    monkeypatch.setattr(roofs.environment, "collect", dict)
+    monkeypatch.setattr(roofs, "DRAM_BYTES", 2**20)
+    found = roofs.measure(2, "float64", 7e-5)
+    assert json.loads(json.dumps(found)) == found
+    assert [(entry["name"], entry["threads"]) for entry in found["measured"]] == [(n, t) for t in (1, 2) for n in NAMES]
+    for entry in found["measured"]:
+        assert 1 <= len(entry["data"]) <= 7
+        assert min(entry["data"]) > 0
+        assert entry["work"] > 0
+    work = {(entry["name"], entry["threads"]): entry["work"] for entry in found["measured"]}
+    assert work["matrix product", 1] == work["matrix product", 2] == 2 * 32**3
+    assert work["multiply-add", 2] == 2 * work["multiply-add", 1]
+
+
+def test_a_run_has_a_file_of_them(tmp_path):
+    assert roofs.write(tmp_path, 1, "float32", 1e-3) is None
+    block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
+    assert (block["kind"], block["schema"], block["reason"]) == ("roofs", record.SCHEMA, None)
+    assert {entry["threads"] for entry in block["roofs"]["measured"]} == {1}
+
+
+def test_a_process_that_fails_leaves_a_reason(tmp_path):
+    reason = roofs.write(tmp_path, 1, "float31", 1e-3)
+    assert "ended with 1" in reason
+    assert "float31" in reason
+    block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
+    assert block["roofs"] is None
+    assert block["reason"] == reason
+
+
+def test_it_is_no_record(tmp_path):
+    (tmp_path / record.ROOFS_FILE).write_text("{}")
+    with pytest.raises(UserError, match="no run in this folder"):
+        record.read_run(tmp_path)
