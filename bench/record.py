@@ -8,16 +8,12 @@ What the files hold is in `bench.schema`.
 from __future__ import annotations
 
 import difflib
-import json
-import math
-import os
 import re
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.atomic import write_atomically
 from bench.ending import Ending, read_ending, was_cut_off
 from bench.errors import UserError
 from bench.schema import (
@@ -192,36 +188,6 @@ def resolve(argument: str, results_dir: Path) -> Path:
     raise UserError(f"no run, file or folder {argument!r}; {hint}")
 
 
-def write_atomically(path: Path, data: Mapping[str, Any], *, replace: bool = False) -> None:
-    """Write ``data`` as JSON to ``path``: whole or not at all and, unless ``replace``, never over an existing file.
-
-    Floats that JSON does not have (NaN, infinities) become null. Raises UserError if the file is there already, or if
-    the folder is missing, full or not writable.
-    """
-    text = json.dumps(_finite(data), allow_nan=False, indent=1)
-    try:
-        # The partial file is no *.json, so that nobody reads it, and in the same folder, so that it can be linked.
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-        partial = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.chmod(0o644)  # mkstemp's files are for their owner alone; results are shared
-            if replace:
-                partial.replace(path)
-            else:
-                _publish(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-        _sync_folder(path.parent)
-    except FileExistsError:
-        raise UserError(f"{path} is there already and is not overwritten") from None
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
-
-
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
@@ -233,34 +199,6 @@ def _header(path: Path) -> tuple[Plan | None, Mapping[str, Any], Ending | None, 
     block = block_of(load(path), path)
     ending = read_ending(block)
     return read_plan(block.block("plan")), block.block("environment").data, ending, was_cut_off(block, ending)
-
-
-def _publish(partial: Path, path: Path) -> None:
-    """Give the finished file its name. A link fails where the name is taken; a rename would replace what is there."""
-    try:
-        os.link(partial, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links: take the name first, then replace our own empty file
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
-        partial.replace(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    with suppress(OSError):  # folders cannot be opened on Windows; the file itself is safe by now
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _place(kernel: str, plan: Plan | None) -> int:
