@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import simulate
 
-from bench import calibration, environment, planted, record, runner
+from bench import atomic, calibration, environment, planted, record, runner
 from bench.cli import main
 
 
@@ -38,7 +38,7 @@ def typed(tmp_path, monkeypatch, capsys):
         def __exit__(self, *_):
             return None
 
-    monkeypatch.setattr(record.os, "fsync", lambda handle: None)  # hundreds of files
+    monkeypatch.setattr(atomic.os, "fsync", lambda handle: None)  # hundreds of files
     monkeypatch.setattr(runner, "_process", process)
     monkeypatch.setattr(runner, "elapsed", Elapsed)
 
