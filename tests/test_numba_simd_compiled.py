@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Makes kernels and computes with them; says what was compiled, when, and what the kernels say of themselves.
 SCRIPT = """
 import json, sys
+import numba
 import numba.core.event as event
 import numpy as np
 from kernels.conformance import check
@@ -40,15 +41,23 @@ ratios = [
     check(cls, ForwardSpec(sizes, hidden)).max_error_ratio
     for cls in classes for sizes in ((784, 50, 100, 10), (65, 37, 3)) for hidden in ("sigmoid", "relu", "step")
 ]
-print(json.dumps({"made": len(made.buffer), "called": len(called.buffer), "sums": sums, "ratios": ratios,
+code = ""
+if "assembly" in sys.argv:
+    from kernels.numba_simd import network
+    x_type, out_type = numba.types.Array(numba.float32, 2, "C", readonly=True), numba.types.Array(numba.float32, 2, "C")
+    serial = numba.njit(**network._OPTIONS)(network._serial)
+    serial.compile(numba.types.void(x_type, numba.int64, out_type))
+    (code,) = serial.inspect_asm().values()
+wide = {name: name in code for name in ("%zmm", "%ymm", "vfmadd", "scalef")}
+print(json.dumps({"wide": wide, "made": len(made.buffer), "called": len(called.buffer), "sums": sums, "ratios": ratios,
                   "describe": [kernel.describe() for kernel in kernels]}))
 """
 
 
-def start(kernels=2, **environment):
+def start(kernels=2, also="", **environment):
     """Start the script in a fresh process."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), **{name: str(value) for name, value in environment.items()}}
-    command = [sys.executable, "-c", SCRIPT, str(kernels)]
+    command = [sys.executable, "-c", SCRIPT, str(kernels), also]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env)
 
 
@@ -190,7 +199,10 @@ def test_without_any_folder_it_compiles_all_the_same(monkeypatch):
 def test_other_processors_of_the_family_get_the_same_result(tmp_path, cpu, features, isa):
     if "+avx2" not in host_features():
         pytest.skip("no x86 with AVX2")
-    result = run(NUMBA_CACHE_DIR=tmp_path, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=features)
+    target = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features}
+    result = run(also="assembly", NUMBA_CACHE_DIR=tmp_path, **target)
+    vectors = isa == "avx2"
+    assert result["wide"] == {"%zmm": False, "%ymm": vectors, "vfmadd": vectors, "scalef": False}
     assert [described["isa"] for described in result["describe"]] == [isa, isa]
     assert max(result["ratios"]) < 0.5
     x = np.random.default_rng(0).random((50, 784), np.float32)

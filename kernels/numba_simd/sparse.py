@@ -79,11 +79,13 @@ def _found(code: Code, arguments: Any) -> Any:
         return _found_one_by_one(code, z_rows, n, index)
     lanes = code.shape.lanes
     whole = builder.and_(n, I64(-lanes))
+    ahead = builder.mul(z_step, I64(2 * GROUP_ROWS))  # the group after the next: see tile._fetching
 
     def vector(k: Any, count: Any, mask: Any = None) -> Any:
         found = None
         for z_row in z_rows:
             place = code.address(z_row, k)
+            code.fetch(code.address(place, ahead))
             x = code.load(place) if mask is None else code.load_masked(place, mask)
             nonzero = builder.fcmp_unordered("!=", x.value, code.constant(0.0).value)
             found = nonzero if found is None else builder.or_(found, nonzero)

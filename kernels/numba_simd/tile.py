@@ -61,6 +61,27 @@ def _spread(code: Code, start: list[Vector], n: Any, stride: int, turn: Any) -> 
     return [code.vector(value) for value in code.loop(whole, n, stride, [x.value for x in sums], rest)]
 
 
+def _fetching(code: Code, start: list[Vector], n: Any, following: list[Any], turn: Any) -> list[Vector]:
+    """Write the loop over k as `_spread` does, and with it fetch what lies at ``following``: the rows of the next tile.
+
+    They come from main memory where the batch is large, and are there when the next tile begins. An address beyond the
+    last row does no harm: fetching ahead never fails.
+    """
+    line, builder = 64 * 8 // code.bits, code.builder
+
+    def rest(k: Any, values: list[Any]) -> list[Any]:
+        return [result.value for result in turn(k, [code.vector(value) for value in values])]
+
+    def turns(k: Any, values: list[Any]) -> list[Any]:
+        for row in following:
+            code.fetch(code.address(row, k))
+        return code.loop(k, builder.add(k, I64(line)), 1, values, rest)
+
+    whole = builder.and_(n, I64(-line))
+    values = code.loop(I64(0), whole, line, [sums.value for sums in start], turns)
+    return [code.vector(value) for value in code.loop(whole, n, 1, values, rest)]
+
+
 def product(code: Code, rows: int, vectors: int, *, indexed: bool = False) -> ir.Function:
     """Return the function of a tile: a = start + z @ w, for ``rows`` by ``vectors``.
 
@@ -91,7 +112,12 @@ def product(code: Code, rows: int, vectors: int, *, indexed: bool = False) -> ir
         return [inputs[i // vectors].times_plus(weights[i % vectors], x) for i, x in enumerate(sums)]
 
     tile = [(r, c) for r in range(rows) for c in range(vectors)]
-    sums = _spread(code, [code.load(place(start, start_step, r, c), aligned=True) for r, c in tile], n, 1, turn)
+    sums = [code.load(place(start, start_step, r, c), aligned=True) for r, c in tile]
+    if rows == code.shape.rows and vectors == code.shape.vectors:
+        following = [code.address(z_row, builder.mul(z_step, I64(rows))) for z_row in z_rows]
+        sums = _fetching(code, sums, n, following, turn)
+    else:
+        sums = _spread(code, sums, n, 1, turn)
     for (r, c), x in zip(tile, sums, strict=True):
         code.store(place(a, a_step, r, c), x, aligned=True)
     builder.ret_void()

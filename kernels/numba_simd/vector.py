@@ -165,6 +165,12 @@ class Code:
         arguments = [self._cast(pointer), I32(self.bits // 8), mask, self.constant(other).value]
         return Vector(self, self.builder.call(function, arguments))
 
+    def fetch(self, pointer: Any) -> None:
+        """Ask for the cache line at ``pointer`` to be brought to the second-level cache. It need not be there."""
+        place = self.builder.bitcast(pointer, I8.as_pointer())
+        function = self.declare("llvm.prefetch.p0", ir.VoidType(), [place.type, I32, I32, I32])
+        self.builder.call(function, [place, I32(0), I32(2), I32(1)])  # to read; locality 2 of 3; data
+
     def store_part(self, pointer: Any, x: Vector, mask: Any | None) -> None:
         """Write the lanes of ``mask`` to ``pointer`` and leave what is beside them; all lanes where it is None."""
         if mask is None:
