@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["FILE", "KIND", "Calibration", "Kind", "Tally", "evaluate", "read"]
+__all__ = ["FILE", "KIND", "Calibration", "Kind", "Tally", "evaluate", "read", "seen_slowdowns"]
 
 FILE = "calibration.json"
 KIND = "calibration"
@@ -89,7 +89,10 @@ class Kind:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Of one machine. ``repeats`` on each side of a comparison; kinds that could not be measured are None."""
+    """Of one machine. ``repeats`` on each side of a comparison; kinds that could not be measured are None.
+
+    ``seen``: each planted slowdown -> the one that the times show, from all repeats: was it planted well?
+    """
 
     machine: str
     run: str
@@ -101,10 +104,12 @@ class Calibration:
     false_discovery_rate: float
     paired: Kind | None
     unpaired: Kind | None
+    seen: dict[float, float]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of the file."""
-        block = {key: value for key, value in vars(self).items() if key not in ("paired", "unpaired")}
+        block = {key: value for key, value in vars(self).items() if key not in ("paired", "unpaired", "seen")}
+        block["seen"] = [{"slowdown": share, "seen": seen} for share, seen in sorted(self.seen.items())]
         kinds = {name: _kind_as_dict(kind) for name, kind in (("paired", self.paired), ("unpaired", self.unpaired))}
         return {"mlpbench": {"schema": SCHEMA, "kind": KIND, **block, **kinds}}
 
@@ -158,6 +163,20 @@ def evaluate(
     return paired.kind() if blocks else None, unpaired.kind() if len(blocks) > 1 else None
 
 
+def seen_slowdowns(same: Sequence[Times], slowed: Mapping[float, Times]) -> dict[float, float]:
+    """Return the slowdown that the times show for each planted one: the median over all cases, repeats and twins."""
+
+    def ratios(times: Times) -> list[float]:
+        return [
+            times[case][repeat] / one[case][repeat]
+            for one in same
+            for case in times
+            for repeat in times[case].keys() & one[case].keys()
+        ]
+
+    return {share: float(np.median(ratios(times))) - 1 for share, times in slowed.items()}
+
+
 def calibration_from(block: Block) -> Calibration:
     """Return the calibration in the "mlpbench" block of its file. Raises UserError where it is damaged."""
     return Calibration(
@@ -171,6 +190,7 @@ def calibration_from(block: Block) -> Calibration:
         false_discovery_rate=_share(block, "false_discovery_rate"),
         paired=_kind(block.block("paired")) if "paired" in block else None,
         unpaired=_kind(block.block("unpaired")) if "unpaired" in block else None,
+        seen={_share(item, "slowdown"): item.number("seen") for item in block.blocks("seen")},
     )
 
 

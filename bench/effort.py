@@ -1,11 +1,12 @@
 """How often to repeat: until every interval is narrow enough, or the time is spent. Knows no files and no clock.
 
 The plan's repeats come first, each through all kernels. Then come further rounds. In each, those kernels repeat whose
-widest case is wider than the target and at least half as wide as the widest of all, in shuffled order; where the rest
-of the budget is too short for all of them, the widest go first, and a process starts only if it is likely to end in
-time. The number of the round is the number of the repeat, so that processes of the same number always ran next to each
-other, and ratios stay paired; a kernel that sat a round out has no repeat of that number. A kernel of which a process
-brought no time at all is not repeated any further.
+widest case is wider than the target and at least half as wide as the widest of all (or wider than twice the target: no
+kernel, however noisy, keeps those waiting), in shuffled order. Where the rest of the budget is too short for all of
+them, the widest go first, and a process starts only if it is likely to end in time. The number of the round is the
+number of the repeat, so that processes of the same number always ran next to each other, and ratios stay paired; a
+kernel that sat a round out has no repeat of that number. A kernel of which a process brought no time at all is not
+repeated any further.
 
 An interval that decides when to stop stops when it happens to be narrow, and then contains the truth less often than
 the 95 % it promises. How much less, in per cent of 1,500 simulated kernels for each cell (`scripts/stopping_table.py`):
@@ -39,11 +40,11 @@ from bench.ending import CaseEnd, Ending
 from bench.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from bench.plan import Plan
 
-__all__ = ["Effort", "WholeRounds", "half_width", "parse_budget", "parse_target"]
+__all__ = ["Effort", "WholeRounds", "counted", "half_width", "parse_budget", "parse_target"]
 
 #: Half the width of an interval, as a share of the time, at which a case needs no more repeats.
 TARGET = 0.02
@@ -53,6 +54,8 @@ LEAST_REPEATS = 3
 MOST_REPEATS = 1000
 #: Of the widest kernel's width: narrower ones wait for it.
 WIDE_ENOUGH = 0.5
+#: Times the target: wider than that is as wide as that, so that a hopeless kernel does not keep all others waiting.
+WIDEST = 4
 #: The next process of a kernel is taken to last as long as the longest of so many before it.
 LOOK_BACK = 3
 
@@ -93,6 +96,12 @@ def half_width(by_repeat: Mapping[int, float]) -> float | None:
     return min((found.high - found.low) / (2 * found.value), 1e9)
 
 
+def counted(by_repeat: Mapping[int, float], disturbed: Collection[int]) -> dict[int, float]:
+    """Return the repeats that count: the undisturbed ones, or all where these are fewer than `LEAST_REPEATS`."""
+    quiet = {repeat: value for repeat, value in by_repeat.items() if repeat not in disturbed}
+    return quiet if len(quiet) >= min(LEAST_REPEATS, len(by_repeat)) else dict(by_repeat)
+
+
 class Effort:
     """The processes of a run, one after the other; what came of each is told by `note` before the next is asked for."""
 
@@ -102,6 +111,7 @@ class Effort:
         self._done: list[tuple[str, int]] = []
         self._seconds: dict[str, list[float]] = defaultdict(list)
         self._times: dict[str, dict[_Case, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+        self._disturbed: dict[tuple[str, _Case], set[int]] = defaultdict(set)
         self._failing: set[str] = set()
         self.spent_s = 0.0
 
@@ -120,20 +130,32 @@ class Effort:
                     yield kernel, repeat
             repeat += 1
 
-    def note(self, kernel: str, repeat: int, seconds: float, times: Mapping[_Case, float]) -> None:
-        """Take in a process that ended: how long it took, and seconds per sample of each case that has a time."""
+    def note(
+        self,
+        kernel: str,
+        repeat: int,
+        seconds: float,
+        times: Mapping[_Case, float],
+        disturbed: Collection[_Case] = (),
+    ) -> None:
+        """Take in a process that ended: how long it took, and seconds per sample of each case that has a time.
+
+        A repeat in which a case was ``disturbed`` is replaced within the budget: it does not count (`counted`).
+        """
         self._done.append((kernel, repeat))
         self._seconds[kernel].append(seconds)
         self.spent_s += seconds
         if not times:
             self._failing.add(kernel)
+        for case in disturbed:
+            self._disturbed[kernel, case].add(repeat)
         for case, value in times.items():
             self._times[kernel][case][repeat] = value
 
     def widths(self) -> dict[str, float]:
         """Return half the width of the widest interval of each kernel that has one."""
         found = {
-            kernel: [width for by_repeat in cases.values() if (width := half_width(by_repeat)) is not None]
+            kernel: [width for case in cases if (width := self._width(kernel, case)) is not None]
             for kernel, cases in self._times.items()
         }
         return {kernel: max(widths) for kernel, widths in found.items() if widths}
@@ -155,6 +177,12 @@ class Effort:
     def _cases(self) -> list[_Case]:
         return [(case["mode"], case["batch_size"]) for case in self._plan.cases]
 
+    def _width(self, kernel: str, case: _Case) -> float | None:
+        """Return half the width of a case; endless while too few of its repeats were undisturbed."""
+        by_repeat, disturbed = self._times[kernel][case], self._disturbed[kernel, case]
+        few = len(by_repeat.keys() - disturbed) < LEAST_REPEATS
+        return math.inf if disturbed and few else half_width(counted(by_repeat, disturbed))
+
     @property
     def _left(self) -> float:
         return (self._plan.budget_s or 0.0) - self.spent_s
@@ -167,7 +195,8 @@ class Effort:
         if self._plan.target is None or not self.goes_on:
             return []
         sound = {kernel: width for kernel, width in self.widths().items() if kernel not in self._failing}
-        too_wide = {kernel: width for kernel, width in sound.items() if width > self._plan.target}
+        cap = WIDEST * self._plan.target
+        too_wide = {kernel: min(width, cap) for kernel, width in sound.items() if width > self._plan.target}
         left, chosen = self._left, list[str]()
         for kernel in sorted(too_wide, key=lambda name: -too_wide[name]):
             # One that is not so wide comes only where nothing wider has the time.
@@ -180,7 +209,7 @@ class Effort:
 
     def _end(self, kernel: str, case: _Case, interrupted: bool) -> CaseEnd:
         by_repeat = self._times[kernel][case]
-        width = half_width(by_repeat)
+        width = self._width(kernel, case)
         if interrupted:
             limit = "interrupted"
         elif self._plan.target is None:
@@ -191,7 +220,8 @@ class Effort:
             limit = "failed"
         else:
             limit = "repeats" if max(by_repeat) + 1 >= MOST_REPEATS else "budget"
-        return CaseEnd(kernel, *case, len(by_repeat), width, limit)
+        shown = half_width(counted(by_repeat, self._disturbed[kernel, case]))
+        return CaseEnd(kernel, *case, len(by_repeat), shown, limit)
 
 
 class WholeRounds(Effort):

@@ -86,6 +86,12 @@ def test_only_repeats_that_every_kernel_has_are_used():
     assert evaluate(same, slowed, repeats=10) == (None, None)
 
 
+def test_a_slowdown_is_seen_as_large_as_it_was_planted():
+    seen = calibration.seen_slowdowns(*simulated(40, 0.01))
+    assert list(seen) == [0.02, 0.05, 0.1]
+    assert all(found == pytest.approx(share, abs=0.006) for share, found in seen.items())
+
+
 # -- rates and what is said of them
 
 
@@ -120,7 +126,7 @@ def made(**changes):
     kind = found({0.02: 0.1, 0.05: 0.98, 0.1: 1.0})
     facts = {"machine": "testbox", "run": "calibration/x", "kernel": "numpy", "threads": 2}
     facts |= {"ended": "2026-11-24T12:00:00+00:00", "repeats": 10, "threshold": 0.025, "false_discovery_rate": 0.01}
-    return Calibration(**{**facts, "paired": kind, "unpaired": None, **changes})
+    return Calibration(**{**facts, "paired": kind, "unpaired": None, "seen": {0.05: 0.048}, **changes})
 
 
 def test_what_compare_says():
@@ -163,6 +169,7 @@ def test_it_is_read_back(tmp_path):
         (lambda block: block["paired"]["false"].update(hits=301), "hits: expected at most the cases, 300"),
         (lambda block: block["paired"]["planted"][0].update(slowdown=0), "slowdown: expected a share"),
         (lambda block: block["paired"].pop("false"), "false: cases is missing"),
+        (lambda block: block["seen"][0].update(seen="5 %"), "seen: expected a number"),
         (lambda block: block.clear(), "no calibration"),
     ],
 )

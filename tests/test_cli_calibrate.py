@@ -1,6 +1,7 @@
 """`mlpbench calibrate` as people type it, with processes of known truth instead of real ones; `compare` after it."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -13,13 +14,13 @@ from bench.cli import main
 @pytest.fixture
 def typed(tmp_path, monkeypatch, capsys):
     """Return what types a command: words -> exit status, stdout, stderr. Processes last 2 s and scatter by 1 %."""
-    rng = np.random.default_rng(0)
     state, here = {}, environment.collect()
 
     def process(plan, workload, folder, at, on_case):
         kernel, repeat = at
         if at == state.get("stop"):
             raise KeyboardInterrupt
+        rng = np.random.default_rng([plan.kernels.index(kernel), repeat])  # whatever the running order
         factor = 1 + planted.SLOWED.get(kernel, 0.0)
         benchmarks = []
         for case in plan.cases if kernel != state.get("broken") else ():
@@ -60,7 +61,7 @@ def test_it_says_how_often_it_is_wrong_and_what_it_finds(typed, tmp_path):
     assert status == 0
     assert "numpy 4 times as it is, and slowed by 2, 3, 5 and 10 %; 5 cases each" in err
     assert "equal: false verdicts" in out
-    assert "5 % slower: found" in out
+    assert re.search(r"^5 % slower \(seen: (4\.[5-9]|5|5\.[0-5]) %\): found", out, re.MULTILINE)
     assert "smallest slowdown found in 95% of cases on this machine: 5 %, between two kernels of one run" in out
     found = calibration.read(calibrated(tmp_path))
     assert found.repeats == 13
@@ -99,7 +100,7 @@ def test_compare_says_it_from_then_on(typed, tmp_path):
     source.rename(run)
     words = ("compare", "numpy", "numba", "--results", str(tmp_path))
     assert "smallest slowdown" not in typed(*words)[1]
-    typed("calibrate", "--out", str(tmp_path), "--budget", "6m")
+    typed("calibrate", "--out", str(tmp_path), "--budget", "7m")
     status, out, err = typed(*words)
     assert (status, err) == (0, "")
     assert "smallest slowdown found in 95% of cases on this machine: 5 %" in out

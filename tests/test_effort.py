@@ -21,14 +21,19 @@ def plan(kernels=KERNELS, target=0.02, budget_s=100.0, repeats=3, seed=1):
     return make_plan(sweep.profile("quick"), list(kernels), CASES, repeats=repeats, **settings, **aim)
 
 
-def run(the_plan, noise, seconds=2.0, fails=(), seed=0):
-    """Simulate the processes of a plan: each kernel's noise, and seconds of a process. Return the Effort and order."""
+def run(the_plan, noise, seconds=2.0, fails=(), disturbed=(), seed=0):
+    """Simulate the processes of a plan: each kernel's noise, and seconds of a process. Return the Effort and order.
+
+    A disturbed process takes twice as long in its batched case.
+    """
     rng, made, order = np.random.default_rng(seed), Effort(the_plan), []
     lasts = seconds if isinstance(seconds, dict) else dict.fromkeys(the_plan.kernels, seconds)
     for kernel, repeat in made.processes():
         order.append((kernel, repeat))
         times = {(c.mode, c.batch_size): 1e-6 * float(np.exp(rng.normal(0, noise[kernel]))) for c in CASES}
-        made.note(kernel, repeat, lasts[kernel], {} if (kernel, repeat) in fails else times)
+        hit = [("batched", 10)] if (kernel, repeat) in disturbed else []
+        times |= {case: 2 * times[case] for case in hit}
+        made.note(kernel, repeat, lasts[kernel], {} if (kernel, repeat) in fails else times, hit)
         assert len(order) < 5000, "it must end"
     return made, order
 
@@ -63,6 +68,11 @@ def test_repeats_go_where_the_interval_is_widest():
     assert made.ending().sentence().count("of 4 cases") == 1
     found = limits(made)
     assert found["quiet", "per_sample"] == "target"
+
+
+def test_a_hopeless_kernel_does_not_keep_all_others_waiting():
+    _, order = run(plan(budget_s=60.0), {"quiet": 0.08, "noisy": 5.0})
+    assert sum(kernel == "quiet" for kernel, _ in order) > 6
 
 
 def test_more_repeats_bring_a_moderate_case_to_the_target():
@@ -101,6 +111,32 @@ def test_a_kernel_that_fails_does_not_eat_the_budget():
     made, order = run(plan(), {"quiet": 1e-4, "noisy": 0.1}, fails={("noisy", 4)})
     assert max(repeat for _, repeat in order) == 4
     assert limits(made)["noisy", "batched"] in ("failed", "target")
+
+
+def test_a_disturbed_repeat_is_replaced_and_not_counted():
+    made, order = run(plan(), {"quiet": 1e-4, "noisy": 1e-4}, disturbed={("noisy", 1)})
+    assert order == [*plan().order, ("noisy", 3)]
+    assert set(limits(made).values()) == {"target"}
+    (hit,) = (case for case in made.ending().cases if (case.kernel, case.mode) == ("noisy", "batched"))
+    assert (hit.repeats, hit.half_width < 0.001) == (4, True)
+
+
+def test_what_is_always_disturbed_is_kept_and_ends_with_the_budget():
+    always = {("noisy", repeat) for repeat in range(100)}
+    made, order = run(plan(budget_s=40.0), {"quiet": 1e-4, "noisy": 1e-4}, disturbed=always)
+    assert len(order) == 20
+    found = {(case.kernel, case.mode): case for case in made.ending().cases}
+    assert found["noisy", "batched"].limit == "budget"
+    assert found["noisy", "batched"].half_width < 0.001, "all of them, where there is nothing better"
+    assert found["noisy", "per_sample"].limit == "target"
+
+
+def test_which_repeats_count():
+    values = {0: 1.0, 1: 2.0, 2: 3.0, 5: 4.0}
+    assert effort.counted(values, ()) == values
+    assert effort.counted(values, {1}) == {0: 1.0, 2: 3.0, 5: 4.0}
+    assert effort.counted(values, {1, 2}) == values, "two are too few"
+    assert effort.counted({}, ()) == {}
 
 
 def test_there_is_a_most_of_repeats(monkeypatch):

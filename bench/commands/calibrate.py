@@ -123,7 +123,8 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
         why = next((failure.reason for failure in run.failures if failure.kernel == silent[0]), "no record")
         raise UserError(f"nothing calibrated: {silent[0]} has no times: {why}")
     slowed = {share: times[name] for name, share in planted.SLOWED.items()}
-    paired, unpaired = calibration.evaluate([times[name] for name in planted.SAME], slowed, plan.repeats)
+    same = [times[name] for name in planted.SAME]
+    paired, unpaired = calibration.evaluate(same, slowed, plan.repeats)
     if paired is None:
         raise UserError(f"nothing calibrated: fewer than {plan.repeats} repeats have times of every kernel")
     return calibration.Calibration(
@@ -137,6 +138,7 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
         false_discovery_rate=significance.FALSE_DISCOVERY_RATE,
         paired=paired,
         unpaired=unpaired,
+        seen=calibration.seen_slowdowns(same, slowed),
     )
 
 
@@ -158,7 +160,8 @@ def _table(found: Calibration) -> Table:
     shown.add_row("equal: false verdicts", *(_rate(kind.false) for _, kind in kinds))
     shown.add_row("equal: comparisons with any", *(_rate(kind.disjoint) for _, kind in kinds))
     for share in sorted(kinds[0][1].planted):
-        shown.add_row(f"{100 * share:.3g} % slower: found", *(_rate(kind.planted[share]) for _, kind in kinds))
+        seen = f" (seen: {100 * found.seen[share]:.2g} %)" if share in found.seen else ""
+        shown.add_row(f"{100 * share:.3g} % slower{seen}: found", *(_rate(kind.planted[share]) for _, kind in kinds))
     return shown
 
 
