@@ -23,6 +23,7 @@ __all__ = [
     "part_words",
     "roof_words",
     "run_sentences",
+    "share_words",
     "signed",
 ]
 
@@ -99,6 +100,11 @@ def part_words(part: Part | None, found: Attribution) -> str:
     if math.isnan(part.low):
         return f"{signed(part.value)} ({share})"
     return f"{signed(part.value)} ({share}; {signed(part.low)} to {signed(part.high)})"
+
+
+def share_words(share: float | None) -> str:
+    """Return a share of what is saved in per cent, or that there is none."""
+    return "not measured" if share is None else f"{share:.0%}".replace("%", " %")
 
 
 def signed(seconds: float) -> str:
