@@ -21,8 +21,10 @@ __all__ = [
     "kernel_sentences",
     "number",
     "part_words",
+    "percent",
     "roof_words",
     "run_sentences",
+    "share_words",
     "signed",
 ]
 
@@ -95,10 +97,20 @@ def part_words(part: Part | None, found: Attribution) -> str:
     """Return a part as a time, its share of what is saved, and its interval: ``1.2 µs (10 %; 1.1 to 1.3)``."""
     if part is None:
         return "not measured"
-    share = f"{part.value / found.saved_s:.0%}".replace("%", " %") if found.saved_s > 0 else ""
+    share = percent(part.value / found.saved_s) if found.saved_s > 0 else ""
     if math.isnan(part.low):
         return f"{signed(part.value)} ({share})"
     return f"{signed(part.value)} ({share}; {signed(part.low)} to {signed(part.high)})"
+
+
+def share_words(share: float | None) -> str:
+    """Return a share of what is saved in per cent, or that there is none."""
+    return "not measured" if share is None else percent(share)
+
+
+def percent(share: float) -> str:
+    """Return a share in whole per cent; what rounds to 0 has no sign."""
+    return f"{round(100 * share)} %"
 
 
 def signed(seconds: float) -> str:
@@ -108,7 +120,7 @@ def signed(seconds: float) -> str:
 
 def fit_words(found: Fit) -> list[str]:
     """Return Hockney's numbers, how well the line fits, and what it predicts."""
-    off = f"{found.worst:.0%}".replace("%", " %")
+    off = percent(found.worst)
     rate = f"r_inf is {number(found.r_inf, ' samples/s')}"
     if found.t0 is None or found.n_half is None:
         rest = "what a call costs beside its rows is too small to tell, and so is n_half"
@@ -119,9 +131,10 @@ def fit_words(found: Fit) -> list[str]:
     else:
         at = max(found.misfit, key=lambda size: abs(found.misfit[size]))
         parts = "; ".join(line_words(part) for part in found.regimes)
+        divided = f"In parts: {parts}." if len(found.regimes) > 1 else "No division into parts fits better."
         lines = [
             f"The time of a call is no line over the batch size: at {at:,} the best is off by {off} ({rate}, {rest}).",
-            f"In parts: {parts}.",
+            divided,
         ]
     if found.predictions:
         worst = max(found.predictions, key=lambda one: abs(one.error))
@@ -154,7 +167,7 @@ def case_words(share: CaseShare) -> str:
     verdict = share.verdict
     if verdict is None:
         return f"{where}: no roof"
-    what = f"{verdict.share:.0%} of the {_roof(verdict.binding.what, verdict.binding.roof)}".replace("%", " %")
+    what = f"{percent(verdict.share)} of the {_roof(verdict.binding.what, verdict.binding.roof)}"
     return f"{where}, {what}" + (" (it skips work)" if verdict.skips else "")
 
 

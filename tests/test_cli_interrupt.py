@@ -53,7 +53,7 @@ class Typed:
 
     def finished(self):
         """Return the result files that are there."""
-        return sorted(path for path in self.results.glob("*/*/*.json") if path.name != "run.json")
+        return sorted(path for path in self.results.glob("*/*/*.json") if path.name not in {"run.json", "roofs.json"})
 
     def ends(self, signum):
         """Send a signal to the group, as Ctrl-C does; return (status, stdout, stderr)."""

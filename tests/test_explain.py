@@ -4,7 +4,7 @@ import evidence_files as files
 import pytest
 import simulate
 
-from bench import evidence, explain, report
+from bench import evidence, explain, explain_words, report
 from bench.errors import UserError
 from bench.explain_words import kernel_sentences, run_sentences
 
@@ -193,3 +193,20 @@ def test_a_curve_that_is_no_line_is_told_in_parts(tmp_path):
     assert "is no line over the batch size" in text
     assert "In parts: 1 to " in text
     assert kernel.asymptotic is None
+
+
+def test_what_rounds_to_nothing_has_no_sign():
+    assert [explain_words.percent(share) for share in (-0.001, 0.0, 0.004, -0.46, 1.24)] == [
+        "0 %",
+        "0 %",
+        "0 %",
+        "-46 %",
+        "124 %",
+    ]
+
+
+def test_a_curve_that_cannot_be_divided_says_so(tmp_path):
+    times = {("numpy", "per_sample", 100): 13e-6} | {
+        ("numpy", "batched", size): seconds / size for size, seconds in ((1, 13e-6), (10, 90e-6), (100, 112e-6))
+    }
+    assert "No division into parts fits better." in kernel_sentences(only(write(tmp_path, times)))

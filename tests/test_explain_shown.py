@@ -41,11 +41,26 @@ def test_the_commands_json_is_all_the_numbers(tmp_path):
     run = write(tmp_path / "results")
     status, out, _ = command(tmp_path, run.id, "--json")
     assert status == 0
-    found = json.loads(out)
+    (found,) = json.loads(out)["runs"]
     assert found["run"] == run.id
     assert found["kernels"][0]["attribution"]["parts"]["calls"]["value"] == pytest.approx(files.CALL_ONE, rel=1e-3)
     assert found["kernels"][0]["fit"]["r_inf"]["value"] == pytest.approx(1 / files.ROW, rel=1e-4)
     assert found["roofs"]["1"]["read_s"]["L1"] == pytest.approx(500e9)
+
+
+def test_runs_of_other_networks_are_compared(tmp_path):
+    """The same times per sample; weights that lie elsewhere."""
+    larger = {"sizes": [784, 1024, 1024, 10], "hidden": "sigmoid", "output": "softmax", "dtype": "float32"}
+    slow = {case: 1000 * seconds for case, seconds in files.TIMES.items()}
+    runs = [write(tmp_path / "results", seed=1), write(tmp_path / "results", slow, seed=2, spec=larger)]
+    status, out, _ = command(tmp_path, *(run.id for run in runs))
+    assert status == 0
+    first, second = out[out.index("What batching saves") :].splitlines()[2:4]
+    for row, words in (
+        (first, ("784-50-100-10", "L2", "177.2 KiB", "12.0 µs", "75 %")),
+        (second, ("784-1024-1024-10", "L3", "7.109 MiB")),
+    ):
+        assert not [word for word in words if word not in row]
 
 
 def test_the_command_fails_on_what_cannot_be(tmp_path):

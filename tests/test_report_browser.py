@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import evidence_files
 import pytest
 import simulate
 
@@ -55,7 +56,9 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     runs = [record.read_run(simulate.write_run(folder / "results", TIMES, seed=seed)) for seed in (1, 2)]
     single = record.read_run(simulate.write_run(folder / "results", TIMES, seed=3, repeats=1))
-    for name, shown in {"one": runs[:1], "two": runs, "single": [single]}.items():
+    explained = evidence_files.write(folder / "explained", TIMES, kernel_info=None)
+    pages = {"one": runs[:1], "two": runs, "single": [single], "explained": [explained]}
+    for name, shown in pages.items():
         (folder / f"{name}.html").write_text(report.render(shown, "html"), encoding="utf-8")
     return folder
 
@@ -128,7 +131,7 @@ def test_both_charts_are_drawn(browser, files):
 
 
 def test_the_console_is_silent_and_the_network_too(browser, files):
-    for name in ("one", "two", "single"):
+    for name in ("one", "two", "single", "explained"):
         page = browser.open(files / f"{name}.html")
         page.ask("window.scrollTo(0, document.body.scrollHeight)")
         assert page.driver.get_log("browser") == []
@@ -183,7 +186,7 @@ def test_paper_is_light(browser, files):
     assert browser.colours() == light
 
 
-@pytest.mark.parametrize("name", ["one", "two"])
+@pytest.mark.parametrize("name", ["one", "two", "explained"])
 def test_a_phone_scrolls_down_only(browser, files, name):
     page = browser.open(files / f"{name}.html", width=390)
     assert page.ask("return document.documentElement.scrollWidth") == 390
@@ -203,6 +206,25 @@ def test_a_name_in_the_legend_switches_its_line_in_both_charts(browser, files):
         assert page.ask(f"return {button}.getAttribute('aria-pressed')") == pressed
         for chart in ("time", "speedup"):
             WebDriverWait(page.driver, 10).until(lambda _, c=chart, n=lines: len(page.marks(c, "line")) == n)
+
+
+def test_what_the_speedup_is_made_of_is_drawn_and_follows_the_legend(browser, files):
+    """A bar for the whole, for each of four causes and for what is left; a symbol for every call and every case."""
+    page = browser.open(files / "explained.html")
+    button = "document.querySelector('.legend button[data-name=numba]')"
+
+    def drawn():
+        bars = page.ask("return document.querySelectorAll('#chart-waterfall-0 .mark-rect.role-mark path').length")
+        return bars, len(page.marks("hockney-0", "symbol")), len(page.marks("roofline-0", "symbol"))
+
+    everything = (6 * len(KERNELS), len(SIZES) * len(KERNELS), (1 + len(SIZES)) * len(KERNELS))
+    assert drawn() == everything
+    words = page.ask("return document.querySelector('#chart-waterfall-0').textContent")
+    for word in ("one at a time", "calls saved", "weights reused", "arithmetic units", "unexplained", "numpy"):
+        assert word in words
+    page.ask(f"{button}.click()")
+    without = tuple(count // len(KERNELS) * (len(KERNELS) - 1) for count in everything)
+    WebDriverWait(page.driver, 10).until(lambda _: drawn() == without)
 
 
 def test_runs_have_a_legend_where_there_are_two(browser, files):

@@ -19,16 +19,17 @@ IMPOSSIBLE = 1
 
 
 def explain(
-    run: Annotated[
-        str | None,
-        typer.Argument(metavar="[RUN]", help="A run's folder, result file or id. Default: the latest."),
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="Run folders, result files or run ids. Default: the latest."),
     ] = None,
     results: Results = Path("results"),
     as_json: AsJson = False,
 ) -> None:
     """Say what the speedup of each kernel is made of: calls, weights, arithmetic, and how near the machine's limits.
 
-    Exit 1 if a time is impossible: more than the machine can do.
+    Of several runs, of networks of other sizes perhaps, a table at the end compares the causes. Exit 1 if a time is
+    impossible: more than the machine can do.
 
     Example: mlpbench explain latest --json
     """
@@ -36,15 +37,21 @@ def explain(
     from bench import record
     from bench.errors import UserError
 
-    path = record.resolve(run, results) if run else record.latest(results)
-    found = explaining.find(record.read_run(path))
-    if found is None:
-        raise UserError(f"{path}: nothing was timed, so there is nothing to explain")
+    paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
+    found = []
+    for path in paths:
+        one = explaining.find(record.read_run(path))
+        if one is None:
+            raise UserError(f"{path}: nothing was timed, so there is nothing to explain")
+        found.append(one)
     if as_json:
-        console.print_json({"schema": 1, **found.as_dict()})
+        console.print_json({"schema": 1, "runs": [one.as_dict() for one in found]})
     else:
-        _tell(found)
-    if any(kernel.impossible for kernel in found.kernels):
+        for one in found:
+            _tell(one)
+        if len(found) > 1:
+            console.out().print(_comparison(found))
+    if any(kernel.impossible for one in found for kernel in one.kernels):
         raise typer.Exit(IMPOSSIBLE)
 
 
@@ -64,6 +71,25 @@ def _tell(found: Explanation) -> None:
             out.print(Text(f"  {line}"))
         if any(share.verdict for share in kernel.shares):
             out.print(_table(kernel))
+
+
+def _comparison(found: list[Explanation]) -> Table:
+    """Return what each cause is worth, run after run: whether batches save calls, or reading from memory."""
+    from bench import units
+    from bench.attribution import PARTS
+    from bench.explain_words import PART_WORDS, share_words
+
+    shares = tuple(PART_WORDS[name] for name in PARTS)
+    right = ("weights", "saved per sample", *shares)
+    shown = console.table("What batching saves", "run", "network", "kernel", "lie in", *right, right=right)
+    for one in found:
+        for kernel in one.kernels:
+            parts = kernel.attribution
+            size = units.data_size(one.weight_bytes)
+            saved = "not known" if parts is None else units.seconds(parts.saved_s)
+            cells = ["" if parts is None else share_words(parts.share(name)) for name in PARTS]
+            shown.add_row(one.run, one.spec, kernel.kernel, kernel.weights_in or "not known", size, saved, *cells)
+    return shown
 
 
 def _table(kernel: KernelExplanation) -> Table:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench import units
 from bench.attribution import PARTS
-from bench.explain_words import PART_WORDS, impossible_words, kernel_sentences, part_words, run_sentences
+from bench.explain_words import PART_WORDS, impossible_words, kernel_sentences, part_words, percent, run_sentences
 from bench.report.document import Block, Column, Figure, Paragraph, Points, Table
 
 if TYPE_CHECKING:
@@ -132,10 +132,10 @@ def roof_row(share: CaseShare) -> tuple[str, ...]:
         if verdict.binding.what == "arithmetic"
         else f"{verdict.binding.what} from {verdict.binding.roof}"
     )
-    percent = f"{verdict.share:.0%}".replace("%", " %")
+    of_roof = percent(verdict.share)
     if verdict.impossible:
-        return (*numbers, f"{percent}: impossible", f"{roof}; {verdict.reason}")
-    return (*numbers, percent, f"{roof}; {verdict.reason}" if verdict.reason else roof)
+        return (*numbers, f"{of_roof}: impossible", f"{roof}; {verdict.reason}")
+    return (*numbers, of_roof, f"{roof}; {verdict.reason}" if verdict.reason else roof)
 
 
 def _percent(share: float) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench import units
 from bench.attribution import PARTS
-from bench.explain_words import case_words, signed
+from bench.explain_words import case_words, percent, signed
 from bench.report.explained import chart_name
 from bench.report.plots import HIDDEN_KERNELS, HIDDEN_RUNS, TIME_LABEL, finished, ladder, scaled
 from bench.report.style import PAGE, Theme, series
@@ -106,7 +106,7 @@ def _steps(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
 
 
 def _of_saved(share: float | None) -> str:
-    return "" if share is None else f" ({share:.0%})".replace("%", " %")
+    return "" if share is None else f" ({percent(share)})"
 
 
 def _bar_words(base: alt.Chart, theme: Theme) -> list[alt.Chart]:
