@@ -44,12 +44,10 @@ if TYPE_CHECKING:
 
     from bench.plan import Plan
 
-__all__ = ["Effort", "WholeRounds", "counted", "half_width", "parse_budget", "parse_target"]
+__all__ = ["Effort", "WholeRounds", "half_width", "parse_budget", "parse_target"]
 
 #: Half the width of an interval, as a share of the time, at which a case needs no more repeats.
 TARGET = 0.02
-#: However short the budget is: with fewer, an interval says next to nothing.
-LEAST_REPEATS = 3
 #: However long the budget is.
 MOST_REPEATS = 1000
 #: Of the widest kernel's width: narrower ones wait for it.
@@ -94,12 +92,6 @@ def half_width(by_repeat: Mapping[int, float]) -> float | None:
     found = statistics.estimate(by_repeat)
     # The interval of two wildly different repeats spans hundreds of decades.
     return min((found.high - found.low) / (2 * found.value), 1e9)
-
-
-def counted(by_repeat: Mapping[int, float], disturbed: Collection[int]) -> dict[int, float]:
-    """Return the repeats that count: the undisturbed ones, or all where these are fewer than `LEAST_REPEATS`."""
-    quiet = {repeat: value for repeat, value in by_repeat.items() if repeat not in disturbed}
-    return quiet if len(quiet) >= min(LEAST_REPEATS, len(by_repeat)) else dict(by_repeat)
 
 
 class Effort:
@@ -180,8 +172,8 @@ class Effort:
     def _width(self, kernel: str, case: _Case) -> float | None:
         """Return half the width of a case; endless while too few of its repeats were undisturbed."""
         by_repeat, disturbed = self._times[kernel][case], self._disturbed[kernel, case]
-        few = len(by_repeat.keys() - disturbed) < LEAST_REPEATS
-        return math.inf if disturbed and few else half_width(counted(by_repeat, disturbed))
+        few = len(by_repeat.keys() - disturbed) < statistics.LEAST_REPEATS
+        return math.inf if disturbed and few else half_width(statistics.counted(by_repeat, disturbed))
 
     @property
     def _left(self) -> float:
@@ -220,7 +212,7 @@ class Effort:
             limit = "failed"
         else:
             limit = "repeats" if max(by_repeat) + 1 >= MOST_REPEATS else "budget"
-        shown = half_width(counted(by_repeat, self._disturbed[kernel, case]))
+        shown = half_width(statistics.counted(by_repeat, self._disturbed[kernel, case]))
         return CaseEnd(kernel, *case, len(by_repeat), shown, limit)
 
 

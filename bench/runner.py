@@ -22,6 +22,9 @@ from bench.effort import Effort
 from bench.errors import UserError
 from bench.measure import elapsed
 from bench.session import Failure
+from bench.trust import judge
+from bench.trust.schema import read_trust
+from bench.untrusted import Block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -115,7 +118,7 @@ def execute(
         with elapsed() as took:
             content = _process(plan, workload, folder, (kernel, repeat), partial(on_case, kernel, repeat))
             record.write_atomically(path, content)
-        effort.note(kernel, repeat, took.seconds, _times(content))
+        effort.note(kernel, repeat, took.seconds, _times(content), _disturbed(content))
         yield Outcome(kernel, repeat, path, _problems(content))
 
 
@@ -268,6 +271,12 @@ def _times(content: dict[str, Any]) -> dict[tuple[str, int], float]:
         (info["mode"], info["batch_size"]): statistics.median(data) / info["rows_per_round_call"]
         for info, data in found
     }
+
+
+def _disturbed(content: dict[str, Any]) -> set[tuple[str, int]]:
+    """Return the cases of a record that something else disturbed, so that they are measured again."""
+    block = Block(content["mlpbench"], "the record")
+    return set(judge.disturbances(read_trust(block.block("trust")))) if "trust" in block else set()
 
 
 def _problems(content: dict[str, Any]) -> tuple[str, ...]:

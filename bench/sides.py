@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from bench.errors import UserError
 from bench.record import find_runs, latest, read_run, resolve
+from bench.statistics import counted
+from bench.trust.judge import best_spin_s, disturbances
 from kernels.registry import nearest
 
 if TYPE_CHECKING:
@@ -33,12 +35,16 @@ class Side:
         return self.run.id if self.kernel is None else f"{self.run.id}:{self.kernel}"
 
     def times(self) -> Times:
-        """Return the time per sample of every case of the kernel, by repeat."""
+        """Return the time per sample of every case of the kernel, by repeat, without the disturbed (`counted`)."""
         times: Times = {}
+        disturbed: dict[tuple[str, int], set[int]] = {}
+        best = best_spin_s(record.trust for record in self.run.records)
         for record in self.run.records:
             for case in record.cases if record.kernel == self.kernel else ():
                 times.setdefault((case.mode, case.batch_size), {})[record.repeat] = case.sample_s
-        return times
+            for at in disturbances(record.trust, best) if record.kernel == self.kernel else ():
+                disturbed.setdefault(at, set()).add(record.repeat)
+        return {at: counted(by_repeat, disturbed.get(at, ())) for at, by_repeat in times.items()}
 
 
 def parse_side(text: str, results_dir: Path) -> Side:

@@ -30,20 +30,23 @@ interval forgives. Against the median of the disturbed times themselves the cove
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Estimate", "Ratio", "Verdict", "estimate", "ratio", "verdict"]
+__all__ = ["LEAST_REPEATS", "Estimate", "Ratio", "Verdict", "counted", "estimate", "ratio", "verdict"]
 
 Verdict = Literal["faster", "slower", "same", "unclear"]
 #: One value per repeat: in order, or by the number of the repeat.
 Values = Sequence[float] | Mapping[int, float] | NDArray[np.float64]
 
 NO_INTERVAL = "1 repeat: no interval"
+
+#: Fewer repeats than this tell too little: disturbed ones are not left out, and no run stops before.
+LEAST_REPEATS = 3
 
 #: Fewest repeats for an interval from order statistics: (smallest, largest) of 6 covers 1 - 2/2**6 = 96.9 %.
 ORDER_STATISTICS_FROM = 6
@@ -133,6 +136,12 @@ def ratio(a: Values, b: Values, paired: bool = True, confidence: float = 0.95) -
         return Ratio(value, math.nan, math.nan, n, False, NO_INTERVAL)
     below, above = _difference(np.log(x / x_median), np.log(y / y_median), confidence)
     return Ratio(value, value * _exp(below), value * _exp(above), n, False)
+
+
+def counted(by_repeat: Mapping[int, float], disturbed: Collection[int]) -> dict[int, float]:
+    """Return the repeats that count: the undisturbed ones, or all where these are fewer than `LEAST_REPEATS`."""
+    quiet = {repeat: value for repeat, value in by_repeat.items() if repeat not in disturbed}
+    return quiet if len(quiet) >= min(LEAST_REPEATS, len(by_repeat)) else dict(by_repeat)
 
 
 def verdict(speedup: Ratio, threshold: float) -> Verdict:

@@ -40,7 +40,7 @@ class CaseSummary:
     includes_loading: bool
     data: str
     by_repeat: dict[int, float]
-    #: How many of the repeats were disturbed; their times count like the others'.
+    #: How many of all repeats were disturbed. They count only where too few others are left (`statistics.counted`).
     disturbed: int = 0
 
     @property
@@ -88,6 +88,8 @@ def speedup(baseline: CaseSummary, candidate: CaseSummary) -> Ratio | None:
 def _case(rows: pd.DataFrame, run: str) -> CaseSummary:
     first = rows.iloc[0]
     by_repeat = {int(repeat): float(s) for repeat, s in zip(rows["repeat"], rows["sample_s"], strict=True)}
+    disturbed = set(rows.loc[rows["disturbed"].fillna(False).astype(bool), "repeat"])
+    by_repeat = statistics.counted(by_repeat, disturbed)
     accuracy = rows["accuracy"].dropna()
     return CaseSummary(
         run=run,
@@ -105,7 +107,7 @@ def _case(rows: pd.DataFrame, run: str) -> CaseSummary:
         includes_loading=bool(rows["includes_loading"].any()),
         data=str(first["data"]),
         by_repeat=by_repeat,
-        disturbed=int(rows["disturbed"].fillna(False).sum()),
+        disturbed=len(disturbed),
     )
 
 

@@ -133,10 +133,10 @@ def test_what_is_always_disturbed_is_kept_and_ends_with_the_budget():
 
 def test_which_repeats_count():
     values = {0: 1.0, 1: 2.0, 2: 3.0, 5: 4.0}
-    assert effort.counted(values, ()) == values
-    assert effort.counted(values, {1}) == {0: 1.0, 2: 3.0, 5: 4.0}
-    assert effort.counted(values, {1, 2}) == values, "two are too few"
-    assert effort.counted({}, ()) == {}
+    assert statistics.counted(values, ()) == values
+    assert statistics.counted(values, {1}) == {0: 1.0, 2: 3.0, 5: 4.0}
+    assert statistics.counted(values, {1, 2}) == values, "two are too few"
+    assert statistics.counted({}, ()) == {}
 
 
 def test_there_is_a_most_of_repeats(monkeypatch):

@@ -154,8 +154,8 @@ def _plan(
     aim: tuple[float | None, float | None],
 ) -> Plan:
     from bench import environment, plan, probing
-    from bench.effort import LEAST_REPEATS
     from bench.errors import UserError
+    from bench.statistics import LEAST_REPEATS
     from kernels import registry
 
     names = list(dict.fromkeys([*(named or registry.usual()), *(registry.peers() if peers else ())]))
