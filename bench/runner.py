@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -111,7 +111,8 @@ def execute(
 def _spawn(words: list[str], threads: int, on_case: Callable[[str], None]) -> tuple[int | None, list[str]]:
     """Start our interpreter's pytest in a process group of its own; return its exit status and what it printed.
 
-    The status is None where it was stopped because it took too long.
+    The status is None where it was stopped because it took too long. However this ends, nothing that was started
+    is left running.
     """
     lines: list[str] = []
     gave_up = threading.Event()
@@ -120,9 +121,24 @@ def _spawn(words: list[str], threads: int, on_case: Callable[[str], None]) -> tu
         gave_up.set()
         _kill(process)
 
-    stuck = threading.Timer(TIMEOUT_S, give_up)
-    stuck.daemon = True
-    with subprocess.Popen(
+    with ExitStack() as at_end:
+        with _interrupts_held_back():
+            process = at_end.enter_context(_start(words, threads))
+            at_end.callback(_kill, process)
+        stuck = threading.Timer(TIMEOUT_S, give_up)
+        stuck.daemon = True
+        at_end.callback(stuck.cancel)
+        stuck.start()
+        for line in process.stdout or ():
+            lines.append(line.rstrip())
+            if found := FINISHED.search(line):
+                on_case(found["case"])
+        status = process.wait()
+    return (None if gave_up.is_set() and status < 0 else status), lines
+
+
+def _start(words: list[str], threads: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, "-P", "-m", "pytest", *words],
         env=_variables(threads),
         stdout=subprocess.PIPE,
@@ -131,18 +147,32 @@ def _spawn(words: list[str], threads: int, on_case: Callable[[str], None]) -> tu
         text=True,
         errors="replace",
         start_new_session=True,  # Ctrl-C reaches us alone: we decide what is kept
-    ) as process:
-        try:
-            stuck.start()
-            for line in process.stdout or ():
-                lines.append(line.rstrip())
-                if found := FINISHED.search(line):
-                    on_case(found["case"])
-            status = process.wait()
-        finally:
-            stuck.cancel()
-            _kill(process)
-    return (None if gave_up.is_set() and status < 0 else status), lines
+    )
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C, or a request to end, wait until the block has ended.
+
+    While a process starts, it runs already and nobody could name it yet: it would be left to itself.
+    """
+    arrived = threading.Event()
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Left alone where it is ignored or ends us at once, and in other threads, which signals do not interrupt.
+        if signal.getsignal(number) is signal.default_int_handler and _in_main_thread():
+            before[number] = signal.signal(number, lambda *_: arrived.set())
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if arrived.is_set():
+        raise KeyboardInterrupt
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _variables(threads: int) -> dict[str, str]:

@@ -51,16 +51,16 @@ class Contestant:
 
     def facts(self, case: Case) -> dict[str, Any]:
         """Return what the result file says about a case besides its times."""
-        rows = self.workload.rows if case.mode == "book" else case.batch_size
-        data_rows = len(self.workload.dataset.images)
+        whole, data_rows = case.mode == "book", len(self.workload.dataset.images)
+        rows = self.workload.book_rows if whole else case.batch_size
         return {
             "kernel": self.name,
             **case.as_dict(),
             "rows_per_round_call": rows,
             "distinct_rows": min(rows, data_rows),
-            "repeated_rows": self.workload.repeated,
-            "includes_loading": case.mode == "book",
-            "reads": self.workload.book_reads if case.mode == "book" else None,
+            "repeated_rows": rows > data_rows if whole else self.workload.repeated,
+            "includes_loading": whole,
+            "reads": self.workload.book_reads if whole else None,
         }
 
 

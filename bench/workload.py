@@ -151,6 +151,11 @@ class Workload:
 
         return BookCell(load)
 
+    @property
+    def book_rows(self) -> int:
+        """Rows that the book's cell infers: MNIST's as they are, of the others as many as are timed."""
+        return len(self.dataset) if self.dataset.name == "mnist" else self.rows
+
     @cached_property
     def book_reads(self) -> str:
         """What the book's cell reads. The book's ``load_mnist`` returns both halves, and the cell drops one."""

@@ -50,6 +50,11 @@ def is_alive(pid):
     return True
 
 
+def gone(*pids):
+    """Check that processes are no more: within a time in which none of those in these tests ends by itself."""
+    wait_until(lambda: not any(map(is_alive, pids)), "the end of processes", limit_s=20)
+
+
 def wait_until(condition, what, limit_s=60.0):
     """Wait for a condition; fail, saying what was waited for, where it does not come."""
     end = time.monotonic() + limit_s

@@ -98,12 +98,12 @@ IN_THE_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$0" "$@"')
 
 
 @pytest.mark.parametrize(
-    ("signum", "shell"),
-    [(signal.SIGINT, ()), (signal.SIGTERM, ()), (signal.SIGTERM, IN_THE_BACKGROUND)],
+    ("signum", "shell", "words"),
+    [(signal.SIGINT, (), ()), (signal.SIGTERM, (), ("--json",)), (signal.SIGTERM, IN_THE_BACKGROUND, ())],
     ids=["Ctrl-C", "a request to end", "a request to end to a job in a script's background"],
 )
-def test_what_is_finished_stays_and_the_exit_says_so(start, signum, shell):
-    run = start(*RUN, shell=shell)
+def test_what_is_finished_stays_and_the_exit_says_so(start, signum, shell, words):
+    run = start(*RUN, *words, shell=shell)
     wait_until(lambda: run.finished() or run.process.poll() is not None, "the first result")
     wait_until(lambda: run.measuring() or run.process.poll() is not None, "the next process")
     status, out, err = run.ends(signum)
@@ -114,7 +114,8 @@ def test_what_is_finished_stays_and_the_exit_says_so(start, signum, shell):
     assert 1 <= len(kept) < 6
     last = err.splitlines()[-1]
     assert last.startswith(f"mlpbench: interrupted: {len(kept)} of 6 processes finished and are kept in results/")
-    assert "per sample" in out, "what is finished is told"
+    told = json.loads(out)["headline"]["lead"] if words else out
+    assert "per sample" in told, "what is finished is told, and JSON stays JSON"
     run.no_trace_is_left()
 
     found = record.read_run(kept[0].parent)
@@ -144,15 +145,6 @@ def test_before_the_first_process_has_ended(start):
     assert report.returncode == 0
     assert "Nothing was timed." in report.stdout
     assert_missing(report.stdout, found.missing)
-
-
-def test_json_stays_json(start):
-    run = start(*RUN, "--json")
-    wait_until(lambda: run.finished() or run.process.poll() is not None, "the first result")
-    status, out, err = run.ends(signal.SIGINT)
-    assert status == 130
-    assert json.loads(out)["headline"]
-    assert err.splitlines()[-1].startswith("mlpbench: interrupted: ")
 
 
 def test_ctrl_c_elsewhere_is_no_traceback_either(start, tmp_path):

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import idx_files
 import pytest
 from doubles import AbsentKernel
 from sources import ROOT
@@ -151,10 +152,6 @@ def test_a_kernel_that_nobody_named_is_skipped_with_its_reason(capsys, tmp_path,
     classes = {"absent": AbsentKernel, "numpy": NumpyKernel}
     monkeypatch.setattr(registry, "load", classes.__getitem__)
     monkeypatch.setattr(probing, "probe_all", lambda names: map(probing.probe, names))
-    for name in ("plots", "plots_explain"):  # what an earlier test has imported must be imported again, and fail
-        monkeypatch.delitem(sys.modules, f"bench.report.{name}", raising=False)
-        monkeypatch.delattr(f"bench.report.{name}", raising=False)
-    monkeypatch.setitem(sys.modules, "altair", None)
     status, _, err = called(capsys, "run", *SMALL, "--out", tmp_path / "a")
     assert status == 0
     assert "absent is skipped: no driver [/bold] :x: of this kind" in err
@@ -191,3 +188,24 @@ def test_settings_of_the_project_around_an_installation_are_not_used(tmp_path, p
     assert "report.md" in process.stderr
     (found,) = record.read_run(record.latest(site.parent / "results")).records
     assert len(found.cases) == 2
+
+
+def test_the_book_profile_is_told_beside_the_book(tmp_path, plain):
+    idx_files.write(tmp_path, idx_files.TEST, 200)
+    words = ("run", "--profile", "book", "--repeats", "1", "--data", "mnist", "--data-dir", tmp_path)
+    process = typed(*words, cwd=tmp_path, PYTHONPATH=plain)
+    assert process.returncode == 0, process.stderr
+    for published in ("1.25 s", "269 ms", "4.65x", "0.9352"):
+        assert published in process.stdout
+    (found,) = record.read_run(record.latest(tmp_path / "results")).records
+    assert found.kernel == "numpy"
+    assert {(case.mode, case.batch_size) for case in found.cases} == {
+        ("per_sample", 100),
+        ("batched", 1),
+        ("batched", 100),
+        ("book", 1),
+        ("book", 100),
+    }
+    for case in found.cases:
+        assert case.includes_loading is (case.mode == "book")
+        assert case.rows_per_call == (200 if case.mode == "book" else case.batch_size)

@@ -99,6 +99,7 @@ def test_what_fails_by_hand_is_not_timed_and_its_file_says_why(tmp_path):
     assert ran.returncode == 1
     assert "Traceback" not in ran.stdout + ran.stderr
     assert "2 errors" in ran.stdout, "one for each case, and none at teardown"
+    assert "fixture was not used" not in ran.stdout + ran.stderr, "pytest-benchmark has nothing to warn of"
     found = record.read(path)
     assert found.cases == ()
     assert {(failure.batch_size, failure.phase) for failure in found.failures} == {(1, "gate"), (10, "gate")}

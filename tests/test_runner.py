@@ -1,6 +1,8 @@
 """One process for each kernel and repeat, and a result file whatever becomes of it."""
 
 import json
+import os
+import signal
 
 import processes
 import pytest
@@ -136,35 +138,33 @@ def test_a_process_that_dies_leaves_a_record_with_its_reason_and_the_others_go_o
 
 
 def test_a_process_that_hangs_is_stopped_and_its_record_says_so(execute, monkeypatch):
-    monkeypatch.setattr(runner, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(runner, "TIMEOUT_S", 2.0)
     body = """
-    child = subprocess.Popen(["sleep", "600"])
+    child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     print(os.getpid(), child.pid, flush=True)
-    time.sleep(600)
+    time.sleep(60)
     """
     (outcome,), folder, _ = execute(body, plan())
     (problem,) = outcome.problems
-    assert problem.startswith("the process was stopped after 0.5 s; its last line: ")
+    assert problem.startswith("the process was stopped after 2.0 s; its last line: ")
     assert "memory" not in problem
-    for pid in map(int, problem.split()[-2:]):
-        processes.wait_until(lambda pid=pid: not processes.is_alive(pid), "the end of a process that was stopped")
+    processes.gone(*map(int, problem.split()[-2:]))
     assert len(record.read_run(folder).failures) == 1
 
 
 def test_what_a_process_leaves_running_is_stopped_too(execute):
     body = """
-    child = subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     leave(child=child.pid)
     """
     (outcome,), _, _ = execute(body, plan())
-    child = left(outcome)["child"]
-    processes.wait_until(lambda: not processes.is_alive(child), "the end of what was left running")
+    processes.gone(left(outcome)["child"])
 
 
 def test_a_result_is_not_lost_to_what_keeps_the_output_open(execute, monkeypatch):
     """A compile server, say, that a kernel's library starts and that lives on with our pipe in its hands."""
-    monkeypatch.setattr(runner, "TIMEOUT_S", 0.5)
-    (outcome,), _, _ = execute('leave(kept=True); subprocess.Popen(["sleep", "600"])', plan())
+    monkeypatch.setattr(runner, "TIMEOUT_S", 2.0)
+    (outcome,), _, _ = execute('leave(kept=True); subprocess.Popen(["sleep", "60"])', plan())
     assert left(outcome)["kept"] is True
 
 
@@ -176,20 +176,40 @@ def test_an_interrupt_stops_the_process_and_all_that_it_started(execute, tmp_pat
     if kernel == "numpy":
         done()
         sys.exit()
-    child = subprocess.Popen(["sleep", "600"])
+    child = subprocess.Popen(["sleep", "60"])
     open({str(tmp_path / "pids")!r}, "w").write(f"{{os.getpid()}} {{child.pid}}")
     case("numpy-out-batched-10")
-    time.sleep(600)
+    time.sleep(60)
     """
     the_plan = plan("numpy", "numpy-out", seed=2)
     assert the_plan.order[0][0] == "numpy"
     with pytest.raises(KeyboardInterrupt):
         execute(body, the_plan, interrupt)
-    for pid in map(int, (tmp_path / "pids").read_text().split()):
-        processes.wait_until(lambda pid=pid: not processes.is_alive(pid), "the end of an interrupted process")
+    processes.gone(*map(int, (tmp_path / "pids").read_text().split()))
     (folder,) = (tmp_path / "results").glob("*/*")
     assert sorted(path.name for path in folder.iterdir()) == ["numpy.0.json", "run.json"]
     assert record.read_run(folder).missing == (("numpy-out", 0),)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_just_as_a_process_starts_stops_it_as_well(execute, monkeypatch, signum):
+    """It runs by then, and nobody has been given its number yet."""
+    start, started = runner._start, []
+
+    def interrupted(*args):
+        started.append(start(*args))
+        os.kill(os.getpid(), signum)
+        return started[-1]
+
+    monkeypatch.setattr(runner, "_start", interrupted)
+    before = signal.signal(signum, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            execute("time.sleep(60)", plan())
+        assert signal.getsignal(signum) is signal.default_int_handler
+    finally:
+        signal.signal(signum, before)
+    processes.gone(started[0].pid)
 
 
 def test_a_result_is_never_overwritten(execute, tmp_path):

@@ -1,5 +1,6 @@
 """One process: a kernel passes the gate once, or fails once with the same words for every case."""
 
+import idx_files
 import pytest
 from doubles import AbsentKernel, ConstructorRaises
 from mutants import SoftmaxDropped
@@ -116,6 +117,17 @@ def test_the_facts_of_a_case(suite, case, rows, reads):
         "includes_loading": case.mode == "book",
         "reads": reads,
     }
+
+
+def test_the_books_cell_takes_mnist_as_it_is_however_many_rows_are_timed(suite, tmp_path):
+    idx_files.write(tmp_path, idx_files.TEST, 30)
+    options = Options(data="mnist", data_dir=tmp_path)
+    contestant = suite(numpy=NumpyKernel, options=options, rows=200).admit("numpy")
+    facts = contestant.facts(Case("book", 10))
+    assert (facts["rows_per_round_call"], facts["distinct_rows"], facts["repeated_rows"]) == (30, 30, False)
+    assert facts["reads"] == "MNIST's test half"
+    assert len(contestant.book.load()[1]) == 30, "which is what it infers"
+    assert contestant.facts(Case("batched", 10))["repeated_rows"] is True
 
 
 def test_rows_that_are_not_repeated_are_not_said_to_be(suite):

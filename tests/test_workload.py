@@ -1,13 +1,12 @@
 """What a run computes: which data and weights belong to which options, the gate and the accuracy on them."""
 
-import shutil
 from pathlib import Path
 
 import idx_files
 import numpy as np
 import pytest
 from _pytest.config.argparsing import Parser
-from doubles import TurnedOneByOne, WrongOnRealImages
+from doubles import TurnedOneByOne, WrongOnOneRealImage, WrongOnRealImages
 
 from bench import datasets, plugin
 from bench.errors import UserError
@@ -62,17 +61,22 @@ def test_trained_weights_are_those_that_ship_and_seeded_ones_are_the_same_each_t
     assert Workload(Options(spec="20-10-3")).params.sha256() == seeded(spec, 0).sha256()
 
 
-def test_mnist_brings_the_books_weights_where_they_lie_beside_it(fake_mnist, mnist_dir):
+def test_mnist_brings_the_books_weights_where_they_lie_beside_it(fake_mnist):
     assert Workload(Options(data="mnist", data_dir=fake_mnist)).weights_source == "trained"
-    shutil.copy(mnist_dir / WEIGHTS_FILE, fake_mnist)
-    workload = Workload(Options(data="mnist", data_dir=fake_mnist))
-    assert workload.facts()["weights"]["source"] == WEIGHTS_FILE, "the name alone: no folder of this machine"
-    assert workload.params.sha256() == load_params(mnist_dir / WEIGHTS_FILE, MNIST).sha256()
-    # They are of one network only, and give way to what is named.
+    book = fake_mnist / WEIGHTS_FILE
+    book.touch()
+    assert Workload(Options(data="mnist", data_dir=fake_mnist)).weights_source == str(book)
+    # They are of one network only, belong to MNIST only, and give way to what is named.
     assert Workload(Options(spec="784-10", data="mnist", data_dir=fake_mnist)).weights_source == "seeded"
+    assert Workload(Options(data="digits", data_dir=fake_mnist)).weights_source == "trained"
     named = Workload(Options(data="mnist", data_dir=fake_mnist, weights=TRAINED_FILE))
     assert named.weights_source == str(TRAINED_FILE)
-    assert Workload(Options(data="digits", data_dir=fake_mnist)).weights_source == "trained"
+
+
+def test_the_books_weights_are_read(mnist_dir):
+    workload = Workload(Options(data="mnist", data_dir=mnist_dir))
+    assert workload.facts()["weights"]["source"] == WEIGHTS_FILE, "the name alone: no folder of this machine"
+    assert workload.params.sha256() == load_params(mnist_dir / WEIGHTS_FILE, MNIST).sha256()
 
 
 def test_weights_that_are_named_are_used(tmp_path):
@@ -155,7 +159,7 @@ def test_the_gate_lets_a_right_kernel_pass():
     assert 0 < passed.max_error_ratio < 1
 
 
-@pytest.mark.parametrize("kernel_class", [WrongOnRealImages, TurnedOneByOne])
+@pytest.mark.parametrize("kernel_class", [WrongOnRealImages, WrongOnOneRealImage, TurnedOneByOne])
 def test_the_gate_looks_at_what_will_be_timed_too(kernel_class):
     workload = Workload(Options(), rows=200)
     with pytest.raises(NonConforming):
