@@ -104,7 +104,7 @@ class NumbaSimdKernel(Kernel):
             "lanes": self._shape.lanes,
             "tile": self._shape.label,
             "layer_tiles": " | ".join(self._network.splits),
-            "skips_zero_inputs": self.skips_zeros,
+            "skips_work": self.skips_zeros,
             "compiled_before": bool(self._serial.stats.cache_hits),
         }
 

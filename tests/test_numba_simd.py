@@ -244,7 +244,7 @@ def test_what_describe_says():
     serial, parallel, sparse = (cls(MNIST, seeded(MNIST)).describe() for cls in KERNELS[:3])
     assert serial["isa"] in ("avx512", "avx2", "sse2", "neon", "generic")
     assert serial["threads"] == sparse["threads"] == 1
-    assert (serial["skips_zero_inputs"], sparse["skips_zero_inputs"]) == (False, True)
+    assert (serial["skips_work"], sparse["skips_work"]) == (False, True)
     assert parallel["threading_layer"] in ("omp", "tbb", "workqueue")
     if serial["isa"] == "avx512":
         assert (serial["tile"], serial["layer_tiles"]) == ("8x48", "3+dot(2) | 3+2+2 | 1")
