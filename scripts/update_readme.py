@@ -52,7 +52,8 @@ def machine(run: record.Run) -> str:
     return (
         f"Measured on {run.plan.started[:10]}: {facts['cpu_model']}, {facts['logical_cpus']} processors, "
         f"{run.plan.threads} threads; Python {env['python']['version']}, {versions}{with_blas}; "
-        f"{run.plan.repeats} repeats, medians with 95 % intervals; `{' '.join(run.plan.command)}`."
+        f"{len({found.repeat for found in run.records})} repeats, medians with 95 % intervals; "
+        f"`{' '.join(run.plan.command)}`."
     )
 
 
