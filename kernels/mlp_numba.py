@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.base import Kernel
-from kernels.errors import KernelUnavailable
+from kernels.numba_kernel import CompiledKernel, numba_threads
 from kernels.numba_target import PANEL, TILE_ROWS, host
 
 if TYPE_CHECKING:
@@ -56,21 +55,15 @@ def pack(spec: ForwardSpec, params: Params) -> _Array:
     return packed
 
 
-class NumbaKernel(Kernel):
+class NumbaKernel(CompiledKernel):
     """Loops that Numba compiles, once per machine, for any specification; `kernels.numba_loops` explains them.
 
     The result is in a buffer that the next call uses again. There is one, of the largest batch seen, and a smaller
     batch uses its first rows.
     """
 
-    backend = "numba"
-    distributions = ("numba",)
-
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        from kernels import numba_events
-
-        numba_events.listen()  # before the loops, which compile when they are imported
         from kernels import numba_loops
 
         codes = {
@@ -86,28 +79,7 @@ class NumbaKernel(Kernel):
         shape = (self._threads(), 2, numba_loops.BLOCK_ROWS, padded(max(spec.sizes[1:])))
         self._buffers = aligned_zeros(shape, spec.np_dtype)
         self._serial = numba_loops.compiled(spec.dtype, parallel=False)
-        self._largest = self._out = self._single = np.empty((1, spec.n_out), spec.np_dtype)
-
-    @classmethod
-    def probe(cls) -> None:
-        """Raise KernelUnavailable where Numba cannot be imported, in its own words, or does not compile."""
-        try:
-            import numba
-        except ImportError as error:
-            raise KernelUnavailable(f"Numba cannot be imported: {error}") from error
-        if getattr(numba.config, "DISABLE_JIT", False):
-            raise KernelUnavailable("Numba is told not to compile: NUMBA_DISABLE_JIT is set")
-
-    def _threads(self) -> int:
-        return 1
-
-    def _out_of(self, x: _Array) -> _Array:
-        """Return the output buffer for ``x``."""
-        if len(x) != len(self._out):
-            if len(x) > len(self._largest):
-                self._largest = np.empty((len(x), self.spec.n_out), self.spec.np_dtype)
-            self._out = self._largest[: len(x)]
-        return self._out
+        self._single = np.empty((1, spec.n_out), spec.np_dtype)
 
     def forward(self, x: _Array) -> _Array:
         """Return the outputs of a batch: (batch, n_in) to (batch, n_out). Valid until the next call."""
@@ -120,12 +92,6 @@ class NumbaKernel(Kernel):
         self._serial(x[None], self._weights, self._layers, self._buffers, self._single)
         row: _Array = self._single[0]
         return row
-
-    def compiled_s(self) -> float:
-        """Return the seconds that Numba has compiled in this process."""
-        from kernels import numba_events
-
-        return numba_events.compiled_s()
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
         """Return the threads, and what LLVM compiled for."""
@@ -160,9 +126,7 @@ class NumbaParallelKernel(NumbaKernel):
         self._parallel(x, self._weights, self._layers, self._buffers, self._single)
 
     def _threads(self) -> int:
-        import numba
-
-        return int(numba.get_num_threads())
+        return numba_threads()
 
     def _divides(self, rows: int) -> bool:
         return rows >= self._parallel_rows and len(self._buffers) > 1

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.base import Kernel
-from kernels.errors import KernelUnavailable
+from kernels.numba_kernel import CompiledKernel, numba_threads
 
 if TYPE_CHECKING:
     from kernels.params import Params
@@ -22,7 +21,7 @@ _Array = NDArray[Any]
 FLOP_PER_THREAD = 600_000
 
 
-class NumbaSimdKernel(Kernel):
+class NumbaSimdKernel(CompiledKernel):
     """A register-tiled forward pass for any specification, compiled once per machine; see docs/numba-ladder.md.
 
     `kernels.numba_simd` holds the trick: `shape` (what the processor offers), `vector` (vectors of LLVM), `tile` (the
@@ -32,9 +31,6 @@ class NumbaSimdKernel(Kernel):
     The result is in a buffer that the next call uses again. There is one, of the largest batch seen, and a smaller
     batch uses its first rows.
     """
-
-    backend = "numba"
-    distributions = ("numba",)
 
     #: Whether the first layer skips inputs that are zero.
     skips_zeros: ClassVar[bool] = False
@@ -60,29 +56,7 @@ class NumbaSimdKernel(Kernel):
         self._address = self._network.address
         self._serial = network.compiled(spec.dtype, "serial")
         self._one = network.compiled(spec.dtype, "single")
-        self._largest = self._out = np.empty((1, spec.n_out), spec.np_dtype)
         self._row = np.empty(spec.n_out, spec.np_dtype)
-
-    @classmethod
-    def probe(cls) -> None:
-        """Raise KernelUnavailable where Numba cannot be imported, in its own words, or does not compile."""
-        try:
-            import numba
-        except ImportError as error:
-            raise KernelUnavailable(f"Numba cannot be imported: {error}") from error
-        if getattr(numba.config, "DISABLE_JIT", False):
-            raise KernelUnavailable("Numba is told not to compile: NUMBA_DISABLE_JIT is set")
-
-    def _threads(self) -> int:
-        return 1
-
-    def _out_of(self, x: _Array) -> _Array:
-        """Return the output buffer for ``x``."""
-        if len(x) != len(self._out):
-            if len(x) > len(self._largest):
-                self._largest = np.empty((len(x), self.spec.n_out), self.spec.np_dtype)
-            self._out = self._largest[: len(x)]
-        return self._out
 
     def forward(self, x: _Array) -> _Array:
         """Return the outputs of a batch: (batch, n_in) to (batch, n_out). Valid until the next call."""
@@ -127,9 +101,7 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
         self._parallel(np.zeros((1, spec.n_in), spec.np_dtype), self._address, self._out)
 
     def _threads(self) -> int:
-        import numba
-
-        return int(numba.get_num_threads())
+        return numba_threads()
 
     def _divides(self, rows: int) -> bool:
         return rows >= self._parallel_rows and self._n_threads > 1
