@@ -12,7 +12,8 @@ import re
 import sys
 from pathlib import Path
 
-from bench import frame, headline, record
+from bench import explain, frame, headline, record
+from bench.explain_words import attribution_words
 from bench.report import as_markdown, plots, style, tables
 from bench.summary import summarize
 
@@ -20,6 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 IMAGES = ROOT / "docs" / "images"
 BEGIN, END = "<!-- reference: begin", "<!-- reference: end -->"
+BUS = (
+    "The book explains the gain by bus bandwidth. Reading weights once for a batch, not once for each image, is the "
+    'part called "weights reused" above; for NumPy, most of the gain is calls that are not made.'
+)
 PICTURES = {"time": "Time per sample against batch size", "speedup": "Speedup over one at a time"}
 
 
@@ -74,6 +79,14 @@ def block() -> str:
         ]
     lines += [f"* {line}" for line in headline.find(frame.load(run)).sentences]
     lines += ["", *as_markdown.table_lines(tables.figures(cases)[0].table), "", machine(run), ""]
+    lines += ["**What the gain is made of** (`mlpbench explain`; [how it is found](docs/explain.md)):", ""]
+    causes = explain.find(run)
+    # The model counts all weights: of a kernel that skips some of them it says too much.
+    skip = {found.kernel for found in run.records if found.describe.get("skips_work")}
+    for kernel in causes.kernels if causes else ():
+        if kernel.attribution is not None and kernel.kernel not in skip:
+            lines.append(f"* {kernel.kernel}: {attribution_words(kernel.attribution)}")
+    lines += ["", BUS, ""]
     if "book" in runs:
         book = runs["book"]
         lines += ["**The book's experiment, measured again:**", ""]
