@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from kernels import registry
@@ -44,15 +45,27 @@ class Probed:
 
 
 def probe_all(names: list[str]) -> Iterator[Probed]:
-    """Probe kernels side by side, each backend in one process; yield them in the order of ``names``."""
+    """Probe kernels side by side, each library in one process; yield them in the order of ``names``.
+
+    Those whose library is not installed share one: they are done at once, and a process costs more than they do.
+    """
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault(registry.module(name), []).append(name)
+        groups.setdefault(_group(registry.module(name)), []).append(name)
     with ThreadPoolExecutor(max_workers=8) as pool:
         futures = {name: pool.submit(_ask, group) for group in groups.values() for name in group[:1]}
         first = {name: group[0] for group in groups.values() for name in group}
         for name in names:
             yield futures[first[name]].result()[name]
+
+
+def _group(module: str) -> str:
+    """Return what a module is probed together with: of ours, its library's others, or all whose library is not here."""
+    package, _, rest = module.partition(".mlp_")
+    if package != "kernels":
+        return module
+    library = rest.partition("_")[0]
+    return library if find_spec(library) is not None else "not installed"
 
 
 def for_spec(answer: Probed, spec: ForwardSpec) -> Probed:

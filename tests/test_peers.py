@@ -1,4 +1,4 @@
-"""Peers, each with its library for real where that is installed. `mlpbench list` says what brings it."""
+"""Peers, each with its library for real where that is installed. `mlpbench list --peers` says what brings it."""
 
 import json
 import os

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import console
-from bench.commands.options import AsJson
+from bench.commands.options import AsJson, Peers
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bench.probing import Probed
 
 
-def list_kernels(as_json: AsJson = False) -> None:
+def list_kernels(peers: Peers = False, as_json: AsJson = False) -> None:
     """Show the kernels, and for each whether it can run here or why not.
 
     Each backend is tried in a process of its own, side by side; in a terminal, answers show as they come.
@@ -23,7 +23,7 @@ def list_kernels(as_json: AsJson = False) -> None:
     from bench import probing
     from kernels import registry
 
-    names = registry.names()
+    names = registry.names() if peers else registry.usual()
     answers: dict[str, Probed] = {}
     out = console.out()
     if as_json:
