@@ -47,7 +47,7 @@ class Probed:
 def probe_all(names: list[str]) -> Iterator[Probed]:
     """Probe kernels side by side, each library in one process; yield them in the order of ``names``.
 
-    Those whose library is not installed share one: they are done at once, and a process costs more than they do.
+    Those whose library is not installed share NumPy's: they are done at once, and a process costs more than they do.
     """
     groups: dict[str, list[str]] = {}
     for name in names:
@@ -60,12 +60,15 @@ def probe_all(names: list[str]) -> Iterator[Probed]:
 
 
 def _group(module: str) -> str:
-    """Return what a module is probed together with: of ours, its library's others, or all whose library is not here."""
+    """Return what a module is probed together with: of ours, its library's others, or all that costs nothing to ask.
+
+    That is NumPy, which every module of ours imports anyway, and every library that is not installed.
+    """
     package, _, rest = module.partition(".mlp_")
     if package != "kernels":
         return module
     library = rest.partition("_")[0]
-    return library if find_spec(library) is not None else "not installed"
+    return library if library != "numpy" and find_spec(library) is not None else "numpy"
 
 
 def for_spec(answer: Probed, spec: ForwardSpec) -> Probed:

@@ -60,13 +60,13 @@ def test_every_kind_of_kernel_gets_its_answer_whatever_its_neighbours_do(offered
         assert (found[name].backend, found[name].device, found[name].version) == ("numpy", "cpu", np.__version__)
 
 
-def test_kernels_of_one_module_share_a_process_and_modules_do_not(probe_all):
+def test_kernels_of_one_library_share_a_process_and_libraries_do_not(probe_all):
     body = 'print(json.dumps(dict(name=name, backend=None, device=None, version=None, reason=" ".join(names))))'
-    answers = probe_all(body, "numpy", "cupy", "numpy-out")
+    answers = probe_all(body, "numpy", "numba", "numpy-out")
     assert {name: answer.reason for name, answer in answers.items()} == {
         "numpy": "numpy numpy-out",
         "numpy-out": "numpy numpy-out",
-        "cupy": "cupy",
+        "numba": "numba",
     }
 
 
@@ -74,13 +74,20 @@ def test_modules_are_asked_side_by_side(tmp_path, probe_all, monkeypatch):
     """Each waits for the other to have begun: one after the other, both would wait in vain."""
     body = f"""
     open(os.path.join({str(tmp_path)!r}, name + ".began"), "w")
-    other = {{"numpy": "cupy", "cupy": "numpy"}}[name]
+    other = {{"numpy": "numba", "numba": "numpy"}}[name]
     while not os.path.exists(os.path.join({str(tmp_path)!r}, other + ".began")):
         time.sleep(0.01)
     {ANSWER}"""
     monkeypatch.setattr(probing, "TIMEOUT_S", 30)
-    answers = probe_all(body.strip(), "numpy", "cupy")
+    answers = probe_all(body.strip(), "numpy", "numba")
     assert all(answer.available for answer in answers.values())
+
+
+def test_libraries_that_are_not_installed_cost_no_process(probe_all, monkeypatch):
+    monkeypatch.setattr(probing, "find_spec", lambda library: None)
+    body = 'print(json.dumps(dict(name=name, backend=None, device=None, version=None, reason=" ".join(names))))'
+    answers = probe_all(body, "numpy", "cupy", "numba")
+    assert {answer.reason for answer in answers.values()} == {"numpy cupy numba"}
 
 
 def test_a_probe_that_never_answers(probe_all, monkeypatch):
