@@ -7,8 +7,8 @@ takes one positive value per repeat and works on logarithms, because times are p
 How often the 95 % intervals contain the truth, in per cent of 20 000 simulated runs for each cell (the tests repeat
 1 000 of each). A repeat is the median of 20 autocorrelated rounds; repeats differ by a normal factor of 2 %, by a
 lognormal one of 15 %, or by 2 % and "bursts" that slow a whole repeat 1.7 times with 10 % probability, independently
-on the two sides of a ratio. "Marked": nine in ten of these repeats were seen to be disturbed, as were 2 % of the others,
-and those that `counted` leaves out are left out (`scripts/coverage_table.py`). The truth is the undisturbed time.
+on the two sides of a ratio. "Marked": nine in ten of these repeats are seen to be disturbed, as are 2 % of the others,
+and what `counted` leaves out is left out (`scripts/coverage_table.py`). The truth is the undisturbed time.
 
 =========================  =====  =====  =====  ======
 repeats                    n = 3  n = 5  n = 6  n = 10
@@ -28,7 +28,8 @@ unpaired ratio, marked      98.5   95.7   97.0    97.4
 =========================  =====  =====  =====  ======
 
 Bursts slow only: at n = 10 the median of the disturbed repeats lies above the undisturbed time by more than the
-interval forgives (those that are marked do not count). Against the median of the disturbed times themselves the coverage is 95 %.
+interval forgives; leaving out those that are marked mends that. Against the median of the disturbed times themselves
+the coverage is 95 %.
 """
 
 from __future__ import annotations
