@@ -12,7 +12,7 @@ _JUMP = re.compile(r"^\t(j|b\.|b\t|cb|tb)", re.MULTILINE)
 
 #: Vector registers and the stack pointer, by what a triple begins with.
 VECTOR = {"x86_64": r"%[xyz]mm\d+", "aarch64": r"\b[vq]\d+\b"}
-STACK = {"x86_64": r"\(%r[sb]p", "aarch64": r"\[(sp|x29)"}
+STACK = {"x86_64": r"\(%rsp", "aarch64": r"\[sp"}
 
 
 def compiled(dtype):
