@@ -1,8 +1,8 @@
 """Numba's cache on disk with one file for everything that decides what is compiled, and a checksum in it.
 
-Numba's own index knows the file of the function that it caches; what shapes our code stands in other files too. An index
-that was cut short ends the process that reads it. And data files are numbered: two processes that compile for two
-processors at once may take one number.
+Numba's own index knows the file of the function that it caches; what shapes our code stands in other files too. An
+index that was cut short ends the process that reads it. And data files are numbered: two processes that compile for
+two processors at once may take one number.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -128,7 +128,7 @@ class Cache(FunctionCache):
 
     def __init__(self, function: Any) -> None:
         super().__init__(function)
-        self._cache_file = OneFile(self.cache_path, f"{function.__module__}.{function.__qualname__}")
+        self._cache_file: Any = OneFile(self.cache_path, f"{function.__module__}.{function.__qualname__}")
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Write what was compiled, if that can be done: a full disk or a folder that is gone is no reason to fail."""

@@ -22,9 +22,8 @@ import numba
 import numpy as np
 
 from bench.datasets import digits
-from kernels import registry
+from kernels import numba_cache, registry
 from kernels.mlp_numba_simd import NumbaSimdKernel
-from kernels import numba_cache
 from kernels.numba_simd import layers, network, packing
 from kernels.numba_simd.peak import compiled_peak, flop_per_turn
 from kernels.numba_simd.shape import host_shape

@@ -67,7 +67,7 @@ def multiply_adds(loop, bits):
 
 
 def require_registers(code, shape, bits, arch):
-    """Check that the loop over k of the largest tile multiplies and adds in registers, and stores and spills nothing."""
+    """Check that the loop over k of the largest tile multiplies and adds in registers: no vector is stored."""
     loop = main_loop(code, f"tile_{shape.rows}x{shape.vectors}_f{bits}")
     sums, count = shape.rows * shape.vectors, multiply_adds(loop, bits)
     assert count >= sums

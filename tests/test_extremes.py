@@ -1,4 +1,4 @@
-"""Denormals, logits of 1e4, large activations, no rows at all: every kernel on NumPy and Numba is held to one answer."""
+"""Denormals, logits of 1e4, large activations, no rows at all: every kernel on NumPy and Numba gives one answer."""
 
 import numpy as np
 import pytest

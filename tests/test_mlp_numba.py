@@ -15,9 +15,8 @@ from kernels.conformance import agree, check
 from kernels.errors import KernelUnavailable
 from kernels.mlp_numba import FLOP_PER_THREAD, NumbaKernel, NumbaParallelKernel, pack
 from kernels.numba_target import PANEL, TILE_ROWS
-from kernels.params import Params, seeded
+from kernels.params import seeded
 from kernels.spec import MNIST, ForwardSpec
-
 
 Divided = divided(NumbaParallelKernel)
 KERNELS = [NumbaKernel, NumbaParallelKernel, Divided]

@@ -59,7 +59,13 @@ def other(folder, number, stem="kernels.numba_any.f", ending="nbc"):
 
 def test_the_key_covers_source_processor_versions_and_settings(monkeypatch, file):
     paths = {file.path(KEY), file.path(("other", *KEY[1:])), file.path((KEY[0], ("triple", "other", ""), KEY[2]))}
-    changes = ["numba.__version__", "llvmlite.__version__", "sys.version", "numba.config.OPT", "numba.config.BOUNDSCHECK"]
+    changes = [
+        "numba.__version__",
+        "llvmlite.__version__",
+        "sys.version",
+        "numba.config.OPT",
+        "numba.config.BOUNDSCHECK",
+    ]
     for name in changes:
         with monkeypatch.context() as patch:
             patch.setattr(f"kernels.numba_cache.{name}", "9")

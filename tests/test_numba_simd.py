@@ -21,7 +21,6 @@ from kernels.numba_simd import packing
 from kernels.params import Params, seeded
 from kernels.spec import MNIST, ForwardSpec
 
-
 Divided = divided(NumbaSimdParallelKernel)
 KERNELS = [NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel, Divided]
 kernels = pytest.mark.parametrize("kernel_class", KERNELS)

@@ -116,14 +116,14 @@ def product(code: Code, rows: int, vectors: int, *, indexed: bool = False) -> ir
         return [inputs[i // vectors].times_plus(weights[i % vectors], x) for i, x in enumerate(sums)]
 
     tile = [(r, c) for r in range(rows) for c in range(vectors)]
-    sums = [code.load(place(start, start_step, r, c), aligned=True) for r, c in tile]
+    sums = [code.constant(0.0)] * len(tile)
     if rows == code.shape.rows and vectors == code.shape.vectors:
         following = [code.address(z_row, builder.mul(z_step, I64(rows))) for z_row in z_rows]
         sums = _fetching(code, sums, n, following, turn)
     else:
         sums = _spread(code, sums, n, 1, turn)
     for (r, c), x in zip(tile, sums, strict=True):
-        code.store(place(a, a_step, r, c), x, aligned=True)
+        code.store(place(a, a_step, r, c), x + code.load(place(start, start_step, r, c), aligned=True), aligned=True)
     builder.ret_void()
     return function
 
