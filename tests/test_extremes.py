@@ -24,11 +24,11 @@ every_kernel = pytest.mark.parametrize("kernel_class", KERNELS.values(), ids=KER
 every_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
-def outputs(kernel, x):
-    """Return the outputs of a batch; check that one row at a time gives the same."""
+def hold(kernel, x, expected, **tolerance):
+    """Compare the outputs of a batch, and of one row at a time, with what is expected; return those of the batch."""
     batch = kernel.forward(x).copy()
-    singly = [kernel.forward_one(row).copy() for row in x]
-    np.testing.assert_allclose(singly, batch, rtol=1e-5 if x.dtype == np.float32 else 1e-13, atol=1.2e-38)
+    np.testing.assert_allclose(batch, expected, **tolerance)
+    np.testing.assert_allclose([kernel.forward_one(row).copy() for row in x], expected, **tolerance)
     return batch
 
 
@@ -47,8 +47,8 @@ def test_logits_of_1e4_and_probabilities_down_to_the_denormals(kernel_class, dty
     x = np.zeros((5, n), dtype)
     x[0, 69], x[1, 0], x[2, :] = 1e4, -1e4, -1e4
     x[3, 1:], x[4] = -90.0, np.linspace(-104, 0, n)
-    y = outputs(kernel_class(spec, diagonal(spec)), x)
-    np.testing.assert_allclose(y, reference.softmax(x), rtol=1e-5 if dtype == "float32" else 1e-13, atol=1e-44)
+    rtol = 1e-5 if dtype == "float32" else 1e-13
+    y = hold(kernel_class(spec, diagonal(spec)), x, reference.softmax(x), rtol=rtol, atol=1e-44)
     np.testing.assert_array_equal(y[0], np.eye(n)[69])
 
 
@@ -58,10 +58,10 @@ def test_the_ends_of_sigmoid(kernel_class, dtype):
     """One input for one neuron: beside it, an infinity would be multiplied by zero."""
     spec = ForwardSpec((1, 1, 1), "sigmoid", "identity", dtype)
     x = np.array([[-1e4], [1e4], [-1e30], [1e30], [-np.inf], [np.inf], [0], [np.nan]], dtype)
-    with np.errstate(over="ignore"):  # NumPy's kernels let exp overflow, as they say
-        y = outputs(kernel_class(spec, diagonal(spec)), x)
+    expected = [[0], [1], [0], [1], [0], [1], [0.5], [np.nan]]
     smallest = 1.2e-38 if dtype == "float32" else 1e-300  # what the vector kernels have for 0
-    np.testing.assert_allclose(y, [[0], [1], [0], [1], [0], [1], [0.5], [np.nan]], rtol=1e-7, atol=smallest)
+    with np.errstate(over="ignore"):  # NumPy's kernels let exp overflow, as they say
+        hold(kernel_class(spec, diagonal(spec)), x, expected, rtol=1e-7, atol=smallest)
 
 
 @every_kernel
@@ -72,10 +72,10 @@ def test_denormal_inputs_and_weights(kernel_class, dtype, tiny):
     x = np.full((9, 40), 1e-3 * tiny, dtype)
     x[:, 0] = 100 * tiny
     assert 1e-3 * tiny < np.finfo(dtype).tiny
-    np.testing.assert_allclose(outputs(kernel_class(spec, weights), x), 0.1 * tiny, rtol=1e-3)
+    hold(kernel_class(spec, weights), x, np.full((9, 50), 0.1 * tiny), rtol=1e-3)
     swapped = Params((np.full((40, 50), tiny / 80, dtype),), (np.zeros(50),))
-    expected = 20 * float(swapped.weights[0][0, 0])
-    np.testing.assert_allclose(outputs(kernel_class(spec, swapped), np.full((9, 40), 0.5, dtype)), expected, rtol=1e-3)
+    expected = np.full((9, 50), 20 * float(swapped.weights[0][0, 0]))
+    hold(kernel_class(spec, swapped), np.full((9, 40), 0.5, dtype), expected, rtol=1e-3)
 
 
 @every_kernel
@@ -88,8 +88,7 @@ def test_large_activations(kernel_class, dtype):
         large = Params(tuple(1e15 * W for W in params.weights), tuple(1e15 * b for b in params.biases)).astype(dtype)
         x = np.random.default_rng(0).random((11, 33)).astype(dtype)
         expected = reference.forward(spec, large, x)
-        y = outputs(kernel_class(spec, large), x)
-        np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+        y = hold(kernel_class(spec, large), x, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
         assert output == "identity" or y.max(axis=1).tolist() == [1.0] * 11
 
 
@@ -100,7 +99,7 @@ def test_sums_beyond_the_largest_float_are_infinite_and_spoil_no_other_row(kerne
     x[2, 3], x[5, 4] = 1e30, -1e30
     weights = diagonal(spec, 1e10)
     with np.errstate(over="ignore", invalid="ignore"):
-        y = outputs(kernel_class(spec, Params(tuple(W + 1e-3 for W in weights.weights), weights.biases)), x)
+        y = kernel_class(spec, Params(tuple(W + 1e-3 for W in weights.weights), weights.biases)).forward(x)
     assert np.isinf(y[2]).all()
     np.testing.assert_allclose(np.delete(y, [2, 5], axis=0), y[0:1].repeat(5, axis=0), rtol=1e-6)
     assert np.isfinite(np.delete(y, 2, axis=0)).all()

@@ -36,7 +36,7 @@ def test_buffers_are_used_again_and_grow_to_the_largest_batch():
         y = kernel.forward(x[-rows:])
         assert np.shares_memory(y, largest)
         assert y.flags.c_contiguous
-        assert y == pytest.approx(whole[-rows:], abs=1e-6)
+        assert y == pytest.approx(whole[-rows:], abs=3e-6)
     one = kernel.forward_one(x[5])
     assert np.shares_memory(one, kernel.forward_one(x[6]))
     assert not np.shares_memory(one, largest), "a single result is not overwritten by a batch"
