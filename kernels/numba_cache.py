@@ -23,6 +23,7 @@ from typing import Any
 import llvmlite
 import numba
 from numba.core.caching import FunctionCache
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 __all__ = ["compile_once"]
@@ -129,6 +130,16 @@ class Cache(FunctionCache):
     def __init__(self, function: Any) -> None:
         super().__init__(function)
         self._cache_file: Any = OneFile(self.cache_path, f"{function.__module__}.{function.__qualname__}")
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Load what was compiled, or return None, without what only a compiler needs.
+
+        Numba would first import all that it can compile, and SciPy: more than half of the time to a first result. What
+        machine code calls is Numba's runtime. A compiler that is needed later, here or elsewhere, prepares itself.
+        """
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Write what was compiled, if that can be done: a full disk or a folder that is gone is no reason to fail."""
