@@ -23,7 +23,7 @@ from typing import Any
 import llvmlite
 import numba
 from numba.core.caching import FunctionCache
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 __all__ = ["compile_once"]
@@ -134,7 +134,7 @@ class Cache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Load what was compiled, or return None, without what only a compiler needs.
 
-        Numba would first import all that it can compile, and SciPy: more than half of the time to a first result. What
+        Numba would first import all that it can compile, and SciPy: about half of the time to a first result. What
         machine code calls is Numba's runtime. A compiler that is needed later, here or elsewhere, prepares itself.
         """
         rtsys.initialize(target_context)

@@ -1,8 +1,8 @@
 """The vector kernels err no more than NumPy does: largest errors against float64, over random networks and inputs.
 
 float32 alone: the reference is float64 itself. The largest of a few errors is a matter of luck: NumPy, its inputs and
-units in another order, comes out more than 1.5 times worse than NumPy in 2 to 6 of 100 such networks. So there are three
-forms of the claim: all networks together, networks of one layer with 20,000 outputs each, and 95 networks of 100.
+units in another order, comes out more than 1.5 times worse than NumPy in 2 to 6 of 100 such networks. So there are
+three forms of the claim: all networks together, networks of one layer with 20,000 outputs each, 95 networks of 100.
 """
 
 import numpy as np

@@ -32,8 +32,8 @@ NARROW_BYTES = 384 * 1024
 BLOCK_BYTES = 1024 * 1024
 MOST_BLOCK_ROWS = 128
 
-#: Inputs that a part multiplies at most, in one sum each: a longer sum rounds more, and more than OpenBLAS, which has
-#: parts of 320 to 448.
+#: Inputs that a part multiplies at most, in one sum each: a longer sum rounds more, and more than OpenBLAS, which
+#: has parts too.
 LONGEST_SUM = 320
 #: The same where a vector runs along the inputs, and every lane has a sum. Its weights stay in the second-level cache.
 LONGEST = 2048
