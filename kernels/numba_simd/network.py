@@ -23,6 +23,7 @@ from kernels.numba_simd.packing import (  # fmt: skip
     HEADER,
     INDEX,
     INPUTS,
+    LANES,
     LAYER,
     LAYERS,
     LENGTH,
@@ -34,11 +35,17 @@ from kernels.numba_simd.packing import (  # fmt: skip
     SCRATCH_ITEMS,
     THREADS,
     TILE_ROWS,
+    TURNED_AT,
+    TURNED_COLUMNS,
+    TURNED_INPUTS,
+    TURNED_PITCH,
+    TURNED_VECTORS,
     WEIGHTS,
     WEIGHTS_AT,
     WIDTH,
 )
 from kernels.numba_simd.sparse import GROUP_ROWS, find_nonzero, multiply_nonzero
+from kernels.numba_simd.turned import finish_turned, multiply_turned, turn
 
 __all__ = ["compiled"]
 
@@ -94,8 +101,32 @@ def first_layer_rows(z: Any, z_step: int, rows: int, plan: Any, weights: Any, a:
 
 
 @jit
-def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
-    """Compute the outputs of some rows with the scratch memory of one thread."""
+def forward_turned(x: Any, vectors: int, plan: Any, thread: int, out: Any) -> None:
+    """Compute the outputs of so many vectors of rows; from the second layer on with rows in the lanes: see `turned`."""
+    weights = pointer(plan[WEIGHTS], x)
+    half, rows, n_in = plan[SCRATCH_ITEMS] // 2, vectors * plan[LANES], plan[INPUTS]
+    a, pitch = moved(pointer(plan[SCRATCH], x), thread * 2 * half), plan[TURNED_PITCH]
+    z = moved(a, half)
+    for i in range(0, rows, plan[TILE_ROWS]):
+        n_rows, z_i, a_i = min(plan[TILE_ROWS], rows - i), moved(x, i * n_in), moved(a, i * pitch)
+        if plan[INDEX]:
+            first_layer_rows(z_i, n_in, n_rows, plan, weights, a_i, pitch)
+        else:
+            layer_rows(z_i, n_in, n_rows, plan, HEADER, weights, a_i, pitch)
+    turn(a, pitch, vectors, plan[HEADER + TURNED_COLUMNS], z)
+    at = HEADER
+    for layer in range(1, plan[LAYERS]):
+        activate(z, 0, 1, plan[at + TURNED_COLUMNS] * rows, plan[at + ACTIVATION])
+        at += LAYER + PART * plan[at + PARTS]
+        w, bias = moved(weights, plan[at + TURNED_AT]), moved(weights, plan[at + BIAS_AT])
+        a, z = z, a
+        multiply_turned(w, plan[at + TURNED_INPUTS], plan[at + TURNED_COLUMNS], a, bias, z, vectors)
+    finish_turned(z, plan[OUTPUTS], vectors, plan[at + ACTIVATION], out)
+
+
+@jit
+def forward_blocks(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
+    """Compute the outputs of some rows, layer by layer with columns in the lanes."""
     weights = pointer(plan[WEIGHTS], x)
     scratch = moved(pointer(plan[SCRATCH], x), thread * plan[SCRATCH_ITEMS])
     n_in, n_out, pitch, block = plan[INPUTS], plan[OUTPUTS], plan[PITCH], plan[BLOCK_ROWS]
@@ -114,6 +145,18 @@ def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
                 finish(a, pitch, n_rows, n_out, plan[at + ACTIVATION], moved(out, first * n_out))
             z, z_step = a, pitch
             at += LAYER + PART * plan[at + PARTS]
+
+
+@jit
+def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
+    """Compute the outputs of some rows with the scratch memory of one thread."""
+    first = 0
+    while plan[TURNED_VECTORS] and rows - first >= plan[LANES]:
+        most, left = plan[TURNED_VECTORS], (rows - first) // plan[LANES]
+        vectors = most if left > most + 1 else (left + 1) // 2 if left == most + 1 else left
+        forward_turned(moved(x, first * plan[INPUTS]), vectors, plan, thread, moved(out, first * plan[OUTPUTS]))
+        first += vectors * plan[LANES]
+    forward_blocks(moved(x, first * plan[INPUTS]), rows - first, plan, thread, moved(out, first * plan[OUTPUTS]))
 
 
 @jit

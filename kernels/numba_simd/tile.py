@@ -82,16 +82,16 @@ def _fetching(code: Code, start: list[Vector], n: Any, following: list[Any], tur
     return [code.vector(value) for value in code.loop(whole, n, 1, values, rest)]
 
 
-def product(code: Code, rows: int, vectors: int, *, indexed: bool = False) -> ir.Function:
+def product(code: Code, rows: int, vectors: int, *, indexed: bool = False, turned: bool = False) -> ir.Function:
     """Return the function of a tile: a = start + z @ w, for ``rows`` by ``vectors``.
 
     It takes z, z_step, n, w, start, start_step, a, a_step: pointers, and the items from one row to the next. w is
     packed: the vectors of k = 0, then those of k = 1. With ``indexed``, one more pointer to n indices (32 bits), the
-    only k that are multiplied.
+    only k that are multiplied. With ``turned`` a row has one item to start from, for all of its lanes: see `turned`.
     """
     pointer = code.real.as_pointer()
     types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64] + [I32.as_pointer()] * indexed
-    name = f"{'sparse_' if indexed else ''}tile_{rows}x{vectors}_f{code.bits}"
+    name = f"{'sparse_' if indexed else 'turned_' if turned else ''}tile_{rows}x{vectors}_f{code.bits}"
     function, builder = new_function(code.builder, name, types)
     if builder is None:
         return function
@@ -112,8 +112,12 @@ def product(code: Code, rows: int, vectors: int, *, indexed: bool = False) -> ir
         return [inputs[i // vectors].times_plus(weights[i % vectors], x) for i, x in enumerate(sums)]
 
     tile = [(r, c) for r in range(rows) for c in range(vectors)]
-    sums = [code.load(place(start, start_step, r, c), aligned=True) for r, c in tile]
-    if rows == code.shape.rows and vectors == code.shape.vectors:
+    if turned:
+        firsts = [code.splat(code.load_scalar(code.address(start, builder.mul(start_step, I64(r))))) for r in range(rows)]
+        sums = [firsts[r] for r, _ in tile]
+    else:
+        sums = [code.load(place(start, start_step, r, c), aligned=True) for r, c in tile]
+    if rows == code.shape.rows and vectors == code.shape.vectors and not turned:
         following = [code.address(z_row, builder.mul(z_step, I64(rows))) for z_row in z_rows]
         sums = _fetching(code, sums, n, following, turn)
     else:

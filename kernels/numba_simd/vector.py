@@ -88,10 +88,10 @@ class Vector:
             x = combine(x, x.shuffled(order))
         return code.builder.extract_element(x.value, I32(0))
 
-    def shuffled(self, order: list[int]) -> Vector:
-        """Return the lanes in another order."""
+    def shuffled(self, order: list[int], other: Vector | None = None) -> Vector:
+        """Return the lanes in another order; behind them are those of ``other``."""
         mask = ir.Constant(ir.VectorType(I32, len(order)), order)
-        return self._with(self.code.builder.shuffle_vector(self.value, self.value, mask))
+        return self._with(self.code.builder.shuffle_vector(self.value, (other or self).value, mask))
 
 
 class Code:
