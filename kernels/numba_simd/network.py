@@ -44,7 +44,7 @@ from kernels.numba_simd.packing import (  # fmt: skip
     WEIGHTS_AT,
     WIDTH,
 )
-from kernels.numba_simd.sparse import GROUP_ROWS, find_nonzero, multiply_nonzero
+from kernels.numba_simd.sparse import find_nonzero, multiply_nonzero
 from kernels.numba_simd.turned import finish_turned, multiply_turned, turn
 
 __all__ = ["compiled"]
@@ -78,25 +78,36 @@ def layer_rows(z: Any, z_step: int, rows: int, plan: Any, at: int, weights: Any,
 
 @jit
 def first_layer_rows(z: Any, z_step: int, rows: int, plan: Any, weights: Any, a: Any, a_step: int) -> None:
-    """Compute the sums of the first layer as `layer_rows` does, without the inputs that are zero in a group of rows."""
+    """Compute the sums of the first layer as `layer_rows` does, without the inputs that are zero in a tile of rows."""
     index = pointer(plan[INDEX], np.int32)
     bias = moved(weights, plan[HEADER + BIAS_AT])
     part, end = HEADER + LAYER, HEADER + LAYER + PART * plan[HEADER + PARTS]
     while part < end:
         first, n, after = plan[part + FIRST], plan[part + LENGTH], part + PART
+        singles = part  # those that are computed while zeros are looked for
         while after < end and plan[after + FIRST] == first and plan[after + LENGTH] == n:
+            if plan[singles + WIDTH] > 0:
+                singles = after
             after += PART  # parts for which one index serves
-        for i in range(0, rows, GROUP_ROWS):
-            z_i, a_i, n_rows = moved(z, i * z_step + first), moved(a, i * a_step), min(GROUP_ROWS, rows - i)
-            count = find_nonzero(z_i, z_step, n_rows, n, index) if plan[part + WIDTH] > 0 else 0
+        columns = max(-plan[singles + WIDTH], 0)
+        i = 0
+        while i < rows:
+            n_rows = plan[TILE_ROWS]
+            while n_rows > rows - i:
+                n_rows //= 2
+            z_i, a_i = moved(z, i * z_step + first), moved(a, i * a_step)
+            sums, w = moved(a_i, plan[singles + COLUMN]), moved(weights, plan[singles + WEIGHTS_AT])
+            start, start_step = (sums, a_step) if first else (moved(bias, plan[singles + COLUMN]), 0)
+            count = find_nonzero(z_i, z_step, n_rows, n, index, w, start, start_step, sums, a_step, columns)
             for at in range(part, after, PART):
                 width, column = plan[at + WIDTH], plan[at + COLUMN]
                 sums, w = moved(a_i, column), moved(weights, plan[at + WEIGHTS_AT])
                 start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
                 if width > 0:
                     multiply_nonzero(z_i, z_step, n_rows, count, w, start, start_step, sums, a_step, width, index)
-                else:
+                elif at != singles:
                     multiply(z_i, z_step, n_rows, n, w, start, start_step, sums, a_step, width)
+            i += n_rows
         part = after
 
 

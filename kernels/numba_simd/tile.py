@@ -86,11 +86,11 @@ def product(code: Code, rows: int, vectors: int, *, indexed: bool = False, turne
     """Return the function of a tile: a = start + z @ w, for ``rows`` by ``vectors``.
 
     It takes z, z_step, n, w, start, start_step, a, a_step: pointers, and the items from one row to the next. w is
-    packed: the vectors of k = 0, then those of k = 1. With ``indexed``, one more pointer to n indices (32 bits), the
-    only k that are multiplied. With ``turned`` a row has one item to start from, for all of its lanes: see `turned`.
+    packed: the vectors of k = 0, then those of k = 1. With ``indexed``, two more pointers: to n indices (32 bits), the
+    only k that are multiplied, and to the rows that are to be fetched meanwhile. With ``turned`` a row has one item to start from, for all of its lanes: see `turned`.
     """
     pointer = code.real.as_pointer()
-    types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64] + [I32.as_pointer()] * indexed
+    types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64] + [I32.as_pointer(), pointer] * indexed
     name = f"{'sparse_' if indexed else 'turned_' if turned else ''}tile_{rows}x{vectors}_f{code.bits}"
     function, builder = new_function(code.builder, name, types)
     if builder is None:
@@ -105,12 +105,15 @@ def product(code: Code, rows: int, vectors: int, *, indexed: bool = False, turne
 
     def turn(k: Any, sums: list[Vector]) -> list[Vector]:
         if indexed:
+            if rows > 1:
+                code.fetch(code.address(index[1], builder.mul(k, I64(line))))
             k = builder.zext(builder.load(builder.gep(index[0], [k])), I64)
         row = builder.mul(k, I64(vectors * lanes))
         weights = [code.load(code.address(w, row, c * lanes), aligned=True) for c in range(vectors)]
         inputs = [code.splat(code.load_scalar(code.address(z_row, k))) for z_row in z_rows]
         return [inputs[i // vectors].times_plus(weights[i % vectors], x) for i, x in enumerate(sums)]
 
+    line = 64 * 8 // code.bits
     tile = [(r, c) for r in range(rows) for c in range(vectors)]
     if turned:
         firsts = [code.splat(code.load_scalar(code.address(start, builder.mul(start_step, I64(r))))) for r in range(rows)]
@@ -122,6 +125,14 @@ def product(code: Code, rows: int, vectors: int, *, indexed: bool = False, turne
         sums = _fetching(code, sums, n, following, turn)
     else:
         sums = _spread(code, sums, n, 1, turn)
+    if indexed and rows > 1:
+        lines = builder.sdiv(builder.mul(z_step, I64(rows)), I64(line))
+
+        def fetch(k: Any, _carried: list[Any]) -> list[Any]:
+            code.fetch(code.address(index[1], builder.mul(k, I64(line))))
+            return []
+
+        code.loop(n, lines, 1, [], fetch)
     for (r, c), x in zip(tile, sums, strict=True):
         code.store(place(a, a_step, r, c), x, aligned=True)
     builder.ret_void()
@@ -162,19 +173,43 @@ def dots(code: Code, rows: int, columns: int) -> ir.Function:
         return [result.value for result in results]
 
     values = code.loop(whole, n, lanes, [x.value for x in sums], rest)  # one turn or none
-    for i, value in enumerate(values):
-        r, c = divmod(i, columns)
-        first = code.load_scalar(code.address(start, builder.mul(start_step, I64(r)), c))
-        total = builder.fadd(code.vector(value).sum(), first)
-        builder.store(total, code.address(a, builder.mul(a_step, I64(r)), c), align=code.bits // 8)
+    store_sums(code, [code.vector(value) for value in values], columns, start, start_step, a, a_step)
     builder.ret_void()
     return function
 
 
-def ladder(code: Code, n_rows: Any, write: Any, heights: tuple[int, ...] | None = None) -> None:
+def store_sums(
+    code: Code, sums: list[Vector], columns: int, start: Any, start_step: Any, a: Any, a_step: Any
+) -> None:
+    """Write start + the sum of the lanes of each of ``sums``, which are ``columns`` to a row, to ``a``."""
+    builder = code.builder
+    for i, total in enumerate(lane_sums(code, sums)):
+        r, c = divmod(i, columns)
+        first = code.load_scalar(code.address(start, builder.mul(start_step, I64(r)), c))
+        place = code.address(a, builder.mul(a_step, I64(r)), c)
+        builder.store(builder.fadd(total, first), place, align=code.bits // 8)
+
+
+def lane_sums(code: Code, vectors: list[Vector]) -> list[Any]:
+    """Return the sums of the lanes of each of some vectors, scalars.
+
+    Neighbours are added in two vectors at once, which makes one vector of both; after as many rounds as the lanes have
+    binary digits, there is one lane for each.
+    """
+    lanes, count = code.shape.lanes, len(vectors)
+    even, odd = list(range(0, 2 * lanes, 2)), list(range(1, 2 * lanes, 2))
+    for _ in range(lanes.bit_length() - 1):
+        vectors = vectors + vectors[-1:] * (len(vectors) % 2)
+        pairs = list(zip(vectors[::2], vectors[1::2], strict=True))
+        vectors = [x.shuffled(even, y) + x.shuffled(odd, y) for x, y in pairs]
+    extract = code.builder.extract_element
+    return [extract(vectors[i // lanes].value, I32(i % lanes)) for i in range(count)]
+
+
+def ladder(code: Code, n_rows: Any, write: Any) -> None:
     """Write ``write(rows, i)`` for all rows i: tiles of full height first, then what is left in smaller ones."""
     builder, row = code.builder, I64(0)
-    for rows in heights or code.shape.ladder:
+    for rows in code.shape.ladder:
 
         def body(i: Any, _carried: list[Any], rows: int = rows) -> list[Any]:
             write(rows, i)
