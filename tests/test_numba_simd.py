@@ -27,8 +27,8 @@ class Divided(NumbaSimdParallelKernel):
     def _threads(self):
         return 3
 
-    def _divides(self, rows):
-        return True
+    def _smallest_divided(self):
+        return 0
 
 
 KERNELS = [NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel, Divided]
@@ -198,7 +198,8 @@ def test_it_writes_nothing_beside_the_output_and_takes_what_may_not_be_written_t
     memory.flags.writeable = False
     np.testing.assert_array_equal(kernel.forward(memory[1:42]), expected)
     guarded = np.full((43, 10), -7, np.float32)
-    kernel._serial(x, kernel._address, guarded[1:42])
+    kernel._network.write_to(guarded[1:42])
+    kernel._serial(x, kernel._address)
     assert (guarded[0] == -7).all()
     assert (guarded[42] == -7).all()
     assert guarded[1:42] == pytest.approx(expected, abs=3e-6)
@@ -236,8 +237,7 @@ def test_threads_are_used_from_the_same_work_on_for_any_specification():
             pytest.skip("one thread")
         rows = kernel.describe()["serial_below_rows"]
         assert spec.flop(rows) >= threads * FLOP_PER_THREAD > spec.flop(rows - 1)
-        assert kernel._divides(rows)
-        assert not kernel._divides(rows - 1)
+        assert kernel._parallel_rows == rows
 
 
 def test_what_describe_says():

@@ -44,9 +44,9 @@ ratios = [
 code = ""
 if "assembly" in sys.argv:
     from kernels.numba_simd import network
-    x_type, out_type = numba.types.Array(numba.float32, 2, "C", readonly=True), numba.types.Array(numba.float32, 2, "C")
+    x_type = numba.types.Array(numba.float32, 2, "C", readonly=True)
     serial = numba.njit(**network._OPTIONS)(network._serial)
-    serial.compile(numba.types.void(x_type, numba.int64, out_type))
+    serial.compile(numba.types.void(x_type, numba.int64))
     (code,) = serial.inspect_asm().values()
 wide = {name: name in code for name in ("%zmm", "%ymm", "vfmadd", "scalef")}
 print(json.dumps({"wide": wide, "made": len(made.buffer), "called": len(called.buffer), "sums": sums, "ratios": ratios,
@@ -92,9 +92,8 @@ def assembly():
     made = {}
     for dtype in ("float32", "float64"):
         item = numba.from_dtype(np.dtype(dtype))
-        x, out = numba.types.Array(item, 2, "C", readonly=True), numba.types.Array(item, 2, "C")
         dispatcher = numba.njit(**network._OPTIONS)(network._serial)
-        dispatcher.compile(numba.types.void(x, numba.int64, out))
+        dispatcher.compile(numba.types.void(numba.types.Array(item, 2, "C", readonly=True), numba.int64))
         (made[dtype],) = dispatcher.inspect_asm().values()
     return made
 

@@ -27,6 +27,8 @@ from kernels.numba_simd.packing import (  # fmt: skip
     LAYER,
     LAYERS,
     LENGTH,
+    OUT,
+    OUT_ROWS,
     OUTPUTS,
     PART,
     PARTS,
@@ -177,37 +179,37 @@ def require(fits: bool) -> None:
         raise ValueError("the input does not have the shape that the network takes")
 
 
-def _serial(x: Any, network: int, out: Any) -> None:
+def _serial(x: Any, network: int) -> None:
     plan = pointer(network, np.int64)
-    require(x.shape[1] == plan[INPUTS] and x.shape[0] == out.shape[0] and out.shape[1] == plan[OUTPUTS])
-    forward_rows(data(x), x.shape[0], plan, 0, data(out))
+    require(x.shape[1] == plan[INPUTS] and x.shape[0] <= plan[OUT_ROWS])
+    forward_rows(data(x), x.shape[0], plan, 0, pointer(plan[OUT], data(x)))
 
 
-def _single(x: Any, network: int, out: Any) -> None:
+def _single(x: Any, network: int) -> None:
     plan = pointer(network, np.int64)
-    require(x.shape[0] == plan[INPUTS] and out.shape[0] == plan[OUTPUTS])
-    forward_rows(data(x), 1, plan, 0, data(out))
+    require(x.shape[0] == plan[INPUTS])
+    forward_rows(data(x), 1, plan, 0, pointer(plan[OUT], data(x)))
 
 
-def _parallel(x: Any, network: int, out: Any) -> None:
+def _parallel(x: Any, network: int) -> None:
     plan = pointer(network, np.int64)
-    require(x.shape[1] == plan[INPUTS] and x.shape[0] == out.shape[0] and out.shape[1] == plan[OUTPUTS])
+    require(x.shape[1] == plan[INPUTS] and x.shape[0] <= plan[OUT_ROWS])
     threads, tile = plan[THREADS], plan[TILE_ROWS]
     rows = (x.shape[0] + threads * tile - 1) // (threads * tile) * tile
     for thread in numba.prange(threads):
         first = min(thread * rows, x.shape[0])
-        x_rows, out_rows = moved(data(x), first * plan[INPUTS]), moved(data(out), first * plan[OUTPUTS])
+        out = pointer(plan[OUT], data(x))
+        x_rows, out_rows = moved(data(x), first * plan[INPUTS]), moved(out, first * plan[OUTPUTS])
         forward_rows(x_rows, min(rows, x.shape[0] - first), plan, thread, out_rows)
 
 
 @cache
 def compiled(dtype: str, variant: str) -> Any:
-    """Return f(x, network, out) for "float32" or "float64" and any specification, compiled."""
+    """Return f(x, network) for "float32" or "float64" and any specification, compiled."""
     item = numba.from_dtype(np.dtype(dtype))
     dimensions = 1 if variant == "single" else 2
     x = types.Array(item, dimensions, "C", readonly=True)
-    out = types.Array(item, dimensions, "C")
-    signature = types.void(x, types.int64, out)
+    signature = types.void(x, types.int64)
     function = {"serial": _serial, "single": _single, "parallel": _parallel}[variant]
     options = {**_OPTIONS, "parallel": True} if variant == "parallel" else _OPTIONS
     return compile_once(function, signature, **options)
