@@ -105,7 +105,7 @@ def product(code: Code, rows: int, vectors: int, *, indexed: bool = False, turne
 
     def turn(k: Any, sums: list[Vector]) -> list[Vector]:
         if indexed:
-            if rows > 1:
+            if ahead:
                 code.fetch(code.address(index[1], builder.mul(k, I64(line))))
             k = builder.zext(builder.load(builder.gep(index[0], [k])), I64)
         row = builder.mul(k, I64(vectors * lanes))
@@ -114,6 +114,7 @@ def product(code: Code, rows: int, vectors: int, *, indexed: bool = False, turne
         return [inputs[i // vectors].times_plus(weights[i % vectors], x) for i, x in enumerate(sums)]
 
     line = 64 * 8 // code.bits
+    ahead = indexed and rows == code.shape.rows
     tile = [(r, c) for r in range(rows) for c in range(vectors)]
     if turned:
         firsts = [code.splat(code.load_scalar(code.address(start, builder.mul(start_step, I64(r))))) for r in range(rows)]
@@ -125,7 +126,7 @@ def product(code: Code, rows: int, vectors: int, *, indexed: bool = False, turne
         sums = _fetching(code, sums, n, following, turn)
     else:
         sums = _spread(code, sums, n, 1, turn)
-    if indexed and rows > 1:
+    if ahead:
         lines = builder.sdiv(builder.mul(z_step, I64(rows)), I64(line))
 
         def fetch(k: Any, _carried: list[Any]) -> list[Any]:
