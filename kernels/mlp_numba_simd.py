@@ -133,11 +133,11 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
 
 
 class NumbaSimdSparseKernel(NumbaSimdKernel):
-    """The same, but the first layer skips inputs that are zero in four rows: less work, not faster work.
+    """The same, but the first layer skips inputs that are zero in a tile of rows: less work, not faster work.
 
-    It computes the right result for any input, and more slowly where few inputs are zero: docs/numba-ladder.md has the
-    density from which on. An input that is NaN or infinite is not zero and counts; a *weight* that is NaN or infinite
-    is left out together with the zero it would be multiplied by, where the formula has NaN.
+    It computes the right result for any input, and a little more slowly where few inputs are zero: docs/numba-ladder.md
+    has the density from which on. An input that is NaN or infinite is not zero and counts; a *weight* that is NaN or
+    infinite is left out together with the zero it would be multiplied by, where the formula has NaN.
     """
 
     skips_zeros = True

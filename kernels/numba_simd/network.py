@@ -46,7 +46,7 @@ from kernels.numba_simd.packing import (  # fmt: skip
     WEIGHTS_AT,
     WIDTH,
 )
-from kernels.numba_simd.sparse import find_nonzero, multiply_nonzero
+from kernels.numba_simd.sparse import MOST_NONZERO, find_nonzero, multiply_nonzero
 from kernels.numba_simd.turned import finish_turned, multiply_turned, turn
 
 __all__ = ["compiled"]
@@ -81,36 +81,43 @@ def layer_rows(z: Any, z_step: int, rows: int, plan: Any, at: int, weights: Any,
 @jit
 def first_layer_rows(z: Any, z_step: int, rows: int, plan: Any, weights: Any, a: Any, a_step: int) -> None:
     """Compute the sums of the first layer as `layer_rows` does, without the inputs that are zero in a tile of rows."""
-    index = pointer(plan[INDEX], np.int32)
-    bias = moved(weights, plan[HEADER + BIAS_AT])
-    part, end = HEADER + LAYER, HEADER + LAYER + PART * plan[HEADER + PARTS]
-    while part < end:
-        first, n, after = plan[part + FIRST], plan[part + LENGTH], part + PART
-        singles = part  # those that are computed while zeros are looked for
-        while after < end and plan[after + FIRST] == first and plan[after + LENGTH] == n:
-            if plan[singles + WIDTH] > 0:
-                singles = after
-            after += PART  # parts for which one index serves
-        columns = max(-plan[singles + WIDTH], 0)
-        i = 0
-        while i < rows:
-            n_rows = plan[TILE_ROWS]
-            while n_rows > rows - i:
-                n_rows //= 2
-            z_i, a_i = moved(z, i * z_step + first), moved(a, i * a_step)
-            sums, w = moved(a_i, plan[singles + COLUMN]), moved(weights, plan[singles + WEIGHTS_AT])
-            start, start_step = (sums, a_step) if first else (moved(bias, plan[singles + COLUMN]), 0)
-            count = find_nonzero(z_i, z_step, n_rows, n, index, w, start, start_step, sums, a_step, columns)
-            for at in range(part, after, PART):
-                width, column = plan[at + WIDTH], plan[at + COLUMN]
-                sums, w = moved(a_i, column), moved(weights, plan[at + WEIGHTS_AT])
-                start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
-                if width > 0:
-                    multiply_nonzero(z_i, z_step, n_rows, count, w, start, start_step, sums, a_step, width, index)
-                elif at != singles:
-                    multiply(z_i, z_step, n_rows, n, w, start, start_step, sums, a_step, width)
-            i += n_rows
-        part = after
+    i, tile = 0, plan[TILE_ROWS]
+    while i < rows:
+        while tile > rows - i:
+            tile //= 2
+        part, end = HEADER + LAYER, HEADER + LAYER + PART * plan[HEADER + PARTS]
+        while part < end:
+            part = sparse_parts(
+                moved(z, i * z_step), z_step, tile, plan, part, end, weights, moved(a, i * a_step), a_step
+            )
+        i += tile
+
+
+@jit
+def sparse_parts(
+    z: Any, z_step: int, rows: int, plan: Any, part: int, end: int, weights: Any, a: Any, a_step: int
+) -> int:
+    """Compute, for a tile of rows, the parts for which one index serves. Return the place of the next part."""
+    index, bias = pointer(plan[INDEX], np.int32), moved(weights, plan[HEADER + BIAS_AT])
+    first, n = plan[part + FIRST], plan[part + LENGTH]
+    singles, after = part, part  # the first single columns are computed while zeros are looked for
+    while after < end and plan[after + FIRST] == first and plan[after + LENGTH] == n:
+        if plan[singles + WIDTH] > 0:
+            singles = after
+        after += PART
+    z_first, columns = moved(z, first), max(-plan[singles + WIDTH], 0)
+    sums, w = moved(a, plan[singles + COLUMN]), moved(weights, plan[singles + WEIGHTS_AT])
+    start, start_step = (sums, a_step) if first else (moved(bias, plan[singles + COLUMN]), 0)
+    count = find_nonzero(z_first, z_step, rows, n, index, w, start, start_step, sums, a_step, columns)
+    for at in range(part, after, PART):
+        width, column = plan[at + WIDTH], plan[at + COLUMN]
+        sums, w = moved(a, column), moved(weights, plan[at + WEIGHTS_AT])
+        start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
+        if width > 0 and count < n * MOST_NONZERO:
+            multiply_nonzero(z_first, z_step, rows, count, w, start, start_step, sums, a_step, width, index)
+        elif width > 0 or at != singles:
+            multiply(z_first, z_step, rows, n, w, start, start_step, sums, a_step, width)
+    return after
 
 
 @jit

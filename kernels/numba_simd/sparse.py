@@ -2,7 +2,7 @@
 
 Rows that skip together are those of a tile. Fewer would skip more, and use each weight that is loaded less often: weights
 then come from the second-level cache more slowly than they are multiplied. A whole tile over a list costs what it costs
-over a range, so that inputs of which none is zero lose little.
+over a range, so that inputs of which few are zero lose little.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -19,7 +19,10 @@ from kernels.numba_simd.packing import DOT_COLUMNS
 from kernels.numba_simd.tile import ladder, product, store_sums
 from kernels.numba_simd.vector import I1, I32, I64, Code, Vector, as_intrinsic, new_function
 
-__all__ = ["find_nonzero", "multiply_nonzero"]
+__all__ = ["MOST_NONZERO", "find_nonzero", "multiply_nonzero"]
+
+#: The share of inputs from which on they are all multiplied: weights in a row are read faster than those of a list.
+MOST_NONZERO = 0.8
 
 
 def _multiply_nonzero(code: Code, arguments: Any) -> None:

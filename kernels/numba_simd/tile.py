@@ -117,7 +117,9 @@ def product(code: Code, rows: int, vectors: int, *, indexed: bool = False, turne
     ahead = indexed and rows == code.shape.rows
     tile = [(r, c) for r in range(rows) for c in range(vectors)]
     if turned:
-        firsts = [code.splat(code.load_scalar(code.address(start, builder.mul(start_step, I64(r))))) for r in range(rows)]
+        firsts = [
+            code.splat(code.load_scalar(code.address(start, builder.mul(start_step, I64(r))))) for r in range(rows)
+        ]
         sums = [firsts[r] for r, _ in tile]
     else:
         sums = [code.load(place(start, start_step, r, c), aligned=True) for r, c in tile]
@@ -179,9 +181,7 @@ def dots(code: Code, rows: int, columns: int) -> ir.Function:
     return function
 
 
-def store_sums(
-    code: Code, sums: list[Vector], columns: int, start: Any, start_step: Any, a: Any, a_step: Any
-) -> None:
+def store_sums(code: Code, sums: list[Vector], columns: int, start: Any, start_step: Any, a: Any, a_step: Any) -> None:
     """Write start + the sum of the lanes of each of ``sums``, which are ``columns`` to a row, to ``a``."""
     builder = code.builder
     for i, total in enumerate(lane_sums(code, sums)):

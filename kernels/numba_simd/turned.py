@@ -99,7 +99,9 @@ def _write_rows(code: Code, a: Any, step: Any, n: Any, out: Any, factor: Any) ->
 
     def columns(j: Any, _carried: list[Any]) -> list[Any]:
         # Beyond the last column there is memory, and what is read there is not written.
-        square = [code.load(code.address(a, builder.mul(builder.add(j, I64(c)), step)), aligned=True) for c in range(lanes)]
+        square = [
+            code.load(code.address(a, builder.mul(builder.add(j, I64(c)), step)), aligned=True) for c in range(lanes)
+        ]
         square = transposed(code, [x if share is None else x * share for x in square])
         mask = code.first_lanes(builder.sub(n, j))
         for r, x in enumerate(square):
