@@ -72,7 +72,7 @@ class NumbaSimdKernel(CompiledKernel):
 
     def forward(self, x: _Array) -> _Array:
         """Return the outputs of a batch: (batch, n_in) to (batch, n_out). Valid until the next call."""
-        out = self._out
+        out: _Array = self._out
         if len(x) != len(out):
             out = self._out_of(x)
         (self._serial if len(x) < self._parallel_rows else self._parallel)(x, self._address)
@@ -81,7 +81,8 @@ class NumbaSimdKernel(CompiledKernel):
     def forward_one(self, x: _Array) -> _Array:
         """Return the output of one sample: (n_in,) to (n_out,). Valid until the next call."""
         self._one(x, self._address)
-        return self._row
+        row: _Array = self._row
+        return row
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
         """Return the threads, the instructions used, the register tile, how each layer is divided into tiles."""

@@ -135,7 +135,7 @@ def forward_turned(x: Any, vectors: int, plan: Any, thread: int, out: Any) -> No
             layer_rows(z_i, n_in, n_rows, plan, HEADER, weights, a_i, pitch)
     turn(a, pitch, vectors, plan[HEADER + TURNED_COLUMNS], z)
     at = HEADER
-    for layer in range(1, plan[LAYERS]):
+    for _ in range(1, plan[LAYERS]):
         activate(z, 0, 1, plan[at + TURNED_COLUMNS] * rows, plan[at + ACTIVATION])
         at += LAYER + PART * plan[at + PARTS]
         w, bias = moved(weights, plan[at + TURNED_AT]), moved(weights, plan[at + BIAS_AT])

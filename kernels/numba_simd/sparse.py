@@ -1,8 +1,8 @@
 """Inputs that are zero in all rows of a tile are not multiplied: which ones are not, and the tile over those.
 
-Rows that skip together are those of a tile. Fewer would skip more, and use each weight that is loaded less often: weights
-then come from the second-level cache more slowly than they are multiplied. A whole tile over a list costs what it costs
-over a range, so that inputs of which few are zero lose little.
+Rows that skip together are those of a tile. Fewer would skip more, and use each weight that is loaded less often:
+weights then come from the second-level cache more slowly than they are multiplied. And a whole tile over a list costs what it
+costs over a range, so that inputs of which few are zero lose little.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -33,9 +33,8 @@ def _multiply_nonzero(code: Code, arguments: Any) -> None:
         def tile(rows: int, i: Any) -> None:
             steps = ((z, z_step), (start, start_step), (a, a_step))
             z_i, start_i, a_i = (code.address(base, builder.mul(i, step)) for base, step in steps)
-            following = code.address(z_i, builder.mul(z_step, I64(rows)))
             function = product(code, rows, vectors, indexed=True)
-            builder.call(function, [z_i, z_step, n, w, start_i, start_step, a_i, a_step, index, following])
+            builder.call(function, [z_i, z_step, n, w, start_i, start_step, a_i, a_step, index])
 
         ladder(code, n_rows, tile)
 
@@ -55,8 +54,8 @@ def find_nonzero(_context: Any, z: Any, _z_step: Any, _n_rows: Any, _n: Any, ind
                  _start_step: Any, a: Any, _a_step: Any, _columns: Any) -> Any:  # fmt: skip
     """Write to ``index`` which of n inputs are not zero in one of ``n_rows`` rows; return how many.
 
-    NaN is not zero. ``n_rows`` is one of the heights of tiles; ``index`` has room for a vector more. On the way, while it
-    is in registers, z is multiplied by ``columns`` single columns: see `tile.dots`.
+    NaN is not zero. ``n_rows`` is one of the heights of tiles; ``index`` has room for a vector more. On the way, while
+    it is in registers, z is multiplied by ``columns`` single columns: see `tile.dots`.
     """
     integer = types.int64
     kinds = (z, integer, integer, integer, index, w, start, integer, a, integer, integer)

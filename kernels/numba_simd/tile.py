@@ -82,15 +82,38 @@ def _fetching(code: Code, start: list[Vector], n: Any, following: list[Any], tur
     return [code.vector(value) for value in code.loop(whole, n, 1, values, rest)]
 
 
+def _listed(code: Code, start: list[Vector], n: Any, index: Any, following: Any, lines: Any, turn: Any) -> list[Vector]:
+    """Write the loop over the n k that ``index`` lists, and with it fetch so many cache lines at ``following``.
+
+    One line with each k, so that they arrive evenly: all at once they would be waited for. What is left comes after it.
+    """
+    builder, line = code.builder, 64 * 8 // code.bits
+
+    def fetch(i: Any, _carried: Any = None) -> list[Any]:
+        code.fetch(code.address(following, builder.mul(i, I64(line))))
+        return []
+
+    def listed(i: Any, sums: list[Vector]) -> list[Vector]:
+        if following is not None:
+            fetch(i)
+        results: list[Vector] = turn(builder.zext(builder.load(builder.gep(index, [i])), I64), sums)
+        return results
+
+    sums = _spread(code, start, n, 1, listed)
+    if following is not None:
+        code.loop(n, lines, 1, [], fetch)
+    return sums
+
+
 def product(code: Code, rows: int, vectors: int, *, indexed: bool = False, turned: bool = False) -> ir.Function:
     """Return the function of a tile: a = start + z @ w, for ``rows`` by ``vectors``.
 
     It takes z, z_step, n, w, start, start_step, a, a_step: pointers, and the items from one row to the next. w is
-    packed: the vectors of k = 0, then those of k = 1. With ``indexed``, two more pointers: to n indices (32 bits), the
-    only k that are multiplied, and to the rows that are to be fetched meanwhile. With ``turned`` a row has one item to start from, for all of its lanes: see `turned`.
+    packed: the vectors of k = 0, then those of k = 1. With ``indexed``, one more pointer to n indices (32 bits), the
+    only k that are multiplied. With ``turned`` a row has one item to start from, for all of its lanes: see `turned`.
     """
     pointer = code.real.as_pointer()
-    types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64] + [I32.as_pointer(), pointer] * indexed
+    types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64] + [I32.as_pointer()] * indexed
     name = f"{'sparse_' if indexed else 'turned_' if turned else ''}tile_{rows}x{vectors}_f{code.bits}"
     function, builder = new_function(code.builder, name, types)
     if builder is None:
@@ -99,43 +122,32 @@ def product(code: Code, rows: int, vectors: int, *, indexed: bool = False, turne
     code = Code(builder, code.shape, code.real)
     lanes = code.shape.lanes
     z_rows = [code.address(z, builder.mul(z_step, I64(r))) for r in range(rows)]
+    tile = [(r, c) for r in range(rows) for c in range(vectors)]
 
     def place(base: Any, step: Any, r: int, c: int) -> Any:
         return code.address(base, builder.mul(step, I64(r)), c * lanes)
 
+    def first(r: int, c: int) -> Vector:
+        if turned:
+            return code.splat(code.load_scalar(place(start, start_step, r, 0)))
+        return code.load(place(start, start_step, r, c), aligned=True)
+
     def turn(k: Any, sums: list[Vector]) -> list[Vector]:
-        if indexed:
-            if ahead:
-                code.fetch(code.address(index[1], builder.mul(k, I64(line))))
-            k = builder.zext(builder.load(builder.gep(index[0], [k])), I64)
         row = builder.mul(k, I64(vectors * lanes))
         weights = [code.load(code.address(w, row, c * lanes), aligned=True) for c in range(vectors)]
         inputs = [code.splat(code.load_scalar(code.address(z_row, k))) for z_row in z_rows]
         return [inputs[i // vectors].times_plus(weights[i % vectors], x) for i, x in enumerate(sums)]
 
-    line = 64 * 8 // code.bits
-    ahead = indexed and rows == code.shape.rows
-    tile = [(r, c) for r in range(rows) for c in range(vectors)]
-    if turned:
-        firsts = [
-            code.splat(code.load_scalar(code.address(start, builder.mul(start_step, I64(r))))) for r in range(rows)
-        ]
-        sums = [firsts[r] for r, _ in tile]
-    else:
-        sums = [code.load(place(start, start_step, r, c), aligned=True) for r, c in tile]
-    if rows == code.shape.rows and vectors == code.shape.vectors and not turned:
-        following = [code.address(z_row, builder.mul(z_step, I64(rows))) for z_row in z_rows]
+    sums = [first(r, c) for r, c in tile]
+    following = [code.address(z_row, builder.mul(z_step, I64(rows))) for z_row in z_rows]
+    if indexed:
+        lines = builder.sdiv(builder.mul(z_step, I64(rows)), I64(64 * 8 // code.bits))
+        ahead = following[0] if rows == code.shape.rows else None
+        sums = _listed(code, sums, n, index[0], ahead, lines, turn)
+    elif rows == code.shape.rows and vectors == code.shape.vectors and not turned:
         sums = _fetching(code, sums, n, following, turn)
     else:
         sums = _spread(code, sums, n, 1, turn)
-    if ahead:
-        lines = builder.sdiv(builder.mul(z_step, I64(rows)), I64(line))
-
-        def fetch(k: Any, _carried: list[Any]) -> list[Any]:
-            code.fetch(code.address(index[1], builder.mul(k, I64(line))))
-            return []
-
-        code.loop(n, lines, 1, [], fetch)
     for (r, c), x in zip(tile, sums, strict=True):
         code.store(place(a, a_step, r, c), x, aligned=True)
     builder.ret_void()
