@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -34,6 +35,8 @@ class NumbaSimdKernel(CompiledKernel):
 
     #: Whether the first layer skips inputs that are zero.
     skips_zeros: ClassVar[bool] = False
+    #: The smallest batch whose rows are divided among threads: none.
+    _parallel_rows = sys.maxsize
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
@@ -56,18 +59,30 @@ class NumbaSimdKernel(CompiledKernel):
         self._address = self._network.address
         self._serial = network.compiled(spec.dtype, "serial")
         self._one = network.compiled(spec.dtype, "single")
-        self._row = np.empty(spec.n_out, spec.np_dtype)
+        self._parallel = self._serial
+        self._write_to_largest()
+
+    def _write_to_largest(self) -> None:
+        self._network.write_to(self._largest)
+        self._row = self._largest[0]
+
+    def _enlarge(self, rows: int) -> None:
+        super()._enlarge(rows)
+        self._write_to_largest()
 
     def forward(self, x: _Array) -> _Array:
         """Return the outputs of a batch: (batch, n_in) to (batch, n_out). Valid until the next call."""
-        out = self._out_of(x)
-        self._serial(x, self._address, out)
+        out: _Array = self._out
+        if len(x) != len(out):
+            out = self._out_of(x)
+        (self._serial if len(x) < self._parallel_rows else self._parallel)(x, self._address)
         return out
 
     def forward_one(self, x: _Array) -> _Array:
         """Return the output of one sample: (n_in,) to (n_out,). Valid until the next call."""
-        self._one(x, self._address, self._row)
-        return self._row
+        self._one(x, self._address)
+        row: _Array = self._row
+        return row
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
         """Return the threads, the instructions used, the register tile, how each layer is divided into tiles."""
@@ -94,25 +109,17 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
         super().__init__(spec, params)
         from kernels.numba_simd import network
 
-        #: The smallest batch that is divided.
-        self._parallel_rows = -(-self._n_threads * FLOP_PER_THREAD // spec.flop(1))
         self._parallel = network.compiled(spec.dtype, "parallel")
         # The first parallel call starts the threads: here, and not in a clock.
-        self._parallel(np.zeros((1, spec.n_in), spec.np_dtype), self._address, self._out)
+        self._parallel(np.zeros((1, spec.n_in), spec.np_dtype), self._address)
+        if self._n_threads > 1:
+            self._parallel_rows = self._smallest_divided()
 
     def _threads(self) -> int:
         return numba_threads()
 
-    def _divides(self, rows: int) -> bool:
-        return rows >= self._parallel_rows and self._n_threads > 1
-
-    def forward(self, x: _Array) -> _Array:
-        """Return the outputs of a batch: (batch, n_in) to (batch, n_out). Valid until the next call."""
-        if not self._divides(len(x)):
-            return super().forward(x)
-        out = self._out_of(x)
-        self._parallel(x, self._address, out)
-        return out
+    def _smallest_divided(self) -> int:
+        return -(-self._n_threads * FLOP_PER_THREAD // self.spec.flop(1))
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
         """Return also the threads' library, and the batch size below which one thread is used."""
@@ -127,11 +134,11 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
 
 
 class NumbaSimdSparseKernel(NumbaSimdKernel):
-    """The same, but the first layer skips inputs that are zero in four rows: less work, not faster work.
+    """The same, but the first layer skips inputs that are zero in a tile of rows: less work, not faster work.
 
-    It computes the right result for any input, and more slowly where few inputs are zero: docs/numba-ladder.md has the
-    density from which on. An input that is NaN or infinite is not zero and counts; a *weight* that is NaN or infinite
-    is left out together with the zero it would be multiplied by, where the formula has NaN.
+    It computes the right result for any input, and a little more slowly where few inputs are zero: docs/numba-ladder.md
+    has the density from which on. An input that is NaN or infinite is not zero and counts; a *weight* that is NaN or
+    infinite is left out together with the zero it would be multiplied by, where the formula has NaN.
     """
 
     skips_zeros = True

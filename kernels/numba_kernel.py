@@ -52,11 +52,15 @@ class CompiledKernel(Kernel):
     def _threads(self) -> int:
         return 1
 
+    def _enlarge(self, rows: int) -> None:
+        """Make an output buffer for so many rows."""
+        self._largest = np.empty((rows, self.spec.n_out), self.spec.np_dtype)
+
     def _out_of(self, x: _Array) -> _Array:
         """Return the output buffer for ``x``."""
         if len(x) != len(self._out):
             if len(x) > len(self._largest):
-                self._largest = np.empty((len(x), self.spec.n_out), self.spec.np_dtype)
+                self._enlarge(len(x))
             self._out = self._largest[: len(x)]
         return self._out
 

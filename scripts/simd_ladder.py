@@ -2,6 +2,7 @@
 
     python scripts/simd_ladder.py steps       each step of the ladder, at some batch sizes
     python scripts/simd_ladder.py kernels     the finished kernels beside NumPy, with the share of the FMA peak
+    python scripts/simd_ladder.py peers       the finished kernels beside ONNX Runtime with bound arrays
     python scripts/simd_ladder.py density     the sparse kernel against the dense one, by share of non-zero inputs
 
 Everything is interleaved: in each of many rounds every kernel has a burst of calls, in random order, and so has a loop
@@ -118,15 +119,16 @@ def burst(function: Callable[[Any], Any], inputs: list[Any], calls: int) -> floa
 def measure(kernels: dict[str, Kernel], x: Any, batch: int) -> tuple[dict[str, float], float]:
     """Return the seconds per call of each kernel, and the peak."""
     count = max(1, min(64, len(x) // batch))
-    inputs = [x[i] for i in range(256)] if batch == 1 else [x[i * batch : (i + 1) * batch] for i in range(count)]
+    rows = [x[i] for i in range(256)] if batch == 1 else [x[i * batch : (i + 1) * batch] for i in range(count)]
+    inputs = {name: [kernel.from_host(part) for part in rows] for name, kernel in kernels.items()}
     functions = {name: kernel.forward_one if batch == 1 else kernel.forward for name, kernel in kernels.items()}
-    times: dict[str, list[float]] = {name: [burst(function, inputs, 3)] for name, function in functions.items()}
+    times: dict[str, list[float]] = {name: [burst(function, inputs[name], 3)] for name, function in functions.items()}
     peaks = []
     for _ in range(ROUNDS if batch < 10_000 else ROUNDS // 3):
         peaks.append(peak_rate())
         for name in random.sample(list(functions), len(functions)):
             calls = max(1, int(BURST_S / times[name][-1]))
-            times[name].append(burst(functions[name], inputs, calls))
+            times[name].append(burst(functions[name], inputs[name], calls))
     return {name: float(np.quantile(t[1:], 0.1)) for name, t in times.items()}, float(np.quantile(peaks, 0.9))
 
 
@@ -174,6 +176,7 @@ if __name__ == "__main__":
     elif what == "density":
         densities()
     else:
-        names = ("numpy", "numpy-out", "numba", "numba-simd", "numba-simd-sparse")
+        peers = ("onnxruntime-bound",) if what == "peers" else ("numpy", "numpy-out", "numba")
+        names = (*peers, "numba-simd", "numba-simd-sparse")
         two = ("numba-parallel", "numba-simd-parallel") if int(numba.get_num_threads()) > 1 else ()
         table(named(*names, *two), digits().inputs("float32", 10_000), BATCHES)

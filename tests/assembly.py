@@ -18,9 +18,9 @@ STACK = {"x86_64": r"\(%rsp", "aarch64": r"\[sp"}
 def compiled(dtype):
     """Return the serial forward pass, compiled now: code from the cache cannot be inspected."""
     item = numba.from_dtype(np.dtype(dtype))
-    x, out = numba.types.Array(item, 2, "C", readonly=True), numba.types.Array(item, 2, "C")
+    x = numba.types.Array(item, 2, "C", readonly=True)
     dispatcher = numba.njit(**network._OPTIONS)(network._serial)
-    dispatcher.compile(numba.types.void(x, numba.int64, out))
+    dispatcher.compile(numba.types.void(x, numba.int64))
     (code,) = dispatcher.inspect_asm().values()
     return code
 

@@ -8,7 +8,7 @@ def divided(cls):
         def _threads(self):
             return 3
 
-        def _divides(self, rows):
-            return True
+        def _smallest_divided(self):
+            return 0
 
     return Divided

@@ -20,7 +20,11 @@ def test_packing_keeps_every_weight_once_in_its_part(spec, features):
     plan, at = network.plan, packing.HEADER
     for W, b in zip(params.weights, params.biases, strict=True):
         found = np.zeros(W.shape, bool)
-        columns, parts, _, bias_at = plan[at : at + packing.LAYER]
+        columns, parts, _, bias_at, n_out, n_in, turned_at = plan[at : at + packing.LAYER]
+        assert (n_in, n_out) == W.shape
+        if turned_at:
+            np.testing.assert_array_equal(network.weights[turned_at : turned_at + W.size].reshape(n_out, n_in), W.T)
+        assert bool(turned_at) == (at > packing.HEADER and bool(plan[packing.TURNED_VECTORS]))
         np.testing.assert_array_equal(network.weights[bias_at : bias_at + len(b)], b)
         assert not network.weights[bias_at + len(b) : bias_at + columns].any()
         at += packing.LAYER

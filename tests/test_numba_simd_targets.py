@@ -9,7 +9,7 @@ import pytest
 from assembly import VECTOR, functions, main_loop, multiply_adds, require_registers, spills
 from llvmlite import binding, ir
 
-from kernels.numba_simd import layers, sparse
+from kernels.numba_simd import layers, sparse, turned
 from kernels.numba_simd.shape import Shape
 from kernels.numba_simd.tile import dots, product
 from kernels.numba_simd.vector import I32, I64, Code, new_function
@@ -53,13 +53,18 @@ def everything(isa, bits):
         ("activate", layers._activate, [pointer, I64, I64, I64, I64]),
         ("finish", layers._finish, [pointer, I64, I64, I64, I64, pointer]),
         ("multiply", layers._multiply, [pointer, I64, I64, I64, pointer, pointer, I64, pointer, I64, I64]),
-        ("nonzero", sparse._found, [pointer, I64, I64, I64, I32.as_pointer()]),
+        ("turn", turned._turn, [pointer, I64, I64, I64, pointer]),
+        ("multiply_turned", turned._multiply_turned, [pointer, I64, I64, pointer, pointer, pointer, I64]),
+        ("finish_turned", turned._finish_turned, [pointer, I64, I64, I64, pointer]),
         ("skipping", sparse._multiply_nonzero,
          [pointer, I64, I64, I64, pointer, pointer, I64, pointer, I64, I64, I32.as_pointer()]),
     ]:  # fmt: skip
         _, inside = new_function(builder, name, arguments)
         write(Code(inside, shape, real), inside.function.args)
         inside.ret_void()
+    finder = [pointer, I64, I64, I64, I32.as_pointer(), pointer, pointer, I64, pointer, I64, I64]
+    _, inside = new_function(builder, "nonzero", finder, I64)
+    sparse._choose(Code(inside, shape, real), inside.function.args)
     builder.ret_void()
     assert product(code, shape.rows, shape.vectors).name in module.globals
     assert dots(code, shape.rows, 2).name in module.globals

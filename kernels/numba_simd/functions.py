@@ -49,14 +49,14 @@ _EXP = {
 }  # fmt: skip
 
 
-def exp(x: Vector, highest: float | None = None) -> Vector:
+def exp(x: Vector) -> Vector:
     """Return e**x, within 1.1 units in the last place (float32; float64 1.1), without FMA 1.6; NaN stays NaN.
 
     With n the integer nearest to x / ln 2 and r = x - n ln 2, exp(x) = 2**n * exp(r), exp(r) a polynomial. It
-    underflows through the denormals to 0, and overflows to infinity, unless it is cut off at exp(``highest``).
+    underflows through the denormals to 0, and overflows to infinity.
     """
     constants = _EXP[x.code.bits]
-    x = x.at_least(constants.lowest).at_most(constants.highest if highest is None else highest)
+    x = x.at_least(constants.lowest).at_most(constants.highest)
     shifted = x.times_plus(1 / np.log(2), constants.shift)
     n = shifted - constants.shift
     r = n.times_plus(-constants.ln2_low, n.times_plus(-constants.ln2_high, x))
@@ -100,18 +100,17 @@ _P_32 = (-1.326472731307149e-3, 9.671512991189957e-3, -5.550733581185341e-2, 2.4
 def sigmoid(x: Vector) -> Vector:
     """Return 1 / (1 + exp(-x)): within 3 units in the last place, and for x < 0 within 0.2 * abs(x) more.
 
-    The second part is less than what rounding x itself does to the result. Cut off where exp(-x) is 2**126: below
-    -87.3 it is 1.2e-38, for float32, instead of less. That keeps the reciprocal out of the denormals and of infinity,
-    where its correction would be 0 * infinity.
+    The second part is less than what rounding x itself does to the result. A division, and not the processor's estimate
+    of a reciprocal with a step of Newton: it takes as much time as two multiplications, which the estimate needs too.
     """
-    e = _exp_of_negative(x) if x.code.bits == 32 else exp(-x, highest=708.0)
-    return _reciprocal(e + 1.0)
+    e = _exp_of_negative(x) if x.code.bits == 32 else exp(-x)
+    return x.code.constant(1.0) / (e + 1.0)
 
 
 def _exp_of_negative(x: Vector) -> Vector:
-    """Return exp(-x) in float32, at most 2**126, with one multiplication for the argument where `exp` has three."""
+    """Return exp(-x) in float32, with one multiplication for the argument where `exp` has three."""
     log2_e, shift = 1 / np.log(2), _EXP[32].shift
-    x = x.at_least(-87.33).at_most(105.0)
+    x = x.at_least(-105.0).at_most(105.0)
     shifted = x.times_plus(-log2_e, shift)
     n = shifted - shift
     t = x.times_plus(log2_e, n)  # -x / ln 2 = n - t
@@ -119,16 +118,6 @@ def _exp_of_negative(x: Vector) -> Vector:
     for coefficient in (*_P_32[1:], 1.0):
         y = y.times_plus(t, coefficient)
     return _scaled(y, n, shifted)
-
-
-def _reciprocal(x: Vector) -> Vector:
-    """Return 1 / x for a normal x: on AVX-512 in float32, an estimate of 14 bits and one step of Newton."""
-    code = x.code
-    if not (code.shape.avx512 and code.bits == 32):
-        return code.constant(1.0) / x
-    function = code.declare("llvm.x86.avx512.rcp14.ps.512", code.vector_type, [code.vector_type] * 2 + [I16])
-    estimate = code.vector(code.builder.call(function, [x.value, x.value, I16(-1)]))
-    return estimate.times_plus((-x).times_plus(estimate, 1.0), estimate)
 
 
 def relu(x: Vector) -> Vector:

@@ -23,9 +23,12 @@ from kernels.numba_simd.packing import (  # fmt: skip
     HEADER,
     INDEX,
     INPUTS,
+    LANES,
     LAYER,
     LAYERS,
     LENGTH,
+    OUT,
+    OUT_ROWS,
     OUTPUTS,
     PART,
     PARTS,
@@ -34,11 +37,17 @@ from kernels.numba_simd.packing import (  # fmt: skip
     SCRATCH_ITEMS,
     THREADS,
     TILE_ROWS,
+    TURNED_AT,
+    TURNED_COLUMNS,
+    TURNED_INPUTS,
+    TURNED_PITCH,
+    TURNED_VECTORS,
     WEIGHTS,
     WEIGHTS_AT,
     WIDTH,
 )
-from kernels.numba_simd.sparse import GROUP_ROWS, find_nonzero, multiply_nonzero
+from kernels.numba_simd.sparse import MOST_NONZERO, find_nonzero, multiply_nonzero
+from kernels.numba_simd.turned import finish_turned, multiply_turned, turn
 
 __all__ = ["compiled"]
 
@@ -71,31 +80,73 @@ def layer_rows(z: Any, z_step: int, rows: int, plan: Any, at: int, weights: Any,
 
 @jit
 def first_layer_rows(z: Any, z_step: int, rows: int, plan: Any, weights: Any, a: Any, a_step: int) -> None:
-    """Compute the sums of the first layer as `layer_rows` does, without the inputs that are zero in a group of rows."""
-    index = pointer(plan[INDEX], np.int32)
-    bias = moved(weights, plan[HEADER + BIAS_AT])
-    part, end = HEADER + LAYER, HEADER + LAYER + PART * plan[HEADER + PARTS]
-    while part < end:
-        first, n, after = plan[part + FIRST], plan[part + LENGTH], part + PART
-        while after < end and plan[after + FIRST] == first and plan[after + LENGTH] == n:
-            after += PART  # parts for which one index serves
-        for i in range(0, rows, GROUP_ROWS):
-            z_i, a_i, n_rows = moved(z, i * z_step + first), moved(a, i * a_step), min(GROUP_ROWS, rows - i)
-            count = find_nonzero(z_i, z_step, n_rows, n, index) if plan[part + WIDTH] > 0 else 0
-            for at in range(part, after, PART):
-                width, column = plan[at + WIDTH], plan[at + COLUMN]
-                sums, w = moved(a_i, column), moved(weights, plan[at + WEIGHTS_AT])
-                start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
-                if width > 0:
-                    multiply_nonzero(z_i, z_step, n_rows, count, w, start, start_step, sums, a_step, width, index)
-                else:
-                    multiply(z_i, z_step, n_rows, n, w, start, start_step, sums, a_step, width)
-        part = after
+    """Compute the sums of the first layer as `layer_rows` does, without the inputs that are zero in a tile of rows."""
+    i, tile = 0, plan[TILE_ROWS]
+    while i < rows:
+        while tile > rows - i:
+            tile //= 2
+        part, end = HEADER + LAYER, HEADER + LAYER + PART * plan[HEADER + PARTS]
+        while part < end:
+            part = sparse_parts(
+                moved(z, i * z_step), z_step, tile, plan, part, end, weights, moved(a, i * a_step), a_step
+            )
+        i += tile
 
 
 @jit
-def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
-    """Compute the outputs of some rows with the scratch memory of one thread."""
+def sparse_parts(
+    z: Any, z_step: int, rows: int, plan: Any, part: int, end: int, weights: Any, a: Any, a_step: int
+) -> int:
+    """Compute, for a tile of rows, the parts for which one index serves. Return the place of the next part."""
+    index, bias = pointer(plan[INDEX], np.int32), moved(weights, plan[HEADER + BIAS_AT])
+    first, n = plan[part + FIRST], plan[part + LENGTH]
+    singles, after = part, part  # the first single columns are computed while zeros are looked for
+    while after < end and plan[after + FIRST] == first and plan[after + LENGTH] == n:
+        if plan[singles + WIDTH] > 0:
+            singles = after
+        after += PART
+    z_first, columns = moved(z, first), max(-plan[singles + WIDTH], 0)
+    sums, w = moved(a, plan[singles + COLUMN]), moved(weights, plan[singles + WEIGHTS_AT])
+    start, start_step = (sums, a_step) if first else (moved(bias, plan[singles + COLUMN]), 0)
+    count = find_nonzero(z_first, z_step, rows, n, index, w, start, start_step, sums, a_step, columns)
+    for at in range(part, after, PART):
+        width, column = plan[at + WIDTH], plan[at + COLUMN]
+        sums, w = moved(a, column), moved(weights, plan[at + WEIGHTS_AT])
+        start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
+        if width > 0 and count < n * MOST_NONZERO:
+            multiply_nonzero(z_first, z_step, rows, count, w, start, start_step, sums, a_step, width, index)
+        elif width > 0 or at != singles:
+            multiply(z_first, z_step, rows, n, w, start, start_step, sums, a_step, width)
+    return after
+
+
+@jit
+def forward_turned(x: Any, vectors: int, plan: Any, thread: int, out: Any) -> None:
+    """Compute the outputs of so many vectors of rows; from the second layer on with rows in the lanes: see `turned`."""
+    weights = pointer(plan[WEIGHTS], x)
+    half, rows, n_in = plan[SCRATCH_ITEMS] // 2, vectors * plan[LANES], plan[INPUTS]
+    a, pitch = moved(pointer(plan[SCRATCH], x), thread * 2 * half), plan[TURNED_PITCH]
+    z = moved(a, half)
+    for i in range(0, rows, plan[TILE_ROWS]):
+        n_rows, z_i, a_i = min(plan[TILE_ROWS], rows - i), moved(x, i * n_in), moved(a, i * pitch)
+        if plan[INDEX]:
+            first_layer_rows(z_i, n_in, n_rows, plan, weights, a_i, pitch)
+        else:
+            layer_rows(z_i, n_in, n_rows, plan, HEADER, weights, a_i, pitch)
+    turn(a, pitch, vectors, plan[HEADER + TURNED_COLUMNS], z)
+    at = HEADER
+    for _ in range(1, plan[LAYERS]):
+        activate(z, 0, 1, plan[at + TURNED_COLUMNS] * rows, plan[at + ACTIVATION])
+        at += LAYER + PART * plan[at + PARTS]
+        w, bias = moved(weights, plan[at + TURNED_AT]), moved(weights, plan[at + BIAS_AT])
+        a, z = z, a
+        multiply_turned(w, plan[at + TURNED_INPUTS], plan[at + TURNED_COLUMNS], a, bias, z, vectors)
+    finish_turned(z, plan[OUTPUTS], vectors, plan[at + ACTIVATION], out)
+
+
+@jit
+def forward_blocks(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
+    """Compute the outputs of some rows, layer by layer with columns in the lanes."""
     weights = pointer(plan[WEIGHTS], x)
     scratch = moved(pointer(plan[SCRATCH], x), thread * plan[SCRATCH_ITEMS])
     n_in, n_out, pitch, block = plan[INPUTS], plan[OUTPUTS], plan[PITCH], plan[BLOCK_ROWS]
@@ -117,43 +168,55 @@ def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
 
 
 @jit
+def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
+    """Compute the outputs of some rows with the scratch memory of one thread."""
+    first = 0
+    while plan[TURNED_VECTORS] and rows - first >= plan[LANES]:
+        most, left = plan[TURNED_VECTORS], (rows - first) // plan[LANES]
+        vectors = most if left > most + 1 else (left + 1) // 2 if left == most + 1 else left
+        forward_turned(moved(x, first * plan[INPUTS]), vectors, plan, thread, moved(out, first * plan[OUTPUTS]))
+        first += vectors * plan[LANES]
+    forward_blocks(moved(x, first * plan[INPUTS]), rows - first, plan, thread, moved(out, first * plan[OUTPUTS]))
+
+
+@jit
 def require(fits: bool) -> None:
     """Raise ValueError where loops without bounds checks would leave an array."""
     if not fits:
         raise ValueError("the input does not have the shape that the network takes")
 
 
-def _serial(x: Any, network: int, out: Any) -> None:
+def _serial(x: Any, network: int) -> None:
     plan = pointer(network, np.int64)
-    require(x.shape[1] == plan[INPUTS] and x.shape[0] == out.shape[0] and out.shape[1] == plan[OUTPUTS])
-    forward_rows(data(x), x.shape[0], plan, 0, data(out))
+    require(x.shape[1] == plan[INPUTS] and x.shape[0] <= plan[OUT_ROWS])
+    forward_rows(data(x), x.shape[0], plan, 0, pointer(plan[OUT], data(x)))
 
 
-def _single(x: Any, network: int, out: Any) -> None:
+def _single(x: Any, network: int) -> None:
     plan = pointer(network, np.int64)
-    require(x.shape[0] == plan[INPUTS] and out.shape[0] == plan[OUTPUTS])
-    forward_rows(data(x), 1, plan, 0, data(out))
+    require(x.shape[0] == plan[INPUTS])
+    forward_rows(data(x), 1, plan, 0, pointer(plan[OUT], data(x)))
 
 
-def _parallel(x: Any, network: int, out: Any) -> None:
+def _parallel(x: Any, network: int) -> None:
     plan = pointer(network, np.int64)
-    require(x.shape[1] == plan[INPUTS] and x.shape[0] == out.shape[0] and out.shape[1] == plan[OUTPUTS])
+    require(x.shape[1] == plan[INPUTS] and x.shape[0] <= plan[OUT_ROWS])
     threads, tile = plan[THREADS], plan[TILE_ROWS]
     rows = (x.shape[0] + threads * tile - 1) // (threads * tile) * tile
     for thread in numba.prange(threads):
         first = min(thread * rows, x.shape[0])
-        x_rows, out_rows = moved(data(x), first * plan[INPUTS]), moved(data(out), first * plan[OUTPUTS])
+        out = pointer(plan[OUT], data(x))
+        x_rows, out_rows = moved(data(x), first * plan[INPUTS]), moved(out, first * plan[OUTPUTS])
         forward_rows(x_rows, min(rows, x.shape[0] - first), plan, thread, out_rows)
 
 
 @cache
 def compiled(dtype: str, variant: str) -> Any:
-    """Return f(x, network, out) for "float32" or "float64" and any specification, compiled."""
+    """Return f(x, network) for "float32" or "float64" and any specification, compiled."""
     item = numba.from_dtype(np.dtype(dtype))
     dimensions = 1 if variant == "single" else 2
     x = types.Array(item, dimensions, "C", readonly=True)
-    out = types.Array(item, dimensions, "C")
-    signature = types.void(x, types.int64, out)
+    signature = types.void(x, types.int64)
     function = {"serial": _serial, "single": _single, "parallel": _parallel}[variant]
     options = {**_OPTIONS, "parallel": True} if variant == "parallel" else _OPTIONS
     return compile_once(function, signature, **options)

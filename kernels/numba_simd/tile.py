@@ -86,16 +86,39 @@ def _fetching(code: Code, start: list[Vector], n: Any, following: list[Any], tur
     return [code.vector(value) for value in code.loop(whole, n, 1, values, rest)]
 
 
-def product(code: Code, rows: int, vectors: int, *, indexed: bool = False) -> ir.Function:
+def _listed(code: Code, start: list[Vector], n: Any, index: Any, following: Any, lines: Any, turn: Any) -> list[Vector]:
+    """Write the loop over the n k that ``index`` lists, and with it fetch so many cache lines at ``following``.
+
+    One line with each k, so that they arrive evenly: all at once they would be waited for. What is left comes after it.
+    """
+    builder, line = code.builder, 64 * 8 // code.bits
+
+    def fetch(i: Any, _carried: Any = None) -> list[Any]:
+        code.fetch(code.address(following, builder.mul(i, I64(line))))
+        return []
+
+    def listed(i: Any, sums: list[Vector]) -> list[Vector]:
+        if following is not None:
+            fetch(i)
+        results: list[Vector] = turn(builder.zext(builder.load(builder.gep(index, [i])), I64), sums)
+        return results
+
+    sums = _spread(code, start, n, 1, listed)
+    if following is not None:
+        code.loop(n, lines, 1, [], fetch)
+    return sums
+
+
+def product(code: Code, rows: int, vectors: int, *, indexed: bool = False, turned: bool = False) -> ir.Function:
     """Return the function of a tile: a = start + z @ w, for ``rows`` by ``vectors``.
 
     It takes z, z_step, n, w, start, start_step, a, a_step: pointers, and the items from one row to the next. w is
     packed: the vectors of k = 0, then those of k = 1. With ``indexed``, one more pointer to n indices (32 bits), the
-    only k that are multiplied.
+    only k that are multiplied. With ``turned`` a row has one item to start from, for all of its lanes: see `turned`.
     """
     pointer = code.real.as_pointer()
     types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64] + [I32.as_pointer()] * indexed
-    name = f"{'sparse_' if indexed else ''}tile_{rows}x{vectors}_f{code.bits}"
+    name = f"{'sparse_' if indexed else 'turned_' if turned else ''}tile_{rows}x{vectors}_f{code.bits}"
     function, builder = new_function(code.builder, name, types)
     if builder is None:
         return function
@@ -103,27 +126,34 @@ def product(code: Code, rows: int, vectors: int, *, indexed: bool = False) -> ir
     code = Code(builder, code.shape, code.real)
     lanes = code.shape.lanes
     z_rows = [code.address(z, builder.mul(z_step, I64(r))) for r in range(rows)]
+    tile = [(r, c) for r in range(rows) for c in range(vectors)]
 
     def place(base: Any, step: Any, r: int, c: int) -> Any:
         return code.address(base, builder.mul(step, I64(r)), c * lanes)
 
+    def first(r: int, c: int) -> Vector:
+        if turned:
+            return code.splat(code.load_scalar(place(start, start_step, r, 0)))
+        return code.load(place(start, start_step, r, c), aligned=True)
+
     def turn(k: Any, sums: list[Vector]) -> list[Vector]:
-        if indexed:
-            k = builder.zext(builder.load(builder.gep(index[0], [k])), I64)
         row = builder.mul(k, I64(vectors * lanes))
         weights = [code.load(code.address(w, row, c * lanes), aligned=True) for c in range(vectors)]
         inputs = [code.splat(code.load_scalar(code.address(z_row, k))) for z_row in z_rows]
         return [inputs[i // vectors].times_plus(weights[i % vectors], x) for i, x in enumerate(sums)]
 
-    tile = [(r, c) for r in range(rows) for c in range(vectors)]
     sums = [code.constant(0.0)] * len(tile)
-    if rows == code.shape.rows and vectors == code.shape.vectors:
-        following = [code.address(z_row, builder.mul(z_step, I64(rows))) for z_row in z_rows]
+    following = [code.address(z_row, builder.mul(z_step, I64(rows))) for z_row in z_rows]
+    if indexed:
+        lines = builder.sdiv(builder.mul(z_step, I64(rows)), I64(64 * 8 // code.bits))
+        ahead = following[0] if rows == code.shape.rows else None
+        sums = _listed(code, sums, n, index[0], ahead, lines, turn)
+    elif rows == code.shape.rows and vectors == code.shape.vectors and not turned:
         sums = _fetching(code, sums, n, following, turn)
     else:
         sums = _spread(code, sums, n, 1, turn)
     for (r, c), x in zip(tile, sums, strict=True):
-        code.store(place(a, a_step, r, c), x + code.load(place(start, start_step, r, c), aligned=True), aligned=True)
+        code.store(place(a, a_step, r, c), x + first(r, c), aligned=True)
     builder.ret_void()
     return function
 
@@ -162,19 +192,41 @@ def dots(code: Code, rows: int, columns: int) -> ir.Function:
         return [result.value for result in results]
 
     values = code.loop(whole, n, lanes, [x.value for x in sums], rest)  # one turn or none
-    for i, value in enumerate(values):
-        r, c = divmod(i, columns)
-        first = code.load_scalar(code.address(start, builder.mul(start_step, I64(r)), c))
-        total = builder.fadd(code.vector(value).sum(), first)
-        builder.store(total, code.address(a, builder.mul(a_step, I64(r)), c), align=code.bits // 8)
+    store_sums(code, [code.vector(value) for value in values], columns, start, start_step, a, a_step)
     builder.ret_void()
     return function
 
 
-def ladder(code: Code, n_rows: Any, write: Any, heights: tuple[int, ...] | None = None) -> None:
+def store_sums(code: Code, sums: list[Vector], columns: int, start: Any, start_step: Any, a: Any, a_step: Any) -> None:
+    """Write start + the sum of the lanes of each of ``sums``, which are ``columns`` to a row, to ``a``."""
+    builder = code.builder
+    for i, total in enumerate(lane_sums(code, sums)):
+        r, c = divmod(i, columns)
+        first = code.load_scalar(code.address(start, builder.mul(start_step, I64(r)), c))
+        place = code.address(a, builder.mul(a_step, I64(r)), c)
+        builder.store(builder.fadd(total, first), place, align=code.bits // 8)
+
+
+def lane_sums(code: Code, vectors: list[Vector]) -> list[Any]:
+    """Return the sums of the lanes of each of some vectors, scalars.
+
+    Neighbours are added in two vectors at once, which makes one vector of both; after as many rounds as the lanes have
+    binary digits, there is one lane for each.
+    """
+    lanes, count = code.shape.lanes, len(vectors)
+    even, odd = list(range(0, 2 * lanes, 2)), list(range(1, 2 * lanes, 2))
+    for _ in range(lanes.bit_length() - 1):
+        vectors = vectors + vectors[-1:] * (len(vectors) % 2)
+        pairs = list(zip(vectors[::2], vectors[1::2], strict=True))
+        vectors = [x.shuffled(even, y) + x.shuffled(odd, y) for x, y in pairs]
+    extract = code.builder.extract_element
+    return [extract(vectors[i // lanes].value, I32(i % lanes)) for i in range(count)]
+
+
+def ladder(code: Code, n_rows: Any, write: Any) -> None:
     """Write ``write(rows, i)`` for all rows i: tiles of full height first, then what is left in smaller ones."""
     builder, row = code.builder, I64(0)
-    for rows in heights or code.shape.ladder:
+    for rows in code.shape.ladder:
 
         def body(i: Any, _carried: list[Any], rows: int = rows) -> list[Any]:
             write(rows, i)

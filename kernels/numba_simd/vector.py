@@ -80,6 +80,17 @@ class Vector:
         """Return the largest lane, a scalar; any of them where one is NaN."""
         return self._halve(lambda x, y: y.at_least(x))
 
+    def bits_or(self, other: Vector) -> Vector:
+        """Return a vector whose bits are set where either's are: zero only where both are zero."""
+        code, builder = self.code, self.code.builder
+        mine, others = (builder.bitcast(x.value, code.integers) for x in (self, other))
+        return self._with(builder.bitcast(builder.or_(mine, others), code.vector_type))
+
+    def any_bit(self) -> Any:
+        """Return a mask: lanes of which any bit is set. Those of -0.0 and NaN are among them."""
+        integers = self.code.builder.bitcast(self.value, self.code.integers)
+        return self.code.builder.icmp_unsigned("!=", integers, ir.Constant(self.code.integers, None))
+
     def _halve(self, combine: Callable[[Vector, Vector], Vector]) -> Any:
         code, lanes, x = self.code, self.code.shape.lanes, self
         while lanes > 1:
@@ -88,10 +99,10 @@ class Vector:
             x = combine(x, x.shuffled(order))
         return code.builder.extract_element(x.value, I32(0))
 
-    def shuffled(self, order: list[int]) -> Vector:
-        """Return the lanes in another order."""
+    def shuffled(self, order: list[int], other: Vector | None = None) -> Vector:
+        """Return the lanes in another order; behind them are those of ``other``."""
         mask = ir.Constant(ir.VectorType(I32, len(order)), order)
-        return self._with(self.code.builder.shuffle_vector(self.value, self.value, mask))
+        return self._with(self.code.builder.shuffle_vector(self.value, (other or self).value, mask))
 
 
 class Code:
