@@ -120,8 +120,8 @@ def _judged(cases: list[_Case], paired: bool, threshold: float) -> list[Row]:
         names = (case.baseline_kernel, case.candidate_kernel, case.mode, case.batch_size)
         sides = statistics.estimate(case.baseline), statistics.estimate(case.candidate)
         tested = (found.p, found.p_adjusted)
-        judged = (*tested, found.verdict, found.repeats_needed, *case.settings)
-        rows.append(Row(*names, *sides, found.speedup, *judged))
+        row = Row(*names, *sides, found.speedup, *tested, found.verdict, found.repeats_needed)
+        rows.append(replace(row, baseline_setting=case.settings[0], candidate_setting=case.settings[1]))
     return rows
 
 
