@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bench import differences, statistics
-from bench.comparison import Comparison, Row, Unmatched
+from bench.comparison import Comparison, Row, Unmatched, shared_setting
 from bench.errors import NothingComparable, UserError
 from bench.record import Run
 from bench.sides import Side, kernel_of, kernels_of, parse_sides, parse_threshold
@@ -167,7 +167,7 @@ def _cases(one: Side, other: Side, paired: bool) -> tuple[list[_Case], list[Unma
     cases, unmatched = [], []
     alike = one.kernel == other.kernel
     label = str(one.kernel if alike else f"{other.kernel} against {one.kernel}")
-    where = next((plan.setting.words for plan in (one.run.plan, other.run.plan) if plan and plan.setting), None)
+    where = shared_setting(one.run.setting, other.run.setting)
     for mode, size in dict.fromkeys((*baseline, *candidate, *_failed(one), *_failed(other))):
         a, b = baseline.get((mode, size), {}), candidate.get((mode, size), {})
         reasons = [_absent(side, alike, mode, size) for side, t in ((one, a), (other, b)) if not t]
