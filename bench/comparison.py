@@ -84,13 +84,17 @@ class Unmatched:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came out. ``differences`` says what else differs between the sides, ``notes`` what weakens the result."""
+    """What came out. ``differences`` says what else differs between the sides, ``notes`` what weakens the result.
+
+    ``pace_s``: seconds for a calibration spin at the pace of all times; None where they are as measured.
+    """
 
     baseline: str
     candidate: str
     threshold: float
     false_discovery_rate: float
     paired: bool
+    pace_s: float | None
     rows: tuple[Row, ...]
     unmatched: tuple[Unmatched, ...]
     differences: tuple[str, ...]
