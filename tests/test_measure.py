@@ -1,5 +1,7 @@
 """What is in the clock, in which order, and what stays out of it: kernels that record, and a clock that we move."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from doubles import AsynchronousKernel, RecordingKernel
@@ -40,18 +42,25 @@ class Clock:
 
 
 class FakeBenchmark:
-    """Stand in for pytest-benchmark's fixture: it calls three times, and notes where that began."""
+    """Stand in for pytest-benchmark's fixture: it calls three times, and notes where that began.
 
-    def __init__(self, kernel=None):
+    With ``warming`` it calls so often before, and makes three rounds of ``iterations`` calls; with ``after``, it calls
+    again when they are over, as it does to profile.
+    """
+
+    def __init__(self, kernel=None, warming=0, iterations=1, after=0):
         self.extra_info = {}
         self.kernel = kernel
         self.before = None
         self.timed = None
+        self.calls = (warming, 3 * iterations, after)
+        self.cprofile = after > 0
+        self.stats = SimpleNamespace(stats=SimpleNamespace(data=[1.0] * 3), iterations=iterations)
 
     def __call__(self, function):
         events = self.kernel.events if self.kernel else []
         self.before = list(events)
-        for _ in range(3):
+        for _ in range(sum(self.calls)):
             function()
         self.timed = events[len(self.before) :]
 
@@ -178,11 +187,40 @@ def test_transfers_are_recorded_beside_the_clock(clock, case):
     assert moved[-1] == ("from_host", (2, 3)), "what is moved is a batch of this case"
 
 
+class FakeCell:
+    """A book's cell whose n-th call, from 0, has parts of n, n + 0.1, n + 0.2 and n + 0.3 seconds."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def __call__(self, batch_size, parts_s):
+        parts_s.append(tuple(len(self.sizes) + part / 10 for part in range(4)))
+        self.sizes.append(batch_size)
+
+
 def test_the_books_cell_is_timed_whole():
-    benchmark, sizes = FakeBenchmark(), []
-    measure.measure(benchmark, None, Case("book", 100), rows(4), book=sizes.append)
-    assert sizes == [100] * 4  # the first call, and the three that pytest-benchmark makes
-    assert set(benchmark.extra_info) == {"first_call_s"}
+    benchmark, cell = FakeBenchmark(), FakeCell()
+    measure.measure(benchmark, None, Case("book", 100), rows(4), book=cell)
+    assert cell.sizes == [100] * 4  # the first call, and the three that pytest-benchmark makes
+    assert set(benchmark.extra_info) == {"first_call_s", "parts_s"}
+
+
+def test_the_parts_kept_are_those_of_the_timed_rounds():
+    """The first call and four of warming come before three rounds of two calls: 5 and 6, 7 and 8, 9 and 10."""
+    benchmark = FakeBenchmark(warming=4, iterations=2)
+    measure.measure(benchmark, None, Case("book", 100), rows(4), book=FakeCell())
+    parts = benchmark.extra_info["parts_s"]
+    assert list(parts) == ["load", "initialise", "infer", "count"]
+    for number, values in enumerate(parts.values()):
+        assert values == pytest.approx([round_ + number / 10 for round_ in (5.5, 7.5, 9.5)])
+
+
+def test_no_parts_are_kept_where_they_cannot_be_told_from_others():
+    for benchmark in (FakeBenchmark(after=1), FakeBenchmark()):
+        if not benchmark.cprofile:
+            benchmark.stats = None  # --benchmark-disable
+        measure.measure(benchmark, None, Case("book", 100), rows(4), book=FakeCell())
+        assert "parts_s" not in benchmark.extra_info
 
 
 def test_the_book_mode_needs_its_cell(kernel):
@@ -192,18 +230,57 @@ def test_the_book_mode_needs_its_cell(kernel):
 
 @pytest.mark.parametrize(("batch_size", "calls"), [(1, ["forward_one"] * 5), (2, ["forward"] * 3)])
 def test_the_books_cell_loads_everything_again_and_counts_the_hits(batch_size, calls):
-    loaded = []
+    made, loaded = [], []
 
     def load():
-        loaded.append(RecordingKernel(SPEC, seeded(SPEC)))
+        loaded.append(rows(5))
         # Every row's result is a tie, so that class 0 wins; three of five labels are 0.
-        return loaded[-1], rows(5), np.array([0, 1, 0, 1, 0])
+        return loaded[-1], np.array([0, 1, 0, 1, 0])
 
-    cell = measure.BookCell(load)
-    assert [cell(batch_size), cell(batch_size)] == [3, 3]
-    assert len(loaded) == 2
-    for kernel in loaded:
+    def initialise():
+        made.append(RecordingKernel(SPEC, seeded(SPEC)))
+        return made[-1]
+
+    cell, parts = measure.BookCell(load, initialise), []
+    assert [cell(batch_size, parts), cell(batch_size, parts)] == [3, 3]
+    assert len(loaded) == len(made) == len(parts) == 2
+    for kernel in made:
         assert [name for name, *_ in kernel.events if name.startswith("forward")] == calls
+
+
+@pytest.mark.parametrize(("batch_size", "infer"), [(1, 5 * 0.5), (2, 3 * 0.25)])
+def test_each_part_of_the_books_cell_has_its_own_time(clock, batch_size, infer):
+    class Slow(RecordingKernel):
+        def forward_one(self, x):
+            clock.now += 0.5
+            return super().forward_one(x)
+
+        def forward(self, x):
+            clock.now += 0.25
+            return super().forward(x)
+
+    class Labels:
+        """Comparing with them takes 4 s."""
+
+        __array_ufunc__ = None
+
+        def __eq__(self, winners):
+            clock.now += 4.0
+            return np.array([True])
+
+        __hash__ = None
+
+    def load():
+        clock.now += 3.0
+        return rows(5), Labels()
+
+    def initialise():
+        clock.now += 2.0
+        return Slow(SPEC, seeded(SPEC))
+
+    parts = []
+    measure.BookCell(load, initialise)(batch_size, parts)
+    assert parts == [pytest.approx((3.0, 2.0, infer, 4.0), abs=1e-4)]
 
 
 class Winner(AsynchronousKernel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import explain, frame, headline, units
-from bench.report import closer, explained, gaps, machine, tables, trust
+from bench.report import book_cell, closer, explained, gaps, machine, tables, trust
 from bench.report.document import Block, Column, Command, Document, Paragraph, Points, Section, Table
 from bench.summary import summarize
 
@@ -46,9 +46,11 @@ def build(runs: list[Run]) -> Document:
     cases = tuple(summarize(data)) if len(data) else ()
     gap_table = gaps.gap_table(runs)
     explanations = tuple(found for run in runs if (found := explain.find(run)) is not None)
+    finding = headline.find(data)
     sections = (
         Section("charts", "Time and speedup against batch size", tables.figures(cases)),
         Section("explained", "What the speedup is made of", explained.blocks(explanations)),
+        Section("book", "The book's cell, part by part", book_cell.blocks(finding.book)),
         Section("missing", "What is missing", (gap_table,) if gap_table else ()),
         Section("differences", "What differs between the runs", _differences(runs)),
         Section("cases", "Every case", _cases(runs, cases)),
@@ -65,7 +67,7 @@ def build(runs: list[Run]) -> Document:
     return Document(
         title="mlpbench: one sample at a time against batches",
         subtitle="; ".join(_subtitle(run) for run in runs),
-        headline=headline.find(data),
+        headline=finding,
         notices=trust.notices(runs) + _notices(runs) + explained.notices(explanations),
         sections=tuple(section for section in sections if section.blocks),
         runs=tuple(runs),

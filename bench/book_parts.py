@@ -1,0 +1,71 @@
+"""The parts of the book's cell as result files hold them: loading, initialising, inferring, counting.
+
+Each part is a list with one number for each round, in the order of the rounds: seconds for one call of the cell. What
+the parts leave of a round is freeing what was read, and the looks at the clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.untrusted import Block
+
+__all__ = ["COLUMNS", "PARTS", "Parts", "by_round", "columns", "read_parts"]
+
+#: In the order of the cell: the data's files are read, the weights are read and the network made, every image is
+#: inferred and its class picked, the hits are counted.
+PARTS = ("load", "initialise", "infer", "count")
+#: What they add to `bench.frame`.
+COLUMNS = {**{f"{name}_s": "float64" for name in PARTS}, "reads": "str"}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one case in one process, by name: seconds for a call, one number for each round.
+
+    ``reads``: what was loaded, in words; None where the file does not say.
+    """
+
+    seconds: dict[str, tuple[float, ...]]
+    reads: str | None
+
+
+def by_round(calls: Sequence[tuple[float, ...]], rounds: int, iterations: int) -> dict[str, list[float]]:
+    """Return the parts of the timed rounds from those of every call: the mean over the calls of each round.
+
+    ``calls`` holds the seconds of `PARTS` for each call, in the order of calling. The timed rounds are the last that
+    pytest-benchmark makes: what came before are the first call, its calibration and its warming.
+    Raises ValueError where there were fewer calls than the rounds have.
+    """
+    if rounds < 1 or len(calls) < rounds * iterations:
+        raise ValueError(f"{len(calls)} calls are not {rounds} rounds of {iterations}")
+    timed = calls[len(calls) - rounds * iterations :]
+    grouped = [timed[start : start + iterations] for start in range(0, len(timed), iterations)]
+    return {name: [fmean(call[i] for call in group) for group in grouped] for i, name in enumerate(PARTS)}
+
+
+def read_parts(info: Block, rounds: int) -> Parts | None:
+    """Return the parts in the ``extra_info`` of a case with so many rounds; None where there are none.
+
+    Raises UserError where a part is missing, or does not have one time for each round.
+    """
+    if "parts_s" not in info:
+        return None
+    block = info.block("parts_s")
+    found = {name: block.durations(name) for name in PARTS}
+    for name, values in found.items():
+        if len(values) != rounds:
+            block.refuse(name, len(values), f"one time for each of the {rounds} rounds")
+    return Parts(found, info.text("reads", None))
+
+
+def columns(parts: Parts | None) -> dict[str, float | str | None]:
+    """Return the columns of one case of one process: the median over rounds of each part, and what was read."""
+    if parts is None:
+        return {}
+    return {**{f"{name}_s": median(values) for name, values in parts.seconds.items()}, "reads": parts.reads}
