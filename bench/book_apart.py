@@ -7,10 +7,11 @@ Loading takes as long however the images are then inferred, and so hides what ba
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING
 
 from bench import statistics, units
-from bench.book_parts import PARTS
+from bench.book_parts import PARTS, REST
 from bench.explain_words import percent
 from bench.statistics import Estimate, Ratio
 
@@ -19,16 +20,9 @@ if TYPE_CHECKING:
 
     from bench.summary import CaseSummary
 
-__all__ = ["PART_WORDS", "Apart", "Way", "book_without_loading", "take_apart"]
+__all__ = ["Apart", "Way", "book_without_loading", "take_apart"]
 
-PART_WORDS = {
-    "load": "loading the data",
-    "initialise": "initialising the network",
-    "infer": "inferring",
-    "count": "counting the hits",
-}
-#: The parts and the whole are timed by the same clock in the same rounds. What is left is freeing what was read, and
-#: that medians of parts do not add up to the median of the whole.
+#: The share of a round that its parts may leave: freeing what was read takes a few per cent.
 TOLERANCE = 0.05
 
 
@@ -36,7 +30,7 @@ TOLERANCE = 0.05
 class Way:
     """The cell in one way, one by one or in batches: seconds for all images.
 
-    ``parts`` by name; ``rest_s`` is what they leave of the whole.
+    ``parts`` by name; ``rest_s`` is what they leave of a round.
     """
 
     whole: Estimate
@@ -49,7 +43,7 @@ class Way:
 
     @property
     def adds_up(self) -> bool:
-        """Whether the parts are the whole, within `TOLERANCE`."""
+        """Whether the parts are the rounds, within `TOLERANCE`."""
         return abs(self.rest_s) <= TOLERANCE * self.whole.value
 
 
@@ -143,7 +137,7 @@ def book_without_loading(share: float, published: float) -> float:
 def _way(case: CaseSummary, images: int) -> Way:
     whole = _scaled(case.by_repeat, images)
     parts = {name: _scaled(case.parts[name], images) for name in PARTS}
-    return Way(whole, parts, whole.value - sum(part.value for part in parts.values()))
+    return Way(whole, parts, images * median(case.parts[REST].values()))
 
 
 def _scaled(by_repeat: Mapping[int, float], images: int) -> Estimate:

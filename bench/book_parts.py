@@ -1,7 +1,7 @@
 """The parts of the book's cell as result files hold them: loading, initialising, inferring, counting.
 
 Each part is a list with one number for each round, in the order of the rounds: seconds for one call of the cell. What
-the parts leave of a round is freeing what was read, and the looks at the clock.
+they leave of a round, the rest, is freeing what was read, and the looks at the clock.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
     from bench.untrusted import Block
 
-__all__ = ["COLUMNS", "PARTS", "Parts", "by_round", "columns", "read_parts"]
+__all__ = ["COLUMNS", "PARTS", "REST", "Parts", "by_round", "columns", "read_parts"]
 
 #: In the order of the cell: the data's files are read, the weights are read and the network made, every image is
 #: inferred and its class picked, the hits are counted.
 PARTS = ("load", "initialise", "infer", "count")
+#: What they leave of a round.
+REST = "rest"
 #: What they add to `bench.frame`.
-COLUMNS = {**{f"{name}_s": "float64" for name in PARTS}, "reads": "str"}
+COLUMNS = {**{f"{name}_s": "float64" for name in (*PARTS, REST)}, "reads": "str"}
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,16 @@ def read_parts(info: Block, rounds: int) -> Parts | None:
     return Parts(found, info.text("reads", None))
 
 
-def columns(parts: Parts | None) -> dict[str, float | str | None]:
-    """Return the columns of one case of one process: the median over rounds of each part, and what was read."""
+def columns(parts: Parts | None, rounds_s: Sequence[float]) -> dict[str, float | str | None]:
+    """Return the columns of one case of one process: what was read, and the median over rounds of each part.
+
+    The rest is taken round by round: the medians of the parts do not add up to that of the rounds.
+    """
     if parts is None:
         return {}
-    return {**{f"{name}_s": median(values) for name, values in parts.seconds.items()}, "reads": parts.reads}
+    rest = [whole - sum(found) for whole, *found in zip(rounds_s, *parts.seconds.values(), strict=True)]
+    return {
+        **{f"{name}_s": median(values) for name, values in parts.seconds.items()},
+        f"{REST}_s": median(rest),
+        "reads": parts.reads,
+    }

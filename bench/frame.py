@@ -29,8 +29,9 @@ accuracy          share of rows answered right, in the way of the case (one at a
 repeated_rows     whether the data set was shorter than the sweep and its rows came again
 includes_loading  whether loading data and weights is inside the time (the book's cell)
 load_s,           of the book's cell, median over rounds of the seconds for its parts: reading the data's files, reading
-initialise_s,     weights and making the network, inferring every row, counting the hits
-infer_s, count_s
+initialise_s,     weights and making the network, inferring every row, counting the hits; and for what they leave
+infer_s, count_s,
+rest_s
 reads             what the book's cell loads, in words
 disturbed         whether something else got in the way of this case in this repeat (`bench.trust.judge`)
 import_s          seconds to import the kernel's library
@@ -240,7 +241,7 @@ def _row(run: Run, record: Record, case: Timing) -> dict[str, Any]:
         "accuracy": record.accuracy.per_sample if one_by_one else record.accuracy.batched,
         "repeated_rows": case.repeated_rows,
         "includes_loading": case.includes_loading,
-        **book_parts.columns(case.parts),
+        **book_parts.columns(case.parts, case.rounds_s),
     }
 
 

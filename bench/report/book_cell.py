@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import units
-from bench.book_parts import PARTS
+from bench.book_parts import PARTS, REST
 from bench.explain_words import percent, signed
 from bench.report.document import Block, Column, Figure, Points, Table
 
@@ -23,7 +23,7 @@ PART_WORDS = {
     "initialise": "initialising",
     "infer": "inferring",
     "count": "counting",
-    "rest": "the rest",
+    REST: "the rest",
 }
 _READING = (
     "Each bar is the book's cell, from left to right in the order of its parts: what both bars share, loading, is what "
@@ -60,7 +60,7 @@ def _rows(kernel: str, apart: Apart) -> Iterator[tuple[str, ...]]:
         cells = (*_cells(apart.one, name), *_cells(apart.batched, name))
         yield (kernel, PART_WORDS[name], *cells, units.ratio(apart.parts[name]))
     rests = [cell for way in (apart.one, apart.batched) for cell in (signed(way.rest_s), _of(way, way.rest_s))]
-    yield (kernel, PART_WORDS["rest"], *rests, "")
+    yield (kernel, PART_WORDS[REST], *rests, "")
     wholes = [cell for way in (apart.one, apart.batched) for cell in (units.duration(way.whole), "100 %")]
     yield (kernel, "the whole cell", *wholes, units.ratio(apart.whole))
     if apart.without_loading:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from bench import units
-from bench.book_parts import PARTS
+from bench.book_parts import PARTS, REST
 from bench.explain_words import percent
 from bench.report.book_cell import CHART, PART_WORDS
 from bench.report.plots import TIME_LABEL, drawn
@@ -36,7 +36,7 @@ def book_chart(findings: Sequence[BookFinding], theme: Theme = PAGE) -> dict[str
     """Return the Vega-Lite specification of the stacked bars: seconds of each part, for each kernel and way."""
     several = len({finding.run for finding in findings}) > 1
     rows = [row for finding in findings for row in _of_finding(finding, several=several)]
-    names = [PART_WORDS[name] for name in (*PARTS, "rest")]
+    names = [PART_WORDS[name] for name in (*PARTS, REST)]
     colours = [*(theme.series[_COLOURS[name]] for name in PARTS), theme.muted]
     keys = list(dict.fromkeys(row["bar"] for row in rows))
     axis = alt.Axis(title=None, ticks=False, domain=False, labelLimit=190, labelExpr="split(datum.label, '|')")
@@ -80,7 +80,7 @@ def _segments(way: Way) -> Iterator[dict[str, Any]]:
     """Yield the parts one after the other, what they leave if that is more than nothing, and the whole."""
     at = 0.0
     parts = [(name, way.parts[name].value, units.duration(way.parts[name])) for name in PARTS]
-    for name, time, words in [*parts, ("rest", max(way.rest_s, 0.0), units.seconds(max(way.rest_s, 0.0)))]:
+    for name, time, words in [*parts, (REST, max(way.rest_s, 0.0), units.seconds(max(way.rest_s, 0.0)))]:
         share = percent(time / way.whole.value)
         yield {"kind": "part", "part": PART_WORDS[name], "x": at, "x2": at + time, "time": words, "share": share}
         at += time
