@@ -83,7 +83,8 @@ class Apart:
         found = [first]
         found += [self._book_sentence(self.of_book)] if self.of_book else []
         return found + [
-            f"The parts do not add up {words}: they leave {percent(way.rest_s / way.whole.value)} of the cell's time."
+            f"The parts of {kernel}'s cell do not add up {words}: they leave "
+            f"{percent(way.rest_s / way.whole.value)} of its time."
             for way, words in ways
             if not way.adds_up
         ]
@@ -93,9 +94,7 @@ class Apart:
         hidden, whole = (units.seconds(time) for time in (share * self.published_batched_s, self.published_batched_s))
         return (
             f"The book's {self.published:.2f}x would be {units.ratio(ratio)} without loading, if loading took as long "
-            f"in both of its cells, and as large a share of the batched one as here ({percent(share)}: {hidden} of its "
-            f"{whole}); the interval is that of our share, and the book's own is not known: whatever it was, its ratio "
-            f"without loading is above {self.published:.2f}x."
+            f"in both of its cells and {percent(share)} of the batched one, as here: {hidden} of its {whole}."
         )
 
 

@@ -37,7 +37,8 @@ def blocks(findings: Sequence[BookFinding]) -> tuple[Block, ...]:
     found = [(finding, finding.apart) for finding in findings if finding.apart is not None]
     if not found:
         return ()
-    said = [text for finding, apart in found for text in (*apart.sentences(finding.kernel), *_reads(finding, apart))]
+    said = [text for finding, apart in found for text in (*apart.sentences(finding.kernel), *_caveats(finding, apart))]
+    said = list(dict.fromkeys(said))  # what is said of every kernel is said once
     rows = tuple(row for finding, apart in found for row in _rows(finding.kernel, apart))
     images = found[0][0].published.images
     caption = (
@@ -50,7 +51,14 @@ def blocks(findings: Sequence[BookFinding]) -> tuple[Block, ...]:
     return Points(tuple(said)), Figure(CHART, "Where the time of the book's cell goes", _READING, table)
 
 
-def _reads(finding: BookFinding, apart: Apart) -> Iterator[str]:
+def _caveats(finding: BookFinding, apart: Apart) -> Iterator[str]:
+    """Yield what limits the figure about the book, and what was read."""
+    if apart.of_book is not None:
+        yield (
+            "The interval of the book's figure is that of our share of loading, and says nothing about the book's own "
+            "share, on its machine and with its files, which is not known. Whatever it was: without loading, its ratio "
+            f"is above {apart.published:.2f}x."
+        )
     if apart.reads:
         yield f"The cell of {finding.kernel} loads {apart.reads}. The book's loads both halves of MNIST from one file."
 

@@ -39,14 +39,14 @@ def book_chart(findings: Sequence[BookFinding], theme: Theme = PAGE) -> dict[str
     names = [PART_WORDS[name] for name in (*PARTS, REST)]
     colours = [*(theme.series[_COLOURS[name]] for name in PARTS), theme.muted]
     keys = list(dict.fromkeys(row["bar"] for row in rows))
-    axis = alt.Axis(title=None, ticks=False, domain=False, labelLimit=190, labelExpr="split(datum.label, '|')")
+    axis = alt.Axis(
+        title=None, ticks=False, domain=False, labelLimit=140, minExtent=105, labelExpr="split(datum.label, '|')"
+    )
     x = alt.X(
         "x:Q",
         title="time for the book's images",
-        scale=alt.Scale(domain=[0, 1.12 * max(row["x2"] for row in rows)], nice=False),
-        axis=alt.Axis(
-            labelExpr=TIME_LABEL.replace("datum.value < 1e-6 ?", "datum.value == 0 ? '0' : datum.value < 1e-6 ?")
-        ),
+        scale=alt.Scale(domain=[0, 1.3 * max(row["x2"] for row in rows)], nice=False),
+        axis=alt.Axis(labelExpr=f"datum.value == 0 ? '0' : {TIME_LABEL}", tickCount=5, labelOverlap=True),
     )
     base = alt.Chart().encode(alt.Y("bar:N", sort=keys, axis=axis), x)
     told = (("kernel", "kernel"), ("way", "the cell"), ("part", "part"), ("time", "time"), ("share", "share"))
@@ -62,7 +62,13 @@ def book_chart(findings: Sequence[BookFinding], theme: Theme = PAGE) -> dict[str
     ]
     chart = drawn(layers, rows, theme, "The book's cell, part by part, one by one and in batches.", _BAR * len(keys))
     # The page's own legend names kernels: this one names the parts.
-    chart["config"]["legend"] = {"orient": "top", "columns": 3, "labelColor": theme.ink, "labelFontSize": 12}
+    chart["config"]["legend"] = {
+        "orient": "top",
+        "columns": 3,
+        "columnPadding": 24,
+        "labelColor": theme.ink,
+        "labelFontSize": 12,
+    }
     return chart
 
 
