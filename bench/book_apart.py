@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Apart", "Way", "book_without_loading", "take_apart"]
 
-#: The share of a round that its parts may leave: freeing what was read takes a few per cent.
-TOLERANCE = 0.05
+#: The share of a round that its parts may leave: freeing what was read takes far less.
+TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)

@@ -37,18 +37,22 @@ class Parts:
     reads: str | None
 
 
-def by_round(calls: Sequence[tuple[float, ...]], rounds: int, iterations: int) -> dict[str, list[float]]:
+def by_round(calls: Sequence[tuple[int, Sequence[float]]], rounds: int, iterations: int) -> dict[str, list[float]]:
     """Return the parts of the timed rounds from those of every call: the mean over the calls of each round.
 
-    ``calls`` holds the seconds of `PARTS` for each call, in the order of calling. The timed rounds are the last that
-    pytest-benchmark makes: what came before are the first call, its calibration and its warming.
-    Raises ValueError where there were fewer calls than the rounds have.
+    ``calls`` holds, for each call in the order of calling, how many rounds had ended when it began, and the seconds of
+    `PARTS`. Before the first round has ended, the last calls are that round's: those before are the first call,
+    pytest-benchmark's calibration and its warming. Calls that begin when all rounds have ended are of none.
+    Raises ValueError where a round has fewer calls than ``iterations``.
     """
-    if rounds < 1 or len(calls) < rounds * iterations:
-        raise ValueError(f"{len(calls)} calls are not {rounds} rounds of {iterations}")
-    timed = calls[len(calls) - rounds * iterations :]
-    grouped = [timed[start : start + iterations] for start in range(0, len(timed), iterations)]
-    return {name: [fmean(call[i] for call in group) for group in grouped] for i, name in enumerate(PARTS)}
+    found: dict[str, list[float]] = {name: [] for name in PARTS}
+    for number in range(rounds):
+        timed = [parts for ended, parts in calls if ended == number][-iterations:]
+        if len(timed) < iterations:
+            raise ValueError(f"round {number} has {len(timed)} calls, not {iterations}")
+        for i, name in enumerate(PARTS):
+            found[name].append(fmean(parts[i] for parts in timed))
+    return found
 
 
 def read_parts(info: Block, rounds: int) -> Parts | None:

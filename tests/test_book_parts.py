@@ -1,10 +1,13 @@
 """The parts of the book's cell in files: which calls they are of, what is read, what is refused."""
 
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 import simulate
+from sources import ROOT
 
 from bench import frame, record
 from bench.book_parts import PARTS, by_round, read_parts
@@ -16,22 +19,24 @@ READS = "MNIST's test half: t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz
 KNOWN = {"load": [0.5, 0.7, 0.6], "initialise": [0.1, 0.1, 0.2], "infer": [2.0, 2.2, 2.1], "count": [0.01, 0.01, 0.02]}
 
 
-def test_the_last_calls_are_those_of_the_rounds():
-    calls = [(float(n), 10.0 + n, 20.0 + n, 30.0 + n) for n in range(9)]
+def call(number):
+    return (float(number), 10.0 + number, 20.0 + number, 30.0 + number)
+
+
+def test_the_calls_of_a_round_are_those_that_began_before_it_ended():
+    """Two calls of warming, two rounds of three calls, and one call when both are over."""
+    calls = [(ended, call(number)) for number, ended in enumerate([0, 0, 0, 0, 0, 1, 1, 1, 2])]
     assert by_round(calls, 2, 3) == {
-        "load": [4.0, 7.0],
-        "initialise": [14.0, 17.0],
-        "infer": [24.0, 27.0],
-        "count": [34.0, 37.0],
+        "load": [3.0, 6.0],
+        "initialise": [13.0, 16.0],
+        "infer": [23.0, 26.0],
+        "count": [33.0, 36.0],
     }
-    assert by_round(calls, 3, 1)["load"] == [6.0, 7.0, 8.0]
-    assert by_round(calls, 9, 1)["load"][0] == 0.0
 
 
-@pytest.mark.parametrize(("rounds", "iterations"), [(4, 3), (10, 1), (0, 1)])
-def test_more_rounds_than_calls_are_a_mistake(rounds, iterations):
-    with pytest.raises(ValueError, match="9 calls are not"):
-        by_round([(1.0, 1.0, 1.0, 1.0)] * 9, rounds, iterations)
+def test_a_round_without_its_calls_is_a_mistake():
+    with pytest.raises(ValueError, match="round 1 has 1 calls, not 2"):
+        by_round([(0, call(0)), (0, call(1)), (1, call(2))], 2, 2)
 
 
 def test_what_is_written_is_read():
@@ -78,3 +83,22 @@ def test_files_without_parts_are_read_as_before(tmp_path):
     assert "parts_s" not in json.loads((folder / "numpy.0.json").read_text())["benchmarks"][0]["extra_info"]
     assert record.read_run(folder).records[0].cases[0].parts is None
     assert frame.load(folder)["load_s"].isna().all()
+
+
+def test_the_suite_keeps_the_parts_of_its_own_rounds(tmp_path):
+    """The clock of a round stands around those of its parts: no parts are longer than their round."""
+    path = tmp_path / "numpy.0.json"
+    words = ["--kernel=numpy", "--mode=book", "--batch-size=1000", "--spec=20-10-3", "--benchmark-min-rounds=20"]
+    command = [sys.executable, "-m", "pytest", "bench", "-q", "-p", "no:cacheprovider", *words]
+    ran = subprocess.run(
+        [*command, "--benchmark-max-time=0.05", f"--benchmark-json={path}"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout
+    (case,) = record.read(path).cases
+    assert len(case.rounds_s) >= 20
+    assert case.parts.reads == "random: no file, 10,000 rows made anew"
+    assert all(sum(parts) <= whole for whole, *parts in zip(case.rounds_s, *case.parts.seconds.values(), strict=True))

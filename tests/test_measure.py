@@ -42,10 +42,10 @@ class Clock:
 
 
 class FakeBenchmark:
-    """Stand in for pytest-benchmark's fixture: it calls three times, and notes where that began.
+    """Stand in for pytest-benchmark's fixture: it makes three rounds of ``iterations`` calls, and notes what they did.
 
-    With ``warming`` it calls so often before, and makes three rounds of ``iterations`` calls; with ``after``, it calls
-    again when they are over, as it does to profile.
+    It calls ``warming`` times before them, half of it before there are statistics, and ``after`` times when they are
+    over, as pytest-benchmark does for the result of the function.
     """
 
     def __init__(self, kernel=None, warming=0, iterations=1, after=0):
@@ -53,16 +53,34 @@ class FakeBenchmark:
         self.kernel = kernel
         self.before = None
         self.timed = None
-        self.calls = (warming, 3 * iterations, after)
-        self.cprofile = after > 0
-        self.stats = SimpleNamespace(stats=SimpleNamespace(data=[1.0] * 3), iterations=iterations)
+        self.stats = None
+        self.warming, self.iterations, self.after = warming, iterations, after
 
     def __call__(self, function):
         events = self.kernel.events if self.kernel else []
         self.before = list(events)
-        for _ in range(sum(self.calls)):
+        for number in range(self.warming):
+            if number == self.warming // 2:
+                self._begin()
+            function()
+        self._begin()
+        for _ in range(3):
+            for _ in range(self.iterations):
+                function()
+            self.stats.stats.data.append(1.0)
+        for _ in range(self.after):
             function()
         self.timed = events[len(self.before) :]
+
+    def _begin(self):
+        self.stats = self.stats or SimpleNamespace(stats=SimpleNamespace(data=[]), iterations=self.iterations)
+
+
+class DisabledBenchmark(FakeBenchmark):
+    """It is told not to time: it calls once, and has no statistics."""
+
+    def __call__(self, function):
+        function()
 
 
 def rows(n):
@@ -193,9 +211,10 @@ class FakeCell:
     def __init__(self):
         self.sizes = []
 
-    def __call__(self, batch_size, parts_s):
-        parts_s.append(tuple(len(self.sizes) + part / 10 for part in range(4)))
+    def __call__(self, batch_size):
+        parts = tuple(len(self.sizes) + part / 10 for part in range(4))
         self.sizes.append(batch_size)
+        return 0, parts
 
 
 def test_the_books_cell_is_timed_whole():
@@ -205,22 +224,30 @@ def test_the_books_cell_is_timed_whole():
     assert set(benchmark.extra_info) == {"first_call_s", "parts_s"}
 
 
-def test_the_parts_kept_are_those_of_the_timed_rounds():
-    """The first call and four of warming come before three rounds of two calls: 5 and 6, 7 and 8, 9 and 10."""
-    benchmark = FakeBenchmark(warming=4, iterations=2)
+@pytest.mark.parametrize(
+    ("calls", "expected"),
+    [
+        ({}, (1, 2, 3)),
+        ({"after": 2}, (1, 2, 3)),
+        ({"warming": 4, "after": 1}, (5, 6, 7)),
+        ({"warming": 5, "iterations": 2, "after": 1}, (6.5, 8.5, 10.5)),
+    ],
+    ids=str,
+)
+def test_the_parts_kept_are_those_of_the_timed_rounds(calls, expected):
+    """The first call is number 0, warming comes next, and what follows the rounds is of none."""
+    benchmark = FakeBenchmark(**calls)
     measure.measure(benchmark, None, Case("book", 100), rows(4), book=FakeCell())
     parts = benchmark.extra_info["parts_s"]
     assert list(parts) == ["load", "initialise", "infer", "count"]
     for number, values in enumerate(parts.values()):
-        assert values == pytest.approx([round_ + number / 10 for round_ in (5.5, 7.5, 9.5)])
+        assert values == pytest.approx([of_round + number / 10 for of_round in expected])
 
 
-def test_no_parts_are_kept_where_they_cannot_be_told_from_others():
-    for benchmark in (FakeBenchmark(after=1), FakeBenchmark()):
-        if not benchmark.cprofile:
-            benchmark.stats = None  # --benchmark-disable
-        measure.measure(benchmark, None, Case("book", 100), rows(4), book=FakeCell())
-        assert "parts_s" not in benchmark.extra_info
+def test_without_a_clock_there_are_no_parts():
+    benchmark = DisabledBenchmark()
+    measure.measure(benchmark, None, Case("book", 100), rows(4), book=FakeCell())
+    assert "parts_s" not in benchmark.extra_info
 
 
 def test_the_book_mode_needs_its_cell(kernel):
@@ -241,9 +268,9 @@ def test_the_books_cell_loads_everything_again_and_counts_the_hits(batch_size, c
         made.append(RecordingKernel(SPEC, seeded(SPEC)))
         return made[-1]
 
-    cell, parts = measure.BookCell(load, initialise), []
-    assert [cell(batch_size, parts), cell(batch_size, parts)] == [3, 3]
-    assert len(loaded) == len(made) == len(parts) == 2
+    cell = measure.BookCell(load, initialise)
+    assert [cell(batch_size)[0], cell(batch_size)[0]] == [3, 3]
+    assert len(loaded) == len(made) == 2
     for kernel in made:
         assert [name for name, *_ in kernel.events if name.startswith("forward")] == calls
 
@@ -278,9 +305,8 @@ def test_each_part_of_the_books_cell_has_its_own_time(clock, batch_size, infer):
         clock.now += 2.0
         return Slow(SPEC, seeded(SPEC))
 
-    parts = []
-    measure.BookCell(load, initialise)(batch_size, parts)
-    assert parts == [pytest.approx((3.0, 2.0, infer, 4.0), abs=1e-4)]
+    _, parts = measure.BookCell(load, initialise)(batch_size)
+    assert parts == pytest.approx((3.0, 2.0, infer, 4.0), abs=1e-4)
 
 
 class Winner(AsynchronousKernel):

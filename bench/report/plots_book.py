@@ -64,7 +64,7 @@ def book_chart(findings: Sequence[BookFinding], theme: Theme = PAGE) -> dict[str
     # The page's own legend names kernels: this one names the parts.
     chart["config"]["legend"] = {
         "orient": "top",
-        "columns": 3,
+        "columns": 2,
         "columnPadding": 24,
         "labelColor": theme.ink,
         "labelFontSize": 12,

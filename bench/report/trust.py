@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bench import units
 from bench.report.closer import case_name
 from bench.report.document import Column, Paragraph, Points, Section, Table
+from bench.report.trust_figures import figures
 from bench.trust import findings, harness, judge
 
 if TYPE_CHECKING:
@@ -82,11 +83,12 @@ def notices(runs: Sequence[Run]) -> tuple[str, ...]:
 def sections(runs: Sequence[Run]) -> tuple[Section, ...]:
     """Return the sections about trust; one without blocks where the files say nothing."""
     blocks: list[Block] = []
-    for run in runs:
+    several = len(runs) > 1
+    for number, run in enumerate(runs):
         said = lines(run)
         if said:
-            blocks += [Paragraph(f"Run {run.id}:")] if len(runs) > 1 else []
-            blocks += [Points(tuple(said)), *_disturbed(run)]
+            blocks += [Paragraph(f"Run {run.id}:")] if several else []
+            blocks += [Points(tuple(said)), *_disturbed(run), *figures(run, number, several=several)]
     return (Section("trust", "How far to trust it", tuple(blocks)),)
 
 
@@ -105,7 +107,7 @@ def _disturbed(run: Run) -> tuple[Block, ...]:
         (kernel, case, ", ".join(str(repeat + 1) for repeat in sorted(repeats)), repeats[min(repeats)])
         for (kernel, case, _), repeats in hit.items()
     )
-    caption = "Disturbed cases. They are kept, and count in every time like the others."
+    caption = "Disturbed cases. They are kept, and count in a time only where fewer than three others are left."
     return (Table(caption, tuple(map(Column, names)), rows, heads=2),)
 
 
