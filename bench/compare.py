@@ -130,10 +130,13 @@ def compare(
     """Compare two runs, or two kernels of one run.
 
     A side without a kernel takes the other side's; if neither names one, kernels of the same name are compared.
-    Raises NothingComparable if no case has times on both sides and, unless ``anyway``, if the sides are of different
-    machines or compute different things (`bench.differences.that_forbid`).
+    Raises NothingComparable if no case has times on both sides and, unless ``anyway``, if a side's clock was false, or
+    the sides are of different machines or compute different things (`bench.differences.that_forbid`).
     """
     left, right = _sides(baseline, candidate)
+    false_clocks = list(dict.fromkeys(said for side in (left, right) if (said := side.false_clock())))
+    if false_clocks and not anyway:
+        raise NothingComparable(f"{' '.join(false_clocks)} Measure again, or compare --anyway")
     together = _same_run(left.run, right.run)
     cases: list[_Case] = []
     unmatched: list[Unmatched] = []
@@ -158,7 +161,7 @@ def compare(
         tuple(rows),
         tuple(unmatched),
         tuple(unequal),
-        tuple(_notes(left, right, rows)),
+        (*false_clocks, *_notes(left, right, rows)),
     )
 
 

@@ -105,7 +105,7 @@ def test_percentiles_are_told_where_there_are_calls_enough(tmp_path):
 def test_the_largest_batch_within_the_budget_is_told(tmp_path):
     block = quiet(singles=[single_block(n, [n] * 700) for n in (1, 10, 100)] + [single_block(1000, [1] * 30)])
     run = write(tmp_path, [block], plan_changes={"clock": ["--p99=50us"]})
-    (found,) = findings.budgets(findings.latencies(run.records), run.plan)
+    (found,) = findings.budgets(run.records, findings.asked_budget_s(run.plan))
     assert (found.batch_size, found.too_few) == (10, (1000,))
     text = report.render([run], "md")
     assert "numpy: up to 10 rows p99 stays under 50.0 µs, there under 10.0 µs (99 % confidence)" in text

@@ -40,8 +40,11 @@ images are inferred, and the hits are counted; its time is divided by the number
 """
 
 
-def build(runs: list[Run]) -> Document:
-    """Return the report of one or more runs. A run without any time has one too: it says why."""
+def build(runs: list[Run], p99_s: float | None = None) -> Document:
+    """Return the report of one or more runs. A run without any time has one too: it says why.
+
+    ``p99_s``: a budget in seconds: the report says which batches keep it.
+    """
     data = frame.load(runs)
     cases = tuple(summarize(data)) if len(data) else ()
     gap_table = gaps.gap_table(runs)
@@ -55,7 +58,7 @@ def build(runs: list[Run]) -> Document:
         Section("differences", "What differs between the runs", _differences(runs)),
         Section("cases", "Every case", _cases(runs, cases)),
         *trust.sections(runs),
-        *closer.sections(runs),
+        *closer.sections(runs, p99_s),
         Section("clock", "What is in the clock", (_clock(data),)),
         Section(
             "computed", "Network, data and weights", tuple(b for run in runs for b in _computed(run, len(runs) > 1))
@@ -73,6 +76,7 @@ def build(runs: list[Run]) -> Document:
         runs=tuple(runs),
         cases=cases,
         explanations=explanations,
+        p99_s=p99_s,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench import units
-from bench.report.closer import case_name
+from bench.report.closer import budgets_of, case_name
 from bench.report.document import Column, Paragraph, Points, Section, Table
 from bench.report.trust_figures import figures
 from bench.trust import findings, harness, judge
@@ -111,14 +111,14 @@ def _disturbed(run: Run) -> tuple[Block, ...]:
     return (Table(caption, tuple(map(Column, names)), rows, heads=2),)
 
 
-def as_dict(run: Run) -> dict[str, Any]:
-    """Return grade, clock and costs of a run as JSON can hold them."""
+def as_dict(run: Run, p99_s: float | None = None) -> dict[str, Any]:
+    """Return grade, clock and costs of a run as JSON can hold them; ``p99_s`` as in `closer.sections`."""
     found, checked = grade_of(run), harness.check_clock(_trusts(run))
     content = {
         "machine": asdict(found) | {"causes": dict(found.causes)},
         "clock": asdict(checked),
         "latency": [asdict(latency) for latency in findings.latencies(run.records)],
-        "p99_budget": [asdict(budget) for budget in findings.budgets(findings.latencies(run.records), run.plan)],
+        "p99_budget": [asdict(budget) for budget in budgets_of(run, p99_s)],
         "same_input": [asdict(found) | {"flagged": found.flagged} for found in findings.input_findings(run.records)],
         "call_cost_s": {mode: harness.call_cost_s(_trusts(run), mode) for mode in ("per_sample", "batched")},
     }
