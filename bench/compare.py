@@ -1,7 +1,8 @@
 """Two sides, case by case: ratio, interval, verdict.
 
 The sides are two runs (kernels of the same name are compared; runs know nothing of each other's disturbances, so the
-ratio is unpaired) or two kernels of one run (paired within each repeat). Times are seconds per sample.
+ratio is unpaired) or two kernels of one run (paired within each repeat). Times are seconds per sample, at one pace of
+the processor where the records tell it (`bench.trust.pace`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench import differences, statistics
 from bench.errors import NothingComparable, UserError
 from bench.record import Run
-from bench.sides import Side, kernel_of, kernels_of, parse_side, parse_threshold
+from bench.sides import Side, kernel_of, kernels_of, pace_of, parse_side, parse_threshold
 from bench.significance import FALSE_DISCOVERY_RATE
 from bench.verdicts import THRESHOLD, judge
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.statistics import Estimate, Ratio, Verdict
+    from bench.trust.pace import Pace
 
 __all__ = ["Comparison", "Row", "Side", "Unmatched", "compare", "parse_side", "parse_threshold"]
 
@@ -68,13 +70,17 @@ class Unmatched:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came out. ``differences`` says what else differs between the sides, ``notes`` what weakens the result."""
+    """What came out. ``differences`` says what else differs between the sides, ``notes`` what weakens the result.
+
+    ``pace_s``: seconds for a calibration spin at the pace of all times; None where they are as measured.
+    """
 
     baseline: str
     candidate: str
     threshold: float
     false_discovery_rate: float
     paired: bool
+    pace_s: float | None
     rows: tuple[Row, ...]
     unmatched: tuple[Unmatched, ...]
     differences: tuple[str, ...]
@@ -138,11 +144,12 @@ def compare(
     if false_clocks and not anyway:
         raise NothingComparable(f"{' '.join(false_clocks)} Measure again, or compare --anyway")
     together = _same_run(left.run, right.run)
+    pace = pace_of(left.run, right.run)
     cases: list[_Case] = []
     unmatched: list[Unmatched] = []
     unequal: dict[str, None] = {}
     for one, other in _pairs(left, right):
-        compared, left_out = _cases(one, other, paired=together and one.kernel != other.kernel)
+        compared, left_out = _cases(one, other, pace, paired=together and one.kernel != other.kernel)
         cases += compared
         unmatched += left_out
         if compared:
@@ -158,10 +165,11 @@ def compare(
         threshold,
         FALSE_DISCOVERY_RATE,
         paired,
+        pace.spin_s,
         tuple(rows),
         tuple(unmatched),
         tuple(unequal),
-        (*false_clocks, *_notes(left, right, rows)),
+        (*false_clocks, *_notes(left, right, rows, pace)),
     )
 
 
@@ -212,8 +220,8 @@ class _Case:
     candidate: dict[int, float]
 
 
-def _cases(one: Side, other: Side, paired: bool) -> tuple[list[_Case], list[Unmatched]]:
-    baseline, candidate = one.times(), other.times()
+def _cases(one: Side, other: Side, pace: Pace, paired: bool) -> tuple[list[_Case], list[Unmatched]]:
+    baseline, candidate = one.times(pace), other.times(pace)
     cases, unmatched = [], []
     alike = one.kernel == other.kernel
     label = one.kernel if alike else f"{other.kernel} against {one.kernel}"
@@ -266,12 +274,16 @@ def _differences(one: Side, other: Side, together: bool, *, anyway: bool) -> lis
     return differences.between_kernels(a, b) if together else differences.between_runs(a, b)
 
 
-def _notes(left: Side, right: Side, rows: list[Row]) -> list[str]:
+def _notes(left: Side, right: Side, rows: list[Row], pace: Pace) -> list[str]:
     sides = {side.run.path: side for side in (left, right)}.values()
     notes = [f"{side.run.id}: {problem}" for side in sides for problem in side.run.problems]
     single = sum(row.speedup.n == 1 for row in rows)
     if single:
         notes.append(f"{single} of {len(rows)} cases have 1 repeat only: no interval, so no verdict; run more repeats")
+    if pace.spin_s is None:
+        notes.append(f"times are as measured, not at one pace of the processor: {pace.reason}")
+    else:
+        notes.append(f"times at one pace of the processor, which moved by up to {100 * pace.spread:.2g} %")
     return notes
 
 

@@ -49,7 +49,7 @@ def timeline_chart(found: Timeline, names: Sequence[str], theme: Theme = PAGE) -
     """Return the Vega-Lite specification of the calibration over the run, with a lane for each cause of disturbance."""
     causes = list(dict.fromkeys(cause.cause for moment in found.moments for cause in moment.disturbances))
     levels = [level for moment in found.moments for level in (moment.before, moment.after)]
-    low, high = min(0.98, *levels), min(_MOST, max(1.1, 1.02 * max(levels)))
+    low, high = min(0.98, *levels), min(_MOST, max(1 + 1.5 * SLOWER, 1.02 * max(levels)))
     lane = _LANE * (high - low)
     heights: dict[str, float] = {cause: low - lane * (number + 0.7) for number, cause in enumerate(causes)}
     rows = [*_line(found, high), *(row for moment in found.moments for row in _marks(moment, found, heights, high))]
