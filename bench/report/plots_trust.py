@@ -69,7 +69,9 @@ def timeline_chart(found: Timeline, names: Sequence[str], theme: Theme = PAGE) -
     symbols = base.encode(colour, shape, tooltip=tips)
     layers = [
         level.transform_filter("datum.kind == 'limit'").mark_rule(color=theme.muted, strokeDash=[5, 3]),
-        base.transform_filter("datum.kind == 'line'").mark_line(color=theme.muted, strokeWidth=1),
+        base.transform_filter("datum.kind == 'line'")
+        .encode(detail=["process:N"])
+        .mark_line(color=theme.muted, strokeWidth=1),
         symbols.transform_filter("datum.kind == 'case'").mark_point(filled=True, opacity=0.9, size=40),
         symbols.transform_filter("datum.kind == 'disturbed'").mark_point(filled=True, opacity=1, size=90),
     ]
@@ -82,7 +84,8 @@ def _line(found: Timeline, high: float) -> Iterator[dict[str, Any]]:
     """Yield the ends of the calibration's line, in order, and the limit from which on a case counts as disturbed."""
     for moment in found.moments:
         for x, level in ((moment.begins, moment.before), (moment.ends, moment.after)):
-            yield {"kind": "line", "x": x, "y": min(level, high)}
+            process = f"{moment.kernel} {moment.repeat}"  # no kernel's: the machine's, whatever the legend hides
+            yield {"kind": "line", "process": process, "x": x, "y": min(level, high)}
     yield {"kind": "limit", "y": 1 + SLOWER}
 
 
