@@ -141,7 +141,7 @@ def test_the_harness_itself_is_shown(tmp_path):
     assert spins["1", 4] == pytest.approx(0)
     costs = [(row["way"], row["x"]) for row in chart_rows(page, "harness-0")]
     assert costs.count(("as a batch", pytest.approx(79e-9))) == 4
-    for words in ("exactly 2 and 4 times as long", "so much of every time in this report"):
+    for words in ("exactly 2 and 4 times as long", "so much of the time of every call in this report"):
         assert words in page
 
 

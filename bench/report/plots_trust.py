@@ -51,22 +51,14 @@ def timeline_chart(found: Timeline, names: Sequence[str], theme: Theme = PAGE) -
     levels = [level for moment in found.moments for level in (moment.before, moment.after)]
     low, high = min(0.98, *levels), min(_MOST, max(1 + 1.5 * SLOWER, 1.02 * max(levels)))
     lane = _LANE * (high - low)
-    heights: dict[str, float] = {cause: low - lane * (number + 0.7) for number, cause in enumerate(causes)}
-    rows = [*_line(found, high), *(row for moment in found.moments for row in _marks(moment, found, heights, high))]
+    lanes: dict[str, float] = {cause: low - lane * (number + 0.7) for number, cause in enumerate(causes)}
+    rows = [*_line(found, high), *(row for moment in found.moments for row in _marks(moment, found, lanes, high))]
     scale = alt.Scale(domain=[low - lane * (len(causes) + 0.2), high], nice=False, zero=False)
-    ticks = _ticks(low, high)
-    axis = alt.Axis(values=[*ticks, *heights.values()], labelExpr=_lane_labels(heights, low), labelOverlap=False)
-    title = "time since the first case" if found.dated else "cases, in the order in which they ran"
-    time = f"datum.value == 0 ? '0' : {TIME_LABEL}" if found.dated else "datum.value"
-    x = alt.X("x:Q", title=title, axis=alt.Axis(labelExpr=time, grid=False, tickCount=6, labelOverlap=True))
+    axis = alt.Axis(values=[*_ticks(low, high), *lanes.values()], labelExpr=_lane_labels(lanes, low))
     level = alt.Chart().encode(alt.Y("y:Q", title=None, scale=scale, axis=axis))
-    base = level.encode(x)
+    base = level.encode(_when(found))
     told = ("kernel", "repeat", "case", "calibration", "cause", "what happened")
-    tips = [alt.Tooltip(f"{name}:N", title=name) for name in told]
-    styles = series(names, theme)
-    colour = alt.Color("kernel:N", scale=scaled(styles, [style.colour for style in styles]))
-    shape = alt.Shape("kernel:N", scale=scaled(styles, [style.shape for style in styles]))
-    symbols = base.encode(colour, shape, tooltip=tips)
+    symbols = _styled(base, tuple((name, name) for name in told), names, theme)
     layers = [
         level.transform_filter("datum.kind == 'limit'").mark_rule(color=theme.muted, strokeDash=[5, 3]),
         base.transform_filter("datum.kind == 'line'")
@@ -78,6 +70,13 @@ def timeline_chart(found: Timeline, names: Sequence[str], theme: Theme = PAGE) -
     height = _LEVEL_HEIGHT + _LANE_HEIGHT * len(causes)
     description = "The calibration beside every case over the run, and the disturbed cases by cause."
     return drawn(layers, rows, theme, description, height)
+
+
+def _when(found: Timeline) -> alt.X:
+    """Return the axis of time, or of the number of cases where the files have no dates."""
+    title = "time since the first case" if found.dated else "cases, in the order in which they ran"
+    label = f"datum.value == 0 ? '0' : {TIME_LABEL}" if found.dated else "datum.value"
+    return alt.X("x:Q", title=title, axis=alt.Axis(labelExpr=label, grid=False, tickCount=6, labelOverlap=True))
 
 
 def _line(found: Timeline, high: float) -> Iterator[dict[str, Any]]:
@@ -152,7 +151,7 @@ def clock_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str
     layers = [
         rule.transform_filter("datum.kind == 'exact'").mark_rule(color=theme.muted, strokeWidth=1.5),
         rule.transform_filter("datum.kind == 'limit'").mark_rule(color=theme.muted, strokeDash=[5, 3]),
-        _processes(base.encode(x), told, names, theme),
+        _styled(base.encode(x), told, names, theme).mark_point(filled=True, opacity=0.8, size=90),
     ]
     return drawn(layers, rows, theme, "How far the time of known work is from its exact proportion.", _LEVEL_HEIGHT)
 
@@ -198,17 +197,16 @@ def cost_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str,
         "way:N", sort=list(COST_NAMES.values()), title=None, axis=alt.Axis(ticks=False, domain=False, minExtent=85)
     )
     told = (("kernel", "kernel"), ("repeat", "repeat"), ("way", "called"), ("time", "a call"))
-    layers = [_processes(alt.Chart().encode(x, y), told, names, theme)]
+    layers = [_styled(alt.Chart().encode(x, y), told, names, theme).mark_point(filled=True, opacity=0.8, size=90)]
     return drawn(layers, rows, theme, "What a call of the harness costs, in each process.", 90)
 
 
-def _processes(base: alt.Chart, told: tuple[tuple[str, str], ...], names: Sequence[str], theme: Theme) -> alt.Chart:
-    """Return one symbol for each process, in its kernel's style, with what it tells."""
+def _styled(base: alt.Chart, told: tuple[tuple[str, str], ...], names: Sequence[str], theme: Theme) -> alt.Chart:
+    """Return the chart with each row in its kernel's style, and what it tells when it is pointed at."""
     styles = series(names, theme)
-    symbols: alt.Chart = base.encode(
+    styled: alt.Chart = base.encode(
         alt.Color("kernel:N", scale=scaled(styles, [style.colour for style in styles])),
         alt.Shape("kernel:N", scale=scaled(styles, [style.shape for style in styles])),
         tooltip=[alt.Tooltip(f"{name}:N", title=title) for name, title in told],
     )
-    drawn_symbols: alt.Chart = symbols.mark_point(filled=True, opacity=0.8, size=90)
-    return drawn_symbols
+    return styled
