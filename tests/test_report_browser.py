@@ -232,7 +232,7 @@ def test_what_the_speedup_is_made_of_is_drawn_and_follows_the_legend(browser, fi
 
 
 def test_the_books_cell_the_timeline_and_the_harness_are_drawn(browser, files):
-    """Two bars of five parts; of each of three processes a line, two cases, one disturbed, three spins and two calls."""
+    """Two bars of five parts; of each of three processes a line, two cases, one disturbed, three spins, two calls."""
     page = browser.open(files / "book.html")
     assert len(page.marks("book", "rect")) == 2 * 5
     words = page.ask("return document.querySelector('#chart-book').textContent")

@@ -32,8 +32,8 @@ _CLOCK = (
     "clock counts as true while the median over processes lies between the dashed lines, 2 % either way."
 )
 _COST = (
-    "Each symbol is a process, and shows how long a call of a kernel that does nothing takes: so much of the time of every "
-    "call in this report is the harness's own."
+    "Each symbol is a process, and shows how long a call of a kernel that does nothing takes: so much of the time of "
+    "every call in this report is the harness's own."
 )
 
 
