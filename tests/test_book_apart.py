@@ -180,6 +180,13 @@ def test_the_chart_is_the_parts_one_after_the_other(tmp_path):
         assert (bar[0]["x"], bar[-1]["x2"]) == (0, pytest.approx(whole))
 
 
+def test_the_page_has_the_numbers_below_the_chart_and_in_no_other_place(tmp_path):
+    page = report.render([read_run(write(tmp_path))], "html")
+    (below,) = (part.split("</details>")[0] for part in page.split("<details>")[1:] if "numbers-book" in part)
+    assert "<summary>The numbers of this chart</summary>" in below
+    assert '<td class="number">7.67x (7.67 to 7.67)</td>' in below
+
+
 def test_without_parts_there_is_no_section(tmp_path):
     run = read_run(write(tmp_path, parts=None))
     assert "part by part" not in report.render([run], "md")

@@ -46,7 +46,9 @@ def book_chart(findings: Sequence[BookFinding], theme: Theme = PAGE) -> dict[str
         "x:Q",
         title="time for the book's images",
         scale=alt.Scale(domain=[0, 1.3 * max(row["x2"] for row in rows)], nice=False),
-        axis=alt.Axis(labelExpr=f"datum.value == 0 ? '0' : {TIME_LABEL}", tickCount=5, labelOverlap=True),
+        axis=alt.Axis(
+            labelExpr=f"datum.value == 0 ? '0' : {TIME_LABEL}", tickCount=5, labelOverlap=True, labelSeparation=8
+        ),
     )
     base = alt.Chart().encode(alt.Y("bar:N", sort=keys, axis=axis), x)
     told = (("kernel", "kernel"), ("way", "the cell"), ("part", "part"), ("time", "time"), ("share", "share"))

@@ -76,7 +76,11 @@ def _when(found: Timeline) -> alt.X:
     """Return the axis of time, or of the number of cases where the files have no dates."""
     title = "time since the first case" if found.dated else "cases, in the order in which they ran"
     label = f"datum.value == 0 ? '0' : {TIME_LABEL}" if found.dated else "datum.value"
-    return alt.X("x:Q", title=title, axis=alt.Axis(labelExpr=label, grid=False, tickCount=6, labelOverlap=True))
+    return alt.X(
+        "x:Q",
+        title=title,
+        axis=alt.Axis(labelExpr=label, grid=False, tickCount=6, labelOverlap=True, labelSeparation=8),
+    )
 
 
 def _line(found: Timeline, high: float) -> Iterator[dict[str, Any]]:
@@ -191,7 +195,9 @@ def cost_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str,
         "x:Q",
         title="time of a call that does nothing",
         scale=alt.Scale(domain=[0, 1.1 * max(row["x"] for row in rows)], nice=False),
-        axis=alt.Axis(labelExpr=f"datum.value == 0 ? '0' : {TIME_LABEL}", tickCount=5, labelOverlap=True),
+        axis=alt.Axis(
+            labelExpr=f"datum.value == 0 ? '0' : {TIME_LABEL}", tickCount=5, labelOverlap=True, labelSeparation=8
+        ),
     )
     y = alt.Y(
         "way:N", sort=list(COST_NAMES.values()), title=None, axis=alt.Axis(ticks=False, domain=False, minExtent=85)
