@@ -25,6 +25,7 @@ __all__ = [
     "ladder",
     "picture",
     "scaled",
+    "seconds_axis",
     "speedup_chart",
     "time_chart",
     "vega_lite_version",
@@ -235,6 +236,14 @@ def drawn(layers: list[Any], rows: list[dict[str, Any]], theme: Theme, descripti
     chart = chart.add_params(alt.param(HIDDEN_KERNELS, value=[]), alt.param(HIDDEN_RUNS, value=[]))
     chart = chart.properties(width="container", height=height, background="transparent", description=description)
     return finished(chart, theme)
+
+
+def seconds_axis(title: str, most: float) -> alt.X:
+    """Return a linear axis of seconds from 0 to ``most``."""
+    scale = alt.Scale(domain=[0, most], nice=False)
+    label = f"datum.value == 0 ? '0' : {TIME_LABEL}"
+    axis = alt.Axis(labelExpr=label, tickCount=5, labelOverlap=True, labelSeparation=8)
+    return alt.X("x:Q", title=title, scale=scale, axis=axis)
 
 
 def finished(chart: alt.LayerChart | alt.FacetChart, theme: Theme) -> dict[str, Any]:

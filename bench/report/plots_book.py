@@ -10,7 +10,7 @@ from bench import units
 from bench.book_parts import PARTS, REST
 from bench.explain_words import percent
 from bench.report.book_cell import CHART, PART_WORDS
-from bench.report.plots import TIME_LABEL, drawn
+from bench.report.plots import drawn, seconds_axis
 from bench.report.style import PAGE, Theme
 
 if TYPE_CHECKING:
@@ -42,14 +42,7 @@ def book_chart(findings: Sequence[BookFinding], theme: Theme = PAGE) -> dict[str
     axis = alt.Axis(
         title=None, ticks=False, domain=False, labelLimit=140, minExtent=105, labelExpr="split(datum.label, '|')"
     )
-    x = alt.X(
-        "x:Q",
-        title="time for the book's images",
-        scale=alt.Scale(domain=[0, 1.3 * max(row["x2"] for row in rows)], nice=False),
-        axis=alt.Axis(
-            labelExpr=f"datum.value == 0 ? '0' : {TIME_LABEL}", tickCount=5, labelOverlap=True, labelSeparation=8
-        ),
-    )
+    x = seconds_axis("time for the book's images", 1.3 * max(row["x2"] for row in rows))
     base = alt.Chart().encode(alt.Y("bar:N", sort=keys, axis=axis), x)
     told = (("kernel", "kernel"), ("way", "the cell"), ("part", "part"), ("time", "time"), ("share", "share"))
     tips = [alt.Tooltip(f"{name}:N", title=title) for name, title in told]

@@ -9,7 +9,7 @@ import altair as alt
 
 from bench import units
 from bench.report.closer import case_name
-from bench.report.plots import TIME_LABEL, drawn, scaled
+from bench.report.plots import TIME_LABEL, drawn, scaled, seconds_axis
 from bench.report.style import PAGE, Theme, series
 from bench.report.trust_figures import COST_NAMES, chart_name
 from bench.trust import harness
@@ -191,14 +191,7 @@ def cost_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str,
         for mode, cost in harness.call_costs_s(record.trust).items()
         if mode in COST_NAMES
     ]
-    x = alt.X(
-        "x:Q",
-        title="time of a call that does nothing",
-        scale=alt.Scale(domain=[0, 1.1 * max(row["x"] for row in rows)], nice=False),
-        axis=alt.Axis(
-            labelExpr=f"datum.value == 0 ? '0' : {TIME_LABEL}", tickCount=5, labelOverlap=True, labelSeparation=8
-        ),
-    )
+    x = seconds_axis("time of a call that does nothing", 1.1 * max(row["x"] for row in rows))
     y = alt.Y(
         "way:N", sort=list(COST_NAMES.values()), title=None, axis=alt.Axis(ticks=False, domain=False, minExtent=85)
     )
