@@ -38,12 +38,14 @@ def explain(
     from bench.errors import UserError
 
     paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
-    found = []
-    for path in paths:
-        one = explaining.find(record.read_run(path))
-        if one is None:
-            raise UserError(f"{path}: nothing was timed, so there is nothing to explain")
-        found.append(one)
+    runs_read = record.named([run for path in paths for run in record.read_runs(path)])
+    found = [one for run in runs_read if (one := explaining.find(run)) is not None]
+    for run in runs_read:
+        silent = not any(one.run == run.name for one in found)
+        if silent and (run.shown is None or not found):
+            raise UserError(f"{run.path}: nothing was timed, so there is nothing to explain")
+        if silent:  # a setting that an interrupted sweep did not come to
+            console.err().print(f"{run.title}: nothing was timed, so there is nothing to explain")
     if as_json:
         console.print_json({"schema": 1, "runs": [one.as_dict() for one in found]})
     else:
@@ -61,7 +63,7 @@ def _tell(found: Explanation) -> None:
     from bench.explain_words import kernel_sentences, run_sentences
 
     out = console.out()
-    out.print(Text(f"What the speedup is made of: run {found.run}, {found.spec}", "bold"))
+    out.print(Text(f"What the speedup is made of: {found.of_run}, {found.spec}", "bold"))
     for line in run_sentences(found):
         out.print(Text(f"  {line}"))
     for kernel in found.kernels:

@@ -58,7 +58,7 @@ def _tables(
 ) -> tuple[Block, ...]:
     """Return one table for all runs, the run in front where there are several; nothing without rows."""
     several = len(runs) > 1
-    rows = tuple((run.id, *row) if several else row for run in runs for row in rows_of(run))
+    rows = tuple((run.name, *row) if several else row for run in runs for row in rows_of(run))
     if not rows:
         return ()
     heads, numbers = names
@@ -106,7 +106,7 @@ def _bytes(size: int | None) -> str:
 def _latency(runs: Sequence[Run], p99_s: float | None) -> tuple[Block, ...]:
     several = len(runs) > 1
     said = [
-        f"Run {run.id}: {budget_text(budget)}" if several else budget_text(budget)
+        f"{run.title}: {budget_text(budget)}" if several else budget_text(budget)
         for run in runs
         for budget in budgets_of(run, p99_s)
     ]

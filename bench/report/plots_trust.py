@@ -166,7 +166,7 @@ def _spins(run: Run) -> Iterator[dict[str, Any]]:
         for length, off in harness.deviations(record.trust).items():
             yield {
                 "kernel": record.kernel,
-                "run": run.id,
+                "run": run.name,
                 "repeat": str(record.repeat + 1),
                 "x": length,
                 "y": off,
@@ -181,7 +181,7 @@ def cost_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str,
     rows: list[dict[str, Any]] = [
         {
             "kernel": record.kernel,
-            "run": run.id,
+            "run": run.name,
             "repeat": str(record.repeat + 1),
             "x": cost,
             "way": COST_NAMES[mode],

@@ -79,7 +79,7 @@ def timeline(run: Run) -> Timeline | None:
                 disturbances=case_disturbance(window, best, record.trust.cpus),
             )
         )
-    return Timeline(run.id, dated, tuple(sorted(moments, key=lambda moment: moment.begins)))
+    return Timeline(run.name, dated, tuple(sorted(moments, key=lambda moment: moment.begins)))
 
 
 def _in_order(run: Run) -> list[Record]:
