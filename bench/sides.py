@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bench.errors import UserError
 from bench.record import find_runs, latest, read_runs, resolve
 from bench.statistics import counted
+from bench.trust.harness import check_clock
 from bench.trust.judge import best_spin_s, disturbances
 from bench.trust.pace import Pace, common_pace, paces
 from kernels.registry import nearest
@@ -34,6 +35,11 @@ class Side:
     def label(self) -> str:
         """The side as the command line takes it."""
         return self.run.id if self.kernel is None else f"{self.run.id}:{self.kernel}"
+
+    def false_clock(self) -> str | None:
+        """Return why the run is refused as evidence, as one sentence; None where its clock is true, or not tested."""
+        checked = check_clock([record.trust for record in self.run.records])
+        return f"{self.run.id} is refused as evidence: {checked.why}" if checked.ok is False else None
 
     def times(self, pace: Pace | None = None) -> Times:
         """Return the time per sample of every case of the kernel, by repeat, without the disturbed (`counted`).

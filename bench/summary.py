@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bench import statistics
+from bench.book_parts import PARTS, REST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,10 @@ class CaseSummary:
     by_repeat: dict[int, float]
     #: How many of all repeats were disturbed. They count only where too few others are left (`statistics.counted`).
     disturbed: int = 0
+    #: Of the book's cell, by part (and the rest) and repeat: seconds per sample. Empty where they were not recorded.
+    parts: dict[str, dict[int, float]] = field(default_factory=dict)
+    #: What the book's cell loads, in words.
+    reads: str | None = None
 
     @property
     def throughput(self) -> float:
@@ -108,7 +113,22 @@ def _case(rows: pd.DataFrame, run: str) -> CaseSummary:
         data=str(first["data"]),
         by_repeat=by_repeat,
         disturbed=len(disturbed),
+        parts=_parts(rows, by_repeat),
+        reads=next(iter(rows["reads"].dropna().astype(str)), None),
     )
+
+
+def _parts(rows: pd.DataFrame, by_repeat: dict[int, float]) -> dict[str, dict[int, float]]:
+    """Return the parts of the book's cell in the repeats that count; nothing unless all are known in each of them."""
+    counting = rows[rows["repeat"].isin(by_repeat)]
+    names = (*PARTS, REST)
+    if counting[[f"{name}_s" for name in names]].isna().any(axis=None):
+        return {}
+    scale = counting["sample_s"] / counting["call_s"]
+    return {
+        name: dict(zip(counting["repeat"].astype(int), (counting[f"{name}_s"] * scale).astype(float), strict=True))
+        for name in names
+    }
 
 
 def _with_speedup(case: CaseSummary, siblings: list[CaseSummary]) -> CaseSummary:

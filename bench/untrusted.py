@@ -182,12 +182,17 @@ class Block:
 
     def timings(self, key: str) -> tuple[float, ...]:
         """Return a list of times above 0, at least one."""
+        values = self.durations(key)
+        if not values:
+            raise UserError(f"{self.where}: {key}: no rounds; write the file with --benchmark-json, which keeps them")
+        return values
+
+    def durations(self, key: str) -> tuple[float, ...]:
+        """Return a list of times above 0; a missing one is empty."""
         values = self._list(key)
         for value in values:
             if type(value) not in (int, float) or not MIN_SECONDS <= value <= MAX_SECONDS:
                 self.refuse(key, value, "seconds above 0")
-        if not values:
-            raise UserError(f"{self.where}: {key}: no rounds; write the file with --benchmark-json, which keeps them")
         return tuple(map(float, values))
 
     def refuse(self, key: str, value: Any, expected: str) -> NoReturn:

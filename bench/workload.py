@@ -144,12 +144,7 @@ class Workload:
 
     def book_cell(self, kernel_class: type[Kernel]) -> BookCell:
         """Return the book's cell for a kernel: everything is read and made again in every call."""
-
-        def load() -> tuple[Kernel, NDArray[Any], NDArray[Any]]:
-            x, labels = self._read_again()
-            return kernel_class(self.spec, self._load_params()), x, labels
-
-        return BookCell(load)
+        return BookCell(self._read_again, lambda: kernel_class(self.spec, self._load_params()))
 
     @property
     def book_rows(self) -> int:
@@ -159,9 +154,16 @@ class Workload:
     @cached_property
     def book_reads(self) -> str:
         """What the book's cell reads. The book's ``load_mnist`` returns both halves, and the cell drops one."""
-        if self.dataset.name != "mnist":
-            return f"{self.dataset.name}, {self.rows} rows"
-        return "both halves of MNIST" if mnist.has_part("train", self.options.data_dir) else "MNIST's test half"
+        match self.dataset.name:
+            case "mnist":
+                both = mnist.has_part("train", self.options.data_dir)
+                which = "both halves of MNIST" if both else "MNIST's test half"
+                parts: tuple[mnist.Part, ...] = ("train", "test") if both else ("test",)
+                return f"{which}: {', '.join(mnist.file_names(parts, self.options.data_dir))}"
+            case "digits":
+                return f"digits: {datasets.DIGITS_FILE.name}, its test rows repeated to {self.rows:,}"
+            case name:
+                return f"{name}: no file, {self.rows:,} rows made anew"
 
     def _read_again(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return inputs and labels straight from their files, as the book's ``get_data`` does."""

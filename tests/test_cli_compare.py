@@ -5,6 +5,7 @@ import json
 
 import pytest
 import simulate
+import trusting
 
 from bench.cli import main
 
@@ -91,6 +92,31 @@ def test_another_machine_is_compared_where_asked(compare):
     status, out, _ = compare({}, other, "--anyway")
     assert status == 0
     assert "not the same on both sides: machine: name: testbox against bigbox" in out
+
+
+FALSE = trusting.block(self_test=trusting.self_test({4: 0.05}))
+
+
+@pytest.mark.parametrize("sides", [({"trust": FALSE}, {}), ({}, {"trust": FALSE}), ({"trust": FALSE},) * 2])
+def test_a_false_clock_is_no_evidence(compare, sides):
+    status, out, err = compare(*sides)
+    assert (status, out) == (3, "")
+    assert "is refused as evidence: The clock is off by 5.0%" in err
+    assert "--anyway" in err
+    assert err.count("\n") == 1
+
+
+def test_a_false_clock_is_compared_and_named_where_asked(compare):
+    status, out, _ = compare({"trust": FALSE}, {}, "--anyway")
+    assert status == 0
+    assert "is refused as evidence: The clock is off by 5.0%" in " ".join(out.split())
+    found = json.loads(compare({"trust": FALSE}, {}, "--anyway", "--json")[1])
+    assert "is refused as evidence" in found["notes"][0]
+
+
+def test_a_true_clock_and_none_at_all_are_compared(compare):
+    status, _, err = compare({"trust": trusting.block()}, {})
+    assert (status, err) == (0, "")
 
 
 def test_json_has_the_p_values_and_the_repeats(compare):

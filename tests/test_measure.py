@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import timing
 from doubles import AsynchronousKernel, RecordingKernel
+from timing import FakeBenchmark, rows
 
 from bench import measure
 from bench.sweep import Case
@@ -25,40 +27,7 @@ def waiting():
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Stand in for the clock: it moves when it is told to, and a little at every look."""
-    moving = Clock()
-    monkeypatch.setattr(measure.time, "perf_counter", moving)
-    return moving
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        self.now += 1e-6
-        return self.now
-
-
-class FakeBenchmark:
-    """Stand in for pytest-benchmark's fixture: it calls three times, and notes where that began."""
-
-    def __init__(self, kernel=None):
-        self.extra_info = {}
-        self.kernel = kernel
-        self.before = None
-        self.timed = None
-
-    def __call__(self, function):
-        events = self.kernel.events if self.kernel else []
-        self.before = list(events)
-        for _ in range(3):
-            function()
-        self.timed = events[len(self.before) :]
-
-
-def rows(n):
-    """Return n rows that can be told apart by their first number, from 1."""
-    return np.arange(1, n + 1, dtype=np.float32)[:, None].repeat(3, 1)
+    return timing.stand_in(monkeypatch)
 
 
 def called(function, times, kernel):
@@ -176,34 +145,6 @@ def test_transfers_are_recorded_beside_the_clock(clock, case):
     assert benchmark.extra_info["to_host_s"] == pytest.approx(2.0, abs=1e-3)
     moved = [event for event in benchmark.before if event[0] == "from_host"]
     assert moved[-1] == ("from_host", (2, 3)), "what is moved is a batch of this case"
-
-
-def test_the_books_cell_is_timed_whole():
-    benchmark, sizes = FakeBenchmark(), []
-    measure.measure(benchmark, None, Case("book", 100), rows(4), book=sizes.append)
-    assert sizes == [100] * 4  # the first call, and the three that pytest-benchmark makes
-    assert set(benchmark.extra_info) == {"first_call_s"}
-
-
-def test_the_book_mode_needs_its_cell(kernel):
-    with pytest.raises(ValueError, match="BookCell"):
-        measure.measure(FakeBenchmark(), kernel, Case("book", 100), rows(4))
-
-
-@pytest.mark.parametrize(("batch_size", "calls"), [(1, ["forward_one"] * 5), (2, ["forward"] * 3)])
-def test_the_books_cell_loads_everything_again_and_counts_the_hits(batch_size, calls):
-    loaded = []
-
-    def load():
-        loaded.append(RecordingKernel(SPEC, seeded(SPEC)))
-        # Every row's result is a tie, so that class 0 wins; three of five labels are 0.
-        return loaded[-1], rows(5), np.array([0, 1, 0, 1, 0])
-
-    cell = measure.BookCell(load)
-    assert [cell(batch_size), cell(batch_size)] == [3, 3]
-    assert len(loaded) == 2
-    for kernel in loaded:
-        assert [name for name, *_ in kernel.events if name.startswith("forward")] == calls
 
 
 class Winner(AsynchronousKernel):

@@ -7,6 +7,8 @@ from pathlib import Path
 import evidence_files
 import pytest
 import simulate
+import test_book_apart
+import test_trust_files
 
 from bench import record, report
 
@@ -57,7 +59,9 @@ def files(tmp_path_factory):
     runs = [record.read_run(simulate.write_run(folder / "results", TIMES, seed=seed)) for seed in (1, 2)]
     single = record.read_run(simulate.write_run(folder / "results", TIMES, seed=3, repeats=1))
     explained = evidence_files.write(folder / "explained", TIMES, kernel_info=None)
+    book = test_book_apart.write(folder / "book", trust=test_trust_files.hit(run_delay_s=0.25))
     pages = {"one": runs[:1], "two": runs, "single": [single], "explained": [explained]}
+    pages["book"] = [record.read_run(book)]
     for name, shown in pages.items():
         (folder / f"{name}.html").write_text(report.render(shown, "html"), encoding="utf-8")
     return folder
@@ -131,7 +135,7 @@ def test_both_charts_are_drawn(browser, files):
 
 
 def test_the_console_is_silent_and_the_network_too(browser, files):
-    for name in ("one", "two", "single", "explained"):
+    for name in ("one", "two", "single", "explained", "book"):
         page = browser.open(files / f"{name}.html")
         page.ask("window.scrollTo(0, document.body.scrollHeight)")
         assert page.driver.get_log("browser") == []
@@ -186,7 +190,7 @@ def test_paper_is_light(browser, files):
     assert browser.colours() == light
 
 
-@pytest.mark.parametrize("name", ["one", "two", "explained"])
+@pytest.mark.parametrize("name", ["one", "two", "explained", "book"])
 def test_a_phone_scrolls_down_only(browser, files, name):
     page = browser.open(files / f"{name}.html", width=390)
     assert page.ask("return document.documentElement.scrollWidth") == 390
@@ -225,6 +229,20 @@ def test_what_the_speedup_is_made_of_is_drawn_and_follows_the_legend(browser, fi
     page.ask(f"{button}.click()")
     without = tuple(count // len(KERNELS) * (len(KERNELS) - 1) for count in everything)
     WebDriverWait(page.driver, 10).until(lambda _: drawn() == without)
+
+
+def test_the_books_cell_the_timeline_and_the_harness_are_drawn(browser, files):
+    """Two bars of five parts; of each of three processes a line, two cases, one disturbed, three spins, two calls."""
+    page = browser.open(files / "book.html")
+    assert len(page.marks("book", "rect")) == 2 * 5
+    words = page.ask("return document.querySelector('#chart-book').textContent")
+    for word in ("loading the data", "initialising", "inferring", "counting", "one by one", "400 ms", "200 ms"):
+        assert word in words
+    assert len(page.marks("timeline-0", "line")) == 3
+    assert len(page.marks("timeline-0", "symbol")) == 3 * 2 + 3
+    assert "load" in page.ask("return document.querySelector('#chart-timeline-0').textContent")
+    assert len(page.marks("clock-0", "symbol")) == 3 * 3
+    assert len(page.marks("harness-0", "symbol")) == 3 * 2
 
 
 def test_runs_have_a_legend_where_there_are_two(browser, files):

@@ -102,7 +102,7 @@ def test_a_failure_is_the_same_for_every_case_and_found_once(suite, monkeypatch,
     [
         (Case("per_sample", 100), 100, None),
         (Case("batched", 7), 7, None),
-        (Case("book", 100), 3000, "digits, 3000 rows"),
+        (Case("book", 100), 3000, "digits: digits.npz, its test rows repeated to 3,000"),
     ],
 )
 def test_the_facts_of_a_case(suite, case, rows, reads):
@@ -125,8 +125,8 @@ def test_the_books_cell_takes_mnist_as_it_is_however_many_rows_are_timed(suite, 
     contestant = suite(numpy=NumpyKernel, options=options, rows=200).admit("numpy")
     facts = contestant.facts(Case("book", 10))
     assert (facts["rows_per_round_call"], facts["distinct_rows"], facts["repeated_rows"]) == (30, 30, False)
-    assert facts["reads"] == "MNIST's test half"
-    assert len(contestant.book.load()[1]) == 30, "which is what it infers"
+    assert facts["reads"].startswith("MNIST's test half: t10k-")
+    assert len(contestant.book.load()[0]) == 30, "which is what it infers"
     assert contestant.facts(Case("batched", 10))["repeated_rows"] is True
 
 

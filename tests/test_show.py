@@ -58,7 +58,7 @@ def test_piped_it_is_ascii_and_the_digit_can_be_seen(digits):
 
 
 def test_darker_pixels_get_darker_characters():
-    gradient = datasets.Dataset("test", np.linspace(0, 255, 784).astype(np.uint8)[None], None, "", "")
+    gradient = datasets.Dataset("test", np.linspace(0, 255, 784).astype(np.uint8)[None], None, "")
     text = printed(show.show(0, gradient, one_hot(0)))
     picture = "".join(line[:28].ljust(28) for line in text.splitlines()[2:16])
     levels = [show.RAMP.index(character) for character in picture]

@@ -57,7 +57,7 @@ def test_committed_weights_reach_what_they_claim(training):
 
 def test_training_is_seeded(training):
     few = datasets.digits("train")
-    few = datasets.Dataset("few", few.images[:200], few.labels[:200], "", "")
+    few = datasets.Dataset("few", few.images[:200], few.labels[:200], "")
     first, second = (training.train(few, epochs=2) for _ in range(2))
     assert first.sha256() == second.sha256()
     assert first.weights[0].dtype == np.float32

@@ -11,6 +11,8 @@ import pytest
 from test_trust_files import quiet, write
 
 from bench import measure, record, report
+from bench.cli import main
+from bench.errors import UserError
 from bench.sweep import Case
 from bench.trust import findings, inputs, singles
 from kernels.base import Kernel
@@ -105,7 +107,7 @@ def test_percentiles_are_told_where_there_are_calls_enough(tmp_path):
 def test_the_largest_batch_within_the_budget_is_told(tmp_path):
     block = quiet(singles=[single_block(n, [n] * 700) for n in (1, 10, 100)] + [single_block(1000, [1] * 30)])
     run = write(tmp_path, [block], plan_changes={"clock": ["--p99=50us"]})
-    (found,) = findings.budgets(findings.latencies(run.records), run.plan)
+    (found,) = findings.budgets(run.records, findings.asked_budget_s(run.plan))
     assert (found.batch_size, found.too_few) == (10, (1000,))
     text = report.render([run], "md")
     assert "numpy: up to 10 rows p99 stays under 50.0 µs, there under 10.0 µs (99 % confidence)" in text
@@ -121,6 +123,43 @@ def test_budgets_that_nobody_can_keep_or_read(tmp_path, words, said):
     text = report.render([run], "md")
     assert said in text
     assert ("p99 under" in text) == bool(said)
+
+
+def test_a_run_that_was_not_asked_can_be_asked_later(tmp_path):
+    block = quiet(singles=[single_block(n, [n] * 700) for n in (1, 10)])
+    run = write(tmp_path, [block])
+    assert "p99 stays" not in report.render([run], "md")
+    text = report.render([run], "md", 5e-6)
+    assert "numpy: up to 1 row p99 stays under 5.00 µs, there under 1.00 µs (99 % confidence)" in text
+    assert "; single calls were not timed at 100." in text, "a batch size of the sweep, of which nothing is known"
+    found = json.loads(report.render([run], "json", 50e-6))["runs"][0]["trust"]["p99_budget"]
+    assert [(one["batch_size"], one["untimed"]) for one in found] == [(10, [100])]
+    assert "up to 10 rows" in report.render([run], "html", 50e-6)
+
+
+def test_the_readers_budget_takes_the_place_of_the_runs(tmp_path):
+    block = quiet(singles=[single_block(n, [n] * 700) for n in (1, 10)])
+    run = write(tmp_path, [block], plan_changes={"clock": ["--p99=50us"]})
+    assert "stays under 50.0 µs" in report.render([run], "md")
+    assert "stays under 5.00 µs" in report.render([run], "md", 5e-6)
+
+
+@pytest.mark.parametrize(("singles", "format_"), [([], "md"), ([single_block(1, [1] * 700)], "csv")])
+def test_a_budget_without_an_answer_is_refused(tmp_path, singles, format_):
+    run = write(tmp_path, [quiet(singles=singles)])
+    with pytest.raises(UserError, match=r"no single calls of batches|a CSV has no place") as error:
+        report.render([run], format_, 5e-3)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("words", "status", "said"), [(["5us"], 0, "up to 1 row"), (["soon"], 2, "not a duration")])
+def test_the_command_asks(tmp_path, capsys, words, status, said):
+    write(tmp_path, [quiet(singles=[single_block(n, [n] * 700) for n in (1, 10)])])
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "--results", str(tmp_path), "--p99", *words])
+    out, err = capsys.readouterr()
+    assert ended.value.code == status
+    assert said in out + err
 
 
 # -- inputs

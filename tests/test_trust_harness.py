@@ -18,6 +18,15 @@ def test_the_cost_of_a_call_is_that_of_one_call():
     assert harness.call_cost_s([NOTHING], "batched") is None
 
 
+def test_what_each_process_says_by_itself():
+    known = trust(self_test=trusting.self_test({2: 0.01, 4: -0.015}))
+    assert harness.deviations(known) == {1: 0, 2: pytest.approx(0.01), 4: pytest.approx(-0.015)}
+    assert harness.linearity(known) == pytest.approx(-0.015)
+    assert harness.call_costs_s(known) == {"per_sample": pytest.approx(23e-9), "batched": pytest.approx(79e-9)}
+    assert harness.deviations(NOTHING) == harness.call_costs_s(NOTHING) == {}
+    assert harness.linearity(NOTHING) is None
+
+
 def test_a_true_clock():
     found = harness.check_clock([trust()] * 3)
     assert found.ok is True

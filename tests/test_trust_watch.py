@@ -129,6 +129,8 @@ def test_the_watch_spins_before_and_after_each_case(monkeypatch):
         observer.end(kernel, Case("batched", size))
     spins = ["spin"] * watch.SPINS
     assert events == [*spins, 1, *spins, *spins, 10, *spins]
+    first, second = (window["began_utc_s"] for window in observer.windows)
+    assert 1.7e9 < first <= second, "seconds since 1970"
     assert [(w["mode"], w["batch_size"], len(w["spins_after_s"])) for w in observer.windows] == [
         ("batched", 1, watch.SPINS),
         ("batched", 10, watch.SPINS),

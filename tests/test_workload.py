@@ -9,6 +9,7 @@ from _pytest.config.argparsing import Parser
 from doubles import TurnedOneByOne, WrongOnOneRealImage, WrongOnRealImages
 
 from bench import datasets, plugin
+from bench.book_parts import PARTS
 from bench.errors import UserError
 from bench.mnist import WEIGHTS_FILE
 from bench.workload import Options, Workload
@@ -180,27 +181,44 @@ def test_the_books_cell_makes_the_kernel_and_reads_the_data_in_every_call(monkey
     accuracy = workload.accuracy(kernel_of(workload))
     read.clear()
     cell = workload.book_cell(Counted)
-    assert cell(1) == cell(100) == round(1000 * accuracy["batched"])
+    assert cell(1)[0] == cell(100)[0] == round(1000 * accuracy["batched"])
     assert len(made) == len(read) == 2
     assert made[0] is not made[1], "the weights are read again, not kept"
 
 
 def test_the_books_cell_runs_over_as_many_rows_as_the_sweep():
     workload = Workload(Options(), rows=1500)
-    x, labels = workload.book_cell(NumpyKernel).load()[1:]
+    x, labels = workload.book_cell(NumpyKernel).load()
     assert x.shape == (1500, 784)
     assert np.array_equal(labels[1000:], labels[:500])
     unlabelled = Workload(Options(data="random"), rows=30)
-    assert unlabelled.book_cell(NumpyKernel).load()[2].shape == (30,)
+    assert unlabelled.book_cell(NumpyKernel).load()[1].shape == (30,)
+
+
+def test_the_books_cell_reads_and_does_not_hash(monkeypatch):
+    workload = Workload(Options(), rows=1000)
+    cell = workload.book_cell(NumpyKernel)
+    _ = workload.facts()  # the file's own hash: before and outside the clock
+
+    def refuse(*_):
+        raise AssertionError("the data were hashed in the clock")
+
+    monkeypatch.setattr(datasets.hashlib, "sha256", refuse)
+    hits, parts = cell(100)
+    assert hits > 900
+    assert len(parts) == len(PARTS)
 
 
 def test_what_the_books_cell_reads_is_said(fake_mnist):
     options = Options(data="mnist", data_dir=fake_mnist)
-    assert Workload(options).book_reads == "MNIST's test half"
-    assert Workload(Options(), rows=70).book_reads == "digits, 70 rows"
+    files = ", ".join(path.name for path in sorted(fake_mnist.iterdir()))
+    assert Workload(options).book_reads == f"MNIST's test half: {files}"
+    assert Workload(Options(), rows=7000).book_reads == "digits: digits.npz, its test rows repeated to 7,000"
+    assert Workload(Options(data="random"), rows=70).book_reads == "random: no file, 70 rows made anew"
     idx_files.write(fake_mnist, idx_files.TRAIN, 20)
     both = Workload(options)
-    assert both.book_reads == "both halves of MNIST"
-    _, x, labels = both.book_cell(NumpyKernel).load()
+    assert both.book_reads.startswith("both halves of MNIST: train-images")
+    assert both.book_reads.count(",") == 3
+    x, labels = both.book_cell(NumpyKernel).load()
     assert len(x) == len(labels) == 10, "of the two halves, the test half is inferred"
     assert x.dtype == np.float32

@@ -29,6 +29,7 @@ def window(mode: str = "batched", batch_size: int = 100, slower: float = 1.0, **
         "steal_s": 0.0,
         "throttled_s": 0.0,
         "hot": None,
+        "began_utc_s": None,
     }
     assert changes.keys() <= quiet.keys()
     return quiet | changes

@@ -28,7 +28,10 @@ def compare(
         bool, typer.Option("--strict", help="Fail also where a case is unclear or could not be compared.")
     ] = False,
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Compare in spite of another machine, network, data or weights.")
+        bool,
+        typer.Option(
+            "--anyway", help="Compare in spite of another machine, network, data or weights, or a false clock."
+        ),
     ] = False,
     results: Results = Path("results"),
     as_json: AsJson = False,

@@ -30,6 +30,10 @@ def report(
     ] = None,
     format: Annotated[str, typer.Option(help="md, html, csv or json.")] = "md",  # noqa: A002 - the option's name
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; default: stdout.")] = None,
+    p99: Annotated[
+        str | None,
+        typer.Option("--p99", metavar="TIME", help="Say the largest batch whose p99 stays under this, as 5ms."),
+    ] = None,
     results: Results = Path("results"),
 ) -> None:
     """Make a document from saved results: Markdown, one self-contained HTML page, CSV or JSON.
@@ -38,12 +42,14 @@ def report(
     """
     from bench import record
     from bench import report as documents
+    from bench.trust.durations import parse_duration
     from kernels.registry import nearest
 
     if format not in FORMATS:
         raise UserError(f"unknown format {format!r}{nearest(format, list(FORMATS))}; there are {', '.join(FORMATS)}")
+    budget_s = None if p99 is None else parse_duration(p99)
     paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
-    text = documents.render([run for path in paths for run in record.read_runs(path)], format)
+    text = documents.render([run for path in paths for run in record.read_runs(path)], format, budget_s)
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")  # noqa: T201 - data, to stdout as it is
         return

@@ -16,11 +16,16 @@ __all__ = ["FORMATS", "render"]
 FORMATS = ("md", "html", "csv", "json")
 
 
-def render(runs: Sequence[Run], format: str) -> str:  # noqa: A002 - the word of the command line
+def render(
+    runs: Sequence[Run],
+    format: str,  # noqa: A002 - the word of the command line
+    p99_s: float | None = None,
+) -> str:
     """Return the report of runs, as `bench.record.read_run` reads them, in one of `FORMATS`.
 
-    Raises UserError for another format, for no runs, for a run named twice, and for HTML where Altair or vl-convert
-    is not installed.
+    ``p99_s``: a latency budget in seconds, of which the report says the largest batch that keeps it.
+    Raises UserError for another format, for no runs, for a run named twice, for HTML where Altair or vl-convert is not
+    installed, and for a budget where a run has no single calls, or in CSV, which has no place for it.
     """
     # Each format brings its own libraries: a CSV needs no charts.
     from bench.report import as_csv, as_html, as_json, as_markdown, content
@@ -30,4 +35,14 @@ def render(runs: Sequence[Run], format: str) -> str:  # noqa: A002 - the word of
     formats = {"md": as_markdown.render, "html": as_html.render, "csv": as_csv.render, "json": as_json.render}
     if format not in formats:
         raise UserError(f"unknown format {format!r}: there are {', '.join(FORMATS)}")
-    return formats[format](content.build(list(runs)))
+    if p99_s is not None:
+        _require_single_calls(runs, format)
+    return formats[format](content.build(list(runs), p99_s))
+
+
+def _require_single_calls(runs: Sequence[Run], format: str) -> None:  # noqa: A002 - as above
+    if format == "csv":
+        raise UserError("a CSV has no place for the answer to --p99: choose md, html or json")
+    for run in runs:
+        if not any(single.mode == "batched" for record in run.records for single in record.trust.singles):
+            raise UserError(f"{run.id}: no single calls of batches were timed: measure with `mlpbench run --p99 5ms`")

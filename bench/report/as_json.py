@@ -32,7 +32,7 @@ def render(document: Document) -> str:
         "headline": _with_ids(document.headline.as_dict(), runs),
         "notices": list(document.notices),
         "cases": [_case(case, runs.get(case.run)) for case in document.cases],
-        "runs": [_run(run) for run in document.runs],
+        "runs": [_run(run, document.p99_s) for run in document.runs],
     }
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -80,7 +80,7 @@ def _interval(found: Estimate | Ratio) -> dict[str, Any]:
     return {"value": found.value, "low": low, "high": high, "repeats": found.n, "no_interval": found.reason}
 
 
-def _run(run: Run) -> dict[str, Any]:
+def _run(run: Run, p99_s: float | None) -> dict[str, Any]:
     return {
         "run": run.id,
         "setting": _setting(run),
@@ -91,7 +91,7 @@ def _run(run: Run) -> dict[str, Any]:
         "missing": [{"kernel": kernel, "what": what, "why": why} for kernel, what, why in gaps.gaps(run)],
         "interrupted": bool(run.missing or run.problems),
         "ending": run.ending.as_dict() if run.ending else None,
-        "trust": trust.as_dict(run),
+        "trust": trust.as_dict(run, p99_s),
     }
 
 

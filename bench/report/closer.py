@@ -9,7 +9,7 @@ from bench.report.document import Column, Points, Section, Table
 from bench.trust import findings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from bench.record import Run
     from bench.report.document import Block
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.trust.percentiles import Percentile
     from bench.trust.schema import Start
 
-__all__ = ["case_name", "sections"]
+__all__ = ["budgets_of", "case_name", "sections"]
 
 _COLD = (
     "Each start is a process of its own. Import, construction and first calls follow each other in it; compiling is "
@@ -38,11 +38,14 @@ def case_name(mode: str, batch_size: int) -> str:
     return {"per_sample": "one at a time", "book": f"book's cell {batch_size:,}"}.get(mode, f"batch {batch_size:,}")
 
 
-def sections(runs: Sequence[Run]) -> tuple[Section, ...]:
-    """Return the sections of the closer look; those without blocks where the files say nothing."""
+def sections(runs: Sequence[Run], p99_s: float | None = None) -> tuple[Section, ...]:
+    """Return the sections of the closer look; those without blocks where the files say nothing.
+
+    ``p99_s``: a budget in seconds that the reader asks about; else the one that each run was asked about.
+    """
     return (
         Section("cold", "Cold starts and memory", _tables(runs, _cold_rows, _COLD, _COLD_COLUMNS)),
-        Section("latency", "Single calls", _latency(runs)),
+        Section("latency", "Single calls", _latency(runs, p99_s)),
         Section("inputs", "The same input again", _tables(runs, _input_rows, _INPUTS, _INPUT_COLUMNS)),
     )
 
@@ -100,15 +103,20 @@ def _bytes(size: int | None) -> str:
     return "not readable" if size is None else units.data_size(size)
 
 
-def _latency(runs: Sequence[Run]) -> tuple[Block, ...]:
-    said = [text for run in runs for text in _budget_texts(run)]
+def _latency(runs: Sequence[Run], p99_s: float | None) -> tuple[Block, ...]:
+    several = len(runs) > 1
+    said = [
+        f"{run.title}: {budget_text(budget)}" if several else budget_text(budget)
+        for run in runs
+        for budget in budgets_of(run, p99_s)
+    ]
     points: tuple[Block, ...] = (Points(tuple(said)),) if said else ()
     return points + _tables(runs, _latency_rows, _LATENCY, _LATENCY_COLUMNS)
 
 
-def _budget_texts(run: Run) -> Iterable[str]:
-    for budget in findings.budgets(findings.latencies(run.records), run.plan):
-        yield budget_text(budget)
+def budgets_of(run: Run, p99_s: float | None) -> list[Budget]:
+    """Return what the kernels of a run can do within a budget: the reader's, or else the run's own."""
+    return findings.budgets(run.records, findings.asked_budget_s(run.plan) if p99_s is None else p99_s)
 
 
 def budget_text(budget: Budget) -> str:
@@ -118,9 +126,11 @@ def budget_text(budget: Budget) -> str:
         text = f"{budget.kernel}: no batch size that was timed is sure to keep p99 under {limit}"
     else:
         bound = units.seconds(budget.bound_s)
-        text = f"{budget.kernel}: up to {budget.batch_size:,} rows p99 stays under {limit}, there under {bound}"
-    few = ", ".join(f"{size:,}" for size in budget.too_few)
-    return f"{text} (99 % confidence){f'; too few calls to tell at {few}' if few else ''}."
+        rows = "1 row" if budget.batch_size == 1 else f"{budget.batch_size:,} rows"
+        text = f"{budget.kernel}: up to {rows} p99 stays under {limit}, there under {bound}"
+    few, untimed = (", ".join(f"{size:,}" for size in sizes) for sizes in (budget.too_few, budget.untimed))
+    text += f" (99 % confidence){f'; too few calls to tell at {few}' if few else ''}"
+    return f"{text}{f'; single calls were not timed at {untimed}' if untimed else ''}."
 
 
 def _latency_rows(run: Run) -> list[tuple[str, ...]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench import explain, frame, headline, units
 from bench.record import named
-from bench.report import closer, explained, gaps, machine, tables, trust
+from bench.report import book_cell, closer, explained, gaps, machine, tables, trust
 from bench.report.document import Block, Column, Command, Document, Paragraph, Points, Section, Table
 from bench.summary import summarize
 
@@ -41,21 +41,26 @@ images are inferred, and the hits are counted; its time is divided by the number
 """
 
 
-def build(runs: list[Run]) -> Document:
-    """Return the report of one or more runs. A run without any time has one too: it says why."""
+def build(runs: list[Run], p99_s: float | None = None) -> Document:
+    """Return the report of one or more runs. A run without any time has one too: it says why.
+
+    ``p99_s``: a budget in seconds: the report says which batches keep it.
+    """
     runs = named(runs)
     data = frame.load_named(runs)
     cases = tuple(summarize(data)) if len(data) else ()
     gap_table = gaps.gap_table(runs)
     explanations = tuple(found for run in runs if (found := explain.find(run)) is not None)
+    finding = headline.find(data, {run.name: run.shown for run in runs if run.shown})
     sections = (
         Section("charts", "Time and speedup against batch size", tables.figures(cases)),
         Section("explained", "What the speedup is made of", explained.blocks(explanations)),
+        Section("book", "The book's cell, part by part", book_cell.blocks(finding.book)),
         Section("missing", "What is missing", (gap_table,) if gap_table else ()),
         Section("differences", "What differs between the runs", _differences(runs)),
         Section("cases", "Every case", _cases(runs, cases)),
         *trust.sections(runs),
-        *closer.sections(runs),
+        *closer.sections(runs, p99_s),
         Section("clock", "What is in the clock", (_clock(data),)),
         Section(
             "computed", "Network, data and weights", tuple(b for run in runs for b in _computed(run, len(runs) > 1))
@@ -67,12 +72,13 @@ def build(runs: list[Run]) -> Document:
     return Document(
         title="mlpbench: one sample at a time against batches",
         subtitle=_subtitle(runs),
-        headline=headline.find(data, {run.name: run.shown for run in runs if run.shown}),
+        headline=finding,
         notices=trust.notices(runs) + _notices(runs) + explained.notices(explanations),
         sections=tuple(section for section in sections if section.blocks),
         runs=tuple(runs),
         cases=cases,
         explanations=explanations,
+        p99_s=p99_s,
     )
 
 

@@ -91,3 +91,5 @@ class Document:
     cases: tuple[CaseSummary, ...] = field(repr=False)
     #: What the speedups of the runs are made of; runs without any time have none.
     explanations: tuple[Explanation, ...] = field(default=(), repr=False)
+    #: The budget for p99, in seconds, that the reader asks about.
+    p99_s: float | None = None

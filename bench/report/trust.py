@@ -8,8 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench import units
-from bench.report.closer import case_name
+from bench.report.closer import budgets_of, case_name
 from bench.report.document import Column, Paragraph, Points, Section, Table
+from bench.report.trust_figures import figures
 from bench.trust import findings, harness, judge
 
 if TYPE_CHECKING:
@@ -88,11 +89,12 @@ def notices(runs: Sequence[Run]) -> tuple[str, ...]:
 def sections(runs: Sequence[Run]) -> tuple[Section, ...]:
     """Return the sections about trust; one without blocks where the files say nothing."""
     blocks: list[Block] = []
-    for run in runs:
+    several = len(runs) > 1
+    for number, run in enumerate(runs):
         said = lines(run)
         if said:
-            blocks += [Paragraph(f"{run.title}:")] if len(runs) > 1 else []
-            blocks += [Points(tuple(said)), *_disturbed(run)]
+            blocks += [Paragraph(f"{run.title}:")] if several else []
+            blocks += [Points(tuple(said)), *_disturbed(run), *figures(run, number, several=several)]
     return (Section("trust", "How far to trust it", tuple(blocks)),)
 
 
@@ -111,18 +113,18 @@ def _disturbed(run: Run) -> tuple[Block, ...]:
         (kernel, case, ", ".join(str(repeat + 1) for repeat in sorted(repeats)), repeats[min(repeats)])
         for (kernel, case, _), repeats in hit.items()
     )
-    caption = "Disturbed cases. They are kept, and count in every time like the others."
+    caption = "Disturbed cases. They are kept, and count in a time only where fewer than three others are left."
     return (Table(caption, tuple(map(Column, names)), rows, heads=2),)
 
 
-def as_dict(run: Run) -> dict[str, Any]:
-    """Return grade, clock and costs of a run as JSON can hold them."""
+def as_dict(run: Run, p99_s: float | None = None) -> dict[str, Any]:
+    """Return grade, clock and costs of a run as JSON can hold them; ``p99_s`` as in `closer.sections`."""
     found, checked = grade_of(run), harness.check_clock(_trusts(run))
     content = {
         "machine": asdict(found) | {"causes": dict(found.causes)},
         "clock": asdict(checked),
         "latency": [asdict(latency) for latency in findings.latencies(run.records)],
-        "p99_budget": [asdict(budget) for budget in findings.budgets(findings.latencies(run.records), run.plan)],
+        "p99_budget": [asdict(budget) for budget in budgets_of(run, p99_s)],
         "same_input": [asdict(found) | {"flagged": found.flagged} for found in findings.input_findings(run.records)],
         "call_cost_s": {mode: harness.call_cost_s(_trusts(run), mode) for mode in ("per_sample", "batched")},
     }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.schema import Plan, Record
     from bench.statistics import Ratio
 
-__all__ = ["Budget", "InputFinding", "Latency", "budgets", "input_findings", "latencies"]
+__all__ = ["Budget", "InputFinding", "Latency", "asked_budget_s", "budgets", "input_findings", "latencies"]
 
 #: What a latency budget is asked of.
 BUDGET_PERCENTILE = 0.99
@@ -39,7 +39,8 @@ class Latency:
 class Budget:
     """The largest batch of a kernel whose p99 stays within ``budget_s`` with 99 % confidence; None if none does.
 
-    ``too_few`` are the batch sizes of which there were not calls enough to say.
+    ``too_few`` are the batch sizes of which there were not calls enough to say, ``untimed`` those of the sweep whose
+    single calls were not timed.
     """
 
     kernel: str
@@ -47,6 +48,7 @@ class Budget:
     batch_size: int | None
     bound_s: float | None
     too_few: tuple[int, ...]
+    untimed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,16 +82,29 @@ def latencies(records: Sequence[Record]) -> list[Latency]:
     ]
 
 
-def budgets(found: Sequence[Latency], plan: Plan | None) -> list[Budget]:
-    """Return what each kernel can do within the budget that the run was asked about (``--p99``); none without one."""
+def asked_budget_s(plan: Plan | None) -> float | None:
+    """Return the budget that the run was asked about (``--p99``), in seconds; None without one."""
     words = plan.raw.get("clock") if plan else None
     asked = [w for w in words if isinstance(w, str) and w.startswith("--p99=")] if isinstance(words, list) else []
-    if not asked:
-        return []
     try:
-        budget = parse_duration(asked[-1].removeprefix("--p99="))
+        return parse_duration(asked[-1].removeprefix("--p99=")) if asked else None
     except UserError:  # a plan that somebody changed by hand: nothing was asked that we understand
+        return None
+
+
+def budgets(records: Sequence[Record], budget: float | None) -> list[Budget]:
+    """Return what each kernel can do within a budget in seconds; none without one.
+
+    Kernels whose single calls were not timed at any batch size have no answer.
+    """
+    if budget is None:
         return []
+    found = latencies(records)
+    timed: dict[str, set[int]] = {}
+    for record in records:
+        timed.setdefault(record.kernel, set()).update(
+            case.batch_size for case in record.cases if case.mode == "batched"
+        )
     results = []
     for kernel in dict.fromkeys(latency.kernel for latency in found):
         bounds = {
@@ -97,9 +112,12 @@ def budgets(found: Sequence[Latency], plan: Plan | None) -> list[Budget]:
             for latency in found
             if latency.kernel == kernel and latency.mode == "batched"
         }
+        if not bounds:
+            continue
         largest = largest_within(bounds, budget)
         too_few = tuple(sorted(size for size, p in bounds.items() if p.bound is None))
-        results.append(Budget(kernel, budget, largest, bounds[largest].bound if largest else None, too_few))
+        untimed = tuple(sorted(timed.get(kernel, set()) - bounds.keys()))
+        results.append(Budget(kernel, budget, largest, bounds[largest].bound if largest else None, too_few, untimed))
     return results
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from bench.trust.schema import Trust
 
-__all__ = ["CLOCK_LIMIT", "ClockCheck", "call_cost_s", "check_clock"]
+__all__ = ["CLOCK_LIMIT", "ClockCheck", "call_cost_s", "call_costs_s", "check_clock", "deviations"]
 
 #: A clock that is off by more is refused as evidence.
 CLOCK_LIMIT = 0.02
@@ -37,27 +37,30 @@ class ClockCheck:
 
 def call_cost_s(found: Sequence[Trust], mode: str) -> float | None:
     """Return what one call of the harness costs in ``mode``, in seconds: the median over processes; or None."""
-    costs = [
-        median(known.rounds_s) / known.calls
-        for trust in found
-        for known in trust.self_test
-        if known.length == 0 and known.mode == mode
-    ]
+    costs = [cost for trust in found if (cost := call_costs_s(trust).get(mode)) is not None]
     return median(costs) if costs else None
 
 
-def linearity(trust: Trust) -> float | None:
-    """Return how far the fastest rounds of the spins are from being proportional to their length; None without them.
+def call_costs_s(trust: Trust) -> dict[str, float]:
+    """Return what one call of the harness cost in one process, in seconds, by mode."""
+    return {known.mode: median(known.rounds_s) / known.calls for known in trust.self_test if known.length == 0}
 
-    Of each length the fastest round counts: other load makes rounds slower and never faster.
+
+def deviations(trust: Trust) -> dict[int, float]:
+    """Return how far the fastest rounds of the spins are from being proportional to their length, by length.
+
+    Signed shares, of the shortest 0 by definition. Of each length the fastest round counts: other load makes rounds
+    slower and never faster.
     """
     fastest = {known.length: min(known.rounds_s) for known in trust.self_test if known.length > 0}
-    if len(fastest) < 2:
-        return None
-    shortest = min(fastest)
-    per_spin = fastest[shortest] / shortest
-    errors = [time / length / per_spin - 1 for length, time in fastest.items() if length != shortest]
-    return max(errors, key=abs)
+    shortest = min(fastest, default=0)
+    return {length: time / length / (fastest[shortest] / shortest) - 1 for length, time in sorted(fastest.items())}
+
+
+def linearity(trust: Trust) -> float | None:
+    """Return the largest of the `deviations` of a process, signed; None without two lengths."""
+    found = deviations(trust)
+    return max(found.values(), key=abs) if len(found) > 1 else None
 
 
 def check_clock(found: Sequence[Trust]) -> ClockCheck:

@@ -15,6 +15,9 @@ from bench.sweep import MODES
 if TYPE_CHECKING:
     from bench.untrusted import Block
 
+#: The year 5138: later dates are no dates.
+LATEST_UTC_S = 1e11
+
 __all__ = ["NOTHING", "Audit", "Known", "Singles", "Start", "Trust", "Window", "read_trust"]
 
 
@@ -23,7 +26,8 @@ class Window:
     """What was counted while one case was timed, and the calibration spins just before and just after it.
 
     The counters are those of `bench.trust.counters.Counters`; None where the system does not show one. ``waits``: the
-    kernel computes on a device that it waits for.
+    kernel computes on a device that it waits for. ``began_utc_s``: when the case began, in seconds since 1970; None in
+    older files.
     """
 
     mode: str
@@ -39,6 +43,7 @@ class Window:
     steal_s: float | None
     throttled_s: float | None
     hot: int | None
+    began_utc_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,15 @@ def _window(block: Block) -> Window:
         steal_s=block.seconds("steal_s", None),
         throttled_s=block.seconds("throttled_s", None),
         hot=block.integer("hot", 0, None),
+        began_utc_s=_date(block, "began_utc_s"),
     )
+
+
+def _date(block: Block, key: str) -> float | None:
+    value: float | None = block.number(key, None)
+    if value is not None and not 0 <= value <= LATEST_UTC_S:
+        block.refuse(key, value, "seconds since 1970")
+    return value
 
 
 def _known(block: Block) -> Known:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.environment import available_cpus
-from bench.measure import is_asynchronous, times_s
+from bench.measure import is_asynchronous, times_s, utc_s
 from bench.trust import counters
 from bench.trust.judge import reasons
 from bench.trust.schema import read_trust
@@ -31,6 +31,7 @@ class Watch:
     windows: list[dict[str, Any]] = field(default_factory=list)
     #: What else was found out about the kernel; goes into the block as it is.
     more: dict[str, Any] = field(default_factory=dict)
+    _began_utc_s: float = 0.0
     _spins: list[float] = field(default_factory=list)
     _before: Counters | None = None
     _first: Counters | None = None
@@ -39,6 +40,7 @@ class Watch:
         """Look, just before a case is timed."""
         best_spin()  # made here, so that making it is no part of any window, and after the kernel's own imports
         self._spins = self._spin()
+        self._began_utc_s = utc_s()
         self._before = counters.read()
         self._first = self._first or self._before
 
@@ -47,7 +49,7 @@ class Watch:
         if self._before is None:
             raise RuntimeError("the end of a case that did not begin")
         counted = counters.since(self._before, counters.read())
-        spins = {"spins_before_s": self._spins, "spins_after_s": self._spin()}
+        spins = {"began_utc_s": self._began_utc_s, "spins_before_s": self._spins, "spins_after_s": self._spin()}
         self.more["compile_s"] = kernel.compiled_s()
         self.more["pool_bytes"] = kernel.describe().get("pool_bytes")
         self.windows.append({**case.as_dict(), "waits": is_asynchronous(kernel), **spins, **counted.as_dict()})
