@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CaseShare", "Explanation", "KernelExplanation", "find"]
 
+#: The parts count every weight and operation, the small networks have inputs without zeros.
+SKIPS = "no attribution: it skips work, the parts count all of it, and how much it skips is not measured"
+
 
 @dataclass(frozen=True)
 class CaseShare:
@@ -71,10 +74,16 @@ class KernelExplanation:
 
 @dataclass(frozen=True)
 class Explanation:
-    """One run. ``roofs`` by number of threads; ``missing`` is what the run's files do not hold."""
+    """One run. ``roofs`` by number of threads; ``missing`` is what the run's files do not hold.
+
+    ``spec`` are the sizes, ``kind`` the activations and the dtype; ``threads`` those of the run, None where not known.
+    """
 
     run: str
+    machine: str
     spec: str
+    kind: str
+    threads: int | None
     weight_bytes: int
     kernels: tuple[KernelExplanation, ...]
     roofs: Mapping[int, Roofs]
@@ -99,7 +108,18 @@ def find(run: Run) -> Explanation | None:
         for name in run.kernels
         if any(record.kernel == name for record in timed)
     )
-    return Explanation(run.id, spec.label(), spec.weight_bytes(), kernels, found.roofs, found.disturbed, found.missing)
+    return Explanation(
+        run=run.id,
+        machine=run.machine,
+        spec=spec.label(),
+        kind=f"{spec.hidden}/{spec.output} {spec.dtype}",
+        threads=timed[0].threads,
+        weight_bytes=spec.weight_bytes(),
+        kernels=kernels,
+        roofs=found.roofs,
+        disturbed=found.disturbed,
+        missing=found.missing,
+    )
 
 
 def _kernel(records: list[Record], found: Evidence) -> KernelExplanation:
@@ -130,6 +150,10 @@ def _kernel(records: list[Record], found: Evidence) -> KernelExplanation:
         weights_in=place,
         missing=tuple(missing),
     )
+
+
+def _skips(records: list[Record]) -> bool:
+    return any(record.describe.get("skips_work") for record in records)
 
 
 def _estimate(values: Iterable[float | None]) -> Estimate | None:
@@ -171,6 +195,8 @@ def _attribution(
     place = roofline.level(spec.weight_bytes(), alone.caches) if alone else None
     reads = roofs.get(threads, alone) if place in ("L3", "DRAM") else alone
     weights_s = attribution.weight_cost(spec.weight_bytes(), place, reads) if place and reads else None
+    if _skips(records):
+        return None, place, SKIPS
     if not one or not batches:
         return None, place, "no attribution: it needs the case one at a time (per_sample) and a batch"
     if not small:
@@ -193,7 +219,7 @@ def _beyond_l1(spec: ForwardSpec, small: SmallNetworks, alone: Roofs | None) -> 
 
 def _shares(records: list[Record], roofs: Roofs | None, *, disturbed: bool) -> tuple[CaseShare, ...]:
     spec = records[0].spec
-    skips = any(record.describe.get("skips_work") for record in records)
+    skips = _skips(records)
     batches = _medians(records, "batched")
     timed_rows = max(ALL_ROWS, *batches, 1)
     why = roofline.cause(list(batches.items()), disturbed=disturbed)

@@ -31,7 +31,7 @@ def render(document: Document) -> str:
     try:
         import jinja2
 
-        from bench.report import plots, plots_explain
+        from bench.report import plots, plots_bandwidth, plots_explain
 
         bundle = _bundle(plots.vega_lite_version())
     except ImportError as missing:
@@ -39,6 +39,7 @@ def render(document: Document) -> str:
     charts = {"time": plots.time_chart, "speedup": plots.speedup_chart}
     drawn = {name: chart(document.cases) for name, chart in charts.items()}
     drawn |= plots_explain.charts(document.explanations, [item.name for item in _kernels(document)])
+    drawn |= plots_bandwidth.charts(document.explanations)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import explain, frame, headline, units
-from bench.report import closer, explained, gaps, machine, tables, trust
+from bench.report import bandwidth, closer, explained, gaps, machine, tables, trust
 from bench.report.document import Block, Column, Command, Document, Paragraph, Points, Section, Table
 from bench.summary import summarize
 
@@ -48,7 +48,11 @@ def build(runs: list[Run]) -> Document:
     explanations = tuple(found for run in runs if (found := explain.find(run)) is not None)
     sections = (
         Section("charts", "Time and speedup against batch size", tables.figures(cases)),
-        Section("explained", "What the speedup is made of", explained.blocks(explanations)),
+        Section(
+            "explained",
+            "What the speedup is made of",
+            (*bandwidth.blocks(explanations), *explained.blocks(explanations)),
+        ),
         Section("missing", "What is missing", (gap_table,) if gap_table else ()),
         Section("differences", "What differs between the runs", _differences(runs)),
         Section("cases", "Every case", _cases(runs, cases)),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.explain import Explanation, KernelExplanation
     from bench.roofline import Roofs
 
-__all__ = ["charts", "hockney_chart", "roofline_chart", "waterfall_chart"]
+__all__ = ["charts", "drawn", "hockney_chart", "roofline_chart", "waterfall_chart"]
 
 _SHORT = {
     "calls": "calls saved",
@@ -76,7 +76,7 @@ def waterfall_chart(found: Explanation, names: Sequence[str], theme: Theme = PAG
         bars.transform_filter("datum.kind == 'rest'").mark_bar(height=15, color=theme.muted, opacity=0.45),
         *_bar_words(base, theme),
     ]
-    return _drawn(layers, rows, theme, "Where the time of a sample goes, cause by cause.", _ROW_HEIGHT * len(rows))
+    return drawn(layers, rows, theme, "Where the time of a sample goes, cause by cause.", _ROW_HEIGHT * len(rows))
 
 
 def _steps(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
@@ -150,7 +150,7 @@ def hockney_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE)
         .encode(alt.Shape("kernel:N", scale=_shapes(names, theme)), tooltip=tips)
         .mark_point(filled=True, opacity=1, size=150, stroke=theme.surface, strokeWidth=1),
     ]
-    return _drawn(layers, [*rows, *lines], theme, "Time of a call against batch size, with the line fitted to it.", 330)
+    return drawn(layers, [*rows, *lines], theme, "Time of a call against batch size, with the line fitted to it.", 330)
 
 
 def _points(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
@@ -207,7 +207,7 @@ def roofline_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE
         labels.transform_filter("datum.at == 'right'").mark_text(align="right", dy=-8, color=theme.muted),
         symbols.mark_point(filled=True, opacity=1, size=150, stroke=theme.surface, strokeWidth=1),
     ]
-    return _drawn(layers, [*roofs, *rows], theme, "Every case under the roofs of this machine.", 380)
+    return drawn(layers, [*roofs, *rows], theme, "Every case under the roofs of this machine.", 380)
 
 
 def _symbols(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
@@ -251,9 +251,7 @@ def _shapes(names: Sequence[str], theme: Theme) -> alt.Scale:
     return scaled(styles, [style.shape for style in styles])
 
 
-def _drawn(
-    layers: list[Any], rows: list[dict[str, Any]], theme: Theme, description: str, height: int
-) -> dict[str, Any]:
+def drawn(layers: list[Any], rows: list[dict[str, Any]], theme: Theme, description: str, height: int) -> dict[str, Any]:
     """Return the layers as one chart that fills its place, and follows the page's legend."""
     shown = f"!datum.kernel || (indexof({HIDDEN_KERNELS}, datum.kernel) < 0 && indexof({HIDDEN_RUNS}, datum.run) < 0)"
     chart = alt.layer(*layers, data=alt.InlineData(rows)).transform_filter(shown)

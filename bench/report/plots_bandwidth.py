@@ -1,0 +1,104 @@
+"""The chart of where the gain is bandwidth, as an Altair specification: a stacked bar for each kernel and network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from bench import bandwidth
+from bench.attribution import PARTS
+from bench.explain_words import PART_WORDS, part_words, percent
+from bench.report.bandwidth import chart_name
+from bench.report.plots_explain import drawn
+from bench.report.style import PAGE, Theme
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bench.bandwidth import Group, Place
+    from bench.explain import Explanation
+
+__all__ = ["charts", "parts_chart"]
+
+_ROW_HEIGHT = 24
+#: A piece from this share of the gain on holds its own words.
+_WIDE = 0.08
+#: The pieces are bright in both themes: their words are dark in both.
+_WORDS = "#1b1f24"
+
+
+def charts(explanations: Sequence[Explanation], theme: Theme = PAGE) -> dict[str, dict[str, Any]]:
+    """Return the chart of each comparison by its name."""
+    return {
+        chart_name(number): parts_chart(found, theme)
+        for number, found in enumerate(bandwidth.groups(explanations))
+        if any(place.attribution for place in found.places)
+    }
+
+
+def parts_chart(found: Group, theme: Theme = PAGE) -> dict[str, Any]:
+    """Return the Vega-Lite specification of the shares of what batching saves, kernel by kernel and level by level."""
+    kernels = dict.fromkeys(place.kernel for place in found.places)
+    rows = [row for kernel in kernels for row in _rows(kernel, [p for p in found.places if p.kernel == kernel])]
+    low, high = min(row["x"] for row in rows), max(row["x2"] for row in rows)
+    bold: Any = {"condition": {"test": "split(datum.label, '|')[1] === 'head'", "value": "bold"}, "value": "normal"}
+    axis = alt.Axis(
+        labelExpr="split(datum.label, '|')[0]",
+        labelFontWeight=bold,
+        title=None,
+        ticks=False,
+        domain=False,
+        labelLimit=210,
+        minExtent=185,
+    )
+    x = alt.X(
+        "x:Q",
+        title="share of what batching saves",
+        scale=alt.Scale(domain=[min(0.0, low) * 1.05, max(1.0, high) * 1.02], nice=False),
+        axis=alt.Axis(format="~%", tickCount=5),
+    )
+    keys = list(dict.fromkeys(row["key"] for row in rows))
+    base = alt.Chart().encode(alt.Y("key:N", sort=keys, axis=axis), x)
+    # Colours of kernels begin at the other end of the list.
+    colours = [theme.series[4], theme.series[5], theme.series[7], theme.shade]
+    words = [PART_WORDS[name] for name in PARTS]
+    legend = alt.Legend(title=None, orient="top", labelColor=theme.ink, labelFontSize=12, labelLimit=300)
+    colour = alt.Color("part:N", scale=alt.Scale(domain=words, range=colours), legend=legend)
+    tip = [alt.Tooltip(f"{name}:N", title=name) for name in ("kernel", "network", "part", "time")]
+    pieces = base.transform_filter("datum.part != ''")
+    middle = alt.X("middle:Q")
+    layers = [
+        pieces.encode(colour, alt.X2("x2:Q"), tooltip=tip).mark_bar(height=15, stroke=theme.surface, strokeWidth=1),
+        pieces.transform_filter(f"datum.x2 - datum.x >= {_WIDE}")
+        .encode(middle, text="share:N", color=alt.value(_WORDS))
+        .mark_text(fontSize=12),
+    ]
+    return drawn(layers, rows, theme, "What batching saves, by cause and by level of memory.", _ROW_HEIGHT * len(keys))
+
+
+def _rows(kernel: str, places: Sequence[Place]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one kernel: its name, and the pieces of each network; those below 0 stand left of 0."""
+    start = {"kernel": kernel, "run": "", "x": 0.0, "x2": 0.0, "middle": 0.0}
+    yield {**start, "key": f"{kernel}|head", "part": ""}
+    for place in places:
+        parts = place.attribution
+        if parts is None or parts.saved_s <= 0:
+            continue
+        ends = {True: 0.0, False: 0.0}
+        for name in PARTS:
+            share = parts.share(name) or 0.0
+            at = ends[share > 0]
+            ends[share > 0] = at + share
+            yield {
+                "kernel": kernel,
+                "run": place.run,
+                "network": f"{place.spec} in {place.level}",
+                "key": f"{place.spec} ({place.level})|{kernel}",
+                "part": PART_WORDS[name],
+                "share": percent(share),
+                "time": part_words(parts.parts[name], parts),
+                "x": min(at, at + share),
+                "x2": max(at, at + share),
+                "middle": at + share / 2,
+            }

@@ -1,0 +1,234 @@
+"""Where the gain is bandwidth: explanations whose causes are known, and runs of known networks."""
+
+import math
+from dataclasses import replace
+
+import evidence_files as files
+import pytest
+
+from bench import bandwidth, bandwidth_words, explain
+from bench.attribution import Attribution, Part
+from bench.bandwidth import causes
+from bench.explain import Explanation, KernelExplanation
+from kernels.spec import ForwardSpec
+
+LEVELS = {"784-50-100-10": "L2", "784-1024-1024-10": "L3", "784-8192-4096-10": "DRAM"}
+SMALL, MIDDLE, LARGE = LEVELS
+
+
+def parts(calls, weights, arithmetic, unexplained, half=0.01, batch_size=100, saved_s=10e-6):
+    """Return an attribution with these shares of what is saved; intervals are ``half`` to either side."""
+    shares = {"calls": calls, "weights": weights, "arithmetic": arithmetic, "unexplained": unexplained}
+    found = {
+        name: share
+        if share is None
+        else Part(
+            share * saved_s, *((share + end * half) * saved_s if name != "weights" else math.nan for end in (-1, 1))
+        )
+        for name, share in shares.items()
+    }
+    return Attribution(batch_size, saved_s + 1e-6, 1e-6, found)
+
+
+def kernel(name, place, attribution, missing=()):
+    nothing = dict.fromkeys(("call_one_s", "call_batch_s", "neuron_one_s", "neuron_batch_s", "fit", "asymptotic"))
+    return KernelExplanation(
+        kernel=name,
+        threads=1,
+        measured={},
+        shares=(),
+        attribution=attribution,
+        weights_in=place,
+        missing=missing,
+        **nothing,
+    )
+
+
+def explanation(spec, kernels, **changes):
+    """Return the explanation of a run; ``kernels`` are attributions by name."""
+    found = Explanation(
+        run=f"run of {spec}",
+        machine="testbox",
+        spec=spec,
+        kind="sigmoid/softmax float32",
+        threads=1,
+        weight_bytes=ForwardSpec.parse(spec).weight_bytes(),
+        kernels=tuple(kernel(name, LEVELS[spec], attribution) for name, attribution in kernels.items()),
+        roofs={},
+        disturbed=False,
+        missing=(),
+    )
+    return replace(found, **changes)
+
+
+CALLS, WEIGHTS = parts(0.8, 0.1, 0.02, 0.08), parts(0.0, 0.95, 0.01, 0.04)
+
+
+# -- which cause
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ((0.80, 0.10, 0.02, 0.08), ("calls",)),
+        ((0.00, 0.95, 0.01, 0.04), ("weights",)),
+        ((0.10, 0.10, 0.75, 0.05), ("arithmetic",)),
+        # 50 % against 45 %: alone by their intervals, but not with the 5 % that are unexplained.
+        ((0.50, 0.45, 0.00, 0.05), ("calls", "weights")),
+        ((0.45, 0.50, 0.00, 0.05), ("weights", "calls")),
+        ((0.53, 0.45, 0.01, 0.01), ("calls",)),
+        ((0.34, 0.33, 0.32, 0.01), ("calls", "weights", "arithmetic")),
+        # More than there is: what overlaps may be the largest one's, and it is large enough.
+        ((0.00, 1.40, 0.05, -0.45), ("weights",)),
+        ((0.60, 0.90, 0.00, -0.50), None),
+        ((0.55, 0.10, 0.05, 0.30), None),
+        ((0.55, 0.10, 0.09, 0.26), ("calls",)),
+    ],
+)
+def test_the_cause_is_named_where_it_is_clear(shares, expected):
+    named, unclear = causes(parts(*shares))
+    if expected is None:
+        assert (named, unclear) == ((), "too much is unexplained")
+    else:
+        assert (named, unclear) == (expected, None)
+
+
+def test_intervals_that_overlap_are_both():
+    assert causes(parts(0.52, 0.46, 0.01, 0.01))[0] == ("calls",)
+    assert causes(parts(0.52, 0.46, 0.01, 0.01, half=0.06))[0] == ("calls", "weights")
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (parts(0.8, None, 0.1, 0.1), "not every cause was measured"),
+        (parts(0.8, 0.1, None, 0.1), "not every cause was measured"),
+        (parts(0.8, 0.1, 0.0, 0.1, half=math.nan), "one repeat has no interval"),
+        (parts(0.8, 0.1, 0.0, 0.1, saved_s=-1e-7), "batching saves nothing"),
+    ],
+)
+def test_what_cannot_be_said_has_a_reason(found, why):
+    assert causes(found) == ((), why)
+
+
+# -- what is compared
+
+
+def test_levels_are_put_beside_each_other_the_nearest_first():
+    found = [explanation(LARGE, {"numpy": WEIGHTS}), explanation(SMALL, {"numpy": CALLS, "numba": WEIGHTS})]
+    (group,) = bandwidth.groups(found)
+    assert [(place.kernel, place.level) for place in group.places] == [("numpy", "L2"), ("numpy", "DRAM")]
+    assert group.specs == (SMALL, LARGE)
+    assert [place.is_bus for place in group.places] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"threads": 2}, {"kind": "sigmoid/softmax float64"}, {"machine": "other"}, {"kind": "relu/softmax float32"}],
+)
+def test_only_what_differs_in_the_network_alone_is_compared(changes):
+    found = [explanation(SMALL, {"numpy": CALLS}), explanation(LARGE, {"numpy": WEIGHTS}, **changes)]
+    assert bandwidth.groups(found) == []
+
+
+def test_one_level_is_no_comparison():
+    assert bandwidth.groups([]) == []
+    assert bandwidth.groups([explanation(SMALL, {"numpy": CALLS})]) == []
+    again = [explanation(SMALL, {"numpy": CALLS}), explanation(SMALL, {"numpy": CALLS}, run="another")]
+    assert bandwidth.groups(again) == []
+
+
+def test_of_several_runs_of_the_same_the_last_counts():
+    older = explanation(SMALL, {"numpy": WEIGHTS}, run="older")
+    found = [older, explanation(LARGE, {"numpy": WEIGHTS}), explanation(SMALL, {"numpy": CALLS}, run="newer")]
+    (group,) = bandwidth.groups(found)
+    assert [(place.run, place.causes) for place in group.places][0] == ("newer", ("calls",))
+    assert len(group.places) == 2
+
+
+def test_a_kernel_that_is_not_attributed_is_told_why():
+    nothing = replace(explanation(SMALL, {}), kernels=(kernel("numpy", "L2", None, ("no attribution: it skips",)),))
+    (group,) = bandwidth.groups([nothing, explanation(LARGE, {"numpy": WEIGHTS})])
+    assert (group.places[0].causes, group.places[0].unclear) == ((), "no attribution: it skips")
+
+
+# -- words
+
+
+def all_three():
+    return [
+        explanation(SMALL, {"numpy": CALLS, "numpy-out": CALLS, "numba-simd": parts(0.2, 0.6, 0.1, 0.1)}),
+        explanation(
+            MIDDLE,
+            {"numpy": parts(0.1, 0.4, 0.38, 0.12), "numpy-out": WEIGHTS, "numba-simd": parts(0.1, 0.2, 0.1, 0.6)},
+        ),
+        explanation(LARGE, {"numpy": WEIGHTS, "numpy-out": WEIGHTS, "numba-simd": WEIGHTS}),
+    ]
+
+
+def test_a_sentence_for_each_network_and_one_for_the_book():
+    (group,) = bandwidth.groups(all_three())
+    assert bandwidth_words.sentences(group) == [
+        "784-50-100-10, 177.2 KiB of weights in L2: the gain is calls for numpy (80 %) and numpy-out (80 %); bandwidth "
+        "for numba-simd (60 %); the weights are read once for a batch of 100, and not once for each row.",
+        "784-1024-1024-10, 7.11 MiB of weights in L3: the gain is bandwidth and arithmetic units for numpy (40 % and "
+        "38 %); bandwidth for numpy-out (95 %); not clear for numba-simd: too much is unexplained; the weights are read "
+        "once for a batch of 100, and not once for each row.",
+        "784-8192-4096-10, 152.7 MiB of weights in DRAM: the gain is bandwidth for numpy (95 %), numpy-out (95 %) and "
+        "numba-simd (95 %); the weights are read once for a batch of 100, and not once for each row.",
+        '"Bus bandwidth" is right for 784-8192-4096-10 (DRAM; numpy, numpy-out, numba-simd). '
+        "Bandwidth too, but of a cache and not of the memory: 784-50-100-10 (L2; numba-simd) and 784-1024-1024-10 (L3; "
+        "numpy-out). "
+        "Something else, or not bandwidth alone: 784-50-100-10 (L2; numpy, numpy-out) and 784-1024-1024-10 (L3; numpy). "
+        "Not clear: 784-1024-1024-10 (L3; numba-simd).",
+    ]
+
+
+def test_where_the_bus_is_nowhere_right_it_is_said():
+    (group,) = bandwidth.groups([explanation(SMALL, {"numpy": CALLS}), explanation(MIDDLE, {"numpy": WEIGHTS})])
+    assert bandwidth_words.sentences(group)[-1].startswith('"Bus bandwidth" is right for none of these. Bandwidth too')
+
+
+def test_disturbed_roofs_are_told_where_they_count():
+    found = [explanation(SMALL, {"numpy": CALLS}), explanation(LARGE, {"numpy": WEIGHTS}, disturbed=True)]
+    (group,) = bandwidth.groups(found)
+    assert any(line.startswith("Something else ran") for line in bandwidth_words.sentences(group))
+
+
+def test_rows_have_gain_parts_and_the_finding():
+    (group,) = bandwidth.groups([explanation(SMALL, {"numpy": CALLS}), explanation(LARGE, {"numpy": WEIGHTS})])
+    first, last = map(bandwidth_words.row, group.places)
+    assert first == ("numpy", SMALL, "L2", "177.2 KiB", "11x", "10.0 µs", "80 %", "10 %", "2 %", "8 %", "calls")
+    assert last[-5:] == ("0 %", "95 %", "1 %", "4 %", "bandwidth")
+    assert len(first) == len(bandwidth_words.NAMES) + len(bandwidth_words.NUMBERS) + 1
+
+
+# -- from files
+
+
+def network(sizes):
+    return {"sizes": sizes, "hidden": "sigmoid", "output": "softmax", "dtype": "float32"}
+
+
+def test_a_run_is_placed_by_its_caches(tmp_path):
+    wide = network([784, 8192, 4096, 10])
+    read = ForwardSpec.parse(LARGE).weight_bytes() / files.READ["DRAM"]
+    batch = {("numpy", "batched", size): read / size + 5e-4 for size in (1, 10, 100)}
+    slow = {("numpy", "per_sample", 10): read + 5e-4, **batch}
+    runs = [files.write(tmp_path, seed=1, repeats=3), files.write(tmp_path, slow, seed=2, repeats=3, spec=wide)]
+    (group,) = bandwidth.groups([explain.find(run) for run in runs])
+    assert [(place.spec, place.level, place.causes) for place in group.places] == [
+        (SMALL, "L2", ("calls",)),
+        (LARGE, "DRAM", ("weights",)),
+    ]
+    found = group.places[1].attribution
+    assert 0.8 < found.share("weights") <= 1
+
+
+def test_a_kernel_that_skips_work_is_not_attributed(tmp_path):
+    info = {**files.PYTHON["kernel_info"], "describe": {"threads": 1, "skips_work": True}}
+    found = explain.find(files.write(tmp_path, kernel_info=info))
+    (kernel,) = found.kernels
+    assert kernel.attribution is None
+    assert explain.SKIPS in kernel.missing
+    assert kernel.weights_in == "L2"
