@@ -5,8 +5,8 @@ here the same kernel stands beside itself where its weights lie in L2, in L3 and
 
 What makes the gain is named by this rule. The largest cause stands alone where the low end of its interval is above the
 high end of the next one's, even if all that is unexplained belonged to the next. Else all causes that come so near are
-named together. Nothing is named where more than half as much is unexplained as the largest cause explains, where a cause
-was not measured, from a single repeat, and of a kernel with times that cannot be. The part of the weights has no
+named together. Nothing is named where more than half as much is unexplained as the largest cause explains, where a
+cause was not measured, from a single repeat, and of a kernel with times that cannot be. The part of the weights has no
 interval (there is one set of roofs a run) and counts as it is.
 """
 

@@ -54,7 +54,7 @@ def bound(
     decidable = np.ones(len(z), dtype=bool)
     steps = reference.trace(spec, params, x) if steps is None else steps
     for layer, (W, b, (a, z_next)) in enumerate(zip(params.weights, params.biases, steps, strict=True), start=1):
-        W2 = np.square(W.astype(np.float64))
+        W2 = np.square(W, dtype=np.float64)
         rounding = u * (np.sqrt(W.shape[0] * (np.square(z) @ W2)) + np.abs(b) + np.abs(a))
         error_a = np.sqrt(np.square(error) @ W2 + np.square(rounding))
         if layer == spec.n_layers:

@@ -142,7 +142,7 @@ def test_of_several_runs_of_the_same_the_last_counts():
     older = explanation(SMALL, {"numpy": WEIGHTS}, run="older")
     found = [older, explanation(LARGE, {"numpy": WEIGHTS}), explanation(SMALL, {"numpy": CALLS}, run="newer")]
     (group,) = bandwidth.groups(found)
-    assert [(place.run, place.causes) for place in group.places][0] == ("newer", ("calls",))
+    assert next((place.run, place.causes) for place in group.places) == ("newer", ("calls",))
     assert len(group.places) == 2
 
 
@@ -168,20 +168,27 @@ def all_three():
 
 def test_a_sentence_for_each_network_and_one_for_the_book():
     (group,) = bandwidth.groups(all_three())
-    assert bandwidth_words.sentences(group) == [
-        "784-50-100-10, 177.2 KiB of weights in L2: the gain is calls for numpy (80 %) and numpy-out (80 %); bandwidth "
-        "for numba-simd (60 %); the weights are read once for a batch of 100, and not once for each row.",
-        "784-1024-1024-10, 7.11 MiB of weights in L3: the gain is bandwidth and arithmetic units for numpy (40 % and "
-        "38 %); bandwidth for numpy-out (95 %); not clear for numba-simd: too much is unexplained; the weights are read "
-        "once for a batch of 100, and not once for each row.",
+    once = "the weights are read once for a batch of 100, and not once for each row"
+    near, further, far, bus = bandwidth_words.sentences(group)
+    assert near == (
+        "784-50-100-10, 177.2 KiB of weights in L2: the gain is calls for numpy (80 %) and numpy-out (80 %); "
+        f"bandwidth for numba-simd (60 %); {once}."
+    )
+    assert further == (
+        "784-1024-1024-10, 7.109 MiB of weights in L3: the gain is bandwidth and arithmetic units for numpy "
+        "(40 % and 38 %); bandwidth for numpy-out (95 %); not clear for numba-simd: too much is unexplained; "
+        f"{once}."
+    )
+    assert far == (
         "784-8192-4096-10, 152.7 MiB of weights in DRAM: the gain is bandwidth for numpy (95 %), numpy-out (95 %) and "
-        "numba-simd (95 %); the weights are read once for a batch of 100, and not once for each row.",
-        '"Bus bandwidth" is right for 784-8192-4096-10 (DRAM; numpy, numpy-out, numba-simd). '
-        "Bandwidth too, but of a cache and not of the memory: 784-50-100-10 (L2; numba-simd) and 784-1024-1024-10 (L3; "
-        "numpy-out). "
-        "Something else, or not bandwidth alone: 784-50-100-10 (L2; numpy, numpy-out) and 784-1024-1024-10 (L3; numpy). "
-        "Not clear: 784-1024-1024-10 (L3; numba-simd).",
-    ]
+        f"numba-simd (95 %); {once}."
+    )
+    assert bus == (
+        '"Bus bandwidth" is right for 784-8192-4096-10 (DRAM; numpy, numpy-out, numba-simd). Bandwidth too, but of a '
+        "cache and not of the memory: 784-50-100-10 (L2; numba-simd) and 784-1024-1024-10 (L3; numpy-out). Something "
+        "else, or not bandwidth alone: 784-50-100-10 (L2; numpy, numpy-out) and 784-1024-1024-10 (L3; numpy). Not "
+        "clear: 784-1024-1024-10 (L3; numba-simd)."
+    )
 
 
 def test_where_the_bus_is_nowhere_right_it_is_said():
