@@ -3,11 +3,12 @@
 The book explains batches by the "bus bandwidth". `bench.attribution` divides the gain of one kernel on one network;
 here the same kernel stands beside itself where its weights lie in L2, in L3 and beyond.
 
-What makes the gain is named by this rule. The largest cause stands alone where the low end of its interval is above the
-high end of the next one's, even if all that is unexplained belonged to the next. Else all causes that come so near are
-named together. Nothing is named where more than half as much is unexplained as the largest cause explains, where a
-cause was not measured, from a single repeat, and of a kernel with times that cannot be. The part of the weights has no
-interval (there is one set of roofs a run) and counts as it is.
+What makes the gain is its largest part, named alone where the low end of its interval is above the high end of every
+other part's, and else together with the parts that reach it. What is unexplained is a part like the others: where it is
+the largest, no cause is named. Below 0 it is what was counted twice, reading that is hidden behind arithmetic: then it
+is taken off the part of the weights, which is counted fully. That part has no interval of its own (there is one set of
+roofs a run). Nothing is named from a single repeat, where a cause was not measured, and of a kernel with times that
+cannot be.
 """
 
 from __future__ import annotations
@@ -16,19 +17,16 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.attribution import PARTS, Part
 from bench.roofline import LEVELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from bench.attribution import Attribution, Part
+    from bench.attribution import Attribution
     from bench.explain import Explanation, KernelExplanation
 
-__all__ = ["CAUSES", "Group", "Place", "causes", "groups"]
-
-CAUSES = ("calls", "weights", "arithmetic")
-#: More unexplained than this share of the largest cause is too much to name it.
-MOST_UNEXPLAINED = 0.5
+__all__ = ["Group", "Place", "causes", "groups"]
 
 
 @dataclass(frozen=True)
@@ -122,24 +120,25 @@ def _named(kernel: KernelExplanation) -> tuple[tuple[str, ...], str | None]:
 
 
 def causes(found: Attribution) -> tuple[tuple[str, ...], str | None]:
-    """Return the causes that make the gain, the largest first, and None; or no cause, and why none is named."""
+    """Return the parts that make the gain, the largest first, and None; or none, and why none is named."""
     if found.saved_s <= 0:
         return (), "batching saves nothing"
-    parts = {name: part for name in CAUSES if (part := found.parts[name]) is not None}
-    rest = found.parts["unexplained"]
-    if len(parts) < len(CAUSES) or rest is None:
+    parts = {name: part for name, part in found.parts.items() if part is not None}
+    if len(parts) < len(PARTS):
         return (), "not every cause was measured"
-    if math.isnan(rest.low):
+    if math.isnan(parts["calls"].low):
         return (), "one repeat has no interval"
-    ordered = sorted(parts, key=lambda name: -parts[name].value)
-    largest = parts[ordered[0]]
-    if abs(rest.value) > MOST_UNEXPLAINED * largest.value:
-        return (), "too much is unexplained"
-    near = [name for name in ordered[1:] if _end(parts[name], "high") + abs(rest.value) >= _end(largest, "low")]
-    return (ordered[0], *near), None
+    ordered = sorted(_once(parts).items(), key=lambda item: -item[1].value)
+    (first, largest), *others = ordered
+    if first == "unexplained":
+        return (), "most of it is unexplained"
+    return (first, *(name for name, part in others if part.high >= largest.low)), None
 
 
-def _end(part: Part, end: str) -> float:
-    """Return an end of the interval, the value where there is none."""
-    found: float = getattr(part, end)
-    return part.value if math.isnan(found) else found
+def _once(parts: Mapping[str, Part]) -> dict[str, Part]:
+    """Return the parts with nothing counted twice, each with an interval."""
+    weights, rest = parts["weights"].value, parts["unexplained"]
+    if rest.value < 0:
+        once = {"weights": Part(weights + rest.value, weights + rest.low, weights + rest.high)}
+        return {**parts, **once, "unexplained": Part(0.0, 0.0, 0.0)}
+    return {**parts, "weights": Part(weights, weights, weights)}

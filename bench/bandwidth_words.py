@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["CAPTION", "NAMES", "NUMBERS", "heading", "row", "sentences"]
 
 #: What makes the gain, in a word.
-CAUSE_WORDS = {"calls": "calls", "weights": "bandwidth", "arithmetic": "arithmetic units"}
+CAUSE_WORDS = {
+    "calls": "calls",
+    "weights": "bandwidth",
+    "arithmetic": "arithmetic units",
+    "unexplained": "something unexplained",
+}
 
 #: The columns of a table of places: those that name the row, those with numbers, and the last.
 NAMES = ("kernel", "network", "weights in")

@@ -73,24 +73,28 @@ CALLS, WEIGHTS = parts(0.8, 0.1, 0.02, 0.08), parts(0.0, 0.95, 0.01, 0.04)
         ((0.80, 0.10, 0.02, 0.08), ("calls",)),
         ((0.00, 0.95, 0.01, 0.04), ("weights",)),
         ((0.10, 0.10, 0.75, 0.05), ("arithmetic",)),
-        # 50 % against 45 %: alone by their intervals, but not with the 5 % that are unexplained.
-        ((0.50, 0.45, 0.00, 0.05), ("calls", "weights")),
-        ((0.45, 0.50, 0.00, 0.05), ("weights", "calls")),
         ((0.53, 0.45, 0.01, 0.01), ("calls",)),
-        ((0.34, 0.33, 0.32, 0.01), ("calls", "weights", "arithmetic")),
-        # More than there is: what overlaps may be the largest one's, and it is large enough.
+        ((0.50, 0.495, 0.00, 0.005), ("calls", "weights")),
+        ((0.495, 0.50, 0.00, 0.005), ("weights", "calls")),
+        ((0.335, 0.33, 0.325, 0.01), ("calls", "weights", "arithmetic")),
+        # What is unexplained is a part like the others.
+        ((0.55, 0.10, 0.05, 0.30), ("calls",)),
+        ((0.00, 0.51, 0.00, 0.50), ("weights", "unexplained")),
+        ((0.10, 0.30, 0.10, 0.50), None),
+        # More than there is: what is counted twice is taken off the weights.
         ((0.00, 1.40, 0.05, -0.45), ("weights",)),
-        ((0.60, 0.90, 0.00, -0.50), None),
-        ((0.55, 0.10, 0.05, 0.30), None),
-        ((0.55, 0.10, 0.09, 0.26), ("calls",)),
+        ((0.60, 0.90, 0.00, -0.50), ("calls",)),
+        ((0.50, 0.90, 0.10, -0.50), ("calls",)),
+        ((0.50, 1.00, 0.00, -0.50), ("calls", "weights")),
     ],
 )
-def test_the_cause_is_named_where_it_is_clear(shares, expected):
+def test_the_largest_part_is_named(shares, expected):
     named, unclear = causes(parts(*shares))
     if expected is None:
-        assert (named, unclear) == ((), "too much is unexplained")
+        assert (named, unclear) == ((), "most of it is unexplained")
     else:
-        assert (named, unclear) == (expected, None)
+        assert unclear is None
+        assert named == expected or set(named) == set(expected) == {"calls", "weights"}
 
 
 def test_intervals_that_overlap_are_both():
@@ -160,7 +164,7 @@ def all_three():
         explanation(SMALL, {"numpy": CALLS, "numpy-out": CALLS, "numba-simd": parts(0.2, 0.6, 0.1, 0.1)}),
         explanation(
             MIDDLE,
-            {"numpy": parts(0.1, 0.4, 0.38, 0.12), "numpy-out": WEIGHTS, "numba-simd": parts(0.1, 0.2, 0.1, 0.6)},
+            {"numpy": parts(0.1, 0.4, 0.392, 0.108), "numpy-out": WEIGHTS, "numba-simd": parts(0.1, 0.2, 0.1, 0.6)},
         ),
         explanation(LARGE, {"numpy": WEIGHTS, "numpy-out": WEIGHTS, "numba-simd": WEIGHTS}),
     ]
@@ -176,7 +180,7 @@ def test_a_sentence_for_each_network_and_one_for_the_book():
     )
     assert further == (
         "784-1024-1024-10, 7.109 MiB of weights in L3: the gain is bandwidth and arithmetic units for numpy "
-        "(40 % and 38 %); bandwidth for numpy-out (95 %); not clear for numba-simd: too much is unexplained; "
+        "(40 % and 39 %); bandwidth for numpy-out (95 %); not clear for numba-simd: most of it is unexplained; "
         f"{once}."
     )
     assert far == (
