@@ -70,7 +70,9 @@ def _of_spec(places: Sequence[Place]) -> str:
     said = []
     if clear:
         said.append("the gain is " + "; ".join(_for(same) for same in by_cause.values()))
-    said += [f"not clear for {place.kernel}: {place.unclear}" for place in places if not place.causes]
+    unclear = [place for place in places if not place.causes]
+    for reason in dict.fromkeys(place.unclear for place in unclear):
+        said.append(f"not clear for {_and([p.kernel for p in unclear if p.unclear == reason])}: {reason}")
     batches = sorted({p.attribution.batch_size for p in clear if p.attribution and "weights" in p.causes})
     if batches:
         said.append(f"the weights are read once for a batch of {_or(batches)}, and not once for each row")
