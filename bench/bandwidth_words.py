@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from bench import units
 from bench.attribution import PARTS
-from bench.explain_words import PART_WORDS, percent, share_words
+from bench.explain_words import percent, share_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bench.bandwidth import Group, Place
 
-__all__ = ["CAPTION", "NAMES", "NUMBERS", "heading", "row", "sentences"]
+__all__ = ["CAPTION", "FINDING", "NAMES", "NUMBERS", "heading", "row", "sentences"]
 
 #: What makes the gain, in a word.
 CAUSE_WORDS = {
@@ -23,9 +23,10 @@ CAUSE_WORDS = {
     "unexplained": "something unexplained",
 }
 
-#: The columns of a table of places: those that name the row, those with numbers, and the last.
+#: The columns of a table of places: those that name the row, what makes the gain, and the numbers.
 NAMES = ("kernel", "network", "weights in")
-NUMBERS = ("weights", "speedup", "saved per sample", *(PART_WORDS[name] for name in PARTS))
+FINDING = "the gain is"
+NUMBERS = ("speedup", "saved per sample", "calls saved", "weights reused", "arithmetic units", "unexplained")
 CAPTION = (
     "What the gain is made of, by the level of memory that holds the weights: shares are of what batching saves. "
     "Reading that is hidden behind arithmetic is counted fully, and unexplained is then below 0."
@@ -39,19 +40,14 @@ def heading(found: Group) -> str:
 
 
 def row(place: Place) -> tuple[str, ...]:
-    """Return the cells of a place: `NAMES`, `NUMBERS`, and what makes the gain."""
+    """Return the cells of a place: `NAMES`, `FINDING`, `NUMBERS`."""
     parts = place.attribution
-    head = (place.kernel, place.spec, place.level, units.data_size(place.weight_bytes))
+    found = " and ".join(CAUSE_WORDS[name] for name in place.causes) or f"not clear: {place.unclear}"
+    head = (place.kernel, place.spec, f"{place.level}, {units.data_size(place.weight_bytes)}", found)
     if parts is None:
-        numbers = ("not known",) * 2 + ("",) * len(PARTS)
-    else:
-        gain = f"{parts.one_s / parts.batch_s:.3g}x"
-        numbers = (gain, units.seconds(parts.saved_s), *(share_words(parts.share(name)) for name in PARTS))
-    return (*head, *numbers, _named(place))
-
-
-def _named(place: Place) -> str:
-    return " and ".join(CAUSE_WORDS[name] for name in place.causes) or f"not clear: {place.unclear}"
+        return (*head, *("not known",) * 2, *("",) * len(PARTS))
+    gain = f"{parts.one_s / parts.batch_s:.3g}x"
+    return (*head, gain, units.seconds(parts.saved_s), *(share_words(parts.share(name)) for name in PARTS))
 
 
 def sentences(found: Group) -> list[str]:
@@ -71,8 +67,10 @@ def _of_spec(places: Sequence[Place]) -> str:
     if clear:
         said.append("the gain is " + "; ".join(_for(same) for same in by_cause.values()))
     unclear = [place for place in places if not place.causes]
-    for reason in dict.fromkeys(place.unclear for place in unclear):
-        said.append(f"not clear for {_and([p.kernel for p in unclear if p.unclear == reason])}: {reason}")
+    said += [
+        f"not clear for {_and([place.kernel for place in unclear if place.unclear == reason])}: {reason}"
+        for reason in dict.fromkeys(place.unclear for place in unclear)
+    ]
     batches = sorted({p.attribution.batch_size for p in clear if p.attribution and "weights" in p.causes})
     if batches:
         said.append(f"the weights are read once for a batch of {_or(batches)}, and not once for each row")

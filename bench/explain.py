@@ -76,10 +76,15 @@ class KernelExplanation:
 class Explanation:
     """One run. ``roofs`` by number of threads; ``missing`` is what the run's files do not hold.
 
-    ``spec`` are the sizes, ``kind`` the activations and the dtype; ``threads`` those of the run, None where not known.
+    ``run`` is what texts call the run, ``title`` the same as the beginning of a sentence, ``run_id`` its id;
+    ``setting`` its network, threads and dtype, of a sweep over several. ``spec`` are the sizes, ``kind`` the
+    activations and the dtype; ``threads`` those of the run, None where not known.
     """
 
     run: str
+    title: str
+    run_id: str
+    setting: Mapping[str, Any] | None
     machine: str
     spec: str
     kind: str
@@ -93,7 +98,14 @@ class Explanation:
     def as_dict(self) -> dict[str, Any]:
         """Return all numbers as JSON can hold them; what has no value is null."""
         data: dict[str, Any] = _plain(asdict(self))
+        del data["title"]
+        data["run"] = data.pop("run_id")
         return data
+
+    @property
+    def of_run(self) -> str:
+        """The title within a sentence."""
+        return self.title[0].lower() + self.title[1:]
 
 
 def find(run: Run) -> Explanation | None:
@@ -109,7 +121,10 @@ def find(run: Run) -> Explanation | None:
         if any(record.kernel == name for record in timed)
     )
     return Explanation(
-        run=run.id,
+        run=run.name,
+        title=run.title,
+        run_id=run.id,
+        setting=run.setting.as_dict() if run.setting else None,
         machine=run.machine,
         spec=spec.label(),
         kind=f"{spec.hidden}/{spec.output} {spec.dtype}",

@@ -53,6 +53,12 @@ class Profile:
     kernels: tuple[str, ...] | None = None
     #: Seconds in which repeats go on after the first ``repeats``; None for exactly so many.
     budget_s: float | None = None
+    #: Axes of the sweep (`bench.axes`) and the data set, where the command line says nothing; None for the usual.
+    #: Of threads, ``all`` is as many as there are processors.
+    threads: tuple[int | str, ...] | None = None
+    dtypes: tuple[str, ...] | None = None
+    specs: tuple[str, ...] | None = None
+    data: str | None = None
 
 
 PROFILES = {

@@ -39,10 +39,10 @@ def explain(
 
     paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
     found = []
-    for path in paths:
-        one = explaining.find(record.read_run(path))
+    for run in record.named([run for path in paths for run in record.read_runs(path)]):
+        one = explaining.find(run)
         if one is None:
-            raise UserError(f"{path}: nothing was timed, so there is nothing to explain")
+            raise UserError(f"{run.path}: nothing was timed, so there is nothing to explain")
         found.append(one)
     if as_json:
         console.print_json({"schema": 1, "runs": [one.as_dict() for one in found]})
@@ -60,7 +60,7 @@ def _tell(found: Explanation) -> None:
     from bench.explain_words import kernel_sentences, run_sentences
 
     out = console.out()
-    out.print(Text(f"What the speedup is made of: run {found.run}, {found.spec}", "bold"))
+    out.print(Text(f"What the speedup is made of: {found.of_run}, {found.spec}", "bold"))
     for line in run_sentences(found):
         out.print(Text(f"  {line}"))
     for kernel in found.kernels:
@@ -77,7 +77,7 @@ def _compare(found: list[Explanation]) -> None:
     from rich.text import Text
 
     from bench import bandwidth
-    from bench.bandwidth_words import NAMES, NUMBERS, heading, row, sentences
+    from bench.bandwidth_words import FINDING, NAMES, NUMBERS, heading, row, sentences
 
     out, groups = console.out(), bandwidth.groups(found)
     if len(found) > 1 and not groups:
@@ -87,7 +87,7 @@ def _compare(found: list[Explanation]) -> None:
         out.print(Text(f"Is it the bandwidth? {heading(one)}", "bold"))
         for line in sentences(one):
             out.print(Text(f"  {line}"))
-        shown = console.table("What batching saves", *NAMES, *NUMBERS, "the gain is", right=NUMBERS)
+        shown = console.table("What batching saves", *NAMES, FINDING, *NUMBERS, right=NUMBERS)
         for place in one.places:
             shown.add_row(*row(place))
         out.print(shown)

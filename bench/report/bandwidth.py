@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench import bandwidth
 from bench.attribution import PARTS
-from bench.bandwidth_words import CAPTION, NAMES, NUMBERS, heading, row, sentences
+from bench.bandwidth_words import CAPTION, FINDING, NAMES, NUMBERS, heading, row, sentences
 from bench.explain_words import PART_WORDS, part_words
 from bench.report.document import Block, Column, Figure, Paragraph, Points, Table
 
@@ -39,7 +39,7 @@ def _of(found: Group, number: int, *, several: bool) -> Iterator[Block]:
     after = f" With {heading(found)}:" if several else ""
     yield Paragraph(f'Is it the bandwidth? The book\'s "bus bandwidth", tested.{after}')
     yield Points(tuple(sentences(found)))
-    columns = (*map(Column, NAMES), *(Column(name, number=True) for name in NUMBERS), Column("the gain is"))
+    columns = (*map(Column, (*NAMES, FINDING)), *(Column(name, number=True) for name in NUMBERS))
     yield Table(CAPTION, columns, tuple(map(row, found.places)), heads=len(NAMES))
     if any(place.attribution for place in found.places):
         title = f"What the gain is made of, where the weights lie{f', {heading(found)}' if several else ''}"

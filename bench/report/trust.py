@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.trust.judge import Grade
     from bench.trust.schema import Trust
 
-__all__ = ["as_dict", "grade_of", "lines", "notices", "sections"]
+__all__ = ["advice", "as_dict", "grade_of", "lines", "notices", "sections"]
 
 _GRADES = {
     "quiet": "The machine was quiet",
@@ -51,6 +51,12 @@ def lines(run: Run) -> list[str]:
     return graded + _harness(run)
 
 
+def advice(runs: Sequence[Run]) -> list[str]:
+    """Return what to do about the machine, each piece once for all runs on it."""
+    grades = [grade_of(run) for run in runs]
+    return list(dict.fromkeys(line for found in grades if found.name not in (None, "quiet") for line in found.advice))
+
+
 def _harness(run: Run) -> list[str]:
     checked = harness.check_clock(_trusts(run))
     costs = {mode: harness.call_cost_s(_trusts(run), mode) for mode in ("per_sample", "batched")}
@@ -66,7 +72,7 @@ def notices(runs: Sequence[Run]) -> tuple[str, ...]:
     """Return what must not be overlooked: a clock that is not true, and a noisy machine."""
     found = []
     for run in runs:
-        which = f"Run {run.id}" if len(runs) > 1 else "The run"
+        which = run.title if len(runs) > 1 else "The run"
         checked = harness.check_clock(_trusts(run))
         if checked.ok is False:
             found.append(f"{which} is refused as evidence. {checked.why} None of its times can be believed.")
@@ -85,7 +91,7 @@ def sections(runs: Sequence[Run]) -> tuple[Section, ...]:
     for run in runs:
         said = lines(run)
         if said:
-            blocks += [Paragraph(f"Run {run.id}:")] if len(runs) > 1 else []
+            blocks += [Paragraph(f"{run.title}:")] if len(runs) > 1 else []
             blocks += [Points(tuple(said)), *_disturbed(run)]
     return (Section("trust", "How far to trust it", tuple(blocks)),)
 
