@@ -47,6 +47,13 @@ class Choice:
     spec: ForwardSpec | None
     note: str | None = None
 
+    def sentence(self) -> str:
+        """Return which network it is, and why, or why there is none."""
+        if self.spec is None:
+            return f"weights in {self.level}: no network: {self.note}"
+        why = f" ({self.note})" if self.note else ""
+        return f"weights in {self.level}: {self.spec.label()}, {units.data_size(self.spec.weight_bytes())}{why}"
+
 
 def choose(caches: Mapping[str, int], memory_bytes: int | None, like: ForwardSpec = MNIST) -> tuple[Choice, ...]:
     """Return the networks for a machine, nearest first.
