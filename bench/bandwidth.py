@@ -6,9 +6,9 @@ here the same kernel stands beside itself where its weights lie in L2, in L3 and
 What makes the gain is its largest part, named alone where the low end of its interval is above the high end of every
 other part's, and else together with the parts that reach it. What is unexplained is a part like the others: where it is
 the largest, no cause is named. Below 0 it is what was counted twice, reading that is hidden behind arithmetic: then it
-is taken off the part of the weights, which is counted fully. That part has no interval of its own (there is one set of
-roofs a run). Nothing is named from a single repeat, where a cause was not measured, and of a kernel with times that
-cannot be.
+is taken off the part of the weights, which is counted fully, and if it is more than that, no cause is named. The part
+of the weights has no interval of its own (there is one set of roofs a run). Nothing is named from a single repeat,
+where a cause was not measured, and of a kernel with times that cannot be.
 """
 
 from __future__ import annotations
@@ -128,7 +128,10 @@ def causes(found: Attribution) -> tuple[tuple[str, ...], str | None]:
         return (), "not every cause was measured"
     if math.isnan(parts["calls"].low):
         return (), "one repeat has no interval"
-    ordered = sorted(_once(parts).items(), key=lambda item: -item[1].value)
+    once = _once(parts)
+    if once["weights"].high < 0:
+        return (), "the causes explain more than there is"
+    ordered = sorted(once.items(), key=lambda item: -item[1].value)
     (first, largest), *others = ordered
     if first == "unexplained":
         return (), "most of it is unexplained"

@@ -26,10 +26,11 @@ CAUSE_WORDS = {
 #: The columns of a table of places: those that name the row, what makes the gain, and the numbers.
 NAMES = ("kernel", "network", "weights in")
 FINDING = "the gain is"
-NUMBERS = ("speedup", "saved per sample", "calls saved", "weights reused", "arithmetic units", "unexplained")
+NUMBERS = ("speedup", "saved", "calls", "weights", "arithmetic", "unexplained")
 CAPTION = (
-    "What the gain is made of, by the level of memory that holds the weights: shares are of what batching saves. "
-    "Reading that is hidden behind arithmetic is counted fully, and unexplained is then below 0."
+    "What the gain is made of, by the level of memory that holds the weights. Saved is per sample, in batches against "
+    "one at a time, and calls saved, weights reused, better use of the arithmetic units and what is unexplained are "
+    "shares of it. Reading that is hidden behind arithmetic is counted fully, and unexplained is then below 0."
 )
 
 
@@ -43,7 +44,7 @@ def row(place: Place) -> tuple[str, ...]:
     """Return the cells of a place: `NAMES`, `FINDING`, `NUMBERS`."""
     parts = place.attribution
     found = " and ".join(CAUSE_WORDS[name] for name in place.causes) or f"not clear: {place.unclear}"
-    head = (place.kernel, place.spec, f"{place.level}, {units.data_size(place.weight_bytes)}", found)
+    head = (place.kernel, place.spec, place.level, found)
     if parts is None:
         return (*head, *("not known",) * 2, *("",) * len(PARTS))
     gain = f"{parts.one_s / parts.batch_s:.3g}x"
@@ -54,7 +55,9 @@ def sentences(found: Group) -> list[str]:
     """Return one sentence for each network, the nearest first, and then where "bus bandwidth" is right."""
     lines = [_of_spec(found.of(spec)) for spec in found.specs]
     if any(place.disturbed for place in found.places):
-        lines.append("Something else ran while roofs were measured: there the share of weights reused is too large.")
+        lines.append(
+            "Something else ran while roofs were measured: shares of weights reused are not to be trusted there."
+        )
     return [*lines, _verdict(found)]
 
 

@@ -57,8 +57,8 @@ def test_runs_of_other_networks_are_compared(tmp_path):
     assert status == 0
     first, second = out[out.index("What batching saves") :].splitlines()[2:4]
     for row, words in (
-        (first, ("784-50-100-10", "L2", "177.2 KiB", "12.0 µs", "75 %")),
-        (second, ("784-1024-1024-10", "L3", "7.109 MiB")),
+        (first, ("784-50-100-10", "L2", "12.0 µs", "75 %")),
+        (second, ("784-1024-1024-10", "L3")),
     ):
         assert not [word for word in words if word not in row]
 

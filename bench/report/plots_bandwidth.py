@@ -8,7 +8,7 @@ import altair as alt
 
 from bench import bandwidth
 from bench.attribution import PARTS
-from bench.explain_words import PART_WORDS, part_words, percent
+from bench.explain_words import PIECES, part_words, percent
 from bench.report.bandwidth import chart_name
 from bench.report.plots_explain import drawn
 from bench.report.style import PAGE, Theme
@@ -23,7 +23,9 @@ __all__ = ["charts", "parts_chart"]
 
 _ROW_HEIGHT = 24
 #: A piece from this share of the gain on holds its own words.
-_WIDE = 0.08
+_WIDE = 0.1
+#: The axis ends here, whatever disturbed runs say.
+_LEAST, _MOST = -1.0, 2.0
 #: The pieces are bright in both themes: their words are dark in both.
 _WORDS = "#1b1f24"
 
@@ -41,7 +43,7 @@ def parts_chart(found: Group, theme: Theme = PAGE) -> dict[str, Any]:
     """Return the Vega-Lite specification of the shares of what batching saves, kernel by kernel and level by level."""
     kernels = dict.fromkeys(place.kernel for place in found.places)
     rows = [row for kernel in kernels for row in _rows(kernel, [p for p in found.places if p.kernel == kernel])]
-    low, high = min(row["x"] for row in rows), max(row["x2"] for row in rows)
+    low, high = max(min(row["x"] for row in rows), _LEAST), min(max(row["x2"] for row in rows), _MOST)
     bold: Any = {"condition": {"test": "split(datum.label, '|')[1] === 'head'", "value": "bold"}, "value": "normal"}
     axis = alt.Axis(
         labelExpr="split(datum.label, '|')[0]",
@@ -59,20 +61,22 @@ def parts_chart(found: Group, theme: Theme = PAGE) -> dict[str, Any]:
         axis=alt.Axis(format="~%", tickCount=5),
     )
     keys = list(dict.fromkeys(row["key"] for row in rows))
-    base = alt.Chart().encode(alt.Y("key:N", sort=keys, axis=axis), x)
+    base = alt.Chart().encode(alt.Y("key:N", scale=alt.Scale(domain=keys), axis=axis), x)
     # Colours of kernels begin at the other end of the list.
     colours = [theme.series[4], theme.series[5], theme.series[7], theme.shade]
-    words = [PART_WORDS[name] for name in PARTS]
+    words = [PIECES[name] for name in PARTS]
     legend = alt.Legend(title=None, orient="top", labelColor=theme.ink, labelFontSize=12, labelLimit=300)
     colour = alt.Color("part:N", scale=alt.Scale(domain=words, range=colours), legend=legend)
     tip = [alt.Tooltip(f"{name}:N", title=name) for name in ("kernel", "network", "part", "time")]
     pieces = base.transform_filter("datum.part != ''")
     middle = alt.X("middle:Q")
     layers = [
-        pieces.encode(colour, alt.X2("x2:Q"), tooltip=tip).mark_bar(height=15, stroke=theme.surface, strokeWidth=1),
+        pieces.encode(colour, alt.X2("x2:Q"), tooltip=tip).mark_bar(
+            height=15, stroke=theme.surface, strokeWidth=1, clip=True
+        ),
         pieces.transform_filter(f"datum.x2 - datum.x >= {_WIDE}")
         .encode(middle, text="share:N", color=alt.value(_WORDS))
-        .mark_text(fontSize=12),
+        .mark_text(fontSize=12, clip=True),
     ]
     return drawn(layers, rows, theme, "What batching saves, by cause and by level of memory.", _ROW_HEIGHT * len(keys))
 
@@ -95,7 +99,7 @@ def _rows(kernel: str, places: Sequence[Place]) -> Iterator[dict[str, Any]]:
                 "run": place.run,
                 "network": f"{place.spec} in {place.level}",
                 "key": f"{place.spec} ({place.level})|{kernel}",
-                "part": PART_WORDS[name],
+                "part": PIECES[name],
                 "share": percent(share),
                 "time": part_words(parts.parts[name], parts),
                 "x": min(at, at + share),

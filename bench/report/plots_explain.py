@@ -9,7 +9,7 @@ import numpy as np
 
 from bench import units
 from bench.attribution import PARTS
-from bench.explain_words import case_words, percent, signed
+from bench.explain_words import PIECES, case_words, percent, signed
 from bench.report.explained import chart_name
 from bench.report.plots import HIDDEN_KERNELS, HIDDEN_RUNS, TIME_LABEL, finished, ladder, scaled
 from bench.report.style import PAGE, Theme, series
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["charts", "drawn", "hockney_chart", "roofline_chart", "waterfall_chart"]
 
-_SHORT = {
-    "calls": "calls saved",
-    "weights": "weights reused",
-    "arithmetic": "arithmetic units",
-    "unexplained": "unexplained",
-}
 _ROW_HEIGHT = 24
 #: A longer bar holds its own words, and words that begin further right than this stand left of their bar.
 _LONG, _FAR = 0.55, 0.5
@@ -99,7 +93,7 @@ def _steps(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
         share = 0.0 if part is None else part.value / parts.one_s
         kind = "rest" if name == "unexplained" else "cause"
         words = "not measured" if part is None else f"{signed(part.value)}{_of_saved(parts.share(name))}"
-        yield row(kind, _SHORT[name], at - share, at, words)
+        yield row(kind, PIECES[name], at - share, at, words)
         at -= share
     left = f"batches of {parts.batch_size:,}"
     yield row("end", left, 0.0, parts.batch_s / parts.one_s, units.seconds(parts.batch_s))
