@@ -69,6 +69,12 @@ class Group:
         """The networks, the nearest first."""
         return tuple(dict.fromkeys(place.spec for place in self.places))
 
+    @property
+    def by_kernel(self) -> tuple[Place, ...]:
+        """The same places kernel by kernel, each with the nearest network first."""
+        kernels = list(dict.fromkeys(place.kernel for place in self.places))
+        return tuple(sorted(self.places, key=lambda place: kernels.index(place.kernel)))
+
     def of(self, spec: str) -> tuple[Place, ...]:
         """Return the kernels on one network."""
         return tuple(place for place in self.places if place.spec == spec)

@@ -47,7 +47,7 @@ def row(place: Place) -> tuple[str, ...]:
     head = (place.kernel, place.spec, place.level, found)
     if parts is None:
         return (*head, *("not known",) * 2, *("",) * len(PARTS))
-    gain = f"{parts.one_s / parts.batch_s:.3g}x"
+    gain = "not known" if parts.gain is None else units.ratio(parts.gain)
     return (*head, gain, units.seconds(parts.saved_s), *(share_words(parts.share(name)) for name in PARTS))
 
 

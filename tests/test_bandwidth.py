@@ -10,6 +10,7 @@ from bench import bandwidth, bandwidth_words, explain
 from bench.attribution import Attribution, Part
 from bench.bandwidth import causes
 from bench.explain import Explanation, KernelExplanation
+from bench.statistics import Ratio
 from kernels.spec import ForwardSpec
 
 LEVELS = {"784-50-100-10": "L2", "784-1024-1024-10": "L3", "784-8192-4096-10": "DRAM"}
@@ -27,7 +28,7 @@ def parts(calls, weights, arithmetic, unexplained, half=0.01, batch_size=100, sa
         )
         for name, share in shares.items()
     }
-    return Attribution(batch_size, saved_s + 1e-6, 1e-6, found)
+    return Attribution(batch_size, saved_s + 1e-6, 1e-6, found, Ratio(11.0, 10.5, 11.5, 3, True))
 
 
 def kernel(name, place, attribution, missing=()):
@@ -210,10 +211,17 @@ def test_disturbed_roofs_are_told_where_they_count():
     assert any(line.startswith("Something else ran") for line in bandwidth_words.sentences(group))
 
 
+def test_rows_go_kernel_by_kernel_the_nearest_network_first():
+    (group,) = bandwidth.groups(all_three())
+    assert [(place.kernel, place.level) for place in group.by_kernel] == [
+        (name, level) for name in ("numpy", "numpy-out", "numba-simd") for level in ("L2", "L3", "DRAM")
+    ]
+
+
 def test_rows_have_gain_parts_and_the_finding():
     (group,) = bandwidth.groups([explanation(SMALL, {"numpy": CALLS}), explanation(LARGE, {"numpy": WEIGHTS})])
     first, last = map(bandwidth_words.row, group.places)
-    assert first == ("numpy", SMALL, "L2", "calls", "11x", "10.0 µs", "80 %", "10 %", "2 %", "8 %")
+    assert first == ("numpy", SMALL, "L2", "calls", "11.0x (10.5 to 11.5)", "10.0 µs", "80 %", "10 %", "2 %", "8 %")
     assert last[2:4] == ("DRAM", "bandwidth")
     assert len(first) == len(bandwidth_words.NAMES) + 1 + len(bandwidth_words.NUMBERS)
 

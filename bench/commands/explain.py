@@ -88,7 +88,7 @@ def _compare(found: list[Explanation]) -> None:
         for line in sentences(one):
             out.print(Text(f"  {line}"))
         shown = console.table("What batching saves", *NAMES, FINDING, *NUMBERS, right=NUMBERS)
-        for place in one.places:
+        for place in one.by_kernel:
             shown.add_row(*row(place))
         out.print(shown)
 

@@ -40,7 +40,7 @@ def _of(found: Group, number: int, *, several: bool) -> Iterator[Block]:
     yield Paragraph(f'Is it the bandwidth? The book\'s "bus bandwidth", tested.{after}')
     yield Points(tuple(sentences(found)))
     columns = (*map(Column, (*NAMES, FINDING)), *(Column(name, number=True) for name in NUMBERS))
-    yield Table(CAPTION, columns, tuple(map(row, found.places)), heads=len(NAMES))
+    yield Table(CAPTION, columns, tuple(map(row, found.by_kernel)), heads=len(NAMES))
     if any(place.attribution for place in found.places):
         title = f"What the gain is made of, where the weights lie{f', {heading(found)}' if several else ''}"
         yield Figure(chart_name(number), title, _READING, _parts_table(found))
@@ -49,7 +49,7 @@ def _of(found: Group, number: int, *, several: bool) -> Iterator[Block]:
 def _parts_table(found: Group) -> Table:
     rows = tuple(
         (place.kernel, place.spec, *(part_words(parts.parts[name], parts) for name in PARTS))
-        for place in found.places
+        for place in found.by_kernel
         if (parts := place.attribution) is not None
     )
     names = (PART_WORDS[name] for name in PARTS)

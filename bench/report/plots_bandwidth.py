@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -14,7 +15,7 @@ from bench.report.plots_explain import drawn
 from bench.report.style import PAGE, Theme
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bench.bandwidth import Group, Place
     from bench.explain import Explanation
@@ -41,8 +42,9 @@ def charts(explanations: Sequence[Explanation], theme: Theme = PAGE) -> dict[str
 
 def parts_chart(found: Group, theme: Theme = PAGE) -> dict[str, Any]:
     """Return the Vega-Lite specification of the shares of what batching saves, kernel by kernel and level by level."""
-    kernels = dict.fromkeys(place.kernel for place in found.places)
-    rows = [row for kernel in kernels for row in _rows(kernel, [p for p in found.places if p.kernel == kernel])]
+    rows = [
+        row for kernel, places in groupby(found.by_kernel, lambda place: place.kernel) for row in _rows(kernel, places)
+    ]
     low, high = max(min(row["x"] for row in rows), _LEAST), min(max(row["x2"] for row in rows), _MOST)
     bold: Any = {"condition": {"test": "split(datum.label, '|')[1] === 'head'", "value": "bold"}, "value": "normal"}
     axis = alt.Axis(
@@ -65,7 +67,7 @@ def parts_chart(found: Group, theme: Theme = PAGE) -> dict[str, Any]:
     # Colours of kernels begin at the other end of the list.
     colours = [theme.series[4], theme.series[5], theme.series[7], theme.shade]
     words = [PIECES[name] for name in PARTS]
-    legend = alt.Legend(title=None, orient="top", labelColor=theme.ink, labelFontSize=12, labelLimit=300)
+    legend = alt.Legend(title=None, orient="top", labelColor=theme.ink, labelFontSize=12, columnPadding=24)
     colour = alt.Color("part:N", scale=alt.Scale(domain=words, range=colours), legend=legend)
     tip = [alt.Tooltip(f"{name}:N", title=name) for name in ("kernel", "network", "part", "time")]
     pieces = base.transform_filter("datum.part != ''")
@@ -81,7 +83,7 @@ def parts_chart(found: Group, theme: Theme = PAGE) -> dict[str, Any]:
     return drawn(layers, rows, theme, "What batching saves, by cause and by level of memory.", _ROW_HEIGHT * len(keys))
 
 
-def _rows(kernel: str, places: Sequence[Place]) -> Iterator[dict[str, Any]]:
+def _rows(kernel: str, places: Iterable[Place]) -> Iterator[dict[str, Any]]:
     """Yield the rows of one kernel: its name, and the pieces of each network; those below 0 stand left of 0."""
     start = {"kernel": kernel, "run": "", "x": 0.0, "x2": 0.0, "middle": 0.0}
     yield {**start, "key": f"{kernel}|head", "part": ""}
