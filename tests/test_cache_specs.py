@@ -4,7 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from bench import environment, sweep
 from bench.cache_specs import choose
+from bench.commands import planning
+from bench.errors import UserError
+from bench.workload import Options
+from kernels.errors import SpecError
 from kernels.spec import MNIST
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
@@ -90,3 +95,67 @@ def test_inputs_outputs_and_activations_are_kept():
     for choice in choose(caches(MIB, 32 * MIB), None, like):
         assert (choice.spec.n_in, choice.spec.n_out, choice.spec.n_layers) == (20, 3, 3)
         assert (choice.spec.hidden, choice.spec.output) == ("relu", "identity")
+
+
+def test_a_choice_is_told_in_a_sentence():
+    near, further, far = choose(caches(MIB), GIB)
+    assert near.sentence() == "weights in L2: 784-50-100-10, 177.2 KiB"
+    assert further.sentence() == "weights in L3: no network: this machine has no L3 that can be read"
+    assert far.sentence().startswith("weights in DRAM: no network: weights beyond the caches take 152.7 MiB, more than")
+    assert (
+        choose({}, GIB)[0]
+        .sentence()
+        .endswith("(the caches cannot be read: it is chosen for 1 MiB of L2 and 32 MiB of L3)")
+    )
+
+
+# -- in the sweep
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Return a function that makes this machine one with these caches."""
+
+    def be(found, memory_bytes=64 * GIB):
+        monkeypatch.setattr(environment, "machine", lambda: {"caches": found, "memory_bytes": memory_bytes})
+
+    return be
+
+
+def fitted(specs=None, dtypes=None, name="memory", **options):
+    return planning.fit_to_machine(sweep.profile(name), Options(**options), specs, dtypes)
+
+
+def test_the_profile_takes_the_networks_of_the_machine(machine):
+    machine(caches(MIB, 32 * MIB))
+    profile, told = fitted()
+    assert profile.specs == ("784-50-100-10", "784-1024-1024-10", "784-8192-4096-10")
+    assert [line.partition(":")[0] for line in told] == ["weights in L2", "weights in L3", "weights in DRAM"]
+    assert replace(profile, specs=None) == sweep.profile("memory")
+    double, _ = fitted(dtypes=["float64"])
+    assert double.specs[2] == "784-4096-4096-10"
+
+
+def test_what_there_is_not_is_left_out_and_told(machine):
+    machine(caches(MIB), memory_bytes=GIB)
+    profile, told = fitted()
+    assert profile.specs == ("784-50-100-10",)
+    assert len(told) == 3
+
+
+def test_networks_that_are_named_and_other_profiles_are_left_alone(machine):
+    machine(caches(MIB, 32 * MIB))
+    assert fitted(specs=["20-10-3"]) == (sweep.profile("memory"), [])
+    assert fitted(name="quick") == (sweep.profile("quick"), [])
+
+
+def test_no_network_at_all_is_one_line(machine):
+    machine(caches(16 * KIB), memory_bytes=MIB)
+    with pytest.raises(UserError, match=r"^no networks for these caches: no network fits .*; name some with --spec$"):
+        fitted()
+
+
+def test_activations_that_are_none_are_told(machine):
+    machine(caches(MIB, 32 * MIB))
+    with pytest.raises(SpecError, match="hidden must be one of"):
+        fitted(hidden="tanh")
