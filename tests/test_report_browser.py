@@ -57,7 +57,10 @@ def files(tmp_path_factory):
     runs = [record.read_run(simulate.write_run(folder / "results", TIMES, seed=seed)) for seed in (1, 2)]
     single = record.read_run(simulate.write_run(folder / "results", TIMES, seed=3, repeats=1))
     explained = evidence_files.write(folder / "explained", TIMES, kernel_info=None)
-    pages = {"one": runs[:1], "two": runs, "single": [single], "explained": [explained]}
+    wide = {"spec": {**simulate.SPEC, "sizes": [784, 1024, 1024, 10]}, "seed": 4}
+    further = evidence_files.write(folder / "explained", TIMES, kernel_info=None, **wide)
+    levels = [explained, further]
+    pages = {"one": runs[:1], "two": runs, "single": [single], "explained": [explained], "levels": levels}
     for name, shown in pages.items():
         (folder / f"{name}.html").write_text(report.render(shown, "html"), encoding="utf-8")
     return folder
@@ -131,7 +134,7 @@ def test_both_charts_are_drawn(browser, files):
 
 
 def test_the_console_is_silent_and_the_network_too(browser, files):
-    for name in ("one", "two", "single", "explained"):
+    for name in ("one", "two", "single", "explained", "levels"):
         page = browser.open(files / f"{name}.html")
         page.ask("window.scrollTo(0, document.body.scrollHeight)")
         assert page.driver.get_log("browser") == []
@@ -186,7 +189,7 @@ def test_paper_is_light(browser, files):
     assert browser.colours() == light
 
 
-@pytest.mark.parametrize("name", ["one", "two", "explained"])
+@pytest.mark.parametrize("name", ["one", "two", "explained", "levels"])
 def test_a_phone_scrolls_down_only(browser, files, name):
     page = browser.open(files / f"{name}.html", width=390)
     assert page.ask("return document.documentElement.scrollWidth") == 390
@@ -225,6 +228,19 @@ def test_what_the_speedup_is_made_of_is_drawn_and_follows_the_legend(browser, fi
     page.ask(f"{button}.click()")
     without = tuple(count // len(KERNELS) * (len(KERNELS) - 1) for count in everything)
     WebDriverWait(page.driver, 10).until(lambda _: drawn() == without)
+
+
+def test_what_the_gain_is_made_of_is_drawn_for_each_level(browser, files):
+    """A heading for each kernel, a bar for each of its networks, and a piece for each of four parts."""
+    page = browser.open(files / "levels.html")
+    pieces = "return document.querySelectorAll('#chart-bandwidth-0 .mark-rect.role-mark path').length"
+    assert page.ask(pieces) == 4 * 2 * len(KERNELS)
+    words = page.ask("return document.querySelector('#chart-bandwidth-0').textContent")
+    for word in (*KERNELS, "784-50-100-10 (L2)", "784-1024-1024-10 (L3)", "weights reused", "unexplained"):
+        assert word in words
+    page.ask("document.querySelector('.legend button[data-name=numba]').click()")
+    fewer = 4 * 2 * (len(KERNELS) - 1)
+    WebDriverWait(page.driver, 10).until(lambda _: page.ask(pieces) == fewer)
 
 
 def test_runs_have_a_legend_where_there_are_two(browser, files):

@@ -27,7 +27,7 @@ _ROW_HEIGHT = 24
 _WIDE = 0.1
 #: The axis ends here, whatever disturbed runs say.
 _LEAST, _MOST = -1.0, 2.0
-#: The pieces are bright in both themes: their words are dark in both.
+#: The causes' pieces are bright in both themes: their words are dark in both.
 _WORDS = "#1b1f24"
 
 
@@ -71,14 +71,13 @@ def parts_chart(found: Group, theme: Theme = PAGE) -> dict[str, Any]:
     colour = alt.Color("part:N", scale=alt.Scale(domain=words, range=colours), legend=legend)
     tip = [alt.Tooltip(f"{name}:N", title=name) for name in ("kernel", "network", "part", "time")]
     pieces = base.transform_filter("datum.part != ''")
-    middle = alt.X("middle:Q")
+    bars = pieces.encode(colour, alt.X2("x2:Q"), tooltip=tip)
+    words_in = pieces.transform_filter(f"datum.x2 - datum.x >= {_WIDE}").encode(alt.X("middle:Q"), text="share:N")
+    rest = f"datum.part == '{PIECES['unexplained']}'"
     layers = [
-        pieces.encode(colour, alt.X2("x2:Q"), tooltip=tip).mark_bar(
-            height=15, stroke=theme.surface, strokeWidth=1, clip=True
-        ),
-        pieces.transform_filter(f"datum.x2 - datum.x >= {_WIDE}")
-        .encode(middle, text="share:N", color=alt.value(_WORDS))
-        .mark_text(fontSize=12, clip=True),
+        bars.mark_bar(height=15, stroke=theme.surface, strokeWidth=1, clip=True),
+        words_in.transform_filter(f"!({rest})").mark_text(fontSize=12, clip=True, color=_WORDS),
+        words_in.transform_filter(rest).mark_text(fontSize=12, clip=True, color=theme.ink),
     ]
     return drawn(layers, rows, theme, "What batching saves, by cause and by level of memory.", _ROW_HEIGHT * len(keys))
 
