@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.attribution import PARTS, Part
 from bench.roofline import LEVELS
@@ -33,10 +33,11 @@ __all__ = ["Group", "Place", "causes", "groups"]
 class Place:
     """A kernel on a network whose weights, ``weight_bytes`` of them, lie in ``level``.
 
-    ``causes`` make the gain, the largest first; none where ``unclear`` says why.
+    ``run`` is what texts call the run. ``causes`` make the gain, the largest first; none where ``unclear`` says why.
     """
 
     run: str
+    run_id: str
     spec: str
     kernel: str
     weight_bytes: int
@@ -75,6 +76,12 @@ class Group:
         kernels = list(dict.fromkeys(place.kernel for place in self.places))
         return tuple(sorted(self.places, key=lambda place: kernels.index(place.kernel)))
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what makes the gain where, as JSON can hold it; the parts are in the explanations of the runs."""
+        kept = ("kernel", "spec", "level", "weight_bytes", "causes", "unclear", "disturbed", "is_bus")
+        places = [{"run": one.run_id} | {name: getattr(one, name) for name in kept} for one in self.by_kernel]
+        return {"machine": self.machine, "threads": self.threads, "kind": self.kind, "places": places}
+
     def of(self, spec: str) -> tuple[Place, ...]:
         """Return the kernels on one network."""
         return tuple(place for place in self.places if place.spec == spec)
@@ -106,6 +113,7 @@ def _places(found: Explanation) -> Iterator[Place]:
             named, unclear = _named(kernel)
             yield Place(
                 run=found.run,
+                run_id=found.run_id,
                 spec=found.spec,
                 kernel=kernel.kernel,
                 weight_bytes=found.weight_bytes,

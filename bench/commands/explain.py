@@ -33,8 +33,8 @@ def explain(
 
     Example: mlpbench explain latest --json
     """
+    from bench import bandwidth, record
     from bench import explain as explaining
-    from bench import record
     from bench.errors import UserError
 
     paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
@@ -47,7 +47,8 @@ def explain(
         if silent:  # a setting that an interrupted sweep did not come to
             console.err().print(f"{run.title}: nothing was timed, so there is nothing to explain")
     if as_json:
-        console.print_json({"schema": 1, "runs": [one.as_dict() for one in found]})
+        levels = [one.as_dict() for one in bandwidth.groups(found)]
+        console.print_json({"schema": 1, "runs": [one.as_dict() for one in found], "levels": levels})
     else:
         for one in found:
             _tell(one)
