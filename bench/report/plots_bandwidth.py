@@ -11,7 +11,7 @@ from bench import bandwidth
 from bench.attribution import PARTS
 from bench.explain_words import PIECES, part_words, percent
 from bench.report.bandwidth import chart_name
-from bench.report.plots_explain import drawn
+from bench.report.plots_explain import drawn, row_axis
 from bench.report.style import PAGE, Theme
 
 if TYPE_CHECKING:
@@ -46,16 +46,6 @@ def parts_chart(found: Group, theme: Theme = PAGE) -> dict[str, Any]:
         row for kernel, places in groupby(found.by_kernel, lambda place: place.kernel) for row in _rows(kernel, places)
     ]
     low, high = max(min(row["x"] for row in rows), _LEAST), min(max(row["x2"] for row in rows), _MOST)
-    bold: Any = {"condition": {"test": "split(datum.label, '|')[1] === 'head'", "value": "bold"}, "value": "normal"}
-    axis = alt.Axis(
-        labelExpr="split(datum.label, '|')[0]",
-        labelFontWeight=bold,
-        title=None,
-        ticks=False,
-        domain=False,
-        labelLimit=210,
-        minExtent=185,
-    )
     x = alt.X(
         "x:Q",
         title="share of what batching saves",
@@ -63,7 +53,7 @@ def parts_chart(found: Group, theme: Theme = PAGE) -> dict[str, Any]:
         axis=alt.Axis(format="~%", tickCount=5),
     )
     keys = list(dict.fromkeys(row["key"] for row in rows))
-    base = alt.Chart().encode(alt.Y("key:N", scale=alt.Scale(domain=keys), axis=axis), x)
+    base = alt.Chart().encode(alt.Y("key:N", scale=alt.Scale(domain=keys), axis=row_axis(185)), x)
     # Colours of kernels begin at the other end of the list.
     colours = [theme.series[4], theme.series[5], theme.series[7], theme.shade]
     words = [PIECES[name] for name in PARTS]
@@ -85,7 +75,7 @@ def parts_chart(found: Group, theme: Theme = PAGE) -> dict[str, Any]:
 def _rows(kernel: str, places: Iterable[Place]) -> Iterator[dict[str, Any]]:
     """Yield the rows of one kernel: its name, and the pieces of each network; those below 0 stand left of 0."""
     start = {"kernel": kernel, "run": "", "x": 0.0, "x2": 0.0, "middle": 0.0}
-    yield {**start, "key": f"{kernel}|head", "part": ""}
+    yield {**start, "key": f"{kernel}|{kernel}|head", "part": ""}
     for place in places:
         parts = place.attribution
         if parts is None or parts.saved_s <= 0:
@@ -99,7 +89,7 @@ def _rows(kernel: str, places: Iterable[Place]) -> Iterator[dict[str, Any]]:
                 "kernel": kernel,
                 "run": place.run,
                 "network": f"{place.spec} in {place.level}",
-                "key": f"{place.spec} ({place.level})|{kernel}",
+                "key": f"{kernel}/{place.run}|{place.spec} ({place.level})|",
                 "part": PIECES[name],
                 "share": percent(share),
                 "time": part_words(parts.parts[name], parts),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.explain import Explanation, KernelExplanation
     from bench.roofline import Roofs
 
-__all__ = ["charts", "drawn", "hockney_chart", "roofline_chart", "waterfall_chart"]
+__all__ = ["charts", "drawn", "hockney_chart", "roofline_chart", "row_axis", "waterfall_chart"]
 
 _ROW_HEIGHT = 24
 #: A longer bar holds its own words, and words that begin further right than this stand left of their bar.
@@ -44,23 +44,13 @@ def waterfall_chart(found: Explanation, names: Sequence[str], theme: Theme = PAG
     """Return the Vega-Lite specification of the waterfall: shares of the time of a sample one at a time."""
     rows = [row for kernel in found.kernels for row in _steps(kernel, found.run)]
     low, high = min(row["x"] for row in rows), max(row["x2"] for row in rows)
-    bold: Any = {"condition": {"test": "split(datum.label, '|')[2] === 'head'", "value": "bold"}, "value": "normal"}
-    axis = alt.Axis(
-        labelExpr="split(datum.label, '|')[1]",
-        labelFontWeight=bold,
-        title=None,
-        ticks=False,
-        domain=False,
-        labelLimit=140,
-        minExtent=125,
-    )
     x = alt.X(
         "x:Q",
         title="share of the time one at a time",
         scale=alt.Scale(domain=[min(0.0, low) * 1.05, max(1.0, high) * 1.02], nice=False),
         axis=alt.Axis(format="~%", tickCount=5),
     )
-    base = alt.Chart().encode(alt.Y("key:N", sort=[row["key"] for row in rows], axis=axis), x)
+    base = alt.Chart().encode(alt.Y("key:N", sort=[row["key"] for row in rows], axis=row_axis(125)), x)
     colour = alt.Color("kernel:N", scale=_colours(names, theme))
     tip = [alt.Tooltip(f"{name}:N", title=name) for name in ("kernel", "part", "time")]
     bars = base.transform_filter("datum.part != ''").encode(alt.X2("x2:Q"), tooltip=tip)
@@ -71,6 +61,20 @@ def waterfall_chart(found: Explanation, names: Sequence[str], theme: Theme = PAG
         *_bar_words(base, theme),
     ]
     return drawn(layers, rows, theme, "Where the time of a sample goes, cause by cause.", _ROW_HEIGHT * len(rows))
+
+
+def row_axis(extent: int) -> alt.Axis:
+    """Return the axis of rows whose keys are ``unique|label|head``, the last for headings; ``extent`` in pixels."""
+    bold: Any = {"condition": {"test": "split(datum.label, '|')[2] === 'head'", "value": "bold"}, "value": "normal"}
+    return alt.Axis(
+        labelExpr="split(datum.label, '|')[1]",
+        labelFontWeight=bold,
+        title=None,
+        ticks=False,
+        domain=False,
+        labelLimit=extent + 15,
+        minExtent=extent,
+    )
 
 
 def _steps(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
