@@ -102,7 +102,7 @@ PROFILES = {
         ),
         Profile(
             "memory",
-            "is it the bandwidth? weights in L2, in L3 and beyond: about six minutes",
+            "is it the bandwidth? networks with weights in L2, in L3 and beyond",
             ("per_sample", "batched"),
             # A thousand rows of the largest network take a second, and a case makes a dozen calls.
             (1, 10, 100),
