@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Group", "Place", "causes", "groups"]
 
+#: What `bench.explain` begins the reason with.
+NO_ATTRIBUTION = "no attribution"
+
 
 @dataclass(frozen=True)
 class Place:
@@ -129,7 +132,8 @@ def _named(kernel: KernelExplanation) -> tuple[tuple[str, ...], str | None]:
     if kernel.impossible:
         return (), "it has times that cannot be"
     if kernel.attribution is None:
-        return (), next((reason for reason in kernel.missing if reason.startswith("no attribution")), "no attribution")
+        reason = next((reason for reason in kernel.missing if reason.startswith(NO_ATTRIBUTION)), NO_ATTRIBUTION)
+        return (), reason.removeprefix(f"{NO_ATTRIBUTION}: ")
     return causes(kernel.attribution)
 
 
