@@ -54,7 +54,7 @@ def test_a_kernel_without_parts_has_a_row_and_no_bar():
     nothing = replace(explanation(SMALL, {}), kernels=(kernel("numpy", "L2", None, ("no attribution: it skips",)),))
     (group,) = bandwidth.groups([nothing, explanation(LARGE, {"numpy": WEIGHTS})])
     assert bandwidth_words.row(group.places[0])[3:6] == (
-        "not clear: no attribution: it skips",
+        "not clear: it skips",
         "not known",
         "not known",
     )
