@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bench.roofline import Roofs
+    from bench.statistics import Ratio
 
 __all__ = ["PARTS", "Attribution", "Part", "Sides", "SmallNetworks", "arithmetic_cost", "attribute", "weight_cost"]
 
@@ -84,13 +85,15 @@ class Part:
 class Attribution:
     """The parts of one kernel, in seconds per sample; a part that could not be measured is None, its share unexplained.
 
-    ``one_s`` - ``batch_s`` is the sum of the parts, up to the medians being taken part by part.
+    ``one_s`` - ``batch_s`` is the sum of the parts, up to the medians being taken part by part. ``gain`` is the one
+    divided by the other, paired by repeat.
     """
 
     batch_size: int
     one_s: float
     batch_s: float
     parts: Mapping[str, Part | None]
+    gain: Ratio | None = None
 
     @property
     def saved_s(self) -> float:
@@ -142,6 +145,7 @@ def attribute(
         batch_s=statistics.estimate(sides.batch_s for sides in repeats).value,
         # The weights' part comes from the run's roofs, not from repeats: it has no interval.
         parts={name: _part(values, of_repeats=name != "weights") for name, values in parts.items()},
+        gain=statistics.ratio([sides.one_s for sides in repeats], [sides.batch_s for sides in repeats]),
     )
 
 

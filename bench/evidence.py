@@ -6,6 +6,7 @@ there is checked as `bench.record` checks everything else, and raises UserError 
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -31,6 +32,9 @@ __all__ = ["Evidence", "read"]
 ARITHMETIC = ("matrix product", "multiply-add")
 #: Multiply-adds in registers wait for nothing. Where half of their rounds take longer than this, something else ran.
 _QUIET_WITHIN = 1.15
+#: What all cores share: neighbours that the processor's clock does not show take their part of it.
+_SHARED = ("L3", "DRAM")
+_SHARED_QUIET_WITHIN = 1.3
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,13 @@ def _cases(block: Block) -> list[tuple[float, int]]:
     return found
 
 
+def _quiet_within(name: str) -> float:
+    """Return how many times as long as the best half of the rounds may take where nothing else ran."""
+    if name in _SHARED:
+        return _SHARED_QUIET_WITHIN
+    return _QUIET_WITHIN if name == "multiply-add" else math.inf
+
+
 def _roofs(path: Path) -> tuple[dict[int, Roofs], bool, list[str]]:
     if not path.exists():
         return {}, False, [f"the machine's roofs were not measured: there is no {ROOFS_FILE} beside the results"]
@@ -114,7 +125,7 @@ def _roofs(path: Path) -> tuple[dict[int, Roofs], bool, list[str]]:
     for entry in content.blocks("measured"):
         name, seconds = entry.text("name"), entry.timings("data")
         rates.setdefault(entry.integer("threads", 1), {})[name] = entry.integer("work", 1) / min(seconds)
-        disturbed |= name == "multiply-add" and statistics.median(seconds) > _QUIET_WITHIN * min(seconds)
+        disturbed |= statistics.median(seconds) > _quiet_within(name) * min(seconds)
     caches = content.block("caches")
     sizes = {name: caches.integer(name, 1) for name in caches.data}
     fewer: dict[str, float] = {}

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CaseShare", "Explanation", "KernelExplanation", "find"]
 
+#: The parts count every weight and operation, the small networks have inputs without zeros.
+SKIPS = "no attribution: it skips work, the parts count all of it, and how much it skips is not measured"
+
 
 @dataclass(frozen=True)
 class CaseShare:
@@ -74,14 +77,18 @@ class Explanation:
     """One run. ``roofs`` by number of threads; ``missing`` is what the run's files do not hold.
 
     ``run`` is what texts call the run, ``title`` the same as the beginning of a sentence, ``run_id`` its id;
-    ``setting`` its network, threads and dtype.
+    ``setting`` its network, threads and dtype, of a sweep over several. ``spec`` are the sizes, ``kind`` the
+    activations and the dtype; ``threads`` those of the run, None where not known.
     """
 
     run: str
     title: str
     run_id: str
     setting: Mapping[str, Any] | None
+    machine: str
     spec: str
+    kind: str
+    threads: int | None
     weight_bytes: int
     kernels: tuple[KernelExplanation, ...]
     roofs: Mapping[int, Roofs]
@@ -118,7 +125,10 @@ def find(run: Run) -> Explanation | None:
         title=run.title,
         run_id=run.id,
         setting=run.setting.as_dict() if run.setting else None,
+        machine=run.machine,
         spec=spec.label(),
+        kind=f"{spec.hidden}/{spec.output} {spec.dtype}",
+        threads=timed[0].threads,
         weight_bytes=spec.weight_bytes(),
         kernels=kernels,
         roofs=found.roofs,
@@ -155,6 +165,10 @@ def _kernel(records: list[Record], found: Evidence) -> KernelExplanation:
         weights_in=place,
         missing=tuple(missing),
     )
+
+
+def _skips(records: list[Record]) -> bool:
+    return any(record.describe.get("skips_work") for record in records)
 
 
 def _estimate(values: Iterable[float | None]) -> Estimate | None:
@@ -196,6 +210,8 @@ def _attribution(
     place = roofline.level(spec.weight_bytes(), alone.caches) if alone else None
     reads = roofs.get(threads, alone) if place in ("L3", "DRAM") else alone
     weights_s = attribution.weight_cost(spec.weight_bytes(), place, reads) if place and reads else None
+    if _skips(records):
+        return None, place, SKIPS
     if not one or not batches:
         return None, place, "no attribution: it needs the case one at a time (per_sample) and a batch"
     if not small:
@@ -218,7 +234,7 @@ def _beyond_l1(spec: ForwardSpec, small: SmallNetworks, alone: Roofs | None) -> 
 
 def _shares(records: list[Record], roofs: Roofs | None, *, disturbed: bool) -> tuple[CaseShare, ...]:
     spec = records[0].spec
-    skips = any(record.describe.get("skips_work") for record in records)
+    skips = _skips(records)
     batches = _medians(records, "batched")
     timed_rows = max(ALL_ROWS, *batches, 1)
     why = roofline.cause(list(batches.items()), disturbed=disturbed)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PART_WORDS",
+    "PIECES",
     "case_words",
     "impossible_words",
     "kernel_sentences",
@@ -37,6 +38,9 @@ PART_WORDS = {
     "arithmetic": "better use of the arithmetic units",
     "unexplained": "unexplained",
 }
+
+#: The same as pieces of a bar, where there is little room.
+PIECES = {**PART_WORDS, "arithmetic": "arithmetic units"}
 
 
 def run_sentences(found: Explanation) -> list[str]:

@@ -47,6 +47,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--mode", metavar="MODE", help=f"{', '.join(sweep.MODES)}; may be repeated; default: the first two", **many
     )
     group.addoption("--batch-size", metavar="N", help="rows per call, or all (10,000); may be repeated", **many)
+    group.addoption(
+        "--per-sample-rows",
+        metavar="N",
+        default=str(sweep.PER_SAMPLE_ROWS),
+        help="rows that a round of per_sample takes, one at a time; default: %(default)s",
+    )
     group.addoption("--data", metavar="NAME", help="digits, mnist or random; default: digits where they fit")
     group.addoption("--data-dir", metavar="DIR", type=Path, help="the folder of the MNIST files")
     group.addoption("--weights", metavar="FILE", type=Path, help="an .npz or the book's .pkl; default: those shipped")
@@ -87,7 +93,8 @@ def _read_options(config: pytest.Config) -> Suite:
         raise UserError("a result file holds one kernel: name it with --kernel, or use `mlpbench run`")
     quick = sweep.PROFILES["quick"]
     sizes = tuple(sweep.parse_batch_size(text) for text in option("--batch-size")) or quick.batch_sizes
-    cases = sweep.grid(tuple(option("--mode")) or quick.modes, sizes)
+    rows = sweep.parse_batch_size(option("--per-sample-rows"))
+    cases = sweep.grid(tuple(option("--mode")) or quick.modes, sizes, rows)
     environment.machine()  # kept from now on: the load before anything is measured
     names = ("spec", "hidden", "output", "dtype", "data", "data_dir", "weights")
     options = Options(**{name: option(f"--{name.replace('_', '-')}") for name in names})

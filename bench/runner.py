@@ -22,6 +22,7 @@ from bench.effort import Effort
 from bench.measure import elapsed
 from bench.run_folder import close_run, open_run
 from bench.session import Failure
+from bench.sweep import PER_SAMPLE_ROWS
 from bench.trust import judge
 from bench.trust.schema import read_trust
 from bench.untrusted import Block
@@ -63,12 +64,14 @@ def pytest_command(plan: Plan, options: Options, kernel: str) -> list[str]:
     """Return the words that time a kernel by hand: the suite, the cases, the clock."""
     modes = dict.fromkeys(case["mode"] for case in plan.cases)
     sizes = dict.fromkeys(case["batch_size"] for case in plan.cases if case["mode"] != "per_sample")
+    singles = {case["batch_size"] for case in plan.cases if case["mode"] == "per_sample"} - {PER_SAMPLE_ROWS}
     return [
         "pytest",
         *(str(Path(__file__).with_name(f"test_{name}.py")) for name in ("forward", "harness")),
         f"--kernel={kernel}",
         *(f"--mode={mode}" for mode in modes),
         *(f"--batch-size={size}" for size in sizes),
+        *(f"--per-sample-rows={rows}" for rows in singles),
         *options.arguments(),
         *plan.clock,
     ]

@@ -16,7 +16,7 @@ MODES = ("per_sample", "batched", "book")
 #: Rows of a full sweep: the size of the MNIST test set, over which the book runs.
 ALL_ROWS = 10_000
 
-#: Rows that a round of ``per_sample`` goes through, one call each: the book's batch of 100.
+#: Rows that a round of ``per_sample`` goes through, one call each: the book's batch of 100. Profiles may say others.
 PER_SAMPLE_ROWS = 100
 
 #: A million rows of 784 float32 are 3 GB; more is a typing error.
@@ -59,6 +59,9 @@ class Profile:
     dtypes: tuple[str, ...] | None = None
     specs: tuple[str, ...] | None = None
     data: str | None = None
+    #: Whether networks that the command line does not name are chosen from the caches (`bench.cache_specs`).
+    specs_by_cache: bool = False
+    per_sample_rows: int = PER_SAMPLE_ROWS
 
 
 PROFILES = {
@@ -97,6 +100,22 @@ PROFILES = {
             ("numpy",),
             budget_s=300,
         ),
+        Profile(
+            "memory",
+            "is it the bandwidth? networks with weights in L2, in L3 and beyond",
+            ("per_sample", "batched"),
+            # A thousand rows of the largest network take a second, and a case makes a dozen calls.
+            (1, 10, 100),
+            3,
+            0.15,
+            5,
+            ("numpy", "numpy-out", "numba", "numba-simd"),
+            budget_s=300,
+            # One core's bandwidth, and nobody to divide a row's product with.
+            threads=(1,),
+            specs_by_cache=True,
+            per_sample_rows=10,
+        ),
     )
 }
 
@@ -123,16 +142,16 @@ def parse_batch_size(text: str) -> int:
     return size
 
 
-def grid(modes: tuple[str, ...], batch_sizes: tuple[int, ...]) -> list[Case]:
+def grid(modes: tuple[str, ...], batch_sizes: tuple[int, ...], per_sample_rows: int = PER_SAMPLE_ROWS) -> list[Case]:
     """Return the cases of a sweep, each once, in the order given.
 
-    ``per_sample`` is one case, whatever the batch sizes: its calls see one row each.
+    ``per_sample`` is one case, whatever the batch sizes: its calls see one row each, ``per_sample_rows`` in a round.
     """
     for mode in modes:
         if mode not in MODES:
             raise UserError(f"unknown mode {mode!r}{nearest(mode, list(MODES))}; there are {', '.join(MODES)}")
     cases = []
     for mode in modes:
-        sizes = (PER_SAMPLE_ROWS,) if mode == "per_sample" else batch_sizes
+        sizes = (per_sample_rows,) if mode == "per_sample" else batch_sizes
         cases += [Case(mode, size) for size in sizes]
     return list(dict.fromkeys(cases))

@@ -121,7 +121,8 @@ class Workload:
         Raises NonConforming.
         """
         x = self.inputs
-        result = conformance.check(kernel_class, self.spec)
+        made = self.params if self.weights_source == "seeded" else None
+        result = conformance.check(kernel_class, self.spec, SEED, made)
         result = result.merge(conformance.agree(kernel, self.params, x, rows=GATE_ROWS))
         return result.merge(conformance.agree(kernel, self.params, x, singly=True, rows=conformance.SINGLE_ROWS))
 

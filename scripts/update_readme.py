@@ -81,10 +81,8 @@ def block() -> str:
     lines += ["", *as_markdown.table_lines(tables.figures(cases)[0].table), "", machine(run), ""]
     lines += ["**What the gain is made of** (`mlpbench explain`; [how it is found](docs/explain.md)):", ""]
     causes = explain.find(run)
-    # The model counts all weights: of a kernel that skips some of them it says too much.
-    skip = {found.kernel for found in run.records if found.describe.get("skips_work")}
     for kernel in causes.kernels if causes else ():
-        if kernel.attribution is not None and kernel.kernel not in skip:
+        if kernel.attribution is not None:
             lines.append(f"* {kernel.kernel}: {attribution_words(kernel.attribution)}")
     lines += ["", BUS, ""]
     if "book" in runs:

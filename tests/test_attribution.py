@@ -46,6 +46,7 @@ def test_each_part_is_found(calls, weights, arithmetic, other):
     assert found.parts["unexplained"].value == pytest.approx(other, abs=1e-9 * whole)
     assert sum(part.value for part in found.parts.values()) == pytest.approx(found.saved_s)
     assert sum(found.share(name) for name in PARTS) == pytest.approx(1)
+    assert found.gain.value == pytest.approx(sides.one_s / sides.batch_s)
 
 
 @given(scale=st.floats(1e-3, 1e3))

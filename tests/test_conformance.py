@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from mutants import MUTANTS, SoftmaxDropped, StepAtZeroIsOne, Tf32Products
 
+from kernels import conformance
 from kernels.base import Kernel
 from kernels.conformance import agree, check, probe_inputs
 from kernels.errors import KernelUnavailable, NonConforming
@@ -111,3 +112,10 @@ def test_overwriting_the_input_on_a_device_shows():
 
     with pytest.raises(NonConforming, match="the input was overwritten"):
         check(Elsewhere, MNIST)
+
+
+def test_parameters_that_are_at_hand_are_not_made_again(monkeypatch):
+    params = seeded(MNIST)
+    expected = check(NumpyKernel, MNIST)
+    monkeypatch.setattr(conformance, "seeded", lambda *_: pytest.fail("made again"))
+    assert check(NumpyKernel, MNIST, params=params) == expected

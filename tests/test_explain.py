@@ -210,3 +210,14 @@ def test_a_curve_that_cannot_be_divided_says_so(tmp_path):
         ("numpy", "batched", size): seconds / size for size, seconds in ((1, 13e-6), (10, 90e-6), (100, 112e-6))
     }
     assert "No division into parts fits better." in kernel_sentences(only(write(tmp_path, times)))
+
+
+@pytest.mark.parametrize(
+    ("level", "spread", "disturbed"), [("DRAM", 1.4, True), ("DRAM", 1.2, False), ("L2", 1.4, False)]
+)
+def test_neighbours_on_the_memory_are_a_disturbance(tmp_path, level, spread, disturbed):
+    """They do not show in multiply-adds in registers. Private caches have rounds that differ on a quiet machine too."""
+    entries = files.measured(1)
+    (entry,) = [one for one in entries if one["name"] == level]
+    entry["data"] = [seconds * factor for seconds, factor in zip(entry["data"], (spread, 1, spread), strict=True)]
+    assert evidence.read(write(tmp_path, roofs_file=files.roofs(entries))).disturbed is disturbed

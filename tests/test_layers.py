@@ -47,6 +47,8 @@ RIGHT_OF_THE_JSON = (
     "evidence",
     "explain",
     "explain_words",
+    "bandwidth",
+    "bandwidth_words",
     "units",
     "trust/judge",
     "trust/harness",

@@ -188,6 +188,12 @@ def test_every_mode_can_be_asked_for(inside):
     lines(["*[[]numpy-per_sample-100[]] PASSED*", "*[[]numpy-batched-100[]] PASSED*", "*[[]numpy-book-100[]] PASSED*"])
 
 
+def test_a_round_may_take_fewer_single_rows(inside):
+    result = inside("--mode=per_sample", "--per-sample-rows=10", "--kernel=numpy", "-v", **NUMPY)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*[[]numpy-per_sample-10[]] PASSED*"])
+
+
 def test_a_kernel_named_twice_is_timed_once(inside):
     inside(*SMALL, "--kernel=numpy", "--kernel=numpy", **NUMPY).assert_outcomes(passed=1)
 
@@ -199,6 +205,7 @@ def test_a_kernel_named_twice_is_timed_once(inside):
         (("--mode=batch",), "unknown mode 'batch' (did you mean batched?)"),
         (("--batch-size=0",), "batch size 0 is out of range"),
         (("--batch-size=ten",), "batch size 'ten' is not a whole number"),
+        (("--per-sample-rows=0",), "batch size 0 is out of range"),
         (("--spec=784-",), "cannot read the specification '784-'"),
         (("--hidden=tanh",), "hidden must be one of"),
         (("--data=mnist", "--data-dir=nowhere"), "data folder nowhere does not exist"),

@@ -62,6 +62,9 @@ def files(tmp_path_factory):
     book = test_book_apart.write(folder / "book", trust=test_trust_files.hit(run_delay_s=0.25))
     pages = {"one": runs[:1], "two": runs, "single": [single], "explained": [explained]}
     pages["book"] = [record.read_run(book)]
+    wide = {"spec": {**simulate.SPEC, "sizes": [784, 1024, 1024, 10]}, "seed": 4}
+    further = evidence_files.write(folder / "explained", TIMES, kernel_info=None, **wide)
+    pages["levels"] = [explained, further]
     for name, shown in pages.items():
         (folder / f"{name}.html").write_text(report.render(shown, "html"), encoding="utf-8")
     return folder
@@ -135,7 +138,7 @@ def test_both_charts_are_drawn(browser, files):
 
 
 def test_the_console_is_silent_and_the_network_too(browser, files):
-    for name in ("one", "two", "single", "explained", "book"):
+    for name in ("one", "two", "single", "explained", "book", "levels"):
         page = browser.open(files / f"{name}.html")
         page.ask("window.scrollTo(0, document.body.scrollHeight)")
         assert page.driver.get_log("browser") == []
@@ -190,7 +193,7 @@ def test_paper_is_light(browser, files):
     assert browser.colours() == light
 
 
-@pytest.mark.parametrize("name", ["one", "two", "explained", "book"])
+@pytest.mark.parametrize("name", ["one", "two", "explained", "book", "levels"])
 def test_a_phone_scrolls_down_only(browser, files, name):
     page = browser.open(files / f"{name}.html", width=390)
     assert page.ask("return document.documentElement.scrollWidth") == 390
@@ -243,6 +246,19 @@ def test_the_books_cell_the_timeline_and_the_harness_are_drawn(browser, files):
     assert "load" in page.ask("return document.querySelector('#chart-timeline-0').textContent")
     assert len(page.marks("clock-0", "symbol")) == 3 * 3
     assert len(page.marks("harness-0", "symbol")) == 3 * 2
+
+
+def test_what_the_gain_is_made_of_is_drawn_for_each_level(browser, files):
+    """A heading for each kernel, a bar for each of its networks, and a piece for each of four parts."""
+    page = browser.open(files / "levels.html")
+    pieces = "return document.querySelectorAll('#chart-bandwidth-0 .mark-rect.role-mark path').length"
+    assert page.ask(pieces) == 4 * 2 * len(KERNELS)
+    words = page.ask("return document.querySelector('#chart-bandwidth-0').textContent")
+    for word in (*KERNELS, "784-50-100-10 (L2)", "784-1024-1024-10 (L3)", "weights reused", "unexplained"):
+        assert word in words
+    page.ask("document.querySelector('.legend button[data-name=numba]').click()")
+    fewer = 4 * 2 * (len(KERNELS) - 1)
+    WebDriverWait(page.driver, 10).until(lambda _: page.ask(pieces) == fewer)
 
 
 def test_runs_have_a_legend_where_there_are_two(browser, files):

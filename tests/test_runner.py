@@ -65,6 +65,12 @@ def test_one_at_a_time_alone_names_no_batch_size():
     assert not [word for word in words if word.startswith("--batch-size")]
 
 
+def test_rounds_of_fewer_single_rows_are_asked_for():
+    words = runner.pytest_command(plan(cases=[sweep.Case("per_sample", 10), *CASES[1:]]), OPTIONS, "numba")
+    assert "--per-sample-rows=10" in words
+    assert [word for word in words if word.startswith("--batch-size")] == ["--batch-size=1", "--batch-size=10"]
+
+
 def test_each_process_is_told_its_kernel_its_run_and_where_to_write(execute):
     outcomes, folder, _ = execute("leave(words=words)", plan("numpy", "numpy-out", repeats=2))
     assert len(outcomes) == 4

@@ -27,8 +27,20 @@ def test_the_book_profile_is_the_books_experiment():
     ]
 
 
+def test_the_memory_profile_takes_few_rows_of_networks_chosen_by_the_caches():
+    memory = sweep.profile("memory")
+    assert memory.specs_by_cache
+    assert (memory.specs, memory.threads) == (None, (1,))
+    assert sweep.grid(memory.modes, memory.batch_sizes, memory.per_sample_rows) == [
+        Case("per_sample", 10),
+        Case("batched", 1),
+        Case("batched", 10),
+        Case("batched", 100),
+    ]
+
+
 def test_every_profile_measures_both_ways_and_smoke_is_the_shortest():
-    assert set(sweep.PROFILES) == {"smoke", "quick", "full", "book"}
+    assert set(sweep.PROFILES) == {"smoke", "quick", "full", "book", "memory"}
     for name, profile in sweep.PROFILES.items():
         assert profile.name == name
         assert profile.purpose

@@ -13,6 +13,7 @@ from bench.book_parts import PARTS
 from bench.errors import UserError
 from bench.mnist import WEIGHTS_FILE
 from bench.workload import Options, Workload
+from kernels import conformance
 from kernels.errors import NonConforming, ParamsError, SpecError
 from kernels.mlp_numpy import NumpyKernel
 from kernels.params import TRAINED_FILE, seeded
@@ -158,6 +159,21 @@ def test_the_gate_lets_a_right_kernel_pass():
     workload = Workload(Options(), rows=200)
     passed = workload.gate(NumpyKernel, kernel_of(workload))
     assert 0 < passed.max_error_ratio < 1
+
+
+@pytest.mark.parametrize(("spec", "at_hand"), [("20-10-3", True), ("784-50-100-10", False)])
+def test_the_gate_makes_seeded_parameters_once(monkeypatch, spec, at_hand):
+    """Those of a large network take seconds. Trained ones are no replacement for the gate's own."""
+    seen, check = [], conformance.check
+
+    def spy(kernel_class, spec, seed, params):
+        seen.append(params)
+        return check(kernel_class, spec, seed, params)
+
+    monkeypatch.setattr(conformance, "check", spy)
+    workload = Workload(Options(spec=spec), rows=200)
+    workload.gate(NumpyKernel, kernel_of(workload))
+    assert seen == [workload.params if at_hand else None]
 
 
 @pytest.mark.parametrize("kernel_class", [WrongOnRealImages, WrongOnOneRealImage, TurnedOneByOne])

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["measure_roofs", "say_what_comes"]
 
 
-def say_what_comes(sweep: Sweep, folder: Path) -> None:
-    """Say on stderr what is going to run, and what will be wrong with it."""
+def say_what_comes(sweep: Sweep, folder: Path, networks: Sequence[str] = ()) -> None:
+    """Say on stderr what is going to run, and what will be wrong with it; ``networks``: how they were chosen."""
     from rich.text import Text
 
     from bench import environment
 
     err = console.err()
-    for line in _several(sweep) if sweep.several else _one(sweep):
+    for line in [*networks, *(_several(sweep) if sweep.several else _one(sweep))]:
         err.print(Text(line))
     for warning in [*environment.warnings(environment.collect()), *_too_many_threads(sweep)]:
         err.print(Text(f"warning: {warning}", "yellow"))

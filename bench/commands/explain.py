@@ -28,13 +28,13 @@ def explain(
 ) -> None:
     """Say what the speedup of each kernel is made of: calls, weights, arithmetic, and how near the machine's limits.
 
-    Of several runs, of networks of other sizes perhaps, a table at the end compares the causes. Exit 1 if a time is
-    impossible: more than the machine can do.
+    Of runs whose weights lie in different levels of memory, it also says where the gain is bandwidth. Exit 1 if a time
+    is impossible: more than the machine can do.
 
     Example: mlpbench explain latest --json
     """
+    from bench import bandwidth, record
     from bench import explain as explaining
-    from bench import record
     from bench.errors import UserError
 
     paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
@@ -47,12 +47,12 @@ def explain(
         if silent:  # a setting that an interrupted sweep did not come to
             console.err().print(f"{run.title}: nothing was timed, so there is nothing to explain")
     if as_json:
-        console.print_json({"schema": 1, "runs": [one.as_dict() for one in found]})
+        levels = [one.as_dict() for one in bandwidth.groups(found)]
+        console.print_json({"schema": 1, "runs": [one.as_dict() for one in found], "levels": levels})
     else:
         for one in found:
             _tell(one)
-        if len(found) > 1:
-            console.out().print(_comparison(found))
+        _compare(found)
     if any(kernel.impossible for one in found for kernel in one.kernels):
         raise typer.Exit(IMPOSSIBLE)
 
@@ -73,6 +73,27 @@ def _tell(found: Explanation) -> None:
             out.print(Text(f"  {line}"))
         if any(share.verdict for share in kernel.shares):
             out.print(_table(kernel))
+
+
+def _compare(found: list[Explanation]) -> None:
+    """Print what each cause is worth, run after run; where weights lie in different levels, say what that tells."""
+    from rich.text import Text
+
+    from bench import bandwidth
+    from bench.bandwidth_words import FINDING, NAMES, NUMBERS, heading, row, sentences
+
+    out, groups = console.out(), bandwidth.groups(found)
+    if len(found) > 1 and not groups:
+        out.print(_comparison(found))
+    for one in groups:
+        out.print()
+        out.print(Text(f"Is it the bandwidth? {heading(one)}", "bold"))
+        for line in sentences(one):
+            out.print(Text(f"  {line}"))
+        shown = console.table("What batching saves", *NAMES, FINDING, *NUMBERS, right=NUMBERS)
+        for place in one.by_kernel:
+            shown.add_row(*row(place))
+        out.print(shown)
 
 
 def _comparison(found: list[Explanation]) -> Table:

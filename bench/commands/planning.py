@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.workload import Options, Workload
     from kernels.spec import ForwardSpec
 
-__all__ = ["Aim", "find_aim", "find_settings", "make_sweep", "make_workloads"]
+__all__ = ["Aim", "find_aim", "find_settings", "fit_to_machine", "make_sweep", "make_workloads"]
 
 #: Target and budget in seconds, both None for a fixed number of repeats.
 Aim = tuple[float | None, float | None]
@@ -37,6 +37,28 @@ def find_aim(profile: Profile, repeats: int | None, budget: str | None, target: 
     share = effort.TARGET if target is None else effort.parse_target(target)
     seconds = profile.budget_s if budget is None else effort.parse_budget(budget)
     return (None, None) if repeats is not None or seconds is None else (share, seconds)
+
+
+def fit_to_machine(
+    profile: Profile, options: Options, specs: Sequence[str] | None, dtypes: Sequence[str] | None
+) -> tuple[Profile, list[str]]:
+    """Return the profile with networks chosen from this machine's caches, and what to say of them.
+
+    As it is where it does not want that, or where ``specs`` were typed. Raises UserError and SpecError for activations
+    and dtypes that are none.
+    """
+    if specs or not profile.specs_by_cache:
+        return profile, []
+    from bench import axes, cache_specs, environment
+    from kernels.spec import MNIST, ForwardSpec
+
+    machine = environment.machine()
+    dtype = axes.parse_dtypes(_first(dtypes, profile.dtypes, (options.dtype,)))[0]
+    like = ForwardSpec.parse(MNIST.label(), options.hidden, options.output, dtype)
+    choices = cache_specs.choose(machine["caches"], machine["memory_bytes"], like)
+    if not (specs := tuple(choice.spec.label() for choice in choices if choice.spec is not None)):
+        raise UserError(f"no networks for these caches: {choices[0].note}; name some with --spec")
+    return replace(profile, specs=specs), [choice.sentence() for choice in choices]
 
 
 def find_settings(

@@ -31,7 +31,7 @@ def run(
     kernels: Kernels = None,
     peers: Peers = False,
     profile: Annotated[
-        str, typer.Option(help="smoke, quick, full or book: the grid and its budget.", rich_help_panel=_HOW)
+        str, typer.Option(help="smoke, quick, full, book or memory: the grid and its budget.", rich_help_panel=_HOW)
     ] = "quick",
     batch_size: Annotated[
         list[str] | None,
@@ -96,8 +96,9 @@ def run(
     chosen = sweep.profile(profile)
     aim = planning.find_aim(chosen, repeats, budget, target)
     sizes = tuple(map(sweep.parse_batch_size, batch_size or ())) or chosen.batch_sizes
-    cases = sweep.grid(chosen.modes, sizes)
+    cases = sweep.grid(chosen.modes, sizes, chosen.per_sample_rows)
     options = Options(hidden=hidden, output=output, data=data or chosen.data, data_dir=data_dir, weights=weights)
+    chosen, networks = planning.fit_to_machine(chosen, options, spec, dtype)
     settings = planning.find_settings(chosen, options, spec, threads, dtype)
     rows = max(sweep.ALL_ROWS, *(case.batch_size for case in cases))
     planned = planning.make_sweep(
@@ -113,7 +114,7 @@ def run(
         clock=closer_look(latency, p99, cold=cold or profile == "full"),
     )
     folder, folders = sweeps.open_folders(out, planned)
-    announce.say_what_comes(planned, folder)
+    announce.say_what_comes(planned, folder, networks)
     announce.measure_roofs(folders, planned, chosen.max_time_s)
     effort = Effort(planned.plan)
     ended = carry_out(planned.plan, effort, lambda on_case: sweeps.execute(planned, folders, on_case, effort))

@@ -31,7 +31,7 @@ def render(document: Document) -> str:
     try:
         import jinja2
 
-        from bench.report import plots, plots_book, plots_explain, plots_trust
+        from bench.report import plots, plots_bandwidth, plots_book, plots_explain, plots_trust
 
         bundle = _bundle(plots.vega_lite_version())
     except ImportError as missing:
@@ -40,7 +40,7 @@ def render(document: Document) -> str:
     drawn = {name: chart(document.cases) for name, chart in charts.items()}
     names = [item.name for item in _kernels(document)]
     drawn |= plots_explain.charts(document.explanations, names) | plots_trust.charts(document.runs, names)
-    drawn |= plots_book.charts(document.headline.book)
+    drawn |= plots_book.charts(document.headline.book) | plots_bandwidth.charts(document.explanations)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

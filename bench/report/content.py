@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench import explain, frame, headline, units
 from bench.record import named
-from bench.report import book_cell, closer, explained, gaps, machine, tables, trust
+from bench.report import bandwidth, book_cell, closer, explained, gaps, machine, tables, trust
 from bench.report.document import Block, Column, Command, Document, Paragraph, Points, Section, Table
 from bench.summary import summarize
 
@@ -54,7 +54,11 @@ def build(runs: list[Run], p99_s: float | None = None) -> Document:
     finding = headline.find(data, {run.name: run.shown for run in runs if run.shown})
     sections = (
         Section("charts", "Time and speedup against batch size", tables.figures(cases)),
-        Section("explained", "What the speedup is made of", explained.blocks(explanations)),
+        Section(
+            "explained",
+            "What the speedup is made of",
+            (*bandwidth.blocks(explanations), *explained.blocks(explanations)),
+        ),
         Section("book", "The book's cell, part by part", book_cell.blocks(finding.book)),
         Section("missing", "What is missing", (gap_table,) if gap_table else ()),
         Section("differences", "What differs between the runs", _differences(runs)),

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench import units
 from bench.attribution import PARTS
-from bench.explain_words import case_words, percent, signed
+from bench.explain_words import PIECES, case_words, percent, signed
 from bench.report.explained import chart_name
 from bench.report.plots import TIME_LABEL, drawn, ladder, scaled
 from bench.report.style import PAGE, Theme, series
@@ -20,14 +20,8 @@ if TYPE_CHECKING:
     from bench.explain import Explanation, KernelExplanation
     from bench.roofline import Roofs
 
-__all__ = ["charts", "hockney_chart", "roofline_chart", "waterfall_chart"]
+__all__ = ["charts", "drawn", "hockney_chart", "roofline_chart", "row_axis", "waterfall_chart"]
 
-_SHORT = {
-    "calls": "calls saved",
-    "weights": "weights reused",
-    "arithmetic": "arithmetic units",
-    "unexplained": "unexplained",
-}
 _ROW_HEIGHT = 24
 #: A longer bar holds its own words, and words that begin further right than this stand left of their bar.
 _LONG, _FAR = 0.55, 0.5
@@ -50,23 +44,13 @@ def waterfall_chart(found: Explanation, names: Sequence[str], theme: Theme = PAG
     """Return the Vega-Lite specification of the waterfall: shares of the time of a sample one at a time."""
     rows = [row for kernel in found.kernels for row in _steps(kernel, found.run)]
     low, high = min(row["x"] for row in rows), max(row["x2"] for row in rows)
-    bold: Any = {"condition": {"test": "split(datum.label, '|')[2] === 'head'", "value": "bold"}, "value": "normal"}
-    axis = alt.Axis(
-        labelExpr="split(datum.label, '|')[1]",
-        labelFontWeight=bold,
-        title=None,
-        ticks=False,
-        domain=False,
-        labelLimit=140,
-        minExtent=125,
-    )
     x = alt.X(
         "x:Q",
         title="share of the time one at a time",
         scale=alt.Scale(domain=[min(0.0, low) * 1.05, max(1.0, high) * 1.02], nice=False),
         axis=alt.Axis(format="~%", tickCount=5),
     )
-    base = alt.Chart().encode(alt.Y("key:N", sort=[row["key"] for row in rows], axis=axis), x)
+    base = alt.Chart().encode(alt.Y("key:N", sort=[row["key"] for row in rows], axis=row_axis(125)), x)
     colour = alt.Color("kernel:N", scale=_colours(names, theme))
     tip = [alt.Tooltip(f"{name}:N", title=name) for name in ("kernel", "part", "time")]
     bars = base.transform_filter("datum.part != ''").encode(alt.X2("x2:Q"), tooltip=tip)
@@ -77,6 +61,20 @@ def waterfall_chart(found: Explanation, names: Sequence[str], theme: Theme = PAG
         *_bar_words(base, theme),
     ]
     return drawn(layers, rows, theme, "Where the time of a sample goes, cause by cause.", _ROW_HEIGHT * len(rows))
+
+
+def row_axis(extent: int) -> alt.Axis:
+    """Return the axis of rows whose keys are ``unique|label|head``, the last for headings; ``extent`` in pixels."""
+    bold: Any = {"condition": {"test": "split(datum.label, '|')[2] === 'head'", "value": "bold"}, "value": "normal"}
+    return alt.Axis(
+        labelExpr="split(datum.label, '|')[1]",
+        labelFontWeight=bold,
+        title=None,
+        ticks=False,
+        domain=False,
+        labelLimit=extent + 15,
+        minExtent=extent,
+    )
 
 
 def _steps(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
@@ -99,7 +97,7 @@ def _steps(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
         share = 0.0 if part is None else part.value / parts.one_s
         kind = "rest" if name == "unexplained" else "cause"
         words = "not measured" if part is None else f"{signed(part.value)}{_of_saved(parts.share(name))}"
-        yield row(kind, _SHORT[name], at - share, at, words)
+        yield row(kind, PIECES[name], at - share, at, words)
         at -= share
     left = f"batches of {parts.batch_size:,}"
     yield row("end", left, 0.0, parts.batch_s / parts.one_s, units.seconds(parts.batch_s))

@@ -1,0 +1,100 @@
+"""The chart of where the gain is bandwidth, as an Altair specification: a stacked bar for each kernel and network."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from bench import bandwidth
+from bench.attribution import PARTS
+from bench.explain_words import PIECES, part_words, percent
+from bench.report.bandwidth import chart_name
+from bench.report.plots import drawn
+from bench.report.plots_explain import row_axis
+from bench.report.style import PAGE, Theme
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from bench.bandwidth import Group, Place
+    from bench.explain import Explanation
+
+__all__ = ["charts", "parts_chart"]
+
+_ROW_HEIGHT = 24
+#: A piece from this share of the gain on holds its own words.
+_WIDE = 0.1
+#: The axis ends here, whatever disturbed runs say.
+_LEAST, _MOST = -1.0, 2.0
+#: The causes' pieces are bright in both themes: their words are dark in both.
+_WORDS = "#1b1f24"
+
+
+def charts(explanations: Sequence[Explanation], theme: Theme = PAGE) -> dict[str, dict[str, Any]]:
+    """Return the chart of each comparison by its name."""
+    return {
+        chart_name(number): parts_chart(found, theme)
+        for number, found in enumerate(bandwidth.groups(explanations))
+        if any(place.attribution for place in found.places)
+    }
+
+
+def parts_chart(found: Group, theme: Theme = PAGE) -> dict[str, Any]:
+    """Return the Vega-Lite specification of the shares of what batching saves, kernel by kernel and level by level."""
+    rows = [
+        row for kernel, places in groupby(found.by_kernel, lambda place: place.kernel) for row in _rows(kernel, places)
+    ]
+    low, high = max(min(row["x"] for row in rows), _LEAST), min(max(row["x2"] for row in rows), _MOST)
+    x = alt.X(
+        "x:Q",
+        title="share of what batching saves",
+        scale=alt.Scale(domain=[min(0.0, low) * 1.05, max(1.0, high) * 1.02], nice=False),
+        axis=alt.Axis(format="~%", tickCount=5),
+    )
+    keys = list(dict.fromkeys(row["key"] for row in rows))
+    base = alt.Chart().encode(alt.Y("key:N", scale=alt.Scale(domain=keys), axis=row_axis(185)), x)
+    # Colours of kernels begin at the other end of the list.
+    colours = [theme.series[4], theme.series[5], theme.series[7], theme.shade]
+    words = [PIECES[name] for name in PARTS]
+    legend = alt.Legend(title=None, orient="top", labelColor=theme.ink, labelFontSize=12, columnPadding=24)
+    colour = alt.Color("part:N", scale=alt.Scale(domain=words, range=colours), legend=legend)
+    tip = [alt.Tooltip(f"{name}:N", title=name) for name in ("kernel", "network", "part", "time")]
+    pieces = base.transform_filter("datum.part != ''")
+    bars = pieces.encode(colour, alt.X2("x2:Q"), tooltip=tip)
+    words_in = pieces.transform_filter(f"datum.x2 - datum.x >= {_WIDE}").encode(alt.X("middle:Q"), text="share:N")
+    rest = f"datum.part == '{PIECES['unexplained']}'"
+    layers = [
+        bars.mark_bar(height=15, stroke=theme.surface, strokeWidth=1, clip=True),
+        words_in.transform_filter(f"!({rest})").mark_text(fontSize=12, clip=True, color=_WORDS),
+        words_in.transform_filter(rest).mark_text(fontSize=12, clip=True, color=theme.ink),
+    ]
+    return drawn(layers, rows, theme, "What batching saves, by cause and by level of memory.", _ROW_HEIGHT * len(keys))
+
+
+def _rows(kernel: str, places: Iterable[Place]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one kernel: its name, and the pieces of each network; those below 0 stand left of 0."""
+    start = {"kernel": kernel, "run": "", "x": 0.0, "x2": 0.0, "middle": 0.0}
+    yield {**start, "key": f"{kernel}|{kernel}|head", "part": ""}
+    for place in places:
+        parts = place.attribution
+        if parts is None or parts.saved_s <= 0:
+            continue
+        ends = {True: 0.0, False: 0.0}
+        for name in PARTS:
+            share = parts.share(name) or 0.0
+            at = ends[share > 0]
+            ends[share > 0] = at + share
+            yield {
+                "kernel": kernel,
+                "run": place.run,
+                "network": f"{place.spec} in {place.level}",
+                "key": f"{kernel}/{place.run}|{place.spec} ({place.level})|",
+                "part": PIECES[name],
+                "share": percent(share),
+                "time": part_words(parts.parts[name], parts),
+                "x": min(at, at + share),
+                "x2": max(at, at + share),
+                "middle": at + share / 2,
+            }
