@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["SCHEMA", "Accuracy", "Data", "Failure", "Plan", "Record", "Skipped", "Timing", "Weights"]
+__all__ = ["RESULTS", "SCHEMA", "Accuracy", "Data", "Failure", "Plan", "Record", "Skipped", "Timing", "Weights"]
 
 #: The version of the block that this tool writes, and the newest that it reads.
 SCHEMA = 1
+#: What becomes of a result (`kernels.base.Kernel.result`): an array of its own, or a buffer that the next call uses.
+RESULTS = ("new", "kept")
 MAX_REPEATS = 10_000
 
 
@@ -132,7 +134,8 @@ class Record:
     """One process: one kernel in one repeat. What could not be found out is None; ``plan`` is None for pytest by hand.
 
     ``describe`` is what the kernel says that it used, ``threads`` what the libraries were given; ``environment`` is the
-    JSON of `bench.environment.collect`.
+    JSON of `bench.environment.collect`. ``result``: one of `RESULTS`; ``peer``: whether it is a peer of our kernels.
+    Older files know neither.
     """
 
     path: Path
@@ -145,6 +148,8 @@ class Record:
     device: str | None
     version: str | None
     describe: Mapping[str, Any]
+    result: str | None
+    peer: bool | None
     spec: ForwardSpec
     data: Data
     weights: Weights
@@ -227,6 +232,8 @@ def read_record(data: Any, path: Path) -> Record:
         device=info.text("device", None),
         version=info.text("version", None),
         describe=info.block("describe").data,
+        result=_result(info),
+        peer=info.flag("peer", None),
         spec=spec,
         data=Data(
             source.name("name"), source.integer("rows", 0), source.text("sha256", None), source.text("source", None)
@@ -242,6 +249,13 @@ def read_record(data: Any, path: Path) -> Record:
         cases=_cases(Block(data, str(path)), kernel),
         trust=read_trust(block.block("trust")),
     )
+
+
+def _result(info: Block) -> str | None:
+    result: str | None = info.text("result", None)
+    if result is not None and result not in RESULTS:
+        info.refuse("result", result, f"one of {', '.join(RESULTS)}")
+    return result
 
 
 def _accuracy(block: Block) -> Accuracy:

@@ -105,6 +105,8 @@ class Suite:
                 "backend": kernel_class.backend,
                 "device": kernel_class.device,
                 "version": kernel_class.version(),
+                "result": kernel_class.result,
+                "peer": name in registry.peers(),
                 "describe": kernel.describe(),
             },
             "conformance": {

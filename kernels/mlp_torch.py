@@ -114,6 +114,8 @@ class TorchKernel(Kernel):
 class TorchTensorKernel(TorchKernel):
     """Eager PyTorch on tensors, into tensors that are kept for each number of rows."""
 
+    result = "kept"
+
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
         self._addmm = self._torch.addmm
@@ -202,6 +204,8 @@ class TorchCompileKernel(TorchTensorKernel):
     uncompiled, without a word. ``fullgraph`` makes such a surrender an error. On Zen 5 with PyTorch 2.13, none of
     ``cpp_wrapper``, ``max_autotune`` and fixed shapes was faster beyond the noise.
     """
+
+    result = "new"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)

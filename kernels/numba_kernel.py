@@ -31,6 +31,7 @@ class CompiledKernel(Kernel):
 
     backend = "numba"
     distributions = ("numba",)
+    result = "kept"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)

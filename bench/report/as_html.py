@@ -31,14 +31,16 @@ def render(document: Document) -> str:
     try:
         import jinja2
 
-        from bench.report import plots, plots_explain
+        from bench.report import plots, plots_explain, plots_heatmap, plots_scaling
 
         bundle = _bundle(plots.vega_lite_version())
     except ImportError as missing:
         raise UserError(f"{NEEDS} ({missing.name or missing})") from None
     charts = {"time": plots.time_chart, "speedup": plots.speedup_chart}
     drawn = {name: chart(document.cases) for name, chart in charts.items()}
-    drawn |= plots_explain.charts(document.explanations, [item.name for item in _kernels(document)])
+    names = [item.name for item in _kernels(document)]
+    drawn |= plots_explain.charts(document.explanations, names)
+    drawn |= plots_heatmap.charts(document.heatmaps) | plots_scaling.charts(document.scalings, names)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -7,11 +7,13 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bench.report import gaps, trust
+from bench.report import gaps, limits, trust
 
 if TYPE_CHECKING:
+    from bench.heatmap import HeatMap
     from bench.record import Record, Run
     from bench.report.document import Document
+    from bench.scaling import Scaling
     from bench.statistics import Estimate, Ratio
     from bench.summary import CaseSummary
 
@@ -29,6 +31,9 @@ def render(document: Document) -> str:
         "headline": document.headline.as_dict(),
         "notices": list(document.notices),
         "cases": [_case(case) for case in document.cases],
+        "relative": [_heat_map(found) for found in document.heatmaps],
+        "limits": [limits.as_dict(found) for found in document.limits],
+        "threads": [_scaling(found) for found in document.scalings],
         "runs": [_run(run) for run in document.runs],
     }
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -58,6 +63,24 @@ def _case(case: CaseSummary) -> dict[str, Any]:
 def _interval(found: Estimate | Ratio) -> dict[str, Any]:
     low, high = (None if math.isnan(end) else end for end in (found.low, found.high))
     return {"value": found.value, "low": low, "high": high, "repeats": found.n, "no_interval": found.reason}
+
+
+def _heat_map(found: HeatMap) -> dict[str, Any]:
+    cells = [
+        {
+            "kernel": cell.kernel,
+            "batch_size": cell.batch_size or None,
+            "fastest": cell.fastest,
+            "ratio": _interval(cell.ratio),
+        }
+        for cell in found.cells.values()
+    ]
+    return {"run": found.run, "kernels": list(found.kernels), "cells": cells}
+
+
+def _scaling(found: Scaling) -> dict[str, Any]:
+    gains = [{**vars(gain), "speedup": _interval(gain.speedup)} for gain in found.gains]
+    return {**vars(found), "runs": list(found.runs), "gains": gains}
 
 
 def _run(run: Run) -> dict[str, Any]:

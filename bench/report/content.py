@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import explain, frame, headline, units
+from bench import explain, frame, headline, heatmap, scaling, units
+from bench import limits as limits_of
 from bench.report import closer, explained, gaps, machine, tables, trust
+from bench.report import heatmap as heatmaps
+from bench.report import limits as limit_blocks
+from bench.report import scaling as scalings
 from bench.report.document import Block, Column, Command, Document, Paragraph, Points, Section, Table
 from bench.summary import summarize
 
@@ -46,8 +50,14 @@ def build(runs: list[Run]) -> Document:
     cases = tuple(summarize(data)) if len(data) else ()
     gap_table = gaps.gap_table(runs)
     explanations = tuple(found for run in runs if (found := explain.find(run)) is not None)
+    by_run = [(run, tuple(summarize(own)) if len(own := frame.load(run)) else ()) for run in runs]
+    limits = tuple(found for run, own in by_run if (found := limits_of.find(run, own)) is not None)
+    heat, gains = heatmap.find(cases), scaling.find(by_run)
     sections = (
         Section("charts", "Time and speedup against batch size", tables.figures(cases)),
+        Section("heatmap", "Who is fastest where", heatmaps.figures(heat)),
+        Section("limits", "Beside peers and the machine's limits", limit_blocks.blocks(limits)),
+        Section("threads", "What threads bring", scalings.blocks(gains)),
         Section("explained", "What the speedup is made of", explained.blocks(explanations)),
         Section("missing", "What is missing", (gap_table,) if gap_table else ()),
         Section("differences", "What differs between the runs", _differences(runs)),
@@ -71,6 +81,9 @@ def build(runs: list[Run]) -> Document:
         runs=tuple(runs),
         cases=cases,
         explanations=explanations,
+        heatmaps=heat,
+        limits=limits,
+        scalings=gains,
     )
 
 

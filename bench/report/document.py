@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bench.explain import Explanation
     from bench.headline import Headline
+    from bench.heatmap import HeatMap
+    from bench.limits import Limits
     from bench.record import Run
+    from bench.scaling import Scaling
     from bench.summary import CaseSummary
 
 __all__ = ["Block", "Column", "Command", "Document", "Figure", "Paragraph", "Points", "Section", "Table"]
@@ -91,3 +94,9 @@ class Document:
     cases: tuple[CaseSummary, ...] = field(repr=False)
     #: What the speedups of the runs are made of; runs without any time have none.
     explanations: tuple[Explanation, ...] = field(default=(), repr=False)
+    #: Who is fastest where, in runs of two or more kernels.
+    heatmaps: tuple[HeatMap, ...] = field(default=(), repr=False)
+    #: Where kernels stand beside peers, in runs with both.
+    limits: tuple[Limits, ...] = field(default=(), repr=False)
+    #: What threads bring, of runs that differ in nothing else.
+    scalings: tuple[Scaling, ...] = field(default=(), repr=False)

@@ -11,8 +11,9 @@ from bench import units
 from bench.attribution import PARTS
 from bench.explain_words import case_words, percent, signed
 from bench.report.explained import chart_name
-from bench.report.plots import HIDDEN_KERNELS, HIDDEN_RUNS, TIME_LABEL, finished, ladder, scaled
-from bench.report.style import PAGE, Theme, series
+from bench.report.plots import TIME_LABEL
+from bench.report.plots_parts import colours, drawn, log_axis, shapes
+from bench.report.style import PAGE, Theme
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,7 +68,7 @@ def waterfall_chart(found: Explanation, names: Sequence[str], theme: Theme = PAG
         axis=alt.Axis(format="~%", tickCount=5),
     )
     base = alt.Chart().encode(alt.Y("key:N", sort=[row["key"] for row in rows], axis=axis), x)
-    colour = alt.Color("kernel:N", scale=_colours(names, theme))
+    colour = alt.Color("kernel:N", scale=colours(names, theme))
     tip = [alt.Tooltip(f"{name}:N", title=name) for name in ("kernel", "part", "time")]
     bars = base.transform_filter("datum.part != ''").encode(alt.X2("x2:Q"), tooltip=tip)
     layers = [
@@ -76,7 +77,7 @@ def waterfall_chart(found: Explanation, names: Sequence[str], theme: Theme = PAG
         bars.transform_filter("datum.kind == 'rest'").mark_bar(height=15, color=theme.muted, opacity=0.45),
         *_bar_words(base, theme),
     ]
-    return _drawn(layers, rows, theme, "Where the time of a sample goes, cause by cause.", _ROW_HEIGHT * len(rows))
+    return drawn(layers, rows, theme, "Where the time of a sample goes, cause by cause.", _ROW_HEIGHT * len(rows))
 
 
 def _steps(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
@@ -131,9 +132,9 @@ def hockney_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE)
     rows = [row for kernel in found.kernels for row in _points(kernel, found.run)]
     lines = [row for kernel in found.kernels for row in _lines(kernel, found.run)]
     sizes, seconds = [row["x"] for row in rows], [row["y"] for row in [*rows, *lines]]
-    x = _log("x", "batch size (rows per call)", sizes, "format(datum.value, ',')")
-    base = alt.Chart().encode(x, _log("y", "time of a call", seconds, TIME_LABEL))
-    base = base.encode(alt.Color("kernel:N", scale=_colours(names, theme)))
+    x = log_axis("x", "batch size (rows per call)", sizes, "format(datum.value, ',')")
+    base = alt.Chart().encode(x, log_axis("y", "time of a call", seconds, TIME_LABEL))
+    base = base.encode(alt.Color("kernel:N", scale=colours(names, theme)))
     told = (
         ("kernel", "kernel"),
         ("at", "batch size"),
@@ -147,10 +148,10 @@ def hockney_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE)
         curve.transform_filter("datum.part == 0").mark_line(strokeWidth=2, clip=True),
         curve.transform_filter("datum.part > 0").mark_line(strokeWidth=1.5, strokeDash=[5, 3], clip=True),
         base.transform_filter("datum.kind == 'point'")
-        .encode(alt.Shape("kernel:N", scale=_shapes(names, theme)), tooltip=tips)
+        .encode(alt.Shape("kernel:N", scale=shapes(names, theme)), tooltip=tips)
         .mark_point(filled=True, opacity=1, size=150, stroke=theme.surface, strokeWidth=1),
     ]
-    return _drawn(layers, [*rows, *lines], theme, "Time of a call against batch size, with the line fitted to it.", 330)
+    return drawn(layers, [*rows, *lines], theme, "Time of a call against batch size, with the line fitted to it.", 330)
 
 
 def _points(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
@@ -190,15 +191,15 @@ def roofline_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE
     # Levels are named once: with one thread and with several the lines are nearly the same.
     roofs = [row for n in sorted(used) for row in _roof(found.roofs[n], left, right, named=n == max(used))]
     heights = [row["y"] for row in [*rows, *roofs]]
-    x = _log("x", "arithmetic intensity (FLOP per byte)", [left / 1.8, right], "format(datum.value, '~g')")
-    base = alt.Chart().encode(x, _log("y", "GFLOP/s", heights, "format(datum.value, '~g')"))
+    x = log_axis("x", "arithmetic intensity (FLOP per byte)", [left / 1.8, right], "format(datum.value, '~g')")
+    base = alt.Chart().encode(x, log_axis("y", "GFLOP/s", heights, "format(datum.value, '~g')"))
     told = (("kernel", "kernel"), ("case", "case"), ("rate", "achieved"))
     tips = [alt.Tooltip(f"{name}:N", title=title) for name, title in told]
-    colour = alt.Color("kernel:N", scale=_colours(names, theme))
+    colour = alt.Color("kernel:N", scale=colours(names, theme))
     lines = base.transform_filter("datum.kind == 'roof'").encode(detail=["roof:N"])
     labels = base.transform_filter("datum.kind == 'roof' && datum.label != ''").encode(text="label:N")
     symbols = base.transform_filter("datum.kind == 'case'").encode(
-        colour, alt.Shape("kernel:N", scale=_shapes(names, theme)), tooltip=tips
+        colour, alt.Shape("kernel:N", scale=shapes(names, theme)), tooltip=tips
     )
     layers = [
         lines.transform_filter("datum.threads > 1").mark_line(color=theme.muted, strokeWidth=1.5),
@@ -207,7 +208,7 @@ def roofline_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE
         labels.transform_filter("datum.at == 'right'").mark_text(align="right", dy=-8, color=theme.muted),
         symbols.mark_point(filled=True, opacity=1, size=150, stroke=theme.surface, strokeWidth=1),
     ]
-    return _drawn(layers, [*roofs, *rows], theme, "Every case under the roofs of this machine.", 380)
+    return drawn(layers, [*roofs, *rows], theme, "Every case under the roofs of this machine.", 380)
 
 
 def _symbols(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
@@ -232,31 +233,3 @@ def _roof(roofs: Roofs, left: float, right: float, *, named: bool) -> Iterator[d
     flat = {**shared, "roof": f"{roofs.threads} peak", "y": peak}
     yield {**flat, "x": max(start, left), "label": "", "at": ""}
     yield {**flat, "x": right, "label": f"{roofs.arithmetic}, {threads}", "at": "right"}
-
-
-def _log(field: str, title: str, values: Sequence[float], label: str) -> Any:
-    low, high = min(values) / 1.3, max(values) * 1.5
-    scale = alt.Scale(type="log", domain=[low, high], nice=False)
-    axis = alt.Axis(values=ladder(low, high), labelExpr=label, labelOverlap=True, grid=field == "y", labelFlush=True)
-    return (alt.X if field == "x" else alt.Y)(f"{field}:Q", title=title, scale=scale, axis=axis)
-
-
-def _colours(names: Sequence[str], theme: Theme) -> alt.Scale:
-    styles = series(names, theme)
-    return scaled(styles, [style.colour for style in styles])
-
-
-def _shapes(names: Sequence[str], theme: Theme) -> alt.Scale:
-    styles = series(names, theme)
-    return scaled(styles, [style.shape for style in styles])
-
-
-def _drawn(
-    layers: list[Any], rows: list[dict[str, Any]], theme: Theme, description: str, height: int
-) -> dict[str, Any]:
-    """Return the layers as one chart that fills its place, and follows the page's legend."""
-    shown = f"!datum.kernel || (indexof({HIDDEN_KERNELS}, datum.kernel) < 0 && indexof({HIDDEN_RUNS}, datum.run) < 0)"
-    chart = alt.layer(*layers, data=alt.InlineData(rows)).transform_filter(shown)
-    chart = chart.add_params(alt.param(HIDDEN_KERNELS, value=[]), alt.param(HIDDEN_RUNS, value=[]))
-    chart = chart.properties(width="container", height=height, background="transparent", description=description)
-    return finished(chart, theme)

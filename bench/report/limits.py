@@ -1,0 +1,146 @@
+"""The section on where kernels stand: beside the best peers of their kind, and beside the machine's limits."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from bench import units
+from bench.explain import plain
+from bench.limits_targets import PROFILE
+from bench.report.document import Block, Column, Paragraph, Points, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bench.limits import Limits, Place, Row, Setting, Share
+    from bench.limits_targets import Target
+    from bench.statistics import Ratio
+
+__all__ = ["as_dict", "blocks", "measured_with", "peer_table", "setting_words", "share_table", "verdict"]
+
+_HOW = (
+    "Like for like: a kernel that returns a new array is held beside the peers that do, and one whose results lie in a "
+    "buffer that is kept beside the peers that write into theirs. A ratio is the best peer's time / the kernel's, paired "
+    "by repeat: above 1, the kernel is faster.",
+    "The best peer is chosen at each batch size by its median, after the fact. That favours the peers: of several medians "
+    "the shortest is a little too short.",
+)
+_TARGETS = (
+    "A target is met where the value itself reaches it. Within noise: the 95 % interval contains the target, and another "
+    "run may say the opposite."
+)
+_WHAT = {
+    "peak": "FLOP/s / multiply-adds in registers",
+    "product": "FLOP/s / a square matrix product",
+    "floor": "time of a call / weights read from {memory} and one call's cost",
+}
+_RESULTS = {"new": "new array", "kept": "buffer kept"}
+
+
+def blocks(found: Sequence[Limits]) -> tuple[Block, ...]:
+    """Return the section's content, setting after setting; nothing without any."""
+    if not found:
+        return ()
+    targets = any(one.setting.profile == PROFILE for one in found)
+    how = Points((*_HOW, _TARGETS) if targets else _HOW)
+    return (how, *_summary(found), *(block for one in found for block in _of_run(one)))
+
+
+def _summary(found: Sequence[Limits]) -> Iterator[Block]:
+    held = [(place.ratio, place.target) for one in found for row in one.rows for place in row.places]
+    held += [(share.ratio, share.target) for one in found for share in one.shares]
+    goals = [(ratio, target) for ratio, target in held if target is not None]
+    if goals:
+        met = [target.met(ratio) for ratio, target in goals]
+        near = sum(target.within_noise(ratio) for ratio, target in goals)
+        yield Paragraph(f"{sum(met)} of {len(met)} targets are met; {near} of all are within noise.")
+
+
+def _of_run(found: Limits) -> Iterator[Block]:
+    yield Paragraph(f"{setting_words(found.setting)}. {measured_with(found.setting)}")
+    if found.rows:
+        yield peer_table(found)
+    if found.shares:
+        yield share_table(found)
+    if found.missing:
+        yield Points(tuple(f"{line[0].upper()}{line[1:]}." for line in found.missing))
+
+
+def setting_words(setting: Setting) -> str:
+    """Return network, threads given, dtype and data: ``784-50-100-10, 1 thread, float32, mnist``."""
+    threads = f"{setting.threads} thread{'' if setting.threads == 1 else 's'}"
+    return f"{setting.spec}, {threads}, {setting.dtype}, {setting.data}"
+
+
+def measured_with(setting: Setting) -> str:
+    """Return when, where and with which versions, as one sentence."""
+    versions = ", ".join(f"{name} {version}" for name, version in setting.versions.items())
+    when = f"Measured on {setting.started[:10]}" if setting.started else "Measured"
+    repeats = f"{setting.repeats} repeat{'' if setting.repeats == 1 else 's'}"
+    return f"{when}: {setting.machine}; {versions}; {repeats}, medians with 95 % intervals."
+
+
+def peer_table(found: Limits) -> Table:
+    """Return the ratios to the best peers: for each kernel a line of ratios, of peers, and of targets if there are any."""
+    sizes = sorted({place.batch_size for row in found.rows for place in row.places})
+    rows = tuple(line for row in found.rows for line in _lines(row, sizes))
+    columns = (Column("kernel"), Column("what"), *(Column(f"batch {size:,}", number=True) for size in sizes))
+    caption = f"Best peer's time / the kernel's, like for like: {setting_words(found.setting)}."
+    return Table(caption, columns, rows, heads=2)
+
+
+def _lines(row: Row, sizes: Sequence[int]) -> Iterator[tuple[str, ...]]:
+    there = {place.batch_size: place for place in row.places}
+
+    def line(name: str, text: Any) -> tuple[str, ...]:
+        return (row.kernel, name, *(text(there[size]) if size in there else "no peer" for size in sizes))
+
+    used = "" if row.threads is None else f", {row.threads} thread{'' if row.threads == 1 else 's'}"
+    yield line(f"ratio ({_RESULTS[row.result]}{used})", lambda place: units.ratio(place.ratio))
+    yield line("best peer", lambda place: place.peer)
+    if any(place.target for place in row.places):
+        yield line("target", _target)
+
+
+def _target(place: Place) -> str:
+    return "none" if place.target is None else goal(place.ratio, place.target)
+
+
+def goal(ratio: Ratio, target: Target) -> str:
+    """Return a target and what became of it: ``at least 3.5: met``."""
+    return f"at {'least' if target.at_least else 'most'} {target.value:g}: {verdict(ratio, target)}"
+
+
+def verdict(ratio: Ratio, target: Target) -> str:
+    """Return whether a target is met, and whether that is within noise."""
+    said = "met" if target.met(ratio) else "missed"
+    return f"{said}, within noise" if target.within_noise(ratio) else said
+
+
+def share_table(found: Limits) -> Table:
+    """Return the kernels against the machine's limits."""
+    rows = tuple((share.kernel, *_share(share)) for share in found.shares)
+    names = ("threads", "batch size", "value", "target")
+    columns = (Column("kernel"), Column("what"), *(Column(name, number=True) for name in names))
+    caption = (
+        "Against limits measured at the run's start, with as many threads as the kernel uses. FLOP/s count the matrix "
+        "products and biases alone. A call's cost is that of the same kernel on two neurons a layer."
+    )
+    return Table(caption, columns, rows, heads=2)
+
+
+def _share(share: Share) -> tuple[str, ...]:
+    return (
+        _WHAT[share.what].format(memory=share.memory),
+        str(share.threads),
+        f"{share.batch_size:,}",
+        units.ratio(share.ratio),
+        "none" if share.target is None else goal(share.ratio, share.target),
+    )
+
+
+def as_dict(found: Limits) -> dict[str, Any]:
+    """Return all numbers as JSON can hold them; what has no value is null."""
+    data: dict[str, Any] = plain(asdict(found))
+    return data
