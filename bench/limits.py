@@ -61,7 +61,7 @@ class Row:
     """A kernel beside the best peers of its kind. ``threads`` is what it says that it used, None if it does not."""
 
     kernel: str
-    result: str
+    returns: str
     threads: int | None
     places: tuple[Place, ...]
 
@@ -99,7 +99,7 @@ def find(run: Run, cases: Sequence[CaseSummary]) -> Limits | None:
     None where no kernel that is no peer, or no peer, was timed in batches, and for files of versions that do not say.
     Raises UserError for damaged files beside the records.
     """
-    timed = {record.kernel: record for record in run.records if record.cases and record.result is not None}
+    timed = {record.kernel: record for record in run.records if record.cases and record.returns is not None}
     batches = {name: batched([case for case in cases if case.kernel == name]) for name in timed}
     ours = [record for name, record in timed.items() if record.peer is False and batches[name]]
     peers = [record for name, record in timed.items() if record.peer and batches[name]]
@@ -148,9 +148,9 @@ def _row(
     batches: Mapping[str, Sequence[CaseSummary]],
     missing: dict[str, None],
 ) -> Row:
-    alike = [peer.kernel for peer in peers if (peer.result, peer.device) == (record.result, record.device)]
+    alike = [peer.kernel for peer in peers if (peer.returns, peer.device) == (record.returns, record.device)]
     if not alike:
-        missing[f"{record.kernel}: no peer on its device has results of the same kind ({record.result})"] = None
+        missing[f"{record.kernel}: no peer on its device has results of the same kind ({record.returns})"] = None
     places = []
     for case in batches[record.kernel]:
         # The choice favours the peer: the best of several medians is a little too good.
@@ -162,7 +162,7 @@ def _row(
             target = of_peers(setting, record.kernel, case.batch_size) if _is_avx512(record) else None
             place = Place(case.batch_size, case.sample.value, best.kernel, best.sample.value, ratio, target)
             places.append(place)
-    return Row(record.kernel, str(record.result), _used(record), tuple(places))
+    return Row(record.kernel, str(record.returns), _used(record), tuple(places))
 
 
 def _shares(setting: Setting, record: Record, batches: Sequence[CaseSummary], found: Evidence) -> list[Share]:
@@ -182,7 +182,7 @@ def _shares(setting: Setting, record: Record, batches: Sequence[CaseSummary], fo
             shares.append(Share(record.kernel, threads, what, largest.batch_size, _single(reached), aim))
     n_bytes = record.spec.weight_bytes()
     memory = roofline.level(n_bytes, alone.caches) if alone else None
-    if smallest.batch_size == 1 and alone and memory in alone.read_s:
+    if smallest.batch_size == 1 and alone and memory and memory in alone.read_s:
         reading_s = n_bytes / alone.read_s[memory]
         calls = {repeat: small.call_batch_s for (name, repeat), small in found.small.items() if name == record.kernel}
         common = smallest.by_repeat.keys() & calls.keys()

@@ -1,4 +1,4 @@
-"""What the profile `limits` is held to: targets by kernel, threads and batch size. Nothing else knows a number of these.
+"""What the profile `limits` is held to: targets by kernel, threads and batch size. No other module has any of them.
 
 They are for processors with AVX-512, for float32, and for the network of the book or a wide one; `numba-simd-sparse` is
 held to its own on MNIST alone, since how much work it skips depends on the data.

@@ -100,8 +100,8 @@ def _gain(case: CaseSummary, base: Sequence[CaseSummary], base_run: Run, run: Ru
 
 def _side_by_side(one: Run, other: Run) -> bool:
     """Whether two runs are settings of one sweep."""
-    plans = one.plan, other.plan
-    return all(plan is not None and plan.sweep is not None for plan in plans) and plans[0].sweep == plans[1].sweep
+    sweeps = [run.plan.sweep if run.plan else None for run in (one, other)]
+    return sweeps[0] is not None and sweeps[0] == sweeps[1]
 
 
 def _used(run: Run, kernel: str) -> int | None:

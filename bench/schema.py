@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["RESULTS", "SCHEMA", "Accuracy", "Data", "Failure", "Plan", "Record", "Skipped", "Timing", "Weights"]
+__all__ = ["RETURNS", "SCHEMA", "Accuracy", "Data", "Failure", "Plan", "Record", "Skipped", "Timing", "Weights"]
 
 #: The version of the block that this tool writes, and the newest that it reads.
 SCHEMA = 1
-#: What becomes of a result (`kernels.base.Kernel.result`): an array of its own, or a buffer that the next call uses.
-RESULTS = ("new", "kept")
+#: What becomes of a result (`kernels.base.Kernel.returns`): an array of its own, or a buffer that the next call uses.
+RETURNS = ("new", "kept")
 MAX_REPEATS = 10_000
 
 
@@ -134,7 +134,7 @@ class Record:
     """One process: one kernel in one repeat. What could not be found out is None; ``plan`` is None for pytest by hand.
 
     ``describe`` is what the kernel says that it used, ``threads`` what the libraries were given; ``environment`` is the
-    JSON of `bench.environment.collect`. ``result``: one of `RESULTS`; ``peer``: whether it is a peer of our kernels.
+    JSON of `bench.environment.collect`. ``returns``: one of `RETURNS`; ``peer``: whether it is a peer of our kernels.
     Older files know neither.
     """
 
@@ -148,7 +148,7 @@ class Record:
     device: str | None
     version: str | None
     describe: Mapping[str, Any]
-    result: str | None
+    returns: str | None
     peer: bool | None
     spec: ForwardSpec
     data: Data
@@ -232,7 +232,7 @@ def read_record(data: Any, path: Path) -> Record:
         device=info.text("device", None),
         version=info.text("version", None),
         describe=info.block("describe").data,
-        result=_result(info),
+        returns=_returns(info),
         peer=info.flag("peer", None),
         spec=spec,
         data=Data(
@@ -251,11 +251,11 @@ def read_record(data: Any, path: Path) -> Record:
     )
 
 
-def _result(info: Block) -> str | None:
-    result: str | None = info.text("result", None)
-    if result is not None and result not in RESULTS:
-        info.refuse("result", result, f"one of {', '.join(RESULTS)}")
-    return result
+def _returns(info: Block) -> str | None:
+    said: str | None = info.text("returns", None)
+    if said is not None and said not in RETURNS:
+        info.refuse("returns", said, f"one of {', '.join(RETURNS)}")
+    return said
 
 
 def _accuracy(block: Block) -> Accuracy:

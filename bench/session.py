@@ -105,7 +105,7 @@ class Suite:
                 "backend": kernel_class.backend,
                 "device": kernel_class.device,
                 "version": kernel_class.version(),
-                "result": kernel_class.result,
+                "returns": kernel_class.returns,
                 "peer": name in registry.peers(),
                 "describe": kernel.describe(),
             },

@@ -89,7 +89,7 @@ class NumbaSimdNewKernel(NumbaSimdKernel):
     NumPy makes the array before the compiled code is called: inside it, the same would cost twice as much.
     """
 
-    result = "new"
+    returns = "new"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)

@@ -122,7 +122,7 @@ class NumpyOutKernel(Kernel):
 
     backend = "numpy"
     distributions = ("numpy",)
-    result = "kept"
+    returns = "kept"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)

@@ -146,7 +146,7 @@ class OnnxRuntimeBoundKernel(OnnxRuntimeKernel):
     the same number of rows share an output buffer: a result is valid until the next call.
     """
 
-    result = "kept"
+    returns = "kept"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)

@@ -22,11 +22,11 @@ import sysconfig
 import warnings
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
-from kernels.base import Kernel
+from kernels.base import Kernel, Returns
 from kernels.errors import KernelUnavailable
 from kernels.libraries import require
 
@@ -114,7 +114,7 @@ class TorchKernel(Kernel):
 class TorchTensorKernel(TorchKernel):
     """Eager PyTorch on tensors, into tensors that are kept for each number of rows."""
 
-    result = "kept"
+    returns: ClassVar[Returns] = "kept"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
@@ -205,7 +205,7 @@ class TorchCompileKernel(TorchTensorKernel):
     ``cpp_wrapper``, ``max_autotune`` and fixed shapes was faster beyond the noise.
     """
 
-    result = "new"
+    returns: ClassVar[Returns] = "new"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)

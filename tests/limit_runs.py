@@ -24,7 +24,7 @@ TIMES = {
     ("onnxruntime", "batched", 1): 5e-6,
     ("onnxruntime", "batched", 100): 0.45e-6,
 }
-RESULTS = {"numba-simd-new": "new", "onnxruntime": "new"}
+RETURNS = {"numba-simd-new": "new", "onnxruntime": "new"}
 PEERS = ("onnxruntime-bound", "openvino", "onnxruntime")
 
 
@@ -36,7 +36,7 @@ def kernel_info(kernel, threads=1, **changes):
         "device": "cpu",
         "version": "1.2.3",
         "describe": {"threads": threads, **ours},
-        "result": RESULTS.get(kernel, "kept"),
+        "returns": RETURNS.get(kernel, "kept"),
         "peer": kernel in PEERS,
     }
     return {**info, **changes}

@@ -30,7 +30,7 @@ def holds(kernel_class, spec, rows=(1, 4)):
     """Return whether a kernel keeps its word, in batches and one at a time."""
     x = np.random.default_rng(0).random((8, spec.n_in)).astype(spec.dtype)
     kernel = kernel_class(spec, seeded(spec))
-    expected = {"new": (True, False), "kept": (False, True)}[kernel_class.result]
+    expected = {"new": (True, False), "kept": (False, True)}[kernel_class.returns]
     found = [stays(kernel, kernel.forward, x[:n], x[n : 2 * n]) for n in rows]
     if rows != (4,):
         found.append(stays(kernel, kernel.forward_one, x[0], x[1]))
@@ -54,10 +54,10 @@ def test_every_kernel_keeps_its_word(name):
 
 def test_one_that_does_not_is_found():
     class Liar(NumpyOutKernel):
-        result = "new"
+        returns = "new"
 
     class Waster(NumpyKernel):
-        result = "kept"
+        returns = "kept"
 
     class LiarOneAtATime(NumpyKernel):
         def forward_one(self, x):
@@ -72,6 +72,6 @@ def test_one_that_does_not_is_found():
 
 def test_peers_and_our_kernels_have_partners_of_both_kinds():
     """Otherwise nothing could be held beside them like for like."""
-    peers = {registry.load(name).result for name in registry.peers()}
-    ours = {registry.load(name).result for name in registry.names() if name not in registry.peers()}
+    peers = {registry.load(name).returns for name in registry.peers()}
+    ours = {registry.load(name).returns for name in registry.names() if name not in registry.peers()}
     assert peers == ours == {"new", "kept"}

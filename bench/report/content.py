@@ -51,7 +51,7 @@ def build(runs: list[Run]) -> Document:
     gap_table = gaps.gap_table(runs)
     explanations = tuple(found for run in runs if (found := explain.find(run)) is not None)
     by_run = [(run, tuple(summarize(own)) if len(own := frame.load(run)) else ()) for run in runs]
-    limits = tuple(found for run, own in by_run if (found := limits_of.find(run, own)) is not None)
+    limits = tuple(one for run, own in by_run if (one := limits_of.find(run, own)) is not None)
     heat, gains = heatmap.find(cases), scaling.find(by_run)
     sections = (
         Section("charts", "Time and speedup against batch size", tables.figures(cases)),

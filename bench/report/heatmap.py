@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["cell_text", "chart_name", "column_text", "figures"]
 
 _READING = (
-    "A cell is the kernel's time per sample divided by that of the fastest kernel at that batch size: 1.0x is the fastest, "
-    "the darker the slower, on a logarithmic scale. The kernels are in order of their speed overall."
+    "A cell is the kernel's time per sample divided by that of the fastest kernel at that batch size: 1.0x is the "
+    "fastest, the darker the slower, on a logarithmic scale; the kernels are in order of their speed overall."
 )
 
 

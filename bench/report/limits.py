@@ -19,23 +19,25 @@ if TYPE_CHECKING:
 
 __all__ = ["as_dict", "blocks", "measured_with", "peer_table", "setting_words", "share_table", "verdict"]
 
-_HOW = (
+_LIKE = (
     "Like for like: a kernel that returns a new array is held beside the peers that do, and one whose results lie in a "
-    "buffer that is kept beside the peers that write into theirs. A ratio is the best peer's time / the kernel's, paired "
-    "by repeat: above 1, the kernel is faster.",
-    "The best peer is chosen at each batch size by its median, after the fact. That favours the peers: of several medians "
-    "the shortest is a little too short.",
+    "buffer that is kept beside the peers that write into theirs. A ratio is the best peer's time / the kernel's, "
+    "paired by repeat: above 1, the kernel is faster."
+)
+_BEST = (
+    "The best peer is chosen at each batch size by its median, after the fact. That favours the peers: of several "
+    "medians the shortest is a little too short."
 )
 _TARGETS = (
-    "A target is met where the value itself reaches it. Within noise: the 95 % interval contains the target, and another "
-    "run may say the opposite."
+    "A target is met where the value itself reaches it. Within noise: the 95 % interval contains the target, and "
+    "another run may say the opposite."
 )
 _WHAT = {
     "peak": "FLOP/s / multiply-adds in registers",
     "product": "FLOP/s / a square matrix product",
     "floor": "time of a call / weights read from {memory} and one call's cost",
 }
-_RESULTS = {"new": "new array", "kept": "buffer kept"}
+_RETURNS = {"new": "new array", "kept": "buffer kept"}
 
 
 def blocks(found: Sequence[Limits]) -> tuple[Block, ...]:
@@ -43,7 +45,7 @@ def blocks(found: Sequence[Limits]) -> tuple[Block, ...]:
     if not found:
         return ()
     targets = any(one.setting.profile == PROFILE for one in found)
-    how = Points((*_HOW, _TARGETS) if targets else _HOW)
+    how = Points((_LIKE, _BEST, _TARGETS) if targets else (_LIKE, _BEST))
     return (how, *_summary(found), *(block for one in found for block in _of_run(one)))
 
 
@@ -82,7 +84,7 @@ def measured_with(setting: Setting) -> str:
 
 
 def peer_table(found: Limits) -> Table:
-    """Return the ratios to the best peers: for each kernel a line of ratios, of peers, and of targets if there are any."""
+    """Return the ratios to the best peers: for each kernel a line of ratios, one of peers, and one of its targets."""
     sizes = sorted({place.batch_size for row in found.rows for place in row.places})
     rows = tuple(line for row in found.rows for line in _lines(row, sizes))
     columns = (Column("kernel"), Column("what"), *(Column(f"batch {size:,}", number=True) for size in sizes))
@@ -97,7 +99,7 @@ def _lines(row: Row, sizes: Sequence[int]) -> Iterator[tuple[str, ...]]:
         return (row.kernel, name, *(text(there[size]) if size in there else "no peer" for size in sizes))
 
     used = "" if row.threads is None else f", {row.threads} thread{'' if row.threads == 1 else 's'}"
-    yield line(f"ratio ({_RESULTS[row.result]}{used})", lambda place: units.ratio(place.ratio))
+    yield line(f"ratio ({_RETURNS[row.returns]}{used})", lambda place: units.ratio(place.ratio))
     yield line("best peer", lambda place: place.peer)
     if any(place.target for place in row.places):
         yield line("target", _target)

@@ -41,7 +41,7 @@ def charts(found: Sequence[HeatMap], theme: Theme = PAGE) -> dict[str, dict[str,
 
 def heat_chart(found: HeatMap, theme: Theme = PAGE) -> dict[str, Any]:
     """Return the Vega-Lite specification of a heat map; the words in its cells are the ratios."""
-    darkest = min(max(max(cell.ratio.value for cell in found.cells.values()), _LEAST_DARK), _DARKEST)
+    darkest = min(max(_LEAST_DARK, *(cell.ratio.value for cell in found.cells.values())), _DARKEST)
     rows = list(_rows(found, darkest))
     columns = [row["at"] for row in rows]
     label = "datum.value == 'one' ? ['one at', 'a time'] : format(datum.value, '~s')"

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["blocks", "chart_name"]
 
 _READING = (
-    "Time per sample with {fewest} divided by the time with more, the same kernel at the same batch size; both axes are "
-    "logarithmic. Below the dashed line at 1x more threads are slower."
+    "Time per sample with {fewest} divided by the time with more, the same kernel at the same batch size; both axes "
+    "are logarithmic. Below the dashed line at 1x more threads are slower."
 )
 
 
