@@ -7,10 +7,11 @@ time of one row against the least that it can be. Knows no kernels: result files
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from bench import evidence, roofline, statistics
+from bench.explain import plain
 from bench.limits_targets import PROFILE, Target, of_floor, of_peak, of_peers, of_product
 from bench.summary import batched
 
@@ -91,6 +92,17 @@ class Limits:
     rows: tuple[Row, ...]
     shares: tuple[Share, ...]
     missing: tuple[str, ...]
+
+    @property
+    def held(self) -> Limits:
+        """The same without the kernels that have no target."""
+        rows = tuple(row for row in self.rows if any(place.target for place in row.places))
+        return replace(self, rows=rows, shares=tuple(share for share in self.shares if share.target))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all numbers as JSON can hold them; what has no value is null."""
+        data: dict[str, Any] = plain(asdict(self))
+        return data
 
 
 def find(run: Run, cases: Sequence[CaseSummary]) -> Limits | None:

@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bench.report import gaps, limits, trust
+from bench.report import gaps, trust
 
 if TYPE_CHECKING:
     from bench.heatmap import HeatMap
@@ -32,7 +32,7 @@ def render(document: Document) -> str:
         "notices": list(document.notices),
         "cases": [_case(case) for case in document.cases],
         "relative": [_heat_map(found) for found in document.heatmaps],
-        "limits": [limits.as_dict(found) for found in document.limits],
+        "limits": [found.as_dict() for found in document.limits],
         "threads": [_scaling(found) for found in document.scalings],
         "runs": [_run(run) for run in document.runs],
     }

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench import units
-from bench.explain import plain
 from bench.limits_targets import PROFILE
 from bench.report.document import Block, Column, Paragraph, Points, Table
 
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from bench.limits_targets import Target
     from bench.statistics import Ratio
 
-__all__ = ["as_dict", "blocks", "measured_with", "peer_table", "setting_words", "share_table", "verdict"]
+__all__ = ["blocks", "measured_with", "peer_table", "setting_words", "share_table"]
 
 _LIKE = (
     "Like for like: a kernel that returns a new array is held beside the peers that do, and one whose results lie in a "
@@ -106,15 +104,15 @@ def _lines(row: Row, sizes: Sequence[int]) -> Iterator[tuple[str, ...]]:
 
 
 def _target(place: Place) -> str:
-    return "none" if place.target is None else goal(place.ratio, place.target)
+    return "none" if place.target is None else _goal(place.ratio, place.target)
 
 
-def goal(ratio: Ratio, target: Target) -> str:
+def _goal(ratio: Ratio, target: Target) -> str:
     """Return a target and what became of it: ``at least 3.5: met``."""
-    return f"at {'least' if target.at_least else 'most'} {target.value:g}: {verdict(ratio, target)}"
+    return f"at {'least' if target.at_least else 'most'} {target.value:g}: {_verdict(ratio, target)}"
 
 
-def verdict(ratio: Ratio, target: Target) -> str:
+def _verdict(ratio: Ratio, target: Target) -> str:
     """Return whether a target is met, and whether that is within noise."""
     said = "met" if target.met(ratio) else "missed"
     return f"{said}, within noise" if target.within_noise(ratio) else said
@@ -138,11 +136,5 @@ def _share(share: Share) -> tuple[str, ...]:
         str(share.threads),
         f"{share.batch_size:,}",
         units.ratio(share.ratio),
-        "none" if share.target is None else goal(share.ratio, share.target),
+        "none" if share.target is None else _goal(share.ratio, share.target),
     )
-
-
-def as_dict(found: Limits) -> dict[str, Any]:
-    """Return all numbers as JSON can hold them; what has no value is null."""
-    data: dict[str, Any] = plain(asdict(found))
-    return data
