@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import evidence, roofline, statistics
 from bench.explain import plain
-from bench.limits_targets import PROFILE, Target, of_floor, of_peak, of_peers, of_product
+from bench.limits_targets import PROFILE, Target, of_floor, of_peak, of_peers, of_product, unheld
 from bench.summary import batched
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ def find(run: Run, cases: Sequence[CaseSummary]) -> Limits | None:
         missing["the machine's limits were measured while something else ran: shares of them are too large"] = None
     if setting.profile == PROFILE and not any(_is_avx512(record) for record in ours):
         missing["no targets: they are for processors with AVX-512, which the kernels did not use"] = None
+    missing |= dict.fromkeys(why for record in ours if (why := unheld(setting, record.kernel)))
     return Limits(setting, tuple(row for row in rows if row.places), shares, tuple(missing))
 
 

@@ -1,7 +1,7 @@
 """`limits.json`: what `bench.limits` found in a run, kept without the run. A run with many peers has many megabytes.
 
-`{"mlpbench": {...}}` with `schema` (1, a number of its own), `kind` ("limits"), `command` and `limits`: what the JSON report
-has under that name, for each setting. The file is derived: it can be made again from the run, and from nothing else.
+`{"mlpbench": {...}}` with `schema` (1, a number of its own), `kind` ("limits"), `command`, and what the JSON report has
+under `limits`. The file is derived: it can be made again from the run, and from nothing else.
 """
 
 from __future__ import annotations

@@ -13,7 +13,19 @@ if TYPE_CHECKING:
     from bench.limits import Setting
     from bench.statistics import Ratio
 
-__all__ = ["BATCH_SIZES", "BOOK", "PEERS", "PROFILE", "WIDE", "Target", "of_floor", "of_peak", "of_peers", "of_product"]
+__all__ = [
+    "BATCH_SIZES",
+    "BOOK",
+    "PEERS",
+    "PROFILE",
+    "WIDE",
+    "Target",
+    "of_floor",
+    "of_peak",
+    "of_peers",
+    "of_product",
+    "unheld",
+]
 
 PROFILE = "limits"
 BATCH_SIZES = (1, 2, 8, 32, 100, 1000, 10_000)
@@ -64,6 +76,14 @@ def of_peers(setting: Setting, kernel: str, batch_size: int) -> Target | None:
     if setting.spec != BOOK or key not in PEERS or batch_size not in BATCH_SIZES:
         return None
     return Target(PEERS[key][BATCH_SIZES.index(batch_size)])
+
+
+def unheld(setting: Setting, kernel: str) -> str | None:
+    """Return why a kernel has no targets on these data where it has some on others; else None."""
+    needed = _DATA.get(kernel)
+    if not _holds(setting) or needed in (None, setting.data):
+        return None
+    return f"{kernel} has no targets: how much it skips depends on the data, theirs are {needed}, not {setting.data}"
 
 
 def of_peak(setting: Setting, kernel: str, batch_size: int) -> Target | None:

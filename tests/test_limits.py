@@ -88,6 +88,7 @@ def test_a_kernel_that_skips_zeros_has_targets_on_mnist_alone(tmp_path, data, ta
     assert place.ratio.value == pytest.approx(8)
     assert (place.target and place.target.value) == target
     assert not [one for one in found.shares if one.kernel == "numba-simd-sparse"], "it does less than all the work"
+    assert bool([line for line in found.missing if "theirs are mnist, not digits" in line]) == (target is None)
 
 
 def test_on_the_wide_network_not_slower_at_any_batch_size(tmp_path):

@@ -44,7 +44,8 @@ def blocks(found: Sequence[Limits]) -> tuple[Block, ...]:
         return ()
     targets = any(one.setting.profile == PROFILE for one in found)
     how = Points((_LIKE, _BEST, _TARGETS) if targets else (_LIKE, _BEST))
-    return (how, *_summary(found), *(block for one in found for block in _of_run(one)))
+    said = dict.fromkeys(measured_with(one.setting) for one in found)
+    return (how, *_summary(found), *map(Paragraph, said), *(block for one in found for block in _of_run(one)))
 
 
 def _summary(found: Sequence[Limits]) -> Iterator[Block]:
@@ -58,7 +59,6 @@ def _summary(found: Sequence[Limits]) -> Iterator[Block]:
 
 
 def _of_run(found: Limits) -> Iterator[Block]:
-    yield Paragraph(f"{setting_words(found.setting)}. {measured_with(found.setting)}")
     if found.rows:
         yield peer_table(found)
     if found.shares:
@@ -107,9 +107,10 @@ def _target(place: Place) -> str:
     return "none" if place.target is None else _goal(place.ratio, place.target)
 
 
-def _goal(ratio: Ratio, target: Target) -> str:
-    """Return a target and what became of it: ``at least 3.5: met``."""
-    return f"at {'least' if target.at_least else 'most'} {target.value:g}: {_verdict(ratio, target)}"
+def _goal(ratio: Ratio, target: Target, *, as_share: bool = False) -> str:
+    """Return a target and what became of it: ``at least 3.5: met``; as a share, ``at least 93 %: met``."""
+    aim = f"{100 * target.value:g} %" if as_share else f"{target.value:g}"
+    return f"at {'least' if target.at_least else 'most'} {aim}: {_verdict(ratio, target)}"
 
 
 def _verdict(ratio: Ratio, target: Target) -> str:
@@ -131,10 +132,11 @@ def share_table(found: Limits) -> Table:
 
 
 def _share(share: Share) -> tuple[str, ...]:
+    as_share = share.what == "peak"
     return (
         _WHAT[share.what].format(memory=share.memory),
         str(share.threads),
         f"{share.batch_size:,}",
-        units.ratio(share.ratio),
-        "none" if share.target is None else _goal(share.ratio, share.target),
+        units.share(share.ratio) if as_share else units.ratio(share.ratio),
+        "none" if share.target is None else _goal(share.ratio, share.target, as_share=as_share),
     )

@@ -30,6 +30,8 @@ _DARKEST = 100.0
 #: The scale reaches to this at least: near draws must not look like worlds apart.
 _LEAST_DARK = 4.0
 _ROW_HEIGHT = 30
+#: Pixels of a letter of a kernel's name, and of a name at most.
+_LETTER, _LONGEST = 7.4, 180
 #: Below these widths of a cell, in pixels, its words are small, and then left out: they are in the tooltip.
 _SMALL, _NARROW = 40, 24
 
@@ -51,7 +53,9 @@ def heat_chart(found: HeatMap, theme: Theme = PAGE) -> dict[str, Any]:
         title="batch size (rows per call)",
         axis=alt.Axis(labelExpr=label, labelAngle=0, ticks=False, domain=False, grid=False, labelOverlap=True),
     )
-    names = alt.Axis(title=None, ticks=False, domain=False, labelLimit=150)
+    # The page's font is wider than the one that Vega measures with.
+    room = _LETTER * max(map(len, found.kernels)) + 6
+    names = alt.Axis(title=None, ticks=False, domain=False, labelLimit=_LONGEST, minExtent=min(room, _LONGEST))
     base = alt.Chart().encode(x, alt.Y("kernel:N", sort=list(found.kernels), axis=names))
     scale = alt.Scale(type="log", domain=[1, darkest], range=list(_SCHEME), clamp=True, interpolate="rgb")
     told = (
