@@ -32,6 +32,7 @@ import math
 import random
 import re
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,10 @@ def half_width(by_repeat: Mapping[int, float]) -> float | None:
 
 
 class Effort:
-    """The processes of a run, one after the other; what came of each is told by `note` before the next is asked for."""
+    """The processes of a run, one after the other; what came of each is told by `note` before the next is asked for.
+
+    A kernel is a name, and no more: in a sweep over several settings each pair of setting and kernel has one.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -152,17 +156,23 @@ class Effort:
         }
         return {kernel: max(widths) for kernel, widths in found.items() if widths}
 
-    def ending(self, *, interrupted: bool = False) -> Ending:
-        """Return how the run ended."""
-        cases = [self._end(kernel, case, interrupted) for kernel in self._plan.kernels for case in self._cases]
+    def ending(self, *, interrupted: bool = False, kernels: Mapping[str, str] | None = None) -> Ending:
+        """Return how the run ended.
+
+        ``kernels`` chooses those of one setting of a sweep, by their names here, and says which kernel each of them is.
+        """
+        names = dict(zip(self._plan.kernels, self._plan.kernels, strict=True)) if kernels is None else kernels
+        spent_s = sum(sum(self._seconds[name]) for name in names)
+        cases = [self._end(name, case, interrupted) for name in names for case in self._cases]
         return Ending(
             target=self._plan.target,
             budget_s=self._plan.budget_s,
-            spent_s=round(self.spent_s, 3),
+            spent_s=round(spent_s, 3),
             interrupted=interrupted,
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
-            order=tuple(self._done),
-            cases=tuple(cases),
+            order=tuple((names[name], repeat) for name, repeat in self._done if name in names),
+            cases=tuple(replace(case, kernel=names[case.kernel]) for case in cases),
+            sweep_s=None if kernels is None else round(self.spent_s, 3),
         )
 
     @property

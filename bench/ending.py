@@ -41,7 +41,8 @@ class CaseEnd:
 class Ending:
     """``order`` holds (kernel, repeat) of every process that ended, in running order; ``spent_s`` their seconds.
 
-    ``target`` and ``budget_s`` are None where the number of repeats was given.
+    ``target`` and ``budget_s`` are None where the number of repeats was given. ``sweep_s``, of one setting of a sweep
+    over several: the seconds of all of them, which share the budget.
     """
 
     target: float | None
@@ -51,6 +52,7 @@ class Ending:
     ended: str | None
     order: tuple[tuple[str, int], ...]
     cases: tuple[CaseEnd, ...]
+    sweep_s: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the ending as JSON can hold it."""
@@ -73,9 +75,12 @@ class Ending:
         others = [f"{ends[limit]} {words}" for limit, words in LIMITS.items() if ends[limit] and limit != "target"]
         if not others:
             return f"{said}, after {self.spent_s:.0f} s."
+        all_s = self.spent_s if self.sweep_s is None else self.sweep_s
+        spent = f"{all_s:.0f} of {self.budget_s:.0f} s"
+        spent += "" if self.sweep_s is None else f" with the other settings, {self.spent_s:.0f} s of them here"
         wide = [case for case in self.cases if case.half_width is not None]
         widest = max(wide, key=lambda case: case.half_width or 0.0, default=None)
-        told = f"{said}; {', '.join(others)}, after {self.spent_s:.0f} of {self.budget_s:.0f} s"
+        told = f"{said}; {', '.join(others)}, after {spent}"
         if widest is None or widest.half_width is None:
             return f"{told}."
         where = f"{widest.kernel} {widest.mode} {widest.batch_size}"
@@ -104,6 +109,7 @@ def read_ending(block: Block) -> Ending | None:
         ended=ending.text("ended", None),
         order=tuple(ending.pairs("order")),
         cases=tuple(_case(case) for case in ending.blocks("cases")),
+        sweep_s=ending.seconds("sweep_s", None),
     )
 
 

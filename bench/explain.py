@@ -71,9 +71,14 @@ class KernelExplanation:
 
 @dataclass(frozen=True)
 class Explanation:
-    """One run. ``roofs`` by number of threads; ``missing`` is what the run's files do not hold."""
+    """One run. ``roofs`` by number of threads; ``missing`` is what the run's files do not hold.
+
+    ``run`` is what texts call the run, ``run_id`` its id; ``setting`` its network, threads and dtype.
+    """
 
     run: str
+    run_id: str
+    setting: Mapping[str, Any] | None
     spec: str
     weight_bytes: int
     kernels: tuple[KernelExplanation, ...]
@@ -84,7 +89,7 @@ class Explanation:
     def as_dict(self) -> dict[str, Any]:
         """Return all numbers as JSON can hold them; what has no value is null."""
         data: dict[str, Any] = plain(asdict(self))
-        return data
+        return {**data, "run": data.pop("run_id")}
 
 
 def find(run: Run) -> Explanation | None:
@@ -99,7 +104,17 @@ def find(run: Run) -> Explanation | None:
         for name in run.kernels
         if any(record.kernel == name for record in timed)
     )
-    return Explanation(run.id, spec.label(), spec.weight_bytes(), kernels, found.roofs, found.disturbed, found.missing)
+    return Explanation(
+        run=run.name,
+        run_id=run.id,
+        setting=run.setting.as_dict() if run.setting else None,
+        spec=spec.label(),
+        weight_bytes=spec.weight_bytes(),
+        kernels=kernels,
+        roofs=found.roofs,
+        disturbed=found.disturbed,
+        missing=found.missing,
+    )
 
 
 def _kernel(records: list[Record], found: Evidence) -> KernelExplanation:

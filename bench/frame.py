@@ -3,7 +3,7 @@
 One row of `load` is one case in one repeat (one process). Its columns:
 
 ================  =================================================================================================
-run, machine      the run's name (UTC stamp and commit) and the machine's
+run, machine      the run's name (UTC stamp and commit; of one setting of a sweep, its label too) and the machine's
 kernel, backend,  what was timed; ``backend`` and ``device`` are missing where the kernel did not get far enough to
 device            say
 mode              ``per_sample``, ``batched`` or ``book``
@@ -56,15 +56,15 @@ import numpy as np
 import pandas as pd
 
 from bench.errors import UserError
-from bench.record import Record, Run, read_run
+from bench.record import Record, Run, read_runs
 from bench.trust import columns as trust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bench.schema import Timing
 
-__all__ = ["COLUMNS", "Source", "failures", "load", "load_rounds", "skipped"]
+__all__ = ["COLUMNS", "Source", "failures", "load", "load_named", "load_rounds", "skipped"]
 
 #: A run, one of its records, or the path of either.
 Source = Run | Record | Path | str
@@ -134,6 +134,13 @@ def load(sources: Source | Iterable[Source]) -> pd.DataFrame:
     return frame
 
 
+def load_named(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the same with runs called what tables call them (`bench.record.named`)."""
+    frame = load(runs)
+    frame["run"] = frame["run"].map({run.id: run.name for run in runs})
+    return frame
+
+
 def load_rounds(sources: Source | Iterable[Source]) -> pd.DataFrame:
     """Return every raw round: run, kernel, mode, batch_size, repeat, round (from 0), call_s (seconds per call)."""
     parts = [
@@ -184,7 +191,7 @@ def runs(sources: Source | Iterable[Source]) -> Iterator[Run]:
         elif isinstance(source, Record):
             yield Run(source.path, source.plan, source.environment, (source,))
         else:
-            yield read_run(Path(source))
+            yield from read_runs(Path(source))
 
 
 def _cases(sources: Source | Iterable[Source]) -> Iterator[tuple[Run, Record, Timing]]:

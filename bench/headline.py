@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bench import book, statistics, units
 from bench.summary import batched, one_at_a_time, speedup, summarize
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -113,8 +114,11 @@ class Headline:
         return {key: _without_nan(value) for key, value in asdict(self).items()}
 
 
-def find(frame: pd.DataFrame) -> Headline:
-    """Return the finding of every run in a frame as `bench.frame.load` makes it; an empty one says so."""
+def find(frame: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) -> Headline:
+    """Return the finding of every run in a frame as `bench.frame.load` makes it; an empty one says so.
+
+    ``titles``: what sentences about a run begin with, where there are several; "Run" and its name for those not there.
+    """
     cases = summarize(frame) if len(frame) else []
     if not cases:
         return Headline("Nothing was timed.", [], [], [], [], [])
@@ -131,7 +135,7 @@ def find(frame: pd.DataFrame) -> Headline:
         kernels += found
         fastest += winners
         books += of_book
-        before = "" if len(runs) == 1 else f"Run {run}: "
+        before = "" if len(runs) == 1 else f"{titles.get(run, f'Run {run}')}: "
         sentences += [before + kernel.sentence() for kernel in found]
         remarks += [before + winner.sentence() for winner in winners]
         remarks += [before + text for item in of_book for text in item.sentences()]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bench.axes import Setting
     from bench.sweep import Case, Profile
 
-__all__ = ["Plan", "make_plan", "new_seed", "run_id"]
+__all__ = ["Plan", "make_plan", "new_seed", "part_of", "run_id"]
 
 #: Commit part of a run's name where mlpbench is not run from a checkout.
 NO_COMMIT = "nocommit"
@@ -38,6 +41,8 @@ class Plan:
     #: then the least number, and ``order`` has no more. None: exactly ``repeats``.
     target: float | None = None
     budget_s: float | None = None
+    #: Of one setting of a sweep over several: the setting, and the name of the sweep.
+    setting: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON can hold it."""
@@ -103,6 +108,22 @@ def make_plan(
         clock=clock_options(profile),
         target=target,
         budget_s=budget_s,
+    )
+
+
+def part_of(whole: Plan, setting: Setting, kernels: Mapping[str, str], skipped: list[dict[str, str]]) -> Plan:
+    """Return the plan of one setting of a sweep, an ordinary run that has its own share of the order.
+
+    ``kernels`` says which names of the whole plan are this setting's, and which kernel each of them is.
+    """
+    return replace(
+        whole,
+        run_id=f"{whole.run_id}.{setting.label}",
+        kernels=list(kernels.values()),
+        order=[(kernels[name], repeat) for name, repeat in whole.order if name in kernels],
+        threads=setting.threads,
+        skipped=skipped,
+        setting={"sweep": whole.run_id, **setting.as_dict()},
     )
 
 

@@ -1,9 +1,10 @@
 """The machine's limits, measured at a run's start: arithmetic and read bandwidth, level by level.
 
 `write` starts a process of its own with the run's threads, and puts what it measured into ``roofs.json`` in the run's
-folder. Arithmetic is the matrix product through NumPy and multiply-adds in registers through Numba; bandwidth is
-reading through arrays that fit half of each cache, and through one that fits none. Each is measured with one thread and
-with the run's threads, because some kernels use one. Every round is kept: a roof is work / seconds of the best one.
+folder, or in those of all runs of a sweep that share threads and dtype. Arithmetic is the matrix product through NumPy
+and multiply-adds in registers through Numba; bandwidth is reading through arrays that fit half of each cache, and
+through one that fits none. Each is measured with one thread and with the run's threads, because some kernels use one.
+Every round is kept: a roof is work / seconds of the best one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from bench import environment, record
 from bench.measure import short_rounds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -44,8 +45,8 @@ STEPS = 500_000
 _ALIGNMENT = 64
 
 
-def write(folder: Path, threads: int, dtype: str, seconds: float) -> str | None:
-    """Measure in a process of its own, each roof for ``seconds``, and write ``folder/roofs.json``.
+def write(folders: Iterable[Path], threads: int, dtype: str, seconds: float) -> str | None:
+    """Measure in a process of its own, each roof for ``seconds``, and write ``roofs.json`` into each of the folders.
 
     Return why there are no roofs, else None.
     """
@@ -72,7 +73,8 @@ def write(folder: Path, threads: int, dtype: str, seconds: float) -> str | None:
     except subprocess.TimeoutExpired:
         reason = f"the process that measures the roofs did not end within {TIMEOUT_S} s"
     block = {"schema": record.SCHEMA, "kind": "roofs", "roofs": found, "reason": reason}
-    record.write_atomically(folder / record.ROOFS_FILE, {"mlpbench": block})
+    for folder in folders:
+        record.write_atomically(folder / record.ROOFS_FILE, {"mlpbench": block})
     return reason
 
 

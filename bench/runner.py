@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench import environment, record
 from bench.effort import Effort
-from bench.errors import UserError
 from bench.measure import elapsed
+from bench.run_folder import close_run, open_run
 from bench.session import Failure
 from bench.trust import judge
 from bench.trust.schema import read_trust
@@ -29,11 +29,10 @@ from bench.untrusted import Block
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bench.ending import Ending
     from bench.plan import Plan
     from bench.workload import Options, Workload
 
-__all__ = ["Outcome", "close_run", "execute", "open_run", "pytest_command"]
+__all__ = ["Outcome", "close_run", "execute", "open_run", "pytest_command", "run_process"]
 
 #: A process that takes longer is stuck: a whole quick run takes less.
 TIMEOUT_S = 1800
@@ -48,39 +47,16 @@ FINISHED = re.compile(r"::test_forward\[(?P<case>[^\]]+)\] (PASSED|FAILED|ERROR|
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one process. ``problems`` are lines for people; the record holds them too."""
+    """What came of one process. ``problems`` are lines for people; the record holds them too.
+
+    ``setting``: in a sweep over several, the one that it belongs to, in words.
+    """
 
     kernel: str
     repeat: int
     path: Path
     problems: tuple[str, ...]
-
-
-def open_run(results: Path, plan: Plan, below: str = "") -> Path:
-    """Make the folder of a run, with the plan in it; ``below`` is a folder of its machine to put it in.
-
-    Raises UserError where that cannot be written.
-    """
-    folder = results / environment.machine_id() / below / plan.run_id
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        raise UserError(f"{folder} is there already and is not overwritten: run again, or choose --out") from None
-    except OSError as error:
-        raise UserError(
-            f"cannot write results to {results}: {error.strerror}; choose another folder with --out"
-        ) from None
-    block = {"schema": record.SCHEMA, "kind": "plan", "plan": plan.as_dict(), "environment": environment.collect()}
-    record.write_atomically(folder / "run.json", {"mlpbench": block})
-    return folder
-
-
-def close_run(folder: Path, ending: Ending) -> None:
-    """Add to the plan in ``run.json`` how the run ended."""
-    path = folder / "run.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    content["mlpbench"]["ending"] = ending.as_dict()
-    record.write_atomically(path, content, replace=True)
+    setting: str | None = None
 
 
 def pytest_command(plan: Plan, options: Options, kernel: str) -> list[str]:
@@ -113,13 +89,26 @@ def execute(
     the process that runs and keeps what is finished.
     """
     effort = Effort(plan) if effort is None else effort
-    for kernel, repeat in effort.processes():
-        path = folder / f"{kernel}.{repeat}.json"
-        with elapsed() as took:
-            content = _process(plan, workload, folder, (kernel, repeat), partial(on_case, kernel, repeat))
-            record.write_atomically(path, content)
-        effort.note(kernel, repeat, took.seconds, _times(content), _disturbed(content))
-        yield Outcome(kernel, repeat, path, _problems(content))
+    for at in effort.processes():
+        yield run_process(plan, workload, folder, at, partial(on_case, *at), partial(effort.note, *at))
+
+
+def run_process(
+    plan: Plan,
+    workload: Workload,
+    folder: Path,
+    at: tuple[str, int],
+    on_case: Callable[[str], None],
+    note: Callable[[float, dict[tuple[str, int], float], set[tuple[str, int]]], None],
+) -> Outcome:
+    """Run the process of a (kernel, repeat) and write its file; ``note`` its seconds, times and disturbed cases."""
+    kernel, repeat = at
+    path = folder / f"{kernel}.{repeat}.json"
+    with elapsed() as took:
+        content = _process(plan, workload, folder, at, on_case)
+        record.write_atomically(path, content)
+    note(took.seconds, _times(content), _disturbed(content))
+    return Outcome(kernel, repeat, path, _problems(content))
 
 
 def _process(

@@ -100,7 +100,7 @@ def _gain(case: CaseSummary, base: Sequence[CaseSummary], base_run: Run, run: Ru
 
 def _side_by_side(one: Run, other: Run) -> bool:
     """Whether two runs are settings of one sweep."""
-    sweeps = [getattr(run.plan, "sweep", None) for run in (one, other)]
+    sweeps = [run.plan.sweep if run.plan else None for run in (one, other)]
     return sweeps[0] is not None and sweeps[0] == sweeps[1]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.errors import UserError
-from bench.sweep import MODES
+from bench.planned import Plan, Skipped, read_mode, read_plan
 from bench.trust.judge import reasons
 from bench.trust.schema import Trust, read_trust
 from bench.untrusted import Block, machine_name
@@ -30,22 +30,13 @@ __all__ = ["RETURNS", "SCHEMA", "Accuracy", "Data", "Failure", "Plan", "Record",
 SCHEMA = 1
 #: What becomes of a result (`kernels.base.Kernel.returns`): an array of its own, or a buffer that the next call uses.
 RETURNS = ("new", "kept")
-MAX_REPEATS = 10_000
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A kernel that the run left out, and why."""
-
-    kernel: str
-    reason: str
 
 
 @dataclass(frozen=True)
 class Failure:
     """A case without a time, and why. ``mode`` and ``batch_size`` are None where the whole kernel failed.
 
-    ``phase`` is one of gate, construct, measure, process.
+    ``phase`` is one of gate, threads, construct, measure, process.
     """
 
     kernel: str
@@ -53,24 +44,6 @@ class Failure:
     batch_size: int | None
     phase: str
     reason: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the run was to do. ``order`` holds (kernel, repeat), one for each process; ``raw`` is the whole JSON."""
-
-    run_id: str
-    profile: str | None
-    kernels: tuple[str, ...]
-    cases: tuple[tuple[str, int], ...]
-    repeats: int
-    seed: int | None
-    order: tuple[tuple[str, int], ...]
-    threads: int | None
-    skipped: tuple[Skipped, ...]
-    command: tuple[str, ...]
-    started: str | None
-    raw: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -187,32 +160,10 @@ def block_of(data: Any, path: Path) -> Block:
     return block
 
 
-def read_plan(plan: Block) -> Plan:
-    """Return the plan of a run."""
-    kernels, repeats = plan.names("kernels"), plan.integer("repeats", 1)
-    if repeats > MAX_REPEATS:
-        plan.refuse("repeats", repeats, f"at most {MAX_REPEATS}")
-    order = plan.pairs("order") or [(kernel, repeat) for repeat in range(repeats) for kernel in kernels]
-    return Plan(
-        run_id=plan.name("run_id"),
-        profile=plan.name("profile", None),
-        kernels=tuple(kernels),
-        cases=tuple((_mode(case), case.integer("batch_size", 1)) for case in plan.blocks("cases")),
-        repeats=repeats,
-        seed=plan.integer("seed", 0, None),
-        order=tuple(order),
-        threads=plan.integer("threads", 1, None),
-        skipped=tuple(Skipped(item.name("kernel"), item.text("reason", "")) for item in plan.blocks("skipped")),
-        command=tuple(plan.texts("command")),
-        started=plan.text("started", None),
-        raw=plan.data,
-    )
-
-
 def read_record(data: Any, path: Path) -> Record:
     """Return the record in the JSON of a file."""
     block = block_of(data, path)
-    if block.data.get("kind") == "plan":
+    if block.data.get("kind") in ("plan", "sweep"):
         raise UserError(f"{path}: the plan of a run, not a record; name its folder to read the run")
     kernel = block.name("kernel")
     try:
@@ -269,7 +220,7 @@ def _accuracy(block: Block) -> Accuracy:
 def _failure(block: Block) -> Failure:
     return Failure(
         kernel=block.name("kernel"),
-        mode=_mode(block, None),
+        mode=read_mode(block, None),
         batch_size=block.integer("batch_size", 1, None),
         phase=block.name("phase", "measure"),
         reason=block.text("reason", "no reason given"),
@@ -288,18 +239,11 @@ def _cases(content: Block, kernel: str) -> tuple[Timing, ...]:
     return tuple(cases.values())
 
 
-def _mode(block: Block, *default: None) -> Any:
-    mode = block.name("mode", *default)
-    if mode is not None and mode not in MODES:
-        block.refuse("mode", mode, f"one of {', '.join(MODES)}")
-    return mode
-
-
 def _timing(benchmark: Block, kernel: str) -> Timing:
     info, stats = benchmark.block("extra_info"), benchmark.block("stats")
     return Timing(
         kernel=info.name("kernel", kernel),
-        mode=_mode(info),
+        mode=read_mode(info),
         batch_size=info.integer("batch_size", 1),
         rows_per_call=info.integer("rows_per_round_call", 1),
         distinct_rows=info.integer("distinct_rows", 1, None),

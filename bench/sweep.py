@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from bench import limits_targets
 from bench.errors import UserError
 from kernels.registry import nearest
 
@@ -53,6 +54,15 @@ class Profile:
     kernels: tuple[str, ...] | None = None
     #: Seconds in which repeats go on after the first ``repeats``; None for exactly so many.
     budget_s: float | None = None
+    #: Axes of the sweep (`bench.axes`) and the data set, where the command line says nothing; None for the usual.
+    #: Of threads, ``all`` is as many as there are processors.
+    threads: tuple[int | str, ...] | None = None
+    dtypes: tuple[str, ...] | None = None
+    specs: tuple[str, ...] | None = None
+    #: Where it is found; else the usual.
+    data: str | None = None
+    #: Whether it is also about the peers that are available.
+    peers: bool = False
 
 
 PROFILES = {
@@ -90,6 +100,21 @@ PROFILES = {
             3,
             ("numpy",),
             budget_s=300,
+        ),
+        Profile(
+            "limits",
+            "beside peers and the machine's limits; 25 minutes",
+            ("per_sample", "batched"),
+            limits_targets.BATCH_SIZES,
+            3,
+            0.1,
+            5,
+            ("numba-simd", "numba-simd-new", "numba-simd-parallel", "numba-simd-sparse"),
+            budget_s=1400,
+            threads=(1, "all"),
+            specs=(limits_targets.BOOK, limits_targets.WIDE),
+            data="mnist",
+            peers=True,
         ),
     )
 }

@@ -175,7 +175,7 @@ def planned(capsys, tmp_path, monkeypatch):
         monkeypatch.setattr(registry, "names", lambda: [*classes])
         monkeypatch.setattr(registry, "load", classes.__getitem__)
         monkeypatch.setattr(probing, "probe_all", lambda names: map(probing.probe, names))
-        monkeypatch.setattr("bench.runner.execute", lambda *_: iter(()))
+        monkeypatch.setattr("bench.sweeps.execute", lambda *_: iter(()))
         out = tmp_path / "-".join(["out", *words])
         status, _, err = called(capsys, "run", *words, *SMALL, "--out", out)
         if status == 2:

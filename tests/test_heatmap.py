@@ -88,7 +88,7 @@ def test_each_run_has_its_own(tmp_path):
     runs = [write(tmp_path, seed=seed) for seed in (1, 2)]
     text = report.render(runs, "md")
     for run in runs:
-        assert f"### Time relative to the fastest kernel, run {run.id}" in text
+        assert f"### Time relative to the fastest kernel: {run.id}" in text
     page = report.render(runs, "html")
     assert 'id="chart-heatmap-1"' in page
 

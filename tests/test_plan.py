@@ -11,7 +11,7 @@ from sources import ROOT
 
 from bench import sweep
 from bench.plan import clock_options, make_plan, new_seed, run_id, shuffled
-from bench.schema import read_plan
+from bench.planned import read_plan
 from bench.untrusted import Block
 
 KERNELS = ["numpy", "numpy-out", "numba", "numba-parallel"]

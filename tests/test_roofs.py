@@ -74,14 +74,14 @@ def test_what_is_measured(monkeypatch):
 
 
 def test_a_run_has_a_file_of_them(tmp_path):
-    assert roofs.write(tmp_path, 1, "float32", 1e-3) is None
+    assert roofs.write([tmp_path], 1, "float32", 1e-3) is None
     block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
     assert (block["kind"], block["schema"], block["reason"]) == ("roofs", record.SCHEMA, None)
     assert {entry["threads"] for entry in block["roofs"]["measured"]} == {1}
 
 
 def test_a_process_that_fails_leaves_a_reason(tmp_path):
-    reason = roofs.write(tmp_path, 1, "float31", 1e-3)
+    reason = roofs.write([tmp_path], 1, "float31", 1e-3)
     assert "ended with 1" in reason
     assert "float31" in reason
     block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]

@@ -46,7 +46,7 @@ def calibrate(
     Example: mlpbench calibrate --threads 1
     """
     from bench import calibration, record, runner
-    from bench.commands.run import carry_out
+    from bench.commands.progress import carry_out
     from bench.effort import WholeRounds
     from bench.workload import Options, Workload
 
@@ -56,8 +56,8 @@ def calibrate(
     folder = runner.open_run(out, plan, below=BELOW)
     effort = WholeRounds(plan)
     _say_what_comes(plan, folder)
-    interrupted = not carry_out(plan, workload, folder, effort)
-    runner.close_run(folder, effort.ending(interrupted=interrupted))
+    interrupted = not carry_out(plan, effort, lambda on_case: runner.execute(plan, workload, folder, on_case, effort))
+    runner.close_run(folder, effort.ending(interrupted=interrupted).as_dict())
     if interrupted:
         console.complain(f"interrupted: nothing calibrated; what was measured is in {folder}")
         raise typer.Exit(INTERRUPTED)

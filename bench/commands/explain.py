@@ -39,10 +39,10 @@ def explain(
 
     paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
     found = []
-    for path in paths:
-        one = explaining.find(record.read_run(path))
+    for run in record.named([run for path in paths for run in record.read_runs(path)]):
+        one = explaining.find(run)
         if one is None:
-            raise UserError(f"{path}: nothing was timed, so there is nothing to explain")
+            raise UserError(f"{run.path}: nothing was timed, so there is nothing to explain")
         found.append(one)
     if as_json:
         console.print_json({"schema": 1, "runs": [one.as_dict() for one in found]})

@@ -11,6 +11,7 @@ __all__ = [
     "SIZES",
     "AsJson",
     "DType",
+    "DTypes",
     "Data",
     "DataDir",
     "Hidden",
@@ -19,6 +20,8 @@ __all__ = [
     "Peers",
     "Results",
     "Spec",
+    "Specs",
+    "Threads",
     "Weights",
 ]
 
@@ -56,5 +59,31 @@ Spec = Annotated[str, typer.Option(help="Sizes of the layers.", rich_help_panel=
 Hidden = Annotated[str, typer.Option(help="sigmoid, relu or step.", rich_help_panel=_WHAT)]
 Output = Annotated[str, typer.Option(help="softmax or identity.", rich_help_panel=_WHAT)]
 DType = Annotated[str, typer.Option(help="float32 or float64.", rich_help_panel=_WHAT)]
+Specs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--spec",
+        metavar="SIZES",
+        help="Sizes of the layers, 784-50-100-10; may be repeated: an axis of the sweep.",
+        rich_help_panel=_WHAT,
+    ),
+]
+DTypes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dtype",
+        metavar="DTYPE",
+        help="float32 or float64; both (float32,float64) are an axis of the sweep. Default: float32.",
+        rich_help_panel=_WHAT,
+    ),
+]
+Threads = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="N",
+        help="Threads of every library; several (1,2) are an axis of the sweep. Default: all.",
+        rich_help_panel="How it is timed",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of the results.")]

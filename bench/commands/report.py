@@ -12,6 +12,8 @@ from bench.commands.options import Results
 from bench.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rich.table import Table
 
     from bench.ending import Ending
@@ -41,7 +43,7 @@ def report(
     if format not in FORMATS:
         raise UserError(f"unknown format {format!r}{nearest(format, list(FORMATS))}; there are {', '.join(FORMATS)}")
     paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
-    text = documents.render([record.read_run(path) for path in paths], format)
+    text = documents.render([run for path in paths for run in record.read_runs(path)], format)
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")  # noqa: T201 - data, to stdout as it is
         return
@@ -56,8 +58,8 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def write_reports(run: Run, folder: Path) -> list[Path]:
-    """Write the Markdown report of a run into its folder, and the HTML one where its libraries are installed."""
+def write_reports(runs: Sequence[Run], folder: Path) -> list[Path]:
+    """Write the Markdown report of runs into their folder, and the HTML one where its libraries are installed."""
     from rich.text import Text
 
     from bench import report as documents
@@ -65,7 +67,7 @@ def write_reports(run: Run, folder: Path) -> list[Path]:
     written = []
     for name in ("md", "html"):
         try:
-            text = documents.render([run], name)
+            text = documents.render(runs, name)
         except UserError as missing:
             console.err().print(Text(f"no {name} report: {missing}", "yellow"))
             continue
@@ -73,8 +75,8 @@ def write_reports(run: Run, folder: Path) -> list[Path]:
     return written
 
 
-def tell(run: Run, *, as_json: bool) -> None:
-    """Print the headline and the table of a run to stdout."""
+def tell(runs: Sequence[Run], *, as_json: bool) -> None:
+    """Print the headline and the table of a run, or of those of a sweep (`bench.record.named`), to stdout."""
     from rich.text import Text
 
     from bench import frame, headline
@@ -83,47 +85,53 @@ def tell(run: Run, *, as_json: bool) -> None:
     from bench.summary import summarize
 
     if as_json:
-        print(documents.render([run], "json"))  # noqa: T201
+        print(documents.render(runs, "json"))  # noqa: T201
         return
-    data = frame.load([run])
-    found = headline.find(data)
+    data = frame.load_named(runs)
+    found = headline.find(data, {run.name: run.shown for run in runs if run.shown})
     out = console.out()
     out.print(Text(found.lead, "bold"))
     for line in found.lines()[1:]:
         out.print(Text(f"  {line}"))
     if len(data):
         out.print()
-        out.print(_table(summarize(data), run.ending))
-        for notice in trust.notices([run]):
+        out.print(_table(summarize(data), {run.name: run.ending for run in runs if run.ending}))
+        for notice in trust.notices(runs):
             out.print(Text(notice, "bold"))
-        for line in trust.lines(run):
-            out.print(Text(line))
-    if run.ending and (said := run.ending.sentence()):
-        out.print(Text(said))
+    for run in runs:
+        before = f"{run.title}: " if len(runs) > 1 else ""
+        for line in trust.lines(run) if run.records else []:
+            out.print(Text(before + line))
+        if run.ending and (said := run.ending.sentence()):
+            out.print(Text(before + said))
 
 
-def _table(cases: list[CaseSummary], ending: Ending | None) -> Table:
+def _table(cases: list[CaseSummary], endings: Mapping[str, Ending]) -> Table:
     from rich.text import Text
 
     from bench import units
 
     right = ("batch size", "time per sample (95 % interval)", "samples/s", "speedup (95 % interval)", "rounds")
-    adaptive = ending is not None and ending.target is not None
+    adaptive = any(ending.target is not None for ending in endings.values())
     last = ("stopped by",) if adaptive else ()
-    shown = console.table("Median over repeats", "kernel", "mode", *right, *last, right=right)
+    several = ("run",) if len({case.run for case in cases}) > 1 else ()
+    shown = console.table("Median over repeats", *several, "kernel", "mode", *right, *last, right=right)
     before = None
     for case in cases:
+        new = (case.run, case.kernel) != before
+        ending = endings.get(case.run)
         shown.add_row(
-            Text("" if case.kernel == before else case.kernel, "bold"),
+            *([Text(case.run if new else "")] if several else []),
+            Text(case.kernel if new else "", "bold"),
             case.mode,
             f"{case.batch_size:,}" if case.mode != "per_sample" else "one at a time",
             units.duration(case.sample),
             units.count(case.throughput),
             "" if case.speedup is None else units.ratio(case.speedup),
             f"{case.repeats} x {case.rounds}" + (f", {case.disturbed} disturbed" if case.disturbed else ""),
-            *([ending.limit(case.kernel, case.mode, case.batch_size) or ""] if ending and adaptive else []),
+            *([(ending and ending.limit(case.kernel, case.mode, case.batch_size)) or ""] if adaptive else []),
         )
-        before = case.kernel
+        before = case.run, case.kernel
     shown.caption = "speedup: time per sample one at a time / here, paired by repeat; rounds: repeats x fewest in one"
     shown.caption_justify = "left"
     return shown

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from bench.report import gaps, trust
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bench.heatmap import HeatMap
     from bench.record import Record, Run
     from bench.report.document import Document
@@ -25,13 +27,14 @@ SCHEMA = 1
 
 def render(document: Document) -> str:
     """Return the report as JSON; what has no value is null. Times in seconds, intervals 95 %."""
+    runs = {run.name: run for run in document.runs}
     data = {
         "schema": SCHEMA,
         "title": document.title,
-        "headline": document.headline.as_dict(),
+        "headline": _with_ids(document.headline.as_dict(), runs),
         "notices": list(document.notices),
-        "cases": [_case(case) for case in document.cases],
-        "relative": [_heat_map(found) for found in document.heatmaps],
+        "cases": [_case(case, runs.get(case.run)) for case in document.cases],
+        "relative": _with_ids([_heat_map(found) for found in document.heatmaps], runs),
         "limits": [found.as_dict() for found in document.limits],
         "threads": [_scaling(found) for found in document.scalings],
         "runs": [_run(run) for run in document.runs],
@@ -39,9 +42,26 @@ def render(document: Document) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _case(case: CaseSummary) -> dict[str, Any]:
+def _with_ids(value: Any, runs: Mapping[str, Run]) -> Any:
+    """Return the same with runs named by their ids, whatever texts call them."""
+    if isinstance(value, list):
+        return [_with_ids(item, runs) for item in value]
+    if not isinstance(value, dict):
+        return value
+    named = {key: _with_ids(item, runs) for key, item in value.items()}
+    run = runs.get(value["run"]) if "run" in value else None
+    return named if run is None else {**named, "run": run.id}
+
+
+def _setting(run: Run | None) -> dict[str, Any] | None:
+    found = run and run.setting
+    return found.as_dict() if found else None
+
+
+def _case(case: CaseSummary, run: Run | None) -> dict[str, Any]:
     return {
-        "run": case.run,
+        "run": run.id if run else case.run,
+        "setting": _setting(run),
         "kernel": case.kernel,
         "mode": case.mode,
         "batch_size": case.batch_size,
@@ -86,6 +106,7 @@ def _scaling(found: Scaling) -> dict[str, Any]:
 def _run(run: Run) -> dict[str, Any]:
     return {
         "run": run.id,
+        "setting": _setting(run),
         "machine": run.machine,
         "plan": dict(run.plan.raw) if run.plan else None,
         "environment": dict(run.records[0].environment if run.records else run.environment),

@@ -55,7 +55,7 @@ def _tables(
 ) -> tuple[Block, ...]:
     """Return one table for all runs, the run in front where there are several; nothing without rows."""
     several = len(runs) > 1
-    rows = tuple((run.id, *row) if several else row for run in runs for row in rows_of(run))
+    rows = tuple((run.name, *row) if several else row for run in runs for row in rows_of(run))
     if not rows:
         return ()
     heads, numbers = names

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench import explain, frame, headline, heatmap, scaling, units
 from bench import limits as limits_of
+from bench.record import named
 from bench.report import closer, explained, gaps, machine, tables, trust
 from bench.report import heatmap as heatmaps
 from bench.report import limits as limit_blocks
@@ -46,7 +47,8 @@ images are inferred, and the hits are counted; its time is divided by the number
 
 def build(runs: list[Run]) -> Document:
     """Return the report of one or more runs. A run without any time has one too: it says why."""
-    data = frame.load(runs)
+    runs = named(runs)
+    data = frame.load_named(runs)
     cases = tuple(summarize(data)) if len(data) else ()
     gap_table = gaps.gap_table(runs)
     explanations = tuple(found for run in runs if (found := explain.find(run)) is not None)
@@ -74,8 +76,8 @@ def build(runs: list[Run]) -> Document:
     )
     return Document(
         title="mlpbench: one sample at a time against batches",
-        subtitle="; ".join(_subtitle(run) for run in runs),
-        headline=headline.find(data),
+        subtitle=_subtitle(runs),
+        headline=headline.find(data, {run.name: run.shown for run in runs if run.shown}),
         notices=trust.notices(runs) + _notices(runs) + explained.notices(explanations),
         sections=tuple(section for section in sections if section.blocks),
         runs=tuple(runs),
@@ -90,8 +92,8 @@ def build(runs: list[Run]) -> Document:
 def _cases(runs: list[Run], cases: tuple[CaseSummary, ...]) -> tuple[Block, ...]:
     if not cases:
         return ()
-    endings = {run.id: run.ending for run in runs if run.ending}
-    said = [f"Run {run.id}: {told}" for run in runs if run.ending and (told := run.ending.sentence())]
+    endings = {run.name: run.ending for run in runs if run.ending}
+    said = [f"{run.title}: {told}" for run in runs if run.ending and (told := run.ending.sentence())]
     return (tables.case_table(cases, endings), *map(Paragraph, said))
 
 
@@ -100,19 +102,26 @@ def _clock(data: pd.DataFrame) -> Points:
     return Points(tuple(" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n") if paragraph.strip()))
 
 
-def _subtitle(run: Run) -> str:
+def _subtitle(runs: list[Run]) -> str:
+    plan = runs[0].plan
+    if runs[0].shown and plan:
+        return f"{plan.sweep} on {_model(runs[0])}, {len(runs)} settings: {'; '.join(run.name for run in runs)}"
+    specs = [f", {run.records[0].spec.label()}" if run.records else "" for run in runs]
+    return "; ".join(f"{run.id} on {_model(run)}{spec}" for run, spec in zip(runs, specs, strict=True))
+
+
+def _model(run: Run) -> str:
     found = run.records[0].environment if run.records else run.environment
     block = found.get("machine")
     model = block.get("cpu_model") if isinstance(block, dict) else None
-    spec = f", {run.records[0].spec.label()}" if run.records else ""
-    return f"{run.id} on {model or run.machine}{spec}"
+    return str(model or run.machine)
 
 
 def _notices(runs: list[Run]) -> tuple[str, ...]:
     """Return what must not be overlooked: the numbers are not all that were planned."""
     found = []
     for run in runs:
-        which = f"Run {run.id}" if len(runs) > 1 else "The run"
+        which = run.title if len(runs) > 1 else "The run"
         if run.missing:
             planned = len(run.plan.order) if run.plan else len(run.records) + len(run.missing)
             found.append(f"{which} was interrupted: {len(run.missing)} of {planned} processes have no result.")
@@ -151,7 +160,7 @@ def _computed(run: Run, several: bool) -> tuple[Block, ...]:
         rows = max(case.rows_per_call for record in run.records for case in record.cases)
         target = f"to {rows:,} rows" if rows > data.rows else "to fill the timed inputs"
         items.append(f"The {data.rows:,} rows of {data.name} are repeated {target}.")
-    head = (Paragraph(f"Run {run.id}:"),) if several else ()
+    head = (Paragraph(f"{run.title}:"),) if several else ()
     return (*head, Points(tuple(items)))
 
 
@@ -161,14 +170,14 @@ def _origin(source: str | None) -> str:
 
 def _kernels(runs: list[Run]) -> tuple[Block, ...]:
     several = len(runs) > 1
-    firsts = {(run.id, kernel): _first(run, kernel) for run in runs for kernel in run.kernels}
+    firsts = {(run.name, kernel): _first(run, kernel) for run in runs for kernel in run.kernels}
     if not firsts:
         return ()
     names = [*(["run"] if several else []), "kernel", "library", "device"]
     names += ["accuracy, one at a time / in batches"]
     numbers = ["largest error", "import", "construction"]
     columns = (*map(Column, names), *(Column(name, number=True) for name in numbers), Column("what it says it uses"))
-    rows = tuple((*([run_id] if several else []), *_kernel_row(record)) for (run_id, _), record in firsts.items())
+    rows = tuple((*([run] if several else []), *_kernel_row(record)) for (run, _), record in firsts.items())
     return (Table("Who ran, from the first repeat that got so far.", columns, rows, heads=2 if several else 1),)
 
 
@@ -201,7 +210,7 @@ def _accuracy(record: Record) -> str:
 def _again(run: Run, several: bool) -> tuple[Block, ...]:
     import shlex
 
-    head = f"Run {run.id}. " if several else ""
+    head = f"{run.title}. " if several else ""
     if run.plan is None:
         return (Paragraph(f"{head}Made by pytest by hand; its command was not recorded."),)
     plan = run.plan

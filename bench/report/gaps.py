@@ -18,6 +18,7 @@ Gap = tuple[str, str, str]
 
 _PHASES = {
     "gate": "did not agree with the reference",
+    "threads": "used more threads than it was given",
     "construct": "could not be made",
     "measure": "failed while it was timed",
     "process": "its process died",
@@ -27,7 +28,7 @@ _PHASES = {
 def gap_table(runs: Sequence[Run]) -> Table | None:
     """Return all gaps of all runs as a table; None if there are none."""
     several = len(runs) > 1
-    rows = tuple((run.id, *gap) if several else gap for run in runs for gap in gaps(run))
+    rows = tuple((run.name, *gap) if several else gap for run in runs for gap in gaps(run))
     if not rows:
         return None
     names = (*(["run"] if several else []), "kernel", "what is missing", "why")

@@ -30,7 +30,7 @@ def figures(found: Sequence[HeatMap]) -> tuple[Figure, ...]:
     return tuple(
         Figure(
             chart_name(number),
-            f"Time relative to the fastest kernel{f', run {one.run}' if len(found) > 1 else ''}",
+            f"Time relative to the fastest kernel{f': {one.run}' if len(found) > 1 else ''}",
             _READING,
             _table(one),
         )

@@ -58,7 +58,7 @@ def short(digest: str | None) -> str:
 
 
 def _table(caption: str, runs: Sequence[Run], columns: Sequence[Mapping[str, str]]) -> Table:
-    heads = [run.id for run in runs] if len(runs) > 1 else ["value"]
+    heads = [run.name for run in runs] if len(runs) > 1 else ["value"]
     names = dict.fromkeys(name for column in columns for name in column)
     rows = tuple((name, *(column.get(name, "not recorded") for column in columns)) for name in names)
     return Table(caption, (Column("what"), *map(Column, heads)), rows)

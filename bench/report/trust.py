@@ -66,7 +66,7 @@ def notices(runs: Sequence[Run]) -> tuple[str, ...]:
     """Return what must not be overlooked: a clock that is not true, and a noisy machine."""
     found = []
     for run in runs:
-        which = f"Run {run.id}" if len(runs) > 1 else "The run"
+        which = run.title if len(runs) > 1 else "The run"
         checked = harness.check_clock(_trusts(run))
         if checked.ok is False:
             found.append(f"{which} is refused as evidence. {checked.why} None of its times can be believed.")
@@ -85,7 +85,7 @@ def sections(runs: Sequence[Run]) -> tuple[Section, ...]:
     for run in runs:
         said = lines(run)
         if said:
-            blocks += [Paragraph(f"Run {run.id}:")] if len(runs) > 1 else []
+            blocks += [Paragraph(f"{run.title}:")] if len(runs) > 1 else []
             blocks += [Points(tuple(said)), *_disturbed(run)]
     return (Section("trust", "How far to trust it", tuple(blocks)),)
 

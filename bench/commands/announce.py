@@ -1,0 +1,113 @@
+"""What `mlpbench run` says and measures before its first process: the settings, warnings, the machine's limits."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from bench import console
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bench.plan import Plan
+    from bench.sweeps import Sweep
+    from bench.workload import Workload
+
+__all__ = ["measure_roofs", "say_what_comes"]
+
+
+def say_what_comes(sweep: Sweep, folder: Path) -> None:
+    """Say on stderr what is going to run, and what will be wrong with it."""
+    from rich.text import Text
+
+    from bench import environment
+
+    err = console.err()
+    for line in _several(sweep) if sweep.several else _one(sweep):
+        err.print(Text(line))
+    for warning in [*environment.warnings(environment.collect()), *_too_many_threads(sweep)]:
+        err.print(Text(f"warning: {warning}", "yellow"))
+    err.print(Text(f"each process: {_command(sweep)}", "dim"))
+    err.print(Text(f"results go to {folder}", "dim"))
+
+
+def _one(sweep: Sweep) -> list[str]:
+    (part,) = sweep.parts
+    plan, workload = part.plan, part.workload
+    return [
+        f"{len(plan.kernels)} kernels, {len(plan.cases)} cases each, {_repeats(plan)}, {plan.threads} threads",
+        f"{_what(workload)}; seed {plan.seed}",
+        *_repeated(workload),
+        *(f"{skip['kernel']} is skipped: {skip['reason']}" for skip in plan.skipped),
+    ]
+
+
+def _several(sweep: Sweep) -> list[str]:
+    plan, parts = sweep.plan, sweep.parts
+    workloads = list(dict.fromkeys(part.workload for part in parts))
+    kernels = {kernel for part in parts for kernel in part.plan.kernels}
+    return [
+        f"{len(parts)} settings: {'; '.join(part.setting.words for part in parts)}",
+        f"{len(kernels)} kernels, {len(plan.cases)} cases each, {_repeats(plan)}, in each setting; seed {plan.seed}",
+        *map(_what, workloads),
+        *dict.fromkeys(line for workload in workloads for line in _repeated(workload)),
+        *(
+            f"{skip['kernel']} is skipped with {part.setting.words}: {skip['reason']}"
+            for part in parts
+            for skip in part.plan.skipped
+        ),
+    ]
+
+
+def _what(workload: Workload) -> str:
+    return f"{workload.spec}; {workload.dataset.name}, {workload.weights_source} weights"
+
+
+def _repeated(workload: Workload) -> list[str]:
+    if not workload.repeated:
+        return []
+    return [f"the {len(workload.dataset):,} rows of {workload.dataset.name} are repeated to fill {workload.rows:,}"]
+
+
+def _repeats(plan: Plan) -> str:
+    if plan.target is None or plan.budget_s is None:
+        return f"{plan.repeats} repeats"
+    until = f"until every interval is within ±{100 * plan.target:.3g} % or {plan.budget_s:.0f} s are spent"
+    return f"{plan.repeats} repeats and more {until}"
+
+
+def _too_many_threads(sweep: Sweep) -> list[str]:
+    from bench.environment import available_cpus
+
+    most = max(part.setting.threads for part in sweep.parts)
+    if most <= available_cpus():
+        return []
+    return [f"{most} threads on {available_cpus()} processors take turns: times with them say little about threads"]
+
+
+def _command(sweep: Sweep) -> str:
+    from bench.runner import pytest_command
+
+    part = next(part for part in sweep.parts if part.plan.kernels)
+    return shlex.join(pytest_command(part.plan, part.workload.options, part.plan.kernels[0]))
+
+
+def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None:
+    """Measure what the machine can do at most, once for each number of threads and dtype.
+
+    `mlpbench explain` holds the kernels to it.
+    """
+    from rich.text import Text
+
+    from bench import roofs
+
+    sharing: dict[tuple[int, str], list[Path]] = {}
+    for folder, part in zip(folders, sweep.parts, strict=True):
+        sharing.setdefault((part.setting.threads, part.setting.dtype), []).append(folder)
+    for (threads, dtype), those in sharing.items():
+        with console.err().status("measuring the machine's limits …"):
+            reason = roofs.write(those, threads, dtype, seconds=seconds)
+        if reason:
+            console.err().print(Text(f"no roofs: {reason}", "yellow"))

@@ -1,0 +1,148 @@
+"""The plan of `mlpbench run` from what was typed: settings, kernels in each of them, repeats and their budget."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from bench.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bench.axes import Setting
+    from bench.probing import Probed
+    from bench.sweep import Case, Profile
+    from bench.sweeps import Sweep
+    from bench.workload import Options, Workload
+    from kernels.spec import ForwardSpec
+
+__all__ = ["Aim", "find_aim", "find_data", "find_settings", "make_sweep", "make_workloads"]
+
+#: Target and budget in seconds, both None for a fixed number of repeats.
+Aim = tuple[float | None, float | None]
+_Value = TypeVar("_Value")
+
+
+def find_aim(profile: Profile, repeats: int | None, budget: str | None, target: str | None) -> Aim:
+    """Return the target and the budget in seconds, both None for a fixed number of repeats. Raises UserError."""
+    from bench import effort
+
+    if repeats is not None and (budget is not None or target is not None):
+        given = "--budget" if budget is not None else "--target"
+        raise UserError(f"--repeats is an exact number, {given} lets it grow: give one of them")
+    if target is not None and budget is None and profile.budget_s is None:
+        raise UserError(f"the profile {profile.name} has no budget for a --target: give --budget as well")
+    share = effort.TARGET if target is None else effort.parse_target(target)
+    seconds = profile.budget_s if budget is None else effort.parse_budget(budget)
+    return (None, None) if repeats is not None or seconds is None else (share, seconds)
+
+
+def find_data(profile: Profile, data_dir: Path | None) -> str | None:
+    """Return the data set of a profile where it is found, None for the usual one."""
+    from bench import mnist
+
+    return profile.data if profile.data != "mnist" or mnist.has_part("test", data_dir) else None
+
+
+def find_settings(
+    profile: Profile,
+    options: Options,
+    specs: Sequence[str] | None,
+    threads: Sequence[str] | None,
+    dtypes: Sequence[str] | None,
+) -> list[Setting]:
+    """Return every combination of what was typed, else of what the profile says, else of what is usual.
+
+    Raises UserError and SpecError for values that are none.
+    """
+    from bench import axes
+    from kernels.spec import ForwardSpec
+
+    found_dtypes = axes.parse_dtypes(_first(dtypes, profile.dtypes, (options.dtype,)))
+    written = _first(specs, profile.specs, (options.spec,))
+    found_specs = [ForwardSpec.parse(text, options.hidden, options.output).label() for text in written]
+    counts = axes.parse_threads(_first(threads, profile.threads, ("all",)))
+    return axes.make_settings(found_specs, counts, found_dtypes)
+
+
+def _first(*choices: Sequence[_Value] | None) -> Sequence[_Value]:
+    return next(choice for choice in choices if choice)
+
+
+def make_workloads(settings: Sequence[Setting], options: Options, rows: int) -> list[Workload]:
+    """Return what each setting computes; settings that differ in threads share it.
+
+    Raises UserError, ParamsError or SpecError for data and weights that are bad or do not fit, before anything runs.
+    """
+    from bench.workload import Workload
+    from kernels.errors import ParamsError
+
+    several = len({setting.spec for setting in settings}) > 1
+    made: dict[tuple[str, str], Workload] = {}
+    for setting in settings:
+        at = setting.spec, setting.dtype
+        if at in made:
+            continue
+        made[at] = Workload(replace(options, spec=setting.spec, dtype=setting.dtype), rows=rows)
+        try:
+            _ = made[at].facts()
+        except (UserError, ParamsError) as error:
+            if not several:
+                raise
+            raise UserError(f"--spec {setting.spec}: {error}") from None
+    return [made[setting.spec, setting.dtype] for setting in settings]
+
+
+def make_sweep(
+    profile: Profile,
+    named: Sequence[str],
+    peers: bool,
+    settings: Sequence[Setting],
+    workloads: Sequence[Workload],
+    cases: list[Case],
+    *,
+    repeats: int | None,
+    seed: int | None,
+    aim: Aim,
+    clock: Sequence[str],
+) -> Sweep:
+    """Return the plan. Raises UserError where a kernel that was asked for by name can run in no setting."""
+    from bench import environment, plan, probing, sweeps
+    from bench.statistics import LEAST_REPEATS
+    from kernels import registry
+
+    names = list(dict.fromkeys([*(named or registry.usual()), *(registry.peers() if peers else ())]))
+    probed = list(probing.probe_all(names))
+    answers = [_for_spec(probed, workload.spec) for workload in workloads]
+    for of_kernel in zip(*answers, strict=True):
+        if of_kernel[0].name in named and not any(answer.available for answer in of_kernel):
+            raise UserError(f"{of_kernel[0].name} is unavailable: {of_kernel[0].reason}")
+    parts = []
+    for setting, workload, found in zip(settings, workloads, answers, strict=True):
+        skipped = [{"kernel": answer.name, "reason": answer.reason or ""} for answer in found if not answer.available]
+        here = [answer.name for answer in found if answer.available]
+        parts.append((setting, workload, sweeps.names_of(settings, setting, here), skipped))
+    made = plan.make_plan(
+        profile,
+        [name for _, _, names_here, _ in parts for name in names_here],
+        cases,
+        repeats=repeats or (profile.repeats if aim[1] is None else max(profile.repeats, LEAST_REPEATS)),
+        seed=plan.new_seed() if seed is None else seed,
+        threads=settings[0].threads,
+        skipped=[],
+        command=["mlpbench", *sys.argv[1:]],
+        commit=environment.commit()["commit"],
+        target=aim[0],
+        budget_s=aim[1],
+    )
+    made.clock.extend(clock)
+    return sweeps.divide(made, parts)
+
+
+def _for_spec(probed: Sequence[Probed], spec: ForwardSpec) -> list[Probed]:
+    from bench import probing
+
+    return [probing.for_spec(answer, spec) for answer in probed]
