@@ -1,5 +1,6 @@
-"""`limits.json`: what `bench.limits` found in a run, kept without the run. A run with many peers has many megabytes.
+"""``<run>.limits.json``: what `bench.limits` found in a run, kept without it. A run with many peers has many megabytes.
 
+It lies beside the run's folder, since everything in the folder is a record of the run or its plan.
 `{"mlpbench": {...}}` with `schema` (1, a number of its own), `kind` ("limits"), `command`, and what the JSON report has
 under `limits`. The file is derived: it can be made again from the run, and from nothing else.
 """
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["FILE", "content", "read"]
+__all__ = ["SUFFIX", "content", "path_of", "read"]
 
-FILE = "limits.json"
+SUFFIX = ".limits.json"
 SCHEMA = 1
 
 
@@ -32,11 +33,16 @@ def content(found: Sequence[Limits], command: Sequence[str]) -> dict[str, Any]:
     return {"mlpbench": {"schema": SCHEMA, "kind": "limits", "command": list(command), "limits": limits}}
 
 
+def path_of(run: Path) -> Path:
+    """Return where the limits of a run, or sweep, lie."""
+    return run.with_name(f"{run.name}{SUFFIX}")
+
+
 def read(path: Path) -> tuple[tuple[Limits, ...], tuple[str, ...]]:
     """Return the limits and the command of a file. Raises UserError, one line with the path, for anything else."""
     block = Block(load(path), str(path)).block("mlpbench")
     if block.data.get("kind") != "limits" or block.integer("schema", 1) > SCHEMA:
-        raise UserError(f"{path}: no {FILE} that this version reads")
+        raise UserError(f"{path}: no limits that this version reads")
     return tuple(map(_limits, block.blocks("limits"))), tuple(block.texts("command"))
 
 

@@ -3,9 +3,9 @@
     python scripts/update_readme.py             writes README.md and docs/images
     python scripts/update_readme.py --check     exit 1 if they are not what the runs say
 
-    python scripts/update_readme.py --limits RUN    writes RUN/limits.json, the part of a `limits` run that is committed
+    python scripts/update_readme.py --limits RUN    writes RUN.limits.json, the part of a `limits` run that is committed
 
-`results/reference.txt` names the runs, one folder a line, and the `limits.json` of a run that is too large to commit.
+`results/reference.txt` names the runs, one folder a line, and the ``.limits.json`` of one that is too large to commit.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def references() -> list[Path]:
 
 def reference_runs() -> dict[str, record.Run]:
     """Return the committed runs by profile."""
-    runs = [record.read_run(path) for path in references() if path.name != limits_file.FILE]
+    runs = [record.read_run(path) for path in references() if not path.name.endswith(limits_file.SUFFIX)]
     return {run.plan.profile or "": run for run in runs if run.plan}
 
 
@@ -104,7 +104,7 @@ def block() -> str:
         lines += [f"* {line}" for finding in found for line in finding.sentences()]
         lines += ["", machine(book), ""]
     for path in references():
-        if path.name == limits_file.FILE:
+        if path.name.endswith(limits_file.SUFFIX):
             lines += limits_lines(path)
     return "\n".join(lines)
 
@@ -127,12 +127,12 @@ def limits_lines(path: Path) -> list[str]:
     return lines
 
 
-def derive_limits(run: Path) -> Path:
-    """Write ``limits.json`` beside the results of a run; return its path."""
-    read = record.read_run(run)
-    found = limits.find(read, summarize(frame.load(read)))
-    content = limits_file.content([found] if found else [], read.plan.command if read.plan else [])
-    path = run / limits_file.FILE
+def derive_limits(folder: Path) -> Path:
+    """Write what the limits of a run are beside its folder; return the path."""
+    runs = record.read_runs(folder)
+    found = [one for run in runs if (one := limits.find(run, summarize(frame.load(run)))) is not None]
+    path = limits_file.path_of(folder)
+    content = limits_file.content(found, runs[0].plan.command if runs[0].plan else [])
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 
@@ -140,7 +140,7 @@ def derive_limits(run: Path) -> Path:
 def main() -> int:
     """Write or compare; return the exit status."""
     if "--limits" in sys.argv[1:]:
-        print(f"wrote {derive_limits(Path(sys.argv[-1]))}; name it in results/reference.txt")
+        print(f"wrote {derive_limits(Path(sys.argv[-1]).resolve())}; name it in results/reference.txt")
         return 0
     text = README.read_text(encoding="utf-8")
     first, last = text.index("\n", text.index(BEGIN)) + 1, text.index(END)

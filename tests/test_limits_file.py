@@ -16,7 +16,7 @@ def kept(tmp_path):
     """Return what was found in a run, and the file that keeps it."""
     run = write(tmp_path / "results", repeats=1)  # no intervals: they are null in JSON
     found = limits.find(run, summarize(frame.load(run)))
-    path = tmp_path / limits_file.FILE
+    path = limits_file.path_of(run.path)
     path.write_text(json.dumps(limits_file.content([found], run.plan.command)))
     return found, path
 
@@ -41,8 +41,8 @@ def test_kernels_without_targets_can_be_left_out(kept):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda block: block.update(kind="plan"), "no limits.json that this version reads"),
-        (lambda block: block.update(schema=2), "no limits.json that this version reads"),
+        (lambda block: block.update(kind="plan"), "no limits that this version reads"),
+        (lambda block: block.update(schema=2), "no limits that this version reads"),
         (lambda block: block["limits"][0]["rows"][0].update(returns="borrowed"), "one of new, kept"),
         (lambda block: block["limits"][0]["rows"][0]["places"][0].update(sample_s="fast"), "sample_s"),
         (lambda block: block["limits"][0]["setting"].pop("spec"), "spec is missing"),

@@ -31,7 +31,7 @@ def run(
     kernels: Kernels = None,
     peers: Peers = False,
     profile: Annotated[
-        str, typer.Option(help="smoke, quick, full or book: the grid and its budget.", rich_help_panel=_HOW)
+        str, typer.Option(help="smoke, quick, full, book or limits: the grid and its budget.", rich_help_panel=_HOW)
     ] = "quick",
     batch_size: Annotated[
         list[str] | None,
