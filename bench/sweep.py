@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from bench import limits_targets
 from bench.errors import UserError
 from kernels.registry import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["ALL_ROWS", "MAX_BATCH_SIZE", "MODES", "PROFILES", "Case", "Profile", "grid", "parse_batch_size", "profile"]
 
@@ -63,6 +66,10 @@ class Profile:
     data: str | None = None
     #: Whether it is also about the peers that are available.
     peers: bool = False
+    #: Kernels that use one thread, whatever they are given: of several settings, those of one thread have them.
+    one_thread: tuple[str, ...] = ()
+    #: Networks that take so long that they have fewer repeats, and how many.
+    fewer_repeats: Mapping[str, int] = field(default_factory=dict)
 
 
 PROFILES = {
@@ -106,7 +113,7 @@ PROFILES = {
             "beside peers and the machine's limits; 25 minutes",
             ("per_sample", "batched"),
             limits_targets.BATCH_SIZES,
-            3,
+            5,
             0.1,
             5,
             ("numba-simd", "numba-simd-new", "numba-simd-parallel", "numba-simd-sparse"),
@@ -115,6 +122,8 @@ PROFILES = {
             specs=(limits_targets.BOOK, limits_targets.WIDE),
             data="mnist",
             peers=True,
+            one_thread=("numba-simd", "numba-simd-new", "numba-simd-sparse"),
+            fewer_repeats={limits_targets.WIDE: 3},
         ),
     )
 }

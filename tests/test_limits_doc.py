@@ -18,6 +18,7 @@ PAGE = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
 @pytest.mark.parametrize("noise", [0.0, 0.03])
 def test_the_page_recomputes_a_cell(tmp_path, monkeypatch, noise):
     run = limit_runs.write(tmp_path / "elsewhere", noise=noise)
+    found = limits.find(run, summarize(frame.load(run)))
     sweep = tmp_path / "results" / "testbox" / "20261124T130000Z-0123abcd"
     sweep.mkdir(parents=True)
     (sweep / "run.json").write_text(json.dumps({"mlpbench": {"kind": "sweep"}}))
@@ -28,7 +29,6 @@ def test_the_page_recomputes_a_cell(tmp_path, monkeypatch, noise):
     printed = io.StringIO()
     with redirect_stdout(printed):
         exec(compile(code, "limits.md", "exec"), names)
-    found = limits.find(run, summarize(frame.load(run)))
     place = next(row.places[0] for row in found.rows if row.kernel == "numba-simd")
     assert names["best"] == place.peer
     assert names["ratios"].median() == pytest.approx(place.ratio.value, rel=1e-6)
