@@ -73,10 +73,12 @@ class KernelExplanation:
 class Explanation:
     """One run. ``roofs`` by number of threads; ``missing`` is what the run's files do not hold.
 
-    ``run`` is what texts call the run, ``run_id`` its id; ``setting`` its network, threads and dtype.
+    ``run`` is what texts call the run, ``title`` the same as the beginning of a sentence, ``run_id`` its id;
+    ``setting`` its network, threads and dtype.
     """
 
     run: str
+    title: str
     run_id: str
     setting: Mapping[str, Any] | None
     spec: str
@@ -89,7 +91,14 @@ class Explanation:
     def as_dict(self) -> dict[str, Any]:
         """Return all numbers as JSON can hold them; what has no value is null."""
         data: dict[str, Any] = plain(asdict(self))
-        return {**data, "run": data.pop("run_id")}
+        del data["title"]
+        data["run"] = data.pop("run_id")
+        return data
+
+    @property
+    def of_run(self) -> str:
+        """The title within a sentence."""
+        return self.title[0].lower() + self.title[1:]
 
 
 def find(run: Run) -> Explanation | None:
@@ -106,6 +115,7 @@ def find(run: Run) -> Explanation | None:
     )
     return Explanation(
         run=run.name,
+        title=run.title,
         run_id=run.id,
         setting=run.setting.as_dict() if run.setting else None,
         spec=spec.label(),

@@ -13,6 +13,7 @@ from bench.errors import UserError
 from bench.plan import case_order
 from bench.schema import SCHEMA
 from bench.session import Contestant, Failure, Suite
+from bench.thread_use import TooManyThreads
 from bench.workload import Options, Workload
 from kernels import registry
 from kernels.errors import KernelUnavailable, NonConforming, ParamsError, SpecError, UnknownKernel
@@ -116,14 +117,20 @@ def case(mode: str, batch_size: int) -> sweep.Case:
 
 @pytest.fixture
 def contestant(kernel: str, pytestconfig: pytest.Config) -> Contestant:
-    """Return the kernel, which has just agreed with the reference; else fail, or skip if nobody named it."""
+    """Return the kernel, which has just agreed with the reference; else fail, or skip if nobody named it.
+
+    Raises TooManyThreads where the libraries use more threads than the run gave them.
+    """
     asked = suite(pytestconfig)
     try:
-        return asked.admit(kernel)
+        found = asked.admit(kernel)
     except KernelUnavailable as reason:
         verdict, may_be_left_out = f"{kernel} is unavailable: {reason}", not asked.named
     except NonConforming as reason:
         verdict, may_be_left_out = f"{kernel} does not conform and is not timed: {reason}", False
+    else:
+        asked.check_threads(found)
+        return found
     if may_be_left_out:
         pytest.skip(verdict)
     pytest.fail(verdict, pytrace=False)
@@ -138,8 +145,9 @@ def pytest_runtest_makereport(
     params = getattr(getattr(item, "callspec", None), "params", {})
     if report.failed and call.excinfo is not None and "kernel" in params and SUITE in item.config.stash:
         error = call.excinfo.value
-        reason = str(error) if isinstance(error, pytest.fail.Exception) else f"{type(error).__name__}: {error}"
-        phase = "gate" if call.when == "setup" else "measure"
+        told = isinstance(error, pytest.fail.Exception | TooManyThreads)
+        reason = str(error) if told else f"{type(error).__name__}: {error}"
+        phase = "threads" if isinstance(error, TooManyThreads) else "gate" if call.when == "setup" else "measure"
         at = sweep.Case(params["mode"], params["batch_size"])
         item.config.stash[SUITE].failures.append(Failure(params["kernel"], at, phase, reason))
     return report

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bench import thread_use
 from bench.measure import BookCell, elapsed
-from kernels import registry
+from kernels import registry, threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class Contestant:
     kernel: Kernel
     workload: Workload
     book: BookCell
-    #: What a result file says about it: kernel_info, conformance, accuracy, timings.
+    #: What a result file says about it: kernel_info, conformance, accuracy, timings, thread_use.
     record: dict[str, Any]
 
     @property
@@ -91,6 +92,17 @@ class Suite:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    def check_threads(self, contestant: Contestant) -> None:
+        """Note how many threads the libraries have; asked before each case, because a kernel can change them.
+
+        Raises TooManyThreads where that is more than the run gave them. By hand nobody gave them a number.
+        """
+        given = threads.asked() if self.plan is None else int(self.plan["threads"])
+        use = thread_use.observe(contestant.kernel, given)
+        contestant.record["thread_use"] = use.as_dict()
+        if self.plan is not None:
+            use.check()
 
     def _try(self, name: str) -> Contestant:
         kernel_class = registry.load(name)

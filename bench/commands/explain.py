@@ -61,7 +61,7 @@ def _tell(found: Explanation) -> None:
     from bench.explain_words import kernel_sentences, run_sentences
 
     out = console.out()
-    out.print(Text(f"What the speedup is made of: run {found.run}, {found.spec}", "bold"))
+    out.print(Text(f"What the speedup is made of: {found.of_run}, {found.spec}", "bold"))
     for line in run_sentences(found):
         out.print(Text(f"  {line}"))
     for kernel in found.kernels:

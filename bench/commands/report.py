@@ -98,10 +98,10 @@ def tell(runs: Sequence[Run], *, as_json: bool) -> None:
         out.print(_table(summarize(data), {run.name: run.ending for run in runs if run.ending}))
         for notice in trust.notices(runs):
             out.print(Text(notice, "bold"))
+        for line in trust.lines(runs[0]) if len(runs) == 1 else trust.advice(runs):
+            out.print(Text(line))
     for run in runs:
-        before = f"{run.title}: " if len(runs) > 1 else ""
-        for line in trust.lines(run) if run.records else []:
-            out.print(Text(before + line))
+        before = f"{run.name}: " if len(runs) > 1 else ""
         if run.ending and (said := run.ending.sentence()):
             out.print(Text(before + said))
 

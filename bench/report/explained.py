@@ -58,12 +58,12 @@ def notices(explanations: Sequence[Explanation]) -> tuple[str, ...]:
 
 def _of_run(found: Explanation, number: int, *, several: bool) -> Iterator[Block]:
     if several:
-        yield Paragraph(f"Run {found.run}:")
+        yield Paragraph(f"{found.title}:")
     yield Points(tuple(run_sentences(found)))
     for kernel in found.kernels:
         yield Paragraph(f"{kernel.kernel}:")
         yield Points(tuple(kernel_sentences(kernel)))
-    after = f", run {found.run}" if several else ""
+    after = f", {found.of_run}" if several else ""
     if any(kernel.attribution for kernel in found.kernels):
         title = f"Where the time of a sample goes{after}"
         yield Figure(chart_name("waterfall", number), title, _WATERFALL, _waterfall_table(found))

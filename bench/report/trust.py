@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.trust.judge import Grade
     from bench.trust.schema import Trust
 
-__all__ = ["as_dict", "grade_of", "lines", "notices", "sections"]
+__all__ = ["advice", "as_dict", "grade_of", "lines", "notices", "sections"]
 
 _GRADES = {
     "quiet": "The machine was quiet",
@@ -49,6 +49,12 @@ def lines(run: Run) -> list[str]:
     spread = f"its speed moved by {found.spread:.0%}"
     graded = [f"{_GRADES[found.name]}: {disturbed}, and {spread}.", *(found.advice if found.name != "quiet" else ())]
     return graded + _harness(run)
+
+
+def advice(runs: Sequence[Run]) -> list[str]:
+    """Return what to do about the machine, each piece once for all runs on it."""
+    grades = [grade_of(run) for run in runs]
+    return list(dict.fromkeys(line for found in grades if found.name not in (None, "quiet") for line in found.advice))
 
 
 def _harness(run: Run) -> list[str]:
