@@ -99,3 +99,21 @@ def test_without_batches_there_is_a_table_and_no_chart(tmp_path):
 def test_the_json_has_the_numbers(tmp_path):
     (found,) = json.loads(report.render(pair(tmp_path), "json"))["threads"]
     assert found["gains"][0]["speedup"]["value"] == pytest.approx(0.5)
+
+
+def test_settings_of_one_sweep_are_paired_by_repeat(tmp_path):
+    """A slow repeat that hit both settings leaves the ratio as it is; runs by themselves have a wide interval."""
+    plan = {"sweep": "20261124T120000Z-0123abcd", "spec": "784-50-100-10", "dtype": "float32", "varies": ["threads"]}
+    found = []
+    for threads, times in ((1, ONE), (2, TWO)):
+        setting = {**plan, "threads": threads, "label": f"threads-{threads}"}
+        found.append(write(tmp_path, times, threads, threads, plan_changes={"setting": setting}))
+    slow = []
+    for run in found:
+        cases = summarize(frame.load(run))
+        for case in cases:
+            case.by_repeat[1] *= 3
+        slow.append((run, cases))
+    (scaled,) = scaling.find(slow)
+    assert {gain.speedup.paired for gain in scaled.gains} == {True}
+    assert all(gain.speedup.low == pytest.approx(gain.speedup.high) for gain in scaled.gains)

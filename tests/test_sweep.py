@@ -28,7 +28,7 @@ def test_the_book_profile_is_the_books_experiment():
 
 
 def test_every_profile_measures_both_ways_and_smoke_is_the_shortest():
-    assert set(sweep.PROFILES) == {"smoke", "quick", "full", "book"}
+    assert set(sweep.PROFILES) == {"smoke", "quick", "full", "book", "limits"}
     for name, profile in sweep.PROFILES.items():
         assert profile.name == name
         assert profile.purpose
