@@ -1,7 +1,9 @@
 """Who is fastest where, on runs with known answers."""
 
+import numpy as np
 import pytest
 import simulate
+from contrasts import contrast, luminance
 
 from bench import frame, heatmap, record, report
 from bench.heatmap import ONE
@@ -105,3 +107,19 @@ def test_cells_have_two_digits(tmp_path):
     assert cell_text(found.cells["b", 1]) == "9.9x"
     (found,) = find(write(tmp_path, {("a", "batched", 1): 1e-6, ("b", "batched", 1): 9.96e-6}, seed=1))
     assert cell_text(found.cells["b", 1]) == "10x"
+
+
+def test_words_stand_out_from_every_shade_and_shades_grow_darker():
+    from bench.report import plots_heatmap
+
+    scheme = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in plots_heatmap._SCHEME]
+    shares = np.linspace(0, 1, 101)
+    shades = [
+        [np.interp(share, np.linspace(0, 1, len(scheme)), part) for part in zip(*scheme, strict=True)]
+        for share in shares
+    ]
+    for share, shade in zip(shares, shades, strict=True):
+        word = [255] * 3 if share > plots_heatmap._WHITE_FROM else [0] * 3
+        assert contrast(word, shade) >= 4.5, share
+    light = [luminance(shade) for shade in shades]
+    assert light == sorted(light, reverse=True)

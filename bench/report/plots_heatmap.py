@@ -24,7 +24,7 @@ __all__ = ["charts", "heat_chart"]
 #: and both ends stand out from a light page as from a dark one.
 _SCHEME = ("#fde737", "#d9c55c", "#b4a76f", "#948d78", "#7a7b78", "#5f6773", "#3c4d6e", "#123570", "#00224e")
 #: From this share of the way on, white words are easier to read than black ones.
-_WHITE_FROM = 0.5
+_WHITE_FROM = 0.535
 #: Slower than this is as dark as it gets: one hopeless kernel must not make all others look alike.
 _DARKEST = 100.0
 #: The scale reaches to this at least: near draws must not look like worlds apart.
