@@ -163,7 +163,7 @@ def _row(
 ) -> Row:
     alike = [peer.kernel for peer in peers if (peer.returns, peer.device) == (record.returns, record.device)]
     if not alike:
-        missing[f"{record.kernel}: no peer on its device has results of the same kind ({record.returns})"] = None
+        missing[f"no peer on the device of {record.kernel} has results of the same kind ({record.returns})"] = None
     places = []
     for case in batches[record.kernel]:
         # The choice favours the peer: the best of several medians is a little too good.

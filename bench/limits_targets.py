@@ -81,9 +81,10 @@ def of_peers(setting: Setting, kernel: str, batch_size: int) -> Target | None:
 def unheld(setting: Setting, kernel: str) -> str | None:
     """Return why a kernel has no targets on these data where it has some on others; else None."""
     needed = _DATA.get(kernel)
-    if not _holds(setting) or needed in (None, setting.data):
+    held = _holds(setting) and setting.spec == BOOK and (kernel, setting.threads) in PEERS
+    if not held or needed in (None, setting.data):
         return None
-    return f"{kernel} has no targets: how much it skips depends on the data, theirs are {needed}, not {setting.data}"
+    return f"no targets for {kernel}: they are for {needed}, and how much it skips of {setting.data} is another matter"
 
 
 def of_peak(setting: Setting, kernel: str, batch_size: int) -> Target | None:

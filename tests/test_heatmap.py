@@ -80,6 +80,19 @@ def test_without_a_common_repeat_it_is_the_ratio_of_medians(tmp_path):
     assert not found.cells["numpy", ONE].ratio.paired
 
 
+def test_nothing_is_faster_than_the_fastest(tmp_path):
+    """By medians numba is; in the repeats that both have, numpy is."""
+    cases = summarize(frame.load(write(tmp_path)))
+    for case in cases:
+        case.by_repeat.clear()
+        case.by_repeat.update({"numpy": {0: 2e-6, 1: 2e-6}, "numba": {1: 3e-6, 2: 1e-6, 3: 1e-6}}.get(case.kernel, {}))
+    alone = [case for case in cases if case.kernel != "lone"]
+    (found,) = heatmap.find(alone)
+    cells = {kernel: found.cells[kernel, 1] for kernel in ("numpy", "numba")}
+    assert {cell.fastest for cell in cells.values()} == {"numpy"}
+    assert {kernel: cell.ratio.value for kernel, cell in cells.items()} == pytest.approx({"numpy": 1, "numba": 1.5})
+
+
 def test_one_kernel_has_no_heat_map(tmp_path):
     run = write(tmp_path, {case: s for case, s in TIMES.items() if case[0] == "numpy"})
     assert find(run) == ()

@@ -31,7 +31,7 @@ def figures(found: Sequence[HeatMap]) -> tuple[Figure, ...]:
         Figure(
             chart_name(number),
             f"Time relative to the fastest kernel{f': {one.run}' if len(found) > 1 else ''}",
-            _READING,
+            _READING if number == 0 else "Read as the one above.",
             _table(one),
         )
         for number, one in enumerate(found)

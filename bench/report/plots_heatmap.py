@@ -46,7 +46,7 @@ def heat_chart(found: HeatMap, theme: Theme = PAGE) -> dict[str, Any]:
     darkest = min(max(_LEAST_DARK, *(cell.ratio.value for cell in found.cells.values())), _DARKEST)
     rows = list(_rows(found, darkest))
     columns = [row["at"] for row in rows]
-    label = "datum.value == 'one' ? ['one at', 'a time'] : format(datum.value, '~s')"
+    label = "datum.value == 'one' ? ['one', 'at a', 'time'] : format(datum.value, '~s')"
     x = alt.X(
         "at:N",
         sort=list(dict.fromkeys(columns)),
