@@ -1,165 +1,116 @@
 """Two sides, case by case: ratio, interval, verdict.
 
 The sides are two runs (kernels of the same name are compared; runs know nothing of each other's disturbances, so the
-ratio is unpaired) or two kernels of one run (paired within each repeat). Times are seconds per sample.
+ratio is unpaired), two kernels of one run (paired within each repeat), or two sweeps over several settings, each
+setting with its like. Two settings of one sweep ran side by side, and are paired as well. Times are seconds per sample.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from bench import differences, statistics
+from bench.comparison import Comparison, Row, Unmatched
 from bench.errors import NothingComparable, UserError
 from bench.record import Run
-from bench.sides import Side, kernel_of, kernels_of, parse_side, parse_threshold
+from bench.sides import Side, kernel_of, kernels_of, parse_sides, parse_threshold
 from bench.significance import FALSE_DISCOVERY_RATE
 from bench.verdicts import THRESHOLD, judge
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Sequence
 
-    from bench.statistics import Estimate, Ratio, Verdict
+    from bench.axes import Setting
 
-__all__ = ["Comparison", "Row", "Side", "Unmatched", "compare", "parse_side", "parse_threshold"]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One case on both sides, in seconds per sample; ``speedup`` is baseline / candidate: above 1 is faster.
-
-    ``p_adjusted`` is corrected for the number of cases; ``repeats_needed``, of an unclear case, is how many would tell.
-    """
-
-    baseline_kernel: str
-    candidate_kernel: str
-    mode: str
-    batch_size: int
-    baseline: Estimate
-    candidate: Estimate
-    speedup: Ratio
-    p: float
-    p_adjusted: float
-    verdict: Verdict
-    repeats_needed: int | None
-
-    @property
-    def kernels(self) -> str:
-        """The kernel, or both."""
-        if self.baseline_kernel == self.candidate_kernel:
-            return self.baseline_kernel
-        return f"{self.candidate_kernel} against {self.baseline_kernel}"
-
-
-@dataclass(frozen=True)
-class Unmatched:
-    """A case that could not be compared, and why; ``mode`` and ``batch_size`` are None for a whole kernel."""
-
-    kernel: str
-    mode: str | None
-    batch_size: int | None
-    reason: str
-
-    def __str__(self) -> str:
-        case = "" if self.mode is None else f" {self.mode} {self.batch_size}"
-        return f"{self.kernel}{case}: {self.reason}"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What came out. ``differences`` says what else differs between the sides, ``notes`` what weakens the result."""
-
-    baseline: str
-    candidate: str
-    threshold: float
-    false_discovery_rate: float
-    paired: bool
-    rows: tuple[Row, ...]
-    unmatched: tuple[Unmatched, ...]
-    differences: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def slower(self) -> tuple[Row, ...]:
-        """The cases in which the candidate is slower, worst first."""
-        return tuple(sorted((row for row in self.rows if row.verdict == "slower"), key=lambda r: r.speedup.value))
-
-    @property
-    def unclear(self) -> tuple[Row, ...]:
-        """The cases in which the data cannot tell."""
-        return tuple(row for row in self.rows if row.verdict == "unclear")
-
-    @property
-    def worst(self) -> Row | None:
-        """The case in which the candidate is slowest against the baseline, if it is slower in any."""
-        return next(iter(self.slower), None)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row for each case: times in seconds per sample, speedup, its interval, n, p, verdict."""
-        import pandas as pd
-
-        columns = ["baseline_kernel", "candidate_kernel", "mode", "batch_size", "baseline_s", "candidate_s"]
-        columns += ["speedup", "speedup_low", "speedup_high", "n", "p", "p_adjusted", "verdict", "repeats_needed"]
-        values = []
-        for row in self.rows:
-            case = (row.baseline_kernel, row.candidate_kernel, row.mode, row.batch_size)
-            ratio = (row.speedup.value, row.speedup.low, row.speedup.high, row.speedup.n)
-            judged = (row.p, row.p_adjusted, row.verdict, row.repeats_needed)
-            values.append((*case, row.baseline.value, row.candidate.value, *ratio, *judged))
-        return pd.DataFrame(values, columns=columns)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it.
-
-        ``cases`` hold ``baseline_s`` and ``candidate_s`` (seconds per sample) and ``speedup``, each with ``value``,
-        ``low``, ``high``, ``n``; an interval that does not exist is null, with its ``reason``.
-        """
-        whole = asdict(self)
-        cases = [
-            {{"baseline": "baseline_s", "candidate": "candidate_s"}.get(key, key): value for key, value in row.items()}
-            for row in whole.pop("rows")
-        ]
-        result: dict[str, Any] = _without_nan({**whole, "cases": cases})
-        return result
+__all__ = ["Comparison", "Row", "Side", "Unmatched", "compare", "parse_sides", "parse_threshold"]
 
 
 def compare(
-    baseline: Side | Run, candidate: Side | Run, threshold: float = THRESHOLD, *, anyway: bool = False
+    baseline: Side | Run | Sequence[Side],
+    candidate: Side | Run | Sequence[Side],
+    threshold: float = THRESHOLD,
+    *,
+    anyway: bool = False,
 ) -> Comparison:
-    """Compare two runs, or two kernels of one run.
+    """Compare two runs, two kernels of one run, or two sweeps setting by setting.
 
     A side without a kernel takes the other side's; if neither names one, kernels of the same name are compared.
     Raises NothingComparable if no case has times on both sides and, unless ``anyway``, if the sides are of different
     machines or compute different things (`bench.differences.that_forbid`).
     """
-    left, right = _sides(baseline, candidate)
-    together = _same_run(left.run, right.run)
+    matched, unmatched = _matched(_listed(baseline), _listed(candidate))
+    sides = [_sides(*pair) for pair in matched]
     cases: list[_Case] = []
-    unmatched: list[Unmatched] = []
     unequal: dict[str, None] = {}
-    for one, other in _pairs(left, right):
-        compared, left_out = _cases(one, other, paired=together and one.kernel != other.kernel)
+    for one, other in [pair for left, right in sides for pair in _pairs(left, right)]:
+        together = _same_run(one.run, other.run)
+        compared, left_out = _cases(one, other, paired=_is_paired(one, other))
         cases += compared
         unmatched += left_out
         if compared:
             unequal |= dict.fromkeys(_differences(one, other, together, anyway=anyway))
+    names = _name(_listed(baseline), sides[0][0]), _name(_listed(candidate), sides[0][1])
     if not cases:
         why = f": {unmatched[0]}" if unmatched else ""
-        raise NothingComparable(f"nothing to compare: {left.label} and {right.label} have no case in common{why}")
-    paired = together and left.kernel != right.kernel
+        raise NothingComparable(f"nothing to compare: {names[0]} and {names[1]} have no case in common{why}")
+    paired = _is_paired(*sides[0])
     rows = _judged(cases, paired, threshold)
+    notes = _notes([side for pair in sides for side in pair], rows)
     return Comparison(
-        left.label,
-        right.label,
-        threshold,
-        FALSE_DISCOVERY_RATE,
-        paired,
-        tuple(rows),
-        tuple(unmatched),
-        tuple(unequal),
-        tuple(_notes(left, right, rows)),
+        *names, threshold, FALSE_DISCOVERY_RATE, paired, tuple(rows), tuple(unmatched), tuple(unequal), tuple(notes)
     )
+
+
+def _listed(side: Side | Run | Sequence[Side]) -> list[Side]:
+    if isinstance(side, Run):
+        return [Side(side)]
+    return [side] if isinstance(side, Side) else list(side)
+
+
+def _matched(lefts: list[Side], rights: list[Side]) -> tuple[list[tuple[Side, Side]], list[Unmatched]]:
+    """Return the pairs of sides that are compared, and the settings of two sweeps that only one of them has.
+
+    Of a sweep and a run, it is the setting of the sweep that is the run's.
+    """
+    if len(lefts) == len(rights) == 1:
+        return [(lefts[0], rights[0])], []
+    left, right = _by_setting(lefts), _by_setting(rights)
+    pairs = [(left[point], right[point]) for point in left if point in right]
+    if not pairs:
+        told = (f"{_name(sides, sides[0])} ({_settings(sides)})" for sides in (lefts, rights))
+        raise NothingComparable(f"nothing to compare: no setting is on both sides: {' against '.join(told)}")
+    unmatched = []
+    for here, there, others in ((left, right, rights), (right, left, lefts)):
+        reason = f"not in {_name(others, others[0])}: no such setting"
+        alone = [side for point, side in here.items() if point not in there and len(others) > 1]
+        unmatched += [Unmatched(side.kernel, None, None, reason, _settings([side])) for side in alone]
+    return pairs, unmatched
+
+
+def _by_setting(sides: list[Side]) -> dict[tuple[str, int, str], Side]:
+    return {side.run.setting.point: side for side in sides if side.run.setting}
+
+
+def _settings(sides: list[Side]) -> str:
+    return "; ".join(side.run.setting.words if side.run.setting else "nothing measured" for side in sides)
+
+
+def _name(sides: list[Side], first: Side) -> str:
+    """Return the side as the command line takes it; of a whole sweep its name instead of those of its settings."""
+    plan = first.run.plan
+    if len(sides) == 1 or plan is None or plan.sweep is None:
+        return first.label
+    return plan.sweep if first.kernel is None else f"{plan.sweep}:{first.kernel}"
+
+
+def _is_paired(one: Side, other: Side) -> bool:
+    """Whether repeats of the same number ran next to each other: in one run, or in two settings of one sweep."""
+    if _same_run(one.run, other.run):
+        return one.kernel != other.kernel
+    plans = one.run.plan, other.run.plan
+    sweeps = {(plan and plan.sweep, side.run.machine) for plan, side in zip(plans, (one, other), strict=True)}
+    return len(sweeps) == 1 and None not in {plan and plan.sweep for plan in plans}
 
 
 def _judged(cases: list[_Case], paired: bool, threshold: float) -> list[Row]:
@@ -169,7 +120,8 @@ def _judged(cases: list[_Case], paired: bool, threshold: float) -> list[Row]:
         names = (case.baseline_kernel, case.candidate_kernel, case.mode, case.batch_size)
         sides = statistics.estimate(case.baseline), statistics.estimate(case.candidate)
         tested = (found.p, found.p_adjusted)
-        rows.append(Row(*names, *sides, found.speedup, *tested, found.verdict, found.repeats_needed))
+        row = Row(*names, *sides, found.speedup, *tested, found.verdict, found.repeats_needed)
+        rows.append(replace(row, baseline_setting=case.settings[0], candidate_setting=case.settings[1]))
     return rows
 
 
@@ -207,25 +159,28 @@ class _Case:
     batch_size: int
     baseline: dict[int, float]
     candidate: dict[int, float]
+    settings: tuple[Setting | None, Setting | None]
 
 
 def _cases(one: Side, other: Side, paired: bool) -> tuple[list[_Case], list[Unmatched]]:
     baseline, candidate = one.times(), other.times()
     cases, unmatched = [], []
     alike = one.kernel == other.kernel
-    label = one.kernel if alike else f"{other.kernel} against {one.kernel}"
+    label = str(one.kernel if alike else f"{other.kernel} against {one.kernel}")
+    where = next((plan.setting.words for plan in (one.run.plan, other.run.plan) if plan and plan.setting), None)
     for mode, size in dict.fromkeys((*baseline, *candidate, *_failed(one), *_failed(other))):
         a, b = baseline.get((mode, size), {}), candidate.get((mode, size), {})
         reasons = [_absent(side, alike, mode, size) for side, t in ((one, a), (other, b)) if not t]
         if not reasons and paired and not a.keys() & b.keys():
             reasons = ["no repeat has both sides"]
         if reasons:
-            unmatched.append(Unmatched(str(label), mode, size, "; ".join(reasons)))
+            unmatched.append(Unmatched(label, mode, size, "; ".join(reasons), where))
             continue
-        cases.append(_Case(str(one.kernel), str(other.kernel), mode, size, a, b))
+        settings = one.run.setting, other.run.setting
+        cases.append(_Case(str(one.kernel), str(other.kernel), mode, size, a, b, settings))
     if not cases and not unmatched:
         reasons = [_absent(side, alike, None, None) for side in (one, other)]
-        unmatched.append(Unmatched(str(label), None, None, "; ".join(reasons)))
+        unmatched.append(Unmatched(label, None, None, "; ".join(reasons), where))
     return cases, unmatched
 
 
@@ -263,9 +218,9 @@ def _differences(one: Side, other: Side, together: bool, *, anyway: bool) -> lis
     return differences.between_kernels(a, b) if together else differences.between_runs(a, b)
 
 
-def _notes(left: Side, right: Side, rows: list[Row]) -> list[str]:
-    sides = {side.run.path: side for side in (left, right)}.values()
-    notes = [f"{side.run.id}: {problem}" for side in sides for problem in side.run.problems]
+def _notes(sides: list[Side], rows: list[Row]) -> list[str]:
+    runs = {side.run.path: side.run for side in sides}.values()
+    notes = [f"{run.id}: {problem}" for run in runs for problem in run.problems]
     single = sum(row.speedup.n == 1 for row in rows)
     if single:
         notes.append(f"{single} of {len(rows)} cases have 1 repeat only: no interval, so no verdict; run more repeats")
@@ -274,11 +229,3 @@ def _notes(left: Side, right: Side, rows: list[Row]) -> list[str]:
 
 def _same_run(a: Run, b: Run) -> bool:
     return a.path.resolve() == b.path.resolve() or (a.plan is not None and (a.id, a.machine) == (b.id, b.machine))
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

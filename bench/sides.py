@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import UserError
-from bench.record import find_runs, latest, read_run, resolve
+from bench.record import find_runs, latest, read_runs, resolve
 from bench.statistics import counted
 from bench.trust.judge import best_spin_s, disturbances
 from kernels.registry import nearest
@@ -16,7 +16,7 @@ from kernels.registry import nearest
 if TYPE_CHECKING:
     from bench.record import Run
 
-__all__ = ["Side", "Times", "kernel_of", "kernels_of", "parse_side", "parse_threshold"]
+__all__ = ["Side", "Times", "kernel_of", "kernels_of", "parse_sides", "parse_threshold"]
 
 #: Time per sample of every case of one kernel: (mode, batch size) -> repeat -> seconds.
 Times = dict[tuple[str, int], dict[int, float]]
@@ -47,24 +47,23 @@ class Side:
         return {at: counted(by_repeat, disturbed.get(at, ())) for at, by_repeat in times.items()}
 
 
-def parse_side(text: str, results_dir: Path) -> Side:
-    """Read a side: RUN, RUN:KERNEL, or the name of a kernel in the latest run.
+def parse_sides(text: str, results_dir: Path) -> list[Side]:
+    """Read a side: RUN, RUN:KERNEL, or the name of a kernel in the latest run; of a sweep, one side for each setting.
 
     RUN is what `bench.record.resolve` takes. Raises UserError for what is neither, with the nearest that is there.
     """
     name, colon, kernel = text.rpartition(":")
     if colon and not Path(text).exists() and not any(mark in kernel for mark in "/\\"):
-        run = read_run(resolve(name, results_dir))
-        return Side(run, kernel_of(run, kernel))
+        return [Side(run, kernel_of(run, kernel)) for run in read_runs(resolve(name, results_dir))]
     try:
         path = resolve(text, results_dir)
     except UserError as no_run:
         return _kernel_of_latest(text, results_dir, no_run)
     # A run is seldom a bare name beside us; only then is the latest run asked whether it has such a kernel.
     beside = path == Path(text) and text == path.name
-    if beside and find_runs(results_dir) and text in kernels_of(read_run(latest(results_dir))):
+    if beside and find_runs(results_dir) and text in kernels_of(read_runs(latest(results_dir))[0]):
         raise UserError(f"{text!r} is a kernel of the latest run and a file: write latest:{text}, or ./{text}/")
-    return Side(read_run(path))
+    return [Side(run) for run in read_runs(path)]
 
 
 def parse_threshold(text: str) -> float:
@@ -94,12 +93,12 @@ def kernel_of(run: Run, kernel: str) -> str:
     return kernel
 
 
-def _kernel_of_latest(text: str, results_dir: Path, no_run: UserError) -> Side:
-    newest = read_run(latest(results_dir))
-    known = kernels_of(newest)
+def _kernel_of_latest(text: str, results_dir: Path, no_run: UserError) -> list[Side]:
+    newest = read_runs(latest(results_dir))
+    known = kernels_of(newest[0])  # every setting of a sweep knows the same ones, be it as skipped
     if text in known:
-        return Side(newest, text)
+        return [Side(run, text) for run in newest]
     hint = nearest(text, list(known))
     if not hint and any(char.isdigit() or char in "/\\." for char in text):
         raise no_run  # it looks like a run
-    raise UserError(f"{text!r} is no run, and no kernel of the latest one, {newest.id} ({', '.join(known)}){hint}")
+    raise UserError(f"{text!r} is no run, and no kernel of the latest one, {newest[0].id} ({', '.join(known)}){hint}")

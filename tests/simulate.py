@@ -9,9 +9,14 @@ import copy
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.axes import Setting
 
 ROWS = 1000  # what the book mode and the accuracy run over
 SPEC = {"sizes": [784, 50, 100, 10], "hidden": "sigmoid", "output": "softmax", "dtype": "float32"}
@@ -229,6 +234,47 @@ def write_run(
             content = record(kernel, repeat, benchmarks, the_plan, failures=reported, **shared)
             (run_dir / f"{kernel}.{repeat}.json").write_text(json.dumps(content))
     return run_dir
+
+
+def write_sweep(
+    folder: Path,
+    times: dict[Case, float],
+    settings: list[Setting],
+    factor: Callable[[Setting], float] = lambda setting: 1.0,
+    seed: int = 0,
+    skipped: dict[str, list[dict[str, str]]] | None = None,
+    plan_changes: dict[str, Any] | None = None,
+    **of_run: Any,
+) -> Path:
+    """Write a sweep over several settings; return its directory.
+
+    A sample of a setting takes ``factor(setting)`` times what ``times`` say; ``skipped`` holds what a setting leaves
+    out, by its label. Further keywords are those of `write_run`.
+    """
+    sweep_id = plan(times, 1, seed, [])["run_id"]
+    parent = Path(folder) / "testbox" / sweep_id
+    skipped = skipped or {}
+    for number, setting in enumerate(settings):
+        left_out = {item["kernel"] for item in skipped.get(setting.label, [])}
+        here = {case: value * factor(setting) for case, value in times.items() if case[0] not in left_out}
+        told = {"sweep": sweep_id, **setting.as_dict()}
+        changes = {"run_id": f"{sweep_id}.{setting.label}", "setting": told, "threads": setting.threads}
+        made = write_run(
+            Path(folder),
+            here,
+            seed=1000 * seed + number,
+            skipped=skipped.get(setting.label),
+            spec={**SPEC, "sizes": [int(n) for n in setting.spec.split("-")], "dtype": setting.dtype},
+            environment=environment(threads=setting.threads),
+            plan_changes={**(plan_changes or {}), **changes},
+            **of_run,
+        )
+        parent.mkdir(exist_ok=True)
+        made.rename(parent / setting.label)
+    content = {"run_id": sweep_id, "settings": [setting.as_dict() for setting in settings]}
+    header = {"schema": 1, "kind": "sweep", "sweep": content, "environment": environment()}
+    (parent / "run.json").write_text(json.dumps({"mlpbench": header}))
+    return parent
 
 
 def rows_per_call(case: Case) -> int:

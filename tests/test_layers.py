@@ -30,7 +30,11 @@ RIGHT_OF_THE_JSON = (
     "frame",
     "statistics",
     "summary",
+    "axes",
+    "planned",
+    "runs",
     "compare",
+    "comparison",
     "sides",
     "differences",
     "headline",
@@ -67,7 +71,7 @@ LEFT_OF_THE_JSON = (
     | {f"bench.trust.{name}" for name in ("plugin", "watch", "counters", "spin", "cold", "singles", "inputs", "memory")}
     | {"kernels.conformance", "kernels.weights_io"}
 )
-PANDAS = ("bench/frame.py", "bench/compare.py", "bench/report/*.py")
+PANDAS = ("bench/frame.py", "bench/comparison.py", "bench/report/*.py")
 #: Modules that may ask the time or wait besides `bench/measure.py`, and what for.
 CLOCKS = {"bench/fetch.py": "time.sleep: a pause before a mirror is asked again"}
 WAITS = {

@@ -2,7 +2,7 @@ import pytest
 import simulate
 
 from bench.errors import UserError
-from bench.sides import parse_side, parse_threshold
+from bench.sides import parse_sides, parse_threshold
 
 TIMES = {("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
 
@@ -17,13 +17,13 @@ def runs(tmp_path, monkeypatch):
 
 
 def side(runs, text):
-    found = parse_side(text, runs[0].parents[1])
+    (found,) = parse_sides(text, runs[0].parents[1])
     return found.run.path, found.kernel
 
 
 def refusal(runs, text):
     with pytest.raises(UserError) as error:
-        parse_side(text, runs[0].parents[1])
+        parse_sides(text, runs[0].parents[1])
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -65,7 +65,7 @@ def test_strange_words_are_refused(runs, text):
 
 def test_without_any_run_there_is_no_kernel_either(tmp_path):
     with pytest.raises(UserError, match=r"no runs in .*: `mlpbench run` makes one"):
-        parse_side("numpy", tmp_path)
+        parse_sides("numpy", tmp_path)
 
 
 def test_a_name_that_is_a_kernel_and_a_folder_is_not_guessed(runs):

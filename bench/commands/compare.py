@@ -14,7 +14,8 @@ from bench.commands.options import AsJson, Results
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.compare import Comparison, Row, Side
+    from bench.comparison import Comparison, Row
+    from bench.sides import Side
 
 
 def compare(
@@ -34,6 +35,8 @@ def compare(
 ) -> None:
     """Compare two runs, or two kernels of one run: speedup with its interval, and a verdict, for each case.
 
+    A sweep over threads, dtypes or networks is compared setting by setting; latest/threads-1 names one of them.
+
     Exit 1 if the candidate is slower in any case, 3 if nothing comparable was measured.
 
     Example: mlpbench compare numpy numba --fail-if-slower 5%
@@ -41,9 +44,9 @@ def compare(
     from bench import compare as sides
 
     threshold = sides.parse_threshold(fail_if_slower)
-    left, right = sides.parse_side(baseline, results), sides.parse_side(candidate, results)
+    left, right = sides.parse_sides(baseline, results), sides.parse_sides(candidate, results)
     found = sides.compare(left, right, threshold, anyway=anyway)
-    said = _smallest(found, left, right, results)
+    said = _smallest(found, left[0], right[0], results)
     if as_json:
         console.print_json({**found.as_dict(), "smallest_slowdown": said})
     else:
@@ -90,7 +93,7 @@ def _table(found: Comparison) -> Table:
     styles = {"faster": "green", "slower": "bold red", "same": "", "unclear": "yellow"}
     for row in found.rows:
         shown.add_row(
-            Text(row.kernels),
+            Text(row.label),
             row.mode,
             "1 at a time" if row.mode == "per_sample" else f"{row.batch_size:,}",
             units.seconds(row.baseline.value),
