@@ -4,6 +4,7 @@ import pytest
 
 from bench import limits_targets, probing, sweep
 from bench.commands import planning
+from bench.commands.announce import _several
 from bench.commands.planning import find_data, find_settings, make_sweep, make_workloads
 from bench.probing import Probed
 from bench.workload import Options
@@ -79,6 +80,17 @@ def test_five_repeats_of_the_books_network_and_three_of_the_wide_one(planned):
         (limits_targets.WIDE, 1): {3},
         (limits_targets.WIDE, 2): {3},
     }
+
+
+def test_the_plan_of_each_setting_says_its_own_repeats(planned):
+    sweep_of_all = planned()
+    assert sweep_of_all.plan.repeats == 5
+    assert {(part.setting.spec, part.plan.repeats) for part in sweep_of_all.parts} == {
+        (limits_targets.BOOK, 5),
+        (limits_targets.WIDE, 3),
+    }
+    assert "13 kernels" not in "".join(_several(sweep_of_all)), "one peer is not installed"
+    assert "3 to 5 repeats and more until" in "".join(_several(sweep_of_all))
 
 
 def test_so_many_repeats_as_were_asked_for_are_exact(planned):
