@@ -134,24 +134,38 @@ def find(run: Run, cases: Sequence[CaseSummary]) -> Limits | None:
 
 def _setting(run: Run, timed: Mapping[str, Record]) -> Setting:
     first = next(iter(timed.values()))
-    machine = first.environment.get("machine")
-    model = machine.get("cpu_model") if isinstance(machine, dict) else None
-    python = first.environment.get("python")
-    version = python.get("version") if isinstance(python, dict) else None
-    versions = {"Python": str(version)} if version else {}
-    versions |= {str(record.backend): record.version for record in timed.values() if record.version}
     return Setting(
         run=run.id,
         profile=run.plan.profile if run.plan else None,
         started=run.plan.started if run.plan else None,
-        machine=str(model or run.machine),
+        machine=_machine(run, first),
         spec=first.spec.label(),
         dtype=first.spec.dtype,
         data=first.data.name,
         threads=first.threads or 1,
         repeats=max(len({r.repeat for r in run.records if r.kernel == name}) for name in timed),
-        versions=versions,
+        versions=_versions(first) | {str(r.backend): r.version for r in timed.values() if r.version},
     )
+
+
+def _machine(run: Run, first: Record) -> str:
+    found = first.environment.get("machine")
+    machine = found if isinstance(found, dict) else {}
+    count = machine.get("logical_cpus")
+    return f"{machine.get('cpu_model') or run.machine}" + (f", {count} processors" if isinstance(count, int) else "")
+
+
+def _versions(first: Record) -> dict[str, str]:
+    """Return the versions of Python, of NumPy and of its BLAS, which the matrix product of the limits runs on."""
+    python, libraries, pools = (first.environment.get(name) for name in ("python", "libraries", "blas"))
+    found = {
+        "Python": python.get("version") if isinstance(python, dict) else None,
+        "numpy": libraries.get("numpy") if isinstance(libraries, dict) else None,
+    }
+    for pool in pools if isinstance(pools, list) else ():
+        if isinstance(pool, dict) and pool.get("user_api") == "blas":
+            found.setdefault(str(pool.get("internal_api")), pool.get("version"))
+    return {name: str(version) for name, version in found.items() if version}
 
 
 def _row(

@@ -32,7 +32,7 @@ def test_the_table_of_a_kernel_has_ratio_peer_and_target(tmp_path):
 
 def test_date_machine_and_versions_stand_beside_it(tmp_path):
     text = markdown(write(tmp_path))
-    told = "Measured on 2026-11-24: Test CPU @ 2.50GHz; Python 3.11.7, numba 1.2.3, onnxruntime 1.2.3, openvino 1.2.3"
+    told = "Measured on 2026-11-24: Test CPU @ 2.50GHz, 4 processors; Python 3.11.7, numpy 2.4.6, numba 1.2.3, onnxruntime 1.2.3, openvino 1.2.3"
     assert told in text
     assert "784-50-100-10, 1 thread, float32, digits." in text
 
@@ -41,6 +41,11 @@ def test_targets_are_counted_with_those_that_noise_decides(tmp_path):
     """Of 3 + 2 ratios and 3 shares, all at the same value in every repeat: one ratio misses in each kernel."""
     text = markdown(write(tmp_path))
     assert "6 of 8 targets are met; 0 of all are within noise." in text
+    assert (
+        "numba-simd, 784-50-100-10, 1 thread, float32, digits: 2 of 3 targets beside the best peers are met, not"
+        in text
+    )
+    assert "weights read from L2 and one call's cost 0.0917x" in text
 
 
 def test_without_the_profile_there_are_ratios_and_no_targets(tmp_path):

@@ -48,11 +48,10 @@ def _several(sweep: Sweep) -> list[str]:
     plan, parts = sweep.plan, sweep.parts
     workloads = list(dict.fromkeys(part.workload for part in parts))
     kernels = {kernel for part in parts for kernel in part.plan.kernels}
-    fewest = min(part.plan.repeats for part in parts)
+    repeats = _repeats(plan, min(part.plan.repeats for part in parts))
     return [
         f"{len(parts)} settings: {'; '.join(part.setting.words for part in parts)}",
-        f"{len(kernels)} kernels, {len(plan.cases)} cases each, {_repeats(plan, fewest)}, in each setting; "
-        f"seed {plan.seed}",
+        f"{len(kernels)} kernels, {len(plan.cases)} cases each, {repeats}, in each setting; seed {plan.seed}",
         *map(_what, workloads),
         *dict.fromkeys(line for workload in workloads for line in _repeated(workload)),
         *(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.limits_targets import Target
     from bench.statistics import Ratio
 
-__all__ = ["blocks", "measured_with", "peer_table", "setting_words", "share_table"]
+__all__ = ["blocks", "measured_with", "peer_table", "sentences", "setting_words", "share_table"]
 
 _LIKE = (
     "Like for like: a kernel that returns a new array is held beside the peers that do, and one whose results lie in a "
@@ -35,6 +35,8 @@ _WHAT = {
     "product": "FLOP/s / a square matrix product",
     "floor": "time of a call / weights read from {memory} and one call's cost",
 }
+#: What is shown in per cent.
+_AS_SHARE = ("peak",)
 _RETURNS = {"new": "new array", "kept": "buffer kept"}
 
 
@@ -44,18 +46,38 @@ def blocks(found: Sequence[Limits]) -> tuple[Block, ...]:
         return ()
     targets = any(one.setting.profile == PROFILE for one in found)
     how = Points((_LIKE, _BEST, _TARGETS) if targets else (_LIKE, _BEST))
+    lines = sentences(found)
     said = dict.fromkeys(measured_with(one.setting) for one in found)
-    return (how, *_summary(found), *map(Paragraph, said), *(block for one in found for block in _of_run(one)))
+    return (
+        how,
+        *([Points(tuple(lines))] if lines else []),
+        *map(Paragraph, said),
+        *(block for one in found for block in _of_run(one)),
+    )
 
 
-def _summary(found: Sequence[Limits]) -> Iterator[Block]:
-    held = [(place.ratio, place.target) for one in found for row in one.rows for place in row.places]
-    held += [(share.ratio, share.target) for one in found for share in one.shares]
-    goals = [(ratio, target) for ratio, target in held if target is not None]
-    if goals:
-        met = [target.met(ratio) for ratio, target in goals]
-        near = sum(target.within_noise(ratio) for ratio, target in goals)
-        yield Paragraph(f"{sum(met)} of {len(met)} targets are met; {near} of all are within noise.")
+def sentences(found: Sequence[Limits]) -> list[str]:
+    """Return how many targets are met, and which are not; nothing where there are none."""
+    held = [one.held for one in found]
+    places = [(place.ratio, place.target) for one in held for row in one.rows for place in row.places]
+    goals = [*places, *((share.ratio, share.target) for one in held for share in one.shares)]
+    met = [(target.met(ratio), target.within_noise(ratio)) for ratio, target in goals if target is not None]
+    if not met:
+        return []
+    near = sum(noise for _, noise in met)
+    said = [f"{sum(reached for reached, _ in met)} of {len(met)} targets are met; {near} of all are within noise."]
+    for one in held:
+        where = setting_words(one.setting)
+        said += [f"{row.kernel}, {where}: {_row_words(row)}." for row in one.rows]
+        said += [f"{share.kernel}, {where}: {_what(share)} {_value(share)}, {_aim(share)}." for share in one.shares]
+    return said
+
+
+def _row_words(row: Row) -> str:
+    held = [(place.batch_size, place.target.met(place.ratio)) for place in row.places if place.target]
+    missed = [f"{size:,}" for size, met in held if not met]
+    told = f"{len(held) - len(missed)} of {len(held)} targets beside the best peers are met"
+    return f"{told}, not in batches of {', '.join(missed)}" if missed else told
 
 
 def _of_run(found: Limits) -> Iterator[Block]:
@@ -132,11 +154,16 @@ def share_table(found: Limits) -> Table:
 
 
 def _share(share: Share) -> tuple[str, ...]:
-    as_share = share.what == "peak"
-    return (
-        _WHAT[share.what].format(memory=share.memory),
-        str(share.threads),
-        f"{share.batch_size:,}",
-        units.share(share.ratio) if as_share else units.ratio(share.ratio),
-        "none" if share.target is None else _goal(share.ratio, share.target, as_share=as_share),
-    )
+    return (_what(share), str(share.threads), f"{share.batch_size:,}", _value(share), _aim(share))
+
+
+def _aim(share: Share) -> str:
+    return "none" if share.target is None else _goal(share.ratio, share.target, as_share=share.what in _AS_SHARE)
+
+
+def _what(share: Share) -> str:
+    return _WHAT[share.what].format(memory=share.memory)
+
+
+def _value(share: Share) -> str:
+    return units.share(share.ratio) if share.what in _AS_SHARE else units.ratio(share.ratio)
