@@ -38,12 +38,14 @@ def explain(
     from bench.errors import UserError
 
     paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
-    found = []
-    for run in record.named([run for path in paths for run in record.read_runs(path)]):
-        one = explaining.find(run)
-        if one is None:
+    runs_read = record.named([run for path in paths for run in record.read_runs(path)])
+    found = [one for run in runs_read if (one := explaining.find(run)) is not None]
+    for run in runs_read:
+        silent = not any(one.run == run.name for one in found)
+        if silent and (run.shown is None or not found):
             raise UserError(f"{run.path}: nothing was timed, so there is nothing to explain")
-        found.append(one)
+        if silent:  # a setting that an interrupted sweep did not come to
+            console.err().print(f"{run.title}: nothing was timed, so there is nothing to explain")
     if as_json:
         console.print_json({"schema": 1, "runs": [one.as_dict() for one in found]})
     else:
