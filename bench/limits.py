@@ -156,15 +156,17 @@ def _machine(run: Run, first: Record) -> str:
 
 
 def _versions(first: Record) -> dict[str, str]:
-    """Return the versions of Python, of NumPy and of its BLAS, which the matrix product of the limits runs on."""
+    """Return the versions of Python, of NumPy and of the BLAS in the process: SciPy, where loaded, brings another."""
     python, libraries, pools = (first.environment.get(name) for name in ("python", "libraries", "blas"))
     found = {
         "Python": python.get("version") if isinstance(python, dict) else None,
         "numpy": libraries.get("numpy") if isinstance(libraries, dict) else None,
     }
+    blas: dict[str, dict[str, None]] = {}
     for pool in pools if isinstance(pools, list) else ():
         if isinstance(pool, dict) and pool.get("user_api") == "blas":
-            found.setdefault(str(pool.get("internal_api")), pool.get("version"))
+            blas.setdefault(str(pool.get("internal_api")), {})[str(pool.get("version"))] = None
+    found |= {name: " and ".join(sorted(versions)) for name, versions in blas.items()}
     return {name: str(version) for name, version in found.items() if version}
 
 

@@ -181,3 +181,14 @@ def test_met_and_within_noise():
     assert not least.within_noise(Ratio(2.2, float("nan"), float("nan"), 1, True, "1 repeat"))
     assert most.met(Ratio(1.1, 1.0, 1.2, 3, True))
     assert not most.met(Ratio(1.2, 1.1, 1.3, 3, True))
+
+
+def test_every_blas_in_the_process_has_its_version(tmp_path):
+    pools = [
+        {"user_api": "blas", "internal_api": "openblas", "version": "0.3.31"},
+        {"user_api": "blas", "internal_api": "openblas", "version": "0.3.30"},
+        {"user_api": "openmp", "internal_api": "openmp", "version": None},
+    ]
+    found = find(write(tmp_path, environment=simulate.environment(blas=pools, threads=1)))
+    assert found.setting.versions["openblas"] == "0.3.30 and 0.3.31"
+    assert "openmp" not in found.setting.versions
