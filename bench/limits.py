@@ -144,7 +144,7 @@ def _setting(run: Run, timed: Mapping[str, Record]) -> Setting:
         data=first.data.name,
         threads=first.threads or 1,
         repeats=max(len({r.repeat for r in run.records if r.kernel == name}) for name in timed),
-        versions=_versions(first) | {str(r.backend): r.version for r in timed.values() if r.version},
+        versions=_versions(timed),
     )
 
 
@@ -155,19 +155,26 @@ def _machine(run: Run, first: Record) -> str:
     return f"{machine.get('cpu_model') or run.machine}" + (f", {count} processors" if isinstance(count, int) else "")
 
 
-def _versions(first: Record) -> dict[str, str]:
-    """Return the versions of Python, of NumPy and of the BLAS in the process: SciPy, where loaded, brings another."""
-    python, libraries, pools = (first.environment.get(name) for name in ("python", "libraries", "blas"))
+def _versions(timed: Mapping[str, Record]) -> dict[str, str]:
+    """Return the versions of Python, NumPy, every BLAS in the processes (SciPy brings one of its own), every kernel."""
+    first = next(iter(timed.values()))
+    python, libraries = (first.environment.get(name) for name in ("python", "libraries"))
     found = {
         "Python": python.get("version") if isinstance(python, dict) else None,
         "numpy": libraries.get("numpy") if isinstance(libraries, dict) else None,
     }
     blas: dict[str, dict[str, None]] = {}
-    for pool in pools if isinstance(pools, list) else ():
-        if isinstance(pool, dict) and pool.get("user_api") == "blas":
-            blas.setdefault(str(pool.get("internal_api")), {})[str(pool.get("version"))] = None
+    for pool in (pool for record in timed.values() for pool in _pools(record)):
+        blas.setdefault(str(pool.get("internal_api")), {})[str(pool.get("version"))] = None
     found |= {name: " and ".join(sorted(versions)) for name, versions in blas.items()}
+    found |= {str(record.backend): record.version for record in timed.values()}
     return {name: str(version) for name, version in found.items() if version}
+
+
+def _pools(record: Record) -> list[dict[str, Any]]:
+    pools = record.environment.get("blas")
+    found = [pool for pool in pools if isinstance(pool, dict)] if isinstance(pools, list) else []
+    return [pool for pool in found if pool.get("user_api") == "blas"]
 
 
 def _row(
