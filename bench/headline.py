@@ -140,7 +140,7 @@ def find(frame: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) 
         remarks += [before + winner.sentence() for winner in winners]
         remarks += [before + text for item in of_book for text in item.sentences()]
     remarks += [book.BOOK.sentence()] if books else []
-    lead = next((text for item in books if (text := item.lead())), None) or _lead(kernels)
+    lead = next((text for item in books if (text := item.lead())), None) or _lead(kernels, titles)
     return Headline(lead, sentences, remarks + _notes(cases), kernels, fastest, books)
 
 
@@ -182,15 +182,16 @@ def _ranked(cases: Sequence[CaseSummary], batch_size: int | None) -> Fastest:
     return Fastest(first.run, batch_size, first.kernel, first.sample, second.kernel, lead)
 
 
-def _lead(kernels: Sequence[KernelFinding]) -> str:
+def _lead(kernels: Sequence[KernelFinding], titles: Mapping[str, str]) -> str:
     """Return one sentence for all kernels and runs: the only speedup, or the least and the most."""
     gains = sorted(((k.speedup, k.kernel, k) for k in kernels if k.speedup is not None), key=lambda gain: gain[0].value)
     if not gains:
         return "No batching speedup could be worked out."
-    (least, low, only), (most, high, _) = gains[0], gains[-1]
+    (least, _, only), (most, _, other) = gains[0], gains[-1]
     if len(gains) == 1:
         return only.sentence()
     every = "Batching makes every kernel faster" if all(_is_gain(g) for g, _, _ in gains) else "What batching gains"
+    low, high = (f"{k.kernel} ({titles[k.run]})" if k.run in titles else k.kernel for k in (only, other))
     return f"{every}: from {units.ratio(least)} with {low} to {units.ratio(most)} with {high}."
 
 

@@ -143,13 +143,23 @@ def test_a_kernel_named_that_no_setting_can_run_is_refused(run):
 
 
 def test_ctrl_c_keeps_what_is_finished_and_says_so(run):
-    status, out, err, runs = run("numpy", "single", "--threads", "1,2", stop_after=2)
+    status, out, err, runs = run("numpy", "single", "--threads", "1,2", "--seed", "5", stop_after=2)
     assert status == 130
     assert "interrupted: 2 of 4 processes finished and are kept in" in err
     assert sum(len(found.records) for found in runs) == 2
     assert "per sample" in out
     for found in runs:
         assert found.ending.interrupted
+
+
+def test_a_setting_that_an_interrupted_sweep_did_not_come_to_has_nothing_to_explain(run, capsys, tmp_path):
+    _, _, _, runs = run("numpy", "single", "--threads", "1,2", "--seed", "5", stop_after=2)
+    assert [len(found.records) for found in runs] == [0, 2]
+    status, out, err = called(capsys, "explain", "--results", tmp_path / "results")
+    assert (status, err) == (0, "The run with 1 thread: nothing was timed, so there is nothing to explain\n")
+    assert "What the speedup is made of: the run with 2 threads, 784-50-100-10" in out
+    status, out, err = called(capsys, "explain", "latest/threads-1", "--results", tmp_path / "results")
+    assert (status, out, err.count("\n")) == (2, "", 1)
 
 
 def test_ctrl_c_before_anything_has_ended(run):

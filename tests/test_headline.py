@@ -53,6 +53,20 @@ def test_known_times_give_known_findings(tmp_path):
     )
 
 
+def test_sentences_begin_with_the_titles_of_runs_and_the_lead_names_them(tmp_path):
+    """The same network twice, the second run with twice the gain."""
+    slow = simulate.write_run(tmp_path, {**KNOWN, ("numpy", "per_sample", 100): 36e-6}, noise=0, seed=1)
+    data = frame.load([simulate.write_run(tmp_path, KNOWN, noise=0), slow])
+    names = dict(zip(dict.fromkeys(data["run"]), ("1 thread", "2 threads"), strict=True))
+    data["run"] = data["run"].map(names)
+    found = headline.find(data, {name: name for name in names.values()})
+    assert found.sentences[0].startswith("1 thread: numpy: 12.0x")
+    assert found.sentences[2].startswith("2 threads: numpy: 24.0x")
+    assert "from 3.00x (3.00 to 3.00) with numba (1 thread) to " in found.lead
+    assert found.lead.endswith(" with numpy (2 threads).")
+    assert headline.find(data).sentences[0].startswith("Run 1 thread: "), "without a title it is a run's name"
+
+
 def test_the_lead_names_the_least_and_the_most(tmp_path):
     assert find(tmp_path, KNOWN, noise=0).lead == (
         "Batching makes every kernel faster: from 3.00x (3.00 to 3.00) with numba to 12.0x (12.0 to 12.0) with numpy."
