@@ -1,6 +1,11 @@
 """The sweep that the profile `limits` is: which kernels, in which settings, how often."""
 
+import json
+import subprocess
+import sys
+
 import pytest
+from sources import ROOT
 
 from bench import limits_targets, probing, sweep
 from bench.commands import planning
@@ -108,3 +113,15 @@ def test_mnist_where_it_is_found(monkeypatch, there, data):
     monkeypatch.setattr("bench.mnist.has_part", lambda part, _: there and part == "test")
     assert find_data(PROFILE, None) == data
     assert find_data(sweep.profile("quick"), None) is None
+
+
+def test_it_runs_and_records_what_kernels_return(tmp_path):
+    """One kernel and one batch size: a profile's own are only what the command line leaves open."""
+    words = ["numpy-out", "--profile=limits", "--threads=1", "--batch-size=1", "--repeats=1", "--spec=20-10-3"]
+    command = [sys.executable, "-m", "bench", "run", *words, "--data=random", f"--out={tmp_path}"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    (file,) = tmp_path.glob("*/*/numpy-out.0.json")
+    block = json.loads(file.read_text())["mlpbench"]
+    assert (block["kernel_info"]["returns"], block["kernel_info"]["peer"]) == ("kept", False)
+    assert (block["plan"]["profile"], block["plan"]["kernels"]) == ("limits", ["numpy-out"])

@@ -117,3 +117,13 @@ def test_settings_of_one_sweep_are_paired_by_repeat(tmp_path):
     (scaled,) = scaling.find(slow)
     assert {gain.speedup.paired for gain in scaled.gains} == {True}
     assert all(gain.speedup.low == pytest.approx(gain.speedup.high) for gain in scaled.gains)
+
+
+def test_runs_of_the_same_name_on_two_machines_are_told_apart(tmp_path):
+    """They started in the same second: each is compared with its own, and not with the other's."""
+    here = [write(tmp_path / "here", ONE, 1, 1), write(tmp_path / "here", TWO, 2, 2)]
+    there = simulate.environment(machine={"name": "elsewhere"}, threads=1)
+    other = write(tmp_path / "there", ONE, 1, 1, environment=there)
+    (found,) = json.loads(report.render([*here, other], "json"))["threads"]
+    assert found["runs"] == [run.id for run in here]
+    assert len(found["gains"]) == len(ONE)

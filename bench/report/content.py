@@ -15,6 +15,8 @@ from bench.report.document import Block, Column, Command, Document, Paragraph, P
 from bench.summary import summarize
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from bench.record import Record, Run
@@ -52,7 +54,7 @@ def build(runs: list[Run]) -> Document:
     cases = tuple(summarize(data)) if len(data) else ()
     gap_table = gaps.gap_table(runs)
     explanations = tuple(found for run in runs if (found := explain.find(run)) is not None)
-    by_run = [(run, tuple(summarize(own)) if len(own := frame.load(run)) else ()) for run in runs]
+    by_run = [(run, _of_run(run, cases)) for run in runs]
     limits = tuple(one for run, own in by_run if (one := limits_of.find(run, own)) is not None)
     heat, gains = heatmap.find(cases), scaling.find(by_run)
     sections = (
@@ -87,6 +89,11 @@ def build(runs: list[Run]) -> Document:
         limits=limits,
         scalings=gains,
     )
+
+
+def _of_run(run: Run, cases: Sequence[CaseSummary]) -> tuple[CaseSummary, ...]:
+    """Return the cases of one run, which `bench.summary` calls by its machine too where names alone are ambiguous."""
+    return tuple(case for case in cases if case.run in (run.name, f"{run.machine}/{run.name}"))
 
 
 def _cases(runs: list[Run], cases: tuple[CaseSummary, ...]) -> tuple[Block, ...]:
