@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["in_l1", "measure", "narrow"]
 
+#: Repeats of a run that have them: the others spend their time on the cases.
+REPEATS = 5
 ROUNDS = 25
 ROUND_S = 0.002
 #: Rows of the inputs, twice the largest case: calls rotate through them.

@@ -2,7 +2,8 @@
 
 The sides are two runs (kernels of the same name are compared; runs know nothing of each other's disturbances, so the
 ratio is unpaired), two kernels of one run (paired within each repeat), or two sweeps over several settings, each
-setting with its like. Two settings of one sweep ran side by side, and are paired as well. Times are seconds per sample.
+setting with its like. Two settings of one sweep ran side by side, and are paired as well. Times are seconds per sample,
+at one pace of the processor where the records tell it (`bench.trust.pace`).
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bench import differences, statistics
-from bench.comparison import Comparison, Row, Unmatched
+from bench.comparison import Comparison, Row, Unmatched, shared_setting
 from bench.errors import NothingComparable, UserError
 from bench.record import Run
-from bench.sides import Side, kernel_of, kernels_of, parse_sides, parse_threshold
+from bench.sides import Side, kernel_of, kernels_of, pace_of, parse_sides, parse_threshold
 from bench.significance import FALSE_DISCOVERY_RATE
 from bench.verdicts import THRESHOLD, judge
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.axes import Setting
+    from bench.trust.pace import Pace
 
 __all__ = ["Comparison", "Row", "Side", "Unmatched", "compare", "parse_sides", "parse_threshold"]
 
@@ -41,11 +43,12 @@ def compare(
     """
     matched, unmatched = _matched(_listed(baseline), _listed(candidate))
     sides = [_sides(*pair) for pair in matched]
+    pace = pace_of(*(side.run for pair in sides for side in pair))
     cases: list[_Case] = []
     unequal: dict[str, None] = {}
     for one, other in [pair for left, right in sides for pair in _pairs(left, right)]:
         together = _same_run(one.run, other.run)
-        compared, left_out = _cases(one, other, paired=_is_paired(one, other))
+        compared, left_out = _cases(one, other, pace, paired=_is_paired(one, other))
         cases += compared
         unmatched += left_out
         if compared:
@@ -56,9 +59,17 @@ def compare(
         raise NothingComparable(f"nothing to compare: {names[0]} and {names[1]} have no case in common{why}")
     paired = _is_paired(*sides[0])
     rows = _judged(cases, paired, threshold)
-    notes = _notes([side for pair in sides for side in pair], rows)
+    notes = _notes([side for pair in sides for side in pair], rows, pace)
     return Comparison(
-        *names, threshold, FALSE_DISCOVERY_RATE, paired, tuple(rows), tuple(unmatched), tuple(unequal), tuple(notes)
+        *names,
+        threshold,
+        FALSE_DISCOVERY_RATE,
+        paired,
+        pace.spin_s,
+        tuple(rows),
+        tuple(unmatched),
+        tuple(unequal),
+        tuple(notes),
     )
 
 
@@ -162,12 +173,12 @@ class _Case:
     settings: tuple[Setting | None, Setting | None]
 
 
-def _cases(one: Side, other: Side, paired: bool) -> tuple[list[_Case], list[Unmatched]]:
-    baseline, candidate = one.times(), other.times()
+def _cases(one: Side, other: Side, pace: Pace, paired: bool) -> tuple[list[_Case], list[Unmatched]]:
+    baseline, candidate = one.times(pace), other.times(pace)
     cases, unmatched = [], []
     alike = one.kernel == other.kernel
     label = str(one.kernel if alike else f"{other.kernel} against {one.kernel}")
-    where = next((plan.setting.words for plan in (one.run.plan, other.run.plan) if plan and plan.setting), None)
+    where = shared_setting(one.run.setting, other.run.setting)
     for mode, size in dict.fromkeys((*baseline, *candidate, *_failed(one), *_failed(other))):
         a, b = baseline.get((mode, size), {}), candidate.get((mode, size), {})
         reasons = [_absent(side, alike, mode, size) for side, t in ((one, a), (other, b)) if not t]
@@ -218,12 +229,16 @@ def _differences(one: Side, other: Side, together: bool, *, anyway: bool) -> lis
     return differences.between_kernels(a, b) if together else differences.between_runs(a, b)
 
 
-def _notes(sides: list[Side], rows: list[Row]) -> list[str]:
+def _notes(sides: list[Side], rows: list[Row], pace: Pace) -> list[str]:
     runs = {side.run.path: side.run for side in sides}.values()
     notes = [f"{run.id}: {problem}" for run in runs for problem in run.problems]
     single = sum(row.speedup.n == 1 for row in rows)
     if single:
         notes.append(f"{single} of {len(rows)} cases have 1 repeat only: no interval, so no verdict; run more repeats")
+    if pace.spin_s is None:
+        notes.append(f"times are as measured, not at one pace of the processor: {pace.reason}")
+    else:
+        notes.append(f"times at one pace of the processor, which moved by up to {100 * pace.spread:.2g} %")
     return notes
 
 

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from bench.axes import Setting
     from bench.statistics import Estimate, Ratio, Verdict
 
-__all__ = ["Comparison", "Row", "Unmatched"]
+__all__ = ["Comparison", "Row", "Unmatched", "shared_setting"]
+
+
+def shared_setting(one: Setting | None, other: Setting | None) -> str | None:
+    """Return which setting of a sweep both are, in words; None where there was no choice, or they are different."""
+    if one is None or other is None or one.point != other.point:
+        return None
+    swept = max(one, other, key=lambda setting: len(setting.varies))
+    return swept.words if swept.varies else None
 
 
 @dataclass(frozen=True)
@@ -47,12 +55,7 @@ class Row:
     @property
     def setting(self) -> str | None:
         """Which setting of a sweep both sides are, in words; None where there was no choice, or they are different."""
-        both = [setting for setting in (self.baseline_setting, self.candidate_setting) if setting and setting.varies]
-        if not both or not self.baseline_setting or not self.candidate_setting:
-            return None
-        if self.baseline_setting.point != self.candidate_setting.point:
-            return None
-        return max(both, key=lambda setting: len(setting.varies)).words
+        return shared_setting(self.baseline_setting, self.candidate_setting)
 
     @property
     def label(self) -> str:
@@ -81,13 +84,17 @@ class Unmatched:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came out. ``differences`` says what else differs between the sides, ``notes`` what weakens the result."""
+    """What came out. ``differences`` says what else differs between the sides, ``notes`` what weakens the result.
+
+    ``pace_s``: seconds for a calibration spin at the pace of all times; None where they are as measured.
+    """
 
     baseline: str
     candidate: str
     threshold: float
     false_discovery_rate: float
     paired: bool
+    pace_s: float | None
     rows: tuple[Row, ...]
     unmatched: tuple[Unmatched, ...]
     differences: tuple[str, ...]
@@ -134,6 +141,9 @@ class Comparison:
             {{"baseline": "baseline_s", "candidate": "candidate_s"}.get(key, key): value for key, value in row.items()}
             for row in whole.pop("rows")
         ]
+        for case, row in zip(cases, self.rows, strict=True):
+            settings = {"baseline_setting": row.baseline_setting, "candidate_setting": row.candidate_setting}
+            case |= {side: setting and setting.as_dict() for side, setting in settings.items()}
         result: dict[str, Any] = _without_nan({**whole, "cases": cases})
         return result
 

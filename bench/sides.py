@@ -11,12 +11,13 @@ from bench.errors import UserError
 from bench.record import find_runs, latest, read_runs, resolve
 from bench.statistics import counted
 from bench.trust.judge import best_spin_s, disturbances
+from bench.trust.pace import Pace, common_pace, paces
 from kernels.registry import nearest
 
 if TYPE_CHECKING:
     from bench.record import Run
 
-__all__ = ["Side", "Times", "kernel_of", "kernels_of", "parse_sides", "parse_threshold"]
+__all__ = ["Side", "Times", "kernel_of", "kernels_of", "pace_of", "parse_sides", "parse_threshold"]
 
 #: Time per sample of every case of one kernel: (mode, batch size) -> repeat -> seconds.
 Times = dict[tuple[str, int], dict[int, float]]
@@ -34,17 +35,33 @@ class Side:
         """The side as the command line takes it."""
         return self.run.id if self.kernel is None else f"{self.run.id}:{self.kernel}"
 
-    def times(self) -> Times:
-        """Return the time per sample of every case of the kernel, by repeat, without the disturbed (`counted`)."""
+    def times(self, pace: Pace | None = None) -> Times:
+        """Return the time per sample of every case of the kernel, by repeat, without the disturbed (`counted`).
+
+        With ``pace`` they are what they would have been at that pace of the processor, where theirs is known.
+        """
         times: Times = {}
         disturbed: dict[tuple[str, int], set[int]] = {}
         best = best_spin_s(record.trust for record in self.run.records)
         for record in self.run.records:
-            for case in record.cases if record.kernel == self.kernel else ():
-                times.setdefault((case.mode, case.batch_size), {})[record.repeat] = case.sample_s
-            for at in disturbances(record.trust, best) if record.kernel == self.kernel else ():
+            if record.kernel != self.kernel:
+                continue
+            own = paces(record.trust) if pace else {}
+            for case in record.cases:
+                at = (case.mode, case.batch_size)
+                scale = pace.scale(own.get(at)) if pace else 1.0
+                times.setdefault(at, {})[record.repeat] = case.sample_s * scale
+            for at in disturbances(record.trust, best):
                 disturbed.setdefault(at, set()).add(record.repeat)
         return {at: counted(by_repeat, disturbed.get(at, ())) for at, by_repeat in times.items()}
+
+
+def pace_of(*runs: Run) -> Pace:
+    """Return the pace of the processor at which the times of the runs can be compared."""
+    if len({run.machine for run in runs}) > 1:
+        return Pace(None, reason="the machines are not the same")
+    records = {record.path: record for run in runs for record in run.records if record.cases}
+    return common_pace([record.trust for record in records.values()])
 
 
 def parse_sides(text: str, results_dir: Path) -> list[Side]:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from bench import calibration
-from bench.calibration import Calibration, Kind, Tally, evaluate
+from bench.calibration import Calibration
 from bench.errors import UserError
 from bench.record import write_atomically
+from bench.trials import Kind, Tally, evaluate, seen_slowdowns
 
 CASES = [("per_sample", 100), ("batched", 10), ("batched", 100)]
 
@@ -77,17 +78,37 @@ def test_too_few_repeats_have_no_kind():
     assert unpaired is None
 
 
+def without(times, repeat):
+    return {case: {i: value for i, value in by_repeat.items() if i != repeat} for case, by_repeat in times.items()}
+
+
 def test_only_repeats_that_every_kernel_has_are_used():
     same, slowed = simulated(11, 0.01)
-    del slowed[0.05]["batched", 10][3]
+    slowed[0.05] = without(slowed[0.05], 3)
     paired, _ = evaluate(same, slowed, repeats=10)
     assert paired.false.cases == 18
-    del same[1]["batched", 10][5]
+    same[1] = without(same[1], 5)
     assert evaluate(same, slowed, repeats=10) == (None, None)
 
 
+def test_a_disturbed_case_costs_no_other_case_its_repeat():
+    same, slowed = simulated(10, 0.01)
+    for repeat in range(10):  # each kernel and case lacks another repeat
+        del same[repeat % 4][CASES[repeat % 3]][repeat]
+    paired, _ = evaluate(same, slowed, repeats=10)
+    assert paired.false.cases == 18
+    assert paired.planted[0.1].rate == 1
+
+
+def test_a_case_with_too_few_repeats_that_count_is_not_found():
+    same, slowed = simulated(10, 0.01)
+    slowed[0.1][CASES[0]] = {4: slowed[0.1][CASES[0]][4]}
+    paired, _ = evaluate(same, slowed, repeats=10)
+    assert paired.planted[0.1].rate == pytest.approx(2 / 3)
+
+
 def test_a_slowdown_is_seen_as_large_as_it_was_planted():
-    seen = calibration.seen_slowdowns(*simulated(40, 0.01))
+    seen = seen_slowdowns(*simulated(40, 0.01))
     assert list(seen) == [0.02, 0.05, 0.1]
     assert all(found == pytest.approx(share, abs=0.006) for share, found in seen.items())
 

@@ -13,7 +13,7 @@ from bench.cli import main
 
 @pytest.fixture
 def typed(tmp_path, monkeypatch, capsys):
-    """Return what types a command: words -> exit status, stdout, stderr. Processes last 2 s and scatter by 1 %."""
+    """Return what types a command: words -> exit status, stdout, stderr. Processes last 1.7 s and scatter by 1 %."""
     state, here = {}, environment.collect()
 
     def process(plan, workload, folder, at, on_case):
@@ -31,7 +31,7 @@ def typed(tmp_path, monkeypatch, capsys):
         return simulate.record(kernel, repeat, benchmarks, plan.as_dict(), **facts)
 
     class Elapsed:
-        seconds = 2.0
+        seconds = 1.7
 
         def __enter__(self):
             return self
@@ -64,8 +64,8 @@ def test_it_says_how_often_it_is_wrong_and_what_it_finds(typed, tmp_path):
     assert re.search(r"^5 % slower \(seen: (4\.[5-9]|5|5\.[0-5]) %\): found", out, re.MULTILINE)
     assert "smallest slowdown found in 95% of cases on this machine: 5 %, between two kernels of one run" in out
     found = calibration.read(calibrated(tmp_path))
-    assert found.repeats == 13
-    assert found.paired.false.cases == 4 * 6 * 5, "52 repeats in 14 minutes are four blocks of 13"
+    assert found.repeats == 20
+    assert found.paired.false.cases == 3 * 6 * 5, "61 repeats in 14 minutes are three blocks of 20"
     assert found.paired.false.cases + found.unpaired.false.cases > 200
     assert found.paired.false.rate <= 0.01
     assert found.paired.planted[0.05].rate >= 0.95
@@ -100,7 +100,7 @@ def test_compare_says_it_from_then_on(typed, tmp_path):
     source.rename(run)
     words = ("compare", "numpy", "numba", "--results", str(tmp_path))
     assert "smallest slowdown" not in typed(*words)[1]
-    typed("calibrate", "--out", str(tmp_path), "--budget", "7m")
+    typed("calibrate", "--out", str(tmp_path), "--budget", "12m")
     status, out, err = typed(*words)
     assert (status, err) == (0, "")
     assert "smallest slowdown found in 95% of cases on this machine: 5 %" in out

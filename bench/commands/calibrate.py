@@ -15,10 +15,11 @@ from bench.commands.options import AsJson
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.calibration import Calibration, Tally
+    from bench.calibration import Calibration
     from bench.plan import Plan
     from bench.record import Run
     from bench.sweep import Profile
+    from bench.trials import Tally
 
 #: Folder, beside the runs of a machine, of the runs behind its calibrations: in no list of runs.
 BELOW = "calibration"
@@ -28,8 +29,10 @@ INTERRUPTED = 130
 def calibrate(
     repeats: Annotated[
         int,
-        typer.Option(min=2, max=100, help="Repeats on each side of a comparison; 13 is what `run A B` has time for."),
-    ] = 13,
+        typer.Option(
+            min=2, max=100, help="Repeats on each side of a comparison: `run A B --budget 2m` has time for 20."
+        ),
+    ] = 20,
     budget: Annotated[str, typer.Option(metavar="TIME", help="Go on for so long, such as 14m.")] = "14m",
     threads: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Threads of every library; default: all.")
@@ -75,7 +78,7 @@ def _profile(repeats: int) -> Profile:
     from bench.sweep import Profile
 
     # Shorter than a profile to compare with: what differs between processes is not what more rounds would tell.
-    return Profile("calibrate", "the tool itself", ("per_sample", "batched"), (1, 10, 100, 1000), repeats, 0.1, 5)
+    return Profile("calibrate", "the tool itself", ("per_sample", "batched"), (1, 10, 100, 1000), repeats, 0.05, 5)
 
 
 def _plan(repeats: int, budget: str, threads: int | None, seed: int | None) -> Plan:
@@ -113,18 +116,19 @@ def _say_what_comes(plan: Plan, folder: Path) -> None:
 
 def _evaluate(run: Run, plan: Plan) -> Calibration:
     """Return what the records show. Raises UserError where a kernel has no times."""
-    from bench import calibration, planted, significance, verdicts
+    from bench import calibration, planted, significance, trials, verdicts
     from bench.errors import UserError
-    from bench.sides import Side
+    from bench.sides import Side, pace_of
 
-    times = {name: Side(run, name).times() for name in plan.kernels}
+    pace = pace_of(run)
+    times = {name: Side(run, name).times(pace) for name in plan.kernels}
     silent = [name for name, cases in times.items() if len(cases) < len(plan.cases)]
     if silent:
         why = next((failure.reason for failure in run.failures if failure.kernel == silent[0]), "no record")
         raise UserError(f"nothing calibrated: {silent[0]} has no times: {why}")
     slowed = {share: times[name] for name, share in planted.SLOWED.items()}
     same = [times[name] for name in planted.SAME]
-    paired, unpaired = calibration.evaluate(same, slowed, plan.repeats)
+    paired, unpaired = trials.evaluate(same, slowed, plan.repeats)
     if paired is None:
         raise UserError(f"nothing calibrated: fewer than {plan.repeats} repeats have times of every kernel")
     return calibration.Calibration(
@@ -138,7 +142,7 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
         false_discovery_rate=significance.FALSE_DISCOVERY_RATE,
         paired=paired,
         unpaired=unpaired,
-        seen=calibration.seen_slowdowns(same, slowed),
+        seen=trials.seen_slowdowns(same, slowed),
     )
 
 

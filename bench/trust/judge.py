@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Disturbance", "Grade", "best_spin_s", "case_disturbance", "disturbances", "grade", "reasons"]
 
-#: Shares of a case's time from which on it counts as disturbed. A median over rounds forgives a few rounds that had to
-#: wait, not many: of 72 timings on a busy machine none was slower where its threads waited for less than 2 % of the
-#: time, and none that was more than 10 % slower had waited for less than 29 %. A processor's clock wanders by up to 5 %
-#: on a quiet virtual machine, so that a spin says something from there on.
-WAITING, STOLEN, IDLE, SLOWER = 0.05, 0.05, 0.05, 0.05
+#: Shares of a case's time from which on it counts as disturbed; docs/trust.md has the timings that they come from. A
+#: median over rounds forgives rounds that had to wait, up to about a quarter of them.
+WAITING, STOLEN, IDLE = 0.25, 0.05, 0.05
+#: By how much slower a spin says that something is wrong. A processor's clock wanders by up to 8 % on a quiet virtual
+#: machine; comparisons take that out (`bench.trust.pace`).
+SLOWER = 0.10
+#: Of the time, that its share of processors was used up.
+THROTTLED = 0.05
 #: Of a counter that moves by ticks of 10 ms, one tick says nothing.
 TICKS_S = 0.015
 #: Where the system does not show waiting: evictions per second; a quiet process sees about 10.
@@ -99,7 +102,7 @@ def case_disturbance(window: Window, best_s: float | None, cpus: int | None = No
     if stolen > max(STOLEN * wall * (cpus or 1), TICKS_S):
         found.append(Disturbance("host", f"the host took {stolen / wall / (cpus or 1):.0%} of the processors' time"))
     held = window.throttled_s or 0.0
-    if held > WAITING * wall:
+    if held > THROTTLED * wall:
         found.append(
             Disturbance("throttled", f"its share of the processor was used up for {held / wall:.0%} of the time")
         )

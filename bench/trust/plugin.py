@@ -11,7 +11,7 @@ from bench import plugin, sweep
 from bench.errors import UserError
 from bench.trust import cold, inputs, singles, watch
 from bench.trust.durations import parse_duration
-from bench.trust.selftest import GROUP
+from bench.trust.selftest import GROUP, REPEATS
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -46,12 +46,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Time the harness last, and only where a result file keeps it."""
+    """Time the harness last, in the first repeats, and only where a result file keeps it."""
     harness = [item for item in items if item.path == HARNESS]
     others = [item for item in items if item.path != HARNESS]
-    saved = _is_saved(config)
-    items[:] = others + (harness if saved else [])
-    if harness and not saved:
+    wanted = _is_saved(config) and config.getoption("--mlpbench-repeat") < REPEATS
+    items[:] = others + (harness if wanted else [])
+    if harness and not wanted:
         config.hook.pytest_deselected(items=harness)
 
 

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
     from pytest_benchmark.fixture import BenchmarkFixture
 
-__all__ = ["GROUP", "KNOWN", "NullKernel", "call_of", "time_known"]
+__all__ = ["GROUP", "KNOWN", "REPEATS", "NullKernel", "call_of", "time_known"]
 
 #: pytest-benchmark's group of the rows that are about the harness.
 GROUP = "harness"
 #: (mode, length): a null kernel as each mode calls it, and spins of three lengths.
 KNOWN = (("per_sample", 0), ("batched", 0), ("spin", 1), ("spin", 2), ("spin", 4))
+#: Repeats of a run that have them: the others spend their time on the cases.
+REPEATS = 5
 #: All of them take a sixth of a second.
 ROUNDS = 15
 ROUND_S = 0.001
