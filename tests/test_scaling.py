@@ -82,6 +82,7 @@ def test_the_report_has_chart_and_table(tmp_path):
     assert "### Speedup over 1 thread: 784-50-100-10, float32, digits" in text
     assert "| kernel | threads given | threads used | one at a time | batch 1 | batch 1,000 |" in text
     assert "| numba | 2 | 2 |" in text
+    assert "Of 2 threads given, kernels say that they use: numba 2, numpy 2." in text
     assert "2.00x (2.00 to 2.00)" in text
     page = report.render(runs, "html")
     rows = json.loads(page.split('id="spec-scaling-0">')[1].split("</script>")[0])

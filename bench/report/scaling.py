@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench import units
 from bench.report.closer import case_name
-from bench.report.document import Column, Figure, Table
+from bench.report.document import Column, Figure, Paragraph, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +28,22 @@ def chart_name(number: int) -> str:
 
 
 def blocks(found: Sequence[Scaling]) -> tuple[Block, ...]:
-    """Return a figure for each group; where nothing was timed in batches, its table alone."""
-    return tuple(_figure(number, one) if one.drawn else _table(one) for number, one in enumerate(found))
+    """Return a figure for each group, or its table where nothing was timed in batches, and the threads in use."""
+    return tuple(
+        block
+        for number, one in enumerate(found)
+        for block in (_figure(number, one) if one.drawn else _table(one), Paragraph(_in_use(one)))
+    )
+
+
+def _in_use(found: Scaling) -> str:
+    """Return how many threads the kernels say that they used, as a sentence for each number that was given."""
+    said = []
+    for given in sorted({gain.threads for gain in found.gains}):
+        used = {gain.kernel: _count(gain.used) for gain in found.gains if gain.threads == given}
+        kernels = ", ".join(f"{kernel} {count}" for kernel, count in used.items())
+        said.append(f"Of {_threads(given)} given, kernels say that they use: {kernels}.")
+    return " ".join(said)
 
 
 def _figure(number: int, found: Scaling) -> Figure:
@@ -60,5 +74,8 @@ def _table(found: Scaling) -> Table:
 
 
 def _used(line: dict[tuple[str, int], Gain]) -> str:
-    used = next((gain.used for gain in line.values() if gain.used is not None), None)
+    return _count(next((gain.used for gain in line.values() if gain.used is not None), None))
+
+
+def _count(used: int | None) -> str:
     return "does not say" if used is None else str(used)
