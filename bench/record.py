@@ -175,7 +175,11 @@ def read_runs(path: Path) -> list[Run]:
     Raises UserError as `read_run`; so does a sweep in which a setting is missing, or lies in the place of another.
     """
     header_file = path / PLAN_FILE
-    if not header_file.is_file():
+    try:
+        headed = header_file.is_file()
+    except OSError:  # a folder that may not be looked into: told below
+        headed = False
+    if not headed:
         return [read_run(path)]
     block = block_of(load(header_file), header_file)
     if block.data.get("kind") != SWEEP:

@@ -78,7 +78,10 @@ def _setting(argument: str, runs: list[Path], results_dir: Path) -> Path | None:
 
 
 def _below(sweep: Path, label: str) -> Path:
-    labels = sorted(path.name for path in sweep.iterdir() if path.is_dir() and not path.name.startswith("."))
+    try:
+        labels = sorted(path.name for path in sweep.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        raise UserError(f"{sweep}: cannot be read: {error.strerror}") from None
     if label not in labels:
         there = f"it has {', '.join(labels)}" if labels else "it is a run of one"
         raise UserError(f"no setting {label!r} in {sweep.name}; {there}")

@@ -64,7 +64,7 @@ Specs = Annotated[
     typer.Option(
         "--spec",
         metavar="SIZES",
-        help="Sizes of the layers, 784-50-100-10; may be repeated: an axis of the sweep.",
+        help="Sizes of the layers; may be repeated: an axis of the sweep. Default: 784-50-100-10.",
         rich_help_panel=_WHAT,
     ),
 ]
