@@ -1,5 +1,7 @@
 """Who is fastest where, on runs with known answers."""
 
+import json
+
 import numpy as np
 import pytest
 import simulate
@@ -113,6 +115,15 @@ def test_the_table_in_markdown(tmp_path):
     assert "| kernel | one at a time | batch 1 | batch 100 |" in lines
     assert "| numba | 1.0x | 1.0x | 2.0x |" in lines
     assert "| lone | | | 50x |" in [" ".join(line.split()) for line in lines]
+
+
+def test_the_json_has_the_numbers_and_the_runs_id(tmp_path):
+    run = write(tmp_path)
+    (found,) = json.loads(report.render([run], "json"))["relative"]
+    assert (found["run"], found["kernels"]) == (run.id, ["numba", "numpy", "lone"])
+    ratios = {(cell["kernel"], cell["batch_size"]): cell["ratio"]["value"] for cell in found["cells"]}
+    assert ratios["numpy", None] == pytest.approx(4), "null is one at a time"
+    assert ratios["numba", 100] == pytest.approx(2)
 
 
 def test_cells_have_two_digits(tmp_path):

@@ -118,6 +118,8 @@ def test_shares_are_of_the_limits_of_as_many_threads_as_the_kernel_used(tmp_path
     peak = share(found, "numba-simd-parallel", "peak")
     assert peak.ratio.value == pytest.approx(0.47)
     assert (peak.target, peak.target.met(peak.ratio)) == (Target(0.92), False)
+    floor = share(found, "numba-simd-parallel", "floor")
+    assert floor.ratio.value == pytest.approx(1e-6 / (L2_S + files.CALL_BATCH)), "one row is read by one thread"
     one = find(write(tmp_path, times, threads=2, seed=1, infos={"numba-simd-parallel": {"describe": {"threads": 1}}}))
     assert share(one, "numba-simd-parallel", "peak").ratio.value == pytest.approx(0.94)
     none = find(write(tmp_path, times, threads=3, seed=2))
