@@ -25,7 +25,8 @@ class Kernel(ABC):
 
     What every kernel promises, and `kernels.conformance` checks:
 
-    * ``x`` is C-contiguous, of the specification's dtype, on the kernel's device, and is never written to;
+    * ``x`` is C-contiguous, of the specification's dtype, on the kernel's device, of at least one row, and is never
+      written to;
     * the result has the specification's dtype, softmax normalises each row, and agrees with the float64 reference;
     * the result is valid until the next call on the same instance: buffers may be used again, and `returns` says so;
     * an instance belongs to one thread.

@@ -22,9 +22,9 @@ import numba
 import numpy as np
 
 from bench.datasets import digits
-from kernels import registry
+from kernels import numba_cache, registry
 from kernels.mlp_numba_simd import NumbaSimdKernel
-from kernels.numba_simd import cache, layers, network, packing
+from kernels.numba_simd import layers, network, packing
 from kernels.numba_simd.peak import compiled_peak, flop_per_turn
 from kernels.numba_simd.shape import host_shape
 from kernels.params import TRAINED_FILE
@@ -76,9 +76,9 @@ class Plain(NumbaSimdKernel):
 def tiled(rows: int, *, singles: bool = True) -> Kernel:
     """Return the vector kernel with tiles of so many rows, and with or without single columns beside them."""
     shape = replace(host_shape(4), rows=rows)
-    kept = layers.host_shape, packing.dot_columns, cache.source_digest
+    kept = layers.host_shape, packing.dot_columns, numba_cache.source_digest
     layers.host_shape = lambda _itemsize: shape
-    cache.source_digest = lambda: f"{kept[2]()} {rows} {singles}"
+    numba_cache.source_digest = lambda: f"{kept[2]()} {rows} {singles}"
     if not singles:
         packing.dot_columns = lambda *_: 0
     network.compiled.cache_clear()
@@ -88,7 +88,7 @@ def tiled(rows: int, *, singles: bool = True) -> Kernel:
         kernel._network = packing.build(MNIST, kernel.params, shape, codes, 1)  # noqa: SLF001 - to take it apart
         kernel._address = kernel._network.address  # noqa: SLF001
     finally:
-        layers.host_shape, packing.dot_columns, cache.source_digest = kept
+        layers.host_shape, packing.dot_columns, numba_cache.source_digest = kept
         network.compiled.cache_clear()
     return kernel
 

@@ -84,7 +84,7 @@ def test_without_a_folder_beside_the_code_the_users_own_is_taken(tmp_path):
     home.mkdir()
     result = run(package, **places)
     assert Path(result["file"]).is_relative_to(package)
-    assert list(home.rglob("numba_loops*.nbi"))
+    assert list(home.rglob("kernels.numba_loops.*.nbc"))
     assert run(package, **places)["made"] == 0
 
 

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numba import types
 
-from kernels.numba_simd.cache import compile_once
+from kernels.numba_cache import compile_once
 from kernels.numba_simd.layers import activate, data, finish, moved, multiply, pointer
 from kernels.numba_simd.packing import (  # fmt: skip
     ACTIVATION,

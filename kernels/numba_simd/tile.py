@@ -25,9 +25,13 @@ __all__ = ["dots", "ladder", "product"]
 _CHAINS = 12
 
 
-def _unrolled(sums: int) -> int:
-    """Return over how many steps of k the sums of a tile are spread: 1, 2 or 4."""
-    return next(steps for steps in (1, 2, 4) if steps == 4 or steps * sums >= _CHAINS * 3 // 4)
+def _unrolled(sums: int, registers: int) -> int:
+    """Return over how many steps of k the sums of a tile are spread: 1, 2 or 4, as far as there are registers."""
+    return next(
+        steps
+        for steps in (1, 2, 4)
+        if steps == 4 or steps * sums >= _CHAINS * 3 // 4 or 2 * steps * sums > registers - 4
+    )
 
 
 def _spread(code: Code, start: list[Vector], n: Any, stride: int, turn: Any) -> list[Vector]:
@@ -35,7 +39,7 @@ def _spread(code: Code, start: list[Vector], n: Any, stride: int, turn: Any) -> 
 
     ``n`` is a multiple of ``stride``. Several sums for each result where the results are few.
     """
-    steps, builder = _unrolled(len(start)), code.builder
+    steps, builder = _unrolled(len(start), code.shape.registers), code.builder
     zeros = [code.constant(0.0)] * len(start) * (steps - 1)
     whole = builder.and_(n, I64(-steps * stride)) if stride == 1 else builder.mul(
         builder.udiv(n, I64(steps * stride)), I64(steps * stride))  # fmt: skip
@@ -112,14 +116,14 @@ def product(code: Code, rows: int, vectors: int, *, indexed: bool = False) -> ir
         return [inputs[i // vectors].times_plus(weights[i % vectors], x) for i, x in enumerate(sums)]
 
     tile = [(r, c) for r in range(rows) for c in range(vectors)]
-    sums = [code.load(place(start, start_step, r, c), aligned=True) for r, c in tile]
+    sums = [code.constant(0.0)] * len(tile)
     if rows == code.shape.rows and vectors == code.shape.vectors:
         following = [code.address(z_row, builder.mul(z_step, I64(rows))) for z_row in z_rows]
         sums = _fetching(code, sums, n, following, turn)
     else:
         sums = _spread(code, sums, n, 1, turn)
     for (r, c), x in zip(tile, sums, strict=True):
-        code.store(place(a, a_step, r, c), x, aligned=True)
+        code.store(place(a, a_step, r, c), x + code.load(place(start, start_step, r, c), aligned=True), aligned=True)
     builder.ret_void()
     return function
 
