@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Evidence", "read"]
 
-ARITHMETIC = ("matrix product", "multiply-add")
+PRODUCT, PEAK = ARITHMETIC = ("matrix product", "multiply-add")
 #: Multiply-adds in registers wait for nothing. Where half of their rounds take longer than this, something else ran.
 _QUIET_WITHIN = 1.15
 #: What all cores share: neighbours that the processor's clock does not show take their part of it.
@@ -139,5 +139,5 @@ def _roofs(path: Path) -> tuple[dict[int, Roofs], bool, list[str]]:
             raise UserError(f"{path}: no arithmetic for {threads} threads; this is a damaged file")
         best = max(peaks, key=lambda name: peaks[name])
         reads = {name: fewer[name] for name in LEVELS if name in fewer}
-        found[threads] = Roofs(threads, peaks[best], best, reads, sizes)
+        found[threads] = Roofs(threads, peaks[best], best, reads, sizes, peaks)
     return found, disturbed, []

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bench.statistics import Estimate
     from kernels.spec import ForwardSpec
 
-__all__ = ["CaseShare", "Explanation", "KernelExplanation", "find"]
+__all__ = ["CaseShare", "Explanation", "KernelExplanation", "find", "plain"]
 
 #: The parts count every weight and operation, the small networks have inputs without zeros.
 SKIPS = "no attribution: it skips work, the parts count all of it, and how much it skips is not measured"
@@ -97,7 +97,7 @@ class Explanation:
 
     def as_dict(self) -> dict[str, Any]:
         """Return all numbers as JSON can hold them; what has no value is null."""
-        data: dict[str, Any] = _plain(asdict(self))
+        data: dict[str, Any] = plain(asdict(self))
         del data["title"]
         data["run"] = data.pop("run_id")
         return data
@@ -247,9 +247,10 @@ def _shares(records: list[Record], roofs: Roofs | None, *, disturbed: bool) -> t
     return tuple(found)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it: what is not finite is null."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -116,11 +116,13 @@ def part_of(whole: Plan, setting: Setting, kernels: Mapping[str, str], skipped: 
 
     ``kernels`` says which names of the whole plan are this setting's, and which kernel each of them is.
     """
+    order = [(kernels[name], repeat) for name, repeat in whole.order if name in kernels]
     return replace(
         whole,
         run_id=f"{whole.run_id}.{setting.label}",
         kernels=list(kernels.values()),
-        order=[(kernels[name], repeat) for name, repeat in whole.order if name in kernels],
+        order=order,
+        repeats=max((repeat for _, repeat in order), default=whole.repeats - 1) + 1,
         threads=setting.threads,
         skipped=skipped,
         setting={"sweep": whole.run_id, **setting.as_dict()},

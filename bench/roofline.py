@@ -13,7 +13,7 @@ levels are chosen so that the floor is too low rather than too high.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Roofs:
     """What the machine does at most with ``threads`` threads: FLOP/s, and bytes/s read from each of `LEVELS`.
 
     ``caches``: bytes by level of one core, of L3 in all. ``read_s``: levels that could not be measured are missing.
-    ``arithmetic`` is the name of the measurement that gave the peak.
+    ``arithmetic`` is the name of the measurement that gave the peak; ``rates`` are the FLOP/s of all that were made.
     """
 
     threads: int
@@ -43,6 +43,7 @@ class Roofs:
     arithmetic: str
     read_s: Mapping[str, float]
     caches: Mapping[str, int]
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["SCHEMA", "Accuracy", "Data", "Failure", "Plan", "Record", "Skipped", "Timing", "Weights"]
+__all__ = ["RETURNS", "SCHEMA", "Accuracy", "Data", "Failure", "Plan", "Record", "Skipped", "Timing", "Weights"]
 
 #: The version of the block that this tool writes, and the newest that it reads.
 SCHEMA = 1
+#: What becomes of a result (`kernels.base.Kernel.returns`): an array of its own, or a buffer that the next call uses.
+RETURNS = ("new", "kept")
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ class Record:
     """One process: one kernel in one repeat. What could not be found out is None; ``plan`` is None for pytest by hand.
 
     ``describe`` is what the kernel says that it used, ``threads`` what the libraries were given; ``environment`` is the
-    JSON of `bench.environment.collect`.
+    JSON of `bench.environment.collect`. ``returns``: one of `RETURNS`; ``peer``: whether it is a peer of our kernels.
+    Older files know neither.
     """
 
     path: Path
@@ -119,6 +122,8 @@ class Record:
     device: str | None
     version: str | None
     describe: Mapping[str, Any]
+    returns: str | None
+    peer: bool | None
     spec: ForwardSpec
     data: Data
     weights: Weights
@@ -178,6 +183,8 @@ def read_record(data: Any, path: Path) -> Record:
         device=info.text("device", None),
         version=info.text("version", None),
         describe=info.block("describe").data,
+        returns=_returns(info),
+        peer=info.flag("peer", None),
         spec=spec,
         data=Data(
             source.name("name"), source.integer("rows", 0), source.text("sha256", None), source.text("source", None)
@@ -193,6 +200,13 @@ def read_record(data: Any, path: Path) -> Record:
         cases=_cases(Block(data, str(path)), kernel),
         trust=read_trust(block.block("trust")),
     )
+
+
+def _returns(info: Block) -> str | None:
+    said: str | None = info.text("returns", None)
+    if said is not None and said not in RETURNS:
+        info.refuse("returns", said, f"one of {', '.join(RETURNS)}")
+    return said
 
 
 def _accuracy(block: Block) -> Accuracy:

@@ -117,6 +117,8 @@ class Suite:
                 "backend": kernel_class.backend,
                 "device": kernel_class.device,
                 "version": kernel_class.version(),
+                "returns": kernel_class.returns,
+                "peer": name in registry.peers(),
                 "describe": kernel.describe(),
             },
             "conformance": {

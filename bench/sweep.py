@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from bench import limits_targets
 from bench.errors import UserError
 from kernels.registry import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["ALL_ROWS", "MAX_BATCH_SIZE", "MODES", "PROFILES", "Case", "Profile", "grid", "parse_batch_size", "profile"]
 
@@ -58,10 +62,17 @@ class Profile:
     threads: tuple[int | str, ...] | None = None
     dtypes: tuple[str, ...] | None = None
     specs: tuple[str, ...] | None = None
+    #: Where it is found; else the usual.
     data: str | None = None
     #: Whether networks that the command line does not name are chosen from the caches (`bench.cache_specs`).
     specs_by_cache: bool = False
     per_sample_rows: int = PER_SAMPLE_ROWS
+    #: Whether it is also about the peers that are available.
+    peers: bool = False
+    #: Kernels that use one thread, whatever they are given: of several settings, those of one thread have them.
+    one_thread: tuple[str, ...] = ()
+    #: Networks that take so long that they have fewer repeats, and how many.
+    fewer_repeats: Mapping[str, int] = field(default_factory=dict)
 
 
 PROFILES = {
@@ -115,6 +126,23 @@ PROFILES = {
             threads=(1,),
             specs_by_cache=True,
             per_sample_rows=10,
+        ),
+        Profile(
+            "limits",
+            "beside peers and the machine's limits; 25 minutes",
+            ("per_sample", "batched"),
+            limits_targets.BATCH_SIZES,
+            5,
+            0.1,
+            5,
+            ("numba-simd", "numba-simd-new", "numba-simd-parallel", "numba-simd-sparse"),
+            budget_s=1400,
+            threads=(1, "all"),
+            specs=(limits_targets.BOOK, limits_targets.WIDE),
+            data="mnist",
+            peers=True,
+            one_thread=("numba-simd", "numba-simd-new", "numba-simd-sparse"),
+            fewer_repeats={limits_targets.WIDE: 3},
         ),
     )
 }

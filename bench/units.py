@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bench.statistics import Estimate, Ratio
 
-__all__ = ["count", "data_size", "duration", "interval", "ratio", "seconds"]
+__all__ = ["count", "data_size", "duration", "interval", "ratio", "seconds", "share"]
 
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
@@ -34,6 +34,12 @@ def ratio(ratio: Ratio) -> str:
     """Return a ratio with its interval, ``12.9x (12.6 to 13.1)``, or with the reason why it has none."""
     spread = interval(ratio.value, ratio.low, ratio.high) if not math.isnan(ratio.low) else ratio.reason
     return f"{_digits(ratio.value)}x ({spread})"
+
+
+def share(ratio: Ratio) -> str:
+    """Return a ratio in per cent, ``93.4 % (93.1 to 93.6)``, or with the reason why it has no interval."""
+    value, low, high = (100 * end for end in (ratio.value, ratio.low, ratio.high))
+    return f"{_digits(value)} % ({interval(value, low, high) if not math.isnan(low) else ratio.reason})"
 
 
 def interval(value: float, low: float, high: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from kernels.errors import KernelUnavailable
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from kernels.params import Params
     from kernels.spec import ForwardSpec
 
-__all__ = ["Kernel", "KernelUnavailable"]
+__all__ = ["Kernel", "KernelUnavailable", "Returns"]
+
+#: What a result is: an array of its own, or a buffer that is kept and that the next call uses again.
+Returns = Literal["new", "kept"]
 
 
 class Kernel(ABC):
@@ -25,7 +28,7 @@ class Kernel(ABC):
     * ``x`` is C-contiguous, of the specification's dtype, on the kernel's device, of at least one row, and is never
       written to;
     * the result has the specification's dtype, softmax normalises each row, and agrees with the float64 reference;
-    * the result is valid until the next call on the same instance: buffers may be used again;
+    * the result is valid until the next call on the same instance: buffers may be used again, and `returns` says so;
     * an instance belongs to one thread.
 
     A kernel never times itself. Its module imports without its library, which `probe` and the constructor import.
@@ -37,6 +40,8 @@ class Kernel(ABC):
     device: ClassVar[str] = "cpu"
     #: Names, on the package index, of the library; the first one installed tells the version.
     distributions: ClassVar[tuple[str, ...]] = ()
+    #: What each call returns. A new array costs time, so only kernels that say the same are compared like for like.
+    returns: ClassVar[Returns] = "new"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         """Keep ``params`` in the specification's dtype; subclasses move, pack and allocate here.

@@ -53,6 +53,7 @@ class CupyKernel(Kernel):
     backend = "cupy"
     device = "cuda"
     distributions = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
+    returns = "kept"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)

@@ -122,6 +122,7 @@ class NumpyOutKernel(Kernel):
 
     backend = "numpy"
     distributions = ("numpy",)
+    returns = "kept"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)

@@ -146,6 +146,8 @@ class OnnxRuntimeBoundKernel(OnnxRuntimeKernel):
     the same number of rows share an output buffer: a result is valid until the next call.
     """
 
+    returns = "kept"
+
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
         self._outputs: dict[int, _Array] = {}

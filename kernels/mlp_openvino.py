@@ -48,6 +48,7 @@ class OpenVinoKernel(Kernel):
 
     backend = "openvino"
     distributions = ("openvino",)
+    returns = "kept"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)

@@ -22,11 +22,11 @@ import sysconfig
 import warnings
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
-from kernels.base import Kernel
+from kernels.base import Kernel, Returns
 from kernels.errors import KernelUnavailable
 from kernels.libraries import require
 
@@ -113,6 +113,8 @@ class TorchKernel(Kernel):
 
 class TorchTensorKernel(TorchKernel):
     """Eager PyTorch on tensors, into tensors that are kept for each number of rows."""
+
+    returns: ClassVar[Returns] = "kept"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
@@ -202,6 +204,8 @@ class TorchCompileKernel(TorchTensorKernel):
     uncompiled, without a word. ``fullgraph`` makes such a surrender an error. On Zen 5 with PyTorch 2.13, none of
     ``cpp_wrapper``, ``max_autotune`` and fixed shapes was faster beyond the noise.
     """
+
+    returns: ClassVar[Returns] = "new"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.base import Kernel
+from kernels.base import Kernel, Returns
 from kernels.errors import KernelUnavailable
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class CompiledKernel(Kernel):
 
     backend = "numba"
     distributions = ("numba",)
+    returns: ClassVar[Returns] = "kept"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)

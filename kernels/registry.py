@@ -29,6 +29,11 @@ _BUILT_IN = {
     "cupy": "kernels.mlp_cupy:CupyKernel",
 }
 
+#: Variants that answer one question: a sweep takes them by name, and the profile that asks it.
+_VARIANTS = {
+    "numba-simd-new": "kernels.mlp_numba_simd:NumbaSimdNewKernel",
+}
+
 #: What users might pick instead. They are many, and some start slowly: a sweep takes them by name, or with ``--peers``.
 _PEERS = {
     "onnxruntime": "kernels.mlp_onnxruntime:OnnxRuntimeKernel",
@@ -49,9 +54,12 @@ _HIDDEN = {
 }
 
 
+_OURS = _BUILT_IN | _VARIANTS
+
+
 @cache
 def _points() -> dict[str, EntryPoint]:
-    points = {name: EntryPoint(name, value, GROUP) for name, value in (_BUILT_IN | _PEERS).items()}
+    points = {name: EntryPoint(name, value, GROUP) for name, value in (_OURS | _PEERS).items()}
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         # A built-in name keeps its meaning whatever is installed: results would not be comparable otherwise.
         if _NAME.fullmatch(point.name):
@@ -65,8 +73,8 @@ def names() -> list[str]:
 
 
 def usual() -> list[str]:
-    """Return the names that are meant where none is given: all but the peers."""
-    return [name for name in names() if name not in _PEERS]
+    """Return the names that are meant where none is given: all but the peers and the variants."""
+    return [name for name in names() if name not in _PEERS | _VARIANTS]
 
 
 def peers() -> list[str]:
@@ -104,7 +112,7 @@ def load(name: str) -> type[Kernel]:
     try:
         cls = point.load()
     except (ImportError, AttributeError) as error:
-        if name in _BUILT_IN | _PEERS | _HIDDEN:
+        if name in _OURS | _PEERS | _HIDDEN:
             raise
         raise KernelUnavailable(f"its entry point {point.value} cannot be imported: {error}") from error
     if not (isinstance(cls, type) and issubclass(cls, Kernel)):

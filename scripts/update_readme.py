@@ -3,18 +3,22 @@
     python scripts/update_readme.py             writes README.md and docs/images
     python scripts/update_readme.py --check     exit 1 if they are not what the runs say
 
-`results/reference.txt` names the runs, one folder a line.
+    python scripts/update_readme.py --limits RUN    writes RUN.limits.json, the part of a `limits` run that is committed
+
+`results/reference.txt` names the runs, one folder a line, and the ``.limits.json`` of one that is too large to commit.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
 
-from bench import explain, frame, headline, record
+from bench import explain, frame, headline, limits, limits_file, record
 from bench.explain_words import attribution_words
 from bench.report import as_markdown, plots, style, tables
+from bench.report import limits as limits_report
 from bench.summary import summarize
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,10 +32,16 @@ BUS = (
 PICTURES = {"time": "Time per sample against batch size", "speedup": "Speedup over one at a time"}
 
 
+def references() -> list[Path]:
+    """Return what `results/reference.txt` names."""
+    return [
+        ROOT / "results" / line for line in (ROOT / "results" / "reference.txt").read_text(encoding="utf-8").split()
+    ]
+
+
 def reference_runs() -> dict[str, record.Run]:
     """Return the committed runs by profile."""
-    folders = (ROOT / "results" / "reference.txt").read_text(encoding="utf-8").split()
-    runs = [record.read_run(ROOT / "results" / folder) for folder in folders]
+    runs = [record.read_run(path) for path in references() if not path.name.endswith(limits_file.SUFFIX)]
     return {run.plan.profile or "": run for run in runs if run.plan}
 
 
@@ -91,11 +101,45 @@ def block() -> str:
         found = headline.find(frame.load(book)).book
         lines += [f"* {line}" for finding in found for line in finding.sentences()]
         lines += ["", machine(book), ""]
+    for path in references():
+        if path.name.endswith(limits_file.SUFFIX):
+            lines += limits_lines(path)
     return "\n".join(lines)
+
+
+def limits_lines(path: Path) -> list[str]:
+    """Return the tables of a `limits` run: every kernel that has a target, in every setting."""
+    found, command = limits_file.read(path)
+    lines = [
+        f"**Beside peers and the machine's limits** (`{' '.join(command)}`; [how it is found](docs/limits.md)):",
+        "",
+    ]
+    for one in (one.held for one in found):
+        if one.rows:
+            lines += [as_markdown.escape(f"{limits_report.setting_words(one.setting)}: best peer's time / ours."), ""]
+            lines += [*as_markdown.table_lines(limits_report.peer_table(one)), ""]
+        if one.shares:
+            lines += [*as_markdown.table_lines(limits_report.share_table(one)), ""]
+    if found:
+        lines += [as_markdown.escape(limits_report.measured_with(found[0].setting)), ""]
+    return lines
+
+
+def derive_limits(folder: Path) -> Path:
+    """Write what the limits of a run are beside its folder; return the path."""
+    runs = record.read_runs(folder)
+    found = [one for run in runs if (one := limits.find(run, summarize(frame.load(run)))) is not None]
+    path = limits_file.path_of(folder)
+    content = limits_file.content(found, runs[0].plan.command if runs[0].plan else [])
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
 
 
 def main() -> int:
     """Write or compare; return the exit status."""
+    if "--limits" in sys.argv[1:]:
+        print(f"wrote {derive_limits(Path(sys.argv[-1]).resolve())}; name it in results/reference.txt")
+        return 0
     text = README.read_text(encoding="utf-8")
     first, last = text.index("\n", text.index(BEGIN)) + 1, text.index(END)
     wanted = {README: f"{text[:first]}{block()}{text[last:]}", **pictures(reference_runs()["quick"])}

@@ -1,8 +1,12 @@
 """The README's figures are those of the committed reference runs."""
 
+import importlib.util
+import shutil
 import subprocess
 import sys
 
+import limit_runs
+import pytest
 from sources import ROOT
 
 
@@ -10,3 +14,47 @@ def test_the_figures_are_those_of_the_reference_runs():
     script = ROOT / "scripts" / "update_readme.py"
     ran = subprocess.run([sys.executable, script, "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.fixture(scope="module")
+def script():
+    """The script as a module."""
+    found = importlib.util.spec_from_file_location("update_readme", ROOT / "scripts" / "update_readme.py")
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def test_the_limits_of_a_run_become_a_table_with_date_machine_and_versions(script, tmp_path):
+    run = limit_runs.write(tmp_path / "results")
+    path = script.derive_limits(run.path)
+    assert path == run.path.with_name(f"{run.path.name}.limits.json")
+    shutil.rmtree(run.path)  # the file is all that is needed
+    text = "\n".join(script.limits_lines(path))
+    for words in (
+        "784-50-100-10, 1 thread, float32, digits: best peer's time / ours.",
+        "| numba-simd | target | at least 3.5: met | at least 1.4: missed | at least 1.5: met |",
+        "| numba-simd | FLOP/s / multiply-adds in registers | 1 | 10,000 | 94.0 % (94.0 to 94.0) | at least 93 %: met",
+        "Measured on 2026-11-24: Test CPU @ 2.50GHz, 4 processors; Python 3.11.7, numpy 2.4.6, numba 1.2.3",
+        "(`mlpbench run`; [how it is found](docs/limits.md))",
+    ):
+        assert words in text
+
+
+def test_kernels_without_a_target_are_left_out(script, tmp_path):
+    times = {**limit_runs.TIMES, ("numba", "batched", 1): 3e-6}
+    run = limit_runs.write(tmp_path / "results", times)
+    text = "\n".join(script.limits_lines(script.derive_limits(run.path)))
+    assert "| numba-simd |" in text
+    assert "| numba |" not in text
+
+
+def test_the_readme_has_the_limits_that_the_reference_names(script, tmp_path, monkeypatch):
+    run = limit_runs.write(tmp_path / "results")
+    path = script.derive_limits(run.path)
+    without = script.block()
+    named = [*script.references(), path]
+    monkeypatch.setattr(script, "references", lambda: named)
+    assert script.block().startswith(without.rstrip("\n"))
+    assert "at least 3.5: met" in script.block()
+    assert "at least 3.5: met" not in without

@@ -9,6 +9,7 @@ import pytest
 import simulate
 import test_book_apart
 import test_trust_files
+from contrasts import contrast
 
 from bench import record, report
 
@@ -261,6 +262,37 @@ def test_what_the_gain_is_made_of_is_drawn_for_each_level(browser, files):
     WebDriverWait(page.driver, 10).until(lambda _: page.ask(pieces) == fewer)
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_heat_map_can_be_read(browser, files, scheme):
+    """A cell for every kernel and column, in words that stand out from it, whatever its shade."""
+    page = browser.open(files / "one.html", scheme=scheme)
+    cells, words = page.ask(
+        """
+        const all = s => Array.from(document.querySelectorAll('#chart-heatmap-0 ' + s));
+        return [all('.mark-rect.role-mark path').map(p => getComputedStyle(p).fill),
+                all('.mark-text.role-mark text').map(t => [t.textContent, getComputedStyle(t).fill])];
+        """
+    )
+    assert len(cells) == len(words) == len(KERNELS) * (1 + len(SIZES))
+    assert {text for text, _ in words} == {"1.0x", "1.5x", "2.0x"}
+    assert len(set(cells)) >= 3
+    for cell, (_, word) in zip(cells, words, strict=True):
+        assert contrast(cell, word) > 4.5
+
+
+def test_the_heat_map_names_every_kernel_on_a_phone(browser, files):
+    page = browser.open(files / "one.html", width=390)
+    left, inside = page.ask(
+        """
+        const chart = document.querySelector('#chart-heatmap-0 svg').getBoundingClientRect().left;
+        const names = Array.from(document.querySelectorAll('#chart-heatmap-0 .role-axis-label text'));
+        return [chart, names.map(n => n.getBoundingClientRect().left)];
+        """
+    )
+    assert min(inside) >= left, "no name is cut off"
+    assert page.ask("return document.querySelector('#chart-heatmap-0').textContent").count("1.0x") == 1 + len(SIZES)
+
+
 def test_runs_have_a_legend_where_there_are_two(browser, files):
     page = browser.open(files / "two.html")
     assert len(page.marks("time", "line")) == 2 * len(KERNELS)
@@ -282,15 +314,3 @@ def test_a_symbol_tells_its_numbers(browser, files):
     )
     for word in ("kernel", "batch size", "time per sample", " to ", "speedup"):
         assert word in tip
-
-
-def luminance(colour):
-    values = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
-    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
-    return sum(weight * v for weight, v in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-def contrast(a, b):
-    """Return the contrast of two colours as WCAG 2.2 defines it."""
-    low, high = sorted((luminance(a), luminance(b)))
-    return (high + 0.05) / (low + 0.05)

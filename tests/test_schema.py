@@ -64,6 +64,14 @@ def test_a_record_that_pytest_wrote_by_hand_has_no_plan(tmp_path):
     assert (run.id, run.kernels, run.missing) == ("numpy.0", ("numpy",), ())
 
 
+def test_what_a_kernel_returns_and_whether_it_is_a_peer(tmp_path):
+    assert (record.read(written(tmp_path, good())).returns, record.read(written(tmp_path, good())).peer) == (None, None)
+    content = good()
+    content["mlpbench"]["kernel_info"] |= {"returns": "kept", "peer": True}
+    found = record.read(written(tmp_path, content))
+    assert (found.returns, found.peer) == ("kept", True)
+
+
 def test_a_kernel_that_was_not_admitted_has_a_record_without_times(tmp_path):
     content = good()
     content["benchmarks"] = []
@@ -195,6 +203,9 @@ def put(content, way, value):
         ("mlpbench.environment", "a fine machine"),
         ("mlpbench.kernel_info", "numpy"),
         ("mlpbench.kernel_info.version", 2),
+        ("mlpbench.kernel_info.returns", "borrowed"),
+        ("mlpbench.kernel_info.returns", True),
+        ("mlpbench.kernel_info.peer", "yes"),
         ("mlpbench.spec", None),
         ("mlpbench.spec.sizes", ["784", "10"]),
         ("mlpbench.spec.sizes", "784"),

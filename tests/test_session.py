@@ -10,7 +10,7 @@ from bench.sweep import Case
 from bench.workload import Options, Workload
 from kernels import registry
 from kernels.errors import KernelUnavailable, NonConforming
-from kernels.mlp_numpy import NumpyKernel
+from kernels.mlp_numpy import NumpyKernel, NumpyOutKernel
 
 
 class Counted(NumpyKernel):
@@ -65,6 +65,8 @@ def test_what_a_record_says_about_a_kernel(suite):
         "backend": "numpy",
         "device": "cpu",
         "version": NumpyKernel.version(),
+        "returns": "new",
+        "peer": False,
         "describe": {"made": "of numpy"},
     }
     assert 0 < contestant.record["conformance"]["max_error_ratio"] < 1
@@ -146,3 +148,11 @@ def test_a_failure_as_result_files_hold_it():
         "reason": "MemoryError: no room",
     }
     assert (whole.as_dict()["mode"], whole.as_dict()["batch_size"]) == (None, None)
+
+
+def test_a_peer_is_told_from_our_kernels(suite, monkeypatch):
+    monkeypatch.setattr(registry, "peers", lambda: ["counted"])
+    asked = suite(counted=Counted, out=NumpyOutKernel)
+    info = {name: asked.admit(name).record["kernel_info"] for name in ("counted", "out")}
+    assert (info["counted"]["peer"], info["out"]["peer"]) == (True, False)
+    assert (info["counted"]["returns"], info["out"]["returns"]) == ("new", "kept")

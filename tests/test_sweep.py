@@ -40,7 +40,7 @@ def test_the_memory_profile_takes_few_rows_of_networks_chosen_by_the_caches():
 
 
 def test_every_profile_measures_both_ways_and_smoke_is_the_shortest():
-    assert set(sweep.PROFILES) == {"smoke", "quick", "full", "book", "memory"}
+    assert set(sweep.PROFILES) == {"smoke", "quick", "full", "book", "memory", "limits"}
     for name, profile in sweep.PROFILES.items():
         assert profile.name == name
         assert profile.purpose

@@ -48,9 +48,10 @@ def _several(sweep: Sweep) -> list[str]:
     plan, parts = sweep.plan, sweep.parts
     workloads = list(dict.fromkeys(part.workload for part in parts))
     kernels = {kernel for part in parts for kernel in part.plan.kernels}
+    repeats = _repeats(plan, min(part.plan.repeats for part in parts))
     return [
         f"{len(parts)} settings: {'; '.join(part.setting.words for part in parts)}",
-        f"{len(kernels)} kernels, {len(plan.cases)} cases each, {_repeats(plan)}, in each setting; seed {plan.seed}",
+        f"{len(kernels)} kernels, {len(plan.cases)} cases each, {repeats}, in each setting; seed {plan.seed}",
         *map(_what, workloads),
         *dict.fromkeys(line for workload in workloads for line in _repeated(workload)),
         *(
@@ -71,11 +72,12 @@ def _repeated(workload: Workload) -> list[str]:
     return [f"the {len(workload.dataset):,} rows of {workload.dataset.name} are repeated to fill {workload.rows:,}"]
 
 
-def _repeats(plan: Plan) -> str:
+def _repeats(plan: Plan, fewest: int | None = None) -> str:
+    repeats = f"{plan.repeats} repeats" if fewest in (None, plan.repeats) else f"{fewest} to {plan.repeats} repeats"
     if plan.target is None or plan.budget_s is None:
-        return f"{plan.repeats} repeats"
+        return repeats
     until = f"until every interval is within ±{100 * plan.target:.3g} % or {plan.budget_s:.0f} s are spent"
-    return f"{plan.repeats} repeats and more {until}"
+    return f"{repeats} and more {until}"
 
 
 def _too_many_threads(sweep: Sweep) -> list[str]:

@@ -10,6 +10,7 @@ from bench.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bench.axes import Setting
     from bench.probing import Probed
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from bench.workload import Options, Workload
     from kernels.spec import ForwardSpec
 
-__all__ = ["Aim", "find_aim", "find_settings", "fit_to_machine", "make_sweep", "make_workloads"]
+__all__ = ["Aim", "find_aim", "find_data", "find_settings", "fit_to_machine", "make_sweep", "make_workloads"]
 
 #: Target and budget in seconds, both None for a fixed number of repeats.
 Aim = tuple[float | None, float | None]
@@ -59,6 +60,13 @@ def fit_to_machine(
     if not (specs := tuple(choice.spec.label() for choice in choices if choice.spec is not None)):
         raise UserError(f"no networks for these caches: {choices[0].note}; name some with --spec")
     return replace(profile, specs=specs), [choice.sentence() for choice in choices]
+
+
+def find_data(profile: Profile, data_dir: Path | None) -> str | None:
+    """Return the data set of a profile where it is found, None for the usual one."""
+    from bench import mnist
+
+    return profile.data if profile.data != "mnist" or mnist.has_part("test", data_dir) else None
 
 
 def find_settings(
@@ -136,9 +144,10 @@ def make_sweep(
             raise UserError(f"{of_kernel[0].name} is unavailable: {of_kernel[0].reason}")
     parts = []
     for setting, workload, found in zip(settings, workloads, answers, strict=True):
-        skipped = [{"kernel": answer.name, "reason": answer.reason or ""} for answer in found if not answer.available]
-        here = [answer.name for answer in found if answer.available]
-        parts.append((setting, workload, sweeps.names_of(settings, setting, here), skipped))
+        here = [_with_threads(answer, profile, setting, settings) for answer in found]
+        skipped = [{"kernel": answer.name, "reason": answer.reason or ""} for answer in here if not answer.available]
+        here = [answer for answer in here if answer.available]
+        parts.append((setting, workload, sweeps.names_of(settings, setting, [answer.name for answer in here]), skipped))
     made = plan.make_plan(
         profile,
         [name for _, _, names_here, _ in parts for name in names_here],
@@ -153,7 +162,22 @@ def make_sweep(
         budget_s=aim[1],
     )
     made.clock.extend(clock)
+    if repeats is None:
+        most = {
+            name: profile.fewer_repeats.get(setting.spec, made.repeats)
+            for setting, _, names, _ in parts
+            for name in names
+        }
+        made = replace(made, order=[(name, repeat) for name, repeat in made.order if repeat < most[name]])
     return sweeps.divide(made, parts)
+
+
+def _with_threads(answer: Probed, profile: Profile, setting: Setting, settings: Sequence[Setting]) -> Probed:
+    """Return the answer in one setting: a kernel of one thread is measured once."""
+    fewest = min(other.threads for other in settings)
+    if not answer.available or answer.name not in profile.one_thread or setting.threads == fewest:
+        return answer
+    return replace(answer, reason=f"it uses one thread: measured in the setting of {fewest}")
 
 
 def _for_spec(probed: Sequence[Probed], spec: ForwardSpec) -> list[Probed]:

@@ -106,10 +106,23 @@ def tell(runs: Sequence[Run], *, as_json: bool) -> None:
             out.print(Text(notice, "bold"))
         for line in trust.lines(runs[0]) if len(runs) == 1 else trust.advice(runs):
             out.print(Text(line))
+    for line in _limits(runs):
+        out.print(Text(line))
     for run in runs:
         before = f"{run.name}: " if len(runs) > 1 else ""
         if run.ending and (said := run.ending.sentence()):
             out.print(Text(before + said))
+
+
+def _limits(runs: Sequence[Run]) -> list[str]:
+    """Return what became of the targets of the profile `limits`; nothing for other runs."""
+    from bench import frame, limits
+    from bench.report.limits import sentences
+    from bench.summary import summarize
+
+    loaded = [(run, frame.load(run)) for run in runs]
+    found = [limits.find(run, summarize(data)) for run, data in loaded if len(data)]
+    return sentences([one for one in found if one is not None])
 
 
 def _table(cases: list[CaseSummary], endings: Mapping[str, Ending]) -> Table:

@@ -31,7 +31,8 @@ def run(
     kernels: Kernels = None,
     peers: Peers = False,
     profile: Annotated[
-        str, typer.Option(help="smoke, quick, full, book or memory: the grid and its budget.", rich_help_panel=_HOW)
+        str,
+        typer.Option(help="smoke, quick, full, book, memory or limits: the grid and its budget.", rich_help_panel=_HOW),
     ] = "quick",
     batch_size: Annotated[
         list[str] | None,
@@ -97,14 +98,15 @@ def run(
     aim = planning.find_aim(chosen, repeats, budget, target)
     sizes = tuple(map(sweep.parse_batch_size, batch_size or ())) or chosen.batch_sizes
     cases = sweep.grid(chosen.modes, sizes, chosen.per_sample_rows)
-    options = Options(hidden=hidden, output=output, data=data or chosen.data, data_dir=data_dir, weights=weights)
+    data = data or planning.find_data(chosen, data_dir)
+    options = Options(hidden=hidden, output=output, data=data, data_dir=data_dir, weights=weights)
     chosen, networks = planning.fit_to_machine(chosen, options, spec, dtype)
     settings = planning.find_settings(chosen, options, spec, threads, dtype)
     rows = max(sweep.ALL_ROWS, *(case.batch_size for case in cases))
     planned = planning.make_sweep(
         chosen,
         kernels or list(chosen.kernels or ()),
-        peers,
+        peers or (chosen.peers and not kernels),
         settings,
         planning.make_workloads(settings, options, rows),
         cases,

@@ -31,7 +31,15 @@ def render(document: Document) -> str:
     try:
         import jinja2
 
-        from bench.report import plots, plots_bandwidth, plots_book, plots_explain, plots_trust
+        from bench.report import (
+            plots,
+            plots_bandwidth,
+            plots_book,
+            plots_explain,
+            plots_heatmap,
+            plots_scaling,
+            plots_trust,
+        )
 
         bundle = _bundle(plots.vega_lite_version())
     except ImportError as missing:
@@ -41,6 +49,7 @@ def render(document: Document) -> str:
     names = [item.name for item in _kernels(document)]
     drawn |= plots_explain.charts(document.explanations, names) | plots_trust.charts(document.runs, names)
     drawn |= plots_book.charts(document.headline.book) | plots_bandwidth.charts(document.explanations)
+    drawn |= plots_heatmap.charts(document.heatmaps) | plots_scaling.charts(document.scalings, names)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -12,8 +12,10 @@ from bench.report import gaps, trust
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bench.heatmap import HeatMap
     from bench.record import Record, Run
     from bench.report.document import Document
+    from bench.scaling import Scaling
     from bench.statistics import Estimate, Ratio
     from bench.summary import CaseSummary
 
@@ -32,6 +34,9 @@ def render(document: Document) -> str:
         "headline": _with_ids(document.headline.as_dict(), runs),
         "notices": list(document.notices),
         "cases": [_case(case, runs.get(case.run)) for case in document.cases],
+        "relative": _with_ids([_heat_map(found) for found in document.heatmaps], runs),
+        "limits": [found.as_dict() for found in document.limits],
+        "threads": [_scaling(found) for found in document.scalings],
         "runs": [_run(run, document.p99_s) for run in document.runs],
     }
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -78,6 +83,24 @@ def _case(case: CaseSummary, run: Run | None) -> dict[str, Any]:
 def _interval(found: Estimate | Ratio) -> dict[str, Any]:
     low, high = (None if math.isnan(end) else end for end in (found.low, found.high))
     return {"value": found.value, "low": low, "high": high, "repeats": found.n, "no_interval": found.reason}
+
+
+def _heat_map(found: HeatMap) -> dict[str, Any]:
+    cells = [
+        {
+            "kernel": cell.kernel,
+            "batch_size": cell.batch_size or None,
+            "fastest": cell.fastest,
+            "ratio": _interval(cell.ratio),
+        }
+        for cell in found.cells.values()
+    ]
+    return {"run": found.run, "kernels": list(found.kernels), "cells": cells}
+
+
+def _scaling(found: Scaling) -> dict[str, Any]:
+    gains = [{**vars(gain), "speedup": _interval(gain.speedup)} for gain in found.gains]
+    return {**vars(found), "runs": list(found.runs), "gains": gains}
 
 
 def _run(run: Run, p99_s: float | None) -> dict[str, Any]:

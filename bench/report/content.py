@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import explain, frame, headline, units
+from bench import explain, frame, headline, heatmap, scaling, units
+from bench import limits as limits_of
 from bench.record import named
 from bench.report import bandwidth, book_cell, closer, explained, gaps, machine, tables, trust
+from bench.report import heatmap as heatmaps
+from bench.report import limits as limit_blocks
+from bench.report import scaling as scalings
 from bench.report.document import Block, Column, Command, Document, Paragraph, Points, Section, Table
 from bench.summary import summarize
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from bench.record import Record, Run
@@ -52,8 +58,14 @@ def build(runs: list[Run], p99_s: float | None = None) -> Document:
     gap_table = gaps.gap_table(runs)
     explanations = tuple(found for run in runs if (found := explain.find(run)) is not None)
     finding = headline.find(data, {run.name: run.shown for run in runs if run.shown})
+    by_run = [(run, _of_run(run, cases)) for run in runs]
+    limits = tuple(one for run, own in by_run if (one := limits_of.find(run, own)) is not None)
+    heat, gains = heatmap.find(cases), scaling.find(by_run)
     sections = (
         Section("charts", "Time and speedup against batch size", tables.figures(cases)),
+        Section("heatmap", "Who is fastest where", heatmaps.figures(heat)),
+        Section("limits", "Beside peers and the machine's limits", limit_blocks.blocks(limits)),
+        Section("threads", "What threads bring", scalings.blocks(gains)),
         Section(
             "explained",
             "What the speedup is made of",
@@ -83,7 +95,15 @@ def build(runs: list[Run], p99_s: float | None = None) -> Document:
         cases=cases,
         explanations=explanations,
         p99_s=p99_s,
+        heatmaps=heat,
+        limits=limits,
+        scalings=gains,
     )
+
+
+def _of_run(run: Run, cases: Sequence[CaseSummary]) -> tuple[CaseSummary, ...]:
+    """Return the cases of one run, which `bench.summary` calls by its machine too where names alone are ambiguous."""
+    return tuple(case for case in cases if case.run in (run.name, f"{run.machine}/{run.name}"))
 
 
 def _cases(runs: list[Run], cases: tuple[CaseSummary, ...]) -> tuple[Block, ...]:

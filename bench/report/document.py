@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bench.explain import Explanation
     from bench.headline import Headline
+    from bench.heatmap import HeatMap
+    from bench.limits import Limits
     from bench.record import Run
+    from bench.scaling import Scaling
     from bench.summary import CaseSummary
 
 __all__ = ["Block", "Column", "Command", "Document", "Figure", "Paragraph", "Points", "Section", "Table"]
@@ -93,3 +96,9 @@ class Document:
     explanations: tuple[Explanation, ...] = field(default=(), repr=False)
     #: The budget for p99, in seconds, that the reader asks about.
     p99_s: float | None = None
+    #: Who is fastest where, in runs of two or more kernels.
+    heatmaps: tuple[HeatMap, ...] = field(default=(), repr=False)
+    #: Where kernels stand beside peers, in runs with both.
+    limits: tuple[Limits, ...] = field(default=(), repr=False)
+    #: What threads bring, of runs that differ in nothing else.
+    scalings: tuple[Scaling, ...] = field(default=(), repr=False)

@@ -20,12 +20,10 @@ __all__ = [
     "HIDDEN_KERNELS",
     "HIDDEN_RUNS",
     "TIME_LABEL",
-    "drawn",
     "finished",
     "ladder",
     "picture",
     "scaled",
-    "seconds_axis",
     "speedup_chart",
     "time_chart",
     "vega_lite_version",
@@ -224,26 +222,6 @@ def ladder(low: float, high: float) -> list[float]:
     # Through text, because 5 * 10.0**-6 is 4.9999999999999996e-06 and labels would say so.
     ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
     return [tick for tick in ticks if low <= tick <= high]
-
-
-def drawn(layers: list[Any], rows: list[dict[str, Any]], theme: Theme, description: str, height: int) -> dict[str, Any]:
-    """Return layers as one chart that fills its place, and follows the page's legend.
-
-    ``rows`` are the data; those with a ``kernel`` have a ``run`` too, and are shown while both are switched on.
-    """
-    shown = f"!datum.kernel || (indexof({HIDDEN_KERNELS}, datum.kernel) < 0 && indexof({HIDDEN_RUNS}, datum.run) < 0)"
-    chart = alt.layer(*layers, data=alt.InlineData(rows)).transform_filter(shown)
-    chart = chart.add_params(alt.param(HIDDEN_KERNELS, value=[]), alt.param(HIDDEN_RUNS, value=[]))
-    chart = chart.properties(width="container", height=height, background="transparent", description=description)
-    return finished(chart, theme)
-
-
-def seconds_axis(title: str, most: float) -> alt.X:
-    """Return a linear axis of seconds from 0 to ``most``."""
-    scale = alt.Scale(domain=[0, most], nice=False)
-    label = f"datum.value == 0 ? '0' : {TIME_LABEL}"
-    axis = alt.Axis(labelExpr=label, tickCount=5, labelOverlap=True, labelSeparation=8)
-    return alt.X("x:Q", title=title, scale=scale, axis=axis)
 
 
 def finished(chart: alt.LayerChart | alt.FacetChart, theme: Theme) -> dict[str, Any]:

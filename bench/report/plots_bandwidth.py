@@ -11,8 +11,8 @@ from bench import bandwidth
 from bench.attribution import PARTS
 from bench.explain_words import PIECES, part_words, percent
 from bench.report.bandwidth import chart_name
-from bench.report.plots import drawn
 from bench.report.plots_explain import row_axis
+from bench.report.plots_parts import drawn
 from bench.report.style import PAGE, Theme
 
 if TYPE_CHECKING:

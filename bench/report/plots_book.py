@@ -10,7 +10,7 @@ from bench import units
 from bench.book_parts import PARTS, REST
 from bench.explain_words import percent
 from bench.report.book_cell import CHART, PART_WORDS
-from bench.report.plots import drawn, seconds_axis
+from bench.report.plots_parts import drawn, seconds_axis
 from bench.report.style import PAGE, Theme
 
 if TYPE_CHECKING:

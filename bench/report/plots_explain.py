@@ -11,8 +11,9 @@ from bench import units
 from bench.attribution import PARTS
 from bench.explain_words import PIECES, case_words, percent, signed
 from bench.report.explained import chart_name
-from bench.report.plots import TIME_LABEL, drawn, ladder, scaled
-from bench.report.style import PAGE, Theme, series
+from bench.report.plots import TIME_LABEL
+from bench.report.plots_parts import colours, drawn, log_axis, shapes
+from bench.report.style import PAGE, Theme
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,7 +52,7 @@ def waterfall_chart(found: Explanation, names: Sequence[str], theme: Theme = PAG
         axis=alt.Axis(format="~%", tickCount=5),
     )
     base = alt.Chart().encode(alt.Y("key:N", sort=[row["key"] for row in rows], axis=row_axis(125)), x)
-    colour = alt.Color("kernel:N", scale=_colours(names, theme))
+    colour = alt.Color("kernel:N", scale=colours(names, theme))
     tip = [alt.Tooltip(f"{name}:N", title=name) for name in ("kernel", "part", "time")]
     bars = base.transform_filter("datum.part != ''").encode(alt.X2("x2:Q"), tooltip=tip)
     layers = [
@@ -129,9 +130,9 @@ def hockney_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE)
     rows = [row for kernel in found.kernels for row in _points(kernel, found.run)]
     lines = [row for kernel in found.kernels for row in _lines(kernel, found.run)]
     sizes, seconds = [row["x"] for row in rows], [row["y"] for row in [*rows, *lines]]
-    x = _log("x", "batch size (rows per call)", sizes, "format(datum.value, ',')")
-    base = alt.Chart().encode(x, _log("y", "time of a call", seconds, TIME_LABEL))
-    base = base.encode(alt.Color("kernel:N", scale=_colours(names, theme)))
+    x = log_axis("x", "batch size (rows per call)", sizes, "format(datum.value, ',')")
+    base = alt.Chart().encode(x, log_axis("y", "time of a call", seconds, TIME_LABEL))
+    base = base.encode(alt.Color("kernel:N", scale=colours(names, theme)))
     told = (
         ("kernel", "kernel"),
         ("at", "batch size"),
@@ -145,7 +146,7 @@ def hockney_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE)
         curve.transform_filter("datum.part == 0").mark_line(strokeWidth=2, clip=True),
         curve.transform_filter("datum.part > 0").mark_line(strokeWidth=1.5, strokeDash=[5, 3], clip=True),
         base.transform_filter("datum.kind == 'point'")
-        .encode(alt.Shape("kernel:N", scale=_shapes(names, theme)), tooltip=tips)
+        .encode(alt.Shape("kernel:N", scale=shapes(names, theme)), tooltip=tips)
         .mark_point(filled=True, opacity=1, size=150, stroke=theme.surface, strokeWidth=1),
     ]
     return drawn(layers, [*rows, *lines], theme, "Time of a call against batch size, with the line fitted to it.", 330)
@@ -188,15 +189,15 @@ def roofline_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE
     # Levels are named once: with one thread and with several the lines are nearly the same.
     roofs = [row for n in sorted(used) for row in _roof(found.roofs[n], left, right, named=n == max(used))]
     heights = [row["y"] for row in [*rows, *roofs]]
-    x = _log("x", "arithmetic intensity (FLOP per byte)", [left / 1.8, right], "format(datum.value, '~g')")
-    base = alt.Chart().encode(x, _log("y", "GFLOP/s", heights, "format(datum.value, '~g')"))
+    x = log_axis("x", "arithmetic intensity (FLOP per byte)", [left / 1.8, right], "format(datum.value, '~g')")
+    base = alt.Chart().encode(x, log_axis("y", "GFLOP/s", heights, "format(datum.value, '~g')"))
     told = (("kernel", "kernel"), ("case", "case"), ("rate", "achieved"))
     tips = [alt.Tooltip(f"{name}:N", title=title) for name, title in told]
-    colour = alt.Color("kernel:N", scale=_colours(names, theme))
+    colour = alt.Color("kernel:N", scale=colours(names, theme))
     lines = base.transform_filter("datum.kind == 'roof'").encode(detail=["roof:N"])
     labels = base.transform_filter("datum.kind == 'roof' && datum.label != ''").encode(text="label:N")
     symbols = base.transform_filter("datum.kind == 'case'").encode(
-        colour, alt.Shape("kernel:N", scale=_shapes(names, theme)), tooltip=tips
+        colour, alt.Shape("kernel:N", scale=shapes(names, theme)), tooltip=tips
     )
     layers = [
         lines.transform_filter("datum.threads > 1").mark_line(color=theme.muted, strokeWidth=1.5),
@@ -230,20 +231,3 @@ def _roof(roofs: Roofs, left: float, right: float, *, named: bool) -> Iterator[d
     flat = {**shared, "roof": f"{roofs.threads} peak", "y": peak}
     yield {**flat, "x": max(start, left), "label": "", "at": ""}
     yield {**flat, "x": right, "label": f"{roofs.arithmetic}, {threads}", "at": "right"}
-
-
-def _log(field: str, title: str, values: Sequence[float], label: str) -> Any:
-    low, high = min(values) / 1.3, max(values) * 1.5
-    scale = alt.Scale(type="log", domain=[low, high], nice=False)
-    axis = alt.Axis(values=ladder(low, high), labelExpr=label, labelOverlap=True, grid=field == "y", labelFlush=True)
-    return (alt.X if field == "x" else alt.Y)(f"{field}:Q", title=title, scale=scale, axis=axis)
-
-
-def _colours(names: Sequence[str], theme: Theme) -> alt.Scale:
-    styles = series(names, theme)
-    return scaled(styles, [style.colour for style in styles])
-
-
-def _shapes(names: Sequence[str], theme: Theme) -> alt.Scale:
-    styles = series(names, theme)
-    return scaled(styles, [style.shape for style in styles])

@@ -9,7 +9,8 @@ import altair as alt
 
 from bench import units
 from bench.report.closer import case_name
-from bench.report.plots import TIME_LABEL, drawn, scaled, seconds_axis
+from bench.report.plots import TIME_LABEL, scaled
+from bench.report.plots_parts import drawn, seconds_axis
 from bench.report.style import PAGE, Theme, series
 from bench.report.trust_figures import COST_NAMES, chart_name
 from bench.trust import harness

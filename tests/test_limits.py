@@ -1,0 +1,196 @@
+"""Where kernels stand beside peers and limits, on runs with known answers."""
+
+import evidence_files as files
+import limit_runs
+import pytest
+import simulate
+from limit_runs import FLOP, TIMES, write
+
+from bench import frame, limits, record
+from bench.limits_targets import Target
+from bench.statistics import Ratio
+from bench.summary import summarize
+
+L2_S = (FLOP // 2 + 80) * 4 / files.READ["L2"]  # weights and biases, 4 bytes each
+
+
+def find(run):
+    data = frame.load(run)
+    return limits.find(run, summarize(data) if len(data) else [])
+
+
+def places(found, kernel):
+    return {place.batch_size: place for row in found.rows if row.kernel == kernel for place in row.places}
+
+
+def share(found, kernel, what):
+    return next((one for one in found.shares if (one.kernel, one.what) == (kernel, what)), None)
+
+
+def test_the_best_peer_of_the_same_kind_at_each_batch_size(tmp_path):
+    found = find(write(tmp_path))
+    kept, new = places(found, "numba-simd"), places(found, "numba-simd-new")
+    assert {size: place.peer for size, place in kept.items()} == {
+        1: "onnxruntime-bound",
+        100: "openvino",
+        10_000: "onnxruntime-bound",
+    }
+    assert kept[1].ratio.value == pytest.approx(4)
+    assert kept[100].ratio.value == pytest.approx(1.2), "not 0.9: onnxruntime makes a new array, and is faster there"
+    assert {size: place.peer for size, place in new.items()} == {1: "onnxruntime", 100: "onnxruntime"}
+    assert new[1].ratio.value == pytest.approx(4)
+    assert new[100].ratio.value == pytest.approx(0.9)
+    assert (kept[1].ratio.low, kept[1].ratio.high) == pytest.approx((4, 4))
+    assert {row.kernel for row in found.rows} == {"numba-simd", "numba-simd-new"}, "peers have no row"
+
+
+def test_targets_are_those_of_kernel_threads_and_batch_size(tmp_path):
+    found = find(write(tmp_path))
+    assert {size: place.target.value for size, place in places(found, "numba-simd").items()} == {
+        1: 3.5,
+        100: 1.4,
+        10_000: 1.5,
+    }
+    met = {size: place.target.met(place.ratio) for size, place in places(found, "numba-simd").items()}
+    assert met == {1: True, 100: False, 10_000: True}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"profile": "quick"},
+        {"threads": 2},
+        {"spec": {**simulate.SPEC, "dtype": "float64"}},
+        {"spec": {**simulate.SPEC, "sizes": [784, 60, 10]}},
+        {"infos": {"numba-simd": {"describe": {"threads": 1, "isa": "avx2"}}}},
+    ],
+    ids=["profile", "threads", "dtype", "spec", "isa"],
+)
+def test_no_target_where_the_requirement_says_nothing(tmp_path, changes):
+    found = find(write(tmp_path, **changes))
+    assert {place.target for place in places(found, "numba-simd").values()} == {None}
+    assert not [one for one in found.shares if one.kernel == "numba-simd" and one.target is not None]
+
+
+def test_a_processor_without_avx512_is_told(tmp_path):
+    infos = {name: {"describe": {"threads": 1, "isa": "avx2"}} for name in ("numba-simd", "numba-simd-new")}
+    found = find(write(tmp_path, infos=infos))
+    assert [line for line in found.missing if "AVX-512" in line]
+    assert not [line for line in find(write(tmp_path, seed=1)).missing if "AVX-512" in line]
+
+
+@pytest.mark.parametrize(("data", "target"), [("mnist", 7.0), ("digits", None)])
+def test_a_kernel_that_skips_zeros_has_targets_on_mnist_alone(tmp_path, data, target):
+    times = {**TIMES, ("numba-simd-sparse", "batched", 1): 0.5e-6}
+    facts = {"name": data, "rows": 1000, "sha256": None, "source": None}
+    found = find(write(tmp_path, times, data=facts))
+    (place,) = places(found, "numba-simd-sparse").values()
+    assert place.ratio.value == pytest.approx(8)
+    assert (place.target and place.target.value) == target
+    assert not [one for one in found.shares if one.kernel == "numba-simd-sparse"], "it does less than all the work"
+    assert bool([line for line in found.missing if "no targets for numba-simd-sparse" in line]) == (target is None)
+
+
+def test_on_the_wide_network_not_slower_at_any_batch_size(tmp_path):
+    wide = {**simulate.SPEC, "sizes": [784, 1024, 1024, 10]}
+    found = find(write(tmp_path, spec=wide))
+    assert {place.target for place in places(found, "numba-simd").values()} == {Target(1.0)}
+    assert share(found, "numba-simd", "peak").target is None
+
+
+def test_shares_of_the_limits(tmp_path):
+    found = find(write(tmp_path))
+    peak, product = (share(found, "numba-simd", what) for what in ("peak", "product"))
+    assert peak.ratio.value == pytest.approx(0.94)
+    assert (peak.batch_size, peak.target, peak.target.met(peak.ratio)) == (10_000, Target(0.93), True)
+    assert product.ratio.value == pytest.approx(1.88), "the roofs' product runs at half of the peak"
+    assert product.target == Target(1.0)
+    floor = share(found, "numba-simd", "floor")
+    assert floor.ratio.value == pytest.approx(1e-6 / (L2_S + files.CALL_BATCH))
+    assert (floor.memory, floor.target) == ("L2", Target(1.15, at_least=False))
+    assert floor.target.met(floor.ratio)
+    assert share(found, "onnxruntime-bound", "peak") is None
+
+
+def test_shares_are_of_the_limits_of_as_many_threads_as_the_kernel_used(tmp_path):
+    times = {("numba-simd-parallel" if k == "numba-simd" else k, *at): s for (k, *at), s in TIMES.items()}
+    found = find(write(tmp_path, times, threads=2))
+    peak = share(found, "numba-simd-parallel", "peak")
+    assert peak.ratio.value == pytest.approx(0.47)
+    assert (peak.target, peak.target.met(peak.ratio)) == (Target(0.92), False)
+    floor = share(found, "numba-simd-parallel", "floor")
+    assert floor.ratio.value == pytest.approx(1e-6 / (L2_S + files.CALL_BATCH)), "one row is read by one thread"
+    one = find(write(tmp_path, times, threads=2, seed=1, infos={"numba-simd-parallel": {"describe": {"threads": 1}}}))
+    assert share(one, "numba-simd-parallel", "peak").ratio.value == pytest.approx(0.94)
+    none = find(write(tmp_path, times, threads=3, seed=2))
+    assert not none.shares, "nobody measured the limits of three threads"
+
+
+def test_without_limits_it_says_so_and_compares_all_the_same(tmp_path):
+    found = find(write(tmp_path, roofs=False))
+    assert found.rows
+    assert not found.shares
+    assert [line for line in found.missing if "roofs" in line]
+
+
+def test_limits_that_were_measured_beside_something_else_are_marked(tmp_path):
+    found = find(write(tmp_path, roofs_file=files.roofs(files.measured(1, spread=1.5))))
+    assert [line for line in found.missing if "something else ran" in line]
+
+
+def test_disturbed_repeats_do_not_count(tmp_path):
+    """Four repeats, one of them slow in our kernel alone and marked: the ratio is that of the others."""
+    run = write(tmp_path, repeats=4)
+    cases = summarize(frame.load(run))
+    case = next(case for case in cases if (case.kernel, case.batch_size) == ("numba-simd", 1))
+    del case.by_repeat[2]
+    found = limits.find(run, cases)
+    assert places(found, "numba-simd")[1].ratio.n == 3
+
+
+def test_ratios_are_paired(tmp_path):
+    """A slow repeat that hits both sides alike leaves the ratio as it is."""
+    run = write(tmp_path)
+    cases = summarize(frame.load(run))
+    for case in cases:
+        case.by_repeat[1] *= 3
+    place = places(limits.find(run, cases), "numba-simd")[1]
+    assert (place.ratio.low, place.ratio.high) == pytest.approx((4, 4))
+
+
+@pytest.mark.parametrize("kept", [("numba-simd",), limit_runs.PEERS], ids=["no peer", "peers alone"])
+def test_nothing_to_hold_beside(tmp_path, kept):
+    assert find(write(tmp_path, {case: s for case, s in TIMES.items() if case[0] in kept})) is None
+
+
+def test_a_kernel_without_a_peer_of_its_kind_is_told(tmp_path):
+    found = find(write(tmp_path, {case: s for case, s in TIMES.items() if case[0] != "onnxruntime"}))
+    assert "numba-simd-new" not in [row.kernel for row in found.rows]
+    assert "no peer on the device of numba-simd-new has results of the same kind (new)" in found.missing
+
+
+def test_files_of_earlier_versions_say_nothing(tmp_path):
+    run = record.read_run(simulate.write_run(tmp_path, TIMES))
+    assert find(run) is None
+
+
+def test_met_and_within_noise():
+    least, most = Target(2.0), Target(1.15, at_least=False)
+    assert least.met(Ratio(2.0, 1.9, 2.1, 3, True))
+    assert least.within_noise(Ratio(2.0, 1.9, 2.1, 3, True))
+    assert not least.met(Ratio(1.99, 1.98, 2.01, 3, True))
+    assert not least.within_noise(Ratio(2.2, 2.1, 2.3, 3, True))
+    assert not least.within_noise(Ratio(2.2, float("nan"), float("nan"), 1, True, "1 repeat"))
+    assert most.met(Ratio(1.1, 1.0, 1.2, 3, True))
+    assert not most.met(Ratio(1.2, 1.1, 1.3, 3, True))
+
+
+def test_every_blas_in_the_process_has_its_version(tmp_path):
+    pools = [
+        {"user_api": "blas", "internal_api": "openblas", "version": "0.3.31"},
+        {"user_api": "blas", "internal_api": "openblas", "version": "0.3.30"},
+        {"user_api": "openmp", "internal_api": "openmp", "version": None},
+    ]
+    found = find(write(tmp_path, environment=simulate.environment(blas=pools, threads=1)))
+    assert found.setting.versions["openblas"] == "0.3.30 and 0.3.31"
+    assert "openmp" not in found.setting.versions

@@ -1,0 +1,81 @@
+"""The section about peers and limits, as each format shows it."""
+
+import json
+
+import limit_runs
+import pytest
+from limit_runs import TIMES, write
+
+from bench import report
+
+
+def markdown(run):
+    return report.render([run], "md")
+
+
+def test_the_table_of_a_kernel_has_ratio_peer_and_target(tmp_path):
+    text = markdown(write(tmp_path))
+    assert "## Beside peers and the machine's limits" in text
+    assert "| kernel | what | batch 1 | batch 100 | batch 10,000 |" in text
+    for row in (
+        "| numba-simd | ratio (buffer kept, 1 thread) | 4.00x (4.00 to 4.00) | 1.20x (1.20 to 1.20) |",
+        "| numba-simd | best peer | onnxruntime-bound | openvino | onnxruntime-bound |",
+        "| numba-simd | target | at least 3.5: met | at least 1.4: missed | at least 1.5: met |",
+        "| numba-simd-new | ratio (new array, 1 thread) | 4.00x (4.00 to 4.00) | 0.900x (0.900 to 0.900) | no peer |",
+        "| numba-simd | FLOP/s / multiply-adds in registers | 1 | 10,000 | 94.0 % (94.0 to 94.0) | at least 93 %: met",
+        "| numba-simd | FLOP/s / a square matrix product | 1 | 10,000 | 1.88x (1.88 to 1.88) | at least 1: met |",
+    ):
+        assert row in text
+    assert "weights read from L2 and one call's cost" in text
+    assert "favours the peers" in text
+
+
+def test_date_machine_and_versions_stand_beside_it(tmp_path):
+    text = markdown(write(tmp_path))
+    assert (
+        "Measured on 2026-11-24: Test CPU @ 2.50GHz, 4 processors; Python 3.11.7, numpy 2.4.6, numba 1.2.3, onnxruntime"
+        in text
+    )
+    assert "openvino 1.2.3; 3 repeats" in text
+    assert "784-50-100-10, 1 thread, float32, digits." in text
+
+
+def test_targets_are_counted_with_those_that_noise_decides(tmp_path):
+    """Of 3 + 2 ratios and 3 shares, all at the same value in every repeat: one ratio misses in each kernel."""
+    text = markdown(write(tmp_path))
+    assert "6 of 8 targets are met; 0 of all are within noise." in text
+    assert (
+        "numba-simd, 784-50-100-10, 1 thread, float32, digits: 2 of 3 targets beside the best peers are met, not"
+        in text
+    )
+    assert "weights read from L2 and one call's cost 0.0917x" in text
+
+
+def test_without_the_profile_there_are_ratios_and_no_targets(tmp_path):
+    text = markdown(write(tmp_path, profile="quick"))
+    assert "| numba-simd | ratio (buffer kept, 1 thread) | 4.00x (4.00 to 4.00) |" in text
+    assert "target |" not in text.replace("| value | target |", "")
+    assert "targets are met" not in text
+
+
+def test_an_interval_that_holds_the_target_is_within_noise(tmp_path):
+    run = write(tmp_path, {**TIMES, ("onnxruntime-bound", "batched", 1): 3.5e-6}, noise=0.02, seed=3, repeats=5)
+    assert ", within noise |" in markdown(run)
+
+
+@pytest.mark.parametrize("name", report.FORMATS)
+def test_every_format_is_made(tmp_path, name):
+    text = report.render([write(tmp_path)], name)
+    if name == "html":
+        assert 'id="limits"' in text
+        assert "at least 3.5: met" in text
+    if name == "json":
+        (found,) = json.loads(text)["limits"]
+        place = found["rows"][0]["places"][0]
+        assert (place["peer"], place["ratio"]["value"], place["target"]["value"]) == ("onnxruntime-bound", 4.0, 3.5)
+        assert found["setting"]["versions"]["openvino"] == "1.2.3"
+
+
+def test_a_report_without_peers_has_no_such_section(tmp_path):
+    alone = {case: s for case, s in TIMES.items() if case[0] not in limit_runs.PEERS}
+    assert "Beside peers" not in markdown(write(tmp_path, alone))
