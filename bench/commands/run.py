@@ -51,7 +51,7 @@ def run(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Go on repeating for so long, 90s or 2m; default: the profile's (quick: 110s).",
+            help="Go on repeating for so long, 90s or 2m; default: the profile's (quick: 95s).",
             rich_help_panel=_HOW,
         ),
     ] = None,
