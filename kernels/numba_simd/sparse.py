@@ -1,8 +1,8 @@
 """Inputs that are zero in all rows of a tile are not multiplied: which ones are not, and the tile over those.
 
 Rows that skip together are those of a tile. Fewer would skip more, and use each weight that is loaded less often:
-weights then come from the second-level cache more slowly than they are multiplied. And a whole tile over a list costs what it
-costs over a range, so that inputs of which few are zero lose little.
+weights then come from the second-level cache more slowly than they are multiplied. And a whole tile over a list costs
+what it costs over a range, so that inputs of which few are zero lose little.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -21,7 +21,8 @@ from kernels.numba_simd.vector import I1, I32, I64, Code, Vector, as_intrinsic, 
 
 __all__ = ["MOST_NONZERO", "find_nonzero", "multiply_nonzero"]
 
-#: The share of inputs from which on they are all multiplied: weights in a row are read faster than those of a list.
+#: The share of inputs from which on a tile of fewer rows multiplies them all: there weights set the pace, and those in a
+#: row are read faster than those of a list.
 MOST_NONZERO = 0.8
 
 
