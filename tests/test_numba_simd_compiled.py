@@ -112,14 +112,15 @@ def main_loop(code, name):
     return max(loops, key=len)
 
 
+@pytest.mark.parametrize("kind", ["", "turned_", "sparse_"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_main_loop_multiplies_and_adds_in_registers_and_spills_nothing(assembly, dtype):
+def test_the_main_loop_multiplies_and_adds_in_registers_and_spills_nothing(assembly, dtype, kind):
     shape = host_shape(np.dtype(dtype).itemsize)
     if shape.isa not in ("avx512", "avx2"):
         pytest.skip("no x86 with FMA")
     bits, suffix = {"float32": (32, "ps"), "float64": (64, "pd")}[dtype]
     register = {"avx512": "%zmm", "avx2": "%ymm"}[shape.isa]
-    loop = main_loop(assembly[dtype], f"tile_{shape.rows}x{shape.vectors}_f{bits}")
+    loop = main_loop(assembly[dtype], f"{kind}tile_{shape.rows}x{shape.vectors}_f{bits}")
     fused = [line for line in loop if re.match(rf"vfmadd\d+{suffix}\t.*{register}\d+$", line)]
     assert len(fused) % (shape.rows * shape.vectors) == 0
     assert len(fused) >= shape.rows * shape.vectors
