@@ -26,8 +26,8 @@ class NumbaSimdKernel(CompiledKernel):
     """A register-tiled forward pass for any specification, compiled once per machine; see docs/numba-ladder.md.
 
     `kernels.numba_simd` holds the trick: `shape` (what the processor offers), `vector` (vectors of LLVM), `tile` (the
-    loops in which time is spent), `layers` and `network` (the forward pass), `packing` (what depends on the
-    specification).
+    loops in which time is spent), `turned` (rows in the lanes behind the first layer), `sparse` (the list of inputs
+    that are not zero), `layers` and `network` (the forward pass), `packing` (what depends on the specification).
 
     The result is in a buffer that the next call uses again. There is one, of the largest batch seen, and a smaller
     batch uses its first rows.

@@ -180,7 +180,16 @@ def test_the_key_covers_source_processor_and_versions(monkeypatch, tmp_path):
 
 def test_every_file_that_writes_code_is_part_of_the_key():
     names = {path.name for path in Path(cache.__file__).parent.glob("*.py")}
-    assert {"tile.py", "vector.py", "functions.py", "layers.py", "network.py", "shape.py", "sparse.py"} <= names
+    assert {
+        "tile.py",
+        "vector.py",
+        "functions.py",
+        "layers.py",
+        "network.py",
+        "shape.py",
+        "sparse.py",
+        "turned.py",
+    } <= names
 
 
 def test_without_any_folder_it_compiles_all_the_same(monkeypatch):
