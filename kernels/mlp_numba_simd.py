@@ -26,8 +26,8 @@ class NumbaSimdKernel(CompiledKernel):
     """A register-tiled forward pass for any specification, compiled once per machine; see docs/numba-ladder.md.
 
     `kernels.numba_simd` holds the trick: `shape` (what the processor offers), `vector` (vectors of LLVM), `tile` (the
-    loops in which time is spent), `layers` and `network` (the forward pass), `packing` (what depends on the
-    specification).
+    loops in which time is spent), `turned` (rows in the lanes behind the first layer), `sparse` (the list of inputs
+    that are not zero), `layers` and `network` (the forward pass), `packing` (what depends on the specification).
 
     The result is in a buffer that the next call uses again. There is one, of the largest batch seen, and a smaller
     batch uses its first rows.
@@ -101,26 +101,19 @@ class NumbaSimdKernel(CompiledKernel):
 class NumbaSimdNewKernel(NumbaSimdKernel):
     """The same with a new array for each result: the like of libraries whose calls return one.
 
-    NumPy makes the array before the compiled code is called: inside it, the same would cost twice as much.
+    A copy of the kept buffer. Handing the address of a new array to compiled code takes longer than copying a few rows,
+    and copying many is little beside computing them.
     """
 
     returns = "new"
 
-    def __init__(self, spec: ForwardSpec, params: Params) -> None:
-        super().__init__(spec, params)
-        self._n_out, self._dtype, self._empty = spec.n_out, spec.np_dtype, np.empty
-
     def forward(self, x: _Array) -> _Array:
         """Return the outputs of a batch: (batch, n_in) to (batch, n_out)."""
-        out = self._empty((len(x), self._n_out), self._dtype)
-        self._serial(x, self._address, out)
-        return out
+        return super().forward(x).copy()
 
     def forward_one(self, x: _Array) -> _Array:
         """Return the output of one sample: (n_in,) to (n_out,)."""
-        out = self._empty(self._n_out, self._dtype)
-        self._one(x, self._address, out)
-        return out
+        return super().forward_one(x).copy()
 
 
 class NumbaSimdParallelKernel(NumbaSimdKernel):

@@ -88,6 +88,7 @@ def tiled(rows: int, *, singles: bool = True) -> Kernel:
         codes = [layers.SIGMOID, layers.SIGMOID, layers.SOFTMAX]
         kernel._network = packing.build(MNIST, kernel.params, shape, codes, 1)  # noqa: SLF001 - to take it apart
         kernel._address = kernel._network.address  # noqa: SLF001
+        kernel._write_to_largest()  # noqa: SLF001
     finally:
         layers.host_shape, packing.dot_columns, numba_cache.source_digest = kept
         network.compiled.cache_clear()

@@ -66,9 +66,9 @@ def multiply_adds(loop, bits):
     return len(fused) + len(products)
 
 
-def require_registers(code, shape, bits, arch):
+def require_registers(code, shape, bits, arch, kind=""):
     """Check that the loop over k of the largest tile multiplies and adds in registers: no vector is stored."""
-    loop = main_loop(code, f"tile_{shape.rows}x{shape.vectors}_f{bits}")
+    loop = main_loop(code, f"{kind}tile_{shape.rows}x{shape.vectors}_f{bits}")
     sums, count = shape.rows * shape.vectors, multiply_adds(loop, bits)
     assert count >= sums
     assert count % sums == 0

@@ -24,8 +24,8 @@ Divided = divided(NumbaSimdParallelKernel)
 KERNELS = [NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel, Divided]
 kernels = pytest.mark.parametrize("kernel_class", KERNELS)
 
-#: Around every tile: a row alone, rows left over at each height.
-ROWS = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 65])
+#: Around every tile: a row alone, rows left over at each height, and each number of vectors of rows.
+ROWS = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 48, 65, 80])
 
 
 def some_inputs(spec, rows, seed, scale=1.0, density=1.0):

@@ -92,12 +92,13 @@ def assembly():
     return {dtype: compiled(dtype) for dtype in ("float32", "float64")}
 
 
+@pytest.mark.parametrize("kind", ["", "turned_", "sparse_"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_main_loop_multiplies_and_adds_in_registers_and_spills_nothing(assembly, dtype):
+def test_the_main_loop_multiplies_and_adds_in_registers_and_spills_nothing(assembly, dtype, kind):
     shape = host_shape(np.dtype(dtype).itemsize)
     if shape.isa not in ("avx512", "avx2"):
         pytest.skip("no x86 with FMA")
-    require_registers(assembly[dtype], shape, 8 * np.dtype(dtype).itemsize, "x86_64")
+    require_registers(assembly[dtype], shape, 8 * np.dtype(dtype).itemsize, "x86_64", kind)
 
 
 def test_exp_calls_nothing(assembly):

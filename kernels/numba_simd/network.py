@@ -113,7 +113,7 @@ def sparse_parts(
         width, column = plan[at + WIDTH], plan[at + COLUMN]
         sums, w = moved(a, column), moved(weights, plan[at + WEIGHTS_AT])
         start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
-        if width > 0 and count < n * MOST_NONZERO:
+        if width > 0 and (count < n * MOST_NONZERO or rows == plan[TILE_ROWS]):
             multiply_nonzero(z_first, z_step, rows, count, w, start, start_step, sums, a_step, width, index)
         elif width > 0 or at != singles:
             multiply(z_first, z_step, rows, n, w, start, start_step, sums, a_step, width)

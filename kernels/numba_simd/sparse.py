@@ -21,7 +21,8 @@ from kernels.numba_simd.vector import I1, I32, I64, Code, Vector, as_intrinsic, 
 
 __all__ = ["MOST_NONZERO", "find_nonzero", "multiply_nonzero"]
 
-#: The share of inputs from which on they are all multiplied: weights in a row are read faster than those of a list.
+#: The share of inputs from which on a tile of fewer rows multiplies them all: there weights set the pace, and those in
+#: a row are read faster than those of a list.
 MOST_NONZERO = 0.8
 
 
