@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 import simulate
@@ -56,6 +57,8 @@ def run(tmp_path, monkeypatch, capsys):
     def type_it(*words, stop_after=None):
         stop["after"] = stop_after
         roofs.clear()
+        # Two runs of one second would have one name.
+        shutil.rmtree(tmp_path / "results", ignore_errors=True)
         status, out, err = called(capsys, "run", *SMALL, *words, "--out", tmp_path / "results")
         there = record.find_runs(tmp_path / "results")
         return status, out, err, record.read_runs(there[0]) if there else None
