@@ -83,6 +83,22 @@ def moved(_context: Any, base: Any, _items: Any) -> Any:
     return base(base, types.int64), generate
 
 
+def _fetch_items(code: Code, arguments: Any) -> None:
+    z, n = arguments
+
+    def line(i: Any, _carried: list[Any]) -> list[Any]:
+        code.fetch(code.address(z, i))
+        return []
+
+    code.loop(I64(0), n, 64 * 8 // code.bits, [], line)
+
+
+@as_intrinsic
+def fetch_items(_context: Any, z: Any, n: Any) -> Any:
+    """Ask for n items to be brought to the cache, all at once: read one after the other, each would be waited for."""
+    return generated("fetch_items", _fetch_items, z, n)
+
+
 def _multiply(code: Code, arguments: Any) -> None:
     z, z_step, n_rows, n, w, start, start_step, a, a_step, width = arguments
     builder = code.builder

@@ -12,7 +12,7 @@ import numpy as np
 from numba import types
 
 from kernels.numba_cache import compile_once
-from kernels.numba_simd.layers import activate, data, finish, moved, multiply, pointer
+from kernels.numba_simd.layers import activate, data, fetch_items, finish, moved, multiply, pointer
 from kernels.numba_simd.packing import (  # fmt: skip
     ACTIVATION,
     BIAS_AT,
@@ -27,6 +27,7 @@ from kernels.numba_simd.packing import (  # fmt: skip
     LAYER,
     LAYERS,
     LENGTH,
+    LONGEST_SUM,
     OUT,
     OUT_ROWS,
     OUTPUTS,
@@ -63,19 +64,70 @@ def jit(function: _Function) -> _Function:
 
 
 @jit
+def summed(n: int, rows: int) -> int:
+    """Return how many of n inputs to add up at once: parts of nearly one length, in whole cache lines.
+
+    One row has four sums for each result, two rows have two at least (`tile`): they are so much longer in all.
+    """
+    longest = LONGEST_SUM * 4 if rows == 1 else LONGEST_SUM * 2 if rows == 2 else LONGEST_SUM
+    parts = max((n + longest - 1) // longest, 1)
+    return ((n + parts - 1) // parts + 15) // 16 * 16
+
+
+@jit
 def layer_rows(z: Any, z_step: int, rows: int, plan: Any, at: int, weights: Any, a: Any, a_step: int) -> None:
     """Compute the sums of a layer, z @ W + b, into ``a``, part by part."""
     bias = moved(weights, plan[at + BIAS_AT])
     part = at + LAYER
     for _ in range(plan[at + PARTS]):
-        column, first = plan[part + COLUMN], plan[part + FIRST]
-        sums = moved(a, column)
+        column, first, n, width = plan[part + COLUMN], plan[part + FIRST], plan[part + LENGTH], plan[part + WIDTH]
+        sums, w = moved(a, column), moved(weights, plan[part + WEIGHTS_AT])
         start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
-        w = moved(weights, plan[part + WEIGHTS_AT])
-        multiply(
-            moved(z, first), z_step, rows, plan[part + LENGTH], w, start, start_step, sums, a_step, plan[part + WIDTH]
-        )
+        add_part(moved(z, first), z_step, rows, n, w, start, start_step, sums, a_step, width, plan)
         part += PART
+
+
+@jit
+def add_part(
+    z: Any,
+    z_step: int,
+    rows: int,
+    n: int,
+    w: Any,
+    start: Any,
+    start_step: int,
+    a: Any,
+    a_step: int,
+    width: int,
+    plan: Any,
+) -> None:
+    """Compute a = start + z @ w for a part, over not too many inputs at once."""
+    step = summed(n, rows) if width > 0 else n
+    for k in range(0, n, step):
+        w_k = moved(w, k * width * plan[LANES])
+        multiply(moved(z, k), z_step, rows, min(step, n - k), w_k, start, start_step, a, a_step, width)
+        start, start_step = a, a_step
+
+
+@jit
+def add_listed(
+    z: Any,
+    z_step: int,
+    rows: int,
+    n: int,
+    w: Any,
+    start: Any,
+    start_step: int,
+    a: Any,
+    a_step: int,
+    width: int,
+    index: Any,
+) -> None:
+    """Compute the same over the n inputs that ``index`` lists; of none, a = start."""
+    step = max(summed(n, rows), 1)
+    for i in range(0, max(n, 1), step):
+        multiply_nonzero(z, z_step, rows, min(step, n - i), w, start, start_step, a, a_step, width, moved(index, i))
+        start, start_step = a, a_step
 
 
 @jit
@@ -114,9 +166,9 @@ def sparse_parts(
         sums, w = moved(a, column), moved(weights, plan[at + WEIGHTS_AT])
         start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
         if width > 0 and (count < n * MOST_NONZERO or rows == plan[TILE_ROWS]):
-            multiply_nonzero(z_first, z_step, rows, count, w, start, start_step, sums, a_step, width, index)
+            add_listed(z_first, z_step, rows, count, w, start, start_step, sums, a_step, width, index)
         elif width > 0 or at != singles:
-            multiply(z_first, z_step, rows, n, w, start, start_step, sums, a_step, width)
+            add_part(z_first, z_step, rows, n, w, start, start_step, sums, a_step, width, plan)
     return after
 
 
@@ -171,6 +223,8 @@ def forward_blocks(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
 def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
     """Compute the outputs of some rows with the scratch memory of one thread."""
     first = 0
+    if rows < plan[TILE_ROWS]:  # a whole tile has its inputs fetched by the one before
+        fetch_items(x, rows * plan[INPUTS])
     while plan[TURNED_VECTORS] and rows - first >= plan[LANES]:
         most, left = plan[TURNED_VECTORS], (rows - first) // plan[LANES]
         vectors = most if left > most + 1 else (left + 1) // 2 if left == most + 1 else left

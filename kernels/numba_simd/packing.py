@@ -33,11 +33,11 @@ NARROW_BYTES = 384 * 1024
 BLOCK_BYTES = 1024 * 1024
 MOST_BLOCK_ROWS = 128
 
-#: Inputs that a part multiplies at most, in one sum each: a longer sum rounds more, and more than OpenBLAS, which
-#: has parts too.
-LONGEST_SUM = 320
-#: The same where a vector runs along the inputs, and every lane has a sum. Its weights stay in the second-level cache.
+#: Inputs of a part, whose weights stay in the second-level cache.
 LONGEST = 2048
+#: Inputs that are added up one after the other at most: a longer sum rounds more, and more than OpenBLAS, which has
+#: parts too. A multiple of the inputs in a cache line.
+LONGEST_SUM = 320
 
 #: Single columns that are computed together.
 DOT_COLUMNS = 2
@@ -141,22 +141,16 @@ def _layer(
     bias[:n_out] = b
     bias_at = packer.add(bias)
     parts: list[list[int]] = []
-    length = -(-n_in // -(-n_in // LONGEST_SUM))  # parts of one length
     columns_at = [lanes * sum(groups[:i]) for i in range(len(groups))]
-    places = [(first, *group) for group in zip(columns_at, groups, strict=True) for first in range(0, n_in, length)]
-    # One index serves all columns of a part, the single ones included; else sums are still in the cache.
-    single_length = length if skip_zeros else LONGEST
-    singles = [(column, min(DOT_COLUMNS, n_out - column)) for column in range(n_out - dots, n_out, DOT_COLUMNS)]
-    places += [(first, column, -width) for first in range(0, n_in, single_length) for column, width in singles]
+    widths = [*zip(columns_at, groups, strict=True)]
+    widths += [(column, -min(DOT_COLUMNS, n_out - column)) for column in range(n_out - dots, n_out, DOT_COLUMNS)]
+    places = [(first, *width) for width in widths for first in range(0, n_in, LONGEST)]
     if skip_zeros:
-        places.sort(key=lambda place: place[0])
+        places.sort(key=lambda place: place[0])  # one index serves all columns
     for first, column, width in places:
-        if width > 0:
-            piece = padded[first : first + length, column : column + width * lanes]
-            parts.append([width, column, first, len(piece), packer.add(piece)])
-        else:
-            piece = W[first : first + single_length, column : column - width].T
-            parts.append([width, column, first, piece.shape[1], packer.add(piece)])
+        rows = slice(first, first + LONGEST)
+        piece = padded[rows, column : column + width * lanes] if width > 0 else W[rows, column : column - width].T
+        parts.append([width, column, first, piece.shape[width < 0], packer.add(piece)])
     split = "+".join([str(vectors) for vectors in groups] + [f"dot({dots})"] * (dots > 0))
     return [columns, len(parts), 0, bias_at, n_out, n_in, 0], parts, split
 
