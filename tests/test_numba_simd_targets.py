@@ -53,6 +53,7 @@ def everything(isa, bits):
         ("activate", layers._activate, [pointer, I64, I64, I64, I64]),
         ("finish", layers._finish, [pointer, I64, I64, I64, I64, pointer]),
         ("multiply", layers._multiply, [pointer, I64, I64, I64, pointer, pointer, I64, pointer, I64, I64]),
+        ("fetch_items", layers._fetch_items, [pointer, I64]),
         ("turn", turned._turn, [pointer, I64, I64, I64, pointer]),
         ("multiply_turned", turned._multiply_turned, [pointer, I64, I64, pointer, pointer, pointer, I64]),
         ("finish_turned", turned._finish_turned, [pointer, I64, I64, I64, pointer]),
