@@ -58,6 +58,9 @@ class Calibration:
         size = f"none up to {most:.3g} %" if kind.smallest is None else f"{100 * kind.smallest:.3g} %"
         said = f"smallest slowdown found in {FOUND:.0%} of cases on this machine: {size}"
         said += f", between {way} with {self.repeats} repeats ({self.ended[:10]})"
+        if kind.false.rate > self.false_discovery_rate:
+            said += f"; {kind.false.hits} of {kind.false.cases} equal cases were called different there"
+            said += "" if paired else ": measure both sides in one run to be sure"
         if n == self.repeats or n < 2:
             return said
         least = significance.detectable(kind.scatter, n, paired, self.threshold, self.false_discovery_rate)
