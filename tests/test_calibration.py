@@ -166,8 +166,10 @@ def test_what_compare_says():
 def test_a_rate_of_false_verdicts_that_is_too_high_is_told():
     wrong = Kind(Tally(27, 240), Tally(3, 4), {0.05: Tally(46, 60), 0.1: Tally(59, 60)}, 0.06)
     said = made(unpaired=wrong).sentence(10, paired=False)
-    assert said.endswith("; 27 of 240 equal cases were called different there: measure both sides in one run to be sure")
-    assert "equal cases" not in made(unpaired=found({0.05: 1.0})).sentence(10, paired=False), "1 of 300 is as it should be"
+    assert said.endswith(
+        "; 27 of 240 equal cases were called different there: measure both sides in one run to be sure"
+    )
+    assert "equal cases" not in made(unpaired=found({0.05: 1.0})).sentence(10, paired=False)
     assert made(paired=wrong).sentence(10, paired=True).endswith("27 of 240 equal cases were called different there")
 
 
