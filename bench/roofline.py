@@ -108,14 +108,28 @@ def level(n_bytes: int, caches: Mapping[str, int], threads: int = 1) -> str:
 
 
 def floors(work: Work, roofs: Roofs) -> list[Floor]:
-    """Return the floors of a call, the binding one first. A level without a measured bandwidth gives none."""
+    """Return the floors of a call, the binding one first. A level without a measured bandwidth gives none.
+
+    Of what L3 or DRAM holds, the cache before it may still hold a part from the call before, and is read faster.
+    """
     found = [Floor("arithmetic", roofs.arithmetic, work.flop / roofs.flop_s)]
     reads = (("weights", work.weight_bytes, work.weight_bytes), ("inputs", work.input_bytes, work.input_footprint))
     for what, n_bytes, footprint in reads:
         place = level(footprint, roofs.caches, roofs.threads)
         if place in roofs.read_s:
-            found.append(Floor(what, place, n_bytes / roofs.read_s[place]))
+            found.append(Floor(what, place, n_bytes * _seconds_per_byte(place, footprint, roofs)))
     return sorted(found, key=lambda floor: -floor.seconds)
+
+
+def _seconds_per_byte(place: str, footprint: int, roofs: Roofs) -> float:
+    """Return the least that a byte takes of so many that lie at ``place``, and in part in the cache before it."""
+    slow = 1 / roofs.read_s[place]
+    nearer = {"DRAM": "L3", "L3": "L2"}.get(place, "")
+    if nearer not in roofs.read_s:
+        return slow
+    size = roofs.caches.get(nearer, 0) * (roofs.threads if nearer == "L2" else 1)
+    kept = min(size / footprint, 1.0)
+    return kept * min(slow, 1 / roofs.read_s[nearer]) + (1 - kept) * slow
 
 
 def judge(work: Work, roofs: Roofs, call_s: float, *, skips: bool = False, why: str = "") -> Verdict:

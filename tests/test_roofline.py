@@ -95,3 +95,14 @@ def test_causes_are_told_apart():
     assert cause(growing, disturbed=False).startswith("work is skipped")
     assert cause([(1, 1e-6)], disturbed=False).startswith("work is skipped")
     assert cause(flat, disturbed=True).startswith("the roofs were measured while something else ran")
+
+
+def test_a_part_of_what_l3_holds_may_still_be_in_l2():
+    """1 MiB of 7.1 MiB of weights comes at 200 GB/s, the rest at 100: 7 % above the roof of L3 alone is possible."""
+    wide = ForwardSpec((784, 1024, 1024, 10))
+    found = next(floor for floor in floors(work(1, wide), ROOFS) if floor.what == "weights")
+    n_bytes = wide.weight_bytes()
+    assert found.roof == "L3"
+    assert found.seconds == pytest.approx((n_bytes - 2**20) / 100e9 + 2**20 / 200e9)
+    assert not judge(work(1, wide), ROOFS, n_bytes / 107e9).impossible
+    assert judge(work(1, wide), ROOFS, n_bytes / 120e9).impossible
