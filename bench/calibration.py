@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import significance
+from bench.drift import ASSUMED, Drifts
 from bench.errors import UserError
+from bench.statistics import NO_DRIFT, Drift
 from bench.trials import FOUND, Kind, Tally
 from bench.untrusted import Block, load
 
@@ -18,6 +20,7 @@ __all__ = ["FILE", "KIND", "Calibration", "read"]
 FILE = "calibration.json"
 KIND = "calibration"
 SCHEMA = 1
+_NESTED = ("paired", "unpaired", "seen", "drifts")
 #: Above it a slowdown is not a share any more.
 MAX_SCATTER = 1000.0
 
@@ -27,6 +30,7 @@ class Calibration:
     """Of one machine. ``repeats`` on each side of a comparison; kinds that could not be measured are None.
 
     ``seen``: each planted slowdown -> the one that the times show, from all repeats: was it planted well?
+    ``drifts``: how far the level of a whole run wanders, which comparisons of two runs reckon with.
     """
 
     machine: str
@@ -40,13 +44,15 @@ class Calibration:
     paired: Kind | None
     unpaired: Kind | None
     seen: dict[float, float]
+    drifts: Drifts = ASSUMED
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of the file."""
-        block = {key: value for key, value in vars(self).items() if key not in ("paired", "unpaired", "seen")}
+        block = {key: value for key, value in vars(self).items() if key not in _NESTED}
         block["seen"] = [{"slowdown": share, "seen": seen} for share, seen in sorted(self.seen.items())]
+        drifts = {name: asdict(drift) for name, drift in vars(self.drifts).items() if drift}
         kinds = {name: _kind_as_dict(kind) for name, kind in (("paired", self.paired), ("unpaired", self.unpaired))}
-        return {"mlpbench": {"schema": SCHEMA, "kind": KIND, **block, **kinds}}
+        return {"mlpbench": {"schema": SCHEMA, "kind": KIND, **block, **kinds, "drifts": drifts}}
 
     def sentence(self, n: int, *, paired: bool) -> str:
         """Say how small a slowdown is found on this machine, and with ``n`` repeats on each side if they are others."""
@@ -63,7 +69,8 @@ class Calibration:
             said += "" if paired else ": measure both sides in one run to be sure"
         if n == self.repeats or n < 2:
             return said
-        least = significance.detectable(kind.scatter, n, paired, self.threshold, self.false_discovery_rate)
+        drift = NO_DRIFT if paired else self.drifts.widest
+        least = significance.detectable(kind.scatter, n, paired, self.threshold, self.false_discovery_rate, drift)
         size = f"about {100 * least:.2g} %" if least < 1 else "more than 100 %"
         return f"{said}; with the {n} repeats of this comparison: {size}, by the scatter measured then"
 
@@ -82,6 +89,7 @@ def calibration_from(block: Block) -> Calibration:
         paired=_kind(block.block("paired")) if "paired" in block else None,
         unpaired=_kind(block.block("unpaired")) if "unpaired" in block else None,
         seen={_share(item, "slowdown"): item.number("seen") for item in block.blocks("seen")},
+        drifts=_read_drifts(block.block("drifts")) if "drifts" in block else ASSUMED,
     )
 
 
@@ -123,6 +131,19 @@ def _read_tally(block: Block) -> Tally:
     if hits > cases:
         block.refuse("hits", hits, f"at most the cases, {cases}")
     return Tally(hits, cases)
+
+
+def _read_drifts(block: Block) -> Drifts:
+    found: dict[str, Drift | None] = {"one": None, "several": None}
+    for name in found.keys() & block.data.keys():
+        one = block.block(name)
+        sd, degrees = one.number("sd"), one.number("degrees")
+        if not 0 <= sd <= MAX_SCATTER:
+            one.refuse("sd", sd, f"a number from 0 to {MAX_SCATTER:g}")
+        if not degrees >= 1:
+            one.refuse("degrees", degrees, "a number of at least 1")
+        found[name] = Drift(sd, degrees)
+    return Drifts(**found)
 
 
 def _share(block: Block, key: str) -> float:

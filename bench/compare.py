@@ -8,11 +8,13 @@ at one pace of the processor where the records tell it (`bench.trust.pace`).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bench import differences, statistics
 from bench.comparison import Comparison, Row, Unmatched, shared_setting
+from bench.drift import ASSUMED, Drifts
 from bench.errors import NothingComparable, UserError
 from bench.record import Run
 from bench.sides import Side, kernel_of, kernels_of, pace_of, parse_sides, parse_threshold
@@ -34,10 +36,12 @@ def compare(
     threshold: float = THRESHOLD,
     *,
     anyway: bool = False,
+    drifts: Drifts = ASSUMED,
 ) -> Comparison:
     """Compare two runs, two kernels of one run, or two sweeps setting by setting.
 
     A side without a kernel takes the other side's; if neither names one, kernels of the same name are compared.
+    ``drifts``: how far the level of a whole run wanders on the machine, for sides that did not run together.
     Raises NothingComparable if no case has times on both sides and, unless ``anyway``, if a side's clock was false, or
     the sides are of different machines or compute different things (`bench.differences.that_forbid`).
     """
@@ -61,7 +65,7 @@ def compare(
         why = f": {unmatched[0]}" if unmatched else ""
         raise NothingComparable(f"nothing to compare: {names[0]} and {names[1]} have no case in common{why}")
     paired = _is_paired(*sides[0])
-    rows = _judged(cases, paired, threshold)
+    rows = _judged(cases, paired, threshold, drifts if pace.spin_s else replace(drifts, one=drifts.of(alone=False)))
     notes = _notes([side for pair in sides for side in pair], rows, pace)
     return Comparison(
         *names,
@@ -127,14 +131,15 @@ def _is_paired(one: Side, other: Side) -> bool:
     return len(sweeps) == 1 and None not in {plan and plan.sweep for plan in plans}
 
 
-def _judged(cases: list[_Case], paired: bool, threshold: float) -> list[Row]:
-    judgements = judge([(case.baseline, case.candidate) for case in cases], paired, threshold)
+def _judged(cases: list[_Case], paired: bool, threshold: float, drifts: Drifts) -> list[Row]:
+    wander = None if paired else [drifts.of(case.alone) for case in cases]
+    judgements = judge([(case.baseline, case.candidate) for case in cases], paired, threshold, drifts=wander)
     rows = []
     for case, found in zip(cases, judgements, strict=True):
         names = (case.baseline_kernel, case.candidate_kernel, case.mode, case.batch_size)
         sides = statistics.estimate(case.baseline), statistics.estimate(case.candidate)
         tested = (found.p, found.p_adjusted)
-        row = Row(*names, *sides, found.speedup, *tested, found.verdict, found.repeats_needed)
+        row = Row(*names, *sides, found.speedup, *tested, found.verdict, found.repeats_needed, found.drift)
         rows.append(replace(row, baseline_setting=case.settings[0], candidate_setting=case.settings[1]))
     return rows
 
@@ -165,7 +170,7 @@ def _pairs(left: Side, right: Side) -> list[tuple[Side, Side]]:
 
 @dataclass(frozen=True)
 class _Case:
-    """The times of one case on both sides, by repeat."""
+    """The times of one case on both sides, by repeat; ``alone``: on both, one thread did all the work."""
 
     baseline_kernel: str
     candidate_kernel: str
@@ -173,11 +178,13 @@ class _Case:
     batch_size: int
     baseline: dict[int, float]
     candidate: dict[int, float]
+    alone: bool
     settings: tuple[Setting | None, Setting | None]
 
 
 def _cases(one: Side, other: Side, pace: Pace, paired: bool) -> tuple[list[_Case], list[Unmatched]]:
     baseline, candidate = one.times(pace), other.times(pace)
+    alone = one.alone() & other.alone()
     cases, unmatched = [], []
     alike = one.kernel == other.kernel
     label = str(one.kernel if alike else f"{other.kernel} against {one.kernel}")
@@ -191,7 +198,7 @@ def _cases(one: Side, other: Side, pace: Pace, paired: bool) -> tuple[list[_Case
             unmatched.append(Unmatched(label, mode, size, "; ".join(reasons), where))
             continue
         settings = one.run.setting, other.run.setting
-        cases.append(_Case(str(one.kernel), str(other.kernel), mode, size, a, b, settings))
+        cases.append(_Case(str(one.kernel), str(other.kernel), mode, size, a, b, (mode, size) in alone, settings))
     if not cases and not unmatched:
         reasons = [_absent(side, alike, None, None) for side in (one, other)]
         unmatched.append(Unmatched(label, None, None, "; ".join(reasons), where))
@@ -242,6 +249,12 @@ def _notes(sides: list[Side], rows: list[Row], pace: Pace) -> list[str]:
         notes.append(f"times are as measured, not at one pace of the processor: {pace.reason}")
     else:
         notes.append(f"times at one pace of the processor, which moved by up to {100 * pace.spread:.2g} %")
+    wander = {row.drift.sd: row.drift for row in rows if row.drift.sd}
+    if wander:
+        sizes = " or ".join(f"{100 * sd:.2g} %" for sd in sorted(wander))
+        assumed = any(math.isinf(drift.degrees) for drift in wander.values())
+        how = "assumed: `mlpbench calibrate` measures it" if assumed else "measured by `mlpbench calibrate`"
+        notes.append(f"two runs: the level of a run is taken to wander by {sizes} ({how}); kernels of one run share it")
     return notes
 
 

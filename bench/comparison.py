@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.statistics import NO_DRIFT, Drift
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -41,6 +43,8 @@ class Row:
     p_adjusted: float
     verdict: Verdict
     repeats_needed: int | None
+    #: What repeats do not tell; none of sides that ran together.
+    drift: Drift = NO_DRIFT
     #: Network, threads and dtype of each side, where the files say them.
     baseline_setting: Setting | None = None
     candidate_setting: Setting | None = None

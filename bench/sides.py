@@ -11,7 +11,7 @@ from bench.errors import UserError
 from bench.record import find_runs, latest, read_runs, resolve
 from bench.statistics import counted
 from bench.trust.harness import check_clock
-from bench.trust.judge import best_spin_s, disturbances
+from bench.trust.judge import best_spin_s, disturbances, works_alone
 from bench.trust.pace import Pace, common_pace, paces
 from kernels.registry import nearest
 
@@ -60,6 +60,14 @@ class Side:
             for at in disturbances(record.trust, best):
                 disturbed.setdefault(at, set()).add(record.repeat)
         return {at: counted(by_repeat, disturbed.get(at, ())) for at, by_repeat in times.items()}
+
+    def alone(self) -> set[tuple[str, int]]:
+        """Return the cases, (mode, batch size), that one thread worked on alone, in most of the repeats."""
+        windows = [w for record in self.run.records if record.kernel == self.kernel for w in record.trust.windows]
+        votes: dict[tuple[str, int], list[bool]] = {}
+        for window in windows:
+            votes.setdefault((window.mode, window.batch_size), []).append(works_alone(window) and not window.waits)
+        return {at for at, found in votes.items() if 2 * sum(found) > len(found)}
 
 
 def pace_of(*runs: Run) -> Pace:

@@ -30,6 +30,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.statistics import NO_DRIFT, Drift
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -60,6 +62,7 @@ class Test:
 
     ``p`` is two-sided, NaN where a side has one repeat. ``scatter`` is the standard error of the difference of
     logarithms times the square root of ``n``, the repeats of the smaller side (of pairs): what one repeat leaves open.
+    ``drift`` is what any number of them leaves open.
     """
 
     __test__ = False  # pytest collects what is called so
@@ -68,16 +71,23 @@ class Test:
     scatter: float
     n: int
     paired: bool
+    drift: Drift = NO_DRIFT
 
 
-def test(a: Mapping[int, float], b: Mapping[int, float], paired: bool) -> Test:
+def test(
+    a: Mapping[int, float],
+    b: Mapping[int, float],
+    paired: bool,
+    drift: Drift = NO_DRIFT,  # noqa: PT028 - no test of pytest's
+) -> Test:
     """Test whether ``a`` and ``b``, a positive value for each repeat, differ by a factor.
 
     Student's t on the mean of the logarithms of the pairs or, for unpaired sides, Welch's. From 8 repeats on the means
     are trimmed by 20 % on either side, which two disturbed processes in ten do not move: J. W. Tukey and D. H.
     McLaughlin, "Less vulnerable confidence and significance procedures for location based on a single sample",
     Sankhya A 25 (1963); K. K. Yuen, "The two-sample trimmed t for unequal population variances", Biometrika 61 (1974).
-    Unpaired it is ``scipy.stats.ttest_ind(trim=0.2, equal_var=False)``, without the import of scipy.stats.
+    Unpaired it is ``scipy.stats.ttest_ind(trim=0.2, equal_var=False)``, without the import of scipy.stats. ``drift``,
+    of unpaired sides, is one more part of the variance, with degrees of freedom of its own (Welch and Satterthwaite).
 
     Raises ValueError for values that are not finite and positive, and for paired sides without a common repeat.
     """
@@ -90,16 +100,15 @@ def test(a: Mapping[int, float], b: Mapping[int, float], paired: bool) -> Test:
         sides = [_logs(a.values()), _logs(b.values())]
     n = min(len(side) for side in sides)
     if n < 2:
-        return Test(math.nan, math.nan, n, paired)
+        return Test(math.nan, math.nan, n, paired, drift)
     parts = [_trimmed(side) for side in sides]
     shift = parts[0][0] - (0.0 if paired else parts[1][0])
-    square = sum(part[1] for part in parts)
+    square = sum(part[1] for part in parts) + drift.square
     scatter = math.sqrt(sum(part[1] * len(side) for part, side in zip(parts, sides, strict=True)))
     if square == 0:
-        return Test(float(shift == 0), scatter, n, paired)
-    # Divided by their sum before they are squared: variances of nearly identical repeats would underflow.
-    degrees = 1 / sum((part[1] / square) ** 2 / part[2] for part in parts)
-    return Test(2 * _student(-abs(shift) / math.sqrt(square), degrees), scatter, n, paired)
+        return Test(float(shift == 0), scatter, n, paired, drift)
+    degrees = _joint_degrees([*((part[1], part[2]) for part in parts), (drift.square, drift.degrees)])
+    return Test(2 * _student(-abs(shift) / math.sqrt(square), degrees), scatter, n, paired, drift)
 
 
 def adjusted(p_values: Sequence[float]) -> list[float]:
@@ -130,13 +139,13 @@ def repeats_needed(found: Test, effect: float, threshold: float, level: float) -
     if math.isnan(found.scatter):
         return None
     if size > bound:
-        return _fewest(found, lambda df: size / (_quantile(1 - level / 2, df) + _quantile(POWER, df)))
-    wide = MEDIAN_LOSS  # the interval is the median's
+        return _fewest(found, 1.0, lambda df: size / (_quantile(1 - level / 2, df) + _quantile(POWER, df)))
     within = (1 - INTERVAL_LEVEL / 2, (1 + POWER) / 2)
-    return _fewest(found, lambda df: bound / wide / sum(_quantile(share, df) for share in within))
+    # The interval is the median's.
+    return _fewest(found, MEDIAN_LOSS, lambda df: bound / sum(_quantile(share, df) for share in within))
 
 
-def detectable(scatter: float, n: int, paired: bool, threshold: float, level: float) -> float:
+def detectable(scatter: float, n: int, paired: bool, threshold: float, level: float, drift: Drift = NO_DRIFT) -> float:
     """Return the smallest slowdown, as a share, that ``n`` repeats on each side find with probability `POWER`.
 
     It must be significant at the two-sided ``level``, and the median seen must lie beyond the threshold; NaN for one
@@ -144,28 +153,40 @@ def detectable(scatter: float, n: int, paired: bool, threshold: float, level: fl
     """
     if n < 2:
         return math.nan
-    df, error = _degrees(n, paired), scatter / math.sqrt(n)
+    error, df = _error(scatter, n, paired, drift)
     significant = (_quantile(1 - level / 2, df) + _quantile(POWER, df)) * error
-    beyond = math.log1p(threshold) + _quantile(POWER, df) * error * MEDIAN_LOSS
+    error, df = _error(scatter * MEDIAN_LOSS, n, paired, drift)
+    beyond = math.log1p(threshold) + _quantile(POWER, df) * error
     return math.expm1(min(max(significant, beyond), 700.0))
 
 
-def _fewest(found: Test, error_allowed: Callable[[float], float]) -> int | None:
+def _fewest(found: Test, loss: float, error_allowed: Callable[[float], float]) -> int | None:
+    """Return the fewest repeats whose error, with their scatter times ``loss``, is allowed with so many degrees."""
     for n in range(found.n + 1, MOST_REPEATS + 1):
-        loss = TRIM_LOSS if _cut(n) and not _cut(found.n) else 1.0
-        if found.scatter * loss / math.sqrt(n) <= error_allowed(_degrees(n, found.paired)):
+        trimmed = TRIM_LOSS if _cut(n) and not _cut(found.n) else 1.0
+        error, df = _error(found.scatter * loss * trimmed, n, found.paired, found.drift)
+        if error <= error_allowed(df):
             return n
     return None
+
+
+def _error(scatter: float, n: int, paired: bool, drift: Drift) -> tuple[float, float]:
+    """Return the standard error of a difference and its degrees of freedom, ``n`` repeats on each side."""
+    parts = [(scatter**2 / n, (n - 2 * _cut(n) - 1) * (1 if paired else 2)), (drift.square, drift.degrees)]
+    return math.sqrt(sum(part for part, _ in parts)), _joint_degrees(parts)
+
+
+def _joint_degrees(parts: Sequence[tuple[float, float]]) -> float:
+    """Return the degrees of freedom of a sum of variances, each with its own: Welch and Satterthwaite."""
+    total = sum(part for part, _ in parts)
+    # Divided by their sum before they are squared: variances of nearly identical repeats would underflow.
+    inverse = sum((part / total) ** 2 / degrees for part, degrees in parts) if total else 0.0
+    return 1 / inverse if inverse else math.inf
 
 
 def _cut(n: int) -> int:
     """Return how many repeats are trimmed on either side."""
     return int(TRIM * n) if n >= TRIM_FROM else 0
-
-
-def _degrees(n: int, paired: bool) -> float:
-    """Return the degrees of freedom with ``n`` repeats on each side that scatter alike."""
-    return (n - 2 * _cut(n) - 1) * (1 if paired else 2)
 
 
 def _trimmed(x: NDArray[np.float64]) -> tuple[float, float, int]:

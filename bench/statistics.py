@@ -42,7 +42,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEAST_REPEATS", "Estimate", "Ratio", "Verdict", "counted", "estimate", "ratio", "verdict"]
+__all__ = [
+    "LEAST_REPEATS",
+    "NO_DRIFT",
+    "Drift",
+    "Estimate",
+    "Ratio",
+    "Verdict",
+    "counted",
+    "estimate",
+    "ratio",
+    "verdict",
+]
 
 Verdict = Literal["faster", "slower", "same", "unclear"]
 #: One value per repeat: in order, or by the number of the repeat.
@@ -92,6 +103,26 @@ class Ratio:
     reason: str | None = None
 
 
+@dataclass(frozen=True)
+class Drift:
+    """By how much the level of a whole run wanders, so that its repeats agree on it: what more repeats do not tell.
+
+    ``sd``: standard deviation of the logarithm of a run's level. ``degrees`` of freedom with which it is known.
+    """
+
+    sd: float
+    degrees: float
+
+    @property
+    def square(self) -> float:
+        """Its share in the squared standard error of the difference of two runs."""
+        return 2 * self.sd**2
+
+
+#: Of values that were measured side by side.
+NO_DRIFT = Drift(0.0, math.inf)
+
+
 def estimate(values_per_repeat: Values | Iterable[float], confidence: float = 0.95) -> Estimate:
     """Return the median over repeats and its interval.
 
@@ -113,7 +144,7 @@ def estimate(values_per_repeat: Values | Iterable[float], confidence: float = 0.
     return Estimate(value, value * _exp(below), value * _exp(above), len(x))
 
 
-def ratio(a: Values, b: Values, paired: bool = True, confidence: float = 0.95) -> Ratio:
+def ratio(a: Values, b: Values, paired: bool = True, confidence: float = 0.95, drift: Drift = NO_DRIFT) -> Ratio:
     """Return a / b with its interval: above 1, b is the faster side if a and b are times.
 
     ``paired``: the two values of a repeat were disturbed by the same load, so the ratio is taken within each repeat
@@ -121,7 +152,8 @@ def ratio(a: Values, b: Values, paired: bool = True, confidence: float = 0.95) -
     out. Otherwise the quotient of the medians, with Welch's interval on the logarithms (standard errors times
     `MEDIAN_FACTORS`, Welch-Satterthwaite degrees of freedom) while one side has fewer than 6 repeats; from 6 on the
     two sides' order-statistic intervals are combined: MOVER, G. Y. Zou and A. Donner, "Construction of confidence
-    limits about effect measures: a general approach", Statistics in Medicine 27 (2008).
+    limits about effect measures: a general approach", Statistics in Medicine 27 (2008). ``drift``, of unpaired sides,
+    adds its own interval in the same way.
 
     Raises ValueError as `estimate`, and for paired sides without a common repeat.
     """
@@ -140,6 +172,9 @@ def ratio(a: Values, b: Values, paired: bool = True, confidence: float = 0.95) -
     if n == 1:
         return Ratio(value, math.nan, math.nan, n, False, NO_INTERVAL)
     below, above = _difference(np.log(x / x_median), np.log(y / y_median), confidence)
+    if drift.sd:
+        half = _student(drift.degrees, confidence) * math.sqrt(drift.square)
+        below, above = -math.hypot(below, half), math.hypot(above, half)
     return Ratio(value, value * _exp(below), value * _exp(above), n, False)
 
 

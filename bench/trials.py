@@ -2,8 +2,9 @@
 
 Kernels that differ by nothing, or by a planted slowdown, run side by side; their repeats are cut into blocks of as many
 as a comparison has on each side. Two kernels of a block are compared as two kernels of one run (paired), kernels of
-different blocks as two runs (unpaired). Comparisons share processes, so their cases are not independent, and the bound
-of the rate is narrower than it should be; ``disjoint`` counts comparisons, as a whole, that share no process.
+different blocks as two runs (unpaired), with what whole runs were seen to wander by (`wander`). Comparisons share
+processes, so their cases are not independent, and the bound of the rate is narrower than it should be; ``disjoint``
+counts comparisons, as a whole, that share no process.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench import significance, verdicts
+from bench import drift, significance, verdicts
+from bench.statistics import NO_DRIFT, Drift
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-__all__ = ["FOUND", "Kind", "Tally", "Times", "evaluate", "seen_slowdowns"]
+__all__ = ["FOUND", "Kind", "Tally", "Times", "evaluate", "seen_slowdowns", "wander"]
 
 #: The share of planted slowdowns that must be found for the tool to be said to find them.
 FOUND = significance.POWER
@@ -30,6 +33,8 @@ SCATTER_QUANTILE = 0.9
 #: (mode, batch size) -> repeat -> seconds per sample.
 _ByRepeat = Mapping[int, float]
 Times = Mapping[tuple[str, int], _ByRepeat]
+#: Both sides of one case, and the drift between them.
+_Case = tuple[_ByRepeat, _ByRepeat, Drift]
 
 
 @dataclass(frozen=True)
@@ -84,10 +89,12 @@ def evaluate(
     repeats: int,
     threshold: float = verdicts.THRESHOLD,
     rate: float = significance.FALSE_DISCOVERY_RATE,
+    drifts: Mapping[tuple[str, int], Drift] = MappingProxyType({}),
 ) -> tuple[Kind | None, Kind | None]:
     """Return what the times of equal kernels and of slowed ones show: paired, unpaired.
 
-    ``same`` has the times of each equal kernel, ``slowed`` those of the kernel with each slowdown. A block is of
+    ``same`` has the times of each equal kernel, ``slowed`` those of the kernel with each slowdown; ``drifts``, by case,
+    is what two runs differ by anyway. A block is of
     repeats that every kernel has; of a case it has those that count, as in any comparison. Repeats that do not fill a
     last block are left out. None where there are not enough: paired needs one block, unpaired two.
     """
@@ -96,20 +103,31 @@ def evaluate(
     blocks = [common[i : i + repeats] for i in range(0, len(common) - repeats + 1, repeats)]
     kernels = range(len(same))
     paired = _Trials(
-        *(same, slowed, True, threshold, rate),
+        *(same, slowed, True, threshold, rate, {}),
         places=[(block, block) for block in blocks],
         sides=list(itertools.combinations(kernels, 2)),
         disjoint_places=[(block, block) for block in blocks],
         disjoint_sides=list(zip(kernels[::2], kernels[1::2], strict=False)),
     )
     unpaired = _Trials(
-        *(same, slowed, False, threshold, rate),
+        *(same, slowed, False, threshold, rate, drifts),
         places=list(itertools.combinations(blocks, 2)),
         sides=[(i, j) for i in kernels for j in kernels],
         disjoint_places=list(zip(blocks[::2], blocks[1::2], strict=False)),
         disjoint_sides=[(i, i) for i in kernels],
     )
     return paired.kind() if blocks else None, unpaired.kind() if len(blocks) > 1 else None
+
+
+def wander(sides: Sequence[Times], alone: Collection[tuple[str, int]]) -> drift.Drifts:
+    """Return how far the level of a whole run wanders, from the times of kernels that ran side by side.
+
+    ``alone``: the cases that one thread works on. Of the cases of either kind, the one that wanders most counts.
+    """
+    found: dict[bool, list[Drift | None]] = {True: [], False: []}
+    for case in set.intersection(*(set(times) for times in sides)):
+        found[case in alone].append(drift.measured(drift.common_level(times[case] for times in sides)))
+    return drift.Drifts(drift.widest(found[True]), drift.widest(found[False]))
 
 
 def seen_slowdowns(same: Sequence[Times], slowed: Mapping[float, Times]) -> dict[float, float]:
@@ -135,6 +153,7 @@ class _Trials:
     paired: bool
     threshold: float
     rate: float
+    drifts: Mapping[tuple[str, int], Drift]
     places: list[tuple[list[int], list[int]]]
     sides: list[tuple[int, int]]
     disjoint_places: list[tuple[list[int], list[int]]]
@@ -149,7 +168,7 @@ class _Trials:
         scatter = [
             significance.test(a, b, self.paired).scatter
             for cases in equal
-            for a, b in cases
+            for a, b, _ in cases
             if self._can_be_judged(a, b)
         ]
         return Kind(
@@ -163,20 +182,21 @@ class _Trials:
         trials = [self._cases(one, times, at) for at in self.places for one in self.same]
         return _tally([word for cases in trials for word in self._verdicts(cases)], "slower")
 
-    def _cases(self, a: Times, b: Times, at: tuple[list[int], list[int]]) -> list[tuple[_ByRepeat, _ByRepeat]]:
+    def _cases(self, a: Times, b: Times, at: tuple[list[int], list[int]]) -> list[_Case]:
         one, other = (
             [{i: times[case][i] for i in repeats if i in times[case]} for case in a]
             for times, repeats in zip((a, b), at, strict=True)
         )
-        return list(zip(one, other, strict=True))
+        return list(zip(one, other, (self.drifts.get(case, NO_DRIFT) for case in a), strict=True))
 
     def _can_be_judged(self, a: _ByRepeat, b: _ByRepeat) -> bool:
         """Return whether enough repeats count on both sides."""
         return min(len(a), len(b), len(a.keys() & b.keys()) if self.paired else 2) >= 2
 
-    def _verdicts(self, cases: list[tuple[_ByRepeat, _ByRepeat]]) -> list[str]:
-        judged = [case for case in cases if self._can_be_judged(*case)]
-        found = verdicts.judge(judged, self.paired, self.threshold, self.rate)
+    def _verdicts(self, cases: list[_Case]) -> list[str]:
+        judged = [case for case in cases if self._can_be_judged(*case[:2])]
+        drifts = [case[2] for case in judged]
+        found = verdicts.judge([case[:2] for case in judged], self.paired, self.threshold, self.rate, drifts)
         return [str(one.verdict) for one in found] + ["unclear"] * (len(cases) - len(judged))
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bench.significance import Test
-    from bench.statistics import Ratio, Verdict
+    from bench.statistics import Drift, Ratio, Verdict
 
 __all__ = ["THRESHOLD", "Judgement", "judge"]
 
@@ -33,6 +33,7 @@ class Judgement:
     p_adjusted: float
     verdict: Verdict
     repeats_needed: int | None
+    drift: Drift
 
 
 def judge(
@@ -40,22 +41,25 @@ def judge(
     paired: bool,
     threshold: float,
     rate: float = significance.FALSE_DISCOVERY_RATE,
+    drifts: Sequence[Drift] | None = None,
 ) -> list[Judgement]:
     """Judge the cases of one comparison, each a time for each repeat of the baseline and of the candidate.
 
     "faster" and "slower" need three things: a speedup beyond the threshold, an interval that excludes 1, and a
     p-value of at most ``rate`` after the correction for the number of cases. "same" needs an interval that lies
-    between the thresholds. The rest is "unclear".
+    between the thresholds. The rest is "unclear". ``drifts``: of unpaired sides, how far the level of a run wanders
+    in each case.
 
     Raises ValueError as `bench.statistics.ratio`.
     """
-    tests = [significance.test(a, b, paired) for a, b in cases]
+    drifts = [statistics.NO_DRIFT] * len(cases) if drifts is None else drifts
+    tests = [significance.test(a, b, paired, drift) for (a, b), drift in zip(cases, drifts, strict=True)]
     p_adjusted = significance.adjusted([test.p for test in tests])
     found = sum(p <= rate for p in p_adjusted)
     # What one more case has to undercut to be found beside those that are.
     level = rate * min(found + 1, len(cases)) / max(len(cases), 1)
     return [
-        _judge(statistics.ratio(a, b, paired), test, p, threshold, rate, level)
+        _judge(statistics.ratio(a, b, paired, drift=test.drift), test, p, threshold, rate, level)
         for (a, b), test, p in zip(cases, tests, p_adjusted, strict=True)
     ]
 
@@ -67,4 +71,4 @@ def _judge(speedup: Ratio, test: Test, p: float, threshold: float, rate: float, 
     needed = None
     if verdict == "unclear" and not math.isnan(test.p):
         needed = significance.repeats_needed(test, speedup.value, threshold, level)
-    return Judgement(speedup, test.p, p, verdict, needed)
+    return Judgement(speedup, test.p, p, verdict, needed, test.drift)

@@ -49,7 +49,7 @@ _PEERS = {
 
 #: Known by name, and in no list: no competitors, but instruments of `mlpbench calibrate`.
 _HIDDEN = {
-    **{f"planted-0-{letter}": "bench.planted:Planted" for letter in "abcd"},
+    **{f"planted-0-{letter}": "bench.planted:Planted" for letter in "abcdefg"},
     **{f"planted-{share}": f"bench.planted:Planted{share}" for share in (2, 3, 5, 10)},
 }
 

@@ -7,9 +7,11 @@ import pytest
 
 from bench import calibration
 from bench.calibration import Calibration
+from bench.drift import ASSUMED, LEAST, Drifts
 from bench.errors import UserError
 from bench.record import write_atomically
-from bench.trials import Kind, Tally, evaluate, seen_slowdowns
+from bench.statistics import NO_DRIFT, Drift
+from bench.trials import Kind, Tally, evaluate, seen_slowdowns, wander
 
 CASES = [("per_sample", 100), ("batched", 10), ("batched", 100)]
 
@@ -58,6 +60,33 @@ def test_a_load_that_all_kernels_share_is_seen_in_the_unpaired_kind_alone():
     assert paired.planted[0.05].rate > 0.95
     assert unpaired.planted[0.05].rate < 0.5
     assert unpaired.scatter > 5 * paired.scatter
+
+
+def moved(times, case, logs):
+    """Add to the logarithms of one case what all kernels share in each repeat."""
+    times[case] = {i: value * float(np.exp(logs[i])) for i, value in times[case].items()}
+
+
+def test_what_runs_wander_by_keeps_two_runs_from_being_called_different():
+    same, slowed = simulated(40, 0.01)
+    level = np.repeat([0.0, 0.05], 20)
+    for times in (*same, *slowed.values()):
+        moved(times, CASES[2], level)
+    drifts = wander([*same, *slowed.values()], alone=CASES[:2])
+    assert drifts.several.sd == pytest.approx(np.std(np.repeat([0, 0.05], 4), ddof=1), rel=0.1)
+    assert drifts.several.degrees == 7
+    assert drifts.one.sd == pytest.approx(LEAST, rel=0.5), "the other cases stand still"
+    unaware = evaluate(same, slowed, repeats=20)
+    aware = evaluate(same, slowed, repeats=20, drifts={case: drifts.of(case in CASES[:2]) for case in CASES})
+    assert unaware[1].false.hits == 16, "every comparison of this case"
+    assert aware[1].false.hits == 0
+    assert aware[1].planted[0.05].rate == pytest.approx(2 / 3), "those of one thread"
+    assert aware[0] == unaware[0], "kernels of one run share it"
+
+
+def test_too_few_repeats_do_not_tell_what_runs_wander_by():
+    same, slowed = simulated(19, 0.01)
+    assert wander([*same, *slowed.values()], alone=CASES) == ASSUMED
 
 
 def test_false_verdicts_are_counted():
@@ -147,6 +176,7 @@ def made(**changes):
     kind = found({0.02: 0.1, 0.05: 0.98, 0.1: 1.0})
     facts = {"machine": "testbox", "run": "calibration/x", "kernel": "numpy", "threads": 2}
     facts |= {"ended": "2026-11-24T12:00:00+00:00", "repeats": 10, "threshold": 0.025, "false_discovery_rate": 0.01}
+    facts["drifts"] = Drifts(None, Drift(0.012, 8))
     return Calibration(**{**facts, "paired": kind, "unpaired": None, "seen": {0.05: 0.048}, **changes})
 
 
@@ -161,6 +191,15 @@ def test_what_compare_says():
     assert "was not measured" in made().sentence(10, paired=False)
     assert "none up to 10 %" in made(unpaired=found({0.05: 0.1, 0.1: 0.5})).sentence(10, paired=False)
     assert "of this comparison" not in made().sentence(1, paired=True)
+
+
+def test_what_a_run_wanders_by_is_the_least_that_is_found_between_runs():
+    steady, restless = (
+        made(unpaired=found({0.1: 1.0}), drifts=Drifts(drift, drift)).sentence(99, paired=False)
+        for drift in (NO_DRIFT, Drift(0.02, 8))
+    )
+    assert "with the 99 repeats of this comparison: about 2.9 %" in steady
+    assert "about 16 %" in restless, "(3.36 + 1.86) * sqrt(2) * 2 %, with the quantiles of 8 degrees of freedom"
 
 
 def test_a_rate_of_false_verdicts_that_is_too_high_is_told():
@@ -188,6 +227,10 @@ def test_it_is_read_back(tmp_path):
     assert calibration.read(written(tmp_path)) == made()
 
 
+def test_an_older_one_without_drifts_is_read(tmp_path):
+    assert calibration.read(written(tmp_path, lambda block: block.pop("drifts"))).drifts == ASSUMED
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -201,6 +244,9 @@ def test_it_is_read_back(tmp_path):
         (lambda block: block["paired"]["planted"][0].update(slowdown=0), "slowdown: expected a share"),
         (lambda block: block["paired"].pop("false"), "false: cases is missing"),
         (lambda block: block["seen"][0].update(seen="5 %"), "seen: expected a number"),
+        (lambda block: block["drifts"]["several"].update(sd=-1), "several: sd: expected a number from 0"),
+        (lambda block: block["drifts"]["several"].update(degrees=0), "degrees: expected a number of at least 1"),
+        (lambda block: block.update(drifts=[]), "drifts: expected"),
         (lambda block: block.clear(), "no calibration"),
     ],
 )

@@ -10,7 +10,9 @@ import trusting
 from bench.cli import main
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
-QUIET = {"noise": 0.002, "repeats": 8}
+#: One thread alone works on every case, and calibration spins stand beside it.
+ONE_THREAD = trusting.block(trusting.window("per_sample"), trusting.window("batched"))
+QUIET = {"noise": 0.002, "repeats": 8, "trust": ONE_THREAD}
 
 
 def slower(factor):
@@ -126,6 +128,7 @@ def test_json_has_the_p_values_and_the_repeats(compare):
     assert found["false_discovery_rate"] == 0.01
     assert all(0 <= case["p"] <= case["p_adjusted"] <= 1 for case in found["cases"])
     assert any(case["repeats_needed"] for case in found["cases"])
+    assert {case["drift"]["sd"] for case in found["cases"]} == {0.004}
 
 
 @pytest.mark.parametrize("words", [("--fail-if-slower", "lots"), ("--fail-if-slower", "150%"), ("--strictly",)])

@@ -5,8 +5,10 @@ import pytest
 import simulate
 
 from bench.compare import Side, compare
+from bench.drift import Drifts
 from bench.errors import NothingComparable, UserError
 from bench.record import read_run
+from bench.statistics import NO_DRIFT
 
 TIMES = {
     ("numpy", "per_sample", 100): 2e-5,
@@ -16,6 +18,8 @@ TIMES = {
 }
 
 AS_MEASURED = "times are as measured, not at one pace of the processor: not every process has calibration spins"
+#: On a machine where whole runs do not wander.
+STEADY = Drifts(NO_DRIFT, NO_DRIFT)
 
 
 def run(folder, times=TIMES, **settings):
@@ -35,7 +39,9 @@ def verdicts(found):
 
 
 def test_two_runs_are_compared_kernel_by_kernel(tmp_path):
-    found = compare(run(tmp_path, seed=1), run(tmp_path, scaled({"numpy": 1.5, "numba": 0.5}), seed=2), 0.05)
+    found = compare(
+        run(tmp_path, seed=1), run(tmp_path, scaled({"numpy": 1.5, "numba": 0.5}), seed=2), 0.05, drifts=STEADY
+    )
     assert verdicts(found) == {
         ("numpy", "per_sample"): "slower",
         ("numpy", "batched"): "slower",
@@ -53,7 +59,8 @@ def test_two_runs_are_compared_kernel_by_kernel(tmp_path):
 
 def test_the_speedup_has_the_known_answer(tmp_path):
     quiet = {"noise": 0.0}
-    found = compare(run(tmp_path, seed=1, **quiet), run(tmp_path, scaled({"numpy": 1.25}), seed=2, **quiet), 0.05)
+    one, other = run(tmp_path, seed=1, **quiet), run(tmp_path, scaled({"numpy": 1.25}), seed=2, **quiet)
+    found = compare(one, other, 0.05, drifts=STEADY)
     by_case = {(row.kernels, row.mode): row for row in found.rows}
     row = by_case["numpy", "batched"]
     assert (row.baseline.value, row.candidate.value) == (pytest.approx(2e-6), pytest.approx(2.5e-6))
@@ -73,8 +80,8 @@ def test_the_worst_case_decides_the_exit(tmp_path):
 
 def test_a_larger_threshold_forgives_more(tmp_path):
     a, b = run(tmp_path, seed=1, noise=0.0), run(tmp_path, scaled({"numpy": 1.08}), seed=2, noise=0.0)
-    assert verdicts(compare(a, b, 0.05))["numpy", "batched"] == "slower"
-    assert verdicts(compare(a, b, 0.10))["numpy", "batched"] == "same"
+    assert verdicts(compare(a, b, 0.05, drifts=STEADY))["numpy", "batched"] == "slower"
+    assert verdicts(compare(a, b, 0.10, drifts=STEADY))["numpy", "batched"] == "same"
 
 
 def test_one_repeat_gives_no_verdict_and_says_why(tmp_path):

@@ -7,7 +7,9 @@ import simulate
 
 from bench.axes import make_settings
 from bench.compare import compare, parse_sides
+from bench.drift import Drifts
 from bench.errors import NothingComparable, UserError
+from bench.statistics import NO_DRIFT
 
 TIMES = {
     ("numpy", "per_sample", 100): 2e-5,
@@ -18,6 +20,8 @@ TIMES = {
 NET = "784-50-100-10"
 TWO = make_settings([NET], [1, 2], ["float32"])
 QUIET = {"noise": 0.002, "repeats": 8}
+#: On a machine where whole runs do not wander.
+STEADY = Drifts(NO_DRIFT, NO_DRIFT)
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ def sides(results, *texts):
 def test_two_sweeps_are_compared_setting_by_setting(results):
     a = sweep(results)
     b = sweep(results, factor=lambda setting: 1.5 if setting.threads == 2 else 1.0, seed=2)
-    found = compare(*sides(results, a, b))
+    found = compare(*sides(results, a, b), drifts=STEADY)
     assert (found.baseline, found.candidate, found.paired) == (a.name, b.name, False)
     assert len(found.rows) == 8
     verdicts = {(row.setting, row.verdict) for row in found.rows}
@@ -47,8 +51,8 @@ def test_two_sweeps_are_compared_setting_by_setting(results):
 
 def test_the_correction_is_for_the_rows_of_all_settings(results):
     a, b = sweep(results), sweep(results, seed=2)
-    whole = compare(*sides(results, a, b))
-    alone = compare(*sides(results, a / "threads-1", b / "threads-1"))
+    whole = compare(*sides(results, a, b), drifts=STEADY)
+    alone = compare(*sides(results, a / "threads-1", b / "threads-1"), drifts=STEADY)
     by_case = {(row.kernels, row.mode): row for row in alone.rows}
     shared = [(row, by_case[row.kernels, row.mode]) for row in whole.rows if row.setting == "1 thread"]
     assert all(row.p == one.p for row, one in shared)

@@ -38,7 +38,7 @@ def spins(monkeypatch):
 
 def test_they_are_known_by_name_and_in_no_list():
     names = [*SAME, *SLOWED]
-    assert len(set(names)) == 8
+    assert len(set(names)) == 11
     assert not set(names) & set(registry.names())
     assert {name: registry.load(name).share for name in SLOWED} == SLOWED
     assert {registry.load(name).share for name in SAME} == {0.0}

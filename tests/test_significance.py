@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bench.significance import MOST_REPEATS, adjusted, detectable, repeats_needed
 from bench.significance import test as significance
+from bench.statistics import NO_DRIFT, Drift
 
 TIMES = st.floats(1e-9, 1e3)
 SIDE = st.lists(TIMES, min_size=2, max_size=12)
@@ -174,3 +175,47 @@ def test_the_smallest_slowdown_shrinks_with_repeats_down_to_the_threshold():
     assert sizes[-1] == pytest.approx(0.025, abs=0.001)
     assert math.isnan(detectable(0.03, 1, False, 0.025, 0.01))
     assert detectable(0.0, 3, True, 0.025, 0.01) == pytest.approx(0.025)
+
+
+# -- what any number of repeats leaves open
+
+
+def test_a_known_drift_alone_is_a_normal_test():
+    a, b = numbered([1e-6] * 9), numbered([1.05e-6] * 9)
+    found = significance(a, b, paired=False, drift=Drift(0.02, math.inf))
+    expected = 2 * scipy.stats.norm.sf(math.log(1.05) / (0.02 * math.sqrt(2)))
+    assert found.p == pytest.approx(expected)
+    assert significance(a, b, paired=False).p == 0
+
+
+def test_a_drift_adds_its_variance_and_its_degrees():
+    rng = np.random.default_rng(3)
+    a, b = sample(rng, 6), sample(rng, 6)
+    logs = [np.log(list(side.values())) for side in (a, b)]
+    parts = [(np.var(side, ddof=1) / 6, 5) for side in logs] + [(2 * 0.03**2, 8)]
+    total = sum(part for part, _ in parts)
+    degrees = total**2 / sum(part**2 / df for part, df in parts)
+    expected = 2 * scipy.stats.t.sf(abs(logs[0].mean() - logs[1].mean()) / math.sqrt(total), degrees)
+    assert significance(a, b, paired=False, drift=Drift(0.03, 8)).p == pytest.approx(expected)
+
+
+@given(SIDE, SIDE)
+def test_no_drift_changes_nothing(a, b):
+    one, other = numbered(a), numbered(b)
+    assert significance(one, other, False, NO_DRIFT) == significance(one, other, False)
+
+
+def test_where_a_run_wanders_no_number_of_repeats_tells():
+    rng = np.random.default_rng(4)
+    a, b = sample(rng, 8), sample(rng, 8, factor=1.04)
+    steady, restless = (significance(a, b, False, Drift(sd, 8)) for sd in (0.0, 0.02))
+    assert repeats_needed(steady, 0.96, 0.025, 0.01) is not None
+    assert repeats_needed(restless, 0.96, 0.025, 0.01) is None
+    assert repeats_needed(restless, 1.0, 0.025, 0.01) is None, "nor is it called the same"
+
+
+def test_what_is_detectable_has_a_floor_where_a_run_wanders():
+    many = detectable(0.02, 1000, False, 0.025, 0.01, Drift(0.02, math.inf))
+    z = scipy.stats.norm.ppf([0.995, 0.95]).sum()
+    assert many == pytest.approx(math.expm1(z * 0.02 * math.sqrt(2)), rel=0.01)
+    assert detectable(0.02, 20, False, 0.025, 0.01) < many

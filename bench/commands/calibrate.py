@@ -128,7 +128,10 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
         raise UserError(f"nothing calibrated: {silent[0]} has no times: {why}")
     slowed = {share: times[name] for name, share in planted.SLOWED.items()}
     same = [times[name] for name in planted.SAME]
-    paired, unpaired = trials.evaluate(same, slowed, plan.repeats)
+    alone = set.intersection(*(Side(run, name).alone() for name in plan.kernels))
+    drifts = trials.wander(list(times.values()), alone)
+    by_case = {case: drifts.of(case in alone) for case in same[0]}
+    paired, unpaired = trials.evaluate(same, slowed, plan.repeats, drifts=by_case)
     if paired is None:
         raise UserError(f"nothing calibrated: fewer than {plan.repeats} repeats have times of every kernel")
     return calibration.Calibration(
@@ -143,6 +146,7 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
         paired=paired,
         unpaired=unpaired,
         seen=trials.seen_slowdowns(same, slowed),
+        drifts=drifts,
     )
 
 
@@ -153,6 +157,9 @@ def _print(found: Calibration) -> None:
     out.print(_table(found))
     for paired in (True, False):
         out.print(Text(found.sentence(found.repeats, paired=paired)))
+    for used, drift in (("one thread", found.drifts.one), ("several threads", found.drifts.several)):
+        if drift:
+            out.print(Text(f"the level of a whole run wanders by {100 * drift.sd:.2g} % in cases of {used}"))
     out.print(Text("Comparisons share processes: the bounds are narrower than independent cases would give.", "dim"))
 
 

@@ -14,6 +14,7 @@ from bench.commands.options import AsJson, Results
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from bench.calibration import Calibration
     from bench.comparison import Comparison, Row
     from bench.sides import Side
 
@@ -45,11 +46,15 @@ def compare(
     Example: mlpbench compare numpy numba --fail-if-slower 5%
     """
     from bench import compare as sides
+    from bench.drift import ASSUMED
 
     threshold = sides.parse_threshold(fail_if_slower)
     left, right = sides.parse_sides(baseline, results), sides.parse_sides(candidate, results)
-    found = sides.compare(left, right, threshold, anyway=anyway)
-    said = _smallest(found, left[0], right[0], results)
+    calibrated = _calibration(left[0], right[0], results)
+    drifts = calibrated.drifts if calibrated else ASSUMED
+    found = sides.compare(left, right, threshold, anyway=anyway, drifts=drifts)
+    fewest = min(row.speedup.n for row in found.rows)
+    said = calibrated.sentence(fewest, paired=found.paired) if calibrated else None
     if as_json:
         console.print_json({**found.as_dict(), "smallest_slowdown": said})
     else:
@@ -60,15 +65,12 @@ def compare(
         raise typer.Exit(1)
 
 
-def _smallest(found: Comparison, left: Side, right: Side, results: Path) -> str | None:
-    """Say what `mlpbench calibrate` found on the machine of both sides; None where it was not run."""
+def _calibration(left: Side, right: Side, results: Path) -> Calibration | None:
+    """Return what `mlpbench calibrate` found on the machine of both sides; None where it was not run."""
     from bench import calibration
 
     file = results / right.run.machine / calibration.FILE
-    if left.run.machine != right.run.machine or not file.is_file():
-        return None
-    fewest = min(row.speedup.n for row in found.rows)
-    return calibration.read(file).sentence(fewest, paired=found.paired)
+    return calibration.read(file) if left.run.machine == right.run.machine and file.is_file() else None
 
 
 def _print(found: Comparison) -> None:
@@ -115,6 +117,8 @@ def _verdict(row: Row) -> str:
 
     if row.verdict != "unclear" or math.isnan(row.p):
         return row.verdict
+    if row.repeats_needed is None and row.drift.sd:
+        return "unclear (repeats do not tell: measure both sides in one run)"
     if row.repeats_needed is None:
         return f"unclear (more than {MOST_REPEATS:,} repeats would tell)"
     return f"unclear (about {row.repeats_needed:,} repeats would tell)"

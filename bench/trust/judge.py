@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bench.trust.schema import Trust, Window
 
-__all__ = ["Disturbance", "Grade", "best_spin_s", "case_disturbance", "disturbances", "grade", "reasons"]
+__all__ = ["Disturbance", "Grade", "best_spin_s", "case_disturbance", "disturbances", "grade", "reasons", "works_alone"]
 
 #: Shares of a case's time from which on it counts as disturbed; docs/trust.md has the timings that they come from. A
 #: median over rounds forgives rounds that had to wait, up to about a quarter of them.
@@ -118,14 +118,17 @@ def case_disturbance(window: Window, best_s: float | None, cpus: int | None = No
 
 
 def _idle(window: Window) -> float:
-    """Return the share of a case in which a thread that works alone did not run; 0 where it may wait by design.
-
-    It works alone where the process's other threads used no time to speak of.
-    """
-    if window.waits or window.process_s is None or window.thread_s is None:
+    """Return the share of a case in which a thread that works alone did not run; 0 where it may wait by design."""
+    if window.waits or window.thread_s is None:
         return 0.0
-    alone = window.process_s - window.thread_s < IDLE * window.wall_s
-    return 1 - window.thread_s / max(window.wall_s, 1e-9) if alone else 0.0
+    return 1 - window.thread_s / max(window.wall_s, 1e-9) if works_alone(window) else 0.0
+
+
+def works_alone(window: Window) -> bool:
+    """Whether the process's other threads used no time to speak of; False where that was not recorded."""
+    if window.process_s is None or window.thread_s is None:
+        return False
+    return window.process_s - window.thread_s < IDLE * window.wall_s
 
 
 def disturbances(trust: Trust, best_s: float | None = None) -> dict[tuple[str, int], tuple[Disturbance, ...]]:
