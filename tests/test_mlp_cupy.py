@@ -16,7 +16,7 @@ from kernels.base import Kernel
 from kernels.conformance import agree, check
 from kernels.cupy_forward import Network, fused_activations
 from kernels.errors import KernelUnavailable
-from kernels.mlp_cupy import CupyKernel, dotted, words
+from kernels.mlp_cupy import CupyKernel, words
 from kernels.params import seeded
 from kernels.spec import MNIST, ForwardSpec
 
@@ -216,11 +216,6 @@ def test_an_import_error_of_our_own_is_raised():
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert "ModuleNotFoundError" in ran.stderr
     assert "kernels.cupy_forward" in ran.stderr
-
-
-@pytest.mark.parametrize(("version", "said"), [(12090, "12.9"), (13000, "13.0"), (11080, "11.8"), (0, "0.0")])
-def test_versions_as_people_write_them(version, said):
-    assert dotted(version) == said
 
 
 # CuPy itself, with or without a GPU

@@ -104,12 +104,15 @@ def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None
     from rich.text import Text
 
     from bench import roofs
+    from kernels import registry
 
+    kernels = {kernel for part in sweep.parts for kernel in part.plan.kernels}
+    devices = sorted({registry.load(kernel).device for kernel in kernels} - {"cpu"})
     sharing: dict[tuple[int, str], list[Path]] = {}
     for folder, part in zip(folders, sweep.parts, strict=True):
         sharing.setdefault((part.setting.threads, part.setting.dtype), []).append(folder)
     for (threads, dtype), those in sharing.items():
         with console.err().status("measuring the machine's limits …"):
-            reason = roofs.write(those, threads, dtype, seconds=seconds)
+            reason = roofs.write(those, threads, dtype, seconds=seconds, devices=devices)
         if reason:
             console.err().print(Text(f"no roofs: {reason}", "yellow"))
