@@ -128,8 +128,8 @@ def measure(dtype: str, seconds: float) -> dict[str, Any]:
     for one in _all(cupy, stream, dtype, caches, BLOCKS * properties["multiProcessorCount"]):
         one.call()  # compiles, and loads cuBLAS
         _, data = short_rounds(one.call, rounds, ROUND_S, most_s=2 * seconds, wait=stream.synchronize)
-        measured.append({**one._asdict(), "data": data})
-        del measured[-1]["call"]
+        entry = {"name": one.name, "how": one.how, "unit": one.unit, "work": one.work, "bytes": one.size}
+        measured.append({**entry, "data": data})
     return {"dtype": dtype, "facts": _facts(dtype), "caches": caches, "measured": measured}
 
 
