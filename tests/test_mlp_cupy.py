@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import fake_cupy
 import numpy as np
@@ -122,6 +123,15 @@ def test_describe_states_what_is_used(monkeypatch, dtype, name):
         "stream": "non-blocking",
         "pool_bytes": 4096,
     }
+
+
+def test_the_memory_pool_is_told_at_its_peak(monkeypatch):
+    """CuPy gives blocks back where the device's memory runs out."""
+    cupy = fake_cupy.install(monkeypatch)
+    sizes = iter([4096, 8192, 1024])
+    cupy.get_default_memory_pool = lambda: SimpleNamespace(total_bytes=lambda: next(sizes))
+    kernel = CupyKernel(MNIST, seeded(MNIST))
+    assert [kernel.describe()["pool_bytes"] for _ in range(3)] == [4096, 8192, 8192]
 
 
 # The probe
