@@ -127,7 +127,7 @@ def measure(dtype: str, seconds: float) -> dict[str, Any]:
     caches = {"L2": l2_bytes} if l2_bytes > 0 else {}
     stream = cupy.cuda.Stream(non_blocking=True)
     rounds = max(FEWEST_ROUNDS, round(seconds / ROUND_S))
-    measured = []
+    measured: list[dict[str, Any]] = []
     for one in _all(cupy, stream, dtype, caches, BLOCKS * properties["multiProcessorCount"]):
         one.call()  # compiles, and loads cuBLAS
         if not measured:

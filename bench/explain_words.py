@@ -59,8 +59,9 @@ def roof_words(roofs: Roofs) -> str:
     reads = ", ".join(f"{name} {rate / 1e9:,.0f}" for name, rate in roofs.read_s.items())
     whose = f"{roofs.whose} ({roofs.name})" if roofs.name else roofs.whose
     peak = f"{roofs.flop_s / 1e9:,.0f} GFLOP/s ({roofs.arithmetic})"
-    copies = "".join(f"; copying {name} {rate / 1e9:,.1f}" for name, rate in roofs.copies_s.items())
-    return f"Roofs, {whose}: {peak}; reading in GB/s: {reads or 'none'}{copies}."
+    copies = ", ".join(f"{name} {rate / 1e9:,.1f}" for name, rate in roofs.copies_s.items())
+    copied = f"; copying in GB/s: {copies}" if copies else ""
+    return f"Roofs, {whose}: {peak}; reading in GB/s: {reads or 'none'}{copied}."
 
 
 def kernel_sentences(kernel: KernelExplanation) -> list[str]:

@@ -113,7 +113,7 @@ def test_how_it_is_told(tmp_path):
     found = explain.find(run)
     told = (
         "Roofs, cuda (NVIDIA Stand-In): 10,000 GFLOP/s (matrix product); reading in GB/s: L2 4,000, DRAM 1,000; "
-        "copying host to device 12.0; copying device to host 11.0."
+        "copying in GB/s: host to device 12.0, device to host 11.0."
     )
     assert told in run_sentences(found)
     lines = kernel_sentences(only(run))

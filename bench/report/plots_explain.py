@@ -193,7 +193,8 @@ def roofline_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE
     roofs = [row for n in sorted(used) for row in _roof(found.roofs[n], left, right, named=n == max(used))]
     roofs += [row for device in sorted(devices) for row in _roof(found.devices[device], left, right, named=True)]
     heights = [row["y"] for row in [*rows, *roofs]]
-    x = log_axis("x", "arithmetic intensity (FLOP per byte)", [left / 1.8, right], "format(datum.value, '~g')")
+    names_fit = left / (3 if devices else 1.8)  # the names of levels stand to the left of the roofs
+    x = log_axis("x", "arithmetic intensity (FLOP per byte)", [names_fit, right], "format(datum.value, '~g')")
     base = alt.Chart().encode(x, log_axis("y", "GFLOP/s", heights, "format(datum.value, '~g')"))
     told = (("kernel", "kernel"), ("case", "case"), ("rate", "achieved"))
     tips = [alt.Tooltip(f"{name}:N", title=title) for name, title in told]
