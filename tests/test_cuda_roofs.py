@@ -1,6 +1,8 @@
 """The limits of a CUDA device, under the stand-in: what is measured, and that it is waited for. Not how fast it is."""
 
 import json
+import shutil
+import subprocess
 
 import fake_cupy
 import numpy as np
@@ -134,6 +136,76 @@ def test_a_mistake_of_ours_is_not_hidden(device):
     device.RawModule = None
     with pytest.raises(TypeError):
         cuda_roofs.answer("float32", 1e-4)
+
+
+# The code of the device kernels, run on the CPU
+
+#: CUDA's words in C++, and a loop over all threads in the place of the device.
+ON_THE_CPU = """
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+struct uint4 { unsigned x, y, z, w; };
+struct Place { unsigned x; } blockIdx, blockDim, threadIdx, gridDim;
+static long loads = 0, stores = 0;
+static uint4 __ldcg(const uint4* from) { loads++; return *from; }
+static void __stcg(uint4* to, uint4 item) { stores++; *to = item; }
+#define __global__
+#define __device__ static
+#define __launch_bounds__(threads, blocks)
+%s
+template <class Work> void everywhere(Work work) {
+    for (blockIdx.x = 0; blockIdx.x < gridDim.x; blockIdx.x++)
+        for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++) work();
+}
+int main(int, char** words) {
+    const long long n = atoi(words[1]);
+    const int times = atoi(words[2]);
+    gridDim.x = 2, blockDim.x = 3;
+    std::vector<uint4> source(n), target(n);
+    std::vector<unsigned> sums(6), other(6);
+    for (unsigned i = 0; i < n; i++) source[i] = {7 * i + 1, 5 * i + 2, 3 * i + 3, i};
+    everywhere([&] { copy_all(source.data(), target.data(), n, times); });
+    int copied = 1, depend = 1;
+    for (long long i = 0; i < n; i++) copied &= source[i].x == target[i].x && source[i].w == target[i].w;
+    printf("%%d %%ld %%ld ", copied, loads, stores);
+    loads = 0;
+    everywhere([&] { read_all(source.data(), sums.data(), n, times); });
+    printf("%%ld ", loads);
+    for (long long i = 0; i < n; i++) {
+        source[i].z ^= 1;
+        everywhere([&] { read_all(source.data(), other.data(), n, times); });
+        depend &= other != sums;
+        source[i].z ^= 1;
+    }
+    printf("%%d", depend);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def on_the_cpu(tmp_path_factory):
+    """Return the program that goes through arrays as the device does, with 6 threads."""
+    compiler = shutil.which("c++")
+    if compiler is None:
+        pytest.skip("there is no C++ compiler")
+    folder = tmp_path_factory.mktemp("cpu")
+    (folder / "kernels.cpp").write_text(ON_THE_CPU % cuda_roofs.SOURCE)
+    words = [compiler, "-std=c++17", "-o", folder / "kernels", folder / "kernels.cpp"]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return folder / "kernels"
+
+
+@pytest.mark.parametrize("items", [1, 5, 6, 18, 19, 24, 25, 100])
+@pytest.mark.parametrize("times", [1, 3])
+def test_every_item_is_copied_and_read_so_often_as_is_said(on_the_cpu, items, times):
+    """Where there are fewer than the threads, a multiple of what they take at once, and some over."""
+    ran = subprocess.run([on_the_cpu, str(items), str(times)], capture_output=True, text=True, check=True)
+    copied, loads, stores, read, depend = map(int, ran.stdout.split())
+    assert copied == 1
+    assert loads == stores == read == items * times
+    assert depend == 1, "on each item"
 
 
 # CuPy itself, with or without a GPU
