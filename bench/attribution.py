@@ -107,19 +107,23 @@ class Attribution:
 
 
 def weight_cost(weight_bytes: int, place: str, roofs: Roofs) -> float | None:
-    """Return the seconds that reading all weights from ``place`` takes longer than from L1; None if not measured."""
-    if place not in roofs.read_s or "L1" not in roofs.read_s:
+    """Return the seconds that reading all weights from ``place`` takes longer than from L1; None if not measured.
+
+    On a device, than from its L2: weights of the smaller network are read from there too.
+    """
+    if place not in roofs.read_s or roofs.nearest not in roofs.read_s:
         return None
-    return weight_bytes / roofs.read_s[place] - weight_bytes / roofs.read_s["L1"]
+    return weight_bytes / roofs.read_s[place] - weight_bytes / roofs.read_s[roofs.nearest]
 
 
 def arithmetic_cost(flop: int, weight_bytes: int, roofs: Roofs) -> float:
     """Return the seconds that a single row's ``flop`` take longer than at the peak, because it loads every weight.
 
     The peak of one thread, and weights that are in L1; 0 where L1 was not measured, or gives the units all they take.
+    Of a device, its peak and its L2.
     """
-    at_peak = flop / roofs.flop_s
-    return max(0.0, weight_bytes / roofs.read_s["L1"] - at_peak) if "L1" in roofs.read_s else 0.0
+    at_peak, nearest = flop / roofs.flop_s, roofs.nearest
+    return max(0.0, weight_bytes / roofs.read_s[nearest] - at_peak) if nearest in roofs.read_s else 0.0
 
 
 def attribute(

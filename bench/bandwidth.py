@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.attribution import PARTS, Part
-from bench.roofline import LEVELS
+from bench.roofline import CPU, LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -124,7 +124,7 @@ def _places(found: Explanation) -> Iterator[Place]:
                 attribution=kernel.attribution,
                 causes=named,
                 unclear=unclear,
-                disturbed=found.disturbed,
+                disturbed=found.disturbed if kernel.device == CPU else kernel.device in found.disturbed_devices,
             )
 
 

@@ -7,7 +7,7 @@ Everything is derived from the result files, by the pure modules `bench.hockney`
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench import attribution, evidence, hockney, roofline, statistics
@@ -49,7 +49,7 @@ class KernelExplanation:
     ``call_one_s``, ``call_batch_s``: what a call of ``forward_one`` and of ``forward`` costs on two neurons a layer,
     ``neuron_one_s``, ``neuron_batch_s`` on one. ``asymptotic``: time per sample one at a time * r_inf, where the curve
     is a line. ``measured`` are the medians of seconds per call by batch size. ``weights_in``: the level of memory that
-    holds the weights. ``missing``: what could not be said, and why.
+    holds the weights. ``missing``: what could not be said, and why. ``device``: where it computes.
     """
 
     kernel: str
@@ -65,6 +65,7 @@ class KernelExplanation:
     attribution: Attribution | None
     weights_in: str | None
     missing: tuple[str, ...]
+    device: str = roofline.CPU
 
     @property
     def impossible(self) -> tuple[CaseShare, ...]:
@@ -78,7 +79,8 @@ class Explanation:
 
     ``run`` is what texts call the run, ``title`` the same as the beginning of a sentence, ``run_id`` its id;
     ``setting`` its network, threads and dtype, of a sweep over several. ``spec`` are the sizes, ``kind`` the
-    activations and the dtype; ``threads`` those of the run, None where not known.
+    activations and the dtype; ``threads`` those of the run, None where not known. ``devices``: roofs of others than the
+    CPU that kernels computed on, ``disturbed_devices`` those of them whose roofs are.
     """
 
     run: str
@@ -94,6 +96,8 @@ class Explanation:
     roofs: Mapping[int, Roofs]
     disturbed: bool
     missing: tuple[str, ...]
+    devices: Mapping[str, Roofs] = field(default_factory=dict)
+    disturbed_devices: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return all numbers as JSON can hold them; what has no value is null."""
@@ -134,6 +138,8 @@ def find(run: Run) -> Explanation | None:
         roofs=found.roofs,
         disturbed=found.disturbed,
         missing=found.missing,
+        devices={device: there.roofs for device, there in found.devices.items() if there.roofs is not None},
+        disturbed_devices=tuple(device for device, there in found.devices.items() if there.disturbed),
     )
 
 
@@ -141,15 +147,13 @@ def _kernel(records: list[Record], found: Evidence) -> KernelExplanation:
     first = records[0]
     used = first.describe.get("threads")
     threads = used if isinstance(used, int) and used > 0 else first.threads or 1
-    on_cpu = first.device in (None, "cpu")
-    roofs = found.roofs_for(threads) if on_cpu else None
+    roofs, by_threads, disturbed, no_roofs = _held_to(first.device or roofline.CPU, threads, found)
     small = {r.repeat: found.small[r.kernel, r.repeat] for r in records if (r.kernel, r.repeat) in found.small}
     calls = {r.repeat: {c.batch_size: c.call_s for c in r.cases if c.mode == "batched"} for r in records}
     fitted = hockney.fit(calls)
     missing = [] if fitted else ["no line over batch sizes: it needs three or more of them in a process"]
-    missing += [] if on_cpu else [f"no roofs: they were measured for the CPU, and it computes on {first.device}"]
-    parts, place, reason = _attribution(records, small, found.roofs if on_cpu else {}, threads)
-    missing += [reason] if reason else []
+    parts, place, reason = _attribution(records, small, by_threads, threads)
+    missing += [text for text in (no_roofs, reason) if text]
     return KernelExplanation(
         kernel=first.kernel,
         threads=threads,
@@ -160,11 +164,25 @@ def _kernel(records: list[Record], found: Evidence) -> KernelExplanation:
         fit=fitted,
         asymptotic=_asymptotic(records, fitted),
         measured=_medians(records, "batched"),
-        shares=_shares(records, roofs, disturbed=found.disturbed),
+        shares=_shares(records, roofs, disturbed=disturbed),
         attribution=parts,
         weights_in=place,
         missing=tuple(missing),
+        device=first.device or roofline.CPU,
     )
+
+
+def _held_to(device: str, threads: int, found: Evidence) -> tuple[Roofs | None, Mapping[int, Roofs], bool, str | None]:
+    """Return the roofs of a kernel, all that may be its, whether they are disturbed, and why it has none.
+
+    Of the CPU, by number of threads; a device has one set, at 1. Why the CPU has none is said of the run.
+    """
+    if device == roofline.CPU:
+        return found.roofs_for(threads), found.roofs, found.disturbed, None
+    there = found.of(device)
+    if there.roofs is None:
+        return None, {}, False, f"no roofs: it computes on {device}, and {there.reason}"
+    return there.roofs, {1: there.roofs}, there.disturbed, None
 
 
 def _skips(records: list[Record]) -> bool:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from bench import units
+from bench.roofline import CPU
 
 if TYPE_CHECKING:
     from bench.attribution import Attribution, Part
@@ -29,6 +30,7 @@ __all__ = [
     "signed",
 ]
 
+_TOO_LOW = "they are too low, and shares of them too high"
 #: From this difference on, one neuron a layer takes another way through the library than two.
 OTHER_PATH = 0.1
 
@@ -45,19 +47,21 @@ PIECES = {**PART_WORDS, "arithmetic": "arithmetic units"}
 
 def run_sentences(found: Explanation) -> list[str]:
     """Return what there is to say about the run as a whole: its roofs, and what its files do not hold."""
-    lines = [roof_words(roofs) for roofs in found.roofs.values()]
-    if found.disturbed:
-        lines.append("Something else ran while the roofs were measured: they are too low, and shares of them too high.")
+    lines = [roof_words(roofs) for roofs in (*found.roofs.values(), *found.devices.values())]
+    disturbed = ["the roofs"] if found.disturbed else []
+    disturbed += [f"the roofs of {device}" for device in found.disturbed_devices]
+    lines += [f"Something else ran while {what} were measured: {_TOO_LOW}." for what in disturbed]
     return lines + [f"Missing: {reason}." for reason in found.missing]
 
 
 def roof_words(roofs: Roofs) -> str:
-    """Return the roofs of a number of threads as one sentence."""
+    """Return the roofs of a number of threads, or of a device, as one sentence."""
     reads = ", ".join(f"{name} {rate / 1e9:,.0f}" for name, rate in roofs.read_s.items())
-    threads = "1 thread" if roofs.threads == 1 else f"{roofs.threads} threads"
-    return (
-        f"Roofs, {threads}: {roofs.flop_s / 1e9:,.0f} GFLOP/s ({roofs.arithmetic}); reading in GB/s: {reads or 'none'}."
-    )
+    whose = f"{roofs.whose} ({roofs.name})" if roofs.name else roofs.whose
+    peak = f"{roofs.flop_s / 1e9:,.0f} GFLOP/s ({roofs.arithmetic})"
+    copies = ", ".join(f"{name} {rate / 1e9:,.1f}" for name, rate in roofs.copies_s.items())
+    copied = f"; copying in GB/s: {copies}" if copies else ""
+    return f"Roofs, {whose}: {peak}; reading in GB/s: {reads or 'none'}{copied}."
 
 
 def kernel_sentences(kernel: KernelExplanation) -> list[str]:
@@ -162,7 +166,8 @@ def nearest_words(kernel: KernelExplanation) -> str | None:
         return None
     nearest = max(shares, key=lambda pair: pair[0])[1]
     threads = "1 thread" if kernel.threads == 1 else f"{kernel.threads} threads"
-    return f"Nearest to a roof of {threads}: {case_words(nearest)}."
+    whose = threads if kernel.device == CPU else kernel.device
+    return f"Nearest to a roof of {whose}: {case_words(nearest)}."
 
 
 def case_words(share: CaseShare) -> str:

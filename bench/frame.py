@@ -45,7 +45,7 @@ filled_construct_s,  which they were measured
 filled_compile_s,
 filled_first_call_s
 peak_bytes        resident memory that the construction and the first calls added at their peak
-pool_bytes        memory of a device that the kernel's pool held
+pool_bytes        memory of a device, the most that the kernel's pool held
 ================  =================================================================================================
 
 What a file does not know is NaN (or missing, in a text column). The unit of statistics is the repeat: take

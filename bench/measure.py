@@ -273,18 +273,20 @@ def _transfers(kernel: Kernel, batch: NDArray[Any]) -> dict[str, float]:
 
 
 def short_rounds(
-    call: Callable[[], None], rounds: int, round_s: float, most_s: float = math.inf
+    call: Callable[[], None], rounds: int, round_s: float, most_s: float = math.inf, wait: Any = None
 ) -> tuple[int, list[float]]:
     """Warm and time a call without a case of its own: calls in one round, and seconds per call of each round.
 
     A round lasts about ``round_s``; the calls in it are as many as fill it. On a machine so busy that the rounds take
-    more than ``most_s``, fewer are made, but one at least.
+    more than ``most_s``, fewer are made, but one at least. ``wait()``, if given, ends each round, for a device.
     """
     with elapsed() as warming:
         calls = 0
         end = time.perf_counter() + 2 * round_s
         while time.perf_counter() < end:
             call()
+            if wait is not None:
+                wait()
             calls += 1
     iterations = max(1, round(calls * round_s / warming.seconds))
     seconds: list[float] = []
@@ -292,5 +294,7 @@ def short_rounds(
         with elapsed() as one:
             for _ in range(iterations):
                 call()
+            if wait is not None:
+                wait()
         seconds.append(one.seconds / iterations)
     return iterations, seconds

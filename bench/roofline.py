@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from kernels.spec import ForwardSpec
 
-__all__ = ["LEVELS", "Floor", "Roofs", "Verdict", "Work", "cause", "floors", "judge", "level"]
+__all__ = ["CPU", "LEVELS", "Floor", "Roofs", "Verdict", "Work", "cause", "floors", "judge", "level"]
 
+#: What kernels call the device that they compute on, if they say nothing else.
+CPU = "cpu"
 LEVELS = ("L1", "L2", "L3", "DRAM")
 #: Peaks are measured minutes before the cases, and a processor's clock wanders by a few per cent: 105 % is still 100 %.
 IMPOSSIBLE = 1.05
@@ -36,6 +38,10 @@ class Roofs:
 
     ``caches``: bytes by level of one core, of L3 in all. ``read_s``: levels that could not be measured are missing.
     ``arithmetic`` is the name of the measurement that gave the peak; ``rates`` are the FLOP/s of all that were made.
+
+    Of another ``device`` than the CPU, called ``name``: it has no threads of ours, and counts as one. From one of its
+    calls to the next nothing stays in a cache nearer than L2, which all of it shares; ``copies_s`` are the bytes/s of
+    copies from and to the host.
     """
 
     threads: int
@@ -44,6 +50,21 @@ class Roofs:
     read_s: Mapping[str, float]
     caches: Mapping[str, int]
     rates: Mapping[str, float] = field(default_factory=dict)
+    device: str = CPU
+    name: str | None = None
+    copies_s: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def nearest(self) -> str:
+        """The level that is nearest to the arithmetic when a call begins."""
+        return "L1" if self.device == CPU else "L2"
+
+    @property
+    def whose(self) -> str:
+        """Who is held to them, in words: so many threads, or the device."""
+        if self.device != CPU:
+            return self.device
+        return "1 thread" if self.threads == 1 else f"{self.threads} threads"
 
 
 @dataclass(frozen=True)
@@ -124,7 +145,8 @@ def floors(work: Work, roofs: Roofs) -> list[Floor]:
 def _seconds_per_byte(place: str, footprint: int, roofs: Roofs) -> float:
     """Return the least that a byte takes of so many that lie at ``place``, and in part in the cache before it."""
     slow = 1 / roofs.read_s[place]
-    nearer = {"DRAM": "L3", "L3": "L2"}.get(place, "")
+    before = {"DRAM": ("L3", "L2"), "L3": ("L2",)}.get(place, ())
+    nearer = next((name for name in before if name in roofs.caches), "")
     if nearer not in roofs.read_s:
         return slow
     size = roofs.caches.get(nearer, 0) * (roofs.threads if nearer == "L2" else 1)

@@ -4,7 +4,8 @@
 folder, or in those of all runs of a sweep that share threads and dtype. Arithmetic is the matrix product through NumPy
 and multiply-adds in registers through Numba; bandwidth is reading through arrays that fit half of each cache, and
 through one that fits none. Each is measured with one thread and with the run's threads, because some kernels use one.
-Every round is kept: a roof is work / seconds of the best one.
+Every round is kept: a roof is work / seconds of the best one. Other devices that kernels of the run compute on are
+measured by a module of their own (`DEVICES`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from bench import environment, record
 from bench.measure import short_rounds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -42,40 +43,57 @@ BEYOND = 4
 #: Where no cache can be read.
 DRAM_BYTES = 128 * 2**20
 STEPS = 500_000
+#: The modules that measure the limits of other devices, by the name that kernels give to where they compute.
+DEVICES = {"cuda": "bench.cuda_roofs"}
 _ALIGNMENT = 64
 
 
-def write(folders: Iterable[Path], threads: int, dtype: str, seconds: float) -> str | None:
-    """Measure in a process of its own, each roof for ``seconds``, and write ``roofs.json`` into each of the folders.
+def write(
+    folders: Iterable[Path], threads: int, dtype: str, seconds: float, devices: Collection[str] = ()
+) -> str | None:
+    """Measure in processes of their own, each roof for ``seconds``, and write ``roofs.json`` into each of the folders.
 
-    Return why there are no roofs, else None.
+    ``devices``: where kernels of the run compute besides the CPU. Return why some roofs are not there, else None.
     """
-    command = [sys.executable, "-P", "-m", "bench.roofs", f"--dtype={dtype}", f"--seconds={seconds}"]
+    asked = (f"--dtype={dtype}", f"--seconds={seconds}")
+    found, reason = _ask("bench.roofs", threads, *asked, f"--threads={threads}")
+    others = [_of_device(device, threads, asked) for device in devices]
+    block = {"schema": record.SCHEMA, "kind": "roofs", "roofs": found, "reason": reason, "devices": others}
+    for folder in folders:
+        record.write_atomically(folder / record.ROOFS_FILE, {"mlpbench": block})
+    reasons = [reason, *(f"{other['device']}: {other['reason']}" for other in others if other["reason"])]
+    return "; ".join(filter(None, reasons)) or None
+
+
+def _of_device(device: str, threads: int, asked: tuple[str, ...]) -> dict[str, Any]:
+    """Return the entry of a device: its roofs, or why there are none."""
+    if device not in DEVICES:
+        return {"device": device, "roofs": None, "reason": "nothing here measures the limits of such a device"}
+    found, reason = _ask(DEVICES[device], threads, *asked)
+    return {"device": device, **(found or {"roofs": None, "reason": reason})}
+
+
+def _ask(module: str, threads: int, *asked: str) -> tuple[dict[str, Any] | None, str | None]:
+    """Run a module with ``threads`` threads; return what it measured, and why it did not."""
     variables = environment.set_threads(dict(os.environ), threads)
-    found, reason = None, None
     try:
         ran = subprocess.run(
-            [*command, f"--threads={threads}"],
+            [sys.executable, "-P", "-m", module, *asked],
             env=variables,
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
             check=False,
         )
-        lines = ran.stdout.splitlines()
-        if ran.returncode == 0 and lines:
-            found = json.loads(lines[-1])
-        else:
-            said = [line for line in ran.stderr.splitlines() if line.strip()]
-            reason = (
-                f"the process that measures the roofs ended with {ran.returncode}: {(said or ['nothing said'])[-1]}"
-            )
     except subprocess.TimeoutExpired:
-        reason = f"the process that measures the roofs did not end within {TIMEOUT_S} s"
-    block = {"schema": record.SCHEMA, "kind": "roofs", "roofs": found, "reason": reason}
-    for folder in folders:
-        record.write_atomically(folder / record.ROOFS_FILE, {"mlpbench": block})
-    return reason
+        return None, f"the process that measures the roofs did not end within {TIMEOUT_S} s"
+    lines = ran.stdout.splitlines()
+    if ran.returncode == 0 and lines:
+        found: dict[str, Any] = json.loads(lines[-1])
+        return found, None
+    said = [line for line in ran.stderr.splitlines() if line.strip()]
+    why = (said or ["nothing said"])[-1]
+    return None, f"the process that measures the roofs ended with {ran.returncode}: {why}"
 
 
 def measure(threads: int, dtype: str, seconds: float) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kernels import cupy_device, cupy_events
 from kernels.base import Kernel
 from kernels.cupy_forward import Network
 from kernels.errors import KernelUnavailable
@@ -27,20 +27,11 @@ _INSTALL = "on a machine with an NVIDIA GPU, pip install -e '.[cuda13]' or, for 
 #: What the probe computes: a product in cuBLAS, fused device kernels, reductions.
 _SMALL = ForwardSpec((2, 3, 2))
 
-#: cuBLAS computes products of float32 in float32. CuPy's default would follow the variable CUPY_TF32, and TF32 keeps
-#: 10 bits of the mantissa: another computation, faster and outside of the gate's tolerance.
-_COMPUTE_TYPES = {"float32": "COMPUTE_TYPE_FP32", "float64": "COMPUTE_TYPE_FP64"}
-
 
 def words(error: BaseException) -> str:
     """Return the message of an error on one line, without the rulers that CuPy draws around some."""
     lines = (line.strip() for line in str(error).splitlines())
     return " ".join(line for line in lines if line.strip("=-")) or type(error).__name__
-
-
-def dotted(version: int) -> str:
-    """Return a CUDA version as people write it: 12090 is 12.9."""
-    return f"{version // 1000}.{version % 1000 // 10}"
 
 
 class CupyKernel(Kernel):
@@ -58,14 +49,15 @@ class CupyKernel(Kernel):
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
         import cupy
-        from cupy._core import _routines_linalg as products  # where CuPy keeps it; there is no public way
 
         def fuse(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
             fused: Callable[[Callable[..., None]], Callable[..., None]] = cupy.fuse(kernel_name=name)
             return fused
 
-        self._cupy, self._products = cupy, products
-        products.set_compute_type(spec.np_dtype, getattr(products, _COMPUTE_TYPES[spec.dtype]))
+        cupy_events.listen()  # before anything is computed, which compiles
+        cupy_device.multiply_in(spec.dtype)
+        self._cupy = cupy
+        self._pool_bytes = 0
         self._stream = cupy.cuda.Stream(non_blocking=True)
         weights, biases = ([self.from_host(a) for a in arrays] for arrays in (self.params.weights, self.params.biases))
         with self._stream:
@@ -121,18 +113,15 @@ class CupyKernel(Kernel):
         """Wait for the stream: ``y`` and all before it are computed then."""
         self._stream.synchronize()
 
+    def compiled_s(self) -> float | None:
+        """Return the seconds that NVRTC has compiled in this process."""
+        return cupy_events.compiled_s()
+
     def describe(self) -> dict[str, str | int | float | bool | None]:
-        """Return the device, driver and runtime, the compute type of products, the bytes of the memory pool."""
-        runtime = self._cupy.cuda.runtime
-        device = self._cupy.cuda.Device()
-        compute_type = self._products.compute_type_to_str(self._products.get_compute_type(self.spec.np_dtype))
-        return {
-            "device_name": runtime.getDeviceProperties(device.id)["name"].decode(),
-            "compute_capability": device.compute_capability,
-            "cuda_driver": dotted(runtime.driverGetVersion()),
-            "cuda_runtime": dotted(runtime.runtimeGetVersion()),
-            "compute_type": compute_type,
-            "nvidia_tf32_override": os.environ.get("NVIDIA_TF32_OVERRIDE"),
-            "stream": "non-blocking",
-            "pool_bytes": self._cupy.get_default_memory_pool().total_bytes(),
-        }
+        """Return the device, driver and runtime, the compute type of products, the most that the memory pool held.
+
+        CuPy's pool gives nothing back to the driver, so what it holds is the most that it held; but where the memory of
+        the device runs out it does. Hence the largest value that was seen.
+        """
+        self._pool_bytes = max(self._pool_bytes, self._cupy.get_default_memory_pool().total_bytes())
+        return {**cupy_device.facts(self.spec.dtype), "stream": "non-blocking", "pool_bytes": self._pool_bytes}

@@ -65,6 +65,33 @@ def roofs(entries=None, **changes):
     return {"mlpbench": {"schema": 1, "kind": "roofs", "roofs": found, "reason": None, **changes}}
 
 
+#: A device: operations, bytes/s by level, what its L2 holds, and copies from and to the host. Read faster than copied.
+DEVICE_PEAK, DEVICE_READ, DEVICE_L2 = 10e12, {"L2": 4e12, "DRAM": 1e12}, 4 * 2**20
+COPIES = {"host to device": 12e9, "device to host": 11e9}
+CUDA = {"kernel_info": {"backend": "numpy", "device": "cuda", "version": "2", "describe": {}}}
+
+
+def of_device(spread=1.0, entries=None, **changes):
+    """Return the entry of a device; ``changes`` replace its fields."""
+    rates = [("matrix product", "cuBLAS", DEVICE_PEAK), *((name, "copy", rate) for name, rate in COPIES.items())]
+    for name, rate in DEVICE_READ.items():
+        rates += [(name, "copy", 0.8 * rate), (name, "read", rate), (name, "copyto", 0.5 * rate)]
+    work = 10**9
+    made = [
+        {"name": name, "how": how, "unit": "", "work": work, "bytes": None, "data": [work / rate * spread, work / rate]}
+        for name, how, rate in rates
+    ]
+    for entry in made:
+        entry["data"] += entry["data"][:1]
+    found = {
+        "dtype": "float32",
+        "facts": {"device_name": "NVIDIA Stand-In"},
+        "caches": {"L2": DEVICE_L2},
+        "measured": made if entries is None else entries,
+    }
+    return {"device": "cuda", "roofs": found, "reason": None, **changes}
+
+
 def write_run(folder, times, *, roofs_file=None, with_roofs=True, **settings):
     """Write a run as `simulate.write_run` does, with small networks and roofs."""
     settings.setdefault("anatomy", anatomy())

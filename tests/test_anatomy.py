@@ -102,6 +102,16 @@ def test_short_rounds_count_calls():
     assert min(seconds) > 0
 
 
+def test_short_rounds_wait_once_a_round_for_a_device():
+    """While it warms, after each call: else the calls of a queue would be counted, and not the device's."""
+    seen = []
+    iterations, seconds = measure.short_rounds(lambda: seen.append("call"), 3, 1e-4, wait=lambda: seen.append("wait"))
+    rounds = ["call"] * iterations + ["wait"]
+    assert seen[-3 * len(rounds) :] == 3 * rounds
+    assert seen[: -3 * len(rounds)] == ["call", "wait"] * ((len(seen) - 3 * len(rounds)) // 2)
+    assert len(seconds) == 3
+
+
 def test_short_rounds_stop_when_they_take_too_long():
     _, seconds = measure.short_rounds(lambda: None, 10_000, 1e-4, most_s=1e-9)
     assert len(seconds) == 1

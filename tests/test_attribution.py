@@ -113,6 +113,13 @@ def test_weights_cost_what_the_bandwidths_say():
     assert weight_cost(BYTES, "DRAM", ROOFS) is None
 
 
+def test_on_a_device_the_nearest_level_is_l2():
+    device = Roofs(1, 10e12, "matrix product", {"L2": 4e12, "DRAM": 1e12}, {}, device="cuda")
+    assert weight_cost(BYTES, "L2", device) == 0
+    assert weight_cost(BYTES, "DRAM", device) == pytest.approx(BYTES / 1e12 - BYTES / 4e12)
+    assert arithmetic_cost(FLOP, BYTES, device) == pytest.approx(BYTES / 4e12 - FLOP / 10e12)
+
+
 def test_arithmetic_costs_what_loading_every_weight_takes_beyond_the_peak():
     slow = Roofs(1, 250e9, "multiply-add", {"L1": 100e9}, {})
     assert arithmetic_cost(FLOP, BYTES, slow) == pytest.approx(BYTES / 100e9 - FLOP / 250e9)

@@ -128,11 +128,19 @@ def test_a_reason_is_passed_on(tmp_path):
     assert any("MemoryError" in line for line in lines)
 
 
-def test_a_kernel_on_another_device_has_no_roofs_here(tmp_path):
-    info = {**PYTHON["kernel_info"], "device": "cuda"}
-    kernel = only(write(tmp_path, kernel_info=info))
-    assert all(share.verdict is None for share in kernel.shares)
-    assert any("it computes on cuda" in line for line in kernel_sentences(kernel))
+@pytest.mark.parametrize(
+    ("devices", "why"),
+    [
+        ({}, "they were not measured"),
+        ({"devices": [files.of_device(device="mps")]}, "they were not measured"),
+        ({"devices": [files.of_device(roofs=None, reason="no CUDA device: no driver")]}, "no CUDA device: no driver"),
+        ({"devices": [files.of_device(roofs=None)]}, "no reason given"),
+    ],
+)
+def test_a_kernel_on_a_device_without_roofs_says_why(tmp_path, devices, why):
+    kernel = only(write(tmp_path, roofs_file=files.roofs(**devices), **files.CUDA))
+    assert all(share.verdict is None for share in kernel.shares), "the CPU's roofs are not its"
+    assert f"No roofs: it computes on cuda, and {why}." in kernel_sentences(kernel)
 
 
 def test_few_cases_explain_little_and_say_so(tmp_path):
@@ -152,6 +160,25 @@ def test_nothing_timed_is_nothing_to_explain(tmp_path):
 @pytest.mark.parametrize(
     "damaged",
     [
+        {"roofs_file": files.roofs(devices="cuda")},
+        {"roofs_file": files.roofs(devices=[files.of_device(), files.of_device()])},
+        {"roofs_file": files.roofs(devices=[files.of_device(device="cpu")])},
+        {"roofs_file": files.roofs(devices=[files.of_device(device="../cuda")])},
+        {"roofs_file": files.roofs(devices=[files.of_device(device=None)])},
+        {"roofs_file": files.roofs(devices=[files.of_device(roofs="fast")])},
+        {"roofs_file": files.roofs(devices=[files.of_device(roofs=None, reason=[1])])},
+        {"roofs_file": files.roofs(devices=[files.of_device(entries=[])])},
+        {"roofs_file": files.roofs(devices=[files.of_device(entries=[{"name": "L2", "work": 1, "data": [1.0]}])])},
+        {
+            "roofs_file": files.roofs(
+                devices=[files.of_device(entries=[{"name": "matrix product", "work": 0, "data": [1.0]}])]
+            )
+        },
+        {
+            "roofs_file": files.roofs(
+                devices=[files.of_device(entries=[{"name": "matrix product", "work": 1, "data": [float("1e99")]}])]
+            )
+        },
         {"roofs_file": files.roofs([{"name": "L1", "threads": 1, "work": 1, "data": [-1.0]}])},
         {"roofs_file": files.roofs([{"name": "L1", "threads": 1, "work": 1, "data": [1.0]}])},
         {"roofs_file": files.roofs([{"name": "multiply-add", "threads": "two", "work": 1, "data": [1.0]}])},

@@ -78,7 +78,10 @@ LEFT_OF_THE_JSON = (
 )
 PANDAS = ("bench/frame.py", "bench/comparison.py", "bench/report/*.py")
 #: Modules that may ask the time or wait besides `bench/measure.py`, and what for.
-CLOCKS = {"bench/fetch.py": "time.sleep: a pause before a mirror is asked again"}
+CLOCKS = {
+    "bench/fetch.py": "time.sleep: a pause before a mirror is asked again",
+    "kernels/cupy_events.py": "time.perf_counter: what NVRTC compiles, which CuPy does not tell as Numba does",
+}
 WAITS = {
     "kernels/conformance.py": "the gate looks at results; it is never timed",
     "bench/commands/data.py": "`mlpbench show` looks at one result; it is never timed",

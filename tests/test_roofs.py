@@ -89,6 +89,39 @@ def test_a_process_that_fails_leaves_a_reason(tmp_path):
     assert block["reason"] == reason
 
 
+def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
+    """In the same file, each with its reason where it cannot be measured; the CPU's are what they are without."""
+    asked = []
+
+    def ask(module, threads, *words):
+        asked.append((module, threads, words))
+        return ({"measured": []}, None) if module == "bench.roofs" else (devices.pop(0))
+
+    monkeypatch.setattr(roofs, "_ask", ask)
+    devices = [({"roofs": {"dtype": "float64"}, "reason": None}, None)]
+    assert roofs.write([tmp_path], 2, "float64", 0.5, ["cuda"]) is None
+    words = ("--dtype=float64", "--seconds=0.5")
+    assert asked == [("bench.roofs", 2, (*words, "--threads=2")), ("bench.cuda_roofs", 2, words)]
+    block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
+    assert block["roofs"] == {"measured": []}
+    assert block["devices"] == [{"device": "cuda", "roofs": {"dtype": "float64"}, "reason": None}]
+
+    (tmp_path / record.ROOFS_FILE).unlink()
+    devices = [({"roofs": None, "reason": "no CUDA device: none"}, None), (None, "the process ended with 1: killed")]
+    said = roofs.write([tmp_path], 2, "float64", 0.5, ["cuda", "cuda", "mps"])
+    cannot = "nothing here measures the limits of such a device"
+    assert said == f"cuda: no CUDA device: none; cuda: the process ended with 1: killed; mps: {cannot}"
+    block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
+    assert block["devices"][-1] == {"device": "mps", "roofs": None, "reason": cannot}
+
+
+def test_without_a_device_its_process_says_why(tmp_path):
+    """The real one, where there is no GPU, with or without CuPy."""
+    found, reason = roofs._ask("bench.cuda_roofs", 1, "--dtype=float32", "--seconds=0.001")
+    assert reason is None
+    assert found["reason"] or found["roofs"]["measured"]
+
+
 def test_it_is_no_record(tmp_path):
     (tmp_path / record.ROOFS_FILE).write_text("{}")
     with pytest.raises(UserError, match="no run in this folder"):

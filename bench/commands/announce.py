@@ -97,19 +97,24 @@ def _command(sweep: Sweep) -> str:
 
 
 def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None:
-    """Measure what the machine can do at most, once for each number of threads and dtype.
+    """Measure what the machine can do at most, and each device that kernels compute on: for every threads and dtype.
 
     `mlpbench explain` holds the kernels to it.
     """
     from rich.text import Text
 
     from bench import roofs
+    from kernels import registry
 
     sharing: dict[tuple[int, str], list[Path]] = {}
+    devices: dict[tuple[int, str], set[str]] = {}
     for folder, part in zip(folders, sweep.parts, strict=True):
-        sharing.setdefault((part.setting.threads, part.setting.dtype), []).append(folder)
+        shared = (part.setting.threads, part.setting.dtype)
+        sharing.setdefault(shared, []).append(folder)
+        devices.setdefault(shared, set()).update(registry.load(kernel).device for kernel in part.plan.kernels)
     for (threads, dtype), those in sharing.items():
+        others = sorted(devices[threads, dtype] - {"cpu"})
         with console.err().status("measuring the machine's limits …"):
-            reason = roofs.write(those, threads, dtype, seconds=seconds)
+            reason = roofs.write(those, threads, dtype, seconds=seconds, devices=others)
         if reason:
             console.err().print(Text(f"no roofs: {reason}", "yellow"))

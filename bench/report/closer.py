@@ -23,7 +23,8 @@ __all__ = ["budgets_of", "case_name", "sections"]
 _COLD = (
     "Each start is a process of its own. Import, construction and first calls follow each other in it; compiling is "
     "part of them, and shown apart where the library tells. NumPy is there before any kernel is: mlpbench itself "
-    "loads it. Memory is what construction and first calls add to the resident memory at their peak."
+    "loads it. Memory is what construction and first calls add to the resident memory at their peak; of a device, the "
+    "most that the library's pool of its memory held."
 )
 _LATENCY = (
     "Single calls of the first repeats, disturbed ones too: they are what a caller would meet. The cost of a look at "

@@ -61,7 +61,8 @@ class Start:
     """A kernel started in a process of its own, with an empty (``fresh``) or a filled cache of compiled code.
 
     ``first_calls_s`` by (mode, batch size); ``compile_s`` is part of the others, None where the library does not tell.
-    ``peak_bytes``: resident memory that construction and first calls added at their peak, ``pool_bytes`` a device's.
+    ``peak_bytes``: resident memory that construction and first calls added at their peak. ``pool_bytes``: the most that
+    the pool of a device's memory held.
     """
 
     fresh: bool
