@@ -6,11 +6,11 @@ Everything is derived from the result files, by the pure modules `bench.hockney`
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import attribution, evidence, hockney, roofline, statistics
+from bench.plain import plain
 from bench.roofline import Work
 from bench.sweep import ALL_ROWS
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bench.statistics import Estimate
     from kernels.spec import ForwardSpec
 
-__all__ = ["CaseShare", "Explanation", "KernelExplanation", "find", "plain"]
+__all__ = ["CaseShare", "Explanation", "KernelExplanation", "find"]
 
 #: The parts count every weight and operation, the small networks have inputs without zeros.
 SKIPS = "no attribution: it skips work, the parts count all of it, and how much it skips is not measured"
@@ -245,12 +245,3 @@ def _shares(records: list[Record], roofs: Roofs | None, *, disturbed: bool) -> t
         verdict = roofline.judge(work, roofs, seconds, skips=skips, why=why) if roofs else None
         found.append(CaseShare(mode, size, work.intensity, work.flop / seconds, verdict))
     return tuple(found)
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: what is not finite is null."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bench import book, statistics, units
+from bench.plain import plain
 from bench.summary import batched, one_at_a_time, speedup, summarize
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ class Headline:
 
     def as_dict(self) -> dict[str, Any]:
         """Return sentences and numbers as JSON can hold them: an interval that does not exist is null."""
-        return {key: _without_nan(value) for key, value in asdict(self).items()}
+        data: dict[str, Any] = plain(asdict(self))
+        return data
 
 
 def find(frame: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) -> Headline:
@@ -216,11 +218,3 @@ def _is_same(ratio: Ratio) -> bool:
 def _undecided(ratio: Ratio) -> bool:
     """Whether the interval exists and holds 1."""
     return ratio.low <= 1 <= ratio.high  # False for NaN
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bench import evidence, roofline, statistics
-from bench.explain import plain
 from bench.limits_targets import PROFILE, Target, of_floor, of_peak, of_peers, of_product, unheld
+from bench.plain import plain
 from bench.summary import batched
 
 if TYPE_CHECKING:

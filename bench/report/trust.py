@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench import units
+from bench.plain import plain
 from bench.report.closer import budgets_of, case_name
 from bench.report.document import Column, Paragraph, Points, Section, Table
 from bench.report.trust_figures import figures
@@ -128,13 +128,5 @@ def as_dict(run: Run, p99_s: float | None = None) -> dict[str, Any]:
         "same_input": [asdict(found) | {"flagged": found.flagged} for found in findings.input_findings(run.records)],
         "call_cost_s": {mode: harness.call_cost_s(_trusts(run), mode) for mode in ("per_sample", "batched")},
     }
-    return {name: _finite(value) for name, value in content.items()}
-
-
-def _finite(value: Any) -> Any:
-    """Return a value as JSON can hold it: an interval that does not exist is null."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    data: dict[str, Any] = plain(content)
+    return data
