@@ -108,12 +108,15 @@ class Explanation:
         return self.title[0].lower() + self.title[1:]
 
 
-def find(run: Run) -> Explanation | None:
-    """Return what the speedup in a run is made of; None if nothing was timed. Raises UserError for damaged files."""
+def find(run: Run, found: Evidence | None = None) -> Explanation | None:
+    """Return what the speedup in a run is made of; None if nothing was timed. Raises UserError for damaged files.
+
+    ``found``: the run's evidence, for who has read it already.
+    """
     timed = [record for record in run.records if record.cases]
     if not timed:
         return None
-    found = evidence.read(run)
+    found = evidence.read(run) if found is None else found
     spec = timed[0].spec
     kernels = tuple(
         _kernel([record for record in timed if record.kernel == name], found)

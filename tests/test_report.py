@@ -2,11 +2,12 @@ import csv
 import io
 import json
 
+import limit_runs
 import pandas as pd
 import pytest
 import simulate
 
-from bench import frame, record, report
+from bench import evidence, frame, record, report
 from bench.errors import UserError
 from bench.report import gaps
 
@@ -51,6 +52,16 @@ def test_unknown_format_and_nothing_to_report(tmp_path):
         report.render([write(tmp_path)], "pdf")
     with pytest.raises(UserError, match="no run to report on"):
         report.render([], "md")
+
+
+def test_what_stands_beside_the_cases_is_read_once_for_all_sections_and_formats(tmp_path, monkeypatch):
+    run, reads = limit_runs.write(tmp_path), []
+    read = evidence.read
+    monkeypatch.setattr(evidence, "read", lambda run: reads.append(run.id) or read(run))
+    document = report.build([run])
+    assert (len(document.explanations), len(document.limits)) == (1, 1), "two sections are made of it"
+    assert report.write(document, "md") == report.render([limit_runs.write(tmp_path / "again")], "md")
+    assert reads == [run.id, run.id], "once for each report"
 
 
 def test_a_run_named_twice_is_refused(tmp_path):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bench.ending import Ending
-    from bench.record import Run
+    from bench.report.document import Document
     from bench.summary import CaseSummary
 
 FORMATS = ("md", "html", "csv", "json")
@@ -64,8 +64,8 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def write_reports(runs: Sequence[Run], folder: Path) -> list[Path]:
-    """Write the Markdown report of runs into their folder, and the HTML one where its libraries are installed."""
+def write_reports(document: Document, folder: Path) -> list[Path]:
+    """Write a report into the folder of its runs: Markdown, and HTML where the libraries for it are installed."""
     from rich.text import Text
 
     from bench import report as documents
@@ -73,7 +73,7 @@ def write_reports(runs: Sequence[Run], folder: Path) -> list[Path]:
     written = []
     for name in ("md", "html"):
         try:
-            text = documents.render(runs, name)
+            text = documents.write(document, name)
         except UserError as missing:
             console.err().print(Text(f"no {name} report: {missing}", "yellow"))
             continue
@@ -81,32 +81,29 @@ def write_reports(runs: Sequence[Run], folder: Path) -> list[Path]:
     return written
 
 
-def tell(runs: Sequence[Run], *, as_json: bool) -> None:
-    """Print the headline and the table of a run, or of those of a sweep (`bench.record.named`), to stdout."""
+def tell(document: Document, *, as_json: bool) -> None:
+    """Print the headline and the table of a report to stdout, or all of it as JSON."""
     from rich.text import Text
 
-    from bench import frame, headline
     from bench import report as documents
-    from bench.report import trust
-    from bench.summary import summarize
+    from bench.report import limits, trust
 
     if as_json:
-        print(documents.render(runs, "json"))  # noqa: T201
+        print(documents.write(document, "json"))  # noqa: T201
         return
-    data = frame.load_named(runs)
-    found = headline.find(data, {run.name: run.shown for run in runs if run.shown})
+    found, runs = document.headline, document.runs
     out = console.out()
     out.print(Text(found.lead, "bold"))
     for line in found.lines()[1:]:
         out.print(Text(f"  {line}"))
-    if len(data):
+    if document.cases:
         out.print()
-        out.print(_table(summarize(data), {run.name: run.ending for run in runs if run.ending}))
+        out.print(_table(document.cases, {run.name: run.ending for run in runs if run.ending}))
         for notice in trust.notices(runs):
             out.print(Text(notice, "bold"))
         for line in trust.lines(runs[0]) if len(runs) == 1 else trust.advice(runs):
             out.print(Text(line))
-    for line in _limits(runs):
+    for line in limits.sentences(document.limits):
         out.print(Text(line))
     for run in runs:
         before = f"{run.name}: " if len(runs) > 1 else ""
@@ -114,18 +111,7 @@ def tell(runs: Sequence[Run], *, as_json: bool) -> None:
             out.print(Text(before + said))
 
 
-def _limits(runs: Sequence[Run]) -> list[str]:
-    """Return what became of the targets of the profile `limits`; nothing for other runs."""
-    from bench import frame, limits
-    from bench.report.limits import sentences
-    from bench.summary import summarize
-
-    loaded = [(run, frame.load(run)) for run in runs]
-    found = [limits.find(run, summarize(data)) for run, data in loaded if len(data)]
-    return sentences([one for one in found if one is not None])
-
-
-def _table(cases: list[CaseSummary], endings: Mapping[str, Ending]) -> Table:
+def _table(cases: Sequence[CaseSummary], endings: Mapping[str, Ending]) -> Table:
     from rich.text import Text
 
     from bench import units

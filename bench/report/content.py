@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import explain, frame, headline, heatmap, scaling, units
+from bench import evidence, explain, frame, headline, heatmap, scaling, units
 from bench import limits as limits_of
 from bench.record import named
 from bench.report import bandwidth, book_cell, closer, explained, gaps, machine, tables, trust
@@ -56,10 +56,13 @@ def build(runs: list[Run], p99_s: float | None = None) -> Document:
     data = frame.load_named(runs)
     cases = tuple(summarize(data)) if len(data) else ()
     gap_table = gaps.gap_table(runs)
-    explanations = tuple(found for run in runs if (found := explain.find(run)) is not None)
+    beside = [evidence.read(run) if any(record.cases for record in run.records) else None for run in runs]
+    explained_runs = (explain.find(run, found) for run, found in zip(runs, beside, strict=True))
+    explanations = tuple(one for one in explained_runs if one is not None)
     finding = headline.find(data, {run.name: run.shown for run in runs if run.shown})
     by_run = [(run, _of_run(run, cases)) for run in runs]
-    limits = tuple(one for run, own in by_run if (one := limits_of.find(run, own)) is not None)
+    limited = [limits_of.find(run, own, found) for (run, own), found in zip(by_run, beside, strict=True)]
+    limits = tuple(one for one in limited if one is not None)
     heat, gains = heatmap.find(cases), scaling.find(by_run)
     sections = (
         Section("charts", "Time and speedup against batch size", tables.figures(cases)),
