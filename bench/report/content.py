@@ -85,7 +85,7 @@ def build(runs: list[Run], p99_s: float | None = None) -> Document:
             "computed", "Network, data and weights", tuple(b for run in runs for b in _computed(run, len(runs) > 1))
         ),
         Section("kernels", "Kernels", _kernels(runs)),
-        Section("environment", "Environment", (machine.environment_table(runs),)),
+        Section("environment", "Environment", _environment(runs)),
         Section("repeat", "Do it again", tuple(block for run in runs for block in _again(run, len(runs) > 1))),
     )
     return Document(
@@ -102,6 +102,11 @@ def build(runs: list[Run], p99_s: float | None = None) -> Document:
         limits=limits,
         scalings=gains,
     )
+
+
+def _environment(runs: list[Run]) -> tuple[Block, ...]:
+    threads = machine.thread_table(runs)
+    return (machine.environment_table(runs), *((threads,) if threads else ()))
 
 
 def _of_run(run: Run, cases: Sequence[CaseSummary]) -> tuple[CaseSummary, ...]:
