@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bench.statistics import Estimate, Ratio
     from bench.summary import CaseSummary
 
-__all__ = ["Fastest", "Headline", "KernelFinding", "find"]
+__all__ = ["Fastest", "Headline", "KernelFinding", "against", "find"]
 
 #: Two times whose ratio lies within this share of 1, interval included, are called as fast as each other.
 SAME_WITHIN = 0.05
@@ -96,15 +96,22 @@ class Fastest:
 class Headline:
     """The finding. ``lead`` says it in one sentence; ``sentences`` are one for each kernel, ``remarks`` the rest of it.
 
-    ``kernels``, ``fastest`` and ``book`` hold the numbers that the texts were made of.
+    ``ranks`` are the remarks on who is fastest, ``notes`` all others. ``kernels``, ``fastest`` and ``book`` hold the
+    numbers that the texts were made of.
     """
 
     lead: str
     sentences: list[str]
-    remarks: list[str]
+    ranks: list[str]
+    notes: list[str]
     kernels: list[KernelFinding]
     fastest: list[Fastest]
     book: list[BookFinding]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Everything but the kernels one by one."""
+        return [*self.ranks, *self.notes]
 
     def lines(self) -> list[str]:
         """Return everything there is to say, in order, without saying the lead twice."""
@@ -112,7 +119,8 @@ class Headline:
 
     def as_dict(self) -> dict[str, Any]:
         """Return sentences and numbers as JSON can hold them: an interval that does not exist is null."""
-        data: dict[str, Any] = plain(asdict(self))
+        data: dict[str, Any] = plain({**asdict(self), "remarks": self.remarks})
+        del data["ranks"], data["notes"]
         return data
 
 
@@ -123,13 +131,14 @@ def find(frame: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) 
     """
     cases = summarize(frame) if len(frame) else []
     if not cases:
-        return Headline("Nothing was timed.", [], [], [], [], [])
+        return Headline("Nothing was timed.", [], [], [], [], [], [])
     runs = {run: list(group) for run, group in groupby(cases, lambda case: case.run)}
     kernels: list[KernelFinding] = []
     fastest: list[Fastest] = []
     books: list[BookFinding] = []
     sentences: list[str] = []
-    remarks: list[str] = []
+    ranks: list[str] = []
+    notes: list[str] = []
     for run, of_run in runs.items():
         found = [_kernel(list(group)) for _, group in groupby(of_run, lambda case: case.kernel)]
         winners = _fastest(of_run)
@@ -139,11 +148,21 @@ def find(frame: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) 
         books += of_book
         before = "" if len(runs) == 1 else f"{titles.get(run, f'Run {run}')}: "
         sentences += [before + kernel.sentence() for kernel in found]
-        remarks += [before + winner.sentence() for winner in winners]
-        remarks += [before + text for item in of_book for text in item.sentences()]
-    remarks += [book.BOOK.sentence()] if books else []
+        ranks += [before + winner.sentence() for winner in winners]
+        notes += [before + text for item in of_book for text in item.sentences()]
+    notes += [book.BOOK.sentence()] if books else []
     lead = next((text for item in books if (text := item.lead())), None) or _lead(kernels, titles)
-    return Headline(lead, sentences, remarks + _notes(cases), kernels, fastest, books)
+    return Headline(lead, sentences, ranks, notes + _notes(cases), kernels, fastest, books)
+
+
+def against(ratio: Ratio, other: str) -> str:
+    """Return what a ratio, the time of the ``other`` / this one's, says: ``1.8x (1.6 to 2.0) faster than`` it."""
+    gain = units.ratio(ratio)
+    if _is_same(ratio):
+        return f"as fast as {other}, {gain}"
+    if _undecided(ratio):
+        return f"not told apart from {other}, {gain}"
+    return f"{gain} {'faster than' if ratio.value >= 1 else 'as fast as'} {other}"
 
 
 def _kernel(cases: Sequence[CaseSummary]) -> KernelFinding:

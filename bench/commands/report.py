@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bench.ending import Ending
+    from bench.headline import KernelFinding
     from bench.report.document import Document
     from bench.summary import CaseSummary
 
@@ -82,7 +83,10 @@ def write_reports(document: Document, folder: Path) -> list[Path]:
 
 
 def tell(document: Document, *, as_json: bool) -> None:
-    """Print the headline and the table of a report to stdout, or all of it as JSON."""
+    """Print the headline and the table of a report to stdout, or all of it as JSON.
+
+    The table has every case of one run, and of several, with their hundreds of cases, every kernel.
+    """
     from rich.text import Text
 
     from bench import report as documents
@@ -94,11 +98,12 @@ def tell(document: Document, *, as_json: bool) -> None:
     found, runs = document.headline, document.runs
     out = console.out()
     out.print(Text(found.lead, "bold"))
-    for line in found.lines()[1:]:
+    for line in document.lines():
         out.print(Text(f"  {line}"))
     if document.cases:
         out.print()
-        out.print(_table(document.cases, {run.name: run.ending for run in runs if run.ending}))
+        endings = {run.name: run.ending for run in runs if run.ending}
+        out.print(_kernels(found.kernels) if document.overviews else _table(document.cases, endings))
         for notice in trust.notices(runs):
             out.print(Text(notice, "bold"))
         for line in trust.lines(runs[0]) if len(runs) == 1 else trust.advice(runs):
@@ -109,6 +114,24 @@ def tell(document: Document, *, as_json: bool) -> None:
         before = f"{run.name}: " if len(runs) > 1 else ""
         if run.ending and (said := run.ending.sentence()):
             out.print(Text(before + said))
+
+
+def _kernels(found: Sequence[KernelFinding]) -> Table:
+    from rich.text import Text
+
+    from bench.report.tables import finding_table
+
+    made = finding_table(found)
+    names = [column.name for column in made.columns]
+    right = tuple(column.name for column in made.columns if column.number)
+    shown = console.table("Median over repeats", *names, right=right)
+    before = None
+    for run, kernel, *cells in made.rows:
+        shown.add_row(Text("" if run == before else run), Text(kernel, "bold"), *cells)
+        before = run
+    shown.caption = "with 95 % intervals; speedup: time per sample one at a time / in the best batch, paired by repeat"
+    shown.caption_justify = "left"
+    return shown
 
 
 def _table(cases: Sequence[CaseSummary], endings: Mapping[str, Ending]) -> Table:

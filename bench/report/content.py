@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import evidence, explain, frame, headline, heatmap, scaling, units
+from bench import evidence, explain, frame, headline, heatmap, overview, scaling, units
 from bench import limits as limits_of
 from bench.record import named
 from bench.report import bandwidth, book_cell, closer, explained, gaps, machine, tables, trust
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from bench.headline import Headline
+    from bench.limits import Limits
+    from bench.overview import Overview
     from bench.record import Record, Run
     from bench.summary import CaseSummary
 
@@ -65,13 +68,14 @@ def build(runs: list[Run], p99_s: float | None = None) -> Document:
     limits = tuple(one for one in limited if one is not None)
     heat, gains = heatmap.find(cases), scaling.find(by_run)
     sections = (
+        Section("kernel-by-kernel", "Kernel by kernel", _kernel_by_kernel(runs, finding), folded=True),
         Section("charts", "Time and speedup against batch size", tables.figures(cases)),
         Section("heatmap", "Who is fastest where", heatmaps.figures(heat)),
         Section("limits", "Beside peers and the machine's limits", limit_blocks.blocks(limits)),
         Section("threads", "What threads bring", scalings.blocks(gains)),
         Section(
             "explained",
-            "What the speedup is made of",
+            explained.TITLE,
             (*bandwidth.blocks(explanations), *explained.blocks(explanations)),
         ),
         Section("book", "The book's cell, part by part", book_cell.blocks(finding.book)),
@@ -101,7 +105,28 @@ def build(runs: list[Run], p99_s: float | None = None) -> Document:
         heatmaps=heat,
         limits=limits,
         scalings=gains,
+        overviews=_overviews(by_run, finding, limited),
     )
+
+
+def _overviews(
+    by_run: Sequence[tuple[Run, Sequence[CaseSummary]]], finding: Headline, limited: Sequence[Limits | None]
+) -> tuple[Overview, ...]:
+    """Return a line for each of several runs; none where nothing was timed at all, which the lead says."""
+    if len(by_run) < 2 or not finding.kernels:
+        return ()
+    names = [{case.run for case in own} for _, own in by_run]
+    kernels = [[one for one in finding.kernels if one.run in name] for name in names]
+    return tuple(
+        overview.find(run, own, limits) for (run, _), own, limits in zip(by_run, kernels, limited, strict=True)
+    )
+
+
+def _kernel_by_kernel(runs: Sequence[Run], finding: Headline) -> tuple[Block, ...]:
+    """Return what the headline of one run says of each kernel, as a table for several."""
+    if len(runs) < 2 or not finding.kernels:
+        return ()
+    return (tables.finding_table(finding.kernels), *([Points(tuple(finding.ranks))] if finding.ranks else []))
 
 
 def _environment(runs: list[Run]) -> tuple[Block, ...]:
@@ -144,13 +169,15 @@ def _model(run: Run) -> str:
 
 def _notices(runs: list[Run]) -> tuple[str, ...]:
     """Return what must not be overlooked: the numbers are not all that were planned."""
-    found = []
+    cut = [
+        (run, f"{len(run.missing)} of {len(run.plan.order if run.plan else run.missing)} processes have no result")
+        for run in runs
+        if run.missing
+    ]
+    found = gaps.once_for_all(runs, cut, "interrupted")
     for run in runs:
         which = run.title if len(runs) > 1 else "The run"
-        if run.missing:
-            planned = len(run.plan.order) if run.plan else len(run.records) + len(run.missing)
-            found.append(f"{which} was interrupted: {len(run.missing)} of {planned} processes have no result.")
-        elif run.problems:
+        if run.problems and not run.missing:
             found.append(f"{which} was {'; '.join(run.problems)}.")
         failed = dict.fromkeys(failure.kernel for failure in run.failures)
         if failed:

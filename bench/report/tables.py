@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bench.ending import Ending
+    from bench.headline import KernelFinding
     from bench.summary import CaseSummary
 
-__all__ = ["case_table", "figures"]
+__all__ = ["case_table", "figures", "finding_table"]
 
 _MODES = {"per_sample": "one at a time", "batched": "batch", "book": "book's cell"}
 
@@ -76,6 +77,25 @@ def repeats_text(case: CaseSummary) -> str:
 def speedup_text(case: CaseSummary) -> str:
     """Return the speedup with its interval, or why there is none."""
     return units.ratio(case.speedup) if case.speedup is not None else str(case.no_speedup)
+
+
+def finding_table(found: Sequence[KernelFinding]) -> Table:
+    """Return what batching does for each kernel of several runs: one at a time, in its best batch, the speedup."""
+    rows = tuple(
+        (
+            one.run,
+            one.kernel,
+            units.duration(one.one) if one.one else "not measured",
+            f"{one.best_batch_size:,}" if one.best_batch_size else "none",
+            units.duration(one.best) if one.best else "not measured",
+            units.ratio(one.speedup) if one.speedup else str(one.missing),
+        )
+        for one in found
+    )
+    numbers = ("one at a time", "best batch size", "time per sample in it", "speedup")
+    columns = (Column("run"), Column("kernel"), *(Column(name, number=True) for name in numbers))
+    caption = "Time per sample one at a time and in the best batch: medians over repeats, with 95 % intervals."
+    return Table(caption, columns, rows, heads=2)
 
 
 def figures(cases: Sequence[CaseSummary]) -> tuple[Figure, ...]:
