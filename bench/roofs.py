@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench import environment, record
+from bench.binding import bound
 from bench.measure import short_rounds
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from bench.binding import Binding
 
 __all__ = ["measure", "read_sizes", "write"]
 
@@ -45,23 +48,27 @@ STEPS = 500_000
 _ALIGNMENT = 64
 
 
-def write(folders: Iterable[Path], threads: int, dtype: str, seconds: float) -> str | None:
+def write(
+    folders: Iterable[Path], threads: int, dtype: str, seconds: float, binding: Binding | None = None
+) -> str | None:
     """Measure in a process of its own, each roof for ``seconds``, and write ``roofs.json`` into each of the folders.
 
+    ``binding``: the processors that it is bound to, as the run's own processes are; None where they are not.
     Return why there are no roofs, else None.
     """
     command = [sys.executable, "-P", "-m", "bench.roofs", f"--dtype={dtype}", f"--seconds={seconds}"]
     variables = environment.set_threads(dict(os.environ), threads)
     found, reason = None, None
     try:
-        ran = subprocess.run(
-            [*command, f"--threads={threads}"],
-            env=variables,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+        with bound(binding):
+            ran = subprocess.run(
+                [*command, f"--threads={threads}"],
+                env=variables,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_S,
+                check=False,
+            )
         lines = ran.stdout.splitlines()
         if ran.returncode == 0 and lines:
             found = json.loads(lines[-1])

@@ -121,6 +121,15 @@ def test_every_combination_is_told_measured_and_saved(run):
     assert sorted(run.roofs) == sorted(([f"threads-{n}_{d}"], n, d) for n in (1, 2) for d in ("float32", "float64"))
 
 
+def test_a_sweep_over_threads_is_bound_and_others_are_not(run):
+    _, _, err, runs = run("numpy", "--threads", "1,2")
+    assert all(found.plan.binding is not None for found in runs)
+    assert err.count("processes of 1 thread are ") == err.count("processes of 2 threads are ") == 1
+    _, _, err, runs = run("numpy", "--threads", "1", "--dtype", "float32,float64")
+    assert [found.plan.binding for found in runs] == [None, None]
+    assert "bound to" not in err
+
+
 def test_roofs_are_measured_once_for_settings_that_share_them(run):
     _, _, _, runs = run("numpy", "--spec", "20-10-3", "--spec", "30-3", "--threads", "1,2")
     assert len(runs) == 4
@@ -245,6 +254,11 @@ def test_a_real_sweep_is_measured_told_compared_and_explained(tmp_path):
         assert use["given"] == found.setting.threads
         assert all(item["threads"] <= use["given"] for item in use["found"])
         assert found.path.joinpath("roofs.json").is_file()
+        if (binding := found.plan.binding).processors:
+            assert one.environment["machine"]["affinity"] == list(binding.processors)
+            assert len(binding.processors) == found.setting.threads
+        else:
+            assert binding.reason
     for command in (
         ("report",),
         ("explain",),

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import simulate
 
 from bench import record, report
@@ -46,6 +47,19 @@ def test_runs_are_told_apart(tmp_path):
 def test_where_nobody_answers_that_is_said_and_older_files_have_no_table(tmp_path):
     assert thread_table([write(tmp_path, {("numpy", 0): use(1)})]).rows == (("numpy", "1", "nobody"),)
     assert thread_table([write(tmp_path / "old", {})]) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({}, "none asked for"),
+        ({"binding": {"processors": [0, 2], "reason": None}}, "bound to processors 0, 2"),
+        ({"binding": {"processors": None, "reason": "no call for it"}}, "not bound to processors: no call for it"),
+    ],
+)
+def test_the_environment_says_which_processors_processes_were_bound_to(tmp_path, changes, shown):
+    text = report.render([write(tmp_path, {}, plan_changes=changes)], "md")
+    assert f"| Binding | {shown} |" in text
 
 
 def test_the_report_shows_it_beside_the_environment(tmp_path):

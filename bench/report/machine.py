@@ -97,6 +97,7 @@ def _environment(run: Run) -> dict[str, str]:
         "Processor": _join(machine.get("cpu_model"), machine.get("arch")),
         "Cores": f"{_text(machine.get('cores'))} cores, {_text(machine.get('logical_cpus'))} logical processors",
         "Affinity": _numbers(machine.get("affinity"), "processors "),
+        "Binding": binding.words() if (binding := run.plan and run.plan.binding) else "none asked for",
         "Caches": _caches(machine.get("caches")),
         "Memory": _bytes(machine.get("memory_bytes")),
         "Frequency governor": _text(machine.get("governor")),
