@@ -117,7 +117,7 @@ def test_every_combination_is_told_measured_and_saved(run):
     assert f"wrote 4 result files to {folder}" in err
     table = out.partition("Median over repeats")[2]
     assert all(table.count(words) == 1 for words in told.split("; "))
-    assert "2 threads, float64: numpy: " in out
+    assert "2 threads, float64: numpy takes " in out
     assert sorted(run.roofs) == sorted(([f"threads-{n}_{d}"], n, d) for n in (1, 2) for d in ("float32", "float64"))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench import units
 from bench.report.document import Column, Figure, Table
+from bench.report.style import hidden_at_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ _SPEEDUP_READING = (
     "kernel in the same process. The dashed line at 1x is one at a time; below it, batches are slower."
 )
 _RUNS = " Dashes tell the runs apart."
+_SOME_RUNS = " On a page only the first run is drawn until others are switched on."
 _NO_BAND = " With one repeat there is no interval, so no band is drawn."
 
 
@@ -103,6 +105,7 @@ def figures(cases: Sequence[CaseSummary]) -> tuple[Figure, ...]:
     if not any(case.mode == "batched" for case in cases):
         return ()
     note = _RUNS if len({case.run for case in cases}) > 1 else ""
+    note += _SOME_RUNS if hidden_at_first(cases) else ""
     note += _NO_BAND if any(case.repeats == 1 for case in cases) else ""
     time = _against_batch_size(cases, lambda case: units.duration(case.sample))
     found = [Figure("time", "Time per sample", _TIME_READING + note, time)]
