@@ -221,6 +221,16 @@ def test_a_single_record_is_a_run(tmp_path):
     assert "numba" not in [case["kernel"] for case in content(run)["cases"]]
 
 
+def test_what_happened_to_several_runs_is_one_sentence(tmp_path):
+    runs = [write(tmp_path, seed=seed) for seed in (1, 2, 3)]
+    hit = [(run, f"{number} of 9") for number, run in enumerate(runs[:2], 1)]
+    said = gaps.once_for_all(runs, hit, "interrupted")
+    assert said == [f"2 of 3 runs were interrupted. {runs[0].id}: 1 of 9; {runs[1].id}: 2 of 9."]
+    assert gaps.once_for_all(runs, hit[:1], "interrupted") == [f"Run {runs[0].id} was interrupted: 1 of 9."]
+    assert gaps.once_for_all(runs[:1], hit[:1], "interrupted") == ["The run was interrupted: 1 of 9."]
+    assert gaps.once_for_all(runs, [], "interrupted") == []
+
+
 # -- CSV and JSON
 
 

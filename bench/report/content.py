@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench import evidence, explain, frame, headline, heatmap, overview, scaling, units
@@ -43,6 +44,9 @@ the value shown is the median of these ratios over the repeats.
 Each kernel has just agreed with a float64 reference, in the same process, when it is timed. Inputs rotate through
 the data set, so that no kernel is timed on one row that stays in cache.
 """
+#: From more runs than this on, these tables would be most of a page.
+_MANY = 2
+_LONG_TABLES = ("cases", "cold", "latency", "inputs", "kernels")
 _BOOK_CLOCK = """
 
 The book's cell: everything in the clock, as the book has it. Data and weights are loaded, the network is made, all
@@ -97,7 +101,7 @@ def build(runs: list[Run], p99_s: float | None = None) -> Document:
         subtitle=_subtitle(runs),
         headline=finding,
         notices=trust.notices(runs) + _notices(runs) + explained.notices(explanations),
-        sections=tuple(section for section in sections if section.blocks),
+        sections=tuple(_folded(section, len(runs)) for section in sections if section.blocks),
         runs=tuple(runs),
         cases=cases,
         explanations=explanations,
@@ -107,6 +111,11 @@ def build(runs: list[Run], p99_s: float | None = None) -> Document:
         scalings=gains,
         overviews=_overviews(by_run, finding, limited),
     )
+
+
+def _folded(section: Section, runs: int) -> Section:
+    """Return a section of tables alone as one that has to be opened where the tables are those of many runs."""
+    return replace(section, folded=True) if runs > _MANY and section.slug in _LONG_TABLES else section
 
 
 def _overviews(

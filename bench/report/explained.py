@@ -66,8 +66,8 @@ def _impossible_in(found: Explanation) -> str | None:
     counts = [(kernel.kernel, len(kernel.impossible)) for kernel in found.kernels if kernel.impossible]
     if not counts:
         return None
-    told = ", ".join(f"{kernel} ({count})" for kernel, count in counts)
-    return f'{found.title}: times that are impossible and refused, why is under "{TITLE}": {told}.'
+    told = ", ".join(f"{count} of {kernel}" for kernel, count in counts)
+    return f'{found.title} has times that are impossible and refused, told under "{TITLE}": {told}.'
 
 
 def _of_run(found: Explanation, number: int, *, several: bool) -> Iterator[Block]:
