@@ -268,7 +268,7 @@ def test_of_many_runs_the_first_is_drawn_and_others_when_they_are_switched_on(br
 
 def test_a_folded_table_shows_when_it_is_opened(browser, files):
     page = browser.open(files / "sweep.html")
-    seen = "return document.querySelector('#kernel-by-kernel table').checkVisibility({contentVisibilityAuto: true})"
+    seen = "return document.querySelector('#kernel-by-kernel table').checkVisibility()"
     assert page.ask(seen) is False
     page.ask("document.querySelector('#kernel-by-kernel summary').click()")
     assert page.ask(seen) is True
