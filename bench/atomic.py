@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UserError
+from bench.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ def write_atomically(path: Path, data: Mapping[str, Any], *, replace: bool = Fal
     Floats that JSON does not have (NaN, infinities) become null. Raises UserError if the file is there already, or if
     the folder is missing, full or not writable.
     """
-    text = _one_line_each(json.dumps(_finite(data), allow_nan=False, indent=1))
+    text = _one_line_each(json.dumps(plain(data), allow_nan=False, indent=1))
     try:
         # The partial file is no *.json, so that nobody reads it, and in the same folder, so that it can be linked.
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
@@ -77,11 +77,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

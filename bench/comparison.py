@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.plain import plain
 from bench.statistics import NO_DRIFT, Drift
 
 if TYPE_CHECKING:
@@ -148,13 +148,5 @@ class Comparison:
         for case, row in zip(cases, self.rows, strict=True):
             settings = {"baseline_setting": row.baseline_setting, "candidate_setting": row.candidate_setting}
             case |= {side: setting and setting.as_dict() for side, setting in settings.items()}
-        result: dict[str, Any] = _without_nan({**whole, "cases": cases})
+        result: dict[str, Any] = plain({**whole, "cases": cases})
         return result
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

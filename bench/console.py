@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.plain import plain
 from bench.untrusted import clean_text
 
 __all__ = ["complain", "err", "out", "print_json", "table"]
@@ -32,19 +33,7 @@ def err() -> Console:
 
 def print_json(data: Any) -> None:
     """Print data for programs to stdout. NaN becomes null: JSON has no other word for a missing number."""
-    print(json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
-
-
-def _plain(data: Any) -> Any:
-    match data:
-        case dict():
-            return {str(key): _plain(value) for key, value in data.items()}
-        case list() | tuple():
-            return [_plain(value) for value in data]
-        case float() if data != data or data in (float("inf"), float("-inf")):
-            return None
-        case _:
-            return data
+    print(json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
 
 
 def complain(message: str) -> None:

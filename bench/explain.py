@@ -6,11 +6,11 @@ Everything is derived from the result files, by the pure modules `bench.hockney`
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench import attribution, evidence, hockney, roofline, statistics
+from bench.plain import plain
 from bench.roofline import Work
 from bench.sweep import ALL_ROWS
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bench.statistics import Estimate
     from kernels.spec import ForwardSpec
 
-__all__ = ["CaseShare", "Explanation", "KernelExplanation", "find", "plain"]
+__all__ = ["CaseShare", "Explanation", "KernelExplanation", "find"]
 
 #: The parts count every weight and operation, the small networks have inputs without zeros.
 SKIPS = "no attribution: it skips work, the parts count all of it, and how much it skips is not measured"
@@ -112,12 +112,15 @@ class Explanation:
         return self.title[0].lower() + self.title[1:]
 
 
-def find(run: Run) -> Explanation | None:
-    """Return what the speedup in a run is made of; None if nothing was timed. Raises UserError for damaged files."""
+def find(run: Run, found: Evidence | None = None) -> Explanation | None:
+    """Return what the speedup in a run is made of; None if nothing was timed. Raises UserError for damaged files.
+
+    ``found``: the run's evidence, for who has read it already.
+    """
     timed = [record for record in run.records if record.cases]
     if not timed:
         return None
-    found = evidence.read(run)
+    found = evidence.read(run) if found is None else found
     spec = timed[0].spec
     kernels = tuple(
         _kernel([record for record in timed if record.kernel == name], found)
@@ -263,12 +266,3 @@ def _shares(records: list[Record], roofs: Roofs | None, *, disturbed: bool) -> t
         verdict = roofline.judge(work, roofs, seconds, skips=skips, why=why) if roofs else None
         found.append(CaseShare(mode, size, work.intensity, work.flop / seconds, verdict))
     return tuple(found)
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: what is not finite is null."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bench import book, statistics, units
+from bench.plain import plain
 from bench.summary import batched, one_at_a_time, speedup, summarize
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from bench.statistics import Estimate, Ratio
     from bench.summary import CaseSummary
 
-__all__ = ["Fastest", "Headline", "KernelFinding", "find"]
+__all__ = ["Fastest", "Headline", "KernelFinding", "against", "find"]
 
 #: Two times whose ratio lies within this share of 1, interval included, are called as fast as each other.
 SAME_WITHIN = 0.05
@@ -95,15 +96,22 @@ class Fastest:
 class Headline:
     """The finding. ``lead`` says it in one sentence; ``sentences`` are one for each kernel, ``remarks`` the rest of it.
 
-    ``kernels``, ``fastest`` and ``book`` hold the numbers that the texts were made of.
+    ``ranks`` are the remarks on who is fastest, ``notes`` all others. ``kernels``, ``fastest`` and ``book`` hold the
+    numbers that the texts were made of.
     """
 
     lead: str
     sentences: list[str]
-    remarks: list[str]
+    ranks: list[str]
+    notes: list[str]
     kernels: list[KernelFinding]
     fastest: list[Fastest]
     book: list[BookFinding]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Everything but the kernels one by one."""
+        return [*self.ranks, *self.notes]
 
     def lines(self) -> list[str]:
         """Return everything there is to say, in order, without saying the lead twice."""
@@ -111,7 +119,9 @@ class Headline:
 
     def as_dict(self) -> dict[str, Any]:
         """Return sentences and numbers as JSON can hold them: an interval that does not exist is null."""
-        return {key: _without_nan(value) for key, value in asdict(self).items()}
+        data: dict[str, Any] = plain({**asdict(self), "remarks": self.remarks})
+        del data["ranks"], data["notes"]
+        return data
 
 
 def find(frame: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) -> Headline:
@@ -121,13 +131,14 @@ def find(frame: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) 
     """
     cases = summarize(frame) if len(frame) else []
     if not cases:
-        return Headline("Nothing was timed.", [], [], [], [], [])
+        return Headline("Nothing was timed.", [], [], [], [], [], [])
     runs = {run: list(group) for run, group in groupby(cases, lambda case: case.run)}
     kernels: list[KernelFinding] = []
     fastest: list[Fastest] = []
     books: list[BookFinding] = []
     sentences: list[str] = []
-    remarks: list[str] = []
+    ranks: list[str] = []
+    notes: list[str] = []
     for run, of_run in runs.items():
         found = [_kernel(list(group)) for _, group in groupby(of_run, lambda case: case.kernel)]
         winners = _fastest(of_run)
@@ -137,11 +148,21 @@ def find(frame: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) 
         books += of_book
         before = "" if len(runs) == 1 else f"{titles.get(run, f'Run {run}')}: "
         sentences += [before + kernel.sentence() for kernel in found]
-        remarks += [before + winner.sentence() for winner in winners]
-        remarks += [before + text for item in of_book for text in item.sentences()]
-    remarks += [book.BOOK.sentence()] if books else []
+        ranks += [before + winner.sentence() for winner in winners]
+        notes += [before + text for item in of_book for text in item.sentences()]
+    notes += [book.BOOK.sentence()] if books else []
     lead = next((text for item in books if (text := item.lead())), None) or _lead(kernels, titles)
-    return Headline(lead, sentences, remarks + _notes(cases), kernels, fastest, books)
+    return Headline(lead, sentences, ranks, notes + _notes(cases), kernels, fastest, books)
+
+
+def against(ratio: Ratio, other: str) -> str:
+    """Return what a ratio, the time of the ``other`` / this one's, says: ``1.8x (1.6 to 2.0) faster than`` it."""
+    gain = units.ratio(ratio)
+    if _is_same(ratio):
+        return f"as fast as {other}, {gain}"
+    if _undecided(ratio):
+        return f"not told apart from {other}, {gain}"
+    return f"{gain} {'faster than' if ratio.value >= 1 else 'as fast as'} {other}"
 
 
 def _kernel(cases: Sequence[CaseSummary]) -> KernelFinding:
@@ -216,11 +237,3 @@ def _is_same(ratio: Ratio) -> bool:
 def _undecided(ratio: Ratio) -> bool:
     """Whether the interval exists and holds 1."""
     return ratio.low <= 1 <= ratio.high  # False for NaN
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bench import evidence, roofline, statistics
-from bench.explain import plain
 from bench.limits_targets import PROFILE, Target, of_floor, of_peak, of_peers, of_product, unheld
+from bench.plain import plain
 from bench.summary import batched
 
 if TYPE_CHECKING:
@@ -105,8 +105,10 @@ class Limits:
         return data
 
 
-def find(run: Run, cases: Sequence[CaseSummary]) -> Limits | None:
+def find(run: Run, cases: Sequence[CaseSummary], found: Evidence | None = None) -> Limits | None:
     """Return where the kernels of a run stand; ``cases`` are all of the run (`bench.summary.summarize`).
+
+    ``found``: the run's evidence, for who has read it already.
 
     None where no kernel that is no peer, or no peer, was timed in batches, and for files of versions that do not say.
     Raises UserError for damaged files beside the records.
@@ -118,7 +120,7 @@ def find(run: Run, cases: Sequence[CaseSummary]) -> Limits | None:
     if not ours or not peers:
         return None
     setting = _setting(run, timed)
-    found = evidence.read(run)
+    found = evidence.read(run) if found is None else found
     missing: dict[str, None] = {}
     rows = tuple(_row(setting, record, peers, batches, missing) for record in ours)
     shares = tuple(share for record in ours for share in _shares(setting, record, batches[record.kernel], found))

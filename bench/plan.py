@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bench.axes import Setting
+    from bench.binding import Binding
     from bench.sweep import Case, Profile
 
 __all__ = ["Plan", "make_plan", "new_seed", "part_of", "run_id"]
@@ -43,6 +44,8 @@ class Plan:
     budget_s: float | None = None
     #: Of one setting of a sweep over several: the setting, and the name of the sweep.
     setting: dict[str, Any] | None = None
+    #: The processors that every process is bound to; None where that was not wanted.
+    binding: Binding | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON can hold it."""

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.axes import read_setting
+from bench.binding import read_binding
 from bench.sweep import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bench.axes import Setting
+    from bench.binding import Binding
     from bench.untrusted import Block
 
 __all__ = ["Plan", "Skipped", "SweepHeader", "read_header", "read_mode", "read_plan"]
@@ -36,6 +38,7 @@ class Plan:
     """What the run was to do. ``order`` holds (kernel, repeat), one for each process; ``raw`` is the whole JSON.
 
     ``setting`` and ``sweep``, the sweep's name, are those of one setting of a sweep over several; else None.
+    ``binding``: the processors that its processes were bound to, None where that was not wanted.
     """
 
     run_id: str
@@ -52,6 +55,7 @@ class Plan:
     raw: Mapping[str, Any]
     setting: Setting | None = None
     sweep: str | None = None
+    binding: Binding | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ def read_plan(plan: Block) -> Plan:
         raw=plan.data,
         setting=None if setting is None else read_setting(setting),
         sweep=None if setting is None else setting.name("sweep"),
+        binding=read_binding(plan),
     )
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench import environment, record
+from bench.binding import bound
 from bench.measure import short_rounds
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from bench.binding import Binding
 
 __all__ = ["measure", "read_sizes", "write"]
 
@@ -49,15 +52,21 @@ _ALIGNMENT = 64
 
 
 def write(
-    folders: Iterable[Path], threads: int, dtype: str, seconds: float, devices: Collection[str] = ()
+    folders: Iterable[Path],
+    threads: int,
+    dtype: str,
+    seconds: float,
+    devices: Collection[str] = (),
+    binding: Binding | None = None,
 ) -> str | None:
     """Measure in processes of their own, each roof for ``seconds``, and write ``roofs.json`` into each of the folders.
 
-    ``devices``: where kernels of the run compute besides the CPU. Return why some roofs are not there, else None.
+    ``devices``: where kernels of the run compute besides the CPU. ``binding``: the processors that the processes are
+    bound to, as the run's own are; None where they are not. Return why some roofs are not there, else None.
     """
     asked = (f"--dtype={dtype}", f"--seconds={seconds}")
-    found, reason = _ask("bench.roofs", threads, *asked, f"--threads={threads}")
-    others = [_of_device(device, threads, asked) for device in devices]
+    found, reason = _ask("bench.roofs", threads, binding, *asked, f"--threads={threads}")
+    others = [_of_device(device, threads, binding, asked) for device in devices]
     block = {"schema": record.SCHEMA, "kind": "roofs", "roofs": found, "reason": reason, "devices": others}
     for folder in folders:
         record.write_atomically(folder / record.ROOFS_FILE, {"mlpbench": block})
@@ -65,26 +74,27 @@ def write(
     return "; ".join(filter(None, reasons)) or None
 
 
-def _of_device(device: str, threads: int, asked: tuple[str, ...]) -> dict[str, Any]:
+def _of_device(device: str, threads: int, binding: Binding | None, asked: tuple[str, ...]) -> dict[str, Any]:
     """Return the entry of a device: its roofs, or why there are none."""
     if device not in DEVICES:
         return {"device": device, "roofs": None, "reason": "nothing here measures the limits of such a device"}
-    found, reason = _ask(DEVICES[device], threads, *asked)
+    found, reason = _ask(DEVICES[device], threads, binding, *asked)
     return {"device": device, **(found or {"roofs": None, "reason": reason})}
 
 
-def _ask(module: str, threads: int, *asked: str) -> tuple[dict[str, Any] | None, str | None]:
+def _ask(module: str, threads: int, binding: Binding | None, *asked: str) -> tuple[dict[str, Any] | None, str | None]:
     """Run a module with ``threads`` threads; return what it measured, and why it did not."""
     variables = environment.set_threads(dict(os.environ), threads)
     try:
-        ran = subprocess.run(
-            [sys.executable, "-P", "-m", module, *asked],
-            env=variables,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+        with bound(binding):
+            ran = subprocess.run(
+                [sys.executable, "-P", "-m", module, *asked],
+                env=variables,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_S,
+                check=False,
+            )
     except subprocess.TimeoutExpired:
         return None, f"the process that measures the roofs did not end within {TIMEOUT_S} s"
     lines = ran.stdout.splitlines()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import environment, record
+from bench.binding import bound
 from bench.effort import Effort
 from bench.measure import elapsed
 from bench.run_folder import close_run, open_run
@@ -130,11 +131,11 @@ def _process(
             f"--benchmark-json={raw}",
             f"--benchmark-storage=file://{scratch}",  # by default, a folder wherever we were started
         ]
-        ended, lines = _spawn(words, plan.threads, on_case)
+        ended, lines = _spawn(words, plan, on_case)
         return _content(raw, ended, lines, plan, workload, at, folder)
 
 
-def _spawn(words: list[str], threads: int, on_case: Callable[[str], None]) -> tuple[int | None, list[str]]:
+def _spawn(words: list[str], plan: Plan, on_case: Callable[[str], None]) -> tuple[int | None, list[str]]:
     """Start our interpreter's pytest in a process group of its own; return its exit status and what it printed.
 
     The status is None where it was stopped because it took too long. However this ends, nothing that was started
@@ -149,7 +150,7 @@ def _spawn(words: list[str], threads: int, on_case: Callable[[str], None]) -> tu
 
     with ExitStack() as at_end:
         with _interrupts_held_back():
-            process = at_end.enter_context(_start(words, threads))
+            process = at_end.enter_context(_start(words, plan))
             at_end.callback(_kill, process)
         stuck = threading.Timer(TIMEOUT_S, give_up)
         stuck.daemon = True
@@ -163,17 +164,18 @@ def _spawn(words: list[str], threads: int, on_case: Callable[[str], None]) -> tu
     return (None if gave_up.is_set() and status < 0 else status), lines
 
 
-def _start(words: list[str], threads: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "pytest", *words],
-        env=_variables(threads),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # Ctrl-C reaches us alone: we decide what is kept
-    )
+def _start(words: list[str], plan: Plan) -> subprocess.Popen[str]:
+    with bound(plan.binding):
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "pytest", *words],
+            env=_variables(plan.threads),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # Ctrl-C reaches us alone: we decide what is kept
+        )
 
 
 @contextmanager

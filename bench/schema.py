@@ -14,6 +14,7 @@ import numpy as np
 from bench.book_parts import Parts, read_parts
 from bench.errors import UserError
 from bench.planned import Plan, Skipped, read_mode, read_plan
+from bench.thread_use import ThreadUse, read_thread_use
 from bench.trust.judge import reasons
 from bench.trust.schema import Trust, read_trust
 from bench.untrusted import Block, machine_name
@@ -107,9 +108,9 @@ class Timing:
 class Record:
     """One process: one kernel in one repeat. What could not be found out is None; ``plan`` is None for pytest by hand.
 
-    ``describe`` is what the kernel says that it used, ``threads`` what the libraries were given; ``environment`` is the
-    JSON of `bench.environment.collect`. ``returns``: one of `RETURNS`; ``peer``: whether it is a peer of our kernels.
-    Older files know neither.
+    ``describe`` is what the kernel says that it used, ``threads`` what the libraries were given, ``thread_use`` what
+    they had; ``environment`` is the JSON of `bench.environment.collect`. ``returns``: one of `RETURNS`; ``peer``:
+    whether it is a peer of our kernels. Older files know none of these three.
     """
 
     path: Path
@@ -135,6 +136,7 @@ class Record:
     plan: Plan | None
     failures: tuple[Failure, ...]
     cases: tuple[Timing, ...]
+    thread_use: ThreadUse | None
     trust: Trust
 
     @property
@@ -198,6 +200,7 @@ def read_record(data: Any, path: Path) -> Record:
         plan=read_plan(block.block("plan")) if "plan" in block else None,
         failures=tuple(_failure(item) for item in block.blocks("failures")),
         cases=_cases(Block(data, str(path)), kernel),
+        thread_use=read_thread_use(block),
         trust=read_trust(block.block("trust")),
     )
 

@@ -73,6 +73,8 @@ class Profile:
     one_thread: tuple[str, ...] = ()
     #: Networks that take so long that they have fewer repeats, and how many.
     fewer_repeats: Mapping[str, int] = field(default_factory=dict)
+    #: Whether processes are bound to processors, as many as they have threads, however many settings there are.
+    binds: bool = False
 
 
 PROFILES = {
@@ -143,6 +145,7 @@ PROFILES = {
             peers=True,
             one_thread=("numba-simd", "numba-simd-new", "numba-simd-sparse"),
             fewer_repeats={limits_targets.WIDE: 3},
+            binds=True,
         ),
     )
 }

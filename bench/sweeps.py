@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench import record, run_folder, runner
+from bench import binding, record, run_folder, runner
 from bench.plan import Plan, part_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bench.runner import Outcome
     from bench.workload import Workload
 
-__all__ = ["Part", "Sweep", "close", "divide", "execute", "names_of", "open_folders"]
+__all__ = ["Part", "Sweep", "bind", "close", "divide", "execute", "names_of", "open_folders"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,13 @@ def divide(plan: Plan, parts: Sequence[tuple[Setting, Workload, dict[str, str], 
             for setting, workload, names, skipped in parts
         ),
     )
+
+
+def bind(sweep: Sweep) -> Sweep:
+    """Return the sweep with the processes of each setting bound to as many processors as it has threads."""
+    plans = [replace(part.plan, binding=binding.choose(part.setting.threads)) for part in sweep.parts]
+    parts = tuple(replace(part, plan=plan) for part, plan in zip(sweep.parts, plans, strict=True))
+    return Sweep(sweep.plan if sweep.several else plans[0], parts)
 
 
 def open_folders(results: Path, sweep: Sweep) -> tuple[Path, list[Path]]:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from bench.untrusted import Block
     from kernels.base import Kernel
 
-__all__ = ["ThreadUse", "TooManyThreads", "observe"]
+__all__ = ["ThreadUse", "TooManyThreads", "observe", "read_thread_use"]
 
 #: Libraries that are asked if this process has loaded them. Asking Numba for the threads in use would start them.
 _ASK: dict[str, Callable[[Any], int]] = {
@@ -67,6 +68,15 @@ class ThreadUse:
 def observe(kernel: Kernel, given: int) -> ThreadUse:
     """Return what is in use now, as far as the libraries of this process tell."""
     return ThreadUse(given, (*_pools(), *_libraries(), *_own(kernel)))
+
+
+def read_thread_use(record: Block) -> ThreadUse | None:
+    """Return what a record says; None for files of versions that did not ask. Raises UserError as `bench.schema`."""
+    if "thread_use" not in record:
+        return None
+    use = record.block("thread_use")
+    found = tuple((item.text("what"), item.integer("threads", 0)) for item in use.blocks("found"))
+    return ThreadUse(use.integer("given", 1), found)
 
 
 def _pools() -> Iterator[tuple[str, int]]:

@@ -145,6 +145,11 @@ class Block:
         pairs = [Block({key: item}, self.where) for item in self._list(key)]
         return [pair.text(key) for pair in pairs]
 
+    def integers(self, key: str, minimum: int) -> list[int]:
+        """Return a list of whole numbers of at least ``minimum``; a missing one is empty."""
+        pairs = [Block({key: item}, self.where) for item in self._list(key)]
+        return [pair.integer(key, minimum) for pair in pairs]
+
     def pairs(self, key: str) -> list[tuple[str, int]]:
         """Return a list of [name, number from 0]; a missing one is empty."""
         result = []

@@ -117,8 +117,17 @@ def test_every_combination_is_told_measured_and_saved(run):
     assert f"wrote 4 result files to {folder}" in err
     table = out.partition("Median over repeats")[2]
     assert all(table.count(words) == 1 for words in told.split("; "))
-    assert "2 threads, float64: numpy: " in out
+    assert "2 threads, float64: numpy takes " in out
     assert sorted(run.roofs) == sorted(([f"threads-{n}_{d}"], n, d) for n in (1, 2) for d in ("float32", "float64"))
+
+
+def test_a_sweep_over_threads_is_bound_and_others_are_not(run):
+    _, _, err, runs = run("numpy", "--threads", "1,2")
+    assert all(found.plan.binding is not None for found in runs)
+    assert err.count("processes of 1 thread are ") == err.count("processes of 2 threads are ") == 1
+    _, _, err, runs = run("numpy", "--threads", "1", "--dtype", "float32,float64")
+    assert [found.plan.binding for found in runs] == [None, None]
+    assert "bound to" not in err
 
 
 def test_roofs_are_measured_once_for_settings_that_share_them(run):
@@ -245,11 +254,16 @@ def test_a_real_sweep_is_measured_told_compared_and_explained(tmp_path):
         assert use["given"] == found.setting.threads
         assert all(item["threads"] <= use["given"] for item in use["found"])
         assert found.path.joinpath("roofs.json").is_file()
+        if (binding := found.plan.binding).processors:
+            assert one.environment["machine"]["affinity"] == list(binding.processors)
+            assert len(binding.processors) == found.setting.threads
+        else:
+            assert binding.reason
     for command in (
         ("report",),
         ("explain",),
         ("explain", "--json"),
-        ("compare", "latest/threads-1_float32", "latest/threads-2_float32"),
+        ("compare", "latest/threads-1_float32", "latest/threads-2_float32", "--anyway"),
     ):
         told = typed(*command, cwd=tmp_path)
         assert told.returncode in (0, 1), told.stderr

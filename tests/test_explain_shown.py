@@ -117,6 +117,13 @@ def test_times_that_cannot_be_stand_beside_the_headline(tmp_path):
     assert "> numpy: Impossible and refused: in batches of 1,000, 362 % of the multiply-add peak." in text
 
 
+def test_of_several_runs_each_has_one_sentence_about_times_that_cannot_be(tmp_path):
+    runs = [write(tmp_path, **files.impossible(), seed=1), write(tmp_path, seed=2)]
+    notices = [line for line in report.render(runs, "md").splitlines() if line.startswith("> ")]
+    told = f'> Run {runs[0].id} has times that are impossible and refused, told under "What the speedup is made of": '
+    assert [line for line in notices if "impossible" in line] == [f"{told}1 of numpy."]
+
+
 def test_two_runs_have_a_chart_each(tmp_path):
     runs = [write(tmp_path, seed=seed) for seed in (1, 2)]
     page = report.render(runs, "html")

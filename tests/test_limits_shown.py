@@ -6,7 +6,9 @@ import limit_runs
 import pytest
 from limit_runs import TIMES, write
 
-from bench import report
+from bench import frame, limits, report
+from bench.report.limits import sentences
+from bench.summary import summarize
 
 
 def markdown(run):
@@ -45,10 +47,21 @@ def test_targets_are_counted_with_those_that_noise_decides(tmp_path):
     text = markdown(write(tmp_path))
     assert "6 of 8 targets are met; 0 of all are within noise." in text
     assert (
-        "numba-simd, 784-50-100-10, 1 thread, float32, digits: 2 of 3 targets beside the best peers are met, not"
-        in text
-    )
-    assert "weights read from L2 and one call's cost 0.0917x" in text
+        "- 784-50-100-10, 1 thread, float32, digits: 6 of 8; missed: numba-simd in batches of 100; "
+        "numba-simd-new in batches of 100."
+    ) in text
+    assert "weights read from L2 and one call's cost | 1 | 1 | 0.0917x" in text
+
+
+def test_each_setting_has_one_line_with_what_it_misses(tmp_path):
+    slow = {case: 2 * s if case[0] == "numba-simd" else s for case, s in TIMES.items()}
+    runs = [write(tmp_path, slow, seed=1), write(tmp_path, threads=2, seed=2)]
+    found = [limits.find(run, summarize(frame.load(run))) for run in runs]
+    whole, first, *rest = sentences(found)
+    assert whole.startswith("2 of 8 targets are met")
+    assert first.startswith("784-50-100-10, 1 thread, float32, digits: 2 of 8; missed: numba-simd in batches of 1, 100")
+    assert "; numba-simd: FLOP/s / multiply-adds in registers" in first
+    assert rest == [], "the other setting has no target"
 
 
 def test_without_the_profile_there_are_ratios_and_no_targets(tmp_path):

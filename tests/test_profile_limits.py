@@ -1,6 +1,7 @@
 """The sweep that the profile `limits` is: which kernels, in which settings, how often."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from sources import ROOT
 
 from bench import limits_targets, probing, sweep
+from bench.binding import Binding
 from bench.commands import planning
 from bench.commands.announce import _several
 from bench.commands.planning import find_data, find_settings, make_sweep, make_workloads
@@ -103,6 +105,24 @@ def test_so_many_repeats_as_were_asked_for_are_exact(planned):
     assert {count for counts in runs.values() for count in counts.values()} == {4}
 
 
+def test_every_process_of_a_setting_is_bound_to_the_same_processors(planned, monkeypatch):
+    monkeypatch.setattr("bench.binding.choose", lambda threads: Binding(tuple(range(threads))))
+    sweep_of_all = planned()
+    assert {(part.setting.threads, part.plan.binding) for part in sweep_of_all.parts} == {
+        (1, Binding((0,))),
+        (2, Binding((0, 1))),
+    }
+    said = _several(sweep_of_all)
+    assert "processes of 1 thread are bound to processor 0" in said
+    assert "processes of 2 threads are bound to processors 0, 1" in said
+
+
+def test_where_that_is_not_possible_it_goes_on_and_the_plan_says_why(planned, monkeypatch):
+    monkeypatch.delattr(os, "sched_setaffinity", raising=False)
+    reasons = {part.plan.binding.reason for part in planned().parts}
+    assert reasons == {"this system has no call for it"}
+
+
 def test_repeats_of_all_settings_stand_side_by_side(planned):
     repeats = [repeat for _, repeat in planned().plan.order]
     assert repeats == sorted(repeats)
@@ -125,3 +145,7 @@ def test_it_runs_and_records_what_kernels_return(tmp_path):
     block = json.loads(file.read_text())["mlpbench"]
     assert (block["kernel_info"]["returns"], block["kernel_info"]["peer"]) == ("kept", False)
     assert (block["plan"]["profile"], block["plan"]["kernels"]) == ("limits", ["numpy-out"])
+    if hasattr(os, "sched_setaffinity"):
+        affinity = block["environment"]["machine"]["affinity"]
+        assert affinity == block["plan"]["binding"]["processors"], "one setting of the profile is bound too"
+        assert len(affinity) == 1

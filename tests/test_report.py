@@ -2,11 +2,12 @@ import csv
 import io
 import json
 
+import limit_runs
 import pandas as pd
 import pytest
 import simulate
 
-from bench import frame, record, report
+from bench import evidence, frame, record, report
 from bench.errors import UserError
 from bench.report import gaps
 
@@ -51,6 +52,16 @@ def test_unknown_format_and_nothing_to_report(tmp_path):
         report.render([write(tmp_path)], "pdf")
     with pytest.raises(UserError, match="no run to report on"):
         report.render([], "md")
+
+
+def test_what_stands_beside_the_cases_is_read_once_for_all_sections_and_formats(tmp_path, monkeypatch):
+    run, reads = limit_runs.write(tmp_path), []
+    read = evidence.read
+    monkeypatch.setattr(evidence, "read", lambda run: reads.append(run.id) or read(run))
+    document = report.build([run])
+    assert (len(document.explanations), len(document.limits)) == (1, 1), "two sections are made of it"
+    assert report.write(document, "md") == report.render([limit_runs.write(tmp_path / "again")], "md")
+    assert reads == [run.id, run.id], "once for each report"
 
 
 def test_a_run_named_twice_is_refused(tmp_path):
@@ -208,6 +219,16 @@ def test_runs_that_do_not_differ_say_so(tmp_path):
 def test_a_single_record_is_a_run(tmp_path):
     run = record.read_run(simulate.write_run(tmp_path, TIMES) / "numpy.0.json")
     assert "numba" not in [case["kernel"] for case in content(run)["cases"]]
+
+
+def test_what_happened_to_several_runs_is_one_sentence(tmp_path):
+    runs = [write(tmp_path, seed=seed) for seed in (1, 2, 3)]
+    hit = [(run, f"{number} of 9") for number, run in enumerate(runs[:2], 1)]
+    said = gaps.once_for_all(runs, hit, "interrupted")
+    assert said == [f"2 of 3 runs were interrupted. {runs[0].id}: 1 of 9; {runs[1].id}: 2 of 9."]
+    assert gaps.once_for_all(runs, hit[:1], "interrupted") == [f"Run {runs[0].id} was interrupted: 1 of 9."]
+    assert gaps.once_for_all(runs[:1], hit[:1], "interrupted") == ["The run was interrupted: 1 of 9."]
+    assert gaps.once_for_all(runs, [], "interrupted") == []
 
 
 # -- CSV and JSON

@@ -10,6 +10,7 @@ import test_trust_files
 from contrasts import contrast
 
 from bench import record, report
+from bench.axes import make_settings
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from browsing import Page  # noqa: E402
@@ -21,6 +22,9 @@ SIZES = (1, 10, 100, 1000)
 TIMES = {(kernel, "per_sample", 100): (2 + i) * 6e-6 for i, kernel in enumerate(KERNELS)} | {
     (kernel, "batched", size): (2 + i) * 6e-6 / size**0.4 for i, kernel in enumerate(KERNELS) for size in SIZES
 }
+#: So many lines that a page begins with the first setting.
+MANY = {(f"kernel-{n}", "batched", size): (2 + n) * 1e-6 for n in range(9) for size in (1, 100)}
+SETTINGS = make_settings(["784-50-100-10"], [1, 2, 4], ["float32"])
 SWITCHES = (
     "--headless=new",
     "--no-sandbox",  # CI runs as root
@@ -65,6 +69,7 @@ def files(tmp_path_factory):
     wide = {"spec": {**simulate.SPEC, "sizes": [784, 1024, 1024, 10]}, "seed": 4}
     further = evidence_files.write(folder / "explained", TIMES, kernel_info=None, **wide)
     pages["levels"] = [explained, further]
+    pages["sweep"] = record.read_runs(simulate.write_sweep(folder / "sweep", MANY, SETTINGS))
     for name, shown in pages.items():
         (folder / f"{name}.html").write_text(report.render(shown, "html"), encoding="utf-8")
     return folder
@@ -86,7 +91,7 @@ def test_both_charts_are_drawn(browser, files):
 
 
 def test_the_console_is_silent_and_the_network_too(browser, files):
-    for name in ("one", "two", "single", "explained", "book", "levels"):
+    for name in ("one", "two", "single", "explained", "book", "levels", "sweep"):
         page = browser.open(files / f"{name}.html")
         page.ask("window.scrollTo(0, document.body.scrollHeight)")
         assert page.driver.get_log("browser") == []
@@ -141,7 +146,7 @@ def test_paper_is_light(browser, files):
     assert browser.colours() == light
 
 
-@pytest.mark.parametrize("name", ["one", "two", "explained", "book", "levels"])
+@pytest.mark.parametrize("name", ["one", "two", "explained", "book", "levels", "sweep"])
 def test_a_phone_scrolls_down_only(browser, files, name):
     page = browser.open(files / f"{name}.html", width=390)
     assert page.ask("return document.documentElement.scrollWidth") == 390
@@ -250,6 +255,23 @@ def test_runs_have_a_legend_where_there_are_two(browser, files):
     assert len(set(dashes)) == 2
     page.ask("document.querySelectorAll('.legend')[1].querySelector('button').click()")
     WebDriverWait(page.driver, 10).until(lambda _: len(page.marks("time", "line")) == len(KERNELS))
+
+
+def test_of_many_runs_the_first_is_drawn_and_others_when_they_are_switched_on(browser, files):
+    page = browser.open(files / "sweep.html")
+    assert len(page.marks("time", "line")) == 9
+    page.ask("document.querySelectorAll('.legend')[1].querySelectorAll('button')[2].click()")
+    WebDriverWait(page.driver, 10).until(lambda _: len(page.marks("time", "line")) == 2 * 9)
+    cells = "return document.querySelectorAll('#chart-heatmap-1 .mark-rect.role-mark path').length"
+    assert page.ask(cells) == 2 * 9, "a chart of one run does not follow"
+
+
+def test_a_folded_table_shows_when_it_is_opened(browser, files):
+    page = browser.open(files / "sweep.html")
+    seen = "return document.querySelector('#kernel-by-kernel table').checkVisibility()"
+    assert page.ask(seen) is False
+    page.ask("document.querySelector('#kernel-by-kernel summary').click()")
+    assert page.ask(seen) is True
 
 
 def test_a_symbol_tells_its_numbers(browser, files):

@@ -85,6 +85,19 @@ def test_a_kernel_looks_the_same_in_both_charts_whatever_is_missing(tmp_path):
     assert len(scales[0][0]["domain"]) == 2
 
 
+def test_charts_of_many_lines_begin_with_the_first_run(tmp_path):
+    few = {case: time for case, time in TIMES.items() if case[1] == "batched"}
+    many = {(f"k{n}", "batched", size): 1e-6 for n in range(7) for size in (1, 100)}
+    for times, hides in ((few, False), (many, True)):
+        runs = [write(tmp_path / str(hides), times, seed=seed) for seed in (1, 2, 3)]
+        page = page_of(*runs)
+        off = [run.id for run in runs[1:]] if hides else []
+        params = {param["name"]: param["value"] for param in specification(page, "time")["params"]}
+        assert params["hidden_runs"] == off
+        assert page.count('aria-pressed="false" data-name') == len(off)
+        assert ("only the first run is drawn" in page) is hides
+
+
 def test_the_page_has_one_bundle_and_a_policy_without_network(tmp_path):
     page = page_of(write(tmp_path))
     assert page.count("<script>") == 2  # Vega and ours, for both charts

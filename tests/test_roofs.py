@@ -1,11 +1,12 @@
 """The process that measures the machine's limits. How fast the machine is, is no matter of these tests."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 
-from bench import record, roof_loops, roofs
+from bench import binding, record, roof_loops, roofs
 from bench.errors import UserError
 from kernels.numba_target import host
 
@@ -78,6 +79,14 @@ def test_a_run_has_a_file_of_them(tmp_path):
     block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
     assert (block["kind"], block["schema"], block["reason"]) == ("roofs", record.SCHEMA, None)
     assert {entry["threads"] for entry in block["roofs"]["measured"]} == {1}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no processes")
+def test_they_are_measured_where_the_run_is_bound_to(tmp_path):
+    found = binding.choose(1)
+    assert roofs.write([tmp_path], 1, "float32", 1e-3, found) is None
+    block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
+    assert block["roofs"]["environment"]["machine"]["affinity"] == list(found.processors)
 
 
 def test_a_process_that_fails_leaves_a_reason(tmp_path):

@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import processes
 import pytest
 import simulate
 
 from bench import record, runner, sweep
+from bench.binding import Binding, choose
 from bench.environment import THREAD_VARIABLES, machine_id
 from bench.errors import UserError
 from bench.plan import make_plan
@@ -107,6 +109,19 @@ def test_threads_are_set_before_any_library_loads_and_pytests_variables_are_not_
     assert {name: variables[name] for name in THREAD_VARIABLES} == dict.fromkeys(THREAD_VARIABLES, "3")
     assert {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"} <= set(THREAD_VARIABLES)
     assert not {"PYTEST_ADDOPTS", "PYTEST_PLUGINS"} & set(variables)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no processes")
+@pytest.mark.parametrize("how", ["bound", "not asked for", "not possible"])
+def test_a_process_is_bound_to_the_processors_of_its_plan_and_we_are_not(execute, how):
+    before = os.sched_getaffinity(0)
+    binding = {"bound": choose(1), "not possible": Binding(None, "this system has no call for it")}.get(how)
+    the_plan = replace(plan(), binding=binding)
+    (outcome,), folder, _ = execute("leave(affinity=sorted(os.sched_getaffinity(0)))", the_plan)
+    assert left(outcome)["affinity"] == (list(choose(1).processors) if how == "bound" else sorted(before))
+    assert os.sched_getaffinity(0) == before
+    written = json.loads((folder / "run.json").read_text())["mlpbench"]["plan"]["binding"]
+    assert (written and written["reason"]) == (binding and binding.reason)
 
 
 def test_cases_are_told_as_they_end(execute):

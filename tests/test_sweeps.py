@@ -8,6 +8,7 @@ import simulate
 
 from bench import record, runner, sweep, sweeps
 from bench.axes import make_settings
+from bench.binding import Binding
 from bench.effort import Effort
 from bench.errors import UserError
 from bench.plan import make_plan
@@ -83,6 +84,16 @@ def test_each_setting_has_its_share_of_the_order_as_an_ordinary_run():
         assert part.plan.order == expected
         assert (part.plan.threads, part.plan.kernels) == (threads, ["numpy", "numpy-out"])
         assert part.plan.run_id == f"{whole.plan.run_id}.{label}"
+
+
+def test_each_setting_is_bound_to_as_many_processors_as_it_has_threads(monkeypatch):
+    monkeypatch.setattr("bench.binding.choose", lambda threads: Binding(tuple(range(threads))))
+    several = sweeps.bind(made(threads=(1, 2)))
+    assert [part.plan.binding for part in several.parts] == [Binding((0,)), Binding((0, 1))]
+    assert several.plan.binding is None, "the whole has no processes of its own"
+    one = sweeps.bind(made(threads=(2,)))
+    assert one.plan.binding == one.parts[0].plan.binding == Binding((0, 1))
+    assert {part.plan.binding for part in made().parts} == {None}, "unless it is asked for"
 
 
 def test_one_setting_is_the_run_itself(tmp_path, execute):

@@ -12,10 +12,12 @@ from doubles import offer
 from sources import ROOT
 
 from bench import record, runner, sweep, thread_use
+from bench.errors import UserError
 from bench.plan import make_plan
 from bench.session import Suite
 from bench.sweep import Case
-from bench.thread_use import ThreadUse, TooManyThreads, observe
+from bench.thread_use import ThreadUse, TooManyThreads, observe, read_thread_use
+from bench.untrusted import Block
 from bench.workload import Options, Workload
 from kernels import registry
 from kernels.mlp_numpy import NumpyKernel
@@ -183,6 +185,22 @@ def test_a_kernel_that_takes_more_than_it_was_given_has_no_times_and_says_why(pr
     assert {(failure.batch_size, failure.phase) for failure in found.failures} == {(10, "threads"), (30, "threads")}
     reasons = {failure.reason for failure in found.failures}
     assert reasons == {"more threads than the run gave, 2 were given: the kernel 3"}
+
+
+def test_a_record_is_read_as_it_was_written():
+    use = ThreadUse(2, (("openblas (blas)", 2), ("the kernel", 1)))
+    assert read_thread_use(Block({"thread_use": use.as_dict()}, "file")) == use
+    assert read_thread_use(Block({}, "file")) is None, "an older file"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [{}, {"given": 0}, {"given": 1, "found": [{"what": "x"}]}, {"given": 1, "found": [{"what": 1, "threads": 1}]}, [2]],
+)
+def test_a_damaged_record_is_one_line(use):
+    with pytest.raises(UserError, match=r"^file: ") as error:
+        read_thread_use(Block({"thread_use": use}, "file"))
+    assert "\n" not in str(error.value)
 
 
 def test_what_a_process_used_is_in_its_record(process):

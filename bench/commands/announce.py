@@ -39,6 +39,7 @@ def _one(sweep: Sweep) -> list[str]:
     return [
         f"{len(plan.kernels)} kernels, {len(plan.cases)} cases each, {_repeats(plan)}, {plan.threads} threads",
         f"{_what(workload)}; seed {plan.seed}",
+        *_bound(sweep),
         *_repeated(workload),
         *(f"{skip['kernel']} is skipped: {skip['reason']}" for skip in plan.skipped),
     ]
@@ -53,12 +54,23 @@ def _several(sweep: Sweep) -> list[str]:
         f"{len(parts)} settings: {'; '.join(part.setting.words for part in parts)}",
         f"{len(kernels)} kernels, {len(plan.cases)} cases each, {repeats}, in each setting; seed {plan.seed}",
         *map(_what, workloads),
+        *_bound(sweep),
         *dict.fromkeys(line for workload in workloads for line in _repeated(workload)),
         *(
             f"{skip['kernel']} is skipped with {part.setting.words}: {skip['reason']}"
             for part in parts
             for skip in part.plan.skipped
         ),
+    ]
+
+
+def _bound(sweep: Sweep) -> list[str]:
+    """Return which processors the processes are bound to, once for each number of threads."""
+    found = {part.setting.threads: part.plan.binding for part in sweep.parts}
+    return [
+        f"processes of {threads} thread{'' if threads == 1 else 's'} are {binding.words()}"
+        for threads, binding in found.items()
+        if binding is not None
     ]
 
 
@@ -108,6 +120,7 @@ def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None
 
     sharing: dict[tuple[int, str], list[Path]] = {}
     devices: dict[tuple[int, str], set[str]] = {}
+    bindings = {part.setting.threads: part.plan.binding for part in sweep.parts}
     for folder, part in zip(folders, sweep.parts, strict=True):
         shared = (part.setting.threads, part.setting.dtype)
         sharing.setdefault(shared, []).append(folder)
@@ -115,6 +128,6 @@ def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None
     for (threads, dtype), those in sharing.items():
         others = sorted(devices[threads, dtype] - {"cpu"})
         with console.err().status("measuring the machine's limits …"):
-            reason = roofs.write(those, threads, dtype, seconds=seconds, devices=others)
+            reason = roofs.write(those, threads, dtype, seconds=seconds, devices=others, binding=bindings[threads])
         if reason:
             console.err().print(Text(f"no roofs: {reason}", "yellow"))

@@ -169,7 +169,10 @@ def make_sweep(
             for name in names
         }
         made = replace(made, order=[(name, repeat) for name, repeat in made.order if repeat < most[name]])
-    return sweeps.divide(made, parts)
+    divided = sweeps.divide(made, parts)
+    # Settings that differ in threads are to differ in processors too, whatever a library makes of its variables.
+    binds = profile.binds or len({setting.threads for setting in settings}) > 1
+    return sweeps.bind(divided) if binds else divided
 
 
 def _with_threads(answer: Probed, profile: Profile, setting: Setting, settings: Sequence[Setting]) -> Probed:

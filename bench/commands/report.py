@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bench.ending import Ending
-    from bench.record import Run
+    from bench.headline import KernelFinding
+    from bench.report.document import Document
     from bench.summary import CaseSummary
 
 FORMATS = ("md", "html", "csv", "json")
@@ -64,8 +65,8 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def write_reports(runs: Sequence[Run], folder: Path) -> list[Path]:
-    """Write the Markdown report of runs into their folder, and the HTML one where its libraries are installed."""
+def write_reports(document: Document, folder: Path) -> list[Path]:
+    """Write a report into the folder of its runs: Markdown, and HTML where the libraries for it are installed."""
     from rich.text import Text
 
     from bench import report as documents
@@ -73,7 +74,7 @@ def write_reports(runs: Sequence[Run], folder: Path) -> list[Path]:
     written = []
     for name in ("md", "html"):
         try:
-            text = documents.render(runs, name)
+            text = documents.write(document, name)
         except UserError as missing:
             console.err().print(Text(f"no {name} report: {missing}", "yellow"))
             continue
@@ -81,32 +82,33 @@ def write_reports(runs: Sequence[Run], folder: Path) -> list[Path]:
     return written
 
 
-def tell(runs: Sequence[Run], *, as_json: bool) -> None:
-    """Print the headline and the table of a run, or of those of a sweep (`bench.record.named`), to stdout."""
+def tell(document: Document, *, as_json: bool) -> None:
+    """Print the headline and the table of a report to stdout, or all of it as JSON.
+
+    The table has every case of one run, and of several, with their hundreds of cases, every kernel.
+    """
     from rich.text import Text
 
-    from bench import frame, headline
     from bench import report as documents
-    from bench.report import trust
-    from bench.summary import summarize
+    from bench.report import limits, trust
 
     if as_json:
-        print(documents.render(runs, "json"))  # noqa: T201
+        print(documents.write(document, "json"))  # noqa: T201
         return
-    data = frame.load_named(runs)
-    found = headline.find(data, {run.name: run.shown for run in runs if run.shown})
+    found, runs = document.headline, document.runs
     out = console.out()
     out.print(Text(found.lead, "bold"))
-    for line in found.lines()[1:]:
+    for line in document.lines():
         out.print(Text(f"  {line}"))
-    if len(data):
+    if document.cases:
         out.print()
-        out.print(_table(summarize(data), {run.name: run.ending for run in runs if run.ending}))
+        endings = {run.name: run.ending for run in runs if run.ending}
+        out.print(_kernels(found.kernels) if document.overviews else _table(document.cases, endings))
         for notice in trust.notices(runs):
             out.print(Text(notice, "bold"))
         for line in trust.lines(runs[0]) if len(runs) == 1 else trust.advice(runs):
             out.print(Text(line))
-    for line in _limits(runs):
+    for line in limits.sentences(document.limits):
         out.print(Text(line))
     for run in runs:
         before = f"{run.name}: " if len(runs) > 1 else ""
@@ -114,18 +116,25 @@ def tell(runs: Sequence[Run], *, as_json: bool) -> None:
             out.print(Text(before + said))
 
 
-def _limits(runs: Sequence[Run]) -> list[str]:
-    """Return what became of the targets of the profile `limits`; nothing for other runs."""
-    from bench import frame, limits
-    from bench.report.limits import sentences
-    from bench.summary import summarize
+def _kernels(found: Sequence[KernelFinding]) -> Table:
+    from rich.text import Text
 
-    loaded = [(run, frame.load(run)) for run in runs]
-    found = [limits.find(run, summarize(data)) for run, data in loaded if len(data)]
-    return sentences([one for one in found if one is not None])
+    from bench.report.tables import finding_table
+
+    made = finding_table(found)
+    names = [column.name for column in made.columns]
+    right = tuple(column.name for column in made.columns if column.number)
+    shown = console.table("Median over repeats", *names, right=right)
+    before = None
+    for run, kernel, *cells in made.rows:
+        shown.add_row(Text("" if run == before else run), Text(kernel, "bold"), *cells)
+        before = run
+    shown.caption = "with 95 % intervals; speedup: time per sample one at a time / in the best batch, paired by repeat"
+    shown.caption_justify = "left"
+    return shown
 
 
-def _table(cases: list[CaseSummary], endings: Mapping[str, Ending]) -> Table:
+def _table(cases: Sequence[CaseSummary], endings: Mapping[str, Ending]) -> Table:
     from rich.text import Text
 
     from bench import units

@@ -127,15 +127,17 @@ def run(
 def _tell(folder: Path, *, as_json: bool, interrupted: bool) -> None:
     """Print the finding, the table, and what was written; exit 1 where a case has no time, 130 after Ctrl-C."""
     from bench import record
+    from bench import report as documents
     from bench.commands.report import tell, write_reports
 
-    runs = record.named(record.read_runs(folder))
+    runs = record.read_runs(folder)
     done, missing = sum(len(run.records) for run in runs), sum(len(run.missing) for run in runs)
     if not done:
         console.complain(f"interrupted before the first process ended: nothing measured, the plan is in {folder}")
         raise typer.Exit(INTERRUPTED)
-    tell(runs, as_json=as_json)
-    for path in write_reports(runs, folder):
+    document = documents.build(runs)
+    tell(document, as_json=as_json)
+    for path in write_reports(document, folder):
         console.err().print(f"wrote {path}", soft_wrap=True)
     console.err().print(f"wrote {done} result files to {folder}", soft_wrap=True)
     if interrupted:

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.record import Run
+    from bench.report.document import Document
 
-__all__ = ["FORMATS", "render"]
+__all__ = ["FORMATS", "build", "render", "write"]
 
 FORMATS = ("md", "html", "csv", "json")
 
@@ -27,17 +28,29 @@ def render(
     Raises UserError for another format, for no runs, for a run named twice, for HTML where Altair or vl-convert is not
     installed, and for a budget where a run has no single calls, or in CSV, which has no place for it.
     """
-    # Each format brings its own libraries: a CSV needs no charts.
-    from bench.report import as_csv, as_html, as_json, as_markdown, content
-
-    if not runs:
-        raise UserError("no run to report on: `mlpbench run` makes one")
-    formats = {"md": as_markdown.render, "html": as_html.render, "csv": as_csv.render, "json": as_json.render}
-    if format not in formats:
+    if format not in FORMATS:
         raise UserError(f"unknown format {format!r}: there are {', '.join(FORMATS)}")
     if p99_s is not None:
         _require_single_calls(runs, format)
-    return formats[format](content.build(list(runs), p99_s))
+    return write(build(runs, p99_s), format)
+
+
+def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
+    """Return the report of runs, to be written in any format. Raises UserError for no runs, or one named twice."""
+    from bench.report import content
+
+    if not runs:
+        raise UserError("no run to report on: `mlpbench run` makes one")
+    return content.build(list(runs), p99_s)
+
+
+def write(document: Document, format: str) -> str:  # noqa: A002 - as above
+    """Return a report in one of `FORMATS`. Raises UserError for HTML where Altair or vl-convert is not installed."""
+    # Each format brings its own libraries: a CSV needs no charts.
+    from bench.report import as_csv, as_html, as_json, as_markdown
+
+    formats = {"md": as_markdown.render, "html": as_html.render, "csv": as_csv.render, "json": as_json.render}
+    return formats[format](document)
 
 
 def _require_single_calls(runs: Sequence[Run], format: str) -> None:  # noqa: A002 - as above

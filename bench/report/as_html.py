@@ -81,9 +81,11 @@ def _kernels(document: Document) -> list[style.Series]:
 def _legends(document: Document) -> list[dict[str, Any]]:
     """Return what the reader can switch on and off in all charts: kernels, and runs where there are several."""
     runs = style.series(list(dict.fromkeys(case.run for case in document.cases)), style.PAGE)
-    found = [{"name": "kernels", "signal": "hidden_kernels", "series": _kernels(document), "dashed": False}]
+    kernels = {"name": "kernels", "signal": "hidden_kernels", "series": _kernels(document), "dashed": False}
+    found: list[dict[str, Any]] = [{**kernels, "off": []}]
     if len(runs) > 1:
-        found.append({"name": "runs", "signal": "hidden_runs", "series": runs, "dashed": True})
+        off = style.hidden_at_first(document.cases)
+        found.append({"name": "runs", "signal": "hidden_runs", "series": runs, "dashed": True, "off": off})
     return found
 
 

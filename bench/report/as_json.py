@@ -133,5 +133,6 @@ def _kernel(record: Record) -> dict[str, Any]:
         "max_error": record.max_error,
         "import_s": record.import_s,
         "construct_s": record.construct_s,
+        "thread_use": record.thread_use.as_dict() if record.thread_use else None,
         "disturbed": list(record.disturbed),
     }

@@ -32,7 +32,7 @@ def render(document: Document) -> str:
         f"**{escape(document.headline.lead)}**",
         "",
     ]
-    lines += [f"- {escape(line)}" for line in document.headline.lines()[1:]]
+    lines += [f"- {escape(line)}" for line in document.lines()]
     lines += [line for text in document.notices for line in ("", f"> {escape(text)}")]
     for section in document.sections:
         lines += ["", *_section(section)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bench import explain, frame, headline, heatmap, scaling, units
+from bench import evidence, explain, frame, headline, heatmap, overview, scaling, units
 from bench import limits as limits_of
 from bench.record import named
 from bench.report import bandwidth, book_cell, closer, explained, gaps, machine, tables, trust
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from bench.headline import Headline
+    from bench.limits import Limits
+    from bench.overview import Overview
     from bench.record import Record, Run
     from bench.summary import CaseSummary
 
@@ -40,6 +44,9 @@ the value shown is the median of these ratios over the repeats.
 Each kernel has just agreed with a float64 reference, in the same process, when it is timed. Inputs rotate through
 the data set, so that no kernel is timed on one row that stays in cache.
 """
+#: From more runs than this on, these tables would be most of a page.
+_MANY = 2
+_LONG_TABLES = ("cases", "cold", "latency", "inputs", "kernels")
 _BOOK_CLOCK = """
 
 The book's cell: everything in the clock, as the book has it. Data and weights are loaded, the network is made, all
@@ -56,19 +63,23 @@ def build(runs: list[Run], p99_s: float | None = None) -> Document:
     data = frame.load_named(runs)
     cases = tuple(summarize(data)) if len(data) else ()
     gap_table = gaps.gap_table(runs)
-    explanations = tuple(found for run in runs if (found := explain.find(run)) is not None)
+    beside = [evidence.read(run) if any(record.cases for record in run.records) else None for run in runs]
+    explained_runs = (explain.find(run, found) for run, found in zip(runs, beside, strict=True))
+    explanations = tuple(one for one in explained_runs if one is not None)
     finding = headline.find(data, {run.name: run.shown for run in runs if run.shown})
     by_run = [(run, _of_run(run, cases)) for run in runs]
-    limits = tuple(one for run, own in by_run if (one := limits_of.find(run, own)) is not None)
+    limited = [limits_of.find(run, own, found) for (run, own), found in zip(by_run, beside, strict=True)]
+    limits = tuple(one for one in limited if one is not None)
     heat, gains = heatmap.find(cases), scaling.find(by_run)
     sections = (
+        Section("kernel-by-kernel", "Kernel by kernel", _kernel_by_kernel(runs, finding), folded=True),
         Section("charts", "Time and speedup against batch size", tables.figures(cases)),
         Section("heatmap", "Who is fastest where", heatmaps.figures(heat)),
         Section("limits", "Beside peers and the machine's limits", limit_blocks.blocks(limits)),
         Section("threads", "What threads bring", scalings.blocks(gains)),
         Section(
             "explained",
-            "What the speedup is made of",
+            explained.TITLE,
             (*bandwidth.blocks(explanations), *explained.blocks(explanations)),
         ),
         Section("book", "The book's cell, part by part", book_cell.blocks(finding.book)),
@@ -82,7 +93,7 @@ def build(runs: list[Run], p99_s: float | None = None) -> Document:
             "computed", "Network, data and weights", tuple(b for run in runs for b in _computed(run, len(runs) > 1))
         ),
         Section("kernels", "Kernels", _kernels(runs)),
-        Section("environment", "Environment", (machine.environment_table(runs),)),
+        Section("environment", "Environment", _environment(runs)),
         Section("repeat", "Do it again", tuple(block for run in runs for block in _again(run, len(runs) > 1))),
     )
     return Document(
@@ -90,7 +101,7 @@ def build(runs: list[Run], p99_s: float | None = None) -> Document:
         subtitle=_subtitle(runs),
         headline=finding,
         notices=trust.notices(runs) + _notices(runs) + explained.notices(explanations),
-        sections=tuple(section for section in sections if section.blocks),
+        sections=tuple(_folded(section, len(runs)) for section in sections if section.blocks),
         runs=tuple(runs),
         cases=cases,
         explanations=explanations,
@@ -98,7 +109,38 @@ def build(runs: list[Run], p99_s: float | None = None) -> Document:
         heatmaps=heat,
         limits=limits,
         scalings=gains,
+        overviews=_overviews(by_run, finding, limited),
     )
+
+
+def _folded(section: Section, runs: int) -> Section:
+    """Return a section of tables alone as one that has to be opened where the tables are those of many runs."""
+    return replace(section, folded=True) if runs > _MANY and section.slug in _LONG_TABLES else section
+
+
+def _overviews(
+    by_run: Sequence[tuple[Run, Sequence[CaseSummary]]], finding: Headline, limited: Sequence[Limits | None]
+) -> tuple[Overview, ...]:
+    """Return a line for each of several runs; none where nothing was timed at all, which the lead says."""
+    if len(by_run) < 2 or not finding.kernels:
+        return ()
+    names = [{case.run for case in own} for _, own in by_run]
+    kernels = [[one for one in finding.kernels if one.run in name] for name in names]
+    return tuple(
+        overview.find(run, own, limits) for (run, _), own, limits in zip(by_run, kernels, limited, strict=True)
+    )
+
+
+def _kernel_by_kernel(runs: Sequence[Run], finding: Headline) -> tuple[Block, ...]:
+    """Return what the headline of one run says of each kernel, as a table for several."""
+    if len(runs) < 2 or not finding.kernels:
+        return ()
+    return (tables.finding_table(finding.kernels), *([Points(tuple(finding.ranks))] if finding.ranks else []))
+
+
+def _environment(runs: list[Run]) -> tuple[Block, ...]:
+    threads = machine.thread_table(runs)
+    return (machine.environment_table(runs), *((threads,) if threads else ()))
 
 
 def _of_run(run: Run, cases: Sequence[CaseSummary]) -> tuple[CaseSummary, ...]:
@@ -136,13 +178,15 @@ def _model(run: Run) -> str:
 
 def _notices(runs: list[Run]) -> tuple[str, ...]:
     """Return what must not be overlooked: the numbers are not all that were planned."""
-    found = []
+    cut = [
+        (run, f"{len(run.missing)} of {len(run.plan.order if run.plan else run.missing)} processes have no result")
+        for run in runs
+        if run.missing
+    ]
+    found = gaps.once_for_all(runs, cut, "interrupted")
     for run in runs:
         which = run.title if len(runs) > 1 else "The run"
-        if run.missing:
-            planned = len(run.plan.order) if run.plan else len(run.records) + len(run.missing)
-            found.append(f"{which} was interrupted: {len(run.missing)} of {planned} processes have no result.")
-        elif run.problems:
+        if run.problems and not run.missing:
             found.append(f"{which} was {'; '.join(run.problems)}.")
         failed = dict.fromkeys(failure.kernel for failure in run.failures)
         if failed:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bench.headline import Headline
     from bench.heatmap import HeatMap
     from bench.limits import Limits
+    from bench.overview import Overview
     from bench.record import Run
     from bench.scaling import Scaling
     from bench.summary import CaseSummary
@@ -74,11 +75,12 @@ Block = Paragraph | Points | Command | Table | Figure
 
 @dataclass(frozen=True)
 class Section:
-    """A headed part; ``slug`` is its anchor."""
+    """A headed part; ``slug`` is its anchor. A page shows one that is ``folded`` when it is opened."""
 
     slug: str
     title: str
     blocks: tuple[Block, ...]
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,3 +104,11 @@ class Document:
     limits: tuple[Limits, ...] = field(default=(), repr=False)
     #: What threads bring, of runs that differ in nothing else.
     scalings: tuple[Scaling, ...] = field(default=(), repr=False)
+    #: Of several runs, what stands below the lead in place of a sentence for each kernel.
+    overviews: tuple[Overview, ...] = field(default=(), repr=False)
+
+    def lines(self) -> list[str]:
+        """Return what stands below the lead: a sentence for each kernel, or of several runs one for each run."""
+        if self.overviews:
+            return [*(one.sentence() for one in self.overviews), *self.headline.notes]
+        return self.headline.lines()[1:]

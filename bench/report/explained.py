@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from bench.explain import CaseShare, Explanation, KernelExplanation
 
-__all__ = ["ROOF_COLUMNS", "blocks", "chart_name", "notices", "roof_row"]
+__all__ = ["ROOF_COLUMNS", "TITLE", "blocks", "chart_name", "notices", "roof_row"]
 
+TITLE = "What the speedup is made of"
 ROOF_COLUMNS = ("case", "intensity", "achieved", "share", "roof that binds")
 
 _WATERFALL = (
@@ -47,13 +48,26 @@ def blocks(explanations: Sequence[Explanation]) -> tuple[Block, ...]:
 
 
 def notices(explanations: Sequence[Explanation]) -> tuple[str, ...]:
-    """Return what must stand beside the headline: times that cannot be, and so are no evidence."""
+    """Return what must stand beside the headline: times that cannot be, and so are no evidence.
+
+    Of several runs, one sentence for each that has any: the section says what is wrong with each time.
+    """
+    if len(explanations) > 1:
+        return tuple(text for found in explanations if (text := _impossible_in(found)))
     return tuple(
         f"{kernel.kernel}: {line}"
         for found in explanations
         for kernel in found.kernels
         for line in map(impossible_words, kernel.impossible)
     )
+
+
+def _impossible_in(found: Explanation) -> str | None:
+    counts = [(kernel.kernel, len(kernel.impossible)) for kernel in found.kernels if kernel.impossible]
+    if not counts:
+        return None
+    told = ", ".join(f"{count} of {kernel}" for kernel, count in counts)
+    return f'{found.title} has times that are impossible and refused, told under "{TITLE}": {told}.'
 
 
 def _of_run(found: Explanation, number: int, *, several: bool) -> Iterator[Block]:

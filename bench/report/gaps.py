@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from bench.record import Failure, Run
 
-__all__ = ["gap_table", "gaps"]
+__all__ = ["gap_table", "gaps", "once_for_all"]
 
 Gap = tuple[str, str, str]
 
@@ -33,6 +33,16 @@ def gap_table(runs: Sequence[Run]) -> Table | None:
         return None
     names = (*(["run"] if several else []), "kernel", "what is missing", "why")
     return Table("What has no time, and why.", tuple(map(Column, names)), rows, heads=2 if several else 1)
+
+
+def once_for_all(runs: Sequence[Run], hit: Sequence[tuple[Run, str]], what: str) -> list[str]:
+    """Return a sentence about what was ``hit``, with details: one for all of several ``runs``; nothing for none."""
+    if len(runs) == 1:
+        return [f"The run was {what}: {detail}." for _, detail in hit]
+    if len(hit) == 1:
+        return [f"{run.title} was {what}: {detail}." for run, detail in hit]
+    told = "; ".join(f"{run.name}: {detail}" for run, detail in hit)
+    return [f"{len(hit)} of {len(runs)} runs were {what}. {told}."] if hit else []
 
 
 def gaps(run: Run) -> list[Gap]:

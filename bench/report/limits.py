@@ -57,27 +57,39 @@ def blocks(found: Sequence[Limits]) -> tuple[Block, ...]:
 
 
 def sentences(found: Sequence[Limits]) -> list[str]:
-    """Return how many targets are met, and which are not; nothing where there are none."""
-    held = [one.held for one in found]
-    places = [(place.ratio, place.target) for one in held for row in one.rows for place in row.places]
-    goals = [*places, *((share.ratio, share.target) for one in held for share in one.shares)]
-    met = [(target.met(ratio), target.within_noise(ratio)) for ratio, target in goals if target is not None]
-    if not met:
+    """Return how many targets are met, in all and in each setting with those that are not; nothing without any."""
+    by_setting = [(one, goals) for one in found if (goals := _goals(one))]
+    goals = [goal for _, own in by_setting for goal in own]
+    if not goals:
         return []
-    near = sum(noise for _, noise in met)
-    said = [f"{sum(reached for reached, _ in met)} of {len(met)} targets are met; {near} of all are within noise."]
-    for one in held:
-        where = setting_words(one.setting)
-        said += [f"{row.kernel}, {where}: {_row_words(row)}." for row in one.rows]
-        said += [f"{share.kernel}, {where}: {_what(share)} {_value(share)}, {_aim(share)}." for share in one.shares]
+    near = sum(target.within_noise(ratio) for ratio, target in goals)
+    said = [f"{_count(goals)} of {len(goals)} targets are met; {near} of all are within noise."]
+    for one, own in by_setting:
+        missed = [words for row in one.rows for words in _missed_by(row)]
+        missed += [f"{share.kernel}: {_what(share)}" for share in one.shares if _is_missed(share)]
+        told = f"{setting_words(one.setting)}: {_count(own)} of {len(own)}"
+        said.append(f"{told}; missed: {'; '.join(missed)}." if missed else f"{told}.")
     return said
 
 
-def _row_words(row: Row) -> str:
-    held = [(place.batch_size, place.target.met(place.ratio)) for place in row.places if place.target]
-    missed = [f"{size:,}" for size, met in held if not met]
-    told = f"{len(held) - len(missed)} of {len(held)} targets beside the best peers are met"
-    return f"{told}, not in batches of {', '.join(missed)}" if missed else told
+def _goals(found: Limits) -> list[tuple[Ratio, Target]]:
+    """Return every target with the value that is held to it."""
+    items: list[Place | Share] = [*(place for row in found.rows for place in row.places), *found.shares]
+    return [(item.ratio, item.target) for item in items if item.target is not None]
+
+
+def _count(goals: Sequence[tuple[Ratio, Target]]) -> int:
+    return sum(target.met(ratio) for ratio, target in goals)
+
+
+def _is_missed(item: Place | Share) -> bool:
+    return item.target is not None and not item.target.met(item.ratio)
+
+
+def _missed_by(row: Row) -> Iterator[str]:
+    sizes = [f"{place.batch_size:,}" for place in row.places if _is_missed(place)]
+    if sizes:
+        yield f"{row.kernel} in batches of {', '.join(sizes)}"
 
 
 def _of_run(found: Limits) -> Iterator[Block]:

@@ -8,11 +8,11 @@ from bench import units
 from bench.report.document import Column, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bench.record import Run
 
-__all__ = ["differences", "environment_table", "facts"]
+__all__ = ["differences", "environment_table", "facts", "thread_table"]
 
 UNREADABLE = "not readable"
 #: Lines that differ between any two runs and mean nothing.
@@ -22,6 +22,29 @@ _ALWAYS_DIFFERENT = {"Load at the start"}
 def environment_table(runs: Sequence[Run]) -> Table:
     """Return the environment: a line for each fact, a column for each run."""
     return _table("What the numbers were measured with.", runs, [_environment(run) for run in runs])
+
+
+def thread_table(runs: Sequence[Run]) -> Table | None:
+    """Return how many threads each kernel was given, and who reported how many; None where no file says that."""
+    several = len(runs) > 1
+    lines = [(run.name, *line) for run in runs for line in _thread_lines(run)]
+    if not lines:
+        return None
+    names = (*(["run"] if several else []), "kernel")
+    columns = (*map(Column, names), Column("threads given", number=True), Column("threads there, as reported by"))
+    caption = "Asked in each process before each case, outside the clock. More than were given fail the case."
+    return Table(caption, columns, tuple(line if several else line[1:] for line in lines), heads=len(names))
+
+
+def _thread_lines(run: Run) -> Iterator[tuple[str, str, str]]:
+    for kernel in run.kernels:
+        uses = [record.thread_use for record in run.records if record.kernel == kernel and record.thread_use]
+        found: dict[str, set[int]] = {}
+        for who, threads in (item for use in uses for item in use.found):
+            found.setdefault(who, set()).add(threads)
+        told = (f"{who} {' or '.join(map(str, sorted(counts)))}" for who, counts in found.items())
+        if uses:
+            yield kernel, str(uses[0].given), ", ".join(told) or "nobody"
 
 
 def differences(runs: Sequence[Run]) -> Table | None:
@@ -74,6 +97,7 @@ def _environment(run: Run) -> dict[str, str]:
         "Processor": _join(machine.get("cpu_model"), machine.get("arch")),
         "Cores": f"{_text(machine.get('cores'))} cores, {_text(machine.get('logical_cpus'))} logical processors",
         "Affinity": _numbers(machine.get("affinity"), "processors "),
+        "Binding": binding.words() if (binding := run.plan and run.plan.binding) else "none asked for",
         "Caches": _caches(machine.get("caches")),
         "Memory": _bytes(machine.get("memory_bytes")),
         "Frequency governor": _text(machine.get("governor")),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from bench import units
-from bench.report.style import PAGE, Theme, series
+from bench.report.style import PAGE, Theme, hidden_at_first, series
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,7 +135,8 @@ def _chart(
     ]
     shown = f"indexof({HIDDEN_KERNELS}, datum.kernel) < 0 && indexof({HIDDEN_RUNS}, datum.run) < 0"
     chart = alt.layer(*layers, data=alt.InlineData(rows)).transform_filter(shown)
-    chart = chart.add_params(alt.param(HIDDEN_KERNELS, value=[]), alt.param(HIDDEN_RUNS, value=[]))
+    hidden = alt.param(HIDDEN_RUNS, value=hidden_at_first(cases))
+    chart = chart.add_params(alt.param(HIDDEN_KERNELS, value=[]), hidden)
     chart = chart.properties(width="container", height=330, background="transparent", description=description)
     return finished(chart, theme)
 

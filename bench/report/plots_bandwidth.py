@@ -11,7 +11,7 @@ from bench import bandwidth
 from bench.attribution import PARTS
 from bench.explain_words import PIECES, part_words, percent
 from bench.report.bandwidth import chart_name
-from bench.report.plots_explain import row_axis
+from bench.report.plots_explain import row_axis, share_domain
 from bench.report.plots_parts import drawn
 from bench.report.style import PAGE, Theme
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["charts", "parts_chart"]
 
 _ROW_HEIGHT = 24
-#: A piece from this share of the gain on holds its own words.
-_WIDE = 0.1
+#: A piece from this share of the axis on holds its own words, unless it has fewer pixels than they take.
+_WIDE, _LETTERS = 0.04, 36
 #: The axis ends here, whatever disturbed runs say.
 _LEAST, _MOST = -1.0, 2.0
 #: The causes' pieces are bright in both themes: their words are dark in both.
@@ -46,11 +46,12 @@ def parts_chart(found: Group, theme: Theme = PAGE) -> dict[str, Any]:
     rows = [
         row for kernel, places in groupby(found.by_kernel, lambda place: place.kernel) for row in _rows(kernel, places)
     ]
-    low, high = max(min(row["x"] for row in rows), _LEAST), min(max(row["x2"] for row in rows), _MOST)
+    low, high = share_domain(rows, _LEAST, _MOST)
+    rows = [row | _seen(row, low, high) for row in rows]
     x = alt.X(
         "x:Q",
         title="share of what batching saves",
-        scale=alt.Scale(domain=[min(0.0, low) * 1.05, max(1.0, high) * 1.02], nice=False),
+        scale=alt.Scale(domain=[low, high], nice=False),
         axis=alt.Axis(format="~%", tickCount=5),
     )
     keys = list(dict.fromkeys(row["key"] for row in rows))
@@ -58,24 +59,34 @@ def parts_chart(found: Group, theme: Theme = PAGE) -> dict[str, Any]:
     # Colours of kernels begin at the other end of the list.
     colours = [theme.series[4], theme.series[5], theme.series[7], theme.shade]
     words = [PIECES[name] for name in PARTS]
-    legend = alt.Legend(title=None, orient="top", labelColor=theme.ink, labelFontSize=12, columnPadding=24)
+    columns = alt.expr("width < 320 ? 1 : 4")
+    legend = alt.Legend(
+        title=None, orient="top", columns=columns, labelColor=theme.ink, labelFontSize=12, columnPadding=24
+    )
     colour = alt.Color("part:N", scale=alt.Scale(domain=words, range=colours), legend=legend)
     tip = [alt.Tooltip(f"{name}:N", title=name) for name in ("kernel", "network", "part", "time")]
     pieces = base.transform_filter("datum.part != ''")
     bars = pieces.encode(colour, alt.X2("x2:Q"), tooltip=tip)
-    words_in = pieces.transform_filter(f"datum.x2 - datum.x >= {_WIDE}").encode(alt.X("middle:Q"), text="share:N")
+    words_in = pieces.transform_filter(f"datum.seen >= {_WIDE}").encode(alt.X("middle:Q"), text="share:N")
+    fits = alt.expr(f"datum.seen * width < {_LETTERS} ? 0 : 1")
     rest = f"datum.part == '{PIECES['unexplained']}'"
     layers = [
         bars.mark_bar(height=15, stroke=theme.surface, strokeWidth=1, clip=True),
-        words_in.transform_filter(f"!({rest})").mark_text(fontSize=12, clip=True, color=_WORDS),
-        words_in.transform_filter(rest).mark_text(fontSize=12, clip=True, color=theme.ink),
+        words_in.transform_filter(f"!({rest})").mark_text(fontSize=12, clip=True, color=_WORDS, opacity=fits),
+        words_in.transform_filter(rest).mark_text(fontSize=12, clip=True, color=theme.ink, opacity=fits),
     ]
     return drawn(layers, rows, theme, "What batching saves, by cause and by level of memory.", _ROW_HEIGHT * len(keys))
 
 
+def _seen(row: dict[str, Any], low: float, high: float) -> dict[str, Any]:
+    """Return how much of the axis a piece takes, as a share, and the middle of what is seen of it."""
+    start, end = (min(max(row[end], low), high) for end in ("x", "x2"))
+    return {"seen": (end - start) / (high - low), "middle": (start + end) / 2}
+
+
 def _rows(kernel: str, places: Iterable[Place]) -> Iterator[dict[str, Any]]:
     """Yield the rows of one kernel: its name, and the pieces of each network; those below 0 stand left of 0."""
-    start = {"kernel": kernel, "run": "", "x": 0.0, "x2": 0.0, "middle": 0.0}
+    start = {"kernel": kernel, "run": "", "x": 0.0, "x2": 0.0}
     yield {**start, "key": f"{kernel}|{kernel}|head", "part": ""}
     for place in places:
         parts = place.attribution
@@ -96,5 +107,4 @@ def _rows(kernel: str, places: Iterable[Place]) -> Iterator[dict[str, Any]]:
                 "time": part_words(parts.parts[name], parts),
                 "x": min(at, at + share),
                 "x2": max(at, at + share),
-                "middle": at + share / 2,
             }

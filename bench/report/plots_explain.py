@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from bench.explain import Explanation, KernelExplanation
     from bench.roofline import Roofs
 
-__all__ = ["charts", "drawn", "hockney_chart", "roofline_chart", "row_axis", "waterfall_chart"]
+__all__ = ["charts", "drawn", "hockney_chart", "roofline_chart", "row_axis", "share_domain", "waterfall_chart"]
 
 _ROW_HEIGHT = 24
-#: A longer bar holds its own words, and words that begin further right than this stand left of their bar.
-_LONG, _FAR = 0.55, 0.5
+#: The axis ends here, whatever disturbed runs say.
+_LEAST, _MOST = -1.0, 2.0
+#: Share of the axis that the words of a bar take on a phone: where neither side has so much, the bar holds them.
+_ROOM = 0.48
+#: Pixels of a row's name: at the least, and for each of its letters.
+_NAMES, _LETTER = 125, 7.6
 
 
 def charts(explanations: Sequence[Explanation], names: Sequence[str], theme: Theme = PAGE) -> dict[str, dict[str, Any]]:
@@ -45,24 +49,42 @@ def charts(explanations: Sequence[Explanation], names: Sequence[str], theme: The
 def waterfall_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
     """Return the Vega-Lite specification of the waterfall: shares of the time of a sample one at a time."""
     rows = [row for kernel in found.kernels for row in _steps(kernel, found.run)]
-    low, high = min(row["x"] for row in rows), max(row["x2"] for row in rows)
+    domain = share_domain(rows, _LEAST, _MOST)
+    rows = [row | _words_at(row, *domain) for row in rows]
+    extent = max(_NAMES, round(_LETTER * max(len(row["kernel"]) for row in rows)))
     x = alt.X(
         "x:Q",
         title="share of the time one at a time",
-        scale=alt.Scale(domain=[min(0.0, low) * 1.05, max(1.0, high) * 1.02], nice=False),
+        scale=alt.Scale(domain=domain, nice=False),
         axis=alt.Axis(format="~%", tickCount=5),
     )
-    base = alt.Chart().encode(alt.Y("key:N", sort=[row["key"] for row in rows], axis=row_axis(125)), x)
+    base = alt.Chart().encode(alt.Y("key:N", sort=[row["key"] for row in rows], axis=row_axis(extent)), x)
     colour = alt.Color("kernel:N", scale=colours(names, theme))
     tip = [alt.Tooltip(f"{name}:N", title=name) for name in ("kernel", "part", "time")]
     bars = base.transform_filter("datum.part != ''").encode(alt.X2("x2:Q"), tooltip=tip)
     layers = [
-        bars.transform_filter("datum.kind == 'end'").encode(colour).mark_bar(height=15),
-        bars.transform_filter("datum.kind == 'cause'").encode(colour).mark_bar(height=15, opacity=0.45),
-        bars.transform_filter("datum.kind == 'rest'").mark_bar(height=15, color=theme.muted, opacity=0.45),
+        bars.transform_filter("datum.kind == 'end'").encode(colour).mark_bar(height=15, clip=True),
+        bars.transform_filter("datum.kind == 'cause'").encode(colour).mark_bar(height=15, opacity=0.45, clip=True),
+        bars.transform_filter("datum.kind == 'rest'").mark_bar(height=15, color=theme.muted, opacity=0.45, clip=True),
         *_bar_words(base, theme),
     ]
     return drawn(layers, rows, theme, "Where the time of a sample goes, cause by cause.", _ROW_HEIGHT * len(rows))
+
+
+def share_domain(rows: Sequence[dict[str, Any]], least: float, most: float) -> list[float]:
+    """Return the ends of an axis of shares: what the bars reach, 0 and 1, and nothing beyond ``least`` and ``most``."""
+    low, high = max(min(row["x"] for row in rows), least), min(max(row["x2"] for row in rows), most)
+    return [min(0.0, low) * 1.05, max(1.0, high) * 1.02]
+
+
+def _words_at(row: dict[str, Any], low: float, high: float) -> dict[str, Any]:
+    """Return where the words of a bar stand, right or left of what an axis shows of it, or in it; and the place."""
+    start, end = (min(max(row[end], low), high) for end in ("x", "x2"))
+    if (high - end) / (high - low) >= _ROOM:
+        return {"words": "right", "at": end}
+    if (start - low) / (high - low) >= _ROOM:
+        return {"words": "left", "at": start}
+    return {"words": "in", "at": start}
 
 
 def row_axis(extent: int) -> alt.Axis:
@@ -110,19 +132,18 @@ def _of_saved(share: float | None) -> str:
 
 
 def _bar_words(base: alt.Chart, theme: Theme) -> list[alt.Chart]:
-    """Return the times: in a long bar, left of a bar far to the right, else right of the bar."""
-    long, far = f"datum.x2 - datum.x > {_LONG}", f"datum.x > {_FAR}"
-    places: tuple[tuple[str, str, Any, int, str], ...] = (
-        (f"{long} && datum.kind == 'end'", "x", "left", 8, theme.surface),
-        (f"{long} && datum.kind != 'end'", "x", "left", 8, theme.ink),
-        (f"!({long}) && {far}", "x", "right", -8, theme.ink),
-        (f"!({long}) && !({far})", "x2", "left", 8, theme.ink),
+    """Return the times, where `_words_at` puts them; in a bar of full colour they have the page's."""
+    places: tuple[tuple[str, Any, int, str], ...] = (
+        ("datum.words == 'in' && datum.kind == 'end'", "left", 8, theme.surface),
+        ("datum.words == 'in' && datum.kind != 'end'", "left", 8, theme.ink),
+        ("datum.words == 'left'", "right", -8, theme.ink),
+        ("datum.words == 'right'", "left", 8, theme.ink),
     )
     return [
         base.transform_filter(where)
-        .encode(alt.X(f"{end}:Q"), text="time:N")
+        .encode(alt.X("at:Q"), text="time:N")
         .mark_text(align=align, dx=shift, color=colour, fontSize=12)
-        for where, end, align, shift, colour in places
+        for where, align, shift, colour in places
     ]
 
 

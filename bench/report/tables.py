@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from bench import units
 from bench.report.document import Column, Figure, Table
+from bench.report.style import hidden_at_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bench.ending import Ending
+    from bench.headline import KernelFinding
     from bench.summary import CaseSummary
 
-__all__ = ["case_table", "figures"]
+__all__ = ["case_table", "figures", "finding_table"]
 
 _MODES = {"per_sample": "one at a time", "batched": "batch", "book": "book's cell"}
 
@@ -27,6 +29,7 @@ _SPEEDUP_READING = (
     "kernel in the same process. The dashed line at 1x is one at a time; below it, batches are slower."
 )
 _RUNS = " Dashes tell the runs apart."
+_SOME_RUNS = " On a page only the first run is drawn until others are switched on."
 _NO_BAND = " With one repeat there is no interval, so no band is drawn."
 
 
@@ -78,11 +81,31 @@ def speedup_text(case: CaseSummary) -> str:
     return units.ratio(case.speedup) if case.speedup is not None else str(case.no_speedup)
 
 
+def finding_table(found: Sequence[KernelFinding]) -> Table:
+    """Return what batching does for each kernel of several runs: one at a time, in its best batch, the speedup."""
+    rows = tuple(
+        (
+            one.run,
+            one.kernel,
+            units.duration(one.one) if one.one else "not measured",
+            f"{one.best_batch_size:,}" if one.best_batch_size else "none",
+            units.duration(one.best) if one.best else "not measured",
+            units.ratio(one.speedup) if one.speedup else str(one.missing),
+        )
+        for one in found
+    )
+    numbers = ("one at a time", "best batch size", "time per sample in it", "speedup")
+    columns = (Column("run"), Column("kernel"), *(Column(name, number=True) for name in numbers))
+    caption = "Time per sample one at a time and in the best batch: medians over repeats, with 95 % intervals."
+    return Table(caption, columns, rows, heads=2)
+
+
 def figures(cases: Sequence[CaseSummary]) -> tuple[Figure, ...]:
     """Return the two charts, each with its table; none where nothing was timed in batches."""
     if not any(case.mode == "batched" for case in cases):
         return ()
     note = _RUNS if len({case.run for case in cases}) > 1 else ""
+    note += _SOME_RUNS if hidden_at_first(cases) else ""
     note += _NO_BAND if any(case.repeats == 1 for case in cases) else ""
     time = _against_batch_size(cases, lambda case: units.duration(case.sample))
     found = [Figure("time", "Time per sample", _TIME_READING + note, time)]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench import units
+from bench.plain import plain
 from bench.report.closer import budgets_of, case_name
 from bench.report.document import Column, Paragraph, Points, Section, Table
+from bench.report.gaps import once_for_all
 from bench.report.trust_figures import figures
 from bench.trust import findings, harness, judge
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["advice", "as_dict", "grade_of", "lines", "notices", "sections"]
 
+TITLE = "How far to trust it"
 _GRADES = {
     "quiet": "The machine was quiet",
     "fair": "The machine was fairly quiet",
@@ -71,7 +73,7 @@ def _harness(run: Run) -> list[str]:
 
 def notices(runs: Sequence[Run]) -> tuple[str, ...]:
     """Return what must not be overlooked: a clock that is not true, and a noisy machine."""
-    found = []
+    found, noisy = [], []
     for run in runs:
         which = run.title if len(runs) > 1 else "The run"
         checked = harness.check_clock(_trusts(run))
@@ -79,11 +81,9 @@ def notices(runs: Sequence[Run]) -> tuple[str, ...]:
             found.append(f"{which} is refused as evidence. {checked.why} None of its times can be believed.")
         graded = grade_of(run)
         if graded.name == "noisy":
-            found.append(
-                f"{which} was made on a noisy machine: {graded.disturbed} of {graded.cases} timings were disturbed. "
-                f'What to do is under "How far to trust it".'
-            )
-    return tuple(found)
+            noisy.append((run, f"{graded.disturbed} of {graded.cases} timings were disturbed"))
+    advised = f'What to do is under "{TITLE}".'
+    return (*found, *(f"{text} {advised}" for text in once_for_all(runs, noisy, "made on a noisy machine")))
 
 
 def sections(runs: Sequence[Run]) -> tuple[Section, ...]:
@@ -95,7 +95,7 @@ def sections(runs: Sequence[Run]) -> tuple[Section, ...]:
         if said:
             blocks += [Paragraph(f"{run.title}:")] if several else []
             blocks += [Points(tuple(said)), *_disturbed(run), *figures(run, number, several=several)]
-    return (Section("trust", "How far to trust it", tuple(blocks)),)
+    return (Section("trust", TITLE, tuple(blocks)),)
 
 
 def _disturbed(run: Run) -> tuple[Block, ...]:
@@ -128,13 +128,5 @@ def as_dict(run: Run, p99_s: float | None = None) -> dict[str, Any]:
         "same_input": [asdict(found) | {"flagged": found.flagged} for found in findings.input_findings(run.records)],
         "call_cost_s": {mode: harness.call_cost_s(_trusts(run), mode) for mode in ("per_sample", "batched")},
     }
-    return {name: _finite(value) for name, value in content.items()}
-
-
-def _finite(value: Any) -> Any:
-    """Return a value as JSON can hold it: an interval that does not exist is null."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    data: dict[str, Any] = plain(content)
+    return data

@@ -16,6 +16,11 @@
     return window.vegaEmbed(figure, specification, options).then((result) => result.view);
   }
 
+  // A chart of one run says so in its title: only those of all runs follow the legend of runs.
+  function following(signal, view) {
+    return signal !== "hidden_runs" || document.getElementById("charts").contains(view.container());
+  }
+
   function wire(legend, views) {
     const buttons = Array.from(legend.querySelectorAll("button"));
     legend.addEventListener("click", (event) => {
@@ -23,7 +28,8 @@
       if (!button) return;
       button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
       const off = buttons.filter((b) => b.getAttribute("aria-pressed") === "false").map((b) => b.dataset.name);
-      views.forEach((view) => view.signal(legend.dataset.signal, off).runAsync());
+      const signal = legend.dataset.signal;
+      views.filter((view) => following(signal, view)).forEach((view) => view.signal(signal, off).runAsync());
     });
   }
 
