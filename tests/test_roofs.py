@@ -84,7 +84,7 @@ def test_a_run_has_a_file_of_them(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no processes")
 def test_they_are_measured_where_the_run_is_bound_to(tmp_path):
     found = binding.choose(1)
-    assert roofs.write([tmp_path], 1, "float32", 1e-3, found) is None
+    assert roofs.write([tmp_path], 1, "float32", 1e-3, binding=found) is None
     block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
     assert block["roofs"]["environment"]["machine"]["affinity"] == list(found.processors)
 
@@ -126,7 +126,7 @@ def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
 
 def test_without_a_device_its_process_says_why(tmp_path):
     """The real one, where there is no GPU, with or without CuPy."""
-    found, reason = roofs._ask("bench.cuda_roofs", 1, "--dtype=float32", "--seconds=0.001")
+    found, reason = roofs._ask("bench.cuda_roofs", 1, None, "--dtype=float32", "--seconds=0.001")
     assert reason is None
     assert found["reason"] or found["roofs"]["measured"]
 
