@@ -93,7 +93,7 @@ def test_devices_are_those_of_the_kernels_that_run(monkeypatch, tmp_path):
     monkeypatch.setattr("bench.roofs.write", lambda those, *at, **options: asked.append((at, options["devices"])))
     monkeypatch.setattr("kernels.registry.load", {"numpy": NumpyKernel, "cupy": CupyKernel}.__getitem__)
     parts = [
-        SimpleNamespace(setting=Setting("3-2", 1, dtype), plan=SimpleNamespace(kernels=kernels))
+        SimpleNamespace(setting=Setting("3-2", 1, dtype), plan=SimpleNamespace(kernels=kernels, binding=None))
         for dtype, kernels in (("float32", ["numpy", "cupy"]), ("float64", ["numpy"]))
     ]
     announce.measure_roofs([tmp_path, tmp_path], SimpleNamespace(parts=parts), 0.1)

@@ -102,7 +102,8 @@ def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
     """In the same file, each with its reason where it cannot be measured; the CPU's are what they are without."""
     asked = []
 
-    def ask(module, threads, *words):
+    def ask(module, threads, bound, *words):
+        assert bound is None
         asked.append((module, threads, words))
         return ({"measured": []}, None) if module == "bench.roofs" else (devices.pop(0))
 
