@@ -9,6 +9,10 @@ import pytest
 
 from bench.mnist import FILES, WEIGHTS_FILE, spellings
 
+#: Tests start pytest themselves, in processes of their own: what tells pytest-benchmark that it runs in a worker of
+#: pytest-xdist would switch it off in them.
+os.environ.pop("PYTEST_XDIST_WORKER", None)
+
 
 @pytest.fixture(scope="session")
 def mnist_dir() -> Path:

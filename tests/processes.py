@@ -1,10 +1,14 @@
 """Stand-ins for the interpreter that starts a measuring process, and a look at what is still running."""
 
+import json
 import os
+import subprocess
 import sys
 import textwrap
 import time
 from pathlib import Path
+
+from sources import ROOT
 
 HEAD = """
 import json, os, shutil, signal, subprocess, sys, time
@@ -33,6 +37,21 @@ def interpreter(folder, body):
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{script}" "$@"\n', encoding="utf-8")
     program.chmod(0o755)
     return str(program)
+
+
+def suite_by_hand(path):
+    """Let pytest time one short case, as the page about the method shows it; return the JSON that it writes."""
+    words = [
+        "--kernel=numpy",
+        "--mode=batched",
+        "--batch-size=1",
+        "--benchmark-max-time=0.01",
+        f"--benchmark-json={path}",
+    ]
+    command = [sys.executable, "-m", "pytest", "bench", "-q", "-p", "no:cacheprovider", *words]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert ran.returncode == 0, ran.stdout
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def is_alive(pid):

@@ -1,20 +1,16 @@
 """The two small networks: which they are, that they are timed as cases are, and what becomes of a failing kernel."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import suite_by_hand
 
 from bench import anatomy, measure
 from kernels.mlp_numpy import NumpyKernel
 from kernels.spec import MNIST, ForwardSpec
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -118,17 +114,6 @@ def test_short_rounds_stop_when_they_take_too_long():
 
 
 def test_the_suite_writes_it_into_the_record(tmp_path):
-    path = tmp_path / "record.json"
-    words = [
-        "--kernel=numpy",
-        "--mode=batched",
-        "--batch-size=1",
-        "--benchmark-max-time=0.01",
-        f"--benchmark-json={path}",
-    ]
-    command = [sys.executable, "-m", "pytest", "bench", "-q", "-p", "no:cacheprovider", *words]
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert ran.returncode == 0, ran.stdout
-    found = json.loads(path.read_text(encoding="utf-8"))["mlpbench"]["anatomy"]
+    found = suite_by_hand(tmp_path / "record.json")["mlpbench"]["anatomy"]
     assert set(found) == {"two_neurons", "one_neuron", "in_l1", "reason"}
     assert len(found["one_neuron"]["cases"][0]["data"]) == anatomy.ROUNDS

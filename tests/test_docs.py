@@ -13,6 +13,7 @@ from functools import cache
 
 import pytest
 import simulate
+from processes import suite_by_hand
 from sources import ROOT
 
 from bench import environment, frame, record, sweep
@@ -178,18 +179,7 @@ def test_every_member_of_the_contract_is_described():
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """The JSON of a record as the suite writes it: one short case by hand, as the page about the method shows it."""
-    path = tmp_path_factory.mktemp("record") / "record.json"
-    words = [
-        "--kernel=numpy",
-        "--mode=batched",
-        "--batch-size=1",
-        "--benchmark-max-time=0.01",
-        f"--benchmark-json={path}",
-    ]
-    command = [sys.executable, "-m", "pytest", "bench", "-q", "-p", "no:cacheprovider", *words]
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert ran.returncode == 0, ran.stdout
-    return json.loads(path.read_text(encoding="utf-8"))
+    return suite_by_hand(tmp_path_factory.mktemp("record") / "record.json")
 
 
 def test_every_field_is_described(written):

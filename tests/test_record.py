@@ -6,29 +6,14 @@ from pathlib import Path
 
 import pytest
 import simulate
+from good_records import TIMES, good, one_line
 
 from bench import record
 from bench.errors import UserError
 
-TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
-CASE = ("numpy", "batched", 100)
-
-
-def one_line(error):
-    text = str(error.value)
-    assert "\n" not in text
-    assert text.isprintable()
-    return text
-
 
 def names(folder):
     return [path.name for path in folder.iterdir()]
-
-
-def good():
-    """The content of a good record, to be damaged."""
-    rounds = simulate.benchmark(CASE, [1e-4, 2e-4, 3e-4])
-    return simulate.record("numpy", 0, [rounds], simulate.plan({CASE: 1e-6}, 1, 0, []))
 
 
 # -- runs
