@@ -20,6 +20,11 @@ _Array = NDArray[Any]
 
 #: Work for each thread from which on threads pay, in floating-point operations. See docs/numba-ladder.md.
 FLOP_PER_THREAD = 600_000
+#: Bytes of a layer's weights for each thread from which on its columns are divided for a single row, whose time is that
+#: of reading them.
+BYTES_PER_THREAD = 256 * 1024
+#: Tiles of rows for each thread from which on the rows of a wide network are divided, and its columns no longer.
+TILES_PER_THREAD = 8
 
 
 class NumbaSimdKernel(CompiledKernel):
@@ -59,7 +64,8 @@ class NumbaSimdKernel(CompiledKernel):
         self._address = self._network.address
         self._serial = network.compiled(spec.dtype, "serial")
         self._one = network.compiled(spec.dtype, "single")
-        self._parallel = self._serial
+        #: What computes batches of fewer than `_parallel_rows` and all others.
+        self._few = self._parallel = self._serial
         self._write_to_largest()
 
     def _write_to_largest(self) -> None:
@@ -75,7 +81,7 @@ class NumbaSimdKernel(CompiledKernel):
         out: _Array = self._out
         if len(x) != len(out):
             out = self._out_of(x)
-        (self._serial if len(x) < self._parallel_rows else self._parallel)(x, self._address)
+        (self._few if len(x) < self._parallel_rows else self._parallel)(x, self._address)
         return out
 
     def forward_one(self, x: _Array) -> _Array:
@@ -117,27 +123,50 @@ class NumbaSimdNewKernel(NumbaSimdKernel):
 
 
 class NumbaSimdParallelKernel(NumbaSimdKernel):
-    """The same with the rows divided among Numba's threads; on one thread where the batch is too small for it.
+    """The same on Numba's threads: as many as it has when the kernel is made (``NUMBA_NUM_THREADS``).
 
-    As many threads as Numba has when the kernel is made (``NUMBA_NUM_THREADS``); a batch is divided from
-    `FLOP_PER_THREAD` on.
+    The rows of a batch are divided from `FLOP_PER_THREAD` on. A wide network has so much work for few rows, of which
+    a thread would have less than a tile: there the columns of its large layers are (`kernels.numba_simd.columns`), up
+    to `TILES_PER_THREAD`. Whatever is too small for both is left to one thread.
     """
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        from kernels.numba_simd import network
+        from kernels.numba_simd import network, packing
 
         self._parallel = network.compiled(spec.dtype, "parallel")
         # The first parallel call starts the threads: here, and not in a clock.
         self._parallel(np.zeros((1, spec.n_in), spec.np_dtype), self._address)
+        #: The smallest batch that is divided, by columns or by rows.
+        self._serial_rows = sys.maxsize
         if self._n_threads > 1:
-            self._parallel_rows = self._smallest_divided()
+            self._serial_rows = self._parallel_rows = self._smallest_divided()
+            if spec.weight_bytes() > packing.NARROW_BYTES:
+                self._divide_columns()
 
     def _threads(self) -> int:
         return numba_threads()
 
     def _smallest_divided(self) -> int:
         return -(-self._n_threads * FLOP_PER_THREAD // self.spec.flop(1))
+
+    def _divide_columns(self) -> None:
+        """Have the columns of layers divided until there are rows enough, where a layer is large enough for that."""
+        from kernels.numba_simd import columns, packing, shares
+
+        plan, itemsize = self._network.plan, self.spec.np_dtype.itemsize
+        self._shares = shares.shares(plan, self.spec.n_layers, self._n_threads, itemsize, *self._least_divided())
+        plan[packing.SHARES] = self._shares.ctypes.data
+        fewest = int(self._shares[:, shares.DIVIDED_FROM].min())
+        rows = max(self._parallel_rows, TILES_PER_THREAD * self._n_threads * self._shape.rows)
+        if fewest < rows:
+            few = self._few = columns.compiled(self.spec.dtype)
+            self._serial_rows, self._parallel_rows = fewest, rows
+            if fewest == 1:
+                self._one = lambda x, network: few(x[None], network)
+
+    def _least_divided(self) -> tuple[int, int]:
+        return FLOP_PER_THREAD, BYTES_PER_THREAD
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
         """Return also the threads' library, and the batch size below which one thread is used."""
@@ -146,7 +175,8 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
         return {
             **super().describe(),
             "threading_layer": str(numba.threading_layer()),  # type: ignore[attr-defined,unused-ignore]
-            "serial_below_rows": self._parallel_rows if self._n_threads > 1 else None,
+            "serial_below_rows": self._serial_rows if self._n_threads > 1 else None,
+            "columns_below_rows": self._parallel_rows if self._few is not self._serial else None,
             "compiled_before": bool(self._parallel.stats.cache_hits),
         }
 

@@ -52,14 +52,14 @@ from kernels.numba_simd.turned import finish_turned, multiply_turned, turn
 
 __all__ = ["compiled"]
 
-_OPTIONS: Any = {"fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
+OPTIONS: Any = {"fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def jit(function: _Function) -> _Function:
     """Compile, for whatever types the function is called with."""
-    jitted: _Function = numba.njit(inline="always", **_OPTIONS)(function)
+    jitted: _Function = numba.njit(inline="always", **OPTIONS)(function)
     return jitted
 
 
@@ -78,8 +78,24 @@ def summed(n: int, rows: int) -> int:
 def layer_rows(z: Any, z_step: int, rows: int, plan: Any, at: int, weights: Any, a: Any, a_step: int) -> None:
     """Compute the sums of a layer, z @ W + b, into ``a``, part by part."""
     bias = moved(weights, plan[at + BIAS_AT])
-    part = at + LAYER
-    for _ in range(plan[at + PARTS]):
+    some_parts(z, z_step, rows, plan, at + LAYER, plan[at + PARTS], weights, bias, a, a_step)
+
+
+@jit
+def some_parts(
+    z: Any,
+    z_step: int,
+    rows: int,
+    plan: Any,
+    part: int,
+    parts: int,
+    weights: Any,
+    bias: Any,
+    a: Any,
+    a_step: int,
+) -> None:
+    """Compute the sums of so many parts of a layer, from the one that stands in the plan at ``part``."""
+    for _ in range(parts):
         column, first, n, width = plan[part + COLUMN], plan[part + FIRST], plan[part + LENGTH], plan[part + WIDTH]
         sums, w = moved(a, column), moved(weights, plan[part + WEIGHTS_AT])
         start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
@@ -272,5 +288,5 @@ def compiled(dtype: str, variant: str) -> Any:
     x = types.Array(item, dimensions, "C", readonly=True)
     signature = types.void(x, types.int64)
     function = {"serial": _serial, "single": _single, "parallel": _parallel}[variant]
-    options = {**_OPTIONS, "parallel": True} if variant == "parallel" else _OPTIONS
+    options = {**OPTIONS, "parallel": True} if variant == "parallel" else OPTIONS
     return compile_once(function, signature, **options)

@@ -18,8 +18,9 @@ _Array = NDArray[Any]
 #: Places in the header of a plan. Addresses are those of NumPy's memory, which the kernel keeps. The index is that of
 #: the inputs that are not zero; its address is 0 where none are to be skipped. The outputs go to OUT, which has room
 #: for OUT_ROWS: an array that is handed over in every call takes 50 ns to unpack, at one row a twentieth of the time.
+#: SHARES is the address of what `shares` returns, 0 where columns are not divided.
 (WEIGHTS, SCRATCH, SCRATCH_ITEMS, THREADS, LAYERS, INPUTS, OUTPUTS, PITCH, BLOCK_ROWS, TILE_ROWS, INDEX, LANES,
- TURNED_VECTORS, TURNED_PITCH, OUT, OUT_ROWS, HEADER) = range(17)  # fmt: skip
+ TURNED_VECTORS, TURNED_PITCH, OUT, OUT_ROWS, SHARES, HEADER) = range(18)  # fmt: skip
 #: Places in the line of a layer, which its parts follow: columns in whole vectors, parts, activation, offset of b; the
 #: same layer turned: columns, inputs, offset of W.T.
 COLUMNS, PARTS, ACTIVATION, BIAS_AT, TURNED_COLUMNS, TURNED_INPUTS, TURNED_AT, LAYER = range(8)

@@ -1,0 +1,102 @@
+"""Small batches of wide networks: the columns of a layer are divided among threads, and not the rows of the batch.
+
+Fewer rows than a tile for each thread cannot be divided, and they are not what takes the time: a network that exceeds
+the second-level cache is read from further away in every call, and for one row reading it is nearly all there is to do.
+So each thread computes all rows for its own run of columns, and reads only their weights: the threads together read
+twice as fast as one, and no weight twice. A thread has the same columns in every call, so that what its cache keeps
+of their weights serves the next one.
+
+The next layer needs all columns of this one: threads wait for each other behind every layer that is divided. That costs
+some microseconds, so small layers stay with one thread, and so do small networks. Which do is data: `shares`.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+
+from kernels.numba_cache import compile_once
+from kernels.numba_simd.layers import activate, data, fetch_items, finish, moved, pointer
+from kernels.numba_simd.network import OPTIONS, jit, layer_rows, require, some_parts
+from kernels.numba_simd.packing import (  # fmt: skip
+    ACTIVATION,
+    BIAS_AT,
+    BLOCK_ROWS,
+    COLUMNS,
+    HEADER,
+    INPUTS,
+    LAYER,
+    LAYERS,
+    OUT,
+    OUT_ROWS,
+    OUTPUTS,
+    PART,
+    PARTS,
+    PITCH,
+    SCRATCH,
+    SHARES,
+    THREADS,
+    TILE_ROWS,
+    WEIGHTS,
+)
+from kernels.numba_simd.shares import (  # fmt: skip
+    DIVIDED_FROM,
+    SHARE,
+    SHARE_COLUMN,
+    SHARE_COLUMNS,
+    SHARE_PART,
+    SHARE_PARTS,
+    SHARES_AT,
+)
+
+__all__ = ["compiled"]
+
+
+@jit
+def share_rows(
+    z: Any, z_step: int, rows: int, plan: Any, at: int, share: Any, weights: Any, a: Any, a_step: int
+) -> None:
+    """Compute a thread's columns of a layer for all rows, activated."""
+    if rows <= plan[TILE_ROWS]:  # other threads wrote them: all at once, or each cache line would be waited for
+        fetch_items(z, rows * z_step)
+    bias, column = moved(weights, plan[at + BIAS_AT]), share[SHARE_COLUMN]
+    some_parts(z, z_step, rows, plan, share[SHARE_PART], share[SHARE_PARTS], weights, bias, a, a_step)
+    activate(moved(a, column), a_step, rows, share[SHARE_COLUMNS], plan[at + ACTIVATION])
+
+
+def _columns(x: Any, network: int) -> None:
+    plan = pointer(network, np.int64)
+    require(x.shape[1] == plan[INPUTS] and x.shape[0] <= plan[OUT_ROWS])
+    weights, scratch = pointer(plan[WEIGHTS], data(x)), pointer(plan[SCRATCH], data(x))
+    out = pointer(plan[OUT], data(x))
+    n_in, n_out, pitch, block, threads = plan[INPUTS], plan[OUTPUTS], plan[PITCH], plan[BLOCK_ROWS], plan[THREADS]
+    for first in range(0, x.shape[0], block):
+        rows = min(block, x.shape[0] - first)
+        z, z_step = moved(data(x), first * n_in), n_in
+        at, shares = HEADER, pointer(plan[SHARES], plan)
+        for layer in range(plan[LAYERS]):
+            a = moved(scratch, (layer & 1) * block * pitch)
+            if rows >= shares[DIVIDED_FROM]:
+                for thread in numba.prange(threads):
+                    share = moved(shares, SHARES_AT + thread * SHARE)
+                    share_rows(z, z_step, rows, plan, at, share, weights, a, pitch)
+            else:
+                layer_rows(z, z_step, rows, plan, at, weights, a, pitch)
+                activate(a, pitch, rows, plan[at + COLUMNS], plan[at + ACTIVATION])
+            if layer == plan[LAYERS] - 1:
+                finish(a, pitch, rows, n_out, plan[at + ACTIVATION], moved(out, first * n_out))
+            z, z_step = a, pitch
+            at += LAYER + PART * plan[at + PARTS]
+            shares = moved(shares, SHARES_AT + threads * SHARE)
+
+
+@cache
+def compiled(dtype: str) -> Any:
+    """Return f(x, network) for "float32" or "float64" and any specification that has `SHARES`, compiled."""
+    x = types.Array(numba.from_dtype(np.dtype(dtype)), 2, "C", readonly=True)
+    return compile_once(_columns, types.void(x, types.int64), **OPTIONS, parallel=True)
