@@ -20,9 +20,9 @@ _Array = NDArray[Any]
 
 #: Work for each thread from which on threads pay, in floating-point operations. See docs/numba-ladder.md.
 FLOP_PER_THREAD = 600_000
-#: Bytes of a layer's weights for each thread from which on its columns are divided for a single row, whose time is that
-#: of reading them.
-BYTES_PER_THREAD = 256 * 1024
+#: Bytes of a layer's weights that the busiest thread need not read for each of the others, from which on it pays to
+#: divide the layer's columns: for one row, whose time is that of reading them, and all the more for others.
+BYTES_PER_THREAD = 384 * 1024
 #: Tiles of rows for each thread from which on the rows of a wide network are divided, and its columns no longer.
 TILES_PER_THREAD = 8
 
@@ -125,9 +125,9 @@ class NumbaSimdNewKernel(NumbaSimdKernel):
 class NumbaSimdParallelKernel(NumbaSimdKernel):
     """The same on Numba's threads: as many as it has when the kernel is made (``NUMBA_NUM_THREADS``).
 
-    The rows of a batch are divided from `FLOP_PER_THREAD` on. A wide network has so much work for few rows, of which
-    a thread would have less than a tile: there the columns of its large layers are (`kernels.numba_simd.columns`), up
-    to `TILES_PER_THREAD`. Whatever is too small for both is left to one thread.
+    The rows of a batch are divided from `FLOP_PER_THREAD` on. In a network with a layer of much more than
+    `BYTES_PER_THREAD`, fewer rows than `TILES_PER_THREAD` are not: the columns of such layers are, for a single row too
+    (`kernels.numba_simd.columns`). Whatever is too small for both is left to one thread.
     """
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
@@ -137,10 +137,8 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
         self._parallel = network.compiled(spec.dtype, "parallel")
         # The first parallel call starts the threads: here, and not in a clock.
         self._parallel(np.zeros((1, spec.n_in), spec.np_dtype), self._address)
-        #: The smallest batch that is divided, by columns or by rows.
-        self._serial_rows = sys.maxsize
         if self._n_threads > 1:
-            self._serial_rows = self._parallel_rows = self._smallest_divided()
+            self._parallel_rows = self._smallest_divided()
             if spec.weight_bytes() > packing.NARROW_BYTES:
                 self._divide_columns()
 
@@ -151,32 +149,31 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
         return -(-self._n_threads * FLOP_PER_THREAD // self.spec.flop(1))
 
     def _divide_columns(self) -> None:
-        """Have the columns of layers divided until there are rows enough, where a layer is large enough for that."""
+        """Have the columns of large layers divided in batches with too few rows for it, if there is such a layer."""
         from kernels.numba_simd import columns, packing, shares
 
-        plan, itemsize = self._network.plan, self.spec.np_dtype.itemsize
-        self._shares = shares.shares(plan, self.spec.n_layers, self._n_threads, itemsize, *self._least_divided())
+        plan, least = self._network.plan, self._least_bytes() // self.spec.np_dtype.itemsize
+        self._shares = shares.shares(plan, self.spec.n_layers, self._n_threads, least)
         plan[packing.SHARES] = self._shares.ctypes.data
-        fewest = int(self._shares[:, shares.DIVIDED_FROM].min())
-        rows = max(self._parallel_rows, TILES_PER_THREAD * self._n_threads * self._shape.rows)
-        if fewest < rows:
+        if self._shares[:, shares.DIVIDED].any():
             few = self._few = columns.compiled(self.spec.dtype)
-            self._serial_rows, self._parallel_rows = fewest, rows
-            if fewest == 1:
-                self._one = lambda x, network: few(x[None], network)
+            self._one = lambda x, network: few(x[None], network)
+            tiles = TILES_PER_THREAD * self._n_threads
+            self._parallel_rows = max(self._parallel_rows, tiles * self._shape.rows)
 
-    def _least_divided(self) -> tuple[int, int]:
-        return FLOP_PER_THREAD, BYTES_PER_THREAD
+    def _least_bytes(self) -> int:
+        return BYTES_PER_THREAD
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
-        """Return also the threads' library, and the batch size below which one thread is used."""
+        """Return also the threads' library, and the batch sizes below which one thread is used and columns are divided."""
         import numba
 
+        by_columns = self._few is not self._serial
         return {
             **super().describe(),
             "threading_layer": str(numba.threading_layer()),  # type: ignore[attr-defined,unused-ignore]
-            "serial_below_rows": self._serial_rows if self._n_threads > 1 else None,
-            "columns_below_rows": self._parallel_rows if self._few is not self._serial else None,
+            "serial_below_rows": 1 if by_columns else self._parallel_rows if self._n_threads > 1 else None,
+            "columns_below_rows": self._parallel_rows if by_columns else None,
             "compiled_before": bool(self._parallel.stats.cache_hits),
         }
 

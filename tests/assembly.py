@@ -19,7 +19,7 @@ def compiled(dtype):
     """Return the serial forward pass, compiled now: code from the cache cannot be inspected."""
     item = numba.from_dtype(np.dtype(dtype))
     x = numba.types.Array(item, 2, "C", readonly=True)
-    dispatcher = numba.njit(**network._OPTIONS)(network._serial)
+    dispatcher = numba.njit(**network.OPTIONS)(network._serial)
     dispatcher.compile(numba.types.void(x, numba.int64))
     (code,) = dispatcher.inspect_asm().values()
     return code

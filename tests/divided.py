@@ -29,7 +29,7 @@ def by_columns(cls, threads=3):
         def _smallest_divided(self):
             return sys.maxsize
 
-        def _least_divided(self):
-            return 0, 0
+        def _least_bytes(self):
+            return 0
 
     return ByColumns

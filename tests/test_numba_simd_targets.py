@@ -4,6 +4,7 @@ Intel and AMD with AVX-512, with AVX2, with SSE2 alone, and AArch64: where LLVM 
 """
 
 import re
+from functools import partial
 
 import pytest
 from assembly import VECTOR, functions, main_loop, multiply_adds, require_registers, spills
@@ -53,6 +54,8 @@ def everything(isa, bits):
         ("activate", layers._activate, [pointer, I64, I64, I64, I64]),
         ("finish", layers._finish, [pointer, I64, I64, I64, I64, pointer]),
         ("multiply", layers._multiply, [pointer, I64, I64, I64, pointer, pointer, I64, pointer, I64, I64]),
+        ("multiply_far", partial(layers._multiply, far=True),
+         [pointer, I64, I64, I64, pointer, pointer, I64, pointer, I64, I64]),
         ("fetch_items", layers._fetch_items, [pointer, I64]),
         ("turn", turned._turn, [pointer, I64, I64, I64, pointer]),
         ("multiply_turned", turned._multiply_turned, [pointer, I64, I64, pointer, pointer, pointer, I64]),

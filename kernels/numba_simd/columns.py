@@ -21,8 +21,8 @@ import numpy as np
 from numba import types
 
 from kernels.numba_cache import compile_once
-from kernels.numba_simd.layers import activate, data, fetch_items, finish, moved, pointer
-from kernels.numba_simd.network import OPTIONS, jit, layer_rows, require, some_parts
+from kernels.numba_simd.layers import activate, data, fetch_items, finish, moved, multiply_far, pointer
+from kernels.numba_simd.network import OPTIONS, jit, layer_rows, part_loops, require
 from kernels.numba_simd.packing import (  # fmt: skip
     ACTIVATION,
     BIAS_AT,
@@ -45,7 +45,7 @@ from kernels.numba_simd.packing import (  # fmt: skip
     WEIGHTS,
 )
 from kernels.numba_simd.shares import (  # fmt: skip
-    DIVIDED_FROM,
+    DIVIDED,
     SHARE,
     SHARE_COLUMN,
     SHARE_COLUMNS,
@@ -55,6 +55,9 @@ from kernels.numba_simd.shares import (  # fmt: skip
 )
 
 __all__ = ["compiled"]
+
+
+_, some_parts = part_loops(multiply_far)
 
 
 @jit
@@ -81,7 +84,7 @@ def _columns(x: Any, network: int) -> None:
         at, shares = HEADER, pointer(plan[SHARES], plan)
         for layer in range(plan[LAYERS]):
             a = moved(scratch, (layer & 1) * block * pitch)
-            if rows >= shares[DIVIDED_FROM]:
+            if shares[DIVIDED]:
                 for thread in numba.prange(threads):
                     share = moved(shares, SHARES_AT + thread * SHARE)
                     share_rows(z, z_step, rows, plan, at, share, weights, a, pitch)

@@ -1,8 +1,7 @@
-"""Which columns of a layer each thread computes, and for how many rows that pays: see `columns`."""
+"""Which layers are divided by columns, and which columns each thread computes: see `columns`."""
 
 from __future__ import annotations
 
-import sys
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +13,12 @@ from kernels.numba_simd.packing import COLUMN, COLUMNS, HEADER, LANES, LAYER, LE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NEVER", "shares"]
+__all__ = ["shares"]
 
 _Array = NDArray[Any]
 
-#: More rows than any batch has.
-NEVER = sys.maxsize
-
-#: Places in the line of a layer: the rows from which on it is divided, and behind it the share of each thread.
-DIVIDED_FROM, SHARES_AT = range(2)
+#: Places in the line of a layer: whether it is divided, and behind it the share of each thread.
+DIVIDED, SHARES_AT = range(2)
 #: Places in a share: where in the plan its first part is, how many parts, first column, how many columns.
 SHARE_PART, SHARE_PARTS, SHARE_COLUMN, SHARE_COLUMNS, SHARE = range(5)
 
@@ -48,12 +44,12 @@ def _cuts(parts: _Array, items: _Array, threads: int) -> list[int]:
     return [0, *(int(places[np.abs(items[places] - goal).argmin()]) for goal in even), len(parts)]
 
 
-def shares(plan: _Array, n_layers: int, threads: int, itemsize: int, least_flop: int, least_bytes: int) -> _Array:
-    """Return a line for each layer: the rows from which on it is divided, and what each thread computes then.
+def shares(plan: _Array, n_layers: int, threads: int, least_items: int) -> _Array:
+    """Return a line for each layer: 1 where it is divided, else 0, and what each thread computes then.
 
-    It is divided where the busiest thread is spared enough: of floating-point operations ``least_flop`` for each of the
-    others, or as many bytes of weights to read, ``least_bytes``. A share is a run of whole tiles, so that results are
-    those of one thread to the bit; where there are more threads than tiles, some have none.
+    It is divided where the busiest thread is spared ``least_items`` of its weights for each of the others, which cost
+    the more time the more they are. A share is a run of whole tiles, so that results are those of one thread to the
+    bit; where there are more threads than tiles, some have none.
     """
     table = []
     for columns, first, parts in _layers(plan, n_layers):
@@ -62,10 +58,6 @@ def shares(plan: _Array, n_layers: int, threads: int, itemsize: int, least_flop:
         cuts = _cuts(parts, items, threads)
         starts = [*parts[:, COLUMN], columns]
         runs = [(first + i * PART, j - i, starts[i], starts[j] - starts[i]) for i, j in pairwise(cuts)]
-        spared = int(items[-1] - np.diff(items[cuts]).max())
-        if spared * itemsize >= (threads - 1) * least_bytes:
-            rows = 1
-        else:
-            rows = -(-(threads - 1) * least_flop // (2 * spared)) if spared else NEVER
-        table.append([rows, *chain(*runs)])
+        spared = items[-1] - np.diff(items[cuts]).max()
+        table.append([spared >= (threads - 1) * least_items, *chain(*runs)])
     return np.array(table, np.int64)
