@@ -24,7 +24,7 @@ FLOP_PER_THREAD = 600_000
 #: divide the layer's columns: for one row, whose time is that of reading them, and all the more for others.
 BYTES_PER_THREAD = 384 * 1024
 #: Tiles of rows for each thread from which on the rows of a wide network are divided, and its columns no longer.
-TILES_PER_THREAD = 8
+TILES_PER_THREAD = 4
 
 
 class NumbaSimdKernel(CompiledKernel):
@@ -45,7 +45,7 @@ class NumbaSimdKernel(CompiledKernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        from kernels.numba_simd import layers, network, packing
+        from kernels.numba_simd import far, layers, network, packing
         from kernels.numba_simd.shape import host_shape
 
         codes = {
@@ -62,8 +62,10 @@ class NumbaSimdKernel(CompiledKernel):
             spec, self.params, self._shape, activations, self._n_threads, skip_zeros=self.skips_zeros
         )
         self._address = self._network.address
-        self._serial = network.compiled(spec.dtype, "serial")
-        self._one = network.compiled(spec.dtype, "single")
+        self._far = spec.weight_bytes() >= packing.FAR_BYTES and not self.skips_zeros
+        self._pass = far if self._far else network
+        self._serial = self._pass.compiled(spec.dtype, "serial")
+        self._one = self._pass.compiled(spec.dtype, "single")
         #: What computes batches of fewer than `_parallel_rows` and all others.
         self._few = self._parallel = self._serial
         self._write_to_largest()
@@ -132,14 +134,12 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        from kernels.numba_simd import network, packing
-
-        self._parallel = network.compiled(spec.dtype, "parallel")
+        self._parallel = self._pass.compiled(spec.dtype, "parallel")
         # The first parallel call starts the threads: here, and not in a clock.
         self._parallel(np.zeros((1, spec.n_in), spec.np_dtype), self._address)
         if self._n_threads > 1:
             self._parallel_rows = self._smallest_divided()
-            if spec.weight_bytes() > packing.NARROW_BYTES:
+            if self._far:
                 self._divide_columns()
 
     def _threads(self) -> int:
@@ -165,7 +165,7 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
         return BYTES_PER_THREAD
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
-        """Return also the threads' library, and the batch sizes below which one thread is used and columns are divided."""
+        """Return also the threads' library, and below which batch sizes one thread is used and columns are divided."""
         import numba
 
         by_columns = self._few is not self._serial

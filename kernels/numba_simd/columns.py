@@ -18,16 +18,14 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import types
 
-from kernels.numba_cache import compile_once
-from kernels.numba_simd.layers import activate, data, fetch_items, finish, moved, multiply_far, pointer
-from kernels.numba_simd.network import OPTIONS, jit, layer_rows, part_loops, require
+from kernels.numba_simd.far import some_parts, whole_layer
+from kernels.numba_simd.layers import activate, data, fetch_items, finish, moved, pointer
+from kernels.numba_simd.network import compiled_as, jit, require
 from kernels.numba_simd.packing import (  # fmt: skip
     ACTIVATION,
     BIAS_AT,
     BLOCK_ROWS,
-    COLUMNS,
     HEADER,
     INPUTS,
     LAYER,
@@ -55,9 +53,6 @@ from kernels.numba_simd.shares import (  # fmt: skip
 )
 
 __all__ = ["compiled"]
-
-
-_, some_parts = part_loops(multiply_far)
 
 
 @jit
@@ -89,8 +84,7 @@ def _columns(x: Any, network: int) -> None:
                     share = moved(shares, SHARES_AT + thread * SHARE)
                     share_rows(z, z_step, rows, plan, at, share, weights, a, pitch)
             else:
-                layer_rows(z, z_step, rows, plan, at, weights, a, pitch)
-                activate(a, pitch, rows, plan[at + COLUMNS], plan[at + ACTIVATION])
+                whole_layer(z, z_step, rows, plan, at, weights, a, pitch)
             if layer == plan[LAYERS] - 1:
                 finish(a, pitch, rows, n_out, plan[at + ACTIVATION], moved(out, first * n_out))
             z, z_step = a, pitch
@@ -101,5 +95,4 @@ def _columns(x: Any, network: int) -> None:
 @cache
 def compiled(dtype: str) -> Any:
     """Return f(x, network) for "float32" or "float64" and any specification that has `SHARES`, compiled."""
-    x = types.Array(numba.from_dtype(np.dtype(dtype)), 2, "C", readonly=True)
-    return compile_once(_columns, types.void(x, types.int64), **OPTIONS, parallel=True)
+    return compiled_as(_columns, dtype, "parallel")

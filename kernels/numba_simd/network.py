@@ -278,13 +278,14 @@ def _parallel(x: Any, network: int) -> None:
         forward_rows(x_rows, min(rows, x.shape[0] - first), plan, thread, out_rows)
 
 
+def compiled_as(function: Any, dtype: str, variant: str) -> Any:
+    """Compile one of the three variants of the pass; "single" takes one row, "parallel" uses Numba's threads."""
+    x = types.Array(numba.from_dtype(np.dtype(dtype)), 1 if variant == "single" else 2, "C", readonly=True)
+    options = {**OPTIONS, "parallel": True} if variant == "parallel" else OPTIONS
+    return compile_once(function, types.void(x, types.int64), **options)
+
+
 @cache
 def compiled(dtype: str, variant: str) -> Any:
     """Return f(x, network) for "float32" or "float64" and any specification, compiled."""
-    item = numba.from_dtype(np.dtype(dtype))
-    dimensions = 1 if variant == "single" else 2
-    x = types.Array(item, dimensions, "C", readonly=True)
-    signature = types.void(x, types.int64)
-    function = {"serial": _serial, "single": _single, "parallel": _parallel}[variant]
-    options = {**OPTIONS, "parallel": True} if variant == "parallel" else OPTIONS
-    return compile_once(function, signature, **options)
+    return compiled_as({"serial": _serial, "single": _single, "parallel": _parallel}[variant], dtype, variant)

@@ -30,6 +30,9 @@ WIDTH, COLUMN, FIRST, LENGTH, WEIGHTS_AT, PART = range(6)
 
 #: Bytes of weights up to which a network counts as narrow: they stay in the second-level cache beside everything else.
 NARROW_BYTES = 384 * 1024
+#: Bytes of weights from which on a network counts as larger than the second-level cache, and is read from beyond it in
+#: every call: 2 MiB is the largest one that processors of servers have today.
+FAR_BYTES = 2 * 1024 * 1024
 #: Bytes of inputs or activations in a block of rows of a wide network, and its rows at most.
 BLOCK_BYTES = 1024 * 1024
 MOST_BLOCK_ROWS = 128
