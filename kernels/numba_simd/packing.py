@@ -47,13 +47,16 @@ LONGEST_SUM = 320
 DOT_COLUMNS = 2
 
 _CACHE_LINE_BYTES = 64
+#: Memory that fills some consists of them alone, where Linux gives them to whoever asks, as NumPy does from 4 MiB on.
+_HUGE_PAGE_BYTES = 2 * 1024 * 1024
 
 
 def aligned_zeros(items: int, dtype: np.dtype[Any]) -> _Array:
-    """Return an array of zeros that starts with a cache line."""
+    """Return an array of zeros that starts with a cache line, or with a huge page where it fills one."""
     n_bytes = items * dtype.itemsize
-    memory = np.zeros(n_bytes + _CACHE_LINE_BYTES, np.uint8)
-    skip = -memory.ctypes.data % _CACHE_LINE_BYTES
+    unit = _HUGE_PAGE_BYTES if n_bytes >= _HUGE_PAGE_BYTES else _CACHE_LINE_BYTES
+    memory = np.zeros(up(n_bytes, unit) + unit, np.uint8)
+    skip = -memory.ctypes.data % unit
     return memory[skip : skip + n_bytes].view(dtype)
 
 
