@@ -21,10 +21,10 @@ _Array = NDArray[Any]
 #: Work for each thread from which on threads pay, in floating-point operations. See docs/numba-ladder.md.
 FLOP_PER_THREAD = 600_000
 #: Bytes of a layer's weights that the busiest thread need not read for each of the others, from which on it pays to
-#: divide the layer's columns: for one row, whose time is that of reading them, and all the more for others.
-BYTES_PER_THREAD = 384 * 1024
-#: Tiles of rows for each thread from which on the rows of a wide network are divided, and its columns no longer.
-TILES_PER_THREAD = 4
+#: divide the layer's columns: they take about as long to read as it takes to start and join threads.
+BYTES_PER_THREAD = 192 * 1024
+#: Tiles of rows for each thread from which on a batch is divided by rows where it could be by columns.
+TILES_PER_THREAD = 2
 
 
 class NumbaSimdKernel(CompiledKernel):
@@ -32,7 +32,8 @@ class NumbaSimdKernel(CompiledKernel):
 
     `kernels.numba_simd` holds the trick: `shape` (what the processor offers), `vector` (vectors of LLVM), `tile` (the
     loops in which time is spent), `turned` (rows in the lanes behind the first layer), `sparse` (the list of inputs
-    that are not zero), `layers` and `network` (the forward pass), `packing` (what depends on the specification).
+    that are not zero), `layers` and `network` (the forward pass), `far` (the same for weights beyond the second-level
+    cache), `columns` and `shares` (layers divided among threads), `packing` (what depends on the specification).
 
     The result is in a buffer that the next call uses again. There is one, of the largest batch seen, and a smaller
     batch uses its first rows.
@@ -127,8 +128,8 @@ class NumbaSimdNewKernel(NumbaSimdKernel):
 class NumbaSimdParallelKernel(NumbaSimdKernel):
     """The same on Numba's threads: as many as it has when the kernel is made (``NUMBA_NUM_THREADS``).
 
-    The rows of a batch are divided from `FLOP_PER_THREAD` on. In a network with a layer of much more than
-    `BYTES_PER_THREAD`, fewer rows than `TILES_PER_THREAD` are not: the columns of such layers are, for a single row too
+    The rows of a batch are divided from `FLOP_PER_THREAD` on. In a network that exceeds the second-level cache fewer
+    than `TILES_PER_THREAD` are not: there the columns of large layers are, for a single row too, by `BYTES_PER_THREAD`
     (`kernels.numba_simd.columns`). Whatever is too small for both is left to one thread.
     """
 

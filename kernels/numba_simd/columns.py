@@ -1,13 +1,14 @@
-"""Small batches of wide networks: the columns of a layer are divided among threads, and not the rows of the batch.
+"""Few rows of a network that exceeds the second-level cache: columns are divided among threads, and not rows.
 
-Fewer rows than a tile for each thread cannot be divided, and they are not what takes the time: a network that exceeds
-the second-level cache is read from further away in every call, and for one row reading it is nearly all there is to do.
-So each thread computes all rows for its own run of columns, and reads only their weights: the threads together read
-twice as fast as one, and no weight twice. A thread has the same columns in every call, so that what its cache keeps
-of their weights serves the next one.
+Fewer rows than a tile for each thread cannot be divided well, and they are not what takes the time: all weights come
+from beyond the cache in every call, and for one row reading them is nearly all there is to do. So each thread computes
+all rows for its own run of a layer's columns, and reads only their weights: together threads read faster than one does,
+and each weight once. A thread has the same columns in every call, so that what its own cache keeps of their weights
+serves the next one. From a few tiles of rows for each thread on, dividing rows is faster: activations then stay where
+they were computed, and a layer's columns need not be waited for.
 
-The next layer needs all columns of this one: threads wait for each other behind every layer that is divided. That costs
-some microseconds, so small layers stay with one thread, and so do small networks. Which do is data: `shares`.
+For that is what it costs: the next layer takes all columns of this one, so threads are started and joined for every
+layer that is divided, which takes microseconds. Small layers are therefore left to one thread; `shares` says which.
 """
 
 # mypy: disable-error-code="no-untyped-call"
