@@ -20,6 +20,11 @@ _Array = NDArray[Any]
 
 #: Work for each thread from which on threads pay, in floating-point operations. See docs/numba-ladder.md.
 FLOP_PER_THREAD = 600_000
+#: Bytes of a layer's weights that the busiest thread need not read for each of the others, from which on it pays to
+#: divide the layer's columns: they take about as long to read as it takes to start and join threads.
+BYTES_PER_THREAD = 192 * 1024
+#: Tiles of rows for each thread from which on a batch is divided by rows where it could be by columns.
+TILES_PER_THREAD = 2
 
 
 class NumbaSimdKernel(CompiledKernel):
@@ -27,7 +32,8 @@ class NumbaSimdKernel(CompiledKernel):
 
     `kernels.numba_simd` holds the trick: `shape` (what the processor offers), `vector` (vectors of LLVM), `tile` (the
     loops in which time is spent), `turned` (rows in the lanes behind the first layer), `sparse` (the list of inputs
-    that are not zero), `layers` and `network` (the forward pass), `packing` (what depends on the specification).
+    that are not zero), `layers` and `network` (the forward pass), `far` (the same for weights beyond the second-level
+    cache), `columns` and `shares` (layers divided among threads), `packing` (what depends on the specification).
 
     The result is in a buffer that the next call uses again. There is one, of the largest batch seen, and a smaller
     batch uses its first rows.
@@ -40,7 +46,7 @@ class NumbaSimdKernel(CompiledKernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        from kernels.numba_simd import layers, network, packing
+        from kernels.numba_simd import far, layers, network, packing
         from kernels.numba_simd.shape import host_shape
 
         codes = {
@@ -57,9 +63,12 @@ class NumbaSimdKernel(CompiledKernel):
             spec, self.params, self._shape, activations, self._n_threads, skip_zeros=self.skips_zeros
         )
         self._address = self._network.address
-        self._serial = network.compiled(spec.dtype, "serial")
-        self._one = network.compiled(spec.dtype, "single")
-        self._parallel = self._serial
+        self._far = spec.weight_bytes() >= packing.FAR_BYTES and not self.skips_zeros
+        self._pass = far if self._far else network
+        self._serial = self._pass.compiled(spec.dtype, "serial")
+        self._one = self._pass.compiled(spec.dtype, "single")
+        #: What computes batches of fewer than `_parallel_rows` and all others.
+        self._few = self._parallel = self._serial
         self._write_to_largest()
 
     def _write_to_largest(self) -> None:
@@ -75,7 +84,7 @@ class NumbaSimdKernel(CompiledKernel):
         out: _Array = self._out
         if len(x) != len(out):
             out = self._out_of(x)
-        (self._serial if len(x) < self._parallel_rows else self._parallel)(x, self._address)
+        (self._few if len(x) < self._parallel_rows else self._parallel)(x, self._address)
         return out
 
     def forward_one(self, x: _Array) -> _Array:
@@ -117,21 +126,22 @@ class NumbaSimdNewKernel(NumbaSimdKernel):
 
 
 class NumbaSimdParallelKernel(NumbaSimdKernel):
-    """The same with the rows divided among Numba's threads; on one thread where the batch is too small for it.
+    """The same on Numba's threads: as many as it has when the kernel is made (``NUMBA_NUM_THREADS``).
 
-    As many threads as Numba has when the kernel is made (``NUMBA_NUM_THREADS``); a batch is divided from
-    `FLOP_PER_THREAD` on.
+    The rows of a batch are divided from `FLOP_PER_THREAD` on. In a network that exceeds the second-level cache fewer
+    than `TILES_PER_THREAD` are not: there the columns of large layers are, for a single row too, by `BYTES_PER_THREAD`
+    (`kernels.numba_simd.columns`). Whatever is too small for both is left to one thread.
     """
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        from kernels.numba_simd import network
-
-        self._parallel = network.compiled(spec.dtype, "parallel")
+        self._parallel = self._pass.compiled(spec.dtype, "parallel")
         # The first parallel call starts the threads: here, and not in a clock.
         self._parallel(np.zeros((1, spec.n_in), spec.np_dtype), self._address)
         if self._n_threads > 1:
             self._parallel_rows = self._smallest_divided()
+            if self._far:
+                self._divide_columns()
 
     def _threads(self) -> int:
         return numba_threads()
@@ -139,14 +149,32 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
     def _smallest_divided(self) -> int:
         return -(-self._n_threads * FLOP_PER_THREAD // self.spec.flop(1))
 
+    def _divide_columns(self) -> None:
+        """Have the columns of large layers divided in batches with too few rows for it, if there is such a layer."""
+        from kernels.numba_simd import columns, packing, shares
+
+        plan, least = self._network.plan, self._least_bytes() // self.spec.np_dtype.itemsize
+        self._shares = shares.shares(plan, self.spec.n_layers, self._n_threads, least)
+        plan[packing.SHARES] = self._shares.ctypes.data
+        if self._shares[:, shares.DIVIDED].any():
+            few = self._few = columns.compiled(self.spec.dtype)
+            self._one = lambda x, network: few(x[None], network)
+            tiles = TILES_PER_THREAD * self._n_threads
+            self._parallel_rows = max(self._parallel_rows, tiles * self._shape.rows)
+
+    def _least_bytes(self) -> int:
+        return BYTES_PER_THREAD
+
     def describe(self) -> dict[str, str | int | float | bool | None]:
-        """Return also the threads' library, and the batch size below which one thread is used."""
+        """Return also the threads' library, and below which batch sizes one thread is used and columns are divided."""
         import numba
 
+        by_columns = self._few is not self._serial
         return {
             **super().describe(),
             "threading_layer": str(numba.threading_layer()),  # type: ignore[attr-defined,unused-ignore]
-            "serial_below_rows": self._parallel_rows if self._n_threads > 1 else None,
+            "serial_below_rows": 1 if by_columns else self._parallel_rows if self._n_threads > 1 else None,
+            "columns_below_rows": self._parallel_rows if by_columns else None,
             "compiled_before": bool(self._parallel.stats.cache_hits),
         }
 

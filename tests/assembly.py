@@ -16,10 +16,15 @@ STACK = {"x86_64": r"\(%rsp", "aarch64": r"\[sp"}
 
 
 def compiled(dtype):
-    """Return the serial forward pass, compiled now: code from the cache cannot be inspected."""
+    """Return the assembly language of the serial forward pass."""
+    return compiled_pass(network._serial, dtype)
+
+
+def compiled_pass(function, dtype):
+    """Return that of a forward pass, compiled now: code from the cache cannot be inspected."""
     item = numba.from_dtype(np.dtype(dtype))
     x = numba.types.Array(item, 2, "C", readonly=True)
-    dispatcher = numba.njit(**network._OPTIONS)(network._serial)
+    dispatcher = numba.njit(**network.OPTIONS)(function)
     dispatcher.compile(numba.types.void(x, numba.int64))
     (code,) = dispatcher.inspect_asm().values()
     return code

@@ -17,7 +17,7 @@ from kernels.numba_simd.vector import I64, Code, as_intrinsic, new_function
 
 __all__ = [
     "IDENTITY", "RELU", "SIGMOID", "SOFTMAX", "STEP", "activate", "code_for", "data", "finish", "generated", "moved",
-    "multiply", "pointer",
+    "multiply", "multiply_far", "pointer",
 ]  # fmt: skip
 
 #: Activations, as the plan holds them.
@@ -99,7 +99,7 @@ def fetch_items(_context: Any, z: Any, n: Any) -> Any:
     return generated("fetch_items", _fetch_items, z, n)
 
 
-def _multiply(code: Code, arguments: Any) -> None:
+def _multiply(code: Code, arguments: Any, *, far: bool = False) -> None:
     z, z_step, n_rows, n, w, start, start_step, a, a_step, width = arguments
     builder = code.builder
 
@@ -111,7 +111,7 @@ def _multiply(code: Code, arguments: Any) -> None:
 
         ladder(code, n_rows, write)
 
-    shapes: dict[int, tuple[Any, int]] = {c: (product, c) for c in range(1, code.shape.vectors + 1)}
+    shapes: dict[int, tuple[Any, int]] = {c: (partial(product, far=far), c) for c in range(1, code.shape.vectors + 1)}
     shapes |= {-c: (dots, c) for c in range(1, DOT_COLUMNS + 1)}
     code.switch(width, {value: partial(case, *shape) for value, shape in shapes.items()})
 
@@ -199,6 +199,14 @@ def multiply(_context: Any, z: Any, z_step: Any, n_rows: Any, n: Any, w: Any, st
              a_step: Any, width: Any) -> Any:  # fmt: skip
     """Compute a = start + z @ w for one part: ``width`` vectors of columns or, negative, so many single columns."""
     return generated("multiply", _multiply, z, z_step, n_rows, n, w, start, start_step, a, a_step, width)
+
+
+@as_intrinsic
+def multiply_far(_context: Any, z: Any, z_step: Any, n_rows: Any, n: Any, w: Any, start: Any, start_step: Any, a: Any,
+                 a_step: Any, width: Any) -> Any:  # fmt: skip
+    """Compute the same, with weights that come from beyond the second-level cache."""
+    far = partial(_multiply, far=True)
+    return generated("multiply_far", far, z, z_step, n_rows, n, w, start, start_step, a, a_step, width)
 
 
 @as_intrinsic

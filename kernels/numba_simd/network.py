@@ -52,14 +52,14 @@ from kernels.numba_simd.turned import finish_turned, multiply_turned, turn
 
 __all__ = ["compiled"]
 
-_OPTIONS: Any = {"fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
+OPTIONS: Any = {"fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def jit(function: _Function) -> _Function:
     """Compile, for whatever types the function is called with."""
-    jitted: _Function = numba.njit(inline="always", **_OPTIONS)(function)
+    jitted: _Function = numba.njit(inline="always", **OPTIONS)(function)
     return jitted
 
 
@@ -74,39 +74,53 @@ def summed(n: int, rows: int) -> int:
     return ((n + parts - 1) // parts + 15) // 16 * 16
 
 
+def part_loops(multiply: Any) -> tuple[Any, Any]:
+    """Return the functions `add_part` and `some_parts`, which multiply by one of the intrinsics for it."""
+
+    @jit
+    def add_part(
+        z: Any,
+        z_step: int,
+        rows: int,
+        n: int,
+        w: Any,
+        start: Any,
+        start_step: int,
+        a: Any,
+        a_step: int,
+        width: int,
+        plan: Any,
+    ) -> None:
+        """Compute a = start + z @ w for a part, over not too many inputs at once."""
+        step = summed(n, rows) if width > 0 else n
+        for k in range(0, n, step):
+            w_k = moved(w, k * width * plan[LANES])
+            multiply(moved(z, k), z_step, rows, min(step, n - k), w_k, start, start_step, a, a_step, width)
+            start, start_step = a, a_step
+
+    @jit
+    def some_parts(
+        z: Any, z_step: int, rows: int, plan: Any, part: int, parts: int, weights: Any, bias: Any, a: Any, a_step: int
+    ) -> None:
+        """Compute the sums of so many parts of a layer, from the one that stands in the plan at ``part``."""
+        for _ in range(parts):
+            column, first, n, width = plan[part + COLUMN], plan[part + FIRST], plan[part + LENGTH], plan[part + WIDTH]
+            sums, w = moved(a, column), moved(weights, plan[part + WEIGHTS_AT])
+            start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
+            add_part(moved(z, first), z_step, rows, n, w, start, start_step, sums, a_step, width, plan)
+            part += PART
+
+    return add_part, some_parts
+
+
+add_part, some_parts = part_loops(multiply)
+
+
 @jit
 def layer_rows(z: Any, z_step: int, rows: int, plan: Any, at: int, weights: Any, a: Any, a_step: int) -> None:
     """Compute the sums of a layer, z @ W + b, into ``a``, part by part."""
     bias = moved(weights, plan[at + BIAS_AT])
-    part = at + LAYER
-    for _ in range(plan[at + PARTS]):
-        column, first, n, width = plan[part + COLUMN], plan[part + FIRST], plan[part + LENGTH], plan[part + WIDTH]
-        sums, w = moved(a, column), moved(weights, plan[part + WEIGHTS_AT])
-        start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
-        add_part(moved(z, first), z_step, rows, n, w, start, start_step, sums, a_step, width, plan)
-        part += PART
-
-
-@jit
-def add_part(
-    z: Any,
-    z_step: int,
-    rows: int,
-    n: int,
-    w: Any,
-    start: Any,
-    start_step: int,
-    a: Any,
-    a_step: int,
-    width: int,
-    plan: Any,
-) -> None:
-    """Compute a = start + z @ w for a part, over not too many inputs at once."""
-    step = summed(n, rows) if width > 0 else n
-    for k in range(0, n, step):
-        w_k = moved(w, k * width * plan[LANES])
-        multiply(moved(z, k), z_step, rows, min(step, n - k), w_k, start, start_step, a, a_step, width)
-        start, start_step = a, a_step
+    some_parts(z, z_step, rows, plan, at + LAYER, plan[at + PARTS], weights, bias, a, a_step)
 
 
 @jit
@@ -264,13 +278,14 @@ def _parallel(x: Any, network: int) -> None:
         forward_rows(x_rows, min(rows, x.shape[0] - first), plan, thread, out_rows)
 
 
+def compiled_as(function: Any, dtype: str, variant: str) -> Any:
+    """Compile one of the three variants of the pass; "single" takes one row, "parallel" uses Numba's threads."""
+    x = types.Array(numba.from_dtype(np.dtype(dtype)), 1 if variant == "single" else 2, "C", readonly=True)
+    options = {**OPTIONS, "parallel": True} if variant == "parallel" else OPTIONS
+    return compile_once(function, types.void(x, types.int64), **options)
+
+
 @cache
 def compiled(dtype: str, variant: str) -> Any:
     """Return f(x, network) for "float32" or "float64" and any specification, compiled."""
-    item = numba.from_dtype(np.dtype(dtype))
-    dimensions = 1 if variant == "single" else 2
-    x = types.Array(item, dimensions, "C", readonly=True)
-    signature = types.void(x, types.int64)
-    function = {"serial": _serial, "single": _single, "parallel": _parallel}[variant]
-    options = {**_OPTIONS, "parallel": True} if variant == "parallel" else _OPTIONS
-    return compile_once(function, signature, **options)
+    return compiled_as({"serial": _serial, "single": _single, "parallel": _parallel}[variant], dtype, variant)

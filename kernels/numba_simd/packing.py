@@ -18,8 +18,9 @@ _Array = NDArray[Any]
 #: Places in the header of a plan. Addresses are those of NumPy's memory, which the kernel keeps. The index is that of
 #: the inputs that are not zero; its address is 0 where none are to be skipped. The outputs go to OUT, which has room
 #: for OUT_ROWS: an array that is handed over in every call takes 50 ns to unpack, at one row a twentieth of the time.
+#: SHARES is the address of what `shares` returns, 0 where columns are not divided.
 (WEIGHTS, SCRATCH, SCRATCH_ITEMS, THREADS, LAYERS, INPUTS, OUTPUTS, PITCH, BLOCK_ROWS, TILE_ROWS, INDEX, LANES,
- TURNED_VECTORS, TURNED_PITCH, OUT, OUT_ROWS, HEADER) = range(17)  # fmt: skip
+ TURNED_VECTORS, TURNED_PITCH, OUT, OUT_ROWS, SHARES, HEADER) = range(18)  # fmt: skip
 #: Places in the line of a layer, which its parts follow: columns in whole vectors, parts, activation, offset of b; the
 #: same layer turned: columns, inputs, offset of W.T.
 COLUMNS, PARTS, ACTIVATION, BIAS_AT, TURNED_COLUMNS, TURNED_INPUTS, TURNED_AT, LAYER = range(8)
@@ -29,6 +30,9 @@ WIDTH, COLUMN, FIRST, LENGTH, WEIGHTS_AT, PART = range(6)
 
 #: Bytes of weights up to which a network counts as narrow: they stay in the second-level cache beside everything else.
 NARROW_BYTES = 384 * 1024
+#: Bytes of weights from which on a network counts as larger than the second-level cache, and is read from beyond it in
+#: every call: 2 MiB is the largest one that processors of servers have today.
+FAR_BYTES = 2 * 1024 * 1024
 #: Bytes of inputs or activations in a block of rows of a wide network, and its rows at most.
 BLOCK_BYTES = 1024 * 1024
 MOST_BLOCK_ROWS = 128
@@ -43,13 +47,16 @@ LONGEST_SUM = 320
 DOT_COLUMNS = 2
 
 _CACHE_LINE_BYTES = 64
+#: Memory that fills some consists of them alone, where Linux gives them to whoever asks, as NumPy does from 4 MiB on.
+_HUGE_PAGE_BYTES = 2 * 1024 * 1024
 
 
 def aligned_zeros(items: int, dtype: np.dtype[Any]) -> _Array:
-    """Return an array of zeros that starts with a cache line."""
+    """Return an array of zeros that starts with a cache line, or with a huge page where it fills one."""
     n_bytes = items * dtype.itemsize
-    memory = np.zeros(n_bytes + _CACHE_LINE_BYTES, np.uint8)
-    skip = -memory.ctypes.data % _CACHE_LINE_BYTES
+    unit = _HUGE_PAGE_BYTES if n_bytes >= _HUGE_PAGE_BYTES else _CACHE_LINE_BYTES
+    memory = np.zeros(up(n_bytes, unit) + unit, np.uint8)
+    skip = -memory.ctypes.data % unit
     return memory[skip : skip + n_bytes].view(dtype)
 
 

@@ -24,6 +24,10 @@ __all__ = ["dots", "ladder", "product"]
 #: Sums that should be under way at once.
 _CHAINS = 12
 
+#: Bytes between a weight that is asked for and the one that is multiplied, where they come from beyond the second-level
+#: cache: a page, at the end of which the processor's own fetching stops.
+AHEAD = 4096
+
 
 def _unrolled(sums: int, registers: int) -> int:
     """Return over how many steps of k the sums of a tile are spread: 1, 2 or 4, as far as there are registers."""
@@ -109,16 +113,21 @@ def _listed(code: Code, start: list[Vector], n: Any, index: Any, following: Any,
     return sums
 
 
-def product(code: Code, rows: int, vectors: int, *, indexed: bool = False, turned: bool = False) -> ir.Function:
+def product(
+    code: Code, rows: int, vectors: int, *, indexed: bool = False, turned: bool = False, far: bool = False
+) -> ir.Function:
     """Return the function of a tile: a = start + z @ w, for ``rows`` by ``vectors``.
 
     It takes z, z_step, n, w, start, start_step, a, a_step: pointers, and the items from one row to the next. w is
     packed: the vectors of k = 0, then those of k = 1. With ``indexed``, one more pointer to n indices (32 bits), the
     only k that are multiplied. With ``turned`` a row has one item to start from, for all of its lanes: see `turned`.
+    With ``far`` weights are asked for `AHEAD` of their use: see `columns`.
     """
     pointer = code.real.as_pointer()
     types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64] + [I32.as_pointer()] * indexed
-    name = f"{'sparse_' if indexed else 'turned_' if turned else ''}tile_{rows}x{vectors}_f{code.bits}"
+    name = (
+        f"{'sparse_' if indexed else 'turned_' if turned else 'far_' if far else ''}tile_{rows}x{vectors}_f{code.bits}"
+    )
     function, builder = new_function(code.builder, name, types)
     if builder is None:
         return function
@@ -139,6 +148,8 @@ def product(code: Code, rows: int, vectors: int, *, indexed: bool = False, turne
     def turn(k: Any, sums: list[Vector]) -> list[Vector]:
         row = builder.mul(k, I64(vectors * lanes))
         weights = [code.load(code.address(w, row, c * lanes), aligned=True) for c in range(vectors)]
+        for item in range(0, vectors * lanes, 64 * 8 // code.bits) if far else ():
+            code.fetch(code.address(w, row, item + AHEAD * 8 // code.bits))
         inputs = [code.splat(code.load_scalar(code.address(z_row, k))) for z_row in z_rows]
         return [inputs[i // vectors].times_plus(weights[i % vectors], x) for i, x in enumerate(sums)]
 
