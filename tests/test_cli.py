@@ -10,6 +10,7 @@ from importlib import metadata
 
 import pytest
 import simulate
+import trusting
 import typer
 from doubles import AbsentKernel, ConstructorRaises
 from mutants import SoftmaxDropped
@@ -213,9 +214,9 @@ def test_compare_exits_1_where_the_candidate_is_slower(capsys, results):
 
 
 def test_compare_two_runs_and_what_counts_as_slower(capsys, results):
-    one = {("numpy", "batched", 100): 1e-6}
-    base = simulate.write_run(results, one, seed=20, noise=1e-4)
-    slower = simulate.write_run(results, {("numpy", "batched", 100): 1.02e-6}, seed=21, noise=1e-4)
+    one, quiet = {("numpy", "batched", 100): 1e-6}, {"noise": 1e-4, "trust": trusting.block()}
+    base = simulate.write_run(results, one, seed=20, **quiet)
+    slower = simulate.write_run(results, {("numpy", "batched", 100): 1.02e-6}, seed=21, **quiet)
     assert called(capsys, "compare", base.name, slower.name)[0] == 0, "2 % is below the 2.5 % that count"
     assert called(capsys, "compare", base.name, slower.name, "--fail-if-slower", "1%")[0] == 1
     assert called(capsys, "compare", slower.name, base.name, "--fail-if-slower", "1%")[0] == 0

@@ -107,8 +107,9 @@ def test_a_result_is_not_stale_and_buffers_follow_the_batch(name):
     x = np.random.default_rng(0).random((40, 784), np.float32)
     whole = computed(kernel, x)
     for rows in (40, 7, 8, 1, 39, 7):
-        assert computed(kernel, x[:rows]) == pytest.approx(whole[:rows], abs=1e-6)
-        assert computed(kernel, x[-rows:]) == pytest.approx(whole[-rows:], abs=1e-6)
+        # Sums may be divided in another way for another number of rows; a stale row would be off by 1e-2.
+        assert computed(kernel, x[:rows]) == pytest.approx(whole[:rows], abs=1e-5)
+        assert computed(kernel, x[-rows:]) == pytest.approx(whole[-rows:], abs=1e-5)
 
 
 @pytest.mark.parametrize("name", WITHOUT_COMPILER)

@@ -98,4 +98,5 @@ class Entrant:
 
 def test_a_kernel_that_remembers_its_input_is_found():
     found = inputs.audit(Entrant(), Case("batched", 100))
-    assert np.median(found["rotating_s"]) > 5 * np.median(found["same_s"])
+    # The shortest: other tests may run beside this one, and stretch some blocks of few nanoseconds beyond all measure.
+    assert np.min(found["rotating_s"]) > 5 * np.min(found["same_s"])
