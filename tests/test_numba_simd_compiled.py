@@ -80,9 +80,9 @@ def host_features():
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
-    """A cache that two processes filled at once with every variant, and what they said."""
+    """A cache that one process filled with every variant, and another with two of them at once; what they said."""
     folder = tmp_path_factory.mktemp("cache")
-    both = [start(**EVERY_VARIANT, NUMBA_CACHE_DIR=folder) for _ in range(2)]
+    both = [start(**variants, NUMBA_CACHE_DIR=folder) for variants in (EVERY_VARIANT, {"kernels": 2})]
     return folder, [finish(process) for process in both]
 
 
@@ -115,7 +115,8 @@ def test_the_second_process_compiles_nothing(filled):
     assert all(result["called"] == 0 for result in first), "no call compiles: it would be in the clock"
     assert not second["compiler"], "a compiler takes half of the time to a first result to prepare itself"
     assert second["later"] == 3.0, "and does so when it is needed"
-    assert first[0]["sums"] == first[1]["sums"] == second["sums"]
+    assert first[0]["sums"] == second["sums"]
+    assert first[0]["sums"][:2] == first[1]["sums"][:2]
     assert not list(folder.rglob("*.tmp"))
 
 
