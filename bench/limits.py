@@ -83,6 +83,11 @@ class Share:
     target: Target | None
     memory: str | None = None
 
+    @property
+    def believed(self) -> bool:
+        """Whether it can be: nothing does more than the peak, so that a peak below what was done was not the peak."""
+        return self.what != "peak" or self.ratio.value <= roofline.IMPOSSIBLE
+
 
 @dataclass(frozen=True)
 class Limits:

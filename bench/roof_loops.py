@@ -1,4 +1,7 @@
-"""The loops behind the roofs: multiply-adds in registers, and reading an array. Compiled by Numba, without the GIL."""
+"""The loops behind the roofs: multiply-adds in registers, and reading an array. Compiled by Numba, without the GIL.
+
+Both use the widest vectors that the processor has, also where LLVM by itself prefers narrower ones: others do not.
+"""
 
 # mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
@@ -12,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from kernels.numba_target import host
+from kernels.numba_simd.shape import host_shape
 
 __all__ = ["READ_BYTES", "flop_per_step", "multiply_add", "read"]
 
@@ -32,7 +35,7 @@ def _register_chains(_typing: Any, start: Any, factor: Any, addend: Any, _steps:
         first, by, plus, n = arguments
         item = context.get_data_type(start)
         size = context.get_abi_sizeof(item)
-        lanes = host().vector_bytes // size
+        lanes = host_shape(size).lanes
         vector = ir.VectorType(item, lanes)
         signature = ir.FunctionType(vector, [vector] * 3)
         fma = cgutils.get_or_insert_function(builder.module, signature, f"llvm.fma.v{lanes}f{8 * size}")
@@ -68,7 +71,7 @@ _chains: Any = intrinsic(_register_chains)
 
 def flop_per_step(itemsize: int) -> int:
     """Return the floating-point operations of one step of `multiply_add`, for items of that many bytes."""
-    return 2 * _CHAINS * host().vector_bytes // itemsize
+    return 2 * _CHAINS * host_shape(itemsize).lanes
 
 
 def _multiply_add(start: Any, factor: Any, addend: Any, steps: int) -> Any:
@@ -82,7 +85,7 @@ def _xor_all(_typing: Any, array: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array_type = signature.args[0]
         found = make_array(array_type)(context, builder, arguments[0])
-        lanes = host().vector_bytes // 8
+        lanes = host_shape(8).lanes
         vector = ir.VectorType(ir.IntType(64), lanes)
         start = builder.bitcast(found.data, vector.as_pointer())
         sums = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0] * lanes)) for _ in range(_READS)]

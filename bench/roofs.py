@@ -45,7 +45,8 @@ MATRIX_ROWS = 768
 BEYOND = 4
 #: Where no cache can be read.
 DRAM_BYTES = 128 * 2**20
-STEPS = 500_000
+#: Milliseconds of multiply-adds: a second thread takes up to one to start.
+STEPS = 2_000_000
 #: The modules that measure the limits of other devices, by the name that kernels give to where they compute.
 DEVICES = {"cuda": "bench.cuda_roofs"}
 _ALIGNMENT = 64

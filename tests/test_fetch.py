@@ -23,8 +23,8 @@ from bench.remotes import REMOTES, Remote
 
 pytest.importorskip("pooch")
 
-IMAGES = gzip.compress(idx_files.packed(idx_files.images(5)))
-LABELS = gzip.compress(idx_files.packed(idx_files.labels(5)))
+IMAGES = gzip.compress(idx_files.packed(idx_files.images(5)), mtime=0)
+LABELS = gzip.compress(idx_files.packed(idx_files.labels(5)), mtime=0)
 WEIGHTS = b"weights" * 50_000
 
 
@@ -145,7 +145,7 @@ def test_unpacked_file_that_is_there_will_do(server, tmp_path):
     assert server.requests == []
 
 
-@pytest.mark.parametrize("there", [b"", IMAGES[:-20], b"something else", gzip.compress(b"something else")])
+@pytest.mark.parametrize("there", [b"", IMAGES[:-20], b"something else", gzip.compress(b"something else", mtime=0)])
 def test_damaged_file_that_is_there_is_replaced(server, tmp_path, there):
     (tmp_path / NAME).write_bytes(there)
     get(server, tmp_path, "good")

@@ -8,7 +8,7 @@ import pytest
 
 from bench import binding, record, roof_loops, roofs
 from bench.errors import UserError
-from kernels.numba_target import host
+from kernels.numba_simd.shape import host_shape
 
 CACHES = {"L1d": 48 * 1024, "L1i": 32 * 1024, "L2": 2**20, "L3": 32 * 2**20}
 NAMES = ["matrix product", "multiply-add", "L1", "L2", "L3", "DRAM"]
@@ -17,7 +17,7 @@ NAMES = ["matrix product", "multiply-add", "L1", "L2", "L3", "DRAM"]
 def chains(start, factor, addend, steps):
     """What `roof_loops.multiply_add` computes, one chain after the other."""
     item = type(start)
-    lanes, total = host().vector_bytes // np.dtype(item).itemsize, 0.0
+    lanes, total = host_shape(np.dtype(item).itemsize).lanes, 0.0
     for chain in range(roof_loops.flop_per_step(np.dtype(item).itemsize) // (2 * lanes)):
         value = float(start) + chain * float(addend)
         for _ in range(steps):

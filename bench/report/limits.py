@@ -37,6 +37,8 @@ _WHAT = {
 }
 #: What is shown in per cent.
 _AS_SHARE = ("peak",)
+#: In place of what became of the target.
+_TOO_LOW = "not believed: the peak was measured too low"
 _RETURNS = {"new": "new array", "kept": "buffer kept"}
 
 
@@ -74,7 +76,8 @@ def sentences(found: Sequence[Limits]) -> list[str]:
 
 def _goals(found: Limits) -> list[tuple[Ratio, Target]]:
     """Return every target with the value that is held to it."""
-    items: list[Place | Share] = [*(place for row in found.rows for place in row.places), *found.shares]
+    shares = [share for share in found.shares if share.believed]
+    items: list[Place | Share] = [*(place for row in found.rows for place in row.places), *shares]
     return [(item.ratio, item.target) for item in items if item.target is not None]
 
 
@@ -170,6 +173,8 @@ def _share(share: Share) -> tuple[str, ...]:
 
 
 def _aim(share: Share) -> str:
+    if not share.believed:
+        return _TOO_LOW
     return "none" if share.target is None else _goal(share.ratio, share.target, as_share=share.what in _AS_SHARE)
 
 
