@@ -53,6 +53,14 @@ def test_targets_are_counted_with_those_that_noise_decides(tmp_path):
     assert "weights read from L2 and one call's cost | 1 | 1 | 0.0917x" in text
 
 
+def test_a_share_above_the_peak_is_refused_and_meets_no_target(tmp_path):
+    fast = {**TIMES, ("numba-simd", "batched", 10_000): TIMES["numba-simd", "batched", 10_000] / 2}
+    text = markdown(write(tmp_path, fast))
+    assert "| 1 | 10,000 | 188 % (188 to 188) | not believed: the peak was measured too low |" in text
+    assert "5 of 7 targets are met" in text
+    assert "not believed" not in markdown(write(tmp_path, seed=1))
+
+
 def test_each_setting_has_one_line_with_what_it_misses(tmp_path):
     slow = {case: 2 * s if case[0] == "numba-simd" else s for case, s in TIMES.items()}
     runs = [write(tmp_path, slow, seed=1), write(tmp_path, threads=2, seed=2)]

@@ -8,7 +8,8 @@ import pytest
 
 from bench import binding, record, roof_loops, roofs
 from bench.errors import UserError
-from kernels.numba_simd.shape import host_shape
+from kernels.numba_simd.shape import Shape, host_shape
+from kernels.numba_target import Target
 
 CACHES = {"L1d": 48 * 1024, "L1i": 32 * 1024, "L2": 2**20, "L3": 32 * 2**20}
 NAMES = ["matrix product", "multiply-add", "L1", "L2", "L3", "DRAM"]
@@ -32,6 +33,14 @@ def test_the_multiply_adds_are_really_done(item, steps):
     """The result depends on every one of them: a compiler that left some out would be found out."""
     numbers = item(1.0), item(0.5), item(1.0)
     assert roof_loops.multiply_add(*numbers, steps) == pytest.approx(chains(*numbers, steps), rel=1e-5)
+
+
+def test_the_widest_vectors_are_used_where_llvm_prefers_narrower_ones(monkeypatch):
+    """As on Intel's processors with AVX-512: a peak of half the width would make right times impossible."""
+    wide = Shape.parse("x86_64-unknown-linux-gnu", "+avx2,+fma,+avx512f,+avx512vl", 4)
+    assert Target.parse("x86_64-unknown-linux-gnu", "icelake-server", "+avx2,+avx512f,+avx512vl").vector_bytes == 32
+    monkeypatch.setattr(roof_loops, "host_shape", lambda _itemsize: wide)
+    assert roof_loops.flop_per_step(4) == 2 * 12 * 16
 
 
 def test_every_item_is_really_read():
