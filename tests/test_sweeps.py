@@ -169,6 +169,18 @@ def test_limits_are_measured_behind_one_kernel_of_each_setting_in_every_repeat(e
     assert [one["limits_after"] for one in plans] == ["numpy", None]
 
 
+def test_an_interrupt_while_limits_are_measured_keeps_the_process_before(execute, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeps.roofs, "write_of_repeat", interrupted)
+    folder, outcomes = execute(DONE, sweeps.measure_limits(made(threads=(2,), seed=2), ["numpy"]))
+    found = record.read_run(folder)
+    assert len(found.records) == len(outcomes) + 1
+    assert found.records[-1].kernel == "numpy"
+    assert found.ending.interrupted
+
+
 def test_their_seconds_are_spent_from_the_budget(execute, measured, monkeypatch):
     class Elapsed:
         seconds = 1000.0
