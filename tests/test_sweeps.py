@@ -1,6 +1,8 @@
 """Several settings side by side: one order and one budget for all, an ordinary run for each."""
 
 import json
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import processes
 import pytest
@@ -182,16 +184,7 @@ def test_an_interrupt_while_limits_are_measured_keeps_the_process_before(execute
 
 
 def test_their_seconds_are_spent_from_the_budget(execute, measured, monkeypatch):
-    class Elapsed:
-        seconds = 1000.0
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            return None
-
-    monkeypatch.setattr(sweeps, "elapsed", Elapsed)
+    monkeypatch.setattr(sweeps, "elapsed", lambda: nullcontext(SimpleNamespace(seconds=1000.0)))
     folder, _ = execute(DONE, sweeps.measure_limits(made(threads=(2,)), ["numpy"]))
     assert 2000 <= record.read_run(folder).ending.spent_s < 2100
     assert {threads for _, _, threads, *_ in measured} == {2}
