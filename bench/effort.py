@@ -148,6 +148,11 @@ class Effort:
         for case, value in times.items():
             self._times[kernel][case][repeat] = value
 
+    def pay(self, kernel: str, seconds: float) -> None:
+        """Add to a kernel's last process what was measured for it besides, which its next one is taken to need too."""
+        self._seconds[kernel][-1] += seconds
+        self.spent_s += seconds
+
     def widths(self) -> dict[str, float]:
         """Return half the width of the widest interval of each kernel that has one."""
         found = {

@@ -11,11 +11,13 @@ import statistics
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from bench import sustained
 from bench.attribution import SmallNetworks
 from bench.errors import UserError
 from bench.record import ROOFS_FILE
 from bench.roofline import CPU, LEVELS, Roofs
 from bench.schema import block_of
+from bench.sustained import Sustained
 from bench.untrusted import load
 from kernels.errors import SpecError
 from kernels.spec import ForwardSpec
@@ -55,7 +57,7 @@ class Evidence:
     ``devices``: what was measured of other devices, by the name that kernels call them.
 
     ``disturbed``: whether the roofs were measured while something else ran, and are too low. ``missing``: what is not
-    there, one sentence each.
+    there, one sentence each. ``sustained``: what the machine did within the repeats, for shares and not for roofs.
     """
 
     small: Mapping[tuple[str, int], SmallNetworks]
@@ -63,6 +65,7 @@ class Evidence:
     disturbed: bool
     missing: tuple[str, ...]
     devices: Mapping[str, OfDevice] = field(default_factory=dict)
+    sustained: Sustained = field(default_factory=Sustained)
 
     def roofs_for(self, threads: int) -> Roofs | None:
         """Return the roofs of so many threads, or of the most there are: a roof may be too high, never too low."""
@@ -88,7 +91,7 @@ def read(run: Run) -> Evidence:
     folder = run.path if run.path.is_dir() else run.path.parent
     roofs, disturbed, no_roofs, devices = _roofs(folder / ROOFS_FILE)
     missing |= dict.fromkeys(no_roofs)
-    return Evidence(small, roofs, disturbed, tuple(missing), devices)
+    return Evidence(small, roofs, disturbed, tuple(missing), devices, sustained.read(folder))
 
 
 def _small_networks(anatomy: Block) -> tuple[SmallNetworks | None, str | None]:

@@ -1,8 +1,9 @@
 """How the kernels of a run stand beside peers and the machine's limits, and which targets that meets.
 
 Everything is derived from one run: ratios to the best peer whose results are of the same kind (a new array, or a
-buffer that is kept), paired by repeat; shares of the arithmetic that `bench.roofs` measured at the run's start; and the
-time of one row against the least that it can be. Knows no kernels: result files say which of them are peers.
+buffer that is kept); shares of the arithmetic that the machine sustains beside the kernel; and the time of one row
+against the least that it can be. All are paired by repeat, but for limits that no repeat measured: there it is the best
+round of the run's start. Knows no kernels: result files say which of them are peers.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from bench.plain import plain
 from bench.summary import batched
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from bench.evidence import Evidence
     from bench.record import Record, Run
@@ -73,6 +74,8 @@ class Share:
 
     "peak" and "product": its FLOP/s / those of multiply-adds in registers, and of a matrix product; "floor": the time
     of a call / the least it can be, weights read from ``memory`` and the cost of a call.
+
+    ``once``: the limit is the best round of the run's start, and not the median round of each repeat.
     """
 
     kernel: str
@@ -82,6 +85,7 @@ class Share:
     ratio: Ratio
     target: Target | None
     memory: str | None = None
+    once: bool = True
 
     @property
     def believed(self) -> bool:
@@ -129,9 +133,8 @@ def find(run: Run, cases: Sequence[CaseSummary], found: Evidence | None = None) 
     missing: dict[str, None] = {}
     rows = tuple(_row(setting, record, peers, batches, missing) for record in ours)
     shares = tuple(share for record in ours for share in _shares(setting, record, batches[record.kernel], found))
-    if not found.roofs:
-        missing |= dict.fromkeys(found.missing)
-    if found.disturbed:
+    missing |= dict.fromkeys(_unmeasured(shares, found))
+    if found.disturbed and any(share.once for share in shares):
         missing["the machine's limits were measured while something else ran: shares of them are too large"] = None
     if setting.profile == PROFILE and not any(_is_avx512(record) for record in ours):
         missing["no targets: they are for processors with AVX-512, which the kernels did not use"] = None
@@ -211,34 +214,51 @@ def _row(
 def _shares(setting: Setting, record: Record, batches: Sequence[CaseSummary], found: Evidence) -> list[Share]:
     """Return the shares of a kernel that does all the work, on the CPU, where the limits of its threads are known."""
     threads = _used(record) or setting.threads
-    roofs, alone = found.roofs.get(threads), found.roofs.get(1)
-    if record.describe.get("skips_work") or record.device != "cpu" or roofs is None:
+    alone = found.roofs.get(1)
+    if record.describe.get("skips_work") or record.device != "cpu":
         return []
     held, avx512 = (setting, record.kernel), _is_avx512(record)
     largest, smallest = batches[-1], batches[0]
     flop = record.spec.flop(1)
     shares = []
     for what, name, target in (("peak", evidence.PEAK, of_peak), ("product", evidence.PRODUCT, of_product)):
-        if name in roofs.rates:
-            reached = {repeat: flop / s / roofs.rates[name] for repeat, s in largest.by_repeat.items()}
+        reached = {repeat: flop / s for repeat, s in largest.by_repeat.items()}
+        limit, once = _limit(found, name, threads, reached)
+        if limit:
             aim = target(*held, largest.batch_size) if avx512 else None
-            shares.append(Share(record.kernel, threads, what, largest.batch_size, _single(reached), aim))
+            ratio = statistics.ratio(reached, limit)
+            shares.append(Share(record.kernel, threads, what, largest.batch_size, ratio, aim, once=once))
     n_bytes = record.spec.weight_bytes()
     memory = roofline.level(n_bytes, alone.caches) if alone else None
-    if smallest.batch_size == 1 and alone and memory and memory in alone.read_s:
-        reading_s = n_bytes / alone.read_s[memory]
+    if shares and smallest.batch_size == 1 and memory:
         calls = {repeat: small.call_batch_s for (name, repeat), small in found.small.items() if name == record.kernel}
-        common = smallest.by_repeat.keys() & calls.keys()
-        if common:
-            times = {repeat: smallest.by_repeat[repeat] / (reading_s + calls[repeat]) for repeat in common}
+        limit, once = _limit(found, memory, 1, smallest.by_repeat.keys() & calls.keys())
+        if limit:
+            least = {repeat: n_bytes / rate + calls[repeat] for repeat, rate in limit.items()}
             aim = of_floor(*held, memory) if avx512 else None
-            shares.append(Share(record.kernel, threads, "floor", 1, _single(times), aim, memory))
+            ratio = statistics.ratio(smallest.by_repeat, least)
+            shares.append(Share(record.kernel, threads, "floor", 1, ratio, aim, memory, once))
     return shares
 
 
-def _single(values: Mapping[int, float]) -> Ratio:
-    """Return a value of each repeat, which is a ratio to something measured once, with its interval."""
-    return statistics.ratio(values, dict.fromkeys(values, 1.0))
+def _limit(found: Evidence, name: str, threads: int, repeats: Collection[int]) -> tuple[dict[int, float], bool]:
+    """Return a limit in each of the repeats in which it was measured, and False; else that of the start, and True."""
+    sustained = found.sustained.by_repeat(name, threads)
+    if common := sustained.keys() & repeats:
+        return {repeat: sustained[repeat] for repeat in common}, False
+    roofs = found.roofs.get(threads)
+    best = {**roofs.rates, **roofs.read_s}.get(name) if roofs else None
+    return dict.fromkeys(repeats, best) if best else {}, True
+
+
+def _unmeasured(shares: Sequence[Share], found: Evidence) -> Iterator[str]:
+    """Yield what is not known of the machine's limits, or not repeat by repeat."""
+    if not found.roofs and not shares:
+        yield from found.missing
+    if shares and not found.sustained.rates:
+        yield "the machine's limits were measured once, before the repeats: a share of them mixes two moments"
+    for repeat, reason in found.sustained.reasons.items():
+        yield f"the machine's limits were not measured in repeat {repeat + 1}: {reason}"
 
 
 def _used(record: Record) -> int | None:

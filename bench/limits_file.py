@@ -95,6 +95,7 @@ def _share(block: Block) -> Share:
         ratio=_ratio(block.block("ratio")),
         target=_target(block),
         memory=block.name("memory", None),
+        once=block.flag("once", True),
     )
 
 

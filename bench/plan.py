@@ -46,6 +46,8 @@ class Plan:
     setting: dict[str, Any] | None = None
     #: The processors that every process is bound to; None where that was not wanted.
     binding: Binding | None = None
+    #: The kernel after each of whose processes the machine's limits are measured; None: at the run's start alone.
+    limits_after: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON can hold it."""

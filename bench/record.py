@@ -8,6 +8,7 @@ What the files hold is in `bench.schema` and `bench.planned`; how people name ru
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,8 @@ PLAN_FILE = "run.json"
 SWEEP = "sweep"
 #: The machine's limits, measured at the run's start (`bench.roofs`, read by `bench.evidence`): no record either.
 ROOFS_FILE = "roofs.json"
+#: The same within a repeat, by its number (read by `bench.sustained`). A record's name has two dots.
+ROOFS_OF_REPEAT = re.compile(r"roofs-(\d{1,5})\.json")
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ def read_run(path: Path) -> Run:
         record = read(path)
         return Run(path, record.plan, record.environment, (record,))
     names = sorted(file.name for file in path.glob("*.json") if not file.name.startswith("."))
-    names = [name for name in names if name != ROOFS_FILE]
+    names = [name for name in names if name != ROOFS_FILE and not ROOFS_OF_REPEAT.fullmatch(name)]
     if not names:
         raise UserError(f"{path}: no run in this folder: it has no {PLAN_FILE} and no record")
     records = [read(path / name) for name in names if name != PLAN_FILE]

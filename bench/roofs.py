@@ -6,6 +6,9 @@ and multiply-adds in registers through Numba; bandwidth is reading through array
 through one that fits none. Each is measured with one thread and with the run's threads, because some kernels use one.
 Every round is kept: a roof is work / seconds of the best one. Other devices that kernels of the run compute on are
 measured by a module of their own (`DEVICES`).
+
+`write_of_repeat` measures some of it again within a repeat, for what the machine sustains beside the kernels
+(`bench.sustained`).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,11 +36,16 @@ if TYPE_CHECKING:
 
     from bench.binding import Binding
 
-__all__ = ["measure", "read_sizes", "write"]
+__all__ = ["measure", "read_sizes", "write", "write_of_repeat"]
 
 #: Rounds are many and short: the best one of them finds a moment when nothing else runs.
 ROUND_S = 0.003
 FEWEST_ROUNDS = 5
+#: All that is measured, and what of it within a repeat: L3 and DRAM can need gigabytes, and networks do not fit L1.
+ALL = ("matrix product", "multiply-add", "L1", "L2", "L3", "DRAM")
+OF_REPEAT = ("matrix product", "multiply-add", "L2")
+#: Seconds for each of these: as long as the profile `limits` measures a case.
+REPEAT_S = 0.1
 #: A process that takes longer is stuck: it takes two to five seconds.
 TIMEOUT_S = 120
 #: Rows and columns of the matrices that NumPy multiplies: beyond L2, and a product takes a few milliseconds.
@@ -75,6 +84,19 @@ def write(
     return "; ".join(filter(None, reasons)) or None
 
 
+def write_of_repeat(folder: Path, repeat: int, threads: int, dtype: str, binding: Binding | None = None) -> str | None:
+    """Measure `OF_REPEAT` in a process of its own, and write ``roofs-<repeat>.json``; return why not, else None.
+
+    ``folder``: that of the run; ``binding`` as for `write`.
+    """
+    only = [f"--only={name}" for name in OF_REPEAT]
+    asked = (f"--dtype={dtype}", f"--seconds={REPEAT_S}", f"--threads={threads}")
+    found, reason = _ask("bench.roofs", threads, binding, *asked, *only)
+    block = {"schema": record.SCHEMA, "kind": "roofs", "repeat": repeat, "roofs": found, "reason": reason}
+    record.write_atomically(folder / f"roofs-{repeat}.json", {"mlpbench": block})
+    return reason
+
+
 def _of_device(device: str, threads: int, binding: Binding | None, asked: tuple[str, ...]) -> dict[str, Any]:
     """Return the entry of a device: its roofs, or why there are none."""
     if device not in DEVICES:
@@ -107,8 +129,11 @@ def _ask(module: str, threads: int, binding: Binding | None, *asked: str) -> tup
     return None, f"the process that measures the roofs ended with {ran.returncode}: {why}"
 
 
-def measure(threads: int, dtype: str, seconds: float) -> dict[str, Any]:
-    """Return the roofs of this machine for ``dtype``, with one thread and with ``threads``, as the file holds them."""
+def measure(threads: int, dtype: str, seconds: float, only: Collection[str] = ALL) -> dict[str, Any]:
+    """Return the roofs of this machine for ``dtype``, with one thread and with ``threads``, as the file holds them.
+
+    ``only``: some of `ALL`. A level that this processor has no cache for is left out.
+    """
     import threadpoolctl
 
     caches = environment.machine()["caches"]
@@ -116,7 +141,7 @@ def measure(threads: int, dtype: str, seconds: float) -> dict[str, Any]:
     measured = []
     for n in sorted({1, threads}):
         with threadpoolctl.threadpool_limits(n), ThreadPoolExecutor(n) as pool:
-            for name, unit, work, size, call in _calls(pool, n, dtype, caches):
+            for name, unit, work, size, call in _calls(pool, n, dtype, caches, only):
                 _, data = short_rounds(call, rounds, ROUND_S, most_s=2 * seconds)
                 entry = {"name": name, "threads": n, "unit": unit, "work": work, "bytes": size, "data": data}
                 measured.append(entry)
@@ -138,21 +163,26 @@ def read_sizes(caches: dict[str, int], threads: int) -> dict[str, int]:
 
 
 def _calls(
-    pool: ThreadPoolExecutor, threads: int, dtype: str, caches: dict[str, int]
+    pool: ThreadPoolExecutor, threads: int, dtype: str, caches: dict[str, int], only: Collection[str]
 ) -> Iterator[tuple[str, str, int, int | None, Callable[[], None]]]:
     """Yield name, unit, work of one call, bytes read through by each thread, and the call."""
     from bench import roof_loops as loops
 
     item = np.dtype(dtype)
-    a = np.random.default_rng(0).random((MATRIX_ROWS, MATRIX_ROWS)).astype(item)
-    out = np.empty_like(a)
-    yield "matrix product", "flop", 2 * MATRIX_ROWS**3, None, lambda: _product(a, out)
+    if "matrix product" in only:
+        a = np.random.default_rng(0).random((MATRIX_ROWS, MATRIX_ROWS)).astype(item)
+        out = np.empty_like(a)
+        yield "matrix product", "flop", 2 * MATRIX_ROWS**3, None, lambda: _product(a, out)
 
-    numbers = tuple(item.type(x) for x in (1.0, 0.999, 1.0))
-    flop = STEPS * loops.flop_per_step(item.itemsize) * threads
-    yield "multiply-add", "flop", flop, None, lambda: _all(pool, threads, lambda _: loops.multiply_add(*numbers, STEPS))
+    if "multiply-add" in only:
+        numbers = tuple(item.type(x) for x in (1.0, 0.999, 1.0))
+        flop = STEPS * loops.flop_per_step(item.itemsize) * threads
+        add = partial(loops.multiply_add, *numbers, STEPS)
+        yield "multiply-add", "flop", flop, None, lambda: _all(pool, threads, lambda _: add())
 
     for name, wanted in read_sizes(caches, threads).items():
+        if name not in only:
+            continue
         size = max(wanted // loops.READ_BYTES, 1) * loops.READ_BYTES
         arrays = [_aligned(size) for _ in range(threads)]
         times = max(1, 2**27 // size)  # a call is long beside the start of a thread
@@ -190,5 +220,6 @@ if __name__ == "__main__":
     options.add_argument("--threads", type=int, required=True)
     options.add_argument("--dtype", required=True)
     options.add_argument("--seconds", type=float, required=True)
+    options.add_argument("--only", action="append", choices=ALL, help="may be repeated; default: all")
     asked = options.parse_args()
-    print(json.dumps(measure(asked.threads, asked.dtype, asked.seconds)))  # noqa: T201 - to the process that asked
+    print(json.dumps(measure(asked.threads, asked.dtype, asked.seconds, asked.only or ALL)))  # noqa: T201 - to the process that asked

@@ -75,6 +75,8 @@ class Profile:
     fewer_repeats: Mapping[str, int] = field(default_factory=dict)
     #: Whether processes are bound to processors, as many as they have threads, however many settings there are.
     binds: bool = False
+    #: Whether the machine's limits are measured in every repeat too, for shares of them (`bench.sustained`).
+    limits_in_repeats: bool = False
 
 
 PROFILES = {
@@ -146,6 +148,7 @@ PROFILES = {
             one_thread=("numba-simd", "numba-simd-new", "numba-simd-sparse"),
             fewer_repeats={limits_targets.WIDE: 3},
             binds=True,
+            limits_in_repeats=True,
         ),
     )
 }

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench import binding, record, run_folder, runner
+from bench import binding, record, roofs, run_folder, runner
+from bench.measure import elapsed
 from bench.plan import Plan, part_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from bench.runner import Outcome
     from bench.workload import Workload
 
-__all__ = ["Part", "Sweep", "bind", "close", "divide", "execute", "names_of", "open_folders"]
+__all__ = ["Part", "Sweep", "bind", "close", "divide", "execute", "measure_limits", "names_of", "open_folders"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,17 @@ def divide(plan: Plan, parts: Sequence[tuple[Setting, Workload, dict[str, str], 
 
 def bind(sweep: Sweep) -> Sweep:
     """Return the sweep with the processes of each setting bound to as many processors as it has threads."""
-    plans = [replace(part.plan, binding=binding.choose(part.setting.threads)) for part in sweep.parts]
+    return _replanned(sweep, [{"binding": binding.choose(part.setting.threads)} for part in sweep.parts])
+
+
+def measure_limits(sweep: Sweep, after: Sequence[str | None]) -> Sweep:
+    """Return the sweep with the machine's limits measured after each process of a kernel, one of each setting."""
+    return _replanned(sweep, [{"limits_after": kernel} for kernel in after])
+
+
+def _replanned(sweep: Sweep, changes: Sequence[dict[str, Any]]) -> Sweep:
+    """Return the sweep with other plans of its parts. One part alone has the plan of the whole."""
+    plans = [replace(part.plan, **change) for part, change in zip(sweep.parts, changes, strict=True)]
     parts = tuple(replace(part, plan=plan) for part, plan in zip(sweep.parts, plans, strict=True))
     return Sweep(sweep.plan if sweep.several else plans[0], parts)
 
@@ -118,7 +129,10 @@ def _told(sweep: Sweep, order: Sequence[tuple[str, int]]) -> list[list[Any]]:
 def execute(
     sweep: Sweep, folders: Sequence[Path], on_case: Callable[[str, int, str], None], effort: Effort
 ) -> Iterator[Outcome]:
-    """Run the processes that ``effort`` names, each as `bench.runner.execute` does, into the folder of its setting."""
+    """Run the processes that ``effort`` names, each as `bench.runner.execute` does, into the folder of its setting.
+
+    Behind those that a plan names for it, the machine's limits are measured, and the same budget pays for that.
+    """
     for name, repeat in effort.processes():
         number, part = sweep.find(name)
         done = runner.run_process(
@@ -129,7 +143,19 @@ def execute(
             partial(on_case, _in_words(sweep, part, name), repeat),
             partial(effort.note, name, repeat),
         )
+        if part.plan.limits_after == part.names[name]:
+            with elapsed() as took:
+                reason = _measure(part, folders[number], repeat)
+            effort.pay(name, took.seconds)
+            done = replace(done, problems=(*done.problems, *reason))
         yield replace(done, setting=part.setting.words) if sweep.several else done
+
+
+def _measure(part: Part, folder: Path, repeat: int) -> tuple[str, ...]:
+    """Measure the machine's limits within a repeat; return why not, if so."""
+    threads, dtype = part.setting.threads, part.setting.dtype
+    reason = roofs.write_of_repeat(folder, repeat, threads, dtype, part.plan.binding)
+    return () if reason is None else (f"its limits were not measured: {reason}",)
 
 
 def _in_words(sweep: Sweep, part: Part, name: str) -> str:

@@ -45,6 +45,7 @@ RIGHT_OF_THE_JSON = (
     "roofline",
     "attribution",
     "evidence",
+    "sustained",
     "explain",
     "explain_words",
     "bandwidth",

@@ -126,6 +126,75 @@ def test_shares_are_of_the_limits_of_as_many_threads_as_the_kernel_used(tmp_path
     assert not none.shares, "nobody measured the limits of three threads"
 
 
+ONCE = "the machine's limits were measured once, before the repeats: a share of them mixes two moments"
+
+
+def with_repeats(run, entries):
+    """Return the limits of a run beside which the machine did what ``entries`` say, by repeat (`files.measured`)."""
+    files.write_of_repeats(run.path, entries)
+    return find(run)
+
+
+def test_a_share_is_of_the_median_round_of_the_same_repeat(tmp_path):
+    """Not of the best round of the start: here the machine sustains three quarters of that."""
+    found = with_repeats(write(tmp_path), {repeat: files.measured(1, spread=4 / 3) for repeat in range(3)})
+    peak, product, floor = (share(found, "numba-simd", what) for what in ("peak", "product", "floor"))
+    assert (peak.once, product.once, floor.once) == (False, False, False)
+    assert peak.ratio.value == pytest.approx(0.94 * 4 / 3)
+    assert not peak.believed, "nothing does more than the peak, whenever that was measured"
+    assert product.ratio.value == pytest.approx(1.88 * 4 / 3)
+    assert floor.ratio.value == pytest.approx(1e-6 / (4 / 3 * L2_S + files.CALL_BATCH))
+    assert ONCE not in found.missing
+
+
+def test_shares_are_paired_by_repeat(tmp_path):
+    """A processor that is slower in one repeat, kernel and limit alike, leaves the share as it is."""
+    run = write(tmp_path)
+    cases = summarize(frame.load(run))
+    next(c for c in cases if (c.kernel, c.batch_size) == ("numba-simd", 10_000)).by_repeat[1] *= 2
+    slower = {0: files.measured(1), 1: files.measured(1, files.PEAK / 2), 2: files.measured(1)}
+    files.write_of_repeats(run.path, slower)
+    peak = share(limits.find(run, cases), "numba-simd", "peak")
+    assert (peak.ratio.value, peak.ratio.low, peak.ratio.high) == pytest.approx((0.94,) * 3)
+    assert (peak.ratio.n, peak.ratio.paired) == (3, True)
+    alone = share(find(run), "numba-simd", "peak")
+    assert alone.ratio.low < 0.94 < alone.ratio.high, "the interval carries what the limit varies by"
+
+
+def test_a_repeat_without_a_limit_is_left_out_and_told(tmp_path):
+    why = "the process that measures the roofs ended with 1: MemoryError"
+    found = with_repeats(write(tmp_path), {0: files.measured(1), 1: why, 2: files.measured(1)})
+    assert share(found, "numba-simd", "peak").ratio.n == 2
+    assert f"the machine's limits were not measured in repeat 2: {why}" in found.missing
+
+
+def test_what_no_repeat_measured_is_of_the_best_round_of_the_start(tmp_path):
+    """As in earlier versions, and where weights lie in L3."""
+    found = find(write(tmp_path))
+    assert {one.once for one in found.shares} == {True}
+    assert ONCE in found.missing
+    none = with_repeats(write(tmp_path, seed=1), dict.fromkeys(range(3), "no memory"))
+    assert {one.once for one in none.shares} == {True}
+    assert ONCE in none.missing
+    wide = {**simulate.SPEC, "sizes": [784, 1024, 1024, 10]}
+    found = with_repeats(write(tmp_path, spec=wide, seed=2), {repeat: files.measured(1) for repeat in range(3)})
+    assert {one.what: one.once for one in found.shares} == {"peak": False, "product": False, "floor": True}
+    assert share(found, "numba-simd", "floor").memory == "L3"
+
+
+def test_limits_in_the_repeats_are_of_as_many_threads_as_the_kernel_used(tmp_path):
+    times = {("numba-simd-parallel" if k == "numba-simd" else k, *at): s for (k, *at), s in TIMES.items()}
+    entries = files.measured(1) + files.measured(2, files.PEAK / 0.8)
+    found = with_repeats(write(tmp_path, times, threads=2), dict.fromkeys(range(3), entries))
+    assert share(found, "numba-simd-parallel", "peak").ratio.value == pytest.approx(0.94 * 0.8)
+
+
+def test_roofs_disturbed_at_the_start_say_nothing_of_limits_in_the_repeats(tmp_path):
+    noisy = files.roofs(files.measured(1, spread=1.5))
+    found = with_repeats(write(tmp_path, roofs_file=noisy), {repeat: files.measured(1) for repeat in range(3)})
+    assert not [line for line in found.missing if "something else ran" in line]
+
+
 def test_without_limits_it_says_so_and_compares_all_the_same(tmp_path):
     found = find(write(tmp_path, roofs=False))
     assert found.rows

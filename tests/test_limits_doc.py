@@ -1,10 +1,11 @@
-"""The code in docs/limits.md gives the number that the report gives; the table of targets is the one in the code."""
+"""The code in docs/limits.md gives the numbers that the report gives; the table of targets is the one in the code."""
 
 import io
 import json
 import re
 from contextlib import redirect_stdout
 
+import evidence_files as files
 import limit_runs
 import pytest
 from sources import ROOT
@@ -16,8 +17,10 @@ PAGE = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.03])
-def test_the_page_recomputes_a_cell(tmp_path, monkeypatch, noise):
+def test_the_page_recomputes_a_cell_and_a_share(tmp_path, monkeypatch, noise):
     run = limit_runs.write(tmp_path / "elsewhere", noise=noise)
+    peaks = {repeat: files.measured(1, files.PEAK * (1 - repeat / 10), spread=1.25) for repeat in range(3)}
+    files.write_of_repeats(run.path, peaks)
     found = limits.find(run, summarize(frame.load(run)))
     sweep = tmp_path / "results" / "testbox" / "20261124T130000Z-0123abcd"
     sweep.mkdir(parents=True)
@@ -33,6 +36,9 @@ def test_the_page_recomputes_a_cell(tmp_path, monkeypatch, noise):
     assert names["best"] == place.peer
     assert names["ratios"].median() == pytest.approx(place.ratio.value, rel=1e-6)
     assert printed.getvalue().startswith("onnxruntime-bound takes ")
+    share = next(one for one in found.shares if (one.kernel, one.what) == ("numba-simd", "peak"))
+    assert names["shares"].median() == pytest.approx(share.ratio.value, rel=1e-6)
+    assert len(names["shares"]) == share.ratio.n == 3
 
 
 def test_the_targets_in_the_page_are_those_in_the_code():

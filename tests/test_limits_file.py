@@ -31,6 +31,16 @@ def test_it_is_read_back_as_it_was(kept):
     assert shown.measured_with(again.setting) == shown.measured_with(found.setting)
 
 
+def test_a_file_of_an_earlier_version_has_limits_that_were_measured_once(kept):
+    _, path = kept
+    content = json.loads(path.read_text())
+    for share in content["mlpbench"]["limits"][0]["shares"]:
+        assert share.pop("once") is True
+    path.write_text(json.dumps(content))
+    (again,), _ = limits_file.read(path)
+    assert {share.once for share in again.shares} == {True}
+
+
 def test_kernels_without_targets_can_be_left_out(kept):
     found, _ = kept
     assert [row.kernel for row in found.held.rows] == ["numba-simd", "numba-simd-new"]

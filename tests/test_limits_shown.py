@@ -2,6 +2,7 @@
 
 import json
 
+import evidence_files as files
 import limit_runs
 import pytest
 from limit_runs import TIMES, write
@@ -59,6 +60,19 @@ def test_a_share_above_the_peak_is_refused_and_meets_no_target(tmp_path):
     assert "| 1 | 10,000 | 188 % (188 to 188) | not believed: the peak was measured too low |" in text
     assert "5 of 7 targets are met" in text
     assert "not believed" not in markdown(write(tmp_path, seed=1))
+
+
+def test_the_table_says_when_each_limit_was_measured(tmp_path):
+    run = write(tmp_path)
+    assert "94.0 % (94.0 to 94.0) | at least 93 %: met | once, at the start |" in markdown(run)
+    assert "measured once, before the repeats: a share of them mixes two moments." in markdown(run)
+    files.write_of_repeats(run.path, {repeat: files.measured(1) for repeat in range(3)})
+    text = markdown(run)
+    assert "94.0 % (94.0 to 94.0) | at least 93 %: met | in 3 repeats |" in text
+    assert "two moments" not in text
+    for repeat in (1, 2):
+        (run.path / f"roofs-{repeat}.json").unlink()
+    assert "| in 1 repeat |" in markdown(run)
 
 
 def test_each_setting_has_one_line_with_what_it_misses(tmp_path):

@@ -8,7 +8,7 @@ import sys
 import pytest
 from sources import ROOT
 
-from bench import limits_targets, probing, sweep
+from bench import limits_targets, probing, record, sustained, sweep
 from bench.binding import Binding
 from bench.commands import planning
 from bench.commands.announce import _several
@@ -117,6 +117,11 @@ def test_every_process_of_a_setting_is_bound_to_the_same_processors(planned, mon
     assert "processes of 2 threads are bound to processors 0, 1" in said
 
 
+def test_limits_are_measured_in_every_repeat_behind_the_first_kernel_that_is_held_to_them(planned):
+    after = {(part.setting.threads, part.plan.limits_after) for part in planned().parts}
+    assert after == {(1, "numba-simd"), (2, "numba-simd-parallel")}, "on two threads the others do not run"
+
+
 def test_where_that_is_not_possible_it_goes_on_and_the_plan_says_why(planned, monkeypatch):
     monkeypatch.delattr(os, "sched_setaffinity", raising=False)
     reasons = {part.plan.binding.reason for part in planned().parts}
@@ -135,9 +140,9 @@ def test_mnist_where_it_is_found(monkeypatch, there, data):
     assert find_data(sweep.profile("quick"), None) is None
 
 
-def test_it_runs_and_records_what_kernels_return(tmp_path):
+def test_it_runs_and_records_what_kernels_return_and_the_limits_of_each_repeat(tmp_path):
     """One kernel and one batch size: a profile's own are only what the command line leaves open."""
-    words = ["numpy-out", "--profile=limits", "--threads=1", "--batch-size=1", "--repeats=1", "--spec=20-10-3"]
+    words = ["numpy-out", "--profile=limits", "--threads=1", "--batch-size=1", "--repeats=2", "--spec=20-10-3"]
     command = [sys.executable, "-m", "bench", "run", *words, "--data=random", f"--out={tmp_path}"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
@@ -145,6 +150,9 @@ def test_it_runs_and_records_what_kernels_return(tmp_path):
     block = json.loads(file.read_text())["mlpbench"]
     assert (block["kernel_info"]["returns"], block["kernel_info"]["peer"]) == ("kept", False)
     assert (block["plan"]["profile"], block["plan"]["kernels"]) == ("limits", ["numpy-out"])
+    found = sustained.read(file.parent)
+    assert (set(found.by_repeat("multiply-add", 1)), found.reasons) == ({0, 1}, {})
+    assert len(record.read_run(file.parent).records) == 2
     if hasattr(os, "sched_setaffinity"):
         affinity = block["environment"]["machine"]["affinity"]
         assert affinity == block["plan"]["binding"]["processors"], "one setting of the profile is bound too"

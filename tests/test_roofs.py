@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from bench import binding, record, roof_loops, roofs
+from bench import binding, record, roof_loops, roofs, sustained
 from bench.errors import UserError
 from kernels.numba_simd.shape import Shape, host_shape
 from kernels.numba_target import Target
@@ -81,6 +81,38 @@ def test_what_is_measured(monkeypatch):
     work = {(entry["name"], entry["threads"]): entry["work"] for entry in found["measured"]}
     assert work["matrix product", 1] == work["matrix product", 2] == 2 * 32**3
     assert work["multiply-add", 2] == 2 * work["multiply-add", 1]
+
+
+def test_some_of_it_alone_needs_no_large_array(monkeypatch):
+    monkeypatch.setattr(roofs, "ROUND_S", 1e-5)
+    monkeypatch.setattr(roofs, "MATRIX_ROWS", 32)
+    monkeypatch.setattr(roofs, "STEPS", 100)
+    monkeypatch.setattr(roofs.environment, "machine", lambda: {"caches": {**CACHES, "L3": 2**60}})
+    monkeypatch.setattr(roofs.environment, "collect", dict)
+    found = roofs.measure(1, "float32", 7e-5, roofs.OF_REPEAT)
+    assert [entry["name"] for entry in found["measured"]] == ["matrix product", "multiply-add", "L2"]
+    without = {name: size for name, size in CACHES.items() if name != "L2"}
+    monkeypatch.setattr(roofs.environment, "machine", lambda: {"caches": without})
+    found = roofs.measure(1, "float32", 7e-5, roofs.OF_REPEAT)
+    assert [entry["name"] for entry in found["measured"]] == ["matrix product", "multiply-add"]
+    assert list(roofs.ALL) == NAMES
+
+
+def test_a_repeat_has_a_file_of_its_own(tmp_path, monkeypatch):
+    """The real process, bound as the setting is; and its reason where there is nothing to read."""
+    monkeypatch.setattr(roofs, "REPEAT_S", 1e-3)
+    assert roofs.write_of_repeat(tmp_path, 3, 1, "float32", binding.choose(1)) is None
+    block = json.loads((tmp_path / "roofs-3.json").read_text())["mlpbench"]
+    assert (block["kind"], block["schema"], block["repeat"]) == ("roofs", record.SCHEMA, 3)
+    if hasattr(os, "sched_setaffinity"):
+        assert len(block["roofs"]["environment"]["machine"]["affinity"]) == 1
+    found = sustained.read(tmp_path)
+    assert [set(found.by_repeat(name, 1)) for name in roofs.OF_REPEAT[:2]] == [{3}, {3}]
+    reason = roofs.write_of_repeat(tmp_path, 4, 1, "float31")
+    assert "float31" in reason
+    assert sustained.read(tmp_path).reasons == {4: reason}
+    with pytest.raises(UserError, match=r"roofs-3\.json is there already and is not overwritten"):
+        roofs.write_of_repeat(tmp_path, 3, 1, "float31")
 
 
 def test_a_run_has_a_file_of_them(tmp_path):

@@ -142,11 +142,12 @@ def make_sweep(
     for of_kernel in zip(*answers, strict=True):
         if of_kernel[0].name in named and not any(answer.available for answer in of_kernel):
             raise UserError(f"{of_kernel[0].name} is unavailable: {of_kernel[0].reason}")
-    parts = []
+    parts, held = [], []
     for setting, workload, found in zip(settings, workloads, answers, strict=True):
         here = [_with_threads(answer, profile, setting, settings) for answer in found]
         skipped = [{"kernel": answer.name, "reason": answer.reason or ""} for answer in here if not answer.available]
         here = [answer for answer in here if answer.available]
+        held.append(_held(here))
         parts.append((setting, workload, sweeps.names_of(settings, setting, [answer.name for answer in here]), skipped))
     made = plan.make_plan(
         profile,
@@ -172,7 +173,16 @@ def make_sweep(
     divided = sweeps.divide(made, parts)
     # Settings that differ in threads are to differ in processors too, whatever a library makes of its variables.
     binds = profile.binds or len({setting.threads for setting in settings}) > 1
-    return sweeps.bind(divided) if binds else divided
+    divided = sweeps.bind(divided) if binds else divided
+    return sweeps.measure_limits(divided, held) if profile.limits_in_repeats else divided
+
+
+def _held(here: Sequence[Probed]) -> str | None:
+    """Return the first kernel of a setting that is held to the machine's limits: no peer, and on the CPU."""
+    from bench.roofline import CPU
+    from kernels import registry
+
+    return next((kernel.name for kernel in here if kernel.device == CPU and kernel.name not in registry.peers()), None)
 
 
 def _with_threads(answer: Probed, profile: Profile, setting: Setting, settings: Sequence[Setting]) -> Probed:

@@ -159,17 +159,22 @@ def _verdict(ratio: Ratio, target: Target) -> str:
 def share_table(found: Limits) -> Table:
     """Return the kernels against the machine's limits."""
     rows = tuple((share.kernel, *_share(share)) for share in found.shares)
-    names = ("threads", "batch size", "value", "target")
+    names = ("threads", "batch size", "value", "target", "limit measured")
     columns = (Column("kernel"), Column("what"), *(Column(name, number=True) for name in names))
     caption = (
-        "Against limits measured at the run's start, with as many threads as the kernel uses. FLOP/s count the matrix "
-        "products and biases alone. A call's cost is that of the same kernel on two neurons a layer."
+        "Against the machine's limits with as many threads as the kernel uses: the median round in the same repeat or, "
+        "where it was measured once, the best round at the run's start. FLOP/s count the matrix products and biases "
+        "alone. A call's cost is that of the same kernel on two neurons a layer."
     )
     return Table(caption, columns, rows, heads=2)
 
 
 def _share(share: Share) -> tuple[str, ...]:
-    return (_what(share), str(share.threads), f"{share.batch_size:,}", _value(share), _aim(share))
+    return (_what(share), str(share.threads), f"{share.batch_size:,}", _value(share), _aim(share), _when(share))
+
+
+def _when(share: Share) -> str:
+    return "once, at the start" if share.once else f"in {share.ratio.n} repeat{'' if share.ratio.n == 1 else 's'}"
 
 
 def _aim(share: Share) -> str:
