@@ -150,7 +150,7 @@ def block_loop(first_layer: Any, layer_rows: Any) -> Any:
             for layer in range(plan[LAYERS]):
                 a = moved(scratch, (layer & 1) * block * pitch)
                 if layer == 0:
-                    first_layer(z, z_step, n_rows, plan, at, weights, a, pitch, first == 0)
+                    first_layer(z, z_step, n_rows, plan, at, weights, a, pitch, first == 0 and n_rows > plan[TILE_ROWS])
                 else:
                     layer_rows(z, z_step, n_rows, plan, at, weights, a, pitch, False)
                 activate(a, pitch, n_rows, plan[at + COLUMNS], plan[at + ACTIVATION])
