@@ -5,7 +5,7 @@ import re
 import numba
 import numpy as np
 
-from kernels.numba_simd import network
+from kernels.numba_simd import network, parts
 
 #: Ends of basic blocks, of x86 and AArch64.
 _JUMP = re.compile(r"^\t(j|b\.|b\t|cb|tb)", re.MULTILINE)
@@ -24,7 +24,7 @@ def compiled_pass(function, dtype):
     """Return that of a forward pass, compiled now: code from the cache cannot be inspected."""
     item = numba.from_dtype(np.dtype(dtype))
     x = numba.types.Array(item, 2, "C", readonly=True)
-    dispatcher = numba.njit(**network.OPTIONS)(function)
+    dispatcher = numba.njit(**parts.OPTIONS)(function)
     dispatcher.compile(numba.types.void(x, numba.int64))
     (code,) = dispatcher.inspect_asm().values()
     return code

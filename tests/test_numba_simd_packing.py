@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from specs import specs
 
-from kernels.numba_simd import network, packing
+from kernels.numba_simd import packing, parts
 from kernels.numba_simd.shape import Shape
 from kernels.numba_simd.tile import _unrolled
 from kernels.params import seeded
@@ -62,18 +62,18 @@ def test_few_columns_are_single_ones_and_many_a_vector():
 @pytest.mark.parametrize("features", ["+avx512f,+avx512vl", "+avx2,+fma", ""])
 @pytest.mark.parametrize("itemsize", [4, 8])
 def test_few_rows_have_several_sums_for_each_result(features, itemsize):
-    """What `network.summed` counts on where it adds up more inputs at once for one row and for two."""
+    """What `parts.summed` counts on where it adds up more inputs at once for one row and for two."""
     shape = Shape.parse("x86_64-unknown-linux-gnu", features, itemsize)
     for vectors in range(1, shape.vectors + 1):
         assert _unrolled(vectors, shape.registers) == 4
         assert _unrolled(2 * vectors, shape.registers) >= 2
 
 
-@pytest.mark.parametrize(("rows", "longest"), [(1, 1280), (2, 640), (3, 320), (128, 320)])
+@pytest.mark.parametrize(("rows", "longest"), [(1, 1280), (2, 640), (3, 320), (8, 320), (9, 160), (128, 160)])
 def test_sums_are_divided_evenly_and_none_is_too_long(rows, longest):
-    summed = network.summed.py_func
+    summed = parts.summed.py_func
     for n in (1, 16, 319, 320, 321, 784, 1000, 1281, 2048):
-        at_once = summed(n, rows)
+        at_once = summed(n, rows, 8)
         assert at_once % 16 == 0
         assert at_once <= longest
         assert -(-n // at_once) == -(-n // longest), "no more parts than needed"

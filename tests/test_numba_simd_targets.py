@@ -53,9 +53,9 @@ def everything(isa, bits):
     for name, write, arguments in [
         ("activate", layers._activate, [pointer, I64, I64, I64, I64]),
         ("finish", layers._finish, [pointer, I64, I64, I64, I64, pointer]),
-        ("multiply", layers._multiply, [pointer, I64, I64, I64, pointer, pointer, I64, pointer, I64, I64]),
+        ("multiply", layers._multiply, [pointer, I64, I64, I64, pointer, pointer, I64, pointer, I64, I64, I64]),
         ("multiply_far", partial(layers._multiply, far=True),
-         [pointer, I64, I64, I64, pointer, pointer, I64, pointer, I64, I64]),
+         [pointer, I64, I64, I64, pointer, pointer, I64, pointer, I64, I64, I64]),
         ("fetch_items", layers._fetch_items, [pointer, I64]),
         ("turn", turned._turn, [pointer, I64, I64, I64, pointer]),
         ("multiply_turned", turned._multiply_turned, [pointer, I64, I64, pointer, pointer, pointer, I64]),
@@ -145,3 +145,24 @@ def test_there_is_no_instruction_that_the_target_lacks(written, isa, bits):
         assert not [line for line in lines if re.search(r"%k\d", line)]
     if isa == "sse2":
         assert not [line for line in lines if line.startswith("v")]
+
+
+@every_target
+@every_width
+def test_a_whole_tile_fetches_the_inputs_to_come(written, isa, bits):
+    """Dense: the rows of the next block and, where no block before has fetched them, of the next tile. With zeros
+    skipped the next tile's: half while zeros are looked for, half while the rest is multiplied.
+    """
+    _, source, shape = written(isa, bits)
+
+    def fetches(name):
+        text = re.search(rf"^define[^\n]*@\W?{name}_f{bits}\W?\(.*?^}}", source, re.MULTILINE | re.DOTALL)
+        return len(re.findall(r"call void @\W?llvm\.prefetch", text[0]))
+
+    whole = f"{shape.rows}x{shape.vectors}"
+    assert fetches(f"tile_{whole}") == 2 * shape.rows
+    assert fetches(f"tile_{shape.rows // 2}x{shape.vectors}") == 0
+    assert fetches(f"turned_tile_{whole}") == 0
+    assert fetches(f"find_{shape.rows}x0") % (shape.rows // 2) == 0 < fetches(f"find_{shape.rows}x0")
+    assert fetches(f"find_{shape.rows // 2}x0") == 0
+    assert fetches(f"sparse_tile_{whole}") > 0 == fetches(f"sparse_tile_{shape.rows // 2}x{shape.vectors}")

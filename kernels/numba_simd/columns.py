@@ -20,13 +20,13 @@ from typing import Any
 import numba
 import numpy as np
 
-from kernels.numba_simd.far import some_parts, whole_layer
+from kernels.numba_simd.far import layer_rows, some_parts
 from kernels.numba_simd.layers import activate, data, fetch_items, finish, moved, pointer
-from kernels.numba_simd.network import compiled_as, jit, require
 from kernels.numba_simd.packing import (  # fmt: skip
     ACTIVATION,
     BIAS_AT,
     BLOCK_ROWS,
+    COLUMNS,
     HEADER,
     INPUTS,
     LAYER,
@@ -43,6 +43,7 @@ from kernels.numba_simd.packing import (  # fmt: skip
     TILE_ROWS,
     WEIGHTS,
 )
+from kernels.numba_simd.parts import compiled_as, jit, require
 from kernels.numba_simd.shares import (  # fmt: skip
     DIVIDED,
     SHARE,
@@ -64,7 +65,7 @@ def share_rows(
     if rows <= plan[TILE_ROWS]:  # other threads wrote them: all at once, or each cache line would be waited for
         fetch_items(z, rows * z_step)
     bias, column = moved(weights, plan[at + BIAS_AT]), share[SHARE_COLUMN]
-    some_parts(z, z_step, rows, plan, share[SHARE_PART], share[SHARE_PARTS], weights, bias, a, a_step)
+    some_parts(z, z_step, rows, plan, share[SHARE_PART], share[SHARE_PARTS], weights, bias, a, a_step, False)
     activate(moved(a, column), a_step, rows, share[SHARE_COLUMNS], plan[at + ACTIVATION])
 
 
@@ -85,7 +86,8 @@ def _columns(x: Any, network: int) -> None:
                     share = moved(shares, SHARES_AT + thread * SHARE)
                     share_rows(z, z_step, rows, plan, at, share, weights, a, pitch)
             else:
-                whole_layer(z, z_step, rows, plan, at, weights, a, pitch)
+                layer_rows(z, z_step, rows, plan, at, weights, a, pitch, False)
+                activate(a, pitch, rows, plan[at + COLUMNS], plan[at + ACTIVATION])
             if layer == plan[LAYERS] - 1:
                 finish(a, pitch, rows, n_out, plan[at + ACTIVATION], moved(out, first * n_out))
             z, z_step = a, pitch

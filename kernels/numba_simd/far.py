@@ -15,60 +15,22 @@ from typing import Any
 import numba
 import numpy as np
 
-from kernels.numba_simd.layers import activate, data, fetch_items, finish, moved, multiply_far, pointer
-from kernels.numba_simd.network import compiled_as, jit, part_loops, require
-from kernels.numba_simd.packing import (  # fmt: skip
-    ACTIVATION,
-    BIAS_AT,
-    BLOCK_ROWS,
-    COLUMNS,
-    HEADER,
-    INPUTS,
-    LAYER,
-    LAYERS,
-    OUT,
-    OUT_ROWS,
-    OUTPUTS,
-    PART,
-    PARTS,
-    PITCH,
-    SCRATCH,
-    SCRATCH_ITEMS,
-    THREADS,
-    TILE_ROWS,
-    WEIGHTS,
-)
+from kernels.numba_simd.layers import data, fetch_items, moved, multiply_far, pointer
+from kernels.numba_simd.packing import INPUTS, OUT, OUT_ROWS, OUTPUTS, THREADS, TILE_ROWS
+from kernels.numba_simd.parts import block_loop, compiled_as, jit, layer_loops, require
 
 __all__ = ["compiled"]
 
-_, some_parts = part_loops(multiply_far)
-
-
-@jit
-def whole_layer(z: Any, z_step: int, rows: int, plan: Any, at: int, weights: Any, a: Any, a_step: int) -> None:
-    """Compute a layer for some rows, activated."""
-    bias = moved(weights, plan[at + BIAS_AT])
-    some_parts(z, z_step, rows, plan, at + LAYER, plan[at + PARTS], weights, bias, a, a_step)
-    activate(a, a_step, rows, plan[at + COLUMNS], plan[at + ACTIVATION])
+_, some_parts, layer_rows = layer_loops(multiply_far)
+forward_blocks = block_loop(layer_rows, layer_rows)
 
 
 @jit
 def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
     """Compute the outputs of some rows with the scratch memory of one thread."""
-    weights, n_in, n_out = pointer(plan[WEIGHTS], x), plan[INPUTS], plan[OUTPUTS]
-    scratch = moved(pointer(plan[SCRATCH], x), thread * plan[SCRATCH_ITEMS])
     if rows < plan[TILE_ROWS]:
-        fetch_items(x, rows * n_in)
-    for first in range(0, rows, plan[BLOCK_ROWS]):
-        n_rows, at = min(plan[BLOCK_ROWS], rows - first), HEADER
-        z, z_step, a = moved(x, first * n_in), n_in, scratch
-        for layer in range(plan[LAYERS]):
-            a = moved(scratch, (layer & 1) * plan[BLOCK_ROWS] * plan[PITCH])
-            whole_layer(z, z_step, n_rows, plan, at, weights, a, plan[PITCH])
-            if layer == plan[LAYERS] - 1:
-                finish(a, plan[PITCH], n_rows, n_out, plan[at + ACTIVATION], moved(out, first * n_out))
-            z, z_step = a, plan[PITCH]
-            at += LAYER + PART * plan[at + PARTS]
+        fetch_items(x, rows * plan[INPUTS])
+    forward_blocks(x, rows, plan, thread, out)
 
 
 def _serial(x: Any, network: int) -> None:

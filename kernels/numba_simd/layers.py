@@ -100,14 +100,15 @@ def fetch_items(_context: Any, z: Any, n: Any) -> Any:
 
 
 def _multiply(code: Code, arguments: Any, *, far: bool = False) -> None:
-    z, z_step, n_rows, n, w, start, start_step, a, a_step, width = arguments
+    z, z_step, n_rows, n, w, start, start_step, a, a_step, width, cold = arguments
     builder = code.builder
+    ahead = builder.mul(n_rows, z_step)  # the block of rows after this one
 
     def case(tile: Any, size: int) -> None:
         def write(rows: int, i: Any) -> None:
             steps = ((z, z_step), (start, start_step), (a, a_step))
             z_i, start_i, a_i = (code.address(base, builder.mul(i, step)) for base, step in steps)
-            builder.call(tile(code, rows, size), [z_i, z_step, n, w, start_i, start_step, a_i, a_step])
+            builder.call(tile(code, rows, size), [z_i, z_step, n, w, start_i, start_step, a_i, a_step, ahead, cold])
 
         ladder(code, n_rows, write)
 
@@ -196,17 +197,17 @@ def _softmax(code: Code, a: Any, n: Any, out: Any) -> None:
 
 @as_intrinsic
 def multiply(_context: Any, z: Any, z_step: Any, n_rows: Any, n: Any, w: Any, start: Any, start_step: Any, a: Any,
-             a_step: Any, width: Any) -> Any:  # fmt: skip
+             a_step: Any, width: Any, cold: Any) -> Any:  # fmt: skip
     """Compute a = start + z @ w for one part: ``width`` vectors of columns or, negative, so many single columns."""
-    return generated("multiply", _multiply, z, z_step, n_rows, n, w, start, start_step, a, a_step, width)
+    return generated("multiply", _multiply, z, z_step, n_rows, n, w, start, start_step, a, a_step, width, cold)
 
 
 @as_intrinsic
 def multiply_far(_context: Any, z: Any, z_step: Any, n_rows: Any, n: Any, w: Any, start: Any, start_step: Any, a: Any,
-                 a_step: Any, width: Any) -> Any:  # fmt: skip
+                 a_step: Any, width: Any, cold: Any) -> Any:  # fmt: skip
     """Compute the same, with weights that come from beyond the second-level cache."""
     far = partial(_multiply, far=True)
-    return generated("multiply_far", far, z, z_step, n_rows, n, w, start, start_step, a, a_step, width)
+    return generated("multiply_far", far, z, z_step, n_rows, n, w, start, start_step, a, a_step, width, cold)
 
 
 @as_intrinsic

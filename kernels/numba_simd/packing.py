@@ -42,6 +42,9 @@ LONGEST = 2048
 #: Inputs that are added up one after the other at most: a longer sum rounds more, and more than OpenBLAS, which has
 #: parts too. A multiple of the inputs in a cache line.
 LONGEST_SUM = 320
+#: The same for a block of several tiles of rows, all of which are multiplied by the weights of so many inputs before
+#: the next ones: for three vectors of columns 30 KB, which the first-level cache keeps from tile to tile.
+BLOCK_SUM = 160
 
 #: Single columns that are computed together.
 DOT_COLUMNS = 2

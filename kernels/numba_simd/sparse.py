@@ -98,11 +98,13 @@ def _finder(code: Code, rows: int, columns: int, kinds: list[Any]) -> ir.Functio
     lanes = code.shape.lanes
     z_rows = [code.address(z, builder.mul(z_step, I64(r))) for r in range(rows)]
     w_columns = [code.address(w, builder.mul(n, I64(c))) for c in range(columns)]
-    whole = builder.and_(n, I64(-lanes))
+    whole, near = builder.and_(n, I64(-lanes)), builder.mul(z_step, I64(rows))
 
     def turn(load: Any, k: Any, carried: list[Any]) -> list[Any]:
         count, *values = carried
         inputs, weights = [load(code.address(row, k)) for row in z_rows], [load(code.address(w, k)) for w in w_columns]
+        for row in z_rows[: rows // 2] if rows == code.shape.rows else ():
+            code.fetch(code.address(row, builder.add(k, near)))  # the other half: see `tile`
         sums = [code.vector(value) for value in values]
         sums = [inputs[i // columns].times_plus(weights[i % columns], x) for i, x in enumerate(sums)]
         found = inputs[0]

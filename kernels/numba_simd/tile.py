@@ -69,20 +69,29 @@ def _spread(code: Code, start: list[Vector], n: Any, stride: int, turn: Any) -> 
     return [code.vector(value) for value in code.loop(whole, n, stride, [x.value for x in sums], rest)]
 
 
-def _fetching(code: Code, start: list[Vector], n: Any, following: list[Any], turn: Any) -> list[Vector]:
-    """Write the loop over k as `_spread` does, and with it fetch what lies at ``following``: the rows of the next tile.
+def _fetching(code: Code, start: list[Vector], n: Any, z_rows: list[Any], places: list[Any], turn: Any) -> list[Vector]:
+    """Write the loop over k as `_spread` does, and with it fetch what lies ``ahead`` of the rows: the next block.
 
-    They come from main memory where the batch is large, and are there when the next tile begins. An address beyond the
-    last row does no harm: fetching ahead never fails.
+    It comes from main memory where the batch is large, and is there when its turn comes. The first block of a batch is
+    ``cold``: no other has fetched it, so that each of its tiles fetches the next, which is ``near``. An address beyond
+    the last row does no harm: fetching ahead never fails. Addresses are added up in the loop and not before it, since
+    registers are few.
     """
     line, builder = 64 * 8 // code.bits, code.builder
+    near, ahead, cold = places
+    is_cold = builder.icmp_signed("!=", cold, I64(0))
+
+    def fetch(k: Any) -> None:
+        for row in z_rows:
+            code.fetch(code.address(row, k))
 
     def rest(k: Any, values: list[Any]) -> list[Any]:
         return [result.value for result in turn(k, [code.vector(value) for value in values])]
 
     def turns(k: Any, values: list[Any]) -> list[Any]:
-        for row in following:
-            code.fetch(code.address(row, k))
+        fetch(builder.add(k, ahead))
+        with builder.if_then(is_cold):
+            fetch(builder.add(k, near))
         return code.loop(k, builder.add(k, I64(line)), 1, values, rest)
 
     whole = builder.and_(n, I64(-line))
@@ -94,6 +103,8 @@ def _listed(code: Code, start: list[Vector], n: Any, index: Any, following: Any,
     """Write the loop over the n k that ``index`` lists, and with it fetch so many cache lines at ``following``.
 
     One line with each k, so that they arrive evenly: all at once they would be waited for. What is left comes after it.
+    They are half of the next tile's rows. The other half is fetched while zeros are looked for: all of them in one of
+    the two loops, and memory is waited for there and idle in the other.
     """
     builder, line = code.builder, 64 * 8 // code.bits
 
@@ -119,19 +130,21 @@ def product(
     """Return the function of a tile: a = start + z @ w, for ``rows`` by ``vectors``.
 
     It takes z, z_step, n, w, start, start_step, a, a_step: pointers, and the items from one row to the next. w is
-    packed: the vectors of k = 0, then those of k = 1. With ``indexed``, one more pointer to n indices (32 bits), the
-    only k that are multiplied. With ``turned`` a row has one item to start from, for all of its lanes: see `turned`.
-    With ``far`` weights are asked for `AHEAD` of their use: see `columns`.
+    packed: the vectors of k = 0, then those of k = 1. Last come ``ahead``, items, and ``cold``, 0 or 1 (`_fetching`).
+    With ``indexed`` there is a pointer in their place, to n indices (32 bits), the only k that are multiplied. With
+    ``turned`` a row has one item to start from, for all of its lanes: see `turned`. With ``far`` weights are asked for
+    `AHEAD` of their use: see `columns`.
     """
     pointer = code.real.as_pointer()
-    types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64] + [I32.as_pointer()] * indexed
+    types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64]
+    types += [I32.as_pointer()] if indexed else [I64, I64]
     name = (
         f"{'sparse_' if indexed else 'turned_' if turned else 'far_' if far else ''}tile_{rows}x{vectors}_f{code.bits}"
     )
     function, builder = new_function(code.builder, name, types)
     if builder is None:
         return function
-    z, z_step, n, w, start, start_step, a, a_step, *index = function.args
+    z, z_step, n, w, start, start_step, a, a_step, *more = function.args
     code = Code(builder, code.shape, code.real)
     lanes = code.shape.lanes
     z_rows = [code.address(z, builder.mul(z_step, I64(r))) for r in range(rows)]
@@ -154,13 +167,13 @@ def product(
         return [inputs[i // vectors].times_plus(weights[i % vectors], x) for i, x in enumerate(sums)]
 
     sums = [code.constant(0.0)] * len(tile)
-    following = [code.address(z_row, builder.mul(z_step, I64(rows))) for z_row in z_rows]
+    near = builder.mul(z_step, I64(rows))
     if indexed:
-        lines = builder.sdiv(builder.mul(z_step, I64(rows)), I64(64 * 8 // code.bits))
-        ahead = following[0] if rows == code.shape.rows else None
-        sums = _listed(code, sums, n, index[0], ahead, lines, turn)
+        lines = builder.sdiv(builder.mul(z_step, I64(rows - rows // 2)), I64(64 * 8 // code.bits))
+        following = code.address(z_rows[rows // 2], near) if rows == code.shape.rows else None
+        sums = _listed(code, sums, n, more[0], following, lines, turn)
     elif rows == code.shape.rows and vectors == code.shape.vectors and not turned:
-        sums = _fetching(code, sums, n, following, turn)
+        sums = _fetching(code, sums, n, z_rows, [near, *more], turn)
     else:
         sums = _spread(code, sums, n, 1, turn)
     for (r, c), x in zip(tile, sums, strict=True):
@@ -177,11 +190,11 @@ def dots(code: Code, rows: int, columns: int) -> ir.Function:
     after the other, n items each.
     """
     pointer = code.real.as_pointer()
-    types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64]
+    types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64, I64, I64]
     function, builder = new_function(code.builder, f"dots_{rows}x{columns}_f{code.bits}", types)
     if builder is None:
         return function
-    z, z_step, n, w, start, start_step, a, a_step = function.args
+    z, z_step, n, w, start, start_step, a, a_step, _ahead, _cold = function.args
     code = Code(builder, code.shape, code.real)
     lanes = code.shape.lanes
     z_rows = [code.address(z, builder.mul(z_step, I64(r))) for r in range(rows)]

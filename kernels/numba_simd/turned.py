@@ -70,7 +70,7 @@ def _multiply_turned(code: Code, arguments: Any) -> None:
         def tile(columns: int, j: Any) -> None:
             w_j, a_j = code.address(w, builder.mul(j, n)), code.address(a, builder.mul(j, step))
             function = product(code, columns, vectors, turned=True)
-            builder.call(function, [w_j, n, n, z, code.address(bias, j), I64(1), a_j, step])
+            builder.call(function, [w_j, n, n, z, code.address(bias, j), I64(1), a_j, step, I64(0), I64(0)])
 
         ladder(code, n_columns, tile)
 
