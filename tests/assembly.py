@@ -20,6 +20,15 @@ def compiled(dtype):
     return compiled_pass(network._serial, dtype)
 
 
+def in_use(dtype):
+    """Return that of the serial forward pass which the kernels of this process call, where it was compiled here."""
+    dispatcher = network.compiled(dtype, "serial")
+    if dispatcher.stats.cache_hits:
+        return compiled(dtype)
+    (code,) = dispatcher.inspect_asm().values()
+    return code
+
+
 def compiled_pass(function, dtype):
     """Return that of a forward pass, compiled now: code from the cache cannot be inspected."""
     item = numba.from_dtype(np.dtype(dtype))

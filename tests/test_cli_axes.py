@@ -1,12 +1,10 @@
 """`mlpbench run` with --threads, --dtype and --spec as axes, as people type it; what measures is mostly replaced."""
 
 import json
-import os
 import shutil
 
 import pytest
 import simulate
-from sources import ROOT
 from terminal import called, typed
 
 from bench import probing, record, runner, sweep
@@ -238,11 +236,10 @@ def test_json_is_all_that_stdout_holds_and_has_the_settings(run):
     assert [found["run"] for found in content["runs"]] == [found.id for found in runs]
 
 
-def test_a_real_sweep_is_measured_told_compared_and_explained(tmp_path):
+def test_a_real_sweep_is_measured_told_compared_and_explained(tmp_path, quicker):
     """The whole way, every process real: threads in force, dtypes, roofs, report, compare, explain."""
-    (tmp_path / "altair.py").write_text("raise ImportError('no charts: this is quicker')\n")
     words = ("run", "numpy", *SMALL, "--spec", "20-10-3", "--threads", "1,2", "--dtype", "float32,float64")
-    ran = typed(*words, cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    ran = typed(*words, cwd=tmp_path, PYTHONPATH=quicker)
     assert ran.returncode == 0, ran.stderr
     runs = record.read_runs(record.latest(tmp_path / "results"))
     assert points(runs) == [("20-10-3", n, dtype) for n in (1, 2) for dtype in ("float32", "float64")]

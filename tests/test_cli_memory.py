@@ -7,8 +7,8 @@ from bench import record
 SMALL = ("--spec", "20-10-3", "--spec", "20-30-3", "--repeats", "1")
 
 
-def test_the_profile_runs_in_one_thread_with_few_single_rows(tmp_path):
-    ran = typed("run", "numpy", "--profile", "memory", *SMALL, cwd=tmp_path)
+def test_the_profile_runs_in_one_thread_with_few_single_rows(tmp_path, quicker):
+    ran = typed("run", "numpy", "--profile", "memory", *SMALL, cwd=tmp_path, PYTHONPATH=quicker)
     assert ran.returncode == 0, ran.stderr
     assert "weights in L2" not in ran.stderr, "networks that are named are not chosen"
     runs = record.read_runs(record.latest(tmp_path / "results"))

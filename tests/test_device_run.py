@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import fake_cupy
 import pytest
-from sources import ROOT
 from terminal import typed
 
 from bench import explain, frame, record
@@ -19,13 +18,12 @@ WORDS = ("run", "numpy", "cupy", "--profile", "smoke", "--batch-size", "1", "--b
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory):
+def ran(tmp_path_factory, quicker):
     """Return the finished process, and the folder that it ran in."""
     folder = tmp_path_factory.mktemp("device")
     fake_cupy.write(folder)
-    (folder / "altair.py").write_text("raise ImportError('no charts: this is quicker')\n")
     # Filled by the run itself; a start without compiled code has one of its own.
-    changes = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "CUPY_CACHE_DIR": str(folder / "cache")}
+    changes = {"PYTHONPATH": f"{folder}{os.pathsep}{quicker}", "CUPY_CACHE_DIR": str(folder / "cache")}
     return typed(*WORDS, "--spec", "20-10-3", "--cold", cwd=folder, **changes), folder
 
 

@@ -16,7 +16,7 @@ KERNELS = ["numpy-wide", "numpy-no-bias", "numpy-raises", "numpy-dies"]
 
 
 @pytest.fixture(scope="module")
-def mlpbench(tmp_path_factory):
+def mlpbench(tmp_path_factory, quicker):
     """Run a command where the example package is installed; return the finished process."""
     folder = tmp_path_factory.mktemp("third-party")
     # A build may write beside its sources: they are copied first.
@@ -31,7 +31,7 @@ def mlpbench(tmp_path_factory):
     def run(*words):
         return subprocess.run(
             [sys.executable, "-m", "bench", *map(str, words)],
-            env={**os.environ, "PYTHONPATH": str(folder / "installed")},
+            env={**os.environ, "PYTHONPATH": f"{folder / 'installed'}{os.pathsep}{quicker}"},
             cwd=work,
             capture_output=True,
             text=True,
