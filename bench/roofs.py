@@ -139,9 +139,12 @@ def measure(threads: int, dtype: str, seconds: float, only: Collection[str] = AL
     caches = environment.machine()["caches"]
     rounds = max(FEWEST_ROUNDS, round(seconds / ROUND_S))
     measured = []
-    for n in sorted({1, threads}):
+    counts = sorted({1, threads})
+    # One memory for all: where the host's third-level cache is large, what does not fit it takes a second to fill.
+    memory = _aligned(max((n * size for n in counts for size in _sizes(caches, n, only).values()), default=0))
+    for n in counts:
         with threadpoolctl.threadpool_limits(n), ThreadPoolExecutor(n) as pool:
-            for name, unit, work, size, call in _calls(pool, n, dtype, caches, only):
+            for name, unit, work, size, call in _calls(pool, n, dtype, _sizes(caches, n, only), memory, only):
                 _, data = short_rounds(call, rounds, ROUND_S, most_s=2 * seconds)
                 entry = {"name": name, "threads": n, "unit": unit, "work": work, "bytes": size, "data": data}
                 measured.append(entry)
@@ -162,10 +165,23 @@ def read_sizes(caches: dict[str, int], threads: int) -> dict[str, int]:
     return sizes
 
 
+def _sizes(caches: dict[str, int], threads: int, only: Collection[str]) -> dict[str, int]:
+    """Return what `read_sizes` does, of the levels in ``only``, in whole turns of the loop that reads."""
+    from bench import roof_loops as loops
+
+    wanted = {name: size for name, size in read_sizes(caches, threads).items() if name in only}
+    return {name: max(size // loops.READ_BYTES, 1) * loops.READ_BYTES for name, size in wanted.items()}
+
+
 def _calls(
-    pool: ThreadPoolExecutor, threads: int, dtype: str, caches: dict[str, int], only: Collection[str]
+    pool: ThreadPoolExecutor,
+    threads: int,
+    dtype: str,
+    sizes: dict[str, int],
+    memory: NDArray[np.int64],
+    only: Collection[str],
 ) -> Iterator[tuple[str, str, int, int | None, Callable[[], None]]]:
-    """Yield name, unit, work of one call, bytes read through by each thread, and the call."""
+    """Yield name, unit, work of one call, bytes read through by each thread, and the call; reads are of ``memory``."""
     from bench import roof_loops as loops
 
     item = np.dtype(dtype)
@@ -180,11 +196,9 @@ def _calls(
         add = partial(loops.multiply_add, *numbers, STEPS)
         yield "multiply-add", "flop", flop, None, lambda: _all(pool, threads, lambda _: add())
 
-    for name, wanted in read_sizes(caches, threads).items():
-        if name not in only:
-            continue
-        size = max(wanted // loops.READ_BYTES, 1) * loops.READ_BYTES
-        arrays = [_aligned(size) for _ in range(threads)]
+    for name, size in sizes.items():
+        items = size // memory.itemsize
+        arrays = [memory[i * items : (i + 1) * items] for i in range(threads)]
         times = max(1, 2**27 // size)  # a call is long beside the start of a thread
         yield name, "byte", size * times * threads, size, _reader(pool, arrays, times)
 
