@@ -28,8 +28,9 @@ _HOCKNEY = (
     "symbol lies off its line the kernel does not follow the model."
 )
 _ROOFLINE = (
-    "Both axes are logarithmic: no symbol can lie above the roof, slanted where reading limits and flat where "
-    "arithmetic does; the nearer a symbol is to it, the less is left to gain."
+    "Both axes are logarithmic: no symbol can lie above its roof, slanted where reading limits, from the memory that "
+    "holds the weights, and flat where arithmetic does (dashed: one thread); the nearer a symbol is to it, the less is "
+    "left to gain."
 )
 
 
