@@ -134,3 +134,13 @@ def test_a_false_clock_is_refused_as_evidence_in_every_format(tmp_path):
     assert found["clock"]["ok"] is False
     assert found["machine"]["name"] == "quiet"
     assert found["call_cost_s"]["batched"] == pytest.approx(79e-9)
+
+
+def test_of_many_runs_what_to_do_is_said_once_and_the_cases_have_to_be_opened(tmp_path):
+    runs = [write(tmp_path, [hit(run_delay_s=0.25)], seed=seed) for seed in (1, 2, 3)]
+    text = report.render(runs, "md")
+    section = text.split("## How far to trust it")[1].split("\n## ")[0]
+    assert section.count("taskset") == 1
+    assert section.count("1 of 2 timings were disturbed") == len(runs)
+    page = report.render(runs, "html")
+    assert page.count('<details class="fold"><summary>Its disturbed cases and its harness') == len(runs)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["charts", "drawn", "hockney_chart", "row_axis", "share_domain", "waterfall_chart"]
 
 _ROW_HEIGHT = 24
+#: Points of a fitted line, which is a bend between two straight ones on logarithmic axes.
+_CURVE = 25
 #: The axis ends here, whatever disturbed runs say.
 _LEAST, _MOST = -1.0, 2.0
 #: Share of the axis that the words of a bar take on a phone: where neither side has so much, the bar holds them.
@@ -196,7 +198,7 @@ def _lines(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
     if kernel.fit is None:
         return
     for part, line in enumerate((kernel.fit.line, *kernel.fit.regimes)):
-        for size in np.geomspace(line.first, line.last, 60):
+        for size in np.geomspace(line.first, line.last, _CURVE):
             if line.call_s(size) > 0:
-                at = {"x": float(size), "y": float(line.call_s(size))}
+                at = {"x": float(f"{size:.6g}"), "y": float(f"{line.call_s(size):.6g}")}
                 yield {"kind": "line", "kernel": kernel.kernel, "run": run, "part": part, **at}
