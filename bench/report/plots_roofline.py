@@ -110,7 +110,10 @@ def _marks(base: alt.Chart, names: Sequence[str], theme: Theme) -> alt.Chart:
     styled = base.transform_filter("datum.kind == 'case'").encode(
         alt.Color("kernel:N", scale=colours(names, theme)), alt.Shape("kernel:N", scale=shapes(names, theme))
     )
-    return styled.encode(tooltip=tips).mark_point(filled=True, opacity=1, size=150, stroke=theme.surface, strokeWidth=1)
+    marks: alt.Chart = styled.encode(tooltip=tips).mark_point(
+        filled=True, opacity=1, size=150, stroke=theme.surface, strokeWidth=1
+    )
+    return marks
 
 
 def _symbols(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:

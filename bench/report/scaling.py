@@ -55,7 +55,7 @@ def _figure(number: int, found: Scaling, *, again: bool) -> Figure:
 
 
 def _threads(count: int) -> str:
-    return f"{count} thread{'' if count == 1 else 's'}"
+    return units.things(count, "thread")
 
 
 def _table(found: Scaling) -> Table:
