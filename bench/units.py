@@ -62,9 +62,9 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def things(number: int, name: str) -> str:
-    """Return a number of things by their name in the singular: ``1 repeat``, ``2 repeats``."""
-    return f"{number:,} {name}{'' if number == 1 else 's'}"
+def things(number: int, name: str, plural: str | None = None) -> str:
+    """Return a number of things by their name: ``1 repeat``, ``2 repeats``; ``plural``: where an s does not make it."""
+    return f"{number:,} {name if number == 1 else plural or f'{name}s'}"
 
 
 def data_size(value: float) -> str:

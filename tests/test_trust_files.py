@@ -106,6 +106,16 @@ def test_disturbed_times_count_and_are_marked(tmp_path):
     assert "taskset" in text
 
 
+def test_a_speedup_has_its_interval_where_the_undisturbed_repeats_of_the_sides_are_not_the_same(tmp_path):
+    """One at a time undisturbed in three of five repeats, in batches in three others: one is left of both."""
+    single = trusting.block(trusting.window(*CASES[0], run_delay_s=0.25), trusting.window(*CASES[1]))
+    run = write(tmp_path, [single, single, hit(run_delay_s=0.25), hit(run_delay_s=0.25), quiet()])
+    by_mode = {case.mode: case for case in summarize(frame.load(run))}
+    assert [sorted(by_mode[mode].by_repeat) for mode, _ in CASES] == [[2, 3, 4], [0, 1, 4]]
+    assert by_mode["batched"].speedup.n == 5
+    assert by_mode["batched"].speedup.value == pytest.approx(9)
+
+
 def test_a_noisy_machine_is_told_beside_the_headline(tmp_path):
     run = write(tmp_path, [hit(run_delay_s=0.25)])
     (notice,) = told.notices([run])

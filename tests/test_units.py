@@ -26,6 +26,7 @@ def test_a_time_has_three_digits_and_its_unit(value, text):
 
 def test_one_thing_has_no_plural():
     assert [units.things(n, "case") for n in (0, 1, 2, 1200)] == ["0 cases", "1 case", "2 cases", "1,200 cases"]
+    assert [units.things(n, "process", "processes") for n in (1, 2)] == ["1 process", "2 processes"]
 
 
 def test_a_time_and_its_interval_share_unit_and_decimals():

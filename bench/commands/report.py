@@ -107,7 +107,8 @@ def tell(document: Document, *, as_json: bool) -> None:
             console.show(_kernels(found.kernels), heads=2)
         else:
             console.show(_table(document.cases, endings), heads=4 if len(runs) > 1 else 3)
-        for notice in trust.notices(runs):
+        # What is said of one run begins with its grade: the notice would say that twice.
+        for notice in trust.notices(runs) if len(runs) > 1 else trust.refusals(runs):
             out.print(Text(notice, "bold"))
         for line in trust.lines(runs[0]) if len(runs) == 1 else trust.advice(runs):
             out.print(Text(line))

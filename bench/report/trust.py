@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.trust.judge import Grade
     from bench.trust.schema import Trust
 
-__all__ = ["advice", "as_dict", "grade_of", "lines", "notices", "sections"]
+__all__ = ["advice", "as_dict", "grade_of", "lines", "notices", "refusals", "sections"]
 
 TITLE = "How far to trust it"
 _GRADES = {
@@ -74,19 +74,26 @@ def _harness(run: Run) -> list[str]:
     ]
 
 
-def notices(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Return what must not be overlooked: a clock that is not true, and a noisy machine."""
-    found, noisy = [], []
+def refusals(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return which runs are no evidence, for a clock that is not true."""
+    found = []
     for run in runs:
         which = run.title if len(runs) > 1 else "The run"
         checked = harness.check_clock(_trusts(run))
         if checked.ok is False:
             found.append(f"{which} is refused as evidence. {checked.why} None of its times can be believed.")
+    return tuple(found)
+
+
+def notices(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return what must not be overlooked: a clock that is not true, and a noisy machine."""
+    noisy = []
+    for run in runs:
         graded = grade_of(run)
         if graded.name == "noisy":
             noisy.append((run, f"{graded.disturbed} of {graded.cases} timings were disturbed"))
     advised = f'What to do is under "{TITLE}".'
-    return (*found, *(f"{text} {advised}" for text in once_for_all(runs, noisy, "made on a noisy machine")))
+    return (*refusals(runs), *(f"{text} {advised}" for text in once_for_all(runs, noisy, "made on a noisy machine")))
 
 
 def sections(runs: Sequence[Run]) -> tuple[Section, ...]:
