@@ -147,7 +147,7 @@ def fit_words(found: Fit) -> list[str]:
     if found.predictions:
         worst = max(found.predictions, key=lambda one: abs(one.error))
         known = ", ".join(f"{size:,}" for size in found.learned)
-        error = f"{worst.error:+.0%}".replace("%", " %")
+        error = f"{round(100 * worst.error):+d} %"
         lines.append(
             f"From batches of {known} it predicts the others; the worst, {worst.batch_size:,}, is {error} off."
         )

@@ -43,6 +43,8 @@ class CaseSummary:
     by_repeat: dict[int, float]
     #: How many of all repeats were disturbed. They count only where too few others are left (`statistics.counted`).
     disturbed: int = 0
+    #: As ``by_repeat``, of every repeat, those that do not count too.
+    every: dict[int, float] = field(default_factory=dict, repr=False)
     #: Of the book's cell, by part (and the rest) and repeat: seconds per sample. Empty where they were not recorded.
     parts: dict[str, dict[int, float]] = field(default_factory=dict)
     #: What the book's cell loads, in words.
@@ -84,17 +86,24 @@ def batched(cases: Sequence[CaseSummary]) -> list[CaseSummary]:
 
 
 def speedup(baseline: CaseSummary, candidate: CaseSummary) -> Ratio | None:
-    """Return baseline time / candidate time per sample, paired by repeat; None if no repeat has both."""
-    if not baseline.by_repeat.keys() & candidate.by_repeat.keys():
-        return None
-    return statistics.ratio(baseline.by_repeat, candidate.by_repeat)
+    """Return baseline time / candidate time per sample, paired by repeat; None if no repeat has both.
+
+    Each side may have three undisturbed repeats and the two not one in common: where fewer than three pairs are left,
+    disturbed ones count in a ratio as they do in a time.
+    """
+    pairs = baseline.by_repeat.keys() & candidate.by_repeat.keys()
+    both = baseline.every.keys() & candidate.every.keys()
+    if len(pairs) < min(statistics.LEAST_REPEATS, len(both)):
+        a, b = ({repeat: side.every[repeat] for repeat in both} for side in (baseline, candidate))
+        return statistics.ratio(a, b)
+    return statistics.ratio(baseline.by_repeat, candidate.by_repeat) if pairs else None
 
 
 def _case(rows: pd.DataFrame, run: str) -> CaseSummary:
     first = rows.iloc[0]
-    by_repeat = {int(repeat): float(s) for repeat, s in zip(rows["repeat"], rows["sample_s"], strict=True)}
+    every = {int(repeat): float(s) for repeat, s in zip(rows["repeat"], rows["sample_s"], strict=True)}
     disturbed = set(rows.loc[rows["disturbed"].fillna(False).astype(bool), "repeat"])
-    by_repeat = statistics.counted(by_repeat, disturbed)
+    by_repeat = statistics.counted(every, disturbed)
     accuracy = rows["accuracy"].dropna()
     return CaseSummary(
         run=run,
@@ -113,6 +122,7 @@ def _case(rows: pd.DataFrame, run: str) -> CaseSummary:
         data=str(first["data"]),
         by_repeat=by_repeat,
         disturbed=len(disturbed),
+        every=every,
         parts=_parts(rows, by_repeat),
         reads=next(iter(rows["reads"].dropna().astype(str)), None),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bench.statistics import Estimate, Ratio
 
-__all__ = ["count", "data_size", "duration", "interval", "ratio", "seconds", "share"]
+__all__ = ["count", "data_size", "duration", "interval", "ratio", "seconds", "share", "things"]
 
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
@@ -60,6 +60,11 @@ def count(value: float) -> str:
     if abs(value) >= 10_000 and value != round(value):
         value = float(f"{value:.3g}")
     return f"{value:,.0f}"
+
+
+def things(number: int, name: str, plural: str | None = None) -> str:
+    """Return a number of things by their name: ``1 repeat``, ``2 repeats``; ``plural``: where an s does not make it."""
+    return f"{number:,} {name if number == 1 else plural or f'{name}s'}"
 
 
 def data_size(value: float) -> str:

@@ -77,7 +77,7 @@ def test_one_value_for_each_is_an_ordinary_run(run):
     assert [found.plan.setting for found in runs] == [None]
     assert points(runs) == [("20-10-3", 1, "float64")]
     assert runs[0].path.joinpath("numpy.0.json").is_file()
-    assert "1 kernels, 2 cases each, 1 repeats, 1 threads" in err
+    assert "1 kernel, 2 cases each, 1 repeat, 1 thread" in err
     assert run.roofs == [([runs[0].path.name], 1, "float64")]
 
 
@@ -107,7 +107,7 @@ def test_every_combination_is_told_measured_and_saved(run):
     told = "1 thread, float32; 1 thread, float64; 2 threads, float32; 2 threads, float64"
     assert err.splitlines()[:2] == [
         f"4 settings: {told}",
-        "1 kernels, 2 cases each, 1 repeats, in each setting; seed 3",
+        "1 kernel, 2 cases each, 1 repeat, in each setting; seed 3",
     ]
     assert "784-50-100-10 sigmoid/softmax float64; digits, trained weights" in err
     folder = runs[0].path.parent

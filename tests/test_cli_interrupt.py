@@ -112,7 +112,8 @@ def test_what_is_finished_stays_and_the_exit_says_so(start, signum, shell, words
     kept = run.finished()
     assert 1 <= len(kept) < 6
     last = err.splitlines()[-1]
-    assert last.startswith(f"mlpbench: interrupted: {len(kept)} of 6 processes finished and are kept in results/")
+    verb = "is" if len(kept) == 1 else "are"
+    assert last.startswith(f"mlpbench: interrupted: {len(kept)} of 6 processes finished and {verb} kept in results/")
     told = json.loads(out)["headline"]["lead"] if words else out
     assert "per sample" in told, "what is finished is told, and JSON stays JSON"
     run.no_trace_is_left()

@@ -1,6 +1,7 @@
 """Where words go, and that they arrive as they are."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -65,6 +66,47 @@ def test_a_narrow_terminal_folds_and_loses_nothing(tmp_path):
     lines = [clean_text(line) for line in shown([sys.executable, "-c", code], tmp_path, columns=40).splitlines()]
     assert max(map(len, lines)) <= 40
     assert "".join(lines).replace(" ", "").endswith("abcdefghij" * 9)
+
+
+def bare(text):
+    """Return what a terminal showed without its styles."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+WIDE = (
+    "from bench import console\n"
+    "t = console.table('T', 'kernel', 'batch size', 'time (95 % interval)', 'speedup', 'why', right=RIGHT)\n"
+    "t.add_row('numba-simd', '10,000', '12.1 µs (11.8 to 12.5)', '22.9x (22.5 to 23.4)', 'it has few repeats')\n"
+    "t.add_row('', '1', '1.38 µs (1.33 to 1.44)', '1.00x (0.99 to 1.01)', 'none')\n"
+    "t.caption = 'C'\n"
+    "console.show(t, heads=2)"
+)
+
+
+@pytest.mark.parametrize(
+    ("columns", "tables", "headers"),
+    [(120, 1, 1), (80, 1, 2), (60, 2, 2), (44, 3, 2)],
+)
+def test_a_table_wider_than_the_terminal_is_shown_in_parts_with_whole_numbers(tmp_path, columns, tables, headers):
+    code = WIDE.replace("RIGHT", "('batch size', 'time (95 % interval)', 'speedup')")
+    text = bare(shown([sys.executable, "-c", code], tmp_path, columns=columns))
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= columns
+    for cell in ("12.1 µs (11.8 to 12.5)", "22.9x (22.5 to 23.4)", "1.00x (0.99 to 1.01)", "none"):
+        assert text.count(cell) == 1
+    assert text.count("numba-simd") == text.count("10,000") == tables, "every part says what its rows are"
+    assert next(number for number, line in enumerate(lines) if "numba-simd" in line) - 1 == headers
+    assert lines[0].strip() == "T"
+    assert lines[-1].strip() == "C"
+
+
+def test_a_sentence_is_set_in_to_its_last_line_on_a_terminal_and_stays_one_line_in_a_pipe(tmp_path, capsys):
+    code = "from bench import console; console.out().print(console.indented('word ' * 30))"
+    lines = bare(shown([sys.executable, "-c", code], tmp_path, columns=40)).splitlines()
+    assert len(lines) > 1
+    assert all(line.startswith("  word") for line in lines)
+    console.out().print(console.indented("word " * 30))
+    assert capsys.readouterr().out.rstrip() == "  " + ("word " * 30).strip()
 
 
 def test_json_has_no_word_for_what_is_not_a_number(capsys):

@@ -1,6 +1,7 @@
 """What the speedup is made of, as the command prints it and the report shows it."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_the_report_has_the_section_with_all_three_charts_and_how_to_read_them(t
     page = report.render([run], "html")
     for name in ("waterfall-0", "hockney-0", "roofline-0"):
         assert f'id="chart-{name}"' in page
-    for reading in ("Read from top to bottom", "symbols are measured calls", "no symbol can lie above the roof"):
+    for reading in ("Read from top to bottom", "symbols are measured calls", "no symbol can lie above its roof"):
         assert reading in page
 
 
@@ -129,6 +130,24 @@ def test_two_runs_have_a_chart_each(tmp_path):
     page = report.render(runs, "html")
     assert 'id="chart-waterfall-1"' in page
     assert f"Where the time of a sample goes, run {runs[1].id}" in page
+
+
+def test_of_many_runs_each_has_to_be_opened_on_a_page_and_stands_in_markdown(tmp_path):
+    runs = [write(tmp_path, seed=seed) for seed in (1, 2, 3)]
+    page, text = report.render(runs, "html"), report.render(runs, "md")
+    for run in runs:
+        assert f'<details class="fold"><summary>Run {run.id}</summary>' in page
+        assert f"\nRun {run.id}:\n\n- Roofs, 1 thread: " in text
+    assert 'class="fold"' not in report.render(runs[:2], "html")
+
+
+def test_a_chart_far_from_the_legend_has_its_kernels_beside_it(tmp_path):
+    times = {(kernel, *case): time for (_, *case), time in files.TIMES.items() for kernel in ("numba", "numpy")}
+    page = report.render([files.write(tmp_path, times, kernel_info=None)], "html")
+    keys = page.split('id="title-hockney-0"')[1].split('id="chart-hockney-0"')[0]
+    assert re.findall(r"</svg> (\w+)</span>", keys) == ["numba", "numpy"]
+    for name in ("time", "waterfall-0"):
+        assert "<span>" not in page.split(f'id="title-{name}"')[1].split(f'id="chart-{name}"')[0]
 
 
 def test_nothing_is_drawn_of_what_is_missing(tmp_path):

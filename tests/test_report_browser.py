@@ -69,6 +69,7 @@ def files(tmp_path_factory):
     wide = {"spec": {**simulate.SPEC, "sizes": [784, 1024, 1024, 10]}, "seed": 4}
     further = evidence_files.write(folder / "explained", TIMES, kernel_info=None, **wide)
     pages["levels"] = [explained, further]
+    pages["many"] = [*pages["levels"], evidence_files.write(folder / "explained", TIMES, kernel_info=None, seed=5)]
     pages["sweep"] = record.read_runs(simulate.write_sweep(folder / "sweep", MANY, SETTINGS))
     for name, shown in pages.items():
         (folder / f"{name}.html").write_text(report.render(shown, "html"), encoding="utf-8")
@@ -146,7 +147,7 @@ def test_paper_is_light(browser, files):
     assert browser.colours() == light
 
 
-@pytest.mark.parametrize("name", ["one", "two", "explained", "book", "levels", "sweep"])
+@pytest.mark.parametrize("name", ["one", "two", "explained", "book", "levels", "many", "sweep"])
 def test_a_phone_scrolls_down_only(browser, files, name):
     page = browser.open(files / f"{name}.html", width=390)
     assert page.ask("return document.documentElement.scrollWidth") == 390
@@ -272,6 +273,18 @@ def test_a_folded_table_shows_when_it_is_opened(browser, files):
     assert page.ask(seen) is False
     page.ask("document.querySelector('#kernel-by-kernel summary').click()")
     assert page.ask(seen) is True
+
+
+def test_a_chart_of_many_runs_is_drawn_when_it_is_opened_as_the_legend_says(browser, files):
+    page = browser.open(files / "many.html")
+    assert not page.marks("roofline-1", "symbol")
+    page.ask("document.querySelector('.legend button[data-name=numba]').click()")
+    page.ask("document.querySelectorAll('#explained .fold > summary')[1].click()")
+    expected = (1 + len(SIZES)) * (len(KERNELS) - 1)
+    WebDriverWait(page.driver, 10).until(lambda _: len(page.marks("roofline-1", "symbol")) == expected)
+    width = "return document.querySelector('#chart-roofline-1 svg').getBoundingClientRect().width"
+    assert page.ask(width) > 1000
+    assert not page.marks("roofline-2", "symbol"), "the next part is closed"
 
 
 def test_a_symbol_tells_its_numbers(browser, files):

@@ -106,6 +106,16 @@ def test_disturbed_times_count_and_are_marked(tmp_path):
     assert "taskset" in text
 
 
+def test_a_speedup_has_its_interval_where_the_undisturbed_repeats_of_the_sides_are_not_the_same(tmp_path):
+    """One at a time undisturbed in three of five repeats, in batches in three others: one is left of both."""
+    single = trusting.block(trusting.window(*CASES[0], run_delay_s=0.25), trusting.window(*CASES[1]))
+    run = write(tmp_path, [single, single, hit(run_delay_s=0.25), hit(run_delay_s=0.25), quiet()])
+    by_mode = {case.mode: case for case in summarize(frame.load(run))}
+    assert [sorted(by_mode[mode].by_repeat) for mode, _ in CASES] == [[2, 3, 4], [0, 1, 4]]
+    assert by_mode["batched"].speedup.n == 5
+    assert by_mode["batched"].speedup.value == pytest.approx(9)
+
+
 def test_a_noisy_machine_is_told_beside_the_headline(tmp_path):
     run = write(tmp_path, [hit(run_delay_s=0.25)])
     (notice,) = told.notices([run])
@@ -134,3 +144,13 @@ def test_a_false_clock_is_refused_as_evidence_in_every_format(tmp_path):
     assert found["clock"]["ok"] is False
     assert found["machine"]["name"] == "quiet"
     assert found["call_cost_s"]["batched"] == pytest.approx(79e-9)
+
+
+def test_of_many_runs_what_to_do_is_said_once_and_the_cases_have_to_be_opened(tmp_path):
+    runs = [write(tmp_path, [hit(run_delay_s=0.25)], seed=seed) for seed in (1, 2, 3)]
+    text = report.render(runs, "md")
+    section = text.split("## How far to trust it")[1].split("\n## ")[0]
+    assert section.count("taskset") == 1
+    assert section.count("1 of 2 timings were disturbed") == len(runs)
+    page = report.render(runs, "html")
+    assert page.count('<details class="fold"><summary>Its disturbed cases and its harness') == len(runs)

@@ -24,6 +24,11 @@ def test_a_time_has_three_digits_and_its_unit(value, text):
     assert units.seconds(value) == text
 
 
+def test_one_thing_has_no_plural():
+    assert [units.things(n, "case") for n in (0, 1, 2, 1200)] == ["0 cases", "1 case", "2 cases", "1,200 cases"]
+    assert [units.things(n, "process", "processes") for n in (1, 2)] == ["1 process", "2 processes"]
+
+
 def test_a_time_and_its_interval_share_unit_and_decimals():
     assert units.duration(Estimate(9.99e-7, 9.9e-7, 1.056e-6, 3)) == "999 ns (990 to 1056)"
     assert units.duration(Estimate(1.8e-5, 1.75e-5, 1.86e-5, 3)) == "18.0 µs (17.5 to 18.6)"

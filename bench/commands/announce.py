@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from bench import console
+from bench import console, units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,12 +37,16 @@ def _one(sweep: Sweep) -> list[str]:
     (part,) = sweep.parts
     plan, workload = part.plan, part.workload
     return [
-        f"{len(plan.kernels)} kernels, {len(plan.cases)} cases each, {_repeats(plan)}, {plan.threads} threads",
+        f"{_kernels(len(plan.kernels), plan)}, {_repeats(plan)}, {units.things(plan.threads, 'thread')}",
         f"{_what(workload)}; seed {plan.seed}",
         *_bound(sweep),
         *_repeated(workload),
         *(f"{skip['kernel']} is skipped: {skip['reason']}" for skip in plan.skipped),
     ]
+
+
+def _kernels(count: int, plan: Plan) -> str:
+    return f"{units.things(count, 'kernel')}, {units.things(len(plan.cases), 'case')} each"
 
 
 def _several(sweep: Sweep) -> list[str]:
@@ -52,7 +56,7 @@ def _several(sweep: Sweep) -> list[str]:
     repeats = _repeats(plan, min(part.plan.repeats for part in parts))
     return [
         f"{len(parts)} settings: {'; '.join(part.setting.words for part in parts)}",
-        f"{len(kernels)} kernels, {len(plan.cases)} cases each, {repeats}, in each setting; seed {plan.seed}",
+        f"{_kernels(len(kernels), plan)}, {repeats}, in each setting; seed {plan.seed}",
         *map(_what, workloads),
         *_bound(sweep),
         *dict.fromkeys(line for workload in workloads for line in _repeated(workload)),
@@ -68,7 +72,7 @@ def _bound(sweep: Sweep) -> list[str]:
     """Return which processors the processes are bound to, once for each number of threads."""
     found = {part.setting.threads: part.plan.binding for part in sweep.parts}
     return [
-        f"processes of {threads} thread{'' if threads == 1 else 's'} are {binding.words()}"
+        f"processes of {units.things(threads, 'thread')} are {binding.words()}"
         for threads, binding in found.items()
         if binding is not None
     ]
@@ -85,7 +89,7 @@ def _repeated(workload: Workload) -> list[str]:
 
 
 def _repeats(plan: Plan, fewest: int | None = None) -> str:
-    repeats = f"{plan.repeats} repeats" if fewest in (None, plan.repeats) else f"{fewest} to {plan.repeats} repeats"
+    repeats = ("" if fewest in (None, plan.repeats) else f"{fewest} to ") + units.things(plan.repeats, "repeat")
     if plan.target is None or plan.budget_s is None:
         return repeats
     until = f"until every interval is within ±{100 * plan.target:.3g} % or {plan.budget_s:.0f} s are spent"

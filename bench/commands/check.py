@@ -61,7 +61,7 @@ def check(
     if as_json:
         console.print_json({**workload.facts(), "kernels": rows})
     else:
-        console.out().print(_table(suite, rows))
+        console.show(_table(suite, rows))
     if any(row["verdict"] == "non-conforming" for row in rows):
         raise typer.Exit(1)
 

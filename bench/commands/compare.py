@@ -79,11 +79,16 @@ def _print(found: Comparison) -> None:
     out = console.out()
     for difference in found.differences:
         out.print(Text(f"not the same on both sides: {difference}", "yellow"))
-    out.print(_table(found))
+    console.show(_table(found), heads=2 if _in_title(found) else 3)
     for note in found.notes:
         out.print(Text(note, "dim"))
     for case in found.unmatched:
         out.print(Text(f"not compared: {case}", "dim"))
+
+
+def _in_title(found: Comparison) -> bool:
+    """Whether the title says what every row is about: two kernels that were named, of one setting."""
+    return all(row.baseline_kernel != row.candidate_kernel and row.setting is None for row in found.rows)
 
 
 def _table(found: Comparison) -> Table:
@@ -94,11 +99,12 @@ def _table(found: Comparison) -> Table:
     right = ("batch size", "baseline", "candidate", "speedup (95 % interval)")
     share = f"{100 * found.threshold:.3g} %"
     title = f"{found.candidate} against {found.baseline}: speedup above 1 is faster, threshold {share}"
-    shown = console.table(title, "case", "mode", *right, "verdict", right=right)
+    shown = console.table(title, *([] if _in_title(found) else ["case"]), "mode", *right, "verdict", right=right)
     styles = {"faster": "green", "slower": "bold red", "same": "", "unclear": "yellow"}
-    for row in found.rows:
+    labels = list(dict.fromkeys(row.label for row in found.rows))
+    for row in sorted(found.rows, key=lambda row: (labels.index(row.label), row.mode != "per_sample", row.batch_size)):
         shown.add_row(
-            Text(row.label),
+            *([] if _in_title(found) else [Text(row.label)]),
             row.mode,
             "1 at a time" if row.mode == "per_sample" else f"{row.batch_size:,}",
             units.seconds(row.baseline.value),

@@ -65,14 +65,14 @@ def _tell(found: Explanation) -> None:
     out = console.out()
     out.print(Text(f"What the speedup is made of: {found.of_run}, {found.spec}", "bold"))
     for line in run_sentences(found):
-        out.print(Text(f"  {line}"))
+        out.print(console.indented(line))
     for kernel in found.kernels:
         out.print()
         out.print(Text(kernel.kernel, "bold"))
         for line in kernel_sentences(kernel):
-            out.print(Text(f"  {line}"))
+            out.print(console.indented(line))
         if any(share.verdict for share in kernel.shares):
-            out.print(_table(kernel))
+            console.show(_table(kernel))
 
 
 def _compare(found: list[Explanation]) -> None:
@@ -84,16 +84,16 @@ def _compare(found: list[Explanation]) -> None:
 
     out, groups = console.out(), bandwidth.groups(found)
     if len(found) > 1 and not groups:
-        out.print(_comparison(found))
+        console.show(_comparison(found), heads=3)
     for one in groups:
         out.print()
         out.print(Text(f"Is it the bandwidth? {heading(one)}", "bold"))
         for line in sentences(one):
-            out.print(Text(f"  {line}"))
+            out.print(console.indented(line))
         shown = console.table("What batching saves", *NAMES, FINDING, *NUMBERS, right=NUMBERS)
         for place in one.by_kernel:
             shown.add_row(*row(place))
-        out.print(shown)
+        console.show(shown, heads=len(NAMES))
 
 
 def _comparison(found: list[Explanation]) -> Table:

@@ -99,12 +99,16 @@ def tell(document: Document, *, as_json: bool) -> None:
     out = console.out()
     out.print(Text(found.lead, "bold"))
     for line in document.lines():
-        out.print(Text(f"  {line}"))
+        out.print(console.indented(line))
     if document.cases:
         out.print()
         endings = {run.name: run.ending for run in runs if run.ending}
-        out.print(_kernels(found.kernels) if document.overviews else _table(document.cases, endings))
-        for notice in trust.notices(runs):
+        if document.overviews:
+            console.show(_kernels(found.kernels), heads=2)
+        else:
+            console.show(_table(document.cases, endings), heads=4 if len(runs) > 1 else 3)
+        # What is said of one run begins with its grade: the notice would say that twice.
+        for notice in trust.notices(runs) if len(runs) > 1 else trust.refusals(runs):
             out.print(Text(notice, "bold"))
         for line in trust.lines(runs[0]) if len(runs) == 1 else trust.advice(runs):
             out.print(Text(line))

@@ -126,7 +126,7 @@ def run(
 
 def _tell(folder: Path, *, as_json: bool, interrupted: bool) -> None:
     """Print the finding, the table, and what was written; exit 1 where a case has no time, 130 after Ctrl-C."""
-    from bench import record
+    from bench import record, units
     from bench import report as documents
     from bench.commands.report import tell, write_reports
 
@@ -139,10 +139,10 @@ def _tell(folder: Path, *, as_json: bool, interrupted: bool) -> None:
     tell(document, as_json=as_json)
     for path in write_reports(document, folder):
         console.err().print(f"wrote {path}", soft_wrap=True)
-    console.err().print(f"wrote {done} result files to {folder}", soft_wrap=True)
+    console.err().print(f"wrote {units.things(done, 'result file')} to {folder}", soft_wrap=True)
     if interrupted:
-        which = f"{done} of {done + missing}" if missing else f"{done}"
-        console.complain(f"interrupted: {which} processes finished and are kept in {folder}")
+        which = f"{done} of {done + missing} processes" if missing else units.things(done, "process", "processes")
+        console.complain(f"interrupted: {which} finished and {'is' if done == 1 else 'are'} kept in {folder}")
         raise typer.Exit(INTERRUPTED)
     if any(run.failures for run in runs):
         raise typer.Exit(1)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["render"]
 
+_UNITS = "ns|µs|ms|s|to|B|KiB|MiB|GiB|GFLOP/s|GB/s|threads?|repeats?|rows"
 NEEDS = "charts need Altair and vl-convert: pip install -e '.[report]'"
 
 
@@ -65,17 +66,27 @@ def render(document: Document) -> str:
         charts={name: _embedded(chart) for name, chart in drawn.items()},
         legends=_legends(document),
         swatches={item.name: item for item in _kernels(document)},
+        keys={name: _key(chart, _kernels(document)) for name, chart in drawn.items() if name not in charts},
         policy=_policy(scripts, css),
     )
 
 
 def _unbroken(text: str) -> str:
     """Return a sentence whose numbers stay on one line with their units and intervals."""
-    return re.sub(r"(?<=[\dx]) (?=(?:ns|µs|ms|s|to)\b|\()|(?<=\bto) (?=\d)", "\xa0", text)
+    return re.sub(rf"(?<=[\dx]) (?=(?:{_UNITS})\b|[(%])|(?<=\bto) (?=-?\d)", "\xa0", text)
 
 
 def _kernels(document: Document) -> list[style.Series]:
     return style.series(list(dict.fromkeys(case.kernel for case in document.cases)), style.PAGE)
+
+
+def _key(chart: dict[str, Any], kernels: list[style.Series]) -> list[style.Series]:
+    """Return the kernels that a chart far from the legend tells apart by its symbols, where there are several."""
+    if not any("shape" in layer.get("encoding", {}) for layer in chart.get("layer", [])):
+        return []
+    there = {row.get("kernel") for rows in chart.get("datasets", {}).values() for row in rows}
+    found = [item for item in kernels if item.name in there]
+    return found if len(found) > 1 else []
 
 
 def _legends(document: Document) -> list[dict[str, Any]]:

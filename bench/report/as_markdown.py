@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bench.report.document import Block, Command, Figure, Paragraph, Points, Section, Table
+from bench.report.document import Block, Command, Figure, Fold, Paragraph, Points, Section, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +70,11 @@ def _block(block: Block) -> Iterator[str]:
             yield f"### {escape(title)}"
             yield ""
             yield from _captioned(table)
+        case Fold(title, blocks):
+            yield escape(f"{title}:")
+            for inner in blocks:
+                yield ""
+                yield from _block(inner)
 
 
 def _captioned(table: Table) -> Iterator[str]:

@@ -12,7 +12,7 @@ from bench.report import bandwidth, book_cell, closer, explained, gaps, machine,
 from bench.report import heatmap as heatmaps
 from bench.report import limits as limit_blocks
 from bench.report import scaling as scalings
-from bench.report.document import Block, Column, Command, Document, Paragraph, Points, Section, Table
+from bench.report.document import MANY_RUNS, Block, Column, Command, Document, Paragraph, Points, Section, Table
 from bench.summary import summarize
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ the value shown is the median of these ratios over the repeats.
 Each kernel has just agreed with a float64 reference, in the same process, when it is timed. Inputs rotate through
 the data set, so that no kernel is timed on one row that stays in cache.
 """
-#: From more runs than this on, these tables would be most of a page.
-_MANY = 2
+#: These tables of many runs would be most of a page.
 _LONG_TABLES = ("cases", "cold", "latency", "inputs", "kernels")
 _BOOK_CLOCK = """
 
@@ -115,7 +114,7 @@ def build(runs: list[Run], p99_s: float | None = None) -> Document:
 
 def _folded(section: Section, runs: int) -> Section:
     """Return a section of tables alone as one that has to be opened where the tables are those of many runs."""
-    return replace(section, folded=True) if runs > _MANY and section.slug in _LONG_TABLES else section
+    return replace(section, folded=True) if runs > MANY_RUNS and section.slug in _LONG_TABLES else section
 
 
 def _overviews(

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from bench.scaling import Scaling
     from bench.summary import CaseSummary
 
-__all__ = ["Block", "Column", "Command", "Document", "Figure", "Paragraph", "Points", "Section", "Table"]
+__all__ = [
+    "MANY_RUNS",
+    "Block",
+    "Column",
+    "Command",
+    "Document",
+    "Figure",
+    "Fold",
+    "Paragraph",
+    "Points",
+    "Section",
+    "Table",
+]
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,17 @@ class Figure:
     table: Table
 
 
-Block = Paragraph | Points | Command | Table | Figure
+@dataclass(frozen=True)
+class Fold:
+    """Blocks that a page shows when their title is opened; other formats show them below it at once."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+
+Block = Paragraph | Points | Command | Table | Figure | Fold
+#: From more runs than this on, what is said of each of them would be most of a page.
+MANY_RUNS = 2
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bench import units
 from bench.attribution import PARTS
 from bench.explain_words import PART_WORDS, impossible_words, kernel_sentences, part_words, percent, run_sentences
-from bench.report.document import Block, Column, Figure, Paragraph, Points, Table
+from bench.report.document import MANY_RUNS, Block, Column, Figure, Fold, Paragraph, Points, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,12 +24,14 @@ _WATERFALL = (
     "in batches; a bar begins where the one above it ends, and unexplained is what the causes do not account for."
 )
 _HOCKNEY = (
-    "Both axes are logarithmic: symbols are measured calls, the line is t0 + B / r_inf fitted to them, and where a "
-    "symbol lies off its line the kernel does not follow the model."
+    "Both axes are logarithmic: symbols are measured calls, the line is t0 + B / r_inf fitted to them (t0: what a call "
+    "costs; r_inf: the rate of endless batches, of which n_half rows reach half; dashed: the line in parts), and where "
+    "a symbol lies off its line the kernel does not follow the model."
 )
 _ROOFLINE = (
-    "Both axes are logarithmic: no symbol can lie above the roof, slanted where reading limits and flat where "
-    "arithmetic does; the nearer a symbol is to it, the less is left to gain."
+    "Both axes are logarithmic: no symbol can lie above its roof, slanted where reading limits, from the memory that "
+    "holds the weights, and flat where arithmetic does (dashed: one thread); the nearer a symbol is to it, the less is "
+    "left to gain."
 )
 
 
@@ -39,12 +41,13 @@ def chart_name(kind: str, number: int) -> str:
 
 
 def blocks(explanations: Sequence[Explanation]) -> tuple[Block, ...]:
-    """Return the section's content, run after run."""
-    return tuple(
-        block
-        for number, found in enumerate(explanations)
-        for block in _of_run(found, number, several=len(explanations) > 1)
-    )
+    """Return the section's content, run after run; of many runs, each has to be opened on a page."""
+    several, many = len(explanations) > 1, len(explanations) > MANY_RUNS
+    told: list[Block] = []
+    for number, found in enumerate(explanations):
+        inner = tuple(_of_run(found, number, several=several))
+        told += (Fold(found.title, inner),) if many else ((Paragraph(f"{found.title}:"),) * several + inner)
+    return tuple(told)
 
 
 def notices(explanations: Sequence[Explanation]) -> tuple[str, ...]:
@@ -71,8 +74,6 @@ def _impossible_in(found: Explanation) -> str | None:
 
 
 def _of_run(found: Explanation, number: int, *, several: bool) -> Iterator[Block]:
-    if several:
-        yield Paragraph(f"{found.title}:")
     yield Points(tuple(run_sentences(found)))
     for kernel in found.kernels:
         yield Paragraph(f"{kernel.kernel}:")

@@ -1,4 +1,4 @@
-"""The charts of what the speedup is made of, as Altair specifications: waterfall, Hockney's line, roofline."""
+"""The charts of what the speedup is made of, as Altair specifications: waterfall and Hockney's line."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ import numpy as np
 
 from bench import units
 from bench.attribution import PARTS
-from bench.explain_words import PIECES, case_words, percent, signed
+from bench.explain_words import PIECES, percent, signed
 from bench.report.explained import chart_name
 from bench.report.plots import TIME_LABEL
 from bench.report.plots_parts import colours, drawn, log_axis, shapes
+from bench.report.plots_roofline import roofline_chart
 from bench.report.style import PAGE, Theme
-from bench.roofline import CPU
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bench.explain import Explanation, KernelExplanation
-    from bench.roofline import Roofs
 
-__all__ = ["charts", "drawn", "hockney_chart", "roofline_chart", "row_axis", "share_domain", "waterfall_chart"]
+__all__ = ["charts", "drawn", "hockney_chart", "row_axis", "share_domain", "waterfall_chart"]
 
 _ROW_HEIGHT = 24
+#: Points of a fitted line, which is a bend between two straight ones on logarithmic axes.
+_CURVE = 25
 #: The axis ends here, whatever disturbed runs say.
 _LEAST, _MOST = -1.0, 2.0
 #: Share of the axis that the words of a bar take on a phone: where neither side has so much, the bar holds them.
@@ -197,63 +198,7 @@ def _lines(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
     if kernel.fit is None:
         return
     for part, line in enumerate((kernel.fit.line, *kernel.fit.regimes)):
-        for size in np.geomspace(line.first, line.last, 60):
+        for size in np.geomspace(line.first, line.last, _CURVE):
             if line.call_s(size) > 0:
-                at = {"x": float(size), "y": float(line.call_s(size))}
+                at = {"x": float(f"{size:.6g}"), "y": float(f"{line.call_s(size):.6g}")}
                 yield {"kind": "line", "kernel": kernel.kernel, "run": run, "part": part, **at}
-
-
-def roofline_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
-    """Return the Vega-Lite specification of the roofline plot: FLOP/s against arithmetic intensity, and the roofs."""
-    rows = [row for kernel in found.kernels for row in _symbols(kernel, found.run)]
-    devices = {kernel.device for kernel in found.kernels} & set(found.devices)
-    used = {kernel.threads for kernel in found.kernels if kernel.device == CPU} & set(found.roofs)
-    used = used or (set() if devices else set(found.roofs))
-    left, right = min(row["x"] for row in rows) / 2, max(row["x"] for row in rows) * 4
-    # Levels are named once: with one thread and with several the lines are nearly the same.
-    roofs = [row for n in sorted(used) for row in _roof(found.roofs[n], left, right, named=n == max(used))]
-    roofs += [row for device in sorted(devices) for row in _roof(found.devices[device], left, right, named=True)]
-    heights = [row["y"] for row in [*rows, *roofs]]
-    names_fit = left / (3 if devices else 1.8)  # the names of levels stand to the left of the roofs
-    x = log_axis("x", "arithmetic intensity (FLOP per byte)", [names_fit, right], "format(datum.value, '~g')")
-    base = alt.Chart().encode(x, log_axis("y", "GFLOP/s", heights, "format(datum.value, '~g')"))
-    told = (("kernel", "kernel"), ("case", "case"), ("rate", "achieved"))
-    tips = [alt.Tooltip(f"{name}:N", title=title) for name, title in told]
-    colour = alt.Color("kernel:N", scale=colours(names, theme))
-    lines = base.transform_filter("datum.kind == 'roof'").encode(detail=["roof:N"])
-    labels = base.transform_filter("datum.kind == 'roof' && datum.label != ''").encode(text="label:N")
-    symbols = base.transform_filter("datum.kind == 'case'").encode(
-        colour, alt.Shape("kernel:N", scale=shapes(names, theme)), tooltip=tips
-    )
-    layers = [
-        lines.transform_filter("datum.threads != 1").mark_line(color=theme.muted, strokeWidth=1.5),
-        lines.transform_filter("datum.threads == 1").mark_line(color=theme.muted, strokeWidth=1.5, strokeDash=[5, 3]),
-        labels.transform_filter("datum.at == 'left'").mark_text(align="right", dx=-5, color=theme.muted),
-        labels.transform_filter("datum.at == 'right'").mark_text(align="right", dy=-8, color=theme.muted),
-        symbols.mark_point(filled=True, opacity=1, size=150, stroke=theme.surface, strokeWidth=1),
-    ]
-    return drawn(layers, [*roofs, *rows], theme, "Every case under the roofs of this machine.", 380)
-
-
-def _symbols(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
-    for share in kernel.shares:
-        if share.verdict is not None:
-            at = {"x": share.intensity, "y": share.flop_s / 1e9}
-            told = {"case": case_words(share), "rate": f"{share.flop_s / 1e9:.3g} GFLOP/s"}
-            yield {"kind": "case", "kernel": kernel.kernel, "run": run, **at, **told}
-
-
-def _roof(roofs: Roofs, left: float, right: float, *, named: bool) -> Iterator[dict[str, Any]]:
-    """Yield the ends of the roofs of so many threads, or a device: slanted ones from the left to the peak, and it."""
-    peak = roofs.flop_s / 1e9
-    of_device = "" if roofs.device == CPU else f"{roofs.device} "
-    shared = {"kind": "roof", "threads": 0 if of_device else roofs.threads}
-    for name, rate in roofs.read_s.items():
-        ridge = min(max(peak / (rate / 1e9), left), right)
-        line = {**shared, "roof": f"{roofs.whose} {name}"}
-        yield {**line, "x": left, "y": left * rate / 1e9, "label": of_device + name if named else "", "at": "left"}
-        yield {**line, "x": ridge, "y": min(peak, ridge * rate / 1e9), "label": "", "at": ""}
-    start = min([peak / (rate / 1e9) for rate in roofs.read_s.values()], default=left)
-    flat = {**shared, "roof": f"{roofs.whose} peak", "y": peak}
-    yield {**flat, "x": max(start, left), "label": "", "at": ""}
-    yield {**flat, "x": right, "label": f"{roofs.arithmetic}, {roofs.whose}", "at": "right"}

@@ -12,15 +12,20 @@ from bench.report.style import Theme, series
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["colours", "drawn", "log_axis", "seconds_axis", "shapes"]
+__all__ = ["axis_ends", "colours", "drawn", "log_axis", "seconds_axis", "shapes"]
 
 
 def log_axis(field: str, title: str, values: Sequence[float], label: str) -> Any:
     """Return a logarithmic axis, "x" or "y", that holds all values; ``label`` is a Vega expression."""
-    low, high = min(values) / 1.3, max(values) * 1.5
+    low, high = axis_ends(values)
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
     axis = alt.Axis(values=ladder(low, high), labelExpr=label, labelOverlap=True, grid=field == "y", labelFlush=True)
     return (alt.X if field == "x" else alt.Y)(f"{field}:Q", title=title, scale=scale, axis=axis)
+
+
+def axis_ends(values: Sequence[float]) -> tuple[float, float]:
+    """Return where a logarithmic axis of such values begins and ends."""
+    return min(values) / 1.3, max(values) * 1.5
 
 
 def colours(names: Sequence[str], theme: Theme) -> alt.Scale:

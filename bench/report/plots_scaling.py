@@ -33,7 +33,12 @@ def scaling_chart(found: Scaling, names: Sequence[str], theme: Theme = PAGE) -> 
     seen = [end for row in rows for end in (row["low"], row["high"]) if end and min(values) / 3 < end < 3 * max(values)]
     x = log_axis("x", "batch size (rows per call)", [row["x"] for row in rows], "format(datum.value, ',')")
     label = "format(datum.value, '~g') + 'x'"
-    y = log_axis("value", f"time with {found.fewest} / time with more", [*values, *seen, 0.9, 1.3], label)
+    y = log_axis(
+        "value",
+        f"time with {found.fewest} {'thread' if found.fewest == 1 else 'threads'} / with more",
+        [*values, *seen, 0.9, 1.3],
+        label,
+    )
     base = alt.Chart().encode(x, y, alt.Color("kernel:N", scale=colours(names, theme)), detail=["threads:N"])
     told = (("kernel", "kernel"), ("x", "batch size"), ("threads", "threads given"), ("used", "threads used"))
     tips = [alt.Tooltip(f"{name}:N", title=title) for name, title in (*told, ("gain", "speedup"))]

@@ -29,10 +29,11 @@ def chart_name(number: int) -> str:
 
 def blocks(found: Sequence[Scaling]) -> tuple[Block, ...]:
     """Return a figure for each group, or its table where nothing was timed in batches, and the threads in use."""
+    first = next((number for number, one in enumerate(found) if one.drawn), 0)
     return tuple(
         block
         for number, one in enumerate(found)
-        for block in (_figure(number, one) if one.drawn else _table(one), Paragraph(_in_use(one)))
+        for block in (_figure(number, one, again=number > first) if one.drawn else _table(one), Paragraph(_in_use(one)))
     )
 
 
@@ -46,13 +47,15 @@ def _in_use(found: Scaling) -> str:
     return " ".join(said)
 
 
-def _figure(number: int, found: Scaling) -> Figure:
+def _figure(number: int, found: Scaling, *, again: bool) -> Figure:
+    """Return the figure of a group; how to read it is said of the first."""
     title = f"Speedup over {_threads(found.fewest)}: {found.spec}, {found.dtype}, {found.data}"
-    return Figure(chart_name(number), title, _READING.format(fewest=_threads(found.fewest)), _table(found))
+    reading = "Read as the one above." if again else _READING.format(fewest=_threads(found.fewest))
+    return Figure(chart_name(number), title, reading, _table(found))
 
 
 def _threads(count: int) -> str:
-    return f"{count} thread{'' if count == 1 else 's'}"
+    return units.things(count, "thread")
 
 
 def _table(found: Scaling) -> Table:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench import units
 from bench.plain import plain
 from bench.report.closer import budgets_of, case_name
-from bench.report.document import Column, Paragraph, Points, Section, Table
+from bench.report.document import MANY_RUNS, Column, Fold, Paragraph, Points, Section, Table
 from bench.report.gaps import once_for_all
 from bench.report.trust_figures import figures
 from bench.trust import findings, harness, judge
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.trust.judge import Grade
     from bench.trust.schema import Trust
 
-__all__ = ["advice", "as_dict", "grade_of", "lines", "notices", "sections"]
+__all__ = ["advice", "as_dict", "grade_of", "lines", "notices", "refusals", "sections"]
 
 TITLE = "How far to trust it"
 _GRADES = {
@@ -43,15 +43,18 @@ def grade_of(run: Run) -> Grade:
     return judge.grade(_trusts(run), machine if isinstance(machine, dict) else None)
 
 
-def lines(run: Run) -> list[str]:
-    """Return one sentence for the machine and one for the harness, and what to do; none for files that do not say."""
+def lines(run: Run, *, advised: bool = True) -> list[str]:
+    """Return one sentence for the machine and one for the harness; none for files that do not say.
+
+    ``advised``: with what to do about the machine in between.
+    """
     found = grade_of(run)
     if found.name is None:
         return []
     disturbed = f"{found.disturbed} of {found.cases} timings were disturbed"
     spread = f"its speed moved by {found.spread:.0%}"
-    graded = [f"{_GRADES[found.name]}: {disturbed}, and {spread}.", *(found.advice if found.name != "quiet" else ())]
-    return graded + _harness(run)
+    todo = found.advice if advised and found.name != "quiet" else ()
+    return [f"{_GRADES[found.name]}: {disturbed}, and {spread}.", *todo, *_harness(run)]
 
 
 def advice(runs: Sequence[Run]) -> list[str]:
@@ -71,30 +74,44 @@ def _harness(run: Run) -> list[str]:
     ]
 
 
-def notices(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Return what must not be overlooked: a clock that is not true, and a noisy machine."""
-    found, noisy = [], []
+def refusals(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return which runs are no evidence, for a clock that is not true."""
+    found = []
     for run in runs:
         which = run.title if len(runs) > 1 else "The run"
         checked = harness.check_clock(_trusts(run))
         if checked.ok is False:
             found.append(f"{which} is refused as evidence. {checked.why} None of its times can be believed.")
+    return tuple(found)
+
+
+def notices(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return what must not be overlooked: a clock that is not true, and a noisy machine."""
+    noisy = []
+    for run in runs:
         graded = grade_of(run)
         if graded.name == "noisy":
             noisy.append((run, f"{graded.disturbed} of {graded.cases} timings were disturbed"))
     advised = f'What to do is under "{TITLE}".'
-    return (*found, *(f"{text} {advised}" for text in once_for_all(runs, noisy, "made on a noisy machine")))
+    return (*refusals(runs), *(f"{text} {advised}" for text in once_for_all(runs, noisy, "made on a noisy machine")))
 
 
 def sections(runs: Sequence[Run]) -> tuple[Section, ...]:
-    """Return the sections about trust; one without blocks where the files say nothing."""
+    """Return the sections about trust; one without blocks where the files say nothing.
+
+    Of several runs what to do is said once; of many, their cases and figures have to be opened on a page.
+    """
     blocks: list[Block] = []
-    several = len(runs) > 1
+    several, many = len(runs) > 1, len(runs) > MANY_RUNS
     for number, run in enumerate(runs):
-        said = lines(run)
+        said = lines(run, advised=not several)
         if said:
             blocks += [Paragraph(f"{run.title}:")] if several else []
-            blocks += [Points(tuple(said)), *_disturbed(run), *figures(run, number, several=several)]
+            shown = (*_disturbed(run), *figures(run, number, several=several))
+            folded = (Fold(f"Its disturbed cases and its harness ({run.name})", shown),)
+            blocks += [Points(tuple(said)), *(folded if many and shown else shown)]
+    if several and (todo := advice(runs)):
+        blocks += [Paragraph("What to do:"), Points(tuple(todo))]
     return (Section("trust", TITLE, tuple(blocks)),)
 
 

@@ -44,7 +44,7 @@ def chart_name(kind: str, number: int) -> str:
 
 def figures(run: Run, number: int, *, several: bool) -> Iterator[Figure]:
     """Yield the figures of a run, those of which its files hold the numbers; ``number``: its place in the report."""
-    after = f", {run.title[0].lower()}{run.title[1:]}" if several else ""
+    after = f" ({run.name})" if several else ""
     found = timeline(run)
     if found is not None:
         title = f"The calibration and disturbed cases over the run{after}"
