@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -12,10 +13,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from bench.errors import UserError
 from kernels.threads import asked
 from kernels.threads import available as available_cpus
 
-__all__ = ["available_cpus", "collect", "commit", "machine_id", "machine_info", "set_threads"]
+__all__ = ["available_cpus", "collect", "commit", "machine_id", "machine_info", "of_child", "set_threads"]
 
 #: Read by BLAS builds, OpenMP and Numba when they load; they are set before that, in a process of its own.
 THREAD_VARIABLES = (
@@ -31,6 +33,8 @@ TELLING = re.compile(
     r"^(OMP|GOMP|KMP|OPENBLAS|MKL|BLIS|NUMBA|CUPY|CUDA|NVIDIA|PYTHON(?!PATH|STARTUP|HISTORY)"
     r"|TORCH|ATEN|DNNL|ONEDNN|XLA|JAX|NPROC|TBB|SKLEARN)_?[A-Z0-9_]*$"
 )
+#: What a process that mlpbench starts is told about the processor: asking takes a third of a second.
+PROCESSOR = "MLPBENCH_PROCESSOR"
 #: `nvidia-smi` answers in a second or two, or never.
 GPU_TIMEOUT_S = 60
 #: OpenBLAS picks its kernels by processor; these replace its choice.
@@ -55,6 +59,11 @@ def set_threads(environment: dict[str, str], threads: int) -> dict[str, str]:
     return {**environment, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
 
 
+def of_child(environment: dict[str, str], threads: int) -> dict[str, str]:
+    """Return the environment of a process that is started to measure: `set_threads`, and what is known already."""
+    return {**set_threads(environment, threads), PROCESSOR: json.dumps(_processor())}
+
+
 def collect() -> dict[str, Any]:
     """Return everything, as it is now in this process: BLAS builds show once their library is loaded."""
     return {
@@ -77,9 +86,7 @@ def collect() -> dict[str, Any]:
 @cache
 def machine() -> dict[str, Any]:
     """Return the processor, its caches in bytes, and what moves its clock, where readable."""
-    import cpuinfo
-
-    model = cpuinfo.get_cpu_info().get("brand_raw") or platform.processor() or platform.machine()
+    model = _processor().get("brand_raw") or platform.processor() or platform.machine()
     affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     return {
         "name": machine_id(),
@@ -98,14 +105,32 @@ def machine() -> dict[str, Any]:
 @cache
 def machine_id() -> str:
     """Return a folder name for this machine: its processor and how many of them, never its host name."""
-    import cpuinfo
-
-    info = cpuinfo.get_cpu_info()
+    info = _processor()
     model = re.sub(r"\((r|tm)\)|cpu|processor|@.*", " ", info.get("brand_raw", platform.machine()).lower())
     # Clouds hide the model behind a brand name ("AMD EPYC"); family and model tell the generations apart.
     marks = [f"{key[0]}{info[key]}" for key in ("family", "model") if info.get(key) is not None]
     words = [*re.findall(r"[a-z0-9]+", model), *marks, f"{os.cpu_count()}cpu"]
     return "-".join(words)
+
+
+@cache
+def _processor() -> dict[str, Any]:
+    """Return py-cpuinfo's ``brand_raw``, ``family`` and ``model``, those that it knows.
+
+    Raises UserError where `PROCESSOR` is set to something else.
+    """
+    if PROCESSOR in os.environ:
+        try:
+            told = json.loads(os.environ[PROCESSOR])
+        except ValueError:
+            told = None
+        if not isinstance(told, dict):
+            raise UserError(f"{PROCESSOR} is not what mlpbench sets it to: unset it")
+        return told
+    import cpuinfo
+
+    info = cpuinfo.get_cpu_info()
+    return {key: info[key] for key in ("brand_raw", "family", "model") if key in info}
 
 
 def machine_info() -> dict[str, Any]:

@@ -33,7 +33,7 @@ SLOWED = {"planted-2": 0.02, "planted-3": 0.03, "planted-5": 0.05, "planted-10":
 #: Calls of a shape before it is timed: caches and thread pools are warm by then.
 WARM_CALLS = 3
 #: Seconds of one look at the clock, and of all of them together.
-BLOCK_S, LOOKS_S = 1e-3, 0.08
+BLOCK_S, LOOKS_S = 1e-3, 0.05
 FEWEST_LOOKS, MOST_LOOKS = 5, 41
 #: Turns of the spin that are timed to know what one costs: about a millisecond.
 TURNS = 100_000

@@ -107,7 +107,7 @@ def _of_device(device: str, threads: int, binding: Binding | None, asked: tuple[
 
 def _ask(module: str, threads: int, binding: Binding | None, *asked: str) -> tuple[dict[str, Any] | None, str | None]:
     """Run a module with ``threads`` threads; return what it measured, and why it did not."""
-    variables = environment.set_threads(dict(os.environ), threads)
+    variables = environment.of_child(dict(os.environ), threads)
     try:
         with bound(binding):
             ran = subprocess.run(

@@ -23,12 +23,15 @@ from bench.statistics import NO_DRIFT, Drift
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["FOUND", "Kind", "Tally", "Times", "evaluate", "seen_slowdowns", "wander"]
+__all__ = ["FOUND", "Kind", "Tally", "Times", "evaluate", "fitting", "seen_slowdowns", "wander"]
 
 #: The share of planted slowdowns that must be found for the tool to be said to find them.
 FOUND = significance.POWER
 #: Of the scatter over all cases: what nine in ten do not exceed.
 SCATTER_QUANTILE = 0.9
+
+#: Repeats that a block has at least, where it is made shorter so that there are two.
+FEWEST = 12
 
 #: (mode, batch size) -> repeat -> seconds per sample.
 _ByRepeat = Mapping[int, float]
@@ -83,6 +86,20 @@ class Kind:
         return found
 
 
+def fitting(sides: Collection[Times], repeats: int) -> int:
+    """Return how many repeats a block is to have: ``repeats``, or half of all that ``sides`` have in common.
+
+    Half of them on a machine that had no time for two blocks of ``repeats``, since two runs are compared across blocks;
+    but never fewer than `FEWEST`.
+    """
+    half = len(_common(sides)) // 2
+    return half if FEWEST <= half < repeats else repeats
+
+
+def _common(sides: Collection[Times]) -> list[int]:
+    return sorted(set.intersection(*(set().union(*times.values()) for times in sides)))
+
+
 def evaluate(
     same: Sequence[Times],
     slowed: Mapping[float, Times],
@@ -94,12 +111,11 @@ def evaluate(
     """Return what the times of equal kernels and of slowed ones show: paired, unpaired.
 
     ``same`` has the times of each equal kernel, ``slowed`` those of the kernel with each slowdown; ``drifts``, by case,
-    is what two runs differ by anyway. A block is of
-    repeats that every kernel has; of a case it has those that count, as in any comparison. Repeats that do not fill a
-    last block are left out. None where there are not enough: paired needs one block, unpaired two.
+    is what two runs differ by anyway. A block is of repeats that every kernel has; of a case it has those that count,
+    as in any comparison. Repeats that do not fill a last block are left out. None where there are not enough: paired
+    needs one block, unpaired two.
     """
-    sides = [*same, *slowed.values()]
-    common = sorted(set.intersection(*(set().union(*times.values()) for times in sides)))
+    common = _common([*same, *slowed.values()])
     blocks = [common[i : i + repeats] for i in range(0, len(common) - repeats + 1, repeats)]
     kernels = range(len(same))
     paired = _Trials(

@@ -11,7 +11,7 @@ from bench.drift import ASSUMED, LEAST, Drifts
 from bench.errors import UserError
 from bench.record import write_atomically
 from bench.statistics import NO_DRIFT, Drift
-from bench.trials import Kind, Tally, evaluate, seen_slowdowns, wander
+from bench.trials import Kind, Tally, evaluate, fitting, seen_slowdowns, wander
 
 CASES = [("per_sample", 100), ("batched", 10), ("batched", 100)]
 
@@ -98,6 +98,14 @@ def test_false_verdicts_are_counted():
     assert paired.disjoint.hits == 2
     assert unpaired.false.hits == 6 * 3
     assert paired.planted[0.1].rate == 0.75, "one of the four baselines is slower still"
+
+
+@pytest.mark.parametrize(
+    ("repeats", "asked", "block"), [(40, 20, 20), (39, 20, 19), (24, 20, 12), (23, 20, 20), (80, 20, 20), (30, 12, 12)]
+)
+def test_blocks_are_shorter_where_that_makes_two_of_them(repeats, asked, block):
+    same, slowed = simulated(repeats, 0.01)
+    assert fitting([*same, *slowed.values()], asked) == block
 
 
 def test_too_few_repeats_have_no_kind():

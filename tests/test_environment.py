@@ -7,13 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cpuinfo
 import pytest
 import simulate
 from terminal import variables
 
 from bench import environment
+from bench.errors import UserError
 
-CACHED = (environment.machine, environment.machine_id, environment.gpu, environment.commit)
+CACHED = (environment.machine, environment.machine_id, environment.gpu, environment.commit, environment._processor)
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +59,7 @@ def test_blas_and_its_threads_show_once_it_is_loaded():
     code = """
 import json
 from bench import environment
+from bench.errors import UserError
 import numpy as np
 np.ones((2, 2)) @ np.ones((2, 2))
 print(json.dumps(environment.collect()))
@@ -86,21 +89,36 @@ def test_threads_as_openmp_takes_them(monkeypatch, value, threads):
     assert environment.collect()["threads"] == (threads or environment.available_cpus())
 
 
-def test_the_machines_name_is_fit_for_a_folder_and_is_not_the_hosts(monkeypatch):
-    import cpuinfo
+def test_a_process_is_told_about_the_processor(monkeypatch):
+    """Which it would ask for a third of a second."""
+    monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: {"brand_raw": "A", "family": 6, "hz": 1})
+    told = environment.of_child({"x": "y"}, 3)
+    assert (told["x"], told["OMP_NUM_THREADS"]) == ("y", "3")
+    monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: pytest.fail("asked again"))
+    environment._processor.cache_clear()
+    monkeypatch.setenv(environment.PROCESSOR, told[environment.PROCESSOR])
+    assert environment._processor() == {"brand_raw": "A", "family": 6}
 
+
+@pytest.mark.parametrize("value", ["", "nonsense", "[]"])
+def test_another_value_is_told_in_one_line(monkeypatch, value):
+    monkeypatch.setenv(environment.PROCESSOR, value)
+    with pytest.raises(UserError, match=f"^{environment.PROCESSOR} is not what mlpbench sets it to: unset it$"):
+        environment.machine()
+
+
+def test_the_machines_name_is_fit_for_a_folder_and_is_not_the_hosts(monkeypatch):
     brand = {"brand_raw": "Intel(R) Xeon(R) Gold 6230 CPU @ 2.10GHz", "family": 6, "model": 85}
     monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: brand)
     assert environment.machine_id() == f"intel-xeon-gold-6230-f6-m85-{os.cpu_count()}cpu"
     environment.machine_id.cache_clear()
+    environment._processor.cache_clear()
     monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: {"brand_raw": "../\x1b[2J/etc <b>"})
     assert re.fullmatch(r"[a-z0-9-]+", environment.machine_id())
 
 
 def test_a_machine_that_hides_itself(monkeypatch, tmp_path):
     """No /sys, no affinity, no load, no processor name: null, not a guess and not a failure."""
-    import cpuinfo
-
     monkeypatch.setattr(cpuinfo, "get_cpu_info", dict)
     for name in ("sched_getaffinity", "getloadavg", "sysconf"):
         monkeypatch.delattr(os, name, raising=False)

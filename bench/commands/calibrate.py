@@ -30,7 +30,7 @@ def calibrate(
     repeats: Annotated[
         int,
         typer.Option(
-            min=2, max=100, help="Repeats on each side of a comparison: `run A B --budget 2m` has time for 20."
+            min=2, max=100, help="Repeats on each side of a comparison, at most: `run A B --budget 2m` has time for 20."
         ),
     ] = 20,
     budget: Annotated[str, typer.Option(metavar="TIME", help="Go on for so long, such as 14m.")] = "14m",
@@ -131,16 +131,17 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
     alone = set.intersection(*(Side(run, name).alone() for name in plan.kernels))
     drifts = trials.wander(list(times.values()), alone)
     by_case = {case: drifts.of(case in alone) for case in same[0]}
-    paired, unpaired = trials.evaluate(same, slowed, plan.repeats, drifts=by_case)
+    repeats = trials.fitting(list(times.values()), plan.repeats)
+    paired, unpaired = trials.evaluate(same, slowed, repeats, drifts=by_case)
     if paired is None:
-        raise UserError(f"nothing calibrated: fewer than {plan.repeats} repeats have times of every kernel")
+        raise UserError(f"nothing calibrated: fewer than {repeats} repeats have times of every kernel")
     return calibration.Calibration(
         machine=run.machine,
         run=f"{BELOW}/{run.id}",
         kernel=planted.BASE,
         threads=plan.threads,
         ended=(run.ending.ended if run.ending else None) or plan.started,
-        repeats=plan.repeats,
+        repeats=repeats,
         threshold=verdicts.THRESHOLD,
         false_discovery_rate=significance.FALSE_DISCOVERY_RATE,
         paired=paired,
