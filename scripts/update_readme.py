@@ -1,4 +1,4 @@
-"""Write the README's figures from the committed reference runs: pictures, tables and sentences.
+"""Write the README's figures from the committed reference runs: pictures, tables and sentences, part by part.
 
     python scripts/update_readme.py             writes README.md and docs/images
     python scripts/update_readme.py --check     exit 1 if they are not what the runs say
@@ -15,19 +15,20 @@ import re
 import sys
 from pathlib import Path
 
-from bench import explain, frame, headline, limits, limits_file, record
-from bench.explain_words import attribution_words
-from bench.report import as_markdown, plots, style, tables
+from bench import explain, frame, headline, limits, limits_file, record, units
+from bench.report import as_markdown, explained, plots, style, tables
 from bench.report import limits as limits_report
+from bench.report.document import Column, Table
 from bench.summary import summarize
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 IMAGES = ROOT / "docs" / "images"
-BEGIN, END = "<!-- reference: begin", "<!-- reference: end -->"
+#: A part of the README, with its name: everything between two comments.
+PART = re.compile(r"(<!-- figures of (?P<name>\w+): begin -->\n).*?(<!-- figures of (?P=name): end -->)", re.DOTALL)
 BUS = (
-    "The book explains the gain by bus bandwidth. Reading weights once for a batch, not once for each image, is the "
-    'part called "weights reused" above; for NumPy, most of the gain is calls that are not made.'
+    'Reading weights once for a batch, not once for each image, is what the book calls "bus bandwidth" and this table '
+    '"weights reused". For NumPy, most of the gain is calls that are not made.'
 )
 PICTURES = {"time": "Time per sample against batch size", "speedup": "Speedup over one at a time"}
 
@@ -72,57 +73,57 @@ def machine(run: record.Run) -> str:
     )
 
 
-def block() -> str:
-    """Return the README's part between the marks."""
+def parts() -> dict[str, list[str]]:
+    """Return the lines of each part of the README by its name."""
     runs = reference_runs()
-    run = runs["quick"]
-    cases = summarize(frame.load(run))
+    found = {"sweep": sweep_lines(runs["quick"]), "gain": gain_lines(runs["quick"]), "book": book_lines(runs["book"])}
+    found["limits"] = [
+        line for path in references() if path.name.endswith(limits_file.SUFFIX) for line in limits_lines(path)
+    ]
+    return found
+
+
+def sweep_lines(run: record.Run) -> list[str]:
+    """Return the pictures, and the time per sample of every kernel."""
     lines = []
     for name, words in PICTURES.items():
         source = f'<source media="(prefers-color-scheme: dark)" srcset="docs/images/{name}-dark.svg">'
-        lines += [
-            "<picture>",
-            f"  {source}",
-            f'  <img alt="{words}" src="docs/images/{name}-light.svg">',
-            "</picture>",
-            "",
-        ]
-    lines += [f"* {line}" for line in headline.find(frame.load(run)).sentences]
-    lines += ["", *as_markdown.table_lines(tables.figures(cases)[0].table), "", machine(run), ""]
-    lines += ["**What the gain is made of** (`mlpbench explain`; [how it is found](docs/explain.md)):", ""]
+        image = f'<img alt="{words}" src="docs/images/{name}-light.svg">'
+        lines += ["<picture>", f"  {source}", f"  {image}", "</picture>", ""]
+    cases = summarize(frame.load(run))
+    gains = {found.kernel: found.speedup for found in headline.find(frame.load(run)).kernels}
+    table = tables.figures(cases)[0].table
+    rows = tuple(
+        (name, units.ratio(gain) if (gain := gains[name]) else "not measured", *cells) for name, *cells in table.rows
+    )
+    columns = (table.columns[0], Column("in batches faster by", number=True), *table.columns[1:])
+    return [*lines, *as_markdown.table_lines(Table(table.caption, columns, rows)), "", machine(run)]
+
+
+def gain_lines(run: record.Run) -> list[str]:
+    """Return what the gain of each kernel is made of."""
     causes = explain.find(run)
-    for kernel in causes.kernels if causes else ():
-        if kernel.attribution is not None:
-            lines.append(f"* {kernel.kernel}: {attribution_words(kernel.attribution)}")
-    lines += ["", BUS, ""]
-    if "book" in runs:
-        book = runs["book"]
-        lines += ["**The book's experiment, measured again:**", ""]
-        found = headline.find(frame.load(book)).book
-        lines += [f"* {line}" for finding in found for line in finding.sentences()]
-        lines += ["", machine(book), ""]
-    for path in references():
-        if path.name.endswith(limits_file.SUFFIX):
-            lines += limits_lines(path)
-    return "\n".join(lines)
+    table = explained.waterfall_table(causes) if causes else None
+    return [*as_markdown.table_lines(table), "", BUS] if table else ["It was not measured."]
+
+
+def book_lines(run: record.Run) -> list[str]:
+    """Return the book's experiment, measured again."""
+    found = headline.find(frame.load(run)).book
+    return [*(f"* {line}" for finding in found for line in finding.sentences()), "", machine(run)]
 
 
 def limits_lines(path: Path) -> list[str]:
     """Return the tables of a `limits` run: every kernel that has a target, in every setting."""
     found, command = limits_file.read(path)
-    lines = [
-        f"**Beside peers and the machine's limits** (`{' '.join(command)}`; [how it is found](docs/limits.md)):",
-        "",
+    held = [one.held for one in found]
+    lines = []
+    for table in limits_report.tables(held):
+        lines += [as_markdown.escape(table.caption), "", *as_markdown.table_lines(table), ""]
+    said = [
+        f"{as_markdown.escape(line).rstrip('.')}; `{' '.join(command)}`." for line in limits_report.measured_with(held)
     ]
-    for one in (one.held for one in found):
-        if one.rows:
-            lines += [as_markdown.escape(f"{limits_report.setting_words(one.setting)}: best peer's time / ours."), ""]
-            lines += [*as_markdown.table_lines(limits_report.peer_table(one)), ""]
-        if one.shares:
-            lines += [*as_markdown.table_lines(limits_report.share_table(one)), ""]
-    if found:
-        lines += [as_markdown.escape(limits_report.measured_with(found[0].setting)), ""]
-    return lines
+    return [*lines, *said]
 
 
 def derive_limits(folder: Path) -> Path:
@@ -140,9 +141,9 @@ def main() -> int:
     if "--limits" in sys.argv[1:]:
         print(f"wrote {derive_limits(Path(sys.argv[-1]).resolve())}; name it in results/reference.txt")
         return 0
-    text = README.read_text(encoding="utf-8")
-    first, last = text.index("\n", text.index(BEGIN)) + 1, text.index(END)
-    wanted = {README: f"{text[:first]}{block()}{text[last:]}", **pictures(reference_runs()["quick"])}
+    text, found = README.read_text(encoding="utf-8"), parts()
+    new = PART.sub(lambda part: "\n".join([part[1], *found[part["name"]], "", part[3]]), text)
+    wanted = {README: new, **pictures(reference_runs()["quick"])}
     if "--check" in sys.argv[1:]:
         # The drawing library moves points by fractions of a pixel between versions: pictures only have to be there.
         wrong = [

@@ -26,9 +26,8 @@ def test_it_is_read_back_as_it_was(kept):
     (again,), command = limits_file.read(path)
     assert again.as_dict() == found.as_dict()
     assert command == ("mlpbench", "run")
-    assert shown.peer_table(again) == shown.peer_table(found)
-    assert shown.share_table(again) == shown.share_table(found)
-    assert shown.measured_with(again.setting) == shown.measured_with(found.setting)
+    assert shown.tables([again]) == shown.tables([found])
+    assert shown.measured_with([again]) == shown.measured_with([found])
 
 
 def test_a_file_of_an_earlier_version_has_limits_that_were_measured_once(kept):

@@ -1,6 +1,7 @@
 """The section about peers and limits, as each format shows it."""
 
 import json
+from dataclasses import replace
 
 import evidence_files as files
 import limit_runs
@@ -8,7 +9,7 @@ import pytest
 from limit_runs import TIMES, write
 
 from bench import frame, limits, report
-from bench.report.limits import sentences
+from bench.report.limits import measured_with, sentences, tables
 from bench.summary import summarize
 
 
@@ -16,15 +17,15 @@ def markdown(run):
     return report.render([run], "md")
 
 
-def test_the_table_of_a_kernel_has_ratio_peer_and_target(tmp_path):
+def test_the_line_of_a_kernel_has_ratios_targets_and_peers(tmp_path):
     text = markdown(write(tmp_path))
     assert "## Beside peers and the machine's limits" in text
-    assert "| kernel | what | batch 1 | batch 100 | batch 10,000 |" in text
+    assert "| kernel | results | threads | batch 1 | batch 100 | batch 10,000 | best peer |" in text
     for row in (
-        "| numba-simd | ratio (buffer kept, 1 thread) | 4.00x (4.00 to 4.00) | 1.20x (1.20 to 1.20) |",
-        "| numba-simd | best peer | onnxruntime-bound | openvino | onnxruntime-bound |",
-        "| numba-simd | target | at least 3.5: met | at least 1.4: missed | at least 1.5: met |",
-        "| numba-simd-new | ratio (new array, 1 thread) | 4.00x (4.00 to 4.00) | 0.900x (0.900 to 0.900) | no peer |",
+        "| numba-simd | kept | 1 | 4.00x (4.00 to 4.00), of 3.5 | 1.20x (1.20 to 1.20), of 1.4: missed |",
+        ", of 1.5 | onnxruntime-bound; openvino at 100 |",
+        "| numba-simd-new | new array | 1 | 4.00x (4.00 to 4.00), of 3.5 | 0.900x (0.900 to 0.900), of 1.4: missed |",
+        " | no peer | onnxruntime |",
         "| numba-simd | FLOP/s / multiply-adds in registers | 1 | 10,000 | 94.0 % (94.0 to 94.0) | at least 93 %: met",
         "| numba-simd | FLOP/s / a square matrix product | 1 | 10,000 | 1.88x (1.88 to 1.88) | at least 1: met |",
     ):
@@ -40,7 +41,7 @@ def test_date_machine_and_versions_stand_beside_it(tmp_path):
         in text
     )
     assert "openvino 1.2.3; 3 repeats" in text
-    assert "784-50-100-10, 1 thread, float32, digits." in text
+    assert "Best peer's time / the kernel's, like for like: 784-50-100-10, float32, digits." in text
 
 
 def test_targets_are_counted_with_those_that_noise_decides(tmp_path):
@@ -88,14 +89,46 @@ def test_each_setting_has_one_line_with_what_it_misses(tmp_path):
 
 def test_without_the_profile_there_are_ratios_and_no_targets(tmp_path):
     text = markdown(write(tmp_path, profile="quick"))
-    assert "| numba-simd | ratio (buffer kept, 1 thread) | 4.00x (4.00 to 4.00) |" in text
+    assert "| numba-simd | kept | 1 | 4.00x (4.00 to 4.00) |" in text
+    assert ", of " not in text[text.index("Best peer's time") : text.index("Against the machine's")]
     assert "target |" not in text.replace("| value | target |", "")
     assert "targets are met" not in text
 
 
 def test_an_interval_that_holds_the_target_is_within_noise(tmp_path):
-    run = write(tmp_path, {**TIMES, ("onnxruntime-bound", "batched", 1): 3.5e-6}, noise=0.02, seed=3, repeats=5)
-    assert ", within noise |" in markdown(run)
+    times = {**TIMES, ("onnxruntime-bound", "batched", 1): 3.5e-6, ("openvino", "batched", 100): 0.68e-6}
+    text = markdown(write(tmp_path, times, noise=0.02, seed=3, repeats=5))
+    assert ", of 1.4: missed, within noise |" in text
+
+
+def test_threads_are_rows_of_one_table_and_sweeps_have_tables_of_their_own(tmp_path):
+    """A sweep has one start. A kernel that uses fewer threads than the peers were given says so."""
+    names = ("numba-simd", "onnxruntime-bound")
+    times = {case: s for case, s in TIMES.items() if case[0] in names}
+    alone = {"numba-simd": {"describe": {"threads": 1, "isa": "avx512"}}}
+    runs = [
+        write(tmp_path, times, seed=1, repeats=3),
+        write(tmp_path, times, threads=2, seed=2, infos=alone, repeats=5),
+    ]
+    found = [limits.find(run, summarize(frame.load(run))) for run in runs]
+    found[1] = replace(found[1], setting=replace(found[1].setting, started=found[0].setting.started))
+    together = tables(found)
+    assert [table.caption.partition(":")[0] for table in together] == [
+        "Best peer's time / the kernel's, like for like",
+        "Against the machine's limits",
+    ]
+    assert [row[:3] for row in together[0].rows] == [("numba-simd", "kept", "1"), ("numba-simd", "kept", "1 of 2")]
+    assert measured_with(found)[0].endswith("; 3 to 5 repeats, medians with 95 % intervals.")
+    later = replace(found[1], setting=replace(found[1].setting, started="2026-11-25T00:00:00+00:00"))
+    apart = tables([found[0], later])
+    assert len(apart) == 4
+    assert apart[2].caption.endswith("784-50-100-10, float32, digits, started 2026-11-25T00:00:00+00:00.")
+
+
+def test_what_is_missing_is_said_once_with_its_settings(tmp_path):
+    runs = [write(tmp_path, seed=1), write(tmp_path, seed=2, threads=2, roofs=False)]
+    text = report.render(runs, "md")
+    assert text.count("before the repeats: a share of them mixes two moments (784-50-100-10, 1 thread,") == 1
 
 
 @pytest.mark.parametrize("name", report.FORMATS)
@@ -103,7 +136,7 @@ def test_every_format_is_made(tmp_path, name):
     text = report.render([write(tmp_path)], name)
     if name == "html":
         assert 'id="limits"' in text
-        assert "at least 3.5: met" in text
+        assert ", of 3.5" in text
     if name == "json":
         (found,) = json.loads(text)["limits"]
         place = found["rows"][0]["places"][0]

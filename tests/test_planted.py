@@ -4,36 +4,50 @@ import numpy as np
 import pytest
 
 from bench import planted
-from bench.planted import SAME, SLOWED, WARM_CALLS
+from bench.planted import SAME, SLOWED
 from kernels import conformance, registry
 from kernels.errors import UnknownKernel
 from kernels.params import seeded
 from kernels.spec import ForwardSpec
 
 SPEC = ForwardSpec((20, 10, 3))
+#: Nanoseconds that a look at the simulated clock takes, and a call of the kernel within.
+LOOK, CALL = 40, 10_000
+
+
+class Clock:
+    """A clock that moves on with every look at it, and with every call."""
+
+    def __init__(self):
+        self.now = 0
+
+    def __call__(self):
+        self.now += LOOK
+        return self.now
 
 
 @pytest.fixture
-def spins(monkeypatch):
-    """Replace spin and clock: a call takes a millisecond, TURNS turns take two. Return the turns of every spin."""
-    turns, state = [], {"spun": False}
+def clock(monkeypatch):
+    """Replace the clock, and let a call of `BASE` take `CALL` on it."""
+    found = Clock()
+    monkeypatch.setattr(planted, "perf_counter_ns", found)
 
-    def spin(n):
-        state["spun"] = n == planted.TURNS
-        if not state["spun"]:
-            turns.append(n)
+    load = registry.load
 
-    class Elapsed:
-        def __enter__(self):
-            state["spun"] = False
-            return self
+    class Base:
+        def __init__(self, *args):
+            self.kernel = load(planted.BASE)(*args)
 
-        def __exit__(self, *_):
-            self.seconds = 2e-3 if state["spun"] else 1e-3
+        def forward(self, x):
+            found.now += CALL
+            return self.kernel.forward(x)
 
-    monkeypatch.setattr(planted, "spin", spin)
-    monkeypatch.setattr(planted, "elapsed", Elapsed)
-    return turns
+        def forward_one(self, x):
+            found.now += CALL
+            return self.kernel.forward_one(x)
+
+    monkeypatch.setattr(planted.registry, "load", lambda name: Base if name == planted.BASE else load(name))
+    return found
 
 
 def test_they_are_known_by_name_and_in_no_list():
@@ -56,28 +70,35 @@ def test_they_agree_with_the_reference(name):
     assert conformance.check(registry.load(name), SPEC).max_error < 1e-5
 
 
-@pytest.mark.parametrize(("name", "share"), [("planted-5", 0.05), ("planted-10", 0.1), ("planted-0-a", 0.0)])
+@pytest.mark.parametrize(("name", "share"), [("planted-5", 0.05), ("planted-10", 0.1), ("planted-2", 0.02)])
 @pytest.mark.parametrize("rows", [0, 1, 7])
-def test_they_spin_for_their_share_once_the_shape_is_warm(spins, name, share, rows):
-    kernel = registry.load(name)(SPEC, seeded(SPEC, 0))
-    x = np.ones((max(rows, 1), 20), np.float32)
-    for _ in range(WARM_CALLS + 2):
-        kernel.forward(x) if rows else kernel.forward_one(x[0])
-    # A look calls once for each of the 3 inputs: 1 ms for 3 calls, and TURNS turns are 2 ms.
-    turns = round(share * planted.TURNS / 2 / WARM_CALLS)
-    assert spins == [0] * WARM_CALLS + [turns] * 2
+def test_a_call_is_slower_by_its_share_of_just_this_call(clock, monkeypatch, name, share, rows):
+    """Whatever the call takes: twice as long is twice the spin. The end of a spin is known to half a look."""
+    times = {}
+    for kernel_name in ("planted-0-a", name):
+        kernel = registry.load(kernel_name)(SPEC, seeded(SPEC, 0))
+        x = np.ones((max(rows, 1), 20), np.float32)
+        for call in (CALL, 2 * CALL):
+            monkeypatch.setitem(globals(), "CALL", call)
+            began = clock.now
+            kernel.forward(x) if rows else kernel.forward_one(x[0])
+            times[kernel_name, call] = clock.now - began
+        monkeypatch.setitem(globals(), "CALL", 10_000)
+    for call in (CALL, 2 * CALL):
+        assert times[name, call] - times["planted-0-a", call] == pytest.approx(share * call, abs=LOOK)
 
 
-def test_every_shape_has_a_spin_of_its_own(spins):
-    kernel = registry.load("planted-10")(SPEC, seeded(SPEC, 0))
-    for rows in (1, 5):
-        for _ in range(WARM_CALLS):
-            kernel.forward(np.ones((rows, 20), np.float32))
-    assert spins == [0] * 6
-    kernel.forward_one(np.ones(20, np.float32))
-    assert spins[-1] == 0, "one sample is not a batch of one"
+def test_the_spins_of_many_calls_are_right_in_the_mean(clock, monkeypatch):
+    spins = []
+    for kernel_name in ("planted-0-a", "planted-3"):
+        kernel = registry.load(kernel_name)(SPEC, seeded(SPEC, 0))
+        began = clock.now
+        for i in range(400):
+            monkeypatch.setitem(globals(), "CALL", 10_000 + 7 * i)
+            kernel.forward_one(np.ones(20, np.float32))
+        spins.append(clock.now - began)
+    assert (spins[1] - spins[0]) / 400 == pytest.approx(0.03 * (10_000 + 7 * 199.5 + LOOK), abs=2)
 
 
-def test_the_spin_spins():
-    planted.spin(0)
-    planted.spin(1000)
+def test_the_time_of_a_look_is_seen(clock):
+    assert planted.look_ns() == LOOK

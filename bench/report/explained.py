@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bench.explain import CaseShare, Explanation, KernelExplanation
 
-__all__ = ["ROOF_COLUMNS", "TITLE", "blocks", "chart_name", "notices", "roof_row"]
+__all__ = ["ROOF_COLUMNS", "TITLE", "blocks", "chart_name", "notices", "roof_row", "waterfall_table"]
 
 TITLE = "What the speedup is made of"
 ROOF_COLUMNS = ("case", "intensity", "achieved", "share", "roof that binds")
@@ -81,7 +81,7 @@ def _of_run(found: Explanation, number: int, *, several: bool) -> Iterator[Block
     after = f", {found.of_run}" if several else ""
     if any(kernel.attribution for kernel in found.kernels):
         title = f"Where the time of a sample goes{after}"
-        yield Figure(chart_name("waterfall", number), title, _WATERFALL, _waterfall_table(found))
+        yield Figure(chart_name("waterfall", number), title, _WATERFALL, waterfall_table(found))
     if any(kernel.fit for kernel in found.kernels):
         title = f"Time of a call, and the line through it{after}"
         yield Figure(chart_name("hockney", number), title, _HOCKNEY, _hockney_table(found))
@@ -90,7 +90,8 @@ def _of_run(found: Explanation, number: int, *, several: bool) -> Iterator[Block
         yield Figure(chart_name("roofline", number), title, _ROOFLINE, _roof_table(found))
 
 
-def _waterfall_table(found: Explanation) -> Table:
+def waterfall_table(found: Explanation) -> Table:
+    """Return the time of a sample of each kernel, one at a time and in batches, and what the difference is made of."""
     names = ("one at a time", *(PART_WORDS[name] for name in PARTS), "in batches of", "left")
     rows = []
     for kernel in found.kernels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench import units
 from bench.limits_targets import PROFILE
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.limits_targets import Target
     from bench.statistics import Ratio
 
-__all__ = ["blocks", "measured_with", "peer_table", "sentences", "setting_words", "share_table"]
+__all__ = ["blocks", "measured_with", "sentences", "tables"]
 
 _LIKE = (
     "Like for like: a kernel that returns a new array is held beside the peers that do, and one whose results lie in a "
@@ -26,9 +26,14 @@ _BEST = (
     "The best peer is chosen at each batch size by its median, after the fact. That favours the peers: of several "
     "medians the shortest is a little too short."
 )
+_LIMITS = (
+    "A limit is that of as many threads as the kernel uses: the median round in the same repeat or, where it was "
+    "measured once, the best round at the run's start. FLOP/s count the matrix products and biases alone. A call's "
+    "cost is that of the same kernel on two neurons a layer."
+)
 _TARGETS = (
-    "A target is met where the value itself reaches it. Within noise: the 95 % interval contains the target, and "
-    "another run may say the opposite."
+    '"Of 3.5" is a target, at least that, met where the value itself reaches it. Within noise: the 95 % interval '
+    "contains the target, and another run may say the opposite."
 )
 _WHAT = {
     "peak": "FLOP/s / multiply-adds in registers",
@@ -39,23 +44,36 @@ _WHAT = {
 _AS_SHARE = ("peak",)
 #: In place of what became of the target.
 _TOO_LOW = "not believed: the peak was measured too low"
-_RETURNS = {"new": "new array", "kept": "buffer kept"}
+_RETURNS = {"new": "new array", "kept": "kept"}
 
 
 def blocks(found: Sequence[Limits]) -> tuple[Block, ...]:
     """Return the section's content, setting after setting; nothing without any."""
     if not found:
         return ()
+    shares = any(one.shares for one in found)
     targets = any(one.setting.profile == PROFILE for one in found)
-    how = Points((_LIKE, _BEST, _TARGETS) if targets else (_LIKE, _BEST))
+    how = Points((_LIKE, _BEST, *[_LIMITS] * shares, *[_TARGETS] * targets))
     lines = sentences(found)
-    said = dict.fromkeys(measured_with(one.setting) for one in found)
+    missing = tuple(_missing(found))
     return (
         how,
         *([Points(tuple(lines))] if lines else []),
-        *map(Paragraph, said),
-        *(block for one in found for block in _of_run(one)),
+        *map(Paragraph, measured_with(found)),
+        *tables(found),
+        *([Points(missing)] if missing else []),
     )
+
+
+def _missing(found: Sequence[Limits]) -> Iterator[str]:
+    """Yield what could not be said, once, with the settings of which it could not."""
+    settings: dict[str, list[str]] = {}
+    for one in found:
+        for line in one.missing:
+            settings.setdefault(line, []).append(_setting_words(one.setting))
+    for line, whose in settings.items():
+        where = "" if len(whose) == len(found) else f" ({'; '.join(whose)})"
+        yield f"{line[0].upper()}{line[1:]}{where}."
 
 
 def sentences(found: Sequence[Limits]) -> list[str]:
@@ -69,7 +87,7 @@ def sentences(found: Sequence[Limits]) -> list[str]:
     for one, own in by_setting:
         missed = [words for row in one.rows for words in _missed_by(row)]
         missed += [f"{share.kernel}: {_what(share)}" for share in one.shares if _is_missed(share)]
-        told = f"{setting_words(one.setting)}: {_count(own)} of {len(own)}"
+        told = f"{_setting_words(one.setting)}: {_count(own)} of {len(own)}"
         said.append(f"{told}; missed: {'; '.join(missed)}." if missed else f"{told}.")
     return said
 
@@ -95,53 +113,41 @@ def _missed_by(row: Row) -> Iterator[str]:
         yield f"{row.kernel} in batches of {', '.join(sizes)}"
 
 
-def _of_run(found: Limits) -> Iterator[Block]:
-    if found.rows:
-        yield peer_table(found)
-    if found.shares:
-        yield share_table(found)
-    if found.missing:
-        yield Points(tuple(f"{line[0].upper()}{line[1:]}." for line in found.missing))
-
-
-def setting_words(setting: Setting) -> str:
+def _setting_words(setting: Setting) -> str:
     """Return network, threads given, dtype and data: ``784-50-100-10, 1 thread, float32, mnist``."""
-    threads = f"{setting.threads} thread{'' if setting.threads == 1 else 's'}"
-    return f"{setting.spec}, {threads}, {setting.dtype}, {setting.data}"
+    return f"{setting.spec}, {units.things(setting.threads, 'thread')}, {setting.dtype}, {setting.data}"
 
 
-def measured_with(setting: Setting) -> str:
-    """Return when, where and with which versions, as one sentence."""
-    versions = ", ".join(f"{name} {version}" for name, version in setting.versions.items())
-    when = f"Measured on {setting.started[:10]}" if setting.started else "Measured"
-    repeats = f"{setting.repeats} repeat{'' if setting.repeats == 1 else 's'}"
-    return f"{when}: {setting.machine}; {versions}; {repeats}, medians with 95 % intervals."
+def measured_with(found: Sequence[Limits]) -> list[str]:
+    """Return when, where and with which versions, a sentence for each that differs, with its repeats."""
+    repeats: dict[str, list[int]] = {}
+    for setting in (one.setting for one in found):
+        versions = ", ".join(f"{name} {version}" for name, version in setting.versions.items())
+        when = f"Measured on {setting.started[:10]}" if setting.started else "Measured"
+        repeats.setdefault(f"{when}: {setting.machine}; {versions}", []).append(setting.repeats)
+    return [f"{said}; {_range(counts)}, medians with 95 % intervals." for said, counts in repeats.items()]
 
 
-def peer_table(found: Limits) -> Table:
-    """Return the ratios to the best peers: for each kernel a line of ratios, one of peers, and one of its targets."""
-    sizes = sorted({place.batch_size for row in found.rows for place in row.places})
-    rows = tuple(line for row in found.rows for line in _lines(row, sizes))
-    columns = (Column("kernel"), Column("what"), *(Column(f"batch {size:,}", number=True) for size in sizes))
-    caption = f"Best peer's time / the kernel's, like for like: {setting_words(found.setting)}."
-    return Table(caption, columns, rows, heads=2)
+def _range(counts: Sequence[int]) -> str:
+    least, most = min(counts), max(counts)
+    return units.things(most, "repeat") if least == most else f"{least} to {most} repeats"
 
 
-def _lines(row: Row, sizes: Sequence[int]) -> Iterator[tuple[str, ...]]:
-    there = {place.batch_size: place for place in row.places}
-
-    def line(name: str, text: Any) -> tuple[str, ...]:
-        return (row.kernel, name, *(text(there[size]) if size in there else "no peer" for size in sizes))
-
-    used = "" if row.threads is None else f", {row.threads} thread{'' if row.threads == 1 else 's'}"
-    yield line(f"ratio ({_RETURNS[row.returns]}{used})", lambda place: units.ratio(place.ratio))
-    yield line("best peer", lambda place: place.peer)
-    if any(place.target for place in row.places):
-        yield line("target", _target)
-
-
-def _target(place: Place) -> str:
-    return "none" if place.target is None else _goal(place.ratio, place.target)
+def tables(found: Sequence[Limits]) -> tuple[Table, ...]:
+    """Return for each network, dtype and data of a sweep a table of ratios and one of limits, with all its threads."""
+    alike: dict[tuple[str | None, str, str], list[Limits]] = {}
+    for one in found:
+        setting = one.setting
+        name = f"{setting.spec}, {setting.dtype}, {setting.data}"
+        alike.setdefault((setting.started, setting.machine, name), []).append(one)
+    names = [name for _, _, name in alike]
+    shown: list[Table] = []
+    for (started, _, name), group in alike.items():
+        # Several sweeps of one network: by the time of each.
+        which = f"{name}, started {started}" if names.count(name) > 1 and started else name
+        shown += [_ratio_table(which, group)] if any(one.rows for one in group) else []
+        shown += [_share_table(which, group)] if any(one.shares for one in group) else []
+    return tuple(shown)
 
 
 def _goal(ratio: Ratio, target: Target, *, as_share: bool = False) -> str:
@@ -156,17 +162,53 @@ def _verdict(ratio: Ratio, target: Target) -> str:
     return f"{said}, within noise" if target.within_noise(ratio) else said
 
 
-def share_table(found: Limits) -> Table:
+def _share_table(which: str, found: Sequence[Limits]) -> Table:
     """Return the kernels against the machine's limits."""
-    rows = tuple((share.kernel, *_share(share)) for share in found.shares)
+    rows = tuple((share.kernel, *_share(share)) for one in found for share in one.shares)
     names = ("threads", "batch size", "value", "target", "limit measured")
     columns = (Column("kernel"), Column("what"), *(Column(name, number=True) for name in names))
-    caption = (
-        "Against the machine's limits with as many threads as the kernel uses: the median round in the same repeat or, "
-        "where it was measured once, the best round at the run's start. FLOP/s count the matrix products and biases "
-        "alone. A call's cost is that of the same kernel on two neurons a layer."
+    return Table(f"Against the machine's limits: {which}.", columns, rows, heads=2)
+
+
+def _ratio_table(which: str, found: Sequence[Limits]) -> Table:
+    """Return one line for each kernel: threads given, ratios with their targets, and the best peers by name."""
+    sizes = sorted({place.batch_size for one in found for row in one.rows for place in row.places})
+    rows = tuple(
+        (row.kernel, _RETURNS[row.returns], _threads(row, one.setting), *_cells(row, sizes), _peers(row))
+        for one in found
+        for row in one.rows
     )
-    return Table(caption, columns, rows, heads=2)
+    numbers = ("threads", *(f"batch {size:,}" for size in sizes))
+    columns = (Column("kernel"), Column("results"), *(Column(name, number=True) for name in numbers))
+    caption = f"Best peer's time / the kernel's, like for like: {which}."
+    return Table(caption, (*columns, Column("best peer")), rows, heads=3)
+
+
+def _threads(row: Row, setting: Setting) -> str:
+    """Return the threads that the peers were given, and how many of as many the kernel used if fewer: ``1 of 2``."""
+    return str(setting.threads) if row.threads in (None, setting.threads) else f"{row.threads} of {setting.threads}"
+
+
+def _cells(row: Row, sizes: Sequence[int]) -> Iterator[str]:
+    """Yield a ratio and what it is held to for each batch size: ``3.59x (3.55 to 3.62), of 3.5``."""
+    there = {place.batch_size: place for place in row.places}
+    for place in map(there.get, sizes):
+        if place is None:
+            yield "no peer"
+        elif place.target is None:
+            yield units.ratio(place.ratio)
+        else:
+            missed = f": {_verdict(place.ratio, place.target)}" if _is_missed(place) else ""
+            yield f"{units.ratio(place.ratio)}, of {place.target.value:g}{missed}"
+
+
+def _peers(row: Row) -> str:
+    """Return the best peers, the most frequent first, the others with their batch sizes."""
+    sizes: dict[str, list[str]] = {}
+    for place in row.places:
+        sizes.setdefault(place.peer, []).append(f"{place.batch_size:,}")
+    first, *others = sorted(sizes, key=lambda peer: -len(sizes[peer]))
+    return "; ".join([first, *(f"{peer} at {', '.join(sizes[peer])}" for peer in others)])
 
 
 def _share(share: Share) -> tuple[str, ...]:
