@@ -80,6 +80,7 @@ LEFT_OF_THE_JSON = (
 PANDAS = ("bench/frame.py", "bench/comparison.py", "bench/report/*.py")
 #: Modules that may ask the time or wait besides `bench/measure.py`, and what for.
 CLOCKS = {
+    "bench/planted.py": "time.perf_counter_ns: a planted slowdown is a share of what it shows; it times no result",
     "bench/fetch.py": "time.sleep: a pause before a mirror is asked again",
     "kernels/cupy_events.py": "time.perf_counter: what NVRTC compiles, which CuPy does not tell as Numba does",
 }

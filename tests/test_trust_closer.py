@@ -134,7 +134,9 @@ def test_a_run_that_was_not_asked_can_be_asked_later(tmp_path):
     assert "; single calls were not timed at 100." in text, "a batch size of the sweep, of which nothing is known"
     found = json.loads(report.render([run], "json", 50e-6))["runs"][0]["trust"]["p99_budget"]
     assert [(one["batch_size"], one["untimed"]) for one in found] == [(10, [100])]
-    assert "up to 10 rows" in report.render([run], "html", 50e-6)
+    assert "up to\N{NO-BREAK SPACE}10\N{NO-BREAK SPACE}rows" in report.render([run], "html", 50e-6), (
+        "a number and its noun share a line"
+    )
 
 
 def test_the_readers_budget_takes_the_place_of_the_runs(tmp_path):

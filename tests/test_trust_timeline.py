@@ -150,7 +150,7 @@ def test_two_runs_have_a_timeline_each(tmp_path):
     page = report.render(runs, "html")
     for name in ("timeline", "clock", "harness"):
         assert f'id="chart-{name}-1"' in page
-    assert f"over the run, run {runs[1].id}" in page
+    assert f"over the run ({runs[1].name})" in page
 
 
 def test_a_self_test_of_one_length_or_none_shows_what_there_is(tmp_path):
