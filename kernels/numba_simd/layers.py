@@ -12,12 +12,12 @@ from numba import types
 from kernels.numba_simd import functions
 from kernels.numba_simd.packing import DOT_COLUMNS
 from kernels.numba_simd.shape import host_shape
-from kernels.numba_simd.tile import dots, ladder, product
+from kernels.numba_simd.tile import EARLY, dots, ladder, product
 from kernels.numba_simd.vector import I64, Code, as_intrinsic, new_function
 
 __all__ = [
-    "IDENTITY", "RELU", "SIGMOID", "SOFTMAX", "STEP", "activate", "code_for", "data", "finish", "generated", "moved",
-    "multiply", "multiply_far", "pointer",
+    "IDENTITY", "RELU", "SIGMOID", "SOFTMAX", "STEP", "activate", "code_for", "data", "fetch_first", "fetch_items",
+    "finish", "generated", "moved", "multiply", "multiply_far", "pointer",
 ]  # fmt: skip
 
 #: Activations, as the plan holds them.
@@ -83,8 +83,10 @@ def moved(_context: Any, base: Any, _items: Any) -> Any:
     return base(base, types.int64), generate
 
 
-def _fetch_items(code: Code, arguments: Any) -> None:
+def _fetch_items(code: Code, arguments: Any, most: int | None = None) -> None:
     z, n = arguments
+    if most is not None:
+        n = code.builder.select(code.builder.icmp_signed("<", n, I64(most)), n, I64(most))
 
     def line(i: Any, _carried: list[Any]) -> list[Any]:
         code.fetch(code.address(z, i))
@@ -97,6 +99,16 @@ def _fetch_items(code: Code, arguments: Any) -> None:
 def fetch_items(_context: Any, z: Any, n: Any) -> Any:
     """Ask for n items to be brought to the cache, all at once: read one after the other, each would be waited for."""
     return generated("fetch_items", _fetch_items, z, n)
+
+
+def _fetch_first(code: Code, arguments: Any) -> None:
+    _fetch_items(code, arguments, EARLY * 8 // code.bits)
+
+
+@as_intrinsic
+def fetch_first(_context: Any, z: Any, n: Any) -> Any:
+    """Ask for the first of n items of a row, for a tile of few rows: it asks for the others itself (`tile.EARLY`)."""
+    return generated("fetch_first", _fetch_first, z, n)
 
 
 def _multiply(code: Code, arguments: Any, *, far: bool = False) -> None:

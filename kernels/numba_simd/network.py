@@ -9,7 +9,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from kernels.numba_simd.layers import activate, data, fetch_items, moved, multiply, pointer
+from kernels.numba_simd.layers import activate, data, fetch_first, fetch_items, moved, multiply, pointer
 from kernels.numba_simd.nonzero import nonzero_rows
 from kernels.numba_simd.packing import (  # fmt: skip
     ACTIVATION,
@@ -88,8 +88,13 @@ def forward_turned(x: Any, vectors: int, plan: Any, thread: int, out: Any, cold:
 def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
     """Compute the outputs of some rows with the scratch memory of one thread."""
     first = 0
-    if rows < plan[TILE_ROWS]:  # a whole tile has its inputs fetched by the one before
+    if rows >= plan[TILE_ROWS]:
+        pass  # a whole tile has its inputs fetched by the one before
+    elif plan[INDEX]:
         fetch_items(x, rows * plan[INPUTS])
+    else:
+        for row in range(rows):
+            fetch_first(moved(x, row * plan[INPUTS]), plan[INPUTS])
     while plan[TURNED_VECTORS] and rows - first >= plan[LANES]:
         most, left = plan[TURNED_VECTORS], (rows - first) // plan[LANES]
         vectors = most if left > most + 1 else (left + 1) // 2 if left == most + 1 else left
@@ -114,8 +119,8 @@ def _single(x: Any, network: int) -> None:
 def _parallel(x: Any, network: int) -> None:
     plan = pointer(network, np.int64)
     require(x.shape[1] == plan[INPUTS] and x.shape[0] <= plan[OUT_ROWS])
-    threads, tile = plan[THREADS], plan[TILE_ROWS]
-    rows = (x.shape[0] + threads * tile - 1) // (threads * tile) * tile
+    threads, half = plan[THREADS], plan[TILE_ROWS] // 2
+    rows = (x.shape[0] + threads * half - 1) // (threads * half) * half
     for thread in numba.prange(threads):
         first = min(thread * rows, x.shape[0])
         out = pointer(plan[OUT], data(x))

@@ -19,7 +19,7 @@ from kernels.numba_simd.vector import I32, I64, Code, Vector, new_function
 if TYPE_CHECKING:
     from llvmlite import ir
 
-__all__ = ["dots", "ladder", "product"]
+__all__ = ["EARLY", "dots", "ladder", "product"]
 
 #: Sums that should be under way at once.
 _CHAINS = 12
@@ -27,6 +27,10 @@ _CHAINS = 12
 #: Bytes between a weight that is asked for and the one that is multiplied, where they come from beyond the second-level
 #: cache: a page, at the end of which the processor's own fetching stops.
 AHEAD = 4096
+
+#: Bytes between an input that is asked for and the one that is multiplied, in tiles of few rows: no tile before them
+#: has asked for it, and all at once would be waited for.
+EARLY = 12 * 64
 
 
 def _unrolled(sums: int, registers: int) -> int:
@@ -38,10 +42,11 @@ def _unrolled(sums: int, registers: int) -> int:
     )
 
 
-def _spread(code: Code, start: list[Vector], n: Any, stride: int, turn: Any) -> list[Vector]:
+def _spread(code: Code, start: list[Vector], n: Any, stride: int, turn: Any, early: Any = None) -> list[Vector]:
     """Write the loop over k: ``sums = turn(k, sums)`` for each k in range(0, n, stride), from ``start``.
 
-    ``n`` is a multiple of ``stride``. Several sums for each result where the results are few.
+    ``n`` is a multiple of ``stride``. Several sums for each result where the results are few. ``early(k)``, if given
+    (``stride`` is 1), is written for the first k of each cache line.
     """
     steps, builder = _unrolled(len(start), code.shape.registers), code.builder
     zeros = [code.constant(0.0)] * len(start) * (steps - 1)
@@ -55,7 +60,17 @@ def _spread(code: Code, start: list[Vector], n: Any, stride: int, turn: Any) -> 
             results += turn(builder.add(k, I64(step * stride)) if step else k, sums)
         return [result.value for result in results]
 
-    values = code.loop(I64(0), whole, steps * stride, [sums.value for sums in start + zeros], turns)
+    def line(k: Any, values: list[Any]) -> list[Any]:
+        early(k)
+        for i in range(0, items, steps):
+            values = turns(builder.add(k, I64(i)) if i else k, values)
+        return values
+
+    values, begun, items = [sums.value for sums in start + zeros], I64(0), 64 * 8 // code.bits
+    if early is not None:
+        begun = builder.and_(n, I64(-items))
+        values = code.loop(I64(0), begun, items, values, line)
+    values = code.loop(begun, whole, steps * stride, values, turns)
     sums = [code.vector(value) for value in values]
     while len(sums) > len(start):
         half = len(sums) // 2
@@ -67,6 +82,16 @@ def _spread(code: Code, start: list[Vector], n: Any, stride: int, turn: Any) -> 
         return [result.value for result in turn(k, [code.vector(value) for value in values])]
 
     return [code.vector(value) for value in code.loop(whole, n, stride, [x.value for x in sums], rest)]
+
+
+def _early(code: Code, z_rows: list[Any]) -> Any:
+    """Return what `_spread` writes for each cache line of some rows: that they ask for inputs `EARLY` of their use."""
+
+    def fetch(k: Any) -> None:
+        for row in z_rows:
+            code.fetch(code.address(row, k, EARLY * 8 // code.bits))
+
+    return fetch
 
 
 def _fetching(code: Code, start: list[Vector], n: Any, z_rows: list[Any], places: list[Any], turn: Any) -> list[Vector]:
@@ -175,7 +200,8 @@ def product(
     elif rows == code.shape.rows and vectors == code.shape.vectors and not turned:
         sums = _fetching(code, sums, n, z_rows, [near, *more], turn)
     else:
-        sums = _spread(code, sums, n, 1, turn)
+        few = rows < code.shape.rows and not turned and not far
+        sums = _spread(code, sums, n, 1, turn, _early(code, z_rows) if few else None)
     for (r, c), x in zip(tile, sums, strict=True):
         code.store(place(a, a_step, r, c), x + first(r, c), aligned=True)
     builder.ret_void()
