@@ -55,6 +55,15 @@ def test_committed_weights_reach_what_they_claim(training):
     assert meta["epochs"] == training.EPOCHS
 
 
+def test_no_weight_is_subnormal(training, trained):
+    """They would be multiplied in microcode on some processors, and time that is no kernel's."""
+    tiny = np.finfo(np.float32).tiny
+    W = np.array([[0.0, tiny, -tiny / 2, 1.0]], np.float32)
+    assert training.without_subnormals(W).tolist() == [[0.0, float(tiny), 0.0, 1.0]]
+    for params in (trained, load_params(TRAINED_FILE, MNIST)):
+        assert not any(np.any((W != 0) & (np.abs(W) < tiny)) for W in (*params.weights, *params.biases))
+
+
 def test_training_is_seeded(training):
     few = datasets.digits("train")
     few = datasets.Dataset("few", few.images[:200], few.labels[:200], "")
