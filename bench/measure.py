@@ -138,7 +138,7 @@ def predict(kernel: Kernel, x: NDArray[Any], batch_size: int | None) -> NDArray[
     ``batch_size=None`` gives the rows to ``forward_one``, one at a time.
     """
     if batch_size is None:
-        return np.array([int(_on_host(kernel, kernel.forward_one(kernel.from_host(row))).argmax()) for row in x])
+        return np.array([int(np.argmax(_on_host(kernel, kernel.forward_one(kernel.from_host(row))))) for row in x])
     batches = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
     winners = [_on_host(kernel, kernel.forward(kernel.from_host(batch))).argmax(axis=1) for batch in batches]
     return np.concatenate(winners)

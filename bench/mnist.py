@@ -133,8 +133,8 @@ def read_part(part: Part, data_dir: Path | None = None) -> tuple[NDArray[np.uint
             f"{images_file.name} holds {len(images)} images but {labels_file.name} holds {len(labels)} labels"
             f" in {folder}: {HINT}"
         )
-    if labels.max() >= CLASSES:
-        raise UserError(f"{labels_file} holds the label {labels.max()}; MNIST's are 0 to {CLASSES - 1}: {HINT}")
+    if np.max(labels) >= CLASSES:
+        raise UserError(f"{labels_file} holds the label {np.max(labels)}; MNIST's are 0 to {CLASSES - 1}: {HINT}")
     return images, labels, f"{images_file.name} and {labels_file.name}"
 
 

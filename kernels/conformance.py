@@ -126,7 +126,7 @@ def _judge(spec: ForwardSpec, params: Params, x: _Array, got: _Array, where: str
             f"{where}: off by {error[worst]:.3g} at output {int(worst[1])} where {allowed[decidable][worst]:.3g} "
             f"is allowed{finite}"
         )
-    return Conformance(float(error.max()), float(ratio.max()))
+    return Conformance(float(np.max(error)), float(np.max(ratio)))
 
 
 def _require_telling(spec: ForwardSpec, params: Params, x: _Array) -> None:
