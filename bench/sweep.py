@@ -85,7 +85,7 @@ PROFILES = {
         Profile("smoke", "does everything work? seconds", ("per_sample", "batched"), (1, 100), 1, 0.05, 3),
         Profile(
             "quick",
-            "the default: under two minutes",
+            "the default: about two minutes",
             ("per_sample", "batched"),
             (1, 10, 100, 1000, ALL_ROWS),
             3,
