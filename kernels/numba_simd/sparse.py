@@ -103,7 +103,7 @@ def _finder(code: Code, rows: int, columns: int, kinds: list[Any]) -> ir.Functio
     def turn(load: Any, k: Any, carried: list[Any]) -> list[Any]:
         count, *values = carried
         inputs, weights = [load(code.address(row, k)) for row in z_rows], [load(code.address(w, k)) for w in w_columns]
-        for row in z_rows[: rows // 2] if rows == code.shape.rows else ():
+        for row in z_rows[: rows // 2]:
             code.fetch(code.address(row, builder.add(k, near)))  # the other half: see `tile`
         sums = [code.vector(value) for value in values]
         sums = [inputs[i // columns].times_plus(weights[i % columns], x) for i, x in enumerate(sums)]

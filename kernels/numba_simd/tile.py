@@ -25,8 +25,9 @@ __all__ = ["EARLY", "dots", "ladder", "product"]
 _CHAINS = 12
 
 #: Bytes between a weight that is asked for and the one that is multiplied, where they come from beyond the second-level
-#: cache: a page, at the end of which the processor's own fetching stops.
-AHEAD = 4096
+#: cache: a page, at the end of which the processor's own fetching stops. In tiles of one or two rows, which wait for
+#: nothing but weights, half a page.
+AHEAD, AHEAD_OF_FEW = 4096, 2048
 
 #: Bytes between an input that is asked for and the one that is multiplied, in tiles of few rows: no tile before them
 #: has asked for it, and all at once would be waited for.
@@ -84,12 +85,18 @@ def _spread(code: Code, start: list[Vector], n: Any, stride: int, turn: Any, ear
     return [code.vector(value) for value in code.loop(whole, n, stride, [x.value for x in sums], rest)]
 
 
-def _early(code: Code, z_rows: list[Any]) -> Any:
-    """Return what `_spread` writes for each cache line of some rows: that they ask for inputs `EARLY` of their use."""
+def _early(code: Code, z_rows: list[Any], ahead: Any) -> Any:
+    """Return what `_spread` writes for each cache line of some rows: that they ask for inputs `EARLY` of their use.
+
+    And for those that lie ``ahead``, if not None: in an array whose rows are taken in turn, the inputs of the next
+    call. They arrive while this one ends and the next begins.
+    """
 
     def fetch(k: Any) -> None:
         for row in z_rows:
             code.fetch(code.address(row, k, EARLY * 8 // code.bits))
+            if ahead is not None:
+                code.fetch(code.address(row, code.builder.add(k, ahead)))
 
     return fetch
 
@@ -128,8 +135,8 @@ def _listed(code: Code, start: list[Vector], n: Any, index: Any, following: Any,
     """Write the loop over the n k that ``index`` lists, and with it fetch so many cache lines at ``following``.
 
     One line with each k, so that they arrive evenly: all at once they would be waited for. What is left comes after it.
-    They are half of the next tile's rows. The other half is fetched while zeros are looked for: all of them in one of
-    the two loops, and memory is waited for there and idle in the other.
+    They are half of the rows of the next tile, or of the next call. The other half is fetched while zeros are looked
+    for: all of them in one of the two loops, and memory is waited for there and idle in the other.
     """
     builder, line = code.builder, 64 * 8 // code.bits
 
@@ -138,14 +145,12 @@ def _listed(code: Code, start: list[Vector], n: Any, index: Any, following: Any,
         return []
 
     def listed(i: Any, sums: list[Vector]) -> list[Vector]:
-        if following is not None:
-            fetch(i)
+        fetch(i)
         results: list[Vector] = turn(builder.zext(builder.load(builder.gep(index, [i])), I64), sums)
         return results
 
     sums = _spread(code, start, n, 1, listed)
-    if following is not None:
-        code.loop(n, lines, 1, [], fetch)
+    code.loop(n, lines, 1, [], fetch)
     return sums
 
 
@@ -187,7 +192,7 @@ def product(
         row = builder.mul(k, I64(vectors * lanes))
         weights = [code.load(code.address(w, row, c * lanes), aligned=True) for c in range(vectors)]
         for item in range(0, vectors * lanes, 64 * 8 // code.bits) if far else ():
-            code.fetch(code.address(w, row, item + AHEAD * 8 // code.bits))
+            code.fetch(code.address(w, row, item + (AHEAD if rows > 2 else AHEAD_OF_FEW) * 8 // code.bits))
         inputs = [code.splat(code.load_scalar(code.address(z_row, k))) for z_row in z_rows]
         return [inputs[i // vectors].times_plus(weights[i % vectors], x) for i, x in enumerate(sums)]
 
@@ -195,13 +200,13 @@ def product(
     near = builder.mul(z_step, I64(rows))
     if indexed:
         lines = builder.sdiv(builder.mul(z_step, I64(rows - rows // 2)), I64(64 * 8 // code.bits))
-        following = code.address(z_rows[rows // 2], near) if rows == code.shape.rows else None
-        sums = _listed(code, sums, n, more[0], following, lines, turn)
+        sums = _listed(code, sums, n, more[0], code.address(z_rows[rows // 2], near), lines, turn)
     elif rows == code.shape.rows and vectors == code.shape.vectors and not turned:
         sums = _fetching(code, sums, n, z_rows, [near, *more], turn)
     else:
         few = rows < code.shape.rows and not turned and not far
-        sums = _spread(code, sums, n, 1, turn, _early(code, z_rows) if few else None)
+        ahead = more[0] if vectors == code.shape.vectors else None
+        sums = _spread(code, sums, n, 1, turn, _early(code, z_rows, ahead) if few else None)
     for (r, c), x in zip(tile, sums, strict=True):
         code.store(place(a, a_step, r, c), x + first(r, c), aligned=True)
     builder.ret_void()
