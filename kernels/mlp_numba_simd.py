@@ -180,7 +180,7 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
 
 
 class NumbaSimdSparseKernel(NumbaSimdKernel):
-    """The same, but the first layer skips inputs that are zero in a tile of rows: less work, not faster work.
+    """The same, but the first layer skips inputs that are zero in a group of rows: less work, not faster work.
 
     It computes the right result for any input, and a little more slowly where few inputs are zero: docs/numba-ladder.md
     has the density from which on. An input that is NaN or infinite is not zero and counts; a *weight* that is NaN or
@@ -188,3 +188,7 @@ class NumbaSimdSparseKernel(NumbaSimdKernel):
     """
 
     skips_zeros = True
+
+    def describe(self) -> dict[str, str | int | float | bool | None]:
+        """Return also how many rows skip together."""
+        return {**super().describe(), "group_rows": self._shape.group}

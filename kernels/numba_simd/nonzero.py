@@ -1,4 +1,4 @@
-"""The first layer without the inputs that are zero in all rows of a tile: see `sparse`."""
+"""The first layer without the inputs that are zero in all rows of a group: see `sparse`."""
 
 # mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
@@ -12,13 +12,13 @@ from kernels.numba_simd.packing import (  # fmt: skip
     BIAS_AT,
     COLUMN,
     FIRST,
+    GROUP_ROWS,
     HEADER,
     INDEX,
     LAYER,
     LENGTH,
     PART,
     PARTS,
-    TILE_ROWS,
     WEIGHTS_AT,
     WIDTH,
 )
@@ -55,7 +55,7 @@ def add_listed(
 def sparse_parts(
     z: Any, z_step: int, rows: int, plan: Any, part: int, end: int, weights: Any, a: Any, a_step: int
 ) -> int:
-    """Compute, for a tile of rows, the parts for which one index serves. Return the place of the next part."""
+    """Compute, for a group of rows, the parts for which one index serves. Return the place of the next part."""
     index, bias = pointer(plan[INDEX], np.int32), moved(weights, plan[HEADER + BIAS_AT])
     first, n = plan[part + FIRST], plan[part + LENGTH]
     singles, after = part, part  # the first single columns are computed while zeros are looked for
@@ -71,7 +71,7 @@ def sparse_parts(
         width, column = plan[at + WIDTH], plan[at + COLUMN]
         sums, w = moved(a, column), moved(weights, plan[at + WEIGHTS_AT])
         start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
-        if width > 0 and (count < n * MOST_NONZERO or rows == plan[TILE_ROWS]):
+        if width > 0 and (count < n * MOST_NONZERO or rows == plan[GROUP_ROWS]):
             add_listed(z_first, z_step, rows, count, w, start, start_step, sums, a_step, width, index)
         elif width > 0 or at != singles:
             add_part(z_first, z_step, rows, n, w, start, start_step, sums, a_step, width, plan, False)
@@ -80,8 +80,8 @@ def sparse_parts(
 
 @jit
 def nonzero_rows(z: Any, z_step: int, rows: int, plan: Any, weights: Any, a: Any, a_step: int) -> None:
-    """Compute the sums of the first layer as `layer_rows` does, without the inputs that are zero in a tile of rows."""
-    i, tile = 0, plan[TILE_ROWS]
+    """Compute the sums of the first layer as `layer_rows` does, without the inputs that are zero in a group of rows."""
+    i, tile = 0, plan[GROUP_ROWS]
     while i < rows:
         while tile > rows - i:
             tile //= 2

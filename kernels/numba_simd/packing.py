@@ -18,9 +18,9 @@ _Array = NDArray[Any]
 #: Places in the header of a plan. Addresses are those of NumPy's memory, which the kernel keeps. The index is that of
 #: the inputs that are not zero; its address is 0 where none are to be skipped. The outputs go to OUT, which has room
 #: for OUT_ROWS: an array that is handed over in every call takes 50 ns to unpack, at one row a twentieth of the time.
-#: SHARES is the address of what `shares` returns, 0 where columns are not divided.
+#: SHARES is the address of what `shares` returns, 0 where columns are not divided. GROUP_ROWS skip zeros together.
 (WEIGHTS, SCRATCH, SCRATCH_ITEMS, THREADS, LAYERS, INPUTS, OUTPUTS, PITCH, BLOCK_ROWS, TILE_ROWS, INDEX, LANES,
- TURNED_VECTORS, TURNED_PITCH, OUT, OUT_ROWS, SHARES, HEADER) = range(18)  # fmt: skip
+ TURNED_VECTORS, TURNED_PITCH, OUT, OUT_ROWS, SHARES, GROUP_ROWS, HEADER) = range(19)  # fmt: skip
 #: Places in the line of a layer, which its parts follow: columns in whole vectors, parts, activation, offset of b; the
 #: same layer turned: columns, inputs, offset of W.T.
 COLUMNS, PARTS, ACTIVATION, BIAS_AT, TURNED_COLUMNS, TURNED_INPUTS, TURNED_AT, LAYER = range(8)
@@ -216,7 +216,7 @@ def build(
     header[WEIGHTS], header[SCRATCH], header[SCRATCH_ITEMS] = weights.ctypes.data, scratch.ctypes.data, 2 * half
     header[THREADS], header[LAYERS], header[INPUTS], header[OUTPUTS] = threads, spec.n_layers, spec.n_in, spec.n_out
     header[PITCH], header[BLOCK_ROWS] = pitch, rows
-    header[TILE_ROWS], header[LANES] = shape.rows, shape.lanes
+    header[TILE_ROWS], header[LANES], header[GROUP_ROWS] = shape.rows, shape.lanes, min(shape.group, shape.rows)
     header[TURNED_VECTORS] = shape.vectors if turned else 0
     header[TURNED_PITCH] = up(spec.sizes[1], shape.lanes) + _CACHE_LINE_BYTES // spec.np_dtype.itemsize
     index = aligned_zeros(spec.n_in + shape.lanes, np.dtype(np.int32)) if skip_zeros else None

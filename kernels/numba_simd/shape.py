@@ -6,13 +6,18 @@ from dataclasses import dataclass
 
 __all__ = ["Shape", "host_shape"]
 
+#: Processors that compute a vector of 512 bits in two turns, as LLVM names them.
+_TWO_TURNS = ("znver4",)
+
 
 @dataclass(frozen=True)
 class Shape:
     """A tile: ``rows`` inputs by ``vectors`` weight vectors of ``lanes`` columns, all its sums in registers.
 
     ``fma``: the processor multiplies and adds in one instruction. ``avx512``: it has AVX-512F and VL. ``registers``:
-    how many vector registers there are.
+    how many vector registers there are. ``group``: rows that skip zeros together. The fewer they are, the more is
+    skipped, and the less time there is to load weights in. A processor that takes two turns for each vector has time
+    for half a tile.
     """
 
     isa: str
@@ -22,24 +27,25 @@ class Shape:
     registers: int
     fma: bool
     avx512: bool
+    group: int
 
     @classmethod
-    def parse(cls, triple: str, features: str, itemsize: int) -> Shape:
+    def parse(cls, triple: str, features: str, itemsize: int, cpu: str = "") -> Shape:
         """Read what LLVM is told: ``features`` is a comma-separated list such as ``+avx2,-avx512f``.
 
         Only what is listed is used. A CPU name that implies more than the list says gets the code of the list: slower
-        than it could be, and never an instruction too many.
+        than it could be, and never an instruction too many. The name decides nothing but ``group``.
         """
         has = set(features.split(","))
         if triple.startswith(("aarch64", "arm64")):
-            return cls("neon", 16 // itemsize, 8, 3, 32, fma=True, avx512=False)
+            return cls("neon", 16 // itemsize, 8, 3, 32, fma=True, avx512=False, group=8)
         if {"+avx512f", "+avx512vl"} <= has:
-            return cls("avx512", 64 // itemsize, 8, 3, 32, fma=True, avx512=True)
+            group = 4 if cpu in _TWO_TURNS else 8
+            return cls("avx512", 64 // itemsize, 8, 3, 32, fma=True, avx512=True, group=group)
         if {"+avx2", "+fma"} <= has:
-            return cls("avx2", 32 // itemsize, 6, 2, 16, fma=True, avx512=False)
-        return cls(
-            "sse2" if triple.startswith(("x86_64", "i686")) else "generic", 16 // itemsize, 4, 2, 16, False, False
-        )
+            return cls("avx2", 32 // itemsize, 6, 2, 16, fma=True, avx512=False, group=6)
+        isa = "sse2" if triple.startswith(("x86_64", "i686")) else "generic"
+        return cls(isa, 16 // itemsize, 4, 2, 16, fma=False, avx512=False, group=4)
 
     @property
     def ladder(self) -> tuple[int, ...]:
@@ -59,5 +65,5 @@ def host_shape(itemsize: int) -> Shape:
     """Return the shape for the target of Numba's compiler: this machine, unless ``NUMBA_CPU_*`` say otherwise."""
     from numba.core.registry import cpu_target
 
-    triple, _name, features = cpu_target.target_context.codegen().magic_tuple()
-    return Shape.parse(triple, features, itemsize)
+    triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    return Shape.parse(triple, features, itemsize, cpu)

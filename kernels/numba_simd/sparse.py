@@ -1,8 +1,8 @@
-"""Inputs that are zero in all rows of a tile are not multiplied: which ones are not, and the tile over those.
+"""Inputs that are zero in all rows of a group are not multiplied: which ones are not, and the tile over those.
 
-Rows that skip together are those of a tile. Fewer would skip more, and use each weight that is loaded less often:
-weights then come from the second-level cache more slowly than they are multiplied. And a whole tile over a list costs
-what it costs over a range, so that inputs of which few are zero lose little.
+Rows that skip together are those of a tile, or half of them: `Shape.group`. Fewer would skip more, and use each weight
+that is loaded less often: weights then come from the second-level cache more slowly than they are multiplied. And a
+whole group over a list costs what it costs over a range, so that inputs of which few are zero lose little.
 """
 
 # mypy: disable-error-code="no-untyped-call"
