@@ -51,16 +51,17 @@ def keep_objects() -> None:
 
 def functions(dispatcher: Any) -> list[tuple[int, int, str]]:
     """Return address, size and name of every function of a compiled pass, by address."""
-    (compiled,) = dispatcher.overloads.values()
-    code = loaded.get(id(compiled.library)) or compiled.library._get_compiled_object()  # noqa: SLF001
+    (compiled,) = (found._asdict() for found in dispatcher.overloads.values())
+    library = compiled["library"]
+    code = loaded.get(id(library)) or library._get_compiled_object()  # noqa: SLF001
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pass.o"
         file.write_bytes(code)
         text = subprocess.run(["nm", "-S", file], capture_output=True, text=True, check=True).stdout  # noqa: S607
     lines = [line.split() for line in text.splitlines()]
     places = {name: (int(start, 16), int(size, 16)) for start, size, *_, name in (x for x in lines if len(x) == 4)}
-    wrapper = compiled.fndesc.llvm_cpython_wrapper_name
-    base = compiled.library.get_pointer_to_function(wrapper) - places[wrapper][0]
+    wrapper = compiled["fndesc"].llvm_cpython_wrapper_name
+    base = library.get_pointer_to_function(wrapper) - places[wrapper][0]
     return sorted((base + start, size, name) for name, (start, size) in places.items())
 
 
@@ -90,6 +91,8 @@ def main(name: str, batch_size: str, spec: str = MNIST.label()) -> None:
     """Print the table."""
     if missing := [tool for tool in ("perf", "nm") if shutil.which(tool) is None]:
         sys.exit(f"{' and '.join(missing)} cannot be found: install linux-perf and binutils")
+    if not name.startswith("numba-simd"):
+        sys.exit(f"{name} is none of the vector kernels, whose names begin with numba-simd")
     keep_objects()
     workload = Workload(Options(spec=spec))
     kernel: Any = registry.load(name)(workload.spec, workload.params)
