@@ -36,7 +36,7 @@ from kernels.numba_simd.packing import (  # fmt: skip
     TURNED_VECTORS,
     WEIGHTS,
 )
-from kernels.numba_simd.parts import block_loop, compiled_as, jit, layer_loops, require
+from kernels.numba_simd.parts import block_loop, called, compiled_as, jit, layer_loops, require
 from kernels.numba_simd.turned import finish_turned, multiply_turned, turn
 
 __all__ = ["compiled"]
@@ -85,16 +85,21 @@ def forward_turned(x: Any, vectors: int, plan: Any, thread: int, out: Any, cold:
 
 
 @jit
-def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
-    """Compute the outputs of some rows with the scratch memory of one thread."""
-    first = 0
-    if rows >= plan[TILE_ROWS]:
-        pass  # a whole tile has its inputs fetched by the one before
-    elif plan[INDEX]:
+def fetch_few(x: Any, rows: int, plan: Any) -> None:
+    """Ask for the inputs of fewer rows than a tile has: a whole one has them fetched by the one before."""
+    if plan[INDEX]:
         fetch_items(x, rows * plan[INPUTS])
     else:
         for row in range(rows):
             fetch_first(moved(x, row * plan[INPUTS]), plan[INPUTS])
+
+
+@jit
+def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
+    """Compute the outputs of some rows with the scratch memory of one thread."""
+    first = 0
+    if rows < plan[TILE_ROWS]:
+        fetch_few(x, rows, plan)
     while plan[TURNED_VECTORS] and rows - first >= plan[LANES]:
         most, left = plan[TURNED_VECTORS], (rows - first) // plan[LANES]
         vectors = most if left > most + 1 else (left + 1) // 2 if left == most + 1 else left
@@ -102,6 +107,10 @@ def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
         forward_turned(x_rows, vectors, plan, thread, out_rows, first == 0)
         first += vectors * plan[LANES]
     forward_blocks(moved(x, first * plan[INPUTS]), rows - first, plan, thread, moved(out, first * plan[OUTPUTS]))
+
+
+#: The same for a parallel loop, through whose body Numba goes several times, and which it compiles twice.
+thread_rows = called(forward_rows)
 
 
 def _serial(x: Any, network: int) -> None:
@@ -113,7 +122,8 @@ def _serial(x: Any, network: int) -> None:
 def _single(x: Any, network: int) -> None:
     plan = pointer(network, np.int64)
     require(x.shape[0] == plan[INPUTS])
-    forward_rows(data(x), 1, plan, 0, pointer(plan[OUT], data(x)))
+    fetch_few(data(x), 1, plan)
+    forward_blocks(data(x), 1, plan, 0, pointer(plan[OUT], data(x)))
 
 
 def _parallel(x: Any, network: int) -> None:
@@ -125,7 +135,7 @@ def _parallel(x: Any, network: int) -> None:
         first = min(thread * rows, x.shape[0])
         out = pointer(plan[OUT], data(x))
         x_rows, out_rows = moved(data(x), first * plan[INPUTS]), moved(out, first * plan[OUTPUTS])
-        forward_rows(x_rows, min(rows, x.shape[0] - first), plan, thread, out_rows)
+        thread_rows(x_rows, np.int64(min(rows, x.shape[0] - first)), plan, np.int64(thread), out_rows)  # compiled once
 
 
 @cache

@@ -39,7 +39,7 @@ from kernels.numba_simd.packing import (  # fmt: skip
     WIDTH,
 )
 
-__all__ = ["block_loop", "compiled_as", "jit", "layer_loops", "require", "summed"]
+__all__ = ["block_loop", "called", "compiled_as", "jit", "layer_loops", "require", "summed"]
 
 OPTIONS: Any = {"fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
 
@@ -50,6 +50,11 @@ def jit(function: _Function) -> _Function:
     """Compile, for whatever types the function is called with."""
     jitted: _Function = numba.njit(inline="always", **OPTIONS)(function)
     return jitted
+
+
+def called(function: Any) -> Any:
+    """Return a function of `jit` as one that is called: `jit` writes a function into all that use it."""
+    return numba.njit(**OPTIONS)(function.py_func)
 
 
 @jit
