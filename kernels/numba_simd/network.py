@@ -135,7 +135,9 @@ def _parallel(x: Any, network: int) -> None:
         first = min(thread * rows, x.shape[0])
         out = pointer(plan[OUT], data(x))
         x_rows, out_rows = moved(data(x), first * plan[INPUTS]), moved(out, first * plan[OUTPUTS])
-        thread_rows(x_rows, np.int64(min(rows, x.shape[0] - first)), plan, np.int64(thread), out_rows)  # compiled once
+        # Integers of one type inside the loop and around it, or Numba would compile the function for both.
+        n_rows, thread_number = np.int64(min(rows, x.shape[0] - first)), np.int64(thread)
+        thread_rows(x_rows, n_rows, plan, thread_number, out_rows)
 
 
 @cache
