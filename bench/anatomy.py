@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench import environment
-from bench.measure import prepare, short_rounds
-from bench.sweep import Case
-from kernels import conformance
-from kernels.params import seeded
+from mlpbench.bench import environment
+from mlpbench.bench.measure import prepare, short_rounds
+from mlpbench.bench.sweep import Case
+from mlpbench.kernels import conformance
+from mlpbench.kernels.params import seeded
 
 if TYPE_CHECKING:
-    from kernels.base import Kernel
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.base import Kernel
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["in_l1", "measure", "narrow"]
 

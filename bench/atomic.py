@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UserError
-from bench.plain import plain
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

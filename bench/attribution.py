@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench import statistics
+from mlpbench.bench import statistics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bench.roofline import Roofs
-    from bench.statistics import Ratio
+    from mlpbench.bench.roofline import Roofs
+    from mlpbench.bench.statistics import Ratio
 
 __all__ = ["PARTS", "Attribution", "Part", "Sides", "SmallNetworks", "arithmetic_cost", "attribute", "weight_cost"]
 

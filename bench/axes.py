@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, get_args
 
-from bench.errors import UserError
-from kernels.spec import DType
-from kernels.threads import available
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels.spec import DType
+from mlpbench.kernels.threads import available
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bench.untrusted import Block
+    from mlpbench.bench.untrusted import Block
 
 __all__ = ["AXES", "MAX_THREADS", "Setting", "make_settings", "parse_dtypes", "parse_threads", "read_setting"]
 

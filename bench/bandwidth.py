@@ -17,14 +17,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.attribution import PARTS, Part
-from bench.roofline import CPU, LEVELS
+from mlpbench.bench.attribution import PARTS, Part
+from mlpbench.bench.roofline import CPU, LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bench.attribution import Attribution
-    from bench.explain import Explanation, KernelExplanation
+    from mlpbench.bench.attribution import Attribution
+    from mlpbench.bench.explain import Explanation, KernelExplanation
 
 __all__ = ["Group", "Place", "causes", "groups"]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import units
-from bench.attribution import PARTS
-from bench.explain_words import percent, share_words
+from mlpbench.bench import units
+from mlpbench.bench.attribution import PARTS
+from mlpbench.bench.explain_words import percent, share_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bench.bandwidth import Group, Place
+    from mlpbench.bench.bandwidth import Group, Place
 
 __all__ = ["CAPTION", "FINDING", "NAMES", "NUMBERS", "heading", "row", "sentences"]
 

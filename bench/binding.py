@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UserError
+from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bench.untrusted import Block
+    from mlpbench.bench.untrusted import Block
 
 __all__ = ["Binding", "bound", "choose", "read_binding"]
 

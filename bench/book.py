@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from bench import units
-from bench.book_apart import take_apart
-from bench.summary import batched, one_at_a_time, speedup
+from mlpbench.bench import units
+from mlpbench.bench.book_apart import take_apart
+from mlpbench.bench.summary import batched, one_at_a_time, speedup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.book_apart import Apart
-    from bench.statistics import Estimate, Ratio
-    from bench.summary import CaseSummary
+    from mlpbench.bench.book_apart import Apart
+    from mlpbench.bench.statistics import Estimate, Ratio
+    from mlpbench.bench.summary import CaseSummary
 
 __all__ = ["BOOK", "BookFinding", "Published", "Timing", "find"]
 

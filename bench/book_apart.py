@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from bench import statistics, units
-from bench.book_parts import PARTS, REST
-from bench.explain_words import percent
-from bench.statistics import Estimate, Ratio
+from mlpbench.bench import statistics, units
+from mlpbench.bench.book_parts import PARTS, REST
+from mlpbench.bench.explain_words import percent
+from mlpbench.bench.statistics import Estimate, Ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from bench.summary import CaseSummary
+    from mlpbench.bench.summary import CaseSummary
 
 __all__ = ["Apart", "Way", "book_without_loading", "take_apart"]
 

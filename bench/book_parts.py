@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.untrusted import Block
+    from mlpbench.bench.untrusted import Block
 
 __all__ = ["COLUMNS", "PARTS", "REST", "Parts", "by_round", "columns", "read_parts"]
 

@@ -16,9 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bench import units
-from bench.roofs import BEYOND, DRAM_BYTES
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.bench import units
+from mlpbench.bench.roofs import BEYOND, DRAM_BYTES
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

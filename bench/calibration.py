@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench import significance
-from bench.drift import ASSUMED, Drifts
-from bench.errors import UserError
-from bench.statistics import NO_DRIFT, Drift
-from bench.trials import FOUND, Kind, Tally
-from bench.untrusted import Block, load
+from mlpbench.bench import significance
+from mlpbench.bench.drift import ASSUMED, Drifts
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.statistics import NO_DRIFT, Drift
+from mlpbench.bench.trials import FOUND, Kind, Tally
+from mlpbench.bench.untrusted import Block, load
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,19 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import __version__
-from bench.commands.calibrate import calibrate
-from bench.commands.check import check
-from bench.commands.compare import compare
-from bench.commands.data import fetch, show
-from bench.commands.env import env
-from bench.commands.explain import explain
-from bench.commands.list import list_kernels
-from bench.commands.report import report
-from bench.commands.run import run
-from bench.console import complain
-from bench.errors import NothingComparable, UserError
-from kernels.errors import ParamsError, SpecError, UnknownKernel
+from mlpbench import __version__
+from mlpbench.bench.commands.calibrate import calibrate
+from mlpbench.bench.commands.check import check
+from mlpbench.bench.commands.compare import compare
+from mlpbench.bench.commands.data import fetch, show
+from mlpbench.bench.commands.env import env
+from mlpbench.bench.commands.explain import explain
+from mlpbench.bench.commands.list import list_kernels
+from mlpbench.bench.commands.report import report
+from mlpbench.bench.commands.run import run
+from mlpbench.bench.console import complain
+from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.kernels.errors import ParamsError, SpecError, UnknownKernel
 
 __all__ = ["app", "main"]
 

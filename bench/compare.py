@@ -12,20 +12,20 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bench import differences, statistics
-from bench.comparison import Comparison, Row, Unmatched, shared_setting
-from bench.drift import ASSUMED, Drifts
-from bench.errors import NothingComparable, UserError
-from bench.record import Run
-from bench.sides import Side, kernel_of, kernels_of, pace_of, parse_sides, parse_threshold
-from bench.significance import FALSE_DISCOVERY_RATE
-from bench.verdicts import THRESHOLD, judge
+from mlpbench.bench import differences, statistics
+from mlpbench.bench.comparison import Comparison, Row, Unmatched, shared_setting
+from mlpbench.bench.drift import ASSUMED, Drifts
+from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.record import Run
+from mlpbench.bench.sides import Side, kernel_of, kernels_of, pace_of, parse_sides, parse_threshold
+from mlpbench.bench.significance import FALSE_DISCOVERY_RATE
+from mlpbench.bench.verdicts import THRESHOLD, judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.axes import Setting
-    from bench.trust.pace import Pace
+    from mlpbench.bench.axes import Setting
+    from mlpbench.bench.trust.pace import Pace
 
 __all__ = ["Comparison", "Row", "Side", "Unmatched", "compare", "parse_sides", "parse_threshold"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.plain import plain
-from bench.statistics import NO_DRIFT, Drift
+from mlpbench.bench.plain import plain
+from mlpbench.bench.statistics import NO_DRIFT, Drift
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.axes import Setting
-    from bench.statistics import Estimate, Ratio, Verdict
+    from mlpbench.bench.axes import Setting
+    from mlpbench.bench.statistics import Estimate, Ratio, Verdict
 
 __all__ = ["Comparison", "Row", "Unmatched", "shared_setting"]
 

@@ -13,8 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bench.plain import plain
-from bench.untrusted import clean_text
+from mlpbench.bench.plain import plain
+from mlpbench.bench.untrusted import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bench.measure import short_rounds
-from bench.roofs import BEYOND, FEWEST_ROUNDS
-from kernels import cupy_device
-from kernels.errors import KernelUnavailable
-from kernels.mlp_cupy import CupyKernel, words
+from mlpbench.bench.measure import short_rounds
+from mlpbench.bench.roofs import BEYOND, FEWEST_ROUNDS
+from mlpbench.kernels import cupy_device
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.mlp_cupy import CupyKernel, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

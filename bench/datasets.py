@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.errors import UserError
-from bench.mnist import CLASSES, SIDE, Part, load_mnist, load_mnist_test, read_part
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.mnist import CLASSES, SIDE, Part, load_mnist, load_mnist_test, read_part
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = [
     "CLASSES",

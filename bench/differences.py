@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bench.record import Record
+    from mlpbench.bench.record import Record
 
 __all__ = ["between_kernels", "between_runs", "that_forbid"]
 

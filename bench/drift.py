@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.statistics import Drift
+from mlpbench.bench.statistics import Drift
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -36,14 +36,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bench import statistics
-from bench.ending import CaseEnd, Ending
-from bench.errors import UserError
+from mlpbench.bench import statistics
+from mlpbench.bench.ending import CaseEnd, Ending
+from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from bench.plan import Plan
+    from mlpbench.bench.plan import Plan
 
 __all__ = ["Effort", "WholeRounds", "half_width", "parse_budget", "parse_target"]
 

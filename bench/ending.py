@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.untrusted import Block
+    from mlpbench.bench.untrusted import Block
 
 __all__ = ["LIMITS", "CaseEnd", "Ending", "read_ending", "was_cut_off"]
 

@@ -13,9 +13,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UserError
-from kernels.threads import asked
-from kernels.threads import available as available_cpus
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels.threads import asked
+from mlpbench.kernels.threads import available as available_cpus
 
 __all__ = ["available_cpus", "collect", "commit", "machine_id", "machine_info", "of_child", "set_threads"]
 

@@ -11,23 +11,23 @@ import statistics
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from bench import sustained
-from bench.attribution import SmallNetworks
-from bench.errors import UserError
-from bench.record import ROOFS_FILE
-from bench.roofline import CPU, LEVELS, Roofs
-from bench.schema import block_of
-from bench.sustained import Sustained
-from bench.untrusted import load
-from kernels.errors import SpecError
-from kernels.spec import ForwardSpec
+from mlpbench.bench import sustained
+from mlpbench.bench.attribution import SmallNetworks
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import ROOFS_FILE
+from mlpbench.bench.roofline import CPU, LEVELS, Roofs
+from mlpbench.bench.schema import block_of
+from mlpbench.bench.sustained import Sustained
+from mlpbench.bench.untrusted import load
+from mlpbench.kernels.errors import SpecError
+from mlpbench.kernels.spec import ForwardSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from bench.record import Run
-    from bench.untrusted import Block
+    from mlpbench.bench.record import Run
+    from mlpbench.bench.untrusted import Block
 
 __all__ = ["Evidence", "OfDevice", "read"]
 

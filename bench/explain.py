@@ -9,21 +9,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bench import attribution, evidence, hockney, roofline, statistics
-from bench.plain import plain
-from bench.roofline import Work
-from bench.sweep import ALL_ROWS
+from mlpbench.bench import attribution, evidence, hockney, roofline, statistics
+from mlpbench.bench.plain import plain
+from mlpbench.bench.roofline import Work
+from mlpbench.bench.sweep import ALL_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from bench.attribution import Attribution, SmallNetworks
-    from bench.evidence import Evidence
-    from bench.hockney import Fit
-    from bench.record import Record, Run
-    from bench.roofline import Roofs, Verdict
-    from bench.statistics import Estimate
-    from kernels.spec import ForwardSpec
+    from mlpbench.bench.attribution import Attribution, SmallNetworks
+    from mlpbench.bench.evidence import Evidence
+    from mlpbench.bench.hockney import Fit
+    from mlpbench.bench.record import Record, Run
+    from mlpbench.bench.roofline import Roofs, Verdict
+    from mlpbench.bench.statistics import Estimate
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["CaseShare", "Explanation", "KernelExplanation", "find"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from bench import units
-from bench.roofline import CPU
+from mlpbench.bench import units
+from mlpbench.bench.roofline import CPU
 
 if TYPE_CHECKING:
-    from bench.attribution import Attribution, Part
-    from bench.explain import CaseShare, Explanation, KernelExplanation
-    from bench.hockney import Fit, Line
-    from bench.roofline import Roofs
-    from bench.statistics import Estimate
+    from mlpbench.bench.attribution import Attribution, Part
+    from mlpbench.bench.explain import CaseShare, Explanation, KernelExplanation
+    from mlpbench.bench.hockney import Fit, Line
+    from mlpbench.bench.roofline import Roofs
+    from mlpbench.bench.statistics import Estimate
 
 __all__ = [
     "PART_WORDS",

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UserError
-from bench.mnist import resolve_data_dir
-from bench.remotes import CHUNK_BYTES, REMOTES, Remote
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.mnist import resolve_data_dir
+from mlpbench.bench.remotes import CHUNK_BYTES, REMOTES, Remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -60,15 +60,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bench import book_parts
-from bench.errors import UserError
-from bench.record import Record, Run, read_runs
-from bench.trust import columns as trust
+from mlpbench.bench import book_parts
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import Record, Run, read_runs
+from mlpbench.bench.trust import columns as trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from bench.schema import Timing
+    from mlpbench.bench.schema import Timing
 
 __all__ = ["COLUMNS", "Source", "failures", "load", "load_named", "load_rounds", "skipped"]
 

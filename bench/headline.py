@@ -8,18 +8,18 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from bench import book, statistics, units
-from bench.plain import plain
-from bench.summary import batched, one_at_a_time, speedup, summarize
+from mlpbench.bench import book, statistics, units
+from mlpbench.bench.plain import plain
+from mlpbench.bench.summary import batched, one_at_a_time, speedup, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
-    from bench.book import BookFinding
-    from bench.statistics import Estimate, Ratio
-    from bench.summary import CaseSummary
+    from mlpbench.bench.book import BookFinding
+    from mlpbench.bench.statistics import Estimate, Ratio
+    from mlpbench.bench.summary import CaseSummary
 
 __all__ = ["Fastest", "Headline", "KernelFinding", "against", "find"]
 

@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench import statistics
-from bench.summary import batched, one_at_a_time, speedup
+from mlpbench.bench import statistics
+from mlpbench.bench.summary import batched, one_at_a_time, speedup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bench.statistics import Ratio
-    from bench.summary import CaseSummary
+    from mlpbench.bench.statistics import Ratio
+    from mlpbench.bench.summary import CaseSummary
 
 __all__ = ["ONE", "Cell", "HeatMap", "find"]
 

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench import statistics
+from mlpbench.bench import statistics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from bench.statistics import Estimate
+    from mlpbench.bench.statistics import Estimate
 
 __all__ = ["Fit", "Line", "Prediction", "fit", "line", "predictions", "regimes"]
 

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from bench.errors import UserError
+from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

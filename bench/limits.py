@@ -11,18 +11,18 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bench import evidence, roofline, statistics
-from bench.limits_targets import PROFILE, Target, of_floor, of_peak, of_peers, of_product, unheld
-from bench.plain import plain
-from bench.summary import batched
+from mlpbench.bench import evidence, roofline, statistics
+from mlpbench.bench.limits_targets import PROFILE, Target, of_floor, of_peak, of_peers, of_product, unheld
+from mlpbench.bench.plain import plain
+from mlpbench.bench.summary import batched
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from bench.evidence import Evidence
-    from bench.record import Record, Run
-    from bench.statistics import Ratio
-    from bench.summary import CaseSummary
+    from mlpbench.bench.evidence import Evidence
+    from mlpbench.bench.record import Record, Run
+    from mlpbench.bench.statistics import Ratio
+    from mlpbench.bench.summary import CaseSummary
 
 __all__ = ["Limits", "Place", "Row", "Setting", "Share", "find"]
 

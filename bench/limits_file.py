@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UserError
-from bench.limits import Limits, Place, Row, Setting, Share
-from bench.limits_targets import Target
-from bench.schema import RETURNS
-from bench.statistics import Ratio
-from bench.untrusted import Block, load
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.limits import Limits, Place, Row, Setting, Share
+from mlpbench.bench.limits_targets import Target
+from mlpbench.bench.schema import RETURNS
+from mlpbench.bench.statistics import Ratio
+from mlpbench.bench.untrusted import Block, load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.limits import Setting
-    from bench.statistics import Ratio
+    from mlpbench.bench.limits import Setting
+    from mlpbench.bench.statistics import Ratio
 
 __all__ = [
     "BATCH_SIZES",

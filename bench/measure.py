@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.book_parts import by_round
-from kernels.base import Kernel
+from mlpbench.bench.book_parts import by_round
+from mlpbench.kernels.base import Kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from bench.sweep import Case
+    from mlpbench.bench.sweep import Case
 
 __all__ = [
     "BookCell",

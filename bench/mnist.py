@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from bench import idx
-from bench.errors import UserError
+from mlpbench.bench import idx
+from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench import units
-from bench.headline import against
+from mlpbench.bench import units
+from mlpbench.bench.headline import against
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.headline import KernelFinding
-    from bench.limits import Limits, Place
-    from bench.record import Run
-    from bench.statistics import Ratio
+    from mlpbench.bench.headline import KernelFinding
+    from mlpbench.bench.limits import Limits, Place
+    from mlpbench.bench.record import Run
+    from mlpbench.bench.statistics import Ratio
 
 __all__ = ["Overview", "find"]
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bench.axes import Setting
-    from bench.binding import Binding
-    from bench.sweep import Case, Profile
+    from mlpbench.bench.axes import Setting
+    from mlpbench.bench.binding import Binding
+    from mlpbench.bench.sweep import Case, Profile
 
 __all__ = ["Plan", "make_plan", "new_seed", "part_of", "run_id"]
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.axes import read_setting
-from bench.binding import read_binding
-from bench.sweep import MODES
+from mlpbench.bench.axes import read_setting
+from mlpbench.bench.binding import read_binding
+from mlpbench.bench.sweep import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bench.axes import Setting
-    from bench.binding import Binding
-    from bench.untrusted import Block
+    from mlpbench.bench.axes import Setting
+    from mlpbench.bench.binding import Binding
+    from mlpbench.bench.untrusted import Block
 
 __all__ = ["Plan", "Skipped", "SweepHeader", "read_header", "read_mode", "read_plan"]
 

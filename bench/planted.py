@@ -12,12 +12,12 @@ from itertools import pairwise
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kernels import registry
-from kernels.base import Kernel
+from mlpbench.kernels import registry
+from mlpbench.kernels.base import Kernel
 
 if TYPE_CHECKING:
-    from kernels.params import Params
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.params import Params
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["BASE", "SAME", "SLOWED", "Planted", "Planted2", "Planted3", "Planted5", "Planted10"]
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench import anatomy, environment, sweep
-from bench.errors import UserError
-from bench.plan import case_order
-from bench.schema import SCHEMA
-from bench.session import Contestant, Failure, Suite
-from bench.thread_use import TooManyThreads
-from bench.workload import Options, Workload
-from kernels import registry
-from kernels.errors import KernelUnavailable, NonConforming, ParamsError, SpecError, UnknownKernel
-from kernels.spec import MNIST
+from mlpbench.bench import anatomy, environment, sweep
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.plan import case_order
+from mlpbench.bench.schema import SCHEMA
+from mlpbench.bench.session import Contestant, Failure, Suite
+from mlpbench.bench.thread_use import TooManyThreads
+from mlpbench.bench.workload import Options, Workload
+from mlpbench.kernels import registry
+from mlpbench.kernels.errors import KernelUnavailable, NonConforming, ParamsError, SpecError, UnknownKernel
+from mlpbench.kernels.spec import MNIST
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
 #: What watches the cases while they are timed.
-pytest_plugins = ["bench.trust.plugin"]
+pytest_plugins = ["mlpbench.bench.trust.plugin"]
 
 SUITE = pytest.StashKey[Suite]()
 TESTS = Path(__file__).resolve().with_name("test_forward.py")

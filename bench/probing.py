@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from kernels import registry
+from mlpbench.kernels import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["Probed", "for_spec", "probe", "probe_all"]
 
@@ -65,7 +65,7 @@ def _group(module: str) -> str:
     That is NumPy, which every module of ours imports anyway, and every library that is not installed.
     """
     package, _, rest = module.partition(".mlp_")
-    if package != "kernels":
+    if package != "mlpbench.kernels":
         return module
     library = rest.partition("_")[0]
     return library if library != "numpy" and find_spec(library) is not None else "numpy"
@@ -73,7 +73,7 @@ def _group(module: str) -> str:
 
 def for_spec(answer: Probed, spec: ForwardSpec) -> Probed:
     """Return the answer for one specification: a library may be here, and not able to express it."""
-    from kernels.errors import KernelUnavailable
+    from mlpbench.kernels.errors import KernelUnavailable
 
     if answer.available:
         try:
@@ -85,7 +85,7 @@ def for_spec(answer: Probed, spec: ForwardSpec) -> Probed:
 
 def _ask(names: list[str]) -> dict[str, Probed]:
     """Ask one process about kernels of one module, and another about those that it did not come to."""
-    command = [sys.executable, "-P", "-m", "bench.probing", *names]
+    command = [sys.executable, "-P", "-m", "mlpbench.bench.probing", *names]
     try:
         ran = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False)
         printed, said = ran.stdout, (ran.stderr.strip().splitlines() or [_status(ran.returncode)])[-1]
@@ -115,7 +115,7 @@ def _status(ended: int) -> str:
 
 def probe(name: str) -> Probed:
     """Probe one kernel in this process."""
-    from kernels.errors import KernelUnavailable
+    from mlpbench.kernels.errors import KernelUnavailable
 
     try:
         kernel = registry.load(name)

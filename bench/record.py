@@ -12,24 +12,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bench.atomic import write_atomically
-from bench.axes import Setting
-from bench.ending import Ending, read_ending, was_cut_off
-from bench.errors import UserError
-from bench.planned import Plan, Skipped, SweepHeader, read_header, read_plan
-from bench.runs import find_runs, latest, resolve
-from bench.schema import (
-    SCHEMA,
-    Accuracy,
-    Data,
-    Failure,
-    Record,
-    Timing,
-    Weights,
-    block_of,
-    read_record,
-)
-from bench.untrusted import load, machine_name
+from mlpbench.bench.atomic import write_atomically
+from mlpbench.bench.axes import Setting
+from mlpbench.bench.ending import Ending, read_ending, was_cut_off
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.planned import Plan, Skipped, SweepHeader, read_header, read_plan
+from mlpbench.bench.runs import find_runs, latest, resolve
+from mlpbench.bench.schema import SCHEMA, Accuracy, Data, Failure, Record, Timing, Weights, block_of, read_record
+from mlpbench.bench.untrusted import load, machine_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

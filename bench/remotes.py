@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.mnist import FILES, WEIGHTS_FILE, spellings
+from mlpbench.bench.mnist import FILES, WEIGHTS_FILE, spellings
 
 if TYPE_CHECKING:
     from pathlib import Path

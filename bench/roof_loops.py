@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from kernels.numba_simd.shape import host_shape
+from mlpbench.kernels.numba_simd.shape import host_shape
 
 __all__ = ["READ_BYTES", "flop_per_step", "multiply_add", "read"]
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["CPU", "LEVELS", "Floor", "Roofs", "Verdict", "Work", "cause", "floors", "judge", "level"]
 

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench import environment, record
-from bench.binding import bound
-from bench.measure import short_rounds
+from mlpbench.bench import environment, record
+from mlpbench.bench.binding import bound
+from mlpbench.bench.measure import short_rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bench.binding import Binding
+    from mlpbench.bench.binding import Binding
 
 __all__ = ["measure", "read_sizes", "write", "write_of_repeat"]
 
@@ -57,7 +57,7 @@ DRAM_BYTES = 128 * 2**20
 #: Milliseconds of multiply-adds: a second thread takes up to one to start.
 STEPS = 2_000_000
 #: The modules that measure the limits of other devices, by the name that kernels give to where they compute.
-DEVICES = {"cuda": "bench.cuda_roofs"}
+DEVICES = {"cuda": "mlpbench.bench.cuda_roofs"}
 _ALIGNMENT = 64
 
 
@@ -75,7 +75,7 @@ def write(
     bound to, as the run's own are; None where they are not. Return why some roofs are not there, else None.
     """
     asked = (f"--dtype={dtype}", f"--seconds={seconds}")
-    found, reason = _ask("bench.roofs", threads, binding, *asked, f"--threads={threads}")
+    found, reason = _ask("mlpbench.bench.roofs", threads, binding, *asked, f"--threads={threads}")
     others = [_of_device(device, threads, binding, asked) for device in devices]
     block = {"schema": record.SCHEMA, "kind": "roofs", "roofs": found, "reason": reason, "devices": others}
     for folder in folders:
@@ -91,7 +91,7 @@ def write_of_repeat(folder: Path, repeat: int, threads: int, dtype: str, binding
     """
     only = [f"--only={name}" for name in OF_REPEAT]
     asked = (f"--dtype={dtype}", f"--seconds={REPEAT_S}", f"--threads={threads}")
-    found, reason = _ask("bench.roofs", threads, binding, *asked, *only)
+    found, reason = _ask("mlpbench.bench.roofs", threads, binding, *asked, *only)
     block = {"schema": record.SCHEMA, "kind": "roofs", "repeat": repeat, "roofs": found, "reason": reason}
     record.write_atomically(folder / f"roofs-{repeat}.json", {"mlpbench": block})
     return reason
@@ -167,7 +167,7 @@ def read_sizes(caches: dict[str, int], threads: int) -> dict[str, int]:
 
 def _sizes(caches: dict[str, int], threads: int, only: Collection[str]) -> dict[str, int]:
     """Return what `read_sizes` does, of the levels in ``only``, in whole turns of the loop that reads."""
-    from bench import roof_loops as loops
+    from mlpbench.bench import roof_loops as loops
 
     wanted = {name: size for name, size in read_sizes(caches, threads).items() if name in only}
     return {name: max(size // loops.READ_BYTES, 1) * loops.READ_BYTES for name, size in wanted.items()}
@@ -182,7 +182,7 @@ def _calls(
     only: Collection[str],
 ) -> Iterator[tuple[str, str, int, int | None, Callable[[], None]]]:
     """Yield name, unit, work of one call, bytes read through by each thread, and the call; reads are of ``memory``."""
-    from bench import roof_loops as loops
+    from mlpbench.bench import roof_loops as loops
 
     item = np.dtype(dtype)
     if "matrix product" in only:
@@ -208,7 +208,7 @@ def _product(a: NDArray[Any], out: NDArray[Any]) -> None:
 
 
 def _reader(pool: ThreadPoolExecutor, arrays: list[NDArray[Any]], times: int) -> Callable[[], None]:
-    from bench import roof_loops as loops
+    from mlpbench.bench import roof_loops as loops
 
     return lambda: _all(pool, len(arrays), lambda i: loops.read(arrays[i], times))
 

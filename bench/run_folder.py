@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import environment, record
-from bench.errors import UserError
+from mlpbench.bench import environment, record
+from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bench.plan import Plan
+    from mlpbench.bench.plan import Plan
 
 __all__ = ["close_run", "make_folder", "open_run", "write_header", "write_plan"]
 

@@ -17,22 +17,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import environment, record
-from bench.binding import bound
-from bench.effort import Effort
-from bench.measure import elapsed
-from bench.run_folder import close_run, open_run
-from bench.session import Failure
-from bench.sweep import PER_SAMPLE_ROWS
-from bench.trust import judge
-from bench.trust.schema import read_trust
-from bench.untrusted import Block
+from mlpbench.bench import environment, record
+from mlpbench.bench.binding import bound
+from mlpbench.bench.effort import Effort
+from mlpbench.bench.measure import elapsed
+from mlpbench.bench.run_folder import close_run, open_run
+from mlpbench.bench.session import Failure
+from mlpbench.bench.sweep import PER_SAMPLE_ROWS
+from mlpbench.bench.trust import judge
+from mlpbench.bench.trust.schema import read_trust
+from mlpbench.bench.untrusted import Block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bench.plan import Plan
-    from bench.workload import Options, Workload
+    from mlpbench.bench.plan import Plan
+    from mlpbench.bench.workload import Options, Workload
 
 __all__ = ["Outcome", "close_run", "execute", "open_run", "pytest_command", "run_process"]
 
@@ -41,7 +41,7 @@ TIMEOUT_S = 1800
 #: No settings file, no conftest, no plugin but these two: what pytest finds around us is meant for the user's tests.
 OURS_ALONE = (
     *("-c", os.devnull, "--noconftest", f"--rootdir={Path(__file__).resolve().parent.parent}"),
-    *("-p", "pytest_benchmark.plugin", "-p", "bench.plugin", "-p", "no:cacheprovider"),
+    *("-p", "pytest_benchmark.plugin", "-p", "mlpbench.bench.plugin", "-p", "no:cacheprovider"),
 )
 #: A test's line in `pytest -v`.
 FINISHED = re.compile(r"::test_forward\[(?P<case>[^\]]+)\] (PASSED|FAILED|ERROR|SKIPPED)")

@@ -9,8 +9,8 @@ import difflib
 import re
 from pathlib import Path
 
-from bench.errors import UserError
-from bench.untrusted import NAME
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.untrusted import NAME
 
 __all__ = ["find_runs", "latest", "resolve"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench import statistics
+from mlpbench.bench import statistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.record import Record, Run
-    from bench.statistics import Ratio
-    from bench.summary import CaseSummary
+    from mlpbench.bench.record import Record, Run
+    from mlpbench.bench.statistics import Ratio
+    from mlpbench.bench.summary import CaseSummary
 
 __all__ = ["Gain", "Scaling", "find"]
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.book_parts import Parts, read_parts
-from bench.errors import UserError
-from bench.planned import Plan, Skipped, read_mode, read_plan
-from bench.thread_use import ThreadUse, read_thread_use
-from bench.trust.judge import reasons
-from bench.trust.schema import Trust, read_trust
-from bench.untrusted import Block, machine_name
-from kernels.errors import SpecError
-from kernels.spec import ForwardSpec
+from mlpbench.bench.book_parts import Parts, read_parts
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.planned import Plan, Skipped, read_mode, read_plan
+from mlpbench.bench.thread_use import ThreadUse, read_thread_use
+from mlpbench.bench.trust.judge import reasons
+from mlpbench.bench.trust.schema import Trust, read_trust
+from mlpbench.bench.untrusted import Block, machine_name
+from mlpbench.kernels.errors import SpecError
+from mlpbench.kernels.spec import ForwardSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bench import thread_use
-from bench.measure import BookCell, elapsed
-from kernels import registry, threads
+from mlpbench.bench import thread_use
+from mlpbench.bench.measure import BookCell, elapsed
+from mlpbench.kernels import registry, threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bench.sweep import Case
-    from bench.workload import Workload
-    from kernels.base import Kernel
+    from mlpbench.bench.sweep import Case
+    from mlpbench.bench.workload import Workload
+    from mlpbench.kernels.base import Kernel
 
 __all__ = ["Contestant", "Failure", "Suite"]
 

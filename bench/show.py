@@ -12,14 +12,14 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from bench.datasets import SIDE
-from bench.errors import UserError
+from mlpbench.bench.datasets import SIDE
+from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-    from bench.datasets import Dataset
+    from mlpbench.bench.datasets import Dataset
 
 __all__ = ["as_dict", "check_index", "save_png", "show"]
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import UserError
-from bench.record import find_runs, latest, read_runs, resolve
-from bench.statistics import counted
-from bench.trust.harness import check_clock
-from bench.trust.judge import best_spin_s, disturbances, works_alone
-from bench.trust.pace import Pace, common_pace, paces
-from kernels.registry import nearest
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import find_runs, latest, read_runs, resolve
+from mlpbench.bench.statistics import counted
+from mlpbench.bench.trust.harness import check_clock
+from mlpbench.bench.trust.judge import best_spin_s, disturbances, works_alone
+from mlpbench.bench.trust.pace import Pace, common_pace, paces
+from mlpbench.kernels.registry import nearest
 
 if TYPE_CHECKING:
-    from bench.record import Run
+    from mlpbench.bench.record import Run
 
 __all__ = ["Side", "Times", "kernel_of", "kernels_of", "pace_of", "parse_sides", "parse_threshold"]
 

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.statistics import NO_DRIFT, Drift
+from mlpbench.bench.statistics import NO_DRIFT, Drift
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from bench import statistics
-from bench.book_parts import PARTS, REST
+from mlpbench.bench import statistics
+from mlpbench.bench.book_parts import PARTS, REST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-    from bench.statistics import Estimate, Ratio
+    from mlpbench.bench.statistics import Estimate, Ratio
 
 __all__ = ["CaseSummary", "batched", "one_at_a_time", "speedup", "summarize"]
 

@@ -11,16 +11,16 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bench.errors import UserError
-from bench.record import ROOFS_OF_REPEAT
-from bench.schema import block_of
-from bench.untrusted import load
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import ROOFS_OF_REPEAT
+from mlpbench.bench.schema import block_of
+from mlpbench.bench.untrusted import load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from bench.untrusted import Block
+    from mlpbench.bench.untrusted import Block
 
 __all__ = ["Sustained", "read"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bench import limits_targets
-from bench.errors import UserError
-from kernels.registry import nearest
+from mlpbench.bench import limits_targets
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels.registry import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench import binding, record, roofs, run_folder, runner
-from bench.measure import elapsed
-from bench.plan import Plan, part_of
+from mlpbench.bench import binding, record, roofs, run_folder, runner
+from mlpbench.bench.measure import elapsed
+from mlpbench.bench.plan import Plan, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from bench.axes import Setting
-    from bench.effort import Effort
-    from bench.runner import Outcome
-    from bench.workload import Workload
+    from mlpbench.bench.axes import Setting
+    from mlpbench.bench.effort import Effort
+    from mlpbench.bench.runner import Outcome
+    from mlpbench.bench.workload import Workload
 
 __all__ = ["Part", "Sweep", "bind", "close", "divide", "execute", "measure_limits", "names_of", "open_folders"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.measure import measure
+from mlpbench.bench.measure import measure
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from bench.session import Contestant
-    from bench.sweep import Case
+    from mlpbench.bench.session import Contestant
+    from mlpbench.bench.sweep import Case
 
 
 def test_forward(contestant: Contestant, case: Case, benchmark: BenchmarkFixture) -> None:

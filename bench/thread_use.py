@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bench.untrusted import Block
-    from kernels.base import Kernel
+    from mlpbench.bench.untrusted import Block
+    from mlpbench.kernels.base import Kernel
 
 __all__ = ["ThreadUse", "TooManyThreads", "observe", "read_thread_use"]
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench import drift, significance, verdicts
-from bench.statistics import NO_DRIFT, Drift
+from mlpbench.bench import drift, significance, verdicts
+from mlpbench.bench.statistics import NO_DRIFT, Drift
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.statistics import Estimate, Ratio
+    from mlpbench.bench.statistics import Estimate, Ratio
 
 __all__ = ["count", "data_size", "duration", "interval", "ratio", "seconds", "share", "things"]
 

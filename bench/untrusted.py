@@ -12,7 +12,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from bench.errors import UserError
+from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

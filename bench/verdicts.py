@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench import significance, statistics
+from mlpbench.bench import significance, statistics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bench.significance import Test
-    from bench.statistics import Drift, Ratio, Verdict
+    from mlpbench.bench.significance import Test
+    from mlpbench.bench.statistics import Drift, Ratio, Verdict
 
 __all__ = ["THRESHOLD", "Judgement", "judge"]
 

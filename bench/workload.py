@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench import datasets, mnist
-from bench.measure import BookCell, predict
-from bench.sweep import ALL_ROWS
-from kernels import conformance
-from kernels.params import TRAINED_FILE, Params, seeded
-from kernels.spec import MNIST, ForwardSpec
-from kernels.weights_io import load_params
+from mlpbench.bench import datasets, mnist
+from mlpbench.bench.measure import BookCell, predict
+from mlpbench.bench.sweep import ALL_ROWS
+from mlpbench.kernels import conformance
+from mlpbench.kernels.params import TRAINED_FILE, Params, seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.weights_io import load_params
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bench.datasets import Dataset
-    from kernels.base import Kernel
+    from mlpbench.bench.datasets import Dataset
+    from mlpbench.kernels.base import Kernel
 
 __all__ = ["Options", "Workload"]
 

@@ -6,13 +6,13 @@ from abc import ABC, abstractmethod
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from kernels.errors import KernelUnavailable
+from mlpbench.kernels.errors import KernelUnavailable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from kernels.params import Params
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.params import Params
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["Kernel", "KernelUnavailable", "Returns"]
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import reference
-from kernels.errors import KernelUnavailable, NonConforming
-from kernels.params import seeded
-from kernels.tolerance import bound
+from mlpbench.kernels import reference
+from mlpbench.kernels.errors import KernelUnavailable, NonConforming
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.tolerance import bound
 
 if TYPE_CHECKING:
-    from kernels.base import Kernel
-    from kernels.params import Params
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.base import Kernel
+    from mlpbench.kernels.params import Params
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["Conformance", "agree", "check", "probe_inputs"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["Network"]
 

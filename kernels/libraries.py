@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from kernels.errors import KernelUnavailable
+from mlpbench.kernels.errors import KernelUnavailable
 
 __all__ = ["require"]
 

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kernels import cupy_device, cupy_events
-from kernels.base import Kernel
-from kernels.cupy_forward import Network
-from kernels.errors import KernelUnavailable
-from kernels.params import seeded
-from kernels.spec import ForwardSpec
+from mlpbench.kernels import cupy_device, cupy_events
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.cupy_forward import Network
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import ForwardSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from kernels.params import Params
+    from mlpbench.kernels.params import Params
 
 __all__ = ["CupyKernel"]
 

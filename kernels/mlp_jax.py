@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.base import Kernel
-from kernels.errors import KernelUnavailable
-from kernels.libraries import require
-from kernels.threads import asked
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.libraries import require
+from mlpbench.kernels.threads import asked
 
 if TYPE_CHECKING:
-    from kernels.params import Params
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.params import Params
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["JaxArrayKernel", "JaxKernel"]
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.numba_kernel import CompiledKernel, numba_threads
-from kernels.numba_target import PANEL, TILE_ROWS, host
+from mlpbench.kernels.numba_kernel import CompiledKernel, numba_threads
+from mlpbench.kernels.numba_target import PANEL, TILE_ROWS, host
 
 if TYPE_CHECKING:
-    from kernels.params import Params
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.params import Params
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["NumbaKernel", "NumbaParallelKernel"]
 
@@ -64,7 +64,7 @@ class NumbaKernel(CompiledKernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        from kernels import numba_loops
+        from mlpbench.kernels import numba_loops
 
         codes = {
             "identity": numba_loops.IDENTITY,
@@ -115,7 +115,7 @@ class NumbaParallelKernel(NumbaKernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        from kernels import numba_loops
+        from mlpbench.kernels import numba_loops
 
         threads = len(self._buffers)
         #: The smallest batch that is divided.

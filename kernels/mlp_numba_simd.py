@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.numba_kernel import CompiledKernel, numba_threads
+from mlpbench.kernels.numba_kernel import CompiledKernel, numba_threads
 
 if TYPE_CHECKING:
-    from kernels.params import Params
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.params import Params
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["NumbaSimdKernel", "NumbaSimdNewKernel", "NumbaSimdParallelKernel", "NumbaSimdSparseKernel"]
 
@@ -46,8 +46,8 @@ class NumbaSimdKernel(CompiledKernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        from kernels.numba_simd import far, layers, network, packing
-        from kernels.numba_simd.shape import host_shape
+        from mlpbench.kernels.numba_simd import far, layers, network, packing
+        from mlpbench.kernels.numba_simd.shape import host_shape
 
         codes = {
             "identity": layers.IDENTITY,
@@ -151,7 +151,7 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
 
     def _divide_columns(self) -> None:
         """Have the columns of large layers divided in batches with too few rows for it, if there is such a layer."""
-        from kernels.numba_simd import columns, packing, shares
+        from mlpbench.kernels.numba_simd import columns, packing, shares
 
         plan, least = self._network.plan, self._least_bytes() // self.spec.np_dtype.itemsize
         self._shares = shares.shares(plan, self.spec.n_layers, self._n_threads, least)

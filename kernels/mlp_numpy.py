@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.base import Kernel
+from mlpbench.kernels.base import Kernel
 
 if TYPE_CHECKING:
-    from kernels.params import Params
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.params import Params
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["NumpyKernel", "NumpyOutKernel"]
 

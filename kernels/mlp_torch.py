@@ -26,15 +26,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
-from kernels.base import Kernel, Returns
-from kernels.errors import KernelUnavailable
-from kernels.libraries import require
+from mlpbench.kernels.base import Kernel, Returns
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.libraries import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kernels.params import Params
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.params import Params
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["TorchCompileKernel", "TorchKernel", "TorchTensorKernel"]
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.base import Kernel, Returns
-from kernels.errors import KernelUnavailable
+from mlpbench.kernels.base import Kernel, Returns
+from mlpbench.kernels.errors import KernelUnavailable
 
 if TYPE_CHECKING:
-    from kernels.params import Params
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.params import Params
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["CompiledKernel", "numba_threads"]
 
@@ -35,7 +35,7 @@ class CompiledKernel(Kernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        from kernels import numba_events
+        from mlpbench.kernels import numba_events
 
         numba_events.listen()  # before the modules with compiled code, some of which compiles when they are imported
         self._largest = self._out = np.empty((1, spec.n_out), spec.np_dtype)
@@ -67,6 +67,6 @@ class CompiledKernel(Kernel):
 
     def compiled_s(self) -> float:
         """Return the seconds that Numba has compiled in this process."""
-        from kernels import numba_events
+        from mlpbench.kernels import numba_events
 
         return numba_events.compiled_s()

@@ -30,8 +30,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array, populate_array
 
-from kernels.numba_cache import compile_once
-from kernels.numba_target import PANEL, TILE_ROWS, host
+from mlpbench.kernels.numba_cache import compile_once
+from mlpbench.kernels.numba_target import PANEL, TILE_ROWS, host
 
 __all__ = ["BLOCK_ROWS", "IDENTITY", "RELU", "SIGMOID", "SOFTMAX", "STEP", "compiled", "exp", "jit", "sigmoid"]
 

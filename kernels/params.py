@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kernels import reference
-from kernels.errors import ParamsError
+from mlpbench.kernels import reference
+from mlpbench.kernels.errors import ParamsError
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["TRAINED_FILE", "Params", "hand_worked", "seeded"]
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from kernels.params import Params
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.params import Params
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["HIDDEN", "OUTPUT", "forward", "identity", "relu", "sigmoid", "softmax", "step", "trace"]
 

@@ -7,8 +7,8 @@ import re
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from kernels.base import Kernel
-from kernels.errors import KernelUnavailable, UnknownKernel
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
 
 __all__ = ["GROUP", "load", "module", "names", "nearest", "peers", "usual"]
 
@@ -19,37 +19,37 @@ GROUP = "mlpbench.kernels"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 
 _BUILT_IN = {
-    "numpy": "kernels.mlp_numpy:NumpyKernel",
-    "numpy-out": "kernels.mlp_numpy:NumpyOutKernel",
-    "numba": "kernels.mlp_numba:NumbaKernel",
-    "numba-parallel": "kernels.mlp_numba:NumbaParallelKernel",
-    "numba-simd": "kernels.mlp_numba_simd:NumbaSimdKernel",
-    "numba-simd-parallel": "kernels.mlp_numba_simd:NumbaSimdParallelKernel",
-    "numba-simd-sparse": "kernels.mlp_numba_simd:NumbaSimdSparseKernel",
-    "cupy": "kernels.mlp_cupy:CupyKernel",
+    "numpy": "mlpbench.kernels.mlp_numpy:NumpyKernel",
+    "numpy-out": "mlpbench.kernels.mlp_numpy:NumpyOutKernel",
+    "numba": "mlpbench.kernels.mlp_numba:NumbaKernel",
+    "numba-parallel": "mlpbench.kernels.mlp_numba:NumbaParallelKernel",
+    "numba-simd": "mlpbench.kernels.mlp_numba_simd:NumbaSimdKernel",
+    "numba-simd-parallel": "mlpbench.kernels.mlp_numba_simd:NumbaSimdParallelKernel",
+    "numba-simd-sparse": "mlpbench.kernels.mlp_numba_simd:NumbaSimdSparseKernel",
+    "cupy": "mlpbench.kernels.mlp_cupy:CupyKernel",
 }
 
 #: Variants that answer one question: a sweep takes them by name, and the profile that asks it.
 _VARIANTS = {
-    "numba-simd-new": "kernels.mlp_numba_simd:NumbaSimdNewKernel",
+    "numba-simd-new": "mlpbench.kernels.mlp_numba_simd:NumbaSimdNewKernel",
 }
 
 #: What users might pick instead. They are many, and some start slowly: a sweep takes them by name, or with ``--peers``.
 _PEERS = {
-    "onnxruntime": "kernels.mlp_onnxruntime:OnnxRuntimeKernel",
-    "onnxruntime-bound": "kernels.mlp_onnxruntime:OnnxRuntimeBoundKernel",
-    "torch": "kernels.mlp_torch:TorchKernel",
-    "torch-tensor": "kernels.mlp_torch:TorchTensorKernel",
-    "torch-compile": "kernels.mlp_torch:TorchCompileKernel",
-    "jax": "kernels.mlp_jax:JaxKernel",
-    "jax-array": "kernels.mlp_jax:JaxArrayKernel",
-    "openvino": "kernels.mlp_openvino:OpenVinoKernel",
-    "sklearn": "kernels.mlp_sklearn:SklearnKernel",
+    "onnxruntime": "mlpbench.kernels.mlp_onnxruntime:OnnxRuntimeKernel",
+    "onnxruntime-bound": "mlpbench.kernels.mlp_onnxruntime:OnnxRuntimeBoundKernel",
+    "torch": "mlpbench.kernels.mlp_torch:TorchKernel",
+    "torch-tensor": "mlpbench.kernels.mlp_torch:TorchTensorKernel",
+    "torch-compile": "mlpbench.kernels.mlp_torch:TorchCompileKernel",
+    "jax": "mlpbench.kernels.mlp_jax:JaxKernel",
+    "jax-array": "mlpbench.kernels.mlp_jax:JaxArrayKernel",
+    "openvino": "mlpbench.kernels.mlp_openvino:OpenVinoKernel",
+    "sklearn": "mlpbench.kernels.mlp_sklearn:SklearnKernel",
 }
 
 #: Known by name, and in no list: no competitors, but instruments of `mlpbench calibrate`.
 _HIDDEN = {
-    **{f"planted-0-{letter}": "bench.planted:Planted" for letter in "abcdefg"},
+    **{f"planted-0-{letter}": "mlpbench.bench.planted:Planted" for letter in "abcdefg"},
     **{f"planted-{share}": f"bench.planted:Planted{share}" for share in (2, 3, 5, 10)},
 }
 

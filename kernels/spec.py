@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from kernels.errors import SpecError
+from mlpbench.kernels.errors import SpecError
 
 __all__ = ["HAND_WORKED", "MNIST", "ForwardSpec"]
 

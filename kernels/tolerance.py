@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import reference
+from mlpbench.kernels import reference
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from kernels.params import Params
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.params import Params
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["SAFETY", "bound"]
 

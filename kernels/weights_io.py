@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kernels.errors import ParamsError
-from kernels.params import Params
-from kernels.weights_pickle import RefusedPickle, read_arrays
+from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.weights_pickle import RefusedPickle, read_arrays
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["load_meta", "load_params", "save_params"]
 

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-from bench.statistics import counted, estimate, ratio
+from mlpbench.bench.statistics import counted, estimate, ratio
 
 RUNS = 20_000
 #: A tenth of the processes is slowed 1.7 times. Nine in ten of these are marked, and so are 2 % of the others.

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench import drift
-from bench.statistics import NO_DRIFT
-from bench.verdicts import THRESHOLD, judge
+from mlpbench.bench import drift
+from mlpbench.bench.statistics import NO_DRIFT
+from mlpbench.bench.verdicts import THRESHOLD, judge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

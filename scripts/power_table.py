@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.verdicts import THRESHOLD, judge
+from mlpbench.bench.verdicts import THRESHOLD, judge
 
 REPEATS = (5, 8, 10, 13, 20)
 NOISE = {

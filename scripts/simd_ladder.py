@@ -22,20 +22,20 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from bench.datasets import digits
-from kernels import numba_cache, registry
-from kernels.mlp_numba_simd import NumbaSimdKernel
-from kernels.numba_simd import layers, network, packing
-from kernels.numba_simd.peak import compiled_peak, flop_per_turn
-from kernels.numba_simd.shape import host_shape
-from kernels.params import TRAINED_FILE
-from kernels.spec import MNIST
-from kernels.weights_io import load_params
+from mlpbench.bench.datasets import digits
+from mlpbench.kernels import numba_cache, registry
+from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel
+from mlpbench.kernels.numba_simd import layers, network, packing
+from mlpbench.kernels.numba_simd.peak import compiled_peak, flop_per_turn
+from mlpbench.kernels.numba_simd.shape import host_shape
+from mlpbench.kernels.params import TRAINED_FILE
+from mlpbench.kernels.spec import MNIST
+from mlpbench.kernels.weights_io import load_params
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kernels.base import Kernel
+    from mlpbench.kernels.base import Kernel
 
 BATCHES = (1, 2, 8, 32, 100, 1000, 10_000)
 ROUNDS = 60

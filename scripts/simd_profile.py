@@ -24,11 +24,11 @@ from typing import Any
 
 from numba.core.codegen import CPUCodeLibrary
 
-from bench.measure import prepare
-from bench.sweep import Case
-from bench.workload import Options, Workload
-from kernels import registry
-from kernels.spec import MNIST
+from mlpbench.bench.measure import prepare
+from mlpbench.bench.sweep import Case
+from mlpbench.bench.workload import Options, Workload
+from mlpbench.kernels import registry
+from mlpbench.kernels.spec import MNIST
 
 WARM_S, SAMPLED_S, SAMPLES_PER_S = 0.5, 5.0, 4000
 LEAST_SHARE = 0.002

@@ -9,8 +9,8 @@ import sys
 
 import numpy as np
 
-from bench import statistics
-from bench.effort import TARGET, half_width
+from mlpbench.bench import statistics
+from mlpbench.bench.effort import TARGET, half_width
 
 LEAST, RUNS = 3, 1500
 NOISE = {

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench import datasets
-from kernels import reference
-from kernels.params import TRAINED_FILE, Params
-from kernels.spec import MNIST
-from kernels.weights_io import load_meta, load_params, save_params
+from mlpbench.bench import datasets
+from mlpbench.kernels import reference
+from mlpbench.kernels.params import TRAINED_FILE, Params
+from mlpbench.kernels.spec import MNIST
+from mlpbench.kernels.weights_io import load_meta, load_params, save_params
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

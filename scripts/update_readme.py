@@ -15,11 +15,11 @@ import re
 import sys
 from pathlib import Path
 
-from bench import explain, frame, headline, limits, limits_file, record, units
-from bench.report import as_markdown, explained, plots, style, tables
-from bench.report import limits as limits_report
-from bench.report.document import Column, Table
-from bench.summary import summarize
+from mlpbench.bench import explain, frame, headline, limits, limits_file, record, units
+from mlpbench.bench.report import as_markdown, explained, plots, style, tables
+from mlpbench.bench.report import limits as limits_report
+from mlpbench.bench.report.document import Column, Table
+from mlpbench.bench.summary import summarize
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

@@ -5,7 +5,7 @@ import re
 import numba
 import numpy as np
 
-from kernels.numba_simd import network, parts
+from mlpbench.kernels.numba_simd import network, parts
 
 #: Ends of basic blocks, of x86 and AArch64.
 _JUMP = re.compile(r"^\t(j|b\.|b\t|cb|tb)", re.MULTILINE)

@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 
-from kernels.base import Kernel
-from kernels.errors import KernelUnavailable
-from kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.mlp_numpy import NumpyKernel
 
 
 class RecordingKernel(Kernel):

@@ -4,7 +4,7 @@ import json
 
 import simulate
 
-from bench import record
+from mlpbench.bench import record
 
 SIZES = (1, 10, 100, 1000, 10_000)
 T0, ROW = 12e-6, 1e-6

@@ -3,10 +3,10 @@
 import math
 from dataclasses import replace
 
-from bench.attribution import Attribution, Part
-from bench.explain import Explanation, KernelExplanation
-from bench.statistics import Ratio
-from kernels.spec import ForwardSpec
+from mlpbench.bench.attribution import Attribution, Part
+from mlpbench.bench.explain import Explanation, KernelExplanation
+from mlpbench.bench.statistics import Ratio
+from mlpbench.kernels.spec import ForwardSpec
 
 LEVELS = {"784-50-100-10": "L2", "784-1024-1024-10": "L3", "784-8192-4096-10": "DRAM"}
 SMALL, MIDDLE, LARGE = LEVELS

@@ -5,7 +5,7 @@ import json
 import evidence_files as files
 import simulate
 
-from bench import record
+from mlpbench.bench import record
 
 #: Seconds per sample, at batch sizes 1, 100 and 10,000. Every value is what it is for a reason; see the tests.
 FLOP = 2 * (784 * 50 + 50 * 100 + 100 * 10) + 160

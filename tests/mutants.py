@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.mlp_numpy import HIDDEN, OUTPUT, NumpyKernel, softmax
+from mlpbench.kernels.mlp_numpy import HIDDEN, OUTPUT, NumpyKernel, softmax
 
 
 class BiasDropped(NumpyKernel):

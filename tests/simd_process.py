@@ -14,10 +14,10 @@ import numba
 import numba.core.event as event
 import numpy as np
 from assembly import in_use
-from kernels.conformance import check
-from kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
-from kernels.params import seeded
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.conformance import check
+from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 x = np.random.default_rng(0).random((50, 784), np.float32)
 count, dtypes, shown = json.loads(sys.argv[1])

@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bench.axes import Setting
+    from mlpbench.bench.axes import Setting
 
 ROWS = 1000  # what the book mode and the accuracy run over
 SPEC = {"sizes": [784, 50, 100, 10], "hidden": "sigmoid", "output": "softmax", "dtype": "float32"}

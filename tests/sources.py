@@ -20,7 +20,8 @@ class Import(NamedTuple):
 
 
 def name_of(path):
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    return f"mlpbench.{name}" if top(name) in {"bench", "kernels"} else name
 
 
 def imports(path):

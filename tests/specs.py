@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from kernels.spec import ForwardSpec
+from mlpbench.kernels.spec import ForwardSpec
 
 
 def specs(max_size: int = 70, max_layers: int = 4, dtypes: tuple[str, ...] = ("float32", "float64")):

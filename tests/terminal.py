@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli import main
+from mlpbench.bench.cli import main
 
 #: What makes programs colour their output, or fold it, wherever it goes.
 COLOURS = ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS")
@@ -25,7 +25,7 @@ def variables(**changes):
 
 
 def argv(*words):
-    return [sys.executable, "-m", "bench", *map(str, words)]
+    return [sys.executable, "-m", "mlpbench", *map(str, words)]
 
 
 def typed(*words, cwd, **changes):

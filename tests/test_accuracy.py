@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from divided import divided
 
-from kernels import reference
-from kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
-from kernels.mlp_numpy import NumpyKernel
-from kernels.params import seeded
-from kernels.spec import MNIST, ForwardSpec
-from kernels.tolerance import bound
-from kernels.weights_io import load_params
+from mlpbench.kernels import reference
+from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.tolerance import bound
+from mlpbench.kernels.weights_io import load_params
 
 KERNELS = {
     "numba-simd": NumbaSimdKernel,
@@ -81,7 +81,7 @@ def test_sums_of_any_length_err_at_most_1_5_times_numpys(name, n_in, n_out):
 @kernels
 def test_the_same_answer_to_each_of_mnists_images(name, mnist_dir):
     """The class with the highest output, as float64 finds it, with the book's weights: 9,352 of them right."""
-    from bench.datasets import mnist
+    from mlpbench.bench.datasets import mnist
 
     data = mnist(mnist_dir)
     params, x = load_params(mnist_dir / "sample_weight.pkl", MNIST), data.inputs("float32")

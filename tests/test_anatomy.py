@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import suite_by_hand
 
-from bench import anatomy, measure
-from kernels.mlp_numpy import NumpyKernel
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.bench import anatomy, measure
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 
 @pytest.fixture

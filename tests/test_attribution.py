@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.attribution import (
-    PARTS,
-    Sides,
-    SmallNetworks,
-    arithmetic_cost,
-    attribute,
-    weight_cost,
-)
-from bench.roofline import Roofs
+from mlpbench.bench.attribution import PARTS, Sides, SmallNetworks, arithmetic_cost, attribute, weight_cost
+from mlpbench.bench.roofline import Roofs
 
 ROOFS = Roofs(1, 250e9, "multiply-add", {"L1": 500e9, "L2": 200e9, "L3": 100e9}, {})
 BATCH, BYTES, FLOP = 1000, 180_000, 90_000

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import axes
-from bench.axes import Setting, make_settings, parse_dtypes, parse_threads, read_setting
-from bench.errors import UserError
-from bench.untrusted import NAME, Block
+from mlpbench.bench import axes
+from mlpbench.bench.axes import Setting, make_settings, parse_dtypes, parse_threads, read_setting
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.untrusted import NAME, Block
 
 MNIST = "784-50-100-10"
 
@@ -124,7 +124,7 @@ def test_a_damaged_setting_is_refused_in_one_line(change):
 
 
 def test_profiles_say_nothing_about_axes_unless_they_do():
-    from bench.sweep import PROFILES
+    from mlpbench.bench.sweep import PROFILES
 
     usual = [PROFILES[name] for name in ("smoke", "quick", "full", "book")]
     assert set(itertools.chain(*((p.threads, p.dtypes, p.specs, p.data) for p in usual))) == {None}

@@ -7,9 +7,9 @@ import evidence_files as files
 import pytest
 from explanations import CALLS, LARGE, MIDDLE, SMALL, WEIGHTS, explanation, kernel, network, parts
 
-from bench import bandwidth, bandwidth_words, explain
-from bench.bandwidth import causes
-from kernels.spec import ForwardSpec
+from mlpbench.bench import bandwidth, bandwidth_words, explain
+from mlpbench.bench.bandwidth import causes
+from mlpbench.kernels.spec import ForwardSpec
 
 # -- which cause
 

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from bench import binding
-from bench.binding import Binding, bound, choose, read_binding
-from bench.errors import UserError
-from bench.untrusted import Block
+from mlpbench.bench import binding
+from mlpbench.bench.binding import Binding, bound, choose, read_binding
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.untrusted import Block
 
 linux = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no processes")
 

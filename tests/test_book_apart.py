@@ -6,10 +6,10 @@ import json
 import pytest
 import simulate
 
-from bench import frame, headline, report
-from bench.book import BOOK
-from bench.book_apart import book_without_loading
-from bench.record import read_run
+from mlpbench.bench import frame, headline, report
+from mlpbench.bench.book import BOOK
+from mlpbench.bench.book_apart import book_without_loading
+from mlpbench.bench.record import read_run
 
 ROWS = simulate.ROWS
 MNIST = {"name": "mnist", "rows": 10_000, "sha256": "a" * 64, "source": "t10k-images-idx3-ubyte.gz"}

@@ -9,10 +9,10 @@ import pytest
 import simulate
 from sources import ROOT
 
-from bench import frame, record
-from bench.book_parts import PARTS, by_round, read_parts
-from bench.errors import UserError
-from bench.untrusted import Block
+from mlpbench.bench import frame, record
+from mlpbench.bench.book_parts import PARTS, by_round, read_parts
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.untrusted import Block
 
 CASE = ("numpy", "book", 100)
 READS = "MNIST's test half: t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz"

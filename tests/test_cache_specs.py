@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from bench import environment, sweep
-from bench.cache_specs import choose
-from bench.commands import planning
-from bench.errors import UserError
-from bench.workload import Options
-from kernels.errors import SpecError
-from kernels.spec import MNIST
+from mlpbench.bench import environment, sweep
+from mlpbench.bench.cache_specs import choose
+from mlpbench.bench.commands import planning
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.workload import Options
+from mlpbench.kernels.errors import SpecError
+from mlpbench.kernels.spec import MNIST
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 

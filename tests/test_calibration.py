@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from bench import calibration
-from bench.calibration import Calibration
-from bench.drift import ASSUMED, LEAST, Drifts
-from bench.errors import UserError
-from bench.record import write_atomically
-from bench.statistics import NO_DRIFT, Drift
-from bench.trials import Kind, Tally, evaluate, fitting, seen_slowdowns, wander
+from mlpbench.bench import calibration
+from mlpbench.bench.calibration import Calibration
+from mlpbench.bench.drift import ASSUMED, LEAST, Drifts
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import write_atomically
+from mlpbench.bench.statistics import NO_DRIFT, Drift
+from mlpbench.bench.trials import Kind, Tally, evaluate, fitting, seen_slowdowns, wander
 
 CASES = [("per_sample", 100), ("batched", 10), ("batched", 100)]
 

@@ -16,9 +16,10 @@ from doubles import AbsentKernel, ConstructorRaises
 from mutants import SoftmaxDropped
 from terminal import argv, called, typed, variables
 
-from bench import __version__, cli
-from kernels import registry
-from kernels.mlp_numpy import NumpyKernel
+from mlpbench import __version__
+from mlpbench.bench import cli
+from mlpbench.kernels import registry
+from mlpbench.kernels.mlp_numpy import NumpyKernel
 
 COMMANDS = ["list", "check", "run", "report", "compare", "calibrate", "env", "fetch", "show"]
 TIMES = {

@@ -7,10 +7,10 @@ import pytest
 import simulate
 from terminal import called, typed
 
-from bench import probing, record, runner, sweep
-from bench.errors import UserError
-from kernels.errors import KernelUnavailable
-from kernels.mlp_numpy import NumpyKernel
+from mlpbench.bench import probing, record, runner, sweep
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.mlp_numpy import NumpyKernel
 
 #: Small, and so quick.
 SMALL = ("--profile", "smoke", "--batch-size", "10")
@@ -43,14 +43,16 @@ def run(tmp_path, monkeypatch, capsys):
 
     stop, roofs = {}, []
     monkeypatch.setattr(runner, "_process", process)
-    monkeypatch.setattr("bench.roofs.write", lambda those, *at, **_: roofs.append(([path.name for path in those], *at)))
-    monkeypatch.setattr("kernels.registry.usual", lambda: list(classes))
-    monkeypatch.setattr("kernels.registry.load", classes.__getitem__)
+    monkeypatch.setattr(
+        "mlpbench.bench.roofs.write", lambda those, *at, **_: roofs.append(([path.name for path in those], *at))
+    )
+    monkeypatch.setattr("mlpbench.kernels.registry.usual", lambda: list(classes))
+    monkeypatch.setattr("mlpbench.kernels.registry.load", classes.__getitem__)
     monkeypatch.setattr(
         probing, "probe_all", lambda names: [probing.Probed(name, "numpy", "cpu", "1", None) for name in names]
     )
-    monkeypatch.setattr("bench.axes.available", lambda: 2)
-    monkeypatch.setattr("bench.environment.available_cpus", lambda: 2)
+    monkeypatch.setattr("mlpbench.bench.axes.available", lambda: 2)
+    monkeypatch.setattr("mlpbench.bench.environment.available_cpus", lambda: 2)
 
     def type_it(*words, stop_after=None):
         stop["after"] = stop_after

@@ -11,10 +11,10 @@ import pytest
 import simulate
 from terminal import called, complaint, contents, typed
 
-from bench.mnist import FILES
-from kernels.params import seeded
-from kernels.spec import MNIST, ForwardSpec
-from kernels.weights_io import save_params
+from mlpbench.bench.mnist import FILES
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.weights_io import save_params
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import simulate
 
-from bench import atomic, calibration, environment, planted, record, runner
-from bench.cli import main
+from mlpbench.bench import atomic, calibration, environment, planted, record, runner
+from mlpbench.bench.cli import main
 
 
 @pytest.fixture

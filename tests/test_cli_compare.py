@@ -7,7 +7,7 @@ import pytest
 import simulate
 import trusting
 
-from bench.cli import main
+from mlpbench.bench.cli import main
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
 #: One thread alone works on every case, and calibration spins stand beside it.

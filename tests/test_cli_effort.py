@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import simulate
 
-from bench import probing, record, runner
-from bench.cli import main
+from mlpbench.bench import probing, record, runner
+from mlpbench.bench.cli import main
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def run(tmp_path, monkeypatch, capsys):
 
     stop = {}
     monkeypatch.setattr(runner, "_process", process)
-    monkeypatch.setattr("bench.roofs.write", lambda *_, **__: None)
+    monkeypatch.setattr("mlpbench.bench.roofs.write", lambda *_, **__: None)
     monkeypatch.setattr(runner, "elapsed", Elapsed)
     here = [probing.Probed(name, name, "cpu", "1", None) for name in noise]
     monkeypatch.setattr(probing, "probe_all", lambda names: [answer for answer in here if answer.name in names])

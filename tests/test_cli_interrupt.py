@@ -11,7 +11,7 @@ import pytest
 from processes import wait_until
 from terminal import TIMEOUT_S, argv, typed, variables
 
-from bench import record
+from mlpbench.bench import record
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc to find processes")
 

@@ -2,7 +2,7 @@
 
 from terminal import typed
 
-from bench import record
+from mlpbench.bench import record
 
 SMALL = ("--spec", "20-10-3", "--spec", "20-30-3", "--repeats", "1")
 

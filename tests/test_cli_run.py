@@ -14,9 +14,9 @@ from doubles import AbsentKernel, OnlyReluKernel
 from sources import ROOT
 from terminal import argv, called, shown, typed, variables
 
-from bench import probing, record
-from kernels import registry
-from kernels.mlp_numpy import NumpyKernel
+from mlpbench.bench import probing, record
+from mlpbench.kernels import registry
+from mlpbench.kernels.mlp_numpy import NumpyKernel
 
 #: Small, and so quick: what is said and written is the same.
 SMALL = ("--profile", "smoke", "--spec", "20-10-3", "--batch-size", "10")
@@ -144,7 +144,7 @@ def test_a_kernel_that_nobody_named_is_skipped_with_its_reason(capsys, tmp_path,
     classes = {"absent": AbsentKernel, "numpy": NumpyKernel}
     monkeypatch.setattr(registry, "load", classes.__getitem__)
     monkeypatch.setattr(probing, "probe_all", lambda names: map(probing.probe, names))
-    monkeypatch.setattr("bench.roofs.write", lambda *_, **__: None)
+    monkeypatch.setattr("mlpbench.bench.roofs.write", lambda *_, **__: None)
     status, _, err = called(capsys, "run", *SMALL, "--out", tmp_path / "a")
     assert status == 0
     assert "absent is skipped: no driver [/bold] :x: of this kind" in err
@@ -168,8 +168,8 @@ def planned(capsys, tmp_path, monkeypatch):
         monkeypatch.setattr(registry, "names", lambda: [*classes])
         monkeypatch.setattr(registry, "load", classes.__getitem__)
         monkeypatch.setattr(probing, "probe_all", lambda names: map(probing.probe, names))
-        monkeypatch.setattr("bench.sweeps.execute", lambda *_: iter(()))
-        monkeypatch.setattr("bench.roofs.write", lambda *_, **__: None)
+        monkeypatch.setattr("mlpbench.bench.sweeps.execute", lambda *_: iter(()))
+        monkeypatch.setattr("mlpbench.bench.roofs.write", lambda *_, **__: None)
         out = tmp_path / "-".join(["out", *words])
         status, _, err = called(capsys, "run", *words, *SMALL, "--out", out)
         if status == 2:

@@ -4,11 +4,11 @@ import math
 import pytest
 import simulate
 
-from bench.compare import Side, compare
-from bench.drift import Drifts
-from bench.errors import NothingComparable, UserError
-from bench.record import read_run
-from bench.statistics import NO_DRIFT
+from mlpbench.bench.compare import Side, compare
+from mlpbench.bench.drift import Drifts
+from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.record import read_run
+from mlpbench.bench.statistics import NO_DRIFT
 
 TIMES = {
     ("numpy", "per_sample", 100): 2e-5,

@@ -4,11 +4,11 @@ import pytest
 import simulate
 import trusting
 
-from bench.compare import Side, compare
-from bench.drift import Drifts
-from bench.errors import NothingComparable
-from bench.record import read_run
-from bench.statistics import NO_DRIFT, Drift
+from mlpbench.bench.compare import Side, compare
+from mlpbench.bench.drift import Drifts
+from mlpbench.bench.errors import NothingComparable
+from mlpbench.bench.record import read_run
+from mlpbench.bench.statistics import NO_DRIFT, Drift
 
 TIMES = {
     ("numpy", "per_sample", 100): 2e-5,

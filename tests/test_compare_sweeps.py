@@ -5,11 +5,11 @@ import json
 import pytest
 import simulate
 
-from bench.axes import make_settings
-from bench.compare import compare, parse_sides
-from bench.drift import Drifts
-from bench.errors import NothingComparable, UserError
-from bench.statistics import NO_DRIFT
+from mlpbench.bench.axes import make_settings
+from mlpbench.bench.compare import compare, parse_sides
+from mlpbench.bench.drift import Drifts
+from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.statistics import NO_DRIFT
 
 TIMES = {
     ("numpy", "per_sample", 100): 2e-5,

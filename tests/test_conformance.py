@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from mutants import MUTANTS, SoftmaxDropped, StepAtZeroIsOne, Tf32Products
 
-from kernels import conformance
-from kernels.base import Kernel
-from kernels.conformance import agree, check, probe_inputs
-from kernels.errors import KernelUnavailable, NonConforming
-from kernels.mlp_numpy import NumpyKernel
-from kernels.params import Params, seeded
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels import conformance
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.conformance import agree, check, probe_inputs
+from mlpbench.kernels.errors import KernelUnavailable, NonConforming
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.params import Params, seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 WIDE = ForwardSpec((784, 1024, 256, 10))
 RELU = ForwardSpec((784, 50, 100, 10), "relu", "identity")

@@ -8,8 +8,8 @@ import pytest
 from rich.text import Text
 from terminal import shown
 
-from bench import console
-from bench.untrusted import clean_text
+from mlpbench.bench import console
+from mlpbench.bench.untrusted import clean_text
 
 #: What Rich would take for markup, an emoji and a number to colour, were it let.
 PLAIN = "out[/bold] :warning: [red]12[/red]"
@@ -60,7 +60,7 @@ def test_a_table_in_a_pipe_is_not_cut_off(capsys):
 
 def test_a_narrow_terminal_folds_and_loses_nothing(tmp_path):
     code = (
-        "from bench import console; from rich.text import Text\n"
+        "from mlpbench.bench import console; from rich.text import Text\n"
         "t = console.table('T', 'k', 'why'); t.add_row('x', Text('abcdefghij' * 9)); console.out().print(t)"
     )
     lines = [clean_text(line) for line in shown([sys.executable, "-c", code], tmp_path, columns=40).splitlines()]
@@ -74,7 +74,7 @@ def bare(text):
 
 
 WIDE = (
-    "from bench import console\n"
+    "from mlpbench.bench import console\n"
     "t = console.table('T', 'kernel', 'batch size', 'time (95 % interval)', 'speedup', 'why', right=RIGHT)\n"
     "t.add_row('numba-simd', '10,000', '12.1 µs (11.8 to 12.5)', '22.9x (22.5 to 23.4)', 'it has few repeats')\n"
     "t.add_row('', '1', '1.38 µs (1.33 to 1.44)', '1.00x (0.99 to 1.01)', 'none')\n"
@@ -101,7 +101,7 @@ def test_a_table_wider_than_the_terminal_is_shown_in_parts_with_whole_numbers(tm
 
 
 def test_a_sentence_is_set_in_to_its_last_line_on_a_terminal_and_stays_one_line_in_a_pipe(tmp_path, capsys):
-    code = "from bench import console; console.out().print(console.indented('word ' * 30))"
+    code = "from mlpbench.bench import console; console.out().print(console.indented('word ' * 30))"
     lines = bare(shown([sys.executable, "-c", code], tmp_path, columns=40)).splitlines()
     assert len(lines) > 1
     assert all(line.startswith("  word") for line in lines)

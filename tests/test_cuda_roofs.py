@@ -8,8 +8,8 @@ import fake_cupy
 import numpy as np
 import pytest
 
-from bench import cuda_roofs
-from kernels import cupy_device
+from mlpbench.bench import cuda_roofs
+from mlpbench.kernels import cupy_device
 
 MEASURED = [
     ("matrix product", "cuBLAS"),

@@ -3,7 +3,7 @@
 import fake_cupy
 import pytest
 
-from kernels import cupy_device
+from mlpbench.kernels import cupy_device
 
 
 @pytest.mark.parametrize(("version", "said"), [(12090, "12.9"), (13000, "13.0"), (11080, "11.8"), (0, "0.0")])

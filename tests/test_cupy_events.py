@@ -6,10 +6,10 @@ import fake_cupy
 import numpy as np
 import pytest
 
-from kernels import cupy_events
-from kernels.mlp_cupy import CupyKernel
-from kernels.params import seeded
-from kernels.spec import ForwardSpec
+from mlpbench.kernels import cupy_events
+from mlpbench.kernels.mlp_cupy import CupyKernel
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import ForwardSpec
 
 SPEC = ForwardSpec((4, 3, 2))
 

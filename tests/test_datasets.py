@@ -10,9 +10,9 @@ import idx_files
 import numpy as np
 import pytest
 
-from bench import datasets
-from bench.errors import UserError
-from kernels.spec import HAND_WORKED, MNIST, ForwardSpec
+from mlpbench.bench import datasets
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
 
 
 def line(error: pytest.ExceptionInfo[UserError]) -> str:
@@ -171,9 +171,9 @@ def test_no_network_is_reached(tmp_path):
 
         socket.socket = socket.create_connection = socket.getaddrinfo = refuse
         from pathlib import Path
-        from bench import datasets
-        from bench.errors import UserError
-        from kernels.spec import MNIST
+        from mlpbench.bench import datasets
+        from mlpbench.bench.errors import UserError
+        from mlpbench.kernels.spec import MNIST
 
         datasets.load("digits", MNIST).inputs("float32")
         datasets.load("random", MNIST).inputs("float32")

@@ -8,11 +8,11 @@ import fake_cupy
 import pytest
 from terminal import typed
 
-from bench import explain, frame, record
-from bench.axes import Setting
-from bench.commands import announce
-from kernels.mlp_cupy import CupyKernel
-from kernels.mlp_numpy import NumpyKernel
+from mlpbench.bench import explain, frame, record
+from mlpbench.bench.axes import Setting
+from mlpbench.bench.commands import announce
+from mlpbench.kernels.mlp_cupy import CupyKernel
+from mlpbench.kernels.mlp_numpy import NumpyKernel
 
 WORDS = ("run", "numpy", "cupy", "--profile", "smoke", "--batch-size", "1", "--batch-size", "10", "--threads", "1")
 
@@ -88,8 +88,10 @@ def test_the_memory_pool_stands_in_the_report(run):
 def test_devices_are_those_of_the_kernels_that_run(monkeypatch, tmp_path):
     """Of each setting its own: where the kernel on the device is skipped, nothing asks for the device."""
     asked = []
-    monkeypatch.setattr("bench.roofs.write", lambda those, *at, **options: asked.append((at, options["devices"])))
-    monkeypatch.setattr("kernels.registry.load", {"numpy": NumpyKernel, "cupy": CupyKernel}.__getitem__)
+    monkeypatch.setattr(
+        "mlpbench.bench.roofs.write", lambda those, *at, **options: asked.append((at, options["devices"]))
+    )
+    monkeypatch.setattr("mlpbench.kernels.registry.load", {"numpy": NumpyKernel, "cupy": CupyKernel}.__getitem__)
     parts = [
         SimpleNamespace(setting=Setting("3-2", 1, dtype), plan=SimpleNamespace(kernels=kernels, binding=None))
         for dtype, kernels in (("float32", ["numpy", "cupy"]), ("float64", ["numpy"]))

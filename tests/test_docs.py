@@ -16,15 +16,15 @@ import simulate
 from processes import suite_by_hand
 from sources import ROOT
 
-from bench import environment, frame, record, sweep
-from bench.cli import app
-from bench.plan import Plan
-from bench.summary import speedup, summarize
-from bench.trust.schema import Audit, Start
-from kernels.base import Kernel
-from kernels.conformance import check
-from kernels.errors import KernelUnavailable
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.bench import environment, frame, record, sweep
+from mlpbench.bench.cli import app
+from mlpbench.bench.plan import Plan
+from mlpbench.bench.summary import speedup, summarize
+from mlpbench.bench.trust.schema import Audit, Start
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.conformance import check
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").rglob("*.md")])
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
@@ -91,9 +91,9 @@ def test_commands_and_options_that_are_shown_exist(path):
         if " ".join(words) in NO_COMMANDS:
             continue
         if words[0] == "mlpbench" and len(words) > 1 and not words[1].startswith("-"):
-            known = options_of("bench", words[1]) if words[1] in COMMANDS else set()
+            known = options_of("mlpbench", words[1]) if words[1] in COMMANDS else set()
         elif words[0] == "mlpbench":
-            known = options_of("bench")
+            known = options_of("mlpbench")
         elif words[0] == "pytest":
             known = options_of("pytest")
         else:

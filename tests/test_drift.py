@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import drift
-from bench.drift import ASSUMED, LEAST, Drifts
-from bench.statistics import NO_DRIFT, Drift
-from bench.verdicts import judge
+from mlpbench.bench import drift
+from mlpbench.bench.drift import ASSUMED, LEAST, Drifts
+from mlpbench.bench.statistics import NO_DRIFT, Drift
+from mlpbench.bench.verdicts import judge
 
 
 def side_by_side(rng, level, scatter=0.01, kernels=6):

@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from bench import effort, statistics, sweep
-from bench.effort import Effort, half_width, parse_budget, parse_target
-from bench.ending import LIMITS
-from bench.errors import UserError
-from bench.plan import case_order, make_plan
+from mlpbench.bench import effort, statistics, sweep
+from mlpbench.bench.effort import Effort, half_width, parse_budget, parse_target
+from mlpbench.bench.ending import LIMITS
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.plan import case_order, make_plan
 
 CASES = [sweep.Case("per_sample", 100), sweep.Case("batched", 10)]
 KERNELS = ("quiet", "noisy")

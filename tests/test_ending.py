@@ -5,9 +5,9 @@ import json
 import pytest
 import simulate
 
-from bench import record, report
-from bench.ending import CaseEnd, Ending
-from bench.errors import UserError
+from mlpbench.bench import record, report
+from mlpbench.bench.ending import CaseEnd, Ending
+from mlpbench.bench.errors import UserError
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
 OPEN = {"target": 0.02, "budget_s": 90.0}

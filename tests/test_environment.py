@@ -12,8 +12,8 @@ import pytest
 import simulate
 from terminal import variables
 
-from bench import environment
-from bench.errors import UserError
+from mlpbench.bench import environment
+from mlpbench.bench.errors import UserError
 
 CACHED = (environment.machine, environment.machine_id, environment.gpu, environment.commit, environment._processor)
 
@@ -58,8 +58,8 @@ def test_everything_that_a_result_must_say_is_there():
 def test_blas_and_its_threads_show_once_it_is_loaded():
     code = """
 import json
-from bench import environment
-from bench.errors import UserError
+from mlpbench.bench import environment
+from mlpbench.bench.errors import UserError
 import numpy as np
 np.ones((2, 2)) @ np.ones((2, 2))
 print(json.dumps(environment.collect()))

@@ -4,9 +4,9 @@ import evidence_files as files
 import pytest
 import simulate
 
-from bench import evidence, explain, explain_words, report
-from bench.errors import UserError
-from bench.explain_words import kernel_sentences, run_sentences
+from mlpbench.bench import evidence, explain, explain_words, report
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.explain_words import kernel_sentences, run_sentences
 
 TIMES, ROW, T0, SIZES, PYTHON, write = files.TIMES, files.ROW, files.T0, files.SIZES, files.PYTHON, files.write
 

@@ -3,9 +3,9 @@
 import evidence_files as files
 import pytest
 
-from bench import bandwidth, evidence, explain, record, report
-from bench.explain_words import kernel_sentences, run_sentences
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.bench import bandwidth, evidence, explain, record, report
+from mlpbench.bench.explain_words import kernel_sentences, run_sentences
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 FLOP, N_BYTES = MNIST.flop(1), MNIST.weight_bytes()
 #: The network's weights are too many for the device's L2.
@@ -126,7 +126,7 @@ def test_how_it_is_told(tmp_path):
 
 def test_the_chart_has_the_roofs_of_whoever_computes(tmp_path):
     """The CPU's where a kernel computes on it, and the device's beside them."""
-    from bench.report.plots_roofline import roofline_chart
+    from mlpbench.bench.report.plots_roofline import roofline_chart
 
     alone = write(tmp_path / "alone")
     times = {**files.TIMES, ("cupy", "batched", 100): 1e-7, ("cupy", "per_sample", 100): 1e-5}

@@ -8,8 +8,8 @@ from pathlib import Path
 import evidence_files as files
 import pytest
 
-from bench import explain
-from bench.attribution import PARTS
+from mlpbench.bench import explain
+from mlpbench.bench.attribution import PARTS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "explain.md"
 

@@ -10,7 +10,7 @@ import evidence_files as files
 import pytest
 from evidence_files import write
 
-from bench import report
+from mlpbench.bench import report
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def command(cwd, *words):
     ran = subprocess.run(
-        [sys.executable, "-m", "bench", "explain", *words],
+        [sys.executable, "-m", "mlpbench", "explain", *words],
         cwd=cwd,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
         capture_output=True,

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from divided import divided
 
-from kernels import reference
-from kernels.mlp_numba import NumbaKernel, NumbaParallelKernel
-from kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
-from kernels.mlp_numpy import NumpyKernel, NumpyOutKernel
-from kernels.params import Params, seeded
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels import reference
+from mlpbench.kernels.mlp_numba import NumbaKernel, NumbaParallelKernel
+from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
+from mlpbench.kernels.mlp_numpy import NumpyKernel, NumpyOutKernel
+from mlpbench.kernels.params import Params, seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 KERNELS = {
     "numpy": NumpyKernel,

@@ -15,11 +15,11 @@ import idx_files
 import pytest
 from rich.console import Console
 
-from bench import datasets
-from bench.errors import UserError
-from bench.fetch import fetch
-from bench.mnist import FILES, WEIGHTS_FILE
-from bench.remotes import REMOTES, Remote
+from mlpbench.bench import datasets
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.fetch import fetch
+from mlpbench.bench.mnist import FILES, WEIGHTS_FILE
+from mlpbench.bench.remotes import REMOTES, Remote
 
 pytest.importorskip("pooch")
 

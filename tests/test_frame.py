@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 import simulate
 
-from bench import frame, record
-from bench.errors import UserError
+from mlpbench.bench import frame, record
+from mlpbench.bench.errors import UserError
 
 TIMES = {
     ("numpy", "per_sample", 100): 2e-5,

@@ -5,9 +5,9 @@ import re
 import pytest
 import simulate
 
-from bench import frame, headline
-from bench.book import BOOK
-from bench.summary import summarize
+from mlpbench.bench import frame, headline
+from mlpbench.bench.book import BOOK
+from mlpbench.bench.summary import summarize
 
 KNOWN = {
     ("numpy", "per_sample", 100): 18e-6,

@@ -7,10 +7,10 @@ import pytest
 import simulate
 from contrasts import contrast, luminance
 
-from bench import frame, heatmap, record, report
-from bench.heatmap import ONE
-from bench.report.heatmap import cell_text
-from bench.summary import summarize
+from mlpbench.bench import frame, heatmap, record, report
+from mlpbench.bench.heatmap import ONE
+from mlpbench.bench.report.heatmap import cell_text
+from mlpbench.bench.summary import summarize
 
 TIMES = {
     ("numpy", "per_sample", 100): 12e-6,
@@ -136,7 +136,7 @@ def test_cells_have_two_digits(tmp_path):
 
 
 def test_words_stand_out_from_every_shade_and_shades_grow_darker():
-    from bench.report import plots_heatmap
+    from mlpbench.bench.report import plots_heatmap
 
     scheme = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in plots_heatmap._SCHEME]
     shares = np.linspace(0, 1, 101)

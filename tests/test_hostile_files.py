@@ -6,10 +6,10 @@ import json
 import pytest
 import simulate
 
-from bench import frame
-from bench.compare import compare
-from bench.errors import UserError
-from bench.record import read_run
+from mlpbench.bench import frame
+from mlpbench.bench.compare import compare
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import read_run
 
 JUNK = [None, True, -1, 10**30, "../\x1b[2J", [[]], {"a": {"b": []}}]
 CASE = ("numpy", "batched", 100)

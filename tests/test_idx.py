@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bench import idx
-from bench.errors import UserError
+from mlpbench.bench import idx
+from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from kernels import registry
-from kernels.conformance import check
-from kernels.errors import KernelUnavailable
-from kernels.params import Params, hand_worked
-from kernels.spec import HAND_WORKED, MNIST, ForwardSpec
-from kernels.weights_io import load_params
+from mlpbench.kernels import registry
+from mlpbench.kernels.conformance import check
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.params import Params, hand_worked
+from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
+from mlpbench.kernels.weights_io import load_params
 
 TOLERANCE = {"float32": 2e-7, "float64": 6e-9}
 
@@ -141,8 +141,8 @@ def test_the_gate(kernel_class, dtype):
 @every_kernel
 def test_the_books_accuracy_exactly(kernel_class, mnist_dir):
     """0.9352 of the 10,000 test images, one at a time and in batches (section 3.6)."""
-    from bench.datasets import mnist
-    from bench.measure import predict
+    from mlpbench.bench.datasets import mnist
+    from mlpbench.bench.measure import predict
 
     data = mnist(mnist_dir)
     kernel = kernel_class(MNIST, load_params(mnist_dir / "sample_weight.pkl", MNIST))

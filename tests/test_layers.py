@@ -75,7 +75,7 @@ LEFT_OF_THE_JSON = (
         for name in ("measure", "workload", "session", "plugin", "runner", "datasets", "mnist", "environment")
     }
     | {f"bench.trust.{name}" for name in ("plugin", "watch", "counters", "spin", "cold", "singles", "inputs", "memory")}
-    | {"kernels.conformance", "kernels.weights_io"}
+    | {"mlpbench.kernels.conformance", "mlpbench.kernels.weights_io"}
 )
 PANDAS = ("bench/frame.py", "bench/comparison.py", "bench/report/*.py")
 #: Modules that may ask the time or wait besides `bench/measure.py`, and what for.
@@ -209,7 +209,7 @@ def test_nothing_right_of_the_json_names_a_kernel_or_the_clock():
             continue
         for found in imports(path):
             named = modules_imported(found)
-            if named & LEFT_OF_THE_JSON or any(name.startswith("kernels.mlp_") for name in named):
+            if named & LEFT_OF_THE_JSON or any(name.startswith("mlpbench.kernels.mlp_") for name in named):
                 wrong.append(where(path, found))
             if top(found.module) in {"numba", "cupy", "cupyx", "pytest", "pytest_benchmark"}:
                 wrong.append(where(path, found))
@@ -227,11 +227,11 @@ from pathlib import Path
 
 class Refuse(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.startswith(("numba", "llvmlite", "cupy", "kernels.mlp_", "kernels.conformance", "bench.measure")):
+        if name.startswith(("numba", "llvmlite", "cupy", "mlpbench.kernels.mlp_", "mlpbench.kernels.conformance", "mlpbench.bench.measure")):
             raise AssertionError(f"{name} is imported")
 
 sys.meta_path.insert(0, Refuse())
-from bench import compare, record, report
+from mlpbench.bench import compare, record, report
 run = record.read_run(Path(sys.argv[1]))
 for name in ("md", "csv", "json", "html"):
     assert report.render([run], name)
@@ -249,7 +249,7 @@ print(json.dumps([*sys.modules]), file=sys.stderr)
 def test_the_command_line_starts_without_heavy_libraries(arguments):
     code = """
 import json, sys
-from bench.cli import main
+from mlpbench.bench.cli import main
 try:
     main(sys.argv[1:])
 except SystemExit as ended:

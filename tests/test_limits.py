@@ -6,10 +6,10 @@ import pytest
 import simulate
 from limit_runs import FLOP, TIMES, write
 
-from bench import frame, limits, record
-from bench.limits_targets import Target
-from bench.statistics import Ratio
-from bench.summary import summarize
+from mlpbench.bench import frame, limits, record
+from mlpbench.bench.limits_targets import Target
+from mlpbench.bench.statistics import Ratio
+from mlpbench.bench.summary import summarize
 
 L2_S = (FLOP // 2 + 80) * 4 / files.READ["L2"]  # weights and biases, 4 bytes each
 

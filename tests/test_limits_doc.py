@@ -10,8 +10,8 @@ import limit_runs
 import pytest
 from sources import ROOT
 
-from bench import frame, limits, limits_targets
-from bench.summary import summarize
+from mlpbench.bench import frame, limits, limits_targets
+from mlpbench.bench.summary import summarize
 
 PAGE = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
 

@@ -5,10 +5,10 @@ import json
 import pytest
 from limit_runs import write
 
-from bench import frame, limits, limits_file
-from bench.errors import UserError
-from bench.report import limits as shown
-from bench.summary import summarize
+from mlpbench.bench import frame, limits, limits_file
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.report import limits as shown
+from mlpbench.bench.summary import summarize
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import limit_runs
 import pytest
 from limit_runs import TIMES, write
 
-from bench import frame, limits, report
-from bench.report.limits import measured_with, sentences, tables
-from bench.summary import summarize
+from mlpbench.bench import frame, limits, report
+from mlpbench.bench.report.limits import measured_with, sentences, tables
+from mlpbench.bench.summary import summarize
 
 
 def markdown(run):

@@ -6,10 +6,10 @@ import timing
 from doubles import AsynchronousKernel, RecordingKernel
 from timing import FakeBenchmark, rows
 
-from bench import measure
-from bench.sweep import Case
-from kernels.params import seeded
-from kernels.spec import ForwardSpec
+from mlpbench.bench import measure
+from mlpbench.bench.sweep import Case
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import ForwardSpec
 
 SPEC = ForwardSpec((3, 2))
 BATCHED, PER_SAMPLE = Case("batched", 2), Case("per_sample", 2)

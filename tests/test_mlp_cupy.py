@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from specs import specs
 
-from kernels.base import Kernel
-from kernels.conformance import agree, check
-from kernels.cupy_forward import Network, fused_activations
-from kernels.errors import KernelUnavailable
-from kernels.mlp_cupy import CupyKernel, words
-from kernels.params import seeded
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.conformance import agree, check
+from mlpbench.kernels.cupy_forward import Network, fused_activations
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.mlp_cupy import CupyKernel, words
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -222,10 +222,10 @@ def test_a_module_that_cupy_needs_is_not_taken_for_cupy(monkeypatch, tmp_path):
 
 def test_an_import_error_of_our_own_is_raised():
     """Where ``kernels.cupy_forward`` is broken, that is a bug and no reason to skip the kernel."""
-    code = "import sys; sys.modules['kernels.cupy_forward'] = None; import kernels.mlp_cupy"
+    code = "import sys; sys.modules['mlpbench.kernels.cupy_forward'] = None; import mlpbench.kernels.mlp_cupy"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert "ModuleNotFoundError" in ran.stderr
-    assert "kernels.cupy_forward" in ran.stderr
+    assert "mlpbench.kernels.cupy_forward" in ran.stderr
 
 
 # CuPy itself, with or without a GPU

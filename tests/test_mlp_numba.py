@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from specs import specs
 
-from kernels import numba_loops, reference
-from kernels.conformance import agree, check
-from kernels.errors import KernelUnavailable
-from kernels.mlp_numba import FLOP_PER_THREAD, NumbaKernel, NumbaParallelKernel, pack
-from kernels.numba_target import PANEL, TILE_ROWS
-from kernels.params import seeded
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels import numba_loops, reference
+from mlpbench.kernels.conformance import agree, check
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.mlp_numba import FLOP_PER_THREAD, NumbaKernel, NumbaParallelKernel, pack
+from mlpbench.kernels.numba_target import PANEL, TILE_ROWS
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 Divided = divided(NumbaParallelKernel)
 KERNELS = [NumbaKernel, NumbaParallelKernel, Divided]

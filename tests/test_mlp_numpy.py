@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from specs import specs
 
-from kernels.conformance import agree
-from kernels.mlp_numpy import NumpyKernel, NumpyOutKernel
-from kernels.params import seeded
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.conformance import agree
+from mlpbench.kernels.mlp_numpy import NumpyKernel, NumpyOutKernel
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 
 @pytest.mark.parametrize("kernel_class", [NumpyKernel, NumpyOutKernel])

@@ -12,12 +12,12 @@ import idx_files
 import numpy as np
 import pytest
 
-from bench import datasets, mnist
-from bench.errors import UserError
-from kernels import reference
-from kernels.params import TRAINED_FILE
-from kernels.spec import MNIST
-from kernels.weights_io import load_params
+from mlpbench.bench import datasets, mnist
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels import reference
+from mlpbench.kernels.params import TRAINED_FILE
+from mlpbench.kernels.spec import MNIST
+from mlpbench.kernels.weights_io import load_params
 
 
 @pytest.fixture

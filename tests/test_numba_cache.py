@@ -9,8 +9,8 @@ import numba
 import pytest
 from sources import ROOT, SOURCES, imports, modules_imported, name_of
 
-from kernels import numba_cache
-from kernels.numba_cache import MOST_FILES, UNUSED_S, OneFile, compile_once
+from mlpbench.kernels import numba_cache
+from mlpbench.kernels.numba_cache import MOST_FILES, UNUSED_S, OneFile, compile_once
 
 KEY = ("signature", ("triple", "cpu", "features"), "bytecode")
 
@@ -47,10 +47,10 @@ def aged(path, seconds):
 
 @pytest.fixture
 def file(tmp_path):
-    return OneFile(str(tmp_path), "kernels.numba_any.f")
+    return OneFile(str(tmp_path), "mlpbench.kernels.numba_any.f")
 
 
-def other(folder, number, stem="kernels.numba_any.f", ending="nbc"):
+def other(folder, number, stem="mlpbench.kernels.numba_any.f", ending="nbc"):
     return folder / f"{stem}.{number:024x}.{ending}"
 
 
@@ -182,7 +182,7 @@ def test_another_error_is_not_taken_for_a_missing_folder(monkeypatch):
 def test_saving_removes_what_was_not_used_for_a_month_and_nothing_else(tmp_path, file):
     old = [
         aged(other(tmp_path, 1), UNUSED_S + 60),
-        aged(other(tmp_path, 2, "kernels.numba_gone.f"), UNUSED_S + 60),
+        aged(other(tmp_path, 2, "mlpbench.kernels.numba_gone.f"), UNUSED_S + 60),
         aged(other(tmp_path, 3, ending="0123456789ab.tmp"), UNUSED_S + 60),
     ]
     kept = [
@@ -190,7 +190,12 @@ def test_saving_removes_what_was_not_used_for_a_month_and_nothing_else(tmp_path,
         aged(other(tmp_path, 5, ending="0123456789ab.tmp"), 0),  # another process writes it
         *(
             aged(tmp_path / name, 2 * UNUSED_S)
-            for name in ("numba_loops._serial-88.py311.1.nbc", "spec.cpython-311.pyc", "kernels.nbc", "notes.txt")
+            for name in (
+                "numba_loops._serial-88.py311.1.nbc",
+                "spec.cpython-311.pyc",
+                "kernels.nbc",
+                "notes.txt",
+            )
         ),
     ]
     file.save(KEY, "data")
@@ -211,7 +216,7 @@ def test_loading_counts_as_use(tmp_path, file):
 
 def test_of_each_function_the_files_used_last_are_kept(tmp_path, file):
     mine = [aged(other(tmp_path, number), number * 60.0) for number in range(1, MOST_FILES + 3)]
-    others = [aged(other(tmp_path, n, "kernels.numba_any.g"), n * 60.0) for n in range(1, MOST_FILES + 3)]
+    others = [aged(other(tmp_path, n, "mlpbench.kernels.numba_any.g"), n * 60.0) for n in range(1, MOST_FILES + 3)]
     file.save(KEY, "data")
     assert [path for path in mine if path.exists()] == mine[: MOST_FILES - 1], "and the one that was written"
     assert [path for path in others if path.exists()] == others[:MOST_FILES]

@@ -12,11 +12,11 @@ import numba
 import numpy as np
 import pytest
 
-from kernels import numba_loops
-from kernels.mlp_numba import NumbaKernel
-from kernels.numba_target import PANEL, Target, host
-from kernels.params import seeded
-from kernels.spec import MNIST
+from mlpbench.kernels import numba_loops
+from mlpbench.kernels.mlp_numba import NumbaKernel
+from mlpbench.kernels.numba_target import PANEL, Target, host
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -25,10 +25,10 @@ SCRIPT = """
 import json, sys
 import numba.core.event as event
 import numpy as np
-from kernels import numba_loops
-from kernels.mlp_numba import NumbaKernel, NumbaParallelKernel
-from kernels.params import seeded
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels import numba_loops
+from mlpbench.kernels.mlp_numba import NumbaKernel, NumbaParallelKernel
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 x = np.random.default_rng(0).random((50, 784), np.float32)
 with event.install_recorder("numba:compile") as made:

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from kernels import numba_loops, reference
+from mlpbench.kernels import numba_loops, reference
 
 exp, sigmoid = numba_loops.exp, numba_loops.sigmoid
 

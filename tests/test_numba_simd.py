@@ -7,18 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from specs import specs
 
-from kernels import reference
-from kernels.conformance import agree, check
-from kernels.errors import KernelUnavailable
-from kernels.mlp_numba_simd import (
+from mlpbench.kernels import reference
+from mlpbench.kernels.conformance import agree, check
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.mlp_numba_simd import (
     FLOP_PER_THREAD,
     NumbaSimdKernel,
     NumbaSimdParallelKernel,
     NumbaSimdSparseKernel,
 )
-from kernels.numba_simd import packing
-from kernels.params import Params, seeded
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.numba_simd import packing
+from mlpbench.kernels.params import Params, seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 Divided = divided(NumbaSimdParallelKernel)
 KERNELS = [NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel, Divided]

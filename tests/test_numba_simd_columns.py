@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from specs import specs
 
-from kernels.conformance import agree, check
-from kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel
-from kernels.numba_simd import packing
-from kernels.params import seeded
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.conformance import agree, check
+from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel
+from mlpbench.kernels.numba_simd import packing
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 ByColumns = by_columns(NumbaSimdParallelKernel)
@@ -28,9 +28,9 @@ SCRIPT = """
 import json, sys
 import numba.core.event as event
 import numpy as np
-from kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel
-from kernels.params import seeded
-from kernels.spec import ForwardSpec
+from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import ForwardSpec
 
 same, spec = [], ForwardSpec((784, 1000, 1030, 10), dtype=sys.argv[1])
 with event.install_recorder("numba:compile") as made:

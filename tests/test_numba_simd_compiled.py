@@ -7,10 +7,10 @@ import pytest
 from assembly import require_registers
 from simd_process import finish, run, start
 
-from kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
-from kernels.numba_simd.shape import host_shape
-from kernels.params import seeded
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
+from mlpbench.kernels.numba_simd.shape import host_shape
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 DTYPES = ("float32", "float64")
 

@@ -7,10 +7,10 @@ import pytest
 from assembly import require_registers
 from simd_process import run
 
-from kernels.mlp_numba_simd import NumbaSimdKernel
-from kernels.numba_simd.shape import Shape
-from kernels.params import seeded
-from kernels.spec import MNIST
+from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel
+from mlpbench.kernels.numba_simd.shape import Shape
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST
 
 
 def host_features():

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from specs import specs
 
-from kernels.conformance import check
-from kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
-from kernels.numba_simd import far, network, packing
-from kernels.numba_simd.shape import host_shape
-from kernels.params import seeded
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.conformance import check
+from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
+from mlpbench.kernels.numba_simd import far, network, packing
+from mlpbench.kernels.numba_simd.shape import host_shape
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 Divided = divided(NumbaSimdParallelKernel)
 WIDE = ForwardSpec((784, 1024, 1024, 10))

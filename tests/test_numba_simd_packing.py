@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from specs import specs
 
-from kernels.numba_simd import packing, parts
-from kernels.numba_simd.shape import Shape
-from kernels.numba_simd.tile import _unrolled
-from kernels.params import seeded
+from mlpbench.kernels.numba_simd import packing, parts
+from mlpbench.kernels.numba_simd.shape import Shape
+from mlpbench.kernels.numba_simd.tile import _unrolled
+from mlpbench.kernels.params import seeded
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from specs import specs
 
-from kernels.numba_simd import packing
-from kernels.numba_simd.shape import Shape
-from kernels.numba_simd.shares import (
+from mlpbench.kernels.numba_simd import packing
+from mlpbench.kernels.numba_simd.shape import Shape
+from mlpbench.kernels.numba_simd.shares import (
     DIVIDED,
     SHARE,
     SHARE_COLUMN,
@@ -16,8 +16,8 @@ from kernels.numba_simd.shares import (
     SHARES_AT,
     shares,
 )
-from kernels.params import seeded
-from kernels.spec import ForwardSpec
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import ForwardSpec
 
 AVX512 = Shape.parse("x86_64-unknown-linux-gnu", "+avx512f,+avx512vl", 4)
 

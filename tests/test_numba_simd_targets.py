@@ -10,10 +10,10 @@ import pytest
 from assembly import VECTOR, functions, main_loop, multiply_adds, require_registers, spills
 from llvmlite import binding, ir
 
-from kernels.numba_simd import layers, sparse, turned
-from kernels.numba_simd.shape import Shape
-from kernels.numba_simd.tile import dots, product
-from kernels.numba_simd.vector import I32, I64, Code, new_function
+from mlpbench.kernels.numba_simd import layers, sparse, turned
+from mlpbench.kernels.numba_simd.shape import Shape
+from mlpbench.kernels.numba_simd.tile import dots, product
+from mlpbench.kernels.numba_simd.vector import I32, I64, Code, new_function
 
 X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
 

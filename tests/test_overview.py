@@ -6,9 +6,9 @@ import limit_runs
 import pytest
 import simulate
 
-from bench import frame, headline, limits, overview, record, report
-from bench.axes import make_settings
-from bench.summary import summarize
+from mlpbench.bench import frame, headline, limits, overview, record, report
+from mlpbench.bench.axes import make_settings
+from mlpbench.bench.summary import summarize
 
 SETTINGS = make_settings(["784-50-100-10"], [1, 2], ["float32"])
 TIMES = {

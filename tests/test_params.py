@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels import reference
-from kernels.errors import ParamsError
-from kernels.params import Params, hand_worked, seeded
-from kernels.spec import HAND_WORKED, MNIST, ForwardSpec
+from mlpbench.kernels import reference
+from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.params import Params, hand_worked, seeded
+from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
 
 
 def test_sizes():

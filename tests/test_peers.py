@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from sources import ROOT
 from specs import specs
 
-from bench.measure import is_asynchronous
-from kernels import registry
-from kernels.conformance import agree, check
-from kernels.errors import KernelUnavailable
-from kernels.params import seeded
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.bench.measure import is_asynchronous
+from mlpbench.kernels import registry
+from mlpbench.kernels.conformance import agree, check
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 #: What each module imports, and the extra that brings it.
 LIBRARIES = {
@@ -151,9 +151,9 @@ def test_it_uses_the_threads_that_it_is_given(name, tmp_path):
     code = """
 import sys
 import numpy as np
-from kernels import registry
-from kernels.params import seeded
-from kernels.spec import MNIST
+from mlpbench.kernels import registry
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST
 cls = registry.load(sys.argv[1])
 cls.probe()
 kernel = cls(MNIST, seeded(MNIST))

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import ROOT
 
-from bench import sweep
-from bench.plan import clock_options, make_plan, new_seed, run_id, shuffled
-from bench.planned import read_plan
-from bench.untrusted import Block
+from mlpbench.bench import sweep
+from mlpbench.bench.plan import clock_options, make_plan, new_seed, run_id, shuffled
+from mlpbench.bench.planned import read_plan
+from mlpbench.bench.untrusted import Block
 
 KERNELS = ["numpy", "numpy-out", "numba", "numba-parallel"]
 

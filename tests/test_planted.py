@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from bench import planted
-from bench.planted import SAME, SLOWED
-from kernels import conformance, registry
-from kernels.errors import UnknownKernel
-from kernels.params import seeded
-from kernels.spec import ForwardSpec
+from mlpbench.bench import planted
+from mlpbench.bench.planted import SAME, SLOWED
+from mlpbench.kernels import conformance, registry
+from mlpbench.kernels.errors import UnknownKernel
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import ForwardSpec
 
 SPEC = ForwardSpec((20, 10, 3))
 #: Nanoseconds that a look at the simulated clock takes, and a call of the kernel within.
@@ -56,7 +56,7 @@ def test_they_are_known_by_name_and_in_no_list():
     assert not set(names) & set(registry.names())
     assert {name: registry.load(name).share for name in SLOWED} == SLOWED
     assert {registry.load(name).share for name in SAME} == {0.0}
-    assert {registry.module(name) for name in names} == {"bench.planted"}
+    assert {registry.module(name) for name in names} == {"mlpbench.bench.planted"}
 
 
 def test_a_name_nearby_is_not_told():

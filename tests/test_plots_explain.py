@@ -2,10 +2,10 @@
 
 import pytest
 
-from bench.report.plots_bandwidth import _seen
-from bench.report.plots_explain import _words_at, share_domain
-from bench.report.plots_roofline import _peak_names, apart
-from bench.roofline import Roofs
+from mlpbench.bench.report.plots_bandwidth import _seen
+from mlpbench.bench.report.plots_explain import _words_at, share_domain
+from mlpbench.bench.report.plots_roofline import _peak_names, apart
+from mlpbench.bench.roofline import Roofs
 
 
 def bar(start, end):

@@ -12,9 +12,9 @@ from doubles import offer
 from sources import ROOT
 from terminal import TIMEOUT_S, variables
 
-from bench import record
-from bench.trust.selftest import KNOWN
-from kernels import registry
+from mlpbench.bench import record
+from mlpbench.bench.trust.selftest import KNOWN
+from mlpbench.kernels import registry
 
 pytest_plugins = ["pytester"]
 
@@ -129,7 +129,7 @@ def inside(pytester, monkeypatch):
     return run
 
 
-NUMPY = {"numpy": "kernels.mlp_numpy:NumpyKernel"}
+NUMPY = {"numpy": "mlpbench.kernels.mlp_numpy:NumpyKernel"}
 #: Small, and so quick to check; timed once.
 SMALL = ("--mode=batched", "--batch-size=10", "--spec=20-10-3")
 
@@ -217,7 +217,7 @@ def test_a_kernel_named_twice_is_timed_once(inside):
     ],
 )
 def test_bad_options_are_told_in_one_line(inside, words, expected):
-    result = inside(*words, **NUMPY, second="kernels.mlp_numpy:NumpyOutKernel")
+    result = inside(*words, **NUMPY, second="mlpbench.kernels.mlp_numpy:NumpyOutKernel")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in result.errlines if line.startswith("ERROR")]
     assert line.startswith(f"ERROR: mlpbench: {expected}")
@@ -229,5 +229,5 @@ def test_bad_options_are_told_in_one_line(inside, words, expected):
 def test_the_options_are_of_no_concern_to_other_tests(pytester):
     pytester.makepyfile("def test_nothing(): pass")
     for words in ((), ("--batch-size=0",)):
-        result = pytester.runpytest_inprocess("-p", "pytest_benchmark.plugin", "-p", "bench.plugin", *words)
+        result = pytester.runpytest_inprocess("-p", "pytest_benchmark.plugin", "-p", "mlpbench.bench.plugin", *words)
         result.assert_outcomes(passed=1)

@@ -9,9 +9,9 @@ from doubles import offer
 from processes import interpreter
 from sources import ROOT
 
-from bench import probing
-from kernels import registry
-from kernels.errors import UnknownKernel
+from mlpbench.bench import probing
+from mlpbench.kernels import registry
+from mlpbench.kernels.errors import UnknownKernel
 
 ANSWER = 'print(json.dumps(dict(name=name, backend="b", device="cpu", version="1", reason=None)), flush=True)'
 

@@ -8,14 +8,14 @@ import sys
 import pytest
 from sources import ROOT
 
-from bench import limits_targets, probing, record, sustained, sweep
-from bench.binding import Binding
-from bench.commands import planning
-from bench.commands.announce import _several
-from bench.commands.planning import find_data, find_settings, make_sweep, make_workloads
-from bench.probing import Probed
-from bench.workload import Options
-from kernels import registry
+from mlpbench.bench import limits_targets, probing, record, sustained, sweep
+from mlpbench.bench.binding import Binding
+from mlpbench.bench.commands import planning
+from mlpbench.bench.commands.announce import _several
+from mlpbench.bench.commands.planning import find_data, find_settings, make_sweep, make_workloads
+from mlpbench.bench.probing import Probed
+from mlpbench.bench.workload import Options
+from mlpbench.kernels import registry
 
 PROFILE = sweep.profile("limits")
 ABSENT = "no module named openvino"
@@ -30,7 +30,7 @@ def planned(monkeypatch):
             return iter([Probed(name, name, "cpu", "1", ABSENT if name == "openvino" else None) for name in names])
 
         monkeypatch.setattr(probing, "probe_all", probe_all)
-        monkeypatch.setattr("bench.axes.available", lambda: 2)
+        monkeypatch.setattr("mlpbench.bench.axes.available", lambda: 2)
         options = Options(data="digits")
         found = find_settings(PROFILE, options, None, None, None)
         cases = sweep.grid(PROFILE.modes, PROFILE.batch_sizes)
@@ -106,7 +106,7 @@ def test_so_many_repeats_as_were_asked_for_are_exact(planned):
 
 
 def test_every_process_of_a_setting_is_bound_to_the_same_processors(planned, monkeypatch):
-    monkeypatch.setattr("bench.binding.choose", lambda threads: Binding(tuple(range(threads))))
+    monkeypatch.setattr("mlpbench.bench.binding.choose", lambda threads: Binding(tuple(range(threads))))
     sweep_of_all = planned()
     assert {(part.setting.threads, part.plan.binding) for part in sweep_of_all.parts} == {
         (1, Binding((0,))),
@@ -135,7 +135,7 @@ def test_repeats_of_all_settings_stand_side_by_side(planned):
 
 @pytest.mark.parametrize(("there", "data"), [(True, "mnist"), (False, None)])
 def test_mnist_where_it_is_found(monkeypatch, there, data):
-    monkeypatch.setattr("bench.mnist.has_part", lambda part, _: there and part == "test")
+    monkeypatch.setattr("mlpbench.bench.mnist.has_part", lambda part, _: there and part == "test")
     assert find_data(PROFILE, None) == data
     assert find_data(sweep.profile("quick"), None) is None
 
@@ -143,7 +143,7 @@ def test_mnist_where_it_is_found(monkeypatch, there, data):
 def test_it_runs_and_records_what_kernels_return_and_the_limits_of_each_repeat(tmp_path):
     """One kernel and one batch size: a profile's own are only what the command line leaves open."""
     words = ["numpy-out", "--profile=limits", "--threads=1", "--batch-size=1", "--repeats=2", "--spec=20-10-3"]
-    command = [sys.executable, "-m", "bench", "run", *words, "--data=random", f"--out={tmp_path}"]
+    command = [sys.executable, "-m", "mlpbench", "run", *words, "--data=random", f"--out={tmp_path}"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     (file,) = tmp_path.glob("*/*/numpy-out.0.json")

@@ -8,8 +8,8 @@ import pytest
 import simulate
 from good_records import TIMES, good, one_line
 
-from bench import record
-from bench.errors import UserError
+from mlpbench.bench import record
+from mlpbench.bench.errors import UserError
 
 
 def names(folder):
@@ -211,7 +211,7 @@ def test_a_writer_that_is_killed_leaves_no_file_of_that_name(tmp_path):
     code = """
 import os, sys
 from pathlib import Path
-from bench import record
+from mlpbench.bench import record
 os.fsync = lambda handle: os._exit(9)  # dies when everything is written and nothing is published
 record.write_atomically(Path(sys.argv[1]), {"a": 1})
 """

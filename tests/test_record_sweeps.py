@@ -6,9 +6,9 @@ import shutil
 import pytest
 import simulate
 
-from bench import frame, record, report
-from bench.axes import make_settings
-from bench.errors import UserError
+from mlpbench.bench import frame, record, report
+from mlpbench.bench.axes import make_settings
+from mlpbench.bench.errors import UserError
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
 SETTINGS = make_settings(["784-50-100-10"], [2, 1], ["float32", "float64"])

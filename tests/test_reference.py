@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kernels import reference
-from kernels.params import seeded
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels import reference
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 
 def close(expected):

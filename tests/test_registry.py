@@ -3,10 +3,10 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from bench import untrusted
-from kernels import registry
-from kernels.base import Kernel
-from kernels.errors import KernelUnavailable, UnknownKernel
+from mlpbench.bench import untrusted
+from mlpbench.kernels import registry
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
 
 NUMPY = ["numpy", "numpy-out"]
 NUMBA = ["numba", "numba-parallel", "numba-simd", "numba-simd-parallel", "numba-simd-sparse"]
@@ -76,7 +76,7 @@ def test_what_is_no_kernel_is_unavailable_and_says_why(offers):
 
 
 def test_a_built_in_kernel_that_cannot_be_imported_is_a_bug(monkeypatch):
-    monkeypatch.setitem(sys.modules, "kernels.mlp_numpy", None)  # any import of it raises ImportError
+    monkeypatch.setitem(sys.modules, "mlpbench.kernels.mlp_numpy", None)  # any import of it raises ImportError
     with pytest.raises(ImportError):
         registry.load("numpy")
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import simulate
 
-from bench import evidence, frame, record, report
-from bench.errors import UserError
-from bench.report import gaps
+from mlpbench.bench import evidence, frame, record, report
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.report import gaps
 
 TIMES = {
     ("numpy", "per_sample", 100): 18e-6,

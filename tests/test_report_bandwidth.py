@@ -7,8 +7,8 @@ import evidence_files as files
 import pytest
 from explanations import CALLS, LARGE, SMALL, WEIGHTS, explanation, kernel, network, parts
 
-from bench import bandwidth, bandwidth_words, report
-from bench.report import plots_bandwidth
+from mlpbench.bench import bandwidth, bandwidth_words, report
+from mlpbench.bench.report import plots_bandwidth
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import test_book_apart
 import test_trust_files
 from contrasts import contrast
 
-from bench import record, report
-from bench.axes import make_settings
+from mlpbench.bench import record, report
+from mlpbench.bench.axes import make_settings
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from browsing import Page  # noqa: E402

@@ -6,10 +6,10 @@ import json
 import pytest
 import simulate
 
-from bench import record, report
-from bench.report import style
-from bench.report.as_html import _embedded
-from bench.report.as_markdown import escape
+from mlpbench.bench import record, report
+from mlpbench.bench.report import style
+from mlpbench.bench.report.as_html import _embedded
+from mlpbench.bench.report.as_markdown import escape
 
 TIMES = {("numpy", "per_sample", 100): 18e-6, ("numpy", "batched", 100): 2e-6}
 SCRIPT = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"

@@ -6,9 +6,9 @@ import sys
 import pytest
 import simulate
 
-from bench import frame, record, report
-from bench.errors import UserError
-from bench.report import as_html
+from mlpbench.bench import frame, record, report
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.report import as_html
 
 TIMES = {
     ("numpy", "per_sample", 100): 18e-6,
@@ -112,7 +112,7 @@ def test_the_page_has_one_bundle_and_a_policy_without_network(tmp_path):
 @pytest.mark.parametrize("library", ["altair", "vl_convert"])
 def test_without_the_charts_libraries_one_line_says_what_to_install(tmp_path, monkeypatch, library):
     as_html._bundle.cache_clear()
-    monkeypatch.delitem(sys.modules, "bench.report.plots", raising=False)
+    monkeypatch.delitem(sys.modules, "mlpbench.bench.report.plots", raising=False)
     monkeypatch.delattr(report, "plots", raising=False)
     monkeypatch.setitem(sys.modules, library, None)
     run = write(tmp_path)
@@ -123,8 +123,8 @@ def test_without_the_charts_libraries_one_line_says_what_to_install(tmp_path, mo
 
 
 def test_a_picture_for_a_page_without_javascript(tmp_path):
-    from bench.report import plots, style
-    from bench.summary import summarize
+    from mlpbench.bench.report import plots, style
+    from mlpbench.bench.summary import summarize
 
     cases = summarize(frame.load(write(tmp_path)))
     for name in ("time", "speedup"):

@@ -5,8 +5,8 @@ import json
 import pytest
 import simulate
 
-from bench import record, report
-from bench.report.machine import thread_table
+from mlpbench.bench import record, report
+from mlpbench.bench.report.machine import thread_table
 
 TIMES = {("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from kernels import registry
-from kernels.errors import KernelUnavailable
-from kernels.mlp_numpy import NumpyKernel, NumpyOutKernel
-from kernels.params import seeded
-from kernels.spec import ForwardSpec
+from mlpbench.kernels import registry
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.mlp_numpy import NumpyKernel, NumpyOutKernel
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import ForwardSpec
 
 SPECS = [ForwardSpec((31, 17, 5)), ForwardSpec((31, 17, 5), "relu", "identity")]
 #: Compiling takes it tens of seconds; one specification and way of calling is enough.

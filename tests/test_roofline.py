@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.roofline import IMPOSSIBLE, Roofs, Work, cause, floors, judge, level
-from kernels.spec import MNIST, ForwardSpec
+from mlpbench.bench.roofline import IMPOSSIBLE, Roofs, Work, cause, floors, judge, level
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 CACHES = {"L1d": 48 * 1024, "L2": 2**20, "L3": 32 * 2**20}
 ROOFS = Roofs(1, 250e9, "multiply-add", {"L1": 500e9, "L2": 200e9, "L3": 100e9, "DRAM": 40e9}, CACHES)

@@ -6,10 +6,10 @@ import os
 import numpy as np
 import pytest
 
-from bench import binding, record, roof_loops, roofs, sustained
-from bench.errors import UserError
-from kernels.numba_simd.shape import Shape, host_shape
-from kernels.numba_target import Target
+from mlpbench.bench import binding, record, roof_loops, roofs, sustained
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels.numba_simd.shape import Shape, host_shape
+from mlpbench.kernels.numba_target import Target
 
 CACHES = {"L1d": 48 * 1024, "L1i": 32 * 1024, "L2": 2**20, "L3": 32 * 2**20}
 NAMES = ["matrix product", "multiply-add", "L1", "L2", "L3", "DRAM"]
@@ -146,13 +146,13 @@ def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
     def ask(module, threads, bound, *words):
         assert bound is None
         asked.append((module, threads, words))
-        return ({"measured": []}, None) if module == "bench.roofs" else (devices.pop(0))
+        return ({"measured": []}, None) if module == "mlpbench.bench.roofs" else (devices.pop(0))
 
     monkeypatch.setattr(roofs, "_ask", ask)
     devices = [({"roofs": {"dtype": "float64"}, "reason": None}, None)]
     assert roofs.write([tmp_path], 2, "float64", 0.5, ["cuda"]) is None
     words = ("--dtype=float64", "--seconds=0.5")
-    assert asked == [("bench.roofs", 2, (*words, "--threads=2")), ("bench.cuda_roofs", 2, words)]
+    assert asked == [("mlpbench.bench.roofs", 2, (*words, "--threads=2")), ("mlpbench.bench.cuda_roofs", 2, words)]
     block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
     assert block["roofs"] == {"measured": []}
     assert block["devices"] == [{"device": "cuda", "roofs": {"dtype": "float64"}, "reason": None}]
@@ -168,7 +168,7 @@ def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
 
 def test_without_a_device_its_process_says_why(tmp_path):
     """The real one, where there is no GPU, with or without CuPy."""
-    found, reason = roofs._ask("bench.cuda_roofs", 1, None, "--dtype=float32", "--seconds=0.001")
+    found, reason = roofs._ask("mlpbench.bench.cuda_roofs", 1, None, "--dtype=float32", "--seconds=0.001")
     assert reason is None
     assert found["reason"] or found["roofs"]["measured"]
 

@@ -9,12 +9,12 @@ import processes
 import pytest
 import simulate
 
-from bench import record, runner, sweep
-from bench.binding import Binding, choose
-from bench.environment import THREAD_VARIABLES, machine_id
-from bench.errors import UserError
-from bench.plan import make_plan
-from bench.workload import Options, Workload
+from mlpbench.bench import record, runner, sweep
+from mlpbench.bench.binding import Binding, choose
+from mlpbench.bench.environment import THREAD_VARIABLES, machine_id
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.plan import make_plan
+from mlpbench.bench.workload import Options, Workload
 
 OPTIONS = Options(spec="20-10-3", hidden="relu", dtype="float64", data="random")
 CASES = [sweep.Case("per_sample", 100), sweep.Case("batched", 1), sweep.Case("batched", 10)]

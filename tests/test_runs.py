@@ -3,9 +3,9 @@
 import pytest
 import simulate
 
-from bench.axes import make_settings
-from bench.errors import UserError
-from bench.runs import find_runs, latest, resolve
+from mlpbench.bench.axes import make_settings
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.runs import find_runs, latest, resolve
 
 TIMES = {("numpy", "batched", 100): 2e-6}
 SETTINGS = make_settings(["784-50-100-10"], [1, 2], ["float32"])

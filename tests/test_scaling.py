@@ -5,8 +5,8 @@ import json
 import pytest
 import simulate
 
-from bench import frame, record, report, scaling
-from bench.summary import summarize
+from mlpbench.bench import frame, record, report, scaling
+from mlpbench.bench.summary import summarize
 
 ONE = {("numba", "batched", 1): 2e-6, ("numba", "batched", 1000): 1e-6, ("numpy", "per_sample", 100): 9e-6}
 TWO = {("numba", "batched", 1): 4e-6, ("numba", "batched", 1000): 0.5e-6, ("numpy", "per_sample", 100): 9e-6}

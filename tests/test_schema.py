@@ -4,8 +4,8 @@ import pytest
 import simulate
 from good_records import TIMES, good, one_line
 
-from bench import record
-from bench.errors import UserError
+from mlpbench.bench import record
+from mlpbench.bench.errors import UserError
 
 
 def written(folder, content):

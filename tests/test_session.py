@@ -5,12 +5,12 @@ import pytest
 from doubles import AbsentKernel, ConstructorRaises
 from mutants import SoftmaxDropped
 
-from bench.session import Failure, Suite
-from bench.sweep import Case
-from bench.workload import Options, Workload
-from kernels import registry
-from kernels.errors import KernelUnavailable, NonConforming
-from kernels.mlp_numpy import NumpyKernel, NumpyOutKernel
+from mlpbench.bench.session import Failure, Suite
+from mlpbench.bench.sweep import Case
+from mlpbench.bench.workload import Options, Workload
+from mlpbench.kernels import registry
+from mlpbench.kernels.errors import KernelUnavailable, NonConforming
+from mlpbench.kernels.mlp_numpy import NumpyKernel, NumpyOutKernel
 
 
 class Counted(NumpyKernel):

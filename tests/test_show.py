@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from bench import datasets, show
-from bench.errors import UserError
-from kernels import reference
-from kernels.params import TRAINED_FILE
-from kernels.spec import HAND_WORKED, MNIST
-from kernels.weights_io import load_params
+from mlpbench.bench import datasets, show
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels import reference
+from mlpbench.kernels.params import TRAINED_FILE
+from mlpbench.kernels.spec import HAND_WORKED, MNIST
+from mlpbench.kernels.weights_io import load_params
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 import pytest
 import simulate
 
-from bench.errors import UserError
-from bench.sides import parse_sides, parse_threshold
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.sides import parse_sides, parse_threshold
 
 TIMES = {("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
 

@@ -8,9 +8,9 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.significance import MOST_REPEATS, adjusted, detectable, repeats_needed
-from bench.significance import test as significance
-from bench.statistics import NO_DRIFT, Drift
+from mlpbench.bench.significance import MOST_REPEATS, adjusted, detectable, repeats_needed
+from mlpbench.bench.significance import test as significance
+from mlpbench.bench.statistics import NO_DRIFT, Drift
 
 TIMES = st.floats(1e-9, 1e3)
 SIDE = st.lists(TIMES, min_size=2, max_size=12)

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from kernels.errors import SpecError
-from kernels.spec import HAND_WORKED, MNIST, ForwardSpec
+from mlpbench.kernels.errors import SpecError
+from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
 
 
 def test_the_books_network():

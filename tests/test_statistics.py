@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from simulate import round_times
 
-from bench.statistics import MEDIAN_FACTORS, NO_INTERVAL, Ratio, counted, estimate, ratio, verdict
+from mlpbench.bench.statistics import MEDIAN_FACTORS, NO_INTERVAL, Ratio, counted, estimate, ratio, verdict
 
 times = st.floats(1e-9, 1e3)
 repeats = st.lists(times, min_size=1, max_size=12)

@@ -5,9 +5,9 @@ import json
 import evidence_files as files
 import pytest
 
-from bench import evidence, record, sustained
-from bench.errors import UserError
-from bench.sustained import Sustained
+from mlpbench.bench import evidence, record, sustained
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.sustained import Sustained
 
 PEAK, PRODUCT = evidence.PEAK, evidence.PRODUCT
 

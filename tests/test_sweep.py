@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench import sweep
-from bench.errors import UserError
-from bench.sweep import Case
+from mlpbench.bench import sweep
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.sweep import Case
 
 
 def test_the_default_profile_is_the_one_that_was_promised():

@@ -8,13 +8,13 @@ import processes
 import pytest
 import simulate
 
-from bench import record, runner, sweep, sweeps
-from bench.axes import make_settings
-from bench.binding import Binding
-from bench.effort import Effort
-from bench.errors import UserError
-from bench.plan import make_plan
-from bench.workload import Options, Workload
+from mlpbench.bench import record, runner, sweep, sweeps
+from mlpbench.bench.axes import make_settings
+from mlpbench.bench.binding import Binding
+from mlpbench.bench.effort import Effort
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.plan import make_plan
+from mlpbench.bench.workload import Options, Workload
 
 CASES = [sweep.Case("batched", 10), sweep.Case("batched", 20)]
 PAIRS = {f"{label}/{kernel}" for label in ("threads-1", "threads-2") for kernel in ("numpy", "numpy-out")}
@@ -40,7 +40,7 @@ def execute(tmp_path, monkeypatch):
 
     def run(body, planned):
         monkeypatch.setattr(runner.sys, "executable", processes.interpreter(tmp_path, body))
-        monkeypatch.setattr("bench.environment.collect", simulate.environment)
+        monkeypatch.setattr("mlpbench.bench.environment.collect", simulate.environment)
         folder, folders = sweeps.open_folders(tmp_path / "results", planned)
         effort, outcomes = Effort(planned.plan), []
         interrupted = False
@@ -89,7 +89,7 @@ def test_each_setting_has_its_share_of_the_order_as_an_ordinary_run():
 
 
 def test_each_setting_is_bound_to_as_many_processors_as_it_has_threads(monkeypatch):
-    monkeypatch.setattr("bench.binding.choose", lambda threads: Binding(tuple(range(threads))))
+    monkeypatch.setattr("mlpbench.bench.binding.choose", lambda threads: Binding(tuple(range(threads))))
     several = sweeps.bind(made(threads=(1, 2)))
     assert [part.plan.binding for part in several.parts] == [Binding((0,)), Binding((0, 1))]
     assert several.plan.binding is None, "the whole has no processes of its own"
@@ -240,7 +240,7 @@ def test_one_budget_is_spent_where_intervals_are_widest():
 
 
 def test_a_folder_that_is_there_is_not_written_into(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.environment.collect", simulate.environment)
+    monkeypatch.setattr("mlpbench.bench.environment.collect", simulate.environment)
     planned = made()
     sweeps.open_folders(tmp_path, planned)
     with pytest.raises(UserError, match="is there already and is not overwritten"):
@@ -248,11 +248,11 @@ def test_a_folder_that_is_there_is_not_written_into(tmp_path, monkeypatch):
 
 
 def test_nothing_is_listed_as_a_run_before_all_settings_have_their_plan(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.environment.collect", simulate.environment)
+    monkeypatch.setattr("mlpbench.bench.environment.collect", simulate.environment)
     written = []
     write = runner.record.write_atomically
     monkeypatch.setattr(
-        "bench.record.write_atomically",
+        "mlpbench.bench.record.write_atomically",
         lambda path, data, **how: written.append(path.parent.name) or write(path, data, **how),
     )
     folder, _ = sweeps.open_folders(tmp_path, made())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import record
+from mlpbench.bench import record
 
 PACKAGE = Path(__file__).parent / "example_package"
 KERNELS = ["numpy-wide", "numpy-no-bias", "numpy-raises", "numpy-dies"]
@@ -30,7 +30,7 @@ def mlpbench(tmp_path_factory, quicker):
 
     def run(*words):
         return subprocess.run(
-            [sys.executable, "-m", "bench", *map(str, words)],
+            [sys.executable, "-m", "mlpbench", *map(str, words)],
             env={**os.environ, "PYTHONPATH": f"{folder / 'installed'}{os.pathsep}{quicker}"},
             cwd=work,
             capture_output=True,
@@ -61,7 +61,7 @@ def test_it_is_listed_behind_the_built_in_kernels(mlpbench):
 
 def test_without_the_package_it_is_unknown(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [sys.executable, "-m", "bench", "check", "numpy-wide"]
+    command = [sys.executable, "-m", "mlpbench", "check", "numpy-wide"]
     ran = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 2
     assert "unknown kernel 'numpy-wide'" in ran.stderr

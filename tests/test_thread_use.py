@@ -11,19 +11,19 @@ import threadpoolctl
 from doubles import offer
 from sources import ROOT
 
-from bench import record, runner, sweep, thread_use
-from bench.errors import UserError
-from bench.plan import make_plan
-from bench.session import Suite
-from bench.sweep import Case
-from bench.thread_use import ThreadUse, TooManyThreads, observe, read_thread_use
-from bench.untrusted import Block
-from bench.workload import Options, Workload
-from kernels import registry
-from kernels.mlp_numpy import NumpyKernel
-from kernels.params import seeded
-from kernels.spec import ForwardSpec
-from kernels.threads import available
+from mlpbench.bench import record, runner, sweep, thread_use
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.plan import make_plan
+from mlpbench.bench.session import Suite
+from mlpbench.bench.sweep import Case
+from mlpbench.bench.thread_use import ThreadUse, TooManyThreads, observe, read_thread_use
+from mlpbench.bench.untrusted import Block
+from mlpbench.bench.workload import Options, Workload
+from mlpbench.kernels import registry
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import ForwardSpec
+from mlpbench.kernels.threads import available
 
 SPEC = ForwardSpec((20, 10, 3))
 POOLS = [
@@ -141,7 +141,7 @@ def test_by_hand_it_is_noted_and_nothing_fails(suite, monkeypatch):
 
 GREEDY = """
 import threadpoolctl
-from kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.mlp_numpy import NumpyKernel
 
 class Greedy(NumpyKernel):
     '''Says one thread more than any plan here gives.'''

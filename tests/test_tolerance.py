@@ -4,11 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from specs import specs
 
-from kernels import reference
-from kernels.mlp_numpy import NumpyKernel
-from kernels.params import seeded
-from kernels.spec import ForwardSpec
-from kernels.tolerance import bound
+from mlpbench.kernels import reference
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import ForwardSpec
+from mlpbench.kernels.tolerance import bound
 
 
 @given(spec=specs(), seed=st.integers(0, 2**32 - 1))

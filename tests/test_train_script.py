@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import datasets
-from kernels.params import TRAINED_FILE, Params
-from kernels.spec import MNIST
-from kernels.weights_io import load_meta, load_params, save_params
+from mlpbench.bench import datasets
+from mlpbench.kernels.params import TRAINED_FILE, Params
+from mlpbench.kernels.spec import MNIST
+from mlpbench.kernels.weights_io import load_meta, load_params, save_params
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from test_trust_files import quiet, write
 
-from bench import measure, record, report
-from bench.cli import main
-from bench.errors import UserError
-from bench.sweep import Case
-from bench.trust import findings, inputs, singles
-from kernels.base import Kernel
-from kernels.params import seeded
-from kernels.spec import ForwardSpec
+from mlpbench.bench import measure, record, report
+from mlpbench.bench.cli import main
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.sweep import Case
+from mlpbench.bench.trust import findings, inputs, singles
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import ForwardSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = ForwardSpec((3, 2))
@@ -202,7 +202,7 @@ def test_a_kernel_that_is_faster_on_the_same_input_is_flagged_with_the_factor(tm
 def test_honest_kernels_are_seldom_flagged():
     """A thousand audits of a kernel that does not care: at most the 2.5 % that a 95 % interval allows on one side."""
     run = [audited(1.0, seed=seed) for seed in range(1000)]
-    from bench import statistics
+    from mlpbench.bench import statistics
 
     flagged = sum(statistics.ratio(a["rotating_s"], a["same_s"]).low > 1 for a in run)
     assert flagged <= 25 + 3 * 5
@@ -254,7 +254,7 @@ def test_mistakes_are_told_in_one_line(word, said):
 
 
 def test_the_command_line_hands_its_options_on():
-    from bench.commands.closer import closer_look
+    from mlpbench.bench.commands.closer import closer_look
 
     assert closer_look(None, None, cold=False) == []
     assert closer_look(["100", "all"], "5ms", cold=True) == ["--latency=100", "--latency=10000", "--p99=5ms", "--cold"]

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from test_trust_files import quiet, write
 
-from bench import frame, report
-from bench.session import Suite
-from bench.sweep import Case
-from bench.trust import cold, memory
-from bench.workload import Options, Workload
-from kernels import numba_events
-from kernels.mlp_numpy import NumpyKernel
-from kernels.params import seeded
-from kernels.spec import ForwardSpec
+from mlpbench.bench import frame, report
+from mlpbench.bench.session import Suite
+from mlpbench.bench.sweep import Case
+from mlpbench.bench.trust import cold, memory
+from mlpbench.bench.workload import Options, Workload
+from mlpbench.kernels import numba_events
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import ForwardSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = ForwardSpec((3, 2))
@@ -112,7 +112,7 @@ def test_numba_tells_what_it_compiles():
 def test_the_peak_of_memory_is_seen_after_it_is_gone():
     code = """
 import numpy as np
-from bench.trust import memory
+from mlpbench.bench.trust import memory
 big = np.ones(60_000_000, np.uint8); del big
 before = memory.begin()
 big = np.ones(40_000_000, np.uint8); del big

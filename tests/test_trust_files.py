@@ -7,11 +7,11 @@ import pytest
 import simulate
 import trusting
 
-from bench import frame, record, report
-from bench.errors import UserError
-from bench.report import trust as told
-from bench.summary import summarize
-from bench.trust.schema import NOTHING
+from mlpbench.bench import frame, record, report
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.report import trust as told
+from mlpbench.bench.summary import summarize
+from mlpbench.bench.trust.schema import NOTHING
 
 TIMES = {("numpy", "per_sample", 100): 18e-6, ("numpy", "batched", 100): 2e-6}
 CASES = [("per_sample", 100), ("batched", 100)]

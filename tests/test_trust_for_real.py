@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import record
-from bench.sweep import Case
-from bench.trust import harness, inputs
-from kernels.base import Kernel
-from kernels.params import seeded
-from kernels.spec import ForwardSpec
+from mlpbench.bench import record
+from mlpbench.bench.sweep import Case
+from mlpbench.bench.trust import harness, inputs
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import ForwardSpec
 
 #: They measure for real, and other tests run beside them: once in a while that spoils one.
 pytestmark = pytest.mark.flaky(reruns=2)
@@ -23,12 +23,12 @@ WATCHED = """
 import os, subprocess, sys
 cpu = min(os.sched_getaffinity(0))
 os.sched_setaffinity(0, {cpu})
-from bench.measure import times_s
-from bench.sweep import Case
-from bench.trust import judge, spin, watch
-from bench.trust.schema import read_trust
-from bench.trust.selftest import NullKernel
-from bench.untrusted import Block
+from mlpbench.bench.measure import times_s
+from mlpbench.bench.sweep import Case
+from mlpbench.bench.trust import judge, spin, watch
+from mlpbench.bench.trust.schema import read_trust
+from mlpbench.bench.trust.selftest import NullKernel
+from mlpbench.bench.untrusted import Block
 observer, kernel = watch.Watch(), NullKernel()
 observer.begin()
 hog = subprocess.Popen([sys.executable, "-c", "while True: pass"])  # on the same processor

@@ -3,9 +3,9 @@
 import pytest
 import trusting
 
-from bench.trust import harness
-from bench.trust.schema import NOTHING, read_trust
-from bench.untrusted import Block
+from mlpbench.bench.trust import harness
+from mlpbench.bench.trust.schema import NOTHING, read_trust
+from mlpbench.bench.untrusted import Block
 
 
 def trust(**changes):

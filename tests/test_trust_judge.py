@@ -6,9 +6,9 @@ import trusting
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.trust import judge
-from bench.trust.schema import NOTHING, read_trust
-from bench.untrusted import Block
+from mlpbench.bench.trust import judge
+from mlpbench.bench.trust.schema import NOTHING, read_trust
+from mlpbench.bench.untrusted import Block
 
 CASE = ("batched", 100)
 

@@ -4,13 +4,13 @@ import pytest
 import simulate
 import trusting
 
-from bench.compare import compare
-from bench.drift import Drifts
-from bench.record import read_run
-from bench.statistics import NO_DRIFT
-from bench.trust.pace import Pace, common_pace, paces
-from bench.trust.schema import read_trust
-from bench.untrusted import Block
+from mlpbench.bench.compare import compare
+from mlpbench.bench.drift import Drifts
+from mlpbench.bench.record import read_run
+from mlpbench.bench.statistics import NO_DRIFT
+from mlpbench.bench.trust.pace import Pace, common_pace, paces
+from mlpbench.bench.trust.schema import read_trust
+from mlpbench.bench.untrusted import Block
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
 #: On a machine where whole runs do not wander.

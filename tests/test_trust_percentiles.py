@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.errors import UserError
-from bench.trust.durations import parse_duration
-from bench.trust.percentiles import CONFIDENCE, calls_needed, largest_within, percentile
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.trust.durations import parse_duration
+from mlpbench.bench.trust.percentiles import CONFIDENCE, calls_needed, largest_within, percentile
 
 
 @pytest.mark.parametrize(("p", "needed"), [(0.5, 11), (0.9, 64), (0.99, 662), (0.999, 6636)])

@@ -7,8 +7,8 @@ import simulate
 import trusting
 from test_trust_files import quiet
 
-from bench import record, report
-from bench.trust.timeline import timeline
+from mlpbench.bench import record, report
+from mlpbench.bench.trust.timeline import timeline
 
 KERNELS = ("numpy", "numba")
 CASES = [("per_sample", 100), ("batched", 100)]

@@ -11,9 +11,9 @@ from pathlib import Path
 import llvmlite.binding as llvm
 import pytest
 
-from bench import measure, record
-from bench.sweep import Case
-from bench.trust import counters, llvm_spin, selftest, spin, watch
+from mlpbench.bench import measure, record
+from mlpbench.bench.sweep import Case
+from mlpbench.bench.trust import counters, llvm_spin, selftest, spin, watch
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--kernel=numpy", "--mode=per_sample", "--mode=batched", "--batch-size=1", "--benchmark-max-time=0.01"]
@@ -52,7 +52,7 @@ def test_the_spin_brings_nothing_along():
     code = """
 import sys, threading, numpy
 before = set(sys.modules)
-from bench.trust.spin import best_spin
+from mlpbench.bench.trust.spin import best_spin
 best_spin().run(1)
 print(sorted({name.partition(".")[0] for name in set(sys.modules) - before} & {"numba", "scipy", "pandas"}))
 """

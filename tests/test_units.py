@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from bench import units
-from bench.statistics import Estimate, Ratio, estimate
+from mlpbench.bench import units
+from mlpbench.bench.statistics import Estimate, Ratio, estimate
 
 
 @pytest.mark.parametrize(

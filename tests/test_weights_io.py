@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kernels.errors import ParamsError
-from kernels.params import TRAINED_FILE, hand_worked, seeded
-from kernels.spec import HAND_WORKED, MNIST, ForwardSpec
-from kernels.weights_io import load_meta, load_params, save_params
+from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.params import TRAINED_FILE, hand_worked, seeded
+from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
+from mlpbench.kernels.weights_io import load_meta, load_params, save_params
 
 SPEC = ForwardSpec((4, 3, 2))
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kernels.errors import ParamsError
-from kernels.spec import ForwardSpec
-from kernels.weights_io import load_params
-from kernels.weights_pickle import MAX_OPCODES, RefusedPickle, read_arrays
+from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.spec import ForwardSpec
+from mlpbench.kernels.weights_io import load_params
+from mlpbench.kernels.weights_pickle import MAX_OPCODES, RefusedPickle, read_arrays
 
 NAMED = {"W1": np.arange(6, dtype="f4").reshape(2, 3), "b1": np.ones(3, "f8")}
 

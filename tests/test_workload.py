@@ -8,17 +8,17 @@ import pytest
 from _pytest.config.argparsing import Parser
 from doubles import TurnedOneByOne, WrongOnOneRealImage, WrongOnRealImages
 
-from bench import datasets, plugin
-from bench.book_parts import PARTS
-from bench.errors import UserError
-from bench.mnist import WEIGHTS_FILE
-from bench.workload import Options, Workload
-from kernels import conformance
-from kernels.errors import NonConforming, ParamsError, SpecError
-from kernels.mlp_numpy import NumpyKernel
-from kernels.params import TRAINED_FILE, seeded
-from kernels.spec import MNIST, ForwardSpec
-from kernels.weights_io import load_params, save_params
+from mlpbench.bench import datasets, plugin
+from mlpbench.bench.book_parts import PARTS
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.mnist import WEIGHTS_FILE
+from mlpbench.bench.workload import Options, Workload
+from mlpbench.kernels import conformance
+from mlpbench.kernels.errors import NonConforming, ParamsError, SpecError
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.params import TRAINED_FILE, seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.weights_io import load_params, save_params
 
 
 def kernel_of(workload, kernel_class=NumpyKernel):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from bench import measure
+from mlpbench.bench import measure
 
 
 class Clock:

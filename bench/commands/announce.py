@@ -5,15 +5,15 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from bench import console, units
+from mlpbench.bench import console, units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bench.plan import Plan
-    from bench.sweeps import Sweep
-    from bench.workload import Workload
+    from mlpbench.bench.plan import Plan
+    from mlpbench.bench.sweeps import Sweep
+    from mlpbench.bench.workload import Workload
 
 __all__ = ["measure_roofs", "say_what_comes"]
 
@@ -22,7 +22,7 @@ def say_what_comes(sweep: Sweep, folder: Path, networks: Sequence[str] = ()) -> 
     """Say on stderr what is going to run, and what will be wrong with it; ``networks``: how they were chosen."""
     from rich.text import Text
 
-    from bench import environment
+    from mlpbench.bench import environment
 
     err = console.err()
     for line in [*networks, *(_several(sweep) if sweep.several else _one(sweep))]:
@@ -97,7 +97,7 @@ def _repeats(plan: Plan, fewest: int | None = None) -> str:
 
 
 def _too_many_threads(sweep: Sweep) -> list[str]:
-    from bench.environment import available_cpus
+    from mlpbench.bench.environment import available_cpus
 
     most = max(part.setting.threads for part in sweep.parts)
     if most <= available_cpus():
@@ -106,7 +106,7 @@ def _too_many_threads(sweep: Sweep) -> list[str]:
 
 
 def _command(sweep: Sweep) -> str:
-    from bench.runner import pytest_command
+    from mlpbench.bench.runner import pytest_command
 
     part = next(part for part in sweep.parts if part.plan.kernels)
     return shlex.join(pytest_command(part.plan, part.workload.options, part.plan.kernels[0]))
@@ -119,8 +119,8 @@ def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None
     """
     from rich.text import Text
 
-    from bench import roofs
-    from kernels import registry
+    from mlpbench.bench import roofs
+    from mlpbench.kernels import registry
 
     sharing: dict[tuple[int, str], list[Path]] = {}
     devices: dict[tuple[int, str], set[str]] = {}

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench import console
-from bench.commands.options import AsJson
+from mlpbench.bench import console
+from mlpbench.bench.commands.options import AsJson
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.calibration import Calibration
-    from bench.plan import Plan
-    from bench.record import Run
-    from bench.sweep import Profile
-    from bench.trials import Tally
+    from mlpbench.bench.calibration import Calibration
+    from mlpbench.bench.plan import Plan
+    from mlpbench.bench.record import Run
+    from mlpbench.bench.sweep import Profile
+    from mlpbench.bench.trials import Tally
 
 #: Folder, beside the runs of a machine, of the runs behind its calibrations: in no list of runs.
 BELOW = "calibration"
@@ -48,10 +48,10 @@ def calibrate(
 
     Example: mlpbench calibrate --threads 1
     """
-    from bench import calibration, record, runner
-    from bench.commands.progress import carry_out
-    from bench.effort import WholeRounds
-    from bench.workload import Options, Workload
+    from mlpbench.bench import calibration, record, runner
+    from mlpbench.bench.commands.progress import carry_out
+    from mlpbench.bench.effort import WholeRounds
+    from mlpbench.bench.workload import Options, Workload
 
     plan = _plan(repeats, budget, threads, seed)
     workload = Workload(Options())
@@ -75,14 +75,14 @@ def calibrate(
 
 
 def _profile(repeats: int) -> Profile:
-    from bench.sweep import Profile
+    from mlpbench.bench.sweep import Profile
 
     # Shorter than a profile to compare with: what differs between processes is not what more rounds would tell.
     return Profile("calibrate", "the tool itself", ("per_sample", "batched"), (1, 10, 100, 1000), repeats, 0.05, 5)
 
 
 def _plan(repeats: int, budget: str, threads: int | None, seed: int | None) -> Plan:
-    from bench import effort, environment, plan, planted, sweep
+    from mlpbench.bench import effort, environment, plan, planted, sweep
 
     profile, budget_s = _profile(repeats), effort.parse_budget(budget)
     return plan.make_plan(
@@ -102,7 +102,7 @@ def _plan(repeats: int, budget: str, threads: int | None, seed: int | None) -> P
 def _say_what_comes(plan: Plan, folder: Path) -> None:
     from rich.text import Text
 
-    from bench import environment, planted
+    from mlpbench.bench import environment, planted
 
     err = console.err()
     what = f"{planted.BASE} {len(planted.SAME)} times as it is, and slowed by 2, 3, 5 and 10 %"
@@ -116,9 +116,9 @@ def _say_what_comes(plan: Plan, folder: Path) -> None:
 
 def _evaluate(run: Run, plan: Plan) -> Calibration:
     """Return what the records show. Raises UserError where a kernel has no times."""
-    from bench import calibration, planted, significance, trials, verdicts
-    from bench.errors import UserError
-    from bench.sides import Side, pace_of
+    from mlpbench.bench import calibration, planted, significance, trials, verdicts
+    from mlpbench.bench.errors import UserError
+    from mlpbench.bench.sides import Side, pace_of
 
     pace = pace_of(run)
     times = {name: Side(run, name).times(pace) for name in plan.kernels}

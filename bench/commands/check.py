@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bench import console
-from bench.commands.options import (
+from mlpbench.bench import console
+from mlpbench.bench.commands.options import (
     SIZES,
     AsJson,
     Data,
@@ -24,7 +24,7 @@ from bench.commands.options import (
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.session import Suite
+    from mlpbench.bench.session import Suite
 
 
 def check(
@@ -43,9 +43,9 @@ def check(
 
     Example: mlpbench check numba --data mnist --data-dir ~/mnist
     """
-    from bench.session import Suite
-    from bench.workload import Options, Workload
-    from kernels import registry
+    from mlpbench.bench.session import Suite
+    from mlpbench.bench.workload import Options, Workload
+    from mlpbench.kernels import registry
 
     names = [*(kernels or registry.usual()), *(registry.peers() if peers else ())]
     for name in names:
@@ -67,8 +67,8 @@ def check(
 
 
 def _row(suite: Suite, name: str, *, must: bool) -> dict[str, Any]:
-    from bench.errors import UserError
-    from kernels.errors import KernelUnavailable, NonConforming
+    from mlpbench.bench.errors import UserError
+    from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 
     try:
         record = suite.admit(name).record

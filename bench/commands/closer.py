@@ -39,8 +39,8 @@ Cold = Annotated[
 
 def closer_look(latency: list[str] | None, p99: str | None, *, cold: bool) -> list[str]:
     """Return pytest's words for these options. Raises UserError for a batch size or a time that is none."""
-    from bench.sweep import parse_batch_size
-    from bench.trust.durations import parse_duration
+    from mlpbench.bench.sweep import parse_batch_size
+    from mlpbench.bench.trust.durations import parse_duration
 
     words = [f"--latency={parse_batch_size(text)}" for text in latency or ()]
     if p99 is not None:

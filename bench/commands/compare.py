@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench import console
-from bench.commands.options import AsJson, Results
+from mlpbench.bench import console
+from mlpbench.bench.commands.options import AsJson, Results
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.calibration import Calibration
-    from bench.comparison import Comparison, Row
-    from bench.sides import Side
+    from mlpbench.bench.calibration import Calibration
+    from mlpbench.bench.comparison import Comparison, Row
+    from mlpbench.bench.sides import Side
 
 
 def compare(
@@ -45,8 +45,8 @@ def compare(
 
     Example: mlpbench compare numpy numba --fail-if-slower 5%
     """
-    from bench import compare as sides
-    from bench.drift import ASSUMED
+    from mlpbench.bench import compare as sides
+    from mlpbench.bench.drift import ASSUMED
 
     threshold = sides.parse_threshold(fail_if_slower)
     left, right = sides.parse_sides(baseline, results), sides.parse_sides(candidate, results)
@@ -67,7 +67,7 @@ def compare(
 
 def _calibration(left: Side, right: Side, results: Path) -> Calibration | None:
     """Return what `mlpbench calibrate` found on the machine of both sides; None where it was not run."""
-    from bench import calibration
+    from mlpbench.bench import calibration
 
     file = results / right.run.machine / calibration.FILE
     return calibration.read(file) if left.run.machine == right.run.machine and file.is_file() else None
@@ -94,7 +94,7 @@ def _in_title(found: Comparison) -> bool:
 def _table(found: Comparison) -> Table:
     from rich.text import Text
 
-    from bench import units
+    from mlpbench.bench import units
 
     right = ("batch size", "baseline", "candidate", "speedup (95 % interval)")
     share = f"{100 * found.threshold:.3g} %"
@@ -119,7 +119,7 @@ def _table(found: Comparison) -> Table:
 
 
 def _verdict(row: Row) -> str:
-    from bench.significance import MOST_REPEATS
+    from mlpbench.bench.significance import MOST_REPEATS
 
     if row.verdict != "unclear" or math.isnan(row.p):
         return row.verdict

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bench import console
-from bench.commands.options import AsJson, Data, DataDir, Weights
+from mlpbench.bench import console
+from mlpbench.bench.commands.options import AsJson, Data, DataDir, Weights
 
 
 def fetch(
@@ -21,8 +21,8 @@ def fetch(
 
     Example: mlpbench fetch --test-only
     """
-    from bench import fetch as download
-    from bench import mnist
+    from mlpbench.bench import fetch as download
+    from mlpbench.bench import mnist
 
     folder = mnist.resolve_data_dir(data_dir)
     for path in download.fetch(folder, test_only=test_only):
@@ -42,11 +42,11 @@ def show(
 
     Example: mlpbench show 0 --png zero.png
     """
-    from bench import show as picture
-    from bench.errors import UserError
-    from bench.workload import Options, Workload
-    from kernels import registry
-    from kernels.errors import KernelUnavailable
+    from mlpbench.bench import show as picture
+    from mlpbench.bench.errors import UserError
+    from mlpbench.bench.workload import Options, Workload
+    from mlpbench.kernels import registry
+    from mlpbench.kernels.errors import KernelUnavailable
 
     workload = Workload(Options(data=data, data_dir=data_dir, weights=weights), rows=1)
     picture.check_index(index, workload.dataset)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench import console
-from bench.commands.options import AsJson
+from mlpbench.bench import console
+from mlpbench.bench.commands.options import AsJson
 
 
 def env(as_json: AsJson = False) -> None:
@@ -14,7 +14,7 @@ def env(as_json: AsJson = False) -> None:
     import numpy as np
     from rich.text import Text
 
-    from bench import environment
+    from mlpbench.bench import environment
 
     np.ones((2, 2)) @ np.ones((2, 2))  # BLAS shows once its library is loaded
     found = environment.collect()

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench import console
-from bench.commands.options import AsJson, Results
+from mlpbench.bench import console
+from mlpbench.bench.commands.options import AsJson, Results
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.explain import Explanation, KernelExplanation
+    from mlpbench.bench.explain import Explanation, KernelExplanation
 
 IMPOSSIBLE = 1
 
@@ -33,9 +33,9 @@ def explain(
 
     Example: mlpbench explain latest --json
     """
-    from bench import bandwidth, record
-    from bench import explain as explaining
-    from bench.errors import UserError
+    from mlpbench.bench import bandwidth, record
+    from mlpbench.bench import explain as explaining
+    from mlpbench.bench.errors import UserError
 
     paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
     runs_read = record.named([run for path in paths for run in record.read_runs(path)])
@@ -60,7 +60,7 @@ def explain(
 def _tell(found: Explanation) -> None:
     from rich.text import Text
 
-    from bench.explain_words import kernel_sentences, run_sentences
+    from mlpbench.bench.explain_words import kernel_sentences, run_sentences
 
     out = console.out()
     out.print(Text(f"What the speedup is made of: {found.of_run}, {found.spec}", "bold"))
@@ -79,8 +79,8 @@ def _compare(found: list[Explanation]) -> None:
     """Print what each cause is worth, run after run; where weights lie in different levels, say what that tells."""
     from rich.text import Text
 
-    from bench import bandwidth
-    from bench.bandwidth_words import FINDING, NAMES, NUMBERS, heading, row, sentences
+    from mlpbench.bench import bandwidth
+    from mlpbench.bench.bandwidth_words import FINDING, NAMES, NUMBERS, heading, row, sentences
 
     out, groups = console.out(), bandwidth.groups(found)
     if len(found) > 1 and not groups:
@@ -98,9 +98,9 @@ def _compare(found: list[Explanation]) -> None:
 
 def _comparison(found: list[Explanation]) -> Table:
     """Return what each cause is worth, run after run: whether batches save calls, or reading from memory."""
-    from bench import units
-    from bench.attribution import PARTS
-    from bench.explain_words import PART_WORDS, share_words
+    from mlpbench.bench import units
+    from mlpbench.bench.attribution import PARTS
+    from mlpbench.bench.explain_words import PART_WORDS, share_words
 
     shares = tuple(PART_WORDS[name] for name in PARTS)
     right = ("weights", "saved per sample", *shares)
@@ -116,7 +116,7 @@ def _comparison(found: list[Explanation]) -> Table:
 
 
 def _table(kernel: KernelExplanation) -> Table:
-    from bench.report.explained import ROOF_COLUMNS, roof_row
+    from mlpbench.bench.report.explained import ROOF_COLUMNS, roof_row
 
     right = ROOF_COLUMNS[1:-1]
     shown = console.table(f"{kernel.kernel} under its roofs", *ROOF_COLUMNS, right=right)

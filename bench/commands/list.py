@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import console
-from bench.commands.options import AsJson, Peers
+from mlpbench.bench import console
+from mlpbench.bench.commands.options import AsJson, Peers
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.probing import Probed
+    from mlpbench.bench.probing import Probed
 
 
 def list_kernels(peers: Peers = False, as_json: AsJson = False) -> None:
@@ -20,8 +20,8 @@ def list_kernels(peers: Peers = False, as_json: AsJson = False) -> None:
 
     Example: mlpbench list --json
     """
-    from bench import probing
-    from kernels import registry
+    from mlpbench.bench import probing
+    from mlpbench.kernels import registry
 
     names = registry.names() if peers else registry.usual()
     answers: dict[str, Probed] = {}

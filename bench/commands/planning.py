@@ -6,18 +6,18 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from bench.errors import UserError
+from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bench.axes import Setting
-    from bench.probing import Probed
-    from bench.sweep import Case, Profile
-    from bench.sweeps import Sweep
-    from bench.workload import Options, Workload
-    from kernels.spec import ForwardSpec
+    from mlpbench.bench.axes import Setting
+    from mlpbench.bench.probing import Probed
+    from mlpbench.bench.sweep import Case, Profile
+    from mlpbench.bench.sweeps import Sweep
+    from mlpbench.bench.workload import Options, Workload
+    from mlpbench.kernels.spec import ForwardSpec
 
 __all__ = ["Aim", "find_aim", "find_data", "find_settings", "fit_to_machine", "make_sweep", "make_workloads"]
 
@@ -28,7 +28,7 @@ _Value = TypeVar("_Value")
 
 def find_aim(profile: Profile, repeats: int | None, budget: str | None, target: str | None) -> Aim:
     """Return the target and the budget in seconds, both None for a fixed number of repeats. Raises UserError."""
-    from bench import effort
+    from mlpbench.bench import effort
 
     if repeats is not None and (budget is not None or target is not None):
         given = "--budget" if budget is not None else "--target"
@@ -50,8 +50,8 @@ def fit_to_machine(
     """
     if specs or not profile.specs_by_cache:
         return profile, []
-    from bench import axes, cache_specs, environment
-    from kernels.spec import MNIST, ForwardSpec
+    from mlpbench.bench import axes, cache_specs, environment
+    from mlpbench.kernels.spec import MNIST, ForwardSpec
 
     machine = environment.machine()
     dtype = axes.parse_dtypes(_first(dtypes, profile.dtypes, (options.dtype,)))[0]
@@ -64,7 +64,7 @@ def fit_to_machine(
 
 def find_data(profile: Profile, data_dir: Path | None) -> str | None:
     """Return the data set of a profile where it is found, None for the usual one."""
-    from bench import mnist
+    from mlpbench.bench import mnist
 
     return profile.data if profile.data != "mnist" or mnist.has_part("test", data_dir) else None
 
@@ -80,8 +80,8 @@ def find_settings(
 
     Raises UserError and SpecError for values that are none.
     """
-    from bench import axes
-    from kernels.spec import ForwardSpec
+    from mlpbench.bench import axes
+    from mlpbench.kernels.spec import ForwardSpec
 
     found_dtypes = axes.parse_dtypes(_first(dtypes, profile.dtypes, (options.dtype,)))
     written = _first(specs, profile.specs, (options.spec,))
@@ -99,8 +99,8 @@ def make_workloads(settings: Sequence[Setting], options: Options, rows: int) -> 
 
     Raises UserError, ParamsError or SpecError for data and weights that are bad or do not fit, before anything runs.
     """
-    from bench.workload import Workload
-    from kernels.errors import ParamsError
+    from mlpbench.bench.workload import Workload
+    from mlpbench.kernels.errors import ParamsError
 
     several = len({setting.spec for setting in settings}) > 1
     made: dict[tuple[str, str], Workload] = {}
@@ -132,9 +132,9 @@ def make_sweep(
     clock: Sequence[str],
 ) -> Sweep:
     """Return the plan. Raises UserError where a kernel that was asked for by name can run in no setting."""
-    from bench import environment, plan, probing, sweeps
-    from bench.statistics import LEAST_REPEATS
-    from kernels import registry
+    from mlpbench.bench import environment, plan, probing, sweeps
+    from mlpbench.bench.statistics import LEAST_REPEATS
+    from mlpbench.kernels import registry
 
     names = list(dict.fromkeys([*(named or registry.usual()), *(registry.peers() if peers else ())]))
     probed = list(probing.probe_all(names))
@@ -179,8 +179,8 @@ def make_sweep(
 
 def _held(here: Sequence[Probed]) -> str | None:
     """Return the first kernel of a setting that is held to the machine's limits: no peer, and on the CPU."""
-    from bench.roofline import CPU
-    from kernels import registry
+    from mlpbench.bench.roofline import CPU
+    from mlpbench.kernels import registry
 
     return next((kernel.name for kernel in here if kernel.device == CPU and kernel.name not in registry.peers()), None)
 
@@ -194,6 +194,6 @@ def _with_threads(answer: Probed, profile: Profile, setting: Setting, settings: 
 
 
 def _for_spec(probed: Sequence[Probed], spec: ForwardSpec) -> list[Probed]:
-    from bench import probing
+    from mlpbench.bench import probing
 
     return [probing.for_spec(answer, spec) for answer in probed]

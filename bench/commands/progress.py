@@ -5,16 +5,16 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from bench import console
+from mlpbench.bench import console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.console import Console
 
-    from bench.effort import Effort
-    from bench.plan import Plan
-    from bench.runner import Outcome
+    from mlpbench.bench.effort import Effort
+    from mlpbench.bench.plan import Plan
+    from mlpbench.bench.runner import Outcome
 
 __all__ = ["carry_out"]
 

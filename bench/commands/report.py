@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench import console
-from bench.commands.options import Results
-from bench.errors import UserError
+from mlpbench.bench import console
+from mlpbench.bench.commands.options import Results
+from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.table import Table
 
-    from bench.ending import Ending
-    from bench.headline import KernelFinding
-    from bench.report.document import Document
-    from bench.summary import CaseSummary
+    from mlpbench.bench.ending import Ending
+    from mlpbench.bench.headline import KernelFinding
+    from mlpbench.bench.report.document import Document
+    from mlpbench.bench.summary import CaseSummary
 
 FORMATS = ("md", "html", "csv", "json")
 
@@ -41,10 +41,10 @@ def report(
 
     Example: mlpbench report --format html -o report.html
     """
-    from bench import record
-    from bench import report as documents
-    from bench.trust.durations import parse_duration
-    from kernels.registry import nearest
+    from mlpbench.bench import record
+    from mlpbench.bench import report as documents
+    from mlpbench.bench.trust.durations import parse_duration
+    from mlpbench.kernels.registry import nearest
 
     if format not in FORMATS:
         raise UserError(f"unknown format {format!r}{nearest(format, list(FORMATS))}; there are {', '.join(FORMATS)}")
@@ -69,7 +69,7 @@ def write_reports(document: Document, folder: Path) -> list[Path]:
     """Write a report into the folder of its runs: Markdown, and HTML where the libraries for it are installed."""
     from rich.text import Text
 
-    from bench import report as documents
+    from mlpbench.bench import report as documents
 
     written = []
     for name in ("md", "html"):
@@ -89,8 +89,8 @@ def tell(document: Document, *, as_json: bool) -> None:
     """
     from rich.text import Text
 
-    from bench import report as documents
-    from bench.report import limits, trust
+    from mlpbench.bench import report as documents
+    from mlpbench.bench.report import limits, trust
 
     if as_json:
         print(documents.write(document, "json"))  # noqa: T201
@@ -123,7 +123,7 @@ def tell(document: Document, *, as_json: bool) -> None:
 def _kernels(found: Sequence[KernelFinding]) -> Table:
     from rich.text import Text
 
-    from bench.report.tables import finding_table
+    from mlpbench.bench.report.tables import finding_table
 
     made = finding_table(found)
     names = [column.name for column in made.columns]
@@ -141,7 +141,7 @@ def _kernels(found: Sequence[KernelFinding]) -> Table:
 def _table(cases: Sequence[CaseSummary], endings: Mapping[str, Ending]) -> Table:
     from rich.text import Text
 
-    from bench import units
+    from mlpbench.bench import units
 
     right = ("batch size", "time per sample (95 % interval)", "samples/s", "speedup (95 % interval)", "rounds")
     adaptive = any(ending.target is not None for ending in endings.values())

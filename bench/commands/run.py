@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from bench import console
-from bench.commands.closer import P99, Cold, Latency, closer_look
-from bench.commands.options import (
+from mlpbench.bench import console
+from mlpbench.bench.commands.closer import P99, Cold, Latency, closer_look
+from mlpbench.bench.commands.options import (
     AsJson,
     Data,
     DataDir,
@@ -88,11 +88,11 @@ def run(
 
     Example: mlpbench run numpy numba --batch-size 1 --batch-size 100 --repeats 5
     """
-    from bench import sweep, sweeps
-    from bench.commands import announce, planning
-    from bench.commands.progress import carry_out
-    from bench.effort import Effort
-    from bench.workload import Options
+    from mlpbench.bench import sweep, sweeps
+    from mlpbench.bench.commands import announce, planning
+    from mlpbench.bench.commands.progress import carry_out
+    from mlpbench.bench.effort import Effort
+    from mlpbench.bench.workload import Options
 
     chosen = sweep.profile(profile)
     aim = planning.find_aim(chosen, repeats, budget, target)
@@ -126,9 +126,9 @@ def run(
 
 def _tell(folder: Path, *, as_json: bool, interrupted: bool) -> None:
     """Print the finding, the table, and what was written; exit 1 where a case has no time, 130 after Ctrl-C."""
-    from bench import record, units
-    from bench import report as documents
-    from bench.commands.report import tell, write_reports
+    from mlpbench.bench import record, units
+    from mlpbench.bench import report as documents
+    from mlpbench.bench.commands.report import tell, write_reports
 
     runs = record.read_runs(folder)
     done, missing = sum(len(run.records) for run in runs), sum(len(run.missing) for run in runs)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.errors import UserError
+from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.record import Run
-    from bench.report.document import Document
+    from mlpbench.bench.record import Run
+    from mlpbench.bench.report.document import Document
 
 __all__ = ["FORMATS", "build", "render", "write"]
 
@@ -37,7 +37,7 @@ def render(
 
 def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     """Return the report of runs, to be written in any format. Raises UserError for no runs, or one named twice."""
-    from bench.report import content
+    from mlpbench.bench.report import content
 
     if not runs:
         raise UserError("no run to report on: `mlpbench run` makes one")
@@ -47,7 +47,7 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
 def write(document: Document, format: str) -> str:  # noqa: A002 - as above
     """Return a report in one of `FORMATS`. Raises UserError for HTML where Altair or vl-convert is not installed."""
     # Each format brings its own libraries: a CSV needs no charts.
-    from bench.report import as_csv, as_html, as_json, as_markdown
+    from mlpbench.bench.report import as_csv, as_html, as_json, as_markdown
 
     formats = {"md": as_markdown.render, "html": as_html.render, "csv": as_csv.render, "json": as_json.render}
     return formats[format](document)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench import frame
+from mlpbench.bench import frame
 
 if TYPE_CHECKING:
-    from bench.report.document import Document
+    from mlpbench.bench.report.document import Document
 
 __all__ = ["render"]
 

@@ -14,12 +14,12 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from bench import units
-from bench.errors import UserError
-from bench.report import style
+from mlpbench.bench import units
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.report import style
 
 if TYPE_CHECKING:
-    from bench.report.document import Document
+    from mlpbench.bench.report.document import Document
 
 __all__ = ["render"]
 
@@ -32,7 +32,7 @@ def render(document: Document) -> str:
     try:
         import jinja2
 
-        from bench.report import (
+        from mlpbench.bench.report import (
             plots,
             plots_bandwidth,
             plots_book,
@@ -101,7 +101,7 @@ def _legends(document: Document) -> list[dict[str, Any]]:
 
 
 def _file(name: str) -> str:
-    return resources.files("bench.report").joinpath("page", name).read_text(encoding="utf-8")
+    return resources.files("mlpbench.bench.report").joinpath("page", name).read_text(encoding="utf-8")
 
 
 def _style() -> str:

@@ -7,17 +7,17 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bench.report import gaps, trust
+from mlpbench.bench.report import gaps, trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bench.heatmap import HeatMap
-    from bench.record import Record, Run
-    from bench.report.document import Document
-    from bench.scaling import Scaling
-    from bench.statistics import Estimate, Ratio
-    from bench.summary import CaseSummary
+    from mlpbench.bench.heatmap import HeatMap
+    from mlpbench.bench.record import Record, Run
+    from mlpbench.bench.report.document import Document
+    from mlpbench.bench.scaling import Scaling
+    from mlpbench.bench.statistics import Estimate, Ratio
+    from mlpbench.bench.summary import CaseSummary
 
 __all__ = ["render"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bench.report.document import Block, Command, Figure, Fold, Paragraph, Points, Section, Table
+from mlpbench.bench.report.document import Block, Command, Figure, Fold, Paragraph, Points, Section, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bench.report.document import Document
+    from mlpbench.bench.report.document import Document
 
 __all__ = ["escape", "render", "table_lines"]
 

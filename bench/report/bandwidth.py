@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import bandwidth
-from bench.attribution import PARTS
-from bench.bandwidth_words import CAPTION, FINDING, NAMES, NUMBERS, heading, row, sentences
-from bench.explain_words import PART_WORDS, part_words
-from bench.report.document import Block, Column, Figure, Paragraph, Points, Table
+from mlpbench.bench import bandwidth
+from mlpbench.bench.attribution import PARTS
+from mlpbench.bench.bandwidth_words import CAPTION, FINDING, NAMES, NUMBERS, heading, row, sentences
+from mlpbench.bench.explain_words import PART_WORDS, part_words
+from mlpbench.bench.report.document import Block, Column, Figure, Paragraph, Points, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bench.bandwidth import Group
-    from bench.explain import Explanation
+    from mlpbench.bench.bandwidth import Group
+    from mlpbench.bench.explain import Explanation
 
 __all__ = ["blocks", "chart_name"]
 

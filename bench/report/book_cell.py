@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import units
-from bench.book_parts import PARTS, REST
-from bench.explain_words import percent, signed
-from bench.report.document import Block, Column, Figure, Points, Table
+from mlpbench.bench import units
+from mlpbench.bench.book_parts import PARTS, REST
+from mlpbench.bench.explain_words import percent, signed
+from mlpbench.bench.report.document import Block, Column, Figure, Points, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bench.book import BookFinding
-    from bench.book_apart import Apart, Way
+    from mlpbench.bench.book import BookFinding
+    from mlpbench.bench.book_apart import Apart, Way
 
 __all__ = ["CHART", "PART_WORDS", "blocks"]
 

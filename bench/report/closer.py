@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import units
-from bench.report.document import Column, Points, Section, Table
-from bench.trust import findings
+from mlpbench.bench import units
+from mlpbench.bench.report.document import Column, Points, Section, Table
+from mlpbench.bench.trust import findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bench.record import Run
-    from bench.report.document import Block
-    from bench.schema import Record
-    from bench.trust.findings import Budget, InputFinding, Latency
-    from bench.trust.percentiles import Percentile
-    from bench.trust.schema import Start
+    from mlpbench.bench.record import Run
+    from mlpbench.bench.report.document import Block
+    from mlpbench.bench.schema import Record
+    from mlpbench.bench.trust.findings import Budget, InputFinding, Latency
+    from mlpbench.bench.trust.percentiles import Percentile
+    from mlpbench.bench.trust.schema import Start
 
 __all__ = ["budgets_of", "case_name", "sections"]
 

@@ -5,26 +5,36 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bench import evidence, explain, frame, headline, heatmap, overview, scaling, units
-from bench import limits as limits_of
-from bench.record import named
-from bench.report import bandwidth, book_cell, closer, explained, gaps, machine, tables, trust
-from bench.report import heatmap as heatmaps
-from bench.report import limits as limit_blocks
-from bench.report import scaling as scalings
-from bench.report.document import MANY_RUNS, Block, Column, Command, Document, Paragraph, Points, Section, Table
-from bench.summary import summarize
+from mlpbench.bench import evidence, explain, frame, headline, heatmap, overview, scaling, units
+from mlpbench.bench import limits as limits_of
+from mlpbench.bench.record import named
+from mlpbench.bench.report import bandwidth, book_cell, closer, explained, gaps, machine, tables, trust
+from mlpbench.bench.report import heatmap as heatmaps
+from mlpbench.bench.report import limits as limit_blocks
+from mlpbench.bench.report import scaling as scalings
+from mlpbench.bench.report.document import (
+    MANY_RUNS,
+    Block,
+    Column,
+    Command,
+    Document,
+    Paragraph,
+    Points,
+    Section,
+    Table,
+)
+from mlpbench.bench.summary import summarize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-    from bench.headline import Headline
-    from bench.limits import Limits
-    from bench.overview import Overview
-    from bench.record import Record, Run
-    from bench.summary import CaseSummary
+    from mlpbench.bench.headline import Headline
+    from mlpbench.bench.limits import Limits
+    from mlpbench.bench.overview import Overview
+    from mlpbench.bench.record import Record, Run
+    from mlpbench.bench.summary import CaseSummary
 
 __all__ = ["build"]
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.explain import Explanation
-    from bench.headline import Headline
-    from bench.heatmap import HeatMap
-    from bench.limits import Limits
-    from bench.overview import Overview
-    from bench.record import Run
-    from bench.scaling import Scaling
-    from bench.summary import CaseSummary
+    from mlpbench.bench.explain import Explanation
+    from mlpbench.bench.headline import Headline
+    from mlpbench.bench.heatmap import HeatMap
+    from mlpbench.bench.limits import Limits
+    from mlpbench.bench.overview import Overview
+    from mlpbench.bench.record import Run
+    from mlpbench.bench.scaling import Scaling
+    from mlpbench.bench.summary import CaseSummary
 
 __all__ = [
     "MANY_RUNS",

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import units
-from bench.attribution import PARTS
-from bench.explain_words import PART_WORDS, impossible_words, kernel_sentences, part_words, percent, run_sentences
-from bench.report.document import MANY_RUNS, Block, Column, Figure, Fold, Paragraph, Points, Table
+from mlpbench.bench import units
+from mlpbench.bench.attribution import PARTS
+from mlpbench.bench.explain_words import (
+    PART_WORDS,
+    impossible_words,
+    kernel_sentences,
+    part_words,
+    percent,
+    run_sentences,
+)
+from mlpbench.bench.report.document import MANY_RUNS, Block, Column, Figure, Fold, Paragraph, Points, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bench.explain import CaseShare, Explanation, KernelExplanation
+    from mlpbench.bench.explain import CaseShare, Explanation, KernelExplanation
 
 __all__ = ["ROOF_COLUMNS", "TITLE", "blocks", "chart_name", "notices", "roof_row", "waterfall_table"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from bench.report.document import Column, Table
+from mlpbench.bench.report.document import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from bench.record import Failure, Run
+    from mlpbench.bench.record import Failure, Run
 
 __all__ = ["gap_table", "gaps", "once_for_all"]
 

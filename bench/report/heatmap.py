@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.heatmap import ONE
-from bench.report.document import Column, Figure, Table
+from mlpbench.bench.heatmap import ONE
+from mlpbench.bench.report.document import Column, Figure, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.heatmap import Cell, HeatMap
+    from mlpbench.bench.heatmap import Cell, HeatMap
 
 __all__ = ["cell_text", "chart_name", "column_text", "figures"]
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import units
-from bench.limits_targets import PROFILE
-from bench.report.document import Block, Column, Paragraph, Points, Table
+from mlpbench.bench import units
+from mlpbench.bench.limits_targets import PROFILE
+from mlpbench.bench.report.document import Block, Column, Paragraph, Points, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bench.limits import Limits, Place, Row, Setting, Share
-    from bench.limits_targets import Target
-    from bench.statistics import Ratio
+    from mlpbench.bench.limits import Limits, Place, Row, Setting, Share
+    from mlpbench.bench.limits_targets import Target
+    from mlpbench.bench.statistics import Ratio
 
 __all__ = ["blocks", "measured_with", "sentences", "tables"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench import units
-from bench.report.document import Column, Table
+from mlpbench.bench import units
+from mlpbench.bench.report.document import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bench.record import Run
+    from mlpbench.bench.record import Run
 
 __all__ = ["differences", "environment_table", "facts", "thread_table"]
 

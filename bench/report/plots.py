@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from bench import units
-from bench.report.style import PAGE, Theme, hidden_at_first, series
+from mlpbench.bench import units
+from mlpbench.bench.report.style import PAGE, Theme, hidden_at_first, series
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.report.style import Series
-    from bench.summary import CaseSummary
+    from mlpbench.bench.report.style import Series
+    from mlpbench.bench.summary import CaseSummary
 
 __all__ = [
     "HIDDEN_KERNELS",

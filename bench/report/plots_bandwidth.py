@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from bench import bandwidth
-from bench.attribution import PARTS
-from bench.explain_words import PIECES, part_words, percent
-from bench.report.bandwidth import chart_name
-from bench.report.plots_explain import row_axis, share_domain
-from bench.report.plots_parts import drawn
-from bench.report.style import PAGE, Theme
+from mlpbench.bench import bandwidth
+from mlpbench.bench.attribution import PARTS
+from mlpbench.bench.explain_words import PIECES, part_words, percent
+from mlpbench.bench.report.bandwidth import chart_name
+from mlpbench.bench.report.plots_explain import row_axis, share_domain
+from mlpbench.bench.report.plots_parts import drawn
+from mlpbench.bench.report.style import PAGE, Theme
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from bench.bandwidth import Group, Place
-    from bench.explain import Explanation
+    from mlpbench.bench.bandwidth import Group, Place
+    from mlpbench.bench.explain import Explanation
 
 __all__ = ["charts", "parts_chart"]
 

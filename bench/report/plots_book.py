@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from bench import units
-from bench.book_parts import PARTS, REST
-from bench.explain_words import percent
-from bench.report.book_cell import CHART, PART_WORDS
-from bench.report.plots_parts import drawn, seconds_axis
-from bench.report.style import PAGE, Theme
+from mlpbench.bench import units
+from mlpbench.bench.book_parts import PARTS, REST
+from mlpbench.bench.explain_words import percent
+from mlpbench.bench.report.book_cell import CHART, PART_WORDS
+from mlpbench.bench.report.plots_parts import drawn, seconds_axis
+from mlpbench.bench.report.style import PAGE, Theme
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bench.book import BookFinding
-    from bench.book_apart import Way
+    from mlpbench.bench.book import BookFinding
+    from mlpbench.bench.book_apart import Way
 
 __all__ = ["book_chart", "charts"]
 

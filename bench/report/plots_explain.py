@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import numpy as np
 
-from bench import units
-from bench.attribution import PARTS
-from bench.explain_words import PIECES, percent, signed
-from bench.report.explained import chart_name
-from bench.report.plots import TIME_LABEL
-from bench.report.plots_parts import colours, drawn, log_axis, shapes
-from bench.report.plots_roofline import roofline_chart
-from bench.report.style import PAGE, Theme
+from mlpbench.bench import units
+from mlpbench.bench.attribution import PARTS
+from mlpbench.bench.explain_words import PIECES, percent, signed
+from mlpbench.bench.report.explained import chart_name
+from mlpbench.bench.report.plots import TIME_LABEL
+from mlpbench.bench.report.plots_parts import colours, drawn, log_axis, shapes
+from mlpbench.bench.report.plots_roofline import roofline_chart
+from mlpbench.bench.report.style import PAGE, Theme
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bench.explain import Explanation, KernelExplanation
+    from mlpbench.bench.explain import Explanation, KernelExplanation
 
 __all__ = ["charts", "drawn", "hockney_chart", "row_axis", "share_domain", "waterfall_chart"]
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from bench import units
-from bench.report.heatmap import cell_text, chart_name, column_text
-from bench.report.plots_parts import drawn
-from bench.report.style import PAGE, Theme
+from mlpbench.bench import units
+from mlpbench.bench.report.heatmap import cell_text, chart_name, column_text
+from mlpbench.bench.report.plots_parts import drawn
+from mlpbench.bench.report.style import PAGE, Theme
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.heatmap import HeatMap
+    from mlpbench.bench.heatmap import HeatMap
 
 __all__ = ["charts", "heat_chart"]
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from bench.report.plots import HIDDEN_KERNELS, HIDDEN_RUNS, TIME_LABEL, finished, ladder, scaled
-from bench.report.style import Theme, series
+from mlpbench.bench.report.plots import HIDDEN_KERNELS, HIDDEN_RUNS, TIME_LABEL, finished, ladder, scaled
+from mlpbench.bench.report.style import Theme, series
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from bench.explain_words import case_words
-from bench.report.plots_parts import axis_ends, colours, drawn, log_axis, shapes
-from bench.report.style import PAGE, Theme
-from bench.roofline import CPU
+from mlpbench.bench.explain_words import case_words
+from mlpbench.bench.report.plots_parts import axis_ends, colours, drawn, log_axis, shapes
+from mlpbench.bench.report.style import PAGE, Theme
+from mlpbench.bench.roofline import CPU
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bench.explain import Explanation, KernelExplanation
-    from bench.roofline import Roofs
+    from mlpbench.bench.explain import Explanation, KernelExplanation
+    from mlpbench.bench.roofline import Roofs
 
 __all__ = ["apart", "roofline_chart"]
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from bench import units
-from bench.report.plots_parts import colours, drawn, log_axis, shapes
-from bench.report.scaling import chart_name
-from bench.report.style import PAGE, Theme
+from mlpbench.bench import units
+from mlpbench.bench.report.plots_parts import colours, drawn, log_axis, shapes
+from mlpbench.bench.report.scaling import chart_name
+from mlpbench.bench.report.style import PAGE, Theme
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bench.scaling import Scaling
+    from mlpbench.bench.scaling import Scaling
 
 __all__ = ["charts", "scaling_chart"]
 

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from bench import units
-from bench.report.closer import case_name
-from bench.report.plots import TIME_LABEL, scaled
-from bench.report.plots_parts import drawn, seconds_axis
-from bench.report.style import PAGE, Theme, series
-from bench.report.trust_figures import COST_NAMES, chart_name
-from bench.trust import harness
-from bench.trust.judge import SLOWER
-from bench.trust.timeline import Timeline, timeline
+from mlpbench.bench import units
+from mlpbench.bench.report.closer import case_name
+from mlpbench.bench.report.plots import TIME_LABEL, scaled
+from mlpbench.bench.report.plots_parts import drawn, seconds_axis
+from mlpbench.bench.report.style import PAGE, Theme, series
+from mlpbench.bench.report.trust_figures import COST_NAMES, chart_name
+from mlpbench.bench.trust import harness
+from mlpbench.bench.trust.judge import SLOWER
+from mlpbench.bench.trust.timeline import Timeline, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bench.record import Run
-    from bench.trust.timeline import Moment
+    from mlpbench.bench.record import Run
+    from mlpbench.bench.trust.timeline import Moment
 
 __all__ = ["charts", "clock_chart", "cost_chart", "timeline_chart"]
 

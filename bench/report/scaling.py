@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import units
-from bench.report.closer import case_name
-from bench.report.document import Column, Figure, Paragraph, Table
+from mlpbench.bench import units
+from mlpbench.bench.report.closer import case_name
+from mlpbench.bench.report.document import Column, Figure, Paragraph, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.report.document import Block
-    from bench.scaling import Gain, Scaling
+    from mlpbench.bench.report.document import Block
+    from mlpbench.bench.scaling import Gain, Scaling
 
 __all__ = ["blocks", "chart_name"]
 

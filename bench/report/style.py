@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.summary import CaseSummary
+    from mlpbench.bench.summary import CaseSummary
 
 __all__ = ["DARK", "LIGHT", "PAGE", "Series", "Theme", "hidden_at_first", "series", "stylesheet"]
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bench import units
-from bench.report.document import Column, Figure, Table
-from bench.report.style import hidden_at_first
+from mlpbench.bench import units
+from mlpbench.bench.report.document import Column, Figure, Table
+from mlpbench.bench.report.style import hidden_at_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bench.ending import Ending
-    from bench.headline import KernelFinding
-    from bench.summary import CaseSummary
+    from mlpbench.bench.ending import Ending
+    from mlpbench.bench.headline import KernelFinding
+    from mlpbench.bench.summary import CaseSummary
 
 __all__ = ["case_table", "figures", "finding_table"]
 

@@ -6,21 +6,21 @@ from collections import defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bench import units
-from bench.plain import plain
-from bench.report.closer import budgets_of, case_name
-from bench.report.document import MANY_RUNS, Column, Fold, Paragraph, Points, Section, Table
-from bench.report.gaps import once_for_all
-from bench.report.trust_figures import figures
-from bench.trust import findings, harness, judge
+from mlpbench.bench import units
+from mlpbench.bench.plain import plain
+from mlpbench.bench.report.closer import budgets_of, case_name
+from mlpbench.bench.report.document import MANY_RUNS, Column, Fold, Paragraph, Points, Section, Table
+from mlpbench.bench.report.gaps import once_for_all
+from mlpbench.bench.report.trust_figures import figures
+from mlpbench.bench.trust import findings, harness, judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.record import Run
-    from bench.report.document import Block
-    from bench.trust.judge import Grade
-    from bench.trust.schema import Trust
+    from mlpbench.bench.record import Run
+    from mlpbench.bench.report.document import Block
+    from mlpbench.bench.trust.judge import Grade
+    from mlpbench.bench.trust.schema import Trust
 
 __all__ = ["advice", "as_dict", "grade_of", "lines", "notices", "refusals", "sections"]
 

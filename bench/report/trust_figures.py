@@ -6,16 +6,16 @@ from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING
 
-from bench import units
-from bench.report.document import Column, Figure, Table
-from bench.trust import harness
-from bench.trust.timeline import Timeline, timeline
+from mlpbench.bench import units
+from mlpbench.bench.report.document import Column, Figure, Table
+from mlpbench.bench.trust import harness
+from mlpbench.bench.trust.timeline import Timeline, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bench.record import Run
-    from bench.trust.timeline import Moment
+    from mlpbench.bench.record import Run
+    from mlpbench.bench.trust.timeline import Moment
 
 __all__ = ["COST_NAMES", "chart_name", "figures"]
 

@@ -14,14 +14,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.measure import elapsed, prepare
-from bench.sweep import Case
-from bench.trust import memory
-from bench.workload import Options, Workload
-from kernels import registry
+from mlpbench.bench.measure import elapsed, prepare
+from mlpbench.bench.sweep import Case
+from mlpbench.bench.trust import memory
+from mlpbench.bench.workload import Options, Workload
+from mlpbench.kernels import registry
 
 if TYPE_CHECKING:
-    from bench.session import Suite
+    from mlpbench.bench.session import Suite
 
 __all__ = ["starts"]
 
@@ -52,7 +52,7 @@ def starts(suite: Suite, kernel: str, *, fresh: bool) -> dict[str, Any]:
 
 def _start(asked: dict[str, Any], caches: dict[str, str]) -> dict[str, Any] | str:
     """Start the process; return what it measured, or why it did not."""
-    command = [sys.executable, "-P", "-m", "bench.trust.cold", json.dumps(asked)]
+    command = [sys.executable, "-P", "-m", "mlpbench.bench.trust.cold", json.dumps(asked)]
     environment = {**os.environ, **caches}
     try:
         ran = subprocess.run(

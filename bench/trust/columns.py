@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.trust.judge import best_spin_s, disturbances
+from mlpbench.bench.trust.judge import best_spin_s, disturbances
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.schema import Record, Timing
-    from bench.trust.schema import Start
+    from mlpbench.bench.schema import Record, Timing
+    from mlpbench.bench.trust.schema import Start
 
 __all__ = ["COLUMNS", "Columns"]
 

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.environment import available_cpus
-from bench.measure import clocks
+from mlpbench.bench.environment import available_cpus
+from mlpbench.bench.measure import clocks
 
 __all__ = ["Counters", "read", "since"]
 

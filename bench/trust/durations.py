@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bench.errors import UserError
+from mlpbench.bench.errors import UserError
 
 __all__ = ["parse_duration"]
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from bench import statistics
-from bench.errors import UserError
-from bench.trust.durations import parse_duration
-from bench.trust.percentiles import PERCENTILES, Percentile, largest_within, percentile
+from mlpbench.bench import statistics
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.trust.durations import parse_duration
+from mlpbench.bench.trust.percentiles import PERCENTILES, Percentile, largest_within, percentile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.schema import Plan, Record
-    from bench.statistics import Ratio
+    from mlpbench.bench.schema import Plan, Record
+    from mlpbench.bench.statistics import Ratio
 
 __all__ = ["Budget", "InputFinding", "Latency", "asked_budget_s", "budgets", "input_findings", "latencies"]
 

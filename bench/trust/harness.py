@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.trust.schema import Trust
+    from mlpbench.bench.trust.schema import Trust
 
 __all__ = ["CLOCK_LIMIT", "ClockCheck", "call_cost_s", "call_costs_s", "check_clock", "deviations"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.measure import prepare, times_s
+from mlpbench.bench.measure import prepare, times_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from bench.session import Contestant
-    from bench.sweep import Case
+    from mlpbench.bench.session import Contestant
+    from mlpbench.bench.sweep import Case
 
 __all__ = ["audit", "audited"]
 

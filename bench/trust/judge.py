@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bench.trust.schema import Trust, Window
+    from mlpbench.bench.trust.schema import Trust, Window
 
 __all__ = ["Disturbance", "Grade", "best_spin_s", "case_disturbance", "disturbances", "grade", "reasons", "works_alone"]
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench import plugin, sweep
-from bench.errors import UserError
-from bench.trust import cold, inputs, singles, watch
-from bench.trust.durations import parse_duration
-from bench.trust.selftest import GROUP, REPEATS
+from mlpbench.bench import plugin, sweep
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.trust import cold, inputs, singles, watch
+from mlpbench.bench.trust.durations import parse_duration
+from mlpbench.bench.trust.selftest import GROUP, REPEATS
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from bench.session import Contestant
+    from mlpbench.bench.session import Contestant
 
 WATCH = pytest.StashKey[watch.Watch]()
 HARNESS = Path(__file__).resolve().parent.with_name("test_harness.py")

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UserError
-from bench.sweep import MODES
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.sweep import MODES
 
 if TYPE_CHECKING:
-    from bench.untrusted import Block
+    from mlpbench.bench.untrusted import Block
 
 #: The year 5138: later dates are no dates.
 LATEST_UTC_S = 1e11

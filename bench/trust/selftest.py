@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.measure import prepare, times_s
-from bench.sweep import PER_SAMPLE_ROWS, Case
-from bench.trust.spin import best_spin
-from kernels.base import Kernel
+from mlpbench.bench.measure import prepare, times_s
+from mlpbench.bench.sweep import PER_SAMPLE_ROWS, Case
+from mlpbench.bench.trust.spin import best_spin
+from mlpbench.kernels.base import Kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.measure import clock_pairs_ns, prepare, single_calls_ns
-from bench.sweep import Case
+from mlpbench.bench.measure import clock_pairs_ns, prepare, single_calls_ns
+from mlpbench.bench.sweep import Case
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bench.session import Contestant
+    from mlpbench.bench.session import Contestant
 
 __all__ = ["is_asked", "single_calls"]
 

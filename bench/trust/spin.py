@@ -46,7 +46,7 @@ def best_spin() -> Spin:
 
 def llvm_spin() -> Spin:
     """Return a chain of dependent integer instructions in machine code."""
-    from bench.trust.llvm_spin import INSTRUCTIONS_PER_STEP, compiled
+    from mlpbench.bench.trust.llvm_spin import INSTRUCTIONS_PER_STEP, compiled
 
     chain = compiled()
     return Spin("llvm-xorshift64", STEPS * INSTRUCTIONS_PER_STEP, lambda n: chain(SEED, n * STEPS))

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bench.environment import available_cpus
-from bench.measure import is_asynchronous, times_s, utc_s
-from bench.trust import counters
-from bench.trust.judge import reasons
-from bench.trust.schema import read_trust
-from bench.trust.spin import best_spin
-from bench.untrusted import Block
+from mlpbench.bench.environment import available_cpus
+from mlpbench.bench.measure import is_asynchronous, times_s, utc_s
+from mlpbench.bench.trust import counters
+from mlpbench.bench.trust.judge import reasons
+from mlpbench.bench.trust.schema import read_trust
+from mlpbench.bench.trust.spin import best_spin
+from mlpbench.bench.untrusted import Block
 
 if TYPE_CHECKING:
-    from bench.sweep import Case
-    from bench.trust.counters import Counters
-    from kernels.base import Kernel
+    from mlpbench.bench.sweep import Case
+    from mlpbench.bench.trust.counters import Counters
+    from mlpbench.kernels.base import Kernel
 
 __all__ = ["Watch"]
 

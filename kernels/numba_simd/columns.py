@@ -20,9 +20,9 @@ from typing import Any
 import numba
 import numpy as np
 
-from kernels.numba_simd.far import layer_rows, some_parts
-from kernels.numba_simd.layers import activate, data, fetch_items, finish, moved, pointer
-from kernels.numba_simd.packing import (  # fmt: skip
+from mlpbench.kernels.numba_simd.far import layer_rows, some_parts
+from mlpbench.kernels.numba_simd.layers import activate, data, fetch_items, finish, moved, pointer
+from mlpbench.kernels.numba_simd.packing import (
     ACTIVATION,
     BIAS_AT,
     BLOCK_ROWS,
@@ -43,8 +43,8 @@ from kernels.numba_simd.packing import (  # fmt: skip
     TILE_ROWS,
     WEIGHTS,
 )
-from kernels.numba_simd.parts import compiled_as, jit, require
-from kernels.numba_simd.shares import (  # fmt: skip
+from mlpbench.kernels.numba_simd.parts import compiled_as, jit, require
+from mlpbench.kernels.numba_simd.shares import (
     DIVIDED,
     SHARE,
     SHARE_COLUMN,

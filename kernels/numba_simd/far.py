@@ -15,9 +15,9 @@ from typing import Any
 import numba
 import numpy as np
 
-from kernels.numba_simd.layers import data, fetch_items, moved, multiply_far, pointer
-from kernels.numba_simd.packing import INPUTS, OUT, OUT_ROWS, OUTPUTS, THREADS, TILE_ROWS
-from kernels.numba_simd.parts import block_loop, compiled_as, jit, layer_loops, require
+from mlpbench.kernels.numba_simd.layers import data, fetch_items, moved, multiply_far, pointer
+from mlpbench.kernels.numba_simd.packing import INPUTS, OUT, OUT_ROWS, OUTPUTS, THREADS, TILE_ROWS
+from mlpbench.kernels.numba_simd.parts import block_loop, compiled_as, jit, layer_loops, require
 
 __all__ = ["compiled"]
 

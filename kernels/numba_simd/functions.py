@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from llvmlite import ir
 
-from kernels.numba_simd.vector import I8, I16, I32
+from mlpbench.kernels.numba_simd.vector import I8, I16, I32
 
 if TYPE_CHECKING:
-    from kernels.numba_simd.vector import Vector
+    from mlpbench.kernels.numba_simd.vector import Vector
 
 __all__ = ["exp", "relu", "sigmoid", "step"]
 

@@ -9,11 +9,11 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from kernels.numba_simd import functions
-from kernels.numba_simd.packing import DOT_COLUMNS
-from kernels.numba_simd.shape import host_shape
-from kernels.numba_simd.tile import EARLY, dots, ladder, product
-from kernels.numba_simd.vector import I64, Code, as_intrinsic, new_function
+from mlpbench.kernels.numba_simd import functions
+from mlpbench.kernels.numba_simd.packing import DOT_COLUMNS
+from mlpbench.kernels.numba_simd.shape import host_shape
+from mlpbench.kernels.numba_simd.tile import EARLY, dots, ladder, product
+from mlpbench.kernels.numba_simd.vector import I64, Code, as_intrinsic, new_function
 
 __all__ = [
     "IDENTITY", "RELU", "SIGMOID", "SOFTMAX", "STEP", "activate", "code_for", "data", "fetch_first", "fetch_items",

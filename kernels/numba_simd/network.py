@@ -9,9 +9,9 @@ from typing import Any
 import numba
 import numpy as np
 
-from kernels.numba_simd.layers import activate, data, fetch_first, fetch_items, moved, multiply, pointer
-from kernels.numba_simd.nonzero import nonzero_rows
-from kernels.numba_simd.packing import (  # fmt: skip
+from mlpbench.kernels.numba_simd.layers import activate, data, fetch_first, fetch_items, moved, multiply, pointer
+from mlpbench.kernels.numba_simd.nonzero import nonzero_rows
+from mlpbench.kernels.numba_simd.packing import (
     ACTIVATION,
     BIAS_AT,
     HEADER,
@@ -36,8 +36,8 @@ from kernels.numba_simd.packing import (  # fmt: skip
     TURNED_VECTORS,
     WEIGHTS,
 )
-from kernels.numba_simd.parts import block_loop, called, compiled_as, jit, layer_loops, require
-from kernels.numba_simd.turned import finish_turned, multiply_turned, turn
+from mlpbench.kernels.numba_simd.parts import block_loop, called, compiled_as, jit, layer_loops, require
+from mlpbench.kernels.numba_simd.turned import finish_turned, multiply_turned, turn
 
 __all__ = ["compiled"]
 

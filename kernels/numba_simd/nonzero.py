@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from kernels.numba_simd.layers import moved, multiply, pointer
-from kernels.numba_simd.packing import (  # fmt: skip
+from mlpbench.kernels.numba_simd.layers import moved, multiply, pointer
+from mlpbench.kernels.numba_simd.packing import (
     BIAS_AT,
     COLUMN,
     FIRST,
@@ -22,8 +22,8 @@ from kernels.numba_simd.packing import (  # fmt: skip
     WEIGHTS_AT,
     WIDTH,
 )
-from kernels.numba_simd.parts import jit, layer_loops, summed
-from kernels.numba_simd.sparse import MOST_NONZERO, find_nonzero, multiply_nonzero
+from mlpbench.kernels.numba_simd.parts import jit, layer_loops, summed
+from mlpbench.kernels.numba_simd.sparse import MOST_NONZERO, find_nonzero, multiply_nonzero
 
 __all__ = ["nonzero_rows"]
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from kernels.numba_simd.shape import Shape
-    from kernels.params import Params
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.numba_simd.shape import Shape
+    from mlpbench.kernels.params import Params
+    from mlpbench.kernels.spec import ForwardSpec
 
 _Array = NDArray[Any]
 

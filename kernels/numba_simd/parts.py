@@ -10,9 +10,9 @@ import numba
 import numpy as np
 from numba import types
 
-from kernels.numba_cache import compile_once
-from kernels.numba_simd.layers import activate, finish, moved, pointer
-from kernels.numba_simd.packing import (  # fmt: skip
+from mlpbench.kernels.numba_cache import compile_once
+from mlpbench.kernels.numba_simd.layers import activate, finish, moved, pointer
+from mlpbench.kernels.numba_simd.packing import (
     ACTIVATION,
     BIAS_AT,
     BLOCK_ROWS,

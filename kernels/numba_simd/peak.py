@@ -10,10 +10,10 @@ import numba
 import numpy as np
 from numba import types
 
-from kernels.numba_cache import compile_once
-from kernels.numba_simd.layers import data, generated
-from kernels.numba_simd.shape import host_shape
-from kernels.numba_simd.vector import I64, Code, as_intrinsic
+from mlpbench.kernels.numba_cache import compile_once
+from mlpbench.kernels.numba_simd.layers import data, generated
+from mlpbench.kernels.numba_simd.shape import host_shape
+from mlpbench.kernels.numba_simd.vector import I64, Code, as_intrinsic
 
 __all__ = ["compiled_peak", "flop_per_turn"]
 

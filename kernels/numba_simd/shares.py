@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.numba_simd.packing import COLUMN, COLUMNS, HEADER, LANES, LAYER, LENGTH, PART, PARTS, WIDTH
+from mlpbench.kernels.numba_simd.packing import COLUMN, COLUMNS, HEADER, LANES, LAYER, LENGTH, PART, PARTS, WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,10 +14,10 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from kernels.numba_simd.layers import code_for, generated
-from kernels.numba_simd.packing import DOT_COLUMNS
-from kernels.numba_simd.tile import ladder, product, store_sums
-from kernels.numba_simd.vector import I1, I32, I64, Code, Vector, as_intrinsic, new_function
+from mlpbench.kernels.numba_simd.layers import code_for, generated
+from mlpbench.kernels.numba_simd.packing import DOT_COLUMNS
+from mlpbench.kernels.numba_simd.tile import ladder, product, store_sums
+from mlpbench.kernels.numba_simd.vector import I1, I32, I64, Code, Vector, as_intrinsic, new_function
 
 __all__ = ["MOST_NONZERO", "find_nonzero", "multiply_nonzero"]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kernels.numba_simd.vector import I32, I64, Code, Vector, new_function
+from mlpbench.kernels.numba_simd.vector import I32, I64, Code, Vector, new_function
 
 if TYPE_CHECKING:
     from llvmlite import ir

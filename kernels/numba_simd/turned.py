@@ -17,10 +17,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from kernels.numba_simd import functions
-from kernels.numba_simd.layers import IDENTITY, SOFTMAX, generated
-from kernels.numba_simd.tile import ladder, product
-from kernels.numba_simd.vector import I64, Code, Vector, as_intrinsic
+from mlpbench.kernels.numba_simd import functions
+from mlpbench.kernels.numba_simd.layers import IDENTITY, SOFTMAX, generated
+from mlpbench.kernels.numba_simd.tile import ladder, product
+from mlpbench.kernels.numba_simd.vector import I64, Code, Vector, as_intrinsic
 
 __all__ = ["finish_turned", "multiply_turned", "turn"]
 

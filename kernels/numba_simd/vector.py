@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kernels.numba_simd.shape import Shape
+    from mlpbench.kernels.numba_simd.shape import Shape
 
 __all__ = ["Code", "Vector", "as_intrinsic", "new_function"]
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kernels.base import Kernel
+from mlpbench.kernels.base import Kernel
 
 if TYPE_CHECKING:
-    from kernels.params import Params
-    from kernels.spec import ForwardSpec
+    from mlpbench.kernels.params import Params
+    from mlpbench.kernels.spec import ForwardSpec
 
 
 def softmax(a: Any) -> Any:

@@ -1,5 +1,0 @@
-"""`python -m bench` is `mlpbench`."""
-
-from bench.cli import main
-
-main()

@@ -1,0 +1,5 @@
+"""`python -m mlpbench` is `mlpbench`."""
+
+from mlpbench.bench.cli import main
+
+main()
