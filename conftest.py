@@ -1,3 +1,3 @@
 """Load the suite's options and hooks for pytest; nothing else."""
 
-pytest_plugins = ["mlpbench.bench.plugin"]
+pytest_plugins = ["mlpbench.bench.measure.plugin"]

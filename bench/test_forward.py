@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlpbench.bench.measure import measure
+from mlpbench.bench.measure.case import measure
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from mlpbench.bench.session import Contestant
-    from mlpbench.bench.sweep import Case
+    from mlpbench.bench.measure.session import Contestant
+    from mlpbench.bench.plan.profiles import Case
 
 
 def test_forward(contestant: Contestant, case: Case, benchmark: BenchmarkFixture) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlpbench.bench.trust.selftest import KNOWN, time_known
+from mlpbench.bench.measure.instruments import KNOWN, time_known
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpbench.kernels import cupy_device, cupy_events
 from mlpbench.kernels.base import Kernel
-from mlpbench.kernels.cupy_forward import Network
+from mlpbench.kernels.cuda import device as cupy_device
+from mlpbench.kernels.cuda import events
+from mlpbench.kernels.cuda.forward import Network
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import ForwardSpec
@@ -35,7 +36,7 @@ def words(error: BaseException) -> str:
 
 
 class CupyKernel(Kernel):
-    """`kernels.cupy_forward` on the current GPU.
+    """`kernels.cuda.forward` on the current GPU.
 
     Everything, transfers included, runs on one non-blocking stream: nothing waits for work of others on the default
     stream, or they for ours. Results are in buffers that the next call uses again.
@@ -54,7 +55,7 @@ class CupyKernel(Kernel):
             fused: Callable[[Callable[..., None]], Callable[..., None]] = cupy.fuse(kernel_name=name)
             return fused
 
-        cupy_events.listen()  # before anything is computed, which compiles
+        events.listen()  # before anything is computed, which compiles
         cupy_device.multiply_in(spec.dtype)
         self._cupy = cupy
         self._pool_bytes = 0
@@ -115,7 +116,7 @@ class CupyKernel(Kernel):
 
     def compiled_s(self) -> float | None:
         """Return the seconds that NVRTC has compiled in this process."""
-        return cupy_events.compiled_s()
+        return events.compiled_s()
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
         """Return the device, driver and runtime, the compute type of products, the most that the memory pool held.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.kernels.numba_kernel import CompiledKernel, numba_threads
-from mlpbench.kernels.numba_target import PANEL, TILE_ROWS, host
+from mlpbench.kernels.numba_jit.kernel import CompiledKernel, numba_threads
+from mlpbench.kernels.numba_jit.target import PANEL, TILE_ROWS, host
 
 if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
@@ -56,7 +56,7 @@ def pack(spec: ForwardSpec, params: Params) -> _Array:
 
 
 class NumbaKernel(CompiledKernel):
-    """Loops that Numba compiles, once per machine, for any specification; `kernels.numba_loops` explains them.
+    """Loops that Numba compiles, once per machine, for any specification; `kernels.numba_jit.loops` explains them.
 
     The result is in a buffer that the next call uses again. There is one, of the largest batch seen, and a smaller
     batch uses its first rows.
@@ -64,21 +64,21 @@ class NumbaKernel(CompiledKernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        from mlpbench.kernels import numba_loops
+        from mlpbench.kernels.numba_jit import loops
 
         codes = {
-            "identity": numba_loops.IDENTITY,
-            "sigmoid": numba_loops.SIGMOID,
-            "relu": numba_loops.RELU,
-            "step": numba_loops.STEP,
-            "softmax": numba_loops.SOFTMAX,
+            "identity": loops.IDENTITY,
+            "sigmoid": loops.SIGMOID,
+            "relu": loops.RELU,
+            "step": loops.STEP,
+            "softmax": loops.SOFTMAX,
         }
         activations = [codes[spec.hidden]] * (spec.n_layers - 1) + [codes[spec.output]]
         self._layers = np.column_stack([spec.layers, activations]).astype(np.int64)
         self._weights = pack(spec, self.params)
-        shape = (self._threads(), 2, numba_loops.BLOCK_ROWS, padded(max(spec.sizes[1:])))
+        shape = (self._threads(), 2, loops.BLOCK_ROWS, padded(max(spec.sizes[1:])))
         self._buffers = aligned_zeros(shape, spec.np_dtype)
-        self._serial = numba_loops.compiled(spec.dtype, parallel=False)
+        self._serial = loops.compiled(spec.dtype, parallel=False)
         self._single = np.empty((1, spec.n_out), spec.np_dtype)
 
     def forward(self, x: _Array) -> _Array:
@@ -115,12 +115,12 @@ class NumbaParallelKernel(NumbaKernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        from mlpbench.kernels import numba_loops
+        from mlpbench.kernels.numba_jit import loops
 
         threads = len(self._buffers)
         #: The smallest batch that is divided.
         self._parallel_rows = -(-threads * FLOP_PER_THREAD // spec.flop(1))
-        self._parallel = numba_loops.compiled(spec.dtype, parallel=True)
+        self._parallel = loops.compiled(spec.dtype, parallel=True)
         # The first parallel call starts the threads: here, and not in a clock.
         x = np.zeros((1, spec.n_in), spec.np_dtype)
         self._parallel(x, self._weights, self._layers, self._buffers, self._single)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.kernels.numba_kernel import CompiledKernel, numba_threads
+from mlpbench.kernels.numba_jit.kernel import CompiledKernel, numba_threads
 
 if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
@@ -46,8 +46,9 @@ class NumbaSimdKernel(CompiledKernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        from mlpbench.kernels.numba_simd import far, layers, network, packing
-        from mlpbench.kernels.numba_simd.shape import host_shape
+        from mlpbench.kernels.numba_simd.codegen import layers
+        from mlpbench.kernels.numba_simd.codegen.shape import host_shape
+        from mlpbench.kernels.numba_simd.passes import far, network, packing
 
         codes = {
             "identity": layers.IDENTITY,
@@ -130,7 +131,7 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
 
     The rows of a batch are divided from `FLOP_PER_THREAD` on. In a network that exceeds the second-level cache fewer
     than `TILES_PER_THREAD` are not: there the columns of large layers are, for a single row too, by `BYTES_PER_THREAD`
-    (`kernels.numba_simd.columns`). Whatever is too small for both is left to one thread.
+    (`kernels.numba_simd.passes.columns`). Whatever is too small for both is left to one thread.
     """
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
@@ -151,7 +152,7 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
 
     def _divide_columns(self) -> None:
         """Have the columns of large layers divided in batches with too few rows for it, if there is such a layer."""
-        from mlpbench.kernels.numba_simd import columns, packing, shares
+        from mlpbench.kernels.numba_simd.passes import columns, packing, shares
 
         plan, least = self._network.plan, self._least_bytes() // self.spec.np_dtype.itemsize
         self._shares = shares.shares(plan, self.spec.n_layers, self._n_threads, least)

@@ -49,8 +49,8 @@ _PEERS = {
 
 #: Known by name, and in no list: no competitors, but instruments of `mlpbench calibrate`.
 _HIDDEN = {
-    **{f"planted-0-{letter}": "mlpbench.bench.planted:Planted" for letter in "abcdefg"},
-    **{f"planted-{share}": f"bench.planted:Planted{share}" for share in (2, 3, 5, 10)},
+    **{f"planted-0-{letter}": "mlpbench.bench.measure.planted:Planted" for letter in "abcdefg"},
+    **{f"planted-{share}": f"mlpbench.bench.measure.planted:Planted{share}" for share in (2, 3, 5, 10)},
 }
 
 

@@ -1,5 +1,5 @@
 """`python -m mlpbench` is `mlpbench`."""
 
-from mlpbench.bench.cli import main
+from mlpbench.bench.cli.app import main
 
 main()

@@ -1,4 +1,4 @@
-"""The rows "bursts, marked" of the table at the top of bench/statistics.py: intervals without the disturbed repeats.
+"""The rows "bursts, marked" of the table at the top of bench/stats/estimates.py: intervals without the disturbed repeats.
 
 Run it with `python scripts/coverage_table.py`; it takes some minutes.
 """
@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-from mlpbench.bench.statistics import counted, estimate, ratio
+from mlpbench.bench.stats.estimates import counted, estimate, ratio
 
 RUNS = 20_000
 #: A tenth of the processes is slowed 1.7 times. Nine in ten of these are marked, and so are 2 % of the others.

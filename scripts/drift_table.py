@@ -1,4 +1,4 @@
-"""The table at the top of bench/drift.py: how often two runs are called different when the level of a run wanders.
+"""The table at the top of bench/stats/drift.py: how often two runs are called different when the level of a run wanders.
 
 A level wanders around its mean by ``sd``, and forgets where it was within so many repeats (autoregressive, of order 1).
 `mlpbench calibrate` sees 45 repeats of 11 kernels of it; then two runs are compared that are far apart in time.
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlpbench.bench import drift
-from mlpbench.bench.statistics import NO_DRIFT
-from mlpbench.bench.verdicts import THRESHOLD, judge
+from mlpbench.bench.stats import drift
+from mlpbench.bench.stats.estimates import NO_DRIFT
+from mlpbench.bench.stats.verdicts import THRESHOLD, judge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpbench.bench.datasets import CLASSES, DIGITS_FILE
+from mlpbench.bench.data.datasets import CLASSES, DIGITS_FILE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -22,15 +22,17 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from mlpbench.bench.datasets import digits
-from mlpbench.kernels import numba_cache, registry
+from mlpbench.bench.data.datasets import digits
+from mlpbench.kernels import registry
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel
-from mlpbench.kernels.numba_simd import layers, network, packing
-from mlpbench.kernels.numba_simd.peak import compiled_peak, flop_per_turn
-from mlpbench.kernels.numba_simd.shape import host_shape
+from mlpbench.kernels.numba_jit import cache
+from mlpbench.kernels.numba_simd.codegen import layers
+from mlpbench.kernels.numba_simd.codegen.peak import compiled_peak, flop_per_turn
+from mlpbench.kernels.numba_simd.codegen.shape import host_shape
+from mlpbench.kernels.numba_simd.passes import network, packing
 from mlpbench.kernels.params import TRAINED_FILE
 from mlpbench.kernels.spec import MNIST
-from mlpbench.kernels.weights_io import load_params
+from mlpbench.kernels.weights import load_params
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,9 +79,9 @@ class Plain(NumbaSimdKernel):
 def tiled(rows: int, *, singles: bool = True) -> Kernel:
     """Return the vector kernel with tiles of so many rows, and with or without single columns beside them."""
     shape = replace(host_shape(4), rows=rows)
-    kept = layers.host_shape, packing.dot_columns, numba_cache.source_digest
+    kept = layers.host_shape, packing.dot_columns, cache.source_digest
     layers.host_shape = lambda _itemsize: shape
-    numba_cache.source_digest = lambda: f"{kept[2]()} {rows} {singles}"
+    cache.source_digest = lambda: f"{kept[2]()} {rows} {singles}"
     if not singles:
         packing.dot_columns = lambda *_: 0
     network.compiled.cache_clear()
@@ -90,7 +92,7 @@ def tiled(rows: int, *, singles: bool = True) -> Kernel:
         kernel._address = kernel._network.address  # noqa: SLF001
         kernel._write_to_largest()  # noqa: SLF001
     finally:
-        layers.host_shape, packing.dot_columns, numba_cache.source_digest = kept
+        layers.host_shape, packing.dot_columns, cache.source_digest = kept
         network.compiled.cache_clear()
     return kernel
 

@@ -3,7 +3,7 @@
     python scripts/simd_profile.py KERNEL BATCH_SIZE [SPEC]
 
 Linux's `perf` looks 4,000 times a second where this process is, while the kernel takes the digits that ship with
-mlpbench batch after batch, as `mlpbench run` gives them. Functions are those of `kernels.numba_simd.tile` and its
+mlpbench batch after batch, as `mlpbench run` gives them. Functions are those of `kernels.numba_simd.codegen.tile` and its
 neighbours, by the names that they write into LLVM's code; all else is Python, Numba's dispatcher and the system.
 Looking takes time itself, a fifth at one row: read shares. One thread; needs `perf` and binutils' `nm`.
 """
@@ -24,9 +24,9 @@ from typing import Any
 
 from numba.core.codegen import CPUCodeLibrary
 
-from mlpbench.bench.measure import prepare
-from mlpbench.bench.sweep import Case
-from mlpbench.bench.workload import Options, Workload
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.measure.case import prepare
+from mlpbench.bench.plan.profiles import Case
 from mlpbench.kernels import registry
 from mlpbench.kernels.spec import MNIST
 

@@ -1,4 +1,4 @@
-"""The table at the top of bench/effort.py: how often intervals contain the truth when they decide when to stop.
+"""The table at the top of bench/plan/effort.py: how often intervals contain the truth when they decide when to stop.
 
 Run it with `python scripts/stopping_table.py`; it takes some minutes.
 """
@@ -9,8 +9,8 @@ import sys
 
 import numpy as np
 
-from mlpbench.bench import statistics
-from mlpbench.bench.effort import TARGET, half_width
+from mlpbench.bench.plan.effort import TARGET, half_width
+from mlpbench.bench.stats import estimates
 
 LEAST, RUNS = 3, 1500
 NOISE = {
@@ -38,7 +38,7 @@ def covered(sd: float, burst: float, cases: int, most: int, seed: int = 0) -> tu
         while n < most and max(half_width(dict(enumerate(row[:n]))) or 0.0 for row in x) > TARGET:
             n += 1
         for row in x:
-            found = statistics.estimate(row[:n])
+            found = estimates.estimate(row[:n])
             hits += found.low <= truth <= found.high
             reached += (found.high - found.low) / (2 * found.value) <= TARGET
         repeats += n

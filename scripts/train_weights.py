@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mlpbench.bench import datasets
+from mlpbench.bench.data import datasets
 from mlpbench.kernels import reference
 from mlpbench.kernels.params import TRAINED_FILE, Params
 from mlpbench.kernels.spec import MNIST
-from mlpbench.kernels.weights_io import load_meta, load_params, save_params
+from mlpbench.kernels.weights import load_meta, load_params, save_params
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

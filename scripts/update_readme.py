@@ -15,11 +15,16 @@ import re
 import sys
 from pathlib import Path
 
-from mlpbench.bench import explain, frame, headline, limits, limits_file, record, units
-from mlpbench.bench.report import as_markdown, explained, plots, style, tables
-from mlpbench.bench.report import limits as limits_report
+from mlpbench.bench import words as units
+from mlpbench.bench.analysis import explain, frame, headline, limits, limits_file
+from mlpbench.bench.analysis.summary import summarize
+from mlpbench.bench.record import record
+from mlpbench.bench.report.charts import style, times
 from mlpbench.bench.report.document import Column, Table
-from mlpbench.bench.summary import summarize
+from mlpbench.bench.report.formats import markdown
+from mlpbench.bench.report.sections import explain as explained
+from mlpbench.bench.report.sections import limits as limits_report
+from mlpbench.bench.report.sections import tables
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -51,7 +56,7 @@ def pictures(run: record.Run) -> dict[Path, str]:
     cases = summarize(frame.load(run))
     themes = {"light": style.LIGHT, "dark": style.DARK}
     return {
-        IMAGES / f"{name}-{shade}.svg": plots.picture(cases, name, theme)
+        IMAGES / f"{name}-{shade}.svg": times.picture(cases, name, theme)
         for name in PICTURES
         for shade, theme in themes.items()
     }
@@ -97,14 +102,14 @@ def sweep_lines(run: record.Run) -> list[str]:
         (name, units.ratio(gain) if (gain := gains[name]) else "not measured", *cells) for name, *cells in table.rows
     )
     columns = (table.columns[0], Column("in batches faster by", number=True), *table.columns[1:])
-    return [*lines, *as_markdown.table_lines(Table(table.caption, columns, rows)), "", machine(run)]
+    return [*lines, *markdown.table_lines(Table(table.caption, columns, rows)), "", machine(run)]
 
 
 def gain_lines(run: record.Run) -> list[str]:
     """Return what the gain of each kernel is made of."""
     causes = explain.find(run)
     table = explained.waterfall_table(causes) if causes else None
-    return [*as_markdown.table_lines(table), "", BUS] if table else ["It was not measured."]
+    return [*markdown.table_lines(table), "", BUS] if table else ["It was not measured."]
 
 
 def book_lines(run: record.Run) -> list[str]:
@@ -119,9 +124,9 @@ def limits_lines(path: Path) -> list[str]:
     held = [one.held for one in found]
     lines = []
     for table in limits_report.tables(held):
-        lines += [as_markdown.escape(table.caption), "", *as_markdown.table_lines(table), ""]
+        lines += [markdown.escape(table.caption), "", *markdown.table_lines(table), ""]
     said = [
-        f"{as_markdown.escape(line).rstrip('.')}; `{' '.join(command)}`." for line in limits_report.measured_with(held)
+        f"{markdown.escape(line).rstrip('.')}; `{' '.join(command)}`." for line in limits_report.measured_with(held)
     ]
     return [*lines, *said]
 

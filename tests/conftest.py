@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from sources import ROOT
 
-from mlpbench.bench.mnist import FILES, WEIGHTS_FILE, spellings
+from mlpbench.bench.data.mnist import FILES, WEIGHTS_FILE, spellings
+from support.sources import ROOT
 
 #: Tests start pytest themselves, in processes of their own: what tells pytest-benchmark that it runs in a worker of
 #: pytest-xdist would switch it off in them.
@@ -19,8 +19,8 @@ os.environ.pop("PYTEST_XDIST_WORKER", None)
 SMALL_CACHES = """
 import sys
 
-if "mlpbench.bench.roofs" in sys.orig_argv:
-    from mlpbench.bench import environment
+if "mlpbench.bench.machine.roofs" in sys.orig_argv:
+    from mlpbench.bench.machine import environment
 
     machine = environment.machine
     environment.machine = lambda: {**machine(), "caches": {"L1d": 2**15, "L2": 2**20}}

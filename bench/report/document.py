@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mlpbench.bench.explain import Explanation
-    from mlpbench.bench.headline import Headline
-    from mlpbench.bench.heatmap import HeatMap
-    from mlpbench.bench.limits import Limits
-    from mlpbench.bench.overview import Overview
-    from mlpbench.bench.record import Run
-    from mlpbench.bench.scaling import Scaling
-    from mlpbench.bench.summary import CaseSummary
+    from mlpbench.bench.analysis.explain import Explanation
+    from mlpbench.bench.analysis.headline import Headline
+    from mlpbench.bench.analysis.heatmap import HeatMap
+    from mlpbench.bench.analysis.limits import Limits
+    from mlpbench.bench.analysis.overview import Overview
+    from mlpbench.bench.analysis.scaling import Scaling
+    from mlpbench.bench.analysis.summary import CaseSummary
+    from mlpbench.bench.record.record import Run
 
 __all__ = [
     "MANY_RUNS",
@@ -74,7 +74,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart of `bench.report.plots`, how to read it, and a table for formats that cannot draw it."""
+    """A chart of `bench.report.charts.times`, how to read it, and a table for formats that cannot draw it."""
 
     name: str
     title: str

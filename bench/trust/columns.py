@@ -1,16 +1,16 @@
-"""The columns that the block ``trust`` adds to `bench.frame`."""
+"""The columns that the block ``trust`` adds to `bench.analysis.frame`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlpbench.bench.trust.judge import best_spin_s, disturbances
+from mlpbench.bench.trust.disturbance import best_spin_s, disturbances
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlpbench.bench.schema import Record, Timing
-    from mlpbench.bench.trust.schema import Start
+    from mlpbench.bench.record.schema import Record, Timing
+    from mlpbench.bench.record.trust import Start
 
 __all__ = ["COLUMNS", "Columns"]
 

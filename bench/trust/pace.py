@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlpbench.bench.trust.schema import Trust, Window
+    from mlpbench.bench.record.trust import Trust, Window
 
 __all__ = ["Pace", "common_pace", "paces"]
 

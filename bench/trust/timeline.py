@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from mlpbench.bench.trust.judge import best_spin_s, case_disturbance
+from mlpbench.bench.trust.disturbance import best_spin_s, case_disturbance
 
 if TYPE_CHECKING:
-    from mlpbench.bench.record import Run
-    from mlpbench.bench.schema import Record
-    from mlpbench.bench.trust.judge import Disturbance
+    from mlpbench.bench.record.record import Run
+    from mlpbench.bench.record.schema import Record
+    from mlpbench.bench.trust.disturbance import Disturbance
 
 __all__ = ["Moment", "Timeline", "timeline"]
 

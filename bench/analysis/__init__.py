@@ -1,0 +1,1 @@
+"""What results mean: times, comparisons, findings."""

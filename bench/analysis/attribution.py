@@ -1,0 +1,168 @@
+"""What the speedup is made of: one at a time minus batched, in seconds per sample, divided into causes. Knows no files.
+
+* **Calls saved**: a call on a network of two neurons a layer costs the same whatever its rows; a batch shares one.
+* **Weights reused**: one at a time, every row reads all weights from the level that holds them; a batch reads them
+  once. Counted is what this costs above reading them from L1, which the next part contains.
+* **Arithmetic**: on a smaller network, with weights in L1, and the calls taken off, the same kernel takes longer for a
+  single row than for a row of a batch: the units wait for loads, for each other, for vectors that are not full. What
+  the real network computes beyond the smaller one is counted at the least it can be: a multiply-add for each weight
+  that is loaded from L1, against the peak.
+* **Unexplained**: the rest, negative where the parts overlap and explain more than there is.
+
+Nothing is fitted: the first and third part are measured on other networks, the second follows from bandwidth. So
+the rest is a test of the explanation, and it is shown.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlpbench.bench.stats import estimates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mlpbench.bench.analysis.roofline import Roofs
+    from mlpbench.bench.stats.estimates import Ratio
+
+__all__ = ["PARTS", "Attribution", "Part", "Sides", "SmallNetworks", "arithmetic_cost", "attribute", "weight_cost"]
+
+PARTS = ("calls", "weights", "arithmetic", "unexplained")
+
+
+@dataclass(frozen=True)
+class SmallNetworks:
+    """What one process measured on the small networks, in seconds: of a call, and per sample.
+
+    ``call_one_s``, ``call_batch_s``: a call of ``forward_one`` and of ``forward`` on two neurons a layer;
+    ``neuron_one_s``, ``neuron_batch_s``: on one, where libraries may take another way. ``l1_one_s``,
+    ``l1_batch_s``: per sample one at a time and in batches of ``l1_batch`` on the network with weights in L1, which has
+    ``l1_weight_bytes`` of weights and does ``l1_flop`` operations per sample. What was not measured is None.
+    """
+
+    call_one_s: float
+    call_batch_s: float
+    neuron_one_s: float | None = None
+    neuron_batch_s: float | None = None
+    l1_one_s: float | None = None
+    l1_batch_s: float | None = None
+    l1_batch: int | None = None
+    l1_flop: int | None = None
+    l1_weight_bytes: int | None = None
+
+    def arithmetic_s(self) -> float | None:
+        """Return the seconds by which a sample with weights in L1 takes longer alone than in a batch, without calls."""
+        if self.l1_one_s is None or self.l1_batch_s is None or not self.l1_batch:
+            return None
+        one = self.l1_one_s - self.call_one_s
+        batch = self.l1_batch_s - self.call_batch_s / self.l1_batch
+        return one - batch
+
+
+@dataclass(frozen=True)
+class Sides:
+    """One repeat: seconds per sample one at a time, and in batches, with the small networks of the same process."""
+
+    one_s: float
+    batch_s: float
+    small: SmallNetworks
+
+
+@dataclass(frozen=True)
+class Part:
+    """Seconds per sample, with the 95 % interval over repeats; NaN where there is none. Parts may be negative."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """The parts of one kernel, in seconds per sample; a part that could not be measured is None, its share unexplained.
+
+    ``one_s`` - ``batch_s`` is the sum of the parts, up to the medians being taken part by part. ``gain`` is the one
+    divided by the other, paired by repeat.
+    """
+
+    batch_size: int
+    one_s: float
+    batch_s: float
+    parts: Mapping[str, Part | None]
+    gain: Ratio | None = None
+
+    @property
+    def saved_s(self) -> float:
+        """Seconds per sample that batching saves."""
+        return self.one_s - self.batch_s
+
+    def share(self, name: str) -> float | None:
+        """Return a part as a share of what is saved; None for a part that was not measured, or if nothing is saved."""
+        part = self.parts[name]
+        return None if part is None or self.saved_s <= 0 else part.value / self.saved_s
+
+
+def weight_cost(weight_bytes: int, place: str, roofs: Roofs) -> float | None:
+    """Return the seconds that reading all weights from ``place`` takes longer than from L1; None if not measured.
+
+    On a device, than from its L2: weights of the smaller network are read from there too.
+    """
+    if place not in roofs.read_s or roofs.nearest not in roofs.read_s:
+        return None
+    return weight_bytes / roofs.read_s[place] - weight_bytes / roofs.read_s[roofs.nearest]
+
+
+def arithmetic_cost(flop: int, weight_bytes: int, roofs: Roofs) -> float:
+    """Return the seconds that a single row's ``flop`` take longer than at the peak, because it loads every weight.
+
+    The peak of one thread, and weights that are in L1; 0 where L1 was not measured, or gives the units all they take.
+    Of a device, its peak and its L2.
+    """
+    at_peak, nearest = flop / roofs.flop_s, roofs.nearest
+    return max(0.0, weight_bytes / roofs.read_s[nearest] - at_peak) if nearest in roofs.read_s else 0.0
+
+
+def attribute(
+    repeats: Sequence[Sides], batch_size: int, weights_s: float | None, beyond_l1_s: float = 0.0
+) -> Attribution:
+    """Return the parts of the difference between single calls and batches of ``batch_size``.
+
+    ``weights_s``: what `weight_cost` says, None where the roofs are missing. ``beyond_l1_s``: what `arithmetic_cost`
+    says of the operations that the smaller network does not do. At least one repeat; one gives no intervals.
+    """
+    parts: dict[str, list[float | None]] = {name: [] for name in PARTS}
+    for sides in repeats:
+        calls = sides.small.call_one_s - sides.small.call_batch_s / batch_size
+        weights = None if weights_s is None else weights_s * (1 - 1 / batch_size)
+        in_l1 = sides.small.arithmetic_s()
+        arithmetic = None if in_l1 is None else in_l1 + beyond_l1_s
+        rest = sides.one_s - sides.batch_s - sum(part for part in (calls, weights, arithmetic) if part is not None)
+        for name, value in zip(PARTS, (calls, weights, arithmetic, rest), strict=True):
+            parts[name].append(value)
+    return Attribution(
+        batch_size=batch_size,
+        one_s=estimates.estimate(sides.one_s for sides in repeats).value,
+        batch_s=estimates.estimate(sides.batch_s for sides in repeats).value,
+        # The weights' part comes from the run's roofs, not from repeats: it has no interval.
+        parts={name: _part(values, of_repeats=name != "weights") for name, values in parts.items()},
+        gain=estimates.ratio([sides.one_s for sides in repeats], [sides.batch_s for sides in repeats]),
+    )
+
+
+def _part(values: Sequence[float | None], *, of_repeats: bool) -> Part | None:
+    """Return the median over repeats with Student's interval, on the plain scale: parts may be 0 or negative."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    middle, n = float(np.median(known)), len(known)
+    if n == 1 or not of_repeats:
+        return Part(middle, math.nan, math.nan)
+    from scipy.special import stdtrit
+
+    factor = estimates.MEDIAN_FACTORS.get(n, math.sqrt(math.pi / 2))
+    half = float(stdtrit(n - 1, 0.975) * np.std(known, ddof=1) * factor / math.sqrt(n))
+    return Part(middle, middle - half, middle + half)

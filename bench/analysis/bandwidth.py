@@ -1,0 +1,165 @@
+"""Where the gain is bandwidth: kernels on networks whose weights lie in different levels of memory. Knows no files.
+
+The book explains batches by the "bus bandwidth". `bench.analysis.attribution` divides the gain of one kernel on one network;
+here the same kernel stands beside itself where its weights lie in L2, in L3 and beyond.
+
+What makes the gain is its largest part, named alone where the low end of its interval is above the high end of every
+other part's, and else together with the parts that reach it. What is unexplained is a part like the others: where it is
+the largest, no cause is named. Below 0 it is what was counted twice, reading that is hidden behind arithmetic: then it
+is taken off the part of the weights, which is counted fully, and if it is more than that, no cause is named. The part
+of the weights has no interval of its own (there is one set of roofs a run). Nothing is named from a single repeat,
+where a cause was not measured, and of a kernel with times that cannot be.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench.analysis.attribution import PARTS, Part
+from mlpbench.bench.analysis.roofline import CPU, LEVELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from mlpbench.bench.analysis.attribution import Attribution
+    from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
+
+__all__ = ["Group", "Place", "causes", "groups"]
+
+#: What `bench.analysis.explain` begins the reason with.
+NO_ATTRIBUTION = "no attribution"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A kernel on a network whose weights, ``weight_bytes`` of them, lie in ``level``.
+
+    ``run`` is what texts call the run. ``causes`` make the gain, the largest first; none where ``unclear`` says why.
+    """
+
+    run: str
+    run_id: str
+    spec: str
+    kernel: str
+    weight_bytes: int
+    level: str
+    attribution: Attribution | None
+    causes: tuple[str, ...]
+    unclear: str | None
+    disturbed: bool
+
+    @property
+    def is_bus(self) -> bool:
+        """Whether "bus bandwidth" is right: reading weights from memory, and nothing else, makes the gain."""
+        return self.level == "DRAM" and self.causes == ("weights",)
+
+
+@dataclass(frozen=True)
+class Group:
+    """What can be compared: one machine, number of threads, activations and dtype (``kind``). The nearest level first.
+
+    Every kernel is there on two networks or more, in different levels.
+    """
+
+    machine: str
+    threads: int | None
+    kind: str
+    places: tuple[Place, ...]
+
+    @property
+    def specs(self) -> tuple[str, ...]:
+        """The networks, the nearest first."""
+        return tuple(dict.fromkeys(place.spec for place in self.places))
+
+    @property
+    def by_kernel(self) -> tuple[Place, ...]:
+        """The same places kernel by kernel, each with the nearest network first."""
+        kernels = list(dict.fromkeys(place.kernel for place in self.places))
+        return tuple(sorted(self.places, key=lambda place: kernels.index(place.kernel)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what makes the gain where, as JSON can hold it; the parts are in the explanations of the runs."""
+        kept = ("kernel", "spec", "level", "weight_bytes", "causes", "unclear", "disturbed", "is_bus")
+        places = [{"run": one.run_id} | {name: getattr(one, name) for name in kept} for one in self.by_kernel]
+        return {"machine": self.machine, "threads": self.threads, "kind": self.kind, "places": places}
+
+    def of(self, spec: str) -> tuple[Place, ...]:
+        """Return the kernels on one network."""
+        return tuple(place for place in self.places if place.spec == spec)
+
+
+def groups(explanations: Sequence[Explanation]) -> list[Group]:
+    """Return what compares levels of memory; nothing where no kernel has weights in two of them.
+
+    Of several runs of the same kernel and network, the last one counts.
+    """
+    found: dict[tuple[str, int | None, str], dict[tuple[str, str], Place]] = {}
+    for one in explanations:
+        places = found.setdefault((one.machine, one.threads, one.kind), {})
+        places |= {(place.kernel, place.spec): place for place in _places(one)}
+    return [Group(*key, kept) for key, places in found.items() if (kept := _comparable(list(places.values())))]
+
+
+def _comparable(places: list[Place]) -> tuple[Place, ...]:
+    levels: dict[str, set[str]] = {}
+    for place in places:
+        levels.setdefault(place.kernel, set()).add(place.level)
+    kept = [place for place in places if len(levels[place.kernel]) > 1]
+    return tuple(sorted(kept, key=lambda place: (LEVELS.index(place.level), place.weight_bytes)))
+
+
+def _places(found: Explanation) -> Iterator[Place]:
+    for kernel in found.kernels:
+        if kernel.weights_in is not None:
+            named, unclear = _named(kernel)
+            yield Place(
+                run=found.run,
+                run_id=found.run_id,
+                spec=found.spec,
+                kernel=kernel.kernel,
+                weight_bytes=found.weight_bytes,
+                level=kernel.weights_in,
+                attribution=kernel.attribution,
+                causes=named,
+                unclear=unclear,
+                disturbed=found.disturbed if kernel.device == CPU else kernel.device in found.disturbed_devices,
+            )
+
+
+def _named(kernel: KernelExplanation) -> tuple[tuple[str, ...], str | None]:
+    if kernel.impossible:
+        return (), "it has times that cannot be"
+    if kernel.attribution is None:
+        reason = next((reason for reason in kernel.missing if reason.startswith(NO_ATTRIBUTION)), NO_ATTRIBUTION)
+        return (), reason.removeprefix(f"{NO_ATTRIBUTION}: ")
+    return causes(kernel.attribution)
+
+
+def causes(found: Attribution) -> tuple[tuple[str, ...], str | None]:
+    """Return the parts that make the gain, the largest first, and None; or none, and why none is named."""
+    if found.saved_s <= 0:
+        return (), "batching saves nothing"
+    parts = {name: part for name, part in found.parts.items() if part is not None}
+    if len(parts) < len(PARTS):
+        return (), "not every cause was measured"
+    if math.isnan(parts["calls"].low):
+        return (), "one repeat has no interval"
+    once = _once(parts)
+    if once["weights"].high < 0:
+        return (), "the causes explain more than there is"
+    ordered = sorted(once.items(), key=lambda item: -item[1].value)
+    (first, largest), *others = ordered
+    if first == "unexplained":
+        return (), "most of it is unexplained"
+    return (first, *(name for name, part in others if part.high >= largest.low)), None
+
+
+def _once(parts: Mapping[str, Part]) -> dict[str, Part]:
+    """Return the parts with nothing counted twice, each with an interval."""
+    weights, rest = parts["weights"].value, parts["unexplained"]
+    if rest.value < 0:
+        once = {"weights": Part(weights + rest.value, weights + rest.low, weights + rest.high)}
+        return {**parts, **once, "unexplained": Part(0.0, 0.0, 0.0)}
+    return {**parts, "weights": Part(weights, weights, weights)}

@@ -1,0 +1,269 @@
+"""What the speedup of each kernel of a run is made of: call cost, Hockney's line, roofs, attribution.
+
+Everything is derived from the result files, by the pure modules `bench.stats.hockney`, `bench.analysis.roofline` and
+`bench.analysis.attribution`; `bench.analysis.explain_words` puts it into sentences. What was not measured is None, with a reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench.analysis import attribution, evidence, roofline
+from mlpbench.bench.analysis.roofline import Work
+from mlpbench.bench.plain import plain
+from mlpbench.bench.plan.profiles import ALL_ROWS
+from mlpbench.bench.stats import estimates, hockney
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mlpbench.bench.analysis.attribution import Attribution, SmallNetworks
+    from mlpbench.bench.analysis.evidence import Evidence
+    from mlpbench.bench.analysis.roofline import Roofs, Verdict
+    from mlpbench.bench.record.record import Record, Run
+    from mlpbench.bench.stats.estimates import Estimate
+    from mlpbench.bench.stats.hockney import Fit
+    from mlpbench.kernels.spec import ForwardSpec
+
+__all__ = ["CaseShare", "Explanation", "KernelExplanation", "find"]
+
+#: The parts count every weight and operation, the small networks have inputs without zeros.
+SKIPS = "no attribution: it skips work, the parts count all of it, and how much it skips is not measured"
+
+
+@dataclass(frozen=True)
+class CaseShare:
+    """One case against the roofs. ``intensity`` in FLOP/byte, ``flop_s`` achieved; ``verdict`` None without roofs."""
+
+    mode: str
+    batch_size: int
+    intensity: float
+    flop_s: float
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True)
+class KernelExplanation:
+    """One kernel of one run. Times in seconds.
+
+    ``call_one_s``, ``call_batch_s``: what a call of ``forward_one`` and of ``forward`` costs on two neurons a layer,
+    ``neuron_one_s``, ``neuron_batch_s`` on one. ``asymptotic``: time per sample one at a time * r_inf, where the curve
+    is a line. ``measured`` are the medians of seconds per call by batch size. ``weights_in``: the level of memory that
+    holds the weights. ``missing``: what could not be said, and why. ``device``: where it computes.
+    """
+
+    kernel: str
+    threads: int
+    call_one_s: Estimate | None
+    call_batch_s: Estimate | None
+    neuron_one_s: Estimate | None
+    neuron_batch_s: Estimate | None
+    fit: Fit | None
+    asymptotic: Estimate | None
+    measured: Mapping[int, float]
+    shares: tuple[CaseShare, ...]
+    attribution: Attribution | None
+    weights_in: str | None
+    missing: tuple[str, ...]
+    device: str = roofline.CPU
+
+    @property
+    def impossible(self) -> tuple[CaseShare, ...]:
+        """The cases whose times cannot be."""
+        return tuple(share for share in self.shares if share.verdict is not None and share.verdict.impossible)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One run. ``roofs`` by number of threads; ``missing`` is what the run's files do not hold.
+
+    ``run`` is what texts call the run, ``title`` the same as the beginning of a sentence, ``run_id`` its id;
+    ``setting`` its network, threads and dtype, of a sweep over several. ``spec`` are the sizes, ``kind`` the
+    activations and the dtype; ``threads`` those of the run, None where not known. ``devices``: roofs of others than the
+    CPU that kernels computed on, ``disturbed_devices`` those of them whose roofs are.
+    """
+
+    run: str
+    title: str
+    run_id: str
+    setting: Mapping[str, Any] | None
+    machine: str
+    spec: str
+    kind: str
+    threads: int | None
+    weight_bytes: int
+    kernels: tuple[KernelExplanation, ...]
+    roofs: Mapping[int, Roofs]
+    disturbed: bool
+    missing: tuple[str, ...]
+    devices: Mapping[str, Roofs] = field(default_factory=dict)
+    disturbed_devices: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all numbers as JSON can hold them; what has no value is null."""
+        data: dict[str, Any] = plain(asdict(self))
+        del data["title"]
+        data["run"] = data.pop("run_id")
+        return data
+
+    @property
+    def of_run(self) -> str:
+        """The title within a sentence."""
+        return self.title[0].lower() + self.title[1:]
+
+
+def find(run: Run, found: Evidence | None = None) -> Explanation | None:
+    """Return what the speedup in a run is made of; None if nothing was timed. Raises UserError for damaged files.
+
+    ``found``: the run's evidence, for who has read it already.
+    """
+    timed = [record for record in run.records if record.cases]
+    if not timed:
+        return None
+    found = evidence.read(run) if found is None else found
+    spec = timed[0].spec
+    kernels = tuple(
+        _kernel([record for record in timed if record.kernel == name], found)
+        for name in run.kernels
+        if any(record.kernel == name for record in timed)
+    )
+    return Explanation(
+        run=run.name,
+        title=run.title,
+        run_id=run.id,
+        setting=run.setting.as_dict() if run.setting else None,
+        machine=run.machine,
+        spec=spec.label(),
+        kind=f"{spec.hidden}/{spec.output} {spec.dtype}",
+        threads=timed[0].threads,
+        weight_bytes=spec.weight_bytes(),
+        kernels=kernels,
+        roofs=found.roofs,
+        disturbed=found.disturbed,
+        missing=found.missing,
+        devices={device: there.roofs for device, there in found.devices.items() if there.roofs is not None},
+        disturbed_devices=tuple(device for device, there in found.devices.items() if there.disturbed),
+    )
+
+
+def _kernel(records: list[Record], found: Evidence) -> KernelExplanation:
+    first = records[0]
+    used = first.describe.get("threads")
+    threads = used if isinstance(used, int) and used > 0 else first.threads or 1
+    roofs, by_threads, disturbed, no_roofs = _held_to(first.device or roofline.CPU, threads, found)
+    small = {r.repeat: found.small[r.kernel, r.repeat] for r in records if (r.kernel, r.repeat) in found.small}
+    calls = {r.repeat: {c.batch_size: c.call_s for c in r.cases if c.mode == "batched"} for r in records}
+    fitted = hockney.fit(calls)
+    missing = [] if fitted else ["no line over batch sizes: it needs three or more of them in a process"]
+    parts, place, reason = _attribution(records, small, by_threads, threads)
+    missing += [text for text in (no_roofs, reason) if text]
+    return KernelExplanation(
+        kernel=first.kernel,
+        threads=threads,
+        call_one_s=_estimate(s.call_one_s for s in small.values()),
+        call_batch_s=_estimate(s.call_batch_s for s in small.values()),
+        neuron_one_s=_estimate(s.neuron_one_s for s in small.values()),
+        neuron_batch_s=_estimate(s.neuron_batch_s for s in small.values()),
+        fit=fitted,
+        asymptotic=_asymptotic(records, fitted),
+        measured=_medians(records, "batched"),
+        shares=_shares(records, roofs, disturbed=disturbed),
+        attribution=parts,
+        weights_in=place,
+        missing=tuple(missing),
+        device=first.device or roofline.CPU,
+    )
+
+
+def _held_to(device: str, threads: int, found: Evidence) -> tuple[Roofs | None, Mapping[int, Roofs], bool, str | None]:
+    """Return the roofs of a kernel, all that may be its, whether they are disturbed, and why it has none.
+
+    Of the CPU, by number of threads; a device has one set, at 1. Why the CPU has none is said of the run.
+    """
+    if device == roofline.CPU:
+        return found.roofs_for(threads), found.roofs, found.disturbed, None
+    there = found.of(device)
+    if there.roofs is None:
+        return None, {}, False, f"no roofs: it computes on {device}, and {there.reason}"
+    return there.roofs, {1: there.roofs}, there.disturbed, None
+
+
+def _skips(records: list[Record]) -> bool:
+    return any(record.describe.get("skips_work") for record in records)
+
+
+def _estimate(values: Iterable[float | None]) -> Estimate | None:
+    known = [value for value in values if value is not None]
+    return estimates.estimate(known) if known else None
+
+
+def _one_at_a_time(records: list[Record]) -> dict[int, float]:
+    """Return seconds per sample one at a time, by repeat."""
+    return {r.repeat: c.sample_s for r in records for c in r.cases if c.mode == "per_sample"}
+
+
+def _medians(records: list[Record], mode: str) -> dict[int, float]:
+    """Return the median over repeats of the seconds per call of each batch size, per sample for ``per_sample``."""
+    values: dict[int, list[float]] = {}
+    for record in records:
+        for case in record.cases:
+            if case.mode == mode:
+                seconds = case.sample_s if mode == "per_sample" else case.call_s
+                values.setdefault(case.batch_size, []).append(seconds)
+    return {size: estimates.estimate(values[size]).value for size in sorted(values)}
+
+
+def _asymptotic(records: list[Record], fitted: Fit | None) -> Estimate | None:
+    one = _one_at_a_time(records)
+    gains = {
+        repeat: one[repeat] * line.r_inf for repeat, line in (fitted.lines if fitted else {}).items() if repeat in one
+    }
+    return estimates.estimate(gains) if gains and fitted and fitted.straight else None
+
+
+def _attribution(
+    records: list[Record], small: dict[int, SmallNetworks], roofs: Mapping[int, Roofs], threads: int
+) -> tuple[Attribution | None, str | None, str | None]:
+    """Return the attribution, the level that holds the weights, and why there is none."""
+    spec, one, batches = records[0].spec, _one_at_a_time(records), _medians(records, "batched")
+    # One row's product is not divided among cores whose own caches hold the weights; beyond them it may be.
+    alone = roofs.get(1)
+    place = roofline.level(spec.weight_bytes(), alone.caches) if alone else None
+    reads = roofs.get(threads, alone) if place in ("L3", "DRAM") else alone
+    weights_s = attribution.weight_cost(spec.weight_bytes(), place, reads) if place and reads else None
+    if _skips(records):
+        return None, place, SKIPS
+    if not one or not batches:
+        return None, place, "no attribution: it needs the case one at a time (per_sample) and a batch"
+    if not small:
+        return None, place, "no attribution: the cost of a call was not measured"
+    best = min(batches, key=lambda size: batches[size] / size)
+    batch = {r.repeat: c.sample_s for r in records for c in r.cases if c.mode == "batched" and c.batch_size == best}
+    sides = [attribution.Sides(one[i], batch[i], small[i]) for i in sorted(one.keys() & batch.keys() & small.keys())]
+    if not sides:
+        return None, place, "no attribution: no repeat has both sides and the cost of a call"
+    return attribution.attribute(sides, best, weights_s, _beyond_l1(spec, sides[0].small, alone)), place, None
+
+
+def _beyond_l1(spec: ForwardSpec, small: SmallNetworks, alone: Roofs | None) -> float:
+    """Return what the operations cost single rows, at the least, that the network with weights in L1 does not do."""
+    if alone is None or small.l1_flop is None or small.l1_weight_bytes is None:
+        return 0.0
+    flop, n_bytes = spec.flop(1) - small.l1_flop, spec.weight_bytes() - small.l1_weight_bytes
+    return attribution.arithmetic_cost(flop, n_bytes, alone)
+
+
+def _shares(records: list[Record], roofs: Roofs | None, *, disturbed: bool) -> tuple[CaseShare, ...]:
+    spec = records[0].spec
+    skips = _skips(records)
+    batches = _medians(records, "batched")
+    timed_rows = max(ALL_ROWS, *batches, 1)
+    why = roofline.cause(list(batches.items()), disturbed=disturbed)
+    singles = [("per_sample", size, 1, seconds) for size, seconds in _medians(records, "per_sample").items()]
+    found = []
+    for mode, size, rows, seconds in [*singles, *(("batched", size, size, s) for size, s in batches.items())]:
+        work = Work.of(spec, rows, timed_rows)
+        verdict = roofline.judge(work, roofs, seconds, skips=skips, why=why) if roofs else None
+        found.append(CaseShare(mode, size, work.intensity, work.flop / seconds, verdict))
+    return tuple(found)

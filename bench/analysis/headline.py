@@ -1,0 +1,241 @@
+"""The finding in words and numbers, derived from the frame: what a run ends with and a report begins with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench import words
+from mlpbench.bench.analysis import book
+from mlpbench.bench.analysis.summary import batched, one_at_a_time, speedup, summarize
+from mlpbench.bench.plain import plain
+from mlpbench.bench.stats import estimates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from mlpbench.bench.analysis.book import BookFinding
+    from mlpbench.bench.analysis.summary import CaseSummary
+    from mlpbench.bench.stats.estimates import Estimate, Ratio
+
+__all__ = ["Fastest", "Headline", "KernelFinding", "against", "find"]
+
+#: Two times whose ratio lies within this share of 1, interval included, are called as fast as each other.
+SAME_WITHIN = 0.05
+
+
+@dataclass(frozen=True)
+class KernelFinding:
+    """What batching does for one kernel of one run: seconds per sample one at a time and at its best batch size.
+
+    What could not be measured is None, and ``missing`` says why.
+    """
+
+    run: str
+    kernel: str
+    one: Estimate | None
+    best_batch_size: int | None
+    best: Estimate | None
+    speedup: Ratio | None
+    missing: str | None
+
+    def sentence(self) -> str:
+        """Return the finding as one sentence."""
+        if self.speedup is None:
+            return f"{self.kernel}: no batching speedup: {self.missing}."
+        gain = words.ratio(self.speedup)
+        if _is_same(self.speedup):
+            found = f"as fast in batches as one at a time, {gain}"
+        elif _undecided(self.speedup):
+            found = f"whether batches are faster is unclear, {gain}"
+        else:
+            found = f"{gain} {'faster' if self.speedup.value >= 1 else 'as fast'} in batches"
+        return f"{self.kernel}: {found}: {self.times()}."
+
+    def times(self) -> str:
+        """Return the two times per sample in words, without a full stop."""
+        one = f"{words.seconds(self.one.value)} per sample one at a time" if self.one else "one at a time not measured"
+        if self.best is None:
+            return f"{one}, no batch measured"
+        return f"{one}, {words.seconds(self.best.value)} in batches of {self.best_batch_size:,}"
+
+
+@dataclass(frozen=True)
+class Fastest:
+    """The kernel with the shortest time per sample at a batch size (None: one at a time), and its lead.
+
+    ``lead``: the runner-up's time / the fastest's, paired by repeat; None if no repeat has both.
+    """
+
+    run: str
+    batch_size: int | None
+    kernel: str
+    sample: Estimate
+    runner_up: str
+    lead: Ratio | None
+
+    def sentence(self) -> str:
+        """Return the finding as one sentence."""
+        where = "one at a time" if self.batch_size is None else f"in batches of {self.batch_size:,}"
+        first = f"Fastest {where}: {self.kernel}, {words.seconds(self.sample.value)} per sample"
+        if self.lead is None:
+            return f"{first}; no repeat has both it and {self.runner_up}."
+        if _is_same(self.lead):
+            return f"{first}; {self.runner_up} is as fast, {words.ratio(self.lead)}."
+        if _undecided(self.lead):
+            return f"{first}; whether {self.runner_up} is slower is unclear, {words.ratio(self.lead)}."
+        if math.isnan(self.lead.low):
+            return f"{first}; next {self.runner_up}, {words.ratio(self.lead)}."
+        return f"{first}, {words.ratio(self.lead)} ahead of {self.runner_up}."
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The finding. ``lead`` says it in one sentence; ``sentences`` are one for each kernel, ``remarks`` the rest of it.
+
+    ``ranks`` are the remarks on who is fastest, ``notes`` all others. ``kernels``, ``fastest`` and ``book`` hold the
+    numbers that the texts were made of.
+    """
+
+    lead: str
+    sentences: list[str]
+    ranks: list[str]
+    notes: list[str]
+    kernels: list[KernelFinding]
+    fastest: list[Fastest]
+    book: list[BookFinding]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Everything but the kernels one by one."""
+        return [*self.ranks, *self.notes]
+
+    def lines(self) -> list[str]:
+        """Return everything there is to say, in order, without saying the lead twice."""
+        return list(dict.fromkeys([self.lead, *self.sentences, *self.remarks]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return sentences and numbers as JSON can hold them: an interval that does not exist is null."""
+        data: dict[str, Any] = plain({**asdict(self), "remarks": self.remarks})
+        del data["ranks"], data["notes"]
+        return data
+
+
+def find(frame: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) -> Headline:
+    """Return the finding of every run in a frame as `bench.analysis.frame.load` makes it; an empty one says so.
+
+    ``titles``: what sentences about a run begin with, where there are several; "Run" and its name for those not there.
+    """
+    cases = summarize(frame) if len(frame) else []
+    if not cases:
+        return Headline("Nothing was timed.", [], [], [], [], [], [])
+    runs = {run: list(group) for run, group in groupby(cases, lambda case: case.run)}
+    kernels: list[KernelFinding] = []
+    fastest: list[Fastest] = []
+    books: list[BookFinding] = []
+    sentences: list[str] = []
+    ranks: list[str] = []
+    notes: list[str] = []
+    for run, of_run in runs.items():
+        found = [_kernel(list(group)) for _, group in groupby(of_run, lambda case: case.kernel)]
+        winners = _fastest(of_run)
+        of_book = book.find(of_run)
+        kernels += found
+        fastest += winners
+        books += of_book
+        before = "" if len(runs) == 1 else f"{titles.get(run, f'Run {run}')}: "
+        sentences += [before + kernel.sentence() for kernel in found]
+        ranks += [before + winner.sentence() for winner in winners]
+        notes += [before + text for item in of_book for text in item.sentences()]
+    notes += [book.BOOK.sentence()] if books else []
+    lead = next((text for item in books if (text := item.lead())), None) or _lead(kernels, titles)
+    return Headline(lead, sentences, ranks, notes + _notes(cases), kernels, fastest, books)
+
+
+def against(ratio: Ratio, other: str) -> str:
+    """Return what a ratio, the time of the ``other`` / this one's, says: ``1.8x (1.6 to 2.0) faster than`` it."""
+    gain = words.ratio(ratio)
+    if _is_same(ratio):
+        return f"as fast as {other}, {gain}"
+    if _undecided(ratio):
+        return f"not told apart from {other}, {gain}"
+    return f"{gain} {'faster than' if ratio.value >= 1 else 'as fast as'} {other}"
+
+
+def _kernel(cases: Sequence[CaseSummary]) -> KernelFinding:
+    """Return the finding of the cases of one kernel and run."""
+    one = one_at_a_time(cases)
+    best = min(batched(cases), key=lambda case: case.sample.value, default=None)
+    gain = missing = None
+    if one is None:
+        missing = "the case one at a time (per_sample) was not timed"
+    elif best is None:
+        missing = "no batched case was timed"
+    else:
+        gain = speedup(one, best)
+        missing = "no repeat has both sides" if gain is None else None
+    return KernelFinding(
+        run=cases[0].run,
+        kernel=cases[0].kernel,
+        one=one.sample if one else None,
+        best_batch_size=best.batch_size if best else None,
+        best=best.sample if best else None,
+        speedup=gain,
+        missing=missing,
+    )
+
+
+def _fastest(cases: Sequence[CaseSummary]) -> list[Fastest]:
+    """Return the fastest kernel one at a time and at the largest batch size, where two or more kernels compete."""
+    largest = max((case.batch_size for case in cases if case.mode == "batched"), default=None)
+    by_kernel = [list(group) for _, group in groupby(cases, lambda case: case.kernel)]
+    single = [one for of_kernel in by_kernel if (one := one_at_a_time(of_kernel))]
+    bulk = [case for case in cases if case.mode == "batched" and case.batch_size == largest]
+    return [_ranked(group, size) for group, size in ((single, None), (bulk, largest)) if len(group) > 1]
+
+
+def _ranked(cases: Sequence[CaseSummary], batch_size: int | None) -> Fastest:
+    first, second = sorted(cases, key=lambda case: case.sample.value)[:2]
+    lead = speedup(second, first)
+    return Fastest(first.run, batch_size, first.kernel, first.sample, second.kernel, lead)
+
+
+def _lead(kernels: Sequence[KernelFinding], titles: Mapping[str, str]) -> str:
+    """Return one sentence for all kernels and runs: the only speedup, or the least and the most."""
+    gains = sorted(((k.speedup, k.kernel, k) for k in kernels if k.speedup is not None), key=lambda gain: gain[0].value)
+    if not gains:
+        return "No batching speedup could be worked out."
+    (least, _, only), (most, _, other) = gains[0], gains[-1]
+    if len(gains) == 1:
+        return only.sentence()
+    every = "Batching makes every kernel faster" if all(_is_gain(g) for g, _, _ in gains) else "What batching gains"
+    low, high = (f"{k.kernel} ({titles[k.run]})" if k.run in titles else k.kernel for k in (only, other))
+    return f"{every}: from {words.ratio(least)} with {low} to {words.ratio(most)} with {high}."
+
+
+def _notes(cases: Sequence[CaseSummary]) -> list[str]:
+    """Return what the reader must know before believing the numbers."""
+    notes = []
+    if any(case.repeats == 1 for case in cases):
+        which = "Every case" if all(case.repeats == 1 for case in cases) else "At least one case"
+        notes.append(f"{which} has one repeat only: there is no interval, and noise cannot be told from a difference.")
+    return notes
+
+
+def _is_gain(ratio: Ratio) -> bool:
+    return ratio.low > 1  # False for NaN: one repeat shows nothing
+
+
+def _is_same(ratio: Ratio) -> bool:
+    """Whether the data show that there is no difference worth a word."""
+    return estimates.verdict(ratio, SAME_WITHIN) == "same"
+
+
+def _undecided(ratio: Ratio) -> bool:
+    """Whether the interval exists and holds 1."""
+    return ratio.low <= 1 <= ratio.high  # False for NaN

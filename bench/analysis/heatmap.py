@@ -1,0 +1,104 @@
+"""Who is fastest where: every kernel at every batch size, as its time / the time of the fastest kernel there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlpbench.bench.analysis.summary import batched, one_at_a_time, speedup
+from mlpbench.bench.stats import estimates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mlpbench.bench.analysis.summary import CaseSummary
+    from mlpbench.bench.stats.estimates import Ratio
+
+__all__ = ["ONE", "Cell", "HeatMap", "find"]
+
+#: The column of single calls, before all batch sizes.
+ONE = 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One kernel at one batch size: its time per sample in seconds, and that / the fastest kernel's there.
+
+    The ratio of the fastest kernel is 1, and its own.
+    """
+
+    kernel: str
+    batch_size: int
+    sample_s: float
+    fastest: str
+    ratio: Ratio
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """One run. ``kernels`` by their speed overall, the fastest first; ``columns`` are `ONE` and batch sizes."""
+
+    run: str
+    kernels: tuple[str, ...]
+    columns: tuple[int, ...]
+    cells: Mapping[tuple[str, int], Cell]
+
+
+def find(cases: Sequence[CaseSummary]) -> tuple[HeatMap, ...]:
+    """Return a heat map for every run with two or more kernels that were timed in the same way at one point at least.
+
+    The order of kernels is that of the geometric means of their ratios, over the points at which they have a time.
+    """
+    found = (_of_run(run, [case for case in cases if case.run == run]) for run in dict.fromkeys(c.run for c in cases))
+    return tuple(one for one in found if one is not None)
+
+
+def _of_run(run: str, cases: Sequence[CaseSummary]) -> HeatMap | None:
+    points: dict[int, dict[str, CaseSummary]] = {}
+    for kernel in dict.fromkeys(case.kernel for case in cases):
+        of_kernel = [case for case in cases if case.kernel == kernel]
+        single = one_at_a_time(of_kernel)
+        if single is not None:
+            points.setdefault(ONE, {})[kernel] = single
+        for case in batched(of_kernel):
+            points.setdefault(case.batch_size, {})[kernel] = case
+    # A point with one kernel compares nothing.
+    columns = tuple(sorted(at for at, there in points.items() if len(there) > 1))
+    if not columns:
+        return None
+    cells = {(cell.kernel, at): cell for at in columns for cell in _column(at, points[at])}
+    kernels = dict.fromkeys(kernel for kernel, _ in cells)
+    return HeatMap(run, tuple(sorted(kernels, key=lambda kernel: _overall(kernel, cells))), columns, cells)
+
+
+def _column(at: int, there: Mapping[str, CaseSummary]) -> list[Cell]:
+    fastest, ratios = _fastest(there)
+    return [Cell(kernel, at, case.sample.value, fastest, ratios[kernel]) for kernel, case in there.items()]
+
+
+def _fastest(there: Mapping[str, CaseSummary]) -> tuple[str, dict[str, Ratio]]:
+    """Return the fastest kernel and the ratios to it.
+
+    That is the one with the shortest median, unless another is faster in the repeats that both have: then that one,
+    and so on. Rarely all of them beat each other in turn, and the last one stays.
+    """
+    fastest = min(there, key=lambda kernel: there[kernel].sample.value)
+    for _ in there:
+        ratios = {kernel: _ratio(case, there[fastest]) for kernel, case in there.items()}
+        faster = min(ratios, key=lambda kernel: ratios[kernel].value)
+        if ratios[faster].value >= 1:
+            break
+        fastest = faster
+    return fastest, {kernel: _ratio(case, there[fastest]) for kernel, case in there.items()}
+
+
+def _ratio(case: CaseSummary, fastest: CaseSummary) -> Ratio:
+    """Return the ratio paired by repeat; of the medians where no repeat has both."""
+    found = speedup(case, fastest)
+    return estimates.ratio(case.by_repeat, fastest.by_repeat, paired=False) if found is None else found
+
+
+def _overall(kernel: str, cells: Mapping[tuple[str, int], Cell]) -> float:
+    logs = [math.log(cell.ratio.value) for (name, _), cell in cells.items() if name == kernel]
+    return sum(logs) / len(logs)

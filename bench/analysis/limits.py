@@ -1,0 +1,271 @@
+"""How the kernels of a run stand beside peers and the machine's limits, and which targets that meets.
+
+Everything is derived from one run: ratios to the best peer whose results are of the same kind (a new array, or a
+buffer that is kept); shares of the arithmetic that the machine sustains beside the kernel; and the time of one row
+against the least that it can be. All are paired by repeat, but for limits that no repeat measured: there it is the best
+round of the run's start. Knows no kernels: result files say which of them are peers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench.analysis import evidence, roofline
+from mlpbench.bench.analysis.limits_targets import PROFILE, Target, of_floor, of_peak, of_peers, of_product, unheld
+from mlpbench.bench.analysis.summary import batched
+from mlpbench.bench.plain import plain
+from mlpbench.bench.stats import estimates
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from mlpbench.bench.analysis.evidence import Evidence
+    from mlpbench.bench.analysis.summary import CaseSummary
+    from mlpbench.bench.record.record import Record, Run
+    from mlpbench.bench.stats.estimates import Ratio
+
+__all__ = ["Limits", "Place", "Row", "Setting", "Share", "find"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What was the same for all kernels: network, dtype, data, threads given, and where and when.
+
+    ``versions``: of the libraries of all kernels, by name. ``repeats``: the most that a kernel had.
+    """
+
+    run: str
+    profile: str | None
+    started: str | None
+    machine: str
+    spec: str
+    dtype: str
+    data: str
+    threads: int
+    repeats: int
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A kernel at one batch size beside the best peer: seconds per sample, and peer / kernel with its target."""
+
+    batch_size: int
+    sample_s: float
+    peer: str
+    peer_s: float
+    ratio: Ratio
+    target: Target | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kernel beside the best peers of its kind. ``threads`` is what it says that it used, None if it does not."""
+
+    kernel: str
+    returns: str
+    threads: int | None
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A kernel against a limit of the machine: ``what`` is "peak", "product" or "floor".
+
+    "peak" and "product": its FLOP/s / those of multiply-adds in registers, and of a matrix product; "floor": the time
+    of a call / the least it can be, weights read from ``memory`` and the cost of a call.
+
+    ``once``: the limit is the best round of the run's start, and not the median round of each repeat.
+    """
+
+    kernel: str
+    threads: int
+    what: str
+    batch_size: int
+    ratio: Ratio
+    target: Target | None
+    memory: str | None = None
+    once: bool = True
+
+    @property
+    def believed(self) -> bool:
+        """Whether it can be: nothing does more than the peak, so that a peak below what was done was not the peak."""
+        return self.what != "peak" or self.ratio.value <= roofline.IMPOSSIBLE
+
+
+@dataclass(frozen=True)
+class Limits:
+    """One run. ``missing``: what could not be said, and why, one sentence each."""
+
+    setting: Setting
+    rows: tuple[Row, ...]
+    shares: tuple[Share, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def held(self) -> Limits:
+        """The same without the kernels that have no target."""
+        rows = tuple(row for row in self.rows if any(place.target for place in row.places))
+        return replace(self, rows=rows, shares=tuple(share for share in self.shares if share.target))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all numbers as JSON can hold them; what has no value is null."""
+        data: dict[str, Any] = plain(asdict(self))
+        return data
+
+
+def find(run: Run, cases: Sequence[CaseSummary], found: Evidence | None = None) -> Limits | None:
+    """Return where the kernels of a run stand; ``cases`` are all of the run (`bench.analysis.summary.summarize`).
+
+    ``found``: the run's evidence, for who has read it already.
+
+    None where no kernel that is no peer, or no peer, was timed in batches, and for files of versions that do not say.
+    Raises UserError for damaged files beside the records.
+    """
+    timed = {record.kernel: record for record in run.records if record.cases and record.returns is not None}
+    batches = {name: batched([case for case in cases if case.kernel == name]) for name in timed}
+    ours = [record for name, record in timed.items() if record.peer is False and batches[name]]
+    peers = [record for name, record in timed.items() if record.peer and batches[name]]
+    if not ours or not peers:
+        return None
+    setting = _setting(run, timed)
+    found = evidence.read(run) if found is None else found
+    missing: dict[str, None] = {}
+    rows = tuple(_row(setting, record, peers, batches, missing) for record in ours)
+    shares = tuple(share for record in ours for share in _shares(setting, record, batches[record.kernel], found))
+    missing |= dict.fromkeys(_unmeasured(shares, found))
+    if found.disturbed and any(share.once for share in shares):
+        missing["the machine's limits were measured while something else ran: shares of them are too large"] = None
+    if setting.profile == PROFILE and not any(_is_avx512(record) for record in ours):
+        missing["no targets: they are for processors with AVX-512, which the kernels did not use"] = None
+    missing |= dict.fromkeys(why for record in ours if (why := unheld(setting, record.kernel)))
+    return Limits(setting, tuple(row for row in rows if row.places), shares, tuple(missing))
+
+
+def _setting(run: Run, timed: Mapping[str, Record]) -> Setting:
+    first = next(iter(timed.values()))
+    return Setting(
+        run=run.id,
+        profile=run.plan.profile if run.plan else None,
+        started=run.plan.started if run.plan else None,
+        machine=_machine(run, first),
+        spec=first.spec.label(),
+        dtype=first.spec.dtype,
+        data=first.data.name,
+        threads=first.threads or 1,
+        repeats=max(len({r.repeat for r in run.records if r.kernel == name}) for name in timed),
+        versions=_versions(timed),
+    )
+
+
+def _machine(run: Run, first: Record) -> str:
+    found = first.environment.get("machine")
+    machine = found if isinstance(found, dict) else {}
+    count = machine.get("logical_cpus")
+    return f"{machine.get('cpu_model') or run.machine}" + (f", {count} processors" if isinstance(count, int) else "")
+
+
+def _versions(timed: Mapping[str, Record]) -> dict[str, str]:
+    """Return the versions of Python, NumPy, every BLAS in the processes (SciPy brings one of its own), every kernel."""
+    first = next(iter(timed.values()))
+    python, libraries = (first.environment.get(name) for name in ("python", "libraries"))
+    found = {
+        "Python": python.get("version") if isinstance(python, dict) else None,
+        "numpy": libraries.get("numpy") if isinstance(libraries, dict) else None,
+    }
+    blas: dict[str, dict[str, None]] = {}
+    for pool in (pool for record in timed.values() for pool in _pools(record)):
+        blas.setdefault(str(pool.get("internal_api")), {})[str(pool.get("version"))] = None
+    found |= {name: " and ".join(sorted(versions)) for name, versions in blas.items()}
+    found |= {str(record.backend): record.version for record in timed.values()}
+    return {name: str(version) for name, version in found.items() if version}
+
+
+def _pools(record: Record) -> list[dict[str, Any]]:
+    pools = record.environment.get("blas")
+    found = [pool for pool in pools if isinstance(pool, dict)] if isinstance(pools, list) else []
+    return [pool for pool in found if pool.get("user_api") == "blas"]
+
+
+def _row(
+    setting: Setting,
+    record: Record,
+    peers: Sequence[Record],
+    batches: Mapping[str, Sequence[CaseSummary]],
+    missing: dict[str, None],
+) -> Row:
+    alike = [peer.kernel for peer in peers if (peer.returns, peer.device) == (record.returns, record.device)]
+    if not alike:
+        missing[f"no peer on the device of {record.kernel} has results of the same kind ({record.returns})"] = None
+    places = []
+    for case in batches[record.kernel]:
+        # The choice favours the peer: the best of several medians is a little too good.
+        rivals = [other for name in alike for other in batches[name] if other.batch_size == case.batch_size]
+        rivals = [other for other in rivals if other.by_repeat.keys() & case.by_repeat.keys()]
+        if rivals:
+            best = min(rivals, key=lambda other: other.sample.value)
+            ratio = estimates.ratio(best.by_repeat, case.by_repeat)
+            target = of_peers(setting, record.kernel, case.batch_size) if _is_avx512(record) else None
+            place = Place(case.batch_size, case.sample.value, best.kernel, best.sample.value, ratio, target)
+            places.append(place)
+    return Row(record.kernel, str(record.returns), _used(record), tuple(places))
+
+
+def _shares(setting: Setting, record: Record, batches: Sequence[CaseSummary], found: Evidence) -> list[Share]:
+    """Return the shares of a kernel that does all the work, on the CPU, where the limits of its threads are known."""
+    threads = _used(record) or setting.threads
+    alone = found.roofs.get(1)
+    if record.describe.get("skips_work") or record.device != "cpu":
+        return []
+    held, avx512 = (setting, record.kernel), _is_avx512(record)
+    largest, smallest = batches[-1], batches[0]
+    flop = record.spec.flop(1)
+    shares = []
+    for what, name, target in (("peak", evidence.PEAK, of_peak), ("product", evidence.PRODUCT, of_product)):
+        reached = {repeat: flop / s for repeat, s in largest.by_repeat.items()}
+        limit, once = _limit(found, name, threads, reached)
+        if limit:
+            aim = target(*held, largest.batch_size) if avx512 else None
+            ratio = estimates.ratio(reached, limit)
+            shares.append(Share(record.kernel, threads, what, largest.batch_size, ratio, aim, once=once))
+    n_bytes = record.spec.weight_bytes()
+    memory = roofline.level(n_bytes, alone.caches) if alone else None
+    if shares and smallest.batch_size == 1 and memory:
+        calls = {repeat: small.call_batch_s for (name, repeat), small in found.small.items() if name == record.kernel}
+        limit, once = _limit(found, memory, 1, smallest.by_repeat.keys() & calls.keys())
+        if limit:
+            least = {repeat: n_bytes / rate + calls[repeat] for repeat, rate in limit.items()}
+            aim = of_floor(*held, memory) if avx512 else None
+            ratio = estimates.ratio(smallest.by_repeat, least)
+            shares.append(Share(record.kernel, threads, "floor", 1, ratio, aim, memory, once))
+    return shares
+
+
+def _limit(found: Evidence, name: str, threads: int, repeats: Collection[int]) -> tuple[dict[int, float], bool]:
+    """Return a limit in each of the repeats in which it was measured, and False; else that of the start, and True."""
+    sustained = found.sustained.by_repeat(name, threads)
+    if common := sustained.keys() & repeats:
+        return {repeat: sustained[repeat] for repeat in common}, False
+    roofs = found.roofs.get(threads)
+    best = {**roofs.rates, **roofs.read_s}.get(name) if roofs else None
+    return dict.fromkeys(repeats, best) if best else {}, True
+
+
+def _unmeasured(shares: Sequence[Share], found: Evidence) -> Iterator[str]:
+    """Yield what is not known of the machine's limits, or not repeat by repeat."""
+    if not found.roofs and not shares:
+        yield from found.missing
+    if shares and not found.sustained.rates:
+        yield "the machine's limits were measured once, before the repeats: a share of them mixes two moments"
+    for repeat, reason in found.sustained.reasons.items():
+        yield f"the machine's limits were not measured in repeat {repeat + 1}: {reason}"
+
+
+def _used(record: Record) -> int | None:
+    threads = record.describe.get("threads")
+    return threads if isinstance(threads, int) and threads > 0 else None
+
+
+def _is_avx512(record: Record) -> bool:
+    return record.describe.get("isa") == "avx512"

@@ -1,0 +1,109 @@
+"""What threads bring: the same kernel, case by case, with few threads and with more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench.stats import estimates
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlpbench.bench.analysis.summary import CaseSummary
+    from mlpbench.bench.record.record import Record, Run
+    from mlpbench.bench.stats.estimates import Ratio
+
+__all__ = ["Gain", "Scaling", "find"]
+
+#: A run with the summaries of its cases.
+Summarized = tuple["Run", "Sequence[CaseSummary]"]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """One case: time with the fewest threads / time with ``threads``. ``used``: what the kernel says that it used."""
+
+    kernel: str
+    mode: str
+    batch_size: int
+    threads: int
+    used: int | None
+    speedup: Ratio
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Runs that differ in threads only. ``fewest``: the threads that all others are compared with."""
+
+    spec: str
+    dtype: str
+    data: str
+    fewest: int
+    runs: tuple[str, ...]
+    gains: tuple[Gain, ...]
+
+    @property
+    def drawn(self) -> tuple[Gain, ...]:
+        """The cases in batches: those that a chart against batch size can show."""
+        return tuple(gain for gain in self.gains if gain.mode == "batched")
+
+
+def find(runs: Sequence[Summarized]) -> tuple[Scaling, ...]:
+    """Return one for each group of runs that differ in threads only; none where there is no such group.
+
+    Repeats are paired by their number where the runs are settings of one sweep, which went through them side by side.
+    """
+    groups: dict[Any, list[Summarized]] = {}
+    for run, cases in runs:
+        timed = next((record for record in run.records if record.cases and record.threads is not None), None)
+        if timed is not None and cases:
+            groups.setdefault(_likeness(timed), []).append((run, cases))
+    found = (_of_group(group) for group in groups.values())
+    return tuple(one for one in found if one is not None)
+
+
+def _likeness(record: Record) -> Any:
+    """Return what runs must have in common."""
+    return record.machine, record.spec, record.data, record.weights
+
+
+def _of_group(group: Sequence[Summarized]) -> Scaling | None:
+    by_threads = sorted(((_threads(run), run, cases) for run, cases in group), key=lambda item: item[0])
+    fewest, base_run, base = by_threads[0]
+    gains = [
+        gain
+        for threads, run, cases in by_threads[1:]
+        if threads > fewest
+        for case in cases
+        if (gain := _gain(case, base, base_run, run, threads)) is not None
+    ]
+    if not gains:
+        return None
+    first = next(record for record in base_run.records if record.cases)
+    runs = tuple(run.id for _, run, _ in by_threads)
+    return Scaling(first.spec.label(), first.spec.dtype, first.data.name, fewest, runs, tuple(gains))
+
+
+def _threads(run: Run) -> int:
+    return next(record.threads for record in run.records if record.cases and record.threads is not None)
+
+
+def _gain(case: CaseSummary, base: Sequence[CaseSummary], base_run: Run, run: Run, threads: int) -> Gain | None:
+    at = (case.kernel, case.mode, case.batch_size)
+    other = next((one for one in base if (one.kernel, one.mode, one.batch_size) == at), None)
+    if other is None:
+        return None
+    paired = _side_by_side(base_run, run) and bool(other.by_repeat.keys() & case.by_repeat.keys())
+    return Gain(*at, threads, _used(run, case.kernel), estimates.ratio(other.by_repeat, case.by_repeat, paired))
+
+
+def _side_by_side(one: Run, other: Run) -> bool:
+    """Whether two runs are settings of one sweep."""
+    sweeps = [run.plan.sweep if run.plan else None for run in (one, other)]
+    return sweeps[0] is not None and sweeps[0] == sweeps[1]
+
+
+def _used(run: Run, kernel: str) -> int | None:
+    says = (record.describe.get("threads") for record in run.records if record.kernel == kernel and record.cases)
+    return next((used for used in says if isinstance(used, int) and used > 0), None)

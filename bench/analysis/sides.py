@@ -1,0 +1,135 @@
+"""The sides of a comparison as people name them: a run, a kernel of the latest run, or RUN:KERNEL."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.record import find_runs, latest, read_runs, resolve
+from mlpbench.bench.stats.estimates import counted
+from mlpbench.bench.trust.clock_check import check_clock
+from mlpbench.bench.trust.disturbance import best_spin_s, disturbances, works_alone
+from mlpbench.bench.trust.pace import Pace, common_pace, paces
+from mlpbench.kernels.registry import nearest
+
+if TYPE_CHECKING:
+    from mlpbench.bench.record.record import Run
+
+__all__ = ["Side", "Times", "kernel_of", "kernels_of", "pace_of", "parse_sides", "parse_threshold"]
+
+#: Time per sample of every case of one kernel: (mode, batch size) -> repeat -> seconds.
+Times = dict[tuple[str, int], dict[int, float]]
+
+
+@dataclass(frozen=True)
+class Side:
+    """A run, or with ``kernel`` one kernel of it."""
+
+    run: Run
+    kernel: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The side as the command line takes it."""
+        return self.run.id if self.kernel is None else f"{self.run.id}:{self.kernel}"
+
+    def false_clock(self) -> str | None:
+        """Return why the run is refused as evidence, as one sentence; None where its clock is true, or not tested."""
+        checked = check_clock([record.trust for record in self.run.records])
+        return f"{self.run.id} is refused as evidence: {checked.why}" if checked.ok is False else None
+
+    def times(self, pace: Pace | None = None) -> Times:
+        """Return the time per sample of every case of the kernel, by repeat, without the disturbed (`counted`).
+
+        With ``pace`` they are what they would have been at that pace of the processor, where theirs is known.
+        """
+        times: Times = {}
+        disturbed: dict[tuple[str, int], set[int]] = {}
+        best = best_spin_s(record.trust for record in self.run.records)
+        for record in self.run.records:
+            if record.kernel != self.kernel:
+                continue
+            own = paces(record.trust) if pace else {}
+            for case in record.cases:
+                at = (case.mode, case.batch_size)
+                scale = pace.scale(own.get(at)) if pace else 1.0
+                times.setdefault(at, {})[record.repeat] = case.sample_s * scale
+            for at in disturbances(record.trust, best):
+                disturbed.setdefault(at, set()).add(record.repeat)
+        return {at: counted(by_repeat, disturbed.get(at, ())) for at, by_repeat in times.items()}
+
+    def alone(self) -> set[tuple[str, int]]:
+        """Return the cases, (mode, batch size), that one thread worked on alone, in most of the repeats."""
+        windows = [w for record in self.run.records if record.kernel == self.kernel for w in record.trust.windows]
+        votes: dict[tuple[str, int], list[bool]] = {}
+        for window in windows:
+            votes.setdefault((window.mode, window.batch_size), []).append(works_alone(window) and not window.waits)
+        return {at for at, found in votes.items() if 2 * sum(found) > len(found)}
+
+
+def pace_of(*runs: Run) -> Pace:
+    """Return the pace of the processor at which the times of the runs can be compared."""
+    if len({run.machine for run in runs}) > 1:
+        return Pace(None, reason="the machines are not the same")
+    records = {record.path: record for run in runs for record in run.records if record.cases}
+    return common_pace([record.trust for record in records.values()])
+
+
+def parse_sides(text: str, results_dir: Path) -> list[Side]:
+    """Read a side: RUN, RUN:KERNEL, or the name of a kernel in the latest run; of a sweep, one side for each setting.
+
+    RUN is what `bench.record.record.resolve` takes. Raises UserError for what is neither, with the nearest that is there.
+    """
+    name, colon, kernel = text.rpartition(":")
+    if colon and not Path(text).exists() and not any(mark in kernel for mark in "/\\"):
+        return [Side(run, kernel_of(run, kernel)) for run in read_runs(resolve(name, results_dir))]
+    try:
+        path = resolve(text, results_dir)
+    except UserError as no_run:
+        return _kernel_of_latest(text, results_dir, no_run)
+    # A run is seldom a bare name beside us; only then is the latest run asked whether it has such a kernel.
+    beside = path == Path(text) and text == path.name
+    if beside and find_runs(results_dir) and text in kernels_of(read_runs(latest(results_dir))[0]):
+        raise UserError(f"{text!r} is a kernel of the latest run and a file: write latest:{text}, or ./{text}/")
+    return [Side(run) for run in read_runs(path)]
+
+
+def parse_threshold(text: str) -> float:
+    """Read a share as people write it, ``5%`` or ``0.05``. Raises UserError for anything else."""
+    number, percent = text.strip().removesuffix("%").strip(), text.strip().endswith("%")
+    try:
+        value = float(number) / (100 if percent else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1:
+        hint = f"; {number}% if you meant per cent" if not percent and 1 <= value < 100 else ""
+        raise UserError(f"cannot read the threshold {text!r}: write a share such as 5% or 0.05, below 100%{hint}")
+    return value
+
+
+def kernels_of(run: Run) -> tuple[str, ...]:
+    """Return every kernel that the run knows something about, measured or not."""
+    planned = (*run.plan.kernels, *(item.kernel for item in run.skipped)) if run.plan else ()
+    return tuple(dict.fromkeys((*run.kernels, *planned)))
+
+
+def kernel_of(run: Run, kernel: str) -> str:
+    """Return ``kernel`` if the run knows it. Raises UserError, with the nearest that it knows, if not."""
+    known = kernels_of(run)
+    if kernel not in known:
+        raise UserError(f"no kernel {kernel!r} in {run.id}{nearest(kernel, list(known))}; it has {', '.join(known)}")
+    return kernel
+
+
+def _kernel_of_latest(text: str, results_dir: Path, no_run: UserError) -> list[Side]:
+    newest = read_runs(latest(results_dir))
+    known = kernels_of(newest[0])  # every setting of a sweep knows the same ones, be it as skipped
+    if text in known:
+        return [Side(run, text) for run in newest]
+    hint = nearest(text, list(known))
+    if not hint and any(char.isdigit() or char in "/\\." for char in text):
+        raise no_run  # it looks like a run
+    raise UserError(f"{text!r} is no run, and no kernel of the latest one, {newest[0].id} ({', '.join(known)}){hint}")

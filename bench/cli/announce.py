@@ -1,0 +1,138 @@
+"""What `mlpbench run` says and measures before its first process: the settings, warnings, the machine's limits."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from mlpbench.bench import words
+from mlpbench.bench.cli import console
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mlpbench.bench.data.workload import Workload
+    from mlpbench.bench.plan.plan import Plan
+    from mlpbench.bench.run.sweep import Sweep
+
+__all__ = ["measure_roofs", "say_what_comes"]
+
+
+def say_what_comes(sweep: Sweep, folder: Path, networks: Sequence[str] = ()) -> None:
+    """Say on stderr what is going to run, and what will be wrong with it; ``networks``: how they were chosen."""
+    from rich.text import Text
+
+    from mlpbench.bench.machine import environment
+
+    err = console.err()
+    for line in [*networks, *(_several(sweep) if sweep.several else _one(sweep))]:
+        err.print(Text(line))
+    for warning in [*environment.warnings(environment.collect()), *_too_many_threads(sweep)]:
+        err.print(Text(f"warning: {warning}", "yellow"))
+    err.print(Text(f"each process: {_command(sweep)}", "dim"))
+    err.print(Text(f"results go to {folder}", "dim"))
+
+
+def _one(sweep: Sweep) -> list[str]:
+    (part,) = sweep.parts
+    plan, workload = part.plan, part.workload
+    return [
+        f"{_kernels(len(plan.kernels), plan)}, {_repeats(plan)}, {words.things(plan.threads, 'thread')}",
+        f"{_what(workload)}; seed {plan.seed}",
+        *_bound(sweep),
+        *_repeated(workload),
+        *(f"{skip['kernel']} is skipped: {skip['reason']}" for skip in plan.skipped),
+    ]
+
+
+def _kernels(count: int, plan: Plan) -> str:
+    return f"{words.things(count, 'kernel')}, {words.things(len(plan.cases), 'case')} each"
+
+
+def _several(sweep: Sweep) -> list[str]:
+    plan, parts = sweep.plan, sweep.parts
+    workloads = list(dict.fromkeys(part.workload for part in parts))
+    kernels = {kernel for part in parts for kernel in part.plan.kernels}
+    repeats = _repeats(plan, min(part.plan.repeats for part in parts))
+    return [
+        f"{len(parts)} settings: {'; '.join(part.setting.words for part in parts)}",
+        f"{_kernels(len(kernels), plan)}, {repeats}, in each setting; seed {plan.seed}",
+        *map(_what, workloads),
+        *_bound(sweep),
+        *dict.fromkeys(line for workload in workloads for line in _repeated(workload)),
+        *(
+            f"{skip['kernel']} is skipped with {part.setting.words}: {skip['reason']}"
+            for part in parts
+            for skip in part.plan.skipped
+        ),
+    ]
+
+
+def _bound(sweep: Sweep) -> list[str]:
+    """Return which processors the processes are bound to, once for each number of threads."""
+    found = {part.setting.threads: part.plan.binding for part in sweep.parts}
+    return [
+        f"processes of {words.things(threads, 'thread')} are {binding.words()}"
+        for threads, binding in found.items()
+        if binding is not None
+    ]
+
+
+def _what(workload: Workload) -> str:
+    return f"{workload.spec}; {workload.dataset.name}, {workload.weights_source} weights"
+
+
+def _repeated(workload: Workload) -> list[str]:
+    if not workload.repeated:
+        return []
+    return [f"the {len(workload.dataset):,} rows of {workload.dataset.name} are repeated to fill {workload.rows:,}"]
+
+
+def _repeats(plan: Plan, fewest: int | None = None) -> str:
+    repeats = ("" if fewest in (None, plan.repeats) else f"{fewest} to ") + words.things(plan.repeats, "repeat")
+    if plan.target is None or plan.budget_s is None:
+        return repeats
+    until = f"until every interval is within ±{100 * plan.target:.3g} % or {plan.budget_s:.0f} s are spent"
+    return f"{repeats} and more {until}"
+
+
+def _too_many_threads(sweep: Sweep) -> list[str]:
+    from mlpbench.bench.machine.environment import available_cpus
+
+    most = max(part.setting.threads for part in sweep.parts)
+    if most <= available_cpus():
+        return []
+    return [f"{most} threads on {available_cpus()} processors take turns: times with them say little about threads"]
+
+
+def _command(sweep: Sweep) -> str:
+    from mlpbench.bench.run.process import pytest_command
+
+    part = next(part for part in sweep.parts if part.plan.kernels)
+    return shlex.join(pytest_command(part.plan, part.workload.options, part.plan.kernels[0]))
+
+
+def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None:
+    """Measure what the machine can do at most, and each device that kernels compute on: for every threads and dtype.
+
+    `mlpbench explain` holds the kernels to it.
+    """
+    from rich.text import Text
+
+    from mlpbench.bench.machine import roofs
+    from mlpbench.kernels import registry
+
+    sharing: dict[tuple[int, str], list[Path]] = {}
+    devices: dict[tuple[int, str], set[str]] = {}
+    bindings = {part.setting.threads: part.plan.binding for part in sweep.parts}
+    for folder, part in zip(folders, sweep.parts, strict=True):
+        shared = (part.setting.threads, part.setting.dtype)
+        sharing.setdefault(shared, []).append(folder)
+        devices.setdefault(shared, set()).update(registry.load(kernel).device for kernel in part.plan.kernels)
+    for (threads, dtype), those in sharing.items():
+        others = sorted(devices[threads, dtype] - {"cpu"})
+        with console.err().status("measuring the machine's limits …"):
+            reason = roofs.write(those, threads, dtype, seconds=seconds, devices=others, binding=bindings[threads])
+        if reason:
+            console.err().print(Text(f"no roofs: {reason}", "yellow"))

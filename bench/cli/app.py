@@ -1,0 +1,82 @@
+"""The command line: what commands there are, and what becomes of an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from mlpbench import __version__
+from mlpbench.bench.cli.calibrate import calibrate
+from mlpbench.bench.cli.check import check
+from mlpbench.bench.cli.compare import compare
+from mlpbench.bench.cli.console import complain
+from mlpbench.bench.cli.data import fetch, show
+from mlpbench.bench.cli.env import env
+from mlpbench.bench.cli.explain import explain
+from mlpbench.bench.cli.list import list_kernels
+from mlpbench.bench.cli.report import report
+from mlpbench.bench.cli.run import run
+from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.kernels.errors import ParamsError, SpecError, UnknownKernel
+
+__all__ = ["app", "main"]
+
+BAD_INPUT = 2
+NOTHING_COMPARABLE = 3
+INTERRUPTED = 130
+UNREAD = 141  # what shells give a command that a closed pipe ended: no success, and no verdict either
+#: What Typer raises for words it cannot read. Its library has moved between releases; its children have not.
+USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    help="One forward pass, many array backends, one honest clock.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("list")(list_kernels)
+for command in (check, run, report, compare, explain, calibrate, env, fetch, show):
+    app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    """One forward pass, many array backends, one honest clock."""
+    if version:
+        print(f"mlpbench {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command. Bad input ends with one line on stderr and status 2, whatever it was."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    group = typer.main.get_command(app)
+    status = 0
+    try:
+        # What Typer does besides would turn Ctrl-C and a closed pipe into exit codes of its own, without a word.
+        with group.make_context("mlpbench", words or ["--help"]) as context:
+            group.invoke(context)
+        sys.stdout.flush()
+    except NothingComparable as error:
+        complain(str(error))
+        status = NOTHING_COMPARABLE
+    except (UserError, SpecError, ParamsError, UnknownKernel) as error:
+        complain(str(error))
+        status = BAD_INPUT
+    except typer.Exit as ended:
+        status = ended.exit_code
+    except USAGE_ERROR as error:
+        complain(f"{error.format_message()} Try `mlpbench --help`.")
+        status = BAD_INPUT
+    except (KeyboardInterrupt, typer.Abort):
+        complain("interrupted")
+        status = INTERRUPTED
+    except (BrokenPipeError, SystemExit):  # the reader, `head` perhaps, has seen enough; Rich exits then
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more
+        status = UNREAD
+    sys.exit(status)

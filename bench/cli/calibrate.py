@@ -1,0 +1,191 @@
+"""`mlpbench calibrate`: how often the tool's own verdicts are wrong here, and how small a slowdown they find."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlpbench.bench.cli import console
+from mlpbench.bench.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mlpbench.bench.analysis.calibration import Calibration
+    from mlpbench.bench.plan.plan import Plan
+    from mlpbench.bench.plan.profiles import Profile
+    from mlpbench.bench.record.record import Run
+    from mlpbench.bench.stats.trials import Tally
+
+#: Folder, beside the runs of a machine, of the runs behind its calibrations: in no list of runs.
+BELOW = "calibration"
+INTERRUPTED = 130
+
+
+def calibrate(
+    repeats: Annotated[
+        int,
+        typer.Option(
+            min=2, max=100, help="Repeats on each side of a comparison, at most: `run A B --budget 2m` has time for 20."
+        ),
+    ] = 20,
+    budget: Annotated[str, typer.Option(metavar="TIME", help="Go on for so long, such as 14m.")] = "14m",
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="Threads of every library; default: all.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the running order; default: a new one.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
+    as_json: AsJson = False,
+) -> None:
+    """Measure mlpbench itself on this machine: false verdicts, and the smallest slowdown that it finds.
+
+    The same kernel runs beside itself and beside copies that are 2, 3, 5 and 10 % slower. Takes 15 minutes; the result
+    is kept for this machine, and `mlpbench compare` tells it from then on.
+
+    Example: mlpbench calibrate --threads 1
+    """
+    from mlpbench.bench.analysis import calibration
+    from mlpbench.bench.cli.progress import carry_out
+    from mlpbench.bench.data.workload import Options, Workload
+    from mlpbench.bench.plan.effort import WholeRounds
+    from mlpbench.bench.record import record
+    from mlpbench.bench.run import process
+
+    plan = _plan(repeats, budget, threads, seed)
+    workload = Workload(Options())
+    _ = workload.facts()
+    folder = process.open_run(out, plan, below=BELOW)
+    effort = WholeRounds(plan)
+    _say_what_comes(plan, folder)
+    interrupted = not carry_out(plan, effort, lambda on_case: process.execute(plan, workload, folder, on_case, effort))
+    process.close_run(folder, effort.ending(interrupted=interrupted).as_dict())
+    if interrupted:
+        console.complain(f"interrupted: nothing calibrated; what was measured is in {folder}")
+        raise typer.Exit(INTERRUPTED)
+    found = _evaluate(record.read_run(folder), plan)
+    file = folder.parent.parent / calibration.FILE
+    record.write_atomically(file, found.as_dict(), replace=True)
+    if as_json:
+        console.print_json(found.as_dict())
+    else:
+        _print(found)
+    console.err().print(f"wrote {file}", soft_wrap=True)
+
+
+def _profile(repeats: int) -> Profile:
+    from mlpbench.bench.plan.profiles import Profile
+
+    # Shorter than a profile to compare with: what differs between processes is not what more rounds would tell.
+    return Profile("calibrate", "the tool itself", ("per_sample", "batched"), (1, 10, 100, 1000), repeats, 0.05, 5)
+
+
+def _plan(repeats: int, budget: str, threads: int | None, seed: int | None) -> Plan:
+    from mlpbench.bench.machine import environment
+    from mlpbench.bench.measure import planted
+    from mlpbench.bench.plan import effort, plan, profiles
+
+    profile, budget_s = _profile(repeats), effort.parse_budget(budget)
+    return plan.make_plan(
+        profile,
+        [*planted.SAME, *planted.SLOWED],
+        profiles.grid(profile.modes, profile.batch_sizes),
+        repeats=repeats,
+        seed=plan.new_seed() if seed is None else seed,
+        threads=threads or environment.available_cpus(),
+        skipped=[],
+        command=["mlpbench", *sys.argv[1:]],
+        commit=environment.commit()["commit"],
+        budget_s=budget_s,
+    )
+
+
+def _say_what_comes(plan: Plan, folder: Path) -> None:
+    from rich.text import Text
+
+    from mlpbench.bench.machine import environment
+    from mlpbench.bench.measure import planted
+
+    err = console.err()
+    what = f"{planted.BASE} {len(planted.SAME)} times as it is, and slowed by 2, 3, 5 and 10 %"
+    err.print(Text(f"{what}; {len(plan.cases)} cases each, {plan.threads} threads; seed {plan.seed}"))
+    err.print(Text(f"{plan.repeats} repeats on each side, and blocks of as many until {plan.budget_s:.0f} s are spent"))
+    for warning in environment.warnings(environment.collect()):
+        err.print(Text(f"warning: {warning}", "yellow"))
+    err.print(Text(f"what is measured goes to {folder}", "dim"))
+    err.print(Text(f"again: {shlex.join(plan.command)}", "dim"))
+
+
+def _evaluate(run: Run, plan: Plan) -> Calibration:
+    """Return what the records show. Raises UserError where a kernel has no times."""
+    from mlpbench.bench.analysis import calibration
+    from mlpbench.bench.analysis.sides import Side, pace_of
+    from mlpbench.bench.errors import UserError
+    from mlpbench.bench.measure import planted
+    from mlpbench.bench.stats import significance, trials, verdicts
+
+    pace = pace_of(run)
+    times = {name: Side(run, name).times(pace) for name in plan.kernels}
+    silent = [name for name, cases in times.items() if len(cases) < len(plan.cases)]
+    if silent:
+        why = next((failure.reason for failure in run.failures if failure.kernel == silent[0]), "no record")
+        raise UserError(f"nothing calibrated: {silent[0]} has no times: {why}")
+    slowed = {share: times[name] for name, share in planted.SLOWED.items()}
+    same = [times[name] for name in planted.SAME]
+    alone = set.intersection(*(Side(run, name).alone() for name in plan.kernels))
+    drifts = trials.wander(list(times.values()), alone)
+    by_case = {case: drifts.of(case in alone) for case in same[0]}
+    repeats = trials.fitting(list(times.values()), plan.repeats)
+    paired, unpaired = trials.evaluate(same, slowed, repeats, drifts=by_case)
+    if paired is None:
+        raise UserError(f"nothing calibrated: fewer than {repeats} repeats have times of every kernel")
+    return calibration.Calibration(
+        machine=run.machine,
+        run=f"{BELOW}/{run.id}",
+        kernel=planted.BASE,
+        threads=plan.threads,
+        ended=(run.ending.ended if run.ending else None) or plan.started,
+        repeats=repeats,
+        threshold=verdicts.THRESHOLD,
+        false_discovery_rate=significance.FALSE_DISCOVERY_RATE,
+        paired=paired,
+        unpaired=unpaired,
+        seen=trials.seen_slowdowns(same, slowed),
+        drifts=drifts,
+    )
+
+
+def _print(found: Calibration) -> None:
+    from rich.text import Text
+
+    out = console.out()
+    out.print(_table(found))
+    for paired in (True, False):
+        out.print(Text(found.sentence(found.repeats, paired=paired)))
+    for used, drift in (("one thread", found.drifts.one), ("several threads", found.drifts.several)):
+        if drift:
+            out.print(Text(f"the level of a whole run wanders by {100 * drift.sd:.2g} % in cases of {used}"))
+    out.print(Text("Comparisons share processes: the bounds are narrower than independent cases would give.", "dim"))
+
+
+def _table(found: Calibration) -> Table:
+    kinds = [(name, kind) for name, kind in (("kernels of a run", found.paired), ("two runs", found.unpaired)) if kind]
+    names = [name for name, _ in kinds]
+    title = f"{found.kernel}, {found.repeats} repeats on each side, threshold {100 * found.threshold:.3g} %"
+    shown = console.table(title, "what was compared", *names, right=tuple(names))
+    shown.add_row("equal: false verdicts", *(_rate(kind.false) for _, kind in kinds))
+    shown.add_row("equal: comparisons with any", *(_rate(kind.disjoint) for _, kind in kinds))
+    for share in sorted(kinds[0][1].planted):
+        seen = f" (seen: {100 * found.seen[share]:.2g} %)" if share in found.seen else ""
+        shown.add_row(f"{100 * share:.3g} % slower{seen}: found", *(_rate(kind.planted[share]) for _, kind in kinds))
+    return shown
+
+
+def _rate(tally: Tally) -> str:
+    if not tally.cases:
+        return "not measured"
+    low, high = tally.bounds()
+    return f"{100 * tally.rate:.2f} % ({100 * low:.2f} to {100 * high:.2f}) of {tally.cases}"

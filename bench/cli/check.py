@@ -1,0 +1,114 @@
+"""`mlpbench check`: which kernels agree with the reference, and how many digits they get right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mlpbench.bench.cli import console
+from mlpbench.bench.cli.options import (
+    SIZES,
+    AsJson,
+    Data,
+    DataDir,
+    DType,
+    Hidden,
+    Kernels,
+    Output,
+    Peers,
+    Spec,
+    Weights,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mlpbench.bench.measure.session import Suite
+
+
+def check(
+    kernels: Kernels = None,
+    peers: Peers = False,
+    data: Data = None,
+    data_dir: DataDir = None,
+    weights: Weights = None,
+    spec: Spec = SIZES,
+    hidden: Hidden = "sigmoid",
+    output: Output = "softmax",
+    dtype: DType = "float32",
+    as_json: AsJson = False,
+) -> None:
+    """Hold kernels against the float64 reference and count their hits. Exit 1 if one does not conform.
+
+    Example: mlpbench check numba --data mnist --data-dir ~/mnist
+    """
+    from mlpbench.bench.data.workload import Options, Workload
+    from mlpbench.bench.measure.session import Suite
+    from mlpbench.kernels import registry
+
+    names = [*(kernels or registry.usual()), *(registry.peers() if peers else ())]
+    for name in names:
+        registry.module(name)  # unknown names are told before anything runs
+    workload = Workload(Options(spec, hidden, output, dtype, data, data_dir, weights))
+    suite = Suite(workload, list(dict.fromkeys(names)), [], named=bool(kernels))
+    _ = workload.inputs, workload.params  # bad input is told before anything runs
+    with console.err().status("checking …") as status:
+        rows = []
+        for name in suite.kernels:
+            status.update(f"checking {name} …")
+            rows.append(_row(suite, name, must=name in (kernels or ())))
+    if as_json:
+        console.print_json({**workload.facts(), "kernels": rows})
+    else:
+        console.show(_table(suite, rows))
+    if any(row["verdict"] == "non-conforming" for row in rows):
+        raise typer.Exit(1)
+
+
+def _row(suite: Suite, name: str, *, must: bool) -> dict[str, Any]:
+    from mlpbench.bench.errors import UserError
+    from mlpbench.kernels.errors import KernelUnavailable, NonConforming
+
+    try:
+        record = suite.admit(name).record
+    except KernelUnavailable as reason:
+        if must:
+            raise UserError(f"{name} is unavailable: {reason}") from None
+        return {"kernel": name, "verdict": "unavailable", "reason": str(reason)}
+    except NonConforming as reason:
+        return {"kernel": name, "verdict": "non-conforming", "reason": str(reason)}
+    except Exception as error:  # noqa: BLE001 - whatever a kernel raises is its verdict, and the others go on
+        return {"kernel": name, "verdict": "non-conforming", "reason": f"{type(error).__name__}: {error}"}
+    return {
+        "kernel": name,
+        "verdict": "conforms",
+        "reason": None,
+        "conformance": record["conformance"],
+        "accuracy": record["accuracy"],
+    }
+
+
+def _table(suite: Suite, rows: list[dict[str, Any]]) -> Table:
+    from rich.text import Text
+
+    workload = suite.workload
+    title = (
+        f"{workload.spec} · {workload.dataset.name}, {len(workload.dataset)} rows · {workload.weights_source} weights"
+    )
+    columns = ("largest error", "of allowed", "accuracy one by one", "accuracy in batches")
+    shown = console.table(title, "kernel", "verdict", *columns, right=columns)
+    styles = {"conforms": "green", "unavailable": "yellow", "non-conforming": "bold red"}
+    for row in rows:
+        verdict = Text(row["verdict"], styles[row["verdict"]])
+        if row["reason"]:
+            shown.add_row(Text(row["kernel"]), verdict.append(f": {row['reason']}"))
+            continue
+        near, hits = row["conformance"], row["accuracy"]
+        figures = [f"{hits[mode]:.4f}" if hits[mode] is not None else "-" for mode in ("per_sample", "batched")]
+        shown.add_row(
+            Text(row["kernel"]), verdict, f"{near['max_error']:.1e}", f"{near['max_error_ratio']:.1%}", *figures
+        )
+    reasons = {row["accuracy"]["reason"] for row in rows if row.get("accuracy")} - {None}
+    shown.caption = "; ".join(f"no accuracy: {reason}" for reason in reasons) or None
+    return shown

@@ -1,0 +1,130 @@
+"""`mlpbench compare`: two runs, or two kernels of one run, case by case."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlpbench.bench.cli import console
+from mlpbench.bench.cli.options import AsJson, Results
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mlpbench.bench.analysis.calibration import Calibration
+    from mlpbench.bench.analysis.comparison import Comparison, Row
+    from mlpbench.bench.analysis.sides import Side
+
+
+def compare(
+    baseline: Annotated[str, typer.Argument(help="A run, a kernel of the latest run, or RUN:KERNEL.")],
+    candidate: Annotated[str, typer.Argument(help="What is compared with it, written the same way.")],
+    fail_if_slower: Annotated[
+        str, typer.Option(metavar="SHARE", help="From which share on slower counts: 5%, or 0.05.")
+    ] = "2.5%",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail also where a case is unclear or could not be compared.")
+    ] = False,
+    anyway: Annotated[
+        bool,
+        typer.Option(
+            "--anyway", help="Compare in spite of another machine, network, data or weights, or a false clock."
+        ),
+    ] = False,
+    results: Results = Path("results"),
+    as_json: AsJson = False,
+) -> None:
+    """Compare two runs, or two kernels of one run: speedup with its interval, and a verdict, for each case.
+
+    A sweep over threads, dtypes or networks is compared setting by setting; latest/threads-1 names one of them.
+
+    Exit 1 if the candidate is slower in any case, 3 if nothing comparable was measured.
+
+    Example: mlpbench compare numpy numba --fail-if-slower 5%
+    """
+    from mlpbench.bench.analysis import compare as sides
+    from mlpbench.bench.stats.drift import ASSUMED
+
+    threshold = sides.parse_threshold(fail_if_slower)
+    left, right = sides.parse_sides(baseline, results), sides.parse_sides(candidate, results)
+    calibrated = _calibration(left[0], right[0], results)
+    drifts = calibrated.drifts if calibrated else ASSUMED
+    found = sides.compare(left, right, threshold, anyway=anyway, drifts=drifts)
+    fewest = min(row.speedup.n for row in found.rows)
+    said = calibrated.sentence(fewest, paired=found.paired) if calibrated else None
+    if as_json:
+        console.print_json({**found.as_dict(), "smallest_slowdown": said})
+    else:
+        _print(found)
+        if said:
+            console.out().print(said)
+    if found.slower or (strict and (found.unclear or found.unmatched)):
+        raise typer.Exit(1)
+
+
+def _calibration(left: Side, right: Side, results: Path) -> Calibration | None:
+    """Return what `mlpbench calibrate` found on the machine of both sides; None where it was not run."""
+    from mlpbench.bench.analysis import calibration
+
+    file = results / right.run.machine / calibration.FILE
+    return calibration.read(file) if left.run.machine == right.run.machine and file.is_file() else None
+
+
+def _print(found: Comparison) -> None:
+    from rich.text import Text
+
+    out = console.out()
+    for difference in found.differences:
+        out.print(Text(f"not the same on both sides: {difference}", "yellow"))
+    console.show(_table(found), heads=2 if _in_title(found) else 3)
+    for note in found.notes:
+        out.print(Text(note, "dim"))
+    for case in found.unmatched:
+        out.print(Text(f"not compared: {case}", "dim"))
+
+
+def _in_title(found: Comparison) -> bool:
+    """Whether the title says what every row is about: two kernels that were named, of one setting."""
+    return all(row.baseline_kernel != row.candidate_kernel and row.setting is None for row in found.rows)
+
+
+def _table(found: Comparison) -> Table:
+    from rich.text import Text
+
+    from mlpbench.bench import words
+
+    right = ("batch size", "baseline", "candidate", "speedup (95 % interval)")
+    share = f"{100 * found.threshold:.3g} %"
+    title = f"{found.candidate} against {found.baseline}: speedup above 1 is faster, threshold {share}"
+    shown = console.table(title, *([] if _in_title(found) else ["case"]), "mode", *right, "verdict", right=right)
+    styles = {"faster": "green", "slower": "bold red", "same": "", "unclear": "yellow"}
+    labels = list(dict.fromkeys(row.label for row in found.rows))
+    for row in sorted(found.rows, key=lambda row: (labels.index(row.label), row.mode != "per_sample", row.batch_size)):
+        shown.add_row(
+            *([] if _in_title(found) else [Text(row.label)]),
+            row.mode,
+            "1 at a time" if row.mode == "per_sample" else f"{row.batch_size:,}",
+            words.seconds(row.baseline.value),
+            words.seconds(row.candidate.value),
+            words.ratio(row.speedup),
+            Text(_verdict(row), styles[row.verdict]),
+        )
+    rate, pairs = found.false_discovery_rate, "paired by repeat" if found.paired else "unpaired"
+    shown.caption = f"{pairs}; faster and slower hold for all {len(found.rows)} cases at once, {rate:.0%} wrong at most"
+    shown.caption_justify = "left"
+    return shown
+
+
+def _verdict(row: Row) -> str:
+    from mlpbench.bench.stats.significance import MOST_REPEATS
+
+    if row.verdict != "unclear" or math.isnan(row.p):
+        return row.verdict
+    if row.repeats_needed is None and row.drift.sd:
+        return "unclear (repeats do not tell: measure both sides in one run)"
+    if row.repeats_needed is None:
+        return f"unclear (more than {MOST_REPEATS:,} repeats would tell)"
+    return f"unclear (about {row.repeats_needed:,} repeats would tell)"

@@ -1,0 +1,128 @@
+"""Where words go: data to stdout, progress and complaints to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from mlpbench.bench.plain import plain
+from mlpbench.bench.record.untrusted import clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.table import Column
+
+__all__ = ["complain", "err", "indented", "out", "print_json", "show", "table"]
+
+#: Width of tables that go to a file or a pipe: nothing is cut off there.
+PIPED_WIDTH = 200
+#: Spaces from one column of a table to the next.
+_GAP = 2
+#: No word makes a column wider than this: a path may be longer than any terminal.
+_LONGEST_WORD = 24
+#: Words are shown as they are: a path may hold "[/]" or ":x:", and neither is markup.
+PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+
+
+def out() -> Console:
+    """Return the console of stdout."""
+    piped = not sys.stdout.isatty()
+    return Console(width=PIPED_WIDTH if piped else None, soft_wrap=piped, **PLAIN)
+
+
+def err() -> Console:
+    """Return the console of stderr."""
+    return Console(stderr=True, soft_wrap=True, **PLAIN)
+
+
+def print_json(data: Any) -> None:
+    """Print data for programs to stdout. NaN becomes null: JSON has no other word for a missing number."""
+    print(json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
+
+
+def complain(message: str) -> None:
+    """Print one line to stderr: what is wrong and what to do. Names of files may hold anything: it is cleaned."""
+    print(f"mlpbench: {clean_text(message)}", file=sys.stderr)  # noqa: T201
+
+
+def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
+    """Return an empty table; the columns in ``right`` hold numbers."""
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        number = column in right
+        made.add_column(column, justify="right" if number else "left", no_wrap=number, overflow="fold")
+    return made
+
+
+def indented(line: str) -> Padding | Text:
+    """Return a sentence two columns to the right, on a terminal in all of its lines."""
+    return Padding(Text(line), (0, 0, 0, 2), expand=False) if sys.stdout.isatty() else Text(f"  {line}")
+
+
+def show(made: Table, heads: int = 1) -> None:
+    """Print a table to stdout; on a terminal too narrow for it as several, each with the first ``heads`` columns.
+
+    Numbers and words stay whole, as far as the terminal has room for one column beside the heads.
+    """
+    console = out()
+    widest = sum(max(_widths(column, str.splitlines)) + _GAP for column in made.columns) - _GAP
+    if not sys.stdout.isatty() or widest <= console.width:
+        console.print(made)
+        return
+    parts = list(_parts(made, heads, console.width))
+    for number, part in enumerate(parts):
+        if number:
+            console.print()
+        console.print(_part(made, part, first=number == 0, last=number == len(parts) - 1))
+
+
+def _widths(column: Column, split: Any) -> list[int]:
+    """Return the widths of what header and cells are split into."""
+    texts = [str(column.header), *map(str, column.cells)]
+    return [cell_len(piece) for text in texts for piece in split(text)] or [0]
+
+
+def _least(column: Column) -> int:
+    """Return the width that a column needs: of its longest word, or of its longest cell where it holds numbers."""
+    if not column.no_wrap:
+        return min(max(_widths(column, str.split)), _LONGEST_WORD)
+    words = [cell_len(word) for word in str(column.header).split()]
+    return max([*words, *(cell_len(str(cell)) for cell in column.cells)], default=0)
+
+
+def _parts(made: Table, heads: int, width: int) -> Iterator[list[int]]:
+    """Yield the columns of each part, by their numbers: as many beside the heads as there is room for."""
+    first = list(range(heads))
+    before = sum(_least(made.columns[number]) + _GAP for number in first)
+    part, used = list(first), before
+    for number in range(heads, len(made.columns)):
+        least = _least(made.columns[number])
+        if used + least > width and len(part) > heads:
+            yield part
+            part, used = list(first), before
+        part.append(number)
+        used += least + _GAP
+    yield part
+
+
+def _part(made: Table, chosen: Sequence[int], *, first: bool, last: bool) -> Table:
+    part = table(str(made.title))
+    part.title = made.title if first else None
+    part.caption, part.caption_justify = (made.caption if last else None), made.caption_justify
+    columns = [made.columns[number] for number in chosen]
+    for column in columns:
+        least = _least(column)
+        header = "\n".join(textwrap.wrap(str(column.header), least)) if column.no_wrap else column.header
+        part.add_column(header, justify=column.justify, no_wrap=column.no_wrap, overflow="fold", min_width=least)
+    for row in zip(*(column.cells for column in columns), strict=True):
+        part.add_row(*row)
+    return part

@@ -1,0 +1,69 @@
+"""`mlpbench fetch` and `mlpbench show`: the book's data, and one image of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlpbench.bench.cli import console
+from mlpbench.bench.cli.options import AsJson, Data, DataDir, Weights
+
+
+def fetch(
+    data_dir: DataDir = None,
+    test_only: Annotated[
+        bool, typer.Option("--test-only", help="Only the test half and the weights: enough to benchmark.")
+    ] = False,
+) -> None:
+    """Download MNIST and the book's weights from their public mirrors, and verify them. Nothing else uses the network.
+
+    Example: mlpbench fetch --test-only
+    """
+    from mlpbench.bench.data import fetch as download
+    from mlpbench.bench.data import mnist
+
+    folder = mnist.resolve_data_dir(data_dir)
+    for path in download.fetch(folder, test_only=test_only):
+        print(path)  # noqa: T201 - data
+
+
+def show(
+    index: Annotated[int, typer.Argument(help="Which image, from 0.")],
+    data: Data = None,
+    data_dir: DataDir = None,
+    weights: Weights = None,
+    kernel: Annotated[str, typer.Option(help="The kernel that classifies it.")] = "numpy",
+    png: Annotated[Path | None, typer.Option(metavar="FILE", help="Save the image as PNG.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a digit in the terminal with its label and each class's probability, as the book's `img_show` does.
+
+    Example: mlpbench show 0 --png zero.png
+    """
+    from mlpbench.bench.data import show as picture
+    from mlpbench.bench.data.workload import Options, Workload
+    from mlpbench.bench.errors import UserError
+    from mlpbench.kernels import registry
+    from mlpbench.kernels.errors import KernelUnavailable
+
+    workload = Workload(Options(data=data, data_dir=data_dir, weights=weights), rows=1)
+    picture.check_index(index, workload.dataset)
+    try:
+        kernel_class = registry.load(kernel)
+        kernel_class.probe()
+    except KernelUnavailable as reason:
+        raise UserError(f"{kernel} is unavailable: {reason}") from None
+    classifier = kernel_class(workload.spec, workload.params)
+    x = workload.dataset.inputs(workload.spec.np_dtype, index + 1)[index]
+    y = classifier.forward_one(classifier.from_host(x))
+    classifier.synchronize(y)
+    probabilities = classifier.to_host(y)
+    if png is not None:
+        picture.save_png(workload.dataset.images[index], png)
+        console.err().print(f"wrote {png}", soft_wrap=True)
+    if as_json:
+        console.print_json(picture.as_dict(index, workload.dataset, probabilities))
+    else:
+        console.out().print(picture.show(index, workload.dataset, probabilities))

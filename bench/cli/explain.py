@@ -1,0 +1,126 @@
+"""`mlpbench explain`: what the speedup of a run is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlpbench.bench.cli import console
+from mlpbench.bench.cli.options import AsJson, Results
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
+
+IMPOSSIBLE = 1
+
+
+def explain(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="Run folders, result files or run ids. Default: the latest."),
+    ] = None,
+    results: Results = Path("results"),
+    as_json: AsJson = False,
+) -> None:
+    """Say what the speedup of each kernel is made of: calls, weights, arithmetic, and how near the machine's limits.
+
+    Of runs whose weights lie in different levels of memory, it also says where the gain is bandwidth. Exit 1 if a time
+    is impossible: more than the machine can do.
+
+    Example: mlpbench explain latest --json
+    """
+    from mlpbench.bench.analysis import bandwidth
+    from mlpbench.bench.analysis import explain as explaining
+    from mlpbench.bench.errors import UserError
+    from mlpbench.bench.record import record
+
+    paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
+    runs_read = record.named([run for path in paths for run in record.read_runs(path)])
+    found = [one for run in runs_read if (one := explaining.find(run)) is not None]
+    for run in runs_read:
+        silent = not any(one.run == run.name for one in found)
+        if silent and (run.shown is None or not found):
+            raise UserError(f"{run.path}: nothing was timed, so there is nothing to explain")
+        if silent:  # a setting that an interrupted sweep did not come to
+            console.err().print(f"{run.title}: nothing was timed, so there is nothing to explain")
+    if as_json:
+        levels = [one.as_dict() for one in bandwidth.groups(found)]
+        console.print_json({"schema": 1, "runs": [one.as_dict() for one in found], "levels": levels})
+    else:
+        for one in found:
+            _tell(one)
+        _compare(found)
+    if any(kernel.impossible for one in found for kernel in one.kernels):
+        raise typer.Exit(IMPOSSIBLE)
+
+
+def _tell(found: Explanation) -> None:
+    from rich.text import Text
+
+    from mlpbench.bench.analysis.explain_words import kernel_sentences, run_sentences
+
+    out = console.out()
+    out.print(Text(f"What the speedup is made of: {found.of_run}, {found.spec}", "bold"))
+    for line in run_sentences(found):
+        out.print(console.indented(line))
+    for kernel in found.kernels:
+        out.print()
+        out.print(Text(kernel.kernel, "bold"))
+        for line in kernel_sentences(kernel):
+            out.print(console.indented(line))
+        if any(share.verdict for share in kernel.shares):
+            console.show(_table(kernel))
+
+
+def _compare(found: list[Explanation]) -> None:
+    """Print what each cause is worth, run after run; where weights lie in different levels, say what that tells."""
+    from rich.text import Text
+
+    from mlpbench.bench.analysis import bandwidth
+    from mlpbench.bench.analysis.bandwidth_words import FINDING, NAMES, NUMBERS, heading, row, sentences
+
+    out, groups = console.out(), bandwidth.groups(found)
+    if len(found) > 1 and not groups:
+        console.show(_comparison(found), heads=3)
+    for one in groups:
+        out.print()
+        out.print(Text(f"Is it the bandwidth? {heading(one)}", "bold"))
+        for line in sentences(one):
+            out.print(console.indented(line))
+        shown = console.table("What batching saves", *NAMES, FINDING, *NUMBERS, right=NUMBERS)
+        for place in one.by_kernel:
+            shown.add_row(*row(place))
+        console.show(shown, heads=len(NAMES))
+
+
+def _comparison(found: list[Explanation]) -> Table:
+    """Return what each cause is worth, run after run: whether batches save calls, or reading from memory."""
+    from mlpbench.bench import words
+    from mlpbench.bench.analysis.attribution import PARTS
+    from mlpbench.bench.analysis.explain_words import PART_WORDS, share_words
+
+    shares = tuple(PART_WORDS[name] for name in PARTS)
+    right = ("weights", "saved per sample", *shares)
+    shown = console.table("What batching saves", "run", "network", "kernel", "lie in", *right, right=right)
+    for one in found:
+        for kernel in one.kernels:
+            parts = kernel.attribution
+            size = words.data_size(one.weight_bytes)
+            saved = "not known" if parts is None else words.seconds(parts.saved_s)
+            cells = ["" if parts is None else share_words(parts.share(name)) for name in PARTS]
+            shown.add_row(one.run, one.spec, kernel.kernel, kernel.weights_in or "not known", size, saved, *cells)
+    return shown
+
+
+def _table(kernel: KernelExplanation) -> Table:
+    from mlpbench.bench.report.sections.explain import ROOF_COLUMNS, roof_row
+
+    right = ROOF_COLUMNS[1:-1]
+    shown = console.table(f"{kernel.kernel} under its roofs", *ROOF_COLUMNS, right=right)
+    for share in kernel.shares:
+        shown.add_row(*roof_row(share))
+    return shown

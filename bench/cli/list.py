@@ -1,0 +1,56 @@
+"""`mlpbench list`: kernels, and whether they can run here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlpbench.bench.cli import console
+from mlpbench.bench.cli.options import AsJson, Peers
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mlpbench.bench.plan.probe import Probed
+
+
+def list_kernels(peers: Peers = False, as_json: AsJson = False) -> None:
+    """Show the kernels, and for each whether it can run here or why not.
+
+    Each backend is tried in a process of its own, side by side; in a terminal, answers show as they come.
+
+    Example: mlpbench list --json
+    """
+    from mlpbench.bench.plan import probe
+    from mlpbench.kernels import registry
+
+    names = registry.names() if peers else registry.usual()
+    answers: dict[str, Probed] = {}
+    out = console.out()
+    if as_json:
+        console.print_json([answer.as_dict() for answer in probe.probe_all(names)])
+        return
+    if not out.is_terminal:
+        out.print(_table(names, {answer.name: answer for answer in probe.probe_all(names)}))
+        return
+    from rich.live import Live
+
+    with Live(_table(names, answers), console=out, auto_refresh=False) as live:
+        for answer in probe.probe_all(names):
+            answers[answer.name] = answer
+            live.update(_table(names, answers), refresh=True)
+
+
+def _table(names: list[str], answers: dict[str, Probed]) -> Table:
+    from rich.text import Text
+
+    shown = console.table("Kernels", "kernel", "backend", "device", "version", "available")
+    for name in names:
+        answer = answers.get(name)
+        if answer is None:
+            shown.add_row(name, "", "", "", Text("asking …", "dim"))
+            continue
+        verdict = Text("yes", "green") if answer.available else Text(f"no: {answer.reason}", "yellow")
+        shown.add_row(
+            Text(name), Text(answer.backend or "?"), Text(answer.device or "?"), answer.version or "-", verdict
+        )
+    return shown

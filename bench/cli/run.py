@@ -1,0 +1,150 @@
+"""`mlpbench run`: the sweep, checked, timed, saved and told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlpbench.bench.cli import console
+from mlpbench.bench.cli.closer import P99, Cold, Latency, closer_look
+from mlpbench.bench.cli.options import (
+    AsJson,
+    Data,
+    DataDir,
+    DTypes,
+    Hidden,
+    Kernels,
+    Output,
+    Peers,
+    Specs,
+    Threads,
+    Weights,
+)
+
+_HOW = "How it is timed"
+INTERRUPTED = 130  # what shells give a command that Ctrl-C ended
+
+
+def run(
+    kernels: Kernels = None,
+    peers: Peers = False,
+    profile: Annotated[
+        str,
+        typer.Option(help="smoke, quick, full, book, memory or limits: the grid and its budget.", rich_help_panel=_HOW),
+    ] = "quick",
+    batch_size: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="N", help="Rows per call, or all; may be repeated. Default: the profile's.", rich_help_panel=_HOW
+        ),
+    ] = None,
+    threads: Threads = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1000, help="Exactly so many processes for each kernel, whatever comes.", rich_help_panel=_HOW
+        ),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Go on repeating for so long, 90s or 2m; default: the profile's (quick: 95s).",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Stop earlier once every interval is within ± this share; default: 2%.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Of the running order; default: a new one, recorded.", rich_help_panel=_HOW),
+    ] = None,
+    latency: Latency = None,
+    p99: P99 = None,
+    cold: Cold = False,
+    data: Data = None,
+    data_dir: DataDir = None,
+    weights: Weights = None,
+    spec: Specs = None,
+    hidden: Hidden = "sigmoid",
+    output: Output = "softmax",
+    dtype: DTypes = None,
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
+    as_json: AsJson = False,
+) -> None:
+    """Time kernels one image at a time and in batches; save the results and tell the finding.
+
+    Every kernel and repeat has a process of its own, in shuffled order, and is checked in it before it is timed.
+    After the profile's repeats (quick: 3) it goes on until every interval is narrow enough or the budget is spent.
+    Several threads, dtypes or specs make a sweep of every combination, its processes side by side.
+
+    Example: mlpbench run numpy numba --batch-size 1 --batch-size 100 --repeats 5
+    """
+    from mlpbench.bench.cli import announce
+    from mlpbench.bench.cli.progress import carry_out
+    from mlpbench.bench.data.workload import Options
+    from mlpbench.bench.plan import choose, profiles
+    from mlpbench.bench.plan.effort import Effort
+    from mlpbench.bench.run import sweep as sweeps
+
+    chosen = profiles.profile(profile)
+    aim = choose.find_aim(chosen, repeats, budget, target)
+    sizes = tuple(map(profiles.parse_batch_size, batch_size or ())) or chosen.batch_sizes
+    cases = profiles.grid(chosen.modes, sizes, chosen.per_sample_rows)
+    data = data or choose.find_data(chosen, data_dir)
+    options = Options(hidden=hidden, output=output, data=data, data_dir=data_dir, weights=weights)
+    chosen, networks = choose.fit_to_machine(chosen, options, spec, dtype)
+    settings = choose.find_settings(chosen, options, spec, threads, dtype)
+    rows = max(profiles.ALL_ROWS, *(case.batch_size for case in cases))
+    planned = choose.make_sweep(
+        chosen,
+        kernels or list(chosen.kernels or ()),
+        peers or (chosen.peers and not kernels),
+        settings,
+        choose.make_workloads(settings, options, rows),
+        cases,
+        repeats=repeats,
+        seed=seed,
+        aim=aim,
+        clock=closer_look(latency, p99, cold=cold or profile == "full"),
+    )
+    folder, folders = sweeps.open_folders(out, planned)
+    announce.say_what_comes(planned, folder, networks)
+    announce.measure_roofs(folders, planned, chosen.max_time_s)
+    effort = Effort(planned.plan)
+    ended = carry_out(planned.plan, effort, lambda on_case: sweeps.execute(planned, folders, on_case, effort))
+    sweeps.close(planned, folder, folders, effort, interrupted=not ended)
+    _tell(folder, as_json=as_json, interrupted=not ended)
+
+
+def _tell(folder: Path, *, as_json: bool, interrupted: bool) -> None:
+    """Print the finding, the table, and what was written; exit 1 where a case has no time, 130 after Ctrl-C."""
+    from mlpbench.bench import words
+    from mlpbench.bench.cli.report import tell, write_reports
+    from mlpbench.bench.record import record
+    from mlpbench.bench.report import build as documents
+
+    runs = record.read_runs(folder)
+    done, missing = sum(len(run.records) for run in runs), sum(len(run.missing) for run in runs)
+    if not done:
+        console.complain(f"interrupted before the first process ended: nothing measured, the plan is in {folder}")
+        raise typer.Exit(INTERRUPTED)
+    document = documents.build(runs)
+    tell(document, as_json=as_json)
+    for path in write_reports(document, folder):
+        console.err().print(f"wrote {path}", soft_wrap=True)
+    console.err().print(f"wrote {words.things(done, 'result file')} to {folder}", soft_wrap=True)
+    if interrupted:
+        which = f"{done} of {done + missing} processes" if missing else words.things(done, "process", "processes")
+        console.complain(f"interrupted: {which} finished and {'is' if done == 1 else 'are'} kept in {folder}")
+        raise typer.Exit(INTERRUPTED)
+    if any(run.failures for run in runs):
+        raise typer.Exit(1)

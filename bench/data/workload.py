@@ -1,0 +1,188 @@
+"""What a run computes: the specification, its parameters and its inputs, as the user's options name them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpbench.bench.data import datasets, mnist
+from mlpbench.bench.measure.case import BookCell, predict
+from mlpbench.bench.plan.profiles import ALL_ROWS
+from mlpbench.kernels import conformance
+from mlpbench.kernels.params import TRAINED_FILE, Params, seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.weights import load_params
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mlpbench.bench.data.datasets import Dataset
+    from mlpbench.kernels.base import Kernel
+
+__all__ = ["Options", "Workload"]
+
+#: Batch size of the accuracy that is called "batched": the book's.
+ACCURACY_BATCH = 100
+#: Rows of the timed inputs that the gate looks at, besides its own data.
+GATE_ROWS = 101
+
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options that say what is computed, as the command line and pytest take them; None where not given."""
+
+    spec: str = MNIST.label()
+    hidden: str = MNIST.hidden
+    output: str = MNIST.output
+    dtype: str = MNIST.dtype
+    data: str | None = None
+    data_dir: Path | None = None
+    weights: Path | None = None
+
+    def arguments(self) -> list[str]:
+        """Return them as pytest takes them, without those that are not given."""
+        given = {name: getattr(self, name) for name in ("data", "data_dir", "weights")}
+        words = [f"--spec={self.spec}", f"--hidden={self.hidden}", f"--output={self.output}", f"--dtype={self.dtype}"]
+        return words + [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A specification with the parameters and data that it runs on.
+
+    ``rows`` inputs are timed; a data set with fewer has its rows repeated, and `facts` say so.
+    """
+
+    options: Options
+    rows: int = ALL_ROWS
+    spec: ForwardSpec = field(init=False)
+
+    def __post_init__(self) -> None:
+        o = self.options
+        object.__setattr__(self, "spec", ForwardSpec.parse(o.spec, o.hidden, o.output, o.dtype))
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data set: the digits that ship with the project where they fit, else random rows. Raises UserError."""
+        name = self.options.data or ("digits" if self.spec.n_in == MNIST.n_in else "random")
+        return datasets.load(name, self.spec, data_dir=self.options.data_dir, rows=self.rows, seed=SEED)
+
+    @cached_property
+    def weights_source(self) -> str:
+        """Where the parameters come from: a file, "trained" (ships with the project) or "seeded" (random)."""
+        if self.options.weights is not None:
+            return str(self.options.weights)
+        if (self.spec.sizes, self.spec.hidden, self.spec.output) != (MNIST.sizes, MNIST.hidden, MNIST.output):
+            return "seeded"
+        book = self._book_weights
+        return str(book) if book is not None else "trained"
+
+    @property
+    def _book_weights(self) -> Path | None:
+        """The book's weights beside the MNIST files, where `mlpbench fetch` puts them."""
+        if self.options.data != "mnist":
+            return None
+        file = mnist.resolve_data_dir(self.options.data_dir) / mnist.WEIGHTS_FILE
+        return file if file.is_file() else None
+
+    @cached_property
+    def params(self) -> Params:
+        """The parameters, as stored. Raises ParamsError."""
+        return self._load_params()
+
+    def _load_params(self) -> Params:
+        match self.weights_source:
+            case "seeded":
+                return seeded(self.spec, SEED)
+            case "trained":
+                return load_params(TRAINED_FILE, self.spec)
+            case file:
+                return load_params(Path(file), self.spec)
+
+    @cached_property
+    def inputs(self) -> NDArray[Any]:
+        """The timed inputs: (rows, n_in), C-contiguous, in the specification's dtype, scaled to [0, 1]."""
+        return self.dataset.inputs(self.spec.np_dtype, self.rows)
+
+    @property
+    def repeated(self) -> bool:
+        """Whether rows of the data set are repeated to fill ``rows``."""
+        return self.dataset.repeats(self.rows)
+
+    def gate(self, kernel_class: type[Kernel], kernel: Kernel) -> conformance.Conformance:
+        """Hold a kernel against the reference: on data made to catch mistakes, then on what will be timed.
+
+        Raises NonConforming.
+        """
+        x = self.inputs
+        made = self.params if self.weights_source == "seeded" else None
+        result = conformance.check(kernel_class, self.spec, SEED, made)
+        result = result.merge(conformance.agree(kernel, self.params, x, rows=GATE_ROWS))
+        return result.merge(conformance.agree(kernel, self.params, x, singly=True, rows=conformance.SINGLE_ROWS))
+
+    def accuracy(self, kernel: Kernel) -> dict[str, Any]:
+        """Return the share of rows that a kernel classifies right, in both modes, or why there is none."""
+        labels = self.dataset.labels
+        nothing = {"per_sample": None, "batched": None, "rows": 0}
+        if labels is None:
+            return {**nothing, "reason": f"{self.dataset.name} data have no labels"}
+        if self.weights_source == "seeded":
+            return {**nothing, "reason": "seeded weights are random: accuracy means nothing"}
+        x = self.dataset.inputs(self.spec.np_dtype)
+        one, batch = predict(kernel, x, None), predict(kernel, x, ACCURACY_BATCH)
+        return {
+            "per_sample": float(np.mean(one == labels)),
+            "batched": float(np.mean(batch == labels)),
+            "rows": len(labels),
+            "reason": None,
+        }
+
+    def book_cell(self, kernel_class: type[Kernel]) -> BookCell:
+        """Return the book's cell for a kernel: everything is read and made again in every call."""
+        return BookCell(self._read_again, lambda: kernel_class(self.spec, self._load_params()))
+
+    @property
+    def book_rows(self) -> int:
+        """Rows that the book's cell infers: MNIST's as they are, of the others as many as are timed."""
+        return len(self.dataset) if self.dataset.name == "mnist" else self.rows
+
+    @cached_property
+    def book_reads(self) -> str:
+        """What the book's cell reads. The book's ``load_mnist`` returns both halves, and the cell drops one."""
+        match self.dataset.name:
+            case "mnist":
+                both = mnist.has_part("train", self.options.data_dir)
+                which = "both halves of MNIST" if both else "MNIST's test half"
+                parts: tuple[mnist.Part, ...] = ("train", "test") if both else ("test",)
+                return f"{which}: {', '.join(mnist.file_names(parts, self.options.data_dir))}"
+            case "digits":
+                return f"digits: {datasets.DIGITS_FILE.name}, its test rows repeated to {self.rows:,}"
+            case name:
+                return f"{name}: no file, {self.rows:,} rows made anew"
+
+    def _read_again(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return inputs and labels straight from their files, as the book's ``get_data`` does."""
+        folder = self.options.data_dir
+        if self.dataset.name == "mnist":
+            both = mnist.has_part("train", folder)
+            x, labels = mnist.load_mnist(data_dir=folder)[1] if both else mnist.load_mnist_test(data_dir=folder)
+            return np.ascontiguousarray(x, self.spec.np_dtype), labels
+        data = datasets.load(self.dataset.name, self.spec, data_dir=folder, rows=self.rows, seed=SEED)
+        labels_or_none = data.targets(self.rows)
+        labels = np.zeros(self.rows, np.uint8) if labels_or_none is None else labels_or_none
+        return data.inputs(self.spec.np_dtype, self.rows), labels
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a result file says about specification, data and weights."""
+        data = self.dataset
+        return {
+            "spec": self.spec.as_dict(),
+            "data": {"name": data.name, "rows": len(data.images), "sha256": data.sha256, "source": data.source},
+            "weights": {"source": Path(self.weights_source).name, "sha256": self.params.sha256()},
+        }

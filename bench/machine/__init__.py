@@ -1,0 +1,1 @@
+"""What stands below the kernels: the environment, processors, threads, and the limits of the machine."""

@@ -1,0 +1,109 @@
+"""Which processors the processes of a run are bound to: all of a setting to the same ones, as many as it has threads.
+
+A library that counts processors then counts these, whatever variables it reads, and the system moves no process to
+another core while it is timed. Linux binds a thread, and what it starts inherits that: so the thread that starts a
+process is bound for that moment, and a process finds its processors before it has loaded any library.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlpbench.bench.record.untrusted import Block
+
+__all__ = ["Binding", "bound", "choose", "read_binding"]
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Numbers of the processors, None where processes are free to move; ``reason`` then says why."""
+
+    processors: tuple[int, ...] | None
+    reason: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return asdict(self)
+
+    def words(self) -> str:
+        """Return it in words, as the rest of a sentence: ``bound to processors 0, 1``."""
+        if self.processors is None:
+            return f"not bound to processors: {self.reason}"
+        plural = "" if len(self.processors) == 1 else "s"
+        return f"bound to processor{plural} {', '.join(map(str, self.processors))}"
+
+
+def choose(threads: int) -> Binding:
+    """Return so many of the processors that this process may use, the first of them, one of each core before others."""
+    if not hasattr(os, "sched_setaffinity"):
+        return Binding(None, "this system has no call for it")
+    there = _one_of_each_core_first(os.sched_getaffinity(0))
+    if threads > len(there):
+        return Binding(None, f"{threads} threads are more than the processors, {len(there)}")
+    chosen = tuple(sorted(there[:threads]))
+    found = Binding(chosen)
+    try:
+        with bound(found):
+            return found
+    except UserError as refused:
+        return Binding(None, str(refused))
+
+
+@contextmanager
+def bound(binding: Binding | None) -> Iterator[None]:
+    """Bind the calling thread, and so what it starts; one without processors, or None, leaves it as it is.
+
+    Raises UserError where the system refuses.
+    """
+    if binding is None or binding.processors is None:
+        yield
+        return
+    processors = binding.processors
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, processors)
+    except OSError as error:
+        raise UserError(f"the system refuses processors {', '.join(map(str, processors))}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def read_binding(plan: Block) -> Binding | None:
+    """Return what a plan says; None where processes were not to be bound. Raises UserError as `bench.record.plan`."""
+    if "binding" not in plan:
+        return None
+    block = plan.block("binding")
+    if "processors" not in block:
+        return Binding(None, block.text("reason"))
+    return Binding(tuple(block.integers("processors", 0)))
+
+
+def _one_of_each_core_first(processors: set[int]) -> list[int]:
+    """Return processors in ascending order, the second threads of cores behind all first ones."""
+    seen: dict[str, int] = {}
+    ranked = []
+    for number in sorted(processors):
+        core = _core(number)
+        ranked.append((seen.setdefault(core, 0), number))
+        seen[core] += 1
+    return [number for _, number in sorted(ranked)]
+
+
+def _core(number: int) -> str:
+    """Return what the processors of one core have in common; of one whose core is not readable, its number."""
+    path = Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list")
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:  # not Linux, or a container that hides it
+        return str(number)

@@ -1,0 +1,209 @@
+"""The limits of a CUDA device, measured through CuPy in a process of its own: what `bench.machine.roofs` is for the CPU.
+
+Arithmetic is cuBLAS's matrix product in the dtype itself, as the CuPy kernel computes it. Bandwidth is copying, of
+which the bytes read and the bytes written count, and reading alone, each through arrays that fit half of the L2 cache,
+and through arrays that do not fit it. Nothing nearer counts: from one device kernel to the next only L2 and memory keep
+anything. Of all ways to copy and to read the fastest is the roof: a roof may be too high, never too low. Calls only
+give work to the device; each round waits for it once, at its end. Copies from and to the host are told, and no roof.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mlpbench.bench.machine.roofs import BEYOND, FEWEST_ROUNDS
+from mlpbench.bench.measure.case import short_rounds
+from mlpbench.kernels.cuda import device
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.mlp_cupy import CupyKernel, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["answer", "array_sizes", "measure"]
+
+#: Longer than on the CPU: a wait for a device takes longer than a look at the clock.
+ROUND_S = 0.01
+#: A device that was idle runs at a low clock, and raises it when it has work.
+WARM_S = 0.5
+#: Rows and columns of the products. Tiles are dealt to the multiprocessors in turns, and the last turn is not full: the
+#: 1,024 tiles of 128 rows and columns of the smaller one take 108 multiprocessors 10 turns for the work of 9.5.
+MATRIX_ROWS = (4096, 8192)
+#: What is copied in the device's memory at least, and where its L2 cache is not known; and from and to the host.
+DRAM_BYTES = 256 * 2**20
+HOST_BYTES = 64 * 2**20
+#: A device kernel goes through its array again and again until so many bytes are read: far longer than its launch.
+BYTES_A_LAUNCH = 2**30
+
+#: Threads of a block, and blocks for each multiprocessor: so many fit on every one that CUDA 12 knows, all at once.
+THREADS, BLOCKS = 256, 4
+#: Bytes that a thread loads at once: the widest load there is, of the type in `SOURCE`.
+WIDTH = 16
+#: ``__ldcg`` and ``__stcg`` pass by L1. Four loads are under way at once where the array is long enough, and the sum
+#: depends on each, so that none can be left out.
+SOURCE = """
+#define START (long long)blockIdx.x * blockDim.x + threadIdx.x
+#define STEP (long long)gridDim.x * blockDim.x
+
+extern "C" __global__ __launch_bounds__(256, 4)
+void copy_all(const uint4* source, uint4* target, long long n, int times) {
+    const long long step = STEP;
+    for (int turn = 0; turn < times; turn++) {
+        long long i = START;
+        for (; i + 3 * step < n; i += 4 * step) {
+            uint4 a = __ldcg(source + i), b = __ldcg(source + i + step);
+            uint4 c = __ldcg(source + i + 2 * step), d = __ldcg(source + i + 3 * step);
+            __stcg(target + i, a);
+            __stcg(target + i + step, b);
+            __stcg(target + i + 2 * step, c);
+            __stcg(target + i + 3 * step, d);
+        }
+        for (; i < n; i += step) {
+            __stcg(target + i, __ldcg(source + i));
+        }
+    }
+}
+
+__device__ unsigned mixed(uint4 item) {
+    return item.x ^ item.y ^ item.z ^ item.w;
+}
+
+extern "C" __global__ __launch_bounds__(256, 4)
+void read_all(const uint4* source, unsigned* sums, long long n, int times) {
+    const long long step = STEP;
+    unsigned sum = 0;
+    for (int turn = 0; turn < times; turn++) {
+        long long i = START;
+        for (; i + 3 * step < n; i += 4 * step) {
+            uint4 a = __ldcg(source + i), b = __ldcg(source + i + step);
+            uint4 c = __ldcg(source + i + 2 * step), d = __ldcg(source + i + 3 * step);
+            sum = 3 * sum + (mixed(a) ^ mixed(b) ^ mixed(c) ^ mixed(d));
+        }
+        for (; i < n; i += step) {
+            sum = 3 * sum + mixed(__ldcg(source + i));
+        }
+    }
+    sums[START] = sum;
+}
+"""
+
+
+class _Measured(NamedTuple):
+    """What is measured: its name, what it does, and the unit and amount of work of one call; bytes of each array."""
+
+    name: str
+    how: str
+    unit: str
+    work: int
+    size: int | None
+    call: Callable[[], None]
+
+
+def answer(dtype: str, seconds: float) -> dict[str, Any]:
+    """Return the roofs of the current device as ``roofs.json`` holds them, or why they cannot be measured."""
+    try:
+        CupyKernel.probe()
+    except KernelUnavailable as error:
+        return {"roofs": None, "reason": str(error)}
+    import cupy
+
+    try:
+        return {"roofs": measure(dtype, seconds), "reason": None}
+    except (RuntimeError, MemoryError, cupy.cuda.compiler.CompileException) as error:  # CUDA's errors are RuntimeErrors
+        return {"roofs": None, "reason": words(error)}
+
+
+def measure(dtype: str, seconds: float) -> dict[str, Any]:
+    """Return the roofs of the current device for ``dtype``, each measured for about ``seconds``."""
+    import cupy
+
+    device.multiply_in(dtype)
+    properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    l2_bytes = int(properties.get("l2CacheSize", 0))
+    caches = {"L2": l2_bytes} if l2_bytes > 0 else {}
+    stream = cupy.cuda.Stream(non_blocking=True)
+    rounds = max(FEWEST_ROUNDS, round(seconds / ROUND_S))
+    measured: list[dict[str, Any]] = []
+    for one in _all(cupy, stream, dtype, caches, BLOCKS * properties["multiProcessorCount"]):
+        one.call()  # compiles, and loads cuBLAS
+        if not measured:
+            short_rounds(one.call, round(WARM_S / ROUND_S), ROUND_S, most_s=WARM_S, wait=stream.synchronize)
+        _, data = short_rounds(one.call, rounds, ROUND_S, most_s=2 * seconds, wait=stream.synchronize)
+        entry = {"name": one.name, "how": one.how, "unit": one.unit, "work": one.work, "bytes": one.size}
+        measured.append({**entry, "data": data})
+    return {"dtype": dtype, "facts": _facts(dtype), "caches": caches, "measured": measured}
+
+
+def _facts(dtype: str) -> dict[str, str | None]:
+    return {**device.facts(dtype), "cupy": CupyKernel.version()}
+
+
+def array_sizes(caches: dict[str, int]) -> dict[str, int]:
+    """Return the bytes of each array, by level: both arrays of a copy fill half of L2, and neither fits beyond it."""
+    l2_bytes = caches.get("L2", 0)
+    sizes = {"L2": l2_bytes // 4 // WIDTH * WIDTH, "DRAM": max(BEYOND * l2_bytes, DRAM_BYTES) // WIDTH * WIDTH}
+    return {level: size for level, size in sizes.items() if size}
+
+
+def _all(cupy: Any, stream: Any, dtype: str, caches: dict[str, int], blocks: int) -> Iterator[_Measured]:
+    """Yield everything that is measured, its arrays made when it is its turn."""
+    for rows in MATRIX_ROWS:
+        yield _product(cupy, stream, dtype, rows)
+    module = cupy.RawModule(code=SOURCE)
+    copy, read = module.get_function("copy_all"), module.get_function("read_all")
+    grid = (blocks,), (THREADS,)
+    for level, size in array_sizes(caches).items():
+        times = max(1, BYTES_A_LAUNCH // size)
+        counts = np.int64(size // WIDTH), np.int32(times)
+        numbers = np.random.default_rng(0).integers(0, 2**32, size // 4, np.uint32)
+        with stream:
+            source = cupy.asarray(numbers)
+            target = cupy.empty(numbers.shape, np.uint32)
+            sums = cupy.empty((blocks * THREADS,), np.uint32)
+        yield _Measured(
+            level, "copy", "byte", 2 * size * times, size, _on(stream, copy, *grid, (source, target, *counts))
+        )
+        if level == "DRAM":  # a launch of its own for each: in L2 that would take longer than the copy
+            yield _Measured(level, "copyto", "byte", 2 * size, size, _on(stream, cupy.copyto, target, source))
+        yield _Measured(level, "read", "byte", size * times, size, _on(stream, read, *grid, (source, sums, *counts)))
+    yield from _transfers(cupy, stream)
+
+
+def _on(stream: Any, function: Callable[..., Any], *arguments: Any, **options: Any) -> Callable[[], None]:
+    """Return a call that gives ``function`` to the device on ``stream``."""
+
+    def call() -> None:
+        with stream:
+            function(*arguments, **options)
+
+    return call
+
+
+def _product(cupy: Any, stream: Any, dtype: str, rows: int) -> _Measured:
+    numbers = np.random.default_rng(0).random((rows, rows), np.dtype(dtype))
+    with stream:
+        a = cupy.asarray(numbers)
+        out = cupy.empty(numbers.shape, numbers.dtype)
+    call = _on(stream, cupy.matmul, a, a, out=out)
+    return _Measured("matrix product", "cuBLAS", "flop", 2 * rows**3, None, call)
+
+
+def _transfers(cupy: Any, stream: Any) -> Iterator[_Measured]:
+    """Yield the copies from and to memory of the host that is not pinned: as the kernel makes them."""
+    host = np.ones(HOST_BYTES, np.uint8)
+    with stream:
+        there = cupy.asarray(host)
+    for name, function, array in (("host to device", cupy.asarray, host), ("device to host", cupy.asnumpy, there)):
+        yield _Measured(name, "copy", "byte", HOST_BYTES, HOST_BYTES, _on(stream, function, array))
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description="Measure a CUDA device's roofs; print them as JSON.")
+    options.add_argument("--dtype", required=True)
+    options.add_argument("--seconds", type=float, required=True)
+    asked = options.parse_args()
+    print(json.dumps(answer(asked.dtype, asked.seconds)))  # noqa: T201 - to the process that asked

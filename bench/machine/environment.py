@@ -1,0 +1,256 @@
+"""The machine and everything on it that moves a number: processor, libraries, threads, BLAS, GPU, commit."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels.threads import asked
+from mlpbench.kernels.threads import available as available_cpus
+
+__all__ = ["available_cpus", "collect", "commit", "machine_id", "machine_info", "of_child", "set_threads"]
+
+#: Read by BLAS builds, OpenMP and Numba when they load; they are set before that, in a process of its own.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+#: Settings that change what is measured without showing anywhere else.
+TELLING = re.compile(
+    r"^(OMP|GOMP|KMP|OPENBLAS|MKL|BLIS|NUMBA|CUPY|CUDA|NVIDIA|PYTHON(?!PATH|STARTUP|HISTORY)"
+    r"|TORCH|ATEN|DNNL|ONEDNN|XLA|JAX|NPROC|TBB|SKLEARN)_?[A-Z0-9_]*$"
+)
+#: What a process that mlpbench starts is told about the processor: asking takes a third of a second.
+PROCESSOR = "MLPBENCH_PROCESSOR"
+#: `nvidia-smi` answers in a second or two, or never.
+GPU_TIMEOUT_S = 60
+#: OpenBLAS picks its kernels by processor; these replace its choice.
+FORCED_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+
+LIBRARIES = (
+    "numpy",
+    "numba",
+    "llvmlite",
+    "cupy-cuda12x",
+    "cupy-cuda13x",
+    "pytest",
+    "pytest-benchmark",
+    "pandas",
+    "scipy",
+    "threadpoolctl",
+)
+
+
+def set_threads(environment: dict[str, str], threads: int) -> dict[str, str]:
+    """Return a copy of a process environment in which every library starts with ``threads`` threads."""
+    return {**environment, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
+
+
+def of_child(environment: dict[str, str], threads: int) -> dict[str, str]:
+    """Return the environment of a process that is started to measure: `set_threads`, and what is known already."""
+    return {**set_threads(environment, threads), PROCESSOR: json.dumps(_processor())}
+
+
+def collect() -> dict[str, Any]:
+    """Return everything, as it is now in this process: BLAS builds show once their library is loaded."""
+    return {
+        "machine": machine(),
+        "os": _os(),
+        "python": {
+            "version": platform.python_version(),
+            "implementation": platform.python_implementation(),
+            "compiler": platform.python_compiler(),
+        },
+        "libraries": _versions(),
+        "blas": _blas(),
+        "threads": asked(),
+        "gpu": gpu(),
+        "git": commit(),
+        "variables": {name: value for name, value in sorted(os.environ.items()) if TELLING.match(name)},
+    }
+
+
+@cache
+def machine() -> dict[str, Any]:
+    """Return the processor, its caches in bytes, and what moves its clock, where readable."""
+    model = _processor().get("brand_raw") or platform.processor() or platform.machine()
+    affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    return {
+        "name": machine_id(),
+        "cpu_model": model,
+        "arch": platform.machine(),
+        "cores": _physical_cores(),
+        "logical_cpus": os.cpu_count(),
+        "affinity": affinity,
+        "caches": _caches(),
+        "memory_bytes": _memory_bytes(),
+        "governor": _read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+    }
+
+
+@cache
+def machine_id() -> str:
+    """Return a folder name for this machine: its processor and how many of them, never its host name."""
+    info = _processor()
+    model = re.sub(r"\((r|tm)\)|cpu|processor|@.*", " ", info.get("brand_raw", platform.machine()).lower())
+    # Clouds hide the model behind a brand name ("AMD EPYC"); family and model tell the generations apart.
+    marks = [f"{key[0]}{info[key]}" for key in ("family", "model") if info.get(key) is not None]
+    words = [*re.findall(r"[a-z0-9]+", model), *marks, f"{os.cpu_count()}cpu"]
+    return "-".join(words)
+
+
+@cache
+def _processor() -> dict[str, Any]:
+    """Return py-cpuinfo's ``brand_raw``, ``family`` and ``model``, those that it knows.
+
+    Raises UserError where `PROCESSOR` is set to something else.
+    """
+    if PROCESSOR in os.environ:
+        try:
+            told = json.loads(os.environ[PROCESSOR])
+        except ValueError:
+            told = None
+        if not isinstance(told, dict):
+            raise UserError(f"{PROCESSOR} is not what mlpbench sets it to: unset it")
+        return told
+    import cpuinfo
+
+    info = cpuinfo.get_cpu_info()
+    return {key: info[key] for key in ("brand_raw", "family", "model") if key in info}
+
+
+def machine_info() -> dict[str, Any]:
+    """Return what pytest-benchmark compares between two of its files."""
+    return {"system": platform.system(), "machine": platform.machine(), "cpu": {"brand_raw": machine()["cpu_model"]}}
+
+
+@cache
+def gpu() -> dict[str, Any]:
+    """Return the first NVIDIA GPU and its driver as `nvidia-smi` tells, or the reason why there is none."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return {"available": False, "reason": "nvidia-smi is not installed: no NVIDIA driver"}
+    query = ["--query-gpu=name,driver_version,memory.total,clocks.sm", "--format=csv,noheader"]
+    try:
+        ran = subprocess.run(
+            [tool, *query], capture_output=True, text=True, errors="replace", timeout=GPU_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:  # a broken driver hangs it
+        return {"available": False, "reason": f"nvidia-smi does not answer: {error}"}
+    if ran.returncode != 0 or not ran.stdout.strip():
+        return {"available": False, "reason": " ".join((ran.stdout + ran.stderr).split()) or "nvidia-smi says nothing"}
+    fields = [field.strip() for field in ran.stdout.splitlines()[0].split(",")]
+    return {"available": True, **dict(zip(("name", "driver", "memory", "sm_clock"), fields, strict=False))}
+
+
+@cache
+def commit() -> dict[str, Any]:
+    """Return the commit of the mlpbench checkout and whether it has changes; ``None`` outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        return {"commit": None, "dirty": None}
+
+    def git(*words: str) -> str | None:
+        ran = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)  # noqa: S607
+        return ran.stdout.strip() if ran.returncode == 0 else None
+
+    status = git("status", "--porcelain", "--untracked-files=no")
+    return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
+
+
+def _os() -> dict[str, Any]:
+    release = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
+    return {
+        "system": platform.system(),
+        "release": platform.release(),
+        "distribution": release.get("PRETTY_NAME", platform.platform()),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _blas() -> list[dict[str, Any]]:
+    import threadpoolctl
+
+    keys = ("user_api", "internal_api", "version", "num_threads", "threading_layer", "architecture")
+    return [{key: pool.get(key) for key in keys} for pool in threadpoolctl.threadpool_info()]
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:  # not Linux, or a container that hides it: the report says "not readable"
+        return None
+
+
+def _physical_cores() -> int | None:
+    siblings = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/topology/thread_siblings_list")
+    groups = {text for text in map(_read, siblings) if text}
+    return len(groups) or None
+
+
+def _caches() -> dict[str, int]:
+    """Return bytes of each cache that a core sees, by name: L1d, L1i, L2, L3."""
+    caches = {}
+    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        level, kind, size = (_read(index / name) for name in ("level", "type", "size"))
+        if level and kind and size and size.endswith("K"):
+            suffix = {"Data": "d", "Instruction": "i"}.get(kind, "")
+            caches[f"L{level}{suffix}"] = int(size[:-1]) * 1024
+    return caches
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not POSIX
+        return None
+
+
+def warnings(found: dict[str, Any]) -> list[str]:
+    """Return what on this machine makes numbers worse than they need be, each with what to do about it."""
+    machine_facts, lines = found["machine"], []
+    lines += [
+        f"{name}={found['variables'][name]} replaces BLAS's own choice for this processor: unset it"
+        for name in FORCED_BLAS
+        if name in found["variables"]
+    ]
+    if machine_facts["governor"] == "powersave":
+        lines.append("the processor's governor is powersave, clocks will wander: set it to performance")
+    load, cpus = machine_facts["load"], len(machine_facts["affinity"] or [0] * (machine_facts["logical_cpus"] or 1))
+    if load and load[0] > 0.5 * cpus:
+        lines.append(f"the load is {load[0]:.1f} on {cpus} processors: something else runs here, stop it or wait")
+    return lines
+
+
+def flatten(section: str, content: Any) -> list[tuple[str, str]]:
+    """Return (name, value) rows of one section of `collect`, in words; None is "not readable"."""
+    if isinstance(content, dict):
+        return [row for name, value in content.items() for row in flatten(f"{section} {name}", value)]
+    if isinstance(content, list) and content and isinstance(content[0], dict):
+        return [row for number, value in enumerate(content) for row in flatten(f"{section} {number}", value)]
+    if isinstance(content, list):
+        return [(section, ", ".join(f"{value:.2f}" if isinstance(value, float) else str(value) for value in content))]
+    return [(section, "not readable" if content is None else str(content))]

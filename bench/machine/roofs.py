@@ -1,0 +1,240 @@
+"""The machine's limits, measured at a run's start: arithmetic and read bandwidth, level by level.
+
+`write` starts a process of its own with the run's threads, and puts what it measured into ``roofs.json`` in the run's
+folder, or in those of all runs of a sweep that share threads and dtype. Arithmetic is the matrix product through NumPy
+and multiply-adds in registers through Numba; bandwidth is reading through arrays that fit half of each cache, and
+through one that fits none. Each is measured with one thread and with the run's threads, because some kernels use one.
+Every round is kept: a roof is work / seconds of the best one. Other devices that kernels of the run compute on are
+measured by a module of their own (`DEVICES`).
+
+`write_of_repeat` measures some of it again within a repeat, for what the machine sustains beside the kernels
+(`bench.analysis.sustained`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpbench.bench.machine import environment
+from mlpbench.bench.machine.binding import bound
+from mlpbench.bench.measure.case import short_rounds
+from mlpbench.bench.record import record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mlpbench.bench.machine.binding import Binding
+
+__all__ = ["measure", "read_sizes", "write", "write_of_repeat"]
+
+#: Rounds are many and short: the best one of them finds a moment when nothing else runs.
+ROUND_S = 0.003
+FEWEST_ROUNDS = 5
+#: All that is measured, and what of it within a repeat: L3 and DRAM can need gigabytes, and networks do not fit L1.
+ALL = ("matrix product", "multiply-add", "L1", "L2", "L3", "DRAM")
+OF_REPEAT = ("matrix product", "multiply-add", "L2")
+#: Seconds for each of these: as long as the profile `limits` measures a case.
+REPEAT_S = 0.1
+#: A process that takes longer is stuck: it takes two to five seconds.
+TIMEOUT_S = 120
+#: Rows and columns of the matrices that NumPy multiplies: beyond L2, and a product takes a few milliseconds.
+MATRIX_ROWS = 768
+#: What reads a memory must not fit into a cache: so many times the largest one.
+BEYOND = 4
+#: Where no cache can be read.
+DRAM_BYTES = 128 * 2**20
+#: Milliseconds of multiply-adds: a second thread takes up to one to start.
+STEPS = 2_000_000
+#: The modules that measure the limits of other devices, by the name that kernels give to where they compute.
+DEVICES = {"cuda": "mlpbench.bench.machine.cuda_roofs"}
+_ALIGNMENT = 64
+
+
+def write(
+    folders: Iterable[Path],
+    threads: int,
+    dtype: str,
+    seconds: float,
+    devices: Collection[str] = (),
+    binding: Binding | None = None,
+) -> str | None:
+    """Measure in processes of their own, each roof for ``seconds``, and write ``roofs.json`` into each of the folders.
+
+    ``devices``: where kernels of the run compute besides the CPU. ``binding``: the processors that the processes are
+    bound to, as the run's own are; None where they are not. Return why some roofs are not there, else None.
+    """
+    asked = (f"--dtype={dtype}", f"--seconds={seconds}")
+    found, reason = _ask("mlpbench.bench.machine.roofs", threads, binding, *asked, f"--threads={threads}")
+    others = [_of_device(device, threads, binding, asked) for device in devices]
+    block = {"schema": record.SCHEMA, "kind": "roofs", "roofs": found, "reason": reason, "devices": others}
+    for folder in folders:
+        record.write_atomically(folder / record.ROOFS_FILE, {"mlpbench": block})
+    reasons = [reason, *(f"{other['device']}: {other['reason']}" for other in others if other["reason"])]
+    return "; ".join(filter(None, reasons)) or None
+
+
+def write_of_repeat(folder: Path, repeat: int, threads: int, dtype: str, binding: Binding | None = None) -> str | None:
+    """Measure `OF_REPEAT` in a process of its own, and write ``roofs-<repeat>.json``; return why not, else None.
+
+    ``folder``: that of the run; ``binding`` as for `write`.
+    """
+    only = [f"--only={name}" for name in OF_REPEAT]
+    asked = (f"--dtype={dtype}", f"--seconds={REPEAT_S}", f"--threads={threads}")
+    found, reason = _ask("mlpbench.bench.machine.roofs", threads, binding, *asked, *only)
+    block = {"schema": record.SCHEMA, "kind": "roofs", "repeat": repeat, "roofs": found, "reason": reason}
+    record.write_atomically(folder / f"roofs-{repeat}.json", {"mlpbench": block})
+    return reason
+
+
+def _of_device(device: str, threads: int, binding: Binding | None, asked: tuple[str, ...]) -> dict[str, Any]:
+    """Return the entry of a device: its roofs, or why there are none."""
+    if device not in DEVICES:
+        return {"device": device, "roofs": None, "reason": "nothing here measures the limits of such a device"}
+    found, reason = _ask(DEVICES[device], threads, binding, *asked)
+    return {"device": device, **(found or {"roofs": None, "reason": reason})}
+
+
+def _ask(module: str, threads: int, binding: Binding | None, *asked: str) -> tuple[dict[str, Any] | None, str | None]:
+    """Run a module with ``threads`` threads; return what it measured, and why it did not."""
+    variables = environment.of_child(dict(os.environ), threads)
+    try:
+        with bound(binding):
+            ran = subprocess.run(
+                [sys.executable, "-P", "-m", module, *asked],
+                env=variables,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_S,
+                check=False,
+            )
+    except subprocess.TimeoutExpired:
+        return None, f"the process that measures the roofs did not end within {TIMEOUT_S} s"
+    lines = ran.stdout.splitlines()
+    if ran.returncode == 0 and lines:
+        found: dict[str, Any] = json.loads(lines[-1])
+        return found, None
+    said = [line for line in ran.stderr.splitlines() if line.strip()]
+    why = (said or ["nothing said"])[-1]
+    return None, f"the process that measures the roofs ended with {ran.returncode}: {why}"
+
+
+def measure(threads: int, dtype: str, seconds: float, only: Collection[str] = ALL) -> dict[str, Any]:
+    """Return the roofs of this machine for ``dtype``, with one thread and with ``threads``, as the file holds them.
+
+    ``only``: some of `ALL`. A level that this processor has no cache for is left out.
+    """
+    import threadpoolctl
+
+    caches = environment.machine()["caches"]
+    rounds = max(FEWEST_ROUNDS, round(seconds / ROUND_S))
+    measured = []
+    counts = sorted({1, threads})
+    # One memory for all: where the host's third-level cache is large, what does not fit it takes a second to fill.
+    memory = _aligned(max((n * size for n in counts for size in _sizes(caches, n, only).values()), default=0))
+    for n in counts:
+        with threadpoolctl.threadpool_limits(n), ThreadPoolExecutor(n) as pool:
+            for name, unit, work, size, call in _calls(pool, n, dtype, _sizes(caches, n, only), memory, only):
+                _, data = short_rounds(call, rounds, ROUND_S, most_s=2 * seconds)
+                entry = {"name": name, "threads": n, "unit": unit, "work": work, "bytes": size, "data": data}
+                measured.append(entry)
+    return {"dtype": dtype, "caches": caches, "measured": measured, "environment": environment.collect()}
+
+
+def read_sizes(caches: dict[str, int], threads: int) -> dict[str, int]:
+    """Return the bytes that each of ``threads`` reads to measure a level: what fits it and not the level below."""
+    sizes = {}
+    if "L1d" in caches:
+        sizes["L1"] = caches["L1d"] // 2
+    if "L2" in caches:
+        sizes["L2"] = caches["L2"] // 2
+    if "L3" in caches:  # shared, unlike the others
+        sizes["L3"] = max(caches["L3"] // 2 // threads, 2 * caches.get("L2", 0))
+    largest = max([size for name, size in caches.items() if name != "L1i"], default=0)
+    sizes["DRAM"] = max(BEYOND * largest, DRAM_BYTES) // threads
+    return sizes
+
+
+def _sizes(caches: dict[str, int], threads: int, only: Collection[str]) -> dict[str, int]:
+    """Return what `read_sizes` does, of the levels in ``only``, in whole turns of the loop that reads."""
+    from mlpbench.bench.machine import loops
+
+    wanted = {name: size for name, size in read_sizes(caches, threads).items() if name in only}
+    return {name: max(size // loops.READ_BYTES, 1) * loops.READ_BYTES for name, size in wanted.items()}
+
+
+def _calls(
+    pool: ThreadPoolExecutor,
+    threads: int,
+    dtype: str,
+    sizes: dict[str, int],
+    memory: NDArray[np.int64],
+    only: Collection[str],
+) -> Iterator[tuple[str, str, int, int | None, Callable[[], None]]]:
+    """Yield name, unit, work of one call, bytes read through by each thread, and the call; reads are of ``memory``."""
+    from mlpbench.bench.machine import loops
+
+    item = np.dtype(dtype)
+    if "matrix product" in only:
+        a = np.random.default_rng(0).random((MATRIX_ROWS, MATRIX_ROWS)).astype(item)
+        out = np.empty_like(a)
+        yield "matrix product", "flop", 2 * MATRIX_ROWS**3, None, lambda: _product(a, out)
+
+    if "multiply-add" in only:
+        numbers = tuple(item.type(x) for x in (1.0, 0.999, 1.0))
+        flop = STEPS * loops.flop_per_step(item.itemsize) * threads
+        add = partial(loops.multiply_add, *numbers, STEPS)
+        yield "multiply-add", "flop", flop, None, lambda: _all(pool, threads, lambda _: add())
+
+    for name, size in sizes.items():
+        items = size // memory.itemsize
+        arrays = [memory[i * items : (i + 1) * items] for i in range(threads)]
+        times = max(1, 2**27 // size)  # a call is long beside the start of a thread
+        yield name, "byte", size * times * threads, size, _reader(pool, arrays, times)
+
+
+def _product(a: NDArray[Any], out: NDArray[Any]) -> None:
+    np.matmul(a, a, out=out)
+
+
+def _reader(pool: ThreadPoolExecutor, arrays: list[NDArray[Any]], times: int) -> Callable[[], None]:
+    from mlpbench.bench.machine import loops
+
+    return lambda: _all(pool, len(arrays), lambda i: loops.read(arrays[i], times))
+
+
+def _all(pool: ThreadPoolExecutor, threads: int, work: Callable[[int], Any]) -> None:
+    """Do a piece of work in every thread at once, and wait for all; one thread is our own."""
+    if threads == 1:
+        work(0)
+        return
+    for done in [pool.submit(work, i) for i in range(threads)]:
+        done.result()
+
+
+def _aligned(size: int) -> NDArray[np.int64]:
+    """Return ``size`` bytes of int64 that start with a cache line: a load that crosses one counts twice."""
+    memory = np.ones(size + _ALIGNMENT, np.uint8)
+    skip = -memory.ctypes.data % _ALIGNMENT
+    return memory[skip : skip + size].view(np.int64)
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description="Measure this machine's roofs; print them as JSON.")
+    options.add_argument("--threads", type=int, required=True)
+    options.add_argument("--dtype", required=True)
+    options.add_argument("--seconds", type=float, required=True)
+    options.add_argument("--only", action="append", choices=ALL, help="may be repeated; default: all")
+    asked = options.parse_args()
+    print(json.dumps(measure(asked.threads, asked.dtype, asked.seconds, asked.only or ALL)))  # noqa: T201 - to the process that asked

@@ -1,0 +1,103 @@
+"""How many threads the libraries of this process really use, held against what the run gave them.
+
+Thread counts are set in the environment before any library loads; whether a library has followed shows only once it is
+there. So it is asked, outside the clock: the pools of BLAS and OpenMP (`threadpoolctl`), Numba, PyTorch, and the kernel
+itself (`Kernel.describe`: ONNX Runtime's session, OpenVINO's compiled model, XLA's pool). More threads than were given
+are a failure: the times would belong to another setting. Fewer are none, because a pool may hold less than it is
+allowed to: OpenBLAS and PyTorch have no more threads than there are processors, and a kernel may use one by design.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mlpbench.bench.record.untrusted import Block
+    from mlpbench.kernels.base import Kernel
+
+__all__ = ["ThreadUse", "TooManyThreads", "observe", "read_thread_use"]
+
+#: Libraries that are asked if this process has loaded them. Asking Numba for the threads in use would start them.
+_ASK: dict[str, Callable[[Any], int]] = {
+    "numba": lambda numba: int(numba.config.NUMBA_NUM_THREADS),
+    "torch": lambda torch: int(torch.get_num_threads()),
+}
+
+
+class TooManyThreads(Exception):  # noqa: N818 - as KernelUnavailable
+    """More threads are in use than the run gave."""
+
+
+@dataclass(frozen=True)
+class ThreadUse:
+    """Threads that were ``given``, and what each library has, by its name: in order, the kernel itself last."""
+
+    given: int
+    found: tuple[tuple[str, int], ...]
+
+    @property
+    def more(self) -> tuple[str, ...]:
+        """Who uses more than was given, in words."""
+        return tuple(self._word(*one) for one in self.found if one[1] > self.given)
+
+    @property
+    def fewer(self) -> tuple[str, ...]:
+        """Who uses fewer than was given, in words."""
+        return tuple(self._word(*one) for one in self.found if one[1] < self.given)
+
+    def check(self) -> None:
+        """Raise TooManyThreads where more are in use than were given."""
+        if self.more:
+            given = f"{self.given} {'was' if self.given == 1 else 'were'} given"
+            raise TooManyThreads(f"more threads than the run gave, {given}: {', '.join(self.more)}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        found = [{"what": what, "threads": threads} for what, threads in self.found]
+        return {"given": self.given, "found": found, "fewer": list(self.fewer)}
+
+    @staticmethod
+    def _word(what: str, threads: int) -> str:
+        return f"{what} {threads}"
+
+
+def observe(kernel: Kernel, given: int) -> ThreadUse:
+    """Return what is in use now, as far as the libraries of this process tell."""
+    return ThreadUse(given, (*_pools(), *_libraries(), *_own(kernel)))
+
+
+def read_thread_use(record: Block) -> ThreadUse | None:
+    """Return what a record says; None for files of versions that did not ask. Raises UserError as `bench.record.schema`."""
+    if "thread_use" not in record:
+        return None
+    use = record.block("thread_use")
+    found = tuple((item.text("what"), item.integer("threads", 0)) for item in use.blocks("found"))
+    return ThreadUse(use.integer("given", 1), found)
+
+
+def _pools() -> Iterator[tuple[str, int]]:
+    import threadpoolctl
+
+    found = [(f"{pool['internal_api']} ({pool['user_api']})", pool["num_threads"]) for pool in _info(threadpoolctl)]
+    # In the order in which they are mapped, which differs between processes; two alike are one.
+    yield from sorted(set(found))
+
+
+def _info(threadpoolctl: Any) -> list[dict[str, Any]]:
+    return [pool for pool in threadpoolctl.threadpool_info() if isinstance(pool.get("num_threads"), int)]
+
+
+def _libraries() -> Iterator[tuple[str, int]]:
+    for name, ask in _ASK.items():
+        if name in sys.modules:
+            yield name, ask(sys.modules[name])
+
+
+def _own(kernel: Kernel) -> Iterator[tuple[str, int]]:
+    threads = kernel.describe().get("threads")
+    if isinstance(threads, int):
+        yield "the kernel", threads

@@ -1,0 +1,1 @@
+"""The child: pytest's hooks, the gate, the timed case, and what is watched beside it."""

@@ -1,0 +1,106 @@
+"""What a call of a kernel costs, and how well it calculates, measured on small networks in the same process.
+
+* **Two neurons a layer** (2-2-2-2 for three layers): the same class does the same calls and next to no work. Its time
+  is the dispatch cost of a call, by measurement and not by model.
+* **One neuron a layer**: the same, once more. Libraries may take other ways for arrays of one item, and NumPy does: its
+  ``dot`` with ``out`` is several microseconds slower there, its ``@`` faster. Hence two neurons, and this beside it.
+* **Weights in L1**: the network with its sizes reduced until its weights lie in the first-level cache. There is no
+  memory to wait for; what its rows take beyond the calls is the arithmetic, one row at a time and in batches.
+
+Both are timed as the cases are (the same callables, `bench.measure.case.prepare`), after them and in a few tens of
+milliseconds. They are no cases: they have no place in a sweep, a comparison or a table of speedups. So they are a field
+of the record of their own, ``anatomy``, with every round in it, and result files without it are read as before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpbench.bench.machine import environment
+from mlpbench.bench.measure.case import prepare, short_rounds
+from mlpbench.bench.plan.profiles import Case
+from mlpbench.kernels import conformance
+from mlpbench.kernels.params import seeded
+
+if TYPE_CHECKING:
+    from mlpbench.kernels.base import Kernel
+    from mlpbench.kernels.spec import ForwardSpec
+
+__all__ = ["in_l1", "measure", "narrow"]
+
+#: Repeats of a run that have them: the others spend their time on the cases.
+REPEATS = 5
+ROUNDS = 25
+ROUND_S = 0.002
+#: Rows of the inputs, twice the largest case: calls rotate through them.
+ROWS = 200
+#: Where the size of the first-level cache cannot be read: what every processor of the last decade has at least.
+SMALLEST_L1 = 32 * 1024
+#: Share of the first-level cache that the weights of the second network fill: the rest is for a row and its sums.
+SHARE_OF_L1 = 0.75
+#: A product over fewer inputs than this is all beginning and end.
+FEWEST_INPUTS = 16
+
+CASES = {
+    "two_neurons": (Case("per_sample", 100), Case("batched", 1)),
+    "one_neuron": (Case("per_sample", 100), Case("batched", 1)),
+    "in_l1": (Case("per_sample", 100), Case("batched", 100)),
+}
+
+
+def narrow(spec: ForwardSpec, neurons: int) -> ForwardSpec:
+    """Return the specification with the same layers, activations and dtype, and so few neurons in each layer."""
+    return replace(spec, sizes=(neurons,) * len(spec.sizes))
+
+
+def in_l1(spec: ForwardSpec, l1_bytes: int) -> ForwardSpec:
+    """Return the specification with fewer neurons, so that its weights lie in a first-level cache of ``l1_bytes``.
+
+    If the layers behind the first one leave room, only the inputs become fewer: the widths, and so the way in which a
+    kernel divides them, stay. Otherwise all sizes shrink by one factor.
+    """
+    budget = int(SHARE_OF_L1 * l1_bytes)
+    if spec.weight_bytes() <= budget:
+        return spec
+    column = spec.sizes[1] * spec.np_dtype.itemsize
+    inputs = (budget - (spec.weight_bytes() - spec.n_in * column)) // column
+    if inputs >= FEWEST_INPUTS:
+        return replace(spec, sizes=(inputs, *spec.sizes[1:]))
+    factors = np.geomspace(1, 1e-5, 500)
+    shrunk = (replace(spec, sizes=tuple(max(1, int(n * factor)) for n in spec.sizes)) for factor in factors)
+    return next((small for small in shrunk if small.weight_bytes() <= budget), narrow(spec, 1))
+
+
+def measure(kernel_class: type[Kernel], spec: ForwardSpec) -> dict[str, Any]:
+    """Return the small networks of a kernel, timed, as a result file holds them.
+
+    A network that the kernel does not compute rightly, or at all, is null, with the reason: nothing is timed before it
+    has agreed with the reference.
+    """
+    l1_bytes = environment.machine()["caches"].get("L1d", SMALLEST_L1)
+    small = {"two_neurons": narrow(spec, 2), "one_neuron": narrow(spec, 1), "in_l1": in_l1(spec, l1_bytes)}
+    found: dict[str, Any] = {"reason": None}
+    for name, small_spec in small.items():
+        try:
+            found[name] = _timed(kernel_class, small_spec, CASES[name])
+        except Exception as error:  # noqa: BLE001 - a kernel may raise anything; it has been timed on its own network
+            found[name] = None
+            found["reason"] = f"{small_spec.label()}: {type(error).__name__}: {error}"
+    return found
+
+
+def _timed(kernel_class: type[Kernel], spec: ForwardSpec, cases: tuple[Case, ...]) -> dict[str, Any]:
+    params = seeded(spec)
+    kernel = kernel_class(spec, params)
+    x = conformance.probe_inputs(spec, ROWS, seed=0).astype(spec.np_dtype)
+    conformance.agree(kernel, params, x, rows=conformance.SINGLE_ROWS)
+    conformance.agree(kernel, params, x, singly=True, rows=conformance.SINGLE_ROWS)
+    return {"spec": spec.as_dict(), "cases": [_case(kernel, case, x) for case in cases]}
+
+
+def _case(kernel: Kernel, case: Case, x: Any) -> dict[str, Any]:
+    iterations, seconds = short_rounds(prepare(kernel, case, x), ROUNDS, ROUND_S)
+    return {**case.as_dict(), "rows_per_round_call": case.batch_size, "iterations": iterations, "data": seconds}

@@ -1,0 +1,300 @@
+"""One case, measured. The only file that starts a clock or waits for a device.
+
+The clock itself is pytest-benchmark's: this module prepares inputs, warms, and hands it a callable without
+arguments. Around it stand the figures that the clock must not contain: first call, transfers, construction.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import math
+import statistics
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpbench.bench.record.book_parts import by_round
+from mlpbench.kernels.base import Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+    from mlpbench.bench.plan.profiles import Case
+
+__all__ = [
+    "BookCell",
+    "Clocks",
+    "Elapsed",
+    "clock_pairs_ns",
+    "clocks",
+    "elapsed",
+    "measure",
+    "predict",
+    "prepare",
+    "single_calls_ns",
+    "times_s",
+    "utc_s",
+]
+
+#: Seconds of calls before pytest-benchmark calibrates: caches, branch predictors and clocks settle.
+WARM_S = 0.05
+#: Transfers are timed this often; the median is kept.
+TRANSFERS = 5
+
+
+@dataclass
+class Elapsed:
+    """Seconds that a block took; filled when the block ends."""
+
+    seconds: float = 0.0
+
+
+@contextmanager
+def elapsed() -> Iterator[Elapsed]:
+    """Time a block that runs once: an import, a construction, a first call."""
+    result = Elapsed()
+    start = time.perf_counter()
+    yield result
+    result.seconds = time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """What the clocks show, in seconds: the wall's, all threads' processor time, and this thread's.
+
+    ``raw_s`` is the hardware's own rate, which no time server bends; NaN where the system does not show it.
+    """
+
+    wall_s: float
+    process_s: float
+    thread_s: float
+    raw_s: float
+
+
+def clocks() -> Clocks:
+    """Look at all clocks at once."""
+    raw = time.clock_gettime(time.CLOCK_MONOTONIC_RAW) if hasattr(time, "CLOCK_MONOTONIC_RAW") else math.nan
+    return Clocks(time.perf_counter(), time.process_time(), time.thread_time(), raw)
+
+
+def utc_s() -> float:
+    """Return the time of day: seconds since 1970 in UTC. For the order of things, never for durations."""
+    return time.time()
+
+
+def times_s(call: Callable[[], object], times: int) -> list[float]:
+    """Return the seconds of each of ``times`` calls: of work that takes far longer than a look at the clock."""
+    found = []
+    for _ in range(times):
+        with elapsed() as one:
+            call()
+        found.append(one.seconds)
+    return found
+
+
+def single_calls_ns(call: Callable[[], object], limit_s: float, most: int) -> list[int]:
+    """Return the nanoseconds of single calls, each with two looks at the clock in it: see `clock_pairs_ns`.
+
+    Stops after ``limit_s`` seconds or ``most`` calls. Garbage collection is off, as it is in the rounds.
+    """
+    look, found = time.perf_counter_ns, []
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        end = look() + round(limit_s * 1e9)
+        for _ in range(most):
+            start = look()
+            call()
+            stop = look()
+            found.append(stop - start)
+            if stop > end:
+                break
+    finally:
+        if was_enabled:
+            gc.enable()
+    return found
+
+
+def clock_pairs_ns(times: int = 1000) -> list[int]:
+    """Return the nanoseconds between two looks at the clock with an empty call between them: what a look costs."""
+    return single_calls_ns(lambda: None, 1.0, times)
+
+
+def is_asynchronous(kernel: Kernel) -> bool:
+    """Return whether a call may return before its result is there: only such kernels are waited for."""
+    return type(kernel).synchronize is not Kernel.synchronize
+
+
+def predict(kernel: Kernel, x: NDArray[Any], batch_size: int | None) -> NDArray[Any]:
+    """Return the class with the largest output for each row of ``x`` (rows, n_in), as (rows,) integers.
+
+    ``batch_size=None`` gives the rows to ``forward_one``, one at a time.
+    """
+    if batch_size is None:
+        return np.array([int(np.argmax(_on_host(kernel, kernel.forward_one(kernel.from_host(row))))) for row in x])
+    batches = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
+    winners = [_on_host(kernel, kernel.forward(kernel.from_host(batch))).argmax(axis=1) for batch in batches]
+    return np.concatenate(winners)
+
+
+def _on_host(kernel: Kernel, y: Any) -> NDArray[Any]:
+    kernel.synchronize(y)
+    return kernel.to_host(y)
+
+
+@dataclass(frozen=True)
+class BookCell:
+    """The book's cell: load the data, read the weights and make the network, infer every row, count the hits."""
+
+    load: Callable[[], tuple[NDArray[Any], NDArray[Any]]]
+    initialise: Callable[[], Kernel]
+
+    def __call__(self, batch_size: int) -> tuple[int, tuple[float, ...]]:
+        """Run it once; return the number of hits, and the seconds of each of `bench.record.book_parts.PARTS`.
+
+        Batch size 1 takes rows one at a time, as the book does first. The five looks at the clock are in the time of
+        the whole: some 50 ns each, against milliseconds. Picking the class of a row is part of inferring, because a
+        result is valid only until the next call.
+        """
+        look = time.perf_counter
+        start = look()
+        x, labels = self.load()
+        loaded = look()
+        kernel = self.initialise()
+        initialised = look()
+        winners = predict(kernel, x, None if batch_size == 1 else batch_size)
+        inferred = look()
+        hits = int(np.sum(winners == labels))
+        counted = look()
+        return hits, (loaded - start, initialised - loaded, inferred - initialised, counted - inferred)
+
+
+def prepare(kernel: Kernel, case: Case, x: NDArray[Any]) -> Callable[[], None]:
+    """Return the callable that is timed: one batch, or one block of rows taken one at a time.
+
+    Each call takes the next rows of ``x`` (rows, n_in), and starts over at the end: no call sees the rows of the one
+    before, unless ``x`` has no more than one batch. Rows that do not fill a last batch are left out.
+    """
+    starts = range(0, len(x) - case.batch_size + 1, case.batch_size)
+    batches = [np.ascontiguousarray(x[start : start + case.batch_size]) for start in starts]
+    if case.mode == "batched":
+        return _batched(kernel, itertools.cycle([kernel.from_host(batch) for batch in batches]))
+    return _per_sample(kernel, itertools.cycle([[kernel.from_host(row) for row in batch] for batch in batches]))
+
+
+def _batched(kernel: Kernel, batches: Iterator[Any]) -> Callable[[], None]:
+    forward, synchronize, take = kernel.forward, kernel.synchronize, batches.__next__
+
+    def call() -> None:
+        forward(take())
+
+    def call_and_wait() -> None:
+        synchronize(forward(take()))
+
+    return call_and_wait if is_asynchronous(kernel) else call
+
+
+def _per_sample(kernel: Kernel, blocks: Iterator[list[Any]]) -> Callable[[], None]:
+    forward_one, synchronize, take = kernel.forward_one, kernel.synchronize, blocks.__next__
+
+    def call() -> None:
+        for row in take():
+            forward_one(row)
+
+    def call_and_wait() -> None:
+        for row in take():
+            synchronize(forward_one(row))
+
+    return call_and_wait if is_asynchronous(kernel) else call
+
+
+def measure(
+    benchmark: BenchmarkFixture, kernel: Kernel, case: Case, x: NDArray[Any], book: BookCell | None = None
+) -> None:
+    """Time one case with pytest-benchmark, and note the figures that stay out of its clock in ``extra_info``.
+
+    ``x`` is (rows, n_in), C-contiguous, of the specification's dtype. The ``book`` mode times ``book`` instead.
+    """
+    calls: list[tuple[int, tuple[float, ...]]] = []
+    if case.mode == "book":
+        if book is None:
+            raise ValueError("the book mode needs a BookCell")
+        cell, size = book, case.batch_size
+
+        def call() -> None:
+            ended = _rounds_ended(benchmark)
+            calls.append((ended, cell(size)[1]))
+    else:
+        call = prepare(kernel, case, x)
+    with elapsed() as first:
+        call()
+    benchmark.extra_info["first_call_s"] = first.seconds
+    if case.mode != "book":
+        benchmark.extra_info.update(_transfers(kernel, x[: case.batch_size]))
+        _warm(call)
+    benchmark(call)
+    if calls and benchmark.stats is not None:  # None where pytest-benchmark is disabled: nothing was timed
+        parts_s = by_round(calls, _rounds_ended(benchmark), benchmark.stats.iterations)
+        benchmark.extra_info["parts_s"] = parts_s
+
+
+def _rounds_ended(benchmark: BenchmarkFixture) -> int:
+    """Return how many rounds pytest-benchmark has timed so far: none while it calibrates and warms."""
+    return 0 if benchmark.stats is None else len(benchmark.stats.stats.data)
+
+
+def _warm(call: Callable[[], None]) -> None:
+    end = time.perf_counter() + WARM_S
+    while time.perf_counter() < end:
+        call()
+
+
+def _transfers(kernel: Kernel, batch: NDArray[Any]) -> dict[str, float]:
+    """Return the seconds that a batch takes to the device, and its result back."""
+    to_device, to_host = [], []
+    for _ in range(TRANSFERS):
+        with elapsed() as there:
+            on_device = kernel.from_host(batch)
+            kernel.synchronize(on_device)
+        y = kernel.forward(on_device)
+        kernel.synchronize(y)
+        with elapsed() as back:
+            kernel.to_host(y)
+        to_device.append(there.seconds)
+        to_host.append(back.seconds)
+    return {"from_host_s": statistics.median(to_device), "to_host_s": statistics.median(to_host)}
+
+
+def short_rounds(
+    call: Callable[[], None], rounds: int, round_s: float, most_s: float = math.inf, wait: Any = None
+) -> tuple[int, list[float]]:
+    """Warm and time a call without a case of its own: calls in one round, and seconds per call of each round.
+
+    A round lasts about ``round_s``; the calls in it are as many as fill it. On a machine so busy that the rounds take
+    more than ``most_s``, fewer are made, but one at least. ``wait()``, if given, ends each round, for a device.
+    """
+    with elapsed() as warming:
+        calls = 0
+        end = time.perf_counter() + 2 * round_s
+        while time.perf_counter() < end:
+            call()
+            if wait is not None:
+                wait()
+            calls += 1
+    iterations = max(1, round(calls * round_s / warming.seconds))
+    seconds: list[float] = []
+    while not seconds or (len(seconds) < rounds and sum(seconds) * iterations < most_s):
+        with elapsed() as one:
+            for _ in range(iterations):
+                call()
+            if wait is not None:
+                wait()
+        seconds.append(one.seconds / iterations)
+    return iterations, seconds

@@ -1,0 +1,39 @@
+"""Single calls, one by one: what a caller waits for, and how long at worst."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench.measure.case import clock_pairs_ns, prepare, single_calls_ns
+from mlpbench.bench.plan.profiles import Case
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mlpbench.bench.measure.session import Contestant
+
+__all__ = ["is_asked", "single_calls"]
+
+#: Enough for p99.9 (`bench.stats.percentiles`), and no more than this long.
+MOST, LIMIT_S = 7_000, 0.25
+#: Repeats that do it: three times that many calls are enough, however long a run goes on.
+REPEATS = 3
+#: The first calls of a series are slower: they are made and not kept.
+DROPPED = 20
+
+
+def is_asked(case: Case, batch_sizes: Iterable[int], budget: str | None) -> bool:
+    """Return whether the single calls of a case are timed: at batch size 1, where asked for, and for a budget all."""
+    if case.mode == "book":
+        return False
+    return case.mode == "per_sample" or case.batch_size in {1, *batch_sizes} or budget is not None
+
+
+def single_calls(contestant: Contestant, case: Case) -> dict[str, Any]:
+    """Return the nanoseconds of single calls of a case; ``per_sample`` is a call on one row."""
+    one = Case(case.mode, 1) if case.mode == "per_sample" else case
+    call = prepare(contestant.kernel, one, contestant.inputs[: max(one.batch_size, 1000)])
+    for _ in range(DROPPED if one.batch_size == 1 else 1):
+        call()
+    calls = single_calls_ns(call, LIMIT_S, MOST)
+    return {**case.as_dict(), "clock_ns": clock_pairs_ns(), "calls_ns": calls}

@@ -1,0 +1,105 @@
+"""A kernel started in a process of its own that finds its compiled code, and in one that finds none.
+
+Run as a module, it is that process: it takes what to start as JSON on its command line, and prints what it measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.measure import memory
+from mlpbench.bench.measure.case import elapsed, prepare
+from mlpbench.bench.plan.profiles import Case
+from mlpbench.kernels import registry
+
+if TYPE_CHECKING:
+    from mlpbench.bench.measure.session import Suite
+
+__all__ = ["starts"]
+
+#: Where libraries keep compiled code: whatever a kernel is written with finds these folders empty, and then filled.
+CACHES = ("NUMBA_CACHE_DIR", "CUPY_CACHE_DIR", "CUDA_CACHE_PATH", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
+TIMEOUT_S = 300
+
+
+def starts(suite: Suite, kernel: str, *, fresh: bool) -> dict[str, Any]:
+    """Return the starts of a kernel as a result file holds them, or why there are none.
+
+    One start with the caches as they are, which the process that asks has filled: a second or two. With ``fresh`` two,
+    in caches of their own that are empty at first: compiling may take half a minute.
+    """
+    options = {key: None if value is None else str(value) for key, value in asdict(suite.workload.options).items()}
+    cases = [case.as_dict() for case in suite.cases if case.mode != "book"]
+    asked = {"kernel": kernel, "options": options, "rows": suite.workload.rows, "cases": cases}
+    found: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="mlpbench-") as scratch:
+        caches = {name: str(Path(scratch) / name.lower()) for name in CACHES} if fresh else {}
+        for is_fresh in (True, False) if fresh else (False,):
+            said = _start(asked, caches)
+            if isinstance(said, str):
+                return {"starts": found, "no_starts": said}
+            found.append({"fresh": is_fresh, **said})
+    return {"starts": found}
+
+
+def _start(asked: dict[str, Any], caches: dict[str, str]) -> dict[str, Any] | str:
+    """Start the process; return what it measured, or why it did not."""
+    command = [sys.executable, "-P", "-m", "mlpbench.bench.measure.cold", json.dumps(asked)]
+    environment = {**os.environ, **caches}
+    try:
+        ran = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        return f"the process did not end within {TIMEOUT_S} s"
+    lines = (ran.stdout if ran.returncode == 0 else ran.stderr).strip().splitlines()
+    last = lines[-1] if lines else "it said nothing"
+    if ran.returncode != 0:
+        return f"the process ended with {ran.returncode}: {last}"
+    measured: dict[str, Any] = json.loads(last)
+    return measured
+
+
+def measure_start(asked: dict[str, Any]) -> dict[str, Any]:
+    """Import, make and call a kernel in this process, in which nothing was done before.
+
+    Times come first and the gate after them: a kernel that then does not conform raises NonConforming, and has none.
+    """
+    paths = {key: Path(value) for key, value in asked["options"].items() if key in {"data_dir", "weights"} and value}
+    workload = Workload(Options(**{**asked["options"], **paths}), asked["rows"])
+    x, params = workload.inputs, workload.params
+    kernel_class = registry.load(asked["kernel"])
+    with elapsed() as importing:
+        kernel_class.probe()
+    before = memory.begin()
+    with elapsed() as construction:
+        kernel = kernel_class(workload.spec, params)
+    calls = []
+    for case in sorted((Case(**case) for case in asked["cases"]), key=lambda case: case.batch_size):
+        call = prepare(kernel, case, x[: case.batch_size])
+        with elapsed() as first:
+            call()
+        calls.append({**case.as_dict(), "first_call_s": first.seconds})
+    after = memory.peak_bytes()
+    found = {
+        "import_s": importing.seconds,
+        "construct_s": construction.seconds,
+        "compile_s": kernel.compiled_s(),
+        "first_calls": calls,
+        "peak_bytes": None if before is None or after is None else max(0, after - before),
+        "pool_bytes": kernel.describe().get("pool_bytes"),
+    }
+    workload.gate(kernel_class, kernel)
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure_start(json.loads(sys.argv[1]))))  # noqa: T201 - to the process that asked

@@ -1,0 +1,227 @@
+"""The pytest side: options, cases, the gate as a fixture, and our block in pytest-benchmark's JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import environment
+from mlpbench.bench.machine.threads import TooManyThreads
+from mlpbench.bench.measure import anatomy
+from mlpbench.bench.measure.session import Contestant, Failure, Suite
+from mlpbench.bench.plan import profiles
+from mlpbench.bench.plan.plan import case_order
+from mlpbench.bench.record.schema import SCHEMA
+from mlpbench.kernels import registry
+from mlpbench.kernels.errors import KernelUnavailable, NonConforming, ParamsError, SpecError, UnknownKernel
+from mlpbench.kernels.spec import MNIST
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from _pytest.terminal import TerminalReporter
+
+#: What watches the cases while they are timed.
+pytest_plugins = ["mlpbench.bench.measure.trust_plugin"]
+
+SUITE = pytest.StashKey[Suite]()
+TESTS = Path(__file__).resolve().parent.with_name("test_forward.py")
+#: pytest-benchmark's options that write a file.
+SAVING = ("--benchmark-json", "--benchmark-save", "--benchmark-autosave")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the suite's own options; the clock's are pytest-benchmark's."""
+    group = parser.getgroup("mlpbench", "mlpbench: what is computed")
+    many = {"action": "append", "default": []}
+    group.addoption(
+        "--kernel",
+        metavar="NAME",
+        help="a kernel to time, may be repeated; default: every available one but peers",
+        **many,
+    )
+    group.addoption(
+        "--mode", metavar="MODE", help=f"{', '.join(profiles.MODES)}; may be repeated; default: the first two", **many
+    )
+    group.addoption("--batch-size", metavar="N", help="rows per call, or all (10,000); may be repeated", **many)
+    group.addoption(
+        "--per-sample-rows",
+        metavar="N",
+        default=str(profiles.PER_SAMPLE_ROWS),
+        help="rows that a round of per_sample takes, one at a time; default: %(default)s",
+    )
+    group.addoption("--data", metavar="NAME", help="digits, mnist or random; default: digits where they fit")
+    group.addoption("--data-dir", metavar="DIR", type=Path, help="the folder of the MNIST files")
+    group.addoption("--weights", metavar="FILE", type=Path, help="an .npz or the book's .pkl; default: those shipped")
+    group.addoption("--spec", default=MNIST.label(), help="sizes of the layers; default: %(default)s")
+    group.addoption("--hidden", default=MNIST.hidden, help="sigmoid, relu or step; default: %(default)s")
+    group.addoption("--output", default=MNIST.output, help="softmax or identity; default: %(default)s")
+    group.addoption("--dtype", default=MNIST.dtype, help="float32 or float64; default: %(default)s")
+    group.addoption(
+        "--mlpbench-run", metavar="FILE", type=Path, help="run.json of the run that this process belongs to"
+    )
+    group.addoption("--mlpbench-repeat", metavar="K", type=int, default=0, help="which repeat of that run this is")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Read the options where pytest tells a mistake in one line: while tests are collected, it shows a traceback."""
+    paths = [session.config.invocation_params.dir / arg.partition("::")[0] for arg in session.config.args]
+    if any(path.resolve() in (TESTS, *TESTS.parents) for path in paths):
+        suite(session.config)
+
+
+def suite(config: pytest.Config) -> Suite:
+    """Return what this process was asked to time. Raises pytest.UsageError for options that make no sense."""
+    if SUITE not in config.stash:
+        try:
+            config.stash[SUITE] = _read_options(config)
+        except (UserError, SpecError, ParamsError, UnknownKernel) as error:
+            raise pytest.UsageError(f"mlpbench: {error}") from None
+    return config.stash[SUITE]
+
+
+def _read_options(config: pytest.Config) -> Suite:
+    option = config.getoption
+    named = list(dict.fromkeys(option("--kernel")))
+    for name in named:
+        registry.module(name)  # unknown names are told at once; a kernel that cannot be loaded fails in its tests
+    if len(named) != 1 and any(map(option, SAVING)):
+        raise UserError("a result file holds one kernel: name it with --kernel, or use `mlpbench run`")
+    quick = profiles.PROFILES["quick"]
+    sizes = tuple(profiles.parse_batch_size(text) for text in option("--batch-size")) or quick.batch_sizes
+    rows = profiles.parse_batch_size(option("--per-sample-rows"))
+    cases = profiles.grid(tuple(option("--mode")) or quick.modes, sizes, rows)
+    environment.machine()  # kept from now on: the load before anything is measured
+    names = ("spec", "hidden", "output", "dtype", "data", "data_dir", "weights")
+    options = Options(**{name: option(f"--{name.replace('_', '-')}") for name in names})
+    workload = Workload(options, rows=max(profiles.ALL_ROWS, *(case.batch_size for case in cases)))
+    _ = workload.facts()  # bad data or weights are told before anything runs
+    plan = None
+    if option("--mlpbench-run"):
+        plan = json.loads(option("--mlpbench-run").read_text(encoding="utf-8"))["mlpbench"]["plan"]
+        cases = case_order(cases, plan["seed"], named[0], option("--mlpbench-repeat"))
+    return Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), plan)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give `bench/test_forward.py` its cases, kernel by kernel."""
+    if "contestant" in metafunc.fixturenames and "mode" in metafunc.fixturenames:
+        asked = suite(metafunc.config)
+        points = [(name, case.mode, case.batch_size) for name in asked.kernels for case in asked.cases]
+        ids = ["-".join(map(str, point)) for point in points]
+        metafunc.parametrize(("kernel", "mode", "batch_size"), points, ids=ids)
+
+
+@pytest.fixture
+def case(mode: str, batch_size: int) -> profiles.Case:
+    """Return the case of this test."""
+    return profiles.Case(mode, batch_size)
+
+
+@pytest.fixture
+def contestant(kernel: str, pytestconfig: pytest.Config) -> Contestant:
+    """Return the kernel, which has just agreed with the reference; else fail, or skip if nobody named it.
+
+    Raises TooManyThreads where the libraries use more threads than the run gave them.
+    """
+    asked = suite(pytestconfig)
+    try:
+        found = asked.admit(kernel)
+    except KernelUnavailable as reason:
+        verdict, may_be_left_out = f"{kernel} is unavailable: {reason}", not asked.named
+    except NonConforming as reason:
+        verdict, may_be_left_out = f"{kernel} does not conform and is not timed: {reason}", False
+    else:
+        asked.check_threads(found)
+        return found
+    if may_be_left_out:
+        pytest.skip(verdict)
+    pytest.fail(verdict, pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note every case that has no time, with its reason."""
+    report = yield
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    if report.failed and call.excinfo is not None and "kernel" in params and SUITE in item.config.stash:
+        error = call.excinfo.value
+        told = isinstance(error, pytest.fail.Exception | TooManyThreads)
+        reason = str(error) if told else f"{type(error).__name__}: {error}"
+        phase = "threads" if isinstance(error, TooManyThreads) else "gate" if call.when == "setup" else "measure"
+        at = profiles.Case(params["mode"], params["batch_size"])
+        item.config.stash[SUITE].failures.append(Failure(params["kernel"], at, phase, reason))
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_benchmark_generate_machine_info() -> dict[str, Any]:
+    """Replace pytest-benchmark's, which takes the host's name; ours is in the block."""
+    return environment.machine_info()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_benchmark_generate_commit_info() -> dict[str, Any]:
+    """Name the commit of mlpbench, wherever pytest was started."""
+    git = environment.commit()
+    return {"id": git["commit"], "dirty": git["dirty"], "project": "mlpbench"}
+
+
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
+    """Add our block to a result file of the suite."""
+    if SUITE in config.stash:
+        output_json["mlpbench"] = _block(config.stash[SUITE])
+
+
+def _block(asked: Suite) -> dict[str, Any]:
+    (name,) = asked.kernels
+    contestant = asked.admitted(name)
+    dissected = contestant if asked.repeat < anatomy.REPEATS else None
+    nothing = dict.fromkeys(("kernel_info", "conformance", "accuracy", "timings"))
+    return {
+        "schema": SCHEMA,
+        "kernel": name,
+        "repeat": asked.repeat,
+        "environment": environment.collect(),
+        **asked.workload.facts(),
+        **(contestant.record if contestant else nothing),
+        "case_order": [[case.mode, case.batch_size] for case in asked.cases],
+        "anatomy": anatomy.measure(type(dissected.kernel), asked.workload.spec) if dissected else None,
+        "plan": asked.plan,
+        "failures": [failure.as_dict() for failure in asked.failures],
+    }
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the result file that pytest-benchmark leaves out where no case has a time: the reasons are results."""
+    config = session.config
+    path = config.getoption("--benchmark-json")
+    if path and SUITE in config.stash and not path.exists():
+        content: dict[str, Any] = {
+            "machine_info": environment.machine_info(),
+            "commit_info": pytest_benchmark_generate_commit_info(),
+            "benchmarks": [],
+        }
+        pytest_benchmark_update_json(config, content)
+        path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Say for each kernel how near the reference it came."""
+    if SUITE not in terminalreporter.config.stash:
+        return
+    asked = terminalreporter.config.stash[SUITE]
+    for contestant in filter(None, map(asked.admitted, asked.kernels)):
+        error = contestant.record["conformance"]["max_error"]
+        accuracy = contestant.record["accuracy"]["batched"]
+        words = "" if accuracy is None else f", accuracy {accuracy:.4f}"
+        terminalreporter.write_line(f"{contestant.name}: agrees with the reference within {error:.1e}{words}")

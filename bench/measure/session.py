@@ -1,0 +1,136 @@
+"""The state of one pytest process: who competes, in what, and what went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench.machine import threads as thread_use
+from mlpbench.bench.measure.case import BookCell, elapsed
+from mlpbench.kernels import registry, threads
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mlpbench.bench.data.workload import Workload
+    from mlpbench.bench.plan.profiles import Case
+    from mlpbench.kernels.base import Kernel
+
+__all__ = ["Contestant", "Failure", "Suite"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A case, or with ``case=None`` a whole kernel, that has no time, and why."""
+
+    kernel: str
+    case: Case | None
+    phase: str
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the failure as result files hold it."""
+        case = {"mode": None, "batch_size": None} if self.case is None else self.case.as_dict()
+        return {"kernel": self.kernel, **case, "phase": self.phase, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A kernel that has passed the gate in this process, with what it will be timed on."""
+
+    name: str
+    kernel: Kernel
+    workload: Workload
+    book: BookCell
+    #: What a result file says about it: kernel_info, conformance, accuracy, timings, thread_use.
+    record: dict[str, Any]
+
+    @property
+    def inputs(self) -> NDArray[Any]:
+        """The timed inputs, (rows, n_in), on the host."""
+        return self.workload.inputs
+
+    def facts(self, case: Case) -> dict[str, Any]:
+        """Return what the result file says about a case besides its times."""
+        whole, data_rows = case.mode == "book", len(self.workload.dataset.images)
+        rows = self.workload.book_rows if whole else case.batch_size
+        return {
+            "kernel": self.name,
+            **case.as_dict(),
+            "rows_per_round_call": rows,
+            "distinct_rows": min(rows, data_rows),
+            "repeated_rows": rows > data_rows if whole else self.workload.repeated,
+            "includes_loading": whole,
+            "reads": self.workload.book_reads if whole else None,
+        }
+
+
+@dataclass
+class Suite:
+    """What this process was asked to time. ``plan`` is that of the run it belongs to, None by hand."""
+
+    workload: Workload
+    kernels: list[str]
+    cases: list[Case]
+    named: bool
+    repeat: int = 0
+    plan: dict[str, Any] | None = None
+    failures: list[Failure] = field(default_factory=list)
+    _admitted: dict[str, Contestant | Exception] = field(default_factory=dict)
+
+    def admit(self, name: str) -> Contestant:
+        """Return a kernel that has agreed with the reference in this process; the gate is passed once.
+
+        Raises KernelUnavailable or NonConforming, the same one again for every further case.
+        """
+        if name not in self._admitted:
+            try:
+                self._admitted[name] = self._try(name)
+            except Exception as error:  # noqa: BLE001 - kept, and raised below for this case and the next
+                self._admitted[name] = error
+        outcome = self._admitted[name]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def check_threads(self, contestant: Contestant) -> None:
+        """Note how many threads the libraries have; asked before each case, because a kernel can change them.
+
+        Raises TooManyThreads where that is more than the run gave them. By hand nobody gave them a number.
+        """
+        given = threads.asked() if self.plan is None else int(self.plan["threads"])
+        use = thread_use.observe(contestant.kernel, given)
+        contestant.record["thread_use"] = use.as_dict()
+        if self.plan is not None:
+            use.check()
+
+    def _try(self, name: str) -> Contestant:
+        kernel_class = registry.load(name)
+        params = self.workload.params  # loaded before the clock below starts
+        with elapsed() as importing:
+            kernel_class.probe()
+        with elapsed() as construction:
+            kernel = kernel_class(self.workload.spec, params)
+        conformance = self.workload.gate(kernel_class, kernel)
+        record = {
+            "kernel_info": {
+                "backend": kernel_class.backend,
+                "device": kernel_class.device,
+                "version": kernel_class.version(),
+                "returns": kernel_class.returns,
+                "peer": name in registry.peers(),
+                "describe": kernel.describe(),
+            },
+            "conformance": {
+                "max_error": conformance.max_error,
+                "max_error_ratio": conformance.max_error_ratio,
+            },
+            "accuracy": self.workload.accuracy(kernel),
+            "timings": {"import_s": importing.seconds, "construct_s": construction.seconds},
+        }
+        return Contestant(name, kernel, self.workload, self.workload.book_cell(kernel_class), record)
+
+    def admitted(self, name: str) -> Contestant | None:
+        """Return a kernel if it has passed the gate, without trying it."""
+        outcome = self._admitted.get(name)
+        return outcome if isinstance(outcome, Contestant) else None

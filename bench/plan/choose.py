@@ -1,0 +1,203 @@
+"""The plan of `mlpbench run` from what was typed: settings, kernels in each of them, repeats and their budget."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from mlpbench.bench.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mlpbench.bench.cases import Setting
+    from mlpbench.bench.data.workload import Options, Workload
+    from mlpbench.bench.plan.probe import Probed
+    from mlpbench.bench.plan.profiles import Case, Profile
+    from mlpbench.bench.run.sweep import Sweep
+    from mlpbench.kernels.spec import ForwardSpec
+
+__all__ = ["Aim", "find_aim", "find_data", "find_settings", "fit_to_machine", "make_sweep", "make_workloads"]
+
+#: Target and budget in seconds, both None for a fixed number of repeats.
+Aim = tuple[float | None, float | None]
+_Value = TypeVar("_Value")
+
+
+def find_aim(profile: Profile, repeats: int | None, budget: str | None, target: str | None) -> Aim:
+    """Return the target and the budget in seconds, both None for a fixed number of repeats. Raises UserError."""
+    from mlpbench.bench.plan import effort
+
+    if repeats is not None and (budget is not None or target is not None):
+        given = "--budget" if budget is not None else "--target"
+        raise UserError(f"--repeats is an exact number, {given} lets it grow: give one of them")
+    if target is not None and budget is None and profile.budget_s is None:
+        raise UserError(f"the profile {profile.name} has no budget for a --target: give --budget as well")
+    share = effort.TARGET if target is None else effort.parse_target(target)
+    seconds = profile.budget_s if budget is None else effort.parse_budget(budget)
+    return (None, None) if repeats is not None or seconds is None else (share, seconds)
+
+
+def fit_to_machine(
+    profile: Profile, options: Options, specs: Sequence[str] | None, dtypes: Sequence[str] | None
+) -> tuple[Profile, list[str]]:
+    """Return the profile with networks chosen from this machine's caches, and what to say of them.
+
+    As it is where it does not want that, or where ``specs`` were typed. Raises UserError and SpecError for activations
+    and dtypes that are none.
+    """
+    if specs or not profile.specs_by_cache:
+        return profile, []
+    from mlpbench.bench import cases as axes
+    from mlpbench.bench.machine import environment
+    from mlpbench.bench.plan import networks
+    from mlpbench.kernels.spec import MNIST, ForwardSpec
+
+    machine = environment.machine()
+    dtype = axes.parse_dtypes(_first(dtypes, profile.dtypes, (options.dtype,)))[0]
+    like = ForwardSpec.parse(MNIST.label(), options.hidden, options.output, dtype)
+    choices = networks.choose(machine["caches"], machine["memory_bytes"], like)
+    if not (specs := tuple(choice.spec.label() for choice in choices if choice.spec is not None)):
+        raise UserError(f"no networks for these caches: {choices[0].note}; name some with --spec")
+    return replace(profile, specs=specs), [choice.sentence() for choice in choices]
+
+
+def find_data(profile: Profile, data_dir: Path | None) -> str | None:
+    """Return the data set of a profile where it is found, None for the usual one."""
+    from mlpbench.bench.data import mnist
+
+    return profile.data if profile.data != "mnist" or mnist.has_part("test", data_dir) else None
+
+
+def find_settings(
+    profile: Profile,
+    options: Options,
+    specs: Sequence[str] | None,
+    threads: Sequence[str] | None,
+    dtypes: Sequence[str] | None,
+) -> list[Setting]:
+    """Return every combination of what was typed, else of what the profile says, else of what is usual.
+
+    Raises UserError and SpecError for values that are none.
+    """
+    from mlpbench.bench import cases as axes
+    from mlpbench.kernels.spec import ForwardSpec
+
+    found_dtypes = axes.parse_dtypes(_first(dtypes, profile.dtypes, (options.dtype,)))
+    written = _first(specs, profile.specs, (options.spec,))
+    found_specs = [ForwardSpec.parse(text, options.hidden, options.output).label() for text in written]
+    counts = axes.parse_threads(_first(threads, profile.threads, ("all",)))
+    return axes.make_settings(found_specs, counts, found_dtypes)
+
+
+def _first(*choices: Sequence[_Value] | None) -> Sequence[_Value]:
+    return next(choice for choice in choices if choice)
+
+
+def make_workloads(settings: Sequence[Setting], options: Options, rows: int) -> list[Workload]:
+    """Return what each setting computes; settings that differ in threads share it.
+
+    Raises UserError, ParamsError or SpecError for data and weights that are bad or do not fit, before anything runs.
+    """
+    from mlpbench.bench.data.workload import Workload
+    from mlpbench.kernels.errors import ParamsError
+
+    several = len({setting.spec for setting in settings}) > 1
+    made: dict[tuple[str, str], Workload] = {}
+    for setting in settings:
+        at = setting.spec, setting.dtype
+        if at in made:
+            continue
+        made[at] = Workload(replace(options, spec=setting.spec, dtype=setting.dtype), rows=rows)
+        try:
+            _ = made[at].facts()
+        except (UserError, ParamsError) as error:
+            if not several:
+                raise
+            raise UserError(f"--spec {setting.spec}: {error}") from None
+    return [made[setting.spec, setting.dtype] for setting in settings]
+
+
+def make_sweep(
+    profile: Profile,
+    named: Sequence[str],
+    peers: bool,
+    settings: Sequence[Setting],
+    workloads: Sequence[Workload],
+    cases: list[Case],
+    *,
+    repeats: int | None,
+    seed: int | None,
+    aim: Aim,
+    clock: Sequence[str],
+) -> Sweep:
+    """Return the plan. Raises UserError where a kernel that was asked for by name can run in no setting."""
+    from mlpbench.bench.machine import environment
+    from mlpbench.bench.plan import plan, probe
+    from mlpbench.bench.run import sweep
+    from mlpbench.bench.stats.estimates import LEAST_REPEATS
+    from mlpbench.kernels import registry
+
+    names = list(dict.fromkeys([*(named or registry.usual()), *(registry.peers() if peers else ())]))
+    probed = list(probe.probe_all(names))
+    answers = [_for_spec(probed, workload.spec) for workload in workloads]
+    for of_kernel in zip(*answers, strict=True):
+        if of_kernel[0].name in named and not any(answer.available for answer in of_kernel):
+            raise UserError(f"{of_kernel[0].name} is unavailable: {of_kernel[0].reason}")
+    parts, held = [], []
+    for setting, workload, found in zip(settings, workloads, answers, strict=True):
+        here = [_with_threads(answer, profile, setting, settings) for answer in found]
+        skipped = [{"kernel": answer.name, "reason": answer.reason or ""} for answer in here if not answer.available]
+        here = [answer for answer in here if answer.available]
+        held.append(_held(here))
+        parts.append((setting, workload, sweep.names_of(settings, setting, [answer.name for answer in here]), skipped))
+    made = plan.make_plan(
+        profile,
+        [name for _, _, names_here, _ in parts for name in names_here],
+        cases,
+        repeats=repeats or (profile.repeats if aim[1] is None else max(profile.repeats, LEAST_REPEATS)),
+        seed=plan.new_seed() if seed is None else seed,
+        threads=settings[0].threads,
+        skipped=[],
+        command=["mlpbench", *sys.argv[1:]],
+        commit=environment.commit()["commit"],
+        target=aim[0],
+        budget_s=aim[1],
+    )
+    made.clock.extend(clock)
+    if repeats is None:
+        most = {
+            name: profile.fewer_repeats.get(setting.spec, made.repeats)
+            for setting, _, names, _ in parts
+            for name in names
+        }
+        made = replace(made, order=[(name, repeat) for name, repeat in made.order if repeat < most[name]])
+    divided = sweep.divide(made, parts)
+    # Settings that differ in threads are to differ in processors too, whatever a library makes of its variables.
+    binds = profile.binds or len({setting.threads for setting in settings}) > 1
+    divided = sweep.bind(divided) if binds else divided
+    return sweep.measure_limits(divided, held) if profile.limits_in_repeats else divided
+
+
+def _held(here: Sequence[Probed]) -> str | None:
+    """Return the first kernel of a setting that is held to the machine's limits: no peer, and on the CPU."""
+    from mlpbench.bench.analysis.roofline import CPU
+    from mlpbench.kernels import registry
+
+    return next((kernel.name for kernel in here if kernel.device == CPU and kernel.name not in registry.peers()), None)
+
+
+def _with_threads(answer: Probed, profile: Profile, setting: Setting, settings: Sequence[Setting]) -> Probed:
+    """Return the answer in one setting: a kernel of one thread is measured once."""
+    fewest = min(other.threads for other in settings)
+    if not answer.available or answer.name not in profile.one_thread or setting.threads == fewest:
+        return answer
+    return replace(answer, reason=f"it uses one thread: measured in the setting of {fewest}")
+
+
+def _for_spec(probed: Sequence[Probed], spec: ForwardSpec) -> list[Probed]:
+    from mlpbench.bench.plan import probe
+
+    return [probe.for_spec(answer, spec) for answer in probed]

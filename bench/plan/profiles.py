@@ -1,0 +1,191 @@
+"""What is timed: cases, and the named grids of cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench.analysis import limits_targets
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels.registry import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ALL_ROWS", "MAX_BATCH_SIZE", "MODES", "PROFILES", "Case", "Profile", "grid", "parse_batch_size", "profile"]
+
+#: One row at a time from Python; one call for a batch; the book's whole cell, with loading and counting.
+MODES = ("per_sample", "batched", "book")
+
+#: Rows of a full sweep: the size of the MNIST test set, over which the book runs.
+ALL_ROWS = 10_000
+
+#: Rows that a round of ``per_sample`` goes through, one call each: the book's batch of 100. Profiles may say others.
+PER_SAMPLE_ROWS = 100
+
+#: A million rows of 784 float32 are 3 GB; more is a typing error.
+MAX_BATCH_SIZE = 1_000_000
+
+
+@dataclass(frozen=True, order=True)
+class Case:
+    """One point of a sweep.
+
+    ``batch_size`` is the rows of one call; of ``per_sample``, the rows that are called one by one in a round.
+    """
+
+    mode: str
+    batch_size: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the case as JSON can hold it."""
+        return {"mode": self.mode, "batch_size": self.batch_size}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named sweep with its budget. Times in seconds; ``min_rounds`` and ``max_time_s`` are pytest-benchmark's."""
+
+    name: str
+    purpose: str
+    modes: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+    repeats: int
+    max_time_s: float
+    min_rounds: int
+    #: The kernels it is about; None for every one that is available.
+    kernels: tuple[str, ...] | None = None
+    #: Seconds in which repeats go on after the first ``repeats``; None for exactly so many.
+    budget_s: float | None = None
+    #: Axes of the sweep (`bench.cases`) and the data set, where the command line says nothing; None for the usual.
+    #: Of threads, ``all`` is as many as there are processors.
+    threads: tuple[int | str, ...] | None = None
+    dtypes: tuple[str, ...] | None = None
+    specs: tuple[str, ...] | None = None
+    #: Where it is found; else the usual.
+    data: str | None = None
+    #: Whether networks that the command line does not name are chosen from the caches (`bench.plan.networks`).
+    specs_by_cache: bool = False
+    per_sample_rows: int = PER_SAMPLE_ROWS
+    #: Whether it is also about the peers that are available.
+    peers: bool = False
+    #: Kernels that use one thread, whatever they are given: of several settings, those of one thread have them.
+    one_thread: tuple[str, ...] = ()
+    #: Networks that take so long that they have fewer repeats, and how many.
+    fewer_repeats: Mapping[str, int] = field(default_factory=dict)
+    #: Whether processes are bound to processors, as many as they have threads, however many settings there are.
+    binds: bool = False
+    #: Whether the machine's limits are measured in every repeat too, for shares of them (`bench.analysis.sustained`).
+    limits_in_repeats: bool = False
+
+
+PROFILES = {
+    p.name: p
+    for p in (
+        Profile("smoke", "does everything work? seconds", ("per_sample", "batched"), (1, 100), 1, 0.05, 3),
+        Profile(
+            "quick",
+            "the default: about two minutes",
+            ("per_sample", "batched"),
+            (1, 10, 100, 1000, ALL_ROWS),
+            3,
+            0.15,
+            10,
+            # What the run does besides (roofs, reports, starting) takes about 20 s more on two processors.
+            budget_s=95,
+        ),
+        Profile(
+            "full",
+            "a fine grid and more repeats",
+            ("per_sample", "batched"),
+            (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, ALL_ROWS),
+            7,
+            0.5,
+            15,
+            budget_s=1200,
+        ),
+        Profile(
+            "book",
+            "the book's own experiment, with and without loading",
+            ("per_sample", "batched", "book"),
+            (1, 100),
+            5,
+            0.5,
+            3,
+            ("numpy",),
+            budget_s=300,
+        ),
+        Profile(
+            "memory",
+            "is it the bandwidth? networks with weights in L2, in L3 and beyond",
+            ("per_sample", "batched"),
+            # A thousand rows of the largest network take a second, and a case makes a dozen calls.
+            (1, 10, 100),
+            3,
+            0.15,
+            5,
+            ("numpy", "numpy-out", "numba", "numba-simd"),
+            budget_s=300,
+            # One core's bandwidth, and nobody to divide a row's product with.
+            threads=(1,),
+            specs_by_cache=True,
+            per_sample_rows=10,
+        ),
+        Profile(
+            "limits",
+            "beside peers and the machine's limits; 25 minutes",
+            ("per_sample", "batched"),
+            limits_targets.BATCH_SIZES,
+            5,
+            0.1,
+            5,
+            ("numba-simd", "numba-simd-new", "numba-simd-parallel", "numba-simd-sparse"),
+            budget_s=1400,
+            threads=(1, "all"),
+            specs=(limits_targets.BOOK, limits_targets.WIDE),
+            data="mnist",
+            peers=True,
+            one_thread=("numba-simd", "numba-simd-new", "numba-simd-sparse"),
+            fewer_repeats={limits_targets.WIDE: 3},
+            binds=True,
+            limits_in_repeats=True,
+        ),
+    )
+}
+
+
+def profile(name: str) -> Profile:
+    """Return the profile of that name. Raises UserError that names the nearest."""
+    if name not in PROFILES:
+        raise UserError(
+            f"unknown profile {name!r}{nearest(name, list(PROFILES))}; there are {', '.join(sorted(PROFILES))}"
+        )
+    return PROFILES[name]
+
+
+def parse_batch_size(text: str) -> int:
+    """Read a batch size: a number of rows, or ``all`` for 10,000. Raises UserError."""
+    if text == "all":
+        return ALL_ROWS
+    try:
+        size = int(text)
+    except ValueError:
+        raise UserError(f"batch size {text!r} is not a whole number: give rows per call, or all") from None
+    if not 1 <= size <= MAX_BATCH_SIZE:
+        raise UserError(f"batch size {size} is out of range: give 1 to {MAX_BATCH_SIZE} rows per call, or all")
+    return size
+
+
+def grid(modes: tuple[str, ...], batch_sizes: tuple[int, ...], per_sample_rows: int = PER_SAMPLE_ROWS) -> list[Case]:
+    """Return the cases of a sweep, each once, in the order given.
+
+    ``per_sample`` is one case, whatever the batch sizes: its calls see one row each, ``per_sample_rows`` in a round.
+    """
+    for mode in modes:
+        if mode not in MODES:
+            raise UserError(f"unknown mode {mode!r}{nearest(mode, list(MODES))}; there are {', '.join(MODES)}")
+    cases = []
+    for mode in modes:
+        sizes = (per_sample_rows,) if mode == "per_sample" else batch_sizes
+        cases += [Case(mode, size) for size in sizes]
+    return list(dict.fromkeys(cases))

@@ -1,0 +1,1 @@
+"""The file format, both ways, and nothing else."""

@@ -1,0 +1,102 @@
+"""The heat map as an Altair specification: kernels by batch size, coloured by how far they are from the fastest."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from mlpbench.bench import words as units
+from mlpbench.bench.report.charts.parts import drawn
+from mlpbench.bench.report.charts.style import PAGE, Theme
+from mlpbench.bench.report.sections.heatmap import cell_text, chart_name, column_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlpbench.bench.analysis.heatmap import HeatMap
+
+__all__ = ["charts", "heat_chart"]
+
+#: From the fastest to the slowest: cividis, the other way round. J. Nuñez, C. Anderton and R. Renslow, "Optimizing
+#: colormaps with consideration for color vision deficiency", PLOS ONE 13 (2018). It grows darker evenly, to every eye,
+#: and both ends stand out from a light page as from a dark one.
+_SCHEME = ("#fde737", "#d9c55c", "#b4a76f", "#948d78", "#7a7b78", "#5f6773", "#3c4d6e", "#123570", "#00224e")
+#: From this share of the way on, white words are easier to read than black ones.
+_WHITE_FROM = 0.535
+#: Slower than this is as dark as it gets: one hopeless kernel must not make all others look alike.
+_DARKEST = 100.0
+#: The scale reaches to this at least: near draws must not look like worlds apart.
+_LEAST_DARK = 4.0
+_ROW_HEIGHT = 30
+#: Pixels of a letter of a kernel's name, and of a name at most.
+_LETTER, _LONGEST = 7.4, 180
+#: Below these widths of a cell, in pixels, its words are small, and then left out: they are in the tooltip.
+_SMALL, _NARROW = 40, 24
+
+
+def charts(found: Sequence[HeatMap], theme: Theme = PAGE) -> dict[str, dict[str, Any]]:
+    """Return every chart by its name."""
+    return {chart_name(number): heat_chart(one, theme) for number, one in enumerate(found)}
+
+
+def heat_chart(found: HeatMap, theme: Theme = PAGE) -> dict[str, Any]:
+    """Return the Vega-Lite specification of a heat map; the words in its cells are the ratios."""
+    darkest = min(max(_LEAST_DARK, *(cell.ratio.value for cell in found.cells.values())), _DARKEST)
+    rows = list(_rows(found, darkest))
+    columns = [row["at"] for row in rows]
+    label = "datum.value == 'one' ? ['one', 'at a', 'time'] : format(datum.value, '~s')"
+    x = alt.X(
+        "at:N",
+        sort=list(dict.fromkeys(columns)),
+        title="batch size (rows per call)",
+        axis=alt.Axis(labelExpr=label, labelAngle=0, ticks=False, domain=False, grid=False, labelOverlap=True),
+    )
+    # The page's font is wider than the one that Vega measures with.
+    room = _LETTER * max(map(len, found.kernels)) + 6
+    names = alt.Axis(title=None, ticks=False, domain=False, labelLimit=_LONGEST, minExtent=min(room, _LONGEST))
+    base = alt.Chart().encode(x, alt.Y("kernel:N", sort=list(found.kernels), axis=names))
+    scale = alt.Scale(type="log", domain=[1, darkest], range=list(_SCHEME), clamp=True, interpolate="rgb")
+    told = (
+        ("kernel", "kernel"),
+        ("column", "batch size"),
+        ("ratio", "time / the fastest"),
+        ("time", "time per sample"),
+    )
+    tips = [alt.Tooltip(f"{name}:N", title=title) for name, title in (*told, ("fastest", "fastest"))]
+    width = f"width / {len(found.columns)}"
+    words: alt.Chart = base.encode(
+        text="words:N",
+        color=alt.condition("datum.white", alt.value("#ffffff"), alt.value("#000000")),
+    )
+    layers = [
+        base.encode(alt.Color("shade:Q", scale=scale), tooltip=tips).mark_rect(stroke=theme.surface, strokeWidth=2),
+        words.mark_text(
+            fontSize=alt.expr(f"{width} < {_SMALL} ? 9 : 12"),
+            opacity=alt.expr(f"{width} < {_NARROW} ? 0 : 1"),
+            tooltip=None,
+        ),
+    ]
+    description = "Time per sample relative to the fastest kernel, by kernel and batch size."
+    return drawn(layers, rows, theme, description, _ROW_HEIGHT * len(found.kernels))
+
+
+def _rows(found: HeatMap, darkest: float) -> Any:
+    for at in found.columns:
+        for kernel in found.kernels:
+            cell = found.cells.get((kernel, at))
+            if cell is not None:
+                shade = min(cell.ratio.value, darkest)
+                yield {
+                    "kernel": kernel,
+                    "run": found.run,
+                    "at": "one" if not at else str(at),
+                    "column": column_text(at),
+                    "shade": max(shade, 1.0),
+                    "white": math.log(max(shade, 1.0)) / math.log(darkest) > _WHITE_FROM,
+                    "words": cell_text(cell),
+                    "ratio": units.ratio(cell.ratio),
+                    "time": units.seconds(cell.sample_s),
+                    "fastest": cell.fastest,
+                }

@@ -1,0 +1,212 @@
+"""The charts about trust, as Altair specifications: the disturbance timeline, and the harness measured by itself."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from mlpbench.bench import words as units
+from mlpbench.bench.report.charts.parts import drawn, seconds_axis
+from mlpbench.bench.report.charts.style import PAGE, Theme, series
+from mlpbench.bench.report.charts.times import TIME_LABEL, scaled
+from mlpbench.bench.report.sections.closer import case_name
+from mlpbench.bench.report.sections.trust_figures import COST_NAMES, chart_name
+from mlpbench.bench.trust import clock_check
+from mlpbench.bench.trust.disturbance import SLOWER
+from mlpbench.bench.trust.timeline import Timeline, timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mlpbench.bench.record.record import Run
+    from mlpbench.bench.trust.timeline import Moment
+
+__all__ = ["charts", "clock_chart", "cost_chart", "timeline_chart"]
+
+#: The calibration's axis goes to this multiple of its best; what is above stands at its end, and its words say how far.
+_MOST = 3.0
+#: The height of a lane as a share of that of the axis above it.
+_LANE = 0.13
+_LEVEL_HEIGHT, _LANE_HEIGHT = 210, 26
+
+
+def charts(runs: Sequence[Run], names: Sequence[str], theme: Theme = PAGE) -> dict[str, dict[str, Any]]:
+    """Return every chart of the section by its name; ``names`` are all kernels of the page, whose styles go by them."""
+    found: dict[str, dict[str, Any]] = {}
+    for number, run in enumerate(runs):
+        line = timeline(run)
+        if line is not None:
+            found[chart_name("timeline", number)] = timeline_chart(line, names, theme)
+        if any(clock_check.deviations(record.trust) for record in run.records):
+            found[chart_name("clock", number)] = clock_chart(run, names, theme)
+        if any(clock_check.call_costs_s(record.trust) for record in run.records):
+            found[chart_name("harness", number)] = cost_chart(run, names, theme)
+    return found
+
+
+def timeline_chart(found: Timeline, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
+    """Return the Vega-Lite specification of the calibration over the run, with a lane for each cause of disturbance."""
+    causes = list(dict.fromkeys(cause.cause for moment in found.moments for cause in moment.disturbances))
+    levels = [level for moment in found.moments for level in (moment.before, moment.after)]
+    low, high = min(0.98, *levels), min(_MOST, max(1 + 1.5 * SLOWER, 1.02 * max(levels)))
+    lane = _LANE * (high - low)
+    lanes: dict[str, float] = {cause: low - lane * (number + 0.7) for number, cause in enumerate(causes)}
+    rows = [*_line(found, high), *(row for moment in found.moments for row in _marks(moment, found, lanes, high))]
+    scale = alt.Scale(domain=[low - lane * (len(causes) + 0.2), high], nice=False, zero=False)
+    axis = alt.Axis(values=[*_ticks(low, high), *lanes.values()], labelExpr=_lane_labels(lanes, low))
+    level = alt.Chart().encode(alt.Y("y:Q", title=None, scale=scale, axis=axis))
+    base = level.encode(_when(found))
+    told = ("kernel", "repeat", "case", "calibration", "cause", "what happened")
+    symbols = _styled(base, tuple((name, name) for name in told), names, theme)
+    layers = [
+        level.transform_filter("datum.kind == 'limit'").mark_rule(color=theme.muted, strokeDash=[5, 3]),
+        base.transform_filter("datum.kind == 'line'")
+        .encode(detail=["process:N"])
+        .mark_line(color=theme.muted, strokeWidth=1),
+        symbols.transform_filter("datum.kind == 'case'").mark_point(filled=True, opacity=0.9, size=40),
+        symbols.transform_filter("datum.kind == 'disturbed'").mark_point(filled=True, opacity=1, size=90),
+    ]
+    height = _LEVEL_HEIGHT + _LANE_HEIGHT * len(causes)
+    description = "The calibration beside every case over the run, and the disturbed cases by cause."
+    return drawn(layers, rows, theme, description, height)
+
+
+def _when(found: Timeline) -> alt.X:
+    """Return the axis of time, or of the number of cases where the files have no dates."""
+    title = "time since the first case" if found.dated else "cases, in the order in which they ran"
+    label = f"datum.value == 0 ? '0' : {TIME_LABEL}" if found.dated else "datum.value"
+    return alt.X(
+        "x:Q",
+        title=title,
+        axis=alt.Axis(labelExpr=label, grid=False, tickCount=6, labelOverlap=True, labelSeparation=8),
+    )
+
+
+def _line(found: Timeline, high: float) -> Iterator[dict[str, Any]]:
+    """Yield the ends of the calibration's line, in order, and the limit from which on a case counts as disturbed."""
+    for moment in found.moments:
+        for x, level in ((moment.begins, moment.before), (moment.ends, moment.after)):
+            process = f"{moment.kernel} {moment.repeat}"  # no kernel's: the machine's, whatever the legend hides
+            yield {"kind": "line", "process": process, "x": x, "y": min(level, high)}
+    yield {"kind": "limit", "y": 1 + SLOWER}
+
+
+def _marks(moment: Moment, found: Timeline, heights: dict[str, float], high: float) -> Iterator[dict[str, Any]]:
+    """Yield the symbol of a case on the line, and one in the lane of each cause that disturbed it."""
+    shared = {
+        "kernel": moment.kernel,
+        "run": found.run,
+        "repeat": str(moment.repeat + 1),
+        "case": case_name(moment.mode, moment.batch_size),
+        "calibration": f"{moment.level:.2f}x its best",
+        "x": (moment.begins + moment.ends) / 2,
+    }
+    causes = ", ".join(dict.fromkeys(cause.cause for cause in moment.disturbances)) or "none"
+    why = "; ".join(cause.text for cause in moment.disturbances) or "nothing"
+    yield {**shared, "kind": "case", "y": min(moment.level, high), "cause": causes, "what happened": why}
+    for cause in moment.disturbances:
+        told = {"cause": cause.cause, "what happened": cause.text}
+        yield {**shared, "kind": "disturbed", "y": heights[cause.cause], **told}
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return at most six round values between two ends, 1 among them."""
+    step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if (high - low) / step <= 6)
+    first, last = math.ceil((low - 1) / step), math.floor((high - 1) / step)
+    return [round(1 + number * step, 4) for number in range(first, last + 1)]
+
+
+def _lane_labels(heights: dict[str, float], low: float) -> str:
+    """Return the expression that labels the axis: multiples of the best, and below them the lanes' causes."""
+    words = "".join(f"datum.value > {height - 1e-9} ? '{cause}' : " for cause, height in heights.items())
+    return f"datum.value >= {low - 1e-9} ? format(datum.value, '.2f') + 'x' : {words}''"
+
+
+def clock_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
+    """Return the Vega-Lite specification of the spins' times, off the exact proportion, against their length."""
+    rows = list(_spins(run))
+    limit = clock_check.CLOCK_LIMIT
+    most = max(1.5 * limit, *(1.1 * abs(row["y"]) for row in rows))
+    lengths = sorted({row["x"] for row in rows})
+    rules = [{"kind": "exact", "y": 0.0}, {"kind": "limit", "y": limit}, {"kind": "limit", "y": -limit}]
+    x = alt.X(
+        "x:Q",
+        title="spins",
+        scale=alt.Scale(type="log", base=2, domain=[lengths[0] / 1.3, lengths[-1] * 1.3], nice=False),
+        axis=alt.Axis(values=lengths, format="d", grid=False),
+    )
+    y = alt.Y(
+        "y:Q",
+        title="off the exact proportion",
+        scale=alt.Scale(domain=[-most, most], nice=False),
+        axis=alt.Axis(format="+.1~%", tickCount=5),
+    )
+    told = (
+        ("kernel", "kernel"),
+        ("repeat", "repeat"),
+        ("x", "spins"),
+        ("time", "measured"),
+        ("exact", "exact"),
+        ("off", "off"),
+    )
+    base = alt.Chart().encode(y)
+    rule = alt.Chart(alt.InlineData(rules)).encode(alt.Y("y:Q"))
+    layers = [
+        rule.transform_filter("datum.kind == 'exact'").mark_rule(color=theme.muted, strokeWidth=1.5),
+        rule.transform_filter("datum.kind == 'limit'").mark_rule(color=theme.muted, strokeDash=[5, 3]),
+        _styled(base.encode(x), told, names, theme).mark_point(filled=True, opacity=0.8, size=90),
+    ]
+    return drawn(layers, rows, theme, "How far the time of known work is from its exact proportion.", _LEVEL_HEIGHT)
+
+
+def _spins(run: Run) -> Iterator[dict[str, Any]]:
+    for record in run.records:
+        fastest = {known.length: min(known.rounds_s) for known in record.trust.self_test if known.length > 0}
+        for length, off in clock_check.deviations(record.trust).items():
+            yield {
+                "kernel": record.kernel,
+                "run": run.name,
+                "repeat": str(record.repeat + 1),
+                "x": length,
+                "y": off,
+                "time": units.seconds(fastest[length]),
+                "exact": units.seconds(fastest[min(fastest)] / min(fastest) * length),
+                "off": f"{100 * off:+.2f} %",
+            }
+
+
+def cost_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
+    """Return the Vega-Lite specification of what a call of the harness costs, one symbol for each process."""
+    rows: list[dict[str, Any]] = [
+        {
+            "kernel": record.kernel,
+            "run": run.name,
+            "repeat": str(record.repeat + 1),
+            "x": cost,
+            "way": COST_NAMES[mode],
+            "time": units.seconds(cost),
+        }
+        for record in run.records
+        for mode, cost in clock_check.call_costs_s(record.trust).items()
+        if mode in COST_NAMES
+    ]
+    x = seconds_axis("time of a call that does nothing", 1.1 * max(row["x"] for row in rows))
+    y = alt.Y(
+        "way:N", sort=list(COST_NAMES.values()), title=None, axis=alt.Axis(ticks=False, domain=False, minExtent=85)
+    )
+    told = (("kernel", "kernel"), ("repeat", "repeat"), ("way", "called"), ("time", "a call"))
+    layers = [_styled(alt.Chart().encode(x, y), told, names, theme).mark_point(filled=True, opacity=0.8, size=90)]
+    return drawn(layers, rows, theme, "What a call of the harness costs, in each process.", 90)
+
+
+def _styled(base: alt.Chart, told: tuple[tuple[str, str], ...], names: Sequence[str], theme: Theme) -> alt.Chart:
+    """Return the chart with each row in its kernel's style, and what it tells when it is pointed at."""
+    styles = series(names, theme)
+    styled: alt.Chart = base.encode(
+        alt.Color("kernel:N", scale=scaled(styles, [style.colour for style in styles])),
+        alt.Shape("kernel:N", scale=scaled(styles, [style.shape for style in styles])),
+        tooltip=[alt.Tooltip(f"{name}:N", title=title) for name, title in told],
+    )
+    return styled

@@ -1,0 +1,27 @@
+"""CSV: the tidy frame, one row for each case and repeat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench.analysis import frame
+
+if TYPE_CHECKING:
+    from mlpbench.bench.report.document import Document
+
+__all__ = ["render"]
+
+#: A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection").
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def render(document: Document) -> str:
+    """Return the frame of the document's runs as CSV; times in seconds, missing values empty."""
+    data = frame.load(document.runs)
+    for column in data.columns:
+        data[column] = data[column].map(_defused)
+    return data.to_csv(index=False, lineterminator="\n")
+
+
+def _defused(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

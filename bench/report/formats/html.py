@@ -1,0 +1,132 @@
+"""HTML: one file that works offline, with the charts' JavaScript inside it and nothing to fetch.
+
+The page's Content-Security-Policy allows the scripts and the style that stand in it, by their hashes, and nothing else:
+no network, no evaluation of text (Vega runs with its interpreter), and no script that a result file could bring along.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench import words
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.report.charts import style
+
+if TYPE_CHECKING:
+    from mlpbench.bench.report.document import Document
+
+__all__ = ["render"]
+
+_UNITS = "ns|µs|ms|s|to|B|KiB|MiB|GiB|GFLOP/s|GB/s|threads?|repeats?|rows"
+NEEDS = "charts need Altair and vl-convert: pip install -e '.[report]'"
+
+
+def render(document: Document) -> str:
+    """Return the report as one HTML page. Raises UserError where the charts' libraries are not installed."""
+    try:
+        import jinja2
+
+        from mlpbench.bench.report.charts import bandwidth, book, explain, heatmap, scaling, times, trust
+
+        bundle = _bundle(times.vega_lite_version())
+    except ImportError as missing:
+        raise UserError(f"{NEEDS} ({missing.name or missing})") from None
+    charts = {"time": times.time_chart, "speedup": times.speedup_chart}
+    drawn = {name: chart(document.cases) for name, chart in charts.items()}
+    names = [item.name for item in _kernels(document)]
+    drawn |= explain.charts(document.explanations, names) | trust.charts(document.runs, names)
+    drawn |= book.charts(document.headline.book) | bandwidth.charts(document.explanations)
+    drawn |= heatmap.charts(document.heatmaps) | scaling.charts(document.scalings, names)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["kind"] = lambda block: type(block).__name__
+    environment.filters["ratio"] = words.ratio
+    environment.filters["unbroken"] = _unbroken
+    css = _style()
+    scripts = [bundle, _file("page.js")]
+    return environment.from_string(_file("page.html.j2")).render(
+        document=document,
+        css=css,
+        scripts=scripts,
+        charts={name: _embedded(chart) for name, chart in drawn.items()},
+        legends=_legends(document),
+        swatches={item.name: item for item in _kernels(document)},
+        keys={name: _key(chart, _kernels(document)) for name, chart in drawn.items() if name not in charts},
+        policy=_policy(scripts, css),
+    )
+
+
+def _unbroken(text: str) -> str:
+    """Return a sentence whose numbers stay on one line with their units and intervals."""
+    return re.sub(rf"(?<=[\dx]) (?=(?:{_UNITS})\b|[(%])|(?<=\bto) (?=-?\d)", "\xa0", text)
+
+
+def _kernels(document: Document) -> list[style.Series]:
+    return style.series(list(dict.fromkeys(case.kernel for case in document.cases)), style.PAGE)
+
+
+def _key(chart: dict[str, Any], kernels: list[style.Series]) -> list[style.Series]:
+    """Return the kernels that a chart far from the legend tells apart by its symbols, where there are several."""
+    if not any("shape" in layer.get("encoding", {}) for layer in chart.get("layer", [])):
+        return []
+    there = {row.get("kernel") for rows in chart.get("datasets", {}).values() for row in rows}
+    found = [item for item in kernels if item.name in there]
+    return found if len(found) > 1 else []
+
+
+def _legends(document: Document) -> list[dict[str, Any]]:
+    """Return what the reader can switch on and off in all charts: kernels, and runs where there are several."""
+    runs = style.series(list(dict.fromkeys(case.run for case in document.cases)), style.PAGE)
+    kernels = {"name": "kernels", "signal": "hidden_kernels", "series": _kernels(document), "dashed": False}
+    found: list[dict[str, Any]] = [{**kernels, "off": []}]
+    if len(runs) > 1:
+        off = style.hidden_at_first(document.cases)
+        found.append({"name": "runs", "signal": "hidden_runs", "series": runs, "dashed": True, "off": off})
+    return found
+
+
+def _file(name: str) -> str:
+    return resources.files("mlpbench.bench.report.formats").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _style() -> str:
+    """Return the page's style: its rules, with the colours of both themes. Paper is always light."""
+    light, dark = style.stylesheet(style.LIGHT), style.stylesheet(style.DARK)
+    return (
+        f":root {{ color-scheme: light dark; {light} }}\n"
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n{_file('page.css')}"
+    )
+
+
+@cache
+def _bundle(vega_lite_version: str) -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as one script."""
+    import vl_convert
+
+    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version)
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _embedded(specification: dict[str, Any]) -> str:
+    """Return JSON that can stand in a script element, whatever its texts say."""
+    text = json.dumps(specification, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _policy(scripts: list[str], css: str) -> str:
+    allowed = " ".join(_hash(script) for script in scripts)
+    return (
+        f"default-src 'none'; img-src data:; script-src {allowed}; style-src {_hash(css)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

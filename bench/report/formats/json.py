@@ -1,0 +1,138 @@
+"""JSON: the report's content as data, with the numbers that its texts were made of."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench.report.sections import gaps, trust
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlpbench.bench.analysis.heatmap import HeatMap
+    from mlpbench.bench.analysis.scaling import Scaling
+    from mlpbench.bench.analysis.summary import CaseSummary
+    from mlpbench.bench.record.record import Record, Run
+    from mlpbench.bench.report.document import Document
+    from mlpbench.bench.stats.estimates import Estimate, Ratio
+
+__all__ = ["render"]
+
+#: Of this document, not of the result files.
+SCHEMA = 1
+
+
+def render(document: Document) -> str:
+    """Return the report as JSON; what has no value is null. Times in seconds, intervals 95 %."""
+    runs = {run.name: run for run in document.runs}
+    data = {
+        "schema": SCHEMA,
+        "title": document.title,
+        "headline": _with_ids(document.headline.as_dict(), runs),
+        "notices": list(document.notices),
+        "cases": [_case(case, runs.get(case.run)) for case in document.cases],
+        "relative": _with_ids([_heat_map(found) for found in document.heatmaps], runs),
+        "limits": [found.as_dict() for found in document.limits],
+        "threads": [_scaling(found) for found in document.scalings],
+        "runs": [_run(run, document.p99_s) for run in document.runs],
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _with_ids(value: Any, runs: Mapping[str, Run]) -> Any:
+    """Return the same with runs named by their ids, whatever texts call them."""
+    if isinstance(value, list):
+        return [_with_ids(item, runs) for item in value]
+    if not isinstance(value, dict):
+        return value
+    named = {key: _with_ids(item, runs) for key, item in value.items()}
+    run = runs.get(value["run"]) if "run" in value else None
+    return named if run is None else {**named, "run": run.id}
+
+
+def _setting(run: Run | None) -> dict[str, Any] | None:
+    found = run and run.setting
+    return found.as_dict() if found else None
+
+
+def _case(case: CaseSummary, run: Run | None) -> dict[str, Any]:
+    return {
+        "run": run.id if run else case.run,
+        "setting": _setting(run),
+        "kernel": case.kernel,
+        "mode": case.mode,
+        "batch_size": case.batch_size,
+        "sample_s": _interval(case.sample),
+        "samples_per_s": case.throughput,
+        "speedup": _interval(case.speedup) if case.speedup else None,
+        "no_speedup": case.no_speedup,
+        "first_call_s": case.first_call_s if math.isfinite(case.first_call_s) else None,
+        "rounds": case.rounds,
+        "repeats": case.repeats,
+        "disturbed": case.disturbed,
+        "accuracy": case.accuracy,
+        "repeated_rows": case.repeated_rows,
+        "includes_loading": case.includes_loading,
+        "sample_s_by_repeat": case.by_repeat,
+    }
+
+
+def _interval(found: Estimate | Ratio) -> dict[str, Any]:
+    low, high = (None if math.isnan(end) else end for end in (found.low, found.high))
+    return {"value": found.value, "low": low, "high": high, "repeats": found.n, "no_interval": found.reason}
+
+
+def _heat_map(found: HeatMap) -> dict[str, Any]:
+    cells = [
+        {
+            "kernel": cell.kernel,
+            "batch_size": cell.batch_size or None,
+            "fastest": cell.fastest,
+            "ratio": _interval(cell.ratio),
+        }
+        for cell in found.cells.values()
+    ]
+    return {"run": found.run, "kernels": list(found.kernels), "cells": cells}
+
+
+def _scaling(found: Scaling) -> dict[str, Any]:
+    gains = [{**vars(gain), "speedup": _interval(gain.speedup)} for gain in found.gains]
+    return {**vars(found), "runs": list(found.runs), "gains": gains}
+
+
+def _run(run: Run, p99_s: float | None) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "setting": _setting(run),
+        "machine": run.machine,
+        "plan": dict(run.plan.raw) if run.plan else None,
+        "environment": dict(run.records[0].environment if run.records else run.environment),
+        "kernels": [_kernel(record) for record in run.records],
+        "missing": [{"kernel": kernel, "what": what, "why": why} for kernel, what, why in gaps.gaps(run)],
+        "interrupted": bool(run.missing or run.problems),
+        "ending": run.ending.as_dict() if run.ending else None,
+        "trust": trust.as_dict(run, p99_s),
+    }
+
+
+def _kernel(record: Record) -> dict[str, Any]:
+    return {
+        "kernel": record.kernel,
+        "repeat": record.repeat,
+        "backend": record.backend,
+        "version": record.version,
+        "device": record.device,
+        "describe": dict(record.describe),
+        "spec": record.spec.as_dict(),
+        "data": asdict(record.data),
+        "weights": asdict(record.weights),
+        "accuracy": asdict(record.accuracy),
+        "max_error": record.max_error,
+        "import_s": record.import_s,
+        "construct_s": record.construct_s,
+        "thread_use": record.thread_use.as_dict() if record.thread_use else None,
+        "disturbed": list(record.disturbed),
+    }

@@ -1,0 +1,116 @@
+"""What a run has no time for, and why: skipped kernels, failures, processes that never ended, cases left out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from mlpbench.bench.report.document import Column, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from mlpbench.bench.record.record import Failure, Run
+
+__all__ = ["gap_table", "gaps", "once_for_all"]
+
+Gap = tuple[str, str, str]
+
+_PHASES = {
+    "gate": "did not agree with the reference",
+    "threads": "used more threads than it was given",
+    "construct": "could not be made",
+    "measure": "failed while it was timed",
+    "process": "its process died",
+}
+
+
+def gap_table(runs: Sequence[Run]) -> Table | None:
+    """Return all gaps of all runs as a table; None if there are none."""
+    several = len(runs) > 1
+    rows = tuple((run.name, *gap) if several else gap for run in runs for gap in gaps(run))
+    if not rows:
+        return None
+    names = (*(["run"] if several else []), "kernel", "what is missing", "why")
+    return Table("What has no time, and why.", tuple(map(Column, names)), rows, heads=2 if several else 1)
+
+
+def once_for_all(runs: Sequence[Run], hit: Sequence[tuple[Run, str]], what: str) -> list[str]:
+    """Return a sentence about what was ``hit``, with details: one for all of several ``runs``; nothing for none."""
+    if len(runs) == 1:
+        return [f"The run was {what}: {detail}." for _, detail in hit]
+    if len(hit) == 1:
+        return [f"{run.title} was {what}: {detail}." for run, detail in hit]
+    told = "; ".join(f"{run.name}: {detail}" for run, detail in hit)
+    return [f"{len(hit)} of {len(runs)} runs were {what}. {told}."] if hit else []
+
+
+def gaps(run: Run) -> list[Gap]:
+    """Return (kernel, what is missing, why) for everything that was planned, or found, and has no time."""
+    return [
+        *((item.kernel, "skipped", item.reason) for item in run.skipped),
+        *_failed(run),
+        *_interrupted(run),
+        *_unexplained(run),
+    ]
+
+
+def _failed(run: Run) -> Iterator[Gap]:
+    """Yield each failure once, with the cases and repeats that it hit: a gate fails for all cases at a time."""
+    cases: dict[tuple[str, str, str], dict[str, None]] = defaultdict(dict)
+    repeats: dict[tuple[str, str, str], set[int]] = defaultdict(set)
+    for record in run.records:
+        for failure in record.failures:
+            key = (failure.kernel, failure.phase, failure.reason)
+            cases[key][_case(failure)] = None
+            repeats[key].add(record.repeat)
+    for (kernel, phase, reason), hit in cases.items():
+        where = "all cases" if "all cases" in hit or len(hit) == len(_planned(run)) else ", ".join(hit)
+        what = f"{where}, {_repeats(repeats[kernel, phase, reason], run)}: {_PHASES.get(phase, phase)}"
+        yield kernel, what, reason
+
+
+def _interrupted(run: Run) -> Iterator[Gap]:
+    missing: dict[str, set[int]] = defaultdict(set)
+    for kernel, repeat in run.missing:
+        missing[kernel].add(repeat)
+    for kernel, repeats in missing.items():
+        yield kernel, f"all cases, {_repeats(repeats, run)}", "the run was interrupted before this process ended"
+
+
+def _unexplained(run: Run) -> Iterator[Gap]:
+    """Yield planned cases of finished processes that have neither a time nor a failure."""
+    silent: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for record in run.records:
+        told = {(failure.mode, failure.batch_size) for failure in record.failures}
+        timed = {(case.mode, case.batch_size) for case in record.cases}
+        if (None, None) not in told:
+            for mode, batch_size in _planned(run):
+                if (mode, batch_size) not in timed | told:
+                    silent[record.kernel, _name(mode, batch_size)].add(record.repeat)
+    for (kernel, case), repeats in silent.items():
+        yield kernel, f"{case}, {_repeats(repeats, run)}", "the file gives no reason"
+
+
+def _planned(run: Run) -> tuple[tuple[str, int], ...]:
+    return run.plan.cases if run.plan else ()
+
+
+def _case(failure: Failure) -> str:
+    if failure.mode is None or failure.batch_size is None:
+        return "all cases"
+    return _name(failure.mode, failure.batch_size)
+
+
+def _name(mode: str, batch_size: int) -> str:
+    return "one at a time" if mode == "per_sample" else f"{mode} {batch_size:,}"
+
+
+def _repeats(repeats: Iterable[int], run: Run) -> str:
+    """Return numbers of repeats as people count them, from 1."""
+    numbers = sorted(repeat + 1 for repeat in repeats)
+    planned = run.plan.repeats if run.plan else None
+    if planned == len(numbers):
+        return "every repeat"
+    word = "repeat" if len(numbers) == 1 else "repeats"
+    return f"{word} {', '.join(map(str, numbers))}" + (f" of {planned}" if planned else "")

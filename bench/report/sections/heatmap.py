@@ -1,0 +1,59 @@
+"""The heat map of kernels by batch size as a figure, with the same numbers as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlpbench.bench.analysis.heatmap import ONE
+from mlpbench.bench.report.document import Column, Figure, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlpbench.bench.analysis.heatmap import Cell, HeatMap
+
+__all__ = ["cell_text", "chart_name", "column_text", "figures"]
+
+_READING = (
+    "A cell is the kernel's time per sample divided by that of the fastest kernel at that batch size: 1.0x is the "
+    "fastest, the darker the slower, on a logarithmic scale; the kernels are in order of their speed overall."
+)
+
+
+def chart_name(number: int) -> str:
+    """Return the name of the chart of the run with that number."""
+    return f"heatmap-{number}"
+
+
+def figures(found: Sequence[HeatMap]) -> tuple[Figure, ...]:
+    """Return one figure for each run."""
+    return tuple(
+        Figure(
+            chart_name(number),
+            f"Time relative to the fastest kernel{f': {one.run}' if len(found) > 1 else ''}",
+            _READING if number == 0 else "Read as the one above.",
+            _table(one),
+        )
+        for number, one in enumerate(found)
+    )
+
+
+def cell_text(cell: Cell) -> str:
+    """Return the ratio in two digits: ``1.0x``, ``2.3x``, ``14x``."""
+    value = cell.ratio.value
+    return f"{value:.1f}x" if value < 9.95 else f"{value:.0f}x"
+
+
+def column_text(batch_size: int) -> str:
+    """Return a column's name."""
+    return "one at a time" if batch_size == ONE else f"batch {batch_size:,}"
+
+
+def _table(found: HeatMap) -> Table:
+    rows = tuple(
+        (kernel, *(cell_text(found.cells[kernel, at]) if (kernel, at) in found.cells else "" for at in found.columns))
+        for kernel in found.kernels
+    )
+    columns = (Column("kernel"), *(Column(column_text(at), number=True) for at in found.columns))
+    caption = "Time per sample / that of the fastest kernel at the same batch size, paired by repeat."
+    return Table(caption, columns, rows)

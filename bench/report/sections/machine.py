@@ -1,0 +1,201 @@
+"""The environment of a run as lines for people, and what differs between runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench import words
+from mlpbench.bench.report.document import Column, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from mlpbench.bench.record.record import Run
+
+__all__ = ["differences", "environment_table", "facts", "thread_table"]
+
+UNREADABLE = "not readable"
+#: Lines that differ between any two runs and mean nothing.
+_ALWAYS_DIFFERENT = {"Load at the start"}
+
+
+def environment_table(runs: Sequence[Run]) -> Table:
+    """Return the environment: a line for each fact, a column for each run."""
+    return _table("What the numbers were measured with.", runs, [_environment(run) for run in runs])
+
+
+def thread_table(runs: Sequence[Run]) -> Table | None:
+    """Return how many threads each kernel was given, and who reported how many; None where no file says that."""
+    several = len(runs) > 1
+    lines = [(run.name, *line) for run in runs for line in _thread_lines(run)]
+    if not lines:
+        return None
+    names = (*(["run"] if several else []), "kernel")
+    columns = (*map(Column, names), Column("threads given", number=True), Column("threads there, as reported by"))
+    caption = "Asked in each process before each case, outside the clock. More than were given fail the case."
+    return Table(caption, columns, tuple(line if several else line[1:] for line in lines), heads=len(names))
+
+
+def _thread_lines(run: Run) -> Iterator[tuple[str, str, str]]:
+    for kernel in run.kernels:
+        uses = [record.thread_use for record in run.records if record.kernel == kernel and record.thread_use]
+        found: dict[str, set[int]] = {}
+        for who, threads in (item for use in uses for item in use.found):
+            found.setdefault(who, set()).add(threads)
+        told = (f"{who} {' or '.join(map(str, sorted(counts)))}" for who, counts in found.items())
+        if uses:
+            yield kernel, str(uses[0].given), ", ".join(told) or "nobody"
+
+
+def differences(runs: Sequence[Run]) -> Table | None:
+    """Return the facts in which runs differ, from specification to environment; None where they do not."""
+    columns = [{**facts(run), **_environment(run)} for run in runs]
+    names = list(dict.fromkeys(key for column in columns for key in column))
+    unequal = [n for n in names if n not in _ALWAYS_DIFFERENT and len({column.get(n) for column in columns}) > 1]
+    if not unequal:
+        return None
+    chosen = [{name: column.get(name, "not recorded") for name in unequal} for column in columns]
+    return _table("Compare the runs with this in mind.", runs, chosen)
+
+
+def facts(run: Run) -> dict[str, str]:
+    """Return what was computed in a run: specification, data, weights, profile, repeats, kernels."""
+    plan = run.plan
+    found = {
+        "Profile": str(plan.profile or "none") if plan else "none: pytest by hand",
+        "Repeats": str(plan.repeats) if plan else str(len({record.repeat for record in run.records})),
+        "Kernels": ", ".join(run.kernels) or "none",
+    }
+    if run.records:
+        first = run.records[0]
+        spec, data, weights = first.spec, first.data, first.weights
+        found["Network"] = f"{spec.label()}, {spec.hidden} hidden, {spec.output} output, {spec.dtype}"
+        found["Data"] = f"{data.name}, {data.rows:,} rows, sha256 {short(data.sha256)}"
+        found["Weights"] = f"{weights.source or 'unknown'}, sha256 {short(weights.sha256)}"
+    return found
+
+
+def short(digest: str | None) -> str:
+    """Return the beginning of a hash, or that there is none."""
+    return f"{digest[:12]}…" if digest else "not recorded"
+
+
+def _table(caption: str, runs: Sequence[Run], columns: Sequence[Mapping[str, str]]) -> Table:
+    heads = [run.name for run in runs] if len(runs) > 1 else ["value"]
+    names = dict.fromkeys(name for column in columns for name in column)
+    rows = tuple((name, *(column.get(name, "not recorded") for column in columns)) for name in names)
+    return Table(caption, (Column("what"), *map(Column, heads)), rows)
+
+
+def _environment(run: Run) -> dict[str, str]:
+    """Return the facts of a run's first process: its libraries were loaded, so its BLAS is the one that ran."""
+    found = run.records[0].environment if run.records else run.environment
+    machine, system, python, git = (_block(found, key) for key in ("machine", "os", "python", "git"))
+    libraries = _block(found, "libraries")
+    return {
+        "Machine": _text(machine.get("name")),
+        "Processor": _join(machine.get("cpu_model"), machine.get("arch")),
+        "Cores": f"{_text(machine.get('cores'))} cores, {_text(machine.get('logical_cpus'))} logical processors",
+        "Affinity": _numbers(machine.get("affinity"), "processors "),
+        "Binding": binding.words() if (binding := run.plan and run.plan.binding) else "none asked for",
+        "Caches": _caches(machine.get("caches")),
+        "Memory": _bytes(machine.get("memory_bytes")),
+        "Frequency governor": _text(machine.get("governor")),
+        "Load at the start": _load(machine.get("load")),
+        "Operating system": _join(system.get("distribution"), system.get("system"), system.get("release")),
+        "Python": _join(python.get("implementation"), python.get("version"), python.get("compiler")),
+        "Libraries": ", ".join(f"{name} {version}" for name, version in libraries.items()) or "not recorded",
+        "BLAS and thread pools": _pools(run),
+        "Threads given": _text(found.get("threads")),
+        "Variables": _assignments(found.get("variables")),
+        "GPU": _gpu(_block(found, "gpu")),
+        "Commit": _commit(git),
+    }
+
+
+def _block(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return UNREADABLE if value is None or value == "" else str(value)
+
+
+def _join(*values: Any) -> str:
+    return ", ".join(str(value) for value in values if value not in (None, "")) or UNREADABLE
+
+
+def _numbers(values: Any, before: str) -> str:
+    """Return a list of numbers as ranges: 0-3, 8."""
+    if not isinstance(values, list) or not values or not all(isinstance(value, int) for value in values):
+        return UNREADABLE
+    ranges: list[list[int]] = []
+    for value in sorted(values):
+        if ranges and value == ranges[-1][1] + 1:
+            ranges[-1][1] = value
+        else:
+            ranges.append([value, value])
+    return before + ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges)
+
+
+def _bytes(value: Any) -> str:
+    return words.data_size(value) if isinstance(value, int | float) else UNREADABLE
+
+
+def _caches(caches: Any) -> str:
+    if not isinstance(caches, dict) or not caches:
+        return UNREADABLE
+    return ", ".join(f"{level} {_bytes(size)}" for level, size in caches.items())
+
+
+def _load(load: Any) -> str:
+    if not isinstance(load, list) or not all(isinstance(value, int | float) for value in load):
+        return UNREADABLE
+    return ", ".join(f"{value:.2f}" for value in load) + " over 1, 5 and 15 minutes"
+
+
+def _assignments(variables: Any) -> str:
+    if not isinstance(variables, dict):
+        return "not recorded"
+    return ", ".join(f"{name}={value}" for name, value in variables.items()) or "none set"
+
+
+def _pools(run: Run) -> str:
+    """Return the thread pools that were live, with the kernels in whose processes they were if not in all."""
+    seen: dict[str, dict[str, None]] = {}
+    for record in run.records:
+        pools = record.environment.get("blas")
+        for pool in pools if isinstance(pools, list) else []:
+            if isinstance(pool, dict):
+                seen.setdefault(_pool(pool), {})[record.kernel] = None
+    kernels = set(run.kernels)
+    return (
+        "; ".join(line if set(at) == kernels else f"{line} ({', '.join(at)} only)" for line, at in seen.items())
+        or "none found"
+    )
+
+
+def _pool(pool: Mapping[str, Any]) -> str:
+    threads = pool.get("num_threads")
+    number = f"{threads} thread{'' if threads == 1 else 's'}"
+    return _join(
+        _join(pool.get("internal_api")) + f" {pool.get('version') or ''}".rstrip(),
+        number,
+        pool.get("threading_layer"),
+        pool.get("architecture"),
+    )
+
+
+def _gpu(gpu: Mapping[str, Any]) -> str:
+    if not gpu.get("available"):
+        return f"none: {gpu.get('reason') or 'no reason recorded'}"
+    rest = [f"{key.replace('_', ' ')} {value}" for key, value in gpu.items() if key not in ("available", "name")]
+    return _join(gpu.get("name"), *rest)
+
+
+def _commit(git: Mapping[str, Any]) -> str:
+    if not git.get("commit"):
+        return "not run from a checkout"
+    state = {True: "with uncommitted changes", False: "clean"}.get(git.get("dirty"), "state unknown")  # type: ignore[arg-type]
+    return f"{git['commit']}, {state}"

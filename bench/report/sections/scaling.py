@@ -1,0 +1,84 @@
+"""What threads bring, as a figure for each group of runs that differ in nothing else, with the numbers as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlpbench.bench import words
+from mlpbench.bench.report.document import Column, Figure, Paragraph, Table
+from mlpbench.bench.report.sections.closer import case_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlpbench.bench.analysis.scaling import Gain, Scaling
+    from mlpbench.bench.report.document import Block
+
+__all__ = ["blocks", "chart_name"]
+
+_READING = (
+    "Time per sample with {fewest} divided by the time with more, the same kernel at the same batch size; both axes "
+    "are logarithmic. Below the dashed line at 1x more threads are slower."
+)
+
+
+def chart_name(number: int) -> str:
+    """Return the name of the chart of the group with that number."""
+    return f"scaling-{number}"
+
+
+def blocks(found: Sequence[Scaling]) -> tuple[Block, ...]:
+    """Return a figure for each group, or its table where nothing was timed in batches, and the threads in use."""
+    first = next((number for number, one in enumerate(found) if one.drawn), 0)
+    return tuple(
+        block
+        for number, one in enumerate(found)
+        for block in (_figure(number, one, again=number > first) if one.drawn else _table(one), Paragraph(_in_use(one)))
+    )
+
+
+def _in_use(found: Scaling) -> str:
+    """Return how many threads the kernels say that they used, as a sentence for each number that was given."""
+    said = []
+    for given in sorted({gain.threads for gain in found.gains}):
+        used = {gain.kernel: _count(gain.used) for gain in found.gains if gain.threads == given}
+        kernels = ", ".join(f"{kernel} {count}" for kernel, count in used.items())
+        said.append(f"Of {_threads(given)} given, kernels say that they use: {kernels}.")
+    return " ".join(said)
+
+
+def _figure(number: int, found: Scaling, *, again: bool) -> Figure:
+    """Return the figure of a group; how to read it is said of the first."""
+    title = f"Speedup over {_threads(found.fewest)}: {found.spec}, {found.dtype}, {found.data}"
+    reading = "Read as the one above." if again else _READING.format(fewest=_threads(found.fewest))
+    return Figure(chart_name(number), title, reading, _table(found))
+
+
+def _threads(count: int) -> str:
+    return words.things(count, "thread")
+
+
+def _table(found: Scaling) -> Table:
+    """Return one row for each kernel and number of threads, one column for each case."""
+    columns = list(dict.fromkeys((gain.mode, gain.batch_size) for gain in found.gains))
+    columns.sort(key=lambda at: (at[0] != "per_sample", at))
+    lines: dict[tuple[str, int], dict[tuple[str, int], Gain]] = {}
+    for gain in found.gains:
+        lines.setdefault((gain.kernel, gain.threads), {})[gain.mode, gain.batch_size] = gain
+    rows = tuple(
+        (kernel, str(threads), _used(line), *(words.ratio(line[at].speedup) if at in line else "" for at in columns))
+        for (kernel, threads), line in lines.items()
+    )
+    heads = (Column("kernel"), Column("threads given", number=True), Column("threads used", number=True))
+    caption = (
+        f"Time with {_threads(found.fewest)} / time with more. Used: what the kernel says; small batches may use fewer."
+    )
+    return Table(caption, (*heads, *(Column(case_name(*at), number=True) for at in columns)), rows)
+
+
+def _used(line: dict[tuple[str, int], Gain]) -> str:
+    return _count(next((gain.used for gain in line.values() if gain.used is not None), None))
+
+
+def _count(used: int | None) -> str:
+    return "does not say" if used is None else str(used)

@@ -1,0 +1,280 @@
+"""One process for each kernel and repeat, and what becomes of it: a result file, whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench.machine import environment
+from mlpbench.bench.machine.binding import bound
+from mlpbench.bench.measure.case import elapsed
+from mlpbench.bench.measure.session import Failure
+from mlpbench.bench.plan.effort import Effort
+from mlpbench.bench.plan.profiles import PER_SAMPLE_ROWS
+from mlpbench.bench.record import record
+from mlpbench.bench.record.trust import read_trust
+from mlpbench.bench.record.untrusted import Block
+from mlpbench.bench.run.folder import close_run, open_run
+from mlpbench.bench.trust import disturbance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mlpbench.bench.data.workload import Options, Workload
+    from mlpbench.bench.plan.plan import Plan
+
+__all__ = ["Outcome", "close_run", "execute", "open_run", "pytest_command", "run_process"]
+
+#: A process that takes longer is stuck: a whole quick run takes less.
+TIMEOUT_S = 1800
+#: No settings file, no conftest, no plugin but these two: what pytest finds around us is meant for the user's tests.
+OURS_ALONE = (
+    *("-c", os.devnull, "--noconftest", f"--rootdir={Path(__file__).resolve().parents[2]}"),
+    *("-p", "pytest_benchmark.plugin", "-p", "mlpbench.bench.measure.plugin", "-p", "no:cacheprovider"),
+)
+#: A test's line in `pytest -v`.
+FINISHED = re.compile(r"::test_forward\[(?P<case>[^\]]+)\] (PASSED|FAILED|ERROR|SKIPPED)")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one process. ``problems`` are lines for people; the record holds them too.
+
+    ``setting``: in a sweep over several, the one that it belongs to, in words.
+    """
+
+    kernel: str
+    repeat: int
+    path: Path
+    problems: tuple[str, ...]
+    setting: str | None = None
+
+
+def pytest_command(plan: Plan, options: Options, kernel: str) -> list[str]:
+    """Return the words that time a kernel by hand: the suite, the cases, the clock."""
+    modes = dict.fromkeys(case["mode"] for case in plan.cases)
+    sizes = dict.fromkeys(case["batch_size"] for case in plan.cases if case["mode"] != "per_sample")
+    singles = {case["batch_size"] for case in plan.cases if case["mode"] == "per_sample"} - {PER_SAMPLE_ROWS}
+    return [
+        "pytest",
+        *(str(Path(__file__).parent.with_name(f"test_{name}.py")) for name in ("forward", "harness")),
+        f"--kernel={kernel}",
+        *(f"--mode={mode}" for mode in modes),
+        *(f"--batch-size={size}" for size in sizes),
+        *(f"--per-sample-rows={rows}" for rows in singles),
+        *options.arguments(),
+        *plan.clock,
+    ]
+
+
+def execute(
+    plan: Plan,
+    workload: Workload,
+    folder: Path,
+    on_case: Callable[[str, int, str], None],
+    effort: Effort | None = None,
+) -> Iterator[Outcome]:
+    """Run the plan, process by process. Each has its result file in ``folder`` when its outcome is yielded.
+
+    ``effort`` says which is next; it is told what came of each.
+
+    ``on_case(kernel, repeat, case)`` is called as each case ends. Leaving the iterator early, as Ctrl-C does, stops
+    the process that runs and keeps what is finished.
+    """
+    effort = Effort(plan) if effort is None else effort
+    for at in effort.processes():
+        yield run_process(plan, workload, folder, at, partial(on_case, *at), partial(effort.note, *at))
+
+
+def run_process(
+    plan: Plan,
+    workload: Workload,
+    folder: Path,
+    at: tuple[str, int],
+    on_case: Callable[[str], None],
+    note: Callable[[float, dict[tuple[str, int], float], set[tuple[str, int]]], None],
+) -> Outcome:
+    """Run the process of a (kernel, repeat) and write its file; ``note`` its seconds, times and disturbed cases."""
+    kernel, repeat = at
+    path = folder / f"{kernel}.{repeat}.json"
+    with elapsed() as took:
+        content = _process(plan, workload, folder, at, on_case)
+        record.write_atomically(path, content)
+    note(took.seconds, _times(content), _disturbed(content))
+    return Outcome(kernel, repeat, path, _problems(content))
+
+
+def _process(
+    plan: Plan, workload: Workload, folder: Path, at: tuple[str, int], on_case: Callable[[str], None]
+) -> dict[str, Any]:
+    """Run one process; return the content of its record."""
+    with tempfile.TemporaryDirectory(prefix="mlpbench-") as scratch:
+        raw = Path(scratch) / "record.json"
+        words = [
+            *pytest_command(plan, workload.options, at[0])[1:],
+            *OURS_ALONE,
+            "-v",
+            "--color=no",
+            f"--mlpbench-run={folder / 'run.json'}",
+            f"--mlpbench-repeat={at[1]}",
+            f"--benchmark-json={raw}",
+            f"--benchmark-storage=file://{scratch}",  # by default, a folder wherever we were started
+        ]
+        ended, lines = _spawn(words, plan, on_case)
+        return _content(raw, ended, lines, plan, workload, at, folder)
+
+
+def _spawn(words: list[str], plan: Plan, on_case: Callable[[str], None]) -> tuple[int | None, list[str]]:
+    """Start our interpreter's pytest in a process group of its own; return its exit status and what it printed.
+
+    The status is None where it was stopped because it took too long. However this ends, nothing that was started
+    is left running.
+    """
+    lines: list[str] = []
+    gave_up = threading.Event()
+
+    def give_up() -> None:
+        gave_up.set()
+        _kill(process)
+
+    with ExitStack() as at_end:
+        with _interrupts_held_back():
+            process = at_end.enter_context(_start(words, plan))
+            at_end.callback(_kill, process)
+        stuck = threading.Timer(TIMEOUT_S, give_up)
+        stuck.daemon = True
+        at_end.callback(stuck.cancel)
+        stuck.start()
+        for line in process.stdout or ():
+            lines.append(line.rstrip())
+            if found := FINISHED.search(line):
+                on_case(found["case"])
+        status = process.wait()
+    return (None if gave_up.is_set() and status < 0 else status), lines
+
+
+def _start(words: list[str], plan: Plan) -> subprocess.Popen[str]:
+    with bound(plan.binding):
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "pytest", *words],
+            env=_variables(plan.threads),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # Ctrl-C reaches us alone: we decide what is kept
+        )
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C, or a request to end, wait until the block has ended.
+
+    While a process starts, it runs already and nobody could name it yet: it would be left to itself.
+    """
+    arrived = threading.Event()
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Left alone where it is ignored or ends us at once, and in other threads, which signals do not interrupt.
+        if signal.getsignal(number) is signal.default_int_handler and _in_main_thread():
+            before[number] = signal.signal(number, lambda *_: arrived.set())
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if arrived.is_set():
+        raise KeyboardInterrupt
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _variables(threads: int) -> dict[str, str]:
+    """Return the process environment: threads set before any library loads, and none of pytest's own variables."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    ours = {"PYTHONUNBUFFERED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return environment.of_child({**kept, **ours}, threads)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """Stop a process and all that it started, also what has outlived it."""
+    with suppress(ProcessLookupError, PermissionError):  # nothing of the group is left
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _content(
+    raw: Path,
+    ended: int | None,
+    lines: list[str],
+    plan: Plan,
+    workload: Workload,
+    at: tuple[str, int],
+    folder: Path,
+) -> dict[str, Any]:
+    """Return what the process left, or a record that says how it ended."""
+    if ended is not None and ended >= 0:
+        with suppress(FileNotFoundError, ValueError):  # it wrote none, or was cut off in the middle
+            content: dict[str, Any] = json.loads(raw.read_text(encoding="utf-8"))
+            return content
+    kernel, repeat = at
+    header = json.loads((folder / "run.json").read_text(encoding="utf-8"))["mlpbench"]
+    block = {
+        "schema": record.SCHEMA,
+        "kernel": kernel,
+        "repeat": repeat,
+        "environment": header["environment"],
+        **workload.facts(),
+        **dict.fromkeys(("kernel_info", "conformance", "accuracy", "timings")),
+        "plan": plan.as_dict(),
+        "failures": [Failure(kernel, None, "process", _how_it_ended(ended, lines)).as_dict()],
+    }
+    return {"machine_info": environment.machine_info(), "commit_info": {}, "benchmarks": [], "mlpbench": block}
+
+
+def _how_it_ended(ended: int | None, lines: list[str]) -> str:
+    last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
+    if ended is None:
+        return f"the process was stopped after {TIMEOUT_S} s; its last line: {last}"
+    if ended < 0:
+        name = signal.Signals(-ended).name
+        why = " (the system kills so when memory runs out)" if name == "SIGKILL" else ""
+        return f"the process died of {name}{why}; its last line: {last}"
+    errors = [line for line in lines if line.startswith(("ERROR", "E  "))]
+    return f"the process ended with {ended} and no result; it said: {errors[0] if errors else last}"
+
+
+def _times(content: dict[str, Any]) -> dict[tuple[str, int], float]:
+    """Return the seconds per sample of every case that has a time."""
+    found = [(entry["extra_info"], entry["stats"]["data"]) for entry in content.get("benchmarks", ())]
+    return {
+        (info["mode"], info["batch_size"]): statistics.median(data) / info["rows_per_round_call"]
+        for info, data in found
+    }
+
+
+def _disturbed(content: dict[str, Any]) -> set[tuple[str, int]]:
+    """Return the cases of a record that something else disturbed, so that they are measured again."""
+    block = Block(content["mlpbench"], "the record")
+    return set(disturbance.disturbances(read_trust(block.block("trust")))) if "trust" in block else set()
+
+
+def _problems(content: dict[str, Any]) -> tuple[str, ...]:
+    failures = content["mlpbench"]["failures"]
+    reasons = dict.fromkeys(failure["reason"] for failure in failures)  # a gate fails once for all cases
+    return tuple(reasons)

@@ -1,0 +1,1 @@
+"""Numbers in, numbers out: estimates, tests, verdicts. Knows no files."""

@@ -1,0 +1,240 @@
+"""Hockney's two numbers: the time of a call as a straight line over the batch size. Knows no kernels and no files.
+
+    t(B) = t0 + B / r_inf
+
+``r_inf``: the rate, in samples per second, that large batches come near. ``t0``: what a call costs whatever its batch.
+``n_half = t0 * r_inf``: the batch size at which half of that rate is reached. R. W. Hockney and C. R. Jesshope,
+*Parallel Computers 2* (1988), section 1.3; the vector length there is the batch size here.
+
+Batch sizes span decades and so do times: the fit takes **relative** errors, so that a batch of 1 counts as much as one
+of 10,000, and a robust loss (soft L1), so that one disturbed point does not bend the line. Each repeat is fitted by
+itself, and `bench.stats.estimates.estimate` makes the value and its interval from the fits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlpbench.bench.stats import estimates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mlpbench.bench.stats.estimates import Estimate
+
+__all__ = ["Fit", "Line", "Prediction", "fit", "line", "predictions", "regimes"]
+
+#: Seconds per call by batch size, of one repeat.
+Points = dict[int, float]
+
+#: A curve whose points all lie within this share of a line is a line.
+STRAIGHT_WITHIN = 0.10
+#: Relative error from which on the robust loss begins to forgive.
+_FORGIVES = 0.05
+#: A call cost below this share of the shortest call cannot be told from none.
+_SMALLEST_SHARE = 1e-3
+#: A line has two numbers: two points are no test of it.
+FEWEST = 3
+
+
+@dataclass(frozen=True)
+class Line:
+    """t(B) = ``t0_s`` + B * ``row_s``, in seconds, fitted between the batch sizes ``first`` and ``last``.
+
+    Over part of a curve ``t0_s`` may be negative: each further row then costs more than those before it did.
+    """
+
+    t0_s: float
+    row_s: float
+    first: int
+    last: int
+
+    @property
+    def r_inf(self) -> float:
+        """Samples per second."""
+        return 1 / self.row_s
+
+    def call_s(self, batch_size: float) -> float:
+        """Return the seconds of a call on ``batch_size`` rows."""
+        return self.t0_s + batch_size * self.row_s
+
+    def misfit(self, points: Points) -> dict[int, float]:
+        """Return fitted / measured - 1 for each batch size."""
+        return {size: self.call_s(size) / seconds - 1 for size, seconds in points.items()}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Seconds per call at a batch size: ``predicted_s`` from the line through three others, beside ``measured_s``."""
+
+    batch_size: int
+    predicted_s: float
+    measured_s: float
+
+    @property
+    def error(self) -> float:
+        """Predicted / measured - 1."""
+        return self.predicted_s / self.measured_s - 1
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The fit of one kernel. ``t0`` in seconds, ``r_inf`` in samples per second, ``n_half`` in rows, with intervals.
+
+    ``t0`` and ``n_half`` are None where the call cost is too small to be told from none. ``line`` is the fit of the
+    medians over repeats, ``misfit`` its relative error at each batch size; ``regimes`` are the lines of its parts where
+    it is not ``straight``. ``learned`` are the three batch sizes that ``predictions`` were made from. ``lines`` are the
+    fits of the repeats.
+    """
+
+    r_inf: Estimate
+    t0: Estimate | None
+    n_half: Estimate | None
+    line: Line
+    misfit: dict[int, float]
+    regimes: tuple[Line, ...]
+    learned: tuple[int, ...]
+    predictions: tuple[Prediction, ...]
+    lines: dict[int, Line]
+
+    @property
+    def worst(self) -> float:
+        """The largest relative error of the line, without its sign."""
+        return max(map(abs, self.misfit.values()))
+
+    @property
+    def straight(self) -> bool:
+        """Whether one line describes the curve."""
+        return self.worst <= STRAIGHT_WITHIN
+
+
+def fit(by_repeat: Mapping[int, Points]) -> Fit | None:
+    """Return the fit of seconds per call, by repeat and batch size; None with fewer than three sizes in a repeat.
+
+    Repeats without three batch sizes are left out. Raises ValueError for times or sizes that are not above 0.
+    """
+    usable = {repeat: points for repeat, points in by_repeat.items() if len(points) >= FEWEST}
+    if not usable:
+        return None
+    lines = {repeat: line(points) for repeat, points in usable.items()}
+    medians = _medians(usable.values())
+    whole = line(medians)
+    told = all(found.t0_s > _SMALLEST_SHARE * min(usable[repeat].values()) for repeat, found in lines.items())
+    learned, predicted = predictions(medians)
+    straight = max(map(abs, whole.misfit(medians).values())) <= STRAIGHT_WITHIN
+    return Fit(
+        r_inf=estimates.estimate({repeat: found.r_inf for repeat, found in lines.items()}),
+        t0=estimates.estimate({repeat: found.t0_s for repeat, found in lines.items()}) if told else None,
+        n_half=estimates.estimate({repeat: found.t0_s * found.r_inf for repeat, found in lines.items()})
+        if told
+        else None,
+        line=whole,
+        misfit=whole.misfit(medians),
+        regimes=() if straight else tuple(regimes(medians)),
+        learned=learned,
+        predictions=predicted,
+        lines=lines,
+    )
+
+
+def line(points: Points, *, part: bool = False) -> Line:
+    """Return the robust line through seconds per call by batch size, at least two. Raises ValueError for others.
+
+    The call cost is at least 0, unless the points are only a ``part`` of a curve.
+    """
+    from scipy.optimize import least_squares
+
+    sizes, seconds = _arrays(points)
+    # Unknowns of the order of 1: the shortest call, and the time per row of the largest batch.
+    call, row = float(seconds[0]), float(seconds[-1] / sizes[-1])
+    design = np.column_stack([call / seconds, row * sizes / seconds])
+    lowest = [-np.inf if part else 0.0, 0.0]
+    start = [0.5, 0.5] if len(points) > 2 else _through_two(design, lowest)
+
+    def error(unknown: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(design @ unknown - 1, dtype=np.float64)
+
+    def slope_of_error(_: NDArray[np.float64]) -> NDArray[np.float64]:
+        return design
+
+    found = least_squares(
+        error,
+        start,
+        jac=slope_of_error,
+        bounds=(lowest, np.inf),
+        loss="soft_l1",
+        f_scale=_FORGIVES,
+        xtol=1e-12,
+        ftol=1e-12,
+        gtol=1e-12,
+    )
+    t0, slope = (float(x) for x in found.x)
+    return Line(t0 * call, max(slope, 1e-9) * row, int(sizes[0]), int(sizes[-1]))
+
+
+def regimes(points: Points, most: int = 3) -> list[Line]:
+    """Return lines over consecutive parts of a curve, each straight where that can be had with at most ``most``.
+
+    A part has at least two points, and of seven or more at least three; a curve that cannot be divided so is one line.
+    """
+    whole = line(points, part=True)
+    fewest = 3 if len(points) >= 7 else 2
+    if most == 1 or len(points) < 2 * fewest or max(map(abs, whole.misfit(points).values())) <= STRAIGHT_WITHIN:
+        return [whole]
+    ordered = sorted(points.items())
+    cuts = range(fewest, len(ordered) - fewest + 1)
+    halves = [(dict(ordered[:cut]), dict(ordered[cut:])) for cut in cuts]
+    left, right = min(halves, key=lambda pair: sum(_squares(half) for half in pair))
+    first = regimes(left, most - 1)
+    return first + regimes(right, most - len(first))
+
+
+def predictions(points: Points) -> tuple[tuple[int, ...], tuple[Prediction, ...]]:
+    """Return the three batch sizes learned from (smallest, largest, nearest their geometric mean), and all others.
+
+    The others are predicted by the line through these three. Nothing is, of fewer than four batch sizes.
+    """
+    sizes = sorted(points)
+    if len(sizes) <= FEWEST:
+        return tuple(sizes), ()
+    target = math.sqrt(sizes[0] * sizes[-1])
+    middle = min(sizes[1:-1], key=lambda size: abs(math.log(size / target)))
+    learned = (sizes[0], middle, sizes[-1])
+    known = line({size: points[size] for size in learned})
+    others = [size for size in sizes if size not in learned]
+    return learned, tuple(Prediction(size, known.call_s(size), points[size]) for size in others)
+
+
+def _arrays(points: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    sizes = np.array(sorted(points), dtype=np.float64)
+    seconds = np.array([points[int(size)] for size in sizes], dtype=np.float64)
+    if len(sizes) < 2:
+        raise ValueError("a line needs at least two batch sizes")
+    if not (np.isfinite(seconds).all() and (seconds > 0).all() and (sizes > 0).all()):
+        raise ValueError(f"needs times and batch sizes above 0, got {points}")
+    return sizes, seconds
+
+
+def _through_two(design: NDArray[np.float64], lowest: Sequence[float]) -> NDArray[np.float64]:
+    """Return the line through two points, moved inside the bounds: the iteration starts where it should end."""
+    exact = np.linalg.solve(design, np.ones(2))
+    return np.asarray(np.maximum(exact, np.array(lowest) + 1e-6), dtype=np.float64)
+
+
+def _medians(repeats: Iterable[Points]) -> Points:
+    """Return the median over repeats for each batch size."""
+    values: dict[int, list[float]] = {}
+    for points in repeats:
+        for size, seconds in points.items():
+            values.setdefault(size, []).append(seconds)
+    return {size: estimates.estimate(values[size]).value for size in sorted(values)}
+
+
+def _squares(points: Points) -> float:
+    return sum(error**2 for error in line(points, part=True).misfit(points).values())

@@ -1,0 +1,223 @@
+"""How often verdicts are wrong, and how small a slowdown they find: from times with a known difference.
+
+Kernels that differ by nothing, or by a planted slowdown, run side by side; their repeats are cut into blocks of as many
+as a comparison has on each side. Two kernels of a block are compared as two kernels of one run (paired), kernels of
+different blocks as two runs (unpaired), with what whole runs were seen to wander by (`wander`). Comparisons share
+processes, so their cases are not independent, and the bound of the rate is narrower than it should be; ``disjoint``
+counts comparisons, as a whole, that share no process.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlpbench.bench.stats import drift, significance, verdicts
+from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+__all__ = ["FOUND", "Kind", "Tally", "Times", "evaluate", "fitting", "seen_slowdowns", "wander"]
+
+#: The share of planted slowdowns that must be found for the tool to be said to find them.
+FOUND = significance.POWER
+#: Of the scatter over all cases: what nine in ten do not exceed.
+SCATTER_QUANTILE = 0.9
+
+#: Repeats that a block has at least, where it is made shorter so that there are two.
+FEWEST = 12
+
+#: (mode, batch size) -> repeat -> seconds per sample.
+_ByRepeat = Mapping[int, float]
+Times = Mapping[tuple[str, int], _ByRepeat]
+#: Both sides of one case, and the drift between them.
+_Case = tuple[_ByRepeat, _ByRepeat, Drift]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """``hits`` of ``cases``."""
+
+    hits: int
+    cases: int
+
+    @property
+    def rate(self) -> float:
+        """The share of hits; NaN of none."""
+        return self.hits / self.cases if self.cases else float("nan")
+
+    def bounds(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Return the two-sided interval of the rate, C. J. Clopper and E. S. Pearson, Biometrika 26 (1934)."""
+        from scipy.stats import binomtest
+
+        if not self.cases:
+            return 0.0, 1.0
+        found = binomtest(self.hits, self.cases).proportion_ci(confidence, method="exact")
+        return float(found.low), float(found.high)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One way to compare, paired or not. ``planted`` is the share of each slowdown -> cases in which it was found.
+
+    ``false`` counts verdicts faster or slower where there is no difference, ``disjoint`` comparisons with any such
+    verdict among those that share no process. ``scatter`` is what `bench.stats.significance.detectable` takes.
+    """
+
+    false: Tally
+    disjoint: Tally
+    planted: dict[float, Tally]
+    scatter: float
+
+    @property
+    def smallest(self) -> float | None:
+        """The smallest planted slowdown that was found often enough, as were all larger ones; None if none was."""
+        found = None
+        for share in sorted(self.planted, reverse=True):
+            if not self.planted[share].rate >= FOUND:
+                break
+            found = share
+        return found
+
+
+def fitting(sides: Collection[Times], repeats: int) -> int:
+    """Return how many repeats a block is to have: ``repeats``, or half of all that ``sides`` have in common.
+
+    Half of them on a machine that had no time for two blocks of ``repeats``, since two runs are compared across blocks;
+    but never fewer than `FEWEST`.
+    """
+    half = len(_common(sides)) // 2
+    return half if FEWEST <= half < repeats else repeats
+
+
+def _common(sides: Collection[Times]) -> list[int]:
+    return sorted(set.intersection(*(set().union(*times.values()) for times in sides)))
+
+
+def evaluate(
+    same: Sequence[Times],
+    slowed: Mapping[float, Times],
+    repeats: int,
+    threshold: float = verdicts.THRESHOLD,
+    rate: float = significance.FALSE_DISCOVERY_RATE,
+    drifts: Mapping[tuple[str, int], Drift] = MappingProxyType({}),
+) -> tuple[Kind | None, Kind | None]:
+    """Return what the times of equal kernels and of slowed ones show: paired, unpaired.
+
+    ``same`` has the times of each equal kernel, ``slowed`` those of the kernel with each slowdown; ``drifts``, by case,
+    is what two runs differ by anyway. A block is of repeats that every kernel has; of a case it has those that count,
+    as in any comparison. Repeats that do not fill a last block are left out. None where there are not enough: paired
+    needs one block, unpaired two.
+    """
+    common = _common([*same, *slowed.values()])
+    blocks = [common[i : i + repeats] for i in range(0, len(common) - repeats + 1, repeats)]
+    kernels = range(len(same))
+    paired = _Trials(
+        *(same, slowed, True, threshold, rate, {}),
+        places=[(block, block) for block in blocks],
+        sides=list(itertools.combinations(kernels, 2)),
+        disjoint_places=[(block, block) for block in blocks],
+        disjoint_sides=list(zip(kernels[::2], kernels[1::2], strict=False)),
+    )
+    unpaired = _Trials(
+        *(same, slowed, False, threshold, rate, drifts),
+        places=list(itertools.combinations(blocks, 2)),
+        sides=[(i, j) for i in kernels for j in kernels],
+        disjoint_places=list(zip(blocks[::2], blocks[1::2], strict=False)),
+        disjoint_sides=[(i, i) for i in kernels],
+    )
+    return paired.kind() if blocks else None, unpaired.kind() if len(blocks) > 1 else None
+
+
+def wander(sides: Sequence[Times], alone: Collection[tuple[str, int]]) -> drift.Drifts:
+    """Return how far the level of a whole run wanders, from the times of kernels that ran side by side.
+
+    ``alone``: the cases that one thread works on. Of the cases of either kind, the one that wanders most counts.
+    """
+    found: dict[bool, list[Drift | None]] = {True: [], False: []}
+    for case in set.intersection(*(set(times) for times in sides)):
+        found[case in alone].append(drift.measured(drift.common_level(times[case] for times in sides)))
+    return drift.Drifts(drift.widest(found[True]), drift.widest(found[False]))
+
+
+def seen_slowdowns(same: Sequence[Times], slowed: Mapping[float, Times]) -> dict[float, float]:
+    """Return the slowdown that the times show for each planted one: the median over all cases, repeats and twins."""
+
+    def ratios(times: Times) -> list[float]:
+        return [
+            times[case][repeat] / one[case][repeat]
+            for one in same
+            for case in times
+            for repeat in times[case].keys() & one[case].keys()
+        ]
+
+    return {share: float(np.median(ratios(times))) - 1 for share, times in slowed.items()}
+
+
+@dataclass(frozen=True)
+class _Trials:
+    """The comparisons of one kind: at each place (a block for either side), between sides of ``same``."""
+
+    same: Sequence[Times]
+    slowed: Mapping[float, Times]
+    paired: bool
+    threshold: float
+    rate: float
+    drifts: Mapping[tuple[str, int], Drift]
+    places: list[tuple[list[int], list[int]]]
+    sides: list[tuple[int, int]]
+    disjoint_places: list[tuple[list[int], list[int]]]
+    disjoint_sides: list[tuple[int, int]]
+
+    def kind(self) -> Kind:
+        """Make all comparisons."""
+        equal = [self._cases(self.same[i], self.same[j], at) for at in self.places for i, j in self.sides]
+        apart = [
+            self._cases(self.same[i], self.same[j], at) for at in self.disjoint_places for i, j in self.disjoint_sides
+        ]
+        scatter = [
+            significance.test(a, b, self.paired).scatter
+            for cases in equal
+            for a, b, _ in cases
+            if self._can_be_judged(a, b)
+        ]
+        return Kind(
+            false=_tally([word for cases in equal for word in self._verdicts(cases)], "faster", "slower"),
+            disjoint=Tally(sum(not _FALSE.isdisjoint(self._verdicts(cases)) for cases in apart), len(apart)),
+            planted={share: self._found(times) for share, times in self.slowed.items()},
+            scatter=float(np.quantile(scatter, SCATTER_QUANTILE)),
+        )
+
+    def _found(self, times: Times) -> Tally:
+        trials = [self._cases(one, times, at) for at in self.places for one in self.same]
+        return _tally([word for cases in trials for word in self._verdicts(cases)], "slower")
+
+    def _cases(self, a: Times, b: Times, at: tuple[list[int], list[int]]) -> list[_Case]:
+        one, other = (
+            [{i: times[case][i] for i in repeats if i in times[case]} for case in a]
+            for times, repeats in zip((a, b), at, strict=True)
+        )
+        return list(zip(one, other, (self.drifts.get(case, NO_DRIFT) for case in a), strict=True))
+
+    def _can_be_judged(self, a: _ByRepeat, b: _ByRepeat) -> bool:
+        """Return whether enough repeats count on both sides."""
+        return min(len(a), len(b), len(a.keys() & b.keys()) if self.paired else 2) >= 2
+
+    def _verdicts(self, cases: list[_Case]) -> list[str]:
+        judged = [case for case in cases if self._can_be_judged(*case[:2])]
+        drifts = [case[2] for case in judged]
+        found = verdicts.judge([case[:2] for case in judged], self.paired, self.threshold, self.rate, drifts)
+        return [str(one.verdict) for one in found] + ["unclear"] * (len(cases) - len(judged))
+
+
+_FALSE = {"faster", "slower"}
+
+
+def _tally(found: list[str], *words: str) -> Tally:
+    return Tally(sum(word in words for word in found), len(found))

@@ -1,0 +1,95 @@
+"""What the self-tests of a run say: what a call of the harness costs, and whether its clock is true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlpbench.bench.record.trust import Trust
+
+__all__ = ["CLOCK_LIMIT", "ClockCheck", "call_cost_s", "call_costs_s", "check_clock", "deviations"]
+
+#: A clock that is off by more is refused as evidence.
+CLOCK_LIMIT = 0.02
+#: Processors of these years run at 1 to 7 GHz; what is far from that is no processor but a clock in a wrong unit.
+SPEEDS_HZ = (2e8, 1e10)
+
+
+@dataclass(frozen=True)
+class ClockCheck:
+    """The clock of one run. ``ok`` is None where nothing was recorded; ``why`` says it in one sentence.
+
+    ``error``: how far the times of one, two and four spins are from one to two to four (signed, the largest; the
+    median over processes). ``rate``: how much faster the clock ran than the hardware's own. ``speed_hz``: the
+    processor's speed that the spin's instructions imply. Each is None where it is not known.
+    """
+
+    ok: bool | None
+    error: float | None
+    rate: float | None
+    speed_hz: float | None
+    why: str
+
+
+def call_cost_s(found: Sequence[Trust], mode: str) -> float | None:
+    """Return what one call of the harness costs in ``mode``, in seconds: the median over processes; or None."""
+    costs = [cost for trust in found if (cost := call_costs_s(trust).get(mode)) is not None]
+    return median(costs) if costs else None
+
+
+def call_costs_s(trust: Trust) -> dict[str, float]:
+    """Return what one call of the harness cost in one process, in seconds, by mode."""
+    return {known.mode: median(known.rounds_s) / known.calls for known in trust.self_test if known.length == 0}
+
+
+def deviations(trust: Trust) -> dict[int, float]:
+    """Return how far the fastest rounds of the spins are from being proportional to their length, by length.
+
+    Signed shares, of the shortest 0 by definition. Of each length the fastest round counts: other load makes rounds
+    slower and never faster.
+    """
+    fastest = {known.length: min(known.rounds_s) for known in trust.self_test if known.length > 0}
+    shortest = min(fastest, default=0)
+    return {length: time / length / (fastest[shortest] / shortest) - 1 for length, time in sorted(fastest.items())}
+
+
+def linearity(trust: Trust) -> float | None:
+    """Return the largest of the `deviations` of a process, signed; None without two lengths."""
+    found = deviations(trust)
+    return max(found.values(), key=abs) if len(found) > 1 else None
+
+
+def check_clock(found: Sequence[Trust]) -> ClockCheck:
+    """Return the verdict on the clock of a run, from the trust blocks of its records."""
+    errors = [error for trust in found if (error := linearity(trust)) is not None]
+    rates = [t.clock_s / t.raw_s - 1 for t in found if t.clock_s is not None and t.raw_s is not None and t.raw_s > 0]
+    speeds = [speed for trust in found if (speed := _speed_hz(trust)) is not None]
+    if not errors:
+        return ClockCheck(None, None, median(rates) if rates else None, None, "The clock was not tested.")
+    error, rate = median(errors), median(rates) if rates else None
+    speed = median(speeds) if speeds else None
+    wrong = _what_is_wrong(error, rate, speed)
+    parts = [f"work of 2 and 4 times the length takes 2 and 4 times as long within {abs(error):.1%}"]
+    parts += [] if speed is None else [f"by its instructions the processor runs at {speed / 1e9:.1f} GHz"]
+    return ClockCheck(not wrong, error, rate, speed, wrong or f"The clock is true: {'; '.join(parts)}.")
+
+
+def _speed_hz(trust: Trust) -> float | None:
+    spins = [known for known in trust.self_test if known.length > 0]
+    if trust.spin_instructions is None or not spins:
+        return None
+    return trust.spin_instructions * max(known.length / min(known.rounds_s) for known in spins)
+
+
+def _what_is_wrong(error: float, rate: float | None, speed: float | None) -> str:
+    if abs(error) > CLOCK_LIMIT:
+        return f"The clock is off by {abs(error):.1%}: longer work of known length does not take as much longer."
+    if rate is not None and abs(rate) > CLOCK_LIMIT:
+        return f"The clock is off by {abs(rate):.1%} against the hardware's own."
+    if speed is not None and not SPEEDS_HZ[0] <= speed <= SPEEDS_HZ[1]:
+        return f"The clock is off: by it, the processor would run at {speed / 1e9:.2g} GHz."
+    return ""

@@ -1,0 +1,192 @@
+"""What the counters, spins and self-tests of records mean: disturbed or not, which grade, whether the clock is true.
+
+Everything is derived from the raw values in the records; nothing here measures. A disturbed case is marked and kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from mlpbench.bench.record.trust import Trust, Window
+
+__all__ = ["Disturbance", "Grade", "best_spin_s", "case_disturbance", "disturbances", "grade", "reasons", "works_alone"]
+
+#: Shares of a case's time from which on it counts as disturbed; docs/trust.md has the timings that they come from. A
+#: median over rounds forgives rounds that had to wait, up to about a quarter of them.
+WAITING, STOLEN, IDLE = 0.25, 0.05, 0.05
+#: By how much slower a spin says that something is wrong. A processor's clock wanders by up to 8 % on a quiet virtual
+#: machine; comparisons take that out (`bench.trust.pace`).
+SLOWER = 0.10
+#: Of the time, that its share of processors was used up.
+THROTTLED = 0.05
+#: Of a counter that moves by ticks of 10 ms, one tick says nothing.
+TICKS_S = 0.015
+#: Where the system does not show waiting: evictions per second; a quiet process sees about 10.
+EVICTIONS_PER_S = 100.0
+#: (share of disturbed cases, spread of the calibration) up to which a machine is quiet, or fair.
+QUIET, FAIR = (0.05, 0.05), (0.25, 0.15)
+
+Cause = Literal["load", "host", "throttled", "clock", "blocked"]
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """One reason why a case is disturbed: its cause, for the advice, and what was seen, for people."""
+
+    cause: Cause
+    text: str
+
+
+@dataclass(frozen=True)
+class Grade:
+    """A machine in one run: ``disturbed`` of ``cases`` timings, one for each case and process.
+
+    ``spread``: by how much the calibration was slower than at its best, beside all but the worst 5 % of the cases.
+    ``name`` is None where nothing was recorded.
+    """
+
+    name: Literal["quiet", "fair", "noisy"] | None
+    disturbed: int
+    cases: int
+    spread: float
+    causes: tuple[tuple[Cause, int], ...]
+    advice: tuple[str, ...]
+
+
+def best_spin_s(found: Iterable[Trust]) -> float | None:
+    """Return the calibration level when nothing hinders it, in seconds: the end of the fastest quarter of levels.
+
+    Not the fastest of all: of a few hundred levels that wander by 1 %, it is 3 % below the usual, and honest ones would
+    seem disturbed. Spins of different kinds cannot be compared: the most frequent kind counts.
+    """
+    found = list(found)
+    kinds = Counter(trust.spin for trust in found if trust.windows)
+    if not kinds:
+        return None
+    kind = kinds.most_common(1)[0][0]
+    levels = sorted(
+        median(spins)
+        for trust in found
+        if trust.spin == kind
+        for window in trust.windows
+        for spins in (window.spins_before_s, window.spins_after_s)
+    )
+    return levels[len(levels) // 4]
+
+
+def level_s(window: Window) -> float:
+    """Return the slower of the calibration levels before and after a case, in seconds.
+
+    The level is the median of the spins on a side: one that was interrupted alone says nothing about the case.
+    """
+    return max(median(window.spins_before_s), median(window.spins_after_s))
+
+
+def case_disturbance(window: Window, best_s: float | None, cpus: int | None = None) -> tuple[Disturbance, ...]:
+    """Return why a case is disturbed; nothing where it is not. ``best_s``: see `best_spin_s`."""
+    wall = max(window.wall_s, 1e-9)
+    found: list[Disturbance] = []
+    waited = window.run_delay_s
+    if waited is not None and waited > WAITING * wall:
+        found.append(Disturbance("load", f"its threads waited {waited:.2g} s for a processor in {wall:.2g} s"))
+    if waited is None and window.involuntary is not None and window.involuntary > EVICTIONS_PER_S * wall:
+        found.append(Disturbance("load", f"it lost the processor {window.involuntary / wall:.0f} times a second"))
+    stolen = window.steal_s or 0.0
+    if stolen > max(STOLEN * wall * (cpus or 1), TICKS_S):
+        found.append(Disturbance("host", f"the host took {stolen / wall / (cpus or 1):.0%} of the processors' time"))
+    held = window.throttled_s or 0.0
+    if held > THROTTLED * wall:
+        found.append(
+            Disturbance("throttled", f"its share of the processor was used up for {held / wall:.0%} of the time")
+        )
+    if window.hot:
+        found.append(Disturbance("throttled", f"the processor slowed down from heat {window.hot} times"))
+    idle = 0.0 if found else _idle(window)
+    if idle > IDLE:
+        found.append(Disturbance("blocked", f"its one thread did not run for {idle:.0%} of the time"))
+    slower = level_s(window) / best_s - 1 if best_s else 0.0
+    if slower > SLOWER:
+        found.append(Disturbance("clock", f"the calibration spin beside it was {slower:.0%} slower than at its best"))
+    return tuple(found)
+
+
+def _idle(window: Window) -> float:
+    """Return the share of a case in which a thread that works alone did not run; 0 where it may wait by design."""
+    if window.waits or window.thread_s is None:
+        return 0.0
+    return 1 - window.thread_s / max(window.wall_s, 1e-9) if works_alone(window) else 0.0
+
+
+def works_alone(window: Window) -> bool:
+    """Whether the process's other threads used no time to speak of; False where that was not recorded."""
+    if window.process_s is None or window.thread_s is None:
+        return False
+    return window.process_s - window.thread_s < IDLE * window.wall_s
+
+
+def disturbances(trust: Trust, best_s: float | None = None) -> dict[tuple[str, int], tuple[Disturbance, ...]]:
+    """Return the disturbed cases of one process, by (mode, batch size).
+
+    Without ``best_s`` the process is held against its own fastest spins; with that of the whole run, a process that was
+    slow from beginning to end is seen too.
+    """
+    best = best_spin_s([trust]) if best_s is None else best_s
+    found = {(w.mode, w.batch_size): case_disturbance(w, best, trust.cpus) for w in trust.windows}
+    return {case: why for case, why in found.items() if why}
+
+
+def reasons(trust: Trust, best_s: float | None = None) -> tuple[str, ...]:
+    """Return why a process is disturbed, one line for each case and reason; empty where it is not."""
+    found = disturbances(trust, best_s)
+    return tuple(f"{mode} {size}: {reason.text}" for (mode, size), why in found.items() for reason in why)
+
+
+def grade(found: Sequence[Trust], machine: Mapping[str, object] | None = None) -> Grade:
+    """Return the grade of the machine in one run, from the trust blocks of its records.
+
+    ``machine`` is the block of that name in `bench.machine.environment.collect`; its governor is advice too.
+    """
+    best = best_spin_s(found)
+    windows = [window for trust in found for window in trust.windows]
+    if best is None:
+        return Grade(None, 0, 0, 0.0, (), ())
+    disturbed = [why for trust in found for why in disturbances(trust, best).values()]
+    levels = sorted(map(level_s, windows))
+    share, spread = len(disturbed) / len(windows), levels[math.ceil(0.95 * len(levels)) - 1] / best - 1
+    causes = Counter(cause for why in disturbed for cause in {reason.cause for reason in why})
+    name: Literal["quiet", "fair", "noisy"]
+    if share <= QUIET[0] and spread <= QUIET[1]:
+        name = "quiet"
+    else:
+        name = "fair" if share <= FAIR[0] and spread <= FAIR[1] else "noisy"
+    common = tuple(causes.most_common())
+    return Grade(name, len(disturbed), len(windows), spread, common, _advice([cause for cause, _ in common], machine))
+
+
+_TO_DO: dict[str, str] = {
+    "load": "Other programs took the processors: stop them, or keep some processors free of them (taskset, cpusets) "
+    "and start mlpbench there with --threads at their number.",
+    "host": "The host gave the processors to other virtual machines: use a machine with dedicated ones, or another "
+    "hour.",
+    "throttled": "The processor was held back: raise the container's share of processors (its CPU limit), or let the "
+    "machine cool.",
+    "clock": "The processor's clock speed moved, or the host shares its cores: set the governor to performance, switch "
+    "boost off where you may, and keep neighbours away.",
+    "blocked": "The kernel waited for something else than a processor, as the disk or memory that is paged in: give "
+    "the machine more memory, and keep other programs off it.",
+}
+
+
+def _advice(causes: list[Cause], machine: Mapping[str, object] | None) -> tuple[str, ...]:
+    lines = [_TO_DO[cause] for cause in causes]
+    governor = (machine or {}).get("governor")
+    if isinstance(governor, str) and governor not in {"performance", ""}:
+        lines.append(f"The governor is {governor}: set it to performance.")
+    return tuple(lines)

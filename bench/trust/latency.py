@@ -1,0 +1,132 @@
+"""What single calls and input audits say, kernel by kernel: derived from the records of one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.stats import estimates
+from mlpbench.bench.stats.percentiles import PERCENTILES, Percentile, largest_within, percentile
+from mlpbench.bench.values import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlpbench.bench.record.schema import Plan, Record
+    from mlpbench.bench.stats.estimates import Ratio
+
+__all__ = ["Budget", "InputFinding", "Latency", "asked_budget_s", "budgets", "input_findings", "latencies"]
+
+#: What a latency budget is asked of.
+BUDGET_PERCENTILE = 0.99
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Single calls of one case over all repeats: percentiles in seconds, the cost of a look at the clock taken off."""
+
+    kernel: str
+    mode: str
+    batch_size: int
+    calls: int
+    clock_s: float
+    percentiles: tuple[Percentile, ...]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The largest batch of a kernel whose p99 stays within ``budget_s`` with 99 % confidence; None if none does.
+
+    ``too_few`` are the batch sizes of which there were not calls enough to say, ``untimed`` those of the sweep whose
+    single calls were not timed.
+    """
+
+    kernel: str
+    budget_s: float
+    batch_size: int | None
+    bound_s: float | None
+    too_few: tuple[int, ...]
+    untimed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class InputFinding:
+    """Time with rotating inputs / time with the same input again. ``flagged``: faster on the same beyond noise."""
+
+    kernel: str
+    mode: str
+    batch_size: int
+    factor: Ratio
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the kernel is faster on the input that it has just seen."""
+        return self.factor.low > 1
+
+
+def latencies(records: Sequence[Record]) -> list[Latency]:
+    """Return the latency of each case of each kernel whose single calls were timed, in the order of the records."""
+    pooled: dict[tuple[str, str, int], list[float]] = {}
+    looks: dict[tuple[str, str, int], list[float]] = {}
+    for record in records:
+        for singles in record.trust.singles:
+            at = (record.kernel, singles.mode, singles.batch_size)
+            look = median(singles.clock_ns)
+            looks.setdefault(at, []).append(look / 1e9)
+            pooled.setdefault(at, []).extend(max(call - look, 0) / 1e9 for call in singles.calls_ns)
+    return [
+        Latency(*at, len(calls), median(looks[at]), tuple(percentile(calls, p) for p in PERCENTILES))
+        for at, calls in pooled.items()
+    ]
+
+
+def asked_budget_s(plan: Plan | None) -> float | None:
+    """Return the budget that the run was asked about (``--p99``), in seconds; None without one."""
+    words = plan.raw.get("clock") if plan else None
+    asked = [w for w in words if isinstance(w, str) and w.startswith("--p99=")] if isinstance(words, list) else []
+    try:
+        return parse_duration(asked[-1].removeprefix("--p99=")) if asked else None
+    except UserError:  # a plan that somebody changed by hand: nothing was asked that we understand
+        return None
+
+
+def budgets(records: Sequence[Record], budget: float | None) -> list[Budget]:
+    """Return what each kernel can do within a budget in seconds; none without one.
+
+    Kernels whose single calls were not timed at any batch size have no answer.
+    """
+    if budget is None:
+        return []
+    found = latencies(records)
+    timed: dict[str, set[int]] = {}
+    for record in records:
+        timed.setdefault(record.kernel, set()).update(
+            case.batch_size for case in record.cases if case.mode == "batched"
+        )
+    results = []
+    for kernel in dict.fromkeys(latency.kernel for latency in found):
+        bounds = {
+            latency.batch_size: next(p for p in latency.percentiles if p.p == BUDGET_PERCENTILE)
+            for latency in found
+            if latency.kernel == kernel and latency.mode == "batched"
+        }
+        if not bounds:
+            continue
+        largest = largest_within(bounds, budget)
+        too_few = tuple(sorted(size for size, p in bounds.items() if p.bound is None))
+        untimed = tuple(sorted(timed.get(kernel, set()) - bounds.keys()))
+        results.append(Budget(kernel, budget, largest, bounds[largest].bound if largest else None, too_few, untimed))
+    return results
+
+
+def input_findings(records: Sequence[Record]) -> list[InputFinding]:
+    """Return the input audits of a run."""
+    return [
+        InputFinding(
+            record.kernel, audit.mode, audit.batch_size, estimates.ratio(audit.rotating_s, audit.same_s, paired=True)
+        )
+        for record in records
+        for audit in record.trust.audits
+    ]

@@ -1,0 +1,93 @@
+"""Numbers in words, the same in the terminal and in every report: three digits, a unit, an interval."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlpbench.bench.stats.estimates import Estimate, Ratio
+
+__all__ = ["count", "data_size", "duration", "interval", "ratio", "seconds", "share", "things"]
+
+_TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
+def seconds(value: float) -> str:
+    """Return a time with three digits and its unit: ``18.3 µs``; or that there is none."""
+    if not math.isfinite(value):
+        return "not measured"
+    scale, unit = _time_unit(value)
+    return f"{_digits(value / scale)} {unit}"
+
+
+def duration(estimate: Estimate) -> str:
+    """Return a time with its interval in one unit, ``18.3 µs (18.1 to 18.6)``, or alone where there is none."""
+    if math.isnan(estimate.low):
+        return seconds(estimate.value)
+    scale, unit = _time_unit(estimate.value)
+    value, low, high = (x / scale for x in (estimate.value, estimate.low, estimate.high))
+    return f"{_digits(value)} {unit} ({interval(value, low, high)})"
+
+
+def ratio(ratio: Ratio) -> str:
+    """Return a ratio with its interval, ``12.9x (12.6 to 13.1)``, or with the reason why it has none."""
+    spread = interval(ratio.value, ratio.low, ratio.high) if not math.isnan(ratio.low) else ratio.reason
+    return f"{_digits(ratio.value)}x ({spread})"
+
+
+def share(ratio: Ratio) -> str:
+    """Return a ratio in per cent, ``93.4 % (93.1 to 93.6)``, or with the reason why it has no interval."""
+    value, low, high = (100 * end for end in (ratio.value, ratio.low, ratio.high))
+    return f"{_digits(value)} % ({interval(value, low, high) if not math.isnan(low) else ratio.reason})"
+
+
+def interval(value: float, low: float, high: float) -> str:
+    """Return ``low to high``, with as many decimals as `value` has when it is written with three digits.
+
+    The interval of two wildly different repeats spans decades; its ends are then written with two digits of their own.
+    """
+    decimals = _decimals(value)
+    return " to ".join(
+        f"{end:.{decimals}f}" if abs(value) / 20 < abs(end) < abs(value) * 1000 else f"{end:.2g}" for end in (low, high)
+    )
+
+
+def count(value: float) -> str:
+    """Return a number of things: exact up to 10,000, above that three digits, with thousands separators."""
+    if not math.isfinite(value):
+        return "not measured"
+    if abs(value) >= 10_000 and value != round(value):
+        value = float(f"{value:.3g}")
+    return f"{value:,.0f}"
+
+
+def things(number: int, name: str, plural: str | None = None) -> str:
+    """Return a number of things by their name: ``1 repeat``, ``2 repeats``; ``plural``: where an s does not make it."""
+    return f"{number:,} {name if number == 1 else plural or f'{name}s'}"
+
+
+def data_size(value: float) -> str:
+    """Return bytes in binary units: ``32 KiB``, ``1 MiB``."""
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.4g} {unit}"
+        value /= 1024
+    return f"{value:.4g} GiB"
+
+
+def _time_unit(value: float) -> tuple[float, str]:
+    for scale, unit in _TIMES:
+        # 999.7 µs would be written as 1000 µs: it rounds up to the next unit.
+        if float(f"{abs(value):.3g}") >= scale:
+            return scale, unit
+    return _TIMES[-1]
+
+
+def _decimals(value: float) -> int:
+    rounded = float(f"{abs(value):.3g}")
+    return max(0, 2 - math.floor(math.log10(rounded))) if rounded > 0 else 2
+
+
+def _digits(value: float) -> str:
+    return f"{value:.{_decimals(value)}f}"

@@ -1,0 +1,1 @@
+"""What the kernel on CuPy needs besides: the device, what NVRTC compiles, device code."""

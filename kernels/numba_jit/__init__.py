@@ -1,0 +1,1 @@
+"""What the kernels on Numba share: compiled loops, their cache on disk, and the processor they are compiled for."""

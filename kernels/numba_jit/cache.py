@@ -1,0 +1,163 @@
+"""Numba's cache on disk with one file for everything that decides what is compiled, and a checksum in it.
+
+Numba's own index knows the file of the function that it caches; what shapes our code stands in other files too. An
+index that was cut short ends the process that reads it. And data files are numbered: two processes that compile for
+two processors at once may take one number.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import pickle
+import platform
+import re
+import sys
+import uuid
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+from numba.core.caching import FunctionCache
+from numba.core.runtime.nrt import rtsys
+from numba.core.serialize import dumps
+
+__all__ = ["compile_once"]
+
+_DIGEST = 32
+
+#: Numba's settings that change what is compiled and that its key leaves out.
+_SETTINGS = ("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT")
+
+#: Files of ours: stem, key, and an ending; beside them lie Numba's and Python's.
+_OURS = re.compile(r"((?:mlpbench\.)?kernels\.[\w.]+)\.[0-9a-f]{24}\.(nbc|[0-9a-f]{12}\.tmp)")
+#: Files are removed that no process has used for so long, and of one function all but so many that were used last.
+UNUSED_S = 30 * 86400.0
+MOST_FILES = 24
+
+
+def code_files() -> list[Path]:
+    """Return the files of all modules that shape compiled code: those of the packages for Numba."""
+    kernels = Path(__file__).parent.parent
+    return sorted(path for package in ("numba_jit", "numba_simd") for path in (kernels / package).rglob("*.py"))
+
+
+@cache
+def source_digest() -> str:
+    """Return the hash of `code_files`."""
+    digest = hashlib.sha256()
+    for path in code_files():
+        digest.update(f"{path.parent.name}/{path.name}".encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+class OneFile:
+    """Stands in for Numba's index and data files: one file for each key, put in place at once and whole.
+
+    A file that is not what was written (cut short, overwritten, of another format) is as good as none. Two processes
+    that fill it at once write the same, and the later one wins.
+    """
+
+    def __init__(self, folder: str, stem: str) -> None:
+        self.folder = Path(folder)
+        self.stem = stem
+
+    def path(self, key: Any) -> Path:
+        """Return the file for Numba's ``key``: signature, processor and its features, bytecode."""
+        versions = (numba.__version__, llvmlite.__version__, sys.version, platform.machine())
+        settings = [getattr(numba.config, name, None) for name in _SETTINGS]
+        digest = hashlib.sha256(repr((key, versions, settings, source_digest())).encode()).hexdigest()
+        return self.folder / f"{self.stem}.{digest[:24]}.nbc"
+
+    def load(self, key: Any) -> Any:
+        """Return what was saved for ``key``, or None. The file's time says when it was last used."""
+        path = self.path(key)
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return None
+        digest, payload = content[:_DIGEST], content[_DIGEST:]
+        if hashlib.sha256(payload).digest() != digest:
+            return None
+        with contextlib.suppress(OSError):  # the folder may be read-only, or another process has just removed the file
+            path.touch(exist_ok=True)
+        return pickle.loads(payload)  # noqa: S301 - as Numba does; the folder is the user's own
+
+    def save(self, key: Any, data: Any) -> None:
+        """Write ``data`` for ``key``, and `prune`. Raises OSError where that cannot be done."""
+        payload = dumps(data)
+        path = self.path(key)
+        temporary = path.with_suffix(f".{uuid.uuid4().hex[:12]}.tmp")
+        try:
+            temporary.write_bytes(hashlib.sha256(payload).digest() + payload)
+            temporary.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        self.prune(path)
+
+    def prune(self, written: Path) -> None:
+        """Remove files of older sources, of other versions and of killed processes, but not the one just ``written``.
+
+        Whatever goes wrong is left: another process may remove the same. One that is about to read a file that is gone
+        compiles. Ages are told by the file system's clock alone.
+        """
+        now = written.stat().st_mtime
+        found = []
+        for path in self.folder.iterdir():
+            name = _OURS.fullmatch(path.name)
+            if name and path != written:
+                with contextlib.suppress(OSError):
+                    found.append((path.stat().st_mtime, name[1], path))
+        kept = Counter({self.stem: 1})
+        for used, stem, path in sorted(found, reverse=True):
+            kept[stem] += 1
+            if now - used > UNUSED_S or kept[stem] > MOST_FILES:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def flush(self) -> None:
+        """Do nothing: a file that no key leads to is never read."""
+
+
+class Cache(FunctionCache):
+    """Numba's cache of one function, in files as `OneFile` writes them."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        self._cache_file: Any = OneFile(self.cache_path, f"{function.__module__}.{function.__qualname__}")
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Load what was compiled, or return None, without what only a compiler needs.
+
+        Numba would first import all that it can compile, and SciPy: about half of the time to a first result. What
+        machine code calls is Numba's runtime. A compiler that is needed later, here or elsewhere, prepares itself.
+        """
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Write what was compiled, if that can be done: a full disk or a folder that is gone is no reason to fail."""
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)
+
+
+def compile_once(function: Any, signature: Any, **options: Any) -> Any:
+    """Compile ``function`` for one signature, or load it from the cache; where there is no folder for one, compile.
+
+    No call of what is returned compiles. ``function`` stands at the top of a module.
+    """
+    dispatcher = numba.njit(**options)(function)
+    try:
+        dispatcher._cache = Cache(function)  # noqa: SLF001 - Numba has no other way in
+    except RuntimeError as error:
+        if "no locator available" not in str(error):  # no folder for the cache: neither here nor of the user
+            raise
+    dispatcher.compile(signature)
+    dispatcher.disable_compile()
+    return dispatcher

@@ -1,0 +1,151 @@
+"""Inputs that are zero in all rows of a group are not multiplied: which ones are not, and the tile over those.
+
+Rows that skip together are those of a tile, or half of them: `Shape.group`. Fewer would skip more, and use each weight
+that is loaded less often: weights then come from the second-level cache more slowly than they are multiplied. And a
+whole group over a list costs what it costs over a range, so that inputs of which few are zero lose little.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+from mlpbench.kernels.numba_simd.codegen.layers import code_for, generated
+from mlpbench.kernels.numba_simd.codegen.tile import ladder, product, store_sums
+from mlpbench.kernels.numba_simd.codegen.vector import I1, I32, I64, Code, Vector, as_intrinsic, new_function
+from mlpbench.kernels.numba_simd.passes.packing import DOT_COLUMNS
+
+__all__ = ["MOST_NONZERO", "find_nonzero", "multiply_nonzero"]
+
+#: The share of inputs from which on a tile of fewer rows multiplies them all: there weights set the pace, and those in
+#: a row are read faster than those of a list.
+MOST_NONZERO = 0.8
+
+
+def _multiply_nonzero(code: Code, arguments: Any) -> None:
+    z, z_step, n_rows, n, w, start, start_step, a, a_step, width, index = arguments
+    builder = code.builder
+
+    def case(vectors: int) -> None:
+        def tile(rows: int, i: Any) -> None:
+            steps = ((z, z_step), (start, start_step), (a, a_step))
+            z_i, start_i, a_i = (code.address(base, builder.mul(i, step)) for base, step in steps)
+            function = product(code, rows, vectors, indexed=True)
+            builder.call(function, [z_i, z_step, n, w, start_i, start_step, a_i, a_step, index])
+
+        ladder(code, n_rows, tile)
+
+    code.switch(width, {vectors: partial(case, vectors) for vectors in range(1, code.shape.vectors + 1)})
+
+
+@as_intrinsic
+def multiply_nonzero(_context: Any, z: Any, z_step: Any, n_rows: Any, n: Any, w: Any, start: Any, start_step: Any,
+                     a: Any, a_step: Any, width: Any, index: Any) -> Any:  # fmt: skip
+    """Compute a = start + z @ w for one part of ``width`` vectors, over the n inputs that ``index`` lists."""
+    places = (z, z_step, n_rows, n, w, start, start_step, a, a_step)
+    return generated("multiply_nonzero", _multiply_nonzero, *places, width, index)
+
+
+@as_intrinsic
+def find_nonzero(_context: Any, z: Any, _z_step: Any, _n_rows: Any, _n: Any, index: Any, w: Any, start: Any,
+                 _start_step: Any, a: Any, _a_step: Any, _columns: Any) -> Any:  # fmt: skip
+    """Write to ``index`` which of n inputs are not zero in one of ``n_rows`` rows; return how many.
+
+    NaN is not zero. ``n_rows`` is one of the heights of tiles; ``index`` has room for a vector more. On the way, while
+    it is in registers, z is multiplied by ``columns`` single columns: see `tile.dots`.
+    """
+    integer = types.int64
+    kinds = (z, integer, integer, integer, index, w, start, integer, a, integer, integer)
+
+    def generate(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        code = code_for(builder, z.dtype)
+        name = f"find_nonzero_f{code.bits}"
+        function, body = new_function(builder, name, [value.type for value in values], I64)
+        if body is not None:
+            _choose(Code(body, code.shape, code.real), function.args)
+        return builder.call(function, values)
+
+    return integer(*kinds), generate
+
+
+def _choose(code: Code, arguments: Any) -> None:
+    """Write the choice of a function for this number of rows and single columns."""
+    *passed, columns = arguments
+    builder, n_rows = code.builder, passed[2]
+    count = builder.alloca(I64)
+
+    def case(rows: int, singles: int) -> None:
+        builder.store(builder.call(_finder(code, rows, singles, [value.type for value in passed]), passed), count)
+
+    def height(rows: int) -> None:
+        code.switch(columns, {singles: partial(case, rows, singles) for singles in range(DOT_COLUMNS + 1)})
+
+    code.switch(n_rows, {rows: partial(height, rows) for rows in code.shape.ladder})
+    builder.ret(builder.load(count))
+
+
+def _finder(code: Code, rows: int, columns: int, kinds: list[Any]) -> ir.Function:
+    """Return the function that looks through ``rows`` rows and multiplies them by ``columns`` single columns."""
+    function, builder = new_function(code.builder, f"find_{rows}x{columns}_f{code.bits}", kinds, I64)
+    if builder is None:
+        return function
+    z, z_step, _n_rows, n, index, w, start, start_step, a, a_step = function.args
+    code = Code(builder, code.shape, code.real)
+    lanes = code.shape.lanes
+    z_rows = [code.address(z, builder.mul(z_step, I64(r))) for r in range(rows)]
+    w_columns = [code.address(w, builder.mul(n, I64(c))) for c in range(columns)]
+    whole, near = builder.and_(n, I64(-lanes)), builder.mul(z_step, I64(rows))
+
+    def turn(load: Any, k: Any, carried: list[Any]) -> list[Any]:
+        count, *values = carried
+        inputs, weights = [load(code.address(row, k)) for row in z_rows], [load(code.address(w, k)) for w in w_columns]
+        for row in z_rows[: rows // 2]:
+            code.fetch(code.address(row, builder.add(k, near)))  # the other half: see `tile`
+        sums = [code.vector(value) for value in values]
+        sums = [inputs[i // columns].times_plus(weights[i % columns], x) for i, x in enumerate(sums)]
+        found = inputs[0]
+        for x in inputs[1:]:
+            found = found.bits_or(x)
+        return [_append(code, index, count, k, found), *(x.value for x in sums)]
+
+    carried = [I64(0)] + [code.constant(0.0).value] * (rows * columns)
+    carried = code.loop(I64(0), whole, lanes, carried, partial(turn, code.load))
+    mask = code.first_lanes(builder.sub(n, whole))
+    carried = code.loop(whole, n, lanes, carried, partial(turn, lambda place: code.load_masked(place, mask)))
+    count, *values = carried
+    if columns:
+        store_sums(code, [code.vector(value) for value in values], columns, start, start_step, a, a_step)
+    builder.ret(count)
+    return function
+
+
+def _append(code: Code, index: Any, count: Any, k: Any, found: Vector) -> Any:
+    """Write k + i for the lanes i in which ``found`` has a bit to ``index`` from ``count`` on; return the new count."""
+    builder, lanes = code.builder, code.shape.lanes
+    if not code.shape.avx512:
+        return _append_one_by_one(code, index, count, k, found)
+    mask = found.any_bit()
+    indices = ir.VectorType(I32, lanes)
+    first = builder.insert_element(ir.Constant(indices, ir.Undefined), builder.trunc(k, I32), I32(0))
+    first = builder.shuffle_vector(first, first, ir.Constant(indices, [0] * lanes))
+    all_k = builder.add(first, ir.Constant(indices, list(range(lanes))))
+    name = f"llvm.x86.avx512.mask.compress.v{lanes}i32"
+    compress = code.declare(name, indices, [indices, indices, ir.VectorType(I1, lanes)])
+    packed = builder.call(compress, [all_k, ir.Constant(indices, [0] * lanes), mask])
+    place = builder.bitcast(builder.gep(index, [count]), indices.as_pointer())
+    builder.store(packed, place, align=4)
+    bits = builder.bitcast(mask, ir.IntType(lanes))
+    return builder.add(count, builder.zext(builder.ctpop(bits), I64))
+
+
+def _append_one_by_one(code: Code, index: Any, count: Any, k: Any, found: Vector) -> Any:
+    """Write the same without AVX-512: every k is written, and the place moves on where it is to stay."""
+    builder, mask = code.builder, found.any_bit()
+    for lane in range(code.shape.lanes):
+        builder.store(builder.trunc(builder.add(k, I64(lane)), I32), builder.gep(index, [count]))
+        count = builder.add(count, builder.zext(builder.extract_element(mask, I32(lane)), I64))
+    return count

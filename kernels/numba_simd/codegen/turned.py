@@ -1,0 +1,148 @@
+"""Layers behind the first, with rows in the lanes of a vector: activations are turned by a quarter.
+
+In the first layer lanes are columns: an input goes into all lanes, and a vector of weights is 16 columns. What comes
+out has few columns, and seldom a multiple of 16: 100 are 7 vectors, of which the last is a quarter full. Behind it
+lanes are rows, of which there are enough: a *weight* goes into all lanes, and a vector of activations is 16 rows of one
+column. The tile is the same; what was z is the weights, what was w is z:
+
+    a = z @ W,  turned:  a.T = W.T @ z.T
+
+No column is padding, 10 outputs of 16 rows are 10 multiply-adds for each input instead of 16, and softmax looks for the
+largest and adds up between registers instead of between lanes.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from mlpbench.kernels.numba_simd.codegen import functions
+from mlpbench.kernels.numba_simd.codegen.layers import IDENTITY, SOFTMAX, generated
+from mlpbench.kernels.numba_simd.codegen.tile import ladder, product
+from mlpbench.kernels.numba_simd.codegen.vector import I64, Code, Vector, as_intrinsic
+
+__all__ = ["finish_turned", "multiply_turned", "turn"]
+
+
+def transposed(code: Code, vectors: list[Vector]) -> list[Vector]:
+    """Return the columns of a square of as many vectors as each has lanes.
+
+    Shuffling the first half of all items into the second half, like cards, moves each item's place by one binary digit.
+    As many times as the lanes have digits, and rows and columns have changed places.
+    """
+    lanes = code.shape.lanes
+    half = lanes // 2
+    orders = [[x for i in range(start, start + half) for x in (i, lanes + i)] for start in (0, half)]
+    for _ in range(lanes.bit_length() - 1):
+        pairs = zip(vectors[:half], vectors[half:], strict=True)
+        vectors = [x.shuffled(order, y) for x, y in pairs for order in orders]
+    return vectors
+
+
+def _turn(code: Code, arguments: Any) -> None:
+    a, a_step, n_vectors, n_columns, z = arguments
+    builder, lanes = code.builder, code.shape.lanes
+    z_step = builder.mul(n_vectors, I64(lanes))
+
+    def block(v: Any, _carried: list[Any]) -> list[Any]:
+        rows = [code.address(a, builder.mul(builder.add(v, I64(r)), a_step)) for r in range(lanes)]
+
+        def columns(j: Any, _carried: list[Any]) -> list[Any]:
+            square = transposed(code, [code.load(code.address(row, j), aligned=True) for row in rows])
+            for c, x in enumerate(square):
+                code.store(code.address(z, builder.mul(builder.add(j, I64(c)), z_step), v), x, aligned=True)
+            return []
+
+        code.loop(I64(0), n_columns, lanes, [], columns)
+        return []
+
+    code.loop(I64(0), z_step, lanes, [], block)
+
+
+def _multiply_turned(code: Code, arguments: Any) -> None:
+    w, n, n_columns, z, bias, a, n_vectors = arguments
+    builder = code.builder
+
+    def case(vectors: int) -> None:
+        step = I64(vectors * code.shape.lanes)
+
+        def tile(columns: int, j: Any) -> None:
+            w_j, a_j = code.address(w, builder.mul(j, n)), code.address(a, builder.mul(j, step))
+            function = product(code, columns, vectors, turned=True)
+            builder.call(function, [w_j, n, n, z, code.address(bias, j), I64(1), a_j, step, I64(0), I64(0)])
+
+        ladder(code, n_columns, tile)
+
+    code.switch(n_vectors, {vectors: partial(case, vectors) for vectors in range(1, code.shape.vectors + 1)})
+
+
+def _finish_turned(code: Code, arguments: Any) -> None:
+    a, n, n_vectors, activation, out = arguments
+    builder, lanes = code.builder, code.shape.lanes
+    step = builder.mul(n_vectors, I64(lanes))
+
+    def case(factor: Any) -> None:
+        def block(v: Any, _carried: list[Any]) -> list[Any]:
+            _write_rows(code, code.address(a, v), step, n, code.address(out, builder.mul(v, n)), factor)
+            return []
+
+        code.loop(I64(0), step, lanes, [], block)
+
+    code.switch(activation, {SOFTMAX: partial(case, _softmax), IDENTITY: partial(case, lambda *_: None)})
+
+
+def _write_rows(code: Code, a: Any, step: Any, n: Any, out: Any, factor: Any) -> None:
+    """Write n columns of a vector of rows to ``out``, times what ``factor`` returns."""
+    builder, lanes = code.builder, code.shape.lanes
+    share = factor(code, a, step, n)
+
+    def columns(j: Any, _carried: list[Any]) -> list[Any]:
+        # Beyond the last column there is memory, and what is read there is not written.
+        square = [
+            code.load(code.address(a, builder.mul(builder.add(j, I64(c)), step)), aligned=True) for c in range(lanes)
+        ]
+        square = transposed(code, [x if share is None else x * share for x in square])
+        mask = code.first_lanes(builder.sub(n, j))
+        for r, x in enumerate(square):
+            code.store_part(code.address(out, builder.mul(n, I64(r)), j), x, mask)
+        return []
+
+    code.loop(I64(0), n, lanes, [], columns)
+
+
+def _softmax(code: Code, a: Any, step: Any, n: Any) -> Vector:
+    """Replace n columns by their exponentials; return the reciprocal of their sums. See `layers` about NaN."""
+
+    def place(j: Any) -> Any:
+        return code.address(a, code.builder.mul(j, step))
+
+    def highest(j: Any, carried: list[Any]) -> list[Any]:
+        return [code.load(place(j), aligned=True).at_least(code.vector(carried[0])).value]
+
+    def exponentials(j: Any, carried: list[Any]) -> list[Any]:
+        y = functions.exp(code.load(place(j), aligned=True) - code.vector(top))
+        code.store(place(j), y, aligned=True)
+        return [(code.vector(carried[0]) + y).value]
+
+    (top,) = code.loop(I64(0), n, 1, [code.constant(float("-inf")).value], highest)
+    (total,) = code.loop(I64(0), n, 1, [code.constant(0.0).value], exponentials)
+    return code.constant(1.0) / code.vector(total)
+
+
+@as_intrinsic
+def turn(_context: Any, a: Any, a_step: Any, n_vectors: Any, n_columns: Any, z: Any) -> Any:
+    """Write the columns of ``a``, whole vectors of rows by ``n_columns``, to ``z``: column after column."""
+    return generated("turn", _turn, a, a_step, n_vectors, n_columns, z)
+
+
+@as_intrinsic
+def multiply_turned(_context: Any, w: Any, n: Any, n_columns: Any, z: Any, bias: Any, a: Any, n_vectors: Any) -> Any:
+    """Compute a = bias + W.T @ z for turned z (n) and a (n_columns), each of so many vectors of rows; w holds W.T."""
+    return generated("multiply_turned", _multiply_turned, w, n, n_columns, z, bias, a, n_vectors)
+
+
+@as_intrinsic
+def finish_turned(_context: Any, a: Any, n: Any, n_vectors: Any, activation: Any, out: Any) -> Any:
+    """Write the outputs of the network, row after row, from the turned sums of its last layer."""
+    return generated("finish_turned", _finish_turned, a, n, n_vectors, activation, out)

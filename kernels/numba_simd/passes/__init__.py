@@ -1,0 +1,1 @@
+"""The forward pass in compiled Python, over the functions of codegen."""

@@ -1,0 +1,121 @@
+"""The parts of a speedup, on kernels that are made of known parts."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlpbench.bench.analysis.attribution import PARTS, Sides, SmallNetworks, arithmetic_cost, attribute, weight_cost
+from mlpbench.bench.analysis.roofline import Roofs
+
+ROOFS = Roofs(1, 250e9, "multiply-add", {"L1": 500e9, "L2": 200e9, "L3": 100e9}, {})
+BATCH, BYTES, FLOP = 1000, 180_000, 90_000
+
+
+def small(call=9e-6, call_batch=10e-6, l1_one=10e-6, l1_batch=0.5e-6):
+    return SmallNetworks(call, call_batch, None, None, l1_one, l1_batch, 100, 18_000, 36_000)
+
+
+def made_of(calls=9e-6, weights=0.0, arithmetic=0.0, other=0.0, batch_s=1e-6):
+    """Return the sides of a kernel whose single calls cost so much more than its batches, and its small networks."""
+    one = batch_s + calls - calls / BATCH + weights * (1 - 1 / BATCH) + arithmetic + other
+    return Sides(one, batch_s, small(calls, calls, calls + arithmetic + 1e-7, calls / 100 + 1e-7))
+
+
+seconds = st.floats(1e-8, 1e-4)
+
+
+@given(calls=seconds, weights=seconds, arithmetic=seconds, other=seconds)
+@settings(max_examples=60, deadline=None)
+def test_each_part_is_found(calls, weights, arithmetic, other):
+    sides = made_of(calls, weights, arithmetic, other)
+    found = attribute([sides] * 3, BATCH, weights)
+    whole = sides.one_s
+    assert found.parts["calls"].value == pytest.approx(calls * (1 - 1 / BATCH), abs=1e-9 * whole)
+    assert found.parts["weights"].value == pytest.approx(weights * (1 - 1 / BATCH), abs=1e-9 * whole)
+    assert found.parts["arithmetic"].value == pytest.approx(arithmetic, abs=1e-9 * whole)
+    assert found.parts["unexplained"].value == pytest.approx(other, abs=1e-9 * whole)
+    assert sum(part.value for part in found.parts.values()) == pytest.approx(found.saved_s)
+    assert sum(found.share(name) for name in PARTS) == pytest.approx(1)
+    assert found.gain.value == pytest.approx(sides.one_s / sides.batch_s)
+
+
+@given(scale=st.floats(1e-3, 1e3))
+@settings(max_examples=20, deadline=None)
+def test_the_unit_of_time_does_not_matter(scale):
+    one = attribute([made_of(9e-6, 1e-6, 2e-6, 1e-6)], BATCH, 1e-6)
+    other = attribute(
+        [made_of(9e-6 * scale, 1e-6 * scale, 2e-6 * scale, 1e-6 * scale, batch_s=1e-6 * scale)], BATCH, 1e-6 * scale
+    )
+    assert other.share("calls") == pytest.approx(one.share("calls"), rel=1e-6)
+
+
+def test_what_explains_too_much_leaves_a_negative_rest():
+    found = attribute([made_of(9e-6, other=-2e-6)] * 2, BATCH, 0.0)
+    assert found.parts["unexplained"].value == pytest.approx(-2e-6)
+
+
+def test_without_roofs_the_weights_are_not_measured_and_stay_unexplained():
+    found = attribute([made_of(9e-6, weights=1e-6)] * 2, BATCH, None)
+    assert found.parts["weights"] is None
+    assert found.share("weights") is None
+    assert found.parts["unexplained"].value == pytest.approx(1e-6, rel=0.01)
+
+
+def test_without_the_network_in_l1_the_arithmetic_is_not_measured():
+    sides = made_of(9e-6, arithmetic=2e-6)
+    bare = Sides(sides.one_s, sides.batch_s, SmallNetworks(9e-6, 9e-6))
+    found = attribute([bare], BATCH, 0.0)
+    assert found.parts["arithmetic"] is None
+    assert found.parts["unexplained"].value == pytest.approx(2e-6)
+
+
+def test_batching_that_saves_nothing_has_no_shares():
+    found = attribute([made_of(0.0, other=-0.5e-6)], BATCH, 0.0)
+    assert found.saved_s < 0
+    assert found.share("calls") is None
+
+
+def test_the_weights_come_from_no_repeats_and_have_no_interval():
+    found = attribute([made_of()] * 4, BATCH, 1e-6)
+    assert math.isnan(found.parts["weights"].low)
+    assert not math.isnan(found.parts["calls"].low)
+
+
+def test_one_repeat_has_no_interval():
+    part = attribute([made_of()], BATCH, 0.0).parts["calls"]
+    assert math.isnan(part.low)
+    assert math.isnan(part.high)
+
+
+def test_the_interval_holds_the_truth():
+    """Processes differ, in call cost and in everything else."""
+    rng, held, runs = np.random.default_rng(0), 0, 400
+    for _ in range(runs):
+        repeats = [made_of(9e-6 * math.exp(rng.normal(0, 0.03)), other=1e-6 + rng.normal(0, 2e-7)) for _ in range(5)]
+        part = attribute(repeats, BATCH, 0.0).parts["unexplained"]
+        held += part.low <= 1e-6 <= part.high
+    assert held / runs > 0.92
+
+
+def test_weights_cost_what_the_bandwidths_say():
+    assert weight_cost(BYTES, "L2", ROOFS) == pytest.approx(BYTES / 200e9 - BYTES / 500e9)
+    assert weight_cost(BYTES, "L1", ROOFS) == 0
+    assert weight_cost(BYTES, "DRAM", ROOFS) is None
+
+
+def test_on_a_device_the_nearest_level_is_l2():
+    device = Roofs(1, 10e12, "matrix product", {"L2": 4e12, "DRAM": 1e12}, {}, device="cuda")
+    assert weight_cost(BYTES, "L2", device) == 0
+    assert weight_cost(BYTES, "DRAM", device) == pytest.approx(BYTES / 1e12 - BYTES / 4e12)
+    assert arithmetic_cost(FLOP, BYTES, device) == pytest.approx(BYTES / 4e12 - FLOP / 10e12)
+
+
+def test_arithmetic_costs_what_loading_every_weight_takes_beyond_the_peak():
+    slow = Roofs(1, 250e9, "multiply-add", {"L1": 100e9}, {})
+    assert arithmetic_cost(FLOP, BYTES, slow) == pytest.approx(BYTES / 100e9 - FLOP / 250e9)
+    assert arithmetic_cost(FLOP, BYTES, ROOFS) == 0, "these loads keep up"
+    assert arithmetic_cost(FLOP, BYTES, Roofs(1, 250e9, "", {}, {})) == 0
+    assert attribute([made_of()], BATCH, 0.0, 3e-6).parts["arithmetic"].value == pytest.approx(3e-6)

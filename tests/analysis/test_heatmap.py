@@ -1,0 +1,153 @@
+"""Who is fastest where, on runs with known answers."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.analysis import frame, heatmap
+from mlpbench.bench.analysis.heatmap import ONE
+from mlpbench.bench.analysis.summary import summarize
+from mlpbench.bench.record import record
+from mlpbench.bench.report import render
+from mlpbench.bench.report.sections.heatmap import cell_text
+from support import simulate
+from support.contrasts import contrast, luminance
+
+TIMES = {
+    ("numpy", "per_sample", 100): 12e-6,
+    ("numpy", "batched", 1): 9e-6,
+    ("numpy", "batched", 100): 1e-6,
+    ("numba", "per_sample", 100): 3e-6,
+    ("numba", "batched", 1): 3e-6,
+    ("numba", "batched", 100): 2e-6,
+    ("lone", "batched", 100): 50e-6,
+    ("lone", "batched", 7): 1e-6,
+}
+
+
+def write(folder, times=TIMES, **settings):
+    settings = {"noise": 0, "rounds": 4, **settings}
+    return record.read_run(simulate.write_run(folder, times, **settings))
+
+
+def find(run):
+    return heatmap.find(summarize(frame.load(run)))
+
+
+def test_ratios_to_the_fastest_at_each_batch_size(tmp_path):
+    (found,) = find(write(tmp_path))
+    ratios = {key: cell.ratio.value for key, cell in found.cells.items()}
+    assert ratios == pytest.approx(
+        {
+            ("numpy", ONE): 4,
+            ("numba", ONE): 1,
+            ("numpy", 1): 3,
+            ("numba", 1): 1,
+            ("numpy", 100): 1,
+            ("numba", 100): 2,
+            ("lone", 100): 50,
+        }
+    )
+    assert {at: found.cells["numpy", at].fastest for at in found.columns} == {ONE: "numba", 1: "numba", 100: "numpy"}
+
+
+def test_a_batch_size_with_one_kernel_compares_nothing(tmp_path):
+    (found,) = find(write(tmp_path))
+    assert found.columns == (ONE, 1, 100)
+
+
+def test_kernels_stand_by_their_speed_overall(tmp_path):
+    """Geometric means: numba 2^(1/3), numpy 12^(1/3); by arithmetic of sums, or by the order of files, it differs."""
+    (found,) = find(write(tmp_path))
+    assert found.kernels == ("numba", "numpy", "lone")
+
+
+def test_ratios_are_paired_by_repeat_and_have_their_interval(tmp_path):
+    cases = summarize(frame.load(write(tmp_path)))
+    for case in cases:
+        case.by_repeat[1] *= 3  # a slow moment that hits all
+    (found,) = heatmap.find(cases)
+    cell = found.cells["numpy", ONE]
+    assert (cell.ratio.low, cell.ratio.value, cell.ratio.high) == pytest.approx((4, 4, 4))
+
+
+def test_without_a_common_repeat_it_is_the_ratio_of_medians(tmp_path):
+    cases = summarize(frame.load(write(tmp_path)))
+    for case in cases:
+        if case.kernel == "numpy":
+            for times in (case.by_repeat, case.every):
+                kept = times.pop(0)
+                times.clear()
+                times[9] = kept
+    (found,) = heatmap.find(cases)
+    assert found.cells["numpy", ONE].ratio.value == pytest.approx(4)
+    assert not found.cells["numpy", ONE].ratio.paired
+
+
+def test_nothing_is_faster_than_the_fastest(tmp_path):
+    """By medians numba is; in the repeats that both have, numpy is."""
+    cases = summarize(frame.load(write(tmp_path)))
+    for case in cases:
+        for times in (case.by_repeat, case.every):
+            times.clear()
+            times.update({"numpy": {0: 2e-6, 1: 2e-6}, "numba": {1: 3e-6, 2: 1e-6, 3: 1e-6}}.get(case.kernel, {}))
+    alone = [case for case in cases if case.kernel != "lone"]
+    (found,) = heatmap.find(alone)
+    cells = {kernel: found.cells[kernel, 1] for kernel in ("numpy", "numba")}
+    assert {cell.fastest for cell in cells.values()} == {"numpy"}
+    assert {kernel: cell.ratio.value for kernel, cell in cells.items()} == pytest.approx({"numpy": 1, "numba": 1.5})
+
+
+def test_one_kernel_has_no_heat_map(tmp_path):
+    run = write(tmp_path, {case: s for case, s in TIMES.items() if case[0] == "numpy"})
+    assert find(run) == ()
+    assert "Who is fastest where" not in render.render([run], "md")
+
+
+def test_each_run_has_its_own(tmp_path):
+    runs = [write(tmp_path, seed=seed) for seed in (1, 2)]
+    text = render.render(runs, "md")
+    for run in runs:
+        assert f"### Time relative to the fastest kernel: {run.id}" in text
+    page = render.render(runs, "html")
+    assert 'id="chart-heatmap-1"' in page
+
+
+def test_the_table_in_markdown(tmp_path):
+    lines = render.render([write(tmp_path)], "md").splitlines()
+    assert "| kernel | one at a time | batch 1 | batch 100 |" in lines
+    assert "| numba | 1.0x | 1.0x | 2.0x |" in lines
+    assert "| lone | | | 50x |" in [" ".join(line.split()) for line in lines]
+
+
+def test_the_json_has_the_numbers_and_the_runs_id(tmp_path):
+    run = write(tmp_path)
+    (found,) = json.loads(render.render([run], "json"))["relative"]
+    assert (found["run"], found["kernels"]) == (run.id, ["numba", "numpy", "lone"])
+    ratios = {(cell["kernel"], cell["batch_size"]): cell["ratio"]["value"] for cell in found["cells"]}
+    assert ratios["numpy", None] == pytest.approx(4), "null is one at a time"
+    assert ratios["numba", 100] == pytest.approx(2)
+
+
+def test_cells_have_two_digits(tmp_path):
+    (found,) = find(write(tmp_path, {("a", "batched", 1): 1e-6, ("b", "batched", 1): 9.94e-6}))
+    assert cell_text(found.cells["b", 1]) == "9.9x"
+    (found,) = find(write(tmp_path, {("a", "batched", 1): 1e-6, ("b", "batched", 1): 9.96e-6}, seed=1))
+    assert cell_text(found.cells["b", 1]) == "10x"
+
+
+def test_words_stand_out_from_every_shade_and_shades_grow_darker():
+    from mlpbench.bench.report.charts import heatmap as plots_heatmap
+
+    scheme = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in plots_heatmap._SCHEME]
+    shares = np.linspace(0, 1, 101)
+    shades = [
+        [np.interp(share, np.linspace(0, 1, len(scheme)), part) for part in zip(*scheme, strict=True)]
+        for share in shares
+    ]
+    for share, shade in zip(shares, shades, strict=True):
+        word = [255] * 3 if share > plots_heatmap._WHITE_FROM else [0] * 3
+        assert contrast(word, shade) >= 4.5, share
+    light = [luminance(shade) for shade in shades]
+    assert light == sorted(light, reverse=True)

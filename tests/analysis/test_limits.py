@@ -1,0 +1,265 @@
+"""Where kernels stand beside peers and limits, on runs with known answers."""
+
+import pytest
+
+from mlpbench.bench.analysis import frame, limits
+from mlpbench.bench.analysis.limits_targets import Target
+from mlpbench.bench.analysis.summary import summarize
+from mlpbench.bench.record import record
+from mlpbench.bench.stats.estimates import Ratio
+from support import evidence_files as files
+from support import limit_runs, simulate
+from support.limit_runs import FLOP, TIMES, write
+
+L2_S = (FLOP // 2 + 80) * 4 / files.READ["L2"]  # weights and biases, 4 bytes each
+
+
+def find(run):
+    data = frame.load(run)
+    return limits.find(run, summarize(data) if len(data) else [])
+
+
+def places(found, kernel):
+    return {place.batch_size: place for row in found.rows if row.kernel == kernel for place in row.places}
+
+
+def share(found, kernel, what):
+    return next((one for one in found.shares if (one.kernel, one.what) == (kernel, what)), None)
+
+
+def test_the_best_peer_of_the_same_kind_at_each_batch_size(tmp_path):
+    found = find(write(tmp_path))
+    kept, new = places(found, "numba-simd"), places(found, "numba-simd-new")
+    assert {size: place.peer for size, place in kept.items()} == {
+        1: "onnxruntime-bound",
+        100: "openvino",
+        10_000: "onnxruntime-bound",
+    }
+    assert kept[1].ratio.value == pytest.approx(4)
+    assert kept[100].ratio.value == pytest.approx(1.2), "not 0.9: onnxruntime makes a new array, and is faster there"
+    assert {size: place.peer for size, place in new.items()} == {1: "onnxruntime", 100: "onnxruntime"}
+    assert new[1].ratio.value == pytest.approx(4)
+    assert new[100].ratio.value == pytest.approx(0.9)
+    assert (kept[1].ratio.low, kept[1].ratio.high) == pytest.approx((4, 4))
+    assert {row.kernel for row in found.rows} == {"numba-simd", "numba-simd-new"}, "peers have no row"
+
+
+def test_targets_are_those_of_kernel_threads_and_batch_size(tmp_path):
+    found = find(write(tmp_path))
+    assert {size: place.target.value for size, place in places(found, "numba-simd").items()} == {
+        1: 3.5,
+        100: 1.4,
+        10_000: 1.5,
+    }
+    met = {size: place.target.met(place.ratio) for size, place in places(found, "numba-simd").items()}
+    assert met == {1: True, 100: False, 10_000: True}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"profile": "quick"},
+        {"threads": 2},
+        {"spec": {**simulate.SPEC, "dtype": "float64"}},
+        {"spec": {**simulate.SPEC, "sizes": [784, 60, 10]}},
+        {"infos": {"numba-simd": {"describe": {"threads": 1, "isa": "avx2"}}}},
+    ],
+    ids=["profile", "threads", "dtype", "spec", "isa"],
+)
+def test_no_target_where_the_requirement_says_nothing(tmp_path, changes):
+    found = find(write(tmp_path, **changes))
+    assert {place.target for place in places(found, "numba-simd").values()} == {None}
+    assert not [one for one in found.shares if one.kernel == "numba-simd" and one.target is not None]
+
+
+def test_a_processor_without_avx512_is_told(tmp_path):
+    infos = {name: {"describe": {"threads": 1, "isa": "avx2"}} for name in ("numba-simd", "numba-simd-new")}
+    found = find(write(tmp_path, infos=infos))
+    assert [line for line in found.missing if "AVX-512" in line]
+    assert not [line for line in find(write(tmp_path, seed=1)).missing if "AVX-512" in line]
+
+
+@pytest.mark.parametrize(("data", "target"), [("mnist", 7.0), ("digits", None)])
+def test_a_kernel_that_skips_zeros_has_targets_on_mnist_alone(tmp_path, data, target):
+    times = {**TIMES, ("numba-simd-sparse", "batched", 1): 0.5e-6}
+    facts = {"name": data, "rows": 1000, "sha256": None, "source": None}
+    found = find(write(tmp_path, times, data=facts))
+    (place,) = places(found, "numba-simd-sparse").values()
+    assert place.ratio.value == pytest.approx(8)
+    assert (place.target and place.target.value) == target
+    assert not [one for one in found.shares if one.kernel == "numba-simd-sparse"], "it does less than all the work"
+    assert bool([line for line in found.missing if "no targets for numba-simd-sparse" in line]) == (target is None)
+
+
+def test_on_the_wide_network_not_slower_at_any_batch_size(tmp_path):
+    wide = {**simulate.SPEC, "sizes": [784, 1024, 1024, 10]}
+    found = find(write(tmp_path, spec=wide))
+    assert {place.target for place in places(found, "numba-simd").values()} == {Target(1.0)}
+    assert share(found, "numba-simd", "peak").target is None
+
+
+def test_shares_of_the_limits(tmp_path):
+    found = find(write(tmp_path))
+    peak, product = (share(found, "numba-simd", what) for what in ("peak", "product"))
+    assert peak.ratio.value == pytest.approx(0.94)
+    assert (peak.batch_size, peak.target, peak.target.met(peak.ratio)) == (10_000, Target(0.93), True)
+    assert product.ratio.value == pytest.approx(1.88), "the roofs' product runs at half of the peak"
+    assert product.target == Target(1.0)
+    floor = share(found, "numba-simd", "floor")
+    assert floor.ratio.value == pytest.approx(1e-6 / (L2_S + files.CALL_BATCH))
+    assert (floor.memory, floor.target) == ("L2", Target(1.15, at_least=False))
+    assert floor.target.met(floor.ratio)
+    assert share(found, "onnxruntime-bound", "peak") is None
+
+
+def test_shares_are_of_the_limits_of_as_many_threads_as_the_kernel_used(tmp_path):
+    times = {("numba-simd-parallel" if k == "numba-simd" else k, *at): s for (k, *at), s in TIMES.items()}
+    found = find(write(tmp_path, times, threads=2))
+    peak = share(found, "numba-simd-parallel", "peak")
+    assert peak.ratio.value == pytest.approx(0.47)
+    assert (peak.target, peak.target.met(peak.ratio)) == (Target(0.92), False)
+    floor = share(found, "numba-simd-parallel", "floor")
+    assert floor.ratio.value == pytest.approx(1e-6 / (L2_S + files.CALL_BATCH)), "one row is read by one thread"
+    one = find(write(tmp_path, times, threads=2, seed=1, infos={"numba-simd-parallel": {"describe": {"threads": 1}}}))
+    assert share(one, "numba-simd-parallel", "peak").ratio.value == pytest.approx(0.94)
+    none = find(write(tmp_path, times, threads=3, seed=2))
+    assert not none.shares, "nobody measured the limits of three threads"
+
+
+ONCE = "the machine's limits were measured once, before the repeats: a share of them mixes two moments"
+
+
+def with_repeats(run, entries):
+    """Return the limits of a run beside which the machine did what ``entries`` say, by repeat (`files.measured`)."""
+    files.write_of_repeats(run.path, entries)
+    return find(run)
+
+
+def test_a_share_is_of_the_median_round_of_the_same_repeat(tmp_path):
+    """Not of the best round of the start: here the machine sustains three quarters of that."""
+    found = with_repeats(write(tmp_path), {repeat: files.measured(1, spread=4 / 3) for repeat in range(3)})
+    peak, product, floor = (share(found, "numba-simd", what) for what in ("peak", "product", "floor"))
+    assert (peak.once, product.once, floor.once) == (False, False, False)
+    assert peak.ratio.value == pytest.approx(0.94 * 4 / 3)
+    assert not peak.believed, "nothing does more than the peak, whenever that was measured"
+    assert product.ratio.value == pytest.approx(1.88 * 4 / 3)
+    assert floor.ratio.value == pytest.approx(1e-6 / (4 / 3 * L2_S + files.CALL_BATCH))
+    assert ONCE not in found.missing
+
+
+def test_shares_are_paired_by_repeat(tmp_path):
+    """A processor that is slower in one repeat, kernel and limit alike, leaves the share as it is."""
+    run = write(tmp_path)
+    cases = summarize(frame.load(run))
+    next(c for c in cases if (c.kernel, c.batch_size) == ("numba-simd", 10_000)).by_repeat[1] *= 2
+    slower = {0: files.measured(1), 1: files.measured(1, files.PEAK / 2), 2: files.measured(1)}
+    files.write_of_repeats(run.path, slower)
+    peak = share(limits.find(run, cases), "numba-simd", "peak")
+    assert (peak.ratio.value, peak.ratio.low, peak.ratio.high) == pytest.approx((0.94,) * 3)
+    assert (peak.ratio.n, peak.ratio.paired) == (3, True)
+    alone = share(find(run), "numba-simd", "peak")
+    assert alone.ratio.low < 0.94 < alone.ratio.high, "the interval carries what the limit varies by"
+
+
+def test_a_repeat_without_a_limit_is_left_out_and_told(tmp_path):
+    why = "the process that measures the roofs ended with 1: MemoryError"
+    found = with_repeats(write(tmp_path), {0: files.measured(1), 1: why, 2: files.measured(1)})
+    assert share(found, "numba-simd", "peak").ratio.n == 2
+    assert f"the machine's limits were not measured in repeat 2: {why}" in found.missing
+
+
+def test_what_no_repeat_measured_is_of_the_best_round_of_the_start(tmp_path):
+    """As in earlier versions, and where weights lie in L3."""
+    found = find(write(tmp_path))
+    assert {one.once for one in found.shares} == {True}
+    assert ONCE in found.missing
+    none = with_repeats(write(tmp_path, seed=1), dict.fromkeys(range(3), "no memory"))
+    assert {one.once for one in none.shares} == {True}
+    assert ONCE in none.missing
+    wide = {**simulate.SPEC, "sizes": [784, 1024, 1024, 10]}
+    found = with_repeats(write(tmp_path, spec=wide, seed=2), {repeat: files.measured(1) for repeat in range(3)})
+    assert {one.what: one.once for one in found.shares} == {"peak": False, "product": False, "floor": True}
+    assert share(found, "numba-simd", "floor").memory == "L3"
+
+
+def test_limits_in_the_repeats_are_of_as_many_threads_as_the_kernel_used(tmp_path):
+    times = {("numba-simd-parallel" if k == "numba-simd" else k, *at): s for (k, *at), s in TIMES.items()}
+    entries = files.measured(1) + files.measured(2, files.PEAK / 0.8)
+    found = with_repeats(write(tmp_path, times, threads=2), dict.fromkeys(range(3), entries))
+    assert share(found, "numba-simd-parallel", "peak").ratio.value == pytest.approx(0.94 * 0.8)
+
+
+def test_roofs_disturbed_at_the_start_say_nothing_of_limits_in_the_repeats(tmp_path):
+    noisy = files.roofs(files.measured(1, spread=1.5))
+    found = with_repeats(write(tmp_path, roofs_file=noisy), {repeat: files.measured(1) for repeat in range(3)})
+    assert not [line for line in found.missing if "something else ran" in line]
+
+
+def test_without_limits_it_says_so_and_compares_all_the_same(tmp_path):
+    found = find(write(tmp_path, roofs=False))
+    assert found.rows
+    assert not found.shares
+    assert [line for line in found.missing if "roofs" in line]
+
+
+def test_limits_that_were_measured_beside_something_else_are_marked(tmp_path):
+    found = find(write(tmp_path, roofs_file=files.roofs(files.measured(1, spread=1.5))))
+    assert [line for line in found.missing if "something else ran" in line]
+
+
+def test_disturbed_repeats_do_not_count(tmp_path):
+    """Four repeats, one of them slow in our kernel alone and marked: the ratio is that of the others."""
+    run = write(tmp_path, repeats=4)
+    cases = summarize(frame.load(run))
+    case = next(case for case in cases if (case.kernel, case.batch_size) == ("numba-simd", 1))
+    del case.by_repeat[2]
+    found = limits.find(run, cases)
+    assert places(found, "numba-simd")[1].ratio.n == 3
+
+
+def test_ratios_are_paired(tmp_path):
+    """A slow repeat that hits both sides alike leaves the ratio as it is."""
+    run = write(tmp_path)
+    cases = summarize(frame.load(run))
+    for case in cases:
+        case.by_repeat[1] *= 3
+    place = places(limits.find(run, cases), "numba-simd")[1]
+    assert (place.ratio.low, place.ratio.high) == pytest.approx((4, 4))
+
+
+@pytest.mark.parametrize("kept", [("numba-simd",), limit_runs.PEERS], ids=["no peer", "peers alone"])
+def test_nothing_to_hold_beside(tmp_path, kept):
+    assert find(write(tmp_path, {case: s for case, s in TIMES.items() if case[0] in kept})) is None
+
+
+def test_a_kernel_without_a_peer_of_its_kind_is_told(tmp_path):
+    found = find(write(tmp_path, {case: s for case, s in TIMES.items() if case[0] != "onnxruntime"}))
+    assert "numba-simd-new" not in [row.kernel for row in found.rows]
+    assert "no peer on the device of numba-simd-new has results of the same kind (new)" in found.missing
+
+
+def test_files_of_earlier_versions_say_nothing(tmp_path):
+    run = record.read_run(simulate.write_run(tmp_path, TIMES))
+    assert find(run) is None
+
+
+def test_met_and_within_noise():
+    least, most = Target(2.0), Target(1.15, at_least=False)
+    assert least.met(Ratio(2.0, 1.9, 2.1, 3, True))
+    assert least.within_noise(Ratio(2.0, 1.9, 2.1, 3, True))
+    assert not least.met(Ratio(1.99, 1.98, 2.01, 3, True))
+    assert not least.within_noise(Ratio(2.2, 2.1, 2.3, 3, True))
+    assert not least.within_noise(Ratio(2.2, float("nan"), float("nan"), 1, True, "1 repeat"))
+    assert most.met(Ratio(1.1, 1.0, 1.2, 3, True))
+    assert not most.met(Ratio(1.2, 1.1, 1.3, 3, True))
+
+
+def test_every_blas_in_the_process_has_its_version(tmp_path):
+    pools = [
+        {"user_api": "blas", "internal_api": "openblas", "version": "0.3.31"},
+        {"user_api": "blas", "internal_api": "openblas", "version": "0.3.30"},
+        {"user_api": "openmp", "internal_api": "openmp", "version": None},
+    ]
+    found = find(write(tmp_path, environment=simulate.environment(blas=pools, threads=1)))
+    assert found.setting.versions["openblas"] == "0.3.30 and 0.3.31"
+    assert "openmp" not in found.setting.versions

@@ -1,0 +1,124 @@
+"""The roofline model on machines with known limits."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlpbench.bench.analysis.roofline import IMPOSSIBLE, Roofs, Work, cause, floors, judge, level
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+
+CACHES = {"L1d": 48 * 1024, "L2": 2**20, "L3": 32 * 2**20}
+ROOFS = Roofs(1, 250e9, "multiply-add", {"L1": 500e9, "L2": 200e9, "L3": 100e9, "DRAM": 40e9}, CACHES)
+
+
+def work(rows, spec=MNIST, timed_rows=10_000):
+    return Work.of(spec, rows, timed_rows)
+
+
+def test_the_work_of_the_books_network():
+    found = work(1)
+    assert found.flop == 2 * (784 * 50 + 50 * 100 + 100 * 10) + 160
+    assert found.weight_bytes == 4 * (784 * 50 + 50 * 100 + 100 * 10 + 160)
+    assert found.input_bytes == 4 * 784
+    assert found.input_footprint == 4 * 784 * 10_000
+    assert found.intensity == pytest.approx(found.flop / (found.weight_bytes + 4 * 784 + 40))
+    assert work(10_000).intensity > 20 * found.intensity, "weights are read once for all rows"
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "threads", "expected"),
+    [
+        (48 * 1024, 1, "L1"),
+        (48 * 1024 + 1, 1, "L2"),
+        (2 * 48 * 1024, 2, "L1"),
+        (2**20 + 1, 1, "L3"),
+        (33 * 2**20, 1, "DRAM"),
+        (33 * 2**20, 8, "DRAM"),
+    ],
+)
+def test_the_nearest_level_that_holds_it(n_bytes, threads, expected):
+    assert level(n_bytes, CACHES, threads) == expected
+
+
+def test_a_machine_that_tells_no_caches():
+    assert level(1, {}) == "DRAM"
+
+
+def test_one_row_is_bound_by_its_weights_and_a_batch_by_arithmetic():
+    one, batch = floors(work(1), ROOFS), floors(work(1000), ROOFS)
+    assert (one[0].what, one[0].roof) == ("weights", "L2")
+    assert one[0].seconds == pytest.approx(work(1).weight_bytes / 200e9)
+    assert (batch[0].what, batch[0].roof) == ("arithmetic", "multiply-add")
+    assert batch[0].seconds == pytest.approx(work(1000).flop / 250e9)
+    assert {floor.what for floor in batch} == {"arithmetic", "weights", "inputs"}
+
+
+def test_a_thin_network_is_bound_by_its_inputs():
+    """784 inputs for each of which one multiply-add is done."""
+    binding = floors(work(1000, ForwardSpec((784, 1))), ROOFS)[0]
+    assert (binding.what, binding.roof) == ("inputs", "L3")
+
+
+def test_a_level_that_was_not_measured_gives_no_floor():
+    bare = Roofs(1, 250e9, "multiply-add", {}, CACHES)
+    assert [floor.what for floor in floors(work(1), bare)] == ["arithmetic"]
+
+
+@given(factor=st.floats(1.0, 1e4), rows=st.sampled_from([1, 10, 1000]))
+def test_no_call_slower_than_its_floor_is_impossible(factor, rows):
+    least = floors(work(rows), ROOFS)[0].seconds
+    found = judge(work(rows), ROOFS, least * factor)
+    assert not found.impossible
+    assert found.share == pytest.approx(1 / factor)
+
+
+def test_more_than_the_machine_can_is_refused_with_the_cause():
+    least = floors(work(1000), ROOFS)[0].seconds
+    assert not judge(work(1000), ROOFS, least / 1.04).impossible, "clocks wander"
+    found = judge(work(1000), ROOFS, least / (IMPOSSIBLE * 1.01), why="not synchronised")
+    assert found.impossible
+    assert found.reason == "not synchronised"
+
+
+def test_a_kernel_that_declares_it_may_skip_work():
+    found = judge(work(1000), ROOFS, floors(work(1000), ROOFS)[0].seconds / 2, skips=True)
+    assert not found.impossible
+    assert found.skips
+    assert found.reason == "it declares that it skips work"
+    assert found.share == pytest.approx(2)
+
+
+def test_causes_are_told_apart():
+    flat = [(1, 1e-6), (100, 1.1e-6), (10_000, 1.2e-6)]
+    growing = [(1, 1e-6), (10_000, 1e-3)]
+    assert cause(flat, disturbed=False).startswith("not synchronised")
+    assert cause(growing, disturbed=False).startswith("work is skipped")
+    assert cause([(1, 1e-6)], disturbed=False).startswith("work is skipped")
+    assert cause(flat, disturbed=True).startswith("the roofs were measured while something else ran")
+
+
+def test_without_l3_the_cache_before_dram_is_l2():
+    bare = Roofs(2, 250e9, "multiply-add", {"L2": 200e9, "DRAM": 40e9}, {"L2": 2**20})
+    wide = ForwardSpec((784, 1024, 1024, 10))
+    found = next(floor for floor in floors(work(1, wide), bare) if floor.what == "weights")
+    assert found.roof == "DRAM"
+    assert found.seconds == pytest.approx((wide.weight_bytes() - 2 * 2**20) / 40e9 + 2 * 2**20 / 200e9)
+
+
+def test_a_device_has_no_threads_and_begins_at_its_l2():
+    device = Roofs(1, 10e12, "matrix product", {"L2": 4e12, "DRAM": 1e12}, {"L2": 2**22}, device="cuda")
+    assert (device.nearest, device.whose) == ("L2", "cuda")
+    assert [(ROOFS.nearest, ROOFS.whose), replace(ROOFS, threads=2).whose] == [("L1", "1 thread"), "2 threads"]
+
+
+def test_a_part_of_what_l3_holds_may_still_be_in_l2():
+    """1 MiB of 7.1 MiB of weights comes at 200 GB/s, the rest at 100: 7 % above the roof of L3 alone is possible."""
+    wide = ForwardSpec((784, 1024, 1024, 10))
+    found = next(floor for floor in floors(work(1, wide), ROOFS) if floor.what == "weights")
+    n_bytes = wide.weight_bytes()
+    assert found.roof == "L3"
+    assert found.seconds == pytest.approx((n_bytes - 2**20) / 100e9 + 2**20 / 200e9)
+    assert not judge(work(1, wide), ROOFS, n_bytes / 107e9).impossible
+    assert judge(work(1, wide), ROOFS, n_bytes / 120e9).impossible

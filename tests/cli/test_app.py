@@ -1,0 +1,245 @@
+"""The command line as people type it: every command, with and without --json, and what it exits with."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+from importlib import metadata
+
+import pytest
+import typer
+
+from mlpbench import __version__
+from mlpbench.bench.cli import app
+from mlpbench.kernels import registry
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from support import simulate, trusting
+from support.doubles import AbsentKernel, ConstructorRaises
+from support.mutants import SoftmaxDropped
+from support.terminal import argv, called, typed, variables
+
+COMMANDS = ["list", "check", "run", "report", "compare", "calibrate", "env", "fetch", "show"]
+TIMES = {
+    ("numpy", "per_sample", 100): 12e-6,
+    ("numpy", "batched", 1): 13e-6,
+    ("numpy", "batched", 100): 1e-6,
+    ("numba", "per_sample", 100): 3e-6,
+    ("numba", "batched", 1): 3e-6,
+    ("numba", "batched", 100): 1.5e-6,
+}
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """Return a results folder with one run in it, in the folder where commands are typed."""
+    monkeypatch.chdir(tmp_path)
+    simulate.write_run(tmp_path / "results", TIMES, skipped=[{"kernel": "cupy", "reason": "no CUDA driver"}])
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def kernels(monkeypatch):
+    """Replace all kernels by the classes given."""
+
+    def install(**classes):
+        monkeypatch.setattr(registry, "names", lambda: list(classes))
+        monkeypatch.setattr(registry, "module", lambda name: classes[name].__module__)
+        monkeypatch.setattr(registry, "load", classes.__getitem__)
+
+    return install
+
+
+def test_the_command_that_is_installed_is_this_one():
+    (script,) = (e for e in metadata.entry_points(group="console_scripts") if e.name == "mlpbench")
+    assert script.load() is app.main
+
+
+@pytest.mark.parametrize("words", [[], ["--help"]])
+def test_help_names_every_command(capsys, words):
+    status, out, err = called(capsys, *words)
+    assert (status, err) == (0, "")
+    for command in COMMANDS:
+        assert re.search(rf"^\W*{command} ", out, re.MULTILINE), command
+
+
+def test_version(capsys):
+    assert called(capsys, "--version") == (0, f"mlpbench {__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example_that_can_be_typed(capsys, command):
+    status, out, err = called(capsys, command, "--help")
+    assert (status, err) == (0, "")
+    words = " ".join(out.replace("│", " ").split())
+    example = re.search(rf"Example: mlpbench {command}[^│╭]*", words)
+    assert example, out
+    group = typer.main.get_command(app.app)
+    written = group.commands[command].help.rpartition("Example: mlpbench ")[2].split()
+    assert written[0] == command
+    assert " ".join(written) in words
+    context = group.commands[command].make_context(command, written[1:])  # raises where an option does not exist
+    assert context.params
+
+
+def test_every_option_that_was_promised_is_there():
+    group = typer.main.get_command(app.app)
+    options = {name: {o for p in c.params for o in p.opts} for name, c in group.commands.items()}
+    what = {"--data", "--data-dir", "--weights", "--spec"}
+    assert {"--profile", "--batch-size", "--threads", "--repeats", "--out", "--json", *what} <= options["run"]
+    assert {"--json", *what} <= options["check"]
+    assert {"--format", "-o"} <= options["report"]
+    assert {"--fail-if-slower", "--json"} <= options["compare"]
+    for command in ("list", "check", "run", "compare", "env", "show"):
+        assert "--json" in options[command], f"{command} prints a table"
+
+
+def test_list(tmp_path):
+    as_json = typed("list", "--json", cwd=tmp_path)
+    as_table = typed("list", cwd=tmp_path)
+    assert as_json.returncode == as_table.returncode == 0
+    assert as_json.stderr == as_table.stderr == ""
+    answers = {answer["name"]: answer for answer in json.loads(as_json.stdout)}
+    assert list(answers) == registry.usual()
+    assert not set(registry.peers()) & set(answers), "asked for with --peers: their libraries are slow to import"
+    for name, answer in answers.items():
+        (line,) = [line for line in as_table.stdout.splitlines() if line.split()[:1] == [name]]
+        cells = [answer["backend"], answer["device"], answer["version"] or "-"]
+        verdict = "yes" if answer["available"] else f"no: {answer['reason']}"
+        assert " ".join(line.split()[1:]).startswith(" ".join(cells))
+        assert " ".join(verdict.split()) in " ".join(as_table.stdout.split())
+    assert answers["numpy"]["available"]
+    assert (answers["cupy"]["device"], answers["cupy"]["available"]) == ("cuda", answers["cupy"]["reason"] is None)
+
+
+def test_check_shows_what_conforms(capsys):
+    status, out, _ = called(capsys, "check", "numpy", "numpy-out")
+    assert status == 0
+    for name in ("numpy", "numpy-out"):
+        (line,) = [line for line in out.splitlines() if line.split()[:1] == [name]]
+        assert re.search(r"conforms +\d\.\de-\d\d +\d+\.\d% +0\.9\d\d\d +0\.9\d\d\d", line), line
+    status, out, _ = called(capsys, "check", "numpy", "--json")
+    found = json.loads(out)
+    assert (status, found["spec"]["sizes"], found["data"]["name"]) == (0, [784, 50, 100, 10], "digits")
+    assert [row["verdict"] for row in found["kernels"]] == ["conforms"]
+
+
+def test_check_without_labels_says_why_there_is_no_accuracy(capsys):
+    status, out, _ = called(capsys, "check", "numpy", "--spec", "20-10-3")
+    assert status == 0
+    assert "no accuracy: random data have no labels" in out
+
+
+def test_check_exits_1_where_a_kernel_is_wrong_and_checks_the_others(capsys, kernels):
+    kernels(wrong=SoftmaxDropped, broken=ConstructorRaises, absent=AbsentKernel, numpy=NumpyKernel)
+    status, out, _ = called(capsys, "check", "--spec", "20-10-3", "--json")
+    assert status == 1
+    rows = {row["kernel"]: row for row in json.loads(out)["kernels"]}
+    assert [row["verdict"] for row in rows.values()] == ["non-conforming", "non-conforming", "unavailable", "conforms"]
+    assert "off by" in rows["wrong"]["reason"]
+    assert rows["broken"]["reason"] == "RuntimeError: no memory on the device"
+    status, out, _ = called(capsys, "check", "--spec", "20-10-3")
+    assert status == 1
+    assert "unavailable: no driver [/bold] :x: of this kind" in out, "a reason is no markup"
+
+
+def test_check_leaves_out_what_cannot_run_here_unless_it_is_named(capsys, kernels):
+    kernels(absent=AbsentKernel, numpy=NumpyKernel)
+    assert called(capsys, "check", "--spec", "20-10-3")[0] == 0
+    status, out, err = called(capsys, "check", "absent", "--spec", "20-10-3")
+    assert (status, out) == (2, "")
+    assert err.startswith("mlpbench: absent is unavailable: no driver")
+
+
+def test_env(capsys):
+    status, out, err = called(capsys, "env", "--json")
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert [pool["user_api"] for pool in found["blas"]], "BLAS and its threads"
+    status, out, err = called(capsys, "env")
+    assert status == 0
+    for words in (found["machine"]["cpu_model"], found["python"]["version"], "blas 0 num_threads", "gpu available"):
+        assert words in out
+    assert all(line.startswith("warning: ") for line in err.splitlines())
+
+
+def test_report_is_of_the_latest_run_by_default(capsys, results):
+    newest = simulate.write_run(results, TIMES, seed=9)
+    status, out, err = called(capsys, "report")
+    assert (status, err) == (0, "")
+    assert newest.name in out
+    older = min(path.parent.name for path in results.glob("*/*/run.json"))
+    status, out, _ = called(capsys, "report", older)
+    assert older in out
+    assert newest.name not in out
+    assert "no CUDA driver" in out, "skipped kernels with their reasons"
+    status, out, _ = called(capsys, "report", older, newest)
+    assert older in out
+    assert newest.name in out
+
+
+@pytest.mark.parametrize("name", ["md", "csv", "json", "html"])
+def test_report_in_every_format_to_stdout_and_to_a_file(capsys, results, tmp_path, name):
+    status, out, err = called(capsys, "report", "--format", name)
+    assert (status, err) == (0, "")
+    file = tmp_path / f"made.{name}"
+    status, nothing, err = called(capsys, "report", "--format", name, "-o", file)
+    assert (status, nothing, err) == (0, "", f"wrote {file}\n")
+    assert file.read_text(encoding="utf-8").rstrip("\n") == out.rstrip("\n")
+    match name:
+        case "json":
+            assert json.loads(out)["headline"]["lead"]
+        case "csv":
+            assert {row["kernel"] for row in csv.DictReader(io.StringIO(out))} == {"numpy", "numba"}
+        case "html":
+            assert out.lower().startswith("<!doctype html>")
+        case _:
+            assert out.startswith("# ")
+
+
+def test_compare_exits_1_where_the_candidate_is_slower(capsys, results):
+    status, out, err = called(capsys, "compare", "numpy", "numba")
+    assert (status, err) == (1, "")
+    verdicts = {line.split()[-1] for line in out.splitlines() if line.startswith(("per_sample", "batched"))}
+    assert {"faster", "slower"} <= verdicts
+    status, out, _ = called(capsys, "compare", "numpy", "numba", "--json")
+    cases = {(case["mode"], case["batch_size"]): case for case in json.loads(out)["cases"]}
+    assert status == 1
+    assert cases["per_sample", 100]["speedup"]["value"] == pytest.approx(4, rel=0.1)
+    assert cases["per_sample", 100]["verdict"] == "faster"
+    assert cases["batched", 100]["verdict"] == "slower"
+    low, high = (cases["batched", 100]["speedup"][end] for end in ("low", "high"))
+    assert low < 1 / 1.5 < high
+
+
+def test_compare_two_runs_and_what_counts_as_slower(capsys, results):
+    one, quiet = {("numpy", "batched", 100): 1e-6}, {"noise": 1e-4, "trust": trusting.block()}
+    base = simulate.write_run(results, one, seed=20, **quiet)
+    slower = simulate.write_run(results, {("numpy", "batched", 100): 1.02e-6}, seed=21, **quiet)
+    assert called(capsys, "compare", base.name, slower.name)[0] == 0, "2 % is below the 2.5 % that count"
+    assert called(capsys, "compare", base.name, slower.name, "--fail-if-slower", "1%")[0] == 1
+    assert called(capsys, "compare", slower.name, base.name, "--fail-if-slower", "1%")[0] == 0
+    assert called(capsys, "compare", base, slower, "--fail-if-slower", "0.015")[0] == 1
+
+
+def test_show(capsys, tmp_path):
+    status, out, err = called(capsys, "show", 0)
+    assert (status, err) == (0, "")
+    assert "label 7" in out
+    status, out, err = called(capsys, "show", 0, "--json", "--png", tmp_path / "seven.png")
+    assert status == 0
+    assert err == f"wrote {tmp_path / 'seven.png'}\n"
+    assert json.loads(out)
+    assert (tmp_path / "seven.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("words", [["report", "--format", "json"], ["compare", "numpy", "numba"], ["env"]])
+def test_a_reader_that_has_seen_enough_is_told_nothing(results, words):
+    """``| true``: a pipe that nobody reads. The status is the shell's own for it: an unread verdict is none."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as nobody:  # noqa: PTH123 - a file descriptor
+        ran = subprocess.run(argv(*words), stdout=nobody, stderr=-1, env=variables(), cwd=results.parent, check=False)
+    assert ran.stderr == b""
+    assert ran.returncode == 141

@@ -1,0 +1,283 @@
+"""Bad input, as people type it: one clear line, exit 2, nothing written and nothing lost."""
+
+import json
+import os
+import pickle
+import sys
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.data.mnist import FILES
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.weights import save_params
+from support import idx_files, simulate
+from support.terminal import called, complaint, contents, typed
+
+TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
+
+
+@pytest.fixture
+def told(tmp_path, monkeypatch, capsys):
+    """Type a command where there are results and other files; return the one line of its complaint."""
+    simulate.write_run(tmp_path / "results", TIMES)
+    (tmp_path / "mine.txt").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+
+    def type_it(*words):
+        before = contents(tmp_path)
+        line = complaint(*called(capsys, *words))
+        assert contents(tmp_path) == before, "something was written, or lost"
+        return line
+
+    return type_it
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        # Kernels
+        (["run", "numpyy"], "unknown kernel 'numpyy' (did you mean numpy?); `mlpbench list` shows them all"),
+        (["run", "numpy", "numba-paralel"], "unknown kernel 'numba-paralel' (did you mean numba-parallel?)"),
+        (["run", ""], "unknown kernel ''"),
+        (["run", "nump\x1b[2Jy\nx"], "unknown kernel 'nump"),
+        (["check", "cuppy"], "unknown kernel 'cuppy' (did you mean cupy?)"),
+        (["show", "0", "--kernel", "nump"], "unknown kernel 'nump' (did you mean numpy?)"),
+        # Profiles
+        (["run", "numpy", "--profile", "quik"], "unknown profile 'quik' (did you mean quick?); there are book,"),
+        (["run", "numpy", "--profile", ""], "unknown profile ''"),
+        # Specifications
+        (["run", "numpy", "--spec", "784,50,10"], "cannot read the specification '784,50,10': write sizes as 784-"),
+        (["run", "numpy", "--spec", "784"], "a network needs at least an input and an output size"),
+        (["run", "numpy", "--spec", "784--10"], "cannot read the specification '784--10'"),
+        (["run", "numpy", "--spec", "784-0-10"], "every size must be at least 1"),
+        (["run", "numpy", "--spec", "784-99999999999-10"], "784-99999999999-10 has "),
+        (["run", "numpy", "--spec", "9999999-10"], "10000 rows take "),
+        (["run", "numpy", "--hidden", "tanh"], "hidden must be one of sigmoid, relu, step; got 'tanh'"),
+        (["run", "numpy", "--output", "softmx"], "output must be one of softmax, identity"),
+        (["run", "numpy", "--dtype", "float16"], "dtype must be one of float32, float64"),
+        (["check", "numpy", "--spec", "784-"], "cannot read the specification '784-'"),
+        # Batch sizes, threads, repeats
+        (["run", "numpy", "--batch-size", "0"], "batch size 0 is out of range: give 1 to 1000000 rows per call"),
+        (["run", "numpy", "--batch-size", "-1"], "batch size -1 is out of range"),
+        (["run", "numpy", "--batch-size=-7"], "batch size -7 is out of range"),
+        (["run", "numpy", "--batch-size", "100000000000"], "batch size 100000000000 is out of range"),
+        (["run", "numpy", "--batch-size", "ten"], "batch size 'ten' is not a whole number"),
+        (["run", "numpy", "--batch-size", "1", "--batch-size", "2.5"], "batch size '2.5' is not a whole number"),
+        (["run", "numpy", "--batch-size", "1000000", "--spec", "5000-10"], "1000000 rows take "),
+        (["run", "numpy", "--threads", "0"], "cannot read the threads '0': give 1 to 4096 or all, several as 1,2"),
+        (["run", "numpy", "--threads", "-1"], "cannot read the threads '-1'"),
+        (["run", "numpy", "--threads", "none"], "cannot read the threads 'none'"),
+        (["run", "numpy", "--threads", "1,,2"], "cannot read the threads ''"),
+        (["run", "numpy", "--threads", "1", "--threads", "two"], "cannot read the threads 'two'"),
+        (["run", "numpy", "--threads", "1000000"], "cannot read the threads '1000000'"),
+        (["calibrate", "--threads", "1,2"], "Invalid value for '--threads'"),
+        (["run", "numpy", "--dtype", "float32,float16"], "dtype must be one of float32, float64; got 'float16'"),
+        (["run", "numpy", "--spec", "20-10", "--spec", "784,50,10"], "cannot read the specification '784,50,10'"),
+        (
+            ["run", "numpy", "--spec", "784-10", "--spec", "20-10", "--data", "digits"],
+            "--spec 20-10: digits has 784 inputs in each row",
+        ),
+        (["run", "numpy", "--repeats", "0"], "Invalid value for '--repeats'"),
+        (["run", "numpy", "--repeats", "many"], "Invalid value for '--repeats'"),
+        (["run", "numpy", "--seed", "-1"], "Invalid value for '--seed'"),
+        # Data
+        (["run", "numpy", "--data", "digit"], "unknown data set 'digit': did you mean digits?"),
+        (
+            ["run", "numpy", "--data", "mnist", "--data-dir", "gone"],
+            "data folder gone does not exist: `mlpbench fetch`",
+        ),
+        (["run", "numpy", "--data", "mnist", "--data-dir", "mine.txt"], "data folder mine.txt is not a folder"),
+        (["run", "numpy", "--data", "mnist", "--data-dir", "results"], "results has no t10k-images-idx3-ubyte"),
+        (["run", "numpy", "--data", "digits", "--spec", "20-10"], "digits has 784 inputs in each row"),
+        (["show", "1000"], "there is no image 1000: digits has rows 0 to 999"),
+        (["show", "--", "-1"], "there is no image -1"),
+        (["show", "first"], "Invalid value for 'index'"),
+        # Weights
+        (["run", "numpy", "--weights", "gone.npz"], "weights gone.npz: there is no such file"),
+        (["check", "numpy", "--weights", "mine.txt"], "weights mine.txt: "),
+        (["run", "numpy", "--weights", "results"], "weights results: it cannot be read: Is a directory"),
+        # Where results go, and come from
+        (["run", "numpy", "--out", "mine.txt"], "cannot write results to mine.txt: Not a directory; choose another"),
+        (["run", "numpy", "--out", "mine.txt/below"], "cannot write results to mine.txt/below: Not a directory"),
+        (["report", "--results", "nowhere"], "no runs in nowhere: `mlpbench run` makes one"),
+        (["report", "--format", "pdf"], "unknown format 'pdf'"),
+        (["report", "gone"], "no run, file or folder 'gone'; "),
+        (["report", "mine.txt"], "mine.txt: not JSON: "),
+        (["report", "-o", "gone/report.md"], "cannot write gone/report.md: No such file or directory; choose another"),
+        (["report", "-o", "results"], "cannot write results: Is a directory"),
+        (["report", "latest", "latest"], "the run 2026"),
+        # Comparisons
+        (["compare", "numpy"], "Missing argument 'candidate'"),
+        (["compare", "numpy", "numba"], "'numba' is no run, and no kernel of the latest one"),
+        (["compare", "numpy", "numpy"], "nothing to compare: "),
+        (["compare", "latest", "latest"], "nothing to compare: "),
+        (["compare", "numpy", "numpy", "--results", "nowhere"], "no runs in nowhere"),
+        (["compare", "numpy", "numpy", "--fail-if-slower", "lots"], "cannot read the threshold 'lots'"),
+        (["compare", "numpy", "numpy", "--fail-if-slower", "-5%"], "cannot read the threshold '-5%'"),
+        # The words themselves
+        (["rnu"], "No such command 'rnu'."),
+        (["run", "--treads", "2"], "No such option: --treads"),
+        (["run", "--threads"], "Option '--threads' requires an argument"),
+        (["list", "numpy"], "Got unexpected extra argument"),
+    ],
+    ids=lambda value: " ".join(value).replace("\n", "") if isinstance(value, list) else "",
+)
+def test_bad_input_is_told_in_one_line(told, words, expected):
+    line = told(*words)
+    assert line.startswith(expected), line
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is not writable, even for root, on Linux only")
+def test_a_results_folder_where_nobody_may_write(told):
+    assert told("run", "numpy", "--out", "/proc/results").startswith("cannot write results to /proc/results: ")
+
+
+@pytest.fixture
+def half(tmp_path):
+    """Return a folder with ten images and labels in MNIST's files."""
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    idx_files.write(folder, idx_files.TEST, 10)
+    return folder
+
+
+IMAGES, LABELS = FILES["test"]
+DAMAGES = {
+    "truncated images": (lambda f: _cut(f / IMAGES, 1000), f"{IMAGES} is truncated: 984 bytes of data"),
+    "truncated labels": (lambda f: _cut(f / LABELS, 12), f"{LABELS} is truncated: 4 bytes of data"),
+    "nothing but a header": (lambda f: _cut(f / IMAGES, 3), f"{IMAGES} is truncated: it ends inside its header"),
+    "an empty file": (lambda f: _cut(f / IMAGES, 0), f"{IMAGES} is truncated: it ends inside its header"),
+    "a wrong magic number": (lambda f: _write(f / IMAGES, b"PK\3\4" + bytes(9999)), f"{IMAGES} is not an IDX file of"),
+    "labels for images": (lambda f: _write(f / IMAGES, (f / LABELS).read_bytes()), f"{IMAGES} is not an IDX file of"),
+    "a web page": (lambda f: _write(f / LABELS, b"<!doctype html><p>404"), f"{LABELS} is not an IDX file of labels"),
+    "other lengths": (lambda f: _write(f / LABELS, idx_files.packed(idx_files.labels(9))), "10 images but"),
+    "broken gzip": (lambda f: _write(f / f"{IMAGES}.gz", b"\x1f\x8b\x08\x00" + bytes(50)), f"{IMAGES}.gz"),
+    "no labels": (lambda f: (f / LABELS).unlink(), f"has no {LABELS}, gzipped or not"),
+}
+
+
+def _cut(path, length):
+    _write(path, path.read_bytes()[:length])
+
+
+def _write(path, content):
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", list(DAMAGES))
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_damaged_data(told, half, name, command):
+    damage, expected = DAMAGES[name]
+    damage(half)
+    assert expected in told(command, "numpy", "--data", "mnist", "--data-dir", half)
+
+
+class Evil:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, proof):
+        self.proof = proof
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.proof}",)
+
+
+@pytest.mark.parametrize("command", [["run", "numpy"], ["check", "numpy"], ["show", "0"]])
+def test_weights_that_would_run_code_are_refused_and_it_did_not_run(told, tmp_path, command):
+    proof, file = tmp_path / "proof", tmp_path / "sample_weight.pkl"
+    file.write_bytes(pickle.dumps({"W1": Evil(proof)}))
+    assert "refused as a pickle" in told(*command, "--weights", file)
+    assert not proof.exists()
+    pickle.loads(file.read_bytes())
+    assert proof.exists(), "the file is as malicious as it should be"
+
+
+def test_the_books_weights_file_is_refused_too_where_it_is_found_beside_the_data(told, half, tmp_path):
+    proof = tmp_path / "proof"
+    (half / "sample_weight.pkl").write_bytes(pickle.dumps(Evil(proof)))
+    assert "refused as a pickle" in told("run", "numpy", "--data", "mnist", "--data-dir", half)
+    assert not proof.exists()
+
+
+def test_weights_that_do_not_fit(told, tmp_path):
+    save_params(tmp_path / "small.npz", seeded(ForwardSpec((784, 40, 100, 10))))
+    assert "W1 has shape (784, 40), 784-50-100-10 needs (784, 50)" in told("run", "numpy", "--weights", "small.npz")
+    params = seeded(MNIST)
+    params.weights[1][3, 4] = np.nan
+    save_params(tmp_path / "nan.npz", params)
+    assert "W2 holds NaN or infinity" in told("run", "numpy", "--weights", "nan.npz")
+    np.savez(tmp_path / "objects.npz", W1=np.array([{}], object))
+    assert "only arrays of numbers" in told("run", "numpy", "--weights", "objects.npz")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "nan.npz").read_bytes()[:5000])
+    assert "it is damaged" in told("run", "numpy", "--weights", "cut.npz")
+
+
+def _changed(change):
+    def damage(path):
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    return damage
+
+
+RECORDS = {
+    "truncated": (lambda path: _cut(path, 700), "not JSON: "),
+    "empty": (lambda path: _cut(path, 0), "empty; the process that wrote it was interrupted"),
+    "not JSON": (lambda path: _write(path, b"kernel: numpy"), "not JSON: "),
+    "not text": (lambda path: _write(path, b"\xff\xfe\x00"), "not JSON: byte 0 is not UTF-8"),
+    "of a newer schema": (
+        _changed(lambda c: c["mlpbench"].update(schema=2)),
+        "written in schema 2; this version reads",
+    ),
+    "not ours": (_changed(lambda c: c.pop("mlpbench")), 'it has no "mlpbench" block'),
+    "a path for a name": (_changed(lambda c: c["mlpbench"].update(kernel="../../../etc/cron.d/x")), "expected a name"),
+    "HTML for a name": (
+        _changed(lambda c: c["mlpbench"].update(kernel="<script>alert(1)</script>")),
+        "expected a name",
+    ),
+    "escapes in a name": (_changed(lambda c: c["mlpbench"].update(kernel="\x1b[2J\x1b]0;x\x07")), "expected a name"),
+    "lines in a name": (_changed(lambda c: c["mlpbench"].update(kernel="a\nmlpbench: all is well")), "expected a name"),
+    "no times": (_changed(lambda c: c["benchmarks"][0]["stats"].update(data=[])), "no rounds"),
+    "times below 0": (_changed(lambda c: c["benchmarks"][0]["stats"].update(data=[-1])), "expected seconds above 0"),
+}
+
+
+@pytest.mark.parametrize("name", list(RECORDS))
+@pytest.mark.parametrize("words", [["report"], ["compare", "latest", "numpy"]], ids=["report", "compare"])
+def test_damaged_and_hostile_results(told, tmp_path, name, words):
+    damage, expected = RECORDS[name]
+    (path,) = tmp_path.glob("results/*/*/numpy.1.json")
+    damage(path)
+    line = told(*words)
+    assert "numpy.1.json: " in line
+    assert expected in line
+
+
+def test_a_result_file_with_a_hostile_name(told, tmp_path):
+    (path,) = tmp_path.glob("results/*/*/numpy.1.json")
+    path.rename(path.with_name("x\x1b[2J\nmlpbench: all is well.json"))
+    assert "it was renamed or copied" in told("report")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "numpyy"],
+        ["run", "numpy", "--batch-size", "0"],
+        ["run", "numpy", "--threads", "none"],
+        ["run", "numpy", "--data", "mnist", "--data-dir", "gone"],
+        ["run", "numpy", "--out", "mine.txt"],
+        ["report"],
+        ["compare", "numpy", "numba"],
+    ],
+    ids=" ".join,
+)
+def test_the_same_in_a_process_of_its_own(tmp_path, words):
+    (tmp_path / "mine.txt").write_text("mine")
+    before = contents(tmp_path)
+    ran = typed(*words, cwd=tmp_path)
+    complaint(ran.returncode, ran.stdout, ran.stderr)
+    assert contents(tmp_path) == before

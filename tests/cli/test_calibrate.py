@@ -1,0 +1,143 @@
+"""`mlpbench calibrate` as people type it, with processes of known truth instead of real ones; `compare` after it."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.analysis import calibration
+from mlpbench.bench.cli.app import main
+from mlpbench.bench.machine import environment
+from mlpbench.bench.measure import planted
+from mlpbench.bench.record import record, write
+from mlpbench.bench.run import process as runner
+from support import simulate
+
+
+@pytest.fixture
+def typed(tmp_path, monkeypatch, capsys):
+    """Return what types a command: words -> exit status, stdout, stderr. Processes last 1.7 s and scatter by 1 %."""
+    state, here = {}, environment.collect()
+
+    def process(plan, workload, folder, at, on_case):
+        kernel, repeat = at
+        if at == state.get("stop"):
+            raise KeyboardInterrupt
+        rng = np.random.default_rng([plan.kernels.index(kernel), repeat])  # whatever the running order
+        factor = 1 + planted.SLOWED.get(kernel, 0.0)
+        benchmarks = []
+        for case in plan.cases if kernel != state.get("broken") else ():
+            call_s = simulate.rows_per_call((kernel, *case.values())) * 1e-6 * factor * np.exp(rng.normal(0, 0.01))
+            benchmarks.append(simulate.benchmark((kernel, *case.values()), [float(call_s)] * 5))
+        failures = [] if benchmarks else [{"kernel": kernel, "phase": "gate", "reason": "it is broken"}]
+        facts = {**workload.facts(), "failures": failures, "environment": here}
+        return simulate.record(kernel, repeat, benchmarks, plan.as_dict(), **facts)
+
+    class Elapsed:
+        seconds = 1.7
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+    monkeypatch.setattr(write.os, "fsync", lambda handle: None)  # hundreds of files
+    monkeypatch.setattr(runner, "_process", process)
+    monkeypatch.setattr(runner, "elapsed", Elapsed)
+
+    def run(*words, **settings):
+        state.update({"stop": None, "broken": None, **settings})
+        with pytest.raises(SystemExit) as ended:
+            main([*words])
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def calibrated(tmp_path):
+    return tmp_path / environment.machine_id() / calibration.FILE
+
+
+def test_it_says_how_often_it_is_wrong_and_what_it_finds(typed, tmp_path):
+    status, out, err = typed("calibrate", "--out", str(tmp_path))
+    assert status == 0
+    assert "numpy 7 times as it is, and slowed by 2, 3, 5 and 10 %; 5 cases each" in err
+    assert "equal: false verdicts" in out
+    assert re.search(r"^5 % slower \(seen: (4\.[5-9]|5|5\.[0-5]) %\): found", out, re.MULTILINE)
+    assert "smallest slowdown found in 95% of cases on this machine: 5 %, between two kernels of one run" in out
+    found = calibration.read(calibrated(tmp_path))
+    assert found.repeats == 20
+    assert found.paired.false.cases == 2 * 21 * 5, "44 repeats in 14 minutes are two blocks of 20"
+    assert found.unpaired.false.cases == 7 * 7 * 5
+    assert found.paired.false.rate <= 0.01
+    assert found.paired.planted[0.05].rate >= 0.95
+    assert found.unpaired.false.rate <= 0.01
+    assert "the level of a whole run wanders by 0.4" in out
+    assert found.drifts.several.degrees == 7, "eight looks of five repeats"
+    assert found.drifts.one is None, "no counters tell how many threads worked"
+    assert f"wrote {calibrated(tmp_path)}" in err
+
+
+def test_its_runs_are_kept_and_are_in_no_list(typed, tmp_path):
+    assert typed("calibrate", "--out", str(tmp_path), "--repeats", "2", "--budget", "64s")[0] == 0
+    assert record.find_runs(tmp_path) == []
+    found = calibration.read(calibrated(tmp_path))
+    run = record.read_run(calibrated(tmp_path).parent / found.run)
+    assert len(run.records) == 33
+    assert run.problems == ()
+
+
+def test_a_later_one_replaces_it(typed, tmp_path):
+    assert typed("calibrate", "--out", str(tmp_path), "--repeats", "2", "--budget", "40s", "--seed", "1")[0] == 0
+    (first,) = (calibrated(tmp_path).parent / "calibration").iterdir()
+    first.rename(first.with_name("19990101T000000Z-nocommit"))
+    status, out, _ = typed("calibrate", "--out", str(tmp_path), "--repeats", "3", "--budget", "50s", "--json")
+    assert status == 0
+    assert json.loads(out)["mlpbench"]["repeats"] == 3
+    assert calibration.read(calibrated(tmp_path)).repeats == 3
+
+
+def test_compare_says_it_from_then_on(typed, tmp_path):
+    times = {(kernel, "batched", 100): 1e-6 for kernel in ("numpy", "numba")}
+    here = simulate.environment(machine={"name": environment.machine_id()})
+    source = simulate.write_run(tmp_path / "elsewhere", times, environment=here, noise=0.002)
+    run = tmp_path / environment.machine_id() / source.name
+    run.parent.mkdir()
+    source.rename(run)
+    words = ("compare", "numpy", "numba", "--results", str(tmp_path))
+    assert "smallest slowdown" not in typed(*words)[1]
+    typed("calibrate", "--out", str(tmp_path))
+    status, out, err = typed(*words)
+    assert (status, err) == (0, "")
+    assert "smallest slowdown found in 95% of cases on this machine: 5 %" in out
+    assert "with the 3 repeats of this comparison: about " in out
+    assert json.loads(typed(*words, "--json")[1])["smallest_slowdown"].startswith("smallest slowdown found")
+    calibrated(tmp_path).write_text("{")
+    status, out, err = typed(*words)
+    assert (status, err.count("\n")) == (2, 1)
+    assert str(calibrated(tmp_path)) in err
+
+
+def test_ctrl_c_leaves_no_calibration(typed, tmp_path):
+    status, out, err = typed("calibrate", "--out", str(tmp_path), stop=("planted-5", 1))
+    assert (status, out) == (130, "")
+    assert "interrupted: nothing calibrated; what was measured is in " in err
+    assert not calibrated(tmp_path).exists()
+
+
+def test_a_kernel_that_does_not_run_is_told(typed, tmp_path):
+    status, out, err = typed("calibrate", "--out", str(tmp_path), "--budget", "30s", broken="planted-3")
+    assert (status, out) == (2, "")
+    assert "mlpbench: nothing calibrated: planted-3 has no times: it is broken" in err
+    assert not calibrated(tmp_path).exists()
+
+
+@pytest.mark.parametrize("words", [("--budget", "soon"), ("--repeats", "1"), ("--repeats", "x"), ("--threads", "0")])
+def test_mistakes_are_one_line_and_nothing_runs(typed, tmp_path, words):
+    status, out, err = typed("calibrate", "--out", str(tmp_path / "none"), *words)
+    assert (status, out) == (2, "")
+    assert err.startswith("mlpbench: ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "none").exists()

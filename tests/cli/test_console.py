@@ -1,0 +1,125 @@
+"""Where words go, and that they arrive as they are."""
+
+import json
+import re
+import sys
+
+import pytest
+from rich.text import Text
+
+from mlpbench.bench.cli import console
+from mlpbench.bench.record.untrusted import clean_text
+from support.terminal import shown
+
+#: What Rich would take for markup, an emoji and a number to colour, were it let.
+PLAIN = "out[/bold] :warning: [red]12[/red]"
+
+
+def test_data_go_to_stdout_and_the_rest_to_stderr(capsys):
+    console.out().print("data")
+    console.print_json([1])
+    console.err().print("progress")
+    console.complain("wrong")
+    out, err = capsys.readouterr()
+    assert out == "data\n[\n  1\n]\n"
+    assert err == "progress\nmlpbench: wrong\n"
+
+
+@pytest.mark.parametrize("make", [console.out, console.err])
+def test_words_are_no_markup(capsys, make):
+    make().print(PLAIN)
+    made = console.table(PLAIN, PLAIN)
+    made.add_row(PLAIN)
+    make().print(made)
+    captured = capsys.readouterr()
+    lines = [line.rstrip() for line in (captured.out + captured.err).splitlines()]
+    assert lines == [PLAIN] * 4
+
+
+@pytest.mark.parametrize("make", [console.out, console.err])
+def test_a_long_line_stays_one_line_in_a_pipe(capsys, make):
+    line = " ".join(["word"] * 200)
+    make().print(line)
+    captured = capsys.readouterr()
+    assert (captured.out + captured.err).splitlines() == [line]
+
+
+def test_a_table_in_a_pipe_is_not_cut_off(capsys):
+    made = console.table("Title", "name", "a reason", "value", right=("value",))
+    reason = " ".join(["reason"] * 20)
+    made.add_row(Text("numpy"), Text(reason), Text("1,000"))
+    made.add_row(Text("n"), Text(""), Text("1"))
+    console.out().print(made)
+    title, header, first, second = capsys.readouterr().out.splitlines()
+    assert title.rstrip() == "Title"
+    assert header.split() == ["name", "a", "reason", "value"]
+    assert reason in first
+    assert first.rstrip().endswith("1,000")
+    assert second.rstrip().endswith("    1"), "numbers stand under each other"
+
+
+def test_a_narrow_terminal_folds_and_loses_nothing(tmp_path):
+    code = (
+        "from mlpbench.bench import console; from rich.text import Text\n"
+        "t = console.table('T', 'k', 'why'); t.add_row('x', Text('abcdefghij' * 9)); console.out().print(t)"
+    )
+    lines = [clean_text(line) for line in shown([sys.executable, "-c", code], tmp_path, columns=40).splitlines()]
+    assert max(map(len, lines)) <= 40
+    assert "".join(lines).replace(" ", "").endswith("abcdefghij" * 9)
+
+
+def bare(text):
+    """Return what a terminal showed without its styles."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+WIDE = (
+    "from mlpbench.bench import console\n"
+    "t = console.table('T', 'kernel', 'batch size', 'time (95 % interval)', 'speedup', 'why', right=RIGHT)\n"
+    "t.add_row('numba-simd', '10,000', '12.1 µs (11.8 to 12.5)', '22.9x (22.5 to 23.4)', 'it has few repeats')\n"
+    "t.add_row('', '1', '1.38 µs (1.33 to 1.44)', '1.00x (0.99 to 1.01)', 'none')\n"
+    "t.caption = 'C'\n"
+    "console.show(t, heads=2)"
+)
+
+
+@pytest.mark.parametrize(
+    ("columns", "tables", "headers"),
+    [(120, 1, 1), (80, 1, 2), (60, 2, 2), (44, 3, 2)],
+)
+def test_a_table_wider_than_the_terminal_is_shown_in_parts_with_whole_numbers(tmp_path, columns, tables, headers):
+    code = WIDE.replace("RIGHT", "('batch size', 'time (95 % interval)', 'speedup')")
+    text = bare(shown([sys.executable, "-c", code], tmp_path, columns=columns))
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= columns
+    for cell in ("12.1 µs (11.8 to 12.5)", "22.9x (22.5 to 23.4)", "1.00x (0.99 to 1.01)", "none"):
+        assert text.count(cell) == 1
+    assert text.count("numba-simd") == text.count("10,000") == tables, "every part says what its rows are"
+    assert next(number for number, line in enumerate(lines) if "numba-simd" in line) - 1 == headers
+    assert lines[0].strip() == "T"
+    assert lines[-1].strip() == "C"
+
+
+def test_a_sentence_is_set_in_to_its_last_line_on_a_terminal_and_stays_one_line_in_a_pipe(tmp_path, capsys):
+    code = "from mlpbench.bench.cli import console; console.out().print(console.indented('word ' * 30))"
+    lines = bare(shown([sys.executable, "-c", code], tmp_path, columns=40)).splitlines()
+    assert len(lines) > 1
+    assert all(line.startswith("  word") for line in lines)
+    console.out().print(console.indented("word " * 30))
+    assert capsys.readouterr().out.rstrip() == "  " + ("word " * 30).strip()
+
+
+def test_json_has_no_word_for_what_is_not_a_number(capsys):
+    console.print_json({"a": [float("nan"), float("inf"), -float("inf"), 1.5], 1: (None, True, "µ")})
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"a": [None, None, None, 1.5], "1": [None, True, "µ"]}
+    assert "µ" in out, "people read it too"
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["one\ntwo", "one\r\n  two", "one \t two", "one\n\ntwo\n", "\x1b[2Jone \x07two", "\u202eone \x1b]0;x\x07two"],
+)
+def test_a_complaint_is_one_line(capsys, message):
+    console.complain(message)
+    assert capsys.readouterr() == ("", "mlpbench: one two\n")

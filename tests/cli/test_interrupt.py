@@ -1,0 +1,167 @@
+"""Ctrl-C in the middle of a run, and a request to end: what is finished stays, and the exit says so."""
+
+import json
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from mlpbench.bench.record import record
+from support.processes import wait_until
+from support.terminal import TIMEOUT_S, argv, typed, variables
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc to find processes")
+
+#: Six processes, of which one or two will have ended.
+RUN = ("run", "numpy", "numpy-out", "--profile", "smoke", "--repeats", "3", "--seed", "1")
+
+
+class Typed:
+    """A run that was typed in a folder of its own, in a process group of its own as a shell gives it."""
+
+    def __init__(self, folder, path, *words, shell=()):
+        self.folder = folder
+        self.results = folder / "results"
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
+        self.env = {"TMPDIR": self.temporary, "PYTHONPATH": path}
+        self.process = subprocess.Popen(
+            [*shell, *argv(*words)],
+            cwd=folder,
+            env=variables(**self.env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def measuring(self):
+        """Return the process ids of what the run has started and is still there."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = path.read_bytes().decode(errors="replace")
+            except OSError:  # it has just ended
+                continue
+            if f"--benchmark-json={self.temporary}" in words:
+                found.append(int(path.parent.name))
+        return found
+
+    def finished(self):
+        """Return the result files that are there."""
+        return sorted(path for path in self.results.glob("*/*/*.json") if path.name not in {"run.json", "roofs.json"})
+
+    def ends(self, signum):
+        """Send a signal to the group, as Ctrl-C does; return (status, stdout, stderr)."""
+        os.killpg(self.process.pid, signum)
+        out, err = self.process.communicate(timeout=TIMEOUT_S)
+        return self.process.returncode, out, err
+
+    def no_trace_is_left(self):
+        wait_until(lambda: not self.measuring(), "the end of what was measuring")
+        assert list(self.temporary.iterdir()) == []
+        hidden = [path for path in self.results.rglob("*") if path.name.startswith(".") or "partial" in path.name]
+        assert hidden == []
+
+
+@pytest.fixture
+def start(tmp_path, quicker):
+    """Type a run; end it whatever happens."""
+    started = []
+
+    def type_it(*words, **how):
+        started.append(Typed(tmp_path, quicker, *words, **how))
+        return started[-1]
+
+    yield type_it
+    for typed_run in started:
+        if typed_run.process.poll() is None:
+            os.killpg(typed_run.process.pid, signal.SIGKILL)
+        typed_run.process.communicate()
+
+
+def assert_missing(report, missing):
+    """Check that the report names each process that is missing, in one row for each kernel."""
+    for kernel in {kernel for kernel, _ in missing}:
+        repeats = [str(repeat + 1) for name, repeat in missing if name == kernel]
+        which = "every repeat" if len(repeats) == 3 else f"repeat{'s'[: len(repeats) - 1]} {', '.join(repeats)} of 3"
+        (row,) = [line for line in report.splitlines() if "was interrupted" in line and f"| {kernel} " in line]
+        assert f"all cases, {which}" in row
+
+
+#: What a script's shell does to the jobs that it starts with "&".
+IN_THE_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$0" "$@"')
+
+
+@pytest.mark.parametrize(
+    ("signum", "shell", "words"),
+    [(signal.SIGINT, (), ()), (signal.SIGTERM, (), ("--json",)), (signal.SIGTERM, IN_THE_BACKGROUND, ())],
+    ids=["Ctrl-C", "a request to end", "a request to end to a job in a script's background"],
+)
+def test_what_is_finished_stays_and_the_exit_says_so(start, signum, shell, words):
+    run = start(*RUN, *words, shell=shell)
+    wait_until(lambda: run.finished() or run.process.poll() is not None, "the first result")
+    wait_until(lambda: run.measuring() or run.process.poll() is not None, "the next process")
+    status, out, err = run.ends(signum)
+
+    assert status == 130
+    assert "Traceback" not in out + err
+    kept = run.finished()
+    assert 1 <= len(kept) < 6
+    last = err.splitlines()[-1]
+    verb = "is" if len(kept) == 1 else "are"
+    assert last.startswith(f"mlpbench: interrupted: {len(kept)} of 6 processes finished and {verb} kept in results/")
+    told = json.loads(out)["headline"]["lead"] if words else out
+    assert "per sample" in told, "what is finished is told, and JSON stays JSON"
+    run.no_trace_is_left()
+
+    found = record.read_run(kept[0].parent)
+    assert len(found.records) == len(kept)
+    assert all(len(one.cases) == 3 for one in found.records)
+    assert len(found.missing) == 6 - len(kept)
+
+    report = typed("report", cwd=run.folder, **run.env)
+    assert report.returncode == 0, report.stderr
+    assert_missing(report.stdout, found.missing)
+
+
+def test_before_the_first_process_has_ended(start):
+    run = start(*RUN)
+    wait_until(lambda: run.measuring() or run.process.poll() is not None, "the first process")
+    status, out, err = run.ends(signal.SIGINT)
+    assert (status, out) == (130, "")
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("mlpbench: interrupted before the first process ended: nothing measured")
+    run.no_trace_is_left()
+    left = {path.name: path for path in run.results.glob("*/*/*")}
+    assert left.keys() == {"run.json", "roofs.json"}
+    plan = left["run.json"]
+    found = record.read_run(plan.parent)
+    assert found.records == ()
+    assert len(found.missing) == 6
+    report = typed("report", cwd=run.folder, **run.env)
+    assert report.returncode == 0
+    assert "Nothing was timed." in report.stdout
+    assert_missing(report.stdout, found.missing)
+
+
+def test_ctrl_c_elsewhere_is_no_traceback_either(start, tmp_path):
+    """While it still reads what it was given: nothing has been written yet."""
+    pipe = tmp_path / "weights.npz"
+    os.mkfifo(pipe)
+    run = start("run", "numpy", "--weights", pipe)
+    ends = []
+
+    def is_read():
+        with suppress(OSError):  # nobody has opened it for reading
+            ends.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        return ends or run.process.poll() is not None
+
+    wait_until(is_read, "the command to read its weights")
+    status, out, err = run.ends(signal.SIGINT)
+    os.close(*ends)
+    assert (status, out, err) == (130, "", "mlpbench: interrupted\n")
+    assert not run.results.exists()

@@ -1,0 +1,246 @@
+"""`mlpbench run` as people type it: what it says, where, what it writes, and what can be done with it."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from mlpbench.bench.plan import probe
+from mlpbench.bench.record import record
+from mlpbench.kernels import registry
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from support import idx_files
+from support.doubles import AbsentKernel, OnlyReluKernel
+from support.sources import ROOT
+from support.terminal import argv, called, shown, typed, variables
+
+#: Small, and so quick: what is said and written is the same.
+SMALL = ("--profile", "smoke", "--spec", "20-10-3", "--batch-size", "10")
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A run of two kernels in two repeats, typed in a folder of its own: the finished process and the folder."""
+    folder = tmp_path_factory.mktemp("run")
+    words = ("run", "numpy", "numpy-out", "--profile", "smoke", "--repeats", "2", "--seed", "3", "--threads", "1")
+    return typed(*words, cwd=folder), folder
+
+
+def test_it_succeeds(ran):
+    process, _ = ran
+    assert process.returncode == 0, process.stderr
+
+
+def test_the_finding_comes_first_in_words(ran):
+    """For each kernel: speedup with its interval, best batch size, time per sample; and the fastest at both ends."""
+    process, _ = ran
+    said = process.stdout.partition("Median over repeats")[0]
+    number = r"[\d.]+x \([\d.]+ to [\d.]+\)"
+    for kernel in ("numpy", "numpy-out"):
+        pattern = rf"  {kernel}: .*{number}.* (µs|ns|ms) per sample one at a time, [\d.]+ \w+ in batches of 100\."
+        assert re.search(pattern, said), said
+    assert re.search(r"Fastest one at a time: numpy(-out)?, ", said)
+    assert re.search(r"Fastest in batches of 100: numpy(-out)?, ", said)
+
+
+def test_then_a_table_of_every_case(ran):
+    process, _ = ran
+    table = process.stdout.partition("Median over repeats")[2]
+    rows = [line.split() for line in table.splitlines()]
+    assert sum(row[:1] == ["numpy"] or row[:1] == ["numpy-out"] for row in rows) == 2
+    assert sum("one at a time" in " ".join(row) for row in rows) >= 2
+    for size in ("1", "100"):
+        assert sum(row[:2] == ["batched", size] for row in rows) == 2
+
+
+def test_progress_and_paths_go_to_stderr(ran):
+    process, folder = ran
+    run = record.latest(folder / "results")
+    told = process.stderr.splitlines()
+    assert told[0] == "2 kernels, 3 cases each, 2 repeats, 1 thread"
+    assert "784-50-100-10 sigmoid/softmax float32; digits, trained weights; seed 3" in told
+    assert "the 1,000 rows of digits are repeated to fill 10,000" in told
+    written = [line.removeprefix("wrote ") for line in told if line.startswith("wrote ")]
+    relative = run.relative_to(folder)
+    assert written == [f"{relative}/report.md", f"{relative}/report.html", f"4 result files to {relative}"]
+    assert not {"wrote", "results go to", "each process"} & set(process.stdout.splitlines())
+
+
+def test_everything_that_was_promised_is_in_the_results_and_nothing_else_anywhere(ran):
+    _, folder = ran
+    run = record.latest(folder / "results")
+    files = {path.name for path in run.iterdir()}
+    assert files == {"run.json", "roofs.json", "report.md", "report.html"} | {
+        f"{kernel}.{repeat}.json" for kernel in ("numpy", "numpy-out") for repeat in (0, 1)
+    }
+    assert [path.name for path in folder.iterdir()] == ["results"]
+    assert re.fullmatch(r"\d{8}T\d{6}Z-([0-9a-f]{8}|nocommit)", run.name)
+    for path in run.glob("*.json"):
+        assert path.stat().st_mode & 0o777 == 0o644, "readable to whoever compares"
+
+
+def test_each_file_says_what_it_is_worth(ran):
+    _, folder = ran
+    run = record.read_run(record.latest(folder / "results"))
+    assert run.plan.command == ("mlpbench", "run", *run.plan.command[2:])
+    assert run.plan.command[2:4] == ("numpy", "numpy-out")
+    assert (run.plan.seed, run.plan.threads, run.plan.repeats, run.plan.profile) == (3, 1, 2, "smoke")
+    assert len(run.plan.order) == 4
+    for found in run.records:
+        assert found.plan == run.plan
+        assert found.max_error_ratio < 1
+        assert found.accuracy.per_sample == found.accuracy.batched > 0.95
+        assert found.data.sha256
+        assert found.weights.sha256
+        assert found.threads == 1
+        assert len(found.cases) == 3
+        assert all(len(case.rounds_s) >= 3 for case in found.cases)
+        for name in ("machine", "os", "python", "libraries", "blas", "gpu", "git"):
+            assert found.environment[name]
+
+
+def test_saved_results_are_all_that_a_report_and_a_comparison_need(ran):
+    process, folder = ran
+    report = typed("report", "--format", "md", cwd=folder)
+    assert report.returncode == 0
+    headline = process.stdout.splitlines()[0]
+    assert headline in report.stdout
+    compared = typed("compare", "numpy", "numpy-out", "--json", cwd=folder)
+    assert compared.returncode in (0, 1)
+    cases = {(case["mode"], case["batch_size"]) for case in json.loads(compared.stdout)["cases"]}
+    assert cases == {("per_sample", 100), ("batched", 1), ("batched", 100)}
+
+
+def test_the_command_that_was_printed_can_be_typed(ran, tmp_path):
+    process, _ = ran
+    (line,) = [line for line in process.stderr.splitlines() if line.startswith("each process: ")]
+    words = shlex.split(line.removeprefix("each process: "))
+    assert words[0] == "pytest"
+    command = [sys.executable, "-m", *words]
+    by_hand = subprocess.run(command, cwd=tmp_path, env=variables(), capture_output=True, text=True, check=False)
+    assert by_hand.returncode == 0, by_hand.stdout
+    assert "3 passed" in by_hand.stdout
+
+
+def test_json_is_all_that_stdout_holds(tmp_path, quicker):
+    """`mlpbench run ... --json | python -m json.tool`"""
+    words = argv("run", "numpy", *SMALL, "--out", "elsewhere", "--json")
+    env = variables(PYTHONPATH=quicker)
+    with subprocess.Popen(words, cwd=tmp_path, env=env, stdout=-1, stderr=subprocess.DEVNULL) as process:
+        tool = [sys.executable, "-m", "json.tool"]
+        read = subprocess.run(tool, stdin=process.stdout, capture_output=True, text=True, check=False)
+    assert process.returncode == 0
+    assert read.returncode == 0, read.stderr
+    assert json.loads(read.stdout)["headline"]["lead"].startswith("numpy: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+
+
+def test_a_kernel_that_nobody_named_is_skipped_with_its_reason(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "names", lambda: ["absent", "numpy"])
+    classes = {"absent": AbsentKernel, "numpy": NumpyKernel}
+    monkeypatch.setattr(registry, "load", classes.__getitem__)
+    monkeypatch.setattr(probe, "probe_all", lambda names: map(probe.probe, names))
+    monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
+    status, _, err = called(capsys, "run", *SMALL, "--out", tmp_path / "a")
+    assert status == 0
+    assert "absent is skipped: no driver [/bold] :x: of this kind" in err
+    run = record.read_run(record.latest(tmp_path / "a"))
+    assert [(item.kernel, item.reason) for item in run.skipped] == [("absent", "no driver [/bold] :x: of this kind")]
+    _, out, _ = called(capsys, "report", "--results", tmp_path / "a", "--format", "json")
+    assert "no driver [/bold] :x: of this kind" in out
+    # Asked for by name, it must run or fail: and it fails before anything is written.
+    status, out, err = called(capsys, "run", "absent", *SMALL, "--out", tmp_path / "b")
+    assert (status, out) == (2, "")
+    assert err.splitlines() == ["mlpbench: absent is unavailable: no driver [/bold] :x: of this kind"]
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.fixture
+def planned(capsys, tmp_path, monkeypatch):
+    """Return a function that runs kernels given by name, measures nothing, and returns what was planned or said."""
+
+    def plan(*words, peers=(), **classes):
+        monkeypatch.setattr(registry, "_PEERS", dict.fromkeys(peers))
+        monkeypatch.setattr(registry, "names", lambda: [*classes])
+        monkeypatch.setattr(registry, "load", classes.__getitem__)
+        monkeypatch.setattr(probe, "probe_all", lambda names: map(probe.probe, names))
+        monkeypatch.setattr("mlpbench.bench.run.sweep.execute", lambda *_: iter(()))
+        monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
+        out = tmp_path / "-".join(["out", *words])
+        status, _, err = called(capsys, "run", *words, *SMALL, "--out", out)
+        if status == 2:
+            return err.strip()
+        (made,) = out.glob("*/*/run.json")
+        content = json.loads(made.read_text())["mlpbench"]["plan"]
+        return content["kernels"], {skip["kernel"]: skip["reason"] for skip in content["skipped"]}
+
+    return plan
+
+
+def test_peers_compete_when_they_are_asked_for(planned):
+    kernels = {"numpy": NumpyKernel, "here": NumpyKernel, "absent": AbsentKernel, "other": NumpyKernel}
+    reason = {"absent": "no driver [/bold] :x: of this kind"}
+    for words, expected in (
+        ((), (["numpy", "other"], {})),
+        (("--peers",), (["numpy", "other", "here"], reason)),
+        (("here",), (["here"], {})),
+        (("other", "--peers"), (["other", "here"], reason)),
+        (("absent", "--peers"), f"mlpbench: absent is unavailable: {reason['absent']}"),
+    ):
+        assert planned(*words, peers=("here", "absent"), **kernels) == expected, words
+
+
+def test_a_kernel_that_cannot_express_the_specification_is_skipped_unless_it_is_named(planned):
+    kernels = {"numpy": NumpyKernel, "relu-only": OnlyReluKernel}
+    assert planned(**kernels) == (["numpy"], {"relu-only": "no activation sigmoid"})
+    assert planned("--hidden", "relu", **kernels) == (["numpy", "relu-only"], {})
+    assert planned("relu-only", **kernels) == "mlpbench: relu-only is unavailable: no activation sigmoid"
+
+
+def test_a_terminal_shows_a_bar_with_the_time_left(tmp_path, quicker):
+    printed = shown(argv("run", "numpy", *SMALL, "--out", "res[/]ults"), tmp_path, PYTHONPATH=quicker)
+    assert "numpy, repeat 1 of 1" in printed
+    assert "/2" in printed, "cases done of all"
+    assert re.search(r"\d:\d\d:\d\d|-:--:--", printed)
+    assert "report.md" in printed
+    assert len(record.read_run(record.latest(tmp_path / "res[/]ults")).records) == 1, "a name that is no markup"
+
+
+def test_settings_of_the_project_around_an_installation_are_not_used(tmp_path, quicker):
+    """Installed into a project's own environment, inside that project's folder."""
+    site = tmp_path / "project" / "venv"
+    shutil.copytree(ROOT / "mlpbench", site / "mlpbench", ignore=shutil.ignore_patterns("__pycache__"))
+    (site.parent / "pytest.ini").write_text("[pytest]\nminversion = 99\npython_functions = nothing_*\n")
+    (site.parent / "conftest.py").write_text("raise RuntimeError('of no concern')\n")
+    process = typed("run", "numpy", *SMALL, "--json", cwd=site.parent, PYTHONPATH=f"{site}{os.pathsep}{quicker}")
+    assert process.returncode == 0, process.stderr
+    assert "no html report: " in process.stderr
+    assert "report.md" in process.stderr
+    (found,) = record.read_run(record.latest(site.parent / "results")).records
+    assert len(found.cases) == 2
+
+
+def test_the_book_profile_is_told_beside_the_book(tmp_path, quicker):
+    idx_files.write(tmp_path, idx_files.TEST, 200)
+    words = ("run", "--profile", "book", "--repeats", "1", "--threads", "1", "--data", "mnist", "--data-dir", tmp_path)
+    process = typed(*words, cwd=tmp_path, PYTHONPATH=quicker)
+    assert process.returncode == 0, process.stderr
+    for published in ("1.25 s", "269 ms", "4.65x", "0.9352"):
+        assert published in process.stdout
+    (found,) = record.read_run(record.latest(tmp_path / "results")).records
+    assert found.kernel == "numpy"
+    assert {(case.mode, case.batch_size) for case in found.cases} == {
+        ("per_sample", 100),
+        ("batched", 1),
+        ("batched", 100),
+        ("book", 1),
+        ("book", 100),
+    }
+    for case in found.cases:
+        assert case.includes_loading is (case.mode == "book")
+        assert case.rows_per_call == (200 if case.mode == "book" else case.batch_size)

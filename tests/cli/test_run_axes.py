@@ -1,0 +1,284 @@
+"""`mlpbench run` with --threads, --dtype and --spec as axes, as people type it; what measures is mostly replaced."""
+
+import json
+import shutil
+
+import pytest
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.plan import probe, profiles
+from mlpbench.bench.record import record
+from mlpbench.bench.run import process as runner
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from support import simulate
+from support.terminal import called, typed
+
+#: Small, and so quick.
+SMALL = ("--profile", "smoke", "--batch-size", "10")
+
+
+class OnlyFloat32(NumpyKernel):
+    @classmethod
+    def supports(cls, spec):
+        if spec.dtype != "float32":
+            raise KernelUnavailable(f"no {spec.dtype}")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Return what types a run: exit status, stdout, stderr, and the runs that came of it (None where nothing did)."""
+    classes = {"numpy": NumpyKernel, "single": OnlyFloat32}
+
+    def process(plan, workload, folder, at, on_case):
+        kernel, repeat = at
+        benchmarks = []
+        for case in plan.cases:
+            where = (kernel, *case.values())
+            data = [1e-6 / plan.threads * simulate.rows_per_call(where)] * 5
+            benchmarks.append(simulate.benchmark(where, data))
+            on_case("case")
+        if stop.get("after") is not None and len(list(folder.parent.glob("*/*.0.json"))) >= stop["after"]:
+            raise KeyboardInterrupt
+        found = simulate.environment(threads=plan.threads)
+        return simulate.record(kernel, repeat, benchmarks, plan.as_dict(), environment=found, **workload.facts())
+
+    stop, roofs = {}, []
+    monkeypatch.setattr(runner, "_process", process)
+    monkeypatch.setattr(
+        "mlpbench.bench.machine.roofs.write", lambda those, *at, **_: roofs.append(([path.name for path in those], *at))
+    )
+    monkeypatch.setattr("mlpbench.kernels.registry.usual", lambda: list(classes))
+    monkeypatch.setattr("mlpbench.kernels.registry.load", classes.__getitem__)
+    monkeypatch.setattr(
+        probe, "probe_all", lambda names: [probe.Probed(name, "numpy", "cpu", "1", None) for name in names]
+    )
+    monkeypatch.setattr("mlpbench.bench.cases.available", lambda: 2)
+    monkeypatch.setattr("mlpbench.bench.machine.environment.available_cpus", lambda: 2)
+
+    def type_it(*words, stop_after=None):
+        stop["after"] = stop_after
+        roofs.clear()
+        # Two runs of one second would have one name.
+        shutil.rmtree(tmp_path / "results", ignore_errors=True)
+        status, out, err = called(capsys, "run", *SMALL, *words, "--out", tmp_path / "results")
+        there = record.find_runs(tmp_path / "results")
+        return status, out, err, record.read_runs(there[0]) if there else None
+
+    type_it.roofs = roofs
+    return type_it
+
+
+def points(runs):
+    return [run.setting.point for run in runs]
+
+
+NET = "784-50-100-10"
+
+
+def test_one_value_for_each_is_an_ordinary_run(run):
+    _, _, err, runs = run("numpy", "--threads", "1", "--dtype", "float64", "--spec", "20-10-3")
+    assert [found.plan.setting for found in runs] == [None]
+    assert points(runs) == [("20-10-3", 1, "float64")]
+    assert runs[0].path.joinpath("numpy.0.json").is_file()
+    assert "1 kernel, 2 cases each, 1 repeat, 1 thread" in err
+    assert run.roofs == [([runs[0].path.name], 1, "float64")]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--threads", "1,2"), [(NET, 1, "float32"), (NET, 2, "float32")]),
+        (("--threads", "2", "--threads", "1", "--threads", "2"), [(NET, 2, "float32"), (NET, 1, "float32")]),
+        (("--threads", "1,all,2"), [(NET, 1, "float32"), (NET, 2, "float32")]),
+        (("--dtype", "float64,float32", "--threads", "1"), [(NET, 1, "float64"), (NET, 1, "float32")]),
+        (
+            ("--spec", "20-10-3", "--spec", "30-3", "--spec", "20-10-3"),
+            [("20-10-3", 2, "float32"), ("30-3", 2, "float32")],
+        ),
+        (("--spec", "020-10-3", "--spec", "20-10-3"), [("20-10-3", 2, "float32")]),
+    ],
+)
+def test_values_are_taken_once_in_the_order_typed(run, words, expected):
+    status, _, _, runs = run("numpy", *words)
+    assert status == 0
+    assert points(runs) == expected
+
+
+def test_every_combination_is_told_measured_and_saved(run):
+    status, out, err, runs = run("numpy", "--threads", "1,2", "--dtype", "float32,float64", "--seed", "3")
+    assert status == 0
+    told = "1 thread, float32; 1 thread, float64; 2 threads, float32; 2 threads, float64"
+    assert err.splitlines()[:2] == [
+        f"4 settings: {told}",
+        "1 kernel, 2 cases each, 1 repeat, in each setting; seed 3",
+    ]
+    assert "784-50-100-10 sigmoid/softmax float64; digits, trained weights" in err
+    folder = runs[0].path.parent
+    assert {path.name for path in folder.iterdir() if path.is_file()} == {"run.json", "report.md", "report.html"}
+    assert f"wrote 4 result files to {folder}" in err
+    table = out.partition("Median over repeats")[2]
+    assert all(table.count(words) == 1 for words in told.split("; "))
+    assert "2 threads, float64: numpy takes " in out
+    assert sorted(run.roofs) == sorted(([f"threads-{n}_{d}"], n, d) for n in (1, 2) for d in ("float32", "float64"))
+
+
+def test_a_sweep_over_threads_is_bound_and_others_are_not(run):
+    _, _, err, runs = run("numpy", "--threads", "1,2")
+    assert all(found.plan.binding is not None for found in runs)
+    assert err.count("processes of 1 thread are ") == err.count("processes of 2 threads are ") == 1
+    _, _, err, runs = run("numpy", "--threads", "1", "--dtype", "float32,float64")
+    assert [found.plan.binding for found in runs] == [None, None]
+    assert "bound to" not in err
+
+
+def test_roofs_are_measured_once_for_settings_that_share_them(run):
+    _, _, _, runs = run("numpy", "--spec", "20-10-3", "--spec", "30-3", "--threads", "1,2")
+    assert len(runs) == 4
+    assert run.roofs == [
+        (["20-10-3_threads-1", "30-3_threads-1"], 1, "float32"),
+        (["20-10-3_threads-2", "30-3_threads-2"], 2, "float32"),
+    ]
+
+
+def test_a_kernel_without_a_dtype_is_skipped_in_that_setting_only(run):
+    for named in ((), ("single", "numpy")):
+        status, _, err, runs = run(*named, "--dtype", "float32,float64")
+        assert status == 0
+        assert "single is skipped with float64: no float64" in err
+        assert [set(found.kernels) for found in runs] == [{"numpy", "single"}, {"numpy"}]
+        assert [(skip.kernel, skip.reason) for skip in runs[1].skipped] == [("single", "no float64")]
+
+
+def test_a_kernel_named_that_no_setting_can_run_is_refused(run):
+    status, out, err, runs = run("single", "--dtype", "float64", "--threads", "1,2")
+    assert (status, out, runs) == (2, "", None)
+    assert err == "mlpbench: single is unavailable: no float64\n"
+
+
+def test_ctrl_c_keeps_what_is_finished_and_says_so(run):
+    status, out, err, runs = run("numpy", "single", "--threads", "1,2", "--seed", "5", stop_after=2)
+    assert status == 130
+    assert "interrupted: 2 of 4 processes finished and are kept in" in err
+    assert sum(len(found.records) for found in runs) == 2
+    assert "per sample" in out
+    for found in runs:
+        assert found.ending.interrupted
+
+
+def test_a_setting_that_an_interrupted_sweep_did_not_come_to_has_nothing_to_explain(run, capsys, tmp_path):
+    _, _, _, runs = run("numpy", "single", "--threads", "1,2", "--seed", "5", stop_after=2)
+    assert [len(found.records) for found in runs] == [0, 2]
+    status, out, err = called(capsys, "explain", "--results", tmp_path / "results")
+    assert (status, err) == (0, "The run with 1 thread: nothing was timed, so there is nothing to explain\n")
+    assert "What the speedup is made of: the run with 2 threads, 784-50-100-10" in out
+    status, out, err = called(capsys, "explain", "latest/threads-1", "--results", tmp_path / "results")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+
+
+def test_ctrl_c_before_anything_has_ended(run):
+    status, out, err, runs = run("numpy", "--threads", "1,2", stop_after=0)
+    assert (status, out) == (130, "")
+    assert "nothing measured" in err
+    assert [len(found.missing) for found in runs] == [1, 1]
+
+
+def test_more_threads_than_processors_is_one_warning(run):
+    _, _, err, _ = run("numpy", "--threads", "1,3,4")
+    lines = [line for line in err.splitlines() if "take turns" in line]
+    assert lines == ["warning: 4 threads on 2 processors take turns: times with them say little about threads"]
+    assert "take turns" not in run("numpy", "--threads", "2")[2]
+
+
+def test_a_profile_may_bring_axes_and_the_command_line_replaces_them(run, monkeypatch):
+    profile = profiles.Profile(
+        "smoke",
+        "",
+        ("batched",),
+        (10,),
+        1,
+        0.05,
+        3,
+        threads=(1, "all"),
+        dtypes=("float64",),
+        specs=("9-3", "8-3"),
+        data="random",
+    )
+    monkeypatch.setitem(profiles.PROFILES, "smoke", profile)
+    _, _, _, runs = run("numpy")
+    assert points(runs) == [(spec, n, "float64") for spec in ("9-3", "8-3") for n in (1, 2)]
+    assert {found.records[0].data.name for found in runs} == {"random"}
+    _, _, _, runs = run(
+        "numpy", "--threads", "2", "--dtype", "float32", "--spec", NET, "--data", "digits", "--seed", "1"
+    )
+    assert points(runs) == [(NET, 2, "float32")]
+    assert runs[0].records[0].data.name == "digits"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--threads", "1,0"), "cannot read the threads '0': give 1 to 4096 or all, several as 1,2"),
+        (("--dtype", "float32,float16"), "dtype must be one of float32, float64; got 'float16'"),
+        (("--spec", "20-10", "--spec", "20,10"), "cannot read the specification '20,10': write sizes as 784-50-100-10"),
+        (("--spec", NET, "--spec", "20-3", "--data", "digits"), "--spec 20-3: digits has 784 inputs in each row"),
+        (("--spec", NET, "--spec", "20-3", "--weights", "gone.npz"), f"--spec {NET}: weights gone.npz: there is no"),
+        (("--spec", "20-3", "--weights", "gone.npz"), "weights gone.npz: there is no such file"),
+    ],
+)
+def test_mistakes_are_one_line_and_nothing_runs(run, words, told):
+    status, out, err, runs = run("numpy", *words)
+    assert (status, out, runs) == (2, "", None)
+    assert err.startswith(f"mlpbench: {told}")
+    assert err.count("\n") == 1
+
+
+def test_json_is_all_that_stdout_holds_and_has_the_settings(run):
+    _, out, _, runs = run("numpy", "--threads", "1,2", "--json")
+    content = json.loads(out)
+    assert [found["setting"]["label"] for found in content["runs"]] == ["threads-1", "threads-2"]
+    assert [found["run"] for found in content["runs"]] == [found.id for found in runs]
+
+
+def test_a_real_sweep_is_measured_told_compared_and_explained(tmp_path, quicker):
+    """The whole way, every process real: threads in force, dtypes, roofs, report, compare, explain."""
+    words = ("run", "numpy", *SMALL, "--spec", "20-10-3", "--threads", "1,2", "--dtype", "float32,float64")
+    ran = typed(*words, cwd=tmp_path, PYTHONPATH=quicker)
+    assert ran.returncode == 0, ran.stderr
+    runs = record.read_runs(record.latest(tmp_path / "results"))
+    assert points(runs) == [("20-10-3", n, dtype) for n in (1, 2) for dtype in ("float32", "float64")]
+    for found in runs:
+        (one,) = found.records
+        assert (one.failures, len(one.cases), one.threads) == ((), 2, found.setting.threads)
+        assert one.environment["variables"]["OPENBLAS_NUM_THREADS"] == str(found.setting.threads)
+        use = json.loads(one.path.read_text())["mlpbench"]["thread_use"]
+        assert use["given"] == found.setting.threads
+        assert all(item["threads"] <= use["given"] for item in use["found"])
+        assert found.path.joinpath("roofs.json").is_file()
+        if (binding := found.plan.binding).processors:
+            assert one.environment["machine"]["affinity"] == list(binding.processors)
+            assert len(binding.processors) == found.setting.threads
+        else:
+            assert binding.reason
+    for command in (
+        ("report",),
+        ("explain",),
+        ("explain", "--json"),
+        ("compare", "latest/threads-1_float32", "latest/threads-2_float32", "--anyway"),
+    ):
+        told = typed(*command, cwd=tmp_path)
+        assert told.returncode in (0, 1), told.stderr
+        assert "Traceback" not in told.stderr
+        assert "threads-1" in told.stdout or "1 thread, float64" in told.stdout
+
+
+def test_a_sweep_whose_setting_is_gone_is_one_line(run, capsys, tmp_path):
+    _, _, _, runs = run("numpy", "--threads", "1,2")
+    (runs[1].path / "run.json").unlink()
+    (runs[1].path / "numpy.0.json").unlink()
+    for words in (("report",), ("explain",), ("compare", "latest:numpy", "numpy")):
+        status, out, err = called(capsys, *words, "--results", tmp_path / "results")
+        assert (status, out, err.count("\n")) == (2, "", 1), words
+        assert "threads-2: no run in this folder" in err
+    with pytest.raises(UserError):
+        record.read_runs(runs[0].path.parent)

@@ -1,0 +1,139 @@
+"""`mlpbench run` with --budget, --target and --repeats as people type them; what measures is replaced."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.cli.app import main
+from mlpbench.bench.plan import probe
+from mlpbench.bench.record import record
+from mlpbench.bench.run import process as runner
+from support import simulate
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Return what runs two kernels: words typed -> exit status, stdout, stderr, the run (None where there is none)."""
+    noise = {"numpy": 1e-4, "numba": 0.3}
+
+    def process(plan, workload, folder, at, on_case):
+        kernel, repeat = at
+        rng = np.random.default_rng([plan.kernels.index(kernel), repeat])  # whatever the running order
+        benchmarks = []
+        for case in plan.cases:
+            value = 1e-6 * float(np.exp(rng.normal(0, noise[kernel])))
+            data = [value * simulate.rows_per_call((kernel, *case.values()))] * 5
+            benchmarks.append(simulate.benchmark((kernel, *case.values()), data))
+            on_case("case")
+        if at == stop.get("at"):
+            raise KeyboardInterrupt
+        return simulate.record(kernel, repeat, benchmarks, plan.as_dict(), **workload.facts())
+
+    class Elapsed:
+        seconds = 2.0
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+    stop = {}
+    monkeypatch.setattr(runner, "_process", process)
+    monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
+    monkeypatch.setattr(runner, "elapsed", Elapsed)
+    here = [probe.Probed(name, name, "cpu", "1", None) for name in noise]
+    monkeypatch.setattr(probe, "probe_all", lambda names: [answer for answer in here if answer.name in names])
+
+    def typed(*words, stop_at=None):
+        stop["at"] = stop_at
+        with pytest.raises(SystemExit) as ended:
+            main(["run", "numpy", "numba", "--out", str(tmp_path), *words])
+        out, err = capsys.readouterr()
+        runs = record.find_runs(tmp_path)
+        return ended.value.code or 0, out, err, record.read_run(runs[0]) if runs else None
+
+    return typed
+
+
+def count(found):
+    return {kernel: sum(r.kernel == kernel for r in found.records) for kernel in found.kernels}
+
+
+def test_quick_has_three_repeats_and_goes_on_where_it_is_noisy(run):
+    status, out, err, found = run()
+    assert status == 0
+    assert "3 repeats and more until every interval is within ±2 % or 95 s are spent" in err
+    assert count(found) == {"numpy": 3, "numba": 44}
+    assert found.ending.spent_s == 94
+    assert (found.plan.repeats, len(found.plan.order), len(found.ending.order)) == (3, 6, 47)
+    lines = out.partition("Median over repeats")[2].splitlines()
+    table = [line.split()[-1] for line in lines if "µs (" in line or "ns (" in line]
+    assert table.count("target") == 6
+    assert table.count("budget") == 6
+    assert "6 of 12 cases have an interval within 2 %; 6 budget spent, after 94 of 95 s. Widest: numba" in out
+
+
+def test_a_budget_of_ones_own(run):
+    _, _, _, found = run("--budget", "0.5m")
+    assert found.ending.spent_s == 30
+    assert count(found) == {"numpy": 3, "numba": 12}
+
+
+def test_a_wide_target_is_soon_reached(run):
+    _, out, _, found = run("--target", "95%", "--budget", "1h")
+    assert set(count(found).values()) >= {3}
+    assert {case.limit for case in found.ending.cases} == {"target"}
+    assert "12 of 12 cases" in out
+
+
+def test_so_many_repeats_are_exactly_so_many(run):
+    status, out, err, found = run("--repeats", "2")
+    assert status == 0
+    assert "2 repeats, " in err
+    assert count(found) == {"numpy": 2, "numba": 2}
+    assert "stopped by" not in out
+    assert (found.ending.target, {case.limit for case in found.ending.cases}) == (None, {"repeats"})
+
+
+def test_smoke_repeats_once_unless_it_has_a_budget(run):
+    assert count(run("--profile", "smoke")[3]) == {"numpy": 1, "numba": 1}
+
+
+def test_smoke_with_a_budget(run):
+    assert count(run("--profile", "smoke", "--budget", "20s")[3]) == {"numpy": 3, "numba": 7}
+
+
+def test_ctrl_c_in_a_further_round_is_an_interruption(run):
+    status, _, err, found = run(stop_at=("numba", 5))
+    assert status == 130
+    assert "interrupted: 8 processes finished and are kept in" in err
+    assert found.ending.interrupted
+    assert "interrupted" in found.problems[0]
+
+
+def test_the_plan_in_every_file_says_what_was_open(run):
+    _, _, _, found = run("--budget", "20s")
+    plan = json.loads(found.records[-1].path.read_text())["mlpbench"]["plan"]
+    assert (plan["target"], plan["budget_s"], plan["repeats"]) == (0.02, 20.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--budget", "soon"), "cannot read the budget 'soon': write a time such as 90s, 2m or 1h"),
+        (("--budget", "0"), "cannot read the budget '0'"),
+        (("--budget=-5s",), "cannot read the budget '-5s'"),
+        (("--target", "2"), "cannot read the target '2': write a share such as 2% or 0.02, below 100%; 2% if you"),
+        (("--repeats", "3", "--budget", "90s"), "--repeats is an exact number, --budget lets it grow: give one"),
+        (("--repeats", "3", "--target", "1%"), "--repeats is an exact number, --target lets it grow: give one"),
+        (("--profile", "smoke", "--target", "1%"), "the profile smoke has no budget for a --target: give --budget"),
+        (("--repeats", "0"), "Invalid value for '--repeats'"),
+    ],
+)
+def test_mistakes_are_one_line_and_nothing_runs(run, words, told):
+    status, out, err, found = run(*words)
+    assert (status, out, found) == (2, "", None)
+    assert err.startswith(f"mlpbench: {told}")
+    assert err.count("\n") == 1

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.data import datasets
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
+from support import idx_files
+
+
+def line(error: pytest.ExceptionInfo[UserError]) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+# The embedded digits
+
+
+def test_digits_are_real_and_stratified():
+    test, train = datasets.digits(), datasets.digits("train")
+    assert test.images.shape == (1000, 784)
+    assert train.images.shape == (4000, 784)
+    assert test.images.dtype == train.images.dtype == np.uint8
+    assert np.bincount(test.labels).tolist() == [100] * 10
+    assert np.bincount(train.labels).tolist() == [400] * 10
+    ink = (test.images > 0).mean()
+    assert 0.15 < ink < 0.25, "MNIST is 19 % ink"
+
+
+def test_no_digit_is_in_both_halves():
+    rows = [{row.tobytes() for row in datasets.digits(part).images} for part in ("train", "test")]
+    assert [len(half) for half in rows] == [4000, 1000]
+    assert not rows[0] & rows[1]
+
+
+def test_digits_are_the_ones_that_the_readme_describes():
+    readme = (datasets.DIGITS_FILE.parent / "README.md").read_text()
+    assert datasets.digits().sha256 in readme
+    assert datasets.digits("train").sha256 in readme
+    assert hashlib.sha256(datasets.DIGITS_FILE.read_bytes()).hexdigest() in readme
+
+
+# Dataset
+
+
+def test_inputs_are_the_books_float32():
+    data = datasets.digits()
+    book = data.images.astype(np.float32)
+    book /= 255.0
+    np.testing.assert_array_equal(data.inputs("float32"), book)
+    assert data.inputs("float32").dtype == np.float32
+
+
+def test_inputs_in_float64_are_exact_quotients():
+    data = datasets.digits()
+    np.testing.assert_array_equal(data.inputs("float64"), data.images / 255.0)
+
+
+@pytest.mark.parametrize("rows", [1, 999, 1000, 1001, 2000, 2345])
+def test_more_rows_than_there_are_repeat_in_order(rows):
+    data = datasets.digits()
+    x, t = data.inputs("float32", rows), data.targets(rows)
+    order = np.arange(rows) % 1000
+    assert x.flags.c_contiguous
+    assert x.shape == (rows, 784)
+    np.testing.assert_array_equal(x, data.inputs("float32")[order])
+    np.testing.assert_array_equal(t, data.labels[order])
+    assert data.repeats(rows) == (rows > 1000)
+
+
+@pytest.mark.parametrize("rows", [0, -1, 2**40])
+def test_absurd_numbers_of_rows(rows):
+    with pytest.raises(UserError) as error:
+        datasets.digits().inputs("float32", rows)
+    assert str(rows) in line(error)
+
+
+def test_inputs_are_fresh_and_the_images_cannot_be_changed():
+    data = datasets.digits()
+    data.inputs("float32")[:] = 0
+    assert data.inputs("float32").any()
+    with pytest.raises(ValueError, match="read-only"):
+        data.images[0] = 0
+
+
+# Random rows
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_random_rows_fit_the_spec_and_hold_no_zero(dtype):
+    spec = ForwardSpec((30, 4), dtype=dtype)
+    data = datasets.random(spec, rows=20_000)
+    x = data.inputs(dtype)
+    assert x.dtype == dtype
+    assert x.shape == (20_000, 30)
+    assert 0 < x.min() < 0.01
+    assert 0.99 < x.max() < 1
+    assert abs(x.mean() - 0.5) < 0.01
+    assert data.labels is None
+    assert data.targets(3) is None
+
+
+def test_no_zero_even_where_the_generator_gives_one(monkeypatch):
+    class Zeros:
+        def __init__(self, seed):
+            pass
+
+        def random(self, shape, dtype):
+            return np.zeros(shape, dtype)
+
+    monkeypatch.setattr(np.random, "default_rng", Zeros)
+    assert 0 < datasets.random(MNIST, 2).inputs("float32").max() < 1e-6
+    assert (datasets.random(MNIST, 2).images > 0).all()
+
+
+def test_random_rows_are_seeded():
+    again = [datasets.random(MNIST, 10, seed).sha256 for seed in (0, 0, 1)]
+    assert again[0] == again[1] != again[2]
+
+
+def test_random_rejects_nonsense():
+    with pytest.raises(UserError, match="at least 1"):
+        datasets.random(MNIST, 0)
+    with pytest.raises(UserError, match="GiB"):
+        datasets.random(MNIST, 2**40)
+    with pytest.raises(UserError, match="use 0 or more"):
+        datasets.random(MNIST, 5, seed=-1)
+
+
+# load
+
+
+def test_load_by_name(tmp_path):
+    idx_files.write(tmp_path, idx_files.TEST, 5)
+    assert datasets.load("digits", MNIST).name == "digits"
+    assert len(datasets.load("mnist", MNIST, data_dir=tmp_path)) == 5
+    random = datasets.load("random", HAND_WORKED, rows=7, seed=3)
+    assert random.images.shape == (7, 2)
+    assert random.sha256 == datasets.random(HAND_WORKED, 7, 3).sha256
+
+
+def test_load_suggests_the_nearest_name():
+    with pytest.raises(UserError) as error:
+        datasets.load("minst", MNIST)
+    assert "did you mean mnist?" in line(error)
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist"])
+def test_load_refuses_a_spec_of_another_width(name):
+    with pytest.raises(UserError) as error:
+        datasets.load(name, HAND_WORKED)
+    assert "784" in line(error)
+    assert "--data random" in line(error)
+
+
+def test_no_network_is_reached(tmp_path):
+    """Digits, random rows and a folder that lacks MNIST: with sockets that refuse, and without the libraries."""
+    code = f"""
+        import socket, sys
+
+        def refuse(*args, **kwargs):
+            raise SystemExit("a socket was asked for")
+
+        socket.socket = socket.create_connection = socket.getaddrinfo = refuse
+        from pathlib import Path
+        from mlpbench.bench import datasets
+        from mlpbench.bench.errors import UserError
+        from mlpbench.kernels.spec import MNIST
+
+        datasets.load("digits", MNIST).inputs("float32")
+        datasets.load("random", MNIST).inputs("float32")
+        try:
+            datasets.load("mnist", MNIST, data_dir=Path({str(tmp_path)!r}))
+        except UserError:
+            pass
+        print(sorted({{"pooch", "requests", "urllib3", "PIL", "pandas"}} & set(sys.modules)))
+    """
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

@@ -1,0 +1,282 @@
+"""The download code against a server on this machine. No test here reaches the network."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import socket
+import sys
+import threading
+import time
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from rich.console import Console
+
+from mlpbench.bench.data import datasets
+from mlpbench.bench.data.fetch import fetch
+from mlpbench.bench.data.mnist import FILES, WEIGHTS_FILE
+from mlpbench.bench.data.remotes import REMOTES, Remote
+from mlpbench.bench.errors import UserError
+from support import idx_files
+
+pytest.importorskip("pooch")
+
+IMAGES = gzip.compress(idx_files.packed(idx_files.images(5)), mtime=0)
+LABELS = gzip.compress(idx_files.packed(idx_files.labels(5)), mtime=0)
+WEIGHTS = b"weights" * 50_000
+
+
+def remote(name, data):
+    content = gzip.decompress(data) if name.endswith(".gz") else data
+    md5 = hashlib.md5(data).hexdigest() if name.endswith(".gz") else None
+    return Remote(name, hashlib.sha256(content).hexdigest(), md5, mirrors=())
+
+
+CONTENT = {
+    "t10k-images-idx3-ubyte.gz": IMAGES,
+    "t10k-labels-idx1-ubyte.gz": LABELS,
+    "train-images-idx3-ubyte.gz": IMAGES,
+    WEIGHTS_FILE: WEIGHTS,
+}
+FAKES = tuple(remote(name, data) for name, data in CONTENT.items())
+ONE = FAKES[:1]
+NAME = ONE[0].name
+
+
+class Handler(BaseHTTPRequestHandler):
+    """The first part of a path says how the server behaves, the last is the file."""
+
+    def do_GET(self):
+        how, name = self.path.strip("/").split("/")
+        self.server.requests.append(self.path)
+        data = CONTENT[name]
+        match how:
+            case "missing":
+                self.send_error(404)
+            case "busy":
+                self.send_error(503)
+            case "recovers":
+                self.send_error(503) if self.server.requests.count(self.path) == 1 else self.answer(data)
+            case "corrupt":
+                self.answer(bytes([data[0] ^ 1]) + data[1:])
+            case "repacked":
+                self.answer(gzip.compress(gzip.decompress(data), 1, mtime=1))
+            case "cut":
+                self.answer(data[: len(data) // 2], claimed=len(data))
+            case "unsized":
+                self.answer(data, claimed=None)
+            case "silent":
+                self.server.released.wait(10)
+            case _:
+                self.answer(data)
+
+    def answer(self, data, claimed=-1):
+        self.send_response(200)
+        if claimed is not None:
+            self.send_header("Content-Length", str(len(data) if claimed < 0 else claimed))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as made:
+        made.requests, made.released = [], threading.Event()
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        made.url = f"http://127.0.0.1:{made.server_port}"
+        yield made
+        made.released.set()
+        made.shutdown()
+        thread.join()
+
+
+def get(server, folder, *mirrors, remotes=ONE, **options):
+    urls = [mirror if "://" in mirror else f"{server.url}/{mirror}" for mirror in mirrors]
+    return fetch(folder, mirrors=urls, remotes=remotes, pause_s=0, **options)
+
+
+def fails(server, folder, *mirrors, **options):
+    """Return the one line that fetching gives, having checked that it left nothing behind that is not good."""
+    with pytest.raises(UserError) as caught:
+        get(server, folder, *mirrors, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert [file.name for file in folder.iterdir() if file.suffix == ".part"] == []
+    return message
+
+
+@pytest.mark.parametrize("mirror", ["good", "good/", "unsized"])
+def test_download(server, tmp_path, mirror):
+    assert get(server, tmp_path / "new" / "folder", mirror) == [tmp_path / "new" / "folder" / NAME]
+    assert (tmp_path / "new" / "folder" / NAME).read_bytes() == IMAGES
+
+
+def test_all_files_and_then_they_can_be_read(server, tmp_path):
+    paths = get(server, tmp_path, "good", remotes=FAKES)
+    assert {path.name: path.read_bytes() for path in paths} == CONTENT
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(CONTENT)
+    assert len(datasets.mnist(tmp_path)) == 5
+
+
+def test_only_the_test_half(server, tmp_path):
+    paths = get(server, tmp_path, "good", remotes=FAKES, test_only=True)
+    assert [path.name for path in paths] == [name for name in CONTENT if not name.startswith("train")]
+
+
+def test_what_is_there_is_not_fetched_again(server, tmp_path):
+    get(server, tmp_path, "good", remotes=FAKES)
+    server.requests.clear()
+    assert len(get(server, tmp_path, "good", remotes=FAKES)) == len(FAKES)
+    assert server.requests == []
+
+
+def test_unpacked_file_that_is_there_will_do(server, tmp_path):
+    plain = tmp_path / "t10k-images.idx3-ubyte"
+    plain.write_bytes(gzip.decompress(IMAGES))
+    assert get(server, tmp_path, "good") == [plain]
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("there", [b"", IMAGES[:-20], b"something else", gzip.compress(b"something else", mtime=0)])
+def test_damaged_file_that_is_there_is_replaced(server, tmp_path, there):
+    (tmp_path / NAME).write_bytes(there)
+    get(server, tmp_path, "good")
+    assert (tmp_path / NAME).read_bytes() == IMAGES
+
+
+@pytest.mark.parametrize("bad", ["missing", "corrupt", "cut", "repacked", "http://127.0.0.1:9/closed", "no-scheme://x"])
+def test_next_mirror_is_tried(server, tmp_path, bad):
+    get(server, tmp_path, bad, "good")
+    assert (tmp_path / NAME).read_bytes() == IMAGES
+    assert [file.name for file in tmp_path.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize(
+    ("mirror", "words", "requests"),
+    [
+        ("missing", "HTTP 404", 1),
+        ("busy", "HTTP 503", 2),
+        ("corrupt", "wrong content", 1),
+        ("cut", "the transfer broke off", 2),
+    ],
+)
+def test_what_went_wrong_is_said_and_no_file_is_left(server, tmp_path, mirror, words, requests):
+    message = fails(server, tmp_path, mirror)
+    assert f"could not fetch {NAME} ({server.url}/{mirror}: {words}" in message
+    assert len(server.requests) == requests
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mirror_that_says_nothing(server, tmp_path):
+    assert "no answer in time" in fails(server, tmp_path, "silent", timeout_s=0.1)
+
+
+def test_nothing_listens(server, tmp_path):
+    with socket.socket() as taken:  # bound, never listening: nobody else can take the port meanwhile
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        assert f"{url}: no connection" in fails(server, tmp_path, url)
+
+
+def test_passing_trouble_is_tried_once_more(server, tmp_path):
+    get(server, tmp_path, "missing", "recovers")
+    assert (tmp_path / NAME).read_bytes() == IMAGES
+    assert [path.split("/")[1] for path in server.requests] == ["missing", "recovers", "recovers"]
+
+
+def test_every_mirror_fails(server, tmp_path):
+    message = fails(server, tmp_path, "missing", "corrupt")
+    assert f"{server.url}/missing: HTTP 404" in message
+    assert f"{server.url}/corrupt: wrong content" in message
+
+
+def test_files_that_fail_alike_are_told_together_and_the_others_are_fetched(server, tmp_path, monkeypatch):
+    monkeypatch.setitem(CONTENT, "t10k-labels-idx1-ubyte.gz", IMAGES)
+    monkeypatch.setitem(CONTENT, WEIGHTS_FILE, b"other weights")
+    message = fails(server, tmp_path, "good", remotes=(FAKES[0], FAKES[1]))
+    assert "1 of 2 files are in" in message
+    assert (tmp_path / NAME).read_bytes() == IMAGES
+    assert "t10k-images-idx3-ubyte.gz, train-images-idx3-ubyte.gz (" in fails(
+        server, tmp_path / "other", "missing", remotes=(FAKES[0], FAKES[2])
+    )
+
+
+def test_right_md5_with_wrong_content_is_refused(server, tmp_path):
+    assert "SHA-256" in fails(server, tmp_path, "good", remotes=(replace(ONE[0], sha256="0" * 64),))
+
+
+def test_interrupted_download_leaves_nothing(server, tmp_path, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Remote, "problem", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        get(server, tmp_path, "good")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_file_stays_until_a_good_one_is_there(server, tmp_path):
+    (tmp_path / NAME).write_bytes(b"damaged, but mine")
+    fails(server, tmp_path, "corrupt")
+    assert (tmp_path / NAME).read_bytes() == b"damaged, but mine"
+
+
+def test_folder_that_is_a_file(server, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write to"):
+        get(server, tmp_path / "file", "good")
+
+
+def test_without_pooch(server, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    assert "pip install" in fails(server, tmp_path, "good")
+
+
+def test_progress_goes_to_stderr(server, tmp_path, capfd):
+    get(server, tmp_path, "good", remotes=FAKES)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert all(name in err for name in CONTENT)
+    assert "verified" in err
+
+
+def test_bar_is_full_in_the_end(server, tmp_path):
+    console = Console(file=sys.stderr, width=120, force_terminal=True, record=True)
+    get(server, tmp_path, "good", remotes=FAKES[3:], console=console)
+    assert f"{len(WEIGHTS) / 1000:.1f}/{len(WEIGHTS) / 1000:.1f} kB" in console.export_text()
+
+
+def test_the_pause_is_between_passes(server, tmp_path, monkeypatch):
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    with pytest.raises(UserError):
+        fetch(tmp_path, mirrors=[f"{server.url}/busy"], remotes=ONE, pause_s=7)
+    assert pauses.count(7) == 1
+
+
+# What is fetched when nothing else is said
+
+
+def test_the_files_are_those_that_are_read_later():
+    names = [name.removesuffix(".gz") for name in (remote.name for remote in REMOTES)]
+    assert sorted(names) == sorted([*FILES["train"], *FILES["test"], WEIGHTS_FILE])
+    assert all(len(remote.mirrors) >= 2 for remote in REMOTES)
+    assert all(url.startswith("https://") for remote in REMOTES for url in remote.mirrors)
+
+
+def test_the_real_files_have_the_published_content(mnist_dir):
+    for remote in REMOTES:
+        assert (remote.present(mnist_dir) is None) == remote.is_training_half
+
+
+def test_the_real_files_are_not_fetched_again(mnist_dir, monkeypatch):
+    monkeypatch.setattr(socket, "socket", None)
+    assert len(fetch(mnist_dir, test_only=True, mirrors=["http://127.0.0.1:9"])) == 3

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import gzip
+import struct
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from mlpbench.bench.data import idx
+from mlpbench.bench.errors import UserError
+from support import idx_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def fails(path: Path, ndim: int = 3) -> str:
+    """Return the one line that reading gives; the test fails where it reads, or says more than a line."""
+    with pytest.raises(UserError) as caught:
+        idx.read(path, ndim)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_images_and_labels_come_back_as_written(tmp_path, zipped):
+    idx_files.write(tmp_path, idx_files.TEST, 5, zipped=zipped)
+    suffix = ".gz" if zipped else ""
+    images = idx.read(tmp_path / (idx_files.TEST[0] + suffix), 3)
+    labels = idx.read(tmp_path / (idx_files.TEST[1] + suffix), 1)
+    np.testing.assert_array_equal(images, idx_files.images(5))
+    np.testing.assert_array_equal(labels, idx_files.labels(5))
+    assert images.dtype == labels.dtype == np.uint8
+    assert images.flags.writeable
+
+
+def test_gzip_is_told_by_content_not_by_name(tmp_path):
+    data = idx_files.packed(idx_files.images(2))
+    (tmp_path / "plain.gz").write_bytes(data)
+    (tmp_path / "zipped").write_bytes(gzip.compress(data))
+    np.testing.assert_array_equal(idx.read(tmp_path / "plain.gz", 3), idx_files.images(2))
+    np.testing.assert_array_equal(idx.read(tmp_path / "zipped", 3), idx_files.images(2))
+
+
+def test_missing_file_and_folder(tmp_path):
+    assert "No such file" in fails(tmp_path / "nothing")
+    assert "cannot read" in fails(tmp_path)
+
+
+@pytest.mark.parametrize("length", [0, 3, 4, 15, 16, 16 + 784, 16 + 2 * 784 - 1])
+def test_truncated_file_says_so(tmp_path, length):
+    path = tmp_path / "images"
+    path.write_bytes(idx_files.packed(idx_files.images(2))[:length])
+    assert "is truncated" in fails(path)
+
+
+@pytest.mark.parametrize("cut", [1, 8, 9, 100, 500])
+def test_truncated_gzip_stream_says_so(tmp_path, cut):
+    path = tmp_path / "images.gz"
+    path.write_bytes(gzip.compress(idx_files.packed(idx_files.images(2)))[:-cut])
+    assert "is truncated" in fails(path)
+
+
+def test_wrong_checksum_of_a_gzip_file_says_so(tmp_path):
+    data = bytearray(gzip.compress(idx_files.packed(idx_files.images(2))))
+    data[-8] ^= 0xFF  # the CRC stands before the length, at the very end
+    path = tmp_path / "images.gz"
+    path.write_bytes(data)
+    assert "is damaged" in fails(path)
+
+
+def test_labels_are_no_images(tmp_path):
+    path = tmp_path / "labels"
+    path.write_bytes(idx_files.packed(idx_files.labels(3)))
+    assert "is not an IDX file of images: it begins with 00000801, not 00000803" in fails(path)
+
+
+def test_web_page_in_place_of_the_file(tmp_path):
+    path = tmp_path / "images.gz"
+    path.write_bytes(b"<!DOCTYPE html><html>404</html>")
+    assert "is not an IDX file" in fails(path)
+
+
+def test_longer_than_its_header_says(tmp_path):
+    path = tmp_path / "labels"
+    path.write_bytes(idx_files.packed(idx_files.labels(3)) + b"\0")
+    assert "is longer than the 3 bytes" in fails(path, 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((2**32 - 1, 2**32 - 1, 2**32 - 1), "absurd"),
+        ((idx.MAX_BYTES, 1, 2), "absurd"),
+        ((0, 28, 28), "holds no images"),
+        ((5, 0, 28), "holds no images"),
+    ],
+)
+def test_absurd_or_empty_sizes_are_refused_before_anything_is_read(tmp_path, shape, words):
+    path = tmp_path / "images"
+    path.write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, *shape))
+    assert words in fails(path)
+
+
+def test_declared_gigabyte_in_a_small_file_is_truncated(tmp_path):
+    path = tmp_path / "images.gz"
+    path.write_bytes(gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, idx.MAX_BYTES, 1, 1)))
+    assert "is truncated" in fails(path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, derandomize=True)
+@given(data=st.binary(max_size=200), zipped=st.booleans())
+@example(data=b"", zipped=True)
+@example(data=b"\x1f\x8b", zipped=False)
+@example(data=b"\x1f\x8b\x08\x00", zipped=False)
+def test_any_bytes_give_an_array_or_one_line(tmp_path, data, zipped):
+    path = tmp_path / "any"
+    path.write_bytes(gzip.compress(data) if zipped else data)
+    said = ""
+    try:
+        assert idx.read(path, 1).size > 0
+    except UserError as error:
+        said = str(error)
+    assert "\n" not in said

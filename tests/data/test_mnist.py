@@ -1,0 +1,223 @@
+"""MNIST's files, the book's `load_mnist`, and the real files where they are at hand."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.data import datasets, mnist
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels import reference
+from mlpbench.kernels.params import TRAINED_FILE
+from mlpbench.kernels.spec import MNIST
+from mlpbench.kernels.weights import load_params
+from support import idx_files
+
+
+@pytest.fixture
+def both_halves(tmp_path):
+    idx_files.write(tmp_path, idx_files.TRAIN, 6)
+    idx_files.write(tmp_path, idx_files.TEST, 5)
+    return tmp_path
+
+
+@pytest.fixture
+def half(tmp_path):
+    idx_files.write(tmp_path, idx_files.TEST, 5, zipped=True)
+    return tmp_path
+
+
+def line(error: pytest.ExceptionInfo[UserError]) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+# MNIST from its files
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("dotted", [False, True])
+def test_mnist_needs_the_test_half_only(tmp_path, zipped, dotted):
+    idx_files.write(tmp_path, idx_files.TEST, 5, zipped=zipped, dotted=dotted)
+    data = datasets.mnist(tmp_path)
+    np.testing.assert_array_equal(data.images, idx_files.images(5).reshape(5, 784))
+    np.testing.assert_array_equal(data.labels, idx_files.labels(5))
+
+
+def test_hash_is_that_of_the_content_and_not_of_the_packing(tmp_path):
+    expected = hashlib.sha256(idx_files.images(5).tobytes() + idx_files.labels(5).tobytes()).hexdigest()
+    for number, zipped in enumerate((False, True)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        idx_files.write(folder, idx_files.TEST, 5, zipped=zipped)
+        assert datasets.mnist(folder).sha256 == expected
+        assert str(tmp_path) not in datasets.mnist(folder).source
+
+
+def test_what_fetch_writes_is_read_first(tmp_path):
+    idx_files.write(tmp_path, idx_files.TEST, 5, zipped=True)
+    (tmp_path / idx_files.TEST[0]).write_bytes(b"damaged")
+    assert len(datasets.mnist(tmp_path)) == 5
+
+
+def test_folder_that_does_not_exist(tmp_path):
+    with pytest.raises(UserError) as error:
+        datasets.mnist(tmp_path / "nowhere")
+    assert "does not exist" in line(error)
+    assert "mlpbench fetch" in line(error)
+
+
+def test_folder_that_is_a_file(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="is not a folder"):
+        datasets.mnist(tmp_path / "file")
+
+
+@pytest.mark.parametrize("missing", idx_files.TEST)
+def test_file_that_is_missing(half, missing):
+    (half / f"{missing}.gz").unlink()
+    with pytest.raises(UserError) as error:
+        datasets.mnist(half)
+    assert missing in line(error)
+    assert "mlpbench fetch" in line(error)
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="the administrator may read everything")
+def test_folder_that_may_not_be_read(half):
+    half.chmod(0)
+    try:
+        with pytest.raises(UserError, match=r"cannot|has no"):
+            datasets.mnist(half)
+    finally:
+        half.chmod(0o755)
+
+
+def test_images_and_labels_of_different_length(tmp_path):
+    idx_files.write(tmp_path, idx_files.TEST, 5)
+    (tmp_path / idx_files.TEST[1]).write_bytes(idx_files.packed(idx_files.labels(4)))
+    with pytest.raises(UserError) as error:
+        datasets.mnist(tmp_path)
+    assert "5 images" in line(error)
+    assert "4 labels" in line(error)
+
+
+def test_labels_that_are_no_digits(tmp_path):
+    idx_files.write(tmp_path, idx_files.TEST, 5)
+    (tmp_path / idx_files.TEST[1]).write_bytes(idx_files.packed(np.array([1, 2, 10, 0, 3])))
+    with pytest.raises(UserError, match="the label 10; MNIST's are 0 to 9"):
+        datasets.mnist(tmp_path)
+
+
+def test_images_of_another_size(tmp_path):
+    idx_files.write(tmp_path, idx_files.TEST, 5)
+    (tmp_path / idx_files.TEST[0]).write_bytes(idx_files.packed(np.ones((5, 20, 28))))
+    with pytest.raises(UserError, match="20x28"):
+        datasets.mnist(tmp_path)
+
+
+# The book's load_mnist
+
+
+def test_load_mnist_returns_what_the_book_says(both_halves):
+    (x_train, t_train), (x_test, t_test) = datasets.load_mnist(data_dir=both_halves)
+    assert x_train.shape == (6, 784)
+    assert x_test.shape == (5, 784)
+    assert x_train.dtype == x_test.dtype == np.float32
+    assert t_train.dtype == t_test.dtype == np.uint8
+    np.testing.assert_array_equal(t_train, idx_files.labels(6))
+    np.testing.assert_array_equal(x_test, idx_files.images(5).reshape(5, 784).astype(np.float32) / np.float32(255))
+
+
+def test_load_mnist_takes_the_books_arguments_by_position(both_halves):
+    (x_train, t_train), (x_test, t_test) = datasets.load_mnist(False, False, True, both_halves)  # noqa: FBT003, RUF100
+    assert x_train.shape == (6, 1, 28, 28)
+    assert x_test.dtype == np.uint8
+    np.testing.assert_array_equal(x_test[:, 0], idx_files.images(5))
+    assert t_train.shape == (6, 10)
+    np.testing.assert_array_equal(t_test, np.eye(10)[idx_files.labels(5)])
+
+
+def test_load_mnist_gives_arrays_that_can_be_changed(both_halves):
+    _, (x, t) = datasets.load_mnist(normalize=False, data_dir=both_halves)
+    x[:] = 0
+    t[:] = 0
+
+
+def test_load_mnist_says_which_half_is_missing(half):
+    with pytest.raises(UserError) as error:
+        datasets.load_mnist(data_dir=half)
+    assert "train-images-idx3-ubyte" in line(error)
+
+
+def test_load_mnist_test_needs_no_training_half(half):
+    x, t = datasets.load_mnist_test(flatten=False, data_dir=half)
+    assert x.shape == (5, 1, 28, 28)
+    assert 0 <= x.min() < x.max() <= 1
+    np.testing.assert_array_equal(t, idx_files.labels(5))
+
+
+def test_has_part_looks_for_both_files(half):
+    assert mnist.has_part("test", half)
+    assert not mnist.has_part("train", half)
+    (half / f"{idx_files.TEST[1]}.gz").unlink()
+    assert not mnist.has_part("test", half)
+
+
+# Where the files are looked for
+
+
+def test_data_folder_is_the_one_named_then_the_environments(monkeypatch, tmp_path):
+    monkeypatch.setenv("MLPBENCH_DATA", str(tmp_path / "environment"))
+    assert mnist.resolve_data_dir(tmp_path) == tmp_path
+    assert mnist.resolve_data_dir() == tmp_path / "environment"
+    assert mnist.resolve_data_dir(Path("~/digits")) == Path.home() / "digits"
+
+
+@pytest.mark.parametrize("cache", [None, "/somewhere/else"])
+def test_data_folder_is_poochs_cache_by_default(monkeypatch, cache):
+    pooch = pytest.importorskip("pooch")
+    monkeypatch.delenv("MLPBENCH_DATA", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if cache is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    assert mnist.resolve_data_dir() == pooch.os_cache("mlpbench")
+
+
+def test_home_of_nobody():
+    with pytest.raises(UserError) as error:
+        mnist.resolve_data_dir(Path("~no-such-user-anywhere/data"))
+    assert "--data-dir" in line(error)
+
+
+# The real thing
+
+
+def test_the_books_weights_score_what_the_book_says(mnist_dir):
+    data = datasets.mnist(mnist_dir)
+    params = load_params(mnist_dir / mnist.WEIGHTS_FILE, MNIST)
+    assert len(data) == 10_000
+    for dtype in ("float32", "float64"):
+        outputs = reference.forward(MNIST, params, data.inputs(dtype))
+        assert np.mean(outputs.argmax(axis=1) == data.labels) == 0.9352
+
+
+def test_shipped_weights_score_what_their_readme_says(mnist_dir):
+    data = datasets.mnist(mnist_dir)
+    outputs = reference.forward(MNIST, load_params(TRAINED_FILE, MNIST), data.inputs("float32"))
+    assert np.mean(outputs.argmax(axis=1) == data.labels) == 0.9621
+    rows = {row.tobytes() for row in data.images}
+    for part in ("train", "test"):
+        assert not rows & {row.tobytes() for row in datasets.digits(part).images}
+
+
+def test_real_files_read_the_same_unpacked(mnist_dir, tmp_path):
+    for name in mnist.FILES["test"]:
+        (tmp_path / name).write_bytes(gzip.decompress(mnist.find(mnist_dir, name).read_bytes()))
+    assert datasets.mnist(tmp_path).sha256 == datasets.mnist(mnist_dir).sha256

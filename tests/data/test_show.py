@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from mlpbench.bench.data import datasets, show
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels import reference
+from mlpbench.kernels.params import TRAINED_FILE
+from mlpbench.kernels.spec import HAND_WORKED, MNIST
+from mlpbench.kernels.weights import load_params
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return datasets.digits()
+
+
+def one_hot(number):
+    return np.eye(10)[number]
+
+
+def printed(renderable, *, encoding="utf-8", **options):
+    """Return what a console writes, as it would be read from a pipe or seen in a terminal."""
+    console = Console(width=80, record=True, file=Sink(encoding), **options)
+    console.print(renderable)
+    return console.export_text(styles="color_system" in options)
+
+
+class Sink:
+    def __init__(self, encoding):
+        self.encoding = encoding
+
+    def write(self, text):
+        text.encode(self.encoding)
+
+    def flush(self):
+        pass
+
+
+def test_piped_it_is_ascii_and_the_digit_can_be_seen(digits):
+    one = int(np.flatnonzero(digits.labels == 1)[0])
+    text = printed(show.show(one, digits, one_hot(1)), encoding="ascii")
+    assert text.isascii()
+    assert "\x1b" not in text
+    assert f"digits, image {one} (0 to 999): label 1, the network says 1 (right)" in text
+    lines = text.splitlines()
+    assert len(lines) == 2 + 14
+    assert max(map(len, lines)) <= 80
+    ink = np.array([[character != " " for character in line[:28].ljust(28)] for line in lines[2:]])
+    drawn = digits.images[one].reshape(14, 2, 28).mean(axis=1)
+    assert ink[drawn > 60].all()
+    assert not ink[drawn == 0].any()
+
+
+def test_darker_pixels_get_darker_characters():
+    gradient = datasets.Dataset("test", np.linspace(0, 255, 784).astype(np.uint8)[None], None, "")
+    text = printed(show.show(0, gradient, one_hot(0)))
+    picture = "".join(line[:28].ljust(28) for line in text.splitlines()[2:16])
+    levels = [show.RAMP.index(character) for character in picture]
+    assert levels == sorted(levels)
+    assert (levels[0], levels[-1]) == (0, len(show.RAMP) - 1)
+
+
+def test_in_a_terminal_every_pixel_has_its_grey(digits):
+    text = printed(show.show(0, digits, one_hot(7)), color_system="truecolor", force_terminal=True)
+    assert text.count("▀") == 28 * 14
+    for value in np.unique(digits.images[0]):
+        assert f"{value};{value};{value}" in text
+
+
+def test_without_colours_a_terminal_gets_ascii(digits):
+    text = printed(show.show(0, digits, one_hot(7)), color_system="truecolor", force_terminal=True, no_color=True)
+    assert "▀" not in text
+
+
+def test_bars_and_marks_tell_label_and_answer(digits):
+    label = int(digits.labels[0])
+    answer = (label + 1) % 10
+    probabilities = np.full(10, 0.25 / 9)
+    probabilities[answer] = 0.75
+    rows = [line[28:].split() for line in printed(show.show(0, digits, probabilities)).splitlines()[3:13]]
+    assert [row[0] for row in rows] == [str(n) for n in range(10)]
+    assert rows[answer][1:] == ["0.7500", "#" * 12, "answer"]
+    assert rows[label][1:] == ["0.0278", "label"]
+    assert "(wrong)" in printed(show.show(0, digits, probabilities))
+
+
+def test_broken_network_is_shown_as_well(digits):
+    assert "nan" in printed(show.show(0, digits, np.full(10, np.nan)))
+
+
+def test_data_without_labels():
+    random = datasets.random(MNIST, rows=3)
+    text = printed(show.show(2, random, one_hot(4)))
+    assert "random, image 2 (0 to 2): the network says 4" in text
+    assert "label" not in text
+
+
+def test_as_dict_is_json_and_complete(digits):
+    probabilities = reference.forward(MNIST, load_params(TRAINED_FILE, MNIST), digits.inputs("float32")[3])
+    facts = json.loads(json.dumps(show.as_dict(3, digits, probabilities.astype(np.float32))))
+    assert facts["index"] == 3
+    assert facts["data"] == "digits"
+    assert facts["sha256"] == digits.sha256
+    assert facts["label"] == facts["answer"] == digits.labels[3]
+    assert facts["right"] is True
+    assert sum(facts["probabilities"]) == pytest.approx(1)
+    np.testing.assert_array_equal(facts["pixels"], digits.images[3].reshape(28, 28))
+
+
+def test_as_dict_without_labels():
+    facts = show.as_dict(0, datasets.random(MNIST, rows=1), one_hot(4))
+    assert (facts["label"], facts["right"], facts["answer"]) == (None, None, 4)
+    assert 0 <= np.min(facts["pixels"]) < np.max(facts["pixels"]) <= 255
+
+
+@pytest.mark.parametrize("index", [-1, 1000, 10**9])
+def test_index_out_of_range(digits, index):
+    for call in (show.show, show.as_dict):
+        with pytest.raises(UserError, match=f"there is no image {index}: digits has rows 0 to 999"):
+            call(index, digits, one_hot(0))
+
+
+def test_rows_that_are_no_images():
+    with pytest.raises(UserError, match="no images"):
+        show.show(0, datasets.random(HAND_WORKED, rows=1), one_hot(0))
+
+
+# PNG
+
+
+@pytest.mark.parametrize("scale", [1, 10])
+def test_png_holds_the_pixels(digits, tmp_path, scale):
+    image = pytest.importorskip("PIL.Image")
+    path = tmp_path / "digit.PNG"
+    show.save_png(digits.images[5], path, scale)
+    with image.open(path) as saved:
+        assert (saved.format, saved.mode, saved.size) == ("PNG", "L", (28 * scale, 28 * scale))
+        np.testing.assert_array_equal(np.asarray(saved)[::scale, ::scale], digits.images[5].reshape(28, 28))
+    assert [file.name for file in tmp_path.iterdir()] == ["digit.PNG"]
+
+
+def test_png_of_floats(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    show.save_png(np.linspace(0, 1, 784, dtype=np.float32), tmp_path / "x.png", 1)
+    with image.open(tmp_path / "x.png") as saved:
+        assert saved.getextrema() == (0, 255)
+
+
+def test_png_replaces_one_that_is_there(digits, tmp_path):
+    pytest.importorskip("PIL")
+    show.save_png(digits.images[0], tmp_path / "x.png")
+    before = (tmp_path / "x.png").read_bytes()
+    show.save_png(digits.images[1], tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes() != before
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "png", "x.jpg"])
+def test_other_files_cannot_be_overwritten(digits, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match=r"let it end in \.png"):
+        show.save_png(digits.images[0], tmp_path / name)
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_png_that_cannot_be_written(digits, tmp_path):
+    pytest.importorskip("PIL")
+    with pytest.raises(UserError, match="No such file"):
+        show.save_png(digits.images[0], tmp_path / "nowhere" / "x.png")
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(UserError, match="cannot write"):
+        show.save_png(digits.images[0], tmp_path / "folder.png")
+    assert [file.name for file in tmp_path.iterdir()] == ["folder.png"]
+
+
+@pytest.mark.parametrize("scale", [0, -1, 101])
+def test_absurd_scale(digits, tmp_path, scale):
+    with pytest.raises(UserError, match="use 1 to 100"):
+        show.save_png(digits.images[0], tmp_path / "x.png", scale)
+
+
+def test_without_pillow(digits, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(UserError, match="pip install"):
+        show.save_png(digits.images[0], tmp_path / "x.png")

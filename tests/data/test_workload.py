@@ -1,0 +1,241 @@
+"""What a run computes: which data and weights belong to which options, the gate and the accuracy on them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from _pytest.config.argparsing import Parser
+
+from mlpbench.bench.data import datasets
+from mlpbench.bench.data.mnist import WEIGHTS_FILE
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.measure import plugin
+from mlpbench.bench.record.book_parts import PARTS
+from mlpbench.kernels import conformance
+from mlpbench.kernels.errors import NonConforming, ParamsError, SpecError
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.params import TRAINED_FILE, seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.weights import load_params, save_params
+from support import idx_files
+from support.doubles import TurnedOneByOne, WrongOnOneRealImage, WrongOnRealImages
+
+
+def kernel_of(workload, kernel_class=NumpyKernel):
+    return kernel_class(workload.spec, workload.params)
+
+
+@pytest.fixture
+def fake_mnist(tmp_path):
+    """Return a folder with ten images that look like MNIST's test half."""
+    idx_files.write(tmp_path, idx_files.TEST, 10)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("options", "data", "weights"),
+    [
+        (Options(), "digits", "trained"),
+        (Options(dtype="float64"), "digits", "trained"),
+        (Options(data="random"), "random", "trained"),
+        (Options(spec="784-50-10"), "digits", "seeded"),
+        (Options(hidden="relu"), "digits", "seeded"),
+        (Options(output="identity"), "digits", "seeded"),
+        (Options(spec="20-10-3"), "random", "seeded"),
+        (Options(spec="20-10-3", data="random"), "random", "seeded"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value.arguments()),
+)
+def test_data_and_weights_where_none_are_named(options, data, weights):
+    workload = Workload(options, rows=50)
+    assert (workload.dataset.name, workload.weights_source) == (data, weights)
+    assert workload.params.sizes == workload.spec.sizes
+    facts = workload.facts()
+    assert facts["spec"] == workload.spec.as_dict()
+    assert facts["data"]["name"] == data
+    assert facts["data"]["sha256"] == workload.dataset.sha256
+    assert facts["weights"] == {"source": weights, "sha256": workload.params.sha256()}
+
+
+def test_trained_weights_are_those_that_ship_and_seeded_ones_are_the_same_each_time():
+    assert Workload(Options()).params.sha256() == load_params(TRAINED_FILE, MNIST).sha256()
+    spec = ForwardSpec((20, 10, 3))
+    assert Workload(Options(spec="20-10-3")).params.sha256() == seeded(spec, 0).sha256()
+
+
+def test_mnist_brings_the_books_weights_where_they_lie_beside_it(fake_mnist):
+    assert Workload(Options(data="mnist", data_dir=fake_mnist)).weights_source == "trained"
+    book = fake_mnist / WEIGHTS_FILE
+    book.touch()
+    assert Workload(Options(data="mnist", data_dir=fake_mnist)).weights_source == str(book)
+    # They are of one network only, belong to MNIST only, and give way to what is named.
+    assert Workload(Options(spec="784-10", data="mnist", data_dir=fake_mnist)).weights_source == "seeded"
+    assert Workload(Options(data="digits", data_dir=fake_mnist)).weights_source == "trained"
+    named = Workload(Options(data="mnist", data_dir=fake_mnist, weights=TRAINED_FILE))
+    assert named.weights_source == str(TRAINED_FILE)
+
+
+def test_the_books_weights_are_read(mnist_dir):
+    workload = Workload(Options(data="mnist", data_dir=mnist_dir))
+    assert workload.facts()["weights"]["source"] == WEIGHTS_FILE, "the name alone: no folder of this machine"
+    assert workload.params.sha256() == load_params(mnist_dir / WEIGHTS_FILE, MNIST).sha256()
+
+
+def test_weights_that_are_named_are_used(tmp_path):
+    spec, file = ForwardSpec((20, 10, 3)), tmp_path / "mine.npz"
+    save_params(file, seeded(spec, 5))
+    workload = Workload(Options(spec="20-10-3", weights=file))
+    assert workload.facts()["weights"] == {"source": "mine.npz", "sha256": seeded(spec, 5).sha256()}
+
+
+def test_options_that_make_no_sense():
+    with pytest.raises(SpecError):
+        Workload(Options(spec="784-"))
+    with pytest.raises(UserError, match="did you mean digits"):
+        _ = Workload(Options(data="digit")).dataset
+    with pytest.raises(UserError, match="does not exist"):
+        _ = Workload(Options(data="mnist", data_dir=Path("nowhere"))).dataset
+    with pytest.raises(UserError, match="--data random"):
+        _ = Workload(Options(spec="20-10-3", data="digits")).dataset
+    with pytest.raises(ParamsError, match="no such file"):
+        _ = Workload(Options(weights=Path("nowhere.npz"))).params
+
+
+def test_options_survive_the_way_through_pytests_command_line(tmp_path):
+    parser = Parser(_ispytest=True)
+    plugin.pytest_addoption(parser)
+    folder = tmp_path / "with space=and sign"
+    every = Options("20-10-3", "relu", "identity", "float64", "random", folder, folder / "w.npz")
+    for options in (Options(), every):
+        words = options.arguments()
+        read = parser.parse(words)
+        assert Options(**{name: getattr(read, name) for name in vars(options)}) == options
+    assert not [word for word in Options().arguments() if word.startswith(("--data", "--weights"))]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_inputs_are_as_a_kernel_takes_them(dtype):
+    workload = Workload(Options(dtype=dtype), rows=2500)
+    x = workload.inputs
+    assert x.shape == (2500, 784)
+    assert x.dtype == dtype
+    assert x.flags.c_contiguous
+    assert x.min() == 0
+    assert x.max() == 1
+    assert workload.repeated, "1,000 digits fill 2,500 rows by being repeated, and that is said"
+    assert np.array_equal(x[:1000], x[1000:2000])
+    assert not Workload(Options(), rows=1000).repeated
+
+
+def test_accuracy_counts_both_modes_over_the_whole_data_set():
+    workload = Workload(Options(), rows=10)
+    right = workload.accuracy(kernel_of(workload))
+    assert right["rows"] == 1000
+    assert right["reason"] is None
+    assert right["per_sample"] == right["batched"] == pytest.approx(0.964, abs=0.02)
+    turned = workload.accuracy(kernel_of(workload, TurnedOneByOne))
+    assert turned["batched"] == right["batched"]
+    assert turned["per_sample"] < 0.2
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [(Options(data="random"), "no labels"), (Options(spec="20-10-3"), "no labels"), (Options(hidden="relu"), "random")],
+)
+def test_where_there_is_no_accuracy_there_is_a_reason(options, reason):
+    workload = Workload(options, rows=10)
+    found = workload.accuracy(kernel_of(workload))
+    assert found["per_sample"] is found["batched"] is None
+    assert reason in found["reason"]
+
+
+def test_the_books_accuracy(mnist_dir):
+    workload = Workload(Options(data="mnist", data_dir=mnist_dir))
+    found = workload.accuracy(kernel_of(workload))
+    assert found == {"per_sample": 0.9352, "batched": 0.9352, "rows": 10_000, "reason": None}
+
+
+def test_the_gate_lets_a_right_kernel_pass():
+    workload = Workload(Options(), rows=200)
+    passed = workload.gate(NumpyKernel, kernel_of(workload))
+    assert 0 < passed.max_error_ratio < 1
+
+
+@pytest.mark.parametrize(("spec", "at_hand"), [("20-10-3", True), ("784-50-100-10", False)])
+def test_the_gate_makes_seeded_parameters_once(monkeypatch, spec, at_hand):
+    """Those of a large network take seconds. Trained ones are no replacement for the gate's own."""
+    seen, check = [], conformance.check
+
+    def spy(kernel_class, spec, seed, params):
+        seen.append(params)
+        return check(kernel_class, spec, seed, params)
+
+    monkeypatch.setattr(conformance, "check", spy)
+    workload = Workload(Options(spec=spec), rows=200)
+    workload.gate(NumpyKernel, kernel_of(workload))
+    assert seen == [workload.params if at_hand else None]
+
+
+@pytest.mark.parametrize("kernel_class", [WrongOnRealImages, WrongOnOneRealImage, TurnedOneByOne])
+def test_the_gate_looks_at_what_will_be_timed_too(kernel_class):
+    workload = Workload(Options(), rows=200)
+    with pytest.raises(NonConforming):
+        workload.gate(kernel_class, kernel_of(workload, kernel_class))
+
+
+def test_the_books_cell_makes_the_kernel_and_reads_the_data_in_every_call(monkeypatch):
+    made, read = [], []
+
+    class Counted(NumpyKernel):
+        def __init__(self, spec, params):
+            super().__init__(spec, params)
+            made.append(params)
+
+    digits = datasets.digits
+    monkeypatch.setattr(datasets, "digits", lambda: read.append("digits") or digits())
+    workload = Workload(Options(), rows=1000)
+    accuracy = workload.accuracy(kernel_of(workload))
+    read.clear()
+    cell = workload.book_cell(Counted)
+    assert cell(1)[0] == cell(100)[0] == round(1000 * accuracy["batched"])
+    assert len(made) == len(read) == 2
+    assert made[0] is not made[1], "the weights are read again, not kept"
+
+
+def test_the_books_cell_runs_over_as_many_rows_as_the_sweep():
+    workload = Workload(Options(), rows=1500)
+    x, labels = workload.book_cell(NumpyKernel).load()
+    assert x.shape == (1500, 784)
+    assert np.array_equal(labels[1000:], labels[:500])
+    unlabelled = Workload(Options(data="random"), rows=30)
+    assert unlabelled.book_cell(NumpyKernel).load()[1].shape == (30,)
+
+
+def test_the_books_cell_reads_and_does_not_hash(monkeypatch):
+    workload = Workload(Options(), rows=1000)
+    cell = workload.book_cell(NumpyKernel)
+    _ = workload.facts()  # the file's own hash: before and outside the clock
+
+    def refuse(*_):
+        raise AssertionError("the data were hashed in the clock")
+
+    monkeypatch.setattr(datasets.hashlib, "sha256", refuse)
+    hits, parts = cell(100)
+    assert hits > 900
+    assert len(parts) == len(PARTS)
+
+
+def test_what_the_books_cell_reads_is_said(fake_mnist):
+    options = Options(data="mnist", data_dir=fake_mnist)
+    files = ", ".join(path.name for path in sorted(fake_mnist.iterdir()))
+    assert Workload(options).book_reads == f"MNIST's test half: {files}"
+    assert Workload(Options(), rows=7000).book_reads == "digits: digits.npz, its test rows repeated to 7,000"
+    assert Workload(Options(data="random"), rows=70).book_reads == "random: no file, 70 rows made anew"
+    idx_files.write(fake_mnist, idx_files.TRAIN, 20)
+    both = Workload(options)
+    assert both.book_reads.startswith("both halves of MNIST: train-images")
+    assert both.book_reads.count(",") == 3
+    x, labels = both.book_cell(NumpyKernel).load()
+    assert len(x) == len(labels) == 10, "of the two halves, the test half is inferred"
+    assert x.dtype == np.float32

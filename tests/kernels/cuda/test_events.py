@@ -1,0 +1,100 @@
+"""What NVRTC compiles, under the stand-in, and with CuPy's own NVRTC where it is installed: that needs no GPU."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from mlpbench.kernels.cuda import events
+from mlpbench.kernels.mlp_cupy import CupyKernel
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import ForwardSpec
+from support import fake_cupy
+
+SPEC = ForwardSpec((4, 3, 2))
+
+
+def called_once():
+    """Make a kernel and call it; return the seconds that it says were compiled."""
+    kernel = CupyKernel(SPEC, seeded(SPEC))
+    kernel.forward(kernel.from_host(np.zeros((5, 4), np.float32)))
+    return kernel.compiled_s()
+
+
+def test_a_first_call_compiles_and_the_next_one_does_not(monkeypatch):
+    fake_cupy.install(monkeypatch)
+    monkeypatch.delenv("CUPY_CACHE_DIR", raising=False)
+    kernel = CupyKernel(SPEC, seeded(SPEC))
+    assert kernel.compiled_s() == 0
+    x = kernel.from_host(np.zeros((5, 4), np.float32))
+    kernel.forward(x)
+    first = kernel.compiled_s()
+    assert first >= 3 * fake_cupy.COMPILE_S, "the sigmoid, the bias of the softmax, its exponentials"
+    kernel.forward(x)
+    assert kernel.compiled_s() == first
+    assert CupyKernel(SPEC, seeded(SPEC)).compiled_s() == first, "of the process, not of the kernel"
+
+
+def test_what_is_in_the_cache_on_disk_takes_nothing(monkeypatch, tmp_path):
+    """Although CuPy asks NVRTC for its version even then, with an empty source."""
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "cache"))
+    fake_cupy.install(monkeypatch)
+    assert called_once() > 0
+    fake_cupy.install(monkeypatch)  # another process
+    assert called_once() == 0
+
+
+def test_what_fails_to_compile_took_its_time_too(monkeypatch):
+    cupy = fake_cupy.install(monkeypatch)
+    listener = events.listen()
+    with pytest.raises(fake_cupy.CompileException):
+        cupy.cuda.compiler._NVRTCProgram("an error").compile()
+    assert listener.seconds >= fake_cupy.COMPILE_S
+
+
+def test_it_listens_once(monkeypatch):
+    cupy = fake_cupy.install(monkeypatch)
+    assert events.listen() is events.listen()
+    cupy.cuda.compiler._NVRTCProgram("code").compile()
+    assert fake_cupy.COMPILE_S <= events.compiled_s() == events.listen().seconds
+
+
+def test_another_cupy_does_not_tell(monkeypatch):
+    cupy = fake_cupy.install(monkeypatch)
+    del cupy.cuda.compiler._NVRTCProgram
+    assert called_once() is None
+
+
+# CuPy itself, with or without a GPU
+
+
+@pytest.fixture
+def real_compiler():
+    return pytest.importorskip("cupy", reason="CuPy is not installed").cuda.compiler
+
+
+def test_cupy_compiles_through_the_method_that_is_timed(real_compiler):
+    program = real_compiler._NVRTCProgram
+    assert [*inspect.signature(program).parameters][:1] == ["src"]
+    assert "self.src = src" in inspect.getsource(program.__init__)
+    compiling = inspect.unwrap(program.compile)
+    assert [*inspect.signature(compiling).parameters][:2] == ["self", "options"]
+    assert "nvrtc.compileProgram" in inspect.getsource(compiling)
+    whole = inspect.getsource(real_compiler).replace(inspect.getsource(compiling), "")
+    assert "nvrtc.compileProgram" not in whole, "there is no other way to NVRTC"
+
+
+def test_nvrtc_for_real(real_compiler):
+    listener = events.listen()
+    assert listener is not None
+    before = listener.seconds
+    program = real_compiler._NVRTCProgram('extern "C" __global__ void nothing() {}')
+    try:
+        code, _ = program.compile(("-arch=compute_80",))
+    except RuntimeError as error:
+        pytest.skip(f"NVRTC is not installed: {error}")
+    assert b"nothing" in code
+    assert listener.seconds > before
+    after = listener.seconds
+    real_compiler._NVRTCProgram("").compile(("-arch=compute_80",))
+    assert listener.seconds == after, "only its version was asked for"

@@ -1,0 +1,260 @@
+"""Compiled code on disk: what the key covers, damage, folders that cannot be used, old files, two processes at once."""
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import numba
+import pytest
+
+from mlpbench.kernels.numba_jit import cache as numba_cache
+from mlpbench.kernels.numba_jit.cache import MOST_FILES, UNUSED_S, OneFile, compile_once
+from support.sources import ROOT, SOURCES, imports, modules_imported, name_of
+
+KEY = ("signature", ("triple", "cpu", "features"), "bytecode")
+
+
+def double(x):
+    return 2 * x
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    return tmp_path
+
+
+def hits():
+    """Compile `double` or load it; return how often it was loaded."""
+    compiled = compile_once(double, numba.int64(numba.int64))
+    assert compiled(21) == 42
+    return sum(compiled.stats.cache_hits.values())
+
+
+def only_file(folder):
+    (path,) = folder.rglob("*.nbc")
+    return path
+
+
+def aged(path, seconds):
+    """Make ``path``, as if it had been used last so long ago."""
+    path.write_bytes(b"old")
+    now = path.stat().st_mtime
+    os.utime(path, (now - seconds, now - seconds))
+    return path
+
+
+@pytest.fixture
+def file(tmp_path):
+    return OneFile(str(tmp_path), "mlpbench.kernels.numba_any.f")
+
+
+def other(folder, number, stem="mlpbench.kernels.numba_any.f", ending="nbc"):
+    return folder / f"{stem}.{number:024x}.{ending}"
+
+
+# The key
+
+
+def test_the_key_covers_source_processor_versions_and_settings(monkeypatch, file):
+    paths = {file.path(KEY), file.path(("other", *KEY[1:])), file.path((KEY[0], ("triple", "other", ""), KEY[2]))}
+    changes = [
+        "numba.__version__",
+        "llvmlite.__version__",
+        "sys.version",
+        "numba.config.OPT",
+        "numba.config.BOUNDSCHECK",
+    ]
+    for name in changes:
+        with monkeypatch.context() as patch:
+            patch.setattr(f"kernels.numba_cache.{name}", "9")
+            paths.add(file.path(KEY))
+    with monkeypatch.context() as patch:
+        patch.setattr(numba_cache, "source_digest", lambda: "changed")
+        paths.add(file.path(KEY))
+    assert len(paths) == 4 + len(changes)
+
+
+def test_any_change_of_any_file_changes_the_digest(monkeypatch, tmp_path):
+    copies = []
+    for path in numba_cache.code_files():
+        copies.append(tmp_path / path.parent.name / path.name)
+        copies[-1].parent.mkdir(exist_ok=True)
+        copies[-1].write_bytes(path.read_bytes())
+    monkeypatch.setattr(numba_cache, "code_files", lambda: copies)
+    digests = {numba_cache.source_digest.__wrapped__()}
+    for copy in copies:
+        copy.write_bytes(copy.read_bytes() + b"\n")
+        digests.add(numba_cache.source_digest.__wrapped__())
+    assert len(digests) == 1 + len(copies)
+
+
+@pytest.mark.parametrize("start", ["numba_loops", "numba_simd/network", "numba_simd/peak"])
+def test_every_module_that_shapes_compiled_code_is_in_the_key(start):
+    """All of ours that is imported, by whatever way, for the compiled functions."""
+    files = {name_of(path): path for path in SOURCES}
+    found, waiting = set(), {ROOT / "kernels" / f"{start}.py"}
+    while waiting:
+        path = waiting.pop()
+        found.add(path)
+        names = {name for each in imports(path) if not each.only_types for name in modules_imported(each)}
+        waiting |= {files[name] for name in names & files.keys()} - found
+    assert len(found) > 2
+    assert {path for path in found if path.parent.name != "kernels" or path.name != "__init__.py"} <= set(
+        numba_cache.code_files()
+    )
+
+
+# Damage
+
+
+def damage(content):
+    changed = bytearray(content)
+    changed[len(content) // 2] ^= 1
+    return {
+        "a bit": bytes(changed), "the checksum": bytes([content[0] ^ 1]) + content[1:], "cut short": content[:-1],
+        "the head alone": content[:20], "nothing": b"", "zeros": bytes(len(content)), "more": content + b"x",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", damage(bytes(64)))
+def test_a_damaged_file_is_made_again(folder, kind):
+    assert (hits(), hits()) == (0, 1)
+    path = only_file(folder)
+    path.write_bytes(damage(path.read_bytes())[kind])
+    assert hits() == 0, "damage was loaded"
+    assert hits() == 1, "and the file that was made again is kept"
+
+
+def test_a_place_that_cannot_be_read_or_replaced_is_done_without(folder):
+    assert hits() == 0
+    path = only_file(folder)
+    path.unlink()
+    (path / "something").mkdir(parents=True)
+    assert (hits(), hits()) == (0, 0)
+    assert not list(folder.rglob("*.tmp"))
+
+
+# Folders
+
+
+def test_a_full_disk_is_no_reason_to_fail(monkeypatch, folder):
+    def fail(self, _content):
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", fail)
+        assert hits() == 0
+    assert not [path for path in folder.rglob("*") if path.is_file()], "half a file is left"
+    assert (hits(), hits()) == (0, 1)
+
+
+def test_a_folder_that_becomes_unusable_is_no_reason_to_fail(monkeypatch, folder):
+    def fail(_self):
+        raise PermissionError(errno.EROFS, "Read-only file system")
+
+    cache = numba_cache.Cache(double)
+    monkeypatch.setattr(numba_cache, "Cache", lambda _function: cache)
+    monkeypatch.setattr(type(cache._impl.locator), "ensure_cache_path", fail)
+    assert (hits(), hits()) == (0, 0)
+    assert not list(folder.rglob("*.nbc"))
+
+
+def test_without_any_folder_it_compiles_all_the_same(monkeypatch):
+    monkeypatch.setattr("numba.core.caching.CompileResultCacheImpl._locator_classes", [])
+    assert (hits(), hits()) == (0, 0)
+
+
+def test_another_error_is_not_taken_for_a_missing_folder(monkeypatch):
+    def fail(_function):
+        raise RuntimeError("Numba is out of order")
+
+    monkeypatch.setattr(numba_cache, "Cache", fail)
+    with pytest.raises(RuntimeError, match="out of order"):
+        hits()
+
+
+# Old files
+
+
+def test_saving_removes_what_was_not_used_for_a_month_and_nothing_else(tmp_path, file):
+    old = [
+        aged(other(tmp_path, 1), UNUSED_S + 60),
+        aged(other(tmp_path, 2, "mlpbench.kernels.numba_gone.f"), UNUSED_S + 60),
+        aged(other(tmp_path, 3, ending="0123456789ab.tmp"), UNUSED_S + 60),
+    ]
+    kept = [
+        aged(other(tmp_path, 4), UNUSED_S - 60),
+        aged(other(tmp_path, 5, ending="0123456789ab.tmp"), 0),  # another process writes it
+        *(
+            aged(tmp_path / name, 2 * UNUSED_S)
+            for name in (
+                "numba_loops._serial-88.py311.1.nbc",
+                "spec.cpython-311.pyc",
+                "mlpbench.kernels.nbc",
+                "notes.txt",
+            )
+        ),
+    ]
+    file.save(KEY, "data")
+    assert not [path for path in old if path.exists()]
+    assert [path for path in kept if path.exists()] == kept
+    assert file.load(KEY) == "data"
+
+
+def test_loading_counts_as_use(tmp_path, file):
+    file.save(KEY, "data")
+    path = file.path(KEY)
+    now = path.stat().st_mtime
+    os.utime(path, (now - 2 * UNUSED_S, now - 2 * UNUSED_S))
+    assert file.load(KEY) == "data"
+    file.save(("another", *KEY[1:]), "more")
+    assert file.load(KEY) == "data"
+
+
+def test_of_each_function_the_files_used_last_are_kept(tmp_path, file):
+    mine = [aged(other(tmp_path, number), number * 60.0) for number in range(1, MOST_FILES + 3)]
+    others = [aged(other(tmp_path, n, "mlpbench.kernels.numba_any.g"), n * 60.0) for n in range(1, MOST_FILES + 3)]
+    file.save(KEY, "data")
+    assert [path for path in mine if path.exists()] == mine[: MOST_FILES - 1], "and the one that was written"
+    assert [path for path in others if path.exists()] == others[:MOST_FILES]
+    assert file.load(KEY) == "data"
+
+
+def test_a_file_that_another_process_removes_first_is_no_error(monkeypatch, tmp_path, file):
+    aged(other(tmp_path, 1), 2 * UNUSED_S)
+    unlink = Path.unlink
+
+    def twice(path, *, missing_ok=False):
+        unlink(path, missing_ok=missing_ok)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", twice)
+    file.save(KEY, "data")
+    assert file.load(KEY) == "data"
+
+
+# At once
+
+
+def test_many_that_write_read_and_prune_at_once_never_see_half_a_file(tmp_path, file):
+    data, wrong = list(range(50_000)), []
+
+    def work():
+        try:
+            for _ in range(20):
+                file.save(KEY, data)
+                wrong.extend(found for found in [file.load(KEY)] if found != data)
+        except BaseException as error:
+            wrong.append(error)
+            raise
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert [path.name for path in tmp_path.iterdir()] == [file.path(KEY).name]

@@ -1,0 +1,70 @@
+"""Compiled for other processors, the vector kernels use what those have, and no more, and give the same result."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel
+from mlpbench.kernels.numba_simd.codegen.shape import Shape
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST
+from support.assembly import require_registers
+from support.simd_process import run
+
+
+def host_features():
+    from numba.core.registry import cpu_target
+
+    return set(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
+
+
+@pytest.mark.parametrize(
+    ("cpu", "features", "isa"),
+    [("haswell", "+avx,+avx2,+fma,+bmi,+bmi2,-avx512f", "avx2"), ("x86-64", "+sse,+sse2,-sse3,-avx,-avx512f", "sse2")],
+)
+def test_other_processors_of_the_family_get_the_same_result(tmp_path, cpu, features, isa):
+    if "+avx2" not in host_features():
+        pytest.skip("no x86 with AVX2")
+    target = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features}
+    result = run(shown=("float32", "float64"), NUMBA_CACHE_DIR=tmp_path, **target)
+    for dtype, code in result["code"].items():
+        vectors = isa == "avx2"
+        found = {name: name in code for name in ("%zmm", "%ymm", "vfmadd", "scalef")}
+        assert found == {"%zmm": False, "%ymm": vectors, "vfmadd": vectors, "scalef": False}
+        itemsize = np.dtype(dtype).itemsize
+        require_registers(code, Shape.parse("x86_64-unknown-linux-gnu", features, itemsize), 8 * itemsize, "x86_64")
+    assert [described["isa"] for described in result["describe"]] == [isa, isa]
+    assert max(result["ratios"]) < 0.5
+    x = np.random.default_rng(0).random((50, 784), np.float32)
+    expected = np.square(NumbaSimdKernel(MNIST, seeded(MNIST)).forward(x)).sum()
+    assert result["sums"][:2] == pytest.approx([expected] * 2, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("triple", "features", "isa", "tile"),
+    [
+        ("x86_64-unknown-linux-gnu", "+avx512f,+avx512vl,+avx2,+fma", "avx512", "8x48"),
+        ("x86_64-unknown-linux-gnu", "+avx512f,-avx512vl,+avx2,+fma", "avx2", "6x16"),
+        ("x86_64-unknown-linux-gnu", "+avx,+avx2,-fma", "sse2", "4x8"),
+        ("x86_64-unknown-linux-gnu", "", "sse2", "4x8"),
+        ("arm64-apple-darwin23.0.0", "+neon", "neon", "8x12"),
+        ("powerpc64le-unknown-linux-gnu", "", "generic", "4x8"),
+    ],
+)
+def test_the_tile_follows_from_what_the_processor_has(triple, features, isa, tile):
+    shape = Shape.parse(triple, features, 4)
+    assert (shape.isa, shape.label) == (isa, tile)
+    assert Shape.parse(triple, features, 8).lanes == shape.lanes // 2
+    assert shape.rows * shape.vectors + shape.vectors + 1 <= shape.registers, "sums, weights and an input"
+    assert shape.ladder[-1] == 1
+    assert shape.group == shape.rows
+
+
+@pytest.mark.parametrize(("cpu", "group"), [("znver4", 4), ("znver5", 8), ("sapphirerapids", 8), ("x86-64-v4", 8)])
+def test_half_a_tile_skips_together_where_a_vector_takes_two_turns(cpu, group):
+    features = "+avx512f,+avx512vl,+avx2,+fma"
+    shape = Shape.parse("x86_64-unknown-linux-gnu", features, 4, cpu)
+    assert shape.group == group in shape.ladder
+    assert replace(shape, group=8) == Shape.parse("x86_64-unknown-linux-gnu", features, 4), "nothing else"
+    assert Shape.parse("x86_64-unknown-linux-gnu", "+avx2,+fma", 4, cpu).group == 6

@@ -1,0 +1,69 @@
+"""Networks that exceed the second-level cache go another way, to the same results, to the bit."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlpbench.kernels.conformance import check
+from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
+from mlpbench.kernels.numba_simd.codegen.shape import host_shape
+from mlpbench.kernels.numba_simd.passes import far, network, packing
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from support.assembly import compiled_pass, functions, main_loop, multiply_adds
+from support.divided import divided
+from support.specs import specs
+
+Divided = divided(NumbaSimdParallelKernel)
+WIDE = ForwardSpec((784, 1024, 1024, 10))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(spec=specs(max_size=200), rows=st.sampled_from([1, 2, 3, 8, 9, 31, 130]), seed=st.integers(0, 9))
+def test_the_results_are_the_same_to_the_bit(spec, rows, seed):
+    params = seeded(spec, seed)
+    x = np.random.default_rng([seed, rows]).standard_normal((rows, spec.n_in)).astype(spec.dtype)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "NARROW_BYTES", 0)
+        near = NumbaSimdKernel(spec, params)
+        patch.setattr(packing, "FAR_BYTES", 0)
+        kernel = NumbaSimdKernel(spec, params)
+    assert (near._pass, kernel._pass) == (network, far)
+    np.testing.assert_array_equal(kernel.forward(x), near.forward(x))
+    np.testing.assert_array_equal(kernel.forward_one(x[0]), near.forward_one(x[0]))
+
+
+@pytest.mark.parametrize("kernel_class", [NumbaSimdKernel, Divided])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gate(kernel_class, dtype):
+    for hidden in ("sigmoid", "relu"):
+        assert check(kernel_class, ForwardSpec((700, 800, 40), hidden, dtype=dtype)).max_error_ratio < 0.5
+
+
+@pytest.mark.parametrize("rows", [1, 11, 24, 100, 301])
+def test_rows_are_divided_at_half_tiles_and_none_is_lost(rows):
+    params = seeded(WIDE)
+    kernel, serial = Divided(WIDE, params), NumbaSimdKernel(WIDE, params)
+    x = np.random.default_rng(0).random((rows, 784), np.float32)
+    np.testing.assert_allclose(kernel.forward(x), serial.forward(x), rtol=1e-5, atol=1e-7)
+
+
+def test_it_is_for_large_networks_and_not_for_an_index_of_zeros():
+    assert NumbaSimdKernel(MNIST, seeded(MNIST))._pass is network
+    assert NumbaSimdKernel(WIDE, seeded(WIDE))._pass is far
+    assert NumbaSimdSparseKernel(WIDE, seeded(WIDE))._pass is network
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_each_tile_asks_for_weights_once_a_cache_line(dtype):
+    code, shape = compiled_pass(far._serial, dtype), host_shape(np.dtype(dtype).itemsize)
+    bits = 8 * np.dtype(dtype).itemsize
+    if shape.isa not in ("avx512", "avx2"):
+        pytest.skip("no x86 with FMA")
+    assert not [name for name in functions(code) if name.startswith("tile_")]
+    for rows in shape.ladder:
+        loop = main_loop(code, f"far_tile_{rows}x{shape.vectors}_f{bits}")
+        steps = multiply_adds(loop, bits) // (rows * shape.vectors)
+        asked = [line for line in loop if line.startswith("prefetch")]
+        assert len(asked) == steps * shape.vectors * shape.lanes * bits // 8 // 64

@@ -1,0 +1,173 @@
+"""The code of the vector kernels for processors that are not here, as LLVM writes it. It is read, not run.
+
+Intel and AMD with AVX-512, with AVX2, with SSE2 alone, and AArch64: where LLVM can write for it.
+"""
+
+import re
+from functools import partial
+
+import pytest
+from llvmlite import binding, ir
+
+from mlpbench.kernels.numba_simd.codegen import layers, sparse, turned
+from mlpbench.kernels.numba_simd.codegen.shape import Shape
+from mlpbench.kernels.numba_simd.codegen.tile import dots, product
+from mlpbench.kernels.numba_simd.codegen.vector import I32, I64, Code, new_function
+from support.assembly import VECTOR, functions, main_loop, multiply_adds, require_registers, spills
+
+X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
+
+TARGETS = {
+    "avx512": (X86, "skylake-avx512", "+avx512f,+avx512vl,+avx2,+fma"),
+    "avx2": (X86, "haswell", "+avx2,+fma"),
+    "sse2": (X86, "x86-64", ""),
+    "neon": (ARM, "generic", ""),
+}
+#: LLVM orders the instructions of several turns of these loops anew, and stores one vector for a moment.
+SPILL_ONE = {
+    *(("sse2", "sparse_tile_4x2_f64"), ("sse2", "far_tile_4x2_f64")),
+    *(("avx2", "tile_3x1_f32"), ("avx2", "tile_3x1_f64")),
+}
+every_target = pytest.mark.parametrize("isa", TARGETS)
+every_width = pytest.mark.parametrize("bits", [32, 64])
+
+
+def target_machine(isa):
+    """Return LLVM's compiler for a target, or skip where LLVM was built without it."""
+    triple, cpu, features = TARGETS[isa]
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    try:
+        target = binding.Target.from_triple(triple)
+    except RuntimeError as error:
+        pytest.skip(f"LLVM cannot write for {triple}: {error}")
+    return target.create_target_machine(cpu=cpu, features=features, opt=3)
+
+
+def everything(isa, bits):
+    """Return a module with every function that the kernels generate for a target, and its `Shape`."""
+    triple, _, features = TARGETS[isa]
+    shape = Shape.parse(triple, features, bits // 8)
+    module = ir.Module("everything")
+    module.triple = triple
+    real = ir.FloatType() if bits == 32 else ir.DoubleType()
+    builder = ir.IRBuilder(ir.Function(module, ir.FunctionType(ir.VoidType(), []), "any").append_basic_block())
+    code, pointer = Code(builder, shape, real), real.as_pointer()
+    for name, write, arguments in [
+        ("activate", layers._activate, [pointer, I64, I64, I64, I64]),
+        ("finish", layers._finish, [pointer, I64, I64, I64, I64, pointer]),
+        ("multiply", layers._multiply, [pointer, I64, I64, I64, pointer, pointer, I64, pointer, I64, I64, I64]),
+        ("multiply_far", partial(layers._multiply, far=True),
+         [pointer, I64, I64, I64, pointer, pointer, I64, pointer, I64, I64, I64]),
+        ("fetch_items", layers._fetch_items, [pointer, I64]),
+        ("turn", turned._turn, [pointer, I64, I64, I64, pointer]),
+        ("multiply_turned", turned._multiply_turned, [pointer, I64, I64, pointer, pointer, pointer, I64]),
+        ("finish_turned", turned._finish_turned, [pointer, I64, I64, I64, pointer]),
+        ("skipping", sparse._multiply_nonzero,
+         [pointer, I64, I64, I64, pointer, pointer, I64, pointer, I64, I64, I32.as_pointer()]),
+    ]:  # fmt: skip
+        _, inside = new_function(builder, name, arguments)
+        write(Code(inside, shape, real), inside.function.args)
+        inside.ret_void()
+    finder = [pointer, I64, I64, I64, I32.as_pointer(), pointer, pointer, I64, pointer, I64, I64]
+    _, inside = new_function(builder, "nonzero", finder, I64)
+    sparse._choose(Code(inside, shape, real), inside.function.args)
+    builder.ret_void()
+    assert product(code, shape.rows, shape.vectors).name in module.globals
+    assert dots(code, shape.rows, 2).name in module.globals
+    for function in module.functions:
+        function.linkage = ""  # or LLVM drops what nothing calls
+    return module, shape
+
+
+@pytest.fixture(scope="module")
+def written():
+    """Return a function that returns (assembly, LLVM's own language, `Shape`) of everything for a target, made once."""
+    made = {}
+
+    def write(isa, bits):
+        if (isa, bits) not in made:
+            machine = target_machine(isa)
+            module, shape = everything(isa, bits)
+            parsed = binding.parse_assembly(str(module))
+            parsed.verify()
+            passes = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=3))
+            passes.getModulePassManager().run(parsed, passes)
+            made[isa, bits] = machine.emit_assembly(parsed), str(module), shape
+        return made[isa, bits]
+
+    return write
+
+
+def arch(isa):
+    return TARGETS[isa][0].partition("-")[0]
+
+
+@every_target
+@every_width
+def test_the_main_loop_multiplies_and_adds_in_registers_and_spills_nothing(written, isa, bits):
+    code, _, shape = written(isa, bits)
+    assert shape.isa == isa
+    require_registers(code, shape, bits, arch(isa))
+
+
+@every_target
+@every_width
+def test_every_tile_multiplies_vectors_and_spills_none(written, isa, bits):
+    """Small tiles, those that skip zeros, and single columns: the loops in which they spend their time."""
+    code, _, _ = written(isa, bits)
+    tiles = [name for name in functions(code) if re.search(r"tile_|dots_", name)]
+    assert {f"tile_1x1_f{bits}", f"dots_1x1_f{bits}", f"sparse_tile_1x1_f{bits}"} <= set(tiles)
+    for name in tiles:
+        loop = main_loop(code, name)
+        rows, columns = map(int, re.search(r"(\d+)x(\d+)", name).groups())
+        count = multiply_adds(loop, bits)
+        assert count >= rows * columns
+        assert count % (rows * columns) == 0, name
+        spilled = spills(loop, arch(isa))
+        assert len(spilled) <= 2 * ((isa, name) in SPILL_ONE), (name, spilled)
+
+
+@every_target
+@every_width
+def test_there_is_no_instruction_that_the_target_lacks(written, isa, bits):
+    """LLVM would refuse an intrinsic without its feature; what it makes of plain vectors is looked at here."""
+    code, source, _ = written(isa, bits)
+    lines = [line.strip() for body in functions(code).values() for line in body.splitlines()]
+    registers = {name for line in lines for name in re.findall(VECTOR[arch(isa)], line)}
+    kinds = {re.sub(r"\d", "", name) for name in registers}
+    if isa == "neon":
+        assert "llvm.x86" not in source
+        assert kinds <= {"v", "q"}
+    else:
+        widest = {"avx512": "%zmm", "avx2": "%ymm", "sse2": "%xmm"}[isa]
+        assert widest in kinds
+        assert kinds <= {"avx512": {"%xmm", "%ymm", "%zmm"}, "avx2": {"%xmm", "%ymm"}, "sse2": {"%xmm"}}[isa]
+    if isa == "avx2":
+        assert not [name for name in registers if int(name[4:]) > 15]
+        assert not [line for line in lines if re.search(r"%k\d", line)]
+    if isa == "sse2":
+        assert not [line for line in lines if line.startswith("v")]
+
+
+@every_target
+@every_width
+def test_tiles_fetch_the_inputs_to_come(written, isa, bits):
+    """Dense: the rows of the next block and, where no block before has fetched them, of the next tile; tiles of fewer
+    rows their own, and once those of the next call. With zeros skipped the rows behind the tile: half while zeros are
+    looked for, half while the rest is multiplied.
+    """
+    _, source, shape = written(isa, bits)
+
+    def fetches(name):
+        text = re.search(rf"^define[^\n]*@\W?{name}_f{bits}\W?\(.*?^}}", source, re.MULTILINE | re.DOTALL)
+        return len(re.findall(r"call void @\W?llvm\.prefetch", text[0]))
+
+    whole = f"{shape.rows}x{shape.vectors}"
+    assert fetches(f"tile_{whole}") == 2 * shape.rows
+    assert fetches(f"tile_{shape.rows // 2}x{shape.vectors}") == 2 * (shape.rows // 2)
+    assert fetches("tile_1x1") == 1  # beside wider tiles, which have asked for the next call's
+    assert fetches(f"turned_tile_{whole}") == 0
+    for rows in shape.ladder:  # written once for whole vectors and once for what is left
+        assert fetches(f"find_{rows}x0") == 2 * (rows // 2)
+        assert fetches(f"sparse_tile_{rows}x{shape.vectors}") > 0

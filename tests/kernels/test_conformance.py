@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+
+from mlpbench.kernels import conformance
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.conformance import agree, check, probe_inputs
+from mlpbench.kernels.errors import KernelUnavailable, NonConforming
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.params import Params, seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from support.mutants import MUTANTS, SoftmaxDropped, StepAtZeroIsOne, Tf32Products
+
+WIDE = ForwardSpec((784, 1024, 256, 10))
+RELU = ForwardSpec((784, 50, 100, 10), "relu", "identity")
+
+
+@pytest.mark.parametrize("spec", [MNIST, WIDE, RELU, ForwardSpec((784, 50, 100, 10), dtype="float64")], ids=str)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_every_mutant_is_caught(mutant, spec):
+    if mutant is SoftmaxDropped and spec.output == "identity":
+        assert check(mutant, spec).max_error_ratio < 1, "without a softmax there is none to drop"
+        return
+    with pytest.raises(NonConforming):
+        check(mutant, spec)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "words"),
+    [
+        ("InputOverwritten", "the input was overwritten"),
+        ("WrongAxis", r"shape \(10, 37\), expected \(37, 10\)"),
+        ("WrongDtype", "output is float64, expected float32"),
+        ("ReturnsNone", "the result is NoneType"),
+        ("Raises", "raised MemoryError: out of device memory"),
+        ("GivesNan", "NaN or infinity"),
+        ("SingleModeWrong", "one row at a time"),
+        ("StaleResult", "a batch of 5"),
+        ("BiasDropped", r"off by .* where .* is allowed"),
+    ],
+)
+def test_the_verdict_says_what_is_wrong(mutant, words):
+    (kernel,) = (m for m in MUTANTS if m.__name__ == mutant)
+    with pytest.raises(NonConforming, match=words):
+        check(kernel, MNIST)
+
+
+@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "step"])
+def test_a_right_kernel_passes(hidden):
+    result = check(NumpyKernel, ForwardSpec((31, 17, 5), hidden))
+    assert 0 < result.max_error < 1e-5
+    assert 0 < result.max_error_ratio < 0.5
+
+
+def test_step_at_zero_shows_on_exact_sums():
+    """The gate leaves rows on a threshold out; sums that are exactly 0 are tested where they can be made."""
+    spec = ForwardSpec((1, 1, 1), "step", "identity")
+    params = Params((np.ones((1, 1), "f"), np.ones((1, 1), "f")), (np.zeros(1, "f"), np.zeros(1, "f")))
+    assert NumpyKernel(spec, params).forward(np.zeros((1, 1), "f")) == 0
+    assert StepAtZeroIsOne(spec, params).forward(np.zeros((1, 1), "f")) == 1
+
+
+def test_agree_looks_at_the_data_that_is_timed():
+    params, x = seeded(MNIST), probe_inputs(MNIST, 20, 3)
+    assert agree(NumpyKernel(MNIST, params), params, x, rows=7).max_error < 1e-5
+    with pytest.raises(NonConforming, match="a batch of 7"):
+        agree(Tf32Products(MNIST, params), params, x, rows=7)
+
+
+def test_a_constructor_that_raises_is_a_verdict():
+    class Broken(NumpyKernel):
+        def __init__(self, spec, params):
+            raise RuntimeError("no such device")
+
+    with pytest.raises(NonConforming, match="the constructor: raised RuntimeError: no such device"):
+        check(Broken, MNIST)
+
+
+def test_a_specification_that_a_kernel_does_not_support_is_no_verdict_on_it():
+    class OnlyRelu(NumpyKernel):
+        @classmethod
+        def supports(cls, spec):
+            if spec.hidden != "relu":
+                raise KernelUnavailable(f"no {spec.hidden}")
+
+    assert check(OnlyRelu, RELU).max_error_ratio < 1
+    with pytest.raises(KernelUnavailable, match="no sigmoid"):
+        check(OnlyRelu, MNIST)
+
+
+def test_an_output_that_is_not_an_array_is_not_compared():
+    class Listed(Kernel):
+        backend = "lists"
+
+        def forward(self, x):
+            return [[0.1] * 10] * len(x)
+
+    with pytest.raises(NonConforming, match="the result is list"):
+        check(Listed, MNIST)
+
+
+def test_overwriting_the_input_on_a_device_shows():
+    class Elsewhere(NumpyKernel):
+        device = "cuda"
+
+        def from_host(self, x):
+            return x.copy()
+
+        def forward(self, x):
+            y = super().forward(x)
+            x += 1
+            return y
+
+    with pytest.raises(NonConforming, match="the input was overwritten"):
+        check(Elsewhere, MNIST)
+
+
+def test_parameters_that_are_at_hand_are_not_made_again(monkeypatch):
+    params = seeded(MNIST)
+    expected = check(NumpyKernel, MNIST)
+    monkeypatch.setattr(conformance, "seeded", lambda *_: pytest.fail("made again"))
+    assert check(NumpyKernel, MNIST, params=params) == expected

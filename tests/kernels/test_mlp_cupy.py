@@ -1,0 +1,282 @@
+"""The CuPy kernel: its lines under NumPy, its stream and buffers under a stand-in, its probe, and CuPy itself."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.conformance import agree, check
+from mlpbench.kernels.cuda.forward import Network, fused_activations
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.mlp_cupy import CupyKernel, words
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from support import fake_cupy
+from support.specs import specs
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def unfused(_name):
+    return lambda function: function
+
+
+class UnderNumpy(Kernel):
+    """`kernels.cuda.forward` with NumPy as its namespace."""
+
+    backend = "numpy"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self._network = Network(np, unfused, spec, self.params.weights, self.params.biases)
+
+    def forward(self, x):
+        with np.errstate(over="ignore"):  # exp(-a) of a large negative a; a GPU warns of nothing
+            return self._network(x)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(data=st.data(), spec=specs(), rows=st.integers(1, 40), seed=st.integers(0, 9))
+def test_any_specification(data, spec, rows, seed):
+    params = seeded(spec, seed)
+    kernel = UnderNumpy(spec, params)
+    scale = data.draw(st.sampled_from([0.0, 1.0, 30.0]))
+    x = (scale * np.random.default_rng(seed).standard_normal((rows, spec.n_in))).astype(spec.dtype)
+    agree(kernel, params, x)
+    agree(kernel, params, x[: rows // 2 + 1] + 1)
+    agree(kernel, params, x, singly=True, rows=2)
+
+
+@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "step"])
+@pytest.mark.parametrize("output", ["softmax", "identity"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gate_under_the_stand_in(monkeypatch, hidden, output, dtype):
+    fake_cupy.install(monkeypatch)
+    assert check(CupyKernel, ForwardSpec((31, 17, 5), hidden, output, dtype)).max_error_ratio < 0.5
+
+
+@pytest.mark.parametrize(("hidden", "expected"), [("relu", [np.nan, 0]), ("step", [0, 0]), ("sigmoid", [np.nan, 0.5])])
+def test_nan_and_zero(hidden, expected):
+    a = np.array([[np.nan, -0.0]], np.float32)
+    fused_activations(np, unfused)[hidden](a, np.zeros(2, np.float32))
+    np.testing.assert_array_equal(a, [expected])
+
+
+def test_all_runs_on_one_non_blocking_stream(monkeypatch):
+    fake_cupy.install(monkeypatch)
+    kernel = CupyKernel(MNIST, seeded(MNIST))
+    (stream,) = fake_cupy.Stream.made
+    assert stream.non_blocking
+    x = np.random.default_rng(0).random((5, 784), np.float32)
+    before = stream.waits
+    on_device = kernel.from_host(x)
+    assert stream.waits == before + 1, "from_host returns when the array is there"
+    y = kernel.forward(on_device)
+    assert stream.waits == before + 1, "forward waits for nothing"
+    kernel.synchronize(y)
+    assert stream.waits == before + 2
+    host = kernel.to_host(y)
+    assert type(host) is np.ndarray
+    assert not np.shares_memory(host, y)
+    assert fake_cupy.Stream.current is None
+
+
+def test_it_is_waited_for():
+    assert CupyKernel.synchronize is not Kernel.synchronize
+
+
+def test_buffers_are_used_again_and_follow_the_batch(monkeypatch):
+    cupy = fake_cupy.install(monkeypatch)
+    made = []
+    empty = cupy.empty
+    cupy.empty = lambda shape, dtype: made.append(shape) or empty(shape, dtype)
+    kernel = CupyKernel(MNIST, seeded(MNIST))
+    x = kernel.from_host(np.random.default_rng(0).random((50, 784), np.float32))
+    whole = kernel.to_host(kernel.forward(x))
+    allocated = len(made)
+    for rows in (50, 7, 1, 49, 50):
+        part = kernel.forward(x[:rows])
+        assert kernel.to_host(part) == pytest.approx(whole[:rows], abs=1e-5)
+        assert kernel.to_host(kernel.forward_one(x[rows - 1])) == pytest.approx(whole[rows - 1], abs=1e-5)
+    assert len(made) == allocated, "nothing new for batches that are not larger"
+
+
+@pytest.mark.parametrize(("dtype", "name"), [("float32", "COMPUTE_TYPE_FP32"), ("float64", "COMPUTE_TYPE_FP64")])
+def test_describe_states_what_is_used(monkeypatch, dtype, name):
+    fake_cupy.install(monkeypatch)
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    spec = ForwardSpec((4, 3), dtype=dtype)
+    assert CupyKernel(spec, seeded(spec)).describe() == {
+        "device_name": "NVIDIA Stand-In",
+        "compute_capability": "90",
+        "cuda_driver": "13.0",
+        "cuda_runtime": "12.9",
+        "compute_type": name,
+        "nvidia_tf32_override": "0",
+        "stream": "non-blocking",
+        "pool_bytes": 4096,
+    }
+
+
+def test_the_memory_pool_is_told_at_its_peak(monkeypatch):
+    """CuPy gives blocks back where the device's memory runs out."""
+    cupy = fake_cupy.install(monkeypatch)
+    sizes = iter([4096, 8192, 1024])
+    cupy.get_default_memory_pool = lambda: SimpleNamespace(total_bytes=lambda: next(sizes))
+    kernel = CupyKernel(MNIST, seeded(MNIST))
+    assert [kernel.describe()["pool_bytes"] for _ in range(3)] == [4096, 8192, 8192]
+
+
+# The probe
+
+
+def reason():
+    with pytest.raises(KernelUnavailable) as caught:
+        CupyKernel.probe()
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_probe_passes_where_it_computes(monkeypatch):
+    fake_cupy.install(monkeypatch)
+    CupyKernel.probe()
+
+
+def test_probe_without_cupy(monkeypatch):
+    fake_cupy.uninstall(monkeypatch)
+    message = reason()
+    assert message.startswith("CuPy is not installed (No module named 'cupy'): ")
+    assert "pip install -e '.[cuda13]'" in message
+    assert "'.[cuda12]'" in message
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version",
+        "cudaErrorNoDevice: no CUDA-capable device is detected",
+    ],
+)
+def test_probe_passes_the_drivers_own_words(monkeypatch, said):
+    fake_cupy.install(monkeypatch, devices=fake_cupy.CUDARuntimeError(said))
+    assert reason() == f"no CUDA device: {said}"
+
+
+def test_probe_with_a_driver_that_counts_none(monkeypatch):
+    fake_cupy.install(monkeypatch, devices=0)
+    assert reason() == "no CUDA device: the driver counts 0 of them"
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        # What CuPy 14.2 raises on a machine without them.
+        ImportError("libcublas.so.12: cannot open shared object file: No such file or directory"),
+        RuntimeError('Failure finding "libnvrtc.so.13 or libnvrtc.so.12": No such file: libnvrtc.so.12\n'),
+        OSError("libcublasLt.so.12: cannot open shared object file"),
+        fake_cupy.CUDARuntimeError("cudaErrorNoKernelImageForDevice: no kernel image is available"),
+        fake_cupy.CompileException("nvrtc: error: invalid value for --gpu-architecture (-arch)"),
+        MemoryError("Out of memory allocating 512 bytes"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_probe_finds_what_shows_at_the_first_product_only(monkeypatch, missing):
+    fake_cupy.install(monkeypatch, missing=missing)
+    assert reason() == f"CuPy finds a CUDA device but cannot compute on it: {words(missing)}"
+
+
+def test_probe_does_not_hide_a_mistake_of_ours(monkeypatch):
+    fake_cupy.install(monkeypatch, missing=TypeError("matmul() got an unexpected argument"))
+    with pytest.raises(TypeError, match="unexpected argument"):
+        CupyKernel.probe()
+
+
+def test_a_broken_installation_is_told_in_its_own_words(monkeypatch, tmp_path):
+    fake_cupy.uninstall(monkeypatch)
+    monkeypatch.setattr(sys, "meta_path", sys.meta_path[1:])
+    ruler = "=" * 16
+    text = (
+        f"\\n{ruler}\\nCuPy is not correctly installed.\\n\\nOriginal error:\\n  ImportError: libcuda.so.1\\n{ruler}\\n"
+    )
+    (tmp_path / "cupy.py").write_text(f'raise ImportError("{text}")')
+    monkeypatch.syspath_prepend(tmp_path)
+    told = "CuPy is not correctly installed. Original error: ImportError: libcuda.so.1"
+    assert reason() == f"CuPy cannot be imported: {told}"
+
+
+def test_a_module_that_cupy_needs_is_not_taken_for_cupy(monkeypatch, tmp_path):
+    fake_cupy.uninstall(monkeypatch)
+    monkeypatch.setattr(sys, "meta_path", sys.meta_path[1:])
+    (tmp_path / "cupy.py").write_text("import a_module_that_nobody_has")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert reason() == "CuPy cannot be imported: No module named 'a_module_that_nobody_has'"
+
+
+def test_an_import_error_of_our_own_is_raised():
+    """Where ``kernels.cuda.forward`` is broken, that is a bug and no reason to skip the kernel."""
+    code = "import sys; sys.modules['mlpbench.kernels.cuda.forward'] = None; import mlpbench.kernels.mlp_cupy"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert "ModuleNotFoundError" in ran.stderr
+    assert "mlpbench.kernels.cuda.forward" in ran.stderr
+
+
+# CuPy itself, with or without a GPU
+
+
+@pytest.fixture
+def real_cupy():
+    return pytest.importorskip("cupy", reason="CuPy is not installed")
+
+
+def devices_or_error(cupy):
+    try:
+        return cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return str(error)
+
+
+def test_probe_for_real(real_cupy):
+    """With a GPU it computes; without one it says what CuPy says."""
+    said = devices_or_error(real_cupy)
+    if isinstance(said, int):
+        assert said > 0
+        CupyKernel.probe()
+    else:
+        assert reason() == f"no CUDA device: {said}"
+
+
+def test_the_compute_type_overrides_the_environment(real_cupy, monkeypatch):
+    """The private functions are where they are expected, and TF32 does not come back through CUPY_TF32."""
+    from cupy._core import _routines_linalg as products
+
+    monkeypatch.setenv("CUPY_TF32", "1")
+    products.set_compute_type(np.dtype("float32"), products.COMPUTE_TYPE_FP32)
+    chosen = products.get_compute_type(np.dtype("float32"))
+    assert products.compute_type_to_str(chosen) == "COMPUTE_TYPE_FP32"
+
+
+def test_each_activation_is_one_device_kernel_in_place(real_cupy):
+    """CuPy traces the functions when they are first called, GPU or not; only then does it launch."""
+    functions = fused_activations(real_cupy, lambda name: real_cupy.fuse(kernel_name=name))
+    memory = real_cupy.cuda.UnownedMemory(1 << 20, 1 << 20, None, 0)  # never read: nothing is launched without a GPU
+    pointer = real_cupy.cuda.MemoryPointer(memory, 0)
+    a = real_cupy.ndarray((5, 3), np.float32, memptr=pointer)
+    b = real_cupy.ndarray((3,), np.float32, memptr=pointer)
+    if isinstance(devices_or_error(real_cupy), int):
+        pytest.skip("with a GPU the kernel itself is run")
+    for name, function in functions.items():
+        with pytest.raises(real_cupy.cuda.runtime.CUDARuntimeError):
+            function(a, b)
+        ((kernel, _),) = function._memo.values()
+        assert function.new_fusion is None, f"{name} was not fused into one elementwise kernel"
+        assert kernel.no_return, f"{name} makes an array"
+        assert [p.is_const for p in kernel.in_params] == [False, True]
+        assert "double" not in re.sub(r"const .*", "", kernel.operation), f"{name} computes in float64"

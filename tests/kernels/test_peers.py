@@ -1,0 +1,287 @@
+"""Peers, each with its library for real where that is installed. `mlpbench list --peers` says what brings it."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mlpbench.bench.measure.case import is_asynchronous
+from mlpbench.kernels import registry
+from mlpbench.kernels.conformance import agree, check
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from support.sources import ROOT
+from support.specs import specs
+
+#: What each module imports, and the extra that brings it.
+LIBRARIES = {
+    "onnxruntime": (("onnxruntime", "onnx"), "onnxruntime"),
+    "torch": (("torch",), "torch"),
+    "jax": (("jax",), "jax"),
+    "openvino": (("openvino",), "openvino"),
+    "sklearn": (("sklearn.neural_network",), "sklearn"),
+}
+#: Random specifications for each kernel: those that compile for each specification, or even batch, get fewer.
+EXAMPLES = {"jax": 6, "jax-array": 6, "openvino": 20}
+WITHOUT_COMPILER = [name for name in registry.peers() if name != "torch-compile"]
+
+
+def available(name):
+    """Return the kernel's class; skip the test, saying why, where it cannot run here."""
+    kernel_class = registry.load(name)
+    try:
+        kernel_class.probe()
+    except KernelUnavailable as reason:
+        pytest.skip(f"{name}: {reason}")
+    return kernel_class
+
+
+def computed(kernel, x):
+    """Return a batch's outputs as a NumPy array that later calls leave alone."""
+    y = kernel.forward(kernel.from_host(x))
+    kernel.synchronize(y)
+    return kernel.to_host(y).copy()
+
+
+def supported(kernel_class, spec):
+    try:
+        kernel_class.supports(spec)
+    except KernelUnavailable:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", WITHOUT_COMPILER)
+def test_any_specification(name):
+    kernel_class = available(name)
+
+    @settings(
+        max_examples=EXAMPLES.get(name, 60),
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[HealthCheck.filter_too_much],
+    )
+    @given(
+        spec=specs().filter(lambda spec: supported(kernel_class, spec)),
+        rows=st.sampled_from([1, 2, 3, 5, 8, 33]),
+        seed=st.integers(0, 9),
+        scale=st.sampled_from([0.0, 1.0, 30.0]),
+    )
+    def holds(spec, rows, seed, scale):
+        params = seeded(spec, seed)
+        kernel = kernel_class(spec, params)
+        x = (scale * np.random.default_rng(seed).standard_normal((rows, spec.n_in))).astype(spec.dtype)
+        agree(kernel, params, x)
+        agree(kernel, params, x[: rows // 2 + 1] + 1)
+        agree(kernel, params, x, singly=True, rows=2)
+
+    holds()
+
+
+@pytest.mark.parametrize("name", WITHOUT_COMPILER)
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 1, 1), (300, 1, 200), (65, 64, 63, 129)], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gate_on_odd_networks(name, sizes, dtype):
+    kernel_class = available(name)
+    for hidden, output in (("sigmoid", "softmax"), ("relu", "identity"), ("step", "softmax")):
+        spec = ForwardSpec(sizes, hidden, output, dtype)
+        if supported(kernel_class, spec):
+            assert check(kernel_class, spec).max_error_ratio < 0.5
+        else:
+            with pytest.raises(KernelUnavailable):
+                check(kernel_class, spec)
+
+
+@pytest.mark.parametrize("name", WITHOUT_COMPILER)
+def test_a_result_is_not_stale_and_buffers_follow_the_batch(name):
+    params = seeded(MNIST)
+    kernel = available(name)(MNIST, params)
+    x = np.random.default_rng(0).random((40, 784), np.float32)
+    whole = computed(kernel, x)
+    for rows in (40, 7, 8, 1, 39, 7):
+        # Sums may be divided in another way for another number of rows; a stale row would be off by 1e-2.
+        assert computed(kernel, x[:rows]) == pytest.approx(whole[:rows], abs=1e-5)
+        assert computed(kernel, x[-rows:]) == pytest.approx(whole[-rows:], abs=1e-5)
+
+
+@pytest.mark.parametrize("name", WITHOUT_COMPILER)
+def test_it_takes_what_may_not_be_written_to(name):
+    """Arrays from files and from other libraries are often read-only."""
+    params = seeded(MNIST)
+    kernel = available(name)(MNIST, params)
+    x = np.random.default_rng(0).random((3, 784), np.float32)
+    x.flags.writeable = False
+    assert agree(kernel, params, x).max_error < 1e-5
+    assert computed(kernel, x) == pytest.approx(computed(kernel, x.copy()), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", WITHOUT_COMPILER)
+def test_nan_and_infinity_stay_in_their_row(name):
+    kernel = available(name)(MNIST, seeded(MNIST))
+    x = np.random.default_rng(0).random((9, 784), np.float32)
+    clean = computed(kernel, x)
+    for bad in (np.nan, np.inf, -np.inf):
+        x[4, 2] = bad
+        got = computed(kernel, x)
+        assert np.delete(got, 4, axis=0) == pytest.approx(np.delete(clean, 4, axis=0), abs=1e-6)
+        assert np.isnan(got[4]).any() == np.isnan(bad), "a NaN shows; an infinity saturates the sigmoid"
+
+
+@pytest.mark.parametrize("name", registry.peers())
+def test_what_it_says_about_itself_can_be_recorded(name):
+    kernel_class = available(name)
+    assert kernel_class.version(), "the library is there, and so is its version"
+    described = kernel_class(MNIST, seeded(MNIST)).describe()
+    assert described["threads"] >= 1
+    assert json.loads(json.dumps(described)) == described
+
+
+@pytest.mark.parametrize("name", WITHOUT_COMPILER)
+def test_it_uses_the_threads_that_it_is_given(name, tmp_path):
+    """One, where each would take all processors. In a process of its own, whose home stays as it is."""
+    available(name)
+    code = """
+import sys
+import numpy as np
+from mlpbench.kernels import registry
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST
+cls = registry.load(sys.argv[1])
+cls.probe()
+kernel = cls(MNIST, seeded(MNIST))
+kernel.synchronize(kernel.forward(kernel.from_host(np.ones((2, 784), np.float32))))
+print(kernel.describe()["threads"], *[m for m in ("openvino_telemetry",) if sys.modules.get(m)])
+"""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    home = tmp_path / "home"
+    home.mkdir()
+    ran = subprocess.run(
+        [sys.executable, "-c", code, name],
+        env={**os.environ, **threads, "HOME": str(home)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == ["1"]
+    assert not [*home.iterdir()]
+
+
+@pytest.mark.parametrize(("name", "module", "extra"), [(n, m, e) for n, (ms, e) in LIBRARIES.items() for m in ms])
+def test_a_missing_library_is_told_with_what_brings_it(monkeypatch, name, module, extra):
+    if (name, module) == ("onnxruntime", "onnx"):
+        available(name)
+    monkeypatch.setitem(sys.modules, module, None)
+    for kernel in [kernel for kernel in registry.peers() if registry.module(kernel) == f"kernels.mlp_{name}"]:
+        with pytest.raises(KernelUnavailable) as raised:
+            registry.load(kernel).probe()
+        assert str(raised.value).startswith(f"{module} cannot be imported: ")
+        assert str(raised.value).endswith(f"; pip install -e '.[{extra}]' brings it")
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "words"),
+    [
+        ("sklearn", ForwardSpec((9, 5, 3), output="identity"), "MLPClassifier ends in softmax, not in identity"),
+        ("sklearn", ForwardSpec((9, 5, 3), "step"), "MLPClassifier has no activation step"),
+        ("sklearn", ForwardSpec((9, 5, 1)), "one output means two classes"),
+        ("openvino", ForwardSpec((9, 5, 3), dtype="float64"), "float32 on the CPU, and the specification is float64"),
+        ("onnxruntime", ForwardSpec((2**15, 2**15)), "4295098368 bytes of weights: an ONNX model holds 2146435072"),
+        ("onnxruntime-bound", ForwardSpec((2**15, 2**15)), "bytes of weights"),
+    ],
+)
+def test_what_it_cannot_express_is_told_without_its_library(name, spec, words):
+    with pytest.raises(KernelUnavailable, match=words):
+        registry.load(name).supports(spec)
+
+
+def test_a_step_that_no_layer_has_is_no_reason_to_refuse():
+    registry.load("sklearn").supports(ForwardSpec((9, 3), "step"))
+
+
+def test_a_bound_input_is_run_again_into_the_same_buffer():
+    kernel = available("onnxruntime-bound")(MNIST, seeded(MNIST))
+    x = np.random.default_rng(0).random((2, 784), np.float32)
+    first, second = kernel.from_host(x[:1]), kernel.from_host(x[1:])
+    y = kernel.forward(first)
+    before = y.copy()
+    assert kernel.forward(second) is y, "inputs of as many rows share their output"
+    assert not np.array_equal(y, before)
+    assert np.array_equal(kernel.forward(first), before)
+    assert kernel.to_host(first) is first.x
+
+
+def test_torch_leaves_neither_a_mode_nor_a_warning_behind():
+    kernel = available("torch")(MNIST, seeded(MNIST))
+    kernel.forward(np.ones((2, 784), np.float32))
+    torch = sys.modules["torch"]
+    assert not torch.is_inference_mode_enabled()
+    assert torch.ones(1, requires_grad=True).sum().requires_grad
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [ForwardSpec((9, 7, 5), "relu", "identity"), ForwardSpec((6, 1, 4), "step", dtype="float64")],
+    ids=str,
+)
+def test_the_compiled_kernel_serves_many_batch_sizes_and_instances(spec):
+    """More of each than PyTorch compiles for before it gives up (8)."""
+    kernel_class, params = available("torch-compile"), seeded(spec)
+    for _ in range(5):
+        kernel = kernel_class(spec, params)
+        x = np.random.default_rng(0).standard_normal((12, spec.n_in)).astype(spec.dtype)
+        for rows in range(12, 0, -1):
+            agree(kernel, params, x, rows=rows)
+    assert check(kernel_class, spec).max_error_ratio < 0.5
+
+
+def test_a_missing_compiler_is_told(monkeypatch, tmp_path):
+    kernel_class = available("torch-compile")
+    with monkeypatch.context() as patch:
+        patch.setenv("CXX", "no-such-compiler")
+        with pytest.raises(KernelUnavailable, match=r"needs a C\+\+ compiler: no-such-compiler is not installed"):
+            kernel_class.probe()
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+    with pytest.raises(KernelUnavailable, match=r"Python's headers: .*Python\.h"):
+        kernel_class.probe()
+
+
+def test_float64_in_jax_is_its_own_affair():
+    kernel_class = available("jax-array")
+    spec = ForwardSpec((5, 3), dtype="float64")
+    kernel = kernel_class(spec, seeded(spec))
+    x = np.ones((2, 5))
+    assert kernel.from_host(x).dtype == np.float64
+    assert computed(kernel, x).dtype == np.float64
+    assert sys.modules["jax"].numpy.ones(1, float).dtype == np.float32
+
+
+def test_only_jax_on_its_own_arrays_is_waited_for():
+    waited = [
+        name for name in registry.peers() if registry.load(name).synchronize is not registry.load("jax").synchronize
+    ]
+    assert waited == ["jax-array"]
+    kernel = available("jax-array")(MNIST, seeded(MNIST))
+    assert is_asynchronous(kernel)
+
+
+@pytest.mark.parametrize(("platform", "words"), [("gpu", "computes on gpu: set JAX_PLATFORMS=cpu"), (None, "no chips")])
+def test_jax_elsewhere_than_on_the_cpu_is_unavailable(monkeypatch, platform, words):
+    def backend():
+        if platform is None:
+            raise RuntimeError("Unable to initialize backend: no chips")
+        return platform
+
+    available("jax")
+    monkeypatch.setattr(sys.modules["jax"], "default_backend", backend)
+    with pytest.raises(KernelUnavailable, match=words):
+        registry.load("jax").probe()

@@ -1,0 +1,281 @@
+"""Every pickle here that does more than hold arrays is refused, and what it would have done has not happened."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import pickletools
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.pickles import MAX_OPCODES, RefusedPickle, read_arrays
+from mlpbench.kernels.spec import ForwardSpec
+from mlpbench.kernels.weights import load_params
+
+NAMED = {"W1": np.arange(6, dtype="f4").reshape(2, 3), "b1": np.ones(3, "f8")}
+
+
+class Runs:
+    """Creates a file when it is unpickled, as a trap would."""
+
+    def __init__(self, path, call=open):
+        self.path, self.call = path, call
+
+    def __reduce__(self):
+        return self.call, (str(self.path), "w") if self.call is open else (f"touch {self.path}",)
+
+
+def refuses(data):
+    with pytest.raises(RefusedPickle) as caught:
+        read_arrays(data)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# Arrays, as NumPy and Python of all ages wrote them
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "<f2", "i1", "<i8", "u1", ">u2"])
+def test_numbers_of_every_protocol(protocol, order, dtype):
+    named = {"W1": np.asarray(NAMED["W1"], dtype, order=order), "b1": NAMED["b1"].astype(dtype)[::-1]}
+    stored = read_arrays(pickle.dumps(named, protocol))
+    for name, array in named.items():
+        np.testing.assert_array_equal(stored[name], array)
+        assert stored[name].dtype == array.dtype
+
+
+@settings(deadline=None, derandomize=True)
+@given(hnp.arrays(hnp.floating_dtypes(sizes=(32, 64)), hnp.array_shapes(max_dims=3)), st.integers(0, 5))
+def test_any_array_comes_back_bit_for_bit(array, protocol):
+    stored = read_arrays(pickle.dumps({"W1": array}, protocol))["W1"]
+    assert stored.tobytes() == array.tobytes()
+    assert stored.shape == array.shape
+
+
+def test_numpy_1_and_2_name_their_modules_differently():
+    written = pickle.dumps(NAMED, 3)
+    other = written.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+    assert other != written
+    np.testing.assert_array_equal(read_arrays(other)["W1"], NAMED["W1"])
+
+
+def test_python_2_wrote_bytes_as_text():
+    """Written out by hand as Python 2.7 with NumPy 1.16 does: protocol 2, ``str`` for keys, type code and data."""
+    values = np.array([1.5, -2.0], "<f4")
+    pickled = (
+        b"\x80\x02}q\x00U\x02b1q\x01cnumpy.core.multiarray\n_reconstruct\nq\x02cnumpy\nndarray\nq\x03K\x00\x85q\x04"
+        b"U\x01bq\x05\x87q\x06Rq\x07(K\x01K\x02\x85q\x08cnumpy\ndtype\nq\tU\x02f4q\nK\x00K\x01\x87q\x0bRq\x0c"
+        b"(K\x03U\x01<q\rNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x0eb\x89U\x08"
+        + values.tobytes()
+        + b"q\x0ftq\x10bs."
+    )
+    np.testing.assert_array_equal(read_arrays(pickled)["b1"], values)
+
+
+# Code
+
+
+@pytest.mark.parametrize("call", [open, os.system])
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_that_would_run_code_is_refused_and_did_not_run(tmp_path, call, protocol):
+    trap = tmp_path / "it-ran"
+    path = tmp_path / "sample_weight.pkl"
+    path.write_bytes(pickle.dumps({**NAMED, "W2": Runs(trap, call)}, protocol))
+    with pytest.raises(
+        ParamsError, match=r"refused as a pickle: it asks for \w+\.(open|system), and only NumPy"
+    ) as caught:
+        load_params(path, ForwardSpec((2, 3)))
+    assert "\n" not in str(caught.value)
+    assert not trap.exists()
+    sprung = pickle.loads(path.read_bytes())["W2"]  # the trap is real
+    if call is open:
+        sprung.close()
+    assert trap.exists()
+
+
+@pytest.mark.parametrize(
+    "nest",
+    [
+        lambda trap: [NAMED, (trap,)],
+        lambda trap: {"W1": {"deeper": [trap]}},
+        lambda trap: {trap: NAMED["W1"]},
+        lambda trap: {"W1": np.array([trap], dtype=object)},
+    ],
+)
+def test_code_is_refused_wherever_it_hides(tmp_path, nest):
+    trap = tmp_path / "it-ran"
+    refuses(pickle.dumps(nest(Runs(trap))))
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"cos\nsystem\n(S'exit'\ntR.",  # GLOBAL, REDUCE
+        b"(S'exit'\nios\nsystem\n.",  # INST
+        b"(cos\nsystem\nS'exit'\no.",  # OBJ
+        b"\x80\x04\x8c\x02os\x8c\x06system\x93.",  # STACK_GLOBAL
+        b"\x80\x02cbuiltins\neval\n.",
+        b"\x80\x02c__builtin__\neval\n.",
+        b"\x80\x02cnumpy\nload\n.",
+        b"\x80\x02cnumpy.testing._private.utils\nrunstring\n.",
+        b"\x80\x04\x8c\x05numpy\x8c\x10ndarray.__init__\x93.",  # a way through an attribute
+        b"\x80\x02ccopyreg\n_reconstructor\n.",
+        b"\x80\x02cnumpy.core.multiarray\nscalar\n.",
+    ],
+)
+def test_other_globals_are_refused_by_name(program):
+    assert "it asks for " in refuses(program)
+    assert "only NumPy arrays are admitted" in refuses(program)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"\x80\x02cnumpy\nndarray\nK\x05\x85R.",  # REDUCE: an array without data
+        b"\x80\x02cnumpy\nndarray\nK\x05\x85\x81.",  # NEWOBJ
+        b"\x80\x04cnumpy\nndarray\nK\x05\x85}\x92.",  # NEWOBJ_EX
+        b"\x80\x02cnumpy\nndarray\n}S'__doc__'\nS'x'\nsb.",  # BUILD on a function
+        b"\x80\x02cnumpy\ndtype\nN}S'__call__'\nNs\x86b.",  # BUILD with the state of slots
+        b"\x80\x02\x82\x01.",  # EXT1
+        b"\x80\x02S'1'\nQ.",  # BINPERSID
+        b"P1\n.",  # PERSID
+        b"\x80\x05\x97.",  # NEXT_BUFFER
+    ],
+)
+def test_admitted_names_cannot_be_bent(program):
+    refuses(program)
+    np.testing.assert_array_equal(read_arrays(pickle.dumps(NAMED))["W1"], NAMED["W1"])
+
+
+def test_other_codecs_are_refused():
+    assert "codec" in refuses(b"\x80\x02c_codecs\nencode\nS'x'\nS'idna'\n\x86R.")
+
+
+# Forged arrays
+
+
+def forged(dtype=b"f4", state=None, shape=(2,), data=b"\0" * 8):
+    """Return a pickle of one array with parts of one's choice."""
+    state = (3, "<", None, None, None, -1, -1, 0) if state is None else state
+
+    def part(value):
+        return pickle.dumps(value, 2)[2:-1]  # without its first and last opcode
+
+    kind = b"U" + bytes([len(dtype)]) + dtype
+    return (
+        b"\x80\x02}U\x02b1cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01"
+        + part(shape)
+        + (b"cnumpy\ndtype\n" + kind + b"K\x00K\x01\x87R" + part(state) + b"b")
+        + (b"\x89" + part(data) + b"tbs.")
+    )
+
+
+def test_the_forger_can_write_a_good_one():
+    np.testing.assert_array_equal(read_arrays(forged())["b1"], [0, 0])
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"dtype": b"O8"}, "not numbers"),
+        ({"dtype": b"O"}, "not numbers"),
+        ({"dtype": b"V8"}, "not numbers"),
+        ({"dtype": b"f4,f4"}, "not numbers"),
+        ({"dtype": b"U9999"}, "not numbers"),
+        ({"state": (3, "<", None, ("x",), {"x": 1}, 8, 1, 16)}, "structured"),
+        ({"state": (3, "<", ("f4", 9), None, None, 8, 1, 16)}, "structured"),
+        ({"state": ()}, "structured"),
+        ({"state": (3, "?", None, None, None)}, "byte order"),
+        ({"shape": (10**12,)}, "8 bytes of data"),
+        ({"shape": (-2,)}, "shape"),
+        ({"shape": (2.0,)}, "shape"),
+        ({"shape": 2}, "shape"),
+        ({"shape": (2**63, 2**63)}, "8 bytes of data"),
+        ({"data": b"1234567"}, "7 bytes of data"),
+        ({"data": [1.0, 2.0]}, "not numbers"),
+        ({"data": None}, "not numbers"),
+    ],
+)
+def test_forged_parts_never_reach_numpy(parts, words):
+    assert words in refuses(forged(**parts))
+
+
+# Things that are no dictionary of arrays, and bombs
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [None, 1, [NAMED], NAMED["W1"], {"W1": 1.0}, {"W1": [[1.0]]}, {1: NAMED["W1"]}, {"W1": None}, {"W1": {}}],
+)
+def test_other_things_are_refused(thing):
+    refuses(pickle.dumps(thing))
+
+
+def test_array_that_was_never_filled():
+    assert "is not an array" in refuses(
+        b"\x80\x02}U\x02b1cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87Rs."
+    )
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        b"}r" + struct.pack("<I", 2**31 - 1) + b".",  # a place in the memo for which CPython takes 32 GB
+        b"}p2147483647\n.",
+        b"}p-1\n.",
+        b"(" * (MAX_OPCODES + 1) + b".",
+        b")" + b"\x85" * (MAX_OPCODES + 1) + b".",  # tuples nested until the C stack is full
+    ],
+)
+def test_bombs_are_refused_before_they_are_loaded(bomb):
+    assert "far too long" in refuses(bomb)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        b"\x80\x04\x8e" + struct.pack("<Q", 2**60) + b"x.",  # bytes that claim an exabyte
+        b"\x80\x05\x96" + struct.pack("<Q", 2**60) + b"x.",
+        b"\x80\x04\x95" + struct.pack("<Q", 2**60) + b"}.",
+        b"L" + b"9" * 100_000 + b"L\n.",
+        b"}" + b")" + b"\x85" * (MAX_OPCODES - 10) + b"Ns.",  # a name that nests nearly as deep as is admitted
+    ],
+)
+def test_bombs_are_refused(bomb):
+    refuses(bomb)
+
+
+def test_billion_laughs_stays_small():
+    laughs: object = NAMED["b1"]
+    for _ in range(60):
+        laughs = [laughs, laughs]
+    assert "is not an array" in refuses(pickle.dumps({"W1": laughs}))
+
+
+def test_real_pickles_are_far_from_the_limit_of_opcodes():
+    layers = {f"{kind}{number}": np.ones((2, 2)) for number in range(50) for kind in "Wb"}
+    for protocol in range(6):
+        assert sum(1 for _ in pickletools.genops(pickle.dumps(layers, protocol))) < MAX_OPCODES / 2
+
+
+@settings(deadline=None, derandomize=True, max_examples=500)
+@given(
+    st.binary(max_size=60)
+    | st.lists(st.sampled_from([op.code for op in pickletools.opcodes])).map(lambda c: "".join(c).encode("latin1"))
+)
+def test_any_bytes_are_read_or_refused(data):
+    said = ""
+    try:
+        read_arrays(data)
+    except RefusedPickle as error:
+        said = str(error)
+    assert "\n" not in said

@@ -1,0 +1,102 @@
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from mlpbench.bench.record import untrusted
+from mlpbench.kernels import registry
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
+
+NUMPY = ["numpy", "numpy-out"]
+NUMBA = ["numba", "numba-parallel", "numba-simd", "numba-simd-parallel", "numba-simd-sparse"]
+
+
+@pytest.fixture
+def offers(monkeypatch):
+    """Let other packages offer these entry points."""
+
+    def offer(**points):
+        made = [EntryPoint(name.replace("_", "-"), value, registry.GROUP) for name, value in points.items()]
+        monkeypatch.setattr(registry, "entry_points", lambda group: made if group == registry.GROUP else [])
+        registry._points.cache_clear()
+
+    yield offer
+    registry._points.cache_clear()
+
+
+def test_built_in_names_come_first():
+    assert registry.names()[:8] == [*NUMPY, *NUMBA, "cupy"]
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_every_class_loads_without_its_library(name):
+    cls = registry.load(name)
+    assert issubclass(cls, Kernel)
+    assert cls.backend == name.partition("-")[0]
+
+
+def test_peers_and_variants_are_known_but_not_usual(offers):
+    offers(theirs="mutants:BiasDropped")
+    assert set(registry.peers()) < set(registry.names())
+    asked_for = {*registry.peers(), "numba-simd-new"}
+    assert registry.usual() == [name for name in registry.names() if name not in asked_for]
+    assert registry.usual()[-1] == "theirs", "other packages' kernels are in a sweep unasked"
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    with pytest.raises(UnknownKernel, match=r"unknown kernel 'numpi' \(did you mean numpy\?\)"):
+        registry.load("numpi")
+    with pytest.raises(UnknownKernel, match=r"^unknown kernel 'zzz'; "):
+        registry.load("zzz")
+
+
+def test_other_packages_come_through_the_same_door(offers):
+    offers(theirs="mutants:BiasDropped")
+    assert registry.names()[-1] == "theirs"
+    assert registry.load("theirs").__name__ == "BiasDropped"
+    assert registry.module("theirs") == "mutants"
+
+
+def test_a_built_in_name_cannot_be_taken(offers):
+    offers(numpy="mutants:BiasDropped")
+    assert registry.load("numpy").__name__ == "NumpyKernel"
+
+
+def test_what_is_no_kernel_is_unavailable_and_says_why(offers):
+    offers(theirs="math:sin", absent="math:no_such_name", missing="no_such_module:Kernel")
+    with pytest.raises(KernelUnavailable, match=r"^its entry point math:sin is not a kernels\.base\.Kernel class$"):
+        registry.load("theirs")
+    with pytest.raises(
+        KernelUnavailable, match=r"^its entry point math:no_such_name cannot be imported: .*no_such_name"
+    ):
+        registry.load("absent")
+    with pytest.raises(KernelUnavailable, match=r"cannot be imported: No module named 'no_such_module'"):
+        registry.load("missing")
+
+
+def test_a_built_in_kernel_that_cannot_be_imported_is_a_bug(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlpbench.kernels.mlp_numpy", None)  # any import of it raises ImportError
+    with pytest.raises(ImportError):
+        registry.load("numpy")
+
+
+def test_a_name_that_no_file_can_have_is_not_taken():
+    """It would become part of a path, and the records of a run that skips it could not be read."""
+    for name in ("my kernel", "../up", "a/b", ".hidden", "", "k" * 101, "noyau-é", "new\nline"):
+        assert not registry._NAME.fullmatch(name)
+        assert not untrusted.NAME.fullmatch(name)
+    assert registry._NAME.pattern == untrusted.NAME.pattern
+
+
+def test_only_good_names_of_other_packages_are_listed(monkeypatch):
+    made = [EntryPoint(name, "mutants:BiasDropped", registry.GROUP) for name in ("theirs", "../theirs")]
+    monkeypatch.setattr(registry, "entry_points", lambda group: made)
+    registry._points.cache_clear()
+    try:
+        assert registry.names()[-1] == "theirs"
+        assert "../theirs" not in registry.names()
+        with pytest.raises(UnknownKernel):
+            registry.load("../theirs")
+    finally:
+        registry._points.cache_clear()

@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.params import TRAINED_FILE, hand_worked, seeded
+from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
+from mlpbench.kernels.weights import load_meta, load_params, save_params
+
+SPEC = ForwardSpec((4, 3, 2))
+
+
+def arrays(spec=SPEC, dtype="float32"):
+    """Return parameters of ``spec`` under the book's names."""
+    params = seeded(spec).astype(dtype)
+    named: dict[str, np.ndarray] = {}
+    for number, (W, b) in enumerate(zip(params.weights, params.biases, strict=True), start=1):
+        named |= {f"W{number}": W, f"b{number}": b}
+    return named
+
+
+def write(folder, named, suffix):
+    path = folder / f"weights{suffix}"
+    if suffix == ".npz":
+        np.savez(path, **named)
+    else:
+        path.write_bytes(pickle.dumps(named))
+    return path
+
+
+def refuses(path, spec=SPEC):
+    """Return the one line that loading gives; the test fails where it loads, or says more than a line."""
+    with pytest.raises(ParamsError) as caught:
+        load_params(path, spec)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"weights {path}: ")
+    return message
+
+
+# Good files
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pkl"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "int64"])
+def test_arrays_come_back_with_their_dtype(tmp_path, suffix, dtype):
+    named = arrays(dtype=dtype)
+    params = load_params(write(tmp_path, named, suffix), SPEC)
+    for number in (1, 2):
+        W, b = params.weights[number - 1], params.biases[number - 1]
+        np.testing.assert_array_equal(W, named[f"W{number}"])
+        np.testing.assert_array_equal(b, named[f"b{number}"])
+        assert W.dtype == b.dtype == dtype
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pkl"])
+def test_arrays_become_contiguous_and_native(tmp_path, suffix):
+    named = {name: np.asfortranarray(array.astype(">f4")) for name, array in arrays().items()}
+    params = load_params(write(tmp_path, named, suffix), SPEC)
+    assert all(W.flags.c_contiguous and W.dtype.isnative for W in params.weights)
+    np.testing.assert_array_equal(params.weights[0], arrays()["W1"])
+
+
+def test_files_are_told_apart_by_content(tmp_path):
+    npz, pkl = write(tmp_path, arrays(), ".npz"), write(tmp_path, arrays(), ".pkl")
+    npz.rename(tmp_path / "a.pkl")
+    pkl.rename(tmp_path / "b.bin")
+    assert load_params(tmp_path / "a.pkl", SPEC).sha256() == load_params(tmp_path / "b.bin", SPEC).sha256()
+
+
+def test_saved_weights_come_back_with_what_was_said_of_them(tmp_path):
+    path = tmp_path / "weights.npz"
+    save_params(path, hand_worked(), accuracy=0.5, made_by="a test")
+    assert load_params(path, HAND_WORKED).sha256() == hand_worked().sha256()
+    assert load_meta(path) == {"accuracy": 0.5, "made_by": "a test"}
+    assert [file.name for file in tmp_path.iterdir()] == ["weights.npz"]
+
+
+def test_saving_is_deterministic_and_replaces(tmp_path):
+    path = tmp_path / "weights.npz"
+    save_params(path, hand_worked(), seed=1)
+    before = path.read_bytes()
+    save_params(path, hand_worked(), seed=1)
+    assert path.read_bytes() == before
+
+
+def test_saving_where_nothing_can_be_written(tmp_path):
+    with pytest.raises(ParamsError, match="cannot write weights"):
+        save_params(tmp_path / "nowhere" / "weights.npz", hand_worked())
+
+
+def test_failed_saving_leaves_what_was_there(tmp_path):
+    path = tmp_path / "weights.npz"
+    save_params(path, hand_worked())
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        save_params(path, hand_worked(), what=object())
+    assert path.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_shipped_weights_are_those_of_the_books_network():
+    params = load_params(TRAINED_FILE, MNIST)
+    readme = (TRAINED_FILE.parent / "README.md").read_text()
+    assert params.sizes == MNIST.sizes
+    assert params.weights[0].dtype == np.float32
+    assert params.sha256() in readme
+    assert str(load_meta(TRAINED_FILE)["accuracy_test"]) in readme
+
+
+def test_the_books_own_file(mnist_dir):
+    params = load_params(mnist_dir / "sample_weight.pkl", MNIST)
+    assert params.sizes == MNIST.sizes
+    assert all(W.flags.c_contiguous and W.dtype == np.float32 for W in params.weights)
+    assert float(params.weights[0][0, 0]) == pytest.approx(-0.00741, abs=1e-5)
+    with (mnist_dir / "sample_weight.pkl").open("rb") as file:
+        trusted = pickle.load(file)  # its hash is known
+    np.testing.assert_array_equal(params.weights[1], trusted["W2"])
+    np.testing.assert_array_equal(params.biases[2], trusted["b3"])
+
+
+# Files that are none
+
+
+def test_missing_file(tmp_path):
+    assert "no such file" in refuses(tmp_path / "nothing.npz")
+
+
+def test_folder(tmp_path):
+    assert "cannot be read" in refuses(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pkl", ".txt"])
+@pytest.mark.parametrize("content", [b"", b"hello\n", b"\x80", b"PK\x03\x04", b"\x1f\x8b\x08"])
+def test_bytes_that_are_no_weights(tmp_path, suffix, content):
+    path = tmp_path / f"weights{suffix}"
+    path.write_bytes(content)
+    refuses(path)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pkl"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_truncated_file(tmp_path, suffix, share):
+    path = write(tmp_path, arrays(), suffix)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    refuses(path)
+
+
+def test_flipped_byte_in_an_npz_is_found(tmp_path):
+    path = tmp_path / "weights.npz"
+    np.savez(path, **arrays())
+    data = bytearray(path.read_bytes())
+    data[data.index(arrays()["W1"].tobytes()) + 5] ^= 1
+    path.write_bytes(data)
+    assert "damaged" in refuses(path)
+
+
+def test_file_far_too_large(tmp_path):
+    path = tmp_path / "weights.pkl"
+    with path.open("wb") as file:
+        file.truncate(10**8)
+    assert "far too many" in refuses(path)
+
+
+def test_zip_bomb(tmp_path):
+    path = tmp_path / "weights.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("W1.npy", b"\0" * 10**8)
+    assert path.stat().st_size < 10**6
+    assert "unpacks to 100000000 bytes" in refuses(path)
+
+
+def test_npz_of_objects_is_not_unpickled(tmp_path):
+    path = tmp_path / "weights.npz"
+    np.savez(path, **{**arrays(), "W1": np.array([[{}]], dtype=object)})
+    assert "Python objects" in refuses(path)
+
+
+def test_npy_header_that_claims_a_terabyte(tmp_path):
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (131072, 1048576)}"
+    header += b" " * (117 - len(header)) + b"\n"
+    path = tmp_path / "weights.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("W1.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    refuses(path)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pkl"])
+def test_any_damage_gives_weights_or_one_line(tmp_path, suffix):
+    good = write(tmp_path, arrays(), suffix).read_bytes()
+    path = tmp_path / f"damaged{suffix}"
+
+    @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.tuples(st.integers(0, len(good) - 1), st.integers(0, 255)), min_size=1, max_size=4))
+    def damage(changes):
+        data = bytearray(good)
+        for position, value in changes:
+            data[position] = value
+        path.write_bytes(data)
+        said = ""
+        try:
+            load_params(path, SPEC)
+        except ParamsError as error:
+            said = str(error)
+        assert "\n" not in said
+
+    damage()
+
+
+# Weights that do not fit
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pkl"])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"W1": np.ones((3, 4), "f4")}, "W1 has shape (3, 4), 4-3-2 needs (4, 3)"),
+        ({"b2": np.ones((1, 2), "f4")}, "b2 has shape (1, 2), 4-3-2 needs (2,)"),
+        ({"b1": np.array([1, np.nan, 2], "f4")}, "b1 holds NaN or infinity"),
+        ({"W2": np.full((3, 2), -np.inf)}, "W2 holds NaN or infinity"),
+        ({"W2": np.full((3, 2), 1e300)}, "W2 holds numbers too large for float32"),
+        ({"W3": np.ones((2, 2)), "b3": np.ones(2)}, "it also holds W3, b3: more layers than 4-3-2 has"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path, suffix, change, words):
+    assert words in refuses(write(tmp_path, arrays() | change, suffix))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "complex64", "U3", "S3", "M8[s]", "longdouble"])
+def test_what_is_not_a_number_is_named(tmp_path, dtype):
+    path = tmp_path / "weights.npz"
+    np.savez(path, **{**arrays(), "b1": np.zeros(3, dtype)})
+    assert "b1 holds values of type" in refuses(path)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pkl"])
+def test_missing_layers_are_named(tmp_path, suffix):
+    named = {name: array for name, array in arrays().items() if name in ("W1", "b2")}
+    assert "4-3-2 needs b1, W2, which it does not hold; it holds W1, b2" in refuses(write(tmp_path, named, suffix))
+
+
+def test_large_numbers_fit_float64(tmp_path):
+    path = write(tmp_path, arrays() | {"W2": np.full((3, 2), 1e300)}, ".npz")
+    assert load_params(path, ForwardSpec(SPEC.sizes, dtype="float64")).weights[1][0, 0] == 1e300
+
+
+def test_weights_of_another_network(tmp_path):
+    path = tmp_path / "weights.npz"
+    save_params(path, hand_worked())
+    assert "784-50-100-10 needs (784, 50)" in refuses(path, MNIST)
+
+
+def test_other_entries_are_ignored(tmp_path):
+    path = write(tmp_path, arrays() | {"epochs": np.array(3), "Wave": np.ones(2)}, ".npz")
+    assert load_params(path, SPEC).sizes == SPEC.sizes
+
+
+@pytest.mark.parametrize(
+    ("meta", "words"),
+    [(None, "says nothing about itself"), ("not json", "weights"), (json.dumps([1]), "is not a JSON object")],
+)
+def test_meta_that_is_none(tmp_path, meta, words):
+    path = tmp_path / "weights.npz"
+    np.savez(path, **arrays(), **({} if meta is None else {"meta": np.array(meta)}))
+    with pytest.raises(ParamsError, match=words):
+        load_meta(path)

@@ -1,0 +1,240 @@
+"""The limits of a CUDA device, under the stand-in: what is measured, and that it is waited for. Not how fast it is."""
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.machine import cuda_roofs
+from mlpbench.kernels.cuda import device as cupy_device
+from support import fake_cupy
+
+MEASURED = [
+    ("matrix product", "cuBLAS"),
+    ("matrix product", "cuBLAS"),
+    ("L2", "copy"),
+    ("L2", "read"),
+    ("DRAM", "copy"),
+    ("DRAM", "copyto"),
+    ("DRAM", "read"),
+    ("host to device", "copy"),
+    ("device to host", "copy"),
+]
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """A device as small as the stand-in."""
+    for name, value in {**fake_cupy.SMALLER, "ROUND_S": 1e-4, "BYTES_A_LAUNCH": 2**17}.items():
+        monkeypatch.setattr(cuda_roofs, name, value)
+    return fake_cupy.install(monkeypatch)
+
+
+def test_what_is_measured(device):
+    found = cuda_roofs.measure("float64", 1e-3)
+    assert json.loads(json.dumps(found)) == found
+    assert [(entry["name"], entry["how"]) for entry in found["measured"]] == MEASURED
+    assert found["caches"] == {"L2": fake_cupy.L2_BYTES}
+    assert found["facts"]["device_name"] == "NVIDIA Stand-In"
+    assert found["facts"]["compute_type"] == "COMPUTE_TYPE_FP64" == cupy_device.compute_type("float64")
+    for entry in found["measured"]:
+        assert 1 <= len(entry["data"]) <= 10
+        assert min(entry["data"]) > 0
+        assert entry.keys() == {"name", "how", "unit", "work", "bytes", "data"}
+
+
+def test_work_is_what_is_done(device):
+    """In a copy, what is read and what is written; a launch goes through its array so often as fills it."""
+    work = {(entry["name"], entry["how"]): entry["work"] for entry in cuda_roofs.measure("float32", 1e-4)["measured"]}
+    small, large = fake_cupy.L2_BYTES // 4, 2**20
+    assert work["matrix product", "cuBLAS"] == 2 * 64**3
+    assert work["L2", "read"] == small * (2**17 // small) == 2**17
+    assert work["L2", "copy"] == 2 * work["L2", "read"]
+    assert work["DRAM", "read"] == large, "once"
+    assert work["DRAM", "copy"] == work["DRAM", "copyto"] == 2 * large
+    assert work["host to device", "copy"] == work["device to host", "copy"] == 2**16
+
+
+def test_each_round_waits_once_at_its_end(device, monkeypatch):
+    seen = []
+
+    def short_rounds(call, rounds, round_s, most_s, wait):
+        (stream,) = fake_cupy.Stream.made
+        assert stream.non_blocking
+        before = stream.waits
+        call()
+        assert stream.waits == before, "a call only gives work to the device"
+        wait()
+        assert stream.waits == before + 1
+        seen.append((rounds, most_s))
+        return 1, [1.0]
+
+    monkeypatch.setattr(cuda_roofs, "short_rounds", short_rounds)
+    cuda_roofs.measure("float32", 2e-3)
+    assert seen[0] == (10, 1e-3), "first the device raises its clock"
+    assert seen[1:] == [(20, 4e-3)] * len(MEASURED)
+
+
+@pytest.mark.parametrize("l2_bytes", [4 * 2**20, 50 * 2**20, 96 * 2**20])
+def test_arrays_lie_where_they_are_to_be_measured(l2_bytes):
+    sizes = cuda_roofs.array_sizes({"L2": l2_bytes})
+    assert list(sizes) == ["L2", "DRAM"]
+    assert 2 * sizes["L2"] <= l2_bytes / 2
+    assert sizes["DRAM"] >= 4 * l2_bytes
+    assert all(size % cuda_roofs.WIDTH == 0 for size in sizes.values())
+
+
+def test_a_device_that_does_not_tell_its_cache_has_no_roof_for_it(device):
+    device.cuda.runtime.getDeviceProperties(0)["l2CacheSize"] = 0
+    assert cuda_roofs.array_sizes({}) == {"DRAM": cuda_roofs.DRAM_BYTES}
+    found = cuda_roofs.measure("float32", 1e-4)
+    assert found["caches"] == {}
+    assert {entry["name"] for entry in found["measured"]} == {name for name, _ in MEASURED if name != "L2"}
+
+
+def test_the_data_is_really_copied(device):
+    """By the copying that is measured, into another array."""
+    stream = device.cuda.Stream()
+    with stream:
+        source = device.asarray(np.arange(64, dtype=np.uint32))
+        target = device.empty((64,), np.uint32)
+    copy = device.RawModule(code=cuda_roofs.SOURCE).get_function("copy_all")
+    cuda_roofs._on(stream, copy, (1,), (256,), (source, target, np.int64(16), np.int32(1)))()
+    assert (target == source).all()
+
+
+# Where it cannot be measured
+
+
+def test_without_a_device_the_reason_is_the_probes(monkeypatch):
+    fake_cupy.install(monkeypatch, devices=0)
+    assert cuda_roofs.answer("float32", 1e-4) == {
+        "roofs": None,
+        "reason": "no CUDA device: the driver counts 0 of them",
+    }
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Out of memory allocating 268,435,456 bytes (allocated so far: 0 bytes)."),
+        fake_cupy.CUDARuntimeError("cudaErrorIllegalAddress: an illegal memory access was encountered"),
+        fake_cupy.CompileException("nvrtc: error: __ldcg is undefined"),
+    ],
+)
+def test_what_goes_wrong_on_the_device_is_told_in_its_own_words(device, error):
+    def raw_module(code):
+        raise error
+
+    device.RawModule = raw_module
+    assert cuda_roofs.answer("float32", 1e-4) == {"roofs": None, "reason": str(error)}
+
+
+def test_a_mistake_of_ours_is_not_hidden(device):
+    device.RawModule = None
+    with pytest.raises(TypeError):
+        cuda_roofs.answer("float32", 1e-4)
+
+
+# The code of the device kernels, run on the CPU
+
+#: CUDA's words in C++, and a loop over all threads in the place of the device.
+ON_THE_CPU = """
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+struct uint4 { unsigned x, y, z, w; };
+struct Place { unsigned x; } blockIdx, blockDim, threadIdx, gridDim;
+static long loads = 0, stores = 0;
+static uint4 __ldcg(const uint4* from) { loads++; return *from; }
+static void __stcg(uint4* to, uint4 item) { stores++; *to = item; }
+#define __global__
+#define __device__ static
+#define __launch_bounds__(threads, blocks)
+%s
+template <class Work> void everywhere(Work work) {
+    for (blockIdx.x = 0; blockIdx.x < gridDim.x; blockIdx.x++)
+        for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++) work();
+}
+int main(int, char** words) {
+    const long long n = atoi(words[1]);
+    const int times = atoi(words[2]);
+    gridDim.x = 2, blockDim.x = 3;
+    std::vector<uint4> source(n), target(n);
+    std::vector<unsigned> sums(6), other(6);
+    for (unsigned i = 0; i < n; i++) source[i] = {7 * i + 1, 5 * i + 2, 3 * i + 3, i};
+    everywhere([&] { copy_all(source.data(), target.data(), n, times); });
+    int copied = 1, depend = 1;
+    for (long long i = 0; i < n; i++) copied &= source[i].x == target[i].x && source[i].w == target[i].w;
+    printf("%%d %%ld %%ld ", copied, loads, stores);
+    loads = 0;
+    everywhere([&] { read_all(source.data(), sums.data(), n, times); });
+    printf("%%ld ", loads);
+    for (long long i = 0; i < n; i++) {
+        source[i].z ^= 1;
+        everywhere([&] { read_all(source.data(), other.data(), n, times); });
+        depend &= other != sums;
+        source[i].z ^= 1;
+    }
+    printf("%%d", depend);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def on_the_cpu(tmp_path_factory):
+    """Return the program that goes through arrays as the device does, with 6 threads."""
+    compiler = shutil.which("c++")
+    if compiler is None:
+        pytest.skip("there is no C++ compiler")
+    folder = tmp_path_factory.mktemp("cpu")
+    (folder / "mlpbench.kernels.cpp").write_text(ON_THE_CPU % cuda_roofs.SOURCE)
+    words = [compiler, "-std=c++17", "-o", folder / "kernels", folder / "mlpbench.kernels.cpp"]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return folder / "kernels"
+
+
+@pytest.mark.parametrize("items", [1, 5, 6, 18, 19, 24, 25, 100])
+@pytest.mark.parametrize("times", [1, 3])
+def test_every_item_is_copied_and_read_so_often_as_is_said(on_the_cpu, items, times):
+    """Where there are fewer than the threads, a multiple of what they take at once, and some over."""
+    ran = subprocess.run([on_the_cpu, str(items), str(times)], capture_output=True, text=True, check=True)
+    copied, loads, stores, read, depend = map(int, ran.stdout.split())
+    assert copied == 1
+    assert loads == stores == read == items * times
+    assert depend == 1, "on each item"
+
+
+# CuPy itself, with or without a GPU
+
+
+def test_the_code_compiles_and_keeps_every_load(monkeypatch):
+    compiler = pytest.importorskip("cupy", reason="CuPy is not installed").cuda.compiler
+    for arch in ("75", "80", "90"):
+        try:
+            code, _ = compiler._NVRTCProgram(cuda_roofs.SOURCE).compile((f"-arch=compute_{arch}",))
+        except RuntimeError as error:
+            pytest.skip(f"NVRTC is not installed: {error}")
+        _, copy, read = code.decode().split(".visible .entry ")
+        loads, stores = "ld.global.cg.v4", "st.global.cg.v4"
+        assert (copy.count(loads), copy.count(stores)) == (5, 5), "four at once, and one of what is left"
+        assert (read.count(loads), read.count(stores)) == (5, 0)
+        assert read.count("st.global.u32") == 1, "the sum"
+
+
+def test_cupy_has_what_is_used():
+    cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
+    for name in ("RawModule", "asarray", "asnumpy", "copyto", "empty", "matmul", "fuse", "get_default_memory_pool"):
+        assert callable(getattr(cupy, name)), name
+    for name in ("Stream", "Device"):
+        assert callable(getattr(cupy.cuda, name)), name
+    for name in ("getDeviceCount", "getDeviceProperties", "driverGetVersion", "runtimeGetVersion"):
+        assert callable(getattr(cupy.cuda.runtime, name)), name
+    assert issubclass(cupy.cuda.runtime.CUDARuntimeError, RuntimeError)
+    assert issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError)
+    assert not issubclass(cupy.cuda.compiler.CompileException, RuntimeError), "so it is named beside it"
+    module = cupy.RawModule(code=cuda_roofs.SOURCE)  # compiled when it is used
+    assert callable(module.get_function)

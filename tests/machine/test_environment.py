@@ -1,0 +1,271 @@
+"""The machine as results record it: what is readable, what is not, and what is worth a warning."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cpuinfo
+import pytest
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import environment
+from support import simulate
+from support.terminal import variables
+
+CACHED = (environment.machine, environment.machine_id, environment.gpu, environment.commit, environment._processor)
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    """Nothing here is remembered from before, or for later."""
+    for function in CACHED:
+        function.cache_clear()
+    yield
+    for function in CACHED:
+        function.cache_clear()
+
+
+@pytest.fixture
+def nvidia_smi(tmp_path, monkeypatch):
+    """Put an `nvidia-smi` of our own on the path."""
+
+    def install(script, mode=0o755):
+        tool = tmp_path / "nvidia-smi"
+        tool.write_text(script, encoding="utf-8")
+        tool.chmod(mode)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    return install
+
+
+def test_everything_that_a_result_must_say_is_there():
+    found = environment.collect()
+    assert json.loads(json.dumps(found)) == found, "JSON can hold it as it is"
+    machine = found["machine"]
+    assert {"cpu_model", "cores", "caches", "affinity", "governor", "load", "memory_bytes"} <= set(machine)
+    assert machine["cpu_model"]
+    assert machine["logical_cpus"] == os.cpu_count()
+    assert found["python"]["version"] == ".".join(map(str, sys.version_info[:3]))
+    assert {"numpy", "numba", "pytest-benchmark"} <= set(found["libraries"])
+    assert {"system", "release", "distribution"} == set(found["os"])
+    assert set(found["git"]) == {"commit", "dirty"}
+    assert "available" in found["gpu"]
+
+
+def test_blas_and_its_threads_show_once_it_is_loaded():
+    code = """
+import json
+from mlpbench.bench.machine import environment
+from mlpbench.bench.errors import UserError
+import numpy as np
+np.ones((2, 2)) @ np.ones((2, 2))
+print(json.dumps(environment.collect()))
+"""
+    env = environment.set_threads(variables(), 1)
+    ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    found = json.loads(ran.stdout)
+    (blas,) = (pool for pool in found["blas"] if pool["user_api"] == "blas")
+    assert blas["num_threads"] == found["threads"] == 1
+    assert blas["internal_api"]
+    assert blas["version"]
+
+
+def test_threads_are_set_for_every_library_and_nothing_else_changes():
+    before = {"PATH": "/bin", "OMP_NUM_THREADS": "7"}
+    after = environment.set_threads(before, 3)
+    assert before == {"PATH": "/bin", "OMP_NUM_THREADS": "7"}
+    assert after["PATH"] == "/bin"
+    assert {after[name] for name in environment.THREAD_VARIABLES} == {"3"}
+
+
+@pytest.mark.parametrize(
+    ("value", "threads"), [("3", 3), ("4,2", 4), (" 2 ", 2), ("", None), ("0", None), ("many", None), ("-1", None)]
+)
+def test_threads_as_openmp_takes_them(monkeypatch, value, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert environment.collect()["threads"] == (threads or environment.available_cpus())
+
+
+def test_a_process_is_told_about_the_processor(monkeypatch):
+    """Which it would ask for a third of a second."""
+    monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: {"brand_raw": "A", "family": 6, "hz": 1})
+    told = environment.of_child({"x": "y"}, 3)
+    assert (told["x"], told["OMP_NUM_THREADS"]) == ("y", "3")
+    monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: pytest.fail("asked again"))
+    environment._processor.cache_clear()
+    monkeypatch.setenv(environment.PROCESSOR, told[environment.PROCESSOR])
+    assert environment._processor() == {"brand_raw": "A", "family": 6}
+
+
+@pytest.mark.parametrize("value", ["", "nonsense", "[]"])
+def test_another_value_is_told_in_one_line(monkeypatch, value):
+    monkeypatch.setenv(environment.PROCESSOR, value)
+    with pytest.raises(UserError, match=f"^{environment.PROCESSOR} is not what mlpbench sets it to: unset it$"):
+        environment.machine()
+
+
+def test_the_machines_name_is_fit_for_a_folder_and_is_not_the_hosts(monkeypatch):
+    brand = {"brand_raw": "Intel(R) Xeon(R) Gold 6230 CPU @ 2.10GHz", "family": 6, "model": 85}
+    monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: brand)
+    assert environment.machine_id() == f"intel-xeon-gold-6230-f6-m85-{os.cpu_count()}cpu"
+    environment.machine_id.cache_clear()
+    environment._processor.cache_clear()
+    monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: {"brand_raw": "../\x1b[2J/etc <b>"})
+    assert re.fullmatch(r"[a-z0-9-]+", environment.machine_id())
+
+
+def test_a_machine_that_hides_itself(monkeypatch, tmp_path):
+    """No /sys, no affinity, no load, no processor name: null, not a guess and not a failure."""
+    monkeypatch.setattr(cpuinfo, "get_cpu_info", dict)
+    for name in ("sched_getaffinity", "getloadavg", "sysconf"):
+        monkeypatch.delattr(os, name, raising=False)
+    for name in environment.FORCED_BLAS:
+        monkeypatch.delenv(name, raising=False)
+
+    def nowhere(path, *more):
+        return tmp_path.joinpath("nowhere", str(path).lstrip("/"), *more)
+
+    monkeypatch.setattr(environment, "Path", nowhere)
+    machine = environment.machine()
+    for name in ("affinity", "governor", "cores", "memory_bytes", "load"):
+        assert machine[name] is None, name
+    assert machine["caches"] == {}
+    assert machine["cpu_model"]
+    assert machine["name"]
+    assert environment.available_cpus() == os.cpu_count()
+    assert environment.warnings(environment.collect()) == []
+
+
+def test_caches_are_read_in_bytes(monkeypatch, tmp_path):
+    for index, (level, kind, size) in enumerate(
+        [(1, "Data", "48K"), (1, "Instruction", "32K"), (3, "Unified", "36608K")]
+    ):
+        folder = tmp_path / "sys/devices/system/cpu/cpu0/cache" / f"index{index}"
+        folder.mkdir(parents=True)
+        for name, value in (("level", level), ("type", kind), ("size", size)):
+            (folder / name).write_text(f"{value}\n")
+    monkeypatch.setattr(environment, "Path", lambda path: tmp_path / str(path).lstrip("/"))
+    assert environment._caches() == {"L1d": 49152, "L1i": 32768, "L3": 36608 * 1024}
+
+
+def test_no_gpu_driver(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert environment.gpu() == {"available": False, "reason": "nvidia-smi is not installed: no NVIDIA driver"}
+
+
+def test_a_gpu(nvidia_smi):
+    nvidia_smi(
+        """#!/bin/sh
+[ "$2" = --format=csv,noheader ] || exit 9
+echo "NVIDIA H100 80GB HBM3, 570.124.06, 81559 MiB, 345 MHz"
+echo "NVIDIA L4, 570.124.06, 23034 MiB, 210 MHz"
+"""
+    )
+    assert environment.gpu() == {
+        "available": True,
+        "name": "NVIDIA H100 80GB HBM3",
+        "driver": "570.124.06",
+        "memory": "81559 MiB",
+        "sm_clock": "345 MHz",
+    }
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (
+            "#!/bin/sh\necho 'NVIDIA-SMI has failed because it could not\nreach the driver.'\nexit 9",
+            "could not reach the",
+        ),
+        ("#!/bin/sh\necho broken >&2\nexit 1", "broken"),
+        ("#!/bin/sh\nexit 0", "nvidia-smi says nothing"),
+        ("#!/nowhere/at/all", "nvidia-smi does not answer: "),
+        ("#!/bin/sh\nexec sleep 60", "nvidia-smi does not answer: "),
+        ("#!/bin/sh\nprintf '\\377\\376'\nexit 1", "\N{REPLACEMENT CHARACTER}"),
+    ],
+)
+def test_a_gpu_driver_that_is_broken(nvidia_smi, monkeypatch, script, words):
+    if "sleep" in script:
+        monkeypatch.setattr(environment, "GPU_TIMEOUT_S", 0.2)
+    nvidia_smi(script)
+    found = environment.gpu()
+    assert found["available"] is False
+    assert words in found["reason"]
+    assert "\n" not in found["reason"]
+
+
+def test_the_commit_of_this_checkout():
+    root = Path(environment.__file__).resolve().parents[2]
+    found = environment.commit()
+    if not (root / ".git").exists():
+        pytest.skip("not in a git checkout")
+    ran = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    assert found["commit"] == (ran.stdout.strip() if ran.returncode == 0 else None)
+    assert found["dirty"] in (True, False, None)
+
+
+@pytest.mark.parametrize("what", ["no git", "no checkout"])
+def test_without_git_there_is_no_commit(monkeypatch, tmp_path, what):
+    if what == "no git":
+        monkeypatch.setenv("PATH", str(tmp_path))
+    else:
+        monkeypatch.setattr(environment, "__file__", str(tmp_path / "bench" / "machine" / "environment.py"))
+    assert environment.commit() == {"commit": None, "dirty": None}
+
+
+def test_what_pytest_benchmark_compares_has_no_host_name():
+    assert set(environment.machine_info()) == {"system", "machine", "cpu"}
+    assert environment.machine_info()["cpu"]["brand_raw"] == environment.machine()["cpu_model"]
+
+
+def settings(**machine):
+    return {**simulate.environment(machine=machine), "variables": {}}
+
+
+def test_a_quiet_machine_gives_no_warning():
+    assert environment.warnings(settings()) == []
+    assert environment.warnings(settings(governor="performance", load=[1.9, 9, 9])) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (settings(governor="powersave"), ["powersave", "set it to performance"]),
+        (settings(load=[2.1, 0, 0]), ["the load is 2.1 on 4 processors", "stop it or wait"]),
+        (settings(load=[0.6, 0, 0], affinity=[3]), ["the load is 0.6 on 1 processors"]),
+        (settings(load=[2.1, 0, 0], affinity=None), ["on 4 processors"]),
+        ({**settings(), "variables": {"OPENBLAS_CORETYPE": "Haswell"}}, ["OPENBLAS_CORETYPE=Haswell", "unset it"]),
+    ],
+)
+def test_what_makes_numbers_worse_is_said_with_what_to_do(found, words):
+    (warning,) = environment.warnings(found)
+    assert all(word in warning for word in words), warning
+
+
+def test_variables_that_change_what_is_measured_are_recorded_and_others_are_not(monkeypatch):
+    telling = ("OPENBLAS_CORETYPE", "OMP_PROC_BIND", "NUMBA_OPT", "MKL_CBWR", "CUDA_VISIBLE_DEVICES", "PYTHONMALLOC")
+    for name in (*telling, "SECRET_TOKEN", "PYTHONPATH", "HOME"):
+        monkeypatch.setenv(name, "x")
+    found = environment.collect()["variables"]
+    assert set(telling) <= set(found)
+    assert not {"SECRET_TOKEN", "PYTHONPATH", "HOME"} & set(found)
+
+
+def test_a_section_as_rows_for_people():
+    content = {"name": "box", "load": [0.5, 1.0], "affinity": [0, 1], "caches": {"L1d": 32}, "governor": None}
+    assert environment.flatten("machine", content) == [
+        ("machine name", "box"),
+        ("machine load", "0.50, 1.00"),
+        ("machine affinity", "0, 1"),
+        ("machine caches L1d", "32"),
+        ("machine governor", "not readable"),
+    ]
+    assert environment.flatten("blas", [{"version": "1"}, {"version": "2"}]) == [
+        ("blas 0 version", "1"),
+        ("blas 1 version", "2"),
+    ]
+    assert environment.flatten("threads", 2) == [("threads", "2")]
+    assert environment.flatten("blas", []) == [("blas", "")]

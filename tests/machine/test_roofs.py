@@ -1,0 +1,184 @@
+"""The process that measures the machine's limits. How fast the machine is, is no matter of these tests."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.analysis import sustained
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import binding, loops, roofs
+from mlpbench.bench.record import record
+from mlpbench.kernels.numba_jit.target import Target
+from mlpbench.kernels.numba_simd.codegen.shape import Shape, host_shape
+
+CACHES = {"L1d": 48 * 1024, "L1i": 32 * 1024, "L2": 2**20, "L3": 32 * 2**20}
+NAMES = ["matrix product", "multiply-add", "L1", "L2", "L3", "DRAM"]
+
+
+def chains(start, factor, addend, steps):
+    """What `roof_loops.multiply_add` computes, one chain after the other."""
+    item = type(start)
+    lanes, total = host_shape(np.dtype(item).itemsize).lanes, 0.0
+    for chain in range(loops.flop_per_step(np.dtype(item).itemsize) // (2 * lanes)):
+        value = float(start) + chain * float(addend)
+        for _ in range(steps):
+            value = value * float(factor) + float(addend)
+        total += lanes * value
+    return total
+
+
+@pytest.mark.parametrize("item", [np.float32, np.float64])
+@pytest.mark.parametrize("steps", [0, 1, 7])
+def test_the_multiply_adds_are_really_done(item, steps):
+    """The result depends on every one of them: a compiler that left some out would be found out."""
+    numbers = item(1.0), item(0.5), item(1.0)
+    assert loops.multiply_add(*numbers, steps) == pytest.approx(chains(*numbers, steps), rel=1e-5)
+
+
+def test_the_widest_vectors_are_used_where_llvm_prefers_narrower_ones(monkeypatch):
+    """As on Intel's processors with AVX-512: a peak of half the width would make right times impossible."""
+    wide = Shape.parse("x86_64-unknown-linux-gnu", "+avx2,+fma,+avx512f,+avx512vl", 4)
+    assert Target.parse("x86_64-unknown-linux-gnu", "icelake-server", "+avx2,+avx512f,+avx512vl").vector_bytes == 32
+    monkeypatch.setattr(loops, "host_shape", lambda _itemsize: wide)
+    assert loops.flop_per_step(4) == 2 * 12 * 16
+
+
+def test_every_item_is_really_read():
+    """A change in any of them changes the result."""
+    array = np.random.default_rng(0).integers(0, 2**60, loops.READ_BYTES // 8 * 3)
+    assert loops.read(array, 1) == np.bitwise_xor.reduce(array)
+    assert loops.read(array, 2) == np.bitwise_xor.reduce(array) + (np.bitwise_xor.reduce(array) ^ 1)
+    for i in range(array.size):
+        changed = array.copy()
+        changed[i] ^= 1
+        assert loops.read(changed, 1) != loops.read(array, 1), i
+
+
+@pytest.mark.parametrize("threads", [1, 2, 16])
+def test_each_level_is_read_where_it_is_and_not_below(threads):
+    sizes = roofs.read_sizes(CACHES, threads)
+    assert list(sizes) == ["L1", "L2", "L3", "DRAM"]
+    assert sizes["L1"] < CACHES["L1d"] < sizes["L2"] < CACHES["L2"] < sizes["L3"]
+    assert sizes["L3"] * threads <= CACHES["L3"]
+    assert sizes["DRAM"] * threads >= 4 * CACHES["L3"] - threads
+    assert roofs.read_sizes({}, threads) == {"DRAM": roofs.DRAM_BYTES // threads}
+
+
+def test_what_is_measured(monkeypatch):
+    monkeypatch.setattr(roofs, "ROUND_S", 1e-5)
+    monkeypatch.setattr(roofs, "MATRIX_ROWS", 32)
+    monkeypatch.setattr(roofs, "STEPS", 100)
+    monkeypatch.setattr(roofs.environment, "machine", lambda: {"caches": {**CACHES, "L3": 2 * 2**20}})
+    monkeypatch.setattr(roofs.environment, "collect", dict)
+    monkeypatch.setattr(roofs, "DRAM_BYTES", 2**20)
+    found = roofs.measure(2, "float64", 7e-5)
+    assert json.loads(json.dumps(found)) == found
+    assert [(entry["name"], entry["threads"]) for entry in found["measured"]] == [(n, t) for t in (1, 2) for n in NAMES]
+    for entry in found["measured"]:
+        assert 1 <= len(entry["data"]) <= 7
+        assert min(entry["data"]) > 0
+        assert entry["work"] > 0
+    work = {(entry["name"], entry["threads"]): entry["work"] for entry in found["measured"]}
+    assert work["matrix product", 1] == work["matrix product", 2] == 2 * 32**3
+    assert work["multiply-add", 2] == 2 * work["multiply-add", 1]
+
+
+def test_some_of_it_alone_needs_no_large_array(monkeypatch):
+    monkeypatch.setattr(roofs, "ROUND_S", 1e-5)
+    monkeypatch.setattr(roofs, "MATRIX_ROWS", 32)
+    monkeypatch.setattr(roofs, "STEPS", 100)
+    monkeypatch.setattr(roofs.environment, "machine", lambda: {"caches": {**CACHES, "L3": 2**60}})
+    monkeypatch.setattr(roofs.environment, "collect", dict)
+    found = roofs.measure(1, "float32", 7e-5, roofs.OF_REPEAT)
+    assert [entry["name"] for entry in found["measured"]] == ["matrix product", "multiply-add", "L2"]
+    without = {name: size for name, size in CACHES.items() if name != "L2"}
+    monkeypatch.setattr(roofs.environment, "machine", lambda: {"caches": without})
+    found = roofs.measure(1, "float32", 7e-5, roofs.OF_REPEAT)
+    assert [entry["name"] for entry in found["measured"]] == ["matrix product", "multiply-add"]
+    assert list(roofs.ALL) == NAMES
+
+
+def test_a_repeat_has_a_file_of_its_own(tmp_path, monkeypatch):
+    """The real process, bound as the setting is; and its reason where there is nothing to read."""
+    monkeypatch.setattr(roofs, "REPEAT_S", 1e-3)
+    assert roofs.write_of_repeat(tmp_path, 3, 1, "float32", binding.choose(1)) is None
+    block = json.loads((tmp_path / "roofs-3.json").read_text())["mlpbench"]
+    assert (block["kind"], block["schema"], block["repeat"]) == ("roofs", record.SCHEMA, 3)
+    if hasattr(os, "sched_setaffinity"):
+        assert len(block["roofs"]["environment"]["machine"]["affinity"]) == 1
+    found = sustained.read(tmp_path)
+    assert [set(found.by_repeat(name, 1)) for name in roofs.OF_REPEAT[:2]] == [{3}, {3}]
+    reason = roofs.write_of_repeat(tmp_path, 4, 1, "float31")
+    assert "float31" in reason
+    assert sustained.read(tmp_path).reasons == {4: reason}
+    with pytest.raises(UserError, match=r"roofs-3\.json is there already and is not overwritten"):
+        roofs.write_of_repeat(tmp_path, 3, 1, "float31")
+
+
+def test_a_run_has_a_file_of_them(tmp_path):
+    assert roofs.write([tmp_path], 1, "float32", 1e-3) is None
+    block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
+    assert (block["kind"], block["schema"], block["reason"]) == ("roofs", record.SCHEMA, None)
+    assert {entry["threads"] for entry in block["roofs"]["measured"]} == {1}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no processes")
+def test_they_are_measured_where_the_run_is_bound_to(tmp_path):
+    found = binding.choose(1)
+    assert roofs.write([tmp_path], 1, "float32", 1e-3, binding=found) is None
+    block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
+    assert block["roofs"]["environment"]["machine"]["affinity"] == list(found.processors)
+
+
+def test_a_process_that_fails_leaves_a_reason(tmp_path):
+    reason = roofs.write([tmp_path], 1, "float31", 1e-3)
+    assert "ended with 1" in reason
+    assert "float31" in reason
+    block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
+    assert block["roofs"] is None
+    assert block["reason"] == reason
+
+
+def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
+    """In the same file, each with its reason where it cannot be measured; the CPU's are what they are without."""
+    asked = []
+
+    def ask(module, threads, bound, *words):
+        assert bound is None
+        asked.append((module, threads, words))
+        return ({"measured": []}, None) if module == "mlpbench.bench.machine.roofs" else (devices.pop(0))
+
+    monkeypatch.setattr(roofs, "_ask", ask)
+    devices = [({"roofs": {"dtype": "float64"}, "reason": None}, None)]
+    assert roofs.write([tmp_path], 2, "float64", 0.5, ["cuda"]) is None
+    words = ("--dtype=float64", "--seconds=0.5")
+    assert asked == [
+        ("mlpbench.bench.machine.roofs", 2, (*words, "--threads=2")),
+        ("mlpbench.bench.machine.cuda_roofs", 2, words),
+    ]
+    block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
+    assert block["roofs"] == {"measured": []}
+    assert block["devices"] == [{"device": "cuda", "roofs": {"dtype": "float64"}, "reason": None}]
+
+    (tmp_path / record.ROOFS_FILE).unlink()
+    devices = [({"roofs": None, "reason": "no CUDA device: none"}, None), (None, "the process ended with 1: killed")]
+    said = roofs.write([tmp_path], 2, "float64", 0.5, ["cuda", "cuda", "mps"])
+    cannot = "nothing here measures the limits of such a device"
+    assert said == f"cuda: no CUDA device: none; cuda: the process ended with 1: killed; mps: {cannot}"
+    block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
+    assert block["devices"][-1] == {"device": "mps", "roofs": None, "reason": cannot}
+
+
+def test_without_a_device_its_process_says_why(tmp_path):
+    """The real one, where there is no GPU, with or without CuPy."""
+    found, reason = roofs._ask("mlpbench.bench.machine.cuda_roofs", 1, None, "--dtype=float32", "--seconds=0.001")
+    assert reason is None
+    assert found["reason"] or found["roofs"]["measured"]
+
+
+def test_it_is_no_record(tmp_path):
+    (tmp_path / record.ROOFS_FILE).write_text("{}")
+    with pytest.raises(UserError, match="no run in this folder"):
+        record.read_run(tmp_path)

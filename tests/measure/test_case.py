@@ -1,0 +1,184 @@
+"""What is in the clock, in which order, and what stays out of it: kernels that record, and a clock that we move."""
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.measure import case as measure
+from mlpbench.bench.plan.profiles import Case
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import ForwardSpec
+from support import timing
+from support.doubles import AsynchronousKernel, RecordingKernel
+from support.timing import FakeBenchmark, rows
+
+SPEC = ForwardSpec((3, 2))
+BATCHED, PER_SAMPLE = Case("batched", 2), Case("per_sample", 2)
+
+
+@pytest.fixture(params=[RecordingKernel, AsynchronousKernel])
+def kernel(request):
+    return request.param(SPEC, seeded(SPEC))
+
+
+@pytest.fixture
+def waiting():
+    return AsynchronousKernel(SPEC, seeded(SPEC))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return timing.stand_in(monkeypatch)
+
+
+def called(function, times, kernel):
+    kernel.events.clear()
+    for _ in range(times):
+        function()
+    return kernel.events
+
+
+def test_batches_go_round_through_the_rows(kernel):
+    call = measure.prepare(kernel, BATCHED, rows(6))
+    forwards = [event for event in called(call, 5, kernel) if event[0] == "forward"]
+    assert forwards == [("forward", 1, 2), ("forward", 3, 4), ("forward", 5, 6), ("forward", 1, 2), ("forward", 3, 4)]
+
+
+def test_one_at_a_time_goes_round_through_the_rows(kernel):
+    call = measure.prepare(kernel, PER_SAMPLE, rows(4))
+    singles = [event for event in called(call, 3, kernel) if event[0] == "forward_one"]
+    assert singles == [("forward_one", n) for n in (1, 2, 3, 4, 1, 2)]
+
+
+@pytest.mark.parametrize("case", [BATCHED, PER_SAMPLE])
+def test_rows_that_fill_no_batch_are_left_out(kernel, case):
+    call = measure.prepare(kernel, case, rows(5))
+    seen = {row for name, *found in called(call, 4, kernel) if name.startswith("forward") for row in found}
+    assert seen == {1, 2, 3, 4}
+
+
+def test_a_batch_is_one_call_and_one_wait(waiting):
+    call = measure.prepare(waiting, BATCHED, rows(4))
+    assert called(call, 2, waiting) == [("forward", 1, 2), ("wait", 1), ("forward", 3, 4), ("wait", 3)]
+
+
+def test_one_at_a_time_is_a_call_and_a_wait_for_each_row(waiting):
+    call = measure.prepare(waiting, PER_SAMPLE, rows(4))
+    assert called(call, 1, waiting) == [("forward_one", 1), ("wait", 1), ("forward_one", 2), ("wait", 2)]
+
+
+@pytest.mark.parametrize("case", [BATCHED, PER_SAMPLE])
+def test_nothing_moves_in_the_clock(kernel, case):
+    call = measure.prepare(kernel, case, rows(6))
+    assert {"from_host"} == {name for name, *_ in kernel.events}, "everything is moved beforehand"
+    allowed = {"forward", "wait"} if case.mode == "batched" else {"forward_one", "wait"}
+    assert {name for name, *_ in called(call, 9, kernel)} <= allowed
+
+
+def test_only_a_kernel_that_says_how_is_waited_for(kernel):
+    asynchronous = isinstance(kernel, AsynchronousKernel)
+    assert measure.is_asynchronous(kernel) is asynchronous
+    called(measure.prepare(kernel, BATCHED, rows(4)), 1, kernel)
+    assert ("wait" in {name for name, *_ in kernel.events}) is asynchronous
+
+
+@pytest.mark.parametrize("case", [BATCHED, PER_SAMPLE])
+def test_inputs_are_contiguous_and_keep_their_dtype(case):
+    class Looking(RecordingKernel):
+        def from_host(self, x):
+            assert x.flags.c_contiguous
+            assert x.dtype == SPEC.np_dtype
+            return x
+
+    measure.prepare(Looking(SPEC, seeded(SPEC)), case, rows(6))()
+
+
+def test_the_first_call_and_the_warming_come_before_pytest_benchmark_looks(clock):
+    class Slow(RecordingKernel):
+        """Compiles for 7 s at the first call of each shape; later calls take 10 ms."""
+
+        shapes = ()
+
+        def forward(self, x):
+            clock.now += 0.01 if x.shape in self.shapes else 7.0
+            self.shapes = (*self.shapes, x.shape)
+            return super().forward(x)
+
+        def forward_one(self, x):
+            return self.forward(x[None])[0]
+
+    for case in (BATCHED, PER_SAMPLE):
+        slow = Slow(SPEC, seeded(SPEC))
+        benchmark = FakeBenchmark(slow)
+        measure.measure(benchmark, slow, case, rows(6))
+        assert benchmark.extra_info["first_call_s"] > 7, "the first call is the first of its shape"
+        before = [event for event in benchmark.before if event[0] == "forward"]
+        assert len(before) >= 1 + measure.TRANSFERS + measure.WARM_S / 0.01
+        assert [event[0] for event in benchmark.timed] == ["forward"] * 3 * (2 if case is PER_SAMPLE else 1)
+
+
+@pytest.mark.parametrize("case", [BATCHED, PER_SAMPLE])
+def test_transfers_are_recorded_beside_the_clock(clock, case):
+    class Far(AsynchronousKernel):
+        """A batch takes 3 s to the device, its result 2 s back; computing takes 50 ms, most of it after the call."""
+
+        busy = 0.0
+
+        def from_host(self, x):
+            self.busy += 3.0
+            return super().from_host(x)
+
+        def forward(self, x):
+            self.busy += 0.05
+            return super().forward(x)
+
+        def synchronize(self, y):
+            clock.now, self.busy = clock.now + self.busy, 0.0
+
+        def to_host(self, y):
+            clock.now, self.busy = clock.now + self.busy + 2.0, 0.0
+            return super().to_host(y)
+
+    far = Far(SPEC, seeded(SPEC))
+    benchmark = FakeBenchmark(far)
+    measure.measure(benchmark, far, case, rows(6))
+    assert benchmark.extra_info["from_host_s"] == pytest.approx(3.0, abs=1e-3)
+    assert benchmark.extra_info["to_host_s"] == pytest.approx(2.0, abs=1e-3)
+    moved = [event for event in benchmark.before if event[0] == "from_host"]
+    assert moved[-1] == ("from_host", (2, 3)), "what is moved is a batch of this case"
+
+
+class Winner(AsynchronousKernel):
+    """The class of a row is its first number."""
+
+    def forward(self, x):
+        super().forward(x)
+        return (np.arange(self.spec.n_out) == x[:, :1]).astype(x.dtype)
+
+    def forward_one(self, x):
+        super().forward_one(x)
+        return (np.arange(self.spec.n_out) == x[0]).astype(x.dtype)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "calls"),
+    [
+        (None, [("forward_one", n) for n in (1, 2, 3, 4, 5)]),
+        (2, [("forward", 1, 2), ("forward", 3, 4), ("forward", 5)]),
+        (100, [("forward", 1, 2, 3, 4, 5)]),
+    ],
+)
+def test_predictions_are_those_of_every_row_in_both_modes(batch_size, calls):
+    spec = ForwardSpec((3, 9))
+    kernel = Winner(spec, seeded(spec))
+    assert measure.predict(kernel, rows(5), batch_size).tolist() == [1, 2, 3, 4, 5]
+    assert [event for event in kernel.events if event[0].startswith("forward")] == calls
+    names = [name for name, *_ in kernel.events]
+    assert names.count("to_host") == len(calls)
+    # Nothing is read before it has been waited for.
+    assert all(names[i - 1] == "wait" for i, name in enumerate(names) if name == "to_host")
+
+
+def test_elapsed_times_a_block(clock):
+    with measure.elapsed() as block:
+        clock.now += 2.5
+    assert block.seconds == pytest.approx(2.5, abs=1e-5)

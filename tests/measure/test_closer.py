@@ -1,0 +1,263 @@
+"""The closer look: single calls and the same input again; measured, written and told."""
+
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from record.test_trust import quiet, write
+
+from mlpbench.bench.cli.app import main
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.measure import case as measure
+from mlpbench.bench.measure import closer, inputs
+from mlpbench.bench.plan.profiles import Case
+from mlpbench.bench.record import record
+from mlpbench.bench.report import render
+from mlpbench.bench.trust import latency
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import ForwardSpec
+
+ROOT = Path(__file__).resolve().parents[1]
+SPEC = ForwardSpec((3, 2))
+
+
+class Doubled(Kernel):
+    """Returns its input; counts its calls; ``forward_one`` knows the rows that it has seen."""
+
+    backend = "doubled"
+
+    def __init__(self):
+        super().__init__(SPEC, seeded(SPEC))
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append(float(x[0, 0]))
+        return x
+
+    def forward_one(self, x):
+        self.seen.append(float(x[0]))
+        return x
+
+
+class Entrant:
+    """What the closer look needs of a contestant."""
+
+    def __init__(self, rows=40):
+        self.kernel = Doubled()
+        self.inputs = np.arange(rows, dtype=np.float32)[:, None].repeat(3, 1)
+
+
+# -- single calls
+
+
+def test_single_calls_are_of_one_row_and_stop_at_the_most(monkeypatch):
+    monkeypatch.setattr(closer, "MOST", 50)
+    entrant = Entrant()
+    found = closer.single_calls(entrant, Case("per_sample", 100))
+    assert (found["mode"], found["batch_size"], len(found["calls_ns"])) == ("per_sample", 100, 50)
+    assert len(entrant.kernel.seen) == 50 + closer.DROPPED
+    assert entrant.kernel.seen[:3] == [0, 1, 2], "inputs rotate"
+    assert all(isinstance(ns, int) and ns > 0 for ns in found["calls_ns"])
+
+
+def test_single_calls_stop_at_the_limit(monkeypatch):
+    ticks = itertools.count(0, 1000)
+    monkeypatch.setattr(measure.time, "perf_counter_ns", lambda: next(ticks))
+    assert measure.single_calls_ns(lambda: None, 10e-6, 100) == [1000] * 6
+    assert set(measure.clock_pairs_ns(20)) == {1000}
+
+
+def test_which_cases_have_their_single_calls_timed():
+    cases = [Case("per_sample", 100), *(Case("batched", n) for n in (1, 10, 100)), Case("book", 1)]
+    asked = [
+        [closer.is_asked(case, sizes, budget) for case in cases]
+        for sizes, budget in (((), None), ((10,), None), ((), "5ms"))
+    ]
+    assert asked == [
+        [True, True, False, False, False],
+        [True, True, True, False, False],
+        [True, True, True, True, False],
+    ]
+
+
+def single_block(size, calls_us, mode="batched"):
+    return {
+        "mode": mode,
+        "batch_size": size,
+        "clock_ns": [50, 60, 40],
+        "calls_ns": [round(us * 1000) + 50 for us in calls_us],
+    }
+
+
+def test_percentiles_are_told_where_there_are_calls_enough(tmp_path):
+    block = quiet(singles=[single_block(1, range(1, 401)), single_block(100, range(1, 31))])
+    run = write(tmp_path, [block, block])
+    one, hundred = latency.latencies(run.records)
+    assert (one.batch_size, one.calls, one.clock_s) == (1, 800, pytest.approx(50e-9))
+    assert [p.value for p in one.percentiles[:3]] == pytest.approx([200e-6, 360e-6, 396e-6]), "the clock is taken off"
+    assert one.percentiles[3].value is None
+    assert [p.value is None for p in hundred.percentiles] == [False, True, True, True]
+    text = render.render([run], "md")
+    assert "| numpy | batch 1 | 800 | 200 µs | 360 µs | 396 µs | n too small: 6,636 needed |" in text
+    assert "LoadGen" in text
+
+
+def test_the_largest_batch_within_the_budget_is_told(tmp_path):
+    block = quiet(singles=[single_block(n, [n] * 700) for n in (1, 10, 100)] + [single_block(1000, [1] * 30)])
+    run = write(tmp_path, [block], plan_changes={"clock": ["--p99=50us"]})
+    (found,) = latency.budgets(run.records, latency.asked_budget_s(run.plan))
+    assert (found.batch_size, found.too_few) == (10, (1000,))
+    text = render.render([run], "md")
+    assert "numpy: up to 10 rows p99 stays under 50.0 µs, there under 10.0 µs (99 % confidence)" in text
+    assert "too few calls to tell at 1,000" in text
+    assert json.loads(render.render([run], "json"))["runs"][0]["trust"]["p99_budget"][0]["batch_size"] == 10
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["--p99=1ns"], "no batch size that was timed is sure"), (["--p99=soon"], ""), ([], "")]
+)
+def test_budgets_that_nobody_can_keep_or_read(tmp_path, words, said):
+    run = write(tmp_path, [quiet(singles=[single_block(1, [5] * 700)])], plan_changes={"clock": words})
+    text = render.render([run], "md")
+    assert said in text
+    assert ("p99 under" in text) == bool(said)
+
+
+def test_a_run_that_was_not_asked_can_be_asked_later(tmp_path):
+    block = quiet(singles=[single_block(n, [n] * 700) for n in (1, 10)])
+    run = write(tmp_path, [block])
+    assert "p99 stays" not in render.render([run], "md")
+    text = render.render([run], "md", 5e-6)
+    assert "numpy: up to 1 row p99 stays under 5.00 µs, there under 1.00 µs (99 % confidence)" in text
+    assert "; single calls were not timed at 100." in text, "a batch size of the sweep, of which nothing is known"
+    found = json.loads(render.render([run], "json", 50e-6))["runs"][0]["trust"]["p99_budget"]
+    assert [(one["batch_size"], one["untimed"]) for one in found] == [(10, [100])]
+    assert "up to\N{NO-BREAK SPACE}10\N{NO-BREAK SPACE}rows" in render.render([run], "html", 50e-6), (
+        "a number and its noun share a line"
+    )
+
+
+def test_the_readers_budget_takes_the_place_of_the_runs(tmp_path):
+    block = quiet(singles=[single_block(n, [n] * 700) for n in (1, 10)])
+    run = write(tmp_path, [block], plan_changes={"clock": ["--p99=50us"]})
+    assert "stays under 50.0 µs" in render.render([run], "md")
+    assert "stays under 5.00 µs" in render.render([run], "md", 5e-6)
+
+
+@pytest.mark.parametrize(("singles", "format_"), [([], "md"), ([single_block(1, [1] * 700)], "csv")])
+def test_a_budget_without_an_answer_is_refused(tmp_path, singles, format_):
+    run = write(tmp_path, [quiet(singles=closer)])
+    with pytest.raises(UserError, match=r"no single calls of batches|a CSV has no place") as error:
+        render.render([run], format_, 5e-3)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("words", "status", "said"), [(["5us"], 0, "up to 1 row"), (["soon"], 2, "not a duration")])
+def test_the_command_asks(tmp_path, capsys, words, status, said):
+    write(tmp_path, [quiet(singles=[single_block(n, [n] * 700) for n in (1, 10)])])
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "--results", str(tmp_path), "--p99", *words])
+    out, err = capsys.readouterr()
+    assert ended.value.code == status
+    assert said in out + err
+
+
+# -- inputs
+
+
+def test_which_cases_are_audited():
+    cases = [Case("per_sample", 100), *(Case("batched", n) for n in (1, 10, 1000, 10_000)), Case("book", 100)]
+    assert inputs.audited(cases, 10_000) == [Case("per_sample", 100), Case("batched", 10)]
+    assert inputs.audited([Case("batched", 100)], 799) == [], "seven batches are no rotation"
+
+
+def test_an_audit_shows_one_side_new_rows_and_the_other_the_same():
+    entrant = Entrant()
+    found = inputs.audit(entrant, Case("batched", 2))
+    assert len(found["rotating_s"]) == len(found["same_s"]) == inputs.PAIRS
+    assert {0.0, 2.0, 38.0} <= set(entrant.kernel.seen)
+    share = entrant.kernel.seen.count(0.0) / len(entrant.kernel.seen)
+    assert share == pytest.approx(0.5 + 0.5 / 20, abs=0.02)
+
+
+def audited(factor, noise=0.02, seed=0):
+    rng = np.random.default_rng(seed)
+    times = np.exp(rng.normal(0, noise, (2, inputs.PAIRS))) * 1e-4
+    return {"mode": "batched", "batch_size": 100, "rotating_s": list(times[0] * factor), "same_s": list(times[1])}
+
+
+@pytest.mark.parametrize(("factor", "flagged"), [(1.0, False), (0.9, False), (1.2, True), (100, True)])
+def test_a_kernel_that_is_faster_on_the_same_input_is_flagged_with_the_factor(tmp_path, factor, flagged):
+    run = write(tmp_path, [quiet(audits=[audited(factor)])])
+    (found,) = latency.input_findings(run.records)
+    assert found.flagged == flagged
+    assert found.factor.value == pytest.approx(factor, rel=0.05)
+    text = render.render([run], "md")
+    assert ("x faster on the same input |" in text) == flagged
+    assert ("| not faster on the same input |" in text) == (not flagged)
+
+
+def test_honest_kernels_are_seldom_flagged():
+    """A thousand audits of a kernel that does not care: at most the 2.5 % that a 95 % interval allows on one side."""
+    run = [audited(1.0, seed=seed) for seed in range(1000)]
+    from mlpbench.bench.stats import estimates
+
+    flagged = sum(estimates.ratio(a["rotating_s"], a["same_s"]).low > 1 for a in run)
+    assert flagged <= 25 + 3 * 5
+
+
+def test_one_pair_has_no_interval_and_no_flag(tmp_path):
+    pair = {"mode": "batched", "batch_size": 100, "rotating_s": [2.0], "same_s": [1.0]}
+    run = write(tmp_path, [quiet(audits=[pair])])
+    assert not latency.input_findings(run.records)[0].flagged
+    assert json.loads(render.render([run], "json"))["runs"][0]["trust"]["same_input"][0]["factor"]["low"] is None
+
+
+# -- in the suite
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    path = tmp_path_factory.mktemp("closer") / "numpy.0.json"
+    words = ["--kernel=numpy", "--mode=per_sample", "--mode=batched", "--batch-size=1", "--batch-size=100"]
+    words += ["--latency=100", "--cold", "--benchmark-max-time=0.01", f"--benchmark-json={path}"]
+    command = [sys.executable, "-m", "pytest", "bench", "-q", "-p", "no:cacheprovider", *words]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert ran.returncode == 0, ran.stdout
+    return record.read(path)
+
+
+def test_the_suite_looks_closer(written):
+    trust = written.trust
+    assert [(s.mode, s.batch_size) for s in trust.singles] == [("per_sample", 100), ("batched", 1), ("batched", 100)]
+    assert [(a.mode, a.batch_size) for a in trust.audits] == [("per_sample", 100), ("batched", 100)]
+    assert [start.fresh for start in trust.starts] == [True, False]
+    assert trust.no_starts is None
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("--p99=soon", "'soon' is not a duration"), ("--latency=few", "batch size 'few'")]
+)
+def test_mistakes_are_told_in_one_line(word, said):
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "bench", "-q", "-p", "no:cacheprovider", word],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert ran.returncode == 4
+    assert said in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_the_command_line_hands_its_options_on():
+    from mlpbench.bench.cli.closer import closer_look
+
+    assert closer_look(None, None, cold=False) == []
+    assert closer_look(["100", "all"], "5ms", cold=True) == ["--latency=100", "--latency=10000", "--p99=5ms", "--cold"]

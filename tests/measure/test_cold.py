@@ -1,0 +1,128 @@
+"""Cold starts and memory: measured in processes of their own, written and told."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from record.test_trust import quiet, write
+
+from mlpbench.bench.analysis import frame
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.measure import cold, memory
+from mlpbench.bench.measure.session import Suite
+from mlpbench.bench.plan.profiles import Case
+from mlpbench.bench.report import render
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.numba_jit import events
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import ForwardSpec
+
+ROOT = Path(__file__).resolve().parents[1]
+SPEC = ForwardSpec((3, 2))
+CALLS = [
+    {"mode": "per_sample", "batch_size": 100, "first_call_s": 0.002},
+    {"mode": "batched", "batch_size": 100, "first_call_s": 0.001},
+]
+FRESH = {
+    "fresh": True,
+    "import_s": 0.5,
+    "construct_s": 9.0,
+    "compile_s": 8.5,
+    "first_calls": CALLS,
+    "peak_bytes": 10**8,
+}
+FILLED = {**FRESH, "fresh": False, "construct_s": 0.25, "compile_s": 0.0, "peak_bytes": 2**20, "pool_bytes": 2**21}
+
+
+def test_cold_columns(tmp_path):
+    run = write(tmp_path, [quiet(starts=[FRESH, FILLED], compile_s=0.125, pool_bytes=5), quiet()])
+    data = frame.load(run)
+    first = data[(data["repeat"] == 0) & (data["mode"] == "batched")].iloc[0]
+    names = ["import_s", "construct_s", "compile_s", "first_call_s"]
+    assert [first[f"fresh_{name}"] for name in names] == [0.5, 9.0, 8.5, 0.001]
+    assert [first[f"filled_{name}"] for name in names] == [0.5, 0.25, 0.0, 0.001]
+    assert [first[name] for name in ("import_s", "compile_s", "peak_bytes", "pool_bytes")] == [0.1, 0.125, 2**20, 5]
+    assert data[data["repeat"] == 1][["fresh_import_s", "filled_import_s", "peak_bytes"]].isna().all(axis=None)
+    text = render.render([run], "md")
+    assert (
+        "| numpy | none yet | 500 ms | 9.00 s | 8.50 s | one at a time: 2.00 ms, batch 100: 1.00 ms | 95.37 MiB |"
+        in text
+    )
+    assert "| numpy | kept from before | 500 ms | 250 ms | none |" in text
+
+
+def test_a_start_that_failed_is_told_with_its_reason(tmp_path):
+    run = write(tmp_path, [quiet(no_starts="the process ended with 1: MemoryError")])
+    assert "| numpy | no start was measured | the process ended with 1: MemoryError |" in render.render([run], "md")
+
+
+def suite(kernel):
+    return Suite(
+        Workload(Options(), rows=200),
+        [kernel],
+        [Case("per_sample", 100), Case("batched", 100), Case("book", 1)],
+        named=True,
+    )
+
+
+def test_a_start_is_measured_in_a_process_of_its_own():
+    found = cold.starts(suite("numpy"), "numpy", fresh=False)
+    (start,) = found["starts"]
+    assert start["fresh"] is False
+    assert start["compile_s"] is None, "NumPy compiles nothing"
+    assert [(c["mode"], c["batch_size"]) for c in start["first_calls"]] == [("per_sample", 100), ("batched", 100)]
+    assert start["peak_bytes"] is None or start["peak_bytes"] > 0
+
+
+def test_a_kernel_that_cannot_start_has_a_reason():
+    found = cold.starts(suite("no-such-kernel"), "no-such-kernel", fresh=True)
+    assert found["starts"] == []
+    assert "unknown kernel 'no-such-kernel'" in found["no_starts"]
+
+
+def test_a_fresh_start_finds_empty_caches_and_the_next_one_what_it_left(monkeypatch):
+    seen = []
+
+    def start(asked, caches):
+        seen.append({name: [file.name for file in Path(folder).glob("*")] for name, folder in caches.items()})
+        for folder in caches.values():
+            Path(folder).mkdir(exist_ok=True)
+            (Path(folder) / "code").touch()
+        return {"import_s": 1.0}
+
+    monkeypatch.setattr(cold, "_start", start)
+    found = cold.starts(suite("numpy"), "numpy", fresh=True)
+    assert [item["fresh"] for item in found["starts"]] == [True, False]
+    assert set(seen[0]) == set(cold.CACHES)
+    assert all(files == [] for files in seen[0].values())
+    assert all(files == ["code"] for files in seen[1].values())
+
+
+def test_numba_tells_what_it_compiles():
+    import numba
+
+    events.listen()
+    before = events.compiled_s()
+    assert numba.njit(lambda x: x + 1)(1) == 2
+    assert events.compiled_s() > before
+    assert NumpyKernel(SPEC, seeded(SPEC)).compiled_s() is None, "a kernel that does not tell"
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak cannot be forgotten here")
+def test_the_peak_of_memory_is_seen_after_it_is_gone():
+    code = """
+import numpy as np
+from mlpbench.bench.measure import memory
+big = np.ones(60_000_000, np.uint8); del big
+before = memory.begin()
+big = np.ones(40_000_000, np.uint8); del big
+print(memory.peak_bytes() - before)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert 35e6 < int(ran.stdout) < 60e6, "what was there before is not the kernel's"
+
+
+def test_without_proc_the_peak_is_the_systems(monkeypatch):
+    monkeypatch.setattr(memory, "_STATUS", Path("/no/such/file"))
+    assert memory.peak_bytes() > 1e6

@@ -1,0 +1,235 @@
+"""The suite by hand: `pytest bench/` with its options, and the files that it writes."""
+
+import json
+import subprocess
+import sys
+import warnings
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from mlpbench.bench.measure.instruments import KNOWN
+from mlpbench.bench.record import record
+from mlpbench.kernels import registry
+from support.doubles import offer
+from support.sources import ROOT
+from support.terminal import TIMEOUT_S, variables
+
+pytest_plugins = ["pytester"]
+
+#: A clock that does not look long: these tests ask what is measured, never how fast.
+SHORT = ("--benchmark-max-time=0.01", "--benchmark-min-rounds=3")
+BENCH = ROOT / "bench"
+
+
+def by_hand(cwd, *words, path=None):
+    """Run `pytest bench/` as a user does, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", BENCH, *SHORT, *map(str, words)],
+        cwd=cwd,
+        env=variables(PYTHONPATH=path),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """One file by hand: the finished process, and the path of the file."""
+    folder = tmp_path_factory.mktemp("by-hand")
+    path = folder / "numpy.json"
+    words = ("--kernel", "numpy", "--mode", "batched", "--batch-size", "10", "--data", "random")
+    return by_hand(folder, *words, f"--benchmark-json={path}"), path
+
+
+def test_the_suite_by_hand(measured):
+    ran, path = measured
+    assert ran.returncode == 0, ran.stdout
+    assert f"{1 + len(KNOWN)} passed" in ran.stdout, "the case, and the harness itself"
+    assert "numpy: agrees with the reference within" in ran.stdout
+    written = [file for file in path.parent.rglob("*") if file.is_file()]
+    assert written == [path], "nothing but what was asked for is written"
+
+
+def test_a_file_by_hand_is_a_record(measured):
+    found = record.read(measured[1])
+    assert found.kernel == "numpy"
+    assert found.plan is None
+    assert found.failures == ()
+    assert found.data.name == "random"
+    assert found.accuracy.batched is None
+    assert found.accuracy.reason == "random data have no labels"
+    assert found.max_error_ratio < 1
+    assert found.environment["machine"]["cpu_model"]
+    assert [pool for pool in found.environment["blas"] if pool["user_api"] == "blas"], "BLAS is loaded by now"
+    (case,) = found.cases
+    assert (case.mode, case.batch_size, case.rows_per_call, case.distinct_rows) == ("batched", 10, 10, 10)
+    assert len(case.rounds_s) >= 3
+    assert None not in (case.first_call_s, case.from_host_s, case.to_host_s)
+
+
+def test_a_file_keeps_the_rounds_and_no_host_name(measured):
+    content = json.loads(measured[1].read_text(encoding="utf-8"))
+    assert "node" not in content["machine_info"]
+    assert content["commit_info"]["project"] == "mlpbench"
+    (benchmark,) = content["benchmarks"]
+    assert benchmark["fullname"] == "bench/test_forward.py::test_forward[numpy-batched-10]"
+    assert benchmark["group"] == "batched-10"
+    assert len(benchmark["stats"]["data"]) == benchmark["stats"]["rounds"]
+    assert benchmark["options"]["disable_gc"] is True
+
+
+def test_pytest_benchmarks_own_comparison_reads_our_files(measured, tmp_path):
+    script = Path(sys.executable).with_name("pytest-benchmark")
+    command = [script, "compare", "--csv=table.csv", measured[1]]
+    ran = subprocess.run(command, cwd=tmp_path, env=variables(), capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "test_forward[numpy-batched-10]" in ran.stdout
+    assert "test_forward[numpy-batched-10]" in (tmp_path / "table.csv").read_text(encoding="utf-8")
+
+
+def test_what_fails_by_hand_is_not_timed_and_its_file_says_why(tmp_path):
+    """Also in this checkout, whose pytest settings make warnings errors, pytest-benchmark's own among them."""
+    kernels = offer(tmp_path / "offered", wrong="mutants:SoftmaxDropped")
+    path = tmp_path / "wrong.json"
+    words = ("--kernel=wrong", "--mode=batched", "--batch-size=1", "--batch-size=10", f"--benchmark-json={path}")
+    ran = by_hand(tmp_path, *words, path=f"{kernels}:{ROOT / 'tests'}")
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stdout + ran.stderr
+    assert "2 errors" in ran.stdout, "one for each case, and none at teardown"
+    assert "fixture was not used" not in ran.stdout + ran.stderr, "pytest-benchmark has nothing to warn of"
+    found = record.read(path)
+    assert found.cases == ()
+    assert {(failure.batch_size, failure.phase) for failure in found.failures} == {(1, "gate"), (10, "gate")}
+    assert len({failure.reason for failure in found.failures}) == 1
+    assert found.failures[0].reason.startswith("wrong does not conform and is not timed: ")
+    assert found.max_error is None
+
+
+@pytest.fixture
+def inside(pytester, monkeypatch):
+    """Run `pytest bench/` in this process, with kernels of our own: {name: class in `doubles`}."""
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+    def run(*words, **kernels):
+        points = {
+            name: EntryPoint(name, value if ":" in value else f"doubles:{value}", registry.GROUP)
+            for name, value in kernels.items()
+        }
+        monkeypatch.setattr(registry, "_points", lambda: points)
+        plugins = ("-p", "pytest_benchmark.plugin", "-p", "no:cacheprovider")
+        with warnings.catch_warnings(record=True):  # what the inner pytest warns of is no warning of this one
+            return pytester.runpytest_inprocess(BENCH, *SHORT, *plugins, *map(str, words))
+
+    return run
+
+
+NUMPY = {"numpy": "mlpbench.kernels.mlp_numpy:NumpyKernel"}
+#: Small, and so quick to check; timed once.
+SMALL = ("--mode=batched", "--batch-size=10", "--spec=20-10-3")
+
+
+def test_a_kernel_that_cannot_run_here_is_left_out_with_its_reason(inside):
+    result = inside(*SMALL, "-rs", **NUMPY, absent="AbsentKernel")
+    result.assert_outcomes(passed=1, skipped=1)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines("SKIPPED*absent is unavailable: no driver*")
+
+
+def test_a_kernel_asked_for_by_name_runs_or_fails(inside):
+    result = inside(*SMALL, "--kernel=absent", **NUMPY, absent="AbsentKernel")
+    result.assert_outcomes(errors=1)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines("absent is unavailable: no driver*")
+
+
+def test_an_absent_kernel_leaves_a_record_with_its_reason(inside, tmp_path):
+    path = tmp_path / "absent.json"
+    inside(*SMALL, "--kernel=absent", f"--benchmark-json={path}", absent="AbsentKernel")
+    found = record.read(path)
+    assert [failure.reason for failure in found.failures] == [
+        "absent is unavailable: no driver [/bold] :x: of this kind"
+    ]
+
+
+def test_a_wrong_kernel_fails_and_the_others_are_timed(inside):
+    result = inside(
+        *SMALL, "-rs", **NUMPY, wrong="mutants:SoftmaxDropped", broken="ConstructorRaises", gone="nowhere:Kernel"
+    )
+    result.assert_outcomes(passed=1, errors=2, skipped=1)
+    result.stdout.fnmatch_lines("wrong does not conform and is not timed: *off by*")
+    result.stdout.fnmatch_lines("*RuntimeError: no memory on the device")
+    result.stdout.fnmatch_lines("SKIPPED*gone is unavailable: *No module named 'nowhere'*")
+    assert "test_forward[wrong" not in result.stdout.str().partition("- benchmark ")[2].partition("Legend:")[0]
+
+
+def test_a_case_that_fails_late_costs_no_other_case_its_time(inside, tmp_path):
+    path = tmp_path / "late.json"
+    words = ("--mode=batched", "--batch-size=10", "--batch-size=200", "--spec=20-10-3", "--kernel=late")
+    result = inside(*words, f"--benchmark-json={path}", late="RaisesInLargeBatches")
+    result.assert_outcomes(passed=1 + len(KNOWN), failed=1)
+    found = record.read(path)
+    assert [case.batch_size for case in found.cases] == [10]
+    (failure,) = found.failures
+    assert (failure.mode, failure.batch_size, failure.phase) == ("batched", 200, "measure")
+    assert failure.reason == "MemoryError: no room for 200 rows"
+
+
+def test_every_mode_can_be_asked_for(inside):
+    modes = [f"--mode={mode}" for mode in ("per_sample", "batched", "book")]
+    result = inside(*modes, "--batch-size=100", "--kernel=numpy", "-v", **NUMPY)
+    result.assert_outcomes(passed=3)
+    lines = result.stdout.fnmatch_lines
+    lines(["*[[]numpy-per_sample-100[]] PASSED*", "*[[]numpy-batched-100[]] PASSED*", "*[[]numpy-book-100[]] PASSED*"])
+
+
+def test_a_round_may_take_fewer_single_rows(inside):
+    result = inside("--mode=per_sample", "--per-sample-rows=10", "--kernel=numpy", "-v", **NUMPY)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*[[]numpy-per_sample-10[]] PASSED*"])
+
+
+def test_a_kernel_named_twice_is_timed_once(inside):
+    inside(*SMALL, "--kernel=numpy", "--kernel=numpy", **NUMPY).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--kernel=numpyy",), "unknown kernel 'numpyy' (did you mean numpy?)"),
+        (("--mode=batch",), "unknown mode 'batch' (did you mean batched?)"),
+        (("--batch-size=0",), "batch size 0 is out of range"),
+        (("--batch-size=ten",), "batch size 'ten' is not a whole number"),
+        (("--per-sample-rows=0",), "batch size 0 is out of range"),
+        (("--spec=784-",), "cannot read the specification '784-'"),
+        (("--hidden=tanh",), "hidden must be one of"),
+        (("--data=mnist", "--data-dir=nowhere"), "data folder nowhere does not exist"),
+        (("--weights=nowhere.npz",), "weights nowhere.npz: there is no such file"),
+        (("--benchmark-json=x.json",), "a result file holds one kernel: name it with --kernel"),
+        (("--kernel=numpy", "--kernel=second", "--benchmark-json=x.json"), "a result file holds one kernel"),
+        (("--benchmark-autosave",), "a result file holds one kernel"),
+        (("--benchmark-save=x",), "a result file holds one kernel"),
+    ],
+)
+def test_bad_options_are_told_in_one_line(inside, words, expected):
+    result = inside(*words, **NUMPY, second="mlpbench.kernels.mlp_numpy:NumpyOutKernel")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines if line.startswith("ERROR")]
+    assert line.startswith(f"ERROR: mlpbench: {expected}")
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    assert not Path("x.json").exists()
+
+
+@pytest.mark.usefixtures("inside")
+def test_the_options_are_of_no_concern_to_other_tests(pytester):
+    pytester.makepyfile("def test_nothing(): pass")
+    for words in ((), ("--batch-size=0",)):
+        result = pytester.runpytest_inprocess(
+            "-p", "pytest_benchmark.plugin", "-p", "mlpbench.bench.measure.plugin", *words
+        )
+        result.assert_outcomes(passed=1)

@@ -1,0 +1,158 @@
+"""One process: a kernel passes the gate once, or fails once with the same words for every case."""
+
+import pytest
+
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.measure.session import Failure, Suite
+from mlpbench.bench.plan.profiles import Case
+from mlpbench.kernels import registry
+from mlpbench.kernels.errors import KernelUnavailable, NonConforming
+from mlpbench.kernels.mlp_numpy import NumpyKernel, NumpyOutKernel
+from support import idx_files
+from support.doubles import AbsentKernel, ConstructorRaises
+from support.mutants import SoftmaxDropped
+
+
+class Counted(NumpyKernel):
+    """Counts how often it is probed and made."""
+
+    probed = made = 0
+
+    @classmethod
+    def probe(cls):
+        cls.probed += 1
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        type(self).made += 1
+
+    def describe(self):
+        return {"made": "of numpy"}
+
+
+@pytest.fixture
+def suite(monkeypatch):
+    """Return a maker of suites whose kernels are the classes given by name."""
+
+    def make(rows=50, options=None, **classes):
+        classes = {name.replace("_", "-"): kernel_class for name, kernel_class in classes.items()}
+        monkeypatch.setattr(registry, "load", classes.__getitem__)
+        return Suite(Workload(options or Options(spec="20-10-3"), rows), list(classes), [Case("batched", 10)], True)
+
+    return make
+
+
+def test_a_kernel_passes_the_gate_once_for_all_its_cases(suite, monkeypatch):
+    class Once(Counted):
+        pass
+
+    gated = []
+    gate = Workload.gate
+    monkeypatch.setattr(Workload, "gate", lambda *args: gated.append(args) or gate(*args))
+    asked = suite(once=Once)
+    assert asked.admitted("once") is None, "nobody has tried it yet"
+    first = asked.admit("once")
+    made = Once.made
+    assert asked.admit("once") is first
+    assert asked.admitted("once") is first
+    assert (len(gated), Once.probed, Once.made) == (1, 1, made)
+    assert gated[0][2] is first.kernel, "the instance that is timed is the one that was checked"
+
+
+def test_what_a_record_says_about_a_kernel(suite):
+    contestant = suite(counted=Counted, options=Options(), rows=200).admit("counted")
+    assert contestant.record["kernel_info"] == {
+        "backend": "numpy",
+        "device": "cpu",
+        "version": NumpyKernel.version(),
+        "returns": "new",
+        "peer": False,
+        "describe": {"made": "of numpy"},
+    }
+    assert 0 < contestant.record["conformance"]["max_error_ratio"] < 1
+    assert contestant.record["accuracy"]["batched"] > 0.9
+    assert all(seconds > 0 for seconds in contestant.record["timings"].values())
+    assert contestant.inputs.shape == (200, 784)
+
+
+@pytest.mark.parametrize(
+    ("kernel_class", "error", "words"),
+    [
+        (AbsentKernel, KernelUnavailable, "no driver"),
+        (SoftmaxDropped, NonConforming, "off by"),
+        (ConstructorRaises, Exception, "no memory on the device"),
+    ],
+)
+def test_a_failure_is_the_same_for_every_case_and_found_once(suite, monkeypatch, kernel_class, error, words):
+    tried = []
+    probe = kernel_class.probe
+    monkeypatch.setattr(kernel_class, "probe", classmethod(lambda cls: tried.append(cls) or probe()))
+    asked = suite(bad=kernel_class, good=NumpyKernel)
+    caught = []
+    for _ in range(3):
+        with pytest.raises(error, match=words) as raised:
+            asked.admit("bad")
+        caught.append(raised.value)
+    assert caught[0] is caught[1] is caught[2]
+    assert len(tried) == 1
+    assert asked.admitted("bad") is None
+    assert asked.admit("good").name == "good", "the others go on"
+
+
+@pytest.mark.parametrize(
+    ("case", "rows", "reads"),
+    [
+        (Case("per_sample", 100), 100, None),
+        (Case("batched", 7), 7, None),
+        (Case("book", 100), 3000, "digits: digits.npz, its test rows repeated to 3,000"),
+    ],
+)
+def test_the_facts_of_a_case(suite, case, rows, reads):
+    contestant = suite(numpy=NumpyKernel, options=Options(), rows=3000).admit("numpy")
+    assert contestant.facts(case) == {
+        "kernel": "numpy",
+        "mode": case.mode,
+        "batch_size": case.batch_size,
+        "rows_per_round_call": rows,
+        "distinct_rows": min(rows, 1000),
+        "repeated_rows": True,
+        "includes_loading": case.mode == "book",
+        "reads": reads,
+    }
+
+
+def test_the_books_cell_takes_mnist_as_it_is_however_many_rows_are_timed(suite, tmp_path):
+    idx_files.write(tmp_path, idx_files.TEST, 30)
+    options = Options(data="mnist", data_dir=tmp_path)
+    contestant = suite(numpy=NumpyKernel, options=options, rows=200).admit("numpy")
+    facts = contestant.facts(Case("book", 10))
+    assert (facts["rows_per_round_call"], facts["distinct_rows"], facts["repeated_rows"]) == (30, 30, False)
+    assert facts["reads"].startswith("MNIST's test half: t10k-")
+    assert len(contestant.book.load()[0]) == 30, "which is what it infers"
+    assert contestant.facts(Case("batched", 10))["repeated_rows"] is True
+
+
+def test_rows_that_are_not_repeated_are_not_said_to_be(suite):
+    contestant = suite(numpy=NumpyKernel, options=Options(), rows=1000).admit("numpy")
+    assert contestant.facts(Case("batched", 10))["repeated_rows"] is False
+
+
+def test_a_failure_as_result_files_hold_it():
+    at = Failure("numba", Case("batched", 10), "measure", "MemoryError: no room")
+    whole = Failure("numba", None, "process", "died")
+    assert at.as_dict() == {
+        "kernel": "numba",
+        "mode": "batched",
+        "batch_size": 10,
+        "phase": "measure",
+        "reason": "MemoryError: no room",
+    }
+    assert (whole.as_dict()["mode"], whole.as_dict()["batch_size"]) == (None, None)
+
+
+def test_a_peer_is_told_from_our_kernels(suite, monkeypatch):
+    monkeypatch.setattr(registry, "peers", lambda: ["counted"])
+    asked = suite(counted=Counted, out=NumpyOutKernel)
+    info = {name: asked.admit(name).record["kernel_info"] for name in ("counted", "out")}
+    assert (info["counted"]["peer"], info["out"]["peer"]) == (True, False)
+    assert (info["counted"]["returns"], info["out"]["returns"]) == ("new", "kept")

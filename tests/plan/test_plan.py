@@ -1,0 +1,108 @@
+"""The plan of a run: its order, its name, and what it tells pytest-benchmark."""
+
+import json
+import tomllib
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlpbench.bench.plan import profiles
+from mlpbench.bench.plan.plan import clock_options, make_plan, new_seed, run_id, shuffled
+from mlpbench.bench.record.plan import read_plan
+from mlpbench.bench.record.untrusted import Block
+from support.sources import ROOT
+
+KERNELS = ["numpy", "numpy-out", "numba", "numba-parallel"]
+
+
+def plan(**changes):
+    settings = {
+        "repeats": 2,
+        "seed": 7,
+        "threads": 2,
+        "skipped": [{"kernel": "cupy", "reason": "no driver"}],
+        "command": ["mlpbench", "run"],
+        "commit": "0123456789abcdef",
+        **changes,
+    }
+    return make_plan(profiles.profile("quick"), KERNELS, [profiles.Case("batched", 10)], **settings)
+
+
+@given(repeats=st.integers(1, 9), seed=st.integers(0, 2**32 - 1))
+def test_every_repeat_holds_every_kernel_once(repeats, seed):
+    order = shuffled(KERNELS, repeats, seed)
+    rounds = [order[i : i + len(KERNELS)] for i in range(0, len(order), len(KERNELS))]
+    assert len(rounds) == repeats
+    for repeat, points in enumerate(rounds):
+        assert sorted(points) == sorted((kernel, repeat) for kernel in KERNELS)
+
+
+def test_the_order_follows_the_seed():
+    orders = [tuple(shuffled(KERNELS, 3, seed)) for seed in range(20)]
+    assert orders == [tuple(shuffled(KERNELS, 3, seed)) for seed in range(20)]
+    assert len(set(orders)) > 15, "another seed is another order"
+
+
+def test_repeats_have_orders_of_their_own():
+    order = shuffled(KERNELS, 20, 0)
+    rounds = {tuple(kernel for kernel, repeat in order if repeat == r) for r in range(20)}
+    assert len(rounds) > 5, "a fixed order would make one kernel always run after the same other"
+
+
+def test_every_kernel_comes_first_sometimes():
+    first = {shuffled(KERNELS, 1, seed)[0][0] for seed in range(50)}
+    assert first == set(KERNELS)
+
+
+def test_a_seed_that_nobody_chose_is_another_each_time():
+    seeds = [new_seed() for _ in range(20)]
+    assert len(set(seeds)) > 1
+    assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+def test_a_run_is_named_by_its_moment_in_utc_and_its_commit():
+    moment = datetime(2026, 1, 1, 0, 30, 5, tzinfo=timezone(timedelta(hours=9)))
+    assert run_id("0123456789abcdef", moment) == "20251231T153005Z-01234567"
+    assert run_id(None, moment) == "20251231T153005Z-nocommit"
+
+
+def test_names_of_runs_sort_by_time():
+    start = datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)
+    names = [run_id("f" * 40, start), run_id("0" * 40, start + timedelta(seconds=1))]
+    assert names == sorted(names)
+
+
+def test_a_plan_is_read_back_from_its_json():
+    made = plan()
+    read = read_plan(Block(json.loads(json.dumps(made.as_dict())), "run.json"))
+    assert read.run_id == made.run_id
+    assert read.profile == "quick"
+    assert list(read.kernels) == KERNELS
+    assert read.cases == (("batched", 10),)
+    assert list(read.order) == made.order == shuffled(KERNELS, 2, 7)
+    assert (read.repeats, read.seed, read.threads) == (2, 7, 2)
+    assert [(item.kernel, item.reason) for item in read.skipped] == [("cupy", "no driver")]
+    assert read.command == ("mlpbench", "run")
+    assert datetime.fromisoformat(read.started).tzinfo is not None
+
+
+@pytest.mark.parametrize("name", list(profiles.PROFILES))
+def test_the_clock_keeps_the_rules_in_every_profile(name):
+    profile = profiles.profile(name)
+    options = dict(option.removeprefix("--benchmark-").partition("=")[::2] for option in clock_options(profile))
+    assert "disable-gc" in options
+    assert options["warmup"] == "on"
+    assert float(options["min-time"]) >= 0.001
+    assert float(options["max-time"]) == profile.max_time_s
+    assert int(options["min-rounds"]) == profile.min_rounds
+
+
+def test_the_plan_keeps_the_clock_that_it_was_run_with():
+    assert plan().as_dict()["clock"] == clock_options(profiles.profile("quick"))
+
+
+def test_pytest_by_hand_measures_as_the_default_profile_does():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert set(clock_options(profiles.profile("quick"))) <= set(project["tool"]["pytest"]["ini_options"]["addopts"])

@@ -1,0 +1,133 @@
+"""Which kernels can run here: asked in processes of their own, which may crash, chatter, or never answer."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.plan import probe as probing
+from mlpbench.kernels import registry
+from mlpbench.kernels.errors import UnknownKernel
+from support.doubles import offer
+from support.processes import interpreter
+from support.sources import ROOT
+
+ANSWER = 'print(json.dumps(dict(name=name, backend="b", device="cpu", version="1", reason=None)), flush=True)'
+
+
+@pytest.fixture
+def offered(tmp_path, monkeypatch):
+    """Install kernels of `doubles` for this process and those that it starts."""
+
+    def install(**kernels):
+        folder = offer(tmp_path / "offered", **kernels)
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(ROOT / "tests")]))
+        monkeypatch.syspath_prepend(folder)
+        registry._points.cache_clear()
+
+    yield install
+    monkeypatch.undo()
+    registry._points.cache_clear()
+
+
+@pytest.fixture
+def probe_all(tmp_path, monkeypatch):
+    """Probe with a stand-in for the interpreter: ``body`` is run for the names that are asked for."""
+
+    def probe(body, *names):
+        loop = f"names = words[words.index('bench.probing') + 1:]\nfor name in names:\n    {body}"
+        monkeypatch.setattr(probing.sys, "executable", interpreter(tmp_path, loop))
+        return {answer.name: answer for answer in probing.probe_all(list(names))}
+
+    return probe
+
+
+def test_every_kind_of_kernel_gets_its_answer_whatever_its_neighbours_do(offered):
+    """For real: four of them are in one module, and so are asked in one process until it dies."""
+    offered(absent="AbsentKernel", raises="ProbeRaises", dies="ProbeDies", loud="ProbeIsLoud", gone="nowhere:Kernel")
+    names = ["dies", "gone", "raises", "numpy", "absent", "loud"]
+    answers = list(probing.probe_all(names))
+    assert [answer.name for answer in answers] == names, "in the order asked, whoever answers first"
+    found = {answer.name: answer for answer in answers}
+    assert found["absent"].reason == "no driver [/bold] :x: of this kind"
+    assert found["absent"].backend == "numpy"
+    assert found["dies"].reason == "the probe failed: it died of SIGSEGV"
+    assert found["raises"].reason == "the probe failed: RuntimeError: the probe has a bug"
+    assert found["gone"].reason == "its entry point nowhere:Kernel cannot be imported: No module named 'nowhere'"
+    for name in ("loud", "numpy"):
+        assert found[name].available
+        assert (found[name].backend, found[name].device, found[name].version) == ("numpy", "cpu", np.__version__)
+
+
+def test_kernels_of_one_library_share_a_process_and_libraries_do_not(probe_all):
+    body = 'print(json.dumps(dict(name=name, backend=None, device=None, version=None, reason=" ".join(names))))'
+    answers = probe_all(body, "numpy", "numba", "numpy-out")
+    assert {name: answer.reason for name, answer in answers.items()} == {
+        "numpy": "numpy numpy-out",
+        "numpy-out": "numpy numpy-out",
+        "numba": "numba",
+    }
+
+
+def test_modules_are_asked_side_by_side(tmp_path, probe_all, monkeypatch):
+    """Each waits for the other to have begun: one after the other, both would wait in vain."""
+    body = f"""
+    open(os.path.join({str(tmp_path)!r}, name + ".began"), "w")
+    other = {{"numpy": "numba", "numba": "numpy"}}[name]
+    while not os.path.exists(os.path.join({str(tmp_path)!r}, other + ".began")):
+        time.sleep(0.01)
+    {ANSWER}"""
+    monkeypatch.setattr(probing, "TIMEOUT_S", 30)
+    answers = probe_all(body.strip(), "numpy", "numba")
+    assert all(answer.available for answer in answers.values())
+
+
+def test_libraries_that_are_not_installed_cost_no_process(probe_all, monkeypatch):
+    monkeypatch.setattr(probing, "find_spec", lambda library: None)
+    body = 'print(json.dumps(dict(name=name, backend=None, device=None, version=None, reason=" ".join(names))))'
+    answers = probe_all(body, "numpy", "cupy", "numba")
+    assert {answer.reason for answer in answers.values()} == {"numpy cupy numba"}
+
+
+def test_a_probe_that_never_answers(probe_all, monkeypatch):
+    monkeypatch.setattr(probing, "TIMEOUT_S", 2.0)
+    answers = probe_all(f"{ANSWER} if name == 'numpy' else time.sleep(60)", "numpy", "numpy-out")
+    assert answers["numpy"].available, "what was answered before counts"
+    assert answers["numpy-out"].reason == "the probe did not end within 2.0 s"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("sys.exit(3)", "it ended with status 3 and no answer"),
+        ("pass", "it ended with status 0 and no answer"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "it died of SIGKILL"),
+        ("sys.exit('first line\\nlast line')", "last line"),
+        ("sys.stdout.buffer.write(b'{\\xff\\xfe')", "it ended with status 0 and no answer"),
+        ('print(\'{"name": "numpy"}\')', "it ended with status 0 and no answer"),
+        ('print(\'{"name": "other", "backend": 1}\')', "it ended with status 0 and no answer"),
+    ],
+)
+def test_a_probe_without_an_answer(probe_all, body, reason):
+    answers = probe_all(body, "numpy")
+    assert answers["numpy"].reason == f"the probe failed: {reason}"
+    assert not answers["numpy"].available
+
+
+def test_an_unknown_kernel_is_told_before_anything_is_asked(monkeypatch):
+    monkeypatch.setattr(probing, "_ask", lambda names: pytest.fail(f"{names} were asked"))
+    with pytest.raises(UnknownKernel, match="did you mean numpy"):
+        list(probing.probe_all(["numpy", "numpyy"]))
+
+
+def test_an_answer_as_json():
+    answer = probing.Probed("cupy", "cupy", "cuda", "14.0", "no driver")
+    assert json.loads(json.dumps(answer.as_dict())) == {
+        "name": "cupy",
+        "backend": "cupy",
+        "device": "cuda",
+        "version": "14.0",
+        "reason": "no driver",
+        "available": False,
+    }

@@ -1,0 +1,229 @@
+"""The documents say what is so: links lead somewhere, commands and options exist, code runs, fields are described."""
+
+import io
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from contextlib import redirect_stdout
+from functools import cache
+
+import pytest
+
+from mlpbench.bench.analysis import frame
+from mlpbench.bench.analysis.summary import speedup, summarize
+from mlpbench.bench.cli.app import app
+from mlpbench.bench.machine import environment
+from mlpbench.bench.plan import profiles as sweep
+from mlpbench.bench.plan.plan import Plan
+from mlpbench.bench.record import record
+from mlpbench.bench.record.trust import Audit, Start
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.conformance import check
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from support import simulate
+from support.processes import suite_by_hand
+from support.sources import ROOT
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").rglob("*.md")])
+NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^()\s]+)\)")
+COMMANDS = {command.name or command.callback.__name__ for command in app.registered_commands}
+#: Looks like a command: the text that the split of the digits is hashed with.
+NO_COMMANDS = {"mlpbench digits 0"}
+
+
+def blocks(name, language):
+    return [code for kind, code in FENCED.findall((ROOT / name).read_text(encoding="utf-8")) if kind == language]
+
+
+def anchors(path):
+    """Return the anchors that GitHub makes of a document's headings."""
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def shown_commands(path):
+    """Return every command that a document shows, as lists of words: in consoles, and between backquotes."""
+    text = path.read_text(encoding="utf-8")
+    consoles = [
+        line for kind, code in FENCED.findall(text) if kind in {"console", "sh", "bash"} for line in code.split("\n")
+    ]
+    inline = re.findall(r"`([^`\n]+)`", FENCED.sub("", text))
+    parts = [part.strip().removeprefix("$ ") for line in consoles + inline for part in line.split("&&")]
+    words = [part.partition(" #")[0].split() for part in parts]
+    return [[w[0].removeprefix(".venv/bin/"), *w[1:]] for w in words if w]
+
+
+@cache
+def options_of(*command):
+    ran = subprocess.run(
+        [sys.executable, "-m", *command, "--help"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+    )
+    assert ran.returncode == 0, ran.stderr
+    return set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", ran.stdout))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
+def test_links_lead_somewhere(path):
+    dead = []
+    for link in LINK.findall(FENCED.sub("", path.read_text(encoding="utf-8"))):
+        if re.match(r"(https?|mailto):", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    assert not dead
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
+def test_commands_and_options_that_are_shown_exist(path):
+    wrong = []
+    for words in shown_commands(path):
+        if " ".join(words) in NO_COMMANDS:
+            continue
+        if words[0] == "mlpbench" and len(words) > 1 and not words[1].startswith("-"):
+            known = options_of("mlpbench", words[1]) if words[1] in COMMANDS else set()
+        elif words[0] == "mlpbench":
+            known = options_of("mlpbench")
+        elif words[0] == "pytest":
+            known = options_of("pytest")
+        else:
+            continue  # somebody else's, or no command at all
+        asked = {word.partition("=")[0] for word in words[1:] if word.startswith("-")}
+        if not known or asked - known:
+            wrong.append((" ".join(words), sorted(asked - known)))
+        profiles = [after for word, after in itertools.pairwise(words) if word == "--profile"]
+        wrong += [(" ".join(words), profile) for profile in profiles if profile not in sweep.PROFILES]
+    assert not wrong
+
+
+def test_the_scanner_finds_commands():
+    found = shown_commands(ROOT / "docs" / "gpu.md")
+    assert ["mlpbench", "check", "cupy"] in found
+    assert ["mlpbench", "env"] in found
+
+
+def test_method_recomputes_the_headline(tmp_path, monkeypatch):
+    """The code in the page, on a run whose numbers are known, gives the number that mlpbench gives."""
+    times = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 1000): 1.5e-6}
+    simulate.write_run(tmp_path / "results", times, seed=1, noise=0.03)
+    run = simulate.write_run(tmp_path / "results", times, seed=2, noise=0.05)
+    monkeypatch.chdir(tmp_path)
+    by_hand, by_library = blocks("docs/method.md", "python")
+    names: dict = {}
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        exec(compile(by_hand, "method.md", "exec"), names)
+        exec(compile(by_library, "method.md", "exec"), names)
+    assert names["run"].resolve() == run.resolve(), "the latest run"
+    cases = {case.mode: case for case in summarize(frame.load(run))}
+    expected = speedup(cases["per_sample"], cases["batched"])
+    assert (names["speedup"], names["low"], names["high"]) == pytest.approx(
+        (expected.value, expected.low, expected.high), rel=1e-4
+    )
+    assert names["ratio"] == expected
+    first, second = printed.getvalue().splitlines()
+    assert first == second
+    assert re.fullmatch(r"1\d\.\dx \(\d+\.\d to \d+\.\d\)", first)
+
+
+def test_the_worked_example_is_the_package_that_is_tested():
+    module, _ = blocks("docs/adding-a-kernel.md", "python")
+    folder = ROOT / "tests" / "example_package"
+    assert module == (folder / "mlpbench_example.py").read_text(encoding="utf-8")
+    (project,) = map(tomllib.loads, blocks("docs/adding-a-kernel.md", "toml"))
+    tested = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    points = project["project"].pop("entry-points")["mlpbench.kernels"]
+    assert points.items() <= tested["project"].pop("entry-points")["mlpbench.kernels"].items()
+    assert project["project"].items() <= tested["project"].items()
+    assert project["build-system"] == tested["build-system"]
+    names: dict = {"__name__": "mlpbench_example"}
+    exec(compile(module, "adding-a-kernel.md", "exec"), names)
+    for spec in (MNIST, ForwardSpec((31, 17, 5), "relu", "identity"), ForwardSpec((9, 7, 5), "step", dtype="float64")):
+        assert 0 <= check(names["NumpyWideKernel"], spec).max_error_ratio < 1
+
+
+def test_the_example_of_a_missing_library_says_so():
+    _, missing = blocks("docs/adding-a-kernel.md", "python")
+    names: dict = {"__name__": "mlp_fastlib"}
+    exec(compile(missing, "adding-a-kernel.md", "exec"), names)
+    with pytest.raises(KernelUnavailable, match="No module named 'fastlib': pip install fastlib"):
+        names["FastlibKernel"].probe()
+    assert names["FastlibKernel"].version() is None
+
+
+def test_what_the_probe_says_is_in_the_page_about_gpus():
+    source = (ROOT / "kernels" / "mlp_cupy.py").read_text(encoding="utf-8")
+    said = {words.partition(" (")[0] for words in re.findall(r'KernelUnavailable\(f?"([^:"{]+)[:"{]', source)}
+    page = (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
+    described = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert said == set(described)
+    assert len(said) > 2
+
+
+def test_every_member_of_the_contract_is_described():
+    text = (ROOT / "docs" / "adding-a-kernel.md").read_text(encoding="utf-8")
+    members = {name for name in (*vars(Kernel), *Kernel.__annotations__) if not name.startswith("_")} | {"__init__"}
+    assert not {name for name in members if not re.search(rf"`{name}\b", text)}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The JSON of a record as the suite writes it: one short case by hand, as the page about the method shows it."""
+    return suite_by_hand(tmp_path_factory.mktemp("record") / "record.json")
+
+
+def test_every_field_is_described(written):
+    text = (ROOT / "docs" / "result-format.md").read_text(encoding="utf-8")
+    block = written["mlpbench"]
+    fields = {*written, *block, *written["benchmarks"][0]["extra_info"], *written["commit_info"]}
+    for key in ("spec", "data", "weights", "kernel_info", "conformance", "accuracy", "timings"):
+        fields |= set(block[key])
+    fields |= set(Plan.__annotations__) | set(simulate.record("numpy", 0, [], {"started": ""})["mlpbench"])
+    found = environment.collect()
+    fields |= set(found) | {name for key in ("machine", "os", "python", "git", "gpu") for name in found[key]}
+    fields |= {name for pool in block["environment"]["blas"] for name in pool}
+    fields |= {"kernel", "mode", "batch_size", "phase", "reason", "stats.data", "stats.iterations", "kind"}
+    fields -= {"mlpbench"}  # the block that the page is about
+    assert not {field for field in fields if f"`{field}`" not in text}
+
+
+def test_every_field_that_is_described_is_written(written):
+    """Of the tables of a record: what the page promises is there."""
+    text = (ROOT / "docs" / "result-format.md").read_text(encoding="utf-8")
+    for heading, fields in (
+        ("### `extra_info`", written["benchmarks"][0]["extra_info"]),
+        ('## Records: the block `"mlpbench"`', written["mlpbench"]),
+        ("### `environment`", written["mlpbench"]["environment"]),
+    ):
+        section = text.split(f"\n{heading}\n")[1].split("\n##")[0]
+        assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == set(fields)
+
+
+def test_every_field_about_trust_is_described(written):
+    text = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
+    trust = written["mlpbench"]["trust"]
+    fields = {*trust, "starts", "no_starts", *Start.__annotations__, "first_calls", "first_call_s"} - {"first_calls_s"}
+    fields |= {*trust["spin"], *trust["clock"]}
+    for key in ("windows", "self_test", "singles"):
+        fields |= set(trust[key][0])
+    fields |= set(Audit.__annotations__)
+    assert not {field for field in fields if f"`{field}`" not in text}
+
+
+def test_the_file_by_hand_is_a_record(written, tmp_path):
+    path = tmp_path / "numpy.0.json"
+    path.write_text(json.dumps(written), encoding="utf-8")
+    assert record.read(path).kernel == "numpy"

@@ -1,0 +1,70 @@
+"""The README's figures are those of the committed reference runs."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from support import limit_runs
+from support.sources import ROOT
+
+
+def test_the_figures_are_those_of_the_reference_runs():
+    script = ROOT / "scripts" / "update_readme.py"
+    ran = subprocess.run([sys.executable, script, "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.fixture(scope="module")
+def script():
+    """The script as a module."""
+    found = importlib.util.spec_from_file_location("update_readme", ROOT / "scripts" / "update_readme.py")
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def test_the_limits_of_a_run_become_a_table_with_date_machine_and_versions(script, tmp_path):
+    run = limit_runs.write(tmp_path / "results")
+    path = script.derive_limits(run.path)
+    assert path == run.path.with_name(f"{run.path.name}.limits.json")
+    shutil.rmtree(run.path)  # the file is all that is needed
+    text = "\n".join(script.limits_lines(path))
+    for words in (
+        "Best peer's time / the kernel's, like for like: 784-50-100-10, float32, digits.",
+        "| numba-simd | kept | 1 | 4.00x (4.00 to 4.00), of 3.5 | 1.20x (1.20 to 1.20), of 1.4: missed |",
+        "| numba-simd | FLOP/s / multiply-adds in registers | 1 | 10,000 | 94.0 % (94.0 to 94.0) | at least 93 %: met",
+        "Measured on 2026-11-24: Test CPU @ 2.50GHz, 4 processors; Python 3.11.7, numpy 2.4.6, numba 1.2.3",
+        "medians with 95 % intervals; `mlpbench run`.",
+    ):
+        assert words in text
+
+
+def test_kernels_without_a_target_are_left_out(script, tmp_path):
+    times = {**limit_runs.TIMES, ("numba", "batched", 1): 3e-6}
+    run = limit_runs.write(tmp_path / "results", times)
+    text = "\n".join(script.limits_lines(script.derive_limits(run.path)))
+    assert "| numba-simd |" in text
+    assert "| numba |" not in text
+
+
+def test_the_readme_has_the_limits_that_the_reference_names(script, tmp_path, monkeypatch):
+    run = limit_runs.write(tmp_path / "results")
+    path = script.derive_limits(run.path)
+    runs = [named for named in script.references() if named.is_dir()]
+    monkeypatch.setattr(script, "references", lambda: runs)
+    without = script.parts()
+    monkeypatch.setattr(script, "references", lambda: [*runs, path])
+    assert {**script.parts(), "limits": []} == {**without, "limits": []}
+    assert ", of 3.5 |" in "\n".join(script.parts()["limits"])
+    assert without["limits"] == []
+
+
+def test_every_part_has_its_place_in_the_readme(script):
+    """Else a part would be left out, or what stands between two marks never be written again."""
+    text = script.README.read_text(encoding="utf-8")
+    assert [part["name"] for part in script.PART.finditer(text)] == ["sweep", "gain", "book", "limits"]
+    assert set(script.parts()) == {"sweep", "gain", "book", "limits"}
+    assert text.count("<!-- figures of ") == 8

@@ -1,0 +1,130 @@
+"""A package of somebody else's, installed for real: its kernels are found, gated and timed as our own are."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlpbench.bench.record import record
+
+PACKAGE = Path(__file__).parents[1] / "support" / "example_package"
+KERNELS = ["numpy-wide", "numpy-no-bias", "numpy-raises", "numpy-dies"]
+
+
+@pytest.fixture(scope="module")
+def mlpbench(tmp_path_factory, quicker):
+    """Run a command where the example package is installed; return the finished process."""
+    folder = tmp_path_factory.mktemp("third-party")
+    # A build may write beside its sources: they are copied first.
+    source = shutil.copytree(PACKAGE, folder / "source", ignore=shutil.ignore_patterns("__pycache__"))
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
+    install = [sys.executable, "-m", "pip", "install", *offline, "--target", folder / "installed", source]
+    ran = subprocess.run(install, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, f"pip could not install the example package (hatchling is needed): {ran.stderr}"
+    work = folder / "work"
+    work.mkdir()
+
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "mlpbench", *map(str, words)],
+            env={**os.environ, "PYTHONPATH": f"{folder / 'installed'}{os.pathsep}{quicker}"},
+            cwd=work,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def sweep(mlpbench, tmp_path_factory):
+    """One run of all four kernels: the process that ran it, the results folder, and what it recorded."""
+    out = tmp_path_factory.mktemp("results")
+    # 200 rows: more than the gate has, so that what raises and what dies does so in the sweep.
+    ran = mlpbench("run", *KERNELS, "--profile", "smoke", "--batch-size", 1, "--batch-size", 200, "--out", out)
+    return ran, out, record.read_run(record.latest(out))
+
+
+def test_it_is_listed_behind_the_built_in_kernels(mlpbench):
+    answers = json.loads(mlpbench("list", "--json").stdout)
+    names = [answer["name"] for answer in answers]
+    assert names.index("numpy") < names.index("cupy") < min(map(names.index, KERNELS))
+    (mine,) = (answer for answer in answers if answer["name"] == "numpy-wide")
+    assert (mine["backend"], mine["device"], mine["available"], mine["reason"]) == ("numpy", "cpu", True, None)
+
+
+def test_without_the_package_it_is_unknown(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-m", "mlpbench", "check", "numpy-wide"]
+    ran = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert "unknown kernel 'numpy-wide'" in ran.stderr
+
+
+def test_it_is_gated(mlpbench):
+    ran = mlpbench("check", "numpy-wide", "--json")
+    assert ran.returncode == 0, ran.stderr
+    (row,) = json.loads(ran.stdout)["kernels"]
+    assert row["verdict"] == "conforms"
+    assert 0 < row["conformance"]["max_error_ratio"] < 1
+    assert row["accuracy"]["per_sample"] == row["accuracy"]["batched"] > 0.9
+
+
+def test_a_wrong_kernel_is_named_and_the_others_are_checked(mlpbench):
+    ran = mlpbench("check", "numpy-no-bias", "numpy-wide", "--json")
+    assert ran.returncode == 1
+    wrong, right = json.loads(ran.stdout)["kernels"]
+    assert (wrong["kernel"], wrong["verdict"]) == ("numpy-no-bias", "non-conforming")
+    assert "off by" in wrong["reason"]
+    assert (right["kernel"], right["verdict"]) == ("numpy-wide", "conforms")
+
+
+def test_it_is_timed(mlpbench, tmp_path):
+    ran = mlpbench("run", "numpy-wide", "--profile", "smoke", "--out", tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    run = record.read_run(record.latest(tmp_path))
+    (found,) = run.records
+    assert {(case.mode, case.batch_size) for case in found.cases} == set(run.plan.cases)
+    assert found.describe == {"sums": "float64"}
+    assert "numpy-wide" in ran.stdout
+
+
+def test_what_goes_wrong_costs_no_other_kernel_its_results(sweep):
+    ran, _, run = sweep
+    assert ran.returncode == 1, ran.stderr
+    timed = {found.kernel: {(case.mode, case.batch_size) for case in found.cases} for found in run.records}
+    assert timed["numpy-wide"] == set(run.plan.cases) == {("per_sample", 100), ("batched", 1), ("batched", 200)}
+    assert timed["numpy-no-bias"] == set(), "a wrong kernel is never timed"
+    assert timed["numpy-raises"] == set(run.plan.cases) - {("batched", 200)}
+    assert timed["numpy-dies"] == set()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "phase", "words", "cases"),
+    [
+        ("numpy-no-bias", "gate", "does not conform and is not timed", 3),
+        ("numpy-raises", "measure", "MemoryError: no room for 200 rows", 1),
+        ("numpy-dies", "process", "died of SIGKILL", 1),
+    ],
+)
+def test_the_record_says_why_a_time_is_missing(sweep, kernel, phase, words, cases):
+    _, _, run = sweep
+    failures = [failure for failure in run.failures if failure.kernel == kernel]
+    assert [failure.phase for failure in failures] == [phase] * cases
+    assert all(words in failure.reason for failure in failures)
+
+
+def test_whoever_ran_it_and_whoever_reads_the_report_are_told(sweep, mlpbench):
+    ran, out, _ = sweep
+    report = mlpbench("report", "--results", out, "--format", "md")
+    assert report.returncode == 0, report.stderr
+    for words in ("does not conform and is not timed", "no room for 200 rows", "died of SIGKILL"):
+        assert words in ran.stderr
+        assert words in report.stdout
+    assert "numpy-wide" in report.stdout

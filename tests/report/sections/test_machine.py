@@ -1,0 +1,71 @@
+"""The report's part on the machine: the threads that libraries were given, and those that they report."""
+
+import json
+
+import pytest
+
+from mlpbench.bench.record import record
+from mlpbench.bench.report import render
+from mlpbench.bench.report.sections.machine import thread_table
+from support import simulate
+
+TIMES = {("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
+
+
+def use(given, **found):
+    found = [{"what": what.replace("_", " "), "threads": threads} for what, threads in found.items()]
+    return {"given": given, "found": found, "fewer": []}
+
+
+def write(folder, uses, **settings):
+    """Write and read a run; ``uses`` are what records say, by kernel and repeat."""
+    path = simulate.write_run(folder, TIMES, repeats=2, **settings)
+    for (kernel, repeat), said in uses.items():
+        file = path / f"{kernel}.{repeat}.json"
+        content = json.loads(file.read_text())
+        content["mlpbench"]["thread_use"] = said
+        file.write_text(json.dumps(content))
+    return record.read_run(path)
+
+
+def test_each_kernel_has_a_line_with_who_reported_how_many(tmp_path):
+    uses = {("numpy", n): use(2, openblas=2, the_kernel=1) for n in (0, 1)}
+    table = thread_table([write(tmp_path, uses)])
+    assert [column.name for column in table.columns] == ["kernel", "threads given", "threads there, as reported by"]
+    assert table.rows == (("numpy", "2", "openblas 2, the kernel 1"),), "numba's records do not say"
+
+
+def test_repeats_that_differ_show_both(tmp_path):
+    uses = {("numba", 0): use(2, numba=2, torch=1), ("numba", 1): use(2, numba=1, torch=1)}
+    assert thread_table([write(tmp_path, uses)]).rows == (("numba", "2", "numba 1 or 2, torch 1"),)
+
+
+def test_runs_are_told_apart(tmp_path):
+    runs = [write(tmp_path, {("numpy", 0): use(n, openblas=n)}, seed=n) for n in (1, 2)]
+    assert thread_table(runs).rows == tuple((run.id, "numpy", str(n), f"openblas {n}") for n, run in enumerate(runs, 1))
+
+
+def test_where_nobody_answers_that_is_said_and_older_files_have_no_table(tmp_path):
+    assert thread_table([write(tmp_path, {("numpy", 0): use(1)})]).rows == (("numpy", "1", "nobody"),)
+    assert thread_table([write(tmp_path / "old", {})]) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({}, "none asked for"),
+        ({"binding": {"processors": [0, 2], "reason": None}}, "bound to processors 0, 2"),
+        ({"binding": {"processors": None, "reason": "no call for it"}}, "not bound to processors: no call for it"),
+    ],
+)
+def test_the_environment_says_which_processors_processes_were_bound_to(tmp_path, changes, shown):
+    text = render.render([write(tmp_path, {}, plan_changes=changes)], "md")
+    assert f"| Binding | {shown} |" in text
+
+
+def test_the_report_shows_it_beside_the_environment(tmp_path):
+    run = write(tmp_path, {("numpy", 0): use(2, openblas=2)})
+    environment = render.render([run], "md").partition("## Environment")[2].partition("\n## ")[0]
+    assert "| numpy | 2 | openblas 2 |" in environment
+    kernels = json.loads(render.render([run], "json"))["runs"][0]["kernels"]
+    assert [kernel["thread_use"] and kernel["thread_use"]["given"] for kernel in kernels] == [2, None, None, None]

@@ -1,0 +1,264 @@
+import csv
+import io
+import json
+
+import pandas as pd
+import pytest
+
+from mlpbench.bench.analysis import evidence, frame
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import record
+from mlpbench.bench.report import build, render
+from mlpbench.bench.report.sections import gaps
+from support import limit_runs, simulate
+
+TIMES = {
+    ("numpy", "per_sample", 100): 18e-6,
+    ("numpy", "batched", 1): 18e-6,
+    ("numpy", "batched", 100): 2e-6,
+    ("numba", "per_sample", 100): 6e-6,
+    ("numba", "batched", 1): 6e-6,
+    ("numba", "batched", 100): 1e-6,
+}
+SKIPPED = [{"kernel": "cupy", "reason": "no CUDA device: cudaErrorNoDevice: no CUDA-capable device is detected"}]
+
+
+def write(folder, times=TIMES, **settings):
+    return record.read_run(simulate.write_run(folder, times, **settings))
+
+
+def markdown(*runs):
+    return render.render(runs, "md")
+
+
+def content(*runs):
+    return json.loads(render.render(runs, "json"))
+
+
+# -- every format
+
+
+@pytest.mark.parametrize("name", render.FORMATS)
+def test_every_format_is_there(tmp_path, name):
+    text = render.render([write(tmp_path, noise=0, skipped=SKIPPED)], name)
+    for word in ("numpy", "numba", "20261124T120000Z-0123abcd", "testbox"):
+        assert word in text
+    if name != "csv":
+        for word in ("9.00x", "cudaErrorNoDevice", "Test CPU @ 2.50GHz", simulate.COMMIT):
+            assert word in text
+
+
+def test_unknown_format_and_nothing_to_report(tmp_path):
+    with pytest.raises(UserError, match="unknown format 'pdf': there are md, html, csv, json"):
+        render.render([write(tmp_path)], "pdf")
+    with pytest.raises(UserError, match="no run to report on"):
+        render.render([], "md")
+
+
+def test_what_stands_beside_the_cases_is_read_once_for_all_sections_and_formats(tmp_path, monkeypatch):
+    run, reads = limit_runs.write(tmp_path), []
+    read = evidence.read
+    monkeypatch.setattr(evidence, "read", lambda run: reads.append(run.id) or read(run))
+    document = build.build([run])
+    assert (len(document.explanations), len(document.limits)) == (1, 1), "two sections are made of it"
+    assert render.write(document, "md") == render.render([limit_runs.write(tmp_path / "again")], "md")
+    assert reads == [run.id, run.id], "once for each report"
+
+
+def test_a_run_named_twice_is_refused(tmp_path):
+    run = write(tmp_path)
+    with pytest.raises(UserError, match="named twice"):
+        render.render([run, run], "md")
+
+
+def test_all_say_the_same_finding(tmp_path):
+    run = write(tmp_path, noise=0)
+    lead = (
+        "Batching makes every kernel faster: from 6.00x (6.00 to 6.00) with numba to 9.00x (9.00 to 9.00) with numpy."
+    )
+    assert content(run)["headline"]["lead"] == lead
+    assert f"**{lead}**" in markdown(run)
+    assert f"<h1>{lead}</h1>" in render.render([run], "html").replace("\xa0", " ")
+
+
+# -- Markdown
+
+
+def test_the_table_holds_known_answers(tmp_path):
+    lines = markdown(write(tmp_path, noise=0, repeats=4, rounds=7)).splitlines()
+    row = next(line for line in lines if line.startswith("| numpy | batch | 100 |"))
+    cells = ["numpy", "batch", "100", "2.00 µs (2.00 to 2.00)", "500,000", "9.00x (9.00 to 9.00)", "600 µs", "7", "4"]
+    assert row == f"| {' | '.join(cells)} |"
+    assert any(line.startswith("| numpy | one at a time | 1 |") and "the baseline" in line for line in lines)
+
+
+def test_the_charts_numbers_are_tables_in_markdown(tmp_path):
+    lines = markdown(write(tmp_path, noise=0)).splitlines()
+    assert "| kernel | one at a time | batch 1 | batch 100 |" in lines
+    assert "| numba | the baseline | 1.00x (1.00 to 1.00) | 6.00x (6.00 to 6.00) |" in lines
+
+
+def test_it_says_what_a_sceptic_asks(tmp_path):
+    text = markdown(write(tmp_path, {**TIMES, ("numpy", "batched", 10000): 2e-6}, skipped=SKIPPED, seed=7))
+    for words in (
+        "What is in the clock",
+        "The 1,000 rows of digits are repeated to 10,000 rows.",
+        "0.9400 / 0.9400 of 1,000 rows",
+        "| cupy | skipped | no CUDA device: cudaErrorNoDevice: no CUDA-capable device is detected |",
+        "| Caches | L1d 32 KiB, L2 1 MiB, L3 32 MiB |",
+        "| Cores | 2 cores, 4 logical processors |",
+        "| Affinity | processors 0-3 |",
+        "| Frequency governor | not readable |",
+        "| Load at the start | 0.10, 0.20, 0.30 over 1, 5 and 15 minutes |",
+        "| BLAS and thread pools | openblas 0.3.30, 2 threads, pthreads |",
+        "| Libraries | numpy 2.4.6, numba 0.63.1, pytest-benchmark 5.2.3 |",
+        "| GPU | none: no CUDA driver |",
+        f"| Commit | {simulate.COMMIT}, clean |",
+        "mlpbench run --seed 7",
+    ):
+        assert words in text
+
+
+def test_the_book_cell_is_explained_where_it_was_timed(tmp_path):
+    book = {("numpy", "book", 1): 4e-5, ("numpy", "book", 100): 2e-5}
+    assert "The book's cell" in markdown(write(tmp_path, {**TIMES, **book}, seed=1))
+    assert "The book's cell" not in markdown(write(tmp_path, seed=2))
+
+
+def test_an_environment_that_could_not_be_read(tmp_path):
+    bare = {"machine": {"name": "bare"}, "libraries": {}, "blas": [], "gpu": {"available": True, "name": "H100"}}
+    text = markdown(write(tmp_path, environment=bare))
+    for words in ("| Caches | not readable |", "| GPU | H100 |", "| Commit | not run from a checkout |"):
+        assert words in text
+
+
+def test_a_dirty_checkout_is_told(tmp_path):
+    git = {"commit": simulate.COMMIT, "dirty": True}
+    assert "with uncommitted changes" in markdown(write(tmp_path, environment=simulate.environment(git=git)))
+
+
+# -- what is missing
+
+
+def test_failures_are_told_once_with_their_repeats(tmp_path):
+    reason = "softmax over the whole batch"
+    failures = [{"kernel": "wrong", "mode": None, "batch_size": None, "phase": "gate", "reason": reason}]
+    run = write(tmp_path, failures=failures)
+    assert gaps.gaps(run) == [("wrong", "all cases, every repeat: did not agree with the reference", reason)]
+    assert 'The run has failures, told under "What is missing": wrong.' in content(run)["notices"]
+
+
+def test_a_failure_in_one_repeat_names_case_and_repeat(tmp_path):
+    failed = {"kernel": "numpy", "mode": "batched", "batch_size": 100, "phase": "measure", "reason": "MemoryError"}
+    run = write(tmp_path, failures=[{**failed, "repeat": 1}])
+    assert gaps.gaps(run) == [("numpy", "batched 100, repeat 2 of 3: failed while it was timed", "MemoryError")]
+    assert "| numpy | batch | 100 | 2.0" in markdown(run)  # the other repeats stay
+
+
+def test_an_interrupted_run_says_what_is_missing(tmp_path):
+    path = simulate.write_run(tmp_path, TIMES)
+    (path / "numba.1.json").unlink()
+    (path / "numba.2.json").unlink()
+    run = record.read_run(path)
+    assert gaps.gaps(run) == [
+        ("numba", "all cases, repeats 2, 3 of 3", "the run was interrupted before this process ended")
+    ]
+    assert "> The run was interrupted: 2 of 6 processes have no result." in markdown(run)
+    assert content(run)["runs"][0]["interrupted"] is True
+
+
+def test_a_planned_case_without_time_or_reason_is_a_gap(tmp_path):
+    path = simulate.write_run(tmp_path, TIMES)
+    file = path / "numpy.0.json"
+    changed = json.loads(file.read_text())
+    changed["benchmarks"] = [b for b in changed["benchmarks"] if b["params"]["mode"] != "per_sample"]
+    file.write_text(json.dumps(changed))
+    assert gaps.gaps(record.read_run(path)) == [("numpy", "one at a time, repeat 1 of 3", "the file gives no reason")]
+
+
+@pytest.mark.parametrize("name", render.FORMATS)
+def test_a_run_without_any_time_has_a_report(tmp_path, name):
+    failures = [{"kernel": "wrong", "mode": None, "batch_size": None, "phase": "process", "reason": "SIGKILL"}]
+    text = render.render([write(tmp_path, {}, failures=failures)], name)
+    assert name == "csv" or ("Nothing was timed." in text and "SIGKILL" in text)
+
+
+@pytest.mark.parametrize("name", render.FORMATS)
+@pytest.mark.parametrize("mode", ["per_sample", "batched"])
+def test_a_missing_mode_is_said_in_words(tmp_path, name, mode):
+    times = {case: time for case, time in TIMES.items() if case[1] != mode}
+    text = render.render([write(tmp_path, times)], name)
+    assert name == "csv" or "no batching speedup" in text.lower()
+
+
+def test_one_repeat_has_no_interval(tmp_path):
+    assert "x (1 repeat: no interval)" in markdown(write(tmp_path, repeats=1))
+
+
+# -- several runs
+
+
+def test_two_runs_stand_beside_each_other_with_their_differences(tmp_path):
+    slow = {case: 2 * time for case, time in TIMES.items()}
+    other = simulate.environment(libraries={"numpy": "1.26.0"}, threads=1)
+    first, second = write(tmp_path, noise=0, seed=1), write(tmp_path, slow, noise=0, seed=2, environment=other)
+    text = markdown(first, second)
+    assert f"| {first.id} | numpy | batch | 100 | 2.00 µs" in text
+    assert f"| {second.id} | numpy | batch | 100 | 4.00 µs" in text
+    differs = text[text.index("## What differs") : text.index("## Every case")]
+    assert f"| what | {first.id} | {second.id} |" in differs
+    assert "| Threads given | 2 | 1 |" in differs
+    assert "numpy 1.26.0" in differs
+    assert "Caches" not in differs
+    assert "Load" not in differs
+
+
+def test_runs_that_do_not_differ_say_so(tmp_path):
+    assert "Nothing that was recorded: same machine" in markdown(write(tmp_path, seed=1), write(tmp_path, seed=2))
+
+
+def test_a_single_record_is_a_run(tmp_path):
+    run = record.read_run(simulate.write_run(tmp_path, TIMES) / "numpy.0.json")
+    assert "numba" not in [case["kernel"] for case in content(run)["cases"]]
+
+
+def test_what_happened_to_several_runs_is_one_sentence(tmp_path):
+    runs = [write(tmp_path, seed=seed) for seed in (1, 2, 3)]
+    hit = [(run, f"{number} of 9") for number, run in enumerate(runs[:2], 1)]
+    said = gaps.once_for_all(runs, hit, "interrupted")
+    assert said == [f"2 of 3 runs were interrupted. {runs[0].id}: 1 of 9; {runs[1].id}: 2 of 9."]
+    assert gaps.once_for_all(runs, hit[:1], "interrupted") == [f"Run {runs[0].id} was interrupted: 1 of 9."]
+    assert gaps.once_for_all(runs[:1], hit[:1], "interrupted") == ["The run was interrupted: 1 of 9."]
+    assert gaps.once_for_all(runs, [], "interrupted") == []
+
+
+# -- CSV and JSON
+
+
+def test_csv_is_the_tidy_frame(tmp_path):
+    run = write(tmp_path)
+    read = pd.read_csv(io.StringIO(render.render([run], "csv")))
+    told = frame.load([run])
+    assert list(read.columns) == list(frame.COLUMNS)
+    assert len(read) == len(told) == len(TIMES) * 3
+    assert read["sample_s"].to_numpy() == pytest.approx(told["sample_s"].to_numpy())
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
+def test_csv_cells_are_no_formulas(tmp_path, start):
+    hostile = f"{start}HYPERLINK(0)"
+    run = write(tmp_path, environment=simulate.environment(machine={"name": hostile}))
+    rows = list(csv.DictReader(io.StringIO(render.render([run], "csv"))))
+    assert {row["machine"] for row in rows} == {f"'{hostile}"}
+
+
+def test_json_holds_the_numbers(tmp_path):
+    data = content(write(tmp_path, noise=0, skipped=SKIPPED))
+    case = next(c for c in data["cases"] if (c["kernel"], c["mode"], c["batch_size"]) == ("numpy", "batched", 100))
+    assert case["speedup"]["value"] == pytest.approx(9)
+    assert case["sample_s"]["value"] == pytest.approx(2e-6)
+    assert case["sample_s_by_repeat"] == {"0": pytest.approx(2e-6), "1": pytest.approx(2e-6), "2": pytest.approx(2e-6)}
+    (run,) = data["runs"]
+    assert run["missing"] == [{"kernel": "cupy", "what": "skipped", "why": SKIPPED[0]["reason"]}]
+    assert run["environment"]["machine"]["cpu_model"] == "Test CPU @ 2.50GHz"
+    assert run["plan"]["seed"] == 0

@@ -1,0 +1,101 @@
+"""The whole way of a kernel on a device, every process real and the device a stand-in: checked, timed, told."""
+
+import json
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from mlpbench.bench.analysis import explain, frame
+from mlpbench.bench.cases import Setting
+from mlpbench.bench.cli import announce
+from mlpbench.bench.record import record
+from mlpbench.kernels.mlp_cupy import CupyKernel
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from support import fake_cupy
+from support.terminal import typed
+
+WORDS = ("run", "numpy", "cupy", "--profile", "smoke", "--batch-size", "1", "--batch-size", "10", "--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory, quicker):
+    """Return the finished process, and the folder that it ran in."""
+    folder = tmp_path_factory.mktemp("device")
+    fake_cupy.write(folder)
+    # Filled by the run itself; a start without compiled code has one of its own.
+    changes = {"PYTHONPATH": f"{folder}{os.pathsep}{quicker}", "CUPY_CACHE_DIR": str(folder / "cache")}
+    return typed(*WORDS, "--spec", "20-10-3", "--cold", cwd=folder, **changes), folder
+
+
+@pytest.fixture
+def run(ran):
+    process, folder = ran
+    assert process.returncode == 0, process.stderr
+    return record.read_run(record.latest(folder / "results"))
+
+
+def test_it_is_measured_as_any_other(run):
+    assert set(run.kernels) == {"numpy", "cupy"}
+    assert not run.failures
+    for found in run.records:
+        assert found.device == ("cuda" if found.kernel == "cupy" else "cpu")
+        assert len(found.cases) == 3
+    (waits,) = {window.waits for found in run.records if found.kernel == "cupy" for window in found.trust.windows}
+    assert waits, "every call was waited for"
+
+
+def test_the_roofs_of_both_are_beside_the_results(run):
+    block = json.loads((run.path / "roofs.json").read_text())["mlpbench"]
+    assert {entry["name"] for entry in block["roofs"]["measured"]} >= {"multiply-add", "L2"}
+    (device,) = block["devices"]
+    assert (device["device"], device["reason"]) == ("cuda", None)
+    assert device["roofs"]["facts"]["device_name"] == "NVIDIA Stand-In"
+    assert device["roofs"]["facts"]["compute_type"] == "COMPUTE_TYPE_FP32"
+
+
+def test_each_kernel_is_held_to_its_own(run):
+    found = explain.find(run)
+    assert set(found.roofs) == {1}
+    assert set(found.devices) == {"cuda"}
+    kernels = {kernel.kernel: kernel for kernel in found.kernels}
+    assert {name: kernel.device for name, kernel in kernels.items()} == {"numpy": "cpu", "cupy": "cuda"}
+    assert {share.verdict.binding.roof for share in kernels["cupy"].shares} <= {"matrix product", "L2"}
+    assert kernels["cupy"].weights_in == "L2"
+    text = (run.path / "report.md").read_text()
+    assert "Roofs, cuda (NVIDIA Stand-In): " in text
+    assert "Roofs, 1 thread: " in text
+
+
+def test_a_start_without_compiled_code_compiles_and_the_next_does_not(run):
+    starts = [start for found in run.records if found.kernel == "cupy" for start in found.trust.starts]
+    assert [start.fresh for start in starts] == [True, False]
+    assert starts[0].compile_s >= 2 * fake_cupy.COMPILE_S
+    assert starts[1].compile_s == 0, "it finds what the first one left"
+    assert starts[0].compile_s <= starts[0].import_s + starts[0].construct_s + sum(starts[0].first_calls_s.values())
+
+
+def test_the_memory_pool_stands_in_the_report(run):
+    starts = [start for found in run.records for start in found.trust.starts]
+    assert {start.pool_bytes for start in starts} == {None, 4096}
+    data = frame.load(run.path)
+    assert set(data.loc[data["kernel"] == "cupy", "pool_bytes"]) == {4096.0}
+    assert data.loc[data["kernel"] == "numpy", "pool_bytes"].isna().all()
+    lines = [line for line in (run.path / "report.md").read_text().splitlines() if line.startswith("| cupy | none yet")]
+    assert len(lines) == 1
+    assert lines[0].endswith("| 4 KiB |")
+
+
+def test_devices_are_those_of_the_kernels_that_run(monkeypatch, tmp_path):
+    """Of each setting its own: where the kernel on the device is skipped, nothing asks for the device."""
+    asked = []
+    monkeypatch.setattr(
+        "mlpbench.bench.machine.roofs.write", lambda those, *at, **options: asked.append((at, options["devices"]))
+    )
+    monkeypatch.setattr("mlpbench.kernels.registry.load", {"numpy": NumpyKernel, "cupy": CupyKernel}.__getitem__)
+    parts = [
+        SimpleNamespace(setting=Setting("3-2", 1, dtype), plan=SimpleNamespace(kernels=kernels, binding=None))
+        for dtype, kernels in (("float32", ["numpy", "cupy"]), ("float64", ["numpy"]))
+    ]
+    announce.measure_roofs([tmp_path, tmp_path], SimpleNamespace(parts=parts), 0.1)
+    assert asked == [((1, "float32"), ["cuda"]), ((1, "float64"), [])]

@@ -1,0 +1,291 @@
+"""One process for each kernel and repeat, and a result file whatever becomes of it."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine.binding import Binding, choose
+from mlpbench.bench.machine.environment import THREAD_VARIABLES, machine_id
+from mlpbench.bench.plan import profiles
+from mlpbench.bench.plan.plan import make_plan
+from mlpbench.bench.record import record
+from mlpbench.bench.run import process
+from support import processes, simulate
+
+OPTIONS = Options(spec="20-10-3", hidden="relu", dtype="float64", data="random")
+CASES = [profiles.Case("per_sample", 100), profiles.Case("batched", 1), profiles.Case("batched", 10)]
+
+
+def plan(*kernels, repeats=1, threads=3, cases=CASES, seed=1):
+    settings = {"seed": seed, "threads": threads, "skipped": [], "command": ["mlpbench"], "commit": None}
+    return make_plan(profiles.profile("smoke"), list(kernels or ["numpy"]), cases, repeats=repeats, **settings)
+
+
+@pytest.fixture
+def execute(tmp_path, monkeypatch):
+    """Execute a plan with a stand-in for the measuring process; return its outcomes, folder and finished cases."""
+
+    def run(body, the_plan, on_case=None):
+        monkeypatch.setattr(process.sys, "executable", processes.interpreter(tmp_path, body))
+        folder = process.open_run(tmp_path / "results", the_plan)
+        workload, seen = Workload(OPTIONS, rows=20), []
+        for kernel, repeat in the_plan.order:
+            good = simulate.record(kernel, repeat, [], the_plan.as_dict(), **workload.facts())
+            (tmp_path / f"{kernel}.{repeat}.good").write_text(json.dumps(good), encoding="utf-8")
+        outcomes = process.execute(the_plan, workload, folder, on_case or (lambda *at: seen.append(at)))
+        return list(outcomes), folder, seen
+
+    return run
+
+
+def test_the_command_is_what_one_types_by_hand():
+    words = process.pytest_command(plan(cases=[*CASES, profiles.Case("book", 10)]), OPTIONS, "numba")
+    suite = [
+        str(process.Path(process.__file__).parent.with_name(name)) for name in ("test_forward.py", "test_harness.py")
+    ]
+    assert words[:3] == ["pytest", *suite]
+    assert words[3:] == [
+        "--kernel=numba",
+        "--mode=per_sample",
+        "--mode=batched",
+        "--mode=book",
+        "--batch-size=1",
+        "--batch-size=10",
+        "--spec=20-10-3",
+        "--hidden=relu",
+        "--output=softmax",
+        "--dtype=float64",
+        "--data=random",
+        *plan().clock,
+    ]
+
+
+def test_one_at_a_time_alone_names_no_batch_size():
+    words = process.pytest_command(plan(cases=CASES[:1]), OPTIONS, "numba")
+    assert not [word for word in words if word.startswith("--batch-size")]
+
+
+def test_rounds_of_fewer_single_rows_are_asked_for():
+    words = process.pytest_command(plan(cases=[profiles.Case("per_sample", 10), *CASES[1:]]), OPTIONS, "numba")
+    assert "--per-sample-rows=10" in words
+    assert [word for word in words if word.startswith("--batch-size")] == ["--batch-size=1", "--batch-size=10"]
+
+
+def test_each_process_is_told_its_kernel_its_run_and_where_to_write(execute):
+    outcomes, folder, _ = execute("leave(words=words)", plan("numpy", "numpy-out", repeats=2))
+    assert len(outcomes) == 4
+    for outcome in outcomes:
+        words = json.loads(outcome.path.read_text(encoding="utf-8"))["words"]
+        assert words[:3] == ["-P", "-m", "pytest"]
+        assert f"--kernel={outcome.kernel}" in words
+        assert f"--mlpbench-repeat={outcome.repeat}" in words
+        assert f"--mlpbench-run={folder / 'run.json'}" in words
+        assert set(process.pytest_command(plan(), OPTIONS, outcome.kernel)[1:]) <= set(words)
+
+
+def left(outcome):
+    return json.loads(outcome.path.read_text(encoding="utf-8"))
+
+
+def test_processes_run_in_the_order_of_the_plan(execute):
+    the_plan = plan("numpy", "numpy-out", "numba", repeats=3, seed=5)
+    assert the_plan.order != [(kernel, repeat) for repeat in range(3) for kernel in the_plan.kernels]
+    outcomes, folder, _ = execute("leave(at=time.monotonic())", the_plan)
+    assert [(outcome.kernel, outcome.repeat) for outcome in outcomes] == the_plan.order
+    moments = [left(outcome)["at"] for outcome in outcomes]
+    assert moments == sorted(moments), "one after the other"
+    names = ["run.json", *(f"{kernel}.{repeat}.json" for kernel, repeat in the_plan.order)]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names), "and nothing partial"
+
+
+def test_threads_are_set_before_any_library_loads_and_pytests_variables_are_not_passed_on(execute, monkeypatch):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--nonsense")
+    monkeypatch.setenv("PYTEST_PLUGINS", "nonsense")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    (outcome,), _, _ = execute("leave(variables=dict(os.environ))", plan(threads=3))
+    variables = left(outcome)["variables"]
+    assert {name: variables[name] for name in THREAD_VARIABLES} == dict.fromkeys(THREAD_VARIABLES, "3")
+    assert {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"} <= set(THREAD_VARIABLES)
+    assert not {"PYTEST_ADDOPTS", "PYTEST_PLUGINS"} & set(variables)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no processes")
+@pytest.mark.parametrize("how", ["bound", "not asked for", "not possible"])
+def test_a_process_is_bound_to_the_processors_of_its_plan_and_we_are_not(execute, how):
+    before = os.sched_getaffinity(0)
+    binding = {"bound": choose(1), "not possible": Binding(None, "this system has no call for it")}.get(how)
+    the_plan = replace(plan(), binding=binding)
+    (outcome,), folder, _ = execute("leave(affinity=sorted(os.sched_getaffinity(0)))", the_plan)
+    assert left(outcome)["affinity"] == (list(choose(1).processors) if how == "bound" else sorted(before))
+    assert os.sched_getaffinity(0) == before
+    written = json.loads((folder / "run.json").read_text())["mlpbench"]["plan"]["binding"]
+    assert (written and written["reason"]) == (binding and binding.reason)
+
+
+def test_cases_are_told_as_they_end(execute):
+    body = """
+    case("numpy-per_sample-100"); print("noise, and ::test_forward[half"); case("numpy-batched-1", "FAILED")
+    case("numpy-batched-10", "ERROR"); leave()
+    """
+    _, _, seen = execute(body, plan())
+    assert seen == [("numpy", 0, f"numpy-{name}") for name in ("per_sample-100", "batched-1", "batched-10")]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", ["died of SIGSEGV", "its last line: I begin"]),
+        ("os.kill(os.getpid(), signal.SIGKILL)", ["died of SIGKILL", "memory runs out"]),
+        ("print('ERROR: no such thing'); print('bye'); sys.exit(3)", ["ended with 3", "said: ERROR: no such thing"]),
+        ("sys.exit(5)", ["ended with 5 and no result", "said: I begin"]),
+        ("pass", ["ended with 0 and no result"]),
+        ("open(raw, 'w').write('{\"mlpbench\": {\"failu'); sys.exit(1)", ["ended with 1 and no result"]),
+        ("leave(); os.kill(os.getpid(), signal.SIGABRT)", ["died of SIGABRT"]),
+    ],
+)
+def test_a_process_that_dies_leaves_a_record_with_its_reason_and_the_others_go_on(execute, body, words):
+    body = f"if kernel == 'numpy':\n    print('I begin', flush=True)\n    {body}\nelse:\n    done()"
+    outcomes, folder, _ = execute(body, plan("numpy", "numpy-out"))
+    problems = {outcome.kernel: outcome.problems for outcome in outcomes}
+    assert problems["numpy-out"] == ()
+    (problem,) = problems["numpy"]
+    assert all(word in problem for word in words), problem
+    run = record.read_run(folder)
+    assert run.missing == ()
+    (failure,) = run.failures
+    assert (failure.kernel, failure.mode, failure.phase, failure.reason) == ("numpy", None, "process", problem)
+    assert len(run.records) == 2
+
+
+def test_a_process_that_hangs_is_stopped_and_its_record_says_so(execute, monkeypatch):
+    monkeypatch.setattr(process, "TIMEOUT_S", 2.0)
+    body = """
+    child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    print(os.getpid(), child.pid, flush=True)
+    time.sleep(60)
+    """
+    (outcome,), folder, _ = execute(body, plan())
+    (problem,) = outcome.problems
+    assert problem.startswith("the process was stopped after 2.0 s; its last line: ")
+    assert "memory" not in problem
+    processes.gone(*map(int, problem.split()[-2:]))
+    assert len(record.read_run(folder).failures) == 1
+
+
+def test_what_a_process_leaves_running_is_stopped_too(execute):
+    body = """
+    child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    leave(child=child.pid)
+    """
+    (outcome,), _, _ = execute(body, plan())
+    processes.gone(left(outcome)["child"])
+
+
+def test_a_result_is_not_lost_to_what_keeps_the_output_open(execute, monkeypatch):
+    """A compile server, say, that a kernel's library starts and that lives on with our pipe in its hands."""
+    monkeypatch.setattr(process, "TIMEOUT_S", 2.0)
+    (outcome,), _, _ = execute('leave(kept=True); subprocess.Popen(["sleep", "60"])', plan())
+    assert left(outcome)["kept"] is True
+
+
+def test_an_interrupt_stops_the_process_and_all_that_it_started(execute, tmp_path):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    body = f"""
+    if kernel == "numpy":
+        done()
+        sys.exit()
+    child = subprocess.Popen(["sleep", "60"])
+    open({str(tmp_path / "pids")!r}, "w").write(f"{{os.getpid()}} {{child.pid}}")
+    case("numpy-out-batched-10")
+    time.sleep(60)
+    """
+    the_plan = plan("numpy", "numpy-out", seed=2)
+    assert the_plan.order[0][0] == "numpy"
+    with pytest.raises(KeyboardInterrupt):
+        execute(body, the_plan, interrupt)
+    processes.gone(*map(int, (tmp_path / "pids").read_text().split()))
+    (folder,) = (tmp_path / "results").glob("*/*")
+    assert sorted(path.name for path in folder.iterdir()) == ["numpy.0.json", "run.json"]
+    assert record.read_run(folder).missing == (("numpy-out", 0),)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_just_as_a_process_starts_stops_it_as_well(execute, monkeypatch, signum):
+    """It runs by then, and nobody has been given its number yet."""
+    start, started = process._start, []
+
+    def interrupted(*args):
+        started.append(start(*args))
+        os.kill(os.getpid(), signum)
+        return started[-1]
+
+    monkeypatch.setattr(process, "_start", interrupted)
+    before = signal.signal(signum, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            execute("time.sleep(60)", plan())
+        assert signal.getsignal(signum) is signal.default_int_handler
+    finally:
+        signal.signal(signum, before)
+    processes.gone(started[0].pid)
+
+
+def test_a_result_is_never_overwritten(execute, tmp_path):
+    the_plan = plan()
+    taken = tmp_path / "results" / machine_id() / the_plan.run_id / "numpy.0.json"
+    with pytest.raises(UserError, match="is there already and is not overwritten"):
+        execute(f"open({str(taken)!r}, 'w').write('mine'); leave()", the_plan)
+    assert taken.read_text() == "mine"
+
+
+def test_a_run_that_is_there_is_not_written_into(tmp_path):
+    folder = process.open_run(tmp_path, plan())
+    assert [path.name for path in folder.iterdir()] == ["run.json"]
+    assert folder.parent.name == machine_id()
+    before = (folder / "run.json").read_bytes()
+    with pytest.raises(UserError, match="is not overwritten: run again, or choose --out"):
+        process.open_run(tmp_path, plan())
+    assert (folder / "run.json").read_bytes() == before
+
+
+def test_the_plan_is_readable_before_anything_has_run(tmp_path):
+    the_plan = plan("numpy", "numpy-out", repeats=2)
+    run = record.read_run(process.open_run(tmp_path, the_plan))
+    assert run.records == ()
+    assert list(run.missing) == the_plan.order
+    assert run.plan.seed == 1
+    assert run.environment["machine"]["name"] == machine_id()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^cannot write results to .*file/results: Not a directory; .* --out"):
+        process.open_run(tmp_path / "file" / "results", plan())
+
+
+def test_threads_are_really_in_force(tmp_path, monkeypatch):
+    """The whole way with a real process: what BLAS says of itself there, and what the record keeps."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--nonsense")
+    monkeypatch.chdir(tmp_path)
+    the_plan = plan(threads=1, cases=CASES[2:])
+    folder = process.open_run(tmp_path / "results", the_plan)
+    seen = []
+    (outcome,) = process.execute(the_plan, Workload(OPTIONS), folder, lambda *at: seen.append(at))
+    assert outcome.problems == ()
+    assert seen == [("numpy", 0, "numpy-batched-10")]
+    (found,) = record.read_run(folder).records
+    assert found.threads == 1
+    (blas,) = (pool for pool in found.environment["blas"] if pool["user_api"] == "blas")
+    assert blas["num_threads"] == 1
+    assert found.environment["variables"]["NUMBA_NUM_THREADS"] == "1"
+    assert found.spec.dtype == "float64"
+    assert found.plan.run_id == the_plan.run_id
+    assert [path.name for path in tmp_path.iterdir()] == ["results"], "nothing else is left where one runs it"

@@ -1,0 +1,262 @@
+"""Several settings side by side: one order and one budget for all, an ordinary run for each."""
+
+import json
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+
+from mlpbench.bench.cases import make_settings
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine.binding import Binding
+from mlpbench.bench.plan import profiles
+from mlpbench.bench.plan.effort import Effort
+from mlpbench.bench.plan.plan import make_plan
+from mlpbench.bench.record import record
+from mlpbench.bench.run import process as runner
+from mlpbench.bench.run import sweep as sweeps
+from support import processes, simulate
+
+CASES = [profiles.Case("batched", 10), profiles.Case("batched", 20)]
+PAIRS = {f"{label}/{kernel}" for label in ("threads-1", "threads-2") for kernel in ("numpy", "numpy-out")}
+
+
+def made(threads=(1, 2), dtypes=("float32",), kernels=("numpy", "numpy-out"), skip=(), repeats=2, seed=1, **aim):
+    """Return a sweep of kernels; ``skip`` holds (label, kernel) of those that a setting leaves out."""
+    settings = make_settings(["20-10-3"], threads, dtypes)
+    parts = []
+    for setting in settings:
+        workload = Workload(Options(spec="20-10-3", dtype=setting.dtype), rows=20)
+        here = [kernel for kernel in kernels if (setting.label, kernel) not in skip]
+        skipped = [{"kernel": kernel, "reason": "no float64"} for kernel in kernels if kernel not in here]
+        parts.append((setting, workload, sweeps.names_of(settings, setting, here), skipped))
+    names = [name for _, _, names, _ in parts for name in names]
+    how = {"repeats": repeats, "seed": seed, "threads": 1, "skipped": [], "command": ["mlpbench"], "commit": None}
+    return sweeps.divide(make_plan(profiles.profile("smoke"), names, CASES, **how, **aim), parts)
+
+
+@pytest.fixture
+def execute(tmp_path, monkeypatch):
+    """Execute a sweep with a stand-in for the measuring process; return its folder, effort and outcomes."""
+
+    def run(body, planned):
+        monkeypatch.setattr(runner.sys, "executable", processes.interpreter(tmp_path, body))
+        monkeypatch.setattr("mlpbench.bench.machine.environment.collect", simulate.environment)
+        folder, folders = sweeps.open_folders(tmp_path / "results", planned)
+        effort, outcomes = Effort(planned.plan), []
+        interrupted = False
+        try:
+            outcomes.extend(sweeps.execute(planned, folders, lambda *_: None, effort))
+        except KeyboardInterrupt:
+            interrupted = True
+        sweeps.close(planned, folder, folders, effort, interrupted=interrupted)
+        return folder, outcomes
+
+    return run
+
+
+#: Leaves a record of the process's own plan, with its variables.
+DONE = """
+plan = json.load(open(options["mlpbench-run"]))["mlpbench"]["plan"]
+case = {"mode": "batched", "batch_size": 10}
+info = {"kernel": kernel, "rows_per_round_call": 10, **case}
+rows = [{"extra_info": info, "stats": {"data": [1e-4, 1e-4], "iterations": 1}}]
+spec = {"sizes": [20, 10, 3], "hidden": "sigmoid", "output": "softmax", "dtype": options["dtype"]}
+block = {"schema": 1, "kernel": kernel, "repeat": int(repeat), "environment": {"threads": plan["threads"]},
+         "spec": spec, "data": {"name": "random", "rows": 20}, "weights": {}, "plan": plan, "failures": [],
+         "variables": dict(os.environ)}
+json.dump({"benchmarks": rows, "mlpbench": block}, open(raw, "w"))
+"""
+
+
+def test_each_repeat_goes_through_all_pairs_in_an_order_of_its_own():
+    order = made(repeats=30).plan.order
+    rounds = [order[i : i + 4] for i in range(0, len(order), 4)]
+    assert all({name for name, _ in points} == PAIRS for points in rounds)
+    assert all({repeat for _, repeat in points} == {number} for number, points in enumerate(rounds))
+    assert len({tuple(name for name, _ in points) for points in rounds}) > 8
+    settings = [[name.partition("/")[0] for name, _ in points] for points in rounds]
+    assert any(labels[0] != labels[1] != labels[2] for labels in settings), "settings take turns within a repeat"
+
+
+def test_each_setting_has_its_share_of_the_order_as_an_ordinary_run():
+    whole = made(repeats=3)
+    for part, threads in zip(whole.parts, (1, 2), strict=True):
+        label = f"threads-{threads}"
+        expected = [(name.partition("/")[2], repeat) for name, repeat in whole.plan.order if name.startswith(label)]
+        assert part.plan.order == expected
+        assert (part.plan.threads, part.plan.kernels) == (threads, ["numpy", "numpy-out"])
+        assert part.plan.run_id == f"{whole.plan.run_id}.{label}"
+
+
+def test_each_setting_is_bound_to_as_many_processors_as_it_has_threads(monkeypatch):
+    monkeypatch.setattr("mlpbench.bench.machine.binding.choose", lambda threads: Binding(tuple(range(threads))))
+    several = sweeps.bind(made(threads=(1, 2)))
+    assert [part.plan.binding for part in several.parts] == [Binding((0,)), Binding((0, 1))]
+    assert several.plan.binding is None, "the whole has no processes of its own"
+    one = sweeps.bind(made(threads=(2,)))
+    assert one.plan.binding == one.parts[0].plan.binding == Binding((0, 1))
+    assert {part.plan.binding for part in made().parts} == {None}, "unless it is asked for"
+
+
+def test_one_setting_is_the_run_itself(tmp_path, execute):
+    only = made(threads=(2,))
+    assert not only.several
+    assert only.plan.as_dict() == only.parts[0].plan.as_dict()
+    assert (only.plan.setting, only.plan.kernels) == (None, ["numpy", "numpy-out"])
+    folder, outcomes = execute("leave()", only)
+    assert folder == outcomes[0].path.parent
+    assert {path.name for path in folder.iterdir()} == {"run.json"} | {
+        f"{kernel}.{repeat}.json" for kernel in ("numpy", "numpy-out") for repeat in (0, 1)
+    }
+    assert [outcome.setting for outcome in outcomes] == [None] * 4
+
+
+def test_every_process_has_the_threads_of_its_setting_and_all_is_read_back(execute):
+    planned = made(dtypes=("float32", "float64"))
+    folder, outcomes = execute(DONE, planned)
+    assert len(outcomes) == 16
+    runs = record.read_runs(folder)
+    assert [run.path.name for run in runs] == [part.setting.label for part in planned.parts]
+    for run, part in zip(runs, planned.parts, strict=True):
+        assert (run.setting, run.id) == (part.setting, part.plan.run_id)
+        assert (len(run.records), run.missing, run.problems) == (4, (), ())
+        assert {found.threads for found in run.records} == {part.setting.threads}
+        assert {found.spec.dtype for found in run.records} == {part.setting.dtype}
+        for path in run.path.glob("numpy*.json"):
+            variables = json.loads(path.read_text())["mlpbench"]["variables"]
+            assert variables["OMP_NUM_THREADS"] == variables["NUMBA_NUM_THREADS"] == str(part.setting.threads)
+
+
+def test_the_files_say_the_whole_order_and_how_it_ended(execute):
+    planned = made()
+    folder, _ = execute(DONE, planned)
+    block = json.loads((folder / "run.json").read_text())["mlpbench"]
+    expected = [[*name.split("/"), repeat] for name, repeat in planned.plan.order]
+    assert block["kind"] == "sweep"
+    assert block["sweep"]["order"] == block["ending"]["order"] == expected
+    assert [setting["label"] for setting in block["sweep"]["settings"]] == ["threads-1", "threads-2"]
+    assert block["ending"]["interrupted"] is False
+    runs = record.read_runs(folder)
+    for run, part in zip(runs, planned.parts, strict=True):
+        assert list(run.ending.order) == part.plan.order
+        assert {case.kernel for case in run.ending.cases} == {"numpy", "numpy-out"}
+    spent = sum(run.ending.spent_s for run in runs)
+    assert block["ending"]["spent_s"] == pytest.approx(spent, abs=0.01)
+    assert {run.ending.sweep_s for run in runs} == {block["ending"]["spent_s"]}
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Stand in for what measures the machine's limits: a list of what it was asked for; it fails in the last repeat."""
+    asked = []
+
+    def write(folder, repeat, threads, dtype, bound):
+        there = sorted(path.name for path in folder.glob("*.*.json"))
+        asked.append((folder.name, repeat, threads, dtype, bound, f"numpy.{repeat}.json" in there))
+        return "no memory" if repeat == 1 else None
+
+    monkeypatch.setattr(sweeps.roofs, "write_of_repeat", write)
+    return asked
+
+
+def test_limits_are_measured_behind_one_kernel_of_each_setting_in_every_repeat(execute, measured):
+    planned = sweeps.measure_limits(made(), ["numpy", None])
+    assert [part.plan.limits_after for part in planned.parts] == ["numpy", None]
+    assert planned.plan.limits_after is None
+    folder, outcomes = execute(DONE, planned)
+    assert measured == [("threads-1", repeat, 1, "float32", None, True) for repeat in (0, 1)]
+    problems = {(done.setting, done.kernel, done.repeat): done.problems for done in outcomes if done.problems}
+    assert problems == {("1 thread", "numpy", 1): ("its limits were not measured: no memory",)}
+    plans = [json.loads((folder / f"threads-{n}" / "run.json").read_text())["mlpbench"]["plan"] for n in (1, 2)]
+    assert [one["limits_after"] for one in plans] == ["numpy", None]
+
+
+def test_an_interrupt_while_limits_are_measured_keeps_the_process_before(execute, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeps.roofs, "write_of_repeat", interrupted)
+    folder, outcomes = execute(DONE, sweeps.measure_limits(made(threads=(2,), seed=2), ["numpy"]))
+    found = record.read_run(folder)
+    assert len(found.records) == len(outcomes) + 1
+    assert found.records[-1].kernel == "numpy"
+    assert found.ending.interrupted
+
+
+def test_their_seconds_are_spent_from_the_budget(execute, measured, monkeypatch):
+    monkeypatch.setattr(sweeps, "elapsed", lambda: nullcontext(SimpleNamespace(seconds=1000.0)))
+    folder, _ = execute(DONE, sweeps.measure_limits(made(threads=(2,)), ["numpy"]))
+    assert 2000 <= record.read_run(folder).ending.spent_s < 2100
+    assert {threads for _, _, threads, *_ in measured} == {2}
+
+
+def test_a_kernel_that_one_setting_cannot_express_is_skipped_in_that_one_only(execute):
+    planned = made(threads=(1,), dtypes=("float32", "float64"), skip=[("float64", "numpy-out")])
+    folder, _ = execute(DONE, planned)
+    single, double = record.read_runs(folder)
+    assert (single.kernels, single.skipped) == (("numpy", "numpy-out"), ())
+    assert double.kernels == ("numpy",)
+    assert [(item.kernel, item.reason) for item in double.skipped] == [("numpy-out", "no float64")]
+
+
+def test_an_interrupt_keeps_what_is_finished_in_every_setting(execute, monkeypatch):
+    planned = made(repeats=2, seed=4)
+    process, seen = runner._process, []
+
+    def interrupted(*arguments):
+        seen.append(arguments)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return process(*arguments)
+
+    monkeypatch.setattr(runner, "_process", interrupted)
+    folder, outcomes = execute(DONE, planned)
+    assert len(outcomes) == 3
+    runs = record.read_runs(folder)
+    assert sum(len(run.records) for run in runs) == 3
+    assert sum(len(run.missing) for run in runs) == 5
+    assert all("interrupted" in run.problems[0] for run in runs)
+    assert json.loads((folder / "run.json").read_text())["mlpbench"]["ending"]["interrupted"] is True
+
+
+def test_one_budget_is_spent_where_intervals_are_widest():
+    """Threads 2 is noisy, threads 1 is not: further rounds are of the noisy pairs, and their repeats are paired."""
+    planned = made(repeats=3, target=0.02, budget_s=30.0)
+    effort = Effort(planned.plan)
+    for name, repeat in effort.processes():
+        noise = 0.2 * (repeat % 3) if name.startswith("threads-2") else 0.0
+        times = {(case.mode, case.batch_size): 1e-6 * (1 + noise) for case in CASES}
+        effort.note(name, repeat, 1.0, times)
+    counts = {part.setting.label: effort.ending(kernels=part.names) for part in planned.parts}
+    quiet, noisy = counts["threads-1"], counts["threads-2"]
+    assert {case.repeats for case in quiet.cases} == {3}
+    assert {case.limit for case in quiet.cases} == {"target"}
+    assert {case.repeats for case in noisy.cases} == {12}
+    assert {case.limit for case in noisy.cases} == {"budget"}
+    assert (quiet.spent_s, noisy.spent_s, noisy.sweep_s) == (6.0, 24.0, 30.0)
+    by_kernel = [{repeat for kernel, repeat in noisy.order if kernel == name} for name in ("numpy", "numpy-out")]
+    assert by_kernel[0] == by_kernel[1], "rounds of the same number ran next to each other"
+    assert "after 30 of 30 s with the other settings, 24 s of them here" in noisy.sentence()
+
+
+def test_a_folder_that_is_there_is_not_written_into(tmp_path, monkeypatch):
+    monkeypatch.setattr("mlpbench.bench.machine.environment.collect", simulate.environment)
+    planned = made()
+    sweeps.open_folders(tmp_path, planned)
+    with pytest.raises(UserError, match="is there already and is not overwritten"):
+        sweeps.open_folders(tmp_path, planned)
+
+
+def test_nothing_is_listed_as_a_run_before_all_settings_have_their_plan(tmp_path, monkeypatch):
+    monkeypatch.setattr("mlpbench.bench.machine.environment.collect", simulate.environment)
+    written = []
+    write = runner.record.write_atomically
+    monkeypatch.setattr(
+        "mlpbench.bench.record.record.write_atomically",
+        lambda path, data, **how: written.append(path.parent.name) or write(path, data, **how),
+    )
+    folder, _ = sweeps.open_folders(tmp_path, made())
+    assert written == ["threads-1", "threads-2", folder.name]
+    assert record.find_runs(tmp_path) == [folder]

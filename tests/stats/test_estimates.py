@@ -1,0 +1,274 @@
+import math
+from statistics import median
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from mlpbench.bench.stats.estimates import MEDIAN_FACTORS, NO_INTERVAL, Ratio, counted, estimate, ratio, verdict
+from support.simulate import round_times
+
+times = st.floats(1e-9, 1e3)
+repeats = st.lists(times, min_size=1, max_size=12)
+close = pytest.approx
+always_the_same = settings(derandomize=True, deadline=None)
+
+
+def same(a, b):
+    """Equal up to rounding; two missing intervals are equal."""
+    assert (a.value, a.low, a.high) == close((b.value, b.low, b.high), rel=1e-9, nan_ok=True)
+    assert a.n == b.n
+
+
+# -- known answers
+
+
+def test_the_value_is_the_median_over_repeats():
+    assert estimate([3.0, 1.0, 2.0]).value == 2.0
+    assert estimate([1.0, 4.0]).value == 2.0  # of an even number, the geometric mean of the middle two
+
+
+def test_three_repeats_use_student_on_the_logarithms():
+    # Logs -h, 0, h: standard deviation h, so the half-width is t * h * 1.1602 / sqrt(3), t = 4.3027 for 2 degrees.
+    found = estimate([math.exp(-0.01), 1.0, math.exp(0.01)])
+    assert math.log(found.high) == close(4.302653 * 0.01 * 1.1602 / math.sqrt(3), rel=1e-6)
+    assert math.log(found.low) == close(-math.log(found.high))
+
+
+@pytest.mark.parametrize("n", MEDIAN_FACTORS)
+def test_the_efficiency_factors_are_those_of_the_normal_distribution(n):
+    medians = np.median(np.random.default_rng(n).normal(size=(200_000, n)), axis=1)
+    assert math.sqrt(n) * medians.std() == close(MEDIAN_FACTORS[n], rel=0.005)  # 3 standard deviations of the estimate
+
+
+def test_six_repeats_interpolate_between_order_statistics():
+    # Hettmansperger and Sheather: (x1, x6) covers 0.96875, (x2, x5) 0.78125; the share of the way inwards is
+    # 5 I / (1 + 4 I) with I = (0.96875 - 0.95) / 0.1875 = 0.1.
+    found = estimate([math.exp(i) for i in (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)])
+    inward = 5 * 0.1 / (1 + 4 * 0.1)
+    assert math.log(found.low) == close(-3.0 + inward)
+    assert math.log(found.high) == close(3.0 - inward)
+
+
+def test_from_nine_repeats_on_a_single_disturbed_one_does_not_blow_up_the_interval():
+    quiet = [1.0, 1.01, 0.99, 1.0, 1.005, 0.995, 1.002, 0.998]
+    assert estimate([*quiet, 1.7]).high < 1.02
+    assert estimate([*quiet[:4], 1.7]).high > 1.2  # few repeats cannot tell a burst from noise
+
+
+def test_one_repeat_has_no_interval_and_says_so():
+    found = estimate([2.0])
+    assert found.value == 2.0
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert found.reason == NO_INTERVAL == "1 repeat: no interval"
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_ratio_of_single_repeats_has_no_interval_and_no_verdict(paired):
+    found = ratio([2.0], [1.0], paired=paired)
+    assert (found.value, found.n, found.reason) == (2.0, 1, NO_INTERVAL)
+    assert math.isnan(found.low)
+    assert verdict(found, 0.05) == "unclear"
+
+
+def test_welch_on_the_logarithms():
+    # Both sides: logs -h, 0, h. Variance of each median h² 1.1602² / 3, degrees of freedom 4, t = 2.776445.
+    side = [math.exp(-0.02), 1.0, math.exp(0.02)]
+    found = ratio([2 * x for x in side], side, paired=False)
+    assert found.value == close(2.0)
+    assert math.log(found.high / 2) == close(2.776445 * 0.02 * 1.1602 * math.sqrt(2 / 3), rel=1e-6)
+
+
+def test_pairs_cancel_what_both_sides_of_a_repeat_suffered():
+    slow = [1.0, 1.7, 1.0]
+    found = ratio([2 * s for s in slow], slow)
+    assert (found.value, found.low, found.high) == (2.0, 2.0, 2.0)
+    assert ratio([2 * s for s in slow], slow, paired=False).low < 1.0
+
+
+def test_pairs_are_matched_by_the_number_of_the_repeat():
+    found = ratio({0: 2.0, 2: 6.0, 5: 1.0}, {2: 3.0, 0: 1.0, 4: 9.0})
+    assert (found.value, found.n, found.paired) == (2.0, 2, True)
+    with pytest.raises(ValueError, match="no repeat has both sides"):
+        ratio({0: 1.0}, {1: 1.0})
+
+
+# -- verdicts
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "expected"),
+    [
+        (1.08, 1.10, 1.12, "faster"),
+        (1.01, 1.10, 1.20, "faster"),
+        (0.88, 0.90, 0.92, "slower"),
+        (0.99, 1.00, 1.01, "same"),
+        (1.01, 1.02, 1.03, "same"),  # a difference, but too small to matter
+        (0.99, 1.10, 1.20, "unclear"),  # perhaps none at all
+        (1.01, 1.04, 1.20, "unclear"),  # perhaps more than the threshold
+        (0.80, 1.00, 1.25, "unclear"),
+        (math.nan, 2.00, math.nan, "unclear"),
+    ],
+)
+def test_verdicts(low, value, high, expected):
+    assert verdict(Ratio(value, low, high, n=3, paired=True), 0.05) == expected
+
+
+def test_five_per_cent_longer_is_the_border_of_slower():
+    exactly = [1.0, 1.0, 1.0]
+    assert verdict(ratio(exactly, [1.051] * 3), 0.05) == "slower"
+    assert verdict(ratio(exactly, [1.049] * 3), 0.05) == "same"
+
+
+@pytest.mark.parametrize("threshold", [-0.01, math.nan, math.inf])
+def test_a_threshold_must_make_sense(threshold):
+    with pytest.raises(ValueError, match="threshold"):
+        verdict(ratio([1.0], [1.0]), threshold)
+
+
+# -- properties
+
+
+@always_the_same
+@given(repeats, st.floats(1e-3, 1e3))
+def test_scale_invariance(values, scale):
+    plain, scaled = estimate(values), estimate([scale * x for x in values])
+    assert (scaled.value, scaled.low, scaled.high) == close(
+        (scale * plain.value, scale * plain.low, scale * plain.high), rel=1e-6, nan_ok=True
+    )
+
+
+@always_the_same
+@given(repeats, repeats, st.randoms(use_true_random=False))
+def test_order_invariance(a, b, random):
+    shuffled_a, shuffled_b = random.sample(a, len(a)), random.sample(b, len(b))
+    same(estimate(a), estimate(shuffled_a))
+    same(ratio(a, b, paired=False), ratio(shuffled_a, shuffled_b, paired=False))
+    numbered_a, numbered_b = dict(enumerate(a)), dict(enumerate(b))
+    backwards = dict(reversed(numbered_a.items()))
+    same(ratio(numbered_a, numbered_b), ratio(backwards, numbered_b))
+
+
+@always_the_same
+@given(repeats, repeats, st.booleans())
+def test_a_ratio_turned_round_is_its_reciprocal(a, b, paired):
+    there, back = ratio(a, b, paired), ratio(b, a, paired)
+    assert back.value == close(1 / there.value)
+    assume(math.isfinite(there.high) and there.low > 0 and back.low > 0)
+    assert (back.low, back.high) == close((1 / there.high, 1 / there.low), rel=1e-6)
+    opposite = {"faster": "slower", "slower": "faster"}
+    # On the very border of two verdicts rounding decides; 5.3 % is no border of these values.
+    assert verdict(back, 0.053) == opposite.get(verdict(there, 0.053), verdict(there, 0.053))
+
+
+@always_the_same
+@given(repeats)
+def test_a_ratio_of_a_side_to_itself_is_exactly_one(a):
+    found = ratio(a, a)
+    assert found.value == 1.0
+    if len(a) > 1:
+        assert (found.low, found.high) == (1.0, 1.0)
+        assert verdict(found, 0.0) == "same"
+
+
+@always_the_same
+@given(times, st.integers(2, 12))
+def test_identical_repeats_have_an_interval_of_no_width(value, n):
+    found = estimate([value] * n)
+    assert (found.value, found.low, found.high) == (value, value, value)
+
+
+@always_the_same
+@given(repeats)
+def test_the_interval_holds_the_value_and_the_value_lies_among_the_repeats(values):
+    found = estimate(values)
+    assert min(values) * (1 - 1e-12) <= found.value <= max(values) * (1 + 1e-12)
+    if len(values) % 2:
+        assert found.value == close(median(values), rel=1e-15)
+    if len(values) > 1:
+        assert found.low <= found.value <= found.high
+
+
+@pytest.mark.parametrize("bad", [[], [0.0], [1.0, -1.0], [math.nan, 1.0], [math.inf, 1.0]])
+def test_what_is_no_time_is_refused(bad):
+    with pytest.raises(ValueError, match=r"repeat|finite"):
+        estimate(bad)
+    with pytest.raises(ValueError, match=r"repeat|finite"):
+        ratio(bad, [1.0, 1.0], paired=False)
+    with pytest.raises(ValueError, match=r"repeat|finite"):
+        ratio([1.0, 1.0], bad)
+
+
+# -- coverage by simulation
+
+RUNS = 1000
+#: 3 standard deviations of a coverage of 95 % over RUNS runs: 2.1 points.
+ERROR = 3 * math.sqrt(0.95 * 0.05 / RUNS)
+
+
+def simulated(kind, n, seed):
+    """Medians of 20 correlated rounds, (RUNS, n); the undisturbed time is 1."""
+    rng = np.random.default_rng(seed)
+    noise = 0.02
+    values = np.empty((RUNS, n))
+    for run in range(RUNS):
+        for repeat in range(n):
+            burst = 0.1 if kind == "bursts" else 0.0
+            values[run, repeat] = median(round_times(1.0, 20, noise, rng, burst))
+    return values * np.exp(rng.normal(0, 0.15, values.shape)) if kind == "lognormal" else values
+
+
+def covered(intervals):
+    return np.mean([found.low <= 1.0 <= found.high for found in intervals])
+
+
+@pytest.mark.parametrize("n", [3, 5, 6, 10])
+@pytest.mark.parametrize("kind", ["normal", "lognormal", "bursts"])
+def test_intervals_cover_the_truth_as_often_as_they_say(kind, n):
+    a, b = simulated(kind, n, seed=n), simulated(kind, n, seed=100 + n)
+    # The documented shortfall: bursts only ever slow, and shift the median of many repeats; 93.3 % at n = 10.
+    allowed = ERROR + (0.017 if kind == "bursts" and n == 10 else 0.0)
+    single = covered(map(estimate, a))
+    paired = covered(ratio(x, y) for x, y in zip(a, b, strict=True))
+    unpaired = covered(ratio(x, y, paired=False) for x, y in zip(a, b, strict=True))
+    for coverage in (single, paired, unpaired):
+        assert 0.95 - allowed <= coverage <= 0.995, (single, paired, unpaired)
+
+
+@pytest.mark.parametrize("n", [3, 5, 6, 10])
+def test_intervals_cover_the_truth_without_the_disturbed_repeats(n):
+    """Nine in ten bursts are marked, and 2 % of the quiet repeats; unlike above, ten repeats need no allowance."""
+    rng = np.random.default_rng(n)
+    a, b = ([marked(values, rng) for values in simulated("bursts", n, seed=seed + n)] for seed in (200, 300))
+    for coverage in (
+        covered(map(estimate, a)),
+        covered(ratio(x, y) for x, y in zip(a, b, strict=True) if len(x.keys() & y.keys()) > 1),
+        covered(ratio(x, y, paired=False) for x, y in zip(a, b, strict=True)),
+    ):
+        assert 0.95 - ERROR <= coverage <= 0.995
+
+
+def marked(values, rng):
+    """The repeats that count."""
+    disturbed = rng.random(len(values)) < np.where(values > 1.3, 0.9, 0.02)
+    return counted(dict(enumerate(values.tolist())), set(np.flatnonzero(disturbed).tolist()))
+
+
+def test_pooled_rounds_would_not_cover_it():
+    """What the two levels are for: an interval from correlated rounds of 3 repeats taken as independent is narrow."""
+    rng = np.random.default_rng(7)
+    pooled = []
+    for _ in range(300):
+        rounds = [x for _ in range(3) for x in round_times(1.0, 20, 0.02, rng)]
+        pooled.append(estimate(rounds))
+    assert covered(pooled) < 0.6
+
+
+def test_a_real_difference_is_found_and_none_is_invented():
+    a, b = simulated("normal", 5, seed=1), simulated("normal", 5, seed=2)
+    verdicts = [verdict(ratio(x, y, paired=False), 0.05) for x, y in zip(a, b, strict=True)]
+    assert np.mean([v in ("faster", "slower") for v in verdicts]) < 0.02
+    slower = [verdict(ratio(x, 1.3 * y, paired=False), 0.05) for x, y in zip(a, b, strict=True)]
+    assert np.mean([v == "slower" for v in slower]) > 0.95

@@ -1,0 +1,137 @@
+"""Hockney's two numbers on simulated curves with known truth."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlpbench.bench.stats import hockney
+
+SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+T0, ROW = 18e-6, 1.4e-6
+
+
+def curve(t0=T0, row=ROW, sizes=SIZES):
+    return {size: t0 + size * row for size in sizes}
+
+
+def noisy(rng, sd=0.02, **truth):
+    points = curve(**truth)
+    process = rng.normal(0, sd)
+    return {size: value * math.exp(process + rng.normal(0, sd)) for size, value in points.items()}
+
+
+def test_a_line_is_found_exactly():
+    found = hockney.fit({repeat: curve() for repeat in range(3)})
+    assert found.t0.value == pytest.approx(T0, rel=1e-6)
+    assert found.r_inf.value == pytest.approx(1 / ROW, rel=1e-6)
+    assert found.n_half.value == pytest.approx(T0 / ROW, rel=1e-6)
+    assert found.straight
+    assert found.worst < 1e-6
+    assert found.regimes == ()
+
+
+positive = st.floats(1e-3, 1e3)
+
+
+@given(t0=positive, row=positive, sizes=st.sets(st.integers(1, 10_000), min_size=3, max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_any_line_is_found(t0, row, sizes):
+    """As far as the sizes can tell: what hides under the other term is not asked for."""
+    points = curve(t0 * 1e-6, row * 1e-6, sizes)
+    assert max(map(abs, hockney.line(points).misfit(points).values())) < 1e-4
+
+
+@given(scale=st.floats(1e-3, 1e3), seed=st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_the_unit_of_time_does_not_matter(scale, seed):
+    points = noisy(np.random.default_rng(seed))
+    one, other = hockney.line(points), hockney.line({size: seconds * scale for size, seconds in points.items()})
+    assert other.t0_s == pytest.approx(one.t0_s * scale, rel=1e-4)
+    assert other.row_s == pytest.approx(one.row_s * scale, rel=1e-4)
+
+
+@given(order=st.permutations(list(SIZES)))
+@settings(max_examples=20, deadline=None)
+def test_the_order_of_the_points_does_not_matter(order):
+    points = noisy(np.random.default_rng(5))
+    assert hockney.line({size: points[size] for size in order}) == hockney.line(points)
+
+
+def test_one_disturbed_point_does_not_bend_the_line():
+    points = curve()
+    points[200] *= 1.7
+    found = hockney.line(points)
+    assert found.t0_s == pytest.approx(T0, rel=0.03)
+    assert found.row_s == pytest.approx(ROW, rel=0.03)
+    plain = np.polyfit(list(points), list(points.values()), 1)
+    assert abs(plain[1] / T0 - 1) > 0.1, "least squares would have been bent"
+
+
+@pytest.mark.parametrize("repeats", [3, 7])
+def test_the_intervals_hold_the_truth(repeats):
+    rng = np.random.default_rng(repeats)
+    held = np.zeros(3)
+    runs = 120
+    for _ in range(runs):
+        found = hockney.fit({repeat: noisy(rng, sizes=(1, 10, 100, 1000)) for repeat in range(repeats)})
+        pairs = ((found.t0, T0), (found.r_inf, 1 / ROW), (found.n_half, T0 / ROW))
+        held += [estimate.low <= truth <= estimate.high for estimate, truth in pairs]
+    assert (held / runs > 0.88).all(), held / runs  # 95 % less four standard errors, and the small bias of robust fits
+
+
+def test_a_curve_with_a_knee_is_no_line_and_is_fitted_in_parts():
+    """Batches that leave the cache: from 500 rows on, each costs twice as much."""
+    points = {size: T0 + ROW * (size + max(0, size - 500)) for size in SIZES}
+    found = hockney.fit({0: points, 1: points})
+    assert not found.straight
+    assert len(found.regimes) >= 2
+    first, last = found.regimes[0], found.regimes[-1]
+    assert (first.first, last.last) == (1, 10_000)
+    assert first.row_s == pytest.approx(ROW, rel=0.02)
+    assert last.row_s == pytest.approx(2 * ROW, rel=0.02)
+    assert last.t0_s < 0, "what is behind the knee does not begin at 0"
+    parts = [part.misfit({s: points[s] for s in SIZES if part.first <= s <= part.last}) for part in found.regimes]
+    assert max(abs(error) for part in parts for error in part.values()) <= hockney.STRAIGHT_WITHIN
+
+
+def test_three_sizes_predict_the_others():
+    learned, others = hockney.predictions(curve())
+    assert learned == (1, 100, 10_000)
+    assert [other.batch_size for other in others] == [size for size in SIZES if size not in learned]
+    assert max(abs(other.error) for other in others) < 1e-6
+    assert hockney.predictions(curve(sizes=(1, 10, 100))) == ((1, 10, 100), ())
+
+
+def test_a_wrong_prediction_is_shown_as_wrong():
+    points = {**curve(), 10: 2 * (T0 + 10 * ROW)}
+    _, others = hockney.predictions(points)
+    assert next(other for other in others if other.batch_size == 10).error == pytest.approx(-0.5, abs=0.001)
+
+
+def test_a_call_that_costs_nothing_has_no_half_length():
+    found = hockney.fit({repeat: curve(t0=0.0) for repeat in range(3)})
+    assert found.t0 is None
+    assert found.n_half is None
+    assert found.r_inf.value == pytest.approx(1 / ROW, rel=1e-4)
+
+
+def test_too_few_sizes():
+    assert hockney.fit({}) is None
+    assert hockney.fit({0: {1: 1e-6, 10: 2e-6}}) is None
+    mixed = hockney.fit({0: {1: 1e-6, 10: 2e-6}, 1: curve()})
+    assert mixed.r_inf.n == 1
+    assert math.isnan(mixed.r_inf.low)
+
+
+@pytest.mark.parametrize("points", [{1: 1e-6}, {1: 0.0, 2: 1e-6}, {1: math.nan, 2: 1.0}, {0: 1.0, 2: 1.0}])
+def test_nonsense_is_refused(points):
+    with pytest.raises(ValueError, match="needs"):
+        hockney.line(points)
+
+
+def test_two_points_are_met():
+    points = {10: 4e-6, 1000: 3e-4}
+    assert max(map(abs, hockney.line(points).misfit(points).values())) < 1e-6

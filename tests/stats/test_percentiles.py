@@ -1,0 +1,72 @@
+"""Percentiles of single calls, on simulated calls of which the truth is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.stats.percentiles import CONFIDENCE, calls_needed, largest_within, percentile
+from mlpbench.bench.values import parse_duration
+
+
+@pytest.mark.parametrize(("p", "needed"), [(0.5, 11), (0.9, 64), (0.99, 662), (0.999, 6636)])
+def test_loadgens_numbers(p, needed):
+    """64 and 662 are the minima that LoadGen's early stopping asks for (mlcommons/endpoints#417)."""
+    assert calls_needed(p) == needed
+    assert percentile(np.arange(needed - 1), p).value is None
+    found = percentile(np.arange(needed), p)
+    assert found.value is not None
+    assert found.bound == needed - 1, "t = 1: the slowest call"
+
+
+def test_the_value_is_the_smallest_that_enough_calls_do_not_exceed():
+    values = np.arange(1, 1001)
+    assert [percentile(values, p).value for p in (0.5, 0.9, 0.99)] == [500, 900, 990]
+    assert percentile(values, 0.999).needed == 6636
+
+
+@pytest.mark.parametrize("p", [0, 1, -0.5, 1.5])
+def test_what_is_no_percentile(p):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        calls_needed(p)
+
+
+@pytest.mark.parametrize(("p", "n"), [(0.9, 64), (0.9, 500), (0.99, 1000), (0.99, 7000)])
+def test_the_bound_covers_the_true_percentile_as_often_as_it_says(p, n):
+    """Heavy-tailed calls (Pareto), 2 000 times: the bound is below the truth at most in 1 %, give or take chance."""
+    rng = np.random.default_rng(n)
+    truth = (1 - p) ** (-1 / 2)
+    missed = sum(percentile(1 + rng.pareto(2, n), p).bound < truth for _ in range(2000))
+    assert missed <= 2000 * (1 - CONFIDENCE) + 3 * (2000 * 0.01 * 0.99) ** 0.5
+
+
+@given(st.lists(st.floats(1e-9, 1e3), min_size=1), st.integers(662, 700), st.floats(1e-3, 1e3), st.randoms())
+def test_scale_and_order(values, n, scale, random):
+    values = (values * n)[:n]
+    found = percentile(values, 0.99)
+    assert min(values) <= found.value <= found.bound <= max(values)
+    shuffled = random.sample(values, len(values))
+    assert percentile(shuffled, 0.99) == found
+    assert percentile(np.array(values) * scale, 0.99).bound == pytest.approx(found.bound * scale)
+
+
+def test_the_largest_batch_within_a_budget():
+    calls = np.linspace(0.9, 1.0, 1000)
+    bounds = {size: percentile(calls * size, 0.99) for size in (1, 10, 100)} | {1000: percentile(calls[:100], 0.99)}
+    assert largest_within(bounds, 50) == 10
+    assert largest_within(bounds, 0.5) is None
+    assert largest_within(bounds, 1e9) == 100, "too few calls of 1000 to tell"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("5ms", 5e-3), ("200us", 2e-4), ("1.5 s", 1.5), ("7µs", 7e-6), (".5ns", 5e-10)]
+)
+def test_durations(text, seconds):
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "5", "ms", "-5ms", "0ms", "5 minutes", "nans", "1e3s"])
+def test_what_is_no_duration(text):
+    with pytest.raises(UserError, match="is not a duration: write a number above 0 and its unit"):
+        parse_duration(text)

@@ -1,0 +1,125 @@
+"""What result files hold besides the cases, with known answers: small networks in the records, roofs beside them."""
+
+import json
+
+from mlpbench.bench.record import record
+from support import simulate
+
+SIZES = (1, 10, 100, 1000, 10_000)
+T0, ROW = 12e-6, 1e-6
+TIMES = {("numpy", "per_sample", 100): 13e-6} | {("numpy", "batched", size): T0 / size + ROW for size in SIZES}
+PYTHON = {"kernel_info": {"backend": "numpy", "device": "cpu", "version": "2", "describe": {"threads": 1}}}
+
+#: Seconds of a call on two neurons, one at a time and as a batch of 1; on one neuron; per sample with weights in L1.
+CALL_ONE, CALL_BATCH, NEURON, L1_ONE, L1_BATCH = 9e-6, 10e-6, 12e-6, 10e-6, 0.5e-6
+#: Per second: operations, and bytes read from each level by one thread.
+PEAK = 250e9
+READ = {"L1": 500e9, "L2": 200e9, "L3": 100e9, "DRAM": 40e9}
+CACHES = {"L1d": 49152, "L1i": 32768, "L2": 1048576, "L3": 33554432}
+L1_SIZES = [61, 50, 100, 10]
+
+
+def network(sizes, one_s, batch_s, rows):
+    """Return one small network: seconds per sample one at a time, and of a call on a batch of ``rows``."""
+    cases = [
+        {
+            "mode": "per_sample",
+            "batch_size": 100,
+            "rows_per_round_call": 100,
+            "iterations": 2,
+            "data": [100 * one_s] * 3,
+        },
+        {"mode": "batched", "batch_size": rows, "rows_per_round_call": rows, "iterations": 9, "data": [batch_s] * 3},
+    ]
+    return {"spec": {**simulate.SPEC, "sizes": sizes}, "cases": cases}
+
+
+def anatomy(**changes):
+    """Return the field of a record; ``changes`` replace entries."""
+    return {
+        "two_neurons": network([2] * 4, CALL_ONE, CALL_BATCH, 1),
+        "one_neuron": network([1] * 4, NEURON, NEURON, 1),
+        "in_l1": network(L1_SIZES, L1_ONE, 100 * L1_BATCH, 100),
+        "reason": None,
+        **changes,
+    }
+
+
+def measured(threads, peak=PEAK, read=READ, spread=1.0):
+    """Return the entries of a number of threads. Rounds: most take ``spread`` times as long as the best."""
+    found = []
+    for name, unit, rate in [("matrix product", "flop", peak / 2), ("multiply-add", "flop", peak)] + [
+        (name, "byte", rate) for name, rate in read.items()
+    ]:
+        work = 10**9
+        rounds = [work / rate * spread, work / rate, work / rate * spread]
+        found.append({"name": name, "threads": threads, "unit": unit, "work": work, "bytes": None, "data": rounds})
+    return found
+
+
+def roofs(entries=None, **changes):
+    """Return the content of ``roofs.json``."""
+    entries = measured(1) + measured(2, 2 * PEAK, {k: 2 * v for k, v in READ.items()}) if entries is None else entries
+    found = {"dtype": "float32", "caches": CACHES, "measured": entries, "environment": {}}
+    return {"mlpbench": {"schema": 1, "kind": "roofs", "roofs": found, "reason": None, **changes}}
+
+
+def write_of_repeats(run, entries):
+    """Write ``roofs-<repeat>.json`` beside the records of a run: entries by repeat, or the reason why there are none.
+
+    What needs large arrays is not measured there.
+    """
+    for repeat, found in entries.items():
+        if isinstance(found, str):
+            content = roofs(roofs=None, reason=found, repeat=repeat)
+        else:
+            content = roofs([one for one in found if one["name"] not in ("L1", "L3", "DRAM")], repeat=repeat)
+        (run / f"roofs-{repeat}.json").write_text(json.dumps(content))
+
+
+#: A device: operations, bytes/s by level, what its L2 holds, and copies from and to the host. Read faster than copied.
+DEVICE_PEAK, DEVICE_READ, DEVICE_L2 = 10e12, {"L2": 4e12, "DRAM": 1e12}, 4 * 2**20
+COPIES = {"host to device": 12e9, "device to host": 11e9}
+CUDA = {"kernel_info": {"backend": "numpy", "device": "cuda", "version": "2", "describe": {}}}
+
+
+def of_device(spread=1.0, entries=None, **changes):
+    """Return the entry of a device; ``changes`` replace its fields."""
+    rates = [("matrix product", "cuBLAS", DEVICE_PEAK), *((name, "copy", rate) for name, rate in COPIES.items())]
+    for name, rate in DEVICE_READ.items():
+        rates += [(name, "copy", 0.8 * rate), (name, "read", rate), (name, "copyto", 0.5 * rate)]
+    work = 10**9
+    made = [
+        {"name": name, "how": how, "unit": "", "work": work, "bytes": None, "data": [work / rate * spread, work / rate]}
+        for name, how, rate in rates
+    ]
+    for entry in made:
+        entry["data"] += entry["data"][:1]
+    found = {
+        "dtype": "float32",
+        "facts": {"device_name": "NVIDIA Stand-In"},
+        "caches": {"L2": DEVICE_L2},
+        "measured": made if entries is None else entries,
+    }
+    return {"device": "cuda", "roofs": found, "reason": None, **changes}
+
+
+def write_run(folder, times, *, roofs_file=None, with_roofs=True, **settings):
+    """Write a run as `simulate.write_run` does, with small networks and roofs."""
+    settings.setdefault("anatomy", anatomy())
+    run = simulate.write_run(folder, times, **settings)
+    if with_roofs:
+        (run / "roofs.json").write_text(json.dumps(roofs() if roofs_file is None else roofs_file))
+    return run
+
+
+def write(folder, times=TIMES, **settings):
+    """Write a run whose calls take `T0` and `ROW` seconds a row, and read it."""
+    settings = {"noise": 0, "rounds": 4, **PYTHON, **settings}
+    return record.read_run(write_run(folder, times, **settings))
+
+
+def impossible(times=None, **settings):
+    """Return arguments of `write` with one time that cannot be."""
+    fast = {**TIMES, ("numpy", "batched", 1000): 1e-7} if times is None else times
+    return {"times": fast, **settings}

@@ -1,0 +1,67 @@
+"""Explanations of runs whose causes are known, without any file."""
+
+import math
+from dataclasses import replace
+
+from mlpbench.bench.analysis.attribution import Attribution, Part
+from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
+from mlpbench.bench.stats.estimates import Ratio
+from mlpbench.kernels.spec import ForwardSpec
+
+LEVELS = {"784-50-100-10": "L2", "784-1024-1024-10": "L3", "784-8192-4096-10": "DRAM"}
+SMALL, MIDDLE, LARGE = LEVELS
+
+
+def parts(calls, weights, arithmetic, unexplained, half=0.01, batch_size=100, saved_s=10e-6):
+    """Return an attribution with these shares of what is saved; intervals are ``half`` to either side."""
+    shares = {"calls": calls, "weights": weights, "arithmetic": arithmetic, "unexplained": unexplained}
+    found = {
+        name: share
+        if share is None
+        else Part(
+            share * saved_s, *((share + end * half) * saved_s if name != "weights" else math.nan for end in (-1, 1))
+        )
+        for name, share in shares.items()
+    }
+    return Attribution(batch_size, saved_s + 1e-6, 1e-6, found, Ratio(11.0, 10.5, 11.5, 3, True))
+
+
+def kernel(name, place, attribution, missing=()):
+    nothing = dict.fromkeys(("call_one_s", "call_batch_s", "neuron_one_s", "neuron_batch_s", "fit", "asymptotic"))
+    return KernelExplanation(
+        kernel=name,
+        threads=1,
+        measured={},
+        shares=(),
+        attribution=attribution,
+        weights_in=place,
+        missing=missing,
+        **nothing,
+    )
+
+
+def explanation(spec, kernels, **changes):
+    """Return the explanation of a run; ``kernels`` are attributions by name."""
+    found = Explanation(
+        run=f"run of {spec}",
+        title=f"Run of {spec}",
+        run_id=f"run of {spec}",
+        setting=None,
+        machine="testbox",
+        spec=spec,
+        kind="sigmoid/softmax float32",
+        threads=1,
+        weight_bytes=ForwardSpec.parse(spec).weight_bytes(),
+        kernels=tuple(kernel(name, LEVELS[spec], attribution) for name, attribution in kernels.items()),
+        roofs={},
+        disturbed=False,
+        missing=(),
+    )
+    return replace(found, **changes)
+
+
+CALLS, WEIGHTS = parts(0.8, 0.1, 0.02, 0.08), parts(0.0, 0.95, 0.01, 0.04)
+
+
+def network(sizes):
+    return {"sizes": sizes, "hidden": "sigmoid", "output": "softmax", "dtype": "float32"}

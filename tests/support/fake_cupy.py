@@ -1,0 +1,241 @@
+"""A stand-in for CuPy: NumPy's arithmetic under CuPy's names, so that the kernel's own lines run without a GPU.
+
+It raises where real CuPy would run on another stream than the kernel's, and counts waits. What real CuPy compiles, it
+compiles too, into nothing, and keeps it where ``CUPY_CACHE_DIR`` says. `install` puts it into this process, `write`
+where other processes find it.
+"""
+
+import hashlib
+import os
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+
+class CompileException(Exception):  # noqa: N818 - CuPy's name
+    pass
+
+
+#: What the stand-in's device says of itself.
+L2_BYTES, MULTIPROCESSORS = 2**16, 2
+#: What its compiler takes at least for each function.
+COMPILE_S = 0.002
+
+
+class Program:
+    """CuPy's ``_NVRTCProgram``."""
+
+    def __init__(self, src):
+        self.src = src
+
+    def compile(self, options=(), log_stream=None):
+        time.sleep(COMPILE_S)
+        if "error" in self.src:
+            raise CompileException(self.src)
+        return b"cubin", None
+
+
+def compile_once(program, source):
+    """Compile ``source``, or find it in the cache on disk, as CuPy does: also then it asks for NVRTC's version."""
+    program("").compile()
+    folder = os.environ.get("CUPY_CACHE_DIR")
+    kept = Path(folder or os.devnull) / f"{hashlib.sha1(source.encode()).hexdigest()}.cubin"
+    if folder is None or not kept.exists():
+        cubin, _ = program(source).compile()
+        if folder is not None:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_bytes(cubin)
+
+
+class DeviceArray(np.ndarray):
+    """An array "on the device": NumPy's, but of a type that only `asarray` and `empty` make."""
+
+
+class Stream:
+    """A stream that knows whether it is the current one, and how often it was waited for."""
+
+    current = None
+    made: list["Stream"] = []  # noqa: RUF012 - reset by `install`
+
+    def __init__(self, *, non_blocking=False):
+        self.non_blocking = non_blocking
+        self.waits = 0
+        Stream.made.append(self)
+
+    def __enter__(self):
+        self._before, Stream.current = Stream.current, self
+        return self
+
+    def __exit__(self, *_):
+        Stream.current = self._before
+
+    def synchronize(self):
+        self.waits += 1
+
+
+def on_stream(function):
+    """Return the function, refusing to run on the default stream."""
+
+    def run(*args, **kwargs):
+        assert Stream.current is not None, f"{function.__name__} outside of the kernel's stream"
+        return function(*args, **kwargs)
+
+    return run
+
+
+def fuse_with(program):
+    compiled = set()
+
+    def fuse(kernel_name):
+        return lambda function: fused_function(function, kernel_name)
+
+    def fused_function(function, kernel_name):
+        def fused(*arrays):
+            if kernel_name not in compiled:
+                compile_once(program, kernel_name)
+                compiled.add(kernel_name)
+            assert all(isinstance(array, DeviceArray) for array in arrays)
+            with np.errstate(over="ignore"):  # a GPU warns of nothing
+                return function(*arrays)
+
+        fused.__name__ = kernel_name
+        return on_stream(fused)
+
+    return fuse
+
+
+def matmul(a, b, out):
+    assert all(isinstance(array, DeviceArray) for array in (a, b, out))
+    assert out.flags.c_contiguous, "CuPy would make a temporary array"
+    return np.matmul(a, b, out=out)
+
+
+def raw_module_with(program):
+    """Return CuPy's ``RawModule``: of `bench.machine.cuda_roofs` alone, whose functions go through their arrays once."""
+
+    def copy_all(source, target, items, _times):
+        target[: 4 * items] = source[: 4 * items]
+
+    def read_all(source, sums, items, _times):
+        sums[:] = np.bitwise_xor.reduce(source[: 4 * items])
+
+    def get_function(name):
+        work = {"copy_all": copy_all, "read_all": read_all}[name]
+
+        def run(grid, block, arguments):
+            assert len(grid) == len(block) == 1
+            assert [type(number) for number in arguments[2:]] == [np.int64, np.int32], "CuPy passes them as they are"
+            assert all(isinstance(array, DeviceArray) for array in arguments[:2])
+            assert arguments[0].nbytes >= 16 * arguments[2]
+            work(*arguments)
+
+        run.__name__ = name
+        return on_stream(run)
+
+    def raw_module(code):
+        compile_once(program, code)
+        return SimpleNamespace(get_function=get_function)
+
+    return raw_module
+
+
+def copyto(target, source):
+    assert all(isinstance(array, DeviceArray) for array in (target, source))
+    np.copyto(target, source)
+
+
+def modules(devices=1, missing=None):
+    """Return the stand-in's modules. ``devices`` or ``missing``, an error, is what the driver or cuBLAS says."""
+    cupy = ModuleType("cupy")
+    for name in ("negative", "exp", "maximum", "greater", "reciprocal"):
+        setattr(cupy, name, on_stream(getattr(np, name)))
+    Stream.current, Stream.made = None, []
+
+    def get_device_count():
+        if isinstance(devices, Exception):
+            raise devices
+        return devices
+
+    def product(a, b, out):
+        if missing is not None:
+            raise missing
+        return matmul(a, b, out)
+
+    program = type("_NVRTCProgram", (Program,), {"compile": Program.compile})  # its own: `listen` replaces the method
+    cupy.matmul = on_stream(product)
+    cupy.fuse = fuse_with(program)
+    cupy.RawModule = raw_module_with(program)
+    cupy.copyto = on_stream(copyto)
+    cupy.empty = on_stream(lambda shape, dtype: np.full(shape, 7, dtype).view(DeviceArray))
+    cupy.asarray = on_stream(lambda a: np.array(a).view(DeviceArray))
+    cupy.asnumpy = on_stream(np.array)
+    cupy.get_default_memory_pool = lambda: SimpleNamespace(total_bytes=lambda: 4096)
+    properties = {"name": b"NVIDIA Stand-In", "l2CacheSize": L2_BYTES, "multiProcessorCount": MULTIPROCESSORS}
+    cupy.cuda = SimpleNamespace(
+        Stream=Stream,
+        Device=lambda: SimpleNamespace(id=0, compute_capability="90"),
+        compiler=SimpleNamespace(CompileException=CompileException, _NVRTCProgram=program),
+        runtime=SimpleNamespace(
+            CUDARuntimeError=CUDARuntimeError,
+            getDeviceCount=get_device_count,
+            getDeviceProperties=lambda _id: properties,
+            driverGetVersion=lambda: 13000,
+            runtimeGetVersion=lambda: 12090,
+        ),
+    )
+    core, products = ModuleType("cupy._core"), ModuleType("cupy._core._routines_linalg")
+    types = {"COMPUTE_TYPE_DEFAULT": 1, "COMPUTE_TYPE_FP32": 4, "COMPUTE_TYPE_FP64": 5, "COMPUTE_TYPE_TF32": 7}
+    vars(products).update(types)
+    chosen = {}
+    products.set_compute_type = lambda dtype, value: chosen.__setitem__(np.dtype(dtype), value)
+    products.get_compute_type = lambda dtype: chosen.get(np.dtype(dtype), 1)
+    products.compute_type_to_str = {value: name for name, value in types.items()}.__getitem__
+    core._routines_linalg, cupy._core = products, core
+    return {module.__name__: module for module in (cupy, core, products)}
+
+
+def install(monkeypatch, *, devices=1, missing=None):
+    """Put the stand-in in ``sys.modules``, and return it; see `modules`."""
+    found = modules(devices, missing)
+    for name, module in found.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return found["cupy"]
+
+
+#: What a process that measures roofs takes for a device of this size: constants of `bench.machine.cuda_roofs`.
+SMALLER = {"WARM_S": 1e-3, "MATRIX_ROWS": (32, 64), "DRAM_BYTES": 2**20, "HOST_BYTES": 2**16}
+
+
+def write(folder):
+    """Write a module into ``folder`` that is the stand-in to processes that find it there."""
+    code = f"""
+import sys
+sys.path.append({str(Path(__file__).parent)!r})
+from support import fake_cupy
+sys.modules.update(fake_cupy.modules())
+main = sys.modules["__main__"]
+vars(main).update({{name: value for name, value in fake_cupy.SMALLER.items() if hasattr(main, name)}})
+"""
+    (folder / "cupy.py").write_text(code, encoding="utf-8")
+
+
+def uninstall(monkeypatch):
+    """Make ``import cupy`` fail as it does where CuPy is not installed, also where it is."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "cupy"]:
+        monkeypatch.delitem(sys.modules, name)
+
+    class Nowhere:
+        def find_spec(self, name, path=None, target=None):
+            if name == "cupy":
+                raise ModuleNotFoundError("No module named 'cupy'", name="cupy")
+
+    with suppress(ValueError):
+        monkeypatch.setattr(sys, "meta_path", [Nowhere(), *sys.meta_path])

