@@ -12,15 +12,14 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, get_args
 
 from mlpbench.bench.errors import UserError
+from mlpbench.kernels.base import processors as available
 from mlpbench.kernels.spec import DType
-from mlpbench.kernels.threads import available
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from mlpbench.bench.record.untrusted import Block
 
-__all__ = ["AXES", "MAX_THREADS", "Setting", "make_settings", "parse_dtypes", "parse_threads", "read_setting"]
 
 #: In the order in which names of settings say them.
 AXES = ("spec", "threads", "dtype")

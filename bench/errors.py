@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["NothingComparable", "UserError"]
-
 
 class UserError(Exception):
     """Bad input. The message is one line: what is wrong and what to do. The command line exits with 2."""

@@ -6,8 +6,6 @@ import re
 
 from mlpbench.bench.errors import UserError
 
-__all__ = ["parse_duration"]
-
 _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _WRITTEN = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(s|ms|us|µs|ns)\s*", re.ASCII)
 

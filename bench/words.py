@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlpbench.bench.stats.estimates import Estimate, Ratio
-
-__all__ = ["count", "data_size", "duration", "interval", "ratio", "seconds", "share", "things"]
 
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
@@ -91,3 +89,12 @@ def _decimals(value: float) -> int:
 
 def _digits(value: float) -> str:
     return f"{value:.{_decimals(value)}f}"
+
+
+def plain(value: Any) -> Any:
+    """Return dictionaries with texts as keys, lists for tuples, and null for every number that is not finite."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mlpbench.kernels.errors import KernelUnavailable
@@ -14,7 +15,31 @@ if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = ["Kernel", "KernelUnavailable", "Returns"]
+
+def processors() -> int:
+    """Return the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads_given() -> int:
+    """Return ``OMP_NUM_THREADS``, which `mlpbench run` sets for every process; `available` where it says nothing."""
+    # OpenMP takes a list, one number for each level of nesting: the first is the outermost.
+    outermost = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(outermost) if outermost.isdecimal() and int(outermost) > 0 else processors()
+
+
+def require(module: str, extra: str) -> Any:
+    """Import and return ``module``, which the extra ``extra`` of this project installs.
+
+    Raises KernelUnavailable, with the words of the import that failed, where it is missing or does not fit.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise KernelUnavailable(
+            f"{module} cannot be imported: {error}; pip install -e '.[{extra}]' brings it"
+        ) from error
+
 
 #: What a result is: an array of its own, or a buffer that is kept and that the next call uses again.
 Returns = Literal["new", "kept"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["KernelUnavailable", "NonConforming", "ParamsError", "SpecError", "UnknownKernel"]
-
 
 class SpecError(ValueError):
     """A specification that makes no sense; the message says what is wrong with it."""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from mlpbench.kernels.params import Params
 
-__all__ = ["CupyKernel"]
 
 _INSTALL = "on a machine with an NVIDIA GPU, pip install -e '.[cuda13]' or, for a CUDA 12 driver, '.[cuda12]'"
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = ["NumbaKernel", "NumbaParallelKernel"]
 
 _Array = NDArray[Any]
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = ["NumbaSimdKernel", "NumbaSimdNewKernel", "NumbaSimdParallelKernel", "NumbaSimdSparseKernel"]
 
 _Array = NDArray[Any]
 

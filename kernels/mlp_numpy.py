@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = ["NumpyKernel", "NumpyOutKernel"]
 
 _Array = NDArray[Any]
 #: W, b, the activation in place, and the buffer of a layer.

@@ -4,7 +4,7 @@ The settings, and why:
 
 * One `Gemm` for each layer, as exporters write a linear layer; weights are constants, which ONNX Runtime packs once and
   fuses with the activation behind them. All graph optimizations are on: that is its default.
-* ``intra_op_num_threads`` is what the process was given (`kernels.threads.asked`). It does not read
+* ``intra_op_num_threads`` is what the process was given (`kernels.base.threads_given`). It does not read
   ``OMP_NUM_THREADS``, and with its own default of 0 it would take every core and pin its threads.
 * One operator follows the other, so there is one inter-op thread. Idle threads spin, which is its default and the
   fastest; other kernels do not suffer, since each has a process of its own.
@@ -21,16 +21,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.base import Kernel, require
+from mlpbench.kernels.base import threads_given as asked
 from mlpbench.kernels.errors import KernelUnavailable
-from mlpbench.kernels.libraries import require
-from mlpbench.kernels.threads import asked
 
 if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = ["OnnxRuntimeBoundKernel", "OnnxRuntimeKernel", "build_model"]
 
 _Array = NDArray[Any]
 

@@ -20,16 +20,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.base import Kernel, require
+from mlpbench.kernels.base import threads_given as asked
 from mlpbench.kernels.errors import KernelUnavailable
-from mlpbench.kernels.libraries import require
-from mlpbench.kernels.threads import asked
 
 if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = ["OpenVinoKernel"]
 
 _Array = NDArray[Any]
 

@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.base import Kernel, require
 from mlpbench.kernels.errors import KernelUnavailable
-from mlpbench.kernels.libraries import require
 
 if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = ["SklearnKernel"]
 
 _Array = NDArray[Any]
 

@@ -26,9 +26,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
-from mlpbench.kernels.base import Kernel, Returns
+from mlpbench.kernels.base import Kernel, Returns, require
 from mlpbench.kernels.errors import KernelUnavailable
-from mlpbench.kernels.libraries import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = ["TorchCompileKernel", "TorchKernel", "TorchTensorKernel"]
 
 _Array = NDArray[Any]
 #: torch.Tensor: PyTorch may be missing.

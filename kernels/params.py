@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = ["TRAINED_FILE", "Params", "hand_worked", "seeded"]
 
 #: The weights of 784-50-100-10 that ship with the project; how they were made stands beside them.
 TRAINED_FILE = Path(__file__).parent / "data" / "mnist.npz"

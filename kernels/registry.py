@@ -10,8 +10,6 @@ from importlib.metadata import EntryPoint, entry_points
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
 
-__all__ = ["GROUP", "load", "module", "names", "nearest", "peers", "usual"]
-
 #: The entry point group in which other packages offer kernels.
 GROUP = "mlpbench.kernels"
 
@@ -49,7 +47,7 @@ _PEERS = {
 
 #: Known by name, and in no list: no competitors, but instruments of `mlpbench calibrate`.
 _HIDDEN = {
-    **{f"planted-0-{letter}": "mlpbench.bench.measure.planted:Planted" for letter in "abcdefg"},
+    **{f"planted-0-{letter}": "mlpbench.bench.measure.instruments:Planted" for letter in "abcdefg"},
     **{f"planted-{share}": f"mlpbench.bench.measure.planted:Planted{share}" for share in (2, 3, 5, 10)},
 }
 

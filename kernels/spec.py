@@ -9,8 +9,6 @@ import numpy as np
 
 from mlpbench.kernels.errors import SpecError
 
-__all__ = ["HAND_WORKED", "MNIST", "ForwardSpec"]
-
 Hidden = Literal["sigmoid", "relu", "step"]
 Output = Literal["softmax", "identity"]
 DType = Literal["float32", "float64"]

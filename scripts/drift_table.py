@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlpbench.bench.stats import drift
+from mlpbench.bench.stats import drift, estimates
 from mlpbench.bench.stats.estimates import NO_DRIFT
-from mlpbench.bench.stats.verdicts import THRESHOLD, judge
+from mlpbench.bench.stats.significance import THRESHOLD, judge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +59,7 @@ def row(sd: float, memory: float, n: int) -> tuple[float, float, float]:
     return wrong[0], wrong[1], 100 * found.count("slower") / len(found)
 
 
-def verdicts(cases: list[tuple[dict[int, float], dict[int, float]]], wander: drift.Drift) -> list[str]:
+def verdicts(cases: list[tuple[dict[int, float], dict[int, float]]], wander: estimates.Drift) -> list[str]:
     """Return what is made of the cases of one comparison of two runs."""
     return [item.verdict for item in judge(cases, paired=False, threshold=THRESHOLD, drifts=[wander] * len(cases))]
 

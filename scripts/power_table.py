@@ -1,4 +1,4 @@
-"""The table at the top of bench/stats/significance.py: how often `bench.stats.verdicts.judge` is wrong, and how often it finds 5 %.
+"""The table at the top of bench/stats/significance.py: how often `bench.stats.significance.judge` is wrong, and how often it finds 5 %.
 
 Run it with `python scripts/power_table.py`; it takes a few minutes.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlpbench.bench.stats.verdicts import THRESHOLD, judge
+from mlpbench.bench.stats.significance import THRESHOLD, judge
 
 REPEATS = (5, 8, 10, 13, 20)
 NOISE = {

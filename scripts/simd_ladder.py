@@ -27,6 +27,7 @@ from mlpbench.kernels import registry
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel
 from mlpbench.kernels.numba_jit import cache
 from mlpbench.kernels.numba_simd.codegen import layers
+from mlpbench.kernels.numba_simd.codegen import shape as shape_
 from mlpbench.kernels.numba_simd.codegen.peak import compiled_peak, flop_per_turn
 from mlpbench.kernels.numba_simd.codegen.shape import host_shape
 from mlpbench.kernels.numba_simd.passes import network, packing
@@ -79,8 +80,8 @@ class Plain(NumbaSimdKernel):
 def tiled(rows: int, *, singles: bool = True) -> Kernel:
     """Return the vector kernel with tiles of so many rows, and with or without single columns beside them."""
     shape = replace(host_shape(4), rows=rows)
-    kept = layers.host_shape, packing.dot_columns, cache.source_digest
-    layers.host_shape = lambda _itemsize: shape
+    kept = shape_.host_shape, packing.dot_columns, cache.source_digest
+    shape_.host_shape = lambda _itemsize: shape
     cache.source_digest = lambda: f"{kept[2]()} {rows} {singles}"
     if not singles:
         packing.dot_columns = lambda *_: 0
@@ -92,7 +93,7 @@ def tiled(rows: int, *, singles: bool = True) -> Kernel:
         kernel._address = kernel._network.address  # noqa: SLF001
         kernel._write_to_largest()  # noqa: SLF001
     finally:
-        layers.host_shape, packing.dot_columns, cache.source_digest = kept
+        shape_.host_shape, packing.dot_columns, cache.source_digest = kept
         network.compiled.cache_clear()
     return kernel
 

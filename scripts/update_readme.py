@@ -18,7 +18,7 @@ from pathlib import Path
 from mlpbench.bench import words as units
 from mlpbench.bench.analysis import explain, frame, headline, limits, limits_file
 from mlpbench.bench.analysis.summary import summarize
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs as record
 from mlpbench.bench.report.charts import style, times
 from mlpbench.bench.report.document import Column, Table
 from mlpbench.bench.report.formats import markdown

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from mlpbench.bench.plain import plain
+from mlpbench.bench.words import plain
 
 
 def test_what_is_not_finite_is_null_however_deep():

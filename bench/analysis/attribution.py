@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.roofline import Roofs
     from mlpbench.bench.stats.estimates import Ratio
 
-__all__ = ["PARTS", "Attribution", "Part", "Sides", "SmallNetworks", "arithmetic_cost", "attribute", "weight_cost"]
 
 PARTS = ("calls", "weights", "arithmetic", "unexplained")
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.attribution import Attribution
     from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
 
-__all__ = ["Group", "Place", "causes", "groups"]
 
 #: What `bench.analysis.explain` begins the reason with.
 NO_ATTRIBUTION = "no attribution"

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.analysis.bandwidth import Group, Place
 
-__all__ = ["CAPTION", "FINDING", "NAMES", "NUMBERS", "heading", "row", "sentences"]
 
 #: What makes the gain, in a word.
 CAUSE_WORDS = {

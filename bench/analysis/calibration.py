@@ -15,7 +15,6 @@ from mlpbench.bench.stats.trials import FOUND, Kind, Tally
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FILE", "KIND", "Calibration", "read"]
 
 FILE = "calibration.json"
 KIND = "calibration"
@@ -94,7 +93,7 @@ def calibration_from(block: Block) -> Calibration:
 
 
 def read(path: Path) -> Calibration:
-    """Read a calibration. Raises UserError, one line that begins with the path, as `bench.record.record.read`."""
+    """Read a calibration. Raises UserError, one line that begins with the path, as `bench.record.runs.read`."""
     content = Block(load(path), str(path))
     block = content.block("mlpbench")
     if block.data.get("kind") != KIND:

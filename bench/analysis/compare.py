@@ -12,23 +12,20 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mlpbench.bench.analysis import differences
+from mlpbench.bench.analysis import sides as differences
 from mlpbench.bench.analysis.comparison import Comparison, Row, Unmatched, shared_setting
-from mlpbench.bench.analysis.sides import Side, kernel_of, kernels_of, pace_of, parse_sides, parse_threshold
+from mlpbench.bench.analysis.sides import Side, kernel_of, kernels_of, pace_of
 from mlpbench.bench.errors import NothingComparable, UserError
-from mlpbench.bench.record.record import Run
+from mlpbench.bench.record.runs import Run
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.drift import ASSUMED, Drifts
-from mlpbench.bench.stats.significance import FALSE_DISCOVERY_RATE
-from mlpbench.bench.stats.verdicts import THRESHOLD, judge
+from mlpbench.bench.stats.significance import FALSE_DISCOVERY_RATE, THRESHOLD, judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlpbench.bench.cases import Setting
     from mlpbench.bench.trust.pace import Pace
-
-__all__ = ["Comparison", "Row", "Side", "Unmatched", "compare", "parse_sides", "parse_threshold"]
 
 
 def compare(
@@ -44,7 +41,7 @@ def compare(
     A side without a kernel takes the other side's; if neither names one, kernels of the same name are compared.
     ``drifts``: how far the level of a whole run wanders on the machine, for sides that did not run together.
     Raises NothingComparable if no case has times on both sides and, unless ``anyway``, if a side's clock was false, or
-    the sides are of different machines or compute different things (`bench.analysis.differences.that_forbid`).
+    the sides are of different machines or compute different things (`bench.analysis.sides.that_forbid`).
     """
     matched, unmatched = _matched(_listed(baseline), _listed(candidate))
     sides = [_sides(*pair) for pair in matched]

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlpbench.bench.plain import plain
 from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
+from mlpbench.bench.words import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mlpbench.bench.cases import Setting
     from mlpbench.bench.stats.estimates import Estimate, Ratio, Verdict
-
-__all__ = ["Comparison", "Row", "Unmatched", "shared_setting"]
 
 
 def shared_setting(one: Setting | None, other: Setting | None) -> str | None:

@@ -1,7 +1,7 @@
 """What result files hold besides the cases: the small networks of each process, and the roofs of the run.
 
 Both are optional: files of earlier versions, and of pytest by hand, have none, and `Evidence.missing` says so. What is
-there is checked as `bench.record.record` checks everything else, and raises UserError where it is not what it should be.
+there is checked as `bench.record.runs` checks everything else, and raises UserError where it is not what it should be.
 """
 
 from __future__ import annotations
@@ -11,14 +11,20 @@ import statistics
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from mlpbench.bench.analysis import sustained
-from mlpbench.bench.analysis.attribution import SmallNetworks
-from mlpbench.bench.analysis.roofline import CPU, LEVELS, Roofs
-from mlpbench.bench.analysis.sustained import Sustained
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.record import ROOFS_FILE
+from mlpbench.bench.record.runs import ROOFS_OF_REPEAT
 from mlpbench.bench.record.schema import block_of
 from mlpbench.bench.record.untrusted import load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mlpbench.bench.record.untrusted import Block
+
+from mlpbench.bench.analysis.attribution import SmallNetworks
+from mlpbench.bench.analysis.roofline import CPU, LEVELS, Roofs
+from mlpbench.bench.record.runs import ROOFS_FILE
 from mlpbench.kernels.errors import SpecError
 from mlpbench.kernels.spec import ForwardSpec
 
@@ -26,10 +32,53 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from mlpbench.bench.record.record import Run
+    from mlpbench.bench.record.runs import Run
     from mlpbench.bench.record.untrusted import Block
 
-__all__ = ["Evidence", "OfDevice", "read"]
+#: Work per second by number of threads, and by name of what was done.
+Rates = dict[int, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Sustained:
+    """``rates`` by repeat: FLOP/s and bytes/s of the median round. ``reasons``: why a repeat has none."""
+
+    rates: Mapping[int, Rates] = field(default_factory=dict)
+    reasons: Mapping[int, str] = field(default_factory=dict)
+
+    def by_repeat(self, name: str, threads: int) -> dict[int, float]:
+        """Return one rate, with so many threads, of each repeat in which it was measured."""
+        found = {repeat: rates.get(threads, {}) for repeat, rates in self.rates.items()}
+        return {repeat: rates[name] for repeat, rates in found.items() if name in rates}
+
+
+def read_sustained(folder: Path) -> Sustained:
+    """Return what was measured in the repeats of a run, nothing where none was. Raises UserError for damaged files."""
+    rates: dict[int, Rates] = {}
+    reasons = {}
+    for path in sorted(folder.glob("roofs-*.json")):
+        if (named := ROOFS_OF_REPEAT.fullmatch(path.name)) is None:
+            continue
+        block = block_of(load(path), path)
+        repeat = block.integer("repeat", 0)
+        if repeat != int(named[1]):
+            raise UserError(f"{path}: holds repeat {repeat}: it was renamed or copied; take it away")
+        if "roofs" in block:
+            rates[repeat] = _sustained_rates(block.block("roofs"))
+        else:
+            reasons[repeat] = block.text("reason", "no reason given")
+    return Sustained(rates, reasons)
+
+
+def _sustained_rates(content: Block) -> Rates:
+    found: Rates = {}
+    for entry in content.blocks("measured"):
+        of_threads = found.setdefault(entry.integer("threads", 1), {})
+        of_threads[entry.text("name")] = entry.integer("work", 1) / statistics.median(entry.timings("data"))
+    if not found:
+        raise UserError(f"{content.where}: nothing was measured; this is a damaged file")
+    return found
+
 
 PRODUCT, PEAK = ARITHMETIC = ("matrix product", "multiply-add")
 #: What is told of a device and is no roof.
@@ -77,7 +126,7 @@ class Evidence:
 
 
 def read(run: Run) -> Evidence:
-    """Return the evidence of a run, as `bench.record.record.read_run` has read it. Raises UserError for damaged files."""
+    """Return the evidence of a run, as `bench.record.runs.read_run` has read it. Raises UserError for damaged files."""
     small: dict[tuple[str, int], SmallNetworks] = {}
     missing: dict[str, None] = {}
     for record in run.records:
@@ -91,7 +140,7 @@ def read(run: Run) -> Evidence:
     folder = run.path if run.path.is_dir() else run.path.parent
     roofs, disturbed, no_roofs, devices = _roofs(folder / ROOFS_FILE)
     missing |= dict.fromkeys(no_roofs)
-    return Evidence(small, roofs, disturbed, tuple(missing), devices, sustained.read(folder))
+    return Evidence(small, roofs, disturbed, tuple(missing), devices, read_sustained(folder))
 
 
 def _small_networks(anatomy: Block) -> tuple[SmallNetworks | None, str | None]:

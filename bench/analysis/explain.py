@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.analysis import attribution, evidence, roofline
 from mlpbench.bench.analysis.roofline import Work
-from mlpbench.bench.plain import plain
 from mlpbench.bench.plan.profiles import ALL_ROWS
 from mlpbench.bench.stats import estimates, hockney
+from mlpbench.bench.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.attribution import Attribution, SmallNetworks
     from mlpbench.bench.analysis.evidence import Evidence
     from mlpbench.bench.analysis.roofline import Roofs, Verdict
-    from mlpbench.bench.record.record import Record, Run
+    from mlpbench.bench.record.runs import Run
+    from mlpbench.bench.record.schema import Record
     from mlpbench.bench.stats.estimates import Estimate
     from mlpbench.bench.stats.hockney import Fit
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = ["CaseShare", "Explanation", "KernelExplanation", "find"]
 
 #: The parts count every weight and operation, the small networks have inputs without zeros.
 SKIPS = "no attribution: it skips work, the parts count all of it, and how much it skips is not measured"

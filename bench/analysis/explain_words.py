@@ -15,20 +15,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.stats.estimates import Estimate
     from mlpbench.bench.stats.hockney import Fit, Line
 
-__all__ = [
-    "PART_WORDS",
-    "PIECES",
-    "case_words",
-    "impossible_words",
-    "kernel_sentences",
-    "number",
-    "part_words",
-    "percent",
-    "roof_words",
-    "run_sentences",
-    "share_words",
-    "signed",
-]
 
 _TOO_LOW = "they are too low, and shares of them too high"
 #: From this difference on, one neuron a layer takes another way through the library than two.

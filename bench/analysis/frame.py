@@ -62,15 +62,61 @@ import pandas as pd
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import book_parts
-from mlpbench.bench.record.record import Record, Run, read_runs
-from mlpbench.bench.trust import columns as trust
+from mlpbench.bench.record.runs import Run, read_runs
+from mlpbench.bench.record.schema import Record
+from mlpbench.bench.trust.disturbance import best_spin_s, disturbances
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlpbench.bench.record.schema import Timing
+    from mlpbench.bench.record.trust import Start
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from mlpbench.bench.record.schema import Timing
 
-__all__ = ["COLUMNS", "Source", "failures", "load", "load_named", "load_rounds", "skipped"]
+_PHASES = ("import_s", "construct_s", "compile_s", "first_call_s")
+TRUST_COLUMNS = {
+    "disturbed": "boolean",
+    "import_s": "float64",
+    "compile_s": "float64",
+    **{f"{cache}_{phase}": "float64" for cache in ("fresh", "filled") for phase in _PHASES},
+    "peak_bytes": "float64",
+    "pool_bytes": "float64",
+}
+
+
+class Columns:
+    """Makes the columns of the rows of one run: whether a case was disturbed depends on all of its processes."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        best = best_spin_s(record.trust for record in records)
+        self._disturbed = {id(record): disturbances(record.trust, best) for record in records}
+
+    def row(self, record: Record, case: Timing) -> dict[str, Any]:
+        """Return the columns of one case of one process."""
+        trust, at = record.trust, (case.mode, case.batch_size)
+        known = any((window.mode, window.batch_size) == at for window in trust.windows)
+        row: dict[str, Any] = {
+            "disturbed": at in self._disturbed[id(record)] if known else None,
+            "import_s": record.import_s,
+            "compile_s": trust.compile_s,
+            "pool_bytes": trust.pool_bytes,
+        }
+        for start in trust.starts:
+            row |= _start(start, at)
+        return row
+
+
+def _start(start: Start, at: tuple[str, int]) -> dict[str, Any]:
+    values = (start.import_s, start.construct_s, start.compile_s, start.first_calls_s.get(at))
+    named = {f"{'fresh' if start.fresh else 'filled'}_{phase}": v for phase, v in zip(_PHASES, values, strict=True)}
+    # With a filled cache nothing compiles: what is added is the kernel's own, and not the compiler's.
+    return named if start.fresh else {**named, "peak_bytes": start.peak_bytes}
+
 
 #: A run, one of its records, or the path of either.
 Source = Run | Record | Path | str
@@ -105,7 +151,7 @@ COLUMNS = {
     "repeated_rows": "bool",
     "includes_loading": "bool",
     **book_parts.COLUMNS,
-    **trust.COLUMNS,
+    **TRUST_COLUMNS,
 }
 _ROUNDS = {
     "run": "str",
@@ -131,7 +177,7 @@ _SKIPPED = {"run": "str", "kernel": "str", "reason": "str"}
 def load(sources: Source | Iterable[Source]) -> pd.DataFrame:
     """Return one row for each case and repeat, in the order of the sources; the columns are in this module's text.
 
-    Paths are read by `bench.record.record.read_run`, which raises UserError for what it cannot read; so does naming the same
+    Paths are read by `bench.record.runs.read_run`, which raises UserError for what it cannot read; so does naming the same
     results twice, which would count every repeat twice. Without any timing the frame is empty and has its columns.
     """
     frame = _frame(_rows(sources), COLUMNS)
@@ -142,7 +188,7 @@ def load(sources: Source | Iterable[Source]) -> pd.DataFrame:
 
 
 def load_named(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return the same with runs called what tables call them (`bench.record.record.named`)."""
+    """Return the same with runs called what tables call them (`bench.record.runs.named`)."""
     frame = load(runs)
     frame["run"] = frame["run"].map({run.id: run.name for run in runs})
     return frame
@@ -210,7 +256,7 @@ def _cases(sources: Source | Iterable[Source]) -> Iterator[tuple[Run, Record, Ti
 
 def _rows(sources: Source | Iterable[Source]) -> Iterator[dict[str, Any]]:
     for run in runs(sources):
-        more = trust.Columns(run.records)
+        more = Columns(run.records)
         for record in run.records:
             yield from (_row(run, record, case) | more.row(record, case) for case in record.cases)
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.summary import CaseSummary
     from mlpbench.bench.stats.estimates import Ratio
 
-__all__ = ["ONE", "Cell", "HeatMap", "find"]
 
 #: The column of single calls, before all batch sizes.
 ONE = 0

@@ -14,18 +14,17 @@ from typing import TYPE_CHECKING, Any
 from mlpbench.bench.analysis import evidence, roofline
 from mlpbench.bench.analysis.limits_targets import PROFILE, Target, of_floor, of_peak, of_peers, of_product, unheld
 from mlpbench.bench.analysis.summary import batched
-from mlpbench.bench.plain import plain
 from mlpbench.bench.stats import estimates
+from mlpbench.bench.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from mlpbench.bench.analysis.evidence import Evidence
     from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.record.record import Record, Run
+    from mlpbench.bench.record.runs import Run
+    from mlpbench.bench.record.schema import Record
     from mlpbench.bench.stats.estimates import Ratio
-
-__all__ = ["Limits", "Place", "Row", "Setting", "Share", "find"]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["SUFFIX", "content", "path_of", "read"]
 
 SUFFIX = ".limits.json"
 SCHEMA = 1

@@ -13,19 +13,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.limits import Setting
     from mlpbench.bench.stats.estimates import Ratio
 
-__all__ = [
-    "BATCH_SIZES",
-    "BOOK",
-    "PEERS",
-    "PROFILE",
-    "WIDE",
-    "Target",
-    "of_floor",
-    "of_peak",
-    "of_peers",
-    "of_product",
-    "unheld",
-]
 
 PROFILE = "limits"
 BATCH_SIZES = (1, 2, 8, 32, 100, 1000, 10_000)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = ["CPU", "LEVELS", "Floor", "Roofs", "Verdict", "Work", "cause", "floors", "judge", "level"]
 
 #: What kernels call the device that they compute on, if they say nothing else.
 CPU = "cpu"

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.record.record import Record, Run
+    from mlpbench.bench.record.runs import Run
+    from mlpbench.bench.record.schema import Record
     from mlpbench.bench.stats.estimates import Ratio
 
-__all__ = ["Gain", "Scaling", "find"]
 
 #: A run with the summaries of its cases.
 Summarized = tuple["Run", "Sequence[CaseSummary]"]

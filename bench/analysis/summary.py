@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.stats.estimates import Estimate, Ratio
 
-__all__ = ["CaseSummary", "batched", "one_at_a_time", "speedup", "summarize"]
-
 
 @dataclass(frozen=True)
 class CaseSummary:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.plan.plan import Plan
     from mlpbench.bench.run.sweep import Sweep
 
-__all__ = ["measure_roofs", "say_what_comes"]
-
 
 def say_what_comes(sweep: Sweep, folder: Path, networks: Sequence[str] = ()) -> None:
     """Say on stderr what is going to run, and what will be wrong with it; ``networks``: how they were chosen."""
@@ -98,7 +96,7 @@ def _repeats(plan: Plan, fewest: int | None = None) -> str:
 
 
 def _too_many_threads(sweep: Sweep) -> list[str]:
-    from mlpbench.bench.machine.environment import available_cpus
+    from mlpbench.kernels.base import processors as available_cpus
 
     most = max(part.setting.threads for part in sweep.parts)
     if most <= available_cpus():

@@ -23,8 +23,6 @@ from mlpbench.bench.cli.run import run
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.kernels.errors import ParamsError, SpecError, UnknownKernel
 
-__all__ = ["app", "main"]
-
 BAD_INPUT = 2
 NOTHING_COMPARABLE = 3
 INTERRUPTED = 130

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.calibration import Calibration
     from mlpbench.bench.plan.plan import Plan
     from mlpbench.bench.plan.profiles import Profile
-    from mlpbench.bench.record.record import Run
+    from mlpbench.bench.record.runs import Run
     from mlpbench.bench.stats.trials import Tally
 
 #: Folder, beside the runs of a machine, of the runs behind its calibrations: in no list of runs.
@@ -52,23 +52,24 @@ def calibrate(
     from mlpbench.bench.cli.progress import carry_out
     from mlpbench.bench.data.workload import Options, Workload
     from mlpbench.bench.plan.effort import WholeRounds
-    from mlpbench.bench.record import record
+    from mlpbench.bench.record import runs, write
+    from mlpbench.bench.run import folder as folder_
     from mlpbench.bench.run import process
 
     plan = _plan(repeats, budget, threads, seed)
     workload = Workload(Options())
     _ = workload.facts()
-    folder = process.open_run(out, plan, below=BELOW)
+    folder = folder_.open_run(out, plan, below=BELOW)
     effort = WholeRounds(plan)
     _say_what_comes(plan, folder)
     interrupted = not carry_out(plan, effort, lambda on_case: process.execute(plan, workload, folder, on_case, effort))
-    process.close_run(folder, effort.ending(interrupted=interrupted).as_dict())
+    folder_.close_run(folder, effort.ending(interrupted=interrupted).as_dict())
     if interrupted:
         console.complain(f"interrupted: nothing calibrated; what was measured is in {folder}")
         raise typer.Exit(INTERRUPTED)
-    found = _evaluate(record.read_run(folder), plan)
+    found = _evaluate(runs.read_run(folder), plan)
     file = folder.parent.parent / calibration.FILE
-    record.write_atomically(file, found.as_dict(), replace=True)
+    write.write_atomically(file, found.as_dict(), replace=True)
     if as_json:
         console.print_json(found.as_dict())
     else:
@@ -85,17 +86,18 @@ def _profile(repeats: int) -> Profile:
 
 def _plan(repeats: int, budget: str, threads: int | None, seed: int | None) -> Plan:
     from mlpbench.bench.machine import environment
-    from mlpbench.bench.measure import planted
+    from mlpbench.bench.measure import instruments
     from mlpbench.bench.plan import effort, plan, profiles
+    from mlpbench.kernels import base
 
     profile, budget_s = _profile(repeats), effort.parse_budget(budget)
     return plan.make_plan(
         profile,
-        [*planted.SAME, *planted.SLOWED],
+        [*instruments.SAME, *instruments.SLOWED],
         profiles.grid(profile.modes, profile.batch_sizes),
         repeats=repeats,
         seed=plan.new_seed() if seed is None else seed,
-        threads=threads or environment.available_cpus(),
+        threads=threads or base.processors(),
         skipped=[],
         command=["mlpbench", *sys.argv[1:]],
         commit=environment.commit()["commit"],
@@ -107,10 +109,10 @@ def _say_what_comes(plan: Plan, folder: Path) -> None:
     from rich.text import Text
 
     from mlpbench.bench.machine import environment
-    from mlpbench.bench.measure import planted
+    from mlpbench.bench.measure import instruments
 
     err = console.err()
-    what = f"{planted.BASE} {len(planted.SAME)} times as it is, and slowed by 2, 3, 5 and 10 %"
+    what = f"{instruments.BASE} {len(instruments.SAME)} times as it is, and slowed by 2, 3, 5 and 10 %"
     err.print(Text(f"{what}; {len(plan.cases)} cases each, {plan.threads} threads; seed {plan.seed}"))
     err.print(Text(f"{plan.repeats} repeats on each side, and blocks of as many until {plan.budget_s:.0f} s are spent"))
     for warning in environment.warnings(environment.collect()):
@@ -124,8 +126,8 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
     from mlpbench.bench.analysis import calibration
     from mlpbench.bench.analysis.sides import Side, pace_of
     from mlpbench.bench.errors import UserError
-    from mlpbench.bench.measure import planted
-    from mlpbench.bench.stats import significance, trials, verdicts
+    from mlpbench.bench.measure import instruments
+    from mlpbench.bench.stats import significance, trials
 
     pace = pace_of(run)
     times = {name: Side(run, name).times(pace) for name in plan.kernels}
@@ -133,8 +135,8 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
     if silent:
         why = next((failure.reason for failure in run.failures if failure.kernel == silent[0]), "no record")
         raise UserError(f"nothing calibrated: {silent[0]} has no times: {why}")
-    slowed = {share: times[name] for name, share in planted.SLOWED.items()}
-    same = [times[name] for name in planted.SAME]
+    slowed = {share: times[name] for name, share in instruments.SLOWED.items()}
+    same = [times[name] for name in instruments.SAME]
     alone = set.intersection(*(Side(run, name).alone() for name in plan.kernels))
     drifts = trials.wander(list(times.values()), alone)
     by_case = {case: drifts.of(case in alone) for case in same[0]}
@@ -145,11 +147,11 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
     return calibration.Calibration(
         machine=run.machine,
         run=f"{BELOW}/{run.id}",
-        kernel=planted.BASE,
+        kernel=instruments.BASE,
         threads=plan.threads,
         ended=(run.ending.ended if run.ending else None) or plan.started,
         repeats=repeats,
-        threshold=verdicts.THRESHOLD,
+        threshold=significance.THRESHOLD,
         false_discovery_rate=significance.FALSE_DISCOVERY_RATE,
         paired=paired,
         unpaired=unpaired,

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["P99", "Cold", "Latency", "closer_look"]
-
 _CLOSER = "A closer look"
 
 Latency = Annotated[

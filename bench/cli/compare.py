@@ -45,14 +45,15 @@ def compare(
 
     Example: mlpbench compare numpy numba --fail-if-slower 5%
     """
-    from mlpbench.bench.analysis import compare as sides
+    from mlpbench.bench.analysis import compare as compare_
+    from mlpbench.bench.analysis import sides
     from mlpbench.bench.stats.drift import ASSUMED
 
     threshold = sides.parse_threshold(fail_if_slower)
     left, right = sides.parse_sides(baseline, results), sides.parse_sides(candidate, results)
     calibrated = _calibration(left[0], right[0], results)
     drifts = calibrated.drifts if calibrated else ASSUMED
-    found = sides.compare(left, right, threshold, anyway=anyway, drifts=drifts)
+    found = compare_.compare(left, right, threshold, anyway=anyway, drifts=drifts)
     fewest = min(row.speedup.n for row in found.rows)
     said = calibrated.sentence(fewest, paired=found.paired) if calibrated else None
     if as_json:

@@ -13,15 +13,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mlpbench.bench.plain import plain
 from mlpbench.bench.record.untrusted import clean_text
+from mlpbench.bench.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.table import Column
 
-__all__ = ["complain", "err", "indented", "out", "print_json", "show", "table"]
 
 #: Width of tables that go to a file or a pipe: nothing is cut off there.
 PIPED_WIDTH = 200

@@ -36,7 +36,7 @@ def explain(
     from mlpbench.bench.analysis import bandwidth
     from mlpbench.bench.analysis import explain as explaining
     from mlpbench.bench.errors import UserError
-    from mlpbench.bench.record import record
+    from mlpbench.bench.record import runs as record
 
     paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
     runs_read = record.named([run for path in paths for run in record.read_runs(path)])

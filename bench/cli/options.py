@@ -7,24 +7,6 @@ from typing import Annotated
 
 import typer
 
-__all__ = [
-    "SIZES",
-    "AsJson",
-    "DType",
-    "DTypes",
-    "Data",
-    "DataDir",
-    "Hidden",
-    "Kernels",
-    "Output",
-    "Peers",
-    "Results",
-    "Spec",
-    "Specs",
-    "Threads",
-    "Weights",
-]
-
 #: The book's network, `kernels.spec.MNIST`, written out: importing it would import NumPy for `--help`.
 SIZES = "784-50-100-10"
 

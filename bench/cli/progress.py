@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.plan.plan import Plan
     from mlpbench.bench.run.process import Outcome
 
-__all__ = ["carry_out"]
-
 
 def carry_out(
     plan: Plan, effort: Effort, execute: Callable[[Callable[[str, int, str], None]], Iterator[Outcome]]

@@ -41,7 +41,7 @@ def report(
 
     Example: mlpbench report --format html -o report.html
     """
-    from mlpbench.bench.record import record
+    from mlpbench.bench.record import runs as record
     from mlpbench.bench.report import render as documents
     from mlpbench.bench.values import parse_duration
     from mlpbench.kernels.registry import nearest

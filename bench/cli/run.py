@@ -129,7 +129,7 @@ def _tell(folder: Path, *, as_json: bool, interrupted: bool) -> None:
     """Print the finding, the table, and what was written; exit 1 where a case has no time, 130 after Ctrl-C."""
     from mlpbench.bench import words
     from mlpbench.bench.cli.report import tell, write_reports
-    from mlpbench.bench.record import record
+    from mlpbench.bench.record import runs as record
     from mlpbench.bench.report import build as documents
 
     runs = record.read_runs(folder)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpbench.bench.data.mnist import CLASSES, SIDE, Part, load_mnist, load_mnist_test, read_part
+from mlpbench.bench.data.mnist import SIDE, Part, read_part
 from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,19 +19,6 @@ if TYPE_CHECKING:
 
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = [
-    "CLASSES",
-    "DIGITS_FILE",
-    "NAMES",
-    "SIDE",
-    "Dataset",
-    "digits",
-    "load",
-    "load_mnist",
-    "load_mnist_test",
-    "mnist",
-    "random",
-]
 
 #: The digits that ship with the project; how they were made and whose they are stands beside them.
 DIGITS_FILE = Path(__file__).with_name("digits.npz")

@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from mlpbench.bench.data.datasets import SIDE
+from mlpbench.bench.data.mnist import SIDE
 from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.data.datasets import Dataset
 
-__all__ = ["as_dict", "check_index", "save_png", "show"]
 
 #: From paper to ink, where there are no colours: each character stands for two pixels, one above the other.
 RAMP = " .:-=+*#%@"

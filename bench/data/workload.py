@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.data.datasets import Dataset
     from mlpbench.kernels.base import Kernel
 
-__all__ = ["Options", "Workload"]
 
 #: Batch size of the accuracy that is called "batched": the book's.
 ACCURACY_BATCH = 100

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.record.untrusted import Block
 
-__all__ = ["Binding", "bound", "choose", "read_binding"]
-
 
 @dataclass(frozen=True)
 class Binding:

@@ -24,7 +24,6 @@ from mlpbench.kernels.mlp_cupy import CupyKernel, words
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["answer", "array_sizes", "measure"]
 
 #: Longer than on the CPU: a wait for a device takes longer than a look at the clock.
 ROUND_S = 0.01

@@ -14,10 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mlpbench.bench.errors import UserError
-from mlpbench.kernels.threads import asked
-from mlpbench.kernels.threads import available as available_cpus
-
-__all__ = ["available_cpus", "collect", "commit", "machine_id", "machine_info", "of_child", "set_threads"]
+from mlpbench.kernels.base import threads_given as asked
 
 #: Read by BLAS builds, OpenMP and Numba when they load; they are set before that, in a process of its own.
 THREAD_VARIABLES = (

@@ -17,8 +17,6 @@ from numba.np.arrayobj import make_array
 
 from mlpbench.kernels.numba_simd.codegen.shape import host_shape
 
-__all__ = ["READ_BYTES", "flop_per_step", "multiply_add", "read"]
-
 #: Sums that do not wait for each other. Two FMA units with a latency of 4 or 5 cycles need 10 (A. Fog, *Instruction
 #: tables*); with the factor and the addend they fit into 16 registers.
 _CHAINS = 12

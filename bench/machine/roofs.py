@@ -8,7 +8,7 @@ Every round is kept: a roof is work / seconds of the best one. Other devices tha
 measured by a module of their own (`DEVICES`).
 
 `write_of_repeat` measures some of it again within a repeat, for what the machine sustains beside the kernels
-(`bench.analysis.sustained`).
+(`bench.analysis.evidence`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ import numpy as np
 from mlpbench.bench.machine import environment
 from mlpbench.bench.machine.binding import bound
 from mlpbench.bench.measure.case import short_rounds
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs, schema
+from mlpbench.bench.record import write as write_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.machine.binding import Binding
 
-__all__ = ["measure", "read_sizes", "write", "write_of_repeat"]
 
 #: Rounds are many and short: the best one of them finds a moment when nothing else runs.
 ROUND_S = 0.003
@@ -78,9 +78,9 @@ def write(
     asked = (f"--dtype={dtype}", f"--seconds={seconds}")
     found, reason = _ask("mlpbench.bench.machine.roofs", threads, binding, *asked, f"--threads={threads}")
     others = [_of_device(device, threads, binding, asked) for device in devices]
-    block = {"schema": record.SCHEMA, "kind": "roofs", "roofs": found, "reason": reason, "devices": others}
+    block = {"schema": schema.SCHEMA, "kind": "roofs", "roofs": found, "reason": reason, "devices": others}
     for folder in folders:
-        record.write_atomically(folder / record.ROOFS_FILE, {"mlpbench": block})
+        write_.write_atomically(folder / runs.ROOFS_FILE, {"mlpbench": block})
     reasons = [reason, *(f"{other['device']}: {other['reason']}" for other in others if other["reason"])]
     return "; ".join(filter(None, reasons)) or None
 
@@ -93,8 +93,8 @@ def write_of_repeat(folder: Path, repeat: int, threads: int, dtype: str, binding
     only = [f"--only={name}" for name in OF_REPEAT]
     asked = (f"--dtype={dtype}", f"--seconds={REPEAT_S}", f"--threads={threads}")
     found, reason = _ask("mlpbench.bench.machine.roofs", threads, binding, *asked, *only)
-    block = {"schema": record.SCHEMA, "kind": "roofs", "repeat": repeat, "roofs": found, "reason": reason}
-    record.write_atomically(folder / f"roofs-{repeat}.json", {"mlpbench": block})
+    block = {"schema": schema.SCHEMA, "kind": "roofs", "repeat": repeat, "roofs": found, "reason": reason}
+    write_.write_atomically(folder / f"roofs-{repeat}.json", {"mlpbench": block})
     return reason
 
 

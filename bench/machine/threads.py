@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.record.untrusted import Block
     from mlpbench.kernels.base import Kernel
 
-__all__ = ["ThreadUse", "TooManyThreads", "observe", "read_thread_use"]
 
 #: Libraries that are asked if this process has loaded them. Asking Numba for the threads in use would start them.
 _ASK: dict[str, Callable[[Any], int]] = {

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from mlpbench.kernels.base import Kernel
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = ["in_l1", "measure", "narrow"]
 
 #: Repeats of a run that have them: the others spend their time on the cases.
 REPEATS = 5

@@ -28,20 +28,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.plan.profiles import Case
 
-__all__ = [
-    "BookCell",
-    "Clocks",
-    "Elapsed",
-    "clock_pairs_ns",
-    "clocks",
-    "elapsed",
-    "measure",
-    "predict",
-    "prepare",
-    "single_calls_ns",
-    "times_s",
-    "utc_s",
-]
 
 #: Seconds of calls before pytest-benchmark calibrates: caches, branch predictors and clocks settle.
 WARM_S = 0.05

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.measure import memory
 from mlpbench.bench.measure.case import elapsed, prepare
 from mlpbench.bench.plan.profiles import Case
 from mlpbench.kernels import registry
@@ -23,7 +24,6 @@ from mlpbench.kernels import registry
 if TYPE_CHECKING:
     from mlpbench.bench.measure.session import Suite
 
-__all__ = ["starts"]
 
 #: Where libraries keep compiled code: whatever a kernel is written with finds these folders empty, and then filled.
 CACHES = ("NUMBA_CACHE_DIR", "CUPY_CACHE_DIR", "CUDA_CACHE_PATH", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
@@ -79,7 +79,7 @@ def measure_start(asked: dict[str, Any]) -> dict[str, Any]:
     kernel_class = registry.load(asked["kernel"])
     with elapsed() as importing:
         kernel_class.probe()
-    before = memory.begin()
+    before = begin()
     with elapsed() as construction:
         kernel = kernel_class(workload.spec, params)
     calls = []
@@ -88,7 +88,7 @@ def measure_start(asked: dict[str, Any]) -> dict[str, Any]:
         with elapsed() as first:
             call()
         calls.append({**case.as_dict(), "first_call_s": first.seconds})
-    after = memory.peak_bytes()
+    after = peak_bytes()
     found = {
         "import_s": importing.seconds,
         "construct_s": construction.seconds,
@@ -103,3 +103,26 @@ def measure_start(asked: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     print(json.dumps(measure_start(json.loads(sys.argv[1]))))  # noqa: T201 - to the process that asked
+
+_STATUS = Path("/proc/self/status")
+
+
+def begin() -> int | None:
+    """Forget the peak so far, where the system lets us (Linux); return the bytes to measure growth from."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM to the resident memory of now
+    return peak_bytes()
+
+
+def peak_bytes() -> int | None:
+    """Return the most memory that this process has had resident, in bytes, since `begin`."""
+    with suppress(OSError):
+        found = re.search(r"^VmHWM:\s*(\d+) kB", _STATUS.read_text(), re.MULTILINE)
+        if found:
+            return int(found[1]) * 1024
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import statistics
+from itertools import pairwise
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from mlpbench.bench.measure.case import prepare, times_s
 from mlpbench.bench.measure.spin import best_spin
 from mlpbench.bench.plan.profiles import PER_SAMPLE_ROWS, Case
+from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
 
 if TYPE_CHECKING:
@@ -16,7 +20,8 @@ if TYPE_CHECKING:
 
     from pytest_benchmark.fixture import BenchmarkFixture
 
-__all__ = ["GROUP", "KNOWN", "REPEATS", "NullKernel", "call_of", "time_known"]
+    from mlpbench.kernels.params import Params
+    from mlpbench.kernels.spec import ForwardSpec
 
 #: pytest-benchmark's group of the rows that are about the harness.
 GROUP = "harness"
@@ -63,3 +68,83 @@ def time_known(benchmark: BenchmarkFixture, mode: str, length: int) -> None:
         {"mode": mode, "length": length, "calls": PER_SAMPLE_ROWS if mode == "per_sample" else 1}
     )
     benchmark.pedantic(call, rounds=ROUNDS, iterations=calls, warmup_rounds=1)  # type: ignore[no-untyped-call]
+
+
+BASE = "numpy"
+#: The sides of A/A comparisons: 21 pairs, so that two blocks of repeats make more than 200 of five cases.
+SAME = tuple(f"planted-0-{letter}" for letter in "abcdefg")
+#: Kernels with a slowdown, as a share.
+SLOWED = {"planted-2": 0.02, "planted-3": 0.03, "planted-5": 0.05, "planted-10": 0.1}
+
+#: Looks at the clock that tell how long one takes.
+LOOKS = 201
+
+
+def look_ns() -> float:
+    """Return how long a look at the clock takes, in nanoseconds: a spin cannot end between two."""
+    return statistics.median(b - a for a, b in pairwise([perf_counter_ns() for _ in range(LOOKS)]))
+
+
+class Planted(Kernel):
+    """The kernel `BASE`, slower by `share`."""
+
+    backend = "numpy"
+    distributions = ("numpy",)
+    share: ClassVar[float] = 0.0
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        super().__init__(spec, params)
+        inner = registry.load(BASE)(spec, params)
+        self._forward, self._forward_one = inner.forward, inner.forward_one
+        # A spin comes after what it takes without a slowdown, too; and it ends half a look late in the mean.
+        self._own_ns = 0.0
+        looks = (perf_counter_ns() for _ in range(LOOKS))
+        self._own_ns = statistics.median(self._spin(now, now) for now in looks) - look_ns() / 2
+
+    def forward(self, x: Any) -> Any:
+        """Return the outputs of a batch, a little later."""
+        began = perf_counter_ns()
+        y = self._forward(x)
+        self._spin(began, perf_counter_ns())
+        return y
+
+    def forward_one(self, x: Any) -> Any:
+        """Return the output of one sample, a little later."""
+        began = perf_counter_ns()
+        y = self._forward_one(x)
+        self._spin(began, perf_counter_ns())
+        return y
+
+    def _spin(self, began: int, ended: int) -> int:
+        """Look at the clock until this share of the time between two moments has passed since the second.
+
+        Returns the nanoseconds since the second.
+        """
+        until = ended + self.share * (ended - began) + self._own_ns
+        while (now := perf_counter_ns()) < until:
+            pass
+        return now - ended
+
+
+class Planted2(Planted):
+    """2 % slower."""
+
+    share = 0.02
+
+
+class Planted3(Planted):
+    """3 % slower."""
+
+    share = 0.03
+
+
+class Planted5(Planted):
+    """5 % slower."""
+
+    share = 0.05
+
+
+class Planted10(Planted):
+    """10 % slower."""
+
+    share = 0.1

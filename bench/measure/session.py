@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.machine import threads as thread_use
 from mlpbench.bench.measure.case import BookCell, elapsed
-from mlpbench.kernels import registry, threads
+from mlpbench.kernels import base, registry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.data.workload import Workload
     from mlpbench.bench.plan.profiles import Case
     from mlpbench.kernels.base import Kernel
-
-__all__ = ["Contestant", "Failure", "Suite"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class Suite:
 
         Raises TooManyThreads where that is more than the run gave them. By hand nobody gave them a number.
         """
-        given = threads.asked() if self.plan is None else int(self.plan["threads"])
+        given = base.threads_given() if self.plan is None else int(self.plan["threads"])
         use = thread_use.observe(contestant.kernel, given)
         contestant.record["thread_use"] = use.as_dict()
         if self.plan is not None:

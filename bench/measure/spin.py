@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import llvmlite.binding as llvm
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-__all__ = ["Spin", "best_spin", "hashing_spin", "llvm_spin"]
 
 #: About half a millisecond at 4 GHz: long against a look at the clock, short against a scheduler's time slice.
 STEPS = 400_000
@@ -46,8 +47,6 @@ def best_spin() -> Spin:
 
 def llvm_spin() -> Spin:
     """Return a chain of dependent integer instructions in machine code."""
-    from mlpbench.bench.measure.llvm_spin import INSTRUCTIONS_PER_STEP, compiled
-
     chain = compiled()
     return Spin("llvm-xorshift64", STEPS * INSTRUCTIONS_PER_STEP, lambda n: chain(SEED, n * STEPS))
 
@@ -55,3 +54,54 @@ def llvm_spin() -> Spin:
 def hashing_spin() -> Spin:
     """Return a chain of SHA-256 in C: fixed work too, but how many instructions depends on the library's build."""
     return Spin("pbkdf2-sha256", None, lambda n: hashlib.pbkdf2_hmac("sha256", b"mlpbench", b"spin", n * HASHES))
+
+
+#: Three shifts and three exclusive ors, each of which needs the result of the one before: nothing can overlap them.
+INSTRUCTIONS_PER_STEP = 6
+
+#: Marsaglia's xorshift64, ``steps`` times from ``seed``. It has no closed form, and no optimisation is asked for. G.
+#: Marsaglia, "Xorshift RNGs", Journal of Statistical Software 8 (2003).
+CODE = """
+define i64 @chain(i64 %seed, i64 %steps) {
+start:
+  br label %test
+test:
+  %done = phi i64 [0, %start], [%done.next, %step]
+  %x = phi i64 [%seed, %start], [%f, %step]
+  %more = icmp ult i64 %done, %steps
+  br i1 %more, label %step, label %end
+step:
+  %a = shl i64 %x, 13
+  %b = xor i64 %x, %a
+  %c = lshr i64 %b, 7
+  %d = xor i64 %b, %c
+  %e = shl i64 %d, 17
+  %f = xor i64 %d, %e
+  %done.next = add i64 %done, 1
+  br label %test
+end:
+  ret i64 %x
+}
+"""
+
+
+@cache
+def compiled() -> Callable[[int, int], int]:
+    """Return the function of (seed, steps) that computes the state after that many steps."""
+    return ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int64)(_engine().get_function_address("chain"))
+
+
+@cache  # the code lives as long as its engine
+def _engine() -> llvm.ExecutionEngine:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    module = llvm.parse_assembly(CODE)
+    module.verify()
+    engine = llvm.create_mcjit_compiler(module, machine())
+    engine.finalize_object()
+    return engine
+
+
+def machine() -> llvm.TargetMachine:
+    """Return LLVM's description of this machine."""
+    return llvm.Target.from_default_triple().create_target_machine(opt=2)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlpbench.bench.machine.environment import available_cpus
-from mlpbench.bench.measure import counters
-from mlpbench.bench.measure.case import is_asynchronous, times_s, utc_s
+from mlpbench.bench.measure.case import clocks, is_asynchronous, times_s, utc_s
 from mlpbench.bench.measure.spin import best_spin
 from mlpbench.bench.record.trust import read_trust
 from mlpbench.bench.record.untrusted import Block
 from mlpbench.bench.trust.disturbance import reasons
+from mlpbench.kernels.base import processors as available_cpus
 
 if TYPE_CHECKING:
-    from mlpbench.bench.measure.counters import Counters
     from mlpbench.bench.plan.profiles import Case
     from mlpbench.kernels.base import Kernel
 
-__all__ = ["Watch"]
 
 #: Spins at each point: a few milliseconds, and a median.
 SPINS = 7
@@ -41,14 +42,14 @@ class Watch:
         best_spin()  # made here, so that making it is no part of any window, and after the kernel's own imports
         self._spins = self._spin()
         self._began_utc_s = utc_s()
-        self._before = counters.read()
+        self._before = read()
         self._first = self._first or self._before
 
     def end(self, kernel: Kernel, case: Case) -> None:
         """Look again, just after."""
         if self._before is None:
             raise RuntimeError("the end of a case that did not begin")
-        counted = counters.since(self._before, counters.read())
+        counted = since(self._before, read())
         spins = {"began_utc_s": self._began_utc_s, "spins_before_s": self._spins, "spins_after_s": self._spin()}
         self.more["compile_s"] = kernel.compiled_s()
         self.more["pool_bytes"] = kernel.describe().get("pool_bytes")
@@ -69,7 +70,7 @@ class Watch:
             **self.more,
         }
         if self._first is not None:
-            lived = counters.since(self._first, counters.read())
+            lived = since(self._first, read())
             block["clock"] = {"clock_s": lived.wall_s, "raw_s": lived.raw_s}
         # As this version judges; readers judge again from the values above.
         return block | {"disturbed": list(reasons(read_trust(Block(block, "trust"))))}
@@ -78,3 +79,119 @@ class Watch:
 def _known(row: dict[str, Any]) -> dict[str, Any]:
     facts = {key: row["extra_info"][key] for key in ("mode", "length", "calls")}
     return {**facts, "iterations": row["stats"]["iterations"], "rounds_s": row["stats"]["data"]}
+
+
+#: Seconds that a control group's threads were held back because their share of processors was used up.
+THROTTLED = ("/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpu/cpu.stat", "/sys/fs/cgroup/cpu,cpuacct/cpu.stat")
+HEAT = Path("/sys/devices/system/cpu")
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Counters now, or their growth. Times in seconds; None where the system does not show it.
+
+    ``run_delay_s``: how long threads that could run waited for a processor, summed over the process's threads.
+    ``steal_s``: what a host took from this virtual machine, summed over the processors this process may use.
+    ``throttled_s`` and ``hot``: a control group's quota, and times that the processor slowed down from heat.
+    """
+
+    wall_s: float
+    process_s: float
+    thread_s: float
+    raw_s: float
+    tasks: int | None
+    run_delay_s: float | None
+    involuntary: int | None
+    voluntary: int | None
+    steal_s: float | None
+    throttled_s: float | None
+    hot: int | None
+
+    def as_dict(self) -> dict[str, float | int | None]:
+        """Return them as result files hold them."""
+        return asdict(self)
+
+
+def read() -> Counters:
+    """Read all counters."""
+    now = clocks()
+    tasks, delay = _tasks()
+    involuntary, voluntary = _switches()
+    return Counters(
+        wall_s=now.wall_s,
+        process_s=now.process_s,
+        thread_s=now.thread_s,
+        raw_s=now.raw_s,
+        tasks=tasks,
+        run_delay_s=delay,
+        involuntary=involuntary,
+        voluntary=voluntary,
+        steal_s=_steal(),
+        throttled_s=_throttled(),
+        hot=_hot(),
+    )
+
+
+def since(before: Counters, after: Counters) -> Counters:
+    """Return what was counted between two readings; ``tasks`` is the larger number of threads.
+
+    A thread that ended in between takes its waiting with it: such a difference is never below zero.
+    """
+    then, now = asdict(before), asdict(after)
+    grown: dict[str, Any] = {
+        name: None if now[name] is None or then[name] is None else max(now[name] - then[name], type(now[name])(0))
+        for name in now
+    }
+    threads = [count for count in (before.tasks, after.tasks) if count is not None]
+    return Counters(**{**grown, "tasks": max(threads, default=None)})
+
+
+def _tasks() -> tuple[int | None, float | None]:
+    """Return the threads of this process, and the seconds that they waited while they could have run (Linux)."""
+    folder = Path("/proc/self/task")
+    if not folder.is_dir():
+        return None, None
+    waited, threads = 0, 0
+    for task in folder.iterdir():
+        with suppress(OSError, IndexError, ValueError):  # the thread has just ended, or the kernel keeps no such count
+            waited += int((task / "schedstat").read_text().split()[1])
+            threads += 1
+    return threads or None, waited / 1e9 if threads else None
+
+
+def _switches() -> tuple[int | None, int | None]:
+    if sys.platform == "win32":
+        return None, None
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_nivcsw, used.ru_nvcsw
+
+
+def _steal() -> float | None:
+    try:
+        lines = Path("/proc/stat").read_text().splitlines()
+        ours = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+        ticks = [int(words[8]) for words in map(str.split, lines) if words and words[0] in ours]
+        return sum(ticks) / os.sysconf("SC_CLK_TCK") if len(ticks) == available_cpus() else None
+    except (OSError, IndexError, ValueError, AttributeError):  # not Linux, or hidden
+        return None
+
+
+def _throttled() -> float | None:
+    for path in map(Path, THROTTLED):
+        with suppress(OSError, ValueError):
+            counts = dict(line.split() for line in path.read_text().splitlines())
+            if "throttled_usec" in counts:
+                return int(counts["throttled_usec"]) / 1e6
+            if "throttled_time" in counts:  # of the first version of control groups, in nanoseconds
+                return int(counts["throttled_time"]) / 1e9
+    return None
+
+
+def _hot() -> int | None:
+    found = []
+    for path in HEAT.glob("cpu[0-9]*/thermal_throttle/core_throttle_count"):
+        with suppress(OSError, ValueError):
+            found.append(int(path.read_text()))
+    return sum(found) if found else None

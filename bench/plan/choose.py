@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.run.sweep import Sweep
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = ["Aim", "find_aim", "find_data", "find_settings", "fit_to_machine", "make_sweep", "make_workloads"]
 
 #: Target and budget in seconds, both None for a fixed number of repeats.
 Aim = tuple[float | None, float | None]

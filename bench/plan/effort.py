@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.plan.plan import Plan
 
-__all__ = ["Effort", "WholeRounds", "half_width", "parse_budget", "parse_target"]
 
 #: Half the width of an interval, as a share of the time, at which a case needs no more repeats.
 TARGET = 0.02

@@ -23,7 +23,6 @@ from mlpbench.kernels.spec import MNIST, ForwardSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["EXAMPLE", "Choice", "choose"]
 
 #: Where no cache can be read: what is chosen for 1 MiB of L2 and 32 MiB of L3.
 EXAMPLE = {"L2": (50, 100), "L3": (1024, 1024), "DRAM": (8192, 4096)}

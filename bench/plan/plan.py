@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.machine.binding import Binding
     from mlpbench.bench.plan.profiles import Case, Profile
 
-__all__ = ["Plan", "make_plan", "new_seed", "part_of", "run_id"]
 
 #: Commit part of a run's name where mlpbench is not run from a checkout.
 NO_COMMIT = "nocommit"

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = ["Probed", "for_spec", "probe", "probe_all"]
 
 TIMEOUT_S = 120
 

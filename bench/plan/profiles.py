@@ -12,7 +12,6 @@ from mlpbench.kernels.registry import nearest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ALL_ROWS", "MAX_BATCH_SIZE", "MODES", "PROFILES", "Case", "Profile", "grid", "parse_batch_size", "profile"]
 
 #: One row at a time from Python; one call for a batch; the book's whole cell, with loading and counting.
 MODES = ("per_sample", "batched", "book")
@@ -75,7 +74,7 @@ class Profile:
     fewer_repeats: Mapping[str, int] = field(default_factory=dict)
     #: Whether processes are bound to processors, as many as they have threads, however many settings there are.
     binds: bool = False
-    #: Whether the machine's limits are measured in every repeat too, for shares of them (`bench.analysis.sustained`).
+    #: Whether the machine's limits are measured in every repeat too, for shares of them (`bench.analysis.evidence`).
     limits_in_repeats: bool = False
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.record.untrusted import Block
 
-__all__ = ["COLUMNS", "PARTS", "REST", "Parts", "by_round", "columns", "read_parts"]
 
 #: In the order of the cell: the data's files are read, the weights are read and the network made, every image is
 #: inferred and its class picked, the hits are counted.

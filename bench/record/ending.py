@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlpbench.bench.record.untrusted import Block
 
-__all__ = ["LIMITS", "CaseEnd", "Ending", "read_ending", "was_cut_off"]
 
 #: What can end the repeats of a case, and the words for it.
 LIMITS = {

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.machine.binding import Binding
     from mlpbench.bench.record.untrusted import Block
 
-__all__ = ["Plan", "Skipped", "SweepHeader", "read_header", "read_mode", "read_plan"]
 
 MAX_REPEATS = 10_000
 

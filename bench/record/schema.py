@@ -14,7 +14,7 @@ import numpy as np
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine.threads import ThreadUse, read_thread_use
 from mlpbench.bench.record.book_parts import Parts, read_parts
-from mlpbench.bench.record.plan import Plan, Skipped, read_mode, read_plan
+from mlpbench.bench.record.plan import Plan, read_mode, read_plan
 from mlpbench.bench.record.trust import Trust, read_trust
 from mlpbench.bench.record.untrusted import Block, machine_name
 from mlpbench.bench.trust.disturbance import reasons
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["RETURNS", "SCHEMA", "Accuracy", "Data", "Failure", "Plan", "Record", "Skipped", "Timing", "Weights"]
 
 #: The version of the block that this tool writes, and the newest that it reads.
 SCHEMA = 1

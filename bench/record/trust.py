@@ -18,14 +18,12 @@ if TYPE_CHECKING:
 #: The year 5138: later dates are no dates.
 LATEST_UTC_S = 1e11
 
-__all__ = ["NOTHING", "Audit", "Known", "Singles", "Start", "Trust", "Window", "read_trust"]
-
 
 @dataclass(frozen=True)
 class Window:
     """What was counted while one case was timed, and the calibration spins just before and just after it.
 
-    The counters are those of `bench.measure.counters.Counters`; None where the system does not show one. ``waits``: the
+    The counters are those of `bench.measure.watch.Counters`; None where the system does not show one. ``waits``: the
     kernel computes on a device that it waits for. ``began_utc_s``: when the case began, in seconds since 1970; None in
     older files.
     """

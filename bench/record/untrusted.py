@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["NAME", "Block", "clean_text", "load", "machine_name"]
 
 #: The largest record of a full sweep is below 1 MB.
 MAX_BYTES = 64 * 2**20

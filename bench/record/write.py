@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.plain import plain
+from mlpbench.bench.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["write_atomically"]
 
 _NUMBERS = re.compile(r"\[\n((?:\s*-?\d[\d.eE+-]*,?\n)+)\s*\]")
 

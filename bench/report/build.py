@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis import evidence, explain, frame, headline, heatmap, overview, scaling
+from mlpbench.bench.analysis import evidence, explain, frame, headline, heatmap, scaling
 from mlpbench.bench.analysis import limits as limits_of
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.record import named
+from mlpbench.bench.record.runs import named
 from mlpbench.bench.report.document import (
     MANY_RUNS,
     Block,
@@ -33,13 +33,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from mlpbench.bench.analysis.headline import Headline
+    from mlpbench.bench.analysis.headline import Headline, Overview
     from mlpbench.bench.analysis.limits import Limits
-    from mlpbench.bench.analysis.overview import Overview
     from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.record.record import Record, Run
+    from mlpbench.bench.record.runs import Run
+    from mlpbench.bench.record.schema import Record
 
-__all__ = ["build"]
 
 _CLOCK = """
 A time is the median over the rounds of one process, divided by the samples that a call processes. The value shown
@@ -141,7 +140,7 @@ def _overviews(
     names = [{case.run for case in own} for _, own in by_run]
     kernels = [[one for one in finding.kernels if one.run in name] for name in names]
     return tuple(
-        overview.find(run, own, limits) for (run, _), own, limits in zip(by_run, kernels, limited, strict=True)
+        headline.overview(run, own, limits) for (run, _), own, limits in zip(by_run, kernels, limited, strict=True)
     )
 
 

@@ -10,27 +10,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlpbench.bench.analysis.explain import Explanation
-    from mlpbench.bench.analysis.headline import Headline
+    from mlpbench.bench.analysis.headline import Headline, Overview
     from mlpbench.bench.analysis.heatmap import HeatMap
     from mlpbench.bench.analysis.limits import Limits
-    from mlpbench.bench.analysis.overview import Overview
     from mlpbench.bench.analysis.scaling import Scaling
     from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.record.record import Run
-
-__all__ = [
-    "MANY_RUNS",
-    "Block",
-    "Column",
-    "Command",
-    "Document",
-    "Figure",
-    "Fold",
-    "Paragraph",
-    "Points",
-    "Section",
-    "Table",
-]
+    from mlpbench.bench.record.runs import Run
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from mlpbench.bench.report.build import build
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlpbench.bench.record.record import Run
+    from mlpbench.bench.record.runs import Run
     from mlpbench.bench.report.document import Document
 
 FORMATS = ("md", "html", "csv", "json")
@@ -21,7 +21,7 @@ def render(
     format: str,  # noqa: A002 - the word of the command line
     p99_s: float | None = None,
 ) -> str:
-    """Return the report of runs, as `bench.record.record.read_run` reads them, in one of `FORMATS`.
+    """Return the report of runs, as `bench.record.runs.read_run` reads them, in one of `FORMATS`.
 
     ``p99_s``: a latency budget in seconds, of which the report says the largest batch that keeps it.
     Raises UserError for another format, for no runs, for a run named twice, for HTML where Altair or vl-convert is not

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs, schema, write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlpbench.bench.plan.plan import Plan
-
-__all__ = ["close_run", "make_folder", "open_run", "write_header", "write_plan"]
 
 
 def open_run(results: Path, plan: Plan, below: str = "") -> Path:
@@ -49,13 +47,13 @@ def write_plan(folder: Path, plan: Plan) -> None:
 
 def write_header(folder: Path, kind: str, content: Mapping[str, Any]) -> None:
     """Write ``run.json``: its content below its kind, and the environment of this process."""
-    block = {"schema": record.SCHEMA, "kind": kind, kind: content, "environment": environment.collect()}
-    record.write_atomically(folder / record.PLAN_FILE, {"mlpbench": block})
+    block = {"schema": schema.SCHEMA, "kind": kind, kind: content, "environment": environment.collect()}
+    write.write_atomically(folder / runs.PLAN_FILE, {"mlpbench": block})
 
 
 def close_run(folder: Path, ending: Mapping[str, Any]) -> None:
     """Add to the plan in ``run.json`` how the run ended: `bench.record.ending.Ending.as_dict`."""
-    path = folder / record.PLAN_FILE
+    path = folder / runs.PLAN_FILE
     content = json.loads(path.read_text(encoding="utf-8"))
     content["mlpbench"]["ending"] = dict(ending)
-    record.write_atomically(path, content, replace=True)
+    write.write_atomically(path, content, replace=True)

@@ -23,10 +23,9 @@ from mlpbench.bench.measure.case import elapsed
 from mlpbench.bench.measure.session import Failure
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.profiles import PER_SAMPLE_ROWS
-from mlpbench.bench.record import record
+from mlpbench.bench.record import schema, write
 from mlpbench.bench.record.trust import read_trust
 from mlpbench.bench.record.untrusted import Block
-from mlpbench.bench.run.folder import close_run, open_run
 from mlpbench.bench.trust import disturbance
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.data.workload import Options, Workload
     from mlpbench.bench.plan.plan import Plan
 
-__all__ = ["Outcome", "close_run", "execute", "open_run", "pytest_command", "run_process"]
 
 #: A process that takes longer is stuck: a whole quick run takes less.
 TIMEOUT_S = 1800
@@ -111,7 +109,7 @@ def run_process(
     path = folder / f"{kernel}.{repeat}.json"
     with elapsed() as took:
         content = _process(plan, workload, folder, at, on_case)
-        record.write_atomically(path, content)
+        write.write_atomically(path, content)
     note(took.seconds, _times(content), _disturbed(content))
     return Outcome(kernel, repeat, path, _problems(content))
 
@@ -235,7 +233,7 @@ def _content(
     kernel, repeat = at
     header = json.loads((folder / "run.json").read_text(encoding="utf-8"))["mlpbench"]
     block = {
-        "schema": record.SCHEMA,
+        "schema": schema.SCHEMA,
         "kernel": kernel,
         "repeat": repeat,
         "environment": header["environment"],

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mlpbench.bench.machine import binding, roofs
 from mlpbench.bench.measure.case import elapsed
 from mlpbench.bench.plan.plan import Plan, part_of
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.data.workload import Workload
     from mlpbench.bench.plan.effort import Effort
     from mlpbench.bench.run.process import Outcome
-
-__all__ = ["Part", "Sweep", "bind", "close", "divide", "execute", "measure_limits", "names_of", "open_folders"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def open_folders(results: Path, sweep: Sweep) -> tuple[Path, list[Path]]:
         child.mkdir()
         run_folder.write_plan(child, part.plan)
     # Last: a sweep with a header has all its settings.
-    run_folder.write_header(folder, record.SWEEP, _header(sweep))
+    run_folder.write_header(folder, runs.SWEEP, _header(sweep))
     return folder, folders
 
 

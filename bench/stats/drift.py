@@ -47,7 +47,6 @@ from mlpbench.bench.stats.estimates import Drift
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["ASSUMED", "WINDOW", "Drifts", "common_level", "measured", "widest"]
 
 #: Repeats whose mean is one look at the level: a run of few repeats. Longer runs wander less: this is the safe side.
 WINDOW = 5

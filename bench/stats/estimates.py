@@ -42,19 +42,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "LEAST_REPEATS",
-    "NO_DRIFT",
-    "Drift",
-    "Estimate",
-    "Ratio",
-    "Verdict",
-    "counted",
-    "estimate",
-    "ratio",
-    "verdict",
-]
-
 Verdict = Literal["faster", "slower", "same", "unclear"]
 #: One value per repeat: in order, or by the number of the repeat.
 Values = Sequence[float] | Mapping[int, float] | NDArray[np.float64]

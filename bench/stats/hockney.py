@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.stats.estimates import Estimate
 
-__all__ = ["Fit", "Line", "Prediction", "fit", "line", "predictions", "regimes"]
 
 #: Seconds per call by batch size, of one repeat.
 Points = dict[int, float]

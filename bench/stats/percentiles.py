@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-__all__ = ["CONFIDENCE", "PERCENTILES", "Percentile", "calls_needed", "largest_within", "percentile"]
 
 CONFIDENCE = 0.99
 PERCENTILES = (0.5, 0.9, 0.99, 0.999)

@@ -3,7 +3,7 @@
 `bench.stats.estimates` has the estimate and its interval; here is the test beside it, its correction for the number of
 cases, and what a given number of repeats can find. As there, a value is one repeat's, and the scale is logarithmic.
 
-What `bench.stats.verdicts` makes of both (threshold 2.5 %, false discovery rate 1 %), in per cent of 3,000 simulated cases
+What `bench.stats.significance` makes of both (threshold 2.5 %, false discovery rate 1 %), in per cent of 3,000 simulated cases
 for each cell, compared in sixes: cases called faster or slower where there is no difference / cases called slower where
 every one takes 5 % longer (`scripts/power_table.py`). Repeats differ by a normal factor of 1 or 2 %, and with "bursts"
 a tenth of all processes are 1.7 times as slow, independently on the two sides.
@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FALSE_DISCOVERY_RATE", "MOST_REPEATS", "POWER", "Test", "adjusted", "detectable", "repeats_needed", "test"]
+    from mlpbench.bench.stats.estimates import Drift, Ratio, Verdict
 
 #: Share of the verdicts faster and slower that may be wrong. A case is never called so with a p-value above it.
 FALSE_DISCOVERY_RATE = 0.01
@@ -216,3 +217,61 @@ def _quantile(share: float, degrees: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, share))
+
+
+#: From which share on a difference counts, on the log scale half of 5 %: with the threshold at 5 %, a slowdown of
+#: exactly 5 % is found half of the time, however many repeats there are.
+THRESHOLD = 0.025
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One case. ``speedup`` is baseline / candidate; ``p_adjusted`` is corrected for the number of cases.
+
+    ``repeats_needed`` is None unless the verdict is "unclear", and where `bench.stats.significance` has no number.
+    """
+
+    speedup: Ratio
+    p: float
+    p_adjusted: float
+    verdict: Verdict
+    repeats_needed: int | None
+    drift: Drift
+
+
+def judge(
+    cases: Sequence[tuple[Mapping[int, float], Mapping[int, float]]],
+    paired: bool,
+    threshold: float,
+    rate: float = FALSE_DISCOVERY_RATE,
+    drifts: Sequence[Drift] | None = None,
+) -> list[Judgement]:
+    """Judge the cases of one comparison, each a time for each repeat of the baseline and of the candidate.
+
+    "faster" and "slower" need three things: a speedup beyond the threshold, an interval that excludes 1, and a
+    p-value of at most ``rate`` after the correction for the number of cases. "same" needs an interval that lies
+    between the thresholds. The rest is "unclear". ``drifts``: of unpaired sides, how far the level of a run wanders
+    in each case.
+
+    Raises ValueError as `bench.stats.estimates.ratio`.
+    """
+    drifts = [estimates.NO_DRIFT] * len(cases) if drifts is None else drifts
+    tests = [test(a, b, paired, drift) for (a, b), drift in zip(cases, drifts, strict=True)]
+    p_adjusted = adjusted([test.p for test in tests])
+    found = sum(p <= rate for p in p_adjusted)
+    # What one more case has to undercut to be found beside those that are.
+    level = rate * min(found + 1, len(cases)) / max(len(cases), 1)
+    return [
+        _judge(estimates.ratio(a, b, paired, drift=test.drift), test, p, threshold, rate, level)
+        for (a, b), test, p in zip(cases, tests, p_adjusted, strict=True)
+    ]
+
+
+def _judge(speedup: Ratio, test: Test, p: float, threshold: float, rate: float, level: float) -> Judgement:
+    verdict = estimates.verdict(speedup, threshold)
+    if verdict in ("faster", "slower") and not p <= rate:
+        verdict = "unclear"
+    needed = None
+    if verdict == "unclear" and not math.isnan(test.p):
+        needed = repeats_needed(test, speedup.value, threshold, level)
+    return Judgement(speedup, test.p, p, verdict, needed, test.drift)

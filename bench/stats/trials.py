@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlpbench.bench.stats import drift, significance, verdicts
+from mlpbench.bench.stats import drift, significance
 from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["FOUND", "Kind", "Tally", "Times", "evaluate", "fitting", "seen_slowdowns", "wander"]
 
 #: The share of planted slowdowns that must be found for the tool to be said to find them.
 FOUND = significance.POWER
@@ -104,7 +103,7 @@ def evaluate(
     same: Sequence[Times],
     slowed: Mapping[float, Times],
     repeats: int,
-    threshold: float = verdicts.THRESHOLD,
+    threshold: float = significance.THRESHOLD,
     rate: float = significance.FALSE_DISCOVERY_RATE,
     drifts: Mapping[tuple[str, int], Drift] = MappingProxyType({}),
 ) -> tuple[Kind | None, Kind | None]:
@@ -212,7 +211,7 @@ class _Trials:
     def _verdicts(self, cases: list[_Case]) -> list[str]:
         judged = [case for case in cases if self._can_be_judged(*case[:2])]
         drifts = [case[2] for case in judged]
-        found = verdicts.judge([case[:2] for case in judged], self.paired, self.threshold, self.rate, drifts)
+        found = significance.judge([case[:2] for case in judged], self.paired, self.threshold, self.rate, drifts)
         return [str(one.verdict) for one in found] + ["unclear"] * (len(cases) - len(judged))
 
 

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.record.trust import Trust
 
-__all__ = ["CLOCK_LIMIT", "ClockCheck", "call_cost_s", "call_costs_s", "check_clock", "deviations"]
 
 #: A clock that is off by more is refused as evidence.
 CLOCK_LIMIT = 0.02

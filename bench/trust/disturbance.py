@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.record.trust import Trust, Window
 
-__all__ = ["Disturbance", "Grade", "best_spin_s", "case_disturbance", "disturbances", "grade", "reasons", "works_alone"]
 
 #: Shares of a case's time from which on it counts as disturbed; docs/trust.md has the timings that they come from. A
 #: median over rounds forgives rounds that had to wait, up to about a quarter of them.

@@ -14,10 +14,10 @@ from mlpbench.bench.values import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlpbench.bench.record.schema import Plan, Record
+    from mlpbench.bench.record.plan import Plan
+    from mlpbench.bench.record.schema import Record
     from mlpbench.bench.stats.estimates import Ratio
 
-__all__ = ["Budget", "InputFinding", "Latency", "asked_budget_s", "budgets", "input_findings", "latencies"]
 
 #: What a latency budget is asked of.
 BUDGET_PERCENTILE = 0.99

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.record.trust import Trust, Window
 
-__all__ = ["Pace", "common_pace", "paces"]
-
 
 @dataclass(frozen=True)
 class Pace:

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 from mlpbench.bench.trust.disturbance import best_spin_s, case_disturbance
 
 if TYPE_CHECKING:
-    from mlpbench.bench.record.record import Run
+    from mlpbench.bench.record.runs import Run
     from mlpbench.bench.record.schema import Record
     from mlpbench.bench.trust.disturbance import Disturbance
-
-__all__ = ["Moment", "Timeline", "timeline"]
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["compute_type", "facts", "multiply_in"]
-
 #: cuBLAS computes products of float32 in float32. CuPy's default would follow the variable CUPY_TF32, and TF32 keeps
 #: 10 bits of the mantissa: another computation, faster and outside of the gate's tolerance.
 _COMPUTE_TYPES = {"float32": "COMPUTE_TYPE_FP32", "float64": "COMPUTE_TYPE_FP64"}

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Listener", "compiled_s", "listen"]
-
 
 @dataclass
 class Listener:

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = ["Network"]
 
 #: Takes a name and returns a decorator that makes a function of elementwise operations one device kernel.
 Fuse = Callable[[str], Callable[[Callable[..., None]], Callable[..., None]]]

@@ -26,8 +26,6 @@ from numba.core.caching import FunctionCache
 from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
-__all__ = ["compile_once"]
-
 _DIGEST = 32
 
 #: Numba's settings that change what is compiled and that its key leaves out.

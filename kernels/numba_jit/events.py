@@ -7,8 +7,6 @@ from typing import Any
 
 from numba.core import event
 
-__all__ = ["compiled_s", "listen"]
-
 
 @cache
 def listen() -> Any:

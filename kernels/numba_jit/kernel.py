@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
     from mlpbench.kernels.spec import ForwardSpec
 
-__all__ = ["CompiledKernel", "numba_threads"]
 
 _Array = NDArray[Any]
 

@@ -33,8 +33,6 @@ from numba.np.arrayobj import make_array, populate_array
 from mlpbench.kernels.numba_jit.cache import compile_once
 from mlpbench.kernels.numba_jit.target import PANEL, TILE_ROWS, host
 
-__all__ = ["BLOCK_ROWS", "IDENTITY", "RELU", "SIGMOID", "SOFTMAX", "STEP", "compiled", "exp", "jit", "sigmoid"]
-
 #: Activations, as ``layers`` holds them.
 IDENTITY, SIGMOID, RELU, STEP, SOFTMAX = range(5)
 #: Rows that go through a layer together.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["PANEL", "TILE_ROWS", "Target", "host"]
-
 #: Columns of a packed weight panel, and so of everything that a row loop writes at once.
 PANEL = 64
 

@@ -6,9 +6,8 @@ import json
 import pytest
 
 from mlpbench.bench.analysis import frame, headline
-from mlpbench.bench.analysis.book import BOOK
-from mlpbench.bench.analysis.book_apart import book_without_loading
-from mlpbench.bench.record.record import read_run
+from mlpbench.bench.analysis.book import BOOK, book_without_loading
+from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.report import render
 from support import simulate
 

@@ -8,7 +8,7 @@ import pytest
 from mlpbench.bench.analysis import calibration
 from mlpbench.bench.analysis.calibration import Calibration
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.record import write_atomically
+from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.stats.drift import ASSUMED, LEAST, Drifts
 from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
 from mlpbench.bench.stats.trials import Kind, Tally, evaluate, fitting, seen_slowdowns, wander

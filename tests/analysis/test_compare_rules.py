@@ -2,9 +2,10 @@
 
 import pytest
 
-from mlpbench.bench.analysis.compare import Side, compare
+from mlpbench.bench.analysis.compare import compare
+from mlpbench.bench.analysis.sides import Side
 from mlpbench.bench.errors import NothingComparable
-from mlpbench.bench.record.record import read_run
+from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.stats.drift import Drifts
 from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
 from support import simulate, trusting

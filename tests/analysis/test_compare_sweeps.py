@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from mlpbench.bench.analysis.compare import compare, parse_sides
+from mlpbench.bench.analysis.compare import compare
+from mlpbench.bench.analysis.sides import parse_sides
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.stats.drift import Drifts

@@ -4,7 +4,7 @@ import pytest
 
 from mlpbench.bench.analysis import bandwidth, evidence, explain
 from mlpbench.bench.analysis.explain_words import kernel_sentences, run_sentences
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support import evidence_files as files
@@ -137,7 +137,7 @@ def test_the_chart_has_the_roofs_of_whoever_computes(tmp_path):
     )
     for path in both.glob("cupy.*.json"):
         path.write_text(path.read_text().replace('"device": "cpu"', '"device": "cuda"'))
-    for run, expected in ((alone, {"cuda"}), (record.read_run(both), {"cuda", "1 thread"})):
+    for run, expected in ((alone, {"cuda"}), (runs.read_run(both), {"cuda", "1 thread"})):
         chart = roofline_chart(explain.find(run), run.kernels)
         every = [row for rows in chart["datasets"].values() for row in rows]
         rows = [row for row in every if row["kind"] == "roof"]

@@ -4,7 +4,7 @@ import pytest
 
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs, write
 from support import simulate
 
 TIMES = {
@@ -36,7 +36,7 @@ def test_quartiles_are_of_the_rounds_and_per_sample(tmp_path):
     data = [1e-4, 2e-4, 3e-4, 4e-4, 9e-4]
     case = ("numpy", "batched", 100)
     content = simulate.record("numpy", 0, [simulate.benchmark(case, data)], simulate.plan({case: 1}, 1, 0, []))
-    record.write_atomically(tmp_path / "numpy.0.json", content)
+    write.write_atomically(tmp_path / "numpy.0.json", content)
     row = frame.load(tmp_path / "numpy.0.json").iloc[0]
     assert row["sample_s"] == pytest.approx(3e-6)
     assert (row["sample_p25_s"], row["sample_p75_s"]) == (pytest.approx(2e-6), pytest.approx(4e-6))
@@ -91,7 +91,7 @@ def test_an_empty_frame_has_its_columns(tmp_path):
 
 def test_runs_records_and_paths_are_all_taken(tmp_path):
     folder = simulate.write_run(tmp_path, TIMES)
-    run = record.read_run(folder)
+    run = runs.read_run(folder)
     whole = frame.load(folder)
     pd.testing.assert_frame_equal(frame.load([str(folder)]), whole)
     pd.testing.assert_frame_equal(frame.load(run), whole)
@@ -122,7 +122,7 @@ def test_rounds_are_kept_in_order_and_their_median_is_the_time_of_the_call(tmp_p
     expected = frame.load(folder).set_index(key)["call_s"]
     pd.testing.assert_series_equal(medians.sort_index(), expected.sort_index())
     first = rounds[(rounds["kernel"] == "numba") & (rounds["mode"] == "batched") & (rounds["repeat"] == 1)]
-    case = next(c for c in record.read(folder / "numba.1.json").cases if c.mode == "batched")
+    case = next(c for c in runs.read(folder / "numba.1.json").cases if c.mode == "batched")
     assert first["round"].tolist() == list(range(20))
     assert tuple(first["call_s"]) == case.rounds_s
 

@@ -8,7 +8,7 @@ import pytest
 from mlpbench.bench.analysis import frame, heatmap
 from mlpbench.bench.analysis.heatmap import ONE
 from mlpbench.bench.analysis.summary import summarize
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections.heatmap import cell_text
 from support import simulate

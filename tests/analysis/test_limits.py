@@ -5,7 +5,7 @@ import pytest
 from mlpbench.bench.analysis import frame, limits
 from mlpbench.bench.analysis.limits_targets import Target
 from mlpbench.bench.analysis.summary import summarize
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from mlpbench.bench.stats.estimates import Ratio
 from support import evidence_files as files
 from support import limit_runs, simulate
@@ -239,7 +239,7 @@ def test_a_kernel_without_a_peer_of_its_kind_is_told(tmp_path):
 
 
 def test_files_of_earlier_versions_say_nothing(tmp_path):
-    run = record.read_run(simulate.write_run(tmp_path, TIMES))
+    run = runs.read_run(simulate.write_run(tmp_path, TIMES))
     assert find(run) is None
 
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from mlpbench.bench.analysis import frame, headline, limits, overview
+from mlpbench.bench.analysis import frame, headline, limits
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import make_settings
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from support import limit_runs, simulate
 
@@ -25,12 +25,12 @@ FIRST = "1 thread: numba, the fastest of 2, takes 1.00 µs per sample in batches
 @pytest.fixture
 def sweep(tmp_path):
     folder = simulate.write_sweep(tmp_path, TIMES, SETTINGS, lambda setting: 1 / setting.threads, noise=0)
-    return record.read_runs(folder)
+    return runs.read_runs(folder)
 
 
 def find(run):
     cases = summarize(data) if len(data := frame.load(run)) else []
-    return overview.find(run, headline.find(data).kernels, limits.find(run, cases))
+    return headline.overview(run, headline.find(data).kernels, limits.find(run, cases))
 
 
 def with_singles(**kernels):
@@ -69,19 +69,19 @@ def test_runs_of_peers_alone_and_of_ours_alone(tmp_path):
     peers = {case: s for case, s in with_singles(openvino=9e-6).items() if case[0] in limit_runs.PEERS}
     alone = find(limit_runs.write(tmp_path / "peers", peers))
     assert (alone.fastest.kernel, alone.place, alone.peers) == ("onnxruntime", None, False)
-    ours = find(record.read_run(simulate.write_run(tmp_path / "ours", TIMES, noise=0)))
+    ours = find(runs.read_run(simulate.write_run(tmp_path / "ours", TIMES, noise=0)))
     assert (ours.fastest.kernel, ours.place, ours.kernels) == ("numba", None, 2)
 
 
 def test_what_is_missing_is_said(tmp_path):
     batches = {case: s for case, s in TIMES.items() if case[1] == "batched"}
-    said = find(record.read_run(simulate.write_run(tmp_path, batches, noise=0))).sentence()
+    said = find(runs.read_run(simulate.write_run(tmp_path, batches, noise=0))).sentence()
     assert said.endswith(": no batching speedup, the case one at a time (per_sample) was not timed.")
     singles = {case: s for case, s in TIMES.items() if case[1] == "per_sample"}
-    said = find(record.read_run(simulate.write_run(tmp_path / "single", singles, noise=0))).sentence()
+    said = find(runs.read_run(simulate.write_run(tmp_path / "single", singles, noise=0))).sentence()
     assert "numba, the fastest of 2, takes 6.00 µs per sample one at a time: no batching speedup" in said
     failures = [{"kernel": "numpy", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong"}]
-    nothing = record.read_run(simulate.write_run(tmp_path / "none", {}, failures=failures))
+    nothing = runs.read_run(simulate.write_run(tmp_path / "none", {}, failures=failures))
     assert find(nothing).sentence() == f"Run {nothing.id}: nothing was timed."
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mlpbench.bench.analysis import frame, scaling
 from mlpbench.bench.analysis.summary import summarize
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from support import simulate
 

@@ -9,9 +9,10 @@ import pytest
 from mlpbench.bench.analysis import calibration
 from mlpbench.bench.cli.app import main
 from mlpbench.bench.machine import environment
-from mlpbench.bench.measure import planted
-from mlpbench.bench.record import record, write
-from mlpbench.bench.run import process as runner
+from mlpbench.bench.measure import case as case_
+from mlpbench.bench.measure import instruments
+from mlpbench.bench.record import runs, write
+from mlpbench.bench.run import process as process_
 from support import simulate
 
 
@@ -25,7 +26,7 @@ def typed(tmp_path, monkeypatch, capsys):
         if at == state.get("stop"):
             raise KeyboardInterrupt
         rng = np.random.default_rng([plan.kernels.index(kernel), repeat])  # whatever the running order
-        factor = 1 + planted.SLOWED.get(kernel, 0.0)
+        factor = 1 + instruments.SLOWED.get(kernel, 0.0)
         benchmarks = []
         for case in plan.cases if kernel != state.get("broken") else ():
             call_s = simulate.rows_per_call((kernel, *case.values())) * 1e-6 * factor * np.exp(rng.normal(0, 0.01))
@@ -44,8 +45,8 @@ def typed(tmp_path, monkeypatch, capsys):
             return None
 
     monkeypatch.setattr(write.os, "fsync", lambda handle: None)  # hundreds of files
-    monkeypatch.setattr(runner, "_process", process)
-    monkeypatch.setattr(runner, "elapsed", Elapsed)
+    monkeypatch.setattr(process_, "_process", process)
+    monkeypatch.setattr(case_, "elapsed", Elapsed)
 
     def run(*words, **settings):
         state.update({"stop": None, "broken": None, **settings})
@@ -82,9 +83,9 @@ def test_it_says_how_often_it_is_wrong_and_what_it_finds(typed, tmp_path):
 
 def test_its_runs_are_kept_and_are_in_no_list(typed, tmp_path):
     assert typed("calibrate", "--out", str(tmp_path), "--repeats", "2", "--budget", "64s")[0] == 0
-    assert record.find_runs(tmp_path) == []
+    assert runs.find_runs(tmp_path) == []
     found = calibration.read(calibrated(tmp_path))
-    run = record.read_run(calibrated(tmp_path).parent / found.run)
+    run = runs.read_run(calibrated(tmp_path).parent / found.run)
     assert len(run.records) == 33
     assert run.problems == ()
 

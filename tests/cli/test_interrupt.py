@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from support.processes import wait_until
 from support.terminal import TIMEOUT_S, argv, typed, variables
 
@@ -118,7 +118,7 @@ def test_what_is_finished_stays_and_the_exit_says_so(start, signum, shell, words
     assert "per sample" in told, "what is finished is told, and JSON stays JSON"
     run.no_trace_is_left()
 
-    found = record.read_run(kept[0].parent)
+    found = runs.read_run(kept[0].parent)
     assert len(found.records) == len(kept)
     assert all(len(one.cases) == 3 for one in found.records)
     assert len(found.missing) == 6 - len(kept)
@@ -139,7 +139,7 @@ def test_before_the_first_process_has_ended(start):
     left = {path.name: path for path in run.results.glob("*/*/*")}
     assert left.keys() == {"run.json", "roofs.json"}
     plan = left["run.json"]
-    found = record.read_run(plan.parent)
+    found = runs.read_run(plan.parent)
     assert found.records == ()
     assert len(found.missing) == 6
     report = typed("report", cwd=run.folder, **run.env)

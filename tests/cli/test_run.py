@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from mlpbench.bench.plan import probe
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from mlpbench.kernels import registry
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from support import idx_files
@@ -60,7 +60,7 @@ def test_then_a_table_of_every_case(ran):
 
 def test_progress_and_paths_go_to_stderr(ran):
     process, folder = ran
-    run = record.latest(folder / "results")
+    run = runs.latest(folder / "results")
     told = process.stderr.splitlines()
     assert told[0] == "2 kernels, 3 cases each, 2 repeats, 1 thread"
     assert "784-50-100-10 sigmoid/softmax float32; digits, trained weights; seed 3" in told
@@ -73,7 +73,7 @@ def test_progress_and_paths_go_to_stderr(ran):
 
 def test_everything_that_was_promised_is_in_the_results_and_nothing_else_anywhere(ran):
     _, folder = ran
-    run = record.latest(folder / "results")
+    run = runs.latest(folder / "results")
     files = {path.name for path in run.iterdir()}
     assert files == {"run.json", "roofs.json", "report.md", "report.html"} | {
         f"{kernel}.{repeat}.json" for kernel in ("numpy", "numpy-out") for repeat in (0, 1)
@@ -86,7 +86,7 @@ def test_everything_that_was_promised_is_in_the_results_and_nothing_else_anywher
 
 def test_each_file_says_what_it_is_worth(ran):
     _, folder = ran
-    run = record.read_run(record.latest(folder / "results"))
+    run = runs.read_run(runs.latest(folder / "results"))
     assert run.plan.command == ("mlpbench", "run", *run.plan.command[2:])
     assert run.plan.command[2:4] == ("numpy", "numpy-out")
     assert (run.plan.seed, run.plan.threads, run.plan.repeats, run.plan.profile) == (3, 1, 2, "smoke")
@@ -149,7 +149,7 @@ def test_a_kernel_that_nobody_named_is_skipped_with_its_reason(capsys, tmp_path,
     status, _, err = called(capsys, "run", *SMALL, "--out", tmp_path / "a")
     assert status == 0
     assert "absent is skipped: no driver [/bold] :x: of this kind" in err
-    run = record.read_run(record.latest(tmp_path / "a"))
+    run = runs.read_run(runs.latest(tmp_path / "a"))
     assert [(item.kernel, item.reason) for item in run.skipped] == [("absent", "no driver [/bold] :x: of this kind")]
     _, out, _ = called(capsys, "report", "--results", tmp_path / "a", "--format", "json")
     assert "no driver [/bold] :x: of this kind" in out
@@ -208,7 +208,7 @@ def test_a_terminal_shows_a_bar_with_the_time_left(tmp_path, quicker):
     assert "/2" in printed, "cases done of all"
     assert re.search(r"\d:\d\d:\d\d|-:--:--", printed)
     assert "report.md" in printed
-    assert len(record.read_run(record.latest(tmp_path / "res[/]ults")).records) == 1, "a name that is no markup"
+    assert len(runs.read_run(runs.latest(tmp_path / "res[/]ults")).records) == 1, "a name that is no markup"
 
 
 def test_settings_of_the_project_around_an_installation_are_not_used(tmp_path, quicker):
@@ -221,7 +221,7 @@ def test_settings_of_the_project_around_an_installation_are_not_used(tmp_path, q
     assert process.returncode == 0, process.stderr
     assert "no html report: " in process.stderr
     assert "report.md" in process.stderr
-    (found,) = record.read_run(record.latest(site.parent / "results")).records
+    (found,) = runs.read_run(runs.latest(site.parent / "results")).records
     assert len(found.cases) == 2
 
 
@@ -232,7 +232,7 @@ def test_the_book_profile_is_told_beside_the_book(tmp_path, quicker):
     assert process.returncode == 0, process.stderr
     for published in ("1.25 s", "269 ms", "4.65x", "0.9352"):
         assert published in process.stdout
-    (found,) = record.read_run(record.latest(tmp_path / "results")).records
+    (found,) = runs.read_run(runs.latest(tmp_path / "results")).records
     assert found.kernel == "numpy"
     assert {(case.mode, case.batch_size) for case in found.cases} == {
         ("per_sample", 100),

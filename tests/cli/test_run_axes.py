@@ -7,7 +7,7 @@ import pytest
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import probe, profiles
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs as record
 from mlpbench.bench.run import process as runner
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_numpy import NumpyKernel
@@ -54,7 +54,7 @@ def run(tmp_path, monkeypatch, capsys):
         probe, "probe_all", lambda names: [probe.Probed(name, "numpy", "cpu", "1", None) for name in names]
     )
     monkeypatch.setattr("mlpbench.bench.cases.available", lambda: 2)
-    monkeypatch.setattr("mlpbench.bench.machine.environment.available_cpus", lambda: 2)
+    monkeypatch.setattr("mlpbench.kernels.base.processors", lambda: 2)
 
     def type_it(*words, stop_after=None):
         stop["after"] = stop_after

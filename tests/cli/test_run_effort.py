@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.cli.app import main
+from mlpbench.bench.measure import case as case_
 from mlpbench.bench.plan import probe
-from mlpbench.bench.record import record
-from mlpbench.bench.run import process as runner
+from mlpbench.bench.record import runs as record
+from mlpbench.bench.run import process as process_
 from support import simulate
 
 
@@ -40,9 +41,9 @@ def run(tmp_path, monkeypatch, capsys):
             return None
 
     stop = {}
-    monkeypatch.setattr(runner, "_process", process)
+    monkeypatch.setattr(process_, "_process", process)
     monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
-    monkeypatch.setattr(runner, "elapsed", Elapsed)
+    monkeypatch.setattr(case_, "elapsed", Elapsed)
     here = [probe.Probed(name, name, "cpu", "1", None) for name in noise]
     monkeypatch.setattr(probe, "probe_all", lambda names: [answer for answer in here if answer.name in names])
 

@@ -1,6 +1,6 @@
 """The profile memory as people type it, on networks that are quick."""
 
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs as record
 from support.terminal import typed
 
 SMALL = ("--spec", "20-10-3", "--spec", "20-30-3", "--repeats", "1")

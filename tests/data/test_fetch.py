@@ -15,9 +15,8 @@ import pytest
 from rich.console import Console
 
 from mlpbench.bench.data import datasets
-from mlpbench.bench.data.fetch import fetch
+from mlpbench.bench.data.fetch import REMOTES, Remote, fetch
 from mlpbench.bench.data.mnist import FILES, WEIGHTS_FILE
-from mlpbench.bench.data.remotes import REMOTES, Remote
 from mlpbench.bench.errors import UserError
 from support import idx_files
 

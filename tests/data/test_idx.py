@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mlpbench.bench.data import idx
+from mlpbench.bench.data import mnist
 from mlpbench.bench.errors import UserError
 from support import idx_files
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def fails(path: Path, ndim: int = 3) -> str:
     """Return the one line that reading gives; the test fails where it reads, or says more than a line."""
     with pytest.raises(UserError) as caught:
-        idx.read(path, ndim)
+        mnist.read(path, ndim)
     message = str(caught.value)
     assert "\n" not in message
     assert str(path) in message
@@ -31,8 +31,8 @@ def fails(path: Path, ndim: int = 3) -> str:
 def test_images_and_labels_come_back_as_written(tmp_path, zipped):
     idx_files.write(tmp_path, idx_files.TEST, 5, zipped=zipped)
     suffix = ".gz" if zipped else ""
-    images = idx.read(tmp_path / (idx_files.TEST[0] + suffix), 3)
-    labels = idx.read(tmp_path / (idx_files.TEST[1] + suffix), 1)
+    images = mnist.read(tmp_path / (idx_files.TEST[0] + suffix), 3)
+    labels = mnist.read(tmp_path / (idx_files.TEST[1] + suffix), 1)
     np.testing.assert_array_equal(images, idx_files.images(5))
     np.testing.assert_array_equal(labels, idx_files.labels(5))
     assert images.dtype == labels.dtype == np.uint8
@@ -43,8 +43,8 @@ def test_gzip_is_told_by_content_not_by_name(tmp_path):
     data = idx_files.packed(idx_files.images(2))
     (tmp_path / "plain.gz").write_bytes(data)
     (tmp_path / "zipped").write_bytes(gzip.compress(data))
-    np.testing.assert_array_equal(idx.read(tmp_path / "plain.gz", 3), idx_files.images(2))
-    np.testing.assert_array_equal(idx.read(tmp_path / "zipped", 3), idx_files.images(2))
+    np.testing.assert_array_equal(mnist.read(tmp_path / "plain.gz", 3), idx_files.images(2))
+    np.testing.assert_array_equal(mnist.read(tmp_path / "zipped", 3), idx_files.images(2))
 
 
 def test_missing_file_and_folder(tmp_path):
@@ -96,7 +96,7 @@ def test_longer_than_its_header_says(tmp_path):
     ("shape", "words"),
     [
         ((2**32 - 1, 2**32 - 1, 2**32 - 1), "absurd"),
-        ((idx.MAX_BYTES, 1, 2), "absurd"),
+        ((mnist.MAX_BYTES, 1, 2), "absurd"),
         ((0, 28, 28), "holds no images"),
         ((5, 0, 28), "holds no images"),
     ],
@@ -109,7 +109,7 @@ def test_absurd_or_empty_sizes_are_refused_before_anything_is_read(tmp_path, sha
 
 def test_declared_gigabyte_in_a_small_file_is_truncated(tmp_path):
     path = tmp_path / "images.gz"
-    path.write_bytes(gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, idx.MAX_BYTES, 1, 1)))
+    path.write_bytes(gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, mnist.MAX_BYTES, 1, 1)))
     assert "is truncated" in fails(path)
 
 
@@ -123,7 +123,7 @@ def test_any_bytes_give_an_array_or_one_line(tmp_path, data, zipped):
     path.write_bytes(gzip.compress(data) if zipped else data)
     said = ""
     try:
-        assert idx.read(path, 1).size > 0
+        assert mnist.read(path, 1).size > 0
     except UserError as error:
         said = str(error)
     assert "\n" not in said

@@ -13,8 +13,8 @@ from mlpbench.kernels import reference
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import bound
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from mlpbench.kernels.tolerance import bound
 from mlpbench.kernels.weights import load_params
 from support.divided import divided
 

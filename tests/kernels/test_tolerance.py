@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from mlpbench.kernels import reference
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import bound
 from mlpbench.kernels.spec import ForwardSpec
-from mlpbench.kernels.tolerance import bound
 from support.specs import specs
 
 

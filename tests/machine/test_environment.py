@@ -12,6 +12,7 @@ import pytest
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
+from mlpbench.kernels import base
 from support import simulate
 from support.terminal import variables
 
@@ -86,7 +87,7 @@ def test_threads_are_set_for_every_library_and_nothing_else_changes():
 )
 def test_threads_as_openmp_takes_them(monkeypatch, value, threads):
     monkeypatch.setenv("OMP_NUM_THREADS", value)
-    assert environment.collect()["threads"] == (threads or environment.available_cpus())
+    assert environment.collect()["threads"] == (threads or base.processors())
 
 
 def test_a_process_is_told_about_the_processor(monkeypatch):
@@ -135,7 +136,7 @@ def test_a_machine_that_hides_itself(monkeypatch, tmp_path):
     assert machine["caches"] == {}
     assert machine["cpu_model"]
     assert machine["name"]
-    assert environment.available_cpus() == os.cpu_count()
+    assert base.processors() == os.cpu_count()
     assert environment.warnings(environment.collect()) == []
 
 

@@ -6,11 +6,12 @@ import os
 import numpy as np
 import pytest
 
-from mlpbench.bench.analysis import sustained
+from mlpbench.bench.analysis import evidence
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import binding, loops, roofs
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs, schema
 from mlpbench.kernels.numba_jit.target import Target
+from mlpbench.kernels.numba_simd.codegen import shape
 from mlpbench.kernels.numba_simd.codegen.shape import Shape, host_shape
 
 CACHES = {"L1d": 48 * 1024, "L1i": 32 * 1024, "L2": 2**20, "L3": 32 * 2**20}
@@ -41,7 +42,7 @@ def test_the_widest_vectors_are_used_where_llvm_prefers_narrower_ones(monkeypatc
     """As on Intel's processors with AVX-512: a peak of half the width would make right times impossible."""
     wide = Shape.parse("x86_64-unknown-linux-gnu", "+avx2,+fma,+avx512f,+avx512vl", 4)
     assert Target.parse("x86_64-unknown-linux-gnu", "icelake-server", "+avx2,+avx512f,+avx512vl").vector_bytes == 32
-    monkeypatch.setattr(loops, "host_shape", lambda _itemsize: wide)
+    monkeypatch.setattr(shape, "host_shape", lambda _itemsize: wide)
     assert loops.flop_per_step(4) == 2 * 12 * 16
 
 
@@ -105,22 +106,22 @@ def test_a_repeat_has_a_file_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(roofs, "REPEAT_S", 1e-3)
     assert roofs.write_of_repeat(tmp_path, 3, 1, "float32", binding.choose(1)) is None
     block = json.loads((tmp_path / "roofs-3.json").read_text())["mlpbench"]
-    assert (block["kind"], block["schema"], block["repeat"]) == ("roofs", record.SCHEMA, 3)
+    assert (block["kind"], block["schema"], block["repeat"]) == ("roofs", schema.SCHEMA, 3)
     if hasattr(os, "sched_setaffinity"):
         assert len(block["roofs"]["environment"]["machine"]["affinity"]) == 1
-    found = sustained.read(tmp_path)
+    found = evidence.read_sustained(tmp_path)
     assert [set(found.by_repeat(name, 1)) for name in roofs.OF_REPEAT[:2]] == [{3}, {3}]
     reason = roofs.write_of_repeat(tmp_path, 4, 1, "float31")
     assert "float31" in reason
-    assert sustained.read(tmp_path).reasons == {4: reason}
+    assert evidence.read_sustained(tmp_path).reasons == {4: reason}
     with pytest.raises(UserError, match=r"roofs-3\.json is there already and is not overwritten"):
         roofs.write_of_repeat(tmp_path, 3, 1, "float31")
 
 
 def test_a_run_has_a_file_of_them(tmp_path):
     assert roofs.write([tmp_path], 1, "float32", 1e-3) is None
-    block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
-    assert (block["kind"], block["schema"], block["reason"]) == ("roofs", record.SCHEMA, None)
+    block = json.loads((tmp_path / runs.ROOFS_FILE).read_text())["mlpbench"]
+    assert (block["kind"], block["schema"], block["reason"]) == ("roofs", schema.SCHEMA, None)
     assert {entry["threads"] for entry in block["roofs"]["measured"]} == {1}
 
 
@@ -128,7 +129,7 @@ def test_a_run_has_a_file_of_them(tmp_path):
 def test_they_are_measured_where_the_run_is_bound_to(tmp_path):
     found = binding.choose(1)
     assert roofs.write([tmp_path], 1, "float32", 1e-3, binding=found) is None
-    block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
+    block = json.loads((tmp_path / runs.ROOFS_FILE).read_text())["mlpbench"]
     assert block["roofs"]["environment"]["machine"]["affinity"] == list(found.processors)
 
 
@@ -136,7 +137,7 @@ def test_a_process_that_fails_leaves_a_reason(tmp_path):
     reason = roofs.write([tmp_path], 1, "float31", 1e-3)
     assert "ended with 1" in reason
     assert "float31" in reason
-    block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
+    block = json.loads((tmp_path / runs.ROOFS_FILE).read_text())["mlpbench"]
     assert block["roofs"] is None
     assert block["reason"] == reason
 
@@ -158,16 +159,16 @@ def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
         ("mlpbench.bench.machine.roofs", 2, (*words, "--threads=2")),
         ("mlpbench.bench.machine.cuda_roofs", 2, words),
     ]
-    block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
+    block = json.loads((tmp_path / runs.ROOFS_FILE).read_text())["mlpbench"]
     assert block["roofs"] == {"measured": []}
     assert block["devices"] == [{"device": "cuda", "roofs": {"dtype": "float64"}, "reason": None}]
 
-    (tmp_path / record.ROOFS_FILE).unlink()
+    (tmp_path / runs.ROOFS_FILE).unlink()
     devices = [({"roofs": None, "reason": "no CUDA device: none"}, None), (None, "the process ended with 1: killed")]
     said = roofs.write([tmp_path], 2, "float64", 0.5, ["cuda", "cuda", "mps"])
     cannot = "nothing here measures the limits of such a device"
     assert said == f"cuda: no CUDA device: none; cuda: the process ended with 1: killed; mps: {cannot}"
-    block = json.loads((tmp_path / record.ROOFS_FILE).read_text())["mlpbench"]
+    block = json.loads((tmp_path / runs.ROOFS_FILE).read_text())["mlpbench"]
     assert block["devices"][-1] == {"device": "mps", "roofs": None, "reason": cannot}
 
 
@@ -179,6 +180,6 @@ def test_without_a_device_its_process_says_why(tmp_path):
 
 
 def test_it_is_no_record(tmp_path):
-    (tmp_path / record.ROOFS_FILE).write_text("{}")
+    (tmp_path / runs.ROOFS_FILE).write_text("{}")
     with pytest.raises(UserError, match="no run in this folder"):
-        record.read_run(tmp_path)
+        runs.read_run(tmp_path)

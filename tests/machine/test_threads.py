@@ -17,14 +17,15 @@ from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.plan.profiles import Case
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from mlpbench.bench.record.untrusted import Block
-from mlpbench.bench.run import process as runner
+from mlpbench.bench.run import folder as folder_
+from mlpbench.bench.run import process as process_
 from mlpbench.kernels import registry
+from mlpbench.kernels.base import processors as available
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import ForwardSpec
-from mlpbench.kernels.threads import available
 from support.doubles import offer
 from support.sources import ROOT
 
@@ -173,10 +174,10 @@ def process(tmp_path, monkeypatch):
         cases = [Case("batched", size) for size in sizes]
         how = {"repeats": 1, "seed": 1, "threads": threads, "skipped": [], "command": [], "commit": None}
         plan = make_plan(profiles.profile("smoke"), [name], cases, **how)
-        folder = runner.open_run(tmp_path / "results", plan)
+        folder = folder_.open_run(tmp_path / "results", plan)
         workload = Workload(Options(spec="20-10-3"), rows=50)
-        list(runner.execute(plan, workload, folder, lambda *_: None))
-        (found,) = record.read_run(folder).records
+        list(process_.execute(plan, workload, folder, lambda *_: None))
+        (found,) = runs.read_run(folder).records
         return found
 
     return run

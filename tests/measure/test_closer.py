@@ -13,9 +13,9 @@ from record.test_trust import quiet, write
 from mlpbench.bench.cli.app import main
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.measure import case as measure
-from mlpbench.bench.measure import closer, inputs
+from mlpbench.bench.measure import closer
 from mlpbench.bench.plan.profiles import Case
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from mlpbench.bench.trust import latency
 from mlpbench.kernels.base import Kernel
@@ -172,14 +172,14 @@ def test_the_command_asks(tmp_path, capsys, words, status, said):
 
 def test_which_cases_are_audited():
     cases = [Case("per_sample", 100), *(Case("batched", n) for n in (1, 10, 1000, 10_000)), Case("book", 100)]
-    assert inputs.audited(cases, 10_000) == [Case("per_sample", 100), Case("batched", 10)]
-    assert inputs.audited([Case("batched", 100)], 799) == [], "seven batches are no rotation"
+    assert closer.audited(cases, 10_000) == [Case("per_sample", 100), Case("batched", 10)]
+    assert closer.audited([Case("batched", 100)], 799) == [], "seven batches are no rotation"
 
 
 def test_an_audit_shows_one_side_new_rows_and_the_other_the_same():
     entrant = Entrant()
-    found = inputs.audit(entrant, Case("batched", 2))
-    assert len(found["rotating_s"]) == len(found["same_s"]) == inputs.PAIRS
+    found = closer.audit(entrant, Case("batched", 2))
+    assert len(found["rotating_s"]) == len(found["same_s"]) == closer.PAIRS
     assert {0.0, 2.0, 38.0} <= set(entrant.kernel.seen)
     share = entrant.kernel.seen.count(0.0) / len(entrant.kernel.seen)
     assert share == pytest.approx(0.5 + 0.5 / 20, abs=0.02)
@@ -187,7 +187,7 @@ def test_an_audit_shows_one_side_new_rows_and_the_other_the_same():
 
 def audited(factor, noise=0.02, seed=0):
     rng = np.random.default_rng(seed)
-    times = np.exp(rng.normal(0, noise, (2, inputs.PAIRS))) * 1e-4
+    times = np.exp(rng.normal(0, noise, (2, closer.PAIRS))) * 1e-4
     return {"mode": "batched", "batch_size": 100, "rotating_s": list(times[0] * factor), "same_s": list(times[1])}
 
 
@@ -229,7 +229,7 @@ def written(tmp_path_factory):
     command = [sys.executable, "-m", "pytest", "bench", "-q", "-p", "no:cacheprovider", *words]
     ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert ran.returncode == 0, ran.stdout
-    return record.read(path)
+    return runs.read(path)
 
 
 def test_the_suite_looks_closer(written):

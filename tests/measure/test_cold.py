@@ -9,7 +9,7 @@ from record.test_trust import quiet, write
 
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.measure import cold, memory
+from mlpbench.bench.measure import cold
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.plan.profiles import Case
 from mlpbench.bench.report import render
@@ -113,16 +113,16 @@ def test_numba_tells_what_it_compiles():
 def test_the_peak_of_memory_is_seen_after_it_is_gone():
     code = """
 import numpy as np
-from mlpbench.bench.measure import memory
+from mlpbench.bench.measure import cold
 big = np.ones(60_000_000, np.uint8); del big
-before = memory.begin()
+before = cold.begin()
 big = np.ones(40_000_000, np.uint8); del big
-print(memory.peak_bytes() - before)
+print(cold.peak_bytes() - before)
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert 35e6 < int(ran.stdout) < 60e6, "what was there before is not the kernel's"
 
 
 def test_without_proc_the_peak_is_the_systems(monkeypatch):
-    monkeypatch.setattr(memory, "_STATUS", Path("/no/such/file"))
-    assert memory.peak_bytes() > 1e6
+    monkeypatch.setattr(cold, "_STATUS", Path("/no/such/file"))
+    assert cold.peak_bytes() > 1e6

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlpbench.bench.measure import inputs
+from mlpbench.bench.measure import closer
 from mlpbench.bench.plan.profiles import Case
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from mlpbench.bench.trust import clock_check
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.params import seeded
@@ -75,7 +75,7 @@ def test_a_false_clock_is_found_by_the_suite_itself(tmp_path):
         [sys.executable, "-c", code, "bench", *words], capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert ran.returncode == 0, ran.stdout
-    found = clock_check.check_clock([record.read(path).trust])
+    found = clock_check.check_clock([runs.read(path).trust])
     assert found.ok is False
     assert found.error < -clock_check.CLOCK_LIMIT, "what is added to each time weighs more on short ones"
 
@@ -97,10 +97,10 @@ class Remembers(Kernel):
 
 class Entrant:
     kernel = Remembers()
-    inputs = np.ones((800, 1000), np.float32)
+    closer = np.ones((800, 1000), np.float32)
 
 
 def test_a_kernel_that_remembers_its_input_is_found():
-    found = inputs.audit(Entrant(), Case("batched", 100))
+    found = closer.audit(Entrant(), Case("batched", 100))
     # The shortest: other tests may run beside this one, and stretch some blocks of few nanoseconds beyond all measure.
     assert np.min(found["rotating_s"]) > 5 * np.min(found["same_s"])

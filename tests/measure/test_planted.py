@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mlpbench.bench.measure import planted
-from mlpbench.bench.measure.planted import SAME, SLOWED
+from mlpbench.bench.measure import instruments
+from mlpbench.bench.measure.instruments import SAME, SLOWED
 from mlpbench.kernels import conformance, registry
 from mlpbench.kernels.errors import UnknownKernel
 from mlpbench.kernels.params import seeded
@@ -30,13 +30,13 @@ class Clock:
 def clock(monkeypatch):
     """Replace the clock, and let a call of `BASE` take `CALL` on it."""
     found = Clock()
-    monkeypatch.setattr(planted, "perf_counter_ns", found)
+    monkeypatch.setattr(instruments, "perf_counter_ns", found)
 
     load = registry.load
 
     class Base:
         def __init__(self, *args):
-            self.kernel = load(planted.BASE)(*args)
+            self.kernel = load(instruments.BASE)(*args)
 
         def forward(self, x):
             found.now += CALL
@@ -46,7 +46,7 @@ def clock(monkeypatch):
             found.now += CALL
             return self.kernel.forward_one(x)
 
-    monkeypatch.setattr(planted.registry, "load", lambda name: Base if name == planted.BASE else load(name))
+    monkeypatch.setattr(instruments.registry, "load", lambda name: Base if name == instruments.BASE else load(name))
     return found
 
 
@@ -56,7 +56,7 @@ def test_they_are_known_by_name_and_in_no_list():
     assert not set(names) & set(registry.names())
     assert {name: registry.load(name).share for name in SLOWED} == SLOWED
     assert {registry.load(name).share for name in SAME} == {0.0}
-    assert {registry.module(name) for name in names} == {"mlpbench.bench.measure.planted"}
+    assert {registry.module(name) for name in names} == {"mlpbench.bench.measure.instruments"}
 
 
 def test_a_name_nearby_is_not_told():
@@ -101,4 +101,4 @@ def test_the_spins_of_many_calls_are_right_in_the_mean(clock, monkeypatch):
 
 
 def test_the_time_of_a_look_is_seen(clock):
-    assert planted.look_ns() == LOOK
+    assert instruments.look_ns() == LOOK

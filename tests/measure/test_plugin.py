@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mlpbench.bench.measure.instruments import KNOWN
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from mlpbench.kernels import registry
 from support.doubles import offer
 from support.sources import ROOT
@@ -55,7 +55,7 @@ def test_the_suite_by_hand(measured):
 
 
 def test_a_file_by_hand_is_a_record(measured):
-    found = record.read(measured[1])
+    found = runs.read(measured[1])
     assert found.kernel == "numpy"
     assert found.plan is None
     assert found.failures == ()
@@ -101,7 +101,7 @@ def test_what_fails_by_hand_is_not_timed_and_its_file_says_why(tmp_path):
     assert "Traceback" not in ran.stdout + ran.stderr
     assert "2 errors" in ran.stdout, "one for each case, and none at teardown"
     assert "fixture was not used" not in ran.stdout + ran.stderr, "pytest-benchmark has nothing to warn of"
-    found = record.read(path)
+    found = runs.read(path)
     assert found.cases == ()
     assert {(failure.batch_size, failure.phase) for failure in found.failures} == {(1, "gate"), (10, "gate")}
     assert len({failure.reason for failure in found.failures}) == 1
@@ -151,7 +151,7 @@ def test_a_kernel_asked_for_by_name_runs_or_fails(inside):
 def test_an_absent_kernel_leaves_a_record_with_its_reason(inside, tmp_path):
     path = tmp_path / "absent.json"
     inside(*SMALL, "--kernel=absent", f"--benchmark-json={path}", absent="AbsentKernel")
-    found = record.read(path)
+    found = runs.read(path)
     assert [failure.reason for failure in found.failures] == [
         "absent is unavailable: no driver [/bold] :x: of this kind"
     ]
@@ -173,7 +173,7 @@ def test_a_case_that_fails_late_costs_no_other_case_its_time(inside, tmp_path):
     words = ("--mode=batched", "--batch-size=10", "--batch-size=200", "--spec=20-10-3", "--kernel=late")
     result = inside(*words, f"--benchmark-json={path}", late="RaisesInLargeBatches")
     result.assert_outcomes(passed=1 + len(KNOWN), failed=1)
-    found = record.read(path)
+    found = runs.read(path)
     assert [case.batch_size for case in found.cases] == [10]
     (failure,) = found.failures
     assert (failure.mode, failure.batch_size, failure.phase) == ("batched", 200, "measure")

@@ -11,9 +11,11 @@ from pathlib import Path
 import llvmlite.binding as llvm
 import pytest
 
-from mlpbench.bench.measure import case, counters, instruments, llvm_spin, spin, watch
+from mlpbench.bench.measure import case, instruments, spin, watch
+from mlpbench.bench.measure import spin as llvm_spin
+from mlpbench.bench.measure import watch as counters
 from mlpbench.bench.plan.profiles import Case
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--kernel=numpy", "--mode=per_sample", "--mode=batched", "--batch-size=1", "--benchmark-max-time=0.01"]
@@ -121,7 +123,7 @@ def test_heat_is_summed_over_the_processors(tmp_path, monkeypatch):
 def test_the_watch_spins_before_and_after_each_case(monkeypatch):
     events = []
     fake = spin.Spin("fake", None, lambda n: events.append("spin"))
-    monkeypatch.setattr(watch, "best_spin", lambda: fake)
+    monkeypatch.setattr(spin, "best_spin", lambda: fake)
     observer, kernel = watch.Watch(), instruments.NullKernel()
     for size in (1, 10):
         observer.begin()
@@ -161,7 +163,7 @@ def written(tmp_path_factory):
 
 def test_a_process_writes_what_it_watched(written):
     path, _ = written
-    found = record.read(path)
+    found = runs.read(path)
     assert [(w.mode, w.batch_size) for w in found.trust.windows] == [("per_sample", 100), ("batched", 1)]
     assert {(known.mode, known.length) for known in found.trust.self_test} == set(instruments.KNOWN)
     assert all(len(known.rounds_s) == instruments.ROUNDS for known in found.trust.self_test)
@@ -171,7 +173,7 @@ def test_a_process_writes_what_it_watched(written):
 
 def test_the_harness_is_no_case_and_runs_last(written):
     path, said = written
-    assert len(record.read(path).cases) == 2
+    assert len(runs.read(path).cases) == 2
     assert len(json.loads(path.read_text())["benchmarks"]) == 2
     assert said.index("test_forward[") < said.index("test_harness[")
 

@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from mlpbench.bench.analysis import limits_targets, sustained
+from mlpbench.bench.analysis import evidence, limits_targets
 from mlpbench.bench.cli.announce import _several
 from mlpbench.bench.data.workload import Options
 from mlpbench.bench.machine.binding import Binding
 from mlpbench.bench.plan import choose, probe, profiles
 from mlpbench.bench.plan.choose import find_data, find_settings, make_sweep, make_workloads
 from mlpbench.bench.plan.probe import Probed
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs as record
 from mlpbench.kernels import registry
 from support.sources import ROOT
 
@@ -151,7 +151,7 @@ def test_it_runs_and_records_what_kernels_return_and_the_limits_of_each_repeat(t
     block = json.loads(file.read_text())["mlpbench"]
     assert (block["kernel_info"]["returns"], block["kernel_info"]["peer"]) == ("kept", False)
     assert (block["plan"]["profile"], block["plan"]["kernels"]) == ("limits", ["numpy-out"])
-    found = sustained.read(file.parent)
+    found = evidence.read_sustained(file.parent)
     assert (set(found.by_repeat("multiply-add", 1)), found.reasons) == ({0, 1}, {})
     assert len(record.read_run(file.parent).records) == 2
     if hasattr(os, "sched_setaffinity"):

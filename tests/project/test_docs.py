@@ -19,7 +19,7 @@ from mlpbench.bench.cli.app import app
 from mlpbench.bench.machine import environment
 from mlpbench.bench.plan import profiles as sweep
 from mlpbench.bench.plan.plan import Plan
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from mlpbench.bench.record.trust import Audit, Start
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.conformance import check
@@ -226,4 +226,4 @@ def test_every_field_about_trust_is_described(written):
 def test_the_file_by_hand_is_a_record(written, tmp_path):
     path = tmp_path / "numpy.0.json"
     path.write_text(json.dumps(written), encoding="utf-8")
-    assert record.read(path).kernel == "numpy"
+    assert runs.read(path).kernel == "numpy"

@@ -81,7 +81,7 @@ LEFT_OF_THE_JSON = (
 PANDAS = ("bench/analysis/frame.py", "bench/analysis/comparison.py", "bench/report/*.py")
 #: Modules that may ask the time or wait besides `bench/measure/case.py`, and what for.
 CLOCKS = {
-    "bench/measure/planted.py": "time.perf_counter_ns: a planted slowdown is a share of what it shows; it times no result",
+    "bench/measure/instruments.py": "time.perf_counter_ns: a planted slowdown is a share of what it shows; it times no result",
     "bench/data/fetch.py": "time.sleep: a pause before a mirror is asked again",
     "kernels/cuda/events.py": "time.perf_counter: what NVRTC compiles, which CuPy does not tell as Numba does",
 }
@@ -232,13 +232,13 @@ class Refuse(MetaPathFinder):
             raise AssertionError(f"{name} is imported")
 
 sys.meta_path.insert(0, Refuse())
-from mlpbench.bench.analysis import compare
-from mlpbench.bench.record import record
+from mlpbench.bench.analysis import compare, sides
+from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
-run = record.read_run(Path(sys.argv[1]))
+run = runs.read_run(Path(sys.argv[1]))
 for name in ("md", "csv", "json", "html"):
     assert render.render([run], name)
-assert compare.compare(compare.Side(run, "numpy"), compare.Side(run, "numba")).rows
+assert compare.compare(sides.Side(run, "numpy"), sides.Side(run, "numba")).rows
 print(json.dumps([*sys.modules]), file=sys.stderr)
 """
     loaded = run_python(code, run)

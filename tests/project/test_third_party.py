@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 
 PACKAGE = Path(__file__).parents[1] / "support" / "example_package"
 KERNELS = ["numpy-wide", "numpy-no-bias", "numpy-raises", "numpy-dies"]
@@ -48,7 +48,7 @@ def sweep(mlpbench, tmp_path_factory):
     out = tmp_path_factory.mktemp("results")
     # 200 rows: more than the gate has, so that what raises and what dies does so in the sweep.
     ran = mlpbench("run", *KERNELS, "--profile", "smoke", "--batch-size", 1, "--batch-size", 200, "--out", out)
-    return ran, out, record.read_run(record.latest(out))
+    return ran, out, runs.read_run(runs.latest(out))
 
 
 def test_it_is_listed_behind_the_built_in_kernels(mlpbench):
@@ -88,7 +88,7 @@ def test_a_wrong_kernel_is_named_and_the_others_are_checked(mlpbench):
 def test_it_is_timed(mlpbench, tmp_path):
     ran = mlpbench("run", "numpy-wide", "--profile", "smoke", "--out", tmp_path)
     assert ran.returncode == 0, ran.stderr
-    run = record.read_run(record.latest(tmp_path))
+    run = runs.read_run(runs.latest(tmp_path))
     (found,) = run.records
     assert {(case.mode, case.batch_size) for case in found.cases} == set(run.plan.cases)
     assert found.describe == {"sums": "float64"}

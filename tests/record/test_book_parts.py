@@ -9,7 +9,7 @@ import pytest
 
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from mlpbench.bench.record.book_parts import PARTS, by_round, read_parts
 from mlpbench.bench.record.untrusted import Block
 from support import simulate
@@ -63,7 +63,7 @@ def test_what_is_written_is_read():
 def test_damaged_parts_are_refused_in_one_line(tmp_path, parts, words):
     folder = simulate.write_run(tmp_path, {CASE: 1e-3}, repeats=1, rounds=3, extra_info={CASE: {"parts_s": parts}})
     with pytest.raises(UserError, match=words) as error:
-        record.read_run(folder)
+        runs.read_run(folder)
     assert "numpy.0.json: benchmarks[0]: extra_info: parts_s" in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -82,7 +82,7 @@ def test_the_frame_has_the_median_of_each_part(tmp_path):
 def test_files_without_parts_are_read_as_before(tmp_path):
     folder = simulate.write_run(tmp_path, {CASE: 1e-3}, repeats=1)
     assert "parts_s" not in json.loads((folder / "numpy.0.json").read_text())["benchmarks"][0]["extra_info"]
-    assert record.read_run(folder).records[0].cases[0].parts is None
+    assert runs.read_run(folder).records[0].cases[0].parts is None
     assert frame.load(folder)["load_s"].isna().all()
 
 
@@ -99,7 +99,7 @@ def test_the_suite_keeps_the_parts_of_its_own_rounds(tmp_path):
         check=False,
     )
     assert ran.returncode == 0, ran.stdout
-    (case,) = record.read(path).cases
+    (case,) = runs.read(path).cases
     assert len(case.rounds_s) >= 20
     assert case.parts.reads == "random: no file, 10,000 rows made anew"
     assert all(sum(parts) <= whole for whole, *parts in zip(case.rounds_s, *case.parts.seconds.values(), strict=True))

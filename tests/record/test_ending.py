@@ -5,7 +5,8 @@ import json
 import pytest
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
+from mlpbench.bench.record import write as write_
 from mlpbench.bench.record.ending import CaseEnd, Ending
 from mlpbench.bench.report import render
 from support import simulate
@@ -41,7 +42,7 @@ def amend(path, change):
 
 
 def test_it_is_read_back(tmp_path):
-    run = record.read_run(write(tmp_path))
+    run = runs.read_run(write(tmp_path))
     assert run.ending == ENDING
     assert run.problems == ()
     assert run.ending.limit("numpy", "batched", 100) == "budget"
@@ -55,7 +56,7 @@ def test_the_sentence_says_which_limit_it_hit():
 
 
 def test_without_an_ending_it_was_interrupted(tmp_path):
-    run = record.read_run(write(tmp_path, None))
+    run = runs.read_run(write(tmp_path, None))
     assert (run.ending, run.missing) == (None, ())
     assert "interrupted" in run.problems[0]
     assert "was interrupted" in render.render([run], "md")
@@ -64,32 +65,32 @@ def test_without_an_ending_it_was_interrupted(tmp_path):
 
 def test_ctrl_c_is_an_ending_too(tmp_path):
     stopped = Ending(**{**vars(ENDING), "interrupted": True})
-    assert "interrupted" in record.read_run(write(tmp_path, stopped)).problems[0]
+    assert "interrupted" in runs.read_run(write(tmp_path, stopped)).problems[0]
 
 
 def test_what_was_planned_and_is_missing_is_named_as_before(tmp_path):
     path = write(tmp_path, None)
     (path / "numpy.2.json").unlink()
-    assert record.read_run(path).problems == ("interrupted: 1 of 3 processes have no record: numpy 2",)
+    assert runs.read_run(path).problems == ("interrupted: 1 of 3 processes have no record: numpy 2",)
 
 
 def test_repeats_beyond_the_plan_belong_to_the_run(tmp_path):
     path = simulate.write_run(tmp_path, TIMES, repeats=5, plan_changes=OPEN)
     amend(path, lambda block: block["plan"].update(repeats=3, order=block["plan"]["order"][:3]))
     amend(path, lambda block: block.update(ending=ENDING.as_dict()))
-    run = record.read_run(path)
+    run = runs.read_run(path)
     assert ([found.repeat for found in run.records], run.missing) == ([0, 1, 2, 3, 4], ())
 
 
 def test_a_run_of_the_first_version_has_none_and_was_not_interrupted(tmp_path):
-    run = record.read_run(simulate.write_run(tmp_path, TIMES))
+    run = runs.read_run(simulate.write_run(tmp_path, TIMES))
     assert (run.ending, run.problems) == (None, ())
     text = render.render([run], "md")
     assert "stopped by" not in text
 
 
 def test_the_report_has_it_case_by_case(tmp_path):
-    text = render.render([record.read_run(write(tmp_path))], "md")
+    text = render.render([runs.read_run(write(tmp_path))], "md")
     lines = [line for line in text.splitlines() if line.startswith("| numpy | ")]
     assert any(line.rstrip(" |").endswith("target") for line in lines)
     assert any(line.rstrip(" |").endswith("budget") for line in lines)
@@ -114,7 +115,7 @@ def test_a_damaged_ending_is_refused_with_its_place(tmp_path, key, value):
     path = write(tmp_path)
     amend(path, lambda block: block["ending"].update({key: value}))
     with pytest.raises(UserError, match=rf"run\.json: mlpbench: ending.*: {key}") as error:
-        record.read_run(path)
+        runs.read_run(path)
     assert "\n" not in str(error.value)
 
 
@@ -122,21 +123,21 @@ def test_a_damaged_budget_in_the_plan_is_refused_with_its_place(tmp_path):
     path = write(tmp_path)
     amend(path, lambda block: block["plan"].update(budget_s="long"))
     with pytest.raises(UserError, match=r"run\.json: mlpbench: plan: budget_s: expected a number"):
-        record.read_run(path)
+        runs.read_run(path)
 
 
 def test_without_its_run_json_nobody_knows_how_it_ended(tmp_path):
     path = write(tmp_path)
     (path / "run.json").unlink()
-    run = record.read_run(path)
+    run = runs.read_run(path)
     assert (run.ending, run.problems, len(run.records)) == (None, (), 3)
 
 
 def test_a_file_can_be_replaced_whole(tmp_path):
     path = tmp_path / "x.json"
-    record.write_atomically(path, {"a": 1})
-    record.write_atomically(path, {"a": 2}, replace=True)
+    write_.write_atomically(path, {"a": 1})
+    write_.write_atomically(path, {"a": 2}, replace=True)
     assert json.loads(path.read_text()) == {"a": 2}
     assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
     with pytest.raises(UserError, match="not overwritten"):
-        record.write_atomically(path, {"a": 3})
+        write_.write_atomically(path, {"a": 3})

@@ -8,7 +8,7 @@ import pytest
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.record import read_run
+from mlpbench.bench.record.runs import read_run
 from support import simulate
 
 JUNK = [None, True, -1, 10**30, "../\x1b[2J", [[]], {"a": {"b": []}}]

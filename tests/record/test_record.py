@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs, write
 from support import simulate
 from support.good_records import TIMES, good, one_line
 
@@ -21,7 +21,7 @@ def names(folder):
 
 def test_a_run_is_read_with_all_its_records(tmp_path):
     skipped = [{"kernel": "cupy", "reason": "no driver"}]
-    run = record.read_run(simulate.write_run(tmp_path, TIMES, repeats=2, skipped=skipped))
+    run = runs.read_run(simulate.write_run(tmp_path, TIMES, repeats=2, skipped=skipped))
     assert (run.id, run.machine) == ("20261124T120000Z-0123abcd", "testbox")
     assert run.kernels == ("numpy", "numba")
     assert len(run.records) == 4
@@ -33,7 +33,7 @@ def test_an_interrupted_run_lists_what_is_missing(tmp_path):
     folder = simulate.write_run(tmp_path, TIMES, repeats=2)
     (folder / "numba.0.json").unlink()
     (folder / "numba.1.json").unlink()
-    run = record.read_run(folder)
+    run = runs.read_run(folder)
     assert run.missing == (("numba", 0), ("numba", 1))
     assert run.problems == ("interrupted: 2 of 4 processes have no record: numba 0, numba 1",)
     assert run.kernels == ("numpy",)
@@ -43,7 +43,7 @@ def test_a_run_that_was_interrupted_at_once_still_says_what_was_planned(tmp_path
     folder = simulate.write_run(tmp_path, TIMES, repeats=1, skipped=[{"kernel": "cupy", "reason": "no driver"}])
     for file in folder.glob("num*.json"):
         file.unlink()
-    run = record.read_run(folder)
+    run = runs.read_run(folder)
     assert (run.records, len(run.missing), run.skipped[0].kernel) == ((), 2, "cupy")
 
 
@@ -51,7 +51,7 @@ def test_a_run_without_its_plan_file_takes_the_plan_of_its_records(tmp_path):
     folder = simulate.write_run(tmp_path, TIMES)
     (folder / "run.json").unlink()
     (folder / "numpy.1.json").unlink()
-    assert record.read_run(folder).missing == (("numpy", 1),)
+    assert runs.read_run(folder).missing == (("numpy", 1),)
 
 
 def test_one_damaged_record_is_named_and_not_dropped(tmp_path):
@@ -59,9 +59,9 @@ def test_one_damaged_record_is_named_and_not_dropped(tmp_path):
     path = folder / "numba.1.json"
     path.write_text(path.read_text()[:-100])
     with pytest.raises(UserError, match=r"numba\.1\.json: not JSON") as error:
-        record.read_run(folder)
+        runs.read_run(folder)
     one_line(error)
-    assert record.read_run(folder / "numba.0.json").kernels == ("numba",)
+    assert runs.read_run(folder / "numba.0.json").kernels == ("numba",)
 
 
 @pytest.mark.parametrize("damage", ["", "{}", '{"mlpbench": {"schema": 9}}', '{"mlpbench": {"schema": 1}}'])
@@ -69,27 +69,27 @@ def test_a_damaged_plan_is_refused(tmp_path, damage):
     folder = simulate.write_run(tmp_path, TIMES)
     (folder / "run.json").write_text(damage)
     with pytest.raises(UserError, match=r"run\.json: "):
-        record.read_run(folder)
+        runs.read_run(folder)
 
 
 def test_a_partial_file_of_a_killed_process_is_no_record(tmp_path):
     folder = simulate.write_run(tmp_path, TIMES)
     (folder / ".numpy.3.json.abc.partial").write_text("{")
-    assert record.read_run(folder).problems == ()
+    assert runs.read_run(folder).problems == ()
 
 
 def test_a_renamed_record_is_refused(tmp_path):
     folder = simulate.write_run(tmp_path, TIMES, repeats=1)
     (folder / "numpy.0.json").rename(folder / "numpy.7.json")
     with pytest.raises(UserError, match=r"numpy\.7\.json: holds what belongs in numpy\.0\.json"):
-        record.read_run(folder)
+        runs.read_run(folder)
 
 
 def test_a_record_of_another_run_is_refused(tmp_path):
     ours, theirs = (simulate.write_run(tmp_path, TIMES, seed=seed) for seed in (1, 2))
     (ours / "numpy.0.json").write_text((theirs / "numpy.0.json").read_text())
     with pytest.raises(UserError, match="belongs to another run"):
-        record.read_run(ours)
+        runs.read_run(ours)
 
 
 def test_a_record_of_other_weights_is_refused(tmp_path):
@@ -99,12 +99,12 @@ def test_a_record_of_other_weights_is_refused(tmp_path):
     content["mlpbench"]["weights"]["sha256"] = "f" * 64
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"numpy\.2\.json: other specification, data or weights"):
-        record.read_run(folder)
+        runs.read_run(folder)
 
 
 def test_a_folder_without_a_run(tmp_path):
     with pytest.raises(UserError, match="no run in this folder"):
-        record.read_run(tmp_path)
+        runs.read_run(tmp_path)
 
 
 # -- finding runs
@@ -117,37 +117,37 @@ def three_runs(tmp_path):
 def test_runs_are_found_newest_first(tmp_path):
     oldest, newest, middle = three_runs(tmp_path)
     (tmp_path / "testbox" / "notes").mkdir()
-    assert record.find_runs(tmp_path) == [newest, middle, oldest]
-    assert record.latest(tmp_path) == newest
-    assert record.find_runs(tmp_path / "nowhere") == []
+    assert runs.find_runs(tmp_path) == [newest, middle, oldest]
+    assert runs.latest(tmp_path) == newest
+    assert runs.find_runs(tmp_path / "nowhere") == []
     with pytest.raises(UserError, match=r"no runs in .*`mlpbench run` makes one"):
-        record.latest(tmp_path / "nowhere")
+        runs.latest(tmp_path / "nowhere")
 
 
 def test_a_run_is_named_by_path_id_or_the_unique_beginning_or_end_of_one(tmp_path):
     oldest, newest, _ = three_runs(tmp_path)
     for argument in (str(oldest), oldest.name, "20261124T120000", f"testbox/{oldest.name}", "120000Z-0123abcd"):
-        assert record.resolve(argument, tmp_path) == oldest
-    assert record.resolve(str(oldest / "numpy.0.json"), tmp_path) == oldest / "numpy.0.json"
-    assert record.resolve("latest", tmp_path) == newest
+        assert runs.resolve(argument, tmp_path) == oldest
+    assert runs.resolve(str(oldest / "numpy.0.json"), tmp_path) == oldest / "numpy.0.json"
+    assert runs.resolve("latest", tmp_path) == newest
 
 
 def test_an_ambiguous_name_lists_the_runs(tmp_path):
     three_runs(tmp_path)
     with pytest.raises(UserError, match="names 3 runs: testbox/20261124T120002Z-0123abcd") as error:
-        record.resolve("0123abcd", tmp_path)
+        runs.resolve("0123abcd", tmp_path)
     one_line(error)
 
 
 def test_an_unknown_name_suggests_the_nearest(tmp_path):
     oldest, newest, _ = three_runs(tmp_path)
     with pytest.raises(UserError, match=f"did you mean {oldest.name}"):
-        record.resolve("20261124T120000Z-0123abce", tmp_path)
+        runs.resolve("20261124T120000Z-0123abce", tmp_path)
     with pytest.raises(UserError, match=f"the newest is {newest.name}"):
-        record.resolve("#", tmp_path)
+        runs.resolve("#", tmp_path)
     for absurd in ("", "x" * 5000):
         with pytest.raises(UserError, match="no run, file or folder"):
-            record.resolve(absurd, tmp_path)
+            runs.resolve(absurd, tmp_path)
 
 
 # -- writing
@@ -155,8 +155,8 @@ def test_an_unknown_name_suggests_the_nearest(tmp_path):
 
 def test_what_is_written_is_read(tmp_path):
     path = tmp_path / "numpy.0.json"
-    record.write_atomically(path, good())
-    assert record.read(path).cases[0].rounds_s == (1e-4, 2e-4, 3e-4)
+    write.write_atomically(path, good())
+    assert runs.read(path).cases[0].rounds_s == (1e-4, 2e-4, 3e-4)
     assert names(tmp_path) == ["numpy.0.json"]
     assert path.stat().st_mode & 0o777 == 0o644
 
@@ -168,7 +168,7 @@ def test_an_existing_file_is_never_overwritten(tmp_path, monkeypatch, links):
     path = tmp_path / "numpy.0.json"
     path.write_text("precious")
     with pytest.raises(UserError, match="there already") as error:
-        record.write_atomically(path, good())
+        write.write_atomically(path, good())
     one_line(error)
     assert path.read_text() == "precious"
     assert names(tmp_path) == ["numpy.0.json"]
@@ -180,14 +180,14 @@ def without_links(*_):
 
 def test_a_file_system_without_links_is_written_to_as_well(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", without_links)
-    record.write_atomically(tmp_path / "numpy.0.json", good())
-    assert record.read(tmp_path / "numpy.0.json").kernel == "numpy"
+    write.write_atomically(tmp_path / "numpy.0.json", good())
+    assert runs.read(tmp_path / "numpy.0.json").kernel == "numpy"
     assert names(tmp_path) == ["numpy.0.json"]
 
 
 def test_numbers_that_json_does_not_have_become_null(tmp_path):
     path = tmp_path / "a.json"
-    record.write_atomically(path, {"nan": float("nan"), "list": [float("inf"), 1.5], "pair": (1, 2)})
+    write.write_atomically(path, {"nan": float("nan"), "list": [float("inf"), 1.5], "pair": (1, 2)})
     assert json.loads(path.read_text()) == {"nan": None, "list": [None, 1.5], "pair": [1, 2]}
 
 
@@ -197,13 +197,13 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match="No space left on device"):
-        record.write_atomically(tmp_path / "numpy.0.json", good())
+        write.write_atomically(tmp_path / "numpy.0.json", good())
     assert names(tmp_path) == []
 
 
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match="cannot write"):
-        record.write_atomically(tmp_path / "nowhere" / "numpy.0.json", good())
+        write.write_atomically(tmp_path / "nowhere" / "numpy.0.json", good())
 
 
 def test_a_writer_that_is_killed_leaves_no_file_of_that_name(tmp_path):
@@ -211,9 +211,9 @@ def test_a_writer_that_is_killed_leaves_no_file_of_that_name(tmp_path):
     code = """
 import os, sys
 from pathlib import Path
-from mlpbench.bench.record import record
+from mlpbench.bench.record import write
 os.fsync = lambda handle: os._exit(9)  # dies when everything is written and nothing is published
-record.write_atomically(Path(sys.argv[1]), {"a": 1})
+write.write_atomically(Path(sys.argv[1]), {"a": 1})
 """
     path = tmp_path / "numpy.0.json"
     root = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import pytest
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from support import simulate
 

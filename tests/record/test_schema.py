@@ -3,7 +3,7 @@ import json
 import pytest
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from support import simulate
 from support.good_records import TIMES, good, one_line
 
@@ -17,7 +17,7 @@ def written(folder, content):
 def refusal(folder, content):
     path = written(folder, content)
     with pytest.raises(UserError) as error:
-        record.read(path)
+        runs.read(path)
     text = one_line(error)
     assert text.startswith(f"{path}: ")
     return text.removeprefix(f"{path}: ")
@@ -27,7 +27,7 @@ def refusal(folder, content):
 
 
 def test_a_record_is_read_with_its_types_and_its_rounds(tmp_path):
-    found = record.read(written(tmp_path, good()))
+    found = runs.read(written(tmp_path, good()))
     assert (found.kernel, found.repeat, found.backend, found.device) == ("numpy", 0, "numpy", "cpu")
     assert (found.machine, found.threads) == ("testbox", 2)
     assert found.spec.label() == "784-50-100-10"
@@ -44,16 +44,16 @@ def test_a_record_that_pytest_wrote_by_hand_has_no_plan(tmp_path):
     content = good()
     content["mlpbench"]["plan"] = None
     path = written(tmp_path, content)
-    assert record.read(path).plan is None
-    run = record.read_run(path)
+    assert runs.read(path).plan is None
+    run = runs.read_run(path)
     assert (run.id, run.kernels, run.missing) == ("numpy.0", ("numpy",), ())
 
 
 def test_what_a_kernel_returns_and_whether_it_is_a_peer(tmp_path):
-    assert (record.read(written(tmp_path, good())).returns, record.read(written(tmp_path, good())).peer) == (None, None)
+    assert (runs.read(written(tmp_path, good())).returns, runs.read(written(tmp_path, good())).peer) == (None, None)
     content = good()
     content["mlpbench"]["kernel_info"] |= {"returns": "kept", "peer": True}
-    found = record.read(written(tmp_path, content))
+    found = runs.read(written(tmp_path, content))
     assert (found.returns, found.peer) == ("kept", True)
 
 
@@ -64,7 +64,7 @@ def test_a_kernel_that_was_not_admitted_has_a_record_without_times(tmp_path):
     content["mlpbench"]["failures"] = [
         {"kernel": "numpy", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong"}
     ]
-    found = record.read(written(tmp_path, content))
+    found = runs.read(written(tmp_path, content))
     assert found.cases == ()
     assert (found.backend, found.construct_s, found.max_error) == (None, None, None)
     assert found.failures[0].reason == "wrong"
@@ -75,12 +75,12 @@ def test_a_kernel_that_was_not_admitted_has_a_record_without_times(tmp_path):
 
 def test_a_missing_file(tmp_path):
     with pytest.raises(UserError, match="no such file"):
-        record.read(tmp_path / "numpy.0.json")
+        runs.read(tmp_path / "numpy.0.json")
 
 
 def test_a_folder_in_place_of_a_file(tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
-        record.read(tmp_path)
+        runs.read(tmp_path)
 
 
 def test_an_empty_file(tmp_path):
@@ -104,7 +104,7 @@ def test_other_text_and_bytes(tmp_path):
     path = tmp_path / "numpy.0.json"
     path.write_bytes(b"{\x80\x81}")
     with pytest.raises(UserError, match="byte 1 is not UTF-8"):
-        record.read(path)
+        runs.read(path)
 
 
 def test_a_plain_pytest_benchmark_file(tmp_path):
@@ -127,7 +127,7 @@ def test_a_newer_schema_says_what_this_version_reads(tmp_path):
 def test_the_plan_of_a_run_is_no_record(tmp_path):
     run = simulate.write_run(tmp_path, TIMES)
     with pytest.raises(UserError, match="the plan of a run, not a record"):
-        record.read(run / "run.json")
+        runs.read(run / "run.json")
 
 
 # -- hostile content
@@ -240,7 +240,7 @@ def test_a_file_too_large_is_not_read(tmp_path):
     with path.open("wb") as file:
         file.truncate(65 * 2**20)
     with pytest.raises(UserError, match="larger than 64 MiB"):
-        record.read(path)
+        runs.read(path)
 
 
 def test_names_with_control_characters_cannot_reach_the_terminal(tmp_path):
@@ -254,7 +254,7 @@ def test_texts_lose_what_moves_the_cursor_and_keep_their_words(tmp_path):
     reason = "\x1b[31mTypeError\x1b[0m:\r\n  cannot\x00 add\u202e \ud800 'a'\x07\x9b2J, é 数字"
     content["mlpbench"]["failures"] = [{"kernel": "numpy", "phase": "measure", "reason": reason}]
     content["mlpbench"]["environment"]["machine"]["na\x1bme"] = "test\nbox"
-    found = record.read(written(tmp_path, content))
+    found = runs.read(written(tmp_path, content))
     assert found.failures[0].reason == "TypeError: cannot add  'a'2J, é 数字"
     assert found.machine == "test box"
     assert json.dumps(found.environment).isprintable()
@@ -263,4 +263,4 @@ def test_texts_lose_what_moves_the_cursor_and_keep_their_words(tmp_path):
 def test_texts_have_a_bounded_length(tmp_path):
     content = good()
     content["mlpbench"]["failures"] = [{"kernel": "numpy", "phase": "measure", "reason": "x" * 10**6}]
-    assert len(record.read(written(tmp_path, content)).failures[0].reason) <= 10_001
+    assert len(runs.read(written(tmp_path, content)).failures[0].reason) <= 10_001

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from mlpbench.bench.analysis import evidence, sustained
-from mlpbench.bench.analysis.sustained import Sustained
+from mlpbench.bench.analysis import evidence
+from mlpbench.bench.analysis.evidence import Sustained
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from support import evidence_files as files
 
 PEAK, PRODUCT = evidence.PEAK, evidence.PRODUCT
@@ -21,7 +21,7 @@ def test_the_rate_of_a_repeat_is_that_of_its_median_round(tmp_path):
         2: "the process that measures the roofs did not end within 120 s",
     }
     files.write_of_repeats(tmp_path, entries)
-    found = sustained.read(tmp_path)
+    found = evidence.read_sustained(tmp_path)
     assert found.by_repeat(PEAK, 1) == pytest.approx({0: files.PEAK / 1.25, 10: files.PEAK / 2})
     assert found.by_repeat(PRODUCT, 2) == pytest.approx({10: files.PEAK / 2})
     assert found.by_repeat("L2", 1) == pytest.approx({0: files.READ["L2"] / 1.25, 10: files.READ["L2"]})
@@ -39,7 +39,7 @@ def test_they_are_no_records_and_no_roofs(tmp_path):
     run = files.write(tmp_path)
     before = evidence.read(run)
     files.write_of_repeats(run.path, {0: files.measured(1, 3 * files.PEAK), 1: files.measured(1, files.PEAK / 3)})
-    again = record.read_run(run.path)
+    again = runs.read_run(run.path)
     assert again.records == run.records
     found = evidence.read(again)
     assert found.roofs == before.roofs
@@ -88,4 +88,4 @@ def test_a_name_of_another_kind_is_no_file_of_a_repeat(tmp_path):
     run = files.write(tmp_path)
     (run.path / "roofs-of-mine.json").write_text("{}")
     with pytest.raises(UserError, match=r"roofs-of-mine\.json"):
-        record.read_run(run.path)
+        runs.read_run(run.path)

@@ -8,7 +8,7 @@ import pytest
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs as record
 from mlpbench.bench.record.trust import NOTHING
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections import trust as told

@@ -7,7 +7,7 @@ import pytest
 
 from mlpbench.bench.analysis import evidence, frame
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import build, render
 from mlpbench.bench.report.sections import gaps
 from support import limit_runs, simulate

@@ -9,7 +9,7 @@ import pytest
 from mlpbench.bench.analysis import explain, frame
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.cli import announce
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from mlpbench.kernels.mlp_cupy import CupyKernel
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from support import fake_cupy
@@ -32,7 +32,7 @@ def ran(tmp_path_factory, quicker):
 def run(ran):
     process, folder = ran
     assert process.returncode == 0, process.stderr
-    return record.read_run(record.latest(folder / "results"))
+    return runs.read_run(runs.latest(folder / "results"))
 
 
 def test_it_is_measured_as_any_other(run):

@@ -13,7 +13,8 @@ from mlpbench.bench.machine.binding import Binding, choose
 from mlpbench.bench.machine.environment import THREAD_VARIABLES, machine_id
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
+from mlpbench.bench.run import folder as folder_
 from mlpbench.bench.run import process
 from support import processes, simulate
 
@@ -32,7 +33,7 @@ def execute(tmp_path, monkeypatch):
 
     def run(body, the_plan, on_case=None):
         monkeypatch.setattr(process.sys, "executable", processes.interpreter(tmp_path, body))
-        folder = process.open_run(tmp_path / "results", the_plan)
+        folder = folder_.open_run(tmp_path / "results", the_plan)
         workload, seen = Workload(OPTIONS, rows=20), []
         for kernel, repeat in the_plan.order:
             good = simulate.record(kernel, repeat, [], the_plan.as_dict(), **workload.facts())
@@ -155,7 +156,7 @@ def test_a_process_that_dies_leaves_a_record_with_its_reason_and_the_others_go_o
     assert problems["numpy-out"] == ()
     (problem,) = problems["numpy"]
     assert all(word in problem for word in words), problem
-    run = record.read_run(folder)
+    run = runs.read_run(folder)
     assert run.missing == ()
     (failure,) = run.failures
     assert (failure.kernel, failure.mode, failure.phase, failure.reason) == ("numpy", None, "process", problem)
@@ -174,7 +175,7 @@ def test_a_process_that_hangs_is_stopped_and_its_record_says_so(execute, monkeyp
     assert problem.startswith("the process was stopped after 2.0 s; its last line: ")
     assert "memory" not in problem
     processes.gone(*map(int, problem.split()[-2:]))
-    assert len(record.read_run(folder).failures) == 1
+    assert len(runs.read_run(folder).failures) == 1
 
 
 def test_what_a_process_leaves_running_is_stopped_too(execute):
@@ -213,7 +214,7 @@ def test_an_interrupt_stops_the_process_and_all_that_it_started(execute, tmp_pat
     processes.gone(*map(int, (tmp_path / "pids").read_text().split()))
     (folder,) = (tmp_path / "results").glob("*/*")
     assert sorted(path.name for path in folder.iterdir()) == ["numpy.0.json", "run.json"]
-    assert record.read_run(folder).missing == (("numpy-out", 0),)
+    assert runs.read_run(folder).missing == (("numpy-out", 0),)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -246,18 +247,18 @@ def test_a_result_is_never_overwritten(execute, tmp_path):
 
 
 def test_a_run_that_is_there_is_not_written_into(tmp_path):
-    folder = process.open_run(tmp_path, plan())
+    folder = folder_.open_run(tmp_path, plan())
     assert [path.name for path in folder.iterdir()] == ["run.json"]
     assert folder.parent.name == machine_id()
     before = (folder / "run.json").read_bytes()
     with pytest.raises(UserError, match="is not overwritten: run again, or choose --out"):
-        process.open_run(tmp_path, plan())
+        folder_.open_run(tmp_path, plan())
     assert (folder / "run.json").read_bytes() == before
 
 
 def test_the_plan_is_readable_before_anything_has_run(tmp_path):
     the_plan = plan("numpy", "numpy-out", repeats=2)
-    run = record.read_run(process.open_run(tmp_path, the_plan))
+    run = runs.read_run(folder_.open_run(tmp_path, the_plan))
     assert run.records == ()
     assert list(run.missing) == the_plan.order
     assert run.plan.seed == 1
@@ -267,7 +268,7 @@ def test_the_plan_is_readable_before_anything_has_run(tmp_path):
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"^cannot write results to .*file/results: Not a directory; .* --out"):
-        process.open_run(tmp_path / "file" / "results", plan())
+        folder_.open_run(tmp_path / "file" / "results", plan())
 
 
 def test_threads_are_really_in_force(tmp_path, monkeypatch):
@@ -276,12 +277,12 @@ def test_threads_are_really_in_force(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTEST_ADDOPTS", "--nonsense")
     monkeypatch.chdir(tmp_path)
     the_plan = plan(threads=1, cases=CASES[2:])
-    folder = process.open_run(tmp_path / "results", the_plan)
+    folder = folder_.open_run(tmp_path / "results", the_plan)
     seen = []
     (outcome,) = process.execute(the_plan, Workload(OPTIONS), folder, lambda *at: seen.append(at))
     assert outcome.problems == ()
     assert seen == [("numpy", 0, "numpy-batched-10")]
-    (found,) = record.read_run(folder).records
+    (found,) = runs.read_run(folder).records
     assert found.threads == 1
     (blas,) = (pool for pool in found.environment["blas"] if pool["user_api"] == "blas")
     assert blas["num_threads"] == 1

@@ -10,12 +10,13 @@ from mlpbench.bench.cases import make_settings
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine.binding import Binding
+from mlpbench.bench.measure import case as case_
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import make_plan
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs as record
 from mlpbench.bench.run import process as runner
-from mlpbench.bench.run import sweep as sweeps
+from mlpbench.bench.run import sweep
 from support import processes, simulate
 
 CASES = [profiles.Case("batched", 10), profiles.Case("batched", 20)]
@@ -30,10 +31,10 @@ def made(threads=(1, 2), dtypes=("float32",), kernels=("numpy", "numpy-out"), sk
         workload = Workload(Options(spec="20-10-3", dtype=setting.dtype), rows=20)
         here = [kernel for kernel in kernels if (setting.label, kernel) not in skip]
         skipped = [{"kernel": kernel, "reason": "no float64"} for kernel in kernels if kernel not in here]
-        parts.append((setting, workload, sweeps.names_of(settings, setting, here), skipped))
+        parts.append((setting, workload, sweep.names_of(settings, setting, here), skipped))
     names = [name for _, _, names, _ in parts for name in names]
     how = {"repeats": repeats, "seed": seed, "threads": 1, "skipped": [], "command": ["mlpbench"], "commit": None}
-    return sweeps.divide(make_plan(profiles.profile("smoke"), names, CASES, **how, **aim), parts)
+    return sweep.divide(make_plan(profiles.profile("smoke"), names, CASES, **how, **aim), parts)
 
 
 @pytest.fixture
@@ -43,14 +44,14 @@ def execute(tmp_path, monkeypatch):
     def run(body, planned):
         monkeypatch.setattr(runner.sys, "executable", processes.interpreter(tmp_path, body))
         monkeypatch.setattr("mlpbench.bench.machine.environment.collect", simulate.environment)
-        folder, folders = sweeps.open_folders(tmp_path / "results", planned)
+        folder, folders = sweep.open_folders(tmp_path / "results", planned)
         effort, outcomes = Effort(planned.plan), []
         interrupted = False
         try:
-            outcomes.extend(sweeps.execute(planned, folders, lambda *_: None, effort))
+            outcomes.extend(sweep.execute(planned, folders, lambda *_: None, effort))
         except KeyboardInterrupt:
             interrupted = True
-        sweeps.close(planned, folder, folders, effort, interrupted=interrupted)
+        sweep.close(planned, folder, folders, effort, interrupted=interrupted)
         return folder, outcomes
 
     return run
@@ -92,10 +93,10 @@ def test_each_setting_has_its_share_of_the_order_as_an_ordinary_run():
 
 def test_each_setting_is_bound_to_as_many_processors_as_it_has_threads(monkeypatch):
     monkeypatch.setattr("mlpbench.bench.machine.binding.choose", lambda threads: Binding(tuple(range(threads))))
-    several = sweeps.bind(made(threads=(1, 2)))
+    several = sweep.bind(made(threads=(1, 2)))
     assert [part.plan.binding for part in several.parts] == [Binding((0,)), Binding((0, 1))]
     assert several.plan.binding is None, "the whole has no processes of its own"
-    one = sweeps.bind(made(threads=(2,)))
+    one = sweep.bind(made(threads=(2,)))
     assert one.plan.binding == one.parts[0].plan.binding == Binding((0, 1))
     assert {part.plan.binding for part in made().parts} == {None}, "unless it is asked for"
 
@@ -157,12 +158,12 @@ def measured(monkeypatch):
         asked.append((folder.name, repeat, threads, dtype, bound, f"numpy.{repeat}.json" in there))
         return "no memory" if repeat == 1 else None
 
-    monkeypatch.setattr(sweeps.roofs, "write_of_repeat", write)
+    monkeypatch.setattr(sweep.roofs, "write_of_repeat", write)
     return asked
 
 
 def test_limits_are_measured_behind_one_kernel_of_each_setting_in_every_repeat(execute, measured):
-    planned = sweeps.measure_limits(made(), ["numpy", None])
+    planned = sweep.measure_limits(made(), ["numpy", None])
     assert [part.plan.limits_after for part in planned.parts] == ["numpy", None]
     assert planned.plan.limits_after is None
     folder, outcomes = execute(DONE, planned)
@@ -177,8 +178,8 @@ def test_an_interrupt_while_limits_are_measured_keeps_the_process_before(execute
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sweeps.roofs, "write_of_repeat", interrupted)
-    folder, outcomes = execute(DONE, sweeps.measure_limits(made(threads=(2,), seed=2), ["numpy"]))
+    monkeypatch.setattr(sweep.roofs, "write_of_repeat", interrupted)
+    folder, outcomes = execute(DONE, sweep.measure_limits(made(threads=(2,), seed=2), ["numpy"]))
     found = record.read_run(folder)
     assert len(found.records) == len(outcomes) + 1
     assert found.records[-1].kernel == "numpy"
@@ -186,8 +187,8 @@ def test_an_interrupt_while_limits_are_measured_keeps_the_process_before(execute
 
 
 def test_their_seconds_are_spent_from_the_budget(execute, measured, monkeypatch):
-    monkeypatch.setattr(sweeps, "elapsed", lambda: nullcontext(SimpleNamespace(seconds=1000.0)))
-    folder, _ = execute(DONE, sweeps.measure_limits(made(threads=(2,)), ["numpy"]))
+    monkeypatch.setattr(case_, "elapsed", lambda: nullcontext(SimpleNamespace(seconds=1000.0)))
+    folder, _ = execute(DONE, sweep.measure_limits(made(threads=(2,)), ["numpy"]))
     assert 2000 <= record.read_run(folder).ending.spent_s < 2100
     assert {threads for _, _, threads, *_ in measured} == {2}
 
@@ -244,9 +245,9 @@ def test_one_budget_is_spent_where_intervals_are_widest():
 def test_a_folder_that_is_there_is_not_written_into(tmp_path, monkeypatch):
     monkeypatch.setattr("mlpbench.bench.machine.environment.collect", simulate.environment)
     planned = made()
-    sweeps.open_folders(tmp_path, planned)
+    sweep.open_folders(tmp_path, planned)
     with pytest.raises(UserError, match="is there already and is not overwritten"):
-        sweeps.open_folders(tmp_path, planned)
+        sweep.open_folders(tmp_path, planned)
 
 
 def test_nothing_is_listed_as_a_run_before_all_settings_have_their_plan(tmp_path, monkeypatch):
@@ -254,9 +255,9 @@ def test_nothing_is_listed_as_a_run_before_all_settings_have_their_plan(tmp_path
     written = []
     write = runner.record.write_atomically
     monkeypatch.setattr(
-        "mlpbench.bench.record.record.write_atomically",
+        "mlpbench.bench.record.write.write_atomically",
         lambda path, data, **how: written.append(path.parent.name) or write(path, data, **how),
     )
-    folder, _ = sweeps.open_folders(tmp_path, made())
+    folder, _ = sweep.open_folders(tmp_path, made())
     assert written == ["threads-1", "threads-2", folder.name]
     assert record.find_runs(tmp_path) == [folder]

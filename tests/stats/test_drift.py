@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mlpbench.bench.stats import drift
 from mlpbench.bench.stats.drift import ASSUMED, LEAST, Drifts
 from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
-from mlpbench.bench.stats.verdicts import judge
+from mlpbench.bench.stats.significance import judge
 
 
 def side_by_side(rng, level, scatter=0.01, kernels=6):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mlpbench.bench.stats.verdicts import THRESHOLD, judge
+from mlpbench.bench.stats.significance import THRESHOLD, judge
 
 
 def times(rng, n, sd=0.02, factor=1.0, burst=0.0):

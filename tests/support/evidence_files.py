@@ -2,7 +2,7 @@
 
 import json
 
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from support import simulate
 
 SIZES = (1, 10, 100, 1000, 10_000)
@@ -116,7 +116,7 @@ def write_run(folder, times, *, roofs_file=None, with_roofs=True, **settings):
 def write(folder, times=TIMES, **settings):
     """Write a run whose calls take `T0` and `ROW` seconds a row, and read it."""
     settings = {"noise": 0, "rounds": 4, **PYTHON, **settings}
-    return record.read_run(write_run(folder, times, **settings))
+    return runs.read_run(write_run(folder, times, **settings))
 
 
 def impossible(times=None, **settings):

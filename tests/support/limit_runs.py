@@ -2,7 +2,7 @@
 
 import json
 
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from support import evidence_files as files
 from support import simulate
 
@@ -51,4 +51,4 @@ def write(folder, times=TIMES, *, threads=1, infos=None, roofs=True, **settings)
         kernel = content["mlpbench"]["kernel"]
         content["mlpbench"]["kernel_info"] = kernel_info(kernel, threads, **(infos or {}).get(kernel, {}))
         path.write_text(json.dumps(content))
-    return record.read_run(run)
+    return runs.read_run(run)

@@ -3,7 +3,7 @@
 import pytest
 
 from mlpbench.bench.analysis.compare import compare
-from mlpbench.bench.record.record import read_run
+from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.record.trust import read_trust
 from mlpbench.bench.record.untrusted import Block
 from mlpbench.bench.stats.drift import Drifts

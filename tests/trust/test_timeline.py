@@ -5,7 +5,7 @@ import json
 import pytest
 from record.test_trust import quiet
 
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from mlpbench.bench.trust.timeline import timeline
 from support import simulate, trusting

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.bandwidth import Group, Place
     from mlpbench.bench.analysis.explain import Explanation
 
-__all__ = ["charts", "parts_chart"]
 
 _ROW_HEIGHT = 24
 #: A piece from this share of the axis on holds its own words, unless it has fewer pixels than they take.

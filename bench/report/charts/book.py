@@ -16,10 +16,8 @@ from mlpbench.bench.report.sections.book import CHART, PART_WORDS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mlpbench.bench.analysis.book import BookFinding
-    from mlpbench.bench.analysis.book_apart import Way
+    from mlpbench.bench.analysis.book import BookFinding, Way
 
-__all__ = ["book_chart", "charts"]
 
 #: Which of the theme's series is whose colour: far apart, as neighbours in the bar.
 _COLOURS = {"load": 1, "initialise": 4, "infer": 0, "count": 2}

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
 
-__all__ = ["charts", "drawn", "hockney_chart", "row_axis", "share_domain", "waterfall_chart"]
 
 _ROW_HEIGHT = 24
 #: Points of a fitted line, which is a bend between two straight ones on logarithmic axes.

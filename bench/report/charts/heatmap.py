@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.analysis.heatmap import HeatMap
 
-__all__ = ["charts", "heat_chart"]
 
 #: From the fastest to the slowest: cividis, the other way round. J. Nuñez, C. Anderton and R. Renslow, "Optimizing
 #: colormaps with consideration for color vision deficiency", PLOS ONE 13 (2018). It grows darker evenly, to every eye,

@@ -12,8 +12,6 @@ from mlpbench.bench.report.charts.times import HIDDEN_KERNELS, HIDDEN_RUNS, TIME
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["axis_ends", "colours", "drawn", "log_axis", "seconds_axis", "shapes"]
-
 
 def log_axis(field: str, title: str, values: Sequence[float], label: str) -> Any:
     """Return a logarithmic axis, "x" or "y", that holds all values; ``label`` is a Vega expression."""

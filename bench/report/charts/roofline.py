@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
     from mlpbench.bench.analysis.roofline import Roofs
 
-__all__ = ["apart", "roofline_chart"]
 
 #: Pixels: of the chart, and from the name of one roof to the next.
 _HEIGHT, _LINE = 380, 13

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.analysis.scaling import Scaling
 
-__all__ = ["charts", "scaling_chart"]
-
 
 def charts(found: Sequence[Scaling], names: Sequence[str], theme: Theme = PAGE) -> dict[str, dict[str, Any]]:
     """Return every chart by its name; ``names`` are all kernels of the page, whose styles go by them."""

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.analysis.summary import CaseSummary
 
-__all__ = ["DARK", "LIGHT", "PAGE", "Series", "Theme", "hidden_at_first", "series", "stylesheet"]
 
 #: M. Okabe and K. Ito, "Color Universal Design" (2008), strongest on white first. Black gives way to the ink of the
 #: page, and yellow, which white swallows, is darkened there.

@@ -16,18 +16,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.summary import CaseSummary
     from mlpbench.bench.report.charts.style import Series
 
-__all__ = [
-    "HIDDEN_KERNELS",
-    "HIDDEN_RUNS",
-    "TIME_LABEL",
-    "finished",
-    "ladder",
-    "picture",
-    "scaled",
-    "speedup_chart",
-    "time_chart",
-    "vega_lite_version",
-]
 
 #: Where the times of single calls stand on the logarithmic axis of batch sizes: apart, left of 1.
 SINGLE_X = 0.3

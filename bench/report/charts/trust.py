@@ -12,7 +12,7 @@ from mlpbench.bench.report.charts.parts import drawn, seconds_axis
 from mlpbench.bench.report.charts.style import PAGE, Theme, series
 from mlpbench.bench.report.charts.times import TIME_LABEL, scaled
 from mlpbench.bench.report.sections.closer import case_name
-from mlpbench.bench.report.sections.trust_figures import COST_NAMES, chart_name
+from mlpbench.bench.report.sections.trust import COST_NAMES, chart_name
 from mlpbench.bench.trust import clock_check
 from mlpbench.bench.trust.disturbance import SLOWER
 from mlpbench.bench.trust.timeline import Timeline, timeline
@@ -20,10 +20,9 @@ from mlpbench.bench.trust.timeline import Timeline, timeline
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mlpbench.bench.record.record import Run
+    from mlpbench.bench.record.runs import Run
     from mlpbench.bench.trust.timeline import Moment
 
-__all__ = ["charts", "clock_chart", "cost_chart", "timeline_chart"]
 
 #: The calibration's axis goes to this multiple of its best; what is above stands at its end, and its words say how far.
 _MOST = 3.0

@@ -21,7 +21,6 @@ from mlpbench.bench.report.charts import style
 if TYPE_CHECKING:
     from mlpbench.bench.report.document import Document
 
-__all__ = ["render"]
 
 _UNITS = "ns|µs|ms|s|to|B|KiB|MiB|GiB|GFLOP/s|GB/s|threads?|repeats?|rows"
 NEEDS = "charts need Altair and vl-convert: pip install -e '.[report]'"

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.heatmap import HeatMap
     from mlpbench.bench.analysis.scaling import Scaling
     from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.record.record import Record, Run
+    from mlpbench.bench.record.runs import Run
+    from mlpbench.bench.record.schema import Record
     from mlpbench.bench.report.document import Document
     from mlpbench.bench.stats.estimates import Estimate, Ratio
 
-__all__ = ["render"]
 
 #: Of this document, not of the result files.
 SCHEMA = 1

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.bandwidth import Group
     from mlpbench.bench.analysis.explain import Explanation
 
-__all__ = ["blocks", "chart_name"]
 
 _READING = (
     "Each bar is what batching saves one kernel on one network, and its pieces are the causes: bandwidth is the piece "

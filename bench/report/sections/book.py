@@ -12,10 +12,8 @@ from mlpbench.bench.report.document import Block, Column, Figure, Points, Table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mlpbench.bench.analysis.book import BookFinding
-    from mlpbench.bench.analysis.book_apart import Apart, Way
+    from mlpbench.bench.analysis.book import Apart, BookFinding, Way
 
-__all__ = ["CHART", "PART_WORDS", "blocks"]
 
 CHART = "book"
 PART_WORDS = {

@@ -11,14 +11,13 @@ from mlpbench.bench.trust import latency as findings
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mlpbench.bench.record.record import Run
+    from mlpbench.bench.record.runs import Run
     from mlpbench.bench.record.schema import Record
     from mlpbench.bench.record.trust import Start
     from mlpbench.bench.report.document import Block
     from mlpbench.bench.stats.percentiles import Percentile
     from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
 
-__all__ = ["budgets_of", "case_name", "sections"]
 
 _COLD = (
     "Each start is a process of its own. Import, construction and first calls follow each other in it; compiling is "

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.analysis.explain import CaseShare, Explanation, KernelExplanation
 
-__all__ = ["ROOF_COLUMNS", "TITLE", "blocks", "chart_name", "notices", "roof_row", "waterfall_table"]
 
 TITLE = "What the speedup is made of"
 ROOF_COLUMNS = ("case", "intensity", "achieved", "share", "roof that binds")

@@ -10,9 +10,9 @@ from mlpbench.bench.report.document import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from mlpbench.bench.record.record import Failure, Run
+    from mlpbench.bench.record.runs import Run
+    from mlpbench.bench.record.schema import Failure
 
-__all__ = ["gap_table", "gaps", "once_for_all"]
 
 Gap = tuple[str, str, str]
 

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.analysis.heatmap import Cell, HeatMap
 
-__all__ = ["cell_text", "chart_name", "column_text", "figures"]
 
 _READING = (
     "A cell is the kernel's time per sample divided by that of the fastest kernel at that batch size: 1.0x is the "

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.limits_targets import Target
     from mlpbench.bench.stats.estimates import Ratio
 
-__all__ = ["blocks", "measured_with", "sentences", "tables"]
 
 _LIKE = (
     "Like for like: a kernel that returns a new array is held beside the peers that do, and one whose results lie in a "

@@ -10,9 +10,8 @@ from mlpbench.bench.report.document import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from mlpbench.bench.record.record import Run
+    from mlpbench.bench.record.runs import Run
 
-__all__ = ["differences", "environment_table", "facts", "thread_table"]
 
 UNREADABLE = "not readable"
 #: Lines that differ between any two runs and mean nothing.

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.scaling import Gain, Scaling
     from mlpbench.bench.report.document import Block
 
-__all__ = ["blocks", "chart_name"]
 
 _READING = (
     "Time per sample with {fewest} divided by the time with more, the same kernel at the same batch size; both axes "

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.summary import CaseSummary
     from mlpbench.bench.record.ending import Ending
 
-__all__ = ["case_table", "figures", "finding_table"]
 
 _MODES = {"per_sample": "one at a time", "batched": "batch", "book": "book's cell"}
 

@@ -14,8 +14,6 @@ from mlpbench.kernels.numba_simd.codegen.vector import I8, I16, I32
 if TYPE_CHECKING:
     from mlpbench.kernels.numba_simd.codegen.vector import Vector
 
-__all__ = ["exp", "relu", "sigmoid", "step"]
-
 
 @dataclass(frozen=True)
 class _Exp:

@@ -15,11 +15,6 @@ from mlpbench.kernels.numba_simd.codegen.tile import EARLY, dots, ladder, produc
 from mlpbench.kernels.numba_simd.codegen.vector import I64, Code, as_intrinsic, new_function
 from mlpbench.kernels.numba_simd.passes.packing import DOT_COLUMNS
 
-__all__ = [
-    "IDENTITY", "RELU", "SIGMOID", "SOFTMAX", "STEP", "activate", "code_for", "data", "fetch_first", "fetch_items",
-    "finish", "generated", "moved", "multiply", "multiply_far", "pointer",
-]  # fmt: skip
-
 #: Activations, as the plan holds them.
 IDENTITY, SIGMOID, RELU, STEP, SOFTMAX = range(5)
 

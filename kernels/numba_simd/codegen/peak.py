@@ -15,8 +15,6 @@ from mlpbench.kernels.numba_simd.codegen.layers import data, generated
 from mlpbench.kernels.numba_simd.codegen.shape import host_shape
 from mlpbench.kernels.numba_simd.codegen.vector import I64, Code, as_intrinsic
 
-__all__ = ["compiled_peak", "flop_per_turn"]
-
 #: Sums that are under way at once: more than a multiply-add takes cycles times how many start in each.
 _SUMS = 12
 

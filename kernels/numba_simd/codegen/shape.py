@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Shape", "host_shape"]
-
 #: Processors that compute a vector of 512 bits in two turns, as LLVM names them.
 _TWO_TURNS = ("znver4",)
 

@@ -19,8 +19,6 @@ from mlpbench.kernels.numba_simd.codegen.tile import ladder, product, store_sums
 from mlpbench.kernels.numba_simd.codegen.vector import I1, I32, I64, Code, Vector, as_intrinsic, new_function
 from mlpbench.kernels.numba_simd.passes.packing import DOT_COLUMNS
 
-__all__ = ["MOST_NONZERO", "find_nonzero", "multiply_nonzero"]
-
 #: The share of inputs from which on a tile of fewer rows multiplies them all: there weights set the pace, and those in
 #: a row are read faster than those of a list.
 MOST_NONZERO = 0.8

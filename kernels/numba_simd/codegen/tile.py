@@ -19,7 +19,6 @@ from mlpbench.kernels.numba_simd.codegen.vector import I32, I64, Code, Vector, n
 if TYPE_CHECKING:
     from llvmlite import ir
 
-__all__ = ["EARLY", "dots", "ladder", "product"]
 
 #: Sums that should be under way at once.
 _CHAINS = 12

@@ -22,8 +22,6 @@ from mlpbench.kernels.numba_simd.codegen.layers import IDENTITY, SOFTMAX, genera
 from mlpbench.kernels.numba_simd.codegen.tile import ladder, product
 from mlpbench.kernels.numba_simd.codegen.vector import I64, Code, Vector, as_intrinsic
 
-__all__ = ["finish_turned", "multiply_turned", "turn"]
-
 
 def transposed(code: Code, vectors: list[Vector]) -> list[Vector]:
     """Return the columns of a square of as many vectors as each has lanes.

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from mlpbench.kernels.numba_simd.codegen.shape import Shape
 
-__all__ = ["Code", "Vector", "as_intrinsic", "new_function"]
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 

@@ -54,8 +54,6 @@ from mlpbench.kernels.numba_simd.passes.shares import (
     SHARES_AT,
 )
 
-__all__ = ["compiled"]
-
 
 @jit
 def share_rows(

@@ -19,8 +19,6 @@ from mlpbench.kernels.numba_simd.codegen.layers import data, fetch_items, moved,
 from mlpbench.kernels.numba_simd.passes.packing import INPUTS, OUT, OUT_ROWS, OUTPUTS, THREADS, TILE_ROWS
 from mlpbench.kernels.numba_simd.passes.parts import block_loop, compiled_as, jit, layer_loops, require
 
-__all__ = ["compiled"]
-
 _, some_parts, layer_rows = layer_loops(multiply_far)
 forward_blocks = block_loop(layer_rows, layer_rows)
 

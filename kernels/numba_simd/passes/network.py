@@ -47,8 +47,6 @@ from mlpbench.kernels.numba_simd.passes.packing import (
 )
 from mlpbench.kernels.numba_simd.passes.parts import block_loop, called, compiled_as, jit, layer_loops, require
 
-__all__ = ["compiled"]
-
 _, _, layer_rows = layer_loops(multiply)
 
 

@@ -25,8 +25,6 @@ from mlpbench.kernels.numba_simd.passes.packing import (
 )
 from mlpbench.kernels.numba_simd.passes.parts import jit, layer_loops, summed
 
-__all__ = ["nonzero_rows"]
-
 add_part, _, _ = layer_loops(multiply)
 
 

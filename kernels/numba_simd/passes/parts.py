@@ -39,8 +39,6 @@ from mlpbench.kernels.numba_simd.passes.packing import (
     WIDTH,
 )
 
-__all__ = ["block_loop", "called", "compiled_as", "jit", "layer_loops", "require", "summed"]
-
 OPTIONS: Any = {"fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

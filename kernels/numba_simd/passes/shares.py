@@ -13,7 +13,6 @@ from mlpbench.kernels.numba_simd.passes.packing import COLUMN, COLUMNS, HEADER, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["shares"]
 
 _Array = NDArray[Any]
 

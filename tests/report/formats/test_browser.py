@@ -7,7 +7,7 @@ from analysis import test_book as test_book_apart
 from record import test_trust as test_trust_files
 
 from mlpbench.bench.cases import make_settings
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from support import evidence_files, simulate
 from support.contrasts import contrast

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from mlpbench.bench.report.charts import style
 from mlpbench.bench.report.formats.html import _embedded
@@ -37,7 +37,7 @@ def hostile(request, tmp_path):
         accuracy={"per_sample": None, "batched": None, "rows": 0, "reason": text},
         plan_changes={"command": ["mlpbench", text]},
     )
-    return record.read_run(path), text
+    return runs.read_run(path), text
 
 
 class Elements(html.parser.HTMLParser):
@@ -59,7 +59,7 @@ class Elements(html.parser.HTMLParser):
 def test_a_page_has_no_element_of_the_files(hostile, tmp_path):
     run, _ = hostile
     page = Elements(render.render([run], "html"))
-    plain = Elements(render.render([record.read_run(simulate.write_run(tmp_path / "plain", TIMES))], "html"))
+    plain = Elements(render.render([runs.read_run(simulate.write_run(tmp_path / "plain", TIMES))], "html"))
     assert page.tags.count("script") == plain.tags.count("script")
     assert set(page.tags) == set(plain.tags)
     assert not [name for name in page.attributes if name.startswith("on")]
@@ -115,9 +115,7 @@ def test_markdown_escapes(raw, safe):
 
 
 def test_a_command_cannot_end_its_code_block(tmp_path):
-    run = record.read_run(
-        simulate.write_run(tmp_path, TIMES, plan_changes={"command": ["mlpbench", "```\n# x", "````"]})
-    )
+    run = runs.read_run(simulate.write_run(tmp_path, TIMES, plan_changes={"command": ["mlpbench", "```\n# x", "````"]}))
     lines = render.render([run], "md").splitlines()
     fences = [line for line in lines if line.startswith("`````")]
     assert fences == ["`````console", "`````"]

@@ -8,7 +8,7 @@ import pytest
 from mlpbench.bench import report
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from mlpbench.bench.report.formats import html
 from support import simulate

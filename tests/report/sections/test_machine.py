@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mlpbench.bench.record import record
+from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections.machine import thread_table
 from support import simulate
