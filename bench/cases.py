@@ -1,7 +1,7 @@
-"""The axes of a sweep besides kernels and batch sizes: network, threads, dtype. A combination of them is a setting.
+"""What is timed: cases, and the settings in which they are timed.
 
-Every setting is an ordinary run; a sweep over several is several of these in one folder (`bench.run.sweep`). What is here
-knows no files and measures nothing: it reads values as people write them, and gives settings their names.
+A case is a mode and a batch size. A setting is a network, a number of threads and a dtype; a sweep over several settings
+is a run for each of them, in one folder (`bench.run.sweep`). This module knows no files and measures nothing.
 """
 
 from __future__ import annotations
@@ -12,19 +12,17 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, get_args
 
 from mlpbench.bench.errors import UserError
-from mlpbench.kernels.base import processors as available
+from mlpbench.kernels.registry import nearest
 from mlpbench.kernels.spec import DType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from mlpbench.bench.record.untrusted import Block
 
 
 #: In the order in which names of settings say them.
 AXES = ("spec", "threads", "dtype")
-#: More is a typing error.
-MAX_THREADS = 4096
 #: A setting is part of a path and of the name of a run, which has at most 100 characters (`bench.record.untrusted.NAME`).
 LONGEST_SPEC = 45
 
@@ -77,30 +75,6 @@ def make_settings(specs: Iterable[str], threads: Iterable[int], dtypes: Iterable
     return [Setting(spec, count, dtype, varies) for spec, count, dtype in product(networks, counts, kinds)]
 
 
-def parse_threads(texts: Sequence[str | int]) -> list[int]:
-    """Read numbers of threads: ``1``, ``1,2``, or ``all`` for as many as this process may use. Raises UserError."""
-    return [_threads(word) for text in texts for word in str(text).split(",")]
-
-
-def _threads(word: str) -> int:
-    word = word.strip()
-    if word == "all":
-        return available()
-    count = int(word) if word.isascii() and word.isdecimal() and len(word) < 9 else 0
-    if not 1 <= count <= MAX_THREADS:
-        raise UserError(f"cannot read the threads {word!r}: give 1 to {MAX_THREADS} or all, several as 1,2")
-    return count
-
-
-def parse_dtypes(texts: Sequence[str]) -> list[str]:
-    """Read dtypes: ``float32``, or ``float32,float64``. Raises UserError."""
-    found = [word.strip() for text in texts for word in text.split(",")]
-    for word in found:
-        if word not in get_args(DType):
-            raise UserError(f"dtype must be one of {', '.join(get_args(DType))}; got {word!r}")
-    return found
-
-
 def read_setting(block: Block) -> Setting:
     """Return the setting that a file says. Raises UserError where it is none, or where its label is not its own."""
     varies = block.names("varies")
@@ -113,3 +87,45 @@ def read_setting(block: Block) -> Setting:
     if (label := block.text("label")) != found.label:
         block.refuse("label", label, f"{found.label!r}, the setting's own")
     return found
+
+
+#: One row at a time from Python; one call for a batch; the book's whole cell, with loading and counting.
+MODES = ("per_sample", "batched", "book")
+
+
+#: Rows of a full sweep: the size of the MNIST test set, over which the book runs.
+ALL_ROWS = 10_000
+
+
+#: Rows that a round of ``per_sample`` goes through, one call each: the book's batch of 100. Profiles may say others.
+PER_SAMPLE_ROWS = 100
+
+
+@dataclass(frozen=True, order=True)
+class Case:
+    """One point of a sweep.
+
+    ``batch_size`` is the rows of one call; of ``per_sample``, the rows that are called one by one in a round.
+    """
+
+    mode: str
+    batch_size: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the case as JSON can hold it."""
+        return {"mode": self.mode, "batch_size": self.batch_size}
+
+
+def grid(modes: tuple[str, ...], batch_sizes: tuple[int, ...], per_sample_rows: int = PER_SAMPLE_ROWS) -> list[Case]:
+    """Return the cases of a sweep, each once, in the order given.
+
+    ``per_sample`` is one case, whatever the batch sizes: its calls see one row each, ``per_sample_rows`` in a round.
+    """
+    for mode in modes:
+        if mode not in MODES:
+            raise UserError(f"unknown mode {mode!r}{nearest(mode, list(MODES))}; there are {', '.join(MODES)}")
+    cases = []
+    for mode in modes:
+        sizes = (per_sample_rows,) if mode == "per_sample" else batch_sizes
+        cases += [Case(mode, size) for size in sizes]
+    return list(dict.fromkeys(cases))

@@ -9,8 +9,8 @@ from mlpbench.bench.measure.case import measure
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
+    from mlpbench.bench.cases import Case
     from mlpbench.bench.measure.session import Contestant
-    from mlpbench.bench.plan.profiles import Case
 
 
 def test_forward(contestant: Contestant, case: Case, benchmark: BenchmarkFixture) -> None:

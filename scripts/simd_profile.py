@@ -24,9 +24,9 @@ from typing import Any
 
 from numba.core.codegen import CPUCodeLibrary
 
+from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.measure.case import prepare
-from mlpbench.bench.plan.profiles import Case
 from mlpbench.kernels import registry
 from mlpbench.kernels.spec import MNIST
 

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlpbench.bench import cases
-from mlpbench.bench.cases import Setting, make_settings, parse_dtypes, parse_threads, read_setting
+from mlpbench.bench.cases import Setting, make_settings, read_setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.untrusted import NAME, Block
+from mlpbench.bench.values import parse_dtypes, parse_threads
 
 MNIST = "784-50-100-10"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.analysis import attribution, evidence, roofline
 from mlpbench.bench.analysis.roofline import Work
-from mlpbench.bench.plan.profiles import ALL_ROWS
+from mlpbench.bench.cases import ALL_ROWS
 from mlpbench.bench.stats import estimates, hockney
 from mlpbench.bench.words import plain
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,19 +96,6 @@ def parse_sides(text: str, results_dir: Path) -> list[Side]:
     if beside and find_runs(results_dir) and text in kernels_of(read_runs(latest(results_dir))[0]):
         raise UserError(f"{text!r} is a kernel of the latest run and a file: write latest:{text}, or ./{text}/")
     return [Side(run) for run in read_runs(path)]
-
-
-def parse_threshold(text: str) -> float:
-    """Read a share as people write it, ``5%`` or ``0.05``. Raises UserError for anything else."""
-    number, percent = text.strip().removesuffix("%").strip(), text.strip().endswith("%")
-    try:
-        value = float(number) / (100 if percent else 1)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < 1:
-        hint = f"; {number}% if you meant per cent" if not percent and 1 <= value < 100 else ""
-        raise UserError(f"cannot read the threshold {text!r}: write a share such as 5% or 0.05, below 100%{hint}")
-    return value
 
 
 def kernels_of(run: Run) -> tuple[str, ...]:

@@ -85,9 +85,10 @@ def _profile(repeats: int) -> Profile:
 
 
 def _plan(repeats: int, budget: str, threads: int | None, seed: int | None) -> Plan:
+    from mlpbench.bench import cases as profiles
     from mlpbench.bench.machine import environment
     from mlpbench.bench.measure import instruments
-    from mlpbench.bench.plan import effort, plan, profiles
+    from mlpbench.bench.plan import effort, plan
     from mlpbench.kernels import base
 
     profile, budget_s = _profile(repeats), effort.parse_budget(budget)

@@ -37,8 +37,7 @@ Cold = Annotated[
 
 def closer_look(latency: list[str] | None, p99: str | None, *, cold: bool) -> list[str]:
     """Return pytest's words for these options. Raises UserError for a batch size or a time that is none."""
-    from mlpbench.bench.plan.profiles import parse_batch_size
-    from mlpbench.bench.values import parse_duration
+    from mlpbench.bench.values import parse_batch_size, parse_duration
 
     words = [f"--latency={parse_batch_size(text)}" for text in latency or ()]
     if p99 is not None:

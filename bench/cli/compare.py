@@ -45,11 +45,12 @@ def compare(
 
     Example: mlpbench compare numpy numba --fail-if-slower 5%
     """
+    from mlpbench.bench import values
     from mlpbench.bench.analysis import compare as compare_
     from mlpbench.bench.analysis import sides
     from mlpbench.bench.stats.drift import ASSUMED
 
-    threshold = sides.parse_threshold(fail_if_slower)
+    threshold = values.parse_threshold(fail_if_slower)
     left, right = sides.parse_sides(baseline, results), sides.parse_sides(candidate, results)
     calibrated = _calibration(left[0], right[0], results)
     drifts = calibrated.drifts if calibrated else ASSUMED

@@ -88,6 +88,8 @@ def run(
 
     Example: mlpbench run numpy numba --batch-size 1 --batch-size 100 --repeats 5
     """
+    from mlpbench.bench import cases as cases_
+    from mlpbench.bench import values
     from mlpbench.bench.cli import announce
     from mlpbench.bench.cli.progress import carry_out
     from mlpbench.bench.data.workload import Options
@@ -97,13 +99,13 @@ def run(
 
     chosen = profiles.profile(profile)
     aim = choose.find_aim(chosen, repeats, budget, target)
-    sizes = tuple(map(profiles.parse_batch_size, batch_size or ())) or chosen.batch_sizes
-    cases = profiles.grid(chosen.modes, sizes, chosen.per_sample_rows)
+    sizes = tuple(map(values.parse_batch_size, batch_size or ())) or chosen.batch_sizes
+    cases = cases_.grid(chosen.modes, sizes, chosen.per_sample_rows)
     data = data or choose.find_data(chosen, data_dir)
     options = Options(hidden=hidden, output=output, data=data, data_dir=data_dir, weights=weights)
     chosen, networks = choose.fit_to_machine(chosen, options, spec, dtype)
     settings = choose.find_settings(chosen, options, spec, threads, dtype)
-    rows = max(profiles.ALL_ROWS, *(case.batch_size for case in cases))
+    rows = max(cases_.ALL_ROWS, *(case.batch_size for case in cases))
     planned = choose.make_sweep(
         chosen,
         kernels or list(chosen.kernels or ()),

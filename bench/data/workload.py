@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpbench.bench.cases import ALL_ROWS
 from mlpbench.bench.data import datasets, mnist
 from mlpbench.bench.measure.case import BookCell, predict
-from mlpbench.bench.plan.profiles import ALL_ROWS
 from mlpbench.kernels import conformance
 from mlpbench.kernels.params import TRAINED_FILE, Params, seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec

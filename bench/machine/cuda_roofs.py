@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine.roofs import BEYOND, FEWEST_ROUNDS
-from mlpbench.bench.measure.case import short_rounds
 from mlpbench.kernels.cuda import device
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_cupy import CupyKernel, words

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import environment
 from mlpbench.bench.machine.binding import bound
-from mlpbench.bench.measure.case import short_rounds
 from mlpbench.bench.record import runs, schema
 from mlpbench.bench.record import write as write_
 

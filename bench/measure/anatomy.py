@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpbench.bench.cases import Case
+from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import environment
-from mlpbench.bench.measure.case import prepare, short_rounds
-from mlpbench.bench.plan.profiles import Case
+from mlpbench.bench.measure.case import prepare
 from mlpbench.kernels import conformance
 from mlpbench.kernels.params import seeded
 

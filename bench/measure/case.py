@@ -6,17 +6,14 @@ arguments. Around it stand the figures that the clock must not contain: first ca
 
 from __future__ import annotations
 
-import gc
 import itertools
-import math
 import statistics
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpbench.bench.clock import elapsed, now
 from mlpbench.bench.record.book_parts import by_round
 from mlpbench.kernels.base import Kernel
 
@@ -26,91 +23,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from mlpbench.bench.plan.profiles import Case
+    from mlpbench.bench.cases import Case
 
 
 #: Seconds of calls before pytest-benchmark calibrates: caches, branch predictors and clocks settle.
 WARM_S = 0.05
 #: Transfers are timed this often; the median is kept.
 TRANSFERS = 5
-
-
-@dataclass
-class Elapsed:
-    """Seconds that a block took; filled when the block ends."""
-
-    seconds: float = 0.0
-
-
-@contextmanager
-def elapsed() -> Iterator[Elapsed]:
-    """Time a block that runs once: an import, a construction, a first call."""
-    result = Elapsed()
-    start = time.perf_counter()
-    yield result
-    result.seconds = time.perf_counter() - start
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """What the clocks show, in seconds: the wall's, all threads' processor time, and this thread's.
-
-    ``raw_s`` is the hardware's own rate, which no time server bends; NaN where the system does not show it.
-    """
-
-    wall_s: float
-    process_s: float
-    thread_s: float
-    raw_s: float
-
-
-def clocks() -> Clocks:
-    """Look at all clocks at once."""
-    raw = time.clock_gettime(time.CLOCK_MONOTONIC_RAW) if hasattr(time, "CLOCK_MONOTONIC_RAW") else math.nan
-    return Clocks(time.perf_counter(), time.process_time(), time.thread_time(), raw)
-
-
-def utc_s() -> float:
-    """Return the time of day: seconds since 1970 in UTC. For the order of things, never for durations."""
-    return time.time()
-
-
-def times_s(call: Callable[[], object], times: int) -> list[float]:
-    """Return the seconds of each of ``times`` calls: of work that takes far longer than a look at the clock."""
-    found = []
-    for _ in range(times):
-        with elapsed() as one:
-            call()
-        found.append(one.seconds)
-    return found
-
-
-def single_calls_ns(call: Callable[[], object], limit_s: float, most: int) -> list[int]:
-    """Return the nanoseconds of single calls, each with two looks at the clock in it: see `clock_pairs_ns`.
-
-    Stops after ``limit_s`` seconds or ``most`` calls. Garbage collection is off, as it is in the rounds.
-    """
-    look, found = time.perf_counter_ns, []
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        end = look() + round(limit_s * 1e9)
-        for _ in range(most):
-            start = look()
-            call()
-            stop = look()
-            found.append(stop - start)
-            if stop > end:
-                break
-    finally:
-        if was_enabled:
-            gc.enable()
-    return found
-
-
-def clock_pairs_ns(times: int = 1000) -> list[int]:
-    """Return the nanoseconds between two looks at the clock with an empty call between them: what a look costs."""
-    return single_calls_ns(lambda: None, 1.0, times)
 
 
 def is_asynchronous(kernel: Kernel) -> bool:
@@ -149,7 +68,7 @@ class BookCell:
         the whole: some 50 ns each, against milliseconds. Picking the class of a row is part of inferring, because a
         result is valid only until the next call.
         """
-        look = time.perf_counter
+        look = now
         start = look()
         x, labels = self.load()
         loaded = look()
@@ -237,8 +156,8 @@ def _rounds_ended(benchmark: BenchmarkFixture) -> int:
 
 
 def _warm(call: Callable[[], None]) -> None:
-    end = time.perf_counter() + WARM_S
-    while time.perf_counter() < end:
+    end = now() + WARM_S
+    while now() < end:
         call()
 
 
@@ -256,31 +175,3 @@ def _transfers(kernel: Kernel, batch: NDArray[Any]) -> dict[str, float]:
         to_device.append(there.seconds)
         to_host.append(back.seconds)
     return {"from_host_s": statistics.median(to_device), "to_host_s": statistics.median(to_host)}
-
-
-def short_rounds(
-    call: Callable[[], None], rounds: int, round_s: float, most_s: float = math.inf, wait: Any = None
-) -> tuple[int, list[float]]:
-    """Warm and time a call without a case of its own: calls in one round, and seconds per call of each round.
-
-    A round lasts about ``round_s``; the calls in it are as many as fill it. On a machine so busy that the rounds take
-    more than ``most_s``, fewer are made, but one at least. ``wait()``, if given, ends each round, for a device.
-    """
-    with elapsed() as warming:
-        calls = 0
-        end = time.perf_counter() + 2 * round_s
-        while time.perf_counter() < end:
-            call()
-            if wait is not None:
-                wait()
-            calls += 1
-    iterations = max(1, round(calls * round_s / warming.seconds))
-    seconds: list[float] = []
-    while not seconds or (len(seconds) < rounds and sum(seconds) * iterations < most_s):
-        with elapsed() as one:
-            for _ in range(iterations):
-                call()
-            if wait is not None:
-                wait()
-        seconds.append(one.seconds / iterations)
-    return iterations, seconds

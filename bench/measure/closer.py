@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlpbench.bench.measure.case import clock_pairs_ns, prepare, single_calls_ns, times_s
-from mlpbench.bench.plan.profiles import Case
+from mlpbench.bench.cases import Case
+from mlpbench.bench.clock import clock_pairs_ns, single_calls_ns, times_s
+from mlpbench.bench.measure.case import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -16,9 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlpbench.bench.cases import Case
+from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.measure.case import elapsed, prepare
-from mlpbench.bench.plan.profiles import Case
+from mlpbench.bench.measure.case import prepare
 from mlpbench.kernels import registry
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mlpbench.bench.measure.case import prepare, times_s
+from mlpbench.bench.cases import PER_SAMPLE_ROWS, Case
+from mlpbench.bench.clock import times_s
+from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.measure.spin import best_spin
-from mlpbench.bench.plan.profiles import PER_SAMPLE_ROWS, Case
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mlpbench.bench import cases as cases_
+from mlpbench.bench import values
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
@@ -47,13 +49,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         **many,
     )
     group.addoption(
-        "--mode", metavar="MODE", help=f"{', '.join(profiles.MODES)}; may be repeated; default: the first two", **many
+        "--mode", metavar="MODE", help=f"{', '.join(cases_.MODES)}; may be repeated; default: the first two", **many
     )
     group.addoption("--batch-size", metavar="N", help="rows per call, or all (10,000); may be repeated", **many)
     group.addoption(
         "--per-sample-rows",
         metavar="N",
-        default=str(profiles.PER_SAMPLE_ROWS),
+        default=str(cases_.PER_SAMPLE_ROWS),
         help="rows that a round of per_sample takes, one at a time; default: %(default)s",
     )
     group.addoption("--data", metavar="NAME", help="digits, mnist or random; default: digits where they fit")
@@ -96,13 +98,13 @@ def _read_options(config: pytest.Config) -> Suite:
     if len(named) != 1 and any(map(option, SAVING)):
         raise UserError("a result file holds one kernel: name it with --kernel, or use `mlpbench run`")
     quick = profiles.PROFILES["quick"]
-    sizes = tuple(profiles.parse_batch_size(text) for text in option("--batch-size")) or quick.batch_sizes
-    rows = profiles.parse_batch_size(option("--per-sample-rows"))
-    cases = profiles.grid(tuple(option("--mode")) or quick.modes, sizes, rows)
+    sizes = tuple(values.parse_batch_size(text) for text in option("--batch-size")) or quick.batch_sizes
+    rows = values.parse_batch_size(option("--per-sample-rows"))
+    cases = cases_.grid(tuple(option("--mode")) or quick.modes, sizes, rows)
     environment.machine()  # kept from now on: the load before anything is measured
     names = ("spec", "hidden", "output", "dtype", "data", "data_dir", "weights")
     options = Options(**{name: option(f"--{name.replace('_', '-')}") for name in names})
-    workload = Workload(options, rows=max(profiles.ALL_ROWS, *(case.batch_size for case in cases)))
+    workload = Workload(options, rows=max(cases_.ALL_ROWS, *(case.batch_size for case in cases)))
     _ = workload.facts()  # bad data or weights are told before anything runs
     plan = None
     if option("--mlpbench-run"):
@@ -121,9 +123,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def case(mode: str, batch_size: int) -> profiles.Case:
+def case(mode: str, batch_size: int) -> cases_.Case:
     """Return the case of this test."""
-    return profiles.Case(mode, batch_size)
+    return cases_.Case(mode, batch_size)
 
 
 @pytest.fixture
@@ -159,7 +161,7 @@ def pytest_runtest_makereport(
         told = isinstance(error, pytest.fail.Exception | TooManyThreads)
         reason = str(error) if told else f"{type(error).__name__}: {error}"
         phase = "threads" if isinstance(error, TooManyThreads) else "gate" if call.when == "setup" else "measure"
-        at = profiles.Case(params["mode"], params["batch_size"])
+        at = cases_.Case(params["mode"], params["batch_size"])
         item.config.stash[SUITE].failures.append(Failure(params["kernel"], at, phase, reason))
     return report
 
@@ -252,7 +254,7 @@ def _add_trust_options(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options where pytest tells a mistake in one line."""
     try:
-        _ = [profiles.parse_batch_size(text) for text in config.getoption("--latency")]
+        _ = [values.parse_batch_size(text) for text in config.getoption("--latency")]
         _ = config.getoption("--p99") and parse_duration(config.getoption("--p99"))
     except UserError as error:
         raise pytest.UsageError(f"mlpbench: {error}") from None
@@ -287,10 +289,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     return None
 
 
-def _look_closer(config: pytest.Config, contestant: Contestant, case: profiles.Case) -> None:
+def _look_closer(config: pytest.Config, contestant: Contestant, case: cases_.Case) -> None:
     """Time single calls in the first repeats, and audit the inputs in the very first."""
     suite, more = config.stash[SUITE], config.stash[WATCH].more
-    sizes = map(profiles.parse_batch_size, config.getoption("--latency"))
+    sizes = map(values.parse_batch_size, config.getoption("--latency"))
     if suite.repeat < closer.REPEATS and closer.is_asked(case, sizes, config.getoption("--p99")):
         more.setdefault("singles", []).append(closer.single_calls(contestant, case))
     if suite.repeat == 0 and case in closer.audited(suite.cases, len(contestant.inputs)):

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mlpbench.bench.clock import elapsed
 from mlpbench.bench.machine import threads as thread_use
-from mlpbench.bench.measure.case import BookCell, elapsed
 from mlpbench.kernels import base, registry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mlpbench.bench.cases import Case
     from mlpbench.bench.data.workload import Workload
-    from mlpbench.bench.plan.profiles import Case
+    from mlpbench.bench.measure.case import BookCell
     from mlpbench.kernels.base import Kernel
 
 

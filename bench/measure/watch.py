@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlpbench.bench.measure.case import clocks, is_asynchronous, times_s, utc_s
+from mlpbench.bench.clock import clocks, times_s, utc_s
+from mlpbench.bench.measure.case import is_asynchronous
 from mlpbench.bench.measure.spin import best_spin
 from mlpbench.bench.record.trust import read_trust
 from mlpbench.bench.record.untrusted import Block
@@ -17,7 +18,7 @@ from mlpbench.bench.trust.disturbance import reasons
 from mlpbench.kernels.base import processors as available_cpus
 
 if TYPE_CHECKING:
-    from mlpbench.bench.plan.profiles import Case
+    from mlpbench.bench.cases import Case
     from mlpbench.kernels.base import Kernel
 
 

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mlpbench.bench.cases import Setting
+    from mlpbench.bench.cases import Case, Setting
     from mlpbench.bench.data.workload import Options, Workload
     from mlpbench.bench.plan.probe import Probed
-    from mlpbench.bench.plan.profiles import Case, Profile
+    from mlpbench.bench.plan.profiles import Profile
     from mlpbench.bench.run.sweep import Sweep
     from mlpbench.kernels.spec import ForwardSpec
 
@@ -49,13 +49,13 @@ def fit_to_machine(
     """
     if specs or not profile.specs_by_cache:
         return profile, []
-    from mlpbench.bench import cases as axes
+    from mlpbench.bench import values
     from mlpbench.bench.machine import environment
     from mlpbench.bench.plan import networks
     from mlpbench.kernels.spec import MNIST, ForwardSpec
 
     machine = environment.machine()
-    dtype = axes.parse_dtypes(_first(dtypes, profile.dtypes, (options.dtype,)))[0]
+    dtype = values.parse_dtypes(_first(dtypes, profile.dtypes, (options.dtype,)))[0]
     like = ForwardSpec.parse(MNIST.label(), options.hidden, options.output, dtype)
     choices = networks.choose(machine["caches"], machine["memory_bytes"], like)
     if not (specs := tuple(choice.spec.label() for choice in choices if choice.spec is not None)):
@@ -81,14 +81,15 @@ def find_settings(
 
     Raises UserError and SpecError for values that are none.
     """
-    from mlpbench.bench import cases as axes
+    from mlpbench.bench import cases as cases_
+    from mlpbench.bench import values
     from mlpbench.kernels.spec import ForwardSpec
 
-    found_dtypes = axes.parse_dtypes(_first(dtypes, profile.dtypes, (options.dtype,)))
+    found_dtypes = values.parse_dtypes(_first(dtypes, profile.dtypes, (options.dtype,)))
     written = _first(specs, profile.specs, (options.spec,))
     found_specs = [ForwardSpec.parse(text, options.hidden, options.output).label() for text in written]
-    counts = axes.parse_threads(_first(threads, profile.threads, ("all",)))
-    return axes.make_settings(found_specs, counts, found_dtypes)
+    counts = values.parse_threads(_first(threads, profile.threads, ("all",)))
+    return cases_.make_settings(found_specs, counts, found_dtypes)
 
 
 def _first(*choices: Sequence[_Value] | None) -> Sequence[_Value]:

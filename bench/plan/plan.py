@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlpbench.bench.cases import Setting
+    from mlpbench.bench.cases import Case, Setting
     from mlpbench.bench.machine.binding import Binding
-    from mlpbench.bench.plan.profiles import Case, Profile
+    from mlpbench.bench.plan.profiles import Profile
 
 
 #: Commit part of a run's name where mlpbench is not run from a checkout.

@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlpbench.bench.analysis import limits_targets
+from mlpbench.bench.cases import ALL_ROWS, PER_SAMPLE_ROWS
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels.registry import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-#: One row at a time from Python; one call for a batch; the book's whole cell, with loading and counting.
-MODES = ("per_sample", "batched", "book")
-
-#: Rows of a full sweep: the size of the MNIST test set, over which the book runs.
-ALL_ROWS = 10_000
-
-#: Rows that a round of ``per_sample`` goes through, one call each: the book's batch of 100. Profiles may say others.
-PER_SAMPLE_ROWS = 100
-
-#: A million rows of 784 float32 are 3 GB; more is a typing error.
-MAX_BATCH_SIZE = 1_000_000
-
-
-@dataclass(frozen=True, order=True)
-class Case:
-    """One point of a sweep.
-
-    ``batch_size`` is the rows of one call; of ``per_sample``, the rows that are called one by one in a round.
-    """
-
-    mode: str
-    batch_size: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the case as JSON can hold it."""
-        return {"mode": self.mode, "batch_size": self.batch_size}
 
 
 @dataclass(frozen=True)
@@ -160,31 +133,3 @@ def profile(name: str) -> Profile:
             f"unknown profile {name!r}{nearest(name, list(PROFILES))}; there are {', '.join(sorted(PROFILES))}"
         )
     return PROFILES[name]
-
-
-def parse_batch_size(text: str) -> int:
-    """Read a batch size: a number of rows, or ``all`` for 10,000. Raises UserError."""
-    if text == "all":
-        return ALL_ROWS
-    try:
-        size = int(text)
-    except ValueError:
-        raise UserError(f"batch size {text!r} is not a whole number: give rows per call, or all") from None
-    if not 1 <= size <= MAX_BATCH_SIZE:
-        raise UserError(f"batch size {size} is out of range: give 1 to {MAX_BATCH_SIZE} rows per call, or all")
-    return size
-
-
-def grid(modes: tuple[str, ...], batch_sizes: tuple[int, ...], per_sample_rows: int = PER_SAMPLE_ROWS) -> list[Case]:
-    """Return the cases of a sweep, each once, in the order given.
-
-    ``per_sample`` is one case, whatever the batch sizes: its calls see one row each, ``per_sample_rows`` in a round.
-    """
-    for mode in modes:
-        if mode not in MODES:
-            raise UserError(f"unknown mode {mode!r}{nearest(mode, list(MODES))}; there are {', '.join(MODES)}")
-    cases = []
-    for mode in modes:
-        sizes = (per_sample_rows,) if mode == "per_sample" else batch_sizes
-        cases += [Case(mode, size) for size in sizes]
-    return list(dict.fromkeys(cases))

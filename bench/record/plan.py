@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlpbench.bench.cases import read_setting
+from mlpbench.bench.cases import MODES, read_setting
 from mlpbench.bench.machine.binding import read_binding
-from mlpbench.bench.plan.profiles import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

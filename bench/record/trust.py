@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlpbench.bench.cases import MODES
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.plan.profiles import MODES
 
 if TYPE_CHECKING:
     from mlpbench.bench.record.untrusted import Block

@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlpbench.bench.cases import PER_SAMPLE_ROWS
+from mlpbench.bench.clock import elapsed
 from mlpbench.bench.machine import environment
 from mlpbench.bench.machine.binding import bound
-from mlpbench.bench.measure.case import elapsed
 from mlpbench.bench.measure.session import Failure
 from mlpbench.bench.plan.effort import Effort
-from mlpbench.bench.plan.profiles import PER_SAMPLE_ROWS
 from mlpbench.bench.record import schema, write
 from mlpbench.bench.record.trust import read_trust
 from mlpbench.bench.record.untrusted import Block

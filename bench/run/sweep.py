@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from mlpbench.bench.clock import elapsed
 from mlpbench.bench.machine import binding, roofs
-from mlpbench.bench.measure.case import elapsed
 from mlpbench.bench.plan.plan import Plan, part_of
 from mlpbench.bench.record import runs
 from mlpbench.bench.run import folder as run_folder

@@ -1,7 +1,8 @@
 import pytest
 
-from mlpbench.bench.analysis.sides import parse_sides, parse_threshold
+from mlpbench.bench.analysis.sides import parse_sides
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.values import parse_threshold
 from support import simulate
 
 TIMES = {("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}

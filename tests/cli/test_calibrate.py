@@ -6,10 +6,10 @@ import re
 import numpy as np
 import pytest
 
+from mlpbench.bench import clock as case_
 from mlpbench.bench.analysis import calibration
 from mlpbench.bench.cli.app import main
 from mlpbench.bench.machine import environment
-from mlpbench.bench.measure import case as case_
 from mlpbench.bench.measure import instruments
 from mlpbench.bench.record import runs, write
 from mlpbench.bench.run import process as process_

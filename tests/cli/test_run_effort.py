@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from mlpbench.bench import clock as case_
 from mlpbench.bench.cli.app import main
-from mlpbench.bench.measure import case as case_
 from mlpbench.bench.plan import probe
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.run import process as process_

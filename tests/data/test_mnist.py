@@ -126,7 +126,7 @@ def test_images_of_another_size(tmp_path):
 
 
 def test_load_mnist_returns_what_the_book_says(both_halves):
-    (x_train, t_train), (x_test, t_test) = datasets.load_mnist(data_dir=both_halves)
+    (x_train, t_train), (x_test, t_test) = mnist.load_mnist(data_dir=both_halves)
     assert x_train.shape == (6, 784)
     assert x_test.shape == (5, 784)
     assert x_train.dtype == x_test.dtype == np.float32
@@ -136,7 +136,7 @@ def test_load_mnist_returns_what_the_book_says(both_halves):
 
 
 def test_load_mnist_takes_the_books_arguments_by_position(both_halves):
-    (x_train, t_train), (x_test, t_test) = datasets.load_mnist(False, False, True, both_halves)  # noqa: FBT003, RUF100
+    (x_train, t_train), (x_test, t_test) = mnist.load_mnist(False, False, True, both_halves)  # noqa: FBT003, RUF100
     assert x_train.shape == (6, 1, 28, 28)
     assert x_test.dtype == np.uint8
     np.testing.assert_array_equal(x_test[:, 0], idx_files.images(5))
@@ -145,19 +145,19 @@ def test_load_mnist_takes_the_books_arguments_by_position(both_halves):
 
 
 def test_load_mnist_gives_arrays_that_can_be_changed(both_halves):
-    _, (x, t) = datasets.load_mnist(normalize=False, data_dir=both_halves)
+    _, (x, t) = mnist.load_mnist(normalize=False, data_dir=both_halves)
     x[:] = 0
     t[:] = 0
 
 
 def test_load_mnist_says_which_half_is_missing(half):
     with pytest.raises(UserError) as error:
-        datasets.load_mnist(data_dir=half)
+        mnist.load_mnist(data_dir=half)
     assert "train-images-idx3-ubyte" in line(error)
 
 
 def test_load_mnist_test_needs_no_training_half(half):
-    x, t = datasets.load_mnist_test(flatten=False, data_dir=half)
+    x, t = mnist.load_mnist_test(flatten=False, data_dir=half)
     assert x.shape == (5, 1, 28, 28)
     assert 0 <= x.min() < x.max() <= 1
     np.testing.assert_array_equal(t, idx_files.labels(5))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 
+from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import threads as thread_use
@@ -16,7 +17,6 @@ from mlpbench.bench.machine.threads import ThreadUse, TooManyThreads, observe, r
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
-from mlpbench.bench.plan.profiles import Case
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.untrusted import Block
 from mlpbench.bench.run import folder as folder_

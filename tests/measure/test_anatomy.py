@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlpbench.bench import clock as measure
 from mlpbench.bench.measure import anatomy
-from mlpbench.bench.measure import case as measure
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.processes import suite_by_hand

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from mlpbench.bench.measure import case as measure
-from mlpbench.bench.plan.profiles import Case
+from mlpbench.bench import clock as clock_
+from mlpbench.bench.cases import Case
+from mlpbench.bench.measure import case as case_
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support import timing
@@ -38,37 +39,37 @@ def called(function, times, kernel):
 
 
 def test_batches_go_round_through_the_rows(kernel):
-    call = measure.prepare(kernel, BATCHED, rows(6))
+    call = case_.prepare(kernel, BATCHED, rows(6))
     forwards = [event for event in called(call, 5, kernel) if event[0] == "forward"]
     assert forwards == [("forward", 1, 2), ("forward", 3, 4), ("forward", 5, 6), ("forward", 1, 2), ("forward", 3, 4)]
 
 
 def test_one_at_a_time_goes_round_through_the_rows(kernel):
-    call = measure.prepare(kernel, PER_SAMPLE, rows(4))
+    call = case_.prepare(kernel, PER_SAMPLE, rows(4))
     singles = [event for event in called(call, 3, kernel) if event[0] == "forward_one"]
     assert singles == [("forward_one", n) for n in (1, 2, 3, 4, 1, 2)]
 
 
 @pytest.mark.parametrize("case", [BATCHED, PER_SAMPLE])
 def test_rows_that_fill_no_batch_are_left_out(kernel, case):
-    call = measure.prepare(kernel, case, rows(5))
+    call = case_.prepare(kernel, case, rows(5))
     seen = {row for name, *found in called(call, 4, kernel) if name.startswith("forward") for row in found}
     assert seen == {1, 2, 3, 4}
 
 
 def test_a_batch_is_one_call_and_one_wait(waiting):
-    call = measure.prepare(waiting, BATCHED, rows(4))
+    call = case_.prepare(waiting, BATCHED, rows(4))
     assert called(call, 2, waiting) == [("forward", 1, 2), ("wait", 1), ("forward", 3, 4), ("wait", 3)]
 
 
 def test_one_at_a_time_is_a_call_and_a_wait_for_each_row(waiting):
-    call = measure.prepare(waiting, PER_SAMPLE, rows(4))
+    call = case_.prepare(waiting, PER_SAMPLE, rows(4))
     assert called(call, 1, waiting) == [("forward_one", 1), ("wait", 1), ("forward_one", 2), ("wait", 2)]
 
 
 @pytest.mark.parametrize("case", [BATCHED, PER_SAMPLE])
 def test_nothing_moves_in_the_clock(kernel, case):
-    call = measure.prepare(kernel, case, rows(6))
+    call = case_.prepare(kernel, case, rows(6))
     assert {"from_host"} == {name for name, *_ in kernel.events}, "everything is moved beforehand"
     allowed = {"forward", "wait"} if case.mode == "batched" else {"forward_one", "wait"}
     assert {name for name, *_ in called(call, 9, kernel)} <= allowed
@@ -76,8 +77,8 @@ def test_nothing_moves_in_the_clock(kernel, case):
 
 def test_only_a_kernel_that_says_how_is_waited_for(kernel):
     asynchronous = isinstance(kernel, AsynchronousKernel)
-    assert measure.is_asynchronous(kernel) is asynchronous
-    called(measure.prepare(kernel, BATCHED, rows(4)), 1, kernel)
+    assert case_.is_asynchronous(kernel) is asynchronous
+    called(case_.prepare(kernel, BATCHED, rows(4)), 1, kernel)
     assert ("wait" in {name for name, *_ in kernel.events}) is asynchronous
 
 
@@ -89,7 +90,7 @@ def test_inputs_are_contiguous_and_keep_their_dtype(case):
             assert x.dtype == SPEC.np_dtype
             return x
 
-    measure.prepare(Looking(SPEC, seeded(SPEC)), case, rows(6))()
+    case_.prepare(Looking(SPEC, seeded(SPEC)), case, rows(6))()
 
 
 def test_the_first_call_and_the_warming_come_before_pytest_benchmark_looks(clock):
@@ -109,10 +110,10 @@ def test_the_first_call_and_the_warming_come_before_pytest_benchmark_looks(clock
     for case in (BATCHED, PER_SAMPLE):
         slow = Slow(SPEC, seeded(SPEC))
         benchmark = FakeBenchmark(slow)
-        measure.measure(benchmark, slow, case, rows(6))
+        case_.measure(benchmark, slow, case, rows(6))
         assert benchmark.extra_info["first_call_s"] > 7, "the first call is the first of its shape"
         before = [event for event in benchmark.before if event[0] == "forward"]
-        assert len(before) >= 1 + measure.TRANSFERS + measure.WARM_S / 0.01
+        assert len(before) >= 1 + case_.TRANSFERS + case_.WARM_S / 0.01
         assert [event[0] for event in benchmark.timed] == ["forward"] * 3 * (2 if case is PER_SAMPLE else 1)
 
 
@@ -140,7 +141,7 @@ def test_transfers_are_recorded_beside_the_clock(clock, case):
 
     far = Far(SPEC, seeded(SPEC))
     benchmark = FakeBenchmark(far)
-    measure.measure(benchmark, far, case, rows(6))
+    case_.measure(benchmark, far, case, rows(6))
     assert benchmark.extra_info["from_host_s"] == pytest.approx(3.0, abs=1e-3)
     assert benchmark.extra_info["to_host_s"] == pytest.approx(2.0, abs=1e-3)
     moved = [event for event in benchmark.before if event[0] == "from_host"]
@@ -170,7 +171,7 @@ class Winner(AsynchronousKernel):
 def test_predictions_are_those_of_every_row_in_both_modes(batch_size, calls):
     spec = ForwardSpec((3, 9))
     kernel = Winner(spec, seeded(spec))
-    assert measure.predict(kernel, rows(5), batch_size).tolist() == [1, 2, 3, 4, 5]
+    assert case_.predict(kernel, rows(5), batch_size).tolist() == [1, 2, 3, 4, 5]
     assert [event for event in kernel.events if event[0].startswith("forward")] == calls
     names = [name for name, *_ in kernel.events]
     assert names.count("to_host") == len(calls)
@@ -179,6 +180,6 @@ def test_predictions_are_those_of_every_row_in_both_modes(batch_size, calls):
 
 
 def test_elapsed_times_a_block(clock):
-    with measure.elapsed() as block:
+    with clock_.elapsed() as block:
         clock.now += 2.5
     assert block.seconds == pytest.approx(2.5, abs=1e-5)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from mlpbench.bench.cases import Case
 from mlpbench.bench.measure import case
-from mlpbench.bench.plan.profiles import Case
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support import timing

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from record.test_trust import quiet, write
 
+from mlpbench.bench import clock
+from mlpbench.bench.cases import Case
 from mlpbench.bench.cli.app import main
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.measure import case as measure
+from mlpbench.bench.measure import case as case_
 from mlpbench.bench.measure import closer
-from mlpbench.bench.plan.profiles import Case
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from mlpbench.bench.trust import latency
@@ -67,9 +68,9 @@ def test_single_calls_are_of_one_row_and_stop_at_the_most(monkeypatch):
 
 def test_single_calls_stop_at_the_limit(monkeypatch):
     ticks = itertools.count(0, 1000)
-    monkeypatch.setattr(measure.time, "perf_counter_ns", lambda: next(ticks))
-    assert measure.single_calls_ns(lambda: None, 10e-6, 100) == [1000] * 6
-    assert set(measure.clock_pairs_ns(20)) == {1000}
+    monkeypatch.setattr(case_.time, "perf_counter_ns", lambda: next(ticks))
+    assert clock.single_calls_ns(lambda: None, 10e-6, 100) == [1000] * 6
+    assert set(clock.clock_pairs_ns(20)) == {1000}
 
 
 def test_which_cases_have_their_single_calls_timed():

@@ -8,10 +8,10 @@ import pytest
 from record.test_trust import quiet, write
 
 from mlpbench.bench.analysis import frame
+from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.measure import cold
 from mlpbench.bench.measure.session import Suite
-from mlpbench.bench.plan.profiles import Case
 from mlpbench.bench.report import render
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.numba_jit import events

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlpbench.bench.cases import Case
 from mlpbench.bench.measure import closer
-from mlpbench.bench.plan.profiles import Case
 from mlpbench.bench.record import runs
 from mlpbench.bench.trust import clock_check
 from mlpbench.kernels.base import Kernel

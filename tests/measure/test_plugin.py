@@ -118,7 +118,7 @@ def inside(pytester, monkeypatch):
 
     def run(*words, **kernels):
         points = {
-            name: EntryPoint(name, value if ":" in value else f"doubles:{value}", registry.GROUP)
+            name: EntryPoint(name, value if ":" in value else f"support.doubles:{value}", registry.GROUP)
             for name, value in kernels.items()
         }
         monkeypatch.setattr(registry, "_points", lambda: points)

@@ -2,9 +2,9 @@
 
 import pytest
 
+from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.measure.session import Failure, Suite
-from mlpbench.bench.plan.profiles import Case
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.mlp_numpy import NumpyKernel, NumpyOutKernel

@@ -11,10 +11,11 @@ from pathlib import Path
 import llvmlite.binding as llvm
 import pytest
 
-from mlpbench.bench.measure import case, instruments, spin, watch
+from mlpbench.bench import clock
+from mlpbench.bench.cases import Case
+from mlpbench.bench.measure import instruments, spin, watch
 from mlpbench.bench.measure import spin as llvm_spin
 from mlpbench.bench.measure import watch as counters
-from mlpbench.bench.plan.profiles import Case
 from mlpbench.bench.record import runs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,7 +85,7 @@ def test_without_llvm_the_spin_is_a_named_other(monkeypatch):
 
 def test_counters_grow_and_are_never_negative():
     before = counters.read()
-    case.times_s(lambda: spin.hashing_spin().run(1), 3)
+    clock.times_s(lambda: spin.hashing_spin().run(1), 3)
     grown = counters.since(before, counters.read())
     assert grown.wall_s > 0
     assert grown.thread_s > 0

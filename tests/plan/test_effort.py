@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from mlpbench.bench import cases as cases_
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import effort, profiles
 from mlpbench.bench.plan.effort import Effort, half_width, parse_budget, parse_target
@@ -12,7 +13,7 @@ from mlpbench.bench.plan.plan import case_order, make_plan
 from mlpbench.bench.record.ending import LIMITS
 from mlpbench.bench.stats import estimates
 
-CASES = [profiles.Case("per_sample", 100), profiles.Case("batched", 10)]
+CASES = [cases_.Case("per_sample", 100), cases_.Case("batched", 10)]
 KERNELS = ("quiet", "noisy")
 
 
@@ -200,7 +201,7 @@ def test_the_order_follows_the_seed():
 
 
 def test_cases_run_in_an_order_of_their_own_in_every_process():
-    cases = [profiles.Case("batched", size) for size in range(1, 7)]
+    cases = [cases_.Case("batched", size) for size in range(1, 7)]
     orders = {(kernel, r): tuple(case_order(cases, 1, kernel, r)) for kernel in KERNELS for r in range(10)}
     assert all(sorted(order) == cases for order in orders.values())
     assert len(set(orders.values())) > 15

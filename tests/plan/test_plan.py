@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlpbench.bench import cases
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import clock_options, make_plan, new_seed, run_id, shuffled
 from mlpbench.bench.record.plan import read_plan
@@ -27,7 +28,7 @@ def plan(**changes):
         "commit": "0123456789abcdef",
         **changes,
     }
-    return make_plan(profiles.profile("quick"), KERNELS, [profiles.Case("batched", 10)], **settings)
+    return make_plan(profiles.profile("quick"), KERNELS, [cases.Case("batched", 10)], **settings)
 
 
 @given(repeats=st.integers(1, 9), seed=st.integers(0, 2**32 - 1))

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from mlpbench.bench import cases as cases_
 from mlpbench.bench.analysis import evidence, limits_targets
 from mlpbench.bench.cli.announce import _several
 from mlpbench.bench.data.workload import Options
@@ -34,7 +35,7 @@ def planned(monkeypatch):
         monkeypatch.setattr("mlpbench.bench.cases.available", lambda: 2)
         options = Options(data="digits")
         found = find_settings(PROFILE, options, None, None, None)
-        cases = profiles.grid(PROFILE.modes, PROFILE.batch_sizes)
+        cases = cases_.grid(PROFILE.modes, PROFILE.batch_sizes)
         workloads = make_workloads(found, options, 10_000)
         aim = choose.find_aim(PROFILE, settings.get("repeats"), None, None)
         asked = {"repeats": None, "seed": 1, "aim": aim, "clock": (), **settings}

@@ -2,9 +2,11 @@
 
 import pytest
 
+from mlpbench.bench import cases as cases_
+from mlpbench.bench import values
+from mlpbench.bench.cases import Case
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import profiles
-from mlpbench.bench.plan.profiles import Case
 
 
 def test_the_default_profile_is_the_one_that_was_promised():
@@ -18,7 +20,7 @@ def test_the_default_profile_is_the_one_that_was_promised():
 def test_the_book_profile_is_the_books_experiment():
     book = profiles.profile("book")
     assert book.kernels == ("numpy",)
-    assert profiles.grid(book.modes, book.batch_sizes) == [
+    assert cases_.grid(book.modes, book.batch_sizes) == [
         Case("per_sample", 100),
         Case("batched", 1),
         Case("batched", 100),
@@ -31,7 +33,7 @@ def test_the_memory_profile_takes_few_rows_of_networks_chosen_by_the_caches():
     memory = profiles.profile("memory")
     assert memory.specs_by_cache
     assert (memory.specs, memory.threads) == (None, (1,))
-    assert profiles.grid(memory.modes, memory.batch_sizes, memory.per_sample_rows) == [
+    assert cases_.grid(memory.modes, memory.batch_sizes, memory.per_sample_rows) == [
         Case("per_sample", 10),
         Case("batched", 1),
         Case("batched", 10),
@@ -44,7 +46,7 @@ def test_every_profile_measures_both_ways_and_smoke_is_the_shortest():
     for name, profile in profiles.PROFILES.items():
         assert profile.name == name
         assert profile.purpose
-        assert {"per_sample", "batched"} <= set(profile.modes) <= set(profiles.MODES)
+        assert {"per_sample", "batched"} <= set(profile.modes) <= set(cases_.MODES)
         assert min(profile.batch_sizes) == 1
         assert profile.min_rounds >= 3
     budgets = {name: p.repeats * p.max_time_s * len(p.batch_sizes) for name, p in profiles.PROFILES.items()}
@@ -59,33 +61,33 @@ def test_an_unknown_profile_names_the_nearest():
 
 @pytest.mark.parametrize(("text", "rows"), [("1", 1), ("100", 100), ("all", 10_000), ("1000000", 1_000_000)])
 def test_batch_sizes(text, rows):
-    assert profiles.parse_batch_size(text) == rows
+    assert values.parse_batch_size(text) == rows
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "-100", "1000001", "99999999999999999999"])
 def test_batch_sizes_out_of_range(text):
     with pytest.raises(UserError, match=rf"^batch size {text} is out of range: give 1 to 1000000 rows"):
-        profiles.parse_batch_size(text)
+        values.parse_batch_size(text)
 
 
 @pytest.mark.parametrize("text", ["", "ten", "1.5", "1e3", "nan", "0x10", "10 rows", "All"])
 def test_batch_sizes_that_are_no_numbers(text):
     with pytest.raises(UserError, match=r"is not a whole number: give rows per call, or all$"):
-        profiles.parse_batch_size(text)
+        values.parse_batch_size(text)
 
 
 def test_one_at_a_time_is_one_case_whatever_the_batch_sizes():
-    cases = profiles.grid(("batched", "per_sample"), (7, 3))
-    assert cases == [Case("batched", 7), Case("batched", 3), Case("per_sample", profiles.PER_SAMPLE_ROWS)]
+    cases = cases_.grid(("batched", "per_sample"), (7, 3))
+    assert cases == [Case("batched", 7), Case("batched", 3), Case("per_sample", cases_.PER_SAMPLE_ROWS)]
 
 
 def test_a_case_named_twice_is_timed_once():
-    assert profiles.grid(("batched", "batched"), (10, 1, 10)) == [Case("batched", 10), Case("batched", 1)]
+    assert cases_.grid(("batched", "batched"), (10, 1, 10)) == [Case("batched", 10), Case("batched", 1)]
 
 
 def test_an_unknown_mode_names_the_nearest():
     with pytest.raises(UserError, match=r"unknown mode 'batch' \(did you mean batched\?\); there are per_sample"):
-        profiles.grid(("batch",), (1,))
+        cases_.grid(("batch",), (1,))
 
 
 def test_a_case_as_json():

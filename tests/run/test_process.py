@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from mlpbench.bench import cases as cases_
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine.binding import Binding, choose
@@ -19,7 +20,7 @@ from mlpbench.bench.run import process
 from support import processes, simulate
 
 OPTIONS = Options(spec="20-10-3", hidden="relu", dtype="float64", data="random")
-CASES = [profiles.Case("per_sample", 100), profiles.Case("batched", 1), profiles.Case("batched", 10)]
+CASES = [cases_.Case("per_sample", 100), cases_.Case("batched", 1), cases_.Case("batched", 10)]
 
 
 def plan(*kernels, repeats=1, threads=3, cases=CASES, seed=1):
@@ -45,7 +46,7 @@ def execute(tmp_path, monkeypatch):
 
 
 def test_the_command_is_what_one_types_by_hand():
-    words = process.pytest_command(plan(cases=[*CASES, profiles.Case("book", 10)]), OPTIONS, "numba")
+    words = process.pytest_command(plan(cases=[*CASES, cases_.Case("book", 10)]), OPTIONS, "numba")
     suite = [
         str(process.Path(process.__file__).parent.with_name(name)) for name in ("test_forward.py", "test_harness.py")
     ]
@@ -72,7 +73,7 @@ def test_one_at_a_time_alone_names_no_batch_size():
 
 
 def test_rounds_of_fewer_single_rows_are_asked_for():
-    words = process.pytest_command(plan(cases=[profiles.Case("per_sample", 10), *CASES[1:]]), OPTIONS, "numba")
+    words = process.pytest_command(plan(cases=[cases_.Case("per_sample", 10), *CASES[1:]]), OPTIONS, "numba")
     assert "--per-sample-rows=10" in words
     assert [word for word in words if word.startswith("--batch-size")] == ["--batch-size=1", "--batch-size=10"]
 

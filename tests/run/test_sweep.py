@@ -6,11 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from mlpbench.bench import cases
+from mlpbench.bench import clock as case_
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine.binding import Binding
-from mlpbench.bench.measure import case as case_
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import make_plan
@@ -19,7 +20,7 @@ from mlpbench.bench.run import process as runner
 from mlpbench.bench.run import sweep
 from support import processes, simulate
 
-CASES = [profiles.Case("batched", 10), profiles.Case("batched", 20)]
+CASES = [cases.Case("batched", 10), cases.Case("batched", 20)]
 PAIRS = {f"{label}/{kernel}" for label in ("threads-1", "threads-2") for kernel in ("numpy", "numpy-out")}
 
 

@@ -130,7 +130,7 @@ def offer(folder, **kernels):
     info = folder / "doubles-1.0.dist-info"
     info.mkdir(parents=True)
     info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: doubles\nVersion: 1.0\n", encoding="utf-8")
-    values = {name: value if ":" in value else f"doubles:{value}" for name, value in kernels.items()}
+    values = {name: value if ":" in value else f"support.doubles:{value}" for name, value in kernels.items()}
     lines = [f"{name.replace('_', '-')} = {value}" for name, value in values.items()]
     info.joinpath("entry_points.txt").write_text("\n".join(["[mlpbench.kernels]", *lines, ""]), encoding="utf-8")
     return folder

@@ -1,0 +1,123 @@
+"""The clock. No other module looks at one, and pytest-benchmark alone times a case."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+#: Seconds on the clock that everything here is timed by; only differences mean something.
+now = time.perf_counter
+
+
+@dataclass
+class Elapsed:
+    """Seconds that a block took; filled when the block ends."""
+
+    seconds: float = 0.0
+
+
+@contextmanager
+def elapsed() -> Iterator[Elapsed]:
+    """Time a block that runs once: an import, a construction, a first call."""
+    result = Elapsed()
+    start = time.perf_counter()
+    yield result
+    result.seconds = time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """What the clocks show, in seconds: the wall's, all threads' processor time, and this thread's.
+
+    ``raw_s`` is the hardware's own rate, which no time server bends; NaN where the system does not show it.
+    """
+
+    wall_s: float
+    process_s: float
+    thread_s: float
+    raw_s: float
+
+
+def clocks() -> Clocks:
+    """Look at all clocks at once."""
+    raw = time.clock_gettime(time.CLOCK_MONOTONIC_RAW) if hasattr(time, "CLOCK_MONOTONIC_RAW") else math.nan
+    return Clocks(time.perf_counter(), time.process_time(), time.thread_time(), raw)
+
+
+def utc_s() -> float:
+    """Return the time of day: seconds since 1970 in UTC. For the order of things, never for durations."""
+    return time.time()
+
+
+def times_s(call: Callable[[], object], times: int) -> list[float]:
+    """Return the seconds of each of ``times`` calls: of work that takes far longer than a look at the clock."""
+    found = []
+    for _ in range(times):
+        with elapsed() as one:
+            call()
+        found.append(one.seconds)
+    return found
+
+
+def single_calls_ns(call: Callable[[], object], limit_s: float, most: int) -> list[int]:
+    """Return the nanoseconds of single calls, each with two looks at the clock in it: see `clock_pairs_ns`.
+
+    Stops after ``limit_s`` seconds or ``most`` calls. Garbage collection is off, as it is in the rounds.
+    """
+    look, found = time.perf_counter_ns, []
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        end = look() + round(limit_s * 1e9)
+        for _ in range(most):
+            start = look()
+            call()
+            stop = look()
+            found.append(stop - start)
+            if stop > end:
+                break
+    finally:
+        if was_enabled:
+            gc.enable()
+    return found
+
+
+def clock_pairs_ns(times: int = 1000) -> list[int]:
+    """Return the nanoseconds between two looks at the clock with an empty call between them: what a look costs."""
+    return single_calls_ns(lambda: None, 1.0, times)
+
+
+def short_rounds(
+    call: Callable[[], None], rounds: int, round_s: float, most_s: float = math.inf, wait: Any = None
+) -> tuple[int, list[float]]:
+    """Warm and time a call without a case of its own: calls in one round, and seconds per call of each round.
+
+    A round lasts about ``round_s``; the calls in it are as many as fill it. On a machine so busy that the rounds take
+    more than ``most_s``, fewer are made, but one at least. ``wait()``, if given, ends each round, for a device.
+    """
+    with elapsed() as warming:
+        calls = 0
+        end = time.perf_counter() + 2 * round_s
+        while time.perf_counter() < end:
+            call()
+            if wait is not None:
+                wait()
+            calls += 1
+    iterations = max(1, round(calls * round_s / warming.seconds))
+    seconds: list[float] = []
+    while not seconds or (len(seconds) < rounds and sum(seconds) * iterations < most_s):
+        with elapsed() as one:
+            for _ in range(iterations):
+                call()
+            if wait is not None:
+                wait()
+        seconds.append(one.seconds / iterations)
+    return iterations, seconds
