@@ -1,4 +1,7 @@
-"""The kernel contract. A backend is one class with one method to write: `Kernel.forward`."""
+"""The contract of a kernel, and what kernels ask of the process: a library, processors, threads.
+
+A kernel is one class with one method to write: `Kernel.forward`.
+"""
 
 from __future__ import annotations
 
@@ -14,31 +17,6 @@ if TYPE_CHECKING:
 
     from mlpbench.kernels.params import Params
     from mlpbench.kernels.spec import ForwardSpec
-
-
-def processors() -> int:
-    """Return the processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def threads_given() -> int:
-    """Return ``OMP_NUM_THREADS``, which `mlpbench run` sets for every process; `available` where it says nothing."""
-    # OpenMP takes a list, one number for each level of nesting: the first is the outermost.
-    outermost = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(outermost) if outermost.isdecimal() and int(outermost) > 0 else processors()
-
-
-def require(module: str, extra: str) -> Any:
-    """Import and return ``module``, which the extra ``extra`` of this project installs.
-
-    Raises KernelUnavailable, with the words of the import that failed, where it is missing or does not fit.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise KernelUnavailable(
-            f"{module} cannot be imported: {error}; pip install -e '.[{extra}]' brings it"
-        ) from error
 
 
 #: What a result is: an array of its own, or a buffer that is kept and that the next call uses again.
@@ -126,3 +104,30 @@ class Kernel(ABC):
     def describe(self) -> dict[str, str | int | float | bool | None]:
         """Return what the kernel really uses: threads, device, compute type. For the record, outside the clock."""
         return {}
+
+
+def require(module: str, extra: str) -> Any:
+    """Import a library and return it. ``extra`` is the extra of mlpbench that installs the library.
+
+    Raises KernelUnavailable, with the words of the import that failed, where the library is missing or does not fit.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        how = f"pip install 'mlpbench[{extra}]' brings it"
+        raise KernelUnavailable(f"{module} cannot be imported: {error}; {how}") from error
+
+
+def processors() -> int:
+    """Return the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads_given() -> int:
+    """Return the threads that this process was given: ``OMP_NUM_THREADS``, or all `processors` where it is not set.
+
+    `mlpbench run` sets ``OMP_NUM_THREADS`` for every process that it starts.
+    """
+    # OpenMP takes a list, one number for each level of nesting. The first number is that of the outermost level.
+    outermost = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(outermost) if outermost.isdecimal() and int(outermost) > 0 else processors()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpbench.kernels.base import Kernel
-from mlpbench.kernels.cuda import device as cupy_device
 from mlpbench.kernels.cuda import events
+from mlpbench.kernels.cuda.device import device_facts, multiply_in
 from mlpbench.kernels.cuda.forward import Network
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.params import seeded
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
 
 
-_INSTALL = "on a machine with an NVIDIA GPU, pip install -e '.[cuda13]' or, for a CUDA 12 driver, '.[cuda12]'"
+_INSTALL = (
+    "on a machine with an NVIDIA GPU, pip install 'mlpbench[cuda13]' or, for a CUDA 12 driver, 'mlpbench[cuda12]'"
+)
 
 #: What the probe computes: a product in cuBLAS, fused device kernels, reductions.
 _SMALL = ForwardSpec((2, 3, 2))
@@ -55,7 +57,7 @@ class CupyKernel(Kernel):
             return fused
 
         events.listen()  # before anything is computed, which compiles
-        cupy_device.multiply_in(spec.dtype)
+        multiply_in(spec.dtype)
         self._cupy = cupy
         self._pool_bytes = 0
         self._stream = cupy.cuda.Stream(non_blocking=True)
@@ -124,4 +126,4 @@ class CupyKernel(Kernel):
         the device runs out it does. Hence the largest value that was seen.
         """
         self._pool_bytes = max(self._pool_bytes, self._cupy.get_default_memory_pool().total_bytes())
-        return {**cupy_device.facts(self.spec.dtype), "stream": "non-blocking", "pool_bytes": self._pool_bytes}
+        return {**device_facts(self.spec.dtype), "stream": "non-blocking", "pool_bytes": self._pool_bytes}

@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.kernels.base import Kernel, require
-from mlpbench.kernels.base import threads_given as asked
+from mlpbench.kernels.base import Kernel, require, threads_given
 from mlpbench.kernels.errors import KernelUnavailable
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ EXTRA = "jax"
 def _jax() -> Any:
     """Import JAX with the settings that it reads before its first computation."""
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    os.environ["NPROC"] = str(asked())
+    os.environ["NPROC"] = str(threads_given())
     return require("jax", EXTRA)
 
 

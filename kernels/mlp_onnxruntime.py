@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.kernels.base import Kernel, require
-from mlpbench.kernels.base import threads_given as asked
+from mlpbench.kernels.base import Kernel, require, threads_given
 from mlpbench.kernels.errors import KernelUnavailable
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class OnnxRuntimeKernel(Kernel):
         super().__init__(spec, params)
         self._library = _onnxruntime()
         options = self._library.SessionOptions()
-        options.intra_op_num_threads = asked()
+        options.intra_op_num_threads = threads_given()
         options.inter_op_num_threads = 1
         self._session = self._library.InferenceSession(
             build_model(spec, self.params), options, providers=["CPUExecutionProvider"]

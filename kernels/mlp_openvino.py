@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.kernels.base import Kernel, require
-from mlpbench.kernels.base import threads_given as asked
+from mlpbench.kernels.base import Kernel, require, threads_given
 from mlpbench.kernels.errors import KernelUnavailable
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class OpenVinoKernel(Kernel):
             "INFERENCE_PRECISION_HINT": "f32",
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": "1",
-            "INFERENCE_NUM_THREADS": str(asked()),
+            "INFERENCE_NUM_THREADS": str(threads_given()),
         }
         return self._core.compile_model(self._library.Model([z], [x], "mlp"), "CPU", settings)
 

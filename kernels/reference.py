@@ -73,25 +73,16 @@ def forward(spec: ForwardSpec, params: Params, x: ArrayLike) -> Array:
     return trace(spec, params, x)[-1][1]
 
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from mlpbench.kernels.params import Params
-    from mlpbench.kernels.spec import ForwardSpec
-
-
 #: Multiple of the first-order error that is allowed. Measured: NumPy, Numba loops and peers stay below 3.
 SAFETY = 16.0
 
 #: Relative error granted to one exp, division or reciprocal, in unit roundoffs.
 _FUNCTION_ULPS = 4.0
 
-_Array = NDArray[np.float64]
-
 
 def bound(
-    spec: ForwardSpec, params: Params, x: ArrayLike, steps: list[tuple[_Array, _Array]] | None = None
-) -> tuple[_Array, NDArray[np.bool_]]:
+    spec: ForwardSpec, params: Params, x: ArrayLike, steps: list[tuple[Array, Array]] | None = None
+) -> tuple[Array, NDArray[np.bool_]]:
     """Return the allowed absolute error of each output and which rows can be judged.
 
     The first is (batch, n_out). The second, (batch,), is False for rows in which a ``step`` unit sits so near its
@@ -99,7 +90,7 @@ def bound(
     `reference.trace` returns for ``x``, where they are known: of a large network they take seconds.
     """
     u = float(np.finfo(spec.np_dtype).eps) / 2
-    z: _Array = np.asarray(x, dtype=np.float64)
+    z: Array = np.asarray(x, dtype=np.float64)
     error = np.zeros_like(z)
     decidable = np.ones(len(z), dtype=bool)
     steps = trace(spec, params, x) if steps is None else steps
@@ -119,22 +110,22 @@ def bound(
     return SAFETY * error + floor, decidable
 
 
-def _sigmoid_error(_a: _Array, z: _Array, error_a: _Array, u: float) -> _Array:
+def _sigmoid_error(_a: Array, z: Array, error_a: Array, u: float) -> Array:
     return z * (1 - z) * error_a + _FUNCTION_ULPS * u * z
 
 
-def _relu_error(a: _Array, _z: _Array, error_a: _Array, _u: float) -> _Array:
+def _relu_error(a: Array, _z: Array, error_a: Array, _u: float) -> Array:
     return np.where(a > -SAFETY * error_a, error_a, 0.0)
 
 
-def _softmax_error(a: _Array, z: _Array, error_a: _Array, u: float) -> _Array:
+def _softmax_error(a: Array, z: Array, error_a: Array, u: float) -> Array:
     # dz_i = z_i * (da_i - sum_j z_j da_j); the shift by the maximum rounds, and exp turns that into relative error.
     e = error_a + u * (a.max(axis=1, keepdims=True) - a)
-    error: _Array = z * (e + (z * e).sum(axis=1, keepdims=True) + 2 * _FUNCTION_ULPS * u)
+    error: Array = z * (e + (z * e).sum(axis=1, keepdims=True) + 2 * _FUNCTION_ULPS * u)
     return error
 
 
-def _identity_error(_a: _Array, _z: _Array, error_a: _Array, _u: float) -> _Array:
+def _identity_error(_a: Array, _z: Array, error_a: Array, _u: float) -> Array:
     return error_a
 
 

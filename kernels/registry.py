@@ -1,4 +1,7 @@
-"""Names of kernels. Built-in kernels and those of other packages come through the same door: entry points."""
+"""The names of kernels, and the classes that they name.
+
+A kernel of this package and one of another package are entry points alike, ``module:class``: to list them imports none.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +30,13 @@ _BUILT_IN = {
     "cupy": "mlpbench.kernels.mlp_cupy:CupyKernel",
 }
 
-#: Variants that answer one question: a sweep takes them by name, and the profile that asks it.
+#: Variants that answer one question. A sweep has them where they are named, or where its profile asks that question.
 _VARIANTS = {
     "numba-simd-new": "mlpbench.kernels.mlp_numba_simd:NumbaSimdNewKernel",
 }
 
-#: What users might pick instead. They are many, and some start slowly: a sweep takes them by name, or with ``--peers``.
+#: Runtimes that users might pick instead. They are many, and some start slowly: a sweep has them where they are named,
+#: or with ``--peers``.
 _PEERS = {
     "onnxruntime": "mlpbench.kernels.mlp_onnxruntime:OnnxRuntimeKernel",
     "onnxruntime-bound": "mlpbench.kernels.mlp_onnxruntime:OnnxRuntimeBoundKernel",
@@ -45,14 +49,10 @@ _PEERS = {
     "sklearn": "mlpbench.kernels.mlp_sklearn:SklearnKernel",
 }
 
-#: Known by name, and in no list: no competitors, but instruments of `mlpbench calibrate`.
-_HIDDEN = {
-    **{f"planted-0-{letter}": "mlpbench.bench.measure.instruments:Planted" for letter in "abcdefg"},
-    **{f"planted-{share}": f"mlpbench.bench.measure.planted:Planted{share}" for share in (2, 3, 5, 10)},
-}
-
-
 _OURS = _BUILT_IN | _VARIANTS
+
+#: What `add` made known in this process.
+_added: dict[str, type[Kernel]] = {}
 
 
 @cache
@@ -80,9 +80,18 @@ def peers() -> list[str]:
     return list(_PEERS)
 
 
+def add(name: str, kernel_class: type[Kernel]) -> None:
+    """Make a kernel known by its name in this process, and list it nowhere: an instrument is not a competitor.
+
+    Raises ValueError for the name of a built-in kernel, or of another kernel that was added.
+    """
+    if name in _OURS | _PEERS or _added.setdefault(name, kernel_class) is not kernel_class:
+        raise ValueError(f"the name {name!r} is taken")
+
+
 def module(name: str) -> str:
     """Return the module that a kernel lives in, without importing it. Raises UnknownKernel."""
-    return _point(name).module
+    return _added[name].__module__ if name in _added else _point(name).module
 
 
 def nearest(name: str, known: list[str]) -> str:
@@ -93,8 +102,6 @@ def nearest(name: str, known: list[str]) -> str:
 
 def _point(name: str) -> EntryPoint:
     point = _points().get(name)
-    if name in _HIDDEN:
-        point = EntryPoint(name, _HIDDEN[name], GROUP)
     if point is None:
         raise UnknownKernel(f"unknown kernel {name!r}{nearest(name, names())}; `mlpbench list` shows them all")
     return point
@@ -104,15 +111,18 @@ def load(name: str) -> type[Kernel]:
     """Return the class of the kernel called ``name``; its library need not be there.
 
     Raises UnknownKernel, naming the nearest, for a name that nobody offers, and KernelUnavailable for an entry point of
-    another package that cannot be imported or is no kernel class. Of a built-in one that is a bug, raised as it is.
+    another package that cannot be imported or is no kernel class. A built-in kernel that cannot be imported is a bug,
+    and its ImportError is raised as it is.
     """
+    if name in _added:
+        return _added[name]
     point = _point(name)
     try:
         cls = point.load()
     except (ImportError, AttributeError) as error:
-        if name in _OURS | _PEERS | _HIDDEN:
+        if name in _OURS | _PEERS:
             raise
         raise KernelUnavailable(f"its entry point {point.value} cannot be imported: {error}") from error
     if not (isinstance(cls, type) and issubclass(cls, Kernel)):
-        raise KernelUnavailable(f"its entry point {point.value} is not a kernels.base.Kernel class")
+        raise KernelUnavailable(f"its entry point {point.value} is not a class of mlpbench.kernels.base.Kernel")
     return cls

@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from mlpbench.kernels.spec import ForwardSpec
 
 

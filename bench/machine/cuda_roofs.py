@@ -138,7 +138,7 @@ def measure(dtype: str, seconds: float) -> dict[str, Any]:
 
 
 def _facts(dtype: str) -> dict[str, str | None]:
-    return {**device.facts(dtype), "cupy": CupyKernel.version()}
+    return {**device.device_facts(dtype), "cupy": CupyKernel.version()}
 
 
 def array_sizes(caches: dict[str, int]) -> dict[str, int]:

@@ -20,6 +20,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.measure.case import prepare
+from mlpbench.bench.measure.instruments import plant
 from mlpbench.kernels import registry
 
 if TYPE_CHECKING:
@@ -102,9 +103,6 @@ def measure_start(asked: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-if __name__ == "__main__":
-    print(json.dumps(measure_start(json.loads(sys.argv[1]))))  # noqa: T201 - to the process that asked
-
 _STATUS = Path("/proc/self/status")
 
 
@@ -127,3 +125,8 @@ def peak_bytes() -> int | None:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+if __name__ == "__main__":
+    plant()
+    print(json.dumps(measure_start(json.loads(sys.argv[1]))))  # noqa: T201 - to the process that asked

@@ -15,7 +15,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.machine.threads import TooManyThreads
 from mlpbench.bench.measure import anatomy, closer, cold, watch
-from mlpbench.bench.measure.instruments import GROUP, REPEATS
+from mlpbench.bench.measure.instruments import GROUP, REPEATS, plant
 from mlpbench.bench.measure.session import Contestant, Failure, Suite
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import case_order
@@ -93,6 +93,7 @@ def suite(config: pytest.Config) -> Suite:
 def _read_options(config: pytest.Config) -> Suite:
     option = config.getoption
     named = list(dict.fromkeys(option("--kernel")))
+    plant()
     for name in named:
         registry.module(name)  # unknown names are told at once; a kernel that cannot be loaded fails in its tests
     if len(named) != 1 and any(map(option, SAVING)):

@@ -36,7 +36,7 @@ def compute_type(dtype: str) -> str:
     return named
 
 
-def facts(dtype: str) -> dict[str, str | None]:
+def device_facts(dtype: str) -> dict[str, str | None]:
     """Return the current device, its driver and runtime, and what products of ``dtype`` are computed in."""
     import cupy
 

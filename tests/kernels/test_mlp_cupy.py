@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,9 +18,8 @@ from mlpbench.kernels.mlp_cupy import CupyKernel, words
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support import fake_cupy
+from support.sources import ROOT
 from support.specs import specs
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def unfused(_name):
@@ -154,7 +152,7 @@ def test_probe_without_cupy(monkeypatch):
     fake_cupy.uninstall(monkeypatch)
     message = reason()
     assert message.startswith("CuPy is not installed (No module named 'cupy'): ")
-    assert "pip install -e '.[cuda13]'" in message
+    assert "pip install 'mlpbench[cuda13]'" in message
     assert "'.[cuda12]'" in message
 
 

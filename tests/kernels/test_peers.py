@@ -181,11 +181,11 @@ def test_a_missing_library_is_told_with_what_brings_it(monkeypatch, name, module
     if (name, module) == ("onnxruntime", "onnx"):
         available(name)
     monkeypatch.setitem(sys.modules, module, None)
-    for kernel in [kernel for kernel in registry.peers() if registry.module(kernel) == f"kernels.mlp_{name}"]:
+    for kernel in [kernel for kernel in registry.peers() if registry.module(kernel) == f"mlpbench.kernels.mlp_{name}"]:
         with pytest.raises(KernelUnavailable) as raised:
             registry.load(kernel).probe()
         assert str(raised.value).startswith(f"{module} cannot be imported: ")
-        assert str(raised.value).endswith(f"; pip install -e '.[{extra}]' brings it")
+        assert str(raised.value).endswith(f"; pip install 'mlpbench[{extra}]' brings it")
 
 
 @pytest.mark.parametrize(

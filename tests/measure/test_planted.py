@@ -11,6 +11,7 @@ from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import ForwardSpec
 
 SPEC = ForwardSpec((20, 10, 3))
+instruments.plant()
 #: Nanoseconds that a look at the simulated clock takes, and a call of the kernel within.
 LOOK, CALL = 40, 10_000
 

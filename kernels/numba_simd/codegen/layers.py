@@ -10,10 +10,9 @@ from llvmlite import ir
 from numba import types
 
 from mlpbench.kernels.numba_simd.codegen import functions
-from mlpbench.kernels.numba_simd.codegen.shape import host_shape
+from mlpbench.kernels.numba_simd.codegen.shape import DOT_COLUMNS, host_shape
 from mlpbench.kernels.numba_simd.codegen.tile import EARLY, dots, ladder, product
 from mlpbench.kernels.numba_simd.codegen.vector import I64, Code, as_intrinsic, new_function
-from mlpbench.kernels.numba_simd.passes.packing import DOT_COLUMNS
 
 #: Activations, as the plan holds them.
 IDENTITY, SIGMOID, RELU, STEP, SOFTMAX = range(5)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: Single columns that are computed together.
+DOT_COLUMNS = 2
+
 #: Processors that compute a vector of 512 bits in two turns, as LLVM names them.
 _TWO_TURNS = ("znver4",)
 

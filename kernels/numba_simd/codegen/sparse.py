@@ -15,9 +15,9 @@ from llvmlite import ir
 from numba import types
 
 from mlpbench.kernels.numba_simd.codegen.layers import code_for, generated
+from mlpbench.kernels.numba_simd.codegen.shape import DOT_COLUMNS
 from mlpbench.kernels.numba_simd.codegen.tile import ladder, product, store_sums
 from mlpbench.kernels.numba_simd.codegen.vector import I1, I32, I64, Code, Vector, as_intrinsic, new_function
-from mlpbench.kernels.numba_simd.passes.packing import DOT_COLUMNS
 
 #: The share of inputs from which on a tile of fewer rows multiplies them all: there weights set the pace, and those in
 #: a row are read faster than those of a list.

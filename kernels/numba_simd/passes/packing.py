@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlpbench.kernels.numba_simd.codegen.shape import DOT_COLUMNS
+
 if TYPE_CHECKING:
     from mlpbench.kernels.numba_simd.codegen.shape import Shape
     from mlpbench.kernels.params import Params
@@ -45,9 +47,6 @@ LONGEST_SUM = 320
 #: The same for a block of several tiles of rows, all of which are multiplied by the weights of so many inputs before
 #: the next ones: for three vectors of columns 30 KB, which the first-level cache keeps from tile to tile.
 BLOCK_SUM = 160
-
-#: Single columns that are computed together.
-DOT_COLUMNS = 2
 
 _CACHE_LINE_BYTES = 64
 #: Memory that fills some consists of them alone, where Linux gives them to whoever asks, as NumPy does from 4 MiB on.

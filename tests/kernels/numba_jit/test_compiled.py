@@ -17,8 +17,7 @@ from mlpbench.kernels.numba_jit import loops
 from mlpbench.kernels.numba_jit.target import PANEL, Target, host
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import MNIST
-
-ROOT = Path(__file__).resolve().parents[1]
+from support.sources import ROOT
 
 #: Makes both kernels and computes with them; says what was compiled, when, and what the kernels say of themselves.
 SCRIPT = """
@@ -57,8 +56,10 @@ def run(cwd=ROOT, kernels=1, **environment):
 
 def copy_without_cache_folder(folder):
     """Copy the kernels to a place where no ``__pycache__`` can be made, not even by root: a file has the name."""
-    shutil.copytree(ROOT / "kernels", folder / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "kernels" / "__pycache__").write_text("")
+    kernels, ignore = folder / "mlpbench" / "kernels", shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "kernels", kernels, ignore=ignore)
+    shutil.copy(ROOT / "mlpbench" / "__init__.py", folder / "mlpbench")
+    (kernels / "numba_jit" / "__pycache__").write_text("")
     return folder
 
 
@@ -84,7 +85,7 @@ def test_without_a_folder_beside_the_code_the_users_own_is_taken(tmp_path):
     home.mkdir()
     result = run(package, **places)
     assert Path(result["file"]).is_relative_to(package)
-    assert list(home.rglob("kernels.numba_loops.*.nbc"))
+    assert list(home.rglob("mlpbench.kernels.numba_jit.loops.*.nbc"))
     assert run(package, **places)["made"] == 0
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +16,9 @@ from mlpbench.kernels.numba_simd.passes import packing
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.divided import by_columns
+from support.sources import ROOT
 from support.specs import specs
 
-ROOT = Path(__file__).resolve().parents[1]
 ByColumns = by_columns(NumbaSimdParallelKernel)
 WIDE = ForwardSpec((784, 1024, 1024, 10))
 
