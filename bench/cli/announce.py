@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.data.workload import Workload
     from mlpbench.bench.plan.plan import Plan
-    from mlpbench.bench.run.sweep import Sweep
+    from mlpbench.bench.plan.sweep import Sweep
 
 
 def say_what_comes(sweep: Sweep, folder: Path, networks: Sequence[str] = ()) -> None:

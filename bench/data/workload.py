@@ -11,7 +11,6 @@ import numpy as np
 
 from mlpbench.bench.cases import ALL_ROWS
 from mlpbench.bench.data import datasets, mnist
-from mlpbench.bench.measure.case import BookCell, predict
 from mlpbench.kernels import conformance
 from mlpbench.kernels.params import TRAINED_FILE, Params, seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
@@ -93,9 +92,10 @@ class Workload:
     @cached_property
     def params(self) -> Params:
         """The parameters, as stored. Raises ParamsError."""
-        return self._load_params()
+        return self.read_params()
 
-    def _load_params(self) -> Params:
+    def read_params(self) -> Params:
+        """Return `params`, read again."""
         match self.weights_source:
             case "seeded":
                 return seeded(self.spec, SEED)
@@ -142,10 +142,6 @@ class Workload:
             "reason": None,
         }
 
-    def book_cell(self, kernel_class: type[Kernel]) -> BookCell:
-        """Return the book's cell for a kernel: everything is read and made again in every call."""
-        return BookCell(self._read_again, lambda: kernel_class(self.spec, self._load_params()))
-
     @property
     def book_rows(self) -> int:
         """Rows that the book's cell infers: MNIST's as they are, of the others as many as are timed."""
@@ -165,7 +161,7 @@ class Workload:
             case name:
                 return f"{name}: no file, {self.rows:,} rows made anew"
 
-    def _read_again(self) -> tuple[NDArray[Any], NDArray[Any]]:
+    def read_again(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return inputs and labels straight from their files, as the book's ``get_data`` does."""
         folder = self.options.data_dir
         if self.dataset.name == "mnist":
@@ -185,3 +181,20 @@ class Workload:
             "data": {"name": data.name, "rows": len(data.images), "sha256": data.sha256, "source": data.source},
             "weights": {"source": Path(self.weights_source).name, "sha256": self.params.sha256()},
         }
+
+
+def predict(kernel: Kernel, x: NDArray[Any], batch_size: int | None) -> NDArray[Any]:
+    """Return the class with the largest output for each row of ``x`` (rows, n_in), as (rows,) integers.
+
+    ``batch_size=None`` gives the rows to ``forward_one``, one at a time.
+    """
+    if batch_size is None:
+        return np.array([int(np.argmax(_on_host(kernel, kernel.forward_one(kernel.from_host(row))))) for row in x])
+    batches = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
+    winners = [_on_host(kernel, kernel.forward(kernel.from_host(batch))).argmax(axis=1) for batch in batches]
+    return np.concatenate(winners)
+
+
+def _on_host(kernel: Kernel, y: Any) -> NDArray[Any]:
+    kernel.synchronize(y)
+    return kernel.to_host(y)

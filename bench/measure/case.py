@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpbench.bench.clock import elapsed, now
+from mlpbench.bench.data.workload import predict
 from mlpbench.bench.record.book_parts import by_round
 from mlpbench.kernels.base import Kernel
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
     from mlpbench.bench.cases import Case
+    from mlpbench.bench.data.workload import Workload
 
 
 #: Seconds of calls before pytest-benchmark calibrates: caches, branch predictors and clocks settle.
@@ -37,29 +39,17 @@ def is_asynchronous(kernel: Kernel) -> bool:
     return type(kernel).synchronize is not Kernel.synchronize
 
 
-def predict(kernel: Kernel, x: NDArray[Any], batch_size: int | None) -> NDArray[Any]:
-    """Return the class with the largest output for each row of ``x`` (rows, n_in), as (rows,) integers.
-
-    ``batch_size=None`` gives the rows to ``forward_one``, one at a time.
-    """
-    if batch_size is None:
-        return np.array([int(np.argmax(_on_host(kernel, kernel.forward_one(kernel.from_host(row))))) for row in x])
-    batches = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
-    winners = [_on_host(kernel, kernel.forward(kernel.from_host(batch))).argmax(axis=1) for batch in batches]
-    return np.concatenate(winners)
-
-
-def _on_host(kernel: Kernel, y: Any) -> NDArray[Any]:
-    kernel.synchronize(y)
-    return kernel.to_host(y)
-
-
 @dataclass(frozen=True)
 class BookCell:
     """The book's cell: load the data, read the weights and make the network, infer every row, count the hits."""
 
     load: Callable[[], tuple[NDArray[Any], NDArray[Any]]]
     initialise: Callable[[], Kernel]
+
+    @classmethod
+    def of(cls, workload: Workload, kernel_class: type[Kernel]) -> BookCell:
+        """Return the cell of a kernel, which reads and makes everything again in every call."""
+        return cls(workload.read_again, lambda: kernel_class(workload.spec, workload.read_params()))
 
     def __call__(self, batch_size: int) -> tuple[int, tuple[float, ...]]:
         """Run it once; return the number of hits, and the seconds of each of `bench.record.book_parts.PARTS`.

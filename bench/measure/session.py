@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.machine import threads as thread_use
+from mlpbench.bench.measure.case import BookCell
 from mlpbench.kernels import base, registry
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.cases import Case
     from mlpbench.bench.data.workload import Workload
-    from mlpbench.bench.measure.case import BookCell
     from mlpbench.kernels.base import Kernel
 
 
@@ -127,7 +127,7 @@ class Suite:
             "accuracy": self.workload.accuracy(kernel),
             "timings": {"import_s": importing.seconds, "construct_s": construction.seconds},
         }
-        return Contestant(name, kernel, self.workload, self.workload.book_cell(kernel_class), record)
+        return Contestant(name, kernel, self.workload, BookCell.of(self.workload, kernel_class), record)
 
     def admitted(self, name: str) -> Contestant | None:
         """Return a kernel if it has passed the gate, without trying it."""

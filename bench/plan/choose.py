@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlpbench.bench.data.workload import Options, Workload
     from mlpbench.bench.plan.probe import Probed
     from mlpbench.bench.plan.profiles import Profile
-    from mlpbench.bench.run.sweep import Sweep
+    from mlpbench.bench.plan.sweep import Sweep
     from mlpbench.kernels.spec import ForwardSpec
 
 
@@ -135,8 +135,7 @@ def make_sweep(
 ) -> Sweep:
     """Return the plan. Raises UserError where a kernel that was asked for by name can run in no setting."""
     from mlpbench.bench.machine import environment
-    from mlpbench.bench.plan import plan, probe
-    from mlpbench.bench.run import sweep
+    from mlpbench.bench.plan import plan, probe, sweep
     from mlpbench.bench.stats.estimates import LEAST_REPEATS
     from mlpbench.kernels import registry
 
@@ -183,10 +182,11 @@ def make_sweep(
 
 def _held(here: Sequence[Probed]) -> str | None:
     """Return the first kernel of a setting that is held to the machine's limits: no peer, and on the CPU."""
-    from mlpbench.bench.analysis.roofline import CPU
     from mlpbench.kernels import registry
 
-    return next((kernel.name for kernel in here if kernel.device == CPU and kernel.name not in registry.peers()), None)
+    return next(
+        (kernel.name for kernel in here if kernel.device == "cpu" and kernel.name not in registry.peers()), None
+    )
 
 
 def _with_threads(answer: Probed, profile: Profile, setting: Setting, settings: Sequence[Setting]) -> Probed:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mlpbench.bench.analysis import limits_targets
 from mlpbench.bench.cases import ALL_ROWS, PER_SAMPLE_ROWS
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels.registry import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+#: The networks of the profile `limits`: the book's, and one whose weights fill a cache.
+BOOK, WIDE = "784-50-100-10", "784-1024-1024-10"
 
 
 @dataclass(frozen=True)
@@ -107,18 +109,18 @@ PROFILES = {
             "limits",
             "beside peers and the machine's limits; 25 minutes",
             ("per_sample", "batched"),
-            limits_targets.BATCH_SIZES,
+            (1, 2, 8, 32, 100, 1000, ALL_ROWS),
             5,
             0.1,
             5,
             ("numba-simd", "numba-simd-new", "numba-simd-parallel", "numba-simd-sparse"),
             budget_s=1400,
             threads=(1, "all"),
-            specs=(limits_targets.BOOK, limits_targets.WIDE),
+            specs=(BOOK, WIDE),
             data="mnist",
             peers=True,
             one_thread=("numba-simd", "numba-simd-new", "numba-simd-sparse"),
-            fewer_repeats={limits_targets.WIDE: 3},
+            fewer_repeats={WIDE: 3},
             binds=True,
             limits_in_repeats=True,
         ),

@@ -1,20 +1,16 @@
-"""A sweep over several settings: an ordinary run for each, measured side by side and kept in one folder.
+"""A sweep carried out: its folders, its processes side by side, and how it ended.
 
-Each pair of setting and kernel is a name, ``<label>/<kernel>``, in one plan of the whole: its order is shuffled as a
-run's is, so that all pairs of a repeat run next to each other in time, and ratios between settings, a speedup over
-threads for one, stay paired by repeat as ratios between kernels do. One budget is spent where intervals are widest.
-With one setting there is nothing to divide: names are kernels, and the folder is the run's own.
+With one setting the folder is the run's own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.clock import elapsed
-from mlpbench.bench.machine import binding, roofs
-from mlpbench.bench.plan.plan import Plan, part_of
+from mlpbench.bench.machine import roofs
 from mlpbench.bench.record import runs
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process
@@ -23,74 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from mlpbench.bench.cases import Setting
-    from mlpbench.bench.data.workload import Workload
     from mlpbench.bench.plan.effort import Effort
+    from mlpbench.bench.plan.sweep import Part, Sweep
     from mlpbench.bench.run.process import Outcome
-
-
-@dataclass(frozen=True)
-class Part:
-    """One setting: an ordinary run. ``names``: what its kernels are called in the plan of the whole."""
-
-    setting: Setting
-    plan: Plan
-    workload: Workload
-    names: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """One run, or several side by side. ``plan`` is that of the whole, whose kernels are names of `Part.names`."""
-
-    plan: Plan
-    parts: tuple[Part, ...]
-
-    @property
-    def several(self) -> bool:
-        """Whether there is more than one setting."""
-        return len(self.parts) > 1
-
-    def find(self, name: str) -> tuple[int, Part]:
-        """Return the part, and its number, of a name of the plan."""
-        return next((number, part) for number, part in enumerate(self.parts) if name in part.names)
-
-
-def names_of(settings: Sequence[Setting], setting: Setting, kernels: Sequence[str]) -> dict[str, str]:
-    """Return what the kernels of a setting are called in the plan of the whole."""
-    return {kernel if len(settings) == 1 else f"{setting.label}/{kernel}": kernel for kernel in kernels}
-
-
-def divide(plan: Plan, parts: Sequence[tuple[Setting, Workload, dict[str, str], list[dict[str, str]]]]) -> Sweep:
-    """Return the plan of the whole divided among settings: each has its workload, names, and what it skips."""
-    if len(parts) == 1:
-        ((setting, workload, names, skipped),) = parts
-        plan = replace(plan, skipped=skipped)
-        return Sweep(plan, (Part(setting, plan, workload, names),))
-    return Sweep(
-        plan,
-        tuple(
-            Part(setting, part_of(plan, setting, names, skipped), workload, names)
-            for setting, workload, names, skipped in parts
-        ),
-    )
-
-
-def bind(sweep: Sweep) -> Sweep:
-    """Return the sweep with the processes of each setting bound to as many processors as it has threads."""
-    return _replanned(sweep, [{"binding": binding.choose(part.setting.threads)} for part in sweep.parts])
-
-
-def measure_limits(sweep: Sweep, after: Sequence[str | None]) -> Sweep:
-    """Return the sweep with the machine's limits measured after each process of a kernel, one of each setting."""
-    return _replanned(sweep, [{"limits_after": kernel} for kernel in after])
-
-
-def _replanned(sweep: Sweep, changes: Sequence[dict[str, Any]]) -> Sweep:
-    """Return the sweep with other plans of its parts. One part alone has the plan of the whole."""
-    plans = [replace(part.plan, **change) for part, change in zip(sweep.parts, changes, strict=True)]
-    parts = tuple(replace(part, plan=plan) for part, plan in zip(sweep.parts, plans, strict=True))
-    return Sweep(sweep.plan if sweep.several else plans[0], parts)
 
 
 def open_folders(results: Path, sweep: Sweep) -> tuple[Path, list[Path]]:

@@ -11,6 +11,7 @@ from mlpbench.bench.data.mnist import WEIGHTS_FILE
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.measure import plugin
+from mlpbench.bench.measure.case import BookCell
 from mlpbench.bench.record.book_parts import PARTS
 from mlpbench.kernels import conformance
 from mlpbench.kernels.errors import NonConforming, ParamsError, SpecError
@@ -197,7 +198,7 @@ def test_the_books_cell_makes_the_kernel_and_reads_the_data_in_every_call(monkey
     workload = Workload(Options(), rows=1000)
     accuracy = workload.accuracy(kernel_of(workload))
     read.clear()
-    cell = workload.book_cell(Counted)
+    cell = BookCell.of(workload, Counted)
     assert cell(1)[0] == cell(100)[0] == round(1000 * accuracy["batched"])
     assert len(made) == len(read) == 2
     assert made[0] is not made[1], "the weights are read again, not kept"
@@ -205,16 +206,16 @@ def test_the_books_cell_makes_the_kernel_and_reads_the_data_in_every_call(monkey
 
 def test_the_books_cell_runs_over_as_many_rows_as_the_sweep():
     workload = Workload(Options(), rows=1500)
-    x, labels = workload.book_cell(NumpyKernel).load()
+    x, labels = BookCell.of(workload, NumpyKernel).load()
     assert x.shape == (1500, 784)
     assert np.array_equal(labels[1000:], labels[:500])
     unlabelled = Workload(Options(data="random"), rows=30)
-    assert unlabelled.book_cell(NumpyKernel).load()[1].shape == (30,)
+    assert BookCell.of(unlabelled, NumpyKernel).load()[1].shape == (30,)
 
 
 def test_the_books_cell_reads_and_does_not_hash(monkeypatch):
     workload = Workload(Options(), rows=1000)
-    cell = workload.book_cell(NumpyKernel)
+    cell = BookCell.of(workload, NumpyKernel)
     _ = workload.facts()  # the file's own hash: before and outside the clock
 
     def refuse(*_):
@@ -236,6 +237,6 @@ def test_what_the_books_cell_reads_is_said(fake_mnist):
     both = Workload(options)
     assert both.book_reads.startswith("both halves of MNIST: train-images")
     assert both.book_reads.count(",") == 3
-    x, labels = both.book_cell(NumpyKernel).load()
+    x, labels = BookCell.of(both, NumpyKernel).load()
     assert len(x) == len(labels) == 10, "of the two halves, the test half is inferred"
     assert x.dtype == np.float32

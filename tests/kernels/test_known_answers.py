@@ -142,7 +142,7 @@ def test_the_gate(kernel_class, dtype):
 def test_the_books_accuracy_exactly(kernel_class, mnist_dir):
     """0.9352 of the 10,000 test images, one at a time and in batches (section 3.6)."""
     from mlpbench.bench.data.datasets import mnist
-    from mlpbench.bench.measure.case import predict
+    from mlpbench.bench.data.workload import predict
 
     data = mnist(mnist_dir)
     kernel = kernel_class(MNIST, load_params(mnist_dir / "sample_weight.pkl", MNIST))

@@ -5,6 +5,7 @@ import pytest
 
 from mlpbench.bench import clock as clock_
 from mlpbench.bench.cases import Case
+from mlpbench.bench.data.workload import predict
 from mlpbench.bench.measure import case as case_
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import ForwardSpec
@@ -171,7 +172,7 @@ class Winner(AsynchronousKernel):
 def test_predictions_are_those_of_every_row_in_both_modes(batch_size, calls):
     spec = ForwardSpec((3, 9))
     kernel = Winner(spec, seeded(spec))
-    assert case_.predict(kernel, rows(5), batch_size).tolist() == [1, 2, 3, 4, 5]
+    assert predict(kernel, rows(5), batch_size).tolist() == [1, 2, 3, 4, 5]
     assert [event for event in kernel.events if event[0].startswith("forward")] == calls
     names = [name for name, *_ in kernel.events]
     assert names.count("to_host") == len(calls)

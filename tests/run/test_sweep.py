@@ -15,6 +15,7 @@ from mlpbench.bench.machine.binding import Binding
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import make_plan
+from mlpbench.bench.plan.sweep import bind, divide, measure_limits, names_of
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.run import process as runner
 from mlpbench.bench.run import sweep
@@ -32,10 +33,10 @@ def made(threads=(1, 2), dtypes=("float32",), kernels=("numpy", "numpy-out"), sk
         workload = Workload(Options(spec="20-10-3", dtype=setting.dtype), rows=20)
         here = [kernel for kernel in kernels if (setting.label, kernel) not in skip]
         skipped = [{"kernel": kernel, "reason": "no float64"} for kernel in kernels if kernel not in here]
-        parts.append((setting, workload, sweep.names_of(settings, setting, here), skipped))
+        parts.append((setting, workload, names_of(settings, setting, here), skipped))
     names = [name for _, _, names, _ in parts for name in names]
     how = {"repeats": repeats, "seed": seed, "threads": 1, "skipped": [], "command": ["mlpbench"], "commit": None}
-    return sweep.divide(make_plan(profiles.profile("smoke"), names, CASES, **how, **aim), parts)
+    return divide(make_plan(profiles.profile("smoke"), names, CASES, **how, **aim), parts)
 
 
 @pytest.fixture
@@ -94,10 +95,10 @@ def test_each_setting_has_its_share_of_the_order_as_an_ordinary_run():
 
 def test_each_setting_is_bound_to_as_many_processors_as_it_has_threads(monkeypatch):
     monkeypatch.setattr("mlpbench.bench.machine.binding.choose", lambda threads: Binding(tuple(range(threads))))
-    several = sweep.bind(made(threads=(1, 2)))
+    several = bind(made(threads=(1, 2)))
     assert [part.plan.binding for part in several.parts] == [Binding((0,)), Binding((0, 1))]
     assert several.plan.binding is None, "the whole has no processes of its own"
-    one = sweep.bind(made(threads=(2,)))
+    one = bind(made(threads=(2,)))
     assert one.plan.binding == one.parts[0].plan.binding == Binding((0, 1))
     assert {part.plan.binding for part in made().parts} == {None}, "unless it is asked for"
 
@@ -164,7 +165,7 @@ def measured(monkeypatch):
 
 
 def test_limits_are_measured_behind_one_kernel_of_each_setting_in_every_repeat(execute, measured):
-    planned = sweep.measure_limits(made(), ["numpy", None])
+    planned = measure_limits(made(), ["numpy", None])
     assert [part.plan.limits_after for part in planned.parts] == ["numpy", None]
     assert planned.plan.limits_after is None
     folder, outcomes = execute(DONE, planned)
@@ -180,7 +181,7 @@ def test_an_interrupt_while_limits_are_measured_keeps_the_process_before(execute
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sweep.roofs, "write_of_repeat", interrupted)
-    folder, outcomes = execute(DONE, sweep.measure_limits(made(threads=(2,), seed=2), ["numpy"]))
+    folder, outcomes = execute(DONE, measure_limits(made(threads=(2,), seed=2), ["numpy"]))
     found = record.read_run(folder)
     assert len(found.records) == len(outcomes) + 1
     assert found.records[-1].kernel == "numpy"
@@ -189,7 +190,7 @@ def test_an_interrupt_while_limits_are_measured_keeps_the_process_before(execute
 
 def test_their_seconds_are_spent_from_the_budget(execute, measured, monkeypatch):
     monkeypatch.setattr(case_, "elapsed", lambda: nullcontext(SimpleNamespace(seconds=1000.0)))
-    folder, _ = execute(DONE, sweep.measure_limits(made(threads=(2,)), ["numpy"]))
+    folder, _ = execute(DONE, measure_limits(made(threads=(2,)), ["numpy"]))
     assert 2000 <= record.read_run(folder).ending.spent_s < 2100
     assert {threads for _, _, threads, *_ in measured} == {2}
 
