@@ -96,7 +96,7 @@ def clock_pairs_ns(times: int = 1000) -> list[int]:
 
 
 def short_rounds(
-    call: Callable[[], None], rounds: int, round_s: float, most_s: float = math.inf, wait: Any = None
+    call: Callable[[], object], rounds: int, round_s: float, most_s: float = math.inf, wait: Any = None
 ) -> tuple[int, list[float]]:
     """Warm and time a call without a case of its own: calls in one round, and seconds per call of each round.
 

@@ -15,18 +15,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlpbench.bench.clock import short_rounds
-from mlpbench.bench.machine import environment
-from mlpbench.bench.machine.binding import bound
+from mlpbench.bench.machine import child, environment
 from mlpbench.bench.record import runs, schema
 from mlpbench.bench.record import write as write_
 
@@ -37,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlpbench.bench.machine.binding import Binding
+    from mlpbench.bench.machine.child import Answer
 
 
 #: Rounds are many and short: the best one of them finds a moment when nothing else runs.
@@ -56,7 +52,7 @@ BEYOND = 4
 #: Where no cache can be read.
 DRAM_BYTES = 128 * 2**20
 #: Milliseconds of multiply-adds: a second thread takes up to one to start.
-STEPS = 2_000_000
+TURNS = 2_000_000
 #: The modules that measure the limits of other devices, by the name that kernels give to where they compute.
 DEVICES = {"cuda": "mlpbench.bench.machine.cuda_roofs"}
 _ALIGNMENT = 64
@@ -76,12 +72,12 @@ def write(
     bound to, as the run's own are; None where they are not. Return why some roofs are not there, else None.
     """
     asked = (f"--dtype={dtype}", f"--seconds={seconds}")
-    found, reason = _ask("mlpbench.bench.machine.roofs", threads, binding, *asked, f"--threads={threads}")
+    own = _ask(__name__, threads, binding, *asked, f"--threads={threads}")
     others = [_of_device(device, threads, binding, asked) for device in devices]
-    block = {"schema": schema.SCHEMA, "kind": "roofs", "roofs": found, "reason": reason, "devices": others}
+    block = {"schema": schema.SCHEMA, "kind": "roofs", "roofs": own.found, "reason": own.reason, "devices": others}
     for folder in folders:
         write_.write_atomically(folder / runs.ROOFS_FILE, {"mlpbench": block})
-    reasons = [reason, *(f"{other['device']}: {other['reason']}" for other in others if other["reason"])]
+    reasons = [own.reason, *(f"{other['device']}: {other['reason']}" for other in others if other["reason"])]
     return "; ".join(filter(None, reasons)) or None
 
 
@@ -92,42 +88,22 @@ def write_of_repeat(folder: Path, repeat: int, threads: int, dtype: str, binding
     """
     only = [f"--only={name}" for name in OF_REPEAT]
     asked = (f"--dtype={dtype}", f"--seconds={REPEAT_S}", f"--threads={threads}")
-    found, reason = _ask("mlpbench.bench.machine.roofs", threads, binding, *asked, *only)
-    block = {"schema": schema.SCHEMA, "kind": "roofs", "repeat": repeat, "roofs": found, "reason": reason}
+    own = _ask(__name__, threads, binding, *asked, *only)
+    block = {"schema": schema.SCHEMA, "kind": "roofs", "repeat": repeat, "roofs": own.found, "reason": own.reason}
     write_.write_atomically(folder / f"roofs-{repeat}.json", {"mlpbench": block})
-    return reason
+    return own.reason
 
 
 def _of_device(device: str, threads: int, binding: Binding | None, asked: tuple[str, ...]) -> dict[str, Any]:
     """Return the entry of a device: its roofs, or why there are none."""
     if device not in DEVICES:
         return {"device": device, "roofs": None, "reason": "nothing here measures the limits of such a device"}
-    found, reason = _ask(DEVICES[device], threads, binding, *asked)
-    return {"device": device, **(found or {"roofs": None, "reason": reason})}
+    answer = _ask(DEVICES[device], threads, binding, *asked)
+    return {"device": device, **(answer.found or {"roofs": None, "reason": answer.reason})}
 
 
-def _ask(module: str, threads: int, binding: Binding | None, *asked: str) -> tuple[dict[str, Any] | None, str | None]:
-    """Run a module with ``threads`` threads; return what it measured, and why it did not."""
-    variables = environment.of_child(dict(os.environ), threads)
-    try:
-        with bound(binding):
-            ran = subprocess.run(
-                [sys.executable, "-P", "-m", module, *asked],
-                env=variables,
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT_S,
-                check=False,
-            )
-    except subprocess.TimeoutExpired:
-        return None, f"the process that measures the roofs did not end within {TIMEOUT_S} s"
-    lines = ran.stdout.splitlines()
-    if ran.returncode == 0 and lines:
-        found: dict[str, Any] = json.loads(lines[-1])
-        return found, None
-    said = [line for line in ran.stderr.splitlines() if line.strip()]
-    why = (said or ["nothing said"])[-1]
-    return None, f"the process that measures the roofs ended with {ran.returncode}: {why}"
+def _ask(module: str, threads: int, binding: Binding | None, *words: str) -> Answer:
+    return child.ask(module, *words, threads=threads, binding=binding, timeout_s=TIMEOUT_S)
 
 
 def measure(threads: int, dtype: str, seconds: float, only: Collection[str] = ALL) -> dict[str, Any]:
@@ -179,23 +155,22 @@ def _calls(
     threads: int,
     dtype: str,
     sizes: dict[str, int],
-    memory: NDArray[np.int64],
+    memory: NDArray[np.float64],
     only: Collection[str],
-) -> Iterator[tuple[str, str, int, int | None, Callable[[], None]]]:
+) -> Iterator[tuple[str, str, int, int | None, Callable[[], object]]]:
     """Yield name, unit, work of one call, bytes read through by each thread, and the call; reads are of ``memory``."""
-    from mlpbench.bench.machine import loops
+    from mlpbench.kernels.numba_simd.codegen.peak import compiled_peak, flop_per_turn
 
     item = np.dtype(dtype)
     if "matrix product" in only:
         a = np.random.default_rng(0).random((MATRIX_ROWS, MATRIX_ROWS)).astype(item)
         out = np.empty_like(a)
-        yield "matrix product", "flop", 2 * MATRIX_ROWS**3, None, lambda: _product(a, out)
+        yield "matrix product", "flop", 2 * MATRIX_ROWS**3, None, lambda: np.matmul(a, a, out=out)
 
     if "multiply-add" in only:
-        numbers = tuple(item.type(x) for x in (1.0, 0.999, 1.0))
-        flop = STEPS * loops.flop_per_step(item.itemsize) * threads
-        add = partial(loops.multiply_add, *numbers, STEPS)
-        yield "multiply-add", "flop", flop, None, lambda: _all(pool, threads, lambda _: add())
+        add = compiled_peak(dtype)
+        flop = TURNS * flop_per_turn(dtype) * threads
+        yield "multiply-add", "flop", flop, None, lambda: _all(pool, threads, lambda _: add(np.zeros(64, item), TURNS))
 
     for name, size in sizes.items():
         items = size // memory.itemsize
@@ -204,14 +179,11 @@ def _calls(
         yield name, "byte", size * times * threads, size, _reader(pool, arrays, times)
 
 
-def _product(a: NDArray[Any], out: NDArray[Any]) -> None:
-    np.matmul(a, a, out=out)
-
-
 def _reader(pool: ThreadPoolExecutor, arrays: list[NDArray[Any]], times: int) -> Callable[[], None]:
     from mlpbench.bench.machine import loops
 
-    return lambda: _all(pool, len(arrays), lambda i: loops.read(arrays[i], times))
+    sums = [np.zeros(loops.READ_BYTES // 8) for _ in arrays]
+    return lambda: _all(pool, len(arrays), lambda i: loops.read(arrays[i], sums[i], times))
 
 
 def _all(pool: ThreadPoolExecutor, threads: int, work: Callable[[int], Any]) -> None:
@@ -223,11 +195,11 @@ def _all(pool: ThreadPoolExecutor, threads: int, work: Callable[[int], Any]) -> 
         done.result()
 
 
-def _aligned(size: int) -> NDArray[np.int64]:
-    """Return ``size`` bytes of int64 that start with a cache line: a load that crosses one counts twice."""
+def _aligned(size: int) -> NDArray[np.float64]:
+    """Return ``size`` bytes of float64 that start with a cache line: a load that crosses one counts twice."""
     memory = np.ones(size + _ALIGNMENT, np.uint8)
     skip = -memory.ctypes.data % _ALIGNMENT
-    return memory[skip : skip + size].view(np.int64)
+    return memory[skip : skip + size].view(np.float64)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ Run as a module, it is that process: it takes what to start as JSON on its comma
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 import tempfile
 from contextlib import suppress
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.machine import child
 from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.measure.instruments import plant
 from mlpbench.kernels import registry
@@ -45,29 +44,11 @@ def starts(suite: Suite, kernel: str, *, fresh: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mlpbench-") as scratch:
         caches = {name: str(Path(scratch) / name.lower()) for name in CACHES} if fresh else {}
         for is_fresh in (True, False) if fresh else (False,):
-            said = _start(asked, caches)
-            if isinstance(said, str):
-                return {"starts": found, "no_starts": said}
-            found.append({"fresh": is_fresh, **said})
+            said = child.ask(__name__, json.dumps(asked), variables=caches, timeout_s=TIMEOUT_S)
+            if said.found is None:
+                return {"starts": found, "no_starts": said.reason}
+            found.append({"fresh": is_fresh, **said.found})
     return {"starts": found}
-
-
-def _start(asked: dict[str, Any], caches: dict[str, str]) -> dict[str, Any] | str:
-    """Start the process; return what it measured, or why it did not."""
-    command = [sys.executable, "-P", "-m", "mlpbench.bench.measure.cold", json.dumps(asked)]
-    environment = {**os.environ, **caches}
-    try:
-        ran = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False, env=environment
-        )
-    except subprocess.TimeoutExpired:
-        return f"the process did not end within {TIMEOUT_S} s"
-    lines = (ran.stdout if ran.returncode == 0 else ran.stderr).strip().splitlines()
-    last = lines[-1] if lines else "it said nothing"
-    if ran.returncode != 0:
-        return f"the process ended with {ran.returncode}: {last}"
-    measured: dict[str, Any] = json.loads(last)
-    return measured
 
 
 def measure_start(asked: dict[str, Any]) -> dict[str, Any]:

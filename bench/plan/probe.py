@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from mlpbench.bench.machine import child
 from mlpbench.kernels import registry
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 
 TIMEOUT_S = 120
+NO_ANSWER = "it gave no answer"
 
 
 @dataclass(frozen=True)
@@ -84,18 +84,11 @@ def for_spec(answer: Probed, spec: ForwardSpec) -> Probed:
 
 def _ask(names: list[str]) -> dict[str, Probed]:
     """Ask one process about kernels of one module, and another about those that it did not come to."""
-    command = [sys.executable, "-P", "-m", "mlpbench.bench.plan.probe", *names]
-    try:
-        ran = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False)
-        printed, said = ran.stdout, (ran.stderr.strip().splitlines() or [_status(ran.returncode)])[-1]
-        broken = f"the probe failed: {said}"
-    except subprocess.TimeoutExpired as stuck:
-        printed = (stuck.stdout or b"").decode(errors="replace")
-        broken = f"the probe did not end within {TIMEOUT_S} s"
-    answers = dict(_answers(printed, names))
+    said = child.ask(__name__, *names, timeout_s=TIMEOUT_S)
+    answers = dict(_answers(said.printed, names))
     silent = [name for name in names if name not in answers]
     if silent:  # kernels are asked in order: the first without an answer is the one that ended the process
-        answers[silent[0]] = Probed(silent[0], None, None, None, broken)
+        answers[silent[0]] = Probed(silent[0], None, None, None, f"the probe failed: {said.reason or NO_ANSWER}")
     return answers | _ask(silent[1:]) if silent[1:] else answers
 
 
@@ -106,10 +99,6 @@ def _answers(printed: str, names: list[str]) -> Iterator[tuple[str, Probed]]:
             answer = Probed(**json.loads(line))
             if answer.name in names:
                 yield answer.name, answer
-
-
-def _status(ended: int) -> str:
-    return f"it died of {signal.Signals(-ended).name}" if ended < 0 else f"it ended with status {ended} and no answer"
 
 
 def probe(name: str) -> Probed:

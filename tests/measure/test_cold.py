@@ -10,6 +10,7 @@ from record.test_trust import quiet, write
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.machine.child import Answer
 from mlpbench.bench.measure import cold
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.report import render
@@ -84,14 +85,14 @@ def test_a_kernel_that_cannot_start_has_a_reason():
 def test_a_fresh_start_finds_empty_caches_and_the_next_one_what_it_left(monkeypatch):
     seen = []
 
-    def start(asked, caches):
-        seen.append({name: [file.name for file in Path(folder).glob("*")] for name, folder in caches.items()})
-        for folder in caches.values():
+    def ask(_module, _asked, variables, timeout_s):
+        seen.append({name: [file.name for file in Path(folder).glob("*")] for name, folder in variables.items()})
+        for folder in variables.values():
             Path(folder).mkdir(exist_ok=True)
             (Path(folder) / "code").touch()
-        return {"import_s": 1.0}
+        return Answer({"import_s": 1.0}, None)
 
-    monkeypatch.setattr(cold, "_start", start)
+    monkeypatch.setattr(cold.child, "ask", ask)
     found = cold.starts(suite("numpy"), "numpy", fresh=True)
     assert [item["fresh"] for item in found["starts"]] == [True, False]
     assert set(seen[0]) == set(cold.CACHES)
@@ -113,6 +114,7 @@ def test_numba_tells_what_it_compiles():
 def test_the_peak_of_memory_is_seen_after_it_is_gone():
     code = """
 import numpy as np
+from mlpbench.bench.machine.child import Answer
 from mlpbench.bench.measure import cold
 big = np.ones(60_000_000, np.uint8); del big
 before = cold.begin()

@@ -45,7 +45,7 @@ def _run(memory: Any, turns: int) -> None:
 def compiled_peak(dtype: str) -> Any:
     """Return f(memory, turns), compiled: nothing but multiply-adds; ``memory`` holds 64 zeros."""
     item = numba.from_dtype(np.dtype(dtype))
-    return compile_once(_run, types.void(item[::1], types.int64), error_model="numpy")
+    return compile_once(_run, types.void(item[::1], types.int64), error_model="numpy", nogil=True)
 
 
 def flop_per_turn(dtype: str) -> int:

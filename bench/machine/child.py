@@ -1,0 +1,69 @@
+"""A question to a fresh interpreter: it runs a module, which prints its answer as JSON on its last line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench.machine import environment
+from mlpbench.bench.machine.binding import bound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlpbench.bench.machine.binding import Binding
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the process ``found``; or None, and the ``reason`` in one line. ``printed`` is all of its stdout."""
+
+    found: dict[str, Any] | None
+    reason: str | None
+    printed: str = ""
+
+
+def ask(
+    module: str,
+    *words: str,
+    timeout_s: float,
+    threads: int | None = None,
+    binding: Binding | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Answer:
+    """Run a module with ``words`` on its command line, and return its answer.
+
+    The process has our environment and ``variables``. With ``threads``, every library in it starts with so many; with
+    ``binding``, it is bound to these processors.
+    """
+    environ = {**os.environ, **(variables or {})}
+    if threads is not None:
+        environ = environment.of_child(environ, threads)
+    command = [sys.executable, "-P", "-m", module, *words]
+    try:
+        with bound(binding):
+            ran = subprocess.run(
+                command, env=environ, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False
+            )
+    except subprocess.TimeoutExpired as stuck:
+        printed = (stuck.stdout or b"").decode(errors="replace")
+        return Answer(None, f"the process did not end within {timeout_s:g} s", printed)
+    if ran.returncode == 0:
+        with suppress(ValueError, IndexError):
+            found = json.loads(ran.stdout.splitlines()[-1])
+            if isinstance(found, dict):
+                return Answer(found, None, ran.stdout)
+    return Answer(None, _how_it_ended(ran), ran.stdout)
+
+
+def _how_it_ended(ran: subprocess.CompletedProcess[str]) -> str:
+    status = ran.returncode
+    how = f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
+    said = [line for line in ran.stderr.splitlines() if line.strip()]
+    return f"the process {how}: {said[-1] if said else 'it gave no answer'}"

@@ -1,0 +1,63 @@
+"""A question to a fresh interpreter, and every way in which it stays without an answer."""
+
+import sys
+
+import pytest
+
+from mlpbench.bench.machine import binding, child
+from mlpbench.bench.machine.environment import THREAD_VARIABLES
+from support.processes import interpreter
+
+
+@pytest.fixture
+def ask(tmp_path, monkeypatch):
+    """Ask a stand-in for the interpreter, which runs ``body``."""
+
+    def asked(body, timeout_s=30.0, **options):
+        monkeypatch.setattr(child.sys, "executable", interpreter(tmp_path, body))
+        return child.ask("some.module", "--word", timeout_s=timeout_s, **options)
+
+    return asked
+
+
+def test_the_last_line_is_the_answer(ask):
+    answer = ask('print("a library greets"); print(json.dumps({"words": words}))')
+    assert answer.found == {"words": ["-P", "-m", "some.module", "--word"]}
+    assert answer.reason is None
+    assert answer.printed.startswith("a library greets\n")
+
+
+@pytest.mark.parametrize("threads", [None, 3])
+def test_the_process_has_our_environment_and_what_is_said(ask, monkeypatch, threads):
+    monkeypatch.setenv("MLPBENCH_TEST", "kept")
+    found = ask("print(json.dumps(dict(os.environ)))", threads=threads, variables={"CACHE": "empty"}).found
+    assert (found["MLPBENCH_TEST"], found["CACHE"]) == ("kept", "empty")
+    if threads:
+        assert {found[name] for name in THREAD_VARIABLES} == {"3"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems bind no processes")
+def test_the_process_is_bound(ask):
+    chosen = binding.choose(1)
+    answer = ask("print(json.dumps({'on': sorted(os.sched_getaffinity(0))}))", binding=chosen)
+    assert answer.found == {"on": list(chosen.processors)}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("pass", "ended with 0: it gave no answer"),
+        ("print('[1]')", "ended with 0: it gave no answer"),
+        ("sys.stdout.buffer.write(b'{\\xff\\xfe')", "ended with 0: it gave no answer"),
+        ("print('{}'); sys.exit(3)", "ended with 3: it gave no answer"),
+        ("sys.exit('first line\\nlast line\\n')", "ended with 1: last line"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "died of SIGKILL: it gave no answer"),
+        ("print('so far', flush=True); time.sleep(60)", "did not end within 2 s"),
+    ],
+)
+def test_without_an_answer_there_is_a_reason(ask, body, reason):
+    answer = ask(body, timeout_s=2.0 if "sleep" in body else 30.0)
+    assert answer.found is None
+    assert answer.reason == f"the process {reason}"
+    if "sleep" in body:
+        assert answer.printed == "so far\n"
