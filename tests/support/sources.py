@@ -1,12 +1,20 @@
-"""The sources of the project, and what each of them imports."""
+"""The sources of the project, what each of them imports, and whether what they name is there."""
 
 import ast
+import re
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted(path for package in ("bench", "kernels") for path in (ROOT / package).rglob("*.py"))
-SOURCES = MODULES + sorted(path for folder in ("tests", "scripts") for path in (ROOT / folder).rglob("*.py"))
+SOURCES = MODULES + sorted(
+    path for folder in ("mlpbench", "tests", "scripts") for path in (ROOT / folder).rglob("*.py")
+)
+#: Prose names a module from `bench` or `kernels` on, without the name of what is installed.
+NAMED = re.compile(r"`((?:bench|kernels)(?:\.\w+)+)(?:\(\))?`")
+PATH = re.compile(r"(?<![\w/.-])((?:bench|kernels|mlpbench|tests|scripts|docs)/[\w./-]*\w)(?![\w*])")
 
 
 class Import(NamedTuple):
@@ -24,6 +32,7 @@ def name_of(path):
     return f"mlpbench.{name}" if top(name) in {"bench", "kernels"} else name
 
 
+@cache
 def imports(path):
     """Return every import of a module, those inside functions and under TYPE_CHECKING too."""
     found = []
@@ -63,9 +72,33 @@ def where(path, node):
     return f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', None) or node.line}"
 
 
+@cache
 def parsed(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def listed(path, patterns):
     return any(path.match(pattern) for pattern in patterns)
+
+
+@cache
+def exists(name):
+    """Return whether a dotted name, of a module or of something in one, leads somewhere."""
+    parts = name.split(".")
+    for length in range(len(parts), 1, -1):
+        try:
+            found = import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for attribute in parts[length:]:
+            if not hasattr(found, attribute):
+                return False
+            found = getattr(found, attribute)
+        return True
+    return False
+
+
+def dead_names(text):
+    """Return the names of modules, and the paths of files, that a text mentions and that lead nowhere."""
+    names = [name for name in NAMED.findall(text) if not exists(f"mlpbench.{name}")]
+    return names + [path for path in PATH.findall(text) if not (ROOT / path).exists()]

@@ -1,0 +1,116 @@
+"""What is imported is declared, what is declared is imported; and `import mlpbench` costs nothing."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+import mlpbench
+from mlpbench.bench.analysis import frame
+from support import simulate
+from support.sources import MODULES, ROOT, SOURCES, imports, name_of, parsed, top
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+#: What is imported under another name than it is installed by, or comes with what is installed.
+INSTALLED_BY = {
+    "PIL": {"pillow"},
+    "_pytest": {"pytest"},
+    "cpuinfo": {"py-cpuinfo2"},
+    "cupy": {"cupy-cuda12x", "cupy-cuda13x"},
+    "cupyx": {"cupy-cuda12x", "cupy-cuda13x"},
+    "jaxlib": {"jax"},
+    "pytest_benchmark": {"pytest-benchmark"},
+    "requests": {"pooch"},
+    "sklearn": {"scikit-learn"},
+    "vl_convert": {"vl-convert-python"},
+}
+#: Started, or loaded by what is started, and imported by nobody.
+TOOLS = {"hatchling", "import-linter", "mypy", "pandas-stubs", "pre-commit", "pytest-rerunfailures", "pytest-xdist"}
+TOOLS |= {"ruff", "scipy-stubs"}
+OURS = {"mlpbench", "support", "conftest"}
+
+
+def declared(requirements):
+    return {re.match(r"[\w.-]+", requirement)[0] for requirement in requirements}
+
+
+CORE = declared(PROJECT["dependencies"])
+EXTRAS = {name: declared(said) - {"mlpbench"} for name, said in PROJECT["optional-dependencies"].items()}
+OF_USERS = CORE.union(*(EXTRAS[name] for name in EXTRAS if name not in {"test", "train"}))
+
+
+def libraries(path):
+    """Return the distributions that a module imports, those too that a kernel asks for with `kernels.base.require`."""
+    names = {top(found.module) for found in imports(path)}
+    for node in ast.walk(parsed(path)):
+        match node:
+            case ast.Call(func=ast.Name(id="require"), args=[ast.Constant(value=str(name)), *_]):
+                names.add(top(name))
+    names -= sys.stdlib_module_names | OURS
+    return {distribution for name in names for distribution in INSTALLED_BY.get(name, {name})}
+
+
+def used(paths):
+    return set().union(*map(libraries, paths))
+
+
+def below(*folders):
+    """Return the modules below top-level folders; the example of somebody else's package is none of ours."""
+    paths = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in folders]
+    return [path for path in paths if "example_package" not in path.parts]
+
+
+def test_what_users_get_is_what_is_imported():
+    assert used(below("bench", "kernels", "mlpbench")) == OF_USERS
+
+
+def test_what_tests_and_scripts_need_is_declared():
+    tests = used(below("tests")) - CORE
+    assert tests <= OF_USERS | EXTRAS["test"] | EXTRAS["train"]
+    assert EXTRAS["test"] - TOOLS <= tests
+    assert EXTRAS["test"] >= TOOLS
+    assert used(below("scripts")) >= EXTRAS["train"]
+
+
+def test_what_an_extra_brings_is_imported_when_it_is_needed():
+    """Charts apart, which are one place that the HTML page alone imports."""
+    optional = OF_USERS - CORE
+    early = [
+        f"{name_of(path)}: {found.module}"
+        for path in MODULES
+        if not path.match("bench/report/charts/*.py")
+        for found in imports(path)
+        if found.at_import and INSTALLED_BY.get(top(found.module), {top(found.module)}) & optional
+    ]
+    assert not early
+
+
+def test_advice_names_an_extra_that_there_is():
+    """And works wherever it is read: ``-e .`` is for a checkout."""
+    for path in MODULES:
+        source = path.read_text(encoding="utf-8")
+        assert "pip install -e" not in source, path
+        for extras in re.findall(r"mlpbench\[([\w,]+)\]", source):
+            assert set(extras.split(",")) <= set(EXTRAS), path
+
+
+def test_importing_mlpbench_loads_no_library():
+    code = "import json, sys, mlpbench; print(json.dumps([mlpbench.__version__, *sys.modules]))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    version, *loaded = json.loads(ran.stdout)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+    assert not {top(name) for name in loaded} & (OF_USERS | {"_pytest"})
+    assert "mlpbench.bench" not in loaded
+
+
+def test_frame_reads_paths_as_the_analysis_does(tmp_path):
+    run = simulate.write_run(tmp_path, {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6})
+    assert mlpbench.frame(str(run)).equals(frame.load(run))
+    records = sorted(run.glob("numpy.*.json"))
+    assert len(mlpbench.frame(*records)) == len(frame.load(run))
+    with pytest.raises(Exception, match="named twice"):
+        mlpbench.frame(run, run)
