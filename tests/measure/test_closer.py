@@ -4,11 +4,9 @@ import itertools
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from record.test_trust import quiet, write
 
 from mlpbench.bench import clock
 from mlpbench.bench.cases import Case
@@ -22,8 +20,9 @@ from mlpbench.bench.trust import latency
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import ForwardSpec
+from support.sources import ROOT
+from support.trusting import quiet, write
 
-ROOT = Path(__file__).resolve().parents[1]
 SPEC = ForwardSpec((3, 2))
 
 

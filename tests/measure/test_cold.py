@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from record.test_trust import quiet, write
 
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.cases import Case
@@ -18,8 +17,9 @@ from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.numba_jit import events
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import ForwardSpec
+from support.sources import ROOT
+from support.trusting import quiet, write
 
-ROOT = Path(__file__).resolve().parents[1]
 SPEC = ForwardSpec((3, 2))
 CALLS = [
     {"mode": "per_sample", "batch_size": 100, "first_call_s": 0.002},

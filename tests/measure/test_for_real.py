@@ -18,7 +18,8 @@ from mlpbench.kernels.spec import ForwardSpec
 #: They measure for real, and other tests run beside them: once in a while that spoils one.
 pytestmark = pytest.mark.flaky(reruns=2)
 
-ROOT = Path(__file__).resolve().parents[1]
+from support.sources import ROOT
+
 SPEC = ForwardSpec((1000, 2))
 WATCHED = """
 import os, subprocess, sys

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import llvmlite.binding as llvm
 import pytest
@@ -17,8 +16,8 @@ from mlpbench.bench.measure import instruments, spin, watch
 from mlpbench.bench.measure import spin as llvm_spin
 from mlpbench.bench.measure import watch as counters
 from mlpbench.bench.record import runs
+from support.sources import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--kernel=numpy", "--mode=per_sample", "--mode=batched", "--batch-size=1", "--benchmark-max-time=0.01"]
 
 

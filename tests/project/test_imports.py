@@ -25,24 +25,11 @@ from support.sources import (
 
 BACKENDS = [path for path in MODULES if path.match("kernels/mlp_*.py")]
 CONTRACT = {f"mlpbench.kernels.{name}" for name in ("base", "errors", "params", "spec")}
-HEAVY = {
-    "pandas",
-    "numba",
-    "llvmlite",
-    "cupy",
-    "altair",
-    "scipy",
-    "pytest",
-    "numpy",
-    "onnxruntime",
-    "onnx",
-    "torch",
-    "jax",
-}
-HEAVY |= {"openvino", "sklearn"}
+PEERS = {"onnxruntime", "onnx", "torch", "jax", "openvino", "sklearn"}
+HEAVY = {"pandas", "numba", "llvmlite", "cupy", "altair", "scipy", "pytest", "numpy"} | PEERS
 #: What a library may bring along besides what carries its name (cupy: cupyx).
 COMPANIONS = {"numba": {"llvmlite"}, "numba_simd": {"numba", "llvmlite"}, "onnxruntime": {"onnx"}}
-#: Modules that may wait for a device besides `bench.measure.case`, and what for. A backend's own wait is what that calls.
+#: Modules that wait for a device, and what for; a backend's own wait is what they call.
 WAITS = {
     "bench/measure/case.py": "the clock runs until the result is there",
     "kernels/conformance.py": "the gate looks at results; it is never timed",

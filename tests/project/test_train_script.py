@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from importlib import util
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,7 @@ from mlpbench.bench.data import datasets
 from mlpbench.kernels.params import TRAINED_FILE, Params
 from mlpbench.kernels.spec import MNIST
 from mlpbench.kernels.weights import load_meta, load_params, save_params
-
-ROOT = Path(__file__).resolve().parents[1]
+from support.sources import ROOT
 
 
 def script(name):

@@ -8,34 +8,11 @@ import pytest
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import runs as record
 from mlpbench.bench.record.trust import NOTHING
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections import trust as told
-from support import simulate, trusting
-
-TIMES = {("numpy", "per_sample", 100): 18e-6, ("numpy", "batched", 100): 2e-6}
-CASES = [("per_sample", 100), ("batched", 100)]
-
-
-def quiet(**changes):
-    return trusting.block(*(trusting.window(*case) for case in CASES), **changes)
-
-
-def hit(**changes):
-    return trusting.block(trusting.window(*CASES[0]), trusting.window(*CASES[1], **changes))
-
-
-def write(folder, blocks, **settings):
-    """Write a run of one repeat for each block; None leaves the block out, as older versions did."""
-    folder = simulate.write_run(folder, TIMES, repeats=len(blocks), noise=0, **settings)
-    for repeat, block in enumerate(blocks):
-        path = folder / f"numpy.{repeat}.json"
-        content = json.loads(path.read_text())
-        if block is not None:
-            content["mlpbench"]["trust"] = block
-        path.write_text(json.dumps(content))
-    return record.read_run(folder)
+from support import trusting
+from support.trusting import CASES, hit, quiet, write
 
 
 def test_what_is_written_is_read(tmp_path):

@@ -119,7 +119,7 @@ def matmul(a, b, out):
 
 
 def raw_module_with(program):
-    """Return CuPy's ``RawModule``: of `bench.machine.cuda_roofs` alone, whose functions go through their arrays once."""
+    """Return CuPy's ``RawModule``, of `bench.machine.cuda_roofs` alone: its functions go through their arrays once."""
 
     def copy_all(source, target, items, _times):
         target[: 4 * items] = source[: 4 * items]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 
+from mlpbench.bench.record import runs
+from support import simulate
+
+TIMES = {("numpy", "per_sample", 100): 18e-6, ("numpy", "batched", 100): 2e-6}
+CASES = [("per_sample", 100), ("batched", 100)]
 SPIN_S = 600e-6
 INSTRUCTIONS = 2_400_000  # 4 GHz
 
@@ -66,3 +72,25 @@ def block(*windows: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "disturbed": [],
     }
     return quiet | changes
+
+
+def quiet(**changes: Any) -> dict[str, Any]:
+    """Return the block of a process whose two cases nothing disturbed."""
+    return block(*(window(*case) for case in CASES), **changes)
+
+
+def hit(**changes: Any) -> dict[str, Any]:
+    """Return the block of a process that ``changes`` befell in the second of its cases."""
+    return block(window(*CASES[0]), window(*CASES[1], **changes))
+
+
+def write(folder, blocks, **settings):
+    """Write and read a run of one repeat for each block; None leaves the block out, as older versions did."""
+    folder = simulate.write_run(folder, TIMES, repeats=len(blocks), noise=0, **settings)
+    for repeat, trust in enumerate(blocks):
+        path = folder / f"numpy.{repeat}.json"
+        content = json.loads(path.read_text())
+        if trust is not None:
+            content["mlpbench"]["trust"] = trust
+        path.write_text(json.dumps(content))
+    return runs.read_run(folder)

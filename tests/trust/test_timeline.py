@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from record.test_trust import quiet
 
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from mlpbench.bench.trust.timeline import timeline
 from support import simulate, trusting
+from support.trusting import quiet
 
 KERNELS = ("numpy", "numba")
 CASES = [("per_sample", 100), ("batched", 100)]

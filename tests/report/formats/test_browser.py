@@ -3,13 +3,11 @@
 import shutil
 
 import pytest
-from analysis import test_book as test_book_apart
-from record import test_trust as test_trust_files
 
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
-from support import evidence_files, simulate
+from support import book_runs, evidence_files, simulate, trusting
 from support.contrasts import contrast
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -64,7 +62,7 @@ def files(tmp_path_factory):
     runs = [record.read_run(simulate.write_run(folder / "results", TIMES, seed=seed)) for seed in (1, 2)]
     single = record.read_run(simulate.write_run(folder / "results", TIMES, seed=3, repeats=1))
     explained = evidence_files.write(folder / "explained", TIMES, kernel_info=None)
-    book = test_book_apart.write(folder / "book", trust=test_trust_files.hit(run_delay_s=0.25))
+    book = book_runs.write(folder / "book", trust=trusting.hit(run_delay_s=0.25))
     pages = {"one": runs[:1], "two": runs, "single": [single], "explained": [explained]}
     pages["book"] = [record.read_run(book)]
     wide = {"spec": {**simulate.SPEC, "sizes": [784, 1024, 1024, 10]}, "seed": 4}
