@@ -1,1 +1,4 @@
-"""WHAT is computed: the specification, its float64 reference, and its kernels. Never imports `bench`."""
+"""In: a specification, its parameters and inputs. Out: outputs, from the float64 reference or from a kernel.
+
+May import: NumPy; a kernel also its library and the package of its library; never `bench`.
+"""

@@ -43,7 +43,7 @@ class Kernel(ABC):
     device: ClassVar[str] = "cpu"
     #: Names, on the package index, of the library; the first one installed tells the version.
     distributions: ClassVar[tuple[str, ...]] = ()
-    #: What each call returns. A new array costs time, so only kernels that say the same are compared like for like.
+    #: What each call returns. A new array costs time, so kernels are compared like for like where they return alike.
     returns: ClassVar[Returns] = "new"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
@@ -95,14 +95,14 @@ class Kernel(ABC):
         return array
 
     def synchronize(self, y: Any) -> None:
-        """Return once ``y`` has been computed. A kernel that overrides this is asynchronous, and is waited for."""
+        """Return once ``y`` has been computed. A kernel that overrides this method is asynchronous, and waited for."""
 
     def compiled_s(self) -> float | None:
         """Return the seconds that the library has compiled in this process; None where it does not compile or tell."""
         return None
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
-        """Return what the kernel really uses: threads, device, compute type. For the record, outside the clock."""
+        """Return what the kernel uses: threads, device, compute type. It is recorded, and asked outside the clock."""
         return {}
 
 
@@ -119,7 +119,7 @@ def require(module: str, extra: str) -> Any:
 
 
 def processors() -> int:
-    """Return the processors that this process may use."""
+    """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

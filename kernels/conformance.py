@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from mlpbench.kernels import reference
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.params import seeded
-from mlpbench.kernels.reference import bound
 
 if TYPE_CHECKING:
     from mlpbench.kernels.base import Kernel
@@ -47,8 +46,9 @@ def probe_inputs(spec: ForwardSpec, rows: int, seed: int) -> _Array:
 def check(kernel_class: type[Kernel], spec: ForwardSpec, seed: int = 0, params: Params | None = None) -> Conformance:
     """Hold a kernel against the reference on seeded data that a wrong kernel cannot pass.
 
-    Both modes, an odd batch, a second and smaller batch with other values, exact shapes and dtype, inputs unchanged.
-    ``params`` are what `seeded` makes of ``spec`` and ``seed``, where they are at hand: of 100 MB it takes seconds.
+    The kernel computes an odd batch, a smaller batch with other values, and single rows. Shapes and dtype must be
+    exact, and inputs unchanged. ``params`` are what `seeded` makes of ``spec`` and ``seed``, if the caller has them:
+    to make 100 MB of them takes seconds.
     Raises NonConforming with the check that failed and by how much, also where the kernel itself raises;
     KernelUnavailable for a specification that the kernel does not support.
     """
@@ -64,8 +64,8 @@ def check(kernel_class: type[Kernel], spec: ForwardSpec, seed: int = 0, params: 
 def agree(kernel: Kernel, params: Params, x: _Array, *, singly: bool = False, rows: int | None = None) -> Conformance:
     """Compare a kernel's outputs for the first ``rows`` of ``x`` (batch, n_in) with the reference.
 
-    ``singly`` gives them to ``forward_one`` one at a time. ``params`` are those that the kernel was made with. Since
-    both modes are held to one reference, they agree with each other too. Raises NonConforming.
+    With ``singly`` the rows go to ``forward_one``, one at a time. The kernel was made with ``params``. Both modes are
+    held to one reference, so that they agree with each other. Raises NonConforming.
     """
     spec, x = kernel.spec, np.ascontiguousarray(x[:rows])
     where = "one row at a time" if singly else f"a batch of {len(x)}"
@@ -80,7 +80,7 @@ def agree(kernel: Kernel, params: Params, x: _Array, *, singly: bool = False, ro
 
 
 def _attempt(where: str, function: Any, *args: Any) -> Any:
-    """Call, and turn whatever a kernel raises into a verdict; warnings that are errors included."""
+    """Return what ``function`` returns. Whatever a kernel raises is a verdict, a warning that is an error too."""
     try:
         return function(*args)
     except (NonConforming, KernelUnavailable):
@@ -113,7 +113,7 @@ def _singly(kernel: Kernel, x: _Array) -> tuple[_Array, _Array]:
 
 def _judge(spec: ForwardSpec, params: Params, x: _Array, got: _Array, where: str) -> Conformance:
     steps = reference.trace(spec, params, x)
-    allowed, decidable = bound(spec, params, x, steps)
+    allowed, decidable = reference.bound(spec, params, x, steps)
     error = np.abs(got.astype(np.float64) - steps[-1][1])[decidable]
     if not error.size:
         return Conformance(0.0, 0.0)
@@ -129,7 +129,7 @@ def _judge(spec: ForwardSpec, params: Params, x: _Array, got: _Array, where: str
 
 
 def _require_telling(spec: ForwardSpec, params: Params, x: _Array) -> None:
-    """Make sure that the gate's data can fail a wrong kernel: several classes win, none by a landslide."""
+    """Raise AssertionError unless the data can fail a wrong kernel: several classes win, and none by a landslide."""
     if spec.output != "softmax" or spec.n_out == 1:
         return
     y = reference.forward(spec, params, x)

@@ -39,8 +39,8 @@ def words(error: BaseException) -> str:
 class CupyKernel(Kernel):
     """`kernels.cuda.forward` on the current GPU.
 
-    Everything, transfers included, runs on one non-blocking stream: nothing waits for work of others on the default
-    stream, or they for ours. Results are in buffers that the next call uses again.
+    Everything, transfers included, runs on one non-blocking stream: the kernel does not wait for work of others on the
+    default stream, nor they for the kernel. Results are in buffers that the next call uses again.
     """
 
     backend = "cupy"
@@ -105,14 +105,14 @@ class CupyKernel(Kernel):
         return y
 
     def to_host(self, y: Any) -> NDArray[Any]:
-        """Return an array of the device as a NumPy array, after what the stream has still to do."""
+        """Return an array of the device as a NumPy array, once the stream has done all that it was given."""
         with self._stream:
             array: NDArray[Any] = self._cupy.asnumpy(y)
         self._stream.synchronize()
         return array
 
     def synchronize(self, y: Any) -> None:  # noqa: ARG002 - one stream computes all
-        """Wait for the stream: ``y`` and all before it are computed then."""
+        """Wait for the stream: then ``y`` is computed, and all that was begun before it."""
         self._stream.synchronize()
 
     def compiled_s(self) -> float | None:
@@ -122,8 +122,8 @@ class CupyKernel(Kernel):
     def describe(self) -> dict[str, str | int | float | bool | None]:
         """Return the device, driver and runtime, the compute type of products, the most that the memory pool held.
 
-        CuPy's pool gives nothing back to the driver, so what it holds is the most that it held; but where the memory of
-        the device runs out it does. Hence the largest value that was seen.
+        CuPy's pool gives memory back to the driver only where the memory of the device runs out. So the pool tells the
+        most that it held, until then; the kernel keeps the largest value that it was told.
         """
         self._pool_bytes = max(self._pool_bytes, self._cupy.get_default_memory_pool().total_bytes())
         return {**device_facts(self.spec.dtype), "stream": "non-blocking", "pool_bytes": self._pool_bytes}

@@ -98,7 +98,7 @@ class JaxKernel(Kernel):
         return np.asarray(self._predict(x))
 
     def forward_one(self, x: _Array) -> _Array:
-        """Return the output of one sample: (n_in,) to (n_out,). The same lines serve, compiled for vectors."""
+        """Return the output of one sample: (n_in,) to (n_out,). JAX compiles the function for vectors too."""
         return self.forward(x)
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
@@ -112,7 +112,7 @@ class JaxKernel(Kernel):
 
 
 class JaxArrayKernel(JaxKernel):
-    """The same on JAX's own arrays. A call returns before its result is there, and is waited for."""
+    """`JaxKernel` on JAX's own arrays. A call returns before its result is there, and the harness waits for it."""
 
     def from_host(self, x: _Array) -> Any:
         """Return a NumPy array as JAX's, of the same dtype."""

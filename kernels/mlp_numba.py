@@ -1,4 +1,4 @@
-"""Numba kernels: compiled loops, on one thread or with the rows divided among several."""
+"""Numba kernels: compiled loops on one thread, or on several threads that divide the rows among them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 _Array = NDArray[Any]
 
-#: Work for each thread from which on threads pay, in floating-point operations. Starting and joining two threads takes
-#: 1.2 to 2.7 us (measured), in which one core computes 300,000 of them at 250 GFLOP/s; with less, threads lose.
+#: The work of each thread, in floating-point operations, from which on threads pay. To start and join two threads takes
+#: 1.2 to 2.7 us (measured), in which one core computes 300,000 operations at 250 GFLOP/s: with less work, threads lose.
 FLOP_PER_THREAD = 500_000
 
-#: Vector loads that cross a cache line count twice.
+#: A vector load that crosses a cache line counts as two.
 _CACHE_LINE_BYTES = 64
 
 
@@ -57,8 +57,8 @@ def pack(spec: ForwardSpec, params: Params) -> _Array:
 class NumbaKernel(CompiledKernel):
     """Loops that Numba compiles, once per machine, for any specification; `kernels.numba_jit.loops` explains them.
 
-    The result is in a buffer that the next call uses again. There is one, of the largest batch seen, and a smaller
-    batch uses its first rows.
+    The result is in a buffer that the next call uses again. The buffer is as large as the largest batch seen, and a
+    smaller batch uses its first rows.
     """
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
@@ -106,10 +106,10 @@ class NumbaKernel(CompiledKernel):
 
 
 class NumbaParallelKernel(NumbaKernel):
-    """The same loops with the rows divided among Numba's threads; on one thread where the batch is too small for it.
+    """`NumbaKernel` with the rows of a batch divided among Numba's threads.
 
-    As many threads as Numba has when the kernel is made (``NUMBA_NUM_THREADS``); a batch is divided from
-    `FLOP_PER_THREAD` on.
+    The kernel uses as many threads as Numba has when the kernel is made (``NUMBA_NUM_THREADS``). It divides a batch
+    that has `FLOP_PER_THREAD` for each of them, and computes a smaller one on one thread.
     """
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
@@ -139,7 +139,7 @@ class NumbaParallelKernel(NumbaKernel):
         return out
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
-        """Return the threads and their library, the batch size below which one is used, what LLVM compiled for."""
+        """Return the threads and their library, the batch size below which one thread works, what LLVM compiled for."""
         import numba
 
         return {

@@ -17,25 +17,26 @@ if TYPE_CHECKING:
 
 _Array = NDArray[Any]
 
-#: Work for each thread from which on threads pay, in floating-point operations. See docs/numba-ladder.md.
+#: The work of each thread, in floating-point operations, from which on threads pay: docs/numba-ladder.md.
 FLOP_PER_THREAD = 600_000
-#: Bytes of a layer's weights that the busiest thread need not read for each of the others, from which on it pays to
-#: divide the layer's columns: they take about as long to read as it takes to start and join threads.
+#: The bytes of a layer's weights, for each thread but one, that the busiest thread need not read. From so many on it
+#: pays to divide the layer's columns: to read them takes about as long as to start and join the threads.
 BYTES_PER_THREAD = 192 * 1024
-#: Tiles of rows for each thread from which on a batch is divided by rows where it could be by columns.
+#: The tiles of rows for each thread from which on a batch is divided by rows where columns could be divided too.
 TILES_PER_THREAD = 2
 
 
 class NumbaSimdKernel(CompiledKernel):
     """A register-tiled forward pass for any specification, compiled once per machine; see docs/numba-ladder.md.
 
-    `kernels.numba_simd` holds the trick: `shape` (what the processor offers), `vector` (vectors of LLVM), `tile` (the
-    loops in which time is spent), `turned` (rows in the lanes behind the first layer), `sparse` (the list of inputs
-    that are not zero), `layers` and `network` (the forward pass), `far` (the same for weights beyond the second-level
-    cache), `columns` and `shares` (layers divided among threads), `packing` (what depends on the specification).
+    `kernels.numba_simd` holds the trick. Its package `codegen` writes LLVM code: `shape` (what the processor offers),
+    `vector` (vectors of LLVM), `tile` (the loops in which time is spent), `turned` (rows in the lanes behind the first
+    layer), `sparse` (the list of inputs that are not zero), `layers` (all that is done to a block of rows). Its package
+    `passes` computes with that code: `packing` (what depends on the specification), `network` (the forward pass), `far`
+    (the forward pass for weights beyond the second-level cache), `columns` and `shares` (layers divided among threads).
 
-    The result is in a buffer that the next call uses again. There is one, of the largest batch seen, and a smaller
-    batch uses its first rows.
+    The result is in a buffer that the next call uses again. The buffer is as large as the largest batch seen, and a
+    smaller batch uses its first rows.
     """
 
     #: Whether the first layer skips inputs that are zero.
@@ -67,7 +68,7 @@ class NumbaSimdKernel(CompiledKernel):
         self._pass = far if self._far else network
         self._serial = self._pass.compiled(spec.dtype, "serial")
         self._one = self._pass.compiled(spec.dtype, "single")
-        #: What computes batches of fewer than `_parallel_rows` and all others.
+        #: `_few` computes batches of fewer than `_parallel_rows`, and `_parallel` all others.
         self._few = self._parallel = self._serial
         self._write_to_largest()
 
@@ -108,10 +109,10 @@ class NumbaSimdKernel(CompiledKernel):
 
 
 class NumbaSimdNewKernel(NumbaSimdKernel):
-    """The same with a new array for each result: the like of libraries whose calls return one.
+    """`NumbaSimdKernel` with a new array for each result, as libraries return it.
 
-    A copy of the kept buffer. Handing the address of a new array to compiled code takes longer than copying a few rows,
-    and copying many is little beside computing them.
+    The array is a copy of the kept buffer. To hand the address of a new array to compiled code takes longer than to
+    copy a few rows, and to copy many rows is little beside computing them.
     """
 
     returns = "new"
@@ -126,11 +127,12 @@ class NumbaSimdNewKernel(NumbaSimdKernel):
 
 
 class NumbaSimdParallelKernel(NumbaSimdKernel):
-    """The same on Numba's threads: as many as it has when the kernel is made (``NUMBA_NUM_THREADS``).
+    """`NumbaSimdKernel` on as many threads as Numba has when the kernel is made (``NUMBA_NUM_THREADS``).
 
-    The rows of a batch are divided from `FLOP_PER_THREAD` on. In a network that exceeds the second-level cache fewer
-    than `TILES_PER_THREAD` are not: there the columns of large layers are, for a single row too, by `BYTES_PER_THREAD`
-    (`kernels.numba_simd.passes.columns`). Whatever is too small for both is left to one thread.
+    The threads divide the rows of a batch that has `FLOP_PER_THREAD` for each of them. In a network that exceeds the
+    second-level cache they divide rows from `TILES_PER_THREAD` on; in smaller batches, and for a single row, they
+    divide the columns of layers that have `BYTES_PER_THREAD` (`kernels.numba_simd.passes.columns`). One thread
+    computes whatever is too small for both.
     """
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
@@ -150,7 +152,7 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
         return -(-self._n_threads * FLOP_PER_THREAD // self.spec.flop(1))
 
     def _divide_columns(self) -> None:
-        """Have the columns of large layers divided in batches with too few rows for it, if there is such a layer."""
+        """Divide the columns of large layers, if there are any, in batches with too few rows to divide."""
         from mlpbench.kernels.numba_simd.passes import columns, packing, shares
 
         plan, least = self._network.plan, self._least_bytes() // self.spec.np_dtype.itemsize
@@ -166,7 +168,7 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
         return BYTES_PER_THREAD
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
-        """Return also the threads' library, and below which batch sizes one thread is used and columns are divided."""
+        """Return also the threads' library, and below which batch sizes one thread works and columns are divided."""
         import numba
 
         by_columns = self._few is not self._serial
@@ -180,11 +182,11 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
 
 
 class NumbaSimdSparseKernel(NumbaSimdKernel):
-    """The same, but the first layer skips inputs that are zero in a group of rows: less work, not faster work.
+    """`NumbaSimdKernel` whose first layer skips inputs that are zero in a group of rows: less work, not faster work.
 
-    It computes the right result for any input, and a little more slowly where few inputs are zero: docs/numba-ladder.md
-    has the density from which on. An input that is NaN or infinite is not zero and counts; a *weight* that is NaN or
-    infinite is left out together with the zero it would be multiplied by, where the formula has NaN.
+    The result is right for any input. Where few inputs are zero it takes a little longer: docs/numba-ladder.md says
+    from which density on. An input that is NaN or infinite is not zero and counts. A *weight* that is NaN or infinite
+    is left out together with the zero it would be multiplied by, where the formula has NaN.
     """
 
     skips_zeros = True

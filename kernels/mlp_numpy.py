@@ -1,7 +1,7 @@
-"""NumPy kernels: the book's formulas as they are printed, and the same without a temporary array.
+"""NumPy kernels: the book's formulas as they are printed, and these formulas without temporary arrays.
 
 As in the book, ``exp(-a)`` of a sum below -88 (float32) overflows to infinity, NumPy says so with a RuntimeWarning,
-and the sigmoid is the right 0. Silencing it inside the kernel would cost 5 % of a call on one sample.
+and the sigmoid is the right 0. To silence the warning in the kernel would cost 5 % of a call on one sample.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class NumpyKernel(Kernel):
         return z
 
     def forward_one(self, x: _Array) -> _Array:
-        """Return the output of one sample: (n_in,) to (n_out,). The same lines serve: ``@`` takes vectors too."""
+        """Return the output of one sample: (n_in,) to (n_out,). ``@`` takes a vector as it takes a matrix."""
         return self.forward(x)
 
 
@@ -113,10 +113,10 @@ OUTPUT_INTO = {"softmax": softmax_into, "identity": identity_into}
 
 
 class NumpyOutKernel(Kernel):
-    """The same arithmetic in buffers that are kept: products into ``out``, activations in place.
+    """The arithmetic of `NumpyKernel` in buffers that are kept: products into ``out``, activations in place.
 
-    The buffers belong to the instance, so an instance belongs to one thread, and a result is overwritten by the
-    next call. They grow to the largest batch seen; a smaller batch uses their first rows, which stay contiguous.
+    The buffers belong to the instance, so an instance belongs to one thread, and the next call overwrites a result.
+    The buffers grow to the largest batch seen. A smaller batch uses their first rows, which are contiguous.
     """
 
     backend = "numpy"

@@ -245,5 +245,5 @@ class TorchCompileKernel(TorchTensorKernel):
             return self._compiled(x[None])[0]
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
-        """Return what `TorchKernel.describe` does, and how it was compiled."""
+        """Return what `TorchKernel.describe` returns, and how the network was compiled."""
         return {**super().describe(), "compiler": "inductor", "freezing": True, "dynamic": True}

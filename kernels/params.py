@@ -50,7 +50,7 @@ class Params:
         return (self.weights[0].shape[0], *(W.shape[1] for W in self.weights))
 
     def astype(self, dtype: DTypeLike) -> Params:
-        """Return the parameters in ``dtype``, C-contiguous; arrays that are so already are shared, not copied."""
+        """Return the parameters in ``dtype``, C-contiguous. An array that fits already is shared, not copied."""
 
         def cast(arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
             return tuple(np.ascontiguousarray(array, dtype=dtype) for array in arrays)
@@ -73,7 +73,7 @@ class Params:
 
 
 def seeded(spec: ForwardSpec, seed: int = 0) -> Params:
-    """Return random parameters on which a wrong kernel shows, the same for the same seed.
+    """Return random parameters on which a wrong kernel shows. A seed always gives the same parameters.
 
     Unscaled random weights saturate every sigmoid and let one class win every row: then a kernel that forgets
     a bias, or normalises the wrong axis, still agrees. So each unit is balanced on random inputs in [0, 1), layer

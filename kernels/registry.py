@@ -16,7 +16,7 @@ from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
 #: The entry point group in which other packages offer kernels.
 GROUP = "mlpbench.kernels"
 
-#: A name becomes part of file names and of tables, where result files are read with this very rule.
+#: A name becomes part of file names and of tables. `bench.record` reads names with this rule too.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 
 _BUILT_IN = {
@@ -71,7 +71,7 @@ def names() -> list[str]:
 
 
 def usual() -> list[str]:
-    """Return the names that are meant where none is given: all but the peers and the variants."""
+    """Return the names of the kernels that are meant where none is named: all but the peers and the variants."""
     return [name for name in names() if name not in _PEERS | _VARIANTS]
 
 

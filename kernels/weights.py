@@ -1,6 +1,6 @@
 """Weights in files: NumPy's `.npz`, and the `.pkl` that comes with the book. Nothing in a file is ever run.
 
-Both hold the arrays under the book's names: ``W1, b1, W2, b2, ...``, one pair for each layer.
+Both files hold the arrays under the book's names: ``W1, b1, W2, b2, ...``, one pair for each layer.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def load_params(path: Path, spec: ForwardSpec) -> Params:
     """Return the weights and biases of ``spec`` from an `.npz` or `.pkl` file, told apart by their content.
 
     The arrays are C-contiguous, in this machine's byte order and of the dtype in which they were stored; a kernel
-    casts them to its own. Entries that are not called like a layer (``meta``) are ignored. A pickle is read through
-    `kernels.weights`, an `.npz` with ``allow_pickle=False``.
+    casts them to its own. Entries that are not called like a layer (``meta``) are ignored. A pickle is read by
+    `read_arrays`, an `.npz` with ``allow_pickle=False``.
 
     Raises ParamsError, one line that begins with the path, where the file is missing, a folder, unreadable, far too
     large for ``spec``, or asks for more than arrays; where a layer is missing or one too many; where an array has
@@ -60,7 +60,7 @@ def load_params(path: Path, spec: ForwardSpec) -> Params:
 
 
 def load_meta(path: Path) -> dict[str, Any]:
-    """Return what `save_params` was given beside the weights. Raises ParamsError where the file holds no such thing."""
+    """Return what `save_params` was given beside the weights. Raises ParamsError where the file does not hold it."""
     try:
         meta = json.loads(str(_read(path, BYTES_BESIDES * 64)[META]))
     except KeyError:
@@ -167,6 +167,10 @@ def _checked(name: str, array: NDArray[Any], shape: tuple[int, ...], spec: Forwa
             raise ParamsError(f"{name} holds numbers too large for {spec.dtype}")
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
 
+
+# Pickles. A pickle is a program. Here it may name a handful of NumPy's globals, and even those are never called: in
+# place of each stands an object of this module that takes down shape, dtype and bytes. So no attacker's state reaches
+# NumPy's own ``__setstate__``, which forged dtype flags make a way into memory. Everything else is refused.
 
 #: A pickle has some twenty opcodes for an array; this is enough for a hundred layers and too few to nest tuples until
 #: the C stack overflows. The limit also holds for places in the memo: CPython allocates as many as the highest

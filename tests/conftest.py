@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mlpbench.bench.data.mnist import FILES, WEIGHTS_FILE, spellings
 from support.sources import ROOT
@@ -13,6 +14,11 @@ from support.sources import ROOT
 #: Tests start pytest themselves, in processes of their own: what tells pytest-benchmark that it runs in a worker of
 #: pytest-xdist would switch it off in them.
 os.environ.pop("PYTEST_XDIST_WORKER", None)
+
+# How long an example takes, and to draw it, depends on what else the machine does; and a test finds today what it finds
+# tomorrow.
+settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 #: Every interpreter runs it as it starts. The process that measures a run's limits fills four times the largest cache,
 #: which takes it seconds where that is the cache of a whole server: here it finds small ones.

@@ -1,1 +1,4 @@
-"""What the kernel on CuPy needs besides: the device, what NVRTC compiles, device code."""
+"""In: arrays on a CUDA device. Out: the outputs of a network, the facts of the device, the seconds that NVRTC compiles.
+
+May import: the contract, NumPy, and CuPy inside functions.
+"""

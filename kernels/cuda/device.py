@@ -24,7 +24,7 @@ def _products() -> Any:
 
 
 def multiply_in(dtype: str) -> None:
-    """Make all products of arrays of ``dtype`` in this process be computed in it."""
+    """Have all products of arrays of ``dtype`` in this process computed in ``dtype``."""
     products = _products()
     products.set_compute_type(np.dtype(dtype), getattr(products, _COMPUTE_TYPES[dtype]))
 

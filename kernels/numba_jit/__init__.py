@@ -1,1 +1,4 @@
-"""What the kernels on Numba share: compiled loops, their cache on disk, and the processor they are compiled for."""
+"""In: Python functions and their signatures. Out: machine code for this processor, kept on disk, and loops that use it.
+
+May import: the contract, NumPy, Numba. `numba_simd` uses the cache of this package, and not its loops.
+"""

@@ -1,8 +1,8 @@
-"""Numba's cache on disk with one file for everything that decides what is compiled, and a checksum in it.
+"""Numba's cache on disk, with a file for each key: the key covers all that decides what is compiled.
 
-Numba's own index knows the file of the function that it caches; what shapes our code stands in other files too. An
-index that was cut short ends the process that reads it. And data files are numbered: two processes that compile for
-two processors at once may take one number.
+Numba's own cache would not do. Its index knows the one file in which the function stands, and other files shape our
+code too. An index that was cut short ends the process that reads it. And data files are numbered: two processes that
+compile for two processors at once may take one number. Here each file holds its checksum.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -31,15 +31,15 @@ _DIGEST = 32
 #: Numba's settings that change what is compiled and that its key leaves out.
 _SETTINGS = ("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT")
 
-#: Files of ours: stem, key, and an ending; beside them lie Numba's and Python's.
+#: A file of this cache: stem, key, and an ending. Numba's and Python's files may lie beside it.
 _OURS = re.compile(r"((?:mlpbench\.)?kernels\.[\w.]+)\.[0-9a-f]{24}\.(nbc|[0-9a-f]{12}\.tmp)")
-#: Files are removed that no process has used for so long, and of one function all but so many that were used last.
+#: A file that no process has used for so long is removed, and of each function all but so many that were used last.
 UNUSED_S = 30 * 86400.0
 MOST_FILES = 24
 
 
 def code_files() -> list[Path]:
-    """Return the files of all modules that shape compiled code: those of the packages for Numba."""
+    """Return the files of all modules that shape compiled code: the packages `numba_jit` and `numba_simd`."""
     kernels = Path(__file__).parent.parent
     return sorted(path for package in ("numba_jit", "numba_simd") for path in (kernels / package).rglob("*.py"))
 
@@ -56,8 +56,8 @@ def source_digest() -> str:
 class OneFile:
     """Stands in for Numba's index and data files: one file for each key, put in place at once and whole.
 
-    A file that is not what was written (cut short, overwritten, of another format) is as good as none. Two processes
-    that fill it at once write the same, and the later one wins.
+    A file that is not what was written (cut short, overwritten, of another format) counts as none. Two processes that
+    write a file at once write the same code, and the later one wins.
     """
 
     def __init__(self, folder: str, stem: str) -> None:
@@ -86,7 +86,7 @@ class OneFile:
         return pickle.loads(payload)  # noqa: S301 - as Numba does; the folder is the user's own
 
     def save(self, key: Any, data: Any) -> None:
-        """Write ``data`` for ``key``, and `prune`. Raises OSError where that cannot be done."""
+        """Write ``data`` for ``key``, and `prune`. Raises OSError where the file cannot be written."""
         payload = dumps(data)
         path = self.path(key)
         temporary = path.with_suffix(f".{uuid.uuid4().hex[:12]}.tmp")
@@ -101,8 +101,8 @@ class OneFile:
     def prune(self, written: Path) -> None:
         """Remove files of older sources, of other versions and of killed processes, but not the one just ``written``.
 
-        Whatever goes wrong is left: another process may remove the same. One that is about to read a file that is gone
-        compiles. Ages are told by the file system's clock alone.
+        A file that cannot be removed is left: another process may be removing it. A process that is about to read a
+        file that is gone compiles. Ages are told by the file system's clock alone.
         """
         now = written.stat().st_mtime
         found = []
@@ -119,7 +119,7 @@ class OneFile:
                     path.unlink()
 
     def flush(self) -> None:
-        """Do nothing: a file that no key leads to is never read."""
+        """Do nothing: no key leads to an old file."""
 
 
 class Cache(FunctionCache):
@@ -130,25 +130,25 @@ class Cache(FunctionCache):
         self._cache_file: Any = OneFile(self.cache_path, f"{function.__module__}.{function.__qualname__}")
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Load what was compiled, or return None, without what only a compiler needs.
+        """Load what was compiled, or return None. Nothing is imported that only a compiler needs.
 
-        Numba would first import all that it can compile, and SciPy: about half of the time to a first result. What
-        machine code calls is Numba's runtime. A compiler that is needed later, here or elsewhere, prepares itself.
+        Numba would first import all that it can compile, and SciPy: about half of the time to a first result. Machine
+        code calls no more than Numba's runtime. A compiler that is needed later prepares itself.
         """
         rtsys.initialize(target_context)
         with self._guard_against_spurious_io_errors():
             return self._load_overload(sig, target_context)
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Write what was compiled, if that can be done: a full disk or a folder that is gone is no reason to fail."""
+        """Write what was compiled if it can be written: a full disk or a folder that is gone is no reason to fail."""
         with contextlib.suppress(OSError):
             super().save_overload(sig, data)
 
 
 def compile_once(function: Any, signature: Any, **options: Any) -> Any:
-    """Compile ``function`` for one signature, or load it from the cache; where there is no folder for one, compile.
+    """Compile ``function``, from the top of a module, for one signature, or load it from the cache.
 
-    No call of what is returned compiles. ``function`` stands at the top of a module.
+    Where there is no folder for a cache, the function is compiled. No call of the returned function compiles.
     """
     dispatcher = numba.njit(**options)(function)
     try:

@@ -10,13 +10,13 @@ from numba.core import event
 
 @cache
 def listen() -> Any:
-    """Begin to listen, once for the process: what was compiled before is not counted."""
+    """Begin to listen, once in a process. Functions that were compiled before do not count."""
     listener = event.TimingListener()  # type: ignore[no-untyped-call,unused-ignore]
     event.register("numba:compile", listener)  # type: ignore[no-untyped-call,unused-ignore]
     return listener
 
 
 def compiled_s() -> float:
-    """Return the seconds spent compiling since `listen`; what is loaded from Numba's cache takes none."""
+    """Return the seconds that Numba has compiled since `listen`. To load a function from the cache takes none."""
     listener = listen()
     return float(listener.duration) if listener.done else 0.0

@@ -1,4 +1,4 @@
-"""What every kernel that Numba compiles has in common: its probe, its output buffer, the time to compile."""
+"""A kernel that Numba compiles, but for its forward pass: its probe, its output buffer, the time to compile."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def numba_threads() -> int:
 
 
 class CompiledKernel(Kernel):
-    """Results are in one buffer that the next call uses again, of the largest batch seen; fewer rows use its first."""
+    """Results are in a buffer, which the next call uses again. A batch that is not the largest uses its first rows."""
 
     backend = "numba"
     distributions = ("numba",)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 #: Columns of a packed weight panel, and so of everything that a row loop writes at once.
 PANEL = 64
 
-#: Input rows that a tile multiplies at once: each weight that is loaded is used that often.
+#: Input rows that a tile multiplies at once, and so the times that each weight is used for one load.
 TILE_ROWS = 4
 
 #: LLVM unrolls a shorter inner loop into scalar code before it could turn it into vector code (its threshold of 300

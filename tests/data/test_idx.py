@@ -113,7 +113,9 @@ def test_declared_gigabyte_in_a_small_file_is_truncated(tmp_path):
     assert "is truncated" in fails(path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, derandomize=True)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, derandomize=True
+)
 @given(data=st.binary(max_size=200), zipped=st.booleans())
 @example(data=b"", zipped=True)
 @example(data=b"\x1f\x8b", zipped=False)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mlpbench.kernels import params as conformance
+from mlpbench.kernels import conformance
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.conformance import agree, check, probe_inputs
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming

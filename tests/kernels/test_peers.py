@@ -1,6 +1,5 @@
-"""Peers, each with its library for real where that is installed. `mlpbench list --peers` says what brings it."""
+"""Peers, each with its library for real where that is installed: what test_base does not ask of every kernel."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,8 +7,6 @@ import sysconfig
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from mlpbench.bench.measure.case import is_asynchronous
 from mlpbench.kernels import registry
@@ -17,8 +14,8 @@ from mlpbench.kernels.conformance import agree, check
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
+from support.contestants import SLOW, available, computed
 from support.sources import ROOT
-from support.specs import specs
 
 #: What each module imports, and the extra that brings it.
 LIBRARIES = {
@@ -28,99 +25,7 @@ LIBRARIES = {
     "openvino": (("openvino",), "openvino"),
     "sklearn": (("sklearn.neural_network",), "sklearn"),
 }
-#: Random specifications for each kernel: those that compile for each specification, or even batch, get fewer.
-EXAMPLES = {"jax": 6, "jax-array": 6, "openvino": 20}
-WITHOUT_COMPILER = [name for name in registry.peers() if name != "torch-compile"]
-
-
-def available(name):
-    """Return the kernel's class; skip the test, saying why, where it cannot run here."""
-    kernel_class = registry.load(name)
-    try:
-        kernel_class.probe()
-    except KernelUnavailable as reason:
-        pytest.skip(f"{name}: {reason}")
-    return kernel_class
-
-
-def computed(kernel, x):
-    """Return a batch's outputs as a NumPy array that later calls leave alone."""
-    y = kernel.forward(kernel.from_host(x))
-    kernel.synchronize(y)
-    return kernel.to_host(y).copy()
-
-
-def supported(kernel_class, spec):
-    try:
-        kernel_class.supports(spec)
-    except KernelUnavailable:
-        return False
-    return True
-
-
-@pytest.mark.parametrize("name", WITHOUT_COMPILER)
-def test_any_specification(name):
-    kernel_class = available(name)
-
-    @settings(
-        max_examples=EXAMPLES.get(name, 60),
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=[HealthCheck.filter_too_much],
-    )
-    @given(
-        spec=specs().filter(lambda spec: supported(kernel_class, spec)),
-        rows=st.sampled_from([1, 2, 3, 5, 8, 33]),
-        seed=st.integers(0, 9),
-        scale=st.sampled_from([0.0, 1.0, 30.0]),
-    )
-    def holds(spec, rows, seed, scale):
-        params = seeded(spec, seed)
-        kernel = kernel_class(spec, params)
-        x = (scale * np.random.default_rng(seed).standard_normal((rows, spec.n_in))).astype(spec.dtype)
-        agree(kernel, params, x)
-        agree(kernel, params, x[: rows // 2 + 1] + 1)
-        agree(kernel, params, x, singly=True, rows=2)
-
-    holds()
-
-
-@pytest.mark.parametrize("name", WITHOUT_COMPILER)
-@pytest.mark.parametrize("sizes", [(1, 1), (1, 1, 1), (300, 1, 200), (65, 64, 63, 129)], ids=str)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_gate_on_odd_networks(name, sizes, dtype):
-    kernel_class = available(name)
-    for hidden, output in (("sigmoid", "softmax"), ("relu", "identity"), ("step", "softmax")):
-        spec = ForwardSpec(sizes, hidden, output, dtype)
-        if supported(kernel_class, spec):
-            assert check(kernel_class, spec).max_error_ratio < 0.5
-        else:
-            with pytest.raises(KernelUnavailable):
-                check(kernel_class, spec)
-
-
-@pytest.mark.parametrize("name", WITHOUT_COMPILER)
-def test_a_result_is_not_stale_and_buffers_follow_the_batch(name):
-    params = seeded(MNIST)
-    kernel = available(name)(MNIST, params)
-    x = np.random.default_rng(0).random((40, 784), np.float32)
-    whole = computed(kernel, x)
-    for rows in (40, 7, 8, 1, 39, 7):
-        # Sums may be divided in another way for another number of rows; a stale row would be off by 1e-2.
-        assert computed(kernel, x[:rows]) == pytest.approx(whole[:rows], abs=1e-5)
-        assert computed(kernel, x[-rows:]) == pytest.approx(whole[-rows:], abs=1e-5)
-
-
-@pytest.mark.parametrize("name", WITHOUT_COMPILER)
-def test_it_takes_what_may_not_be_written_to(name):
-    """Arrays from files and from other libraries are often read-only."""
-    params = seeded(MNIST)
-    kernel = available(name)(MNIST, params)
-    x = np.random.default_rng(0).random((3, 784), np.float32)
-    x.flags.writeable = False
-    assert agree(kernel, params, x).max_error < 1e-5
-    assert computed(kernel, x) == pytest.approx(computed(kernel, x.copy()), abs=1e-6)
+WITHOUT_COMPILER = [name for name in registry.peers() if name not in SLOW]
 
 
 @pytest.mark.parametrize("name", WITHOUT_COMPILER)
@@ -133,15 +38,6 @@ def test_nan_and_infinity_stay_in_their_row(name):
         got = computed(kernel, x)
         assert np.delete(got, 4, axis=0) == pytest.approx(np.delete(clean, 4, axis=0), abs=1e-6)
         assert np.isnan(got[4]).any() == np.isnan(bad), "a NaN shows; an infinity saturates the sigmoid"
-
-
-@pytest.mark.parametrize("name", registry.peers())
-def test_what_it_says_about_itself_can_be_recorded(name):
-    kernel_class = available(name)
-    assert kernel_class.version(), "the library is there, and so is its version"
-    described = kernel_class(MNIST, seeded(MNIST)).describe()
-    assert described["threads"] >= 1
-    assert json.loads(json.dumps(described)) == described
 
 
 @pytest.mark.parametrize("name", WITHOUT_COMPILER)

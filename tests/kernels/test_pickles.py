@@ -51,7 +51,6 @@ def test_numbers_of_every_protocol(protocol, order, dtype):
         assert stored[name].dtype == array.dtype
 
 
-@settings(deadline=None, derandomize=True)
 @given(hnp.arrays(hnp.floating_dtypes(sizes=(32, 64)), hnp.array_shapes(max_dims=3)), st.integers(0, 5))
 def test_any_array_comes_back_bit_for_bit(array, protocol):
     stored = read_arrays(pickle.dumps({"W1": array}, protocol))["W1"]
@@ -266,7 +265,7 @@ def test_real_pickles_are_far_from_the_limit_of_opcodes():
         assert sum(1 for _ in pickletools.genops(pickle.dumps(layers, protocol))) < MAX_OPCODES / 2
 
 
-@settings(deadline=None, derandomize=True, max_examples=500)
+@settings(max_examples=500)
 @given(
     st.binary(max_size=60)
     | st.lists(st.sampled_from([op.code for op in pickletools.opcodes])).map(lambda c: "".join(c).encode("latin1"))

@@ -12,7 +12,7 @@ from support.specs import specs
 
 
 @given(spec=specs(), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_honest_arithmetic_stays_well_inside(spec, seed):
     params, x = seeded(spec, seed), np.random.default_rng(seed).random((9, spec.n_in)).astype(spec.dtype)
     allowed, decidable = bound(spec, params, x)

@@ -197,7 +197,7 @@ def test_any_damage_gives_weights_or_one_line(tmp_path, suffix):
     good = write(tmp_path, arrays(), suffix).read_bytes()
     path = tmp_path / f"damaged{suffix}"
 
-    @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=300, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.tuples(st.integers(0, len(good) - 1), st.integers(0, 255)), min_size=1, max_size=4))
     def damage(changes):
         data = bytearray(good)

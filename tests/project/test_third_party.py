@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mlpbench.bench.record import runs
+from support.sources import imports, top
 
 PACKAGE = Path(__file__).parents[1] / "support" / "example_package"
 KERNELS = ["numpy-wide", "numpy-no-bias", "numpy-raises", "numpy-dies"]
@@ -49,6 +50,13 @@ def sweep(mlpbench, tmp_path_factory):
     # 200 rows: more than the gate has, so that what raises and what dies does so in the sweep.
     ran = mlpbench("run", *KERNELS, "--profile", "smoke", "--batch-size", 1, "--batch-size", 200, "--out", out)
     return ran, out, runs.read_run(runs.latest(out))
+
+
+def test_it_imports_the_contract_by_the_name_that_is_installed():
+    """`kernels` alone may be somebody else's package."""
+    names = {each.module for path in PACKAGE.glob("*.py") for each in imports(path)}
+    ours = {name for name in names if top(name) in {"mlpbench", "bench", "kernels"}}
+    assert ours == {"mlpbench.kernels.base", "mlpbench.kernels.params", "mlpbench.kernels.spec"}
 
 
 def test_it_is_listed_behind_the_built_in_kernels(mlpbench):

@@ -2,10 +2,7 @@
 
 import re
 
-import numba
-import numpy as np
-
-from mlpbench.kernels.numba_simd.passes import network, parts
+from mlpbench.kernels.numba_simd.passes import network
 
 #: Ends of basic blocks, of x86 and AArch64.
 _JUMP = re.compile(r"^\t(j|b\.|b\t|cb|tb)", re.MULTILINE)
@@ -15,27 +12,9 @@ VECTOR = {"x86_64": r"%[xyz]mm\d+", "aarch64": r"\b[vq]\d+\b"}
 STACK = {"x86_64": r"\(%rsp", "aarch64": r"\[sp"}
 
 
-def compiled(dtype):
-    """Return the assembly language of the serial forward pass."""
-    return compiled_pass(network._serial, dtype)
-
-
 def in_use(dtype):
-    """Return that of the serial forward pass which the kernels of this process call, where it was compiled here."""
-    dispatcher = network.compiled(dtype, "serial")
-    if dispatcher.stats.cache_hits:
-        return compiled(dtype)
-    (code,) = dispatcher.inspect_asm().values()
-    return code
-
-
-def compiled_pass(function, dtype):
-    """Return that of a forward pass, compiled now: code from the cache cannot be inspected."""
-    item = numba.from_dtype(np.dtype(dtype))
-    x = numba.types.Array(item, 2, "C", readonly=True)
-    dispatcher = numba.njit(**parts.OPTIONS)(function)
-    dispatcher.compile(numba.types.void(x, numba.int64))
-    (code,) = dispatcher.inspect_asm().values()
+    """Return the assembly language of the serial forward pass, which this process must have compiled."""
+    (code,) = network.compiled(dtype, "serial").inspect_asm().values()
     return code
 
 

@@ -41,20 +41,14 @@ print(json.dumps({"made": len(made.buffer), "called": len(called.buffer), "sums"
 """
 
 
-def start(kernels=2, dtypes=("float32",), shown=(), **environment):
-    """Start the script in a fresh process, for so many of the kernels; ``shown`` are dtypes whose code it returns."""
+def run(kernels=2, dtypes=("float32",), shown=(), **environment):
+    """Run the script for so many of the kernels in a fresh process; return what it prints.
+
+    ``shown`` are dtypes whose code it returns.
+    """
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     env = {**os.environ, "PYTHONPATH": path, **{name: str(value) for name, value in environment.items()}}
     command = [sys.executable, "-c", SCRIPT, json.dumps([kernels, dtypes, shown])]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env)
-
-
-def finish(process):
-    """Return what the script prints."""
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    return json.loads(out)
-
-
-def run(**settings):
-    return finish(start(**settings))
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)

@@ -1,1 +1,4 @@
-"""Python that writes LLVM code: vectors, register tiles, and what is done to a block of rows."""
+"""In: what the processor offers. Out: LLVM code for vectors, register tiles and blocks of rows, written by Python.
+
+May import: `numba_jit.cache`, NumPy, Numba, llvmlite; never `passes`.
+"""

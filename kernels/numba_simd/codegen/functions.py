@@ -98,8 +98,8 @@ _P_32 = (-1.326472731307149e-3, 9.671512991189957e-3, -5.550733581185341e-2, 2.4
 def sigmoid(x: Vector) -> Vector:
     """Return 1 / (1 + exp(-x)): within 3 units in the last place, and for x < 0 within 0.2 * abs(x) more.
 
-    The second part is less than what rounding x itself does to the result. A division, and not the processor's estimate
-    of a reciprocal with a step of Newton: it takes as much time as two multiplications, which the estimate needs too.
+    The second part is less than what rounding x itself does to the result. A division takes as much time as two
+    multiplications, which the processor's estimate of a reciprocal with a step of Newton would need too.
     """
     e = _exp_of_negative(x) if x.code.bits == 32 else exp(-x)
     return x.code.constant(1.0) / (e + 1.0)

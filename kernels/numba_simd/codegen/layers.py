@@ -1,4 +1,4 @@
-"""What is done to a block of rows, as functions that compiled Python can call: multiply, activate, finish."""
+"""Functions that compiled Python can call on a block of rows: multiply, activate, finish."""
 
 # mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
@@ -27,9 +27,10 @@ def code_for(builder: Any, item: Any) -> Code:
 
 
 def generated(name: str, write: Any, *arguments: Any) -> Any:
-    """Return what an intrinsic must: its signature and its generator, a call of what ``write(code, arguments)`` writes.
+    """Return what an intrinsic returns: its signature, and a generator of a call of the function ``name``.
 
-    The first argument is a pointer to reals; what is no pointer is an integer.
+    ``write(code, arguments)`` writes the function. The first argument is a pointer to reals. An argument that is no
+    pointer is an integer.
     """
     kinds = [argument if isinstance(argument, types.CPointer) else types.int64 for argument in arguments]
 
@@ -58,7 +59,7 @@ def data(_context: Any, array: Any) -> Any:
 
 @as_intrinsic
 def pointer(_context: Any, _address: Any, like: Any) -> Any:
-    """Return an address, an integer, as a pointer to a type: a dtype, or what the pointer ``like`` points to."""
+    """Return an address, an integer, as a pointer: to the dtype ``like``, or to what the pointer ``like`` points to."""
     result = types.CPointer(like.dtype)
 
     def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
@@ -91,7 +92,7 @@ def _fetch_items(code: Code, arguments: Any, most: int | None = None) -> None:
 
 @as_intrinsic
 def fetch_items(_context: Any, z: Any, n: Any) -> Any:
-    """Ask for n items to be brought to the cache, all at once: read one after the other, each would be waited for."""
+    """Ask for n items to be brought to the cache, all at once. Read one after the other, each would be waited for."""
     return generated("fetch_items", _fetch_items, z, n)
 
 
@@ -101,7 +102,7 @@ def _fetch_first(code: Code, arguments: Any) -> None:
 
 @as_intrinsic
 def fetch_first(_context: Any, z: Any, n: Any) -> Any:
-    """Ask for the first of n items of a row, for a tile of few rows: it asks for the others itself (`tile.EARLY`)."""
+    """Ask for the first of n items of a row of a tile of few rows. The tile asks for the others (`tile.EARLY`)."""
     return generated("fetch_first", _fetch_first, z, n)
 
 
@@ -173,9 +174,9 @@ def _each(code: Code, n: Any, carried: list[Any], body: Any) -> list[Any]:
 
 
 def _softmax(code: Code, a: Any, n: Any, out: Any) -> None:
-    """Write the softmax of n items of ``a`` to ``out``. ``a`` is overwritten; what is beyond is read and not used.
+    """Write the softmax of n items of ``a`` to ``out``. ``a`` is overwritten. Items beyond n are read and not used.
 
-    A NaN among them makes the sum NaN and so all results, whatever the largest is then.
+    A NaN among the items makes their sum NaN, and so all results, whatever the largest item is then.
     """
     lowest = code.constant(float("-inf"))
 
@@ -211,7 +212,7 @@ def multiply(_context: Any, z: Any, z_step: Any, n_rows: Any, n: Any, w: Any, st
 @as_intrinsic
 def multiply_far(_context: Any, z: Any, z_step: Any, n_rows: Any, n: Any, w: Any, start: Any, start_step: Any, a: Any,
                  a_step: Any, width: Any, cold: Any) -> Any:  # fmt: skip
-    """Compute the same, with weights that come from beyond the second-level cache."""
+    """Compute what `multiply` computes, with weights that come from beyond the second-level cache."""
     far = partial(_multiply, far=True)
     return generated("multiply_far", far, z, z_step, n_rows, n, w, start, start_step, a, a_step, width, cold)
 
@@ -224,5 +225,5 @@ def activate(_context: Any, a: Any, a_step: Any, n_rows: Any, n_columns: Any, ac
 
 @as_intrinsic
 def finish(_context: Any, a: Any, a_step: Any, n_rows: Any, n_columns: Any, activation: Any, out: Any) -> Any:
-    """Write the outputs of the network, from the sums of its last layer: their softmax, row by row, or themselves."""
+    """Write the outputs of the network, row by row: the softmax of the sums of its last layer, or the sums."""
     return generated("finish", _finish, a, a_step, n_rows, n_columns, activation, out)

@@ -16,9 +16,9 @@ class Shape:
     """A tile: ``rows`` inputs by ``vectors`` weight vectors of ``lanes`` columns, all its sums in registers.
 
     ``fma``: the processor multiplies and adds in one instruction. ``avx512``: it has AVX-512F and VL. ``registers``:
-    how many vector registers there are. ``group``: rows that skip zeros together. The fewer they are, the more is
-    skipped, and the less time there is to load weights in. A processor that takes two turns for each vector has time
-    for half a tile.
+    how many vector registers there are. ``group``: the rows that skip zeros together. A smaller group skips more, and
+    leaves less time to load weights. A processor that takes two turns for each vector has time for groups of half a
+    tile.
     """
 
     isa: str

@@ -1,8 +1,8 @@
-"""Inputs that are zero in all rows of a group are not multiplied: which ones are not, and the tile over those.
+"""The list of the inputs that are not zero in all rows of a group, and the tile that multiplies the listed inputs.
 
-Rows that skip together are those of a tile, or half of them: `Shape.group`. Fewer would skip more, and use each weight
-that is loaded less often: weights then come from the second-level cache more slowly than they are multiplied. And a
-whole group over a list costs what it costs over a range, so that inputs of which few are zero lose little.
+A group is the rows of a tile, or half of them: `Shape.group`. A smaller group would skip more inputs, but use each
+weight that is loaded less often: weights then come from the second-level cache more slowly than they are multiplied. A
+whole group takes no longer over a list than over a range, so that inputs of which few are zero lose little.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -19,8 +19,8 @@ from mlpbench.kernels.numba_simd.codegen.shape import DOT_COLUMNS
 from mlpbench.kernels.numba_simd.codegen.tile import ladder, product, store_sums
 from mlpbench.kernels.numba_simd.codegen.vector import I1, I32, I64, Code, Vector, as_intrinsic, new_function
 
-#: The share of inputs from which on a tile of fewer rows multiplies them all: there weights set the pace, and those in
-#: a row are read faster than those of a list.
+#: The share of inputs from which on a tile of fewer rows than a group multiplies all inputs. In such a tile weights set
+#: the pace, and weights in a row are read faster than listed weights.
 MOST_NONZERO = 0.8
 
 
@@ -51,10 +51,10 @@ def multiply_nonzero(_context: Any, z: Any, z_step: Any, n_rows: Any, n: Any, w:
 @as_intrinsic
 def find_nonzero(_context: Any, z: Any, _z_step: Any, _n_rows: Any, _n: Any, index: Any, w: Any, start: Any,
                  _start_step: Any, a: Any, _a_step: Any, _columns: Any) -> Any:  # fmt: skip
-    """Write to ``index`` which of n inputs are not zero in one of ``n_rows`` rows; return how many.
+    """Write to ``index`` which of n inputs are not zero in one of ``n_rows`` rows; return how many they are.
 
-    NaN is not zero. ``n_rows`` is one of the heights of tiles; ``index`` has room for a vector more. On the way, while
-    it is in registers, z is multiplied by ``columns`` single columns: see `tile.dots`.
+    NaN is not zero. ``n_rows`` is one of the heights of tiles. ``index`` has room for one vector more. While z is in
+    registers, it is multiplied by ``columns`` single columns: see `tile.dots`.
     """
     integer = types.int64
     kinds = (z, integer, integer, integer, index, w, start, integer, a, integer, integer)
@@ -141,7 +141,7 @@ def _append(code: Code, index: Any, count: Any, k: Any, found: Vector) -> Any:
 
 
 def _append_one_by_one(code: Code, index: Any, count: Any, k: Any, found: Vector) -> Any:
-    """Write the same without AVX-512: every k is written, and the place moves on where it is to stay."""
+    """Do what `_append` does, without AVX-512: every k is written, and the place moves on behind those that stay."""
     builder, mask = code.builder, found.any_bit()
     for lane in range(code.shape.lanes):
         builder.store(builder.trunc(builder.add(k, I64(lane)), I32), builder.gep(index, [count]))

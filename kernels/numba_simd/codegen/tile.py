@@ -1,8 +1,8 @@
 """Register tiles: the loops in which a forward pass spends its time, written for one `Shape`.
 
 A tile multiplies R rows by C vectors of columns. Its R * C sums stay in registers while k runs over all inputs; each
-step loads C vectors of weights, and R inputs, each into all lanes of a register. So a vector of weights is used R
-times and an input C times for one load of each, and the multiply-adds, not the loads, set the pace. R and C are as
+step loads C vectors of weights, and R inputs, each into all lanes of a register. So one load serves a vector of weights
+R times, and an input C times, and the multiply-adds, not the loads, set the pace. R and C are as
 large as the registers allow: 8 * 3 sums, 3 weights and an input take 28 of 32.
 
 Fewer sums than a multiply-add takes cycles times how many start in each (8 or so) would wait for one another. Small
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 #: Sums that should be under way at once.
 _CHAINS = 12
 
-#: Bytes between a weight that is asked for and the one that is multiplied, where they come from beyond the second-level
-#: cache: a page, at the end of which the processor's own fetching stops. In tiles of one or two rows, which wait for
-#: nothing but weights, half a page.
+#: Bytes between a weight that is asked for and the weight that is multiplied, where weights come from beyond the
+#: second-level cache: a page, at the end of which the processor's own fetching stops. In tiles of one or two rows,
+#: which wait for nothing but weights, half a page.
 AHEAD, AHEAD_OF_FEW = 4096, 2048
 
-#: Bytes between an input that is asked for and the one that is multiplied, in tiles of few rows: no tile before them
-#: has asked for it, and all at once would be waited for.
+#: Bytes between an input that is asked for and the input that is multiplied, in tiles of few rows. No tile before them
+#: has asked for their inputs, and inputs that are asked for all at once would be waited for.
 EARLY = 12 * 64
 
 
@@ -45,8 +45,8 @@ def _unrolled(sums: int, registers: int) -> int:
 def _spread(code: Code, start: list[Vector], n: Any, stride: int, turn: Any, early: Any = None) -> list[Vector]:
     """Write the loop over k: ``sums = turn(k, sums)`` for each k in range(0, n, stride), from ``start``.
 
-    ``n`` is a multiple of ``stride``. Several sums for each result where the results are few. ``early(k)``, if given
-    (``stride`` is 1), is written for the first k of each cache line.
+    ``n`` is a multiple of ``stride``. Where the results are few, each has several sums. ``early(k)``, if given, is
+    written for the first k of each cache line; ``stride`` is 1 then.
     """
     steps, builder = _unrolled(len(start), code.shape.registers), code.builder
     zeros = [code.constant(0.0)] * len(start) * (steps - 1)
@@ -85,10 +85,10 @@ def _spread(code: Code, start: list[Vector], n: Any, stride: int, turn: Any, ear
 
 
 def _early(code: Code, z_rows: list[Any], ahead: Any) -> Any:
-    """Return what `_spread` writes for each cache line of some rows: that they ask for inputs `EARLY` of their use.
+    """Return what `_spread` writes for each cache line of some rows: they ask for inputs `EARLY` bytes ahead of use.
 
-    And for those that lie ``ahead``, if not None: in an array whose rows are taken in turn, the inputs of the next
-    call. They arrive while this one ends and the next begins.
+    They also ask for the inputs that lie ``ahead``, if it is not None: in an array whose rows are taken in turn, the
+    inputs of the next call. These arrive while this call ends and the next one begins.
     """
 
     def fetch(k: Any) -> None:
@@ -101,12 +101,12 @@ def _early(code: Code, z_rows: list[Any], ahead: Any) -> Any:
 
 
 def _fetching(code: Code, start: list[Vector], n: Any, z_rows: list[Any], places: list[Any], turn: Any) -> list[Vector]:
-    """Write the loop over k as `_spread` does, and with it fetch what lies ``ahead`` of the rows: the next block.
+    """Write the loop over k as `_spread` does, and with it fetch the next block, which lies ``ahead`` of the rows.
 
-    It comes from main memory where the batch is large, and is there when its turn comes. The first block of a batch is
-    ``cold``: no other has fetched it, so that each of its tiles fetches the next, which is ``near``. An address beyond
-    the last row does no harm: fetching ahead never fails. Addresses are added up in the loop and not before it, since
-    registers are few.
+    Where the batch is large, that block comes from main memory, and is there when its turn comes. The first block of a
+    batch is ``cold``: no block before it has fetched it, so each of its tiles fetches the next tile, which is ``near``.
+    An address beyond the last row does no harm: fetching ahead never fails. Addresses are added up in the loop and not
+    before it, since registers are few.
     """
     line, builder = 64 * 8 // code.bits, code.builder
     near, ahead, cold = places
@@ -131,11 +131,12 @@ def _fetching(code: Code, start: list[Vector], n: Any, z_rows: list[Any], places
 
 
 def _listed(code: Code, start: list[Vector], n: Any, index: Any, following: Any, lines: Any, turn: Any) -> list[Vector]:
-    """Write the loop over the n k that ``index`` lists, and with it fetch so many cache lines at ``following``.
+    """Write the loop over the n k that ``index`` lists, and with it fetch ``lines`` cache lines at ``following``.
 
-    One line with each k, so that they arrive evenly: all at once they would be waited for. What is left comes after it.
-    They are half of the rows of the next tile, or of the next call. The other half is fetched while zeros are looked
-    for: all of them in one of the two loops, and memory is waited for there and idle in the other.
+    Each k fetches one line, so that lines arrive evenly: all at once they would be waited for. What lines are left are
+    fetched after the loop. The lines are half of the rows of the next tile, or of the next call. The other half is
+    fetched while zeros are looked for: if one of the two loops fetched all rows, it would wait for memory, which would
+    be idle during the other loop.
     """
     builder, line = code.builder, 64 * 8 // code.bits
 
@@ -158,11 +159,11 @@ def product(
 ) -> ir.Function:
     """Return the function of a tile: a = start + z @ w, for ``rows`` by ``vectors``.
 
-    It takes z, z_step, n, w, start, start_step, a, a_step: pointers, and the items from one row to the next. w is
-    packed: the vectors of k = 0, then those of k = 1. Last come ``ahead``, items, and ``cold``, 0 or 1 (`_fetching`).
-    With ``indexed`` there is a pointer in their place, to n indices (32 bits), the only k that are multiplied. With
-    ``turned`` a row has one item to start from, for all of its lanes: see `turned`. With ``far`` weights are asked for
-    `AHEAD` of their use: see `columns`.
+    The function takes z, z_step, n, w, start, start_step, a, a_step: pointers, and the items from one row to the next.
+    w is packed: the vectors of k = 0, then the vectors of k = 1. Last come ``ahead``, items, and ``cold``, 0 or 1
+    (`_fetching`). With ``indexed`` a pointer to n indices (32 bits) comes last, and only these k are multiplied. With
+    ``turned`` a row starts from one item, which goes into all lanes: see `turned`. With ``far`` weights are asked for
+    `AHEAD` bytes before they are used.
     """
     pointer = code.real.as_pointer()
     types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64]
@@ -215,9 +216,9 @@ def product(
 def dots(code: Code, rows: int, columns: int) -> ir.Function:
     """Return the function that computes ``rows`` by ``columns`` single results: vectors run along k.
 
-    50 columns are 48 and 2: a fourth vector for 2 columns would cost as much as one for 16. A vector along k costs
-    them 2 / 16 of that, and adding up its lanes at the end. It takes what `product` takes; w holds the columns one
-    after the other, n items each.
+    50 columns are 48 and 2: a fourth vector for 2 columns would take as long as a vector for 16. Vectors along k take
+    2 / 16 of that time, and the time to add up their lanes at the end. The function takes what a function of `product`
+    takes; w holds the columns one after the other, n items each.
     """
     pointer = code.real.as_pointer()
     types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64, I64, I64]

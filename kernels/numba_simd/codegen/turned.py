@@ -1,9 +1,9 @@
 """Layers behind the first, with rows in the lanes of a vector: activations are turned by a quarter.
 
-In the first layer lanes are columns: an input goes into all lanes, and a vector of weights is 16 columns. What comes
-out has few columns, and seldom a multiple of 16: 100 are 7 vectors, of which the last is a quarter full. Behind it
-lanes are rows, of which there are enough: a *weight* goes into all lanes, and a vector of activations is 16 rows of one
-column. The tile is the same; what was z is the weights, what was w is z:
+In the first layer lanes are columns: an input goes into all lanes, and a vector of weights is 16 columns. The layers
+behind it have few columns, and seldom a multiple of 16: 100 are 7 vectors, of which the last is a quarter full. In
+these layers lanes are rows, of which there are enough: a *weight* goes into all lanes, and a vector of activations is
+16 rows of one column. The tile is that of the first layer, with the weights in place of z, and z in place of w:
 
     a = z @ W,  turned:  a.T = W.T @ z.T
 

@@ -176,13 +176,13 @@ class Code:
         return Vector(self, self.builder.call(function, arguments))
 
     def fetch(self, pointer: Any) -> None:
-        """Ask for the cache line at ``pointer`` to be brought to the second-level cache. It need not be there."""
+        """Ask for the cache line at ``pointer`` to be brought to the second-level cache, if there is such a line."""
         place = self.builder.bitcast(pointer, I8.as_pointer())
         function = self.declare("llvm.prefetch.p0", ir.VoidType(), [place.type, I32, I32, I32])
         self.builder.call(function, [place, I32(0), I32(2), I32(1)])  # to read; locality 2 of 3; data
 
     def store_part(self, pointer: Any, x: Vector, mask: Any | None) -> None:
-        """Write the lanes of ``mask`` to ``pointer`` and leave what is beside them; all lanes where it is None."""
+        """Write the lanes of ``mask`` to ``pointer``, and no other lanes; without a mask, all lanes."""
         if mask is None:
             self.store(pointer, x)
             return
@@ -244,9 +244,9 @@ class Code:
 
 
 def new_function(builder: Any, name: str, arguments: list[Any], result: Any = None) -> tuple[Any, Any]:
-    """Return the function ``name`` of the module being written, and a builder for its body; None if it has one.
+    """Return the function ``name`` of the module being written, and a builder for its body; None if it has a body.
 
-    It is the module's own and stays a function: what is in its registers does not compete with its callers'.
+    The function is the module's own and is never inlined: its registers do not compete with those of its callers.
     """
     known = builder.module.globals.get(name)
     if known:

@@ -1,14 +1,13 @@
 """Few rows of a network that exceeds the second-level cache: columns are divided among threads, and not rows.
 
-Fewer rows than a tile for each thread cannot be divided well, and they are not what takes the time: all weights come
-from beyond the cache in every call, and for one row reading them is nearly all there is to do. So each thread computes
-all rows for its own run of a layer's columns, and reads only their weights: together threads read faster than one does,
-and each weight once. A thread has the same columns in every call, so that what its own cache keeps of their weights
-serves the next one. From a few tiles of rows for each thread on, dividing rows is faster: activations then stay where
-they were computed, and a layer's columns need not be waited for.
+Fewer rows than a tile for each thread cannot be divided well. In every call all weights come from beyond the cache, and
+for one row reading them takes nearly all of the time. So each thread computes all rows for its own run of a layer's
+columns, and reads the weights of these columns alone: together threads read faster than one does. A thread has the same
+columns in every call, so that its own cache keeps a part of their weights for the next call. From a few tiles of rows
+for each thread on, dividing rows is faster: activations then stay where they were computed.
 
-For that is what it costs: the next layer takes all columns of this one, so threads are started and joined for every
-layer that is divided, which takes microseconds. Small layers are therefore left to one thread; `shares` says which.
+The next layer takes all columns of a layer. So threads are started and joined for every layer that is divided, which
+takes microseconds. One thread computes small layers; `shares` says which.
 """
 
 # mypy: disable-error-code="no-untyped-call"

@@ -1,9 +1,9 @@
-"""Networks whose weights exceed the second-level cache: the same pass, with weights asked for before they are used.
+"""The forward pass of networks whose weights exceed the second-level cache: weights are asked for before they are used.
 
-A processor fetches ahead by itself, as far as the end of a page (4 KiB), and begins anew on the next one. A tile of few
-rows has used a page of weights up before the next one begins to arrive. So tiles ask for what lies a page ahead: see
-`tile.AHEAD`. Where weights lie in the second-level cache that costs time and gains none, so that small networks go
-through `network`. The results are the same to the bit.
+A processor fetches ahead by itself, as far as the end of a page (4 KiB), and begins anew on the next page. A tile of
+few rows has used a page of weights up before the next page begins to arrive. So tiles ask for what lies a page ahead:
+`tile.AHEAD`. Where weights lie in the second-level cache, to ask takes time and gains none, so that small networks go
+through `network`. Both give the same results to the bit.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -57,5 +57,5 @@ def _parallel(x: Any, network: int) -> None:
 
 @cache
 def compiled(dtype: str, variant: str) -> Any:
-    """Return f(x, network), compiled: what `network.compiled` returns, for networks without an index of zeros."""
+    """Return f(x, network), compiled, for networks without an index of zeros; see `network.compiled`."""
     return compiled_as({"serial": _serial, "single": _single, "parallel": _parallel}[variant], dtype, variant)

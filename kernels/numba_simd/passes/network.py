@@ -1,4 +1,4 @@
-"""The forward pass of networks that caches hold: blocks of rows go through the layers."""
+"""The forward pass of networks that fit the second-level cache: blocks of rows go through the layers."""
 
 # mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
@@ -66,10 +66,10 @@ forward_blocks = block_loop(first_layer, layer_rows)
 
 @jit
 def forward_turned(x: Any, vectors: int, plan: Any, thread: int, out: Any, cold: bool) -> None:
-    """Compute the outputs of so many vectors of rows; from the second layer on with rows in the lanes: see `turned`.
+    """Compute the outputs of ``vectors`` vectors of rows, behind the first layer with rows in the lanes: see `turned`.
 
-    The first layer is multiplied tile by tile, or by a few inputs of all tiles at a time, so that their weights stay in
-    the first-level cache. With two tiles that costs as much as it gains.
+    The first layer is multiplied tile by tile, or a few inputs of all tiles at a time, so that the weights of these
+    inputs stay in the first-level cache. With two tiles a few inputs at a time cost as much as they gain.
     """
     weights = pointer(plan[WEIGHTS], x)
     half, rows, n_in = plan[SCRATCH_ITEMS] // 2, vectors * plan[LANES], plan[INPUTS]
@@ -92,7 +92,7 @@ def forward_turned(x: Any, vectors: int, plan: Any, thread: int, out: Any, cold:
 
 @jit
 def fetch_few(x: Any, rows: int, plan: Any) -> None:
-    """Ask for the inputs of fewer rows than a tile has: a whole one has them fetched by the one before."""
+    """Ask for the inputs of fewer rows than a tile has. The tile before a whole tile fetches its inputs."""
     if plan[INDEX]:
         fetch_items(x, rows * plan[INPUTS])
     else:
@@ -115,7 +115,7 @@ def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
     forward_blocks(moved(x, first * plan[INPUTS]), rows - first, plan, thread, moved(out, first * plan[OUTPUTS]))
 
 
-#: The same for a parallel loop, through whose body Numba goes several times, and which it compiles twice.
+#: `forward_rows` for a parallel loop, whose body Numba goes through several times and compiles twice.
 thread_rows = called(forward_rows)
 
 

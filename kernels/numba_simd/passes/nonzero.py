@@ -42,7 +42,7 @@ def add_listed(
     width: int,
     index: Any,
 ) -> None:
-    """Compute the same over the n inputs that ``index`` lists; of none, a = start."""
+    """Compute a = start + z @ w for a part, over the n inputs that ``index`` lists; where n is 0, a = start."""
     step = max(summed(n, rows, rows), 1)
     for i in range(0, max(n, 1), step):
         multiply_nonzero(z, z_step, rows, min(step, n - i), w, start, start_step, a, a_step, width, moved(index, i))

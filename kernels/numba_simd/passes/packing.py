@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 _Array = NDArray[Any]
 
-#: Places in the header of a plan. Addresses are those of NumPy's memory, which the kernel keeps. The index is that of
-#: the inputs that are not zero; its address is 0 where none are to be skipped. The outputs go to OUT, which has room
-#: for OUT_ROWS: an array that is handed over in every call takes 50 ns to unpack, at one row a twentieth of the time.
-#: SHARES is the address of what `shares` returns, 0 where columns are not divided. GROUP_ROWS skip zeros together.
+#: Places in the header of a plan. Addresses are those of NumPy's memory, which the kernel keeps. INDEX is the address
+#: of the index of inputs that are not zero, or 0 where no inputs are to be skipped. The outputs go to OUT, which has
+#: room for OUT_ROWS: an array that is handed over in every call takes 50 ns to unpack, at one row a twentieth of the
+#: time. SHARES is the address of what `shares` returns, or 0 where columns are not divided. GROUP_ROWS skip together.
 (WEIGHTS, SCRATCH, SCRATCH_ITEMS, THREADS, LAYERS, INPUTS, OUTPUTS, PITCH, BLOCK_ROWS, TILE_ROWS, INDEX, LANES,
  TURNED_VECTORS, TURNED_PITCH, OUT, OUT_ROWS, SHARES, GROUP_ROWS, HEADER) = range(19)  # fmt: skip
-#: Places in the line of a layer, which its parts follow: columns in whole vectors, parts, activation, offset of b; the
-#: same layer turned: columns, inputs, offset of W.T.
+#: Places in the line of a layer, which its parts follow: columns in whole vectors, parts, activation, offset of b; and
+#: of the layer turned: columns, inputs, offset of W.T.
 COLUMNS, PARTS, ACTIVATION, BIAS_AT, TURNED_COLUMNS, TURNED_INPUTS, TURNED_AT, LAYER = range(8)
 #: Places in the line of a part: vectors (or, negative, single columns), first column, first k, how many k, offset of
 #: its weights.
@@ -41,15 +41,15 @@ MOST_BLOCK_ROWS = 128
 
 #: Inputs of a part, whose weights stay in the second-level cache.
 LONGEST = 2048
-#: Inputs that are added up one after the other at most: a longer sum rounds more, and more than OpenBLAS, which has
+#: Inputs that are added up one after the other at most. A longer sum rounds more, and more than OpenBLAS, which adds in
 #: parts too. A multiple of the inputs in a cache line.
 LONGEST_SUM = 320
-#: The same for a block of several tiles of rows, all of which are multiplied by the weights of so many inputs before
-#: the next ones: for three vectors of columns 30 KB, which the first-level cache keeps from tile to tile.
+#: Inputs that a block of several tiles of rows adds up at most. All tiles are multiplied by the weights of so many
+#: inputs before the next inputs: for three vectors of columns 30 KB, which the first-level cache keeps between tiles.
 BLOCK_SUM = 160
 
 _CACHE_LINE_BYTES = 64
-#: Memory that fills some consists of them alone, where Linux gives them to whoever asks, as NumPy does from 4 MiB on.
+#: An array that fills a huge page consists of huge pages where Linux gives them to whoever asks; NumPy asks from 4 MiB.
 _HUGE_PAGE_BYTES = 2 * 1024 * 1024
 
 
@@ -70,8 +70,8 @@ def up(n: int, step: int) -> int:
 def dot_columns(n_in: int, n_out: int, lanes: int) -> int:
     """Return how many of the last columns are computed as dot products: all beside whole vectors, or none.
 
-    A dot product of n items takes n / lanes multiply-adds, and about 8 more to add up its lanes; a vector of columns
-    takes n, however few of them are needed.
+    A dot product of n items takes n / lanes multiply-adds, and about 8 more to add up its lanes. A vector of columns
+    takes n, however few of its columns are needed.
     """
     left = n_out % lanes
     return left if left * (n_in / lanes + 8) < 0.75 * n_in else 0
@@ -107,7 +107,7 @@ class Network:
         return int(self.plan.ctypes.data)
 
     def write_to(self, out: _Array) -> None:
-        """Let the next calls write their outputs to ``out``, (rows, n_out); it has to live as long as they may come."""
+        """Let the next calls write their outputs to ``out``, (rows, n_out), which must live until the last of them."""
         self.plan[OUT], self.plan[OUT_ROWS] = out.ctypes.data, len(out)
 
 
@@ -165,10 +165,10 @@ def _layer(
 
 
 def block_rows(spec: ForwardSpec, shape: Shape) -> int:
-    """Return the rows that go through a layer together, a multiple of the tile's.
+    """Return the rows that go through a layer together, a multiple of the rows of a tile.
 
-    In a narrow network, a tile's: its inputs and activations stay in the first-level cache from one layer to the next.
-    In a wide one as many as the second-level cache holds, since each block reads all weights from further away.
+    In a narrow network it is one tile: inputs and activations stay in the first-level cache from one layer to the next.
+    In a wide network it is what the second-level cache holds, since each block reads all weights from further away.
     """
     if spec.weight_bytes() <= NARROW_BYTES:
         return shape.rows

@@ -1,4 +1,4 @@
-"""Loops that all passes share: a layer in parts that the plan lists, and blocks of rows that go through the layers."""
+"""Loops that all passes share: over the parts of a layer, which the plan lists, and over blocks of rows."""
 
 # mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
@@ -51,7 +51,7 @@ def jit(function: _Function) -> _Function:
 
 
 def called(function: Any) -> Any:
-    """Return a function of `jit` as one that is called: `jit` writes a function into all that use it."""
+    """Return a function of `jit` as a function that is called. `jit` alone writes it into each of its callers."""
     return numba.njit(**OPTIONS)(function.py_func)
 
 
@@ -66,7 +66,7 @@ def require(fits: bool) -> None:
 def summed(n: int, rows: int, tile: int) -> int:
     """Return how many of n inputs to add up at once: parts of nearly one length, in whole cache lines.
 
-    One row has four sums for each result, two rows have two at least (`tile`): they are so much longer in all.
+    One row has four sums for each result, and two rows have two at least (`tile`). So they may add up more inputs.
     """
     if rows > tile:
         longest = BLOCK_SUM
@@ -138,7 +138,7 @@ def layer_loops(multiply: Any) -> tuple[Any, Any, Any]:
 
 
 def block_loop(first_layer: Any, layer_rows: Any) -> Any:
-    """Return the function `forward_blocks`: ``first_layer`` computes the sums of that, ``layer_rows`` of the others."""
+    """Return `forward_blocks`, which computes the first layer with ``first_layer``, the others with ``layer_rows``."""
 
     @jit
     def forward_blocks(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:

@@ -23,7 +23,7 @@ SHARE_PART, SHARE_PARTS, SHARE_COLUMN, SHARE_COLUMNS, SHARE = range(5)
 
 
 def _layers(plan: _Array, n_layers: int) -> Iterator[tuple[int, int, _Array]]:
-    """Yield of each layer its columns in whole vectors, and its parts: their place in the plan, and they themselves."""
+    """Yield for each layer its columns in whole vectors, the place of its parts in the plan, and its parts."""
     at = HEADER
     for _ in range(n_layers):
         first, end = at + LAYER, at + LAYER + plan[at + PARTS] * PART
@@ -34,8 +34,8 @@ def _layers(plan: _Array, n_layers: int) -> Iterator[tuple[int, int, _Array]]:
 def _cuts(parts: _Array, items: _Array, threads: int) -> list[int]:
     """Return the first part of each thread, and the end: shares of nearly as many ``items``, which count from 0.
 
-    A cut is where columns begin that share no vector with those before: parts of the same columns add up their sums one
-    after the other, and single columns lie in one vector.
+    A cut is where columns begin that share no vector with the columns before them. Parts of one column add up their
+    sums one after the other, and single columns lie in one vector: neither are cut.
     """
     fresh = (np.diff(parts[:, COLUMN]) != 0) & (parts[:-1, WIDTH] > 0)
     places = np.array([0, *(np.flatnonzero(fresh) + 1), len(parts)])
@@ -46,9 +46,9 @@ def _cuts(parts: _Array, items: _Array, threads: int) -> list[int]:
 def shares(plan: _Array, n_layers: int, threads: int, least_items: int) -> _Array:
     """Return a line for each layer: 1 where it is divided, else 0, and what each thread computes then.
 
-    It is divided where the busiest thread is spared ``least_items`` of its weights for each of the others, which cost
-    the more time the more they are. A share is a run of whole tiles, so that results are those of one thread to the
-    bit; where there are more threads than tiles, some have none.
+    A layer is divided where the busiest thread is spared ``least_items`` of the weights for each of the other threads:
+    more threads take longer to start and join. A share is a run of whole tiles, so that results are those of one thread
+    to the bit. Where there are more threads than tiles, some threads have none.
     """
     table = []
     for columns, first, parts in _layers(plan, n_layers):

@@ -37,40 +37,38 @@ with event.install_recorder("numba:compile") as made:
 with event.install_recorder("numba:compile") as called:
     sums = [float(kernel.forward(x[:, :kernel.spec.n_in].copy()).sum()) for kernel in kernels]
     sums += [float(kernel.forward_one(x[0, :kernel.spec.n_in].copy()).sum()) for kernel in kernels]
+code = {dtype: [*loops.compiled(dtype, parallel=False).inspect_asm().values()] for dtype in sys.argv[2:]}
 print(json.dumps({
-    "made": len(made.buffer), "called": len(called.buffer), "sums": sums, "file": loops.__file__,
+    "made": len(made.buffer), "called": len(called.buffer), "sums": sums, "code": code,
     "describe": [kernel.describe() for kernel in kernels],
 }))
 """
 
 
-def run(cwd=ROOT, kernels=1, **environment):
-    """Run the script in a fresh process; return what it prints."""
-    command = [sys.executable, "-c", SCRIPT, str(kernels)]
+def run_script(script, cwd, *words, **environment):
+    """Run a script in a fresh process; return what it prints. A variable that is empty is taken out."""
     env = {**os.environ, "PYTHONPATH": str(cwd), **{name: str(value) for name, value in environment.items()}}
     env = {name: value for name, value in env.items() if value}
+    command = [sys.executable, "-c", script, *words]
     ran = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, check=False)
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)
 
 
-def copy_without_cache_folder(folder):
-    """Copy the kernels to a place where no ``__pycache__`` can be made, not even by root: a file has the name."""
-    kernels, ignore = folder / "mlpbench" / "kernels", shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "kernels", kernels, ignore=ignore)
-    shutil.copy(ROOT / "mlpbench" / "__init__.py", folder / "mlpbench")
-    (kernels / "numba_jit" / "__pycache__").write_text("")
-    return folder
+def run(kernels=1, shown=(), **environment):
+    return run_script(SCRIPT, ROOT, str(kernels), *shown, **environment)
 
 
-def compile_afresh(monkeypatch, tmp_path, dtype):
-    """Return the serial loops, compiled now: code from the cache cannot be inspected."""
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-    return loops.compiled.__wrapped__(dtype, parallel=False)
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A cache that one process filled, and what it said: among that its code, since code from a cache is not told."""
+    folder = tmp_path_factory.mktemp("cache")
+    return folder, run(kernels=2, shown=("float32", "float64"), NUMBA_CACHE_DIR=folder)
 
 
-def test_the_second_process_compiles_nothing(tmp_path):
-    first, second = (run(kernels=2, NUMBA_CACHE_DIR=tmp_path) for _ in range(2))
+def test_the_second_process_compiles_nothing(filled):
+    folder, first = filled
+    second = run(kernels=2, NUMBA_CACHE_DIR=folder)
     assert first["made"] > 0
     assert second["made"] == 0, "one signature serves every specification, and it is on disk"
     assert first["called"] == second["called"] == 0, "no call compiles: it would be in the clock"
@@ -79,23 +77,51 @@ def test_the_second_process_compiles_nothing(tmp_path):
     assert first["sums"] == second["sums"]
 
 
-def test_without_a_folder_beside_the_code_the_users_own_is_taken(tmp_path):
-    package, home = copy_without_cache_folder(tmp_path / "package"), tmp_path / "home"
+#: Compiles one small function, or loads it; says where the code lies and how often it was loaded.
+SMALL = """
+import json
+import numba
+from mlpbench.kernels.numba_jit import cache, small
+double = cache.compile_once(small.double, numba.int64(numba.int64))
+print(json.dumps({"file": small.__file__, "is": double(21), "loaded": sum(double.stats.cache_hits.values())}))
+"""
+
+
+@pytest.fixture
+def run_small(tmp_path):
+    """Return a function that runs `SMALL` on a copy of the kernels in a place where no ``__pycache__`` can be made.
+
+    Not even by root: a file has the name. ``home`` is the user's folder.
+    """
+    package, home = tmp_path / "package", tmp_path / "home"
+    shutil.copytree(ROOT / "kernels", package / "mlpbench/kernels", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "mlpbench/__init__.py", package / "mlpbench")
+    jit = package / "mlpbench/kernels/numba_jit"
+    (jit / "__pycache__").write_text("")
+    (jit / "small.py").write_text("def double(x):\n    return 2 * x\n")
     places = {"HOME": home, "XDG_CACHE_HOME": home / ".cache", "LOCALAPPDATA": home, "NUMBA_CACHE_DIR": ""}
+
+    def run_it():
+        said = run_script(SMALL, package, **places)
+        assert Path(said["file"]).is_relative_to(package)
+        assert said["is"] == 42
+        return said["loaded"]
+
+    return home, run_it
+
+
+def test_without_a_folder_beside_the_code_the_users_own_is_taken(run_small):
+    home, run_it = run_small
     home.mkdir()
-    result = run(package, **places)
-    assert Path(result["file"]).is_relative_to(package)
-    assert list(home.rglob("mlpbench.kernels.numba_jit.loops.*.nbc"))
-    assert run(package, **places)["made"] == 0
+    assert run_it() == 0
+    assert list(home.rglob("mlpbench.kernels.numba_jit.small.double.*.nbc"))
+    assert run_it() == 1
 
 
-def test_without_any_folder_it_compiles_all_the_same(tmp_path):
-    package, home = copy_without_cache_folder(tmp_path / "package"), tmp_path / "home"
+def test_without_any_folder_it_compiles_all_the_same(run_small):
+    home, run_it = run_small
     home.write_text("no folder")
-    places = {"HOME": home, "XDG_CACHE_HOME": home / ".cache", "LOCALAPPDATA": home, "NUMBA_CACHE_DIR": ""}
-    result = run(package, **places)
-    assert result["called"] == 0
-    assert result["describe"][0]["compiled_before"] is False
+    assert (run_it(), run_it()) == (0, 0)
 
 
 def test_another_error_while_compiling_is_not_hidden(monkeypatch):
@@ -117,12 +143,12 @@ def test_it_uses_as_many_threads_as_numba_is_given(threads):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_main_loop_is_packed_fused_multiply_adds(monkeypatch, tmp_path, dtype):
+def test_the_main_loop_is_packed_fused_multiply_adds(filled, dtype):
     """A row of the tile, and the row alone, in registers as wide as the processor has: else it is ten times slower."""
     features = host_features()
     if not {"+avx2", "+fma"} <= features:
         pytest.skip("no x86 with AVX2 and FMA")
-    code = "\n".join(compile_afresh(monkeypatch, tmp_path, dtype).inspect_asm().values())
+    (code,) = filled[1]["code"][dtype]
     target, packed = host(), {"float32": "ps", "float64": "pd"}[dtype]
     register = {64: "zmm", 32: "ymm"}[target.vector_bytes]
     found = re.findall(rf"vfmadd\w+{packed}\s.*%{register}", code)
@@ -136,12 +162,12 @@ def host_features():
     return set(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
 
 
-def test_the_main_loop_keeps_its_sums_in_registers(monkeypatch, tmp_path):
+def test_the_main_loop_keeps_its_sums_in_registers(filled):
     """With 32 registers, each step over k multiplies four rows by four vectors, and stores nothing."""
     target = host()
     if target.registers != 32 or target.vector_bytes < 32:
         pytest.skip("not an x86 with AVX-512")
-    code = "\n".join(compile_afresh(monkeypatch, tmp_path, "float32").inspect_asm().values())
+    (code,) = filled[1]["code"]["float32"]
     register = {64: "%zmm", 32: "%ymm"}[target.vector_bytes] + r"\d+"
     multiply_add = (
         rf"vfmadd\w+ps\s+{register}, {register}, {register}\n"  # no operand in memory: weights used four times

@@ -27,13 +27,11 @@ def test_other_processors_of_the_family_get_the_same_result(tmp_path, cpu, featu
     if "+avx2" not in host_features():
         pytest.skip("no x86 with AVX2")
     target = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features}
-    result = run(shown=("float32", "float64"), NUMBA_CACHE_DIR=tmp_path, **target)
-    for dtype, code in result["code"].items():
-        vectors = isa == "avx2"
-        found = {name: name in code for name in ("%zmm", "%ymm", "vfmadd", "scalef")}
-        assert found == {"%zmm": False, "%ymm": vectors, "vfmadd": vectors, "scalef": False}
-        itemsize = np.dtype(dtype).itemsize
-        require_registers(code, Shape.parse("x86_64-unknown-linux-gnu", features, itemsize), 8 * itemsize, "x86_64")
+    result = run(shown=("float32",), NUMBA_CACHE_DIR=tmp_path, **target)
+    code, vectors = result["code"]["float32"], isa == "avx2"
+    found = {name: name in code for name in ("%zmm", "%ymm", "vfmadd", "scalef")}
+    assert found == {"%zmm": False, "%ymm": vectors, "vfmadd": vectors, "scalef": False}
+    require_registers(code, Shape.parse("x86_64-unknown-linux-gnu", features, 4), 32, "x86_64")
     assert [described["isa"] for described in result["describe"]] == [isa, isa]
     assert max(result["ratios"]) < 0.5
     x = np.random.default_rng(0).random((50, 784), np.float32)

@@ -171,3 +171,14 @@ def test_tiles_fetch_the_inputs_to_come(written, isa, bits):
     for rows in shape.ladder:  # written once for whole vectors and once for what is left
         assert fetches(f"find_{rows}x0") == 2 * (rows // 2)
         assert fetches(f"sparse_tile_{rows}x{shape.vectors}") > 0
+
+
+@pytest.mark.parametrize("isa", ["avx512", "avx2"])
+@every_width
+def test_tiles_of_far_weights_ask_for_them_once_a_cache_line(written, isa, bits):
+    code, _, shape = written(isa, bits)
+    for rows in shape.ladder:
+        loop = main_loop(code, f"far_tile_{rows}x{shape.vectors}_f{bits}")
+        steps = multiply_adds(loop, bits) // (rows * shape.vectors)
+        asked = [line for line in loop if line.startswith("prefetch")]
+        assert len(asked) == steps * shape.vectors * shape.lanes * bits // 8 // 64

@@ -1,0 +1,79 @@
+"""Every kernel as the tests of the contract take it, and how to ask it."""
+
+import numpy as np
+import pytest
+
+from mlpbench.kernels import registry
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.cuda.forward import Network
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.mlp_numba import NumbaParallelKernel
+from mlpbench.kernels.mlp_numba_simd import NumbaSimdParallelKernel
+from support.divided import divided
+
+
+def unfused(_name):
+    return lambda function: function
+
+
+class CupyUnderNumpy(Kernel):
+    """`kernels.cuda.forward` with NumPy as its namespace."""
+
+    backend = "numpy"
+    returns = "kept"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self._network = Network(np, unfused, spec, self.params.weights, self.params.biases)
+
+    def forward(self, x):
+        return self._network(x)
+
+
+#: What the registry's kernels would do with larger batches only, or on a GPU.
+VARIANTS = {
+    "numba-parallel divided": divided(NumbaParallelKernel),
+    "numba-simd-parallel divided": divided(NumbaSimdParallelKernel),
+    "cupy under numpy": CupyUnderNumpy,
+}
+#: A C++ compiler makes it, for each specification, in seconds or tens of seconds.
+SLOW = ["torch-compile"]
+NAMES = [name for name in [*registry.names(), *VARIANTS] if name not in SLOW]
+#: Kernels of this project on the CPU. Their answers to NaN, infinity and denormals are known in every bit that counts.
+OURS = [name for name in NAMES if name not in [*registry.peers(), "cupy"]]
+#: Kernels compiled for one type of input, which check its shape themselves.
+COMPILED = [name for name in OURS if name.startswith("numba")]
+
+
+def available(name):
+    """Return the kernel's class; skip the test, saying why, where it cannot run here."""
+    kernel_class = VARIANTS.get(name) or registry.load(name)
+    try:
+        kernel_class.probe()
+    except KernelUnavailable as reason:
+        pytest.skip(f"{name}: {reason}")
+    return kernel_class
+
+
+def supported(kernel_class, spec):
+    try:
+        kernel_class.supports(spec)
+    except KernelUnavailable:
+        return False
+    return True
+
+
+def waited(kernel, y):
+    """Return a result as a NumPy array that later calls leave alone."""
+    kernel.synchronize(y)
+    return kernel.to_host(y).copy()
+
+
+def computed(kernel, x):
+    """Return the outputs of a batch."""
+    return waited(kernel, kernel.forward(kernel.from_host(x)))
+
+
+def computed_singly(kernel, x):
+    """Return the outputs of the rows of a batch, which are given one at a time."""
+    return np.array([waited(kernel, kernel.forward_one(kernel.from_host(row))) for row in x])
