@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mlpbench.bench.record.untrusted import Block
 
 
+#: What kernels call the device that they compute on, if they say nothing else.
+CPU = "cpu"
 #: In the order in which names of settings say them.
 AXES = ("spec", "threads", "dtype")
 #: A setting is part of a path and of the name of a run, which has at most 100 characters (`bench.record.untrusted.NAME`).

@@ -3,20 +3,20 @@
     python scripts/update_readme.py             writes README.md and docs/images
     python scripts/update_readme.py --check     exit 1 if they are not what the runs say
 
-    python scripts/update_readme.py --limits RUN    writes RUN.limits.json, the part of a `limits` run that is committed
-
-`results/reference.txt` names the runs, one folder a line, and the ``.limits.json`` of one that is too large to commit.
+`results/reference.txt` names the runs, one folder a line, and the ``.limits.json`` of one that is too large to commit
+(`scripts/limits_targets.py` writes it).
 """
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
 
+import limits_targets
+
 from mlpbench.bench import words as units
-from mlpbench.bench.analysis import explain, frame, headline, limits, limits_file
+from mlpbench.bench.analysis import explain, headline
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report.charts import style, times
@@ -47,13 +47,13 @@ def references() -> list[Path]:
 
 def reference_runs() -> dict[str, record.Run]:
     """Return the committed runs by profile."""
-    runs = [record.read_run(path) for path in references() if not path.name.endswith(limits_file.SUFFIX)]
+    runs = [record.read_run(path) for path in references() if not path.name.endswith(limits_targets.SUFFIX)]
     return {run.plan.profile or "": run for run in runs if run.plan}
 
 
 def pictures(run: record.Run) -> dict[Path, str]:
     """Return the charts of a run as SVG files, for light and for dark pages."""
-    cases = summarize(frame.load(run))
+    cases = summarize([run])
     themes = {"light": style.LIGHT, "dark": style.DARK}
     return {
         IMAGES / f"{name}-{shade}.svg": times.picture(cases, name, theme)
@@ -83,7 +83,7 @@ def parts() -> dict[str, list[str]]:
     runs = reference_runs()
     found = {"sweep": sweep_lines(runs["quick"]), "gain": gain_lines(runs["quick"]), "book": book_lines(runs["book"])}
     found["limits"] = [
-        line for path in references() if path.name.endswith(limits_file.SUFFIX) for line in limits_lines(path)
+        line for path in references() if path.name.endswith(limits_targets.SUFFIX) for line in limits_lines(path)
     ]
     return found
 
@@ -95,8 +95,8 @@ def sweep_lines(run: record.Run) -> list[str]:
         source = f'<source media="(prefers-color-scheme: dark)" srcset="docs/images/{name}-dark.svg">'
         image = f'<img alt="{words}" src="docs/images/{name}-light.svg">'
         lines += ["<picture>", f"  {source}", f"  {image}", "</picture>", ""]
-    cases = summarize(frame.load(run))
-    gains = {found.kernel: found.speedup for found in headline.find(frame.load(run)).kernels}
+    cases = summarize([run])
+    gains = {found.kernel: found.speedup for found in headline.find(cases).kernels}
     table = tables.figures(cases)[0].table
     rows = tuple(
         (name, units.ratio(gain) if (gain := gains[name]) else "not measured", *cells) for name, *cells in table.rows
@@ -107,21 +107,21 @@ def sweep_lines(run: record.Run) -> list[str]:
 
 def gain_lines(run: record.Run) -> list[str]:
     """Return what the gain of each kernel is made of."""
-    causes = explain.find(run)
+    causes = explain.find(run, summarize([run]))
     table = explained.waterfall_table(causes) if causes else None
     return [*markdown.table_lines(table), "", BUS] if table else ["It was not measured."]
 
 
 def book_lines(run: record.Run) -> list[str]:
     """Return the book's experiment, measured again."""
-    found = headline.find(frame.load(run)).book
+    found = headline.find(summarize([run])).book
     return [*(f"* {line}" for finding in found for line in finding.sentences()), "", machine(run)]
 
 
 def limits_lines(path: Path) -> list[str]:
     """Return the tables of a `limits` run: every kernel that has a target, in every setting."""
-    found, command = limits_file.read(path)
-    held = [one.held for one in found]
+    found, command = limits_targets.read(path)
+    held = [limits_targets.held(one) for one in found]
     lines = []
     for table in limits_report.tables(held):
         lines += [markdown.escape(table.caption), "", *markdown.table_lines(table), ""]
@@ -131,21 +131,8 @@ def limits_lines(path: Path) -> list[str]:
     return [*lines, *said]
 
 
-def derive_limits(folder: Path) -> Path:
-    """Write what the limits of a run are beside its folder; return the path."""
-    runs = record.read_runs(folder)
-    found = [one for run in runs if (one := limits.find(run, summarize(frame.load(run)))) is not None]
-    path = limits_file.path_of(folder)
-    content = limits_file.content(found, runs[0].plan.command if runs[0].plan else [])
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path
-
-
 def main() -> int:
     """Write or compare; return the exit status."""
-    if "--limits" in sys.argv[1:]:
-        print(f"wrote {derive_limits(Path(sys.argv[-1]).resolve())}; name it in results/reference.txt")
-        return 0
     text, found = README.read_text(encoding="utf-8"), parts()
     new = PART.sub(lambda part: "\n".join([part[1], *found[part["name"]], "", part[3]]), text)
     wanted = {README: new, **pictures(reference_runs()["quick"])}

@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlpbench.bench.analysis import times
 from mlpbench.bench.stats import estimates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mlpbench.bench.analysis.roofline import Roofs
+    from mlpbench.bench.analysis.times import ByRepeat
     from mlpbench.bench.stats.estimates import Ratio
 
 
@@ -63,15 +65,6 @@ class SmallNetworks:
 
 
 @dataclass(frozen=True)
-class Sides:
-    """One repeat: seconds per sample one at a time, and in batches, with the small networks of the same process."""
-
-    one_s: float
-    batch_s: float
-    small: SmallNetworks
-
-
-@dataclass(frozen=True)
 class Part:
     """Seconds per sample, with the 95 % interval over repeats; NaN where there is none. Parts may be negative."""
 
@@ -85,7 +78,7 @@ class Attribution:
     """The parts of one kernel, in seconds per sample; a part that could not be measured is None, its share unexplained.
 
     ``one_s`` - ``batch_s`` is the sum of the parts, up to the medians being taken part by part. ``gain`` is the one
-    divided by the other, paired by repeat.
+    divided by the other, paired by repeat, as everywhere (`bench.analysis.times.ratio`).
     """
 
     batch_size: int
@@ -126,29 +119,39 @@ def arithmetic_cost(flop: int, weight_bytes: int, roofs: Roofs) -> float:
 
 
 def attribute(
-    repeats: Sequence[Sides], batch_size: int, weights_s: float | None, beyond_l1_s: float = 0.0
-) -> Attribution:
+    one: ByRepeat,
+    batch: ByRepeat,
+    small: Mapping[int, SmallNetworks],
+    batch_size: int,
+    weights_s: float | None,
+    beyond_l1_s: float = 0.0,
+) -> Attribution | None:
     """Return the parts of the difference between single calls and batches of ``batch_size``.
 
-    ``weights_s``: what `weight_cost` says, None where the roofs are missing. ``beyond_l1_s``: what `arithmetic_cost`
-    says of the operations that the smaller network does not do. At least one repeat; one gives no intervals.
+    ``small``: the small networks of each repeat. ``weights_s``: what `weight_cost` says, None where the roofs are missing.
+    ``beyond_l1_s``: what `arithmetic_cost` says of the operations that the smaller network does not do. None where no
+    repeat has both sides and the small networks; a single one gives no intervals.
     """
+    one_s, batch_s = times.pairs(one, batch)
+    repeats = sorted(one_s.keys() & small.keys())
+    if not repeats:
+        return None
     parts: dict[str, list[float | None]] = {name: [] for name in PARTS}
-    for sides in repeats:
-        calls = sides.small.call_one_s - sides.small.call_batch_s / batch_size
+    for repeat in repeats:
+        calls = small[repeat].call_one_s - small[repeat].call_batch_s / batch_size
         weights = None if weights_s is None else weights_s * (1 - 1 / batch_size)
-        in_l1 = sides.small.arithmetic_s()
+        in_l1 = small[repeat].arithmetic_s()
         arithmetic = None if in_l1 is None else in_l1 + beyond_l1_s
-        rest = sides.one_s - sides.batch_s - sum(part for part in (calls, weights, arithmetic) if part is not None)
+        rest = one_s[repeat] - batch_s[repeat] - sum(part for part in (calls, weights, arithmetic) if part is not None)
         for name, value in zip(PARTS, (calls, weights, arithmetic, rest), strict=True):
             parts[name].append(value)
     return Attribution(
         batch_size=batch_size,
-        one_s=estimates.estimate(sides.one_s for sides in repeats).value,
-        batch_s=estimates.estimate(sides.batch_s for sides in repeats).value,
+        one_s=estimates.estimate(one.by_repeat).value,
+        batch_s=estimates.estimate(batch.by_repeat).value,
         # The weights' part comes from the run's roofs, not from repeats: it has no interval.
         parts={name: _part(values, of_repeats=name != "weights") for name, values in parts.items()},
-        gain=estimates.ratio([sides.one_s for sides in repeats], [sides.batch_s for sides in repeats]),
+        gain=times.ratio(one, batch),
     )
 
 

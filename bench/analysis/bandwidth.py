@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.analysis.attribution import PARTS, Part
-from mlpbench.bench.analysis.roofline import CPU, LEVELS
+from mlpbench.bench.analysis.roofline import LEVELS
+from mlpbench.bench.cases import CPU
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,28 +8,21 @@ infers and counts the hits, and all of that is in its time.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import groupby
 from statistics import median
 from typing import TYPE_CHECKING
 
 from mlpbench.bench import words as units
+from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.explain_words import percent
+from mlpbench.bench.analysis.summary import batched, of_kernels, one_at_a_time
 from mlpbench.bench.record.book_parts import PARTS, REST
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mlpbench.bench.analysis.summary import CaseSummary
-
-from mlpbench.bench.analysis.summary import batched, one_at_a_time, speedup
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.stats.estimates import Estimate
 
 
 @dataclass(frozen=True)
@@ -57,106 +50,6 @@ class Published:
 
 
 BOOK = Published()
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds for the book's 10,000 images one at a time and in batches of 100, and their ratio paired by repeat."""
-
-    one: Estimate
-    batched: Estimate
-    speedup: Ratio | None
-
-    def words(self) -> str:
-        """Return the timing in words, without a full stop."""
-        times = f"{units.seconds(self.one.value)} one by one, {units.seconds(self.batched.value)} in batches"
-        if self.speedup is None:
-            return f"{times}; no repeat has both, so no ratio"
-        return f"{times}: {units.ratio(self.speedup)}"
-
-
-@dataclass(frozen=True)
-class BookFinding:
-    """One kernel in the book's experiment, inference alone and as the book times it; None where not measured.
-
-    ``apart``: the parts of the book's cell; None where they were not recorded, as in older files.
-    """
-
-    run: str
-    kernel: str
-    data: str
-    alone: Timing | None
-    with_loading: Timing | None
-    accuracy: float | None
-    apart: Apart | None = None
-    published: Published = BOOK
-
-    def lead(self) -> str | None:
-        """Return the finding as one sentence; None where one of the four times is missing."""
-        if not (self.alone and self.alone.speedup and self.with_loading and self.with_loading.speedup):
-            return None
-        alone, loading = units.ratio(self.alone.speedup), units.ratio(self.with_loading.speedup)
-        return (
-            f"The book's experiment with {self.kernel}: batches of {self.published.batch_size} are {alone} as fast as "
-            f"one at a time, {loading} with loading in the clock; the book prints {self.published.speedup:.2f}x."
-        )
-
-    def sentences(self) -> list[str]:
-        """Return the measured figures; `Published.sentence` has the book's."""
-        head = f"The book's experiment with {self.kernel}, {self.published.images:,} images"
-        alone = self.alone.words() if self.alone else "not measured"
-        loading = self.with_loading.words() if self.with_loading else "not measured"
-        what = "" if self.data == "mnist" else f" of {self.data}, which is not the book's test set"
-        accuracy = "no accuracy" if self.accuracy is None else f"accuracy {self.accuracy:.4f}{what}"
-        return [
-            f"{head}, inference alone: {alone}.",
-            f"{head}, data and weights loaded and hits counted in the clock as in the book: {loading}; {accuracy}.",
-            *(self.apart.sentences(self.kernel) if self.apart else ()),
-        ]
-
-
-def find(cases: Sequence[CaseSummary]) -> list[BookFinding]:
-    """Return the finding for each kernel with cases of mode ``book`` among the cases of one run."""
-    findings = []
-    for kernel, group in groupby(cases, lambda case: case.kernel):
-        of_kernel = list(group)
-        whole = [case for case in of_kernel if case.mode == "book"]
-        if not whole:
-            continue
-        in_batches = [case for case in batched(of_kernel) if case.batch_size == BOOK.batch_size]
-        whole_batched = [case for case in whole if case.batch_size == BOOK.batch_size]
-        whole_one, data = one_at_a_time(of_kernel, "book"), of_kernel[0].data
-        findings.append(
-            BookFinding(
-                run=of_kernel[0].run,
-                kernel=kernel,
-                data=data,
-                alone=_timing(one_at_a_time(of_kernel), in_batches),
-                with_loading=_timing(whole_one, whole_batched),
-                accuracy=next((case.accuracy for case in whole if case.accuracy is not None), None),
-                apart=_apart(whole_one, whole_batched, data),
-            )
-        )
-    return findings
-
-
-def _timing(one: CaseSummary | None, in_batches: Sequence[CaseSummary]) -> Timing | None:
-    if one is None or not in_batches:
-        return None
-    return Timing(_total(one.sample), _total(in_batches[0].sample), speedup(one, in_batches[0]))
-
-
-def _apart(one: CaseSummary | None, in_batches: Sequence[CaseSummary], data: str) -> Apart | None:
-    if one is None or not in_batches:
-        return None
-    published = BOOK.one_s, BOOK.batched_s
-    return take_apart(one, in_batches[0], BOOK.images, published, books_data=data == "mnist")
-
-
-def _total(sample: Estimate) -> Estimate:
-    """Return the time for all images from the time per sample."""
-    n = BOOK.images
-    return replace(sample, value=sample.value * n, low=sample.low * n, high=sample.high * n)
 
 
 #: The share of a round that its parts may leave: freeing what was read takes far less.
@@ -199,9 +92,9 @@ class Apart:
     parts: Mapping[str, Ratio]
     without_loading: Ratio | None
     of_book: Ratio | None
-    published: float
-    published_batched_s: float
-    reads: str | None
+    published: float = BOOK.speedup
+    published_batched_s: float = BOOK.batched_s
+    reads: str | None = None
 
     def sentences(self, kernel: str) -> list[str]:
         """Return the finding: what loading costs and hides, and what that would make of the book's figure."""
@@ -235,28 +128,116 @@ class Apart:
         )
 
 
-def take_apart(
-    one: CaseSummary, batched: CaseSummary, images: int, published_s: tuple[float, float], *, books_data: bool
-) -> Apart | None:
-    """Return the cell taken apart, for so many images; None where no repeat has the parts of both ways.
+@dataclass(frozen=True)
+class BookTimes:
+    """Seconds for the book's 10,000 images one at a time and in batches of 100, and their ratio paired by repeat."""
 
-    ``published_s``: the book's seconds one by one and in batches. ``books_data``: whether the data are the book's, so
-    that the share of loading can stand for the book's.
+    one: Estimate
+    batched: Estimate
+    speedup: Ratio | None
+
+    def words(self) -> str:
+        """Return the timing in words, without a full stop."""
+        times = f"{units.seconds(self.one.value)} one by one, {units.seconds(self.batched.value)} in batches"
+        if self.speedup is None:
+            return f"{times}; no repeat has both, so no ratio"
+        return f"{times}: {units.ratio(self.speedup)}"
+
+
+@dataclass(frozen=True)
+class BookFinding:
+    """One kernel in the book's experiment, inference alone and as the book times it; None where not measured.
+
+    ``apart``: the parts of the book's cell; None where they were not recorded, as in older files.
     """
-    common = one.by_repeat.keys() & batched.by_repeat.keys()
-    if not (one.parts and batched.parts and common):
+
+    run: str
+    kernel: str
+    data: str
+    alone: BookTimes | None
+    with_loading: BookTimes | None
+    accuracy: float | None
+    apart: Apart | None = None
+    published: Published = BOOK
+
+    def lead(self) -> str | None:
+        """Return the finding as one sentence; None where one of the four times is missing."""
+        if not (self.alone and self.alone.speedup and self.with_loading and self.with_loading.speedup):
+            return None
+        alone, loading = units.ratio(self.alone.speedup), units.ratio(self.with_loading.speedup)
+        return (
+            f"The book's experiment with {self.kernel}: batches of {self.published.batch_size} are {alone} as fast as "
+            f"one at a time, {loading} with loading in the clock; the book prints {self.published.speedup:.2f}x."
+        )
+
+    def sentences(self) -> list[str]:
+        """Return the measured figures; `Published.sentence` has the book's."""
+        head = f"The book's experiment with {self.kernel}, {self.published.images:,} images"
+        alone = self.alone.words() if self.alone else "not measured"
+        loading = self.with_loading.words() if self.with_loading else "not measured"
+        what = "" if self.data == "mnist" else f" of {self.data}, which is not the book's test set"
+        accuracy = "no accuracy" if self.accuracy is None else f"accuracy {self.accuracy:.4f}{what}"
+        return [
+            f"{head}, inference alone: {alone}.",
+            f"{head}, data and weights loaded and hits counted in the clock as in the book: {loading}; {accuracy}.",
+            *(self.apart.sentences(self.kernel) if self.apart else ()),
+        ]
+
+
+def find(cases: Sequence[CaseSummary]) -> list[BookFinding]:
+    """Return the finding for each kernel with cases of mode ``book`` among the cases of one run."""
+    findings = []
+    for kernel, of_kernel in of_kernels(cases).items():
+        whole = [case for case in of_kernel if case.mode == "book"]
+        if not whole:
+            continue
+        alone = one_at_a_time(of_kernel), _in_batches(batched(of_kernel))
+        loading = one_at_a_time(of_kernel, "book"), _in_batches(whole)
+        findings.append(
+            BookFinding(
+                run=of_kernel[0].run,
+                kernel=kernel,
+                data=of_kernel[0].data,
+                alone=_times(*alone),
+                with_loading=_times(*loading),
+                accuracy=next((case.accuracy for case in whole if case.accuracy is not None), None),
+                apart=_apart(*loading),
+            )
+        )
+    return findings
+
+
+def _in_batches(cases: Iterable[CaseSummary]) -> CaseSummary | None:
+    """Return the case with the book's batches."""
+    return next((case for case in cases if case.batch_size == BOOK.batch_size), None)
+
+
+def _times(one: CaseSummary | None, batch: CaseSummary | None) -> BookTimes | None:
+    if one is None or batch is None:
         return None
-    published = published_s[0] / published_s[1]
-    shares = {repeat: batched.parts["load"][repeat] / batched.by_repeat[repeat] for repeat in common}
+    return BookTimes(_total(one.sample), _total(batch.sample), times.ratio(one, batch))
+
+
+def _total(sample: Estimate) -> Estimate:
+    """Return the time for all images from the time per sample."""
+    n = BOOK.images
+    return replace(sample, value=sample.value * n, low=sample.low * n, high=sample.high * n)
+
+
+def _apart(one: CaseSummary | None, batch: CaseSummary | None) -> Apart | None:
+    """Return the cell taken apart; None where no repeat has the parts of both ways."""
+    whole = times.ratio(one, batch) if one and batch else None
+    if one is None or batch is None or whole is None or not (one.parts and batch.parts):
+        return None
+    ones, batches = times.pairs(one, batch)
+    shares = {repeat: batch.parts["load"][repeat] / seconds for repeat, seconds in batches.items()}
     return Apart(
-        one=_way(one, images),
-        batched=_way(batched, images),
-        whole=estimates.ratio(one.by_repeat, batched.by_repeat),
-        parts={name: estimates.ratio(one.parts[name], batched.parts[name]) for name in PARTS},
-        without_loading=_without(one, batched, common),
-        of_book=_of_book(shares, published) if books_data else None,
-        published=published,
-        published_batched_s=published_s[1],
+        one=_way(one),
+        batched=_way(batch),
+        whole=whole,
+        parts={name: estimates.ratio(_only(one.parts[name], ones), _only(batch.parts[name], ones)) for name in PARTS},
+        without_loading=_without(*(_rest(by_repeat, case) for by_repeat, case in ((ones, one), (batches, batch)))),
+        of_book=_of_book(shares) if one.data == "mnist" else None,
         reads=one.reads,
     )
 
@@ -270,27 +251,27 @@ def book_without_loading(share: float, published: float) -> float:
     return (published - share) / (1 - share)
 
 
-def _way(case: CaseSummary, images: int) -> Way:
-    whole = _scaled(case.by_repeat, images)
-    parts = {name: _scaled(case.parts[name], images) for name in PARTS}
-    return Way(whole, parts, images * median(case.parts[REST].values()))
+def _only(by_repeat: Mapping[int, float], repeats: Iterable[int]) -> dict[int, float]:
+    return {repeat: by_repeat[repeat] for repeat in repeats}
 
 
-def _scaled(by_repeat: Mapping[int, float], images: int) -> Estimate:
-    return estimates.estimate({repeat: value * images for repeat, value in by_repeat.items()})
+def _way(case: CaseSummary) -> Way:
+    counting = {name: _only(found, case.by_repeat) for name, found in case.parts.items()}
+    parts = {name: _total(estimates.estimate(counting[name])) for name in PARTS}
+    return Way(_total(case.sample), parts, BOOK.images * median(counting[REST].values()))
 
 
-def _without(one: CaseSummary, batched: CaseSummary, common: Iterable[int]) -> Ratio | None:
-    rest_one, rest_batched = (
-        {repeat: case.by_repeat[repeat] - case.parts["load"][repeat] for repeat in common} for case in (one, batched)
-    )
-    if min((*rest_one.values(), *rest_batched.values())) <= 0:
-        return None
-    return estimates.ratio(rest_one, rest_batched)
+def _rest(by_repeat: Mapping[int, float], case: CaseSummary) -> dict[int, float]:
+    """Return what a cell takes without loading, by repeat."""
+    return {repeat: seconds - case.parts["load"][repeat] for repeat, seconds in by_repeat.items()}
 
 
-def _of_book(shares: Mapping[int, float], published: float) -> Ratio | None:
+def _without(one: Mapping[int, float], batch: Mapping[int, float]) -> Ratio | None:
+    return estimates.ratio(one, batch) if min((*one.values(), *batch.values())) > 0 else None
+
+
+def _of_book(shares: Mapping[int, float]) -> Ratio | None:
     if max(shares.values()) >= 1:
         return None
-    found = estimates.estimate({at: book_without_loading(share, published) for at, share in shares.items()})
+    found = estimates.estimate({at: book_without_loading(share, BOOK.speedup) for at, share in shares.items()})
     return Ratio(found.value, found.low, found.high, found.n, True, found.reason)

@@ -9,23 +9,172 @@ at one pace of the processor where the records tell it (`bench.trust.pace`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from mlpbench.bench.analysis import sides as differences
-from mlpbench.bench.analysis.comparison import Comparison, Row, Unmatched, shared_setting
-from mlpbench.bench.analysis.sides import Side, kernel_of, kernels_of, pace_of
+from mlpbench.bench.analysis import times
+from mlpbench.bench.analysis.sides import (
+    Side,
+    between_kernels,
+    between_runs,
+    kernel_of,
+    kernels_of,
+    pace_of,
+    that_forbid,
+)
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.drift import ASSUMED, Drifts
+from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
 from mlpbench.bench.stats.significance import FALSE_DISCOVERY_RATE, THRESHOLD, judge
+from mlpbench.bench.words import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
+    import pandas as pd
+
+    from mlpbench.bench.analysis.times import At, CaseTimes
     from mlpbench.bench.cases import Setting
+    from mlpbench.bench.stats.estimates import Estimate, Ratio, Verdict
     from mlpbench.bench.trust.pace import Pace
+
+
+def shared_setting(one: Setting | None, other: Setting | None) -> str | None:
+    """Return which setting of a sweep both are, in words; None where there was no choice, or they are different."""
+    if one is None or other is None or one.point != other.point:
+        return None
+    swept = max(one, other, key=lambda setting: len(setting.varies))
+    return swept.words if swept.varies else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case on both sides, in seconds per sample; ``speedup`` is baseline / candidate: above 1 is faster.
+
+    ``p_adjusted`` is corrected for the number of cases; ``repeats_needed``, of an unclear case, is how many would tell.
+    """
+
+    baseline_kernel: str
+    candidate_kernel: str
+    mode: str
+    batch_size: int
+    baseline: Estimate
+    candidate: Estimate
+    speedup: Ratio
+    p: float
+    p_adjusted: float
+    verdict: Verdict
+    repeats_needed: int | None
+    #: What repeats do not tell; none of sides that ran together.
+    drift: Drift = NO_DRIFT
+    #: Network, threads and dtype of each side, where the files say them.
+    baseline_setting: Setting | None = None
+    candidate_setting: Setting | None = None
+
+    @property
+    def kernels(self) -> str:
+        """The kernel, or both."""
+        if self.baseline_kernel == self.candidate_kernel:
+            return self.baseline_kernel
+        return f"{self.candidate_kernel} against {self.baseline_kernel}"
+
+    @property
+    def setting(self) -> str | None:
+        """Which setting of a sweep both sides are, in words; None where there was no choice, or they are different."""
+        return shared_setting(self.baseline_setting, self.candidate_setting)
+
+    @property
+    def label(self) -> str:
+        """What the row is about: kernels, and the setting if there is a choice."""
+        return f"{self.kernels}, {self.setting}" if self.setting else self.kernels
+
+
+@dataclass(frozen=True)
+class Unmatched:
+    """A case that could not be compared, and why; ``mode`` and ``batch_size`` are None for a whole kernel.
+
+    ``setting``: of a sweep, in words; ``kernel`` is None for a whole setting.
+    """
+
+    kernel: str | None
+    mode: str | None
+    batch_size: int | None
+    reason: str
+    setting: str | None = None
+
+    def __str__(self) -> str:
+        case = None if self.mode is None else f"{self.mode} {self.batch_size}"
+        what = " ".join(word for word in (self.kernel, case) if word)
+        return f"{', '.join(word for word in (what, self.setting) if word)}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came out. ``differences`` says what else differs between the sides, ``notes`` what weakens the result.
+
+    ``pace_s``: seconds for a calibration spin at the pace of all times; None where they are as measured.
+    """
+
+    baseline: str
+    candidate: str
+    threshold: float
+    false_discovery_rate: float
+    paired: bool
+    pace_s: float | None
+    rows: tuple[Row, ...]
+    unmatched: tuple[Unmatched, ...]
+    differences: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def slower(self) -> tuple[Row, ...]:
+        """The cases in which the candidate is slower, worst first."""
+        return tuple(sorted((row for row in self.rows if row.verdict == "slower"), key=lambda r: r.speedup.value))
+
+    @property
+    def unclear(self) -> tuple[Row, ...]:
+        """The cases in which the data cannot tell."""
+        return tuple(row for row in self.rows if row.verdict == "unclear")
+
+    @property
+    def worst(self) -> Row | None:
+        """The case in which the candidate is slowest against the baseline, if it is slower in any."""
+        return next(iter(self.slower), None)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row for each case: times in seconds per sample, speedup, its interval, n, p, verdict."""
+        import pandas as pd
+
+        columns = ["baseline_kernel", "candidate_kernel", "mode", "batch_size", "baseline_s", "candidate_s"]
+        columns += ["speedup", "speedup_low", "speedup_high", "n", "p", "p_adjusted", "verdict", "repeats_needed"]
+        columns += ["setting"]
+        values = []
+        for row in self.rows:
+            case = (row.baseline_kernel, row.candidate_kernel, row.mode, row.batch_size)
+            ratio = (row.speedup.value, row.speedup.low, row.speedup.high, row.speedup.n)
+            judged = (row.p, row.p_adjusted, row.verdict, row.repeats_needed)
+            values.append((*case, row.baseline.value, row.candidate.value, *ratio, *judged, row.setting))
+        return pd.DataFrame(values, columns=columns)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it.
+
+        ``cases`` hold ``baseline_s`` and ``candidate_s`` (seconds per sample) and ``speedup``, each with ``value``,
+        ``low``, ``high``, ``n``; an interval that does not exist is null, with its ``reason``.
+        """
+        whole = asdict(self)
+        cases = [
+            {{"baseline": "baseline_s", "candidate": "candidate_s"}.get(key, key): value for key, value in row.items()}
+            for row in whole.pop("rows")
+        ]
+        for case, row in zip(cases, self.rows, strict=True):
+            settings = {"baseline_setting": row.baseline_setting, "candidate_setting": row.candidate_setting}
+            case |= {side: setting and setting.as_dict() for side, setting in settings.items()}
+        result: dict[str, Any] = plain({**whole, "cases": cases})
+        return result
 
 
 def compare(
@@ -48,12 +197,14 @@ def compare(
     false_clocks = list(dict.fromkeys(said for pair in sides for side in pair if (said := side.false_clock())))
     if false_clocks and not anyway:
         raise NothingComparable(f"{' '.join(false_clocks)} Measure again, or compare --anyway")
-    pace = pace_of(*(side.run for pair in sides for side in pair))
+    pace = pace_of(*_runs(sides).values())
+    measured = {path: times.by_kernel(run, pace) for path, run in _runs(sides).items()}
     cases: list[_Case] = []
     unequal: dict[str, None] = {}
     for one, other in [pair for left, right in sides for pair in _pairs(left, right)]:
         together = _same_run(one.run, other.run)
-        compared, left_out = _cases(one, other, pace, paired=_is_paired(one, other))
+        found = [measured[side.run.path].get(str(side.kernel), {}) for side in (one, other)]
+        compared, left_out = _cases(one, other, *found, paired=_is_paired(one, other))
         cases += compared
         unmatched += left_out
         if compared:
@@ -64,7 +215,7 @@ def compare(
         raise NothingComparable(f"nothing to compare: {names[0]} and {names[1]} have no case in common{why}")
     paired = _is_paired(*sides[0])
     rows = _judged(cases, paired, threshold, drifts if pace.spin_s else replace(drifts, one=drifts.of(alone=False)))
-    notes = _notes([side for pair in sides for side in pair], rows, pace)
+    notes = _notes(_runs(sides).values(), rows, pace)
     return Comparison(
         *names,
         threshold,
@@ -76,6 +227,10 @@ def compare(
         tuple(unequal),
         (*false_clocks, *notes),
     )
+
+
+def _runs(sides: Sequence[tuple[Side, Side]]) -> dict[Path, Run]:
+    return {side.run.path: side.run for pair in sides for side in pair}
 
 
 def _listed(side: Side | Run | Sequence[Side]) -> list[Side]:
@@ -131,15 +286,25 @@ def _is_paired(one: Side, other: Side) -> bool:
 
 def _judged(cases: list[_Case], paired: bool, threshold: float, drifts: Drifts) -> list[Row]:
     wander = None if paired else [drifts.of(case.alone) for case in cases]
-    judgements = judge([(case.baseline, case.candidate) for case in cases], paired, threshold, drifts=wander)
-    rows = []
-    for case, found in zip(cases, judgements, strict=True):
-        names = (case.baseline_kernel, case.candidate_kernel, case.mode, case.batch_size)
-        sides = estimates.estimate(case.baseline), estimates.estimate(case.candidate)
-        tested = (found.p, found.p_adjusted)
-        row = Row(*names, *sides, found.speedup, *tested, found.verdict, found.repeats_needed, found.drift)
-        rows.append(replace(row, baseline_setting=case.settings[0], candidate_setting=case.settings[1]))
-    return rows
+    sides = [case.sides(paired) for case in cases]
+    return [
+        Row(
+            case.baseline.kernel,
+            case.candidate.kernel,
+            case.baseline.mode,
+            case.baseline.batch_size,
+            estimates.estimate(case.baseline.by_repeat),
+            estimates.estimate(case.candidate.by_repeat),
+            found.speedup,
+            found.p,
+            found.p_adjusted,
+            found.verdict,
+            found.repeats_needed,
+            found.drift,
+            *case.settings,
+        )
+        for case, found in zip(cases, judge(sides, paired, threshold, drifts=wander), strict=True)
+    ]
 
 
 def _sides(baseline: Side | Run, candidate: Side | Run) -> tuple[Side, Side]:
@@ -168,35 +333,37 @@ def _pairs(left: Side, right: Side) -> list[tuple[Side, Side]]:
 
 @dataclass(frozen=True)
 class _Case:
-    """The times of one case on both sides, by repeat; ``alone``: on both, one thread did all the work."""
+    """The times of one case on both sides; ``alone``: on both, one thread did all the work."""
 
-    baseline_kernel: str
-    candidate_kernel: str
-    mode: str
-    batch_size: int
-    baseline: dict[int, float]
-    candidate: dict[int, float]
+    baseline: CaseTimes
+    candidate: CaseTimes
     alone: bool
     settings: tuple[Setting | None, Setting | None]
 
+    def sides(self, paired: bool) -> tuple[Mapping[int, float], Mapping[int, float]]:
+        """Return the repeats that count; of paired sides those that both have, none if no repeat has both."""
+        if paired:
+            return times.pairs(self.baseline, self.candidate)
+        return self.baseline.by_repeat, self.candidate.by_repeat
 
-def _cases(one: Side, other: Side, pace: Pace, paired: bool) -> tuple[list[_Case], list[Unmatched]]:
-    baseline, candidate = one.times(pace), other.times(pace)
+
+def _cases(
+    one: Side, other: Side, baseline: Mapping[At, CaseTimes], candidate: Mapping[At, CaseTimes], *, paired: bool
+) -> tuple[list[_Case], list[Unmatched]]:
     alone = one.alone() & other.alone()
     cases, unmatched = [], []
     alike = one.kernel == other.kernel
     label = str(one.kernel if alike else f"{other.kernel} against {one.kernel}")
     where = shared_setting(one.run.setting, other.run.setting)
-    for mode, size in dict.fromkeys((*baseline, *candidate, *_failed(one), *_failed(other))):
-        a, b = baseline.get((mode, size), {}), candidate.get((mode, size), {})
-        reasons = [_absent(side, alike, mode, size) for side, t in ((one, a), (other, b)) if not t]
-        if not reasons and paired and not a.keys() & b.keys():
+    for at in dict.fromkeys((*baseline, *candidate, *_failed(one), *_failed(other))):
+        reasons = [_absent(side, alike, *at) for side, own in ((one, baseline), (other, candidate)) if at not in own]
+        if not reasons:
+            case = _Case(baseline[at], candidate[at], at in alone, (one.run.setting, other.run.setting))
+            if all(case.sides(paired)):
+                cases.append(case)
+                continue
             reasons = ["no repeat has both sides"]
-        if reasons:
-            unmatched.append(Unmatched(label, mode, size, "; ".join(reasons), where))
-            continue
-        settings = one.run.setting, other.run.setting
-        cases.append(_Case(str(one.kernel), str(other.kernel), mode, size, a, b, (mode, size) in alone, settings))
+        unmatched.append(Unmatched(label, *at, "; ".join(reasons), where))
     if not cases and not unmatched:
         reasons = [_absent(side, alike, None, None) for side in (one, other)]
         unmatched.append(Unmatched(label, None, None, "; ".join(reasons), where))
@@ -230,15 +397,14 @@ def _why(side: Side, mode: str | None, batch_size: int | None) -> str:
 
 def _differences(one: Side, other: Side, together: bool, *, anyway: bool) -> list[str]:
     a, b = (next(r for r in side.run.records if r.kernel == side.kernel and r.cases) for side in (one, other))
-    forbidding = [] if together or anyway else differences.that_forbid(a, b)
+    forbidding = [] if together or anyway else that_forbid(a, b)
     if forbidding:
         told = "; ".join(forbidding)
         raise NothingComparable(f"not comparable, {told}: measure both sides alike, or compare --anyway")
-    return differences.between_kernels(a, b) if together else differences.between_runs(a, b)
+    return between_kernels(a, b) if together else between_runs(a, b)
 
 
-def _notes(sides: list[Side], rows: list[Row], pace: Pace) -> list[str]:
-    runs = {side.run.path: side.run for side in sides}.values()
+def _notes(runs: Iterable[Run], rows: list[Row], pace: Pace) -> list[str]:
     notes = [f"{run.id}: {problem}" for run in runs for problem in run.problems]
     single = sum(row.speedup.n == 1 for row in rows)
     if single:

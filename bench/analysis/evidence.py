@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from mlpbench.bench.record.untrusted import Block
 
 from mlpbench.bench.analysis.attribution import SmallNetworks
-from mlpbench.bench.analysis.roofline import CPU, LEVELS, Roofs
+from mlpbench.bench.analysis.roofline import LEVELS, Roofs
+from mlpbench.bench.cases import CPU
 from mlpbench.bench.record.runs import ROOFS_FILE
 from mlpbench.kernels.errors import SpecError
 from mlpbench.kernels.spec import ForwardSpec

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.analysis import attribution, evidence, roofline
 from mlpbench.bench.analysis.roofline import Work
-from mlpbench.bench.cases import ALL_ROWS
+from mlpbench.bench.analysis.summary import batched, best_batch, of_kernels, one_at_a_time
+from mlpbench.bench.cases import ALL_ROWS, CPU
 from mlpbench.bench.stats import estimates, hockney
 from mlpbench.bench.words import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mlpbench.bench.analysis.attribution import Attribution, SmallNetworks
     from mlpbench.bench.analysis.evidence import Evidence
-    from mlpbench.bench.analysis.roofline import Roofs, Verdict
+    from mlpbench.bench.analysis.roofline import Roofs, RoofVerdict
+    from mlpbench.bench.analysis.summary import CaseSummary
     from mlpbench.bench.record.runs import Run
     from mlpbench.bench.record.schema import Record
     from mlpbench.bench.stats.estimates import Estimate
@@ -40,7 +42,7 @@ class CaseShare:
     batch_size: int
     intensity: float
     flop_s: float
-    verdict: Verdict | None
+    verdict: RoofVerdict | None
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class KernelExplanation:
     attribution: Attribution | None
     weights_in: str | None
     missing: tuple[str, ...]
-    device: str = roofline.CPU
+    device: str = CPU
 
     @property
     def impossible(self) -> tuple[CaseShare, ...]:
@@ -113,32 +115,28 @@ class Explanation:
         return self.title[0].lower() + self.title[1:]
 
 
-def find(run: Run, found: Evidence | None = None) -> Explanation | None:
+def find(run: Run, cases: Sequence[CaseSummary], found: Evidence | None = None) -> Explanation | None:
     """Return what the speedup in a run is made of; None if nothing was timed. Raises UserError for damaged files.
 
-    ``found``: the run's evidence, for who has read it already.
+    ``cases`` are all of the run (`bench.analysis.summary.summarize`); ``found`` is its evidence, for who has read it.
     """
-    timed = [record for record in run.records if record.cases]
-    if not timed:
+    if not cases:
         return None
     found = evidence.read(run) if found is None else found
-    spec = timed[0].spec
-    kernels = tuple(
-        _kernel([record for record in timed if record.kernel == name], found)
-        for name in run.kernels
-        if any(record.kernel == name for record in timed)
-    )
+    timed = {name: [r for r in run.records if r.kernel == name and r.cases] for name in run.kernels}
+    first = next(record for record in run.records if record.cases)
+    own = of_kernels(cases)
     return Explanation(
         run=run.name,
         title=run.title,
         run_id=run.id,
         setting=run.setting.as_dict() if run.setting else None,
         machine=run.machine,
-        spec=spec.label(),
-        kind=f"{spec.hidden}/{spec.output} {spec.dtype}",
-        threads=timed[0].threads,
-        weight_bytes=spec.weight_bytes(),
-        kernels=kernels,
+        spec=first.spec.label(),
+        kind=f"{first.spec.hidden}/{first.spec.output} {first.spec.dtype}",
+        threads=first.threads,
+        weight_bytes=first.spec.weight_bytes(),
+        kernels=tuple(_kernel(records, own[name], found) for name, records in timed.items() if records),
         roofs=found.roofs,
         disturbed=found.disturbed,
         missing=found.missing,
@@ -147,16 +145,19 @@ def find(run: Run, found: Evidence | None = None) -> Explanation | None:
     )
 
 
-def _kernel(records: list[Record], found: Evidence) -> KernelExplanation:
+def _kernel(records: Sequence[Record], cases: Sequence[CaseSummary], found: Evidence) -> KernelExplanation:
     first = records[0]
-    used = first.describe.get("threads")
+    device, used = first.device or CPU, first.describe.get("threads")
     threads = used if isinstance(used, int) and used > 0 else first.threads or 1
-    roofs, by_threads, disturbed, no_roofs = _held_to(first.device or roofline.CPU, threads, found)
+    roofs, by_threads, disturbed, no_roofs = _held_to(device, threads, found)
     small = {r.repeat: found.small[r.kernel, r.repeat] for r in records if (r.kernel, r.repeat) in found.small}
-    calls = {r.repeat: {c.batch_size: c.call_s for c in r.cases if c.mode == "batched"} for r in records}
+    calls: dict[int, dict[int, float]] = {}
+    for case in batched(cases):
+        for repeat, sample_s in case.by_repeat.items():
+            calls.setdefault(repeat, {})[case.batch_size] = sample_s * case.batch_size
     fitted = hockney.fit(calls)
     missing = [] if fitted else ["no line over batch sizes: it needs three or more of them in a process"]
-    parts, place, reason = _attribution(records, small, by_threads, threads)
+    parts, place, reason = _attribution(first, cases, small, by_threads, threads)
     missing += [text for text in (no_roofs, reason) if text]
     return KernelExplanation(
         kernel=first.kernel,
@@ -166,13 +167,13 @@ def _kernel(records: list[Record], found: Evidence) -> KernelExplanation:
         neuron_one_s=_estimate(s.neuron_one_s for s in small.values()),
         neuron_batch_s=_estimate(s.neuron_batch_s for s in small.values()),
         fit=fitted,
-        asymptotic=_asymptotic(records, fitted),
-        measured=_medians(records, "batched"),
-        shares=_shares(records, roofs, disturbed=disturbed),
+        asymptotic=_asymptotic(one_at_a_time(cases), fitted),
+        measured=_calls(cases),
+        shares=_shares(first, cases, roofs, disturbed=disturbed),
         attribution=parts,
         weights_in=place,
         missing=tuple(missing),
-        device=first.device or roofline.CPU,
+        device=device,
     )
 
 
@@ -181,7 +182,7 @@ def _held_to(device: str, threads: int, found: Evidence) -> tuple[Roofs | None, 
 
     Of the CPU, by number of threads; a device has one set, at 1. Why the CPU has none is said of the run.
     """
-    if device == roofline.CPU:
+    if device == CPU:
         return found.roofs_for(threads), found.roofs, found.disturbed, None
     there = found.of(device)
     if there.roofs is None:
@@ -189,61 +190,49 @@ def _held_to(device: str, threads: int, found: Evidence) -> tuple[Roofs | None, 
     return there.roofs, {1: there.roofs}, there.disturbed, None
 
 
-def _skips(records: list[Record]) -> bool:
-    return any(record.describe.get("skips_work") for record in records)
-
-
 def _estimate(values: Iterable[float | None]) -> Estimate | None:
     known = [value for value in values if value is not None]
     return estimates.estimate(known) if known else None
 
 
-def _one_at_a_time(records: list[Record]) -> dict[int, float]:
-    """Return seconds per sample one at a time, by repeat."""
-    return {r.repeat: c.sample_s for r in records for c in r.cases if c.mode == "per_sample"}
+def _calls(cases: Sequence[CaseSummary]) -> dict[int, float]:
+    """Return the seconds per call of each batch size."""
+    return {case.batch_size: case.sample.value * case.batch_size for case in batched(cases)}
 
 
-def _medians(records: list[Record], mode: str) -> dict[int, float]:
-    """Return the median over repeats of the seconds per call of each batch size, per sample for ``per_sample``."""
-    values: dict[int, list[float]] = {}
-    for record in records:
-        for case in record.cases:
-            if case.mode == mode:
-                seconds = case.sample_s if mode == "per_sample" else case.call_s
-                values.setdefault(case.batch_size, []).append(seconds)
-    return {size: estimates.estimate(values[size]).value for size in sorted(values)}
-
-
-def _asymptotic(records: list[Record], fitted: Fit | None) -> Estimate | None:
-    one = _one_at_a_time(records)
-    gains = {
-        repeat: one[repeat] * line.r_inf for repeat, line in (fitted.lines if fitted else {}).items() if repeat in one
-    }
-    return estimates.estimate(gains) if gains and fitted and fitted.straight else None
+def _asymptotic(one: CaseSummary | None, fitted: Fit | None) -> Estimate | None:
+    if one is None or fitted is None or not fitted.straight:
+        return None
+    common = one.by_repeat.keys() & fitted.lines.keys()
+    gains = {repeat: one.by_repeat[repeat] * fitted.lines[repeat].r_inf for repeat in common}
+    return estimates.estimate(gains) if gains else None
 
 
 def _attribution(
-    records: list[Record], small: dict[int, SmallNetworks], roofs: Mapping[int, Roofs], threads: int
+    first: Record,
+    cases: Sequence[CaseSummary],
+    small: Mapping[int, SmallNetworks],
+    roofs: Mapping[int, Roofs],
+    threads: int,
 ) -> tuple[Attribution | None, str | None, str | None]:
     """Return the attribution, the level that holds the weights, and why there is none."""
-    spec, one, batches = records[0].spec, _one_at_a_time(records), _medians(records, "batched")
+    n_bytes = first.spec.weight_bytes()
     # One row's product is not divided among cores whose own caches hold the weights; beyond them it may be.
     alone = roofs.get(1)
-    place = roofline.level(spec.weight_bytes(), alone.caches) if alone else None
+    place = roofline.level(n_bytes, alone.caches) if alone else None
     reads = roofs.get(threads, alone) if place in ("L3", "DRAM") else alone
-    weights_s = attribution.weight_cost(spec.weight_bytes(), place, reads) if place and reads else None
-    if _skips(records):
+    weights_s = attribution.weight_cost(n_bytes, place, reads) if place and reads else None
+    if first.describe.get("skips_work"):
         return None, place, SKIPS
-    if not one or not batches:
+    one, best = one_at_a_time(cases), best_batch(cases)
+    if one is None or best is None:
         return None, place, "no attribution: it needs the case one at a time (per_sample) and a batch"
     if not small:
         return None, place, "no attribution: the cost of a call was not measured"
-    best = min(batches, key=lambda size: batches[size] / size)
-    batch = {r.repeat: c.sample_s for r in records for c in r.cases if c.mode == "batched" and c.batch_size == best}
-    sides = [attribution.Sides(one[i], batch[i], small[i]) for i in sorted(one.keys() & batch.keys() & small.keys())]
-    if not sides:
-        return None, place, "no attribution: no repeat has both sides and the cost of a call"
-    return attribution.attribute(sides, best, weights_s, _beyond_l1(spec, sides[0].small, alone)), place, None
+    beyond = _beyond_l1(first.spec, next(iter(small.values())), alone)
+    parts = attribution.attribute(one, best, small, best.batch_size, weights_s, beyond)
+    reason = None if parts else "no attribution: no repeat has both sides and the cost of a call"
+    return parts, place, reason
 
 
 def _beyond_l1(spec: ForwardSpec, small: SmallNetworks, alone: Roofs | None) -> float:
@@ -254,16 +243,19 @@ def _beyond_l1(spec: ForwardSpec, small: SmallNetworks, alone: Roofs | None) -> 
     return attribution.arithmetic_cost(flop, n_bytes, alone)
 
 
-def _shares(records: list[Record], roofs: Roofs | None, *, disturbed: bool) -> tuple[CaseShare, ...]:
-    spec = records[0].spec
-    skips = _skips(records)
-    batches = _medians(records, "batched")
-    timed_rows = max(ALL_ROWS, *batches, 1)
-    why = roofline.cause(list(batches.items()), disturbed=disturbed)
-    singles = [("per_sample", size, 1, seconds) for size, seconds in _medians(records, "per_sample").items()]
+def _shares(
+    first: Record, cases: Sequence[CaseSummary], roofs: Roofs | None, *, disturbed: bool
+) -> tuple[CaseShare, ...]:
+    skips = bool(first.describe.get("skips_work"))
+    calls = _calls(cases)
+    timed_rows = max(ALL_ROWS, *calls, 1)
+    why = roofline.cause(list(calls.items()), disturbed=disturbed)
     found = []
-    for mode, size, rows, seconds in [*singles, *(("batched", size, size, s) for size, s in batches.items())]:
-        work = Work.of(spec, rows, timed_rows)
+    for case in cases:
+        if case.mode == "book":
+            continue
+        rows = case.batch_size if case.mode == "batched" else 1
+        work, seconds = Work.of(first.spec, rows, timed_rows), case.sample.value * rows
         verdict = roofline.judge(work, roofs, seconds, skips=skips, why=why) if roofs else None
-        found.append(CaseShare(mode, size, work.intensity, work.flop / seconds, verdict))
+        found.append(CaseShare(case.mode, case.batch_size, work.intensity, work.flop / seconds, verdict))
     return tuple(found)

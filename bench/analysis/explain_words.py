@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from mlpbench.bench import words as units
-from mlpbench.bench.analysis.roofline import CPU
+from mlpbench.bench.cases import CPU
 
 if TYPE_CHECKING:
     from mlpbench.bench.analysis.attribution import Attribution, Part

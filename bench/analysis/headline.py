@@ -1,4 +1,4 @@
-"""The finding in words and numbers, derived from the frame: what a run ends with and a report begins with."""
+"""The finding in words and numbers: what a run ends with and a report begins with; of several runs, a line for each."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import book
-from mlpbench.bench.analysis.summary import batched, one_at_a_time, speedup, summarize
+from mlpbench.bench.analysis.summary import batched, best_batch, of_kernels, one_at_a_time, ranked
+from mlpbench.bench.analysis.times import ratio
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
-
     from mlpbench.bench.analysis.book import BookFinding
+    from mlpbench.bench.analysis.limits import Limits, PeerRatio
     from mlpbench.bench.analysis.summary import CaseSummary
+    from mlpbench.bench.record.runs import Run
     from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 #: Two times whose ratio lies within this share of 1, interval included, are called as fast as each other.
@@ -124,12 +125,62 @@ class Headline:
         return data
 
 
-def find(frame: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) -> Headline:
-    """Return the finding of every run in a frame as `bench.analysis.frame.load` makes it; an empty one says so.
+@dataclass(frozen=True)
+class Overview:
+    """One run. ``fastest``: the kernel with the shortest time per sample in its best batch, None where none has a time.
+
+    It is one of ours where there are any besides peers. ``kernels``: how many it was chosen from, ``peers``: whether
+    there are peers besides. ``place``: it beside the best peer with results of its kind, in that batch; None where
+    there is none.
+    """
+
+    title: str
+    fastest: KernelFinding | None
+    kernels: int
+    peers: bool
+    place: PeerRatio | None
+
+    def sentence(self) -> str:
+        """Return the finding as one sentence."""
+        if self.fastest is None:
+            return f"{self.title}: nothing was timed."
+        gains = [against(*gain) for gain in self.gains] or [f"no batching speedup, {self.fastest.missing}"]
+        comma = "," if self.kernels > 1 else ""
+        return f"{self.title}: {self.name}{comma} takes {self.time}: {' and '.join(gains)}."
+
+    @property
+    def name(self) -> str:
+        """The kernel, and what it was chosen from: ``numba-simd, the fastest of ours``."""
+        name = self.fastest.kernel if self.fastest else "no kernel"
+        if self.kernels < 2:
+            return name
+        return f"{name}, the fastest of {'ours' if self.peers else self.kernels}"
+
+    @property
+    def time(self) -> str:
+        """Its time per sample and where: ``310 ns per sample in batches of 1,000``."""
+        best = (self.fastest.best or self.fastest.one) if self.fastest else None
+        if self.fastest is None or best is None:
+            return "not measured"
+        where = "one at a time" if self.fastest.best is None else f"in batches of {self.fastest.best_batch_size:,}"
+        return f"{words.seconds(best.value)} per sample {where}"
+
+    @property
+    def gains(self) -> list[tuple[Ratio, str]]:
+        """What it is compared with, in words, and how much longer that takes: one at a time, and the best peer."""
+        found = []
+        if self.fastest and self.fastest.speedup is not None:
+            found.append((self.fastest.speedup, "one at a time"))
+        if self.place is not None:
+            found.append((self.place.ratio, f"the best peer, {self.place.peer}"))
+        return found
+
+
+def find(cases: Sequence[CaseSummary], titles: Mapping[str, str] = MappingProxyType({})) -> Headline:
+    """Return the finding of every run among some cases (`bench.analysis.summary.summarize`); without any it says so.
 
     ``titles``: what sentences about a run begin with, where there are several; "Run" and its name for those not there.
     """
-    cases = summarize(frame) if len(frame) else []
     if not cases:
         return Headline("Nothing was timed.", [], [], [], [], [], [])
     runs = {run: list(group) for run, group in groupby(cases, lambda case: case.run)}
@@ -140,7 +191,7 @@ def find(frame: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) 
     ranks: list[str] = []
     notes: list[str] = []
     for run, of_run in runs.items():
-        found = [_kernel(list(group)) for _, group in groupby(of_run, lambda case: case.kernel)]
+        found = [_kernel(own) for own in of_kernels(of_run).values()]
         winners = _fastest(of_run)
         of_book = book.find(of_run)
         kernels += found
@@ -153,6 +204,24 @@ def find(frame: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) 
     notes += [book.BOOK.sentence()] if books else []
     lead = next((text for item in books if (text := item.lead())), None) or _lead(kernels, titles)
     return Headline(lead, sentences, ranks, notes + _notes(cases), kernels, fastest, books)
+
+
+def overview(run: Run, cases: Sequence[CaseSummary], limits: Limits | None) -> Overview:
+    """Return the line of a run from its cases, and from where its kernels stand beside peers."""
+    peers = {record.kernel for record in run.records if record.peer}
+    kernels = of_kernels(cases)
+    best = {name: one for name, own in kernels.items() if (one := best_batch(own) or one_at_a_time(own))}
+    ours = {name: one for name, one in best.items() if name not in peers} or best
+    if not ours:
+        return Overview(run.shown or run.title, None, 0, False, None)
+    fastest = _kernel(kernels[ranked(ours.values())[0][0].kernel])
+    place = _place(fastest, limits) if limits else None
+    return Overview(run.shown or run.title, fastest, len(ours), len(ours) < len(best), place)
+
+
+def _place(fastest: KernelFinding, limits: Limits) -> PeerRatio | None:
+    places = (place for row in limits.rows if row.kernel == fastest.kernel for place in row.places)
+    return next((place for place in places if place.batch_size == fastest.best_batch_size), None)
 
 
 def against(ratio: Ratio, other: str) -> str:
@@ -168,14 +237,14 @@ def against(ratio: Ratio, other: str) -> str:
 def _kernel(cases: Sequence[CaseSummary]) -> KernelFinding:
     """Return the finding of the cases of one kernel and run."""
     one = one_at_a_time(cases)
-    best = min(batched(cases), key=lambda case: case.sample.value, default=None)
+    best = best_batch(cases)
     gain = missing = None
     if one is None:
         missing = "the case one at a time (per_sample) was not timed"
     elif best is None:
         missing = "no batched case was timed"
     else:
-        gain = speedup(one, best)
+        gain = ratio(one, best)
         missing = "no repeat has both sides" if gain is None else None
     return KernelFinding(
         run=cases[0].run,
@@ -190,17 +259,15 @@ def _kernel(cases: Sequence[CaseSummary]) -> KernelFinding:
 
 def _fastest(cases: Sequence[CaseSummary]) -> list[Fastest]:
     """Return the fastest kernel one at a time and at the largest batch size, where two or more kernels compete."""
-    largest = max((case.batch_size for case in cases if case.mode == "batched"), default=None)
-    by_kernel = [list(group) for _, group in groupby(cases, lambda case: case.kernel)]
-    single = [one for of_kernel in by_kernel if (one := one_at_a_time(of_kernel))]
-    bulk = [case for case in cases if case.mode == "batched" and case.batch_size == largest]
-    return [_ranked(group, size) for group, size in ((single, None), (bulk, largest)) if len(group) > 1]
+    largest = max((case.batch_size for case in batched(cases)), default=None)
+    single = [one for own in of_kernels(cases).values() if (one := one_at_a_time(own))]
+    bulk = [case for case in batched(cases) if case.batch_size == largest]
+    return [_first(group, size) for group, size in ((single, None), (bulk, largest)) if len(group) > 1]
 
 
-def _ranked(cases: Sequence[CaseSummary], batch_size: int | None) -> Fastest:
-    first, second = sorted(cases, key=lambda case: case.sample.value)[:2]
-    lead = speedup(second, first)
-    return Fastest(first.run, batch_size, first.kernel, first.sample, second.kernel, lead)
+def _first(cases: Sequence[CaseSummary], batch_size: int | None) -> Fastest:
+    (first, _), (second, lead), *_ = ranked(cases)
+    return Fastest(first.run, batch_size, first.kernel, first.sample, second.kernel, lead if lead.paired else None)
 
 
 def _lead(kernels: Sequence[KernelFinding], titles: Mapping[str, str]) -> str:
@@ -237,84 +304,3 @@ def _is_same(ratio: Ratio) -> bool:
 def _undecided(ratio: Ratio) -> bool:
     """Whether the interval exists and holds 1."""
     return ratio.low <= 1 <= ratio.high  # False for NaN
-
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlpbench.bench.analysis.limits import Limits, Place
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.stats.estimates import Ratio
-
-
-@dataclass(frozen=True)
-class Overview:
-    """One run. ``fastest``: the kernel with the shortest time per sample in its best batch, None where none has a time.
-
-    It is one of ours where there are any besides peers. ``kernels``: how many it was chosen from, ``peers``: whether
-    there are peers besides. ``place``: it beside the best peer with results of its kind, in that batch; None where
-    there is none.
-    """
-
-    title: str
-    fastest: KernelFinding | None
-    kernels: int
-    peers: bool
-    place: Place | None
-
-    def sentence(self) -> str:
-        """Return the finding as one sentence."""
-        if self.fastest is None:
-            return f"{self.title}: nothing was timed."
-        gains = [against(*gain) for gain in self.gains] or [f"no batching speedup, {self.fastest.missing}"]
-        comma = "," if self.kernels > 1 else ""
-        return f"{self.title}: {self.name}{comma} takes {self.time}: {' and '.join(gains)}."
-
-    @property
-    def name(self) -> str:
-        """The kernel, and what it was chosen from: ``numba-simd, the fastest of ours``."""
-        name = self.fastest.kernel if self.fastest else "no kernel"
-        if self.kernels < 2:
-            return name
-        return f"{name}, the fastest of {'ours' if self.peers else self.kernels}"
-
-    @property
-    def time(self) -> str:
-        """Its time per sample and where: ``310 ns per sample in batches of 1,000``."""
-        if self.fastest is None:
-            return "not measured"
-        where = "one at a time" if self.fastest.best is None else f"in batches of {self.fastest.best_batch_size:,}"
-        return f"{words.seconds(_sample_s(self.fastest))} per sample {where}"
-
-    @property
-    def gains(self) -> list[tuple[Ratio, str]]:
-        """What it is compared with, in words, and how much longer that takes: one at a time, and the best peer."""
-        found = []
-        if self.fastest and self.fastest.speedup is not None:
-            found.append((self.fastest.speedup, "one at a time"))
-        if self.place is not None:
-            found.append((self.place.ratio, f"the best peer, {self.place.peer}"))
-        return found
-
-
-def overview(run: Run, kernels: Sequence[KernelFinding], limits: Limits | None) -> Overview:
-    """Return the overview of a run from what was found of its ``kernels``, and where they stand beside peers."""
-    peers = {record.kernel for record in run.records if record.peer}
-    timed = [found for found in kernels if found.best or found.one]
-    ours = [found for found in timed if found.kernel not in peers] or timed
-    fastest = min(ours, key=_sample_s, default=None)
-    place = _place(fastest, limits) if fastest and limits else None
-    return Overview(run.shown or run.title, fastest, len(ours), len(ours) < len(timed), place)
-
-
-def _sample_s(found: KernelFinding) -> float:
-    """Return its shortest time per sample, in seconds."""
-    shortest = found.best or found.one
-    if shortest is None:
-        raise ValueError(f"{found.kernel} has no time")
-    return shortest.value
-
-
-def _place(fastest: KernelFinding, limits: Limits) -> Place | None:
-    places = (place for row in limits.rows if row.kernel == fastest.kernel for place in row.places)
-    return next((place for place in places if place.batch_size == fastest.best_batch_size), None)

@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlpbench.bench.analysis.summary import batched, one_at_a_time, speedup
-from mlpbench.bench.stats import estimates
+from mlpbench.bench.analysis.summary import batched, of_kernels, one_at_a_time, ranked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,14 +53,13 @@ def find(cases: Sequence[CaseSummary]) -> tuple[HeatMap, ...]:
 
 
 def _of_run(run: str, cases: Sequence[CaseSummary]) -> HeatMap | None:
-    points: dict[int, dict[str, CaseSummary]] = {}
-    for kernel in dict.fromkeys(case.kernel for case in cases):
-        of_kernel = [case for case in cases if case.kernel == kernel]
-        single = one_at_a_time(of_kernel)
+    points: dict[int, list[CaseSummary]] = {}
+    for own in of_kernels(cases).values():
+        single = one_at_a_time(own)
         if single is not None:
-            points.setdefault(ONE, {})[kernel] = single
-        for case in batched(of_kernel):
-            points.setdefault(case.batch_size, {})[kernel] = case
+            points.setdefault(ONE, []).append(single)
+        for case in batched(own):
+            points.setdefault(case.batch_size, []).append(case)
     # A point with one kernel compares nothing.
     columns = tuple(sorted(at for at, there in points.items() if len(there) > 1))
     if not columns:
@@ -71,31 +69,10 @@ def _of_run(run: str, cases: Sequence[CaseSummary]) -> HeatMap | None:
     return HeatMap(run, tuple(sorted(kernels, key=lambda kernel: _overall(kernel, cells))), columns, cells)
 
 
-def _column(at: int, there: Mapping[str, CaseSummary]) -> list[Cell]:
-    fastest, ratios = _fastest(there)
-    return [Cell(kernel, at, case.sample.value, fastest, ratios[kernel]) for kernel, case in there.items()]
-
-
-def _fastest(there: Mapping[str, CaseSummary]) -> tuple[str, dict[str, Ratio]]:
-    """Return the fastest kernel and the ratios to it.
-
-    That is the one with the shortest median, unless another is faster in the repeats that both have: then that one,
-    and so on. Rarely all of them beat each other in turn, and the last one stays.
-    """
-    fastest = min(there, key=lambda kernel: there[kernel].sample.value)
-    for _ in there:
-        ratios = {kernel: _ratio(case, there[fastest]) for kernel, case in there.items()}
-        faster = min(ratios, key=lambda kernel: ratios[kernel].value)
-        if ratios[faster].value >= 1:
-            break
-        fastest = faster
-    return fastest, {kernel: _ratio(case, there[fastest]) for kernel, case in there.items()}
-
-
-def _ratio(case: CaseSummary, fastest: CaseSummary) -> Ratio:
-    """Return the ratio paired by repeat; of the medians where no repeat has both."""
-    found = speedup(case, fastest)
-    return estimates.ratio(case.by_repeat, fastest.by_repeat, paired=False) if found is None else found
+def _column(at: int, there: Sequence[CaseSummary]) -> list[Cell]:
+    found = ranked(there)
+    fastest = found[0][0].kernel
+    return [Cell(case.kernel, at, case.sample.value, fastest, ratio) for case, ratio in found]
 
 
 def _overall(kernel: str, cells: Mapping[tuple[str, int], Cell]) -> float:

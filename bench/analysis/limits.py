@@ -1,4 +1,4 @@
-"""How the kernels of a run stand beside peers and the machine's limits, and which targets that meets.
+"""How the kernels of a run stand beside peers and the machine's limits.
 
 Everything is derived from one run: ratios to the best peer whose results are of the same kind (a new array, or a
 buffer that is kept); shares of the arithmetic that the machine sustains beside the kernel; and the time of one row
@@ -8,12 +8,11 @@ round of the run's start. Knows no kernels: result files say which of them are p
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlpbench.bench.analysis import evidence, roofline
-from mlpbench.bench.analysis.limits_targets import PROFILE, Target, of_floor, of_peak, of_peers, of_product, unheld
-from mlpbench.bench.analysis.summary import batched
+from mlpbench.bench.analysis import evidence, roofline, times
+from mlpbench.bench.analysis.summary import batched, ranked
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.words import plain
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Conditions:
     """What was the same for all kernels: network, dtype, data, threads given, and where and when.
 
     ``versions``: of the libraries of all kernels, by name. ``repeats``: the most that a kernel had.
@@ -47,29 +46,28 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Place:
-    """A kernel at one batch size beside the best peer: seconds per sample, and peer / kernel with its target."""
+class PeerRatio:
+    """A kernel at one batch size beside the best peer: seconds per sample, and peer / kernel."""
 
     batch_size: int
     sample_s: float
     peer: str
     peer_s: float
     ratio: Ratio
-    target: Target | None
 
 
 @dataclass(frozen=True)
-class Row:
+class BesidePeers:
     """A kernel beside the best peers of its kind. ``threads`` is what it says that it used, None if it does not."""
 
     kernel: str
     returns: str
     threads: int | None
-    places: tuple[Place, ...]
+    places: tuple[PeerRatio, ...]
 
 
 @dataclass(frozen=True)
-class Share:
+class LimitShare:
     """A kernel against a limit of the machine: ``what`` is "peak", "product" or "floor".
 
     "peak" and "product": its FLOP/s / those of multiply-adds in registers, and of a matrix product; "floor": the time
@@ -83,7 +81,6 @@ class Share:
     what: str
     batch_size: int
     ratio: Ratio
-    target: Target | None
     memory: str | None = None
     once: bool = True
 
@@ -97,16 +94,10 @@ class Share:
 class Limits:
     """One run. ``missing``: what could not be said, and why, one sentence each."""
 
-    setting: Setting
-    rows: tuple[Row, ...]
-    shares: tuple[Share, ...]
+    setting: Conditions
+    rows: tuple[BesidePeers, ...]
+    shares: tuple[LimitShare, ...]
     missing: tuple[str, ...]
-
-    @property
-    def held(self) -> Limits:
-        """The same without the kernels that have no target."""
-        rows = tuple(row for row in self.rows if any(place.target for place in row.places))
-        return replace(self, rows=rows, shares=tuple(share for share in self.shares if share.target))
 
     def as_dict(self) -> dict[str, Any]:
         """Return all numbers as JSON can hold them; what has no value is null."""
@@ -131,20 +122,17 @@ def find(run: Run, cases: Sequence[CaseSummary], found: Evidence | None = None) 
     setting = _setting(run, timed)
     found = evidence.read(run) if found is None else found
     missing: dict[str, None] = {}
-    rows = tuple(_row(setting, record, peers, batches, missing) for record in ours)
+    rows = tuple(_row(record, peers, batches, missing) for record in ours)
     shares = tuple(share for record in ours for share in _shares(setting, record, batches[record.kernel], found))
     missing |= dict.fromkeys(_unmeasured(shares, found))
     if found.disturbed and any(share.once for share in shares):
         missing["the machine's limits were measured while something else ran: shares of them are too large"] = None
-    if setting.profile == PROFILE and not any(_is_avx512(record) for record in ours):
-        missing["no targets: they are for processors with AVX-512, which the kernels did not use"] = None
-    missing |= dict.fromkeys(why for record in ours if (why := unheld(setting, record.kernel)))
     return Limits(setting, tuple(row for row in rows if row.places), shares, tuple(missing))
 
 
-def _setting(run: Run, timed: Mapping[str, Record]) -> Setting:
+def _setting(run: Run, timed: Mapping[str, Record]) -> Conditions:
     first = next(iter(timed.values()))
-    return Setting(
+    return Conditions(
         run=run.id,
         profile=run.plan.profile if run.plan else None,
         started=run.plan.started if run.plan else None,
@@ -188,12 +176,8 @@ def _pools(record: Record) -> list[dict[str, Any]]:
 
 
 def _row(
-    setting: Setting,
-    record: Record,
-    peers: Sequence[Record],
-    batches: Mapping[str, Sequence[CaseSummary]],
-    missing: dict[str, None],
-) -> Row:
+    record: Record, peers: Sequence[Record], batches: Mapping[str, Sequence[CaseSummary]], missing: dict[str, None]
+) -> BesidePeers:
     alike = [peer.kernel for peer in peers if (peer.returns, peer.device) == (record.returns, record.device)]
     if not alike:
         missing[f"no peer on the device of {record.kernel} has results of the same kind ({record.returns})"] = None
@@ -201,33 +185,29 @@ def _row(
     for case in batches[record.kernel]:
         # The choice favours the peer: the best of several medians is a little too good.
         rivals = [other for name in alike for other in batches[name] if other.batch_size == case.batch_size]
-        rivals = [other for other in rivals if other.by_repeat.keys() & case.by_repeat.keys()]
+        rivals = [other for other in rivals if times.ratio(other, case)]
         if rivals:
-            best = min(rivals, key=lambda other: other.sample.value)
-            ratio = estimates.ratio(best.by_repeat, case.by_repeat)
-            target = of_peers(setting, record.kernel, case.batch_size) if _is_avx512(record) else None
-            place = Place(case.batch_size, case.sample.value, best.kernel, best.sample.value, ratio, target)
-            places.append(place)
-    return Row(record.kernel, str(record.returns), _used(record), tuple(places))
+            best = ranked(rivals)[0][0]
+            ratio = times.ratio_or_apart(best, case)
+            places.append(PeerRatio(case.batch_size, case.sample.value, best.kernel, best.sample.value, ratio))
+    return BesidePeers(record.kernel, str(record.returns), _used(record), tuple(places))
 
 
-def _shares(setting: Setting, record: Record, batches: Sequence[CaseSummary], found: Evidence) -> list[Share]:
+def _shares(setting: Conditions, record: Record, batches: Sequence[CaseSummary], found: Evidence) -> list[LimitShare]:
     """Return the shares of a kernel that does all the work, on the CPU, where the limits of its threads are known."""
     threads = _used(record) or setting.threads
     alone = found.roofs.get(1)
     if record.describe.get("skips_work") or record.device != "cpu":
         return []
-    held, avx512 = (setting, record.kernel), _is_avx512(record)
     largest, smallest = batches[-1], batches[0]
     flop = record.spec.flop(1)
     shares = []
-    for what, name, target in (("peak", evidence.PEAK, of_peak), ("product", evidence.PRODUCT, of_product)):
+    for what, name in (("peak", evidence.PEAK), ("product", evidence.PRODUCT)):
         reached = {repeat: flop / s for repeat, s in largest.by_repeat.items()}
         limit, once = _limit(found, name, threads, reached)
         if limit:
-            aim = target(*held, largest.batch_size) if avx512 else None
             ratio = estimates.ratio(reached, limit)
-            shares.append(Share(record.kernel, threads, what, largest.batch_size, ratio, aim, once=once))
+            shares.append(LimitShare(record.kernel, threads, what, largest.batch_size, ratio, once=once))
     n_bytes = record.spec.weight_bytes()
     memory = roofline.level(n_bytes, alone.caches) if alone else None
     if shares and smallest.batch_size == 1 and memory:
@@ -235,9 +215,8 @@ def _shares(setting: Setting, record: Record, batches: Sequence[CaseSummary], fo
         limit, once = _limit(found, memory, 1, smallest.by_repeat.keys() & calls.keys())
         if limit:
             least = {repeat: n_bytes / rate + calls[repeat] for repeat, rate in limit.items()}
-            aim = of_floor(*held, memory) if avx512 else None
             ratio = estimates.ratio(smallest.by_repeat, least)
-            shares.append(Share(record.kernel, threads, "floor", 1, ratio, aim, memory, once))
+            shares.append(LimitShare(record.kernel, threads, "floor", 1, ratio, memory, once))
     return shares
 
 
@@ -251,7 +230,7 @@ def _limit(found: Evidence, name: str, threads: int, repeats: Collection[int]) -
     return dict.fromkeys(repeats, best) if best else {}, True
 
 
-def _unmeasured(shares: Sequence[Share], found: Evidence) -> Iterator[str]:
+def _unmeasured(shares: Sequence[LimitShare], found: Evidence) -> Iterator[str]:
     """Yield what is not known of the machine's limits, or not repeat by repeat."""
     if not found.roofs and not shares:
         yield from found.missing
@@ -264,7 +243,3 @@ def _unmeasured(shares: Sequence[Share], found: Evidence) -> Iterator[str]:
 def _used(record: Record) -> int | None:
     threads = record.describe.get("threads")
     return threads if isinstance(threads, int) and threads > 0 else None
-
-
-def _is_avx512(record: Record) -> bool:
-    return record.describe.get("isa") == "avx512"

@@ -16,14 +16,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mlpbench.bench.cases import CPU
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mlpbench.kernels.spec import ForwardSpec
 
 
-#: What kernels call the device that they compute on, if they say nothing else.
-CPU = "cpu"
 LEVELS = ("L1", "L2", "L3", "DRAM")
 #: Peaks are measured minutes before the cases, and a processor's clock wanders by a few per cent: 105 % is still 100 %.
 IMPOSSIBLE = 1.05
@@ -106,7 +106,7 @@ class Floor:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RoofVerdict:
     """How near a case comes to the roof that binds it. ``share`` is floor / measured; above 1 it needs a ``reason``.
 
     ``impossible``: the share cannot be, and is not to be believed; ``skips``: the kernel declares that it skips work.
@@ -153,15 +153,15 @@ def _seconds_per_byte(place: str, footprint: int, roofs: Roofs) -> float:
     return kept * min(slow, 1 / roofs.read_s[nearer]) + (1 - kept) * slow
 
 
-def judge(work: Work, roofs: Roofs, call_s: float, *, skips: bool = False, why: str = "") -> Verdict:
+def judge(work: Work, roofs: Roofs, call_s: float, *, skips: bool = False, why: str = "") -> RoofVerdict:
     """Return the share of the binding roof of a call that took ``call_s``; ``why`` is the likely cause of too much."""
     binding = floors(work, roofs)[0]
     share = binding.seconds / call_s
     if share <= IMPOSSIBLE:
-        return Verdict(binding, share, impossible=False, skips=skips, reason=None)
+        return RoofVerdict(binding, share, impossible=False, skips=skips, reason=None)
     if skips:
-        return Verdict(binding, share, impossible=False, skips=True, reason="it declares that it skips work")
-    return Verdict(binding, share, impossible=True, skips=False, reason=why or "no cause is known")
+        return RoofVerdict(binding, share, impossible=False, skips=True, reason="it declares that it skips work")
+    return RoofVerdict(binding, share, impossible=True, skips=False, reason=why or "no cause is known")
 
 
 def cause(calls: Sequence[tuple[int, float]], *, disturbed: bool) -> str:

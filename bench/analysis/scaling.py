@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlpbench.bench.analysis import times
 from mlpbench.bench.stats import estimates
 
 if TYPE_CHECKING:
@@ -94,8 +95,11 @@ def _gain(case: CaseSummary, base: Sequence[CaseSummary], base_run: Run, run: Ru
     other = next((one for one in base if (one.kernel, one.mode, one.batch_size) == at), None)
     if other is None:
         return None
-    paired = _side_by_side(base_run, run) and bool(other.by_repeat.keys() & case.by_repeat.keys())
-    return Gain(*at, threads, _used(run, case.kernel), estimates.ratio(other.by_repeat, case.by_repeat, paired))
+    if _side_by_side(base_run, run):
+        speedup = times.ratio_or_apart(other, case)
+    else:
+        speedup = estimates.ratio(other.by_repeat, case.by_repeat, paired=False)
+    return Gain(*at, threads, _used(run, case.kernel), speedup)
 
 
 def _side_by_side(one: Run, other: Run) -> bool:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.runs import find_runs, latest, read_runs, resolve
-from mlpbench.bench.stats.estimates import counted
 from mlpbench.bench.trust.clock_check import check_clock
-from mlpbench.bench.trust.disturbance import best_spin_s, disturbances, works_alone
-from mlpbench.bench.trust.pace import Pace, common_pace, paces
+from mlpbench.bench.trust.disturbance import works_alone
+from mlpbench.bench.trust.pace import Pace, common_pace
 from mlpbench.kernels.registry import nearest
 
 if TYPE_CHECKING:
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.record.runs import Run
     from mlpbench.bench.record.schema import Record
-
-#: Time per sample of every case of one kernel: (mode, batch size) -> repeat -> seconds.
-Times = dict[tuple[str, int], dict[int, float]]
 
 
 @dataclass(frozen=True)
@@ -41,26 +37,6 @@ class Side:
         """Return why the run is refused as evidence, as one sentence; None where its clock is true, or not tested."""
         checked = check_clock([record.trust for record in self.run.records])
         return f"{self.run.id} is refused as evidence: {checked.why}" if checked.ok is False else None
-
-    def times(self, pace: Pace | None = None) -> Times:
-        """Return the time per sample of every case of the kernel, by repeat, without the disturbed (`counted`).
-
-        With ``pace`` they are what they would have been at that pace of the processor, where theirs is known.
-        """
-        times: Times = {}
-        disturbed: dict[tuple[str, int], set[int]] = {}
-        best = best_spin_s(record.trust for record in self.run.records)
-        for record in self.run.records:
-            if record.kernel != self.kernel:
-                continue
-            own = paces(record.trust) if pace else {}
-            for case in record.cases:
-                at = (case.mode, case.batch_size)
-                scale = pace.scale(own.get(at)) if pace else 1.0
-                times.setdefault(at, {})[record.repeat] = case.sample_s * scale
-            for at in disturbances(record.trust, best):
-                disturbed.setdefault(at, set()).add(record.repeat)
-        return {at: counted(by_repeat, disturbed.get(at, ())) for at, by_repeat in times.items()}
 
     def alone(self) -> set[tuple[str, int]]:
         """Return the cases, (mode, batch size), that one thread worked on alone, in most of the repeats."""

@@ -1,18 +1,24 @@
-"""The frame, one step on: for each case of a run its time and its speedup, with intervals from the repeats."""
+"""What the times of a case come to: an estimate over its repeats, its speedup, and which kernel is fastest."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from statistics import median
 from typing import TYPE_CHECKING
 
+from mlpbench.bench.analysis import times
+from mlpbench.bench.record import book_parts
 from mlpbench.bench.record.book_parts import PARTS, REST
 from mlpbench.bench.stats import estimates
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    import pandas as pd
-
+    from mlpbench.bench.analysis.times import CaseTimes
+    from mlpbench.bench.record.runs import Run
+    from mlpbench.bench.record.schema import Record
     from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 
@@ -20,8 +26,10 @@ if TYPE_CHECKING:
 class CaseSummary:
     """One case of one run over its repeats. Times in seconds per sample; ``first_call_s`` of the whole call.
 
-    ``speedup``: the time per sample of the same kernel one at a time / this case's, paired by repeat; None with
-    ``no_speedup`` as the reason.
+    ``by_repeat`` are the repeats that count, ``every`` all of them (`bench.analysis.times`), ``disturbed`` how many were
+    disturbed. ``speedup``: the time per sample of the same kernel one at a time / this case's, paired by repeat; None
+    with ``no_speedup`` as the reason. ``parts``, of the book's cell: seconds per sample by part (and the rest) and
+    repeat, empty where they were not recorded; ``reads``: what the cell loads, in words.
     """
 
     run: str
@@ -38,14 +46,10 @@ class CaseSummary:
     repeated_rows: bool
     includes_loading: bool
     data: str
-    by_repeat: dict[int, float]
-    #: How many of all repeats were disturbed. They count only where too few others are left (`statistics.counted`).
+    by_repeat: Mapping[int, float]
     disturbed: int = 0
-    #: As ``by_repeat``, of every repeat, those that do not count too.
-    every: dict[int, float] = field(default_factory=dict, repr=False)
-    #: Of the book's cell, by part (and the rest) and repeat: seconds per sample. Empty where they were not recorded.
-    parts: dict[str, dict[int, float]] = field(default_factory=dict)
-    #: What the book's cell loads, in words.
+    every: Mapping[int, float] = field(default_factory=dict, repr=False)
+    parts: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     reads: str | None = None
 
     @property
@@ -59,92 +63,116 @@ class CaseSummary:
         return self.mode == "per_sample" or (self.mode == "book" and self.batch_size == 1)
 
 
-def summarize(frame: pd.DataFrame) -> list[CaseSummary]:
-    """Return every case of the frame, by run, kernel, mode and batch size, in the frame's order of runs and kernels."""
+def summarize(runs: Iterable[Run]) -> list[CaseSummary]:
+    """Return every case of some runs, by run, kernel, mode and batch size; runs and kernels in the order of records.
+
+    Raises UserError where a run or a record is named twice.
+    """
+    found = times.cases(runs)
+    machines = Counter(run for run, _ in {(case.run, case.machine) for case in found})
     summaries: list[CaseSummary] = []
-    machines = frame.groupby("run")["machine"].nunique()
-    for (run, machine, _), rows in frame.groupby(["run", "machine", "kernel"], sort=False):
+    for (run, machine, _), group in groupby(found, lambda case: (case.run, case.machine, case.kernel)):
         # Two machines that started in the same second have runs of the same name.
-        name = str(run) if machines[str(run)] == 1 else f"{machine}/{run}"
-        cases = [_case(case, name) for _, case in rows.groupby(["mode", "batch_size"], sort=False)]
-        cases.sort(key=lambda c: (("per_sample", "batched", "book").index(c.mode), c.batch_size))
+        name = run if machines[run] == 1 else f"{machine}/{run}"
+        cases = [_summary(case, name) for case in group]
+        cases.sort(key=lambda case: (("per_sample", "batched", "book").index(case.mode), case.batch_size))
         summaries += [_with_speedup(case, cases) for case in cases]
     return summaries
 
 
-def one_at_a_time(cases: Sequence[CaseSummary], mode: str = "per_sample") -> CaseSummary | None:
+def of_kernels(cases: Iterable[CaseSummary]) -> dict[str, list[CaseSummary]]:
+    """Return the cases of one run kernel by kernel."""
+    found: dict[str, list[CaseSummary]] = {}
+    for case in cases:
+        found.setdefault(case.kernel, []).append(case)
+    return found
+
+
+def one_at_a_time(cases: Iterable[CaseSummary], mode: str = "per_sample") -> CaseSummary | None:
     """Return the baseline among the cases of one kernel and run: the longest block of single calls, if there is one."""
     singles = [case for case in cases if case.mode == mode and case.is_baseline]
     return max(singles, key=lambda case: case.batch_size, default=None)
 
 
-def batched(cases: Sequence[CaseSummary]) -> list[CaseSummary]:
+def batched(cases: Iterable[CaseSummary]) -> list[CaseSummary]:
     """Return the cases that are one call for a batch, inference alone, by batch size."""
     return sorted((case for case in cases if case.mode == "batched"), key=lambda case: case.batch_size)
 
 
-def speedup(baseline: CaseSummary, candidate: CaseSummary) -> Ratio | None:
-    """Return baseline time / candidate time per sample, paired by repeat; None if no repeat has both.
+def best_batch(cases: Iterable[CaseSummary]) -> CaseSummary | None:
+    """Return the batch with the shortest time per sample among the cases of one kernel and run; None without any."""
+    return min(batched(cases), key=lambda case: case.sample.value, default=None)
 
-    Each side may have three undisturbed repeats and the two not one in common: where fewer than three pairs are left,
-    disturbed ones count in a ratio as they do in a time.
+
+def ranked(cases: Iterable[CaseSummary]) -> list[tuple[CaseSummary, Ratio]]:
+    """Return the cases of different kernels, the fastest first, each with its time / the fastest's.
+
+    The fastest is the one with the shortest time per sample, unless another is faster in the repeats that both have: then
+    that one, and so on. Rarely all of them beat each other in turn, and the last one stays. All others follow by their
+    ratios, which are paired by repeat; those of the medians where no repeat has both sides. The first one's is 1.
     """
-    pairs = baseline.by_repeat.keys() & candidate.by_repeat.keys()
-    both = baseline.every.keys() & candidate.every.keys()
-    if len(pairs) < min(estimates.LEAST_REPEATS, len(both)):
-        a, b = ({repeat: side.every[repeat] for repeat in both} for side in (baseline, candidate))
-        return estimates.ratio(a, b)
-    return estimates.ratio(baseline.by_repeat, candidate.by_repeat) if pairs else None
+    candidates = list(cases)
+    fastest = min(candidates, key=lambda case: case.sample.value)
+    for _ in candidates:
+        found = [(case, times.ratio_or_apart(case, fastest)) for case in candidates]
+        faster, gain = min(found, key=lambda item: item[1].value)
+        if gain.value >= 1:
+            break
+        fastest = faster
+    found = [(case, times.ratio_or_apart(case, fastest)) for case in candidates]
+    return sorted(found, key=lambda item: (item[0] is not fastest, item[1].value))
 
 
-def _case(rows: pd.DataFrame, run: str) -> CaseSummary:
-    first = rows.iloc[0]
-    every = {int(repeat): float(s) for repeat, s in zip(rows["repeat"], rows["sample_s"], strict=True)}
-    disturbed = set(rows.loc[rows["disturbed"].fillna(False).astype(bool), "repeat"])
-    by_repeat = estimates.counted(every, disturbed)
-    accuracy = rows["accuracy"].dropna()
+def accuracy(record: Record, mode: str, batch_size: int) -> float | None:
+    """Return the share of rows answered right in the way of a case, one at a time or batched; None without labels."""
+    one_by_one = mode == "per_sample" or (mode == "book" and batch_size == 1)
+    return record.accuracy.per_sample if one_by_one else record.accuracy.batched
+
+
+def _summary(case: CaseTimes, run: str) -> CaseSummary:
+    timings = [timing for _, timing in case.sources]
+    first_calls = [timing.first_call_s for timing in timings if timing.first_call_s is not None]
+    accuracies = [accuracy(record, case.mode, case.batch_size) for record, _ in case.sources]
     return CaseSummary(
         run=run,
-        kernel=str(first["kernel"]),
-        mode=str(first["mode"]),
-        batch_size=int(first["batch_size"]),
-        sample=estimates.estimate(by_repeat),
+        kernel=case.kernel,
+        mode=case.mode,
+        batch_size=case.batch_size,
+        sample=estimates.estimate(case.by_repeat),
         speedup=None,
         no_speedup=None,
-        first_call_s=float(rows["first_call_s"].median()),
-        rounds=int(rows["rounds"].min()),
-        repeats=len(by_repeat),
-        accuracy=None if accuracy.empty else float(accuracy.iloc[0]),
-        repeated_rows=bool(rows["repeated_rows"].any()),
-        includes_loading=bool(rows["includes_loading"].any()),
-        data=str(first["data"]),
-        by_repeat=by_repeat,
-        disturbed=len(disturbed),
-        every=every,
-        parts=_parts(rows, by_repeat),
-        reads=next(iter(rows["reads"].dropna().astype(str)), None),
+        first_call_s=median(first_calls) if first_calls else float("nan"),
+        rounds=min(len(timing.rounds_s) for timing in timings),
+        repeats=len(case.by_repeat),
+        accuracy=next((share for share in accuracies if share is not None), None),
+        repeated_rows=any(timing.repeated_rows for timing in timings),
+        includes_loading=any(timing.includes_loading for timing in timings),
+        data=case.sources[0][0].data.name,
+        by_repeat=case.by_repeat,
+        disturbed=len(case.disturbed),
+        every=case.every,
+        parts=_parts(case),
+        reads=next((timing.parts.reads for timing in timings if timing.parts and timing.parts.reads), None),
     )
 
 
-def _parts(rows: pd.DataFrame, by_repeat: dict[int, float]) -> dict[str, dict[int, float]]:
-    """Return the parts of the book's cell in the repeats that count; nothing unless all are known in each of them."""
-    counting = rows[rows["repeat"].isin(by_repeat)]
-    names = (*PARTS, REST)
-    if counting[[f"{name}_s" for name in names]].isna().any(axis=None):
+def _parts(case: CaseTimes) -> dict[str, dict[int, float]]:
+    """Return the parts of the book's cell in every repeat; nothing unless all are known in each of them."""
+    if any(timing.parts is None for _, timing in case.sources):
         return {}
-    scale = counting["sample_s"] / counting["call_s"]
-    return {
-        name: dict(zip(counting["repeat"].astype(int), (counting[f"{name}_s"] * scale).astype(float), strict=True))
-        for name in names
-    }
+    found: dict[str, dict[int, float]] = {name: {} for name in (*PARTS, REST)}
+    for record, timing in case.sources:
+        calls = book_parts.columns(timing.parts, timing.rounds_s)
+        for name, by_repeat in found.items():
+            by_repeat[record.repeat] = float(calls[f"{name}_s"] or 0.0) / timing.rows_per_call
+    return found
 
 
-def _with_speedup(case: CaseSummary, siblings: list[CaseSummary]) -> CaseSummary:
-    mode = "book" if case.mode == "book" else "per_sample"
-    baseline = one_at_a_time(siblings, mode)
+def _with_speedup(case: CaseSummary, siblings: Sequence[CaseSummary]) -> CaseSummary:
+    baseline = one_at_a_time(siblings, "book" if case.mode == "book" else "per_sample")
     if baseline is None:
         return replace(case, no_speedup="no case one at a time to compare with")
     if case.is_baseline:
         return replace(case, no_speedup="the baseline")
-    found = speedup(baseline, case)
+    found = times.ratio(baseline, case)
     return replace(case, speedup=found, no_speedup="no repeat has both sides" if found is None else None)

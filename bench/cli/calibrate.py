@@ -125,13 +125,15 @@ def _say_what_comes(plan: Plan, folder: Path) -> None:
 def _evaluate(run: Run, plan: Plan) -> Calibration:
     """Return what the records show. Raises UserError where a kernel has no times."""
     from mlpbench.bench.analysis import calibration
+    from mlpbench.bench.analysis import times as times_of
     from mlpbench.bench.analysis.sides import Side, pace_of
     from mlpbench.bench.errors import UserError
     from mlpbench.bench.measure import instruments
     from mlpbench.bench.stats import significance, trials
 
     pace = pace_of(run)
-    times = {name: Side(run, name).times(pace) for name in plan.kernels}
+    found = times_of.by_kernel(run, pace)
+    times = {name: {at: case.by_repeat for at, case in found.get(name, {}).items()} for name in plan.kernels}
     silent = [name for name, cases in times.items() if len(cases) < len(plan.cases)]
     if silent:
         why = next((failure.reason for failure in run.failures if failure.kernel == silent[0]), "no record")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mlpbench.bench.analysis.calibration import Calibration
-    from mlpbench.bench.analysis.comparison import Comparison, Row
+    from mlpbench.bench.analysis.compare import Comparison, Row
     from mlpbench.bench.analysis.sides import Side
 
 

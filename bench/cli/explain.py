@@ -35,12 +35,13 @@ def explain(
     """
     from mlpbench.bench.analysis import bandwidth
     from mlpbench.bench.analysis import explain as explaining
+    from mlpbench.bench.analysis.summary import summarize
     from mlpbench.bench.errors import UserError
     from mlpbench.bench.record import runs as record
 
     paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
     runs_read = record.named([run for path in paths for run in record.read_runs(path)])
-    found = [one for run in runs_read if (one := explaining.find(run)) is not None]
+    found = [one for run in runs_read if (one := explaining.find(run, summarize([run]))) is not None]
     for run in runs_read:
         silent = not any(one.run == run.name for one in found)
         if silent and (run.shown is None or not found):

@@ -90,7 +90,7 @@ def tell(document: Document, *, as_json: bool) -> None:
     from rich.text import Text
 
     from mlpbench.bench.report import render as documents
-    from mlpbench.bench.report.sections import limits, trust
+    from mlpbench.bench.report.sections import trust
 
     if as_json:
         print(documents.write(document, "json"))  # noqa: T201
@@ -112,8 +112,6 @@ def tell(document: Document, *, as_json: bool) -> None:
             out.print(Text(notice, "bold"))
         for line in trust.lines(runs[0]) if len(runs) == 1 else trust.advice(runs):
             out.print(Text(line))
-    for line in limits.sentences(document.limits):
-        out.print(Text(line))
     for run in runs:
         before = f"{run.name}: " if len(runs) > 1 else ""
         if run.ending and (said := run.ending.sentence()):

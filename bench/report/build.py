@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis import evidence, explain, frame, headline, heatmap, scaling
+from mlpbench.bench.analysis import evidence, explain, headline, heatmap, scaling
 from mlpbench.bench.analysis import limits as limits_of
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.errors import UserError
@@ -30,8 +30,6 @@ from mlpbench.bench.report.sections import scaling as scalings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pandas as pd
 
     from mlpbench.bench.analysis.headline import Headline, Overview
     from mlpbench.bench.analysis.limits import Limits
@@ -73,14 +71,13 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     if not runs:
         raise UserError("no run to report on: `mlpbench run` makes one")
     runs = named(runs)
-    data = frame.load_named(runs)
-    cases = tuple(summarize(data)) if len(data) else ()
+    cases = tuple(summarize(runs))
     gap_table = gaps.gap_table(runs)
     beside = [evidence.read(run) if any(record.cases for record in run.records) else None for run in runs]
-    explained_runs = (explain.find(run, found) for run, found in zip(runs, beside, strict=True))
-    explanations = tuple(one for one in explained_runs if one is not None)
-    finding = headline.find(data, {run.name: run.shown for run in runs if run.shown})
     by_run = [(run, _of_run(run, cases)) for run in runs]
+    explained_runs = (explain.find(run, own, found) for (run, own), found in zip(by_run, beside, strict=True))
+    explanations = tuple(one for one in explained_runs if one is not None)
+    finding = headline.find(cases, {run.name: run.shown for run in runs if run.shown})
     limited = [limits_of.find(run, own, found) for (run, own), found in zip(by_run, beside, strict=True)]
     limits = tuple(one for one in limited if one is not None)
     heat, gains = heatmap.find(cases), scaling.find(by_run)
@@ -101,7 +98,7 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
         Section("cases", "Every case", _cases(runs, cases)),
         *trust.sections(runs),
         *closer.sections(runs, p99_s),
-        Section("clock", "What is in the clock", (_clock(data),)),
+        Section("clock", "What is in the clock", (_clock(cases),)),
         Section(
             "computed", "Network, data and weights", tuple(b for run in runs for b in _computed(run, len(runs) > 1))
         ),
@@ -122,7 +119,7 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
         heatmaps=heat,
         limits=limits,
         scalings=gains,
-        overviews=_overviews(by_run, finding, limited),
+        overviews=_overviews(by_run, limited) if cases else (),
     )
 
 
@@ -132,16 +129,12 @@ def _folded(section: Section, runs: int) -> Section:
 
 
 def _overviews(
-    by_run: Sequence[tuple[Run, Sequence[CaseSummary]]], finding: Headline, limited: Sequence[Limits | None]
+    by_run: Sequence[tuple[Run, Sequence[CaseSummary]]], limited: Sequence[Limits | None]
 ) -> tuple[Overview, ...]:
-    """Return a line for each of several runs; none where nothing was timed at all, which the lead says."""
-    if len(by_run) < 2 or not finding.kernels:
+    """Return a line for each of several runs."""
+    if len(by_run) < 2:
         return ()
-    names = [{case.run for case in own} for _, own in by_run]
-    kernels = [[one for one in finding.kernels if one.run in name] for name in names]
-    return tuple(
-        headline.overview(run, own, limits) for (run, _), own, limits in zip(by_run, kernels, limited, strict=True)
-    )
+    return tuple(headline.overview(run, own, limits) for (run, own), limits in zip(by_run, limited, strict=True))
 
 
 def _kernel_by_kernel(runs: Sequence[Run], finding: Headline) -> tuple[Block, ...]:
@@ -169,8 +162,8 @@ def _cases(runs: list[Run], cases: tuple[CaseSummary, ...]) -> tuple[Block, ...]
     return (tables.case_table(cases, endings), *map(Paragraph, said))
 
 
-def _clock(data: pd.DataFrame) -> Points:
-    text = _CLOCK + _BOOK_CLOCK if (data["mode"] == "book").any() else _CLOCK
+def _clock(cases: Sequence[CaseSummary]) -> Points:
+    text = _CLOCK + _BOOK_CLOCK if any(case.mode == "book" for case in cases) else _CLOCK
     return Points(tuple(" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n") if paragraph.strip()))
 
 

@@ -1,13 +1,16 @@
 """The parts of a speedup, on kernels that are made of known parts."""
 
 import math
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlpbench.bench.analysis.attribution import PARTS, Sides, SmallNetworks, arithmetic_cost, attribute, weight_cost
+from mlpbench.bench.analysis import attribution
+from mlpbench.bench.analysis.attribution import PARTS, SmallNetworks, arithmetic_cost, weight_cost
 from mlpbench.bench.analysis.roofline import Roofs
 
 ROOFS = Roofs(1, 250e9, "multiply-add", {"L1": 500e9, "L2": 200e9, "L3": 100e9}, {})
@@ -16,6 +19,24 @@ BATCH, BYTES, FLOP = 1000, 180_000, 90_000
 
 def small(call=9e-6, call_batch=10e-6, l1_one=10e-6, l1_batch=0.5e-6):
     return SmallNetworks(call, call_batch, None, None, l1_one, l1_batch, 100, 18_000, 36_000)
+
+
+@dataclass
+class Sides:
+    """One repeat."""
+
+    one_s: float
+    batch_s: float
+    small: SmallNetworks
+
+
+def attribute(repeats, *of_batch):
+    """Return the attribution of repeats that all count."""
+    one, batch = ({i: getattr(sides, name) for i, sides in enumerate(repeats)} for name in ("one_s", "batch_s"))
+    small = {i: sides.small for i, sides in enumerate(repeats)}
+    return attribution.attribute(
+        *(SimpleNamespace(by_repeat=side, every=side) for side in (one, batch)), small, *of_batch
+    )
 
 
 def made_of(calls=9e-6, weights=0.0, arithmetic=0.0, other=0.0, batch_s=1e-6):

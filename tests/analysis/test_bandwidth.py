@@ -7,6 +7,7 @@ import pytest
 
 from mlpbench.bench.analysis import bandwidth, bandwidth_words, explain
 from mlpbench.bench.analysis.bandwidth import causes
+from mlpbench.bench.analysis.summary import summarize
 from mlpbench.kernels.spec import ForwardSpec
 from support import evidence_files as files
 from support.explanations import CALLS, LARGE, MIDDLE, SMALL, WEIGHTS, explanation, kernel, network, parts
@@ -178,7 +179,7 @@ def test_a_run_is_placed_by_its_caches(tmp_path):
     batch = {("numpy", "batched", size): read / size + 5e-4 for size in (1, 10, 100)}
     slow = {("numpy", "per_sample", 10): read + 5e-4, **batch}
     runs = [files.write(tmp_path, seed=1, repeats=3), files.write(tmp_path, slow, seed=2, repeats=3, spec=wide)]
-    (group,) = bandwidth.groups([explain.find(run) for run in runs])
+    (group,) = bandwidth.groups([explain.find(run, summarize([run])) for run in runs])
     assert [(place.spec, place.level, place.causes) for place in group.places] == [
         (SMALL, "L2", ("calls",)),
         (LARGE, "DRAM", ("weights",)),
@@ -189,7 +190,8 @@ def test_a_run_is_placed_by_its_caches(tmp_path):
 
 def test_a_kernel_that_skips_work_is_not_attributed(tmp_path):
     info = {**files.PYTHON["kernel_info"], "describe": {"threads": 1, "skips_work": True}}
-    found = explain.find(files.write(tmp_path, kernel_info=info))
+    run = files.write(tmp_path, kernel_info=info)
+    found = explain.find(run, summarize([run]))
     (kernel,) = found.kernels
     assert kernel.attribution is None
     assert explain.SKIPS in kernel.missing

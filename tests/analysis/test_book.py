@@ -7,13 +7,14 @@ import pytest
 
 from mlpbench.bench.analysis import frame, headline
 from mlpbench.bench.analysis.book import BOOK, book_without_loading
+from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.report import render
 from support.book_runs import INFER, READS, ROUNDS, ROWS, TIMES, parts_of, write
 
 
 def find(folder, **settings):
-    return headline.find(frame.load(write(folder, **settings)))
+    return headline.find(summarize(frame.runs(write(folder, **settings))))
 
 
 def apart(folder, **settings):
@@ -60,7 +61,7 @@ def test_the_interval_is_that_of_the_share(tmp_path):
         for entry in content["benchmarks"]:
             entry["extra_info"]["parts_s"] = parts_of(entry["params"]["batch_size"], load)
         path.write_text(json.dumps(content))
-    found = headline.find(frame.load(folder)).book[0].apart.of_book
+    found = headline.find(summarize(frame.runs(folder))).book[0].apart.of_book
     expected = [book_without_loading(share, BOOK.speedup) for share in (0.7, 0.75, 0.8)]
     assert found.low < expected[0] < found.value < expected[2] < found.high
     assert found.value == pytest.approx(expected[1])
@@ -113,7 +114,9 @@ def test_one_way_alone_or_no_parts_leave_nothing_to_take_apart(tmp_path):
     content = json.loads(path.read_text())
     content["benchmarks"][0]["extra_info"].pop("parts_s")
     path.write_text(json.dumps(content))
-    assert headline.find(frame.load(unknown)).book[0].apart is None, "parts of some repeats are not those of the median"
+    assert headline.find(summarize(frame.runs(unknown))).book[0].apart is None, (
+        "parts of some repeats are not those of the median"
+    )
 
 
 def test_disturbed_repeats_count_as_they_do_in_the_whole(tmp_path):
@@ -130,7 +133,7 @@ def test_disturbed_repeats_count_as_they_do_in_the_whole(tmp_path):
             for entry in content["benchmarks"]:
                 entry["extra_info"]["parts_s"] = parts_of(entry["params"]["batch_size"], load=1e-6)
         path.write_text(json.dumps(content))
-    found = headline.find(frame.load(folder)).book[0].apart
+    found = headline.find(summarize(frame.runs(folder))).book[0].apart
     assert found.one.parts["load"].n == 3
     assert (found.one.parts["load"].low, found.one.parts["load"].high) == pytest.approx((0.15, 0.15))
 

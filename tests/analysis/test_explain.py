@@ -4,6 +4,7 @@ import pytest
 
 from mlpbench.bench.analysis import evidence, explain, explain_words
 from mlpbench.bench.analysis.explain_words import kernel_sentences, run_sentences
+from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.report import render
 from support import evidence_files as files
@@ -13,7 +14,7 @@ TIMES, ROW, T0, SIZES, PYTHON, write = files.TIMES, files.ROW, files.T0, files.S
 
 
 def only(run):
-    found = explain.find(run)
+    found = explain.find(run, summarize([run]))
     assert len(found.kernels) == 1
     return found.kernels[0]
 
@@ -90,7 +91,7 @@ def test_a_kernel_that_declares_it_may_skip(tmp_path):
 def test_disturbed_roofs_are_said_to_be(tmp_path):
     noisy = files.roofs(files.measured(1, spread=1.5))
     run = write(tmp_path, **files.impossible(roofs_file=noisy))
-    assert any(line.startswith("Something else ran") for line in run_sentences(explain.find(run)))
+    assert any(line.startswith("Something else ran") for line in run_sentences(explain.find(run, summarize([run]))))
     assert "something else ran" in only(run).impossible[0].verdict.reason
 
 
@@ -107,7 +108,7 @@ def test_two_threads_that_do_less_than_one_are_a_disturbance(tmp_path):
 
 def test_files_of_before_still_read_and_say_what_is_missing(tmp_path):
     run = write(tmp_path, anatomy=None, with_roofs=False)
-    found = explain.find(run)
+    found = explain.find(run, summarize([run]))
     assert len(found.missing) == 2
     assert any("cost of a call was not measured" in reason for reason in found.missing)
     assert any("there is no roofs.json" in reason for reason in found.missing)
@@ -124,7 +125,7 @@ def test_files_of_before_still_read_and_say_what_is_missing(tmp_path):
 def test_a_reason_is_passed_on(tmp_path):
     roofs = files.roofs(roofs=None, reason="the process that measures the roofs ended with 1: MemoryError")
     run = write(tmp_path, anatomy=files.anatomy(two_neurons=None, reason="2-2-2-2: ValueError: no"), roofs_file=roofs)
-    lines = run_sentences(explain.find(run))
+    lines = run_sentences(explain.find(run, summarize([run])))
     assert "Missing: numpy: the small network was not measured: 2-2-2-2: ValueError: no." in lines
     assert any("MemoryError" in line for line in lines)
 
@@ -154,7 +155,7 @@ def test_few_cases_explain_little_and_say_so(tmp_path):
 def test_nothing_timed_is_nothing_to_explain(tmp_path):
     failure = {"kernel": "numpy", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong"}
     run = write(tmp_path, {}, failures=[failure])
-    assert explain.find(run) is None
+    assert explain.find(run, summarize([run])) is None
     assert "What the speedup is made of" not in render.render([run], "md")
 
 
@@ -192,7 +193,7 @@ def test_nothing_timed_is_nothing_to_explain(tmp_path):
 def test_damaged_files_are_refused_with_their_path(tmp_path, damaged):
     run = write(tmp_path, **damaged)
     with pytest.raises(UserError, match=r"testbox.*\.json: ") as refused:
-        explain.find(run)
+        explain.find(run, summarize([run]))
     assert "\n" not in str(refused.value)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from mlpbench.bench.analysis import bandwidth, evidence, explain
 from mlpbench.bench.analysis.explain_words import kernel_sentences, run_sentences
+from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from mlpbench.kernels.spec import MNIST, ForwardSpec
@@ -22,7 +23,7 @@ def write(folder, times=files.TIMES, devices=None, **settings):
 
 
 def only(run):
-    (kernel,) = explain.find(run).kernels
+    (kernel,) = explain.find(run, summarize([run])).kernels
     return kernel
 
 
@@ -57,7 +58,7 @@ def test_weights_beyond_l2_cost_what_they_take_longer_than_from_l2(tmp_path):
     found = only(large)
     assert found.weights_in == "DRAM"
     assert found.attribution.parts["weights"].value == pytest.approx(extra * (1 - 1e-4))
-    (group,) = bandwidth.groups([explain.find(small), explain.find(large)])
+    (group,) = bandwidth.groups([explain.find(run, summarize([run])) for run in (small, large)])
     assert {place.level for place in group.by_kernel} == {"L2", "DRAM"}
 
 
@@ -101,7 +102,7 @@ def test_whose_roofs_were_disturbed(tmp_path, cpu, device, disturbed):
     roofs = files.roofs(files.measured(1, spread=cpu), devices=[files.of_device(spread=device)])
     fast = {**files.TIMES, ("numpy", "batched", 1000): 5e-9}
     run = write(tmp_path, fast, roofs_file=roofs)
-    found = explain.find(run)
+    found = explain.find(run, summarize([run]))
     assert (found.disturbed_devices == ("cuda",)) is disturbed
     said = [line for line in run_sentences(found) if line.startswith("Something else ran while the roofs")]
     assert said == [line for line in said if ("of cuda" in line) is disturbed]
@@ -112,7 +113,7 @@ def test_whose_roofs_were_disturbed(tmp_path, cpu, device, disturbed):
 
 def test_how_it_is_told(tmp_path):
     run = write(tmp_path)
-    found = explain.find(run)
+    found = explain.find(run, summarize([run]))
     told = (
         "Roofs, cuda (NVIDIA Stand-In): 10,000 GFLOP/s (matrix product); reading in GB/s: L2 4,000, DRAM 1,000; "
         "copying in GB/s: host to device 12.0, device to host 11.0."
@@ -138,7 +139,7 @@ def test_the_chart_has_the_roofs_of_whoever_computes(tmp_path):
     for path in both.glob("cupy.*.json"):
         path.write_text(path.read_text().replace('"device": "cpu"', '"device": "cuda"'))
     for run, expected in ((alone, {"cuda"}), (runs.read_run(both), {"cuda", "1 thread"})):
-        chart = roofline_chart(explain.find(run), run.kernels)
+        chart = roofline_chart(explain.find(run, summarize([run])), run.kernels)
         every = [row for rows in chart["datasets"].values() for row in rows]
         rows = [row for row in every if row["kind"] == "roof"]
         assert {row["roof"].rpartition(" ")[0] for row in rows} == expected
@@ -149,7 +150,8 @@ def test_the_chart_has_the_roofs_of_whoever_computes(tmp_path):
 
 def test_devices_are_read_where_the_cpu_was_not_measured(tmp_path):
     roofs = files.roofs(roofs=None, reason="the process ended with 1", devices=[files.of_device()])
-    found = explain.find(write(tmp_path, roofs_file=roofs))
+    run = write(tmp_path, roofs_file=roofs)
+    found = explain.find(run, summarize([run]))
     assert not found.roofs
     assert found.devices["cuda"].flop_s == pytest.approx(files.DEVICE_PEAK)
     assert any("the process ended with 1" in line for line in run_sentences(found))

@@ -1,6 +1,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -30,7 +31,7 @@ MNIST = {"name": "mnist", "rows": 10_000, "sha256": "a" * 64, "source": "t10k-im
 
 
 def find(folder, times, **settings):
-    return headline.find(frame.load(simulate.write_run(folder, times, **settings)))
+    return headline.find(summarize(frame.runs(simulate.write_run(folder, times, **settings))))
 
 
 def by_kernel(found):
@@ -56,10 +57,9 @@ def test_known_times_give_known_findings(tmp_path):
 def test_sentences_begin_with_the_titles_of_runs_and_the_lead_names_them(tmp_path):
     """The same network twice, the second run with twice the gain."""
     slow = simulate.write_run(tmp_path, {**KNOWN, ("numpy", "per_sample", 100): 36e-6}, noise=0, seed=1)
-    data = frame.load([simulate.write_run(tmp_path, KNOWN, noise=0), slow])
-    names = dict(zip(dict.fromkeys(data["run"]), ("1 thread", "2 threads"), strict=True))
-    data["run"] = data["run"].map(names)
-    found = headline.find(data, {name: name for name in names.values()})
+    runs = list(frame.runs([simulate.write_run(tmp_path, KNOWN, noise=0), slow]))
+    data = summarize(replace(run, shown=name) for run, name in zip(runs, ("1 thread", "2 threads"), strict=True))
+    found = headline.find(data, {name: name for name in ("1 thread", "2 threads")})
     assert found.sentences[0].startswith("1 thread: numpy: 12.0x")
     assert found.sentences[2].startswith("2 threads: numpy: 24.0x")
     assert "from 3.00x (3.00 to 3.00) with numba (1 thread) to " in found.lead
@@ -106,7 +106,7 @@ def test_the_speedup_is_paired_by_repeat(tmp_path):
         for benchmark in record["benchmarks"]:
             benchmark["stats"]["data"] = [second * factor for second in benchmark["stats"]["data"]]
         file.write_text(json.dumps(record))
-    numpy = by_kernel(headline.find(frame.load(run)))["numpy"]
+    numpy = by_kernel(headline.find(summarize(frame.runs(run))))["numpy"]
     assert numpy.one.high / numpy.one.low > 1.5
     assert (numpy.speedup.low, numpy.speedup.high) == pytest.approx((12, 12))
 
@@ -169,7 +169,7 @@ def test_nothing_timed(tmp_path):
 
 def test_two_runs_are_told_apart(tmp_path):
     runs = [simulate.write_run(tmp_path, KNOWN, noise=0, seed=seed) for seed in (1, 2)]
-    found = headline.find(frame.load(runs))
+    found = headline.find(summarize(frame.runs(runs)))
     assert len(found.kernels) == 4
     for run in runs:
         assert sum(line.startswith(f"Run {run.name}: ") for line in found.lines()) == 4
@@ -178,7 +178,7 @@ def test_two_runs_are_told_apart(tmp_path):
 def test_runs_of_the_same_name_on_two_machines_are_two_runs(tmp_path):
     machines = [simulate.environment(machine={"name": name}) for name in ("here", "there")]
     runs = [simulate.write_run(tmp_path / e["machine"]["name"], KNOWN, environment=e) for e in machines]
-    cases = summarize(frame.load(runs))
+    cases = summarize(frame.runs(runs))
     assert len({case.run for case in cases}) == 2
     assert {case.repeats for case in cases} == {3}
 

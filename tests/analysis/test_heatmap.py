@@ -32,7 +32,7 @@ def write(folder, times=TIMES, **settings):
 
 
 def find(run):
-    return heatmap.find(summarize(frame.load(run)))
+    return heatmap.find(summarize(frame.runs(run)))
 
 
 def test_ratios_to_the_fastest_at_each_batch_size(tmp_path):
@@ -64,7 +64,7 @@ def test_kernels_stand_by_their_speed_overall(tmp_path):
 
 
 def test_ratios_are_paired_by_repeat_and_have_their_interval(tmp_path):
-    cases = summarize(frame.load(write(tmp_path)))
+    cases = summarize(frame.runs(write(tmp_path)))
     for case in cases:
         case.by_repeat[1] *= 3  # a slow moment that hits all
     (found,) = heatmap.find(cases)
@@ -73,7 +73,7 @@ def test_ratios_are_paired_by_repeat_and_have_their_interval(tmp_path):
 
 
 def test_without_a_common_repeat_it_is_the_ratio_of_medians(tmp_path):
-    cases = summarize(frame.load(write(tmp_path)))
+    cases = summarize(frame.runs(write(tmp_path)))
     for case in cases:
         if case.kernel == "numpy":
             for times in (case.by_repeat, case.every):
@@ -87,7 +87,7 @@ def test_without_a_common_repeat_it_is_the_ratio_of_medians(tmp_path):
 
 def test_nothing_is_faster_than_the_fastest(tmp_path):
     """By medians numba is; in the repeats that both have, numpy is."""
-    cases = summarize(frame.load(write(tmp_path)))
+    cases = summarize(frame.runs(write(tmp_path)))
     for case in cases:
         for times in (case.by_repeat, case.every):
             times.clear()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mlpbench.bench.analysis import frame, headline, limits
+from mlpbench.bench.analysis import headline, limits
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.record import runs
@@ -29,8 +29,8 @@ def sweep(tmp_path):
 
 
 def find(run):
-    cases = summarize(data) if len(data := frame.load(run)) else []
-    return headline.overview(run, headline.find(data).kernels, limits.find(run, cases))
+    cases = summarize([run])
+    return headline.overview(run, cases, limits.find(run, cases))
 
 
 def with_singles(**kernels):

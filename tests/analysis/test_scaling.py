@@ -25,7 +25,7 @@ def pair(folder, **settings):
 
 
 def find(*runs):
-    return scaling.find([(run, summarize(frame.load(run))) for run in runs])
+    return scaling.find([(run, summarize(frame.runs(run))) for run in runs])
 
 
 def test_the_time_with_fewest_threads_by_the_time_with_more(tmp_path):
@@ -113,7 +113,7 @@ def test_settings_of_one_sweep_are_paired_by_repeat(tmp_path):
         found.append(write(tmp_path, times, threads, threads, plan_changes={"setting": setting}))
     slow = []
     for run in found:
-        cases = summarize(frame.load(run))
+        cases = summarize(frame.runs(run))
         for case in cases:
             case.by_repeat[1] *= 3
         slow.append((run, cases))

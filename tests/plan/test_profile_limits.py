@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 
+import limits_targets
 import pytest
 
 from mlpbench.bench import cases as cases_
-from mlpbench.bench.analysis import evidence, limits_targets
+from mlpbench.bench.analysis import evidence
 from mlpbench.bench.cli.announce import _several
 from mlpbench.bench.data.workload import Options
 from mlpbench.bench.machine.binding import Binding

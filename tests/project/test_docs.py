@@ -128,7 +128,7 @@ def test_method_recomputes_the_headline(tmp_path, monkeypatch):
         exec(compile(by_hand, "method.md", "exec"), names)
         exec(compile(by_library, "method.md", "exec"), names)
     assert names["run"].resolve() == run.resolve(), "the latest run"
-    cases = {case.mode: case for case in summarize(frame.load(run))}
+    cases = {case.mode: case for case in summarize(frame.runs(run))}
     expected = speedup(cases["per_sample"], cases["batched"])
     assert (names["speedup"], names["low"], names["high"]) == pytest.approx(
         (expected.value, expected.low, expected.high), rel=1e-4

@@ -9,6 +9,7 @@ import pytest
 
 from mlpbench.bench.analysis import explain
 from mlpbench.bench.analysis.attribution import PARTS
+from mlpbench.bench.analysis.summary import summarize
 from support import evidence_files as files
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "explain.md"
@@ -23,7 +24,7 @@ def test_the_page_recomputes_the_explanation(tmp_path, monkeypatch, noise):
     printed = io.StringIO()
     with redirect_stdout(printed):
         exec(compile(code, "explain.md", "exec"), names)
-    (kernel,) = explain.find(run).kernels
+    (kernel,) = explain.find(run, summarize([run])).kernels
     assert names["best"] == kernel.attribution.batch_size
     for name in PARTS:
         assert names["parts"][name].median() == pytest.approx(kernel.attribution.parts[name].value, rel=1e-6)

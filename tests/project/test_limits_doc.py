@@ -5,9 +5,10 @@ import json
 import re
 from contextlib import redirect_stdout
 
+import limits_targets
 import pytest
 
-from mlpbench.bench.analysis import frame, limits, limits_targets
+from mlpbench.bench.analysis import limits
 from mlpbench.bench.analysis.summary import summarize
 from support import evidence_files as files
 from support import limit_runs
@@ -21,7 +22,7 @@ def test_the_page_recomputes_a_cell_and_a_share(tmp_path, monkeypatch, noise):
     run = limit_runs.write(tmp_path / "elsewhere", noise=noise)
     peaks = {repeat: files.measured(1, files.PEAK * (1 - repeat / 10), spread=1.25) for repeat in range(3)}
     files.write_of_repeats(run.path, peaks)
-    found = limits.find(run, summarize(frame.load(run)))
+    found = limits.find(run, summarize([run]))
     sweep = tmp_path / "results" / "testbox" / "20261124T130000Z-0123abcd"
     sweep.mkdir(parents=True)
     (sweep / "run.json").write_text(json.dumps({"mlpbench": {"kind": "sweep"}}))

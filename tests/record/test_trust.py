@@ -27,7 +27,7 @@ def test_files_without_the_block_are_read_as_before(tmp_path):
     run = write(tmp_path, [None, None])
     assert all(r.trust == NOTHING and r.disturbed == () for r in run.records)
     assert frame.load(run)["disturbed"].isna().all()
-    assert [case.disturbed for case in summarize(frame.load(run))] == [0, 0]
+    assert [case.disturbed for case in summarize(frame.runs(run))] == [0, 0]
     assert told.lines(run) == []
     assert told.notices([run]) == ()
     assert "How far to trust it" not in render.render([run], "md")
@@ -75,7 +75,7 @@ def test_a_slow_process_is_marked_beside_the_others(tmp_path):
 
 def test_disturbed_times_count_and_are_marked(tmp_path):
     run = write(tmp_path, [quiet(), hit(run_delay_s=0.25)])
-    summaries = {case.mode: case for case in summarize(frame.load(run))}
+    summaries = {case.mode: case for case in summarize(frame.runs(run))}
     assert (summaries["batched"].repeats, summaries["batched"].disturbed) == (2, 1)
     assert summaries["per_sample"].disturbed == 0
     text = render.render([run], "md")
@@ -88,7 +88,7 @@ def test_a_speedup_has_its_interval_where_the_undisturbed_repeats_of_the_sides_a
     """One at a time undisturbed in three of five repeats, in batches in three others: one is left of both."""
     single = trusting.block(trusting.window(*CASES[0], run_delay_s=0.25), trusting.window(*CASES[1]))
     run = write(tmp_path, [single, single, hit(run_delay_s=0.25), hit(run_delay_s=0.25), quiet()])
-    by_mode = {case.mode: case for case in summarize(frame.load(run))}
+    by_mode = {case.mode: case for case in summarize(frame.runs(run))}
     assert [sorted(by_mode[mode].by_repeat) for mode, _ in CASES] == [[2, 3, 4], [0, 1, 4]]
     assert by_mode["batched"].speedup.n == 5
     assert by_mode["batched"].speedup.value == pytest.approx(9)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from mlpbench.bench.analysis import explain, frame
+from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.cli import announce
 from mlpbench.bench.record import runs
@@ -55,7 +56,7 @@ def test_the_roofs_of_both_are_beside_the_results(run):
 
 
 def test_each_kernel_is_held_to_its_own(run):
-    found = explain.find(run)
+    found = explain.find(run, summarize([run]))
     assert set(found.roofs) == {1}
     assert set(found.devices) == {"cuda"}
     kernels = {kernel.kernel: kernel for kernel in found.kernels}

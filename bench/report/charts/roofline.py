@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from mlpbench.bench.analysis.explain_words import case_words
-from mlpbench.bench.analysis.roofline import CPU
+from mlpbench.bench.cases import CPU
 from mlpbench.bench.report.charts.parts import axis_ends, colours, drawn, log_axis, shapes
 from mlpbench.bench.report.charts.style import PAGE, Theme
 

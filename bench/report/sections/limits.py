@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlpbench.bench import words as units
-from mlpbench.bench.analysis.limits_targets import PROFILE
 from mlpbench.bench.report.document import Block, Column, Paragraph, Points, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mlpbench.bench.analysis.limits import Limits, Place, Row, Setting, Share
-    from mlpbench.bench.analysis.limits_targets import Target
-    from mlpbench.bench.stats.estimates import Ratio
+    from mlpbench.bench.analysis.limits import BesidePeers, Conditions, Limits, LimitShare
 
 
 _LIKE = (
@@ -30,10 +27,6 @@ _LIMITS = (
     "measured once, the best round at the run's start. FLOP/s count the matrix products and biases alone. A call's "
     "cost is that of the same kernel on two neurons a layer."
 )
-_TARGETS = (
-    '"Of 3.5" is a target, at least that, met where the value itself reaches it. Within noise: the 95 % interval '
-    "contains the target, and another run may say the opposite."
-)
 _WHAT = {
     "peak": "FLOP/s / multiply-adds in registers",
     "product": "FLOP/s / a square matrix product",
@@ -41,7 +34,6 @@ _WHAT = {
 }
 #: What is shown in per cent.
 _AS_SHARE = ("peak",)
-#: In place of what became of the target.
 _TOO_LOW = "not believed: the peak was measured too low"
 _RETURNS = {"new": "new array", "kept": "kept"}
 
@@ -51,13 +43,9 @@ def blocks(found: Sequence[Limits]) -> tuple[Block, ...]:
     if not found:
         return ()
     shares = any(one.shares for one in found)
-    targets = any(one.setting.profile == PROFILE for one in found)
-    how = Points((_LIKE, _BEST, *[_LIMITS] * shares, *[_TARGETS] * targets))
-    lines = sentences(found)
     missing = tuple(_missing(found))
     return (
-        how,
-        *([Points(tuple(lines))] if lines else []),
+        Points((_LIKE, _BEST, *[_LIMITS] * shares)),
         *map(Paragraph, measured_with(found)),
         *tables(found),
         *([Points(missing)] if missing else []),
@@ -75,44 +63,7 @@ def _missing(found: Sequence[Limits]) -> Iterator[str]:
         yield f"{line[0].upper()}{line[1:]}{where}."
 
 
-def sentences(found: Sequence[Limits]) -> list[str]:
-    """Return how many targets are met, in all and in each setting with those that are not; nothing without any."""
-    by_setting = [(one, goals) for one in found if (goals := _goals(one))]
-    goals = [goal for _, own in by_setting for goal in own]
-    if not goals:
-        return []
-    near = sum(target.within_noise(ratio) for ratio, target in goals)
-    said = [f"{_count(goals)} of {len(goals)} targets are met; {near} of all are within noise."]
-    for one, own in by_setting:
-        missed = [words for row in one.rows for words in _missed_by(row)]
-        missed += [f"{share.kernel}: {_what(share)}" for share in one.shares if _is_missed(share)]
-        told = f"{_setting_words(one.setting)}: {_count(own)} of {len(own)}"
-        said.append(f"{told}; missed: {'; '.join(missed)}." if missed else f"{told}.")
-    return said
-
-
-def _goals(found: Limits) -> list[tuple[Ratio, Target]]:
-    """Return every target with the value that is held to it."""
-    shares = [share for share in found.shares if share.believed]
-    items: list[Place | Share] = [*(place for row in found.rows for place in row.places), *shares]
-    return [(item.ratio, item.target) for item in items if item.target is not None]
-
-
-def _count(goals: Sequence[tuple[Ratio, Target]]) -> int:
-    return sum(target.met(ratio) for ratio, target in goals)
-
-
-def _is_missed(item: Place | Share) -> bool:
-    return item.target is not None and not item.target.met(item.ratio)
-
-
-def _missed_by(row: Row) -> Iterator[str]:
-    sizes = [f"{place.batch_size:,}" for place in row.places if _is_missed(place)]
-    if sizes:
-        yield f"{row.kernel} in batches of {', '.join(sizes)}"
-
-
-def _setting_words(setting: Setting) -> str:
+def _setting_words(setting: Conditions) -> str:
     """Return network, threads given, dtype and data: ``784-50-100-10, 1 thread, float32, mnist``."""
     return f"{setting.spec}, {units.things(setting.threads, 'thread')}, {setting.dtype}, {setting.data}"
 
@@ -149,28 +100,16 @@ def tables(found: Sequence[Limits]) -> tuple[Table, ...]:
     return tuple(shown)
 
 
-def _goal(ratio: Ratio, target: Target, *, as_share: bool = False) -> str:
-    """Return a target and what became of it: ``at least 3.5: met``; as a share, ``at least 93 %: met``."""
-    aim = f"{100 * target.value:g} %" if as_share else f"{target.value:g}"
-    return f"at {'least' if target.at_least else 'most'} {aim}: {_verdict(ratio, target)}"
-
-
-def _verdict(ratio: Ratio, target: Target) -> str:
-    """Return whether a target is met, and whether that is within noise."""
-    said = "met" if target.met(ratio) else "missed"
-    return f"{said}, within noise" if target.within_noise(ratio) else said
-
-
 def _share_table(which: str, found: Sequence[Limits]) -> Table:
     """Return the kernels against the machine's limits."""
     rows = tuple((share.kernel, *_share(share)) for one in found for share in one.shares)
-    names = ("threads", "batch size", "value", "target", "limit measured")
+    names = ("threads", "batch size", "value", "limit measured")
     columns = (Column("kernel"), Column("what"), *(Column(name, number=True) for name in names))
     return Table(f"Against the machine's limits: {which}.", columns, rows, heads=2)
 
 
 def _ratio_table(which: str, found: Sequence[Limits]) -> Table:
-    """Return one line for each kernel: threads given, ratios with their targets, and the best peers by name."""
+    """Return one line for each kernel: threads given, ratios, and the best peers by name."""
     sizes = sorted({place.batch_size for one in found for row in one.rows for place in row.places})
     rows = tuple(
         (row.kernel, _RETURNS[row.returns], _threads(row, one.setting), *_cells(row, sizes), _peers(row))
@@ -183,25 +122,17 @@ def _ratio_table(which: str, found: Sequence[Limits]) -> Table:
     return Table(caption, (*columns, Column("best peer")), rows, heads=3)
 
 
-def _threads(row: Row, setting: Setting) -> str:
+def _threads(row: BesidePeers, setting: Conditions) -> str:
     """Return the threads that the peers were given, and how many of as many the kernel used if fewer: ``1 of 2``."""
     return str(setting.threads) if row.threads in (None, setting.threads) else f"{row.threads} of {setting.threads}"
 
 
-def _cells(row: Row, sizes: Sequence[int]) -> Iterator[str]:
-    """Yield a ratio and what it is held to for each batch size: ``3.59x (3.55 to 3.62), of 3.5``."""
-    there = {place.batch_size: place for place in row.places}
-    for place in map(there.get, sizes):
-        if place is None:
-            yield "no peer"
-        elif place.target is None:
-            yield units.ratio(place.ratio)
-        else:
-            missed = f": {_verdict(place.ratio, place.target)}" if _is_missed(place) else ""
-            yield f"{units.ratio(place.ratio)}, of {place.target.value:g}{missed}"
+def _cells(row: BesidePeers, sizes: Sequence[int]) -> Iterator[str]:
+    there = {place.batch_size: units.ratio(place.ratio) for place in row.places}
+    return (there.get(size, "no peer") for size in sizes)
 
 
-def _peers(row: Row) -> str:
+def _peers(row: BesidePeers) -> str:
     """Return the best peers, the most frequent first, the others with their batch sizes."""
     sizes: dict[str, list[str]] = {}
     for place in row.places:
@@ -210,23 +141,9 @@ def _peers(row: Row) -> str:
     return "; ".join([first, *(f"{peer} at {', '.join(sizes[peer])}" for peer in others)])
 
 
-def _share(share: Share) -> tuple[str, ...]:
-    return (_what(share), str(share.threads), f"{share.batch_size:,}", _value(share), _aim(share), _when(share))
-
-
-def _when(share: Share) -> str:
-    return "once, at the start" if share.once else f"in {share.ratio.n} repeat{'' if share.ratio.n == 1 else 's'}"
-
-
-def _aim(share: Share) -> str:
-    if not share.believed:
-        return _TOO_LOW
-    return "none" if share.target is None else _goal(share.ratio, share.target, as_share=share.what in _AS_SHARE)
-
-
-def _what(share: Share) -> str:
-    return _WHAT[share.what].format(memory=share.memory)
-
-
-def _value(share: Share) -> str:
-    return units.share(share.ratio) if share.what in _AS_SHARE else units.ratio(share.ratio)
+def _share(share: LimitShare) -> tuple[str, ...]:
+    """Return the cells of a share behind its kernel."""
+    what = _WHAT[share.what].format(memory=share.memory)
+    value = units.share(share.ratio) if share.what in _AS_SHARE else units.ratio(share.ratio)
+    when = "once, at the start" if share.once else f"in {units.things(share.ratio.n, 'repeat')}"
+    return what, str(share.threads), f"{share.batch_size:,}", value, when if share.believed else f"{when}; {_TOO_LOW}"

@@ -130,7 +130,7 @@ def test_a_picture_for_a_page_without_javascript(tmp_path):
     from mlpbench.bench.report.charts import style
     from mlpbench.bench.report.charts import times as plots
 
-    cases = summarize(frame.load(write(tmp_path)))
+    cases = summarize(frame.runs(write(tmp_path)))
     for name in ("time", "speedup"):
         picture = plots.picture(cases, name, style.DARK)
         assert picture.startswith("<svg")
