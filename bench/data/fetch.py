@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
-import tempfile
-import time
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +28,8 @@ BOOK_MIRRORS = (
 )
 
 CHUNK_BYTES = 2**16
+#: How often a mirror is asked again that failed for a passing reason.
+RETRIES = 1
 
 
 @dataclass(frozen=True)
@@ -56,14 +55,6 @@ class Remote:
         names = spellings(self.name.removesuffix(".gz")) if self.name.endswith(".gz") else (self.name,)
         found = next((folder / name for name in names if (folder / name).exists()), None)
         return found if found is not None and content_sha256(found) == self.sha256 else None
-
-    def problem(self, downloaded: Path) -> str | None:
-        """Say what is wrong with a download, or None."""
-        if self.md5 is not None and _hash(downloaded, "md5") != self.md5:
-            return "wrong content (its MD5 is not the published one)"
-        if content_sha256(downloaded) != self.sha256:
-            return "wrong content (its SHA-256 is not the published one)"
-        return None
 
 
 #: MNIST's four files and the book's weights.
@@ -99,24 +90,13 @@ REMOTES = (
 def content_sha256(path: Path) -> str | None:
     """Return the hash of a file's content, unpacked where it is gzipped; None where it cannot be read or unpacked."""
     try:
-        return _hash(path, "sha256", unpack=True)
+        with path.open("rb") as plain:
+            packed = plain.read(2) == b"\x1f\x8b"
+            plain.seek(0)
+            with gzip.GzipFile(fileobj=plain) if packed else plain as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, EOFError, zlib.error):
         return None
-
-
-def _hash(path: Path, algorithm: str, *, unpack: bool = False) -> str:
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open("rb") as plain:
-        packed = unpack and plain.read(2) == b"\x1f\x8b"
-        plain.seek(0)
-        with gzip.GzipFile(fileobj=plain) if packed else plain as file:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
-    return digest.hexdigest()
-
-
-#: Passes over the mirrors; the second leaves out those that answered, but not with the file.
-PASSES = 2
 
 
 def fetch(
@@ -127,14 +107,13 @@ def fetch(
     remotes: Sequence[Remote] = REMOTES,
     console: Console | None = None,
     timeout_s: float = 30.0,
-    pause_s: float = 1.0,
 ) -> list[Path]:
     """Make sure that ``dest`` holds the files, downloading what is missing or damaged; return their paths.
 
     ``dest``: by default where `bench.data.mnist.resolve_data_dir` looks. ``test_only`` leaves out the training half.
-    ``mirrors``: folders (URLs) to take every file from instead of its own. ``console`` shows the progress, by default
-    on stderr. ``timeout_s`` is how long a mirror may say nothing, ``pause_s`` the wait before mirrors that failed
-    for a passing reason (no connection, a broken transfer, a server's error) are tried once more.
+    ``mirrors``: folders (URLs) to take every file from instead of its own, the first that has it. ``console`` shows the
+    progress, by default on stderr. ``timeout_s`` is how long a mirror may say nothing. One that failed for a passing
+    reason (no connection, a broken transfer, a server's error) is asked once more.
 
     Each file is verified before it gets its name, so that an interrupted call leaves no file that looks complete.
     Where one cannot be had, the others are fetched all the same. Raises UserError then, with what each mirror
@@ -147,10 +126,10 @@ def fetch(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _progress(console) as progress:
-            source = _Source(folder, mirrors, progress, timeout_s, pause_s)
             for remote in wanted:
+                bar = _Bar(progress, remote.name)
                 try:
-                    paths.append(source.ensure(remote))
+                    paths.append(_ensure(remote, folder, mirrors or remote.mirrors, bar, timeout_s))
                 except _NotHad as failure:
                     failed.setdefault(str(failure), []).append(remote.name)
     except OSError as error:
@@ -168,86 +147,72 @@ class _NotHad(Exception):  # noqa: N818 - collected, never seen
     """A file that no mirror gave; the message says what each of them did."""
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where files come from and where they go."""
-
-    folder: Path
-    mirrors: Sequence[str] | None
-    progress: Any
-    timeout_s: float
-    pause_s: float
-
-    def ensure(self, remote: Remote) -> Path:
-        """Return the path of a good copy of the file; raise _NotHad where no mirror gives one."""
-        bar = _Bar(self.progress, remote.name)
-        found = remote.present(self.folder)
-        if found is not None:
-            bar.fill("there already")
-            return found
-        failures: dict[str, str] = {}
-        candidates = list(self.mirrors or remote.mirrors)
-        for number in range(PASSES):
-            if number and candidates:
-                time.sleep(self.pause_s)
-            for mirror in tuple(candidates):
-                failure, is_final = self._download(remote, mirror, bar)
-                if failure is None:
-                    bar.say("verified")
-                    return self.folder / remote.name
-                bar.say(failure)
-                failures[mirror] = failure
-                if is_final:
-                    candidates.remove(mirror)
-        raise _NotHad("; ".join(f"{mirror}: {failure}" for mirror, failure in failures.items()))
-
-    def _download(self, remote: Remote, mirror: str, bar: _Bar) -> tuple[str | None, bool]:
-        """Fetch the file from one mirror. Return what went wrong, or None, and whether trying again is pointless."""
+def _ensure(remote: Remote, folder: Path, mirrors: Sequence[str], bar: _Bar, timeout_s: float) -> Path:
+    """Return the path of a good copy of the file. Raises _NotHad where no mirror gives one."""
+    if (found := remote.present(folder)) is not None:
+        bar.fill("there already")
+        return found
+    failures = []
+    for mirror in mirrors:
         try:
-            from pooch import HTTPDownloader
-            from requests import RequestException
-        except ImportError:
-            raise UserError("downloading needs pooch: pip install 'pooch>=1.8'") from None
-
-        get = HTTPDownloader(
-            progressbar=bar,
-            chunk_size=CHUNK_BYTES,
-            timeout=self.timeout_s,
-            # A server that packs or unpacks on the way would change the bytes that the hashes are of.
-            headers={"Accept-Encoding": "identity"},
-        )
-        with _partial_file(self.folder, remote.name) as partial:
-            try:
-                get(f"{mirror.rstrip('/')}/{remote.name}", str(partial), None)
-            except RequestException as error:
-                return _reason(error)
-            problem = remote.problem(partial)
-            if problem is None:
-                partial.chmod(0o644)  # temporary files are private
-                partial.replace(self.folder / remote.name)
-        return problem, True
+            path = _download(remote, folder, mirror, bar, timeout_s)
+        except _NotHad as failure:
+            bar.say(str(failure))
+            failures.append(f"{mirror}: {failure}")
+        else:
+            bar.say("verified")
+            return path
+    raise _NotHad("; ".join(failures))
 
 
-@contextmanager
-def _partial_file(folder: Path, name: str) -> Iterator[Path]:
-    """Give the path of a file that is gone in the end unless it has got another name."""
-    handle, path = tempfile.mkstemp(dir=folder, prefix=f".{name}.", suffix=".part")
-    os.close(handle)
+def _download(remote: Remote, folder: Path, mirror: str, bar: _Bar, timeout_s: float) -> Path:
+    """Fetch the file from one mirror, through pooch's partial file. Raises _NotHad with the reason why not."""
     try:
-        yield Path(path)
-    finally:
-        Path(path).unlink(missing_ok=True)
+        import pooch
+        from requests import RequestException
+    except ImportError:
+        raise UserError("downloading needs pooch: pip install 'mlpbench[fetch]'") from None
+    # A server that packs or unpacks on the way would change the bytes that the hashes are of.
+    headers = {"Accept-Encoding": "identity"}
+    get = pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK_BYTES, timeout=timeout_s, headers=headers)
+
+    def download(url: str, partial: str, _: Any) -> None:
+        try:
+            get(url, partial, None)
+        except RequestException as error:
+            if _may_pass(error):
+                raise
+            raise _NotHad(_reason(error)) from None
+        if content_sha256(Path(partial)) != remote.sha256:
+            raise _NotHad("wrong content (its SHA-256 is not the published one)")
+        Path(partial).chmod(0o644)  # temporary files are private
+
+    served = f"md5:{remote.md5}" if remote.md5 else f"sha256:{remote.sha256}"
+    pooch.get_logger().setLevel("WARNING")  # the bar says what is downloaded
+    source = pooch.create(folder, f"{mirror.rstrip('/')}/", registry={remote.name: served}, retry_if_failed=RETRIES)
+    try:
+        return Path(source.fetch(remote.name, downloader=download))
+    except RequestException as error:
+        raise _NotHad(_reason(error)) from None
+    except ValueError:  # pooch's own, of the hash that it knows
+        raise _NotHad("wrong content (its MD5 is not the published one)") from None
 
 
-def _reason(error: Exception) -> tuple[str, bool]:
-    """Say in few words why a request failed, and whether it would fail again."""
+def _may_pass(error: Exception) -> bool:
+    """Say whether a request that failed may succeed in a moment: not where the server has no such file."""
+    response = getattr(error, "response", None)
+    # requests' own errors for a URL that is none are ValueErrors as well.
+    return not isinstance(error, ValueError) and (response is None or response.status_code >= 500)
+
+
+def _reason(error: Exception) -> str:
+    """Say in few words why a request failed."""
     from requests import exceptions
 
     if isinstance(error, exceptions.HTTPError) and error.response is not None:
-        status = error.response.status_code
-        return f"HTTP {status} {error.response.reason}", status < 500
-    if isinstance(error, ValueError):  # a URL that is none: requests' own errors for it are ValueErrors as well
-        return str(error), True
+        return f"HTTP {error.response.status_code} {error.response.reason}"
+    if isinstance(error, ValueError):
+        return str(error)
     words = {
         exceptions.SSLError: "no secure connection",
         exceptions.ProxyError: "no connection to the proxy",
@@ -255,7 +220,7 @@ def _reason(error: Exception) -> tuple[str, bool]:
         exceptions.ChunkedEncodingError: "the transfer broke off",
         exceptions.ConnectionError: "no connection",
     }
-    return next((word for kind, word in words.items() if isinstance(error, kind)), type(error).__name__), False
+    return next((word for kind, word in words.items() if isinstance(error, kind)), type(error).__name__)
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def save_png(image: NDArray[Any], path: Path, scale: int = 10) -> None:
     try:
         from PIL import Image
     except ImportError:
-        raise UserError("saving a PNG file needs Pillow: pip install 'pillow>=10'") from None
+        raise UserError("saving a PNG file needs Pillow: pip install 'mlpbench[png]'") from None
 
     picture = Image.fromarray(_pixels(image).repeat(scale, axis=0).repeat(scale, axis=1))
     partial: Path | None = None

@@ -7,7 +7,6 @@ import hashlib
 import socket
 import sys
 import threading
-import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -15,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from mlpbench.bench.data import datasets
+from mlpbench.bench.data import fetch as fetching
 from mlpbench.bench.data.fetch import REMOTES, Remote, fetch
 from mlpbench.bench.data.mnist import FILES, WEIGHTS_FILE
 from mlpbench.bench.errors import UserError
@@ -87,7 +87,8 @@ def server(monkeypatch):
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as made:
-        made.requests, made.released = [], threading.Event()
+        made.requests, made.released, made.pauses = [], threading.Event(), []
+        monkeypatch.setattr("pooch.core.time.sleep", made.pauses.append)
         thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         made.url = f"http://127.0.0.1:{made.server_port}"
@@ -99,7 +100,7 @@ def server(monkeypatch):
 
 def get(server, folder, *mirrors, remotes=ONE, **options):
     urls = [mirror if "://" in mirror else f"{server.url}/{mirror}" for mirror in mirrors]
-    return fetch(folder, mirrors=urls, remotes=remotes, pause_s=0, **options)
+    return fetch(folder, mirrors=urls, remotes=remotes, **options)
 
 
 def fails(server, folder, *mirrors, **options):
@@ -108,7 +109,7 @@ def fails(server, folder, *mirrors, **options):
         get(server, folder, *mirrors, **options)
     message = str(caught.value)
     assert "\n" not in message
-    assert [file.name for file in folder.iterdir() if file.suffix == ".part"] == []
+    assert not [file.name for file in folder.iterdir() if file.name not in CONTENT]
     return message
 
 
@@ -165,12 +166,14 @@ def test_next_mirror_is_tried(server, tmp_path, bad):
         ("busy", "HTTP 503", 2),
         ("corrupt", "wrong content", 1),
         ("cut", "the transfer broke off", 2),
+        ("repacked", "wrong content (its MD5", 2),
     ],
 )
 def test_what_went_wrong_is_said_and_no_file_is_left(server, tmp_path, mirror, words, requests):
     message = fails(server, tmp_path, mirror)
     assert f"could not fetch {NAME} ({server.url}/{mirror}: {words}" in message
     assert len(server.requests) == requests
+    assert len(server.pauses) == requests - 1, "a moment later"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -216,7 +219,7 @@ def test_interrupted_download_leaves_nothing(server, tmp_path, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Remote, "problem", interrupt)
+    monkeypatch.setattr(fetching, "content_sha256", interrupt)
     with pytest.raises(KeyboardInterrupt):
         get(server, tmp_path, "good")
     assert list(tmp_path.iterdir()) == []
@@ -251,14 +254,6 @@ def test_bar_is_full_in_the_end(server, tmp_path):
     console = Console(file=sys.stderr, width=120, force_terminal=True, record=True)
     get(server, tmp_path, "good", remotes=FAKES[3:], console=console)
     assert f"{len(WEIGHTS) / 1000:.1f}/{len(WEIGHTS) / 1000:.1f} kB" in console.export_text()
-
-
-def test_the_pause_is_between_passes(server, tmp_path, monkeypatch):
-    pauses: list[float] = []
-    monkeypatch.setattr(time, "sleep", pauses.append)
-    with pytest.raises(UserError):
-        fetch(tmp_path, mirrors=[f"{server.url}/busy"], remotes=ONE, pause_s=7)
-    assert pauses.count(7) == 1
 
 
 # What is fetched when nothing else is said
