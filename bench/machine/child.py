@@ -44,7 +44,7 @@ def ask(
     """
     environ = {**os.environ, **(variables or {})}
     if threads is not None:
-        environ = environment.of_child(environ, threads)
+        environ = environment.set_threads(environ, threads)
     command = [sys.executable, "-P", "-m", module, *words]
     try:
         with bound(binding):

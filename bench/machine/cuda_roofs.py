@@ -1,4 +1,4 @@
-"""The limits of a CUDA device, measured through CuPy in a process of its own: what `bench.machine.roofs` is for the CPU.
+"""The limits of a CUDA device, measured through CuPy in a process of its own, as `bench.machine.roofs` does the CPU's.
 
 Arithmetic is cuBLAS's matrix product in the dtype itself, as the CuPy kernel computes it. Bandwidth is copying, of
 which the bytes read and the bytes written count, and reading alone, each through arrays that fit half of the L2 cache,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlpbench.bench.errors import UserError
-from mlpbench.kernels.base import threads_given as asked
+from mlpbench.kernels.base import threads_given
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Read by BLAS builds, OpenMP and Numba when they load; they are set before that, in a process of its own.
 THREAD_VARIABLES = (
@@ -30,8 +32,6 @@ TELLING = re.compile(
     r"^(OMP|GOMP|KMP|OPENBLAS|MKL|BLIS|NUMBA|CUPY|CUDA|NVIDIA|PYTHON(?!PATH|STARTUP|HISTORY)"
     r"|TORCH|ATEN|DNNL|ONEDNN|XLA|JAX|NPROC|TBB|SKLEARN)_?[A-Z0-9_]*$"
 )
-#: What a process that mlpbench starts is told about the processor: asking takes a third of a second.
-PROCESSOR = "MLPBENCH_PROCESSOR"
 #: `nvidia-smi` answers in a second or two, or never.
 GPU_TIMEOUT_S = 60
 #: OpenBLAS picks its kernels by processor; these replace its choice.
@@ -56,11 +56,6 @@ def set_threads(environment: dict[str, str], threads: int) -> dict[str, str]:
     return {**environment, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
 
 
-def of_child(environment: dict[str, str], threads: int) -> dict[str, str]:
-    """Return the environment of a process that is started to measure: `set_threads`, and what is known already."""
-    return {**set_threads(environment, threads), PROCESSOR: json.dumps(_processor())}
-
-
 def collect() -> dict[str, Any]:
     """Return everything, as it is now in this process: BLAS builds show once their library is loaded."""
     return {
@@ -73,7 +68,7 @@ def collect() -> dict[str, Any]:
         },
         "libraries": _versions(),
         "blas": _blas(),
-        "threads": asked(),
+        "threads": threads_given(),
         "gpu": gpu(),
         "git": commit(),
         "variables": {name: value for name, value in sorted(os.environ.items()) if TELLING.match(name)},
@@ -83,11 +78,10 @@ def collect() -> dict[str, Any]:
 @cache
 def machine() -> dict[str, Any]:
     """Return the processor, its caches in bytes, and what moves its clock, where readable."""
-    model = _processor().get("brand_raw") or platform.processor() or platform.machine()
     affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     return {
         "name": machine_id(),
-        "cpu_model": model,
+        "cpu_model": _processor()["name"],
         "arch": platform.machine(),
         "cores": _physical_cores(),
         "logical_cpus": os.cpu_count(),
@@ -103,31 +97,34 @@ def machine() -> dict[str, Any]:
 def machine_id() -> str:
     """Return a folder name for this machine: its processor and how many of them, never its host name."""
     info = _processor()
-    model = re.sub(r"\((r|tm)\)|cpu|processor|@.*", " ", info.get("brand_raw", platform.machine()).lower())
+    name = re.sub(r"\((r|tm)\)|cpu|processor|@.*", " ", info["name"].lower())
     # Clouds hide the model behind a brand name ("AMD EPYC"); family and model tell the generations apart.
-    marks = [f"{key[0]}{info[key]}" for key in ("family", "model") if info.get(key) is not None]
-    words = [*re.findall(r"[a-z0-9]+", model), *marks, f"{os.cpu_count()}cpu"]
+    marks = [f"{key[0]}{info[key]}" for key in ("family", "model") if key in info]
+    words = [*re.findall(r"[a-z0-9]+", name), *marks, f"{os.cpu_count()}cpu"]
     return "-".join(words)
 
 
 @cache
-def _processor() -> dict[str, Any]:
-    """Return py-cpuinfo's ``brand_raw``, ``family`` and ``model``, those that it knows.
+def _processor() -> dict[str, str]:
+    """Return the processor's ``name``, and its ``family`` and ``model`` numbers where the system knows them."""
+    for text in _descriptions():
+        lines = [line.partition(":") for line in text.splitlines()]
+        told = {key.strip().lower().removeprefix("machdep.cpu."): value.strip() for key, _, value in reversed(lines)}
+        if name := told.get("model name") or told.get("brand_string"):
+            numbers = {"family": told.get("cpu family") or told.get("family", ""), "model": told.get("model", "")}
+            return {"name": name, **{key: number for key, number in numbers.items() if number.isdecimal()}}
+    return {"name": platform.processor() or platform.machine()}
 
-    Raises UserError where `PROCESSOR` is set to something else.
-    """
-    if PROCESSOR in os.environ:
-        try:
-            told = json.loads(os.environ[PROCESSOR])
-        except ValueError:
-            told = None
-        if not isinstance(told, dict):
-            raise UserError(f"{PROCESSOR} is not what mlpbench sets it to: unset it")
-        return told
-    import cpuinfo
 
-    info = cpuinfo.get_cpu_info()
-    return {key: info[key] for key in ("brand_raw", "family", "model") if key in info}
+def _descriptions() -> Iterator[str]:
+    """Yield what the system says of its processors, in lines of ``key: value``: Linux on x86, on others, and macOS."""
+    yield _read(Path("/proc/cpuinfo")) or ""
+    for command in (["lscpu"], ["sysctl", "machdep.cpu"]):
+        with suppress(OSError):
+            environ = {**os.environ, "LC_ALL": "C"}
+            yield subprocess.run(
+                command, capture_output=True, text=True, errors="replace", env=environ, check=False
+            ).stdout
 
 
 def machine_info() -> dict[str, Any]:

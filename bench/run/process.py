@@ -206,7 +206,7 @@ def _variables(threads: int) -> dict[str, str]:
     """Return the process environment: threads set before any library loads, and none of pytest's own variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     ours = {"PYTHONUNBUFFERED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    return environment.of_child({**kept, **ours}, threads)
+    return environment.set_threads({**kept, **ours}, threads)
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

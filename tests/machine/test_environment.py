@@ -2,15 +2,12 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
-import cpuinfo
 import pytest
 
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.kernels import base
 from support import simulate
@@ -90,37 +87,37 @@ def test_threads_as_openmp_takes_them(monkeypatch, value, threads):
     assert environment.collect()["threads"] == (threads or base.processors())
 
 
-def test_a_process_is_told_about_the_processor(monkeypatch):
-    """Which it would ask for a third of a second."""
-    monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: {"brand_raw": "A", "family": 6, "hz": 1})
-    told = environment.of_child({"x": "y"}, 3)
-    assert (told["x"], told["OMP_NUM_THREADS"]) == ("y", "3")
-    monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: pytest.fail("asked again"))
-    environment._processor.cache_clear()
-    monkeypatch.setenv(environment.PROCESSOR, told[environment.PROCESSOR])
-    assert environment._processor() == {"brand_raw": "A", "family": 6}
+XEON = "Intel(R) Xeon(R) Gold 6230 CPU @ 2.1GHz"
+#: What Linux says on x86, what `lscpu` says on ARM, and `sysctl` on two Macs; the folder's name that it makes.
+TOLD = {
+    f"processor: 0\ncpu family\t: 6\nmodel\t\t: 85\nmodel name: {XEON}\n\nmodel: 1\n": "intel-xeon-gold-6230-f6-m85",
+    "Architecture:  aarch64\nModel name:    Neoverse-N1\nCPU family:    -\nModel:         1\n": "neoverse-n1-m1",
+    "machdep.cpu.brand_string: Apple M1\nmachdep.cpu.core_count: 8\n": "apple-m1",
+    f"machdep.cpu.family: 6\nmachdep.cpu.model: 158\nmachdep.cpu.brand_string: {XEON}\n": "intel-xeon-gold-6230-f6-m158",
+    "model name: ../\x1b[2J/etc <b>": "2j-etc-b",
+}
 
 
-@pytest.mark.parametrize("value", ["", "nonsense", "[]"])
-def test_another_value_is_told_in_one_line(monkeypatch, value):
-    monkeypatch.setenv(environment.PROCESSOR, value)
-    with pytest.raises(UserError, match=f"^{environment.PROCESSOR} is not what mlpbench sets it to: unset it$"):
-        environment.machine()
+@pytest.mark.parametrize(("text", "name"), TOLD.items())
+def test_the_machines_name_is_fit_for_a_folder_and_is_not_the_hosts(monkeypatch, text, name):
+    monkeypatch.setattr(environment, "_descriptions", lambda: iter(["", "processor: 0", text]))
+    assert environment.machine_id() == f"{name}-{os.cpu_count()}cpu"
 
 
-def test_the_machines_name_is_fit_for_a_folder_and_is_not_the_hosts(monkeypatch):
-    brand = {"brand_raw": "Intel(R) Xeon(R) Gold 6230 CPU @ 2.10GHz", "family": 6, "model": 85}
-    monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: brand)
-    assert environment.machine_id() == f"intel-xeon-gold-6230-f6-m85-{os.cpu_count()}cpu"
-    environment.machine_id.cache_clear()
-    environment._processor.cache_clear()
-    monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: {"brand_raw": "../\x1b[2J/etc <b>"})
-    assert re.fullmatch(r"[a-z0-9-]+", environment.machine_id())
+def test_where_no_file_tells_programs_are_asked(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "_read", lambda path: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert list(environment._descriptions()) == [""], "neither is installed"
+    for name, says in (("lscpu", "Model name: Neoverse-N1"), ("sysctl", "machdep.cpu.brand_string: Apple M1")):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho '{says}'\n")
+        (tmp_path / name).chmod(0o755)
+    assert len(list(environment._descriptions())) == 3
+    assert environment.machine()["cpu_model"] == "Neoverse-N1"
 
 
 def test_a_machine_that_hides_itself(monkeypatch, tmp_path):
     """No /sys, no affinity, no load, no processor name: null, not a guess and not a failure."""
-    monkeypatch.setattr(cpuinfo, "get_cpu_info", dict)
+    monkeypatch.setenv("PATH", str(tmp_path))
     for name in ("sched_getaffinity", "getloadavg", "sysconf"):
         monkeypatch.delattr(os, name, raising=False)
     for name in environment.FORCED_BLAS:
