@@ -93,7 +93,7 @@ TOLD = {
     f"processor: 0\ncpu family\t: 6\nmodel\t\t: 85\nmodel name: {XEON}\n\nmodel: 1\n": "intel-xeon-gold-6230-f6-m85",
     "Architecture:  aarch64\nModel name:    Neoverse-N1\nCPU family:    -\nModel:         1\n": "neoverse-n1-m1",
     "machdep.cpu.brand_string: Apple M1\nmachdep.cpu.core_count: 8\n": "apple-m1",
-    f"machdep.cpu.family: 6\nmachdep.cpu.model: 158\nmachdep.cpu.brand_string: {XEON}\n": "intel-xeon-gold-6230-f6-m158",
+    f"machdep.cpu.family: 6\nmachdep.cpu.model: 9\nmachdep.cpu.brand_string: {XEON}\n": "intel-xeon-gold-6230-f6-m9",
     "model name: ../\x1b[2J/etc <b>": "2j-etc-b",
 }
 

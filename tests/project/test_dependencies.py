@@ -19,7 +19,6 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 INSTALLED_BY = {
     "PIL": {"pillow"},
     "_pytest": {"pytest"},
-    "cpuinfo": {"py-cpuinfo2"},
     "cupy": {"cupy-cuda12x", "cupy-cuda13x"},
     "cupyx": {"cupy-cuda12x", "cupy-cuda13x"},
     "jaxlib": {"jax"},
