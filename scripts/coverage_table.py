@@ -1,4 +1,4 @@
-"""The rows "bursts, marked" of the table at the top of bench/stats/estimates.py: intervals without the disturbed repeats.
+"""The rows "marked" of the table of intervals in docs/method.md: intervals without the disturbed repeats.
 
 Run it with `python scripts/coverage_table.py`; it takes some minutes.
 """

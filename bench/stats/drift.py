@@ -1,36 +1,9 @@
 """How far the level of a whole run wanders on a machine, beyond what its repeats show. Knows no kernels and no files.
 
-Two runs of the same kernel, minutes or days apart, differ by more than the scatter inside each tells: the processor,
-and whoever shares it, is in another state. All repeats of a run agree on that state, so no number of them makes a
-difference between two runs sure. It is a variance of its own (the highest level of T. Kalibera and R. Jones, "Rigorous
-benchmarking in reasonable time", ISMM 2013), and `mlpbench calibrate` measures it: kernels that run side by side for a
-quarter of an hour share it.
-
-Work on one processor and work that is divided among several wander differently, most of all on virtual machines.
-
-What it is worth, in per cent of 1,500 simulated cases for each cell (`scripts/drift_table.py`): equal cases of two runs
-that are called different (in brackets: without this part of the variance) / cases 5 % slower that are found. A level
-wanders by a standard deviation and forgets where it was within so many repeats; one calibration of 45 has measured it.
-
-===================  ================  =================
-level of a run       n = 5             n = 20
-===================  ================  =================
-still                0.0 ( 0.0) / 87   0.0 ( 0.0) / 100
-0.5 %, 3 repeats     0.1 ( 0.2) / 78   0.0 ( 0.1) / 100
-0.5 %, 10 repeats    0.1 ( 0.2) / 79   0.0 ( 0.1) / 98
-0.5 %, 30 repeats    0.1 ( 0.2) / 80   0.1 ( 0.4) / 99
-0.5 %, 100 repeats   0.1 ( 0.2) / 81   0.2 ( 0.5) / 99
-1 %, 3 repeats       0.3 ( 1.0) / 51   0.0 ( 0.9) / 77
-1 %, 10 repeats      0.5 ( 1.9) / 56   1.1 ( 4.6) / 73
-1 %, 30 repeats      1.5 ( 2.7) / 65   2.9 ( 7.0) / 83
-1 %, 100 repeats     3.1 ( 3.4) / 72   5.4 ( 8.6) / 91
-3 %, 3 repeats       0.4 ( 9.0) / 5    0.3 (15.6) / 4
-3 %, 10 repeats      2.7 (25.3) / 10   2.6 (40.3) / 10
-3 %, 30 repeats      7.8 (34.0) / 27   8.1 (53.5) / 26
-3 %, 100 repeats     22.7 (38.2) / 44  27.6 (57.1) / 45
-===================  ================  =================
-
-A level that moves more slowly than the calibration lasts is not seen by it: the lowest rows of a kind.
+All repeats of a run agree on the state of the processor and of whoever shares it, so no number of them makes a difference
+between two runs sure. It is a variance of its own (the highest level of T. Kalibera and R. Jones, "Rigorous benchmarking
+in reasonable time", ISMM 2013), and `mlpbench calibrate` measures it. Work on one processor and work that is divided
+among several wander differently, most of all on virtual machines. docs/verdicts.md says what reckoning with it is worth.
 """
 
 from __future__ import annotations

@@ -1,35 +1,9 @@
 """Estimates, ratios and verdicts from repeats. Knows no kernels and no files.
 
-Two levels: rounds inside one process (a repeat) are correlated and a burst of other load slows whole processes, so
-the repeat is the unit. Each repeat contributes one value (the median of its rounds, in seconds); everything below
-takes one positive value per repeat and works on logarithms, because times are positive and disturbances multiply.
-
-How often the 95 % intervals contain the truth, in per cent of 20 000 simulated runs for each cell (the tests repeat
-1 000 of each). A repeat is the median of 20 autocorrelated rounds; repeats differ by a normal factor of 2 %, by a
-lognormal one of 15 %, or by 2 % and "bursts" that slow a whole repeat 1.7 times with 10 % probability, independently
-on the two sides of a ratio. "Marked": nine in ten of these repeats are seen to be disturbed, as are 2 % of the others,
-and what `counted` leaves out is left out (`scripts/coverage_table.py`). The truth is the undisturbed time.
-
-=========================  =====  =====  =====  ======
-repeats                    n = 3  n = 5  n = 6  n = 10
-=========================  =====  =====  =====  ======
-estimate, normal            96.2   96.2   95.0    94.9
-estimate, lognormal         96.0   96.4   95.0    95.1
-estimate, bursts            97.0   96.9   94.6    93.3
-estimate, marked            97.1   95.6   95.6    94.8
-paired ratio, normal        96.0   96.4   95.1    95.1
-paired ratio, lognormal     96.1   96.3   95.1    94.8
-paired ratio, bursts        97.6   97.7   95.2    94.7
-paired ratio, marked        97.5   95.4   96.0    94.7
-unpaired ratio, normal      97.4   96.4   97.9    97.4
-unpaired ratio, lognormal   97.3   96.4   97.9    97.4
-unpaired ratio, bursts      98.5   97.3   97.7    97.1
-unpaired ratio, marked      98.5   95.7   97.0    97.4
-=========================  =====  =====  =====  ======
-
-Bursts slow only: at n = 10 the median of the disturbed repeats lies above the undisturbed time by more than the
-interval forgives; leaving out those that are marked mends that. Against the median of the disturbed times themselves
-the coverage is 95 %.
+Rounds inside one process (a repeat) are correlated and a burst of other load slows whole processes, so the repeat is the
+unit. Each repeat contributes one value (the median of its rounds, in seconds); everything below takes one positive value
+per repeat and works on logarithms, because times are positive and disturbances multiply. docs/method.md says how often
+the intervals contain the truth.
 """
 
 from __future__ import annotations

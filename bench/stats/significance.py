@@ -1,25 +1,8 @@
 """Is a difference more than chance, and how many repeats would tell? Knows no kernels and no files.
 
-`bench.stats.estimates` has the estimate and its interval; here is the test beside it, its correction for the number of
-cases, and what a given number of repeats can find. As there, a value is one repeat's, and the scale is logarithmic.
-
-What `bench.stats.significance` makes of both (threshold 2.5 %, false discovery rate 1 %), in per cent of 3,000 simulated cases
-for each cell, compared in sixes: cases called faster or slower where there is no difference / cases called slower where
-every one takes 5 % longer (`scripts/power_table.py`). Repeats differ by a normal factor of 1 or 2 %, and with "bursts"
-a tenth of all processes are 1.7 times as slow, independently on the two sides.
-
-========================  =========  =========  =========  =========  =========
-repeats on each side      n = 5      n = 8      n = 10     n = 13     n = 20
-========================  =========  =========  =========  =========  =========
-paired, normal 1 %         0.0 / 96  0.0 / 100  0.0 / 100  0.0 / 100  0.0 / 100
-paired, normal 2 %         0.0 / 23   0.1 / 61   0.1 / 73   0.0 / 98  0.0 / 100
-paired, 1 % and bursts     0.0 / 29   0.0 / 50   0.0 / 73   0.0 / 78   0.0 / 94
-paired, 2 % and bursts      0.0 / 6   0.1 / 21   0.0 / 36   0.0 / 61   0.1 / 90
-unpaired, normal 1 %      0.0 / 100  0.0 / 100  0.0 / 100  0.0 / 100  0.0 / 100
-unpaired, normal 2 %       0.1 / 51   0.1 / 85   0.1 / 92   0.2 / 99  0.0 / 100
-unpaired, 1 % and bursts   0.0 / 34   0.0 / 54   0.0 / 69   0.0 / 73   0.0 / 91
-unpaired, 2 % and bursts   0.0 / 12   0.0 / 33   0.2 / 57   0.0 / 70   0.0 / 90
-========================  =========  =========  =========  =========  =========
+`bench.stats.estimates` has the estimate and its interval; here are the test beside it, its correction for the number of
+cases, and the verdict that both make. As there, a value is one repeat's, and the scale is logarithmic. docs/verdicts.md
+says how often verdicts are wrong, and how often they find 5 %.
 """
 
 from __future__ import annotations

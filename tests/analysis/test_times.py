@@ -1,0 +1,172 @@
+"""One route to a number: disturbed repeats are left out by one rule, and a gain is the same wherever it is shown."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from mlpbench.bench.analysis import explain, headline, limits, times
+from mlpbench.bench.analysis.compare import compare
+from mlpbench.bench.analysis.sides import Side
+from mlpbench.bench.analysis.summary import best_batch, of_kernels, one_at_a_time, ranked, summarize
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.runs import read_run
+from mlpbench.bench.report import render
+from mlpbench.bench.stats import estimates
+from support import evidence_files as files
+from support import limit_runs, trusting
+from support.sources import ROOT
+
+TIMES = {
+    ("numpy", "per_sample", 100): 2e-5,
+    ("numpy", "batched", 10): 4e-6,
+    ("numpy", "batched", 100): 2e-6,
+    ("numpy", "book", 1): 2.5e-5,
+    ("numpy", "book", 100): 5e-6,
+    ("numba", "per_sample", 100): 4e-6,
+    ("numba", "batched", 10): 1.2e-6,
+    ("numba", "batched", 100): 1e-6,
+}
+#: Kernel, repeat, case.
+DISTURBED = {
+    ("numpy", 2, "batched", 100),
+    ("numpy", 4, "batched", 100),
+    ("numpy", 0, "book", 100),
+    ("numba", 3, "per_sample", 100),
+}
+COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/*/run.json"))
+
+
+def disturb(folder, hits):
+    """Make some cases slow, and mark them: (kernel, repeat, mode, batch size)."""
+    for path in folder.glob("*.*.json"):
+        content = json.loads(path.read_text())
+        kernel, repeat = path.name.split(".")[0], content["mlpbench"]["repeat"]
+        windows = []
+        for case in content["benchmarks"]:
+            at = case["params"]["mode"], case["params"]["batch_size"]
+            hit = (kernel, repeat, *at) in hits
+            windows.append(trusting.window(*at, **({"run_delay_s": 0.4} if hit else {})))
+            case["stats"]["data"] = [seconds * (1.7 if hit else 1) for seconds in case["stats"]["data"]]
+        content["mlpbench"]["trust"] = trusting.block(*windows)
+        path.write_text(json.dumps(content))
+    return read_run(folder)
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    """Return a run of five repeats, some of which were disturbed, and of which two have no small networks."""
+    folder = files.write_run(tmp_path_factory.mktemp("results"), TIMES, repeats=5, noise=0.05)
+    for repeat in (3, 4):
+        path = folder / f"numpy.{repeat}.json"
+        content = json.loads(path.read_text())
+        content["mlpbench"]["anatomy"] = {"reason": None}
+        path.write_text(json.dumps(content))
+    return disturb(folder, DISTURBED)
+
+
+@pytest.fixture(scope="module", params=[*COMMITTED, "simulated"], ids=lambda path: getattr(path, "name", path))
+def run(request):
+    """Return a committed run, and one with disturbed repeats."""
+    return request.getfixturevalue("simulated") if request.param == "simulated" else read_run(request.param)
+
+
+def test_the_gain_of_a_kernel_is_one_number_everywhere(run):
+    cases = summarize([run])
+    told = json.loads(render.render([run], "json"))
+    found = headline.find(cases)
+    gains = {one.kernel: one.speedup for one in found.kernels}
+    assert gains.keys() == set(run.kernels)
+    assert {one["kernel"]: one["speedup"]["value"] for one in told["headline"]["kernels"]} == {
+        kernel: gain.value for kernel, gain in gains.items()
+    }
+    best = {one.kernel: one.best_batch_size for one in found.kernels}
+    of_cases = {(c["kernel"], c["mode"], c["batch_size"]): c["speedup"] for c in told["cases"]}
+    assert {kernel: of_cases[kernel, "batched", size]["value"] for kernel, size in best.items()} == {
+        kernel: gain.value for kernel, gain in gains.items()
+    }
+    explained = [one for one in explain.find(run, cases).kernels if one.attribution]
+    assert explained
+    for one in explained:
+        assert one.attribution.gain == gains[one.kernel]
+        assert (one.attribution.one_s, one.attribution.batch_s) == next(
+            (kernel.one.value, kernel.best.value) for kernel in found.kernels if kernel.kernel == one.kernel
+        )
+    compared = times.by_kernel(run)
+    for kernel, gain in gains.items():
+        one = next(case for at, case in compared[kernel].items() if at[0] == "per_sample")
+        assert times.ratio(one, compared[kernel]["batched", best[kernel]]) == gain
+    for one in found.book:
+        assert one.alone.speedup.value == of_cases[one.kernel, "batched", 100]["value"]
+        assert one.with_loading.speedup.value == of_cases[one.kernel, "book", 100]["value"]
+
+
+def test_the_fastest_kernel_is_one_everywhere(run):
+    cases = summarize([run])
+    of_run = of_kernels(cases)
+    best = ranked(case for own in of_run.values() if (case := best_batch(own)))[0][0]
+    assert headline.overview(run, cases, None).fastest.kernel == best.kernel
+    told = json.loads(render.render([run], "json"))
+    (single, *_) = [one["kernel"] for one in told["headline"]["fastest"] if one["batch_size"] is None] or [None]
+    cells = {c["fastest"] for found in told["relative"] for c in found["cells"] if c["batch_size"] is None}
+    if len(of_run) > 1:
+        assert cells == {single} == {ranked(one_at_a_time(own) for own in of_run.values())[0][0].kernel}
+
+
+def test_disturbed_repeats_are_left_out_of_times_ratios_and_comparisons(simulated):
+    cases = {(case.kernel, case.mode, case.batch_size): case for case in summarize([simulated])}
+    slow = cases["numpy", "batched", 100]
+    assert (sorted(slow.by_repeat), sorted(slow.every), slow.disturbed) == ([0, 1, 3], [0, 1, 2, 3, 4], 2)
+    assert cases["numpy", "per_sample", 100].repeats == 5
+    found = compare(Side(simulated, "numpy"), Side(simulated, "numba"))
+    pairs = {("per_sample", 100): 4, ("batched", 10): 5, ("batched", 100): 3}
+    for row in found.rows:
+        assert row.baseline.value == pytest.approx(cases["numpy", row.mode, row.batch_size].sample.value)
+        assert row.candidate.value == pytest.approx(cases["numba", row.mode, row.batch_size].sample.value)
+        assert (
+            row.speedup.n == {("per_sample", 100): 4, ("batched", 10): 5, ("batched", 100): 3}[row.mode, row.batch_size]
+        )
+
+
+def test_limits_leave_out_the_same_repeats(tmp_path):
+    run = limit_runs.write(tmp_path, repeats=5, noise=0.05)
+    run = disturb(run.path, {("numba-simd", 1, "batched", 1), ("onnxruntime-bound", 2, "batched", 1)})
+    cases = {(case.kernel, case.batch_size): case for case in summarize([run])}
+    (place, *_) = next(row.places for row in limits.find(run, list(cases.values())).rows if row.kernel == "numba-simd")
+    assert place.ratio == times.ratio(cases["onnxruntime-bound", 1], cases["numba-simd", 1])
+    assert place.ratio.n == 3
+
+
+def case_of(every, disturbed=()):
+    return SimpleNamespace(every=every, by_repeat=estimates.counted(every, disturbed))
+
+
+def test_where_fewer_than_three_pairs_count_every_repeat_does():
+    every = dict.fromkeys(range(6), 1.0)
+    assert times.pairs(case_of(every, {0}), case_of(every, {1}))[0].keys() == {2, 3, 4, 5}
+    assert times.pairs(case_of(every, {0, 1, 2}), case_of(every, {3, 4}))[0].keys() == every.keys()
+    assert times.ratio(case_of({0: 2.0}), case_of({0: 1.0})).value == 2
+    assert times.ratio(case_of({0: 2.0}), case_of({1: 1.0})) is None
+    apart = times.ratio_or_apart(case_of({0: 2.0}), case_of({1: 1.0}))
+    assert (apart.value, apart.paired) == (2, False)
+
+
+def test_a_run_that_is_named_twice_is_refused(simulated):
+    with pytest.raises(UserError, match="is named twice"):
+        times.cases([simulated, simulated])
+    apart = [read_run(record.path) for record in simulated.records]
+    assert [len(case.every) for case in times.cases(apart)] == [5] * len(TIMES)
+
+
+def ranked_of(**by_kernel):
+    cases = (
+        SimpleNamespace(kernel=kernel, sample=estimates.estimate(every), **vars(case_of(every)))
+        for kernel, every in by_kernel.items()
+    )
+    return [case.kernel for case, _ in ranked(cases)]
+
+
+def test_the_fastest_is_the_one_that_is_faster_where_both_were_measured():
+    assert ranked_of(a={0: 1.0, 1: 1.0}, b={0: 2.0, 1: 2.0}, c={0: 1.5, 1: 1.5}) == ["a", "c", "b"]
+    assert ranked_of(a={0: 1.0, 1: 1.0, 2: 5.0}, b={2: 2.0}) == ["b", "a"], "a's median is of moments without b"
+    assert ranked_of(a={0: 1.0}, b={1: 2.0}) == ["a", "b"], "no repeat has both: the medians say"
