@@ -1,4 +1,5 @@
-"""In: arrays on a CUDA device. Out: the outputs of a network, the facts of the device, the seconds that NVRTC compiles.
+"""In: weights and inputs on a CUDA device.
 
-May import: the contract, NumPy, and CuPy inside functions.
+Out: the outputs of the network, the facts of the device, the seconds that NVRTC compiles.
+May import: NumPy, and CuPy inside functions; never `mlp_cupy`.
 """

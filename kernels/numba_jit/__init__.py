@@ -1,4 +1,5 @@
-"""In: Python functions and their signatures. Out: machine code for this processor, kept on disk, and loops that use it.
+"""In: Python functions and their signatures.
 
-May import: the contract, NumPy, Numba. `numba_simd` uses the cache of this package, and not its loops.
+Out: machine code for this processor, kept on disk; the loops of `mlp_numba` and what all kernels on Numba share.
+May import: the contract, NumPy, Numba; never `numba_simd`.
 """

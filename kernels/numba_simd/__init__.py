@@ -1,4 +1,5 @@
-"""In: weights, and the vectors that the processor has. Out: a forward pass in register tiles, compiled with Numba.
+"""In: weights, and the vectors that the processor has.
 
-May import: `numba_jit`, NumPy, Numba. `passes` is built on `codegen`.
+Out: a forward pass in register tiles: `codegen` writes the code of the tiles, `passes` computes with it.
+May import: NumPy, Numba, `numba_jit.cache`.
 """

@@ -1,4 +1,5 @@
-"""In: what the processor offers. Out: LLVM code for vectors, register tiles and blocks of rows, written by Python.
+"""In: what the processor offers.
 
-May import: `numba_jit.cache`, NumPy, Numba, llvmlite; never `passes`.
+Out: LLVM code for vectors, register tiles and blocks of rows, as functions that compiled Python can call.
+May import: NumPy, Numba, llvmlite, `numba_jit.cache`; never `passes`.
 """

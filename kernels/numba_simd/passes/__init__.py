@@ -1,4 +1,5 @@
-"""In: a network's weights, packed, and its plan. Out: compiled functions that compute the outputs of a batch.
+"""In: the weights of a network, and how many threads there are.
 
-May import: `codegen`, `numba_jit.cache`, NumPy, Numba.
+Out: the weights packed, the plan of the network, compiled functions that compute outputs.
+May import: NumPy, Numba, `codegen`, `numba_jit.cache`.
 """
