@@ -60,10 +60,10 @@ def test_any_specification_and_batch(name):
 @every_kernel
 @pytest.mark.parametrize(
     "sizes",
-    [(1, 1), (1, 1, 1), (300, 1, 200), (65, 64, 63, 129), (200, 1000), (2100, 50, 3), (4099, 17)],
+    [(784, 50, 100, 10), (1, 1), (1, 1, 1), (300, 1, 200), (65, 64, 63, 129), (200, 1000), (2100, 50, 3), (4099, 17)],
     ids=str,
 )
-def test_the_gate_on_odd_networks(name, sizes):
+def test_the_gate(name, sizes):
     kernel_class = available(name)
     for dtype in ("float32", "float64"):
         for hidden, output in (("sigmoid", "softmax"), ("relu", "identity"), ("step", "softmax")):

@@ -1,4 +1,4 @@
-"""The Numba kernels: threads, packing, probes. What they compile to: numba_jit/test_compiled.py."""
+"""The Numba kernels: threads, packing, probes. What they compile to: numba_jit/test_loops.py."""
 
 import sys
 

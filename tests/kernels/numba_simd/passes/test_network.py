@@ -23,7 +23,7 @@ def filled(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def assembly(filled):
-    """The code of the serial forward pass, of the process that compiled it; test_targets reads that of float64."""
+    """The code of the serial forward pass, of the process that compiled it; codegen/test_tile reads that of float64."""
     return filled[1]["code"]["float32"]
 
 
