@@ -1,4 +1,4 @@
-"""What people type: times, numbers of threads, batch sizes, dtypes, thresholds."""
+"""What people type: times, shares, batch sizes, threads, dtypes. Every mistake is a UserError of one line."""
 
 from __future__ import annotations
 
@@ -12,24 +12,62 @@ from mlpbench.kernels.base import processors
 from mlpbench.kernels.spec import DType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
-_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-_WRITTEN = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(s|ms|us|µs|ns)\s*", re.ASCII)
+MAX_BUDGET_S = 7 * 24 * 3600
+#: A million rows of 784 float32 are 3 GB; more is a typing error.
+MAX_BATCH_SIZE = 1_000_000
+#: More is a typing error.
+MAX_THREADS = 4096
+
+_SHORT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_LONG = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]*)\s*", re.ASCII)
+
+
+def _seconds(text: str, units: Mapping[str, float]) -> float:
+    """Return the seconds of a number with one of ``units`` behind it; NaN where it is none."""
+    found = _TIME.fullmatch(text)
+    return float(found[1]) * units.get(found[2], math.nan) if found else math.nan
 
 
 def parse_duration(text: str) -> float:
     """Return the seconds of a duration: a number and one of s, ms, us, ns. Raises UserError."""
-    found = _WRITTEN.fullmatch(text)
-    seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
-    if seconds <= 0:
+    seconds = _seconds(text, _SHORT)
+    if not seconds > 0:
         raise UserError(f"{text!r} is not a duration: write a number above 0 and its unit, as 5ms or 200us")
     return seconds
 
 
-#: A million rows of 784 float32 are 3 GB; more is a typing error.
-MAX_BATCH_SIZE = 1_000_000
+def parse_budget(text: str) -> float:
+    """Read a time as people write it, ``90s``, ``2m``, ``1.5h`` or ``90``; return seconds. Raises UserError."""
+    seconds = _seconds(text.lower(), _LONG)
+    if not 0 < seconds <= MAX_BUDGET_S:
+        raise UserError(f"cannot read the budget {text!r}: write a time such as 90s, 2m or 1h, at most a week")
+    return seconds
+
+
+def parse_target(text: str) -> float:
+    """Read half the width of an interval as a share above 0, ``2%`` or ``0.02``. Raises UserError."""
+    return _share(text, "target", "2% or 0.02")
+
+
+def parse_threshold(text: str) -> float:
+    """Read a share as people write it, ``5%`` or ``0.05``. Raises UserError for anything else."""
+    return _share(text, "threshold", "5% or 0.05", zero=True)
+
+
+def _share(text: str, what: str, such_as: str, *, zero: bool = False) -> float:
+    number, percent = text.strip().removesuffix("%").strip(), text.strip().endswith("%")
+    try:
+        share = float(number) / (100 if percent else 1)
+    except ValueError:
+        share = math.nan
+    if not (0 < share < 1 or (zero and share == 0)):
+        hint = f"; {number}% if you meant per cent" if not percent and 1 <= share < 100 else ""
+        raise UserError(f"cannot read the {what} {text!r}: write a share such as {such_as}, below 100%{hint}")
+    return share
 
 
 def parse_batch_size(text: str) -> int:
@@ -45,17 +83,12 @@ def parse_batch_size(text: str) -> int:
     return size
 
 
-#: More is a typing error.
-MAX_THREADS = 4096
-
-
 def parse_threads(texts: Sequence[str | int]) -> list[int]:
     """Read numbers of threads: ``1``, ``1,2``, or ``all`` for as many as this process may use. Raises UserError."""
-    return [_threads(word) for text in texts for word in str(text).split(",")]
+    return [_threads(word.strip()) for text in texts for word in str(text).split(",")]
 
 
 def _threads(word: str) -> int:
-    word = word.strip()
     if word == "all":
         return processors()
     count = int(word) if word.isascii() and word.isdecimal() and len(word) < 9 else 0
@@ -71,16 +104,3 @@ def parse_dtypes(texts: Sequence[str]) -> list[str]:
         if word not in get_args(DType):
             raise UserError(f"dtype must be one of {', '.join(get_args(DType))}; got {word!r}")
     return found
-
-
-def parse_threshold(text: str) -> float:
-    """Read a share as people write it, ``5%`` or ``0.05``. Raises UserError for anything else."""
-    number, percent = text.strip().removesuffix("%").strip(), text.strip().endswith("%")
-    try:
-        value = float(number) / (100 if percent else 1)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < 1:
-        hint = f"; {number}% if you meant per cent" if not percent and 1 <= value < 100 else ""
-        raise UserError(f"cannot read the threshold {text!r}: write a share such as 5% or 0.05, below 100%{hint}")
-    return value

@@ -6,11 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlpbench.bench import cases
 from mlpbench.bench.cases import Setting, make_settings, read_setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.untrusted import NAME, Block
-from mlpbench.bench.values import parse_dtypes, parse_threads
 
 MNIST = "784-50-100-10"
 
@@ -74,27 +72,6 @@ def test_labels_tell_settings_apart_and_fit_behind_the_name_of_a_run(specs, thre
     if len(found) > 1:
         assert all(NAME.fullmatch(f"20261124T120000Z-0123abcd.{label}") for label in labels)
         assert not any("/" in label or label.startswith(".") for label in labels)
-
-
-def test_threads_as_people_write_them(monkeypatch):
-    monkeypatch.setattr(cases, "available", lambda: 6)
-    assert parse_threads(["1,2", "4"]) == [1, 2, 4]
-    assert parse_threads([" 2 , all "]) == [2, 6]
-    assert parse_threads([1, "all"]) == [1, 6]
-
-
-@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "1,", "two", "4097", "1;2", "\uff11", "1_0", "9" * 30, "0x2"])
-def test_bad_threads(text):
-    with pytest.raises(UserError, match=r"cannot read the threads .*: give 1 to 4096 or all, several as 1,2"):
-        parse_threads([text])
-
-
-def test_dtypes_as_people_write_them():
-    assert parse_dtypes(["float32,float64"]) == ["float32", "float64"]
-    assert parse_dtypes(["float64", "float32"]) == ["float64", "float32"]
-    for text in ("", "float16", "float32,", "f4"):
-        with pytest.raises(UserError, match="dtype must be one of float32, float64; got "):
-            parse_dtypes([text])
 
 
 def test_a_setting_is_read_back_from_its_json():

@@ -9,62 +9,46 @@ from mlpbench.bench import words
 from mlpbench.bench.cli import console
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from mlpbench.bench.data.workload import Workload
     from mlpbench.bench.plan.plan import Plan
     from mlpbench.bench.plan.sweep import Sweep
 
 
 def say_what_comes(sweep: Sweep, folder: Path, networks: Sequence[str] = ()) -> None:
     """Say on stderr what is going to run, and what will be wrong with it; ``networks``: how they were chosen."""
-    from rich.text import Text
-
     from mlpbench.bench.machine import environment
 
-    err = console.err()
-    for line in [*networks, *(_several(sweep) if sweep.several else _one(sweep))]:
-        err.print(Text(line))
+    for line in [*networks, *_what_comes(sweep)]:
+        console.say(line)
     for warning in [*environment.warnings(environment.collect()), *_too_many_threads(sweep)]:
-        err.print(Text(f"warning: {warning}", "yellow"))
-    err.print(Text(f"each process: {_command(sweep)}", "dim"))
-    err.print(Text(f"results go to {folder}", "dim"))
+        console.say(f"warning: {warning}", "yellow")
+    console.say(f"each process: {_command(sweep)}", "dim")
+    console.say(f"results go to {folder}", "dim")
 
 
-def _one(sweep: Sweep) -> list[str]:
-    (part,) = sweep.parts
-    plan, workload = part.plan, part.workload
-    return [
-        f"{_kernels(len(plan.kernels), plan)}, {_repeats(plan)}, {words.things(plan.threads, 'thread')}",
-        f"{_what(workload)}; seed {plan.seed}",
-        *_bound(sweep),
-        *_repeated(workload),
-        *(f"{skip['kernel']} is skipped: {skip['reason']}" for skip in plan.skipped),
-    ]
-
-
-def _kernels(count: int, plan: Plan) -> str:
-    return f"{words.things(count, 'kernel')}, {words.things(len(plan.cases), 'case')} each"
-
-
-def _several(sweep: Sweep) -> list[str]:
+def _what_comes(sweep: Sweep) -> Iterator[str]:
     plan, parts = sweep.plan, sweep.parts
-    workloads = list(dict.fromkeys(part.workload for part in parts))
-    kernels = {kernel for part in parts for kernel in part.plan.kernels}
+    if sweep.several:
+        yield f"{len(parts)} settings: {'; '.join(part.setting.words for part in parts)}"
+    kernels = words.things(len({kernel for part in parts for kernel in part.plan.kernels}), "kernel")
     repeats = _repeats(plan, min(part.plan.repeats for part in parts))
-    return [
-        f"{len(parts)} settings: {'; '.join(part.setting.words for part in parts)}",
-        f"{_kernels(len(kernels), plan)}, {repeats}, in each setting; seed {plan.seed}",
-        *map(_what, workloads),
-        *_bound(sweep),
-        *dict.fromkeys(line for workload in workloads for line in _repeated(workload)),
-        *(
-            f"{skip['kernel']} is skipped with {part.setting.words}: {skip['reason']}"
-            for part in parts
-            for skip in part.plan.skipped
-        ),
-    ]
+    where = "in each setting" if sweep.several else words.things(plan.threads, "thread")
+    yield f"{kernels}, {words.things(len(plan.cases), 'case')} each, {repeats}, {where}; seed {plan.seed}"
+    workloads = list(dict.fromkeys(part.workload for part in parts))
+    for workload in workloads:
+        yield f"{workload.spec}; {workload.dataset.name}, {workload.weights_source} weights"
+    yield from _bound(sweep)
+    yield from dict.fromkeys(
+        f"the {len(workload.dataset):,} rows of {workload.dataset.name} are repeated to fill {workload.rows:,}"
+        for workload in workloads
+        if workload.repeated
+    )
+    for part in parts:
+        setting = f" with {part.setting.words}" if sweep.several else ""
+        for skip in part.plan.skipped:
+            yield f"{skip['kernel']} is skipped{setting}: {skip['reason']}"
 
 
 def _bound(sweep: Sweep) -> list[str]:
@@ -77,18 +61,8 @@ def _bound(sweep: Sweep) -> list[str]:
     ]
 
 
-def _what(workload: Workload) -> str:
-    return f"{workload.spec}; {workload.dataset.name}, {workload.weights_source} weights"
-
-
-def _repeated(workload: Workload) -> list[str]:
-    if not workload.repeated:
-        return []
-    return [f"the {len(workload.dataset):,} rows of {workload.dataset.name} are repeated to fill {workload.rows:,}"]
-
-
-def _repeats(plan: Plan, fewest: int | None = None) -> str:
-    repeats = ("" if fewest in (None, plan.repeats) else f"{fewest} to ") + words.things(plan.repeats, "repeat")
+def _repeats(plan: Plan, fewest: int) -> str:
+    repeats = ("" if fewest == plan.repeats else f"{fewest} to ") + words.things(plan.repeats, "repeat")
     if plan.target is None or plan.budget_s is None:
         return repeats
     until = f"until every interval is within ±{100 * plan.target:.3g} % or {plan.budget_s:.0f} s are spent"
@@ -116,8 +90,6 @@ def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None
 
     `mlpbench explain` holds the kernels to it.
     """
-    from rich.text import Text
-
     from mlpbench.bench.machine import roofs
     from mlpbench.kernels import registry
 
@@ -133,4 +105,4 @@ def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None
         with console.err().status("measuring the machine's limits …"):
             reason = roofs.write(those, threads, dtype, seconds=seconds, devices=others, binding=bindings[threads])
         if reason:
-            console.err().print(Text(f"no roofs: {reason}", "yellow"))
+            console.say(f"no roofs: {reason}", "yellow")

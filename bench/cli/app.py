@@ -15,9 +15,8 @@ from mlpbench.bench.cli.check import check
 from mlpbench.bench.cli.compare import compare
 from mlpbench.bench.cli.console import complain
 from mlpbench.bench.cli.data import fetch, show
-from mlpbench.bench.cli.env import env
 from mlpbench.bench.cli.explain import explain
-from mlpbench.bench.cli.list import list_kernels
+from mlpbench.bench.cli.list import env, list_kernels
 from mlpbench.bench.cli.report import report
 from mlpbench.bench.cli.run import run
 from mlpbench.bench.errors import NothingComparable, UserError

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.analysis.calibration import Calibration
     from mlpbench.bench.plan.plan import Plan
-    from mlpbench.bench.plan.profiles import Profile
     from mlpbench.bench.record.runs import Run
     from mlpbench.bench.stats.trials import Tally
 
@@ -74,52 +74,44 @@ def calibrate(
         console.print_json(found.as_dict())
     else:
         _print(found)
-    console.err().print(f"wrote {file}", soft_wrap=True)
-
-
-def _profile(repeats: int) -> Profile:
-    from mlpbench.bench.plan.profiles import Profile
-
-    # Shorter than a profile to compare with: what differs between processes is not what more rounds would tell.
-    return Profile("calibrate", "the tool itself", ("per_sample", "batched"), (1, 10, 100, 1000), repeats, 0.05, 5)
+    console.say(f"wrote {file}")
 
 
 def _plan(repeats: int, budget: str, threads: int | None, seed: int | None) -> Plan:
-    from mlpbench.bench import cases as profiles
+    from mlpbench.bench import cases, values
     from mlpbench.bench.machine import environment
     from mlpbench.bench.measure import instruments
-    from mlpbench.bench.plan import effort, plan
+    from mlpbench.bench.plan import plan
+    from mlpbench.bench.plan.profiles import Profile
     from mlpbench.kernels import base
 
-    profile, budget_s = _profile(repeats), effort.parse_budget(budget)
+    # Shorter than a profile to compare with: what differs between processes is not what more rounds would tell.
+    profile = Profile("calibrate", "the tool itself", ("per_sample", "batched"), (1, 10, 100, 1000), repeats, 0.05, 5)
     return plan.make_plan(
         profile,
         [*instruments.SAME, *instruments.SLOWED],
-        profiles.grid(profile.modes, profile.batch_sizes),
+        cases.grid(profile.modes, profile.batch_sizes),
         repeats=repeats,
         seed=plan.new_seed() if seed is None else seed,
         threads=threads or base.processors(),
         skipped=[],
         command=["mlpbench", *sys.argv[1:]],
         commit=environment.commit()["commit"],
-        budget_s=budget_s,
+        budget_s=values.parse_budget(budget),
     )
 
 
 def _say_what_comes(plan: Plan, folder: Path) -> None:
-    from rich.text import Text
-
     from mlpbench.bench.machine import environment
     from mlpbench.bench.measure import instruments
 
-    err = console.err()
     what = f"{instruments.BASE} {len(instruments.SAME)} times as it is, and slowed by 2, 3, 5 and 10 %"
-    err.print(Text(f"{what}; {len(plan.cases)} cases each, {plan.threads} threads; seed {plan.seed}"))
-    err.print(Text(f"{plan.repeats} repeats on each side, and blocks of as many until {plan.budget_s:.0f} s are spent"))
+    console.say(f"{what}; {len(plan.cases)} cases each, {plan.threads} threads; seed {plan.seed}")
+    console.say(f"{plan.repeats} repeats on each side, and blocks of as many until {plan.budget_s:.0f} s are spent")
     for warning in environment.warnings(environment.collect()):
-        err.print(Text(f"warning: {warning}", "yellow"))
-    err.print(Text(f"what is measured goes to {folder}", "dim"))
-    err.print(Text(f"again: {shlex.join(plan.command)}", "dim"))
+        console.say(f"warning: {warning}", "yellow")
+    console.say(f"what is measured goes to {folder}", "dim")
+    console.say(f"again: {shlex.join(plan.command)}", "dim")
 
 
 def _evaluate(run: Run, plan: Plan) -> Calibration:
@@ -164,7 +156,6 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
 
 
 def _print(found: Calibration) -> None:
-    from rich.text import Text
 
     out = console.out()
     out.print(_table(found))

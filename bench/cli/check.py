@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.text import Text
 
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import (
@@ -90,7 +91,6 @@ def _row(suite: Suite, name: str, *, must: bool) -> dict[str, Any]:
 
 
 def _table(suite: Suite, rows: list[dict[str, Any]]) -> Table:
-    from rich.text import Text
 
     workload = suite.workload
     title = (

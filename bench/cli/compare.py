@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson, Results
@@ -76,7 +77,6 @@ def _calibration(left: Side, right: Side, results: Path) -> Calibration | None:
 
 
 def _print(found: Comparison) -> None:
-    from rich.text import Text
 
     out = console.out()
     for difference in found.differences:
@@ -94,7 +94,6 @@ def _in_title(found: Comparison) -> bool:
 
 
 def _table(found: Comparison) -> Table:
-    from rich.text import Text
 
     from mlpbench.bench import words
 

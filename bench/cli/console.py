@@ -43,6 +43,11 @@ def err() -> Console:
     return Console(stderr=True, soft_wrap=True, **PLAIN)
 
 
+def say(line: str, style: str = "") -> None:
+    """Print a line to stderr: progress, and what was written."""
+    err().print(Text(line, style))
+
+
 def print_json(data: Any) -> None:
     """Print data for programs to stdout. NaN becomes null: JSON has no other word for a missing number."""
     print(json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201

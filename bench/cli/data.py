@@ -62,7 +62,7 @@ def show(
     probabilities = classifier.to_host(y)
     if png is not None:
         picture.save_png(workload.dataset.images[index], png)
-        console.err().print(f"wrote {png}", soft_wrap=True)
+        console.say(f"wrote {png}")
     if as_json:
         console.print_json(picture.as_dict(index, workload.dataset, probabilities))
     else:

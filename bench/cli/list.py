@@ -1,8 +1,10 @@
-"""`mlpbench list`: kernels, and whether they can run here."""
+"""`mlpbench list` and `mlpbench env`: the kernels, and whether they can run here; and what here is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from rich.text import Text
 
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson, Peers
@@ -41,7 +43,6 @@ def list_kernels(peers: Peers = False, as_json: AsJson = False) -> None:
 
 
 def _table(names: list[str], answers: dict[str, Probed]) -> Table:
-    from rich.text import Text
 
     shown = console.table("Kernels", "kernel", "backend", "device", "version", "available")
     for name in names:
@@ -54,3 +55,27 @@ def _table(names: list[str], answers: dict[str, Probed]) -> Table:
             Text(name), Text(answer.backend or "?"), Text(answer.device or "?"), answer.version or "-", verdict
         )
     return shown
+
+
+def env(as_json: AsJson = False) -> None:
+    """Show what every result is recorded with: machine, libraries, BLAS and its threads, GPU, commit.
+
+    Example: mlpbench env --json
+    """
+    import numpy as np
+
+    from mlpbench.bench.machine import environment
+
+    np.ones((2, 2)) @ np.ones((2, 2))  # BLAS shows once its library is loaded
+    found = environment.collect()
+    if as_json:
+        console.print_json(found)
+        return
+    shown = console.table("Environment", "what", "is")
+    for section, content in found.items():
+        for name, value in environment.flatten(section, content):
+            shown.add_row(name, Text(value))
+    out = console.out()
+    out.print(shown)
+    for warning in environment.warnings(found):
+        console.say(f"warning: {warning}", "yellow")

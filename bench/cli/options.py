@@ -67,5 +67,30 @@ Threads = Annotated[
         rich_help_panel="How it is timed",
     ),
 ]
+Latency = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="N",
+        help="Time single calls of this batch size too; may be repeated. Batch size 1 always is.",
+        rich_help_panel="A closer look",
+    ),
+]
+P99 = Annotated[
+    str | None,
+    typer.Option(
+        "--p99",
+        metavar="TIME",
+        help="Find the largest batch whose p99 stays under this, as 5ms; times single calls of every batch size.",
+        rich_help_panel="A closer look",
+    ),
+]
+Cold = Annotated[
+    bool,
+    typer.Option(
+        "--cold",
+        help="Start each kernel without compiled code too: up to half a minute more for each. The profile full does.",
+        rich_help_panel="A closer look",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of the results.")]

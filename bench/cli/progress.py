@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from mlpbench.bench.cli import console
 
 if TYPE_CHECKING:
@@ -61,7 +63,6 @@ def _place(plan: Plan, effort: Effort, repeat: int) -> str:
 
 
 def _say_problems(err: Console, outcome: Outcome) -> None:
-    from rich.text import Text
 
     who = f"{outcome.kernel}, {outcome.setting}" if outcome.setting else outcome.kernel
     for problem in outcome.problems:

@@ -8,14 +8,16 @@ from typing import Annotated
 import typer
 
 from mlpbench.bench.cli import console
-from mlpbench.bench.cli.closer import P99, Cold, Latency, closer_look
 from mlpbench.bench.cli.options import (
+    P99,
     AsJson,
+    Cold,
     Data,
     DataDir,
     DTypes,
     Hidden,
     Kernels,
+    Latency,
     Output,
     Peers,
     Specs,
@@ -116,7 +118,7 @@ def run(
         repeats=repeats,
         seed=seed,
         aim=aim,
-        clock=closer_look(latency, p99, cold=cold or profile == "full"),
+        clock=_closer_look(latency, p99, cold=cold or profile == "full"),
     )
     folder, folders = sweeps.open_folders(out, planned)
     announce.say_what_comes(planned, folder, networks)
@@ -125,6 +127,17 @@ def run(
     ended = carry_out(planned.plan, effort, lambda on_case: sweeps.execute(planned, folders, on_case, effort))
     sweeps.close(planned, folder, folders, effort, interrupted=not ended)
     _tell(folder, as_json=as_json, interrupted=not ended)
+
+
+def _closer_look(latency: list[str] | None, p99: str | None, *, cold: bool) -> list[str]:
+    """Return pytest's words for the options of that name. Raises UserError for a batch size or a time that is none."""
+    from mlpbench.bench import values
+
+    words = [f"--latency={values.parse_batch_size(text)}" for text in latency or ()]
+    if p99 is not None:
+        values.parse_duration(p99)
+        words.append(f"--p99={p99}")
+    return [*words, "--cold"] if cold else words
 
 
 def _tell(folder: Path, *, as_json: bool, interrupted: bool) -> None:
@@ -142,8 +155,8 @@ def _tell(folder: Path, *, as_json: bool, interrupted: bool) -> None:
     document = documents.build(runs)
     tell(document, as_json=as_json)
     for path in write_reports(document, folder):
-        console.err().print(f"wrote {path}", soft_wrap=True)
-    console.err().print(f"wrote {words.things(done, 'result file')} to {folder}", soft_wrap=True)
+        console.say(f"wrote {path}")
+    console.say(f"wrote {words.things(done, 'result file')} to {folder}")
     if interrupted:
         which = f"{done} of {done + missing} processes" if missing else words.things(done, "process", "processes")
         console.complain(f"interrupted: {which} finished and {'is' if done == 1 else 'are'} kept in {folder}")

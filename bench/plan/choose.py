@@ -27,6 +27,7 @@ _Value = TypeVar("_Value")
 
 def find_aim(profile: Profile, repeats: int | None, budget: str | None, target: str | None) -> Aim:
     """Return the target and the budget in seconds, both None for a fixed number of repeats. Raises UserError."""
+    from mlpbench.bench import values
     from mlpbench.bench.plan import effort
 
     if repeats is not None and (budget is not None or target is not None):
@@ -34,8 +35,8 @@ def find_aim(profile: Profile, repeats: int | None, budget: str | None, target: 
         raise UserError(f"--repeats is an exact number, {given} lets it grow: give one of them")
     if target is not None and budget is None and profile.budget_s is None:
         raise UserError(f"the profile {profile.name} has no budget for a --target: give --budget as well")
-    share = effort.TARGET if target is None else effort.parse_target(target)
-    seconds = profile.budget_s if budget is None else effort.parse_budget(budget)
+    share = effort.TARGET if target is None else values.parse_target(target)
+    seconds = profile.budget_s if budget is None else values.parse_budget(budget)
     return (None, None) if repeats is not None or seconds is None else (share, seconds)
 
 

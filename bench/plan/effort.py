@@ -30,13 +30,11 @@ from __future__ import annotations
 
 import math
 import random
-import re
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.ending import CaseEnd, Ending
 from mlpbench.bench.stats import estimates
 
@@ -57,32 +55,7 @@ WIDEST = 4
 #: The next process of a kernel is taken to last as long as the longest of so many before it.
 LOOK_BACK = 3
 
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-MAX_BUDGET_S = 7 * 24 * 3600
-
 _Case = tuple[str, int]
-
-
-def parse_budget(text: str) -> float:
-    """Read a time as people write it, ``90s``, ``2m``, ``1.5h`` or ``90``; return seconds. Raises UserError."""
-    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)", text.strip().lower(), re.ASCII)
-    seconds = float(found[1]) * _UNITS[found[2]] if found and found[2] in _UNITS else math.nan
-    if not 0 < seconds <= MAX_BUDGET_S:
-        raise UserError(f"cannot read the budget {text!r}: write a time such as 90s, 2m or 1h, at most a week")
-    return seconds
-
-
-def parse_target(text: str) -> float:
-    """Read half the width of an interval as a share, ``2%`` or ``0.02``. Raises UserError."""
-    number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
-    try:
-        share = float(number) / (100 if percent else 1)
-    except ValueError:
-        share = math.nan
-    if not 0 < share < 1:
-        hint = f"; {number}% if you meant per cent" if not percent and 1 <= share < 100 else ""
-        raise UserError(f"cannot read the target {text!r}: write a share such as 2% or 0.02, below 100%{hint}")
-    return share
 
 
 def half_width(by_repeat: Mapping[int, float]) -> float | None:

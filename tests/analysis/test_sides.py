@@ -2,7 +2,6 @@ import pytest
 
 from mlpbench.bench.analysis.sides import parse_sides
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.values import parse_threshold
 from support import simulate
 
 TIMES = {("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
@@ -75,21 +74,3 @@ def test_a_name_that_is_a_kernel_and_a_folder_is_not_guessed(runs):
     assert "write latest:numpy, or ./numpy" in refusal(runs, "numpy")
     assert side(runs, "./numpy")[1] is None
     assert side(runs, "latest:numpy")[1] == "numpy"
-
-
-@pytest.mark.parametrize(
-    ("text", "value"), [("5%", 0.05), ("0.05", 0.05), (" 5 % ", 0.05), ("0", 0.0), ("2.5%", 0.025), ("99%", 0.99)]
-)
-def test_thresholds(text, value):
-    assert parse_threshold(text) == pytest.approx(value)
-
-
-@pytest.mark.parametrize("text", ["", "%", "five", "-5%", "-0.1", "nan", "inf", "100%", "5%%", "5", "1e9%", "0,05"])
-def test_bad_thresholds(text):
-    with pytest.raises(UserError, match=r"write a share such as 5% or 0\.05"):
-        parse_threshold(text)
-
-
-def test_a_share_that_was_meant_in_per_cent_is_suggested():
-    with pytest.raises(UserError, match="5% if you meant per cent"):
-        parse_threshold("5")

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from mlpbench.bench import cases as cases_
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import effort, profiles
-from mlpbench.bench.plan.effort import Effort, half_width, parse_budget, parse_target
+from mlpbench.bench.plan.effort import Effort, half_width
 from mlpbench.bench.plan.plan import case_order, make_plan
 from mlpbench.bench.record.ending import LIMITS
 from mlpbench.bench.stats import estimates
@@ -227,32 +226,3 @@ def test_half_a_width():
     assert half_width({0: 1.0, 3: 1.0}) == 0
     assert half_width({0: 1e-9, 1: 1e3}) == 1e9
     assert half_width({0: 1.0, 1: 1.01, 2: 0.99}) == pytest.approx(0.0288, abs=0.001)
-
-
-# -- what people type
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("2m", 120), (" 1.5 h ", 5400), ("90", 90), ("2 min", 120), (".5m", 30)]
-)
-def test_a_budget_as_people_write_it(text, seconds):
-    assert parse_budget(text) == seconds
-
-
-@pytest.mark.parametrize(
-    "text", ["", "soon", "-5s", "0", "0s", "nan", "inf", "1e3", "5 parsecs", "9999h", "\u0661s", "2m30s"]
-)
-def test_no_budget(text):
-    with pytest.raises(UserError, match=r"cannot read the budget .*90s, 2m or 1h"):
-        parse_budget(text)
-
-
-@pytest.mark.parametrize(("text", "share"), [("2%", 0.02), ("0.02", 0.02), (" 0.5 % ", 0.005)])
-def test_a_target_as_people_write_it(text, share):
-    assert parse_target(text) == pytest.approx(share)
-
-
-@pytest.mark.parametrize("text", ["", "x", "0", "0%", "100%", "-1%", "nan", "2"])
-def test_no_target(text):
-    with pytest.raises(UserError, match="cannot read the target"):
-        parse_target(text)

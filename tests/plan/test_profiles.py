@@ -3,7 +3,6 @@
 import pytest
 
 from mlpbench.bench import cases as cases_
-from mlpbench.bench import values
 from mlpbench.bench.cases import Case
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import profiles
@@ -57,23 +56,6 @@ def test_every_profile_measures_both_ways_and_smoke_is_the_shortest():
 def test_an_unknown_profile_names_the_nearest():
     with pytest.raises(UserError, match=r"unknown profile 'quik' \(did you mean quick\?\); there are book, full"):
         profiles.profile("quik")
-
-
-@pytest.mark.parametrize(("text", "rows"), [("1", 1), ("100", 100), ("all", 10_000), ("1000000", 1_000_000)])
-def test_batch_sizes(text, rows):
-    assert values.parse_batch_size(text) == rows
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "-100", "1000001", "99999999999999999999"])
-def test_batch_sizes_out_of_range(text):
-    with pytest.raises(UserError, match=rf"^batch size {text} is out of range: give 1 to 1000000 rows"):
-        values.parse_batch_size(text)
-
-
-@pytest.mark.parametrize("text", ["", "ten", "1.5", "1e3", "nan", "0x10", "10 rows", "All"])
-def test_batch_sizes_that_are_no_numbers(text):
-    with pytest.raises(UserError, match=r"is not a whole number: give rows per call, or all$"):
-        values.parse_batch_size(text)
 
 
 def test_one_at_a_time_is_one_case_whatever_the_batch_sizes():

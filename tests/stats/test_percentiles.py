@@ -5,9 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.stats.percentiles import CONFIDENCE, calls_needed, largest_within, percentile
-from mlpbench.bench.values import parse_duration
 
 
 @pytest.mark.parametrize(("p", "needed"), [(0.5, 11), (0.9, 64), (0.99, 662), (0.999, 6636)])
@@ -57,16 +55,3 @@ def test_the_largest_batch_within_a_budget():
     assert largest_within(bounds, 50) == 10
     assert largest_within(bounds, 0.5) is None
     assert largest_within(bounds, 1e9) == 100, "too few calls of 1000 to tell"
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("5ms", 5e-3), ("200us", 2e-4), ("1.5 s", 1.5), ("7µs", 7e-6), (".5ns", 5e-10)]
-)
-def test_durations(text, seconds):
-    assert parse_duration(text) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize("text", ["", "5", "ms", "-5ms", "0ms", "5 minutes", "nans", "1e3s"])
-def test_what_is_no_duration(text):
-    with pytest.raises(UserError, match="is not a duration: write a number above 0 and its unit"):
-        parse_duration(text)
