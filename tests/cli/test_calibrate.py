@@ -6,14 +6,12 @@ import re
 import numpy as np
 import pytest
 
-from mlpbench.bench import clock as case_
 from mlpbench.bench.analysis import calibration
-from mlpbench.bench.cli.app import main
 from mlpbench.bench.machine import environment
 from mlpbench.bench.measure import instruments
 from mlpbench.bench.record import runs, write
-from mlpbench.bench.run import process as process_
-from support import simulate
+from support import measured, simulate
+from support.terminal import called
 
 
 @pytest.fixture
@@ -21,38 +19,25 @@ def typed(tmp_path, monkeypatch, capsys):
     """Return what types a command: words -> exit status, stdout, stderr. Processes last 1.7 s and scatter by 1 %."""
     state, here = {}, environment.collect()
 
-    def process(plan, workload, folder, at, on_case):
-        kernel, repeat = at
-        if at == state.get("stop"):
-            raise KeyboardInterrupt
-        rng = np.random.default_rng([plan.kernels.index(kernel), repeat])  # whatever the running order
-        factor = 1 + instruments.SLOWED.get(kernel, 0.0)
-        benchmarks = []
-        for case in plan.cases if kernel != state.get("broken") else ():
-            call_s = simulate.rows_per_call((kernel, *case.values())) * 1e-6 * factor * np.exp(rng.normal(0, 0.01))
-            benchmarks.append(simulate.benchmark((kernel, *case.values()), [float(call_s)] * 5))
-        failures = [] if benchmarks else [{"kernel": kernel, "phase": "gate", "reason": "it is broken"}]
-        facts = {**workload.facts(), "failures": failures, "environment": here}
-        return simulate.record(kernel, repeat, benchmarks, plan.as_dict(), **facts)
-
-    class Elapsed:
-        seconds = 1.7
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
+    def sample_s(plan, at, case):
+        if at[0] == state.get("broken"):
             return None
+        number = plan.cases.index({"mode": case[1], "batch_size": case[2]})
+        rng = np.random.default_rng([plan.kernels.index(at[0]), at[1], number])  # whatever the running order
+        return 1e-6 * (1 + instruments.SLOWED.get(at[0], 0.0)) * np.exp(rng.normal(0, 0.01))
 
+    def facts(_, kernel):
+        broken = (
+            [{"kernel": kernel, "phase": "gate", "reason": "it is broken"}] if kernel == state.get("broken") else []
+        )
+        return {"failures": broken, "environment": here}
+
+    measured.stand_in(monkeypatch, sample_s, seconds=1.7, interrupts=lambda at, _: at == state.get("stop"), facts=facts)
     monkeypatch.setattr(write.os, "fsync", lambda handle: None)  # hundreds of files
-    monkeypatch.setattr(process_, "_process", process)
-    monkeypatch.setattr(case_, "elapsed", Elapsed)
 
     def run(*words, **settings):
         state.update({"stop": None, "broken": None, **settings})
-        with pytest.raises(SystemExit) as ended:
-            main([*words])
-        return ended.value.code or 0, *capsys.readouterr()
+        return called(capsys, *words)
 
     return run
 

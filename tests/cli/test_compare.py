@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from mlpbench.bench.cli.app import main
 from support import simulate, trusting
+from support.terminal import called
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
 #: One thread alone works on every case, and calibration spins stand beside it.
@@ -27,13 +27,10 @@ def compare(tmp_path, capsys):
     def typed(baseline, candidate, *words):
         folder = tmp_path / str(next(numbers))
         sides = [
-            str(simulate.write_run(folder, **{"times": TIMES, **QUIET, **side}, seed=seed))
+            simulate.write_run(folder, **{"times": TIMES, **QUIET, **side}, seed=seed)
             for seed, side in enumerate((baseline, candidate))
         ]
-        with pytest.raises(SystemExit) as ended:
-            main(["compare", *sides, *words])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
+        return called(capsys, "compare", *sides, *words)
 
     return typed
 

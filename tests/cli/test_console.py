@@ -60,7 +60,7 @@ def test_a_table_in_a_pipe_is_not_cut_off(capsys):
 
 def test_a_narrow_terminal_folds_and_loses_nothing(tmp_path):
     code = (
-        "from mlpbench.bench import console; from rich.text import Text\n"
+        "from mlpbench.bench.cli import console; from rich.text import Text\n"
         "t = console.table('T', 'k', 'why'); t.add_row('x', Text('abcdefghij' * 9)); console.out().print(t)"
     )
     lines = [clean_text(line) for line in shown([sys.executable, "-c", code], tmp_path, columns=40).splitlines()]
@@ -74,7 +74,7 @@ def bare(text):
 
 
 WIDE = (
-    "from mlpbench.bench import console\n"
+    "from mlpbench.bench.cli import console\n"
     "t = console.table('T', 'kernel', 'batch size', 'time (95 % interval)', 'speedup', 'why', right=RIGHT)\n"
     "t.add_row('numba-simd', '10,000', '12.1 µs (11.8 to 12.5)', '22.9x (22.5 to 23.4)', 'it has few repeats')\n"
     "t.add_row('', '1', '1.38 µs (1.33 to 1.44)', '1.00x (0.99 to 1.01)', 'none')\n"

@@ -62,8 +62,8 @@ def test_progress_and_paths_go_to_stderr(ran):
     process, folder = ran
     run = runs.latest(folder / "results")
     told = process.stderr.splitlines()
-    assert told[0] == "2 kernels, 3 cases each, 2 repeats, 1 thread"
-    assert "784-50-100-10 sigmoid/softmax float32; digits, trained weights; seed 3" in told
+    assert told[0] == "2 kernels, 3 cases each, 2 repeats, 1 thread; seed 3"
+    assert "784-50-100-10 sigmoid/softmax float32; digits, trained weights" in told
     assert "the 1,000 rows of digits are repeated to fill 10,000" in told
     written = [line.removeprefix("wrote ") for line in told if line.startswith("wrote ")]
     relative = run.relative_to(folder)

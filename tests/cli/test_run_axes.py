@@ -8,10 +8,9 @@ import pytest
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import probe, profiles
 from mlpbench.bench.record import runs as record
-from mlpbench.bench.run import process as runner
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_numpy import NumpyKernel
-from support import simulate
+from support import measured, simulate
 from support.terminal import called, typed
 
 #: Small, and so quick.
@@ -30,21 +29,14 @@ def run(tmp_path, monkeypatch, capsys):
     """Return what types a run: exit status, stdout, stderr, and the runs that came of it (None where nothing did)."""
     classes = {"numpy": NumpyKernel, "single": OnlyFloat32}
 
-    def process(plan, workload, folder, at, on_case):
-        kernel, repeat = at
-        benchmarks = []
-        for case in plan.cases:
-            where = (kernel, *case.values())
-            data = [1e-6 / plan.threads * simulate.rows_per_call(where)] * 5
-            benchmarks.append(simulate.benchmark(where, data))
-            on_case("case")
-        if stop.get("after") is not None and len(list(folder.parent.glob("*/*.0.json"))) >= stop["after"]:
-            raise KeyboardInterrupt
-        found = simulate.environment(threads=plan.threads)
-        return simulate.record(kernel, repeat, benchmarks, plan.as_dict(), environment=found, **workload.facts())
+    def interrupts(_, folder):
+        return stop.get("after") is not None and len(list(folder.parent.glob("*/*.0.json"))) >= stop["after"]
+
+    def facts(plan, _):
+        return {"environment": simulate.environment(threads=plan.threads)}
 
     stop, roofs = {}, []
-    monkeypatch.setattr(runner, "_process", process)
+    measured.stand_in(monkeypatch, lambda plan, *_: 1e-6 / plan.threads, interrupts=interrupts, facts=facts)
     monkeypatch.setattr(
         "mlpbench.bench.machine.roofs.write", lambda those, *at, **_: roofs.append(([path.name for path in those], *at))
     )
@@ -53,7 +45,7 @@ def run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         probe, "probe_all", lambda names: [probe.Probed(name, "numpy", "cpu", "1", None) for name in names]
     )
-    monkeypatch.setattr("mlpbench.bench.cases.available", lambda: 2)
+    monkeypatch.setattr("mlpbench.bench.values.processors", lambda: 2)
     monkeypatch.setattr("mlpbench.kernels.base.processors", lambda: 2)
 
     def type_it(*words, stop_after=None):
@@ -81,7 +73,7 @@ def test_one_value_for_each_is_an_ordinary_run(run):
     assert [found.plan.setting for found in runs] == [None]
     assert points(runs) == [("20-10-3", 1, "float64")]
     assert runs[0].path.joinpath("numpy.0.json").is_file()
-    assert "1 kernel, 2 cases each, 1 repeat, 1 thread" in err
+    assert "1 kernel, 2 cases each, 1 repeat, 1 thread; seed " in err
     assert run.roofs == [([runs[0].path.name], 1, "float64")]
 
 

@@ -5,12 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from mlpbench.bench import clock as case_
-from mlpbench.bench.cli.app import main
 from mlpbench.bench.plan import probe
 from mlpbench.bench.record import runs as record
-from mlpbench.bench.run import process as process_
-from support import simulate
+from support import measured
+from support.terminal import called
 
 
 @pytest.fixture
@@ -18,42 +16,22 @@ def run(tmp_path, monkeypatch, capsys):
     """Return what runs two kernels: words typed -> exit status, stdout, stderr, the run (None where there is none)."""
     noise = {"numpy": 1e-4, "numba": 0.3}
 
-    def process(plan, workload, folder, at, on_case):
-        kernel, repeat = at
-        rng = np.random.default_rng([plan.kernels.index(kernel), repeat])  # whatever the running order
-        benchmarks = []
-        for case in plan.cases:
-            value = 1e-6 * float(np.exp(rng.normal(0, noise[kernel])))
-            data = [value * simulate.rows_per_call((kernel, *case.values()))] * 5
-            benchmarks.append(simulate.benchmark((kernel, *case.values()), data))
-            on_case("case")
-        if at == stop.get("at"):
-            raise KeyboardInterrupt
-        return simulate.record(kernel, repeat, benchmarks, plan.as_dict(), **workload.facts())
-
-    class Elapsed:
-        seconds = 2.0
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            return None
+    def sample_s(plan, at, case):
+        rng = np.random.default_rng(
+            [plan.kernels.index(at[0]), at[1], plan.cases.index({"mode": case[1], "batch_size": case[2]})]
+        )
+        return 1e-6 * np.exp(rng.normal(0, noise[at[0]]))  # whatever the running order
 
     stop = {}
-    monkeypatch.setattr(process_, "_process", process)
-    monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
-    monkeypatch.setattr(case_, "elapsed", Elapsed)
+    measured.stand_in(monkeypatch, sample_s, seconds=2.0, interrupts=lambda at, _: at == stop.get("at"))
     here = [probe.Probed(name, name, "cpu", "1", None) for name in noise]
     monkeypatch.setattr(probe, "probe_all", lambda names: [answer for answer in here if answer.name in names])
 
     def typed(*words, stop_at=None):
         stop["at"] = stop_at
-        with pytest.raises(SystemExit) as ended:
-            main(["run", "numpy", "numba", "--out", str(tmp_path), *words])
-        out, err = capsys.readouterr()
+        status, out, err = called(capsys, "run", "numpy", "numba", "--out", tmp_path, *words)
         runs = record.find_runs(tmp_path)
-        return ended.value.code or 0, out, err, record.read_run(runs[0]) if runs else None
+        return status, out, err, record.read_run(runs[0]) if runs else None
 
     return typed
 

@@ -10,7 +10,7 @@ import pytest
 
 from mlpbench.bench import cases as cases_
 from mlpbench.bench.analysis import evidence
-from mlpbench.bench.cli.announce import _several
+from mlpbench.bench.cli.announce import _what_comes
 from mlpbench.bench.data.workload import Options
 from mlpbench.bench.machine.binding import Binding
 from mlpbench.bench.plan import choose, probe, profiles
@@ -33,7 +33,7 @@ def planned(monkeypatch):
             return iter([Probed(name, name, "cpu", "1", ABSENT if name == "openvino" else None) for name in names])
 
         monkeypatch.setattr(probe, "probe_all", probe_all)
-        monkeypatch.setattr("mlpbench.bench.cases.available", lambda: 2)
+        monkeypatch.setattr("mlpbench.bench.values.processors", lambda: 2)
         options = Options(data="digits")
         found = find_settings(PROFILE, options, None, None, None)
         cases = cases_.grid(PROFILE.modes, PROFILE.batch_sizes)
@@ -99,7 +99,7 @@ def test_the_plan_of_each_setting_says_its_own_repeats(planned):
         (limits_targets.BOOK, 5),
         (limits_targets.WIDE, 3),
     }
-    said = _several(sweep_of_all)[1]
+    said = list(_what_comes(sweep_of_all))[1]
     assert said.startswith("12 kernels, 8 cases each, 3 to 5 repeats and more until"), "one peer is not installed"
 
 
@@ -115,7 +115,7 @@ def test_every_process_of_a_setting_is_bound_to_the_same_processors(planned, mon
         (1, Binding((0,))),
         (2, Binding((0, 1))),
     }
-    said = _several(sweep_of_all)
+    said = list(_what_comes(sweep_of_all))
     assert "processes of 1 thread are bound to processor 0" in said
     assert "processes of 2 threads are bound to processors 0, 1" in said
 
