@@ -17,12 +17,15 @@ from mlpbench.bench.analysis.sides import (
     Side,
     between_kernels,
     between_runs,
-    kernel_of,
-    kernels_of,
+    complete,
+    kernel_by_kernel,
+    name_of,
     pace_of,
+    ran_together,
+    same_run,
     that_forbid,
 )
-from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.errors import NothingComparable
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.drift import ASSUMED, Drifts
@@ -33,8 +36,6 @@ from mlpbench.bench.words import plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
-
-    import pandas as pd
 
     from mlpbench.bench.analysis.times import At, CaseTimes
     from mlpbench.bench.cases import Setting
@@ -139,26 +140,6 @@ class Comparison:
         """The cases in which the data cannot tell."""
         return tuple(row for row in self.rows if row.verdict == "unclear")
 
-    @property
-    def worst(self) -> Row | None:
-        """The case in which the candidate is slowest against the baseline, if it is slower in any."""
-        return next(iter(self.slower), None)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row for each case: times in seconds per sample, speedup, its interval, n, p, verdict."""
-        import pandas as pd
-
-        columns = ["baseline_kernel", "candidate_kernel", "mode", "batch_size", "baseline_s", "candidate_s"]
-        columns += ["speedup", "speedup_low", "speedup_high", "n", "p", "p_adjusted", "verdict", "repeats_needed"]
-        columns += ["setting"]
-        values = []
-        for row in self.rows:
-            case = (row.baseline_kernel, row.candidate_kernel, row.mode, row.batch_size)
-            ratio = (row.speedup.value, row.speedup.low, row.speedup.high, row.speedup.n)
-            judged = (row.p, row.p_adjusted, row.verdict, row.repeats_needed)
-            values.append((*case, row.baseline.value, row.candidate.value, *ratio, *judged, row.setting))
-        return pd.DataFrame(values, columns=columns)
-
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it.
 
@@ -166,10 +147,8 @@ class Comparison:
         ``low``, ``high``, ``n``; an interval that does not exist is null, with its ``reason``.
         """
         whole = asdict(self)
-        cases = [
-            {{"baseline": "baseline_s", "candidate": "candidate_s"}.get(key, key): value for key, value in row.items()}
-            for row in whole.pop("rows")
-        ]
+        named = {"baseline": "baseline_s", "candidate": "candidate_s"}
+        cases = [{named.get(key, key): value for key, value in row.items()} for row in whole.pop("rows")]
         for case, row in zip(cases, self.rows, strict=True):
             settings = {"baseline_setting": row.baseline_setting, "candidate_setting": row.candidate_setting}
             case |= {side: setting and setting.as_dict() for side, setting in settings.items()}
@@ -193,7 +172,7 @@ def compare(
     the sides are of different machines or compute different things (`bench.analysis.sides.that_forbid`).
     """
     matched, unmatched = _matched(_listed(baseline), _listed(candidate))
-    sides = [_sides(*pair) for pair in matched]
+    sides = [complete(*pair) for pair in matched]
     false_clocks = list(dict.fromkeys(said for pair in sides for side in pair if (said := side.false_clock())))
     if false_clocks and not anyway:
         raise NothingComparable(f"{' '.join(false_clocks)} Measure again, or compare --anyway")
@@ -201,19 +180,19 @@ def compare(
     measured = {path: times.by_kernel(run, pace) for path, run in _runs(sides).items()}
     cases: list[_Case] = []
     unequal: dict[str, None] = {}
-    for one, other in [pair for left, right in sides for pair in _pairs(left, right)]:
-        together = _same_run(one.run, other.run)
+    for one, other in [pair for left, right in sides for pair in kernel_by_kernel(left, right)]:
+        together = same_run(one.run, other.run)
         found = [measured[side.run.path].get(str(side.kernel), {}) for side in (one, other)]
-        compared, left_out = _cases(one, other, *found, paired=_is_paired(one, other))
+        compared, left_out = _cases(one, other, *found, paired=ran_together(one, other))
         cases += compared
         unmatched += left_out
         if compared:
             unequal |= dict.fromkeys(_differences(one, other, together, anyway=anyway))
-    names = _name(_listed(baseline), sides[0][0]), _name(_listed(candidate), sides[0][1])
+    names = name_of(_listed(baseline), sides[0][0]), name_of(_listed(candidate), sides[0][1])
     if not cases:
         why = f": {unmatched[0]}" if unmatched else ""
         raise NothingComparable(f"nothing to compare: {names[0]} and {names[1]} have no case in common{why}")
-    paired = _is_paired(*sides[0])
+    paired = ran_together(*sides[0])
     rows = _judged(cases, paired, threshold, drifts if pace.spin_s else replace(drifts, one=drifts.of(alone=False)))
     notes = _notes(_runs(sides).values(), rows, pace)
     return Comparison(
@@ -249,11 +228,11 @@ def _matched(lefts: list[Side], rights: list[Side]) -> tuple[list[tuple[Side, Si
     left, right = _by_setting(lefts), _by_setting(rights)
     pairs = [(left[point], right[point]) for point in left if point in right]
     if not pairs:
-        told = (f"{_name(sides, sides[0])} ({_settings(sides)})" for sides in (lefts, rights))
+        told = (f"{name_of(sides, sides[0])} ({_settings(sides)})" for sides in (lefts, rights))
         raise NothingComparable(f"nothing to compare: no setting is on both sides: {' against '.join(told)}")
     unmatched = []
     for here, there, others in ((left, right, rights), (right, left, lefts)):
-        reason = f"not in {_name(others, others[0])}: no such setting"
+        reason = f"not in {name_of(others, others[0])}: no such setting"
         alone = [side for point, side in here.items() if point not in there and len(others) > 1]
         unmatched += [Unmatched(side.kernel, None, None, reason, _settings([side])) for side in alone]
     return pairs, unmatched
@@ -265,23 +244,6 @@ def _by_setting(sides: list[Side]) -> dict[tuple[str, int, str], Side]:
 
 def _settings(sides: list[Side]) -> str:
     return "; ".join(side.run.setting.words if side.run.setting else "nothing measured" for side in sides)
-
-
-def _name(sides: list[Side], first: Side) -> str:
-    """Return the side as the command line takes it; of a whole sweep its name instead of those of its settings."""
-    plan = first.run.plan
-    if len(sides) == 1 or plan is None or plan.sweep is None:
-        return first.label
-    return plan.sweep if first.kernel is None else f"{plan.sweep}:{first.kernel}"
-
-
-def _is_paired(one: Side, other: Side) -> bool:
-    """Whether repeats of the same number ran next to each other: in one run, or in two settings of one sweep."""
-    if _same_run(one.run, other.run):
-        return one.kernel != other.kernel
-    plans = one.run.plan, other.run.plan
-    sweeps = {(plan and plan.sweep, side.run.machine) for plan, side in zip(plans, (one, other), strict=True)}
-    return len(sweeps) == 1 and None not in {plan and plan.sweep for plan in plans}
 
 
 def _judged(cases: list[_Case], paired: bool, threshold: float, drifts: Drifts) -> list[Row]:
@@ -305,30 +267,6 @@ def _judged(cases: list[_Case], paired: bool, threshold: float, drifts: Drifts) 
         )
         for case, found in zip(cases, judge(sides, paired, threshold, drifts=wander), strict=True)
     ]
-
-
-def _sides(baseline: Side | Run, candidate: Side | Run) -> tuple[Side, Side]:
-    sides = [Side(side) if isinstance(side, Run) else side for side in (baseline, candidate)]
-    # A single record is one kernel, whether or not it is named.
-    sides = [
-        replace(side, kernel=side.run.kernels[0]) if side.kernel is None and side.run.path.is_file() else side
-        for side in sides
-    ]
-    left, right = sides
-    if left.kernel and not right.kernel:
-        right = replace(right, kernel=kernel_of(right.run, left.kernel))
-    elif right.kernel and not left.kernel:
-        left = replace(left, kernel=kernel_of(left.run, right.kernel))
-    if left.run.path.resolve() == right.run.path.resolve() and left.kernel == right.kernel:
-        raise UserError(f"nothing to compare: both sides are {left.label}; name two runs, or two kernels of one")
-    return left, right
-
-
-def _pairs(left: Side, right: Side) -> list[tuple[Side, Side]]:
-    if left.kernel:
-        return [(left, right)]
-    names = dict.fromkeys((*kernels_of(left.run), *kernels_of(right.run)))
-    return [(replace(left, kernel=name), replace(right, kernel=name)) for name in names]
 
 
 @dataclass(frozen=True)
@@ -420,7 +358,3 @@ def _notes(runs: Iterable[Run], rows: list[Row], pace: Pace) -> list[str]:
         how = "assumed: `mlpbench calibrate` measures it" if assumed else "measured by `mlpbench calibrate`"
         notes.append(f"two runs: the level of a run is taken to wander by {sizes} ({how}); kernels of one run share it")
     return notes
-
-
-def _same_run(a: Run, b: Run) -> bool:
-    return a.path.resolve() == b.path.resolve() or (a.plan is not None and (a.id, a.machine) == (b.id, b.machine))

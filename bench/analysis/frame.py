@@ -18,17 +18,16 @@ from mlpbench.bench.analysis.summary import accuracy
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import book_parts
 from mlpbench.bench.record.runs import Run, read_runs
-from mlpbench.bench.record.schema import Record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from mlpbench.bench.analysis.times import At
-    from mlpbench.bench.record.schema import Timing
+    from mlpbench.bench.record.schema import Record, Timing
     from mlpbench.bench.record.trust import Start
 
-#: A run, one of its records, or the path of either.
-Source = Run | Record | Path | str
+#: A run, or the path of a run or of one of its records.
+Source = Run | Path | str
 
 _PHASES = {
     "import_s": "import the kernel's library",
@@ -85,13 +84,6 @@ COLUMNS = {
     "peak_bytes": ("float64", "resident memory that the construction and the first calls added at their peak"),
     "pool_bytes": ("float64", "memory of a device, the most that the kernel's pool held"),
 }
-_DTYPES = {name: dtype for name, (dtype, _) in COLUMNS.items()}
-_ROUNDS = {name: _DTYPES[name] for name in ("run", "kernel", "mode", "batch_size", "repeat")}
-_ROUNDS |= {"round": "int64", "call_s": "float64"}
-#: A whole kernel that failed has no batch size.
-_FAILURES = {"run": "str", "kernel": "str", "mode": "str", "batch_size": "Int64", "repeat": "int64"}
-_FAILURES |= {"phase": "str", "reason": "str"}
-_SKIPPED = {"run": "str", "kernel": "str", "reason": "str"}
 
 
 def load(sources: Source | Iterable[Source]) -> pd.DataFrame:
@@ -100,71 +92,19 @@ def load(sources: Source | Iterable[Source]) -> pd.DataFrame:
     Paths are read by `bench.record.runs.read_run`, which raises UserError for what it cannot read; so does naming the same
     results twice, which would count every repeat twice. Without any timing the frame is empty and has its columns.
     """
-    frame = _frame(_rows(sources), _DTYPES)
+    frame = pd.DataFrame(list(_rows(sources)), columns=list(COLUMNS))
+    # Texts keep the dtype of the installed pandas.
+    frame = frame.astype({name: dtype for name, (dtype, _) in COLUMNS.items() if dtype != "str"})
     twice = frame[frame.duplicated(["run", "machine", "kernel", "mode", "batch_size", "repeat"])]
     if len(twice):
         raise UserError(f"the run {twice['run'].iloc[0]} is named twice: name each run or record once")
     return frame
 
 
-def load_rounds(sources: Source | Iterable[Source]) -> pd.DataFrame:
-    """Return every raw round: run, kernel, mode, batch_size, repeat, round (from 0), call_s (seconds per call)."""
-    parts = [
-        pd.DataFrame(
-            {
-                "run": run.id,
-                "kernel": case.kernel,
-                "mode": case.mode,
-                "batch_size": case.batch_size,
-                "repeat": record.repeat,
-                "round": np.arange(len(case.rounds_s)),
-                "call_s": case.rounds_s,
-            }
-        )
-        for run, record, case in _cases(sources)
-    ]
-    return pd.concat(parts, ignore_index=True) if parts else _frame((), _ROUNDS)
-
-
-def failures(sources: Source | Iterable[Source]) -> pd.DataFrame:
-    """Return what has no time: run, kernel, mode, batch_size, repeat, phase, reason; one row for each repeat.
-
-    ``mode`` and ``batch_size`` are missing where the whole kernel failed. Processes that an interrupted run did not
-    come to have the phase ``interrupted``.
-    """
-    rows: list[dict[str, Any]] = []
-    for run in runs(sources):
-        for record in run.records:
-            rows += [{"run": run.id, "repeat": record.repeat, **vars(failure)} for failure in record.failures]
-        reason = "the run was interrupted before this process ended"
-        rows += [
-            {"run": run.id, "kernel": kernel, "repeat": repeat, "phase": "interrupted", "reason": reason}
-            for kernel, repeat in run.missing
-        ]
-    return _frame(rows, _FAILURES)
-
-
-def skipped(sources: Source | Iterable[Source]) -> pd.DataFrame:
-    """Return the kernels that the runs left out: run, kernel, reason."""
-    return _frame(({"run": run.id, **vars(item)} for run in runs(sources) for item in run.skipped), _SKIPPED)
-
-
 def runs(sources: Source | Iterable[Source]) -> Iterator[Run]:
     """Yield the sources as runs, reading those that are paths; a record alone becomes a run of its own."""
-    for source in (sources,) if isinstance(sources, Run | Record | Path | str) else sources:
-        if isinstance(source, Run):
-            yield source
-        elif isinstance(source, Record):
-            yield Run(source.path, source.plan, source.environment, (source,))
-        else:
-            yield from read_runs(Path(source))
-
-
-def _cases(sources: Source | Iterable[Source]) -> Iterator[tuple[Run, Record, Timing]]:
-    for run in runs(sources):
-        for record in run.records:
-            for case in record.cases:
-                yield run, record, case
+    for source in (sources,) if isinstance(sources, Run | Path | str) else sources:
+        yield from (source,) if isinstance(source, Run) else read_runs(Path(source))
 
 
 def _rows(sources: Source | Iterable[Source]) -> Iterator[dict[str, Any]]:
@@ -229,9 +169,3 @@ def _start(start: Start, at: tuple[str, int]) -> dict[str, Any]:
     named = {f"{'fresh' if start.fresh else 'filled'}_{phase}": v for phase, v in zip(_PHASES, values, strict=True)}
     # With a filled cache nothing compiles: what is added is the kernel's own, and not the compiler's.
     return named if start.fresh else {**named, "peak_bytes": start.peak_bytes}
-
-
-def _frame(rows: Iterable[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:
-    """Return rows as a frame whose number columns have their dtype; texts keep the one of the installed pandas."""
-    frame = pd.DataFrame(list(rows), columns=list(columns))
-    return frame.astype({name: dtype for name, dtype in columns.items() if dtype != "str"})

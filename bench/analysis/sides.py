@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +86,52 @@ def kernel_of(run: Run, kernel: str) -> str:
     if kernel not in known:
         raise UserError(f"no kernel {kernel!r} in {run.id}{nearest(kernel, list(known))}; it has {', '.join(known)}")
     return kernel
+
+
+def name_of(sides: list[Side], first: Side) -> str:
+    """Return the side as the command line takes it; of a whole sweep its name instead of those of its settings."""
+    plan = first.run.plan
+    if len(sides) == 1 or plan is None or plan.sweep is None:
+        return first.label
+    return plan.sweep if first.kernel is None else f"{plan.sweep}:{first.kernel}"
+
+
+def same_run(a: Run, b: Run) -> bool:
+    """Return whether two runs are one: the same folder, or copies of it."""
+    return a.path.resolve() == b.path.resolve() or (a.plan is not None and (a.id, a.machine) == (b.id, b.machine))
+
+
+def ran_together(one: Side, other: Side) -> bool:
+    """Return whether repeats of the same number ran next to each other: in one run, or in two settings of one sweep."""
+    if same_run(one.run, other.run):
+        return one.kernel != other.kernel
+    plans = one.run.plan, other.run.plan
+    sweeps = {(plan and plan.sweep, side.run.machine) for plan, side in zip(plans, (one, other), strict=True)}
+    return len(sweeps) == 1 and None not in {plan and plan.sweep for plan in plans}
+
+
+def complete(baseline: Side, candidate: Side) -> tuple[Side, Side]:
+    """Return both sides with a kernel where one of them names one. Raises UserError if they are the same."""
+    # A single record is one kernel, whether or not it is named.
+    left, right = [
+        replace(side, kernel=side.run.kernels[0]) if side.kernel is None and side.run.path.is_file() else side
+        for side in (baseline, candidate)
+    ]
+    if left.kernel and not right.kernel:
+        right = replace(right, kernel=kernel_of(right.run, left.kernel))
+    elif right.kernel and not left.kernel:
+        left = replace(left, kernel=kernel_of(left.run, right.kernel))
+    if left.run.path.resolve() == right.run.path.resolve() and left.kernel == right.kernel:
+        raise UserError(f"nothing to compare: both sides are {left.label}; name two runs, or two kernels of one")
+    return left, right
+
+
+def kernel_by_kernel(left: Side, right: Side) -> list[tuple[Side, Side]]:
+    """Return the pairs of one kernel on each side: of two runs, of every kernel that either knows."""
+    if left.kernel:
+        return [(left, right)]
+    names = dict.fromkeys((*kernels_of(left.run), *kernels_of(right.run)))
+    return [(replace(left, kernel=name), replace(right, kernel=name)) for name in names]
 
 
 def _kernel_of_latest(text: str, results_dir: Path, no_run: UserError) -> list[Side]:

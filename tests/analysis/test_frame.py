@@ -85,7 +85,6 @@ def test_an_empty_frame_has_its_columns(tmp_path):
     found = frame.load(simulate.write_run(tmp_path, {}, failures=failures))
     assert found.empty
     assert list(found.columns) == list(frame.COLUMNS)
-    assert frame.load_rounds([]).columns.tolist()[-1] == "call_s"
 
 
 def test_runs_records_and_paths_are_all_taken(tmp_path):
@@ -94,7 +93,6 @@ def test_runs_records_and_paths_are_all_taken(tmp_path):
     whole = frame.load(folder)
     pd.testing.assert_frame_equal(frame.load([str(folder)]), whole)
     pd.testing.assert_frame_equal(frame.load(run), whole)
-    pd.testing.assert_frame_equal(frame.load(run.records), whole)
     one_by_one = frame.load(folder / f"{kernel}.{repeat}.json" for repeat in range(3) for kernel in ("numpy", "numba"))
     pd.testing.assert_frame_equal(one_by_one, whole)
 
@@ -109,50 +107,3 @@ def test_the_same_results_twice_would_count_double_and_are_refused(tmp_path):
     folder = simulate.write_run(tmp_path, TIMES)
     with pytest.raises(UserError, match="is named twice"):
         frame.load([folder, folder / "numpy.0.json"])
-
-
-def test_rounds_are_kept_in_order_and_their_median_is_the_time_of_the_call(tmp_path):
-    folder = simulate.write_run(tmp_path, TIMES, rounds=20)
-    rounds = frame.load_rounds(folder)
-    assert list(rounds.columns) == ["run", "kernel", "mode", "batch_size", "repeat", "round", "call_s"]
-    assert len(rounds) == len(TIMES) * 3 * 20
-    key = ["run", "kernel", "mode", "batch_size", "repeat"]
-    medians = rounds.groupby(key)["call_s"].median()
-    expected = frame.load(folder).set_index(key)["call_s"]
-    pd.testing.assert_series_equal(medians.sort_index(), expected.sort_index())
-    first = rounds[(rounds["kernel"] == "numba") & (rounds["mode"] == "batched") & (rounds["repeat"] == 1)]
-    case = next(c for c in runs.read(folder / "numba.1.json").cases if c.mode == "batched")
-    assert first["round"].tolist() == list(range(20))
-    assert tuple(first["call_s"]) == case.rounds_s
-
-
-def test_failures_and_what_an_interrupted_run_did_not_come_to(tmp_path):
-    failures = [
-        {"kernel": "numpy", "mode": "batched", "batch_size": 100, "phase": "measure", "reason": "out of memory"},
-        {"kernel": "cupy", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong", "repeat": 0},
-    ]
-    folder = simulate.write_run(tmp_path, TIMES, repeats=2, failures=failures)
-    (folder / "numba.1.json").unlink()
-    found = frame.failures(folder)
-    assert list(found.columns) == ["run", "kernel", "mode", "batch_size", "repeat", "phase", "reason"]
-    told = [
-        (row.kernel, None if pd.isna(row.batch_size) else row.batch_size, row.repeat, row.phase)
-        for row in found.itertuples()
-    ]
-    assert sorted(told, key=str) == sorted(
-        [
-            ("numpy", 100, 0, "measure"),
-            ("numpy", 100, 1, "measure"),
-            ("cupy", None, 0, "gate"),
-            ("numba", None, 1, "interrupted"),
-        ],
-        key=str,
-    )
-    assert found["reason"].str.len().gt(0).all()
-    assert "numpy batched" not in {f"{row.kernel} {row.mode}" for row in frame.load(folder).itertuples()}
-
-
-def test_skipped_kernels_have_their_reasons(tmp_path):
-    folder = simulate.write_run(tmp_path, TIMES, skipped=[{"kernel": "cupy", "reason": "no CUDA driver"}])
-    assert frame.skipped(folder)[["kernel", "reason"]].to_numpy().tolist() == [["cupy", "no CUDA driver"]]
-    assert list(frame.skipped([]).columns) == ["run", "kernel", "reason"]
