@@ -1,4 +1,4 @@
-"""Numbers in words, the same in the terminal and in every report: three digits, a unit, an interval."""
+"""Numbers, cases and lists in words, one way in the terminal and in every report; and values as JSON can hold them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
@@ -17,6 +19,11 @@ def seconds(value: float) -> str:
         return "not measured"
     scale, unit = _time_unit(value)
     return f"{_digits(value / scale)} {unit}"
+
+
+def signed(value: float) -> str:
+    """Return a time that may be negative or 0: ``-0.40 µs`` is written ``-400 ns``."""
+    return f"-{seconds(-value)}" if value < 0 else seconds(value)
 
 
 def duration(estimate: Estimate) -> str:
@@ -38,6 +45,21 @@ def share(ratio: Ratio) -> str:
     """Return a ratio in per cent, ``93.4 % (93.1 to 93.6)``, or with the reason why it has no interval."""
     value, low, high = (100 * end for end in (ratio.value, ratio.low, ratio.high))
     return f"{_digits(value)} % ({interval(value, low, high) if not math.isnan(low) else ratio.reason})"
+
+
+def percent(share: float) -> str:
+    """Return a share in whole per cent; a share that rounds to 0 has no sign."""
+    return f"{round(100 * share)} %"
+
+
+def quantity(found: Estimate, unit: str) -> str:
+    """Return an estimate that is no time, its unit, and its interval or why it has none: ``12.3 rows (11.9 to 13)``."""
+
+    def written(value: float) -> str:
+        return count(float(f"{value:.3g}")) if value >= 100 else f"{value:.3g}"
+
+    ends = found.reason if math.isnan(found.low) else f"{written(found.low)} to {written(found.high)}"
+    return f"{written(found.value)}{unit} ({ends})"
 
 
 def interval(value: float, low: float, high: float) -> str:
@@ -63,6 +85,17 @@ def count(value: float) -> str:
 def things(number: int, name: str, plural: str | None = None) -> str:
     """Return a number of things by their name: ``1 repeat``, ``2 repeats``; ``plural``: where an s does not make it."""
     return f"{number:,} {name if number == 1 else plural or f'{name}s'}"
+
+
+def listed(items: Iterable[str]) -> str:
+    """Return names as a list: ``a``, ``a and b``, ``a, b and c``."""
+    *before, last = items
+    return f"{', '.join(before)} and {last}" if before else last
+
+
+def case(mode: str, batch_size: int) -> str:
+    """Return a case by name: ``one at a time``, ``batch 1,000``, ``book's cell 100``."""
+    return {"per_sample": "one at a time", "book": f"book's cell {batch_size:,}"}.get(mode, f"batch {batch_size:,}")
 
 
 def data_size(value: float) -> str:

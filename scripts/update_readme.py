@@ -24,7 +24,7 @@ from mlpbench.bench.report.document import Column, Table
 from mlpbench.bench.report.formats import markdown
 from mlpbench.bench.report.sections import explain as explained
 from mlpbench.bench.report.sections import limits as limits_report
-from mlpbench.bench.report.sections import tables
+from mlpbench.bench.report.sections import times as time_section
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -97,7 +97,7 @@ def sweep_lines(run: record.Run) -> list[str]:
         lines += ["<picture>", f"  {source}", f"  {image}", "</picture>", ""]
     cases = summarize([run])
     gains = {found.kernel: found.speedup for found in headline.find(cases).kernels}
-    table = tables.figures(cases)[0].table
+    table = time_section.figures(cases)[0].table
     rows = tuple(
         (name, units.ratio(gain) if (gain := gains[name]) else "not measured", *cells) for name, *cells in table.rows
     )

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from mlpbench.bench import words as units
 from mlpbench.bench.analysis import times
-from mlpbench.bench.analysis.explain_words import percent
 from mlpbench.bench.analysis.summary import batched, of_kernels, one_at_a_time
 from mlpbench.bench.record.book_parts import PARTS, REST
 from mlpbench.bench.stats import estimates
@@ -101,7 +100,7 @@ class Apart:
         ways = ((self.one, "one by one"), (self.batched, "in batches"))
         loading = " and ".join(
             f"{units.seconds(way.parts['load'].value)} of the {units.seconds(way.whole.value)} {words} "
-            f"({percent(way.share('load'))})"
+            f"({units.percent(way.share('load'))})"
             for way, words in ways
         )
         alone = units.ratio(self.parts["infer"])
@@ -114,7 +113,7 @@ class Apart:
         found += [self._book_sentence(self.of_book)] if self.of_book else []
         return found + [
             f"The parts of {kernel}'s cell do not add up {words}: they leave "
-            f"{percent(way.rest_s / way.whole.value)} of its time."
+            f"{units.percent(way.rest_s / way.whole.value)} of its time."
             for way, words in ways
             if not way.adds_up
         ]
@@ -124,7 +123,7 @@ class Apart:
         hidden, whole = (units.seconds(time) for time in (share * self.published_batched_s, self.published_batched_s))
         return (
             f"The book's {self.published:.2f}x would be {units.ratio(ratio)} without loading, if loading took as long "
-            f"in both of its cells and {percent(share)} of the batched one, as here: {hidden} of its {whole}."
+            f"in both of its cells and {units.percent(share)} of the batched one, as here: {hidden} of its {whole}."
         )
 
 

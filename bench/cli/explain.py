@@ -11,9 +11,7 @@ from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson, Results
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
+    from mlpbench.bench.analysis.explain import Explanation
 
 IMPOSSIBLE = 1
 
@@ -62,7 +60,8 @@ def explain(
 def _tell(found: Explanation) -> None:
     from rich.text import Text
 
-    from mlpbench.bench.analysis.explain_words import kernel_sentences, run_sentences
+    from mlpbench.bench.report.formats import terminal
+    from mlpbench.bench.report.sections.explain import kernel_sentences, roof_table, run_sentences
 
     out = console.out()
     out.print(Text(f"What the speedup is made of: {found.of_run}, {found.spec}", "bold"))
@@ -74,7 +73,7 @@ def _tell(found: Explanation) -> None:
         for line in kernel_sentences(kernel):
             out.print(console.indented(line))
         if any(share.verdict for share in kernel.shares):
-            console.show(_table(kernel))
+            console.show(terminal.table(roof_table([kernel]), f"{kernel.kernel} under its roofs"))
 
 
 def _compare(found: list[Explanation]) -> None:
@@ -82,46 +81,18 @@ def _compare(found: list[Explanation]) -> None:
     from rich.text import Text
 
     from mlpbench.bench.analysis import bandwidth
-    from mlpbench.bench.analysis.bandwidth_words import FINDING, NAMES, NUMBERS, heading, row, sentences
+    from mlpbench.bench.report.formats import terminal
+    from mlpbench.bench.report.sections.bandwidth import gain_table, heading, sentences
+    from mlpbench.bench.report.sections.explain import saved_table
 
     out, groups = console.out(), bandwidth.groups(found)
     if len(found) > 1 and not groups:
-        console.show(_comparison(found), heads=3)
+        shown = saved_table(found)
+        console.show(terminal.table(shown, shown.caption), heads=shown.heads)
     for one in groups:
         out.print()
         out.print(Text(f"Is it the bandwidth? {heading(one)}", "bold"))
         for line in sentences(one):
             out.print(console.indented(line))
-        shown = console.table("What batching saves", *NAMES, FINDING, *NUMBERS, right=NUMBERS)
-        for place in one.by_kernel:
-            shown.add_row(*row(place))
-        console.show(shown, heads=len(NAMES))
-
-
-def _comparison(found: list[Explanation]) -> Table:
-    """Return what each cause is worth, run after run: whether batches save calls, or reading from memory."""
-    from mlpbench.bench import words
-    from mlpbench.bench.analysis.attribution import PARTS
-    from mlpbench.bench.analysis.explain_words import PART_WORDS, share_words
-
-    shares = tuple(PART_WORDS[name] for name in PARTS)
-    right = ("weights", "saved per sample", *shares)
-    shown = console.table("What batching saves", "run", "network", "kernel", "lie in", *right, right=right)
-    for one in found:
-        for kernel in one.kernels:
-            parts = kernel.attribution
-            size = words.data_size(one.weight_bytes)
-            saved = "not known" if parts is None else words.seconds(parts.saved_s)
-            cells = ["" if parts is None else share_words(parts.share(name)) for name in PARTS]
-            shown.add_row(one.run, one.spec, kernel.kernel, kernel.weights_in or "not known", size, saved, *cells)
-    return shown
-
-
-def _table(kernel: KernelExplanation) -> Table:
-    from mlpbench.bench.report.sections.explain import ROOF_COLUMNS, roof_row
-
-    right = ROOF_COLUMNS[1:-1]
-    shown = console.table(f"{kernel.kernel} under its roofs", *ROOF_COLUMNS, right=right)
-    for share in kernel.shares:
-        shown.add_row(*roof_row(share))
-    return shown
+        shown = gain_table(one)
+        console.show(terminal.table(shown, "What batching saves"), heads=shown.heads)

@@ -12,16 +12,12 @@ from mlpbench.bench.cli.options import Results
 from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from rich.table import Table
-
-    from mlpbench.bench.analysis.headline import KernelFinding
-    from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.record.ending import Ending
     from mlpbench.bench.report.document import Document
 
 FORMATS = ("md", "html", "csv", "json")
+_TITLE = "Median over repeats, with 95 % intervals"
+_CAPTION = "speedup: time per sample one at a time / here, paired by repeat; rounds: of each repeat, the fewest"
+_CAPTION_OF_MANY = "speedup: time per sample one at a time / in the best batch, paired by repeat"
 
 
 def report(
@@ -90,12 +86,13 @@ def tell(document: Document, *, as_json: bool) -> None:
     from rich.text import Text
 
     from mlpbench.bench.report import render as documents
-    from mlpbench.bench.report.sections import trust
+    from mlpbench.bench.report.formats import terminal
+    from mlpbench.bench.report.sections import times, trust
 
     if as_json:
         print(documents.write(document, "json"))  # noqa: T201
         return
-    found, runs = document.headline, document.runs
+    found, runs, judged = document.headline, document.runs, document.judged
     out = console.out()
     out.print(Text(found.lead, "bold"))
     for line in document.lines():
@@ -104,64 +101,19 @@ def tell(document: Document, *, as_json: bool) -> None:
         out.print()
         endings = {run.name: run.ending for run in runs if run.ending}
         if document.overviews:
-            console.show(_kernels(found.kernels), heads=2)
+            shown = times.finding_table(found.kernels)
+            console.show(terminal.table(shown, _TITLE, _CAPTION_OF_MANY, said_once=1), heads=shown.heads)
         else:
-            console.show(_table(document.cases, endings), heads=4 if len(runs) > 1 else 3)
+            shown = times.case_table(document.cases, endings)
+            once = shown.heads - 1
+            made = terminal.table(shown, _TITLE, _CAPTION, said_once=once, without=("first call",))
+            console.show(made, heads=shown.heads + 1)
         # What is said of one run begins with its grade: the notice would say that twice.
-        for notice in trust.notices(runs) if len(runs) > 1 else trust.refusals(runs):
+        for notice in trust.notices(judged) if len(runs) > 1 else trust.refusals(judged):
             out.print(Text(notice, "bold"))
-        for line in trust.lines(runs[0]) if len(runs) == 1 else trust.advice(runs):
+        for line in trust.lines(*judged) if len(runs) == 1 else trust.advice(judged):
             out.print(Text(line))
     for run in runs:
         before = f"{run.name}: " if len(runs) > 1 else ""
         if run.ending and (said := run.ending.sentence()):
             out.print(Text(before + said))
-
-
-def _kernels(found: Sequence[KernelFinding]) -> Table:
-    from rich.text import Text
-
-    from mlpbench.bench.report.sections.tables import finding_table
-
-    made = finding_table(found)
-    names = [column.name for column in made.columns]
-    right = tuple(column.name for column in made.columns if column.number)
-    shown = console.table("Median over repeats", *names, right=right)
-    before = None
-    for run, kernel, *cells in made.rows:
-        shown.add_row(Text("" if run == before else run), Text(kernel, "bold"), *cells)
-        before = run
-    shown.caption = "with 95 % intervals; speedup: time per sample one at a time / in the best batch, paired by repeat"
-    shown.caption_justify = "left"
-    return shown
-
-
-def _table(cases: Sequence[CaseSummary], endings: Mapping[str, Ending]) -> Table:
-    from rich.text import Text
-
-    from mlpbench.bench import words
-
-    right = ("batch size", "time per sample (95 % interval)", "samples/s", "speedup (95 % interval)", "rounds")
-    adaptive = any(ending.target is not None for ending in endings.values())
-    last = ("stopped by",) if adaptive else ()
-    several = ("run",) if len({case.run for case in cases}) > 1 else ()
-    shown = console.table("Median over repeats", *several, "kernel", "mode", *right, *last, right=right)
-    before = None
-    for case in cases:
-        new = (case.run, case.kernel) != before
-        ending = endings.get(case.run)
-        shown.add_row(
-            *([Text(case.run if new else "")] if several else []),
-            Text(case.kernel if new else "", "bold"),
-            case.mode,
-            f"{case.batch_size:,}" if case.mode != "per_sample" else "one at a time",
-            words.duration(case.sample),
-            words.count(case.throughput),
-            "" if case.speedup is None else words.ratio(case.speedup),
-            f"{case.repeats} x {case.rounds}" + (f", {case.disturbed} disturbed" if case.disturbed else ""),
-            *([(ending and ending.limit(case.kernel, case.mode, case.batch_size)) or ""] if adaptive else []),
-        )
-        before = case.run, case.kernel
-    shown.caption = "speedup: time per sample one at a time / here, paired by repeat; rounds: repeats x fewest in one"
-    shown.caption_justify = "left"
-    return shown

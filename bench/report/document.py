@@ -6,9 +6,11 @@ Every text here may come from a file of unknown origin. It is not escaped for an
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from mlpbench.bench.analysis.explain import Explanation
     from mlpbench.bench.analysis.headline import Headline, Overview
     from mlpbench.bench.analysis.heatmap import HeatMap
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.scaling import Scaling
     from mlpbench.bench.analysis.summary import CaseSummary
     from mlpbench.bench.record.runs import Run
+    from mlpbench.bench.report.sections.trust import Judgement
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,33 @@ class Table:
     heads: int = 1
 
 
+def columns(texts: Iterable[str], numbers: Iterable[str] = ()) -> tuple[Column, ...]:
+    """Return columns of texts, and after them columns of numbers."""
+    return (*map(Column, texts), *(Column(name, number=True) for name in numbers))
+
+
+def table_of_runs(
+    caption: str, columns: tuple[Column, ...], rows: Iterable[tuple[str, ...]], heads: int = 1, *, several: bool
+) -> Table:
+    """Return a table of rows that begin with the name of their run, which has a column where there are ``several``."""
+    if several:
+        return Table(caption, (Column("run"), *columns), tuple(rows), heads + 1)
+    return Table(caption, columns, tuple(row[1:] for row in rows), heads)
+
+
 @dataclass(frozen=True)
 class Figure:
-    """A chart of `bench.report.charts.times`, how to read it, and a table for formats that cannot draw it."""
+    """A chart, how to read it, and a table for formats that cannot draw it.
+
+    ``name`` is the kind of the chart, ``speedup``, and where there may be several of a kind its number: ``roofline-0``.
+    ``data`` is what the kind's chart is drawn from (`bench.report.formats.html`).
+    """
 
     name: str
     title: str
     reading: str
     table: Table
+    data: Any = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -103,8 +125,8 @@ class Document:
     cases: tuple[CaseSummary, ...] = field(repr=False)
     #: What the speedups of the runs are made of; runs without any time have none.
     explanations: tuple[Explanation, ...] = field(default=(), repr=False)
-    #: The budget for p99, in seconds, that the reader asks about.
-    p99_s: float | None = None
+    #: How far each run can be trusted.
+    judged: tuple[Judgement, ...] = field(default=(), repr=False)
     #: Who is fastest where, in runs of two or more kernels.
     heatmaps: tuple[HeatMap, ...] = field(default=(), repr=False)
     #: Where kernels stand beside peers, in runs with both.
@@ -119,3 +141,16 @@ class Document:
         if self.overviews:
             return [*(one.sentence() for one in self.overviews), *self.headline.notes]
         return self.headline.lines()[1:]
+
+    def figures(self) -> Iterator[Figure]:
+        """Yield every figure of the report."""
+        for section in self.sections:
+            yield from _figures(section.blocks)
+
+
+def _figures(blocks: Iterable[Block]) -> Iterator[Figure]:
+    for block in blocks:
+        if isinstance(block, Figure):
+            yield block
+        elif isinstance(block, Fold):
+            yield from _figures(block.blocks)

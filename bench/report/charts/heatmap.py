@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from mlpbench.bench import words as units
-from mlpbench.bench.report.charts.parts import drawn
+from mlpbench.bench import words
+from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.style import PAGE, Theme
-from mlpbench.bench.report.sections.heatmap import cell_text, chart_name, column_text
+from mlpbench.bench.report.sections.heatmap import cell_text, column_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from mlpbench.bench.analysis.heatmap import HeatMap
-
 
 #: From the fastest to the slowest: cividis, the other way round. J. Nuñez, C. Anderton and R. Renslow, "Optimizing
 #: colormaps with consideration for color vision deficiency", PLOS ONE 13 (2018). It grows darker evenly, to every eye,
@@ -35,53 +34,39 @@ _LETTER, _LONGEST = 7.4, 180
 _SMALL, _NARROW = 40, 24
 
 
-def charts(found: Sequence[HeatMap], theme: Theme = PAGE) -> dict[str, dict[str, Any]]:
-    """Return every chart by its name."""
-    return {chart_name(number): heat_chart(one, theme) for number, one in enumerate(found)}
-
-
-def heat_chart(found: HeatMap, theme: Theme = PAGE) -> dict[str, Any]:
+def heatmap_chart(found: HeatMap, theme: Theme = PAGE) -> dict[str, Any]:
     """Return the Vega-Lite specification of a heat map; the words in its cells are the ratios."""
     darkest = min(max(_LEAST_DARK, *(cell.ratio.value for cell in found.cells.values())), _DARKEST)
     rows = list(_rows(found, darkest))
-    columns = [row["at"] for row in rows]
     label = "datum.value == 'one' ? ['one', 'at a', 'time'] : format(datum.value, '~s')"
     x = alt.X(
         "at:N",
-        sort=list(dict.fromkeys(columns)),
+        sort=list(dict.fromkeys(row["at"] for row in rows)),
         title="batch size (rows per call)",
         axis=alt.Axis(labelExpr=label, labelAngle=0, ticks=False, domain=False, grid=False, labelOverlap=True),
     )
     # The page's font is wider than the one that Vega measures with.
     room = _LETTER * max(map(len, found.kernels)) + 6
-    names = alt.Axis(title=None, ticks=False, domain=False, labelLimit=_LONGEST, minExtent=min(room, _LONGEST))
-    base = alt.Chart().encode(x, alt.Y("kernel:N", sort=list(found.kernels), axis=names))
+    names = base.name_axis(labelLimit=_LONGEST, minExtent=min(room, _LONGEST))
+    cells = alt.Chart().encode(x, alt.Y("kernel:N", sort=list(found.kernels), axis=names))
     scale = alt.Scale(type="log", domain=[1, darkest], range=list(_SCHEME), clamp=True, interpolate="rgb")
-    told = (
-        ("kernel", "kernel"),
-        ("column", "batch size"),
-        ("ratio", "time / the fastest"),
-        ("time", "time per sample"),
-    )
-    tips = [alt.Tooltip(f"{name}:N", title=title) for name, title in (*told, ("fastest", "fastest"))]
+    told = {"kernel": "kernel", "column": "batch size", "ratio": "time / the fastest", "time": "time per sample"}
+    coloured = cells.encode(alt.Color("shade:Q", scale=scale), tooltip=base.tips(told | {"fastest": "fastest"}))
     width = f"width / {len(found.columns)}"
-    words: alt.Chart = base.encode(
-        text="words:N",
-        color=alt.condition("datum.white", alt.value("#ffffff"), alt.value("#000000")),
-    )
+    ink = alt.condition("datum.white", alt.value("#ffffff"), alt.value("#000000"))
     layers = [
-        base.encode(alt.Color("shade:Q", scale=scale), tooltip=tips).mark_rect(stroke=theme.surface, strokeWidth=2),
-        words.mark_text(
+        coloured.mark_rect(stroke=theme.surface, strokeWidth=2),
+        cells.encode(text="words:N", color=ink).mark_text(
             fontSize=alt.expr(f"{width} < {_SMALL} ? 9 : 12"),
             opacity=alt.expr(f"{width} < {_NARROW} ? 0 : 1"),
             tooltip=None,
         ),
     ]
     description = "Time per sample relative to the fastest kernel, by kernel and batch size."
-    return drawn(layers, rows, theme, description, _ROW_HEIGHT * len(found.kernels))
+    return base.drawn(layers, rows, theme, description, _ROW_HEIGHT * len(found.kernels))
 
 
-def _rows(found: HeatMap, darkest: float) -> Any:
+def _rows(found: HeatMap, darkest: float) -> Iterator[dict[str, Any]]:
     for at in found.columns:
         for kernel in found.kernels:
             cell = found.cells.get((kernel, at))
@@ -95,7 +80,7 @@ def _rows(found: HeatMap, darkest: float) -> Any:
                     "shade": max(shade, 1.0),
                     "white": math.log(max(shade, 1.0)) / math.log(darkest) > _WHITE_FROM,
                     "words": cell_text(cell),
-                    "ratio": units.ratio(cell.ratio),
-                    "time": units.seconds(cell.sample_s),
+                    "ratio": words.ratio(cell.ratio),
+                    "time": words.seconds(cell.sample_s),
                     "fastest": cell.fastest,
                 }

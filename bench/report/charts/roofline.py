@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from mlpbench.bench.analysis.explain_words import case_words
 from mlpbench.bench.cases import CPU
-from mlpbench.bench.report.charts.parts import axis_ends, colours, drawn, log_axis, shapes
+from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.style import PAGE, Theme
+from mlpbench.bench.report.sections.explain import case_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
     from mlpbench.bench.analysis.roofline import Roofs
-
 
 #: Pixels: of the chart, and from the name of one roof to the next.
 _HEIGHT, _LINE = 380, 13
@@ -37,18 +36,21 @@ def roofline_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE
     named = [one for one in drawn_roofs if one.device != CPU or one.threads == max(used)]
     labels = _level_names(named, left, heights) + _peak_names(drawn_roofs, right, heights)
     names_fit = left / (3 if devices else 1.8)  # the names of levels stand to the left of the roofs
-    x = log_axis("x", "arithmetic intensity (FLOP per byte)", [names_fit, right], "format(datum.value, '~g')")
-    base = alt.Chart().encode(x, log_axis("y", "GFLOP/s", heights, "format(datum.value, '~g')"))
-    lines = base.transform_filter("datum.kind == 'roof'").encode(detail=["roof:N"])
-    words = base.transform_filter("datum.kind == 'name'").encode(text="label:N")
+    number = "format(datum.value, '~g')"
+    x = base.log_axis("x", "arithmetic intensity (FLOP per byte)", [names_fit, right], number)
+    both = alt.Chart().encode(x, base.log_axis("y", "GFLOP/s", heights, number))
+    lines = both.transform_filter("datum.kind == 'roof'").encode(detail=["roof:N"])
+    words = both.transform_filter("datum.kind == 'name'").encode(text="label:N")
+    told = base.tips({"kernel": "kernel", "case": "case", "rate": "achieved"})
+    styled = both.encode(base.colour(names, theme), base.shape(names, theme), tooltip=told)
     layers = [
         lines.transform_filter("datum.threads != 1").mark_line(color=theme.muted, strokeWidth=1.5),
         lines.transform_filter("datum.threads == 1").mark_line(color=theme.muted, strokeWidth=1.5, strokeDash=[5, 3]),
         words.transform_filter("datum.at == 'left'").mark_text(align="right", dx=-5, color=theme.muted),
         words.transform_filter("datum.at == 'right'").mark_text(align="right", dy=-8, color=theme.muted),
-        _marks(base, names, theme),
+        base.symbols(styled.transform_filter("datum.kind == 'case'"), theme),
     ]
-    return drawn(layers, [*roofs, *labels, *rows], theme, "Every case under the roofs of this machine.", _HEIGHT)
+    return base.drawn(layers, [*roofs, *labels, *rows], theme, "Every case under the roofs of this machine.", _HEIGHT)
 
 
 def apart(values: Sequence[float], least: float) -> list[float]:
@@ -77,7 +79,7 @@ def _high(group: Sequence[int], values: Sequence[float], least: float) -> float:
 
 def _line_height(heights: Sequence[float]) -> float:
     """Return the decades that a line of words takes in the chart of these heights."""
-    low, high = axis_ends(heights)
+    low, high = base.axis_ends(heights)
     return math.log10(high / low) * _LINE / _HEIGHT
 
 
@@ -101,18 +103,6 @@ def _peak_names(roofs: Sequence[Roofs], right: float, heights: Sequence[float]) 
         else:
             named.append({"kind": "name", "x": right, "y": height, "label": label, "at": "right"})
     return named
-
-
-def _marks(base: alt.Chart, names: Sequence[str], theme: Theme) -> alt.Chart:
-    told = (("kernel", "kernel"), ("case", "case"), ("rate", "achieved"))
-    tips = [alt.Tooltip(f"{name}:N", title=title) for name, title in told]
-    styled = base.transform_filter("datum.kind == 'case'").encode(
-        alt.Color("kernel:N", scale=colours(names, theme)), alt.Shape("kernel:N", scale=shapes(names, theme))
-    )
-    marks: alt.Chart = styled.encode(tooltip=tips).mark_point(
-        filled=True, opacity=1, size=150, stroke=theme.surface, strokeWidth=1
-    )
-    return marks
 
 
 def _symbols(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:

@@ -7,42 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from mlpbench.bench import words as units
-from mlpbench.bench.report.charts.parts import drawn, seconds_axis
-from mlpbench.bench.report.charts.style import PAGE, Theme, series
-from mlpbench.bench.report.charts.times import TIME_LABEL, scaled
-from mlpbench.bench.report.sections.closer import case_name
-from mlpbench.bench.report.sections.trust import COST_NAMES, chart_name
+from mlpbench.bench import words
+from mlpbench.bench.report.charts import base
+from mlpbench.bench.report.charts.style import PAGE, Theme
+from mlpbench.bench.report.sections.trust import COST_NAMES
 from mlpbench.bench.trust import clock_check
 from mlpbench.bench.trust.disturbance import SLOWER
-from mlpbench.bench.trust.timeline import Timeline, timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.trust.timeline import Moment
-
+    from mlpbench.bench.trust.timeline import Moment, Timeline
 
 #: The calibration's axis goes to this multiple of its best; what is above stands at its end, and its words say how far.
 _MOST = 3.0
 #: The height of a lane as a share of that of the axis above it.
 _LANE = 0.13
 _LEVEL_HEIGHT, _LANE_HEIGHT = 210, 26
-
-
-def charts(runs: Sequence[Run], names: Sequence[str], theme: Theme = PAGE) -> dict[str, dict[str, Any]]:
-    """Return every chart of the section by its name; ``names`` are all kernels of the page, whose styles go by them."""
-    found: dict[str, dict[str, Any]] = {}
-    for number, run in enumerate(runs):
-        line = timeline(run)
-        if line is not None:
-            found[chart_name("timeline", number)] = timeline_chart(line, names, theme)
-        if any(clock_check.deviations(record.trust) for record in run.records):
-            found[chart_name("clock", number)] = clock_chart(run, names, theme)
-        if any(clock_check.call_costs_s(record.trust) for record in run.records):
-            found[chart_name("harness", number)] = cost_chart(run, names, theme)
-    return found
 
 
 def timeline_chart(found: Timeline, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
@@ -56,12 +38,12 @@ def timeline_chart(found: Timeline, names: Sequence[str], theme: Theme = PAGE) -
     scale = alt.Scale(domain=[low - lane * (len(causes) + 0.2), high], nice=False, zero=False)
     axis = alt.Axis(values=[*_ticks(low, high), *lanes.values()], labelExpr=_lane_labels(lanes, low))
     level = alt.Chart().encode(alt.Y("y:Q", title=None, scale=scale, axis=axis))
-    base = level.encode(_when(found))
+    both = level.encode(_when(found))
     told = ("kernel", "repeat", "case", "calibration", "cause", "what happened")
-    symbols = _styled(base, tuple((name, name) for name in told), names, theme)
+    symbols = _styled(both, {name: name for name in told}, names, theme)
     layers = [
         level.transform_filter("datum.kind == 'limit'").mark_rule(color=theme.muted, strokeDash=[5, 3]),
-        base.transform_filter("datum.kind == 'line'")
+        both.transform_filter("datum.kind == 'line'")
         .encode(detail=["process:N"])
         .mark_line(color=theme.muted, strokeWidth=1),
         symbols.transform_filter("datum.kind == 'case'").mark_point(filled=True, opacity=0.9, size=40),
@@ -69,13 +51,13 @@ def timeline_chart(found: Timeline, names: Sequence[str], theme: Theme = PAGE) -
     ]
     height = _LEVEL_HEIGHT + _LANE_HEIGHT * len(causes)
     description = "The calibration beside every case over the run, and the disturbed cases by cause."
-    return drawn(layers, rows, theme, description, height)
+    return base.drawn(layers, rows, theme, description, height)
 
 
 def _when(found: Timeline) -> alt.X:
     """Return the axis of time, or of the number of cases where the files have no dates."""
     title = "time since the first case" if found.dated else "cases, in the order in which they ran"
-    label = f"datum.value == 0 ? '0' : {TIME_LABEL}" if found.dated else "datum.value"
+    label = f"datum.value == 0 ? '0' : {base.TIME_LABEL}" if found.dated else "datum.value"
     return alt.X(
         "x:Q",
         title=title,
@@ -98,7 +80,7 @@ def _marks(moment: Moment, found: Timeline, heights: dict[str, float], high: flo
         "kernel": moment.kernel,
         "run": found.run,
         "repeat": str(moment.repeat + 1),
-        "case": case_name(moment.mode, moment.batch_size),
+        "case": words.case(moment.mode, moment.batch_size),
         "calibration": f"{moment.level:.2f}x its best",
         "x": (moment.begins + moment.ends) / 2,
     }
@@ -119,8 +101,8 @@ def _ticks(low: float, high: float) -> list[float]:
 
 def _lane_labels(heights: dict[str, float], low: float) -> str:
     """Return the expression that labels the axis: multiples of the best, and below them the lanes' causes."""
-    words = "".join(f"datum.value > {height - 1e-9} ? '{cause}' : " for cause, height in heights.items())
-    return f"datum.value >= {low - 1e-9} ? format(datum.value, '.2f') + 'x' : {words}''"
+    causes = "".join(f"datum.value > {height - 1e-9} ? '{cause}' : " for cause, height in heights.items())
+    return f"datum.value >= {low - 1e-9} ? format(datum.value, '.2f') + 'x' : {causes}''"
 
 
 def clock_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
@@ -142,22 +124,16 @@ def clock_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str
         scale=alt.Scale(domain=[-most, most], nice=False),
         axis=alt.Axis(format="+.1~%", tickCount=5),
     )
-    told = (
-        ("kernel", "kernel"),
-        ("repeat", "repeat"),
-        ("x", "spins"),
-        ("time", "measured"),
-        ("exact", "exact"),
-        ("off", "off"),
-    )
-    base = alt.Chart().encode(y)
+    told = {"kernel": "kernel", "repeat": "repeat", "x": "spins", "time": "measured", "exact": "exact", "off": "off"}
     rule = alt.Chart(alt.InlineData(rules)).encode(alt.Y("y:Q"))
     layers = [
         rule.transform_filter("datum.kind == 'exact'").mark_rule(color=theme.muted, strokeWidth=1.5),
         rule.transform_filter("datum.kind == 'limit'").mark_rule(color=theme.muted, strokeDash=[5, 3]),
-        _styled(base.encode(x), told, names, theme).mark_point(filled=True, opacity=0.8, size=90),
+        _styled(alt.Chart().encode(x, y), told, names, theme).mark_point(filled=True, opacity=0.8, size=90),
     ]
-    return drawn(layers, rows, theme, "How far the time of known work is from its exact proportion.", _LEVEL_HEIGHT)
+    return base.drawn(
+        layers, rows, theme, "How far the time of known work is from its exact proportion.", _LEVEL_HEIGHT
+    )
 
 
 def _spins(run: Run) -> Iterator[dict[str, Any]]:
@@ -170,8 +146,8 @@ def _spins(run: Run) -> Iterator[dict[str, Any]]:
                 "repeat": str(record.repeat + 1),
                 "x": length,
                 "y": off,
-                "time": units.seconds(fastest[length]),
-                "exact": units.seconds(fastest[min(fastest)] / min(fastest) * length),
+                "time": words.seconds(fastest[length]),
+                "exact": words.seconds(fastest[min(fastest)] / min(fastest) * length),
                 "off": f"{100 * off:+.2f} %",
             }
 
@@ -185,27 +161,20 @@ def cost_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str,
             "repeat": str(record.repeat + 1),
             "x": cost,
             "way": COST_NAMES[mode],
-            "time": units.seconds(cost),
+            "time": words.seconds(cost),
         }
         for record in run.records
         for mode, cost in clock_check.call_costs_s(record.trust).items()
         if mode in COST_NAMES
     ]
-    x = seconds_axis("time of a call that does nothing", 1.1 * max(row["x"] for row in rows))
-    y = alt.Y(
-        "way:N", sort=list(COST_NAMES.values()), title=None, axis=alt.Axis(ticks=False, domain=False, minExtent=85)
-    )
-    told = (("kernel", "kernel"), ("repeat", "repeat"), ("way", "called"), ("time", "a call"))
+    x = base.seconds_axis("time of a call that does nothing", 1.1 * max(row["x"] for row in rows))
+    y = alt.Y("way:N", sort=list(COST_NAMES.values()), axis=base.name_axis(minExtent=85))
+    told = {"kernel": "kernel", "repeat": "repeat", "way": "called", "time": "a call"}
     layers = [_styled(alt.Chart().encode(x, y), told, names, theme).mark_point(filled=True, opacity=0.8, size=90)]
-    return drawn(layers, rows, theme, "What a call of the harness costs, in each process.", 90)
+    return base.drawn(layers, rows, theme, "What a call of the harness costs, in each process.", 90)
 
 
-def _styled(base: alt.Chart, told: tuple[tuple[str, str], ...], names: Sequence[str], theme: Theme) -> alt.Chart:
+def _styled(points: alt.Chart, told: Mapping[str, str], names: Sequence[str], theme: Theme) -> alt.Chart:
     """Return the chart with each row in its kernel's style, and what it tells when it is pointed at."""
-    styles = series(names, theme)
-    styled: alt.Chart = base.encode(
-        alt.Color("kernel:N", scale=scaled(styles, [style.colour for style in styles])),
-        alt.Shape("kernel:N", scale=scaled(styles, [style.shape for style in styles])),
-        tooltip=[alt.Tooltip(f"{name}:N", title=title) for name, title in told],
-    )
+    styled: alt.Chart = points.encode(base.colour(names, theme), base.shape(names, theme), tooltip=base.tips(told))
     return styled

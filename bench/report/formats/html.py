@@ -19,11 +19,12 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.report.charts import style
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mlpbench.bench.report.document import Document
 
-
 _UNITS = "ns|µs|ms|s|to|B|KiB|MiB|GiB|GFLOP/s|GB/s|threads?|repeats?|rows"
-NEEDS = "charts need Altair and vl-convert: pip install -e '.[report]'"
+NEEDS = "charts need Altair and vl-convert: pip install 'mlpbench[report]'"
 
 
 def render(document: Document) -> str:
@@ -31,17 +32,11 @@ def render(document: Document) -> str:
     try:
         import jinja2
 
-        from mlpbench.bench.report.charts import bandwidth, book, explain, heatmap, scaling, times, trust
-
-        bundle = _bundle(times.vega_lite_version())
+        drawn = _drawn(document)
+        bundle = _bundle()
     except ImportError as missing:
         raise UserError(f"{NEEDS} ({missing.name or missing})") from None
-    charts = {"time": times.time_chart, "speedup": times.speedup_chart}
-    drawn = {name: chart(document.cases) for name, chart in charts.items()}
-    names = [item.name for item in _kernels(document)]
-    drawn |= explain.charts(document.explanations, names) | trust.charts(document.runs, names)
-    drawn |= book.charts(document.headline.book) | bandwidth.charts(document.explanations)
-    drawn |= heatmap.charts(document.heatmaps) | scaling.charts(document.scalings, names)
+    kernels = _kernels(document)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -56,10 +51,40 @@ def render(document: Document) -> str:
         scripts=scripts,
         charts={name: _embedded(chart) for name, chart in drawn.items()},
         legends=_legends(document),
-        swatches={item.name: item for item in _kernels(document)},
-        keys={name: _key(chart, _kernels(document)) for name, chart in drawn.items() if name not in charts},
+        swatches={item.name: item for item in kernels},
+        keys={name: _key(chart, kernels) for name, chart in drawn.items()},
         policy=_policy(scripts, css),
     )
+
+
+def _drawn(document: Document) -> dict[str, dict[str, Any]]:
+    """Return the specification of every figure's chart by its name. Raises ImportError without Altair."""
+    from mlpbench.bench.report.charts import bandwidth, book, explain, heatmap, roofline, scaling, times, trust
+
+    names = [item.name for item in _kernels(document)]
+    # Charts in the colours of kernels are told which ones the page has; the others are made of their data alone.
+    of_kernels: dict[str, Callable[..., dict[str, Any]]] = {
+        "time": times.time_chart,
+        "speedup": times.speedup_chart,
+        "scaling": scaling.scaling_chart,
+        "waterfall": explain.waterfall_chart,
+        "hockney": explain.hockney_chart,
+        "roofline": roofline.roofline_chart,
+        "timeline": trust.timeline_chart,
+        "clock": trust.clock_chart,
+        "harness": trust.cost_chart,
+    }
+    others: dict[str, Callable[..., dict[str, Any]]] = {
+        "heatmap": heatmap.heatmap_chart,
+        "bandwidth": bandwidth.bandwidth_chart,
+        "book": book.book_chart,
+    }
+    found = {}
+    for figure in document.figures():
+        kind = figure.name.partition("-")[0]
+        more = (names,) if kind in of_kernels else ()
+        found[figure.name] = (of_kernels | others)[kind](figure.data, *more)
+    return found
 
 
 def _unbroken(text: str) -> str:
@@ -105,11 +130,13 @@ def _style() -> str:
 
 
 @cache
-def _bundle(vega_lite_version: str) -> str:
+def _bundle() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script."""
     import vl_convert
 
-    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version)
+    from mlpbench.bench.report.charts.times import vega_lite_version
+
+    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version())
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 

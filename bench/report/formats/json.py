@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from mlpbench.bench.record.runs import Run
     from mlpbench.bench.record.schema import Record
     from mlpbench.bench.report.document import Document
+    from mlpbench.bench.report.sections.trust import Judgement
     from mlpbench.bench.stats.estimates import Estimate, Ratio
-
 
 #: Of this document, not of the result files.
 SCHEMA = 1
@@ -37,7 +37,7 @@ def render(document: Document) -> str:
         "relative": _with_ids([_heat_map(found) for found in document.heatmaps], runs),
         "limits": [found.as_dict() for found in document.limits],
         "threads": [_scaling(found) for found in document.scalings],
-        "runs": [_run(run, document.p99_s) for run in document.runs],
+        "runs": list(map(_run, document.judged)),
     }
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -103,7 +103,8 @@ def _scaling(found: Scaling) -> dict[str, Any]:
     return {**vars(found), "runs": list(found.runs), "gains": gains}
 
 
-def _run(run: Run, p99_s: float | None) -> dict[str, Any]:
+def _run(judged: Judgement) -> dict[str, Any]:
+    run = judged.run
     return {
         "run": run.id,
         "setting": _setting(run),
@@ -114,7 +115,7 @@ def _run(run: Run, p99_s: float | None) -> dict[str, Any]:
         "missing": [{"kernel": kernel, "what": what, "why": why} for kernel, what, why in gaps.gaps(run)],
         "interrupted": bool(run.missing or run.problems),
         "ending": run.ending.as_dict() if run.ending else None,
-        "trust": trust.as_dict(run, p99_s),
+        "trust": trust.as_dict(judged),
     }
 
 

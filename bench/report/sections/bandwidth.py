@@ -1,31 +1,37 @@
-"""The report's part on where the gain is bandwidth: sentences, a table, a chart for each comparison of levels."""
+"""Where the gain is calls and where it is bandwidth: sentences, a table, a chart for each comparison of levels."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlpbench.bench import words
 from mlpbench.bench.analysis import bandwidth
 from mlpbench.bench.analysis.attribution import PARTS
-from mlpbench.bench.analysis.bandwidth_words import CAPTION, FINDING, NAMES, NUMBERS, heading, row, sentences
-from mlpbench.bench.analysis.explain_words import PART_WORDS, part_words
-from mlpbench.bench.report.document import Block, Column, Figure, Paragraph, Points, Table
+from mlpbench.bench.report.document import Block, Figure, Paragraph, Points, Table, columns
+from mlpbench.bench.report.sections.explain import PART_WORDS, part_words, share_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mlpbench.bench.analysis.bandwidth import Group
+    from mlpbench.bench.analysis.bandwidth import Group, Place
     from mlpbench.bench.analysis.explain import Explanation
 
-
+#: What makes the gain, in a word.
+CAUSE_WORDS = {
+    "calls": "calls",
+    "weights": "bandwidth",
+    "arithmetic": "arithmetic units",
+    "unexplained": "something unexplained",
+}
+_CAPTION = (
+    "What the gain is made of, by the level of memory that holds the weights. Saved is per sample, in batches against "
+    "one at a time, and calls saved, weights reused, better use of the arithmetic units and what is unexplained are "
+    "shares of it. Reading that is hidden behind arithmetic is counted fully, and unexplained is then below 0."
+)
 _READING = (
     "Each bar is what batching saves one kernel on one network, and its pieces are the causes: bandwidth is the piece "
     "weights reused, and where a piece reaches left of 0 % the others explain more than there is."
 )
-
-
-def chart_name(number: int) -> str:
-    """Return the name of the chart of a comparison."""
-    return f"bandwidth-{number}"
 
 
 def blocks(explanations: Sequence[Explanation]) -> tuple[Block, ...]:
@@ -38,11 +44,26 @@ def _of(found: Group, number: int, *, several: bool) -> Iterator[Block]:
     after = f" With {heading(found)}:" if several else ""
     yield Paragraph(f'Is it the bandwidth? The book\'s "bus bandwidth", tested.{after}')
     yield Points(tuple(sentences(found)))
-    columns = (*map(Column, (*NAMES, FINDING)), *(Column(name, number=True) for name in NUMBERS))
-    yield Table(CAPTION, columns, tuple(map(row, found.by_kernel)), heads=len(NAMES))
+    yield gain_table(found)
     if any(place.attribution for place in found.places):
         title = f"What the gain is made of, where the weights lie{f', {heading(found)}' if several else ''}"
-        yield Figure(chart_name(number), title, _READING, _parts_table(found))
+        yield Figure(f"bandwidth-{number}", title, _READING, _parts_table(found), found)
+
+
+def gain_table(found: Group) -> Table:
+    """Return what makes the gain in each place, kernel by kernel."""
+    made = columns(("kernel", "network", "weights in", "the gain is"), ("speedup", "saved", *PARTS))
+    return Table(_CAPTION, made, tuple(map(_row, found.by_kernel)), heads=3)
+
+
+def _row(place: Place) -> tuple[str, ...]:
+    parts = place.attribution
+    found = " and ".join(CAUSE_WORDS[name] for name in place.causes) or f"not clear: {place.unclear}"
+    head = (place.kernel, place.spec, place.level, found)
+    if parts is None:
+        return (*head, *("not known",) * 2, *("",) * len(PARTS))
+    gain = "not known" if parts.gain is None else words.ratio(parts.gain)
+    return (*head, gain, words.seconds(parts.saved_s), *(share_words(parts.share(name)) for name in PARTS))
 
 
 def _parts_table(found: Group) -> Table:
@@ -51,6 +72,76 @@ def _parts_table(found: Group) -> Table:
         for place in found.by_kernel
         if (parts := place.attribution) is not None
     )
-    names = (PART_WORDS[name] for name in PARTS)
-    columns = (Column("kernel"), Column("network"), *(Column(name, number=True) for name in names))
-    return Table("The same as times per sample: intervals are 95 % over repeats.", columns, rows, heads=2)
+    made = columns(("kernel", "network"), (PART_WORDS[name] for name in PARTS))
+    return Table("The same as times per sample: intervals are 95 % over repeats.", made, rows, heads=2)
+
+
+def heading(found: Group) -> str:
+    """Return what is compared, where there are several groups."""
+    threads = "an unknown number of threads" if found.threads is None else words.things(found.threads, "thread")
+    return f"{threads}, {found.kind}, on {found.machine}"
+
+
+def sentences(found: Group) -> list[str]:
+    """Return one sentence for each network, the nearest first, and then where "bus bandwidth" is right."""
+    lines = [_of_spec(found.of(spec)) for spec in found.specs]
+    if any(place.disturbed for place in found.places):
+        lines.append(
+            "Something else ran while roofs were measured: shares of weights reused are not to be trusted there."
+        )
+    return [*lines, _verdict(found)]
+
+
+def _of_spec(places: Sequence[Place]) -> str:
+    first = places[0]
+    head = f"{first.spec}, {words.data_size(first.weight_bytes)} of weights in {first.level}"
+    clear = [place for place in places if place.causes]
+    by_cause = {place.causes: [other for other in clear if other.causes == place.causes] for place in clear}
+    said = []
+    if clear:
+        said.append("the gain is " + "; ".join(_for(same) for same in by_cause.values()))
+    unclear = [place for place in places if not place.causes]
+    said += [
+        f"not clear for {words.listed(place.kernel for place in unclear if place.unclear == reason)}: {reason}"
+        for reason in dict.fromkeys(place.unclear for place in unclear)
+    ]
+    batches = sorted({p.attribution.batch_size for p in clear if p.attribution and "weights" in p.causes})
+    if batches:
+        sizes = " or ".join(f"{size:,}" for size in batches)
+        said.append(f"the weights are read once for a batch of {sizes}, and not once for each row")
+    return f"{head}: {'; '.join(said)}."
+
+
+def _for(places: Sequence[Place]) -> str:
+    """Return a cause with its kernels and shares: ``calls for numpy (81 %) and numpy-out (80 %)``."""
+    cause = words.listed(CAUSE_WORDS[name] for name in places[0].causes)
+    return f"{cause} for {words.listed(f'{place.kernel} ({_shares(place)})' for place in places)}"
+
+
+def _shares(place: Place) -> str:
+    parts = place.attribution
+    return "" if parts is None else words.listed(words.percent(parts.share(name) or 0.0) for name in place.causes)
+
+
+def _verdict(found: Group) -> str:
+    """Return where the book's "bus bandwidth" is right, and what the gain is elsewhere."""
+    bus = [place for place in found.places if place.is_bus]
+    by_answer = {
+        "Bandwidth too, but of a cache and not of the memory": [
+            place for place in found.places if place.causes == ("weights",) and not place.is_bus
+        ],
+        "Something else, or not bandwidth alone": [
+            place for place in found.places if place.causes and place.causes != ("weights",)
+        ],
+        "Not clear": [place for place in found.places if not place.causes],
+    }
+    right = f'"Bus bandwidth" is right for {_listed(bus) if bus else "none of these"}.'
+    return " ".join([right, *(f"{answer}: {_listed(places)}." for answer, places in by_answer.items() if places)])
+
+
+def _listed(places: Sequence[Place]) -> str:
+    """Return networks with their level and kernels: ``784-50-100-10 (L2; numpy, numba)``."""
+    by_spec: dict[tuple[str, str], list[str]] = {}
+    for place in places:
+        by_spec.setdefault((place.spec, place.level), []).append(place.kernel)
+    return words.listed(f"{spec} ({level}; {', '.join(kernels)})" for (spec, level), kernels in by_spec.items())

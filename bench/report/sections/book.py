@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis.explain_words import percent, signed
 from mlpbench.bench.record.book_parts import PARTS, REST
-from mlpbench.bench.report.document import Block, Column, Figure, Points, Table
+from mlpbench.bench.report.document import Block, Figure, Points, Table, columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mlpbench.bench.analysis.book import Apart, BookFinding, Way
+    from mlpbench.bench.analysis.book import Apart, BookFinding
 
-
-CHART = "book"
 PART_WORDS = {
     "load": "loading the data",
     "initialise": "initialising",
@@ -44,9 +41,9 @@ def blocks(findings: Sequence[BookFinding]) -> tuple[Block, ...]:
         "in brackets. Initialising reads the weights and makes the network; inferring picks the class of each image "
         "too; the rest is freeing what was read."
     )
-    columns = (Column("kernel"), Column("part"), *(Column(name, number=True) for name in _NUMBERS))
-    table = Table(caption, columns, rows, heads=2)
-    return Points(tuple(said)), Figure(CHART, "Where the time of the book's cell goes", _READING, table)
+    table = Table(caption, columns(("kernel", "part"), _NUMBERS), rows, heads=2)
+    drawn = [finding for finding, _ in found]
+    return Points(tuple(said)), Figure("book", "Where the time of the book's cell goes", _READING, table, drawn)
 
 
 def _caveats(finding: BookFinding, apart: Apart) -> Iterator[str]:
@@ -62,26 +59,21 @@ def _caveats(finding: BookFinding, apart: Apart) -> Iterator[str]:
 
 
 def _rows(kernel: str, apart: Apart) -> Iterator[tuple[str, ...]]:
+    """Yield each part both ways, what they leave, the whole, and where it is known the whole without loading."""
+    ways = (apart.one, apart.batched)
+
+    def row(part: str, times: Sequence[str], shares: Sequence[float], gain: str) -> tuple[str, ...]:
+        cells = (cell for time, share in zip(times, shares, strict=True) for cell in (time, words.percent(share)))
+        return (kernel, part, *cells, gain)
+
     for name in PARTS:
-        cells = (*_cells(apart.one, name), *_cells(apart.batched, name))
-        yield (kernel, PART_WORDS[name], *cells, words.ratio(apart.parts[name]))
-    rests = [cell for way in (apart.one, apart.batched) for cell in (signed(way.rest_s), _of(way, way.rest_s))]
-    yield (kernel, PART_WORDS[REST], *rests, "")
-    wholes = [cell for way in (apart.one, apart.batched) for cell in (words.duration(way.whole), "100 %")]
-    yield (kernel, "the whole cell", *wholes, words.ratio(apart.whole))
+        times = [words.duration(way.parts[name]) for way in ways]
+        yield row(PART_WORDS[name], times, [way.share(name) for way in ways], words.ratio(apart.parts[name]))
+    rests = [way.rest_s / way.whole.value for way in ways]
+    yield row(PART_WORDS[REST], [words.signed(way.rest_s) for way in ways], rests, "")
+    yield row("the whole cell", [words.duration(way.whole) for way in ways], [1.0, 1.0], words.ratio(apart.whole))
     if apart.without_loading:
-        left = [way.whole.value - way.parts["load"].value for way in (apart.one, apart.batched)]
-        cells_left = [
-            cell
-            for way, time in zip((apart.one, apart.batched), left, strict=True)
-            for cell in (words.seconds(time), _of(way, time))
-        ]
-        yield (kernel, "the cell without loading", *cells_left, words.ratio(apart.without_loading))
-
-
-def _cells(way: Way, name: str) -> tuple[str, str]:
-    return words.duration(way.parts[name]), percent(way.share(name))
-
-
-def _of(way: Way, time: float) -> str:
-    return percent(time / way.whole.value)
+        left = [way.whole.value - way.parts["load"].value for way in ways]
+        shares = [time / way.whole.value for time, way in zip(left, ways, strict=True)]
+        gain = words.ratio(apart.without_loading)
+        yield row("the cell without loading", list(map(words.seconds, left)), shares, gain)

@@ -1,29 +1,32 @@
-"""The report's section on what the speedup is made of: sentences, three charts for each run, and what is missing."""
+"""What the speedup is made of: sentences, three charts for each run, and what is missing."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.attribution import PARTS
-from mlpbench.bench.analysis.explain_words import (
-    PART_WORDS,
-    impossible_words,
-    kernel_sentences,
-    part_words,
-    percent,
-    run_sentences,
-)
-from mlpbench.bench.report.document import MANY_RUNS, Block, Column, Figure, Fold, Paragraph, Points, Table
+from mlpbench.bench.cases import CPU
+from mlpbench.bench.report.document import MANY_RUNS, Block, Column, Figure, Fold, Paragraph, Points, Table, columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from mlpbench.bench.analysis.attribution import Attribution, Part
     from mlpbench.bench.analysis.explain import CaseShare, Explanation, KernelExplanation
-
+    from mlpbench.bench.analysis.roofline import Roofs
+    from mlpbench.bench.stats.hockney import Fit, Line
 
 TITLE = "What the speedup is made of"
-ROOF_COLUMNS = ("case", "intensity", "achieved", "share", "roof that binds")
+PART_WORDS = {
+    "calls": "calls saved",
+    "weights": "weights reused",
+    "arithmetic": "better use of the arithmetic units",
+    "unexplained": "unexplained",
+}
+#: From this difference on, one neuron a layer takes another way through the library than two.
+_OTHER_PATH = 0.1
 
 _WATERFALL = (
     "Read from top to bottom: the whole time of a sample one at a time, what each cause takes off it, and what is left "
@@ -39,11 +42,6 @@ _ROOFLINE = (
     "holds the weights, and flat where arithmetic does (dashed: one thread); the nearer a symbol is to it, the less is "
     "left to gain."
 )
-
-
-def chart_name(kind: str, number: int) -> str:
-    """Return the name of a chart of the run with that number."""
-    return f"{kind}-{number}"
 
 
 def blocks(explanations: Sequence[Explanation]) -> tuple[Block, ...]:
@@ -63,20 +61,14 @@ def notices(explanations: Sequence[Explanation]) -> tuple[str, ...]:
     """
     if len(explanations) > 1:
         return tuple(text for found in explanations if (text := _impossible_in(found)))
-    return tuple(
-        f"{kernel.kernel}: {line}"
-        for found in explanations
-        for kernel in found.kernels
-        for line in map(impossible_words, kernel.impossible)
-    )
+    kernels = (kernel for found in explanations for kernel in found.kernels)
+    return tuple(f"{kernel.kernel}: {_impossible(share)}" for kernel in kernels for share in kernel.impossible)
 
 
 def _impossible_in(found: Explanation) -> str | None:
-    counts = [(kernel.kernel, len(kernel.impossible)) for kernel in found.kernels if kernel.impossible]
-    if not counts:
-        return None
-    told = ", ".join(f"{count} of {kernel}" for kernel, count in counts)
-    return f'{found.title} has times that are impossible and refused, told under "{TITLE}": {told}.'
+    counts = [f"{len(kernel.impossible)} of {kernel.kernel}" for kernel in found.kernels if kernel.impossible]
+    told = f'{found.title} has times that are impossible and refused, told under "{TITLE}": {", ".join(counts)}.'
+    return told if counts else None
 
 
 def _of_run(found: Explanation, number: int, *, several: bool) -> Iterator[Block]:
@@ -87,18 +79,20 @@ def _of_run(found: Explanation, number: int, *, several: bool) -> Iterator[Block
     after = f", {found.of_run}" if several else ""
     if any(kernel.attribution for kernel in found.kernels):
         title = f"Where the time of a sample goes{after}"
-        yield Figure(chart_name("waterfall", number), title, _WATERFALL, waterfall_table(found))
+        yield Figure(f"waterfall-{number}", title, _WATERFALL, waterfall_table(found), found)
     if any(kernel.fit for kernel in found.kernels):
         title = f"Time of a call, and the line through it{after}"
-        yield Figure(chart_name("hockney", number), title, _HOCKNEY, _hockney_table(found))
+        yield Figure(f"hockney-{number}", title, _HOCKNEY, _hockney_table(found), found)
     if any(share.verdict for kernel in found.kernels for share in kernel.shares):
         title = f"Every case under its roof{after}"
-        yield Figure(chart_name("roofline", number), title, _ROOFLINE, _roof_table(found))
+        yield Figure(f"roofline-{number}", title, _ROOFLINE, roof_table(found.kernels), found)
+
+
+# -- tables
 
 
 def waterfall_table(found: Explanation) -> Table:
     """Return the time of a sample of each kernel, one at a time and in batches, and what the difference is made of."""
-    names = ("one at a time", *(PART_WORDS[name] for name in PARTS), "in batches of", "left")
     rows = []
     for kernel in found.kernels:
         parts = kernel.attribution
@@ -107,14 +101,30 @@ def waterfall_table(found: Explanation) -> Table:
             ends = words.seconds(parts.one_s), f"{parts.batch_size:,}", words.seconds(parts.batch_s)
             rows.append((kernel.kernel, ends[0], *cells, *ends[1:]))
     caption = "Time per sample: shares are of what batching saves, intervals are 95 % over repeats."
-    return Table(caption, (Column("kernel"), *(Column(name, number=True) for name in names)), tuple(rows))
+    names = ("one at a time", *(PART_WORDS[name] for name in PARTS), "in batches of", "left")
+    return Table(caption, columns(["kernel"], names), tuple(rows))
+
+
+def saved_table(explanations: Sequence[Explanation]) -> Table:
+    """Return what each cause is worth, run after run: whether batches save calls, or reading from memory."""
+    rows = []
+    for found in explanations:
+        for kernel in found.kernels:
+            parts = kernel.attribution
+            saved = "not known" if parts is None else words.seconds(parts.saved_s)
+            cells = ["" if parts is None else share_words(parts.share(name)) for name in PARTS]
+            lie = (kernel.weights_in or "not known", words.data_size(found.weight_bytes))
+            rows.append((found.run, found.spec, kernel.kernel, *lie, saved, *cells))
+    numbers = ("weights", "saved per sample", *(PART_WORDS[name] for name in PARTS))
+    made = columns(("run", "network", "kernel", "lie in"), numbers)
+    return Table("What batching saves", made, tuple(rows), heads=3)
 
 
 def _hockney_table(found: Explanation) -> Table:
     names = ("batch size", "measured call", "fitted", "predicted from three")
     rows = tuple(row for kernel in found.kernels for row in _hockney_rows(kernel))
     caption = "Time of a call. The three batch sizes that predictions are made from have none."
-    return Table(caption, (Column("kernel"), *(Column(name, number=True) for name in names)), rows)
+    return Table(caption, columns(["kernel"], names), rows)
 
 
 def _hockney_rows(kernel: KernelExplanation) -> Iterator[tuple[str, ...]]:
@@ -127,38 +137,157 @@ def _hockney_rows(kernel: KernelExplanation) -> Iterator[tuple[str, ...]]:
             kernel.kernel,
             f"{size:,}",
             words.seconds(kernel.measured[size]),
-            f"{words.seconds(kernel.fit.line.call_s(size))} ({_percent(misfit)})",
-            "" if guess is None else f"{words.seconds(guess.predicted_s)} ({_percent(guess.error)})",
+            f"{words.seconds(kernel.fit.line.call_s(size))} ({misfit:+.1%})".replace("%", " %"),
+            "" if guess is None else f"{words.seconds(guess.predicted_s)} ({guess.error:+.1%})".replace("%", " %"),
         )
 
 
-def _roof_table(found: Explanation) -> Table:
-    rows = tuple((kernel.kernel, *roof_row(share)) for kernel in found.kernels for share in kernel.shares)
-    columns = (Column("kernel"), *(Column(name, number=name in ROOF_COLUMNS[1:-1]) for name in ROOF_COLUMNS))
+def roof_table(kernels: Sequence[KernelExplanation]) -> Table:
+    """Return every case of the kernels with its place under its roof."""
+    rows = tuple((kernel.kernel, *_roof_row(share)) for kernel in kernels for share in kernel.shares)
     caption = (
         "Intensity: floating-point operations for each byte that must be read or written. Share: the least time that "
         "the roof allows, divided by the measured time."
     )
-    return Table(caption, columns, rows, heads=2)
+    made = columns(("kernel", "case"), ("intensity", "achieved", "share"))
+    return Table(caption, (*made, Column("roof that binds")), rows, heads=2)
 
 
-def roof_row(share: CaseShare) -> tuple[str, ...]:
-    """Return the cells of a case, in the order of `ROOF_COLUMNS`."""
-    where = "one at a time" if share.mode == "per_sample" else f"batch {share.batch_size:,}"
+def _roof_row(share: CaseShare) -> tuple[str, ...]:
+    where = words.case(share.mode, share.batch_size)
     numbers = (where, f"{share.intensity:.3g} FLOP/B", f"{share.flop_s / 1e9:.3g} GFLOP/s")
     verdict = share.verdict
     if verdict is None:
         return (*numbers, "", "no roof was measured")
-    roof = (
-        verdict.binding.roof
-        if verdict.binding.what == "arithmetic"
-        else f"{verdict.binding.what} from {verdict.binding.roof}"
-    )
-    of_roof = percent(verdict.share)
-    if verdict.impossible:
-        return (*numbers, f"{of_roof}: impossible", f"{roof}; {verdict.reason}")
-    return (*numbers, of_roof, f"{roof}; {verdict.reason}" if verdict.reason else roof)
+    what, roof = verdict.binding.what, verdict.binding.roof
+    binds = [roof if what == "arithmetic" else f"{what} from {roof}"] + ([verdict.reason] if verdict.reason else [])
+    of_roof = words.percent(verdict.share) + (": impossible" if verdict.impossible else "")
+    return (*numbers, of_roof, "; ".join(binds))
 
 
-def _percent(share: float) -> str:
-    return f"{share:+.1%}".replace("%", " %")
+# -- sentences
+
+
+def run_sentences(found: Explanation) -> list[str]:
+    """Return what there is to say about the run as a whole: its roofs, and what its files do not hold."""
+    lines = [_roofs(roofs) for roofs in (*found.roofs.values(), *found.devices.values())]
+    disturbed = ["the roofs"] if found.disturbed else []
+    disturbed += [f"the roofs of {device}" for device in found.disturbed_devices]
+    too_low = "they are too low, and shares of them too high"
+    lines += [f"Something else ran while {what} were measured: {too_low}." for what in disturbed]
+    return lines + [f"Missing: {reason}." for reason in found.missing]
+
+
+def _roofs(roofs: Roofs) -> str:
+    """Return the roofs of a number of threads, or of a device, as one sentence."""
+    reads = ", ".join(f"{name} {rate / 1e9:,.0f}" for name, rate in roofs.read_s.items())
+    whose = f"{roofs.whose} ({roofs.name})" if roofs.name else roofs.whose
+    peak = f"{roofs.flop_s / 1e9:,.0f} GFLOP/s ({roofs.arithmetic})"
+    copies = ", ".join(f"{name} {rate / 1e9:,.1f}" for name, rate in roofs.copies_s.items())
+    copied = f"; copying in GB/s: {copies}" if copies else ""
+    return f"Roofs, {whose}: {peak}; reading in GB/s: {reads or 'none'}{copied}."
+
+
+def kernel_sentences(kernel: KernelExplanation) -> list[str]:
+    """Return what there is to say about a kernel, one sentence each, without its name."""
+    lines = [] if kernel.attribution is None else [_attribution(kernel.attribution)]
+    if kernel.call_one_s is not None and kernel.call_batch_s is not None:
+        one, batch = words.duration(kernel.call_one_s), words.duration(kernel.call_batch_s)
+        lines.append(f"A call that computes next to nothing takes {one} one at a time, {batch} as a batch of 1.")
+        lines += _neuron(kernel)
+    if kernel.fit is not None:
+        lines += _fit(kernel.fit)
+        if kernel.asymptotic is not None:
+            lines.append(f"Batches cannot gain more than {words.quantity(kernel.asymptotic, 'x')}: the line's limit.")
+    lines += [*_nearest(kernel), *map(_impossible, kernel.impossible)]
+    return lines + [f"{reason[0].upper()}{reason[1:]}." for reason in kernel.missing]
+
+
+def _neuron(kernel: KernelExplanation) -> list[str]:
+    """Return that one neuron a layer costs something else than two, where it does: then it is no measure of a call."""
+    neuron, call = kernel.neuron_one_s, kernel.call_one_s
+    if neuron is None or call is None or abs(neuron.value / call.value - 1) <= _OTHER_PATH:
+        return []
+    takes = f"{words.duration(neuron)} one at a time, {'more' if neuron.value > call.value else 'less'}"
+    why = "the library has another way for arrays of one item, and that is not counted"
+    return [f"With one neuron a layer instead of two it takes {takes}: {why}."]
+
+
+def _attribution(found: Attribution) -> str:
+    one, batch = words.seconds(found.one_s), words.seconds(found.batch_s)
+    head = f"From {one} per sample one at a time to {batch} in batches of {found.batch_size:,}"
+    if found.saved_s <= 0:
+        return f"{head}: batching saves nothing that could be divided."
+    parts = [f"{PART_WORDS[name]} {part_words(part, found)}" for name, part in found.parts.items()]
+    return f"{head}, {words.seconds(found.saved_s)} saved: {'; '.join(parts)}."
+
+
+def part_words(part: Part | None, found: Attribution) -> str:
+    """Return a part as a time, its share of what is saved, and its interval: ``1.2 µs (10 %; 1.1 to 1.3)``."""
+    if part is None:
+        return "not measured"
+    share = words.percent(part.value / found.saved_s) if found.saved_s > 0 else ""
+    ends = "" if math.isnan(part.low) else f"; {words.signed(part.low)} to {words.signed(part.high)}"
+    return f"{words.signed(part.value)} ({share}{ends})"
+
+
+def share_words(share: float | None) -> str:
+    """Return a share of what is saved in per cent, or that there is none."""
+    return "not measured" if share is None else words.percent(share)
+
+
+def _fit(found: Fit) -> list[str]:
+    """Return Hockney's numbers, how well the line fits, and what it predicts."""
+    off, rate = words.percent(found.worst), f"r_inf is {words.quantity(found.r_inf, ' samples/s')}"
+    if found.t0 is None or found.n_half is None:
+        rest = "what a call costs beside its rows is too small to tell, and so is n_half"
+    else:
+        rest = f"t0 is {words.duration(found.t0)}, n_half {words.quantity(found.n_half, ' rows')}"
+    if found.straight:
+        lines = [f"The time of a call is a line over the batch size, within {off}: {rate}, {rest}."]
+    else:
+        at = max(found.misfit, key=lambda size: abs(found.misfit[size]))
+        parts = "; ".join(map(_line, found.regimes))
+        divided = f"In parts: {parts}." if len(found.regimes) > 1 else "No division into parts fits better."
+        lines = [
+            f"The time of a call is no line over the batch size: at {at:,} the best is off by {off} ({rate}, {rest}).",
+            divided,
+        ]
+    if found.predictions:
+        worst = max(found.predictions, key=lambda one: abs(one.error))
+        known = ", ".join(f"{size:,}" for size in found.learned)
+        error = f"{round(100 * worst.error):+d} %"
+        lines.append(
+            f"From batches of {known} it predicts the others; the worst, {worst.batch_size:,}, is {error} off."
+        )
+    return lines
+
+
+def _line(line: Line) -> str:
+    """Return a line over part of a curve: ``1 to 100: 18.0 µs + 1.40 µs a row``."""
+    return f"{line.first:,} to {line.last:,}: {words.signed(line.t0_s)} + {words.seconds(line.row_s)} a row"
+
+
+def _nearest(kernel: KernelExplanation) -> Iterator[str]:
+    """Yield which case comes nearest to its roof, where one has a roof."""
+    shares = [(share.verdict.share, share) for share in kernel.shares if share.verdict and not share.verdict.impossible]
+    if shares:
+        whose = words.things(kernel.threads, "thread") if kernel.device == CPU else kernel.device
+        yield f"Nearest to a roof of {whose}: {case_words(max(shares, key=lambda pair: pair[0])[1])}."
+
+
+def case_words(share: CaseShare) -> str:
+    """Return a case's place under its roof, or why it has none."""
+    where = "one at a time" if share.mode == "per_sample" else f"in batches of {share.batch_size:,}"
+    verdict = share.verdict
+    if verdict is None:
+        return f"{where}: no roof"
+    what, roof = verdict.binding.what, verdict.binding.roof
+    of_what = f"{roof} peak" if what == "arithmetic" else f"{roof} bandwidth, reading {what}"
+    return f"{where}, {words.percent(verdict.share)} of the {of_what}{' (it skips work)' if verdict.skips else ''}"
+
+
+def _impossible(share: CaseShare) -> str:
+    """Return why a case is refused as evidence."""
+    reason = share.verdict.reason if share.verdict else None
+    return f"Impossible and refused: {case_words(share)}. Likely cause: {reason}."

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from mlpbench.bench.report.document import Column, Table
+from mlpbench.bench.report.document import columns, table_of_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from mlpbench.bench.record.runs import Run
     from mlpbench.bench.record.schema import Failure
-
+    from mlpbench.bench.report.document import Table
 
 Gap = tuple[str, str, str]
 
@@ -27,12 +27,9 @@ _PHASES = {
 
 def gap_table(runs: Sequence[Run]) -> Table | None:
     """Return all gaps of all runs as a table; None if there are none."""
-    several = len(runs) > 1
-    rows = tuple((run.name, *gap) if several else gap for run in runs for gap in gaps(run))
-    if not rows:
-        return None
-    names = (*(["run"] if several else []), "kernel", "what is missing", "why")
-    return Table("What has no time, and why.", tuple(map(Column, names)), rows, heads=2 if several else 1)
+    rows = [(run.name, *gap) for run in runs for gap in gaps(run)]
+    made = columns(("kernel", "what is missing", "why"))
+    return table_of_runs("What has no time, and why.", made, rows, several=len(runs) > 1) if rows else None
 
 
 def once_for_all(runs: Sequence[Run], hit: Sequence[tuple[Run, str]], what: str) -> list[str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlpbench.bench import words
 from mlpbench.bench.analysis.heatmap import ONE
-from mlpbench.bench.report.document import Column, Figure, Table
+from mlpbench.bench.report.document import Figure, Table, columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlpbench.bench.analysis.heatmap import Cell, HeatMap
-
 
 _READING = (
     "A cell is the kernel's time per sample divided by that of the fastest kernel at that batch size: 1.0x is the "
@@ -19,19 +19,15 @@ _READING = (
 )
 
 
-def chart_name(number: int) -> str:
-    """Return the name of the chart of the run with that number."""
-    return f"heatmap-{number}"
-
-
 def figures(found: Sequence[HeatMap]) -> tuple[Figure, ...]:
     """Return one figure for each run."""
     return tuple(
         Figure(
-            chart_name(number),
+            f"heatmap-{number}",
             f"Time relative to the fastest kernel{f': {one.run}' if len(found) > 1 else ''}",
             _READING if number == 0 else "Read as the one above.",
             _table(one),
+            one,
         )
         for number, one in enumerate(found)
     )
@@ -45,7 +41,7 @@ def cell_text(cell: Cell) -> str:
 
 def column_text(batch_size: int) -> str:
     """Return a column's name."""
-    return "one at a time" if batch_size == ONE else f"batch {batch_size:,}"
+    return words.case("per_sample" if batch_size == ONE else "batched", batch_size)
 
 
 def _table(found: HeatMap) -> Table:
@@ -53,6 +49,5 @@ def _table(found: HeatMap) -> Table:
         (kernel, *(cell_text(found.cells[kernel, at]) if (kernel, at) in found.cells else "" for at in found.columns))
         for kernel in found.kernels
     )
-    columns = (Column("kernel"), *(Column(column_text(at), number=True) for at in found.columns))
     caption = "Time per sample / that of the fastest kernel at the same batch size, paired by repeat."
-    return Table(caption, columns, rows)
+    return Table(caption, columns(["kernel"], map(column_text, found.columns)), rows)

@@ -5,34 +5,45 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench import words
-from mlpbench.bench.report.document import Column, Table
+from mlpbench.bench.report.document import Column, Paragraph, Table, columns, table_of_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from mlpbench.bench.record.runs import Run
-
+    from mlpbench.bench.report.document import Block
 
 UNREADABLE = "not readable"
 #: Lines that differ between any two runs and mean nothing.
 _ALWAYS_DIFFERENT = {"Load at the start"}
 
 
-def environment_table(runs: Sequence[Run]) -> Table:
-    """Return the environment: a line for each fact, a column for each run."""
-    return _table("What the numbers were measured with.", runs, [_environment(run) for run in runs])
+def environment(runs: Sequence[Run]) -> tuple[Block, ...]:
+    """Return what the numbers were measured with: a line for each fact, a column for each run; and the threads."""
+    found = _table("What the numbers were measured with.", runs, [_environment(run) for run in runs])
+    threads = thread_table(runs)
+    return (found, threads) if threads else (found,)
+
+
+def differences(runs: Sequence[Run]) -> tuple[Block, ...]:
+    """Return the facts in which several runs differ, from specification to environment, or that they do not."""
+    if len(runs) < 2:
+        return ()
+    facts = [{**_facts(run), **_environment(run)} for run in runs]
+    names = [name for name in dict.fromkeys(key for of_run in facts for key in of_run) if name not in _ALWAYS_DIFFERENT]
+    unequal = [name for name in names if len({of_run.get(name) for of_run in facts}) > 1]
+    if not unequal:
+        return (Paragraph("Nothing that was recorded: same machine, libraries, network, data and weights."),)
+    chosen = [{name: of_run.get(name, "not recorded") for name in unequal} for of_run in facts]
+    return (_table("Compare the runs with this in mind.", runs, chosen),)
 
 
 def thread_table(runs: Sequence[Run]) -> Table | None:
     """Return how many threads each kernel was given, and who reported how many; None where no file says that."""
-    several = len(runs) > 1
-    lines = [(run.name, *line) for run in runs for line in _thread_lines(run)]
-    if not lines:
-        return None
-    names = (*(["run"] if several else []), "kernel")
-    columns = (*map(Column, names), Column("threads given", number=True), Column("threads there, as reported by"))
+    rows = [(run.name, *line) for run in runs for line in _thread_lines(run)]
+    made = (*columns(["kernel"], ["threads given"]), Column("threads there, as reported by"))
     caption = "Asked in each process before each case, outside the clock. More than were given fail the case."
-    return Table(caption, columns, tuple(line if several else line[1:] for line in lines), heads=len(names))
+    return table_of_runs(caption, made, rows, several=len(runs) > 1) if rows else None
 
 
 def _thread_lines(run: Run) -> Iterator[tuple[str, str, str]]:
@@ -46,18 +57,7 @@ def _thread_lines(run: Run) -> Iterator[tuple[str, str, str]]:
             yield kernel, str(uses[0].given), ", ".join(told) or "nobody"
 
 
-def differences(runs: Sequence[Run]) -> Table | None:
-    """Return the facts in which runs differ, from specification to environment; None where they do not."""
-    columns = [{**facts(run), **_environment(run)} for run in runs]
-    names = list(dict.fromkeys(key for column in columns for key in column))
-    unequal = [n for n in names if n not in _ALWAYS_DIFFERENT and len({column.get(n) for column in columns}) > 1]
-    if not unequal:
-        return None
-    chosen = [{name: column.get(name, "not recorded") for name in unequal} for column in columns]
-    return _table("Compare the runs with this in mind.", runs, chosen)
-
-
-def facts(run: Run) -> dict[str, str]:
+def _facts(run: Run) -> dict[str, str]:
     """Return what was computed in a run: specification, data, weights, profile, repeats, kernels."""
     plan = run.plan
     found = {
@@ -79,11 +79,11 @@ def short(digest: str | None) -> str:
     return f"{digest[:12]}…" if digest else "not recorded"
 
 
-def _table(caption: str, runs: Sequence[Run], columns: Sequence[Mapping[str, str]]) -> Table:
+def _table(caption: str, runs: Sequence[Run], facts: Sequence[Mapping[str, str]]) -> Table:
     heads = [run.name for run in runs] if len(runs) > 1 else ["value"]
-    names = dict.fromkeys(name for column in columns for name in column)
-    rows = tuple((name, *(column.get(name, "not recorded") for column in columns)) for name in names)
-    return Table(caption, (Column("what"), *map(Column, heads)), rows)
+    names = dict.fromkeys(name for of_run in facts for name in of_run)
+    rows = tuple((name, *(of_run.get(name, "not recorded") for of_run in facts)) for name in names)
+    return Table(caption, columns(["what", *heads]), rows)
 
 
 def _environment(run: Run) -> dict[str, str]:
@@ -177,10 +177,9 @@ def _pools(run: Run) -> str:
 
 def _pool(pool: Mapping[str, Any]) -> str:
     threads = pool.get("num_threads")
-    number = f"{threads} thread{'' if threads == 1 else 's'}"
     return _join(
         _join(pool.get("internal_api")) + f" {pool.get('version') or ''}".rstrip(),
-        number,
+        f"{threads} thread{'' if threads == 1 else 's'}",
         pool.get("threading_layer"),
         pool.get("architecture"),
     )
@@ -196,5 +195,6 @@ def _gpu(gpu: Mapping[str, Any]) -> str:
 def _commit(git: Mapping[str, Any]) -> str:
     if not git.get("commit"):
         return "not run from a checkout"
-    state = {True: "with uncommitted changes", False: "clean"}.get(git.get("dirty"), "state unknown")  # type: ignore[arg-type]
+    dirty = git.get("dirty")
+    state = "with uncommitted changes" if dirty is True else "clean" if dirty is False else "state unknown"
     return f"{git['commit']}, {state}"

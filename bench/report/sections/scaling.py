@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlpbench.bench import words
-from mlpbench.bench.report.document import Column, Figure, Paragraph, Table
-from mlpbench.bench.report.sections.closer import case_name
+from mlpbench.bench.report.document import Figure, Paragraph, Table, columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,16 +13,10 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.scaling import Gain, Scaling
     from mlpbench.bench.report.document import Block
 
-
 _READING = (
     "Time per sample with {fewest} divided by the time with more, the same kernel at the same batch size; both axes "
     "are logarithmic. Below the dashed line at 1x more threads are slower."
 )
-
-
-def chart_name(number: int) -> str:
-    """Return the name of the chart of the group with that number."""
-    return f"scaling-{number}"
 
 
 def blocks(found: Sequence[Scaling]) -> tuple[Block, ...]:
@@ -50,7 +43,7 @@ def _figure(number: int, found: Scaling, *, again: bool) -> Figure:
     """Return the figure of a group; how to read it is said of the first."""
     title = f"Speedup over {_threads(found.fewest)}: {found.spec}, {found.dtype}, {found.data}"
     reading = "Read as the one above." if again else _READING.format(fewest=_threads(found.fewest))
-    return Figure(chart_name(number), title, reading, _table(found))
+    return Figure(f"scaling-{number}", title, reading, _table(found), found)
 
 
 def _threads(count: int) -> str:
@@ -59,20 +52,20 @@ def _threads(count: int) -> str:
 
 def _table(found: Scaling) -> Table:
     """Return one row for each kernel and number of threads, one column for each case."""
-    columns = list(dict.fromkeys((gain.mode, gain.batch_size) for gain in found.gains))
-    columns.sort(key=lambda at: (at[0] != "per_sample", at))
+    cases = list(dict.fromkeys((gain.mode, gain.batch_size) for gain in found.gains))
+    cases.sort(key=lambda at: (at[0] != "per_sample", at))
     lines: dict[tuple[str, int], dict[tuple[str, int], Gain]] = {}
     for gain in found.gains:
         lines.setdefault((gain.kernel, gain.threads), {})[gain.mode, gain.batch_size] = gain
     rows = tuple(
-        (kernel, str(threads), _used(line), *(words.ratio(line[at].speedup) if at in line else "" for at in columns))
+        (kernel, str(threads), _used(line), *(words.ratio(line[at].speedup) if at in line else "" for at in cases))
         for (kernel, threads), line in lines.items()
     )
-    heads = (Column("kernel"), Column("threads given", number=True), Column("threads used", number=True))
+    numbers = ("threads given", "threads used", *(words.case(*at) for at in cases))
     caption = (
         f"Time with {_threads(found.fewest)} / time with more. Used: what the kernel says; small batches may use fewer."
     )
-    return Table(caption, (*heads, *(Column(case_name(*at), number=True) for at in columns)), rows)
+    return Table(caption, columns(["kernel"], numbers), rows)
 
 
 def _used(line: dict[tuple[str, int], Gain]) -> str:

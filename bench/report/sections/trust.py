@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench import words
-from mlpbench.bench.report.document import MANY_RUNS, Column, Figure, Fold, Paragraph, Points, Section, Table
-from mlpbench.bench.report.sections.closer import budgets_of, case_name
+from mlpbench.bench.report.document import MANY_RUNS, Column, Figure, Fold, Paragraph, Points, Section, Table, columns
 from mlpbench.bench.report.sections.gaps import once_for_all
-from mlpbench.bench.trust import clock_check
-from mlpbench.bench.trust.timeline import Timeline, timeline
-from mlpbench.bench.words import plain
+from mlpbench.bench.trust import clock_check, disturbance, latency
+from mlpbench.bench.trust.timeline import timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.trust.timeline import Moment
-
-from mlpbench.bench.trust import disturbance
-from mlpbench.bench.trust import latency as findings
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.record.trust import Trust
     from mlpbench.bench.report.document import Block
+    from mlpbench.bench.trust.clock_check import ClockCheck
     from mlpbench.bench.trust.disturbance import Grade
-
+    from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
+    from mlpbench.bench.trust.timeline import Moment, Timeline
 
 TITLE = "How far to trust it"
 _GRADES = {
@@ -39,125 +29,6 @@ _GRADES = {
     "fair": "The machine was fairly quiet",
     "noisy": "The machine was noisy",
 }
-
-
-def _trusts(run: Run) -> list[Trust]:
-    return [record.trust for record in run.records]
-
-
-def grade_of(run: Run) -> Grade:
-    """Return the grade of the machine in a run."""
-    environment = run.records[0].environment if run.records else run.environment
-    machine = environment.get("machine")
-    return disturbance.grade(_trusts(run), machine if isinstance(machine, dict) else None)
-
-
-def lines(run: Run, *, advised: bool = True) -> list[str]:
-    """Return one sentence for the machine and one for the harness; none for files that do not say.
-
-    ``advised``: with what to do about the machine in between.
-    """
-    found = grade_of(run)
-    if found.name is None:
-        return []
-    disturbed = f"{found.disturbed} of {found.cases} timings were disturbed"
-    spread = f"its speed moved by {found.spread:.0%}"
-    todo = found.advice if advised and found.name != "quiet" else ()
-    return [f"{_GRADES[found.name]}: {disturbed}, and {spread}.", *todo, *_harness(run)]
-
-
-def advice(runs: Sequence[Run]) -> list[str]:
-    """Return what to do about the machine, each piece once for all runs on it."""
-    grades = [grade_of(run) for run in runs]
-    return list(dict.fromkeys(line for found in grades if found.name not in (None, "quiet") for line in found.advice))
-
-
-def _harness(run: Run) -> list[str]:
-    checked = clock_check.check_clock(_trusts(run))
-    costs = {mode: clock_check.call_cost_s(_trusts(run), mode) for mode in ("per_sample", "batched")}
-    if checked.ok is None or None in costs.values():
-        return []
-    one, batch = (words.seconds(cost) for cost in costs.values() if cost is not None)
-    return [
-        f"A call of the harness costs {one} one at a time and {batch} for a batch, in every time here. {checked.why}"
-    ]
-
-
-def refusals(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Return which runs are no evidence, for a clock that is not true."""
-    found = []
-    for run in runs:
-        which = run.title if len(runs) > 1 else "The run"
-        checked = clock_check.check_clock(_trusts(run))
-        if checked.ok is False:
-            found.append(f"{which} is refused as evidence. {checked.why} None of its times can be believed.")
-    return tuple(found)
-
-
-def notices(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Return what must not be overlooked: a clock that is not true, and a noisy machine."""
-    noisy = []
-    for run in runs:
-        graded = grade_of(run)
-        if graded.name == "noisy":
-            noisy.append((run, f"{graded.disturbed} of {graded.cases} timings were disturbed"))
-    advised = f'What to do is under "{TITLE}".'
-    return (*refusals(runs), *(f"{text} {advised}" for text in once_for_all(runs, noisy, "made on a noisy machine")))
-
-
-def sections(runs: Sequence[Run]) -> tuple[Section, ...]:
-    """Return the sections about trust; one without blocks where the files say nothing.
-
-    Of several runs what to do is said once; of many, their cases and figures have to be opened on a page.
-    """
-    blocks: list[Block] = []
-    several, many = len(runs) > 1, len(runs) > MANY_RUNS
-    for number, run in enumerate(runs):
-        said = lines(run, advised=not several)
-        if said:
-            blocks += [Paragraph(f"{run.title}:")] if several else []
-            shown = (*_disturbed(run), *figures(run, number, several=several))
-            folded = (Fold(f"Its disturbed cases and its harness ({run.name})", shown),)
-            blocks += [Points(tuple(said)), *(folded if many and shown else shown)]
-    if several and (todo := advice(runs)):
-        blocks += [Paragraph("What to do:"), Points(tuple(todo))]
-    return (Section("trust", TITLE, tuple(blocks)),)
-
-
-def _disturbed(run: Run) -> tuple[Block, ...]:
-    """Return the table of disturbed cases, those of one kernel, case and cause in one row."""
-    best = disturbance.best_spin_s(_trusts(run))
-    hit: dict[tuple[str, str, str], dict[int, str]] = defaultdict(dict)
-    for record in run.records:
-        for (mode, size), why in disturbance.disturbances(record.trust, best).items():
-            for reason in why:
-                hit[record.kernel, case_name(mode, size), reason.cause].setdefault(record.repeat, reason.text)
-    if not hit:
-        return ()
-    names = ("kernel", "case", "repeats", "what happened, in the first of them")
-    rows = tuple(
-        (kernel, case, ", ".join(str(repeat + 1) for repeat in sorted(repeats)), repeats[min(repeats)])
-        for (kernel, case, _), repeats in hit.items()
-    )
-    caption = "Disturbed cases. They are kept, and count in a time only where fewer than three others are left."
-    return (Table(caption, tuple(map(Column, names)), rows, heads=2),)
-
-
-def as_dict(run: Run, p99_s: float | None = None) -> dict[str, Any]:
-    """Return grade, clock and costs of a run as JSON can hold them; ``p99_s`` as in `closer.sections`."""
-    found, checked = grade_of(run), clock_check.check_clock(_trusts(run))
-    content = {
-        "machine": asdict(found) | {"causes": dict(found.causes)},
-        "clock": asdict(checked),
-        "latency": [asdict(latency) for latency in findings.latencies(run.records)],
-        "p99_budget": [asdict(budget) for budget in budgets_of(run, p99_s)],
-        "same_input": [asdict(found) | {"flagged": found.flagged} for found in findings.input_findings(run.records)],
-        "call_cost_s": {mode: clock_check.call_cost_s(_trusts(run), mode) for mode in ("per_sample", "batched")},
-    }
-    data: dict[str, Any] = plain(content)
-    return data
-
-
 #: How the null kernel is called, by mode.
 COST_NAMES = {"per_sample": "one at a time", "batched": "as a batch"}
 
@@ -176,24 +47,167 @@ _COST = (
 )
 
 
-def chart_name(kind: str, number: int) -> str:
-    """Return the name of a chart of the run with that number."""
-    return f"{kind}-{number}"
+@dataclass(frozen=True)
+class Judgement:
+    """How far one run can be trusted: derived once, for all sections, charts and formats.
+
+    ``costs`` of a call of the harness, in seconds, by mode and process; ``budgets``: what kernels can do within a p99.
+    """
+
+    run: Run
+    grade: Grade
+    clock: ClockCheck
+    timeline: Timeline | None
+    costs: dict[str, list[float]]
+    latencies: list[Latency]
+    budgets: list[Budget]
+    inputs: list[InputFinding]
+
+    @property
+    def cost_s(self) -> dict[str, float | None]:
+        """What a call of the harness costs by mode, in seconds: the median over processes."""
+        return {mode: median(costs) if costs else None for mode, costs in self.costs.items()}
 
 
-def figures(run: Run, number: int, *, several: bool) -> Iterator[Figure]:
+def judge(run: Run, p99_s: float | None = None) -> Judgement:
+    """Return how far a run can be trusted. ``p99_s``: a budget that the reader asks about; else the run's own."""
+    trusts = [record.trust for record in run.records]
+    environment = run.records[0].environment if run.records else run.environment
+    machine = environment.get("machine")
+    costs = list(map(clock_check.call_costs_s, trusts))
+    return Judgement(
+        run,
+        disturbance.grade(trusts, machine if isinstance(machine, dict) else None),
+        clock_check.check_clock(trusts),
+        timeline(run),
+        {mode: [cost[mode] for cost in costs if mode in cost] for mode in COST_NAMES},
+        latency.latencies(run.records),
+        latency.budgets(run.records, latency.asked_budget_s(run.plan) if p99_s is None else p99_s),
+        latency.input_findings(run.records),
+    )
+
+
+def as_dict(judged: Judgement) -> dict[str, Any]:
+    """Return the judgement as JSON can hold it."""
+    content: dict[str, Any] = words.plain(
+        {
+            "machine": asdict(judged.grade) | {"causes": dict(judged.grade.causes)},
+            "clock": asdict(judged.clock),
+            "latency": list(map(asdict, judged.latencies)),
+            "p99_budget": list(map(asdict, judged.budgets)),
+            "same_input": [asdict(found) | {"flagged": found.flagged} for found in judged.inputs],
+            "call_cost_s": judged.cost_s,
+        }
+    )
+    return content
+
+
+# -- sentences
+
+
+def lines(judged: Judgement, *, advised: bool = True) -> list[str]:
+    """Return one sentence for the machine and one for the harness; none for files that do not say.
+
+    ``advised``: with what to do about the machine in between.
+    """
+    found = judged.grade
+    if found.name is None:
+        return []
+    disturbed = f"{found.disturbed} of {found.cases} timings were disturbed"
+    said = f"{_GRADES[found.name]}: {disturbed}, and its speed moved by {found.spread:.0%}."
+    return [said, *(advice([judged]) if advised else ()), *_harness(judged)]
+
+
+def advice(judged: Sequence[Judgement]) -> list[str]:
+    """Return what to do about the machine, each piece once for all runs on it."""
+    noisy = [one.grade for one in judged if one.grade.name not in (None, "quiet")]
+    return list(dict.fromkeys(line for grade in noisy for line in grade.advice))
+
+
+def _harness(judged: Judgement) -> list[str]:
+    one, batch = judged.cost_s.values()
+    if judged.clock.ok is None or one is None or batch is None:
+        return []
+    costs = f"{words.seconds(one)} one at a time and {words.seconds(batch)} for a batch"
+    return [f"A call of the harness costs {costs}, in every time here. {judged.clock.why}"]
+
+
+def refusals(judged: Sequence[Judgement]) -> tuple[str, ...]:
+    """Return which runs are no evidence, for a clock that is not true."""
+    return tuple(
+        f"{one.run.title if len(judged) > 1 else 'The run'} is refused as evidence. {one.clock.why} "
+        "None of its times can be believed."
+        for one in judged
+        if one.clock.ok is False
+    )
+
+
+def notices(judged: Sequence[Judgement]) -> tuple[str, ...]:
+    """Return what must not be overlooked: a clock that is not true, and a noisy machine."""
+    noisy = [
+        (one.run, f"{one.grade.disturbed} of {one.grade.cases} timings were disturbed")
+        for one in judged
+        if one.grade.name == "noisy"
+    ]
+    advised = f'What to do is under "{TITLE}".'
+    said = once_for_all([one.run for one in judged], noisy, "made on a noisy machine")
+    return (*refusals(judged), *(f"{text} {advised}" for text in said))
+
+
+# -- the section
+
+
+def section(judged: Sequence[Judgement]) -> Section:
+    """Return the section about trust, without blocks where the files say nothing.
+
+    Of several runs what to do is said once; of many, their cases and figures have to be opened on a page.
+    """
+    blocks: list[Block] = []
+    several, many = len(judged) > 1, len(judged) > MANY_RUNS
+    for number, one in enumerate(judged):
+        said = lines(one, advised=not several)
+        if said:
+            blocks += [Paragraph(f"{one.run.title}:")] if several else []
+            shown = (*_disturbed(one), *_figures(one, number, several=several))
+            folded = (Fold(f"Its disturbed cases and its harness ({one.run.name})", shown),)
+            blocks += [Points(tuple(said)), *(folded if many and shown else shown)]
+    if several and (todo := advice(judged)):
+        blocks += [Paragraph("What to do:"), Points(tuple(todo))]
+    return Section("trust", TITLE, tuple(blocks))
+
+
+def _disturbed(judged: Judgement) -> tuple[Block, ...]:
+    """Return the table of disturbed cases, those of one kernel, case and cause in one row."""
+    hit: dict[tuple[str, str, str], dict[int, str]] = defaultdict(dict)
+    processes = judged.timeline.processes() if judged.timeline else {}
+    for record in judged.run.records:
+        for moment in processes.get((record.kernel, record.repeat), ()):
+            for reason in moment.disturbances:
+                case = words.case(moment.mode, moment.batch_size)
+                hit[record.kernel, case, reason.cause].setdefault(record.repeat, reason.text)
+    if not hit:
+        return ()
+    names = ("kernel", "case", "repeats", "what happened, in the first of them")
+    rows = tuple(
+        (kernel, case, ", ".join(str(repeat + 1) for repeat in sorted(repeats)), repeats[min(repeats)])
+        for (kernel, case, _), repeats in hit.items()
+    )
+    caption = "Disturbed cases. They are kept, and count in a time only where fewer than three others are left."
+    return (Table(caption, columns(names), rows, heads=2),)
+
+
+def _figures(judged: Judgement, number: int, *, several: bool) -> Iterator[Figure]:
     """Yield the figures of a run, those of which its files hold the numbers; ``number``: its place in the report."""
+    run, found = judged.run, judged.timeline
     after = f" ({run.name})" if several else ""
-    found = timeline(run)
     if found is not None:
         title = f"The calibration and disturbed cases over the run{after}"
-        yield Figure(chart_name("timeline", number), title, _TIMELINE, _timeline_table(found))
+        yield Figure(f"timeline-{number}", title, _TIMELINE, _timeline_table(found), found)
     if any(clock_check.deviations(record.trust) for record in run.records):
-        title = f"Is the clock true?{after}"
-        yield Figure(chart_name("clock", number), title, _CLOCK, _clock_table(run))
-    if any(clock_check.call_costs_s(record.trust) for record in run.records):
+        yield Figure(f"clock-{number}", f"Is the clock true?{after}", _CLOCK, _clock_table(run), run)
+    if any(judged.costs.values()):
         title = f"What a call of the harness costs{after}"
-        yield Figure(chart_name("harness", number), title, _COST, _cost_table(run))
+        yield Figure(f"harness-{number}", title, _COST, _cost_table(judged), run)
 
 
 def _timeline_table(found: Timeline) -> Table:
@@ -203,8 +217,7 @@ def _timeline_table(found: Timeline) -> Table:
         "The processes in the order in which they ran, with the time of the calibration beside their cases as a "
         "multiple of its best in the run."
     )
-    columns = (Column("kernel"), Column("repeat"), *(Column(name, number=True) for name in names), Column("causes"))
-    return Table(caption, columns, rows, heads=2)
+    return Table(caption, (*columns(("kernel", "repeat"), names), Column("causes")), rows, heads=2)
 
 
 def _process(process: tuple[str, int], moments: list[Moment], *, dated: bool) -> tuple[str, ...]:
@@ -224,17 +237,16 @@ def _process(process: tuple[str, int], moments: list[Moment], *, dated: bool) ->
 
 
 def _clock_table(run: Run) -> Table:
-    times: dict[int, list[float]] = {}
-    errors: dict[int, list[float]] = {}
+    times: dict[int, list[float]] = defaultdict(list)
+    errors: dict[int, list[float]] = defaultdict(list)
     for record in run.records:
         for known in record.trust.self_test:
-            if known.length > 0:
-                times.setdefault(known.length, []).append(min(known.rounds_s))
+            times[known.length].append(min(known.rounds_s))
         for length, error in clock_check.deviations(record.trust).items():
-            errors.setdefault(length, []).append(error)
+            errors[length].append(error)
     rows = tuple(
         (
-            f"{length}",
+            str(length),
             words.seconds(median(times[length])),
             _signed(median(off)),
             f"{_signed(min(off))} to {_signed(max(off))}",
@@ -246,25 +258,18 @@ def _clock_table(run: Run) -> Table:
         "being proportional to the length."
     )
     names = ("spins", "time", "off the exact proportion", "of all processes")
-    return Table(caption, tuple(Column(name, number=True) for name in names), rows)
+    return Table(caption, columns((), names), rows)
 
 
 def _signed(share: float) -> str:
     return f"{100 * share:+.2f} %"
 
 
-def _cost_table(run: Run) -> Table:
-    rows = []
-    for mode, name in COST_NAMES.items():
-        costs = [
-            cost for record in run.records if (cost := clock_check.call_costs_s(record.trust).get(mode)) is not None
-        ]
-        if costs:
-            rows.append(
-                (name, *(words.seconds(cost) for cost in (median(costs), min(costs), max(costs))), str(len(costs)))
-            )
-    columns = (
-        Column("call of a kernel that does nothing"),
-        *(Column(name, number=True) for name in ("median", "least", "most", "processes")),
+def _cost_table(judged: Judgement) -> Table:
+    rows = tuple(
+        (COST_NAMES[mode], *map(words.seconds, (median(costs), min(costs), max(costs))), str(len(costs)))
+        for mode, costs in judged.costs.items()
+        if costs
     )
-    return Table("What one call of the harness takes, in each process.", columns, tuple(rows))
+    made = columns(["call of a kernel that does nothing"], ("median", "least", "most", "processes"))
+    return Table("What one call of the harness takes, in each process.", made, rows)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlpbench.bench import words
 from mlpbench.bench.report.charts.style import hidden_at_first
-from mlpbench.bench.report.document import Column, Figure, Table
+from mlpbench.bench.report.document import Column, Figure, Table, columns, table_of_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.headline import KernelFinding
     from mlpbench.bench.analysis.summary import CaseSummary
     from mlpbench.bench.record.ending import Ending
-
 
 _MODES = {"per_sample": "one at a time", "batched": "batch", "book": "book's cell"}
 
@@ -37,19 +36,20 @@ def case_table(cases: Sequence[CaseSummary], endings: Mapping[str, Ending] = Map
 
     ``endings``, by run, say what stopped the repeats of each case, where their number was open.
     """
-    several = len({case.run for case in cases}) > 1
-    names = (*(["run"] if several else []), "kernel", "mode")
     numbers = ("batch size", "time per sample", "samples/s", "speedup", "first call", "rounds", "repeats")
-    columns = (*map(Column, names), *(Column(name, number=True) for name in numbers))
-    lines = [(case.run, *_case_row(case)) if several else _case_row(case) for case in cases]
+    made = columns(("kernel", "mode"), numbers)
+    rows = [_case_row(case) for case in cases]
     if any(ending.target is not None for ending in endings.values()):
-        columns += (Column("stopped by"),)
-        lines = [(*line, _limit(endings.get(case.run), case)) for line, case in zip(lines, cases, strict=True)]
-    rows = tuple(lines)
+        made += (Column("stopped by"),)
+        rows = [(*row, _limit(endings.get(case.run), case)) for row, case in zip(rows, cases, strict=True)]
     caption = (
         "Every case: the median over repeats, with the 95 % interval in brackets. Rounds are per repeat, the fewest."
     )
-    return Table(caption, columns, rows, heads=len(names))
+    return table_of_runs(caption, made, rows, heads=2, several=_are_several(cases))
+
+
+def _are_several(cases: Sequence[CaseSummary]) -> bool:
+    return len({case.run for case in cases}) > 1
 
 
 def _limit(ending: Ending | None, case: CaseSummary) -> str:
@@ -58,24 +58,20 @@ def _limit(ending: Ending | None, case: CaseSummary) -> str:
 
 def _case_row(case: CaseSummary) -> tuple[str, ...]:
     return (
+        case.run,
         case.kernel,
         _MODES.get(case.mode, case.mode),
         "1" if case.mode == "per_sample" else f"{case.batch_size:,}",
         words.duration(case.sample),
         words.count(case.throughput),
-        speedup_text(case),
+        _speedup(case),
         words.seconds(case.first_call_s),
         f"{case.rounds:,}",
-        repeats_text(case),
+        f"{case.repeats}, {case.disturbed} disturbed" if case.disturbed else str(case.repeats),
     )
 
 
-def repeats_text(case: CaseSummary) -> str:
-    """Return the number of repeats, and how many of them were disturbed if any was."""
-    return f"{case.repeats}, {case.disturbed} disturbed" if case.disturbed else str(case.repeats)
-
-
-def speedup_text(case: CaseSummary) -> str:
+def _speedup(case: CaseSummary) -> str:
     """Return the speedup with its interval, or why there is none."""
     return words.ratio(case.speedup) if case.speedup is not None else str(case.no_speedup)
 
@@ -94,40 +90,34 @@ def finding_table(found: Sequence[KernelFinding]) -> Table:
         for one in found
     )
     numbers = ("one at a time", "best batch size", "time per sample in it", "speedup")
-    columns = (Column("run"), Column("kernel"), *(Column(name, number=True) for name in numbers))
     caption = "Time per sample one at a time and in the best batch: medians over repeats, with 95 % intervals."
-    return Table(caption, columns, rows, heads=2)
+    return Table(caption, columns(("run", "kernel"), numbers), rows, heads=2)
 
 
 def figures(cases: Sequence[CaseSummary]) -> tuple[Figure, ...]:
     """Return the two charts, each with its table; none where nothing was timed in batches."""
     if not any(case.mode == "batched" for case in cases):
         return ()
-    note = _RUNS if len({case.run for case in cases}) > 1 else ""
+    note = _RUNS if _are_several(cases) else ""
     note += _SOME_RUNS if hidden_at_first(cases) else ""
     note += _NO_BAND if any(case.repeats == 1 for case in cases) else ""
-    time = _against_batch_size(cases, lambda case: words.duration(case.sample))
-    found = [Figure("time", "Time per sample", _TIME_READING + note, time)]
+    times = _against_batch_size(cases, lambda case: words.duration(case.sample))
+    found = [Figure("time", "Time per sample", _TIME_READING + note, times, cases)]
     if any(case.speedup is not None for case in cases if case.mode == "batched"):
-        gains = _against_batch_size(cases, speedup_text)
-        found.append(Figure("speedup", "Speedup over one at a time", _SPEEDUP_READING + note, gains))
+        gains = _against_batch_size(cases, _speedup)
+        found.append(Figure("speedup", "Speedup over one at a time", _SPEEDUP_READING + note, gains, cases))
     return tuple(found)
 
 
 def _against_batch_size(cases: Sequence[CaseSummary], text: Callable[[CaseSummary], str]) -> Table:
     """Return one row for each kernel (of each run), one column for single calls and one for each batch size."""
-    several = len({case.run for case in cases}) > 1
     sizes = sorted({case.batch_size for case in cases if case.mode == "batched"})
     lines: dict[tuple[str, str], dict[int, str]] = {}
     for case in cases:
         if case.mode != "book":
             at = 0 if case.mode == "per_sample" else case.batch_size
             lines.setdefault((case.run, case.kernel), {})[at] = text(case)
-    names = ("run", "kernel") if several else ("kernel",)
-    numbers = ("one at a time", *(f"batch {size:,}" for size in sizes))
-    rows = tuple(
-        (*(key if several else key[1:]), *(line.get(at, "not measured") for at in (0, *sizes)))
-        for key, line in lines.items()
-    )
-    columns = (*map(Column, names), *(Column(name, number=True) for name in numbers))
-    return Table("Median over repeats, with the 95 % interval in brackets.", columns, rows, heads=len(names))
+    rows = ((*key, *(line.get(at, "not measured") for at in (0, *sizes))) for key, line in lines.items())
+    made = columns(["kernel"], ("one at a time", *(f"batch {size:,}" for size in sizes)))
+    caption = "Median over repeats, with the 95 % interval in brackets."
+    return table_of_runs(caption, made, rows, several=_are_several(cases))

@@ -1,0 +1,195 @@
+"""What several charts are made of: axes, styles of kernels, lines with bands, and the whole that fills its place."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from mlpbench.bench.report.charts.style import Theme, series
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mlpbench.bench.report.charts.style import Series
+
+#: Kernels and runs that the reader has switched off in the legend; the page sets them.
+HIDDEN_KERNELS = "hidden_kernels"
+HIDDEN_RUNS = "hidden_runs"
+TIME_LABEL = (
+    " : ".join(
+        f"datum.value < {below} ? format(datum.value * {scale}, '~g') + ' {unit}'"
+        for below, scale, unit in (("1e-6", "1e9", "ns"), ("1e-3", "1e6", "µs"), ("1", "1e3", "ms"))
+    )
+    + " : format(datum.value, '~g') + ' s'"
+)
+RATIO_LABEL = "format(datum.value, '~g') + 'x'"
+COUNT_LABEL = "format(datum.value, ',')"
+#: An axis of shares ends here, whatever disturbed runs say.
+_LEAST_SHARE, _MOST_SHARE = -1.0, 2.0
+
+
+# -- axes
+
+
+def log_axis(
+    field: str, title: str, values: Sequence[float], label: str, margins: tuple[float, float] = (1.3, 1.5)
+) -> Any:
+    """Return a logarithmic axis, "x" or one of values upwards, that holds all values; ``label``: a Vega expression."""
+    low, high = axis_ends(values, margins)
+    scale = alt.Scale(type="log", domain=[low, high], nice=False)
+    across = field == "x"
+    axis = alt.Axis(values=_ladder(low, high), labelExpr=label, labelOverlap=True, grid=not across, labelFlush=across)
+    return (alt.X if across else alt.Y)(f"{field}:Q", title=title, scale=scale, axis=axis)
+
+
+def axis_ends(values: Sequence[float], margins: tuple[float, float] = (1.3, 1.5)) -> tuple[float, float]:
+    """Return where a logarithmic axis of such values begins and ends."""
+    return min(values) / margins[0], max(values) * margins[1]
+
+
+def _ladder(low: float, high: float) -> list[float]:
+    """Return ticks 1, 2, 5, 10 ... between two ends, powers of ten alone where there would be too many."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if len(decades) <= 5 else (1,)
+    # Through text, because 5 * 10.0**-6 is 4.9999999999999996e-06 and labels would say so.
+    ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
+    return [tick for tick in ticks if low <= tick <= high]
+
+
+def seconds_axis(title: str, most: float) -> alt.X:
+    """Return a linear axis of seconds from 0 to ``most``."""
+    scale = alt.Scale(domain=[0, most], nice=False)
+    label = f"datum.value == 0 ? '0' : {TIME_LABEL}"
+    axis = alt.Axis(labelExpr=label, tickCount=5, labelOverlap=True, labelSeparation=8)
+    return alt.X("x:Q", title=title, scale=scale, axis=axis)
+
+
+def share_axis(title: str, domain: Sequence[float]) -> alt.X:
+    """Return a linear axis of shares in per cent."""
+    scale, axis = alt.Scale(domain=list(domain), nice=False), alt.Axis(format="~%", tickCount=5)
+    return alt.X("x:Q", title=title, scale=scale, axis=axis)
+
+
+def share_domain(bars: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Return the ends of an axis of shares: what the bars reach, 0 and 1, and nothing far beyond them."""
+    low = max(min(bar["x"] for bar in bars), _LEAST_SHARE)
+    high = min(max(bar["x2"] for bar in bars), _MOST_SHARE)
+    return [min(0.0, low) * 1.05, max(1.0, high) * 1.02]
+
+
+def seen(bar: Mapping[str, Any], low: float, high: float) -> tuple[float, float]:
+    """Return the ends of what an axis from ``low`` to ``high`` shows of a bar."""
+    return min(max(bar["x"], low), high), min(max(bar["x2"], low), high)
+
+
+def row_axis(extent: int) -> alt.Axis:
+    """Return the axis of rows whose keys are ``unique|label|head``, the last for headings; ``extent`` in pixels."""
+    bold: Any = {"condition": {"test": "split(datum.label, '|')[2] === 'head'", "value": "bold"}, "value": "normal"}
+    label = "split(datum.label, '|')[1]"
+    return name_axis(minExtent=extent, labelLimit=extent + 15, labelExpr=label, labelFontWeight=bold)
+
+
+def name_axis(**settings: Any) -> alt.Axis:
+    """Return an axis of names: without title, ticks and line."""
+    return alt.Axis(title=None, ticks=False, domain=False, **settings)
+
+
+# -- marks
+
+
+def scaled(items: Sequence[Series], styles: list[Any]) -> alt.Scale:
+    """Return the scale that gives each kernel or run its style."""
+    return alt.Scale(domain=[item.name for item in items], range=styles)
+
+
+def colour(names: Sequence[str], theme: Theme) -> alt.Color:
+    """Return the colours of kernels; ``names`` are all kernels of the page, whose styles go by them."""
+    styles = series(names, theme)
+    return alt.Color("kernel:N", scale=scaled(styles, [style.colour for style in styles]), title=None)
+
+
+def shape(names: Sequence[str], theme: Theme) -> alt.Shape:
+    """Return the shapes of kernels' symbols; ``names`` as of `colour`."""
+    styles = series(names, theme)
+    return alt.Shape("kernel:N", scale=scaled(styles, [style.shape for style in styles]), title=None)
+
+
+def tips(told: Mapping[str, str]) -> list[alt.Tooltip]:
+    """Return what a mark tells when it is pointed at: titles by field."""
+    return [alt.Tooltip(f"{field}:N", title=title) for field, title in told.items()]
+
+
+def symbols(base: alt.Chart, theme: Theme, size: int = 150) -> alt.Chart:
+    """Return filled symbols with a line of the page's colour around them."""
+    made: alt.Chart = base.mark_point(filled=True, opacity=1, size=size, stroke=theme.surface, strokeWidth=1)
+    return made
+
+
+def band_lines(base: alt.Chart, lines: alt.Chart, points: alt.Chart, theme: Theme, size: int = 150) -> list[alt.Chart]:
+    """Return the band of intervals, the line, and symbols on it; ``lines`` and ``points``: ``base``, encoded further."""
+    band = base.transform_filter("datum.low != null").encode(alt.Y("low:Q"), alt.Y2("high:Q"))
+    return [
+        band.mark_area(opacity=0.18, clip=True, tooltip=None),
+        lines.mark_line(strokeWidth=2),
+        symbols(points, theme, size),
+    ]
+
+
+def rule_at_one(theme: Theme) -> alt.Chart:
+    """Return the dashed line at which a ratio is 1."""
+    rule = alt.Chart(alt.InlineData([{"value": 1}])).mark_rule(strokeDash=[4, 4], strokeWidth=1.5, color=theme.muted)
+    made: alt.Chart = rule.encode(alt.Y("value:Q"))
+    return made
+
+
+def stacked(base: alt.Chart, names: Sequence[str], colours: Sequence[str], theme: Theme, **settings: Any) -> alt.Chart:
+    """Return bars from ``x`` to ``x2`` in the colours of their parts, which a legend above the chart names.
+
+    ``settings``: of the marks, and ``columns`` of the legend.
+    """
+    columns = settings.pop("columns")
+    legend = alt.Legend(
+        title=None, orient="top", columns=columns, labelColor=theme.ink, labelFontSize=12, columnPadding=24
+    )
+    scale = alt.Scale(domain=list(names), range=list(colours))
+    parts = base.encode(alt.X2("x2:Q"), alt.Color("part:N", sort=list(names), scale=scale, legend=legend))
+    made: alt.Chart = parts.mark_bar(stroke=theme.surface, **settings)
+    return made
+
+
+# -- the whole
+
+
+def drawn(
+    layers: list[Any],
+    rows: list[dict[str, Any]],
+    theme: Theme,
+    description: str,
+    height: int,
+    hidden_runs: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return the layers as one chart that fills its place, and follows the page's legend."""
+    shown = f"!datum.kernel || (indexof({HIDDEN_KERNELS}, datum.kernel) < 0 && indexof({HIDDEN_RUNS}, datum.run) < 0)"
+    chart = alt.layer(*layers, data=alt.InlineData(rows)).transform_filter(shown)
+    chart = chart.add_params(alt.param(HIDDEN_KERNELS, value=[]), alt.param(HIDDEN_RUNS, value=list(hidden_runs)))
+    chart = chart.properties(width="container", height=height, background="transparent", description=description)
+    axis = alt.AxisConfig(
+        labelColor=theme.muted,
+        titleColor=theme.muted,
+        gridColor=theme.grid,
+        domainColor=theme.muted,
+        tickColor=theme.muted,
+        labelFontSize=12,
+        titleFontSize=12,
+        titleFontWeight="normal",
+        titlePadding=10,
+    )
+    # The page has a legend of its own, one for all charts, that a keyboard can reach.
+    legend = alt.LegendConfig(disable=True)
+    specification: dict[str, Any] = chart.configure(
+        axis=axis, legend=legend, view=alt.ViewConfig(stroke=None)
+    ).to_dict()
+    specification.pop("$schema", None)  # nothing must look online
+    return specification

@@ -1,0 +1,49 @@
+"""Terminal: a report's tables as rich draws them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlpbench.bench.report import document
+
+
+def table(
+    found: document.Table, title: str, caption: str | None = None, *, said_once: int = 0, without: tuple[str, ...] = ()
+) -> Table:
+    """Return a table of a report with another title and caption: a terminal has no room for sentences.
+
+    ``said_once``: so many first cells are left out of a row that begins with the cells of the row above it.
+    ``without``: columns that are left out.
+    """
+    made = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption=caption,
+        caption_justify="left",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+    )
+    kept = [number for number, column in enumerate(found.columns) if column.name not in without]
+    for column in (found.columns[number] for number in kept):
+        justify: Literal["left", "right"] = "right" if column.number else "left"
+        style = "bold" if column.name == "kernel" else ""
+        made.add_column(column.name, justify=justify, style=style, no_wrap=column.number, overflow="fold")
+    for cells in _said_once(found.rows, said_once):
+        made.add_row(*(Text(cells[number]) for number in kept))
+    return made
+
+
+def _said_once(rows: tuple[tuple[str, ...], ...], number: int) -> Iterator[tuple[str, ...]]:
+    before: tuple[str, ...] = ()
+    for row in rows:
+        head = row[:number]
+        yield (("",) * number if head == before else head) + row[number:]
+        before = head

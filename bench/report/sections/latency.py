@@ -1,0 +1,119 @@
+"""A closer look at each kernel: cold starts and memory, single calls, the same input again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlpbench.bench import words
+from mlpbench.bench.report.document import Points, Section, columns, table_of_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from mlpbench.bench.record.runs import Run
+    from mlpbench.bench.record.trust import Start
+    from mlpbench.bench.report.document import Block, Column
+    from mlpbench.bench.report.sections.trust import Judgement
+    from mlpbench.bench.stats.percentiles import Percentile
+    from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
+
+_COLD = (
+    "Each start is a process of its own. Import, construction and first calls follow each other in it; compiling is "
+    "part of them, and shown apart where the library tells. NumPy is there before any kernel is: mlpbench itself "
+    "loads it. Memory is what construction and first calls add to the resident memory at their peak; of a device, the "
+    "most that the library's pool of its memory held."
+)
+_LATENCY = (
+    "Single calls of the first repeats, disturbed ones too: they are what a caller would meet. The cost of a look at "
+    "the clock is taken off. A percentile stands here only where there are calls enough, by the binomial rule of "
+    "MLPerf LoadGen."
+)
+_INPUTS = "Time with inputs that rotate / time with the same input again and again, in pairs within one process."
+#: More are too many for a cell.
+_FIRST_CALLS = 4
+
+
+def sections(judged: Sequence[Judgement]) -> tuple[Section, ...]:
+    """Return the sections of the closer look; those without blocks where the files say nothing."""
+    starts = columns(
+        ("kernel", "compiled code"),
+        ("import", "construction", "of all, compiling", "first calls", "peak memory", "device's pool"),
+    )
+    calls = columns(("kernel", "case"), ("calls", "p50", "p90", "p99", "p99.9"))
+    inputs = columns(("kernel", "case"), ("factor (95 % interval)", "finding"))
+    said = [
+        f"{one.run.title}: {_budget(budget)}" if len(judged) > 1 else _budget(budget)
+        for one in judged
+        for budget in one.budgets
+    ]
+    budgets: tuple[Block, ...] = (Points(tuple(said)),) if said else ()
+    return (
+        Section("cold", "Cold starts and memory", _table(judged, _COLD, starts, lambda one: _starts(one.run))),
+        Section(
+            "latency",
+            "Single calls",
+            budgets + _table(judged, _LATENCY, calls, lambda one: map(_latency, one.latencies)),
+        ),
+        Section("inputs", "The same input again", _table(judged, _INPUTS, inputs, lambda one: map(_input, one.inputs))),
+    )
+
+
+def _table(
+    judged: Sequence[Judgement],
+    caption: str,
+    made: tuple[Column, ...],
+    rows_of: Callable[[Judgement], Iterable[tuple[str, ...]]],
+) -> tuple[Block, ...]:
+    """Return one table for all runs; nothing without rows."""
+    rows = [(one.run.name, *row) for one in judged for row in rows_of(one)]
+    return (table_of_runs(caption, made, rows, heads=2, several=len(judged) > 1),) if rows else ()
+
+
+def _starts(run: Run) -> Iterator[tuple[str, ...]]:
+    for record in run.records:
+        yield from (_start(record.kernel, start) for start in record.trust.starts)
+    for record in run.records:
+        if record.trust.no_starts:
+            yield (record.kernel, "no start was measured", record.trust.no_starts, *[""] * 5)
+
+
+def _start(kernel: str, start: Start) -> tuple[str, ...]:
+    calls = [f"{words.case(*at)}: {words.seconds(time)}" for at, time in start.first_calls_s.items()]
+    shown = calls if len(calls) <= _FIRST_CALLS else [*calls[:2], "…", *calls[-2:]]  # the frame has them all
+    return (
+        kernel,
+        "none yet" if start.fresh else "kept from before",
+        words.seconds(start.import_s),
+        words.seconds(start.construct_s),
+        "does not tell" if start.compile_s is None else words.seconds(start.compile_s) if start.compile_s else "none",
+        ", ".join(shown),
+        "not readable" if start.peak_bytes is None else words.data_size(start.peak_bytes),
+        "" if start.pool_bytes is None else words.data_size(start.pool_bytes),
+    )
+
+
+def _budget(budget: Budget) -> str:
+    """Return which batch a kernel can do within a budget, as a sentence."""
+    limit = words.seconds(budget.budget_s)
+    if budget.batch_size is None or budget.bound_s is None:
+        text = f"{budget.kernel}: no batch size that was timed is sure to keep p99 under {limit}"
+    else:
+        rows, bound = words.things(budget.batch_size, "row"), words.seconds(budget.bound_s)
+        text = f"{budget.kernel}: up to {rows} p99 stays under {limit}, there under {bound}"
+    few, untimed = (", ".join(f"{size:,}" for size in sizes) for sizes in (budget.too_few, budget.untimed))
+    text += f" (99 % confidence){f'; too few calls to tell at {few}' if few else ''}"
+    return f"{text}{f'; single calls were not timed at {untimed}' if untimed else ''}."
+
+
+def _latency(found: Latency) -> tuple[str, ...]:
+    shown = map(_percentile, found.percentiles)
+    return (found.kernel, words.case(found.mode, found.batch_size), f"{found.calls:,}", *shown)
+
+
+def _percentile(found: Percentile) -> str:
+    return f"n too small: {found.needed:,} needed" if found.value is None else words.seconds(found.value)
+
+
+def _input(found: InputFinding) -> tuple[str, ...]:
+    said = f"{found.factor.value:.2f}x faster on the same input" if found.flagged else "not faster on the same input"
+    return (found.kernel, words.case(found.mode, found.batch_size), words.ratio(found.factor), said)
