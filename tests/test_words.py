@@ -1,5 +1,7 @@
+import json
 import math
 
+import numpy as np
 import pytest
 
 from mlpbench.bench import words
@@ -56,3 +58,42 @@ def test_counts_and_sizes():
     assert words.count(10_000) == "10,000"
     assert words.count(math.nan) == "not measured"
     assert [words.data_size(n) for n in (512, 32768, 1048576, 24 * 2**30)] == ["512 B", "32 KiB", "1 MiB", "24 GiB"]
+
+
+def test_what_rounds_to_nothing_has_no_sign():
+    assert [words.percent(share) for share in (-0.001, 0.0, 0.004, -0.46, 1.24)] == [
+        "0 %",
+        "0 %",
+        "0 %",
+        "-46 %",
+        "124 %",
+    ]
+    assert [words.signed(seconds) for seconds in (-4e-7, 0.0, 2e-6)] == ["-400 ns", "0.00 ns", "2.00 µs"]
+
+
+def test_an_estimate_that_is_no_time_has_its_unit_and_interval():
+    assert words.quantity(Estimate(12_345, 12_000, 13_000, 3), " rows") == "12,300 rows (12,000 to 13,000)"
+    assert words.quantity(estimate([2.5]), "x") == "2.5x (1 repeat: no interval)"
+
+
+def test_names_make_a_list():
+    assert [words.listed(names) for names in (["a"], ["a", "b"], iter("abc"))] == ["a", "a and b", "a, b and c"]
+
+
+def test_a_case_has_one_name():
+    cases = [("per_sample", 100), ("batched", 1000), ("book", 100)]
+    assert [words.case(*at) for at in cases] == ["one at a time", "batch 1,000", "book's cell 100"]
+
+
+# -- for programs
+
+
+def test_what_is_not_finite_is_null_however_deep():
+    data = {"a": [math.nan, (math.inf, -math.inf)], "b": {"c": math.nan}, "d": 1.5}
+    assert words.plain(data) == {"a": [None, [None, None]], "b": {"c": None}, "d": 1.5}
+    json.dumps(words.plain(data), allow_nan=False)
+
+
+def test_keys_are_texts_and_everything_else_stays():
+    assert words.plain({1: (None, True, "nan", 0)}) == {"1": [None, True, "nan", 0]}
+    assert words.plain(np.float64("nan")) is None, "NumPy's is a float"

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from mlpbench.bench.analysis import bandwidth, bandwidth_words, explain
+from mlpbench.bench.analysis import bandwidth, explain
 from mlpbench.bench.analysis.bandwidth import causes
 from mlpbench.bench.analysis.summary import summarize
+from mlpbench.bench.report.sections.bandwidth import gain_table, sentences
 from mlpbench.kernels.spec import ForwardSpec
 from support import evidence_files as files
 from support.explanations import CALLS, LARGE, MIDDLE, SMALL, WEIGHTS, explanation, kernel, network, parts
@@ -122,7 +123,7 @@ def all_three():
 def test_a_sentence_for_each_network_and_one_for_the_book():
     (group,) = bandwidth.groups(all_three())
     once = "the weights are read once for a batch of 100, and not once for each row"
-    near, further, far, bus = bandwidth_words.sentences(group)
+    near, further, far, bus = sentences(group)
     assert near == (
         "784-50-100-10, 177.2 KiB of weights in L2: the gain is calls for numpy (80 %) and numpy-out (80 %); "
         f"bandwidth for numba-simd (60 %); {once}."
@@ -146,13 +147,13 @@ def test_a_sentence_for_each_network_and_one_for_the_book():
 
 def test_where_the_bus_is_nowhere_right_it_is_said():
     (group,) = bandwidth.groups([explanation(SMALL, {"numpy": CALLS}), explanation(MIDDLE, {"numpy": WEIGHTS})])
-    assert bandwidth_words.sentences(group)[-1].startswith('"Bus bandwidth" is right for none of these. Bandwidth too')
+    assert sentences(group)[-1].startswith('"Bus bandwidth" is right for none of these. Bandwidth too')
 
 
 def test_disturbed_roofs_are_told_where_they_count():
     found = [explanation(SMALL, {"numpy": CALLS}), explanation(LARGE, {"numpy": WEIGHTS}, disturbed=True)]
     (group,) = bandwidth.groups(found)
-    assert any(line.startswith("Something else ran") for line in bandwidth_words.sentences(group))
+    assert any(line.startswith("Something else ran") for line in sentences(group))
 
 
 def test_rows_go_kernel_by_kernel_the_nearest_network_first():
@@ -164,10 +165,10 @@ def test_rows_go_kernel_by_kernel_the_nearest_network_first():
 
 def test_rows_have_gain_parts_and_the_finding():
     (group,) = bandwidth.groups([explanation(SMALL, {"numpy": CALLS}), explanation(LARGE, {"numpy": WEIGHTS})])
-    first, last = map(bandwidth_words.row, group.places)
+    first, last = gain_table(group).rows
     assert first == ("numpy", SMALL, "L2", "calls", "11.0x (10.5 to 11.5)", "10.0 µs", "80 %", "10 %", "2 %", "8 %")
     assert last[2:4] == ("DRAM", "bandwidth")
-    assert len(first) == len(bandwidth_words.NAMES) + 1 + len(bandwidth_words.NUMBERS)
+    assert len(first) == len(gain_table(group).columns)
 
 
 # -- from files

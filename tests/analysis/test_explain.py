@@ -2,11 +2,11 @@
 
 import pytest
 
-from mlpbench.bench.analysis import evidence, explain, explain_words
-from mlpbench.bench.analysis.explain_words import kernel_sentences, run_sentences
+from mlpbench.bench.analysis import evidence, explain
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.report import render
+from mlpbench.bench.report.sections.explain import kernel_sentences, run_sentences
 from support import evidence_files as files
 from support import simulate
 
@@ -222,16 +222,6 @@ def test_a_curve_that_is_no_line_is_told_in_parts(tmp_path):
     assert "is no line over the batch size" in text
     assert "In parts: 1 to " in text
     assert kernel.asymptotic is None
-
-
-def test_what_rounds_to_nothing_has_no_sign():
-    assert [explain_words.percent(share) for share in (-0.001, 0.0, 0.004, -0.46, 1.24)] == [
-        "0 %",
-        "0 %",
-        "0 %",
-        "-46 %",
-        "124 %",
-    ]
 
 
 def test_a_curve_that_cannot_be_divided_says_so(tmp_path):

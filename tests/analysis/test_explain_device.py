@@ -3,10 +3,10 @@
 import pytest
 
 from mlpbench.bench.analysis import bandwidth, evidence, explain
-from mlpbench.bench.analysis.explain_words import kernel_sentences, run_sentences
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
+from mlpbench.bench.report.sections.explain import kernel_sentences, run_sentences
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support import evidence_files as files
 

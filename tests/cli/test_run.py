@@ -55,7 +55,7 @@ def test_then_a_table_of_every_case(ran):
     assert sum(row[:1] == ["numpy"] or row[:1] == ["numpy-out"] for row in rows) == 2
     assert sum("one at a time" in " ".join(row) for row in rows) >= 2
     for size in ("1", "100"):
-        assert sum(row[:2] == ["batched", size] for row in rows) == 2
+        assert sum(row[:2] == ["batch", size] for row in rows) == 2
 
 
 def test_progress_and_paths_go_to_stderr(ran):

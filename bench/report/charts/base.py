@@ -128,7 +128,7 @@ def symbols(base: alt.Chart, theme: Theme, size: int = 150) -> alt.Chart:
 
 
 def band_lines(base: alt.Chart, lines: alt.Chart, points: alt.Chart, theme: Theme, size: int = 150) -> list[alt.Chart]:
-    """Return the band of intervals, the line, and symbols on it; ``lines`` and ``points``: ``base``, encoded further."""
+    """Return the band of intervals, the line, and symbols on it; ``lines`` and ``points`` are ``base`` and more."""
     band = base.transform_filter("datum.low != null").encode(alt.Y("low:Q"), alt.Y2("high:Q"))
     return [
         band.mark_area(opacity=0.18, clip=True, tooltip=None),

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from mlpbench.bench.analysis import bandwidth, bandwidth_words
+from mlpbench.bench.analysis import bandwidth
 from mlpbench.bench.report import render
-from mlpbench.bench.report.charts import bandwidth as plots_bandwidth
+from mlpbench.bench.report.charts.bandwidth import bandwidth_chart
+from mlpbench.bench.report.sections.bandwidth import gain_table
 from support import evidence_files as files
 from support.explanations import CALLS, LARGE, SMALL, WEIGHTS, explanation, kernel, network, parts
 
@@ -39,7 +40,7 @@ def test_the_pieces_of_a_bar_add_up_and_touch():
     (group,) = bandwidth.groups(
         [explanation(SMALL, {"numpy": CALLS}), explanation(LARGE, {"numpy": parts(0.1, 1.3, 0.1, -0.5)})]
     )
-    (rows,) = plots_bandwidth.parts_chart(group)["datasets"].values()
+    (rows,) = bandwidth_chart(group)["datasets"].values()
     heads = [row for row in rows if row["key"].endswith("|head")]
     assert [row["key"] for row in heads] == ["numpy|numpy|head"]
     bar = [row for row in rows if LARGE in row["key"]]
@@ -54,10 +55,10 @@ def test_the_pieces_of_a_bar_add_up_and_touch():
 def test_a_kernel_without_parts_has_a_row_and_no_bar():
     nothing = replace(explanation(SMALL, {}), kernels=(kernel("numpy", "L2", None, ("no attribution: it skips",)),))
     (group,) = bandwidth.groups([nothing, explanation(LARGE, {"numpy": WEIGHTS})])
-    assert bandwidth_words.row(group.places[0])[3:6] == (
+    assert gain_table(group).rows[0][3:6] == (
         "not clear: it skips",
         "not known",
         "not known",
     )
-    (rows,) = plots_bandwidth.parts_chart(group)["datasets"].values()
+    (rows,) = bandwidth_chart(group)["datasets"].values()
     assert not [row for row in rows if SMALL in row["key"]]
