@@ -117,9 +117,8 @@ def test_without_the_charts_libraries_one_line_says_what_to_install(tmp_path, mo
     monkeypatch.delitem(sys.modules, "mlpbench.bench.report.charts.times", raising=False)
     monkeypatch.setitem(sys.modules, library, None)
     run = write(tmp_path)
-    with pytest.raises(
-        UserError, match=r"^charts need Altair and vl-convert: pip install 'mlpbench\[report\]'"
-    ) as caught:
+    needs = r"^charts need Altair and vl-convert: pip install 'mlpbench\[report\]'"
+    with pytest.raises(UserError, match=needs) as error:
         render.render([run], "html")
     assert "\n" not in str(error.value)
     assert render.render([run], "md")
