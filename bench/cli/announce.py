@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from mlpbench.bench import words
 from mlpbench.bench.cli import console
+from mlpbench.bench.machine import environment, roofs
+from mlpbench.bench.run import process
+from mlpbench.kernels import base, registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,8 +21,6 @@ if TYPE_CHECKING:
 
 def say_what_comes(sweep: Sweep, folder: Path, networks: Sequence[str] = ()) -> None:
     """Say on stderr what is going to run, and what will be wrong with it; ``networks``: how they were chosen."""
-    from mlpbench.bench.machine import environment
-
     for line in [*networks, *_what_comes(sweep)]:
         console.say(line)
     for warning in [*environment.warnings(environment.collect()), *_too_many_threads(sweep)]:
@@ -70,19 +71,15 @@ def _repeats(plan: Plan, fewest: int) -> str:
 
 
 def _too_many_threads(sweep: Sweep) -> list[str]:
-    from mlpbench.kernels.base import processors as available_cpus
-
     most = max(part.setting.threads for part in sweep.parts)
-    if most <= available_cpus():
+    if most <= base.processors():
         return []
-    return [f"{most} threads on {available_cpus()} processors take turns: times with them say little about threads"]
+    return [f"{most} threads on {base.processors()} processors take turns: times with them say little about threads"]
 
 
 def _command(sweep: Sweep) -> str:
-    from mlpbench.bench.run.process import pytest_command
-
     part = next(part for part in sweep.parts if part.plan.kernels)
-    return shlex.join(pytest_command(part.plan, part.workload.options, part.plan.kernels[0]))
+    return shlex.join(process.pytest_command(part.plan, part.workload.options, part.plan.kernels[0]))
 
 
 def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None:
@@ -90,9 +87,6 @@ def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None
 
     `mlpbench explain` holds the kernels to it.
     """
-    from mlpbench.bench.machine import roofs
-    from mlpbench.kernels import registry
-
     sharing: dict[tuple[int, str], list[Path]] = {}
     devices: dict[tuple[int, str], set[str]] = {}
     bindings = {part.setting.threads: part.plan.binding for part in sweep.parts}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from mlpbench.bench.cli import console
@@ -26,15 +27,8 @@ def carry_out(
 
     ``execute`` runs it: given what is to be called as each case ends, it yields what came of each process.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
+    what = TextColumn("{task.description}", markup=False)
+    columns = (SpinnerColumn(), what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Progress(*columns, console=console.err(), transient=True, speed_estimate_period=600) as progress:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 
 from mlpbench.bench.data.mnist import SIDE, Part, read_part
 from mlpbench.bench.errors import UserError
+from mlpbench.kernels.registry import nearest
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -150,9 +150,7 @@ def load(
     of ``spec``.
     """
     if name not in NAMES:
-        near = difflib.get_close_matches(name, NAMES, n=1)
-        did_you_mean = f"did you mean {near[0]}? " if near else ""
-        raise UserError(f"unknown data set {name!r}: {did_you_mean}There are {', '.join(NAMES)}")
+        raise UserError(f"unknown data set {name!r}{nearest(name, list(NAMES))}; there are {', '.join(NAMES)}")
     if name == "random":
         return random(spec, RANDOM_ROWS if rows is None else rows, seed)
     if spec.n_in != SIDE * SIDE:

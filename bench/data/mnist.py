@@ -16,10 +16,6 @@ import numpy as np
 from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-
-if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
@@ -42,6 +38,14 @@ WEIGHTS_FILE = "sample_weight.pkl"
 
 ENVIRONMENT_VARIABLE = "MLPBENCH_DATA"
 HINT = "`mlpbench fetch` downloads MNIST, --data-dir names a folder that has it"
+IDX_HINT = "`mlpbench fetch` gets a good copy"
+
+#: The largest file of MNIST holds 47 MB: sizes that multiply to more than this are a damaged header.
+MAX_BYTES = 2**30
+
+GZIP_MAGIC = b"\x1f\x8b"
+UNSIGNED_BYTE = 0x08
+KINDS = {1: "labels", 3: "images"}
 
 
 def resolve_data_dir(data_dir: Path | None = None) -> Path:
@@ -144,11 +148,8 @@ def load_mnist(
     Raises UserError as `read_part` does; in a folder with the test half only, for the missing training half:
     there, `load_mnist_test` is what to call.
     """
-    folder = resolve_data_dir(data_dir)
-    return (
-        _half("train", folder, normalize=normalize, flatten=flatten, one_hot_label=one_hot_label),
-        _half("test", folder, normalize=normalize, flatten=flatten, one_hot_label=one_hot_label),
-    )
+    how = {"normalize": normalize, "flatten": flatten, "one_hot_label": one_hot_label}
+    return _half("train", data_dir, **how), _half("test", data_dir, **how)
 
 
 def load_mnist_test(
@@ -172,15 +173,6 @@ def one_hot(labels: NDArray[Any]) -> NDArray[np.float64]:
     rows = np.zeros((labels.size, CLASSES))
     rows[np.arange(labels.size), labels] = 1
     return rows
-
-
-#: The largest file of MNIST holds 47 MB: sizes that multiply to more than this are a damaged header.
-MAX_BYTES = 2**30
-
-GZIP_MAGIC = b"\x1f\x8b"
-UNSIGNED_BYTE = 0x08
-KINDS = {1: "labels", 3: "images"}
-IDX_HINT = "`mlpbench fetch` gets a good copy"
 
 
 def read(path: Path, ndim: int) -> NDArray[np.uint8]:

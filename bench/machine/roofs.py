@@ -1,14 +1,9 @@
 """The machine's limits, measured at a run's start: arithmetic and read bandwidth, level by level.
 
-`write` starts a process of its own with the run's threads, and puts what it measured into ``roofs.json`` in the run's
-folder, or in those of all runs of a sweep that share threads and dtype. Arithmetic is the matrix product through NumPy
-and multiply-adds in registers through Numba; bandwidth is reading through arrays that fit half of each cache, and
-through one that fits none. Each is measured with one thread and with the run's threads, because some kernels use one.
-Every round is kept: a roof is work / seconds of the best one. Other devices that kernels of the run compute on are
-measured by a module of their own (`DEVICES`).
-
-`write_of_repeat` measures some of it again within a repeat, for what the machine sustains beside the kernels
-(`bench.analysis.evidence`).
+Arithmetic is the matrix product through NumPy and multiply-adds in registers through Numba; bandwidth is reading
+through arrays that fit half of each cache, and through one that fits none. Each is measured with one thread and with
+the run's threads, because some kernels use one. Every round is kept: a roof is work / seconds of the best one. Devices
+that kernels of the run compute on are measured by modules of their own (`DEVICES`).
 """
 
 from __future__ import annotations

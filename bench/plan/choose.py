@@ -6,18 +6,27 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from mlpbench.bench import cases as cases_
+from mlpbench.bench import values
+from mlpbench.bench.data import mnist
+from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import environment
+from mlpbench.bench.plan import effort, networks, plan, probe, sweep
+from mlpbench.bench.stats.estimates import LEAST_REPEATS
+from mlpbench.kernels import registry
+from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from mlpbench.bench.cases import Case, Setting
-    from mlpbench.bench.data.workload import Options, Workload
+    from mlpbench.bench.data.workload import Options
     from mlpbench.bench.plan.probe import Probed
     from mlpbench.bench.plan.profiles import Profile
     from mlpbench.bench.plan.sweep import Sweep
-    from mlpbench.kernels.spec import ForwardSpec
 
 
 #: Target and budget in seconds, both None for a fixed number of repeats.
@@ -27,9 +36,6 @@ _Value = TypeVar("_Value")
 
 def find_aim(profile: Profile, repeats: int | None, budget: str | None, target: str | None) -> Aim:
     """Return the target and the budget in seconds, both None for a fixed number of repeats. Raises UserError."""
-    from mlpbench.bench import values
-    from mlpbench.bench.plan import effort
-
     if repeats is not None and (budget is not None or target is not None):
         given = "--budget" if budget is not None else "--target"
         raise UserError(f"--repeats is an exact number, {given} lets it grow: give one of them")
@@ -50,11 +56,6 @@ def fit_to_machine(
     """
     if specs or not profile.specs_by_cache:
         return profile, []
-    from mlpbench.bench import values
-    from mlpbench.bench.machine import environment
-    from mlpbench.bench.plan import networks
-    from mlpbench.kernels.spec import MNIST, ForwardSpec
-
     machine = environment.machine()
     dtype = values.parse_dtypes(_first(dtypes, profile.dtypes, (options.dtype,)))[0]
     like = ForwardSpec.parse(MNIST.label(), options.hidden, options.output, dtype)
@@ -66,8 +67,6 @@ def fit_to_machine(
 
 def find_data(profile: Profile, data_dir: Path | None) -> str | None:
     """Return the data set of a profile where it is found, None for the usual one."""
-    from mlpbench.bench.data import mnist
-
     return profile.data if profile.data != "mnist" or mnist.has_part("test", data_dir) else None
 
 
@@ -82,10 +81,6 @@ def find_settings(
 
     Raises UserError and SpecError for values that are none.
     """
-    from mlpbench.bench import cases as cases_
-    from mlpbench.bench import values
-    from mlpbench.kernels.spec import ForwardSpec
-
     found_dtypes = values.parse_dtypes(_first(dtypes, profile.dtypes, (options.dtype,)))
     written = _first(specs, profile.specs, (options.spec,))
     found_specs = [ForwardSpec.parse(text, options.hidden, options.output).label() for text in written]
@@ -102,9 +97,6 @@ def make_workloads(settings: Sequence[Setting], options: Options, rows: int) -> 
 
     Raises UserError, ParamsError or SpecError for data and weights that are bad or do not fit, before anything runs.
     """
-    from mlpbench.bench.data.workload import Workload
-    from mlpbench.kernels.errors import ParamsError
-
     several = len({setting.spec for setting in settings}) > 1
     made: dict[tuple[str, str], Workload] = {}
     for setting in settings:
@@ -135,14 +127,9 @@ def make_sweep(
     clock: Sequence[str],
 ) -> Sweep:
     """Return the plan. Raises UserError where a kernel that was asked for by name can run in no setting."""
-    from mlpbench.bench.machine import environment
-    from mlpbench.bench.plan import plan, probe, sweep
-    from mlpbench.bench.stats.estimates import LEAST_REPEATS
-    from mlpbench.kernels import registry
-
     names = list(dict.fromkeys([*(named or registry.usual()), *(registry.peers() if peers else ())]))
     probed = list(probe.probe_all(names))
-    answers = [_for_spec(probed, workload.spec) for workload in workloads]
+    answers = [[probe.for_spec(answer, workload.spec) for answer in probed] for workload in workloads]
     for of_kernel in zip(*answers, strict=True):
         if of_kernel[0].name in named and not any(answer.available for answer in of_kernel):
             raise UserError(f"{of_kernel[0].name} is unavailable: {of_kernel[0].reason}")
@@ -183,8 +170,6 @@ def make_sweep(
 
 def _held(here: Sequence[Probed]) -> str | None:
     """Return the first kernel of a setting that is held to the machine's limits: no peer, and on the CPU."""
-    from mlpbench.kernels import registry
-
     return next(
         (kernel.name for kernel in here if kernel.device == "cpu" and kernel.name not in registry.peers()), None
     )
@@ -196,9 +181,3 @@ def _with_threads(answer: Probed, profile: Profile, setting: Setting, settings: 
     if not answer.available or answer.name not in profile.one_thread or setting.threads == fewest:
         return answer
     return replace(answer, reason=f"it uses one thread: measured in the setting of {fewest}")
-
-
-def _for_spec(probed: Sequence[Probed], spec: ForwardSpec) -> list[Probed]:
-    from mlpbench.bench.plan import probe
-
-    return [probe.for_spec(answer, spec) for answer in probed]

@@ -1,29 +1,9 @@
 """How often to repeat: until every interval is narrow enough, or the time is spent. Knows no files and no clock.
 
-The plan's repeats come first, each through all kernels. Then come further rounds. In each, those kernels repeat whose
-widest case is wider than the target and at least half as wide as the widest of all (or wider than twice the target: no
-kernel, however noisy, keeps those waiting), in shuffled order. Where the rest of the budget is too short for all of
-them, the widest go first, and a process starts only if it is likely to end in time. The number of the round is the
-number of the repeat, so that processes of the same number always ran next to each other, and ratios stay paired; a
-kernel that sat a round out has no repeat of that number. A kernel of which a process brought no time at all is not
-repeated any further.
-
-An interval that decides when to stop stops when it happens to be narrow, and then contains the truth less often than
-the 95 % it promises. How much less, in per cent of 1,500 simulated kernels for each cell (`scripts/stopping_table.py`):
-repeats differ by a normal factor, "bursts" slow a tenth of them 1.7 times, the target is ±2 %, and a kernel stops
-when the widest of its cases is narrow enough or after the given number of repeats. The worst is a kernel with a single
-case, whose noise takes many looks to come to the target.
-
-========================  ====  ====  ====  ====  ===============
-a process scatters by     .5 %   1 %   2 %   4 %  1 % and bursts
-========================  ====  ====  ====  ====  ===============
-1 case, at most 12        96.3  96.0  93.1  92.1  95.4
-1 case, at most 30        95.7  95.1  92.7  89.1  94.5
-6 cases, at most 12       96.0  95.9  94.8  95.2  95.4
-6 cases, at most 30       95.9  95.8  94.9  95.1  95.3
-repeats of 6, at most 30   3.6   5.4  12.2  29.6  13.6
-target reached by these   100   100   100     69  100
-========================  ====  ====  ====  ====  ===============
+The plan's repeats come first, each through all kernels; then come rounds of those kernels whose intervals are too wide.
+docs/verdicts.md says which, and what it costs that an interval decides when to stop (`scripts/stopping_table.py`). The
+number of the round is the number of the repeat: processes of one number ran next to each other, and their ratios stay
+paired.
 """
 
 from __future__ import annotations

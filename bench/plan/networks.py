@@ -1,14 +1,8 @@
 """Three networks for one machine: their weights lie in its L2, in its L3, and beyond. Chosen from sizes alone.
 
-The book explains the gain of batches by the "bus bandwidth". Whether it is right depends on where the weights are read
-from, so the same sweep is made where they are near, further and far:
-
-* **L2**: the example's 784-50-100-10, if its weights fit in half of L2; else one that does.
-* **L3**: weights of about eight times L2, so that little of them can stay there from one image to the next, but of no
-  more than a quarter of L3, which other programs use too. Where L3 is small beside L2: twice L2 and half of L3.
-* **DRAM**: weights of four times the largest cache, as what measures the roof of DRAM (`bench.machine.roofs`).
-
-Widths are round numbers. What a machine cannot have is told with its reason.
+The book explains the gain of batches by the "bus bandwidth". Whether it is right depends on where the weights lie: in
+L2, the example's network if it fits in half of it; in L3, about eight times L2 and at most a quarter of L3 (twice L2
+and half of L3 where L3 is small); in DRAM, four times the largest cache, as `bench.machine.roofs` reads.
 """
 
 from __future__ import annotations
@@ -57,8 +51,8 @@ class Choice:
 def choose(caches: Mapping[str, int], memory_bytes: int | None, like: ForwardSpec = MNIST) -> tuple[Choice, ...]:
     """Return the networks for a machine, nearest first.
 
-    ``caches`` in bytes by name, as `bench.machine.environment.machine` has them; ``memory_bytes`` None where unknown. ``like``
-    gives inputs, outputs, activations and dtype.
+    ``caches`` in bytes by name, as `bench.machine.environment.machine` has them; ``memory_bytes`` None where unknown.
+    ``like`` gives inputs, outputs, activations and dtype.
     """
     if "L2" not in caches:
         note = "the caches cannot be read: it is chosen for 1 MiB of L2 and 32 MiB of L3"
@@ -97,7 +91,8 @@ def _in_l3(caches: Mapping[str, int], like: ForwardSpec) -> Choice:
         sizes = f"{words.data_size(l2)} of L2 and {words.data_size(l3)} of L3"
         return Choice("L3", None, f"no network is beyond L2 and fits in half of L3: there are {sizes}")
     wanted = min(l3 / WELL_INSIDE_L3, FAR_BEYOND_L2 * l2)
-    return Choice("L3", max((s for s in between if s.weight_bytes() <= wanted), key=_size, default=between[0]))
+    inside = [s for s in between if s.weight_bytes() <= wanted]  # from small to large
+    return Choice("L3", (inside or between[:1])[-1])
 
 
 def _beyond(caches: Mapping[str, int], memory_bytes: int | None, like: ForwardSpec) -> Choice:
@@ -112,7 +107,3 @@ def _beyond(caches: Mapping[str, int], memory_bytes: int | None, like: ForwardSp
             "DRAM", None, f"{needs}, more than 1/{MEMORY_SHARE} of the memory ({words.data_size(memory_bytes)})"
         )
     return Choice("DRAM", spec)
-
-
-def _size(spec: ForwardSpec) -> int:
-    return spec.weight_bytes()

@@ -83,7 +83,7 @@ def told(tmp_path, monkeypatch, capsys):
         (["run", "numpy", "--repeats", "many"], "Invalid value for '--repeats'"),
         (["run", "numpy", "--seed", "-1"], "Invalid value for '--seed'"),
         # Data
-        (["run", "numpy", "--data", "digit"], "unknown data set 'digit': did you mean digits?"),
+        (["run", "numpy", "--data", "digit"], "unknown data set 'digit' (did you mean digits?); there are digits, mnist, random"),
         (
             ["run", "numpy", "--data", "mnist", "--data-dir", "gone"],
             "data folder gone does not exist: `mlpbench fetch`",
