@@ -156,7 +156,6 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
 
 
 def _print(found: Calibration) -> None:
-
     out = console.out()
     out.print(_table(found))
     for paired in (True, False):

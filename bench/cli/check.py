@@ -91,7 +91,6 @@ def _row(suite: Suite, name: str, *, must: bool) -> dict[str, Any]:
 
 
 def _table(suite: Suite, rows: list[dict[str, Any]]) -> Table:
-
     workload = suite.workload
     title = (
         f"{workload.spec} · {workload.dataset.name}, {len(workload.dataset)} rows · {workload.weights_source} weights"

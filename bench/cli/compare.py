@@ -77,7 +77,6 @@ def _calibration(left: Side, right: Side, results: Path) -> Calibration | None:
 
 
 def _print(found: Comparison) -> None:
-
     out = console.out()
     for difference in found.differences:
         out.print(Text(f"not the same on both sides: {difference}", "yellow"))
@@ -94,7 +93,6 @@ def _in_title(found: Comparison) -> bool:
 
 
 def _table(found: Comparison) -> Table:
-
     from mlpbench.bench import words
 
     right = ("batch size", "baseline", "candidate", "speedup (95 % interval)")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from mlpbench.bench.cli import console
-from mlpbench.bench.cli.options import AsJson, Results
+from mlpbench.bench.cli.options import AsJson, Results, Runs
 
 if TYPE_CHECKING:
     from mlpbench.bench.analysis.explain import Explanation
@@ -17,10 +17,7 @@ IMPOSSIBLE = 1
 
 
 def explain(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Run folders, result files or run ids. Default: the latest."),
-    ] = None,
+    runs: Runs = None,
     results: Results = Path("results"),
     as_json: AsJson = False,
 ) -> None:

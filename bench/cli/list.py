@@ -43,7 +43,6 @@ def list_kernels(peers: Peers = False, as_json: AsJson = False) -> None:
 
 
 def _table(names: list[str], answers: dict[str, Probed]) -> Table:
-
     shown = console.table("Kernels", "kernel", "backend", "device", "version", "available")
     for name in names:
         answer = answers.get(name)

@@ -57,7 +57,6 @@ def _place(plan: Plan, effort: Effort, repeat: int) -> str:
 
 
 def _say_problems(err: Console, outcome: Outcome) -> None:
-
     who = f"{outcome.kernel}, {outcome.setting}" if outcome.setting else outcome.kernel
     for problem in outcome.problems:
         err.print(Text(f"{who}, repeat {outcome.repeat + 1}: {problem}", "yellow"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlpbench.bench.cli import console
-from mlpbench.bench.cli.options import Results
+from mlpbench.bench.cli.options import Results, Runs
 from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,10 +21,7 @@ _CAPTION_OF_MANY = "speedup: time per sample one at a time / in the best batch, 
 
 
 def report(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Run folders, result files or run ids. Default: the latest."),
-    ] = None,
+    runs: Runs = None,
     format: Annotated[str, typer.Option(help="md, html, csv or json.")] = "md",  # noqa: A002 - the option's name
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; default: stdout.")] = None,
     p99: Annotated[

@@ -23,52 +23,32 @@ from mlpbench.bench.cli.options import (
     Specs,
     Threads,
     Weights,
+    how,
 )
 
-_HOW = "How it is timed"
 INTERRUPTED = 130  # what shells give a command that Ctrl-C ended
 
 
 def run(
     kernels: Kernels = None,
     peers: Peers = False,
-    profile: Annotated[
-        str,
-        typer.Option(help="smoke, quick, full, book, memory or limits: the grid and its budget.", rich_help_panel=_HOW),
-    ] = "quick",
+    profile: Annotated[str, how(help="smoke, quick, full, book, memory or limits: the grid and its budget.")] = "quick",
     batch_size: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="N", help="Rows per call, or all; may be repeated. Default: the profile's.", rich_help_panel=_HOW
-        ),
+        list[str] | None, how(metavar="N", help="Rows per call, or all; may be repeated. Default: the profile's.")
     ] = None,
     threads: Threads = None,
     repeats: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=1000, help="Exactly so many processes for each kernel, whatever comes.", rich_help_panel=_HOW
-        ),
+        int | None, how(min=1, max=1000, help="Exactly so many processes for each kernel, whatever comes.")
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(
-            metavar="TIME",
-            help="Go on repeating for so long, 90s or 2m; default: the profile's (quick: 95s).",
-            rich_help_panel=_HOW,
-        ),
+        how(metavar="TIME", help="Go on repeating for so long, 90s or 2m; default: the profile's (quick: 95s)."),
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option(
-            metavar="SHARE",
-            help="Stop earlier once every interval is within ± this share; default: 2%.",
-            rich_help_panel=_HOW,
-        ),
+        how(metavar="SHARE", help="Stop earlier once every interval is within ± this share; default: 2%."),
     ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, help="Of the running order; default: a new one, recorded.", rich_help_panel=_HOW),
-    ] = None,
+    seed: Annotated[int | None, how(min=0, help="Of the running order; default: a new one, recorded.")] = None,
     latency: Latency = None,
     p99: P99 = None,
     cold: Cold = False,

@@ -53,52 +53,42 @@ class Profile:
     limits_in_repeats: bool = False
 
 
+_BOTH = ("per_sample", "batched")
+_ALONE = ("numba-simd", "numba-simd-new", "numba-simd-sparse")
+
 PROFILES = {
     p.name: p
     for p in (
-        Profile("smoke", "does everything work? seconds", ("per_sample", "batched"), (1, 100), 1, 0.05, 3),
+        Profile("smoke", "does everything work? seconds", _BOTH, (1, 100), 1, 0.05, 3),
+        # What the run does besides (roofs, reports, starting) takes about 20 s more on two processors.
         Profile(
-            "quick",
-            "the default: about two minutes",
-            ("per_sample", "batched"),
-            (1, 10, 100, 1000, ALL_ROWS),
-            3,
-            0.15,
-            10,
-            # What the run does besides (roofs, reports, starting) takes about 20 s more on two processors.
-            budget_s=95,
+            "quick", "the default: about two minutes", _BOTH, (1, 10, 100, 1000, ALL_ROWS), 3, 0.15, 10, budget_s=95
         ),
         Profile(
             "full",
             "a fine grid and more repeats",
-            ("per_sample", "batched"),
+            _BOTH,
             (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, ALL_ROWS),
-            7,
-            0.5,
-            15,
+            *(7, 0.5, 15),
             budget_s=1200,
         ),
         Profile(
             "book",
             "the book's own experiment, with and without loading",
-            ("per_sample", "batched", "book"),
+            (*_BOTH, "book"),
             (1, 100),
-            5,
-            0.5,
-            3,
-            ("numpy",),
+            *(5, 0.5, 3),
+            kernels=("numpy",),
             budget_s=300,
         ),
         Profile(
             "memory",
             "is it the bandwidth? networks with weights in L2, in L3 and beyond",
-            ("per_sample", "batched"),
+            _BOTH,
             # A thousand rows of the largest network take a second, and a case makes a dozen calls.
             (1, 10, 100),
-            3,
-            0.15,
-            5,
-            ("numpy", "numpy-out", "numba", "numba-simd"),
+            *(3, 0.15, 5),
+            kernels=("numpy", "numpy-out", "numba", "numba-simd"),
             budget_s=300,
             # One core's bandwidth, and nobody to divide a row's product with.
             threads=(1,),
@@ -108,18 +98,16 @@ PROFILES = {
         Profile(
             "limits",
             "beside peers and the machine's limits; 25 minutes",
-            ("per_sample", "batched"),
+            _BOTH,
             (1, 2, 8, 32, 100, 1000, ALL_ROWS),
-            5,
-            0.1,
-            5,
-            ("numba-simd", "numba-simd-new", "numba-simd-parallel", "numba-simd-sparse"),
+            *(5, 0.1, 5),
+            kernels=("numba-simd", "numba-simd-new", "numba-simd-parallel", "numba-simd-sparse"),
             budget_s=1400,
             threads=(1, "all"),
             specs=(BOOK, WIDE),
             data="mnist",
             peers=True,
-            one_thread=("numba-simd", "numba-simd-new", "numba-simd-sparse"),
+            one_thread=_ALONE,
             fewer_repeats={WIDE: 3},
             binds=True,
             limits_in_repeats=True,
@@ -131,7 +119,6 @@ PROFILES = {
 def profile(name: str) -> Profile:
     """Return the profile of that name. Raises UserError that names the nearest."""
     if name not in PROFILES:
-        raise UserError(
-            f"unknown profile {name!r}{nearest(name, list(PROFILES))}; there are {', '.join(sorted(PROFILES))}"
-        )
+        there = sorted(PROFILES)
+        raise UserError(f"unknown profile {name!r}{nearest(name, there)}; there are {', '.join(there)}")
     return PROFILES[name]

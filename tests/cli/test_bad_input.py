@@ -83,7 +83,10 @@ def told(tmp_path, monkeypatch, capsys):
         (["run", "numpy", "--repeats", "many"], "Invalid value for '--repeats'"),
         (["run", "numpy", "--seed", "-1"], "Invalid value for '--seed'"),
         # Data
-        (["run", "numpy", "--data", "digit"], "unknown data set 'digit' (did you mean digits?); there are digits, mnist, random"),
+        (
+            ["run", "numpy", "--data", "digit"],
+            "unknown data set 'digit' (did you mean digits?); there are digits, mnist, random",
+        ),
         (
             ["run", "numpy", "--data", "mnist", "--data-dir", "gone"],
             "data folder gone does not exist: `mlpbench fetch`",
@@ -144,13 +147,9 @@ def half(tmp_path):
 
 
 IMAGES, LABELS = FILES["test"]
+#: One of each kind of damage; tests/data/test_idx.py has them all.
 DAMAGES = {
     "truncated images": (lambda f: _cut(f / IMAGES, 1000), f"{IMAGES} is truncated: 984 bytes of data"),
-    "truncated labels": (lambda f: _cut(f / LABELS, 12), f"{LABELS} is truncated: 4 bytes of data"),
-    "nothing but a header": (lambda f: _cut(f / IMAGES, 3), f"{IMAGES} is truncated: it ends inside its header"),
-    "an empty file": (lambda f: _cut(f / IMAGES, 0), f"{IMAGES} is truncated: it ends inside its header"),
-    "a wrong magic number": (lambda f: _write(f / IMAGES, b"PK\3\4" + bytes(9999)), f"{IMAGES} is not an IDX file of"),
-    "labels for images": (lambda f: _write(f / IMAGES, (f / LABELS).read_bytes()), f"{IMAGES} is not an IDX file of"),
     "a web page": (lambda f: _write(f / LABELS, b"<!doctype html><p>404"), f"{LABELS} is not an IDX file of labels"),
     "other lengths": (lambda f: _write(f / LABELS, idx_files.packed(idx_files.labels(9))), "10 images but"),
     "broken gzip": (lambda f: _write(f / f"{IMAGES}.gz", b"\x1f\x8b\x08\x00" + bytes(50)), f"{IMAGES}.gz"),
@@ -223,25 +222,20 @@ def _changed(change):
     return damage
 
 
+#: One of each kind; tests/record has them all.
 RECORDS = {
     "truncated": (lambda path: _cut(path, 700), "not JSON: "),
-    "empty": (lambda path: _cut(path, 0), "empty; the process that wrote it was interrupted"),
-    "not JSON": (lambda path: _write(path, b"kernel: numpy"), "not JSON: "),
     "not text": (lambda path: _write(path, b"\xff\xfe\x00"), "not JSON: byte 0 is not UTF-8"),
     "of a newer schema": (
         _changed(lambda c: c["mlpbench"].update(schema=2)),
         "written in schema 2; this version reads",
     ),
-    "not ours": (_changed(lambda c: c.pop("mlpbench")), 'it has no "mlpbench" block'),
-    "a path for a name": (_changed(lambda c: c["mlpbench"].update(kernel="../../../etc/cron.d/x")), "expected a name"),
     "HTML for a name": (
         _changed(lambda c: c["mlpbench"].update(kernel="<script>alert(1)</script>")),
         "expected a name",
     ),
-    "escapes in a name": (_changed(lambda c: c["mlpbench"].update(kernel="\x1b[2J\x1b]0;x\x07")), "expected a name"),
     "lines in a name": (_changed(lambda c: c["mlpbench"].update(kernel="a\nmlpbench: all is well")), "expected a name"),
     "no times": (_changed(lambda c: c["benchmarks"][0]["stats"].update(data=[])), "no rounds"),
-    "times below 0": (_changed(lambda c: c["benchmarks"][0]["stats"].update(data=[-1])), "expected seconds above 0"),
 }
 
 
@@ -266,11 +260,7 @@ def test_a_result_file_with_a_hostile_name(told, tmp_path):
     "words",
     [
         ["run", "numpyy"],
-        ["run", "numpy", "--batch-size", "0"],
-        ["run", "numpy", "--threads", "none"],
-        ["run", "numpy", "--data", "mnist", "--data-dir", "gone"],
         ["run", "numpy", "--out", "mine.txt"],
-        ["report"],
         ["compare", "numpy", "numba"],
     ],
     ids=" ".join,

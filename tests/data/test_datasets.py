@@ -171,7 +171,7 @@ def test_no_network_is_reached(tmp_path):
 
         socket.socket = socket.create_connection = socket.getaddrinfo = refuse
         from pathlib import Path
-        from mlpbench.bench import datasets
+        from mlpbench.bench.data import datasets
         from mlpbench.bench.errors import UserError
         from mlpbench.kernels.spec import MNIST
 
