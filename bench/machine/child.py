@@ -1,4 +1,4 @@
-"""A question to a fresh interpreter: it runs a module, which prints its answer as JSON on its last line."""
+"""A question to a fresh interpreter: a module that is run finds it on its command line, and prints the answer."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ class Answer:
 
 def ask(
     module: str,
-    *words: str,
+    what: Mapping[str, Any],
+    *,
     timeout_s: float,
     threads: int | None = None,
     binding: Binding | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Run a module with ``words`` on its command line, and return its answer.
+    """Run a module, in which `question` is ``what``, and return what it tells last.
 
     The process has our environment and ``variables``. With ``threads``, every library in it starts with so many; with
     ``binding``, it is bound to these processors.
@@ -45,7 +46,7 @@ def ask(
     environ = {**os.environ, **(variables or {})}
     if threads is not None:
         environ = environment.set_threads(environ, threads)
-    command = [sys.executable, "-P", "-m", module, *words]
+    command = [sys.executable, "-P", "-m", module, json.dumps(what)]
     try:
         with bound(binding):
             ran = subprocess.run(
@@ -67,3 +68,14 @@ def _how_it_ended(ran: subprocess.CompletedProcess[str]) -> str:
     how = f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
     said = [line for line in ran.stderr.splitlines() if line.strip()]
     return f"the process {how}: {said[-1] if said else 'it gave no answer'}"
+
+
+def question() -> dict[str, Any]:
+    """Return what this process was asked."""
+    asked: dict[str, Any] = json.loads(sys.argv[1])
+    return asked
+
+
+def tell(answer: Mapping[str, Any]) -> None:
+    """Print an answer to the process that asked, on a line of its own whatever libraries have printed before."""
+    print(f"\n{json.dumps(answer)}", flush=True)  # noqa: T201

@@ -9,13 +9,12 @@ give work to the device; each round waits for it once, at its end. Copies from a
 
 from __future__ import annotations
 
-import argparse
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mlpbench.bench.clock import short_rounds
+from mlpbench.bench.machine import child
 from mlpbench.bench.machine.roofs import BEYOND, FEWEST_ROUNDS
 from mlpbench.kernels.cuda import device
 from mlpbench.kernels.errors import KernelUnavailable
@@ -201,8 +200,4 @@ def _transfers(cupy: Any, stream: Any) -> Iterator[_Measured]:
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description="Measure a CUDA device's roofs; print them as JSON.")
-    options.add_argument("--dtype", required=True)
-    options.add_argument("--seconds", type=float, required=True)
-    asked = options.parse_args()
-    print(json.dumps(answer(asked.dtype, asked.seconds)))  # noqa: T201 - to the process that asked
+    child.tell(answer(**child.question()))

@@ -8,8 +8,6 @@ that kernels of the run compute on are measured by modules of their own (`DEVICE
 
 from __future__ import annotations
 
-import argparse
-import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +64,8 @@ def write(
     ``devices``: where kernels of the run compute besides the CPU. ``binding``: the processors that the processes are
     bound to, as the run's own are; None where they are not. Return why some roofs are not there, else None.
     """
-    asked = (f"--dtype={dtype}", f"--seconds={seconds}")
-    own = _ask(__name__, threads, binding, *asked, f"--threads={threads}")
+    asked = {"dtype": dtype, "seconds": seconds}
+    own = _ask(__name__, threads, binding, {**asked, "threads": threads})
     others = [_of_device(device, threads, binding, asked) for device in devices]
     block = {"schema": schema.SCHEMA, "kind": "roofs", "roofs": own.found, "reason": own.reason, "devices": others}
     for folder in folders:
@@ -81,24 +79,23 @@ def write_of_repeat(folder: Path, repeat: int, threads: int, dtype: str, binding
 
     ``folder``: that of the run; ``binding`` as for `write`.
     """
-    only = [f"--only={name}" for name in OF_REPEAT]
-    asked = (f"--dtype={dtype}", f"--seconds={REPEAT_S}", f"--threads={threads}")
-    own = _ask(__name__, threads, binding, *asked, *only)
+    asked = {"dtype": dtype, "seconds": REPEAT_S, "threads": threads, "only": OF_REPEAT}
+    own = _ask(__name__, threads, binding, asked)
     block = {"schema": schema.SCHEMA, "kind": "roofs", "repeat": repeat, "roofs": own.found, "reason": own.reason}
     write_.write_atomically(folder / f"roofs-{repeat}.json", {"mlpbench": block})
     return own.reason
 
 
-def _of_device(device: str, threads: int, binding: Binding | None, asked: tuple[str, ...]) -> dict[str, Any]:
+def _of_device(device: str, threads: int, binding: Binding | None, asked: dict[str, Any]) -> dict[str, Any]:
     """Return the entry of a device: its roofs, or why there are none."""
     if device not in DEVICES:
         return {"device": device, "roofs": None, "reason": "nothing here measures the limits of such a device"}
-    answer = _ask(DEVICES[device], threads, binding, *asked)
+    answer = _ask(DEVICES[device], threads, binding, asked)
     return {"device": device, **(answer.found or {"roofs": None, "reason": answer.reason})}
 
 
-def _ask(module: str, threads: int, binding: Binding | None, *words: str) -> Answer:
-    return child.ask(module, *words, threads=threads, binding=binding, timeout_s=TIMEOUT_S)
+def _ask(module: str, threads: int, binding: Binding | None, asked: dict[str, Any]) -> Answer:
+    return child.ask(module, asked, threads=threads, binding=binding, timeout_s=TIMEOUT_S)
 
 
 def measure(threads: int, dtype: str, seconds: float, only: Collection[str] = ALL) -> dict[str, Any]:
@@ -198,10 +195,4 @@ def _aligned(size: int) -> NDArray[np.float64]:
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description="Measure this machine's roofs; print them as JSON.")
-    options.add_argument("--threads", type=int, required=True)
-    options.add_argument("--dtype", required=True)
-    options.add_argument("--seconds", type=float, required=True)
-    options.add_argument("--only", action="append", choices=ALL, help="may be repeated; default: all")
-    asked = options.parse_args()
-    print(json.dumps(measure(asked.threads, asked.dtype, asked.seconds, asked.only or ALL)))  # noqa: T201 - to the process that asked
+    child.tell(measure(**child.question()))

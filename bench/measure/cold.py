@@ -5,7 +5,6 @@ Run as a module, it is that process: it takes what to start as JSON on its comma
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import tempfile
@@ -19,7 +18,6 @@ from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.machine import child
 from mlpbench.bench.measure.case import prepare
-from mlpbench.bench.measure.instruments import plant
 from mlpbench.kernels import registry
 
 if TYPE_CHECKING:
@@ -44,7 +42,7 @@ def starts(suite: Suite, kernel: str, *, fresh: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mlpbench-") as scratch:
         caches = {name: str(Path(scratch) / name.lower()) for name in CACHES} if fresh else {}
         for is_fresh in (True, False) if fresh else (False,):
-            said = child.ask(__name__, json.dumps(asked), variables=caches, timeout_s=TIMEOUT_S)
+            said = child.ask(__name__, asked, variables=caches, timeout_s=TIMEOUT_S)
             if said.found is None:
                 return {"starts": found, "no_starts": said.reason}
             found.append({"fresh": is_fresh, **said.found})
@@ -109,5 +107,4 @@ def peak_bytes() -> int | None:
 
 
 if __name__ == "__main__":
-    plant()
-    print(json.dumps(measure_start(json.loads(sys.argv[1]))))  # noqa: T201 - to the process that asked
+    child.tell(measure_start(child.question()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.machine import child
 from mlpbench.kernels import registry
+from mlpbench.kernels.errors import KernelUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,8 +72,6 @@ def _group(module: str) -> str:
 
 def for_spec(answer: Probed, spec: ForwardSpec) -> Probed:
     """Return the answer for one specification: a library may be here, and not able to express it."""
-    from mlpbench.kernels.errors import KernelUnavailable
-
     if answer.available:
         try:
             registry.load(answer.name).supports(spec)
@@ -84,7 +82,7 @@ def for_spec(answer: Probed, spec: ForwardSpec) -> Probed:
 
 def _ask(names: list[str]) -> dict[str, Probed]:
     """Ask one process about kernels of one module, and another about those that it did not come to."""
-    said = child.ask(__name__, *names, timeout_s=TIMEOUT_S)
+    said = child.ask(__name__, {"names": names}, timeout_s=TIMEOUT_S)
     answers = dict(_answers(said.printed, names))
     silent = [name for name in names if name not in answers]
     if silent:  # kernels are asked in order: the first without an answer is the one that ended the process
@@ -103,8 +101,6 @@ def _answers(printed: str, names: list[str]) -> Iterator[tuple[str, Probed]]:
 
 def probe(name: str) -> Probed:
     """Probe one kernel in this process."""
-    from mlpbench.kernels.errors import KernelUnavailable
-
     try:
         kernel = registry.load(name)
     except KernelUnavailable as error:
@@ -118,5 +114,5 @@ def probe(name: str) -> Probed:
 
 
 if __name__ == "__main__":
-    for kernel_name in sys.argv[1:]:
-        print(f"\n{json.dumps(asdict(probe(kernel_name)))}", flush=True)  # noqa: T201 - to the process that asked
+    for kernel_name in child.question()["names"]:
+        child.tell(asdict(probe(kernel_name)))

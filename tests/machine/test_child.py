@@ -15,14 +15,14 @@ def ask(tmp_path, monkeypatch):
 
     def asked(body, timeout_s=30.0, **options):
         monkeypatch.setattr(child.sys, "executable", interpreter(tmp_path, body))
-        return child.ask("some.module", "--word", timeout_s=timeout_s, **options)
+        return child.ask("some.module", {"a": [1]}, timeout_s=timeout_s, **options)
 
     return asked
 
 
 def test_the_last_line_is_the_answer(ask):
     answer = ask('print("a library greets"); print(json.dumps({"words": words}))')
-    assert answer.found == {"words": ["-P", "-m", "some.module", "--word"]}
+    assert answer.found == {"words": ["-P", "-m", "some.module", '{"a": [1]}']}
     assert answer.reason is None
     assert answer.printed.startswith("a library greets\n")
 
@@ -61,3 +61,10 @@ def test_without_an_answer_there_is_a_reason(ask, body, reason):
     assert answer.reason == f"the process {reason}"
     if "sleep" in body:
         assert answer.printed == "so far\n"
+
+
+def test_the_process_finds_the_question_and_its_answer_has_a_line_of_its_own(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["some.module", '{"a": [1]}'])
+    sys.stdout.write("a library greets")
+    child.tell(child.question())
+    assert capsys.readouterr().out.splitlines() == ["a library greets", '{"a": [1]}']

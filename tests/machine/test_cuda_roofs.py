@@ -7,7 +7,6 @@ import subprocess
 import numpy as np
 import pytest
 
-from mlpbench.bench import clock
 from mlpbench.bench.machine import cuda_roofs
 from mlpbench.kernels.cuda import device as cupy_device
 from support import fake_cupy
@@ -72,7 +71,7 @@ def test_each_round_waits_once_at_its_end(device, monkeypatch):
         seen.append((rounds, most_s))
         return 1, [1.0]
 
-    monkeypatch.setattr(clock, "short_rounds", short_rounds)
+    monkeypatch.setattr(cuda_roofs, "short_rounds", short_rounds)
     cuda_roofs.measure("float32", 2e-3)
     assert seen[0] == (10, 1e-3), "first the device raises its clock"
     assert seen[1:] == [(20, 4e-3)] * len(MEASURED)

@@ -121,19 +121,16 @@ def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
     """In the same file, each with its reason where it cannot be measured; the CPU's are what they are without."""
     asked = []
 
-    def ask(module, *words, threads, binding, timeout_s):
+    def ask(module, what, threads, binding, timeout_s):
         assert binding is None
-        asked.append((module, threads, words))
+        asked.append((module, threads, what))
         return child.Answer({"measured": []}, None) if module == roofs.__name__ else devices.pop(0)
 
     monkeypatch.setattr(roofs.child, "ask", ask)
     devices = [child.Answer({"roofs": {"dtype": "float64"}, "reason": None}, None)]
     assert roofs.write([tmp_path], 2, "float64", 0.5, ["cuda"]) is None
-    words = ("--dtype=float64", "--seconds=0.5")
-    assert asked == [
-        ("mlpbench.bench.machine.roofs", 2, (*words, "--threads=2")),
-        ("mlpbench.bench.machine.cuda_roofs", 2, words),
-    ]
+    what = {"dtype": "float64", "seconds": 0.5}
+    assert asked == [(roofs.__name__, 2, {**what, "threads": 2}), (roofs.DEVICES["cuda"], 2, what)]
     block = json.loads((tmp_path / runs.ROOFS_FILE).read_text())["mlpbench"]
     assert block["roofs"] == {"measured": []}
     assert block["devices"] == [{"device": "cuda", "roofs": {"dtype": "float64"}, "reason": None}]
@@ -150,7 +147,7 @@ def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
 
 def test_without_a_device_its_process_says_why(tmp_path):
     """The real one, where there is no GPU, with or without CuPy."""
-    answer = child.ask(roofs.DEVICES["cuda"], "--dtype=float32", "--seconds=0.001", timeout_s=roofs.TIMEOUT_S)
+    answer = child.ask(roofs.DEVICES["cuda"], {"dtype": "float32", "seconds": 0.001}, timeout_s=roofs.TIMEOUT_S)
     assert answer.reason is None
     assert answer.found["reason"] or answer.found["roofs"]["measured"]
 

@@ -36,7 +36,7 @@ def probe_all(tmp_path, monkeypatch):
     """Probe with a stand-in for the interpreter: ``body`` is run for the names that are asked for."""
 
     def probe(body, *names):
-        loop = f"names = words[words.index('mlpbench.bench.plan.probe') + 1:]\nfor name in names:\n    {body}"
+        loop = f"names = json.loads(words[-1])['names']\nfor name in names:\n    {body}"
         monkeypatch.setattr(probing.child.sys, "executable", interpreter(tmp_path, loop))
         return {answer.name: answer for answer in probing.probe_all(list(names))}
 
