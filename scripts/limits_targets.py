@@ -3,9 +3,9 @@
     python scripts/limits_targets.py FOUND           say which targets are met, setting by setting
     python scripts/limits_targets.py --write RUN     write RUN.limits.json, the part of a run that is committed
 
-FOUND is the folder of a run, or a ``.limits.json``: ``{"mlpbench": {...}}`` with `schema` (1, a number of its own), `kind`
-("limits"), `command`, and what the JSON report has under `limits`. It lies beside the run's folder and is derived: a run
-with many peers has many megabytes. Files written before 2026-11-26 hold the targets as well; nothing reads them.
+FOUND is a run's folder, or a ``.limits.json``: ``{"mlpbench": {...}}`` with `schema` (1, a number of its own), `kind`
+("limits"), `command`, and what the JSON report has under `limits`. It lies beside the run's folder and is derived: a
+run with many peers has many megabytes. The targets that older files hold are not read.
 
 Targets are for processors with AVX-512, for float32, and for the network of the book or a wide one; `numba-simd-sparse`
 is held to its own on MNIST alone, since how much work it skips depends on the data.
@@ -16,10 +16,9 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import limits
@@ -29,6 +28,9 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.profiles import BOOK, WIDE, profile
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.stats.estimates import Ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 PROFILE = "limits"
 SUFFIX = ".limits.json"
@@ -48,7 +50,7 @@ _DATA = {"numba-simd-sparse": "mnist"}
 #: On `WIDE`, at every batch size.
 _ON_WIDE = {("numba-simd", 1), ("numba-simd-new", 1), ("numba-simd-parallel", 2)}
 _NOT_SLOWER = 1.0
-#: Share of the multiply-add peak, at least, in the largest batch on `BOOK`. The same kernels are held to a matrix product.
+#: Share of the multiply-add peak, at least, in the largest batch on `BOOK`; these kernels are held to a product too.
 _PEAK = {("numba-simd", 1): 0.93, ("numba-simd-parallel", 2): 0.92}
 #: Time of one row, at most, as a multiple of its weights read from this cache and the cost of a call.
 _FLOOR, _FLOOR_FROM = 1.15, "L2"

@@ -77,8 +77,8 @@ class Part:
 class Attribution:
     """The parts of one kernel, in seconds per sample; a part that could not be measured is None, its share unexplained.
 
-    ``one_s`` - ``batch_s`` is the sum of the parts, up to the medians being taken part by part. ``gain`` is the one
-    divided by the other, paired by repeat, as everywhere (`bench.analysis.times.ratio`).
+    ``one_s``, ``batch_s`` and ``gain`` are what they are everywhere (`bench.analysis.times`). Parts are of the repeats
+    that have the small networks, and medians part by part: up to these two things, they add up to what is saved.
     """
 
     batch_size: int
@@ -128,9 +128,9 @@ def attribute(
 ) -> Attribution | None:
     """Return the parts of the difference between single calls and batches of ``batch_size``.
 
-    ``small``: the small networks of each repeat. ``weights_s``: what `weight_cost` says, None where the roofs are missing.
-    ``beyond_l1_s``: what `arithmetic_cost` says of the operations that the smaller network does not do. None where no
-    repeat has both sides and the small networks; a single one gives no intervals.
+    ``small``: the small networks of each repeat. ``weights_s``: what `weight_cost` says, None where the roofs are
+    missing. ``beyond_l1_s``: what `arithmetic_cost` says of the operations that the smaller network does not do. None
+    where no repeat has both sides and the small networks; a single one gives no intervals.
     """
     one_s, batch_s = times.pairs(one, batch)
     repeats = sorted(one_s.keys() & small.keys())
@@ -163,8 +163,6 @@ def _part(values: Sequence[float | None], *, of_repeats: bool) -> Part | None:
     middle, n = float(np.median(known)), len(known)
     if n == 1 or not of_repeats:
         return Part(middle, math.nan, math.nan)
-    from scipy.special import stdtrit
-
     factor = estimates.MEDIAN_FACTORS.get(n, math.sqrt(math.pi / 2))
-    half = float(stdtrit(n - 1, 0.975) * np.std(known, ddof=1) * factor / math.sqrt(n))
+    half = float(estimates.student(0.975, n - 1) * np.std(known, ddof=1) * factor / math.sqrt(n))
     return Part(middle, middle - half, middle + half)

@@ -1,7 +1,7 @@
 """Where the gain is bandwidth: kernels on networks whose weights lie in different levels of memory. Knows no files.
 
-The book explains batches by the "bus bandwidth". `bench.analysis.attribution` divides the gain of one kernel on one network;
-here the same kernel stands beside itself where its weights lie in L2, in L3 and beyond.
+The book explains batches by the "bus bandwidth". `bench.analysis.attribution` divides the gain of one kernel on one
+network; here the same kernel stands beside itself where its weights lie in L2, in L3 and beyond.
 
 What makes the gain is its largest part, named alone where the low end of its interval is above the high end of every
 other part's, and else together with the parts that reach it. What is unexplained is a part like the others: where it is

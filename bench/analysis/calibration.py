@@ -1,4 +1,4 @@
-"""What `mlpbench calibrate` found on a machine (`bench.stats.trials` finds it): the file that keeps it, and what it says."""
+"""What `mlpbench calibrate` found on a machine (`bench.stats.trials`): the file that keeps it, and what it says."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What the speedup of each kernel of a run is made of: call cost, Hockney's line, roofs, attribution.
 
 Everything is derived from the result files, by the pure modules `bench.stats.hockney`, `bench.analysis.roofline` and
-`bench.analysis.attribution`; `bench.report.sections.explain` puts it into sentences. What was not measured is None, with a reason.
+`bench.analysis.attribution`. What was not measured is None, with a reason.
 """
 
 from __future__ import annotations

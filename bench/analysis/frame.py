@@ -89,8 +89,8 @@ COLUMNS = {
 def load(sources: Source | Iterable[Source]) -> pd.DataFrame:
     """Return one row for each case and repeat, in the order of the sources, with the columns of `COLUMNS`.
 
-    Paths are read by `bench.record.runs.read_run`, which raises UserError for what it cannot read; so does naming the same
-    results twice, which would count every repeat twice. Without any timing the frame is empty and has its columns.
+    Paths are read by `bench.record.runs.read_runs`, which raises UserError for what it cannot read; so does naming the
+    same results twice, which would count every repeat twice. Without any timing the frame is empty and has its columns.
     """
     frame = pd.DataFrame(list(_rows(sources)), columns=list(COLUMNS))
     # Texts keep the dtype of the installed pandas.

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class CaseSummary:
     """One case of one run over its repeats. Times in seconds per sample; ``first_call_s`` of the whole call.
 
-    ``by_repeat`` are the repeats that count, ``every`` all of them (`bench.analysis.times`), ``disturbed`` how many were
-    disturbed. ``speedup``: the time per sample of the same kernel one at a time / this case's, paired by repeat; None
+    ``by_repeat`` are the repeats that count, ``every`` all of them (`bench.analysis.times`), ``disturbed`` how many
+    were. ``speedup``: the time per sample of the same kernel one at a time / this case's, paired by repeat; None
     with ``no_speedup`` as the reason. ``parts``, of the book's cell: seconds per sample by part (and the rest) and
     repeat, empty where they were not recorded; ``reads``: what the cell loads, in words.
     """
@@ -107,9 +107,9 @@ def best_batch(cases: Iterable[CaseSummary]) -> CaseSummary | None:
 def ranked(cases: Iterable[CaseSummary]) -> list[tuple[CaseSummary, Ratio]]:
     """Return the cases of different kernels, the fastest first, each with its time / the fastest's.
 
-    The fastest is the one with the shortest time per sample, unless another is faster in the repeats that both have: then
-    that one, and so on. Rarely all of them beat each other in turn, and the last one stays. All others follow by their
-    ratios, which are paired by repeat; those of the medians where no repeat has both sides. The first one's is 1.
+    The fastest is the one with the shortest time per sample, unless another is faster in the repeats that both have:
+    then that one, and so on. Rarely all of them beat each other in turn, and the last one stays. All others follow by
+    their ratios, which are paired by repeat; those of the medians where no repeat has both sides. The first one's is 1.
     """
     candidates = list(cases)
     fastest = min(candidates, key=lambda case: case.sample.value)

@@ -1,1 +1,4 @@
-"""Numbers in, numbers out: estimates, tests, verdicts. Knows no files."""
+"""Statistics: numbers come in, estimates, tests and verdicts go out.
+
+It may import errors and nothing else of bench, and knows no kernels and no files.
+"""

@@ -1,9 +1,9 @@
 """How far the level of a whole run wanders on a machine, beyond what its repeats show. Knows no kernels and no files.
 
-All repeats of a run agree on the state of the processor and of whoever shares it, so no number of them makes a difference
-between two runs sure. It is a variance of its own (the highest level of T. Kalibera and R. Jones, "Rigorous benchmarking
-in reasonable time", ISMM 2013), and `mlpbench calibrate` measures it. Work on one processor and work that is divided
-among several wander differently, most of all on virtual machines. docs/verdicts.md says what reckoning with it is worth.
+All repeats of a run agree on the state of the processor and of whoever shares it, so no number of them makes a
+difference between two runs sure. It is a variance of its own (the highest level of T. Kalibera and R. Jones, "Rigorous
+benchmarking in reasonable time", ISMM 2013), and `mlpbench calibrate` measures it. Work on one processor and work that
+is divided among several wander differently. docs/verdicts.md says what reckoning with it is worth.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Estimates, ratios and verdicts from repeats. Knows no kernels and no files.
 
-Rounds inside one process (a repeat) are correlated and a burst of other load slows whole processes, so the repeat is the
-unit. Each repeat contributes one value (the median of its rounds, in seconds); everything below takes one positive value
-per repeat and works on logarithms, because times are positive and disturbances multiply. docs/method.md says how often
-the intervals contain the truth.
+Rounds inside one process (a repeat) are correlated and a burst of other load slows whole processes, so the repeat is
+the unit. Everything below takes one positive value per repeat (the median of its rounds, in seconds) and works on
+logarithms, because times are positive and disturbances multiply. docs/method.md says how often the intervals contain
+the truth.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def estimate(values_per_repeat: Values | Iterable[float], confidence: float = 0.
 
     Raises ValueError for no values, and for values that are not finite and positive.
     """
-    x = _positive(values_per_repeat)
+    x = positive(values_per_repeat)
     value = _median(x)
     if len(x) == 1:
         return Estimate(value, math.nan, math.nan, 1, NO_INTERVAL)
@@ -123,10 +123,10 @@ def ratio(a: Values, b: Values, paired: bool = True, confidence: float = 0.95, d
         common = sorted(a_by_repeat.keys() & b_by_repeat.keys())
         if not common:
             raise ValueError("no repeat has both sides")
-        pairs = _positive(a_by_repeat[i] for i in common) / _positive(b_by_repeat[i] for i in common)
+        pairs = positive(a_by_repeat[i] for i in common) / positive(b_by_repeat[i] for i in common)
         inner = estimate(pairs, confidence)
         return Ratio(inner.value, inner.low, inner.high, inner.n, True, inner.reason)
-    x, y = _positive(a), _positive(b)
+    x, y = positive(a), positive(b)
     n = min(len(x), len(y))
     x_median, y_median = _median(x), _median(y)
     value = x_median / y_median
@@ -134,7 +134,7 @@ def ratio(a: Values, b: Values, paired: bool = True, confidence: float = 0.95, d
         return Ratio(value, math.nan, math.nan, n, False, NO_INTERVAL)
     below, above = _difference(np.log(x / x_median), np.log(y / y_median), confidence)
     if drift.sd:
-        half = _student(drift.degrees, confidence) * math.sqrt(drift.square)
+        half = student((1 + confidence) / 2, drift.degrees) * math.sqrt(drift.square)
         below, above = -math.hypot(below, half), math.hypot(above, half)
     return Ratio(value, value * _exp(below), value * _exp(above), n, False)
 
@@ -168,7 +168,8 @@ def verdict(speedup: Ratio, threshold: float) -> Verdict:
     return "unclear"
 
 
-def _positive(values: Values | Iterable[float]) -> NDArray[np.float64]:
+def positive(values: Values | Iterable[float]) -> NDArray[np.float64]:
+    """Return the values. Raises ValueError for none, and for values that are not finite and positive."""
     x = np.array(list(values.values() if isinstance(values, Mapping) else values), dtype=np.float64)
     if x.ndim != 1 or len(x) == 0:
         raise ValueError("needs at least one repeat, one value each")
@@ -194,7 +195,7 @@ def _offsets(logs: NDArray[np.float64], confidence: float) -> tuple[float, float
     if n >= ORDER_STATISTICS_FROM and 1 - 2.0 ** (1 - n) >= confidence:
         below, above = _order_statistics(np.sort(logs), confidence)
     else:
-        above = _student(n - 1, confidence) * math.sqrt(_variance(logs))
+        above = student((1 + confidence) / 2, n - 1) * math.sqrt(_variance(logs))
         below = -above
     return min(below, 0.0), max(above, 0.0)
 
@@ -234,7 +235,8 @@ def _difference(x: NDArray[np.float64], y: NDArray[np.float64], confidence: floa
         return 0.0, 0.0
     # Divided by their sum before they are squared: variances of nearly identical repeats would underflow.
     px, py = vx / (vx + vy), vy / (vx + vy)
-    half = _student(1 / (px**2 / (len(x) - 1) + py**2 / (len(y) - 1)), confidence) * math.sqrt(vx + vy)
+    degrees = 1 / (px**2 / (len(x) - 1) + py**2 / (len(y) - 1))
+    half = student((1 + confidence) / 2, degrees) * math.sqrt(vx + vy)
     return -half, half
 
 
@@ -243,8 +245,8 @@ def _exp(x: float) -> float:
     return math.exp(min(x, 700.0))
 
 
-def _student(degrees: float, confidence: float) -> float:
-    """Return Student's two-sided quantile. ``scipy.special`` has it for a third of the import time of scipy.stats."""
+def student(share: float, degrees: float) -> float:
+    """Return Student's quantile. ``scipy.special`` has it for a third of the import time of scipy.stats."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(degrees, (1 + confidence) / 2))
+    return float(stdtrit(degrees, share))

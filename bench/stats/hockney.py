@@ -128,11 +128,9 @@ def fit(by_repeat: Mapping[int, Points]) -> Fit | None:
     learned, predicted = predictions(medians)
     straight = max(map(abs, whole.misfit(medians).values())) <= STRAIGHT_WITHIN
     return Fit(
-        r_inf=estimates.estimate({repeat: found.r_inf for repeat, found in lines.items()}),
-        t0=estimates.estimate({repeat: found.t0_s for repeat, found in lines.items()}) if told else None,
-        n_half=estimates.estimate({repeat: found.t0_s * found.r_inf for repeat, found in lines.items()})
-        if told
-        else None,
+        r_inf=estimates.estimate(found.r_inf for found in lines.values()),
+        t0=estimates.estimate(found.t0_s for found in lines.values()) if told else None,
+        n_half=estimates.estimate(found.t0_s * found.r_inf for found in lines.values()) if told else None,
         line=whole,
         misfit=whole.misfit(medians),
         regimes=() if straight else tuple(regimes(medians)),

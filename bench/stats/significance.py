@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlpbench.bench.stats import estimates
-from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
+from mlpbench.bench.stats.estimates import NO_DRIFT, Drift, positive, student
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from mlpbench.bench.stats.estimates import Drift, Ratio, Verdict
+    from mlpbench.bench.stats.estimates import Ratio, Verdict
 
+#: From which share on a difference counts, on the log scale half of 5 %: with the threshold at 5 %, a slowdown of
+#: exactly 5 % is found half of the time, however many repeats there are.
+THRESHOLD = 0.025
 #: Share of the verdicts faster and slower that may be wrong. A case is never called so with a p-value above it.
 FALSE_DISCOVERY_RATE = 0.01
 #: Probability with which an effect is to be found: for the repeats needed, and for the smallest effect found.
@@ -79,9 +82,9 @@ def test(
         common = sorted(a.keys() & b.keys())
         if not common:
             raise ValueError("no repeat has both sides")
-        sides = [_logs(a[i] for i in common) - _logs(b[i] for i in common)]
+        sides = [np.log(positive(a[i] for i in common)) - np.log(positive(b[i] for i in common))]
     else:
-        sides = [_logs(a.values()), _logs(b.values())]
+        sides = [np.log(positive(a)), np.log(positive(b))]
     n = min(len(side) for side in sides)
     if n < 2:
         return Test(math.nan, math.nan, n, paired, drift)
@@ -123,10 +126,10 @@ def repeats_needed(found: Test, effect: float, threshold: float, level: float) -
     if math.isnan(found.scatter):
         return None
     if size > bound:
-        return _fewest(found, 1.0, lambda df: size / (_quantile(1 - level / 2, df) + _quantile(POWER, df)))
+        return _fewest(found, 1.0, lambda df: size / (student(1 - level / 2, df) + student(POWER, df)))
     within = (1 - INTERVAL_LEVEL / 2, (1 + POWER) / 2)
     # The interval is the median's.
-    return _fewest(found, MEDIAN_LOSS, lambda df: bound / sum(_quantile(share, df) for share in within))
+    return _fewest(found, MEDIAN_LOSS, lambda df: bound / sum(student(share, df) for share in within))
 
 
 def detectable(scatter: float, n: int, paired: bool, threshold: float, level: float, drift: Drift = NO_DRIFT) -> float:
@@ -138,9 +141,9 @@ def detectable(scatter: float, n: int, paired: bool, threshold: float, level: fl
     if n < 2:
         return math.nan
     error, df = _error(scatter, n, paired, drift)
-    significant = (_quantile(1 - level / 2, df) + _quantile(POWER, df)) * error
+    significant = (student(1 - level / 2, df) + student(POWER, df)) * error
     error, df = _error(scatter * MEDIAN_LOSS, n, paired, drift)
-    beyond = math.log1p(threshold) + _quantile(POWER, df) * error
+    beyond = math.log1p(threshold) + student(POWER, df) * error
     return math.expm1(min(max(significant, beyond), 700.0))
 
 
@@ -183,28 +186,10 @@ def _trimmed(x: NDArray[np.float64]) -> tuple[float, float, int]:
     return float(s[cut : n - cut].mean()), square, kept - 1
 
 
-def _logs(values: Iterable[float]) -> NDArray[np.float64]:
-    x = np.array(list(values), dtype=np.float64)
-    if not (len(x) and np.isfinite(x).all() and (x > 0).all()):
-        raise ValueError(f"needs finite values above 0, got {x.tolist()}")
-    return np.log(x)
-
-
 def _student(t: float, degrees: float) -> float:
     from scipy.special import stdtr
 
     return float(stdtr(degrees, t))
-
-
-def _quantile(share: float, degrees: float) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, share))
-
-
-#: From which share on a difference counts, on the log scale half of 5 %: with the threshold at 5 %, a slowdown of
-#: exactly 5 % is found half of the time, however many repeats there are.
-THRESHOLD = 0.025
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,4 @@
-"""How far a run can be trusted: disturbance, the harness's own cost, cold starts, single calls, memory, inputs.
+"""How far a run can be trusted: disturbance, the clock, the pace of the processor, latency, inputs, the timeline.
 
-What is measured goes raw into the block ``trust`` of each record; what is made of it is derived in `bench.trust.disturbance`
-and `bench.stats.percentiles`, which know no clock and no files. The fields are in ``docs/trust.md``.
+Records come in; grades, reasons and findings go out. It may import record, values, stats and errors, and reads no file.
 """
