@@ -14,11 +14,10 @@ from mlpbench.bench.trust import clock_check
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import ForwardSpec
+from support.sources import ROOT
 
 #: They measure for real, and other tests run beside them: once in a while that spoils one.
 pytestmark = pytest.mark.flaky(reruns=2)
-
-from support.sources import ROOT
 
 SPEC = ForwardSpec((1000, 2))
 WATCHED = """

@@ -1,0 +1,60 @@
+"""What is installed: one name, with its data, and no more; the same from the checkout and from the source archive."""
+
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import PurePosixPath
+
+import pytest
+
+from support.sources import ROOT
+
+
+def build(kind, source, folder):
+    """Build a wheel or an sdist with the very tool that pip starts; return its path."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", folder]
+    ran = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    (path,) = folder.iterdir()
+    return path
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    return build("wheel", ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+def test_a_wheel_holds_one_package_and_its_data(wheel):
+    """Other people's `bench` and `kernels` are never touched; tests and results land in nobody's site-packages."""
+    names = [PurePosixPath(name) for name in zipfile.ZipFile(wheel).namelist()]
+    package = {str(name) for name in names if name.parts[0] == "mlpbench"}
+    assert {name.parts[0] for name in names} == {"mlpbench", f"{wheel.stem.rpartition('-py3')[0]}.dist-info"}
+    linked = [(ROOT / folder, f"mlpbench/{folder}") for folder in ("bench", "kernels")]
+    expected = {f"mlpbench/{path.name}" for path in (ROOT / "mlpbench").iterdir() if path.is_file()}
+    for folder, below in linked:
+        files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        expected |= {f"{below}/{path.relative_to(folder)}" for path in files}
+    assert package == expected
+    for data in (
+        "bench/data/digits.npz",
+        "kernels/data/mnist.npz",
+        "bench/report/formats/page/page.html.j2",
+        "py.typed",
+    ):
+        assert f"mlpbench/{data}" in package
+
+
+def test_the_source_archive_builds_the_same_wheel(wheel, tmp_path):
+    archive = build("sdist", ROOT, tmp_path / "sdist")
+    with tarfile.open(archive) as files:
+        assert not [file for file in files if file.issym()], "a system without links could not unpack it"
+        files.extractall(tmp_path, filter="data")
+    source = tmp_path / archive.name.removesuffix(".tar.gz")
+    assert build("wheel", source, tmp_path / "wheel").read_bytes() == wheel.read_bytes()
+
+
+def test_it_is_uploaded_by_nobody():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert "Private :: Do Not Upload" in project["classifiers"]
