@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpbench.bench.data.datasets import CLASSES, DIGITS_FILE
+from mlpbench.bench.data.datasets import DIGITS_FILE
+from mlpbench.bench.data.mnist import CLASSES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

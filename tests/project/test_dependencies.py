@@ -23,14 +23,13 @@ INSTALLED_BY = {
     "cupyx": {"cupy-cuda12x", "cupy-cuda13x"},
     "jaxlib": {"jax"},
     "pytest_benchmark": {"pytest-benchmark"},
-    "requests": {"pooch"},
     "sklearn": {"scikit-learn"},
     "vl_convert": {"vl-convert-python"},
 }
 #: Started, or loaded by what is started, and imported by nobody.
 TOOLS = {"hatchling", "import-linter", "mypy", "pandas-stubs", "pre-commit", "pytest-rerunfailures", "pytest-xdist"}
 TOOLS |= {"ruff", "scipy-stubs"}
-OURS = {"mlpbench", "support", "conftest"}
+OURS = {"mlpbench", "support", *(path.stem for path in (ROOT / "scripts").glob("*.py"))}
 
 
 def declared(requirements):

@@ -13,11 +13,10 @@ from functools import cache
 
 import pytest
 
-from mlpbench.bench.analysis import frame
-from mlpbench.bench.analysis.summary import speedup, summarize
+from mlpbench.bench.analysis import times as analysis_times
 from mlpbench.bench.cli.app import app
 from mlpbench.bench.machine import environment
-from mlpbench.bench.plan import profiles as sweep
+from mlpbench.bench.plan.profiles import PROFILES
 from mlpbench.bench.plan.plan import Plan
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.trust import Audit, Start
@@ -27,9 +26,16 @@ from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support import simulate
 from support.processes import suite_by_hand
-from support.sources import ROOT
+from support.sources import ROOT, dead_names
 
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").rglob("*.md")])
+DOCUMENTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "bench").rglob("*.md"),
+        *(ROOT / "kernels").rglob("*.md"),
+    ]
+)
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^()\s]+)\)")
@@ -88,6 +94,11 @@ def test_links_lead_somewhere(path):
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
+def test_modules_and_files_that_are_named_exist(path):
+    assert not dead_names(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
 def test_commands_and_options_that_are_shown_exist(path):
     wrong = []
     for words in shown_commands(path):
@@ -105,7 +116,7 @@ def test_commands_and_options_that_are_shown_exist(path):
         if not known or asked - known:
             wrong.append((" ".join(words), sorted(asked - known)))
         profiles = [after for word, after in itertools.pairwise(words) if word == "--profile"]
-        wrong += [(" ".join(words), profile) for profile in profiles if profile not in sweep.PROFILES]
+        wrong += [(" ".join(words), profile) for profile in profiles if profile not in PROFILES]
     assert not wrong
 
 
@@ -128,8 +139,8 @@ def test_method_recomputes_the_headline(tmp_path, monkeypatch):
         exec(compile(by_hand, "method.md", "exec"), names)
         exec(compile(by_library, "method.md", "exec"), names)
     assert names["run"].resolve() == run.resolve(), "the latest run"
-    cases = {case.mode: case for case in summarize(frame.runs(run))}
-    expected = speedup(cases["per_sample"], cases["batched"])
+    cases = {case.mode: case for case in analysis_times.cases([runs.read_run(run)])}
+    expected = analysis_times.ratio(cases["per_sample"], cases["batched"])
     assert (names["speedup"], names["low"], names["high"]) == pytest.approx(
         (expected.value, expected.low, expected.high), rel=1e-4
     )
@@ -141,7 +152,7 @@ def test_method_recomputes_the_headline(tmp_path, monkeypatch):
 
 def test_the_worked_example_is_the_package_that_is_tested():
     module, _ = blocks("docs/adding-a-kernel.md", "python")
-    folder = ROOT / "tests" / "example_package"
+    folder = ROOT / "tests" / "support" / "example_package"
     assert module == (folder / "mlpbench_example.py").read_text(encoding="utf-8")
     (project,) = map(tomllib.loads, blocks("docs/adding-a-kernel.md", "toml"))
     tested = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))

@@ -241,6 +241,16 @@ def test_what_sources_name_is_there():
     assert not {name: found for name, found in dead.items() if found}
 
 
+def test_what_scripts_and_tests_import_is_there():
+    """mypy reads what is installed; some of these run by hand only."""
+    ours = [(path, found) for path in SOURCES for found in imports(path) if top(found.module) == "mlpbench"]
+    assert not [
+        where(path, found)
+        for path, found in ours
+        if not exists(f"{found.module}.{found.name}" if found.name else found.module)
+    ]
+
+
 def test_a_module_named_in_a_string_is_there():
     """As of entry points, plugins and processes: no tool sees them. (What a test names in vain, it fails for.)"""
     dotted = re.compile(r"mlpbench\.(bench|kernels)(\.\w*[a-zA-Z])+(:\w+)?")

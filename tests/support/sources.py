@@ -85,7 +85,7 @@ def listed(path, patterns):
 def exists(name):
     """Return whether a dotted name, of a module or of something in one, leads somewhere."""
     parts = name.split(".")
-    for length in range(len(parts), 1, -1):
+    for length in range(len(parts), 0, -1):
         try:
             found = import_module(".".join(parts[:length]))
         except ModuleNotFoundError:
