@@ -113,7 +113,6 @@ def _table(found: Comparison) -> Table:
         )
     rate, pairs = found.false_discovery_rate, "paired by repeat" if found.paired else "unpaired"
     shown.caption = f"{pairs}; faster and slower hold for all {len(found.rows)} cases at once, {rate:.0%} wrong at most"
-    shown.caption_justify = "left"
     return shown
 
 

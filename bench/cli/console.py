@@ -60,7 +60,8 @@ def complain(message: str) -> None:
 
 def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
     """Return an empty table; the columns in ``right`` hold numbers."""
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    made = Table(title=title, title_style="bold", header_style="bold", box=None, pad_edge=False)
+    made.title_justify = made.caption_justify = "left"
     for column in columns:
         number = column in right
         made.add_column(column, justify="right" if number else "left", no_wrap=number, overflow="fold")
@@ -121,7 +122,7 @@ def _parts(made: Table, heads: int, width: int) -> Iterator[list[int]]:
 def _part(made: Table, chosen: Sequence[int], *, first: bool, last: bool) -> Table:
     part = table(str(made.title))
     part.title = made.title if first else None
-    part.caption, part.caption_justify = (made.caption if last else None), made.caption_justify
+    part.caption = made.caption if last else None
     columns = [made.columns[number] for number in chosen]
     for column in columns:
         least = _least(column)

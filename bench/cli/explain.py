@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich.text import Text
 
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson, Results, Runs
@@ -16,11 +17,7 @@ if TYPE_CHECKING:
 IMPOSSIBLE = 1
 
 
-def explain(
-    runs: Runs = None,
-    results: Results = Path("results"),
-    as_json: AsJson = False,
-) -> None:
+def explain(runs: Runs = None, results: Results = Path("results"), as_json: AsJson = False) -> None:
     """Say what the speedup of each kernel is made of: calls, weights, arithmetic, and how near the machine's limits.
 
     Of runs whose weights lie in different levels of memory, it also says where the gain is bandwidth. Exit 1 if a time
@@ -42,7 +39,7 @@ def explain(
         if silent and (run.shown is None or not found):
             raise UserError(f"{run.path}: nothing was timed, so there is nothing to explain")
         if silent:  # a setting that an interrupted sweep did not come to
-            console.err().print(f"{run.title}: nothing was timed, so there is nothing to explain")
+            console.say(f"{run.title}: nothing was timed, so there is nothing to explain")
     if as_json:
         levels = [one.as_dict() for one in bandwidth.groups(found)]
         console.print_json({"schema": 1, "runs": [one.as_dict() for one in found], "levels": levels})
@@ -55,8 +52,6 @@ def explain(
 
 
 def _tell(found: Explanation) -> None:
-    from rich.text import Text
-
     from mlpbench.bench.report.formats import terminal
     from mlpbench.bench.report.sections.explain import kernel_sentences, roof_table, run_sentences
 
@@ -75,8 +70,6 @@ def _tell(found: Explanation) -> None:
 
 def _compare(found: list[Explanation]) -> None:
     """Print what each cause is worth, run after run; where weights lie in different levels, say what that tells."""
-    from rich.text import Text
-
     from mlpbench.bench.analysis import bandwidth
     from mlpbench.bench.report.formats import terminal
     from mlpbench.bench.report.sections.bandwidth import gain_table, heading, sentences

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import Results, Runs
@@ -47,7 +48,7 @@ def report(
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")  # noqa: T201 - data, to stdout as it is
         return
-    console.err().print(f"wrote {_write(output, text)}", soft_wrap=True)
+    console.say(f"wrote {_write(output, text)}")
 
 
 def _write(path: Path, text: str) -> Path:
@@ -60,8 +61,6 @@ def _write(path: Path, text: str) -> Path:
 
 def write_reports(document: Document, folder: Path) -> list[Path]:
     """Write a report into the folder of its runs: Markdown, and HTML where the libraries for it are installed."""
-    from rich.text import Text
-
     from mlpbench.bench.report import render as documents
 
     written = []
@@ -69,7 +68,7 @@ def write_reports(document: Document, folder: Path) -> list[Path]:
         try:
             text = documents.write(document, name)
         except UserError as missing:
-            console.err().print(Text(f"no {name} report: {missing}", "yellow"))
+            console.say(f"no {name} report: {missing}", "yellow")
             continue
         written.append(_write(folder / f"report.{name}", text))
     return written
@@ -80,8 +79,6 @@ def tell(document: Document, *, as_json: bool) -> None:
 
     The table has every case of one run, and of several, with their hundreds of cases, every kernel.
     """
-    from rich.text import Text
-
     from mlpbench.bench.report import render as documents
     from mlpbench.bench.report.formats import terminal
     from mlpbench.bench.report.sections import times, trust

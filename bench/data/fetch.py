@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,10 @@ from mlpbench.bench.data.mnist import FILES, WEIGHTS_FILE, resolve_data_dir, spe
 from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from rich.console import Console
+    from rich.progress import Progress
 
 MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -223,22 +223,20 @@ def _reason(error: Exception) -> str:
     return next((word for kind, word in words.items() if isinstance(error, kind)), type(error).__name__)
 
 
-@contextmanager
-def _progress(console: Console | None) -> Iterator[Any]:
-    """Show one bar for each file, on stderr: stdout is for data."""
+def _progress(console: Console | None) -> Progress:
+    """Return one bar for each file, on stderr: stdout is for data."""
     from rich import progress
     from rich.console import Console
 
-    columns = (
+    return progress.Progress(
         progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.DownloadColumn(),
         progress.TransferSpeedColumn(),
         progress.TimeRemainingColumn(),
         progress.TextColumn("{task.fields[state]}", markup=False),
+        console=console or Console(stderr=True),
     )
-    with progress.Progress(*columns, console=console or Console(stderr=True)) as shown:
-        yield shown
 
 
 class _Bar:

@@ -1,1 +1,5 @@
-"""What stands below the kernels: the environment, processors, threads, and the limits of the machine."""
+"""In: the system, its libraries and devices, as this process or one of its own finds them.
+
+Out: the environment, processors to bind to, threads in use, and the limits of the machine.
+May import: `record`, `data` and what lies below, and kernels.
+"""

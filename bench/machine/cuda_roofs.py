@@ -133,11 +133,8 @@ def measure(dtype: str, seconds: float) -> dict[str, Any]:
         _, data = short_rounds(one.call, rounds, ROUND_S, most_s=2 * seconds, wait=stream.synchronize)
         entry = {"name": one.name, "how": one.how, "unit": one.unit, "work": one.work, "bytes": one.size}
         measured.append({**entry, "data": data})
-    return {"dtype": dtype, "facts": _facts(dtype), "caches": caches, "measured": measured}
-
-
-def _facts(dtype: str) -> dict[str, str | None]:
-    return {**device.device_facts(dtype), "cupy": CupyKernel.version()}
+    facts = {**device.device_facts(dtype), "cupy": CupyKernel.version()}
+    return {"dtype": dtype, "facts": facts, "caches": caches, "measured": measured}
 
 
 def array_sizes(caches: dict[str, int]) -> dict[str, int]:

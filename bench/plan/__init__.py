@@ -1,1 +1,5 @@
-"""What is to be measured: profiles, the plan of a run, and how often each case is repeated."""
+"""In: a profile, what was typed, and what this machine is.
+
+Out: the plan of a run or a sweep, and how often each kernel repeats. Nothing is timed here.
+May import: `machine`, `record`, `data` and what lies below; never `analysis`, `run` or `measure`.
+"""

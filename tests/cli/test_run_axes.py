@@ -210,10 +210,6 @@ def test_a_profile_may_bring_axes_and_the_command_line_replaces_them(run, monkey
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--threads", "1,0"), "cannot read the threads '0': give 1 to 4096 or all, several as 1,2"),
-        (("--dtype", "float32,float16"), "dtype must be one of float32, float64; got 'float16'"),
-        (("--spec", "20-10", "--spec", "20,10"), "cannot read the specification '20,10': write sizes as 784-50-100-10"),
-        (("--spec", NET, "--spec", "20-3", "--data", "digits"), "--spec 20-3: digits has 784 inputs in each row"),
         (("--spec", NET, "--spec", "20-3", "--weights", "gone.npz"), f"--spec {NET}: weights gone.npz: there is no"),
         (("--spec", "20-3", "--weights", "gone.npz"), "weights gone.npz: there is no such file"),
     ],
@@ -274,3 +270,15 @@ def test_a_sweep_whose_setting_is_gone_is_one_line(run, capsys, tmp_path):
         assert "threads-2: no run in this folder" in err
     with pytest.raises(UserError):
         record.read_runs(runs[0].path.parent)
+
+
+def test_the_profile_memory_runs_in_one_thread_with_few_single_rows(run):
+    words = ("--profile", "memory", "--spec", "20-10-3", "--spec", "20-30-3", "--repeats", "1")
+    status, _, err, runs = run("numpy", *words, "--batch-size", "1")
+    assert status == 0
+    assert "weights in L2" not in err, "networks that are named are not chosen"
+    assert points(runs) == [("20-10-3", 1, "float32"), ("20-30-3", 1, "float32")]
+    for found in runs:
+        assert {(case.mode, case.batch_size) for case in found.records[0].cases} == {
+            *(("per_sample", 10), ("batched", 10), ("batched", 1))
+        }

@@ -14,13 +14,6 @@ from mlpbench.bench.errors import UserError
 from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
 from support import idx_files
 
-
-def line(error: pytest.ExceptionInfo[UserError]) -> str:
-    message = str(error.value)
-    assert "\n" not in message
-    return message
-
-
 # The embedded digits
 
 
@@ -78,9 +71,8 @@ def test_more_rows_than_there_are_repeat_in_order(rows):
 
 @pytest.mark.parametrize("rows", [0, -1, 2**40])
 def test_absurd_numbers_of_rows(rows):
-    with pytest.raises(UserError) as error:
+    with pytest.raises(UserError, match=str(rows)):
         datasets.digits().inputs("float32", rows)
-    assert str(rows) in line(error)
 
 
 def test_inputs_are_fresh_and_the_images_cannot_be_changed():
@@ -148,17 +140,14 @@ def test_load_by_name(tmp_path):
 
 
 def test_load_suggests_the_nearest_name():
-    with pytest.raises(UserError) as error:
+    with pytest.raises(UserError, match="did you mean mnist"):
         datasets.load("minst", MNIST)
-    assert "did you mean mnist?" in line(error)
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist"])
 def test_load_refuses_a_spec_of_another_width(name):
-    with pytest.raises(UserError) as error:
+    with pytest.raises(UserError, match=r"784 inputs.*--data random"):
         datasets.load(name, HAND_WORKED)
-    assert "784" in line(error)
-    assert "--data random" in line(error)
 
 
 def test_no_network_is_reached(tmp_path):

@@ -71,11 +71,8 @@ def test_in_a_terminal_every_pixel_has_its_grey(digits):
     assert text.count("▀") == 28 * 14
     for value in np.unique(digits.images[0]):
         assert f"{value};{value};{value}" in text
-
-
-def test_without_colours_a_terminal_gets_ascii(digits):
     text = printed(show.show(0, digits, one_hot(7)), color_system="truecolor", force_terminal=True, no_color=True)
-    assert "▀" not in text
+    assert "▀" not in text, "ASCII where there are no colours"
 
 
 def test_bars_and_marks_tell_label_and_answer(digits):
@@ -88,10 +85,7 @@ def test_bars_and_marks_tell_label_and_answer(digits):
     assert rows[answer][1:] == ["0.7500", "#" * 12, "answer"]
     assert rows[label][1:] == ["0.0278", "label"]
     assert "(wrong)" in printed(show.show(0, digits, probabilities))
-
-
-def test_broken_network_is_shown_as_well(digits):
-    assert "nan" in printed(show.show(0, digits, np.full(10, np.nan)))
+    assert "nan" in printed(show.show(0, digits, np.full(10, np.nan))), "a broken network is shown as well"
 
 
 def test_data_without_labels():
@@ -99,6 +93,9 @@ def test_data_without_labels():
     text = printed(show.show(2, random, one_hot(4)))
     assert "random, image 2 (0 to 2): the network says 4" in text
     assert "label" not in text
+    facts = show.as_dict(0, random, one_hot(4))
+    assert (facts["label"], facts["right"], facts["answer"]) == (None, None, 4)
+    assert 0 <= np.min(facts["pixels"]) < np.max(facts["pixels"]) <= 255
 
 
 def test_as_dict_is_json_and_complete(digits):
@@ -113,20 +110,11 @@ def test_as_dict_is_json_and_complete(digits):
     np.testing.assert_array_equal(facts["pixels"], digits.images[3].reshape(28, 28))
 
 
-def test_as_dict_without_labels():
-    facts = show.as_dict(0, datasets.random(MNIST, rows=1), one_hot(4))
-    assert (facts["label"], facts["right"], facts["answer"]) == (None, None, 4)
-    assert 0 <= np.min(facts["pixels"]) < np.max(facts["pixels"]) <= 255
-
-
 @pytest.mark.parametrize("index", [-1, 1000, 10**9])
-def test_index_out_of_range(digits, index):
+def test_rows_that_are_no_images(digits, index):
     for call in (show.show, show.as_dict):
         with pytest.raises(UserError, match=f"there is no image {index}: digits has rows 0 to 999"):
             call(index, digits, one_hot(0))
-
-
-def test_rows_that_are_no_images():
     with pytest.raises(UserError, match="no images"):
         show.show(0, datasets.random(HAND_WORKED, rows=1), one_hot(0))
 
@@ -152,39 +140,33 @@ def test_png_of_floats(tmp_path):
         assert saved.getextrema() == (0, 255)
 
 
-def test_png_replaces_one_that_is_there(digits, tmp_path):
+def test_png_replaces_one_that_is_there_and_no_other_file(digits, tmp_path):
     pytest.importorskip("PIL")
     show.save_png(digits.images[0], tmp_path / "x.png")
     before = (tmp_path / "x.png").read_bytes()
     show.save_png(digits.images[1], tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes() != before
+    for name in ("notes.txt", "png", "x.jpg"):
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(UserError, match=r"let it end in \.png"):
+            show.save_png(digits.images[0], tmp_path / name)
+        assert (tmp_path / name).read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "png", "x.jpg"])
-def test_other_files_cannot_be_overwritten(digits, tmp_path, name):
-    (tmp_path / name).write_text("mine")
-    with pytest.raises(UserError, match=r"let it end in \.png"):
-        show.save_png(digits.images[0], tmp_path / name)
-    assert (tmp_path / name).read_text() == "mine"
-
-
-def test_png_that_cannot_be_written(digits, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "scale", "words"),
+    [("nowhere/x.png", 1, "No such file"), ("folder.png", 1, "cannot write")]
+    + [("x.png", scale, "use 1 to 100") for scale in (0, -1, 101)],
+)
+def test_png_that_cannot_be_written(digits, tmp_path, name, scale, words):
     pytest.importorskip("PIL")
-    with pytest.raises(UserError, match="No such file"):
-        show.save_png(digits.images[0], tmp_path / "nowhere" / "x.png")
     (tmp_path / "folder.png").mkdir()
-    with pytest.raises(UserError, match="cannot write"):
-        show.save_png(digits.images[0], tmp_path / "folder.png")
+    with pytest.raises(UserError, match=words):
+        show.save_png(digits.images[0], tmp_path / name, scale)
     assert [file.name for file in tmp_path.iterdir()] == ["folder.png"]
-
-
-@pytest.mark.parametrize("scale", [0, -1, 101])
-def test_absurd_scale(digits, tmp_path, scale):
-    with pytest.raises(UserError, match="use 1 to 100"):
-        show.save_png(digits.images[0], tmp_path / "x.png", scale)
 
 
 def test_without_pillow(digits, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(UserError, match="pip install"):
+    with pytest.raises(UserError, match=r"pip install 'mlpbench\[png\]'"):
         show.save_png(digits.images[0], tmp_path / "x.png")

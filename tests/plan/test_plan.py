@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -50,11 +50,7 @@ def test_repeats_have_orders_of_their_own():
     order = shuffled(KERNELS, 20, 0)
     rounds = {tuple(kernel for kernel, repeat in order if repeat == r) for r in range(20)}
     assert len(rounds) > 5, "a fixed order would make one kernel always run after the same other"
-
-
-def test_every_kernel_comes_first_sometimes():
-    first = {shuffled(KERNELS, 1, seed)[0][0] for seed in range(50)}
-    assert first == set(KERNELS)
+    assert {names[0] for names in rounds} == set(KERNELS), "every kernel comes first sometimes"
 
 
 def test_a_seed_that_nobody_chose_is_another_each_time():
@@ -67,12 +63,7 @@ def test_a_run_is_named_by_its_moment_in_utc_and_its_commit():
     moment = datetime(2026, 1, 1, 0, 30, 5, tzinfo=timezone(timedelta(hours=9)))
     assert run_id("0123456789abcdef", moment) == "20251231T153005Z-01234567"
     assert run_id(None, moment) == "20251231T153005Z-nocommit"
-
-
-def test_names_of_runs_sort_by_time():
-    start = datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)
-    names = [run_id("f" * 40, start), run_id("0" * 40, start + timedelta(seconds=1))]
-    assert names == sorted(names)
+    assert run_id("f" * 40, moment) < run_id("0" * 40, moment + timedelta(seconds=1)), "names sort by time"
 
 
 def test_a_plan_is_read_back_from_its_json():
@@ -98,10 +89,6 @@ def test_the_clock_keeps_the_rules_in_every_profile(name):
     assert float(options["min-time"]) >= 0.001
     assert float(options["max-time"]) == profile.max_time_s
     assert int(options["min-rounds"]) == profile.min_rounds
-
-
-def test_the_plan_keeps_the_clock_that_it_was_run_with():
-    assert plan().as_dict()["clock"] == clock_options(profiles.profile("quick"))
 
 
 def test_pytest_by_hand_measures_as_the_default_profile_does():
