@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from mlpbench.kernels import mlp_numba, mlp_numba_simd
 from mlpbench.kernels.errors import KernelUnavailable
-from mlpbench.kernels.mlp_numba import FLOP_PER_THREAD, NumbaKernel, NumbaParallelKernel, pack
+from mlpbench.kernels.mlp_numba import NumbaKernel, NumbaParallelKernel, pack
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel
 from mlpbench.kernels.numba_jit import loops
 from mlpbench.kernels.numba_jit.target import PANEL, TILE_ROWS
@@ -36,17 +37,18 @@ def test_parallel_and_serial_rows_are_the_same_to_the_bit():
     np.testing.assert_array_equal(serial[:200], divided[:200])
 
 
-def test_threads_are_used_from_the_same_work_on_for_any_specification():
-    for sizes in ((784, 50, 100, 10), (2, 3, 2, 2), (784, 1024, 1024, 10)):
+@pytest.mark.parametrize("module", [mlp_numba, mlp_numba_simd])
+def test_threads_are_used_from_the_same_work_on_for_any_specification(module):
+    parallel = mlp_numba.NumbaParallelKernel if module is mlp_numba else mlp_numba_simd.NumbaSimdParallelKernel
+    for sizes in ((784, 50, 100, 10), (2, 3, 2, 2), (300, 300, 300, 10)):
         spec = ForwardSpec(sizes)
-        kernel = NumbaParallelKernel(spec, seeded(spec))
+        kernel = parallel(spec, seeded(spec))
         threads = kernel.describe()["threads"]
         if threads == 1:
             pytest.skip("one thread")
         rows = kernel.describe()["serial_below_rows"]
-        assert spec.flop(rows) >= threads * FLOP_PER_THREAD > spec.flop(rows - 1)
-        assert kernel._divides(rows)
-        assert not kernel._divides(rows - 1)
+        assert spec.flop(rows) >= threads * module.FLOP_PER_THREAD > spec.flop(rows - 1)
+        assert kernel._parallel_rows == rows
 
 
 def test_what_describe_says():

@@ -1,16 +1,11 @@
-"""The kernels with explicit vectors: blocks, skipped zeros, accuracy of the sigmoid, threads."""
+"""The kernels with explicit vectors: blocks, skipped zeros, accuracy of the sigmoid."""
 
 import numpy as np
 import pytest
 
 from mlpbench.kernels import reference
 from mlpbench.kernels.conformance import agree
-from mlpbench.kernels.mlp_numba_simd import (
-    FLOP_PER_THREAD,
-    NumbaSimdKernel,
-    NumbaSimdParallelKernel,
-    NumbaSimdSparseKernel,
-)
+from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
 from mlpbench.kernels.numba_simd.passes import packing
 from mlpbench.kernels.params import Params, seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
@@ -68,18 +63,6 @@ def test_it_writes_nothing_beside_the_output_and_the_input(kernel_class):
     assert (guarded[0] == -7).all()
     assert (guarded[42] == -7).all()
     assert guarded[1:42] == pytest.approx(expected, abs=3e-6)
-
-
-def test_threads_are_used_from_the_same_work_on_for_any_specification():
-    for sizes in ((784, 50, 100, 10), (2, 3, 2, 2), (300, 300, 300, 10)):
-        spec = ForwardSpec(sizes)
-        kernel = NumbaSimdParallelKernel(spec, seeded(spec))
-        threads = kernel.describe()["threads"]
-        if threads == 1:
-            pytest.skip("one thread")
-        rows = kernel.describe()["serial_below_rows"]
-        assert spec.flop(rows) >= threads * FLOP_PER_THREAD > spec.flop(rows - 1)
-        assert kernel._parallel_rows == rows
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

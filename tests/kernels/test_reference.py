@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mlpbench.kernels import reference
+from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import bound
 from mlpbench.kernels.spec import MNIST, ForwardSpec
+from support.specs import specs
 
 
 def test_sigmoid_at_the_ends():
@@ -40,3 +43,46 @@ def test_trace_holds_sums_and_values_of_each_layer():
     assert (a1.shape, z2.shape) == ((5, 4), (5, 2))
     assert np.array_equal(z1, np.maximum(a1, 0))
     assert np.array_equal(a2, z2)
+
+
+# How far a kernel may be from it
+
+
+@given(spec=specs(), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=150)
+def test_honest_arithmetic_stays_well_inside(spec, seed):
+    params, x = seeded(spec, seed), np.random.default_rng(seed).random((9, spec.n_in)).astype(spec.dtype)
+    allowed, decidable = bound(spec, params, x)
+    error = np.abs(NumpyKernel(spec, params).forward(x) - reference.forward(spec, params, x))
+    assert (error[decidable] <= allowed[decidable] / 2).all()
+
+
+@pytest.mark.parametrize("sizes", [(784, 50, 100, 10), (2048, 64, 10), (16, 8, 4)])
+def test_it_is_tight(sizes):
+    """In float32, a few 1e-5 on outputs of a few tenths: enough to tell TF32 and float16 (see test_conformance)."""
+    spec = ForwardSpec(sizes)
+    x = np.random.default_rng(0).random((50, spec.n_in)).astype("float32")
+    allowed, _ = bound(spec, seeded(spec), x)
+    assert allowed.max() < 1e-3
+    assert np.median(allowed) < 5e-5
+
+
+def test_float64_is_held_to_float64():
+    spec = ForwardSpec((784, 50, 100, 10), dtype="float64")
+    allowed, _ = bound(spec, seeded(spec), np.random.default_rng(0).random((5, 784)))
+    assert allowed.max() < 1e-12
+
+
+def test_it_scales_with_the_values():
+    spec = ForwardSpec((30, 20, 5), "relu", "identity")
+    params, x = seeded(spec), np.random.default_rng(0).random((5, 30)).astype("float32")
+    bias_free = type(params)(params.weights, tuple(np.zeros_like(b) for b in params.biases))
+    one, thousand = (bound(spec, bias_free, factor * x)[0] for factor in (np.float32(1), np.float32(1024)))
+    assert thousand == pytest.approx(1024 * one, rel=1e-6)
+
+
+def test_a_step_on_its_threshold_is_nobodys_fault():
+    spec = ForwardSpec((1, 1, 1), "step", "identity")
+    params = type(seeded(spec))((np.ones((1, 1)), np.ones((1, 1))), (np.array([-0.5]), np.zeros(1)))
+    _, decidable = bound(spec, params, np.array([[0.5], [0.5 + 1e-9], [0.6]]))
+    assert decidable.tolist() == [False, False, True]

@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 
-from mlpbench.kernels import reference
 from mlpbench.kernels.numba_jit import loops
 
 exp, sigmoid = loops.exp, loops.sigmoid
@@ -88,19 +87,6 @@ def test_exp_is_exact_where_it_can_be_and_monotonic(dtype):
     x = np.linspace(-3, 3, 20_001).astype(dtype)
     assert apply(exp_each, np.zeros(3, dtype)).tolist() == [1, 1, 1]
     assert (np.diff(apply(exp_each, x)) >= 0).all()
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_sigmoid_at_its_limits(dtype):
-    x = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1e4, -1e4, 7], dtype)
-    y = apply(sigmoid_each, x)
-    np.testing.assert_array_equal(y[:-1], [0.5, 0.5, 1, 0, np.nan, 1, 0])
-    assert y[-1] == pytest.approx(0.9990889488055994, rel=float(np.finfo(dtype).eps))
-
-
-def test_sigmoid_agrees_with_the_reference_in_its_tail():
-    x = np.linspace(-100, -20, 1001).astype(np.float32)
-    np.testing.assert_allclose(apply(sigmoid_each, x), reference.sigmoid(x), rtol=3e-7, atol=2e-45)
 
 
 @pytest.mark.parametrize(
