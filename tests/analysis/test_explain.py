@@ -11,6 +11,7 @@ from support import evidence_files as files
 from support import simulate
 
 TIMES, ROW, T0, SIZES, PYTHON, write = files.TIMES, files.ROW, files.T0, files.SIZES, files.PYTHON, files.write
+PRODUCT = {"name": "matrix product", "work": 1, "data": [1.0]}
 
 
 def only(run):
@@ -171,16 +172,8 @@ def test_nothing_timed_is_nothing_to_explain(tmp_path):
         {"roofs_file": files.roofs(devices=[files.of_device(roofs=None, reason=[1])])},
         {"roofs_file": files.roofs(devices=[files.of_device(entries=[])])},
         {"roofs_file": files.roofs(devices=[files.of_device(entries=[{"name": "L2", "work": 1, "data": [1.0]}])])},
-        {
-            "roofs_file": files.roofs(
-                devices=[files.of_device(entries=[{"name": "matrix product", "work": 0, "data": [1.0]}])]
-            )
-        },
-        {
-            "roofs_file": files.roofs(
-                devices=[files.of_device(entries=[{"name": "matrix product", "work": 1, "data": [float("1e99")]}])]
-            )
-        },
+        {"roofs_file": files.roofs(devices=[files.of_device(entries=[{**PRODUCT, "work": 0}])])},
+        {"roofs_file": files.roofs(devices=[files.of_device(entries=[{**PRODUCT, "data": [1e99]}])])},
         {"roofs_file": files.roofs([{"name": "L1", "threads": 1, "work": 1, "data": [-1.0]}])},
         {"roofs_file": files.roofs([{"name": "L1", "threads": 1, "work": 1, "data": [1.0]}])},
         {"roofs_file": files.roofs([{"name": "multiply-add", "threads": "two", "work": 1, "data": [1.0]}])},
