@@ -1,5 +1,5 @@
-"""How a forward pass is timed and told. In: a command's words, and kernels. Out: results as JSON, and reports of them.
+"""In: a command's words, and kernels.
 
-Each package says what comes in, what goes out and what it may import; together they go down, from `cli` to `errors`,
-as `[tool.importlinter]` in pyproject.toml has it.
+Out: times as JSON, and what they mean as reports: `data` to `measure` make the one, `stats` to `report` read it.
+May import: `kernels`; its packages, what lies below them in the order that pyproject.toml gives to import-linter.
 """
