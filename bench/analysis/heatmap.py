@@ -70,9 +70,9 @@ def _of_run(run: str, cases: Sequence[CaseSummary]) -> HeatMap | None:
 
 
 def _column(at: int, there: Sequence[CaseSummary]) -> list[Cell]:
-    found = ranked(there)
-    fastest = found[0][0].kernel
-    return [Cell(case.kernel, at, case.sample.value, fastest, ratio) for case, ratio in found]
+    ratios = {case.kernel: ratio for case, ratio in ranked(there)}
+    fastest = next(iter(ratios))
+    return [Cell(case.kernel, at, case.sample.value, fastest, ratios[case.kernel]) for case in there]
 
 
 def _overall(kernel: str, cells: Mapping[tuple[str, int], Cell]) -> float:

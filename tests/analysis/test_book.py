@@ -10,6 +10,7 @@ from mlpbench.bench.analysis.book import BOOK, book_without_loading
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.report import render
+from support import simulate, trusting
 from support.book_runs import INFER, READS, ROUNDS, ROWS, TIMES, parts_of, write
 
 
@@ -57,10 +58,9 @@ def test_the_interval_is_that_of_the_share(tmp_path):
     folder = write(tmp_path)
     for repeat, load in enumerate((14e-6, 15e-6, 16e-6)):
         path = folder / f"numpy.{repeat}.json"
-        content = json.loads(path.read_text())
-        for entry in content["benchmarks"]:
-            entry["extra_info"]["parts_s"] = parts_of(entry["params"]["batch_size"], load)
-        path.write_text(json.dumps(content))
+        with simulate.edited(path) as content:
+            for entry in content["benchmarks"]:
+                entry["extra_info"]["parts_s"] = parts_of(entry["params"]["batch_size"], load)
     found = headline.find(summarize(frame.runs(folder))).book[0].apart.of_book
     expected = [book_without_loading(share, BOOK.speedup) for share in (0.7, 0.75, 0.8)]
     assert found.low < expected[0] < found.value < expected[2] < found.high
@@ -111,9 +111,8 @@ def test_one_way_alone_or_no_parts_leave_nothing_to_take_apart(tmp_path):
     assert apart(tmp_path / "none", parts=None) is None
     unknown = write(tmp_path / "some")
     path = unknown / "numpy.1.json"
-    content = json.loads(path.read_text())
-    content["benchmarks"][0]["extra_info"].pop("parts_s")
-    path.write_text(json.dumps(content))
+    with simulate.edited(path) as content:
+        content["benchmarks"][0]["extra_info"].pop("parts_s")
     assert headline.find(summarize(frame.runs(unknown))).book[0].apart is None, (
         "parts of some repeats are not those of the median"
     )
@@ -121,18 +120,14 @@ def test_one_way_alone_or_no_parts_leave_nothing_to_take_apart(tmp_path):
 
 def test_disturbed_repeats_count_as_they_do_in_the_whole(tmp_path):
     """Three of four repeats are quiet: the parts of the fourth are left out with its time."""
-    from support import trusting
-
     folder = write(tmp_path, repeats=4)
     for repeat in range(4):
-        path = folder / f"numpy.{repeat}.json"
-        content = json.loads(path.read_text())
-        hit = {"run_delay_s": 0.4} if repeat == 3 else {}
-        content["mlpbench"]["trust"] = trusting.block(*(trusting.window("book", size, **hit) for size in INFER))
-        if repeat == 3:
-            for entry in content["benchmarks"]:
-                entry["extra_info"]["parts_s"] = parts_of(entry["params"]["batch_size"], load=1e-6)
-        path.write_text(json.dumps(content))
+        with simulate.edited(folder / f"numpy.{repeat}.json") as content:
+            hit = {"run_delay_s": 0.4} if repeat == 3 else {}
+            content["mlpbench"]["trust"] = trusting.block(*(trusting.window("book", size, **hit) for size in INFER))
+            if repeat == 3:
+                for entry in content["benchmarks"]:
+                    entry["extra_info"]["parts_s"] = parts_of(entry["params"]["batch_size"], load=1e-6)
     found = headline.find(summarize(frame.runs(folder))).book[0].apart
     assert found.one.parts["load"].n == 3
     assert (found.one.parts["load"].low, found.one.parts["load"].high) == pytest.approx((0.15, 0.15))

@@ -100,11 +100,10 @@ def test_two_kernels_of_one_run_are_paired_by_repeat(tmp_path):
     # Every repeat is disturbed, each by another factor, and both kernels suffer the same.
     folder = simulate.write_run(tmp_path, TIMES, noise=0.0)
     for path in folder.glob("num*.json"):
-        content = json.loads(path.read_text())
-        for benchmark in content["benchmarks"]:
-            factor = (1.0, 1.7, 1.3)[content["mlpbench"]["repeat"]]
-            benchmark["stats"]["data"] = [factor * value for value in benchmark["stats"]["data"]]
-        path.write_text(json.dumps(content))
+        with simulate.edited(path) as content:
+            for benchmark in content["benchmarks"]:
+                factor = (1.0, 1.7, 1.3)[content["mlpbench"]["repeat"]]
+                benchmark["stats"]["data"] = [factor * value for value in benchmark["stats"]["data"]]
     whole = read_run(folder)
     found = compare(Side(whole, "numpy"), Side(whole, "numba"), 0.05)
     assert found.paired
@@ -260,9 +259,8 @@ def test_uncommitted_changes_on_both_sides_are_named(tmp_path):
 def test_kernels_of_one_run_that_use_different_threads_say_so(tmp_path):
     folder = simulate.write_run(tmp_path, TIMES)
     for path in folder.glob("numba.*.json"):
-        content = json.loads(path.read_text())
-        content["mlpbench"]["kernel_info"]["describe"] = {"threads": 1, "layer": "omp"}
-        path.write_text(json.dumps(content))
+        with simulate.edited(path) as content:
+            content["mlpbench"]["kernel_info"]["describe"] = {"threads": 1, "layer": "omp"}
     whole = read_run(folder)
     assert compare(Side(whole, "numpy"), Side(whole, "numba"), 0.05).differences == ("kernel: threads: 2 against 1",)
 

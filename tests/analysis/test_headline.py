@@ -105,10 +105,9 @@ def test_the_speedup_is_paired_by_repeat(tmp_path):
     run = simulate.write_run(tmp_path, KNOWN, noise=0, repeats=3)
     for repeat, factor in enumerate((1.0, 1.7, 1.3)):
         file = run / f"numpy.{repeat}.json"
-        record = json.loads(file.read_text())
-        for benchmark in record["benchmarks"]:
-            benchmark["stats"]["data"] = [second * factor for second in benchmark["stats"]["data"]]
-        file.write_text(json.dumps(record))
+        with simulate.edited(file) as record:
+            for benchmark in record["benchmarks"]:
+                benchmark["stats"]["data"] = [second * factor for second in benchmark["stats"]["data"]]
     numpy = by_kernel(headline.find(summarize(frame.runs(run))))["numpy"]
     assert numpy.one.high / numpy.one.low > 1.5
     assert (numpy.speedup.low, numpy.speedup.high) == pytest.approx((12, 12))

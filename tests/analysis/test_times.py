@@ -14,7 +14,7 @@ from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.report import render
 from mlpbench.bench.stats import estimates
 from support import evidence_files as files
-from support import limit_runs, trusting
+from support import limit_runs, simulate, trusting
 from support.sources import ROOT
 
 TIMES = {
@@ -40,16 +40,15 @@ COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/*/run.json
 def disturb(folder, hits):
     """Make some cases slow, and mark them: (kernel, repeat, mode, batch size)."""
     for path in folder.glob("*.*.json"):
-        content = json.loads(path.read_text())
-        kernel, repeat = path.name.split(".")[0], content["mlpbench"]["repeat"]
-        windows = []
-        for case in content["benchmarks"]:
-            at = case["params"]["mode"], case["params"]["batch_size"]
-            hit = (kernel, repeat, *at) in hits
-            windows.append(trusting.window(*at, **({"run_delay_s": 0.4} if hit else {})))
-            case["stats"]["data"] = [seconds * (1.7 if hit else 1) for seconds in case["stats"]["data"]]
-        content["mlpbench"]["trust"] = trusting.block(*windows)
-        path.write_text(json.dumps(content))
+        with simulate.edited(path) as content:
+            kernel, repeat = path.name.split(".")[0], content["mlpbench"]["repeat"]
+            windows = []
+            for case in content["benchmarks"]:
+                at = case["params"]["mode"], case["params"]["batch_size"]
+                hit = (kernel, repeat, *at) in hits
+                windows.append(trusting.window(*at, **({"run_delay_s": 0.4} if hit else {})))
+                case["stats"]["data"] = [seconds * (1.7 if hit else 1) for seconds in case["stats"]["data"]]
+            content["mlpbench"]["trust"] = trusting.block(*windows)
     return read_run(folder)
 
 
@@ -58,10 +57,8 @@ def simulated(tmp_path_factory):
     """Return a run of five repeats, some of which were disturbed, and of which two have no small networks."""
     folder = files.write_run(tmp_path_factory.mktemp("results"), TIMES, repeats=5, noise=0.05)
     for repeat in (3, 4):
-        path = folder / f"numpy.{repeat}.json"
-        content = json.loads(path.read_text())
-        content["mlpbench"]["anatomy"] = {"reason": None}
-        path.write_text(json.dumps(content))
+        with simulate.edited(folder / f"numpy.{repeat}.json") as content:
+            content["mlpbench"]["anatomy"] = {"reason": None}
     return disturb(folder, DISTURBED)
 
 

@@ -1,6 +1,5 @@
 """`scripts/limits_targets.py`: a run is held to this project's targets, and what was found is kept and read back."""
 
-import json
 import sys
 from dataclasses import replace
 
@@ -137,9 +136,8 @@ def test_kernels_without_targets_can_be_left_out(kept):
 )
 def test_what_it_is_not_is_refused_in_one_line(kept, damage):
     _, path = kept
-    content = json.loads(path.read_text())
-    damage(content["mlpbench"])
-    path.write_text(json.dumps(content))
+    with simulate.edited(path) as content:
+        damage(content["mlpbench"])
     with pytest.raises(UserError) as caught:
         limits_targets.read(path)
     assert str(caught.value).startswith(str(path))
@@ -149,10 +147,9 @@ def test_what_it_is_not_is_refused_in_one_line(kept, damage):
 def test_files_with_targets_in_them_are_read(kept):
     """As those that were written while reports had targets."""
     found, path = kept
-    content = json.loads(path.read_text())
-    for place in content["mlpbench"]["limits"][0]["rows"][0]["places"]:
-        place["target"] = {"value": 3.5, "at_least": True}
-    path.write_text(json.dumps(content))
+    with simulate.edited(path) as content:
+        for place in content["mlpbench"]["limits"][0]["rows"][0]["places"]:
+            place["target"] = {"value": 3.5, "at_least": True}
     assert limits_targets.read(path)[0][0].as_dict() == found.as_dict()
 
 

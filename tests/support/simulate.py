@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -284,3 +285,11 @@ def rows_per_call(case: Case) -> int:
 
 def _kernels(times: dict[Case, float]) -> set[str]:
     return {kernel for kernel, _, _ in times}
+
+
+@contextmanager
+def edited(path):
+    """Yield the content of a JSON file, and write what becomes of it."""
+    content = json.loads(path.read_text())
+    yield content
+    path.write_text(json.dumps(content))

@@ -31,11 +31,9 @@ def write(folder, *, dated=True, seconds=None, **settings):
     """Write a run of two kernels and two repeats; ``seconds`` changes the second case of a process, by its place."""
     folder = simulate.write_run(folder, TIMES, repeats=2, noise=0, plan_changes={"order": ORDER}, **settings)
     for place, (kernel, repeat) in enumerate(ORDER):
-        path = folder / f"{kernel}.{repeat}.json"
-        content = json.loads(path.read_text())
-        found = windows(place, dated=dated, **(seconds or {}).get(place, {}))
-        content["mlpbench"]["trust"] = trusting.block(*found)
-        path.write_text(json.dumps(content))
+        with simulate.edited(folder / f"{kernel}.{repeat}.json") as content:
+            found = windows(place, dated=dated, **(seconds or {}).get(place, {}))
+            content["mlpbench"]["trust"] = trusting.block(*found)
     return record.read_run(folder)
 
 
@@ -58,9 +56,8 @@ def test_older_files_stand_in_the_order_of_the_plan(tmp_path):
 def test_one_case_without_a_date_is_enough_to_count_instead(tmp_path):
     run = write(tmp_path)
     path = run.path / "numba.1.json"
-    content = json.loads(path.read_text())
-    content["mlpbench"]["trust"]["windows"][0]["began_utc_s"] = None
-    path.write_text(json.dumps(content))
+    with simulate.edited(path) as content:
+        content["mlpbench"]["trust"]["windows"][0]["began_utc_s"] = None
     assert not timeline(record.read_run(run.path)).dated
 
 
@@ -125,9 +122,8 @@ def test_a_calibration_off_the_chart_stands_at_its_end_and_says_how_far(tmp_path
 def test_the_harness_itself_is_shown(tmp_path):
     run = write(tmp_path)
     path = run.path / "numpy.1.json"
-    content = json.loads(path.read_text())
-    content["mlpbench"]["trust"] = quiet(self_test=trusting.self_test({2: 0.01, 4: -0.015}))
-    path.write_text(json.dumps(content))
+    with simulate.edited(path) as content:
+        content["mlpbench"]["trust"] = quiet(self_test=trusting.self_test({2: 0.01, 4: -0.015}))
     run = record.read_run(run.path)
     text = render.render([run], "md").replace("\\", "")
     assert "| 1 | 600 µs | +0.00 % | +0.00 % to +0.00 % |" in text
