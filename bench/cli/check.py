@@ -77,24 +77,17 @@ def _row(suite: Suite, name: str, *, must: bool) -> dict[str, Any]:
         if must:
             raise UserError(f"{name} is unavailable: {reason}") from None
         return {"kernel": name, "verdict": "unavailable", "reason": str(reason)}
-    except NonConforming as reason:
-        return {"kernel": name, "verdict": "non-conforming", "reason": str(reason)}
     except Exception as error:  # noqa: BLE001 - whatever a kernel raises is its verdict, and the others go on
-        return {"kernel": name, "verdict": "non-conforming", "reason": f"{type(error).__name__}: {error}"}
-    return {
-        "kernel": name,
-        "verdict": "conforms",
-        "reason": None,
-        "conformance": record["conformance"],
-        "accuracy": record["accuracy"],
-    }
+        why = str(error) if isinstance(error, NonConforming) else f"{type(error).__name__}: {error}"
+        return {"kernel": name, "verdict": "non-conforming", "reason": why}
+    found = {key: record[key] for key in ("conformance", "accuracy")}
+    return {"kernel": name, "verdict": "conforms", "reason": None, **found}
 
 
 def _table(suite: Suite, rows: list[dict[str, Any]]) -> Table:
     workload = suite.workload
-    title = (
-        f"{workload.spec} · {workload.dataset.name}, {len(workload.dataset)} rows · {workload.weights_source} weights"
-    )
+    data = f"{workload.dataset.name}, {len(workload.dataset)} rows"
+    title = f"{workload.spec} · {data} · {workload.weights_source} weights"
     columns = ("largest error", "of allowed", "accuracy one by one", "accuracy in batches")
     shown = console.table(title, "kernel", "verdict", *columns, right=columns)
     styles = {"conforms": "green", "unavailable": "yellow", "non-conforming": "bold red"}

@@ -78,16 +78,10 @@ class Workload:
             return str(self.options.weights)
         if (self.spec.sizes, self.spec.hidden, self.spec.output) != (MNIST.sizes, MNIST.hidden, MNIST.output):
             return "seeded"
-        book = self._book_weights
-        return str(book) if book is not None else "trained"
-
-    @property
-    def _book_weights(self) -> Path | None:
-        """The book's weights beside the MNIST files, where `mlpbench fetch` puts them."""
         if self.options.data != "mnist":
-            return None
-        file = mnist.resolve_data_dir(self.options.data_dir) / mnist.WEIGHTS_FILE
-        return file if file.is_file() else None
+            return "trained"
+        book = mnist.resolve_data_dir(self.options.data_dir) / mnist.WEIGHTS_FILE  # where `mlpbench fetch` puts them
+        return str(book) if book.is_file() else "trained"
 
     @cached_property
     def params(self) -> Params:
@@ -134,13 +128,8 @@ class Workload:
         if self.weights_source == "seeded":
             return {**nothing, "reason": "seeded weights are random: accuracy means nothing"}
         x = self.dataset.inputs(self.spec.np_dtype)
-        one, batch = predict(kernel, x, None), predict(kernel, x, ACCURACY_BATCH)
-        return {
-            "per_sample": float(np.mean(one == labels)),
-            "batched": float(np.mean(batch == labels)),
-            "rows": len(labels),
-            "reason": None,
-        }
+        hits = [float(np.mean(predict(kernel, x, size) == labels)) for size in (None, ACCURACY_BATCH)]
+        return {"per_sample": hits[0], "batched": hits[1], "rows": len(labels), "reason": None}
 
     @property
     def book_rows(self) -> int:
@@ -169,9 +158,8 @@ class Workload:
             x, labels = mnist.load_mnist(data_dir=folder)[1] if both else mnist.load_mnist_test(data_dir=folder)
             return np.ascontiguousarray(x, self.spec.np_dtype), labels
         data = datasets.load(self.dataset.name, self.spec, data_dir=folder, rows=self.rows, seed=SEED)
-        labels_or_none = data.targets(self.rows)
-        labels = np.zeros(self.rows, np.uint8) if labels_or_none is None else labels_or_none
-        return data.inputs(self.spec.np_dtype, self.rows), labels
+        known = data.targets(self.rows)
+        return data.inputs(self.spec.np_dtype, self.rows), np.zeros(self.rows, np.uint8) if known is None else known
 
     def facts(self) -> dict[str, Any]:
         """Return what a result file says about specification, data and weights."""

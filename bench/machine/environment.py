@@ -38,16 +38,8 @@ GPU_TIMEOUT_S = 60
 FORCED_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 LIBRARIES = (
-    "numpy",
-    "numba",
-    "llvmlite",
-    "cupy-cuda12x",
-    "cupy-cuda13x",
-    "pytest",
-    "pytest-benchmark",
-    "pandas",
-    "scipy",
-    "threadpoolctl",
+    *("numpy", "numba", "llvmlite", "cupy-cuda12x", "cupy-cuda13x"),
+    *("pytest", "pytest-benchmark", "pandas", "scipy", "threadpoolctl"),
 )
 
 
@@ -78,14 +70,13 @@ def collect() -> dict[str, Any]:
 @cache
 def machine() -> dict[str, Any]:
     """Return the processor, its caches in bytes, and what moves its clock, where readable."""
-    affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     return {
         "name": machine_id(),
         "cpu_model": _processor()["name"],
         "arch": platform.machine(),
         "cores": _physical_cores(),
         "logical_cpus": os.cpu_count(),
-        "affinity": affinity,
+        "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "caches": _caches(),
         "memory_bytes": _memory_bytes(),
         "governor": _read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
@@ -178,10 +169,8 @@ def _os() -> dict[str, Any]:
 def _versions() -> dict[str, str]:
     found = {}
     for name in LIBRARIES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 

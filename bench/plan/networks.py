@@ -75,11 +75,8 @@ def _wide(like: ForwardSpec) -> Iterator[ForwardSpec]:
 
 
 def _in_l2(l2: int, like: ForwardSpec) -> Choice:
-    for hidden in NARROW:
-        spec = _with(like, hidden)
-        if spec.weight_bytes() <= l2 / FITS:
-            return Choice("L2", spec)
-    return Choice("L2", None, f"no network fits in half of L2, which has {words.data_size(l2)}")
+    spec = next((s for hidden in NARROW if (s := _with(like, hidden)).weight_bytes() <= l2 / FITS), None)
+    return Choice("L2", spec, None if spec else f"no network fits in half of L2, which has {words.data_size(l2)}")
 
 
 def _in_l3(caches: Mapping[str, int], like: ForwardSpec) -> Choice:
@@ -102,8 +99,7 @@ def _beyond(caches: Mapping[str, int], memory_bytes: int | None, like: ForwardSp
     if spec is None:
         return Choice("DRAM", None, f"no network is as large as {BEYOND} times a cache of {words.data_size(largest)}")
     if memory_bytes is not None and MEMORY_SHARE * spec.weight_bytes() > memory_bytes:
-        needs = f"weights beyond the caches take {words.data_size(spec.weight_bytes())}"
-        return Choice(
-            "DRAM", None, f"{needs}, more than 1/{MEMORY_SHARE} of the memory ({words.data_size(memory_bytes)})"
-        )
+        needs, most = words.data_size(spec.weight_bytes()), f"1/{MEMORY_SHARE} of the memory"
+        note = f"weights beyond the caches take {needs}, more than {most} ({words.data_size(memory_bytes)})"
+        return Choice("DRAM", None, note)
     return Choice("DRAM", spec)

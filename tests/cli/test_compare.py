@@ -35,61 +35,44 @@ def compare(tmp_path, capsys):
     return typed
 
 
-def test_the_same_twice_ends_well(compare):
-    status, out, err = compare({}, {})
-    assert (status, err) == (0, "")
-    assert out.count(" same") == 2
+NOISY = {"noise": 0.05, "repeats": 3}
+ONE = {"times": {("numpy", "batched", 100): 2e-6}}
+OTHER = {"environment": simulate.environment(machine={"name": "bigbox"})}
 
 
-def test_slower_fails(compare):
-    status, out, _ = compare({}, {"times": slower(1.05)})
-    assert status == 1
-    assert out.count("slower") >= 2
-    assert compare({"times": slower(1.2)}, {})[0] == 0, "faster is no failure"
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "words", "status", "said"),
+    [
+        ({}, {}, (), 0, " same"),
+        ({}, {}, ("--strict",), 0, " same"),
+        ({}, {"times": slower(1.05)}, (), 1, " slower"),
+        ({}, {"times": slower(1.05)}, ("--fail-if-slower", "10%"), 0, "threshold 10 %"),
+        ({"times": slower(1.2)}, {}, (), 0, " faster"),
+        (NOISY, NOISY, (), 0, "unclear (about "),
+        (NOISY, NOISY, ("--strict",), 1, "unclear (about "),
+        ({}, ONE, (), 0, "not compared: "),
+        ({}, ONE, ("--strict",), 1, "not compared: "),
+        ({}, OTHER, ("--anyway",), 0, "not the same on both sides: machine: name: testbox against bigbox"),
+    ],
+)
+def test_how_it_ends_and_what_it_says(compare, baseline, candidate, words, status, said):
+    ended, out, err = compare(baseline, candidate, *words)
+    assert (ended, err) == (status, "")
+    assert said in out
 
 
-def test_a_larger_threshold_lets_it_pass(compare):
-    assert compare({}, {"times": slower(1.05)}, "--fail-if-slower", "10%")[0] == 0
-
-
-def test_unclear_fails_only_where_asked(compare):
-    noisy = {"noise": 0.05, "repeats": 3}
-    status, out, _ = compare(noisy, noisy)
-    assert status == 0
-    assert "unclear (about " in out
-    assert compare(noisy, noisy, "--strict")[0] == 1
-
-
-def test_strict_passes_where_all_is_clear(compare):
-    assert compare({}, {}, "--strict")[0] == 0
-
-
-def test_strict_fails_where_a_case_is_gone(compare):
-    one = {"times": {("numpy", "batched", 100): 2e-6}}
-    assert compare({}, one)[0] == 0
-    assert compare({}, one, "--strict")[0] == 1
-
-
-def test_nothing_in_common_is_an_answer_of_its_own(compare):
-    status, out, err = compare({}, {"times": {("numba", "batched", 100): 1e-6}})
+@pytest.mark.parametrize(
+    ("candidate", "said"),
+    [
+        ({"times": {("numba", "batched", 100): 1e-6}}, "mlpbench: nothing to compare: "),
+        (OTHER, "machine: testbox against bigbox"),
+    ],
+)
+def test_nothing_comparable_is_an_answer_of_its_own(compare, candidate, said):
+    status, out, err = compare({}, candidate)
     assert (status, out) == (3, "")
-    assert err.startswith("mlpbench: nothing to compare: ")
+    assert said in err
     assert err.count("\n") == 1
-
-
-def test_another_machine_is_refused_and_named(compare):
-    other = {"environment": simulate.environment(machine={"name": "bigbox"})}
-    status, out, err = compare({}, other)
-    assert (status, out) == (3, "")
-    assert "machine: testbox against bigbox" in err
-    assert err.count("\n") == 1
-
-
-def test_another_machine_is_compared_where_asked(compare):
-    other = {"environment": simulate.environment(machine={"name": "bigbox"})}
-    status, out, _ = compare({}, other, "--anyway")
-    assert status == 0
-    assert "not the same on both sides: machine: name: testbox against bigbox" in out
 
 
 FALSE = trusting.block(self_test=trusting.self_test({4: 0.05}))
@@ -118,7 +101,7 @@ def test_a_true_clock_and_none_at_all_are_compared(compare):
 
 
 def test_json_has_the_p_values_and_the_repeats(compare):
-    status, out, _ = compare({"noise": 0.05, "repeats": 3}, {"noise": 0.05, "repeats": 3}, "--json")
+    status, out, _ = compare(NOISY, NOISY, "--json")
     found = json.loads(out)
     assert status == 0
     assert found["false_discovery_rate"] == 0.01

@@ -225,16 +225,16 @@ def test_interrupted_download_leaves_nothing(server, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_is_a_file(server, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write to"):
+        get(server, tmp_path / "file", "good")
+
+
 def test_damaged_file_stays_until_a_good_one_is_there(server, tmp_path):
     (tmp_path / NAME).write_bytes(b"damaged, but mine")
     fails(server, tmp_path, "corrupt")
     assert (tmp_path / NAME).read_bytes() == b"damaged, but mine"
-
-
-def test_folder_that_is_a_file(server, tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot write to"):
-        get(server, tmp_path / "file", "good")
 
 
 def test_without_pooch(server, tmp_path, monkeypatch):

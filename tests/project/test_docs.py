@@ -16,8 +16,8 @@ import pytest
 from mlpbench.bench.analysis import times as analysis_times
 from mlpbench.bench.cli.app import app
 from mlpbench.bench.machine import environment
-from mlpbench.bench.plan.profiles import PROFILES
 from mlpbench.bench.plan.plan import Plan
+from mlpbench.bench.plan.profiles import PROFILES
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.trust import Audit, Start
 from mlpbench.kernels.base import Kernel
