@@ -1,5 +1,6 @@
 """What is installed: one name, with its data, and no more; the same from the checkout and from the source archive."""
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -58,3 +59,25 @@ def test_the_source_archive_builds_the_same_wheel(wheel, tmp_path):
 def test_it_is_uploaded_by_nobody():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert "Private :: Do Not Upload" in project["classifiers"]
+
+
+def test_the_suite_by_hand_loads_no_module_twice(tmp_path):
+    """pytest names its files as they lie in the checkout; all that they import is below `mlpbench`."""
+    plugin = "import sys\ndef pytest_sessionfinish():\n    print('\\nLOADED', *sorted(sys.modules))\n"
+    (tmp_path / "copies.py").write_text(plugin)
+    words = [
+        "--kernel=numpy",
+        "--mode=batched",
+        "--batch-size=1",
+        "--benchmark-max-time=0.01",
+        "-p",
+        "no:cacheprovider",
+    ]
+    command = [sys.executable, "-m", "pytest", "bench", "-qs", "-p", "copies", *words]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
+    loaded = ran.stdout.partition("LOADED ")[2].splitlines()[0].split()
+    assert "mlpbench.bench.measure.case" in loaded
+    twice = {name for name in loaded if name.partition(".")[0] in {"bench", "kernels"}}
+    assert twice <= {"bench", *(f"bench.{path.stem}" for path in (ROOT / "bench").glob("test_*.py"))}
