@@ -10,19 +10,22 @@ confidence c = 99 %. There is such a t from 1 on only for n large enough: 11 cal
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import ArrayLike
 
 
 CONFIDENCE = 0.99
 PERCENTILES = (0.5, 0.9, 0.99, 0.999)
+#: The binomial distribution that is asked takes no more.
+_MOST = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -54,22 +57,12 @@ def calls_needed(p: float) -> int:
     """Return the fewest values for which the rule gives a bound on the percentile ``p``: the least n with t = 1."""
     if not 0 < p < 1:
         raise ValueError(f"a percentile lies between 0 and 1, not at {p}")
-    low, high = 1, 2
-    while _chance(1, high, p) >= 1 - CONFIDENCE:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _chance(1, middle, p) < 1 - CONFIDENCE else (middle, high)
-    return high
+    return 2 + bisect_left(range(2, _MOST), True, key=lambda n: _chance(1, n, p) < 1 - CONFIDENCE)
 
 
 def _above(n: int, p: float) -> int:
     """Return the largest t for which at most t of n values above the percentile would be rarer than 1 - c."""
-    low, high = 1, n
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if _chance(middle, n, p) < 1 - CONFIDENCE else (low, middle)
-    return low
+    return bisect_left(range(1, n), True, key=lambda t: _chance(t, n, p) >= 1 - CONFIDENCE)
 
 
 def _chance(t: int, n: int, p: float) -> float:
@@ -84,7 +77,5 @@ def largest_within(bounds: Mapping[int, Percentile], budget: float) -> int | Non
 
     ``bounds`` by batch size; one with too few calls does not count.
     """
-    within: Sequence[int] = [
-        size for size, found in bounds.items() if found.bound is not None and found.bound <= budget
-    ]
+    within = (size for size, found in bounds.items() if found.bound is not None and found.bound <= budget)
     return max(within, default=None)
