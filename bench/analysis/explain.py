@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.analysis import attribution, evidence, roofline
 from mlpbench.bench.analysis.roofline import Work
-from mlpbench.bench.analysis.summary import batched, best_batch, of_kernels, one_at_a_time
+from mlpbench.bench.analysis.summary import batched, best_batch, of_kernels, one_at_a_time, threads_used
 from mlpbench.bench.cases import ALL_ROWS, CPU
 from mlpbench.bench.stats import estimates, hockney
 from mlpbench.bench.words import plain
@@ -147,8 +147,7 @@ def find(run: Run, cases: Sequence[CaseSummary], found: Evidence | None = None) 
 
 def _kernel(records: Sequence[Record], cases: Sequence[CaseSummary], found: Evidence) -> KernelExplanation:
     first = records[0]
-    device, used = first.device or CPU, first.describe.get("threads")
-    threads = used if isinstance(used, int) and used > 0 else first.threads or 1
+    device, threads = first.device or CPU, threads_used(first) or first.threads or 1
     roofs, by_threads, disturbed, no_roofs = _held_to(device, threads, found)
     small = {r.repeat: found.small[r.kernel, r.repeat] for r in records if (r.kernel, r.repeat) in found.small}
     calls: dict[int, dict[int, float]] = {}

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.analysis import evidence, roofline, times
-from mlpbench.bench.analysis.summary import batched, ranked
+from mlpbench.bench.analysis.summary import batched, ranked, threads_used
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.words import plain
 
@@ -190,12 +190,12 @@ def _row(
             best = ranked(rivals)[0][0]
             ratio = times.ratio_or_apart(best, case)
             places.append(PeerRatio(case.batch_size, case.sample.value, best.kernel, best.sample.value, ratio))
-    return BesidePeers(record.kernel, str(record.returns), _used(record), tuple(places))
+    return BesidePeers(record.kernel, str(record.returns), threads_used(record), tuple(places))
 
 
 def _shares(setting: Conditions, record: Record, batches: Sequence[CaseSummary], found: Evidence) -> list[LimitShare]:
     """Return the shares of a kernel that does all the work, on the CPU, where the limits of its threads are known."""
-    threads = _used(record) or setting.threads
+    threads = threads_used(record) or setting.threads
     alone = found.roofs.get(1)
     if record.describe.get("skips_work") or record.device != "cpu":
         return []
@@ -238,8 +238,3 @@ def _unmeasured(shares: Sequence[LimitShare], found: Evidence) -> Iterator[str]:
         yield "the machine's limits were measured once, before the repeats: a share of them mixes two moments"
     for repeat, reason in found.sustained.reasons.items():
         yield f"the machine's limits were not measured in repeat {repeat + 1}: {reason}"
-
-
-def _used(record: Record) -> int | None:
-    threads = record.describe.get("threads")
-    return threads if isinstance(threads, int) and threads > 0 else None

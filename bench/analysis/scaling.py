@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.analysis import times
+from mlpbench.bench.analysis.summary import threads_used
 from mlpbench.bench.stats import estimates
 
 if TYPE_CHECKING:
@@ -109,5 +110,5 @@ def _side_by_side(one: Run, other: Run) -> bool:
 
 
 def _used(run: Run, kernel: str) -> int | None:
-    says = (record.describe.get("threads") for record in run.records if record.kernel == kernel and record.cases)
-    return next((used for used in says if isinstance(used, int) and used > 0), None)
+    says = (threads_used(record) for record in run.records if record.kernel == kernel and record.cases)
+    return next((used for used in says if used is not None), None)

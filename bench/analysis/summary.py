@@ -129,6 +129,12 @@ def accuracy(record: Record, mode: str, batch_size: int) -> float | None:
     return record.accuracy.per_sample if one_by_one else record.accuracy.batched
 
 
+def threads_used(record: Record) -> int | None:
+    """Return how many threads a kernel says that it used; None if it does not."""
+    used = record.describe.get("threads")
+    return used if isinstance(used, int) and used > 0 else None
+
+
 def _summary(case: CaseTimes, run: str) -> CaseSummary:
     timings = [timing for _, timing in case.sources]
     first_calls = [timing.first_call_s for timing in timings if timing.first_call_s is not None]

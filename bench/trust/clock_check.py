@@ -34,12 +34,6 @@ class ClockCheck:
     why: str
 
 
-def call_cost_s(found: Sequence[Trust], mode: str) -> float | None:
-    """Return what one call of the harness costs in ``mode``, in seconds: the median over processes; or None."""
-    costs = [cost for trust in found if (cost := call_costs_s(trust).get(mode)) is not None]
-    return median(costs) if costs else None
-
-
 def call_costs_s(trust: Trust) -> dict[str, float]:
     """Return what one call of the harness cost in one process, in seconds, by mode."""
     return {known.mode: median(known.rounds_s) / known.calls for known in trust.self_test if known.length == 0}

@@ -12,12 +12,6 @@ def trust(**changes):
     return read_trust(Block(trusting.block(**changes), "test"))
 
 
-def test_the_cost_of_a_call_is_that_of_one_call():
-    assert clock_check.call_cost_s([trust()], "per_sample") == pytest.approx(23e-9)
-    assert clock_check.call_cost_s([trust()], "batched") == pytest.approx(79e-9)
-    assert clock_check.call_cost_s([NOTHING], "batched") is None
-
-
 def test_what_each_process_says_by_itself():
     known = trust(self_test=trusting.self_test({2: 0.01, 4: -0.015}))
     assert clock_check.deviations(known) == {1: 0, 2: pytest.approx(0.01), 4: pytest.approx(-0.015)}
