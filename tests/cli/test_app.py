@@ -18,7 +18,7 @@ from mlpbench.kernels.mlp_numpy import NumpyKernel
 from support import simulate, trusting
 from support.doubles import AbsentKernel, ConstructorRaises
 from support.mutants import SoftmaxDropped
-from support.terminal import argv, called, typed, variables
+from support.terminal import argv, called, variables
 
 COMMANDS = ["list", "check", "run", "report", "compare", "calibrate", "env", "fetch", "show"]
 TIMES = {
@@ -95,20 +95,20 @@ def test_every_option_that_was_promised_is_there():
         assert "--json" in options[command], f"{command} prints a table"
 
 
-def test_list(tmp_path):
-    as_json = typed("list", "--json", cwd=tmp_path)
-    as_table = typed("list", cwd=tmp_path)
-    assert as_json.returncode == as_table.returncode == 0
-    assert as_json.stderr == as_table.stderr == ""
-    answers = {answer["name"]: answer for answer in json.loads(as_json.stdout)}
+def test_list(capsys):
+    status, as_json, err = called(capsys, "list", "--json")
+    assert (status, err) == (0, "")
+    status, as_table, err = called(capsys, "list")
+    assert (status, err) == (0, "")
+    answers = {answer["name"]: answer for answer in json.loads(as_json)}
     assert list(answers) == registry.usual()
     assert not set(registry.peers()) & set(answers), "asked for with --peers: their libraries are slow to import"
     for name, answer in answers.items():
-        (line,) = [line for line in as_table.stdout.splitlines() if line.split()[:1] == [name]]
+        (line,) = [line for line in as_table.splitlines() if line.split()[:1] == [name]]
         cells = [answer["backend"], answer["device"], answer["version"] or "-"]
         verdict = "yes" if answer["available"] else f"no: {answer['reason']}"
         assert " ".join(line.split()[1:]).startswith(" ".join(cells))
-        assert " ".join(verdict.split()) in " ".join(as_table.stdout.split())
+        assert " ".join(verdict.split()) in " ".join(as_table.split())
     assert answers["numpy"]["available"]
     assert (answers["cupy"]["device"], answers["cupy"]["available"]) == ("cuda", answers["cupy"]["reason"] is None)
 

@@ -11,7 +11,7 @@ import pytest
 
 from mlpbench.bench.record import runs
 from support.processes import wait_until
-from support.terminal import TIMEOUT_S, argv, typed, variables
+from support.terminal import TIMEOUT_S, argv, called, variables
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc to find processes")
 
@@ -101,7 +101,7 @@ IN_THE_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$0" "$@"')
     [(signal.SIGINT, (), ()), (signal.SIGTERM, (), ("--json",)), (signal.SIGTERM, IN_THE_BACKGROUND, ())],
     ids=["Ctrl-C", "a request to end", "a request to end to a job in a script's background"],
 )
-def test_what_is_finished_stays_and_the_exit_says_so(start, signum, shell, words):
+def test_what_is_finished_stays_and_the_exit_says_so(capsys, start, signum, shell, words):
     run = start(*RUN, *words, shell=shell)
     wait_until(lambda: run.finished() or run.process.poll() is not None, "the first result")
     wait_until(lambda: run.measuring() or run.process.poll() is not None, "the next process")
@@ -123,12 +123,12 @@ def test_what_is_finished_stays_and_the_exit_says_so(start, signum, shell, words
     assert all(len(one.cases) == 3 for one in found.records)
     assert len(found.missing) == 6 - len(kept)
 
-    report = typed("report", cwd=run.folder, **run.env)
-    assert report.returncode == 0, report.stderr
-    assert_missing(report.stdout, found.missing)
+    status, report, err = called(capsys, "report", "--results", run.results)
+    assert (status, err) == (0, "")
+    assert_missing(report, found.missing)
 
 
-def test_before_the_first_process_has_ended(start):
+def test_before_the_first_process_has_ended(capsys, start):
     run = start(*RUN)
     wait_until(lambda: run.measuring() or run.process.poll() is not None, "the first process")
     status, out, err = run.ends(signal.SIGINT)
@@ -142,10 +142,10 @@ def test_before_the_first_process_has_ended(start):
     found = runs.read_run(plan.parent)
     assert found.records == ()
     assert len(found.missing) == 6
-    report = typed("report", cwd=run.folder, **run.env)
-    assert report.returncode == 0
-    assert "Nothing was timed." in report.stdout
-    assert_missing(report.stdout, found.missing)
+    status, report, err = called(capsys, "report", "--results", run.results)
+    assert (status, err) == (0, "")
+    assert "Nothing was timed." in report
+    assert_missing(report, found.missing)
 
 
 def test_ctrl_c_elsewhere_is_no_traceback_either(start, tmp_path):

@@ -100,15 +100,14 @@ def test_each_file_says_what_it_is_worth(ran):
             assert found.environment[name]
 
 
-def test_saved_results_are_all_that_a_report_and_a_comparison_need(ran):
+def test_saved_results_are_all_that_a_report_and_a_comparison_need(ran, capsys):
     process, folder = ran
-    report = typed("report", "--format", "md", cwd=folder)
-    assert report.returncode == 0
-    headline = process.stdout.splitlines()[0]
-    assert headline in report.stdout
-    compared = typed("compare", "numpy", "numpy-out", "--json", cwd=folder)
-    assert compared.returncode in (0, 1)
-    cases = {(case["mode"], case["batch_size"]) for case in json.loads(compared.stdout)["cases"]}
+    status, report, _ = called(capsys, "report", "--format", "md", "--results", folder / "results")
+    assert status == 0
+    assert process.stdout.splitlines()[0] in report
+    status, compared, _ = called(capsys, "compare", "numpy", "numpy-out", "--json", "--results", folder / "results")
+    assert status in (0, 1)
+    cases = {(case["mode"], case["batch_size"]) for case in json.loads(compared)["cases"]}
     assert cases == {("per_sample", 100), ("batched", 1), ("batched", 100)}
 
 
