@@ -9,16 +9,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels.registry import nearest
-from mlpbench.kernels.spec import DType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from mlpbench.bench.record.untrusted import Block
 
 
 #: What kernels call the device that they compute on, if they say nothing else.
@@ -75,20 +72,6 @@ def make_settings(specs: Iterable[str], threads: Iterable[int], dtypes: Iterable
     lengths = zip(AXES, (len(networks), len(counts), len(kinds)), strict=True)
     varies = tuple(axis for axis, length in lengths if length > 1)
     return [Setting(spec, count, dtype, varies) for spec, count, dtype in product(networks, counts, kinds)]
-
-
-def read_setting(block: Block) -> Setting:
-    """Return the setting that a file says. Raises UserError where it is none, or where its label is not its own."""
-    varies = block.names("varies")
-    for axis in varies:
-        if axis not in AXES:
-            block.refuse("varies", axis, f"some of {', '.join(AXES)}")
-    found = Setting(block.name("spec"), block.integer("threads", 1), block.name("dtype"), tuple(varies))
-    if found.dtype not in get_args(DType):
-        block.refuse("dtype", found.dtype, f"one of {', '.join(get_args(DType))}")
-    if (label := block.text("label")) != found.label:
-        block.refuse("label", label, f"{found.label!r}, the setting's own")
-    return found
 
 
 #: One row at a time from Python; one call for a batch; the book's whole cell, with loading and counting.

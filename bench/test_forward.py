@@ -1,10 +1,16 @@
-"""The suite: every case of every kernel, each behind the gate. `mlpbench run` starts it, or `pytest bench/`."""
+"""The suite: every case of every kernel, each behind the gate, and the harness itself.
+
+`mlpbench run` starts it, or `pytest bench/`.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from mlpbench.bench.measure.case import measure
+from mlpbench.bench.measure.instruments import KNOWN, time_known
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -15,5 +21,10 @@ if TYPE_CHECKING:
 
 def test_forward(contestant: Contestant, case: Case, benchmark: BenchmarkFixture) -> None:
     benchmark.group = f"{case.mode}-{case.batch_size}"
-    benchmark.extra_info.update(contestant.facts(case))
+    benchmark.extra_info.update(contestant.facts(case).as_dict())
     measure(benchmark, contestant.kernel, case, contestant.inputs, contestant.book)
+
+
+@pytest.mark.parametrize(("what", "length"), KNOWN)
+def test_harness(what: str, length: int, benchmark: BenchmarkFixture) -> None:
+    time_known(benchmark, what, length)

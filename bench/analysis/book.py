@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mlpbench.bench import words as units
 from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.summary import batched, of_kernels, one_at_a_time
-from mlpbench.bench.record.book_parts import PARTS, REST
+from mlpbench.bench.record.schema import PARTS, REST
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 

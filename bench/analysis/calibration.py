@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.untrusted import Block, load
+from msgspec.structs import asdict
+
+from mlpbench.bench.record import untrusted
+from mlpbench.bench.record.calibration import (
+    CalibrationFile,
+    CalibrationHead,
+    DriftEntry,
+    DriftsEntry,
+    KindEntry,
+    PlantedEntry,
+    SeenEntry,
+    TallyEntry,
+)
 from mlpbench.bench.stats import significance
 from mlpbench.bench.stats.drift import ASSUMED, Drifts
 from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
@@ -17,11 +28,6 @@ if TYPE_CHECKING:
 
 
 FILE = "calibration.json"
-KIND = "calibration"
-SCHEMA = 1
-_NESTED = ("paired", "unpaired", "seen", "drifts")
-#: Above it a slowdown is not a share any more.
-MAX_SCATTER = 1000.0
 
 
 @dataclass(frozen=True)
@@ -45,13 +51,26 @@ class Calibration:
     seen: dict[float, float]
     drifts: Drifts = ASSUMED
 
-    def as_dict(self) -> dict[str, Any]:
+    def content(self) -> CalibrationFile:
         """Return the content of the file."""
-        block = {key: value for key, value in vars(self).items() if key not in _NESTED}
-        block["seen"] = [{"slowdown": share, "seen": seen} for share, seen in sorted(self.seen.items())]
-        drifts = {name: asdict(drift) for name, drift in vars(self.drifts).items() if drift}
-        kinds = {name: _kind_as_dict(kind) for name, kind in (("paired", self.paired), ("unpaired", self.unpaired))}
-        return {"mlpbench": {"schema": SCHEMA, "kind": KIND, **block, **kinds, "drifts": drifts}}
+        drifts = {name: DriftEntry(found.sd, found.degrees) for name, found in vars(self.drifts).items() if found}
+        return CalibrationFile(
+            CalibrationHead(
+                kind="calibration",
+                machine=self.machine,
+                run=self.run,
+                kernel=self.kernel,
+                threads=self.threads,
+                ended=self.ended,
+                repeats=self.repeats,
+                threshold=self.threshold,
+                false_discovery_rate=self.false_discovery_rate,
+                paired=_entry(self.paired),
+                unpaired=_entry(self.unpaired),
+                seen=tuple(SeenEntry(share, seen) for share, seen in sorted(self.seen.items())),
+                drifts=DriftsEntry(**drifts),
+            )
+        )
 
     def sentence(self, n: int, *, paired: bool) -> str:
         """Say how small a slowdown is found on this machine, and with ``n`` repeats on each side if they are others."""
@@ -74,79 +93,41 @@ class Calibration:
         return f"{said}; with the {n} repeats of this comparison: {size}, by the scatter measured then"
 
 
-def calibration_from(block: Block) -> Calibration:
-    """Return the calibration in the "mlpbench" block of its file. Raises UserError where it is damaged."""
+def read(path: Path) -> Calibration:
+    """Read a calibration. Raises UserError, one line that begins with the path, as `bench.record.runs.read`."""
+    head = untrusted.read(path, CalibrationFile, "a calibration").mlpbench
+    drifts = {name: found and Drift(**found.as_dict()) for name, found in asdict(head.drifts or DriftsEntry()).items()}
     return Calibration(
-        machine=block.name("machine"),
-        run=block.text("run"),
-        kernel=block.name("kernel"),
-        threads=block.integer("threads", 1, None),
-        ended=block.text("ended"),
-        repeats=block.integer("repeats", 2),
-        threshold=_share(block, "threshold"),
-        false_discovery_rate=_share(block, "false_discovery_rate"),
-        paired=_kind(block.block("paired")) if "paired" in block else None,
-        unpaired=_kind(block.block("unpaired")) if "unpaired" in block else None,
-        seen={_share(item, "slowdown"): item.number("seen") for item in block.blocks("seen")},
-        drifts=_read_drifts(block.block("drifts")) if "drifts" in block else ASSUMED,
+        machine=head.machine,
+        run=head.run,
+        kernel=head.kernel,
+        threads=head.threads,
+        ended=head.ended,
+        repeats=head.repeats,
+        threshold=head.threshold,
+        false_discovery_rate=head.false_discovery_rate,
+        paired=_kind(head.paired),
+        unpaired=_kind(head.unpaired),
+        seen={entry.slowdown: entry.seen for entry in head.seen},
+        drifts=Drifts(**drifts) if head.drifts else ASSUMED,
     )
 
 
-def read(path: Path) -> Calibration:
-    """Read a calibration. Raises UserError, one line that begins with the path, as `bench.record.runs.read`."""
-    content = Block(load(path), str(path))
-    block = content.block("mlpbench")
-    if block.data.get("kind") != KIND:
-        raise UserError(f"{path}: no calibration; `mlpbench calibrate` writes one")
-    schema = block.integer("schema", 1)
-    if schema > SCHEMA:
-        raise UserError(f"{path}: written in schema {schema}; this version reads up to {SCHEMA}: upgrade mlpbench")
-    return calibration_from(block)
-
-
-def _kind_as_dict(kind: Kind | None) -> dict[str, Any] | None:
+def _entry(kind: Kind | None) -> KindEntry | None:
     if kind is None:
         return None
-    planted = [{"slowdown": share, **asdict(tally)} for share, tally in sorted(kind.planted.items())]
-    return {
-        "false": asdict(kind.false),
-        "disjoint": asdict(kind.disjoint),
-        "planted": planted,
-        "scatter": kind.scatter,
-    }
+    planted = (PlantedEntry(slowdown=share, **vars(tally)) for share, tally in sorted(kind.planted.items()))
+    return KindEntry(
+        false=TallyEntry(**vars(kind.false)),
+        disjoint=TallyEntry(**vars(kind.disjoint)),
+        planted=tuple(planted),
+        scatter=kind.scatter,
+    )
 
 
-def _kind(block: Block) -> Kind:
-    planted = {_share(item, "slowdown"): _read_tally(item) for item in block.blocks("planted")}
-    scatter = block.number("scatter")
-    if not 0 <= scatter <= MAX_SCATTER:
-        block.refuse("scatter", scatter, f"a number from 0 to {MAX_SCATTER:g}")
-    return Kind(_read_tally(block.block("false")), _read_tally(block.block("disjoint")), planted, scatter)
-
-
-def _read_tally(block: Block) -> Tally:
-    cases = block.integer("cases", 0)
-    hits = block.integer("hits", 0)
-    if hits > cases:
-        block.refuse("hits", hits, f"at most the cases, {cases}")
-    return Tally(hits, cases)
-
-
-def _read_drifts(block: Block) -> Drifts:
-    found: dict[str, Drift | None] = {"one": None, "several": None}
-    for name in found.keys() & block.data.keys():
-        one = block.block(name)
-        sd, degrees = one.number("sd"), one.number("degrees")
-        if not 0 <= sd <= MAX_SCATTER:
-            one.refuse("sd", sd, f"a number from 0 to {MAX_SCATTER:g}")
-        if not degrees >= 1:
-            one.refuse("degrees", degrees, "a number of at least 1")
-        found[name] = Drift(sd, degrees)
-    return Drifts(**found)
-
-
-def _share(block: Block, key: str) -> float:
-    share: float = block.number(key)
-    if not 0 < share < 1:
-        block.refuse(key, share, "a share between 0 and 1")
-    return share
+def _kind(entry: KindEntry | None) -> Kind | None:
+    if entry is None:
+        return None
+    planted = {found.slowdown: Tally(found.hits, found.cases) for found in entry.planted}
+    false, disjoint = (Tally(found.hits, found.cases) for found in (entry.false, entry.disjoint))
+    return Kind(false, disjoint, planted, entry.scatter)

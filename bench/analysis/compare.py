@@ -343,7 +343,7 @@ def _differences(one: Side, other: Side, together: bool, *, anyway: bool) -> lis
 
 
 def _notes(runs: Iterable[Run], rows: list[Row], pace: Pace) -> list[str]:
-    notes = [f"{run.id}: {problem}" for run in runs for problem in run.problems]
+    notes = [f"{run.id}: {problem}" for run in runs for problem in (*run.problems, *run.damaged)]
     single = sum(row.speedup.n == 1 for row in rows)
     if single:
         notes.append(f"{single} of {len(rows)} cases have 1 repeat only: no interval, so no verdict; run more repeats")

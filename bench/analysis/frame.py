@@ -16,7 +16,6 @@ import pandas as pd
 from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.summary import accuracy
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import book_parts
 from mlpbench.bench.record.runs import Run, read_runs
 
 if TYPE_CHECKING:
@@ -145,7 +144,8 @@ def _row(run: Run, record: Record, case: Timing) -> dict[str, Any]:
         "accuracy": accuracy(record, case.mode, case.batch_size),
         "repeated_rows": case.repeated_rows,
         "includes_loading": case.includes_loading,
-        **book_parts.columns(case.parts, case.rounds_s),
+        "reads": case.reads if case.parts else None,
+        **{f"{name}_s": call_s for name, call_s in case.part_calls_s.items()},
     }
 
 

@@ -9,8 +9,6 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from mlpbench.bench.analysis import times
-from mlpbench.bench.record import book_parts
-from mlpbench.bench.record.book_parts import PARTS, REST
 from mlpbench.bench.stats import estimates
 
 if TYPE_CHECKING:
@@ -158,7 +156,7 @@ def _summary(case: CaseTimes, run: str) -> CaseSummary:
         disturbed=len(case.disturbed),
         every=case.every,
         parts=_parts(case),
-        reads=next((timing.parts.reads for timing in timings if timing.parts and timing.parts.reads), None),
+        reads=next((timing.reads for timing in timings if timing.parts and timing.reads), None),
     )
 
 
@@ -166,11 +164,10 @@ def _parts(case: CaseTimes) -> dict[str, dict[int, float]]:
     """Return the parts of the book's cell in every repeat; nothing unless all are known in each of them."""
     if any(timing.parts is None for _, timing in case.sources):
         return {}
-    found: dict[str, dict[int, float]] = {name: {} for name in (*PARTS, REST)}
+    found: dict[str, dict[int, float]] = {}
     for record, timing in case.sources:
-        calls = book_parts.columns(timing.parts, timing.rounds_s)
-        for name, by_repeat in found.items():
-            by_repeat[record.repeat] = float(calls[f"{name}_s"] or 0.0) / timing.rows_per_call
+        for name, call_s in timing.part_calls_s.items():
+            found.setdefault(name, {})[record.repeat] = call_s / timing.rows_per_call
     return found
 
 

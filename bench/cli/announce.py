@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from mlpbench.bench.plan.plan import Plan
     from mlpbench.bench.plan.sweep import Sweep
+    from mlpbench.bench.record.plan import Plan
 
 
 def say_what_comes(sweep: Sweep, folder: Path, networks: Sequence[str] = ()) -> None:
@@ -35,7 +35,7 @@ def _what_comes(sweep: Sweep) -> Iterator[str]:
         yield f"{len(parts)} settings: {'; '.join(part.setting.words for part in parts)}"
     kernels = words.things(len({kernel for part in parts for kernel in part.plan.kernels}), "kernel")
     repeats = _repeats(plan, min(part.plan.repeats for part in parts))
-    where = "in each setting" if sweep.several else words.things(plan.threads, "thread")
+    where = "in each setting" if sweep.several else words.things(parts[0].setting.threads, "thread")
     yield f"{kernels}, {words.things(len(plan.cases), 'case')} each, {repeats}, {where}; seed {plan.seed}"
     workloads = list(dict.fromkeys(part.workload for part in parts))
     for workload in workloads:
@@ -49,7 +49,7 @@ def _what_comes(sweep: Sweep) -> Iterator[str]:
     for part in parts:
         setting = f" with {part.setting.words}" if sweep.several else ""
         for skip in part.plan.skipped:
-            yield f"{skip['kernel']} is skipped{setting}: {skip['reason']}"
+            yield f"{skip.kernel} is skipped{setting}: {skip.reason}"
 
 
 def _bound(sweep: Sweep) -> list[str]:

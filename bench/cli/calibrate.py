@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mlpbench.bench.analysis.calibration import Calibration
-    from mlpbench.bench.plan.plan import Plan
+    from mlpbench.bench.record.plan import Plan
     from mlpbench.bench.record.runs import Run
     from mlpbench.bench.stats.trials import Tally
 
@@ -63,15 +63,15 @@ def calibrate(
     effort = WholeRounds(plan)
     _say_what_comes(plan, folder)
     interrupted = not carry_out(plan, effort, lambda on_case: process.execute(plan, workload, folder, on_case, effort))
-    folder_.close_run(folder, effort.ending(interrupted=interrupted).as_dict())
+    folder_.close_run(folder, effort.ending(interrupted=interrupted))
     if interrupted:
         console.complain(f"interrupted: nothing calibrated; what was measured is in {folder}")
         raise typer.Exit(INTERRUPTED)
     found = _evaluate(runs.read_run(folder), plan)
     file = folder.parent.parent / calibration.FILE
-    write.write_atomically(file, found.as_dict(), replace=True)
+    write.write_atomically(file, found.content(), replace=True)
     if as_json:
-        console.print_json(found.as_dict())
+        console.print_json(found.content().as_dict())
     else:
         _print(found)
     console.say(f"wrote {file}")
@@ -144,7 +144,7 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
         run=f"{BELOW}/{run.id}",
         kernel=instruments.BASE,
         threads=plan.threads,
-        ended=(run.ending.ended if run.ending else None) or plan.started,
+        ended=(run.ending.ended if run.ending else None) or plan.started or "",
         repeats=repeats,
         threshold=significance.THRESHOLD,
         false_discovery_rate=significance.FALSE_DISCOVERY_RATE,

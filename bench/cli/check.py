@@ -72,7 +72,7 @@ def _row(suite: Suite, name: str, *, must: bool) -> dict[str, Any]:
     from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 
     try:
-        record = suite.admit(name).record
+        found = suite.admit(name)
     except KernelUnavailable as reason:
         if must:
             raise UserError(f"{name} is unavailable: {reason}") from None
@@ -80,8 +80,8 @@ def _row(suite: Suite, name: str, *, must: bool) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - whatever a kernel raises is its verdict, and the others go on
         why = str(error) if isinstance(error, NonConforming) else f"{type(error).__name__}: {error}"
         return {"kernel": name, "verdict": "non-conforming", "reason": why}
-    found = {key: record[key] for key in ("conformance", "accuracy")}
-    return {"kernel": name, "verdict": "conforms", "reason": None, **found}
+    near, hits = found.conformance.as_dict(), found.accuracy.as_dict()
+    return {"kernel": name, "verdict": "conforms", "reason": None, "conformance": near, "accuracy": hits}
 
 
 def _table(suite: Suite, rows: list[dict[str, Any]]) -> Table:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mlpbench.bench.plan.effort import Effort
-    from mlpbench.bench.plan.plan import Plan
+    from mlpbench.bench.record.plan import Plan
     from mlpbench.bench.run.process import Outcome
 
 

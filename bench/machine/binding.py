@@ -9,51 +9,30 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.plan import Binding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from mlpbench.bench.record.untrusted import Block
-
-
-@dataclass(frozen=True)
-class Binding:
-    """Numbers of the processors, None where processes are free to move; ``reason`` then says why."""
-
-    processors: tuple[int, ...] | None
-    reason: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return asdict(self)
-
-    def words(self) -> str:
-        """Return it in words, as the rest of a sentence: ``bound to processors 0, 1``."""
-        if self.processors is None:
-            return f"not bound to processors: {self.reason}"
-        plural = "" if len(self.processors) == 1 else "s"
-        return f"bound to processor{plural} {', '.join(map(str, self.processors))}"
 
 
 def choose(threads: int) -> Binding:
     """Return so many of the processors that this process may use, the first of them, one of each core before others."""
     if not hasattr(os, "sched_setaffinity"):
-        return Binding(None, "this system has no call for it")
+        return Binding(reason="this system has no call for it")
     there = _one_of_each_core_first(os.sched_getaffinity(0))
     if threads > len(there):
-        return Binding(None, f"{threads} threads are more than the processors, {len(there)}")
+        return Binding(reason=f"{threads} threads are more than the processors, {len(there)}")
     chosen = tuple(sorted(there[:threads]))
     found = Binding(chosen)
     try:
         with bound(found):
             return found
     except UserError as refused:
-        return Binding(None, str(refused))
+        return Binding(reason=str(refused))
 
 
 @contextmanager
@@ -75,16 +54,6 @@ def bound(binding: Binding | None) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-def read_binding(plan: Block) -> Binding | None:
-    """Return what a plan says; None where processes were not to be bound. Raises UserError as `bench.record.plan`."""
-    if "binding" not in plan:
-        return None
-    block = plan.block("binding")
-    if "processors" not in block:
-        return Binding(None, block.text("reason"))
-    return Binding(tuple(block.integers("processors", 0)))
 
 
 def _one_of_each_core_first(processors: set[int]) -> list[int]:

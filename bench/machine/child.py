@@ -17,7 +17,7 @@ from mlpbench.bench.machine.binding import bound
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlpbench.bench.machine.binding import Binding
+    from mlpbench.bench.record.plan import Binding
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import child
 from mlpbench.bench.machine.roofs import BEYOND, FEWEST_ROUNDS
+from mlpbench.bench.record.roofs import Measured, OfDevice, Roofs
 from mlpbench.kernels.cuda import device
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_cupy import CupyKernel, words
@@ -90,7 +92,7 @@ void read_all(const uint4* source, unsigned* sums, long long n, int times) {
 """
 
 
-class _Measured(NamedTuple):
+class _Call(NamedTuple):
     """What is measured: its name, what it does, and the unit and amount of work of one call; bytes of each array."""
 
     name: str
@@ -101,21 +103,21 @@ class _Measured(NamedTuple):
     call: Callable[[], None]
 
 
-def answer(dtype: str, seconds: float) -> dict[str, Any]:
-    """Return the roofs of the current device as ``roofs.json`` holds them, or why they cannot be measured."""
+def answer(dtype: str, seconds: float) -> OfDevice:
+    """Return the roofs of the current device, or why they cannot be measured."""
     try:
         CupyKernel.probe()
     except KernelUnavailable as error:
-        return {"roofs": None, "reason": str(error)}
+        return OfDevice("cuda", reason=str(error))
     import cupy
 
     try:
-        return {"roofs": measure(dtype, seconds), "reason": None}
+        return OfDevice("cuda", measure(dtype, seconds))
     except (RuntimeError, MemoryError, cupy.cuda.compiler.CompileException) as error:  # CUDA's errors are RuntimeErrors
-        return {"roofs": None, "reason": words(error)}
+        return OfDevice("cuda", reason=words(error))
 
 
-def measure(dtype: str, seconds: float) -> dict[str, Any]:
+def measure(dtype: str, seconds: float) -> Roofs:
     """Return the roofs of the current device for ``dtype``, each measured for about ``seconds``."""
     import cupy
 
@@ -125,16 +127,16 @@ def measure(dtype: str, seconds: float) -> dict[str, Any]:
     caches = {"L2": l2_bytes} if l2_bytes > 0 else {}
     stream = cupy.cuda.Stream(non_blocking=True)
     rounds = max(FEWEST_ROUNDS, round(seconds / ROUND_S))
-    measured: list[dict[str, Any]] = []
+    measured: list[Measured] = []
     for one in _all(cupy, stream, dtype, caches, BLOCKS * properties["multiProcessorCount"]):
         one.call()  # compiles, and loads cuBLAS
         if not measured:
             short_rounds(one.call, round(WARM_S / ROUND_S), ROUND_S, most_s=WARM_S, wait=stream.synchronize)
         _, data = short_rounds(one.call, rounds, ROUND_S, most_s=2 * seconds, wait=stream.synchronize)
-        entry = {"name": one.name, "how": one.how, "unit": one.unit, "work": one.work, "bytes": one.size}
-        measured.append({**entry, "data": data})
+        entry = Measured(name=one.name, how=one.how, unit=one.unit, work=one.work, bytes=one.size, data=tuple(data))
+        measured.append(entry)
     facts = {**device.device_facts(dtype), "cupy": CupyKernel.version()}
-    return {"dtype": dtype, "facts": facts, "caches": caches, "measured": measured}
+    return Roofs(dtype=dtype, facts=facts, caches=caches, measured=tuple(measured))
 
 
 def array_sizes(caches: dict[str, int]) -> dict[str, int]:
@@ -144,7 +146,7 @@ def array_sizes(caches: dict[str, int]) -> dict[str, int]:
     return {level: size for level, size in sizes.items() if size}
 
 
-def _all(cupy: Any, stream: Any, dtype: str, caches: dict[str, int], blocks: int) -> Iterator[_Measured]:
+def _all(cupy: Any, stream: Any, dtype: str, caches: dict[str, int], blocks: int) -> Iterator[_Call]:
     """Yield everything that is measured, its arrays made when it is its turn."""
     for rows in MATRIX_ROWS:
         yield _product(cupy, stream, dtype, rows)
@@ -159,12 +161,10 @@ def _all(cupy: Any, stream: Any, dtype: str, caches: dict[str, int], blocks: int
             source = cupy.asarray(numbers)
             target = cupy.empty(numbers.shape, np.uint32)
             sums = cupy.empty((blocks * THREADS,), np.uint32)
-        yield _Measured(
-            level, "copy", "byte", 2 * size * times, size, _on(stream, copy, *grid, (source, target, *counts))
-        )
+        yield _Call(level, "copy", "byte", 2 * size * times, size, _on(stream, copy, *grid, (source, target, *counts)))
         if level == "DRAM":  # a launch of its own for each: in L2 that would take longer than the copy
-            yield _Measured(level, "copyto", "byte", 2 * size, size, _on(stream, cupy.copyto, target, source))
-        yield _Measured(level, "read", "byte", size * times, size, _on(stream, read, *grid, (source, sums, *counts)))
+            yield _Call(level, "copyto", "byte", 2 * size, size, _on(stream, cupy.copyto, target, source))
+        yield _Call(level, "read", "byte", size * times, size, _on(stream, read, *grid, (source, sums, *counts)))
     yield from _transfers(cupy, stream)
 
 
@@ -178,23 +178,23 @@ def _on(stream: Any, function: Callable[..., Any], *arguments: Any, **options: A
     return call
 
 
-def _product(cupy: Any, stream: Any, dtype: str, rows: int) -> _Measured:
+def _product(cupy: Any, stream: Any, dtype: str, rows: int) -> _Call:
     numbers = np.random.default_rng(0).random((rows, rows), np.dtype(dtype))
     with stream:
         a = cupy.asarray(numbers)
         out = cupy.empty(numbers.shape, numbers.dtype)
     call = _on(stream, cupy.matmul, a, a, out=out)
-    return _Measured("matrix product", "cuBLAS", "flop", 2 * rows**3, None, call)
+    return _Call("matrix product", "cuBLAS", "flop", 2 * rows**3, None, call)
 
 
-def _transfers(cupy: Any, stream: Any) -> Iterator[_Measured]:
+def _transfers(cupy: Any, stream: Any) -> Iterator[_Call]:
     """Yield the copies from and to memory of the host that is not pinned: as the kernel makes them."""
     host = np.ones(HOST_BYTES, np.uint8)
     with stream:
         there = cupy.asarray(host)
     for name, function, array in (("host to device", cupy.asarray, host), ("device to host", cupy.asnumpy, there)):
-        yield _Measured(name, "copy", "byte", HOST_BYTES, HOST_BYTES, _on(stream, function, array))
+        yield _Call(name, "copy", "byte", HOST_BYTES, HOST_BYTES, _on(stream, function, array))
 
 
 if __name__ == "__main__":
-    child.tell(answer(**child.question()))
+    child.tell(answer(**child.question()).as_dict())

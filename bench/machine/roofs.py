@@ -11,12 +11,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import child, environment
-from mlpbench.bench.record import runs, schema
-from mlpbench.bench.record import write as write_
+from mlpbench.bench.record.roofs import Measured, OfDevice, Roofs, RoofsFile, RoofsHead
+from mlpbench.bench.record.runs import ROOFS_FILE
+from mlpbench.bench.record.write import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mlpbench.bench.machine.binding import Binding
-    from mlpbench.bench.machine.child import Answer
+    from mlpbench.bench.record.plan import Binding
 
 
 #: Rounds are many and short: the best one of them finds a moment when nothing else runs.
@@ -46,8 +47,9 @@ BEYOND = 4
 DRAM_BYTES = 128 * 2**20
 #: Milliseconds of multiply-adds: a second thread takes up to one to start.
 TURNS = 2_000_000
-#: The modules that measure the limits of other devices, by the name that kernels give to where they compute.
-DEVICES = {"cuda": "mlpbench.bench.machine.cuda_roofs"}
+CPU = "cpu"
+#: The modules that measure limits, by the name that kernels give to where they compute.
+DEVICES = {CPU: "mlpbench.bench.machine.roofs", "cuda": "mlpbench.bench.machine.cuda_roofs"}
 _ALIGNMENT = 64
 
 
@@ -65,12 +67,12 @@ def write(
     bound to, as the run's own are; None where they are not. Return why some roofs are not there, else None.
     """
     asked = {"dtype": dtype, "seconds": seconds}
-    own = _ask(__name__, threads, binding, {**asked, "threads": threads})
-    others = [_of_device(device, threads, binding, asked) for device in devices]
-    block = {"schema": schema.SCHEMA, "kind": "roofs", "roofs": own.found, "reason": own.reason, "devices": others}
+    cpu = _ask(CPU, threads, binding, {**asked, "threads": threads})
+    others = tuple(_of_device(device, threads, binding, asked) for device in devices)
+    head = RoofsHead(roofs=cpu.roofs, reason=cpu.reason, devices=others)
     for folder in folders:
-        write_.write_atomically(folder / runs.ROOFS_FILE, {"mlpbench": block})
-    reasons = [own.reason, *(f"{other['device']}: {other['reason']}" for other in others if other["reason"])]
+        write_atomically(folder / ROOFS_FILE, RoofsFile(head))
+    reasons = [cpu.reason, *(f"{other.device}: {other.reason}" for other in others if other.reason)]
     return "; ".join(filter(None, reasons)) or None
 
 
@@ -79,26 +81,28 @@ def write_of_repeat(folder: Path, repeat: int, threads: int, dtype: str, binding
 
     ``folder``: that of the run; ``binding`` as for `write`.
     """
-    asked = {"dtype": dtype, "seconds": REPEAT_S, "threads": threads, "only": OF_REPEAT}
-    own = _ask(__name__, threads, binding, asked)
-    block = {"schema": schema.SCHEMA, "kind": "roofs", "repeat": repeat, "roofs": own.found, "reason": own.reason}
-    write_.write_atomically(folder / f"roofs-{repeat}.json", {"mlpbench": block})
-    return own.reason
+    cpu = _ask(CPU, threads, binding, {"dtype": dtype, "seconds": REPEAT_S, "threads": threads, "only": OF_REPEAT})
+    head = RoofsHead(roofs=cpu.roofs, reason=cpu.reason, repeat=repeat)
+    write_atomically(folder / f"roofs-{repeat}.json", RoofsFile(head))
+    return cpu.reason
 
 
-def _of_device(device: str, threads: int, binding: Binding | None, asked: dict[str, Any]) -> dict[str, Any]:
+def _of_device(device: str, threads: int, binding: Binding | None, asked: dict[str, Any]) -> OfDevice:
     """Return the entry of a device: its roofs, or why there are none."""
     if device not in DEVICES:
-        return {"device": device, "roofs": None, "reason": "nothing here measures the limits of such a device"}
-    answer = _ask(DEVICES[device], threads, binding, asked)
-    return {"device": device, **(answer.found or {"roofs": None, "reason": answer.reason})}
+        return OfDevice(device, reason="nothing here measures the limits of such a device")
+    return _ask(device, threads, binding, asked)
 
 
-def _ask(module: str, threads: int, binding: Binding | None, asked: dict[str, Any]) -> Answer:
-    return child.ask(module, asked, threads=threads, binding=binding, timeout_s=TIMEOUT_S)
+def _ask(device: str, threads: int, binding: Binding | None, asked: dict[str, Any]) -> OfDevice:
+    """Run the module of a device with ``threads`` threads; return what it measured, or why it did not."""
+    answer = child.ask(DEVICES[device], asked, threads=threads, binding=binding, timeout_s=TIMEOUT_S)
+    if answer.found is None:
+        return OfDevice(device, reason=answer.reason)
+    return msgspec.convert(answer.found, OfDevice)
 
 
-def measure(threads: int, dtype: str, seconds: float, only: Collection[str] = ALL) -> dict[str, Any]:
+def measure(threads: int, dtype: str, seconds: float, only: Collection[str] = ALL) -> Roofs:
     """Return the roofs of this machine for ``dtype``, with one thread and with ``threads``, as the file holds them.
 
     ``only``: some of `ALL`. A level that this processor has no cache for is left out.
@@ -115,9 +119,8 @@ def measure(threads: int, dtype: str, seconds: float, only: Collection[str] = AL
         with threadpoolctl.threadpool_limits(n), ThreadPoolExecutor(n) as pool:
             for name, unit, work, size, call in _calls(pool, n, dtype, _sizes(caches, n, only), memory, only):
                 _, data = short_rounds(call, rounds, ROUND_S, most_s=2 * seconds)
-                entry = {"name": name, "threads": n, "unit": unit, "work": work, "bytes": size, "data": data}
-                measured.append(entry)
-    return {"dtype": dtype, "caches": caches, "measured": measured, "environment": environment.collect()}
+                measured.append(Measured(name=name, threads=n, unit=unit, work=work, bytes=size, data=tuple(data)))
+    return Roofs(dtype=dtype, caches=caches, measured=tuple(measured), environment=environment.collect())
 
 
 def read_sizes(caches: dict[str, int], threads: int) -> dict[str, int]:
@@ -195,4 +198,4 @@ def _aligned(size: int) -> NDArray[np.float64]:
 
 
 if __name__ == "__main__":
-    child.tell(measure(**child.question()))
+    child.tell(OfDevice(CPU, measure(**child.question())).as_dict())

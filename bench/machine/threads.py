@@ -10,13 +10,13 @@ allowed to: OpenBLAS and PyTorch have no more threads than there are processors,
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench.record.schema import ThreadCount, ThreadUse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mlpbench.bench.record.untrusted import Block
     from mlpbench.kernels.base import Kernel
 
 
@@ -31,51 +31,17 @@ class TooManyThreads(Exception):  # noqa: N818 - as KernelUnavailable
     """More threads are in use than the run gave."""
 
 
-@dataclass(frozen=True)
-class ThreadUse:
-    """Threads that were ``given``, and what each library has, by its name: in order, the kernel itself last."""
-
-    given: int
-    found: tuple[tuple[str, int], ...]
-
-    @property
-    def more(self) -> tuple[str, ...]:
-        """Who uses more than was given, in words."""
-        return tuple(self._word(*one) for one in self.found if one[1] > self.given)
-
-    @property
-    def fewer(self) -> tuple[str, ...]:
-        """Who uses fewer than was given, in words."""
-        return tuple(self._word(*one) for one in self.found if one[1] < self.given)
-
-    def check(self) -> None:
-        """Raise TooManyThreads where more are in use than were given."""
-        if self.more:
-            given = f"{self.given} {'was' if self.given == 1 else 'were'} given"
-            raise TooManyThreads(f"more threads than the run gave, {given}: {', '.join(self.more)}")
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        found = [{"what": what, "threads": threads} for what, threads in self.found]
-        return {"given": self.given, "found": found, "fewer": list(self.fewer)}
-
-    @staticmethod
-    def _word(what: str, threads: int) -> str:
-        return f"{what} {threads}"
+def check(use: ThreadUse) -> None:
+    """Raise TooManyThreads where more are in use than were given."""
+    if use.more:
+        given = f"{use.given} {'was' if use.given == 1 else 'were'} given"
+        raise TooManyThreads(f"more threads than the run gave, {given}: {', '.join(use.more)}")
 
 
 def observe(kernel: Kernel, given: int) -> ThreadUse:
     """Return what is in use now, as far as the libraries of this process tell."""
-    return ThreadUse(given, (*_pools(), *_libraries(), *_own(kernel)))
-
-
-def read_thread_use(record: Block) -> ThreadUse | None:
-    """Return what a record says; None for files of versions that did not ask. Raises UserError as `bench.record.schema`."""
-    if "thread_use" not in record:
-        return None
-    use = record.block("thread_use")
-    found = tuple((item.text("what"), item.integer("threads", 0)) for item in use.blocks("found"))
-    return ThreadUse(use.integer("given", 1), found)
+    found = (*_pools(), *_libraries(), *_own(kernel))
+    return ThreadUse.of(given, tuple(ThreadCount(what, threads) for what, threads in found))
 
 
 def _pools() -> Iterator[tuple[str, int]]:

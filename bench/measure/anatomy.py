@@ -23,6 +23,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import environment
 from mlpbench.bench.measure.case import prepare
+from mlpbench.bench.record.roofs import Anatomy, SmallCase, SmallNetwork
 from mlpbench.kernels import conformance
 from mlpbench.kernels.params import seeded
 
@@ -74,33 +75,33 @@ def in_l1(spec: ForwardSpec, l1_bytes: int) -> ForwardSpec:
     return next((small for small in shrunk if small.weight_bytes() <= budget), narrow(spec, 1))
 
 
-def measure(kernel_class: type[Kernel], spec: ForwardSpec) -> dict[str, Any]:
-    """Return the small networks of a kernel, timed, as a result file holds them.
+def measure(kernel_class: type[Kernel], spec: ForwardSpec) -> Anatomy:
+    """Return the small networks of a kernel, timed.
 
-    A network that the kernel does not compute rightly, or at all, is null, with the reason: nothing is timed before it
+    A network that the kernel does not compute rightly, or at all, is None, with the reason: nothing is timed before it
     has agreed with the reference.
     """
     l1_bytes = environment.machine()["caches"].get("L1d", SMALLEST_L1)
     small = {"two_neurons": narrow(spec, 2), "one_neuron": narrow(spec, 1), "in_l1": in_l1(spec, l1_bytes)}
-    found: dict[str, Any] = {"reason": None}
+    found: dict[str, SmallNetwork] = {}
+    reason = None
     for name, small_spec in small.items():
         try:
             found[name] = _timed(kernel_class, small_spec, CASES[name])
         except Exception as error:  # noqa: BLE001 - a kernel may raise anything; it has been timed on its own network
-            found[name] = None
-            found["reason"] = f"{small_spec.label()}: {type(error).__name__}: {error}"
-    return found
+            reason = f"{small_spec.label()}: {type(error).__name__}: {error}"
+    return Anatomy(reason=reason, **found)
 
 
-def _timed(kernel_class: type[Kernel], spec: ForwardSpec, cases: tuple[Case, ...]) -> dict[str, Any]:
+def _timed(kernel_class: type[Kernel], spec: ForwardSpec, cases: tuple[Case, ...]) -> SmallNetwork:
     params = seeded(spec)
     kernel = kernel_class(spec, params)
     x = conformance.probe_inputs(spec, ROWS, seed=0).astype(spec.np_dtype)
     conformance.agree(kernel, params, x, rows=conformance.SINGLE_ROWS)
     conformance.agree(kernel, params, x, singly=True, rows=conformance.SINGLE_ROWS)
-    return {"spec": spec.as_dict(), "cases": [_case(kernel, case, x) for case in cases]}
+    return SmallNetwork(spec, tuple(_case(kernel, case, x) for case in cases))
 
 
-def _case(kernel: Kernel, case: Case, x: Any) -> dict[str, Any]:
+def _case(kernel: Kernel, case: Case, x: Any) -> SmallCase:
     iterations, seconds = short_rounds(prepare(kernel, case, x), ROUNDS, ROUND_S)
-    return {**case.as_dict(), "rows_per_round_call": case.batch_size, "iterations": iterations, "data": seconds}
+    return SmallCase(case.mode, case.batch_size, case.batch_size, iterations, tuple(seconds))

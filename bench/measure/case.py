@@ -15,11 +15,11 @@ import numpy as np
 
 from mlpbench.bench.clock import elapsed, now
 from mlpbench.bench.data.workload import predict
-from mlpbench.bench.record.book_parts import by_round
+from mlpbench.bench.record.schema import PARTS, Beside, Parts
 from mlpbench.kernels.base import Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -52,7 +52,7 @@ class BookCell:
         return cls(workload.read_again, lambda: kernel_class(workload.spec, workload.read_params()))
 
     def __call__(self, batch_size: int) -> tuple[int, tuple[float, ...]]:
-        """Run it once; return the number of hits, and the seconds of each of `bench.record.book_parts.PARTS`.
+        """Run it once; return the number of hits, and the seconds of each of `bench.record.schema.PARTS`.
 
         Batch size 1 takes rows one at a time, as the book does first. The five looks at the clock are in the time of
         the whole: some 50 ns each, against milliseconds. Picking the class of a row is part of inferring, because a
@@ -130,14 +130,33 @@ def measure(
         call = prepare(kernel, case, x)
     with elapsed() as first:
         call()
-    benchmark.extra_info["first_call_s"] = first.seconds
+    from_host_s, to_host_s, parts = None, None, None
     if case.mode != "book":
-        benchmark.extra_info.update(_transfers(kernel, x[: case.batch_size]))
+        from_host_s, to_host_s = _transfers(kernel, x[: case.batch_size])
         _warm(call)
     benchmark(call)
     if calls and benchmark.stats is not None:  # None where pytest-benchmark is disabled: nothing was timed
-        parts_s = by_round(calls, _rounds_ended(benchmark), benchmark.stats.iterations)
-        benchmark.extra_info["parts_s"] = parts_s
+        parts = by_round(calls, _rounds_ended(benchmark), benchmark.stats.iterations)
+    beside = Beside(first_call_s=first.seconds, from_host_s=from_host_s, to_host_s=to_host_s, parts=parts)
+    benchmark.extra_info.update(beside.as_dict())
+
+
+def by_round(calls: Sequence[tuple[int, Sequence[float]]], rounds: int, iterations: int) -> Parts:
+    """Return the parts of the timed rounds from those of every call: the mean over the calls of each round.
+
+    ``calls`` holds, for each call in the order of calling, how many rounds had ended when it began, and the seconds of
+    `PARTS`. Before the first round has ended, the last calls are that round's: those before are the first call,
+    pytest-benchmark's calibration and its warming. Calls that begin when all rounds have ended are of none.
+    Raises ValueError where a round has fewer calls than ``iterations``.
+    """
+    found: list[list[float]] = [[] for _ in PARTS]
+    for number in range(rounds):
+        timed = [parts for ended, parts in calls if ended == number][-iterations:]
+        if len(timed) < iterations:
+            raise ValueError(f"round {number} has {len(timed)} calls, not {iterations}")
+        for means, seconds in zip(found, zip(*timed, strict=True), strict=True):
+            means.append(statistics.fmean(seconds))
+    return Parts(*map(tuple, found))
 
 
 def _rounds_ended(benchmark: BenchmarkFixture) -> int:
@@ -151,7 +170,7 @@ def _warm(call: Callable[[], None]) -> None:
         call()
 
 
-def _transfers(kernel: Kernel, batch: NDArray[Any]) -> dict[str, float]:
+def _transfers(kernel: Kernel, batch: NDArray[Any]) -> tuple[float, float]:
     """Return the seconds that a batch takes to the device, and its result back."""
     to_device, to_host = [], []
     for _ in range(TRANSFERS):
@@ -164,4 +183,4 @@ def _transfers(kernel: Kernel, batch: NDArray[Any]) -> dict[str, float]:
             kernel.to_host(y)
         to_device.append(there.seconds)
         to_host.append(back.seconds)
-    return {"from_host_s": statistics.median(to_device), "to_host_s": statistics.median(to_host)}
+    return statistics.median(to_device), statistics.median(to_host)

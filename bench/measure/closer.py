@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import clock_pairs_ns, single_calls_ns, times_s
 from mlpbench.bench.measure.case import prepare
+from mlpbench.bench.record.trust import Audit, Singles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,14 +29,14 @@ def is_asked(case: Case, batch_sizes: Iterable[int], budget: str | None) -> bool
     return case.mode == "per_sample" or case.batch_size in {1, *batch_sizes} or budget is not None
 
 
-def single_calls(contestant: Contestant, case: Case) -> dict[str, Any]:
+def single_calls(contestant: Contestant, case: Case) -> Singles:
     """Return the nanoseconds of single calls of a case; ``per_sample`` is a call on one row."""
     one = Case(case.mode, 1) if case.mode == "per_sample" else case
     call = prepare(contestant.kernel, one, contestant.inputs[: max(one.batch_size, 1000)])
     for _ in range(DROPPED if one.batch_size == 1 else 1):
         call()
     calls = single_calls_ns(call, LIMIT_S, MOST)
-    return {**case.as_dict(), "clock_ns": clock_pairs_ns(), "calls_ns": calls}
+    return Singles(case.mode, case.batch_size, tuple(clock_pairs_ns()), tuple(calls))
 
 
 #: Pairs of blocks, and how long a block takes: a third of a second for a case.
@@ -52,7 +53,7 @@ def audited(cases: Iterable[Case], rows: int) -> list[Case]:
     return [case for case in cases if case.mode == "per_sample"][:1] + nearest
 
 
-def audit(contestant: Contestant, case: Case) -> dict[str, Any]:
+def audit(contestant: Contestant, case: Case) -> Audit:
     """Return pairs of seconds per call: with inputs that rotate, and with one input again and again.
 
     Both sides are prepared in the same way. Of a pair, either comes first in turn, so that a drift of the machine does
@@ -61,13 +62,14 @@ def audit(contestant: Contestant, case: Case) -> dict[str, Any]:
     x = contestant.inputs
     rotating = prepare(contestant.kernel, case, x)
     same = prepare(contestant.kernel, case, x[: case.batch_size])
-    found: dict[str, list[float]] = {"rotating_s": [], "same_s": []}
-    sides = [("rotating_s", rotating), ("same_s", same)]
+    rotating_s: list[float] = []
+    same_s: list[float] = []
+    sides = [(rotating_s, rotating), (same_s, same)]
     calls = max(1, round(BLOCK_S / min(times_s(rotating, 5))))
     for number in range(PAIRS):
-        for name, call in sides if number % 2 else sides[::-1]:
-            found[name].append(_block(call, calls))
-    return {**case.as_dict(), **found}
+        for seconds, call in sides if number % 2 else sides[::-1]:
+            seconds.append(_block(call, calls))
+    return Audit(case.mode, case.batch_size, tuple(rotating_s), tuple(same_s))
 
 
 def _block(call: Callable[[], None], calls: int) -> float:

@@ -13,24 +13,30 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+from msgspec.structs import replace
+
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.machine import child
 from mlpbench.bench.measure.case import prepare
+from mlpbench.bench.record.trust import FirstCall, Start
 from mlpbench.kernels import registry
 
 if TYPE_CHECKING:
     from mlpbench.bench.measure.session import Suite
+    from mlpbench.kernels.base import Kernel
 
 
 #: Where libraries keep compiled code: whatever a kernel is written with finds these folders empty, and then filled.
 CACHES = ("NUMBA_CACHE_DIR", "CUPY_CACHE_DIR", "CUDA_CACHE_PATH", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
 TIMEOUT_S = 300
+_STATUS = Path("/proc/self/status")
 
 
-def starts(suite: Suite, kernel: str, *, fresh: bool) -> dict[str, Any]:
-    """Return the starts of a kernel as a result file holds them, or why there are none.
+def starts(suite: Suite, kernel: str, *, fresh: bool) -> tuple[list[Start], str | None]:
+    """Return the starts of a kernel, and why there are fewer.
 
     One start with the caches as they are, which the process that asks has filled: a second or two. With ``fresh`` two,
     in caches of their own that are empty at first: compiling may take half a minute.
@@ -38,18 +44,18 @@ def starts(suite: Suite, kernel: str, *, fresh: bool) -> dict[str, Any]:
     options = {key: None if value is None else str(value) for key, value in asdict(suite.workload.options).items()}
     cases = [case.as_dict() for case in suite.cases if case.mode != "book"]
     asked = {"kernel": kernel, "options": options, "rows": suite.workload.rows, "cases": cases}
-    found: list[dict[str, Any]] = []
+    found: list[Start] = []
     with tempfile.TemporaryDirectory(prefix="mlpbench-") as scratch:
         caches = {name: str(Path(scratch) / name.lower()) for name in CACHES} if fresh else {}
         for is_fresh in (True, False) if fresh else (False,):
             said = child.ask(__name__, asked, variables=caches, timeout_s=TIMEOUT_S)
             if said.found is None:
-                return {"starts": found, "no_starts": said.reason}
-            found.append({"fresh": is_fresh, **said.found})
-    return {"starts": found}
+                return found, said.reason
+            found.append(replace(msgspec.convert(said.found, Start), fresh=is_fresh))
+    return found, None
 
 
-def measure_start(asked: dict[str, Any]) -> dict[str, Any]:
+def measure_start(asked: dict[str, Any]) -> Start:
     """Import, make and call a kernel in this process, in which nothing was done before.
 
     Times come first and the gate after them: a kernel that then does not conform raises NonConforming, and has none.
@@ -68,21 +74,24 @@ def measure_start(asked: dict[str, Any]) -> dict[str, Any]:
         call = prepare(kernel, case, x[: case.batch_size])
         with elapsed() as first:
             call()
-        calls.append({**case.as_dict(), "first_call_s": first.seconds})
+        calls.append(FirstCall(case.mode, case.batch_size, first.seconds))
     after = peak_bytes()
-    found = {
-        "import_s": importing.seconds,
-        "construct_s": construction.seconds,
-        "compile_s": kernel.compiled_s(),
-        "first_calls": calls,
-        "peak_bytes": None if before is None or after is None else max(0, after - before),
-        "pool_bytes": kernel.describe().get("pool_bytes"),
-    }
+    found = Start(
+        import_s=importing.seconds,
+        construct_s=construction.seconds,
+        compile_s=kernel.compiled_s(),
+        first_calls=tuple(calls),
+        peak_bytes=None if before is None or after is None else max(0, after - before),
+        pool_bytes=pool_bytes(kernel),
+    )
     workload.gate(kernel_class, kernel)
     return found
 
 
-_STATUS = Path("/proc/self/status")
+def pool_bytes(kernel: Kernel) -> int | None:
+    """Return the most that the pool of a device's memory has held, as far as the kernel says."""
+    found = kernel.describe().get("pool_bytes")
+    return found if isinstance(found, int) else None
 
 
 def begin() -> int | None:
@@ -107,4 +116,4 @@ def peak_bytes() -> int | None:
 
 
 if __name__ == "__main__":
-    child.tell(measure_start(child.question()))
+    child.tell(measure_start(child.question()).as_dict())

@@ -14,6 +14,7 @@ from mlpbench.bench.cases import PER_SAMPLE_ROWS, Case
 from mlpbench.bench.clock import times_s
 from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.measure.spin import best_spin
+from mlpbench.bench.record.trust import Known
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
 
@@ -70,6 +71,12 @@ def time_known(benchmark: BenchmarkFixture, mode: str, length: int) -> None:
         {"mode": mode, "length": length, "calls": PER_SAMPLE_ROWS if mode == "per_sample" else 1}
     )
     benchmark.pedantic(call, rounds=ROUNDS, iterations=calls, warmup_rounds=1)  # type: ignore[no-untyped-call]
+
+
+def known(row: dict[str, Any]) -> Known:
+    """Return one of pytest-benchmark's rows about the harness as result files hold it."""
+    stats = row["stats"]
+    return Known(**row["extra_info"], iterations=stats["iterations"], rounds_s=tuple(stats["data"]))
 
 
 BASE = "numpy"

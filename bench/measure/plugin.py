@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from mlpbench.bench import cases as cases_
 from mlpbench.bench import values
@@ -15,12 +16,12 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.machine.threads import TooManyThreads
 from mlpbench.bench.measure import anatomy, closer, cold, watch
-from mlpbench.bench.measure.instruments import GROUP, REPEATS, plant
-from mlpbench.bench.measure.session import Contestant, Failure, Suite
+from mlpbench.bench.measure.instruments import GROUP, REPEATS, known, plant
+from mlpbench.bench.measure.session import Contestant, Suite
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import case_order
-from mlpbench.bench.record.schema import SCHEMA
-from mlpbench.bench.values import parse_duration
+from mlpbench.bench.record import runs
+from mlpbench.bench.record.schema import Failure, RecordHead, computed
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming, ParamsError, SpecError, UnknownKernel
 from mlpbench.kernels.spec import MNIST
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
 
     from _pytest.terminal import TerminalReporter
 
-    from mlpbench.bench.measure.session import Contestant
-
 SUITE = pytest.StashKey[Suite]()
+WATCH = pytest.StashKey[watch.Watch]()
+#: The suite: every case, and the harness itself.
 TESTS = Path(__file__).resolve().parent.with_name("test_forward.py")
+HARNESS = "test_harness"
 #: pytest-benchmark's options that write a file.
 SAVING = ("--benchmark-json", "--benchmark-save", "--benchmark-autosave")
 
@@ -109,8 +111,8 @@ def _read_options(config: pytest.Config) -> Suite:
     _ = workload.facts()  # bad data or weights are told before anything runs
     plan = None
     if option("--mlpbench-run"):
-        plan = json.loads(option("--mlpbench-run").read_text(encoding="utf-8"))["mlpbench"]["plan"]
-        cases = case_order(cases, plan["seed"], named[0], option("--mlpbench-repeat"))
+        plan = runs.read_plan(option("--mlpbench-run"))
+        cases = case_order(cases, plan.seed or 0, named[0], option("--mlpbench-repeat"))
     return Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), plan)
 
 
@@ -162,8 +164,8 @@ def pytest_runtest_makereport(
         told = isinstance(error, pytest.fail.Exception | TooManyThreads)
         reason = str(error) if told else f"{type(error).__name__}: {error}"
         phase = "threads" if isinstance(error, TooManyThreads) else "gate" if call.when == "setup" else "measure"
-        at = cases_.Case(params["mode"], params["batch_size"])
-        item.config.stash[SUITE].failures.append(Failure(params["kernel"], at, phase, reason))
+        failure = Failure(params["kernel"], params["mode"], params["batch_size"], phase, reason)
+        item.config.stash[SUITE].failures.append(failure)
     return report
 
 
@@ -183,28 +185,35 @@ def pytest_benchmark_generate_commit_info() -> dict[str, Any]:
 @pytest.hookimpl(trylast=True)
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
     """Add our block to a result file of the suite."""
+    rows = output_json["benchmarks"]
+    output_json["benchmarks"] = [row for row in rows if row["group"] != GROUP]
     if SUITE in config.stash:
-        output_json["mlpbench"] = _block(config.stash[SUITE])
-    _add_trust(config, output_json)
+        head, observer = _head(config.stash[SUITE]), config.stash.get(WATCH, None)
+        if observer is not None:
+            observer.more |= _starts(config)
+            head = replace(head, trust=observer.trust([known(row) for row in rows if row["group"] == GROUP]))
+        output_json["mlpbench"] = head.as_dict()
 
 
-def _block(asked: Suite) -> dict[str, Any]:
+def _head(asked: Suite) -> RecordHead:
     (name,) = asked.kernels
-    contestant = asked.admitted(name)
-    dissected = contestant if asked.repeat < anatomy.REPEATS else None
-    nothing = dict.fromkeys(("kernel_info", "conformance", "accuracy", "timings"))
-    return {
-        "schema": SCHEMA,
-        "kernel": name,
-        "repeat": asked.repeat,
-        "environment": environment.collect(),
-        **asked.workload.facts(),
-        **(contestant.record if contestant else nothing),
-        "case_order": [[case.mode, case.batch_size] for case in asked.cases],
-        "anatomy": anatomy.measure(type(dissected.kernel), asked.workload.spec) if dissected else None,
-        "plan": asked.plan,
-        "failures": [failure.as_dict() for failure in asked.failures],
-    }
+    found = asked.admitted(name)
+    dissected = found if asked.repeat < anatomy.REPEATS else None
+    return RecordHead(
+        kernel=name,
+        repeat=asked.repeat,
+        environment=environment.collect(),
+        **computed(asked.workload),
+        kernel_info=found.kernel_info if found else None,
+        conformance=found.conformance if found else None,
+        accuracy=found.accuracy if found else None,
+        timings=found.timings if found else None,
+        thread_use=asked.thread_use,
+        case_order=tuple((case.mode, case.batch_size) for case in asked.cases),
+        anatomy=anatomy.measure(type(dissected.kernel), asked.workload.spec) if dissected else None,
+        plan=asked.plan,
+        failures=tuple(asked.failures),
+    )
 
 
 @pytest.hookimpl(trylast=True)
@@ -228,14 +237,9 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
         return
     asked = terminalreporter.config.stash[SUITE]
     for contestant in filter(None, map(asked.admitted, asked.kernels)):
-        error = contestant.record["conformance"]["max_error"]
-        accuracy = contestant.record["accuracy"]["batched"]
+        error, accuracy = contestant.conformance.max_error, contestant.accuracy.batched
         words = "" if accuracy is None else f", accuracy {accuracy:.4f}"
         terminalreporter.write_line(f"{contestant.name}: agrees with the reference within {error:.1e}{words}")
-
-
-WATCH = pytest.StashKey[watch.Watch]()
-HARNESS = Path(__file__).resolve().parent.with_name("test_harness.py")
 
 
 def _add_trust_options(parser: pytest.Parser) -> None:
@@ -256,19 +260,23 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the options where pytest tells a mistake in one line."""
     try:
         _ = [values.parse_batch_size(text) for text in config.getoption("--latency")]
-        _ = config.getoption("--p99") and parse_duration(config.getoption("--p99"))
+        _ = config.getoption("--p99") and values.parse_duration(config.getoption("--p99"))
     except UserError as error:
         raise pytest.UsageError(f"mlpbench: {error}") from None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Time the harness last, in the first repeats, and only where a result file keeps it."""
-    harness = [item for item in items if item.path == HARNESS]
-    others = [item for item in items if item.path != HARNESS]
+    harness = [item for item in items if _is_harness(item)]
+    others = [item for item in items if not _is_harness(item)]
     wanted = _is_saved(config) and config.getoption("--mlpbench-repeat") < REPEATS
     items[:] = others + (harness if wanted else [])
     if harness and not wanted:
         config.hook.pytest_deselected(items=harness)
+
+
+def _is_harness(item: pytest.Item) -> bool:
+    return item.path == TESTS and getattr(item, "originalname", None) == HARNESS
 
 
 def _is_saved(config: pytest.Config) -> bool:
@@ -295,27 +303,17 @@ def _look_closer(config: pytest.Config, contestant: Contestant, case: cases_.Cas
     suite, more = config.stash[SUITE], config.stash[WATCH].more
     sizes = map(values.parse_batch_size, config.getoption("--latency"))
     if suite.repeat < closer.REPEATS and closer.is_asked(case, sizes, config.getoption("--p99")):
-        more.setdefault("singles", []).append(closer.single_calls(contestant, case))
+        more["singles"] = (*more.get("singles", ()), closer.single_calls(contestant, case))
     if suite.repeat == 0 and case in closer.audited(suite.cases, len(contestant.inputs)):
-        more.setdefault("audits", []).append(closer.audit(contestant, case))
+        more["audits"] = (*more.get("audits", ()), closer.audit(contestant, case))
 
 
 def _starts(config: pytest.Config) -> dict[str, Any]:
     """Return the starts of the kernel: in the first repeat of a run, and by hand where they are asked for."""
     suite, asked = config.stash[SUITE], config.getoption("--cold")
-    of_a_run = suite.plan is not None and suite.plan["profile"] != "smoke"
+    of_a_run = suite.plan is not None and suite.plan.profile != "smoke"
     (kernel,) = suite.kernels
     if suite.repeat > 0 or not (asked or of_a_run) or suite.admitted(kernel) is None:
         return {}
-    return cold.starts(suite, kernel, fresh=asked)
-
-
-def _add_trust(config: pytest.Config, output_json: dict[str, Any]) -> None:
-    """Move the harness's own rows out of the cases, and add what was watched."""
-    rows = output_json["benchmarks"]
-    output_json["benchmarks"] = [row for row in rows if row["group"] != GROUP]
-    observer = config.stash.get(WATCH, None)
-    if "mlpbench" in output_json and observer is not None:
-        observer.more |= _starts(config)
-        harness = [row for row in rows if row["group"] == GROUP]
-        output_json["mlpbench"]["trust"] = observer.as_dict(harness)
+    found, reason = cold.starts(suite, kernel, fresh=asked)
+    return {"starts": tuple(found), "no_starts": reason}

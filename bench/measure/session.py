@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.clock import elapsed
-from mlpbench.bench.machine import threads as thread_use
+from mlpbench.bench.machine import threads
 from mlpbench.bench.measure.case import BookCell
+from mlpbench.bench.record.schema import Accuracy, Conformance, ExtraInfo, KernelInfo, Timings
 from mlpbench.kernels import base, registry
 
 if TYPE_CHECKING:
@@ -15,22 +16,9 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.cases import Case
     from mlpbench.bench.data.workload import Workload
+    from mlpbench.bench.record.plan import Plan
+    from mlpbench.bench.record.schema import Failure, ThreadUse
     from mlpbench.kernels.base import Kernel
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A case, or with ``case=None`` a whole kernel, that has no time, and why."""
-
-    kernel: str
-    case: Case | None
-    phase: str
-    reason: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the failure as result files hold it."""
-        case = {"mode": None, "batch_size": None} if self.case is None else self.case.as_dict()
-        return {"kernel": self.kernel, **case, "phase": self.phase, "reason": self.reason}
 
 
 @dataclass(frozen=True)
@@ -41,27 +29,30 @@ class Contestant:
     kernel: Kernel
     workload: Workload
     book: BookCell
-    #: What a result file says about it: kernel_info, conformance, accuracy, timings, thread_use.
-    record: dict[str, Any]
+    kernel_info: KernelInfo
+    conformance: Conformance
+    accuracy: Accuracy
+    timings: Timings
 
     @property
     def inputs(self) -> NDArray[Any]:
         """The timed inputs, (rows, n_in), on the host."""
         return self.workload.inputs
 
-    def facts(self, case: Case) -> dict[str, Any]:
+    def facts(self, case: Case) -> ExtraInfo:
         """Return what the result file says about a case besides its times."""
         whole, data_rows = case.mode == "book", len(self.workload.dataset.images)
         rows = self.workload.book_rows if whole else case.batch_size
-        return {
-            "kernel": self.name,
-            **case.as_dict(),
-            "rows_per_round_call": rows,
-            "distinct_rows": min(rows, data_rows),
-            "repeated_rows": rows > data_rows if whole else self.workload.repeated,
-            "includes_loading": whole,
-            "reads": self.workload.book_reads if whole else None,
-        }
+        return ExtraInfo(
+            kernel=self.name,
+            mode=case.mode,
+            batch_size=case.batch_size,
+            rows_per_call=rows,
+            distinct_rows=min(rows, data_rows),
+            repeated_rows=rows > data_rows if whole else self.workload.repeated,
+            includes_loading=whole,
+            reads=self.workload.book_reads if whole else None,
+        )
 
 
 @dataclass
@@ -73,8 +64,9 @@ class Suite:
     cases: list[Case]
     named: bool
     repeat: int = 0
-    plan: dict[str, Any] | None = None
+    plan: Plan | None = None
     failures: list[Failure] = field(default_factory=list)
+    thread_use: ThreadUse | None = None
     _admitted: dict[str, Contestant | Exception] = field(default_factory=dict)
 
     def admit(self, name: str) -> Contestant:
@@ -97,11 +89,10 @@ class Suite:
 
         Raises TooManyThreads where that is more than the run gave them. By hand nobody gave them a number.
         """
-        given = base.threads_given() if self.plan is None else int(self.plan["threads"])
-        use = thread_use.observe(contestant.kernel, given)
-        contestant.record["thread_use"] = use.as_dict()
-        if self.plan is not None:
-            use.check()
+        given = self.plan.threads if self.plan else None
+        self.thread_use = threads.observe(contestant.kernel, base.threads_given() if given is None else given)
+        if given is not None:
+            threads.check(self.thread_use)
 
     def _try(self, name: str) -> Contestant:
         kernel_class = registry.load(name)
@@ -111,23 +102,23 @@ class Suite:
         with elapsed() as construction:
             kernel = kernel_class(self.workload.spec, params)
         conformance = self.workload.gate(kernel_class, kernel)
-        record = {
-            "kernel_info": {
-                "backend": kernel_class.backend,
-                "device": kernel_class.device,
-                "version": kernel_class.version(),
-                "returns": kernel_class.returns,
-                "peer": name in registry.peers(),
-                "describe": kernel.describe(),
-            },
-            "conformance": {
-                "max_error": conformance.max_error,
-                "max_error_ratio": conformance.max_error_ratio,
-            },
-            "accuracy": self.workload.accuracy(kernel),
-            "timings": {"import_s": importing.seconds, "construct_s": construction.seconds},
-        }
-        return Contestant(name, kernel, self.workload, BookCell.of(self.workload, kernel_class), record)
+        return Contestant(
+            name,
+            kernel,
+            self.workload,
+            BookCell.of(self.workload, kernel_class),
+            KernelInfo(
+                backend=kernel_class.backend,
+                device=kernel_class.device,
+                version=kernel_class.version(),
+                returns=kernel_class.returns,
+                peer=name in registry.peers(),
+                describe=kernel.describe(),
+            ),
+            Conformance(conformance.max_error, conformance.max_error_ratio),
+            Accuracy(**self.workload.accuracy(kernel)),
+            Timings(importing.seconds, construction.seconds),
+        )
 
     def admitted(self, name: str) -> Contestant | None:
         """Return a kernel if it has passed the gate, without trying it."""

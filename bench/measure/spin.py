@@ -6,7 +6,7 @@ import ctypes
 import hashlib
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import llvmlite.binding as llvm
 
@@ -30,10 +30,6 @@ class Spin:
     name: str
     instructions: int | None
     run: Callable[[int], object]
-
-    def facts(self) -> dict[str, Any]:
-        """Return what a result file says about it."""
-        return {"name": self.name, "instructions": self.instructions}
 
 
 @cache

@@ -9,15 +9,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from mlpbench.bench.clock import clocks, times_s, utc_s
 from mlpbench.bench.measure.case import is_asynchronous
+from mlpbench.bench.measure.cold import pool_bytes
 from mlpbench.bench.measure.spin import best_spin
-from mlpbench.bench.record.trust import read_trust
-from mlpbench.bench.record.untrusted import Block
+from mlpbench.bench.record.trust import Clocks, Known, SpinFacts, Trust, Window
 from mlpbench.bench.trust.disturbance import reasons
 from mlpbench.kernels.base import processors as available_cpus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mlpbench.bench.cases import Case
     from mlpbench.kernels.base import Kernel
 
@@ -30,11 +34,11 @@ SPINS = 7
 class Watch:
     """What was seen of the cases so far. `begin` and `end` stand around the timing of one case."""
 
-    windows: list[dict[str, Any]] = field(default_factory=list)
-    #: What else was found out about the kernel; goes into the block as it is.
+    windows: list[Window] = field(default_factory=list)
+    #: What else was found out about the kernel: further members of `Trust`.
     more: dict[str, Any] = field(default_factory=dict)
     _began_utc_s: float = 0.0
-    _spins: list[float] = field(default_factory=list)
+    _spins: tuple[float, ...] = ()
     _before: Counters | None = None
     _first: Counters | None = None
 
@@ -51,35 +55,38 @@ class Watch:
         if self._before is None:
             raise RuntimeError("the end of a case that did not begin")
         counted = since(self._before, read())
-        spins = {"began_utc_s": self._began_utc_s, "spins_before_s": self._spins, "spins_after_s": self._spin()}
+        window = Window(
+            mode=case.mode,
+            batch_size=case.batch_size,
+            waits=is_asynchronous(kernel),
+            began_utc_s=self._began_utc_s,
+            spins_before_s=self._spins,
+            spins_after_s=self._spin(),
+            **asdict(counted),
+        )
         self.more["compile_s"] = kernel.compiled_s()
-        self.more["pool_bytes"] = kernel.describe().get("pool_bytes")
-        self.windows.append({**case.as_dict(), "waits": is_asynchronous(kernel), **spins, **counted.as_dict()})
+        self.more["pool_bytes"] = pool_bytes(kernel)
+        self.windows.append(window)
 
     @staticmethod
-    def _spin() -> list[float]:
+    def _spin() -> tuple[float, ...]:
         run = best_spin().run
-        return times_s(lambda: run(1), SPINS)
+        return tuple(times_s(lambda: run(1), SPINS))
 
-    def as_dict(self, harness: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return the block ``trust``; ``harness`` holds pytest-benchmark's rows about the harness itself."""
-        block: dict[str, Any] = {
-            "spin": best_spin().facts(),
-            "cpus": available_cpus(),
-            "windows": self.windows,
-            "self_test": [_known(row) for row in harness],
+    def trust(self, harness: Sequence[Known]) -> Trust:
+        """Return the block ``trust``; ``harness``: what pytest-benchmark timed of the harness itself."""
+        spin = best_spin()
+        lived = None if self._first is None else since(self._first, read())
+        found = Trust(
+            spin_facts=SpinFacts(spin.name, spin.instructions),
+            cpus=available_cpus(),
+            windows=tuple(self.windows),
+            self_test=tuple(harness),
+            clock=Clocks() if lived is None else Clocks(lived.wall_s, lived.raw_s),
             **self.more,
-        }
-        if self._first is not None:
-            lived = since(self._first, read())
-            block["clock"] = {"clock_s": lived.wall_s, "raw_s": lived.raw_s}
+        )
         # As this version judges; readers judge again from the values above.
-        return block | {"disturbed": list(reasons(read_trust(Block(block, "trust"))))}
-
-
-def _known(row: dict[str, Any]) -> dict[str, Any]:
-    facts = {key: row["extra_info"][key] for key in ("mode", "length", "calls")}
-    return {**facts, "iterations": row["stats"]["iterations"], "rounds_s": row["stats"]["data"]}
+        return replace(found, disturbed=reasons(found))
 
 
 #: Seconds that a control group's threads were held back because their share of processors was used up.
@@ -107,10 +114,6 @@ class Counters:
     steal_s: float | None
     throttled_s: float | None
     hot: int | None
-
-    def as_dict(self) -> dict[str, float | int | None]:
-        """Return them as result files hold them."""
-        return asdict(self)
 
 
 def read() -> Counters:

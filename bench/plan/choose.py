@@ -136,7 +136,7 @@ def make_sweep(
     parts, held = [], []
     for setting, workload, found in zip(settings, workloads, answers, strict=True):
         here = [_with_threads(answer, profile, setting, settings) for answer in found]
-        skipped = [{"kernel": answer.name, "reason": answer.reason or ""} for answer in here if not answer.available]
+        skipped = [Skipped(answer.name, answer.reason or "") for answer in here if not answer.available]
         here = [answer for answer in here if answer.available]
         held.append(_held(here))
         parts.append((setting, workload, sweep.names_of(settings, setting, [answer.name for answer in here]), skipped))
@@ -152,15 +152,15 @@ def make_sweep(
         commit=environment.commit()["commit"],
         target=aim[0],
         budget_s=aim[1],
+        clock=clock,
     )
-    made.clock.extend(clock)
     if repeats is None:
         most = {
             name: profile.fewer_repeats.get(setting.spec, made.repeats)
             for setting, _, names, _ in parts
             for name in names
         }
-        made = replace(made, order=[(name, repeat) for name, repeat in made.order if repeat < most[name]])
+        made = replan(made, order=tuple((name, repeat) for name, repeat in made.order if repeat < most[name]))
     divided = sweep.divide(made, parts)
     # Settings that differ in threads are to differ in processors too, whatever a library makes of its variables.
     binds = profile.binds or len({setting.threads for setting in settings}) > 1

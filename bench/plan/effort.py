@@ -11,17 +11,18 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from mlpbench.bench.record.ending import CaseEnd, Ending
+from msgspec.structs import replace
+
+from mlpbench.bench.record.plan import CaseEnd, Ending
 from mlpbench.bench.stats import estimates
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from mlpbench.bench.plan.plan import Plan
+    from mlpbench.bench.record.plan import Plan
 
 
 #: Half the width of an interval, as a share of the time, at which a case needs no more repeats.
@@ -134,7 +135,7 @@ class Effort:
 
     @property
     def _cases(self) -> list[_Case]:
-        return [(case["mode"], case["batch_size"]) for case in self._plan.cases]
+        return [(case.mode, case.batch_size) for case in self._plan.cases]
 
     def _width(self, kernel: str, case: _Case) -> float | None:
         """Return half the width of a case; endless while too few of its repeats were undisturbed."""

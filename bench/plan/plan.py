@@ -4,53 +4,23 @@ from __future__ import annotations
 
 import random
 import secrets
-from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from mlpbench.bench.record.plan import Plan, SweepPart
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mlpbench.bench.cases import Case, Setting
-    from mlpbench.bench.machine.binding import Binding
     from mlpbench.bench.plan.profiles import Profile
+    from mlpbench.bench.record.plan import Skipped
 
 
 #: Commit part of a run's name where mlpbench is not run from a checkout.
 NO_COMMIT = "nocommit"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that `mlpbench run` decided before it measured. ``order`` holds (kernel, repeat), one per process."""
-
-    run_id: str
-    profile: str
-    kernels: list[str]
-    cases: list[dict[str, Any]]
-    repeats: int
-    seed: int
-    order: list[tuple[str, int]]
-    threads: int
-    skipped: list[dict[str, str]]
-    command: list[str]
-    started: str
-    #: pytest-benchmark's options, in its own words.
-    clock: list[str]
-    #: Half the width that intervals are to have, as a share, and the seconds that may be spent on it: ``repeats`` is
-    #: then the least number, and ``order`` has no more. None: exactly ``repeats``.
-    target: float | None = None
-    budget_s: float | None = None
-    #: Of one setting of a sweep over several: the setting, and the name of the sweep.
-    setting: dict[str, Any] | None = None
-    #: The processors that every process is bound to; None where that was not wanted.
-    binding: Binding | None = None
-    #: The kernel after each of whose processes the machine's limits are measured; None: at the run's start alone.
-    limits_after: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the plan as JSON can hold it."""
-        return {**asdict(self), "order": [list(point) for point in self.order]}
 
 
 def run_id(commit: str | None, moment: datetime) -> str:
@@ -89,7 +59,8 @@ def make_plan(
     repeats: int,
     seed: int,
     threads: int,
-    skipped: list[dict[str, str]],
+    skipped: Sequence[Skipped],
+    clock: Sequence[str] = (),
     command: list[str],
     commit: str | None,
     target: float | None = None,
@@ -100,36 +71,36 @@ def make_plan(
     return Plan(
         run_id=run_id(commit, now),
         profile=profile.name,
-        kernels=kernels,
-        cases=[case.as_dict() for case in cases],
+        kernels=tuple(kernels),
+        cases=tuple(cases),
         repeats=repeats,
         seed=seed,
-        order=shuffled(kernels, repeats, seed),
+        order=tuple(shuffled(kernels, repeats, seed)),
         threads=threads,
-        skipped=skipped,
-        command=command,
+        skipped=tuple(skipped),
+        command=tuple(command),
         started=now.isoformat(timespec="seconds"),
-        clock=clock_options(profile),
+        clock=(*clock_options(profile), *clock),
         target=target,
         budget_s=budget_s,
     )
 
 
-def part_of(whole: Plan, setting: Setting, kernels: Mapping[str, str], skipped: list[dict[str, str]]) -> Plan:
+def part_of(whole: Plan, setting: Setting, kernels: Mapping[str, str], skipped: Sequence[Skipped]) -> Plan:
     """Return the plan of one setting of a sweep, an ordinary run that has its own share of the order.
 
     ``kernels`` says which names of the whole plan are this setting's, and which kernel each of them is.
     """
-    order = [(kernels[name], repeat) for name, repeat in whole.order if name in kernels]
+    order = tuple((kernels[name], repeat) for name, repeat in whole.order if name in kernels)
     return replace(
         whole,
         run_id=f"{whole.run_id}.{setting.label}",
-        kernels=list(kernels.values()),
+        kernels=tuple(kernels.values()),
         order=order,
         repeats=max((repeat for _, repeat in order), default=whole.repeats - 1) + 1,
         threads=setting.threads,
-        skipped=skipped,
-        setting={"sweep": whole.run_id, **setting.as_dict()},
+        skipped=tuple(skipped),
+        part=SweepPart.of(setting, sweep=whole.run_id),
     )
 
 

@@ -10,14 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace as replan
+
 from mlpbench.bench.machine import binding
-from mlpbench.bench.plan.plan import Plan, part_of
+from mlpbench.bench.plan.plan import part_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlpbench.bench.cases import Setting
     from mlpbench.bench.data.workload import Workload
+    from mlpbench.bench.record.plan import Plan, Skipped
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,11 @@ def names_of(settings: Sequence[Setting], setting: Setting, kernels: Sequence[st
     return {kernel if len(settings) == 1 else f"{setting.label}/{kernel}": kernel for kernel in kernels}
 
 
-def divide(plan: Plan, parts: Sequence[tuple[Setting, Workload, dict[str, str], list[dict[str, str]]]]) -> Sweep:
+def divide(plan: Plan, parts: Sequence[tuple[Setting, Workload, dict[str, str], Sequence[Skipped]]]) -> Sweep:
     """Return the plan of the whole divided among settings: each has its workload, names, and what it skips."""
     if len(parts) == 1:
         ((setting, workload, names, skipped),) = parts
-        plan = replace(plan, skipped=skipped)
+        plan = replan(plan, skipped=tuple(skipped))
         return Sweep(plan, (Part(setting, plan, workload, names),))
     return Sweep(
         plan,
@@ -79,6 +82,6 @@ def measure_limits(sweep: Sweep, after: Sequence[str | None]) -> Sweep:
 
 def _replanned(sweep: Sweep, changes: Sequence[dict[str, Any]]) -> Sweep:
     """Return the sweep with other plans of its parts. One part alone has the plan of the whole."""
-    plans = [replace(part.plan, **change) for part, change in zip(sweep.parts, changes, strict=True)]
+    plans = [replan(part.plan, **change) for part, change in zip(sweep.parts, changes, strict=True)]
     parts = tuple(replace(part, plan=plan) for part, plan in zip(sweep.parts, plans, strict=True))
     return Sweep(sweep.plan if sweep.several else plans[0], parts)

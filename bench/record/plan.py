@@ -1,107 +1,277 @@
-"""What a file says was planned: the plan of a run, and the header of a sweep over several settings.
+"""``run.json``: the plan of a run or the header of a sweep over several settings, and how either ended.
 
-Everything here is made from cleaned JSON (`bench.record.untrusted`) and raises UserError, one line that begins with the path
-of the file, where the JSON is not what it should be.
+While a run goes on, its number of repeats is not known; the plan then holds ``target`` and ``budget_s`` beside the
+least number of repeats. A run with such a plan and without an ending was interrupted.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import Annotated, Any, Literal, Self
 
-from mlpbench.bench.cases import MODES, read_setting
-from mlpbench.bench.machine.binding import read_binding
+from msgspec import Meta, field
+from msgspec.structs import force_setattr
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from mlpbench.bench.cases import MODES, Case, Setting
+from mlpbench.bench.record.fields import (
+    MAX_INTEGER,
+    MAX_REPEATS,
+    SCHEMA,
+    Block,
+    Index,
+    Mode,
+    Name,
+    Number,
+    Process,
+    Schema,
+    Seconds,
+    Text,
+    Whole,
+)
+from mlpbench.bench.record.untrusted import check_depth
+from mlpbench.kernels.spec import DType
 
-    from mlpbench.bench.cases import Setting
-    from mlpbench.bench.machine.binding import Binding
-    from mlpbench.bench.record.untrusted import Block
+Axis = Literal["spec", "threads", "dtype"]
 
 
-MAX_REPEATS = 10_000
-
-
-@dataclass(frozen=True)
-class Skipped:
+class Skipped(Block, frozen=True):
     """A kernel that the run left out, and why."""
 
-    kernel: str
-    reason: str
+    kernel: Name
+    reason: Text = ""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What the run was to do. ``order`` holds (kernel, repeat), one for each process; ``raw`` is the whole JSON.
+class Binding(Block, frozen=True):
+    """Numbers of the processors, None where processes are free to move; ``reason`` then says why."""
 
-    ``setting`` and ``sweep``, the sweep's name, are those of one setting of a sweep over several; else None.
-    ``binding``: the processors that its processes were bound to, None where that was not wanted.
+    processors: tuple[Index, ...] | None = None
+    reason: Text | None = None
+
+    def __post_init__(self) -> None:
+        if self.processors is None and self.reason is None:
+            raise ValueError("neither processors nor a reason")
+
+    def words(self) -> str:
+        """Return it in words, as the rest of a sentence: ``bound to processors 0, 1``."""
+        if self.processors is None:
+            return f"not bound to processors: {self.reason}"
+        plural = "" if len(self.processors) == 1 else "s"
+        return f"bound to processor{plural} {', '.join(map(str, self.processors))}"
+
+
+class SettingEntry(Block, frozen=True):
+    """A setting as files hold it: with the label that its folder has."""
+
+    spec: Name
+    threads: Whole
+    dtype: DType
+    varies: tuple[Axis, ...]
+    label: Text
+
+    def __post_init__(self) -> None:
+        if self.label != self.setting.label:
+            raise ValueError(f"label: expected {self.setting.label!r}, the setting's own, got {self.label!r}")
+
+    @classmethod
+    def of(cls, setting: Setting, **more: str) -> Self:
+        """Return the entry of a setting; ``more``: of a plan, the name of its sweep."""
+        return cls(setting.spec, setting.threads, setting.dtype, setting.varies, setting.label, **more)  # type: ignore[arg-type]  # Setting's own
+
+    @property
+    def setting(self) -> Setting:
+        """The setting."""
+        return Setting(self.spec, self.threads, self.dtype, self.varies)
+
+
+class SweepPart(SettingEntry, frozen=True):
+    """What the plan of one setting of a sweep says of it: ``sweep`` is the sweep's name."""
+
+    sweep: Name
+
+
+class Plan(Block, frozen=True, kw_only=True):
+    """What a run was to do. ``order`` holds (kernel, repeat), one for each process, in running order.
+
+    ``clock``: pytest-benchmark's options. ``target``: half the width that intervals are to have, as a share, and
+    ``budget_s``: the seconds that may be spent on it; ``repeats`` is then the least number, and ``order`` has no more.
+    None: exactly ``repeats``. ``binding``: the processors that every process is bound to, None where that was not
+    wanted. ``limits_after``: the kernel after each of whose processes the machine's limits are measured; None: at the
+    run's start alone. ``part``: of one setting of a sweep over several, which one.
     """
 
-    run_id: str
-    profile: str | None
-    kernels: tuple[str, ...]
-    cases: tuple[tuple[str, int], ...]
-    repeats: int
-    seed: int | None
-    order: tuple[tuple[str, int], ...]
-    threads: int | None
-    skipped: tuple[Skipped, ...]
-    command: tuple[str, ...]
-    started: str | None
-    raw: Mapping[str, Any]
-    setting: Setting | None = None
-    sweep: str | None = None
+    run_id: Name
+    profile: Name | None = None
+    kernels: tuple[Name, ...] = ()
+    cases: tuple[Case, ...] = ()
+    repeats: Annotated[int, Meta(ge=1, le=MAX_REPEATS)]
+    seed: Index | None = None
+    order: tuple[Process, ...] = ()
+    threads: Whole | None = None
+    skipped: tuple[Skipped, ...] = ()
+    command: tuple[Text, ...] = ()
+    started: Text | None = None
+    clock: tuple[Text, ...] = ()
+    target: Number | None = None
+    budget_s: Seconds | None = None
+    part: SweepPart | None = field(default=None, name="setting")
     binding: Binding | None = None
+    limits_after: Name | None = None
+
+    def __post_init__(self) -> None:
+        for case in self.cases:
+            if case.mode not in MODES or not 1 <= case.batch_size <= MAX_INTEGER:
+                raise ValueError(f"cases: expected a mode and a batch size, got {case.mode!r} and {case.batch_size}")
+        if not self.order:
+            every = tuple((kernel, repeat) for repeat in range(self.repeats) for kernel in self.kernels)
+            force_setattr(self, "order", every)
+
+    @property
+    def setting(self) -> Setting | None:
+        """The setting of a sweep over several, None where there is only one."""
+        return self.part.setting if self.part else None
+
+    @property
+    def sweep(self) -> str | None:
+        """The name of the sweep over several settings that the run belongs to."""
+        return self.part.sweep if self.part else None
 
 
-@dataclass(frozen=True)
-class SweepHeader:
-    """What ``run.json`` of a sweep over several settings says: its name, and its settings in order."""
+class SweepHeader(Block, frozen=True, kw_only=True):
+    """What ``run.json`` of a sweep over several settings says: its name, and its settings in order.
 
-    run_id: str
-    settings: tuple[Setting, ...]
+    ``order``: label of the setting, kernel and repeat of every process, in running order.
+    """
 
+    run_id: Name
+    profile: Name | None = None
+    repeats: Whole | None = None
+    seed: Index | None = None
+    target: Number | None = None
+    budget_s: Seconds | None = None
+    command: tuple[Text, ...] = ()
+    started: Text | None = None
+    settings: tuple[SettingEntry, ...]
+    order: tuple[tuple[Text, Name, Index], ...] = ()
 
-def read_plan(plan: Block) -> Plan:
-    """Return the plan of a run."""
-    kernels, repeats = plan.names("kernels"), plan.integer("repeats", 1)
-    if repeats > MAX_REPEATS:
-        plan.refuse("repeats", repeats, f"at most {MAX_REPEATS}")
-    order = plan.pairs("order") or [(kernel, repeat) for repeat in range(repeats) for kernel in kernels]
-    setting = plan.block("setting") if "setting" in plan else None
-    return Plan(
-        run_id=plan.name("run_id"),
-        profile=plan.name("profile", None),
-        kernels=tuple(kernels),
-        cases=tuple((read_mode(case), case.integer("batch_size", 1)) for case in plan.blocks("cases")),
-        repeats=repeats,
-        seed=plan.integer("seed", 0, None),
-        order=tuple(order),
-        threads=plan.integer("threads", 1, None),
-        skipped=tuple(Skipped(item.name("kernel"), item.text("reason", "")) for item in plan.blocks("skipped")),
-        command=tuple(plan.texts("command")),
-        started=plan.text("started", None),
-        raw=plan.data,
-        setting=None if setting is None else read_setting(setting),
-        sweep=None if setting is None else setting.name("sweep"),
-        binding=read_binding(plan),
-    )
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2 or "" in self.labels or len(set(self.labels)) < len(self.labels):
+            raise ValueError("settings: expected two settings or more, each with a label of its own")
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the settings in order, which their folders have as names."""
+        return [entry.label for entry in self.settings]
 
 
-def read_header(sweep: Block) -> SweepHeader:
-    """Return the header of a sweep over several settings."""
-    settings = tuple(map(read_setting, sweep.blocks("settings")))
-    labels = [setting.label for setting in settings]
-    if len(labels) < 2 or "" in labels or len(set(labels)) < len(labels):
-        sweep.refuse("settings", sweep.data.get("settings"), "two settings or more, each with a label of its own")
-    return SweepHeader(sweep.name("run_id"), settings)
+#: What can end the repeats of a case, and the words for it.
+LIMITS = {
+    "target": "interval narrow enough",
+    "budget": "budget spent",
+    "repeats": "repeats done",
+    "failed": "failed",
+    "interrupted": "interrupted",
+}
 
 
-def read_mode(block: Block, *default: None) -> Any:
-    """Return the mode of a case."""
-    mode = block.name("mode", *default)
-    if mode is not None and mode not in MODES:
-        block.refuse("mode", mode, f"one of {', '.join(MODES)}")
-    return mode
+class CaseEnd(Block, frozen=True):
+    """One case: half the width of its 95 % interval as a share of its time (None without one), and what ended it."""
+
+    kernel: Name
+    mode: Mode
+    batch_size: Whole
+    repeats: Index
+    half_width: Number | None
+    limit: Annotated[str, Meta(pattern=f"^(?:{'|'.join(LIMITS)})$")]
+
+
+class WholeEnding(Block, frozen=True, kw_only=True):
+    """How a run or a sweep ended. ``spent_s``: the seconds of its processes.
+
+    ``target`` and ``budget_s`` are None where the number of repeats was given.
+    """
+
+    target: Number | None = None
+    budget_s: Seconds | None = None
+    spent_s: Seconds
+    interrupted: bool = False
+    ended: Text | None = None
+
+
+class SweepEnding(WholeEnding, frozen=True, kw_only=True):
+    """How a sweep ended. ``order``: label of the setting, kernel and repeat of every process that ended."""
+
+    order: tuple[tuple[Text, Name, Index], ...] = ()
+
+
+class Ending(WholeEnding, frozen=True, kw_only=True):
+    """How a run ended. ``order`` holds (kernel, repeat) of every process that ended, in running order.
+
+    ``sweep_s``, of one setting of a sweep over several: the seconds of all of them, which share the budget.
+    """
+
+    order: tuple[Process, ...] = ()
+    cases: tuple[CaseEnd, ...] = ()
+    sweep_s: Seconds | None = None
+
+    def __post_init__(self) -> None:
+        if self.target is not None and self.budget_s is None:
+            raise ValueError("budget_s: expected the seconds that the target was sought in")
+
+    def limit(self, kernel: str, mode: str, batch_size: int) -> str | None:
+        """Return what ended a case, a key of `LIMITS`; None for a case that is not there."""
+        found = (
+            case.limit for case in self.cases if (case.kernel, case.mode, case.batch_size) == (kernel, mode, batch_size)
+        )
+        return next(found, None)
+
+    def sentence(self) -> str | None:
+        """Say how many cases reached the target and what stopped the others; None where there was no target."""
+        if self.target is None:
+            return None
+        ends = Counter(case.limit for case in self.cases)
+        said = f"{ends['target']} of {len(self.cases)} cases have an interval within {100 * self.target:.3g} %"
+        others = [f"{count} {words}" for limit, words in LIMITS.items() if (count := ends[limit]) and limit != "target"]
+        if not others:
+            return f"{said}, after {self.spent_s:.0f} s."
+        all_s = self.spent_s if self.sweep_s is None else self.sweep_s
+        spent = f"{all_s:.0f} of {self.budget_s:.0f} s"
+        spent += "" if self.sweep_s is None else f" with the other settings, {self.spent_s:.0f} s of them here"
+        told = f"{said}; {', '.join(others)}, after {spent}"
+        wide = [(case.half_width, case) for case in self.cases if case.half_width is not None]
+        if not wide:
+            return f"{told}."
+        width, widest = max(wide, key=lambda found: found[0])
+        where = f"{widest.kernel} {widest.mode} {widest.batch_size}"
+        return f"{told}. Widest: {where}, ±{100 * width:.2g} % after {widest.repeats} repeats."
+
+
+class PlanHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="plan"):
+    """The block "mlpbench" in ``run.json`` of a run; ``ending`` is added when it is over."""
+
+    schema: Schema = SCHEMA
+    plan: Plan
+    environment: dict[str, Any] = field(default_factory=dict)
+    ending: Ending | None = None
+
+    def __post_init__(self) -> None:
+        check_depth(self.environment)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the run stopped before its number of repeats, which it left open, was settled."""
+        return self.ending.interrupted if self.ending else self.plan.budget_s is not None
+
+
+class SweepHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="sweep"):
+    """The block "mlpbench" in ``run.json`` of a sweep over several settings."""
+
+    schema: Schema = SCHEMA
+    sweep: SweepHeader
+    environment: dict[str, Any] = field(default_factory=dict)
+    ending: SweepEnding | None = None
+
+
+class RunFile(Block, frozen=True):
+    """The content of ``run.json``."""
+
+    mlpbench: PlanHead | SweepHead

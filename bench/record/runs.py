@@ -1,37 +1,39 @@
-"""Result files: written once, read back whole, refused with one clear line where they are not what they should be.
+"""Runs: folders of result files, read whole, and named as people name them.
 
 A run is a folder ``results/<machine>/<UTC stamp>-<commit8>`` with ``run.json`` (its plan) and one record for each
 process, ``<kernel>.<repeat>.json``. A sweep over several settings is such a folder with a header instead, and a run in
 a folder of its own for each setting. Folders are only ever listed: nothing that a file says becomes part of a path.
-What the files hold is in `bench.record.schema` and `bench.record.plan`; how people name runs, in `bench.record.runs`.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.ending import Ending, read_ending, was_cut_off
-from mlpbench.bench.record.plan import Plan, Skipped, SweepHeader, read_header, read_plan
-from mlpbench.bench.record.schema import Failure, Record, block_of, read_record
-from mlpbench.bench.record.untrusted import NAME, load, machine_name
+from mlpbench.bench.record import schema, untrusted
+from mlpbench.bench.record.plan import PlanHead, RunFile, SweepHead
+from mlpbench.bench.record.roofs import RoofsFile
+from mlpbench.bench.record.untrusted import NAME, machine_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mlpbench.bench.record.plan import Ending, Plan, SettingEntry, Skipped, SweepHeader
+    from mlpbench.bench.record.roofs import RoofsHead
+    from mlpbench.bench.record.schema import Failure, Record
+
 
 PLAN_FILE = "run.json"
-#: What the plan file of a sweep over several settings says that it is.
-SWEEP = "sweep"
-#: The machine's limits, measured at the run's start (`bench.machine.roofs`, read by `bench.analysis.evidence`): no record either.
+#: The machine's limits, measured at the run's start by `bench.machine.roofs`.
 ROOFS_FILE = "roofs.json"
-#: The same within a repeat, by its number (read by `bench.analysis.evidence`). A record's name has two dots.
-ROOFS_OF_REPEAT = re.compile(r"roofs-(\d{1,5})\.json")
+#: The same within a repeat, by its number.
+ROOFS_OF_REPEAT = re.compile(r"roofs-(\d{1,5})\.json", re.ASCII)
+RECORD_FILE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\.(\d{1,5})\.json", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,10 @@ class Run:
     """One invocation. ``path`` is its folder, or the one file that was named.
 
     ``missing`` holds the (kernel, repeat) that were planned and have no record, ``problems`` what is to be said about
-    the run as a whole, ``ending`` how it ended (None if nobody could write that any more). A run may have no records
-    at all; ``plan`` is None for a file that pytest wrote by hand. ``shown``: what tables call it instead of its id.
+    the run as a whole, ``damaged`` what is wrong with files of it that were left out, one line for each. ``ending``:
+    how it ended (None if nobody could write that any more). A run may have no records at all; ``plan`` is None for a
+    file that pytest wrote by hand. ``shown``: what tables call it instead of its id. ``roofs`` and, by repeat,
+    ``roofs_of_repeats``: what was measured of the machine, at its start and within its repeats.
     """
 
     path: Path
@@ -51,6 +55,9 @@ class Run:
     problems: tuple[str, ...] = ()
     ending: Ending | None = None
     shown: str | None = None
+    damaged: tuple[str, ...] = ()
+    roofs: RoofsHead | None = None
+    roofs_of_repeats: Mapping[int, RoofsHead] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -86,7 +93,8 @@ class Run:
     def kernels(self) -> tuple[str, ...]:
         """The kernels of which there is a record, in the plan's order."""
         found = dict.fromkeys(record.kernel for record in self.records)
-        return tuple(sorted(found, key=lambda name: _place(name, self.plan)))
+        planned = self.plan.kernels if self.plan else ()
+        return tuple(sorted(found, key=lambda name: planned.index(name) if name in planned else len(planned)))
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
@@ -99,45 +107,38 @@ class Run:
         return tuple(failure for record in self.records for failure in record.failures)
 
 
-def validate(data: Any, path: Path) -> Record:
-    """Return the record in the JSON of a file. Raises UserError as `read`."""
-    return read_record(data, path)
-
-
 def read(path: Path) -> Record:
     """Read one record.
 
     Raises UserError, one line that begins with the path: missing, empty, cut off, not JSON, no record, of a newer
     schema, or with content of the wrong type or range. Control characters in texts are removed.
     """
-    return read_record(load(path), path)
+    return schema.read(path)
+
+
+def read_plan(path: Path) -> Plan:
+    """Return the plan in the ``run.json`` of a run. Raises UserError as `read`, and for that of a sweep."""
+    head = untrusted.read(path, RunFile).mlpbench
+    if isinstance(head, SweepHead):
+        raise UserError(f"{path}: the header of a sweep, not the plan of a run")
+    return head.plan
 
 
 def read_run(path: Path) -> Run:
     """Read a run's folder, or one record as a run of its own.
 
-    An interrupted run is read as far as it came. Raises UserError as `read` for any damaged file in the folder,
-    rather than leave it out, and for a folder without a run.
+    An interrupted run is read as far as it came. A damaged record costs that record, and `Run.damaged` names it.
+    Raises UserError as `read` where no record is left, for a damaged plan, for files of another run, and for a folder
+    without a run.
     """
     if not path.is_dir():
         record = read(path)
-        return Run(path, record.plan, record.environment, (record,))
-    names = sorted(file.name for file in path.glob("*.json") if not file.name.startswith("."))
-    names = [name for name in names if name != ROOFS_FILE and not ROOFS_OF_REPEAT.fullmatch(name)]
-    if not names:
-        raise UserError(f"{path}: no run in this folder: it has no {PLAN_FILE} and no record")
-    records = [read(path / name) for name in names if name != PLAN_FILE]
-    ending, cut_off = None, False
-    if PLAN_FILE in names:
-        plan, environment, ending, cut_off = _header(path / PLAN_FILE)
-    else:
-        plan, environment = records[0].plan, records[0].environment
-    records.sort(key=lambda record: (record.repeat, _place(record.kernel, plan), record.kernel))
-    for record in records:
-        _belongs(record, plan, records[0])
-    done = {(record.kernel, record.repeat) for record in records}
-    missing = tuple(process for process in (plan.order if plan else ()) if process not in done)
-    return Run(path, plan, environment, tuple(records), missing, _interrupted(missing, plan, cut_off), ending)
+        return Run(path, record.plan, record.environment, (record,), **_roofs(path.parent))
+    head = _head(path)
+    if isinstance(head, SweepHead):
+        one = f"name one of them, as {path.name}/LABEL ({', '.join(head.sweep.labels)})"
+        raise UserError(f"{path}: a sweep over several settings: {one}")
+    return _run(path, head)
 
 
 def read_runs(path: Path) -> list[Run]:
@@ -145,21 +146,84 @@ def read_runs(path: Path) -> list[Run]:
 
     Raises UserError as `read_run`; so does a sweep in which a setting is missing, or lies in the place of another.
     """
-    header_file = path / PLAN_FILE
-    try:
-        headed = header_file.is_file()
-    except OSError:  # a folder that may not be looked into: told below
-        headed = False
-    if not headed:
+    if not path.is_dir():
         return [read_run(path)]
-    block = block_of(load(header_file), header_file)
-    if block.data.get("kind") != SWEEP:
-        return [read_run(path)]
-    header = read_header(block.block("sweep"))
-    runs = [read_run(child) for child in _children(path, [setting.label for setting in header.settings])]
-    for run, setting in zip(runs, header.settings, strict=True):
-        _belongs_to_sweep(run, header, setting)
+    head = _head(path)
+    if not isinstance(head, SweepHead):
+        return [_run(path, head)]
+    runs = [read_run(child) for child in _children(path, head.sweep.labels)]
+    for run, entry in zip(runs, head.sweep.settings, strict=True):
+        _belongs_to_sweep(run, head.sweep, entry)
     return runs
+
+
+def _head(folder: Path) -> PlanHead | SweepHead | None:
+    """Return what the ``run.json`` of a folder says, None where there is none."""
+    path = folder / PLAN_FILE
+    return untrusted.read(path, RunFile).mlpbench if _exists(path) else None
+
+
+def _run(path: Path, head: PlanHead | None) -> Run:
+    try:
+        names = sorted(file.name for file in path.glob("*.json") if not file.name.startswith("."))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    if not names:
+        raise UserError(f"{path}: no run in this folder: it has no {PLAN_FILE} and no record")
+    names = [name for name in names if name not in (PLAN_FILE, ROOFS_FILE) and not ROOFS_OF_REPEAT.fullmatch(name)]
+    records, damaged = _records(path, names)
+    if not records and (damaged or head is None):
+        raise UserError(next(iter(damaged.values()), f"{path}: no run in this folder: it has no record"))
+    plan = head.plan if head else records[0].plan
+    environment = head.environment if head else records[0].environment
+    place = {kernel: number for number, kernel in enumerate(plan.kernels if plan else ())}
+    records.sort(key=lambda record: (record.repeat, place.get(record.kernel, len(place)), record.kernel))
+    for record in records:
+        _belongs(record, plan, records[0])
+    done = {(record.kernel, record.repeat) for record in records} | damaged.keys()
+    missing = tuple(process for process in (plan.order if plan else ()) if process not in done)
+    problems = _interrupted(missing, plan, head is not None and head.cut_off)
+    beside = _roofs(path)
+    beside["damaged"] = (*damaged.values(), *beside["damaged"])
+    return Run(path, plan, environment, tuple(records), missing, problems, head.ending if head else None, **beside)
+
+
+def _records(folder: Path, names: Sequence[str]) -> tuple[list[Record], dict[tuple[str, int], str]]:
+    """Read records; return those that can be read, and by (kernel, repeat) what is wrong with the others.
+
+    Raises UserError for a file that has not the name of a record and is none.
+    """
+    records, damaged = [], {}
+    for name in names:
+        try:
+            records.append(read(folder / name))
+        except UserError as error:
+            if (named := RECORD_FILE.fullmatch(name)) is None:
+                raise
+            damaged[named[1], int(named[2])] = str(error)
+    return records, damaged
+
+
+def _roofs(folder: Path) -> dict[str, Any]:
+    """Return what was measured of the machine, as fields of `Run`. Raises UserError for files of another repeat."""
+    found: dict[str, Any] = {"roofs": None, "roofs_of_repeats": {}, "damaged": ()}
+    for path in sorted(folder.glob("roofs*.json")):
+        named = ROOFS_OF_REPEAT.fullmatch(path.name)
+        if named is None and path.name != ROOFS_FILE:
+            continue
+        try:
+            head = untrusted.read(path, RoofsFile).mlpbench
+        except UserError as error:
+            found["damaged"] = (*found["damaged"], str(error))
+            continue
+        if head.repeat != (int(named[1]) if named else None):
+            which = "the roofs of a whole run" if head.repeat is None else f"repeat {head.repeat}"
+            raise UserError(f"{path}: holds {which}: it was renamed or copied; take it away")
+        if head.repeat is None:
+            found["roofs"] = head
+        else:
+            found["roofs_of_repeats"][head.repeat] = head
+    return found
 
 
 def _children(sweep: Path, labels: list[str]) -> list[Path]:
@@ -175,9 +239,9 @@ def _children(sweep: Path, labels: list[str]) -> list[Path]:
     return [folders[label] for label in labels]
 
 
-def _belongs_to_sweep(run: Run, header: SweepHeader, setting: Setting) -> None:
+def _belongs_to_sweep(run: Run, header: SweepHeader, entry: SettingEntry) -> None:
     """Refuse a folder that was renamed, or that is of another sweep, or whose records are of another setting."""
-    name, plan = f"{header.run_id}.{setting.label}", run.plan
+    name, plan, setting = f"{header.run_id}.{entry.label}", run.plan, entry.setting
     if plan is None or (plan.run_id, plan.sweep, plan.setting, plan.threads) != (
         name,
         header.run_id,
@@ -200,22 +264,6 @@ def named(runs: Sequence[Run]) -> list[Run]:
     if len(set(words)) < len(runs):  # a run named twice, too
         return list(runs)
     return [replace(run, shown=word) for run, word in zip(runs, words, strict=True)]
-
-
-def _header(path: Path) -> tuple[Plan | None, Mapping[str, Any], Ending | None, bool]:
-    block = block_of(load(path), path)
-    if block.data.get("kind") == SWEEP:
-        labels = ", ".join(setting.label for setting in read_header(block.block("sweep")).settings)
-        one = f"name one of them, as {path.parent.name}/LABEL ({labels})"
-        raise UserError(f"{path.parent}: a sweep over several settings: {one}")
-    ending = read_ending(block)
-    return read_plan(block.block("plan")), block.block("environment").data, ending, was_cut_off(block, ending)
-
-
-def _place(kernel: str, plan: Plan | None) -> int:
-    """Return where the plan lists a kernel: the order in which people named or know them."""
-    planned = plan.kernels if plan else ()
-    return planned.index(kernel) if kernel in planned else len(planned)
 
 
 def _belongs(record: Record, plan: Plan | None, first: Record) -> None:

@@ -1,96 +1,120 @@
-"""What a result file says, with its types: schema 1 of the "mlpbench" block beside pytest-benchmark's rounds.
+"""A record: pytest-benchmark's file of one process, with the block "mlpbench" in it, and what readers take from it.
 
-Times are in seconds, those of a round for one iteration of ``rows_per_call`` samples. All is made from cleaned JSON
-(`bench.record.untrusted`), and raises UserError, one line that begins with the file's path, where it is not what it should be.
+Times are in seconds, those of a round for one iteration of ``rows_per_call`` samples.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from msgspec import field
+from msgspec.structs import asdict
 
-from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine.threads import ThreadUse, read_thread_use
-from mlpbench.bench.record.book_parts import Parts, read_parts
-from mlpbench.bench.record.plan import Plan, read_mode, read_plan
-from mlpbench.bench.record.trust import Trust, read_trust
-from mlpbench.bench.record.untrusted import Block, machine_name
-from mlpbench.bench.trust.disturbance import reasons
-from mlpbench.kernels.errors import SpecError
+from mlpbench.bench.record import untrusted
+from mlpbench.bench.record.fields import (
+    SCHEMA,
+    Block,
+    Duration,
+    Index,
+    Mode,
+    Name,
+    Number,
+    Rounds,
+    Schema,
+    Seconds,
+    Share,
+    Text,
+    Whole,
+)
+from mlpbench.bench.record.plan import Plan
+from mlpbench.bench.record.roofs import Anatomy
+from mlpbench.bench.record.trust import NOTHING, Trust
 from mlpbench.kernels.spec import ForwardSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from mlpbench.bench.data.workload import Workload
+
+#: The parts of the book's cell in its order: the data's files are read, the weights are read and the network made,
+#: every image is inferred and its class picked, the hits are counted.
+PARTS = ("load", "initialise", "infer", "count")
+#: What they leave of a round: freeing what was read, and the looks at the clock.
+REST = "rest"
 
 
-#: The version of the block that this tool writes, and the newest that it reads.
-SCHEMA = 1
-#: What becomes of a result (`kernels.base.Kernel.returns`): an array of its own, or a buffer that the next call uses.
-RETURNS = ("new", "kept")
+class Parts(Block, frozen=True):
+    """The parts of the book's cell: seconds for one call, one number for each round, in the order of the rounds."""
+
+    load: tuple[Duration, ...]
+    initialise: tuple[Duration, ...]
+    infer: tuple[Duration, ...]
+    count: tuple[Duration, ...]
+
+    @property
+    def seconds(self) -> dict[str, tuple[float, ...]]:
+        """The parts by name."""
+        return {name: getattr(self, name) for name in PARTS}
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A case without a time, and why. ``mode`` and ``batch_size`` are None where the whole kernel failed.
+class Beside(Block, frozen=True, kw_only=True):
+    """What was measured of a case beside its rounds: its first call, and moving a batch and its result."""
 
-    ``phase`` is one of gate, threads, construct, measure, process.
+    first_call_s: Seconds | None = None
+    from_host_s: Seconds | None = None
+    to_host_s: Seconds | None = None
+    parts: Parts | None = field(default=None, name="parts_s")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the members that are known, as JSON can hold them."""
+        return {name: value for name, value in super().as_dict().items() if value is not None}
+
+
+class ExtraInfo(Beside, frozen=True, kw_only=True):
+    """What a case is: the member ``extra_info`` of one of pytest-benchmark's benchmarks.
+
+    ``rows_per_call``: rows that one iteration processed, what a time is divided by. ``distinct_rows``: how many of them
+    are different rows of the data set; ``repeated_rows``: whether the data set is shorter than the sweep.
+    ``includes_loading``: whether loading data and weights is inside the time; ``reads``: what is loaded then, in words.
     """
 
-    kernel: str
-    mode: str | None
-    batch_size: int | None
-    phase: str
-    reason: str
+    kernel: Name = ""
+    mode: Mode
+    batch_size: Whole
+    rows_per_call: Whole = field(name="rows_per_round_call")
+    distinct_rows: Whole | None = None
+    repeated_rows: bool = False
+    includes_loading: bool = False
+    reads: Text | None = None
 
 
-@dataclass(frozen=True)
-class Data:
-    """The data set: its ``rows`` in all and the hash of its content."""
+class Stats(Block, frozen=True, kw_only=True):
+    """Of the member ``stats``, what mlpbench reads: seconds for one iteration of each round."""
 
-    name: str
-    rows: int
-    sha256: str | None
-    source: str | None
+    data: Rounds
+    iterations: Whole
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Where the weights came from and the hash of their content."""
+class Benchmark(Block, frozen=True):
+    """One case as pytest-benchmark writes it."""
 
-    source: str | None
-    sha256: str | None
+    extra_info: ExtraInfo
+    stats: Stats
 
-
-@dataclass(frozen=True)
-class Accuracy:
-    """Share of right answers over ``rows`` rows, in [0, 1]; None with a reason where there are no labels."""
-
-    per_sample: float | None
-    batched: float | None
-    rows: int
-    reason: str | None
+    def __post_init__(self) -> None:
+        parts = self.extra_info.parts
+        for name, values in (parts.seconds if parts else {}).items():
+            if len(values) != (rounds := len(self.stats.data)):
+                raise ValueError(
+                    f"extra_info.parts_s.{name}: expected one time for each of the {rounds} rounds, got {len(values)}"
+                )
 
 
-@dataclass(frozen=True)
-class Timing:
+class Timing(ExtraInfo, frozen=True, kw_only=True):
     """One case in one process. ``rounds_s``: seconds per iteration, one for each round, in the order measured."""
 
-    kernel: str
-    mode: str
-    batch_size: int
-    rows_per_call: int
-    distinct_rows: int | None
     iterations: int
     rounds_s: tuple[float, ...]
-    first_call_s: float | None
-    from_host_s: float | None
-    to_host_s: float | None
-    repeated_rows: bool
-    includes_loading: bool
-    parts: Parts | None = None
 
     @property
     def call_s(self) -> float:
@@ -102,26 +126,186 @@ class Timing:
         """Median over rounds of the seconds per sample."""
         return self.call_s / self.rows_per_call
 
+    @property
+    def part_calls_s(self) -> dict[str, float]:
+        """Median over rounds of the seconds per call of each of `PARTS`, and of `REST`; empty where they are not known.
 
-@dataclass(frozen=True)
-class Record:
-    """One process: one kernel in one repeat. What could not be found out is None; ``plan`` is None for pytest by hand.
+        The rest is taken round by round: the medians of the parts do not add up to that of the rounds.
+        """
+        if self.parts is None:
+            return {}
+        parts = {name: np.array(seconds) for name, seconds in self.parts.seconds.items()}
+        parts[REST] = np.array(self.rounds_s) - sum(parts.values())
+        return {name: float(np.median(seconds)) for name, seconds in parts.items()}
 
-    ``describe`` is what the kernel says that it used, ``threads`` what the libraries were given, ``thread_use`` what
-    they had; ``environment`` is the JSON of `bench.machine.environment.collect`. ``returns``: one of `RETURNS`; ``peer``:
-    whether it is a peer of our kernels. Older files know none of these three.
+
+class Failure(Block, frozen=True):
+    """A case without a time, and why. ``mode`` and ``batch_size`` are None where the whole kernel failed.
+
+    ``phase`` is one of gate, threads, construct, measure, process.
+    """
+
+    kernel: Name
+    mode: Mode | None = None
+    batch_size: Whole | None = None
+    phase: Name = "measure"
+    reason: Text = "no reason given"
+
+
+class Data(Block, frozen=True):
+    """The data set: its ``rows`` in all, and the hash of images, then labels."""
+
+    name: Name
+    rows: Index
+    sha256: Text | None = None
+    source: Text | None = None
+
+
+class Weights(Block, frozen=True):
+    """Where the weights came from, and the hash of shapes, dtypes and values."""
+
+    source: Text | None = None
+    sha256: Text | None = None
+
+
+class KernelInfo(Block, frozen=True, kw_only=True):
+    """What a kernel is. ``describe``: what it says that it uses; ``peer``: whether it is a peer of our kernels.
+
+    ``returns``: what becomes of a result, an array of its own ("new"), or a buffer that the next call uses ("kept").
+    """
+
+    backend: Text | None = None
+    device: Text | None = None
+    version: Text | None = None
+    returns: Literal["new", "kept"] | None = None
+    peer: bool | None = None
+    describe: dict[str, Any] = field(default_factory=dict)
+
+
+class Conformance(Block, frozen=True):
+    """The largest absolute error against the reference, and the largest as a share of what is allowed."""
+
+    max_error: Number | None = None
+    max_error_ratio: Number | None = None
+
+
+class Accuracy(Block, frozen=True):
+    """Share of right answers in each mode over ``rows`` rows; None with a reason where there are no labels."""
+
+    per_sample: Share | None = None
+    batched: Share | None = None
+    rows: Index = 0
+    reason: Text | None = None
+
+
+class Timings(Block, frozen=True):
+    """Seconds of probing the kernel, its library's import included, and of making it from its parameters."""
+
+    import_s: Seconds | None = None
+    construct_s: Seconds | None = None
+
+
+class ThreadCount(Block, frozen=True):
+    """How many threads a pool, a library or the kernel has."""
+
+    what: Text
+    threads: Index
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.threads}"
+
+
+class ThreadUse(Block, frozen=True):
+    """Threads that were ``given``, and what each library has: in order, the kernel itself last.
+
+    ``fewer``: who has fewer than were given, in words.
+    """
+
+    given: Whole
+    found: tuple[ThreadCount, ...] = ()
+    fewer: tuple[Text, ...] = ()
+
+    @classmethod
+    def of(cls, given: int, counts: tuple[ThreadCount, ...]) -> ThreadUse:
+        """Return the use of so many threads that were given."""
+        return cls(given, counts, tuple(str(count) for count in counts if count.threads < given))
+
+    @property
+    def more(self) -> tuple[str, ...]:
+        """Who uses more than was given, in words."""
+        return tuple(str(count) for count in self.found if count.threads > self.given)
+
+
+class RecordHead(Block, frozen=True, kw_only=True):
+    """The block "mlpbench" of a record: one kernel in one repeat. None what the kernel did not come to."""
+
+    schema: Schema = SCHEMA
+    kernel: Name
+    repeat: Index
+    environment: dict[str, Any] = field(default_factory=dict)
+    spec: ForwardSpec
+    data: Data
+    weights: Weights = Weights()
+    kernel_info: KernelInfo | None = None
+    conformance: Conformance | None = None
+    accuracy: Accuracy | None = None
+    timings: Timings | None = None
+    thread_use: ThreadUse | None = None
+    case_order: tuple[tuple[Mode, Whole], ...] = ()
+    anatomy: Anatomy | None = None
+    plan: Plan | None = None
+    failures: tuple[Failure, ...] = ()
+    trust: Trust = NOTHING
+
+    def __post_init__(self) -> None:
+        untrusted.check_depth(self.environment)
+        untrusted.check_depth(self.kernel_info and self.kernel_info.describe)
+        threads = self.environment.get("threads")
+        if threads is not None and (type(threads) is not int or not 1 <= threads <= 2**53):
+            raise ValueError(f"environment.threads: expected a whole number of at least 1, got {threads!r:.60}")
+
+
+class RecordFile(Block, frozen=True, kw_only=True):
+    """The content of a record: of what pytest-benchmark writes, what mlpbench reads."""
+
+    machine_info: dict[str, Any] = field(default_factory=dict)
+    commit_info: dict[str, Any] = field(default_factory=dict)
+    datetime: Text | None = None
+    version: Text | None = None
+    benchmarks: tuple[Benchmark, ...] = ()
+    mlpbench: RecordHead
+
+    def __post_init__(self) -> None:
+        untrusted.check_depth([self.machine_info, self.commit_info])
+        seen = set()
+        for number, benchmark in enumerate(self.benchmarks):
+            info, kernel = benchmark.extra_info, self.mlpbench.kernel
+            if info.kernel not in ("", kernel):
+                raise ValueError(
+                    f"benchmarks[{number}].extra_info.kernel: expected the kernel of the file, {kernel}, "
+                    f"got {info.kernel}"
+                )
+            if (info.mode, info.batch_size) in seen:
+                raise ValueError(f"benchmarks[{number}]: the case {info.mode} {info.batch_size} is there twice")
+            seen.add((info.mode, info.batch_size))
+
+
+class Record(Block, frozen=True, kw_only=True):
+    """One process as readers see it. What could not be found out is None; ``plan`` is None for pytest by hand.
+
+    ``threads``: what the libraries were given, ``thread_use`` what they had. Older files do not know the latter, nor
+    ``returns`` and ``peer``.
     """
 
     path: Path
-    schema: int
     kernel: str
     repeat: int
-    environment: Mapping[str, Any]
+    environment: dict[str, Any]
     threads: int | None
     backend: str | None
     device: str | None
     version: str | None
-    describe: Mapping[str, Any]
+    describe: dict[str, Any]
     returns: str | None
     peer: bool | None
     spec: ForwardSpec
@@ -136,125 +320,50 @@ class Record:
     failures: tuple[Failure, ...]
     cases: tuple[Timing, ...]
     thread_use: ThreadUse | None
+    anatomy: Anatomy | None
     trust: Trust
-
-    @property
-    def disturbed(self) -> tuple[str, ...]:
-        """Why this process was disturbed while it measured, by itself; empty if it was not or does not say."""
-        return reasons(self.trust)
 
     @property
     def machine(self) -> str:
         """The machine's name, from its processor."""
-        return machine_name(self.environment)
+        return untrusted.machine_name(self.environment)
 
 
-def block_of(data: Any, path: Path) -> Block:
-    """Return the "mlpbench" block of a file. Raises UserError if there is none, or if it is of another schema."""
-    content = Block(data, str(path))
-    if "mlpbench" not in content:
-        pytests = "a plain pytest-benchmark file" if "benchmarks" in content else "JSON, but no record"
-        raise UserError(f'{path}: {pytests}: it has no "mlpbench" block; `mlpbench run` writes files with one')
-    block = Block(content.data["mlpbench"], f"{path}: mlpbench")
-    if (schema := block.integer("schema", 1)) > SCHEMA:
-        raise UserError(f"{path}: written in schema {schema}; this version reads up to {SCHEMA}: upgrade mlpbench")
-    return block
+def read(path: Path) -> Record:
+    """Read one record. Raises UserError, one line that begins with the path, where it is not what it should be."""
+    return _record(untrusted.read(path, RecordFile, "a record"), path)
 
 
-def read_record(data: Any, path: Path) -> Record:
-    """Return the record in the JSON of a file."""
-    block = block_of(data, path)
-    if block.data.get("kind") in ("plan", "sweep"):
-        raise UserError(f"{path}: the plan of a run, not a record; name its folder to read the run")
-    kernel = block.name("kernel")
-    try:
-        spec = ForwardSpec.from_dict(block.block("spec").data)
-    except SpecError as error:
-        raise UserError(f"{path}: mlpbench: spec: {error}") from None
-    info, conformance, timings = (block.block(key) for key in ("kernel_info", "conformance", "timings"))
-    environment, accuracy, source, weights = map(block.block, ("environment", "accuracy", "data", "weights"))
+def computed(workload: Workload) -> dict[str, Any]:
+    """Return what was computed, as members of `RecordHead`: specification, data and weights."""
+    facts = workload.facts()
+    return {"spec": workload.spec, "data": Data(**facts["data"]), "weights": Weights(**facts["weights"])}
+
+
+def _record(file: RecordFile, path: Path) -> Record:
+    head = file.mlpbench
     return Record(
         path=path,
-        schema=block.integer("schema", 1),
-        kernel=kernel,
-        repeat=block.integer("repeat", 0),
-        environment=environment.data,
-        threads=environment.integer("threads", 1, None),
-        backend=info.text("backend", None),
-        device=info.text("device", None),
-        version=info.text("version", None),
-        describe=info.block("describe").data,
-        returns=_returns(info),
-        peer=info.flag("peer", None),
-        spec=spec,
-        data=Data(
-            source.name("name"), source.integer("rows", 0), source.text("sha256", None), source.text("source", None)
-        ),
-        weights=Weights(weights.text("source", None), weights.text("sha256", None)),
-        accuracy=_accuracy(accuracy),
-        max_error=conformance.number("max_error", None),
-        max_error_ratio=conformance.number("max_error_ratio", None),
-        import_s=timings.seconds("import_s", None),
-        construct_s=timings.seconds("construct_s", None),
-        plan=read_plan(block.block("plan")) if "plan" in block else None,
-        failures=tuple(_failure(item) for item in block.blocks("failures")),
-        cases=_cases(Block(data, str(path)), kernel),
-        thread_use=read_thread_use(block),
-        trust=read_trust(block.block("trust")),
+        kernel=head.kernel,
+        repeat=head.repeat,
+        environment=head.environment,
+        threads=head.environment.get("threads"),
+        **asdict(head.kernel_info or KernelInfo()),
+        spec=head.spec,
+        data=head.data,
+        weights=head.weights,
+        accuracy=head.accuracy or Accuracy(),
+        **asdict(head.conformance or Conformance()),
+        **asdict(head.timings or Timings()),
+        plan=head.plan,
+        failures=head.failures,
+        cases=tuple(_timing(benchmark, head.kernel) for benchmark in file.benchmarks),
+        thread_use=head.thread_use,
+        anatomy=head.anatomy,
+        trust=head.trust,
     )
 
 
-def _returns(info: Block) -> str | None:
-    said: str | None = info.text("returns", None)
-    if said is not None and said not in RETURNS:
-        info.refuse("returns", said, f"one of {', '.join(RETURNS)}")
-    return said
-
-
-def _accuracy(block: Block) -> Accuracy:
-    shares = {key: block.number(key, None) for key in ("per_sample", "batched")}
-    for key, share in shares.items():
-        if share is not None and not 0 <= share <= 1:
-            block.refuse(key, share, "a share between 0 and 1")
-    return Accuracy(**shares, rows=block.integer("rows", 0, 0), reason=block.text("reason", None))
-
-
-def _failure(block: Block) -> Failure:
-    return Failure(
-        kernel=block.name("kernel"),
-        mode=read_mode(block, None),
-        batch_size=block.integer("batch_size", 1, None),
-        phase=block.name("phase", "measure"),
-        reason=block.text("reason", "no reason given"),
-    )
-
-
-def _cases(content: Block, kernel: str) -> tuple[Timing, ...]:
-    cases: dict[tuple[str, int], Timing] = {}
-    for benchmark in content.blocks("benchmarks"):
-        case = _timing(benchmark, kernel)
-        if case.kernel != kernel:
-            benchmark.refuse("kernel", case.kernel, f"the kernel of the file, {kernel}")
-        if (case.mode, case.batch_size) in cases:
-            raise UserError(f"{benchmark.where}: the case {case.mode} {case.batch_size} is there twice")
-        cases[case.mode, case.batch_size] = case
-    return tuple(cases.values())
-
-
-def _timing(benchmark: Block, kernel: str) -> Timing:
-    info, stats = benchmark.block("extra_info"), benchmark.block("stats")
-    return Timing(
-        kernel=info.name("kernel", kernel),
-        mode=read_mode(info),
-        batch_size=info.integer("batch_size", 1),
-        rows_per_call=info.integer("rows_per_round_call", 1),
-        distinct_rows=info.integer("distinct_rows", 1, None),
-        iterations=stats.integer("iterations", 1),
-        rounds_s=stats.timings("data"),
-        first_call_s=info.seconds("first_call_s", None),
-        from_host_s=info.seconds("from_host_s", None),
-        to_host_s=info.seconds("to_host_s", None),
-        repeated_rows=info.flag("repeated_rows", False),
-        includes_loading=info.flag("includes_loading", False),
-        parts=read_parts(info, len(stats.timings("data"))),
-    )
+def _timing(benchmark: Benchmark, kernel: str) -> Timing:
+    facts, stats = asdict(benchmark.extra_info), benchmark.stats
+    return Timing(**{**facts, "kernel": kernel}, iterations=stats.iterations, rounds_s=stats.data)

@@ -1,207 +1,172 @@
-"""The block ``trust`` of a record, with its types. Everything in it may be missing: older files have none of it.
+"""The block ``trust`` of a record. Everything in it may be missing: older files have none of it.
 
-Times are in seconds unless a name says otherwise. Made from cleaned JSON (`bench.record.untrusted`); raises UserError, one
-line that begins with the path of the file, where the JSON is not what it should be.
+What is measured is kept raw; what it means is made of it in `bench.trust`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Annotated
 
-from mlpbench.bench.cases import MODES
-from mlpbench.bench.errors import UserError
+from msgspec import Meta, field
 
-if TYPE_CHECKING:
-    from mlpbench.bench.record.untrusted import Block
+from mlpbench.bench.record.fields import (
+    Block,
+    Bytes,
+    Date,
+    Index,
+    Mode,
+    Name,
+    Nanoseconds,
+    Rounds,
+    Seconds,
+    Text,
+    Whole,
+)
 
-#: The year 5138: later dates are no dates.
-LATEST_UTC_S = 1e11
+_Nanoseconds = Annotated[tuple[Nanoseconds, ...], Meta(min_length=1)]
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(Block, frozen=True, kw_only=True):
     """What was counted while one case was timed, and the calibration spins just before and just after it.
 
-    The counters are those of `bench.measure.watch.Counters`; None where the system does not show one. ``waits``: the
-    kernel computes on a device that it waits for. ``began_utc_s``: when the case began, in seconds since 1970; None in
-    older files.
+    ``waits``: the kernel computes on a device that it waits for. ``began_utc_s``: when the case began; None in older
+    files. The counters are the growth of those of `bench.measure.watch`; None where the system does not show one.
+    ``run_delay_s``: how long threads that could run waited for a processor. ``steal_s``: what a host took from this
+    virtual machine. ``throttled_s`` and ``hot``: a control group's quota, and times of slowing down from heat.
     """
 
-    mode: str
-    batch_size: int
-    spins_before_s: tuple[float, ...]
-    spins_after_s: tuple[float, ...]
-    waits: bool
-    wall_s: float
-    process_s: float | None
-    thread_s: float | None
-    run_delay_s: float | None
-    involuntary: int | None
-    steal_s: float | None
-    throttled_s: float | None
-    hot: int | None
-    began_utc_s: float | None = None
+    mode: Mode
+    batch_size: Whole
+    waits: bool = False
+    began_utc_s: Date | None = None
+    spins_before_s: Rounds
+    spins_after_s: Rounds
+    wall_s: Seconds
+    process_s: Seconds | None = None
+    thread_s: Seconds | None = None
+    raw_s: Seconds | None = None
+    tasks: Index | None = None
+    run_delay_s: Seconds | None = None
+    involuntary: Index | None = None
+    voluntary: Index | None = None
+    steal_s: Seconds | None = None
+    throttled_s: Seconds | None = None
+    hot: Index | None = None
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(Block, frozen=True, kw_only=True):
     """One measurement of the harness itself: ``length`` spins, or with 0 a null kernel called as ``mode``."""
 
-    mode: str
-    length: int
-    calls: int
-    rounds_s: tuple[float, ...]
+    mode: Name
+    length: Index
+    calls: Whole
+    iterations: Whole = 1
+    rounds_s: Rounds
 
 
-@dataclass(frozen=True)
-class Start:
+class FirstCall(Block, frozen=True):
+    """The first call of a case in a process."""
+
+    mode: Mode
+    batch_size: Whole
+    first_call_s: Seconds
+
+
+class Start(Block, frozen=True, kw_only=True):
     """A kernel started in a process of its own, with an empty (``fresh``) or a filled cache of compiled code.
 
-    ``first_calls_s`` by (mode, batch size); ``compile_s`` is part of the others, None where the library does not tell.
-    ``peak_bytes``: resident memory that construction and first calls added at their peak. ``pool_bytes``: the most that
-    the pool of a device's memory held.
+    ``compile_s`` is part of the others, None where the library does not tell. ``peak_bytes``: resident memory that
+    construction and first calls added at their peak. ``pool_bytes``: the most that the pool of a device's memory held.
     """
 
-    fresh: bool
-    import_s: float
-    construct_s: float
-    compile_s: float | None
-    first_calls_s: dict[tuple[str, int], float]
-    peak_bytes: int | None
-    pool_bytes: int | None
+    fresh: bool = False
+    import_s: Seconds
+    construct_s: Seconds
+    compile_s: Seconds | None = None
+    first_calls: tuple[FirstCall, ...] = ()
+    peak_bytes: Bytes | None = None
+    pool_bytes: Bytes | None = None
+
+    @property
+    def first_calls_s(self) -> dict[tuple[str, int], float]:
+        """The seconds of the first calls, by (mode, batch size)."""
+        return {(call.mode, call.batch_size): call.first_call_s for call in self.first_calls}
 
 
-@dataclass(frozen=True)
-class Singles:
+class Singles(Block, frozen=True):
     """Single calls of one case, in nanoseconds, each with a look at the clock (``clock_ns``) in it."""
 
-    mode: str
-    batch_size: int
-    clock_ns: tuple[int, ...]
-    calls_ns: tuple[int, ...]
+    mode: Mode
+    batch_size: Whole
+    clock_ns: _Nanoseconds
+    calls_ns: _Nanoseconds
 
 
-@dataclass(frozen=True)
-class Audit:
+class Audit(Block, frozen=True):
     """Pairs of blocks of one case, seconds per call: with rotating inputs, and with the same input again and again."""
 
-    mode: str
-    batch_size: int
-    rotating_s: tuple[float, ...]
-    same_s: tuple[float, ...]
+    mode: Mode
+    batch_size: Whole
+    rotating_s: Rounds
+    same_s: Rounds
+
+    def __post_init__(self) -> None:
+        if len(self.rotating_s) != len(self.same_s):
+            raise ValueError("rotating_s and same_s are pairs, and their numbers differ")
 
 
-@dataclass(frozen=True)
-class Trust:
-    """All of it. ``cpus``: processors that the process could use; ``clock_s`` and ``raw_s``: one span by two clocks."""
+class SpinFacts(Block, frozen=True):
+    """The calibration spin: its name, and its dependent instructions, None where they are not known."""
 
-    spin: str | None = None
-    spin_instructions: int | None = None
-    cpus: int | None = None
+    name: Text | None = None
+    instructions: Whole | None = None
+
+
+class Clocks(Block, frozen=True):
+    """One span by two clocks: the one that times, and the hardware's own."""
+
+    clock_s: Seconds | None = None
+    raw_s: Seconds | None = None
+
+
+class Trust(Block, frozen=True, kw_only=True):
+    """All of it. ``cpus``: processors that the process could use. ``disturbed``: as the version that wrote it judged.
+
+    ``starts``: of the kernel in processes of its own; ``no_starts``: why there are none.
+    """
+
+    spin_facts: SpinFacts = field(default=SpinFacts(), name="spin")
+    cpus: Whole | None = None
     windows: tuple[Window, ...] = ()
     self_test: tuple[Known, ...] = ()
-    clock_s: float | None = None
-    raw_s: float | None = None
-    compile_s: float | None = None
-    pool_bytes: int | None = None
-    starts: tuple[Start, ...] = ()
-    no_starts: str | None = None
-    singles: tuple[Singles, ...] = ()
+    compile_s: Seconds | None = None
+    pool_bytes: Bytes | None = None
     audits: tuple[Audit, ...] = ()
+    singles: tuple[Singles, ...] = ()
+    starts: tuple[Start, ...] = ()
+    no_starts: Text | None = None
+    clock: Clocks = Clocks()
+    disturbed: tuple[Text, ...] = ()
+
+    @property
+    def spin(self) -> str | None:
+        """The name of the calibration spin."""
+        return self.spin_facts.name
+
+    @property
+    def spin_instructions(self) -> int | None:
+        """The dependent instructions of one spin."""
+        return self.spin_facts.instructions
+
+    @property
+    def clock_s(self) -> float | None:
+        """Seconds of the process by the clock that times."""
+        return self.clock.clock_s
+
+    @property
+    def raw_s(self) -> float | None:
+        """Seconds of the process by the hardware's own clock."""
+        return self.clock.raw_s
 
 
 NOTHING = Trust()
-
-
-def read_trust(block: Block) -> Trust:
-    """Return the block ``trust`` of a record; an empty one gives `NOTHING`."""
-    if not block.data:
-        return NOTHING
-    spin, clock = block.block("spin"), block.block("clock")
-    return Trust(
-        spin=spin.text("name", None),
-        spin_instructions=spin.integer("instructions", 1, None),
-        cpus=block.integer("cpus", 1, None),
-        windows=tuple(_window(item) for item in block.blocks("windows")),
-        self_test=tuple(_known(item) for item in block.blocks("self_test")),
-        clock_s=clock.seconds("clock_s", None),
-        raw_s=clock.seconds("raw_s", None),
-        compile_s=block.seconds("compile_s", None),
-        pool_bytes=block.integer("pool_bytes", 0, None),
-        starts=tuple(_start(item) for item in block.blocks("starts")),
-        no_starts=block.text("no_starts", None),
-        singles=tuple(_singles(item) for item in block.blocks("singles")),
-        audits=tuple(_audit(item) for item in block.blocks("audits")),
-    )
-
-
-def _at(block: Block) -> dict[str, Any]:
-    mode = block.name("mode")
-    if mode not in MODES:
-        block.refuse("mode", mode, f"one of {', '.join(MODES)}")
-    return {"mode": mode, "batch_size": block.integer("batch_size", 1)}
-
-
-def _window(block: Block) -> Window:
-    return Window(
-        **_at(block),
-        spins_before_s=block.timings("spins_before_s"),
-        spins_after_s=block.timings("spins_after_s"),
-        waits=block.flag("waits", False),
-        wall_s=block.seconds("wall_s"),
-        process_s=block.seconds("process_s", None),
-        thread_s=block.seconds("thread_s", None),
-        run_delay_s=block.seconds("run_delay_s", None),
-        involuntary=block.integer("involuntary", 0, None),
-        steal_s=block.seconds("steal_s", None),
-        throttled_s=block.seconds("throttled_s", None),
-        hot=block.integer("hot", 0, None),
-        began_utc_s=_date(block, "began_utc_s"),
-    )
-
-
-def _date(block: Block, key: str) -> float | None:
-    value: float | None = block.number(key, None)
-    if value is not None and not 0 <= value <= LATEST_UTC_S:
-        block.refuse(key, value, "seconds since 1970")
-    return value
-
-
-def _known(block: Block) -> Known:
-    return Known(block.name("mode"), block.integer("length", 0), block.integer("calls", 1), block.timings("rounds_s"))
-
-
-def _start(block: Block) -> Start:
-    calls = {(at["mode"], at["batch_size"]): call.seconds("first_call_s") for call, at in _calls(block)}
-    return Start(
-        fresh=block.flag("fresh"),
-        import_s=block.seconds("import_s"),
-        construct_s=block.seconds("construct_s"),
-        compile_s=block.seconds("compile_s", None),
-        first_calls_s=calls,
-        peak_bytes=block.integer("peak_bytes", 0, None),
-        pool_bytes=block.integer("pool_bytes", 0, None),
-    )
-
-
-def _calls(block: Block) -> list[tuple[Block, dict[str, Any]]]:
-    return [(call, _at(call)) for call in block.blocks("first_calls")]
-
-
-def _singles(block: Block) -> Singles:
-    return Singles(**_at(block), clock_ns=_whole(block, "clock_ns"), calls_ns=_whole(block, "calls_ns"))
-
-
-def _whole(block: Block, key: str) -> tuple[int, ...]:
-    values = block.data.get(key)
-    if not isinstance(values, list) or not values or not all(type(v) is int and 0 <= v < 2**53 for v in values):
-        raise UserError(f"{block.where}: {key}: expected a list of nanoseconds, whole numbers from 0")
-    return tuple(values)
-
-
-def _audit(block: Block) -> Audit:
-    audit = Audit(**_at(block), rotating_s=block.timings("rotating_s"), same_s=block.timings("same_s"))
-    if len(audit.rotating_s) != len(audit.same_s):
-        raise UserError(f"{block.where}: rotating_s and same_s are pairs, and their numbers differ")
-    return audit

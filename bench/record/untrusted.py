@@ -1,73 +1,104 @@
-"""JSON that anyone may have written: bounded, cleaned, and read with its types checked.
+"""JSON that anyone may have written: bounded bytes, cleaned texts, decoded with their types checked.
 
-A result file may come from another machine, another version or another hand. `load` gives back plain values that are
-safe to print; `Block` hands them out one by one, and says in one line what is wrong and where.
+A result file may come from another machine, another version or another hand. `read` returns blocks that are safe to
+print, or raises UserError: one line with the path of the file, the place in it, and what is wrong there.
 """
 
 from __future__ import annotations
 
 import json
-import math
+import os
 import re
+import stat
 import unicodedata
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import msgspec
 
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.fields import MAX_SECONDS, MAX_TEXT, MIN_SECONDS, NAME_PATTERN, SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
+_Content = TypeVar("_Content")
 
 #: The largest record of a full sweep is below 1 MB.
 MAX_BYTES = 64 * 2**20
+#: What is larger is decoded into its types or refused at once: cleaning texts and finding faults take longer.
+MAX_LOOKED_INTO = 8 * 2**20
 MAX_DEPTH = 32
-MAX_TEXT = 10_000
-#: Whole numbers stay below the first that a float cannot hold; times between a picosecond and a year.
-MAX_INTEGER = 2**53
-MIN_SECONDS = 1e-12
-MAX_SECONDS = 3.2e7
+NAME = re.compile(NAME_PATTERN, re.ASCII)
+#: Members in which null is an answer, "not readable". Everywhere else a member that is null counts as missing.
+NULL_IS_AN_ANSWER = frozenset({"environment", "describe", "machine_info", "commit_info"})
 
-#: Names that end up in file names and tables: kernels, modes, runs, profiles.
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 #: Control, format (bidirectional overrides too), surrogate: they move cursors, hide text or cannot be encoded.
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-_MISSING = object()
+#: A JSON string, or what is left of one that does not end.
+_LITERAL = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_NOT_A_RECORD = "this is not a record of mlpbench, or a damaged one"
 
 
-def load(path: Path) -> Any:
-    """Return the JSON of a file, every text in it cleaned.
+def read(path: Path, kind: type[_Content], is_called: str = "a result file") -> _Content:
+    """Return the content of a file. Raises UserError where it is not what ``kind`` says; ``is_called`` names that."""
+    return decode(read_bytes(path), path, kind, is_called)
 
-    Raises UserError, one line that begins with the path: not there, not readable, too large, empty, not JSON (with the
-    position), nested too deeply, or with numbers that JSON does not have.
-    """
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of an ordinary file. Raises UserError where it is none, too large or empty."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path}: larger than {MAX_BYTES // 2**20} MiB; this is not a result file")
-        text = path.read_bytes().decode("utf-8-sig")
+        # A pipe that nobody writes to would let an ordinary open wait for ever.
+        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UserError(f"{path}: cannot be read: it is not an ordinary file")
+            raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not JSON: byte {error.start} is not UTF-8") from None
-    if not text.strip():
+    except (OSError, ValueError) as error:  # ValueError: a name that no system takes
+        raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(raw) > MAX_BYTES:
+        raise UserError(f"{path}: larger than {MAX_BYTES // 2**20} MiB; this is not a result file")
+    if not raw.strip():
         raise UserError(f"{path}: empty; the process that wrote it was interrupted: delete it and run again")
+    return raw
+
+
+def decode(raw: bytes, path: Path, kind: type[_Content], is_called: str = "a result file") -> _Content:
+    """Return the content of the bytes of a file. Raises UserError as `read`."""
+    text = _cleaned(raw, path)
     try:
-        return _clean(json.loads(text, parse_constant=_no_constant), 0)
-    except json.JSONDecodeError as error:
-        where = f"{error.msg} at line {error.lineno}, column {error.colno}"
-        cut = " (cut off: delete it and run again)" if error.pos >= len(text.rstrip()) - 1 else ""
-        raise UserError(f"{path}: not JSON: {where}{cut}") from None
+        found: _Content = _decoder(kind).decode(text)  # type: ignore[arg-type]  # types can be hashed
+        return found  # noqa: TRY300 - all that follows is about what cannot be decoded
+    except msgspec.ValidationError as error:
+        if len(text) > MAX_LOOKED_INTO:
+            raise UserError(f"{path}: {_told(error, None)}") from None
+        try:
+            data = _tidy(msgspec.json.decode(text), path)
+        except msgspec.ValidationError as unread:  # a number beyond the range of a float
+            raise UserError(f"{path}: {_told(unread, None)}") from None
+    except msgspec.DecodeError as error:
+        raise UserError(f"{path}: not JSON: {_where(str(error), text)}") from None
     except RecursionError:
-        raise UserError(f"{path}: nested deeper than {MAX_DEPTH} levels; this is not a result file") from None
-    except ValueError as error:  # a constant that is no JSON, or digits beyond Python's limit
-        raise UserError(f"{path}: not JSON: {str(error).partition(';')[0]}") from None
+        _too_deep(path)
+    _refuse_foreign(data, path, is_called)
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{path}: {_told(error, data)}") from None
+
+
+def check_depth(value: Any) -> None:
+    """Raise ValueError where a value of any kind holds long texts, or is nested deeper than files may be."""
+    _walk(value, 2)
 
 
 def clean_text(text: str) -> str:
     """Return ``text`` as one printable line: no escape sequences, control or format characters, bounded length."""
+    if len(text) <= MAX_TEXT and text.isascii() and text.isprintable():
+        return text
     text = " ".join(_ESCAPE_SEQUENCE.sub("", text[: 2 * MAX_TEXT]).split())
     text = "".join(char for char in text if unicodedata.category(char) not in _UNPRINTABLE)
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
@@ -80,155 +111,139 @@ def machine_name(environment: Mapping[str, Any]) -> str:
     return name if isinstance(name, str) and name else "unknown"
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number")
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
 
 
-def _clean(value: Any, depth: int) -> Any:
+def _cleaned(raw: bytes, path: Path) -> bytes:
+    """Return JSON whose texts are clean. Most files are ASCII without escapes and need no look at each text."""
+    if raw.isascii() and b"\\" not in raw and b"\x7f" not in raw:
+        return raw
+    if len(raw) > MAX_LOOKED_INTO:
+        raise UserError(f"{path}: larger than {MAX_LOOKED_INTO // 2**20} MiB, with texts that are not plain ASCII")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not JSON: byte {error.start} is not UTF-8") from None
+    return _LITERAL.sub(lambda found: _clean_literal(found[0]), text.encode())
+
+
+def _clean_literal(literal: bytes) -> bytes:
+    if literal.isascii() and b"\\" not in literal and b"\x7f" not in literal:
+        return literal
+    try:
+        text = json.loads(literal)
+    except ValueError:  # no JSON: the decoder says so, with the position
+        return literal
+    return json.dumps(clean_text(text), ensure_ascii=False).encode()
+
+
+def _tidy(value: Any, path: Path, depth: int = 0, keep_null: bool = False) -> Any:
+    """Return decoded JSON with bounded texts, and without members that are null."""
     if depth > MAX_DEPTH:
-        raise RecursionError
+        _too_deep(path)
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, list):
-        return [_clean(item, depth + 1) for item in value]
+        return [_tidy(item, path, depth + 1, keep_null) for item in value]
     if isinstance(value, dict):
-        return {clean_text(key): _clean(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("a number beyond the range of a float")
+        return {
+            key: _tidy(item, path, depth + 1, keep_null or key in NULL_IS_AN_ANSWER)
+            for key, item in value.items()
+            if keep_null or item is not None
+        }
     return value
 
 
-class Block:
-    """A JSON object whose members are asked for by name and type.
+def _walk(value: Any, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ValueError("nested too deeply")
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT + 1:
+            raise ValueError("a text is too long")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _walk(key, depth + 1)
+            _walk(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _walk(item, depth + 1)
 
-    ``where`` names it in messages: the path of the file, then the way to it. Every method raises UserError if the
-    member is missing (and no ``default`` was given) or of another type. A member that is null counts as missing.
-    """
 
-    def __init__(self, data: Any, where: str) -> None:
-        if not isinstance(data, dict):
-            raise UserError(f"{where}: expected an object, got {_show(data)}")
-        self.data: dict[str, Any] = data
-        self.where = where
+def _too_deep(path: Path) -> NoReturn:
+    raise UserError(f"{path}: nested deeper than {MAX_DEPTH} levels; this is not a result file")
 
-    def __contains__(self, key: str) -> bool:
-        return self.data.get(key) is not None
 
-    def block(self, key: str) -> Block:
-        """Return an object; a missing one is empty."""
-        return Block(self._get(key, {}), f"{self.where}: {key}")
+def _refuse_foreign(data: Any, path: Path, is_called: str) -> None:
+    """Refuse what has no block of ours, or one of a newer version or of another kind of file."""
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: expected an object, got {_show(data)}")
+    block = data.get("mlpbench")
+    if block is None:
+        pytests = "a plain pytest-benchmark file" if "benchmarks" in data else "JSON, but no record"
+        raise UserError(f'{path}: {pytests}: it has no "mlpbench" block; `mlpbench run` writes files with one')
+    schema, kind = (block.get("schema"), block.get("kind")) if isinstance(block, dict) else (None, None)
+    if type(schema) is int and schema > SCHEMA:
+        raise UserError(f"{path}: written in schema {schema}; this version reads up to {SCHEMA}: upgrade mlpbench")
+    if is_called == "a record" and kind in ("plan", "sweep"):
+        raise UserError(f"{path}: the plan of a run, not a record; name its folder to read the run")
+    if is_called == "a calibration" and kind != "calibration":
+        raise UserError(f"{path}: no calibration; `mlpbench calibrate` writes one")
 
-    def blocks(self, key: str) -> Iterator[Block]:
-        """Yield the objects of a list; a missing one is empty."""
-        for i, item in enumerate(self._list(key)):
-            yield Block(item, f"{self.where}: {key}[{i}]")
 
-    def text(self, key: str, default: Any = _MISSING) -> Any:
-        """Return free text."""
-        return self._typed(key, default, str, "text")
+def _where(said: str, text: bytes) -> str:
+    """Return what the decoder says of JSON that is none, with line and column."""
+    found = re.search(r"^(?:JSON is malformed: )?(.*?)(?: \(byte (\d+)\))?$", said)
+    at = int(found[2]) if found and found[2] else len(text)
+    line, column = text.count(b"\n", 0, at) + 1, at - (text.rfind(b"\n", 0, at) + 1) + 1
+    cut = " (cut off: delete it and run again)" if at >= len(text.rstrip()) - 1 else ""
+    return f"{found[1].lower() if found else said} at line {line}, column {column}{cut}"
 
-    def name(self, key: str, default: Any = _MISSING) -> Any:
-        """Return a name: letters, digits, ``.``, ``_`` and ``-``, fit for tables and file names."""
-        value = self._typed(key, default, str, "a name")
-        if isinstance(value, str) and not NAME.fullmatch(value):
-            self.refuse(key, value, "a name of letters, digits, '.', '_' and '-'")
-        return value
 
-    def names(self, key: str) -> list[str]:
-        """Return a list of names; a missing one is empty."""
-        pairs = [Block({key: item}, self.where) for item in self._list(key)]
-        return [pair.name(key) for pair in pairs]
+#: The decoder's words, and ours.
+_WORDS = (
+    (r"Object missing required field `(\w+)`", rf"\1 is missing; {_NOT_A_RECORD}"),
+    (r"Expected `int` (?:>= (\d+)|<= \d+)", r"expected a whole number of at least \1"),
+    (rf"Expected `float` (?:>= {MIN_SECONDS!r}|<= {MAX_SECONDS!r})", "expected seconds above 0"),
+    (r"Expected `float` (?:>= 0.0|<= 1.0)", "expected a number between 0 and 1"),
+    (r"Expected `str` matching regex '\^\(\?:(.*)\)\$'", r"expected one of \1"),
+    (r"Expected `str` matching regex .*", "expected a name of letters, digits, '.', '_' and '-'"),
+    (r"Expected `array` of length >= 1", "no rounds; write the file with --benchmark-json, which keeps them"),
+    (r"Invalid enum value .*", "expected one of the words that the format knows"),
+    (r"Number out of range|Integer value out of range", "a number beyond the range of a float"),
+    (r"Expected `(.*?)`, got .*", r"expected \1"),
+    (r"Expected (.*)", r"expected \1"),
+)
+_TYPES = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "array": "a list"}
+_TYPES |= {"object": "an object"}
 
-    def texts(self, key: str) -> list[str]:
-        """Return a list of free texts; a missing one is empty."""
-        pairs = [Block({key: item}, self.where) for item in self._list(key)]
-        return [pair.text(key) for pair in pairs]
 
-    def integers(self, key: str, minimum: int) -> list[int]:
-        """Return a list of whole numbers of at least ``minimum``; a missing one is empty."""
-        pairs = [Block({key: item}, self.where) for item in self._list(key)]
-        return [pair.integer(key, minimum) for pair in pairs]
+def _told(error: msgspec.ValidationError, data: Any) -> str:
+    """Return what is wrong with a member: its place, what was expected there, and where it is known what was found."""
+    said, _, place = str(error).rpartition(" - at `")
+    if not said:
+        said, place = str(error), ""
+    steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]", place.rstrip("`").removeprefix("$"))
+    for pattern, words in _WORDS:
+        if found := re.fullmatch(pattern, said, re.DOTALL):
+            said = found.expand(words).replace("|", ", ")
+            break
+    if said.startswith("expected"):
+        said = re.sub(r"\b(int|float|str|bool|array|object)\b", lambda name: _TYPES[name[0]], said)
+    where = "".join(f".{name}" if name else f"[{number}]" for name, number in steps).lstrip(".")
+    got = "" if not said.startswith("expected") or data is None else f", got {_show(_at(data, steps))}"
+    return f"{where}: {said}{got}" if where else f"{said}{got}"
 
-    def pairs(self, key: str) -> list[tuple[str, int]]:
-        """Return a list of [name, number from 0]; a missing one is empty."""
-        result = []
-        for item in self._list(key):
-            if not isinstance(item, list) or len(item) != 2:
-                self.refuse(key, item, "pairs of a name and a number")
-            pair = Block({"name": item[0], "number": item[1]}, f"{self.where}: {key}")
-            result.append((pair.name("name"), pair.integer("number", 0)))
-        return result
 
-    def flag(self, key: str, default: Any = _MISSING) -> Any:
-        """Return true or false."""
-        return self._typed(key, default, bool, "true or false")
-
-    def integer(self, key: str, minimum: int, default: Any = _MISSING) -> Any:
-        """Return a whole number of at least ``minimum``."""
-        value = self._typed(key, default, int, "a whole number")
-        if value is not default and not minimum <= value <= MAX_INTEGER:
-            self.refuse(key, value, f"a whole number of at least {minimum}")
-        return value
-
-    def number(self, key: str, default: Any = _MISSING) -> Any:
-        """Return a finite number as a float."""
-        value = self._typed(key, default, (int, float), "a number")
-        if value is not default and abs(value) > 1e300:
-            self.refuse(key, value, "a number")
-        return default if value is default else float(value)
-
-    def seconds(self, key: str, default: Any = _MISSING) -> Any:
-        """Return a time that is not negative."""
-        value = self.number(key, default)
-        if value is not default and not 0 <= value <= MAX_SECONDS:
-            self.refuse(key, value, "seconds")
-        return value
-
-    def timings(self, key: str) -> tuple[float, ...]:
-        """Return a list of times above 0, at least one."""
-        values = self.durations(key)
-        if not values:
-            raise UserError(f"{self.where}: {key}: no rounds; write the file with --benchmark-json, which keeps them")
-        return values
-
-    def durations(self, key: str) -> tuple[float, ...]:
-        """Return a list of times above 0; a missing one is empty."""
-        values = self._list(key)
-        for value in values:
-            if type(value) not in (int, float) or not MIN_SECONDS <= value <= MAX_SECONDS:
-                self.refuse(key, value, "seconds above 0")
-        return tuple(map(float, values))
-
-    def refuse(self, key: str, value: Any, expected: str) -> NoReturn:
-        """Raise the UserError for a member that is not what it should be."""
-        raise UserError(f"{self.where}: {key}: expected {expected}, got {_show(value)}")
-
-    def _get(self, key: str, default: Any) -> Any:
-        value = self.data.get(key)
-        if value is None:
-            if default is _MISSING:
-                raise UserError(f"{self.where}: {key} is missing; this is not a record of mlpbench, or a damaged one")
-            return default
-        return value
-
-    def _typed(self, key: str, default: Any, kind: type | tuple[type, ...], expected: str) -> Any:
-        value = self._get(key, default)
-        if value is default:
-            return value
-        # bool is an int in Python, and never a count or a time here
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            self.refuse(key, value, expected)
-        return value
-
-    def _list(self, key: str) -> list[Any]:
-        value = self._get(key, [])
-        if not isinstance(value, list):
-            self.refuse(key, value, "a list")
-        return value
+def _at(data: Any, steps: list[tuple[str, str]]) -> Any:
+    for name, number in steps:
+        data = data.get(name) if name and isinstance(data, dict) else data[int(number)] if number.isdecimal() else None
+    return data
 
 
 def _show(value: Any) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
-    text = json.dumps(value, ensure_ascii=False)
+    text = clean_text(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 60 else f"{text[:60]}…"

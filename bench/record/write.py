@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tempfile
@@ -10,29 +9,33 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.words import plain
+from mlpbench.bench.record.fields import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mlpbench.bench.record.fields import Block
 
-_NUMBERS = re.compile(r"\[\n((?:\s*-?\d[\d.eE+-]*,?\n)+)\s*\]")
+
+_NUMBERS = re.compile(rb"\[\n((?:\s*-?\d[\d.eE+-]*,?\n)+)\s*\]")
 
 
-def write_atomically(path: Path, data: Mapping[str, Any], *, replace: bool = False) -> None:
-    """Write ``data`` as JSON to ``path``: whole or not at all and, unless ``replace``, never over an existing file.
+def write_atomically(path: Path, content: Block | Mapping[str, Any], *, replace: bool = False) -> None:
+    """Write a block as JSON to ``path``: whole or not at all and, unless ``replace``, never over an existing file.
 
     Floats that JSON does not have (NaN, infinities) become null. Raises UserError if the file is there already, or if
     the folder is missing, full or not writable.
     """
-    text = _one_line_each(json.dumps(plain(data), allow_nan=False, indent=1))
+    text = _one_line_each(msgspec.json.format(msgspec.json.encode(content, enc_hook=as_json), indent=1))
     try:
         # The partial file is no *.json, so that nobody reads it, and in the same folder, so that it can be linked.
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
         partial = Path(name)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
+            with os.fdopen(handle, "wb") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
@@ -50,12 +53,12 @@ def write_atomically(path: Path, data: Mapping[str, Any], *, replace: bool = Fal
         raise UserError(f"cannot write {path}: {error.strerror}") from None
 
 
-def _one_line_each(text: str) -> str:
+def _one_line_each(text: bytes) -> bytes:
     """Put every list of numbers on one line: thousands of rounds, and a file that people can still look at.
 
     A line end is never inside a JSON string, so nothing else can match.
     """
-    return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
+    return _NUMBERS.sub(lambda found: b"[" + b" ".join(found[1].split()) + b"]", text)
 
 
 def _publish(partial: Path, path: Path) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
-from mlpbench.bench.record import runs, schema, write
+from mlpbench.bench.record import untrusted
+from mlpbench.bench.record.plan import PlanHead, RunFile
+from mlpbench.bench.record.runs import PLAN_FILE
+from mlpbench.bench.record.write import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mlpbench.bench.plan.plan import Plan
+    from mlpbench.bench.record.plan import Ending, Plan, SweepEnding, SweepHead
 
 
 def open_run(results: Path, plan: Plan, below: str = "") -> Path:
@@ -22,7 +24,7 @@ def open_run(results: Path, plan: Plan, below: str = "") -> Path:
     Raises UserError where that cannot be written.
     """
     folder = make_folder(results, Path(below) / plan.run_id)
-    write_plan(folder, plan)
+    write_head(folder, PlanHead(plan=plan))
     return folder
 
 
@@ -40,20 +42,14 @@ def make_folder(results: Path, name: Path | str) -> Path:
     return folder
 
 
-def write_plan(folder: Path, plan: Plan) -> None:
-    """Write ``run.json`` of a run."""
-    write_header(folder, "plan", plan.as_dict())
+def write_head(folder: Path, head: PlanHead | SweepHead) -> None:
+    """Write ``run.json`` of a run, or of a sweep over several settings, with the environment of this process."""
+    head = replace(head, environment=environment.collect())
+    write_atomically(folder / PLAN_FILE, RunFile(head))
 
 
-def write_header(folder: Path, kind: str, content: Mapping[str, Any]) -> None:
-    """Write ``run.json``: its content below its kind, and the environment of this process."""
-    block = {"schema": schema.SCHEMA, "kind": kind, kind: content, "environment": environment.collect()}
-    write.write_atomically(folder / runs.PLAN_FILE, {"mlpbench": block})
-
-
-def close_run(folder: Path, ending: Mapping[str, Any]) -> None:
-    """Add to the plan in ``run.json`` how the run ended: `bench.record.ending.Ending.as_dict`."""
-    path = folder / runs.PLAN_FILE
-    content = json.loads(path.read_text(encoding="utf-8"))
-    content["mlpbench"]["ending"] = dict(ending)
-    write.write_atomically(path, content, replace=True)
+def close_run(folder: Path, ending: Ending | SweepEnding) -> None:
+    """Add to ``run.json`` how the run, or the sweep, ended."""
+    path = folder / PLAN_FILE
+    head = untrusted.read(path, RunFile).mlpbench
+    write_atomically(path, RunFile(replace(head, ending=ending)), replace=True)

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,20 +18,23 @@ from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.cases import PER_SAMPLE_ROWS
 from mlpbench.bench.clock import elapsed
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.machine.binding import bound
-from mlpbench.bench.measure.session import Failure
 from mlpbench.bench.plan.effort import Effort
-from mlpbench.bench.record import schema, write
-from mlpbench.bench.record.trust import read_trust
-from mlpbench.bench.record.untrusted import Block
-from mlpbench.bench.trust import disturbance
+from mlpbench.bench.record import schema, untrusted
+from mlpbench.bench.record.plan import RunFile
+from mlpbench.bench.record.runs import PLAN_FILE
+from mlpbench.bench.record.schema import Failure, RecordFile, RecordHead, computed
+from mlpbench.bench.record.write import write_atomically
+from mlpbench.bench.trust.disturbance import disturbances
+from mlpbench.kernels.base import processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mlpbench.bench.data.workload import Options, Workload
-    from mlpbench.bench.plan.plan import Plan
+    from mlpbench.bench.record.plan import Plan
 
 
 #: A process that takes longer is stuck: a whole quick run takes less.
@@ -62,12 +64,12 @@ class Outcome:
 
 def pytest_command(plan: Plan, options: Options, kernel: str) -> list[str]:
     """Return the words that time a kernel by hand: the suite, the cases, the clock."""
-    modes = dict.fromkeys(case["mode"] for case in plan.cases)
-    sizes = dict.fromkeys(case["batch_size"] for case in plan.cases if case["mode"] != "per_sample")
-    singles = {case["batch_size"] for case in plan.cases if case["mode"] == "per_sample"} - {PER_SAMPLE_ROWS}
+    modes = dict.fromkeys(case.mode for case in plan.cases)
+    sizes = dict.fromkeys(case.batch_size for case in plan.cases if case.mode != "per_sample")
+    singles = {case.batch_size for case in plan.cases if case.mode == "per_sample"} - {PER_SAMPLE_ROWS}
     return [
         "pytest",
-        *(str(Path(__file__).parent.with_name(f"test_{name}.py")) for name in ("forward", "harness")),
+        str(Path(__file__).parent.with_name("test_forward.py")),
         f"--kernel={kernel}",
         *(f"--mode={mode}" for mode in modes),
         *(f"--batch-size={size}" for size in sizes),
@@ -108,15 +110,21 @@ def run_process(
     kernel, repeat = at
     path = folder / f"{kernel}.{repeat}.json"
     with elapsed() as took:
-        content = _process(plan, workload, folder, at, on_case)
-        write.write_atomically(path, content)
-    note(took.seconds, _times(content), _disturbed(content))
-    return Outcome(kernel, repeat, path, _problems(content))
+        write_atomically(path, _process(plan, workload, folder, at, on_case))
+    try:
+        record = schema.read(path)
+    except UserError as error:  # a kernel that says what no file may hold
+        note(took.seconds, {}, set())
+        return Outcome(kernel, repeat, path, (str(error),))
+    times = {(case.mode, case.batch_size): case.sample_s for case in record.cases}
+    note(took.seconds, times, set(disturbances(record.trust)))
+    problems = dict.fromkeys(failure.reason for failure in record.failures)  # a gate fails once for all cases
+    return Outcome(kernel, repeat, path, tuple(problems))
 
 
 def _process(
     plan: Plan, workload: Workload, folder: Path, at: tuple[str, int], on_case: Callable[[str], None]
-) -> dict[str, Any]:
+) -> RecordFile | dict[str, Any]:
     """Run one process; return the content of its record."""
     with tempfile.TemporaryDirectory(prefix="mlpbench-") as scratch:
         raw = Path(scratch) / "record.json"
@@ -167,7 +175,7 @@ def _start(words: list[str], plan: Plan) -> subprocess.Popen[str]:
     with bound(plan.binding):
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "pytest", *words],
-            env=_variables(plan.threads),
+            env=_variables(plan.threads or processors()),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -224,25 +232,22 @@ def _content(
     workload: Workload,
     at: tuple[str, int],
     folder: Path,
-) -> dict[str, Any]:
+) -> RecordFile | dict[str, Any]:
     """Return what the process left, or a record that says how it ended."""
     if ended is not None and ended >= 0:
         with suppress(FileNotFoundError, ValueError):  # it wrote none, or was cut off in the middle
             content: dict[str, Any] = json.loads(raw.read_text(encoding="utf-8"))
             return content
     kernel, repeat = at
-    header = json.loads((folder / "run.json").read_text(encoding="utf-8"))["mlpbench"]
-    block = {
-        "schema": schema.SCHEMA,
-        "kernel": kernel,
-        "repeat": repeat,
-        "environment": header["environment"],
-        **workload.facts(),
-        **dict.fromkeys(("kernel_info", "conformance", "accuracy", "timings")),
-        "plan": plan.as_dict(),
-        "failures": [Failure(kernel, None, "process", _how_it_ended(ended, lines)).as_dict()],
-    }
-    return {"machine_info": environment.machine_info(), "commit_info": {}, "benchmarks": [], "mlpbench": block}
+    head = RecordHead(
+        kernel=kernel,
+        repeat=repeat,
+        environment=untrusted.read(folder / PLAN_FILE, RunFile).mlpbench.environment,
+        **computed(workload),
+        plan=plan,
+        failures=(Failure(kernel, phase="process", reason=_how_it_ended(ended, lines)),),
+    )
+    return RecordFile(machine_info=environment.machine_info(), mlpbench=head)
 
 
 def _how_it_ended(ended: int | None, lines: list[str]) -> str:
@@ -255,24 +260,3 @@ def _how_it_ended(ended: int | None, lines: list[str]) -> str:
         return f"the process died of {name}{why}; its last line: {last}"
     errors = [line for line in lines if line.startswith(("ERROR", "E  "))]
     return f"the process ended with {ended} and no result; it said: {errors[0] if errors else last}"
-
-
-def _times(content: dict[str, Any]) -> dict[tuple[str, int], float]:
-    """Return the seconds per sample of every case that has a time."""
-    found = [(entry["extra_info"], entry["stats"]["data"]) for entry in content.get("benchmarks", ())]
-    return {
-        (info["mode"], info["batch_size"]): statistics.median(data) / info["rows_per_round_call"]
-        for info, data in found
-    }
-
-
-def _disturbed(content: dict[str, Any]) -> set[tuple[str, int]]:
-    """Return the cases of a record that something else disturbed, so that they are measured again."""
-    block = Block(content["mlpbench"], "the record")
-    return set(disturbance.disturbances(read_trust(block.block("trust")))) if "trust" in block else set()
-
-
-def _problems(content: dict[str, Any]) -> tuple[str, ...]:
-    failures = content["mlpbench"]["failures"]
-    reasons = dict.fromkeys(failure["reason"] for failure in failures)  # a gate fails once for all cases
-    return tuple(reasons)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.machine import roofs
-from mlpbench.bench.record import runs
+from mlpbench.bench.record.plan import PlanHead, SettingEntry, SweepEnding, SweepHead, SweepHeader
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process
 
@@ -36,26 +36,32 @@ def open_folders(results: Path, sweep: Sweep) -> tuple[Path, list[Path]]:
     folders = [folder / part.setting.label for part in sweep.parts]
     for child, part in zip(folders, sweep.parts, strict=True):
         child.mkdir()
-        run_folder.write_plan(child, part.plan)
+        run_folder.write_head(child, PlanHead(plan=part.plan))
     # Last: a sweep with a header has all its settings.
-    run_folder.write_header(folder, runs.SWEEP, _header(sweep))
+    run_folder.write_head(folder, SweepHead(sweep=_header(sweep)))
     return folder, folders
 
 
-def _header(sweep: Sweep) -> dict[str, Any]:
+def _header(sweep: Sweep) -> SweepHeader:
     plan = sweep.plan
-    kept = ("run_id", "profile", "repeats", "seed", "target", "budget_s", "command", "started")
-    return {
-        **{name: getattr(plan, name) for name in kept},
-        "settings": [part.setting.as_dict() for part in sweep.parts],
-        "order": _told(sweep, plan.order),
-    }
+    return SweepHeader(
+        run_id=plan.run_id,
+        profile=plan.profile,
+        repeats=plan.repeats,
+        seed=plan.seed,
+        target=plan.target,
+        budget_s=plan.budget_s,
+        command=plan.command,
+        started=plan.started,
+        settings=tuple(SettingEntry.of(part.setting) for part in sweep.parts),
+        order=_told(sweep, plan.order),
+    )
 
 
-def _told(sweep: Sweep, order: Sequence[tuple[str, int]]) -> list[list[Any]]:
+def _told(sweep: Sweep, order: Sequence[tuple[str, int]]) -> tuple[tuple[str, str, int], ...]:
     """Return an order as a file holds it: label of the setting, kernel, repeat."""
     found = ((sweep.find(name)[1], name, repeat) for name, repeat in order)
-    return [[part.setting.label, part.names[name], repeat] for part, name, repeat in found]
+    return tuple((part.setting.label, part.names[name], repeat) for part, name, repeat in found)
 
 
 def execute(
@@ -99,10 +105,16 @@ def close(sweep: Sweep, folder: Path, folders: Sequence[Path], effort: Effort, *
     """Write how the sweep ended, as a whole and in each of its settings."""
     whole = effort.ending(interrupted=interrupted)
     if not sweep.several:
-        run_folder.close_run(folder, whole.as_dict())
+        run_folder.close_run(folder, whole)
         return
     for child, part in zip(folders, sweep.parts, strict=True):
-        run_folder.close_run(child, effort.ending(interrupted=interrupted, kernels=part.names).as_dict())
-    kept = ("target", "budget_s", "spent_s", "interrupted", "ended")
-    told = {name: getattr(whole, name) for name in kept} | {"order": _told(sweep, whole.order)}
-    run_folder.close_run(folder, told)
+        run_folder.close_run(child, effort.ending(interrupted=interrupted, kernels=part.names))
+    ending = SweepEnding(
+        target=whole.target,
+        budget_s=whole.budget_s,
+        spent_s=whole.spent_s,
+        interrupted=whole.interrupted,
+        ended=whole.ended,
+        order=_told(sweep, whole.order),
+    )
+    run_folder.close_run(folder, ending)

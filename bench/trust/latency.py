@@ -84,8 +84,7 @@ def latencies(records: Sequence[Record]) -> list[Latency]:
 
 def asked_budget_s(plan: Plan | None) -> float | None:
     """Return the budget that the run was asked about (``--p99``), in seconds; None without one."""
-    words = plan.raw.get("clock") if plan else None
-    asked = [w for w in words if isinstance(w, str) and w.startswith("--p99=")] if isinstance(words, list) else []
+    asked = [word for word in (plan.clock if plan else ()) if word.startswith("--p99=")]
     try:
         return parse_duration(asked[-1].removeprefix("--p99=")) if asked else None
     except UserError:  # a plan that somebody changed by hand: nothing was asked that we understand

@@ -1,14 +1,20 @@
 """The book's cell in the clock: it is timed whole, and each part has its own time, of the rounds that are timed."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.measure import case
+from mlpbench.bench.record import runs
+from mlpbench.bench.record.schema import Parts
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support import timing
 from support.doubles import RecordingKernel
+from support.sources import ROOT
 from support.timing import DisabledBenchmark, FakeBenchmark, rows
 
 SPEC = ForwardSpec((3, 2))
@@ -121,3 +127,37 @@ def test_each_part_of_the_books_cell_has_its_own_time(clock, batch_size, infer):
 
     _, parts = case.BookCell(load, initialise)(batch_size)
     assert parts == pytest.approx((3.0, 2.0, infer, 4.0), abs=1e-4)
+
+
+def call(number):
+    return (float(number), 10.0 + number, 20.0 + number, 30.0 + number)
+
+
+def test_the_calls_of_a_round_are_those_that_began_before_it_ended():
+    """Two calls of warming, two rounds of three calls, and one call when both are over."""
+    calls = [(ended, call(number)) for number, ended in enumerate([0, 0, 0, 0, 0, 1, 1, 1, 2])]
+    assert case.by_round(calls, 2, 3) == Parts((3.0, 6.0), (13.0, 16.0), (23.0, 26.0), (33.0, 36.0))
+
+
+def test_a_round_without_its_calls_is_a_mistake():
+    with pytest.raises(ValueError, match="round 1 has 1 calls, not 2"):
+        case.by_round([(0, call(0)), (0, call(1)), (1, call(2))], 2, 2)
+
+
+def test_the_suite_keeps_the_parts_of_its_own_rounds(tmp_path):
+    """The clock of a round stands around those of its parts: no parts are longer than their round."""
+    path = tmp_path / "numpy.0.json"
+    words = ["--kernel=numpy", "--mode=book", "--batch-size=1000", "--spec=20-10-3", "--benchmark-min-rounds=20"]
+    command = [sys.executable, "-m", "pytest", "bench", "-q", "-p", "no:cacheprovider", *words]
+    ran = subprocess.run(
+        [*command, "--benchmark-max-time=0.05", f"--benchmark-json={path}"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout
+    (book,) = runs.read(path).cases
+    assert len(book.rounds_s) >= 20
+    assert book.reads == "random: no file, 10,000 rows made anew"
+    assert all(sum(parts) <= whole for whole, *parts in zip(book.rounds_s, *book.parts.seconds.values(), strict=True))

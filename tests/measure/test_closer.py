@@ -12,7 +12,6 @@ from mlpbench.bench import clock
 from mlpbench.bench.cases import Case
 from mlpbench.bench.cli.app import main
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.measure import case as case_
 from mlpbench.bench.measure import closer
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
@@ -58,7 +57,7 @@ class Entrant:
 def test_single_calls_are_of_one_row_and_stop_at_the_most(monkeypatch):
     monkeypatch.setattr(closer, "MOST", 50)
     entrant = Entrant()
-    found = closer.single_calls(entrant, Case("per_sample", 100))
+    found = closer.single_calls(entrant, Case("per_sample", 100)).as_dict()
     assert (found["mode"], found["batch_size"], len(found["calls_ns"])) == ("per_sample", 100, 50)
     assert len(entrant.kernel.seen) == 50 + closer.DROPPED
     assert entrant.kernel.seen[:3] == [0, 1, 2], "inputs rotate"
@@ -67,7 +66,7 @@ def test_single_calls_are_of_one_row_and_stop_at_the_most(monkeypatch):
 
 def test_single_calls_stop_at_the_limit(monkeypatch):
     ticks = itertools.count(0, 1000)
-    monkeypatch.setattr(case_.time, "perf_counter_ns", lambda: next(ticks))
+    monkeypatch.setattr(clock.time, "perf_counter_ns", lambda: next(ticks))
     assert clock.single_calls_ns(lambda: None, 10e-6, 100) == [1000] * 6
     assert set(clock.clock_pairs_ns(20)) == {1000}
 
@@ -151,7 +150,7 @@ def test_the_readers_budget_takes_the_place_of_the_runs(tmp_path):
 
 @pytest.mark.parametrize(("singles", "format_"), [([], "md"), ([single_block(1, [1] * 700)], "csv")])
 def test_a_budget_without_an_answer_is_refused(tmp_path, singles, format_):
-    run = write(tmp_path, [quiet(singles=closer)])
+    run = write(tmp_path, [quiet(singles=singles)])
     with pytest.raises(UserError, match=r"no single calls of batches|a CSV has no place") as error:
         render.render([run], format_, 5e-3)
     assert "\n" not in str(error.value)
@@ -178,7 +177,7 @@ def test_which_cases_are_audited():
 
 def test_an_audit_shows_one_side_new_rows_and_the_other_the_same():
     entrant = Entrant()
-    found = closer.audit(entrant, Case("batched", 2))
+    found = closer.audit(entrant, Case("batched", 2)).as_dict()
     assert len(found["rotating_s"]) == len(found["same_s"]) == closer.PAIRS
     assert {0.0, 2.0, 38.0} <= set(entrant.kernel.seen)
     share = entrant.kernel.seen.count(0.0) / len(entrant.kernel.seen)

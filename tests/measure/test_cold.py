@@ -69,17 +69,16 @@ def suite(kernel):
 
 def test_a_start_is_measured_in_a_process_of_its_own():
     found = cold.starts(suite("numpy"), "numpy", fresh=False)
-    (start,) = found["starts"]
-    assert start["fresh"] is False
-    assert start["compile_s"] is None, "NumPy compiles nothing"
-    assert [(c["mode"], c["batch_size"]) for c in start["first_calls"]] == [("per_sample", 100), ("batched", 100)]
-    assert start["peak_bytes"] is None or start["peak_bytes"] > 0
+    (start,), reason = found
+    assert (start.fresh, start.compile_s, reason) == (False, None, None), "NumPy compiles nothing"
+    assert list(start.first_calls_s) == [("per_sample", 100), ("batched", 100)]
+    assert start.peak_bytes is None or start.peak_bytes > 0
 
 
 def test_a_kernel_that_cannot_start_has_a_reason():
     found = cold.starts(suite("no-such-kernel"), "no-such-kernel", fresh=True)
-    assert found["starts"] == []
-    assert "unknown kernel 'no-such-kernel'" in found["no_starts"]
+    assert found[0] == []
+    assert "unknown kernel 'no-such-kernel'" in found[1]
 
 
 def test_a_fresh_start_finds_empty_caches_and_the_next_one_what_it_left(monkeypatch):
@@ -90,11 +89,11 @@ def test_a_fresh_start_finds_empty_caches_and_the_next_one_what_it_left(monkeypa
         for folder in variables.values():
             Path(folder).mkdir(exist_ok=True)
             (Path(folder) / "code").touch()
-        return Answer({"import_s": 1.0}, None)
+        return Answer({"import_s": 1.0, "construct_s": 1.0}, None)
 
     monkeypatch.setattr(cold.child, "ask", ask)
     found = cold.starts(suite("numpy"), "numpy", fresh=True)
-    assert [item["fresh"] for item in found["starts"]] == [True, False]
+    assert [start.fresh for start in found[0]] == [True, False]
     assert set(seen[0]) == set(cold.CACHES)
     assert all(files == [] for files in seen[0].values())
     assert all(files == ["code"] for files in seen[1].values())

@@ -24,12 +24,10 @@ WATCHED = """
 import os, subprocess, sys
 cpu = min(os.sched_getaffinity(0))
 os.sched_setaffinity(0, {cpu})
-from mlpbench.bench.measure import times_s
-from mlpbench.bench.sweep import Case
-from mlpbench.bench.trust import judge, spin, watch
-from mlpbench.bench.trust.schema import read_trust
-from mlpbench.bench.trust.selftest import NullKernel
-from mlpbench.bench.untrusted import Block
+from mlpbench.bench.cases import Case
+from mlpbench.bench.clock import times_s
+from mlpbench.bench.measure import spin, watch
+from mlpbench.bench.measure.instruments import NullKernel
 observer, kernel = watch.Watch(), NullKernel()
 observer.begin()
 hog = subprocess.Popen([sys.executable, "-c", "while True: pass"])  # on the same processor
@@ -39,9 +37,9 @@ finally:
     hog.kill()
     hog.wait()
 observer.end(kernel, Case("batched", 100))
-block = observer.as_dict([])
-(window,) = read_trust(Block(block, "test")).windows
-print(window.run_delay_s / window.wall_s, *block["disturbed"], sep="\\n")
+trust = observer.trust([])
+(window,) = trust.windows
+print(window.run_delay_s / window.wall_s, *trust.disturbed, sep="\\n")
 """
 LATE = """
 import time
@@ -97,10 +95,10 @@ class Remembers(Kernel):
 
 class Entrant:
     kernel = Remembers()
-    closer = np.ones((800, 1000), np.float32)
+    inputs = np.ones((800, 1000), np.float32)
 
 
 def test_a_kernel_that_remembers_its_input_is_found():
     found = closer.audit(Entrant(), Case("batched", 100))
     # The shortest: other tests may run beside this one, and stretch some blocks of few nanoseconds beyond all measure.
-    assert np.min(found["rotating_s"]) > 5 * np.min(found["same_s"])
+    assert np.min(found.rotating_s) > 5 * np.min(found.same_s)

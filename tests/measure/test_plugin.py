@@ -93,7 +93,7 @@ def test_pytest_benchmarks_own_comparison_reads_our_files(measured, tmp_path):
 
 def test_what_fails_by_hand_is_not_timed_and_its_file_says_why(tmp_path):
     """Also in this checkout, whose pytest settings make warnings errors, pytest-benchmark's own among them."""
-    kernels = offer(tmp_path / "offered", wrong="mutants:SoftmaxDropped")
+    kernels = offer(tmp_path / "offered", wrong="support.mutants:SoftmaxDropped")
     path = tmp_path / "wrong.json"
     words = ("--kernel=wrong", "--mode=batched", "--batch-size=1", "--batch-size=10", f"--benchmark-json={path}")
     ran = by_hand(tmp_path, *words, path=f"{kernels}:{ROOT / 'tests'}")
@@ -159,7 +159,12 @@ def test_an_absent_kernel_leaves_a_record_with_its_reason(inside, tmp_path):
 
 def test_a_wrong_kernel_fails_and_the_others_are_timed(inside):
     result = inside(
-        *SMALL, "-rs", **NUMPY, wrong="mutants:SoftmaxDropped", broken="ConstructorRaises", gone="nowhere:Kernel"
+        *SMALL,
+        "-rs",
+        **NUMPY,
+        wrong="support.mutants:SoftmaxDropped",
+        broken="ConstructorRaises",
+        gone="nowhere:Kernel",
     )
     result.assert_outcomes(passed=1, errors=2, skipped=1)
     result.stdout.fnmatch_lines("wrong does not conform and is not timed: *off by*")

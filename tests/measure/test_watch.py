@@ -16,6 +16,7 @@ from mlpbench.bench.measure import instruments, spin, watch
 from mlpbench.bench.measure import spin as llvm_spin
 from mlpbench.bench.measure import watch as counters
 from mlpbench.bench.record import runs
+from mlpbench.bench.trust.disturbance import reasons
 from support.sources import ROOT
 
 SMALL = ["--kernel=numpy", "--mode=per_sample", "--mode=batched", "--batch-size=1", "--benchmark-max-time=0.01"]
@@ -65,7 +66,7 @@ print(sorted({name.partition(".")[0] for name in set(sys.modules) - before} & {"
 @pytest.mark.parametrize("make", [spin.llvm_spin, spin.hashing_spin])
 def test_a_spin_of_n_is_n_times_the_work(make):
     made = make()
-    assert made.facts()["name"]
+    assert made.name
     assert made.run(1) != made.run(2)
     assert made.run(3) == make().run(3)
 
@@ -77,7 +78,7 @@ def test_without_llvm_the_spin_is_a_named_other(monkeypatch):
     monkeypatch.setattr(spin, "llvm_spin", fail)
     spin.best_spin.cache_clear()
     try:
-        assert spin.best_spin().facts() == {"name": "pbkdf2-sha256", "instructions": None}
+        assert (spin.best_spin().name, spin.best_spin().instructions) == ("pbkdf2-sha256", None)
     finally:
         spin.best_spin.cache_clear()
 
@@ -123,7 +124,7 @@ def test_heat_is_summed_over_the_processors(tmp_path, monkeypatch):
 def test_the_watch_spins_before_and_after_each_case(monkeypatch):
     events = []
     fake = spin.Spin("fake", None, lambda n: events.append("spin"))
-    monkeypatch.setattr(spin, "best_spin", lambda: fake)
+    monkeypatch.setattr(watch, "best_spin", lambda: fake)
     observer, kernel = watch.Watch(), instruments.NullKernel()
     for size in (1, 10):
         observer.begin()
@@ -131,9 +132,9 @@ def test_the_watch_spins_before_and_after_each_case(monkeypatch):
         observer.end(kernel, Case("batched", size))
     spins = ["spin"] * watch.SPINS
     assert events == [*spins, 1, *spins, *spins, 10, *spins]
-    first, second = (window["began_utc_s"] for window in observer.windows)
+    first, second = (window.began_utc_s for window in observer.windows)
     assert 1.7e9 < first <= second, "seconds since 1970"
-    assert [(w["mode"], w["batch_size"], len(w["spins_after_s"])) for w in observer.windows] == [
+    assert [(w.mode, w.batch_size, len(w.spins_after_s)) for w in observer.windows] == [
         ("batched", 1, watch.SPINS),
         ("batched", 10, watch.SPINS),
     ]
@@ -168,7 +169,7 @@ def test_a_process_writes_what_it_watched(written):
     assert {(known.mode, known.length) for known in found.trust.self_test} == set(instruments.KNOWN)
     assert all(len(known.rounds_s) == instruments.ROUNDS for known in found.trust.self_test)
     assert found.trust.clock_s == pytest.approx(found.trust.raw_s, rel=0.01)
-    assert list(found.disturbed) == json.loads(path.read_text())["mlpbench"]["trust"]["disturbed"]
+    assert list(reasons(found.trust)) == json.loads(path.read_text())["mlpbench"]["trust"]["disturbed"]
 
 
 def test_the_harness_is_no_case_and_runs_last(written):

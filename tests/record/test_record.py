@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mlpbench.bench.cli.app import main
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs, write
 from support import simulate
@@ -54,14 +55,50 @@ def test_a_run_without_its_plan_file_takes_the_plan_of_its_records(tmp_path):
     assert runs.read_run(folder).missing == (("numpy", 1),)
 
 
-def test_one_damaged_record_is_named_and_not_dropped(tmp_path):
-    folder = simulate.write_run(tmp_path, TIMES)
-    path = folder / "numba.1.json"
+def damage(path):
     path.write_text(path.read_text()[:-100])
+    return path
+
+
+def test_one_damaged_record_costs_that_record_and_is_named(tmp_path):
+    folder = simulate.write_run(tmp_path, TIMES)
+    path = damage(folder / "numba.1.json")
+    run = runs.read_run(folder)
+    assert (len(run.records), run.missing, run.problems) == (5, (), ()), "it is damaged, and not missing"
+    (line,) = run.damaged
+    assert line.startswith(f"{path}: not JSON: ")
     with pytest.raises(UserError, match=r"numba\.1\.json: not JSON") as error:
-        runs.read_run(folder)
+        runs.read_run(path)
     one_line(error)
-    assert runs.read_run(folder / "numba.0.json").kernels == ("numba",)
+
+
+def test_a_run_of_which_no_record_can_be_read_is_refused(tmp_path):
+    folder = simulate.write_run(tmp_path, {("numpy", "batched", 100): 2e-6}, repeats=2)
+    for repeat in (0, 1):
+        damage(folder / f"numpy.{repeat}.json")
+    with pytest.raises(UserError, match=r"numpy\.0\.json: not JSON"):
+        runs.read_run(folder)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "{run}"),
+        ("report", "{run}", "--format=html"),
+        ("compare", "{run}:numpy", "{run}:numba"),
+        ("explain", "{run}"),
+    ],
+)
+def test_every_command_tells_of_a_damaged_record_and_goes_on(tmp_path, words, capsys):
+    folder = simulate.write_run(tmp_path, TIMES)
+    path = damage(folder / "numba.1.json")
+    with pytest.raises(SystemExit) as ended:
+        main([word.format(run=folder) for word in words])
+    assert ended.value.code in (0, 1), "1: slower"
+    told = capsys.readouterr()
+    text = (told.out + told.err).replace("\N{NO-BREAK SPACE}", " ").replace("\n", "")
+    assert path.name in text
+    assert "not JSON" in text
 
 
 @pytest.mark.parametrize("damage", ["", "{}", '{"mlpbench": {"schema": 9}}', '{"mlpbench": {"schema": 1}}'])

@@ -1,136 +1,49 @@
+"""Records with their types: what is read, and each member that is not what it should be, named with its place."""
+
+import copy
 import json
 
 import pytest
 
+from mlpbench.bench.analysis import frame
+from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs
-from support import simulate
-from support.good_records import TIMES, good, one_line
+from mlpbench.bench.record.trust import NOTHING
+from support import evidence_files, simulate, trusting
+from support.good_records import good, one_line
+
+CASE = ("numpy", "batched", 100)
+BOOK = ("numpy", "book", 100)
+KNOWN = {"load": [0.5, 0.7, 0.6], "initialise": [0.1, 0.1, 0.2], "infer": [2.0, 2.2, 2.1], "count": [0.01, 0.01, 0.02]}
+READS = "MNIST's test half: t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz"
+
+
+def full():
+    """Return a record that has every block."""
+    content = good()
+    content["benchmarks"].append(simulate.benchmark(BOOK, [3.0, 3.1, 3.2], parts_s=copy.deepcopy(KNOWN), reads=READS))
+    singles = {"mode": "batched", "batch_size": 1, "clock_ns": [50], "calls_ns": [900, 901]}
+    start = {"fresh": True, "import_s": 1.0, "construct_s": 2.0, "first_calls": [{**mode(100), "first_call_s": 0.1}]}
+    audit = {**mode(1), "rotating_s": [1.0, 1.1], "same_s": [1.0, 2.0]}
+    trust = trusting.block(trusting.window(), singles=[singles], starts=[start], audits=[audit])
+    failure = {"kernel": "numpy", **mode(1), "phase": "measure", "reason": "no memory"}
+    use = {"given": 2, "found": [{"what": "openblas (blas)", "threads": 2}], "fewer": []}
+    more = {"trust": trust, "failures": [failure], "thread_use": use, "anatomy": evidence_files.anatomy()}
+    content["mlpbench"] |= copy.deepcopy(more)
+    plan = {"skipped": [{"kernel": "cupy", "reason": "no driver"}], "clock": ["--a"], "target": 0.02, "budget_s": 90.0}
+    content["mlpbench"]["plan"] |= plan | {"binding": {"processors": [0, 1], "reason": None}}
+    return content
+
+
+def mode(batch_size):
+    return {"mode": "batched", "batch_size": batch_size}
 
 
 def written(folder, content):
     path = folder / "numpy.0.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    path.write_text(json.dumps(content))
     return path
-
-
-def refusal(folder, content):
-    path = written(folder, content)
-    with pytest.raises(UserError) as error:
-        runs.read(path)
-    text = one_line(error)
-    assert text.startswith(f"{path}: ")
-    return text.removeprefix(f"{path}: ")
-
-
-# -- a good file
-
-
-def test_a_record_is_read_with_its_types_and_its_rounds(tmp_path):
-    found = runs.read(written(tmp_path, good()))
-    assert (found.kernel, found.repeat, found.backend, found.device) == ("numpy", 0, "numpy", "cpu")
-    assert (found.machine, found.threads) == ("testbox", 2)
-    assert found.spec.label() == "784-50-100-10"
-    assert (found.data.name, found.weights.source, found.accuracy.batched) == ("digits", "trained", 0.94)
-    assert found.plan.cases == (("batched", 100),)
-    (case,) = found.cases
-    assert case.rounds_s == (1e-4, 2e-4, 3e-4)
-    assert case.call_s == 2e-4
-    assert case.sample_s == pytest.approx(2e-6)
-    assert (case.first_call_s, case.iterations, case.repeated_rows) == (pytest.approx(3e-4), 10, False)
-
-
-def test_a_record_that_pytest_wrote_by_hand_has_no_plan(tmp_path):
-    content = good()
-    content["mlpbench"]["plan"] = None
-    path = written(tmp_path, content)
-    assert runs.read(path).plan is None
-    run = runs.read_run(path)
-    assert (run.id, run.kernels, run.missing) == ("numpy.0", ("numpy",), ())
-
-
-def test_what_a_kernel_returns_and_whether_it_is_a_peer(tmp_path):
-    assert (runs.read(written(tmp_path, good())).returns, runs.read(written(tmp_path, good())).peer) == (None, None)
-    content = good()
-    content["mlpbench"]["kernel_info"] |= {"returns": "kept", "peer": True}
-    found = runs.read(written(tmp_path, content))
-    assert (found.returns, found.peer) == ("kept", True)
-
-
-def test_a_kernel_that_was_not_admitted_has_a_record_without_times(tmp_path):
-    content = good()
-    content["benchmarks"] = []
-    content["mlpbench"] |= dict.fromkeys(("kernel_info", "conformance", "accuracy", "timings"))
-    content["mlpbench"]["failures"] = [
-        {"kernel": "numpy", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong"}
-    ]
-    found = runs.read(written(tmp_path, content))
-    assert found.cases == ()
-    assert (found.backend, found.construct_s, found.max_error) == (None, None, None)
-    assert found.failures[0].reason == "wrong"
-
-
-# -- files that are no records
-
-
-def test_a_missing_file(tmp_path):
-    with pytest.raises(UserError, match="no such file"):
-        runs.read(tmp_path / "numpy.0.json")
-
-
-def test_a_folder_in_place_of_a_file(tmp_path):
-    with pytest.raises(UserError, match="cannot be read"):
-        runs.read(tmp_path)
-
-
-def test_an_empty_file(tmp_path):
-    assert refusal(tmp_path, " \n").startswith("empty")
-
-
-def test_a_truncated_file_says_where_and_what_to_do(tmp_path):
-    text = json.dumps(good(), indent=1)
-    for end in (1, len(text) // 3, len(text) - 1):
-        said = refusal(tmp_path, text[:end])
-        assert said.startswith("not JSON: ")
-        assert "line " in said
-
-
-def test_a_file_cut_off_between_values_is_called_so(tmp_path):
-    assert refusal(tmp_path, json.dumps(good())[:-1]).endswith("(cut off: delete it and run again)")
-
-
-def test_other_text_and_bytes(tmp_path):
-    assert "line 1, column 1" in refusal(tmp_path, "kernel,time\nnumpy,1\n")
-    path = tmp_path / "numpy.0.json"
-    path.write_bytes(b"{\x80\x81}")
-    with pytest.raises(UserError, match="byte 1 is not UTF-8"):
-        runs.read(path)
-
-
-def test_a_plain_pytest_benchmark_file(tmp_path):
-    content = good()
-    del content["mlpbench"]
-    assert 'a plain pytest-benchmark file: it has no "mlpbench" block' in refusal(tmp_path, content)
-
-
-@pytest.mark.parametrize("content", ["[]", "3", "null", '"text"', '{"a": 1}', '{"mlpbench": []}', '{"mlpbench": 3}'])
-def test_json_that_is_no_record(tmp_path, content):
-    refusal(tmp_path, content)
-
-
-def test_a_newer_schema_says_what_this_version_reads(tmp_path):
-    content = good()
-    content["mlpbench"] = {"schema": 2, "everything": "else differs"}
-    assert refusal(tmp_path, content) == "written in schema 2; this version reads up to 1: upgrade mlpbench"
-
-
-def test_the_plan_of_a_run_is_no_record(tmp_path):
-    run = simulate.write_run(tmp_path, TIMES)
-    with pytest.raises(UserError, match="the plan of a run, not a record"):
-        runs.read(run / "run.json")
-
-
-# -- hostile content
 
 
 def put(content, way, value):
@@ -141,126 +54,191 @@ def put(content, way, value):
     content[last] = value
 
 
+def test_a_record_is_read_with_its_types_and_its_rounds(tmp_path):
+    found = runs.read(written(tmp_path, full()))
+    assert (found.kernel, found.repeat, found.backend, found.device) == ("numpy", 0, "numpy", "cpu")
+    assert (found.machine, found.threads, found.thread_use.more) == ("testbox", 2, ())
+    assert (found.returns, found.peer) == (None, None), "of a version that did not say it"
+    assert found.spec.label() == "784-50-100-10"
+    assert (found.data.name, found.weights.source, found.accuracy.batched) == ("digits", "trained", 0.94)
+    assert [(case.mode, case.batch_size) for case in found.plan.cases] == [("batched", 100)]
+    case, book = found.cases
+    assert (case.rounds_s, case.call_s, case.parts) == ((1e-4, 2e-4, 3e-4), 2e-4, None)
+    assert case.sample_s == pytest.approx(2e-6)
+    assert (case.first_call_s, case.iterations, case.repeated_rows) == (pytest.approx(3e-4), 10, False)
+    assert book.parts.seconds == {name: tuple(values) for name, values in KNOWN.items()}
+    assert book.reads == READS
+    assert book.part_calls_s == pytest.approx(
+        {"load": 0.6, "initialise": 0.1, "infer": 2.1, "count": 0.01, "rest": 0.28}
+    )
+    assert (found.trust.spin, found.trust.clock_s) == ("llvm-xorshift64", 3.0)
+    assert found.trust.starts[0].first_calls_s == {("batched", 100): 0.1}
+    assert found.anatomy.in_l1.case("per_sample").batch_size == 100
+
+
+def test_what_an_older_version_wrote_is_read(tmp_path):
+    content = good()
+    for name in ("conformance", "accuracy", "timings", "weights"):
+        del content["mlpbench"][name]
+    found = runs.read(written(tmp_path, content))
+    assert (found.trust, found.thread_use, found.anatomy, found.construct_s) == (NOTHING, None, None, None)
+    assert (found.accuracy.batched, found.max_error) == (None, None)
+
+
+def test_a_record_that_pytest_wrote_by_hand_has_no_plan(tmp_path):
+    content = good()
+    content["mlpbench"]["plan"] = None
+    run = runs.read_run(written(tmp_path, content))
+    assert (run.plan, run.id, run.kernels, run.missing) == (None, "numpy.0", ("numpy",), ())
+
+
+def test_a_kernel_that_was_not_admitted_has_a_record_without_times(tmp_path):
+    content = good()
+    content["benchmarks"] = []
+    content["mlpbench"] |= dict.fromkeys(("kernel_info", "conformance", "accuracy", "timings"))
+    content["mlpbench"]["failures"] = [{"kernel": "numpy", "mode": None, "batch_size": None, "phase": "gate"}]
+    found = runs.read(written(tmp_path, content))
+    assert (found.cases, found.backend, found.construct_s, found.max_error) == ((), None, None, None)
+    assert found.failures[0].reason == "no reason given"
+
+
+A_NAME, A_LIST, WHOLE = "expected a name", "expected a list", "expected a whole number"
+SECONDS, MODES = "expected seconds above 0", "expected one of per_sample, batched, book"
+DATA, INFO, TRUST = "benchmarks.0.stats.data", "benchmarks.0.extra_info", "mlpbench.trust"
+NOT_JSON_NUMBER = "beyond the range of a float"
+
+
 @pytest.mark.parametrize(
-    ("way", "value"),
+    ("way", "value", "said"),
     [
-        ("benchmarks", {"a": 1}),
-        ("benchmarks.0", "a case"),
-        ("benchmarks.0.stats", None),
-        ("benchmarks.0.stats.data", "fast"),
-        ("benchmarks.0.stats.data", []),
-        ("benchmarks.0.stats.data", [1e-4, "1e-4"]),
-        ("benchmarks.0.stats.data", [1e-4, 0]),
-        ("benchmarks.0.stats.data", [1e-4, -1e-4]),
-        ("benchmarks.0.stats.data", [1e-4, 5e-324]),
-        ("benchmarks.0.stats.data", [1e-4, None]),
-        ("benchmarks.0.stats.data", [1e-4, True]),
-        ("benchmarks.0.stats.data", [1e-4, 10**400]),
-        ("benchmarks.0.stats.data", [[1e-4]]),
-        ("benchmarks.0.stats.iterations", 0),
-        ("benchmarks.0.stats.iterations", 1.5),
-        ("benchmarks.0.stats.iterations", True),
-        ("benchmarks.0.extra_info.mode", "../batched"),
-        ("benchmarks.0.extra_info.mode", None),
-        ("benchmarks.0.extra_info.mode", "backwards"),
-        ("benchmarks.0.extra_info.kernel", "numba"),
-        ("benchmarks.0.extra_info.batch_size", -1),
-        ("benchmarks.0.extra_info.batch_size", "100"),
-        ("benchmarks.0.extra_info.batch_size", 10**30),
-        ("benchmarks.0.extra_info.rows_per_round_call", 0),
-        ("benchmarks.0.extra_info.first_call_s", -1.0),
-        ("benchmarks.0.extra_info.first_call_s", 1e12),
-        ("benchmarks.0.extra_info.repeated_rows", "no"),
-        ("mlpbench.schema", "1"),
-        ("mlpbench.schema", True),
-        ("mlpbench.schema", 0),
-        ("mlpbench.kernel", "../../etc/passwd"),
-        ("mlpbench.kernel", "numpy/../.."),
-        ("mlpbench.kernel", "C:\\numpy"),
-        ("mlpbench.kernel", ".."),
-        ("mlpbench.kernel", ""),
-        ("mlpbench.kernel", "a" * 200),
-        ("mlpbench.kernel", "nümpy"),
-        ("mlpbench.kernel", "<script>"),
-        ("mlpbench.kernel", ["numpy"]),
-        ("mlpbench.repeat", -1),
-        ("mlpbench.repeat", "0"),
-        ("mlpbench.environment", "a fine machine"),
-        ("mlpbench.kernel_info", "numpy"),
-        ("mlpbench.kernel_info.version", 2),
-        ("mlpbench.kernel_info.returns", "borrowed"),
-        ("mlpbench.kernel_info.returns", True),
-        ("mlpbench.kernel_info.peer", "yes"),
-        ("mlpbench.spec", None),
-        ("mlpbench.spec.sizes", ["784", "10"]),
-        ("mlpbench.spec.sizes", "784"),
-        ("mlpbench.spec.hidden", "tanh"),
-        ("mlpbench.data.rows", "many"),
-        ("mlpbench.accuracy.batched", 1.5),
-        ("mlpbench.timings.construct_s", "soon"),
-        ("mlpbench.plan.run_id", "../../elsewhere"),
-        ("mlpbench.plan.repeats", 10**12),
-        ("mlpbench.plan.order", [["numpy"]]),
-        ("mlpbench.plan.order", [["numpy", "0"]]),
-        ("mlpbench.plan.kernels", [1]),
-        ("mlpbench.plan.skipped", ["cupy"]),
-        ("mlpbench.failures", [{"kernel": "a/b", "reason": "x"}]),
-        ("mlpbench.failures", [{"kernel": "numpy", "reason": 3}]),
+        ("benchmarks", {"a": 1}, A_LIST),
+        ("benchmarks.0", "a case", "expected an object"),
+        ("benchmarks.0.stats", None, "stats is missing"),
+        (DATA, "fast", f'{A_LIST}, got "fast"'),
+        (DATA, [], "no rounds; write the file with --benchmark-json"),
+        (DATA, [1e-4, "1e-4"], "stats.data[1]: expected a number"),
+        *((DATA, [1e-4, value], SECONDS) for value in (0, -1e-4, 5e-324)),
+        *((DATA, [1e-4, value], "data[1]: expected a number") for value in (None, True)),
+        (DATA, [1e-4, 10**400], NOT_JSON_NUMBER),
+        (DATA, [[1e-4]], "data[0]: expected a number"),
+        ("benchmarks.0.stats.iterations", 0, f"{WHOLE} of at least 1, got 0"),
+        *(("benchmarks.0.stats.iterations", value, WHOLE) for value in (1.5, True)),
+        *((f"{INFO}.mode", value, MODES) for value in ("../batched", "backwards")),
+        (f"{INFO}.mode", None, "mode is missing"),
+        (f"{INFO}.kernel", "numba", "expected the kernel of the file, numpy, got numba"),
+        *((f"{INFO}.batch_size", value, WHOLE) for value in (-1, "100", 10**30)),
+        (f"{INFO}.rows_per_round_call", 0, WHOLE),
+        (f"{INFO}.first_call_s", -1.0, "first_call_s: expected"),
+        (f"{INFO}.first_call_s", 1e12, "first_call_s: expected"),
+        (f"{INFO}.repeated_rows", "no", "expected true or false"),
+        ("benchmarks.1.extra_info.parts_s.load", [0.5, 0.7], "one time for each of the 3 rounds, got 2"),
+        ("benchmarks.1.extra_info.parts_s.count", None, "count is missing"),
+        ("benchmarks.1.extra_info.parts_s.infer", [1.0, -1.0, 1.0], SECONDS),
+        ("benchmarks.1.extra_info.parts_s", [1.0], "parts_s: expected an object"),
+        ("mlpbench.schema", "1", f'{WHOLE}, got "1"'),
+        ("mlpbench.schema", True, WHOLE),
+        ("mlpbench.schema", 0, f"{WHOLE} of at least 1"),
+        *(("mlpbench.kernel", value, A_NAME) for value in ("../../etc/passwd", "C:\\numpy", "..", "", "a" * 200)),
+        *(("mlpbench.kernel", value, A_NAME) for value in ("nümpy", "<script>", "numpy/../..")),
+        ("mlpbench.kernel", ["numpy"], "expected text, got a list"),
+        ("mlpbench.repeat", -1, WHOLE),
+        ("mlpbench.repeat", "0", WHOLE),
+        ("mlpbench.environment", "a fine machine", "expected an object"),
+        ("mlpbench.environment.threads", "two", "environment.threads: expected a whole number"),
+        ("mlpbench.kernel_info", "numpy", "expected an object"),
+        ("mlpbench.kernel_info.version", 2, "expected text"),
+        ("mlpbench.kernel_info.returns", "borrowed", "kernel_info.returns: expected"),
+        ("mlpbench.kernel_info.peer", "yes", "expected true or false"),
+        ("mlpbench.spec", None, "spec is missing"),
+        ("mlpbench.spec.sizes", ["784", "10"], WHOLE),
+        ("mlpbench.spec.sizes", [784], "at least an input and an output size"),
+        ("mlpbench.spec.hidden", "tanh", "spec.hidden: expected"),
+        ("mlpbench.data.rows", "many", WHOLE),
+        ("mlpbench.accuracy.batched", 1.5, "expected a number between 0 and 1"),
+        ("mlpbench.timings.construct_s", "soon", "expected a number"),
+        ("mlpbench.plan.run_id", "../../elsewhere", A_NAME),
+        ("mlpbench.plan.repeats", 10**12, "mlpbench.plan.repeats: "),
+        ("mlpbench.plan.order", [["numpy"]], "plan.order[0]: expected"),
+        ("mlpbench.plan.order", [["numpy", "0"]], WHOLE),
+        ("mlpbench.plan.kernels", [1], "plan.kernels[0]: expected text"),
+        ("mlpbench.plan.cases", [mode(0)], "plan: cases: expected a mode and a batch size"),
+        ("mlpbench.plan.skipped", ["cupy"], "plan.skipped[0]: expected an object"),
+        ("mlpbench.plan.budget_s", "long", "expected a number"),
+        ("mlpbench.plan.binding", {}, "neither processors nor a reason"),
+        ("mlpbench.plan.binding", {"processors": [0.5]}, WHOLE),
+        ("mlpbench.failures", [{"kernel": "a/b"}], A_NAME),
+        ("mlpbench.failures", [{"kernel": "numpy", "reason": 3}], "failures[0].reason: expected text"),
+        ("mlpbench.thread_use.given", 0, WHOLE),
+        (f"{TRUST}.windows.0.spins_after_s", [], "no rounds"),
+        (f"{TRUST}.windows.0.mode", "backwards", MODES),
+        (f"{TRUST}.windows.0.wall_s", -1, "windows[0].wall_s: expected"),
+        (f"{TRUST}.windows", "many", A_LIST),
+        *((f"{TRUST}.windows.0.began_utc_s", value, "windows[0].began_utc_s: ") for value in (-1.0, 1e12, "noon")),
+        (f"{TRUST}.spin.name", 7, "trust.spin.name: expected text"),
+        (f"{TRUST}.self_test.0.length", -1, f"{WHOLE} of at least 0"),
+        (f"{TRUST}.clock.clock_s", "long", "expected a number"),
+        (f"{TRUST}.singles.0.calls_ns", [1.5], WHOLE),
+        (f"{TRUST}.audits.0.same_s", [1.0], "rotating_s and same_s are pairs"),
+        ("mlpbench.anatomy.in_l1.cases", [], "the case per_sample is missing"),
+        ("mlpbench.anatomy.in_l1.spec.sizes", [0, 1], "every size must be at least 1"),
+        ("mlpbench.anatomy.two_neurons.cases.0.data", [0.0], SECONDS),
     ],
 )
-def test_wrong_types_and_values_are_named_with_their_place(tmp_path, way, value):
-    content = good()
+def test_wrong_types_and_values_are_named_with_their_place(tmp_path, way, value, said):
+    content = full()
     put(content, way, value)
-    said = refusal(tmp_path, content)
-    assert any(step in said for step in way.split(".") if not step.isdigit())
-
-
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5000])
-@pytest.mark.parametrize("way", ["benchmarks.0.stats.data", "mlpbench.environment.machine.load"])
-def test_numbers_that_json_does_not_have_are_refused_anywhere(tmp_path, number, way):
-    content = good()
-    put(content, way, ["HERE"])
-    refusal(tmp_path, json.dumps(content).replace('"HERE"', number))
+    path = written(tmp_path, content)
+    with pytest.raises(UserError) as error:
+        runs.read(path)
+    text = one_line(error)
+    assert text.startswith(f"{path}: ")
+    assert any(step in text for step in way.split(".") if not step.isdigit())
+    assert said in text
 
 
 def test_a_case_that_is_there_twice(tmp_path):
     content = good()
     content["benchmarks"] *= 2
-    assert "batched 100 is there twice" in refusal(tmp_path, content)
+    with pytest.raises(UserError, match=r"benchmarks\[1\]: the case batched 100 is there twice"):
+        runs.read(written(tmp_path, content))
 
 
-@pytest.mark.parametrize("depth", [40, 100_000])
-def test_absurd_nesting(tmp_path, depth):
-    text = json.dumps(good()).replace('"testbox"', "[" * depth + "]" * depth, 1)
-    assert "nested deeper than 32 levels" in refusal(tmp_path, text)
+# -- every member replaced by junk: it is read or refused, and nothing further on breaks
 
 
-def test_a_file_too_large_is_not_read(tmp_path):
-    path = tmp_path / "numpy.0.json"
-    with path.open("wb") as file:
-        file.truncate(65 * 2**20)
-    with pytest.raises(UserError, match="larger than 64 MiB"):
-        runs.read(path)
+def ways(value, way=()):
+    """Yield the way to every member of a JSON value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield ".".join(map(str, (*way, key)))
+        yield from ways(item, (*way, key))
 
 
-def test_names_with_control_characters_cannot_reach_the_terminal(tmp_path):
-    content = good()
-    content["mlpbench"]["kernel"] = "\x1b]0;owned\x07num py"
-    refusal(tmp_path, content)
+def use(path, other):
+    """Do with a file what commands do with one."""
+    run = runs.read_run(path)
+    for table in (frame.load(run), frame.load_rounds(run), frame.failures(run), frame.skipped(run)):
+        assert table.to_csv().replace("\n", "").isprintable()
+    found = compare(run, other, 0.05)
+    assert json.dumps(found.as_dict(), allow_nan=False)
+    assert all(line.isprintable() for line in (*found.differences, *map(str, found.unmatched)))
 
 
-def test_texts_lose_what_moves_the_cursor_and_keep_their_words(tmp_path):
-    content = good()
-    reason = "\x1b[31mTypeError\x1b[0m:\r\n  cannot\x00 add\u202e \ud800 'a'\x07\x9b2J, é 数字"
-    content["mlpbench"]["failures"] = [{"kernel": "numpy", "phase": "measure", "reason": reason}]
-    content["mlpbench"]["environment"]["machine"]["na\x1bme"] = "test\nbox"
-    found = runs.read(written(tmp_path, content))
-    assert found.failures[0].reason == "TypeError: cannot add  'a'2J, é 数字"
-    assert found.machine == "test box"
-    assert json.dumps(found.environment).isprintable()
-
-
-def test_texts_have_a_bounded_length(tmp_path):
-    content = good()
-    content["mlpbench"]["failures"] = [{"kernel": "numpy", "phase": "measure", "reason": "x" * 10**6}]
-    assert len(runs.read(written(tmp_path, content)).failures[0].reason) <= 10_001
+@pytest.mark.parametrize("junk", [None, True, -1, 10**30, "../\x1b[2J", [[]], {"a": {"b": []}}], ids=repr)
+def test_junk_anywhere_is_read_or_refused_with_one_line(tmp_path, junk):
+    content = full()
+    for block in ("trust", "anatomy"):
+        del content["mlpbench"][block]  # read by the tests above, and there are hundreds of members in it
+    other = runs.read_run(simulate.write_run(tmp_path, {CASE: 1e-6}, repeats=2, seed=5))
+    read, refusals = 0, []
+    for way in ways(content):
+        damaged = copy.deepcopy(content)
+        put(damaged, way, junk)
+        try:
+            use(written(tmp_path, damaged), other)
+            read += 1
+        except UserError as error:
+            refusals.append(str(error))
+    assert read
+    assert refusals
+    assert all(line.isprintable() for line in refusals)  # and so one line

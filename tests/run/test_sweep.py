@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 from mlpbench.bench import cases
-from mlpbench.bench import clock as case_
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
@@ -17,6 +16,8 @@ from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.plan.sweep import bind, divide, measure_limits, names_of
 from mlpbench.bench.record import runs as record
+from mlpbench.bench.record.plan import Skipped
+from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process as runner
 from mlpbench.bench.run import sweep
 from support import processes, simulate
@@ -32,7 +33,7 @@ def made(threads=(1, 2), dtypes=("float32",), kernels=("numpy", "numpy-out"), sk
     for setting in settings:
         workload = Workload(Options(spec="20-10-3", dtype=setting.dtype), rows=20)
         here = [kernel for kernel in kernels if (setting.label, kernel) not in skip]
-        skipped = [{"kernel": kernel, "reason": "no float64"} for kernel in kernels if kernel not in here]
+        skipped = [Skipped(kernel, "no float64") for kernel in kernels if kernel not in here]
         parts.append((setting, workload, names_of(settings, setting, here), skipped))
     names = [name for _, _, names, _ in parts for name in names]
     how = {"repeats": repeats, "seed": seed, "threads": 1, "skipped": [], "command": ["mlpbench"], "commit": None}
@@ -88,8 +89,8 @@ def test_each_setting_has_its_share_of_the_order_as_an_ordinary_run():
     for part, threads in zip(whole.parts, (1, 2), strict=True):
         label = f"threads-{threads}"
         expected = [(name.partition("/")[2], repeat) for name, repeat in whole.plan.order if name.startswith(label)]
-        assert part.plan.order == expected
-        assert (part.plan.threads, part.plan.kernels) == (threads, ["numpy", "numpy-out"])
+        assert list(part.plan.order) == expected
+        assert (part.plan.threads, part.plan.kernels) == (threads, ("numpy", "numpy-out"))
         assert part.plan.run_id == f"{whole.plan.run_id}.{label}"
 
 
@@ -107,7 +108,7 @@ def test_one_setting_is_the_run_itself(tmp_path, execute):
     only = made(threads=(2,))
     assert not only.several
     assert only.plan.as_dict() == only.parts[0].plan.as_dict()
-    assert (only.plan.setting, only.plan.kernels) == (None, ["numpy", "numpy-out"])
+    assert (only.plan.setting, only.plan.kernels) == (None, ("numpy", "numpy-out"))
     folder, outcomes = execute("leave()", only)
     assert folder == outcomes[0].path.parent
     assert {path.name for path in folder.iterdir()} == {"run.json"} | {
@@ -143,7 +144,7 @@ def test_the_files_say_the_whole_order_and_how_it_ended(execute):
     assert block["ending"]["interrupted"] is False
     runs = record.read_runs(folder)
     for run, part in zip(runs, planned.parts, strict=True):
-        assert list(run.ending.order) == part.plan.order
+        assert run.ending.order == part.plan.order
         assert {case.kernel for case in run.ending.cases} == {"numpy", "numpy-out"}
     spent = sum(run.ending.spent_s for run in runs)
     assert block["ending"]["spent_s"] == pytest.approx(spent, abs=0.01)
@@ -189,7 +190,7 @@ def test_an_interrupt_while_limits_are_measured_keeps_the_process_before(execute
 
 
 def test_their_seconds_are_spent_from_the_budget(execute, measured, monkeypatch):
-    monkeypatch.setattr(case_, "elapsed", lambda: nullcontext(SimpleNamespace(seconds=1000.0)))
+    monkeypatch.setattr(sweep, "elapsed", lambda: nullcontext(SimpleNamespace(seconds=1000.0)))
     folder, _ = execute(DONE, measure_limits(made(threads=(2,)), ["numpy"]))
     assert 2000 <= record.read_run(folder).ending.spent_s < 2100
     assert {threads for _, _, threads, *_ in measured} == {2}
@@ -255,9 +256,10 @@ def test_a_folder_that_is_there_is_not_written_into(tmp_path, monkeypatch):
 def test_nothing_is_listed_as_a_run_before_all_settings_have_their_plan(tmp_path, monkeypatch):
     monkeypatch.setattr("mlpbench.bench.machine.environment.collect", simulate.environment)
     written = []
-    write = runner.record.write_atomically
+    write = run_folder.write_atomically
     monkeypatch.setattr(
-        "mlpbench.bench.record.write.write_atomically",
+        run_folder,
+        "write_atomically",
         lambda path, data, **how: written.append(path.parent.name) or write(path, data, **how),
     )
     folder, _ = sweep.open_folders(tmp_path, made())

@@ -218,7 +218,7 @@ def write(folder):
     """Write a module into ``folder`` that is the stand-in to processes that find it there."""
     code = f"""
 import sys
-sys.path.append({str(Path(__file__).parent)!r})
+sys.path.append({str(Path(__file__).parents[1])!r})
 from support import fake_cupy
 sys.modules.update(fake_cupy.modules())
 main = sys.modules["__main__"]

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from mlpbench.bench import clock as clock_
 from mlpbench.bench.measure import case
 
 
@@ -20,7 +21,8 @@ class Clock:
 def stand_in(monkeypatch):
     """Put a clock in the place of the real one; return it."""
     clock = Clock()
-    monkeypatch.setattr(case.time, "perf_counter", clock)
+    monkeypatch.setattr(case, "now", clock)
+    monkeypatch.setattr(clock_.time, "perf_counter", clock)
     return clock
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from mlpbench.bench import words
-from mlpbench.bench.record.book_parts import PARTS, REST
+from mlpbench.bench.record.schema import PARTS, REST
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.style import PAGE, Theme
 from mlpbench.bench.report.sections.book import PART_WORDS

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.report.sections import gaps, trust
+from mlpbench.bench.trust.disturbance import reasons
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +109,7 @@ def _run(judged: Judgement) -> dict[str, Any]:
         "run": run.id,
         "setting": _setting(run),
         "machine": run.machine,
-        "plan": dict(run.plan.raw) if run.plan else None,
+        "plan": run.plan.as_dict() if run.plan else None,
         "environment": dict(run.records[0].environment if run.records else run.environment),
         "kernels": [_kernel(record) for record in run.records],
         "missing": [{"kernel": kernel, "what": what, "why": why} for kernel, what, why in gaps.gaps(run)],
@@ -128,12 +128,12 @@ def _kernel(record: Record) -> dict[str, Any]:
         "device": record.device,
         "describe": dict(record.describe),
         "spec": record.spec.as_dict(),
-        "data": asdict(record.data),
-        "weights": asdict(record.weights),
-        "accuracy": asdict(record.accuracy),
+        "data": record.data.as_dict(),
+        "weights": record.weights.as_dict(),
+        "accuracy": record.accuracy.as_dict(),
         "max_error": record.max_error,
         "import_s": record.import_s,
         "construct_s": record.construct_s,
         "thread_use": record.thread_use.as_dict() if record.thread_use else None,
-        "disturbed": list(record.disturbed),
+        "disturbed": list(reasons(record.trust)),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlpbench.bench import words
-from mlpbench.bench.record.book_parts import PARTS, REST
+from mlpbench.bench.record.schema import PARTS, REST
 from mlpbench.bench.report.document import Block, Figure, Points, Table, columns
 
 if TYPE_CHECKING:

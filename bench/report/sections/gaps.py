@@ -90,7 +90,7 @@ def _unexplained(run: Run) -> Iterator[Gap]:
 
 
 def _planned(run: Run) -> tuple[tuple[str, int], ...]:
-    return run.plan.cases if run.plan else ()
+    return tuple((case.mode, case.batch_size) for case in run.plan.cases) if run.plan else ()
 
 
 def _case(failure: Failure) -> str:

@@ -50,8 +50,8 @@ def _thread_lines(run: Run) -> Iterator[tuple[str, str, str]]:
     for kernel in run.kernels:
         uses = [record.thread_use for record in run.records if record.kernel == kernel and record.thread_use]
         found: dict[str, set[int]] = {}
-        for who, threads in (item for use in uses for item in use.found):
-            found.setdefault(who, set()).add(threads)
+        for item in (item for use in uses for item in use.found):
+            found.setdefault(item.what, set()).add(item.threads)
         told = (f"{who} {' or '.join(map(str, sorted(counts)))}" for who, counts in found.items())
         if uses:
             yield kernel, str(uses[0].given), ", ".join(told) or "nobody"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.analysis.headline import KernelFinding
     from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.record.ending import Ending
+    from mlpbench.bench.record.plan import Ending
 
 _MODES = {"per_sample": "one at a time", "batched": "batch", "book": "book's cell"}
 

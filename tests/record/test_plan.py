@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs
 from mlpbench.bench.record import write as write_
-from mlpbench.bench.record.ending import CaseEnd, Ending
+from mlpbench.bench.record.plan import CaseEnd, Ending
 from mlpbench.bench.report import render
 from support import simulate
 
@@ -64,7 +65,7 @@ def test_without_an_ending_it_was_interrupted(tmp_path):
 
 
 def test_ctrl_c_is_an_ending_too(tmp_path):
-    stopped = Ending(**{**vars(ENDING), "interrupted": True})
+    stopped = replace(ENDING, interrupted=True)
     assert "interrupted" in runs.read_run(write(tmp_path, stopped)).problems[0]
 
 
@@ -101,6 +102,7 @@ def test_the_report_has_it_case_by_case(tmp_path):
     ("key", "value"),
     [
         ("target", "2%"),
+        ("budget_s", None),
         ("budget_s", -1),
         ("spent_s", None),
         ("interrupted", "no"),
@@ -114,7 +116,7 @@ def test_the_report_has_it_case_by_case(tmp_path):
 def test_a_damaged_ending_is_refused_with_its_place(tmp_path, key, value):
     path = write(tmp_path)
     amend(path, lambda block: block["ending"].update({key: value}))
-    with pytest.raises(UserError, match=rf"run\.json: mlpbench: ending.*: {key}") as error:
+    with pytest.raises(UserError, match=rf"run\.json: mlpbench\.ending.*{key}") as error:
         runs.read_run(path)
     assert "\n" not in str(error.value)
 
@@ -122,7 +124,7 @@ def test_a_damaged_ending_is_refused_with_its_place(tmp_path, key, value):
 def test_a_damaged_budget_in_the_plan_is_refused_with_its_place(tmp_path):
     path = write(tmp_path)
     amend(path, lambda block: block["plan"].update(budget_s="long"))
-    with pytest.raises(UserError, match=r"run\.json: mlpbench: plan: budget_s: expected a number"):
+    with pytest.raises(UserError, match=r"run\.json: mlpbench\.plan\.budget_s: expected a number"):
         runs.read_run(path)
 
 

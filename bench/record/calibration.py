@@ -1,0 +1,89 @@
+"""``calibration.json``: what `mlpbench calibrate` found on a machine. The statistics are `bench.stats.trials`'s."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from mlpbench.bench.record.fields import SCHEMA, Block, Index, Name, Number, Schema, Text, Whole
+
+#: Above it a slowdown is not a share any more.
+MAX_SCATTER = 1000.0
+_Share = Annotated[float, Meta(gt=0, lt=1, description="A share of 1, neither 0 nor 1.")]
+_Scatter = Annotated[float, Meta(ge=0, le=MAX_SCATTER, description="Standard deviation of logarithms.")]
+
+
+class TallyEntry(Block, frozen=True, kw_only=True):
+    """``hits`` of ``cases``."""
+
+    hits: Index
+    cases: Index
+
+    def __post_init__(self) -> None:
+        if self.hits > self.cases:
+            raise ValueError(f"hits: expected at most the cases, {self.cases}, got {self.hits}")
+
+
+class PlantedEntry(TallyEntry, frozen=True, kw_only=True):
+    """In how many cases a slowdown was found."""
+
+    slowdown: _Share
+
+
+class KindEntry(Block, frozen=True, kw_only=True):
+    """One way to compare, paired or not. ``scatter``: what one repeat leaves open."""
+
+    false: TallyEntry
+    disjoint: TallyEntry
+    planted: tuple[PlantedEntry, ...] = ()
+    scatter: _Scatter
+
+
+class SeenEntry(Block, frozen=True):
+    """A planted slowdown, and the one that the times show."""
+
+    slowdown: _Share
+    seen: Number
+
+
+class DriftEntry(Block, frozen=True):
+    """What the level of a whole run wanders by, and with how many degrees of freedom that is known."""
+
+    sd: _Scatter
+    degrees: Annotated[float, Meta(ge=1)]
+
+
+class DriftsEntry(Block, frozen=True):
+    """The drift of cases of one thread, and of several; None for a kind without cases."""
+
+    one: DriftEntry | None = None
+    several: DriftEntry | None = None
+
+
+class CalibrationHead(Block, frozen=True, kw_only=True):
+    """The block "mlpbench" of the file. ``run``: the folder of its records; ``repeats`` on each side of a comparison.
+
+    Kinds that could not be measured are None, as is ``drifts`` in files of earlier versions.
+    """
+
+    schema: Schema = SCHEMA
+    kind: Literal["calibration"]
+    machine: Name
+    run: Text
+    kernel: Name
+    threads: Whole | None = None
+    ended: Text
+    repeats: Annotated[int, Meta(ge=2, le=2**53)]
+    threshold: _Share
+    false_discovery_rate: _Share
+    paired: KindEntry | None = None
+    unpaired: KindEntry | None = None
+    seen: tuple[SeenEntry, ...] = ()
+    drifts: DriftsEntry | None = None
+
+
+class CalibrationFile(Block, frozen=True):
+    """The content of ``calibration.json``."""
+
+    mlpbench: CalibrationHead

@@ -1,0 +1,55 @@
+"""The types of the fields of result files: what a number counts, in which unit, and between which bounds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+#: The version of the block "mlpbench" that this tool writes, and the newest that it reads.
+SCHEMA = 1
+#: Whole numbers stay below the first that a float cannot hold.
+MAX_INTEGER = 2**53
+#: Times lie between a picosecond and a year.
+MIN_SECONDS = 1e-12
+MAX_SECONDS = 3.2e7
+MAX_TEXT = 10_000
+MAX_REPEATS = 10_000
+#: The year 5138: later dates are no dates.
+LATEST_UTC_S = 1e11
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+Schema = Annotated[int, Meta(ge=1, le=SCHEMA, description="Version of the format.")]
+#: Kernels, modes, runs, profiles: they end up in file names and tables.
+Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="Letters, digits, '.', '_' and '-'.")]
+#: Cleaned text has at most one character more: the sign that it was cut.
+Text = Annotated[str, Meta(max_length=MAX_TEXT + 1, description="Free text.")]
+Mode = Annotated[str, Meta(pattern=r"^(?:per_sample|batched|book)$", description="How rows are given to a kernel.")]
+
+Index = Annotated[int, Meta(ge=0, le=MAX_INTEGER, description="A whole number from 0.")]
+Whole = Annotated[int, Meta(ge=1, le=MAX_INTEGER, description="A whole number from 1.")]
+Bytes = Annotated[int, Meta(ge=0, le=MAX_INTEGER, description="Bytes.")]
+Nanoseconds = Annotated[int, Meta(ge=0, le=MAX_INTEGER, description="Nanoseconds.")]
+Number = Annotated[float, Meta(ge=-1e300, le=1e300, description="A finite number.")]
+Share = Annotated[float, Meta(ge=0, le=1, description="A share of 1.")]
+Seconds = Annotated[float, Meta(ge=0, le=MAX_SECONDS, description="Seconds.")]
+Duration = Annotated[float, Meta(ge=MIN_SECONDS, le=MAX_SECONDS, description="Seconds, above 0.")]
+Date = Annotated[float, Meta(ge=0, le=LATEST_UTC_S, description="Seconds since 1970, UTC.")]
+Rounds = Annotated[tuple[Duration, ...], Meta(min_length=1, description="One number for each round.")]
+#: Kernel and repeat: one process.
+Process = tuple[Name, Index]
+
+
+class Block(msgspec.Struct, frozen=True):
+    """A JSON object of a result file. Members that it does not name are ignored when it is read."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the block as JSON can hold it."""
+        found: dict[str, Any] = msgspec.to_builtins(self, enc_hook=as_json)
+        return found
+
+
+def as_json(value: Any) -> Any:
+    """Return what JSON holds in place of a value that it does not know: NumPy's numbers, and paths."""
+    return value.item() if hasattr(value, "item") else str(value)

@@ -1,0 +1,111 @@
+"""What is measured of the machine and of small networks, beside the cases: ``roofs.json``, and ``anatomy`` of a record."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import field
+
+from mlpbench.bench.record.fields import SCHEMA, Block, Index, Mode, Name, Rounds, Schema, Text, Whole
+from mlpbench.kernels.spec import ForwardSpec
+
+#: What a peak is measured with.
+ARITHMETIC = ("matrix product", "multiply-add")
+
+
+class Measured(Block, frozen=True, kw_only=True):
+    """``data``: seconds per call of each round. ``work``: operations done, or bytes moved, by one call.
+
+    ``name``: what was done, or the level that was read; ``how``: of a device, in which of several ways. ``bytes``: the
+    size of each array, None for arithmetic.
+    """
+
+    name: Text
+    threads: Whole = 1
+    how: Text | None = None
+    unit: Text = ""
+    work: Whole
+    bytes: Index | None = None
+    data: Rounds
+
+
+class Roofs(Block, frozen=True, kw_only=True):
+    """What was measured of the CPU, or of a device. ``caches``: bytes by name."""
+
+    dtype: Text | None = None
+    caches: dict[Text, Whole] = field(default_factory=dict)
+    facts: dict[Text, Text | None] = field(default_factory=dict)
+    measured: tuple[Measured, ...]
+    environment: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.measured:
+            raise ValueError("nothing was measured; this is a damaged file")
+        without = {one.threads for one in self.measured}
+        without -= {one.threads for one in self.measured if one.name in ARITHMETIC}
+        if without:
+            raise ValueError(f"no arithmetic for {min(without)} threads; this is a damaged file")
+
+
+class OfDevice(Block, frozen=True):
+    """What was measured of another device than the CPU, or the reason why nothing was."""
+
+    device: Name
+    roofs: Roofs | None = None
+    reason: Text | None = None
+
+
+class RoofsHead(Block, frozen=True, kw_only=True):
+    """The block "mlpbench" of a file of roofs. ``repeat``: of one within a repeat, its number."""
+
+    schema: Schema = SCHEMA
+    kind: Literal["roofs"] = "roofs"
+    repeat: Index | None = None
+    roofs: Roofs | None = None
+    reason: Text | None = None
+    devices: tuple[OfDevice, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [entry.device for entry in self.devices]
+        if "cpu" in names or len(set(names)) < len(names):
+            raise ValueError("devices: expected every device once, and the CPU elsewhere")
+
+
+class RoofsFile(Block, frozen=True):
+    """The content of ``roofs.json`` and ``roofs-<repeat>.json``."""
+
+    mlpbench: RoofsHead
+
+
+class SmallCase(Block, frozen=True):
+    """One case of a small network. ``data``: seconds per call of each round."""
+
+    mode: Mode
+    batch_size: Whole
+    rows_per_round_call: Whole
+    iterations: Whole
+    data: Rounds
+
+
+class SmallNetwork(Block, frozen=True):
+    """A small network, timed one row at a time and in a batch."""
+
+    spec: ForwardSpec
+    cases: tuple[SmallCase, ...]
+
+    def __post_init__(self) -> None:
+        if missing := [mode for mode in ("per_sample", "batched") if mode not in {case.mode for case in self.cases}]:
+            raise ValueError(f"the case {missing[0]} is missing; this is a damaged record")
+
+    def case(self, mode: str) -> SmallCase:
+        """Return the case of a mode, per_sample or batched."""
+        return next(case for case in self.cases if case.mode == mode)
+
+
+class Anatomy(Block, frozen=True, kw_only=True):
+    """What one process measured on small networks; None what was not, and ``reason`` says why."""
+
+    reason: Text | None = None
+    two_neurons: SmallNetwork | None = None
+    one_neuron: SmallNetwork | None = None
+    in_l1: SmallNetwork | None = None

@@ -1,0 +1,158 @@
+"""Bytes that anyone may have written: bounded, cleaned, and refused in one line that begins with the path."""
+
+import json
+import os
+import time
+
+import pytest
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import runs, untrusted
+from support.good_records import good, one_line
+
+
+def refusal(path, raw=None):
+    if raw is not None:
+        path.write_bytes(raw if isinstance(raw, bytes) else raw.encode())
+    with pytest.raises(UserError) as error:
+        runs.read(path)
+    text = one_line(error)
+    assert text.startswith(f"{path}: ")
+    return text.removeprefix(f"{path}: ")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "numpy.0.json"
+
+
+TEXT = json.dumps(good(), indent=1)
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b" \n", "empty; the process that wrote it was interrupted"),
+        (TEXT[:1], "not JSON: input data was truncated at line 1, column 2 (cut off: delete it and run again)"),
+        (TEXT[: len(TEXT) // 3], "not JSON: input data was truncated at line "),
+        (TEXT[:-1], "(cut off: delete it and run again)"),
+        ("kernel,time\nnumpy,1\n", "not JSON: invalid character at line 1, column 1"),
+        (TEXT.replace('"kernel"', "kernel", 1), "not JSON: expected '\"' at line "),
+        (b"{\x80\x81}", "not JSON: byte 1 is not UTF-8"),
+        ('{"a": "\u00e9", "b": "\\', "(cut off: delete it and run again)"),
+        ("[]", "expected an object, got a list"),
+        ("3", "expected an object, got 3"),
+        ('"text"', 'expected an object, got "text"'),
+        ('{"a": 1}', 'JSON, but no record: it has no "mlpbench" block'),
+        ('{"mlpbench": null}', "JSON, but no record"),
+        ('{"benchmarks": []}', "a plain pytest-benchmark file: "),
+        ('{"mlpbench": 3}', "mlpbench: expected an object, got 3"),
+        ('{"mlpbench": {"schema": 2}}', "written in schema 2; this version reads up to 1: upgrade mlpbench"),
+        ('{"mlpbench": {"kind": "plan"}}', "the plan of a run, not a record; name its folder"),
+        (TEXT.replace('"testbox"', "[" * 40 + "]" * 40), "nested deeper than 32 levels"),
+        (TEXT.replace('"testbox"', "[" * 100_000 + "]" * 100_000), "nested deeper than 32 levels"),
+    ],
+)
+def test_what_is_no_record_is_refused(path, raw, said):
+    assert said in refusal(path, raw)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5000])
+@pytest.mark.parametrize("place", ["0.0001", '"testbox"'])
+def test_numbers_that_json_does_not_have_are_refused_anywhere(path, number, place):
+    refusal(path, TEXT.replace(place, number))
+
+
+def test_files_that_are_not_there_or_no_files(path, tmp_path):
+    assert refusal(path) == "no such file"
+    assert refusal(tmp_path).startswith("cannot be read")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
+def test_pipes_and_devices_are_refused_and_never_waited_for(path, tmp_path):
+    os.mkfifo(path)
+    assert "not an ordinary file" in refusal(path)
+    link = tmp_path / "numpy.1.json"
+    for target in (path, "/dev/zero"):
+        link.symlink_to(target)
+        assert "not an ordinary file" in refusal(link)
+        link.unlink()
+    for name in ("run.json", "roofs.json"):
+        link = tmp_path / name
+        link.symlink_to("/dev/zero")
+        with pytest.raises(UserError, match="not an ordinary file"):
+            runs.read_run(tmp_path)
+
+
+def test_a_file_too_large_is_not_read(path):
+    with path.open("wb") as file:
+        file.truncate(65 * 2**20)
+    assert refusal(path) == "larger than 64 MiB; this is not a result file"
+
+
+@pytest.mark.parametrize("item", ["[],", "1.5,", '"a",', '"\\u00e9",'])
+def test_junk_of_many_megabytes_costs_little(path, item):
+    """As many items as fit: what is refused at once is not made into objects first."""
+    began = time.process_time()
+    refusal(path, '{"mlpbench": [' + item * (60 * 2**20 // len(item)) + "0]}")
+    ours = time.process_time() - began
+    began = time.process_time()
+    for _ in range(20):
+        json.loads("[" + item * 100_000 + "0]")
+    assert ours < 60 * max(time.process_time() - began, 0.01), "Python's own decoder would take ten times as long"
+
+
+def test_names_with_control_characters_cannot_reach_the_terminal(path):
+    content = good()
+    content["mlpbench"]["kernel"] = "\x1b]0;owned\x07num py"
+    refusal(path, json.dumps(content))
+
+
+@pytest.mark.parametrize("escaped", [True, False])
+def test_texts_lose_what_moves_the_cursor_and_keep_their_words(path, escaped):
+    content = good()
+    surrogate = "\ud800" if escaped else ""
+    reason = f"\x1b[31mTypeError\x1b[0m:\r\n  cannot\x00 add\u202e {surrogate} 'a'\x07\x9b2J, é \"数字\" \\"
+    content["mlpbench"]["failures"] = [{"kernel": "numpy", "phase": "measure", "reason": reason}]
+    content["mlpbench"]["environment"]["machine"]["na\x1bme"] = "test\nbox"
+    path.write_text(json.dumps(content, ensure_ascii=escaped), encoding="utf-8")
+    found = runs.read(path)
+    gap = "  " if escaped else " "
+    assert found.failures[0].reason == f"TypeError: cannot add{gap}'a'2J, é \"数字\" \\"
+    assert found.machine == "test box"
+    assert json.dumps(found.environment, ensure_ascii=False).isprintable()
+
+
+@pytest.mark.parametrize("letter", ["x", "é"])
+def test_texts_have_a_bounded_length(path, letter):
+    content = good()
+    content["mlpbench"]["failures"] = [{"kernel": "numpy", "phase": "measure", "reason": letter * 10**5}]
+    content["mlpbench"]["environment"]["long"] = letter * 10**5
+    path.write_text(json.dumps(content))
+    found = runs.read(path)
+    assert len(found.failures[0].reason) == len(found.environment["long"]) == 10_001
+
+
+def test_a_delete_character_is_cleaned_too(path):
+    path.write_text(TEXT.replace("mlxtend", "mlx\x7ftend"))
+    assert runs.read(path).data.source == "mlxtend"
+
+
+def test_a_member_that_is_null_is_missing_but_not_readable_where_that_is_an_answer(path):
+    content = good()
+    content["mlpbench"] |= {"failures": None, "trust": None, "weights": None, "anatomy": None}
+    content["benchmarks"][0]["extra_info"]["repeated_rows"] = None
+    path.write_text(json.dumps(content))
+    found = runs.read(path)
+    assert (found.failures, found.weights.source, found.cases[0].repeated_rows) == ((), None, False)
+    assert found.environment["machine"]["governor"] is None
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(path):
+    path.write_bytes(b"\xef\xbb\xbf" + TEXT.encode())
+    assert runs.read(path).kernel == "numpy"
+
+
+def test_cleaning_what_ends_in_a_text_takes_one_pass():
+    raw = b'{"a": "' + b'\\"' * 10**6
+    assert untrusted._cleaned(raw, "file") == raw
