@@ -6,6 +6,8 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec.structs import replace as replan
+
 from mlpbench.bench import cases as cases_
 from mlpbench.bench import values
 from mlpbench.bench.data import mnist
@@ -13,6 +15,7 @@ from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.plan import effort, networks, plan, probe, sweep
+from mlpbench.bench.record.plan import Skipped
 from mlpbench.bench.stats.estimates import LEAST_REPEATS
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import ParamsError

@@ -224,7 +224,7 @@ def test_a_rate_of_false_verdicts_that_is_too_high_is_told():
 
 
 def written(tmp_path, change=lambda block: None):
-    content = made().as_dict()
+    content = made().content().as_dict()
     change(content["mlpbench"])
     path = tmp_path / calibration.FILE
     write_atomically(path, content, replace=True)
@@ -245,15 +245,15 @@ def test_an_older_one_without_drifts_is_read(tmp_path):
         (lambda block: block.update(kind="plan"), "no calibration; `mlpbench calibrate` writes one"),
         (lambda block: block.update(schema=2), "written in schema 2; this version reads up to 1: upgrade"),
         (lambda block: block.update(repeats=1), "repeats: expected a whole number of at least 2"),
-        (lambda block: block.update(threshold=25), "threshold: expected a share between 0 and 1"),
+        (lambda block: block.update(threshold=25), "threshold: expected a number < 1.0"),
         (lambda block: block.update(machine="../x"), "machine: expected a name"),
-        (lambda block: block["paired"].update(scatter=-1), "paired: scatter: expected a number from 0"),
+        (lambda block: block["paired"].update(scatter=-1), "paired.scatter: expected a number between 0"),
         (lambda block: block["paired"]["false"].update(hits=301), "hits: expected at most the cases, 300"),
-        (lambda block: block["paired"]["planted"][0].update(slowdown=0), "slowdown: expected a share"),
-        (lambda block: block["paired"].pop("false"), "false: cases is missing"),
+        (lambda block: block["paired"]["planted"][0].update(slowdown=0), "slowdown: expected a number > 0.0"),
+        (lambda block: block["paired"].pop("false"), "paired: false is missing"),
         (lambda block: block["seen"][0].update(seen="5 %"), "seen: expected a number"),
-        (lambda block: block["drifts"]["several"].update(sd=-1), "several: sd: expected a number from 0"),
-        (lambda block: block["drifts"]["several"].update(degrees=0), "degrees: expected a number of at least 1"),
+        (lambda block: block["drifts"]["several"].update(sd=-1), "several.sd: expected a number between 0"),
+        (lambda block: block["drifts"]["several"].update(degrees=0), "degrees: expected a number >= 1.0"),
         (lambda block: block.update(drifts=[]), "drifts: expected"),
         (lambda block: block.clear(), "no calibration"),
     ],

@@ -25,7 +25,7 @@ def known(monkeypatch, state):
     def sample_s(plan, at, case):
         if at[0] == state.get("broken"):
             return None
-        number = plan.cases.index({"mode": case[1], "batch_size": case[2]})
+        number = plan.cases.index(Case(*case[1:]))
         rng = np.random.default_rng([plan.kernels.index(at[0]), at[1], number])  # whatever the running order
         return 1e-6 * (1 + instruments.SLOWED.get(at[0], 0.0)) * np.exp(rng.normal(0, 0.01))
 

@@ -12,7 +12,7 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.measure import plugin
 from mlpbench.bench.measure.case import BookCell
-from mlpbench.bench.record.book_parts import PARTS
+from mlpbench.bench.record.schema import PARTS
 from mlpbench.kernels import conformance
 from mlpbench.kernels.errors import NonConforming, ParamsError, SpecError
 from mlpbench.kernels.mlp_numpy import NumpyKernel

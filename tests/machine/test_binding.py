@@ -9,8 +9,8 @@ import pytest
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import binding
-from mlpbench.bench.machine.binding import Binding, bound, choose, read_binding
-from mlpbench.bench.record.untrusted import Block
+from mlpbench.bench.machine.binding import bound, choose
+from mlpbench.bench.record.plan import Binding
 
 linux = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no processes")
 
@@ -56,14 +56,14 @@ def test_one_processor_of_each_core_comes_before_the_second_of_any(machine, core
 
 def test_more_threads_than_processors_are_not_bound_and_say_why(machine):
     machine([(0,), (1,)])
-    assert choose(3) == Binding(None, "3 threads are more than the processors, 2")
+    assert choose(3) == Binding(reason="3 threads are more than the processors, 2")
 
 
 def test_a_system_without_the_call_goes_on_with_the_reason(monkeypatch):
     """As macOS."""
     monkeypatch.delattr(os, "sched_setaffinity", raising=False)
     found = choose(1)
-    assert found == Binding(None, "this system has no call for it")
+    assert found == Binding(reason="this system has no call for it")
     assert found.words() == "not bound to processors: this system has no call for it"
     with bound(found):
         pass
@@ -71,7 +71,7 @@ def test_a_system_without_the_call_goes_on_with_the_reason(monkeypatch):
 
 def test_a_system_that_refuses_goes_on_with_the_reason(machine):
     machine([(0,), (1,)], refuse=[0])
-    assert choose(1) == Binding(None, "the system refuses processors 0: Invalid argument")
+    assert choose(1) == Binding(reason="the system refuses processors 0: Invalid argument")
     with pytest.raises(UserError, match="the system refuses processors 0, 1: Invalid argument"), bound(Binding((0, 1))):
         pytest.fail("it is not bound")
 
@@ -96,23 +96,6 @@ def test_it_ends_where_something_goes_wrong():
     with pytest.raises(RuntimeError), bound(choose(1)):
         raise RuntimeError
     assert os.sched_getaffinity(0) == before
-
-
-@pytest.mark.parametrize("found", [Binding((0, 2)), Binding((5,)), Binding(None, "why not")])
-def test_a_plan_is_read_as_it_was_written(found):
-    plan = json.loads(json.dumps({"binding": found.as_dict()}))
-    assert read_binding(Block(plan, "file")) == found
-
-
-def test_a_plan_without_binding_has_none():
-    assert read_binding(Block({}, "file")) is None
-
-
-@pytest.mark.parametrize("damaged", [{}, {"processors": [-1]}, {"processors": ["0"]}, {"processors": 3}, [1], "all"])
-def test_a_damaged_plan_is_one_line(damaged):
-    with pytest.raises(UserError, match=r"^file: ") as error:
-        read_binding(Block({"binding": damaged}, "file"))
-    assert "\n" not in str(error.value)
 
 
 def test_words():

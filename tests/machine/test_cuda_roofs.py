@@ -33,7 +33,7 @@ def device(monkeypatch):
 
 
 def test_what_is_measured(device):
-    found = cuda_roofs.measure("float64", 1e-3)
+    found = cuda_roofs.measure("float64", 1e-3).as_dict()
     assert json.loads(json.dumps(found)) == found
     assert [(entry["name"], entry["how"]) for entry in found["measured"]] == MEASURED
     assert found["caches"] == {"L2": fake_cupy.L2_BYTES}
@@ -47,7 +47,10 @@ def test_what_is_measured(device):
 
 def test_work_is_what_is_done(device):
     """In a copy, what is read and what is written; a launch goes through its array so often as fills it."""
-    work = {(entry["name"], entry["how"]): entry["work"] for entry in cuda_roofs.measure("float32", 1e-4)["measured"]}
+    work = {
+        (entry["name"], entry["how"]): entry["work"]
+        for entry in cuda_roofs.measure("float32", 1e-4).as_dict()["measured"]
+    }
     small, large = fake_cupy.L2_BYTES // 4, 2**20
     assert work["matrix product", "cuBLAS"] == 2 * 64**3
     assert work["L2", "read"] == small * (2**17 // small) == 2**17
@@ -89,7 +92,7 @@ def test_arrays_lie_where_they_are_to_be_measured(l2_bytes):
 def test_a_device_that_does_not_tell_its_cache_has_no_roof_for_it(device):
     device.cuda.runtime.getDeviceProperties(0)["l2CacheSize"] = 0
     assert cuda_roofs.array_sizes({}) == {"DRAM": cuda_roofs.DRAM_BYTES}
-    found = cuda_roofs.measure("float32", 1e-4)
+    found = cuda_roofs.measure("float32", 1e-4).as_dict()
     assert found["caches"] == {}
     assert {entry["name"] for entry in found["measured"]} == {name for name, _ in MEASURED if name != "L2"}
 

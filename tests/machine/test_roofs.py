@@ -9,7 +9,8 @@ import pytest
 from mlpbench.bench.analysis import evidence
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import binding, child, loops, roofs
-from mlpbench.bench.record import runs, schema
+from mlpbench.bench.record import runs
+from mlpbench.bench.record.fields import SCHEMA
 
 CACHES = {"L1d": 48 * 1024, "L1i": 32 * 1024, "L2": 2**20, "L3": 32 * 2**20}
 NAMES = ["matrix product", "multiply-add", "L1", "L2", "L3", "DRAM"]
@@ -49,7 +50,7 @@ def test_what_is_measured(monkeypatch):
     monkeypatch.setattr(roofs.environment, "machine", lambda: {"caches": {**CACHES, "L3": 2 * 2**20}})
     monkeypatch.setattr(roofs.environment, "collect", dict)
     monkeypatch.setattr(roofs, "DRAM_BYTES", 2**20)
-    found = roofs.measure(2, "float64", 7e-5)
+    found = roofs.measure(2, "float64", 7e-5).as_dict()
     assert json.loads(json.dumps(found)) == found
     assert [(entry["name"], entry["threads"]) for entry in found["measured"]] == [(n, t) for t in (1, 2) for n in NAMES]
     for entry in found["measured"]:
@@ -67,11 +68,11 @@ def test_some_of_it_alone_needs_no_large_array(monkeypatch):
     monkeypatch.setattr(roofs, "TURNS", 100)
     monkeypatch.setattr(roofs.environment, "machine", lambda: {"caches": {**CACHES, "L3": 2**60}})
     monkeypatch.setattr(roofs.environment, "collect", dict)
-    found = roofs.measure(1, "float32", 7e-5, roofs.OF_REPEAT)
+    found = roofs.measure(1, "float32", 7e-5, roofs.OF_REPEAT).as_dict()
     assert [entry["name"] for entry in found["measured"]] == ["matrix product", "multiply-add", "L2"]
     without = {name: size for name, size in CACHES.items() if name != "L2"}
     monkeypatch.setattr(roofs.environment, "machine", lambda: {"caches": without})
-    found = roofs.measure(1, "float32", 7e-5, roofs.OF_REPEAT)
+    found = roofs.measure(1, "float32", 7e-5, roofs.OF_REPEAT).as_dict()
     assert [entry["name"] for entry in found["measured"]] == ["matrix product", "multiply-add"]
     assert list(roofs.ALL) == NAMES
 
@@ -81,7 +82,7 @@ def test_a_repeat_has_a_file_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(roofs, "REPEAT_S", 1e-3)
     assert roofs.write_of_repeat(tmp_path, 3, 1, "float32", binding.choose(1)) is None
     block = json.loads((tmp_path / "roofs-3.json").read_text())["mlpbench"]
-    assert (block["kind"], block["schema"], block["repeat"]) == ("roofs", schema.SCHEMA, 3)
+    assert (block["kind"], block["schema"], block["repeat"]) == ("roofs", SCHEMA, 3)
     if hasattr(os, "sched_setaffinity"):
         assert len(block["roofs"]["environment"]["machine"]["affinity"]) == 1
     found = evidence.read_sustained(tmp_path)
@@ -96,7 +97,7 @@ def test_a_repeat_has_a_file_of_its_own(tmp_path, monkeypatch):
 def test_a_run_has_a_file_of_them(tmp_path):
     assert roofs.write([tmp_path], 1, "float32", 1e-3) is None
     block = json.loads((tmp_path / runs.ROOFS_FILE).read_text())["mlpbench"]
-    assert (block["kind"], block["schema"], block["reason"]) == ("roofs", schema.SCHEMA, None)
+    assert (block["kind"], block["schema"], block["reason"]) == ("roofs", SCHEMA, None)
     assert {entry["threads"] for entry in block["roofs"]["measured"]} == {1}
 
 
@@ -117,6 +118,9 @@ def test_a_process_that_fails_leaves_a_reason(tmp_path):
     assert block["reason"] == reason
 
 
+MEASURED = {"dtype": "float64", "measured": [{"name": "multiply-add", "work": 10, "data": [1.0]}]}
+
+
 def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
     """In the same file, each with its reason where it cannot be measured; the CPU's are what they are without."""
     asked = []
@@ -124,23 +128,31 @@ def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
     def ask(module, what, threads, binding, timeout_s):
         assert binding is None
         asked.append((module, threads, what))
-        return child.Answer({"measured": []}, None) if module == roofs.__name__ else devices.pop(0)
+        return child.Answer({"device": "cpu", "roofs": MEASURED}, None) if module == roofs.__name__ else devices.pop(0)
 
     monkeypatch.setattr(roofs.child, "ask", ask)
-    devices = [child.Answer({"roofs": {"dtype": "float64"}, "reason": None}, None)]
+    devices = [child.Answer({"device": "cuda", "roofs": MEASURED, "reason": None}, None)]
     assert roofs.write([tmp_path], 2, "float64", 0.5, ["cuda"]) is None
     what = {"dtype": "float64", "seconds": 0.5}
     assert asked == [(roofs.__name__, 2, {**what, "threads": 2}), (roofs.DEVICES["cuda"], 2, what)]
     block = json.loads((tmp_path / runs.ROOFS_FILE).read_text())["mlpbench"]
-    assert block["roofs"] == {"measured": []}
-    assert block["devices"] == [{"device": "cuda", "roofs": {"dtype": "float64"}, "reason": None}]
+    assert block["roofs"]["measured"] == block["devices"][0]["roofs"]["measured"]
+    assert (block["devices"][0]["device"], block["devices"][0]["reason"]) == ("cuda", None)
 
-    (tmp_path / runs.ROOFS_FILE).unlink()
-    killed = child.Answer(None, "the process ended with 1: killed")
-    devices = [child.Answer({"roofs": None, "reason": "no CUDA device: none"}, None), killed]
-    said = roofs.write([tmp_path], 2, "float64", 0.5, ["cuda", "cuda", "mps"])
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (child.Answer({"device": "cuda", "reason": "no CUDA device: none"}, None), "no CUDA device: none"),
+        (child.Answer(None, "the process ended with 1: killed"), "the process ended with 1: killed"),
+    ],
+)
+def test_a_device_that_cannot_be_measured_has_a_reason(tmp_path, monkeypatch, answer, why):
+    cpu = child.Answer({"device": "cpu", "roofs": MEASURED}, None)
+    monkeypatch.setattr(roofs.child, "ask", lambda module, *_, **__: cpu if module == roofs.__name__ else answer)
+    said = roofs.write([tmp_path], 2, "float64", 0.5, ["cuda", "mps"])
     cannot = "nothing here measures the limits of such a device"
-    assert said == f"cuda: no CUDA device: none; cuda: the process ended with 1: killed; mps: {cannot}"
+    assert said == f"cuda: {why}; mps: {cannot}"
     block = json.loads((tmp_path / runs.ROOFS_FILE).read_text())["mlpbench"]
     assert block["devices"][-1] == {"device": "mps", "roofs": None, "reason": cannot}
 

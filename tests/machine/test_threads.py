@@ -11,14 +11,13 @@ import threadpoolctl
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import threads as thread_use
-from mlpbench.bench.machine.threads import ThreadUse, TooManyThreads, observe, read_thread_use
+from mlpbench.bench.machine.threads import TooManyThreads, check, observe
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.record import runs
-from mlpbench.bench.record.untrusted import Block
+from mlpbench.bench.record.schema import ThreadUse
 from mlpbench.bench.run import folder as folder_
 from mlpbench.bench.run import process as process_
 from mlpbench.kernels import registry
@@ -30,6 +29,12 @@ from support.doubles import offer
 from support.sources import ROOT
 
 SPEC = ForwardSpec((20, 10, 3))
+
+
+def pairs(use):
+    return tuple((count.what, count.threads) for count in use.found)
+
+
 POOLS = [
     {"user_api": "blas", "internal_api": "openblas", "num_threads": 2},
     {"user_api": "openmp", "internal_api": "openmp", "num_threads": 1},
@@ -63,31 +68,31 @@ def kernel(threads=2):
 @pytest.mark.usefixtures("pools")
 def test_every_pool_once_and_the_kernel_last():
     use = observe(kernel(1), 2)
-    assert use.found == (("openblas (blas)", 2), ("openmp (openmp)", 1), ("the kernel", 1))
+    assert pairs(use) == (("openblas (blas)", 2), ("openmp (openmp)", 1), ("the kernel", 1))
     assert (use.more, use.fewer) == ((), ("openmp (openmp) 1", "the kernel 1"))
-    use.check()
+    check(use)
     assert json.loads(json.dumps(use.as_dict()))["found"][0] == {"what": "openblas (blas)", "threads": 2}
 
 
 @pytest.mark.usefixtures("pools")
 def test_more_than_was_given_is_told_with_who():
     with pytest.raises(TooManyThreads, match=r"^more threads than the run gave, 1 was given: openblas \(blas\) 2$"):
-        observe(kernel(1), 1).check()
+        check(observe(kernel(1), 1))
     with pytest.raises(TooManyThreads, match=r"2 were given: the kernel 3$"):
-        observe(kernel(3), 2).check()
+        check(observe(kernel(3), 2))
 
 
 @pytest.mark.usefixtures("pools")
 @pytest.mark.parametrize("says", [None, "2", 2.0])
 def test_a_kernel_that_does_not_say_is_not_asked_for_more(says):
-    assert observe(kernel(says), 2).found == (("openblas (blas)", 2), ("openmp (openmp)", 1))
+    assert pairs(observe(kernel(says), 2)) == (("openblas (blas)", 2), ("openmp (openmp)", 1))
 
 
 def test_libraries_are_asked_only_where_they_are_loaded(monkeypatch):
     monkeypatch.setattr(threadpoolctl, "threadpool_info", list)
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.setitem(sys.modules, "numba", SimpleNamespace(config=SimpleNamespace(NUMBA_NUM_THREADS=4)))
-    assert observe(kernel(1), 4).found == (("numba", 4), ("the kernel", 1))
+    assert pairs(observe(kernel(1), 4)) == (("numba", 4), ("the kernel", 1))
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(get_num_threads=lambda: 6))
     assert observe(kernel(1), 4).more == ("torch 6",)
 
@@ -103,7 +108,7 @@ def test_a_real_pool_that_was_changed_is_seen():
 
 
 def test_nothing_to_say_is_no_mistake():
-    ThreadUse(1, ()).check()
+    check(ThreadUse(1))
 
 
 @pytest.fixture
@@ -189,22 +194,6 @@ def test_a_kernel_that_takes_more_than_it_was_given_has_no_times_and_says_why(pr
     assert {(failure.batch_size, failure.phase) for failure in found.failures} == {(10, "threads"), (30, "threads")}
     reasons = {failure.reason for failure in found.failures}
     assert reasons == {"more threads than the run gave, 2 were given: the kernel 3"}
-
-
-def test_a_record_is_read_as_it_was_written():
-    use = ThreadUse(2, (("openblas (blas)", 2), ("the kernel", 1)))
-    assert read_thread_use(Block({"thread_use": use.as_dict()}, "file")) == use
-    assert read_thread_use(Block({}, "file")) is None, "an older file"
-
-
-@pytest.mark.parametrize(
-    "use",
-    [{}, {"given": 0}, {"given": 1, "found": [{"what": "x"}]}, {"given": 1, "found": [{"what": 1, "threads": 1}]}, [2]],
-)
-def test_a_damaged_record_is_one_line(use):
-    with pytest.raises(UserError, match=r"^file: ") as error:
-        read_thread_use(Block({"thread_use": use}, "file"))
-    assert "\n" not in str(error.value)
 
 
 def test_what_a_process_used_is_in_its_record(process):

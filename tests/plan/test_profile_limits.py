@@ -71,7 +71,7 @@ def test_our_kernels_and_every_peer_that_is_installed(planned):
 
 def test_a_peer_that_is_not_installed_is_left_out_with_the_reason(planned):
     for part in planned().parts:
-        skipped = {skip["kernel"]: skip["reason"] for skip in part.plan.skipped}
+        skipped = {skip.kernel: skip.reason for skip in part.plan.skipped}
         assert skipped["openvino"] == ABSENT
         assert ("numba-simd" in skipped) == (part.setting.threads == 2)
 

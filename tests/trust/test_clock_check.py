@@ -1,15 +1,15 @@
 """What a call costs, and whether the clock is true: simulated self-tests."""
 
+import msgspec
 import pytest
 
-from mlpbench.bench.record.trust import NOTHING, read_trust
-from mlpbench.bench.record.untrusted import Block
+from mlpbench.bench.record.trust import NOTHING, Trust
 from mlpbench.bench.trust import clock_check
 from support import trusting
 
 
 def trust(**changes):
-    return read_trust(Block(trusting.block(**changes), "test"))
+    return msgspec.convert(trusting.block(**changes), Trust)
 
 
 def test_what_each_process_says_by_itself():

@@ -1,12 +1,12 @@
 """Which cases are disturbed, and the grade: simulated processes of which the truth is known."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlpbench.bench.record.trust import NOTHING, read_trust
-from mlpbench.bench.record.untrusted import Block
+from mlpbench.bench.record.trust import NOTHING, Trust
 from mlpbench.bench.trust import disturbance
 from support import trusting
 
@@ -14,7 +14,7 @@ CASE = ("batched", 100)
 
 
 def trust(*windows, **changes):
-    return read_trust(Block(trusting.block(*windows, **changes), "test"))
+    return msgspec.convert(trusting.block(*windows, **changes), Trust)
 
 
 def causes(*windows, best_s=None):

@@ -1,11 +1,11 @@
 """Times at one pace of the processor: what spins beside the cases say, and what it changes in a comparison."""
 
+import msgspec
 import pytest
 
 from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.record.runs import read_run
-from mlpbench.bench.record.trust import read_trust
-from mlpbench.bench.record.untrusted import Block
+from mlpbench.bench.record.trust import Trust
 from mlpbench.bench.stats.drift import Drifts
 from mlpbench.bench.stats.estimates import NO_DRIFT
 from mlpbench.bench.trust.pace import Pace, common_pace, paces
@@ -17,7 +17,7 @@ STEADY = Drifts(NO_DRIFT, NO_DRIFT)
 
 
 def trust(*windows, **changes):
-    return read_trust(Block(trusting.block(*windows, **changes), "trust"))
+    return msgspec.convert(trusting.block(*windows, **changes), Trust)
 
 
 def run(folder, slower=1.0, clock=1.0, seed=0, **block):
