@@ -37,11 +37,11 @@ class Sustained:
         return {repeat: rates[name] for repeat, rates in found.items() if name in rates}
 
 
-def _sustained(run: Run) -> Sustained:
+def sustained(of_repeats: Mapping[int, measured.RoofsHead]) -> Sustained:
     """Return what was measured in the repeats of a run, nothing where none was."""
     rates: dict[int, Rates] = {}
     reasons = {}
-    for repeat, found in run.roofs_of_repeats.items():
+    for repeat, found in of_repeats.items():
         for one in found.roofs.measured if found.roofs else ():
             rate = one.work / statistics.median(one.data)
             rates.setdefault(repeat, {}).setdefault(one.threads, {})[one.name] = rate
@@ -112,7 +112,7 @@ def read(run: Run) -> Evidence:
         missing[f"the machine's roofs were not measured: {why}"] = None
     missing |= dict.fromkeys(f"a damaged file was left out: {line}" for line in run.damaged)
     devices = {one.device: _of_device(one) for one in run.roofs.devices} if run.roofs else {}
-    return Evidence(small, roofs, disturbed, tuple(missing), devices, _sustained(run))
+    return Evidence(small, roofs, disturbed, tuple(missing), devices, sustained(run.roofs_of_repeats))
 
 
 def _small_networks(anatomy: measured.Anatomy) -> SmallNetworks | None:

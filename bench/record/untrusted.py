@@ -230,7 +230,7 @@ def _told(error: msgspec.ValidationError, data: Any) -> str:
             said = found.expand(words).replace("|", ", ")
             break
     if said.startswith("expected"):
-        said = re.sub(r"\b(int|float|str|bool|array|object)\b", lambda name: _TYPES[name[0]], said)
+        said = re.sub(r"`?\b(int|float|str|bool|array|object)\b`?", lambda name: _TYPES[name[1]], said)
     where = "".join(f".{name}" if name else f"[{number}]" for name, number in steps).lstrip(".")
     got = "" if not said.startswith("expected") or data is None else f", got {_show(_at(data, steps))}"
     return f"{where}: {said}{got}" if where else f"{said}{got}"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.analysis import calibration
+from mlpbench.bench.cases import Case
 from mlpbench.bench.cli.app import main
 from mlpbench.bench.machine import environment
 from mlpbench.bench.measure import instruments

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from mlpbench.bench.cases import Case
 from mlpbench.bench.plan import probe
 from mlpbench.bench.record import runs as record
 from support import measured
@@ -17,9 +18,7 @@ def run(tmp_path, monkeypatch, capsys):
     noise = {"numpy": 1e-4, "numba": 0.3}
 
     def sample_s(plan, at, case):
-        rng = np.random.default_rng(
-            [plan.kernels.index(at[0]), at[1], plan.cases.index({"mode": case[1], "batch_size": case[2]})]
-        )
+        rng = np.random.default_rng([plan.kernels.index(at[0]), at[1], plan.cases.index(Case(*case[1:]))])
         return 1e-6 * np.exp(rng.normal(0, noise[at[0]]))  # whatever the running order
 
     stop = {}

