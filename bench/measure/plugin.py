@@ -203,7 +203,7 @@ def _head(asked: Suite) -> RecordHead:
         kernel=name,
         repeat=asked.repeat,
         environment=environment.collect(),
-        **computed(asked.workload),
+        **computed(asked.workload.spec, asked.workload.facts()),
         kernel_info=found.kernel_info if found else None,
         conformance=found.conformance if found else None,
         accuracy=found.accuracy if found else None,

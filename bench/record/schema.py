@@ -34,7 +34,7 @@ from mlpbench.bench.record.trust import NOTHING, Trust
 from mlpbench.kernels.spec import ForwardSpec
 
 if TYPE_CHECKING:
-    from mlpbench.bench.data.workload import Workload
+    from collections.abc import Mapping
 
 #: The parts of the book's cell in its order: the data's files are read, the weights are read and the network made,
 #: every image is inferred and its class picked, the hits are counted.
@@ -334,10 +334,9 @@ def read(path: Path) -> Record:
     return _record(untrusted.read(path, RecordFile, "a record"), path)
 
 
-def computed(workload: Workload) -> dict[str, Any]:
-    """Return what was computed, as members of `RecordHead`: specification, data and weights."""
-    facts = workload.facts()
-    return {"spec": workload.spec, "data": Data(**facts["data"]), "weights": Weights(**facts["weights"])}
+def computed(spec: ForwardSpec, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return members of `RecordHead`: the specification, and the data and weights of `bench.data.workload`'s facts."""
+    return {"spec": spec, "data": Data(**facts["data"]), "weights": Weights(**facts["weights"])}
 
 
 def _record(file: RecordFile, path: Path) -> Record:

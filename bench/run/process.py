@@ -243,7 +243,7 @@ def _content(
         kernel=kernel,
         repeat=repeat,
         environment=untrusted.read(folder / PLAN_FILE, RunFile).mlpbench.environment,
-        **computed(workload),
+        **computed(workload.spec, workload.facts()),
         plan=plan,
         failures=(Failure(kernel, phase="process", reason=_how_it_ended(ended, lines)),),
     )
