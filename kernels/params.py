@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpbench.kernels import reference
+from mlpbench.kernels.activations import HIDDEN
 from mlpbench.kernels.errors import ParamsError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def seeded(spec: ForwardSpec, seed: int = 0) -> Params:
         b = -(z @ W).mean(axis=0) + 0.1 * rng.standard_normal(n_out)
         weights.append(W)
         biases.append(b)
-        z = reference.HIDDEN[spec.hidden](z @ W + b)
+        z = HIDDEN[spec.hidden](z @ W + b)
     return Params(tuple(weights), tuple(biases)).astype(spec.dtype)
 
 
