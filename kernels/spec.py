@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
-
-import numpy as np
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mlpbench.kernels.errors import SpecError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Hidden = Literal["sigmoid", "relu", "step"]
 Output = Literal["softmax", "identity"]
@@ -33,7 +35,7 @@ class ForwardSpec:
     dtype: DType = "float32"
 
     def __post_init__(self) -> None:
-        if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in self.sizes):
+        if not all(isinstance(n, int | Integral) and not isinstance(n, bool) for n in self.sizes):
             raise SpecError(f"sizes must be whole numbers, got {self.sizes!r}")
         object.__setattr__(self, "sizes", tuple(int(n) for n in self.sizes))
         if len(self.sizes) < 2:
@@ -102,6 +104,8 @@ class ForwardSpec:
     @property
     def np_dtype(self) -> np.dtype[Any]:
         """The dtype of inputs, weights and outputs."""
+        import numpy as np  # here: the command line reads specifications, and starts without NumPy
+
         return np.dtype(self.dtype)
 
     def flop(self, batch: int) -> int:
