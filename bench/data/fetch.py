@@ -57,33 +57,17 @@ class Remote:
         return found if found is not None and content_sha256(found) == self.sha256 else None
 
 
+#: Of MNIST's files, as `FILES` names them: the SHA-256 of the content, and the MD5 of the file as mirrors serve it.
+_MNIST = (
+    ("ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+    ("65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5", "d53e105ee54ea40749a09fcbcd1e9432"),
+    ("0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7", "9fb629c4189551a2d022fa330f9573f3"),
+    ("ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2", "ec29112dd5afa0611ce80d1b7f02629c"),
+)
 #: MNIST's four files and the book's weights.
 REMOTES = (
-    Remote(
-        FILES["train"][0] + ".gz",
-        sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        md5="f68b3c2dcbeaaa9fbdd348bbdeb94873",
-    ),
-    Remote(
-        FILES["train"][1] + ".gz",
-        sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        md5="d53e105ee54ea40749a09fcbcd1e9432",
-    ),
-    Remote(
-        FILES["test"][0] + ".gz",
-        sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        md5="9fb629c4189551a2d022fa330f9573f3",
-    ),
-    Remote(
-        FILES["test"][1] + ".gz",
-        sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        md5="ec29112dd5afa0611ce80d1b7f02629c",
-    ),
-    Remote(
-        WEIGHTS_FILE,
-        sha256="b7f55a27988ba34c3777b0f1bbd464817c8a4db855723e6ff26f703501917a13",
-        mirrors=BOOK_MIRRORS,
-    ),
+    *(Remote(f"{name}.gz", *of) for name, of in zip((*FILES["train"], *FILES["test"]), _MNIST, strict=True)),
+    Remote(WEIGHTS_FILE, "b7f55a27988ba34c3777b0f1bbd464817c8a4db855723e6ff26f703501917a13", mirrors=BOOK_MIRRORS),
 )
 
 
