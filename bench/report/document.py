@@ -6,6 +6,7 @@ Every text here may come from a file of unknown origin. It is not escaped for an
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.scaling import Scaling
     from mlpbench.bench.analysis.summary import CaseSummary
     from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.report.sections.trust import Judgement
+    from mlpbench.bench.trust.clock_check import ClockCheck
+    from mlpbench.bench.trust.disturbance import Grade
+    from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
+    from mlpbench.bench.trust.timeline import Timeline
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,28 @@ class Section:
     title: str
     blocks: tuple[Block, ...]
     folded: bool = False
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How far one run can be trusted: derived once, for all sections, charts and formats.
+
+    ``costs`` of a call of the harness, in seconds, by mode and process; ``budgets``: what kernels can do within a p99.
+    """
+
+    run: Run
+    grade: Grade
+    clock: ClockCheck
+    timeline: Timeline | None
+    costs: dict[str, list[float]]
+    latencies: list[Latency]
+    budgets: list[Budget]
+    inputs: list[InputFinding]
+
+    @property
+    def cost_s(self) -> dict[str, float | None]:
+        """What a call of the harness costs by mode, in seconds: the median over processes."""
+        return {mode: median(costs) if costs else None for mode, costs in self.costs.items()}
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlpbench.bench.analysis.summary import CaseSummary
-
 
 #: M. Okabe and K. Ito, "Color Universal Design" (2008), strongest on white first. Black gives way to the ink of the
 #: page, and yellow, which white swallows, is darkened there.
@@ -24,8 +22,6 @@ _SHAPES = (
     "M-.22,-.7H.22V-.22H.7V.22H.22V.7H-.22V.22H-.7V-.22H-.22Z",
     "M-.75,0L-.37,-.65H.37L.75,0L.37,.65H-.37Z",
 )
-#: More lines in one chart cannot be told apart.
-_MOST_LINES = 20
 _DASHES = ((1, 0), (6, 3), (2, 2), (9, 3, 2, 3), (12, 4))
 
 
@@ -70,13 +66,6 @@ def series(names: Sequence[str], theme: Theme) -> list[Series]:
         Series(name, theme.series[i % len(theme.series)], _SHAPES[i % len(_SHAPES)], _DASHES[i % len(_DASHES)])
         for i, name in enumerate(names)
     ]
-
-
-def hidden_at_first(cases: Sequence[CaseSummary]) -> list[str]:
-    """Return the runs whose lines a reader has to switch on: all but the first, where together they are too many."""
-    runs = list(dict.fromkeys(case.run for case in cases))
-    lines = {(case.run, case.kernel) for case in cases}
-    return runs[1:] if len(lines) > _MOST_LINES else []
 
 
 def stylesheet(theme: Theme) -> str:

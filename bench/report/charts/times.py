@@ -9,7 +9,8 @@ import altair as alt
 
 from mlpbench.bench import words
 from mlpbench.bench.report.charts import base
-from mlpbench.bench.report.charts.style import PAGE, Theme, hidden_at_first, series
+from mlpbench.bench.report.charts.style import PAGE, Theme, series
+from mlpbench.bench.report.sections.times import hidden_at_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mlpbench.bench import words
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.report.charts import style
+from mlpbench.bench.report.sections.times import hidden_at_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +112,7 @@ def _legends(document: Document) -> list[dict[str, Any]]:
     kernels = {"name": "kernels", "signal": "hidden_kernels", "series": _kernels(document), "dashed": False}
     found: list[dict[str, Any]] = [{**kernels, "off": []}]
     if len(runs) > 1:
-        off = style.hidden_at_first(document.cases)
+        off = hidden_at_first(document.cases)
         found.append({"name": "runs", "signal": "hidden_runs", "series": runs, "dashed": True, "off": off})
     return found
 

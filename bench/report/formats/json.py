@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.summary import CaseSummary
     from mlpbench.bench.record.runs import Run
     from mlpbench.bench.record.schema import Record
-    from mlpbench.bench.report.document import Document
-    from mlpbench.bench.report.sections.trust import Judgement
+    from mlpbench.bench.report.document import Document, Judgement
     from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 #: Of this document, not of the result files.

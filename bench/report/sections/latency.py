@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.record.runs import Run
     from mlpbench.bench.record.trust import Start
-    from mlpbench.bench.report.document import Block, Column
-    from mlpbench.bench.report.sections.trust import Judgement
+    from mlpbench.bench.report.document import Block, Column, Judgement
     from mlpbench.bench.stats.percentiles import Percentile
     from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
 

@@ -6,7 +6,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mlpbench.bench import words
-from mlpbench.bench.report.charts.style import hidden_at_first
 from mlpbench.bench.report.document import Column, Figure, Table, columns, table_of_runs
 
 if TYPE_CHECKING:
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.summary import CaseSummary
     from mlpbench.bench.record.plan import Ending
 
+#: More lines in one chart cannot be told apart.
+_MOST_LINES = 20
 _MODES = {"per_sample": "one at a time", "batched": "batch", "book": "book's cell"}
 
 _TIME_READING = (
@@ -92,6 +93,13 @@ def finding_table(found: Sequence[KernelFinding]) -> Table:
     numbers = ("one at a time", "best batch size", "time per sample in it", "speedup")
     caption = "Time per sample one at a time and in the best batch: medians over repeats, with 95 % intervals."
     return Table(caption, columns(("run", "kernel"), numbers), rows, heads=2)
+
+
+def hidden_at_first(cases: Sequence[CaseSummary]) -> list[str]:
+    """Return the runs whose lines a reader has to switch on: all but the first, where together they are too many."""
+    runs = list(dict.fromkeys(case.run for case in cases))
+    lines = {(case.run, case.kernel) for case in cases}
+    return runs[1:] if len(lines) > _MOST_LINES else []
 
 
 def figures(cases: Sequence[CaseSummary]) -> tuple[Figure, ...]:

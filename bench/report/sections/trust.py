@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench import words
-from mlpbench.bench.report.document import MANY_RUNS, Column, Figure, Fold, Paragraph, Points, Section, Table, columns
+from mlpbench.bench.report.document import (
+    MANY_RUNS,
+    Column,
+    Figure,
+    Fold,
+    Judgement,
+    Paragraph,
+    Points,
+    Section,
+    Table,
+    columns,
+)
 from mlpbench.bench.report.sections.gaps import once_for_all
 from mlpbench.bench.trust import clock_check, disturbance, latency
 from mlpbench.bench.trust.timeline import timeline
@@ -18,9 +29,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.record.runs import Run
     from mlpbench.bench.report.document import Block
-    from mlpbench.bench.trust.clock_check import ClockCheck
-    from mlpbench.bench.trust.disturbance import Grade
-    from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
     from mlpbench.bench.trust.timeline import Moment, Timeline
 
 TITLE = "How far to trust it"
@@ -45,28 +53,6 @@ _COST = (
     "Each symbol is a process, and shows how long a call of a kernel that does nothing takes: so much of the time of "
     "every call in this report is the harness's own."
 )
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """How far one run can be trusted: derived once, for all sections, charts and formats.
-
-    ``costs`` of a call of the harness, in seconds, by mode and process; ``budgets``: what kernels can do within a p99.
-    """
-
-    run: Run
-    grade: Grade
-    clock: ClockCheck
-    timeline: Timeline | None
-    costs: dict[str, list[float]]
-    latencies: list[Latency]
-    budgets: list[Budget]
-    inputs: list[InputFinding]
-
-    @property
-    def cost_s(self) -> dict[str, float | None]:
-        """What a call of the harness costs by mode, in seconds: the median over processes."""
-        return {mode: median(costs) if costs else None for mode, costs in self.costs.items()}
 
 
 def judge(run: Run, p99_s: float | None = None) -> Judgement:
