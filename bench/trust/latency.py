@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.percentiles import PERCENTILES, Percentile, largest_within, percentile
@@ -13,6 +15,8 @@ from mlpbench.bench.values import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from mlpbench.bench.record.plan import Plan
     from mlpbench.bench.record.schema import Record
@@ -68,17 +72,18 @@ class InputFinding:
 
 def latencies(records: Sequence[Record]) -> list[Latency]:
     """Return the latency of each case of each kernel whose single calls were timed, in the order of the records."""
-    pooled: dict[tuple[str, str, int], list[float]] = {}
+    pooled: dict[tuple[str, str, int], list[NDArray[np.float64]]] = {}
     looks: dict[tuple[str, str, int], list[float]] = {}
     for record in records:
         for singles in record.trust.singles:
             at = (record.kernel, singles.mode, singles.batch_size)
             look = median(singles.clock_ns)
             looks.setdefault(at, []).append(look / 1e9)
-            pooled.setdefault(at, []).extend(max(call - look, 0) / 1e9 for call in singles.calls_ns)
+            pooled.setdefault(at, []).append(np.maximum(np.array(singles.calls_ns) - look, 0) / 1e9)
+    sorted_calls = {at: np.sort(np.concatenate(parts)) for at, parts in pooled.items()}
     return [
         Latency(*at, len(calls), median(looks[at]), tuple(percentile(calls, p) for p in PERCENTILES))
-        for at, calls in pooled.items()
+        for at, calls in sorted_calls.items()
     ]
 
 

@@ -1,0 +1,39 @@
+"""Write the JSON Schema of result files, made from the types of `bench.record`: ``python scripts/result_schema.py``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mlpbench.bench.record.calibration import CalibrationFile
+from mlpbench.bench.record.plan import RunFile
+from mlpbench.bench.record.roofs import RoofsFile
+from mlpbench.bench.record.schema import RecordFile
+
+FILE = Path(__file__).resolve().parents[1] / "docs" / "result-schema.json"
+#: The files that mlpbench writes, as people name them, and their types.
+FILES = {
+    "record": RecordFile,
+    "run.json": RunFile,
+    "roofs.json": RoofsFile,
+    "calibration.json": CalibrationFile,
+}
+
+
+def made() -> dict[str, Any]:
+    """Return the schema: a file is one of `FILES`; every block is described once, below ``$defs``."""
+    kinds, parts = msgspec.json.schema_components(FILES.values(), ref_template="#/$defs/{name}")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Result files of mlpbench",
+        "anyOf": [{"title": name, **kind} for name, kind in zip(FILES, kinds, strict=True)],
+        "$defs": parts,
+    }
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(made(), indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {FILE}")
