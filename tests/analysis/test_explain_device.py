@@ -89,14 +89,6 @@ def test_a_time_that_only_the_device_can_reach_is_not(tmp_path):
     assert only(write(tmp_path, fast, kernel_info=info, seed=1)).impossible
 
 
-def test_calls_that_are_not_waited_for_are_found_out(tmp_path):
-    """Whatever the batch, the launch returns after 5 microseconds."""
-    flat = {("numpy", "per_sample", 100): 5e-6} | {("numpy", "batched", size): 5e-6 / size for size in files.SIZES}
-    kernel = only(write(tmp_path, flat))
-    assert {refused.batch_size for refused in kernel.impossible} == {1000, 10_000}
-    assert any("not synchronised" in line for line in kernel_sentences(kernel))
-
-
 @pytest.mark.parametrize(("cpu", "device", "disturbed"), [(1.0, 1.5, True), (1.5, 1.0, False)])
 def test_whose_roofs_were_disturbed(tmp_path, cpu, device, disturbed):
     roofs = files.roofs(files.measured(1, spread=cpu), devices=[files.of_device(spread=device)])
