@@ -36,11 +36,22 @@ def render(
 
 def write(document: Document, format: str) -> str:  # noqa: A002 - as above
     """Return a report in one of `FORMATS`. Raises UserError for HTML where Altair or vl-convert is not installed."""
-    # Each format brings its own libraries: a CSV needs no charts.
-    from mlpbench.bench.report.formats import csv, html, json, markdown
+    # Each format brings its own libraries: a CSV needs no charts, and Markdown no pandas.
+    if format == "md":
+        from mlpbench.bench.report.formats import markdown
 
-    formats = {"md": markdown.render, "html": html.render, "csv": csv.render, "json": json.render}
-    return formats[format](document)
+        return markdown.render(document)
+    if format == "html":
+        from mlpbench.bench.report.formats import html
+
+        return html.render(document)
+    if format == "csv":
+        from mlpbench.bench.report.formats import csv
+
+        return csv.render(document)
+    from mlpbench.bench.report.formats import json
+
+    return json.render(document)
 
 
 def _require_single_calls(runs: Sequence[Run], format: str) -> None:  # noqa: A002 - as above
