@@ -9,7 +9,7 @@ from mlpbench.bench.analysis import frame
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record.trust import NOTHING
 from mlpbench.bench.report import render
-from mlpbench.bench.report.sections import trust as told
+from mlpbench.bench.report.sections import trust
 from mlpbench.bench.trust.disturbance import reasons
 from support import trusting
 from support.trusting import CASES, hit, quiet, write
@@ -28,8 +28,8 @@ def test_files_without_the_block_are_read_as_before(tmp_path):
     assert all(r.trust == NOTHING and reasons(r.trust) == () for r in run.records)
     assert frame.load(run)["disturbed"].isna().all()
     assert [case.disturbed for case in summarize(frame.runs(run))] == [0, 0]
-    assert told.lines(run) == []
-    assert told.notices([run]) == ()
+    assert trust.lines(trust.judge(run)) == []
+    assert trust.notices([trust.judge(run)]) == ()
     assert "How far to trust it" not in render.render([run], "md")
 
 
@@ -72,7 +72,7 @@ def test_a_speedup_has_its_interval_where_the_undisturbed_repeats_of_the_sides_a
 
 def test_a_noisy_machine_is_told_beside_the_headline(tmp_path):
     run = write(tmp_path, [hit(run_delay_s=0.25)])
-    (notice,) = told.notices([run])
+    (notice,) = trust.notices([trust.judge(run)])
     assert notice.startswith("The run was made on a noisy machine: 1 of 2 timings were disturbed.")
     for name in ("md", "html"):
         assert notice.partition(".")[0] in render.render([run], name).replace("\xa0", " ")
@@ -80,8 +80,8 @@ def test_a_noisy_machine_is_told_beside_the_headline(tmp_path):
 
 def test_a_quiet_machine_and_a_true_clock_are_told_too(tmp_path):
     run = write(tmp_path, [quiet(), quiet()])
-    assert told.notices([run]) == ()
-    first, second = told.lines(run)
+    assert trust.notices([trust.judge(run)]) == ()
+    first, second = trust.lines(trust.judge(run))
     assert first == "The machine was quiet: 0 of 4 timings were disturbed, and its speed moved by 0%."
     assert second.startswith("A call of the harness costs 23.0 ns one at a time and 79.0 ns for a batch")
     assert "The clock is true" in second
@@ -89,7 +89,7 @@ def test_a_quiet_machine_and_a_true_clock_are_told_too(tmp_path):
 
 def test_a_false_clock_is_refused_as_evidence_in_every_format(tmp_path):
     run = write(tmp_path, [quiet(self_test=trusting.self_test({4: 0.05}))])
-    (notice,) = told.notices([run])
+    (notice,) = trust.notices([trust.judge(run)])
     assert notice.startswith("The run is refused as evidence. The clock is off by 5.0%")
     assert notice in render.render([run], "html").replace("\xa0", " ")
     content = json.loads(render.render([run], "json"))

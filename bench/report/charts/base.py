@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 #: Kernels and runs that the reader has switched off in the legend; the page sets them.
 HIDDEN_KERNELS = "hidden_kernels"
 HIDDEN_RUNS = "hidden_runs"
+#: The data set of every chart.
+ROWS = "rows"
 TIME_LABEL = (
     " : ".join(
         f"datum.value < {below} ? format(datum.value * {scale}, '~g') + ' {unit}'"
@@ -172,7 +174,7 @@ def drawn(
 ) -> dict[str, Any]:
     """Return the layers as one chart that fills its place, and follows the page's legend."""
     shown = f"!datum.kernel || (indexof({HIDDEN_KERNELS}, datum.kernel) < 0 && indexof({HIDDEN_RUNS}, datum.run) < 0)"
-    chart = alt.layer(*layers, data=alt.InlineData(rows)).transform_filter(shown)
+    chart = alt.layer(*layers, data=alt.NamedData(name=ROWS)).transform_filter(shown)
     chart = chart.add_params(alt.param(HIDDEN_KERNELS, value=[]), alt.param(HIDDEN_RUNS, value=list(hidden_runs)))
     chart = chart.properties(width="container", height=height, background="transparent", description=description)
     axis = alt.AxisConfig(
@@ -188,8 +190,9 @@ def drawn(
     )
     # The page has a legend of its own, one for all charts, that a keyboard can reach.
     legend = alt.LegendConfig(disable=True)
-    specification: dict[str, Any] = chart.configure(
-        axis=axis, legend=legend, view=alt.ViewConfig(stroke=None)
-    ).to_dict()
+    styled = chart.configure(axis=axis, legend=legend, view=alt.ViewConfig(stroke=None))
+    # Tests hold the charts to the schema, which takes long; Altair would copy the rows a dozen times, too.
+    specification: dict[str, Any] = styled.to_dict(validate=False)
     specification.pop("$schema", None)  # nothing must look online
+    specification.setdefault("datasets", {})[ROWS] = rows
     return specification

@@ -4,11 +4,8 @@ import shutil
 
 import pytest
 
-from mlpbench.bench.cases import make_settings
-from mlpbench.bench.record import runs as record
-from mlpbench.bench.report import render
-from support import book_runs, evidence_files, simulate, trusting
 from support.contrasts import contrast
+from support.reports import KERNELS, SIZES
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.chrome.service import Service  # noqa: E402
@@ -16,14 +13,6 @@ from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 from support.browsing import Page  # noqa: E402
 
-KERNELS = ("numpy", "numba", "cupy")
-SIZES = (1, 10, 100, 1000)
-TIMES = {(kernel, "per_sample", 100): (2 + i) * 6e-6 for i, kernel in enumerate(KERNELS)} | {
-    (kernel, "batched", size): (2 + i) * 6e-6 / size**0.4 for i, kernel in enumerate(KERNELS) for size in SIZES
-}
-#: So many lines that a page begins with the first setting.
-MANY = {(f"kernel-{n}", "batched", size): (2 + n) * 1e-6 for n in range(9) for size in (1, 100)}
-SETTINGS = make_settings(["784-50-100-10"], [1, 2, 4], ["float32"])
 SWITCHES = (
     "--headless=new",
     "--no-sandbox",  # CI runs as root
@@ -55,28 +44,8 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """Write a page of one run, of two, and of one repeat."""
-    folder = tmp_path_factory.mktemp("pages")
-    runs = [record.read_run(simulate.write_run(folder / "results", TIMES, seed=seed)) for seed in (1, 2)]
-    single = record.read_run(simulate.write_run(folder / "results", TIMES, seed=3, repeats=1))
-    explained = evidence_files.write(folder / "explained", TIMES, kernel_info=None)
-    book = book_runs.write(folder / "book", trust=trusting.hit(run_delay_s=0.25))
-    pages = {"one": runs[:1], "two": runs, "single": [single], "explained": [explained]}
-    pages["book"] = [record.read_run(book)]
-    wide = {"spec": {**simulate.SPEC, "sizes": [784, 1024, 1024, 10]}, "seed": 4}
-    further = evidence_files.write(folder / "explained", TIMES, kernel_info=None, **wide)
-    pages["levels"] = [explained, further]
-    pages["many"] = [*pages["levels"], evidence_files.write(folder / "explained", TIMES, kernel_info=None, seed=5)]
-    pages["sweep"] = record.read_runs(simulate.write_sweep(folder / "sweep", MANY, SETTINGS))
-    for name, shown in pages.items():
-        (folder / f"{name}.html").write_text(render.render(shown, "html"), encoding="utf-8")
-    return folder
-
-
-def test_both_charts_are_drawn(browser, files):
-    page = browser.open(files / "one.html")
+def test_both_charts_are_drawn(browser, reports):
+    page = browser.open(reports.file("one"))
     for chart in ("time", "speedup"):
         assert len(page.marks(chart, "line")) == len(KERNELS)
         assert len(page.marks(chart, "area")) == len(KERNELS)
@@ -90,19 +59,19 @@ def test_both_charts_are_drawn(browser, files):
     assert len(set(shapes)) == len(KERNELS)
 
 
-def test_the_console_is_silent_and_the_network_too(browser, files):
+def test_the_console_is_silent_and_the_network_too(browser, reports):
     for name in ("one", "two", "single", "explained", "book", "levels", "sweep"):
-        page = browser.open(files / f"{name}.html")
+        page = browser.open(reports.file(name))
         page.ask("window.scrollTo(0, document.body.scrollHeight)")
         assert page.driver.get_log("browser") == []
         asked = page.requests()
-        assert asked[0] == (files / f"{name}.html").as_uri()
+        assert asked[0] == reports.file(name).as_uri()
         assert [url for url in asked[1:] if not url.startswith("data:")] == []
 
 
-def test_the_policy_holds(browser, files):
+def test_the_policy_holds(browser, reports):
     """What the page does not do by itself it cannot be made to do either."""
-    page = browser.open(files / "one.html")
+    page = browser.open(reports.file("one"))
     page.ask(
         """
         const script = document.createElement('script');
@@ -116,15 +85,15 @@ def test_the_policy_holds(browser, files):
     assert len([message for message in blocked if "Content Security Policy" in message]) == 2
 
 
-def test_one_repeat_has_no_band(browser, files):
-    page = browser.open(files / "single.html")
+def test_one_repeat_has_no_band(browser, reports):
+    page = browser.open(reports.file("single"))
     assert page.marks("time", "area") == []
     assert len(page.marks("time", "line")) == len(KERNELS)
 
 
-def test_dark_is_dark_to_the_last_label(browser, files):
-    light = browser.open(files / "one.html", scheme="light").colours()
-    dark = browser.open(files / "one.html", scheme="dark").colours()
+def test_dark_is_dark_to_the_last_label(browser, reports):
+    light = browser.open(reports.file("one"), scheme="light").colours()
+    dark = browser.open(reports.file("one"), scheme="dark").colours()
     for what in ("page", "text", "label", "title", "grid", "line"):
         assert light[what] != dark[what], what
     for scheme in (light, dark):
@@ -133,22 +102,22 @@ def test_dark_is_dark_to_the_last_label(browser, files):
         assert contrast(scheme["line"], scheme["page"]) > 3
 
 
-def test_the_charts_follow_a_change_of_scheme_without_a_reload(browser, files):
-    page = browser.open(files / "one.html", scheme="light")
+def test_the_charts_follow_a_change_of_scheme_without_a_reload(browser, reports):
+    page = browser.open(reports.file("one"), scheme="light")
     before = page.colours()
     page.emulate("dark")
     assert page.colours()["label"] != before["label"]
 
 
-def test_paper_is_light(browser, files):
-    light = browser.open(files / "one.html", scheme="light").colours()
+def test_paper_is_light(browser, reports):
+    light = browser.open(reports.file("one"), scheme="light").colours()
     browser.emulate("dark", media="print")
     assert browser.colours() == light
 
 
 @pytest.mark.parametrize("name", ["one", "two", "explained", "book", "levels", "many", "sweep"])
-def test_a_phone_scrolls_down_only(browser, files, name):
-    page = browser.open(files / f"{name}.html", width=390)
+def test_a_phone_scrolls_down_only(browser, reports, name):
+    page = browser.open(reports.file(name), width=390)
     assert page.ask("return document.documentElement.scrollWidth") == 390
     assert page.ask("return getComputedStyle(document.body).fontSize") == "16px"
     wide = page.ask("return Array.from(document.querySelectorAll('.scroll'), s => [s.scrollWidth, s.clientWidth])")
@@ -158,8 +127,8 @@ def test_a_phone_scrolls_down_only(browser, files, name):
     assert all(300 < size <= 390 for size in sizes)
 
 
-def test_a_name_in_the_legend_switches_its_line_in_both_charts(browser, files):
-    page = browser.open(files / "one.html")
+def test_a_name_in_the_legend_switches_its_line_in_both_charts(browser, reports):
+    page = browser.open(reports.file("one"))
     button = "document.querySelector('.legend button[data-name=numba]')"
     for pressed, lines in (("false", 2), ("true", 3)):
         page.ask(f"{button}.click()")
@@ -168,9 +137,9 @@ def test_a_name_in_the_legend_switches_its_line_in_both_charts(browser, files):
             WebDriverWait(page.driver, 10).until(lambda _, c=chart, n=lines: len(page.marks(c, "line")) == n)
 
 
-def test_what_the_speedup_is_made_of_is_drawn_and_follows_the_legend(browser, files):
+def test_what_the_speedup_is_made_of_is_drawn_and_follows_the_legend(browser, reports):
     """A bar for the whole, for each of four causes and for what is left; a symbol for every call and every case."""
-    page = browser.open(files / "explained.html")
+    page = browser.open(reports.file("explained"))
     button = "document.querySelector('.legend button[data-name=numba]')"
 
     def drawn():
@@ -187,9 +156,9 @@ def test_what_the_speedup_is_made_of_is_drawn_and_follows_the_legend(browser, fi
     WebDriverWait(page.driver, 10).until(lambda _: drawn() == without)
 
 
-def test_the_books_cell_the_timeline_and_the_harness_are_drawn(browser, files):
+def test_the_books_cell_the_timeline_and_the_harness_are_drawn(browser, reports):
     """Two bars of five parts; of each of three processes a line, two cases, one disturbed, three spins, two calls."""
-    page = browser.open(files / "book.html")
+    page = browser.open(reports.file("book"))
     assert len(page.marks("book", "rect")) == 2 * 5
     words = page.ask("return document.querySelector('#chart-book').textContent")
     for word in ("loading the data", "initialising", "inferring", "counting", "one by one", "400 ms", "200 ms"):
@@ -201,9 +170,9 @@ def test_the_books_cell_the_timeline_and_the_harness_are_drawn(browser, files):
     assert len(page.marks("harness-0", "symbol")) == 3 * 2
 
 
-def test_what_the_gain_is_made_of_is_drawn_for_each_level(browser, files):
+def test_what_the_gain_is_made_of_is_drawn_for_each_level(browser, reports):
     """A heading for each kernel, a bar for each of its networks, and a piece for each of four parts."""
-    page = browser.open(files / "levels.html")
+    page = browser.open(reports.file("levels"))
     pieces = "return document.querySelectorAll('#chart-bandwidth-0 .mark-rect.role-mark path').length"
     assert page.ask(pieces) == 4 * 2 * len(KERNELS)
     words = page.ask("return document.querySelector('#chart-bandwidth-0').textContent")
@@ -215,9 +184,9 @@ def test_what_the_gain_is_made_of_is_drawn_for_each_level(browser, files):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_heat_map_can_be_read(browser, files, scheme):
+def test_the_heat_map_can_be_read(browser, reports, scheme):
     """A cell for every kernel and column, in words that stand out from it, whatever its shade."""
-    page = browser.open(files / "one.html", scheme=scheme)
+    page = browser.open(reports.file("one"), scheme=scheme)
     cells, words = page.ask(
         """
         const all = s => Array.from(document.querySelectorAll('#chart-heatmap-0 ' + s));
@@ -232,8 +201,8 @@ def test_the_heat_map_can_be_read(browser, files, scheme):
         assert contrast(cell, word) > 4.5
 
 
-def test_the_heat_map_names_every_kernel_on_a_phone(browser, files):
-    page = browser.open(files / "one.html", width=390)
+def test_the_heat_map_names_every_kernel_on_a_phone(browser, reports):
+    page = browser.open(reports.file("one"), width=390)
     left, inside = page.ask(
         """
         const chart = document.querySelector('#chart-heatmap-0 svg').getBoundingClientRect().left;
@@ -245,8 +214,8 @@ def test_the_heat_map_names_every_kernel_on_a_phone(browser, files):
     assert page.ask("return document.querySelector('#chart-heatmap-0').textContent").count("1.0x") == 1 + len(SIZES)
 
 
-def test_runs_have_a_legend_where_there_are_two(browser, files):
-    page = browser.open(files / "two.html")
+def test_runs_have_a_legend_where_there_are_two(browser, reports):
+    page = browser.open(reports.file("two"))
     assert len(page.marks("time", "line")) == 2 * len(KERNELS)
     dashes = page.ask(
         "return Array.from(document.querySelectorAll('#chart-time .mark-line path'),"
@@ -257,8 +226,8 @@ def test_runs_have_a_legend_where_there_are_two(browser, files):
     WebDriverWait(page.driver, 10).until(lambda _: len(page.marks("time", "line")) == len(KERNELS))
 
 
-def test_of_many_runs_the_first_is_drawn_and_others_when_they_are_switched_on(browser, files):
-    page = browser.open(files / "sweep.html")
+def test_of_many_runs_the_first_is_drawn_and_others_when_they_are_switched_on(browser, reports):
+    page = browser.open(reports.file("sweep"))
     assert len(page.marks("time", "line")) == 9
     page.ask("document.querySelectorAll('.legend')[1].querySelectorAll('button')[2].click()")
     WebDriverWait(page.driver, 10).until(lambda _: len(page.marks("time", "line")) == 2 * 9)
@@ -266,16 +235,16 @@ def test_of_many_runs_the_first_is_drawn_and_others_when_they_are_switched_on(br
     assert page.ask(cells) == 2 * 9, "a chart of one run does not follow"
 
 
-def test_a_folded_table_shows_when_it_is_opened(browser, files):
-    page = browser.open(files / "sweep.html")
+def test_a_folded_table_shows_when_it_is_opened(browser, reports):
+    page = browser.open(reports.file("sweep"))
     seen = "return document.querySelector('#kernel-by-kernel table').checkVisibility()"
     assert page.ask(seen) is False
     page.ask("document.querySelector('#kernel-by-kernel summary').click()")
     assert page.ask(seen) is True
 
 
-def test_a_chart_of_many_runs_is_drawn_when_it_is_opened_as_the_legend_says(browser, files):
-    page = browser.open(files / "many.html")
+def test_a_chart_of_many_runs_is_drawn_when_it_is_opened_as_the_legend_says(browser, reports):
+    page = browser.open(reports.file("many"))
     assert not page.marks("roofline-1", "symbol")
     page.ask("document.querySelector('.legend button[data-name=numba]').click()")
     page.ask("document.querySelectorAll('#explained .fold > summary')[1].click()")
@@ -286,8 +255,8 @@ def test_a_chart_of_many_runs_is_drawn_when_it_is_opened_as_the_legend_says(brow
     assert not page.marks("roofline-2", "symbol"), "the next part is closed"
 
 
-def test_a_symbol_tells_its_numbers(browser, files):
-    page = browser.open(files / "one.html")
+def test_a_symbol_tells_its_numbers(browser, reports):
+    page = browser.open(reports.file("one"))
     target = page.ask("return Array.from(document.querySelectorAll('#chart-time .mark-symbol path')).pop()")
     webdriver.ActionChains(page.driver).move_to_element(target).perform()
     tip = WebDriverWait(page.driver, 10).until(

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from mlpbench.bench.record import runs
-from mlpbench.bench.report import render
+from mlpbench.bench.report import build, render
 from mlpbench.bench.report.charts import style
 from mlpbench.bench.report.formats.html import _embedded
 from mlpbench.bench.report.formats.markdown import escape
@@ -18,15 +18,15 @@ MARKDOWN = "|a|[click](http://evil.example) `code` **bold** <b>html</b> ![x](y) 
 HOSTILE = [SCRIPT, MARKDOWN, "{{ 7 * 7 }}{% raw %}", "'\"><svg onload=alert(3)>", "a\u2028b\u202ec"]
 
 
-@pytest.fixture(params=HOSTILE, ids=["script", "markdown", "template", "attribute", "unicode"])
-def hostile(request, tmp_path):
-    """Return a run in which every free text is hostile, and the text."""
+@pytest.fixture(params=HOSTILE, ids=["script", "markdown", "template", "attribute", "unicode"], scope="module")
+def hostile(request, tmp_path_factory):
+    """Return the report of a run in which every free text is hostile."""
     text = request.param
     environment = simulate.environment(
         machine={"name": text, "cpu_model": text}, libraries={text: text}, gpu={"available": False, "reason": text}
     )
     path = simulate.write_run(
-        tmp_path,
+        tmp_path_factory.mktemp("hostile"),
         TIMES,
         environment=environment,
         skipped=[{"kernel": "cupy", "reason": text}],
@@ -37,7 +37,7 @@ def hostile(request, tmp_path):
         accuracy={"per_sample": None, "batched": None, "rows": 0, "reason": text},
         plan_changes={"command": ["mlpbench", text]},
     )
-    return runs.read_run(path), text
+    return build.build([runs.read_run(path)])
 
 
 class Elements(html.parser.HTMLParser):
@@ -56,10 +56,16 @@ class Elements(html.parser.HTMLParser):
         self.texts.append(data)
 
 
-def test_a_page_has_no_element_of_the_files(hostile, tmp_path):
-    run, _ = hostile
-    page = Elements(render.render([run], "html"))
-    plain = Elements(render.render([runs.read_run(simulate.write_run(tmp_path / "plain", TIMES))], "html"))
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """Return what a browser makes of the page of a run that means no harm."""
+    run = runs.read_run(simulate.write_run(tmp_path_factory.mktemp("plain"), TIMES))
+    return Elements(render.render([run], "html"))
+
+
+def test_a_page_has_no_element_of_the_files(hostile, plain):
+    (run,) = hostile.runs
+    page = Elements(render.write(hostile, "html"))
     assert page.tags.count("script") == plain.tags.count("script")
     assert set(page.tags) == set(plain.tags)
     assert not [name for name in page.attributes if name.startswith("on")]
@@ -75,8 +81,7 @@ def test_a_chart_cannot_end_its_script_element():
 
 
 def test_markdown_has_no_markup_of_the_files(hostile):
-    run, _ = hostile
-    text = render.render([run], "md")
+    text = render.write(hostile, "md")
     for sign in ("<b>", "<script", "<img", "<svg", "http://", "www."):
         assert sign not in text.replace("```console\n" + fenced(text) + "\n```", "")
     columns = {}
@@ -122,9 +127,8 @@ def test_a_command_cannot_end_its_code_block(tmp_path):
 
 
 def test_json_is_json_whatever_the_texts(hostile):
-    run, _ = hostile
-    data = json.loads(render.render([run], "json"))
-    assert data["runs"][0]["missing"][0]["why"] == run.skipped[0].reason
+    data = json.loads(render.write(hostile, "json"))
+    assert data["runs"][0]["missing"][0]["why"] == hostile.runs[0].skipped[0].reason
 
 
 def test_palettes_differ_and_shapes_too():

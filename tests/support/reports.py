@@ -1,0 +1,68 @@
+"""Reports of simulated runs, each made once for all tests that look at it."""
+
+from functools import cache
+
+from mlpbench.bench.cases import make_settings
+from mlpbench.bench.record import runs as record
+from mlpbench.bench.report import build, render
+from support import book_runs, evidence_files, simulate, trusting
+
+KERNELS = ("numpy", "numba", "cupy")
+SIZES = (1, 10, 100, 1000)
+TIMES = {(kernel, "per_sample", 100): (2 + i) * 6e-6 for i, kernel in enumerate(KERNELS)} | {
+    (kernel, "batched", size): (2 + i) * 6e-6 / size**0.4 for i, kernel in enumerate(KERNELS) for size in SIZES
+}
+#: So many lines that a page begins with the first setting.
+MANY = {(f"kernel-{n}", "batched", size): (2 + n) * 1e-6 for n in range(9) for size in (1, 100)}
+#: Known answers: 9 times as fast in batches of 100, and 6 times.
+EXACT = {
+    ("numpy", "per_sample", 100): 18e-6,
+    ("numpy", "batched", 1): 18e-6,
+    ("numpy", "batched", 100): 2e-6,
+    ("numba", "per_sample", 100): 6e-6,
+    ("numba", "batched", 1): 6e-6,
+    ("numba", "batched", 100): 1e-6,
+}
+SKIPPED = [{"kernel": "cupy", "reason": "no CUDA device: cudaErrorNoDevice: no CUDA-capable device is detected"}]
+WIDE = {**simulate.SPEC, "sizes": [784, 1024, 1024, 10]}
+
+
+class Reports:
+    """Reports by name; each run is written, and each document and format made, when the first test asks for it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.runs = cache(self._runs)
+        self.document = cache(lambda name: build.build(self.runs(name)))
+        self.text = cache(lambda name, format_="md": render.write(self.document(name), format_))
+
+    def file(self, name):
+        """Return the path of the HTML page of a report."""
+        path = self.folder / f"{name}.html"
+        if not path.exists():
+            path.write_text(self.text(name, "html"), encoding="utf-8")
+        return path
+
+    def _runs(self, name):
+        return {
+            "exact": lambda folder: [self._simulated(folder, EXACT, noise=0, skipped=SKIPPED)],
+            "one": lambda folder: [self._simulated(folder, TIMES, seed=1)],
+            "two": lambda folder: [*self.runs("one"), self._simulated(folder, TIMES, seed=2)],
+            "single": lambda folder: [self._simulated(folder, TIMES, seed=3, repeats=1)],
+            "evidence": lambda folder: [evidence_files.write(folder)],
+            "explained": lambda folder: [self._explained(folder)],
+            "levels": lambda folder: [*self.runs("explained"), self._explained(folder, spec=WIDE, seed=4)],
+            "many": lambda folder: [*self.runs("levels"), self._explained(folder, seed=5)],
+            "book": lambda folder: [record.read_run(book_runs.write(folder, trust=trusting.hit(run_delay_s=0.25)))],
+            "sweep": lambda folder: record.read_runs(
+                simulate.write_sweep(folder, MANY, make_settings(["784-50-100-10"], [1, 2, 4], ["float32"]))
+            ),
+        }[name](self.folder / name)
+
+    @staticmethod
+    def _simulated(folder, times, **settings):
+        return record.read_run(simulate.write_run(folder, times, **settings))
+
+    @staticmethod
+    def _explained(folder, **settings):
+        return evidence_files.write(folder, TIMES, kernel_info=None, **settings)
