@@ -7,6 +7,7 @@ import pytest
 
 from mlpbench.bench.analysis import limits
 from mlpbench.bench.analysis.summary import summarize
+from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections.limits import measured_with, tables
 from support import evidence_files as files
@@ -59,12 +60,12 @@ def test_the_table_says_when_each_limit_was_measured(tmp_path):
     assert "94.0 % (94.0 to 94.0) | once, at the start |" in markdown(run)
     assert "measured once, before the repeats: a share of them mixes two moments." in markdown(run)
     files.write_of_repeats(run.path, {repeat: files.measured(1) for repeat in range(3)})
-    text = markdown(run)
+    text = markdown(read_run(run.path))
     assert "94.0 % (94.0 to 94.0) | in 3 repeats |" in text
     assert "two moments" not in text
     for repeat in (1, 2):
         (run.path / f"roofs-{repeat}.json").unlink()
-    assert "| in 1 repeat |" in markdown(run)
+    assert "| in 1 repeat |" in markdown(read_run(run.path))
 
 
 def test_threads_are_rows_of_one_table_and_sweeps_have_tables_of_their_own(tmp_path):
