@@ -11,19 +11,10 @@ from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import build, render
 from mlpbench.bench.report.sections import gaps
 from support import limit_runs, simulate
-
-TIMES = {
-    ("numpy", "per_sample", 100): 18e-6,
-    ("numpy", "batched", 1): 18e-6,
-    ("numpy", "batched", 100): 2e-6,
-    ("numba", "per_sample", 100): 6e-6,
-    ("numba", "batched", 1): 6e-6,
-    ("numba", "batched", 100): 1e-6,
-}
-SKIPPED = [{"kernel": "cupy", "reason": "no CUDA device: cudaErrorNoDevice: no CUDA-capable device is detected"}]
+from support.reports import EXACT, SKIPPED
 
 
-def write(folder, times=TIMES, **settings):
+def write(folder, times=EXACT, **settings):
     return record.read_run(simulate.write_run(folder, times, **settings))
 
 
@@ -39,8 +30,8 @@ def content(*runs):
 
 
 @pytest.mark.parametrize("name", render.FORMATS)
-def test_every_format_is_there(tmp_path, name):
-    text = render.render([write(tmp_path, noise=0, skipped=SKIPPED)], name)
+def test_every_format_is_there(reports, name):
+    text = reports.text("exact", name)
     for word in ("numpy", "numba", "20261124T120000Z-0123abcd", "testbox"):
         assert word in text
     if name != "csv":
@@ -71,14 +62,13 @@ def test_a_run_named_twice_is_refused(tmp_path):
         render.render([run, run], "md")
 
 
-def test_all_say_the_same_finding(tmp_path):
-    run = write(tmp_path, noise=0)
+def test_all_say_the_same_finding(reports):
     lead = (
         "Batching makes every kernel faster: from 6.00x (6.00 to 6.00) with numba to 9.00x (9.00 to 9.00) with numpy."
     )
-    assert content(run)["headline"]["lead"] == lead
-    assert f"**{lead}**" in markdown(run)
-    assert f"<h1>{lead}</h1>" in render.render([run], "html").replace("\xa0", " ")
+    assert json.loads(reports.text("exact", "json"))["headline"]["lead"] == lead
+    assert f"**{lead}**" in reports.text("exact")
+    assert f"<h1>{lead}</h1>" in reports.text("exact", "html").replace("\xa0", " ")
 
 
 # -- Markdown
@@ -92,14 +82,14 @@ def test_the_table_holds_known_answers(tmp_path):
     assert any(line.startswith("| numpy | one at a time | 1 |") and "the baseline" in line for line in lines)
 
 
-def test_the_charts_numbers_are_tables_in_markdown(tmp_path):
-    lines = markdown(write(tmp_path, noise=0)).splitlines()
+def test_the_charts_numbers_are_tables_in_markdown(reports):
+    lines = reports.text("exact").splitlines()
     assert "| kernel | one at a time | batch 1 | batch 100 |" in lines
     assert "| numba | the baseline | 1.00x (1.00 to 1.00) | 6.00x (6.00 to 6.00) |" in lines
 
 
 def test_it_says_what_a_sceptic_asks(tmp_path):
-    text = markdown(write(tmp_path, {**TIMES, ("numpy", "batched", 10000): 2e-6}, skipped=SKIPPED, seed=7))
+    text = markdown(write(tmp_path, {**EXACT, ("numpy", "batched", 10000): 2e-6}, skipped=SKIPPED, seed=7))
     for words in (
         "What is in the clock",
         "The 1,000 rows of digits are repeated to 10,000 rows.",
@@ -121,7 +111,7 @@ def test_it_says_what_a_sceptic_asks(tmp_path):
 
 def test_the_book_cell_is_explained_where_it_was_timed(tmp_path):
     book = {("numpy", "book", 1): 4e-5, ("numpy", "book", 100): 2e-5}
-    assert "The book's cell" in markdown(write(tmp_path, {**TIMES, **book}, seed=1))
+    assert "The book's cell" in markdown(write(tmp_path, {**EXACT, **book}, seed=1))
     assert "The book's cell" not in markdown(write(tmp_path, seed=2))
 
 
@@ -156,7 +146,7 @@ def test_a_failure_in_one_repeat_names_case_and_repeat(tmp_path):
 
 
 def test_an_interrupted_run_says_what_is_missing(tmp_path):
-    path = simulate.write_run(tmp_path, TIMES)
+    path = simulate.write_run(tmp_path, EXACT)
     (path / "numba.1.json").unlink()
     (path / "numba.2.json").unlink()
     run = record.read_run(path)
@@ -168,7 +158,7 @@ def test_an_interrupted_run_says_what_is_missing(tmp_path):
 
 
 def test_a_planned_case_without_time_or_reason_is_a_gap(tmp_path):
-    path = simulate.write_run(tmp_path, TIMES)
+    path = simulate.write_run(tmp_path, EXACT)
     file = path / "numpy.0.json"
     changed = json.loads(file.read_text())
     changed["benchmarks"] = [b for b in changed["benchmarks"] if b["params"]["mode"] != "per_sample"]
@@ -186,7 +176,7 @@ def test_a_run_without_any_time_has_a_report(tmp_path, name):
 @pytest.mark.parametrize("name", render.FORMATS)
 @pytest.mark.parametrize("mode", ["per_sample", "batched"])
 def test_a_missing_mode_is_said_in_words(tmp_path, name, mode):
-    times = {case: time for case, time in TIMES.items() if case[1] != mode}
+    times = {case: time for case, time in EXACT.items() if case[1] != mode}
     text = render.render([write(tmp_path, times)], name)
     assert name == "csv" or "no batching speedup" in text.lower()
 
@@ -199,7 +189,7 @@ def test_one_repeat_has_no_interval(tmp_path):
 
 
 def test_two_runs_stand_beside_each_other_with_their_differences(tmp_path):
-    slow = {case: 2 * time for case, time in TIMES.items()}
+    slow = {case: 2 * time for case, time in EXACT.items()}
     other = simulate.environment(libraries={"numpy": "1.26.0"}, threads=1)
     first, second = write(tmp_path, noise=0, seed=1), write(tmp_path, slow, noise=0, seed=2, environment=other)
     text = markdown(first, second)
@@ -218,7 +208,7 @@ def test_runs_that_do_not_differ_say_so(tmp_path):
 
 
 def test_a_single_record_is_a_run(tmp_path):
-    run = record.read_run(simulate.write_run(tmp_path, TIMES) / "numpy.0.json")
+    run = record.read_run(simulate.write_run(tmp_path, EXACT) / "numpy.0.json")
     assert "numba" not in [case["kernel"] for case in content(run)["cases"]]
 
 
@@ -240,7 +230,7 @@ def test_csv_is_the_tidy_frame(tmp_path):
     read = pd.read_csv(io.StringIO(render.render([run], "csv")))
     told = frame.load([run])
     assert list(read.columns) == list(frame.COLUMNS)
-    assert len(read) == len(told) == len(TIMES) * 3
+    assert len(read) == len(told) == len(EXACT) * 3
     assert read["sample_s"].to_numpy() == pytest.approx(told["sample_s"].to_numpy())
 
 
@@ -252,8 +242,8 @@ def test_csv_cells_are_no_formulas(tmp_path, start):
     assert {row["machine"] for row in rows} == {f"'{hostile}"}
 
 
-def test_json_holds_the_numbers(tmp_path):
-    data = content(write(tmp_path, noise=0, skipped=SKIPPED))
+def test_json_holds_the_numbers(reports):
+    data = json.loads(reports.text("exact", "json"))
     case = next(c for c in data["cases"] if (c["kernel"], c["mode"], c["batch_size"]) == ("numpy", "batched", 100))
     assert case["speedup"]["value"] == pytest.approx(9)
     assert case["sample_s"]["value"] == pytest.approx(2e-6)

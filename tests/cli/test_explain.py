@@ -1,0 +1,87 @@
+"""`mlpbench explain`: what it prints, its JSON, and its exit status."""
+
+import json
+
+import pytest
+
+from mlpbench.bench.cli.app import main
+from support import evidence_files as files
+from support.evidence_files import write
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Return what types `mlpbench explain` in a folder: words to (exit status, stdout, stderr)."""
+
+    def typed(*words):
+        monkeypatch.chdir(tmp_path)
+        try:
+            main(["explain", *words])
+            status = 0
+        except SystemExit as ended:
+            status = ended.code or 0
+        return status, *capsys.readouterr()
+
+    return typed
+
+
+def test_the_command_tells(tmp_path, command):
+    run = write(tmp_path / "results")
+    status, out, err = command()
+    assert (status, err) == (0, "")
+    for words in (run.id, "calls saved 9.00 µs", "Roofs, 2 threads: 500 GFLOP/s", "numpy under its roofs", "36 %"):
+        assert words in out
+
+
+def test_the_commands_json_is_all_the_numbers(tmp_path, command):
+    run = write(tmp_path / "results")
+    status, out, _ = command(run.id, "--json")
+    assert status == 0
+    (found,) = json.loads(out)["runs"]
+    assert found["run"] == run.id
+    assert found["kernels"][0]["attribution"]["parts"]["calls"]["value"] == pytest.approx(files.CALL_ONE, rel=1e-3)
+    assert found["kernels"][0]["fit"]["r_inf"]["value"] == pytest.approx(1 / files.ROW, rel=1e-4)
+    assert found["roofs"]["1"]["read_s"]["L1"] == pytest.approx(500e9)
+
+
+def test_runs_of_other_networks_are_compared(tmp_path, command):
+    """The same times per sample; weights that lie elsewhere."""
+    larger = {"sizes": [784, 1024, 1024, 10], "hidden": "sigmoid", "output": "softmax", "dtype": "float32"}
+    slow = {case: 1000 * seconds for case, seconds in files.TIMES.items()}
+    runs = [write(tmp_path / "results", seed=1), write(tmp_path / "results", slow, seed=2, spec=larger)]
+    status, out, _ = command(*(run.id for run in runs))
+    assert status == 0
+    first, second = out[out.index("What batching saves") :].splitlines()[2:4]
+    for row, words in (
+        (first, ("784-50-100-10", "L2", "12.0 µs", "75 %")),
+        (second, ("784-1024-1024-10", "L3")),
+    ):
+        assert not [word for word in words if word not in row]
+    status, out, _ = command(*(run.id for run in runs), "--json")
+    (levels,) = json.loads(out)["levels"]
+    assert (levels["threads"], levels["kind"]) == (2, "sigmoid/softmax float32")
+    assert [(place["run"], place["spec"], place["level"], place["is_bus"]) for place in levels["places"]] == [
+        (runs[0].id, "784-50-100-10", "L2", False),
+        (runs[1].id, "784-1024-1024-10", "L3", False),
+    ]
+
+
+def test_the_command_fails_on_what_cannot_be(tmp_path, command):
+    write(tmp_path / "results", **files.impossible())
+    status, out, _ = command()
+    assert status == 1
+    assert "Impossible and refused" in out
+
+
+@pytest.mark.parametrize("words", [("nowhere",), (), ("--results", "nothing-here")])
+def test_bad_input_is_one_line(tmp_path, command, words):
+    status, out, err = command(*words)
+    assert (status, out) == (2, "")
+    assert err.startswith("mlpbench: ")
+    assert err.count("\n") == 1
+
+
+def test_help_has_an_example(tmp_path, command):
+    status, out, _ = command("--help")
+    assert status == 0
+    assert "Example: mlpbench explain" in out
