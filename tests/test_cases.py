@@ -1,14 +1,18 @@
 """Settings: every combination once, names that are safe as a path and tell them apart, values as people write them."""
 
 import itertools
+import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
-from mlpbench.bench.cases import Setting, make_settings, read_setting
+from mlpbench.bench.cases import Setting, make_settings
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.untrusted import NAME, Block
+from mlpbench.bench.record.plan import SettingEntry
+from mlpbench.bench.record.untrusted import NAME, decode
 
 MNIST = "784-50-100-10"
 
@@ -74,9 +78,13 @@ def test_labels_tell_settings_apart_and_fit_behind_the_name_of_a_run(specs, thre
         assert not any("/" in label or label.startswith(".") for label in labels)
 
 
+def read(content):
+    return decode(json.dumps(content).encode(), Path("run.json"), SettingEntry)
+
+
 def test_a_setting_is_read_back_from_its_json():
     for setting in make_settings([MNIST, "20-10"], [1, 2], ["float32", "float64"]):
-        assert read_setting(Block(setting.as_dict(), "run.json")) == setting
+        assert read(to_builtins(SettingEntry.of(setting))).setting == setting
 
 
 @pytest.mark.parametrize(
@@ -95,9 +103,9 @@ def test_a_setting_is_read_back_from_its_json():
     ids=str,
 )
 def test_a_damaged_setting_is_refused_in_one_line(change):
-    good = Setting(MNIST, 1, "float32", ("threads",)).as_dict()
+    good = to_builtins(SettingEntry.of(Setting(MNIST, 1, "float32", ("threads",))))
     with pytest.raises(UserError, match=r"^run\.json: ") as error:
-        read_setting(Block({**good, **change}, "run.json"))
+        read({**good, **change})
     assert "\n" not in str(error.value)
 
 

@@ -276,7 +276,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_harness(item: pytest.Item) -> bool:
-    return item.path == TESTS and getattr(item, "originalname", None) == HARNESS
+    return item.path.resolve() == TESTS and getattr(item, "originalname", None) == HARNESS
 
 
 def _is_saved(config: pytest.Config) -> bool:
