@@ -227,7 +227,7 @@ def _told(error: msgspec.ValidationError, data: Any) -> str:
     steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]", place.rstrip("`").removeprefix("$"))
     for pattern, words in _WORDS:
         if found := re.fullmatch(pattern, said, re.DOTALL):
-            said = found.expand(words).replace("|", ", ")
+            said = found.expand(words).replace(" | ", " or ").replace("|", ", ")
             break
     if said.startswith("expected"):
         said = re.sub(r"`?\b(int|float|str|bool|array|object)\b`?", lambda name: _TYPES[name[1]], said)

@@ -36,6 +36,8 @@ Points = dict[int, float]
 STRAIGHT_WITHIN = 0.10
 #: Relative error from which on the robust loss begins to forgive.
 _FORGIVES = 0.05
+#: Steps of the fit that change nothing any more, as a share.
+_EXACT = 1e-13
 #: A call cost below this share of the shortest call cannot be told from none.
 _SMALLEST_SHARE = 1e-3
 #: A line has two numbers: two points are no test of it.
@@ -145,34 +147,60 @@ def line(points: Points, *, part: bool = False) -> Line:
 
     The call cost is at least 0, unless the points are only a ``part`` of a curve.
     """
-    from scipy.optimize import least_squares
-
     sizes, seconds = _arrays(points)
     # Unknowns of the order of 1: the shortest call, and the time per row of the largest batch.
     call, row = float(seconds[0]), float(seconds[-1] / sizes[-1])
-    design = np.column_stack([call / seconds, row * sizes / seconds])
-    lowest = [-np.inf if part else 0.0, 0.0]
-    start = [0.5, 0.5] if len(points) > 2 else _through_two(design, lowest)
-
-    def error(unknown: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(design @ unknown - 1, dtype=np.float64)
-
-    def slope_of_error(_: NDArray[np.float64]) -> NDArray[np.float64]:
-        return design
-
-    found = least_squares(
-        error,
-        start,
-        jac=slope_of_error,
-        bounds=(lowest, np.inf),
-        loss="soft_l1",
-        f_scale=_FORGIVES,
-        xtol=1e-12,
-        ftol=1e-12,
-        gtol=1e-12,
-    )
-    t0, slope = (float(x) for x in found.x)
+    design = list(zip((call / seconds).tolist(), (row * sizes / seconds).tolist(), strict=True))
+    t0, slope = _least(design, -math.inf if part else 0.0)
     return Line(t0 * call, max(slope, 1e-9) * row, int(sizes[0]), int(sizes[-1]))
+
+
+def _least(design: Sequence[tuple[float, float]], lowest: float) -> tuple[float, float]:
+    """Return where a u + b v is nearest to 1 for all rows (u, v) by the robust loss, with a >= lowest and b >= 0.
+
+    The loss is convex: where the free minimum is outside, that of the bounded problem is on one of the two bounds.
+    """
+    free = _descend(design, (0.5, 0.5), (True, True))
+    if free[0] >= lowest and free[1] >= 0:
+        return free
+    flat = _descend(design, (0.5, 0.0), (True, False))
+    edges = [(max(flat[0], lowest), 0.0)]
+    if lowest > -math.inf:
+        steep = _descend(design, (lowest, 0.5), (False, True))
+        edges.append((lowest, max(steep[1], 0.0)))
+    return min(edges, key=lambda edge: _loss(design, *edge))
+
+
+def _loss(design: Sequence[tuple[float, float]], a: float, b: float) -> float:
+    """Return the soft L1 loss of the relative errors."""
+    return sum(math.sqrt(1 + ((a * u + b * v - 1) / _FORGIVES) ** 2) - 1 for u, v in design)
+
+
+def _descend(
+    design: Sequence[tuple[float, float]], start: tuple[float, float], free: tuple[bool, bool]
+) -> tuple[float, float]:
+    """Return the minimum of the loss over the unknowns that are free, by Newton's method with steps that are halved."""
+    (a, b), loss = start, _loss(design, *start)
+    for _ in range(100):
+        ga = gb = haa = hab = hbb = 0.0
+        for u, v in design:
+            error = a * u + b * v - 1
+            spread = 1 + (error / _FORGIVES) ** 2
+            weight = 1 / math.sqrt(spread)
+            bend = weight / spread
+            ga, gb = ga + weight * error * u, gb + weight * error * v
+            haa, hab, hbb = haa + bend * u * u, hab + bend * u * v, hbb + bend * v * v
+        if free == (True, True):
+            determinant = haa * hbb - hab * hab
+            da, db = (hbb * ga - hab * gb) / determinant, (haa * gb - hab * ga) / determinant
+        else:
+            da, db = (ga / haa, 0.0) if free[0] else (0.0, gb / hbb)
+        while (new := _loss(design, a - da, b - db)) > loss and abs(da) + abs(db) > _EXACT:
+            da, db = da / 2, db / 2
+        if new > loss or abs(da) + abs(db) <= _EXACT * (abs(a) + abs(b)):
+            break
+        a, b, loss = a - da, b - db, new
+    return a, b
 
 
 def regimes(points: Points, most: int = 3) -> list[Line]:
@@ -216,12 +244,6 @@ def _arrays(points: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if not (np.isfinite(seconds).all() and (seconds > 0).all() and (sizes > 0).all()):
         raise ValueError(f"needs times and batch sizes above 0, got {points}")
     return sizes, seconds
-
-
-def _through_two(design: NDArray[np.float64], lowest: Sequence[float]) -> NDArray[np.float64]:
-    """Return the line through two points, moved inside the bounds: the iteration starts where it should end."""
-    exact = np.linalg.solve(design, np.ones(2))
-    return np.asarray(np.maximum(exact, np.array(lowest) + 1e-6), dtype=np.float64)
 
 
 def _medians(repeats: Iterable[Points]) -> Points:

@@ -60,10 +60,10 @@ def timeline(run: Run) -> Timeline | None:
         return None
     watched = [(record, window) for record in _in_order(run) for window in record.trust.windows]
     dates = [window.began_utc_s for _, window in watched if window.began_utc_s is not None]
-    dated = len(dates) == len(watched)
+    dated, first = len(dates) == len(watched), min(dates, default=0.0)
     moments = []
     for number, (record, window) in enumerate(watched):
-        begins = window.began_utc_s - min(dates) if dated and window.began_utc_s is not None else float(number)
+        begins = window.began_utc_s - first if dated and window.began_utc_s is not None else float(number)
         moments.append(
             Moment(
                 kernel=record.kernel,

@@ -4,11 +4,9 @@ import pytest
 
 from mlpbench.bench.analysis import evidence, explain
 from mlpbench.bench.analysis.summary import summarize
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections.explain import kernel_sentences, run_sentences
 from support import evidence_files as files
-from support import simulate
 
 TIMES, ROW, T0, SIZES, PYTHON, write = files.TIMES, files.ROW, files.T0, files.SIZES, files.PYTHON, files.write
 PRODUCT = {"name": "matrix product", "work": 1, "data": [1.0]}
@@ -158,36 +156,6 @@ def test_nothing_timed_is_nothing_to_explain(tmp_path):
     run = write(tmp_path, {}, failures=[failure])
     assert explain.find(run, summarize([run])) is None
     assert "What the speedup is made of" not in render.render([run], "md")
-
-
-@pytest.mark.parametrize(
-    "damaged",
-    [
-        {"roofs_file": files.roofs(devices="cuda")},
-        {"roofs_file": files.roofs(devices=[files.of_device(), files.of_device()])},
-        {"roofs_file": files.roofs(devices=[files.of_device(device="cpu")])},
-        {"roofs_file": files.roofs(devices=[files.of_device(device="../cuda")])},
-        {"roofs_file": files.roofs(devices=[files.of_device(device=None)])},
-        {"roofs_file": files.roofs(devices=[files.of_device(roofs="fast")])},
-        {"roofs_file": files.roofs(devices=[files.of_device(roofs=None, reason=[1])])},
-        {"roofs_file": files.roofs(devices=[files.of_device(entries=[])])},
-        {"roofs_file": files.roofs(devices=[files.of_device(entries=[{"name": "L2", "work": 1, "data": [1.0]}])])},
-        {"roofs_file": files.roofs(devices=[files.of_device(entries=[{**PRODUCT, "work": 0}])])},
-        {"roofs_file": files.roofs(devices=[files.of_device(entries=[{**PRODUCT, "data": [1e99]}])])},
-        {"roofs_file": files.roofs([{"name": "L1", "threads": 1, "work": 1, "data": [-1.0]}])},
-        {"roofs_file": files.roofs([{"name": "L1", "threads": 1, "work": 1, "data": [1.0]}])},
-        {"roofs_file": files.roofs([{"name": "multiply-add", "threads": "two", "work": 1, "data": [1.0]}])},
-        {"roofs_file": {"mlpbench": {"schema": 99}}},
-        {"anatomy": files.anatomy(two_neurons={"spec": simulate.SPEC, "cases": []})},
-        {"anatomy": files.anatomy(in_l1={**files.network([3, 2], 1e-6, 1e-6, 1), "spec": {"sizes": "none"}})},
-        {"anatomy": "nothing"},
-    ],
-)
-def test_damaged_files_are_refused_with_their_path(tmp_path, damaged):
-    run = write(tmp_path, **damaged)
-    with pytest.raises(UserError, match=r"testbox.*\.json: ") as refused:
-        explain.find(run, summarize([run]))
-    assert "\n" not in str(refused.value)
 
 
 # -- words
