@@ -228,14 +228,17 @@ RECORDS = {
 
 
 @pytest.mark.parametrize("name", list(RECORDS))
-@pytest.mark.parametrize("words", [["report"], ["compare", "latest", "numpy"]], ids=["report", "compare"])
-def test_damaged_and_hostile_results(told, tmp_path, name, words):
+def test_a_damaged_or_hostile_result_is_named_and_the_others_are_told(capsys, tmp_path, name):
+    simulate.write_run(tmp_path / "results", TIMES)
     damage, expected = RECORDS[name]
     (path,) = tmp_path.glob("results/*/*/numpy.1.json")
     damage(path)
-    line = told(*words)
-    assert "numpy.1.json: " in line
+    status, out, err = called(capsys, "report", "--results", tmp_path / "results")
+    assert (status, err) == (0, "")
+    (line, *_) = [line for line in out.splitlines() if "numpy.1.json: " in line]
     assert expected in line
+    assert "<script>" not in out
+    assert "numpy: " in out
 
 
 def test_a_result_file_with_a_hostile_name(told, tmp_path):
