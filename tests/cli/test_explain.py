@@ -4,25 +4,17 @@ import json
 
 import pytest
 
-from mlpbench.bench.cli.app import main
 from support import evidence_files as files
 from support.evidence_files import write
+from support.terminal import called
 
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     """Return what types `mlpbench explain` in a folder: words to (exit status, stdout, stderr)."""
 
-    def typed(*words):
-        monkeypatch.chdir(tmp_path)
-        try:
-            main(["explain", *words])
-            status = 0
-        except SystemExit as ended:
-            status = ended.code or 0
-        return status, *capsys.readouterr()
-
-    return typed
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: called(capsys, "explain", *words)
 
 
 def test_the_command_tells(tmp_path, command):
