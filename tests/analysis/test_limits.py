@@ -78,8 +78,7 @@ ONCE = "the machine's limits were measured once, before the repeats: a share of 
 
 def with_repeats(run, entries):
     """Return the limits of a run beside which the machine did what ``entries`` say, by repeat (`files.measured`)."""
-    files.write_of_repeats(run.path, entries)
-    return find(run)
+    return find(files.write_of_repeats(run.path, entries))
 
 
 def test_a_share_is_of_the_median_round_of_the_same_repeat(tmp_path):
@@ -100,7 +99,7 @@ def test_shares_are_paired_by_repeat(tmp_path):
     cases = summarize([run])
     next(c for c in cases if (c.kernel, c.batch_size) == ("numba-simd", 10_000)).by_repeat[1] *= 2
     slower = {0: files.measured(1), 1: files.measured(1, files.PEAK / 2), 2: files.measured(1)}
-    files.write_of_repeats(run.path, slower)
+    run = files.write_of_repeats(run.path, slower)
     peak = share(limits.find(run, cases), "numba-simd", "peak")
     assert (peak.ratio.value, peak.ratio.low, peak.ratio.high) == pytest.approx((0.94,) * 3)
     assert (peak.ratio.n, peak.ratio.paired) == (3, True)

@@ -21,7 +21,7 @@ PAGE = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
 def test_the_page_recomputes_a_cell_and_a_share(tmp_path, monkeypatch, noise):
     run = limit_runs.write(tmp_path / "elsewhere", noise=noise)
     peaks = {repeat: files.measured(1, files.PEAK * (1 - repeat / 10), spread=1.25) for repeat in range(3)}
-    files.write_of_repeats(run.path, peaks)
+    run = files.write_of_repeats(run.path, peaks)
     found = limits.find(run, summarize([run]))
     sweep = tmp_path / "results" / "testbox" / "20261124T130000Z-0123abcd"
     sweep.mkdir(parents=True)

@@ -65,9 +65,9 @@ def roofs(entries=None, **changes):
 
 
 def write_of_repeats(run, entries):
-    """Write ``roofs-<repeat>.json`` beside the records of a run: entries by repeat, or the reason why there are none.
+    """Write ``roofs-<repeat>.json`` into the folder of a run: entries by repeat, or the reason why there are none.
 
-    What needs large arrays is not measured there.
+    What needs large arrays is not measured there. Returns the run, read again.
     """
     for repeat, found in entries.items():
         if isinstance(found, str):
@@ -75,6 +75,7 @@ def write_of_repeats(run, entries):
         else:
             content = roofs([one for one in found if one["name"] not in ("L1", "L3", "DRAM")], repeat=repeat)
         (run / f"roofs-{repeat}.json").write_text(json.dumps(content))
+    return runs.read_run(run)
 
 
 #: A device: operations, bytes/s by level, what its L2 holds, and copies from and to the host. Read faster than copied.

@@ -59,7 +59,7 @@ def test_the_table_says_when_each_limit_was_measured(tmp_path):
     run = write(tmp_path)
     assert "94.0 % (94.0 to 94.0) | once, at the start |" in markdown(run)
     assert "measured once, before the repeats: a share of them mixes two moments." in markdown(run)
-    files.write_of_repeats(run.path, {repeat: files.measured(1) for repeat in range(3)})
+    run = files.write_of_repeats(run.path, {repeat: files.measured(1) for repeat in range(3)})
     text = markdown(read_run(run.path))
     assert "94.0 % (94.0 to 94.0) | in 3 repeats |" in text
     assert "two moments" not in text
