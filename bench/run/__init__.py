@@ -1,1 +1,4 @@
-"""The parent: one process for each kernel and repeat, and the folders of their results."""
+"""The parent: one process for each kernel and repeat. A plan comes in; folders of result files go out.
+
+It may import plan, machine, trust, record and data, and never measure: parent and child talk by arguments and files.
+"""
