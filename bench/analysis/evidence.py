@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from mlpbench.bench.record import roofs as measured
     from mlpbench.bench.record.runs import Run
 
+PRODUCT, PEAK = ARITHMETIC = ("matrix product", "multiply-add")
+#: What is told of a device and is no roof.
+COPIES = ("host to device", "device to host")
+#: Multiply-adds in registers wait for nothing. Where half of their rounds take longer than this, something else ran.
+_QUIET_WITHIN = 1.15
+#: What all cores share: neighbours that the processor's clock does not show take their part of it.
+_SHARED = ("L3", "DRAM")
+_SHARED_QUIET_WITHIN = 1.3
+
 #: Work per second by number of threads, and by name of what was done.
 Rates = dict[int, dict[str, float]]
 
@@ -37,29 +46,6 @@ class Sustained:
         return {repeat: rates[name] for repeat, rates in found.items() if name in rates}
 
 
-def sustained(of_repeats: Mapping[int, measured.RoofsHead]) -> Sustained:
-    """Return what was measured in the repeats of a run, nothing where none was."""
-    rates: dict[int, Rates] = {}
-    reasons = {}
-    for repeat, found in of_repeats.items():
-        for one in found.roofs.measured if found.roofs else ():
-            rate = one.work / statistics.median(one.data)
-            rates.setdefault(repeat, {}).setdefault(one.threads, {})[one.name] = rate
-        if repeat not in rates:
-            reasons[repeat] = found.reason or "no reason given"
-    return Sustained(rates, reasons)
-
-
-PRODUCT, PEAK = ARITHMETIC = ("matrix product", "multiply-add")
-#: What is told of a device and is no roof.
-COPIES = ("host to device", "device to host")
-#: Multiply-adds in registers wait for nothing. Where half of their rounds take longer than this, something else ran.
-_QUIET_WITHIN = 1.15
-#: What all cores share: neighbours that the processor's clock does not show take their part of it.
-_SHARED = ("L3", "DRAM")
-_SHARED_QUIET_WITHIN = 1.3
-
-
 @dataclass(frozen=True)
 class OfDevice:
     """The roofs of another device than the CPU, and whether they are ``disturbed``; or the ``reason`` why not."""
@@ -74,7 +60,6 @@ class Evidence:
     """What was measured beside the cases. ``small`` by kernel and repeat; ``roofs`` by number of threads.
 
     ``devices``: what was measured of other devices, by the name that kernels call them.
-
     ``disturbed``: whether the roofs were measured while something else ran, and are too low. ``missing``: what is not
     there, one sentence each. ``sustained``: what the machine did within the repeats, for shares and not for roofs.
     """
@@ -113,6 +98,19 @@ def read(run: Run) -> Evidence:
     missing |= dict.fromkeys(f"a damaged file was left out: {line}" for line in run.damaged)
     devices = {one.device: _of_device(one) for one in run.roofs.devices} if run.roofs else {}
     return Evidence(small, roofs, disturbed, tuple(missing), devices, sustained(run.roofs_of_repeats))
+
+
+def sustained(of_repeats: Mapping[int, measured.RoofsHead]) -> Sustained:
+    """Return what was measured in the repeats of a run, nothing where none was."""
+    rates: dict[int, Rates] = {}
+    reasons = {}
+    for repeat, found in of_repeats.items():
+        for one in found.roofs.measured if found.roofs else ():
+            rate = one.work / statistics.median(one.data)
+            rates.setdefault(repeat, {}).setdefault(one.threads, {})[one.name] = rate
+        if repeat not in rates:
+            reasons[repeat] = found.reason or "no reason given"
+    return Sustained(rates, reasons)
 
 
 def _small_networks(anatomy: measured.Anatomy) -> SmallNetworks | None:
