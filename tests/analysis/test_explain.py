@@ -4,9 +4,11 @@ import pytest
 
 from mlpbench.bench.analysis import evidence, explain
 from mlpbench.bench.analysis.summary import summarize
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections.explain import kernel_sentences, run_sentences
 from support import evidence_files as files
+from support import simulate
 
 TIMES, ROW, T0, SIZES, PYTHON, write = files.TIMES, files.ROW, files.T0, files.SIZES, files.PYTHON, files.write
 PRODUCT = {"name": "matrix product", "work": 1, "data": [1.0]}
@@ -156,6 +158,39 @@ def test_nothing_timed_is_nothing_to_explain(tmp_path):
     run = write(tmp_path, {}, failures=[failure])
     assert explain.find(run, summarize([run])) is None
     assert "What the speedup is made of" not in render.render([run], "md")
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        files.of_device(device="../cuda"),
+        files.of_device(device=None),
+        files.of_device(roofs="fast"),
+        files.of_device(roofs=None, reason=[1]),
+        files.of_device(entries=[]),
+        files.of_device(entries=[{**PRODUCT, "name": "L2"}]),
+        files.of_device(entries=[{**PRODUCT, "data": [1e99]}]),
+    ],
+)
+def test_damaged_roofs_of_a_device_are_left_out_and_named(tmp_path, device):
+    run = write(tmp_path, roofs_file=files.roofs(devices=[device]))
+    found = explain.find(run, summarize([run]))
+    (line,) = [line for line in found.missing if line.startswith("a damaged file was left out: ")]
+    assert "roofs.json: " in line
+    assert not found.roofs
+
+
+@pytest.mark.parametrize(
+    "anatomy",
+    [
+        files.anatomy(two_neurons={"spec": simulate.SPEC, "cases": []}),
+        files.anatomy(in_l1={**files.network([3, 2], 1e-6, 1e-6, 1), "spec": {"sizes": "none"}}),
+        "nothing",
+    ],
+)
+def test_damaged_small_networks_are_refused_with_their_path(tmp_path, anatomy):
+    with pytest.raises(UserError, match=r"testbox.*\.json: .*anatomy"):
+        write(tmp_path, anatomy=anatomy)
 
 
 # -- words
