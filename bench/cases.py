@@ -1,7 +1,7 @@
 """What is timed: cases, and the settings in which they are timed.
 
-A case is a mode and a batch size. A setting is a network, a number of threads and a dtype; a sweep over several settings
-is a run for each of them, in one folder (`bench.run.sweep`). This module knows no files and measures nothing.
+A case is a mode and a batch size. A setting is a network, a number of threads and a dtype; a sweep over several
+settings is a run for each of them, in one folder (`bench.run.sweep`). This module knows no files and measures nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CPU = "cpu"
 #: In the order in which names of settings say them.
 AXES = ("spec", "threads", "dtype")
-#: A setting is part of a path and of the name of a run, which has at most 100 characters (`bench.record.untrusted.NAME`).
+#: A setting is part of a path and of the name of a run, which has at most 100 characters (`bench.record.untrusted`).
 LONGEST_SPEC = 45
 
 
