@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 #: M. Okabe and K. Ito, "Color Universal Design" (2008), strongest on white first. Black gives way to the ink of the
 #: page, and yellow, which white swallows, is darkened there.
 _OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")

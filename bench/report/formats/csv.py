@@ -9,7 +9,6 @@ from mlpbench.bench.analysis import frame
 if TYPE_CHECKING:
     from mlpbench.bench.report.document import Document
 
-
 #: A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.report.document import Document
 
-
 #: What can begin something in the middle of a line. Underscores inside a word are harmless in GitHub's Markdown.
 _SPECIAL = re.compile(r"([\\`*\[\]|~])|(?<![A-Za-z0-9])(_)|(_)(?![A-Za-z0-9])")
 #: What turns a whole line into a heading, a list or a rule.

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.analysis.limits import BesidePeers, Conditions, Limits, LimitShare
 
-
 _LIKE = (
     "Like for like: a kernel that returns a new array is held beside the peers that do, and one whose results lie in a "
     "buffer that is kept beside the peers that write into theirs. A ratio is the best peer's time / the kernel's, "
