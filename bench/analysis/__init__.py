@@ -1,4 +1,5 @@
-"""What results mean: runs come in; times, comparisons and findings go out.
+"""In: runs, as `bench.record.runs` reads them.
 
-It may import trust, record, cases, words and stats, and never report, plan, cli or what measures.
+Out: times, comparisons and findings, as numbers: what a report says in words.
+May import: `trust`, `record` and what lies below; pandas; never `plan`, `report`, `cli` or what measures.
 """

@@ -1,4 +1,5 @@
-"""The child: pytest's hooks, the gate, the timed case, and what is watched beside it. Options come in, a record goes out.
+"""In: the plan of a process, as pytest's options; a kernel.
 
-It may import plan, machine, trust, record, data and kernels, and never run, analysis, report or pandas.
+Out: pytest-benchmark's JSON with the block "mlpbench": times, what was watched beside them, failures.
+May import: `plan`, `machine`, `trust`, `record`, what lies below; pytest; never `run`, `analysis` or `report`.
 """

@@ -1,4 +1,5 @@
-"""In: bytes of result files that anyone may have written, and blocks that were measured. Out: typed blocks, and files.
+"""In: the bytes of result files that anyone may have written; blocks that were measured.
 
-May import: data, values, cases, words, errors; `kernels` for the specification.
+Out: typed blocks; files, written whole or not at all.
+May import: `data`, `values`, `cases`, `words`, `errors`; of `kernels` the specification; msgspec.
 """

@@ -1,4 +1,5 @@
-"""In: runs, as `bench.record.runs` reads them. Out: one document, built once, and written in any of the formats.
+"""In: runs, as `bench.record.runs` reads them.
 
-May import: analysis, trust, record, words, stats, errors; Altair in `charts` alone; never run, measure, plan or cli.
+Out: one document, built once, and written in any of the formats.
+May import: `analysis`, `trust`, `record` and what lies below; never `run`, `measure`, `plan` or `cli`.
 """

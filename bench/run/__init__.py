@@ -1,4 +1,5 @@
-"""The parent: one process for each kernel and repeat. A plan comes in; folders of result files go out.
+"""In: the plan of a run or a sweep.
 
-It may import plan, machine, trust, record and data, and never measure: parent and child talk by arguments and files.
+Out: a folder of result files: one process for each kernel and repeat, whatever becomes of it.
+May import: `plan`, `machine`, `record` and what lies below; never `measure`, to which it talks by arguments and files.
 """

@@ -1,4 +1,5 @@
-"""Statistics: numbers come in, estimates, tests and verdicts go out.
+"""In: numbers.
 
-It may import errors and nothing else of bench, and knows no kernels and no files.
+Out: estimates, intervals, tests and verdicts.
+May import: `errors`, NumPy and SciPy; it knows no kernels and no files.
 """

@@ -1,4 +1,5 @@
-"""How far a run can be trusted: disturbance, the clock, the pace of the processor, latency, inputs, the timeline.
+"""In: records.
 
-Records come in; grades, reasons and findings go out. It may import record, values, stats and errors, and reads no file.
+Out: how far they can be trusted: disturbance, clock, pace of the processor, latency, timeline.
+May import: `record`, `values`, `stats` and what lies below; it reads no file.
 """

@@ -256,7 +256,7 @@ def test_mistakes_are_told_in_one_line(word, said):
 
 
 def test_the_command_line_hands_its_options_on():
-    from mlpbench.bench.cli.closer import closer_look
+    from mlpbench.bench.cli.run import _closer_look as closer_look
 
     assert closer_look(None, None, cold=False) == []
     assert closer_look(["100", "all"], "5ms", cold=True) == ["--latency=100", "--latency=10000", "--p99=5ms", "--cold"]

@@ -11,6 +11,7 @@ import tomllib
 from contextlib import redirect_stdout
 from functools import cache
 
+import msgspec
 import pytest
 
 from mlpbench.bench.analysis import times as analysis_times
@@ -202,7 +203,8 @@ def test_every_field_is_described(written):
     fields = {*written, *block, *written["benchmarks"][0]["extra_info"], *written["commit_info"]}
     for key in ("spec", "data", "weights", "kernel_info", "conformance", "accuracy", "timings"):
         fields |= set(block[key])
-    fields |= set(Plan.__annotations__) | set(simulate.record("numpy", 0, [], {"started": ""})["mlpbench"])
+    fields |= {one.encode_name for one in msgspec.structs.fields(Plan)}
+    fields |= set(simulate.record("numpy", 0, [], {"started": ""})["mlpbench"])
     found = environment.collect()
     fields |= set(found) | {name for key in ("machine", "os", "python", "git", "gpu") for name in found[key]}
     fields |= {name for pool in block["environment"]["blas"] for name in pool}

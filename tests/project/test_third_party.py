@@ -16,6 +16,10 @@ PACKAGE = Path(__file__).parents[1] / "support" / "example_package"
 KERNELS = ["numpy-wide", "numpy-no-bias", "numpy-raises", "numpy-dies"]
 
 
+def points(cases):
+    return {(case.mode, case.batch_size) for case in cases}
+
+
 @pytest.fixture(scope="module")
 def mlpbench(tmp_path_factory, quicker):
     """Run a command where the example package is installed; return the finished process."""
@@ -98,7 +102,7 @@ def test_it_is_timed(mlpbench, tmp_path):
     assert ran.returncode == 0, ran.stderr
     run = runs.read_run(runs.latest(tmp_path))
     (found,) = run.records
-    assert {(case.mode, case.batch_size) for case in found.cases} == set(run.plan.cases)
+    assert points(found.cases) == points(run.plan.cases)
     assert found.describe == {"sums": "float64"}
     assert "numpy-wide" in ran.stdout
 
@@ -106,10 +110,12 @@ def test_it_is_timed(mlpbench, tmp_path):
 def test_what_goes_wrong_costs_no_other_kernel_its_results(sweep):
     ran, _, run = sweep
     assert ran.returncode == 1, ran.stderr
-    timed = {found.kernel: {(case.mode, case.batch_size) for case in found.cases} for found in run.records}
-    assert timed["numpy-wide"] == set(run.plan.cases) == {("per_sample", 100), ("batched", 1), ("batched", 200)}
+    timed = {found.kernel: points(found.cases) for found in run.records}
+    planned = {("per_sample", 100), ("batched", 1), ("batched", 200)}
+    assert points(run.plan.cases) == planned
+    assert timed["numpy-wide"] == planned
     assert timed["numpy-no-bias"] == set(), "a wrong kernel is never timed"
-    assert timed["numpy-raises"] == set(run.plan.cases) - {("batched", 200)}
+    assert timed["numpy-raises"] == planned - {("batched", 200)}
     assert timed["numpy-dies"] == set()
 
 
