@@ -7,16 +7,13 @@ settings is a run for each of them, in one folder (`bench.run.sweep`). This modu
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels.registry import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 #: What kernels call the device that they compute on, if they say nothing else.
 CPU = "cpu"

@@ -5,13 +5,10 @@ from __future__ import annotations
 import gc
 import math
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
+from typing import Any
 
 #: Seconds on the clock that everything here is timed by; only differences mean something.
 now = time.perf_counter

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mlpbench.bench.cases import Case
 from mlpbench.bench.measure.case import measure
 from mlpbench.bench.measure.instruments import KNOWN, time_known
+from mlpbench.bench.measure.session import Contestant
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
-
-    from mlpbench.bench.cases import Case
-    from mlpbench.bench.measure.session import Contestant
 
 
 def test_forward(contestant: Contestant, case: Case, benchmark: BenchmarkFixture) -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, get_args
+from collections.abc import Mapping, Sequence
+from typing import get_args
 
 from mlpbench.bench.cases import ALL_ROWS
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels.base import processors
 from mlpbench.kernels.spec import DType
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
 
 MAX_BUDGET_S = 7 * 24 * 3600
 #: A million rows of 784 float32 are 3 GB; more is a typing error.

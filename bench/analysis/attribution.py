@@ -16,21 +16,16 @@ the rest is a test of the explanation, and it is shown.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlpbench.bench.analysis import times
+from mlpbench.bench.analysis.roofline import Roofs
+from mlpbench.bench.analysis.times import ByRepeat
 from mlpbench.bench.stats import estimates
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mlpbench.bench.analysis.roofline import Roofs
-    from mlpbench.bench.analysis.times import ByRepeat
-    from mlpbench.bench.stats.estimates import Ratio
-
+from mlpbench.bench.stats.estimates import Ratio
 
 PARTS = ("calls", "weights", "arithmetic", "unexplained")
 

@@ -14,19 +14,14 @@ where a cause was not measured, and of a kernel with times that cannot be.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mlpbench.bench.analysis.attribution import PARTS, Part
+from mlpbench.bench.analysis.attribution import PARTS, Attribution, Part
+from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
 from mlpbench.bench.analysis.roofline import LEVELS
 from mlpbench.bench.cases import CPU
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from mlpbench.bench.analysis.attribution import Attribution
-    from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
-
 
 #: What `bench.analysis.explain` begins the reason with.
 NO_ATTRIBUTION = "no attribution"

@@ -7,21 +7,16 @@ infers and counts the hits, and all of that is in its time.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import TYPE_CHECKING
 
 from mlpbench.bench import words as units
 from mlpbench.bench.analysis import times
-from mlpbench.bench.analysis.summary import batched, of_kernels, one_at_a_time
+from mlpbench.bench.analysis.summary import CaseSummary, batched, of_kernels, one_at_a_time
 from mlpbench.bench.record.schema import PARTS, REST
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from mlpbench.bench.analysis.summary import CaseSummary
 
 
 @dataclass(frozen=True)

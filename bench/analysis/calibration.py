@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from msgspec.structs import asdict
 
@@ -22,10 +22,6 @@ from mlpbench.bench.stats import significance
 from mlpbench.bench.stats.drift import ASSUMED, Drifts
 from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
 from mlpbench.bench.stats.trials import FOUND, Kind, Tally
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 FILE = "calibration.json"
 

@@ -9,8 +9,10 @@ at one pace of the processor where the records tell it (`bench.trust.pace`).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.sides import (
@@ -25,22 +27,16 @@ from mlpbench.bench.analysis.sides import (
     same_run,
     that_forbid,
 )
+from mlpbench.bench.analysis.times import At, CaseTimes
+from mlpbench.bench.cases import Setting
 from mlpbench.bench.errors import NothingComparable
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.drift import ASSUMED, Drifts
-from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
+from mlpbench.bench.stats.estimates import NO_DRIFT, Drift, Estimate, Ratio, Verdict
 from mlpbench.bench.stats.significance import FALSE_DISCOVERY_RATE, THRESHOLD, judge
+from mlpbench.bench.trust.pace import Pace
 from mlpbench.bench.words import plain
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
-
-    from mlpbench.bench.analysis.times import At, CaseTimes
-    from mlpbench.bench.cases import Setting
-    from mlpbench.bench.stats.estimates import Estimate, Ratio, Verdict
-    from mlpbench.bench.trust.pace import Pace
 
 
 def shared_setting(one: Setting | None, other: Setting | None) -> str | None:

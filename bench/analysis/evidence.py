@@ -7,18 +7,13 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from mlpbench.bench.analysis.attribution import SmallNetworks
 from mlpbench.bench.analysis.roofline import LEVELS, Roofs
-from mlpbench.bench.record.runs import ROOFS_FILE
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mlpbench.bench.record import roofs as measured
-    from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record import roofs as measured
+from mlpbench.bench.record.runs import ROOFS_FILE, Run
 
 PRODUCT, PEAK = ARITHMETIC = ("matrix product", "multiply-add")
 #: What is told of a device and is no roof.

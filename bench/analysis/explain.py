@@ -6,29 +6,23 @@ Everything is derived from the result files, by the pure modules `bench.stats.ho
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.bench.analysis import attribution, evidence, roofline
-from mlpbench.bench.analysis.roofline import Work
-from mlpbench.bench.analysis.summary import batched, best_batch, of_kernels, one_at_a_time, threads_used
+from mlpbench.bench.analysis.attribution import Attribution, SmallNetworks
+from mlpbench.bench.analysis.evidence import Evidence
+from mlpbench.bench.analysis.roofline import Roofs, RoofVerdict, Work
+from mlpbench.bench.analysis.summary import CaseSummary, batched, best_batch, of_kernels, one_at_a_time, threads_used
 from mlpbench.bench.cases import ALL_ROWS, CPU
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates, hockney
+from mlpbench.bench.stats.estimates import Estimate
+from mlpbench.bench.stats.hockney import Fit
 from mlpbench.bench.words import plain
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from mlpbench.bench.analysis.attribution import Attribution, SmallNetworks
-    from mlpbench.bench.analysis.evidence import Evidence
-    from mlpbench.bench.analysis.roofline import Roofs, RoofVerdict
-    from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.record.schema import Record
-    from mlpbench.bench.stats.estimates import Estimate
-    from mlpbench.bench.stats.hockney import Fit
-    from mlpbench.kernels.spec import ForwardSpec
-
+from mlpbench.kernels.spec import ForwardSpec
 
 #: The parts count every weight and operation, the small networks have inputs without zeros.
 SKIPS = "no attribution: it skips work, the parts count all of it, and how much it skips is not measured"

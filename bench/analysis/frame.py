@@ -7,23 +7,20 @@ know is NaN (or missing, in a text column). The unit of statistics is the repeat
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.summary import accuracy
+from mlpbench.bench.analysis.times import At
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.runs import Run, read_runs
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
-
-    from mlpbench.bench.analysis.times import At
-    from mlpbench.bench.record.schema import Record, Timing
-    from mlpbench.bench.record.trust import Start
+from mlpbench.bench.record.schema import Record, Timing
+from mlpbench.bench.record.trust import Start
 
 #: A run, or the path of a run or of one of its records.
 Source = Run | Path | str

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import book
-from mlpbench.bench.analysis.summary import batched, best_batch, of_kernels, one_at_a_time, ranked
+from mlpbench.bench.analysis.book import BookFinding
+from mlpbench.bench.analysis.limits import Limits, PeerRatio
+from mlpbench.bench.analysis.summary import CaseSummary, batched, best_batch, of_kernels, one_at_a_time, ranked
 from mlpbench.bench.analysis.times import ratio
+from mlpbench.bench.record.runs import Run
 from mlpbench.bench.stats import estimates
+from mlpbench.bench.stats.estimates import Estimate, Ratio
 from mlpbench.bench.words import plain
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mlpbench.bench.analysis.book import BookFinding
-    from mlpbench.bench.analysis.limits import Limits, PeerRatio
-    from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 #: Two times whose ratio lies within this share of 1, interval included, are called as fast as each other.
 SAME_WITHIN = 0.05

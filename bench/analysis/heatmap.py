@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from mlpbench.bench.analysis.summary import batched, of_kernels, one_at_a_time, ranked
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.stats.estimates import Ratio
-
+from mlpbench.bench.analysis.summary import CaseSummary, batched, of_kernels, one_at_a_time, ranked
+from mlpbench.bench.stats.estimates import Ratio
 
 #: The column of single calls, before all batch sizes.
 ONE = 0

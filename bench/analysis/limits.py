@@ -8,22 +8,18 @@ round of the run's start. Knows no kernels: result files say which of them are p
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.bench.analysis import evidence, roofline, times
-from mlpbench.bench.analysis.summary import batched, ranked, threads_used
+from mlpbench.bench.analysis.evidence import Evidence
+from mlpbench.bench.analysis.summary import CaseSummary, batched, ranked, threads_used
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
+from mlpbench.bench.stats.estimates import Ratio
 from mlpbench.bench.words import plain
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
-
-    from mlpbench.bench.analysis.evidence import Evidence
-    from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.record.schema import Record
-    from mlpbench.bench.stats.estimates import Ratio
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.bench.analysis import times
-from mlpbench.bench.analysis.summary import threads_used
+from mlpbench.bench.analysis.summary import CaseSummary, threads_used
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.record.schema import Record
-    from mlpbench.bench.stats.estimates import Ratio
-
+from mlpbench.bench.stats.estimates import Ratio
 
 #: A run with the summaries of its cases.
 Summarized = tuple["Run", "Sequence[CaseSummary]"]

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.runs import find_runs, latest, read_runs, resolve
+from mlpbench.bench.record.runs import Run, find_runs, latest, read_runs, resolve
+from mlpbench.bench.record.schema import Record
 from mlpbench.bench.trust.clock_check import check_clock
 from mlpbench.bench.trust.disturbance import works_alone
 from mlpbench.bench.trust.pace import Pace, common_pace
 from mlpbench.kernels.registry import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.record.schema import Record
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from statistics import median
-from typing import TYPE_CHECKING
 
 from mlpbench.bench.analysis import times
+from mlpbench.bench.analysis.times import CaseTimes
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from mlpbench.bench.analysis.times import CaseTimes
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.record.schema import Record
-    from mlpbench.bench.stats.estimates import Estimate, Ratio
+from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,17 @@ ratio of two cases takes the repeats that count on both sides, or every repeat w
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.schema import Record, Timing
 from mlpbench.bench.stats import estimates
+from mlpbench.bench.stats.estimates import Ratio
 from mlpbench.bench.trust.disturbance import best_spin_s, disturbances
-from mlpbench.bench.trust.pace import paces
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.record.schema import Record, Timing
-    from mlpbench.bench.stats.estimates import Ratio
-    from mlpbench.bench.trust.pace import Pace
+from mlpbench.bench.trust.pace import Pace, paces
 
 #: (mode, batch size)
 At = tuple[str, int]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlpbench.bench import words
@@ -12,9 +14,6 @@ from mlpbench.bench.run import process
 from mlpbench.kernels import base, registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
     from mlpbench.bench.plan.sweep import Sweep
     from mlpbench.bench.record.plan import Plan
 

@@ -6,19 +6,15 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from mlpbench.bench.data.mnist import SIDE, Part, read_part
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels.registry import nearest
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike, NDArray
-
-    from mlpbench.kernels.spec import ForwardSpec
-
+from mlpbench.kernels.spec import ForwardSpec
 
 #: The digits that ship with the project; how they were made and whose they are stands beside them.
 DIGITS_FILE = Path(__file__).with_name("digits.npz")

@@ -8,18 +8,14 @@ import os
 import struct
 import sys
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlpbench.bench.errors import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from numpy.typing import NDArray
-
 
 Part = Literal["train", "test"]
 Labelled: TypeAlias = "tuple[NDArray[Any], NDArray[Any]]"

@@ -5,22 +5,17 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from rich.console import Group
+from numpy.typing import NDArray
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from mlpbench.bench.data.datasets import Dataset
 from mlpbench.bench.data.mnist import SIDE
 from mlpbench.bench.errors import UserError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-
-    from mlpbench.bench.data.datasets import Dataset
-
 
 #: From paper to ink, where there are no colours: each character stands for two pixels, one above the other.
 RAMP = " .:-=+*#%@"

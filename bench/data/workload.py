@@ -5,23 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlpbench.bench.cases import ALL_ROWS
 from mlpbench.bench.data import datasets, mnist
+from mlpbench.bench.data.datasets import Dataset
 from mlpbench.kernels import conformance
+from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.params import TRAINED_FILE, Params, seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from mlpbench.kernels.weights import load_params
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from mlpbench.bench.data.datasets import Dataset
-    from mlpbench.kernels.base import Kernel
-
 
 #: Batch size of the accuracy that is called "batched": the book's.
 ACCURACY_BATCH = 100

@@ -8,15 +8,12 @@ process is bound for that moment, and a process finds its processors before it h
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.plan import Binding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def choose(threads: int) -> Binding:

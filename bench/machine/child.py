@@ -7,17 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.bench.machine import environment
 from mlpbench.bench.machine.binding import bound
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mlpbench.bench.record.plan import Binding
+from mlpbench.bench.record.plan import Binding
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ give work to the device; each round waits for it once, at its end. Copies from a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,10 +21,6 @@ from mlpbench.bench.record.roofs import Measured, OfDevice, Roofs
 from mlpbench.kernels.cuda import device
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_cupy import CupyKernel, words
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
 
 #: Longer than on the CPU: a wait for a device takes longer than a look at the clock.
 ROUND_S = 0.01

@@ -7,16 +7,14 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.kernels.base import threads_given
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 #: Read by BLAS builds, OpenMP and Numba when they load; they are set before that, in a process of its own.
 THREAD_VARIABLES = (

@@ -8,26 +8,21 @@ that kernels of the run compute on are measured by modules of their own (`DEVICE
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import child, environment
+from mlpbench.bench.record.plan import Binding
 from mlpbench.bench.record.roofs import Measured, OfDevice, Roofs, RoofsFile, RoofsHead
 from mlpbench.bench.record.runs import ROOFS_FILE
 from mlpbench.bench.record.write import write_atomically
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from mlpbench.bench.record.plan import Binding
-
 
 #: Rounds are many and short: the best one of them finds a moment when nothing else runs.
 ROUND_S = 0.003

@@ -10,15 +10,11 @@ allowed to: OpenBLAS and PyTorch have no more threads than there are processors,
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from mlpbench.bench.record.schema import ThreadCount, ThreadUse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from mlpbench.kernels.base import Kernel
-
+from mlpbench.kernels.base import Kernel
 
 #: Libraries that are asked if this process has loaded them. Asking Numba for the threads in use would start them.
 _ASK: dict[str, Callable[[Any], int]] = {

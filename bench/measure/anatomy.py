@@ -15,7 +15,7 @@ of the record of their own, ``anatomy``, with every round in it, and result file
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,12 +25,9 @@ from mlpbench.bench.machine import environment
 from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.record.roofs import Anatomy, SmallCase, SmallNetwork
 from mlpbench.kernels import conformance
+from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.params import seeded
-
-if TYPE_CHECKING:
-    from mlpbench.kernels.base import Kernel
-    from mlpbench.kernels.spec import ForwardSpec
-
+from mlpbench.kernels.spec import ForwardSpec
 
 #: Repeats of a run that have them: the others spend their time on the cases.
 REPEATS = 5

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed, now
-from mlpbench.bench.data.workload import predict
+from mlpbench.bench.data.workload import Workload, predict
 from mlpbench.bench.record.schema import PARTS, Beside, Parts
 from mlpbench.kernels.base import Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from numpy.typing import NDArray
     from pytest_benchmark.fixture import BenchmarkFixture
-
-    from mlpbench.bench.cases import Case
-    from mlpbench.bench.data.workload import Workload
 
 
 #: Seconds of calls before pytest-benchmark calibrates: caches, branch predictors and clocks settle.

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import clock_pairs_ns, single_calls_ns, times_s
 from mlpbench.bench.measure.case import prepare
+from mlpbench.bench.measure.session import Contestant
 from mlpbench.bench.record.trust import Audit, Singles
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from mlpbench.bench.measure.session import Contestant
 
 #: Enough for p99.9 (`bench.stats.percentiles`), and no more than this long.
 MOST, LIMIT_S = 7_000, 0.25

@@ -11,7 +11,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -21,13 +21,10 @@ from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.machine import child
 from mlpbench.bench.measure.case import prepare
+from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record.trust import FirstCall, Start
 from mlpbench.kernels import registry
-
-if TYPE_CHECKING:
-    from mlpbench.bench.measure.session import Suite
-    from mlpbench.kernels.base import Kernel
-
+from mlpbench.kernels.base import Kernel
 
 #: Where libraries keep compiled code: whatever a kernel is written with finds these folders empty, and then filled.
 CACHES = ("NUMBA_CACHE_DIR", "CUPY_CACHE_DIR", "CUDA_CACHE_PATH", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")

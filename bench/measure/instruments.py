@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from time import perf_counter_ns
@@ -17,14 +18,11 @@ from mlpbench.bench.measure.spin import best_spin
 from mlpbench.bench.record.trust import Known
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.spec import ForwardSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pytest_benchmark.fixture import BenchmarkFixture
-
-    from mlpbench.kernels.params import Params
-    from mlpbench.kernels.spec import ForwardSpec
 
 #: pytest-benchmark's group of the rows that are about the harness.
 GROUP = "harness"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,6 @@ from mlpbench.kernels.errors import KernelUnavailable, NonConforming, ParamsErro
 from mlpbench.kernels.spec import MNIST
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from _pytest.terminal import TerminalReporter
 
 SUITE = pytest.StashKey[Suite]()

@@ -5,20 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed
+from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.machine import threads
 from mlpbench.bench.measure.case import BookCell
-from mlpbench.bench.record.schema import Accuracy, Conformance, ExtraInfo, KernelInfo, Timings
+from mlpbench.bench.record.plan import Plan
+from mlpbench.bench.record.schema import Accuracy, Conformance, ExtraInfo, Failure, KernelInfo, ThreadUse, Timings
 from mlpbench.kernels import base, registry
+from mlpbench.kernels.base import Kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from mlpbench.bench.cases import Case
-    from mlpbench.bench.data.workload import Workload
-    from mlpbench.bench.record.plan import Plan
-    from mlpbench.bench.record.schema import Failure, ThreadUse
-    from mlpbench.kernels.base import Kernel
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
 
 import llvmlite.binding as llvm
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 #: About half a millisecond at 4 GHz: long against a look at the clock, short against a scheduler's time slice.
 STEPS = 400_000

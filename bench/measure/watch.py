@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
+from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import clocks, times_s, utc_s
 from mlpbench.bench.measure.case import is_asynchronous
 from mlpbench.bench.measure.cold import pool_bytes
 from mlpbench.bench.measure.spin import best_spin
 from mlpbench.bench.record.trust import Clocks, Known, SpinFacts, Trust, Window
 from mlpbench.bench.trust.disturbance import reasons
+from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.base import processors as available_cpus
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlpbench.bench.cases import Case
-    from mlpbench.kernels.base import Kernel
-
 
 #: Spins at each point: a few milliseconds, and a median.
 SPINS = 7

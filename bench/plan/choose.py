@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 from msgspec.structs import replace as replan
 
 from mlpbench.bench import cases as cases_
 from mlpbench.bench import values
+from mlpbench.bench.cases import Case, Setting
 from mlpbench.bench.data import mnist
-from mlpbench.bench.data.workload import Workload
+from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.plan import effort, networks, plan, probe, sweep
+from mlpbench.bench.plan.probe import Probed
+from mlpbench.bench.plan.profiles import Profile
+from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.plan import Skipped
 from mlpbench.bench.stats.estimates import LEAST_REPEATS
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from mlpbench.bench.cases import Case, Setting
-    from mlpbench.bench.data.workload import Options
-    from mlpbench.bench.plan.probe import Probed
-    from mlpbench.bench.plan.profiles import Profile
-    from mlpbench.bench.plan.sweep import Sweep
-
 
 #: Target and budget in seconds, both None for a fixed number of repeats.
 Aim = tuple[float | None, float | None]

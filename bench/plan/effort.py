@@ -11,19 +11,13 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from mlpbench.bench.record.plan import CaseEnd, Ending
+from mlpbench.bench.record.plan import CaseEnd, Ending, Plan
 from mlpbench.bench.stats import estimates
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-
-    from mlpbench.bench.record.plan import Plan
-
 
 #: Half the width of an interval, as a share of the time, at which a case needs no more repeats.
 TARGET = 0.02

@@ -7,16 +7,12 @@ and half of L3 where L3 is small); in DRAM, four times the largest cache, as `be
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from mlpbench.bench import words
 from mlpbench.bench.machine.roofs import BEYOND, DRAM_BYTES
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
 
 #: Where no cache can be read: what is chosen for 1 MiB of L2 and 32 MiB of L3.
 EXAMPLE = {"L2": (50, 100), "L3": (1024, 1024), "DRAM": (8192, 4096)}

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from mlpbench.bench.record.plan import Plan, SweepPart
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mlpbench.bench.cases import Case, Setting
-    from mlpbench.bench.plan.profiles import Profile
-    from mlpbench.bench.record.plan import Skipped
-
+from mlpbench.bench.cases import Case, Setting
+from mlpbench.bench.plan.profiles import Profile
+from mlpbench.bench.record.plan import Plan, Skipped, SweepPart
 
 #: Commit part of a run's name where mlpbench is not run from a checkout.
 NO_COMMIT = "nocommit"

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.bench.machine import child
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import KernelUnavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mlpbench.kernels.spec import ForwardSpec
-
+from mlpbench.kernels.spec import ForwardSpec
 
 TIMEOUT_S = 120
 NO_ANSWER = "it gave no answer"

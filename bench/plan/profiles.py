@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from mlpbench.bench.cases import ALL_ROWS, PER_SAMPLE_ROWS
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels.registry import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: The networks of the profile `limits`: the book's, and one whose weights fill a cache.
 BOOK, WIDE = "784-50-100-10", "784-1024-1024-10"

@@ -7,20 +7,17 @@ threads for one, stay paired by repeat as ratios between kernels do. With one se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace as replan
 
+from mlpbench.bench.cases import Setting
+from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.machine import binding
 from mlpbench.bench.plan.plan import part_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlpbench.bench.cases import Setting
-    from mlpbench.bench.data.workload import Workload
-    from mlpbench.bench.record.plan import Plan, Skipped
+from mlpbench.bench.record.plan import Plan, Skipped
 
 
 @dataclass(frozen=True)

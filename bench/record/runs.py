@@ -9,24 +9,18 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import schema, untrusted
-from mlpbench.bench.record.plan import PlanHead, RunFile, SweepHead
-from mlpbench.bench.record.roofs import RoofsFile
+from mlpbench.bench.record.plan import Ending, Plan, PlanHead, RunFile, SettingEntry, Skipped, SweepHead, SweepHeader
+from mlpbench.bench.record.roofs import RoofsFile, RoofsHead
+from mlpbench.bench.record.schema import Failure, Record
 from mlpbench.bench.record.untrusted import NAME, machine_name
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mlpbench.bench.record.plan import Ending, Plan, SettingEntry, Skipped, SweepHeader
-    from mlpbench.bench.record.roofs import RoofsHead
-    from mlpbench.bench.record.schema import Failure, Record
-
 
 PLAN_FILE = "run.json"
 #: The machine's limits, measured at the run's start by `bench.machine.roofs`.

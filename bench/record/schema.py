@@ -5,8 +5,9 @@ Times are in seconds, those of a round for one iteration of ``rows_per_call`` sa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from msgspec import field
@@ -32,9 +33,6 @@ from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.roofs import Anatomy
 from mlpbench.bench.record.trust import NOTHING, Trust
 from mlpbench.kernels.spec import ForwardSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: The parts of the book's cell in its order: the data's files are read, the weights are read and the network made,
 #: every image is inferred and its class picked, the hits are counted.

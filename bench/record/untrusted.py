@@ -11,17 +11,15 @@ import os
 import re
 import stat
 import unicodedata
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.fields import MAX_SECONDS, MAX_TEXT, MIN_SECONDS, NAME_PATTERN, SCHEMA
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 _Content = TypeVar("_Content")
 

@@ -5,20 +5,15 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.fields import as_json
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mlpbench.bench.record.fields import Block
-
+from mlpbench.bench.record.fields import Block, as_json
 
 _NUMBERS = re.compile(rb"\[\n((?:\s*-?\d[\d.eE+-]*,?\n)+)\s*\]")
 

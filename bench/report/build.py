@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from mlpbench.bench.analysis import evidence, explain, headline, heatmap, limits, scaling
-from mlpbench.bench.analysis.summary import summarize
+from mlpbench.bench.analysis.headline import Headline, Overview
+from mlpbench.bench.analysis.limits import Limits
+from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.runs import named
+from mlpbench.bench.record.runs import Run, named
 from mlpbench.bench.report.document import MANY_RUNS, Block, Document, Paragraph, Points, Section
 from mlpbench.bench.report.sections import bandwidth, book, gaps, latency, machine, task, times, trust
 from mlpbench.bench.report.sections import explain as explained
 from mlpbench.bench.report.sections import heatmap as heatmaps
 from mlpbench.bench.report.sections import limits as limited
 from mlpbench.bench.report.sections import scaling as scaled
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlpbench.bench.analysis.headline import Headline, Overview
-    from mlpbench.bench.analysis.limits import Limits
-    from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.record.runs import Run
 
 #: These tables of many runs would be most of a page.
 _LONG_TABLES = ("cases", "cold", "latency", "inputs", "kernels")

@@ -5,24 +5,22 @@ Every text here may come from a file of unknown origin. It is not escaped for an
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from mlpbench.bench.analysis.explain import Explanation
-    from mlpbench.bench.analysis.headline import Headline, Overview
-    from mlpbench.bench.analysis.heatmap import HeatMap
-    from mlpbench.bench.analysis.limits import Limits
-    from mlpbench.bench.analysis.scaling import Scaling
-    from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.trust.clock_check import ClockCheck
-    from mlpbench.bench.trust.disturbance import Grade
-    from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
-    from mlpbench.bench.trust.timeline import Timeline
+from mlpbench.bench.analysis.explain import Explanation
+from mlpbench.bench.analysis.headline import Headline, Overview
+from mlpbench.bench.analysis.heatmap import HeatMap
+from mlpbench.bench.analysis.limits import Limits
+from mlpbench.bench.analysis.scaling import Scaling
+from mlpbench.bench.analysis.summary import CaseSummary
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.trust.clock_check import ClockCheck
+from mlpbench.bench.trust.disturbance import Grade
+from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
+from mlpbench.bench.trust.timeline import Timeline
 
 
 @dataclass(frozen=True)

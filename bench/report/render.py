@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.build import build
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.report.document import Document
+from mlpbench.bench.report.document import Document
 
 FORMATS = ("md", "html", "csv", "json")
 

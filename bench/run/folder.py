@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.record import untrusted
-from mlpbench.bench.record.plan import PlanHead, RunFile
+from mlpbench.bench.record.plan import Ending, Plan, PlanHead, RunFile, SweepEnding, SweepHead
 from mlpbench.bench.record.runs import PLAN_FILE
 from mlpbench.bench.record.write import write_atomically
-
-if TYPE_CHECKING:
-    from mlpbench.bench.record.plan import Ending, Plan, SweepEnding, SweepHead
 
 
 def open_run(results: Path, plan: Plan, below: str = "") -> Path:

@@ -10,32 +10,27 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.bench.cases import PER_SAMPLE_ROWS
 from mlpbench.bench.clock import elapsed
+from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.machine.binding import bound
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.record import schema, untrusted
-from mlpbench.bench.record.plan import RunFile
+from mlpbench.bench.record.plan import Plan, RunFile
 from mlpbench.bench.record.runs import PLAN_FILE
 from mlpbench.bench.record.schema import Failure, RecordFile, RecordHead, computed
 from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.trust.disturbance import disturbances
 from mlpbench.kernels.base import processors
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from mlpbench.bench.data.workload import Options, Workload
-    from mlpbench.bench.record.plan import Plan
-
 
 #: A process that takes longer is stuck: a whole quick run takes less.
 TIMEOUT_S = 1800

@@ -5,23 +5,19 @@ With one setting the folder is the run's own.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.machine import roofs
+from mlpbench.bench.plan.effort import Effort
+from mlpbench.bench.plan.sweep import Part, Sweep
 from mlpbench.bench.record.plan import PlanHead, SettingEntry, SweepEnding, SweepHead, SweepHeader
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
-
-    from mlpbench.bench.plan.effort import Effort
-    from mlpbench.bench.plan.sweep import Part, Sweep
-    from mlpbench.bench.run.process import Outcome
+from mlpbench.bench.run.process import Outcome
 
 
 def open_folders(results: Path, sweep: Sweep) -> tuple[Path, list[Path]]:

@@ -9,17 +9,13 @@ is divided among several wander differently. docs/verdicts.md says what reckonin
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlpbench.bench.stats.estimates import Drift
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
 
 #: Repeats whose mean is one look at the level: a run of few repeats. Longer runs wander less: this is the safe side.
 WINDOW = 5

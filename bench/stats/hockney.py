@@ -14,20 +14,14 @@ itself, and `bench.stats.estimates.estimate` makes the value and its interval fr
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlpbench.bench.stats import estimates
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from mlpbench.bench.stats.estimates import Estimate
-
+from mlpbench.bench.stats.estimates import Estimate
 
 #: Seconds per call by batch size, of one repeat.
 Points = dict[int, float]

@@ -11,16 +11,11 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import ArrayLike
-
+from numpy.typing import ArrayLike
 
 CONFIDENCE = 0.99
 PERCENTILES = (0.5, 0.9, 0.99, 0.999)

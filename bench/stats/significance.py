@@ -8,20 +8,14 @@ says how often verdicts are wrong, and how often they find 5 %.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlpbench.bench.stats import estimates
-from mlpbench.bench.stats.estimates import NO_DRIFT, Drift, positive, student
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from mlpbench.bench.stats.estimates import Ratio, Verdict
+from mlpbench.bench.stats.estimates import NO_DRIFT, Drift, Ratio, Verdict, positive, student
 
 #: From which share on a difference counts, on the log scale half of 5 %: with the threshold at 5 %, a slowdown of
 #: exactly 5 % is found half of the time, however many repeats there are.

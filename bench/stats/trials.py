@@ -10,19 +10,14 @@ counts comparisons, as a whole, that share no process.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlpbench.bench.stats import drift, significance
 from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
 
 #: The share of planted slowdowns that must be found for the tool to be said to find them.
 FOUND = significance.POWER

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlpbench.bench.record.trust import Trust
-
+from mlpbench.bench.record.trust import Trust
 
 #: A clock that is off by more is refused as evidence.
 CLOCK_LIMIT = 0.02

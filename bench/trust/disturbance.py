@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from mlpbench.bench.record.trust import Trust, Window
-
+from mlpbench.bench.record.trust import Trust, Window
 
 #: Shares of a case's time from which on it counts as disturbed; docs/trust.md has the timings that they come from. A
 #: median over rounds forgives rounds that had to wait, up to about a quarter of them.

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.plan import Plan
+from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
+from mlpbench.bench.stats.estimates import Ratio
 from mlpbench.bench.stats.percentiles import PERCENTILES, Percentile, largest_within, percentile
 from mlpbench.bench.values import parse_duration
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from mlpbench.bench.record.plan import Plan
-    from mlpbench.bench.record.schema import Record
-    from mlpbench.bench.stats.estimates import Ratio
-
 
 #: What a latency budget is asked of.
 BUDGET_PERCENTILE = 0.99

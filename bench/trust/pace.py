@@ -11,14 +11,11 @@ coefficient set to 1, which is what work inside a core has (J. M. Hammersley and
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlpbench.bench.record.trust import Trust, Window
+from mlpbench.bench.record.trust import Trust, Window
 
 
 @dataclass(frozen=True)

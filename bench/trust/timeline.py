@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
 
-from mlpbench.bench.trust.disturbance import best_spin_s, case_disturbance
-
-if TYPE_CHECKING:
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.record.schema import Record
-    from mlpbench.bench.trust.disturbance import Disturbance
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.schema import Record
+from mlpbench.bench.trust.disturbance import Disturbance, best_spin_s, case_disturbance
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import altair as alt
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.attribution import PARTS
+from mlpbench.bench.analysis.bandwidth import Group, Place
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.explain import PIECES
 from mlpbench.bench.report.charts.style import PAGE, Theme
 from mlpbench.bench.report.sections.explain import part_words
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from mlpbench.bench.analysis.bandwidth import Group, Place
 
 _ROW_HEIGHT = 24
 #: A piece from this share of the axis on holds its own words, unless it has fewer pixels than they take.

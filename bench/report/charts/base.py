@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 
-from mlpbench.bench.report.charts.style import Theme, series
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mlpbench.bench.report.charts.style import Series
+from mlpbench.bench.report.charts.style import Series, Theme, series
 
 #: Kernels and runs that the reader has switched off in the legend; the page sets them.
 HIDDEN_KERNELS = "hidden_kernels"

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import altair as alt
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis.book import BookFinding, Way
 from mlpbench.bench.record.schema import PARTS, REST
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.style import PAGE, Theme
 from mlpbench.bench.report.sections.book import PART_WORDS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mlpbench.bench.analysis.book import BookFinding, Way
 
 #: Which of the theme's series is whose colour: far apart, as neighbours in the bar.
 _COLOURS = {"load": 1, "initialise": 4, "infer": 0, "count": 2}

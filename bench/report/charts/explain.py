@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import altair as alt
 import numpy as np
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.attribution import PARTS
+from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.style import PAGE, Theme
 from mlpbench.bench.report.sections.explain import PART_WORDS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
 
 #: The causes as pieces of a bar, where there is little room.
 PIECES = {name: "arithmetic units" if name == "arithmetic" else PART_WORDS[name] for name in PARTS}

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import altair as alt
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis.heatmap import HeatMap
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.style import PAGE, Theme
 from mlpbench.bench.report.sections.heatmap import cell_text, column_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mlpbench.bench.analysis.heatmap import HeatMap
 
 #: From the fastest to the slowest: cividis, the other way round. J. Nuñez, C. Anderton and R. Renslow, "Optimizing
 #: colormaps with consideration for color vision deficiency", PLOS ONE 13 (2018). It grows darker evenly, to every eye,

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import altair as alt
 
+from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
+from mlpbench.bench.analysis.roofline import Roofs
 from mlpbench.bench.cases import CPU
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.style import PAGE, Theme
 from mlpbench.bench.report.sections.explain import case_words
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
-    from mlpbench.bench.analysis.roofline import Roofs
 
 #: Pixels: of the chart, and from the name of one roof to the next.
 _HEIGHT, _LINE = 380, 13

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import altair as alt
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis.scaling import Scaling
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.style import PAGE, Theme
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mlpbench.bench.analysis.scaling import Scaling
 
 
 def scaling_chart(found: Scaling, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 #: M. Okabe and K. Ito, "Color Universal Design" (2008), strongest on white first. Black gives way to the ink of the
 #: page, and yellow, which white swallows, is darkened there.

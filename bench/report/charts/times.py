@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.style import PAGE, Theme, series
 from mlpbench.bench.report.sections.times import hidden_at_first
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlpbench.bench.analysis.summary import CaseSummary
 
 #: Where the times of single calls stand on the logarithmic axis of batch sizes: apart, left of 1.
 SINGLE_X = 0.3

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import altair as alt
 
 from mlpbench.bench import words
+from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.style import PAGE, Theme
 from mlpbench.bench.report.sections.trust import COST_NAMES
 from mlpbench.bench.trust import clock_check
 from mlpbench.bench.trust.disturbance import SLOWER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.trust.timeline import Moment, Timeline
+from mlpbench.bench.trust.timeline import Moment, Timeline
 
 #: The calibration's axis goes to this multiple of its best; what is above stands at its end, and its words say how far.
 _MOST = 3.0

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.bench.analysis import frame
-
-if TYPE_CHECKING:
-    from mlpbench.bench.report.document import Document
+from mlpbench.bench.report.document import Document
 
 #: A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")

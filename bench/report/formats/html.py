@@ -10,19 +10,16 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.report.charts import style
+from mlpbench.bench.report.document import Document
 from mlpbench.bench.report.sections.times import hidden_at_first
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mlpbench.bench.report.document import Document
 
 _UNITS = "ns|µs|ms|s|to|B|KiB|MiB|GiB|GFLOP/s|GB/s|threads?|repeats?|rows"
 NEEDS = "charts need Altair and vl-convert: pip install 'mlpbench[report]'"

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from mlpbench.bench.analysis.heatmap import HeatMap
+from mlpbench.bench.analysis.scaling import Scaling
+from mlpbench.bench.analysis.summary import CaseSummary
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.schema import Record
+from mlpbench.bench.report.document import Document, Judgement
 from mlpbench.bench.report.sections import gaps, trust
+from mlpbench.bench.stats.estimates import Estimate, Ratio
 from mlpbench.bench.trust.disturbance import reasons
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mlpbench.bench.analysis.heatmap import HeatMap
-    from mlpbench.bench.analysis.scaling import Scaling
-    from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.record.schema import Record
-    from mlpbench.bench.report.document import Document, Judgement
-    from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 #: Of this document, not of the result files.
 SCHEMA = 1

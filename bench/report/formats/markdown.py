@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from mlpbench.bench.report.document import Block, Command, Figure, Fold, Paragraph, Points, Section, Table
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mlpbench.bench.report.document import Document
+from mlpbench.bench.report.document import Block, Command, Document, Figure, Fold, Paragraph, Points, Section, Table
 
 #: What can begin something in the middle of a line. Underscores inside a word are harmless in GitHub's Markdown.
 _SPECIAL = re.compile(r"([\\`*\[\]|~])|(?<![A-Za-z0-9])(_)|(_)(?![A-Za-z0-9])")

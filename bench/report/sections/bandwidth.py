@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import bandwidth
 from mlpbench.bench.analysis.attribution import PARTS
+from mlpbench.bench.analysis.bandwidth import Group, Place
+from mlpbench.bench.analysis.explain import Explanation
 from mlpbench.bench.report.document import Block, Figure, Paragraph, Points, Table, columns
 from mlpbench.bench.report.sections.explain import PART_WORDS, part_words, share_words
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mlpbench.bench.analysis.bandwidth import Group, Place
-    from mlpbench.bench.analysis.explain import Explanation
 
 #: What makes the gain, in a word.
 CAUSE_WORDS = {

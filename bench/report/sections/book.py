@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis.book import Apart, BookFinding
 from mlpbench.bench.record.schema import PARTS, REST
 from mlpbench.bench.report.document import Block, Figure, Points, Table, columns
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mlpbench.bench.analysis.book import Apart, BookFinding
 
 PART_WORDS = {
     "load": "loading the data",

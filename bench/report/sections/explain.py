@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis.attribution import PARTS
+from mlpbench.bench.analysis.attribution import PARTS, Attribution, Part
+from mlpbench.bench.analysis.explain import CaseShare, Explanation, KernelExplanation
+from mlpbench.bench.analysis.roofline import Roofs
 from mlpbench.bench.cases import CPU
 from mlpbench.bench.report.document import MANY_RUNS, Block, Column, Figure, Fold, Paragraph, Points, Table, columns
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mlpbench.bench.analysis.attribution import Attribution, Part
-    from mlpbench.bench.analysis.explain import CaseShare, Explanation, KernelExplanation
-    from mlpbench.bench.analysis.roofline import Roofs
-    from mlpbench.bench.stats.hockney import Fit, Line
+from mlpbench.bench.stats.hockney import Fit, Line
 
 TITLE = "What the speedup is made of"
 PART_WORDS = {

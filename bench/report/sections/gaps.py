@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
 
-from mlpbench.bench.report.document import columns, table_of_runs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.record.schema import Failure
-    from mlpbench.bench.report.document import Table
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.schema import Failure
+from mlpbench.bench.report.document import Table, columns, table_of_runs
 
 Gap = tuple[str, str, str]
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis.heatmap import ONE
+from mlpbench.bench.analysis.heatmap import ONE, Cell, HeatMap
 from mlpbench.bench.report.document import Figure, Table, columns
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlpbench.bench.analysis.heatmap import Cell, HeatMap
 
 _READING = (
     "A cell is the kernel's time per sample divided by that of the fastest kernel at that batch size: 1.0x is the "

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from mlpbench.bench import words
-from mlpbench.bench.report.document import Points, Section, columns, table_of_runs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.record.trust import Start
-    from mlpbench.bench.report.document import Block, Column, Judgement
-    from mlpbench.bench.stats.percentiles import Percentile
-    from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.trust import Start
+from mlpbench.bench.report.document import Block, Column, Judgement, Points, Section, columns, table_of_runs
+from mlpbench.bench.stats.percentiles import Percentile
+from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
 
 _COLD = (
     "Each start is a process of its own. Import, construction and first calls follow each other in it; compiling is "

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words as units
+from mlpbench.bench.analysis.limits import BesidePeers, Conditions, Limits, LimitShare
 from mlpbench.bench.report.document import Block, Column, Paragraph, Points, Table
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mlpbench.bench.analysis.limits import BesidePeers, Conditions, Limits, LimitShare
 
 _LIKE = (
     "Like for like: a kernel that returns a new array is held beside the peers that do, and one whose results lie in a "

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from mlpbench.bench import words
-from mlpbench.bench.report.document import Column, Paragraph, Table, columns, table_of_runs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.report.document import Block
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.report.document import Block, Column, Paragraph, Table, columns, table_of_runs
 
 UNREADABLE = "not readable"
 #: Lines that differ between any two runs and mean nothing.

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from mlpbench.bench import words
-from mlpbench.bench.report.document import Figure, Paragraph, Table, columns
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlpbench.bench.analysis.scaling import Gain, Scaling
-    from mlpbench.bench.report.document import Block
+from mlpbench.bench.analysis.scaling import Gain, Scaling
+from mlpbench.bench.report.document import Block, Figure, Paragraph, Table, columns
 
 _READING = (
     "Time per sample with {fewest} divided by the time with more, the same kernel at the same batch size; both axes "

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from mlpbench.bench import words
-from mlpbench.bench.report.document import Column, Command, Paragraph, Points, columns, table_of_runs
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.schema import Record
+from mlpbench.bench.report.document import Block, Column, Command, Paragraph, Points, columns, table_of_runs
 from mlpbench.bench.report.sections.machine import short
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.record.schema import Record
-    from mlpbench.bench.report.document import Block
 
 _CLOCK = """
 A time is the median over the rounds of one process, divided by the samples that a call processes. The value shown

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis.headline import KernelFinding
+from mlpbench.bench.analysis.summary import CaseSummary
+from mlpbench.bench.record.plan import Ending
 from mlpbench.bench.report.document import Column, Figure, Table, columns, table_of_runs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from mlpbench.bench.analysis.headline import KernelFinding
-    from mlpbench.bench.analysis.summary import CaseSummary
-    from mlpbench.bench.record.plan import Ending
 
 #: More lines in one chart cannot be told apart.
 _MOST_LINES = 20

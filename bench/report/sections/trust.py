@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.bench import words
+from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import (
     MANY_RUNS,
+    Block,
     Column,
     Figure,
     Fold,
@@ -22,14 +25,7 @@ from mlpbench.bench.report.document import (
 )
 from mlpbench.bench.report.sections.gaps import once_for_all
 from mlpbench.bench.trust import clock_check, disturbance, latency
-from mlpbench.bench.trust.timeline import timeline
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.report.document import Block
-    from mlpbench.bench.trust.timeline import Moment, Timeline
+from mlpbench.bench.trust.timeline import Moment, Timeline, timeline
 
 TITLE = "How far to trust it"
 _GRADES = {
