@@ -77,6 +77,12 @@ def test_a_record_is_read_with_its_types_and_its_rounds(tmp_path):
     assert found.anatomy.in_l1.case("per_sample").batch_size == 100
 
 
+def test_the_frame_has_the_parts_of_the_books_cell_alone(tmp_path):
+    rows = frame.load(written(tmp_path, full())).set_index("mode")
+    assert tuple(rows.loc["book", ["load_s", "initialise_s", "infer_s", "count_s"]]) == (0.6, 0.1, 2.1, 0.01)
+    assert (rows.loc["book", "reads"], rows["load_s"].isna().tolist()) == (READS, [True, False])
+
+
 def test_what_an_older_version_wrote_is_read(tmp_path):
     content = good()
     for name in ("conformance", "accuracy", "timings", "weights"):
