@@ -1,4 +1,4 @@
-"""What is measured of the machine and of small networks, beside the cases: ``roofs.json``, and ``anatomy`` of a record."""
+"""What is measured of the machine and of small networks beside the cases: ``roofs.json``, a record's ``anatomy``."""
 
 from __future__ import annotations
 

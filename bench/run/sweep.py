@@ -63,7 +63,7 @@ def _told(sweep: Sweep, order: Sequence[tuple[str, int]]) -> tuple[tuple[str, st
 def execute(
     sweep: Sweep, folders: Sequence[Path], on_case: Callable[[str, int, str], None], effort: Effort
 ) -> Iterator[Outcome]:
-    """Run the processes that ``effort`` names, each as `bench.run.process.execute` does, into the folder of its setting.
+    """Run the processes that ``effort`` names as `bench.run.process.execute` does, each into its setting's folder.
 
     Behind those that a plan names for it, the machine's limits are measured, and the same budget pays for that.
     """
