@@ -4,7 +4,7 @@
 
 Linux's `perf` looks 4,000 times a second where this process is, while the kernel takes the digits that ship with
 mlpbench batch after batch, as `mlpbench run` gives them. Functions are those of `kernels.numba_simd.codegen.tile`
-and its neighbours, by the names that they write into LLVM's code; all else is Python, Numba's dispatcher and the system.
+and its neighbours, by the names that they write into LLVM's code; all else is Python, Numba and the system.
 Looking takes time itself, a fifth at one row: read shares. One thread; needs `perf` and binutils' `nm`.
 """
 
