@@ -15,12 +15,12 @@ from mlpbench import __version__
 from mlpbench.bench.cli import app
 from mlpbench.kernels import registry
 from mlpbench.kernels.mlp_numpy import NumpyKernel
-from support import simulate, trusting
+from support import simulate
 from support.doubles import AbsentKernel, ConstructorRaises
 from support.mutants import SoftmaxDropped
 from support.terminal import argv, called, variables
 
-COMMANDS = ["list", "check", "run", "report", "compare", "calibrate", "env", "fetch", "show"]
+COMMANDS = ["list", "check", "run", "report", "compare", "explain", "calibrate", "env", "fetch", "show"]
 TIMES = {
     ("numpy", "per_sample", 100): 12e-6,
     ("numpy", "batched", 1): 13e-6,
@@ -175,8 +175,7 @@ def test_report_is_of_the_latest_run_by_default(capsys, results):
     assert newest.name not in out
     assert "no CUDA driver" in out, "skipped kernels with their reasons"
     status, out, _ = called(capsys, "report", older, newest)
-    assert older in out
-    assert newest.name in out
+    assert all(name in out for name in (older, newest.name))
 
 
 @pytest.mark.parametrize("name", ["md", "csv", "json", "html"])
@@ -211,16 +210,6 @@ def test_compare_exits_1_where_the_candidate_is_slower(capsys, results):
     assert cases["batched", 100]["verdict"] == "slower"
     low, high = (cases["batched", 100]["speedup"][end] for end in ("low", "high"))
     assert low < 1 / 1.5 < high
-
-
-def test_compare_two_runs_and_what_counts_as_slower(capsys, results):
-    one, quiet = {("numpy", "batched", 100): 1e-6}, {"noise": 1e-4, "trust": trusting.block()}
-    base = simulate.write_run(results, one, seed=20, **quiet)
-    slower = simulate.write_run(results, {("numpy", "batched", 100): 1.02e-6}, seed=21, **quiet)
-    assert called(capsys, "compare", base.name, slower.name)[0] == 0, "2 % is below the 2.5 % that count"
-    assert called(capsys, "compare", base.name, slower.name, "--fail-if-slower", "1%")[0] == 1
-    assert called(capsys, "compare", slower.name, base.name, "--fail-if-slower", "1%")[0] == 0
-    assert called(capsys, "compare", base, slower, "--fail-if-slower", "0.015")[0] == 1
 
 
 def test_show(capsys, tmp_path):

@@ -53,10 +53,21 @@ def test_quick_has_three_repeats_and_goes_on_where_it_is_noisy(run):
     assert "6 of 12 cases have an interval within 2 %; 6 budget spent, after 94 of 95 s. Widest: numba" in out
 
 
-def test_a_budget_of_ones_own(run):
-    _, _, _, found = run("--budget", "0.5m")
-    assert found.ending.spent_s == 30
-    assert count(found) == {"numpy": 3, "numba": 12}
+@pytest.mark.parametrize(
+    ("words", "numpy", "numba"),
+    [
+        (("--budget", "0.5m"), 3, 12),
+        (("--profile", "smoke"), 1, 1),
+        (("--profile", "smoke", "--budget", "20s"), 3, 7),
+    ],
+)
+def test_a_budget_of_ones_own_and_smoke_has_none(run, words, numpy, numba):
+    _, _, _, found = run(*words)
+    assert count(found) == {"numpy": numpy, "numba": numba}
+    assert found.ending.spent_s == 2 * (numpy + numba)
+    plan = json.loads(found.records[-1].path.read_text())["mlpbench"]["plan"]
+    open_ = (None, None, 1) if numpy == 1 else (0.02, 30.0 if numba == 12 else 20.0, 3)
+    assert (plan["target"], plan["budget_s"], plan["repeats"]) == open_, "every file says what was open"
 
 
 def test_a_wide_target_is_soon_reached(run):
@@ -75,41 +86,9 @@ def test_so_many_repeats_are_exactly_so_many(run):
     assert (found.ending.target, {case.limit for case in found.ending.cases}) == (None, {"repeats"})
 
 
-def test_smoke_repeats_once_unless_it_has_a_budget(run):
-    assert count(run("--profile", "smoke")[3]) == {"numpy": 1, "numba": 1}
-
-
-def test_smoke_with_a_budget(run):
-    assert count(run("--profile", "smoke", "--budget", "20s")[3]) == {"numpy": 3, "numba": 7}
-
-
 def test_ctrl_c_in_a_further_round_is_an_interruption(run):
     status, _, err, found = run(stop_at=("numba", 5))
     assert status == 130
     assert "interrupted: 8 processes finished and are kept in" in err
     assert found.ending.interrupted
     assert "interrupted" in found.problems[0]
-
-
-def test_the_plan_in_every_file_says_what_was_open(run):
-    _, _, _, found = run("--budget", "20s")
-    plan = json.loads(found.records[-1].path.read_text())["mlpbench"]["plan"]
-    assert (plan["target"], plan["budget_s"], plan["repeats"]) == (0.02, 20.0, 3)
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (("--budget", "soon"), "cannot read the budget 'soon': write a time such as 90s, 2m or 1h"),
-        (("--target", "2"), "cannot read the target '2': write a share such as 2% or 0.02, below 100%; 2% if you"),
-        (("--repeats", "3", "--budget", "90s"), "--repeats is an exact number, --budget lets it grow: give one"),
-        (("--repeats", "3", "--target", "1%"), "--repeats is an exact number, --target lets it grow: give one"),
-        (("--profile", "smoke", "--target", "1%"), "the profile smoke has no budget for a --target: give --budget"),
-        (("--repeats", "0"), "Invalid value for '--repeats'"),
-    ],
-)
-def test_mistakes_are_one_line_and_nothing_runs(run, words, told):
-    status, out, err, found = run(*words)
-    assert (status, out, found) == (2, "", None)
-    assert err.startswith(f"mlpbench: {told}")
-    assert err.count("\n") == 1
