@@ -12,7 +12,7 @@ from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections.heatmap import cell_text
 from support import simulate
-from support.contrasts import contrast, luminance
+from support.browsing import contrast, luminance
 
 TIMES = {
     ("numpy", "per_sample", 100): 12e-6,

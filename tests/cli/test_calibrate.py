@@ -15,7 +15,8 @@ from mlpbench.bench.cli.app import main
 from mlpbench.bench.machine import environment
 from mlpbench.bench.measure import instruments
 from mlpbench.bench.record import runs, write
-from support import measured, simulate
+from support import simulate
+from support.processes import measured
 from support.terminal import called
 
 
@@ -34,7 +35,7 @@ def known(monkeypatch, state):
         failure = {"kernel": kernel, "phase": "gate", "reason": "it is broken"}
         return {"failures": [failure] if kernel == state.get("broken") else [], "environment": here}
 
-    measured.stand_in(monkeypatch, sample_s, seconds=1.7, interrupts=lambda at, _: at == state.get("stop"), facts=facts)
+    measured(monkeypatch, sample_s, seconds=1.7, interrupts=lambda at, _: at == state.get("stop"), facts=facts)
     monkeypatch.setattr(write.os, "fsync", lambda handle: None)  # hundreds of files
 
 

@@ -11,7 +11,8 @@ from mlpbench.bench.plan import probe, profiles
 from mlpbench.bench.record import runs as record
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_numpy import NumpyKernel
-from support import measured, simulate
+from support import simulate
+from support.processes import measured
 from support.terminal import called, typed
 
 #: Small, and so quick.
@@ -37,7 +38,7 @@ def run(tmp_path, monkeypatch, capsys):
         return {"environment": simulate.environment(threads=plan.threads)}
 
     stop, roofs = {}, []
-    measured.stand_in(monkeypatch, lambda plan, *_: 1e-6 / plan.threads, interrupts=interrupts, facts=facts)
+    measured(monkeypatch, lambda plan, *_: 1e-6 / plan.threads, interrupts=interrupts, facts=facts)
     monkeypatch.setattr(
         "mlpbench.bench.machine.roofs.write", lambda those, *at, **_: roofs.append(([path.name for path in those], *at))
     )

@@ -8,7 +8,7 @@ import pytest
 from mlpbench.bench.cases import Case
 from mlpbench.bench.plan import probe
 from mlpbench.bench.record import runs as record
-from support import measured
+from support.processes import measured
 from support.terminal import called
 
 
@@ -22,7 +22,7 @@ def run(tmp_path, monkeypatch, capsys):
         return 1e-6 * np.exp(rng.normal(0, noise[at[0]]))  # whatever the running order
 
     stop = {}
-    measured.stand_in(monkeypatch, sample_s, seconds=2.0, interrupts=lambda at, _: at == stop.get("at"))
+    measured(monkeypatch, sample_s, seconds=2.0, interrupts=lambda at, _: at == stop.get("at"))
     here = [probe.Probed(name, name, "cpu", "1", None) for name in noise]
     monkeypatch.setattr(probe, "probe_all", lambda names: [answer for answer in here if answer.name in names])
 

@@ -15,8 +15,18 @@ from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_numpy import NumpyKernel, NumpyOutKernel
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from support.contestants import COMPILED, NAMES, OURS, SLOW, available, computed, computed_singly, supported, waited
-from support.specs import specs
+from support.contestants import (
+    COMPILED,
+    NAMES,
+    OURS,
+    SLOW,
+    available,
+    computed,
+    computed_singly,
+    specs,
+    supported,
+    waited,
+)
 
 every_kernel = pytest.mark.parametrize("name", NAMES)
 compiled_kernels = pytest.mark.parametrize("name", COMPILED)

@@ -14,8 +14,7 @@ from mlpbench.kernels.numba_jit import loops
 from mlpbench.kernels.numba_jit.target import PANEL, TILE_ROWS
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from support.divided import divided
-from support.specs import specs
+from support.contestants import divided, specs
 
 Divided = divided(NumbaParallelKernel)
 

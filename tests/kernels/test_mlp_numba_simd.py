@@ -9,7 +9,7 @@ from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKe
 from mlpbench.kernels.numba_simd.passes import packing
 from mlpbench.kernels.params import Params, seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from support.divided import divided
+from support.contestants import divided
 
 Divided = divided(NumbaSimdParallelKernel)
 KERNELS = [NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel, Divided]

@@ -16,7 +16,7 @@ from mlpbench.kernels.params import seeded
 from mlpbench.kernels.reference import bound
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from mlpbench.kernels.weights import load_params
-from support.divided import divided
+from support.contestants import divided
 
 KERNELS = {
     "numba-simd": NumbaSimdKernel,

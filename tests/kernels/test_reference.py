@@ -11,7 +11,7 @@ from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.reference import bound
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from support.specs import specs
+from support.contestants import specs
 
 
 def test_sigmoid_at_the_ends():

@@ -10,7 +10,9 @@ from mlpbench.bench.cli.app import main
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs, write
 from support import simulate
-from support.good_records import TIMES, good, one_line
+from support.simulate import good, one_line
+
+TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
 
 
 def names(folder):

@@ -12,7 +12,7 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.record.trust import NOTHING
 from mlpbench.bench.report import render
 from support import evidence_files, simulate, trusting
-from support.good_records import good, one_line
+from support.simulate import good, one_line
 
 CASE = ("numpy", "batched", 100)
 BOOK = ("numpy", "book", 100)

@@ -8,7 +8,7 @@ import pytest
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs, untrusted
-from support.good_records import good, one_line
+from support.simulate import good, one_line
 
 
 def refusal(path, raw=None):

@@ -1,7 +1,10 @@
-"""Every kernel as the tests of the contract take it, and how to ask it."""
+"""Every kernel as the tests of the contract take it, how to ask it, and random specifications for it."""
+
+import sys
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
@@ -9,7 +12,48 @@ from mlpbench.kernels.cuda.forward import Network
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_numba import NumbaParallelKernel
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdParallelKernel
-from support.divided import divided
+from mlpbench.kernels.spec import ForwardSpec
+
+
+def divided(cls):
+    """Return ``cls`` with three threads' worth of buffers, dividing even one row: small batches test it."""
+
+    class Divided(cls):
+        def _threads(self):
+            return 3
+
+        def _smallest_divided(self):
+            return 0
+
+        def _divide_columns(self):
+            pass
+
+    return Divided
+
+
+def by_columns(cls, threads=3):
+    """Return ``cls`` for so many threads, dividing the columns of every layer of a wide network, whatever the batch."""
+
+    class ByColumns(cls):
+        def _threads(self):
+            return threads
+
+        def _smallest_divided(self):
+            return sys.maxsize
+
+        def _least_bytes(self):
+            return 0
+
+    return ByColumns
+
+
+def specs(max_size=70, max_layers=4):
+    """Any specification: odd widths, one layer, one neuron, every activation and dtype."""
+    return st.builds(
+        ForwardSpec,
+        st.lists(st.integers(1, max_size), min_size=2, max_size=max_layers + 1).map(tuple),
+        *map(st.sampled_from, (("sigmoid", "relu", "step"), ("softmax", "identity"), ("float32", "float64"))),
+    )
 
 
 def unfused(_name):

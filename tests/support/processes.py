@@ -1,4 +1,4 @@
-"""Stand-ins for the interpreter that starts a measuring process, and a look at what is still running."""
+"""Stand-ins for a measuring process and for the interpreter that starts it, and a look at what is still running."""
 
 import json
 import os
@@ -6,8 +6,12 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
+from mlpbench.bench.run import process as process_
+from support import simulate
 from support.sources import ROOT
 
 HEAD = """
@@ -52,6 +56,35 @@ def suite_by_hand(path):
     ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert ran.returncode == 0, ran.stdout
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def measured(
+    monkeypatch, sample_s, *, seconds=None, interrupts=lambda at, folder: False, facts=lambda plan, kernel: {}
+):
+    """Let every process that a run starts find ``sample_s(plan, at, case)`` seconds per sample; None is no time.
+
+    It stands in for those that measure, in commands that are typed in this process. ``at`` is (kernel, repeat),
+    ``case`` (kernel, mode, batch size). Each takes ``seconds``, if given. Where ``interrupts(at, folder)``, Ctrl-C ends
+    it. ``facts(plan, kernel)``: what its record says besides.
+    """
+
+    def process(plan, workload, folder, at, on_case):
+        benchmarks = []
+        for case in plan.cases:
+            where = (at[0], case.mode, case.batch_size)
+            value = sample_s(plan, at, where)
+            if value is not None:
+                benchmarks.append(simulate.benchmark(where, [float(value * simulate.rows_per_call(where))] * 5))
+            on_case("case")
+        if interrupts(at, folder):
+            raise KeyboardInterrupt
+        said = {**workload.facts(), **facts(plan, at[0])}
+        return simulate.record(*at, benchmarks, plan.as_dict(), **said)
+
+    monkeypatch.setattr(process_, "_process", process)
+    monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
+    if seconds is not None:
+        monkeypatch.setattr(process_, "elapsed", lambda: nullcontext(SimpleNamespace(seconds=seconds)))
 
 
 def is_alive(pid):

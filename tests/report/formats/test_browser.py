@@ -4,14 +4,12 @@ import shutil
 
 import pytest
 
-from support.contrasts import contrast
+from support.browsing import Page, contrast
 from support.reports import KERNELS, SIZES
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
-
-from support.browsing import Page  # noqa: E402
 
 SWITCHES = (
     "--headless=new",

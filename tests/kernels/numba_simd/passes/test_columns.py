@@ -16,9 +16,8 @@ from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKe
 from mlpbench.kernels.numba_simd.passes import packing
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from support.divided import by_columns
+from support.contestants import by_columns, specs
 from support.sources import ROOT
-from support.specs import specs
 
 ByColumns = by_columns(NumbaSimdParallelKernel)
 WIDE = ForwardSpec((784, 1024, 1024, 10))

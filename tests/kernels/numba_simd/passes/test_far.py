@@ -10,8 +10,7 @@ from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKe
 from mlpbench.kernels.numba_simd.passes import far, network, packing
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from support.divided import divided
-from support.specs import specs
+from support.contestants import divided, specs
 
 Divided = divided(NumbaSimdParallelKernel)
 WIDE = ForwardSpec((784, 1024, 1024, 10))

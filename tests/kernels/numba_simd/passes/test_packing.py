@@ -9,7 +9,7 @@ from mlpbench.kernels.numba_simd.codegen.shape import Shape
 from mlpbench.kernels.numba_simd.codegen.tile import _unrolled
 from mlpbench.kernels.numba_simd.passes import packing, parts
 from mlpbench.kernels.params import seeded
-from support.specs import specs
+from support.contestants import specs
 
 
 @settings(max_examples=60)

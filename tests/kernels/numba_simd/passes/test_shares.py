@@ -17,7 +17,7 @@ from mlpbench.kernels.numba_simd.passes.shares import (
 )
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import ForwardSpec
-from support.specs import specs
+from support.contestants import specs
 
 AVX512 = Shape.parse("x86_64-unknown-linux-gnu", "+avx512f,+avx512vl", 4)
 
