@@ -64,8 +64,9 @@ class Beside(Block, frozen=True, kw_only=True):
     parts: Parts | None = field(default=None, name="parts_s")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the members that are known, as JSON can hold them."""
-        return {name: value for name, value in super().as_dict().items() if value is not None}
+        """Return the block as JSON can hold it, without what was not measured."""
+        block = super().as_dict()
+        return {name: value for name, value in block.items() if value is not None or name == "reads"}
 
 
 class ExtraInfo(Beside, frozen=True, kw_only=True):

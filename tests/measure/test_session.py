@@ -117,7 +117,8 @@ def test_the_facts_of_a_case(suite, case, rows, reads):
         "distinct_rows": min(rows, 1000),
         "repeated_rows": True,
         "includes_loading": case.mode == "book",
-    } | ({"reads": reads} if reads else {})
+        "reads": reads,
+    }
 
 
 def test_the_books_cell_takes_mnist_as_it_is_however_many_rows_are_timed(suite, tmp_path):
