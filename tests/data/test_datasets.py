@@ -4,7 +4,6 @@ import hashlib
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,25 +12,20 @@ from mlpbench.bench.data import datasets
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
 from support import idx_files
+from support.sources import ROOT
 
 # The embedded digits
 
 
-def test_digits_are_real_and_stratified():
+def test_digits_are_real_and_stratified_and_none_is_in_both_halves():
     test, train = datasets.digits(), datasets.digits("train")
-    assert test.images.shape == (1000, 784)
-    assert train.images.shape == (4000, 784)
+    assert (test.images.shape, train.images.shape) == ((1000, 784), (4000, 784))
+    assert len({row.tobytes() for half in (test, train) for row in half.images}) == 5000
     assert test.images.dtype == train.images.dtype == np.uint8
     assert np.bincount(test.labels).tolist() == [100] * 10
     assert np.bincount(train.labels).tolist() == [400] * 10
     ink = (test.images > 0).mean()
     assert 0.15 < ink < 0.25, "MNIST is 19 % ink"
-
-
-def test_no_digit_is_in_both_halves():
-    rows = [{row.tobytes() for row in datasets.digits(part).images} for part in ("train", "test")]
-    assert [len(half) for half in rows] == [4000, 1000]
-    assert not rows[0] & rows[1]
 
 
 def test_digits_are_the_ones_that_the_readme_describes():
@@ -44,16 +38,12 @@ def test_digits_are_the_ones_that_the_readme_describes():
 # Dataset
 
 
-def test_inputs_are_the_books_float32():
+def test_inputs_are_the_books_float32_and_exact_quotients_in_float64():
     data = datasets.digits()
     book = data.images.astype(np.float32)
     book /= 255.0
     np.testing.assert_array_equal(data.inputs("float32"), book)
     assert data.inputs("float32").dtype == np.float32
-
-
-def test_inputs_in_float64_are_exact_quotients():
-    data = datasets.digits()
     np.testing.assert_array_equal(data.inputs("float64"), data.images / 255.0)
 
 
@@ -91,13 +81,11 @@ def test_random_rows_fit_the_spec_and_hold_no_zero(dtype):
     spec = ForwardSpec((30, 4), dtype=dtype)
     data = datasets.random(spec, rows=20_000)
     x = data.inputs(dtype)
-    assert x.dtype == dtype
-    assert x.shape == (20_000, 30)
+    assert (x.dtype, x.shape) == (dtype, (20_000, 30))
     assert 0 < x.min() < 0.01
     assert 0.99 < x.max() < 1
     assert abs(x.mean() - 0.5) < 0.01
-    assert data.labels is None
-    assert data.targets(3) is None
+    assert data.labels is data.targets(3) is None
 
 
 def test_no_zero_even_where_the_generator_gives_one(monkeypatch):
@@ -119,12 +107,9 @@ def test_random_rows_are_seeded():
 
 
 def test_random_rejects_nonsense():
-    with pytest.raises(UserError, match="at least 1"):
-        datasets.random(MNIST, 0)
-    with pytest.raises(UserError, match="GiB"):
-        datasets.random(MNIST, 2**40)
-    with pytest.raises(UserError, match="use 0 or more"):
-        datasets.random(MNIST, 5, seed=-1)
+    for words, rows, seed in (("at least 1", 0, 0), ("GiB", 2**40, 0), ("use 0 or more", 5, -1)):
+        with pytest.raises(UserError, match=words):
+            datasets.random(MNIST, rows, seed=seed)
 
 
 # load
@@ -172,8 +157,6 @@ def test_no_network_is_reached(tmp_path):
             pass
         print(sorted({{"pooch", "requests", "urllib3", "PIL", "pandas"}} & set(sys.modules)))
     """
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], cwd=root, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

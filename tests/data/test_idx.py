@@ -31,8 +31,7 @@ def fails(path: Path, ndim: int = 3) -> str:
 def test_images_and_labels_come_back_as_written(tmp_path, zipped):
     idx_files.write(tmp_path, idx_files.TEST, 5, zipped=zipped)
     suffix = ".gz" if zipped else ""
-    images = mnist.read(tmp_path / (idx_files.TEST[0] + suffix), 3)
-    labels = mnist.read(tmp_path / (idx_files.TEST[1] + suffix), 1)
+    images, labels = (mnist.read(tmp_path / (idx_files.TEST[i] + suffix), ndim) for i, ndim in ((0, 3), (1, 1)))
     np.testing.assert_array_equal(images, idx_files.images(5))
     np.testing.assert_array_equal(labels, idx_files.labels(5))
     assert images.dtype == labels.dtype == np.uint8

@@ -101,9 +101,7 @@ def test_data_without_labels():
 def test_as_dict_is_json_and_complete(digits):
     probabilities = reference.forward(MNIST, load_params(TRAINED_FILE, MNIST), digits.inputs("float32")[3])
     facts = json.loads(json.dumps(show.as_dict(3, digits, probabilities.astype(np.float32))))
-    assert facts["index"] == 3
-    assert facts["data"] == "digits"
-    assert facts["sha256"] == digits.sha256
+    assert (facts["index"], facts["data"], facts["sha256"]) == (3, "digits", digits.sha256)
     assert facts["label"] == facts["answer"] == digits.labels[3]
     assert facts["right"] is True
     assert sum(facts["probabilities"]) == pytest.approx(1)
@@ -123,7 +121,7 @@ def test_rows_that_are_no_images(digits, index):
 
 
 @pytest.mark.parametrize("scale", [1, 10])
-def test_png_holds_the_pixels(digits, tmp_path, scale):
+def test_png_holds_the_pixels_of_bytes_and_of_floats(digits, tmp_path, scale):
     image = pytest.importorskip("PIL.Image")
     path = tmp_path / "digit.PNG"
     show.save_png(digits.images[5], path, scale)
@@ -131,10 +129,6 @@ def test_png_holds_the_pixels(digits, tmp_path, scale):
         assert (saved.format, saved.mode, saved.size) == ("PNG", "L", (28 * scale, 28 * scale))
         np.testing.assert_array_equal(np.asarray(saved)[::scale, ::scale], digits.images[5].reshape(28, 28))
     assert [file.name for file in tmp_path.iterdir()] == ["digit.PNG"]
-
-
-def test_png_of_floats(tmp_path):
-    image = pytest.importorskip("PIL.Image")
     show.save_png(np.linspace(0, 1, 784, dtype=np.float32), tmp_path / "x.png", 1)
     with image.open(tmp_path / "x.png") as saved:
         assert saved.getextrema() == (0, 255)
