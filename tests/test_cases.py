@@ -1,6 +1,5 @@
 """Settings: every combination once, names that are safe as a path and tell them apart, values as people write them."""
 
-import itertools
 import json
 from pathlib import Path
 
@@ -19,12 +18,8 @@ MNIST = "784-50-100-10"
 
 def test_every_combination_once_networks_outermost():
     found = make_settings([MNIST, "20-10", MNIST], [1, 2, 1], ["float32"])
-    assert [setting.point for setting in found] == [
-        (MNIST, 1, "float32"),
-        (MNIST, 2, "float32"),
-        ("20-10", 1, "float32"),
-        ("20-10", 2, "float32"),
-    ]
+    points = [(spec, threads, "float32") for spec in (MNIST, "20-10") for threads in (1, 2)]
+    assert [setting.point for setting in found] == points
     assert {setting.varies for setting in found} == {("spec", "threads")}
 
 
@@ -107,10 +102,3 @@ def test_a_damaged_setting_is_refused_in_one_line(change):
     with pytest.raises(UserError, match=r"^run\.json: ") as error:
         read({**good, **change})
     assert "\n" not in str(error.value)
-
-
-def test_profiles_say_nothing_about_axes_unless_they_do():
-    from mlpbench.bench.plan.profiles import PROFILES
-
-    usual = [PROFILES[name] for name in ("smoke", "quick", "full", "book")]
-    assert set(itertools.chain(*((p.threads, p.dtypes, p.specs, p.data) for p in usual))) == {None}

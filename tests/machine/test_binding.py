@@ -79,8 +79,8 @@ def test_a_system_that_refuses_goes_on_with_the_reason(machine):
 @linux
 def test_what_is_started_inherits_it_and_the_parent_is_as_before():
     before = os.sched_getaffinity(0)
-    code = "import json, os; print(json.dumps([sorted(os.sched_getaffinity(0)), os.process_cpu_count()]))"
-    code = code if hasattr(os, "process_cpu_count") else code.replace("os.process_cpu_count()", "None")
+    counted = "os.process_cpu_count()" if hasattr(os, "process_cpu_count") else "None"
+    code = f"import json, os; print(json.dumps([sorted(os.sched_getaffinity(0)), {counted}]))"
     chosen = choose(1)
     with bound(chosen):
         ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -88,14 +88,9 @@ def test_what_is_started_inherits_it_and_the_parent_is_as_before():
     assert found == list(chosen.processors)
     assert count in (None, 1), "who counts processors counts these"
     assert os.sched_getaffinity(0) == before
-
-
-@linux
-def test_it_ends_where_something_goes_wrong():
-    before = os.sched_getaffinity(0)
     with pytest.raises(RuntimeError), bound(choose(1)):
         raise RuntimeError
-    assert os.sched_getaffinity(0) == before
+    assert os.sched_getaffinity(0) == before, "it ends where something goes wrong"
 
 
 def test_words():

@@ -13,15 +13,10 @@ from mlpbench.kernels.cuda import device as cupy_device
 from support import fake_cupy
 
 MEASURED = [
-    ("matrix product", "cuBLAS"),
-    ("matrix product", "cuBLAS"),
-    ("L2", "copy"),
-    ("L2", "read"),
-    ("DRAM", "copy"),
-    ("DRAM", "copyto"),
-    ("DRAM", "read"),
-    ("host to device", "copy"),
-    ("device to host", "copy"),
+    *[("matrix product", "cuBLAS")] * 2,
+    *[("L2", how) for how in ("copy", "read")],
+    *[("DRAM", how) for how in ("copy", "copyto", "read")],
+    *[("host to device", "copy"), ("device to host", "copy")],
 ]
 
 
@@ -48,10 +43,8 @@ def test_what_is_measured(device):
 
 def test_work_is_what_is_done(device):
     """In a copy, what is read and what is written; a launch goes through its array so often as fills it."""
-    work = {
-        (entry["name"], entry["how"]): entry["work"]
-        for entry in cuda_roofs.measure("float32", 1e-4).as_dict()["measured"]
-    }
+    measured = cuda_roofs.measure("float32", 1e-4).as_dict()["measured"]
+    work = {(entry["name"], entry["how"]): entry["work"] for entry in measured}
     small, large = fake_cupy.L2_BYTES // 4, 2**20
     assert work["matrix product", "cuBLAS"] == 2 * 64**3
     assert work["L2", "read"] == small * (2**17 // small) == 2**17
@@ -204,9 +197,8 @@ def test_every_item_is_copied_and_read_so_often_as_is_said(on_the_cpu, items, ti
     """Where there are fewer than the threads, a multiple of what they take at once, and some over."""
     ran = subprocess.run([on_the_cpu, str(items), str(times)], capture_output=True, text=True, check=True)
     copied, loads, stores, read, depend = map(int, ran.stdout.split())
-    assert copied == 1
+    assert copied == depend == 1, "all are copied, and the sum depends on each"
     assert loads == stores == read == items * times
-    assert depend == 1, "on each item"
 
 
 # CuPy itself, with or without a GPU
@@ -228,12 +220,10 @@ def test_the_code_compiles_and_keeps_every_load(monkeypatch):
 
 def test_cupy_has_what_is_used():
     cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
-    for name in ("RawModule", "asarray", "asnumpy", "copyto", "empty", "matmul", "fuse", "get_default_memory_pool"):
-        assert callable(getattr(cupy, name)), name
-    for name in ("Stream", "Device"):
-        assert callable(getattr(cupy.cuda, name)), name
-    for name in ("getDeviceCount", "getDeviceProperties", "driverGetVersion", "runtimeGetVersion"):
-        assert callable(getattr(cupy.cuda.runtime, name)), name
+    of_cupy = "RawModule asarray asnumpy copyto empty matmul fuse get_default_memory_pool"
+    of_runtime = "getDeviceCount getDeviceProperties driverGetVersion runtimeGetVersion"
+    for module, names in ((cupy, of_cupy), (cupy.cuda, "Stream Device"), (cupy.cuda.runtime, of_runtime)):
+        assert [name for name in names.split() if not callable(getattr(module, name, None))] == []
     assert issubclass(cupy.cuda.runtime.CUDARuntimeError, RuntimeError)
     assert issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError)
     assert not issubclass(cupy.cuda.compiler.CompileException, RuntimeError), "so it is named beside it"

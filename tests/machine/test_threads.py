@@ -72,6 +72,7 @@ def test_every_pool_once_and_the_kernel_last():
     assert pairs(use) == (("openblas (blas)", 2), ("openmp (openmp)", 1), ("the kernel", 1))
     assert (use.more, use.fewer) == ((), ("openmp (openmp) 1", "the kernel 1"))
     check(use)
+    check(ThreadUse(1))  # nothing to say is no mistake
     assert json.loads(json.dumps(use.as_dict()))["found"][0] == {"what": "openblas (blas)", "threads": 2}
 
 
@@ -108,10 +109,6 @@ def test_a_real_pool_that_was_changed_is_seen():
             assert any("blas" in who for who in observe(kernel(1), 1).more)
 
 
-def test_nothing_to_say_is_no_mistake():
-    check(ThreadUse(1))
-
-
 @pytest.fixture
 def suite(monkeypatch):
     """Return a maker of suites of one kernel that says how many threads it uses."""
@@ -130,11 +127,8 @@ def test_in_a_run_each_case_is_asked_and_the_record_has_the_last_answer(suite):
     asked = suite(Plan(run_id="run", repeats=1, threads=2))
     contestant = asked.admit("says")
     asked.check_threads(contestant)
-    assert asked.thread_use.as_dict() == {
-        "given": 2,
-        "found": ({"what": "the kernel", "threads": 2},),
-        "fewer": (),
-    }
+    found = ({"what": "the kernel", "threads": 2},)
+    assert asked.thread_use.as_dict() == {"given": 2, "found": found, "fewer": ()}
     contestant.kernel.threads = 3
     with pytest.raises(TooManyThreads):
         asked.check_threads(contestant)
@@ -195,9 +189,7 @@ def test_a_kernel_that_takes_more_than_it_was_given_has_no_times_and_says_why(pr
     assert {(failure.batch_size, failure.phase) for failure in found.failures} == {(10, "threads"), (30, "threads")}
     reasons = {failure.reason for failure in found.failures}
     assert reasons == {"more threads than the run gave, 2 were given: the kernel 3"}
-
-
-def test_what_a_process_used_is_in_its_record(process):
+    # With as many as it takes it has times, and what it used is in its record.
     found = process("greedy", 3, [10])
     assert len(found.cases) == 1
     use = json.loads(found.path.read_text())["mlpbench"]["thread_use"]

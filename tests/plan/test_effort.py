@@ -81,19 +81,22 @@ def test_the_budget_ends_what_is_too_noisy():
     assert "4 budget spent, after 100 of 100 s. Widest: " in made.ending().sentence()
 
 
+def test_half_a_width():
+    assert half_width({0: 1.0}) is None
+    assert half_width({0: 1.0, 3: 1.0}) == 0
+    assert half_width({0: 1e-9, 1: 1e3}) == 1e9
+    assert half_width({0: 1.0, 1: 1.01, 2: 0.99}) == pytest.approx(0.0288, abs=0.001)
+
+
 def test_repeats_go_where_the_interval_is_widest():
     made, order = run(plan(), {"quiet": 1e-4, "noisy": 0.05})
     count = {kernel: sum(name == kernel for name, _ in order) for kernel in KERNELS}
     assert count["quiet"] == 3
     assert count["noisy"] > 6
     assert made.ending().sentence().count("of 4 cases") == 1
-    found = limits(made)
-    assert found["quiet", "per_sample"] == "target"
-
-
-def test_a_hopeless_kernel_does_not_keep_all_others_waiting():
+    assert limits(made)["quiet", "per_sample"] == "target"
     _, order = run(plan(budget_s=60.0), {"quiet": 0.08, "noisy": 5.0})
-    assert sum(kernel == "quiet" for kernel, _ in order) > 6
+    assert sum(kernel == "quiet" for kernel, _ in order) > 6, "a hopeless kernel does not keep all others waiting"
 
 
 def test_more_repeats_bring_a_moderate_case_to_the_target():
@@ -219,10 +222,3 @@ def test_the_ending_holds_what_ran(tmp_path):
     assert {case.limit for case in ending.cases} <= set(LIMITS)
     assert ending.limit("quiet", "batched", 10) == "interrupted"
     assert ending.limit("quiet", "batched", 11) is None
-
-
-def test_half_a_width():
-    assert half_width({0: 1.0}) is None
-    assert half_width({0: 1.0, 3: 1.0}) == 0
-    assert half_width({0: 1e-9, 1: 1e3}) == 1e9
-    assert half_width({0: 1.0, 1: 1.01, 2: 0.99}) == pytest.approx(0.0288, abs=0.001)

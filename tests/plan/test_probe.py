@@ -15,6 +15,9 @@ from support.sources import ROOT
 
 ANSWER = 'print(json.dumps(dict(name=name, backend="b", device="cpu", version="1", reason=None)), flush=True)'
 
+#: Its reason says which names were asked for in one process.
+NEIGHBOURS = 'print(json.dumps(dict(name=name, backend=None, device=None, version=None, reason=" ".join(names))))'
+
 
 @pytest.fixture
 def offered(tmp_path, monkeypatch):
@@ -61,13 +64,9 @@ def test_every_kind_of_kernel_gets_its_answer_whatever_its_neighbours_do(offered
 
 
 def test_kernels_of_one_library_share_a_process_and_libraries_do_not(probe_all):
-    body = 'print(json.dumps(dict(name=name, backend=None, device=None, version=None, reason=" ".join(names))))'
-    answers = probe_all(body, "numpy", "numba", "numpy-out")
-    assert {name: answer.reason for name, answer in answers.items()} == {
-        "numpy": "numpy numpy-out",
-        "numpy-out": "numpy numpy-out",
-        "numba": "numba",
-    }
+    answers = probe_all(NEIGHBOURS, "numpy", "numba", "numpy-out")
+    reasons = {name: answer.reason for name, answer in answers.items()}
+    assert reasons == {"numpy": "numpy numpy-out", "numpy-out": "numpy numpy-out", "numba": "numba"}
 
 
 def test_modules_are_asked_side_by_side(tmp_path, probe_all, monkeypatch):
@@ -85,8 +84,7 @@ def test_modules_are_asked_side_by_side(tmp_path, probe_all, monkeypatch):
 
 def test_libraries_that_are_not_installed_cost_no_process(probe_all, monkeypatch):
     monkeypatch.setattr(probing, "find_spec", lambda library: None)
-    body = 'print(json.dumps(dict(name=name, backend=None, device=None, version=None, reason=" ".join(names))))'
-    answers = probe_all(body, "numpy", "cupy", "numba")
+    answers = probe_all(NEIGHBOURS, "numpy", "cupy", "numba")
     assert {answer.reason for answer in answers.values()} == {"numpy cupy numba"}
 
 
@@ -119,12 +117,5 @@ def test_an_unknown_kernel_is_told_before_anything_is_asked(monkeypatch):
 
 
 def test_an_answer_as_json():
-    answer = probing.Probed("cupy", "cupy", "cuda", "14.0", "no driver")
-    assert json.loads(json.dumps(answer.as_dict())) == {
-        "name": "cupy",
-        "backend": "cupy",
-        "device": "cuda",
-        "version": "14.0",
-        "reason": "no driver",
-        "available": False,
-    }
+    facts = {"name": "cupy", "backend": "cupy", "device": "cuda", "version": "14.0", "reason": "no driver"}
+    assert json.loads(json.dumps(probing.Probed(**facts).as_dict())) == {**facts, "available": False}

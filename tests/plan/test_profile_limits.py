@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import limits_targets
 import pytest
@@ -47,60 +48,37 @@ def planned(monkeypatch):
 
 def runs_of(planned):
     """Return how often each kernel runs in each setting."""
-    found = {}
-    for part in planned.parts:
-        for kernel, _ in part.plan.order:
-            at = (part.setting.spec, part.setting.threads)
-            found.setdefault(at, {}).setdefault(kernel, 0)
-            found[at][kernel] += 1
-    return found
-
-
-def test_two_networks_with_one_thread_and_with_all(planned):
-    assert set(runs_of(planned())) == {
-        (spec, threads) for spec in (limits_targets.BOOK, limits_targets.WIDE) for threads in (1, 2)
+    return {
+        (part.setting.spec, part.setting.threads): Counter(kernel for kernel, _ in part.plan.order)
+        for part in planned.parts
     }
 
 
 def test_our_kernels_and_every_peer_that_is_installed(planned):
-    runs = runs_of(planned())
+    sweep_of_all = planned()
+    runs = runs_of(sweep_of_all)
     peers = set(registry.peers()) - {"openvino"}
     assert set(runs[limits_targets.BOOK, 1]) == peers | set(PROFILE.kernels)
     assert set(runs[limits_targets.WIDE, 2]) == peers | {"numba-simd-parallel"}, "the others use one thread anyway"
-
-
-def test_a_peer_that_is_not_installed_is_left_out_with_the_reason(planned):
-    for part in planned().parts:
+    assert all(kernel in runs[limits_targets.BOOK, threads] for kernel, threads in limits_targets.PEERS)
+    assert PROFILE.batch_sizes == limits_targets.BATCH_SIZES
+    for part in sweep_of_all.parts:
         skipped = {skip.kernel: skip.reason for skip in part.plan.skipped}
         assert skipped["openvino"] == ABSENT
         assert ("numba-simd" in skipped) == (part.setting.threads == 2)
 
 
-def test_every_kernel_that_is_held_to_a_target_runs_where_it_is(planned):
-    runs = runs_of(planned())
-    assert all(kernel in runs[limits_targets.BOOK, threads] for kernel, threads in limits_targets.PEERS)
-    assert PROFILE.batch_sizes == limits_targets.BATCH_SIZES
-
-
-def test_five_repeats_of_the_books_network_and_three_of_the_wide_one(planned):
-    runs = runs_of(planned())
-    assert {at: set(counts.values()) for at, counts in runs.items()} == {
-        (limits_targets.BOOK, 1): {5},
-        (limits_targets.BOOK, 2): {5},
-        (limits_targets.WIDE, 1): {3},
-        (limits_targets.WIDE, 2): {3},
-    }
-
-
-def test_the_plan_of_each_setting_says_its_own_repeats(planned):
+def test_five_repeats_of_the_books_network_and_three_of_the_wide_one_with_one_thread_and_with_all(planned):
     sweep_of_all = planned()
+    runs = {at: set(counts.values()) for at, counts in runs_of(sweep_of_all).items()}
+    repeats = {limits_targets.BOOK: 5, limits_targets.WIDE: 3}
+    assert runs == {(spec, threads): {count} for spec, count in repeats.items() for threads in (1, 2)}
     assert sweep_of_all.plan.repeats == 5
-    assert {(part.setting.spec, part.plan.repeats) for part in sweep_of_all.parts} == {
-        (limits_targets.BOOK, 5),
-        (limits_targets.WIDE, 3),
-    }
+    assert {part.setting.spec: part.plan.repeats for part in sweep_of_all.parts} == repeats
     said = list(_what_comes(sweep_of_all))[1]
     assert said.startswith("12 kernels, 8 cases each, 3 to 5 repeats and more until"), "one peer is not installed"
+    order = [repeat for _, repeat in sweep_of_all.plan.order]
+    assert order == sorted(order), "repeats of all settings stand side by side"
 
 
 def test_so_many_repeats_as_were_asked_for_are_exact(planned):
@@ -111,10 +89,8 @@ def test_so_many_repeats_as_were_asked_for_are_exact(planned):
 def test_every_process_of_a_setting_is_bound_to_the_same_processors(planned, monkeypatch):
     monkeypatch.setattr("mlpbench.bench.machine.binding.choose", lambda threads: Binding(tuple(range(threads))))
     sweep_of_all = planned()
-    assert {(part.setting.threads, part.plan.binding) for part in sweep_of_all.parts} == {
-        (1, Binding((0,))),
-        (2, Binding((0, 1))),
-    }
+    bound = {(part.setting.threads, part.plan.binding) for part in sweep_of_all.parts}
+    assert bound == {(1, Binding((0,))), (2, Binding((0, 1)))}
     said = list(_what_comes(sweep_of_all))
     assert "processes of 1 thread are bound to processor 0" in said
     assert "processes of 2 threads are bound to processors 0, 1" in said
@@ -129,11 +105,6 @@ def test_where_that_is_not_possible_it_goes_on_and_the_plan_says_why(planned, mo
     monkeypatch.delattr(os, "sched_setaffinity", raising=False)
     reasons = {part.plan.binding.reason for part in planned().parts}
     assert reasons == {"this system has no call for it"}
-
-
-def test_repeats_of_all_settings_stand_side_by_side(planned):
-    repeats = [repeat for _, repeat in planned().plan.order]
-    assert repeats == sorted(repeats)
 
 
 @pytest.mark.parametrize(("there", "data"), [(True, "mnist"), (False, None)])

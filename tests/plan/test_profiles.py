@@ -10,34 +10,22 @@ from mlpbench.bench.plan import profiles
 
 def test_the_default_profile_is_the_one_that_was_promised():
     quick = profiles.profile("quick")
-    assert quick.kernels is None
-    assert quick.modes == ("per_sample", "batched")
+    assert (quick.kernels, quick.modes, quick.repeats) == (None, ("per_sample", "batched"), 3)
     assert quick.batch_sizes == (1, 10, 100, 1000, 10_000)
-    assert quick.repeats == 3
 
 
 def test_the_book_profile_is_the_books_experiment():
     book = profiles.profile("book")
     assert book.kernels == ("numpy",)
-    assert cases_.grid(book.modes, book.batch_sizes) == [
-        Case("per_sample", 100),
-        Case("batched", 1),
-        Case("batched", 100),
-        Case("book", 1),
-        Case("book", 100),
-    ]
+    both = [Case(mode, size) for mode in ("batched", "book") for size in (1, 100)]
+    assert cases_.grid(book.modes, book.batch_sizes) == [Case("per_sample", 100), *both]
 
 
 def test_the_memory_profile_takes_few_rows_of_networks_chosen_by_the_caches():
     memory = profiles.profile("memory")
-    assert memory.specs_by_cache
-    assert (memory.specs, memory.threads) == (None, (1,))
-    assert cases_.grid(memory.modes, memory.batch_sizes, memory.per_sample_rows) == [
-        Case("per_sample", 10),
-        Case("batched", 1),
-        Case("batched", 10),
-        Case("batched", 100),
-    ]
+    assert (memory.specs_by_cache, memory.specs, memory.threads) == (True, None, (1,))
+    batched = [Case("batched", size) for size in (1, 10, 100)]
+    assert cases_.grid(memory.modes, memory.batch_sizes, memory.per_sample_rows) == [Case("per_sample", 10), *batched]
 
 
 def test_every_profile_measures_both_ways_and_smoke_is_the_shortest():
@@ -48,6 +36,8 @@ def test_every_profile_measures_both_ways_and_smoke_is_the_shortest():
         assert {"per_sample", "batched"} <= set(profile.modes) <= set(cases_.MODES)
         assert min(profile.batch_sizes) == 1
         assert profile.min_rounds >= 3
+        axes = {profile.threads, profile.dtypes, profile.specs, profile.data}
+        assert axes == {None} or name in ("memory", "limits"), "the usual ones say nothing about axes"
     budgets = {name: p.repeats * p.max_time_s * len(p.batch_sizes) for name, p in profiles.PROFILES.items()}
     assert budgets["smoke"] == min(budgets.values())
     assert budgets["full"] == max(budgets.values())
@@ -61,9 +51,7 @@ def test_an_unknown_profile_names_the_nearest():
 def test_one_at_a_time_is_one_case_whatever_the_batch_sizes():
     cases = cases_.grid(("batched", "per_sample"), (7, 3))
     assert cases == [Case("batched", 7), Case("batched", 3), Case("per_sample", cases_.PER_SAMPLE_ROWS)]
-
-
-def test_a_case_named_twice_is_timed_once():
+    # A case named twice is timed once.
     assert cases_.grid(("batched", "batched"), (10, 1, 10)) == [Case("batched", 10), Case("batched", 1)]
 
 
