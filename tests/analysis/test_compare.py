@@ -1,3 +1,5 @@
+"""Two runs, two kernels: verdicts, what cannot be compared, and what else the two sides differ by."""
+
 import json
 import math
 
@@ -8,23 +10,11 @@ from mlpbench.bench.analysis.sides import Side
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.stats.drift import Drifts
-from mlpbench.bench.stats.estimates import NO_DRIFT
-from support import simulate
-
-TIMES = {
-    ("numpy", "per_sample", 100): 2e-5,
-    ("numpy", "batched", 100): 2e-6,
-    ("numba", "per_sample", 100): 4e-6,
-    ("numba", "batched", 100): 1e-6,
-}
+from mlpbench.bench.stats.estimates import Drift
+from support import simulate, trusting
+from support.comparisons import STEADY, TIMES, run
 
 AS_MEASURED = "times are as measured, not at one pace of the processor: not every process has calibration spins"
-#: On a machine where whole runs do not wander.
-STEADY = Drifts(NO_DRIFT, NO_DRIFT)
-
-
-def run(folder, times=TIMES, **settings):
-    return read_run(simulate.write_run(folder, times, **settings))
 
 
 def scaled(factors):
@@ -40,33 +30,25 @@ def verdicts(found):
 
 
 def test_two_runs_are_compared_kernel_by_kernel(tmp_path):
-    found = compare(
-        run(tmp_path, seed=1), run(tmp_path, scaled({"numpy": 1.5, "numba": 0.5}), seed=2), 0.05, drifts=STEADY
-    )
-    assert verdicts(found) == {
-        ("numpy", "per_sample"): "slower",
-        ("numpy", "batched"): "slower",
-        ("numba", "per_sample"): "faster",
-        ("numba", "batched"): "faster",
-    }
+    other = run(tmp_path, scaled({"numpy": 1.5, "numba": 0.5}), seed=2)
+    found = compare(run(tmp_path, seed=1), other, 0.05, drifts=STEADY)
     for row in found.rows:
-        truth = 1 / 1.5 if row.baseline_kernel == "numpy" else 2.0
+        truth, verdict = (1 / 1.5, "slower") if row.baseline_kernel == "numpy" else (2.0, "faster")
+        assert row.verdict == verdict
         assert row.speedup.low < truth < row.speedup.high
         assert row.speedup.value == pytest.approx(row.baseline.value / row.candidate.value)
-    assert not found.paired
-    assert (found.unmatched, found.differences) == ((), ())
-    assert found.notes == (AS_MEASURED,)
+    assert len(found.rows) == len(TIMES)
+    assert (found.paired, found.unmatched, found.differences, found.notes) == (False, (), (), (AS_MEASURED,))
 
 
 def test_the_speedup_has_the_known_answer(tmp_path):
-    quiet = {"noise": 0.0}
-    one, other = run(tmp_path, seed=1, **quiet), run(tmp_path, scaled({"numpy": 1.25}), seed=2, **quiet)
+    one, other = run(tmp_path, seed=1, noise=0.0), run(tmp_path, scaled({"numpy": 1.25}), seed=2, noise=0.0)
     found = compare(one, other, 0.05, drifts=STEADY)
-    by_case = {(row.kernels, row.mode): row for row in found.rows}
-    row = by_case["numpy", "batched"]
+    row = next(row for row in found.rows if (row.kernels, row.mode) == ("numpy", "batched"))
     assert (row.baseline.value, row.candidate.value) == (pytest.approx(2e-6), pytest.approx(2.5e-6))
     assert (row.speedup.value, row.speedup.low, row.speedup.high) == pytest.approx((0.8, 0.8, 0.8))
-    assert by_case["numba", "batched"].verdict == "same"
+    assert verdicts(found)["numba", "batched"] == "same"
+    assert verdicts(compare(one, other, 0.3, drifts=STEADY))["numpy", "batched"] == "same", "within that threshold"
 
 
 def test_the_worst_case_decides_the_exit(tmp_path):
@@ -78,12 +60,6 @@ def test_the_worst_case_decides_the_exit(tmp_path):
     assert none.slower == ()
 
 
-def test_a_larger_threshold_forgives_more(tmp_path):
-    a, b = run(tmp_path, seed=1, noise=0.0), run(tmp_path, scaled({"numpy": 1.08}), seed=2, noise=0.0)
-    assert verdicts(compare(a, b, 0.05, drifts=STEADY))["numpy", "batched"] == "slower"
-    assert verdicts(compare(a, b, 0.10, drifts=STEADY))["numpy", "batched"] == "same"
-
-
 def test_one_repeat_gives_no_verdict_and_says_why(tmp_path):
     found = compare(run(tmp_path, seed=1), run(tmp_path, scaled({"numpy": 9.0}), seed=2, repeats=1), 0.05)
     assert set(verdicts(found).values()) == {"unclear"}
@@ -91,6 +67,11 @@ def test_one_repeat_gives_no_verdict_and_says_why(tmp_path):
     assert found.rows[0].speedup.reason == "1 repeat: no interval"
     assert "1 repeat only" in found.notes[0]
     assert found.slower == ()
+    data = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    case = data["cases"][0]
+    assert (case["speedup"]["low"], case["speedup"]["reason"]) == (None, "1 repeat: no interval")
+    assert (case["candidate_s"]["n"], case["verdict"]) == (1, "unclear")
+    assert (data["threshold"], data["paired"]) == (0.05, False)
 
 
 # -- two kernels of one run
@@ -107,18 +88,10 @@ def test_two_kernels_of_one_run_are_paired_by_repeat(tmp_path):
     whole = read_run(folder)
     found = compare(Side(whole, "numpy"), Side(whole, "numba"), 0.05)
     assert found.paired
-    assert verdicts(found) == {
-        ("numba against numpy", "per_sample"): "faster",
-        ("numba against numpy", "batched"): "faster",
-    }
+    assert {(row.kernels, row.verdict) for row in found.rows} == {("numba against numpy", "faster")}
     speedups = [(row.speedup.value, row.speedup.low, row.speedup.high) for row in found.rows]
     assert speedups == [pytest.approx((5.0, 5.0, 5.0)), pytest.approx((2.0, 2.0, 2.0))]
-
-
-def test_the_other_way_round_is_slower(tmp_path):
-    whole = run(tmp_path)
-    found = compare(Side(whole, "numba"), Side(whole, "numpy"), 0.05)
-    assert set(verdicts(found).values()) == {"slower"}
+    assert set(verdicts(compare(Side(whole, "numba"), Side(whole, "numpy"), 0.05)).values()) == {"slower"}
 
 
 def test_only_common_repeats_are_paired(tmp_path):
@@ -143,18 +116,12 @@ def test_a_kernel_named_on_one_side_is_meant_on_both(tmp_path):
         compare(Side(a), Side(b, "cupy"), 0.05)
 
 
-def test_different_kernels_of_different_runs_are_not_paired(tmp_path):
-    found = compare(Side(run(tmp_path, seed=1), "numpy"), Side(run(tmp_path, seed=2), "numba"), 0.05)
-    assert not found.paired
-    assert {row.kernels for row in found.rows} == {"numba against numpy"}
-
-
-def test_two_record_files_are_their_kernels(tmp_path):
-    folder = simulate.write_run(tmp_path, TIMES)
-    a, b = (read_run(folder / f"{name}.0.json") for name in ("numpy", "numba"))
-    found = compare(a, b, 0.05)
-    assert found.paired
-    assert {row.kernels for row in found.rows} == {"numba against numpy"}
+def test_two_record_files_are_their_kernels_and_paired_where_they_are_of_one_run(tmp_path):
+    one, other = (simulate.write_run(tmp_path, TIMES, seed=seed) for seed in (1, 2))
+    for folder in (one, other):
+        found = compare(read_run(one / "numpy.0.json"), read_run(folder / "numba.0.json"), 0.05)
+        assert found.paired is (folder == one)
+        assert {row.kernels for row in found.rows} == {"numba against numpy"}
 
 
 # -- what cannot be compared
@@ -164,11 +131,9 @@ def test_cases_of_one_side_only_are_listed_with_their_reason(tmp_path):
     failures = [{"kernel": "numba", "mode": "batched", "batch_size": 100, "phase": "measure", "reason": "no memory"}]
     more = {**TIMES, ("numpy", "batched", 1000): 1e-6}
     found = compare(run(tmp_path, more, seed=1), run(tmp_path, seed=2, failures=failures), 0.05)
-    told = {str(case) for case in found.unmatched}
-    label = found.candidate
-    assert told == {
-        f"numpy batched 1000: not in {label}: not measured",
-        f"numba batched 100: not in {label}: failed (measure): no memory",
+    assert {str(case) for case in found.unmatched} == {
+        f"numpy batched 1000: not in {found.candidate}: not measured",
+        f"numba batched 100: not in {found.candidate}: failed (measure): no memory",
     }
     assert len(found.rows) == 3
 
@@ -176,9 +141,8 @@ def test_cases_of_one_side_only_are_listed_with_their_reason(tmp_path):
 def test_a_kernel_that_is_skipped_failed_or_not_reached_says_so(tmp_path):
     times = {**TIMES, ("cupy", "batched", 100): 1e-7, ("numpy-out", "batched", 100): 1e-6}
     wrong = [{"kernel": "numpy-out", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong"}]
-    folder = simulate.write_run(
-        tmp_path, TIMES, seed=2, skipped=[{"kernel": "cupy", "reason": "no driver"}], failures=wrong
-    )
+    skipped = [{"kernel": "cupy", "reason": "no driver"}]
+    folder = simulate.write_run(tmp_path, TIMES, seed=2, skipped=skipped, failures=wrong)
     for path in folder.glob("numba.*.json"):
         path.unlink()
     found = compare(run(tmp_path, times, seed=1), read_run(folder), 0.05)
@@ -221,19 +185,12 @@ def test_what_else_differs_between_two_runs_is_named(tmp_path):
         gpu={"available": True, "name": "H100", "reason": None},
         git={"commit": "f" * 40},
     )
-    found = compare(
-        run(tmp_path, seed=1),
-        run(
-            tmp_path,
-            seed=2,
-            environment=other,
-            spec={**simulate.SPEC, "dtype": "float64"},
-            data={"name": "mnist", "rows": 10000, "sha256": "a" * 64, "source": "x"},
-            weights={"source": "book", "sha256": "b" * 64},
-        ),
-        0.05,
-        anyway=True,
-    )
+    changes = {
+        "spec": {**simulate.SPEC, "dtype": "float64"},
+        "data": {"name": "mnist", "rows": 10000, "sha256": "a" * 64, "source": "x"},
+        "weights": {"source": "book", "sha256": "b" * 64},
+    }
+    found = compare(run(tmp_path, seed=1), run(tmp_path, seed=2, environment=other, **changes), anyway=True)
     for line in (
         "machine: cpu_model: Test CPU @ 2.50GHz against Big CPU",
         "blas: openblas: version: 0.3.30 against 0.3.31",
@@ -265,17 +222,7 @@ def test_kernels_of_one_run_that_use_different_threads_say_so(tmp_path):
     assert compare(Side(whole, "numpy"), Side(whole, "numba"), 0.05).differences == ("kernel: threads: 2 against 1",)
 
 
-# -- data for others
-
-
-def test_as_json_with_null_for_intervals_that_do_not_exist(tmp_path):
-    found = compare(run(tmp_path, seed=1, repeats=1), run(tmp_path, seed=2), 0.05)
-    data = json.loads(json.dumps(found.as_dict(), allow_nan=False))
-    case = data["cases"][0]
-    assert case["speedup"]["low"] is None
-    assert case["speedup"]["reason"] == "1 repeat: no interval"
-    assert case["baseline_s"]["n"] == 1
-    assert (data["threshold"], data["paired"], case["verdict"]) == (0.05, False, "unclear")
+# -- many runs
 
 
 def test_no_false_alarm_between_many_runs_of_the_same_thing(tmp_path):
@@ -286,3 +233,118 @@ def test_no_false_alarm_between_many_runs_of_the_same_thing(tmp_path):
     cases = [row.verdict for comparison in found for row in comparison.rows]
     assert len(cases) == 48
     assert cases.count("slower") + cases.count("faster") <= 1
+
+
+# -- what is refused unless it is asked for
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"environment": simulate.environment(machine={"name": "bigbox"})}, "machine: testbox against bigbox"),
+        ({"spec": {**simulate.SPEC, "sizes": [784, 10]}}, "spec: 784-50-100-10 .* against 784-10 "),
+        (
+            {"data": {"name": "mnist", "rows": 1000, "sha256": "d" * 64, "source": "x"}},
+            "data: name: digits against mnist",
+        ),
+        ({"weights": {"source": "trained", "sha256": "b" * 64}}, "weights: sha256: e+ against b+"),
+    ],
+)
+def test_another_machine_network_data_or_weights_are_refused_unless_asked_for(tmp_path, changes, told):
+    a, b = run(tmp_path, seed=1), run(tmp_path, seed=2, **changes)
+    with pytest.raises(NothingComparable, match=f"^not comparable, {told}.*--anyway") as error:
+        compare(a, b)
+    assert "\n" not in str(error.value)
+    assert len(compare(a, b, anyway=True).rows) == 4
+
+
+def test_other_threads_and_blas_are_named_and_compared(tmp_path):
+    other = simulate.environment(threads=8, blas=[{"internal_api": "mkl", "version": "1"}])
+    found = compare(run(tmp_path, seed=1), run(tmp_path, seed=2, environment=other))
+    assert ("threads: 2 against 8" in found.differences, len(found.rows)) == (True, 4)
+
+
+# -- the correction for the number of cases, and what an unclear case needs
+
+
+def test_the_number_of_cases_counts(tmp_path):
+    """The same times of the same case: a verdict where it is alone, none as one of forty."""
+
+    def two_runs(folder, others):
+        slow, same = ("numpy", "batched", 7), [("numpy", "batched", 100 + i) for i in range(others)]
+        settings = {"repeats": 5, "noise": 0.01, "rounds": 3}
+        first = run(folder, {slow: 1e-6, **dict.fromkeys(same, 1e-6)}, seed=11, **settings)
+        second = run(folder, {slow: 1.05e-6, **dict.fromkeys(same, 1e-6)}, seed=12, **settings)
+        return compare(first, second, drifts=STEADY)
+
+    (alone,) = two_runs(tmp_path / "alone", 0).rows
+    assert alone.verdict == "slower"
+    assert alone.p_adjusted == alone.p
+    many = two_runs(tmp_path / "many", 39).rows
+    assert len(many) == 40
+    assert all(row.p_adjusted >= row.p for row in many)
+    assert many[0].p_adjusted > many[0].p
+
+
+def test_an_unclear_case_says_how_many_repeats_would_tell(tmp_path):
+    found = compare(run(tmp_path, seed=1, noise=0.05), run(tmp_path, seed=2, noise=0.05), drifts=STEADY)
+    assert found.unclear
+    assert all(row.repeats_needed is None or row.repeats_needed > 3 for row in found.unclear)
+    assert any(row.repeats_needed for row in found.unclear)
+    assert all(row.repeats_needed is None for row in found.rows if row.verdict != "unclear")
+
+
+# -- what two runs differ by anyway
+
+
+def threads(alone):
+    """The block of a process whose case one thread worked on, or two."""
+    windows = [trusting.window(mode, process_s=0.5 if alone else 0.9) for mode in ("per_sample", "batched")]
+    return trusting.block(*windows)
+
+
+def slower_run(folder, factor, **settings):
+    quiet = {"noise": 0.002, "repeats": 8, **settings}
+    other = {case: value * factor for case, value in TIMES.items()}
+    return run(folder, seed=1, **quiet), run(folder, other, seed=2, **quiet)
+
+
+@pytest.mark.parametrize(
+    ("settings", "factor", "verdict"),
+    [
+        ({"trust": threads(alone=True)}, 1.05, "slower"),
+        ({"trust": threads(alone=False)}, 1.05, "unclear"),
+        ({"trust": threads(alone=False)}, 1.2, "slower"),
+        ({}, 1.05, "unclear"),
+    ],
+    ids=["one thread", "two threads", "two threads, much slower", "no counters"],
+)
+def test_runs_of_several_threads_are_taken_to_wander_further(tmp_path, settings, factor, verdict):
+    found = compare(*slower_run(tmp_path, factor, **settings))
+    assert {row.verdict for row in found.rows} == {verdict}
+    alone = settings == {"trust": threads(alone=True)}
+    assert {row.drift.sd for row in found.rows} == {0.004 if alone else 0.03}
+    assert f"wander by {'0.4 %' if alone else '3 %'} (assumed" in found.notes[-1]
+
+
+def test_one_side_of_several_threads_is_enough(tmp_path):
+    one = run(tmp_path, seed=1, trust=threads(alone=True))
+    other = run(tmp_path, seed=2, trust=threads(alone=False))
+    assert {row.drift.sd for row in compare(one, other).rows} == {0.03}
+
+
+def test_a_measured_drift_counts_and_is_told(tmp_path):
+    sides = slower_run(tmp_path, 1.05, trust=threads(alone=False))
+    steady = compare(*sides, drifts=Drifts(None, Drift(0.006, 8)))
+    assert {row.verdict for row in steady.rows} == {"slower"}
+    assert "wander by 0.6 % (measured by `mlpbench calibrate`)" in steady.notes[-1]
+    restless = compare(*sides, drifts=Drifts(None, Drift(0.02, 8)))
+    assert {(row.verdict, row.repeats_needed) for row in restless.rows} == {("unclear", None)}, "repeats do not tell"
+    assert all(row.speedup.low < 1 < row.speedup.high for row in restless.rows)
+
+
+def test_kernels_of_one_run_share_what_wanders(tmp_path):
+    both = run(tmp_path, seed=1, noise=0.002, repeats=8)
+    found = compare(Side(both, "numpy"), Side(both, "numba"), drifts=Drifts(Drift(0.5, 5), Drift(0.5, 5)))
+    assert {row.verdict for row in found.rows} == {"faster"}
+    assert not any("wander" in note for note in found.notes)

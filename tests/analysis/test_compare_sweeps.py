@@ -8,21 +8,12 @@ from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.analysis.sides import parse_sides
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.errors import NothingComparable, UserError
-from mlpbench.bench.stats.drift import Drifts
-from mlpbench.bench.stats.estimates import NO_DRIFT
 from support import simulate
+from support.comparisons import STEADY, TIMES
 
-TIMES = {
-    ("numpy", "per_sample", 100): 2e-5,
-    ("numpy", "batched", 100): 2e-6,
-    ("numba", "per_sample", 100): 4e-6,
-    ("numba", "batched", 100): 1e-6,
-}
 NET = "784-50-100-10"
 TWO = make_settings([NET], [1, 2], ["float32"])
 QUIET = {"noise": 0.002, "repeats": 8}
-#: On a machine where whole runs do not wander.
-STEADY = Drifts(NO_DRIFT, NO_DRIFT)
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ PRODUCT = {"name": "matrix product", "work": 1, "data": [1.0]}
 
 
 def only(run):
-    found = explain.find(run, summarize([run]))
-    assert len(found.kernels) == 1
-    return found.kernels[0]
+    (kernel,) = explain.find(run, summarize([run])).kernels
+    return kernel
 
 
-def test_all_parts_are_found(tmp_path):
-    kernel = only(write(tmp_path))
+def test_all_parts_and_the_roof_of_every_case_are_found_and_told(tmp_path):
+    run = write(tmp_path)
+    kernel = only(run)
     assert kernel.call_one_s.value == pytest.approx(files.CALL_ONE)
     assert kernel.call_batch_s.value == pytest.approx(files.CALL_BATCH)
     assert kernel.fit.straight
@@ -41,9 +41,6 @@ def test_all_parts_are_found(tmp_path):
     assert parts["unexplained"].value == pytest.approx(rest, rel=1e-2)
     assert kernel.weights_in == "L2"
 
-
-def test_every_case_has_its_roof(tmp_path):
-    kernel = only(write(tmp_path))
     assert [(share.mode, share.batch_size) for share in kernel.shares] == [("per_sample", 100)] + [
         ("batched", size) for size in SIZES
     ]
@@ -53,6 +50,18 @@ def test_every_case_has_its_roof(tmp_path):
     assert last.verdict.binding.roof == "multiply-add"
     assert last.verdict.share == pytest.approx(90_560 / files.PEAK / (T0 / 10_000 + ROW), rel=1e-2)
     assert last.flop_s == pytest.approx(90_560 / (T0 / 10_000 + ROW), rel=1e-2)
+
+    lines = kernel_sentences(kernel)
+    ends = "From 13.0 µs per sample one at a time to 1.00 µs in batches of 10,000, 12.0 µs saved"
+    assert lines[0].startswith(f"{ends}: calls saved 9.00 µs (75 %; ")
+    assert "A call that computes next to nothing takes 9.00 µs (9.00 to 9.00) one at a time" in lines[1]
+    neuron = "With one neuron a layer instead of two it takes 12.0 µs (12.0 to 12.0) one at a time, more"
+    assert lines[2].startswith(neuron)
+    assert "within 0 %: r_inf is 1,000,000 samples/s" in lines[3]
+    assert "From batches of 1, 100, 10,000 it predicts the others" in lines[4]
+    assert "Batches cannot gain more than 13x (13 to 13)" in lines[5]
+    assert lines[6].startswith("Nearest to a roof of 1 thread: in batches of 10,000, 36 % of the multiply-add peak")
+    assert all(line.endswith(".") for line in lines)
 
 
 def test_a_kernel_is_held_to_the_roofs_of_its_own_threads(tmp_path):
@@ -65,13 +74,17 @@ def test_a_kernel_is_held_to_the_roofs_of_its_own_threads(tmp_path):
     assert shares[2] == shares[1]
 
 
-def test_impossible_times_are_refused(tmp_path):
+def test_impossible_times_are_refused_unless_the_kernel_says_that_it_skips_work(tmp_path):
     kernel = only(write(tmp_path, **files.impossible()))
-    (refused,) = kernel.impossible
-    assert refused.batch_size == 1000
+    assert [refused.batch_size for refused in kernel.impossible] == [1000]
     (line,) = [line for line in kernel_sentences(kernel) if line.startswith("Impossible")]
     assert "in batches of 1,000, 362 % of the multiply-add peak" in line
     assert "Likely cause: work is skipped" in line
+    info = {**PYTHON["kernel_info"], "describe": {"threads": 1, "skips_work": True}}
+    kernel = only(write(tmp_path, **files.impossible(kernel_info=info), seed=1))
+    assert not kernel.impossible
+    assert any("362 % of the multiply-add peak (it skips work)" in line for line in kernel_sentences(kernel))
+    assert (kernel.attribution, kernel.weights_in, explain.SKIPS in kernel.missing) == (None, "L2", True)
 
 
 def test_calls_that_are_not_waited_for_are_found_out(tmp_path):
@@ -80,13 +93,6 @@ def test_calls_that_are_not_waited_for_are_found_out(tmp_path):
     kernel = only(write(tmp_path, flat))
     assert {refused.batch_size for refused in kernel.impossible} == {100, 1000, 10_000}
     assert any("not synchronised" in line for line in kernel_sentences(kernel))
-
-
-def test_a_kernel_that_declares_it_may_skip(tmp_path):
-    info = {**PYTHON["kernel_info"], "describe": {"threads": 1, "skips_work": True}}
-    kernel = only(write(tmp_path, **files.impossible(kernel_info=info)))
-    assert not kernel.impossible
-    assert any("362 % of the multiply-add peak (it skips work)" in line for line in kernel_sentences(kernel))
 
 
 def test_disturbed_roofs_are_said_to_be(tmp_path):
@@ -98,8 +104,8 @@ def test_disturbed_roofs_are_said_to_be(tmp_path):
 
 def test_two_threads_that_do_less_than_one_are_a_disturbance(tmp_path):
     """And the roof is that of one: a roof must not be too low."""
-    run = write(tmp_path, roofs_file=files.roofs(files.measured(1) + files.measured(2, files.PEAK / 3)))
-    found = evidence.read(run)
+    entries = files.measured(1) + files.measured(2, files.PEAK / 3)
+    found = evidence.read(write(tmp_path, roofs_file=files.roofs(entries)))
     assert found.disturbed
     assert found.roofs[2].flop_s == pytest.approx(files.PEAK)
 
@@ -110,9 +116,9 @@ def test_two_threads_that_do_less_than_one_are_a_disturbance(tmp_path):
 def test_files_of_before_still_read_and_say_what_is_missing(tmp_path):
     run = write(tmp_path, anatomy=None, with_roofs=False)
     found = explain.find(run, summarize([run]))
-    assert len(found.missing) == 2
-    assert any("cost of a call was not measured" in reason for reason in found.missing)
-    assert any("there is no roofs.json" in reason for reason in found.missing)
+    call, roofs = found.missing
+    assert "cost of a call was not measured" in call
+    assert "there is no roofs.json" in roofs
     (kernel,) = found.kernels
     assert kernel.fit.straight, "the line needs the cases alone"
     assert kernel.attribution is None
@@ -161,19 +167,19 @@ def test_nothing_timed_is_nothing_to_explain(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "device",
+    "changes",
     [
-        files.of_device(device="../cuda"),
-        files.of_device(device=None),
-        files.of_device(roofs="fast"),
-        files.of_device(roofs=None, reason=[1]),
-        files.of_device(entries=[]),
-        files.of_device(entries=[{**PRODUCT, "name": "L2"}]),
-        files.of_device(entries=[{**PRODUCT, "data": [1e99]}]),
+        {"device": "../cuda"},
+        {"device": None},
+        {"roofs": "fast"},
+        {"roofs": None, "reason": [1]},
+        {"entries": []},
+        {"entries": [{**PRODUCT, "name": "L2"}]},
+        {"entries": [{**PRODUCT, "data": [1e99]}]},
     ],
 )
-def test_damaged_roofs_of_a_device_are_left_out_and_named(tmp_path, device):
-    run = write(tmp_path, roofs_file=files.roofs(devices=[device]))
+def test_damaged_roofs_of_a_device_are_left_out_and_named(tmp_path, changes):
+    run = write(tmp_path, roofs_file=files.roofs(devices=[files.of_device(**changes)]))
     found = explain.find(run, summarize([run]))
     (line,) = [line for line in found.missing if line.startswith("a damaged file was left out: ")]
     assert "roofs.json: " in line
@@ -196,24 +202,8 @@ def test_damaged_small_networks_are_refused_with_their_path(tmp_path, anatomy):
 # -- words
 
 
-def test_the_sentences_hold_the_numbers(tmp_path):
-    lines = kernel_sentences(only(write(tmp_path)))
-    ends = "From 13.0 µs per sample one at a time to 1.00 µs in batches of 10,000, 12.0 µs saved"
-    assert lines[0].startswith(f"{ends}: calls saved 9.00 µs (75 %; ")
-    assert "A call that computes next to nothing takes 9.00 µs (9.00 to 9.00) one at a time" in lines[1]
-    assert lines[2].startswith(
-        "With one neuron a layer instead of two it takes 12.0 µs (12.0 to 12.0) one at a time, more"
-    )
-    assert "within 0 %: r_inf is 1,000,000 samples/s" in lines[3]
-    assert "From batches of 1, 100, 10,000 it predicts the others" in lines[4]
-    assert "Batches cannot gain more than 13x (13 to 13)" in lines[5]
-    assert lines[6].startswith("Nearest to a roof of 1 thread: in batches of 10,000, 36 % of the multiply-add peak")
-    assert all(line.endswith(".") for line in lines)
-
-
 def test_a_curve_that_is_no_line_is_told_in_parts(tmp_path):
-    times = {**TIMES, ("numpy", "batched", 10_000): 3e-6}
-    kernel = only(write(tmp_path, times))
+    kernel = only(write(tmp_path, {**TIMES, ("numpy", "batched", 10_000): 3e-6}))
     text = " ".join(kernel_sentences(kernel))
     assert "is no line over the batch size" in text
     assert "In parts: 1 to " in text
@@ -221,9 +211,7 @@ def test_a_curve_that_is_no_line_is_told_in_parts(tmp_path):
 
 
 def test_a_curve_that_cannot_be_divided_says_so(tmp_path):
-    times = {("numpy", "per_sample", 100): 13e-6} | {
-        ("numpy", "batched", size): seconds / size for size, seconds in ((1, 13e-6), (10, 90e-6), (100, 112e-6))
-    }
+    times = {("numpy", "batched", size): calls / size for size, calls in ((1, 13e-6), (10, 90e-6), (100, 112e-6))}
     assert "No division into parts fits better." in kernel_sentences(only(write(tmp_path, times)))
 
 

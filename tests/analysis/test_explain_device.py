@@ -28,26 +28,37 @@ def only(run):
 
 
 def test_the_fastest_way_to_each_level_is_its_roof(tmp_path):
-    there = evidence.read(write(tmp_path)).of("cuda")
+    run = write(tmp_path)
+    there = evidence.read(run).of("cuda")
     assert (there.roofs.threads, there.roofs.device, there.roofs.name) == (1, "cuda", "NVIDIA Stand-In")
     assert there.roofs.flop_s == pytest.approx(files.DEVICE_PEAK)
     assert there.roofs.arithmetic == "matrix product"
     assert dict(there.roofs.read_s) == pytest.approx(files.DEVICE_READ), "the copies were slower"
     assert dict(there.roofs.copies_s) == pytest.approx(files.COPIES)
     assert (there.disturbed, there.reason) == (False, None)
+    found = explain.find(run, summarize([run]))
+    told = (
+        "Roofs, cuda (NVIDIA Stand-In): 10,000 GFLOP/s (matrix product); reading in GB/s: L2 4,000, DRAM 1,000; "
+        "copying in GB/s: host to device 12.0, device to host 11.0."
+    )
+    assert told in run_sentences(found)
+    assert told in render.render([run], "md")
+    assert found.as_dict()["devices"]["cuda"]["read_s"]["DRAM"] == pytest.approx(1e12)
 
 
 def test_every_case_is_held_to_the_device(tmp_path):
     """Nothing nearer than L2 keeps weights from one call to the next."""
-    kernel = only(write(tmp_path))
+    run = write(tmp_path)
+    kernel = only(run)
     one, last = kernel.shares[0], kernel.shares[-1]
     assert (one.verdict.binding.what, one.verdict.binding.roof) == ("weights", "L2")
     assert one.verdict.share == pytest.approx(N_BYTES / files.DEVICE_READ["L2"] / 13e-6, rel=1e-3)
     assert last.verdict.binding.roof == "matrix product"
     seconds = 10_000 * (files.T0 / 10_000 + files.ROW)
     assert last.verdict.share == pytest.approx(10_000 * FLOP / files.DEVICE_PEAK / seconds, rel=1e-3)
-    assert kernel.device == "cuda"
-    assert kernel.weights_in == "L2"
+    assert (kernel.device, kernel.weights_in) == ("cuda", "L2")
+    assert any(line.startswith("Nearest to a roof of cuda: ") for line in kernel_sentences(kernel))
+    assert "weights from L2" in render.render([run], "md")
 
 
 def test_weights_beyond_l2_cost_what_they_take_longer_than_from_l2(tmp_path):
@@ -60,11 +71,7 @@ def test_weights_beyond_l2_cost_what_they_take_longer_than_from_l2(tmp_path):
     assert found.attribution.parts["weights"].value == pytest.approx(extra * (1 - 1e-4))
     (group,) = bandwidth.groups([explain.find(run, summarize([run])) for run in (small, large)])
     assert {place.level for place in group.by_kernel} == {"L2", "DRAM"}
-
-
-def test_a_part_of_what_the_memory_holds_may_still_be_in_l2(tmp_path):
-    one = only(write(tmp_path, spec=WIDE.as_dict())).shares[0]
-    n_bytes, l2 = WIDE.weight_bytes(), files.DEVICE_L2
+    one, l2 = found.shares[0], files.DEVICE_L2  # a part of what the memory holds may still be in L2
     assert one.verdict.binding.roof == "DRAM"
     least = l2 / files.DEVICE_READ["L2"] + (n_bytes - l2) / files.DEVICE_READ["DRAM"]
     assert one.verdict.share == pytest.approx(least / 13e-6)
@@ -101,22 +108,6 @@ def test_whose_roofs_were_disturbed(tmp_path, cpu, device, disturbed):
     assert len(said) == 1
     (refused,) = only(run).impossible
     assert ("something else ran" in refused.verdict.reason) is disturbed
-
-
-def test_how_it_is_told(tmp_path):
-    run = write(tmp_path)
-    found = explain.find(run, summarize([run]))
-    told = (
-        "Roofs, cuda (NVIDIA Stand-In): 10,000 GFLOP/s (matrix product); reading in GB/s: L2 4,000, DRAM 1,000; "
-        "copying in GB/s: host to device 12.0, device to host 11.0."
-    )
-    assert told in run_sentences(found)
-    lines = kernel_sentences(only(run))
-    assert any(line.startswith("Nearest to a roof of cuda: ") for line in lines)
-    assert found.as_dict()["devices"]["cuda"]["read_s"]["DRAM"] == pytest.approx(1e12)
-    text = render.render([run], "md")
-    assert told in text
-    assert "weights from L2" in text
 
 
 def test_the_chart_has_the_roofs_of_whoever_computes(tmp_path):

@@ -6,13 +6,7 @@ from mlpbench.bench.analysis import frame
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs, write
 from support import simulate
-
-TIMES = {
-    ("numpy", "per_sample", 100): 2e-5,
-    ("numpy", "batched", 100): 2e-6,
-    ("numba", "per_sample", 100): 4e-6,
-    ("numba", "batched", 100): 1e-6,
-}
+from support.comparisons import TIMES
 
 
 def test_one_row_for_each_case_and_repeat_with_the_documented_columns(tmp_path):

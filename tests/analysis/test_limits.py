@@ -9,6 +9,7 @@ from support import evidence_files as files
 from support import limit_runs, simulate
 from support.limit_runs import FLOP, TIMES, write
 
+ONCE = "the machine's limits were measured once, before the repeats: a share of them mixes two moments"
 L2_S = (FLOP // 2 + 80) * 4 / files.READ["L2"]  # weights and biases, 4 bytes each
 
 
@@ -27,12 +28,8 @@ def share(found, kernel, what):
 def test_the_best_peer_of_the_same_kind_at_each_batch_size(tmp_path):
     found = find(write(tmp_path))
     kept, new = places(found, "numba-simd"), places(found, "numba-simd-new")
-    assert {size: place.peer for size, place in kept.items()} == {
-        1: "onnxruntime-bound",
-        100: "openvino",
-        10_000: "onnxruntime-bound",
-    }
-    assert kept[1].ratio.value == pytest.approx(4)
+    peers = {1: "onnxruntime-bound", 100: "openvino", 10_000: "onnxruntime-bound"}
+    assert {size: place.peer for size, place in kept.items()} == peers
     assert kept[100].ratio.value == pytest.approx(1.2), "not 0.9: onnxruntime makes a new array, and is faster there"
     assert {size: place.peer for size, place in new.items()} == {1: "onnxruntime", 100: "onnxruntime"}
     assert new[1].ratio.value == pytest.approx(4)
@@ -50,30 +47,28 @@ def test_a_kernel_that_skips_work_has_ratios_and_no_shares(tmp_path):
 
 def test_shares_of_the_limits(tmp_path):
     found = find(write(tmp_path))
-    peak, product = (share(found, "numba-simd", what) for what in ("peak", "product"))
-    assert peak.ratio.value == pytest.approx(0.94)
-    assert peak.batch_size == 10_000
+    peak, product, floor = (share(found, "numba-simd", what) for what in ("peak", "product", "floor"))
+    assert (peak.ratio.value, peak.batch_size) == (pytest.approx(0.94), 10_000)
     assert product.ratio.value == pytest.approx(1.88), "the roofs' product runs at half of the peak"
-    floor = share(found, "numba-simd", "floor")
-    assert floor.ratio.value == pytest.approx(1e-6 / (L2_S + files.CALL_BATCH))
-    assert floor.memory == "L2"
+    assert (floor.ratio.value, floor.memory) == (pytest.approx(1e-6 / (L2_S + files.CALL_BATCH)), "L2")
     assert share(found, "onnxruntime-bound", "peak") is None
+    assert {one.once for one in found.shares} == {True}, "as in earlier versions"
+    assert ONCE in found.missing
 
 
 def test_shares_are_of_the_limits_of_as_many_threads_as_the_kernel_used(tmp_path):
     times = {("numba-simd-parallel" if k == "numba-simd" else k, *at): s for (k, *at), s in TIMES.items()}
-    found = find(write(tmp_path, times, threads=2))
-    peak = share(found, "numba-simd-parallel", "peak")
+    run = write(tmp_path, times, threads=2)
+    peak, floor = (share(find(run), "numba-simd-parallel", what) for what in ("peak", "floor"))
     assert peak.ratio.value == pytest.approx(0.47)
-    floor = share(found, "numba-simd-parallel", "floor")
     assert floor.ratio.value == pytest.approx(1e-6 / (L2_S + files.CALL_BATCH)), "one row is read by one thread"
+    entries = files.measured(1) + files.measured(2, files.PEAK / 0.8)
+    repeats = with_repeats(run, dict.fromkeys(range(3), entries))
+    assert share(repeats, "numba-simd-parallel", "peak").ratio.value == pytest.approx(0.94 * 0.8)
     one = find(write(tmp_path, times, threads=2, seed=1, infos={"numba-simd-parallel": {"describe": {"threads": 1}}}))
     assert share(one, "numba-simd-parallel", "peak").ratio.value == pytest.approx(0.94)
     none = find(write(tmp_path, times, threads=3, seed=2))
     assert not none.shares, "nobody measured the limits of three threads"
-
-
-ONCE = "the machine's limits were measured once, before the repeats: a share of them mixes two moments"
 
 
 def with_repeats(run, entries):
@@ -115,10 +110,7 @@ def test_a_repeat_without_a_limit_is_left_out_and_told(tmp_path):
 
 
 def test_what_no_repeat_measured_is_of_the_best_round_of_the_start(tmp_path):
-    """As in earlier versions, and where weights lie in L3."""
-    found = find(write(tmp_path))
-    assert {one.once for one in found.shares} == {True}
-    assert ONCE in found.missing
+    """Where there was no memory for it, and where weights lie in L3."""
     none = with_repeats(write(tmp_path, seed=1), dict.fromkeys(range(3), "no memory"))
     assert {one.once for one in none.shares} == {True}
     assert ONCE in none.missing
@@ -126,19 +118,6 @@ def test_what_no_repeat_measured_is_of_the_best_round_of_the_start(tmp_path):
     found = with_repeats(write(tmp_path, spec=wide, seed=2), {repeat: files.measured(1) for repeat in range(3)})
     assert {one.what: one.once for one in found.shares} == {"peak": False, "product": False, "floor": True}
     assert share(found, "numba-simd", "floor").memory == "L3"
-
-
-def test_limits_in_the_repeats_are_of_as_many_threads_as_the_kernel_used(tmp_path):
-    times = {("numba-simd-parallel" if k == "numba-simd" else k, *at): s for (k, *at), s in TIMES.items()}
-    entries = files.measured(1) + files.measured(2, files.PEAK / 0.8)
-    found = with_repeats(write(tmp_path, times, threads=2), dict.fromkeys(range(3), entries))
-    assert share(found, "numba-simd-parallel", "peak").ratio.value == pytest.approx(0.94 * 0.8)
-
-
-def test_roofs_disturbed_at_the_start_say_nothing_of_limits_in_the_repeats(tmp_path):
-    noisy = files.roofs(files.measured(1, spread=1.5))
-    found = with_repeats(write(tmp_path, roofs_file=noisy), {repeat: files.measured(1) for repeat in range(3)})
-    assert not [line for line in found.missing if "something else ran" in line]
 
 
 def test_without_limits_it_says_so_and_compares_all_the_same(tmp_path):
@@ -149,18 +128,10 @@ def test_without_limits_it_says_so_and_compares_all_the_same(tmp_path):
 
 
 def test_limits_that_were_measured_beside_something_else_are_marked(tmp_path):
-    found = find(write(tmp_path, roofs_file=files.roofs(files.measured(1, spread=1.5))))
-    assert [line for line in found.missing if "something else ran" in line]
-
-
-def test_disturbed_repeats_do_not_count(tmp_path):
-    """Four repeats, one of them slow in our kernel alone and marked: the ratio is that of the others."""
-    run = write(tmp_path, repeats=4)
-    cases = summarize([run])
-    case = next(case for case in cases if (case.kernel, case.batch_size) == ("numba-simd", 1))
-    del case.by_repeat[2]
-    found = limits.find(run, cases)
-    assert places(found, "numba-simd")[1].ratio.n == 3
+    run = write(tmp_path, roofs_file=files.roofs(files.measured(1, spread=1.5)))
+    assert [line for line in find(run).missing if "something else ran" in line]
+    found = with_repeats(run, {repeat: files.measured(1) for repeat in range(3)})
+    assert not [line for line in found.missing if "something else ran" in line], "that was at the start"
 
 
 def test_ratios_are_paired(tmp_path):
@@ -176,17 +147,13 @@ def test_ratios_are_paired(tmp_path):
 @pytest.mark.parametrize("kept", [("numba-simd",), limit_runs.PEERS], ids=["no peer", "peers alone"])
 def test_nothing_to_hold_beside(tmp_path, kept):
     assert find(write(tmp_path, {case: s for case, s in TIMES.items() if case[0] in kept})) is None
+    assert find(runs.read_run(simulate.write_run(tmp_path, TIMES, seed=1))) is None, "of an earlier version"
 
 
 def test_a_kernel_without_a_peer_of_its_kind_is_told(tmp_path):
     found = find(write(tmp_path, {case: s for case, s in TIMES.items() if case[0] != "onnxruntime"}))
     assert "numba-simd-new" not in [row.kernel for row in found.rows]
     assert "no peer on the device of numba-simd-new has results of the same kind (new)" in found.missing
-
-
-def test_files_of_earlier_versions_say_nothing(tmp_path):
-    run = runs.read_run(simulate.write_run(tmp_path, TIMES))
-    assert find(run) is None
 
 
 def test_every_blas_in_the_process_has_its_version(tmp_path):

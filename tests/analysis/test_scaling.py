@@ -30,6 +30,7 @@ def find(*runs):
 
 def test_the_time_with_fewest_threads_by_the_time_with_more(tmp_path):
     (found,) = find(*reversed(pair(tmp_path)))
+    assert {gain.speedup.paired for gain in found.gains} == {False}, "runs by themselves"
     gains = {(g.kernel, g.mode, g.batch_size): (g.threads, g.used, g.speedup.value) for g in found.gains}
     assert gains == {
         ("numba", "batched", 1): (2, 2, pytest.approx(0.5)),
@@ -72,12 +73,7 @@ def test_three_settings_are_held_against_the_fewest(tmp_path):
     assert gains == {2: pytest.approx(2), 4: pytest.approx(4)}
 
 
-def test_runs_by_themselves_are_not_paired(tmp_path):
-    (found,) = find(*pair(tmp_path))
-    assert {gain.speedup.paired for gain in found.gains} == {False}
-
-
-def test_the_report_has_chart_and_table(tmp_path):
+def test_the_report_has_chart_table_and_numbers(tmp_path):
     runs = pair(tmp_path)
     text = render.render(runs, "md")
     assert "### Speedup over 1 thread: 784-50-100-10, float32, digits" in text
@@ -89,6 +85,8 @@ def test_the_report_has_chart_and_table(tmp_path):
     rows = json.loads(page.split('id="spec-scaling-0">')[1].split("</script>")[0])
     values = [row["value"] for data in rows["datasets"].values() for row in data if "gain" in row]
     assert sorted(values) == pytest.approx([0.5, 2])
+    (found,) = json.loads(render.render(runs, "json"))["threads"]
+    assert found["gains"][0]["speedup"]["value"] == pytest.approx(0.5)
 
 
 def test_without_batches_there_is_a_table_and_no_chart(tmp_path):
@@ -98,20 +96,13 @@ def test_without_batches_there_is_a_table_and_no_chart(tmp_path):
     assert 'id="chart-scaling-0"' not in render.render(runs, "html")
 
 
-def test_the_json_has_the_numbers(tmp_path):
-    (found,) = json.loads(render.render(pair(tmp_path), "json"))["threads"]
-    assert found["gains"][0]["speedup"]["value"] == pytest.approx(0.5)
-
-
 def test_settings_of_one_sweep_are_paired_by_repeat(tmp_path):
     """A slow repeat that hit both settings leaves the ratio as it is; runs by themselves have a wide interval."""
     plan = {"sweep": "20261124T120000Z-0123abcd", "spec": "784-50-100-10", "dtype": "float32", "varies": ["threads"]}
-    found = []
+    slow = []
     for threads, times in ((1, ONE), (2, TWO)):
         setting = {**plan, "threads": threads, "label": f"threads-{threads}"}
-        found.append(write(tmp_path, times, threads, threads, plan_changes={"setting": setting}))
-    slow = []
-    for run in found:
+        run = write(tmp_path, times, threads, threads, plan_changes={"setting": setting})
         cases = summarize(frame.runs(run))
         for case in cases:
             case.by_repeat[1] *= 3

@@ -28,16 +28,12 @@ def test_a_line_is_found_exactly():
     assert found.t0.value == pytest.approx(T0, rel=1e-6)
     assert found.r_inf.value == pytest.approx(1 / ROW, rel=1e-6)
     assert found.n_half.value == pytest.approx(T0 / ROW, rel=1e-6)
-    assert found.straight
+    assert (found.straight, found.regimes) == (True, ())
     assert found.worst < 1e-6
-    assert found.regimes == ()
 
 
-positive = st.floats(1e-3, 1e3)
-
-
-@given(t0=positive, row=positive, sizes=st.sets(st.integers(1, 10_000), min_size=3, max_size=8))
-@settings(max_examples=60, deadline=None)
+@given(t0=st.floats(1e-3, 1e3), row=st.floats(1e-3, 1e3), sizes=st.sets(st.integers(1, 10_000), min_size=2, max_size=8))
+@settings(max_examples=60)
 def test_any_line_is_found(t0, row, sizes):
     """As far as the sizes can tell: what hides under the other term is not asked for."""
     points = curve(t0 * 1e-6, row * 1e-6, sizes)
@@ -45,7 +41,7 @@ def test_any_line_is_found(t0, row, sizes):
 
 
 @given(scale=st.floats(1e-3, 1e3), seed=st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_unit_of_time_does_not_matter(scale, seed):
     points = noisy(np.random.default_rng(seed))
     one, other = hockney.line(points), hockney.line({size: seconds * scale for size, seconds in points.items()})
@@ -54,7 +50,7 @@ def test_the_unit_of_time_does_not_matter(scale, seed):
 
 
 @given(order=st.permutations(list(SIZES)))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_order_of_the_points_does_not_matter(order):
     points = noisy(np.random.default_rng(5))
     assert hockney.line({size: points[size] for size in order}) == hockney.line(points)
@@ -97,24 +93,19 @@ def test_a_curve_with_a_knee_is_no_line_and_is_fitted_in_parts():
     assert max(abs(error) for part in parts for error in part.values()) <= hockney.STRAIGHT_WITHIN
 
 
-def test_three_sizes_predict_the_others():
+def test_three_sizes_predict_the_others_and_a_wrong_prediction_is_shown_as_wrong():
     learned, others = hockney.predictions(curve())
     assert learned == (1, 100, 10_000)
     assert [other.batch_size for other in others] == [size for size in SIZES if size not in learned]
     assert max(abs(other.error) for other in others) < 1e-6
     assert hockney.predictions(curve(sizes=(1, 10, 100))) == ((1, 10, 100), ())
-
-
-def test_a_wrong_prediction_is_shown_as_wrong():
-    points = {**curve(), 10: 2 * (T0 + 10 * ROW)}
-    _, others = hockney.predictions(points)
+    _, others = hockney.predictions({**curve(), 10: 2 * (T0 + 10 * ROW)})
     assert next(other for other in others if other.batch_size == 10).error == pytest.approx(-0.5, abs=0.001)
 
 
 def test_a_call_that_costs_nothing_has_no_half_length():
     found = hockney.fit({repeat: curve(t0=0.0) for repeat in range(3)})
-    assert found.t0 is None
-    assert found.n_half is None
+    assert (found.t0, found.n_half) == (None, None)
     assert found.r_inf.value == pytest.approx(1 / ROW, rel=1e-4)
 
 
@@ -130,8 +121,3 @@ def test_too_few_sizes():
 def test_nonsense_is_refused(points):
     with pytest.raises(ValueError, match="needs"):
         hockney.line(points)
-
-
-def test_two_points_are_met():
-    points = {10: 4e-6, 1000: 3e-4}
-    assert max(map(abs, hockney.line(points).misfit(points).values())) < 1e-6

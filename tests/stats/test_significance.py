@@ -33,12 +33,8 @@ def test_unpaired_sides_as_scipy_tests_them(sizes):
     rng = np.random.default_rng(1)
     a, b = (sample(rng, n) for n in sizes)
     logs = [np.log(list(side.values())) for side in (a, b)]
-    if min(sizes) >= 8:
-        expected = scipy.stats.ttest_ind(*logs, equal_var=False, trim=0.2).pvalue
-    elif max(sizes) < 8:
-        expected = scipy.stats.ttest_ind(*logs, equal_var=False).pvalue
-    else:
-        pytest.fail("a size on either side of the limit has no counterpart in SciPy")
+    assert (min(sizes) >= 8) is (max(sizes) >= 8), "a size on either side of the limit has no counterpart in SciPy"
+    expected = scipy.stats.ttest_ind(*logs, equal_var=False, trim=0.2 if min(sizes) >= 8 else 0).pvalue
     assert significance(a, b, paired=False).p == pytest.approx(expected)
 
 
@@ -58,14 +54,6 @@ def test_the_correction_is_scipys(p_values):
 
 def test_the_correction_leaves_out_what_was_not_tested():
     assert adjusted([0.01, math.nan, 0.02]) == pytest.approx([0.02, math.nan, 0.02], nan_ok=True)
-    assert adjusted([]) == []
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_the_correction_never_helps(p_values):
-    corrected = adjusted(p_values)
-    assert all(q >= p * (1 - 1e-15) for p, q in zip(p_values, corrected, strict=True))
-    assert max(corrected) <= 1
 
 
 # -- known truth
@@ -102,9 +90,10 @@ def test_units_do_not_matter(a, b, factor, paired):
 
 
 @given(SIDE, SIDE)
-def test_sides_may_be_exchanged(a, b):
+def test_sides_may_be_exchanged_and_no_drift_changes_nothing(a, b):
     one, other = significance(numbered(a), numbered(b), False), significance(numbered(b), numbered(a), False)
     assert other.p == pytest.approx(one.p, rel=1e-9, abs=1e-300)
+    assert significance(numbered(a), numbered(b), False, NO_DRIFT) == one
 
 
 def test_only_common_repeats_are_paired():
@@ -118,14 +107,10 @@ def test_only_common_repeats_are_paired():
 
 
 @pytest.mark.parametrize("paired", [True, False])
-def test_one_repeat_tells_nothing(paired):
+def test_one_repeat_tells_nothing_and_repeats_that_agree_exactly_tell_all(paired):
     found = significance({0: 1.0}, {0: 2.0}, paired)
     assert math.isnan(found.p)
     assert repeats_needed(found, 2.0, 0.025, 0.01) is None
-
-
-@pytest.mark.parametrize("paired", [True, False])
-def test_repeats_that_agree_exactly(paired):
     ones, twos = dict.fromkeys(range(3), 1.0), dict.fromkeys(range(3), 2.0)
     assert significance(ones, ones, paired).p == 1
     assert significance(ones, twos, paired).p == 0
@@ -139,15 +124,12 @@ def test_repeats_that_agree_exactly(paired):
 def test_the_repeats_that_it_asks_for_are_enough(paired, sd, effect):
     rng = np.random.default_rng(5)
     many = sample(rng, 400, sd=sd), sample(rng, 400, sd=sd)
-    scatter = significance(*many, paired).scatter
-    assert scatter == pytest.approx(sd * math.sqrt(2), rel=0.25)
+    assert significance(*many, paired).scatter == pytest.approx(sd * math.sqrt(2), rel=0.25)
     few = significance(*(sample(rng, 3, sd=sd) for _ in "ab"), paired)
     needed = repeats_needed(type(few)(few.p, sd * math.sqrt(2), 3, paired), effect, 0.025, 0.01)
-    hits = [
-        significance(sample(rng, needed, sd=sd), sample(rng, needed, sd=sd, factor=effect), paired).p <= 0.01
-        for _ in range(300)
-    ]
-    assert 0.9 < np.mean(hits) <= 1, (needed, np.mean(hits))
+    sides = [(sample(rng, needed, sd=sd), sample(rng, needed, sd=sd, factor=effect)) for _ in range(300)]
+    hits = [significance(*both, paired).p <= 0.01 for both in sides]
+    assert np.mean(hits) > 0.9, (needed, np.mean(hits))
     assert needed < 80, "enough, and not absurdly many"
 
 
@@ -191,12 +173,6 @@ def test_a_drift_adds_its_variance_and_its_degrees():
     degrees = total**2 / sum(part**2 / df for part, df in parts)
     expected = 2 * scipy.stats.t.sf(abs(logs[0].mean() - logs[1].mean()) / math.sqrt(total), degrees)
     assert significance(a, b, paired=False, drift=Drift(0.03, 8)).p == pytest.approx(expected)
-
-
-@given(SIDE, SIDE)
-def test_no_drift_changes_nothing(a, b):
-    one, other = numbered(a), numbered(b)
-    assert significance(one, other, False, NO_DRIFT) == significance(one, other, False)
 
 
 def test_where_a_run_wanders_no_number_of_repeats_tells():
@@ -245,15 +221,15 @@ def test_five_per_cent_are_found(paired, n, sd, burst):
 
 def test_quiet_repeats_are_the_same():
     assert rates(8, 0.0, paired=True, sd=0.005)["same"] > 0.95
+    assert judge([], True, THRESHOLD) == [], "nothing to judge"
 
 
 def test_one_true_difference_among_many_cases():
     rng = np.random.default_rng(3)
     cases = [(sample(rng, 10, 0.01), sample(rng, 10, 0.01, 1.1 if i == 4 else 1.0)) for i in range(20)]
     verdicts = [item.verdict for item in judge(cases, False, THRESHOLD)]
+    assert [i for i, verdict in enumerate(verdicts) if verdict in ("slower", "faster")] == [4]
     assert verdicts[4] == "slower"
-    assert verdicts.count("slower") == 1
-    assert "faster" not in verdicts
 
 
 def test_a_case_with_one_repeat_does_not_weigh_on_the_others():
@@ -270,7 +246,3 @@ def test_an_effect_below_the_threshold_is_no_verdict_however_certain():
     (found,) = judge([(sample(rng, 20, 0.001), sample(rng, 20, 0.001, 1.02))], True, THRESHOLD)
     assert found.p < 1e-6
     assert found.verdict == "same"
-
-
-def test_nothing_to_judge():
-    assert judge([], True, THRESHOLD) == []

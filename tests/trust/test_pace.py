@@ -6,14 +6,11 @@ import pytest
 from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.record.trust import Trust
-from mlpbench.bench.stats.drift import Drifts
-from mlpbench.bench.stats.estimates import NO_DRIFT
 from mlpbench.bench.trust.pace import Pace, common_pace, paces
 from support import simulate, trusting
+from support.comparisons import STEADY
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
-#: On a machine where whole runs do not wander.
-STEADY = Drifts(NO_DRIFT, NO_DRIFT)
 
 
 def trust(*windows, **changes):

@@ -1,0 +1,19 @@
+"""What tests compare: runs of two kernels, one at a time and in batches, on a machine where whole runs do not wander."""
+
+from mlpbench.bench.record.runs import read_run
+from mlpbench.bench.stats.drift import Drifts
+from mlpbench.bench.stats.estimates import NO_DRIFT
+from support import simulate
+
+TIMES = {
+    ("numpy", "per_sample", 100): 2e-5,
+    ("numpy", "batched", 100): 2e-6,
+    ("numba", "per_sample", 100): 4e-6,
+    ("numba", "batched", 100): 1e-6,
+}
+STEADY = Drifts(NO_DRIFT, NO_DRIFT)
+
+
+def run(folder, times=TIMES, **settings):
+    """Write and read a run."""
+    return read_run(simulate.write_run(folder, times, **settings))
