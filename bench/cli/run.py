@@ -125,7 +125,7 @@ def _tell(folder: Path, *, as_json: bool, interrupted: bool) -> None:
     from mlpbench.bench import words
     from mlpbench.bench.cli.report import tell, write_reports
     from mlpbench.bench.record import runs as record
-    from mlpbench.bench.report import build as documents
+    from mlpbench.bench.report import render as documents
 
     runs = record.read_runs(folder)
     done, missing = sum(len(run.records) for run in runs), sum(len(run.missing) for run in runs)

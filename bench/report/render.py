@@ -1,15 +1,28 @@
-"""A report in one of its formats: Markdown, one self-contained HTML page, CSV or JSON."""
+"""Puts a report together from runs, and writes it in a format: Markdown, one HTML page, CSV or JSON."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
+from mlpbench.bench.analysis import evidence, explain, headline, heatmap, limits, scaling
+from mlpbench.bench.analysis.headline import Headline
+from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.runs import Run
-from mlpbench.bench.report.build import build
-from mlpbench.bench.report.document import Document
+from mlpbench.bench.record.runs import Run, named
+from mlpbench.bench.report.document import MANY_RUNS, Block, Document, Paragraph, Points, Section
+from mlpbench.bench.report.formats import csv, html, json, markdown
+from mlpbench.bench.report.sections import bandwidth, book, gaps, latency, machine, task, times, trust
+from mlpbench.bench.report.sections import explain as explained
+from mlpbench.bench.report.sections import heatmap as heatmaps
+from mlpbench.bench.report.sections import limits as limited
+from mlpbench.bench.report.sections import scaling as scaled
 
-FORMATS = ("md", "html", "csv", "json")
+_WRITERS = {"md": markdown.render, "html": html.render, "csv": csv.render, "json": json.render}
+FORMATS = tuple(_WRITERS)
+#: These tables of many runs would be most of a page.
+_LONG_TABLES = ("cases", "cold", "latency", "inputs", "kernels")
 
 
 def render(
@@ -32,22 +45,7 @@ def render(
 
 def write(document: Document, format: str) -> str:  # noqa: A002 - as above
     """Return a report in one of `FORMATS`. Raises UserError for HTML where Altair or vl-convert is not installed."""
-    # Each format brings its own libraries: a CSV needs no charts, and Markdown no pandas.
-    if format == "md":
-        from mlpbench.bench.report.formats import markdown
-
-        return markdown.render(document)
-    if format == "html":
-        from mlpbench.bench.report.formats import html
-
-        return html.render(document)
-    if format == "csv":
-        from mlpbench.bench.report.formats import csv
-
-        return csv.render(document)
-    from mlpbench.bench.report.formats import json
-
-    return json.render(document)
+    return _WRITERS[format](document)
 
 
 def _require_single_calls(runs: Sequence[Run], format: str) -> None:  # noqa: A002 - as above
@@ -56,3 +54,124 @@ def _require_single_calls(runs: Sequence[Run], format: str) -> None:  # noqa: A0
     for run in runs:
         if not any(single.mode == "batched" for record in run.records for single in record.trust.singles):
             raise UserError(f"{run.id}: no single calls of batches were timed: measure with `mlpbench run --p99 5ms`")
+
+
+def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
+    """Return the report of one or more runs. A run without any time has one too: it says why.
+
+    ``p99_s``: a budget in seconds: the report says which batches keep it. Raises UserError for no runs, or one that is
+    named twice.
+    """
+    if not runs:
+        raise UserError("no run to report on: `mlpbench run` makes one")
+    runs = named(runs)
+    # Every figure is derived here, once: sections, charts and formats are made of these.
+    cases = tuple(summarize(runs))
+    by_run = _by_run(runs, cases)
+    beside = [evidence.read(run) if any(record.cases for record in run.records) else None for run in runs]
+    made_of = [explain.find(run, own, found) for (run, own), found in zip(by_run, beside, strict=True)]
+    explanations = tuple(filter(None, made_of))
+    places = [limits.find(run, own, found) for (run, own), found in zip(by_run, beside, strict=True)]
+    finding = headline.find(cases, {run.name: run.shown for run in runs if run.shown})
+    known_limits = tuple(filter(None, places))
+    heat, gains = heatmap.find(cases), scaling.find(by_run)
+    judged = tuple(trust.judge(run, p99_s) for run in runs)
+    gap_table = gaps.gap_table(runs)
+    sections = (
+        Section("kernel-by-kernel", "Kernel by kernel", _kernel_by_kernel(runs, finding), folded=True),
+        Section("charts", "Time and speedup against batch size", times.figures(cases)),
+        Section("heatmap", "Who is fastest where", heatmaps.figures(heat)),
+        Section("limits", "Beside peers and the machine's limits", limited.blocks(known_limits)),
+        Section("threads", "What threads bring", scaled.blocks(gains)),
+        Section("explained", explained.TITLE, (*bandwidth.blocks(explanations), *explained.blocks(explanations))),
+        Section("book", "The book's cell, part by part", book.blocks(finding.book)),
+        Section("missing", "What is missing", (gap_table,) if gap_table else ()),
+        Section("differences", "What differs between the runs", machine.differences(runs)),
+        Section("cases", "Every case", _cases(runs, cases)),
+        trust.section(judged),
+        *latency.sections(judged),
+        Section("clock", "What is in the clock", (task.clock(book=any(case.mode == "book" for case in cases)),)),
+        Section("computed", "Network, data and weights", task.computed(runs)),
+        Section("kernels", "Kernels", task.kernels(runs)),
+        Section("environment", "Environment", machine.environment(runs)),
+        Section("repeat", "Do it again", task.again(runs)),
+    )
+    return Document(
+        title="mlpbench: one sample at a time against batches",
+        subtitle=_subtitle(runs),
+        headline=finding,
+        notices=(*trust.notices(judged), *_notices(runs), *explained.notices(explanations)),
+        sections=tuple(
+            replace(section, folded=section.folded or (len(runs) > MANY_RUNS and section.slug in _LONG_TABLES))
+            for section in sections
+            if section.blocks
+        ),
+        runs=tuple(runs),
+        cases=cases,
+        explanations=explanations,
+        judged=judged,
+        heatmaps=heat,
+        limits=known_limits,
+        scalings=gains,
+        overviews=tuple(headline.overview(run, own, place) for (run, own), place in zip(by_run, places, strict=True))
+        if cases and len(runs) > 1
+        else (),
+    )
+
+
+def _by_run(runs: Sequence[Run], cases: Sequence[CaseSummary]) -> list[tuple[Run, tuple[CaseSummary, ...]]]:
+    """Return each run with its cases, which have its machine in their run's name where names alone are ambiguous."""
+    named_so: dict[str, list[CaseSummary]] = defaultdict(list)
+    for case in cases:
+        named_so[case.run].append(case)
+    return [(run, (*named_so[run.name], *named_so[f"{run.machine}/{run.name}"])) for run in runs]
+
+
+def _kernel_by_kernel(runs: Sequence[Run], finding: Headline) -> tuple[Block, ...]:
+    """Return what the headline of one run says of each kernel, as a table for several."""
+    if len(runs) < 2 or not finding.kernels:
+        return ()
+    return (times.finding_table(finding.kernels), *([Points(tuple(finding.ranks))] if finding.ranks else []))
+
+
+def _cases(runs: Sequence[Run], cases: Sequence[CaseSummary]) -> tuple[Block, ...]:
+    """Return every case, and for each run whose repeats were open why it ended."""
+    if not cases:
+        return ()
+    endings = {run.name: run.ending for run in runs if run.ending}
+    said = [f"{run.title}: {told}" for run in runs if run.ending and (told := run.ending.sentence())]
+    return (times.case_table(cases, endings), *map(Paragraph, said))
+
+
+def _subtitle(runs: Sequence[Run]) -> str:
+    plan = runs[0].plan
+    if runs[0].shown and plan:
+        return f"{plan.sweep} on {_model(runs[0])}, {len(runs)} settings: {'; '.join(run.name for run in runs)}"
+    specs = [f", {run.records[0].spec.label()}" if run.records else "" for run in runs]
+    return "; ".join(f"{run.id} on {_model(run)}{spec}" for run, spec in zip(runs, specs, strict=True))
+
+
+def _model(run: Run) -> str:
+    found = run.records[0].environment if run.records else run.environment
+    block = found.get("machine")
+    model = block.get("cpu_model") if isinstance(block, dict) else None
+    return str(model or run.machine)
+
+
+def _notices(runs: Sequence[Run]) -> list[str]:
+    """Return what must not be overlooked: the numbers are not all that were planned."""
+    cut = [
+        (run, f"{len(run.missing)} of {len(run.plan.order if run.plan else run.missing)} processes have no result")
+        for run in runs
+        if run.missing
+    ]
+    found = gaps.once_for_all(runs, cut, "interrupted")
+    for run in runs:
+        which = run.title if len(runs) > 1 else "The run"
+        if run.problems and not run.missing:
+            found.append(f"{which} was {'; '.join(run.problems)}.")
+        found += [f"{which} is told without a damaged file. {line}." for line in run.damaged]
+        failed = dict.fromkeys(failure.kernel for failure in run.failures)
+        if failed:
+            found.append(f'{which} has failures, told under "What is missing": {", ".join(failed)}.')
+    return found

@@ -4,7 +4,7 @@ from functools import cache
 
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.record import runs as record
-from mlpbench.bench.report import build, render
+from mlpbench.bench.report import render
 from support import book_runs, evidence_files, simulate, trusting
 
 KERNELS = ("numpy", "numba", "cupy")
@@ -33,7 +33,7 @@ class Reports:
     def __init__(self, folder):
         self.folder = folder
         self.runs = cache(self._runs)
-        self.document = cache(lambda name: build.build(self.runs(name)))
+        self.document = cache(lambda name: render.build(self.runs(name)))
         self.text = cache(lambda name, format_="md": render.write(self.document(name), format_))
 
     def file(self, name):

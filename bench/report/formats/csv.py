@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlpbench.bench.analysis import frame
 from mlpbench.bench.report.document import Document
 
 #: A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection").
@@ -13,6 +12,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def render(document: Document) -> str:
     """Return the frame of the document's runs as CSV; times in seconds, missing values empty."""
+    from mlpbench.bench.analysis import frame  # brings pandas, which no other format needs
+
     data = frame.load(document.runs)
     for column in data.columns:
         data[column] = data[column].map(_defused)

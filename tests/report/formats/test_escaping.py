@@ -6,7 +6,7 @@ import json
 import pytest
 
 from mlpbench.bench.record import runs
-from mlpbench.bench.report import build, render
+from mlpbench.bench.report import render
 from mlpbench.bench.report.charts import style
 from mlpbench.bench.report.formats.html import _embedded
 from mlpbench.bench.report.formats.markdown import escape
@@ -37,7 +37,7 @@ def hostile(request, tmp_path_factory):
         accuracy={"per_sample": None, "batched": None, "rows": 0, "reason": text},
         plan_changes={"command": ["mlpbench", text]},
     )
-    return build.build([runs.read_run(path)])
+    return render.build([runs.read_run(path)])
 
 
 class Elements(html.parser.HTMLParser):

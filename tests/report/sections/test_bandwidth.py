@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mlpbench.bench.analysis import bandwidth
-from mlpbench.bench.report import build, render
+from mlpbench.bench.report import render
 from mlpbench.bench.report.charts.bandwidth import bandwidth_chart
 from mlpbench.bench.report.sections.bandwidth import gain_table
 from support import evidence_files as files
@@ -26,7 +26,7 @@ def test_the_report_has_sentences_table_and_chart(two_levels):
     assert '\n- "Bus bandwidth" is right for none of these.' in text
     assert re.search(r"\n\| numpy \| 784-50-100-10 \| L2 \| calls \| 1\d\.\dx \(", text)
     assert "### What the gain is made of, where the weights lie" in text
-    (figure,) = (one for one in build.build(two_levels).figures() if one.name == "bandwidth-0")
+    (figure,) = (one for one in render.build(two_levels).figures() if one.name == "bandwidth-0")
     assert figure.reading.startswith("Each bar is what batching saves")
 
 

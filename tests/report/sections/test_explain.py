@@ -2,7 +2,7 @@
 
 import re
 
-from mlpbench.bench.report import build, render
+from mlpbench.bench.report import render
 from support import evidence_files as files
 from support.evidence_files import write
 from support.reports import KERNELS
@@ -60,6 +60,6 @@ def test_a_chart_far_from_the_legend_has_its_kernels_beside_it(reports):
 
 
 def test_nothing_is_drawn_of_what_is_missing(tmp_path):
-    drawn = {figure.name for figure in build.build([write(tmp_path, anatomy=None, with_roofs=False)]).figures()}
+    drawn = {figure.name for figure in render.build([write(tmp_path, anatomy=None, with_roofs=False)]).figures()}
     assert "hockney-0" in drawn
     assert not drawn & {"waterfall-0", "roofline-0"}

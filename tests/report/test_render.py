@@ -8,7 +8,7 @@ import pytest
 from mlpbench.bench.analysis import evidence, frame
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs as record
-from mlpbench.bench.report import build, render
+from mlpbench.bench.report import render
 from mlpbench.bench.report.sections import gaps
 from support import limit_runs, simulate
 from support.reports import EXACT, SKIPPED
@@ -50,7 +50,7 @@ def test_what_stands_beside_the_cases_is_read_once_for_all_sections_and_formats(
     run, reads = limit_runs.write(tmp_path), []
     read = evidence.read
     monkeypatch.setattr(evidence, "read", lambda run: reads.append(run.id) or read(run))
-    document = build.build([run])
+    document = render.build([run])
     assert (len(document.explanations), len(document.limits)) == (1, 1), "two sections are made of it"
     assert render.write(document, "md") == render.render([limit_runs.write(tmp_path / "again")], "md")
     assert reads == [run.id, run.id], "once for each report"
