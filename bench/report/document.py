@@ -93,7 +93,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Fold:
-    """Blocks that a page shows when their title is opened; other formats show them below it at once."""
+    """Blocks, no folds, that a page shows when their title is opened; other formats show them below it at once."""
 
     title: str
     blocks: tuple[Block, ...]
@@ -136,7 +136,7 @@ class Judgement:
         return {mode: median(costs) if costs else None for mode, costs in self.costs.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Document:
     """A whole report. ``runs`` and ``cases`` are what its texts were made of; ``notices`` stand beside the headline."""
 
@@ -146,19 +146,14 @@ class Document:
     notices: tuple[str, ...]
     sections: tuple[Section, ...]
     runs: tuple[Run, ...]
-    cases: tuple[CaseSummary, ...] = field(repr=False)
-    #: What the speedups of the runs are made of; runs without any time have none.
-    explanations: tuple[Explanation, ...] = field(default=(), repr=False)
-    #: How far each run can be trusted.
-    judged: tuple[Judgement, ...] = field(default=(), repr=False)
-    #: Who is fastest where, in runs of two or more kernels.
-    heatmaps: tuple[HeatMap, ...] = field(default=(), repr=False)
-    #: Where kernels stand beside peers, in runs with both.
-    limits: tuple[Limits, ...] = field(default=(), repr=False)
-    #: What threads bring, of runs that differ in nothing else.
-    scalings: tuple[Scaling, ...] = field(default=(), repr=False)
+    cases: tuple[CaseSummary, ...]
+    explanations: tuple[Explanation, ...]
+    judged: tuple[Judgement, ...]
+    heatmaps: tuple[HeatMap, ...]
+    limits: tuple[Limits, ...]
+    scalings: tuple[Scaling, ...]
     #: Of several runs, what stands below the lead in place of a sentence for each kernel.
-    overviews: tuple[Overview, ...] = field(default=(), repr=False)
+    overviews: tuple[Overview, ...]
 
     def lines(self) -> list[str]:
         """Return what stands below the lead: a sentence for each kernel, or of several runs one for each run."""
@@ -168,13 +163,7 @@ class Document:
 
     def figures(self) -> Iterator[Figure]:
         """Yield every figure of the report."""
-        for section in self.sections:
-            yield from _figures(section.blocks)
-
-
-def _figures(blocks: Iterable[Block]) -> Iterator[Figure]:
-    for block in blocks:
-        if isinstance(block, Figure):
-            yield block
-        elif isinstance(block, Fold):
-            yield from _figures(block.blocks)
+        blocks = [block for section in self.sections for block in section.blocks]
+        for block in blocks:
+            inner = block.blocks if isinstance(block, Fold) else (block,)
+            yield from (one for one in inner if isinstance(one, Figure))

@@ -64,19 +64,12 @@ def _rows(kernel: str, places: Iterable[Place]) -> Iterator[dict[str, Any]]:
         parts = place.attribution
         if parts is None or parts.saved_s <= 0:
             continue
+        key = f"{kernel}/{place.run}|{place.spec} ({place.level})|"
+        bar = {"kernel": kernel, "run": place.run, "network": f"{place.spec} in {place.level}", "key": key}
         ends = {True: 0.0, False: 0.0}
         for name in PARTS:
             share = parts.share(name) or 0.0
             at = ends[share > 0]
             ends[share > 0] = at + share
-            yield {
-                "kernel": kernel,
-                "run": place.run,
-                "network": f"{place.spec} in {place.level}",
-                "key": f"{kernel}/{place.run}|{place.spec} ({place.level})|",
-                "part": PIECES[name],
-                "share": words.percent(share),
-                "time": part_words(parts.parts[name], parts),
-                "x": min(at, at + share),
-                "x2": max(at, at + share),
-            }
+            told = {"share": words.percent(share), "time": part_words(parts.parts[name], parts)}
+            yield {**bar, "part": PIECES[name], **told, "x": min(at, at + share), "x2": max(at, at + share)}

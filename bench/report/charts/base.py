@@ -9,19 +9,17 @@ from typing import Any
 import altair as alt
 
 from mlpbench.bench.report.charts.style import Series, Theme, series
+from mlpbench.bench.stats.estimates import Estimate, Ratio
 
-#: Kernels and runs that the reader has switched off in the legend; the page sets them.
-HIDDEN_KERNELS = "hidden_kernels"
-HIDDEN_RUNS = "hidden_runs"
 #: The data set of every chart.
 ROWS = "rows"
-TIME_LABEL = (
-    " : ".join(
-        f"datum.value < {below} ? format(datum.value * {scale}, '~g') + ' {unit}'"
-        for below, scale, unit in (("1e-6", "1e9", "ns"), ("1e-3", "1e6", "µs"), ("1", "1e3", "ms"))
-    )
-    + " : format(datum.value, '~g') + ' s'"
+#: A row is shown but where the reader has switched its kernel or its run off in the legend; the page sets both lists.
+_SHOWN = "!datum.kernel || (indexof(hidden_kernels, datum.kernel) < 0 && indexof(hidden_runs, datum.run) < 0)"
+_UNITS = (("1e-6", "1e9", "ns"), ("1e-3", "1e6", "µs"), ("1", "1e3", "ms"))
+_IN_UNITS = (
+    f"datum.value < {below} ? format(datum.value * {scale}, '~g') + ' {unit}'" for below, scale, unit in _UNITS
 )
+TIME_LABEL = f"{' : '.join(_IN_UNITS)} : format(datum.value, '~g') + ' s'"
 RATIO_LABEL = "format(datum.value, '~g') + 'x'"
 COUNT_LABEL = "format(datum.value, ',')"
 #: An axis of shares ends here, whatever disturbed runs say.
@@ -97,6 +95,12 @@ def name_axis(**settings: Any) -> alt.Axis:
 # -- marks
 
 
+def value_ends(found: Estimate | Ratio) -> dict[str, float | None]:
+    """Return a value and the ends of its interval, None where it has none."""
+    low, high = (end if math.isfinite(end) else None for end in (found.low, found.high))
+    return {"value": found.value, "low": low, "high": high}
+
+
 def scaled(items: Sequence[Series], styles: list[Any]) -> alt.Scale:
     """Return the scale that gives each kernel or run its style."""
     return alt.Scale(domain=[item.name for item in items], range=styles)
@@ -117,6 +121,12 @@ def shape(names: Sequence[str], theme: Theme) -> alt.Shape:
 def tips(told: Mapping[str, str]) -> list[alt.Tooltip]:
     """Return what a mark tells when it is pointed at: titles by field."""
     return [alt.Tooltip(f"{field}:N", title=title) for field, title in told.items()]
+
+
+def styled(base: alt.Chart, names: Sequence[str], theme: Theme, told: Mapping[str, str]) -> alt.Chart:
+    """Return the chart with each row in its kernel's colour and shape, telling ``told`` when it is pointed at."""
+    made: alt.Chart = base.encode(colour(names, theme), shape(names, theme), tooltip=tips(told))
+    return made
 
 
 def symbols(base: alt.Chart, theme: Theme, size: int = 150) -> alt.Chart:
@@ -169,26 +179,16 @@ def drawn(
     hidden_runs: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the layers as one chart that fills its place, and follows the page's legend."""
-    shown = f"!datum.kernel || (indexof({HIDDEN_KERNELS}, datum.kernel) < 0 && indexof({HIDDEN_RUNS}, datum.run) < 0)"
-    chart = alt.layer(*layers, data=alt.NamedData(name=ROWS)).transform_filter(shown)
-    chart = chart.add_params(alt.param(HIDDEN_KERNELS, value=[]), alt.param(HIDDEN_RUNS, value=list(hidden_runs)))
+    chart = alt.layer(*layers, data=alt.NamedData(name=ROWS)).transform_filter(_SHOWN)
+    chart = chart.add_params(alt.param("hidden_kernels", value=[]), alt.param("hidden_runs", value=list(hidden_runs)))
     chart = chart.properties(width="container", height=height, background="transparent", description=description)
-    axis = alt.AxisConfig(
-        labelColor=theme.muted,
-        titleColor=theme.muted,
-        gridColor=theme.grid,
-        domainColor=theme.muted,
-        tickColor=theme.muted,
-        labelFontSize=12,
-        titleFontSize=12,
-        titleFontWeight="normal",
-        titlePadding=10,
-    )
+    muted: Any = dict.fromkeys(("labelColor", "titleColor", "domainColor", "tickColor"), theme.muted)
+    title: Any = {"titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 10}
+    axis = alt.AxisConfig(gridColor=theme.grid, labelFontSize=12, **muted, **title)
     # The page has a legend of its own, one for all charts, that a keyboard can reach.
-    legend = alt.LegendConfig(disable=True)
-    styled = chart.configure(axis=axis, legend=legend, view=alt.ViewConfig(stroke=None))
+    chart = chart.configure(axis=axis, legend=alt.LegendConfig(disable=True), view=alt.ViewConfig(stroke=None))
     # Tests hold the charts to the schema, which takes long; Altair would copy the rows a dozen times, too.
-    specification: dict[str, Any] = styled.to_dict(validate=False)
+    specification: dict[str, Any] = chart.to_dict(validate=False)
     specification.pop("$schema", None)  # nothing must look online
     specification.setdefault("datasets", {})[ROWS] = rows
     return specification

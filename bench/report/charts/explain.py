@@ -51,9 +51,7 @@ def _words_at(row: dict[str, Any], low: float, high: float) -> dict[str, Any]:
     start, end = base.seen(row, low, high)
     if (high - end) / (high - low) >= _ROOM:
         return {"words": "right", "at": end}
-    if (start - low) / (high - low) >= _ROOM:
-        return {"words": "left", "at": start}
-    return {"words": "in", "at": start}
+    return {"words": "left" if (start - low) / (high - low) >= _ROOM else "in", "at": start}
 
 
 def _steps(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
@@ -125,17 +123,9 @@ def _points(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
         return
     guesses = {one.batch_size: words.seconds(one.predicted_s) for one in kernel.fit.predictions}
     for size, seconds in kernel.measured.items():
-        yield {
-            "kind": "point",
-            "kernel": kernel.kernel,
-            "run": run,
-            "x": size,
-            "y": seconds,
-            "at": f"{size:,}",
-            "time": words.seconds(seconds),
-            "fitted": words.seconds(kernel.fit.line.call_s(size)),
-            "guess": guesses.get(size, "used for predicting"),
-        }
+        fitted, guess = words.seconds(kernel.fit.line.call_s(size)), guesses.get(size, "used for predicting")
+        told = {"at": f"{size:,}", "time": words.seconds(seconds), "fitted": fitted, "guess": guess}
+        yield {"kind": "point", "kernel": kernel.kernel, "run": run, "x": size, "y": seconds, **told}
 
 
 def _lines(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:

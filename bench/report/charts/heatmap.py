@@ -59,25 +59,16 @@ def heatmap_chart(found: HeatMap, theme: Theme = PAGE) -> dict[str, Any]:
             tooltip=None,
         ),
     ]
-    description = "Time per sample relative to the fastest kernel, by kernel and batch size."
-    return base.drawn(layers, rows, theme, description, _ROW_HEIGHT * len(found.kernels))
+    what = "Time per sample relative to the fastest kernel, by kernel and batch size."
+    return base.drawn(layers, rows, theme, what, _ROW_HEIGHT * len(found.kernels))
 
 
 def _rows(found: HeatMap, darkest: float) -> Iterator[dict[str, Any]]:
-    for at in found.columns:
-        for kernel in found.kernels:
-            cell = found.cells.get((kernel, at))
-            if cell is not None:
-                shade = min(cell.ratio.value, darkest)
-                yield {
-                    "kernel": kernel,
-                    "run": found.run,
-                    "at": "one" if not at else str(at),
-                    "column": column_text(at),
-                    "shade": max(shade, 1.0),
-                    "white": math.log(max(shade, 1.0)) / math.log(darkest) > _WHITE_FROM,
-                    "words": cell_text(cell),
-                    "ratio": words.ratio(cell.ratio),
-                    "time": words.seconds(cell.sample_s),
-                    "fastest": cell.fastest,
-                }
+    there = [(kernel, at) for at in found.columns for kernel in found.kernels if (kernel, at) in found.cells]
+    for kernel, at in there:
+        cell = found.cells[kernel, at]
+        shade = max(min(cell.ratio.value, darkest), 1.0)
+        white = math.log(shade) / math.log(darkest) > _WHITE_FROM
+        place = {"kernel": kernel, "run": found.run, "at": str(at or "one"), "column": column_text(at)}
+        told = {"ratio": words.ratio(cell.ratio), "time": words.seconds(cell.sample_s), "fastest": cell.fastest}
+        yield {**place, "shade": shade, "white": white, "words": cell_text(cell), **told}

@@ -38,8 +38,7 @@ def roofline_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE
     both = alt.Chart().encode(x, base.log_axis("y", "GFLOP/s", heights, number))
     lines = both.transform_filter("datum.kind == 'roof'").encode(detail=["roof:N"])
     words = both.transform_filter("datum.kind == 'name'").encode(text="label:N")
-    told = base.tips({"kernel": "kernel", "case": "case", "rate": "achieved"})
-    styled = both.encode(base.colour(names, theme), base.shape(names, theme), tooltip=told)
+    styled = base.styled(both, names, theme, {"kernel": "kernel", "case": "case", "rate": "achieved"})
     layers = [
         lines.transform_filter("datum.threads != 1").mark_line(color=theme.muted, strokeWidth=1.5),
         lines.transform_filter("datum.threads == 1").mark_line(color=theme.muted, strokeWidth=1.5, strokeDash=[5, 3]),
@@ -82,7 +81,11 @@ def _line_height(heights: Sequence[float]) -> float:
 
 def _level_names(roofs: Sequence[Roofs], left: float, heights: Sequence[float]) -> list[dict[str, Any]]:
     """Return the names of the levels at the left ends of their roofs, moved apart where those are near each other."""
-    ends = [(_of_device(one) + name, left * rate / 1e9) for one in roofs for name, rate in one.read_s.items()]
+    ends = [
+        (name if one.device == CPU else f"{one.device} {name}", left * rate / 1e9)
+        for one in roofs
+        for name, rate in one.read_s.items()
+    ]
     places = apart([math.log10(height) for _, height in ends], _line_height(heights))
     return [
         {"kind": "name", "x": left, "y": 10**place, "label": label, "at": "left"}
@@ -108,10 +111,6 @@ def _symbols(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
             at = {"x": share.intensity, "y": share.flop_s / 1e9}
             told = {"case": case_words(share), "rate": f"{share.flop_s / 1e9:.3g} GFLOP/s"}
             yield {"kind": "case", "kernel": kernel.kernel, "run": run, **at, **told}
-
-
-def _of_device(roofs: Roofs) -> str:
-    return "" if roofs.device == CPU else f"{roofs.device} "
 
 
 def _roof(roofs: Roofs, left: float, right: float) -> Iterator[dict[str, Any]]:

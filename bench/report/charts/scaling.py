@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -32,15 +31,6 @@ def scaling_chart(found: Scaling, names: Sequence[str], theme: Theme = PAGE) -> 
 
 def _rows(found: Scaling) -> Iterator[dict[str, Any]]:
     for gain in found.drawn:
-        low, high = (end if math.isfinite(end) else None for end in (gain.speedup.low, gain.speedup.high))
-        yield {
-            "kernel": gain.kernel,
-            "run": "",
-            "x": gain.batch_size,
-            "value": gain.speedup.value,
-            "low": low,
-            "high": high,
-            "threads": gain.threads,
-            "used": "does not say" if gain.used is None else str(gain.used),
-            "gain": words.ratio(gain.speedup),
-        }
+        used = "does not say" if gain.used is None else str(gain.used)
+        told = {"threads": gain.threads, "used": used, "gain": words.ratio(gain.speedup)}
+        yield {"kernel": gain.kernel, "run": "", "x": gain.batch_size, **base.value_ends(gain.speedup), **told}

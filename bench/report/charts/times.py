@@ -13,6 +13,7 @@ from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.style import PAGE, Theme, series
 from mlpbench.bench.report.sections.times import hidden_at_first
+from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 #: Where the times of single calls stand on the logarithmic axis of batch sizes: apart, left of 1.
 SINGLE_X = 0.3
@@ -24,7 +25,7 @@ def time_chart(cases: Sequence[CaseSummary], names: Sequence[str], theme: Theme 
     Lines with an interval band are batches; the hollow symbols on the left are single calls. ``names`` are all kernels
     of the page, so that a kernel looks the same in every chart and in the page's legend.
     """
-    rows = [_row(case, case.sample.value, case.sample.low, case.sample.high) for case in _drawn(cases)]
+    rows = [_row(case, case.sample) for case in _drawn(cases)]
     y = _value_axis(rows, "time per sample", base.TIME_LABEL)
     return _chart(cases, rows, y, names, theme, "Time per sample against batch size, one line per kernel.")
 
@@ -34,8 +35,7 @@ def speedup_chart(cases: Sequence[CaseSummary], names: Sequence[str], theme: The
 
     One at a time is the dashed rule at 1.
     """
-    found = [(case, case.speedup) for case in _drawn(cases) if case.speedup is not None]
-    rows = [_row(case, gain.value, gain.low, gain.high) for case, gain in found]
+    rows = [_row(case, case.speedup) for case in _drawn(cases) if case.speedup is not None]
     rule = {"value": 1.0, "low": None, "high": None}
     y = _value_axis([*rows, rule], "speedup over one at a time", base.RATIO_LABEL)
     return _chart(cases, rows, y, names, theme, "Speedup over one at a time against batch size, one line per kernel.")
@@ -51,13 +51,8 @@ def picture(cases: Sequence[CaseSummary], name: str, theme: Theme, width: int = 
     names = list(dict.fromkeys(case.kernel for case in cases))
     specification = {"time": time_chart, "speedup": speedup_chart}[name](cases, names, theme)
     specification |= {"width": width, "height": height, "background": theme.surface, "padding": 16}
-    specification["config"]["legend"] = {
-        "orient": "top",
-        "labelColor": theme.ink,
-        "labelFontSize": 13,
-        "symbolOpacity": 1,
-        "symbolSize": 130,
-    }
+    symbols = {"symbolOpacity": 1, "symbolSize": 130}
+    specification["config"]["legend"] = {"orient": "top", "labelColor": theme.ink, "labelFontSize": 13, **symbols}
     return str(vl_convert.vegalite_to_svg(specification, vl_version=vega_lite_version()))
 
 
@@ -70,17 +65,15 @@ def _drawn(cases: Sequence[CaseSummary]) -> list[CaseSummary]:
     return [case for case in cases if case.mode != "book"]
 
 
-def _row(case: CaseSummary, value: float, low: float, high: float) -> dict[str, Any]:
-    """Return what one symbol needs; intervals that do not exist are None."""
+def _row(case: CaseSummary, found: Estimate | Ratio) -> dict[str, Any]:
+    """Return what one symbol needs."""
     single = case.mode == "per_sample"
     return {
         "kernel": case.kernel,
         "run": case.run,
         "mode": case.mode,
         "x": SINGLE_X if single else case.batch_size,
-        "value": value,
-        "low": low if math.isfinite(low) else None,
-        "high": high if math.isfinite(high) else None,
+        **base.value_ends(found),
         "at": "one at a time" if single else f"{case.batch_size:,}",
         "time": words.duration(case.sample),
         "rate": f"{words.count(case.throughput)} per second",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import altair as alt
 
 from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.style import PAGE, Theme
 from mlpbench.bench.report.sections.trust import COST_NAMES
@@ -37,7 +38,7 @@ def timeline_chart(found: Timeline, names: Sequence[str], theme: Theme = PAGE) -
     level = alt.Chart().encode(alt.Y("y:Q", title=None, scale=scale, axis=axis))
     both = level.encode(_when(found))
     told = ("kernel", "repeat", "case", "calibration", "cause", "what happened")
-    symbols = _styled(both, {name: name for name in told}, names, theme)
+    symbols = base.styled(both, names, theme, {name: name for name in told})
     layers = [
         level.transform_filter("datum.kind == 'limit'").mark_rule(color=theme.muted, strokeDash=[5, 3]),
         both.transform_filter("datum.kind == 'line'")
@@ -46,20 +47,16 @@ def timeline_chart(found: Timeline, names: Sequence[str], theme: Theme = PAGE) -
         symbols.transform_filter("datum.kind == 'case'").mark_point(filled=True, opacity=0.9, size=40),
         symbols.transform_filter("datum.kind == 'disturbed'").mark_point(filled=True, opacity=1, size=90),
     ]
-    height = _LEVEL_HEIGHT + _LANE_HEIGHT * len(causes)
-    description = "The calibration beside every case over the run, and the disturbed cases by cause."
-    return base.drawn(layers, rows, theme, description, height)
+    what = "The calibration beside every case over the run, and the disturbed cases by cause."
+    return base.drawn(layers, rows, theme, what, _LEVEL_HEIGHT + _LANE_HEIGHT * len(causes))
 
 
 def _when(found: Timeline) -> alt.X:
     """Return the axis of time, or of the number of cases where the files have no dates."""
     title = "time since the first case" if found.dated else "cases, in the order in which they ran"
     label = f"datum.value == 0 ? '0' : {base.TIME_LABEL}" if found.dated else "datum.value"
-    return alt.X(
-        "x:Q",
-        title=title,
-        axis=alt.Axis(labelExpr=label, grid=False, tickCount=6, labelOverlap=True, labelSeparation=8),
-    )
+    axis = alt.Axis(labelExpr=label, grid=False, tickCount=6, labelOverlap=True, labelSeparation=8)
+    return alt.X("x:Q", title=title, axis=axis)
 
 
 def _line(found: Timeline, high: float) -> Iterator[dict[str, Any]]:
@@ -109,57 +106,39 @@ def clock_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str
     most = max(1.5 * limit, *(1.1 * abs(row["y"]) for row in rows))
     lengths = sorted({row["x"] for row in rows})
     rules = [{"kind": "exact", "y": 0.0}, {"kind": "limit", "y": limit}, {"kind": "limit", "y": -limit}]
-    x = alt.X(
-        "x:Q",
-        title="spins",
-        scale=alt.Scale(type="log", base=2, domain=[lengths[0] / 1.3, lengths[-1] * 1.3], nice=False),
-        axis=alt.Axis(values=lengths, format="d", grid=False),
-    )
-    y = alt.Y(
-        "y:Q",
-        title="off the exact proportion",
-        scale=alt.Scale(domain=[-most, most], nice=False),
-        axis=alt.Axis(format="+.1~%", tickCount=5),
-    )
+    across = alt.Scale(type="log", base=2, domain=[lengths[0] / 1.3, lengths[-1] * 1.3], nice=False)
+    upwards = alt.Scale(domain=[-most, most], nice=False)
+    x = alt.X("x:Q", title="spins", scale=across, axis=alt.Axis(values=lengths, format="d", grid=False))
+    share = alt.Axis(format="+.1~%", tickCount=5)
+    y = alt.Y("y:Q", title="off the exact proportion", scale=upwards, axis=share)
     told = {"kernel": "kernel", "repeat": "repeat", "x": "spins", "time": "measured", "exact": "exact", "off": "off"}
     rule = alt.Chart(alt.InlineData(rules)).encode(alt.Y("y:Q"))
     layers = [
         rule.transform_filter("datum.kind == 'exact'").mark_rule(color=theme.muted, strokeWidth=1.5),
         rule.transform_filter("datum.kind == 'limit'").mark_rule(color=theme.muted, strokeDash=[5, 3]),
-        _styled(alt.Chart().encode(x, y), told, names, theme).mark_point(filled=True, opacity=0.8, size=90),
+        base.styled(alt.Chart().encode(x, y), names, theme, told).mark_point(filled=True, opacity=0.8, size=90),
     ]
-    return base.drawn(
-        layers, rows, theme, "How far the time of known work is from its exact proportion.", _LEVEL_HEIGHT
-    )
+    what = "How far the time of known work is from its exact proportion."
+    return base.drawn(layers, rows, theme, what, _LEVEL_HEIGHT)
 
 
 def _spins(run: Run) -> Iterator[dict[str, Any]]:
     for record in run.records:
         fastest = {known.length: min(known.rounds_s) for known in record.trust.self_test if known.length > 0}
         for length, off in clock_check.deviations(record.trust).items():
-            yield {
-                "kernel": record.kernel,
-                "run": run.name,
-                "repeat": str(record.repeat + 1),
-                "x": length,
-                "y": off,
-                "time": words.seconds(fastest[length]),
-                "exact": words.seconds(fastest[min(fastest)] / min(fastest) * length),
-                "off": f"{100 * off:+.2f} %",
-            }
+            exact = fastest[min(fastest)] / min(fastest) * length
+            told = {"time": words.seconds(fastest[length]), "exact": words.seconds(exact), "off": f"{100 * off:+.2f} %"}
+            yield {**_process(record, run), "x": length, "y": off, **told}
+
+
+def _process(record: Record, run: Run) -> dict[str, Any]:
+    return {"kernel": record.kernel, "run": run.name, "repeat": str(record.repeat + 1)}
 
 
 def cost_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
     """Return the Vega-Lite specification of what a call of the harness costs, one symbol for each process."""
-    rows: list[dict[str, Any]] = [
-        {
-            "kernel": record.kernel,
-            "run": run.name,
-            "repeat": str(record.repeat + 1),
-            "x": cost,
-            "way": COST_NAMES[mode],
-            "time": words.seconds(cost),
-        }
+    rows = [
+        {**_process(record, run), "x": cost, "way": COST_NAMES[mode], "time": words.seconds(cost)}
         for record in run.records
         for mode, cost in clock_check.call_costs_s(record.trust).items()
         if mode in COST_NAMES
@@ -167,11 +146,5 @@ def cost_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str,
     x = base.seconds_axis("time of a call that does nothing", 1.1 * max(row["x"] for row in rows))
     y = alt.Y("way:N", sort=list(COST_NAMES.values()), axis=base.name_axis(minExtent=85))
     told = {"kernel": "kernel", "repeat": "repeat", "way": "called", "time": "a call"}
-    layers = [_styled(alt.Chart().encode(x, y), told, names, theme).mark_point(filled=True, opacity=0.8, size=90)]
-    return base.drawn(layers, rows, theme, "What a call of the harness costs, in each process.", 90)
-
-
-def _styled(points: alt.Chart, told: Mapping[str, str], names: Sequence[str], theme: Theme) -> alt.Chart:
-    """Return the chart with each row in its kernel's style, and what it tells when it is pointed at."""
-    styled: alt.Chart = points.encode(base.colour(names, theme), base.shape(names, theme), tooltip=base.tips(told))
-    return styled
+    points = base.styled(alt.Chart().encode(x, y), names, theme, told).mark_point(filled=True, opacity=0.8, size=90)
+    return base.drawn([points], rows, theme, "What a call of the harness costs, in each process.", 90)

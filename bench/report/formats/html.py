@@ -34,15 +34,11 @@ def render(document: Document) -> str:
         bundle = _bundle()
     except ImportError as missing:
         raise UserError(f"{NEEDS} ({missing.name or missing})") from None
-    kernels = _kernels(document)
+    kernels, css, scripts = _kernels(document), _style(), [bundle, _file("page.js")]
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["kind"] = lambda block: type(block).__name__
-    environment.filters["ratio"] = words.ratio
-    environment.filters["unbroken"] = _unbroken
-    css = _style()
-    scripts = [bundle, _file("page.js")]
+    environment.filters.update(kind=lambda block: type(block).__name__, ratio=words.ratio, unbroken=_unbroken)
     return environment.from_string(_file("page.html.j2")).render(
         document=document,
         css=css,
@@ -56,12 +52,11 @@ def render(document: Document) -> str:
 
 
 def _drawn(document: Document) -> dict[str, dict[str, Any]]:
-    """Return the specification of every figure's chart by its name. Raises ImportError without Altair."""
+    """Return every figure's chart by its name. Raises ImportError without Altair."""
     from mlpbench.bench.report.charts import bandwidth, book, explain, heatmap, roofline, scaling, times, trust
 
     names = [item.name for item in _kernels(document)]
-    # Charts in the colours of kernels are told which ones the page has; the others are made of their data alone.
-    of_kernels: dict[str, Callable[..., dict[str, Any]]] = {
+    charts: dict[str, Callable[[Any, list[str]], dict[str, Any]]] = {
         "time": times.time_chart,
         "speedup": times.speedup_chart,
         "scaling": scaling.scaling_chart,
@@ -71,18 +66,12 @@ def _drawn(document: Document) -> dict[str, dict[str, Any]]:
         "timeline": trust.timeline_chart,
         "clock": trust.clock_chart,
         "harness": trust.cost_chart,
+        # The others are not in the colours of kernels.
+        "heatmap": lambda data, _: heatmap.heatmap_chart(data),
+        "bandwidth": lambda data, _: bandwidth.bandwidth_chart(data),
+        "book": lambda data, _: book.book_chart(data),
     }
-    others: dict[str, Callable[..., dict[str, Any]]] = {
-        "heatmap": heatmap.heatmap_chart,
-        "bandwidth": bandwidth.bandwidth_chart,
-        "book": book.book_chart,
-    }
-    found = {}
-    for figure in document.figures():
-        kind = figure.name.partition("-")[0]
-        more = (names,) if kind in of_kernels else ()
-        found[figure.name] = (of_kernels | others)[kind](figure.data, *more)
-    return found
+    return {figure.name: charts[figure.name.partition("-")[0]](figure.data, names) for figure in document.figures()}
 
 
 def _unbroken(text: str) -> str:
@@ -145,12 +134,9 @@ def _embedded(specification: dict[str, Any]) -> str:
 
 
 def _policy(scripts: list[str], css: str) -> str:
-    allowed = " ".join(_hash(script) for script in scripts)
+    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, *scripts))
+    style_hash, *script_hashes = (f"'sha256-{digest}'" for digest in digests)
     return (
-        f"default-src 'none'; img-src data:; script-src {allowed}; style-src {_hash(css)}; "
+        f"default-src 'none'; img-src data:; script-src {' '.join(script_hashes)}; style-src {style_hash}; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

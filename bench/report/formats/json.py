@@ -49,31 +49,25 @@ def _with_ids(value: Any, runs: Mapping[str, Run]) -> Any:
     return named if run is None else {**named, "run": run.id}
 
 
-def _setting(run: Run | None) -> dict[str, Any] | None:
-    found = run and run.setting
-    return found.as_dict() if found else None
-
-
 def _case(case: CaseSummary, run: Run | None) -> dict[str, Any]:
     return {
         "run": run.id if run else case.run,
-        "setting": _setting(run),
-        "kernel": case.kernel,
-        "mode": case.mode,
-        "batch_size": case.batch_size,
+        "setting": run.setting.as_dict() if run and run.setting else None,
+        **_fields(case, "kernel", "mode", "batch_size"),
         "sample_s": _interval(case.sample),
         "samples_per_s": case.throughput,
         "speedup": _interval(case.speedup) if case.speedup else None,
         "no_speedup": case.no_speedup,
         "first_call_s": case.first_call_s if math.isfinite(case.first_call_s) else None,
-        "rounds": case.rounds,
-        "repeats": case.repeats,
-        "disturbed": case.disturbed,
-        "accuracy": case.accuracy,
-        "repeated_rows": case.repeated_rows,
-        "includes_loading": case.includes_loading,
+        **_fields(case, "rounds", "repeats", "disturbed", "accuracy", "repeated_rows", "includes_loading"),
         "sample_s_by_repeat": case.by_repeat,
     }
+
+
+def _fields(found: Any, *names: str) -> dict[str, Any]:
+    """Return some fields of an object; those that have parts of their own as dictionaries."""
+    values = {name: getattr(found, name) for name in names}
+    return {name: value.as_dict() if hasattr(value, "as_dict") else value for name, value in values.items()}
 
 
 def _interval(found: Estimate | Ratio) -> dict[str, Any]:
@@ -103,33 +97,17 @@ def _run(judged: Judgement) -> dict[str, Any]:
     run = judged.run
     return {
         "run": run.id,
-        "setting": _setting(run),
-        "machine": run.machine,
-        "plan": run.plan.as_dict() if run.plan else None,
+        **_fields(run, "setting", "machine", "plan"),
         "environment": dict(run.records[0].environment if run.records else run.environment),
         "kernels": [_kernel(record) for record in run.records],
         "missing": [{"kernel": kernel, "what": what, "why": why} for kernel, what, why in gaps.gaps(run)],
         "interrupted": bool(run.missing or run.problems),
-        "ending": run.ending.as_dict() if run.ending else None,
+        **_fields(run, "ending"),
         "trust": trust.as_dict(judged),
     }
 
 
 def _kernel(record: Record) -> dict[str, Any]:
-    return {
-        "kernel": record.kernel,
-        "repeat": record.repeat,
-        "backend": record.backend,
-        "version": record.version,
-        "device": record.device,
-        "describe": dict(record.describe),
-        "spec": record.spec.as_dict(),
-        "data": record.data.as_dict(),
-        "weights": record.weights.as_dict(),
-        "accuracy": record.accuracy.as_dict(),
-        "max_error": record.max_error,
-        "import_s": record.import_s,
-        "construct_s": record.construct_s,
-        "thread_use": record.thread_use.as_dict() if record.thread_use else None,
-        "disturbed": list(reasons(record.trust)),
-    }
+    names = ("kernel", "repeat", "backend", "version", "device", "describe", "spec", "data", "weights", "accuracy")
+    more = ("max_error", "import_s", "construct_s", "thread_use")
+    return {**_fields(record, *names, *more), "disturbed": list(reasons(record.trust))}

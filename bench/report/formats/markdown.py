@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mlpbench.bench.report.document import Block, Command, Document, Figure, Fold, Paragraph, Points, Section, Table
+from mlpbench.bench.report.document import Block, Command, Document, Figure, Fold, Paragraph, Points, Table
 
 #: What can begin something in the middle of a line. Underscores inside a word are harmless in GitHub's Markdown.
 _SPECIAL = re.compile(r"([\\`*\[\]|~])|(?<![A-Za-z0-9])(_)|(_)(?![A-Za-z0-9])")
@@ -17,18 +17,13 @@ _AUTOLINK = re.compile(r"(?i)(https?|ftp|www|mailto)(?=[:.])|(@)(?=\w)")
 
 def render(document: Document) -> str:
     """Return the report as Markdown."""
-    lines = [
-        f"# {escape(document.title)}",
-        "",
-        escape(document.subtitle),
-        "",
-        f"**{escape(document.headline.lead)}**",
-        "",
-    ]
+    title, subtitle, lead = map(escape, (document.title, document.subtitle, document.headline.lead))
+    lines = [f"# {title}", "", subtitle, "", f"**{lead}**", ""]
     lines += [f"- {escape(line)}" for line in document.lines()]
     lines += [line for text in document.notices for line in ("", f"> {escape(text)}")]
     for section in document.sections:
-        lines += ["", *_section(section)]
+        lines += ["", f"## {escape(section.title)}", ""]
+        lines += [line for block in section.blocks for line in (*_block(block), "")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
@@ -41,14 +36,6 @@ def escape(text: str) -> str:
     return _LINE_START.sub(r"\1\\", line)
 
 
-def _section(section: Section) -> Iterator[str]:
-    yield f"## {escape(section.title)}"
-    yield ""
-    for block in section.blocks:
-        yield from _block(block)
-        yield ""
-
-
 def _block(block: Block) -> Iterator[str]:
     match block:
         case Paragraph(text):
@@ -57,23 +44,13 @@ def _block(block: Block) -> Iterator[str]:
             yield from (f"- {escape(item)}" for item in items)
         case Command(text):
             yield from _fenced(text)
-        case Table():
-            yield from _captioned(block)
+        case Table(caption):
+            yield from (escape(caption), "", *table_lines(block))
         case Figure(title=title, table=table):
-            yield f"### {escape(title)}"
-            yield ""
-            yield from _captioned(table)
+            yield from (f"### {escape(title)}", "", *_block(table))
         case Fold(title, blocks):
             yield escape(f"{title}:")
-            for inner in blocks:
-                yield ""
-                yield from _block(inner)
-
-
-def _captioned(table: Table) -> Iterator[str]:
-    yield escape(table.caption)
-    yield ""
-    yield from table_lines(table)
+            yield from (line for inner in blocks for line in ("", *_block(inner)))
 
 
 def table_lines(table: Table) -> Iterator[str]:
