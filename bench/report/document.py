@@ -62,9 +62,9 @@ class Table:
     heads: int = 1
 
 
-def columns(texts: Iterable[str], numbers: Iterable[str] = ()) -> tuple[Column, ...]:
-    """Return columns of texts, and after them columns of numbers."""
-    return (*map(Column, texts), *(Column(name, number=True) for name in numbers))
+def columns(texts: Iterable[str], numbers: Iterable[str] = (), last: Iterable[str] = ()) -> tuple[Column, ...]:
+    """Return columns of texts, after them columns of numbers, and after those the ``last`` of texts."""
+    return (*map(Column, texts), *(Column(name, number=True) for name in numbers), *map(Column, last))
 
 
 def table_of_runs(

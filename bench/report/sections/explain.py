@@ -10,8 +10,8 @@ from mlpbench.bench.analysis.attribution import PARTS, Attribution, Part
 from mlpbench.bench.analysis.explain import CaseShare, Explanation, KernelExplanation
 from mlpbench.bench.analysis.roofline import Roofs
 from mlpbench.bench.cases import CPU
-from mlpbench.bench.report.document import MANY_RUNS, Block, Column, Figure, Fold, Paragraph, Points, Table, columns
-from mlpbench.bench.stats.hockney import Fit, Line
+from mlpbench.bench.report.document import MANY_RUNS, Block, Figure, Fold, Paragraph, Points, Table, columns
+from mlpbench.bench.stats.hockney import Fit
 
 TITLE = "What the speedup is made of"
 PART_WORDS = {
@@ -55,15 +55,16 @@ def notices(explanations: Sequence[Explanation]) -> tuple[str, ...]:
     Of several runs, one sentence for each that has any: the section says what is wrong with each time.
     """
     if len(explanations) > 1:
-        return tuple(text for found in explanations if (text := _impossible_in(found)))
+        counts = {
+            found.title: [
+                f"{len(kernel.impossible)} of {kernel.kernel}" for kernel in found.kernels if kernel.impossible
+            ]
+            for found in explanations
+        }
+        refused = f'has times that are impossible and refused, told under "{TITLE}"'
+        return tuple(f"{title} {refused}: {', '.join(of_run)}." for title, of_run in counts.items() if of_run)
     kernels = (kernel for found in explanations for kernel in found.kernels)
     return tuple(f"{kernel.kernel}: {_impossible(share)}" for kernel in kernels for share in kernel.impossible)
-
-
-def _impossible_in(found: Explanation) -> str | None:
-    counts = [f"{len(kernel.impossible)} of {kernel.kernel}" for kernel in found.kernels if kernel.impossible]
-    told = f'{found.title} has times that are impossible and refused, told under "{TITLE}": {", ".join(counts)}.'
-    return told if counts else None
 
 
 def _of_run(found: Explanation, number: int, *, several: bool) -> Iterator[Block]:
@@ -116,25 +117,20 @@ def saved_table(explanations: Sequence[Explanation]) -> Table:
 
 
 def _hockney_table(found: Explanation) -> Table:
+    rows = []
+    for kernel, fit in ((kernel, kernel.fit) for kernel in found.kernels if kernel.fit):
+        guesses = {one.batch_size: _off(one.predicted_s, one.error) for one in fit.predictions}
+        for size, misfit in fit.misfit.items():
+            fitted = _off(fit.line.call_s(size), misfit)
+            measured = words.seconds(kernel.measured[size])
+            rows.append((kernel.kernel, f"{size:,}", measured, fitted, guesses.get(size, "")))
     names = ("batch size", "measured call", "fitted", "predicted from three")
-    rows = tuple(row for kernel in found.kernels for row in _hockney_rows(kernel))
     caption = "Time of a call. The three batch sizes that predictions are made from have none."
-    return Table(caption, columns(["kernel"], names), rows)
+    return Table(caption, columns(["kernel"], names), tuple(rows))
 
 
-def _hockney_rows(kernel: KernelExplanation) -> Iterator[tuple[str, ...]]:
-    if kernel.fit is None:
-        return
-    predicted = {one.batch_size: one for one in kernel.fit.predictions}
-    for size, misfit in kernel.fit.misfit.items():
-        guess = predicted.get(size)
-        yield (
-            kernel.kernel,
-            f"{size:,}",
-            words.seconds(kernel.measured[size]),
-            f"{words.seconds(kernel.fit.line.call_s(size))} ({misfit:+.1%})".replace("%", " %"),
-            "" if guess is None else f"{words.seconds(guess.predicted_s)} ({guess.error:+.1%})".replace("%", " %"),
-        )
+def _off(seconds: float, error: float) -> str:
+    return f"{words.seconds(seconds)} ({100 * error:+.1f} %)"
 
 
 def roof_table(kernels: Sequence[KernelExplanation]) -> Table:
@@ -144,8 +140,8 @@ def roof_table(kernels: Sequence[KernelExplanation]) -> Table:
         "Intensity: floating-point operations for each byte that must be read or written. Share: the least time that "
         "the roof allows, divided by the measured time."
     )
-    made = columns(("kernel", "case"), ("intensity", "achieved", "share"))
-    return Table(caption, (*made, Column("roof that binds")), rows, heads=2)
+    made = columns(("kernel", "case"), ("intensity", "achieved", "share"), ["roof that binds"])
+    return Table(caption, made, rows, heads=2)
 
 
 def _roof_row(share: CaseShare) -> tuple[str, ...]:
@@ -155,9 +151,9 @@ def _roof_row(share: CaseShare) -> tuple[str, ...]:
     if verdict is None:
         return (*numbers, "", "no roof was measured")
     what, roof = verdict.binding.what, verdict.binding.roof
-    binds = [roof if what == "arithmetic" else f"{what} from {roof}"] + ([verdict.reason] if verdict.reason else [])
+    binds = (roof if what == "arithmetic" else f"{what} from {roof}", verdict.reason)
     of_roof = words.percent(verdict.share) + (": impossible" if verdict.impossible else "")
-    return (*numbers, of_roof, "; ".join(binds))
+    return (*numbers, of_roof, "; ".join(filter(None, binds)))
 
 
 # -- sentences
@@ -174,7 +170,6 @@ def run_sentences(found: Explanation) -> list[str]:
 
 
 def _roofs(roofs: Roofs) -> str:
-    """Return the roofs of a number of threads, or of a device, as one sentence."""
     reads = ", ".join(f"{name} {rate / 1e9:,.0f}" for name, rate in roofs.read_s.items())
     whose = f"{roofs.whose} ({roofs.name})" if roofs.name else roofs.whose
     peak = f"{roofs.flop_s / 1e9:,.0f} GFLOP/s ({roofs.arithmetic})"
@@ -232,7 +227,6 @@ def share_words(share: float | None) -> str:
 
 
 def _fit(found: Fit) -> list[str]:
-    """Return Hockney's numbers, how well the line fits, and what it predicts."""
     off, rate = words.percent(found.worst), f"r_inf is {words.quantity(found.r_inf, ' samples/s')}"
     if found.t0 is None or found.n_half is None:
         rest = "what a call costs beside its rows is too small to tell, and so is n_half"
@@ -242,29 +236,22 @@ def _fit(found: Fit) -> list[str]:
         lines = [f"The time of a call is a line over the batch size, within {off}: {rate}, {rest}."]
     else:
         at = max(found.misfit, key=lambda size: abs(found.misfit[size]))
-        parts = "; ".join(map(_line, found.regimes))
+        parts = "; ".join(
+            f"{part.first:,} to {part.last:,}: {words.signed(part.t0_s)} + {words.seconds(part.row_s)} a row"
+            for part in found.regimes
+        )
         divided = f"In parts: {parts}." if len(found.regimes) > 1 else "No division into parts fits better."
-        lines = [
-            f"The time of a call is no line over the batch size: at {at:,} the best is off by {off} ({rate}, {rest}).",
-            divided,
-        ]
+        best = f"at {at:,} the best is off by {off} ({rate}, {rest})"
+        lines = [f"The time of a call is no line over the batch size: {best}.", divided]
     if found.predictions:
         worst = max(found.predictions, key=lambda one: abs(one.error))
         known = ", ".join(f"{size:,}" for size in found.learned)
-        error = f"{round(100 * worst.error):+d} %"
-        lines.append(
-            f"From batches of {known} it predicts the others; the worst, {worst.batch_size:,}, is {error} off."
-        )
+        error = f"the worst, {worst.batch_size:,}, is {round(100 * worst.error):+d} % off"
+        lines.append(f"From batches of {known} it predicts the others; {error}.")
     return lines
 
 
-def _line(line: Line) -> str:
-    """Return a line over part of a curve: ``1 to 100: 18.0 µs + 1.40 µs a row``."""
-    return f"{line.first:,} to {line.last:,}: {words.signed(line.t0_s)} + {words.seconds(line.row_s)} a row"
-
-
 def _nearest(kernel: KernelExplanation) -> Iterator[str]:
-    """Yield which case comes nearest to its roof, where one has a roof."""
     shares = [(share.verdict.share, share) for share in kernel.shares if share.verdict and not share.verdict.impossible]
     if shares:
         whose = words.things(kernel.threads, "thread") if kernel.device == CPU else kernel.device
@@ -283,6 +270,5 @@ def case_words(share: CaseShare) -> str:
 
 
 def _impossible(share: CaseShare) -> str:
-    """Return why a case is refused as evidence."""
     reason = share.verdict.reason if share.verdict else None
     return f"Impossible and refused: {case_words(share)}. Likely cause: {reason}."

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.record.schema import Failure
 from mlpbench.bench.report.document import Table, columns, table_of_runs
 
 Gap = tuple[str, str, str]
@@ -39,12 +38,8 @@ def once_for_all(runs: Sequence[Run], hit: Sequence[tuple[Run, str]], what: str)
 
 def gaps(run: Run) -> list[Gap]:
     """Return (kernel, what is missing, why) for everything that was planned, or found, and has no time."""
-    return [
-        *((item.kernel, "skipped", item.reason) for item in run.skipped),
-        *_failed(run),
-        *_interrupted(run),
-        *_unexplained(run),
-    ]
+    skipped = ((item.kernel, "skipped", item.reason) for item in run.skipped)
+    return [*skipped, *_failed(run), *_interrupted(run), *_unexplained(run)]
 
 
 def _failed(run: Run) -> Iterator[Gap]:
@@ -54,7 +49,7 @@ def _failed(run: Run) -> Iterator[Gap]:
     for record in run.records:
         for failure in record.failures:
             key = (failure.kernel, failure.phase, failure.reason)
-            cases[key][_case(failure)] = None
+            cases[key][_name(failure.mode, failure.batch_size)] = None
             repeats[key].add(record.repeat)
     for (kernel, phase, reason), hit in cases.items():
         where = "all cases" if "all cases" in hit or len(hit) == len(_planned(run)) else ", ".join(hit)
@@ -88,13 +83,9 @@ def _planned(run: Run) -> tuple[tuple[str, int], ...]:
     return tuple((case.mode, case.batch_size) for case in run.plan.cases) if run.plan else ()
 
 
-def _case(failure: Failure) -> str:
-    if failure.mode is None or failure.batch_size is None:
+def _name(mode: str | None, batch_size: int | None) -> str:
+    if mode is None or batch_size is None:
         return "all cases"
-    return _name(failure.mode, failure.batch_size)
-
-
-def _name(mode: str, batch_size: int) -> str:
     return "one at a time" if mode == "per_sample" else f"{mode} {batch_size:,}"
 
 
@@ -104,5 +95,5 @@ def _repeats(repeats: Iterable[int], run: Run) -> str:
     planned = run.plan.repeats if run.plan else None
     if planned == len(numbers):
         return "every repeat"
-    word = "repeat" if len(numbers) == 1 else "repeats"
-    return f"{word} {', '.join(map(str, numbers))}" + (f" of {planned}" if planned else "")
+    said = f"repeat{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"
+    return f"{said} of {planned}" if planned else said

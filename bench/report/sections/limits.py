@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mlpbench.bench import words as units
+from mlpbench.bench import words
 from mlpbench.bench.analysis.limits import BesidePeers, Conditions, Limits, LimitShare
-from mlpbench.bench.report.document import Block, Column, Paragraph, Points, Table
+from mlpbench.bench.report.document import Block, Paragraph, Points, Table, columns
 
 _LIKE = (
     "Like for like: a kernel that returns a new array is held beside the peers that do, and one whose results lie in a "
@@ -27,8 +27,6 @@ _WHAT = {
     "product": "FLOP/s / a square matrix product",
     "floor": "time of a call / weights read from {memory} and one call's cost",
 }
-#: What is shown in per cent.
-_AS_SHARE = ("peak",)
 _TOO_LOW = "not believed: the peak was measured too low"
 _RETURNS = {"new": "new array", "kept": "kept"}
 
@@ -37,14 +35,9 @@ def blocks(found: Sequence[Limits]) -> tuple[Block, ...]:
     """Return the section's content, setting after setting; nothing without any."""
     if not found:
         return ()
-    shares = any(one.shares for one in found)
+    how = Points((_LIKE, _BEST, *[_LIMITS] * any(one.shares for one in found)))
     missing = tuple(_missing(found))
-    return (
-        Points((_LIKE, _BEST, *[_LIMITS] * shares)),
-        *map(Paragraph, measured_with(found)),
-        *tables(found),
-        *([Points(missing)] if missing else []),
-    )
+    return (how, *map(Paragraph, measured_with(found)), *tables(found), *[Points(missing)] * bool(missing))
 
 
 def _missing(found: Sequence[Limits]) -> Iterator[str]:
@@ -60,7 +53,7 @@ def _missing(found: Sequence[Limits]) -> Iterator[str]:
 
 def _setting_words(setting: Conditions) -> str:
     """Return network, threads given, dtype and data: ``784-50-100-10, 1 thread, float32, mnist``."""
-    return f"{setting.spec}, {units.things(setting.threads, 'thread')}, {setting.dtype}, {setting.data}"
+    return f"{setting.spec}, {words.things(setting.threads, 'thread')}, {setting.dtype}, {setting.data}"
 
 
 def measured_with(found: Sequence[Limits]) -> list[str]:
@@ -75,7 +68,7 @@ def measured_with(found: Sequence[Limits]) -> list[str]:
 
 def _range(counts: Sequence[int]) -> str:
     least, most = min(counts), max(counts)
-    return units.things(most, "repeat") if least == most else f"{least} to {most} repeats"
+    return words.things(most, "repeat") if least == most else f"{least} to {most} repeats"
 
 
 def tables(found: Sequence[Limits]) -> tuple[Table, ...]:
@@ -96,11 +89,9 @@ def tables(found: Sequence[Limits]) -> tuple[Table, ...]:
 
 
 def _share_table(which: str, found: Sequence[Limits]) -> Table:
-    """Return the kernels against the machine's limits."""
     rows = tuple((share.kernel, *_share(share)) for one in found for share in one.shares)
     names = ("threads", "batch size", "value", "limit measured")
-    columns = (Column("kernel"), Column("what"), *(Column(name, number=True) for name in names))
-    return Table(f"Against the machine's limits: {which}.", columns, rows, heads=2)
+    return Table(f"Against the machine's limits: {which}.", columns(("kernel", "what"), names), rows, heads=2)
 
 
 def _ratio_table(which: str, found: Sequence[Limits]) -> Table:
@@ -112,9 +103,8 @@ def _ratio_table(which: str, found: Sequence[Limits]) -> Table:
         for row in one.rows
     )
     numbers = ("threads", *(f"batch {size:,}" for size in sizes))
-    columns = (Column("kernel"), Column("results"), *(Column(name, number=True) for name in numbers))
     caption = f"Best peer's time / the kernel's, like for like: {which}."
-    return Table(caption, (*columns, Column("best peer")), rows, heads=3)
+    return Table(caption, columns(("kernel", "results"), numbers, ["best peer"]), rows, heads=3)
 
 
 def _threads(row: BesidePeers, setting: Conditions) -> str:
@@ -123,7 +113,7 @@ def _threads(row: BesidePeers, setting: Conditions) -> str:
 
 
 def _cells(row: BesidePeers, sizes: Sequence[int]) -> Iterator[str]:
-    there = {place.batch_size: units.ratio(place.ratio) for place in row.places}
+    there = {place.batch_size: words.ratio(place.ratio) for place in row.places}
     return (there.get(size, "no peer") for size in sizes)
 
 
@@ -139,6 +129,6 @@ def _peers(row: BesidePeers) -> str:
 def _share(share: LimitShare) -> tuple[str, ...]:
     """Return the cells of a share behind its kernel."""
     what = _WHAT[share.what].format(memory=share.memory)
-    value = units.share(share.ratio) if share.what in _AS_SHARE else units.ratio(share.ratio)
-    when = "once, at the start" if share.once else f"in {units.things(share.ratio.n, 'repeat')}"
+    value = words.share(share.ratio) if share.what == "peak" else words.ratio(share.ratio)
+    when = "once, at the start" if share.once else f"in {words.things(share.ratio.n, 'repeat')}"
     return what, str(share.threads), f"{share.batch_size:,}", value, when if share.believed else f"{when}; {_TOO_LOW}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.report.document import Block, Column, Paragraph, Table, columns, table_of_runs
+from mlpbench.bench.report.document import Block, Paragraph, Table, columns, table_of_runs
 
 UNREADABLE = "not readable"
 #: Lines that differ between any two runs and mean nothing.
@@ -37,7 +37,7 @@ def differences(runs: Sequence[Run]) -> tuple[Block, ...]:
 def thread_table(runs: Sequence[Run]) -> Table | None:
     """Return how many threads each kernel was given, and who reported how many; None where no file says that."""
     rows = [(run.name, *line) for run in runs for line in _thread_lines(run)]
-    made = (*columns(["kernel"], ["threads given"]), Column("threads there, as reported by"))
+    made = columns(["kernel"], ["threads given"], ["threads there, as reported by"])
     caption = "Asked in each process before each case, outside the clock. More than were given fail the case."
     return table_of_runs(caption, made, rows, several=len(runs) > 1) if rows else None
 
@@ -86,19 +86,19 @@ def _environment(run: Run) -> dict[str, str]:
     """Return the facts of a run's first process: its libraries were loaded, so its BLAS is the one that ran."""
     found = run.records[0].environment if run.records else run.environment
     machine, system, python, git = (_block(found, key) for key in ("machine", "os", "python", "git"))
-    libraries = _block(found, "libraries")
+    libraries, caches = _block(found, "libraries"), _block(machine, "caches")
     return {
         "Machine": _text(machine.get("name")),
-        "Processor": _join(machine.get("cpu_model"), machine.get("arch")),
+        "Processor": _text(machine.get("cpu_model"), machine.get("arch")),
         "Cores": f"{_text(machine.get('cores'))} cores, {_text(machine.get('logical_cpus'))} logical processors",
-        "Affinity": _numbers(machine.get("affinity"), "processors "),
+        "Affinity": _processors(machine.get("affinity")),
         "Binding": binding.words() if (binding := run.plan and run.plan.binding) else "none asked for",
-        "Caches": _caches(machine.get("caches")),
+        "Caches": ", ".join(f"{level} {_bytes(size)}" for level, size in caches.items()) or UNREADABLE,
         "Memory": _bytes(machine.get("memory_bytes")),
         "Frequency governor": _text(machine.get("governor")),
         "Load at the start": _load(machine.get("load")),
-        "Operating system": _join(system.get("distribution"), system.get("system"), system.get("release")),
-        "Python": _join(python.get("implementation"), python.get("version"), python.get("compiler")),
+        "Operating system": _text(system.get("distribution"), system.get("system"), system.get("release")),
+        "Python": _text(python.get("implementation"), python.get("version"), python.get("compiler")),
         "Libraries": ", ".join(f"{name} {version}" for name, version in libraries.items()) or "not recorded",
         "BLAS and thread pools": _pools(run),
         "Threads given": _text(found.get("threads")),
@@ -113,16 +113,12 @@ def _block(data: Mapping[str, Any], key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(value: Any) -> str:
-    return UNREADABLE if value is None or value == "" else str(value)
-
-
-def _join(*values: Any) -> str:
+def _text(*values: Any) -> str:
     return ", ".join(str(value) for value in values if value not in (None, "")) or UNREADABLE
 
 
-def _numbers(values: Any, before: str) -> str:
-    """Return a list of numbers as ranges: 0-3, 8."""
+def _processors(values: Any) -> str:
+    """Return a list of numbers as ranges: ``processors 0-3, 8``."""
     if not isinstance(values, list) or not values or not all(isinstance(value, int) for value in values):
         return UNREADABLE
     ranges: list[list[int]] = []
@@ -131,17 +127,11 @@ def _numbers(values: Any, before: str) -> str:
             ranges[-1][1] = value
         else:
             ranges.append([value, value])
-    return before + ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges)
+    return f"processors {', '.join(str(a) if a == b else f'{a}-{b}' for a, b in ranges)}"
 
 
 def _bytes(value: Any) -> str:
     return words.data_size(value) if isinstance(value, int | float) else UNREADABLE
-
-
-def _caches(caches: Any) -> str:
-    if not isinstance(caches, dict) or not caches:
-        return UNREADABLE
-    return ", ".join(f"{level} {_bytes(size)}" for level, size in caches.items())
 
 
 def _load(load: Any) -> str:
@@ -164,17 +154,14 @@ def _pools(run: Run) -> str:
         for pool in pools if isinstance(pools, list) else []:
             if isinstance(pool, dict):
                 seen.setdefault(_pool(pool), {})[record.kernel] = None
-    kernels = set(run.kernels)
-    return (
-        "; ".join(line if set(at) == kernels else f"{line} ({', '.join(at)} only)" for line, at in seen.items())
-        or "none found"
-    )
+    told = (line if set(at) == set(run.kernels) else f"{line} ({', '.join(at)} only)" for line, at in seen.items())
+    return "; ".join(told) or "none found"
 
 
 def _pool(pool: Mapping[str, Any]) -> str:
     threads = pool.get("num_threads")
-    return _join(
-        _join(pool.get("internal_api")) + f" {pool.get('version') or ''}".rstrip(),
+    return _text(
+        _text(pool.get("internal_api")) + f" {pool.get('version') or ''}".rstrip(),
         f"{threads} thread{'' if threads == 1 else 's'}",
         pool.get("threading_layer"),
         pool.get("architecture"),
@@ -185,7 +172,7 @@ def _gpu(gpu: Mapping[str, Any]) -> str:
     if not gpu.get("available"):
         return f"none: {gpu.get('reason') or 'no reason recorded'}"
     rest = [f"{key.replace('_', ' ')} {value}" for key, value in gpu.items() if key not in ("available", "name")]
-    return _join(gpu.get("name"), *rest)
+    return _text(gpu.get("name"), *rest)
 
 
 def _commit(git: Mapping[str, Any]) -> str:

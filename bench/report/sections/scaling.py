@@ -53,7 +53,12 @@ def _table(found: Scaling) -> Table:
     for gain in found.gains:
         lines.setdefault((gain.kernel, gain.threads), {})[gain.mode, gain.batch_size] = gain
     rows = tuple(
-        (kernel, str(threads), _used(line), *(words.ratio(line[at].speedup) if at in line else "" for at in cases))
+        (
+            kernel,
+            str(threads),
+            _count(*(gain.used for gain in line.values())),
+            *(words.ratio(line[at].speedup) if at in line else "" for at in cases),
+        )
         for (kernel, threads), line in lines.items()
     )
     numbers = ("threads given", "threads used", *(words.case(*at) for at in cases))
@@ -63,9 +68,5 @@ def _table(found: Scaling) -> Table:
     return Table(caption, columns(["kernel"], numbers), rows)
 
 
-def _used(line: dict[tuple[str, int], Gain]) -> str:
-    return _count(next((gain.used for gain in line.values() if gain.used is not None), None))
-
-
-def _count(used: int | None) -> str:
-    return "does not say" if used is None else str(used)
+def _count(*used: int | None) -> str:
+    return next((str(count) for count in used if count is not None), "does not say")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.report.document import Block, Column, Command, Paragraph, Points, columns, table_of_runs
+from mlpbench.bench.report.document import Block, Command, Paragraph, Points, columns, table_of_runs
 from mlpbench.bench.report.sections.machine import short
 
 _CLOCK = """
@@ -72,8 +72,7 @@ def kernels(runs: Sequence[Run]) -> tuple[Block, ...]:
     """Return the kernels of every run, each as the first repeat that got so far says."""
     rows = [(run.name, *_kernel(record)) for run in runs for record in _firsts(run)]
     texts = ("kernel", "library", "device", "accuracy, one at a time / in batches")
-    made = columns(texts, ("largest error", "import", "construction"))
-    made += (Column("what it says it uses"),)
+    made = columns(texts, ("largest error", "import", "construction"), ["what it says it uses"])
     caption = "Who ran, from the first repeat that got so far."
     return (table_of_runs(caption, made, rows, several=len(runs) > 1),) if rows else ()
 

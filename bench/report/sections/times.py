@@ -54,41 +54,28 @@ def _limit(ending: Ending | None, case: CaseSummary) -> str:
 
 
 def _case_row(case: CaseSummary) -> tuple[str, ...]:
-    return (
-        case.run,
-        case.kernel,
-        _MODES.get(case.mode, case.mode),
-        "1" if case.mode == "per_sample" else f"{case.batch_size:,}",
-        words.duration(case.sample),
-        words.count(case.throughput),
-        _speedup(case),
-        words.seconds(case.first_call_s),
-        f"{case.rounds:,}",
-        f"{case.repeats}, {case.disturbed} disturbed" if case.disturbed else str(case.repeats),
-    )
+    size = 1 if case.mode == "per_sample" else case.batch_size
+    time, rate, first = words.duration(case.sample), words.count(case.throughput), words.seconds(case.first_call_s)
+    repeats = f"{case.repeats}, {case.disturbed} disturbed" if case.disturbed else str(case.repeats)
+    head = (case.run, case.kernel, _MODES.get(case.mode, case.mode))
+    return (*head, f"{size:,}", time, rate, _speedup(case), first, f"{case.rounds:,}", repeats)
 
 
 def _speedup(case: CaseSummary) -> str:
-    """Return the speedup with its interval, or why there is none."""
     return words.ratio(case.speedup) if case.speedup is not None else str(case.no_speedup)
 
 
 def finding_table(found: Sequence[KernelFinding]) -> Table:
     """Return what batching does for each kernel of several runs: one at a time, in its best batch, the speedup."""
-    rows = tuple(
-        (
-            one.run,
-            one.kernel,
-            words.duration(one.one) if one.one else "not measured",
-            f"{one.best_batch_size:,}" if one.best_batch_size else "none",
-            words.duration(one.best) if one.best else "not measured",
-            words.ratio(one.speedup) if one.speedup else str(one.missing),
-        )
-        for one in found
-    )
+    rows = []
+    for kernel in found:
+        one, best = (words.duration(time) if time else "not measured" for time in (kernel.one, kernel.best))
+        size = f"{kernel.best_batch_size:,}" if kernel.best_batch_size else "none"
+        gain = words.ratio(kernel.speedup) if kernel.speedup else str(kernel.missing)
+        rows.append((kernel.run, kernel.kernel, one, size, best, gain))
     numbers = ("one at a time", "best batch size", "time per sample in it", "speedup")
     caption = "Time per sample one at a time and in the best batch: medians over repeats, with 95 % intervals."
-    return Table(caption, columns(("run", "kernel"), numbers), rows, heads=2)
+    return Table(caption, columns(("run", "kernel"), numbers), tuple(rows), heads=2)
 
 
 def hidden_at_first(cases: Sequence[CaseSummary]) -> list[str]:

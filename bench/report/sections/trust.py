@@ -13,7 +13,6 @@ from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import (
     MANY_RUNS,
     Block,
-    Column,
     Figure,
     Fold,
     Judgement,
@@ -28,11 +27,7 @@ from mlpbench.bench.trust import clock_check, disturbance, latency
 from mlpbench.bench.trust.timeline import Moment, Timeline, timeline
 
 TITLE = "How far to trust it"
-_GRADES = {
-    "quiet": "The machine was quiet",
-    "fair": "The machine was fairly quiet",
-    "noisy": "The machine was noisy",
-}
+_GRADES = {"quiet": "quiet", "fair": "fairly quiet", "noisy": "noisy"}
 #: How the null kernel is called, by mode.
 COST_NAMES = {"per_sample": "one at a time", "batched": "as a batch"}
 
@@ -71,17 +66,15 @@ def judge(run: Run, p99_s: float | None = None) -> Judgement:
 
 def as_dict(judged: Judgement) -> dict[str, Any]:
     """Return the judgement as JSON can hold it."""
-    content: dict[str, Any] = words.plain(
-        {
-            "machine": asdict(judged.grade) | {"causes": dict(judged.grade.causes)},
-            "clock": asdict(judged.clock),
-            "latency": list(map(asdict, judged.latencies)),
-            "p99_budget": list(map(asdict, judged.budgets)),
-            "same_input": [asdict(found) | {"flagged": found.flagged} for found in judged.inputs],
-            "call_cost_s": judged.cost_s,
-        }
-    )
-    return content
+    content = {
+        "machine": asdict(judged.grade) | {"causes": dict(judged.grade.causes)},
+        "clock": asdict(judged.clock),
+        "latency": list(map(asdict, judged.latencies)),
+        "p99_budget": list(map(asdict, judged.budgets)),
+        "same_input": [asdict(found) | {"flagged": found.flagged} for found in judged.inputs],
+        "call_cost_s": judged.cost_s,
+    }
+    return {name: words.plain(value) for name, value in content.items()}
 
 
 # -- sentences
@@ -95,8 +88,9 @@ def lines(judged: Judgement, *, advised: bool = True) -> list[str]:
     found = judged.grade
     if found.name is None:
         return []
-    disturbed = f"{found.disturbed} of {found.cases} timings were disturbed"
-    said = f"{_GRADES[found.name]}: {disturbed}, and its speed moved by {found.spread:.0%}."
+    said = (
+        f"The machine was {_GRADES[found.name]}: {_disturbed_words(found)}, and its speed moved by {found.spread:.0%}."
+    )
     return [said, *(advice([judged]) if advised else ()), *_harness(judged)]
 
 
@@ -126,14 +120,14 @@ def refusals(judged: Sequence[Judgement]) -> tuple[str, ...]:
 
 def notices(judged: Sequence[Judgement]) -> tuple[str, ...]:
     """Return what must not be overlooked: a clock that is not true, and a noisy machine."""
-    noisy = [
-        (one.run, f"{one.grade.disturbed} of {one.grade.cases} timings were disturbed")
-        for one in judged
-        if one.grade.name == "noisy"
-    ]
-    advised = f'What to do is under "{TITLE}".'
-    said = once_for_all([one.run for one in judged], noisy, "made on a noisy machine")
-    return (*refusals(judged), *(f"{text} {advised}" for text in said))
+    grades = [(one.run, one.grade) for one in judged]
+    noisy = [(run, _disturbed_words(grade)) for run, grade in grades if grade.name == "noisy"]
+    said = once_for_all([run for run, _ in grades], noisy, "made on a noisy machine")
+    return (*refusals(judged), *(f'{text} What to do is under "{TITLE}".' for text in said))
+
+
+def _disturbed_words(grade: disturbance.Grade) -> str:
+    return f"{grade.disturbed} of {grade.cases} timings were disturbed"
 
 
 # -- the section
@@ -179,7 +173,7 @@ def _disturbed(judged: Judgement) -> tuple[Block, ...]:
 
 
 def _figures(judged: Judgement, number: int, *, several: bool) -> Iterator[Figure]:
-    """Yield the figures of a run, those of which its files hold the numbers; ``number``: its place in the report."""
+    """Yield the figures of which the run's files hold the numbers; ``number``: its place in the report."""
     run, found = judged.run, judged.timeline
     after = f" ({run.name})" if several else ""
     if found is not None:
@@ -199,7 +193,7 @@ def _timeline_table(found: Timeline) -> Table:
         "The processes in the order in which they ran, with the time of the calibration beside their cases as a "
         "multiple of its best in the run."
     )
-    return Table(caption, (*columns(("kernel", "repeat"), names), Column("causes")), rows, heads=2)
+    return Table(caption, columns(("kernel", "repeat"), names, ["causes"]), rows, heads=2)
 
 
 def _process(process: tuple[str, int], moments: list[Moment], *, dated: bool) -> tuple[str, ...]:
@@ -207,15 +201,10 @@ def _process(process: tuple[str, int], moments: list[Moment], *, dated: bool) ->
     levels = [level for moment in moments for level in (moment.before, moment.after)]
     disturbed = [moment for moment in moments if moment.disturbances]
     causes = Counter(cause for moment in disturbed for cause in {found.cause for found in moment.disturbances})
-    return (
-        kernel,
-        str(repeat + 1),
-        f"{moments[0].begins:.1f} s" if dated else f"case {moments[0].begins + 1:.0f}",
-        str(len(moments)),
-        f"{min(levels):.2f}x to {max(levels):.2f}x",
-        str(len(disturbed)),
-        ", ".join(f"{cause} {count}" for cause, count in causes.most_common()) or "none",
-    )
+    begins = f"{moments[0].begins:.1f} s" if dated else f"case {moments[0].begins + 1:.0f}"
+    moved = f"{min(levels):.2f}x to {max(levels):.2f}x"
+    told = ", ".join(f"{cause} {count}" for cause, count in causes.most_common()) or "none"
+    return (kernel, str(repeat + 1), begins, str(len(moments)), moved, str(len(disturbed)), told)
 
 
 def _clock_table(run: Run) -> Table:
@@ -226,25 +215,16 @@ def _clock_table(run: Run) -> Table:
             times[known.length].append(min(known.rounds_s))
         for length, error in clock_check.deviations(record.trust).items():
             errors[length].append(error)
-    rows = tuple(
-        (
-            str(length),
-            words.seconds(median(times[length])),
-            _signed(median(off)),
-            f"{_signed(min(off))} to {_signed(max(off))}",
-        )
-        for length, off in sorted(errors.items())
-    )
+    rows = []
+    for length, off in sorted(errors.items()):
+        middle, least, most = (f"{100 * share:+.2f} %" for share in (median(off), min(off), max(off)))
+        rows.append((str(length), words.seconds(median(times[length])), middle, f"{least} to {most}"))
     caption = (
         "Spins of known length, the fastest round of each process: the median over processes, and how far it is from "
         "being proportional to the length."
     )
     names = ("spins", "time", "off the exact proportion", "of all processes")
-    return Table(caption, columns((), names), rows)
-
-
-def _signed(share: float) -> str:
-    return f"{100 * share:+.2f} %"
+    return Table(caption, columns((), names), tuple(rows))
 
 
 def _cost_table(judged: Judgement) -> Table:
