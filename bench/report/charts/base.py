@@ -8,7 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from mlpbench.bench.report.charts.style import Series, Theme, series
+from mlpbench.bench.report.charts.style import Theme, series
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 #: The data set of every chart.
@@ -101,21 +101,16 @@ def value_ends(found: Estimate | Ratio) -> dict[str, float | None]:
     return {"value": found.value, "low": low, "high": high}
 
 
-def scaled(items: Sequence[Series], styles: list[Any]) -> alt.Scale:
-    """Return the scale that gives each kernel or run its style."""
-    return alt.Scale(domain=[item.name for item in items], range=styles)
-
-
 def colour(names: Sequence[str], theme: Theme) -> alt.Color:
     """Return the colours of kernels; ``names`` are all kernels of the page, whose styles go by them."""
-    styles = series(names, theme)
-    return alt.Color("kernel:N", scale=scaled(styles, [style.colour for style in styles]), title=None)
+    scale = alt.Scale(domain=list(names), range=[style.colour for style in series(names, theme)])
+    return alt.Color("kernel:N", scale=scale, title=None)
 
 
 def shape(names: Sequence[str], theme: Theme) -> alt.Shape:
     """Return the shapes of kernels' symbols; ``names`` as of `colour`."""
-    styles = series(names, theme)
-    return alt.Shape("kernel:N", scale=scaled(styles, [style.shape for style in styles]), title=None)
+    scale = alt.Scale(domain=list(names), range=[style.shape for style in series(names, theme)])
+    return alt.Shape("kernel:N", scale=scale, title=None)
 
 
 def tips(told: Mapping[str, str]) -> list[alt.Tooltip]:
@@ -152,18 +147,15 @@ def rule_at_one(theme: Theme) -> alt.Chart:
     return made
 
 
-def stacked(base: alt.Chart, names: Sequence[str], colours: Sequence[str], theme: Theme, **settings: Any) -> alt.Chart:
-    """Return bars from ``x`` to ``x2`` in the colours of their parts, which a legend above the chart names.
-
-    ``settings``: of the marks, and ``columns`` of the legend.
-    """
-    columns = settings.pop("columns")
-    legend = alt.Legend(
-        title=None, orient="top", columns=columns, labelColor=theme.ink, labelFontSize=12, columnPadding=24
-    )
+def stacked(
+    base: alt.Chart, names: Sequence[str], colours: Sequence[str], theme: Theme, columns: Any, **marks: Any
+) -> alt.Chart:
+    """Return bars from ``x`` to ``x2`` in the colours of their parts, named in a legend of ``columns`` above them."""
+    text: Any = {"labelColor": theme.ink, "labelFontSize": 12}
+    legend = alt.Legend(title=None, orient="top", columns=columns, columnPadding=24, **text)
     scale = alt.Scale(domain=list(names), range=list(colours))
     parts = base.encode(alt.X2("x2:Q"), alt.Color("part:N", sort=list(names), scale=scale, legend=legend))
-    made: alt.Chart = parts.mark_bar(stroke=theme.surface, **settings)
+    made: alt.Chart = parts.mark_bar(stroke=theme.surface, **marks)
     return made
 
 

@@ -66,7 +66,6 @@ def _drawn(cases: Sequence[CaseSummary]) -> list[CaseSummary]:
 
 
 def _row(case: CaseSummary, found: Estimate | Ratio) -> dict[str, Any]:
-    """Return what one symbol needs."""
     single = case.mode == "per_sample"
     return {
         "kernel": case.kernel,
@@ -86,9 +85,8 @@ def _chart(
 ) -> dict[str, Any]:
     runs = series(list(dict.fromkeys(case.run for case in cases)), theme)
     several = len(runs) > 1
-    legend = alt.Undefined if several else None
-    scale = base.scaled(runs, [list(item.dash) for item in runs])
-    dash = alt.StrokeDash("run:N", scale=scale, title=None, legend=legend)
+    scale = alt.Scale(domain=[run.name for run in runs], range=[list(run.dash) for run in runs])
+    dash = alt.StrokeDash("run:N", scale=scale, title=None, legend=alt.Undefined if several else None)
     singles = any(row["mode"] == "per_sample" for row in rows)
     kernels: alt.Chart = alt.Chart().encode(_batch_axis(rows, singles), y, base.colour(names, theme))
     batches = kernels.transform_filter("datum.mode == 'batched'").encode(detail=["run:N"])
@@ -103,7 +101,6 @@ def _chart(
 
 
 def _single_calls(kernels: alt.Chart, shape: alt.Shape, theme: Theme) -> list[alt.Chart]:
-    """Return the hollow symbols of single calls, each with its interval."""
     single = kernels.transform_filter("datum.mode == 'per_sample'")
     spread = single.transform_filter("datum.low != null").encode(alt.Y("low:Q"), alt.Y2("high:Q"))
     return [

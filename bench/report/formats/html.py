@@ -95,12 +95,10 @@ def _key(chart: dict[str, Any], kernels: list[style.Series]) -> list[style.Serie
 def _legends(document: Document) -> list[dict[str, Any]]:
     """Return what the reader can switch on and off in all charts: kernels, and runs where there are several."""
     runs = style.series(list(dict.fromkeys(case.run for case in document.cases)), style.PAGE)
-    kernels = {"name": "kernels", "signal": "hidden_kernels", "series": _kernels(document), "dashed": False}
-    found: list[dict[str, Any]] = [{**kernels, "off": []}]
-    if len(runs) > 1:
-        off = hidden_at_first(document.cases)
-        found.append({"name": "runs", "signal": "hidden_runs", "series": runs, "dashed": True, "off": off})
-    return found
+    kernels = {"name": "kernels", "signal": "hidden_kernels", "series": _kernels(document), "off": []}
+    off = hidden_at_first(document.cases)
+    dashed = {"name": "runs", "signal": "hidden_runs", "series": runs, "dashed": True, "off": off}
+    return [{**kernels, "dashed": False}, *[dashed] * (len(runs) > 1)]
 
 
 def _file(name: str) -> str:

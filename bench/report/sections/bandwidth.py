@@ -13,12 +13,7 @@ from mlpbench.bench.report.document import Block, Figure, Paragraph, Points, Tab
 from mlpbench.bench.report.sections.explain import PART_WORDS, part_words, share_words
 
 #: What makes the gain, in a word.
-CAUSE_WORDS = {
-    "calls": "calls",
-    "weights": "bandwidth",
-    "arithmetic": "arithmetic units",
-    "unexplained": "something unexplained",
-}
+CAUSE_WORDS = dict(zip(PARTS, ("calls", "bandwidth", "arithmetic units", "something unexplained"), strict=True))
 _CAPTION = (
     "What the gain is made of, by the level of memory that holds the weights. Saved is per sample, in batches against "
     "one at a time, and calls saved, weights reused, better use of the arithmetic units and what is unexplained are "
@@ -82,9 +77,8 @@ def sentences(found: Group) -> list[str]:
     """Return one sentence for each network, the nearest first, and then where "bus bandwidth" is right."""
     lines = [_of_spec(found.of(spec)) for spec in found.specs]
     if any(place.disturbed for place in found.places):
-        lines.append(
-            "Something else ran while roofs were measured: shares of weights reused are not to be trusted there."
-        )
+        disturbed = "Something else ran while roofs were measured"
+        lines.append(f"{disturbed}: shares of weights reused are not to be trusted there.")
     return [*lines, _verdict(found)]
 
 
@@ -121,15 +115,11 @@ def _shares(place: Place) -> str:
 
 def _verdict(found: Group) -> str:
     """Return where the book's "bus bandwidth" is right, and what the gain is elsewhere."""
-    bus = [place for place in found.places if place.is_bus]
+    bus, others = ([place for place in found.places if place.is_bus is is_bus] for is_bus in (True, False))
     by_answer = {
-        "Bandwidth too, but of a cache and not of the memory": [
-            place for place in found.places if place.causes == ("weights",) and not place.is_bus
-        ],
-        "Something else, or not bandwidth alone": [
-            place for place in found.places if place.causes and place.causes != ("weights",)
-        ],
-        "Not clear": [place for place in found.places if not place.causes],
+        "Bandwidth too, but of a cache and not of the memory": [at for at in others if at.causes == ("weights",)],
+        "Something else, or not bandwidth alone": [at for at in others if at.causes not in ((), ("weights",))],
+        "Not clear": [at for at in others if not at.causes],
     }
     right = f'"Bus bandwidth" is right for {_listed(bus) if bus else "none of these"}.'
     return " ".join([right, *(f"{answer}: {_listed(places)}." for answer, places in by_answer.items() if places)])

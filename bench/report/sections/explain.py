@@ -55,14 +55,10 @@ def notices(explanations: Sequence[Explanation]) -> tuple[str, ...]:
     Of several runs, one sentence for each that has any: the section says what is wrong with each time.
     """
     if len(explanations) > 1:
-        counts = {
-            found.title: [
-                f"{len(kernel.impossible)} of {kernel.kernel}" for kernel in found.kernels if kernel.impossible
-            ]
-            for found in explanations
-        }
         refused = f'has times that are impossible and refused, told under "{TITLE}"'
-        return tuple(f"{title} {refused}: {', '.join(of_run)}." for title, of_run in counts.items() if of_run)
+        hit = [(found, [kernel for kernel in found.kernels if kernel.impossible]) for found in explanations]
+        counts = ((found, [f"{len(one.impossible)} of {one.kernel}" for one in kernels]) for found, kernels in hit)
+        return tuple(f"{found.title} {refused}: {', '.join(told)}." for found, told in counts if told)
     kernels = (kernel for found in explanations for kernel in found.kernels)
     return tuple(f"{kernel.kernel}: {_impossible(share)}" for kernel in kernels for share in kernel.impossible)
 
@@ -104,13 +100,12 @@ def waterfall_table(found: Explanation) -> Table:
 def saved_table(explanations: Sequence[Explanation]) -> Table:
     """Return what each cause is worth, run after run: whether batches save calls, or reading from memory."""
     rows = []
-    for found in explanations:
-        for kernel in found.kernels:
-            parts = kernel.attribution
-            saved = "not known" if parts is None else words.seconds(parts.saved_s)
-            cells = ["" if parts is None else share_words(parts.share(name)) for name in PARTS]
-            lie = (kernel.weights_in or "not known", words.data_size(found.weight_bytes))
-            rows.append((found.run, found.spec, kernel.kernel, *lie, saved, *cells))
+    for run, kernel in ((one, kernel) for one in explanations for kernel in one.kernels):
+        parts = kernel.attribution
+        saved = "not known" if parts is None else words.seconds(parts.saved_s)
+        cells = ["" if parts is None else share_words(parts.share(name)) for name in PARTS]
+        lie = (kernel.weights_in or "not known", words.data_size(run.weight_bytes))
+        rows.append((run.run, run.spec, kernel.kernel, *lie, saved, *cells))
     numbers = ("weights", "saved per sample", *(PART_WORDS[name] for name in PARTS))
     made = columns(("run", "network", "kernel", "lie in"), numbers)
     return Table("What batching saves", made, tuple(rows), heads=3)
@@ -162,8 +157,7 @@ def _roof_row(share: CaseShare) -> tuple[str, ...]:
 def run_sentences(found: Explanation) -> list[str]:
     """Return what there is to say about the run as a whole: its roofs, and what its files do not hold."""
     lines = [_roofs(roofs) for roofs in (*found.roofs.values(), *found.devices.values())]
-    disturbed = ["the roofs"] if found.disturbed else []
-    disturbed += [f"the roofs of {device}" for device in found.disturbed_devices]
+    disturbed = [*["the roofs"] * found.disturbed, *(f"the roofs of {device}" for device in found.disturbed_devices)]
     too_low = "they are too low, and shares of them too high"
     lines += [f"Something else ran while {what} were measured: {too_low}." for what in disturbed]
     return lines + [f"Missing: {reason}." for reason in found.missing]

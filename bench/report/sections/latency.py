@@ -35,20 +35,15 @@ def sections(judged: Sequence[Judgement]) -> tuple[Section, ...]:
     )
     calls = columns(("kernel", "case"), ("calls", "p50", "p90", "p99", "p99.9"))
     inputs = columns(("kernel", "case"), ("factor (95 % interval)", "finding"))
-    said = [
-        f"{one.run.title}: {_budget(budget)}" if len(judged) > 1 else _budget(budget)
-        for one in judged
-        for budget in one.budgets
-    ]
-    budgets: tuple[Block, ...] = (Points(tuple(said)),) if said else ()
+    found = [(f"{one.run.title}: " if len(judged) > 1 else "", one.budgets) for one in judged]
+    said = tuple(f"{head}{_budget(budget)}" for head, budgets in found for budget in budgets)
+    cold = _table(judged, _COLD, starts, lambda one: _starts(one.run))
+    single = _table(judged, _LATENCY, calls, lambda one: map(_latency, one.latencies))
+    same = _table(judged, _INPUTS, inputs, lambda one: map(_input, one.inputs))
     return (
-        Section("cold", "Cold starts and memory", _table(judged, _COLD, starts, lambda one: _starts(one.run))),
-        Section(
-            "latency",
-            "Single calls",
-            budgets + _table(judged, _LATENCY, calls, lambda one: map(_latency, one.latencies)),
-        ),
-        Section("inputs", "The same input again", _table(judged, _INPUTS, inputs, lambda one: map(_input, one.inputs))),
+        Section("cold", "Cold starts and memory", cold),
+        Section("latency", "Single calls", (*[Points(said)] * bool(said), *single)),
+        Section("inputs", "The same input again", same),
     )
 
 
@@ -58,14 +53,12 @@ def _table(
     made: tuple[Column, ...],
     rows_of: Callable[[Judgement], Iterable[tuple[str, ...]]],
 ) -> tuple[Block, ...]:
-    """Return one table for all runs; nothing without rows."""
     rows = [(one.run.name, *row) for one in judged for row in rows_of(one)]
     return (table_of_runs(caption, made, rows, heads=2, several=len(judged) > 1),) if rows else ()
 
 
 def _starts(run: Run) -> Iterator[tuple[str, ...]]:
-    for record in run.records:
-        yield from (_start(record.kernel, start) for start in record.trust.starts)
+    yield from (_start(record.kernel, start) for record in run.records for start in record.trust.starts)
     for record in run.records:
         if record.trust.no_starts:
             yield (record.kernel, "no start was measured", record.trust.no_starts, *[""] * 5)
@@ -87,7 +80,6 @@ def _start(kernel: str, start: Start) -> tuple[str, ...]:
 
 
 def _budget(budget: Budget) -> str:
-    """Return which batch a kernel can do within a budget, as a sentence."""
     limit = words.seconds(budget.budget_s)
     if budget.batch_size is None or budget.bound_s is None:
         text = f"{budget.kernel}: no batch size that was timed is sure to keep p99 under {limit}"

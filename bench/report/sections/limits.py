@@ -43,9 +43,8 @@ def blocks(found: Sequence[Limits]) -> tuple[Block, ...]:
 def _missing(found: Sequence[Limits]) -> Iterator[str]:
     """Yield what could not be said, once, with the settings of which it could not."""
     settings: dict[str, list[str]] = {}
-    for one in found:
-        for line in one.missing:
-            settings.setdefault(line, []).append(_setting_words(one.setting))
+    for setting, line in ((one.setting, line) for one in found for line in one.missing):
+        settings.setdefault(line, []).append(_setting_words(setting))
     for line, whose in settings.items():
         where = "" if len(whose) == len(found) else f" ({'; '.join(whose)})"
         yield f"{line[0].upper()}{line[1:]}{where}."
@@ -127,7 +126,6 @@ def _peers(row: BesidePeers) -> str:
 
 
 def _share(share: LimitShare) -> tuple[str, ...]:
-    """Return the cells of a share behind its kernel."""
     what = _WHAT[share.what].format(memory=share.memory)
     value = words.share(share.ratio) if share.what == "peak" else words.ratio(share.ratio)
     when = "once, at the start" if share.once else f"in {words.things(share.ratio.n, 'repeat')}"

@@ -54,7 +54,6 @@ def _thread_lines(run: Run) -> Iterator[tuple[str, str, str]]:
 
 
 def _facts(run: Run) -> dict[str, str]:
-    """Return what was computed in a run: specification, data, weights, profile, repeats, kernels."""
     plan = run.plan
     found = {
         "Profile": str(plan.profile or "none") if plan else "none: pytest by hand",

@@ -153,7 +153,7 @@ def section(judged: Sequence[Judgement]) -> Section:
 
 
 def _disturbed(judged: Judgement) -> tuple[Block, ...]:
-    """Return the table of disturbed cases, those of one kernel, case and cause in one row."""
+    """Return the table of disturbed cases: a row for each kernel, case and cause."""
     hit: dict[tuple[str, str, str], dict[int, str]] = defaultdict(dict)
     processes = judged.timeline.processes() if judged.timeline else {}
     for record in judged.run.records:
