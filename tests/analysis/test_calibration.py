@@ -48,30 +48,21 @@ def test_quiet_repeats_find_five_per_cent_and_raise_no_alarm():
         assert kind.scatter == pytest.approx(0.014, rel=0.5)
 
 
-def test_noise_hides_small_slowdowns():
-    paired, _ = evaluate(*simulated(40, 0.05), repeats=10)
-    assert paired.planted[0.05].rate < 0.5
-    assert paired.smallest is None
-    assert paired.false.rate <= 0.02
-
-
-def test_a_load_that_all_kernels_share_is_seen_in_the_unpaired_kind_alone():
+def test_noise_hides_small_slowdowns_and_a_load_that_all_kernels_share_those_between_runs_alone():
+    noisy, _ = evaluate(*simulated(40, 0.05), repeats=10)
+    assert (noisy.planted[0.05].rate < 0.5, noisy.smallest) == (True, None)
+    assert noisy.false.rate <= 0.02
     paired, unpaired = evaluate(*simulated(40, 0.005, drift=0.1), repeats=10)
     assert paired.planted[0.05].rate > 0.95
     assert unpaired.planted[0.05].rate < 0.5
     assert unpaired.scatter > 5 * paired.scatter
 
 
-def moved(times, case, logs):
-    """Add to the logarithms of one case what all kernels share in each repeat."""
-    times[case] = {i: value * float(np.exp(logs[i])) for i, value in times[case].items()}
-
-
 def test_what_runs_wander_by_keeps_two_runs_from_being_called_different():
     same, slowed = simulated(40, 0.01)
     level = np.repeat([0.0, 0.05], 20)
     for times in (*same, *slowed.values()):
-        moved(times, CASES[2], level)
+        times[CASES[2]] = {i: value * float(np.exp(level[i])) for i, value in times[CASES[2]].items()}
     drifts = wander([*same, *slowed.values()], alone=CASES[:2])
     assert drifts.several.sd == pytest.approx(np.std(np.repeat([0, 0.05], 4), ddof=1), rel=0.1)
     assert drifts.several.degrees == 7
@@ -82,11 +73,6 @@ def test_what_runs_wander_by_keeps_two_runs_from_being_called_different():
     assert aware[1].false.hits == 0
     assert aware[1].planted[0.05].rate == pytest.approx(2 / 3), "those of one thread"
     assert aware[0] == unaware[0], "kernels of one run share it"
-
-
-def test_too_few_repeats_do_not_tell_what_runs_wander_by():
-    same, slowed = simulated(19, 0.01)
-    assert wander([*same, *slowed.values()], alone=CASES) == ASSUMED
 
 
 def test_false_verdicts_are_counted():
@@ -108,23 +94,22 @@ def test_blocks_are_shorter_where_that_makes_two_of_them(repeats, asked, block):
     assert fitting([*same, *slowed.values()], asked) == block
 
 
-def test_too_few_repeats_have_no_kind():
+def test_too_few_repeats_have_no_kind_and_do_not_tell_what_runs_wander_by():
+    same, slowed = simulated(19, 0.01)
+    assert wander([*same, *slowed.values()], alone=CASES) == ASSUMED
     assert evaluate(*simulated(9, 0.01), repeats=10) == (None, None)
     paired, unpaired = evaluate(*simulated(10, 0.01), repeats=10)
-    assert paired is not None
-    assert unpaired is None
-
-
-def without(times, repeat):
-    return {case: {i: value for i, value in by_repeat.items() if i != repeat} for case, by_repeat in times.items()}
+    assert (paired is None, unpaired) == (False, None)
 
 
 def test_only_repeats_that_every_kernel_has_are_used():
     same, slowed = simulated(11, 0.01)
-    slowed[0.05] = without(slowed[0.05], 3)
+    for case in CASES:
+        del slowed[0.05][case][3]
     paired, _ = evaluate(same, slowed, repeats=10)
     assert paired.false.cases == 18
-    same[1] = without(same[1], 5)
+    for case in CASES:
+        del same[1][case][5]
     assert evaluate(same, slowed, repeats=10) == (None, None)
 
 
@@ -135,10 +120,7 @@ def test_a_disturbed_case_costs_no_other_case_its_repeat():
     paired, _ = evaluate(same, slowed, repeats=10)
     assert paired.false.cases == 18
     assert paired.planted[0.1].rate == 1
-
-
-def test_a_case_with_too_few_repeats_that_count_is_not_found():
-    same, slowed = simulated(10, 0.01)
+    same, slowed = simulated(10, 0.01)  # a case with too few repeats that count is not found
     slowed[0.1][CASES[0]] = {4: slowed[0.1][CASES[0]][4]}
     paired, _ = evaluate(same, slowed, repeats=10)
     assert paired.planted[0.1].rate == pytest.approx(2 / 3)
@@ -155,8 +137,7 @@ def test_a_slowdown_is_seen_as_large_as_it_was_planted():
 
 def test_the_bound_of_no_false_verdict_in_two_hundred():
     low, high = Tally(0, 200).bounds()
-    assert low == 0
-    assert high == pytest.approx(1 - 0.025 ** (1 / 200), abs=1e-4)
+    assert (low, high) == (0, pytest.approx(1 - 0.025 ** (1 / 200), abs=1e-4))
     assert Tally(200, 200).bounds() == (pytest.approx(1 - high, abs=1e-4), 1)
     assert Tally(0, 0).bounds() == (0, 1)
 
@@ -189,8 +170,7 @@ def made(**changes):
 
 
 def test_what_compare_says():
-    said = made().sentence(10, paired=True)
-    assert said == (
+    assert made().sentence(10, paired=True) == (
         "smallest slowdown found in 95% of cases on this machine: 5 %, "
         "between two kernels of one run with 10 repeats (2026-11-24)"
     )
@@ -213,11 +193,10 @@ def test_what_a_run_wanders_by_is_the_least_that_is_found_between_runs():
 def test_a_rate_of_false_verdicts_that_is_too_high_is_told():
     wrong = Kind(Tally(27, 240), Tally(3, 4), {0.05: Tally(46, 60), 0.1: Tally(59, 60)}, 0.06)
     said = made(unpaired=wrong).sentence(10, paired=False)
-    assert said.endswith(
-        "; 27 of 240 equal cases were called different there: measure both sides in one run to be sure"
-    )
+    told = "27 of 240 equal cases were called different there"
+    assert said.endswith(f"; {told}: measure both sides in one run to be sure")
     assert "equal cases" not in made(unpaired=found({0.05: 1.0})).sentence(10, paired=False)
-    assert made(paired=wrong).sentence(10, paired=True).endswith("27 of 240 equal cases were called different there")
+    assert made(paired=wrong).sentence(10, paired=True).endswith(told)
 
 
 # -- the file
@@ -231,12 +210,14 @@ def written(tmp_path, change=lambda block: None):
     return path
 
 
-def test_it_is_read_back(tmp_path):
-    assert calibration.read(written(tmp_path)) == made()
-
-
-def test_an_older_one_without_drifts_is_read(tmp_path):
-    assert calibration.read(written(tmp_path, lambda block: block.pop("drifts"))).drifts == ASSUMED
+def test_it_is_plain_json_and_read_back(tmp_path):
+    path = written(tmp_path)
+    block = json.loads(path.read_text())["mlpbench"]
+    assert (block["kind"], block["unpaired"]) == ("calibration", None)
+    assert block["paired"]["planted"][1] == {"slowdown": 0.05, "hits": 98, "cases": 100}
+    assert calibration.read(path) == made()
+    older = written(tmp_path, lambda block: block.pop("drifts"))
+    assert calibration.read(older).drifts == ASSUMED
 
 
 @pytest.mark.parametrize(
@@ -274,9 +255,3 @@ def test_what_is_no_calibration_at_all(tmp_path, text):
     with pytest.raises(UserError) as error:
         calibration.read(path)
     assert "\n" not in str(error.value)
-
-
-def test_it_is_plain_json(tmp_path):
-    block = json.loads(written(tmp_path).read_text())["mlpbench"]
-    assert (block["kind"], block["unpaired"]) == ("calibration", None)
-    assert block["paired"]["planted"][1] == {"slowdown": 0.05, "hits": 98, "cases": 100}

@@ -56,16 +56,10 @@ def test_accuracy_is_that_of_the_way_of_the_case(tmp_path):
 
 
 def test_what_is_not_known_is_missing_and_columns_keep_their_types(tmp_path):
-    run = simulate.write_run(
-        tmp_path,
-        TIMES,
-        kernel_info=None,
-        timings=None,
-        accuracy=None,
-        environment=simulate.environment(threads=None),
-        extra_info={key: {"first_call_s": None, "from_host_s": None} for key in TIMES},
-    )
-    found = frame.load(run)
+    unknown = {"kernel_info": None, "timings": None, "accuracy": None}
+    unknown["extra_info"] = {key: {"first_call_s": None, "from_host_s": None} for key in TIMES}
+    environment = simulate.environment(threads=None)
+    found = frame.load(simulate.write_run(tmp_path, TIMES, environment=environment, **unknown))
     for column in ("backend", "device", "threads", "construct_s", "accuracy", "first_call_s", "from_host_s"):
         assert found[column].isna().all(), column
     for one in (found, frame.load([])):
@@ -77,11 +71,10 @@ def test_what_is_not_known_is_missing_and_columns_keep_their_types(tmp_path):
 def test_an_empty_frame_has_its_columns(tmp_path):
     failures = [{"kernel": "numpy", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong"}]
     found = frame.load(simulate.write_run(tmp_path, {}, failures=failures))
-    assert found.empty
-    assert list(found.columns) == list(frame.COLUMNS)
+    assert (len(found), list(found.columns)) == (0, list(frame.COLUMNS))
 
 
-def test_runs_records_and_paths_are_all_taken(tmp_path):
+def test_runs_records_and_paths_are_all_taken_and_the_same_results_twice_are_refused(tmp_path):
     folder = simulate.write_run(tmp_path, TIMES)
     run = runs.read_run(folder)
     whole = frame.load(folder)
@@ -89,15 +82,11 @@ def test_runs_records_and_paths_are_all_taken(tmp_path):
     pd.testing.assert_frame_equal(frame.load(run), whole)
     one_by_one = frame.load(folder / f"{kernel}.{repeat}.json" for repeat in range(3) for kernel in ("numpy", "numba"))
     pd.testing.assert_frame_equal(one_by_one, whole)
+    with pytest.raises(UserError, match="is named twice"):
+        frame.load([folder, folder / "numpy.0.json"])
 
 
 def test_several_runs_stand_below_each_other(tmp_path):
     found = frame.load([simulate.write_run(tmp_path, TIMES, seed=seed) for seed in (1, 2)])
     assert found["run"].nunique() == 2
     assert len(found) == 2 * len(TIMES) * 3
-
-
-def test_the_same_results_twice_would_count_double_and_are_refused(tmp_path):
-    folder = simulate.write_run(tmp_path, TIMES)
-    with pytest.raises(UserError, match="is named twice"):
-        frame.load([folder, folder / "numpy.0.json"])

@@ -40,10 +40,7 @@ def test_the_work_of_the_books_network():
 )
 def test_the_nearest_level_that_holds_it(n_bytes, threads, expected):
     assert level(n_bytes, CACHES, threads) == expected
-
-
-def test_a_machine_that_tells_no_caches():
-    assert level(1, {}) == "DRAM"
+    assert level(n_bytes, {}) == "DRAM", "a machine that tells no caches"
 
 
 def test_one_row_is_bound_by_its_weights_and_a_batch_by_arithmetic():
@@ -62,14 +59,12 @@ def test_a_thin_network_is_bound_by_its_inputs():
 
 
 def test_a_level_that_was_not_measured_gives_no_floor():
-    bare = Roofs(1, 250e9, "multiply-add", {}, CACHES)
-    assert [floor.what for floor in floors(work(1), bare)] == ["arithmetic"]
+    assert [floor.what for floor in floors(work(1), replace(ROOFS, read_s={}))] == ["arithmetic"]
 
 
 @given(factor=st.floats(1.0, 1e4), rows=st.sampled_from([1, 10, 1000]))
 def test_no_call_slower_than_its_floor_is_impossible(factor, rows):
-    least = floors(work(rows), ROOFS)[0].seconds
-    found = judge(work(rows), ROOFS, least * factor)
+    found = judge(work(rows), ROOFS, floors(work(rows), ROOFS)[0].seconds * factor)
     assert not found.impossible
     assert found.share == pytest.approx(1 / factor)
 
@@ -78,16 +73,10 @@ def test_more_than_the_machine_can_is_refused_with_the_cause():
     least = floors(work(1000), ROOFS)[0].seconds
     assert not judge(work(1000), ROOFS, least / 1.04).impossible, "clocks wander"
     found = judge(work(1000), ROOFS, least / (IMPOSSIBLE * 1.01), why="not synchronised")
-    assert found.impossible
-    assert found.reason == "not synchronised"
-
-
-def test_a_kernel_that_declares_it_may_skip_work():
-    found = judge(work(1000), ROOFS, floors(work(1000), ROOFS)[0].seconds / 2, skips=True)
-    assert not found.impossible
-    assert found.skips
-    assert found.reason == "it declares that it skips work"
-    assert found.share == pytest.approx(2)
+    assert (found.impossible, found.reason) == (True, "not synchronised")
+    skips = judge(work(1000), ROOFS, least / 2, skips=True)
+    assert (skips.impossible, skips.skips, skips.reason) == (False, True, "it declares that it skips work")
+    assert skips.share == pytest.approx(2)
 
 
 def test_causes_are_told_apart():

@@ -28,21 +28,14 @@ def refusal(runs, text):
     return str(error.value)
 
 
-def test_a_run_is_named_by_path_id_or_latest(runs):
+def test_a_run_is_named_by_path_id_or_latest_and_a_kernel_with_it_or_alone(runs):
     old, new = runs
     assert side(runs, str(old)) == (old, None)
     assert side(runs, old.name) == (old, None)
     assert side(runs, "latest") == (new, None)
     assert side(runs, str(old / "numpy.1.json")) == (old / "numpy.1.json", None)
-
-
-def test_a_kernel_alone_is_one_of_the_latest_run(runs):
-    assert side(runs, "numpy") == (runs[1], "numpy")
-    assert side(runs, "cupy") == (runs[1], "cupy")  # known there, if only as skipped
-
-
-def test_a_kernel_of_a_run(runs):
-    old, new = runs
+    assert side(runs, "numpy") == (new, "numpy"), "of the latest run"
+    assert side(runs, "cupy") == (new, "cupy"), "known there, if only as skipped"
     assert side(runs, f"{old.name}:numba") == (old, "numba")
     assert side(runs, f"{old}:numba") == (old, "numba")
     assert side(runs, "latest:numpy") == (new, "numpy")

@@ -74,14 +74,11 @@ def test_the_gain_of_a_kernel_is_one_number_everywhere(run):
     found = headline.find(cases)
     gains = {one.kernel: one.speedup for one in found.kernels}
     assert gains.keys() == set(run.kernels)
-    assert {one["kernel"]: one["speedup"]["value"] for one in told["headline"]["kernels"]} == {
-        kernel: gain.value for kernel, gain in gains.items()
-    }
+    values = {kernel: gain.value for kernel, gain in gains.items()}
+    assert {one["kernel"]: one["speedup"]["value"] for one in told["headline"]["kernels"]} == values
     best = {one.kernel: one.best_batch_size for one in found.kernels}
     of_cases = {(c["kernel"], c["mode"], c["batch_size"]): c["speedup"] for c in told["cases"]}
-    assert {kernel: of_cases[kernel, "batched", size]["value"] for kernel, size in best.items()} == {
-        kernel: gain.value for kernel, gain in gains.items()
-    }
+    assert {kernel: of_cases[kernel, "batched", size]["value"] for kernel, size in best.items()} == values
     explained = [one for one in explain.find(run, cases).kernels if one.attribution]
     assert explained
     for one in explained:

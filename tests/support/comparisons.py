@@ -1,4 +1,4 @@
-"""What tests compare: runs of two kernels, one at a time and in batches, on a machine where whole runs do not wander."""
+"""What tests compare: runs of two kernels, on a machine where whole runs do not wander."""
 
 from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.stats.drift import Drifts

@@ -29,16 +29,11 @@ def test_a_true_clock():
     assert "4.0 GHz" in found.why
 
 
-@pytest.mark.parametrize("error", [0.021, -0.021, 0.5])
-def test_a_clock_that_is_off_is_refused(error):
+@pytest.mark.parametrize("error", [0.021, -0.021, 0.5, 0.019, -0.019])
+def test_a_clock_that_is_off_is_refused_and_one_that_is_slightly_off_is_not(error):
     found = clock_check.check_clock([trust(self_test=trusting.self_test({4: error}))] * 3)
-    assert found.ok is False
-    assert found.error == pytest.approx(error)
-    assert f"off by {abs(error):.1%}" in found.why
-
-
-def test_a_clock_that_is_slightly_off_is_not():
-    assert clock_check.check_clock([trust(self_test=trusting.self_test({2: 0.019, 4: -0.019}))]).ok is True
+    assert (found.ok, found.error) == (abs(error) < 0.02, pytest.approx(error))
+    assert (f"off by {abs(error):.1%}" in found.why) is not found.ok
 
 
 @pytest.mark.parametrize(
@@ -46,16 +41,14 @@ def test_a_clock_that_is_slightly_off_is_not():
 )
 def test_a_clock_of_the_wrong_rate_is_refused(changes):
     found = clock_check.check_clock([trust(**changes)])
-    assert found.ok is False
-    assert "off" in found.why
+    assert (found.ok, "off" in found.why) == (False, True)
 
 
 def test_load_is_not_taken_for_a_false_clock():
     """Rounds slowed by half on average, and one process in which the load kept on: the clock is as true as before."""
     loaded = [trust(self_test=trusting.self_test(noise=0.05, seed=seed)) for seed in range(4)]
     ruined = trust(self_test=trusting.self_test({4: 1.0}))
-    found = clock_check.check_clock([*loaded, ruined])
-    assert found.ok is True
+    assert clock_check.check_clock([*loaded, ruined]).ok is True
 
 
 def test_files_without_a_self_test_are_neither_true_nor_refused():

@@ -19,7 +19,7 @@ def trust(*windows, **changes):
 
 def run(folder, slower=1.0, clock=1.0, seed=0, **block):
     """A run at a clock of its own, which stretches its times and its spins alike, or spins of the given block."""
-    windows = [trusting.window("per_sample", 100, slower=clock), trusting.window("batched", 100, slower=clock)]
+    windows = [trusting.window(mode, 100, slower=clock) for mode in ("per_sample", "batched")]
     block = {"trust": trusting.block(*windows), **block}
     times = {case: value * clock * slower for case, value in TIMES.items()}
     return read_run(simulate.write_run(folder, times, repeats=8, noise=0.003, seed=seed, **block))
@@ -27,10 +27,8 @@ def run(folder, slower=1.0, clock=1.0, seed=0, **block):
 
 def test_the_pace_of_a_case_lies_between_the_levels_before_and_after_it():
     spins = {"spins_before_s": [4e-4, 9.0, 4e-4], "spins_after_s": [9e-4] * 3}
-    found = paces(trust(trusting.window(**spins), trusting.window(batch_size=1, waits=True)))
-    assert found == {("batched", 100): pytest.approx(6e-4)}, (
-        "one that waits for a device has no pace of the processor's"
-    )
+    waits = trusting.window(batch_size=1, waits=True)  # for a device: it has no pace of the processor's
+    assert paces(trust(trusting.window(**spins), waits)) == {("batched", 100): pytest.approx(6e-4)}
 
 
 def test_the_common_pace_is_the_usual_one():
