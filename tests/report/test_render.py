@@ -39,11 +39,13 @@ def test_every_format_is_there(reports, name):
             assert word in text
 
 
-def test_unknown_format_and_nothing_to_report(tmp_path):
+def test_what_has_no_report(reports):
+    (run,) = reports.runs("exact")
     with pytest.raises(UserError, match="unknown format 'pdf': there are md, html, csv, json"):
-        render.render([write(tmp_path)], "pdf")
-    with pytest.raises(UserError, match="no run to report on"):
-        render.render([], "md")
+        render.render([run], "pdf")
+    for runs, why in (([], "no run to report on"), ([run, run], "named twice")):
+        with pytest.raises(UserError, match=why):
+            render.render(runs, "md")
 
 
 def test_what_stands_beside_the_cases_is_read_once_for_all_sections_and_formats(tmp_path, monkeypatch):
@@ -54,12 +56,6 @@ def test_what_stands_beside_the_cases_is_read_once_for_all_sections_and_formats(
     assert (len(document.explanations), len(document.limits)) == (1, 1), "two sections are made of it"
     assert render.write(document, "md") == render.render([limit_runs.write(tmp_path / "again")], "md")
     assert reads == [run.id, run.id], "once for each report"
-
-
-def test_a_run_named_twice_is_refused(tmp_path):
-    run = write(tmp_path)
-    with pytest.raises(UserError, match="named twice"):
-        render.render([run, run], "md")
 
 
 def test_all_say_the_same_finding(reports):
@@ -109,22 +105,19 @@ def test_it_says_what_a_sceptic_asks(tmp_path):
         assert words in text
 
 
-def test_the_book_cell_is_explained_where_it_was_timed(tmp_path):
-    book = {("numpy", "book", 1): 4e-5, ("numpy", "book", 100): 2e-5}
-    assert "The book's cell" in markdown(write(tmp_path, {**EXACT, **book}, seed=1))
-    assert "The book's cell" not in markdown(write(tmp_path, seed=2))
+def test_the_book_cell_is_explained_where_it_was_timed(reports):
+    assert "The book's cell: everything in the clock" in reports.text("book")
+    assert "The book's cell" not in reports.text("exact")
 
 
-def test_an_environment_that_could_not_be_read(tmp_path):
+def test_an_environment_that_could_not_be_read_and_a_dirty_checkout(tmp_path):
     bare = {"machine": {"name": "bare"}, "libraries": {}, "blas": [], "gpu": {"available": True, "name": "H100"}}
-    text = markdown(write(tmp_path, environment=bare))
-    for words in ("| Caches | not readable |", "| GPU | H100 |", "| Commit | not run from a checkout |"):
+    dirty = simulate.environment(git={"commit": simulate.COMMIT, "dirty": True})
+    text = markdown(write(tmp_path, environment=bare, seed=1), write(tmp_path, environment=dirty, seed=2))
+    caches, gpu = "L1d 32 KiB, L2 1 MiB, L3 32 MiB", "none: no CUDA driver"
+    commits = f"not run from a checkout | {simulate.COMMIT}, with uncommitted changes"
+    for words in (f"| Caches | not readable | {caches} |", f"| GPU | H100 | {gpu} |", f"| Commit | {commits} |"):
         assert words in text
-
-
-def test_a_dirty_checkout_is_told(tmp_path):
-    git = {"commit": simulate.COMMIT, "dirty": True}
-    assert "with uncommitted changes" in markdown(write(tmp_path, environment=simulate.environment(git=git)))
 
 
 # -- what is missing
@@ -150,9 +143,8 @@ def test_an_interrupted_run_says_what_is_missing(tmp_path):
     (path / "numba.1.json").unlink()
     (path / "numba.2.json").unlink()
     run = record.read_run(path)
-    assert gaps.gaps(run) == [
-        ("numba", "all cases, repeats 2, 3 of 3", "the run was interrupted before this process ended")
-    ]
+    why = "the run was interrupted before this process ended"
+    assert gaps.gaps(run) == [("numba", "all cases, repeats 2, 3 of 3", why)]
     assert "> The run was interrupted: 2 of 6 processes have no result." in markdown(run)
     assert content(run)["runs"][0]["interrupted"] is True
 
@@ -181,10 +173,6 @@ def test_a_missing_mode_is_said_in_words(tmp_path, name, mode):
     assert name == "csv" or "no batching speedup" in text.lower()
 
 
-def test_one_repeat_has_no_interval(tmp_path):
-    assert "x (1 repeat: no interval)" in markdown(write(tmp_path, repeats=1))
-
-
 # -- several runs
 
 
@@ -203,13 +191,8 @@ def test_two_runs_stand_beside_each_other_with_their_differences(tmp_path):
     assert "Load" not in differs
 
 
-def test_runs_that_do_not_differ_say_so(tmp_path):
-    assert "Nothing that was recorded: same machine" in markdown(write(tmp_path, seed=1), write(tmp_path, seed=2))
-
-
-def test_a_single_record_is_a_run(tmp_path):
-    run = record.read_run(simulate.write_run(tmp_path, EXACT) / "numpy.0.json")
-    assert "numba" not in [case["kernel"] for case in content(run)["cases"]]
+def test_runs_that_do_not_differ_say_so(reports):
+    assert "Nothing that was recorded: same machine" in reports.text("two")
 
 
 def test_what_happened_to_several_runs_is_one_sentence(tmp_path):

@@ -42,6 +42,20 @@ class Page:
             " p => p.getAttribute('d')).filter(Boolean)"
         )
 
+    def bars(self, chart):
+        """Return how many bars, or cells, there are in a chart."""
+        return self.ask(f"return document.querySelectorAll('#chart-{chart} .mark-rect.role-mark path').length")
+
+    def words(self, chart):
+        """Return what stands in a chart."""
+        return self.ask(f"return document.querySelector('#chart-{chart}').textContent")
+
+    def click(self, selector, index=0):
+        self.ask("document.querySelectorAll(arguments[0])[arguments[1]].click()", selector, index)
+
+    def until(self, condition):
+        wait_until(condition, "the page to follow")
+
     def colours(self, chart="time"):
         """Return the computed colours of axis labels, grid and lines of a chart, and of the page."""
         return self.ask(

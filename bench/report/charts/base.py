@@ -133,11 +133,8 @@ def symbols(base: alt.Chart, theme: Theme, size: int = 150) -> alt.Chart:
 def band_lines(base: alt.Chart, lines: alt.Chart, points: alt.Chart, theme: Theme, size: int = 150) -> list[alt.Chart]:
     """Return the band of intervals, the line, and symbols on it; ``lines`` and ``points`` are ``base`` and more."""
     band = base.transform_filter("datum.low != null").encode(alt.Y("low:Q"), alt.Y2("high:Q"))
-    return [
-        band.mark_area(opacity=0.18, clip=True, tooltip=None),
-        lines.mark_line(strokeWidth=2),
-        symbols(points, theme, size),
-    ]
+    area = band.mark_area(opacity=0.18, clip=True, tooltip=None)
+    return [area, lines.mark_line(strokeWidth=2), symbols(points, theme, size)]
 
 
 def rule_at_one(theme: Theme) -> alt.Chart:
@@ -163,17 +160,12 @@ def stacked(
 
 
 def drawn(
-    layers: list[Any],
-    rows: list[dict[str, Any]],
-    theme: Theme,
-    description: str,
-    height: int,
-    hidden_runs: Sequence[str] = (),
+    layers: list[Any], rows: list[dict[str, Any]], theme: Theme, what: str, height: int, hidden: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Return the layers as one chart that fills its place, and follows the page's legend."""
     chart = alt.layer(*layers, data=alt.NamedData(name=ROWS)).transform_filter(_SHOWN)
-    chart = chart.add_params(alt.param("hidden_kernels", value=[]), alt.param("hidden_runs", value=list(hidden_runs)))
-    chart = chart.properties(width="container", height=height, background="transparent", description=description)
+    chart = chart.add_params(alt.param("hidden_kernels", value=[]), alt.param("hidden_runs", value=list(hidden)))
+    chart = chart.properties(width="container", height=height, background="transparent", description=what)
     muted: Any = dict.fromkeys(("labelColor", "titleColor", "domainColor", "tickColor"), theme.muted)
     title: Any = {"titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 10}
     axis = alt.AxisConfig(gridColor=theme.grid, labelFontSize=12, **muted, **title)

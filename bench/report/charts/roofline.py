@@ -55,7 +55,9 @@ def apart(values: Sequence[float], least: float) -> list[float]:
     groups: list[list[int]] = []
     for index in order:
         groups.append([index])
-        while len(groups) > 1 and _low(groups[-1], values, least) < _high(groups[-2], values, least) + least:
+        while len(groups) > 1 and _low(groups[-1], values, least) < _low(groups[-2], values, least) + least * len(
+            groups[-2]
+        ):
             groups[-2:] = [groups[-2] + groups[-1]]
     found = list(values)
     for group in groups:
@@ -67,10 +69,6 @@ def apart(values: Sequence[float], least: float) -> list[float]:
 def _low(group: Sequence[int], values: Sequence[float], least: float) -> float:
     """Return where the lowest of a group stands whose middle is the mean of its values."""
     return sum(values[index] for index in group) / len(group) - (len(group) - 1) / 2 * least
-
-
-def _high(group: Sequence[int], values: Sequence[float], least: float) -> float:
-    return _low(group, values, least) + (len(group) - 1) * least
 
 
 def _line_height(heights: Sequence[float]) -> float:

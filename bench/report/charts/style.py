@@ -36,14 +36,8 @@ class Theme:
 LIGHT = Theme("#1b1f24", "#59626d", "#e3e6ea", "#ffffff", "#cfd4da", (*_OKABE_ITO, "#1b1f24", "#a89200"))
 DARK = Theme("#e8eaed", "#a3acb7", "#31363d", "#16191d", "#4a515a", ("#3b97d3", *_OKABE_ITO[1:], "#e8eaed", "#f0e442"))
 #: Colours that the page's stylesheet decides, so that a drawn chart follows light and dark without being drawn again.
-PAGE = Theme(
-    ink="var(--ink)",
-    muted="var(--muted)",
-    grid="var(--grid)",
-    surface="var(--surface)",
-    shade="var(--shade)",
-    series=tuple(f"var(--series-{i})" for i in range(len(LIGHT.series))),
-)
+_SERIES = tuple(f"var(--series-{i})" for i in range(len(LIGHT.series)))
+PAGE = Theme("var(--ink)", "var(--muted)", "var(--grid)", "var(--surface)", "var(--shade)", _SERIES)
 
 
 @dataclass(frozen=True)

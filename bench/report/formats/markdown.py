@@ -43,7 +43,9 @@ def _block(block: Block) -> Iterator[str]:
         case Points(items):
             yield from (f"- {escape(item)}" for item in items)
         case Command(text):
-            yield from _fenced(text)
+            # The fence is longer than any run of backticks in the code block.
+            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+            yield from (f"{fence}console", " ".join(text.split()), fence)
         case Table(caption):
             yield from (escape(caption), "", *table_lines(block))
         case Figure(title=title, table=table):
@@ -62,9 +64,3 @@ def table_lines(table: Table) -> Iterator[str]:
 
 def _row(cells: Iterator[str] | tuple[str, ...]) -> str:
     return "| " + " | ".join(escape(cell) or " " for cell in cells) + " |"
-
-
-def _fenced(text: str) -> Iterator[str]:
-    """Yield a code block whose fence is longer than any run of backticks in it."""
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    yield from (f"{fence}console", " ".join(text.split()), fence)

@@ -9,13 +9,8 @@ from mlpbench.bench.analysis.book import Apart, BookFinding
 from mlpbench.bench.record.schema import PARTS, REST
 from mlpbench.bench.report.document import Block, Figure, Points, Table, columns
 
-PART_WORDS = {
-    "load": "loading the data",
-    "initialise": "initialising",
-    "infer": "inferring",
-    "count": "counting",
-    REST: "the rest",
-}
+_PARTS = {"load": "loading the data", "initialise": "initialising", "infer": "inferring", "count": "counting"}
+PART_WORDS = {**_PARTS, REST: "the rest"}
 _READING = (
     "Each bar is the book's cell, from left to right in the order of its parts: what both bars share, loading, is what "
     "batches cannot shorten, and so it hides what they gain in the part called inferring."

@@ -24,7 +24,7 @@ from mlpbench.bench.report.document import (
 )
 from mlpbench.bench.report.sections.gaps import once_for_all
 from mlpbench.bench.trust import clock_check, disturbance, latency
-from mlpbench.bench.trust.timeline import Moment, Timeline, timeline
+from mlpbench.bench.trust.timeline import Timeline, timeline
 
 TITLE = "How far to trust it"
 _GRADES = {"quiet": "quiet", "fair": "fairly quiet", "noisy": "noisy"}
@@ -188,23 +188,20 @@ def _figures(judged: Judgement, number: int, *, several: bool) -> Iterator[Figur
 
 def _timeline_table(found: Timeline) -> Table:
     names = ("begins", "cases", "calibration, lowest to highest", "disturbed cases")
-    rows = tuple(_process(process, moments, dated=found.dated) for process, moments in found.processes().items())
+    rows = []
+    for (kernel, repeat), moments in found.processes().items():
+        levels = [level for moment in moments for level in (moment.before, moment.after)]
+        disturbed = [moment for moment in moments if moment.disturbances]
+        causes = Counter(cause for moment in disturbed for cause in {one.cause for one in moment.disturbances})
+        begins = f"{moments[0].begins:.1f} s" if found.dated else f"case {moments[0].begins + 1:.0f}"
+        moved = f"{min(levels):.2f}x to {max(levels):.2f}x"
+        told = ", ".join(f"{cause} {count}" for cause, count in causes.most_common()) or "none"
+        rows.append((kernel, str(repeat + 1), begins, str(len(moments)), moved, str(len(disturbed)), told))
     caption = (
         "The processes in the order in which they ran, with the time of the calibration beside their cases as a "
         "multiple of its best in the run."
     )
-    return Table(caption, columns(("kernel", "repeat"), names, ["causes"]), rows, heads=2)
-
-
-def _process(process: tuple[str, int], moments: list[Moment], *, dated: bool) -> tuple[str, ...]:
-    kernel, repeat = process
-    levels = [level for moment in moments for level in (moment.before, moment.after)]
-    disturbed = [moment for moment in moments if moment.disturbances]
-    causes = Counter(cause for moment in disturbed for cause in {found.cause for found in moment.disturbances})
-    begins = f"{moments[0].begins:.1f} s" if dated else f"case {moments[0].begins + 1:.0f}"
-    moved = f"{min(levels):.2f}x to {max(levels):.2f}x"
-    told = ", ".join(f"{cause} {count}" for cause, count in causes.most_common()) or "none"
-    return (kernel, str(repeat + 1), begins, str(len(moments)), moved, str(len(disturbed)), told)
+    return Table(caption, columns(("kernel", "repeat"), names, ["causes"]), tuple(rows), heads=2)
 
 
 def _clock_table(run: Run) -> Table:

@@ -9,19 +9,11 @@ from support.reports import KERNELS, SIZES
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
-SWITCHES = (
-    "--headless=new",
-    "--no-sandbox",  # CI runs as root
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-)
+#: Without a sandbox, because CI runs as root.
+SWITCHES = "headless=new no-sandbox disable-gpu disable-dev-shm-usage no-first-run hide-scrollbars"
+QUIET = "disable-background-networking disable-component-update disable-sync"
+NUMBA = ".legend button[data-name=numba]"
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +26,8 @@ def browser(tmp_path_factory):
         pytest.skip(f"no {' and no '.join(lacking)} on PATH (Debian: chromium, chromium-driver)")
     options = webdriver.ChromeOptions()
     options.binary_location = found["Chromium"]
-    for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(switch)
+    for switch in (*SWITCHES.split(), *QUIET.split(), f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(f"--{switch}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(found["chromedriver"]))
     yield Page(driver)
@@ -55,6 +47,9 @@ def test_both_charts_are_drawn(browser, reports):
     assert len(page.marks("time", "symbol")) > len(page.marks("speedup", "symbol"))  # the single calls
     shapes = page.ask("return Array.from(document.querySelectorAll('.legend path'), p => p.getAttribute('d'))")
     assert len(set(shapes)) == len(KERNELS)
+    single = browser.open(reports.file("single"))
+    assert single.marks("time", "area") == [], "one repeat has no band"
+    assert len(single.marks("time", "line")) == len(KERNELS)
 
 
 def test_the_console_is_silent_and_the_network_too(browser, reports):
@@ -83,32 +78,17 @@ def test_the_policy_holds(browser, reports):
     assert len([message for message in blocked if "Content Security Policy" in message]) == 2
 
 
-def test_one_repeat_has_no_band(browser, reports):
-    page = browser.open(reports.file("single"))
-    assert page.marks("time", "area") == []
-    assert len(page.marks("time", "line")) == len(KERNELS)
-
-
-def test_dark_is_dark_to_the_last_label(browser, reports):
+def test_dark_is_dark_to_the_last_label_without_a_reload_and_paper_is_light(browser, reports):
     light = browser.open(reports.file("one"), scheme="light").colours()
-    dark = browser.open(reports.file("one"), scheme="dark").colours()
+    browser.emulate("dark")
+    dark = browser.colours()
+    assert browser.open(reports.file("one"), scheme="dark").colours() == dark
     for what in ("page", "text", "label", "title", "grid", "line"):
         assert light[what] != dark[what], what
     for scheme in (light, dark):
         for what in ("text", "label", "title"):
             assert contrast(scheme[what], scheme["page"]) > 4.5, what
         assert contrast(scheme["line"], scheme["page"]) > 3
-
-
-def test_the_charts_follow_a_change_of_scheme_without_a_reload(browser, reports):
-    page = browser.open(reports.file("one"), scheme="light")
-    before = page.colours()
-    page.emulate("dark")
-    assert page.colours()["label"] != before["label"]
-
-
-def test_paper_is_light(browser, reports):
-    light = browser.open(reports.file("one"), scheme="light").colours()
     browser.emulate("dark", media="print")
     assert browser.colours() == light
 
@@ -127,43 +107,38 @@ def test_a_phone_scrolls_down_only(browser, reports, name):
 
 def test_a_name_in_the_legend_switches_its_line_in_both_charts(browser, reports):
     page = browser.open(reports.file("one"))
-    button = "document.querySelector('.legend button[data-name=numba]')"
     for pressed, lines in (("false", 2), ("true", 3)):
-        page.ask(f"{button}.click()")
-        assert page.ask(f"return {button}.getAttribute('aria-pressed')") == pressed
+        page.click(NUMBA)
+        assert page.ask(f"return document.querySelector('{NUMBA}').getAttribute('aria-pressed')") == pressed
         for chart in ("time", "speedup"):
-            WebDriverWait(page.driver, 10).until(lambda _, c=chart, n=lines: len(page.marks(c, "line")) == n)
+            page.until(lambda chart=chart, lines=lines: len(page.marks(chart, "line")) == lines)
 
 
 def test_what_the_speedup_is_made_of_is_drawn_and_follows_the_legend(browser, reports):
     """A bar for the whole, for each of four causes and for what is left; a symbol for every call and every case."""
     page = browser.open(reports.file("explained"))
-    button = "document.querySelector('.legend button[data-name=numba]')"
 
     def drawn():
-        bars = page.ask("return document.querySelectorAll('#chart-waterfall-0 .mark-rect.role-mark path').length")
-        return bars, len(page.marks("hockney-0", "symbol")), len(page.marks("roofline-0", "symbol"))
+        return page.bars("waterfall-0"), len(page.marks("hockney-0", "symbol")), len(page.marks("roofline-0", "symbol"))
 
     everything = (6 * len(KERNELS), len(SIZES) * len(KERNELS), (1 + len(SIZES)) * len(KERNELS))
     assert drawn() == everything
-    words = page.ask("return document.querySelector('#chart-waterfall-0').textContent")
     for word in ("one at a time", "calls saved", "weights reused", "arithmetic units", "unexplained", "numpy"):
-        assert word in words
-    page.ask(f"{button}.click()")
+        assert word in page.words("waterfall-0")
+    page.click(NUMBA)
     without = tuple(count // len(KERNELS) * (len(KERNELS) - 1) for count in everything)
-    WebDriverWait(page.driver, 10).until(lambda _: drawn() == without)
+    page.until(lambda: drawn() == without)
 
 
 def test_the_books_cell_the_timeline_and_the_harness_are_drawn(browser, reports):
     """Two bars of five parts; of each of three processes a line, two cases, one disturbed, three spins, two calls."""
     page = browser.open(reports.file("book"))
     assert len(page.marks("book", "rect")) == 2 * 5
-    words = page.ask("return document.querySelector('#chart-book').textContent")
     for word in ("loading the data", "initialising", "inferring", "counting", "one by one", "400 ms", "200 ms"):
-        assert word in words
+        assert word in page.words("book")
     assert len(page.marks("timeline-0", "line")) == 3
     assert len(page.marks("timeline-0", "symbol")) == 3 * 2 + 3
-    assert "load" in page.ask("return document.querySelector('#chart-timeline-0').textContent")
+    assert "load" in page.words("timeline-0")
     assert len(page.marks("clock-0", "symbol")) == 3 * 3
     assert len(page.marks("harness-0", "symbol")) == 3 * 2
 
@@ -171,14 +146,11 @@ def test_the_books_cell_the_timeline_and_the_harness_are_drawn(browser, reports)
 def test_what_the_gain_is_made_of_is_drawn_for_each_level(browser, reports):
     """A heading for each kernel, a bar for each of its networks, and a piece for each of four parts."""
     page = browser.open(reports.file("levels"))
-    pieces = "return document.querySelectorAll('#chart-bandwidth-0 .mark-rect.role-mark path').length"
-    assert page.ask(pieces) == 4 * 2 * len(KERNELS)
-    words = page.ask("return document.querySelector('#chart-bandwidth-0').textContent")
+    assert page.bars("bandwidth-0") == 4 * 2 * len(KERNELS)
     for word in (*KERNELS, "784-50-100-10 (L2)", "784-1024-1024-10 (L3)", "weights reused", "unexplained"):
-        assert word in words
-    page.ask("document.querySelector('.legend button[data-name=numba]').click()")
-    fewer = 4 * 2 * (len(KERNELS) - 1)
-    WebDriverWait(page.driver, 10).until(lambda _: page.ask(pieces) == fewer)
+        assert word in page.words("bandwidth-0")
+    page.click(NUMBA)
+    page.until(lambda: page.bars("bandwidth-0") == 4 * 2 * (len(KERNELS) - 1))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -209,7 +181,7 @@ def test_the_heat_map_names_every_kernel_on_a_phone(browser, reports):
         """
     )
     assert min(inside) >= left, "no name is cut off"
-    assert page.ask("return document.querySelector('#chart-heatmap-0').textContent").count("1.0x") == 1 + len(SIZES)
+    assert page.words("heatmap-0").count("1.0x") == 1 + len(SIZES)
 
 
 def test_runs_have_a_legend_where_there_are_two(browser, reports):
@@ -220,34 +192,29 @@ def test_runs_have_a_legend_where_there_are_two(browser, reports):
         " p => p.getAttribute('stroke-dasharray'))"
     )
     assert len(set(dashes)) == 2
-    page.ask("document.querySelectorAll('.legend')[1].querySelector('button').click()")
-    WebDriverWait(page.driver, 10).until(lambda _: len(page.marks("time", "line")) == len(KERNELS))
+    page.click("[data-signal=hidden_runs] button")
+    page.until(lambda: len(page.marks("time", "line")) == len(KERNELS))
 
 
 def test_of_many_runs_the_first_is_drawn_and_others_when_they_are_switched_on(browser, reports):
     page = browser.open(reports.file("sweep"))
     assert len(page.marks("time", "line")) == 9
-    page.ask("document.querySelectorAll('.legend')[1].querySelectorAll('button')[2].click()")
-    WebDriverWait(page.driver, 10).until(lambda _: len(page.marks("time", "line")) == 2 * 9)
-    cells = "return document.querySelectorAll('#chart-heatmap-1 .mark-rect.role-mark path').length"
-    assert page.ask(cells) == 2 * 9, "a chart of one run does not follow"
-
-
-def test_a_folded_table_shows_when_it_is_opened(browser, reports):
-    page = browser.open(reports.file("sweep"))
+    page.click("[data-signal=hidden_runs] button", 2)
+    page.until(lambda: len(page.marks("time", "line")) == 2 * 9)
+    assert page.bars("heatmap-1") == 2 * 9, "a chart of one run does not follow"
     seen = "return document.querySelector('#kernel-by-kernel table').checkVisibility()"
-    assert page.ask(seen) is False
-    page.ask("document.querySelector('#kernel-by-kernel summary').click()")
+    assert page.ask(seen) is False, "a folded table shows when it is opened"
+    page.click("#kernel-by-kernel summary")
     assert page.ask(seen) is True
 
 
 def test_a_chart_of_many_runs_is_drawn_when_it_is_opened_as_the_legend_says(browser, reports):
     page = browser.open(reports.file("many"))
     assert not page.marks("roofline-1", "symbol")
-    page.ask("document.querySelector('.legend button[data-name=numba]').click()")
-    page.ask("document.querySelectorAll('#explained .fold > summary')[1].click()")
+    page.click(NUMBA)
+    page.click("#explained .fold > summary", 1)
     expected = (1 + len(SIZES)) * (len(KERNELS) - 1)
-    WebDriverWait(page.driver, 10).until(lambda _: len(page.marks("roofline-1", "symbol")) == expected)
+    page.until(lambda: len(page.marks("roofline-1", "symbol")) == expected)
     width = "return document.querySelector('#chart-roofline-1 svg').getBoundingClientRect().width"
     assert page.ask(width) > 1000
     assert not page.marks("roofline-2", "symbol"), "the next part is closed"
@@ -257,8 +224,8 @@ def test_a_symbol_tells_its_numbers(browser, reports):
     page = browser.open(reports.file("one"))
     target = page.ask("return Array.from(document.querySelectorAll('#chart-time .mark-symbol path')).pop()")
     webdriver.ActionChains(page.driver).move_to_element(target).perform()
-    tip = WebDriverWait(page.driver, 10).until(
-        lambda _: page.ask("const t = document.querySelector('#vg-tooltip-element.visible'); return t && t.innerText")
-    )
+    shown = "const t = document.querySelector('#vg-tooltip-element.visible'); return t && t.innerText"
+    page.until(lambda: page.ask(shown))
+    tip = page.ask(shown)
     for word in ("kernel", "batch size", "time per sample", " to ", "speedup"):
         assert word in tip

@@ -53,10 +53,6 @@ def test_the_pieces_of_a_bar_add_up_and_touch():
 def test_a_kernel_without_parts_has_a_row_and_no_bar():
     nothing = replace(explanation(SMALL, {}), kernels=(kernel("numpy", "L2", None, ("no attribution: it skips",)),))
     (group,) = bandwidth.groups([nothing, explanation(LARGE, {"numpy": WEIGHTS})])
-    assert gain_table(group).rows[0][3:6] == (
-        "not clear: it skips",
-        "not known",
-        "not known",
-    )
+    assert gain_table(group).rows[0][3:6] == ("not clear: it skips", "not known", "not known")
     (rows,) = bandwidth_chart(group)["datasets"].values()
     assert not [row for row in rows if SMALL in row["key"]]

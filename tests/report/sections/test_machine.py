@@ -28,16 +28,19 @@ def write(folder, uses, **settings):
     return record.read_run(path)
 
 
-def test_each_kernel_has_a_line_with_who_reported_how_many(tmp_path):
-    uses = {("numpy", n): use(2, openblas=2, the_kernel=1) for n in (0, 1)}
+@pytest.mark.parametrize(
+    ("uses", "row"),
+    [
+        ({("numpy", n): use(2, openblas=2, the_kernel=1) for n in (0, 1)}, ("numpy", "2", "openblas 2, the kernel 1")),
+        ({("numba", 0): use(2, numba=2), ("numba", 1): use(2, numba=1)}, ("numba", "2", "numba 1 or 2")),
+        ({("numpy", 0): use(1)}, ("numpy", "1", "nobody")),
+    ],
+    ids=["all say the same", "repeats differ", "nobody answers"],
+)
+def test_each_kernel_that_says_so_has_a_line_with_who_reported_how_many(tmp_path, uses, row):
     table = thread_table([write(tmp_path, uses)])
     assert [column.name for column in table.columns] == ["kernel", "threads given", "threads there, as reported by"]
-    assert table.rows == (("numpy", "2", "openblas 2, the kernel 1"),), "numba's records do not say"
-
-
-def test_repeats_that_differ_show_both(tmp_path):
-    uses = {("numba", 0): use(2, numba=2, torch=1), ("numba", 1): use(2, numba=1, torch=1)}
-    assert thread_table([write(tmp_path, uses)]).rows == (("numba", "2", "numba 1 or 2, torch 1"),)
+    assert table.rows == (row,)
 
 
 def test_runs_are_told_apart(tmp_path):
@@ -45,9 +48,8 @@ def test_runs_are_told_apart(tmp_path):
     assert thread_table(runs).rows == tuple((run.id, "numpy", str(n), f"openblas {n}") for n, run in enumerate(runs, 1))
 
 
-def test_where_nobody_answers_that_is_said_and_older_files_have_no_table(tmp_path):
-    assert thread_table([write(tmp_path, {("numpy", 0): use(1)})]).rows == (("numpy", "1", "nobody"),)
-    assert thread_table([write(tmp_path / "old", {})]) is None
+def test_older_files_have_no_table_of_threads(tmp_path):
+    assert thread_table([write(tmp_path, {})]) is None
 
 
 @pytest.mark.parametrize(
