@@ -40,7 +40,11 @@ class Setting:
     @property
     def label(self) -> str:
         """The setting as a folder is named: ``threads-2_float64``. Made of the axes that vary; empty if none does."""
-        parts = {"spec": short_spec(self.spec), "threads": f"threads-{self.threads}", "dtype": self.dtype}
+        spec = self.spec
+        if len(spec) > LONGEST_SPEC:  # a very deep network: its ends, and a hash of all its sizes
+            sizes = spec.split("-")
+            spec = f"{sizes[0]}-to-{sizes[-1]}-{hashlib.sha256(spec.encode()).hexdigest()[:8]}"
+        parts = {"spec": spec, "threads": f"threads-{self.threads}", "dtype": self.dtype}
         return "_".join(parts[axis] for axis in AXES if axis in self.varies)
 
     @property
@@ -55,29 +59,19 @@ class Setting:
         return {**asdict(self), "varies": list(self.varies), "label": self.label}
 
 
-def short_spec(spec: str) -> str:
-    """Return sizes as part of a folder's name. Of a very deep network: its ends, and a hash of all its sizes."""
-    if len(spec) <= LONGEST_SPEC:
-        return spec
-    sizes = spec.split("-")
-    return f"{sizes[0]}-to-{sizes[-1]}-{hashlib.sha256(spec.encode()).hexdigest()[:8]}"
-
-
 def make_settings(specs: Iterable[str], threads: Iterable[int], dtypes: Iterable[str]) -> list[Setting]:
     """Return every combination, each once, networks outermost; each knows which axes have several values."""
     networks, counts, kinds = list(dict.fromkeys(specs)), list(dict.fromkeys(threads)), list(dict.fromkeys(dtypes))
-    lengths = zip(AXES, (len(networks), len(counts), len(kinds)), strict=True)
-    varies = tuple(axis for axis, length in lengths if length > 1)
+    lengths = len(networks), len(counts), len(kinds)
+    varies = tuple(axis for axis, length in zip(AXES, lengths, strict=True) if length > 1)
     return [Setting(spec, count, dtype, varies) for spec, count, dtype in product(networks, counts, kinds)]
 
 
 #: One row at a time from Python; one call for a batch; the book's whole cell, with loading and counting.
 MODES = ("per_sample", "batched", "book")
 
-
 #: Rows of a full sweep: the size of the MNIST test set, over which the book runs.
 ALL_ROWS = 10_000
-
 
 #: Rows that a round of ``per_sample`` goes through, one call each: the book's batch of 100. Profiles may say others.
 PER_SAMPLE_ROWS = 100
@@ -106,8 +100,5 @@ def grid(modes: tuple[str, ...], batch_sizes: tuple[int, ...], per_sample_rows: 
     for mode in modes:
         if mode not in MODES:
             raise UserError(f"unknown mode {mode!r}{nearest(mode, list(MODES))}; there are {', '.join(MODES)}")
-    cases = []
-    for mode in modes:
-        sizes = (per_sample_rows,) if mode == "per_sample" else batch_sizes
-        cases += [Case(mode, size) for size in sizes]
-    return list(dict.fromkeys(cases))
+    sizes = {mode: (per_sample_rows,) if mode == "per_sample" else batch_sizes for mode in modes}
+    return list(dict.fromkeys(Case(mode, size) for mode in modes for size in sizes[mode]))

@@ -22,9 +22,15 @@ def say_what_comes(sweep: Sweep, folder: Path, networks: Sequence[str] = ()) -> 
     """Say on stderr what is going to run, and what will be wrong with it; ``networks``: how they were chosen."""
     for line in [*networks, *_what_comes(sweep)]:
         console.say(line)
-    for warning in [*environment.warnings(environment.collect()), *_too_many_threads(sweep)]:
+    warnings = environment.warnings(environment.collect())
+    most = max(part.setting.threads for part in sweep.parts)
+    if most > (there := base.processors()):
+        warnings.append(f"{most} threads on {there} processors take turns: times with them say little about threads")
+    for warning in warnings:
         console.say(f"warning: {warning}", "yellow")
-    console.say(f"each process: {_command(sweep)}", "dim")
+    part = next(part for part in sweep.parts if part.plan.kernels)
+    command = process.pytest_command(part.plan, part.workload.options, part.plan.kernels[0])
+    console.say(f"each process: {shlex.join(command)}", "dim")
     console.say(f"results go to {folder}", "dim")
 
 
@@ -39,7 +45,10 @@ def _what_comes(sweep: Sweep) -> Iterator[str]:
     workloads = list(dict.fromkeys(part.workload for part in parts))
     for workload in workloads:
         yield f"{workload.spec}; {workload.dataset.name}, {workload.weights_source} weights"
-    yield from _bound(sweep)
+    bindings = {part.setting.threads: part.plan.binding for part in parts}
+    for threads, binding in bindings.items():
+        if binding is not None:
+            yield f"processes of {words.things(threads, 'thread')} are {binding.words()}"
     yield from dict.fromkeys(
         f"the {len(workload.dataset):,} rows of {workload.dataset.name} are repeated to fill {workload.rows:,}"
         for workload in workloads
@@ -51,34 +60,12 @@ def _what_comes(sweep: Sweep) -> Iterator[str]:
             yield f"{skip.kernel} is skipped{setting}: {skip.reason}"
 
 
-def _bound(sweep: Sweep) -> list[str]:
-    """Return which processors the processes are bound to, once for each number of threads."""
-    found = {part.setting.threads: part.plan.binding for part in sweep.parts}
-    return [
-        f"processes of {words.things(threads, 'thread')} are {binding.words()}"
-        for threads, binding in found.items()
-        if binding is not None
-    ]
-
-
 def _repeats(plan: Plan, fewest: int) -> str:
     repeats = ("" if fewest == plan.repeats else f"{fewest} to ") + words.things(plan.repeats, "repeat")
     if plan.target is None or plan.budget_s is None:
         return repeats
     until = f"until every interval is within ±{100 * plan.target:.3g} % or {plan.budget_s:.0f} s are spent"
     return f"{repeats} and more {until}"
-
-
-def _too_many_threads(sweep: Sweep) -> list[str]:
-    most = max(part.setting.threads for part in sweep.parts)
-    if most <= base.processors():
-        return []
-    return [f"{most} threads on {base.processors()} processors take turns: times with them say little about threads"]
-
-
-def _command(sweep: Sweep) -> str:
-    part = next(part for part in sweep.parts if part.plan.kernels)
-    return shlex.join(process.pytest_command(part.plan, part.workload.options, part.plan.kernels[0]))
 
 
 def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None:

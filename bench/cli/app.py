@@ -13,7 +13,7 @@ from mlpbench import __version__
 from mlpbench.bench.cli.calibrate import calibrate
 from mlpbench.bench.cli.check import check
 from mlpbench.bench.cli.compare import compare
-from mlpbench.bench.cli.console import complain
+from mlpbench.bench.cli.console import INTERRUPTED, complain
 from mlpbench.bench.cli.data import fetch, show
 from mlpbench.bench.cli.explain import explain
 from mlpbench.bench.cli.list import env, list_kernels
@@ -24,7 +24,6 @@ from mlpbench.kernels.errors import ParamsError, SpecError, UnknownKernel
 
 BAD_INPUT = 2
 NOTHING_COMPARABLE = 3
-INTERRUPTED = 130
 UNREAD = 141  # what shells give a command that a closed pipe ended: no success, and no verdict either
 #: What Typer raises for words it cannot read. Its library has moved between releases; its children have not.
 USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
@@ -59,12 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with group.make_context("mlpbench", words or ["--help"]) as context:
             group.invoke(context)
         sys.stdout.flush()
-    except NothingComparable as error:
-        complain(str(error))
-        status = NOTHING_COMPARABLE
     except (UserError, SpecError, ParamsError, UnknownKernel) as error:
         complain(str(error))
-        status = BAD_INPUT
+        status = NOTHING_COMPARABLE if isinstance(error, NothingComparable) else BAD_INPUT
     except typer.Exit as ended:
         status = ended.exit_code
     except USAGE_ERROR as error:

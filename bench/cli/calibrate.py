@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 #: Folder, beside the runs of a machine, of the runs behind its calibrations: in no list of runs.
 BELOW = "calibration"
-INTERRUPTED = 130
 
 
 def calibrate(
@@ -66,7 +65,7 @@ def calibrate(
     folder_.close_run(folder, effort.ending(interrupted=interrupted))
     if interrupted:
         console.complain(f"interrupted: nothing calibrated; what was measured is in {folder}")
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(console.INTERRUPTED)
     found = _evaluate(runs.read_run(folder), plan)
     file = folder.parent.parent / calibration.FILE
     write.write_atomically(file, found.content(), replace=True)
@@ -94,7 +93,6 @@ def _plan(repeats: int, budget: str, threads: int | None, seed: int | None) -> P
         repeats=repeats,
         seed=plan.new_seed() if seed is None else seed,
         threads=threads or base.processors(),
-        skipped=[],
         command=["mlpbench", *sys.argv[1:]],
         commit=environment.commit()["commit"],
         budget_s=values.parse_budget(budget),

@@ -7,20 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.text import Text
 
-from mlpbench.bench.cli import console
-from mlpbench.bench.cli.options import (
-    SIZES,
-    AsJson,
-    Data,
-    DataDir,
-    DType,
-    Hidden,
-    Kernels,
-    Output,
-    Peers,
-    Spec,
-    Weights,
-)
+from mlpbench.bench.cli import console, options
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,16 +16,16 @@ if TYPE_CHECKING:
 
 
 def check(
-    kernels: Kernels = None,
-    peers: Peers = False,
-    data: Data = None,
-    data_dir: DataDir = None,
-    weights: Weights = None,
-    spec: Spec = SIZES,
-    hidden: Hidden = "sigmoid",
-    output: Output = "softmax",
-    dtype: DType = "float32",
-    as_json: AsJson = False,
+    kernels: options.Kernels = None,
+    peers: options.Peers = False,
+    data: options.Data = None,
+    data_dir: options.DataDir = None,
+    weights: options.Weights = None,
+    spec: options.Spec = options.SIZES,
+    hidden: options.Hidden = "sigmoid",
+    output: options.Output = "softmax",
+    dtype: options.DType = "float32",
+    as_json: options.AsJson = False,
 ) -> None:
     """Hold kernels against the float64 reference and count their hits. Exit 1 if one does not conform.
 
@@ -97,10 +84,9 @@ def _table(suite: Suite, rows: list[dict[str, Any]]) -> Table:
             shown.add_row(Text(row["kernel"]), verdict.append(f": {row['reason']}"))
             continue
         near, hits = row["conformance"], row["accuracy"]
+        errors = f"{near['max_error']:.1e}", f"{near['max_error_ratio']:.1%}"
         figures = [f"{hits[mode]:.4f}" if hits[mode] is not None else "-" for mode in ("per_sample", "batched")]
-        shown.add_row(
-            Text(row["kernel"]), verdict, f"{near['max_error']:.1e}", f"{near['max_error_ratio']:.1%}", *figures
-        )
+        shown.add_row(Text(row["kernel"]), verdict, *errors, *figures)
     reasons = {row["accuracy"]["reason"] for row in rows if row.get("accuracy")} - {None}
     shown.caption = "; ".join(f"no accuracy: {reason}" for reason in reasons) or None
     return shown

@@ -15,9 +15,7 @@ from mlpbench.bench.cli.options import AsJson, Results
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mlpbench.bench.analysis.calibration import Calibration
     from mlpbench.bench.analysis.compare import Comparison, Row
-    from mlpbench.bench.analysis.sides import Side
 
 
 def compare(
@@ -47,13 +45,15 @@ def compare(
     Example: mlpbench compare numpy numba --fail-if-slower 5%
     """
     from mlpbench.bench import values
+    from mlpbench.bench.analysis import calibration, sides
     from mlpbench.bench.analysis import compare as compare_
-    from mlpbench.bench.analysis import sides
     from mlpbench.bench.stats.drift import ASSUMED
 
     threshold = values.parse_threshold(fail_if_slower)
     left, right = sides.parse_sides(baseline, results), sides.parse_sides(candidate, results)
-    calibrated = _calibration(left[0], right[0], results)
+    machine = right[0].run.machine
+    file = results / machine / calibration.FILE
+    calibrated = calibration.read(file) if left[0].run.machine == machine and file.is_file() else None
     drifts = calibrated.drifts if calibrated else ASSUMED
     found = compare_.compare(left, right, threshold, anyway=anyway, drifts=drifts)
     fewest = min(row.speedup.n for row in found.rows)
@@ -66,14 +66,6 @@ def compare(
             console.out().print(said)
     if found.slower or (strict and (found.unclear or found.unmatched)):
         raise typer.Exit(1)
-
-
-def _calibration(left: Side, right: Side, results: Path) -> Calibration | None:
-    """Return what `mlpbench calibrate` found on the machine of both sides; None where it was not run."""
-    from mlpbench.bench.analysis import calibration
-
-    file = results / right.run.machine / calibration.FILE
-    return calibration.read(file) if left.run.machine == right.run.machine and file.is_file() else None
 
 
 def _print(found: Comparison) -> None:

@@ -6,21 +6,18 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.bench.words import plain
 
-if TYPE_CHECKING:
-    from rich.table import Column
-
-
+INTERRUPTED = 130  # what shells give a command that Ctrl-C ended
 #: Width of tables that go to a file or a pipe: nothing is cut off there.
 PIPED_WIDTH = 200
 #: Spaces from one column of a table to the next.

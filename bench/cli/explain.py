@@ -14,8 +14,6 @@ from mlpbench.bench.cli.options import AsJson, Results, Runs
 if TYPE_CHECKING:
     from mlpbench.bench.analysis.explain import Explanation
 
-IMPOSSIBLE = 1
-
 
 def explain(runs: Runs = None, results: Results = Path("results"), as_json: AsJson = False) -> None:
     """Say what the speedup of each kernel is made of: calls, weights, arithmetic, and how near the machine's limits.
@@ -48,7 +46,7 @@ def explain(runs: Runs = None, results: Results = Path("results"), as_json: AsJs
             _tell(one)
         _compare(found)
     if any(kernel.impossible for one in found for kernel in one.kernels):
-        raise typer.Exit(IMPOSSIBLE)
+        raise typer.Exit(1)
 
 
 def _tell(found: Explanation) -> None:

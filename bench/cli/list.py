@@ -26,7 +26,6 @@ def list_kernels(peers: Peers = False, as_json: AsJson = False) -> None:
     from mlpbench.kernels import registry
 
     names = registry.names() if peers else registry.usual()
-    answers: dict[str, Probed] = {}
     out = console.out()
     if as_json:
         console.print_json([answer.as_dict() for answer in probe.probe_all(names)])
@@ -36,6 +35,7 @@ def list_kernels(peers: Peers = False, as_json: AsJson = False) -> None:
         return
     from rich.live import Live
 
+    answers: dict[str, Probed] = {}
     with Live(_table(names, answers), console=out, auto_refresh=False) as live:
         for answer in probe.probe_all(names):
             answers[answer.name] = answer
@@ -50,9 +50,8 @@ def _table(names: list[str], answers: dict[str, Probed]) -> Table:
             shown.add_row(name, "", "", "", Text("asking …", "dim"))
             continue
         verdict = Text("yes", "green") if answer.available else Text(f"no: {answer.reason}", "yellow")
-        shown.add_row(
-            Text(name), Text(answer.backend or "?"), Text(answer.device or "?"), answer.version or "-", verdict
-        )
+        where = Text(answer.backend or "?"), Text(answer.device or "?")
+        shown.add_row(Text(name), *where, answer.version or "-", verdict)
     return shown
 
 
@@ -74,7 +73,6 @@ def env(as_json: AsJson = False) -> None:
     for section, content in found.items():
         for name, value in environment.flatten(section, content):
             shown.add_row(name, Text(value))
-    out = console.out()
-    out.print(shown)
+    console.out().print(shown)
     for warning in environment.warnings(found):
         console.say(f"warning: {warning}", "yellow")

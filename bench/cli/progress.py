@@ -12,8 +12,6 @@ from rich.text import Text
 from mlpbench.bench.cli import console
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mlpbench.bench.plan.effort import Effort
     from mlpbench.bench.record.plan import Plan
     from mlpbench.bench.run.process import Outcome
@@ -41,7 +39,9 @@ def carry_out(
                 # How many more there will be is not known: one at least, while it goes on.
                 total = max(len(plan.order) * len(plan.cases), done + len(plan.cases) * effort.goes_on)
                 progress.update(task, completed=done, total=total)
-                _say_problems(progress.console, outcome)
+                who = f"{outcome.kernel}, {outcome.setting}" if outcome.setting else outcome.kernel
+                for problem in outcome.problems:
+                    progress.console.print(Text(f"{who}, repeat {outcome.repeat + 1}: {problem}", "yellow"))
     except KeyboardInterrupt:
         return False
     finally:
@@ -53,9 +53,3 @@ def _place(plan: Plan, effort: Effort, repeat: int) -> str:
     if repeat < plan.repeats:
         return f"repeat {repeat + 1} of {plan.repeats}"
     return f"repeat {repeat + 1}, {effort.spent_s:.0f} of {plan.budget_s:.0f} s"
-
-
-def _say_problems(err: Console, outcome: Outcome) -> None:
-    who = f"{outcome.kernel}, {outcome.setting}" if outcome.setting else outcome.kernel
-    for problem in outcome.problems:
-        err.print(Text(f"{who}, repeat {outcome.repeat + 1}: {problem}", "yellow"))

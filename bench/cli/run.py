@@ -7,36 +7,18 @@ from typing import Annotated
 
 import typer
 
-from mlpbench.bench.cli import console
-from mlpbench.bench.cli.options import (
-    P99,
-    AsJson,
-    Cold,
-    Data,
-    DataDir,
-    DTypes,
-    Hidden,
-    Kernels,
-    Latency,
-    Output,
-    Peers,
-    Specs,
-    Threads,
-    Weights,
-    how,
-)
-
-INTERRUPTED = 130  # what shells give a command that Ctrl-C ended
+from mlpbench.bench.cli import console, options
+from mlpbench.bench.cli.options import how
 
 
 def run(
-    kernels: Kernels = None,
-    peers: Peers = False,
+    kernels: options.Kernels = None,
+    peers: options.Peers = False,
     profile: Annotated[str, how(help="smoke, quick, full, book, memory or limits: the grid and its budget.")] = "quick",
     batch_size: Annotated[
         list[str] | None, how(metavar="N", help="Rows per call, or all; may be repeated. Default: the profile's.")
     ] = None,
-    threads: Threads = None,
+    threads: options.Threads = None,
     repeats: Annotated[
         int | None, how(min=1, max=1000, help="Exactly so many processes for each kernel, whatever comes.")
     ] = None,
@@ -49,18 +31,18 @@ def run(
         how(metavar="SHARE", help="Stop earlier once every interval is within ± this share; default: 2%."),
     ] = None,
     seed: Annotated[int | None, how(min=0, help="Of the running order; default: a new one, recorded.")] = None,
-    latency: Latency = None,
-    p99: P99 = None,
-    cold: Cold = False,
-    data: Data = None,
-    data_dir: DataDir = None,
-    weights: Weights = None,
-    spec: Specs = None,
-    hidden: Hidden = "sigmoid",
-    output: Output = "softmax",
-    dtype: DTypes = None,
+    latency: options.Latency = None,
+    p99: options.P99 = None,
+    cold: options.Cold = False,
+    data: options.Data = None,
+    data_dir: options.DataDir = None,
+    weights: options.Weights = None,
+    spec: options.Specs = None,
+    hidden: options.Hidden = "sigmoid",
+    output: options.Output = "softmax",
+    dtype: options.DTypes = None,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Time kernels one image at a time and in batches; save the results and tell the finding.
 
@@ -84,16 +66,16 @@ def run(
     sizes = tuple(map(values.parse_batch_size, batch_size or ())) or chosen.batch_sizes
     cases = cases_.grid(chosen.modes, sizes, chosen.per_sample_rows)
     data = data or choose.find_data(chosen, data_dir)
-    options = Options(hidden=hidden, output=output, data=data, data_dir=data_dir, weights=weights)
-    chosen, networks = choose.fit_to_machine(chosen, options, spec, dtype)
-    settings = choose.find_settings(chosen, options, spec, threads, dtype)
+    computed = Options(hidden=hidden, output=output, data=data, data_dir=data_dir, weights=weights)
+    chosen, networks = choose.fit_to_machine(chosen, computed, spec, dtype)
+    settings = choose.find_settings(chosen, computed, spec, threads, dtype)
     rows = max(cases_.ALL_ROWS, *(case.batch_size for case in cases))
     planned = choose.make_sweep(
         chosen,
         kernels or list(chosen.kernels or ()),
         peers or (chosen.peers and not kernels),
         settings,
-        choose.make_workloads(settings, options, rows),
+        choose.make_workloads(settings, computed, rows),
         cases,
         repeats=repeats,
         seed=seed,
@@ -131,7 +113,7 @@ def _tell(folder: Path, *, as_json: bool, interrupted: bool) -> None:
     done, missing = sum(len(run.records) for run in runs), sum(len(run.missing) for run in runs)
     if not done:
         console.complain(f"interrupted before the first process ended: nothing measured, the plan is in {folder}")
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(console.INTERRUPTED)
     document = documents.build(runs)
     tell(document, as_json=as_json)
     for path in write_reports(document, folder):
@@ -140,6 +122,6 @@ def _tell(folder: Path, *, as_json: bool, interrupted: bool) -> None:
     if interrupted:
         which = f"{done} of {done + missing} processes" if missing else words.things(done, "process", "processes")
         console.complain(f"interrupted: {which} finished and {'is' if done == 1 else 'are'} kept in {folder}")
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(console.INTERRUPTED)
     if any(run.failures for run in runs):
         raise typer.Exit(1)

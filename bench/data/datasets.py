@@ -21,10 +21,8 @@ DIGITS_FILE = Path(__file__).with_name("digits.npz")
 
 #: What `load` knows, the default first.
 NAMES = ("digits", "mnist", "random")
-
 #: Rows of `random` where none are asked for: as many as `digits` has.
 RANDOM_ROWS = 1000
-
 #: Inputs larger than this (8 GiB) are a typing error, not a batch.
 MAX_INPUT_BYTES = 2**33
 
@@ -58,10 +56,7 @@ class Dataset:
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of the bytes of images and labels, in that order.
-
-        It is made when it is asked for: the book's cell reads the data in the clock, and does not ask.
-        """
+        """The hash of images and labels, made when it is asked for: the book's cell, in the clock, does not ask."""
         digest = hashlib.sha256(self.images.tobytes())
         if self.labels is not None:
             digest.update(self.labels.tobytes())
@@ -139,11 +134,9 @@ def random(spec: ForwardSpec, rows: int = RANDOM_ROWS, seed: int = 0) -> Dataset
 def load(
     name: str, spec: ForwardSpec, *, data_dir: Path | None = None, rows: int | None = None, seed: int = 0
 ) -> Dataset:
-    """Return the data set called ``name`` (one of `NAMES`) for ``spec``.
+    """Return the data set called ``name``: ``data_dir`` is for "mnist", ``rows`` and ``seed`` are for "random".
 
-    ``data_dir`` is where "mnist" is read from; ``rows`` and ``seed`` make "random" (the others have the rows that
-    they have). Raises UserError for a name that is not known, and for images that are not as wide as the input
-    of ``spec``.
+    Raises UserError for a name that is not one of `NAMES`, and for images that are not as wide as ``spec`` takes.
     """
     if name not in NAMES:
         raise UserError(f"unknown data set {name!r}{nearest(name, list(NAMES))}; there are {', '.join(NAMES)}")

@@ -27,7 +27,7 @@ BOOK_MIRRORS = (
 )
 
 CHUNK_BYTES = 2**16
-#: How often a mirror is asked again that failed for a passing reason.
+#: How often a mirror is asked again that failed for a passing reason: no connection, a broken transfer, its own error.
 RETRIES = 1
 
 
@@ -93,10 +93,8 @@ def fetch(
 ) -> list[Path]:
     """Make sure that ``dest`` holds the files, downloading what is missing or damaged; return their paths.
 
-    ``dest``: by default where `bench.data.mnist.resolve_data_dir` looks. ``test_only`` leaves out the training half.
-    ``mirrors``: folders (URLs) to take every file from instead of its own, the first that has it. ``console`` shows the
-    progress, by default on stderr. ``timeout_s`` is how long a mirror may say nothing. One that failed for a passing
-    reason (no connection, a broken transfer, a server's error) is asked once more.
+    ``dest``: by default where `bench.data.mnist.resolve_data_dir` looks. ``mirrors``: folders (URLs) to take every file
+    from instead of its own. ``timeout_s`` is how long a mirror may say nothing.
 
     Each file is verified before it gets its name, so that an interrupted call leaves no file that looks complete.
     Where one cannot be had, the others are fetched all the same. Raises UserError then, with what each mirror

@@ -32,29 +32,25 @@ FILES: dict[Part, tuple[str, str]] = {
 #: The trained weights that come with chapter 3 of the book.
 WEIGHTS_FILE = "sample_weight.pkl"
 
-ENVIRONMENT_VARIABLE = "MLPBENCH_DATA"
 HINT = "`mlpbench fetch` downloads MNIST, --data-dir names a folder that has it"
 IDX_HINT = "`mlpbench fetch` gets a good copy"
 
 #: The largest file of MNIST holds 47 MB: sizes that multiply to more than this are a damaged header.
 MAX_BYTES = 2**30
 
-GZIP_MAGIC = b"\x1f\x8b"
-UNSIGNED_BYTE = 0x08
 KINDS = {1: "labels", 3: "images"}
 
 
 def resolve_data_dir(data_dir: Path | None = None) -> Path:
     """Return the folder of the MNIST files: ``data_dir``, else ``$MLPBENCH_DATA``, else the user's cache folder.
 
-    The cache folder is the one that ``pooch.os_cache("mlpbench")`` names, found without importing pooch, which is
-    needed for `fetch` only. Whether the folder exists is not looked at.
+    The cache folder is the one that ``pooch.os_cache("mlpbench")`` names, found without pooch: only `fetch` needs that.
     Raises UserError where a home folder is meant and this user has none.
     """
     try:
         if data_dir is not None:
             return data_dir.expanduser()
-        if named := os.environ.get(ENVIRONMENT_VARIABLE):
+        if named := os.environ.get("MLPBENCH_DATA"):
             return Path(named).expanduser()
         return _cache_folder()
     except RuntimeError as error:
@@ -141,8 +137,7 @@ def load_mnist(
     (n, 1, 28, 28). ``one_hot_label``: labels of shape (n, 10), float64 0 and 1, else (n,), uint8 0..9.
     ``data_dir``: see `resolve_data_dir`.
 
-    Raises UserError as `read_part` does; in a folder with the test half only, for the missing training half:
-    there, `load_mnist_test` is what to call.
+    Raises UserError as `read_part` does; in a folder with the test half only, call `load_mnist_test`.
     """
     how = {"normalize": normalize, "flatten": flatten, "one_hot_label": one_hot_label}
     return _half("train", data_dir, **how), _half("test", data_dir, **how)
@@ -175,19 +170,14 @@ def read(path: Path, ndim: int) -> NDArray[np.uint8]:
     """Return the unsigned bytes of an IDX file with ``ndim`` axes: 3 for images (n, rows, columns), 1 for labels.
 
     Whether the file is gzipped is told from its first two bytes, not from its name: browsers unpack ``.gz`` files
-    and keep the name. The array is writable and owns its memory.
-
-    Raises UserError where the file is missing, cannot be read, is truncated (the gzip stream or what is in it),
-    damaged (gzip checksum), longer than its header says, not IDX, of another kind, empty or absurdly large.
+    and keep the name. Raises UserError where the file is missing, damaged, empty, absurdly large or of another kind.
     """
     try:
         with path.open("rb") as file:
-            packed = file.read(2) == GZIP_MAGIC
+            packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
-            if packed:
-                with gzip.GzipFile(fileobj=file) as unpacked:
-                    return _parse(unpacked, path, ndim)
-            return _parse(file, path, ndim)
+            with gzip.GzipFile(fileobj=file) if packed else file as stream:
+                return _parse(stream, path, ndim)
     except EOFError:
         raise UserError(f"{path} is truncated: its gzip stream ends early; {IDX_HINT}") from None
     except (gzip.BadGzipFile, zlib.error) as error:
@@ -209,10 +199,9 @@ def _parse(stream: IO[bytes] | gzip.GzipFile, path: Path, ndim: int) -> NDArray[
 
 
 def _shape(stream: IO[bytes] | gzip.GzipFile, path: Path, ndim: int) -> tuple[int, ...]:
-    """Read the header: two zero bytes, the type of the elements, the number of axes, the size of each axis."""
-    kind = KINDS.get(ndim, f"{ndim} axes")
-    magic = stream.read(4)
-    expected = bytes((0, 0, UNSIGNED_BYTE, ndim))
+    """Read the header: two zero bytes, the type (8, unsigned bytes), the number of axes, the size of each axis."""
+    kind, magic = KINDS[ndim], stream.read(4)
+    expected = bytes((0, 0, 8, ndim))
     if magic != expected and len(magic) == 4:
         raise UserError(
             f"{path} is not an IDX file of {kind}: it begins with {magic.hex()}, not {expected.hex()}; {IDX_HINT}"

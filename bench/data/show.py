@@ -68,9 +68,8 @@ def check_index(index: int, dataset: Dataset) -> None:
 def save_png(image: NDArray[Any], path: Path, scale: int = 10) -> None:
     """Write one image (784,) or (28, 28) as a grey PNG file, each pixel ``scale`` pixels wide and high.
 
-    An existing PNG file of that name is replaced, in one step; the name must end in ``.png``, so that no other kind
-    of file can be. Raises UserError for another name, a ``scale`` outside 1..100, a path that cannot be written,
-    and where Pillow is not installed.
+    An existing PNG file of that name is replaced, in one step. Raises UserError for a name that does not end in
+    ``.png``, a ``scale`` outside 1..100, a path that cannot be written, and where Pillow is not installed.
     """
     if path.suffix.lower() != ".png":
         raise UserError(f"{path} is no name for a PNG file: let it end in .png")

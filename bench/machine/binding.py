@@ -23,8 +23,7 @@ def choose(threads: int) -> Binding:
     there = _one_of_each_core_first(os.sched_getaffinity(0))
     if threads > len(there):
         return Binding(reason=f"{threads} threads are more than the processors, {len(there)}")
-    chosen = tuple(sorted(there[:threads]))
-    found = Binding(chosen)
+    found = Binding(tuple(sorted(there[:threads])))
     try:
         with bound(found):
             return found

@@ -44,11 +44,10 @@ def ask(
     if threads is not None:
         environ = environment.set_threads(environ, threads)
     command = [sys.executable, "-P", "-m", module, json.dumps(what)]
+    how: dict[str, Any] = {"env": environ, "text": True, "errors": "replace", "timeout": timeout_s}
     try:
         with bound(binding):
-            ran = subprocess.run(
-                command, env=environ, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False
-            )
+            ran = subprocess.run(command, capture_output=True, check=False, **how)
     except subprocess.TimeoutExpired as stuck:
         printed = (stuck.stdout or b"").decode(errors="replace")
         return Answer(None, f"the process did not end within {timeout_s:g} s", printed)

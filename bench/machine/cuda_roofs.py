@@ -10,7 +10,7 @@ give work to the device; each round waits for it once, at its end. Copies from a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -88,15 +88,8 @@ void read_all(const uint4* source, unsigned* sums, long long n, int times) {
 """
 
 
-class _Call(NamedTuple):
-    """What is measured: its name, what it does, and the unit and amount of work of one call; bytes of each array."""
-
-    name: str
-    how: str
-    unit: str
-    work: int
-    size: int | None
-    call: Callable[[], None]
+#: Name, how, unit and work of one call, bytes of each array, and the call.
+_Call = tuple[str, str, str, int, int | None, Callable[[], None]]
 
 
 def answer(dtype: str, seconds: float) -> OfDevice:
@@ -124,13 +117,13 @@ def measure(dtype: str, seconds: float) -> Roofs:
     stream = cupy.cuda.Stream(non_blocking=True)
     rounds = max(FEWEST_ROUNDS, round(seconds / ROUND_S))
     measured: list[Measured] = []
-    for one in _all(cupy, stream, dtype, caches, BLOCKS * properties["multiProcessorCount"]):
-        one.call()  # compiles, and loads cuBLAS
+    blocks = BLOCKS * properties["multiProcessorCount"]
+    for name, how, unit, work, size, call in _all(cupy, stream, dtype, caches, blocks):
+        call()  # compiles, and loads cuBLAS
         if not measured:
-            short_rounds(one.call, round(WARM_S / ROUND_S), ROUND_S, most_s=WARM_S, wait=stream.synchronize)
-        _, data = short_rounds(one.call, rounds, ROUND_S, most_s=2 * seconds, wait=stream.synchronize)
-        entry = Measured(name=one.name, how=one.how, unit=one.unit, work=one.work, bytes=one.size, data=tuple(data))
-        measured.append(entry)
+            short_rounds(call, round(WARM_S / ROUND_S), ROUND_S, most_s=WARM_S, wait=stream.synchronize)
+        _, data = short_rounds(call, rounds, ROUND_S, most_s=2 * seconds, wait=stream.synchronize)
+        measured.append(Measured(name=name, how=how, unit=unit, work=work, bytes=size, data=tuple(data)))
     facts = {**device.device_facts(dtype), "cupy": CupyKernel.version()}
     return Roofs(dtype=dtype, facts=facts, caches=caches, measured=tuple(measured))
 
@@ -157,11 +150,16 @@ def _all(cupy: Any, stream: Any, dtype: str, caches: dict[str, int], blocks: int
             source = cupy.asarray(numbers)
             target = cupy.empty(numbers.shape, np.uint32)
             sums = cupy.empty((blocks * THREADS,), np.uint32)
-        yield _Call(level, "copy", "byte", 2 * size * times, size, _on(stream, copy, *grid, (source, target, *counts)))
+        yield level, "copy", "byte", 2 * size * times, size, _on(stream, copy, *grid, (source, target, *counts))
         if level == "DRAM":  # a launch of its own for each: in L2 that would take longer than the copy
-            yield _Call(level, "copyto", "byte", 2 * size, size, _on(stream, cupy.copyto, target, source))
-        yield _Call(level, "read", "byte", size * times, size, _on(stream, read, *grid, (source, sums, *counts)))
-    yield from _transfers(cupy, stream)
+            yield level, "copyto", "byte", 2 * size, size, _on(stream, cupy.copyto, target, source)
+        yield level, "read", "byte", size * times, size, _on(stream, read, *grid, (source, sums, *counts))
+    # Copies from and to memory of the host that is not pinned: as the kernel makes them.
+    host = np.ones(HOST_BYTES, np.uint8)
+    with stream:
+        there = cupy.asarray(host)
+    for name, function, array in (("host to device", cupy.asarray, host), ("device to host", cupy.asnumpy, there)):
+        yield name, "copy", "byte", HOST_BYTES, HOST_BYTES, _on(stream, function, array)
 
 
 def _on(stream: Any, function: Callable[..., Any], *arguments: Any, **options: Any) -> Callable[[], None]:
@@ -180,16 +178,7 @@ def _product(cupy: Any, stream: Any, dtype: str, rows: int) -> _Call:
         a = cupy.asarray(numbers)
         out = cupy.empty(numbers.shape, numbers.dtype)
     call = _on(stream, cupy.matmul, a, a, out=out)
-    return _Call("matrix product", "cuBLAS", "flop", 2 * rows**3, None, call)
-
-
-def _transfers(cupy: Any, stream: Any) -> Iterator[_Call]:
-    """Yield the copies from and to memory of the host that is not pinned: as the kernel makes them."""
-    host = np.ones(HOST_BYTES, np.uint8)
-    with stream:
-        there = cupy.asarray(host)
-    for name, function, array in (("host to device", cupy.asarray, host), ("device to host", cupy.asnumpy, there)):
-        yield _Call(name, "copy", "byte", HOST_BYTES, HOST_BYTES, _on(stream, function, array))
+    return "matrix product", "cuBLAS", "flop", 2 * rows**3, None, call
 
 
 if __name__ == "__main__":

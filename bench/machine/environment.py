@@ -18,12 +18,8 @@ from mlpbench.kernels.base import threads_given
 
 #: Read by BLAS builds, OpenMP and Numba when they load; they are set before that, in a process of its own.
 THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMBA_NUM_THREADS",
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
+    *("BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS"),
 )
 #: Settings that change what is measured without showing anywhere else.
 TELLING = re.compile(
@@ -110,10 +106,8 @@ def _descriptions() -> Iterator[str]:
     yield _read(Path("/proc/cpuinfo")) or ""
     for command in (["lscpu"], ["sysctl", "machdep.cpu"]):
         with suppress(OSError):
-            environ = {**os.environ, "LC_ALL": "C"}
-            yield subprocess.run(
-                command, capture_output=True, text=True, errors="replace", env=environ, check=False
-            ).stdout
+            how: dict[str, Any] = {"text": True, "errors": "replace", "env": {**os.environ, "LC_ALL": "C"}}
+            yield subprocess.run(command, capture_output=True, check=False, **how).stdout
 
 
 def machine_info() -> dict[str, Any]:
@@ -212,8 +206,8 @@ def _memory_bytes() -> int | None:
 
 def warnings(found: dict[str, Any]) -> list[str]:
     """Return what on this machine makes numbers worse than they need be, each with what to do about it."""
-    machine_facts, lines = found["machine"], []
-    lines += [
+    machine_facts = found["machine"]
+    lines = [
         f"{name}={found['variables'][name]} replaces BLAS's own choice for this processor: unset it"
         for name in FORCED_BLAS
         if name in found["variables"]

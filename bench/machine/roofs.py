@@ -63,7 +63,7 @@ def write(
     """
     asked = {"dtype": dtype, "seconds": seconds}
     cpu = _ask(CPU, threads, binding, {**asked, "threads": threads})
-    others = tuple(_of_device(device, threads, binding, asked) for device in devices)
+    others = tuple(_ask(device, threads, binding, asked) for device in devices)
     head = RoofsHead(roofs=cpu.roofs, reason=cpu.reason, devices=others)
     for folder in folders:
         write_atomically(folder / ROOFS_FILE, RoofsFile(head))
@@ -82,15 +82,10 @@ def write_of_repeat(folder: Path, repeat: int, threads: int, dtype: str, binding
     return cpu.reason
 
 
-def _of_device(device: str, threads: int, binding: Binding | None, asked: dict[str, Any]) -> OfDevice:
-    """Return the entry of a device: its roofs, or why there are none."""
-    if device not in DEVICES:
-        return OfDevice(device, reason="nothing here measures the limits of such a device")
-    return _ask(device, threads, binding, asked)
-
-
 def _ask(device: str, threads: int, binding: Binding | None, asked: dict[str, Any]) -> OfDevice:
     """Run the module of a device with ``threads`` threads; return what it measured, or why it did not."""
+    if device not in DEVICES:
+        return OfDevice(device, reason="nothing here measures the limits of such a device")
     answer = child.ask(DEVICES[device], asked, threads=threads, binding=binding, timeout_s=TIMEOUT_S)
     if answer.found is None:
         return OfDevice(device, reason=answer.reason)
@@ -120,11 +115,7 @@ def measure(threads: int, dtype: str, seconds: float, only: Collection[str] = AL
 
 def read_sizes(caches: dict[str, int], threads: int) -> dict[str, int]:
     """Return the bytes that each of ``threads`` reads to measure a level: what fits it and not the level below."""
-    sizes = {}
-    if "L1d" in caches:
-        sizes["L1"] = caches["L1d"] // 2
-    if "L2" in caches:
-        sizes["L2"] = caches["L2"] // 2
+    sizes = {name[:2]: caches[name] // 2 for name in ("L1d", "L2") if name in caches}
     if "L3" in caches:  # shared, unlike the others
         sizes["L3"] = max(caches["L3"] // 2 // threads, 2 * caches.get("L2", 0))
     largest = max([size for name, size in caches.items() if name != "L1i"], default=0)
@@ -180,9 +171,8 @@ def _all(pool: ThreadPoolExecutor, threads: int, work: Callable[[int], Any]) -> 
     """Do a piece of work in every thread at once, and wait for all; one thread is our own."""
     if threads == 1:
         work(0)
-        return
-    for done in [pool.submit(work, i) for i in range(threads)]:
-        done.result()
+    else:
+        list(pool.map(work, range(threads)))
 
 
 def _aligned(size: int) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ allowed to: OpenBLAS and PyTorch have no more threads than there are processors,
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from mlpbench.bench.record.schema import ThreadCount, ThreadUse
@@ -36,29 +36,12 @@ def check(use: ThreadUse) -> None:
 
 def observe(kernel: Kernel, given: int) -> ThreadUse:
     """Return what is in use now, as far as the libraries of this process tell."""
-    found = (*_pools(), *_libraries(), *_own(kernel))
-    return ThreadUse.of(given, tuple(ThreadCount(what, threads) for what, threads in found))
-
-
-def _pools() -> Iterator[tuple[str, int]]:
     import threadpoolctl
 
-    found = [(f"{pool['internal_api']} ({pool['user_api']})", pool["num_threads"]) for pool in _info(threadpoolctl)]
-    # In the order in which they are mapped, which differs between processes; two alike are one.
-    yield from sorted(set(found))
-
-
-def _info(threadpoolctl: Any) -> list[dict[str, Any]]:
-    return [pool for pool in threadpoolctl.threadpool_info() if isinstance(pool.get("num_threads"), int)]
-
-
-def _libraries() -> Iterator[tuple[str, int]]:
-    for name, ask in _ASK.items():
-        if name in sys.modules:
-            yield name, ask(sys.modules[name])
-
-
-def _own(kernel: Kernel) -> Iterator[tuple[str, int]]:
-    threads = kernel.describe().get("threads")
-    if isinstance(threads, int):
-        yield "the kernel", threads
+    pools = [pool for pool in threadpoolctl.threadpool_info() if isinstance(pool.get("num_threads"), int)]
+    # They come in the order in which they are mapped, which differs between processes; two alike are one.
+    found = sorted({(f"{pool['internal_api']} ({pool['user_api']})", pool["num_threads"]) for pool in pools})
+    found += [(name, ask(sys.modules[name])) for name, ask in _ASK.items() if name in sys.modules]
+    if isinstance(own := kernel.describe().get("threads"), int):
+        found.append(("the kernel", own))
+    return ThreadUse.of(given, tuple(ThreadCount(what, threads) for what, threads in found))

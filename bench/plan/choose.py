@@ -136,7 +136,9 @@ def make_sweep(
         here = [_with_threads(answer, profile, setting, settings) for answer in found]
         skipped = [Skipped(answer.name, answer.reason or "") for answer in here if not answer.available]
         here = [answer for answer in here if answer.available]
-        held.append(_held(here))
+        # The first kernel that is held to the machine's limits: no peer, and on the CPU.
+        of_cpu = (answer.name for answer in here if answer.device == "cpu")
+        held.append(next((name for name in of_cpu if name not in registry.peers()), None))
         parts.append((setting, workload, sweep.names_of(settings, setting, [answer.name for answer in here]), skipped))
     made = plan.make_plan(
         profile,
@@ -145,7 +147,6 @@ def make_sweep(
         repeats=repeats or (profile.repeats if aim[1] is None else max(profile.repeats, LEAST_REPEATS)),
         seed=plan.new_seed() if seed is None else seed,
         threads=settings[0].threads,
-        skipped=[],
         command=["mlpbench", *sys.argv[1:]],
         commit=environment.commit()["commit"],
         target=aim[0],
@@ -153,24 +154,13 @@ def make_sweep(
         clock=clock,
     )
     if repeats is None:
-        most = {
-            name: profile.fewer_repeats.get(setting.spec, made.repeats)
-            for setting, _, names, _ in parts
-            for name in names
-        }
+        most = {name: profile.fewer_repeats.get(part[0].spec, made.repeats) for part in parts for name in part[2]}
         made = replan(made, order=tuple((name, repeat) for name, repeat in made.order if repeat < most[name]))
     divided = sweep.divide(made, parts)
     # Settings that differ in threads are to differ in processors too, whatever a library makes of its variables.
     binds = profile.binds or len({setting.threads for setting in settings}) > 1
     divided = sweep.bind(divided) if binds else divided
     return sweep.measure_limits(divided, held) if profile.limits_in_repeats else divided
-
-
-def _held(here: Sequence[Probed]) -> str | None:
-    """Return the first kernel of a setting that is held to the machine's limits: no peer, and on the CPU."""
-    return next(
-        (kernel.name for kernel in here if kernel.device == "cpu" and kernel.name not in registry.peers()), None
-    )
 
 
 def _with_threads(answer: Probed, profile: Profile, setting: Setting, settings: Sequence[Setting]) -> Probed:

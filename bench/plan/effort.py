@@ -14,8 +14,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
-from msgspec.structs import replace
-
 from mlpbench.bench.record.plan import CaseEnd, Ending, Plan
 from mlpbench.bench.stats import estimates
 
@@ -100,14 +98,6 @@ class Effort:
         self._seconds[kernel][-1] += seconds
         self.spent_s += seconds
 
-    def widths(self) -> dict[str, float]:
-        """Return half the width of the widest interval of each kernel that has one."""
-        found = {
-            kernel: [width for case in cases if (width := self._width(kernel, case)) is not None]
-            for kernel, cases in self._times.items()
-        }
-        return {kernel: max(widths) for kernel, widths in found.items() if widths}
-
     def ending(self, *, interrupted: bool = False, kernels: Mapping[str, str] | None = None) -> Ending:
         """Return how the run ended.
 
@@ -115,7 +105,8 @@ class Effort:
         """
         names = dict(zip(self._plan.kernels, self._plan.kernels, strict=True)) if kernels is None else kernels
         spent_s = sum(sum(self._seconds[name]) for name in names)
-        cases = [self._end(name, case, interrupted) for name in names for case in self._cases]
+        cases = [(case.mode, case.batch_size) for case in self._plan.cases]
+        ends = [self._end(name, names[name], case, interrupted) for name in names for case in cases]
         return Ending(
             target=self._plan.target,
             budget_s=self._plan.budget_s,
@@ -123,13 +114,9 @@ class Effort:
             interrupted=interrupted,
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
             order=tuple((names[name], repeat) for name, repeat in self._done if name in names),
-            cases=tuple(replace(case, kernel=names[case.kernel]) for case in cases),
+            cases=tuple(ends),
             sweep_s=None if kernels is None else round(self.spent_s, 3),
         )
-
-    @property
-    def _cases(self) -> list[_Case]:
-        return [(case.mode, case.batch_size) for case in self._plan.cases]
 
     def _width(self, kernel: str, case: _Case) -> float | None:
         """Return half the width of a case; endless while too few of its repeats were undisturbed."""
@@ -148,9 +135,11 @@ class Effort:
         """Return the kernels of the next round in running order."""
         if self._plan.target is None or not self.goes_on:
             return []
-        sound = {kernel: width for kernel, width in self.widths().items() if kernel not in self._failing}
-        cap = WIDEST * self._plan.target
-        too_wide = {kernel: min(width, cap) for kernel, width in sound.items() if width > self._plan.target}
+        too_wide = {}
+        for kernel, cases in self._times.items():
+            widest = max((self._width(kernel, case) or 0.0 for case in cases), default=0.0)
+            if widest > self._plan.target and kernel not in self._failing:
+                too_wide[kernel] = min(widest, WIDEST * self._plan.target)
         left, chosen = self._left, list[str]()
         for kernel in sorted(too_wide, key=lambda name: -too_wide[name]):
             # One that is not so wide comes only where nothing wider has the time.
@@ -161,20 +150,19 @@ class Effort:
                 chosen.append(kernel)
         return self._rng.sample(chosen, len(chosen))
 
-    def _end(self, kernel: str, case: _Case, interrupted: bool) -> CaseEnd:
-        by_repeat = self._times[kernel][case]
-        width = self._width(kernel, case)
+    def _end(self, name: str, kernel: str, case: _Case, interrupted: bool) -> CaseEnd:
+        by_repeat, width = self._times[name][case], self._width(name, case)
         if interrupted:
             limit = "interrupted"
         elif self._plan.target is None:
             limit = "repeats" if by_repeat else "failed"
         elif width is not None and width <= self._plan.target:
             limit = "target"
-        elif width is None or kernel in self._failing:
+        elif width is None or name in self._failing:
             limit = "failed"
         else:
             limit = "repeats" if max(by_repeat) + 1 >= MOST_REPEATS else "budget"
-        shown = half_width(estimates.counted(by_repeat, self._disturbed[kernel, case]))
+        shown = half_width(estimates.counted(by_repeat, self._disturbed[name, case]))
         return CaseEnd(kernel, *case, len(by_repeat), shown, limit)
 
 

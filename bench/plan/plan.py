@@ -13,13 +13,10 @@ from mlpbench.bench.cases import Case, Setting
 from mlpbench.bench.plan.profiles import Profile
 from mlpbench.bench.record.plan import Plan, Skipped, SweepPart
 
-#: Commit part of a run's name where mlpbench is not run from a checkout.
-NO_COMMIT = "nocommit"
-
 
 def run_id(commit: str | None, moment: datetime) -> str:
-    """Return the name of a run: UTC stamp and the first 8 characters of the commit."""
-    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}-{(commit or NO_COMMIT)[:8]}"
+    """Return the name of a run: UTC stamp and the first 8 characters of the commit, if it is of a checkout."""
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}-{(commit or 'nocommit')[:8]}"
 
 
 def new_seed() -> int:
@@ -53,7 +50,7 @@ def make_plan(
     repeats: int,
     seed: int,
     threads: int,
-    skipped: Sequence[Skipped],
+    skipped: Sequence[Skipped] = (),
     clock: Sequence[str] = (),
     command: list[str],
     commit: str | None,

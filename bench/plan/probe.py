@@ -16,7 +16,6 @@ from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.spec import ForwardSpec
 
 TIMEOUT_S = 120
-NO_ANSWER = "it gave no answer"
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,9 @@ def _ask(names: list[str]) -> dict[str, Probed]:
     answers = dict(_answers(said.printed, names))
     silent = [name for name in names if name not in answers]
     if silent:  # kernels are asked in order: the first without an answer is the one that ended the process
-        answers[silent[0]] = Probed(silent[0], None, None, None, f"the probe failed: {said.reason or NO_ANSWER}")
+        answers[silent[0]] = Probed(
+            silent[0], None, None, None, f"the probe failed: {said.reason or 'it gave no answer'}"
+        )
     return answers | _ask(silent[1:]) if silent[1:] else answers
 
 

@@ -51,7 +51,6 @@ class Profile:
 
 
 _BOTH = ("per_sample", "batched")
-_ALONE = ("numba-simd", "numba-simd-new", "numba-simd-sparse")
 
 PROFILES = {
     p.name: p
@@ -104,7 +103,7 @@ PROFILES = {
             specs=(BOOK, WIDE),
             data="mnist",
             peers=True,
-            one_thread=_ALONE,
+            one_thread=("numba-simd", "numba-simd-new", "numba-simd-sparse"),
             fewer_repeats={WIDE: 3},
             binds=True,
             limits_in_repeats=True,

@@ -54,17 +54,12 @@ def names_of(settings: Sequence[Setting], setting: Setting, kernels: Sequence[st
 
 def divide(plan: Plan, parts: Sequence[tuple[Setting, Workload, dict[str, str], Sequence[Skipped]]]) -> Sweep:
     """Return the plan of the whole divided among settings: each has its workload, names, and what it skips."""
-    if len(parts) == 1:
-        ((setting, workload, names, skipped),) = parts
-        plan = replan(plan, skipped=tuple(skipped))
-        return Sweep(plan, (Part(setting, plan, workload, names),))
-    return Sweep(
-        plan,
-        tuple(
-            Part(setting, part_of(plan, setting, names, skipped), workload, names)
-            for setting, workload, names, skipped in parts
-        ),
-    )
+    made = []
+    for setting, workload, names, skipped in parts:
+        several = len(parts) > 1
+        own = part_of(plan, setting, names, skipped) if several else replan(plan, skipped=tuple(skipped))
+        made.append(Part(setting, own, workload, names))
+    return Sweep(plan if len(parts) > 1 else made[0].plan, tuple(made))
 
 
 def bind(sweep: Sweep) -> Sweep:
