@@ -56,13 +56,10 @@ def told(tmp_path, monkeypatch, capsys):
         (["run", "numpy", "--dtype", "float16"], "dtype must be one of float32, float64"),
         # Batch sizes, threads, repeats; tests/test_values.py has them all
         (["run", "numpy", "--batch-size", "0"], "batch size 0 is out of range: give 1 to 1000000 rows per call"),
-        (["run", "numpy", "--batch-size=-7"], "batch size -7 is out of range"),
         (["run", "numpy", "--batch-size", "1", "--batch-size", "2.5"], "batch size '2.5' is not a whole number"),
         (["run", "numpy", "--batch-size", "1000000", "--spec", "5000-10"], "1000000 rows take "),
         (["run", "numpy", "--threads", "0"], "cannot read the threads '0': give 1 to 4096 or all, several as 1,2"),
-        (["run", "numpy", "--threads", "1", "--threads", "two"], "cannot read the threads 'two'"),
         (["calibrate", "--threads", "1,2"], "Invalid value for '--threads'"),
-        (["run", "numpy", "--dtype", "float32,float16"], "dtype must be one of float32, float64; got 'float16'"),
         (["run", "numpy", "--spec", "20-10", "--spec", "784,50,10"], "cannot read the specification '784,50,10'"),
         (["run", "numpy", "--spec=784-10", "--spec=20-10", "--data=digits"], "--spec 20-10: digits has 784 inputs in"),
         (["run", "numpy", "--repeats", "0"], "Invalid value for '--repeats'"),
@@ -84,7 +81,6 @@ def told(tmp_path, monkeypatch, capsys):
         ),
         (["run", "numpy", "--data", "mnist", "--data-dir", "mine.txt"], "data folder mine.txt is not a folder"),
         (["run", "numpy", "--data", "mnist", "--data-dir", "results"], "results has no t10k-images-idx3-ubyte"),
-        (["run", "numpy", "--data", "digits", "--spec", "20-10"], "digits has 784 inputs in each row"),
         (["show", "1000"], "there is no image 1000: digits has rows 0 to 999"),
         (["show", "--", "-1"], "there is no image -1"),
         (["show", "first"], "Invalid value for 'index'"),
@@ -112,7 +108,6 @@ def told(tmp_path, monkeypatch, capsys):
         (["compare", "numpy"], "Missing argument 'candidate'"),
         (["compare", "numpy", "numba"], "'numba' is no run, and no kernel of the latest one"),
         (["compare", "numpy", "numpy"], "nothing to compare: "),
-        (["compare", "latest", "latest"], "nothing to compare: "),
         (["compare", "numpy", "numpy", "--results", "nowhere"], "no runs in nowhere"),
         (["compare", "numpy", "numpy", "--fail-if-slower", "lots"], "cannot read the threshold 'lots'"),
         # The words themselves
@@ -146,19 +141,17 @@ IMAGES, LABELS = FILES["test"]
 #: One of each kind of damage; tests/data/test_idx.py has them all.
 DAMAGES = {
     "truncated images": (lambda f: _cut(f / IMAGES, 1000), f"{IMAGES} is truncated: 984 bytes of data"),
-    "a web page": (lambda f: _write(f / LABELS, b"<!doctype html><p>404"), f"{LABELS} is not an IDX file of labels"),
-    "other lengths": (lambda f: _write(f / LABELS, idx_files.packed(idx_files.labels(9))), "10 images but"),
-    "broken gzip": (lambda f: _write(f / f"{IMAGES}.gz", b"\x1f\x8b\x08\x00" + bytes(50)), f"{IMAGES}.gz"),
+    "a web page": (
+        lambda f: (f / LABELS).write_bytes(b"<!doctype html><p>404"),
+        f"{LABELS} is not an IDX file of labels",
+    ),
+    "broken gzip": (lambda f: (f / f"{IMAGES}.gz").write_bytes(b"\x1f\x8b\x08\x00" + bytes(50)), f"{IMAGES}.gz"),
     "no labels": (lambda f: (f / LABELS).unlink(), f"has no {LABELS}, gzipped or not"),
 }
 
 
 def _cut(path, length):
-    _write(path, path.read_bytes()[:length])
-
-
-def _write(path, content):
-    path.write_bytes(content)
+    path.write_bytes(path.read_bytes()[:length])
 
 
 @pytest.mark.parametrize("name", list(DAMAGES))
@@ -221,7 +214,7 @@ def _with(**changes):
 #: One of each kind; tests/record has them all.
 RECORDS = {
     "truncated": (lambda path: _cut(path, 700), "not JSON: "),
-    "not text": (lambda path: _write(path, b"\xff\xfe\x00"), "not JSON: byte 0 is not UTF-8"),
+    "not text": (lambda path: path.write_bytes(b"\xff\xfe\x00"), "not JSON: byte 0 is not UTF-8"),
     "of a newer schema": (_with(schema=2), "written in schema 2; this version reads"),
     "HTML for a name": (_with(kernel="<script>alert(1)</script>"), "expected a name"),
     "lines in a name": (_with(kernel="a\nmlpbench: all is well"), "expected a name"),

@@ -140,6 +140,8 @@ def test_data_folder_is_the_one_named_then_the_environments(monkeypatch, tmp_pat
     assert mnist.resolve_data_dir(tmp_path) == tmp_path
     assert mnist.resolve_data_dir() == tmp_path / "environment"
     assert mnist.resolve_data_dir(Path("~/digits")) == Path.home() / "digits"
+    with pytest.raises(UserError, match="--data-dir"):
+        mnist.resolve_data_dir(Path("~no-such-user-anywhere/data"))
 
 
 @pytest.mark.parametrize("cache", [None, "/somewhere/else"])
@@ -150,11 +152,6 @@ def test_data_folder_is_poochs_cache_by_default(monkeypatch, cache):
     if cache is not None:
         monkeypatch.setenv("XDG_CACHE_HOME", cache)
     assert mnist.resolve_data_dir() == pooch.os_cache("mlpbench")
-
-
-def test_home_of_nobody():
-    with pytest.raises(UserError, match="--data-dir"):
-        mnist.resolve_data_dir(Path("~no-such-user-anywhere/data"))
 
 
 # The real thing
