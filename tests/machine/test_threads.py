@@ -45,8 +45,6 @@ POOLS = [
 
 
 class Says(NumpyKernel):
-    """Says how many threads it uses."""
-
     threads = 2
 
     def describe(self):
@@ -60,7 +58,7 @@ def pools(monkeypatch):
     monkeypatch.setattr(thread_use, "_ASK", {})
 
 
-def kernel(threads=2):
+def kernel(threads):
     made = Says(SPEC, seeded(SPEC))
     made.threads = threads
     return made
