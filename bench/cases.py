@@ -4,8 +4,6 @@ A case is a mode and a batch size. A setting is a network, a number of threads a
 settings is a run for each of them, in one folder (`bench.run.sweep`). This module knows no files and measures nothing.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass

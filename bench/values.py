@@ -1,7 +1,5 @@
 """What people type: times, shares, batch sizes, threads, dtypes. Every mistake is a UserError of one line."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping, Sequence

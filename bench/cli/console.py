@@ -1,7 +1,5 @@
 """Where words go: data to stdout, progress and complaints to stderr."""
 
-from __future__ import annotations
-
 import json
 import sys
 import textwrap

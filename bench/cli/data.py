@@ -1,7 +1,5 @@
 """`mlpbench fetch` and `mlpbench show`: the book's data, and one image of it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`mlpbench run`: the sweep, checked, timed, saved and told."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

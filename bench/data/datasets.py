@@ -1,7 +1,5 @@
 """Inputs and labels: the embedded digits, MNIST from its IDX files, and seeded random rows."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property

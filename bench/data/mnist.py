@@ -1,7 +1,5 @@
 """MNIST's four IDX files: where they lie, how they are read, and the book's own `load_mnist`."""
 
-from __future__ import annotations
-
 import gzip
 import math
 import os

@@ -1,7 +1,5 @@
 """One image in the terminal, its label and each class's probability; or as a PNG file. The book's ``img_show``."""
 
-from __future__ import annotations
-
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a run computes: the specification, its parameters and its inputs, as the user's options name them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path

@@ -5,8 +5,6 @@ another core while it is timed. Linux binds a thread, and what it starts inherit
 process is bound for that moment, and a process finds its processors before it has loaded any library.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """A question to a fresh interpreter: a module that is run finds it on its command line, and prints the answer."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

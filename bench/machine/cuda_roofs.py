@@ -7,8 +7,6 @@ anything. Of all ways to copy and to read the fastest is the roof: a roof may be
 give work to the device; each round waits for it once, at its end. Copies from and to the host are told, and no roof.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

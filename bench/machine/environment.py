@@ -1,7 +1,5 @@
 """The machine and everything on it that moves a number: processor, libraries, threads, BLAS, GPU, commit."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re

@@ -4,8 +4,6 @@ It uses the widest vectors that the processor has, also where LLVM by itself pre
 """
 
 # mypy: disable-error-code="no-untyped-call"
-from __future__ import annotations
-
 from typing import Any
 
 import numba

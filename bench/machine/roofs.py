@@ -6,8 +6,6 @@ the run's threads, because some kernels use one. Every round is kept: a roof is 
 that kernels of the run compute on are measured by modules of their own (`DEVICES`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

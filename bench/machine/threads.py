@@ -7,8 +7,6 @@ are a failure: the times would belong to another setting. Fewer are none, becaus
 allowed to: OpenBLAS and PyTorch have no more threads than there are processors, and a kernel may use one by design.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from typing import Any

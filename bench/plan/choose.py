@@ -1,7 +1,5 @@
 """The plan of `mlpbench run` from what was typed: settings, kernels in each of them, repeats and their budget."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from dataclasses import replace

@@ -6,8 +6,6 @@ number of the round is the number of the repeat: processes of one number ran nex
 paired.
 """
 
-from __future__ import annotations
-
 import math
 import random
 from collections import defaultdict

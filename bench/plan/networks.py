@@ -5,8 +5,6 @@ L2, the example's network if it fits in half of it; in L3, about eight times L2 
 and half of L3 where L3 is small); in DRAM, four times the largest cache, as `bench.machine.roofs` reads.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 

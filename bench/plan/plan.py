@@ -1,7 +1,5 @@
 """The plan of a run: what is timed, in which order, with which settings. Written first, embedded in every result."""
 
-from __future__ import annotations
-
 import random
 import secrets
 from collections.abc import Mapping, Sequence

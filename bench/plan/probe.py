@@ -1,7 +1,5 @@
 """Which kernels can run here, asked in processes of their own: a probe may be slow, and may crash."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """What is timed: cases, and the named grids of cases."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -5,8 +5,6 @@ run's is, so that all pairs of a repeat run next to each other in time, and rati
 threads for one, stay paired by repeat as ratios between kernels do. With one setting names are kernels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
