@@ -65,14 +65,13 @@ def pictures(run: record.Run) -> dict[Path, str]:
 def machine(run: record.Run) -> str:
     """Return one sentence: what the figures were measured on, with what, when."""
     env = run.records[0].environment
-    libraries = env["libraries"]
+    libraries = env.libraries
     versions = ", ".join(f"{name} {libraries[name]}" for name in ("numpy", "numba"))
-    facts = env["machine"]
-    blas = next((pool for pool in env["blas"] if pool["user_api"] == "blas"), None)
-    with_blas = f", {blas['internal_api']} {blas['version']} ({blas['architecture']})" if blas else ""
+    blas = next((pool for pool in env.blas if pool.user_api == "blas"), None)
+    with_blas = f", {blas.internal_api} {blas.version} ({blas.architecture})" if blas else ""
     return (
-        f"Measured on {run.plan.started[:10]}: {facts['cpu_model']}, {facts['logical_cpus']} processors, "
-        f"{run.plan.threads} threads; Python {env['python']['version']}, {versions}{with_blas}; "
+        f"Measured on {run.plan.started[:10]}: {env.machine.cpu_model}, {env.machine.logical_cpus} processors, "
+        f"{run.plan.threads} threads; Python {env.python.version}, {versions}{with_blas}; "
         f"{len({found.repeat for found in run.records})} repeats, medians with 95 % intervals; "
         f"`{' '.join(run.plan.command)}`."
     )

@@ -26,10 +26,11 @@ SMALL_CACHES = """
 import sys
 
 if "mlpbench.bench.machine.roofs" in sys.orig_argv:
+    from msgspec.structs import replace
     from mlpbench.bench.machine import environment
 
     machine = environment.machine
-    environment.machine = lambda: {**machine(), "caches": {"L1d": 2**15, "L2": 2**20}}
+    environment.machine = lambda: replace(machine(), caches={"L1d": 2**15, "L2": 2**20})
 """
 
 

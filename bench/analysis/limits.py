@@ -143,32 +143,21 @@ def _setting(run: Run, timed: Mapping[str, Record]) -> Conditions:
 
 
 def _machine(run: Run, first: Record) -> str:
-    found = first.environment.get("machine")
-    machine = found if isinstance(found, dict) else {}
-    count = machine.get("logical_cpus")
-    return f"{machine.get('cpu_model') or run.machine}" + (f", {count} processors" if isinstance(count, int) else "")
+    machine = first.environment.machine
+    count = machine.logical_cpus
+    return (machine.cpu_model or run.machine) + ("" if count is None else f", {count} processors")
 
 
 def _versions(timed: Mapping[str, Record]) -> dict[str, str]:
     """Return the versions of Python, NumPy, every BLAS in the processes (SciPy brings one of its own), every kernel."""
     first = next(iter(timed.values()))
-    python, libraries = (first.environment.get(name) for name in ("python", "libraries"))
-    found = {
-        "Python": python.get("version") if isinstance(python, dict) else None,
-        "numpy": libraries.get("numpy") if isinstance(libraries, dict) else None,
-    }
+    found = {"Python": first.environment.python.version, "numpy": first.environment.libraries.get("numpy")}
     blas: dict[str, dict[str, None]] = {}
-    for pool in (pool for record in timed.values() for pool in _pools(record)):
-        blas.setdefault(str(pool.get("internal_api")), {})[str(pool.get("version"))] = None
+    for pool in (pool for record in timed.values() for pool in record.environment.blas if pool.user_api == "blas"):
+        blas.setdefault(str(pool.internal_api), {})[str(pool.version)] = None
     found |= {name: " and ".join(sorted(versions)) for name, versions in blas.items()}
     found |= {str(record.backend): record.version for record in timed.values()}
     return {name: str(version) for name, version in found.items() if version}
-
-
-def _pools(record: Record) -> list[dict[str, Any]]:
-    pools = record.environment.get("blas")
-    found = [pool for pool in pools if isinstance(pool, dict)] if isinstance(pools, list) else []
-    return [pool for pool in found if pool.get("user_api") == "blas"]
 
 
 def _row(

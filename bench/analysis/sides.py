@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.runs import Run, find_runs, latest, read_runs, resolve
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.trust.clock_check import check_clock
@@ -157,8 +158,7 @@ def between_runs(baseline: Record, candidate: Record) -> list[str]:
     if baseline.kernel == candidate.kernel:
         used = [{"version": side.version, "device": side.device, **side.describe} for side in (baseline, candidate)]
         lines += _lines(baseline.kernel, *used)
-    dirty = [_is_dirty(side) for side in (baseline, candidate)]
-    if all(dirty):
+    if baseline.environment.git.dirty and candidate.environment.git.dirty:
         lines.append("git: uncommitted changes on both sides: the code itself may differ")
     return lines
 
@@ -189,15 +189,14 @@ def _task(record: Record) -> dict[str, Any]:
     }
 
 
-def _readable(environment: Mapping[str, Any]) -> dict[str, Any]:
+def _readable(environment: Environment) -> dict[str, Any]:
     """Return an environment with the pools of its BLAS and OpenMP libraries by name instead of by place."""
-    pools = environment.get("blas")
     named: dict[str, Any] = {}
-    for pool in pools if isinstance(pools, list) else []:
-        name = str(pool.get("internal_api", "unknown")) if isinstance(pool, dict) else "unknown"
+    for pool in environment.blas:
+        name = pool.internal_api or "unknown"
         number = sum(key == name or key.startswith(f"{name} #") for key in named)
-        named[name if number == 0 else f"{name} #{number + 1}"] = pool
-    return {**environment, "blas": named}
+        named[name if number == 0 else f"{name} #{number + 1}"] = pool.as_dict()
+    return {**environment.as_dict(), "blas": named}
 
 
 def _lines(where: str, baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> list[str]:
@@ -222,8 +221,3 @@ def _show(value: Any) -> str:
 
 def _short_hash(text: str | None) -> str | None:
     return text[:12] if text else None
-
-
-def _is_dirty(record: Record) -> bool:
-    git = record.environment.get("git")
-    return isinstance(git, dict) and bool(git.get("dirty"))

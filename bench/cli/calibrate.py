@@ -94,7 +94,7 @@ def _plan(repeats: int, budget: str, threads: int | None, seed: int | None) -> P
         seed=plan.new_seed() if seed is None else seed,
         threads=threads or base.processors(),
         command=["mlpbench", *sys.argv[1:]],
-        commit=environment.commit()["commit"],
+        commit=environment.commit().commit,
         budget_s=values.parse_budget(budget),
     )
 

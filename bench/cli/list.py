@@ -67,10 +67,10 @@ def env(as_json: AsJson = False) -> None:
     np.ones((2, 2)) @ np.ones((2, 2))  # BLAS shows once its library is loaded
     found = environment.collect()
     if as_json:
-        console.print_json(found)
+        console.print_json(found.as_dict())
         return
     shown = console.table("Environment", "what", "is")
-    for section, content in found.items():
+    for section, content in found.as_dict().items():
         for name, value in environment.flatten(section, content):
             shown.add_row(name, Text(value))
     console.out().print(shown)

@@ -12,6 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from mlpbench.bench.record.environment import Commit, Environment, Gpu, Machine, Pool, Python, System
 from mlpbench.kernels.base import threads_given
 
 #: Read by BLAS builds, OpenMP and Numba when they load; they are set before that, in a process of its own.
@@ -40,40 +43,45 @@ def set_threads(environment: dict[str, str], threads: int) -> dict[str, str]:
     return {**environment, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
 
 
-def collect() -> dict[str, Any]:
+def collect() -> Environment:
     """Return everything, as it is now in this process: BLAS builds show once their library is loaded."""
-    return {
-        "machine": machine(),
-        "os": _os(),
-        "python": {
-            "version": platform.python_version(),
-            "implementation": platform.python_implementation(),
-            "compiler": platform.python_compiler(),
-        },
-        "libraries": _versions(),
-        "blas": _blas(),
-        "threads": threads_given(),
-        "gpu": gpu(),
-        "git": commit(),
-        "variables": {name: value for name, value in sorted(os.environ.items()) if TELLING.match(name)},
-    }
+    release = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
+    return Environment(
+        machine=machine(),
+        os=System(
+            system=platform.system(),
+            release=platform.release(),
+            distribution=release.get("PRETTY_NAME", platform.platform()),
+        ),
+        python=Python(
+            version=platform.python_version(),
+            implementation=platform.python_implementation(),
+            compiler=platform.python_compiler(),
+        ),
+        libraries=_versions(),
+        blas=_blas(),
+        threads=threads_given(),
+        gpu=gpu(),
+        git=commit(),
+        variables={name: value for name, value in sorted(os.environ.items()) if TELLING.match(name)},
+    )
 
 
 @cache
-def machine() -> dict[str, Any]:
+def machine() -> Machine:
     """Return the processor, its caches in bytes, and what moves its clock, where readable."""
-    return {
-        "name": machine_id(),
-        "cpu_model": _processor()["name"],
-        "arch": platform.machine(),
-        "cores": _physical_cores(),
-        "logical_cpus": os.cpu_count(),
-        "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-        "caches": _caches(),
-        "memory_bytes": _memory_bytes(),
-        "governor": _read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
-        "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
-    }
+    return Machine(
+        name=machine_id(),
+        cpu_model=_processor()["name"],
+        arch=platform.machine(),
+        cores=_physical_cores(),
+        logical_cpus=os.cpu_count(),
+        affinity=tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else None,
+        caches=_caches(),
+        memory_bytes=_memory_bytes(),
+        governor=_read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        load=os.getloadavg() if hasattr(os, "getloadavg") else None,
+    )
 
 
 @cache
@@ -110,50 +118,42 @@ def _descriptions() -> Iterator[str]:
 
 def machine_info() -> dict[str, Any]:
     """Return what pytest-benchmark compares between two of its files."""
-    return {"system": platform.system(), "machine": platform.machine(), "cpu": {"brand_raw": machine()["cpu_model"]}}
+    return {"system": platform.system(), "machine": platform.machine(), "cpu": {"brand_raw": machine().cpu_model}}
 
 
 @cache
-def gpu() -> dict[str, Any]:
+def gpu() -> Gpu:
     """Return the first NVIDIA GPU and its driver as `nvidia-smi` tells, or the reason why there is none."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return {"available": False, "reason": "nvidia-smi is not installed: no NVIDIA driver"}
+        return Gpu(available=False, reason="nvidia-smi is not installed: no NVIDIA driver")
     query = ["--query-gpu=name,driver_version,memory.total,clocks.sm", "--format=csv,noheader"]
     try:
         ran = subprocess.run(
             [tool, *query], capture_output=True, text=True, errors="replace", timeout=GPU_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:  # a broken driver hangs it
-        return {"available": False, "reason": f"nvidia-smi does not answer: {error}"}
+        return Gpu(available=False, reason=f"nvidia-smi does not answer: {error}")
     if ran.returncode != 0 or not ran.stdout.strip():
-        return {"available": False, "reason": " ".join((ran.stdout + ran.stderr).split()) or "nvidia-smi says nothing"}
+        reason = " ".join((ran.stdout + ran.stderr).split()) or "nvidia-smi says nothing"
+        return Gpu(available=False, reason=reason)
     fields = [field.strip() for field in ran.stdout.splitlines()[0].split(",")]
-    return {"available": True, **dict(zip(("name", "driver", "memory", "sm_clock"), fields, strict=False))}
+    return Gpu(available=True, **dict(zip(("name", "driver", "memory", "sm_clock"), fields, strict=False)))
 
 
 @cache
-def commit() -> dict[str, Any]:
+def commit() -> Commit:
     """Return the commit of the mlpbench checkout and whether it has changes; ``None`` outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists() or shutil.which("git") is None:
-        return {"commit": None, "dirty": None}
+        return Commit()
 
     def git(*words: str) -> str | None:
         ran = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)  # noqa: S607
         return ran.stdout.strip() if ran.returncode == 0 else None
 
     status = git("status", "--porcelain", "--untracked-files=no")
-    return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
-
-
-def _os() -> dict[str, Any]:
-    release = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
-    return {
-        "system": platform.system(),
-        "release": platform.release(),
-        "distribution": release.get("PRETTY_NAME", platform.platform()),
-    }
+    return Commit(git("rev-parse", "HEAD"), None if status is None else bool(status))
 
 
 def _versions() -> dict[str, str]:
@@ -164,11 +164,10 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _blas() -> list[dict[str, Any]]:
+def _blas() -> tuple[Pool, ...]:
     import threadpoolctl
 
-    keys = ("user_api", "internal_api", "version", "num_threads", "threading_layer", "architecture")
-    return [{key: pool.get(key) for key in keys} for pool in threadpoolctl.threadpool_info()]
+    return tuple(msgspec.convert(pool, Pool) for pool in threadpoolctl.threadpool_info())
 
 
 def _read(path: Path) -> str | None:
@@ -202,28 +201,28 @@ def _memory_bytes() -> int | None:
         return None
 
 
-def warnings(found: dict[str, Any]) -> list[str]:
+def warnings(found: Environment) -> list[str]:
     """Return what on this machine makes numbers worse than they need be, each with what to do about it."""
-    machine_facts = found["machine"]
+    variables = found.variables or {}
     lines = [
-        f"{name}={found['variables'][name]} replaces BLAS's own choice for this processor: unset it"
+        f"{name}={variables[name]} replaces BLAS's own choice for this processor: unset it"
         for name in FORCED_BLAS
-        if name in found["variables"]
+        if name in variables
     ]
-    if machine_facts["governor"] == "powersave":
+    if found.machine.governor == "powersave":
         lines.append("the processor's governor is powersave, clocks will wander: set it to performance")
-    load, cpus = machine_facts["load"], len(machine_facts["affinity"] or [0] * (machine_facts["logical_cpus"] or 1))
+    load, cpus = found.machine.load, len(found.machine.affinity or ()) or found.machine.logical_cpus or 1
     if load and load[0] > 0.5 * cpus:
         lines.append(f"the load is {load[0]:.1f} on {cpus} processors: something else runs here, stop it or wait")
     return lines
 
 
 def flatten(section: str, content: Any) -> list[tuple[str, str]]:
-    """Return (name, value) rows of one section of `collect`, in words; None is "not readable"."""
+    """Return (name, value) rows of one section of an environment, in words; None is "not readable"."""
     if isinstance(content, dict):
         return [row for name, value in content.items() for row in flatten(f"{section} {name}", value)]
-    if isinstance(content, list) and content and isinstance(content[0], dict):
+    if isinstance(content, list | tuple) and content and isinstance(content[0], dict):
         return [row for number, value in enumerate(content) for row in flatten(f"{section} {number}", value)]
-    if isinstance(content, list):
+    if isinstance(content, list | tuple):
         return [(section, ", ".join(f"{value:.2f}" if isinstance(value, float) else str(value) for value in content))]
     return [(section, "not readable" if content is None else str(content))]

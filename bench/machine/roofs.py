@@ -97,7 +97,7 @@ def measure(threads: int, dtype: str, seconds: float, only: Collection[str] = AL
     """
     import threadpoolctl
 
-    caches = environment.machine()["caches"]
+    caches = environment.machine().caches
     rounds = max(FEWEST_ROUNDS, round(seconds / ROUND_S))
     measured = []
     counts = sorted({1, threads})

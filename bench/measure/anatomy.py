@@ -78,7 +78,7 @@ def measure(kernel_class: type[Kernel], spec: ForwardSpec) -> Anatomy:
     A network that the kernel does not compute rightly, or at all, is None, with the reason: nothing is timed before it
     has agreed with the reference.
     """
-    l1_bytes = environment.machine()["caches"].get("L1d", SMALLEST_L1)
+    l1_bytes = environment.machine().caches.get("L1d", SMALLEST_L1)
     small = {"two_neurons": narrow(spec, 2), "one_neuron": narrow(spec, 1), "in_l1": in_l1(spec, l1_bytes)}
     found: dict[str, SmallNetwork] = {}
     reason = None

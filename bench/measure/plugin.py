@@ -178,7 +178,7 @@ def pytest_benchmark_generate_machine_info() -> dict[str, Any]:
 def pytest_benchmark_generate_commit_info() -> dict[str, Any]:
     """Name the commit of mlpbench, wherever pytest was started."""
     git = environment.commit()
-    return {"id": git["commit"], "dirty": git["dirty"], "project": "mlpbench"}
+    return {"id": git.commit, "dirty": git.dirty, "project": "mlpbench"}
 
 
 @pytest.hookimpl(trylast=True)

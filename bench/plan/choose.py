@@ -55,7 +55,7 @@ def fit_to_machine(
     machine = environment.machine()
     dtype = values.parse_dtypes(_first(dtypes, profile.dtypes, (options.dtype,)))[0]
     like = ForwardSpec.parse(MNIST.label(), options.hidden, options.output, dtype)
-    choices = networks.choose(machine["caches"], machine["memory_bytes"], like)
+    choices = networks.choose(machine.caches, machine.memory_bytes, like)
     if not (specs := tuple(choice.spec.label() for choice in choices if choice.spec is not None)):
         raise UserError(f"no networks for these caches: {choices[0].note}; name some with --spec")
     return replace(profile, specs=specs), [choice.sentence() for choice in choices]
@@ -146,7 +146,7 @@ def make_sweep(
         seed=plan.new_seed() if seed is None else seed,
         threads=settings[0].threads,
         command=["mlpbench", *sys.argv[1:]],
-        commit=environment.commit()["commit"],
+        commit=environment.commit().commit,
         target=aim[0],
         budget_s=aim[1],
         clock=clock,

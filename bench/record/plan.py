@@ -7,12 +7,13 @@ least number of repeats. A run with such a plan and without an ending was interr
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from msgspec import Meta, field
 from msgspec.structs import force_setattr
 
 from mlpbench.bench.cases import MODES, Case, Setting
+from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.fields import (
     MAX_INTEGER,
     MAX_REPEATS,
@@ -28,7 +29,6 @@ from mlpbench.bench.record.fields import (
     Text,
     Whole,
 )
-from mlpbench.bench.record.untrusted import check_depth
 from mlpbench.kernels.spec import DType
 
 Axis = Literal["spec", "threads", "dtype"]
@@ -250,11 +250,8 @@ class PlanHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="plan"):
 
     schema: Schema = SCHEMA
     plan: Plan
-    environment: dict[str, Any] = field(default_factory=dict)
+    environment: Environment = Environment()
     ending: Ending | None = None
-
-    def __post_init__(self) -> None:
-        check_depth(self.environment)
 
     @property
     def cut_off(self) -> bool:
@@ -267,7 +264,7 @@ class SweepHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="sweep")
 
     schema: Schema = SCHEMA
     sweep: SweepHeader
-    environment: dict[str, Any] = field(default_factory=dict)
+    environment: Environment = Environment()
     ending: SweepEnding | None = None
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import field
 
+from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.fields import SCHEMA, Block, Index, Mode, Name, Rounds, Schema, Text, Whole
 from mlpbench.kernels.spec import ForwardSpec
 
@@ -36,7 +37,7 @@ class Roofs(Block, frozen=True, kw_only=True):
     caches: dict[Text, Whole] = field(default_factory=dict)
     facts: dict[Text, Text | None] = field(default_factory=dict)
     measured: tuple[Measured, ...]
-    environment: dict[str, Any] = field(default_factory=dict)
+    environment: Environment = Environment()
 
     def __post_init__(self) -> None:
         if not self.measured:

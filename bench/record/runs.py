@@ -17,10 +17,11 @@ from typing import Any
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import schema, untrusted
+from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Ending, Plan, PlanHead, RunFile, SettingEntry, Skipped, SweepHead, SweepHeader
 from mlpbench.bench.record.roofs import RoofsFile, RoofsHead
 from mlpbench.bench.record.schema import Failure, Record
-from mlpbench.bench.record.untrusted import NAME, machine_name
+from mlpbench.bench.record.untrusted import NAME
 
 PLAN_FILE = "run.json"
 #: The machine's limits, measured at the run's start by `bench.machine.roofs`.
@@ -43,7 +44,7 @@ class Run:
 
     path: Path
     plan: Plan | None
-    environment: Mapping[str, Any]
+    environment: Environment
     records: tuple[Record, ...]
     missing: tuple[tuple[str, int], ...] = ()
     problems: tuple[str, ...] = ()
@@ -81,7 +82,12 @@ class Run:
     @property
     def machine(self) -> str:
         """The machine's name, from its processor."""
-        return machine_name(self.environment)
+        return self.environment.machine.name or "unknown"
+
+    @property
+    def measured_in(self) -> Environment:
+        """The environment of the first process: its libraries were loaded, so its BLAS is the one that ran."""
+        return self.records[0].environment if self.records else self.environment
 
     @property
     def kernels(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from msgspec import field
 from msgspec.structs import asdict
 
 from mlpbench.bench.record import untrusted
+from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.fields import (
     SCHEMA,
     Block,
@@ -241,7 +242,7 @@ class RecordHead(Block, frozen=True, kw_only=True):
     schema: Schema = SCHEMA
     kernel: Name
     repeat: Index
-    environment: dict[str, Any] = field(default_factory=dict)
+    environment: Environment = Environment()
     spec: ForwardSpec
     data: Data
     weights: Weights = Weights()
@@ -257,11 +258,7 @@ class RecordHead(Block, frozen=True, kw_only=True):
     trust: Trust = NOTHING
 
     def __post_init__(self) -> None:
-        untrusted.check_depth(self.environment)
         untrusted.check_depth(self.kernel_info and self.kernel_info.describe)
-        threads = self.environment.get("threads")
-        if threads is not None and (type(threads) is not int or not 1 <= threads <= 2**53):
-            raise ValueError(f"environment.threads: expected a whole number of at least 1, got {threads!r:.60}")
 
 
 class RecordFile(Block, frozen=True, kw_only=True):
@@ -299,7 +296,7 @@ class Record(Block, frozen=True, kw_only=True):
     path: Path
     kernel: str
     repeat: int
-    environment: dict[str, Any]
+    environment: Environment
     threads: int | None
     backend: str | None
     device: str | None
@@ -325,7 +322,7 @@ class Record(Block, frozen=True, kw_only=True):
     @property
     def machine(self) -> str:
         """The machine's name, from its processor."""
-        return untrusted.machine_name(self.environment)
+        return self.environment.machine.name or "unknown"
 
 
 def read(path: Path) -> Record:
@@ -345,7 +342,7 @@ def _record(file: RecordFile, path: Path) -> Record:
         kernel=head.kernel,
         repeat=head.repeat,
         environment=head.environment,
-        threads=head.environment.get("threads"),
+        threads=head.environment.threads,
         **asdict(head.kernel_info or KernelInfo()),
         spec=head.spec,
         data=head.data,

@@ -11,7 +11,6 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -29,8 +28,8 @@ MAX_BYTES = 64 * 2**20
 MAX_LOOKED_INTO = 8 * 2**20
 MAX_DEPTH = 32
 NAME = re.compile(NAME_PATTERN, re.ASCII)
-#: Members in which null is an answer, "not readable". Everywhere else a member that is null counts as missing.
-NULL_IS_AN_ANSWER = frozenset({"environment", "describe", "machine_info", "commit_info"})
+#: Members in which null may be an answer. Everywhere else a member that is null counts as missing.
+NULL_IS_AN_ANSWER = frozenset({"describe", "machine_info", "commit_info"})
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 #: Control, format (bidirectional overrides too), surrogate: they move cursors, hide text or cannot be encoded.
@@ -100,13 +99,6 @@ def clean_text(text: str) -> str:
     text = " ".join(_ESCAPE_SEQUENCE.sub("", text[: 2 * MAX_TEXT]).split())
     text = "".join(char for char in text if unicodedata.category(char) not in _UNPRINTABLE)
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
-
-
-def machine_name(environment: Mapping[str, Any]) -> str:
-    """Return the machine's name as an environment gives it, or "unknown"."""
-    machine = environment.get("machine")
-    name = machine.get("name") if isinstance(machine, dict) else None
-    return name if isinstance(name, str) and name else "unknown"
 
 
 @cache

@@ -152,10 +152,7 @@ def _subtitle(runs: Sequence[Run]) -> str:
 
 
 def _model(run: Run) -> str:
-    found = run.records[0].environment if run.records else run.environment
-    block = found.get("machine")
-    model = block.get("cpu_model") if isinstance(block, dict) else None
-    return str(model or run.machine)
+    return run.measured_in.machine.cpu_model or run.machine
 
 
 def _notices(runs: Sequence[Run]) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
@@ -144,10 +144,10 @@ def reasons(trust: Trust, best_s: float | None = None) -> tuple[str, ...]:
     return tuple(f"{mode} {size}: {reason.text}" for (mode, size), why in found.items() for reason in why)
 
 
-def grade(found: Sequence[Trust], machine: Mapping[str, object] | None = None) -> Grade:
+def grade(found: Sequence[Trust], governor: str | None = None) -> Grade:
     """Return the grade of the machine in one run, from the trust blocks of its records.
 
-    ``machine`` is the block of that name in `bench.machine.environment.collect`; its governor is advice too.
+    ``governor``: what sets the processor's clock, which is advice too.
     """
     best = best_spin_s(found)
     windows = [window for trust in found for window in trust.windows]
@@ -163,7 +163,7 @@ def grade(found: Sequence[Trust], machine: Mapping[str, object] | None = None) -
     else:
         name = "fair" if share <= FAIR[0] and spread <= FAIR[1] else "noisy"
     common = tuple(causes.most_common())
-    return Grade(name, len(disturbed), len(windows), spread, common, _advice([cause for cause, _ in common], machine))
+    return Grade(name, len(disturbed), len(windows), spread, common, _advice([cause for cause, _ in common], governor))
 
 
 _TO_DO: dict[str, str] = {
@@ -180,9 +180,8 @@ _TO_DO: dict[str, str] = {
 }
 
 
-def _advice(causes: list[Cause], machine: Mapping[str, object] | None) -> tuple[str, ...]:
+def _advice(causes: list[Cause], governor: str | None) -> tuple[str, ...]:
     lines = [_TO_DO[cause] for cause in causes]
-    governor = (machine or {}).get("governor")
-    if isinstance(governor, str) and governor not in {"performance", ""}:
+    if governor not in (None, "", "performance"):
         lines.append(f"The governor is {governor}: set it to performance.")
     return tuple(lines)

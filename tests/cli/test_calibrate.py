@@ -22,7 +22,7 @@ from support.terminal import called
 
 def known(monkeypatch, state):
     """Replace what measures: processes last 1.7 s and scatter by 1 %; ``state`` says what is broken, or interrupted."""
-    here = environment.collect()
+    here = environment.collect().as_dict()
 
     def sample_s(plan, at, case):
         if at[0] == state.get("broken"):

@@ -86,7 +86,7 @@ def test_each_file_says_what_it_is_worth(ran):
         assert (found.threads, len(found.cases)) == (1, 3)
         assert all(len(case.rounds_s) >= 3 for case in found.cases)
         for name in ("machine", "os", "python", "libraries", "blas", "gpu", "git"):
-            assert found.environment[name]
+            assert getattr(found.environment, name)
 
 
 def test_saved_results_are_all_that_a_report_and_a_comparison_need(ran, capsys):

@@ -203,13 +203,13 @@ def test_a_real_sweep_is_measured_told_compared_and_explained(capsys, tmp_path, 
     for found in runs:
         (one,) = found.records
         assert (one.failures, len(one.cases), one.threads) == ((), 2, found.setting.threads)
-        assert one.environment["variables"]["OPENBLAS_NUM_THREADS"] == str(found.setting.threads)
+        assert one.environment.variables["OPENBLAS_NUM_THREADS"] == str(found.setting.threads)
         use = json.loads(one.path.read_text())["mlpbench"]["thread_use"]
         assert use["given"] == found.setting.threads
         assert all(item["threads"] <= use["given"] for item in use["found"])
         assert found.path.joinpath("roofs.json").is_file()
         if (binding := found.plan.binding).processors:
-            assert one.environment["machine"]["affinity"] == list(binding.processors)
+            assert one.environment.machine.affinity == binding.processors
             assert len(binding.processors) == found.setting.threads
         else:
             assert binding.reason

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mlpbench.bench.machine import environment
+from mlpbench.bench.record.environment import Commit, Environment, Gpu
 from mlpbench.kernels import base
 from support import simulate
 from support.terminal import variables
@@ -41,22 +43,18 @@ def nvidia_smi(tmp_path, monkeypatch):
 
 def test_everything_that_a_result_must_say_is_there():
     found = environment.collect()
-    assert json.loads(json.dumps(found)) == found, "JSON can hold it as it is"
-    machine = found["machine"]
-    assert {"cores", "caches", "affinity", "governor", "load", "memory_bytes"} <= set(machine)
-    assert machine["cpu_model"]
-    assert machine["logical_cpus"] == os.cpu_count()
-    assert found["python"]["version"] == ".".join(map(str, sys.version_info[:3]))
-    assert {"numpy", "numba", "pytest-benchmark"} <= set(found["libraries"])
-    assert {"system", "release", "distribution"} == set(found["os"])
-    assert set(found["git"]) == {"commit", "dirty"}
-    assert "available" in found["gpu"]
+    assert msgspec.convert(json.loads(json.dumps(found.as_dict())), Environment) == found, "a file holds it as it is"
+    assert found.machine.cpu_model
+    assert found.machine.logical_cpus == os.cpu_count()
+    assert found.python.version == ".".join(map(str, sys.version_info[:3]))
+    assert {"numpy", "numba", "pytest-benchmark"} <= set(found.libraries)
+    assert all((found.os.system, found.os.release, found.os.distribution))
 
 
 def test_blas_and_its_threads_show_once_it_is_loaded():
     code = (
         "import json, numpy as np; from mlpbench.bench.machine import environment\n"
-        "np.ones((2, 2)) @ np.ones((2, 2)); print(json.dumps(environment.collect()))"
+        "np.ones((2, 2)) @ np.ones((2, 2)); print(json.dumps(environment.collect().as_dict()))"
     )
     env = environment.set_threads(variables(), 1)
     ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
@@ -79,7 +77,7 @@ def test_threads_are_set_for_every_library_and_nothing_else_changes():
 )
 def test_threads_as_openmp_takes_them(monkeypatch, value, threads):
     monkeypatch.setenv("OMP_NUM_THREADS", value)
-    assert environment.collect()["threads"] == (threads or base.processors())
+    assert environment.collect().threads == (threads or base.processors())
 
 
 XEON = "Intel(R) Xeon(R) Gold 6230 CPU @ 2.1GHz"
@@ -107,7 +105,7 @@ def test_where_no_file_tells_programs_are_asked(monkeypatch, tmp_path):
         (tmp_path / name).write_text(f"#!/bin/sh\necho '{says}'\n")
         (tmp_path / name).chmod(0o755)
     assert len(list(environment._descriptions())) == 3
-    assert environment.machine()["cpu_model"] == "Neoverse-N1"
+    assert environment.machine().cpu_model == "Neoverse-N1"
 
 
 def test_a_machine_that_hides_itself(monkeypatch, tmp_path):
@@ -123,10 +121,11 @@ def test_a_machine_that_hides_itself(monkeypatch, tmp_path):
 
     monkeypatch.setattr(environment, "Path", nowhere)
     machine = environment.machine()
-    for name in ("affinity", "governor", "cores", "memory_bytes", "load"):
-        assert machine[name] is None, name
-    assert machine["caches"] == {}
-    assert all((machine["cpu_model"], machine["name"]))
+    assert {name for name, value in machine.as_dict().items() if value is None} == {
+        *("affinity", "governor", "cores", "memory_bytes", "load")
+    }
+    assert machine.caches == {}
+    assert all((machine.cpu_model, machine.name))
     assert base.processors() == os.cpu_count()
     assert environment.warnings(environment.collect()) == []
 
@@ -144,17 +143,15 @@ def test_caches_are_read_in_bytes(monkeypatch, tmp_path):
 
 def test_no_gpu_driver(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert environment.gpu() == {"available": False, "reason": "nvidia-smi is not installed: no NVIDIA driver"}
+    assert environment.gpu() == Gpu(available=False, reason="nvidia-smi is not installed: no NVIDIA driver")
 
 
 def test_a_gpu(nvidia_smi):
     told = ("NVIDIA H100 80GB HBM3", "570.124.06", "81559 MiB", "345 MHz")
     other = "NVIDIA L4, 570.124.06, 23034 MiB, 210 MHz"
     nvidia_smi(f'#!/bin/sh\n[ "$2" = --format=csv,noheader ] || exit 9\necho "{", ".join(told)}"\necho "{other}"\n')
-    assert environment.gpu() == {
-        "available": True,
-        **dict(zip(("name", "driver", "memory", "sm_clock"), told, strict=True)),
-    }
+    fields = dict(zip(("name", "driver", "memory", "sm_clock"), told, strict=True))
+    assert environment.gpu().as_dict() == {"available": True, **fields}, "without a reason"
 
 
 @pytest.mark.parametrize(
@@ -173,8 +170,8 @@ def test_a_gpu_driver_that_is_broken(nvidia_smi, monkeypatch, script, words):
         monkeypatch.setattr(environment, "GPU_TIMEOUT_S", 0.2)
     nvidia_smi(script)
     found = environment.gpu()
-    assert (found["available"], found["reason"].count("\n")) == (False, 0)
-    assert words in found["reason"]
+    assert (found.available, found.reason.count("\n")) == (False, 0)
+    assert words in found.reason
 
 
 def test_the_commit_of_this_checkout():
@@ -183,8 +180,8 @@ def test_the_commit_of_this_checkout():
     if not (root / ".git").exists():
         pytest.skip("not in a git checkout")
     ran = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    assert found["commit"] == (ran.stdout.strip() if ran.returncode == 0 else None)
-    assert found["dirty"] in (True, False, None)
+    assert found.commit == (ran.stdout.strip() if ran.returncode == 0 else None)
+    assert found.dirty in (True, False, None)
 
 
 @pytest.mark.parametrize("what", ["no git", "no checkout"])
@@ -193,16 +190,16 @@ def test_without_git_there_is_no_commit(monkeypatch, tmp_path, what):
         monkeypatch.setenv("PATH", str(tmp_path))
     else:
         monkeypatch.setattr(environment, "__file__", str(tmp_path / "bench" / "machine" / "environment.py"))
-    assert environment.commit() == {"commit": None, "dirty": None}
+    assert environment.commit() == Commit()
 
 
 def test_what_pytest_benchmark_compares_has_no_host_name():
     assert set(environment.machine_info()) == {"system", "machine", "cpu"}
-    assert environment.machine_info()["cpu"]["brand_raw"] == environment.machine()["cpu_model"]
+    assert environment.machine_info()["cpu"]["brand_raw"] == environment.machine().cpu_model
 
 
-def settings(**machine):
-    return {**simulate.environment(machine=machine), "variables": {}}
+def settings(variables=None, **machine):
+    return msgspec.convert(simulate.environment(machine=machine, variables=variables or {}), Environment)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +209,7 @@ def settings(**machine):
         (settings(load=[2.1, 0, 0]), ["the load is 2.1 on 4 processors", "stop it or wait"]),
         (settings(load=[0.6, 0, 0], affinity=[3]), ["the load is 0.6 on 1 processors"]),
         (settings(load=[2.1, 0, 0], affinity=None), ["on 4 processors"]),
-        ({**settings(), "variables": {"OPENBLAS_CORETYPE": "Haswell"}}, ["OPENBLAS_CORETYPE=Haswell", "unset it"]),
+        (settings({"OPENBLAS_CORETYPE": "Haswell"}), ["OPENBLAS_CORETYPE=Haswell", "unset it"]),
     ],
 )
 def test_what_makes_numbers_worse_is_said_with_what_to_do(found, words):
@@ -225,7 +222,7 @@ def test_variables_that_change_what_is_measured_are_recorded_and_others_are_not(
     telling = ("OPENBLAS_CORETYPE", "OMP_PROC_BIND", "NUMBA_OPT", "MKL_CBWR", "CUDA_VISIBLE_DEVICES", "PYTHONMALLOC")
     for name in (*telling, "SECRET_TOKEN", "PYTHONPATH", "HOME"):
         monkeypatch.setenv(name, "x")
-    found = environment.collect()["variables"]
+    found = environment.collect().variables
     assert set(telling) <= set(found)
     assert not {"SECRET_TOKEN", "PYTHONPATH", "HOME"} & set(found)
 

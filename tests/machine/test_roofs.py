@@ -10,6 +10,7 @@ from mlpbench.bench.analysis import evidence
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import binding, child, loops, roofs
 from mlpbench.bench.record import runs, untrusted
+from mlpbench.bench.record.environment import Environment, Machine
 from mlpbench.bench.record.fields import SCHEMA
 from mlpbench.bench.record.roofs import RoofsFile
 
@@ -49,8 +50,8 @@ def small(monkeypatch):
     """Measure little, on a machine of the caches that are given."""
     for name, value in {"ROUND_S": 1e-5, "MATRIX_ROWS": 32, "TURNS": 100, "DRAM_BYTES": 2**20}.items():
         monkeypatch.setattr(roofs, name, value)
-    monkeypatch.setattr(roofs.environment, "collect", dict)
-    return lambda caches: monkeypatch.setattr(roofs.environment, "machine", lambda: {"caches": caches})
+    monkeypatch.setattr(roofs.environment, "collect", Environment)
+    return lambda caches: monkeypatch.setattr(roofs.environment, "machine", lambda: Machine(caches=caches))
 
 
 def test_what_is_measured(small):

@@ -63,8 +63,8 @@ def test_a_file_by_hand_is_a_record(measured):
     assert found.accuracy.batched is None
     assert found.accuracy.reason == "random data have no labels"
     assert found.max_error_ratio < 1
-    assert found.environment["machine"]["cpu_model"]
-    assert [pool for pool in found.environment["blas"] if pool["user_api"] == "blas"], "BLAS is loaded by now"
+    assert found.environment.machine.cpu_model
+    assert [pool for pool in found.environment.blas if pool.user_api == "blas"], "BLAS is loaded by now"
     (case,) = found.cases
     assert (case.mode, case.batch_size, case.rows_per_call, case.distinct_rows) == ("batched", 10, 10, 10)
     assert len(case.rounds_s) >= 3

@@ -10,6 +10,7 @@ from mlpbench.bench.machine import environment
 from mlpbench.bench.plan import choose as planning
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.networks import choose
+from mlpbench.bench.record.environment import Machine
 from mlpbench.kernels.errors import SpecError
 from mlpbench.kernels.spec import MNIST
 
@@ -112,7 +113,7 @@ def machine(monkeypatch):
     """Return a function that makes this machine one with these caches."""
 
     def be(found, memory_bytes=64 * GIB):
-        monkeypatch.setattr(environment, "machine", lambda: {"caches": found, "memory_bytes": memory_bytes})
+        monkeypatch.setattr(environment, "machine", lambda: Machine(caches=found, memory_bytes=memory_bytes))
 
     return be
 

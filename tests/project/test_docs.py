@@ -205,7 +205,7 @@ def test_every_field_is_described(written):
         fields |= set(block[key])
     fields |= {one.encode_name for one in msgspec.structs.fields(Plan)}
     fields |= set(simulate.record("numpy", 0, [], {"started": ""})["mlpbench"])
-    found = environment.collect()
+    found = environment.collect().as_dict()
     fields |= set(found) | {name for key in ("machine", "os", "python", "git", "gpu") for name in found[key]}
     fields |= {name for pool in block["environment"]["blas"] for name in pool}
     fields |= {"kernel", "mode", "batch_size", "phase", "reason", "stats.data", "stats.iterations", "kind"}

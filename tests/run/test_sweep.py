@@ -16,11 +16,12 @@ from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.plan.sweep import bind, divide, measure_limits, names_of
 from mlpbench.bench.record import runs as record
+from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Skipped
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process as runner
 from mlpbench.bench.run import sweep
-from support import processes, simulate
+from support import processes
 
 CASES = [cases.Case("batched", 10), cases.Case("batched", 20)]
 PAIRS = {f"{label}/{kernel}" for label in ("threads-1", "threads-2") for kernel in ("numpy", "numpy-out")}
@@ -46,7 +47,7 @@ def execute(tmp_path, monkeypatch):
 
     def run(body, planned):
         monkeypatch.setattr(runner.sys, "executable", processes.interpreter(tmp_path, body))
-        monkeypatch.setattr("mlpbench.bench.machine.environment.collect", simulate.environment)
+        monkeypatch.setattr("mlpbench.bench.machine.environment.collect", Environment)
         folder, folders = sweep.open_folders(tmp_path / "results", planned)
         effort, outcomes = Effort(planned.plan), []
         interrupted = False
@@ -246,7 +247,7 @@ def test_one_budget_is_spent_where_intervals_are_widest():
 
 
 def test_a_folder_that_is_there_is_not_written_into(tmp_path, monkeypatch):
-    monkeypatch.setattr("mlpbench.bench.machine.environment.collect", simulate.environment)
+    monkeypatch.setattr("mlpbench.bench.machine.environment.collect", Environment)
     planned = made()
     sweep.open_folders(tmp_path, planned)
     with pytest.raises(UserError, match="is there already and is not overwritten"):
@@ -254,7 +255,7 @@ def test_a_folder_that_is_there_is_not_written_into(tmp_path, monkeypatch):
 
 
 def test_nothing_is_listed_as_a_run_before_all_settings_have_their_plan(tmp_path, monkeypatch):
-    monkeypatch.setattr("mlpbench.bench.machine.environment.collect", simulate.environment)
+    monkeypatch.setattr("mlpbench.bench.machine.environment.collect", Environment)
     written = []
     write = run_folder.write_atomically
     monkeypatch.setattr(

@@ -110,11 +110,11 @@ def test_the_grade_follows_the_spread_of_the_calibration(slower, grade):
 
 def test_advice_follows_the_causes_and_the_governor():
     windows = [trusting.window(batch_size=n + 1, run_delay_s=0.2) for n in range(3)]
-    found = disturbance.grade([trust(*windows, trusting.window(hot=1))], {"governor": "powersave"})
+    found = disturbance.grade([trust(*windows, trusting.window(hot=1))], "powersave")
     assert found.causes == (("load", 3), ("throttled", 1))
     for line, words in zip(found.advice, ("taskset", "cool", "governor is powersave"), strict=True):
         assert words in line
-    assert disturbance.grade([trust()], {"governor": "performance"}).advice == ()
+    assert disturbance.grade([trust()], "performance").advice == ()
 
 
 def test_bursts_are_found_and_quiet_processes_are_not():

@@ -98,7 +98,7 @@ def _run(judged: Judgement) -> dict[str, Any]:
     return {
         "run": run.id,
         **_fields(run, "setting", "machine", "plan"),
-        "environment": dict(run.records[0].environment if run.records else run.environment),
+        "environment": run.measured_in.as_dict(),
         "kernels": [_kernel(record) for record in run.records],
         "missing": [{"kernel": kernel, "what": what, "why": why} for kernel, what, why in gaps.gaps(run)],
         "interrupted": bool(run.missing or run.problems),

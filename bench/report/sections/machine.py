@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from mlpbench.bench import words
+from mlpbench.bench.record.environment import Commit, Gpu, Pool
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import Block, Paragraph, Table, columns, table_of_runs
 
@@ -82,46 +82,40 @@ def _table(caption: str, runs: Sequence[Run], facts: Sequence[Mapping[str, str]]
 
 
 def _environment(run: Run) -> dict[str, str]:
-    """Return the facts of a run's first process: its libraries were loaded, so its BLAS is the one that ran."""
-    found = run.records[0].environment if run.records else run.environment
-    machine, system, python, git = (_block(found, key) for key in ("machine", "os", "python", "git"))
-    libraries, caches = _block(found, "libraries"), _block(machine, "caches")
+    found = run.measured_in
+    machine, system, python = found.machine, found.os, found.python
+    caches = (f"{level} {words.data_size(size)}" for level, size in machine.caches.items())
     return {
-        "Machine": _text(machine.get("name")),
-        "Processor": _text(machine.get("cpu_model"), machine.get("arch")),
-        "Cores": f"{_text(machine.get('cores'))} cores, {_text(machine.get('logical_cpus'))} logical processors",
-        "Affinity": _processors(machine.get("affinity")),
+        "Machine": _text(machine.name),
+        "Processor": _text(machine.cpu_model, machine.arch),
+        "Cores": f"{_text(machine.cores)} cores, {_text(machine.logical_cpus)} logical processors",
+        "Affinity": _processors(machine.affinity),
         "Binding": binding.words() if (binding := run.plan and run.plan.binding) else "none asked for",
-        "Caches": ", ".join(f"{level} {_bytes(size)}" for level, size in caches.items()) or UNREADABLE,
-        "Memory": _bytes(machine.get("memory_bytes")),
-        "Frequency governor": _text(machine.get("governor")),
-        "Load at the start": _load(machine.get("load")),
-        "Operating system": _text(system.get("distribution"), system.get("system"), system.get("release")),
-        "Python": _text(python.get("implementation"), python.get("version"), python.get("compiler")),
-        "Libraries": ", ".join(f"{name} {version}" for name, version in libraries.items()) or "not recorded",
+        "Caches": _text(*caches),
+        "Memory": UNREADABLE if machine.memory_bytes is None else words.data_size(machine.memory_bytes),
+        "Frequency governor": _text(machine.governor),
+        "Load at the start": _load(machine.load),
+        "Operating system": _text(system.distribution, system.system, system.release),
+        "Python": _text(python.implementation, python.version, python.compiler),
+        "Libraries": ", ".join(f"{name} {version}" for name, version in found.libraries.items()) or "not recorded",
         "BLAS and thread pools": _pools(run),
-        "Threads given": _text(found.get("threads")),
-        "Variables": _assignments(found.get("variables")),
-        "GPU": _gpu(_block(found, "gpu")),
-        "Commit": _commit(git),
+        "Threads given": _text(found.threads),
+        "Variables": _assignments(found.variables),
+        "GPU": _gpu(found.gpu),
+        "Commit": _commit(found.git),
     }
 
 
-def _block(data: Mapping[str, Any], key: str) -> dict[str, Any]:
-    value = data.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(*values: Any) -> str:
+def _text(*values: str | int | None) -> str:
     return ", ".join(str(value) for value in values if value not in (None, "")) or UNREADABLE
 
 
-def _processors(values: Any) -> str:
-    """Return a list of numbers as ranges: ``processors 0-3, 8``."""
-    if not isinstance(values, list) or not values or not all(isinstance(value, int) for value in values):
+def _processors(numbers: tuple[int, ...] | None) -> str:
+    """Return numbers of processors as ranges: ``processors 0-3, 8``."""
+    if not numbers:
         return UNREADABLE
     ranges: list[list[int]] = []
-    for value in sorted(values):
+    for value in sorted(numbers):
         if ranges and value == ranges[-1][1] + 1:
             ranges[-1][1] = value
         else:
@@ -129,18 +123,14 @@ def _processors(values: Any) -> str:
     return f"processors {', '.join(str(a) if a == b else f'{a}-{b}' for a, b in ranges)}"
 
 
-def _bytes(value: Any) -> str:
-    return words.data_size(value) if isinstance(value, int | float) else UNREADABLE
-
-
-def _load(load: Any) -> str:
-    if not isinstance(load, list) or not all(isinstance(value, int | float) for value in load):
+def _load(load: tuple[float, ...] | None) -> str:
+    if load is None:
         return UNREADABLE
     return ", ".join(f"{value:.2f}" for value in load) + " over 1, 5 and 15 minutes"
 
 
-def _assignments(variables: Any) -> str:
-    if not isinstance(variables, dict):
+def _assignments(variables: Mapping[str, str] | None) -> str:
+    if variables is None:
         return "not recorded"
     return ", ".join(f"{name}={value}" for name, value in variables.items()) or "none set"
 
@@ -149,34 +139,30 @@ def _pools(run: Run) -> str:
     """Return the thread pools that were live, with the kernels in whose processes they were if not in all."""
     seen: dict[str, dict[str, None]] = {}
     for record in run.records:
-        pools = record.environment.get("blas")
-        for pool in pools if isinstance(pools, list) else []:
-            if isinstance(pool, dict):
-                seen.setdefault(_pool(pool), {})[record.kernel] = None
+        for pool in record.environment.blas:
+            seen.setdefault(_pool(pool), {})[record.kernel] = None
     told = (line if set(at) == set(run.kernels) else f"{line} ({', '.join(at)} only)" for line, at in seen.items())
     return "; ".join(told) or "none found"
 
 
-def _pool(pool: Mapping[str, Any]) -> str:
-    threads = pool.get("num_threads")
+def _pool(pool: Pool) -> str:
     return _text(
-        _text(pool.get("internal_api")) + f" {pool.get('version') or ''}".rstrip(),
-        f"{threads} thread{'' if threads == 1 else 's'}",
-        pool.get("threading_layer"),
-        pool.get("architecture"),
+        f"{_text(pool.internal_api)} {pool.version or ''}".rstrip(),
+        f"{pool.num_threads} thread{'' if pool.num_threads == 1 else 's'}",
+        pool.threading_layer,
+        pool.architecture,
     )
 
 
-def _gpu(gpu: Mapping[str, Any]) -> str:
-    if not gpu.get("available"):
-        return f"none: {gpu.get('reason') or 'no reason recorded'}"
-    rest = [f"{key.replace('_', ' ')} {value}" for key, value in gpu.items() if key not in ("available", "name")]
-    return _text(gpu.get("name"), *rest)
+def _gpu(gpu: Gpu) -> str:
+    if not gpu.available:
+        return f"none: {gpu.reason or 'no reason recorded'}"
+    rest = {"driver": gpu.driver, "memory": gpu.memory, "sm clock": gpu.sm_clock}
+    return _text(gpu.name, *(f"{what} {value}" for what, value in rest.items() if value))
 
 
-def _commit(git: Mapping[str, Any]) -> str:
-    if not git.get("commit"):
+def _commit(git: Commit) -> str:
+    if not git.commit:
         return "not run from a checkout"
-    dirty = git.get("dirty")
-    state = "with uncommitted changes" if dirty is True else "clean" if dirty is False else "state unknown"
-    return f"{git['commit']}, {state}"
+    state = {True: "with uncommitted changes", False: "clean", None: "state unknown"}[git.dirty]
+    return f"{git.commit}, {state}"

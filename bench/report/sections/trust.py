@@ -49,12 +49,10 @@ _COST = (
 def judge(run: Run, p99_s: float | None = None) -> Judgement:
     """Return how far a run can be trusted. ``p99_s``: a budget that the reader asks about; else the run's own."""
     trusts = [record.trust for record in run.records]
-    environment = run.records[0].environment if run.records else run.environment
-    machine = environment.get("machine")
     costs = list(map(clock_check.call_costs_s, trusts))
     return Judgement(
         run,
-        disturbance.grade(trusts, machine if isinstance(machine, dict) else None),
+        disturbance.grade(trusts, run.measured_in.machine.governor),
         clock_check.check_clock(trusts),
         timeline(run),
         {mode: [cost[mode] for cost in costs if mode in cost] for mode in COST_NAMES},

@@ -1,0 +1,84 @@
+"""The environment of a process: the machine and the software that move its numbers. Other systems show less of it."""
+
+from __future__ import annotations
+
+from msgspec import field
+
+from mlpbench.bench.record.fields import Block, Bytes, Index, Number, Text, Whole
+
+
+class Machine(Block, frozen=True, kw_only=True):
+    """The processors, their caches in bytes by name, and what moves their clock. ``name``: the folder of its results.
+
+    ``affinity``: numbers of the processors that the process may use; ``load``: averages over 1, 5 and 15 minutes.
+    """
+
+    name: Text | None = None
+    cpu_model: Text | None = None
+    arch: Text | None = None
+    cores: Index | None = None
+    logical_cpus: Index | None = None
+    affinity: tuple[Index, ...] | None = None
+    caches: dict[Text, Bytes] = field(default_factory=dict)
+    memory_bytes: Bytes | None = None
+    governor: Text | None = None
+    load: tuple[Number, ...] | None = None
+
+
+class System(Block, frozen=True, kw_only=True):
+    """The operating system."""
+
+    system: Text | None = None
+    release: Text | None = None
+    distribution: Text | None = None
+
+
+class Python(Block, frozen=True, kw_only=True):
+    """The interpreter."""
+
+    version: Text | None = None
+    implementation: Text | None = None
+    compiler: Text | None = None
+
+
+class Pool(Block, frozen=True, kw_only=True):
+    """A BLAS or a thread pool that was loaded, as threadpoolctl sees it."""
+
+    user_api: Text | None = None
+    internal_api: Text | None = None
+    version: Text | None = None
+    num_threads: Index | None = None
+    threading_layer: Text | None = None
+    architecture: Text | None = None
+
+
+class Gpu(Block, frozen=True, omit_defaults=True):
+    """The first GPU, or the reason why there is none."""
+
+    available: bool
+    reason: Text | None = None
+    name: Text | None = None
+    driver: Text | None = None
+    memory: Text | None = None
+    sm_clock: Text | None = None
+
+
+class Commit(Block, frozen=True):
+    """The commit of the checkout, and whether it had changes; None outside a checkout."""
+
+    commit: Text | None = None
+    dirty: bool | None = None
+
+
+class Environment(Block, frozen=True, kw_only=True):
+    """Everything that is known. ``threads``: how many the libraries were given; versions and variables by name."""
+
+    machine: Machine = Machine()
+    os: System = System()
+    python: Python = Python()
+    libraries: dict[Text, Text] = field(default_factory=dict)
+    blas: tuple[Pool, ...] = ()
+    threads: Whole | None = None
+    gpu: Gpu = Gpu(available=False)
+    git: Commit = Commit()
+    variables: dict[Text, Text] | None = None
