@@ -8,6 +8,7 @@ from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.params import Params, seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
+from support.doubles import ConstructorRaises, OnlyReluKernel
 from support.mutants import MUTANTS, SoftmaxDropped, StepAtZeroIsOne, Tf32Products
 
 WIDE = ForwardSpec((784, 1024, 256, 10))
@@ -67,24 +68,14 @@ def test_agree_looks_at_the_data_that_is_timed():
 
 
 def test_a_constructor_that_raises_is_a_verdict():
-    class Broken(NumpyKernel):
-        def __init__(self, spec, params):
-            raise RuntimeError("no such device")
-
-    with pytest.raises(NonConforming, match="the constructor: raised RuntimeError: no such device"):
-        check(Broken, MNIST)
+    with pytest.raises(NonConforming, match="the constructor: raised RuntimeError: no memory on the device"):
+        check(ConstructorRaises, MNIST)
 
 
 def test_a_specification_that_a_kernel_does_not_support_is_no_verdict_on_it():
-    class OnlyRelu(NumpyKernel):
-        @classmethod
-        def supports(cls, spec):
-            if spec.hidden != "relu":
-                raise KernelUnavailable(f"no {spec.hidden}")
-
-    assert check(OnlyRelu, RELU).max_error_ratio < 1
-    with pytest.raises(KernelUnavailable, match="no sigmoid"):
-        check(OnlyRelu, MNIST)
+    assert check(OnlyReluKernel, RELU).max_error_ratio < 1
+    with pytest.raises(KernelUnavailable, match="no activation sigmoid"):
+        check(OnlyReluKernel, MNIST)
 
 
 def test_an_output_that_is_not_an_array_is_not_compared():

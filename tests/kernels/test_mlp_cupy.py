@@ -8,15 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.conformance import check
+from mlpbench.kernels.cuda import device
 from mlpbench.kernels.cuda.forward import fused_activations
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_cupy import CupyKernel, words
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support import fake_cupy
-from support.contestants import unfused
 from support.sources import ROOT
 
 
@@ -26,13 +25,6 @@ from support.sources import ROOT
 def test_the_gate_under_the_stand_in(monkeypatch, hidden, output, dtype):
     fake_cupy.install(monkeypatch)
     assert check(CupyKernel, ForwardSpec((31, 17, 5), hidden, output, dtype)).max_error_ratio < 0.5
-
-
-@pytest.mark.parametrize(("hidden", "expected"), [("relu", [np.nan, 0]), ("step", [0, 0]), ("sigmoid", [np.nan, 0.5])])
-def test_nan_and_zero(hidden, expected):
-    a = np.array([[np.nan, -0.0]], np.float32)
-    fused_activations(np, unfused)[hidden](a, np.zeros(2, np.float32))
-    np.testing.assert_array_equal(a, [expected])
 
 
 def test_all_runs_on_one_non_blocking_stream(monkeypatch):
@@ -52,10 +44,6 @@ def test_all_runs_on_one_non_blocking_stream(monkeypatch):
     assert type(host) is np.ndarray
     assert not np.shares_memory(host, y)
     assert fake_cupy.Stream.current is None
-
-
-def test_it_is_waited_for():
-    assert CupyKernel.synchronize is not Kernel.synchronize
 
 
 def test_buffers_are_used_again_and_follow_the_batch(monkeypatch):
@@ -78,8 +66,11 @@ def test_buffers_are_used_again_and_follow_the_batch(monkeypatch):
 def test_describe_states_what_is_used(monkeypatch, dtype, name):
     fake_cupy.install(monkeypatch)
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
-    spec = ForwardSpec((4, 3), dtype=dtype)
-    assert CupyKernel(spec, seeded(spec)).describe() == {
+    spec, other = ForwardSpec((4, 3), dtype=dtype), {"float32": "float64", "float64": "float32"}[dtype]
+    assert device.compute_type(dtype) == "COMPUTE_TYPE_DEFAULT"
+    kernel = CupyKernel(spec, seeded(spec))
+    assert device.compute_type(other) == "COMPUTE_TYPE_DEFAULT", "told one by one"
+    assert kernel.describe() == {
         "device_name": "NVIDIA Stand-In",
         "compute_capability": "90",
         "cuda_driver": "13.0",
@@ -125,20 +116,19 @@ def test_probe_without_cupy(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "said",
+    ("devices", "said"),
     [
-        "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version",
-        "cudaErrorNoDevice: no CUDA-capable device is detected",
-    ],
+        (fake_cupy.CUDARuntimeError(text), text)
+        for text in (
+            "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version",
+            "cudaErrorNoDevice: no CUDA-capable device is detected",
+        )
+    ]
+    + [(0, "the driver counts 0 of them")],
 )
-def test_probe_passes_the_drivers_own_words(monkeypatch, said):
-    fake_cupy.install(monkeypatch, devices=fake_cupy.CUDARuntimeError(said))
+def test_probe_passes_the_drivers_own_words(monkeypatch, devices, said):
+    fake_cupy.install(monkeypatch, devices=devices)
     assert reason() == f"no CUDA device: {said}"
-
-
-def test_probe_with_a_driver_that_counts_none(monkeypatch):
-    fake_cupy.install(monkeypatch, devices=0)
-    assert reason() == "no CUDA device: the driver counts 0 of them"
 
 
 @pytest.mark.parametrize(
@@ -165,25 +155,26 @@ def test_probe_does_not_hide_a_mistake_of_ours(monkeypatch):
         CupyKernel.probe()
 
 
-def test_a_broken_installation_is_told_in_its_own_words(monkeypatch, tmp_path):
+RULER = "=" * 16
+BROKEN = f"\n{RULER}\nCuPy is not correctly installed.\n\nOriginal error:\n  ImportError: libcuda.so.1\n{RULER}\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        (
+            f"raise ImportError({BROKEN!r})",
+            "CuPy is not correctly installed. Original error: ImportError: libcuda.so.1",
+        ),
+        ("import a_module_that_nobody_has", "No module named 'a_module_that_nobody_has'"),
+    ],
+)
+def test_a_broken_installation_is_told_in_its_own_words(monkeypatch, tmp_path, module, told):
     fake_cupy.uninstall(monkeypatch)
     monkeypatch.setattr(sys, "meta_path", sys.meta_path[1:])
-    ruler = "=" * 16
-    text = (
-        f"\\n{ruler}\\nCuPy is not correctly installed.\\n\\nOriginal error:\\n  ImportError: libcuda.so.1\\n{ruler}\\n"
-    )
-    (tmp_path / "cupy.py").write_text(f'raise ImportError("{text}")')
+    (tmp_path / "cupy.py").write_text(module)
     monkeypatch.syspath_prepend(tmp_path)
-    told = "CuPy is not correctly installed. Original error: ImportError: libcuda.so.1"
     assert reason() == f"CuPy cannot be imported: {told}"
-
-
-def test_a_module_that_cupy_needs_is_not_taken_for_cupy(monkeypatch, tmp_path):
-    fake_cupy.uninstall(monkeypatch)
-    monkeypatch.setattr(sys, "meta_path", sys.meta_path[1:])
-    (tmp_path / "cupy.py").write_text("import a_module_that_nobody_has")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert reason() == "CuPy cannot be imported: No module named 'a_module_that_nobody_has'"
 
 
 def test_an_import_error_of_our_own_is_raised():

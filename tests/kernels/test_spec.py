@@ -7,11 +7,12 @@ from mlpbench.kernels.errors import SpecError
 from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
 
 
-def test_the_books_network():
+def test_the_books_networks():
     assert MNIST.label() == "784-50-100-10"
     assert (MNIST.hidden, MNIST.output, MNIST.dtype) == ("sigmoid", "softmax", "float32")
     assert MNIST.layers == ((784, 50), (50, 100), (100, 10))
     assert MNIST.n_weights == 784 * 50 + 50 * 100 + 100 * 10 == 45_200
+    assert (HAND_WORKED.sizes, HAND_WORKED.hidden, HAND_WORKED.output) == ((2, 3, 2, 2), "sigmoid", "identity")
 
 
 def test_work_and_bytes():
@@ -20,10 +21,6 @@ def test_work_and_bytes():
     assert MNIST.weight_bytes() == 4 * (45_200 + 160)
     assert MNIST.input_bytes(3) == 3 * 784 * 4
     assert ForwardSpec((784, 50, 100, 10), dtype="float64").weight_bytes() == 2 * MNIST.weight_bytes()
-
-
-def test_hand_worked():
-    assert (HAND_WORKED.sizes, HAND_WORKED.hidden, HAND_WORKED.output) == ((2, 3, 2, 2), "sigmoid", "identity")
 
 
 @pytest.mark.parametrize("hidden", ["sigmoid", "relu", "step"])

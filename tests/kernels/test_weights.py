@@ -50,23 +50,16 @@ def refuses(path, spec=SPEC):
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".pkl"])
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "int64"])
-def test_arrays_come_back_with_their_dtype(tmp_path, suffix, dtype):
-    named = arrays(dtype=dtype)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "int64", ">f4"])
+def test_arrays_come_back_with_their_dtype_contiguous_and_native(tmp_path, suffix, dtype):
+    named = {name: np.asfortranarray(array) for name, array in arrays(dtype=dtype).items()}
     params = load_params(write(tmp_path, named, suffix), SPEC)
     for number in (1, 2):
         W, b = params.weights[number - 1], params.biases[number - 1]
         np.testing.assert_array_equal(W, named[f"W{number}"])
         np.testing.assert_array_equal(b, named[f"b{number}"])
-        assert W.dtype == b.dtype == dtype
-
-
-@pytest.mark.parametrize("suffix", [".npz", ".pkl"])
-def test_arrays_become_contiguous_and_native(tmp_path, suffix):
-    named = {name: np.asfortranarray(array.astype(">f4")) for name, array in arrays().items()}
-    params = load_params(write(tmp_path, named, suffix), SPEC)
-    assert all(W.flags.c_contiguous and W.dtype.isnative for W in params.weights)
-    np.testing.assert_array_equal(params.weights[0], arrays()["W1"])
+        assert W.dtype == b.dtype == np.dtype(dtype).newbyteorder("=")
+        assert W.flags.c_contiguous
 
 
 def test_files_are_told_apart_by_content(tmp_path):
@@ -76,20 +69,16 @@ def test_files_are_told_apart_by_content(tmp_path):
     assert load_params(tmp_path / "a.pkl", SPEC).sha256() == load_params(tmp_path / "b.bin", SPEC).sha256()
 
 
-def test_saved_weights_come_back_with_what_was_said_of_them(tmp_path):
+def test_saved_weights_come_back_with_what_was_said_of_them_and_saved_again_are_the_same(tmp_path):
     path = tmp_path / "weights.npz"
-    save_params(path, hand_worked(), accuracy=0.5, made_by="a test")
+    written = []
+    for _ in range(2):
+        save_params(path, hand_worked(), accuracy=0.5, made_by="a test")
+        written.append(path.read_bytes())
+    assert written[0] == written[1]
     assert load_params(path, HAND_WORKED).sha256() == hand_worked().sha256()
     assert load_meta(path) == {"accuracy": 0.5, "made_by": "a test"}
     assert [file.name for file in tmp_path.iterdir()] == ["weights.npz"]
-
-
-def test_saving_is_deterministic_and_replaces(tmp_path):
-    path = tmp_path / "weights.npz"
-    save_params(path, hand_worked(), seed=1)
-    before = path.read_bytes()
-    save_params(path, hand_worked(), seed=1)
-    assert path.read_bytes() == before
 
 
 def test_saving_where_nothing_can_be_written(tmp_path):
@@ -224,11 +213,13 @@ def test_any_damage_gives_weights_or_one_line(tmp_path, suffix):
         ({"b1": np.array([1, np.nan, 2], "f4")}, "b1 holds NaN or infinity"),
         ({"W2": np.full((3, 2), -np.inf)}, "W2 holds NaN or infinity"),
         ({"W2": np.full((3, 2), 1e300)}, "W2 holds numbers too large for float32"),
+        ({"b1": None, "W2": None}, "4-3-2 needs b1, W2, which it does not hold; it holds W1, b2"),
         ({"W3": np.ones((2, 2)), "b3": np.ones(2)}, "it also holds W3, b3: more layers than 4-3-2 has"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, suffix, change, words):
-    assert words in refuses(write(tmp_path, arrays() | change, suffix))
+    named = {name: array for name, array in (arrays() | change).items() if array is not None}
+    assert words in refuses(write(tmp_path, named, suffix))
 
 
 @pytest.mark.parametrize("dtype", ["bool", "complex64", "U3", "S3", "M8[s]", "longdouble"])
@@ -238,21 +229,9 @@ def test_what_is_not_a_number_is_named(tmp_path, dtype):
     assert "b1 holds values of type" in refuses(path)
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".pkl"])
-def test_missing_layers_are_named(tmp_path, suffix):
-    named = {name: array for name, array in arrays().items() if name in ("W1", "b2")}
-    assert "4-3-2 needs b1, W2, which it does not hold; it holds W1, b2" in refuses(write(tmp_path, named, suffix))
-
-
 def test_large_numbers_fit_float64(tmp_path):
     path = write(tmp_path, arrays() | {"W2": np.full((3, 2), 1e300)}, ".npz")
     assert load_params(path, ForwardSpec(SPEC.sizes, dtype="float64")).weights[1][0, 0] == 1e300
-
-
-def test_weights_of_another_network(tmp_path):
-    path = tmp_path / "weights.npz"
-    save_params(path, hand_worked())
-    assert "784-50-100-10 needs (784, 50)" in refuses(path, MNIST)
 
 
 def test_other_entries_are_ignored(tmp_path):

@@ -1,8 +1,14 @@
-"""Assembly language as LLVM writes it: the loops in it, and what stands there."""
+"""Processes that compile kernels, for whatever processor they are told to, and the assembly language of kernels."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 
-from mlpbench.kernels.numba_simd.passes import network
+from numba.core.registry import cpu_target
+
+from support.sources import ROOT
 
 #: Ends of basic blocks, of x86 and AArch64.
 _JUMP = re.compile(r"^\t(j|b\.|b\t|cb|tb)", re.MULTILINE)
@@ -12,10 +18,61 @@ VECTOR = {"x86_64": r"%[xyz]mm\d+", "aarch64": r"\b[vq]\d+\b"}
 STACK = {"x86_64": r"\(%rsp", "aarch64": r"\[sp"}
 
 
-def in_use(dtype):
-    """Return the assembly language of the serial forward pass, which this process must have compiled."""
-    (code,) = network.compiled(dtype, "serial").inspect_asm().values()
-    return code
+#: Makes kernels and computes with them; says what was compiled, when, and what the kernels say of themselves.
+SCRIPT = """
+import json, sys
+import numba
+import numba.core.event as event
+import numpy as np
+from mlpbench.kernels import registry
+from mlpbench.kernels.conformance import check
+from mlpbench.kernels.params import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+
+asked, shown = json.loads(sys.argv[1])
+x = np.random.default_rng(0).random((50, 784), np.float32)
+specs = [ForwardSpec(MNIST.sizes, dtype=dtype) for _, dtype in asked]
+with event.install_recorder("numba:compile") as made:
+    kernels = [registry.load(name)(spec, seeded(spec)) for (name, _), spec in zip(asked, specs)]
+with event.install_recorder("numba:compile") as called:
+    sums = [float(np.square(kernel.forward(x.astype(kernel.spec.dtype))).sum()) for kernel in kernels]
+    sums += [float(np.square(kernel.forward_one(x[0].astype(kernel.spec.dtype))).sum()) for kernel in kernels]
+    compiler = "numba.np.linalg" in sys.modules
+    ratios = [
+        check(type(kernel), ForwardSpec(sizes, hidden, dtype=kernel.spec.dtype)).max_error_ratio
+        for kernel in kernels for sizes in ((784, 50, 100, 10), (65, 37, 3)) for hidden in ("sigmoid", "relu", "step")
+    ]
+later = float(numba.njit(lambda a: (a @ a).sum())(np.eye(3)))
+code = [[*kernel._serial.inspect_asm().values()] for kernel in kernels] if shown else []
+print(json.dumps({"made": len(made.buffer), "called": len(called.buffer), "sums": sums, "ratios": ratios,
+                  "compiler": compiler, "later": later, "code": code,
+                  "describe": [kernel.describe() for kernel in kernels]}))
+"""
+
+
+def printed(script, *words, cwd=ROOT, **environment):
+    """Run a script in a fresh process; return the JSON that it prints. A variable that is empty is taken out."""
+    env = {**os.environ, "PYTHONPATH": str(cwd), **{name: str(value) for name, value in environment.items()}}
+    env = {name: value for name, value in env.items() if value}
+    command = [sys.executable, "-c", script, *words]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def compiled(*kernels, dtype="float32", shown=False, **environment):
+    """Compile kernels, and load what is kept of them, in a fresh process; return what it says.
+
+    ``kernels`` are names, or names with another dtype: ("numba", "float64"). Where ``shown``, it says their code too:
+    that of the serial forward pass, which it must have compiled.
+    """
+    asked = [(kernel, dtype) if isinstance(kernel, str) else kernel for kernel in kernels]
+    return printed(SCRIPT, json.dumps([asked, shown]), **environment)
+
+
+def host_features():
+    """Return what the processor can do, as LLVM names it."""
+    return set(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
 
 
 def functions(code):

@@ -1,49 +1,51 @@
 """Kernels that are wrong, each in one way that the gate must notice."""
 
-from __future__ import annotations
-
 import numpy as np
 
-from mlpbench.kernels.mlp_numpy import HIDDEN, OUTPUT, NumpyKernel, softmax
+from mlpbench.kernels.mlp_numpy import HIDDEN, NumpyKernel, identity, softmax
 
 
-class BiasDropped(NumpyKernel):
-    def forward(self, x):
-        z = x
-        for W, _, activation in self._layers:
-            z = activation(z @ W)
-        return z
+class Mutant(NumpyKernel):
+    """Computes with what `changed` makes of its layers, each of which is (W, b, activation)."""
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self._layers = self.changed(self._layers)
+
+    def changed(self, layers):
+        return layers
 
 
-class LastBiasDropped(NumpyKernel):
-    def forward(self, x):
-        z = x
-        for W, b, activation in self._layers[:-1]:
-            z = activation(z @ W + b)
-        W, _, activation = self._layers[-1]
-        return activation(z @ W)
+class BiasDropped(Mutant):
+    def changed(self, layers):
+        return [(W, 0 * b, activation) for W, b, activation in layers]
 
 
-class SoftmaxOverBatch(NumpyKernel):
-    def forward(self, x):
-        z = x
-        for W, b, activation in self._layers[:-1]:
-            z = activation(z @ W + b)
-        W, b, _ = self._layers[-1]
-        e = np.exp(z @ W + b - (z @ W + b).max())
-        return e / e.sum()
+class LastBiasDropped(Mutant):
+    def changed(self, layers):
+        *before, (W, b, activation) = layers
+        return [*before, (W, 0 * b, activation)]
 
 
-class SoftmaxDropped(NumpyKernel):
-    def forward(self, x):
-        z = x
-        for W, b, activation in self._layers[:-1]:
-            z = activation(z @ W + b)
-        W, b, _ = self._layers[-1]
-        return z @ W + b
+class SoftmaxOverBatch(Mutant):
+    def changed(self, layers):
+        *before, (W, b, _) = layers
+        return [*before, (W, b, lambda a: softmax(a.ravel()).reshape(a.shape))]
 
 
-class StaleResult(NumpyKernel):
+class SoftmaxDropped(Mutant):
+    def changed(self, layers):
+        *before, (W, b, _) = layers
+        return [*before, (W, b, identity)]
+
+
+class ReluForgotten(Mutant):
+    def changed(self, layers):
+        hidden = HIDDEN["sigmoid" if self.spec.hidden != "sigmoid" else "relu"]
+        return [*((W, b, hidden) for W, b, _ in layers[:-1]), layers[-1]]
+
+
+class StaleResult(Mutant):
     _kept = None
 
     def forward(self, x):
@@ -52,14 +54,14 @@ class StaleResult(NumpyKernel):
         return self._kept[: len(x)]
 
 
-class InputOverwritten(NumpyKernel):
+class InputOverwritten(Mutant):
     def forward(self, x):
         y = super().forward(x)
         x *= 0.5
         return y
 
 
-class LastRowForgotten(NumpyKernel):
+class LastRowForgotten(Mutant):
     def forward(self, x):
         y = super().forward(x)
         if x.ndim == 2 and len(x) > 1:
@@ -67,14 +69,7 @@ class LastRowForgotten(NumpyKernel):
         return y
 
 
-def _rounded(a, bits):
-    """Return float32 ``a`` with the mantissa cut to ``bits`` bits: TF32 keeps 10, bfloat16 7."""
-    drop = 23 - bits
-    i = np.ascontiguousarray(a, np.float32).view(np.uint32) + np.uint32(1 << (drop - 1))
-    return (i & ~np.uint32((1 << drop) - 1)).view(np.float32)
-
-
-class Float16Arithmetic(NumpyKernel):
+class Float16Arithmetic(Mutant):
     def forward(self, x):
         z = x.astype(np.float16)
         for W, b, activation in self._layers:
@@ -82,75 +77,56 @@ class Float16Arithmetic(NumpyKernel):
         return z.astype(self.spec.np_dtype)
 
 
-class Tf32Products(NumpyKernel):
+def _rounded(a, bits=10):
+    """Return float32 ``a`` with the mantissa cut to ``bits`` bits: TF32 keeps 10."""
+    drop = 23 - bits
+    i = np.ascontiguousarray(a, np.float32).view(np.uint32) + np.uint32(1 << (drop - 1))
+    return (i & ~np.uint32((1 << drop) - 1)).view(np.float32)
+
+
+class Tf32Products(Mutant):
     def forward(self, x):
         z = x
         for W, b, activation in self._layers:
-            z = activation(_rounded(z, 10) @ _rounded(W, 10) + b)
+            z = activation(_rounded(z) @ _rounded(W) + b)
         return z.astype(self.spec.np_dtype)
 
 
-class WrongAxis(NumpyKernel):
+class WrongAxis(Mutant):
     def forward(self, x):
         y = super().forward(x)
         return y.T.copy() if x.ndim == 2 else y
 
 
-class WrongDtype(NumpyKernel):
+class WrongDtype(Mutant):
     def forward(self, x):
         return super().forward(x).astype(np.float64 if self.spec.dtype == "float32" else np.float32)
 
 
-class ReturnsNone(NumpyKernel):
+class ReturnsNone(Mutant):
     def forward(self, x):
         super().forward(x)
 
 
-class Raises(NumpyKernel):
+class Raises(Mutant):
     def forward(self, x):
         raise MemoryError("out of device memory")
 
 
-class GivesNan(NumpyKernel):
+class GivesNan(Mutant):
     def forward(self, x):
         return super().forward(x) * np.nan
 
 
-class SingleModeWrong(NumpyKernel):
+class SingleModeWrong(Mutant):
     def forward_one(self, x):
         return softmax(super().forward_one(x))
 
 
-class StepAtZeroIsOne(NumpyKernel):
-    def __init__(self, spec, params):
-        super().__init__(spec, params)
-        activations = [lambda a: (a >= 0).astype(a.dtype)] * (spec.n_layers - 1) + [OUTPUT[spec.output]]
-        self._layers = [(W, b, f) for (W, b, _), f in zip(self._layers, activations, strict=True)]
+#: All above. What is below shows on sums that are exactly 0 alone.
+MUTANTS = Mutant.__subclasses__()
 
 
-class ReluForgotten(NumpyKernel):
-    def __init__(self, spec, params):
-        super().__init__(spec, params)
-        hidden = HIDDEN["sigmoid"] if spec.hidden != "sigmoid" else HIDDEN["relu"]
-        activations = [hidden] * (spec.n_layers - 1) + [OUTPUT[spec.output]]
-        self._layers = [(W, b, f) for (W, b, _), f in zip(self._layers, activations, strict=True)]
-
-
-MUTANTS = [
-    BiasDropped,
-    LastBiasDropped,
-    SoftmaxOverBatch,
-    SoftmaxDropped,
-    StaleResult,
-    InputOverwritten,
-    LastRowForgotten,
-    Float16Arithmetic,
-    Tf32Products,
-    WrongAxis,
-    WrongDtype,
-    ReturnsNone,
-    Raises,
-    GivesNan,
-    SingleModeWrong,
-    ReluForgotten,
-]
+class StepAtZeroIsOne(Mutant):
+    def changed(self, layers):
+        return [*((W, b, lambda a: (a >= 0).astype(a.dtype)) for W, b, _ in layers[:-1]), layers[-1]]

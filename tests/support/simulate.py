@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pytest_benchmark.stats import Stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +79,8 @@ def benchmark(case: Case, data: list[float], iterations: int = 10, **extra: Any)
     kernel, mode, batch_size = case
     params = {"kernel": kernel, "mode": mode, "batch_size": batch_size}
     name = f"test_forward[{kernel}-{mode}-{batch_size}]"
-    q1, median, q3 = (float(q) for q in np.quantile(data, [0.25, 0.5, 0.75]))
+    stats = Stats()
+    stats.data = data
     return {
         "group": None,
         "name": name,
@@ -97,26 +99,7 @@ def benchmark(case: Case, data: list[float], iterations: int = 10, **extra: Any)
             **extra,
         },
         "options": {"disable_gc": True, "min_rounds": 10, "max_time": 0.3, "min_time": 0.001, "warmup": 20},
-        "stats": {
-            "min": min(data),
-            "max": max(data),
-            "mean": float(np.mean(data)),
-            "stddev": float(np.std(data, ddof=1)) if len(data) > 1 else 0.0,
-            "rounds": len(data),
-            "median": median,
-            "iqr": q3 - q1,
-            "q1": q1,
-            "q3": q3,
-            "iqr_outliers": 0,
-            "stddev_outliers": 0,
-            "outliers": "0;0",
-            "ld15iqr": min(data),
-            "hd15iqr": max(data),
-            "ops": 1 / float(np.mean(data)),
-            "total": sum(data) * iterations,
-            "data": data,
-            "iterations": iterations,
-        },
+        "stats": {**stats.as_dict(), "data": data, "iterations": iterations},
     }
 
 

@@ -9,14 +9,7 @@ from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel
 from mlpbench.kernels.numba_simd.codegen.shape import Shape
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import MNIST
-from support.assembly import require_registers
-from support.simd_process import run
-
-
-def host_features():
-    from numba.core.registry import cpu_target
-
-    return set(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
+from support.assembly import compiled, host_features, require_registers
 
 
 @pytest.mark.parametrize(
@@ -27,8 +20,8 @@ def test_other_processors_of_the_family_get_the_same_result(tmp_path, cpu, featu
     if "+avx2" not in host_features():
         pytest.skip("no x86 with AVX2")
     target = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features}
-    result = run(shown=("float32",), NUMBA_CACHE_DIR=tmp_path, **target)
-    code, vectors = result["code"]["float32"], isa == "avx2"
+    result = compiled("numba-simd", "numba-simd-sparse", shown=True, NUMBA_CACHE_DIR=tmp_path, **target)
+    code, vectors = result["code"][0][0], isa == "avx2"
     found = {name: name in code for name in ("%zmm", "%ymm", "vfmadd", "scalef")}
     assert found == {"%zmm": False, "%ymm": vectors, "vfmadd": vectors, "scalef": False}
     require_registers(code, Shape.parse("x86_64-unknown-linux-gnu", features, 4), 32, "x86_64")

@@ -1,10 +1,5 @@
 """Columns divided among threads: the results are those of one thread, to the bit, for any network."""
 
-import json
-import os
-import subprocess
-import sys
-
 import numba.core.event as event
 import numpy as np
 import pytest
@@ -16,8 +11,8 @@ from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKe
 from mlpbench.kernels.numba_simd.passes import packing
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
+from support.assembly import printed
 from support.contestants import by_columns, specs
-from support.sources import ROOT
 
 ByColumns = by_columns(NumbaSimdParallelKernel)
 WIDE = ForwardSpec((784, 1024, 1024, 10))
@@ -41,15 +36,6 @@ with event.install_recorder("numba:compile") as compiled:
     same.append(bool((parallel.forward_one(x[0]) == serial.forward_one(x[0])).all()))
 print(json.dumps({"compiled": len(compiled.buffer), "same": same, "describe": describe}))
 """
-
-
-def run(threads, dtype):
-    """Run the script in a fresh process with so many threads; return what it says."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_NUM_THREADS": str(threads)}
-    command = [sys.executable, "-c", SCRIPT, dtype]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 @settings(max_examples=25)
@@ -126,7 +112,7 @@ def test_two_threads_or_four_give_the_same_and_compile_nothing_that_this_process
         kernel.forward_one(x[0])
     assert not called.buffer, "no call compiles: it would be in the clock"
     for threads in (4, 2):
-        said = run(threads, dtype)
+        said = printed(SCRIPT, dtype, NUMBA_NUM_THREADS=threads)
         assert said["compiled"] == 0
         assert said["describe"]["threads"] == threads
         assert said["describe"]["serial_below_rows"] == 1

@@ -10,21 +10,22 @@ from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKe
 from mlpbench.kernels.numba_simd.codegen.shape import host_shape
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from support.assembly import require_registers
-from support.simd_process import run
+from support.assembly import compiled, require_registers
+
+SERIAL = ("numba-simd", "numba-simd-sparse")
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
     """A cache that one process filled with the kernels of one thread, and what the process said."""
     folder = tmp_path_factory.mktemp("cache")
-    return folder, run(shown=("float32",), NUMBA_CACHE_DIR=folder)
+    return folder, compiled(*SERIAL, shown=True, NUMBA_CACHE_DIR=folder)
 
 
 @pytest.fixture(scope="module")
 def assembly(filled):
     """The code of the serial forward pass, of the process that compiled it; codegen/test_tile reads that of float64."""
-    return filled[1]["code"]["float32"]
+    return filled[1]["code"][0][0]
 
 
 @pytest.mark.parametrize("kind", ["", "turned_", "sparse_"])
@@ -41,7 +42,7 @@ def test_exp_calls_nothing(assembly):
 
 def test_the_second_process_compiles_nothing(filled):
     folder, first = filled
-    second = run(NUMBA_CACHE_DIR=folder)
+    second = compiled(*SERIAL, NUMBA_CACHE_DIR=folder)
     assert first["made"] > 0
     assert second["made"] == 0
     assert first["called"] == second["called"] == 0, "no call compiles: it would be in the clock"
@@ -61,7 +62,7 @@ def test_float64_and_the_parallel_kernel_are_kept_too():
         sums = [float(np.square(kernel.forward(x)).sum()) for kernel in kernels]
         sums += [float(np.square(kernel.forward_one(x[0])).sum()) for kernel in kernels]
     assert not called.buffer, "no call compiles: it would be in the clock"
-    later = run(kernels=3, dtypes=("float64",))
+    later = compiled(*SERIAL, "numba-simd-parallel", dtype="float64")
     assert later["made"] == later["called"] == 0
     assert [described["compiled_before"] for described in later["describe"]] == [True] * 3
     assert later["sums"] == sums
