@@ -9,9 +9,7 @@ from mlpbench.bench.data.workload import predict
 from mlpbench.bench.measure import case as case_
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import ForwardSpec
-from support import timing
-from support.doubles import AsynchronousKernel, RecordingKernel
-from support.timing import FakeBenchmark, rows
+from support.doubles import AsynchronousKernel, FakeBenchmark, RecordingKernel, rows, stopped_clock
 
 SPEC = ForwardSpec((3, 2))
 BATCHED, PER_SAMPLE = Case("batched", 2), Case("per_sample", 2)
@@ -29,7 +27,7 @@ def waiting():
 
 @pytest.fixture
 def clock(monkeypatch):
-    return timing.stand_in(monkeypatch)
+    return stopped_clock(monkeypatch)
 
 
 def called(function, times, kernel):

@@ -12,17 +12,15 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.record.schema import Parts
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import ForwardSpec
-from support import timing
-from support.doubles import RecordingKernel
+from support.doubles import DisabledBenchmark, FakeBenchmark, RecordingKernel, rows, stopped_clock
 from support.sources import ROOT
-from support.timing import DisabledBenchmark, FakeBenchmark, rows
 
 SPEC = ForwardSpec((3, 2))
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    return timing.stand_in(monkeypatch)
+    return stopped_clock(monkeypatch)
 
 
 class FakeCell:

@@ -17,20 +17,17 @@ PEAK = 250e9
 READ = {"L1": 500e9, "L2": 200e9, "L3": 100e9, "DRAM": 40e9}
 CACHES = {"L1d": 49152, "L1i": 32768, "L2": 1048576, "L3": 33554432}
 L1_SIZES = [61, 50, 100, 10]
+WORK = 10**9
 
 
 def network(sizes, one_s, batch_s, rows):
     """Return one small network: seconds per sample one at a time, and of a call on a batch of ``rows``."""
-    cases = [
-        {
-            "mode": "per_sample",
-            "batch_size": 100,
-            "rows_per_round_call": 100,
-            "iterations": 2,
-            "data": [100 * one_s] * 3,
-        },
-        {"mode": "batched", "batch_size": rows, "rows_per_round_call": rows, "iterations": 9, "data": [batch_s] * 3},
-    ]
+
+    def case(mode, size, iterations, call_s):
+        facts = {"mode": mode, "batch_size": size, "rows_per_round_call": size, "iterations": iterations}
+        return {**facts, "data": [call_s] * 3}
+
+    cases = [case("per_sample", 100, 2, 100 * one_s), case("batched", rows, 9, batch_s)]
     return {"spec": {**simulate.SPEC, "sizes": sizes}, "cases": cases}
 
 
@@ -45,16 +42,17 @@ def anatomy(**changes):
     }
 
 
+def timed(rate, spread):
+    """Return what was done at a rate. Rounds: most take ``spread`` times as long as the best."""
+    best = WORK / rate
+    return {"work": WORK, "bytes": None, "data": [best * spread, best, best * spread]}
+
+
 def measured(threads, peak=PEAK, read=READ, spread=1.0):
-    """Return the entries of a number of threads. Rounds: most take ``spread`` times as long as the best."""
-    found = []
-    for name, unit, rate in [("matrix product", "flop", peak / 2), ("multiply-add", "flop", peak)] + [
-        (name, "byte", rate) for name, rate in read.items()
-    ]:
-        work = 10**9
-        rounds = [work / rate * spread, work / rate, work / rate * spread]
-        found.append({"name": name, "threads": threads, "unit": unit, "work": work, "bytes": None, "data": rounds})
-    return found
+    """Return the entries of a number of threads."""
+    rates = [("matrix product", "flop", peak / 2), ("multiply-add", "flop", peak)]
+    rates += [(name, "byte", rate) for name, rate in read.items()]
+    return [{"name": name, "threads": threads, "unit": unit, **timed(rate, spread)} for name, unit, rate in rates]
 
 
 def roofs(entries=None, **changes):
@@ -89,13 +87,7 @@ def of_device(spread=1.0, entries=None, **changes):
     rates = [("matrix product", "cuBLAS", DEVICE_PEAK), *((name, "copy", rate) for name, rate in COPIES.items())]
     for name, rate in DEVICE_READ.items():
         rates += [(name, "copy", 0.8 * rate), (name, "read", rate), (name, "copyto", 0.5 * rate)]
-    work = 10**9
-    made = [
-        {"name": name, "how": how, "unit": "", "work": work, "bytes": None, "data": [work / rate * spread, work / rate]}
-        for name, how, rate in rates
-    ]
-    for entry in made:
-        entry["data"] += entry["data"][:1]
+    made = [{"name": name, "how": how, "unit": "", **timed(rate, spread)} for name, how, rate in rates]
     found = {
         "dtype": "float32",
         "facts": {"device_name": "NVIDIA Stand-In"},
@@ -120,7 +112,6 @@ def write(folder, times=TIMES, **settings):
     return runs.read_run(write_run(folder, times, **settings))
 
 
-def impossible(times=None, **settings):
+def impossible(**settings):
     """Return arguments of `write` with one time that cannot be."""
-    fast = {**TIMES, ("numpy", "batched", 1000): 1e-7} if times is None else times
-    return {"times": fast, **settings}
+    return {"times": {**TIMES, ("numpy", "batched", 1000): 1e-7}, **settings}

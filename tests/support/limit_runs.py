@@ -1,7 +1,5 @@
 """Runs with known answers in which kernels and peers say what their results are, as the profile `limits` makes them."""
 
-import json
-
 from mlpbench.bench.record import runs
 from support import evidence_files as files
 from support import simulate
@@ -27,18 +25,11 @@ RETURNS = {"numba-simd-new": "new", "onnxruntime": "new"}
 PEERS = ("onnxruntime-bound", "openvino", "onnxruntime")
 
 
-def kernel_info(kernel, threads=1, **changes):
+def kernel_info(kernel, threads):
     """Return what a record says about a kernel."""
     ours = {} if kernel in PEERS else {"isa": "avx512", "skips_work": kernel.endswith("sparse")}
-    info = {
-        "backend": kernel.partition("-")[0],
-        "device": "cpu",
-        "version": "1.2.3",
-        "describe": {"threads": threads, **ours},
-        "returns": RETURNS.get(kernel, "kept"),
-        "peer": kernel in PEERS,
-    }
-    return {**info, **changes}
+    info = {"backend": kernel.partition("-")[0], "device": "cpu", "version": "1.2.3", "peer": kernel in PEERS}
+    return {**info, "describe": {"threads": threads, **ours}, "returns": RETURNS.get(kernel, "kept")}
 
 
 def write(folder, times=TIMES, *, threads=1, infos=None, roofs=True, **settings):
@@ -47,8 +38,7 @@ def write(folder, times=TIMES, *, threads=1, infos=None, roofs=True, **settings)
     settings.setdefault("environment", simulate.environment(threads=threads))
     run = files.write_run(folder, times, with_roofs=roofs, **settings)
     for path in run.glob("*.*.json"):
-        content = json.loads(path.read_text())
-        kernel = content["mlpbench"]["kernel"]
-        content["mlpbench"]["kernel_info"] = kernel_info(kernel, threads, **(infos or {}).get(kernel, {}))
-        path.write_text(json.dumps(content))
+        with simulate.edited(path) as content:
+            kernel = content["mlpbench"]["kernel"]
+            content["mlpbench"]["kernel_info"] = kernel_info(kernel, threads) | (infos or {}).get(kernel, {})
     return runs.read_run(run)

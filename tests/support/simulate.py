@@ -3,27 +3,19 @@
 `write_run(folder, {("numpy", "batched", 100): 2e-6})` writes a run in which a sample of that case takes 2 µs.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pytest_benchmark.stats import Stats
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mlpbench.bench.cases import Setting
-
 ROWS = 1000  # what the book mode and the accuracy run over
 SPEC = {"sizes": [784, 50, 100, 10], "hidden": "sigmoid", "output": "softmax", "dtype": "float32"}
 COMMIT = "0123abcd" * 5
-ENVIRONMENT: dict[str, Any] = {
+ENVIRONMENT = {
     "machine": {
         "name": "testbox",
         "cpu_model": "Test CPU @ 2.50GHz",
@@ -43,10 +35,8 @@ ENVIRONMENT: dict[str, Any] = {
     "git": {"commit": COMMIT, "dirty": False},
 }
 
-Case = tuple[str, str, int]
 
-
-def environment(**changes: Any) -> dict[str, Any]:
+def environment(**changes):
     """Return a valid environment; ``changes`` are merged into it, dictionaries one level deep."""
     result = copy.deepcopy(ENVIRONMENT)
     for key, value in changes.items():
@@ -57,7 +47,7 @@ def environment(**changes: Any) -> dict[str, Any]:
     return result
 
 
-def round_times(call_s: float, rounds: int, noise: float, rng: np.random.Generator, burst: float = 0.0) -> list[float]:
+def round_times(call_s, rounds, noise, rng, burst=0.0):
     """Seconds per iteration of every round of one process.
 
     The process has a factor of its own (lognormal, sd ``noise``), with probability ``burst`` another 1.7; its rounds
@@ -74,7 +64,7 @@ def round_times(call_s: float, rounds: int, noise: float, rng: np.random.Generat
     return values
 
 
-def benchmark(case: Case, data: list[float], iterations: int = 10, **extra: Any) -> dict[str, Any]:
+def benchmark(case, data, iterations=10, **extra):
     """Return one entry of pytest-benchmark's ``benchmarks``. ``extra`` changes the facts of the case."""
     kernel, mode, batch_size = case
     params = {"kernel": kernel, "mode": mode, "batch_size": batch_size}
@@ -103,9 +93,7 @@ def benchmark(case: Case, data: list[float], iterations: int = 10, **extra: Any)
     }
 
 
-def plan(
-    times: dict[Case, float], repeats: int, seed: int, skipped: list[dict[str, str]], **changes: Any
-) -> dict[str, Any]:
+def plan(times, repeats, seed, skipped, **changes):
     """Return the plan of a run of these cases; ``changes`` replace entries."""
     kernels = list(dict.fromkeys(kernel for kernel, _, _ in times))
     cases = list(dict.fromkeys((mode, batch_size) for _, mode, batch_size in times))
@@ -126,13 +114,7 @@ def plan(
     }
 
 
-def record(
-    kernel: str,
-    repeat: int,
-    benchmarks: list[dict[str, Any]],
-    plan: dict[str, Any],
-    **changes: Any,
-) -> dict[str, Any]:
+def record(kernel, repeat, benchmarks, plan, **changes):
     """Return the content of ``<kernel>.<repeat>.json``; ``changes`` replace entries of its "mlpbench" block."""
     backend = kernel.partition("-")[0]
     device = "cuda" if backend == "cupy" else "cpu"
@@ -164,22 +146,22 @@ def record(
 
 
 def write_run(
-    folder: Path,
-    times: dict[Case, float],
-    repeats: int = 3,
-    noise: float = 0.01,
-    seed: int = 0,
-    skipped: list[dict[str, str]] | None = None,
-    failures: list[dict[str, Any]] | None = None,
-    spec: dict[str, Any] | Any = None,
-    profile: str = "quick",
-    environment: dict[str, Any] | None = None,
-    rounds: int = 20,
-    burst: float = 0.0,
-    extra_info: dict[Case, dict[str, Any]] | None = None,
-    plan_changes: dict[str, Any] | None = None,
-    **block: Any,
-) -> Path:
+    folder,
+    times,
+    repeats=3,
+    noise=0.01,
+    seed=0,
+    skipped=None,
+    failures=None,
+    spec=None,
+    profile="quick",
+    environment=None,
+    rounds=20,
+    burst=0.0,
+    extra_info=None,
+    plan_changes=None,
+    **block,
+):
     """Write a run whose samples take ``times[kernel, mode, batch_size]`` seconds; return its directory.
 
     ``folder`` is a results directory: the run is put in ``folder/testbox/<stamp>-<commit8>`` (the stamp counts
@@ -189,8 +171,8 @@ def write_run(
     dictionary; further keywords replace entries of every record's "mlpbench" block.
     """
     rng = np.random.default_rng(seed)
-    failures = failures or []
-    planned = {**times, **{(f["kernel"], "batched", 1): 1.0 for f in failures if f["kernel"] not in _kernels(times)}}
+    failures, kernels = failures or [], {kernel for kernel, _, _ in times}
+    planned = {**times, **{(f["kernel"], "batched", 1): 1.0 for f in failures if f["kernel"] not in kernels}}
     the_plan = plan(planned, repeats, seed, skipped or [], profile=profile, **(plan_changes or {}))
     the_plan["cases"] = plan(times or planned, repeats, seed, [])["cases"]
     spec = SPEC if spec is None else spec if isinstance(spec, dict) else spec.as_dict()
@@ -220,16 +202,7 @@ def write_run(
     return run_dir
 
 
-def write_sweep(
-    folder: Path,
-    times: dict[Case, float],
-    settings: list[Setting],
-    factor: Callable[[Setting], float] = lambda setting: 1.0,
-    seed: int = 0,
-    skipped: dict[str, list[dict[str, str]]] | None = None,
-    plan_changes: dict[str, Any] | None = None,
-    **of_run: Any,
-) -> Path:
+def write_sweep(folder, times, settings, factor=lambda setting: 1.0, seed=0, skipped=None, plan_changes=None, **of_run):
     """Write a sweep over several settings; return its directory.
 
     A sample of a setting takes ``factor(setting)`` times what ``times`` say; ``skipped`` holds what a setting leaves
@@ -261,13 +234,9 @@ def write_sweep(
     return parent
 
 
-def rows_per_call(case: Case) -> int:
+def rows_per_call(case):
     """Rows that one iteration of a case processes."""
     return ROWS if case[1] == "book" else case[2]
-
-
-def _kernels(times: dict[Case, float]) -> set[str]:
-    return {kernel for kernel, _, _ in times}
 
 
 @contextmanager

@@ -77,10 +77,6 @@ def parsed(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def listed(path, patterns):
-    return any(path.match(pattern) for pattern in patterns)
-
-
 @cache
 def exists(name):
     """Return whether a dotted name, of a module or of something in one, leads somewhere."""

@@ -1,10 +1,5 @@
 """The block ``trust`` with known answers: a machine that is quiet, until a test says what happens to it."""
 
-from __future__ import annotations
-
-import json
-from typing import Any
-
 import numpy as np
 
 from mlpbench.bench.record import runs
@@ -16,7 +11,7 @@ SPIN_S = 600e-6
 INSTRUCTIONS = 2_400_000  # 4 GHz
 
 
-def window(mode: str = "batched", batch_size: int = 100, slower: float = 1.0, **changes: Any) -> dict[str, Any]:
+def window(mode="batched", batch_size=100, slower=1.0, **changes):
     """Return one window of half a second; ``slower`` stretches the spins around it."""
     quiet = {
         "mode": mode,
@@ -41,7 +36,7 @@ def window(mode: str = "batched", batch_size: int = 100, slower: float = 1.0, **
     return quiet | changes
 
 
-def self_test(errors: dict[int, float] | None = None, noise: float = 0.0, seed: int = 0) -> list[dict[str, Any]]:
+def self_test(errors=None, noise=0.0, seed=0):
     """Return the harness's own rows: 23 ns and 79 ns a call, and spins that are off by ``errors`` at some lengths.
 
     Each round is slowed by an exponential factor of mean ``noise``, as other load does; never made faster.
@@ -61,7 +56,7 @@ def self_test(errors: dict[int, float] | None = None, noise: float = 0.0, seed: 
     ]
 
 
-def block(*windows: dict[str, Any], **changes: Any) -> dict[str, Any]:
+def block(*windows, **changes):
     """Return the block of one process; without windows, of one quiet case."""
     quiet = {
         "spin": {"name": "llvm-xorshift64", "instructions": INSTRUCTIONS},
@@ -74,12 +69,12 @@ def block(*windows: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return quiet | changes
 
 
-def quiet(**changes: Any) -> dict[str, Any]:
+def quiet(**changes):
     """Return the block of a process whose two cases nothing disturbed."""
     return block(*(window(*case) for case in CASES), **changes)
 
 
-def hit(**changes: Any) -> dict[str, Any]:
+def hit(**changes):
     """Return the block of a process that ``changes`` befell in the second of its cases."""
     return block(window(*CASES[0]), window(*CASES[1], **changes))
 
@@ -88,9 +83,7 @@ def write(folder, blocks, **settings):
     """Write and read a run of one repeat for each block; None leaves the block out, as older versions did."""
     folder = simulate.write_run(folder, TIMES, repeats=len(blocks), noise=0, **settings)
     for repeat, trust in enumerate(blocks):
-        path = folder / f"numpy.{repeat}.json"
-        content = json.loads(path.read_text())
         if trust is not None:
-            content["mlpbench"]["trust"] = trust
-        path.write_text(json.dumps(content))
+            with simulate.edited(folder / f"numpy.{repeat}.json") as content:
+                content["mlpbench"]["trust"] = trust
     return runs.read_run(folder)

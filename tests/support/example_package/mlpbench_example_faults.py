@@ -1,10 +1,7 @@
 """Three kernels that are wrong on purpose: one gives wrong numbers, one raises, one kills its process."""
 
-from __future__ import annotations
-
 import os
 import signal
-from typing import Any
 
 import numpy as np
 from mlpbench_example import NumpyWideKernel
@@ -16,8 +13,7 @@ ENOUGH_ROWS = 150
 class NumpyNoBiasKernel(NumpyWideKernel):
     """Forgets the biases, as a kernel may whose author tried it on weights without any."""
 
-    def forward(self, x: Any) -> Any:
-        """Return wrong outputs: (batch, n_in) to (batch, n_out)."""
+    def forward(self, x):
         z = x.astype(np.float64)
         for W, _, activation in self._layers:
             z = activation(z @ W)
@@ -27,8 +23,7 @@ class NumpyNoBiasKernel(NumpyWideKernel):
 class NumpyRaisesKernel(NumpyWideKernel):
     """Runs out of memory in large batches and says so."""
 
-    def forward(self, x: Any) -> Any:
-        """Return the outputs of a batch, or raise MemoryError for a large one."""
+    def forward(self, x):
         if len(x) > ENOUGH_ROWS:
             raise MemoryError(f"no room for {len(x)} rows")
         return super().forward(x)
@@ -37,8 +32,7 @@ class NumpyRaisesKernel(NumpyWideKernel):
 class NumpyDiesKernel(NumpyWideKernel):
     """Takes its process with it in large batches, as a crash in compiled code does."""
 
-    def forward(self, x: Any) -> Any:
-        """Return the outputs of a batch, or end the process for a large one."""
+    def forward(self, x):
         if len(x) > ENOUGH_ROWS:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().forward(x)
