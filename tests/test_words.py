@@ -31,26 +31,18 @@ def test_one_thing_has_no_plural():
     assert [words.things(n, "process", "processes") for n in (1, 2)] == ["1 process", "2 processes"]
 
 
-def test_a_time_and_its_interval_share_unit_and_decimals():
+def test_a_time_and_its_interval_share_unit_and_decimals_and_without_it_a_time_stands_alone():
+    assert words.duration(estimate([2e-6])) == "2.00 µs"
     assert words.duration(Estimate(9.99e-7, 9.9e-7, 1.056e-6, 3)) == "999 ns (990 to 1056)"
     assert words.duration(Estimate(1.8e-5, 1.75e-5, 1.86e-5, 3)) == "18.0 µs (17.5 to 18.6)"
 
 
-def test_without_an_interval_a_time_stands_alone_and_a_ratio_says_why():
-    assert words.duration(estimate([2e-6])) == "2.00 µs"
-    assert (
-        words.ratio(Ratio(4.65, math.nan, math.nan, 1, True, "1 repeat: no interval"))
-        == "4.65x (1 repeat: no interval)"
-    )
-
-
-def test_a_ratio_has_its_interval():
+def test_a_ratio_has_its_interval_or_says_why_it_has_none():
     assert words.ratio(Ratio(12.94, 12.61, 13.14, 3, True)) == "12.9x (12.6 to 13.1)"
     assert words.ratio(Ratio(0.985, 0.876, 1.108, 3, True)) == "0.985x (0.876 to 1.108)"
-
-
-def test_an_interval_over_decades_keeps_its_digits():
-    assert words.ratio(Ratio(52.3, 4.5e-5, 6.1e7, 2, True)) == "52.3x (4.5e-05 to 6.1e+07)"
+    assert words.ratio(Ratio(52.3, 4.5e-5, 6.1e7, 2, True)) == "52.3x (4.5e-05 to 6.1e+07)", "over decades"
+    alone = Ratio(4.65, math.nan, math.nan, 1, True, "1 repeat: no interval")
+    assert words.ratio(alone) == "4.65x (1 repeat: no interval)"
 
 
 def test_counts_and_sizes():
@@ -61,13 +53,8 @@ def test_counts_and_sizes():
 
 
 def test_what_rounds_to_nothing_has_no_sign():
-    assert [words.percent(share) for share in (-0.001, 0.0, 0.004, -0.46, 1.24)] == [
-        "0 %",
-        "0 %",
-        "0 %",
-        "-46 %",
-        "124 %",
-    ]
+    shares = (-0.001, 0.0, 0.004, -0.46, 1.24)
+    assert [words.percent(share) for share in shares] == ["0 %", "0 %", "0 %", "-46 %", "124 %"]
     assert [words.signed(seconds) for seconds in (-4e-7, 0.0, 2e-6)] == ["-400 ns", "0.00 ns", "2.00 µs"]
 
 

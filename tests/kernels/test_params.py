@@ -53,13 +53,7 @@ def test_hash_sees_every_value_and_shape():
 
 @pytest.mark.parametrize(
     ("weights", "biases"),
-    [
-        ([], []),
-        ([(2, 3)], []),
-        ([(2, 3)], [(2,)]),
-        ([(2, 3), (2, 3)], [(3,), (3,)]),
-        ([(6,)], [(6,)]),
-    ],
+    [([], []), ([(2, 3)], []), ([(2, 3)], [(2,)]), ([(2, 3), (2, 3)], [(3,), (3,)]), ([(6,)], [(6,)])],
 )
 def test_shapes_that_do_not_chain(weights, biases):
     with pytest.raises(ParamsError):

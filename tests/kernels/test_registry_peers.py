@@ -113,9 +113,7 @@ def test_torch_leaves_neither_a_mode_nor_a_warning_behind():
 
 
 @pytest.mark.parametrize(
-    "spec",
-    [ForwardSpec((9, 7, 5), "relu", "identity"), ForwardSpec((6, 1, 4), "step", dtype="float64")],
-    ids=str,
+    "spec", [ForwardSpec((9, 7, 5), "relu", "identity"), ForwardSpec((6, 1, 4), "step", dtype="float64")], ids=str
 )
 def test_the_compiled_kernel_serves_many_batch_sizes_and_instances(spec):
     """More of each than PyTorch compiles for before it gives up (8)."""

@@ -207,8 +207,7 @@ def test_forged_parts_never_reach_numpy(parts, words):
 
 
 @pytest.mark.parametrize(
-    "thing",
-    [None, 1, [NAMED], NAMED["W1"], {"W1": 1.0}, {"W1": [[1.0]]}, {1: NAMED["W1"]}, {"W1": None}, {"W1": {}}],
+    "thing", [None, 1, [NAMED], NAMED["W1"], {"W1": 1.0}, {"W1": [[1.0]]}, {1: NAMED["W1"]}, {"W1": None}, {"W1": {}}]
 )
 def test_other_things_are_refused(thing):
     refuses(pickle.dumps(thing))

@@ -45,14 +45,8 @@ def interpreter(folder, body):
 
 def suite_by_hand(path):
     """Let pytest time one short case, as the page about the method shows it; return the JSON that it writes."""
-    words = [
-        "--kernel=numpy",
-        "--mode=batched",
-        "--batch-size=1",
-        "--benchmark-max-time=0.01",
-        f"--benchmark-json={path}",
-    ]
-    command = [sys.executable, "-m", "pytest", "bench", "-q", "-p", "no:cacheprovider", *words]
+    words = "-m pytest bench -q -p no:cacheprovider --kernel=numpy --mode=batched --batch-size=1"
+    command = [sys.executable, *words.split(), "--benchmark-max-time=0.01", f"--benchmark-json={path}"]
     ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert ran.returncode == 0, ran.stdout
     return json.loads(path.read_text(encoding="utf-8"))
@@ -89,17 +83,13 @@ def measured(
 
 def is_alive(pid):
     """Return whether a process still runs; one that has ended and was not yet asked for its status does not."""
-    status = Path(f"/proc/{pid}/stat")
-    if status.parent.parent.joinpath("self").exists():
-        try:
-            return status.read_text().rpartition(")")[2].split()[0] not in "ZX"
-        except OSError:
-            return False
     try:
         os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except ProcessLookupError:
         return False
-    return True
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()
 
 
 def gone(*pids):

@@ -194,9 +194,8 @@ def write_run(
                 for case, value in times.items()
                 if case[0] == kernel and case[1:] not in lost and (None, None) not in lost
             ]
-            reported = [
-                {key: f.get(key) for key in ("kernel", "mode", "batch_size", "phase", "reason")} for f in failed
-            ]
+            facts = ("kernel", "mode", "batch_size", "phase", "reason")
+            reported = [{key: f.get(key) for key in facts} for f in failed]
             content = record(kernel, repeat, benchmarks, the_plan, failures=reported, **shared)
             (run_dir / f"{kernel}.{repeat}.json").write_text(json.dumps(content))
     return run_dir

@@ -31,13 +31,7 @@ def argv(*words):
 def typed(*words, cwd, **changes):
     """Run a command in a process of its own, as a shell does; return the finished process."""
     return subprocess.run(
-        argv(*words),
-        cwd=cwd,
-        env=variables(**changes),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
+        argv(*words), cwd=cwd, env=variables(**changes), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
 
 

@@ -1,6 +1,7 @@
 """What NVRTC compiles, under the stand-in, and with CuPy's own NVRTC where it is installed: that needs no GPU."""
 
 import inspect
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from mlpbench.kernels.mlp_cupy import CupyKernel
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support import fake_cupy
+from support.fake_cupy import CompileException
 
 SPEC = ForwardSpec((4, 3, 2))
 
@@ -44,18 +46,12 @@ def test_what_is_in_the_cache_on_disk_takes_nothing(monkeypatch, tmp_path):
     assert called_once() == 0
 
 
-def test_what_fails_to_compile_took_its_time_too(monkeypatch):
-    cupy = fake_cupy.install(monkeypatch)
-    listener = events.listen()
-    with pytest.raises(fake_cupy.CompileException):
-        cupy.cuda.compiler._NVRTCProgram("an error").compile()
-    assert listener.seconds >= fake_cupy.COMPILE_S
-
-
-def test_it_listens_once(monkeypatch):
+@pytest.mark.parametrize(("source", "raises"), [("code", nullcontext()), ("error", pytest.raises(CompileException))])
+def test_it_listens_once_and_what_fails_to_compile_took_its_time_too(monkeypatch, source, raises):
     cupy = fake_cupy.install(monkeypatch)
     assert events.listen() is events.listen()
-    cupy.cuda.compiler._NVRTCProgram("code").compile()
+    with raises:
+        cupy.cuda.compiler._NVRTCProgram(source).compile()
     assert fake_cupy.COMPILE_S <= events.compiled_s() == events.listen().seconds
 
 

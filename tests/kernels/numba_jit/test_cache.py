@@ -59,13 +59,13 @@ def other(folder, number, stem="mlpbench.kernels.numba_any.f", ending="nbc"):
 
 def test_the_key_covers_source_processor_versions_and_settings(monkeypatch, file):
     paths = {file.path(KEY), file.path(("other", *KEY[1:])), file.path((KEY[0], ("triple", "other", ""), KEY[2]))}
-    changes = [
+    changes = (
         "numba.__version__",
         "llvmlite.__version__",
         "sys.version",
         "numba.config.OPT",
         "numba.config.BOUNDSCHECK",
-    ]
+    )
     for name in changes:
         with monkeypatch.context() as patch:
             patch.setattr(f"mlpbench.kernels.numba_jit.cache.{name}", "9")
@@ -186,16 +186,9 @@ def test_saving_removes_what_was_not_used_for_a_month_and_nothing_else(tmp_path,
     kept = [
         aged(other(tmp_path, 4), UNUSED_S - 60),
         aged(other(tmp_path, 5, ending="0123456789ab.tmp"), 0),  # another process writes it
-        *(
-            aged(tmp_path / name, 2 * UNUSED_S)
-            for name in (
-                "numba_loops._serial-88.py311.1.nbc",
-                "spec.cpython-311.pyc",
-                "mlpbench.kernels.nbc",
-                "notes.txt",
-            )
-        ),
     ]
+    names = ("numba_loops._serial-88.py311.1.nbc", "spec.cpython-311.pyc", "mlpbench.kernels.nbc", "notes.txt")
+    kept += [aged(tmp_path / name, 2 * UNUSED_S) for name in names]
     file.save(KEY, "data")
     assert not [path for path in old if path.exists()]
     assert [path for path in kept if path.exists()] == kept

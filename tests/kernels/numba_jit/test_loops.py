@@ -122,15 +122,3 @@ def test_a_panel_is_whole_tiles(itemsize):
     for vector_bytes in (16, 32, 64):
         for registers in (16, 32):
             assert PANEL % Target("any", vector_bytes, registers).tile_columns(itemsize) == 0
-
-
-@pytest.mark.parametrize(
-    ("cpu", "features"),
-    [("haswell", "+avx,+avx2,+fma,+bmi,+bmi2,-avx512f"), ("x86-64", "+sse,+sse2")],
-)
-def test_other_processors_of_the_family_get_the_right_result(tmp_path, cpu, features):
-    if "+avx2" not in host_features():
-        pytest.skip("no x86 with AVX2")
-    result = compiled("numba", NUMBA_CACHE_DIR=tmp_path, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=features)
-    assert result["describe"][0]["cpu_target"] == cpu
-    assert max(result["ratios"]) < 0.5

@@ -28,8 +28,7 @@ SPILL_ONE = {
     *(("sse2", "sparse_tile_4x2_f64"), ("sse2", "far_tile_4x2_f64")),
     *(("avx2", "tile_3x1_f32"), ("avx2", "tile_3x1_f64")),
 }
-every_target = pytest.mark.parametrize("isa", TARGETS)
-every_width = pytest.mark.parametrize("bits", [32, 64])
+everywhere = pytest.mark.parametrize(("isa", "bits"), [(isa, bits) for isa in TARGETS for bits in (32, 64)])
 
 
 def target_machine(isa):
@@ -103,16 +102,14 @@ def arch(isa):
     return TARGETS[isa][0].partition("-")[0]
 
 
-@every_target
-@every_width
+@everywhere
 def test_the_main_loop_multiplies_and_adds_in_registers_and_spills_nothing(written, isa, bits):
     code, _, shape = written(isa, bits)
     assert shape.isa == isa
     require_registers(code, shape, bits, arch(isa))
 
 
-@every_target
-@every_width
+@everywhere
 def test_every_tile_multiplies_vectors_and_spills_none(written, isa, bits):
     """Small tiles, those that skip zeros, and single columns: the loops in which they spend their time."""
     code, _, _ = written(isa, bits)
@@ -128,8 +125,7 @@ def test_every_tile_multiplies_vectors_and_spills_none(written, isa, bits):
         assert len(spilled) <= 2 * ((isa, name) in SPILL_ONE), (name, spilled)
 
 
-@every_target
-@every_width
+@everywhere
 def test_there_is_no_instruction_that_the_target_lacks(written, isa, bits):
     """LLVM would refuse an intrinsic without its feature; what it makes of plain vectors is looked at here."""
     code, source, _ = written(isa, bits)
@@ -150,8 +146,7 @@ def test_there_is_no_instruction_that_the_target_lacks(written, isa, bits):
         assert not [line for line in lines if line.startswith("v")]
 
 
-@every_target
-@every_width
+@everywhere
 def test_tiles_fetch_the_inputs_to_come(written, isa, bits):
     """Dense: the rows of the next block and, where no block before has fetched them, of the next tile; tiles of fewer
     rows their own, and once those of the next call. With zeros skipped the rows behind the tile: half while zeros are
@@ -174,7 +169,7 @@ def test_tiles_fetch_the_inputs_to_come(written, isa, bits):
 
 
 @pytest.mark.parametrize("isa", ["avx512", "avx2"])
-@every_width
+@pytest.mark.parametrize("bits", [32, 64])
 def test_tiles_of_far_weights_ask_for_them_once_a_cache_line(written, isa, bits):
     code, _, shape = written(isa, bits)
     for rows in shape.ladder:

@@ -1,18 +1,15 @@
-"""Columns divided among threads: the results are those of one thread, to the bit, for any network."""
+"""Columns divided among threads, where and how often. `test_far` compares the results with those of one thread."""
 
 import numba.core.event as event
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from mlpbench.kernels.conformance import agree, check
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel
 from mlpbench.kernels.numba_simd.passes import packing
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.assembly import printed
-from support.contestants import by_columns, specs
+from support.contestants import by_columns
 
 ByColumns = by_columns(NumbaSimdParallelKernel)
 WIDE = ForwardSpec((784, 1024, 1024, 10))
@@ -36,36 +33,6 @@ with event.install_recorder("numba:compile") as compiled:
     same.append(bool((parallel.forward_one(x[0]) == serial.forward_one(x[0])).all()))
 print(json.dumps({"compiled": len(compiled.buffer), "same": same, "describe": describe}))
 """
-
-
-@settings(max_examples=25)
-@given(
-    spec=specs(max_size=200),
-    rows=st.sampled_from([1, 2, 3, 8, 9, 31, 130]),
-    threads=st.integers(2, 5),
-    seed=st.integers(0, 9),
-)
-def test_the_results_are_those_of_one_thread_to_the_bit(spec, rows, threads, seed):
-    params = seeded(spec, seed)
-    x = np.random.default_rng([seed, rows]).standard_normal((rows, spec.n_in)).astype(spec.dtype)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packing, "NARROW_BYTES", 0)
-        serial = NumbaSimdKernel(spec, params)
-        patch.setattr(packing, "FAR_BYTES", 0)
-        divided = by_columns(NumbaSimdParallelKernel, threads)(spec, params)
-    assert divided.describe()["serial_below_rows"] == 1
-    expected = serial.forward(x).copy()
-    agree(serial, params, x)
-    np.testing.assert_array_equal(divided.forward(x), expected)
-    np.testing.assert_array_equal(divided.forward(x[:1]), serial.forward(x[:1]))
-    np.testing.assert_array_equal(divided.forward_one(x[0]), serial.forward_one(x[0]))
-
-
-@pytest.mark.parametrize("sizes", [(784, 1024, 1024, 10), (2100, 500), (4099, 158), (700, 800, 40)], ids=str)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_gate(sizes, dtype):
-    for hidden in ("sigmoid", "relu"):
-        assert check(ByColumns, ForwardSpec(sizes, hidden, dtype=dtype)).max_error_ratio < 0.5
 
 
 def test_a_batch_of_several_blocks_and_a_result_that_is_not_stale():

@@ -5,37 +5,45 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlpbench.kernels.conformance import check
+from mlpbench.kernels.conformance import agree, check
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
 from mlpbench.kernels.numba_simd.passes import far, network, packing
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from support.contestants import divided, specs
+from support.contestants import by_columns, divided, specs
 
-Divided = divided(NumbaSimdParallelKernel)
+Divided, ByColumns = divided(NumbaSimdParallelKernel), by_columns(NumbaSimdParallelKernel)
 WIDE = ForwardSpec((784, 1024, 1024, 10))
 
 
 @settings(max_examples=40)
-@given(spec=specs(max_size=200), rows=st.sampled_from([1, 2, 3, 8, 9, 31, 130]), seed=st.integers(0, 9))
-def test_the_results_are_the_same_to_the_bit(spec, rows, seed):
+@given(specs(max_size=200), st.sampled_from([1, 2, 3, 8, 9, 31, 130]), st.integers(2, 5), st.integers(0, 9))
+def test_far_away_and_divided_by_columns_the_results_are_the_same_to_the_bit(spec, rows, threads, seed):
     params = seeded(spec, seed)
     x = np.random.default_rng([seed, rows]).standard_normal((rows, spec.n_in)).astype(spec.dtype)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packing, "NARROW_BYTES", 0)
         near = NumbaSimdKernel(spec, params)
         patch.setattr(packing, "FAR_BYTES", 0)
-        kernel = NumbaSimdKernel(spec, params)
+        kernel, divided = NumbaSimdKernel(spec, params), by_columns(NumbaSimdParallelKernel, threads)(spec, params)
     assert (near._pass, kernel._pass) == (network, far)
-    np.testing.assert_array_equal(kernel.forward(x), near.forward(x))
-    np.testing.assert_array_equal(kernel.forward_one(x[0]), near.forward_one(x[0]))
+    assert divided.describe()["serial_below_rows"] == 1
+    agree(near, params, x)
+    for other in (kernel, divided):
+        for part in (x, x[:1]):
+            np.testing.assert_array_equal(other.forward(part), near.forward(part))
+        np.testing.assert_array_equal(other.forward_one(x[0]), near.forward_one(x[0]))
 
 
-@pytest.mark.parametrize("kernel_class", [NumbaSimdKernel, Divided])
+@pytest.mark.parametrize(
+    ("kernel_class", "sizes"),
+    [(NumbaSimdKernel, (700, 800, 40)), (Divided, (700, 800, 40))]
+    + [(ByColumns, sizes) for sizes in ((784, 1024, 1024, 10), (2100, 500), (4099, 158), (700, 800, 40))],
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_gate(kernel_class, dtype):
+def test_the_gate(kernel_class, sizes, dtype):
     for hidden in ("sigmoid", "relu"):
-        assert check(kernel_class, ForwardSpec((700, 800, 40), hidden, dtype=dtype)).max_error_ratio < 0.5
+        assert check(kernel_class, ForwardSpec(sizes, hidden, dtype=dtype)).max_error_ratio < 0.5
 
 
 @pytest.mark.parametrize("rows", [1, 11, 24, 100, 301])

@@ -4,17 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlpbench.kernels.numba_simd.codegen.shape import Shape
-from mlpbench.kernels.numba_simd.passes import packing
-from mlpbench.kernels.numba_simd.passes.shares import (
-    DIVIDED,
-    SHARE,
-    SHARE_COLUMN,
-    SHARE_COLUMNS,
-    SHARE_PART,
-    SHARE_PARTS,
-    SHARES_AT,
-    shares,
-)
+from mlpbench.kernels.numba_simd.passes import packing, shares
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support.contestants import specs
@@ -23,10 +13,11 @@ AVX512 = Shape.parse("x86_64-unknown-linux-gnu", "+avx512f,+avx512vl", 4)
 
 
 def planned(spec, threads, shape=AVX512, least=0):
-    """Return the plan of a network, a table of the shares, (layers, threads, `SHARE`), and what is divided."""
+    """Return the plan of a network, a table of the shares, (layers, threads, `shares.SHARE`), and what is divided."""
     plan = packing.build(spec, seeded(spec), shape, [0] * spec.n_layers, threads).plan
-    lines = shares(plan, spec.n_layers, threads, least)
-    return plan, lines[:, SHARES_AT:].reshape(spec.n_layers, threads, SHARE), list(lines[:, DIVIDED])
+    lines = shares.shares(plan, spec.n_layers, threads, least)
+    table = lines[:, shares.SHARES_AT :].reshape(spec.n_layers, threads, shares.SHARE)
+    return plan, table, list(lines[:, shares.DIVIDED])
 
 
 @settings(max_examples=100)
@@ -38,12 +29,12 @@ def test_every_part_belongs_to_one_thread_and_no_two_write_to_one_vector(spec, t
     for layer in table:
         column, place = 0, at + packing.LAYER
         for share in layer:
-            assert (share[SHARE_PART], share[SHARE_COLUMN]) == (place, column)
-            assert share[SHARE_COLUMN] % shape.lanes == 0
-            place += share[SHARE_PARTS] * packing.PART
-            column += share[SHARE_COLUMNS]
-            parts = plan[share[SHARE_PART] : place].reshape(-1, packing.PART)
-            assert all(share[SHARE_COLUMN] <= part[packing.COLUMN] < column for part in parts)
+            assert (share[shares.SHARE_PART], share[shares.SHARE_COLUMN]) == (place, column)
+            assert share[shares.SHARE_COLUMN] % shape.lanes == 0
+            place += share[shares.SHARE_PARTS] * packing.PART
+            column += share[shares.SHARE_COLUMNS]
+            parts = plan[share[shares.SHARE_PART] : place].reshape(-1, packing.PART)
+            assert all(share[shares.SHARE_COLUMN] <= part[packing.COLUMN] < column for part in parts)
         assert column == plan[at + packing.COLUMNS]
         at += packing.LAYER + plan[at + packing.PARTS] * packing.PART
         assert place == at
@@ -51,9 +42,9 @@ def test_every_part_belongs_to_one_thread_and_no_two_write_to_one_vector(spec, t
 
 def test_shares_are_as_even_as_tiles_allow():
     _, table, _ = planned(ForwardSpec((784, 1024, 1024, 10)), 2)
-    assert table[:, :, SHARE_COLUMNS].tolist() == [[528, 496], [528, 496], [0, 16]]
+    assert table[:, :, shares.SHARE_COLUMNS].tolist() == [[528, 496], [528, 496], [0, 16]]
     _, table, _ = planned(ForwardSpec((10, 96)), 4)
-    assert table[:, :, SHARE_COLUMNS].tolist() == [[0, 48, 0, 48]]
+    assert table[:, :, shares.SHARE_COLUMNS].tolist() == [[0, 48, 0, 48]]
 
 
 def test_a_layer_is_divided_where_the_busiest_thread_is_spared_enough_for_each_of_the_others():
@@ -62,7 +53,7 @@ def test_a_layer_is_divided_where_the_busiest_thread_is_spared_enough_for_each_o
     assert planned(spec, 2, least=spared[0])[2] == [1, 1, 0]
     assert planned(spec, 2, least=spared[0] + 1)[2] == [0, 1, 0]
     assert planned(spec, 2, least=spared[1] + 1)[2] == [0, 0, 0]
-    busiest = planned(spec, 4)[1][0, :, SHARE_COLUMNS].max()
+    busiest = planned(spec, 4)[1][0, :, shares.SHARE_COLUMNS].max()
     least = (1024 - busiest) * 784 // 3
     assert planned(spec, 4, least=least)[2][0] == 1
     assert planned(spec, 4, least=least + 1)[2][0] == 0
