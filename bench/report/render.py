@@ -88,7 +88,7 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
         Section("missing", "What is missing", (gap_table,) if gap_table else ()),
         Section("differences", "What differs between the runs", machine.differences(runs)),
         Section("cases", "Every case", _cases(runs, cases)),
-        trust.section(judged),
+        Section("trust", trust.TITLE, trust.blocks(judged)),
         *latency.sections(judged),
         Section("clock", "What is in the clock", (task.clock(book=any(case.mode == "book" for case in cases)),)),
         Section("computed", "Network, data and weights", task.computed(runs)),

@@ -129,10 +129,7 @@ def _batch_axis(rows: list[dict[str, Any]], singles: bool) -> alt.X:
 
 
 def _value_axis(rows: list[dict[str, Any]], title: str, label: str) -> Any:
-    """Return the axis of all values and their intervals.
-
-    The interval of two wildly different repeats spans decades and would flatten everything else: it is cut off.
-    """
+    # The interval of two wildly different repeats spans decades and would flatten everything else: it is cut off.
     values = [row["value"] for row in rows] or [1.0, 10.0]
     ends = [row[end] for row in rows for end in ("low", "high") if row[end] is not None]
     held = [min(max(end, min(values) / 3), 3 * max(values)) for end in ends]

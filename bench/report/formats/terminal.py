@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 from rich.table import Table
@@ -34,14 +33,10 @@ def table(
         justify: Literal["left", "right"] = "right" if column.number else "left"
         style = "bold" if column.name == "kernel" else ""
         made.add_column(column.name, justify=justify, style=style, no_wrap=column.number, overflow="fold")
-    for cells in _said_once(found.rows, said_once):
-        made.add_row(*(Text(cells[number]) for number in kept))
-    return made
-
-
-def _said_once(rows: tuple[tuple[str, ...], ...], number: int) -> Iterator[tuple[str, ...]]:
     before: tuple[str, ...] = ()
-    for row in rows:
-        head = row[:number]
-        yield (("",) * number if head == before else head) + row[number:]
+    for row in found.rows:
+        head = row[:said_once]
+        cells = [*(("",) * said_once if head == before else head), *row[said_once:]]
+        made.add_row(*(Text(cells[number]) for number in kept))
         before = head
+    return made

@@ -29,10 +29,8 @@ _FIRST_CALLS = 4
 
 def sections(judged: Sequence[Judgement]) -> tuple[Section, ...]:
     """Return the sections of the closer look; those without blocks where the files say nothing."""
-    starts = columns(
-        ("kernel", "compiled code"),
-        ("import", "construction", "of all, compiling", "first calls", "peak memory", "device's pool"),
-    )
+    times = ("import", "construction", "of all, compiling", "first calls", "peak memory", "device's pool")
+    starts = columns(("kernel", "compiled code"), times)
     calls = columns(("kernel", "case"), ("calls", "p50", "p90", "p99", "p99.9"))
     inputs = columns(("kernel", "case"), ("factor (95 % interval)", "finding"))
     found = [(f"{one.run.title}: " if len(judged) > 1 else "", one.budgets) for one in judged]

@@ -10,18 +10,7 @@ from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.report.document import (
-    MANY_RUNS,
-    Block,
-    Figure,
-    Fold,
-    Judgement,
-    Paragraph,
-    Points,
-    Section,
-    Table,
-    columns,
-)
+from mlpbench.bench.report.document import MANY_RUNS, Block, Figure, Fold, Judgement, Paragraph, Points, Table, columns
 from mlpbench.bench.report.sections.gaps import once_for_all
 from mlpbench.bench.trust import clock_check, disturbance, latency
 from mlpbench.bench.trust.timeline import Timeline, timeline
@@ -131,23 +120,23 @@ def _disturbed_words(grade: disturbance.Grade) -> str:
 # -- the section
 
 
-def section(judged: Sequence[Judgement]) -> Section:
-    """Return the section about trust, without blocks where the files say nothing.
+def blocks(judged: Sequence[Judgement]) -> tuple[Block, ...]:
+    """Return the section's content; nothing where the files say nothing.
 
     Of several runs what to do is said once; of many, their cases and figures have to be opened on a page.
     """
-    blocks: list[Block] = []
+    told: list[Block] = []
     several, many = len(judged) > 1, len(judged) > MANY_RUNS
     for number, one in enumerate(judged):
         said = lines(one, advised=not several)
         if said:
-            blocks += [Paragraph(f"{one.run.title}:")] if several else []
+            told += [Paragraph(f"{one.run.title}:")] if several else []
             shown = (*_disturbed(one), *_figures(one, number, several=several))
             folded = (Fold(f"Its disturbed cases and its harness ({one.run.name})", shown),)
-            blocks += [Points(tuple(said)), *(folded if many and shown else shown)]
+            told += [Points(tuple(said)), *(folded if many and shown else shown)]
     if several and (todo := advice(judged)):
-        blocks += [Paragraph("What to do:"), Points(tuple(todo))]
-    return Section("trust", TITLE, tuple(blocks))
+        told += [Paragraph("What to do:"), Points(tuple(todo))]
+    return tuple(told)
 
 
 def _disturbed(judged: Judgement) -> tuple[Block, ...]:

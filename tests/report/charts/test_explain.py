@@ -46,7 +46,6 @@ def test_a_piece_has_its_words_in_the_middle_of_what_is_seen_of_it():
     ("values", "moved"),
     [
         ([], []),
-        ([5.0], [5.0]),
         ([3.0, 1.0], [3.0, 1.0]),
         ([1.0, 1.0], [0.5, 1.5]),
         ([2.0, 1.8, 9.0], [2.4, 1.4, 9.0]),

@@ -39,11 +39,9 @@ def test_both_charts_are_drawn(browser, reports):
     for chart in ("time", "speedup"):
         assert len(page.marks(chart, "line")) == len(KERNELS)
         assert len(page.marks(chart, "area")) == len(KERNELS)
-        box = page.ask(
-            f"const b = document.querySelector('#chart-{chart} svg').getBoundingClientRect();return [b.width, b.height]"
-        )
-        assert box[0] > 400
-        assert box[1] > 300
+        box = page.ask(f"return document.querySelector('#chart-{chart} svg').getBoundingClientRect().toJSON()")
+        assert box["width"] > 400
+        assert box["height"] > 300
     assert len(page.marks("time", "symbol")) > len(page.marks("speedup", "symbol"))  # the single calls
     shapes = page.ask("return Array.from(document.querySelectorAll('.legend path'), p => p.getAttribute('d'))")
     assert len(set(shapes)) == len(KERNELS)
@@ -187,11 +185,8 @@ def test_the_heat_map_names_every_kernel_on_a_phone(browser, reports):
 def test_runs_have_a_legend_where_there_are_two(browser, reports):
     page = browser.open(reports.file("two"))
     assert len(page.marks("time", "line")) == 2 * len(KERNELS)
-    dashes = page.ask(
-        "return Array.from(document.querySelectorAll('#chart-time .mark-line path'),"
-        " p => p.getAttribute('stroke-dasharray'))"
-    )
-    assert len(set(dashes)) == 2
+    lines = "document.querySelectorAll('#chart-time .mark-line path')"
+    assert len(set(page.ask(f"return Array.from({lines}, p => p.getAttribute('stroke-dasharray'))"))) == 2
     page.click("[data-signal=hidden_runs] button")
     page.until(lambda: len(page.marks("time", "line")) == len(KERNELS))
 

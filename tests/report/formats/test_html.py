@@ -24,10 +24,6 @@ def chart_rows(page, name):
     return specification(page, name)["datasets"]["rows"]
 
 
-def summaries(folder, times=EXACT, **settings):
-    return summarize([record.read_run(simulate.write_run(folder, times, **settings))])
-
-
 def test_the_charts_hold_the_known_values(reports):
     page = reports.text("exact", "html")
     gains = {(row["kernel"], row["x"]): row["value"] for row in chart_rows(page, "speedup")}
@@ -46,11 +42,9 @@ def test_without_an_interval_there_is_no_band(reports):
 def test_an_astronomic_interval_does_not_flatten_the_chart(tmp_path):
     """Two repeats, one of them 50 times slower: the band is cut off, the values keep their place."""
     path = simulate.write_run(tmp_path, EXACT, noise=0, repeats=2)
-    file = path / "numpy.0.json"
-    changed = json.loads(file.read_text())
-    for benchmark in changed["benchmarks"]:
-        benchmark["stats"]["data"] = [50 * second for second in benchmark["stats"]["data"]]
-    file.write_text(json.dumps(changed))
+    with simulate.edited(path / "numpy.0.json") as changed:
+        for benchmark in changed["benchmarks"]:
+            benchmark["stats"]["data"] = [50 * second for second in benchmark["stats"]["data"]]
     chart = times.time_chart(summarize([record.read_run(path)]), ["numpy", "numba"])
     rows = chart["datasets"]["rows"]
     values = [row["value"] for row in rows]
@@ -63,12 +57,12 @@ def test_an_astronomic_interval_does_not_flatten_the_chart(tmp_path):
 
 def test_a_kernel_looks_the_same_in_both_charts_whatever_is_missing(tmp_path):
     """Without its single calls a kernel has no speedup; the others must not move up to its colour."""
-    cases = summaries(tmp_path, {case: time for case, time in EXACT.items() if case != ("numpy", "per_sample", 100)})
-    charts = [chart(cases, ["numpy", "numba"]) for chart in (times.time_chart, times.speedup_chart)]
-    scales = [
-        next(layer["encoding"]["color"]["scale"] for layer in chart["layer"] if "color" in layer["encoding"])
-        for chart in charts
-    ]
+    told = {case: time for case, time in EXACT.items() if case != ("numpy", "per_sample", 100)}
+    cases = summarize([record.read_run(simulate.write_run(tmp_path, told))])
+    scales = []
+    for chart in (times.time_chart, times.speedup_chart):
+        encodings = [layer["encoding"] for layer in chart(cases, ["numpy", "numba"])["layer"]]
+        scales.append(next(encoding["color"]["scale"] for encoding in encodings if "color" in encoding))
     assert scales[0] == scales[1]
     assert scales[0]["domain"] == ["numpy", "numba"]
 
@@ -115,8 +109,8 @@ def test_without_the_charts_libraries_one_line_says_what_to_install(reports, mon
     assert render.write(reports.document("exact"), "md")
 
 
-def test_a_picture_for_a_page_without_javascript(tmp_path):
-    cases = summaries(tmp_path)
+def test_a_picture_for_a_page_without_javascript(reports):
+    cases = reports.document("exact").cases
     for name in ("time", "speedup"):
         picture = times.picture(cases, name, style.DARK)
         assert picture.startswith("<svg")

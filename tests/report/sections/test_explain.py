@@ -11,11 +11,8 @@ from support.reports import KERNELS
 def test_the_report_has_the_section_with_all_three_charts_and_how_to_read_them(reports):
     text = reports.text("evidence")
     assert "## What the speedup is made of" in text
-    for title in (
-        "Where the time of a sample goes",
-        "Time of a call, and the line through it",
-        "Every case under its roof",
-    ):
+    titles = ("Where the time of a sample goes", "Time of a call, and the line through it", "Every case under its roof")
+    for title in titles:
         assert f"### {title}" in text
     assert "| numpy | batch 10,000 | 28.4 FLOP/B | 90.5 GFLOP/s | 36 % | multiply-add |" in text
     page = reports.text("evidence", "html")

@@ -21,10 +21,8 @@ def write(folder, uses, **settings):
     """Write and read a run; ``uses`` are what records say, by kernel and repeat."""
     path = simulate.write_run(folder, TIMES, repeats=2, **settings)
     for (kernel, repeat), said in uses.items():
-        file = path / f"{kernel}.{repeat}.json"
-        content = json.loads(file.read_text())
-        content["mlpbench"]["thread_use"] = said
-        file.write_text(json.dumps(content))
+        with simulate.edited(path / f"{kernel}.{repeat}.json") as content:
+            content["mlpbench"]["thread_use"] = said
     return record.read_run(path)
 
 
@@ -43,13 +41,10 @@ def test_each_kernel_that_says_so_has_a_line_with_who_reported_how_many(tmp_path
     assert table.rows == (row,)
 
 
-def test_runs_are_told_apart(tmp_path):
+def test_runs_are_told_apart_and_older_files_have_no_table(tmp_path):
     runs = [write(tmp_path, {("numpy", 0): use(n, openblas=n)}, seed=n) for n in (1, 2)]
     assert thread_table(runs).rows == tuple((run.id, "numpy", str(n), f"openblas {n}") for n, run in enumerate(runs, 1))
-
-
-def test_older_files_have_no_table_of_threads(tmp_path):
-    assert thread_table([write(tmp_path, {})]) is None
+    assert thread_table([write(tmp_path / "old", {})]) is None
 
 
 @pytest.mark.parametrize(
