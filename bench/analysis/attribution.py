@@ -1,16 +1,10 @@
 """What the speedup is made of: one at a time minus batched, in seconds per sample, divided into causes. Knows no files.
 
-* **Calls saved**: a call on a network of two neurons a layer costs the same whatever its rows; a batch shares one.
-* **Weights reused**: one at a time, every row reads all weights from the level that holds them; a batch reads them
-  once. Counted is what this costs above reading them from L1, which the next part contains.
-* **Arithmetic**: on a smaller network, with weights in L1, and the calls taken off, the same kernel takes longer for a
-  single row than for a row of a batch: the units wait for loads, for each other, for vectors that are not full. What
-  the real network computes beyond the smaller one is counted at the least it can be: a multiply-add for each weight
-  that is loaded from L1, against the peak.
-* **Unexplained**: the rest, negative where the parts overlap and explain more than there is.
-
-Nothing is fitted: the first and third part are measured on other networks, the second follows from bandwidth. So
-the rest is a test of the explanation, and it is shown.
+* **Calls saved**: what a call on a network of two neurons a layer costs; a batch shares one.
+* **Weights reused**: what it costs every row to read all weights from the level that holds them, and not from L1.
+* **Arithmetic**: by how much a single row takes longer than a row of a batch on a smaller network, with weights in L1
+  and the calls taken off; and what the real network computes beyond that one, at the least it can be.
+* **Unexplained**: the rest, negative where the parts overlap. Nothing is fitted, so it is a test of the explanation.
 """
 
 from __future__ import annotations
@@ -54,9 +48,7 @@ class SmallNetworks:
         """Return the seconds by which a sample with weights in L1 takes longer alone than in a batch, without calls."""
         if self.l1_one_s is None or self.l1_batch_s is None or not self.l1_batch:
             return None
-        one = self.l1_one_s - self.call_one_s
-        batch = self.l1_batch_s - self.call_batch_s / self.l1_batch
-        return one - batch
+        return (self.l1_one_s - self.call_one_s) - (self.l1_batch_s - self.call_batch_s / self.l1_batch)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,7 @@
 The book explains batches by the "bus bandwidth". `bench.analysis.attribution` divides the gain of one kernel on one
 network; here the same kernel stands beside itself where its weights lie in L2, in L3 and beyond.
 
-What makes the gain is its largest part, named alone where the low end of its interval is above the high end of every
-other part's, and else together with the parts that reach it. What is unexplained is a part like the others: where it is
-the largest, no cause is named. Below 0 it is what was counted twice, reading that is hidden behind arithmetic: then it
-is taken off the part of the weights, which is counted fully, and if it is more than that, no cause is named. The part
-of the weights has no interval of its own (there is one set of roofs a run). Nothing is named from a single repeat,
-where a cause was not measured, and of a kernel with times that cannot be.
+What makes the gain is its largest part, together with the parts that reach it: docs/explain.md has the rule.
 """
 
 from __future__ import annotations

@@ -187,22 +187,13 @@ def find(cases: Sequence[CaseSummary]) -> list[BookFinding]:
             continue
         alone = one_at_a_time(of_kernel), _in_batches(batched(of_kernel))
         loading = one_at_a_time(of_kernel, "book"), _in_batches(whole)
-        findings.append(
-            BookFinding(
-                run=of_kernel[0].run,
-                kernel=kernel,
-                data=of_kernel[0].data,
-                alone=_times(*alone),
-                with_loading=_times(*loading),
-                accuracy=next((case.accuracy for case in whole if case.accuracy is not None), None),
-                apart=_apart(*loading),
-            )
-        )
+        accuracy = next((case.accuracy for case in whole if case.accuracy is not None), None)
+        times_of = _times(*alone), _times(*loading)
+        findings.append(BookFinding(whole[0].run, kernel, whole[0].data, *times_of, accuracy, _apart(*loading)))
     return findings
 
 
 def _in_batches(cases: Iterable[CaseSummary]) -> CaseSummary | None:
-    """Return the case with the book's batches."""
     return next((case for case in cases if case.batch_size == BOOK.batch_size), None)
 
 
@@ -213,7 +204,6 @@ def _times(one: CaseSummary | None, batch: CaseSummary | None) -> BookTimes | No
 
 
 def _total(sample: Estimate) -> Estimate:
-    """Return the time for all images from the time per sample."""
     n = BOOK.images
     return replace(sample, value=sample.value * n, low=sample.low * n, high=sample.high * n)
 
@@ -224,13 +214,18 @@ def _apart(one: CaseSummary | None, batch: CaseSummary | None) -> Apart | None:
     if one is None or batch is None or whole is None or not (one.parts and batch.parts):
         return None
     ones, batches = times.pairs(one, batch)
+    rests = [
+        {repeat: seconds - case.parts["load"][repeat] for repeat, seconds in by_repeat.items()}
+        for by_repeat, case in ((ones, one), (batches, batch))
+    ]
+    least = min(seconds for rest in rests for seconds in rest.values())
     shares = {repeat: batch.parts["load"][repeat] / seconds for repeat, seconds in batches.items()}
     return Apart(
         one=_way(one),
         batched=_way(batch),
         whole=whole,
         parts={name: estimates.ratio(_only(one.parts[name], ones), _only(batch.parts[name], ones)) for name in PARTS},
-        without_loading=_without(*(_rest(by_repeat, case) for by_repeat, case in ((ones, one), (batches, batch)))),
+        without_loading=estimates.ratio(rests[0], rests[1]) if least > 0 else None,
         of_book=_of_book(shares) if one.data == "mnist" else None,
         reads=one.reads,
     )
@@ -253,15 +248,6 @@ def _way(case: CaseSummary) -> Way:
     counting = {name: _only(found, case.by_repeat) for name, found in case.parts.items()}
     parts = {name: _total(estimates.estimate(counting[name])) for name in PARTS}
     return Way(_total(case.sample), parts, BOOK.images * median(counting[REST].values()))
-
-
-def _rest(by_repeat: Mapping[int, float], case: CaseSummary) -> dict[int, float]:
-    """Return what a cell takes without loading, by repeat."""
-    return {repeat: seconds - case.parts["load"][repeat] for repeat, seconds in by_repeat.items()}
-
-
-def _without(one: Mapping[int, float], batch: Mapping[int, float]) -> Ratio | None:
-    return estimates.ratio(one, batch) if min((*one.values(), *batch.values())) > 0 else None
 
 
 def _of_book(shares: Mapping[int, float]) -> Ratio | None:

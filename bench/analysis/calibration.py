@@ -24,6 +24,8 @@ from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
 from mlpbench.bench.stats.trials import FOUND, Kind, Tally
 
 FILE = "calibration.json"
+#: The fields that the file holds as they are.
+_AS_IT_IS = ("machine", "run", "kernel", "threads", "ended", "repeats", "threshold", "false_discovery_rate")
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,7 @@ class Calibration:
         return CalibrationFile(
             CalibrationHead(
                 kind="calibration",
-                machine=self.machine,
-                run=self.run,
-                kernel=self.kernel,
-                threads=self.threads,
-                ended=self.ended,
-                repeats=self.repeats,
-                threshold=self.threshold,
-                false_discovery_rate=self.false_discovery_rate,
+                **{name: getattr(self, name) for name in _AS_IT_IS},
                 paired=_entry(self.paired),
                 unpaired=_entry(self.unpaired),
                 seen=tuple(SeenEntry(share, seen) for share, seen in sorted(self.seen.items())),
@@ -94,14 +89,7 @@ def read(path: Path) -> Calibration:
     head = untrusted.read(path, CalibrationFile, "a calibration").mlpbench
     drifts = {name: found and Drift(**found.as_dict()) for name, found in asdict(head.drifts or DriftsEntry()).items()}
     return Calibration(
-        machine=head.machine,
-        run=head.run,
-        kernel=head.kernel,
-        threads=head.threads,
-        ended=head.ended,
-        repeats=head.repeats,
-        threshold=head.threshold,
-        false_discovery_rate=head.false_discovery_rate,
+        **{name: getattr(head, name) for name in _AS_IT_IS},
         paired=_kind(head.paired),
         unpaired=_kind(head.unpaired),
         seen={entry.slowdown: entry.seen for entry in head.seen},
@@ -112,13 +100,9 @@ def read(path: Path) -> Calibration:
 def _entry(kind: Kind | None) -> KindEntry | None:
     if kind is None:
         return None
-    planted = (PlantedEntry(slowdown=share, **vars(tally)) for share, tally in sorted(kind.planted.items()))
-    return KindEntry(
-        false=TallyEntry(**vars(kind.false)),
-        disjoint=TallyEntry(**vars(kind.disjoint)),
-        planted=tuple(planted),
-        scatter=kind.scatter,
-    )
+    planted = tuple(PlantedEntry(slowdown=share, **vars(tally)) for share, tally in sorted(kind.planted.items()))
+    false, disjoint = (TallyEntry(**vars(tally)) for tally in (kind.false, kind.disjoint))
+    return KindEntry(false=false, disjoint=disjoint, planted=planted, scatter=kind.scatter)
 
 
 def _kind(entry: KindEntry | None) -> Kind | None:

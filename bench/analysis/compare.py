@@ -191,6 +191,7 @@ def compare(
     paired = ran_together(*sides[0])
     rows = _judged(cases, paired, threshold, drifts if pace.spin_s else replace(drifts, one=drifts.of(alone=False)))
     notes = _notes(_runs(sides).values(), rows, pace)
+    told = (*false_clocks, *notes)
     return Comparison(
         *names,
         threshold,
@@ -200,7 +201,7 @@ def compare(
         tuple(rows),
         tuple(unmatched),
         tuple(unequal),
-        (*false_clocks, *notes),
+        told,
     )
 
 
@@ -253,13 +254,9 @@ def _judged(cases: list[_Case], paired: bool, threshold: float, drifts: Drifts) 
             case.baseline.batch_size,
             estimates.estimate(case.baseline.by_repeat),
             estimates.estimate(case.candidate.by_repeat),
-            found.speedup,
-            found.p,
-            found.p_adjusted,
-            found.verdict,
-            found.repeats_needed,
-            found.drift,
-            *case.settings,
+            **vars(found),
+            baseline_setting=case.settings[0],
+            candidate_setting=case.settings[1],
         )
         for case, found in zip(cases, judge(sides, paired, threshold, drifts=wander), strict=True)
     ]

@@ -18,11 +18,9 @@ from mlpbench.bench.record.runs import ROOFS_FILE, Run
 PRODUCT, PEAK = ARITHMETIC = ("matrix product", "multiply-add")
 #: What is told of a device and is no roof.
 COPIES = ("host to device", "device to host")
-#: Multiply-adds in registers wait for nothing. Where half of their rounds take longer than this, something else ran.
-_QUIET_WITHIN = 1.15
-#: What all cores share: neighbours that the processor's clock does not show take their part of it.
-_SHARED = ("L3", "DRAM")
-_SHARED_QUIET_WITHIN = 1.3
+#: Where half of the rounds take so many times as long as the best, something else ran. Multiply-adds in registers wait
+#: for nothing; of what all cores share, neighbours that the processor's clock does not show take their part.
+_QUIET_WITHIN = {PEAK: 1.15, "L3": 1.3, "DRAM": 1.3}
 
 #: Work per second by number of threads, and by name of what was done.
 Rates = dict[int, dict[str, float]]
@@ -131,13 +129,6 @@ def _seconds(network: measured.SmallNetwork) -> tuple[float, float, int]:
     return one_s, batch_s, batch.rows_per_round_call
 
 
-def _quiet_within(name: str) -> float:
-    """Return how many times as long as the best half of the rounds may take where nothing else ran."""
-    if name in _SHARED:
-        return _SHARED_QUIET_WITHIN
-    return _QUIET_WITHIN if name == "multiply-add" else math.inf
-
-
 def _roofs(content: measured.Roofs) -> tuple[dict[int, Roofs], bool]:
     """Return the roofs by number of threads, and whether they were measured while something else ran."""
     rates, disturbed = _rates(content)
@@ -161,7 +152,7 @@ def _rates(content: measured.Roofs) -> tuple[Rates, bool]:
     for one in content.measured:
         of_threads = rates.setdefault(one.threads, {})
         of_threads[one.name] = max(one.work / min(one.data), of_threads.get(one.name, 0))
-        disturbed |= statistics.median(one.data) > _quiet_within(one.name) * min(one.data)
+        disturbed |= statistics.median(one.data) > _QUIET_WITHIN.get(one.name, math.inf) * min(one.data)
     return rates, disturbed
 
 

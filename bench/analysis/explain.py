@@ -1,7 +1,6 @@
 """What the speedup of each kernel of a run is made of: call cost, Hockney's line, roofs, attribution.
 
-Everything is derived from the result files, by the pure modules `bench.stats.hockney`, `bench.analysis.roofline` and
-`bench.analysis.attribution`. What was not measured is None, with a reason.
+Everything is derived from the result files. What was not measured is None, with a reason.
 """
 
 from __future__ import annotations
@@ -189,7 +188,6 @@ def _estimate(values: Iterable[float | None]) -> Estimate | None:
 
 
 def _calls(cases: Sequence[CaseSummary]) -> dict[int, float]:
-    """Return the seconds per call of each batch size."""
     return {case.batch_size: case.sample.value * case.batch_size for case in batched(cases)}
 
 

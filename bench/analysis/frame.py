@@ -31,6 +31,13 @@ _PHASES = {
     "compile_s": "compile, which is part of the others",
     "first_call_s": "make the first call of this shape",
 }
+#: Columns that records, their networks and their cases have under the same name.
+_OF_RECORD = ("machine", "kernel", "backend", "device", "repeat", "threads", "construct_s")
+_OF_SPEC = ("dtype", "hidden", "output")
+_OF_CASE = (
+    *("mode", "batch_size", "iterations", "call_s", "sample_s", "first_call_s", "from_host_s", "to_host_s"),
+    *("repeated_rows", "includes_loading"),
+)
 _CACHES = {"fresh": "a process that found no compiled code", "filled": "the process after it, which found all of it"}
 
 #: Every column of `load`: its dtype ("str" is a text), and what it holds.
@@ -113,34 +120,17 @@ def _row(run: Run, record: Record, case: Timing) -> dict[str, Any]:
     low, high = np.quantile(case.rounds_s, [0.25, 0.75])
     rows = case.rows_per_call
     return {
+        **{name: getattr(record, name) for name in _OF_RECORD},
+        **{name: getattr(record.spec, name) for name in _OF_SPEC},
+        **{name: getattr(case, name) for name in _OF_CASE},
         "run": run.id,
-        "machine": record.machine,
-        "kernel": record.kernel,
-        "backend": record.backend,
-        "device": record.device,
-        "mode": case.mode,
-        "batch_size": case.batch_size,
-        "repeat": record.repeat,
         "spec": record.spec.label(),
-        "dtype": record.spec.dtype,
-        "hidden": record.spec.hidden,
-        "output": record.spec.output,
-        "threads": record.threads,
         "data": record.data.name,
         "rounds": len(case.rounds_s),
-        "iterations": case.iterations,
-        "call_s": case.call_s,
-        "sample_s": case.sample_s,
         "sample_p25_s": low / rows,
         "sample_p75_s": high / rows,
         "sample_min_s": min(case.rounds_s) / rows,
-        "first_call_s": case.first_call_s,
-        "from_host_s": case.from_host_s,
-        "to_host_s": case.to_host_s,
-        "construct_s": record.construct_s,
         "accuracy": accuracy(record, case.mode, case.batch_size),
-        "repeated_rows": case.repeated_rows,
-        "includes_loading": case.includes_loading,
         "reads": case.reads if case.parts else None,
         **{f"{name}_s": call_s for name, call_s in case.part_calls_s.items()},
     }

@@ -183,9 +183,7 @@ def find(cases: Sequence[CaseSummary], titles: Mapping[str, str] = MappingProxyT
     kernels: list[KernelFinding] = []
     fastest: list[Fastest] = []
     books: list[BookFinding] = []
-    sentences: list[str] = []
-    ranks: list[str] = []
-    notes: list[str] = []
+    sentences, ranks, notes = list[str](), list[str](), list[str]()
     for run, of_run in runs.items():
         found = [_kernel(own) for own in of_kernels(of_run).values()]
         winners = _fastest(of_run)
@@ -211,13 +209,9 @@ def overview(run: Run, cases: Sequence[CaseSummary], limits: Limits | None) -> O
     if not ours:
         return Overview(run.shown or run.title, None, 0, False, None)
     fastest = _kernel(kernels[ranked(ours.values())[0][0].kernel])
-    place = _place(fastest, limits) if limits else None
+    beside = (place for row in limits.rows if row.kernel == fastest.kernel for place in row.places) if limits else ()
+    place = next((place for place in beside if place.batch_size == fastest.best_batch_size), None)
     return Overview(run.shown or run.title, fastest, len(ours), len(ours) < len(best), place)
-
-
-def _place(fastest: KernelFinding, limits: Limits) -> PeerRatio | None:
-    places = (place for row in limits.rows if row.kernel == fastest.kernel for place in row.places)
-    return next((place for place in places if place.batch_size == fastest.best_batch_size), None)
 
 
 def against(ratio: Ratio, other: str) -> str:
@@ -231,7 +225,6 @@ def against(ratio: Ratio, other: str) -> str:
 
 
 def _kernel(cases: Sequence[CaseSummary]) -> KernelFinding:
-    """Return the finding of the cases of one kernel and run."""
     one = one_at_a_time(cases)
     best = best_batch(cases)
     gain = missing = None
@@ -274,22 +267,19 @@ def _lead(kernels: Sequence[KernelFinding], titles: Mapping[str, str]) -> str:
     (least, _, only), (most, _, other) = gains[0], gains[-1]
     if len(gains) == 1:
         return only.sentence()
-    every = "Batching makes every kernel faster" if all(_is_gain(g) for g, _, _ in gains) else "What batching gains"
+    # Of one repeat the low end is NaN: it shows no gain.
+    every = "Batching makes every kernel faster" if all(g.low > 1 for g, _, _ in gains) else "What batching gains"
     low, high = (f"{k.kernel} ({titles[k.run]})" if k.run in titles else k.kernel for k in (only, other))
     return f"{every}: from {words.ratio(least)} with {low} to {words.ratio(most)} with {high}."
 
 
 def _notes(cases: Sequence[CaseSummary]) -> list[str]:
     """Return what the reader must know before believing the numbers."""
-    notes = []
-    if any(case.repeats == 1 for case in cases):
-        which = "Every case" if all(case.repeats == 1 for case in cases) else "At least one case"
-        notes.append(f"{which} has one repeat only: there is no interval, and noise cannot be told from a difference.")
-    return notes
-
-
-def _is_gain(ratio: Ratio) -> bool:
-    return ratio.low > 1  # False for NaN: one repeat shows nothing
+    single = [case.repeats == 1 for case in cases]
+    if not any(single):
+        return []
+    which = "Every case" if all(single) else "At least one case"
+    return [f"{which} has one repeat only: there is no interval, and noise cannot be told from a difference."]
 
 
 def _is_same(ratio: Ratio) -> bool:

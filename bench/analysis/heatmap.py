@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import geometric_mean
 
 from mlpbench.bench.analysis.summary import CaseSummary, batched, of_kernels, one_at_a_time, ranked
 from mlpbench.bench.stats.estimates import Ratio
@@ -70,5 +70,4 @@ def _column(at: int, there: Sequence[CaseSummary]) -> list[Cell]:
 
 
 def _overall(kernel: str, cells: Mapping[tuple[str, int], Cell]) -> float:
-    logs = [math.log(cell.ratio.value) for (name, _), cell in cells.items() if name == kernel]
-    return sum(logs) / len(logs)
+    return geometric_mean(cell.ratio.value for (name, _), cell in cells.items() if name == kernel)

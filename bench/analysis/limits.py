@@ -1,8 +1,6 @@
 """How the kernels of a run stand beside peers and the machine's limits.
 
-Everything is derived from one run: ratios to the best peer whose results are of the same kind (a new array, or a
-buffer that is kept); shares of the arithmetic that the machine sustains beside the kernel; and the time of one row
-against the least that it can be. All are paired by repeat, but for limits that no repeat measured: there it is the best
+Everything is derived from one run and paired by repeat, but for limits that no repeat measured: there it is the best
 round of the run's start. Knows no kernels: result files say which of them are peers.
 """
 
@@ -128,11 +126,13 @@ def find(run: Run, cases: Sequence[CaseSummary], found: Evidence | None = None) 
 
 def _setting(run: Run, timed: Mapping[str, Record]) -> Conditions:
     first = next(iter(timed.values()))
+    machine = first.environment.machine
+    count = "" if machine.logical_cpus is None else f", {machine.logical_cpus} processors"
     return Conditions(
         run=run.id,
         profile=run.plan.profile if run.plan else None,
         started=run.plan.started if run.plan else None,
-        machine=_machine(run, first),
+        machine=(machine.cpu_model or run.machine) + count,
         spec=first.spec.label(),
         dtype=first.spec.dtype,
         data=first.data.name,
@@ -140,12 +140,6 @@ def _setting(run: Run, timed: Mapping[str, Record]) -> Conditions:
         repeats=max(len({r.repeat for r in run.records if r.kernel == name}) for name in timed),
         versions=_versions(timed),
     )
-
-
-def _machine(run: Run, first: Record) -> str:
-    machine = first.environment.machine
-    count = machine.logical_cpus
-    return (machine.cpu_model or run.machine) + ("" if count is None else f", {count} processors")
 
 
 def _versions(timed: Mapping[str, Record]) -> dict[str, str]:

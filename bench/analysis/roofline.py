@@ -7,8 +7,7 @@ architectures", Communications of the ACM 52 (2009). Three floors bound a call f
 * weights: each is read at least once a call, from the nearest level of memory that holds them all;
 * inputs: each is read once, from the nearest level that holds all rows that the calls rotate through.
 
-The longest floor is the roof that binds, and floor / measured time is the share of that roof. It cannot be above 1: the
-levels are chosen so that the floor is too low rather than too high.
+The longest floor is the roof that binds; its share, floor / measured time, cannot be above 1.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlpbench.bench.analysis import times
+from mlpbench.bench.analysis.sides import same_sweep
 from mlpbench.bench.analysis.summary import CaseSummary, threads_used
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Ratio
 
@@ -55,14 +55,10 @@ def find(runs: Sequence[Summarized]) -> tuple[Scaling, ...]:
     for run, cases in runs:
         timed = next((record for record in run.records if record.cases and record.threads is not None), None)
         if timed is not None and cases:
-            groups.setdefault(_likeness(timed), []).append((run, cases))
+            alike = (timed.machine, timed.spec, timed.data, timed.weights)
+            groups.setdefault(alike, []).append((run, cases))
     found = (_of_group(group) for group in groups.values())
     return tuple(one for one in found if one is not None)
-
-
-def _likeness(record: Record) -> Any:
-    """Return what runs must have in common."""
-    return record.machine, record.spec, record.data, record.weights
 
 
 def _of_group(group: Sequence[Summarized]) -> Scaling | None:
@@ -91,19 +87,9 @@ def _gain(case: CaseSummary, base: Sequence[CaseSummary], base_run: Run, run: Ru
     other = next((one for one in base if (one.kernel, one.mode, one.batch_size) == at), None)
     if other is None:
         return None
-    if _side_by_side(base_run, run):
+    if same_sweep(base_run, run):
         speedup = times.ratio_or_apart(other, case)
     else:
         speedup = estimates.ratio(other.by_repeat, case.by_repeat, paired=False)
-    return Gain(*at, threads, _used(run, case.kernel), speedup)
-
-
-def _side_by_side(one: Run, other: Run) -> bool:
-    """Whether two runs are settings of one sweep."""
-    sweeps = [run.plan.sweep if run.plan else None for run in (one, other)]
-    return sweeps[0] is not None and sweeps[0] == sweeps[1]
-
-
-def _used(run: Run, kernel: str) -> int | None:
-    says = (threads_used(record) for record in run.records if record.kernel == kernel and record.cases)
-    return next((used for used in says if used is not None), None)
+    says = (threads_used(record) for record in run.records if record.kernel == case.kernel and record.cases)
+    return Gain(*at, threads, next((used for used in says if used is not None), None), speedup)

@@ -98,13 +98,17 @@ def same_run(a: Run, b: Run) -> bool:
     return a.path.resolve() == b.path.resolve() or (a.plan is not None and (a.id, a.machine) == (b.id, b.machine))
 
 
+def same_sweep(one: Run, other: Run) -> bool:
+    """Return whether two runs are settings of one sweep, which went through their repeats side by side."""
+    sweeps = [run.plan.sweep if run.plan else None for run in (one, other)]
+    return sweeps[0] is not None and sweeps[0] == sweeps[1]
+
+
 def ran_together(one: Side, other: Side) -> bool:
     """Return whether repeats of the same number ran next to each other: in one run, or in two settings of one sweep."""
     if same_run(one.run, other.run):
         return one.kernel != other.kernel
-    plans = one.run.plan, other.run.plan
-    sweeps = {(plan and plan.sweep, side.run.machine) for plan, side in zip(plans, (one, other), strict=True)}
-    return len(sweeps) == 1 and None not in {plan and plan.sweep for plan in plans}
+    return same_sweep(one.run, other.run) and one.run.machine == other.run.machine
 
 
 def complete(baseline: Side, candidate: Side) -> tuple[Side, Side]:
@@ -144,8 +148,6 @@ def _kernel_of_latest(text: str, results_dir: Path, no_run: UserError) -> list[S
 
 #: Readings of the moment, different in any two processes.
 VOLATILE = {"load", "sm_clock", "freq", "frequency", "time"}
-#: What a kernel describes and what may differ between two kernels of one run without being what is compared.
-KERNEL_SETTINGS = ("threads",)
 
 
 def between_runs(baseline: Record, candidate: Record) -> list[str]:
@@ -174,11 +176,8 @@ def that_forbid(baseline: Record, candidate: Record) -> list[str]:
 
 def between_kernels(baseline: Record, candidate: Record) -> list[str]:
     """Return what differs between two kernels of one run, and is not the kernel itself: the threads that they use."""
-    used = [
-        {key: side.describe[key] for key in KERNEL_SETTINGS if key in side.describe} for side in (baseline, candidate)
-    ]
-    common = used[0].keys() & used[1].keys()
-    return _lines("kernel", *({key: side[key] for key in sorted(common)} for side in used))
+    used = [{"threads": side.describe["threads"]} for side in (baseline, candidate) if "threads" in side.describe]
+    return _lines("kernel", *used) if len(used) == 2 else []
 
 
 def _task(record: Record) -> dict[str, Any]:

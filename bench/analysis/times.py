@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.runs import Run
@@ -20,6 +20,8 @@ from mlpbench.bench.trust.pace import Pace, paces
 
 #: (mode, batch size)
 At = tuple[str, int]
+#: One repeat of a case: where it comes from, seconds per sample, and whether it was disturbed.
+_Measured = tuple[Record, Timing, float, bool]
 
 
 class ByRepeat(Protocol):
@@ -52,13 +54,6 @@ class CaseTimes:
     sources: tuple[tuple[Record, Timing], ...]
 
 
-class _Measured(NamedTuple):
-    record: Record
-    timing: Timing
-    sample_s: float
-    disturbed: bool
-
-
 def cases(runs: Iterable[Run], pace: Pace | None = None) -> list[CaseTimes]:
     """Return the times of every case of some runs, kernel by kernel, in the order of the records.
 
@@ -72,8 +67,7 @@ def cases(runs: Iterable[Run], pace: Pace | None = None) -> list[CaseTimes]:
             for timing in record.cases:
                 whose, at = (run.name, record.machine, record.kernel), (timing.mode, timing.batch_size)
                 sample_s = timing.sample_s * (pace.scale(own.get(at)) if pace else 1.0)
-                measured = _Measured(record, timing, sample_s, at in hit)
-                found.setdefault(whose, {}).setdefault(at, []).append(measured)
+                found.setdefault(whose, {}).setdefault(at, []).append((record, timing, sample_s, at in hit))
     return [_case(*whose, *at, repeats) for whose, of_kernel in found.items() for at, repeats in of_kernel.items()]
 
 
@@ -86,11 +80,11 @@ def by_kernel(run: Run, pace: Pace | None = None) -> dict[str, dict[At, CaseTime
 
 
 def _case(run: str, machine: str, kernel: str, mode: str, batch_size: int, repeats: Sequence[_Measured]) -> CaseTimes:
-    every = {one.record.repeat: one.sample_s for one in repeats}
+    every = {record.repeat: sample_s for record, _, sample_s, _ in repeats}
     if len(every) < len(repeats):
         raise UserError(f"the run {run} is named twice: name each run or record once")
-    hit = frozenset(one.record.repeat for one in repeats if one.disturbed)
-    sources = tuple((one.record, one.timing) for one in repeats)
+    hit = frozenset(record.repeat for record, *_, disturbed in repeats if disturbed)
+    sources = tuple((record, timing) for record, timing, *_ in repeats)
     return CaseTimes(run, machine, kernel, mode, batch_size, estimates.counted(every, hit), every, hit, sources)
 
 

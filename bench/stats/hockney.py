@@ -6,9 +6,8 @@
 ``n_half = t0 * r_inf``: the batch size at which half of that rate is reached. R. W. Hockney and C. R. Jesshope,
 *Parallel Computers 2* (1988), section 1.3; the vector length there is the batch size here.
 
-Batch sizes span decades and so do times: the fit takes **relative** errors, so that a batch of 1 counts as much as one
-of 10,000, and a robust loss (soft L1), so that one disturbed point does not bend the line. Each repeat is fitted by
-itself, and `bench.stats.estimates.estimate` makes the value and its interval from the fits.
+The fit takes **relative** errors, so that a batch of 1 counts as much as one of 10,000, and a robust loss (soft L1), so
+that one disturbed point does not bend the line. Each repeat is fitted by itself.
 """
 
 from __future__ import annotations
@@ -166,7 +165,6 @@ def _least(design: Sequence[tuple[float, float]], lowest: float) -> tuple[float,
 
 
 def _loss(design: Sequence[tuple[float, float]], a: float, b: float) -> float:
-    """Return the soft L1 loss of the relative errors."""
     return sum(math.sqrt(1 + ((a * u + b * v - 1) / _FORGIVES) ** 2) - 1 for u, v in design)
 
 
@@ -241,7 +239,6 @@ def _arrays(points: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _medians(repeats: Iterable[Points]) -> Points:
-    """Return the median over repeats for each batch size."""
     values: dict[int, list[float]] = {}
     for points in repeats:
         for size, seconds in points.items():

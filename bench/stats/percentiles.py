@@ -61,7 +61,6 @@ def _above(n: int, p: float) -> int:
 
 
 def _chance(t: int, n: int, p: float) -> float:
-    """Return P(Binomial(n, 1 - p) <= t)."""
     from scipy.special import bdtr
 
     return float(bdtr(t, n, 1 - p)) if t < n else 1.0

@@ -72,6 +72,8 @@ def test(
 
     Raises ValueError for values that are not finite and positive, and for paired sides without a common repeat.
     """
+    from scipy.special import stdtr
+
     if paired:
         common = sorted(a.keys() & b.keys())
         if not common:
@@ -89,7 +91,8 @@ def test(
     if square == 0:
         return Test(float(shift == 0), scatter, n, paired, drift)
     degrees = _joint_degrees([*((part[1], part[2]) for part in parts), (drift.square, drift.degrees)])
-    return Test(2 * _student(-abs(shift) / math.sqrt(square), degrees), scatter, n, paired, drift)
+    p = 2 * float(stdtr(degrees, -abs(shift) / math.sqrt(square)))
+    return Test(p, scatter, n, paired, drift)
 
 
 def adjusted(p_values: Sequence[float]) -> list[float]:
@@ -166,7 +169,6 @@ def _joint_degrees(parts: Sequence[tuple[float, float]]) -> float:
 
 
 def _cut(n: int) -> int:
-    """Return how many repeats are trimmed on either side."""
     return int(TRIM * n) if n >= TRIM_FROM else 0
 
 
@@ -178,12 +180,6 @@ def _trimmed(x: NDArray[np.float64]) -> tuple[float, float, int]:
     pulled_in = np.clip(s, s[cut], s[n - cut - 1])
     square = float(np.var(pulled_in, ddof=1)) * (n - 1) / (kept * (kept - 1))
     return float(s[cut : n - cut].mean()), square, kept - 1
-
-
-def _student(t: float, degrees: float) -> float:
-    from scipy.special import stdtr
-
-    return float(stdtr(degrees, t))
 
 
 @dataclass(frozen=True)
@@ -223,17 +219,13 @@ def judge(
     found = sum(p <= rate for p in p_adjusted)
     # What one more case has to undercut to be found beside those that are.
     level = rate * min(found + 1, len(cases)) / max(len(cases), 1)
-    return [
-        _judge(estimates.ratio(a, b, paired, drift=test.drift), test, p, threshold, rate, level)
-        for (a, b), test, p in zip(cases, tests, p_adjusted, strict=True)
-    ]
-
-
-def _judge(speedup: Ratio, test: Test, p: float, threshold: float, rate: float, level: float) -> Judgement:
-    verdict = estimates.verdict(speedup, threshold)
-    if verdict in ("faster", "slower") and not p <= rate:
-        verdict = "unclear"
-    needed = None
-    if verdict == "unclear" and not math.isnan(test.p):
-        needed = repeats_needed(test, speedup.value, threshold, level)
-    return Judgement(speedup, test.p, p, verdict, needed, test.drift)
+    judged = []
+    for (a, b), tested, p in zip(cases, tests, p_adjusted, strict=True):
+        speedup = estimates.ratio(a, b, paired, drift=tested.drift)
+        verdict = estimates.verdict(speedup, threshold)
+        if verdict in ("faster", "slower") and not p <= rate:
+            verdict = "unclear"
+        unclear = verdict == "unclear" and not math.isnan(tested.p)
+        needed = repeats_needed(tested, speedup.value, threshold, level) if unclear else None
+        judged.append(Judgement(speedup, tested.p, p, verdict, needed, tested.drift))
+    return judged

@@ -171,19 +171,17 @@ class _Trials:
 
     def kind(self) -> Kind:
         """Make all comparisons."""
-        equal = [self._cases(self.same[i], self.same[j], at) for at in self.places for i, j in self.sides]
-        apart = [
-            self._cases(self.same[i], self.same[j], at) for at in self.disjoint_places for i, j in self.disjoint_sides
-        ]
-        scatter = [
-            significance.test(a, b, self.paired).scatter
-            for cases in equal
-            for a, b, _ in cases
-            if self._can_be_judged(a, b)
-        ]
+        equal, apart = (
+            [self._cases(self.same[i], self.same[j], at) for at in places for i, j in sides]
+            for places, sides in ((self.places, self.sides), (self.disjoint_places, self.disjoint_sides))
+        )
+        judged = [(a, b) for cases in equal for a, b, _ in cases if self._can_be_judged(a, b)]
+        scatter = [significance.test(*sides, self.paired).scatter for sides in judged]
         return Kind(
             false=_tally([word for cases in equal for word in self._verdicts(cases)], "faster", "slower"),
-            disjoint=Tally(sum(not _FALSE.isdisjoint(self._verdicts(cases)) for cases in apart), len(apart)),
+            disjoint=Tally(
+                sum(not {"faster", "slower"}.isdisjoint(self._verdicts(cases)) for cases in apart), len(apart)
+            ),
             planted={share: self._found(times) for share, times in self.slowed.items()},
             scatter=float(np.quantile(scatter, SCATTER_QUANTILE)),
         )
@@ -208,9 +206,6 @@ class _Trials:
         drifts = [case[2] for case in judged]
         found = significance.judge([case[:2] for case in judged], self.paired, self.threshold, self.rate, drifts)
         return [str(one.verdict) for one in found] + ["unclear"] * (len(cases) - len(judged))
-
-
-_FALSE = {"faster", "slower"}
 
 
 def _tally(found: list[str], *words: str) -> Tally:

@@ -98,11 +98,6 @@ def budgets(records: Sequence[Record], budget: float | None) -> list[Budget]:
     if budget is None:
         return []
     found = latencies(records)
-    timed: dict[str, set[int]] = {}
-    for record in records:
-        timed.setdefault(record.kernel, set()).update(
-            case.batch_size for case in record.cases if case.mode == "batched"
-        )
     results = []
     for kernel in dict.fromkeys(latency.kernel for latency in found):
         bounds = {
@@ -114,7 +109,8 @@ def budgets(records: Sequence[Record], budget: float | None) -> list[Budget]:
             continue
         largest = largest_within(bounds, budget)
         too_few = tuple(sorted(size for size, p in bounds.items() if p.bound is None))
-        untimed = tuple(sorted(timed.get(kernel, set()) - bounds.keys()))
+        cases = (case for record in records if record.kernel == kernel for case in record.cases)
+        untimed = tuple(sorted({case.batch_size for case in cases if case.mode == "batched"} - bounds.keys()))
         results.append(Budget(kernel, budget, largest, bounds[largest].bound if largest else None, too_few, untimed))
     return results
 
@@ -122,9 +118,7 @@ def budgets(records: Sequence[Record], budget: float | None) -> list[Budget]:
 def input_findings(records: Sequence[Record]) -> list[InputFinding]:
     """Return the input audits of a run."""
     return [
-        InputFinding(
-            record.kernel, audit.mode, audit.batch_size, estimates.ratio(audit.rotating_s, audit.same_s, paired=True)
-        )
+        InputFinding(record.kernel, audit.mode, audit.batch_size, estimates.ratio(audit.rotating_s, audit.same_s))
         for record in records
         for audit in record.trust.audits
     ]

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from mlpbench.bench.record.trust import Trust, Window
+from mlpbench.bench.record.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,14 @@ class Pace:
 def paces(trust: Trust) -> dict[tuple[str, int], float]:
     """Return seconds for one spin beside each case of one process, by (mode, batch size).
 
+    It is the geometric mean of the levels before and after the case, each the median of its spins.
     Cases of a kernel that computes on a device are left out: the processor's pace is not theirs.
     """
-    return {(window.mode, window.batch_size): _pace_s(window) for window in trust.windows if not window.waits}
+    return {
+        (at.mode, at.batch_size): math.sqrt(median(at.spins_before_s) * median(at.spins_after_s))
+        for at in trust.windows
+        if not at.waits
+    }
 
 
 def common_pace(trusts: Sequence[Trust]) -> Pace:
@@ -55,8 +60,3 @@ def common_pace(trusts: Sequence[Trust]) -> Pace:
     usual = median(found)
     distances = sorted(abs(math.log(pace / usual)) for pace in found)
     return Pace(usual, math.expm1(distances[math.ceil(0.95 * len(distances)) - 1]))
-
-
-def _pace_s(window: Window) -> float:
-    """Return the geometric mean of the levels before and after a case, each the median of its spins."""
-    return math.sqrt(median(window.spins_before_s) * median(window.spins_after_s))

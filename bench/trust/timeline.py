@@ -62,10 +62,7 @@ def timeline(run: Run) -> Timeline | None:
         begins = window.began_utc_s - first if dated and window.began_utc_s is not None else float(number)
         moments.append(
             Moment(
-                kernel=record.kernel,
-                repeat=record.repeat,
-                mode=window.mode,
-                batch_size=window.batch_size,
+                *(record.kernel, record.repeat, window.mode, window.batch_size),
                 begins=begins,
                 ends=begins + (window.wall_s if dated else 1.0),
                 before=median(window.spins_before_s) / best,
