@@ -17,6 +17,7 @@ from support.terminal import called, typed
 
 #: Small, and so quick.
 SMALL = ("--profile", "smoke", "--batch-size", "10")
+NET = "784-50-100-10"
 
 
 class OnlyFloat32(NumpyKernel):
@@ -65,9 +66,6 @@ def run(tmp_path, monkeypatch, capsys):
 
 def points(runs):
     return [run.setting.point for run in runs]
-
-
-NET = "784-50-100-10"
 
 
 def test_one_value_for_each_is_an_ordinary_run(run):

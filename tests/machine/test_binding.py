@@ -54,11 +54,6 @@ def test_one_processor_of_each_core_comes_before_the_second_of_any(machine, core
     assert affinity[-1] == affinity[0], "tried, and as it was before"
 
 
-def test_more_threads_than_processors_are_not_bound_and_say_why(machine):
-    machine([(0,), (1,)])
-    assert choose(3) == Binding(reason="3 threads are more than the processors, 2")
-
-
 def test_a_system_without_the_call_goes_on_with_the_reason(monkeypatch):
     """As macOS."""
     monkeypatch.delattr(os, "sched_setaffinity", raising=False)
@@ -69,8 +64,9 @@ def test_a_system_without_the_call_goes_on_with_the_reason(monkeypatch):
         pass
 
 
-def test_a_system_that_refuses_goes_on_with_the_reason(machine):
+def test_more_threads_than_processors_and_a_system_that_refuses_go_on_with_the_reason(machine):
     machine([(0,), (1,)], refuse=[0])
+    assert choose(3) == Binding(reason="3 threads are more than the processors, 2")
     assert choose(1) == Binding(reason="the system refuses processors 0: Invalid argument")
     with pytest.raises(UserError, match="the system refuses processors 0, 1: Invalid argument"), bound(Binding((0, 1))):
         pytest.fail("it is not bound")

@@ -72,10 +72,7 @@ def test_every_pool_once_and_the_kernel_last():
     check(use)
     check(ThreadUse(1))  # nothing to say is no mistake
     assert json.loads(json.dumps(use.as_dict()))["found"][0] == {"what": "openblas (blas)", "threads": 2}
-
-
-@pytest.mark.usefixtures("pools")
-def test_more_than_was_given_is_told_with_who():
+    # More than was given is told with who.
     with pytest.raises(TooManyThreads, match=r"^more threads than the run gave, 1 was given: openblas \(blas\) 2$"):
         check(observe(kernel(1), 1))
     with pytest.raises(TooManyThreads, match=r"2 were given: the kernel 3$"):

@@ -38,9 +38,7 @@ def test_the_order_follows_the_seed():
     orders = [tuple(shuffled(KERNELS, 3, seed)) for seed in range(20)]
     assert orders == [tuple(shuffled(KERNELS, 3, seed)) for seed in range(20)]
     assert len(set(orders)) > 15, "another seed is another order"
-
-
-def test_repeats_have_orders_of_their_own():
+    # Repeats have orders of their own.
     order = shuffled(KERNELS, 20, 0)
     rounds = {tuple(kernel for kernel, repeat in order if repeat == r) for r in range(20)}
     assert len(rounds) > 5, "a fixed order would make one kernel always run after the same other"
