@@ -39,12 +39,18 @@ def test_two_sweeps_are_compared_setting_by_setting(results):
     assert verdicts == {("1 thread", "same"), ("2 threads", "slower")}
     assert (found.unmatched, found.differences) == ((), ())
     assert {row.label for row in found.slower} == {"numpy, 2 threads", "numba, 2 threads"}
+    cases = json.loads(json.dumps(found.as_dict(), allow_nan=False))["cases"]
+    assert [case["candidate_setting"]["threads"] for case in cases] == [1] * 4 + [2] * 4
+    assert {case["baseline_setting"]["dtype"] for case in cases} == {"float32"}
+    with pytest.raises(UserError, match="nothing to compare: both sides are "):
+        compare(*sides(results, b, "latest"))
 
 
 def test_the_correction_is_for_the_rows_of_all_settings(results):
     a, b = sweep(results), sweep(results, seed=2)
     whole = compare(*sides(results, a, b), drifts=STEADY)
     alone = compare(*sides(results, a / "threads-1", b / "threads-1"), drifts=STEADY)
+    assert not alone.paired, "settings of two sweeps"
     by_case = {(row.kernels, row.mode): row for row in alone.rows}
     shared = [(row, by_case[row.kernels, row.mode]) for row in whole.rows if row.setting == "1 thread"]
     assert all(row.p == one.p for row, one in shared)
@@ -69,11 +75,6 @@ def test_two_settings_of_a_sweep_are_paired_by_repeat(results):
     assert (found.baseline, found.candidate) == (f"{a.name}.threads-1", f"{a.name}.threads-2")
     assert "threads: 1 against 2" in found.differences
     assert parse_sides(f"{found.baseline}:numba", results)[0].kernel == "numba", "as the command line takes it"
-
-
-def test_settings_of_two_sweeps_are_not_paired(results):
-    a, b = sweep(results), sweep(results, seed=2)
-    assert not compare(*sides(results, a / "threads-1", b / "threads-1")).paired
 
 
 def test_settings_of_other_networks_are_refused_as_runs_are(results):
@@ -121,16 +122,3 @@ def test_a_kernel_that_one_setting_skips_says_where_and_why(results):
     told = {str(item) for item in found.unmatched}
     reason = f"not in {a.name}.threads-2: skipped: no second thread"
     assert told == {f"numba {case}, 2 threads: {reason}" for case in ("per_sample 100", "batched 100")}
-
-
-def test_the_same_sweep_twice_is_refused(results):
-    a = sweep(results)
-    with pytest.raises(UserError, match="nothing to compare: both sides are "):
-        compare(*sides(results, a, "latest"))
-
-
-def test_json_has_the_setting_as_fields(results):
-    found = compare(*sides(results, sweep(results), sweep(results, seed=2)))
-    cases = json.loads(json.dumps(found.as_dict(), allow_nan=False))["cases"]
-    assert [case["candidate_setting"]["threads"] for case in cases] == [1] * 4 + [2] * 4
-    assert {case["baseline_setting"]["dtype"] for case in cases} == {"float32"}
