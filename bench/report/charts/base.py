@@ -118,16 +118,14 @@ def tips(told: Mapping[str, str]) -> list[alt.Tooltip]:
     return [alt.Tooltip(f"{field}:N", title=title) for field, title in told.items()]
 
 
-def styled(base: alt.Chart, names: Sequence[str], theme: Theme, told: Mapping[str, str]) -> alt.Chart:
+def styled(base: alt.Chart, names: Sequence[str], theme: Theme, told: Mapping[str, str]) -> Any:
     """Return the chart with each row in its kernel's colour and shape, telling ``told`` when it is pointed at."""
-    made: alt.Chart = base.encode(colour(names, theme), shape(names, theme), tooltip=tips(told))
-    return made
+    return base.encode(colour(names, theme), shape(names, theme), tooltip=tips(told))
 
 
-def symbols(base: alt.Chart, theme: Theme, size: int = 150) -> alt.Chart:
+def symbols(base: alt.Chart, theme: Theme, size: int = 150) -> Any:
     """Return filled symbols with a line of the page's colour around them."""
-    made: alt.Chart = base.mark_point(filled=True, opacity=1, size=size, stroke=theme.surface, strokeWidth=1)
-    return made
+    return base.mark_point(filled=True, opacity=1, size=size, stroke=theme.surface, strokeWidth=1)
 
 
 def band_lines(base: alt.Chart, lines: alt.Chart, points: alt.Chart, theme: Theme, size: int = 150) -> list[alt.Chart]:
@@ -137,23 +135,21 @@ def band_lines(base: alt.Chart, lines: alt.Chart, points: alt.Chart, theme: Them
     return [area, lines.mark_line(strokeWidth=2), symbols(points, theme, size)]
 
 
-def rule_at_one(theme: Theme) -> alt.Chart:
+def rule_at_one(theme: Theme) -> Any:
     """Return the dashed line at which a ratio is 1."""
     rule = alt.Chart(alt.InlineData([{"value": 1}])).mark_rule(strokeDash=[4, 4], strokeWidth=1.5, color=theme.muted)
-    made: alt.Chart = rule.encode(alt.Y("value:Q"))
-    return made
+    return rule.encode(alt.Y("value:Q"))
 
 
 def stacked(
     base: alt.Chart, names: Sequence[str], colours: Sequence[str], theme: Theme, columns: Any, **marks: Any
-) -> alt.Chart:
+) -> Any:
     """Return bars from ``x`` to ``x2`` in the colours of their parts, named in a legend of ``columns`` above them."""
     text: Any = {"labelColor": theme.ink, "labelFontSize": 12}
     legend = alt.Legend(title=None, orient="top", columns=columns, columnPadding=24, **text)
     scale = alt.Scale(domain=list(names), range=list(colours))
     parts = base.encode(alt.X2("x2:Q"), alt.Color("part:N", sort=list(names), scale=scale, legend=legend))
-    made: alt.Chart = parts.mark_bar(stroke=theme.surface, **marks)
-    return made
+    return parts.mark_bar(stroke=theme.surface, **marks)
 
 
 # -- the whole

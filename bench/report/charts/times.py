@@ -109,12 +109,11 @@ def _single_calls(kernels: alt.Chart, shape: alt.Shape, theme: Theme) -> list[al
     ]
 
 
-def _targets(kernels: alt.Chart, *, several: bool) -> alt.Chart:
+def _targets(kernels: alt.Chart, *, several: bool) -> Any:
     """Return invisible discs around the symbols: easy to hit with a finger, and they carry the tooltip."""
     told = {"kernel": "kernel", "at": "batch size", "time": "time per sample", "rate": "samples", "gain": "speedup"}
     discs = kernels.mark_point(filled=True, shape="circle", size=450, opacity=0, aria=False)
-    drawn: alt.Chart = discs.encode(tooltip=base.tips(told | ({"run": "run"} if several else {})))
-    return drawn
+    return discs.encode(tooltip=base.tips(told | ({"run": "run"} if several else {})))
 
 
 def _batch_axis(rows: list[dict[str, Any]], singles: bool) -> alt.X:

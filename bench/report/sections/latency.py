@@ -8,7 +8,6 @@ from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.trust import Start
 from mlpbench.bench.report.document import Block, Column, Judgement, Points, Section, columns, table_of_runs
-from mlpbench.bench.stats.percentiles import Percentile
 from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
 
 _COLD = (
@@ -90,12 +89,11 @@ def _budget(budget: Budget) -> str:
 
 
 def _latency(found: Latency) -> tuple[str, ...]:
-    shown = map(_percentile, found.percentiles)
+    shown = (
+        f"n too small: {one.needed:,} needed" if one.value is None else words.seconds(one.value)
+        for one in found.percentiles
+    )
     return (found.kernel, words.case(found.mode, found.batch_size), f"{found.calls:,}", *shown)
-
-
-def _percentile(found: Percentile) -> str:
-    return f"n too small: {found.needed:,} needed" if found.value is None else words.seconds(found.value)
 
 
 def _input(found: InputFinding) -> tuple[str, ...]:

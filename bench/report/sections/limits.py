@@ -62,12 +62,11 @@ def measured_with(found: Sequence[Limits]) -> list[str]:
         versions = ", ".join(f"{name} {version}" for name, version in setting.versions.items())
         when = f"Measured on {setting.started[:10]}" if setting.started else "Measured"
         repeats.setdefault(f"{when}: {setting.machine}; {versions}", []).append(setting.repeats)
-    return [f"{said}; {_range(counts)}, medians with 95 % intervals." for said, counts in repeats.items()]
-
-
-def _range(counts: Sequence[int]) -> str:
-    least, most = min(counts), max(counts)
-    return words.things(most, "repeat") if least == most else f"{least} to {most} repeats"
+    ends = {said: (min(counts), max(counts)) for said, counts in repeats.items()}
+    return [
+        f"{said}; {'' if least == most else f'{least} to '}{words.things(most, 'repeat')}, medians with 95 % intervals."
+        for said, (least, most) in ends.items()
+    ]
 
 
 def tables(found: Sequence[Limits]) -> tuple[Table, ...]:
