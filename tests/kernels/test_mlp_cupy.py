@@ -102,11 +102,6 @@ def reason():
     return message
 
 
-def test_probe_passes_where_it_computes(monkeypatch):
-    fake_cupy.install(monkeypatch)
-    CupyKernel.probe()
-
-
 def test_probe_without_cupy(monkeypatch):
     fake_cupy.uninstall(monkeypatch)
     message = reason()
@@ -149,7 +144,9 @@ def test_probe_finds_what_shows_at_the_first_product_only(monkeypatch, missing):
     assert reason() == f"CuPy finds a CUDA device but cannot compute on it: {words(missing)}"
 
 
-def test_probe_does_not_hide_a_mistake_of_ours(monkeypatch):
+def test_probe_passes_where_it_computes_and_does_not_hide_a_mistake_of_ours(monkeypatch):
+    fake_cupy.install(monkeypatch)
+    CupyKernel.probe()
     fake_cupy.install(monkeypatch, missing=TypeError("matmul() got an unexpected argument"))
     with pytest.raises(TypeError, match="unexpected argument"):
         CupyKernel.probe()

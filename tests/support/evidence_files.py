@@ -88,12 +88,8 @@ def of_device(spread=1.0, entries=None, **changes):
     for name, rate in DEVICE_READ.items():
         rates += [(name, "copy", 0.8 * rate), (name, "read", rate), (name, "copyto", 0.5 * rate)]
     made = [{"name": name, "how": how, "unit": "", **timed(rate, spread)} for name, how, rate in rates]
-    found = {
-        "dtype": "float32",
-        "facts": {"device_name": "NVIDIA Stand-In"},
-        "caches": {"L2": DEVICE_L2},
-        "measured": made if entries is None else entries,
-    }
+    facts = {"dtype": "float32", "facts": {"device_name": "NVIDIA Stand-In"}, "caches": {"L2": DEVICE_L2}}
+    found = {**facts, "measured": made if entries is None else entries}
     return {"device": "cuda", "roofs": found, "reason": None, **changes}
 
 

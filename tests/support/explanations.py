@@ -15,39 +15,26 @@ SMALL, MIDDLE, LARGE = LEVELS
 def parts(calls, weights, arithmetic, unexplained, half=0.01, batch_size=100, saved_s=10e-6):
     """Return an attribution with these shares of what is saved; intervals are ``half`` to either side."""
     shares = {"calls": calls, "weights": weights, "arithmetic": arithmetic, "unexplained": unexplained}
-    found = {
-        name: share
-        if share is None
-        else Part(
-            share * saved_s, *((share + end * half) * saved_s if name != "weights" else math.nan for end in (-1, 1))
-        )
-        for name, share in shares.items()
-    }
+    found = dict.fromkeys(shares)
+    for name, share in shares.items():
+        if share is not None:
+            ends = [math.nan if name == "weights" else share + end * half for end in (-1, 1)]
+            found[name] = Part(*(saved_s * value for value in (share, *ends)))
     return Attribution(batch_size, saved_s + 1e-6, 1e-6, found, Ratio(11.0, 10.5, 11.5, 3, True))
 
 
 def kernel(name, place, attribution, missing=()):
     nothing = dict.fromkeys(("call_one_s", "call_batch_s", "neuron_one_s", "neuron_batch_s", "fit", "asymptotic"))
-    return KernelExplanation(
-        kernel=name,
-        threads=1,
-        measured={},
-        shares=(),
-        attribution=attribution,
-        weights_in=place,
-        missing=missing,
-        **nothing,
-    )
+    facts = {"threads": 1, "measured": {}, "shares": (), "weights_in": place, "missing": missing}
+    return KernelExplanation(kernel=name, attribution=attribution, **facts, **nothing)
 
 
 def explanation(spec, kernels, **changes):
     """Return the explanation of a run; ``kernels`` are attributions by name."""
+    names = {"run": f"run of {spec}", "title": f"Run of {spec}", "run_id": f"run of {spec}", "machine": "testbox"}
     found = Explanation(
-        run=f"run of {spec}",
-        title=f"Run of {spec}",
-        run_id=f"run of {spec}",
+        **names,
         setting=None,
-        machine="testbox",
         spec=spec,
         kind="sigmoid/softmax float32",
         threads=1,

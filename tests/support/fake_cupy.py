@@ -9,7 +9,6 @@ import hashlib
 import os
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -237,5 +236,4 @@ def uninstall(monkeypatch):
             if name == "cupy":
                 raise ModuleNotFoundError("No module named 'cupy'", name="cupy")
 
-    with suppress(ValueError):
-        monkeypatch.setattr(sys, "meta_path", [Nowhere(), *sys.meta_path])
+    monkeypatch.setattr(sys, "meta_path", [Nowhere(), *sys.meta_path])

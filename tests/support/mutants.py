@@ -108,6 +108,11 @@ class ReturnsNone(Mutant):
         super().forward(x)
 
 
+class ReturnsAList(Mutant):
+    def forward(self, x):
+        return super().forward(x).tolist()
+
+
 class Raises(Mutant):
     def forward(self, x):
         raise MemoryError("out of device memory")

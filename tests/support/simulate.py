@@ -40,10 +40,8 @@ def environment(**changes):
     """Return a valid environment; ``changes`` are merged into it, dictionaries one level deep."""
     result = copy.deepcopy(ENVIRONMENT)
     for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(result.get(key), dict):
-            result[key].update(value)
-        else:
-            result[key] = value
+        merged = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = {**result[key], **value} if merged else value
     return result
 
 

@@ -41,14 +41,12 @@ def self_test(errors=None, noise=0.0, seed=0):
     rng = np.random.default_rng(seed)
     rows = [("per_sample", 0, 100, 2.3e-6), ("batched", 0, 1, 79e-9)]
     rows += [("spin", n, 1, n * SPIN_S * (1 + (errors or {}).get(n, 0.0))) for n in (1, 2, 4)]
+
+    def rounds(time):
+        return [time * float(1 + rng.exponential(noise)) if noise else time for _ in range(15)]
+
     return [
-        {
-            "mode": mode,
-            "length": length,
-            "calls": calls,
-            "iterations": 1,
-            "rounds_s": [time * float(1 + rng.exponential(noise)) if noise else time for _ in range(15)],
-        }
+        {"mode": mode, "length": length, "calls": calls, "iterations": 1, "rounds_s": rounds(time)}
         for mode, length, calls, time in rows
     ]
 

@@ -52,7 +52,10 @@ def test_what_does_not_have_the_shape_is_refused():
             call(x)
 
 
-def test_columns_are_divided_in_wide_networks_and_nowhere_else():
+def test_columns_are_divided_in_wide_networks_by_several_threads_and_nowhere_else():
+    alone = by_columns(NumbaSimdParallelKernel, threads=1)(WIDE, seeded(WIDE))
+    assert alone.describe()["columns_below_rows"] is None
+    assert alone._few is alone._serial
     narrow, wide = (NumbaSimdParallelKernel(spec, seeded(spec)) for spec in (MNIST, WIDE))
     if narrow.describe()["threads"] == 1:
         pytest.skip("one thread")
@@ -61,12 +64,6 @@ def test_columns_are_divided_in_wide_networks_and_nowhere_else():
     assert wide.describe()["serial_below_rows"] == 1
     assert wide.describe()["columns_below_rows"] == wide._parallel_rows
     assert wide._few not in (wide._serial, wide._parallel)
-
-
-def test_one_thread_divides_nothing():
-    kernel = by_columns(NumbaSimdParallelKernel, threads=1)(WIDE, seeded(WIDE))
-    assert kernel.describe()["columns_below_rows"] is None
-    assert kernel._few is kernel._serial
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -22,22 +22,14 @@ def filled(tmp_path_factory):
     return folder, compiled(*SERIAL, shown=True, NUMBA_CACHE_DIR=folder)
 
 
-@pytest.fixture(scope="module")
-def assembly(filled):
-    """The code of the serial forward pass, of the process that compiled it; codegen/test_tile reads that of float64."""
-    return filled[1]["code"][0][0]
-
-
 @pytest.mark.parametrize("kind", ["", "turned_", "sparse_"])
-def test_the_main_loop_multiplies_and_adds_in_registers_and_spills_nothing(assembly, kind):
+def test_the_main_loop_multiplies_and_adds_in_registers_and_spills_nothing_and_exp_calls_nothing(filled, kind):
+    code = filled[1]["code"][0][0]  # codegen/test_tile reads that of float64
+    assert not re.search(r"call\w*\s+\S*(exp|round|fma)", code)
     shape = host_shape(4)
     if shape.isa not in ("avx512", "avx2"):
         pytest.skip("no x86 with FMA")
-    require_registers(assembly, shape, 32, "x86_64", kind)
-
-
-def test_exp_calls_nothing(assembly):
-    assert not re.search(r"call\w*\s+\S*(exp|round|fma)", assembly)
+    require_registers(code, shape, 32, "x86_64", kind)
 
 
 def test_the_second_process_compiles_nothing(filled):
