@@ -288,5 +288,4 @@ def _is_same(ratio: Ratio) -> bool:
 
 
 def _undecided(ratio: Ratio) -> bool:
-    """Whether the interval exists and holds 1."""
-    return ratio.low <= 1 <= ratio.high  # False for NaN
+    return ratio.low <= 1 <= ratio.high  # False for NaN, where there is no interval

@@ -59,15 +59,14 @@ def _of_run(run: str, cases: Sequence[CaseSummary]) -> HeatMap | None:
     if not columns:
         return None
     cells = {(cell.kernel, at): cell for at in columns for cell in _column(at, points[at])}
-    kernels = dict.fromkeys(kernel for kernel, _ in cells)
-    return HeatMap(run, tuple(sorted(kernels, key=lambda kernel: _overall(kernel, cells))), columns, cells)
+    ratios: dict[str, list[float]] = {}
+    for (kernel, _), cell in cells.items():
+        ratios.setdefault(kernel, []).append(cell.ratio.value)
+    kernels = sorted(ratios, key=lambda kernel: geometric_mean(ratios[kernel]))
+    return HeatMap(run, tuple(kernels), columns, cells)
 
 
 def _column(at: int, there: Sequence[CaseSummary]) -> list[Cell]:
     ratios = {case.kernel: ratio for case, ratio in ranked(there)}
     fastest = next(iter(ratios))
     return [Cell(case.kernel, at, case.sample.value, fastest, ratios[case.kernel]) for case in there]
-
-
-def _overall(kernel: str, cells: Mapping[tuple[str, int], Cell]) -> float:
-    return geometric_mean(cell.ratio.value for (name, _), cell in cells.items() if name == kernel)

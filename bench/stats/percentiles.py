@@ -45,7 +45,9 @@ def percentile(values: ArrayLike, p: float) -> Percentile:
     if n < needed:
         return Percentile(p, None, None, n, needed)
     value = ordered[math.ceil(p * n) - 1]
-    return Percentile(p, float(value), float(ordered[n - _above(n, p)]), n, needed)
+    # The largest t for which at most t of n values above the percentile would be rarer than 1 - c.
+    above = bisect_left(range(1, n), True, key=lambda t: _chance(t, n, p) >= 1 - CONFIDENCE)
+    return Percentile(p, float(value), float(ordered[n - above]), n, needed)
 
 
 def calls_needed(p: float) -> int:
@@ -53,11 +55,6 @@ def calls_needed(p: float) -> int:
     if not 0 < p < 1:
         raise ValueError(f"a percentile lies between 0 and 1, not at {p}")
     return 2 + bisect_left(range(2, _MOST), True, key=lambda n: _chance(1, n, p) < 1 - CONFIDENCE)
-
-
-def _above(n: int, p: float) -> int:
-    """Return the largest t for which at most t of n values above the percentile would be rarer than 1 - c."""
-    return bisect_left(range(1, n), True, key=lambda t: _chance(t, n, p) >= 1 - CONFIDENCE)
 
 
 def _chance(t: int, n: int, p: float) -> float:
