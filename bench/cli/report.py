@@ -15,7 +15,6 @@ from mlpbench.bench.errors import UserError
 if TYPE_CHECKING:
     from mlpbench.bench.report.document import Document
 
-FORMATS = ("md", "html", "csv", "json")
 _TITLE = "Median over repeats, with 95 % intervals"
 _CAPTION = "speedup: time per sample one at a time / here, paired by repeat; rounds: of each repeat, the fewest"
 _CAPTION_OF_MANY = "speedup: time per sample one at a time / in the best batch, paired by repeat"
@@ -38,13 +37,13 @@ def report(
     from mlpbench.bench.record import runs as record
     from mlpbench.bench.report import render as documents
     from mlpbench.bench.values import parse_duration
-    from mlpbench.kernels.registry import nearest
 
-    if format not in FORMATS:
-        raise UserError(f"unknown format {format!r}{nearest(format, list(FORMATS))}; there are {', '.join(FORMATS)}")
     budget_s = None if p99 is None else parse_duration(p99)
     paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
-    text = documents.render([run for path in paths for run in record.read_runs(path)], format, budget_s)
+    found = [run for path in paths for run in record.read_runs(path)]
+    text = documents.render(found, format, budget_s)
+    for line in (line for run in found for line in run.damaged):
+        console.say(f"left out: {line}", "yellow")
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")  # noqa: T201 - data, to stdout as it is
         return

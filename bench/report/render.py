@@ -18,6 +18,7 @@ from mlpbench.bench.report.sections import explain as explained
 from mlpbench.bench.report.sections import heatmap as heatmaps
 from mlpbench.bench.report.sections import limits as limited
 from mlpbench.bench.report.sections import scaling as scaled
+from mlpbench.kernels.registry import nearest
 
 _WRITERS = {"md": markdown.render, "html": html.render, "csv": csv.render, "json": json.render}
 FORMATS = tuple(_WRITERS)
@@ -37,7 +38,7 @@ def render(
     installed, and for a budget where a run has no single calls, or in CSV, which has no place for it.
     """
     if format not in FORMATS:
-        raise UserError(f"unknown format {format!r}: there are {', '.join(FORMATS)}")
+        raise UserError(f"unknown format {format!r}{nearest(format, list(FORMATS))}; there are {', '.join(FORMATS)}")
     if p99_s is not None:
         _require_single_calls(runs, format)
     return write(build(list(runs), p99_s), format)
@@ -167,7 +168,7 @@ def _notices(runs: Sequence[Run]) -> list[str]:
         which = run.title if len(runs) > 1 else "The run"
         if run.problems and not run.missing:
             found.append(f"{which} was {'; '.join(run.problems)}.")
-        found += [f"{which} is told without a damaged file. {line}." for line in run.damaged]
+        found += [f"{which} is told without a file that cannot be read. {line}." for line in run.damaged]
         failed = dict.fromkeys(failure.kernel for failure in run.failures)
         if failed:
             found.append(f'{which} has failures, told under "What is missing": {", ".join(failed)}.')
