@@ -31,8 +31,11 @@ def check(
 
     Example: mlpbench check numba --data mnist --data-dir ~/mnist
     """
+    import msgspec
+
     from mlpbench.bench.data.workload import Options, Workload
     from mlpbench.bench.measure.session import Suite
+    from mlpbench.bench.record.schema import computed
     from mlpbench.kernels import registry
 
     names = [*(kernels or registry.usual()), *(registry.peers() if peers else ())]
@@ -47,7 +50,7 @@ def check(
             status.update(f"checking {name} …")
             rows.append(_row(suite, name, must=name in (kernels or ())))
     if as_json:
-        console.print_json({**workload.facts(), "kernels": rows})
+        console.print_json({**msgspec.to_builtins(computed(*workload.facts())), "kernels": rows})
     else:
         console.show(_table(suite, rows))
     if any(row["verdict"] == "non-conforming" for row in rows):

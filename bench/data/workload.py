@@ -155,14 +155,11 @@ class Workload:
         known = data.targets(self.rows)
         return data.inputs(self.spec.np_dtype, self.rows), np.zeros(self.rows, np.uint8) if known is None else known
 
-    def facts(self) -> dict[str, Any]:
-        """Return what a result file says about specification, data and weights."""
+    def facts(self) -> tuple[ForwardSpec, tuple[str, int, str, str], tuple[str, str]]:
+        """Return the specification; name, rows, hash and source of the data; source and hash of the weights."""
         data = self.dataset
-        return {
-            "spec": self.spec.as_dict(),
-            "data": {"name": data.name, "rows": len(data.images), "sha256": data.sha256, "source": data.source},
-            "weights": {"source": Path(self.weights_source).name, "sha256": self.params.sha256()},
-        }
+        of_data = data.name, len(data.images), data.sha256, data.source
+        return self.spec, of_data, (Path(self.weights_source).name, self.params.sha256())
 
 
 def predict(kernel: Kernel, x: NDArray[Any], batch_size: int | None) -> NDArray[Any]:

@@ -1,15 +1,9 @@
 """What a call of a kernel costs, and how well it calculates, measured on small networks in the same process.
 
-* **Two neurons a layer** (2-2-2-2 for three layers): the same class does the same calls and next to no work. Its time
-  is the dispatch cost of a call, by measurement and not by model.
-* **One neuron a layer**: the same, once more. Libraries may take other ways for arrays of one item, and NumPy does: its
-  ``dot`` with ``out`` is several microseconds slower there, its ``@`` faster. Hence two neurons, and this beside it.
-* **Weights in L1**: the network with its sizes reduced until its weights lie in the first-level cache. There is no
-  memory to wait for; what its rows take beyond the calls is the arithmetic, one row at a time and in batches.
-
-Both are timed as the cases are (the same callables, `bench.measure.case.prepare`), after them and in a few tens of
-milliseconds. They are no cases: they have no place in a sweep, a comparison or a table of speedups. So they are a field
-of the record of their own, ``anatomy``, with every round in it, and result files without it are read as before.
+With two neurons a layer, the time is that of the calls alone; one neuron a layer is beside it because libraries may
+take other ways for arrays of one item. With the sizes reduced until its weights lie in the first-level cache, there is
+no memory to wait for. All are timed as the cases are, after them, but they are no cases: they are the field
+``anatomy`` of the record, and have no place in a sweep, a comparison or a table of speedups.
 """
 
 from __future__ import annotations

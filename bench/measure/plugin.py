@@ -7,6 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -22,6 +23,7 @@ from mlpbench.bench.measure.session import Contestant, Suite
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import case_order
 from mlpbench.bench.record import runs
+from mlpbench.bench.record.fields import as_json
 from mlpbench.bench.record.schema import Failure, RecordHead, computed
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming, ParamsError, SpecError, UnknownKernel
@@ -191,7 +193,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
         if observer is not None:
             observer.more |= _starts(config)
             head = replace(head, trust=observer.trust([known(row) for row in rows if row["group"] == GROUP]))
-        output_json["mlpbench"] = head.as_dict()
+        output_json["mlpbench"] = msgspec.json.decode(msgspec.json.encode(head, enc_hook=as_json))  # NaN is null there
 
 
 def _head(asked: Suite) -> RecordHead:
@@ -202,7 +204,7 @@ def _head(asked: Suite) -> RecordHead:
         kernel=name,
         repeat=asked.repeat,
         environment=environment.collect(),
-        **computed(asked.workload.spec, asked.workload.facts()),
+        **computed(*asked.workload.facts()),
         kernel_info=found.kernel_info if found else None,
         conformance=found.conformance if found else None,
         accuracy=found.accuracy if found else None,

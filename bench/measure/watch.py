@@ -6,18 +6,18 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import clocks, times_s, utc_s
 from mlpbench.bench.measure.case import is_asynchronous
 from mlpbench.bench.measure.cold import pool_bytes
 from mlpbench.bench.measure.spin import best_spin
-from mlpbench.bench.record.trust import Clocks, Known, SpinFacts, Trust, Window
+from mlpbench.bench.record.trust import Clocks, Counters, Known, SpinFacts, Trust, Window
 from mlpbench.bench.trust.disturbance import reasons
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.base import processors as available_cpus
@@ -88,28 +88,6 @@ class Watch:
 #: Seconds that a control group's threads were held back because their share of processors was used up.
 THROTTLED = ("/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpu/cpu.stat", "/sys/fs/cgroup/cpu,cpuacct/cpu.stat")
 HEAT = Path("/sys/devices/system/cpu")
-
-
-@dataclass(frozen=True)
-class Counters:
-    """Counters now, or their growth. Times in seconds; None where the system does not show it.
-
-    ``run_delay_s``: how long threads that could run waited for a processor, summed over the process's threads.
-    ``steal_s``: what a host took from this virtual machine, summed over the processors this process may use.
-    ``throttled_s`` and ``hot``: a control group's quota, and times that the processor slowed down from heat.
-    """
-
-    wall_s: float
-    process_s: float
-    thread_s: float
-    raw_s: float
-    tasks: int | None
-    run_delay_s: float | None
-    involuntary: int | None
-    voluntary: int | None
-    steal_s: float | None
-    throttled_s: float | None
-    hot: int | None
 
 
 def read() -> Counters:

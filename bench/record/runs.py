@@ -107,13 +107,7 @@ class Run:
         return tuple(failure for record in self.records for failure in record.failures)
 
 
-def read(path: Path) -> Record:
-    """Read one record.
-
-    Raises UserError, one line that begins with the path: missing, empty, cut off, not JSON, no record, of a newer
-    schema, or with content of the wrong type or range. Control characters in texts are removed.
-    """
-    return schema.read(path)
+read = schema.read
 
 
 def read_plan(path: Path) -> Plan:

@@ -5,7 +5,6 @@ Times are in seconds, those of a round for one iteration of ``rows_per_call`` sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -327,15 +326,7 @@ class Record(Block, frozen=True, kw_only=True):
 
 def read(path: Path) -> Record:
     """Read one record. Raises UserError, one line that begins with the path, where it is not what it should be."""
-    return _record(untrusted.read(path, RecordFile, "a record"), path)
-
-
-def computed(spec: ForwardSpec, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return members of `RecordHead`: the specification, and the data and weights of `bench.data.workload`'s facts."""
-    return {"spec": spec, "data": Data(**facts["data"]), "weights": Weights(**facts["weights"])}
-
-
-def _record(file: RecordFile, path: Path) -> Record:
+    file = untrusted.read(path, RecordFile, "a record")
     head = file.mlpbench
     return Record(
         path=path,
@@ -357,6 +348,11 @@ def _record(file: RecordFile, path: Path) -> Record:
         anatomy=head.anatomy,
         trust=head.trust,
     )
+
+
+def computed(spec: ForwardSpec, data: tuple[str, int, str, str], weights: tuple[str, str]) -> dict[str, Any]:
+    """Return what `RecordHead` says of the facts of a workload (`bench.data.workload`)."""
+    return {"spec": spec, "data": Data(*data), "weights": Weights(*weights)}
 
 
 def _timing(benchmark: Benchmark, kernel: str) -> Timing:

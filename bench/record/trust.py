@@ -26,21 +26,14 @@ from mlpbench.bench.record.fields import (
 _Nanoseconds = Annotated[tuple[Nanoseconds, ...], Meta(min_length=1)]
 
 
-class Window(Block, frozen=True, kw_only=True):
-    """What was counted while one case was timed, and the calibration spins just before and just after it.
+class Counters(Block, frozen=True, kw_only=True):
+    """The system's counters, or their growth; None where the system does not show one.
 
-    ``waits``: the kernel computes on a device that it waits for. ``began_utc_s``: when the case began; None in older
-    files. The counters are the growth of those of `bench.measure.watch`; None where the system does not show one.
-    ``run_delay_s``: how long threads that could run waited for a processor. ``steal_s``: what a host took from this
-    virtual machine. ``throttled_s`` and ``hot``: a control group's quota, and times of slowing down from heat.
+    ``run_delay_s``: how long threads that could run waited for a processor, summed over the threads of the process.
+    ``steal_s``: what a host took from this virtual machine, summed over the processors that the process may use.
+    ``throttled_s`` and ``hot``: a control group's quota, and times of slowing down from heat.
     """
 
-    mode: Mode
-    batch_size: Whole
-    waits: bool = False
-    began_utc_s: Date | None = None
-    spins_before_s: Rounds
-    spins_after_s: Rounds
     wall_s: Seconds
     process_s: Seconds | None = None
     thread_s: Seconds | None = None
@@ -52,6 +45,21 @@ class Window(Block, frozen=True, kw_only=True):
     steal_s: Seconds | None = None
     throttled_s: Seconds | None = None
     hot: Index | None = None
+
+
+class Window(Counters, frozen=True, kw_only=True):
+    """How the counters grew while one case was timed, and the calibration spins just before and just after it.
+
+    ``waits``: the kernel computes on a device that it waits for. ``began_utc_s``: when the case began; None in older
+    files.
+    """
+
+    mode: Mode
+    batch_size: Whole
+    waits: bool = False
+    began_utc_s: Date | None = None
+    spins_before_s: Rounds
+    spins_after_s: Rounds
 
 
 class Known(Block, frozen=True, kw_only=True):

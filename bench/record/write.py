@@ -18,7 +18,7 @@ from mlpbench.bench.record.fields import Block, as_json
 _NUMBERS = re.compile(rb"\[\n((?:\s*-?\d[\d.eE+-]*,?\n)+)\s*\]")
 
 
-def write_atomically(path: Path, content: Block | Mapping[str, Any], *, replace: bool = False) -> None:
+def write_atomically(path: Path, content: Block | Mapping[str, Any] | msgspec.Raw, *, replace: bool = False) -> None:
     """Write a block as JSON to ``path``: whole or not at all and, unless ``replace``, never over an existing file.
 
     Floats that JSON does not have (NaN, infinities) become null. Raises UserError if the file is there already, or if

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -15,7 +14,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from mlpbench.bench.cases import PER_SAMPLE_ROWS
 from mlpbench.bench.clock import elapsed
@@ -119,7 +119,7 @@ def run_process(
 
 def _process(
     plan: Plan, workload: Workload, folder: Path, at: tuple[str, int], on_case: Callable[[str], None]
-) -> RecordFile | dict[str, Any]:
+) -> RecordFile | msgspec.Raw:
     """Run one process; return the content of its record."""
     with tempfile.TemporaryDirectory(prefix="mlpbench-") as scratch:
         raw = Path(scratch) / "record.json"
@@ -167,10 +167,13 @@ def _spawn(words: list[str], plan: Plan, on_case: Callable[[str], None]) -> tupl
 
 
 def _start(words: list[str], plan: Plan) -> subprocess.Popen[str]:
+    """Start the process with its threads set before any library loads, and with none of pytest's own variables."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    ours = {"PYTHONUNBUFFERED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     with bound(plan.binding):
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "pytest", *words],
-            env=_variables(plan.threads or processors()),
+            env=environment.set_threads({**kept, **ours}, plan.threads or processors()),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -190,7 +193,8 @@ def _interrupts_held_back() -> Iterator[None]:
     before = {}
     for number in (signal.SIGINT, signal.SIGTERM):
         # Left alone where it is ignored or ends us at once, and in other threads, which signals do not interrupt.
-        if signal.getsignal(number) is signal.default_int_handler and _in_main_thread():
+        handler, main = signal.getsignal(number), threading.main_thread()
+        if handler is signal.default_int_handler and threading.current_thread() is main:
             before[number] = signal.signal(number, lambda *_: arrived.set())
     try:
         yield
@@ -199,17 +203,6 @@ def _interrupts_held_back() -> Iterator[None]:
             signal.signal(number, handler)
     if arrived.is_set():
         raise KeyboardInterrupt
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
-
-
-def _variables(threads: int) -> dict[str, str]:
-    """Return the process environment: threads set before any library loads, and none of pytest's own variables."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    ours = {"PYTHONUNBUFFERED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    return environment.set_threads({**kept, **ours}, threads)
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
@@ -227,18 +220,17 @@ def _content(
     workload: Workload,
     at: tuple[str, int],
     folder: Path,
-) -> RecordFile | dict[str, Any]:
-    """Return what the process left, or a record that says how it ended."""
+) -> RecordFile | msgspec.Raw:
+    """Return what the process left, as it is, or a record that says how it ended."""
     if ended is not None and ended >= 0:
-        with suppress(FileNotFoundError, ValueError):  # it wrote none, or was cut off in the middle
-            content: dict[str, Any] = json.loads(raw.read_text(encoding="utf-8"))
-            return content
+        with suppress(FileNotFoundError, msgspec.DecodeError):  # it wrote none, or was cut off in the middle
+            return msgspec.Raw(msgspec.json.format(raw.read_bytes()))
     kernel, repeat = at
     head = RecordHead(
         kernel=kernel,
         repeat=repeat,
         environment=untrusted.read(folder / PLAN_FILE, RunFile).mlpbench.environment,
-        **computed(workload.spec, workload.facts()),
+        **computed(*workload.facts()),
         plan=plan,
         failures=(Failure(kernel, phase="process", reason=_how_it_ended(ended, lines)),),
     )

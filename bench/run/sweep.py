@@ -13,7 +13,7 @@ from pathlib import Path
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.machine import roofs
 from mlpbench.bench.plan.effort import Effort
-from mlpbench.bench.plan.sweep import Part, Sweep
+from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.plan import PlanHead, SettingEntry, SweepEnding, SweepHead, SweepHeader
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process
@@ -69,32 +69,23 @@ def execute(
     """
     for name, repeat in effort.processes():
         number, part = sweep.find(name)
+        kernel = part.names[name]
         done = process.run_process(
             part.plan,
             part.workload,
             folders[number],
-            (part.names[name], repeat),
-            partial(on_case, _in_words(sweep, part, name), repeat),
+            (kernel, repeat),
+            partial(on_case, f"{kernel}, {part.setting.words}" if sweep.several else kernel, repeat),
             partial(effort.note, name, repeat),
         )
-        if part.plan.limits_after == part.names[name]:
+        if part.plan.limits_after == kernel:
             with elapsed() as took:
-                reason = _measure(part, folders[number], repeat)
+                threads, dtype = part.setting.threads, part.setting.dtype
+                reason = roofs.write_of_repeat(folders[number], repeat, threads, dtype, part.plan.binding)
             effort.pay(name, took.seconds)
-            done = replace(done, problems=(*done.problems, *reason))
+            if reason is not None:
+                done = replace(done, problems=(*done.problems, f"its limits were not measured: {reason}"))
         yield replace(done, setting=part.setting.words) if sweep.several else done
-
-
-def _measure(part: Part, folder: Path, repeat: int) -> tuple[str, ...]:
-    """Measure the machine's limits within a repeat; return why not, if so."""
-    threads, dtype = part.setting.threads, part.setting.dtype
-    reason = roofs.write_of_repeat(folder, repeat, threads, dtype, part.plan.binding)
-    return () if reason is None else (f"its limits were not measured: {reason}",)
-
-
-def _in_words(sweep: Sweep, part: Part, name: str) -> str:
-    kernel = part.names[name]
-    return f"{kernel}, {part.setting.words}" if sweep.several else kernel
 
 
 def close(sweep: Sweep, folder: Path, folders: Sequence[Path], effort: Effort, *, interrupted: bool) -> None:

@@ -49,10 +49,9 @@ def test_data_and_weights_where_none_are_named(options, data, weights):
     workload = Workload(options, rows=50)
     assert (workload.dataset.name, workload.weights_source) == (data, weights)
     assert workload.params.sizes == workload.spec.sizes
-    facts = workload.facts()
-    assert facts["spec"] == workload.spec.as_dict()
-    assert (facts["data"]["name"], facts["data"]["sha256"]) == (data, workload.dataset.sha256)
-    assert facts["weights"] == {"source": weights, "sha256": workload.params.sha256()}
+    spec, of_data, of_weights = workload.facts()
+    assert (spec, of_data[0], of_data[2]) == (workload.spec, data, workload.dataset.sha256)
+    assert of_weights == (weights, workload.params.sha256())
 
 
 def test_trained_weights_are_those_that_ship_seeded_ones_are_the_same_each_time_and_named_ones_are_used(tmp_path):
@@ -61,7 +60,7 @@ def test_trained_weights_are_those_that_ship_seeded_ones_are_the_same_each_time_
     assert Workload(Options(spec="20-10-3")).params.sha256() == seeded(spec, 0).sha256()
     save_params(tmp_path / "mine.npz", seeded(spec, 5))
     workload = Workload(Options(spec="20-10-3", weights=tmp_path / "mine.npz"))
-    assert workload.facts()["weights"] == {"source": "mine.npz", "sha256": seeded(spec, 5).sha256()}
+    assert workload.facts()[2] == ("mine.npz", seeded(spec, 5).sha256())
 
 
 def test_mnist_brings_the_books_weights_where_they_lie_beside_it(fake_mnist):
@@ -122,7 +121,7 @@ def test_where_there_is_no_accuracy_there_is_a_reason(options, reason):
 
 def test_the_books_weights_and_their_accuracy(mnist_dir):
     workload = Workload(Options(data="mnist", data_dir=mnist_dir))
-    assert workload.facts()["weights"]["source"] == WEIGHTS_FILE, "the name alone: no folder of this machine"
+    assert workload.facts()[2][0] == WEIGHTS_FILE, "the name alone: no folder of this machine"
     assert workload.params.sha256() == load_params(mnist_dir / WEIGHTS_FILE, MNIST).sha256()
     found = workload.accuracy(kernel_of(workload))
     assert found == {"per_sample": 0.9352, "batched": 0.9352, "rows": 10_000, "reason": None}

@@ -1,8 +1,5 @@
 """The book's cell in the clock: it is timed whole, and each part has its own time, of the rounds that are timed."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -12,8 +9,8 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.record.schema import Parts
 from mlpbench.kernels.params import seeded
 from mlpbench.kernels.spec import ForwardSpec
+from support import processes
 from support.doubles import DisabledBenchmark, FakeBenchmark, RecordingKernel, rows, stopped_clock
-from support.sources import ROOT
 
 SPEC = ForwardSpec((3, 2))
 
@@ -146,14 +143,7 @@ def test_the_suite_keeps_the_parts_of_its_own_rounds(tmp_path):
     """The clock of a round stands around those of its parts: no parts are longer than their round."""
     path = tmp_path / "numpy.0.json"
     words = ["--kernel=numpy", "--mode=book", "--batch-size=1000", "--spec=20-10-3", "--benchmark-min-rounds=20"]
-    command = [sys.executable, "-m", "pytest", "bench", "-q", "-p", "no:cacheprovider", *words]
-    ran = subprocess.run(
-        [*command, "--benchmark-max-time=0.05", f"--benchmark-json={path}"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
+    ran = processes.bench("-q", *words, "--benchmark-max-time=0.05", f"--benchmark-json={path}")
     assert ran.returncode == 0, ran.stdout
     (book,) = runs.read(path).cases
     assert len(book.rounds_s) >= 20

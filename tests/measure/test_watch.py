@@ -5,10 +5,10 @@ import platform
 import re
 import subprocess
 import sys
-from dataclasses import asdict, replace
 
 import llvmlite.binding as llvm
 import pytest
+from msgspec.structs import asdict, replace
 
 from mlpbench.bench import clock
 from mlpbench.bench.cases import Case
@@ -17,6 +17,7 @@ from mlpbench.bench.measure import spin as llvm_spin
 from mlpbench.bench.measure import watch as counters
 from mlpbench.bench.record import runs
 from mlpbench.bench.trust.disturbance import reasons
+from support import processes
 from support.sources import ROOT
 
 SMALL = ["--kernel=numpy", "--mode=per_sample", "--mode=batched", "--batch-size=1", "--benchmark-max-time=0.01"]
@@ -156,8 +157,7 @@ def test_the_null_kernel_goes_the_way_of_every_other(monkeypatch):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     path = tmp_path_factory.mktemp("trust") / "numpy.0.json"
-    command = [sys.executable, "-m", "pytest", "bench", "-v", "-p", "no:cacheprovider", *SMALL]
-    ran = subprocess.run([*command, f"--benchmark-json={path}"], capture_output=True, text=True, cwd=ROOT, check=False)
+    ran = processes.bench("-v", *SMALL, f"--benchmark-json={path}")
     assert ran.returncode == 0, ran.stdout
     return path, ran.stdout
 
@@ -166,6 +166,7 @@ def test_a_process_writes_what_it_watched(written):
     path, _ = written
     found = runs.read(path)
     assert [(w.mode, w.batch_size) for w in found.trust.windows] == [("per_sample", 100), ("batched", 1)]
+    assert len(found.cases) == 2
     assert {(known.mode, known.length) for known in found.trust.self_test} == set(instruments.KNOWN)
     assert all(len(known.rounds_s) == instruments.ROUNDS for known in found.trust.self_test)
     assert found.trust.clock_s == pytest.approx(found.trust.raw_s, rel=0.01)
@@ -174,14 +175,12 @@ def test_a_process_writes_what_it_watched(written):
 
 def test_the_harness_is_no_case_and_runs_last(written):
     path, said = written
-    assert len(runs.read(path).cases) == 2
     assert len(json.loads(path.read_text())["benchmarks"]) == 2
     assert said.index("test_forward[") < said.index("test_harness[")
 
 
 def test_the_harness_is_not_timed_where_nothing_is_saved():
-    command = [sys.executable, "-m", "pytest", "bench", "-p", "no:cacheprovider", *SMALL]
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    ran = processes.bench(*SMALL)
     assert ran.returncode == 0, ran.stdout
     assert f"{len(instruments.KNOWN)} deselected" in ran.stdout
     assert "harness" not in ran.stdout

@@ -47,10 +47,7 @@ def test_it_is_read_back(tmp_path):
     assert run.ending == ENDING
     assert run.problems == ()
     assert run.ending.limit("numpy", "batched", 100) == "budget"
-
-
-def test_the_sentence_says_which_limit_it_hit():
-    assert ENDING.sentence() == (
+    assert run.ending.sentence() == (
         "1 of 2 cases have an interval within 2 %; 1 budget spent, after 88 of 90 s. "
         "Widest: numpy batched 100, ±14 % after 3 repeats."
     )
@@ -67,12 +64,6 @@ def test_without_an_ending_it_was_interrupted(tmp_path):
 def test_ctrl_c_is_an_ending_too(tmp_path):
     stopped = replace(ENDING, interrupted=True)
     assert "interrupted" in runs.read_run(write(tmp_path, stopped)).problems[0]
-
-
-def test_what_was_planned_and_is_missing_is_named_as_before(tmp_path):
-    path = write(tmp_path, None)
-    (path / "numpy.2.json").unlink()
-    assert runs.read_run(path).problems == ("interrupted: 1 of 3 processes have no record: numpy 2",)
 
 
 def test_repeats_beyond_the_plan_belong_to_the_run(tmp_path):

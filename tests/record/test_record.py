@@ -117,33 +117,36 @@ def test_a_partial_file_of_a_killed_process_is_no_record(tmp_path):
     assert runs.read_run(folder).problems == ()
 
 
-def test_a_renamed_record_is_refused(tmp_path):
-    folder = simulate.write_run(tmp_path, TIMES, repeats=1)
+def rename(folder, _):
     (folder / "numpy.0.json").rename(folder / "numpy.7.json")
-    with pytest.raises(UserError, match=r"numpy\.7\.json: holds what belongs in numpy\.0\.json"):
-        runs.read_run(folder)
 
 
-def test_a_record_of_another_run_is_refused(tmp_path):
-    ours, theirs = (simulate.write_run(tmp_path, TIMES, seed=seed) for seed in (1, 2))
-    (ours / "numpy.0.json").write_text((theirs / "numpy.0.json").read_text())
-    with pytest.raises(UserError, match="belongs to another run"):
-        runs.read_run(ours)
+def replace_by_that_of_another_run(folder, results):
+    other = simulate.write_run(results, TIMES, seed=1)
+    (folder / "numpy.0.json").write_text((other / "numpy.0.json").read_text())
 
 
-def test_a_record_of_other_weights_is_refused(tmp_path):
-    folder = simulate.write_run(tmp_path, TIMES)
+def change_weights(folder, _):
     path = folder / "numpy.2.json"
     content = json.loads(path.read_text())
     content["mlpbench"]["weights"]["sha256"] = "f" * 64
     path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"numpy\.2\.json: other specification, data or weights"):
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (rename, r"numpy\.7\.json: holds what belongs in numpy\.0\.json"),
+        (replace_by_that_of_another_run, "belongs to another run"),
+        (change_weights, r"numpy\.2\.json: other specification, data or weights"),
+        (lambda folder, _: [path.unlink() for path in folder.iterdir()], "no run in this folder"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(tmp_path, change, told):
+    folder = simulate.write_run(tmp_path, TIMES)
+    change(folder, tmp_path)
+    with pytest.raises(UserError, match=told):
         runs.read_run(folder)
-
-
-def test_a_folder_without_a_run(tmp_path):
-    with pytest.raises(UserError, match="no run in this folder"):
-        runs.read_run(tmp_path)
 
 
 # -- finding runs
@@ -192,7 +195,10 @@ def test_an_unknown_name_suggests_the_nearest(tmp_path):
 # -- writing
 
 
-def test_what_is_written_is_read(tmp_path):
+@pytest.mark.parametrize("links", [True, False])
+def test_what_is_written_is_read(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", without_links)
     path = tmp_path / "numpy.0.json"
     write.write_atomically(path, good())
     assert runs.read(path).cases[0].rounds_s == (1e-4, 2e-4, 3e-4)
@@ -215,13 +221,6 @@ def test_an_existing_file_is_never_overwritten(tmp_path, monkeypatch, links):
 
 def without_links(*_):
     raise PermissionError(1, "Operation not permitted")
-
-
-def test_a_file_system_without_links_is_written_to_as_well(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "link", without_links)
-    write.write_atomically(tmp_path / "numpy.0.json", good())
-    assert runs.read(tmp_path / "numpy.0.json").kernel == "numpy"
-    assert names(tmp_path) == ["numpy.0.json"]
 
 
 def test_numbers_that_json_does_not_have_become_null(tmp_path):

@@ -110,39 +110,38 @@ def test_a_sweep_that_was_interrupted_is_read_as_far_as_it_came(folder):
     assert "1 thread, float32" in render.render(runs, "md")
 
 
-def test_a_setting_that_is_gone(folder):
-    shutil.rmtree(folder / LABELS[1])
-    assert f"the setting {LABELS[1]} of this sweep is missing" in refusal(folder)
-
-
-def test_a_folder_that_is_foreign(folder):
-    (folder / "threads-64").mkdir()
-    assert "threads-64: belongs to no setting of this sweep (threads-2_float32, " in refusal(folder)
-
-
-def test_a_record_beside_the_header(folder):
-    shutil.copy(folder / LABELS[0] / "numpy.0.json", folder)
-    assert "numpy.0.json: belongs to no setting of this sweep" in refusal(folder)
-
-
-def test_two_settings_that_changed_places(folder):
+def swap(folder, _):
     (folder / LABELS[0]).rename(folder / "x")
     (folder / LABELS[1]).rename(folder / LABELS[0])
     (folder / "x").rename(folder / LABELS[1])
-    assert f"holds {folder.name}.{LABELS[1]}, not {folder.name}.{LABELS[0]}" in refusal(folder)
 
 
-def test_a_setting_of_another_sweep(folder, tmp_path):
-    other = simulate.write_sweep(tmp_path / "other", TIMES, SETTINGS, seed=7)
+def replaced(folder, source):
     shutil.rmtree(folder / LABELS[0])
-    shutil.move(other / LABELS[0], folder)
-    assert f"{LABELS[0]}: holds {other.name}.{LABELS[0]}, not " in refusal(folder)
+    shutil.move(source, folder / LABELS[0])
 
 
-def test_an_ordinary_run_in_the_place_of_a_setting(folder, tmp_path):
-    shutil.rmtree(folder / LABELS[0])
-    shutil.move(simulate.write_run(tmp_path / "other", TIMES, seed=7), folder / LABELS[0])
-    assert "it was renamed or copied; take it away" in refusal(folder)
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda folder, _: shutil.rmtree(folder / LABELS[1]), f"the setting {LABELS[1]} of this sweep is missing"),
+        (lambda folder, _: (folder / "x").mkdir(), f"x: belongs to no setting of this sweep ({LABELS[0]}, "),
+        (lambda folder, _: shutil.copy(folder / LABELS[0] / "numpy.0.json", folder), "numpy.0.json: belongs to no "),
+        (swap, "holds {sweep}.threads-2_float64, not {sweep}.threads-2_float32"),
+        (
+            lambda folder, other: replaced(folder, simulate.write_sweep(other, TIMES, SETTINGS, seed=7) / LABELS[0]),
+            "threads-2_float32: holds 20261124T120007Z-0123abcd.threads-2_float32, not {sweep}.threads-2_float32",
+        ),
+        (
+            lambda folder, other: replaced(folder, simulate.write_run(other, TIMES, seed=7)),
+            "it was renamed or copied; take it away",
+        ),
+    ],
+    ids=["gone", "foreign", "record", "changed places", "of another sweep", "an ordinary run"],
+)
+def test_folders_that_are_not_those_of_the_header(folder, tmp_path, damage, told):
+    damage(folder, tmp_path / "other")
+    assert told.format(sweep=folder.name) in refusal(folder)
 
 
 def test_records_of_another_network_than_the_setting_says(folder):

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -15,6 +16,7 @@ from mlpbench.bench.machine.environment import THREAD_VARIABLES, machine_id
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.record import runs
+from mlpbench.bench.record.schema import computed
 from mlpbench.bench.run import folder as folder_
 from mlpbench.bench.run import process
 from support import processes, simulate
@@ -37,7 +39,8 @@ def execute(tmp_path, monkeypatch):
         folder = folder_.open_run(tmp_path / "results", the_plan)
         workload, seen = Workload(OPTIONS, rows=20), []
         for kernel, repeat in the_plan.order:
-            good = simulate.record(kernel, repeat, [], the_plan.as_dict(), **workload.facts())
+            said = msgspec.to_builtins(computed(*workload.facts()))
+            good = simulate.record(kernel, repeat, [], the_plan.as_dict(), **said)
             (tmp_path / f"{kernel}.{repeat}.good").write_text(json.dumps(good), encoding="utf-8")
         outcomes = process.execute(the_plan, workload, folder, on_case or (lambda *at: seen.append(at)))
         return list(outcomes), folder, seen

@@ -10,6 +10,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
+
+from mlpbench.bench.record import schema
 from mlpbench.bench.run import process as process_
 from support import simulate
 from support.sources import ROOT
@@ -72,7 +75,7 @@ def measured(
             on_case("case")
         if interrupts(at, folder):
             raise KeyboardInterrupt
-        said = {**workload.facts(), **facts(plan, at[0])}
+        said = {**msgspec.to_builtins(schema.computed(*workload.facts())), **facts(plan, at[0])}
         return simulate.record(*at, benchmarks, plan.as_dict(), **said)
 
     monkeypatch.setattr(process_, "_process", process)
@@ -90,6 +93,12 @@ def is_alive(pid):
         return False
     except FileNotFoundError:
         return not Path("/proc/self").exists()
+
+
+def bench(*words):
+    """Run the suite of this checkout by hand; return the finished process."""
+    command = [sys.executable, "-m", "pytest", "bench", "-p", "no:cacheprovider", *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
 
 
 def gone(*pids):
