@@ -74,7 +74,7 @@ class Watch:
         spin = best_spin()
         lived = None if self._first is None else since(self._first, read())
         found = Trust(
-            spin_facts=SpinFacts(spin.name, spin.instructions),
+            spin=SpinFacts(spin.name, spin.instructions),
             cpus=available_cpus(),
             windows=tuple(self.windows),
             self_test=tuple(harness),

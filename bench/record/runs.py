@@ -324,8 +324,9 @@ def resolve(argument: str, results_dir: Path) -> Path:
         names = ", ".join(str(run.relative_to(results_dir)) for run in found[:5])
         more = f" and {len(found) - 5} more" if len(found) > 5 else ""
         raise UserError(f"{argument!r} names {len(found)} runs: {names}{more}; give more of the name, or the folder")
+    newest = f"the newest is {runs[0].name}" if runs else f"no runs in {results_dir}: `mlpbench run` makes one"
     near = difflib.get_close_matches(argument, [run.name for run in runs], n=3, cutoff=0.4)
-    hint = f"did you mean {', '.join(near)}?" if near else _newest(runs, results_dir)
+    hint = f"did you mean {', '.join(near)}?" if near else newest
     raise UserError(f"no run, file or folder {argument!r}; {hint}")
 
 
@@ -360,7 +361,3 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except OSError:  # a name too long, or a folder that may not be looked into
         return False
-
-
-def _newest(runs: list[Path], results_dir: Path) -> str:
-    return f"the newest is {runs[0].name}" if runs else f"no runs in {results_dir}: `mlpbench run` makes one"

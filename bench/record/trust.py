@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, field
+from msgspec import Meta
 
 from mlpbench.bench.record.fields import (
     Block,
@@ -143,7 +143,7 @@ class Trust(Block, frozen=True, kw_only=True):
     ``starts``: of the kernel in processes of its own; ``no_starts``: why there are none.
     """
 
-    spin_facts: SpinFacts = field(default=SpinFacts(), name="spin")
+    spin: SpinFacts = SpinFacts()
     cpus: Whole | None = None
     windows: tuple[Window, ...] = ()
     self_test: tuple[Known, ...] = ()
@@ -155,26 +155,6 @@ class Trust(Block, frozen=True, kw_only=True):
     no_starts: Text | None = None
     clock: Clocks = Clocks()
     disturbed: tuple[Text, ...] = ()
-
-    @property
-    def spin(self) -> str | None:
-        """The name of the calibration spin."""
-        return self.spin_facts.name
-
-    @property
-    def spin_instructions(self) -> int | None:
-        """The dependent instructions of one spin."""
-        return self.spin_facts.instructions
-
-    @property
-    def clock_s(self) -> float | None:
-        """Seconds of the process by the clock that times."""
-        return self.clock.clock_s
-
-    @property
-    def raw_s(self) -> float | None:
-        """Seconds of the process by the hardware's own clock."""
-        return self.clock.raw_s
 
 
 NOTHING = Trust()

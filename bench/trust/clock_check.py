@@ -55,7 +55,8 @@ def linearity(trust: Trust) -> float | None:
 def check_clock(found: Sequence[Trust]) -> ClockCheck:
     """Return the verdict on the clock of a run, from the trust blocks of its records."""
     errors = [error for trust in found if (error := linearity(trust)) is not None]
-    rates = [t.clock_s / t.raw_s - 1 for t in found if t.clock_s is not None and t.raw_s is not None and t.raw_s > 0]
+    clocks = [trust.clock for trust in found]
+    rates = [one.clock_s / one.raw_s - 1 for one in clocks if one.clock_s is not None and one.raw_s]
     speeds = [speed for trust in found if (speed := _speed_hz(trust)) is not None]
     if not errors:
         return ClockCheck(None, None, median(rates) if rates else None, None, "The clock was not tested.")
@@ -69,9 +70,9 @@ def check_clock(found: Sequence[Trust]) -> ClockCheck:
 
 def _speed_hz(trust: Trust) -> float | None:
     spins = [known for known in trust.self_test if known.length > 0]
-    if trust.spin_instructions is None or not spins:
+    if trust.spin.instructions is None or not spins:
         return None
-    return trust.spin_instructions * max(known.length / min(known.rounds_s) for known in spins)
+    return trust.spin.instructions * max(known.length / min(known.rounds_s) for known in spins)
 
 
 def _what_is_wrong(error: float, rate: float | None, speed: float | None) -> str:

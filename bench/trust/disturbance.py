@@ -63,14 +63,14 @@ def best_spin_s(found: Iterable[Trust]) -> float | None:
     seem disturbed. Spins of different kinds cannot be compared: the most frequent kind counts.
     """
     found = list(found)
-    kinds = Counter(trust.spin for trust in found if trust.windows)
+    kinds = Counter(trust.spin.name for trust in found if trust.windows)
     if not kinds:
         return None
     kind = kinds.most_common(1)[0][0]
     levels = sorted(
         median(spins)
         for trust in found
-        if trust.spin == kind
+        if trust.spin.name == kind
         for window in trust.windows
         for spins in (window.spins_before_s, window.spins_after_s)
     )

@@ -52,7 +52,7 @@ def common_pace(trusts: Sequence[Trust]) -> Pace:
     """Return the median pace of the processes of both sides: of one machine, else their spins say nothing."""
     if not trusts or not all(trust.windows for trust in trusts):
         return Pace(None, reason="not every process has calibration spins")
-    if len({trust.spin for trust in trusts}) > 1:
+    if len({trust.spin.name for trust in trusts}) > 1:
         return Pace(None, reason="the calibration spins are of different kinds")
     found = [pace for trust in trusts for pace in paces(trust).values()]
     if not found:

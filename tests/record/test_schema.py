@@ -72,7 +72,7 @@ def test_a_record_is_read_with_its_types_and_its_rounds(tmp_path):
     assert book.part_calls_s == pytest.approx(
         {"load": 0.6, "initialise": 0.1, "infer": 2.1, "count": 0.01, "rest": 0.28}
     )
-    assert (found.trust.spin, found.trust.clock_s) == ("llvm-xorshift64", 3.0)
+    assert (found.trust.spin.name, found.trust.clock.clock_s) == ("llvm-xorshift64", 3.0)
     assert found.trust.starts[0].first_calls_s == {("batched", 100): 0.1}
     assert found.anatomy.in_l1.case("per_sample").batch_size == 100
 

@@ -18,7 +18,7 @@ from support.trusting import CASES, hit, quiet, write
 def test_what_is_written_is_read(tmp_path):
     run = write(tmp_path, [hit(run_delay_s=0.25)])
     (only,) = run.records
-    assert only.trust.spin == "llvm-xorshift64"
+    assert only.trust.spin.name == "llvm-xorshift64"
     assert [(w.mode, w.batch_size) for w in only.trust.windows] == CASES
     assert reasons(only.trust) == ("batched 100: its threads waited 0.25 s for a processor in 0.5 s",)
 
