@@ -120,7 +120,7 @@ def run_process(
 def _process(
     plan: Plan, workload: Workload, folder: Path, at: tuple[str, int], on_case: Callable[[str], None]
 ) -> RecordFile | msgspec.Raw:
-    """Run one process; return the content of its record."""
+    """Run one process; return what it left, as it is, or a record that says how it ended."""
     with tempfile.TemporaryDirectory(prefix="mlpbench-") as scratch:
         raw = Path(scratch) / "record.json"
         words = [
@@ -134,7 +134,18 @@ def _process(
             f"--benchmark-storage=file://{scratch}",  # by default, a folder wherever we were started
         ]
         ended, lines = _spawn(words, plan, on_case)
-        return _content(raw, ended, lines, plan, workload, at, folder)
+        if ended is not None and ended >= 0:
+            with suppress(FileNotFoundError, msgspec.DecodeError):  # it wrote none, or was cut off in the middle
+                return msgspec.Raw(msgspec.json.format(raw.read_bytes()))
+    head = RecordHead(
+        kernel=at[0],
+        repeat=at[1],
+        environment=untrusted.read(folder / PLAN_FILE, RunFile).mlpbench.environment,
+        **computed(*workload.facts()),
+        plan=plan,
+        failures=(Failure(at[0], phase="process", reason=_how_it_ended(ended, lines)),),
+    )
+    return RecordFile(machine_info=environment.machine_info(), mlpbench=head)
 
 
 def _spawn(words: list[str], plan: Plan, on_case: Callable[[str], None]) -> tuple[int | None, list[str]]:
@@ -210,31 +221,6 @@ def _kill(process: subprocess.Popen[str]) -> None:
     with suppress(ProcessLookupError, PermissionError):  # nothing of the group is left
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def _content(
-    raw: Path,
-    ended: int | None,
-    lines: list[str],
-    plan: Plan,
-    workload: Workload,
-    at: tuple[str, int],
-    folder: Path,
-) -> RecordFile | msgspec.Raw:
-    """Return what the process left, as it is, or a record that says how it ended."""
-    if ended is not None and ended >= 0:
-        with suppress(FileNotFoundError, msgspec.DecodeError):  # it wrote none, or was cut off in the middle
-            return msgspec.Raw(msgspec.json.format(raw.read_bytes()))
-    kernel, repeat = at
-    head = RecordHead(
-        kernel=kernel,
-        repeat=repeat,
-        environment=untrusted.read(folder / PLAN_FILE, RunFile).mlpbench.environment,
-        **computed(*workload.facts()),
-        plan=plan,
-        failures=(Failure(kernel, phase="process", reason=_how_it_ended(ended, lines)),),
-    )
-    return RecordFile(machine_info=environment.machine_info(), mlpbench=head)
 
 
 def _how_it_ended(ended: int | None, lines: list[str]) -> str:
