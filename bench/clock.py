@@ -1,7 +1,5 @@
 """The clock. No other module looks at one, and pytest-benchmark alone times a case."""
 
-from __future__ import annotations
-
 import gc
 import math
 import time

@@ -7,8 +7,6 @@
 * **Unexplained**: the rest, negative where the parts overlap. Nothing is fitted, so it is a test of the explanation.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

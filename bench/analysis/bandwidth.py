@@ -6,8 +6,6 @@ network; here the same kernel stands beside itself where its weights lie in L2, 
 What makes the gain is its largest part, together with the parts that reach it: docs/explain.md has the rule.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

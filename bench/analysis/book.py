@@ -5,8 +5,6 @@ network over the 10,000 MNIST test images, one at a time and in batches of 100. 
 infers and counts the hits, and all of that is in its time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median

@@ -1,7 +1,5 @@
 """What `mlpbench calibrate` found on a machine (`bench.stats.trials`): the file that keeps it, and what it says."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Both are optional: files of earlier versions, and of pytest by hand, have none, and `Evidence.missing` says so.
 """
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Mapping

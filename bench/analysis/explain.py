@@ -3,8 +3,6 @@
 Everything is derived from the result files. What was not measured is None, with a reason.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any

@@ -5,8 +5,6 @@ know is NaN (or missing, in a text column). The unit of statistics is the repeat
 `bench.stats.estimates`, and leave out the repeats that are ``disturbed`` as `bench.analysis.times` does.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any

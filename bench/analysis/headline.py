@@ -1,7 +1,5 @@
 """The finding in words and numbers: what a run ends with and a report begins with; of several runs, a line for each."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

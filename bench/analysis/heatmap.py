@@ -1,7 +1,5 @@
 """Who is fastest where: every kernel at every batch size, as its time / the time of the fastest kernel there."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import geometric_mean

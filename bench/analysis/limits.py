@@ -4,8 +4,6 @@ Everything is derived from one run and paired by repeat, but for limits that no 
 round of the run's start. Knows no kernels: result files say which of them are peers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any

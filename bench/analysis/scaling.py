@@ -1,7 +1,5 @@
 """What threads bring: the same kernel, case by case, with few threads and with more."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

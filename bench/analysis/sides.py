@@ -1,7 +1,5 @@
 """The sides of a comparison as people name them: a run, a kernel of the latest run, or RUN:KERNEL."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

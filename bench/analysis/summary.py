@@ -1,7 +1,5 @@
 """What the times of a case come to: an estimate over its repeats, its speedup, and which kernel is fastest."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

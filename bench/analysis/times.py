@@ -4,8 +4,6 @@ The rule (docs/method.md): a disturbed repeat of a case does not count, unless f
 ratio of two cases takes the repeats that count on both sides, or every repeat where fewer than three count on both.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol

@@ -6,8 +6,6 @@ no memory to wait for. All are timed as the cases are, after them, but they are 
 ``anatomy`` of the record, and have no place in a sweep, a comparison or a table of speedups.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

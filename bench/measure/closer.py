@@ -1,7 +1,5 @@
 """Single calls, one by one: what a caller waits for, and how long at worst."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 
 from mlpbench.bench.cases import Case

@@ -3,8 +3,6 @@
 Run as a module, it is that process: it takes what to start as JSON on its command line, and prints what it measured.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 import tempfile

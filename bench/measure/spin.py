@@ -1,7 +1,5 @@
 """A fixed piece of work of known length. Whatever makes it slower than itself also disturbs what is timed beside it."""
 
-from __future__ import annotations
-
 import ctypes
 import hashlib
 from collections.abc import Callable

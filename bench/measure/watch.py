@@ -1,7 +1,5 @@
 """Watches one process: calibration spins before, between and after its cases, and the system's counters during each."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence

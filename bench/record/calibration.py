@@ -1,7 +1,5 @@
 """``calibration.json``: what `mlpbench calibrate` found on a machine. The statistics are `bench.stats.trials`'s."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import Meta

@@ -1,7 +1,5 @@
 """The environment of a process: the machine and the software that move its numbers. Other systems show less of it."""
 
-from __future__ import annotations
-
 from msgspec import field
 
 from mlpbench.bench.record.fields import Block, Bytes, Index, Number, Text, Whole

@@ -1,7 +1,5 @@
 """The types of the fields of result files: what a number counts, in which unit, and between which bounds."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import msgspec

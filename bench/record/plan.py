@@ -4,8 +4,6 @@ While a run goes on, its number of repeats is not known; the plan then holds ``t
 least number of repeats. A run with such a plan and without an ending was interrupted.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Annotated, Literal, Self
 

@@ -1,7 +1,5 @@
 """What is measured of the machine and of small networks beside the cases: ``roofs.json``, a record's ``anatomy``."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from msgspec import field

@@ -5,8 +5,6 @@ process, ``<kernel>.<repeat>.json``. A sweep over several settings is such a fol
 a folder of its own for each setting. Folders are only ever listed: nothing that a file says becomes part of a path.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@
 What is measured is kept raw; what it means is made of it in `bench.trust`.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from msgspec import Meta

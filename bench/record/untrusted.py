@@ -4,8 +4,6 @@ A result file may come from another machine, another version or another hand. `r
 print, or raises UserError: one line with the path of the file, the place in it, and what is wrong there.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

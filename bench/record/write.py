@@ -1,7 +1,5 @@
 """JSON files that are there whole or not at all, and never written over by accident."""
 
-from __future__ import annotations
-
 import os
 import re
 import tempfile

@@ -1,7 +1,5 @@
 """Puts a report together from runs, and writes it in a format: Markdown, one HTML page, CSV or JSON."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The folder of a run: made before anything is measured, with the plan in it; closed with how the run ended."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from msgspec.structs import replace

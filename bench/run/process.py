@@ -1,7 +1,5 @@
 """One process for each kernel and repeat, and what becomes of it: a result file, whatever happens."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

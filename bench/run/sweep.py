@@ -3,8 +3,6 @@
 With one setting the folder is the run's own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial

@@ -6,8 +6,6 @@ benchmarking in reasonable time", ISMM 2013), and `mlpbench calibrate` measures 
 is divided among several wander differently. docs/verdicts.md says what reckoning with it is worth.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

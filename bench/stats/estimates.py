@@ -6,8 +6,6 @@ logarithms, because times are positive and disturbances multiply. docs/method.md
 the truth.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -10,8 +10,6 @@ The fit takes **relative** errors, so that a batch of 1 counts as much as one of
 that one disturbed point does not bend the line. Each repeat is fitted by itself.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

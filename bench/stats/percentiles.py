@@ -7,8 +7,6 @@ confidence c = 99 %. There is such a t from 1 on only for n large enough: 11 cal
 6636 for p99.9.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left
 from collections.abc import Mapping

@@ -5,8 +5,6 @@ cases, and the verdict that both make. As there, a value is one repeat's, and th
 says how often verdicts are wrong, and how often they find 5 %.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

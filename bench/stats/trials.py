@@ -7,8 +7,6 @@ processes, so their cases are not independent, and the bound of the rate is narr
 counts comparisons, as a whole, that share no process.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

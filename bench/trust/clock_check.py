@@ -1,7 +1,5 @@
 """What the self-tests of a run say: what a call of the harness costs, and whether its clock is true."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median

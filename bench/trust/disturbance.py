@@ -3,8 +3,6 @@
 Everything is derived from the raw values in the records; nothing here measures. A disturbed case is marked and kept.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence

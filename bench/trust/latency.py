@@ -1,7 +1,5 @@
 """What single calls and input audits say, kernel by kernel: derived from the records of one run."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median

@@ -8,8 +8,6 @@ coefficient set to 1, which is what work inside a core has (J. M. Hammersley and
 (1964), chapter 5); docs/verdicts.md has what it gains, and where it is too much.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A run in the order of time: the calibration beside every case, and which cases were disturbed. Knows no clock."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from statistics import median
 

@@ -1,7 +1,5 @@
 """Where the gain is bandwidth, as an Altair specification: a stacked bar for each kernel and network."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any

@@ -1,7 +1,5 @@
 """What several charts are made of: axes, styles of kernels, lines with bands, and the whole that fills its place."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any

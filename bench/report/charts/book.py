@@ -1,7 +1,5 @@
 """The book's cell, as an Altair specification: one bar for each way, made of the parts in order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

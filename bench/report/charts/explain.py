@@ -1,7 +1,5 @@
 """The charts of what the speedup is made of, as Altair specifications: waterfall and Hockney's line."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The heat map as an Altair specification: kernels by batch size, coloured by how far they are from the fastest."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """The roofline plot, as an Altair specification: every case under the roofs of its machine."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any

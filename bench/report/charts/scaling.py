@@ -1,7 +1,5 @@
 """The speedup over threads as an Altair specification: against batch size, one line for each kernel."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

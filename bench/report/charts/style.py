@@ -1,7 +1,5 @@
 """Colours, point shapes and dashes of the charts: told apart by shape as well as by colour, in light and in dark."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

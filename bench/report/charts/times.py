@@ -1,7 +1,5 @@
 """Time per sample and speedup against batch size, as Altair specifications; and as pictures."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The charts about trust, as Altair specifications: the disturbance timeline, and the harness measured by itself."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any

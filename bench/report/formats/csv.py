@@ -1,7 +1,5 @@
 """CSV: the tidy frame, one row for each case and repeat."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mlpbench.bench.report.document import Document

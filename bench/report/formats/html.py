@@ -4,8 +4,6 @@ The page's Content-Security-Policy allows the scripts and the style that stand i
 no network, no evaluation of text (Vega runs with its interpreter), and no script that a result file could bring along.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

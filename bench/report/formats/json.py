@@ -1,7 +1,5 @@
 """JSON: the report's content as data, with the numbers that its texts were made of."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping

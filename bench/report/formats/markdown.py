@@ -1,7 +1,5 @@
 """Markdown, as GitHub reads it: every text is escaped, so that a file cannot write tables, links or HTML into it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

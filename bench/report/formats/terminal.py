@@ -1,7 +1,5 @@
 """Terminal: a report's tables as rich draws them."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from rich.table import Table

@@ -1,7 +1,5 @@
 """Where the gain is calls and where it is bandwidth: sentences, a table, a chart for each comparison of levels."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words

@@ -1,7 +1,5 @@
 """The report's section on the book's cell: its four parts, one by one and in batches, and what loading hides."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words

@@ -1,7 +1,5 @@
 """What the speedup is made of: sentences, three charts for each run, and what is missing."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 

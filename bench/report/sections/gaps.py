@@ -1,7 +1,5 @@
 """What a run has no time for, and why: skipped kernels, failures, processes that never ended, cases left out."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """The heat map of kernels by batch size as a figure, with the same numbers as a table."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from mlpbench.bench import words

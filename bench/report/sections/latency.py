@@ -1,7 +1,5 @@
 """A closer look at each kernel: cold starts and memory, single calls, the same input again."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from mlpbench.bench import words

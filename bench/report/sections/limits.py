@@ -1,7 +1,5 @@
 """The section on where kernels stand: beside the best peers of their kind, and beside the machine's limits."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words

@@ -1,7 +1,5 @@
 """The environment of a run as lines for people, and what differs between runs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 from mlpbench.bench import words

@@ -1,7 +1,5 @@
 """What threads bring, as a figure for each group of runs that differ in nothing else, with the numbers as a table."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from mlpbench.bench import words

@@ -1,7 +1,5 @@
 """What was computed, by whom, what is in the clock, and how to do it again."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The cases as tables: every case with all that is known about it, and one value against batch size."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 

@@ -1,7 +1,5 @@
 """How far a run can be trusted, in words and tables: the machine's grade, the harness's own times, disturbed cases."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
