@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mlpbench.kernels import reference
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 
 if TYPE_CHECKING:
     from mlpbench.kernels.base import Kernel

@@ -11,7 +11,7 @@ from mlpbench.kernels.cuda import events
 from mlpbench.kernels.cuda.device import device_facts, multiply_in
 from mlpbench.kernels.cuda.forward import Network
 from mlpbench.kernels.errors import KernelUnavailable
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.params import hand_worked
 from mlpbench.kernels.spec import ForwardSpec
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _INSTALL = (
 )
 
 #: What the probe computes: a product in cuBLAS, fused device kernels, reductions.
-_SMALL = ForwardSpec((2, 3, 2))
+_SMALL = ForwardSpec((2, 3, 2, 2))
 
 
 def words(error: BaseException) -> str:
@@ -86,7 +86,7 @@ class CupyKernel(Kernel):
         if not devices:
             raise KernelUnavailable("no CUDA device: the driver counts 0 of them")
         try:
-            kernel = cls(_SMALL, seeded(_SMALL))
+            kernel = cls(_SMALL, hand_worked().astype(_SMALL.dtype))
             kernel.to_host(kernel.forward(kernel.from_host(np.zeros((2, 2), np.float32))))
         except (ImportError, OSError, RuntimeError, MemoryError, cupy.cuda.compiler.CompileException) as error:
             # ImportError, RuntimeError: how CuPy says that cuBLAS or NVRTC is missing; CUDA's errors are RuntimeErrors.

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpbench.kernels.activations import HIDDEN
 from mlpbench.kernels.errors import ParamsError
 
 if TYPE_CHECKING:
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
 #: The weights of 784-50-100-10 that ship with the project; how they were made stands beside them.
 TRAINED_FILE = Path(__file__).parent / "data" / "mnist.npz"
-
-#: Rows on which `seeded` balances a network. More rows change the weights in the third digit only.
-PROBE_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -70,31 +66,6 @@ class Params:
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
-
-
-def seeded(spec: ForwardSpec, seed: int = 0) -> Params:
-    """Return random parameters on which a wrong kernel shows. A seed always gives the same parameters.
-
-    Unscaled random weights saturate every sigmoid and let one class win every row: then a kernel that forgets
-    a bias, or normalises the wrong axis, still agrees. So each unit is balanced on random inputs in [0, 1), layer
-    by layer (after Mishkin and Matas, *All you need is a good init*, 2015): the sum before its activation gets
-    mean 0 and a standard deviation of 1, of 2 before a softmax, so that winning probabilities spread.
-    """
-    rng = np.random.default_rng(seed)
-    z = rng.random((PROBE_ROWS, spec.n_in))
-    weights, biases = [], []
-    for layer, (n_in, n_out) in enumerate(spec.layers, start=1):
-        last = layer == spec.n_layers
-        W = rng.standard_normal((n_in, n_out))
-        a = z @ W
-        spread = np.maximum(a.std(axis=0), 1e-3 * np.sqrt(n_in))  # a unit that hardly varies stays small
-        W *= (2.0 if last and spec.output == "softmax" else 1.0) / spread
-        # The offset keeps mean 0 from hiding a dropped bias where the inputs are centred too.
-        b = -(z @ W).mean(axis=0) + 0.1 * rng.standard_normal(n_out)
-        weights.append(W)
-        biases.append(b)
-        z = HIDDEN[spec.hidden](z @ W + b)
-    return Params(tuple(weights), tuple(biases)).astype(spec.dtype)
 
 
 def hand_worked() -> Params:

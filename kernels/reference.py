@@ -1,18 +1,60 @@
-"""The float64 oracle, which is never timed: the book's formulas, and how far a right kernel may be from them."""
+"""The float64 oracle, which is never timed: the book's formulas, and how far a right kernel may be from them.
+
+`seeded` makes parameters on which a wrong kernel differs from the oracle.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mlpbench.kernels.activations import HIDDEN, OUTPUT, Array
+from mlpbench.kernels.params import Params
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from collections.abc import Callable
 
-    from mlpbench.kernels.params import Params
+    from numpy.typing import ArrayLike
+
     from mlpbench.kernels.spec import ForwardSpec
+
+Array: TypeAlias = NDArray[np.float64]
+
+
+def sigmoid(a: ArrayLike) -> Array:
+    """Return 1 / (1 + exp(-a)), element by element (equation 3.6), without overflow at either end."""
+    a = np.asarray(a, dtype=np.float64)
+    e = np.exp(-np.abs(a))
+    z: Array = np.where(a >= 0, 1.0, e) / (1.0 + e)
+    return z
+
+
+def relu(a: ArrayLike) -> Array:
+    """Return max(0, a), element by element (equation 3.7)."""
+    return np.maximum(np.asarray(a, dtype=np.float64), 0.0)
+
+
+def step(a: ArrayLike) -> Array:
+    """Return 1 where a > 0 and 0 elsewhere, at 0 too (equation 3.3)."""
+    return (np.asarray(a, dtype=np.float64) > 0).astype(np.float64)
+
+
+def identity(a: ArrayLike) -> Array:
+    """Return a."""
+    return np.asarray(a, dtype=np.float64)
+
+
+def softmax(a: ArrayLike) -> Array:
+    """Return exp(a) / sum(exp(a)) over the last axis (equation 3.10), shifted by the row's maximum (3.11)."""
+    a = np.asarray(a, dtype=np.float64)
+    e = np.exp(a - a.max(axis=-1, keepdims=True))
+    y: Array = e / e.sum(axis=-1, keepdims=True)
+    return y
+
+
+HIDDEN: dict[str, Callable[[Any], Array]] = {"sigmoid": sigmoid, "relu": relu, "step": step}
+OUTPUT: dict[str, Callable[[Any], Array]] = {"softmax": softmax, "identity": identity}
 
 
 def trace(spec: ForwardSpec, params: Params, x: ArrayLike) -> list[tuple[Array, Array]]:
@@ -107,3 +149,32 @@ def _identity_error(_a: Array, _z: Array, error_a: Array, _u: float) -> Array:
 
 _HIDDEN_ERROR = {"sigmoid": _sigmoid_error, "relu": _relu_error}
 _OUTPUT_ERROR = {"softmax": _softmax_error, "identity": _identity_error}
+
+
+#: Rows on which `seeded` balances a network. More rows change the weights in the third digit only.
+PROBE_ROWS = 256
+
+
+def seeded(spec: ForwardSpec, seed: int = 0) -> Params:
+    """Return random parameters on which a wrong kernel shows. A seed always gives the same parameters.
+
+    Unscaled random weights saturate every sigmoid and let one class win every row: then a kernel that forgets
+    a bias, or normalises the wrong axis, still agrees. So each unit is balanced on random inputs in [0, 1), layer
+    by layer (after Mishkin and Matas, *All you need is a good init*, 2015): the sum before its activation gets
+    mean 0 and a standard deviation of 1, of 2 before a softmax, so that winning probabilities spread.
+    """
+    rng = np.random.default_rng(seed)
+    z = rng.random((PROBE_ROWS, spec.n_in))
+    weights, biases = [], []
+    for layer, (n_in, n_out) in enumerate(spec.layers, start=1):
+        last = layer == spec.n_layers
+        W = rng.standard_normal((n_in, n_out))
+        a = z @ W
+        spread = np.maximum(a.std(axis=0), 1e-3 * np.sqrt(n_in))  # a unit that hardly varies stays small
+        W *= (2.0 if last and spec.output == "softmax" else 1.0) / spread
+        # The offset keeps mean 0 from hiding a dropped bias where the inputs are centred too.
+        b = -(z @ W).mean(axis=0) + 0.1 * rng.standard_normal(n_out)
+        weights.append(W)
+        biases.append(b)
+        z = HIDDEN[spec.hidden](z @ W + b)
+    return Params(tuple(weights), tuple(biases)).astype(spec.dtype)

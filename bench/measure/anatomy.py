@@ -18,7 +18,7 @@ from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.record.roofs import Anatomy, SmallCase, SmallNetwork
 from mlpbench.kernels import conformance
 from mlpbench.kernels.base import Kernel
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 
 #: Repeats of a run that have them: the others spend their time on the cases.

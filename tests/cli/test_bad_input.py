@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.data.mnist import FILES
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from mlpbench.kernels.weights import save_params
 from support import idx_files, simulate

@@ -13,7 +13,8 @@ from mlpbench.bench.record.schema import PARTS
 from mlpbench.kernels import conformance
 from mlpbench.kernels.errors import NonConforming
 from mlpbench.kernels.mlp_numpy import NumpyKernel
-from mlpbench.kernels.params import TRAINED_FILE, seeded
+from mlpbench.kernels.params import TRAINED_FILE
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from mlpbench.kernels.weights import load_params, save_params
 from support import idx_files

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mlpbench.kernels import base, registry
 from mlpbench.kernels.conformance import agree, check
 from mlpbench.kernels.errors import KernelUnavailable
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.contestants import (
     COMPILED,

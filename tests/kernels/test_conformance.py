@@ -5,7 +5,8 @@ from mlpbench.kernels import conformance
 from mlpbench.kernels.conformance import agree, check, probe_inputs
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.mlp_numpy import NumpyKernel
-from mlpbench.kernels.params import Params, seeded
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.doubles import ConstructorRaises, OnlyReluKernel
 from support.mutants import MUTANTS, SoftmaxDropped, StepAtZeroIsOne, Tf32Products

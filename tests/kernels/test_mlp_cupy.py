@@ -13,7 +13,7 @@ from mlpbench.kernels.cuda import device
 from mlpbench.kernels.cuda.forward import fused_activations
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_cupy import CupyKernel, words
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support import fake_cupy
 from support.sources import ROOT

@@ -12,7 +12,7 @@ from mlpbench.kernels.mlp_numba import NumbaKernel, NumbaParallelKernel, pack
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel
 from mlpbench.kernels.numba_jit import loops
 from mlpbench.kernels.numba_jit.target import PANEL, TILE_ROWS
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.contestants import divided, specs
 

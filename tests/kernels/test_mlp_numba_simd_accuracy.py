@@ -12,8 +12,7 @@ import pytest
 from mlpbench.kernels import reference
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
 from mlpbench.kernels.mlp_numpy import NumpyKernel
-from mlpbench.kernels.params import seeded
-from mlpbench.kernels.reference import bound
+from mlpbench.kernels.reference import bound, seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from mlpbench.kernels.weights import load_params
 from support.contestants import divided

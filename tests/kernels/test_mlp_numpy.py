@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlpbench.kernels.mlp_numpy import NumpyKernel, NumpyOutKernel
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 

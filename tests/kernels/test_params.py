@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from mlpbench.kernels import reference
 from mlpbench.kernels.errors import ParamsError
-from mlpbench.kernels.params import Params, hand_worked, seeded
+from mlpbench.kernels.params import Params, hand_worked
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 

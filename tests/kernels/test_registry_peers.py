@@ -10,7 +10,7 @@ from mlpbench.bench.measure.case import is_asynchronous
 from mlpbench.kernels import registry
 from mlpbench.kernels.conformance import agree, check
 from mlpbench.kernels.errors import KernelUnavailable
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.assembly import printed
 from support.contestants import SLOW, available, computed
@@ -46,7 +46,7 @@ def test_it_uses_the_threads_that_it_is_given(name, tmp_path):
 import json, sys
 import numpy as np
 from mlpbench.kernels import registry
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST
 cls = registry.load(sys.argv[1])
 cls.probe()

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlpbench.kernels.errors import ParamsError
-from mlpbench.kernels.params import TRAINED_FILE, hand_worked, seeded
+from mlpbench.kernels.params import TRAINED_FILE, hand_worked
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
 from mlpbench.kernels.weights import load_meta, load_params, save_params
 

@@ -24,7 +24,7 @@ from mlpbench.bench.run import process as process_
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import processors as available
 from mlpbench.kernels.mlp_numpy import NumpyKernel
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support.doubles import offer
 from support.sources import ROOT

@@ -7,7 +7,7 @@ from mlpbench.bench import clock as clock_
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import predict
 from mlpbench.bench.measure import case as case_
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support.doubles import AsynchronousKernel, FakeBenchmark, RecordingKernel, rows, stopped_clock
 

@@ -7,7 +7,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.measure import case
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.schema import Parts
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support import processes
 from support.doubles import DisabledBenchmark, FakeBenchmark, RecordingKernel, rows, stopped_clock

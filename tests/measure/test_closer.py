@@ -15,7 +15,7 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from mlpbench.bench.trust import latency
 from mlpbench.kernels.base import Kernel
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support import processes
 from support.trusting import quiet, write

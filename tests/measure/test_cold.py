@@ -15,7 +15,7 @@ from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.report import render
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.numba_jit import events
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support.sources import ROOT
 from support.trusting import quiet, write

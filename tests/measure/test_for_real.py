@@ -12,7 +12,7 @@ from mlpbench.bench.measure import closer
 from mlpbench.bench.record import runs
 from mlpbench.bench.trust import clock_check
 from mlpbench.kernels.base import Kernel
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support.sources import ROOT
 

@@ -7,7 +7,7 @@ from mlpbench.bench.measure import instruments
 from mlpbench.bench.measure.instruments import SAME, SLOWED
 from mlpbench.kernels import conformance, registry
 from mlpbench.kernels.errors import UnknownKernel
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 
 SPEC = ForwardSpec((20, 10, 3))

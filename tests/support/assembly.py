@@ -26,7 +26,7 @@ import numba.core.event as event
 import numpy as np
 from mlpbench.kernels import registry
 from mlpbench.kernels.conformance import check
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 asked, shown = json.loads(sys.argv[1])

@@ -8,7 +8,7 @@ import pytest
 
 from mlpbench.kernels.cuda import events
 from mlpbench.kernels.mlp_cupy import CupyKernel
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support import fake_cupy
 from support.fake_cupy import CompileException

@@ -6,7 +6,7 @@ import pytest
 
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel
 from mlpbench.kernels.numba_simd.passes import packing
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.assembly import printed
 from support.contestants import by_columns
@@ -20,7 +20,7 @@ import json, sys
 import numba.core.event as event
 import numpy as np
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 
 same, spec = [], ForwardSpec((784, 1000, 1030, 10), dtype=sys.argv[1])

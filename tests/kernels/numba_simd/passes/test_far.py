@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mlpbench.kernels.conformance import agree, check
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
 from mlpbench.kernels.numba_simd.passes import far, network, packing
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.contestants import by_columns, divided, specs
 

@@ -8,7 +8,7 @@ import pytest
 
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
 from mlpbench.kernels.numba_simd.codegen.shape import host_shape
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.assembly import compiled, require_registers
 

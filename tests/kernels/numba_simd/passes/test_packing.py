@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mlpbench.kernels.numba_simd.codegen.shape import Shape
 from mlpbench.kernels.numba_simd.codegen.tile import _unrolled
 from mlpbench.kernels.numba_simd.passes import packing, parts
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from support.contestants import specs
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from mlpbench.kernels.numba_simd.codegen.shape import Shape
 from mlpbench.kernels.numba_simd.passes import packing, shares
-from mlpbench.kernels.params import seeded
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support.contestants import specs
 
