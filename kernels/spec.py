@@ -57,14 +57,6 @@ class ForwardSpec:
             raise SpecError(f"cannot read the specification {text!r}: write sizes as 784-50-100-10") from None
         return cls(sizes, hidden, output, dtype)  # type: ignore[arg-type]  # checked in __post_init__
 
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> ForwardSpec:
-        """Undo `as_dict`. Raises SpecError for anything that is not such a dictionary."""
-        try:
-            return cls(tuple(data["sizes"]), data["hidden"], data["output"], data["dtype"])
-        except (KeyError, TypeError) as error:
-            raise SpecError(f"not a specification: {data!r}") from error
-
     def as_dict(self) -> dict[str, Any]:
         """Return the specification as JSON can hold it."""
         return {**asdict(self), "sizes": list(self.sizes)}
