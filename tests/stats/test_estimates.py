@@ -56,15 +56,10 @@ def test_from_nine_repeats_on_a_single_disturbed_one_does_not_blow_up_the_interv
     assert estimate([*quiet[:4], 1.7]).high > 1.2  # few repeats cannot tell a burst from noise
 
 
-@pytest.mark.parametrize(
-    "found",
-    [estimate([2.0]), ratio([2.0], [1.0], paired=True), ratio([2.0], [1.0], paired=False)],
-    ids=["estimate", "paired", "unpaired"],
-)
-def test_one_repeat_has_no_interval_and_says_so(found):
-    assert (found.value, found.n, found.reason) == (2.0, 1, "1 repeat: no interval")
-    assert math.isnan(found.low)
-    assert math.isnan(found.high)
+def test_one_repeat_has_no_interval_and_says_so():
+    for found in (estimate([2.0]), ratio([2.0], [1.0], paired=True), ratio([2.0], [1.0], paired=False)):
+        assert (found.value, found.n, found.reason) == (2.0, 1, "1 repeat: no interval")
+        assert np.isnan([found.low, found.high]).all()
 
 
 def test_welch_on_the_logarithms():
@@ -174,12 +169,9 @@ def test_the_interval_holds_the_value_and_the_value_lies_among_the_repeats(value
 
 @pytest.mark.parametrize("bad", [[], [0.0], [1.0, -1.0], [math.nan, 1.0], [math.inf, 1.0]])
 def test_what_is_no_time_is_refused(bad):
-    with pytest.raises(ValueError, match=r"repeat|finite"):
-        estimate(bad)
-    with pytest.raises(ValueError, match=r"repeat|finite"):
-        ratio(bad, [1.0, 1.0], paired=False)
-    with pytest.raises(ValueError, match=r"repeat|finite"):
-        ratio([1.0, 1.0], bad)
+    for call, values in ((estimate, [bad]), (ratio, [bad, [1.0, 1.0], False]), (ratio, [[1.0, 1.0], bad])):
+        with pytest.raises(ValueError, match=r"repeat|finite"):
+            call(*values)
 
 
 # -- coverage by simulation
@@ -192,7 +184,7 @@ ERROR = 3 * math.sqrt(0.95 * 0.05 / RUNS)
 def simulated(kind, n, seed):
     """Medians of 20 correlated rounds, (RUNS, n); the undisturbed time is 1."""
     rng = np.random.default_rng(seed)
-    burst = 0.1 if kind == "bursts" else 0.0
+    burst = 0.1 if "bursts" in kind else 0.0
     values = np.array([[median(round_times(1.0, 20, 0.02, rng, burst)) for _ in range(n)] for _ in range(RUNS)])
     return values * np.exp(rng.normal(0, 0.15, values.shape)) if kind == "lognormal" else values
 
@@ -210,26 +202,20 @@ def coverages(a, b):
 
 
 @pytest.mark.parametrize("n", [3, 5, 6, 10])
-@pytest.mark.parametrize("kind", ["normal", "lognormal", "bursts"])
+@pytest.mark.parametrize("kind", ["normal", "lognormal", "bursts", "marked bursts"])
 def test_intervals_cover_the_truth_as_often_as_they_say(kind, n):
-    a, b = simulated(kind, n, seed=n), simulated(kind, n, seed=100 + n)
-    # The documented shortfall: bursts only ever slow, and shift the median of many repeats; 93.3 % at n = 10.
+    first, rng = (200 if kind == "marked bursts" else 0), np.random.default_rng(n)
+    a, b = (simulated(kind, n, seed=seed + n) for seed in (first, first + 100))
+    if kind == "marked bursts":
+        a, b = ([marked(values, rng) for values in side] for side in (a, b))
+    # The documented shortfall: bursts that are not marked only ever slow, and shift the median of many repeats.
     allowed = ERROR + (0.017 if kind == "bursts" and n == 10 else 0.0)
     for coverage in coverages(a, b):
         assert 0.95 - allowed <= coverage <= 0.995
 
 
-@pytest.mark.parametrize("n", [3, 5, 6, 10])
-def test_intervals_cover_the_truth_without_the_disturbed_repeats(n):
-    """Nine in ten bursts are marked, and 2 % of the quiet repeats; unlike above, ten repeats need no allowance."""
-    rng = np.random.default_rng(n)
-    a, b = ([marked(values, rng) for values in simulated("bursts", n, seed=seed + n)] for seed in (200, 300))
-    for coverage in coverages(a, b):
-        assert 0.95 - ERROR <= coverage <= 0.995
-
-
 def marked(values, rng):
-    """The repeats that count."""
+    """The repeats that count: nine in ten bursts are marked, and 2 % of the quiet repeats."""
     disturbed = rng.random(len(values)) < np.where(values > 1.3, 0.9, 0.02)
     return counted(dict(enumerate(values.tolist())), set(np.flatnonzero(disturbed).tolist()))
 
