@@ -9,10 +9,12 @@ import pytest
 from mlpbench.bench import clock
 from mlpbench.bench.cases import Case
 from mlpbench.bench.cli.app import main
+from mlpbench.bench.cli.run import _closer_look as closer_look
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.measure import closer
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
+from mlpbench.bench.stats import estimates
 from mlpbench.bench.trust import latency
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.reference import seeded
@@ -71,24 +73,15 @@ def test_single_calls_stop_at_the_limit(monkeypatch):
 
 def test_which_cases_have_their_single_calls_timed():
     cases = [Case("per_sample", 100), *(Case("batched", n) for n in (1, 10, 100)), Case("book", 1)]
-    asked = [
-        [closer.is_asked(case, sizes, budget) for case in cases]
-        for sizes, budget in (((), None), ((10,), None), ((), "5ms"))
-    ]
-    assert asked == [
-        [True, True, False, False, False],
-        [True, True, True, False, False],
-        [True, True, True, True, False],
-    ]
-
-
-def single_block(size, calls_us, mode="batched"):
-    return {
-        "mode": mode,
-        "batch_size": size,
-        "clock_ns": [50, 60, 40],
-        "calls_ns": [round(us * 1000) + 50 for us in calls_us],
+    asked = {
+        how: [case for case in cases if closer.is_asked(case, *how)] for how in (((), None), ((10,), None), ((), "5ms"))
     }
+    assert asked == {((), None): cases[:2], ((10,), None): cases[:3], ((), "5ms"): cases[:4]}
+
+
+def single_block(size, calls_us):
+    calls = [round(us * 1000) + 50 for us in calls_us]
+    return {"mode": "batched", "batch_size": size, "clock_ns": [50, 60, 40], "calls_ns": calls}
 
 
 def test_percentiles_are_told_where_there_are_calls_enough(tmp_path):
@@ -135,9 +128,8 @@ def test_a_run_that_was_not_asked_can_be_asked_later(tmp_path):
     assert "; single calls were not timed at 100." in text, "a batch size of the sweep, of which nothing is known"
     found = json.loads(render.render([run], "json", 50e-6))["runs"][0]["trust"]["p99_budget"]
     assert [(one["batch_size"], one["untimed"]) for one in found] == [(10, [100])]
-    assert "up to\N{NO-BREAK SPACE}10\N{NO-BREAK SPACE}rows" in render.render([run], "html", 50e-6), (
-        "a number and its noun share a line"
-    )
+    html = render.render([run], "html", 50e-6)
+    assert "up to\N{NO-BREAK SPACE}10\N{NO-BREAK SPACE}rows" in html, "a number and its noun share a line"
 
 
 @pytest.mark.parametrize(("singles", "format_"), [([], "md"), ([single_block(1, [1] * 700)], "csv")])
@@ -196,8 +188,6 @@ def test_a_kernel_that_is_faster_on_the_same_input_is_flagged_with_the_factor(tm
 def test_honest_kernels_are_seldom_flagged():
     """A thousand audits of a kernel that does not care: at most the 2.5 % that a 95 % interval allows on one side."""
     run = [audited(1.0, seed=seed) for seed in range(1000)]
-    from mlpbench.bench.stats import estimates
-
     flagged = sum(estimates.ratio(a["rotating_s"], a["same_s"]).low > 1 for a in run)
     assert flagged <= 25 + 3 * 5
 
@@ -241,7 +231,5 @@ def test_mistakes_are_told_in_one_line(word, said):
 
 
 def test_the_command_line_hands_its_options_on():
-    from mlpbench.bench.cli.run import _closer_look as closer_look
-
     assert closer_look(None, None, cold=False) == []
     assert closer_look(["100", "all"], "5ms", cold=True) == ["--latency=100", "--latency=10000", "--p99=5ms", "--cold"]

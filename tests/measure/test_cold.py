@@ -1,7 +1,5 @@
 """Cold starts and memory: measured in processes of their own, written and told."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.numba_jit import events
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
-from support.sources import ROOT
+from support.processes import python
 from support.trusting import quiet, write
 
 SPEC = ForwardSpec((3, 2))
@@ -25,14 +23,8 @@ CALLS = [
     {"mode": "per_sample", "batch_size": 100, "first_call_s": 0.002},
     {"mode": "batched", "batch_size": 100, "first_call_s": 0.001},
 ]
-FRESH = {
-    "fresh": True,
-    "import_s": 0.5,
-    "construct_s": 9.0,
-    "compile_s": 8.5,
-    "first_calls": CALLS,
-    "peak_bytes": 10**8,
-}
+SECONDS = {"import_s": 0.5, "construct_s": 9.0, "compile_s": 8.5}
+FRESH = {"fresh": True, **SECONDS, "first_calls": CALLS, "peak_bytes": 10**8}
 FILLED = {**FRESH, "fresh": False, "construct_s": 0.25, "compile_s": 0.0, "peak_bytes": 2**20, "pool_bytes": 2**21}
 
 
@@ -46,10 +38,8 @@ def test_cold_columns(tmp_path):
     assert [first[name] for name in ("import_s", "compile_s", "peak_bytes", "pool_bytes")] == [0.1, 0.125, 2**20, 5]
     assert data[data["repeat"] == 1][["fresh_import_s", "filled_import_s", "peak_bytes"]].isna().all(axis=None)
     text = render.render([run], "md")
-    assert (
-        "| numpy | none yet | 500 ms | 9.00 s | 8.50 s | one at a time: 2.00 ms, batch 100: 1.00 ms | 95.37 MiB |"
-        in text
-    )
+    first_calls = "one at a time: 2.00 ms, batch 100: 1.00 ms"
+    assert f"| numpy | none yet | 500 ms | 9.00 s | 8.50 s | {first_calls} | 95.37 MiB |" in text
     assert "| numpy | kept from before | 500 ms | 250 ms | none |" in text
 
 
@@ -59,17 +49,12 @@ def test_a_start_that_failed_is_told_with_its_reason(tmp_path):
 
 
 def suite(kernel):
-    return Suite(
-        Workload(Options(), rows=200),
-        [kernel],
-        [Case("per_sample", 100), Case("batched", 100), Case("book", 1)],
-        named=True,
-    )
+    cases = [Case("per_sample", 100), Case("batched", 100), Case("book", 1)]
+    return Suite(Workload(Options(), rows=200), [kernel], cases, named=True)
 
 
 def test_a_start_is_measured_in_a_process_of_its_own():
-    found = cold.starts(suite("numpy"), "numpy", fresh=False)
-    (start,), reason = found
+    (start,), reason = cold.starts(suite("numpy"), "numpy", fresh=False)
     assert (start.fresh, start.compile_s, reason) == (False, None, None), "NumPy compiles nothing"
     assert list(start.first_calls_s) == [("per_sample", 100), ("batched", 100)]
     assert start.peak_bytes is None or start.peak_bytes > 0
@@ -120,8 +105,7 @@ before = cold.begin()
 big = np.ones(40_000_000, np.uint8); del big
 print(cold.peak_bytes() - before)
 """
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert 35e6 < int(ran.stdout) < 60e6, "what was there before is not the kernel's"
+    assert 35e6 < int(python("-c", code).stdout) < 60e6, "what was there before is not the kernel's"
 
 
 def test_without_proc_the_peak_is_the_systems(monkeypatch):

@@ -1,7 +1,5 @@
 """Real disturbances, a really false clock, a kernel that really remembers: shares and ratios, never absolute times."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from mlpbench.bench.trust import clock_check
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
-from support.sources import ROOT
+from support.processes import python
 
 #: They measure for real, and other tests run beside them: once in a while that spoils one.
 pytestmark = pytest.mark.flaky(reruns=2)
@@ -55,7 +53,7 @@ def clock():
 
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the system does not show who waits")
 def test_a_process_that_shares_its_processor_is_marked():
-    ran = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, cwd=ROOT, check=False)
+    ran = python("-c", WATCHED)
     assert ran.returncode == 0, ran.stderr
     share, *reasons = ran.stdout.splitlines()
     assert 0.2 < float(share) < 1, "two programs that always run have about half each"
@@ -69,9 +67,7 @@ def test_a_false_clock_is_found_by_the_suite_itself(tmp_path):
     words += ["--benchmark-timer=lateclock.clock", f"--benchmark-json={path}", "-p", "no:cacheprovider"]
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import lateclock, pytest; "
     code += "sys.exit(pytest.main(sys.argv[1:]))"
-    ran = subprocess.run(
-        [sys.executable, "-c", code, "bench", *words], capture_output=True, text=True, cwd=ROOT, check=False
-    )
+    ran = python("-c", code, "bench", *words)
     assert ran.returncode == 0, ran.stdout
     found = clock_check.check_clock([runs.read(path).trust])
     assert found.ok is False

@@ -54,7 +54,7 @@ def test_the_suite_by_hand(measured):
     assert written == [path], "nothing but what was asked for is written"
 
 
-def test_a_file_by_hand_is_a_record(measured):
+def test_a_file_by_hand_is_a_record_with_its_rounds_and_no_host_name(measured):
     found = runs.read(measured[1])
     assert found.kernel == "numpy"
     assert found.plan is None
@@ -69,9 +69,6 @@ def test_a_file_by_hand_is_a_record(measured):
     assert (case.mode, case.batch_size, case.rows_per_call, case.distinct_rows) == ("batched", 10, 10, 10)
     assert len(case.rounds_s) >= 3
     assert None not in (case.first_call_s, case.from_host_s, case.to_host_s)
-
-
-def test_a_file_keeps_the_rounds_and_no_host_name(measured):
     content = json.loads(measured[1].read_text(encoding="utf-8"))
     assert "node" not in content["machine_info"]
     assert content["commit_info"]["project"] == "mlpbench"
@@ -141,31 +138,19 @@ def test_a_kernel_that_cannot_run_here_is_left_out_with_its_reason(inside):
     result.stdout.fnmatch_lines("SKIPPED*absent is unavailable: no driver*")
 
 
-def test_a_kernel_asked_for_by_name_runs_or_fails(inside):
-    result = inside(*SMALL, "--kernel=absent", **NUMPY, absent="AbsentKernel")
+def test_a_kernel_asked_for_by_name_runs_or_fails_and_leaves_a_record_with_its_reason(inside, tmp_path):
+    path = tmp_path / "absent.json"
+    result = inside(*SMALL, "--kernel=absent", f"--benchmark-json={path}", **NUMPY, absent="AbsentKernel")
     result.assert_outcomes(errors=1)
     assert result.ret == 1
     result.stdout.fnmatch_lines("absent is unavailable: no driver*")
-
-
-def test_an_absent_kernel_leaves_a_record_with_its_reason(inside, tmp_path):
-    path = tmp_path / "absent.json"
-    inside(*SMALL, "--kernel=absent", f"--benchmark-json={path}", absent="AbsentKernel")
-    found = runs.read(path)
-    assert [failure.reason for failure in found.failures] == [
-        "absent is unavailable: no driver [/bold] :x: of this kind"
-    ]
+    (failure,) = runs.read(path).failures
+    assert failure.reason == "absent is unavailable: no driver [/bold] :x: of this kind"
 
 
 def test_a_wrong_kernel_fails_and_the_others_are_timed(inside):
-    result = inside(
-        *SMALL,
-        "-rs",
-        **NUMPY,
-        wrong="support.mutants:SoftmaxDropped",
-        broken="ConstructorRaises",
-        gone="nowhere:Kernel",
-    )
+    bad = {"wrong": "support.mutants:SoftmaxDropped", "broken": "ConstructorRaises", "gone": "nowhere:Kernel"}
+    result = inside(*SMALL, "-rs", **NUMPY, **bad)
     result.assert_outcomes(passed=1, errors=2, skipped=1)
     result.stdout.fnmatch_lines("wrong does not conform and is not timed: *off by*")
     result.stdout.fnmatch_lines("*RuntimeError: no memory on the device")
@@ -185,22 +170,22 @@ def test_a_case_that_fails_late_costs_no_other_case_its_time(inside, tmp_path):
     assert failure.reason == "MemoryError: no room for 200 rows"
 
 
-def test_every_mode_can_be_asked_for(inside):
-    modes = [f"--mode={mode}" for mode in ("per_sample", "batched", "book")]
-    result = inside(*modes, "--batch-size=100", "--kernel=numpy", "-v", **NUMPY)
-    result.assert_outcomes(passed=3)
-    lines = result.stdout.fnmatch_lines
-    lines(["*[[]numpy-per_sample-100[]] PASSED*", "*[[]numpy-batched-100[]] PASSED*", "*[[]numpy-book-100[]] PASSED*"])
-
-
-def test_a_round_may_take_fewer_single_rows(inside):
-    result = inside("--mode=per_sample", "--per-sample-rows=10", "--kernel=numpy", "-v", **NUMPY)
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*[[]numpy-per_sample-10[]] PASSED*"])
-
-
-def test_a_kernel_named_twice_is_timed_once(inside):
-    inside(*SMALL, "--kernel=numpy", "--kernel=numpy", **NUMPY).assert_outcomes(passed=1)
+@pytest.mark.parametrize(
+    ("words", "cases"),
+    [
+        (
+            ("--mode=per_sample", "--mode=batched", "--mode=book", "--batch-size=100"),
+            ["per_sample-100", "batched-100", "book-100"],
+        ),
+        (("--mode=per_sample", "--per-sample-rows=10"), ["per_sample-10"]),
+        ((*SMALL, "--kernel=numpy"), ["batched-10"]),
+    ],
+    ids=["every mode", "fewer single rows", "named twice"],
+)
+def test_cases_are_those_that_are_asked_for(inside, words, cases):
+    result = inside(*words, "--kernel=numpy", "-v", **NUMPY)
+    result.assert_outcomes(passed=len(cases))
+    result.stdout.fnmatch_lines([f"*[[]numpy-{case}[]] PASSED*" for case in cases])
 
 
 @pytest.mark.parametrize(
@@ -233,8 +218,6 @@ def test_bad_options_are_told_in_one_line(inside, words, expected):
 @pytest.mark.usefixtures("inside")
 def test_the_options_are_of_no_concern_to_other_tests(pytester):
     pytester.makepyfile("def test_nothing(): pass")
+    plugins = ("-p", "pytest_benchmark.plugin", "-p", "mlpbench.bench.measure.plugin")
     for words in ((), ("--batch-size=0",)):
-        result = pytester.runpytest_inprocess(
-            "-p", "pytest_benchmark.plugin", "-p", "mlpbench.bench.measure.plugin", *words
-        )
-        result.assert_outcomes(passed=1)
+        pytester.runpytest_inprocess(*plugins, *words).assert_outcomes(passed=1)

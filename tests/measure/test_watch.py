@@ -3,8 +3,6 @@
 import json
 import platform
 import re
-import subprocess
-import sys
 
 import llvmlite.binding as llvm
 import pytest
@@ -13,12 +11,9 @@ from msgspec.structs import asdict, replace
 from mlpbench.bench import clock
 from mlpbench.bench.cases import Case
 from mlpbench.bench.measure import instruments, spin, watch
-from mlpbench.bench.measure import spin as llvm_spin
-from mlpbench.bench.measure import watch as counters
 from mlpbench.bench.record import runs
 from mlpbench.bench.trust.disturbance import reasons
 from support import processes
-from support.sources import ROOT
 
 SMALL = ["--kernel=numpy", "--mode=per_sample", "--mode=batched", "--batch-size=1", "--benchmark-max-time=0.01"]
 
@@ -34,21 +29,21 @@ def xorshift(x, steps):
 def test_the_spin_computes_every_step():
     """Marsaglia's generator, step by step in Python's whole numbers: nothing is folded away."""
     for steps in (0, 1, 2, 1000):
-        assert llvm_spin.compiled()(spin.SEED, steps) == xorshift(spin.SEED, steps)
+        assert spin.compiled()(spin.SEED, steps) == xorshift(spin.SEED, steps)
 
 
 def test_a_step_has_the_instructions_that_it_says():
-    body = llvm_spin.CODE.partition("step:\n")[2].partition("br label")[0]
+    body = spin.CODE.partition("step:\n")[2].partition("br label")[0]
     names = re.findall(r"= (shl|lshr|xor) i64 %(\w), ", body)
-    assert len(names) == llvm_spin.INSTRUCTIONS_PER_STEP
+    assert len(names) == spin.INSTRUCTIONS_PER_STEP
     assert [operand for _, operand in names] == ["x", "x", "b", "b", "d", "d"], "each needs the one before"
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors shift and combine in one instruction")
 def test_the_machine_code_has_them_too():
-    code = llvm_spin.machine().emit_assembly(llvm.parse_assembly(llvm_spin.CODE))
+    code = spin.machine().emit_assembly(llvm.parse_assembly(spin.CODE))
     (loop,) = re.findall(r"^(\.LBB\w+):(.*?)\tj\w+\t\1$", code, re.MULTILINE | re.DOTALL)
-    assert len(re.findall(r"^\t(?:sh[lr]|xor)q\t", loop[1], re.MULTILINE)) == llvm_spin.INSTRUCTIONS_PER_STEP
+    assert len(re.findall(r"^\t(?:sh[lr]|xor)q\t", loop[1], re.MULTILINE)) == spin.INSTRUCTIONS_PER_STEP
 
 
 def test_the_spin_brings_nothing_along():
@@ -60,8 +55,7 @@ from mlpbench.bench.measure.spin import best_spin
 best_spin().run(1)
 print(sorted({name.partition(".")[0] for name in set(sys.modules) - before} & {"numba", "scipy", "pandas"}))
 """
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert ran.stdout.strip() == "[]"
+    assert processes.python("-c", code).stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("make", [spin.llvm_spin, spin.hashing_spin])
@@ -85,9 +79,9 @@ def test_without_llvm_the_spin_is_a_named_other(monkeypatch):
 
 
 def test_counters_grow_and_are_never_negative():
-    before = counters.read()
+    before = watch.read()
     clock.times_s(lambda: spin.hashing_spin().run(1), 3)
-    grown = counters.since(before, counters.read())
+    grown = watch.since(before, watch.read())
     assert grown.wall_s > 0
     assert grown.thread_s > 0
     assert grown.process_s >= grown.thread_s * 0.5
@@ -95,12 +89,12 @@ def test_counters_grow_and_are_never_negative():
 
 
 def test_what_the_system_does_not_show_stays_unknown():
-    whole = counters.read()
+    whole = watch.read()
     hidden = replace(whole, run_delay_s=None, hot=None, tasks=None)
-    assert counters.since(whole, hidden).run_delay_s is None
-    assert counters.since(hidden, hidden).tasks is None
+    assert watch.since(whole, hidden).run_delay_s is None
+    assert watch.since(hidden, hidden).tasks is None
     ended = replace(whole, run_delay_s=5.0), replace(whole, run_delay_s=4.0)
-    assert counters.since(*ended).run_delay_s == 0, "a thread ended and took its waiting with it"
+    assert watch.since(*ended).run_delay_s == 0, "a thread ended and took its waiting with it"
 
 
 @pytest.mark.parametrize(
@@ -109,8 +103,8 @@ def test_what_the_system_does_not_show_stays_unknown():
 )
 def test_throttling_is_read_from_both_kinds_of_control_groups(tmp_path, monkeypatch, text, seconds):
     (tmp_path / "cpu.stat").write_text(text)
-    monkeypatch.setattr(counters, "THROTTLED", ("/no/such/file", str(tmp_path / "cpu.stat")))
-    assert counters.read().throttled_s == seconds
+    monkeypatch.setattr(watch, "THROTTLED", ("/no/such/file", str(tmp_path / "cpu.stat")))
+    assert watch.read().throttled_s == seconds
 
 
 def test_heat_is_summed_over_the_processors(tmp_path, monkeypatch):
@@ -118,8 +112,8 @@ def test_heat_is_summed_over_the_processors(tmp_path, monkeypatch):
         folder = tmp_path / f"cpu{number}" / "thermal_throttle"
         folder.mkdir(parents=True)
         (folder / "core_throttle_count").write_text(f"{number + 3}\n")
-    monkeypatch.setattr(counters, "HEAT", tmp_path)
-    assert counters.read().hot == 7
+    monkeypatch.setattr(watch, "HEAT", tmp_path)
+    assert watch.read().hot == 7
 
 
 def test_the_watch_spins_before_and_after_each_case(monkeypatch):
@@ -135,10 +129,8 @@ def test_the_watch_spins_before_and_after_each_case(monkeypatch):
     assert events == [*spins, 1, *spins, *spins, 10, *spins]
     first, second = (window.began_utc_s for window in observer.windows)
     assert 1.7e9 < first <= second, "seconds since 1970"
-    assert [(w.mode, w.batch_size, len(w.spins_after_s)) for w in observer.windows] == [
-        ("batched", 1, watch.SPINS),
-        ("batched", 10, watch.SPINS),
-    ]
+    found = [(w.mode, w.batch_size, len(w.spins_after_s)) for w in observer.windows]
+    assert found == [("batched", size, watch.SPINS) for size in (1, 10)]
     with pytest.raises(RuntimeError):
         watch.Watch().end(kernel, Case("batched", 1))
 
@@ -163,7 +155,7 @@ def written(tmp_path_factory):
 
 
 def test_a_process_writes_what_it_watched(written):
-    path, _ = written
+    path, said = written
     found = runs.read(path)
     assert [(w.mode, w.batch_size) for w in found.trust.windows] == [("per_sample", 100), ("batched", 1)]
     assert len(found.cases) == 2
@@ -171,11 +163,7 @@ def test_a_process_writes_what_it_watched(written):
     assert all(len(known.rounds_s) == instruments.ROUNDS for known in found.trust.self_test)
     assert found.trust.clock.clock_s == pytest.approx(found.trust.clock.raw_s, rel=0.01)
     assert list(reasons(found.trust)) == json.loads(path.read_text())["mlpbench"]["trust"]["disturbed"]
-
-
-def test_the_harness_is_no_case_and_runs_last(written):
-    path, said = written
-    assert len(json.loads(path.read_text())["benchmarks"]) == 2
+    assert len(json.loads(path.read_text())["benchmarks"]) == 2, "the harness is no case, and runs last"
     assert said.index("test_forward[") < said.index("test_harness[")
 
 

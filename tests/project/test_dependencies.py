@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-import subprocess
 import sys
 import tomllib
 
@@ -12,6 +11,7 @@ import pytest
 import mlpbench
 from mlpbench.bench.analysis import frame
 from support import simulate
+from support.processes import python
 from support.sources import MODULES, ROOT, SOURCES, imports, name_of, parsed, top
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -98,8 +98,7 @@ def test_advice_names_an_extra_that_there_is():
 
 def test_importing_mlpbench_loads_no_library():
     code = "import json, sys, mlpbench; print(json.dumps([mlpbench.__version__, *sys.modules]))"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    version, *loaded = json.loads(ran.stdout)
+    version, *loaded = json.loads(python("-c", code).stdout)
     assert re.fullmatch(r"\d+\.\d+\.\d+", version)
     assert not {top(name) for name in loaded} & (OF_USERS | {"_pytest"})
     assert "mlpbench.bench" not in loaded

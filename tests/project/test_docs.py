@@ -1,20 +1,19 @@
 """The documents say what is so: links lead somewhere, commands and options exist, code runs, fields are described."""
 
-import io
 import itertools
 import json
-import os
 import re
-import subprocess
-import sys
 import tomllib
-from contextlib import redirect_stdout
 from functools import cache
 
+import limits_targets
 import msgspec
 import pytest
 
+from mlpbench.bench.analysis import explain, limits
 from mlpbench.bench.analysis import times as analysis_times
+from mlpbench.bench.analysis.attribution import PARTS
+from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cli.app import app
 from mlpbench.bench.machine import environment
 from mlpbench.bench.plan.plan import Plan
@@ -25,17 +24,13 @@ from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.conformance import check
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from support import simulate
-from support.processes import suite_by_hand
-from support.sources import ROOT, dead_names
+from support import evidence_files as files
+from support import limit_runs, simulate
+from support.processes import python, suite_by_hand
+from support.sources import ROOT, dead_names, executed
 
 DOCUMENTS = sorted(
-    [
-        *ROOT.glob("*.md"),
-        *(ROOT / "docs").rglob("*.md"),
-        *(ROOT / "bench").rglob("*.md"),
-        *(ROOT / "kernels").rglob("*.md"),
-    ]
+    [*ROOT.glob("*.md"), *(path for at in ("docs", "bench", "kernels") for path in (ROOT / at).rglob("*.md"))]
 )
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -69,14 +64,7 @@ def shown_commands(path):
 
 @cache
 def options_of(*command):
-    ran = subprocess.run(
-        [sys.executable, "-m", *command, "--help"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
-    )
+    ran = python("-m", *command, "--help", COLUMNS="200", NO_COLOR="1")
     assert ran.returncode == 0, ran.stderr
     return set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", ran.stdout))
 
@@ -133,12 +121,7 @@ def test_method_recomputes_the_headline(tmp_path, monkeypatch):
     simulate.write_run(tmp_path / "results", times, seed=1, noise=0.03)
     run = simulate.write_run(tmp_path / "results", times, seed=2, noise=0.05)
     monkeypatch.chdir(tmp_path)
-    by_hand, by_library = blocks("docs/method.md", "python")
-    names: dict = {}
-    printed = io.StringIO()
-    with redirect_stdout(printed):
-        exec(compile(by_hand, "method.md", "exec"), names)
-        exec(compile(by_library, "method.md", "exec"), names)
+    names, printed = executed("\n".join(blocks("docs/method.md", "python")))
     assert names["run"].resolve() == run.resolve(), "the latest run"
     cases = {case.mode: case for case in analysis_times.cases([runs.read_run(run)])}
     expected = analysis_times.ratio(cases["per_sample"], cases["batched"])
@@ -146,9 +129,57 @@ def test_method_recomputes_the_headline(tmp_path, monkeypatch):
         (expected.value, expected.low, expected.high), rel=1e-4
     )
     assert names["ratio"] == expected
-    first, second = printed.getvalue().splitlines()
+    first, second = printed
     assert first == second
     assert re.fullmatch(r"1\d\.\dx \(\d+\.\d to \d+\.\d\)", first)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_the_page_recomputes_the_explanation(tmp_path, monkeypatch, noise):
+    run = files.write(tmp_path / "results", noise=noise)
+    monkeypatch.chdir(tmp_path)
+    names, printed = executed(*blocks("docs/explain.md", "python"))
+    (kernel,) = explain.find(run, summarize([run])).kernels
+    assert names["best"] == kernel.attribution.batch_size
+    for name in PARTS:
+        assert names["parts"][name].median() == pytest.approx(kernel.attribution.parts[name].value, rel=1e-6)
+    (share,) = [one.verdict.share for one in kernel.shares if (one.mode, one.batch_size) == ("batched", names["best"])]
+    assert names["share"] == pytest.approx(share, rel=1e-9)
+    assert names["t0"] == pytest.approx(kernel.fit.line.t0_s, rel=1e-4)
+    assert names["r_inf"] == pytest.approx(kernel.fit.line.r_inf, rel=1e-4)
+    assert len(printed) == 3
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.03])
+def test_the_page_about_limits_recomputes_a_cell_and_a_share(tmp_path, monkeypatch, noise):
+    run = limit_runs.write(tmp_path / "elsewhere", noise=noise)
+    peaks = {repeat: files.measured(1, files.PEAK * (1 - repeat / 10), spread=1.25) for repeat in range(3)}
+    run = files.write_of_repeats(run.path, peaks)
+    found = limits.find(run, summarize([run]))
+    sweep = tmp_path / "results" / "testbox" / "20261124T130000Z-0123abcd"
+    sweep.mkdir(parents=True)
+    (sweep / "run.json").write_text(json.dumps({"mlpbench": {"kind": "sweep"}}))
+    run.path.rename(sweep / "784-50-100-10_threads-1")
+    monkeypatch.chdir(tmp_path)
+    names, printed = executed(*blocks("docs/limits.md", "python"))
+    place = next(row.places[0] for row in found.rows if row.kernel == "numba-simd")
+    assert names["best"] == place.peer
+    assert names["ratios"].median() == pytest.approx(place.ratio.value, rel=1e-6)
+    assert printed[0].startswith("onnxruntime-bound takes ")
+    share = next(one for one in found.shares if (one.kernel, one.what) == ("numba-simd", "peak"))
+    assert names["shares"].median() == pytest.approx(share.ratio.value, rel=1e-6)
+    assert len(names["shares"]) == share.ratio.n == 3
+
+
+def test_the_targets_in_the_page_are_those_in_the_code():
+    shown = {}
+    for line in (ROOT / "docs" / "limits.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `") and len(cells) == 1 + len(limits_targets.BATCH_SIZES):
+            threads = int(re.search(r", (\d)\b", cells[0])[1])
+            for kernel in re.findall(r"`([^`]+)`", cells[0]):
+                shown[kernel, threads] = tuple(map(float, cells[1:]))
+    assert shown == limits_targets.PEERS
 
 
 def test_the_worked_example_is_the_package_that_is_tested():
@@ -161,16 +192,14 @@ def test_the_worked_example_is_the_package_that_is_tested():
     assert points.items() <= tested["project"].pop("entry-points")["mlpbench.kernels"].items()
     assert project["project"].items() <= tested["project"].items()
     assert project["build-system"] == tested["build-system"]
-    names: dict = {"__name__": "mlpbench_example"}
-    exec(compile(module, "adding-a-kernel.md", "exec"), names)
+    names, _ = executed(module, __name__="mlpbench_example")
     for spec in (MNIST, ForwardSpec((31, 17, 5), "relu", "identity"), ForwardSpec((9, 7, 5), "step", dtype="float64")):
         assert 0 <= check(names["NumpyWideKernel"], spec).max_error_ratio < 1
 
 
 def test_the_example_of_a_missing_library_says_so():
     _, missing = blocks("docs/adding-a-kernel.md", "python")
-    names: dict = {"__name__": "mlp_fastlib"}
-    exec(compile(missing, "adding-a-kernel.md", "exec"), names)
+    names, _ = executed(missing, __name__="mlp_fastlib")
     with pytest.raises(KernelUnavailable, match="No module named 'fastlib': pip install fastlib"):
         names["FastlibKernel"].probe()
     assert names["FastlibKernel"].version() is None
@@ -234,9 +263,3 @@ def test_every_field_about_trust_is_described(written):
         fields |= set(trust[key][0])
     fields |= set(Audit.__annotations__)
     assert not {field for field in fields if f"`{field}`" not in text}
-
-
-def test_the_file_by_hand_is_a_record(written, tmp_path):
-    path = tmp_path / "numpy.0.json"
-    path.write_text(json.dumps(written), encoding="utf-8")
-    assert runs.read(path).kernel == "numpy"

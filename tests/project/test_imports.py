@@ -4,11 +4,11 @@ import ast
 import itertools
 import json
 import re
-import subprocess
 import sys
 import tomllib
 
 from support import simulate
+from support.processes import python
 from support.sources import (
     MODULES,
     ROOT,
@@ -43,8 +43,7 @@ PACKAGES = [path.parent for path in MODULES if path.name == "__init__.py"]
 def run_python(code, *arguments):
     """Run code in a fresh interpreter; return the top-level packages that it had loaded at its end."""
     code += "\nprint(json.dumps([*sys.modules]), file=sys.stderr)"
-    command = [sys.executable, "-c", f"import json, sys\n{code}", *map(str, arguments)]
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    ran = python("-c", f"import json, sys\n{code}", *arguments)
     assert ran.returncode == 0, ran.stderr
     return {top(name) for name in json.loads(ran.stderr.splitlines()[-1])}
 
@@ -66,9 +65,8 @@ def test_the_scanner_sees_every_kind_of_import(tmp_path):
 
 
 def test_the_contracts_name_every_backend():
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
-        "contracts"
-    ]
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    contracts = tools["importlinter"]["contracts"]
     backends = {name_of(path) for path in BACKENDS}
     assert len(backends) > 5
     for contract in contracts:
@@ -85,12 +83,9 @@ def test_nobody_imports_the_folders_by_their_bare_names():
 
 
 def test_no_test_imports_another():
-    tests = [path for path in SOURCES if path.match("test_*.py")]
-    ours = {"support", "mlpbench"}
-    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()} - ours
-    wrong = [where(path, found) for path in tests for found in imports(path) if top(found.module) in folders]
-    wrong += [where(path, found) for path in tests for found in imports(path) if found.module.startswith("test_")]
-    assert not wrong
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()} - {"support", "mlpbench"}
+    found = [(path, one) for path in SOURCES if path.match("test_*.py") for one in imports(path)]
+    assert not [where(*one) for one in found if top(one[1].module) in folders or one[1].module.startswith("test_")]
 
 
 def test_a_backend_imports_the_contract_and_its_own_library():
@@ -142,10 +137,8 @@ def asks_for_backend(tree):
         sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
         sides += [node.subject] if isinstance(node, ast.Match) else []
         names = {getattr(side, "id", None) or getattr(side, "attr", None) for side in sides}
-        texts = [
-            c for side in sides for c in ast.walk(side) if isinstance(c, ast.Constant) and isinstance(c.value, str)
-        ]
-        if "backend" in names and (texts or isinstance(node, ast.Match)):
+        values = [getattr(inner, "value", None) for side in sides for inner in ast.walk(side)]
+        if "backend" in names and (any(isinstance(v, str) for v in values) or isinstance(node, ast.Match)):
             asked.append(node)
     return asked
 

@@ -1,34 +1,21 @@
 """The README's figures are those of the committed reference runs."""
 
-import importlib.util
 import shutil
-import subprocess
-import sys
 
 import limits_targets
-import pytest
+import update_readme as script
 
 from support import limit_runs
-from support.sources import ROOT
+from support.processes import python
 
 
 def test_the_figures_are_those_of_the_reference_runs():
-    script = ROOT / "scripts" / "update_readme.py"
-    ran = subprocess.run([sys.executable, script, "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    ran = python(script.__file__, "--check")
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-@pytest.fixture(scope="module")
-def script():
-    """The script as a module."""
-    found = importlib.util.spec_from_file_location("update_readme", ROOT / "scripts" / "update_readme.py")
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
-
-
-def test_the_limits_of_a_run_become_a_table_with_date_machine_and_versions(script, tmp_path):
-    run = limit_runs.write(tmp_path / "results")
+def test_the_limits_of_a_run_become_a_table_with_date_machine_and_versions(tmp_path):
+    run = limit_runs.write(tmp_path / "results", {**limit_runs.TIMES, ("numba", "batched", 1): 3e-6})
     path = limits_targets.write(run.path)
     assert path == run.path.with_name(f"{run.path.name}.limits.json")
     shutil.rmtree(run.path)  # the file is all that is needed
@@ -41,17 +28,10 @@ def test_the_limits_of_a_run_become_a_table_with_date_machine_and_versions(scrip
         "medians with 95 % intervals; `mlpbench run`.",
     ):
         assert words in text
+    assert "| numba |" not in text, "a kernel without a target is left out"
 
 
-def test_kernels_without_a_target_are_left_out(script, tmp_path):
-    times = {**limit_runs.TIMES, ("numba", "batched", 1): 3e-6}
-    run = limit_runs.write(tmp_path / "results", times)
-    text = "\n".join(script.limits_lines(limits_targets.write(run.path)))
-    assert "| numba-simd |" in text
-    assert "| numba |" not in text
-
-
-def test_the_readme_has_the_limits_that_the_reference_names(script, tmp_path, monkeypatch):
+def test_the_readme_has_the_limits_that_the_reference_names(tmp_path, monkeypatch):
     run = limit_runs.write(tmp_path / "results")
     path = limits_targets.write(run.path)
     runs = [named for named in script.references() if named.is_dir()]
@@ -63,7 +43,7 @@ def test_the_readme_has_the_limits_that_the_reference_names(script, tmp_path, mo
     assert without["limits"] == []
 
 
-def test_every_part_has_its_place_in_the_readme(script):
+def test_every_part_has_its_place_in_the_readme():
     """Else a part would be left out, or what stands between two marks never be written again."""
     text = script.README.read_text(encoding="utf-8")
     assert [part["name"] for part in script.PART.finditer(text)] == ["sweep", "gain", "book", "limits"]

@@ -3,14 +3,15 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mlpbench.bench.record import runs
+from support.processes import python
 from support.sources import imports, top
+from support.terminal import typed
 
 PACKAGE = Path(__file__).parents[1] / "support" / "example_package"
 KERNELS = ["numpy-wide", "numpy-no-bias", "numpy-raises", "numpy-dies"]
@@ -27,24 +28,12 @@ def mlpbench(tmp_path_factory, quicker):
     # A build may write beside its sources: they are copied first.
     source = shutil.copytree(PACKAGE, folder / "source", ignore=shutil.ignore_patterns("__pycache__"))
     offline = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
-    install = [sys.executable, "-m", "pip", "install", *offline, "--target", folder / "installed", source]
-    ran = subprocess.run(install, capture_output=True, text=True, check=False)
+    ran = python("-m", "pip", "install", *offline, "--target", folder / "installed", source)
     assert ran.returncode == 0, f"pip could not install the example package (hatchling is needed): {ran.stderr}"
     work = folder / "work"
     work.mkdir()
-
-    def run(*words):
-        return subprocess.run(
-            [sys.executable, "-m", "mlpbench", *map(str, words)],
-            env={**os.environ, "PYTHONPATH": f"{folder / 'installed'}{os.pathsep}{quicker}"},
-            cwd=work,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-
-    return run
+    path = f"{folder / 'installed'}{os.pathsep}{quicker}"
+    return partial(python, "-m", "mlpbench", cwd=work, PYTHONPATH=path)
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +61,7 @@ def test_it_is_listed_behind_the_built_in_kernels(mlpbench):
 
 
 def test_without_the_package_it_is_unknown(tmp_path):
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [sys.executable, "-m", "mlpbench", "check", "numpy-wide"]
-    ran = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    ran = typed("check", "numpy-wide", cwd=tmp_path, PYTHONPATH=None)
     assert ran.returncode == 2
     assert "unknown kernel 'numpy-wide'" in ran.stderr
 

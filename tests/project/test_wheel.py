@@ -1,8 +1,5 @@
 """What is installed: one name, with its data, and no more; the same from the checkout and from the source archive."""
 
-import os
-import subprocess
-import sys
 import tarfile
 import tomllib
 import zipfile
@@ -10,13 +7,13 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from support.processes import bench, python
 from support.sources import ROOT
 
 
 def build(kind, source, folder):
     """Build a wheel or an sdist with the very tool that pip starts; return its path."""
-    command = [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", folder]
-    ran = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    ran = python("-m", "hatchling", "build", "-t", kind, "-d", folder, cwd=source)
     assert ran.returncode == 0, ran.stderr
     (path,) = folder.iterdir()
     return path
@@ -38,13 +35,8 @@ def test_a_wheel_holds_one_package_and_its_data(wheel):
         files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         expected |= {f"{below}/{path.relative_to(folder)}" for path in files}
     assert package == expected
-    for data in (
-        "bench/data/digits.npz",
-        "kernels/data/mnist.npz",
-        "bench/report/formats/page/page.html.j2",
-        "py.typed",
-    ):
-        assert f"mlpbench/{data}" in package
+    data = ("bench/data/digits.npz", "kernels/data/mnist.npz", "bench/report/formats/page/page.html.j2", "py.typed")
+    assert {f"mlpbench/{file}" for file in data} <= package
 
 
 def test_the_source_archive_builds_the_same_wheel(wheel, tmp_path):
@@ -65,17 +57,8 @@ def test_the_suite_by_hand_loads_no_module_twice(tmp_path):
     """pytest names its files as they lie in the checkout; all that they import is below `mlpbench`."""
     plugin = "import sys\ndef pytest_sessionfinish():\n    print('\\nLOADED', *sorted(sys.modules))\n"
     (tmp_path / "copies.py").write_text(plugin)
-    words = [
-        "--kernel=numpy",
-        "--mode=batched",
-        "--batch-size=1",
-        "--benchmark-max-time=0.01",
-        "-p",
-        "no:cacheprovider",
-    ]
-    command = [sys.executable, "-m", "pytest", "bench", "-qs", "-p", "copies", *words]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    words = ("--kernel=numpy", "--mode=batched", "--batch-size=1", "--benchmark-max-time=0.01")
+    ran = bench("-qs", "-p", "copies", *words, PYTHONPATH=str(tmp_path))
     assert ran.returncode == 0, ran.stdout
     loaded = ran.stdout.partition("LOADED ")[2].splitlines()[0].split()
     assert "mlpbench.bench.measure.case" in loaded

@@ -48,9 +48,8 @@ def interpreter(folder, body):
 
 def suite_by_hand(path):
     """Let pytest time one short case, as the page about the method shows it; return the JSON that it writes."""
-    words = "-m pytest bench -q -p no:cacheprovider --kernel=numpy --mode=batched --batch-size=1"
-    command = [sys.executable, *words.split(), "--benchmark-max-time=0.01", f"--benchmark-json={path}"]
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    words = ("-q", "--kernel=numpy", "--mode=batched", "--batch-size=1", "--benchmark-max-time=0.01")
+    ran = bench(*words, f"--benchmark-json={path}")
     assert ran.returncode == 0, ran.stdout
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -95,10 +94,15 @@ def is_alive(pid):
         return not Path("/proc/self").exists()
 
 
-def bench(*words):
+def python(*words, cwd=ROOT, **changes):
+    """Run Python in a process of its own, with changes of the environment; return the finished process."""
+    command, env = [sys.executable, *map(str, words)], {**os.environ, **changes}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=600, check=False)
+
+
+def bench(*words, **changes):
     """Run the suite of this checkout by hand; return the finished process."""
-    command = [sys.executable, "-m", "pytest", "bench", "-p", "no:cacheprovider", *words]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    return python("-m", "pytest", "bench", "-p", "no:cacheprovider", *words, **changes)
 
 
 def gone(*pids):

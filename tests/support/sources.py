@@ -1,7 +1,9 @@
 """The sources of the project, what each of them imports, and whether what they name is there."""
 
 import ast
+import io
 import re
+from contextlib import redirect_stdout
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +17,14 @@ SOURCES = MODULES + sorted(
 #: Prose names a module from `bench` or `kernels` on, without the name of what is installed.
 NAMED = re.compile(r"`((?:bench|kernels)(?:\.\w+)+)(?:\(\))?`")
 PATH = re.compile(r"(?<![\w/.-])((?:bench|kernels|mlpbench|tests|scripts|docs)/[\w./-]*\w)(?![\w*])")
+
+
+def executed(code, **names):
+    """Execute the code of a page; return the names that it leaves, and the lines that it prints."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        exec(compile(code, "page.md", "exec"), names)
+    return names, printed.getvalue().splitlines()
 
 
 class Import(NamedTuple):
