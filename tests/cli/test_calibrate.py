@@ -86,17 +86,11 @@ def test_it_says_how_often_it_is_wrong_and_what_it_finds(whole):
     assert f"wrote {calibrated(tmp_path)}" in err
 
 
-def test_its_runs_are_kept_and_are_in_no_list(typed, tmp_path):
-    assert typed("calibrate", "--out", str(tmp_path), "--repeats", "2", "--budget", "64s")[0] == 0
+def test_its_runs_are_kept_and_are_in_no_list_and_a_later_one_replaces_it(typed, tmp_path):
+    assert typed("calibrate", "--out", str(tmp_path), "--repeats", "2", "--budget", "64s", "--seed", "1")[0] == 0
     assert runs.find_runs(tmp_path) == []
-    found = calibration.read(calibrated(tmp_path))
-    run = runs.read_run(calibrated(tmp_path).parent / found.run)
-    assert len(run.records) == 33
-    assert run.problems == ()
-
-
-def test_a_later_one_replaces_it(typed, tmp_path):
-    assert typed("calibrate", "--out", str(tmp_path), "--repeats", "2", "--budget", "40s", "--seed", "1")[0] == 0
+    run = runs.read_run(calibrated(tmp_path).parent / calibration.read(calibrated(tmp_path)).run)
+    assert (len(run.records), run.problems) == (33, ())
     (first,) = (calibrated(tmp_path).parent / "calibration").iterdir()
     first.rename(first.with_name("19990101T000000Z-nocommit"))
     status, out, _ = typed("calibrate", "--out", str(tmp_path), "--repeats", "3", "--budget", "50s", "--json")

@@ -12,21 +12,16 @@ from support.terminal import called
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     """Return what types `mlpbench explain` in a folder: words to (exit status, stdout, stderr)."""
-
     monkeypatch.chdir(tmp_path)
     return lambda *words: called(capsys, "explain", *words)
 
 
-def test_the_command_tells(tmp_path, command):
+def test_the_command_tells_and_its_json_is_all_the_numbers(tmp_path, command):
     run = write(tmp_path / "results")
     status, out, err = command()
     assert (status, err) == (0, "")
     for words in (run.id, "calls saved 9.00 µs", "Roofs, 2 threads: 500 GFLOP/s", "numpy under its roofs", "36 %"):
         assert words in out
-
-
-def test_the_commands_json_is_all_the_numbers(tmp_path, command):
-    run = write(tmp_path / "results")
     status, out, _ = command(run.id, "--json")
     assert status == 0
     (found,) = json.loads(out)["runs"]

@@ -59,15 +59,12 @@ def test_any_array_comes_back_bit_for_bit(array, protocol):
     assert stored.shape == array.shape
 
 
-def test_numpy_1_and_2_name_their_modules_differently():
+def test_numpy_1_and_2_name_their_modules_differently_and_python_2_wrote_bytes_as_text():
     written = pickle.dumps(NAMED, 3)
     other = written.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
     assert other != written
     np.testing.assert_array_equal(read_arrays(other)["W1"], NAMED["W1"])
-
-
-def test_python_2_wrote_bytes_as_text():
-    """Written out by hand as Python 2.7 with NumPy 1.16 does: protocol 2, ``str`` for keys, type code and data."""
+    # Written out by hand as Python 2.7 with NumPy 1.16 does: protocol 2, ``str`` for keys, type code and data.
     values = np.array([1.5, -2.0], "<f4")
     pickled = (
         b"\x80\x02}q\x00U\x02b1q\x01cnumpy.core.multiarray\n_reconstruct\nq\x02cnumpy\nndarray\nq\x03K\x00\x85q\x04"

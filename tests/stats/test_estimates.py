@@ -23,12 +23,9 @@ def same(a, b):
 # -- known answers
 
 
-def test_the_value_is_the_median_over_repeats():
+def test_the_value_is_the_median_over_repeats_and_three_use_student_on_the_logarithms():
     assert estimate([3.0, 1.0, 2.0]).value == 2.0
     assert estimate([1.0, 4.0]).value == 2.0  # of an even number, the geometric mean of the middle two
-
-
-def test_three_repeats_use_student_on_the_logarithms():
     # Logs -h, 0, h: standard deviation h, so the half-width is t * h * 1.1602 / sqrt(3), t = 4.3027 for 2 degrees.
     found = estimate([math.exp(-0.01), 1.0, math.exp(0.01)])
     assert math.log(found.high) == close(4.302653 * 0.01 * 1.1602 / math.sqrt(3), rel=1e-6)
@@ -75,9 +72,7 @@ def test_pairs_cancel_what_both_sides_of_a_repeat_suffered():
     found = ratio([2 * s for s in slow], slow)
     assert (found.value, found.low, found.high) == (2.0, 2.0, 2.0)
     assert ratio([2 * s for s in slow], slow, paired=False).low < 1.0
-
-
-def test_pairs_are_matched_by_the_number_of_the_repeat():
+    # Pairs are matched by the number of the repeat.
     found = ratio({0: 2.0, 2: 6.0, 5: 1.0}, {2: 3.0, 0: 1.0, 4: 9.0})
     assert (found.value, found.n, found.paired) == (2.0, 2, True)
     with pytest.raises(ValueError, match="no repeat has both sides"):
