@@ -38,8 +38,8 @@ def test_every_format_is_there(reports, name):
 
 def test_what_has_no_report(reports):
     (run,) = reports.runs("exact")
-    with pytest.raises(UserError, match="unknown format 'pdf': there are md, html, csv, json"):
-        render.render([run], "pdf")
+    with pytest.raises(UserError, match="unknown format 'htm' .did you mean html"):
+        render.render([run], "htm")
     for runs, why in (([], "no run to report on"), ([run, run], "named twice")):
         with pytest.raises(UserError, match=why):
             render.render(runs, "md")
