@@ -38,7 +38,7 @@ def test_every_format_is_there(reports, name):
 
 def test_what_has_no_report(reports):
     (run,) = reports.runs("exact")
-    with pytest.raises(UserError, match="unknown format 'htm' .did you mean html"):
+    with pytest.raises(UserError, match=r"unknown format 'htm' .did you mean html"):
         render.render([run], "htm")
     for runs, why in (([], "no run to report on"), ([run, run], "named twice")):
         with pytest.raises(UserError, match=why):
