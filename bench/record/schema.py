@@ -32,7 +32,7 @@ from mlpbench.bench.record.fields import (
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.roofs import Anatomy
 from mlpbench.bench.record.trust import NOTHING, Trust
-from mlpbench.kernels.spec import ForwardSpec
+from mlpbench.kernels.spec import DType, ForwardSpec, Hidden, Output
 
 #: The parts of the book's cell in its order: the data's files are read, the weights are read and the network made,
 #: every image is inferred and its class picked, the hits are counted.
@@ -235,6 +235,23 @@ class ThreadUse(Block, frozen=True):
         return tuple(str(count) for count in self.found if count.threads > self.given)
 
 
+class Network(Block, frozen=True):
+    """The specification of a record, whole: one that leaves something out is refused, and not read with defaults."""
+
+    sizes: tuple[Whole, ...]
+    hidden: Hidden
+    output: Output
+    dtype: DType
+
+    def __post_init__(self) -> None:
+        _ = self.spec
+
+    @property
+    def spec(self) -> ForwardSpec:
+        """The specification. Raises SpecError where it makes no sense."""
+        return ForwardSpec(self.sizes, self.hidden, self.output, self.dtype)
+
+
 class RecordHead(Block, frozen=True, kw_only=True):
     """The block "mlpbench" of a record: one kernel in one repeat. None what the kernel did not come to."""
 
@@ -242,7 +259,7 @@ class RecordHead(Block, frozen=True, kw_only=True):
     kernel: Name
     repeat: Index
     environment: Environment = Environment()
-    spec: ForwardSpec
+    spec: Network
     data: Data
     weights: Weights = Weights()
     kernel_info: KernelInfo | None = None
@@ -335,7 +352,7 @@ def read(path: Path) -> Record:
         environment=head.environment,
         threads=head.environment.threads,
         **asdict(head.kernel_info or KernelInfo()),
-        spec=head.spec,
+        spec=head.spec.spec,
         data=head.data,
         weights=head.weights,
         accuracy=head.accuracy or Accuracy(),
@@ -352,7 +369,7 @@ def read(path: Path) -> Record:
 
 def computed(spec: ForwardSpec, data: tuple[str, int, str, str], weights: tuple[str, str]) -> dict[str, Any]:
     """Return what `RecordHead` says of the facts of a workload (`bench.data.workload`)."""
-    return {"spec": spec, "data": Data(*data), "weights": Weights(*weights)}
+    return {"spec": Network(**spec.as_dict()), "data": Data(*data), "weights": Weights(*weights)}
 
 
 def _timing(benchmark: Benchmark, kernel: str) -> Timing:

@@ -69,14 +69,15 @@ class Typed:
 
 @pytest.fixture
 def start(tmp_path, quicker):
-    """Type a run; end it whatever happens."""
-    started = []
+    """Type a run; end it whatever happens. Ctrl-C reaches it, also where these tests run in a script's background."""
+    started, before = [], signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def type_it(*words, **how):
         started.append(Typed(tmp_path, quicker, *words, **how))
         return started[-1]
 
     yield type_it
+    signal.signal(signal.SIGINT, before)
     for typed_run in started:
         if typed_run.process.poll() is None:
             os.killpg(typed_run.process.pid, signal.SIGKILL)
