@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from mlpbench.bench import words
 from mlpbench.bench.analysis import limits
 from mlpbench.bench.analysis.limits import BesidePeers, Conditions, Limits, LimitShare, PeerRatio
+from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.profiles import BOOK, WIDE, profile
@@ -147,7 +148,7 @@ def sentences(found: Sequence[Limits]) -> list[str]:
 
 def find(folder: Path) -> tuple[list[Limits], tuple[str, ...]]:
     """Return the limits of a run or sweep, and the command that made it."""
-    runs = record.read_runs(folder)
+    runs = list(map(settled, record.read_runs(folder)))
     found = [one for run in runs if (one := limits.find(run, summarize([run]))) is not None]
     return found, tuple(runs[0].plan.command) if runs[0].plan else ()
 

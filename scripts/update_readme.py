@@ -17,6 +17,7 @@ import limits_targets
 
 from mlpbench.bench import words as units
 from mlpbench.bench.analysis import explain, headline
+from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report.charts import style, times
@@ -47,7 +48,7 @@ def references() -> list[Path]:
 
 def reference_runs() -> dict[str, record.Run]:
     """Return the committed runs by profile."""
-    runs = [record.read_run(path) for path in references() if not path.name.endswith(limits_targets.SUFFIX)]
+    runs = [settled(record.read_run(path)) for path in references() if not path.name.endswith(limits_targets.SUFFIX)]
     return {run.plan.profile or "": run for run in runs if run.plan}
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mlpbench.bench.analysis import times
+from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.sides import (
     Side,
     between_kernels,
@@ -168,7 +169,7 @@ def compare(
     the sides are of different machines or compute different things (`bench.analysis.sides.that_forbid`).
     """
     matched, unmatched = _matched(_listed(baseline), _listed(candidate))
-    sides = [complete(*pair) for pair in matched]
+    sides = [complete(*(replace(side, run=settled(side.run)) for side in pair)) for pair in matched]
     false_clocks = list(dict.fromkeys(said for pair in sides for side in pair if (said := side.false_clock())))
     if false_clocks and not anyway:
         raise NothingComparable(f"{' '.join(false_clocks)} Measure again, or compare --anyway")

@@ -139,7 +139,7 @@ def find(run: Run, cases: Sequence[CaseSummary], found: Evidence | None = None) 
 def _kernel(records: Sequence[Record], cases: Sequence[CaseSummary], found: Evidence) -> KernelExplanation:
     first = records[0]
     device, threads = first.device or CPU, threads_used(first) or first.threads or 1
-    roofs, by_threads, disturbed, no_roofs = _held_to(device, threads, found)
+    roofs, by_threads, disturbed, no_roofs = held_to(device, threads, found)
     small = {r.repeat: found.small[r.kernel, r.repeat] for r in records if (r.kernel, r.repeat) in found.small}
     calls: dict[int, dict[int, float]] = {}
     for case in batched(cases):
@@ -159,7 +159,7 @@ def _kernel(records: Sequence[Record], cases: Sequence[CaseSummary], found: Evid
         fit=fitted,
         asymptotic=_asymptotic(one_at_a_time(cases), fitted),
         measured=_calls(cases),
-        shares=_shares(first, cases, roofs, disturbed=disturbed),
+        shares=shares(first, cases, roofs, disturbed=disturbed),
         attribution=parts,
         weights_in=place,
         missing=tuple(missing),
@@ -167,7 +167,7 @@ def _kernel(records: Sequence[Record], cases: Sequence[CaseSummary], found: Evid
     )
 
 
-def _held_to(device: str, threads: int, found: Evidence) -> tuple[Roofs | None, Mapping[int, Roofs], bool, str | None]:
+def held_to(device: str, threads: int, found: Evidence) -> tuple[Roofs | None, Mapping[int, Roofs], bool, str | None]:
     """Return the roofs of a kernel, all that may be its, whether they are disturbed, and why it has none.
 
     Of the CPU, by number of threads; a device has one set, at 1. Why the CPU has none is said of the run.
@@ -232,19 +232,20 @@ def _beyond_l1(spec: ForwardSpec, small: SmallNetworks, alone: Roofs | None) -> 
     return attribution.arithmetic_cost(flop, n_bytes, alone)
 
 
-def _shares(
+def shares(
     first: Record, cases: Sequence[CaseSummary], roofs: Roofs | None, *, disturbed: bool
 ) -> tuple[CaseShare, ...]:
+    """Return every case of a kernel but the book's against its roofs."""
     skips = bool(first.describe.get("skips_work"))
     calls = _calls(cases)
     timed_rows = max(ALL_ROWS, *calls, 1)
-    why = roofline.cause(list(calls.items()), disturbed=disturbed)
+    why = roofline.cause(list(calls.items()))
     found = []
     for case in cases:
         if case.mode == "book":
             continue
         rows = case.batch_size if case.mode == "batched" else 1
         work, seconds = Work.of(first.spec, rows, timed_rows), case.sample.value * rows
-        verdict = roofline.judge(work, roofs, seconds, skips=skips, why=why) if roofs else None
+        verdict = roofline.judge(work, roofs, seconds, skips=skips, disturbed=disturbed, why=why) if roofs else None
         found.append(CaseShare(case.mode, case.batch_size, work.intensity, work.flop / seconds, verdict))
     return tuple(found)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mlpbench.bench.analysis import times
+from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import accuracy
 from mlpbench.bench.analysis.times import At
 from mlpbench.bench.errors import UserError
@@ -103,9 +104,9 @@ def load(sources: Source | Iterable[Source]) -> pd.DataFrame:
 
 
 def runs(sources: Source | Iterable[Source]) -> Iterator[Run]:
-    """Yield the sources as runs, reading those that are paths; a record alone becomes a run of its own."""
+    """Yield the sources as runs, without refused times; paths are read, a record alone becomes a run of its own."""
     for source in (sources,) if isinstance(sources, Run | Path | str) else sources:
-        yield from (source,) if isinstance(source, Run) else read_runs(Path(source))
+        yield from map(settled, (source,) if isinstance(source, Run) else read_runs(Path(source)))
 
 
 def _rows(sources: Source | Iterable[Source]) -> Iterator[dict[str, Any]]:

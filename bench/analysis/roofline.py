@@ -21,6 +21,8 @@ from mlpbench.kernels.spec import ForwardSpec
 LEVELS = ("L1", "L2", "L3", "DRAM")
 #: Peaks are measured minutes before the cases, and a processor's clock wanders by a few per cent: 105 % is still 100 %.
 IMPOSSIBLE = 1.05
+#: The same for roofs that were measured while something else ran: a neighbour on the same core takes up to half of it.
+IMPOSSIBLE_BESIDE = 2.5
 #: Calls on ten times the rows that take less than this many times as long did not do, or were not waited for.
 _GROWS = 2.0
 
@@ -147,24 +149,31 @@ def _seconds_per_byte(place: str, footprint: int, roofs: Roofs) -> float:
     return kept * min(slow, 1 / roofs.read_s[nearer]) + (1 - kept) * slow
 
 
-def judge(work: Work, roofs: Roofs, call_s: float, *, skips: bool = False, why: str = "") -> RoofVerdict:
-    """Return the share of the binding roof of a call that took ``call_s``; ``why`` is the likely cause of too much."""
-    binding = floors(work, roofs)[0]
+def judge(
+    work: Work, roofs: Roofs, call_s: float, *, skips: bool = False, disturbed: bool = False, why: str = ""
+) -> RoofVerdict:
+    """Return the share of the binding roof of a call that took ``call_s``; ``why`` is the likely cause of too much.
+
+    ``disturbed``: the roofs were measured while something else ran, and may be too low. A kernel that ``skips`` work
+    has to read its inputs all the same: it does not know what it may skip before it has seen them.
+    """
+    found = floors(work, roofs)
+    binding, limit = found[0], IMPOSSIBLE_BESIDE if disturbed else IMPOSSIBLE
     share = binding.seconds / call_s
     if share <= IMPOSSIBLE:
         return RoofVerdict(binding, share, impossible=False, skips=skips, reason=None)
-    if skips:
+    inputs = next((floor for floor in found if floor.what == "inputs"), None)
+    if skips and (inputs is None or inputs.seconds <= limit * call_s):
         return RoofVerdict(binding, share, impossible=False, skips=True, reason="it declares that it skips work")
+    if skips and inputs is not None:
+        return RoofVerdict(inputs, inputs.seconds / call_s, impossible=True, skips=True, reason="inputs are not read")
+    if share <= limit:
+        return RoofVerdict(binding, share, impossible=False, skips=False, reason="something else ran beside the roofs")
     return RoofVerdict(binding, share, impossible=True, skips=False, reason=why or "no cause is known")
 
 
-def cause(calls: Sequence[tuple[int, float]], *, disturbed: bool) -> str:
-    """Return why times may be impossibly short, from the seconds per call by batch size, in order of the sizes.
-
-    ``disturbed``: the rounds that the roofs come from were far apart.
-    """
-    if disturbed:
-        return "the roofs were measured while something else ran: run again on a quiet machine"
+def cause(calls: Sequence[tuple[int, float]]) -> str:
+    """Return why times may be impossibly short, from the seconds per call by batch size, in order of the sizes."""
     if len(calls) >= 2:
         (small, short), (large, long) = calls[0], calls[-1]
         if large >= 10 * small and long < _GROWS * short:

@@ -48,6 +48,7 @@ def calibrate(
     Example: mlpbench calibrate --threads 1
     """
     from mlpbench.bench.analysis import calibration
+    from mlpbench.bench.analysis.refused import settled
     from mlpbench.bench.cli.progress import carry_out
     from mlpbench.bench.data.workload import Options, Workload
     from mlpbench.bench.plan.effort import WholeRounds
@@ -66,7 +67,7 @@ def calibrate(
     if interrupted:
         console.complain(f"interrupted: nothing calibrated; what was measured is in {folder}")
         raise typer.Exit(console.INTERRUPTED)
-    found = _evaluate(runs.read_run(folder), plan)
+    found = _evaluate(settled(runs.read_run(folder)), plan)
     file = folder.parent.parent / calibration.FILE
     write.write_atomically(file, found.content(), replace=True)
     if as_json:

@@ -19,18 +19,20 @@ def explain(runs: Runs = None, results: Results = Path("results"), as_json: AsJs
     """Say what the speedup of each kernel is made of: calls, weights, arithmetic, and how near the machine's limits.
 
     Of runs whose weights lie in different levels of memory, it also says where the gain is bandwidth. Exit 1 if a time
-    is impossible: more than the machine can do.
+    is refused, as one that is more than the machine can do.
 
     Example: mlpbench explain latest --json
     """
     from mlpbench.bench.analysis import bandwidth
     from mlpbench.bench.analysis import explain as explaining
+    from mlpbench.bench.analysis.refused import settled
     from mlpbench.bench.analysis.summary import summarize
     from mlpbench.bench.errors import UserError
     from mlpbench.bench.record import runs as record
+    from mlpbench.bench.report.sections import gaps
 
     paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
-    runs_read = record.named([run for path in paths for run in record.read_runs(path)])
+    runs_read = list(map(settled, record.named([run for path in paths for run in record.read_runs(path)])))
     found = [one for run in runs_read if (one := explaining.find(run, summarize([run]))) is not None]
     for run in runs_read:
         silent = not any(one.run == run.name for one in found)
@@ -38,14 +40,18 @@ def explain(runs: Runs = None, results: Results = Path("results"), as_json: AsJs
             raise UserError(f"{run.path}: nothing was timed, so there is nothing to explain")
         if silent:  # a setting that an interrupted sweep did not come to
             console.say(f"{run.title}: nothing was timed, so there is nothing to explain")
+    refused = gaps.refused(runs_read)
     if as_json:
         levels = [one.as_dict() for one in bandwidth.groups(found)]
-        console.print_json({"schema": 1, "runs": [one.as_dict() for one in found], "levels": levels})
+        runs_found = [one.as_dict() for one in found]
+        console.print_json({"schema": 1, "runs": runs_found, "levels": levels, "refused": refused})
     else:
         for one in found:
             _tell(one)
         _compare(found)
-    if any(kernel.impossible for one in found for kernel in one.kernels):
+        for line in refused:
+            console.out().print(Text(line, "bold red"))
+    if refused:
         raise typer.Exit(1)
 
 

@@ -80,7 +80,7 @@ def tell(document: Document, *, as_json: bool) -> None:
     """
     from mlpbench.bench.report import render as documents
     from mlpbench.bench.report.formats import terminal
-    from mlpbench.bench.report.sections import times, trust
+    from mlpbench.bench.report.sections import gaps, times, trust
 
     if as_json:
         print(documents.write(document, "json"))  # noqa: T201
@@ -106,6 +106,8 @@ def tell(document: Document, *, as_json: bool) -> None:
             out.print(Text(notice, "bold"))
         for line in trust.lines(*judged) if len(runs) == 1 else trust.advice(judged):
             out.print(Text(line))
+    for line in gaps.refused(runs):
+        out.print(Text(line, "bold red"))
     for run in runs:
         before = f"{run.name}: " if len(runs) > 1 else ""
         if run.ending and (said := run.ending.sentence()):

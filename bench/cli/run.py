@@ -121,5 +121,5 @@ def _tell(folder: Path, *, as_json: bool, interrupted: bool) -> None:
         which = f"{done} of {done + missing} processes" if missing else words.things(done, "process", "processes")
         console.complain(f"interrupted: {which} finished and {'is' if done == 1 else 'are'} kept in {folder}")
         raise typer.Exit(console.INTERRUPTED)
-    if any(run.failures for run in runs):
+    if any(run.failures for run in document.runs):
         raise typer.Exit(1)

@@ -11,6 +11,7 @@ from mlpbench.bench.record.fields import (
     Block,
     Bytes,
     Date,
+    Duration,
     Index,
     Mode,
     Name,
@@ -121,6 +122,30 @@ class Audit(Block, frozen=True):
             raise ValueError("rotating_s and same_s are pairs, and their numbers differ")
 
 
+class Refusal(Block, frozen=True, kw_only=True):
+    """A check that a case did not pass: its time is not to be believed, and the file holds none.
+
+    ``mode`` and ``batch_size`` are None where the whole process is refused. ``check``: the check's name
+    (docs/honesty.md); ``reason``: what was seen, one sentence without a full stop.
+    """
+
+    mode: Mode | None = None
+    batch_size: Whole | None = None
+    check: Name
+    reason: Text
+
+
+class KnownWork(Block, frozen=True, kw_only=True):
+    """Work of known ``lengths``, timed in turns with the clock of the cases: seconds of each length, round by round."""
+
+    lengths: Annotated[tuple[Whole, ...], Meta(min_length=2)]
+    rounds_s: Annotated[tuple[tuple[Duration, ...], ...], Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        if any(len(one) != len(self.lengths) for one in self.rounds_s):
+            raise ValueError("rounds_s: every round has one time for each of the lengths")
+
+
 class SpinFacts(Block, frozen=True):
     """The calibration spin: its name, and its dependent instructions, None where they are not known."""
 
@@ -138,7 +163,8 @@ class Clocks(Block, frozen=True):
 class Trust(Block, frozen=True, kw_only=True):
     """All of it. ``cpus``: processors that the process could use. ``disturbed``: as the version that wrote it judged.
 
-    ``starts``: of the kernel in processes of its own; ``no_starts``: why there are none.
+    ``starts``: of the kernel in processes of its own; ``no_starts``: why there are none. ``refusals``: what the checks
+    behind the clock found.
     """
 
     spin: SpinFacts = SpinFacts()
@@ -152,6 +178,8 @@ class Trust(Block, frozen=True, kw_only=True):
     starts: tuple[Start, ...] = ()
     no_starts: Text | None = None
     clock: Clocks = Clocks()
+    known_work: KnownWork | None = None
+    refusals: tuple[Refusal, ...] = ()
     disturbed: tuple[Text, ...] = ()
 
 

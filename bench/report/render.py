@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from mlpbench.bench.analysis import evidence, explain, headline, heatmap, limits, scaling
 from mlpbench.bench.analysis.headline import Headline
+from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.runs import Run, named
@@ -63,11 +64,11 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     """
     if not runs:
         raise UserError("no run to report on: `mlpbench run` makes one")
-    runs = named(runs)
+    beside = [evidence.read(run) if any(record.cases for record in run.records) else None for run in runs]
+    runs = list(map(settled, named(runs), beside))
     # Every figure is derived here, once: sections, charts and formats are made of these.
     cases = tuple(summarize(runs))
     by_run = _by_run(runs, cases)
-    beside = [evidence.read(run) if any(record.cases for record in run.records) else None for run in runs]
     made_of = [explain.find(run, own, found) for (run, own), found in zip(by_run, beside, strict=True)]
     explanations = tuple(filter(None, made_of))
     places = [limits.find(run, own, found) for (run, own), found in zip(by_run, beside, strict=True)]
@@ -99,7 +100,7 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
         title="mlpbench: one sample at a time against batches",
         subtitle=_subtitle(runs),
         headline=finding,
-        notices=(*trust.notices(judged), *_notices(runs), *explained.notices(explanations)),
+        notices=(*trust.notices(judged), *gaps.refused(runs), *_notices(runs)),
         sections=tuple(
             replace(section, folded=section.folded or (len(runs) > MANY_RUNS and section.slug in _LONG_TABLES))
             for section in sections

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import truediv
 from statistics import median
 
 from mlpbench.bench.record.trust import Trust
@@ -34,11 +35,17 @@ def call_costs_s(trust: Trust) -> dict[str, float]:
 
 
 def deviations(trust: Trust) -> dict[int, float]:
-    """Return how far the fastest rounds of the spins are from being proportional to their length, by length.
+    """Return how far known work is from taking times in proportion to its length, by length.
 
-    Signed shares, of the shortest 0 by definition. Of each length the fastest round counts: other load makes rounds
-    slower and never faster.
+    Signed shares, of the shortest 0 by definition. The lengths took turns, so each round gives a ratio to its shortest,
+    and the median over rounds counts: what slows a round slows all of it, or is one of a few.
+    Older files have rounds of one length after the other: there the fastest of each length counts.
     """
+    if known := trust.known_work:
+        columns = dict(zip(known.lengths, zip(*known.rounds_s, strict=True), strict=True))
+        least = min(columns)
+        ratios = {n: map(truediv, times, columns[least]) for n, times in sorted(columns.items())}
+        return {length: median(found) * least / length - 1 for length, found in ratios.items()}
     fastest = {known.length: min(known.rounds_s) for known in trust.self_test if known.length > 0}
     shortest = min(fastest, default=0)
     return {length: time / length / (fastest[shortest] / shortest) - 1 for length, time in sorted(fastest.items())}
@@ -48,6 +55,12 @@ def linearity(trust: Trust) -> float | None:
     """Return the largest of the `deviations` of a process, signed; None without two lengths."""
     found = deviations(trust)
     return max(found.values(), key=abs) if len(found) > 1 else None
+
+
+def false_clock(trust: Trust) -> str | None:
+    """Return why the clock of one process is false; None where it is true, or cannot be judged from one process."""
+    found = check_clock([trust]) if trust.known_work else None
+    return found.why.rstrip(".") if found and found.ok is False else None
 
 
 def check_clock(found: Sequence[Trust]) -> ClockCheck:
@@ -63,7 +76,9 @@ def check_clock(found: Sequence[Trust]) -> ClockCheck:
     wrong = _what_is_wrong(error, rate, speed)
     parts = [f"work of 2 and 4 times the length takes 2 and 4 times as long within {abs(error):.1%}"]
     parts += [] if speed is None else [f"by its instructions the processor runs at {speed / 1e9:.1f} GHz"]
-    return ClockCheck(not wrong, error, rate, speed, wrong or f"The clock is true: {'; '.join(parts)}.")
+    false = sum(false_clock(trust) is not None for trust in found) if len(found) > 1 else 0
+    but = f" It was false in {false} of {len(found)} processes." if false else ""
+    return ClockCheck(not wrong, error, rate, speed, wrong or f"The clock is true: {'; '.join(parts)}.{but}")
 
 
 def _speed_hz(trust: Trust) -> float | None:

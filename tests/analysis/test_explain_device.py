@@ -87,9 +87,8 @@ def test_a_time_that_the_device_cannot_reach_is_refused_and_one_that_only_the_de
     (refused,) = only(run).impossible
     assert refused.batch_size == 1000
     share = FLOP / files.DEVICE_PEAK / 5e-9
-    line = f"in batches of 1,000, {round(100 * share)} % of the matrix product peak. Likely cause: work is skipped"
-    assert any(text.startswith("Impossible and refused") and line in text for text in kernel_sentences(only(run)))
-    assert f"numpy: Impossible and refused: in batches of 1,000, {round(100 * share)} %" in render.render([run], "md")
+    line = f"{round(100 * share)} % of the machine's matrix product peak; likely cause: work is skipped"
+    assert f"Refused: numpy, batched 1,000, every repeat: roofline: it would be {line}" in render.render([run], "md")
     assert not only(write(tmp_path, fast(2e-8), seed=1)).impossible
     info = {**files.CUDA["kernel_info"], "device": "cpu"}
     assert only(write(tmp_path, fast(2e-8), kernel_info=info, seed=2)).impossible
@@ -104,8 +103,7 @@ def test_whose_roofs_were_disturbed(tmp_path, cpu, device, disturbed):
     said = [line for line in run_sentences(found) if line.startswith("Something else ran while the roofs")]
     assert said == [line for line in said if ("of cuda" in line) is disturbed]
     assert len(said) == 1
-    (refused,) = only(run).impossible
-    assert ("something else ran" in refused.verdict.reason) is disturbed
+    assert bool(only(run).impossible) is not disturbed
 
 
 def test_the_chart_has_the_roofs_of_whoever_computes(tmp_path):

@@ -82,10 +82,23 @@ def test_more_than_the_machine_can_is_refused_with_the_cause():
 def test_causes_are_told_apart():
     flat = [(1, 1e-6), (100, 1.1e-6), (10_000, 1.2e-6)]
     growing = [(1, 1e-6), (10_000, 1e-3)]
-    assert cause(flat, disturbed=False).startswith("not synchronised")
-    assert cause(growing, disturbed=False).startswith("work is skipped")
-    assert cause([(1, 1e-6)], disturbed=False).startswith("work is skipped")
-    assert cause(flat, disturbed=True).startswith("the roofs were measured while something else ran")
+    assert cause(flat).startswith("not synchronised")
+    assert cause(growing).startswith("work is skipped")
+    assert cause([(1, 1e-6)]).startswith("work is skipped")
+
+
+def test_roofs_beside_a_busy_neighbour_refuse_only_what_no_neighbour_explains():
+    least = floors(work(1000), ROOFS)[0].seconds
+    near = judge(work(1000), ROOFS, least / 2, disturbed=True)
+    assert (near.impossible, near.reason) == (False, "something else ran beside the roofs")
+    assert judge(work(1000), ROOFS, least / 2.6, disturbed=True).impossible
+
+
+def test_a_kernel_that_skips_work_reads_its_inputs():
+    inputs = next(floor.seconds for floor in floors(work(1000), ROOFS) if floor.what == "inputs")
+    assert not judge(work(1000), ROOFS, inputs, skips=True).impossible
+    found = judge(work(1000), ROOFS, inputs / 2, skips=True)
+    assert (found.impossible, found.skips, found.binding.what) == (True, True, "inputs")
 
 
 def test_a_device_has_no_threads_and_begins_at_its_l2():

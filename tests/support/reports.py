@@ -51,7 +51,7 @@ class Reports:
             "single": lambda folder: [self._simulated(folder, TIMES, seed=3, repeats=1)],
             "evidence": lambda folder: [evidence_files.write(folder)],
             "explained": lambda folder: [self._explained(folder)],
-            "levels": lambda folder: [*self.runs("explained"), self._explained(folder, spec=WIDE, seed=4)],
+            "levels": lambda folder: [*self.runs("explained"), self._explained(folder, slower=40, spec=WIDE, seed=4)],
             "many": lambda folder: [*self.runs("levels"), self._explained(folder, seed=5)],
             "book": lambda folder: [record.read_run(book_runs.write(folder, trust=trusting.hit(run_delay_s=0.25)))],
             "sweep": lambda folder: record.read_runs(
@@ -64,5 +64,6 @@ class Reports:
         return record.read_run(simulate.write_run(folder, times, **settings))
 
     @staticmethod
-    def _explained(folder, **settings):
-        return evidence_files.write(folder, TIMES, kernel_info=None, **settings)
+    def _explained(folder, slower=1, **settings):
+        times = {at: slower * seconds for at, seconds in TIMES.items()}
+        return evidence_files.write(folder, times, kernel_info=None, **settings)

@@ -47,20 +47,6 @@ def blocks(explanations: Sequence[Explanation]) -> tuple[Block, ...]:
     return tuple(told)
 
 
-def notices(explanations: Sequence[Explanation]) -> tuple[str, ...]:
-    """Return what must stand beside the headline: times that cannot be, and so are no evidence.
-
-    Of several runs, one sentence for each that has any: the section says what is wrong with each time.
-    """
-    if len(explanations) > 1:
-        refused = f'has times that are impossible and refused, told under "{TITLE}"'
-        hit = [(found, [kernel for kernel in found.kernels if kernel.impossible]) for found in explanations]
-        counts = ((found, [f"{len(one.impossible)} of {one.kernel}" for one in kernels]) for found, kernels in hit)
-        return tuple(f"{found.title} {refused}: {', '.join(told)}." for found, told in counts if told)
-    kernels = (kernel for found in explanations for kernel in found.kernels)
-    return tuple(f"{kernel.kernel}: {_impossible(share)}" for kernel in kernels for share in kernel.impossible)
-
-
 def _of_run(found: Explanation, number: int, *, several: bool) -> Iterator[Block]:
     yield Points(tuple(run_sentences(found)))
     for kernel in found.kernels:
@@ -145,7 +131,7 @@ def _roof_row(share: CaseShare) -> tuple[str, ...]:
         return (*numbers, "", "no roof was measured")
     what, roof = verdict.binding.what, verdict.binding.roof
     binds = (roof if what == "arithmetic" else f"{what} from {roof}", verdict.reason)
-    of_roof = words.percent(verdict.share) + (": impossible" if verdict.impossible else "")
+    of_roof = words.percent(verdict.share)
     return (*numbers, of_roof, "; ".join(filter(None, binds)))
 
 
@@ -181,7 +167,7 @@ def kernel_sentences(kernel: KernelExplanation) -> list[str]:
         lines += _fit(kernel.fit)
         if kernel.asymptotic is not None:
             lines.append(f"Batches cannot gain more than {words.quantity(kernel.asymptotic, 'x')}: the line's limit.")
-    lines += [*_nearest(kernel), *map(_impossible, kernel.impossible)]
+    lines += _nearest(kernel)
     return lines + [f"{reason[0].upper()}{reason[1:]}." for reason in kernel.missing]
 
 
@@ -244,7 +230,7 @@ def _fit(found: Fit) -> list[str]:
 
 
 def _nearest(kernel: KernelExplanation) -> Iterator[str]:
-    shares = [(share.verdict.share, share) for share in kernel.shares if share.verdict and not share.verdict.impossible]
+    shares = [(share.verdict.share, share) for share in kernel.shares if share.verdict]
     if shares:
         whose = words.things(kernel.threads, "thread") if kernel.device == CPU else kernel.device
         yield f"Nearest to a roof of {whose}: {case_words(max(shares, key=lambda pair: pair[0])[1])}."
@@ -259,8 +245,3 @@ def case_words(share: CaseShare) -> str:
     what, roof = verdict.binding.what, verdict.binding.roof
     of_what = f"{roof} peak" if what == "arithmetic" else f"{roof} bandwidth, reading {what}"
     return f"{where}, {words.percent(verdict.share)} of the {of_what}{' (it skips work)' if verdict.skips else ''}"
-
-
-def _impossible(share: CaseShare) -> str:
-    reason = share.verdict.reason if share.verdict else None
-    return f"Impossible and refused: {case_words(share)}. Likely cause: {reason}."

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
+from mlpbench.bench.analysis import refused as refusals
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import Table, columns, table_of_runs
 
@@ -14,6 +15,7 @@ _PHASES = {
     "construct": "could not be made",
     "measure": "failed while it was timed",
     "process": "its process died",
+    refusals.PHASE: refusals.PHASE,
 }
 
 
@@ -22,6 +24,15 @@ def gap_table(runs: Sequence[Run]) -> Table | None:
     rows = [(run.name, *gap) for run in runs for gap in gaps(run)]
     made = columns(("kernel", "what is missing", "why"))
     return table_of_runs("What has no time, and why.", made, rows, several=len(runs) > 1) if rows else None
+
+
+def refused(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return one sentence for each kernel and check by which times were refused: they stand beside the headline."""
+    told = [gap for run in runs for gap in _failed(run, only=refusals.PHASE)]
+    return tuple(
+        f"Refused: {kernel}, {what.removesuffix(f': {refusals.PHASE}')}: {why}."
+        for kernel, what, why in dict.fromkeys(told)
+    )
 
 
 def once_for_all(runs: Sequence[Run], hit: Sequence[tuple[Run, str]], what: str) -> list[str]:
@@ -40,12 +51,15 @@ def gaps(run: Run) -> list[Gap]:
     return [*skipped, *_failed(run), *_interrupted(run), *_unexplained(run)]
 
 
-def _failed(run: Run) -> Iterator[Gap]:
-    """Yield each failure once, with the cases and repeats that it hit: a gate fails for all cases at a time."""
+def _failed(run: Run, only: str | None = None) -> Iterator[Gap]:
+    """Yield each failure, or those of one phase, once, with the cases and repeats that it hit.
+
+    A gate fails for all cases at a time.
+    """
     cases: dict[tuple[str, str, str], dict[str, None]] = defaultdict(dict)
     repeats: dict[tuple[str, str, str], set[int]] = defaultdict(set)
     for record in run.records:
-        for failure in record.failures:
+        for failure in (one for one in record.failures if only in (None, one.phase)):
             key = (failure.kernel, failure.phase, failure.reason)
             cases[key][_name(failure.mode, failure.batch_size)] = None
             repeats[key].add(record.repeat)

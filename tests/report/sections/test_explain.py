@@ -24,14 +24,8 @@ def test_the_report_has_the_section_with_all_three_charts_and_how_to_read_them(r
 
 def test_times_that_cannot_be_stand_beside_the_headline(tmp_path):
     text = render.render([write(tmp_path, **files.impossible())], "md")
-    assert "> numpy: Impossible and refused: in batches of 1,000, 362 % of the multiply-add peak." in text
-
-
-def test_of_several_runs_each_has_one_sentence_about_times_that_cannot_be(tmp_path):
-    runs = [write(tmp_path, **files.impossible(), seed=1), write(tmp_path, seed=2)]
-    notices = [line for line in render.render(runs, "md").splitlines() if line.startswith("> ")]
-    told = f'> Run {runs[0].id} has times that are impossible and refused, told under "What the speedup is made of": '
-    assert [line for line in notices if "impossible" in line] == [f"{told}1 of numpy."]
+    said = "roofline: it would be 362 % of the machine's multiply-add peak; likely cause: work is skipped"
+    assert f"> Refused: numpy, batched 1,000, every repeat: {said}" in text
 
 
 def test_of_many_runs_each_has_to_be_opened_on_a_page_and_stands_in_markdown(reports):

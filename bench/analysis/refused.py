@@ -1,0 +1,101 @@
+"""Takes the times away that are refused. Every reader of a run begins here, so that no table can show one.
+
+A time is refused by a check behind the clock (`bench.measure.honesty`), by the clock of its process
+(`bench.trust.clock_check`), or because the machine cannot be so fast (`bench.analysis.roofline`). A case that is
+refused in one repeat has no time in any: a kernel that was caught once is not believed where it was not.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+from msgspec.structs import replace as changed
+
+from mlpbench.bench import words
+from mlpbench.bench.analysis import evidence
+from mlpbench.bench.analysis.evidence import Evidence
+from mlpbench.bench.analysis.explain import held_to, shares
+from mlpbench.bench.analysis.roofline import RoofVerdict
+from mlpbench.bench.analysis.summary import of_kernels, summarize, threads_used
+from mlpbench.bench.cases import CPU
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.schema import Failure, Record
+from mlpbench.bench.record.trust import Refusal
+from mlpbench.bench.trust.clock_check import false_clock
+
+#: The phase of a failure that stands for a refusal.
+PHASE = "refused"
+
+
+def settled(run: Run, beside: Evidence | None = None) -> Run:
+    """Return the run without the times that are refused, and with a failure for each; a settled run is left as it is.
+
+    ``beside``: the run's evidence, for who has read it already. Raises UserError for damaged files of the roofs.
+    """
+    found = [(record, one) for record in run.records for one in _of_process(record)]
+    run = _without(run, [(record.kernel, one) for record, one in found])
+    return _without(run, list(_impossible(run, evidence.read(run) if beside is None else beside)))
+
+
+def _of_process(record: Record) -> Iterator[Refusal]:
+    """Yield what one process says against itself."""
+    yield from record.trust.refusals
+    if why := false_clock(record.trust):
+        yield Refusal(check="clock", reason=why)
+
+
+def _impossible(run: Run, beside: Evidence) -> Iterator[tuple[str, Refusal]]:
+    """Yield the kernel and the refusal of each case that is faster than the machine can be."""
+    timed = {record.kernel: record for record in reversed(run.records) if record.cases}
+    for kernel, cases in of_kernels(summarize([run])).items():
+        first = timed[kernel]
+        roofs, _, disturbed, _ = held_to(first.device or CPU, threads_used(first) or first.threads or 1, beside)
+        for share in shares(first, cases, roofs, disturbed=disturbed):
+            if share.verdict is not None and share.verdict.impossible:
+                why = _why(share.verdict)
+                yield kernel, Refusal(mode=share.mode, batch_size=share.batch_size, check="roofline", reason=why)
+
+
+def _why(verdict: RoofVerdict) -> str:
+    binding = verdict.binding
+    what = f"the machine's {binding.roof} peak" if binding.what == "arithmetic" else f"what {binding.roof} can deliver"
+    return f"it would be {words.percent(verdict.share)} of {what}; likely cause: {verdict.reason}"
+
+
+def _without(run: Run, refused: Sequence[tuple[str, Refusal]]) -> Run:
+    if not refused:
+        return run
+    by_kernel = {kernel: [one for name, one in refused if name == kernel] for kernel, _ in refused}
+    return replace(run, records=tuple(_stripped(record, by_kernel.get(record.kernel, ())) for record in run.records))
+
+
+def _stripped(record: Record, refused: Collection[Refusal]) -> Record:
+    """Return a record without the refused cases, and without what else was timed of them."""
+    if not refused:
+        return record
+
+    def hit(mode: str, batch_size: int) -> bool:
+        return any(one.mode is None or (one.mode, one.batch_size) == (mode, batch_size) for one in refused)
+
+    trust = record.trust
+    failures = dict.fromkeys(
+        (*record.failures, *(Failure(record.kernel, one.mode, one.batch_size, PHASE, _told(one)) for one in refused))
+    )
+    starts = tuple(
+        changed(start, first_calls=tuple(call for call in start.first_calls if not hit(call.mode, call.batch_size)))
+        for start in trust.starts
+    )
+    return changed(
+        record,
+        cases=tuple(case for case in record.cases if not hit(case.mode, case.batch_size)),
+        failures=tuple(failures),
+        trust=changed(
+            trust,
+            singles=tuple(one for one in trust.singles if not hit(one.mode, one.batch_size)),
+            audits=tuple(one for one in trust.audits if not hit(one.mode, one.batch_size)),
+            starts=starts,
+        ),
+    )
+
+
+def _told(one: Refusal) -> str:
+    return f"{one.check}: {one.reason}"

@@ -1,0 +1,109 @@
+"""What is refused has no time in any table, and a reason in every list."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from mlpbench.bench.analysis import frame
+from mlpbench.bench.analysis.compare import compare
+from mlpbench.bench.analysis.refused import settled
+from mlpbench.bench.analysis.sides import Side
+from mlpbench.bench.errors import NothingComparable
+from mlpbench.bench.record import runs
+from mlpbench.bench.report import render
+from support import simulate, trusting
+
+TIMES = {
+    ("numpy", "per_sample", 100): 18e-6,
+    ("numpy", "batched", 100): 2e-6,
+    ("fast", "per_sample", 100): 18e-6,
+    ("fast", "batched", 100): 1e-9,
+    ("fast", "batched", 1000): 1.1e-6,
+}
+MEMO = {"mode": "batched", "batch_size": 100, "check": "values", "reason": "off by 0.7 at output 3"}
+LEFT = TIMES.keys() - {("fast", "batched", 100)}
+WHOLE = {"check": "timer", "reason": "time.perf_counter is another one"}
+FALSE = {"known_work": {"lengths": [1, 2, 4], "rounds_s": [[1e-5, 2e-5, 5e-5]] * 9}}
+
+
+def write(folder, at="fast.1.json", trust=None, **settings):
+    """Write and read three repeats of two kernels; one process has another block ``trust``."""
+    folder = simulate.write_run(folder, TIMES, repeats=3, noise=0, **settings)
+    if trust is not None:
+        with simulate.edited(folder / at) as content:
+            content["mlpbench"]["trust"] = trusting.block(**trust)
+    return runs.read_run(folder)
+
+
+def timed(run):
+    return {(record.kernel, case.mode, case.batch_size) for record in run.records for case in record.cases}
+
+
+def test_a_run_without_refusals_is_the_same_run(tmp_path):
+    run = write(tmp_path)
+    assert settled(run) is run
+
+
+@pytest.mark.parametrize(
+    ("trust", "gone", "reason"),
+    [
+        ({"refusals": [MEMO]}, {("fast", "batched", 100)}, "values: off by 0.7 at output 3"),
+        ({"refusals": [WHOLE]}, {at for at in TIMES if at[0] == "fast"}, "timer: time.perf_counter is another one"),
+        (FALSE, {at for at in TIMES if at[0] == "fast"}, "clock: The clock is off by 25.0%"),
+    ],
+)
+def test_what_is_refused_once_has_no_time_in_any_repeat(tmp_path, trust, gone, reason):
+    run = settled(write(tmp_path, trust=trust))
+    assert timed(run) == TIMES.keys() - gone
+    assert {failure.kernel for failure in run.failures} == {"fast"}
+    assert all(failure.reason.startswith(reason) for failure in run.failures)
+    assert settled(run) == run
+
+
+def test_no_format_has_a_refused_time_and_each_list_of_gaps_has_the_reason(tmp_path):
+    """It would lead the headline: 18,000 times as fast in batches, and the fastest of all."""
+    run = write(tmp_path, trust={"refusals": [MEMO], "singles": [single("batched", 100), single("per_sample", 100)]})
+    text = render.render([run], "md")
+    assert "> Refused: fast, batched 100, every repeat: values: off by 0.7 at output 3." in text
+    assert "| fast | batched 100, every repeat: refused | values: off by 0.7 at output 3 |" in text
+    assert "1.00 ns" not in text
+    data = json.loads(render.render([run], "json"))
+    assert {(case["kernel"], case["mode"], case["batch_size"]) for case in data["cases"]} == LEFT
+    assert data["headline"]["kernels"][1]["best_batch_size"] == 1000
+    assert [one["mode"] for one in data["runs"][0]["trust"]["latency"]] == ["per_sample"]
+    rows = list(csv.DictReader(io.StringIO(render.render([run], "csv"))))
+    assert {(row["kernel"], row["mode"], int(row["batch_size"])) for row in rows} == LEFT
+    assert len(frame.load(run)) == len(rows) == 12
+
+
+def single(mode, batch_size):
+    return {"mode": mode, "batch_size": batch_size, "clock_ns": [40] * 9, "calls_ns": [1000] * 100}
+
+
+def test_a_comparison_names_it(tmp_path):
+    run = write(tmp_path, trust={"refusals": [MEMO]})
+    found = compare(Side(run, "numpy"), Side(run, "fast"))
+    assert [(row.mode, row.batch_size) for row in found.rows] == [("per_sample", 100)]
+    assert any("failed (refused): values: off by 0.7" in str(one) for one in found.unmatched)
+    whole = write(tmp_path / "whole", trust={"refusals": [WHOLE]})
+    with pytest.raises(NothingComparable, match="timer"):
+        compare(Side(whole, "numpy"), Side(whole, "fast"))
+
+
+def test_a_false_clock_in_one_of_many_processes_is_named(tmp_path):
+    text = render.render([write(tmp_path, trust=FALSE)], "md")
+    assert "> Refused: fast, all cases, every repeat: clock: The clock is off by 25.0%" in text
+    assert "numpy: 9.00x" in text, "the clock of the others is true"
+
+
+def test_one_absurd_record_costs_that_record(tmp_path):
+    """A clock that jumped back while the kernel was made."""
+    folder = simulate.write_run(tmp_path, TIMES, repeats=3, noise=0)
+    with simulate.edited(folder / "fast.1.json") as content:
+        content["mlpbench"]["timings"] = {"import_s": 0.1, "construct_s": -3.0}
+    run = runs.read_run(folder)
+    assert [len([r for r in run.records if r.kernel == name]) for name in ("numpy", "fast")] == [3, 2]
+    assert "construct_s" in run.damaged[0]
+    assert "fast.1.json" in render.render([run], "md")
