@@ -21,6 +21,7 @@ from mlpbench.bench.record.fields import (
     Index,
     Mode,
     Name,
+    Nanoseconds,
     Number,
     Rounds,
     Schema,
@@ -75,6 +76,9 @@ class ExtraInfo(Beside, frozen=True, kw_only=True):
     ``rows_per_call``: rows that one iteration processed, what a time is divided by. ``distinct_rows``: how many of them
     are different rows of the data set; ``repeated_rows``: whether the data set is shorter than the sweep.
     ``includes_loading``: whether loading data and weights is inside the time; ``reads``: what is loaded then, in words.
+    ``looks_ns``: how long the look just before each round took, and the one just after it, on the slowest of the
+    processors that the kernel uses; ``block_rounds``: how many rounds each block has, blocks of all cases take turns.
+    Both are empty where pytest was started by hand.
     """
 
     kernel: Name = ""
@@ -85,6 +89,8 @@ class ExtraInfo(Beside, frozen=True, kw_only=True):
     repeated_rows: bool = False
     includes_loading: bool = False
     reads: Text | None = None
+    looks_ns: tuple[tuple[Nanoseconds, Nanoseconds], ...] = ()
+    block_rounds: tuple[Whole, ...] = ()
 
 
 class Stats(Block, frozen=True, kw_only=True):
@@ -107,6 +113,11 @@ class Benchmark(Block, frozen=True):
                 raise ValueError(
                     f"extra_info.parts_s.{name}: expected one time for each of the {rounds} rounds, got {len(values)}"
                 )
+        rounds, looks, blocks = len(self.stats.data), len(self.extra_info.looks_ns), self.extra_info.block_rounds
+        if looks and looks != rounds:
+            raise ValueError(f"extra_info.looks_ns: expected two looks for each of the {rounds} rounds, got {looks}")
+        if blocks and sum(blocks) != rounds:
+            raise ValueError(f"extra_info.block_rounds: expected {rounds} rounds in all, got {sum(blocks)}")
 
 
 class Timing(ExtraInfo, frozen=True, kw_only=True):

@@ -153,6 +153,17 @@ class SpinFacts(Block, frozen=True):
     instructions: Whole | None = None
 
 
+class LookFacts(Block, frozen=True, kw_only=True):
+    """What a look is: its name, and on how many ``processors`` it is taken at once.
+
+    ``best_ns``: the fastest that this machine was known to be when the process began.
+    """
+
+    name: Text | None = None
+    processors: Whole | None = None
+    best_ns: Nanoseconds | None = None
+
+
 class Clocks(Block, frozen=True):
     """One span by two clocks: the one that times, and the hardware's own."""
 
@@ -168,6 +179,7 @@ class Trust(Block, frozen=True, kw_only=True):
     """
 
     spin: SpinFacts = SpinFacts()
+    look: LookFacts = LookFacts()
     cpus: Whole | None = None
     windows: tuple[Window, ...] = ()
     self_test: tuple[Known, ...] = ()

@@ -24,6 +24,8 @@ def full():
     """Return a record that has every block."""
     content = good()
     content["benchmarks"].append(simulate.benchmark(BOOK, [3.0, 3.1, 3.2], parts_s=copy.deepcopy(KNOWN), reads=READS))
+    looks = {"looks_ns": [[25_000, 26_000]] * 3, "block_rounds": [2, 1]}
+    content["benchmarks"][1]["extra_info"].update(looks)
     singles = {"mode": "batched", "batch_size": 1, "clock_ns": [50], "calls_ns": [900, 901]}
     start = {"fresh": True, "import_s": 1.0, "construct_s": 2.0, "first_calls": [{**mode(100), "first_call_s": 0.1}]}
     audit = {**mode(1), "rotating_s": [1.0, 1.1], "same_s": [1.0, 2.0]}
@@ -139,6 +141,9 @@ NOT_JSON_NUMBER = "beyond the range of a float"
         (f"{INFO}.first_call_s", 1e12, "first_call_s: expected"),
         (f"{INFO}.repeated_rows", "no", "expected true or false"),
         ("benchmarks.1.extra_info.parts_s.load", [0.5, 0.7], "one time for each of the 3 rounds, got 2"),
+        ("benchmarks.1.extra_info.looks_ns", [[1, 2]], "two looks for each of the 3 rounds, got 1"),
+        ("benchmarks.1.extra_info.looks_ns", [[1, -2]] * 3, "expected a whole number"),
+        ("benchmarks.1.extra_info.block_rounds", [2, 2], "expected 3 rounds in all, got 4"),
         ("benchmarks.1.extra_info.parts_s.count", None, "count is missing"),
         ("benchmarks.1.extra_info.parts_s.infer", [1.0, -1.0, 1.0], SECONDS),
         ("benchmarks.1.extra_info.parts_s", [1.0], "parts_s: expected an object"),
