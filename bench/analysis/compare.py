@@ -28,7 +28,7 @@ from mlpbench.bench.analysis.sides import (
     same_run,
     that_forbid,
 )
-from mlpbench.bench.analysis.times import At, CaseTimes
+from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.errors import NothingComparable
 from mlpbench.bench.record.runs import Run
@@ -37,6 +37,7 @@ from mlpbench.bench.stats.drift import ASSUMED, Drifts
 from mlpbench.bench.stats.estimates import NO_DRIFT, Drift, Estimate, Ratio, Verdict
 from mlpbench.bench.stats.significance import FALSE_DISCOVERY_RATE, THRESHOLD, judge
 from mlpbench.bench.trust.pace import Pace
+from mlpbench.bench.trust.quiet import At
 from mlpbench.bench.words import plain
 
 

@@ -2,24 +2,23 @@
 
 One row of `load` is one case in one repeat (one process); `COLUMNS` says what its columns mean. What a file does not
 know is NaN (or missing, in a text column). The unit of statistics is the repeat: take ``sample_s`` per repeat to
-`bench.stats.estimates`, and leave out the repeats that are ``disturbed`` as `bench.analysis.times` does.
+`bench.stats.estimates`, and leave out the repeats that do not ``count`` as `bench.analysis.times` does.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import accuracy
-from mlpbench.bench.analysis.times import At
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.runs import Run, read_runs
-from mlpbench.bench.record.schema import Record, Timing
+from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.trust import Start
+from mlpbench.bench.trust.quiet import Taken, taken
 
 #: A run, or the path of a run or of one of its records.
 Source = Run | Path | str
@@ -34,7 +33,7 @@ _PHASES = {
 _OF_RECORD = ("machine", "kernel", "backend", "device", "repeat", "threads", "construct_s")
 _OF_SPEC = ("dtype", "hidden", "output")
 _OF_CASE = (
-    *("mode", "batch_size", "iterations", "call_s", "sample_s", "first_call_s", "from_host_s", "to_host_s"),
+    *("mode", "batch_size", "iterations", "first_call_s", "from_host_s", "to_host_s"),
     *("repeated_rows", "includes_loading"),
 )
 _CACHES = {"fresh": "a process that found no compiled code", "filled": "the process after it, which found all of it"}
@@ -56,12 +55,15 @@ COLUMNS = {
     "threads": ("Int64", "threads that the libraries were given"),
     "data": ("str", "name of the data set"),
     "rounds": ("int64", "rounds in the file"),
+    "rounds_used": ("int64", "how many of them made the time"),
+    "made_of": ("str", "which: quiet rounds, the fastest fifth, or all rounds (`bench.trust.quiet`)"),
+    "slow_looks": ("float64", "share of the looks beside the rounds that were slow; missing without looks"),
     "iterations": ("int64", "calls timed together as one round"),
-    "call_s": ("float64", "median over rounds of the seconds for one call of what was timed"),
+    "call_s": ("float64", "median over the rounds used of the seconds for one call of what was timed"),
     "sample_s": ("float64", "call_s / rows of a call: seconds for one sample (input row)"),
-    "sample_p25_s": ("float64", "lower quartile over rounds of the seconds for one sample"),
-    "sample_p75_s": ("float64", "upper quartile over rounds of the seconds for one sample"),
-    "sample_min_s": ("float64", "minimum over rounds of the seconds for one sample"),
+    "sample_p25_s": ("float64", "lower quartile over all rounds of the seconds for one sample"),
+    "sample_p75_s": ("float64", "upper quartile over all rounds of the seconds for one sample"),
+    "sample_min_s": ("float64", "minimum over all rounds of the seconds for one sample"),
     "first_call_s": ("float64", "seconds of the first call of this shape, compilation included"),
     "from_host_s": ("float64", "seconds to move one batch of inputs to the device"),
     "to_host_s": ("float64", "seconds to move the result of one batch back"),
@@ -69,13 +71,14 @@ COLUMNS = {
     "accuracy": ("float64", "share of rows answered right, in the way of the case; missing without labels"),
     "repeated_rows": ("bool", "whether the data set was shorter than the sweep and its rows came again"),
     "includes_loading": ("bool", "whether loading data and weights is inside the time (the book's cell)"),
-    "load_s": ("float64", "of the book's cell, median over rounds: seconds to read the data's files"),
+    "load_s": ("float64", "of the book's cell, median over the rounds used: seconds to read the data's files"),
     "initialise_s": ("float64", "the same to read the weights and make the network"),
     "infer_s": ("float64", "the same to infer every row"),
     "count_s": ("float64", "the same to count the hits"),
     "rest_s": ("float64", "what these four leave of a round"),
     "reads": ("str", "what the book's cell loads, in words"),
-    "disturbed": ("boolean", "whether something else got in the way of this case (`bench.trust.disturbance`)"),
+    "counts": ("bool", "whether its time is good all the same: what does not count is left out of estimates"),
+    "disturbed": ("boolean", "whether something else got in the way of this case"),
     "import_s": ("float64", "seconds to import the kernel's library"),
     "compile_s": ("float64", "seconds that the library compiled in this process, where it tells; part of the others"),
     **{
@@ -111,11 +114,12 @@ def runs(sources: Source | Iterable[Source]) -> Iterator[Run]:
 
 def _rows(sources: Source | Iterable[Source]) -> Iterator[dict[str, Any]]:
     for run in runs(sources):
-        for record, hit in zip(run.records, times.disturbed(run.records), strict=True):
-            yield from (_row(run, record, case) | _trust(record, case, hit) for case in record.cases)
+        for record, found in zip(run.records, taken(run.records), strict=True):
+            yield from (_row(run, record, case) | _trust(record, case) for case in found.values())
 
 
-def _row(run: Run, record: Record, case: Timing) -> dict[str, Any]:
+def _row(run: Run, record: Record, taken: Taken) -> dict[str, Any]:
+    case = taken.timing
     low, high = np.quantile(case.rounds_s, [0.25, 0.75])
     rows = case.rows_per_call
     return {
@@ -126,21 +130,27 @@ def _row(run: Run, record: Record, case: Timing) -> dict[str, Any]:
         "spec": record.spec.label(),
         "data": record.data.name,
         "rounds": len(case.rounds_s),
+        "rounds_used": len(taken.chosen),
+        "made_of": taken.rule,
+        "slow_looks": taken.slow,
+        "call_s": taken.call_s,
+        "sample_s": taken.sample_s,
         "sample_p25_s": low / rows,
         "sample_p75_s": high / rows,
         "sample_min_s": min(case.rounds_s) / rows,
         "accuracy": accuracy(record, case.mode, case.batch_size),
         "reads": case.reads if case.parts else None,
-        **{f"{name}_s": call_s for name, call_s in case.part_calls_s.items()},
+        **{f"{name}_s": call_s for name, call_s in taken.parts_s.items()},
     }
 
 
-def _trust(record: Record, case: Timing, hit: Collection[At]) -> dict[str, Any]:
-    """Return what the block "trust" of a process says of one of its cases."""
-    trust, at = record.trust, (case.mode, case.batch_size)
-    known = any((window.mode, window.batch_size) == at for window in trust.windows)
+def _trust(record: Record, case: Taken) -> dict[str, Any]:
+    """Return what is known of how far one case of a process can be trusted."""
+    trust, at = record.trust, (case.timing.mode, case.timing.batch_size)
+    known = case.slow is not None or any((window.mode, window.batch_size) == at for window in trust.windows)
     row: dict[str, Any] = {
-        "disturbed": at in hit if known else None,
+        "disturbed": bool(case.disturbances) if known else None,
+        "counts": case.counts,
         "import_s": record.import_s,
         "compile_s": trust.compile_s,
         "pool_bytes": trust.pool_bytes,

@@ -12,6 +12,7 @@ from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio
+from mlpbench.bench.trust.quiet import Rule
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,10 @@ class CaseSummary:
     """One case of one run over its repeats. Times in seconds per sample; ``first_call_s`` of the whole call.
 
     ``by_repeat`` are the repeats that count, ``every`` all of them (`bench.analysis.times`), ``disturbed`` how many
-    were. ``speedup``: the time per sample of the same kernel one at a time / this case's, paired by repeat; None
-    with ``no_speedup`` as the reason. ``parts``, of the book's cell: seconds per sample by part (and the rest) and
-    repeat, empty where they were not recorded; ``reads``: what the cell loads, in words.
+    something got in the way of, whether they count or not; ``rules``: how the times of those that count were made, and
+    of how many (`bench.trust.quiet`). ``speedup``: the time per sample of the same kernel one at a time / this case's,
+    paired by repeat; None with ``no_speedup`` as the reason. ``parts``, of the book's cell: seconds per sample by part
+    (and the rest) and repeat, empty where they were not recorded; ``reads``: what the cell loads, in words.
     """
 
     run: str
@@ -40,6 +42,7 @@ class CaseSummary:
     data: str
     by_repeat: Mapping[int, float]
     disturbed: int = 0
+    rules: Mapping[Rule, int] = field(default_factory=dict)
     every: Mapping[int, float] = field(default_factory=dict, repr=False)
     parts: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     reads: str | None = None
@@ -128,7 +131,7 @@ def threads_used(record: Record) -> int | None:
 
 
 def _summary(case: CaseTimes, run: str) -> CaseSummary:
-    timings = [timing for _, timing in case.sources]
+    timings = [found.timing for _, found in case.sources]
     first_calls = [timing.first_call_s for timing in timings if timing.first_call_s is not None]
     accuracies = [accuracy(record, case.mode, case.batch_size) for record, _ in case.sources]
     return CaseSummary(
@@ -147,7 +150,8 @@ def _summary(case: CaseTimes, run: str) -> CaseSummary:
         includes_loading=any(timing.includes_loading for timing in timings),
         data=case.sources[0][0].data.name,
         by_repeat=case.by_repeat,
-        disturbed=len(case.disturbed),
+        disturbed=case.disturbed,
+        rules=case.rules,
         every=case.every,
         parts=_parts(case),
         reads=next((timing.reads for timing in timings if timing.parts and timing.reads), None),
@@ -156,12 +160,12 @@ def _summary(case: CaseTimes, run: str) -> CaseSummary:
 
 def _parts(case: CaseTimes) -> dict[str, dict[int, float]]:
     """Return the parts of the book's cell in every repeat; nothing unless all are known in each of them."""
-    if any(timing.parts is None for _, timing in case.sources):
+    if any(taken.timing.parts is None for _, taken in case.sources):
         return {}
     found: dict[str, dict[int, float]] = {}
-    for record, timing in case.sources:
-        for name, call_s in timing.part_calls_s.items():
-            found.setdefault(name, {})[record.repeat] = call_s / timing.rows_per_call
+    for record, taken in case.sources:
+        for name, call_s in taken.parts_s.items():
+            found.setdefault(name, {})[record.repeat] = call_s / taken.timing.rows_per_call
     return found
 
 

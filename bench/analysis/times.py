@@ -1,25 +1,25 @@
 """The only way from records to a time: seconds per sample of every case in each repeat, without the disturbed ones.
 
-The rule (docs/method.md): a disturbed repeat of a case does not count, unless fewer than three repeats would be left. A
-ratio of two cases takes the repeats that count on both sides, or every repeat where fewer than three count on both.
+A repeat's time is that of its quiet rounds (`bench.trust.quiet`). One that was disturbed and has too few of them does
+not count, unless fewer than three repeats would be left (docs/method.md). A ratio of two cases takes the repeats that
+count on both sides, or every repeat where fewer than three count on both.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.record.schema import Record, Timing
+from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Ratio
-from mlpbench.bench.trust.disturbance import best_spin_s, disturbances
 from mlpbench.bench.trust.pace import Pace, paces
+from mlpbench.bench.trust.quiet import At, Rule, Taken, taken
 
-#: (mode, batch size)
-At = tuple[str, int]
-#: One repeat of a case: where it comes from, seconds per sample, and whether it was disturbed.
-_Measured = tuple[Record, Timing, float, bool]
+#: One repeat of a case: where it comes from, what was taken of it, and seconds per sample.
+_Measured = tuple[Record, Taken, float]
 
 
 class ByRepeat(Protocol):
@@ -38,7 +38,7 @@ class ByRepeat(Protocol):
 class CaseTimes:
     """One case of one kernel: seconds per sample by repeat, of the repeats that count and of ``every`` one.
 
-    ``sources``: the record and the timing that each repeat comes from.
+    ``sources``: the record that each repeat comes from, and what was taken of it.
     """
 
     run: str
@@ -48,8 +48,18 @@ class CaseTimes:
     batch_size: int
     by_repeat: Mapping[int, float]
     every: Mapping[int, float]
-    disturbed: frozenset[int]
-    sources: tuple[tuple[Record, Timing], ...]
+    sources: tuple[tuple[Record, Taken], ...]
+
+    @property
+    def disturbed(self) -> int:
+        """How many repeats something disturbed, whether they count or not."""
+        return sum(bool(found.disturbances) for _, found in self.sources)
+
+    @property
+    def rules(self) -> dict[Rule, int]:
+        """Which rule made the time of how many of the repeats that count, the most frequent first."""
+        used = Counter(found.rule for record, found in self.sources if record.repeat in self.by_repeat)
+        return dict(used.most_common())
 
 
 def cases(runs: Iterable[Run], pace: Pace | None = None) -> list[CaseTimes]:
@@ -60,12 +70,12 @@ def cases(runs: Iterable[Run], pace: Pace | None = None) -> list[CaseTimes]:
     """
     found: dict[tuple[str, str, str], dict[At, list[_Measured]]] = {}
     for run in runs:
-        for record, hit in zip(run.records, disturbed(run.records), strict=True):
+        for record, cases_taken in zip(run.records, taken(run.records), strict=True):
             own = paces(record.trust) if pace else {}
-            for timing in record.cases:
-                whose, at = (run.name, record.machine, record.kernel), (timing.mode, timing.batch_size)
-                sample_s = timing.sample_s * (pace.scale(own.get(at)) if pace else 1.0)
-                found.setdefault(whose, {}).setdefault(at, []).append((record, timing, sample_s, at in hit))
+            for at, case in cases_taken.items():
+                whose = run.name, record.machine, record.kernel
+                sample_s = case.sample_s * (pace.scale(own.get(at)) if pace else 1.0)
+                found.setdefault(whose, {}).setdefault(at, []).append((record, case, sample_s))
     return [_case(*whose, *at, repeats) for whose, of_kernel in found.items() for at, repeats in of_kernel.items()]
 
 
@@ -78,18 +88,12 @@ def by_kernel(run: Run, pace: Pace | None = None) -> dict[str, dict[At, CaseTime
 
 
 def _case(run: str, machine: str, kernel: str, mode: str, batch_size: int, repeats: Sequence[_Measured]) -> CaseTimes:
-    every = {record.repeat: sample_s for record, _, sample_s, _ in repeats}
+    every = {record.repeat: sample_s for record, _, sample_s in repeats}
     if len(every) < len(repeats):
         raise UserError(f"the run {run} is named twice: name each run or record once")
-    hit = frozenset(record.repeat for record, *_, disturbed in repeats if disturbed)
-    sources = tuple((record, timing) for record, timing, *_ in repeats)
-    return CaseTimes(run, machine, kernel, mode, batch_size, estimates.counted(every, hit), every, hit, sources)
-
-
-def disturbed(records: Sequence[Record]) -> list[Collection[At]]:
-    """Return the disturbed cases of each record of one run: all of them are held against the run's best spins."""
-    best = best_spin_s(record.trust for record in records)
-    return [disturbances(record.trust, best).keys() for record in records]
+    hit = {record.repeat for record, found, _ in repeats if not found.counts}
+    sources = tuple((record, found) for record, found, _ in repeats)
+    return CaseTimes(run, machine, kernel, mode, batch_size, estimates.counted(every, hit), every, sources)
 
 
 def pairs(a: ByRepeat, b: ByRepeat) -> tuple[dict[int, float], dict[int, float]]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from msgspec import field
 from msgspec.structs import asdict
+from numpy.typing import NDArray
 
 from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.environment import Environment
@@ -127,26 +128,12 @@ class Timing(ExtraInfo, frozen=True, kw_only=True):
     rounds_s: tuple[float, ...]
 
     @property
-    def call_s(self) -> float:
-        """Median over rounds of the seconds per call."""
-        return float(np.median(self.rounds_s))
-
-    @property
-    def sample_s(self) -> float:
-        """Median over rounds of the seconds per sample."""
-        return self.call_s / self.rows_per_call
-
-    @property
-    def part_calls_s(self) -> dict[str, float]:
-        """Median over rounds of the seconds per call of each of `PARTS`, and of `REST`; empty where they are not known.
-
-        The rest is taken round by round: the medians of the parts do not add up to that of the rounds.
-        """
+    def part_rounds_s(self) -> dict[str, NDArray[np.float64]]:
+        """Seconds per call of each of `PARTS`, and of `REST`, in every round; empty where they are not known."""
         if self.parts is None:
             return {}
         parts = {name: np.array(seconds) for name, seconds in self.parts.seconds.items()}
-        parts[REST] = np.array(self.rounds_s) - sum(parts.values())
-        return {name: float(np.median(seconds)) for name, seconds in parts.items()}
+        return {**parts, REST: np.array(self.rounds_s) - sum(parts.values())}
 
 
 class Failure(Block, frozen=True):

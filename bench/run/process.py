@@ -27,7 +27,7 @@ from mlpbench.bench.record.plan import Plan, RunFile
 from mlpbench.bench.record.runs import PLAN_FILE
 from mlpbench.bench.record.schema import Failure, RecordFile, RecordHead, computed
 from mlpbench.bench.record.write import write_atomically
-from mlpbench.bench.trust.disturbance import disturbances
+from mlpbench.bench.trust.quiet import taken
 from mlpbench.kernels.base import processors
 
 #: A process that takes longer is stuck: a whole quick run takes less.
@@ -109,8 +109,9 @@ def run_process(
     except UserError as error:  # a kernel that says what no file may hold
         note(took.seconds, {}, set())
         return Outcome(kernel, repeat, path, (str(error),))
-    times = {(case.mode, case.batch_size): case.sample_s for case in record.cases}
-    note(took.seconds, times, set(disturbances(record.trust)))
+    (found,) = taken([record])
+    times = {at: case.sample_s for at, case in found.items()}
+    note(took.seconds, times, {at for at, case in found.items() if not case.counts})
     problems = dict.fromkeys(failure.reason for failure in record.failures)  # a gate fails once for all cases
     return Outcome(kernel, repeat, path, tuple(problems))
 

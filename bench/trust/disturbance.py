@@ -27,7 +27,7 @@ EVICTIONS_PER_S = 100.0
 #: (share of disturbed cases, spread of the calibration) up to which a machine is quiet, or fair.
 QUIET, FAIR = (0.05, 0.05), (0.25, 0.15)
 
-Cause = Literal["load", "host", "throttled", "clock", "blocked"]
+Cause = Literal["load", "host", "throttled", "clock", "blocked", "neighbour", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ def case_disturbance(window: Window, best_s: float | None, cpus: int | None = No
         )
     if window.hot:
         found.append(Disturbance("throttled", f"the processor slowed down from heat {window.hot} times"))
-    idle = 0.0 if found else _idle(window)
+    # What waited for a processor did not run either, and is no disk.
+    idle = 0.0 if found else _idle(window) - (waited or 0.0) / wall
     if idle > IDLE:
         found.append(Disturbance("blocked", f"its one thread did not run for {idle:.0%} of the time"))
     slower = level_s(window) / best_s - 1 if best_s else 0.0
@@ -171,10 +172,13 @@ _TO_DO: dict[str, str] = {
     "hour.",
     "throttled": "The processor was held back: raise the container's share of processors (its CPU limit), or let the "
     "machine cool.",
-    "clock": "The processor's clock speed moved, or the host shares its cores: set the governor to performance, switch "
-    "boost off where you may, and keep neighbours away.",
+    "clock": "The processor's clock speed moved: set the governor to performance, and switch boost off where you may.",
     "blocked": "The kernel waited for something else than a processor, as the disk or memory that is paged in: give "
     "the machine more memory, and keep other programs off it.",
+    "neighbour": "Somebody else worked on the same cores, in another virtual machine or on the other thread of a core: "
+    "use a machine whose cores are not shared, leave the other thread of each core free, or try another hour.",
+    "unknown": "Some timings were slow for a reason that nothing here sees, such as a busy memory: more repeats "
+    "(--repeats, --budget) average over it, and so does another hour.",
 }
 
 

@@ -158,6 +158,7 @@ def write_run(
     burst=0.0,
     extra_info=None,
     plan_changes=None,
+    neighbour=None,
     **block,
 ):
     """Write a run whose samples take ``times[kernel, mode, batch_size]`` seconds; return its directory.
@@ -165,8 +166,9 @@ def write_run(
     ``folder`` is a results directory: the run is put in ``folder/testbox/<stamp>-<commit8>`` (the stamp counts
     ``seed`` seconds, so that runs of higher seeds are newer). ``skipped`` holds ``{"kernel", "reason"}``;
     ``failures`` holds ``{"kernel", "mode", "batch_size", "phase", "reason"}`` and, if a failure is not in all
-    repeats, ``"repeat"``. A kernel that only fails gets records without benchmarks. ``spec`` is a ForwardSpec or its
-    dictionary; further keywords replace entries of every record's "mlpbench" block.
+    repeats, ``"repeat"``. A kernel that only fails gets records without benchmarks. With a ``neighbour``
+    (`support.spells`) the rounds have looks beside them, and are as slow as it makes them. ``spec`` is a ForwardSpec or
+    its dictionary; further keywords replace entries of every record's "mlpbench" block.
     """
     rng = np.random.default_rng(seed)
     failures, kernels = failures or [], {kernel for kernel, _, _ in times}
@@ -183,14 +185,18 @@ def write_run(
         for repeat in range(repeats):
             failed = [f for f in failures if f["kernel"] == kernel and f.get("repeat", repeat) == repeat]
             lost = {(f.get("mode"), f.get("batch_size")) for f in failed}
-            benchmarks = [
-                benchmark(
-                    case,
-                    round_times(value * rows_per_call(case), rounds, noise, rng, burst),
-                    **(extra_info or {}).get(case, {}),
-                )
+            calls = {
+                case: value * rows_per_call(case)
                 for case, value in times.items()
                 if case[0] == kernel and case[1:] not in lost and (None, None) not in lost
+            }
+            if neighbour is None:
+                made = {case: (round_times(call, rounds, noise, rng, burst), [], 10) for case, call in calls.items()}
+            else:
+                made = neighbour.process(calls, rounds, rng)
+            benchmarks = [
+                benchmark(case, data, iterations, looks_ns=looks, **(extra_info or {}).get(case, {}))
+                for case, (data, looks, iterations) in made.items()
             ]
             facts = ("kernel", "mode", "batch_size", "phase", "reason")
             reported = [{key: f.get(key) for key in facts} for f in failed]

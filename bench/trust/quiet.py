@@ -1,0 +1,182 @@
+"""The time of every case in every process, made of its quiet rounds, and what disturbed it.
+
+A look is a fixed piece of work that fills a core, done just before and just after each round: it slows down where
+somebody else works on the same core, which no counter shows. A round is quiet where both its looks were about as fast
+as the best look of the run or machine. docs/trust.md has what this is worth, and where the limits come from.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlpbench.bench.record.schema import Record, Timing
+from mlpbench.bench.trust.disturbance import Disturbance, best_spin_s, disturbances
+
+#: A look is quiet up to this multiple of the best one: neighbours make it twice as long, its own noise is 1 or 2 %.
+QUIET = 1.06
+#: Of all looks, this one counts as the best, counted from 0: a single one that a clock cut short moves nothing.
+BEST = 2
+#: The best look beside one case may be so much longer than the run's best: instructions that slow the clock down
+#: (wide vectors), or a processor that is saving power. A neighbour costs more.
+OWN = 1.15
+#: Quiet rounds that make a time, or half of all if these are fewer: the median of five forgives two that something hit.
+ENOUGH = 5
+#: A process is calm with at most this share of slow looks: whatever happens within its rounds, their median forgives.
+CALM = 0.1
+#: Longer rounds hold whole spells of about 10 ms, which the looks at their ends do not see.
+SHORT_S = 4e-3
+#: Quiet rounds agree when their median is up to this multiple of their fastest fifth; else they were not quiet.
+AGREE = 1.15
+#: A timing is marked where the median of all its rounds is longer than its time by more, or its time than that of the
+#: best repeat.
+MOVED, APART = 0.07, 0.1
+
+Rule = Literal["all rounds", "quiet rounds", "fastest fifth"]
+#: (mode, batch size)
+At = tuple[str, int]
+#: Looks can be compared when they have the same name and number of processors.
+_Kind = tuple[str | None, int | None]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One case in one process: seconds per call, which is the median of its ``chosen`` rounds, picked by a ``rule``.
+
+    The rules: "all rounds" where there are no looks; "quiet rounds"; and "fastest fifth" where too few were quiet, or
+    rounds are so long that their looks do not tell. ``slow``: the share of looks that were slow, None without looks.
+    """
+
+    timing: Timing
+    rule: Rule
+    chosen: tuple[int, ...]
+    slow: float | None
+    disturbances: tuple[Disturbance, ...] = ()
+
+    @property
+    def call_s(self) -> float:
+        """Seconds per call."""
+        return median(self.timing.rounds_s[number] for number in self.chosen)
+
+    @property
+    def sample_s(self) -> float:
+        """Seconds per sample."""
+        return self.call_s / self.timing.rows_per_call
+
+    @property
+    def parts_s(self) -> dict[str, float]:
+        """Seconds per call of each part of the book's cell; nothing where they are not known."""
+        chosen = list(self.chosen)
+        return {name: float(np.median(seconds[chosen])) for name, seconds in self.timing.part_rounds_s.items()}
+
+    @property
+    def counts(self) -> bool:
+        """Whether the time is good although something disturbed it, or nothing did."""
+        return self.rule == "quiet rounds" or (self.rule == "all rounds" and not self.disturbances)
+
+
+def taken(records: Sequence[Record]) -> list[dict[At, Taken]]:
+    """Return the cases of each record of one run, by (mode, batch size): all are held against the run's best looks."""
+    spin, best = best_spin_s(record.trust for record in records), _best_looks(records)
+    own = _best_of_cases(records)
+    made = []
+    for record in records:
+        hit, kind = disturbances(record.trust, spin), _kind(record)
+        found = {}
+        for timing in record.cases:
+            at = timing.mode, timing.batch_size
+            level = own.get((kind, record.kernel, *at), 0.0)
+            limit = QUIET * (level if level <= OWN * best.get(kind, 0.0) else best[kind])
+            found[at] = _taken(timing, limit, hit.get(at, ()))
+        made.append(found)
+    return _held_against_the_best(records, made)
+
+
+def _kind(record: Record) -> _Kind:
+    return record.trust.look.name, record.trust.look.processors
+
+
+def _best_looks(records: Sequence[Record]) -> dict[_Kind, float]:
+    """Return the best look of each kind: of the run, or of those before it that the machine is known by."""
+    looks: dict[_Kind, list[float]] = defaultdict(list)
+    known: dict[_Kind, list[float]] = defaultdict(list)
+    for record in records:
+        looks[_kind(record)] += [look for timing in record.cases for pair in timing.looks_ns for look in pair]
+        known[_kind(record)] += [record.trust.look.best_ns] if record.trust.look.best_ns else []
+    return {kind: min([_best(found), *known[kind]]) for kind, found in looks.items() if found}
+
+
+def _best_of_cases(records: Sequence[Record]) -> dict[tuple[_Kind, str, str, int], float]:
+    """Return the best look beside each case of each kernel, over all repeats."""
+    looks: dict[tuple[_Kind, str, str, int], list[float]] = defaultdict(list)
+    for record in records:
+        for timing in record.cases:
+            case = _kind(record), record.kernel, timing.mode, timing.batch_size
+            looks[case] += [look for pair in timing.looks_ns for look in pair]
+    return {case: _best(found) for case, found in looks.items() if found}
+
+
+def _best(looks: Sequence[float]) -> float:
+    return sorted(looks)[min(BEST, len(looks) - 1)]
+
+
+def _taken(timing: Timing, limit_ns: float, hit: tuple[Disturbance, ...]) -> Taken:
+    """Return the time of one case. ``limit_ns``: up to which a look is quiet; ``hit``: what the counters saw."""
+    rounds = np.array(timing.rounds_s)
+    every = tuple(range(len(rounds)))
+    if not timing.looks_ns:
+        return Taken(timing, "all rounds", every, None, hit)
+    quiet = np.array(timing.looks_ns) <= limit_ns
+    chosen, slow = np.flatnonzero(quiet.all(axis=1)), float(1 - quiet.mean())
+    calm = slow <= CALM and not hit
+    short = float(np.median(rounds)) * timing.iterations <= SHORT_S
+    enough = len(chosen) >= min(ENOUGH, (len(rounds) + 1) // 2)
+    if enough and (calm or (short and _agree(rounds[chosen]))):
+        found = Taken(timing, "quiet rounds", tuple(chosen.tolist()), slow, hit)
+    else:
+        found = Taken(timing, "fastest fifth", tuple(_fastest(rounds).tolist()), slow, hit)
+    return found if hit else replace(found, disturbances=tuple(_neighbour(found, len(chosen))))
+
+
+def _fastest(rounds: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the places of the fastest fifth of some rounds, at least one."""
+    return np.argsort(rounds, kind="stable")[: -(-len(rounds) // 5)]
+
+
+def _agree(rounds: NDArray[np.float64]) -> bool:
+    return bool(np.median(rounds) <= AGREE * np.median(rounds[_fastest(rounds)]))
+
+
+def _neighbour(found: Taken, quiet: int) -> Iterable[Disturbance]:
+    """Yield what the looks say of a case of which the counters said nothing."""
+    longer = float(np.median(found.timing.rounds_s)) / found.call_s - 1
+    seen = f"{found.slow:.0%} of the looks beside it were slow"
+    if found.rule == "fastest fifth":
+        yield Disturbance("neighbour", f"{seen}, and {quiet} of its {len(found.timing.rounds_s)} rounds quiet")
+    elif longer > MOVED:
+        yield Disturbance("neighbour", f"{seen}; the median of all its rounds is {longer:.0%} longer")
+
+
+def _held_against_the_best(records: Sequence[Record], made: list[dict[At, Taken]]) -> list[dict[At, Taken]]:
+    """Mark what took longer than in the best repeat of its case, where nothing else says why."""
+    best: dict[tuple[str, str, int], float] = {}
+    for record, found in zip(records, made, strict=True):
+        for at, case in found.items():
+            key = record.kernel, *at
+            best[key] = min(case.call_s, best.get(key, case.call_s))
+
+    def marked(kernel: str, at: At, case: Taken) -> Taken:
+        longer = case.call_s / best[kernel, *at] - 1
+        if case.slow is None or case.disturbances or longer <= APART:
+            return case
+        why = f"it took {longer:.0%} longer than in its best repeat, and nothing that is watched says why"
+        return replace(case, disturbances=(Disturbance("unknown", why),))
+
+    return [
+        {at: marked(record.kernel, at, case) for at, case in found.items()}
+        for record, found in zip(records, made, strict=True)
+    ]

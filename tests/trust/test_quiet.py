@@ -1,0 +1,168 @@
+"""The time of a case is made of its quiet rounds: simulated neighbours, of which the truth is known."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from mlpbench.bench.record.runs import read_run
+from mlpbench.bench.record.trust import Trust
+from mlpbench.bench.trust import quiet
+from support import simulate, spells, trusting
+
+TIMES = {("numpy", "per_sample", 100): 18e-6, ("numpy", "batched", 100): 1.4e-6}
+SLOWER = {("per_sample", 100): 1.9, ("batched", 100): 1.5}
+AT = ("batched", 100)
+CALL_S = 1e-4
+
+
+def timing(data, looks, iterations=10):
+    """Return a case whose rounds took ``data`` seconds for a call, beside pairs of looks in µs."""
+    info = {"kernel": "numpy", "mode": AT[0], "batch_size": AT[1], "rows_per_round_call": AT[1]}
+    looks = [[round(1000 * one) for one in pair] for pair in looks]
+    content = {**info, "looks_ns": looks, "iterations": iterations, "rounds_s": data}
+    return msgspec.convert(content, quiet.Timing)
+
+
+class Process:
+    """What `taken` reads of a record."""
+
+    kernel = "numpy"
+
+    def __init__(self, *cases, name="wide", processors=1, best_ns=None, windows=()):
+        look = {"name": name, "processors": processors, "best_ns": best_ns}
+        self.cases = cases
+        self.trust = msgspec.convert(trusting.block(trusting.window(), look=look), Trust)
+        if windows:
+            self.trust = msgspec.convert(trusting.block(*windows, look=look), Trust)
+
+
+def of(*processes):
+    """Return what is taken of the only case of each process."""
+    return [found[AT] for found in quiet.taken(processes)]
+
+
+def rounds(*groups):
+    """Return data and looks of groups of rounds: (how many, seconds for a call, looks in µs before and after)."""
+    data = [seconds for number, seconds, _ in groups for _ in range(number)]
+    return data, [pair for number, _, pair in groups for _ in range(number)]
+
+
+def test_the_time_is_that_of_the_rounds_between_two_quiet_looks():
+    (found,) = of(Process(timing(*rounds((6, CALL_S, (25, 26)), (9, 1.8e-4, (25, 50)), (9, 1.9e-4, (51, 26))))))
+    assert (found.rule, found.chosen, found.counts) == ("quiet rounds", tuple(range(6)), True)
+    assert found.sample_s == pytest.approx(CALL_S / 100)
+    assert found.slow == pytest.approx(18 / 48)
+    (why,) = found.disturbances
+    assert (why.cause, "80% longer" in why.text) == ("neighbour", True)
+
+
+def test_without_looks_every_round_counts_as_before():
+    (found,) = of(Process(timing([1e-4, 3e-4, 2e-4], [])))
+    assert (found.rule, found.call_s, found.slow, found.disturbances, found.counts) == (
+        "all rounds",
+        2e-4,
+        None,
+        (),
+        True,
+    )
+
+
+def test_too_few_quiet_rounds_leave_the_fastest_fifth_which_does_not_count():
+    busy = timing(*rounds((4, CALL_S, (25, 25)), (16, 1.8e-4, (50, 50))))
+    (found,) = of(Process(busy))
+    assert (found.rule, found.call_s, found.counts) == ("fastest fifth", CALL_S, False)
+    assert found.disturbances[0].text == "80% of the looks beside it were slow, and 4 of its 20 rounds quiet"
+
+
+@pytest.mark.parametrize(("number", "rule"), [(3, "quiet rounds"), (1, "fastest fifth")])
+def test_of_few_rounds_half_have_to_be_quiet(number, rule):
+    (found,) = of(
+        Process(timing(*rounds((number, CALL_S, (25, 25)), (4 - number, CALL_S, (50, 50)), (1, CALL_S, (25, 50)))))
+    )
+    assert found.rule == rule
+
+
+def test_looks_at_the_ends_of_a_long_round_do_not_tell_unless_all_is_calm():
+    long = {"iterations": 100}  # 10 ms
+    spells_between = rounds((6, CALL_S, (25, 25)), (6, 1.3e-4, (25, 25)), (4, 1.5e-4, (25, 50)))
+    assert of(Process(timing(*spells_between, **long)))[0].rule == "fastest fifth"
+    assert of(Process(timing(*spells_between)))[0].rule == "fastest fifth", (
+        "quiet rounds that do not agree were not quiet"
+    )
+    calm = rounds((12, CALL_S, (25, 25)), (1, 1.5e-4, (25, 50)))
+    assert of(Process(timing(*calm, **long)))[0].rule == "quiet rounds"
+
+
+def test_quiet_rounds_that_waited_for_a_processor_are_not_believed_when_they_are_long():
+    waited = [trusting.window(*AT, run_delay_s=0.3)]
+    data = rounds((12, CALL_S, (25, 25)))
+    short, long = of(Process(timing(*data), windows=waited)), of(Process(timing(*data, iterations=100), windows=waited))
+    assert (short[0].rule, short[0].counts) == ("quiet rounds", True)
+    assert (long[0].rule, long[0].counts) == ("fastest fifth", False)
+    assert [why.cause for why in short[0].disturbances] == ["load"]
+
+
+def test_a_kernel_whose_own_times_scatter_keeps_its_median():
+    (found,) = of(Process(timing(*rounds((6, CALL_S, (25, 25)), (7, 1.4e-4, (25, 25))))))
+    assert (found.rule, found.call_s, found.disturbances) == ("quiet rounds", 1.4e-4, ())
+
+
+def test_the_best_look_is_that_of_the_run_or_of_the_machine():
+    slow, fast = timing(*rounds((9, 2e-4, (50, 50)))), timing(*rounds((9, CALL_S, (25, 25))))
+    assert of(Process(slow))[0].rule == "quiet rounds", "alone, it cannot know"
+    assert of(Process(slow), Process(fast))[0].rule == "fastest fifth"
+    assert of(Process(slow, best_ns=25_000))[0].rule == "fastest fifth"
+    assert of(Process(slow), Process(fast, name="other"))[0].rule == "quiet rounds", "other looks say nothing"
+    assert of(Process(slow), Process(fast, processors=2))[0].rule == "quiet rounds"
+
+
+def test_one_impossible_look_is_not_the_best():
+    data, looks = rounds((9, CALL_S, (25, 25)))
+    looks[0] = (1, 25)
+    assert len(of(Process(timing(data, looks)))[0].chosen) == 9
+
+
+def test_a_clock_that_is_slower_beside_one_case_is_no_neighbour():
+    other = timing(*rounds((9, CALL_S, (25, 25))))
+    wide_vectors = msgspec.structs.replace(timing(*rounds((9, CALL_S, (28, 28)))), mode="per_sample")
+    found = quiet.taken([Process(other, wide_vectors)])[0]["per_sample", 100]
+    assert (found.rule, found.slow, found.disturbances) == ("quiet rounds", 0.0, ())
+
+
+def test_what_took_longer_than_its_best_repeat_is_marked_and_counts():
+    usual, slow = timing(*rounds((9, CALL_S, (25, 25)))), timing(*rounds((9, 1.2e-4, (25, 25))))
+    first, second = of(Process(usual), Process(slow))
+    assert (first.disturbances, second.counts) == ((), True)
+    assert [(why.cause, "20% longer" in why.text) for why in second.disturbances] == [("unknown", True)]
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory):
+    """Return a run of 60 repeats beside a neighbour whose share of the time is another in each process."""
+    neighbour = spells.Neighbour(slower=SLOWER)
+    folder = simulate.write_run(tmp_path_factory.mktemp("r"), TIMES, repeats=60, rounds=60, neighbour=neighbour)
+    return quiet.taken(read_run(folder).records)
+
+
+@pytest.mark.parametrize("at", list(SLOWER))
+def test_beside_a_neighbour_times_are_those_alone(noisy, at):
+    alone = TIMES["numpy", *at]
+    found = [process[at] for process in noisy]
+    off = np.log([case.sample_s / alone for case in found if case.counts])
+    plain = np.log([np.median(case.timing.rounds_s) / at[1] / alone for case in found])
+    assert len(off) > 55
+    assert abs(np.median(off)) < 0.01
+    assert np.abs(off).max() < 0.05
+    assert np.quantile(plain, 0.75) > 0.2, "the median of all rounds shows the neighbour"
+
+
+def test_marks_find_what_the_plain_median_shows_as_slow(noisy):
+    slow, others = [], []
+    for at in SLOWER:
+        plain = [float(np.median(process[at].timing.rounds_s)) for process in noisy]
+        for process, seconds in zip(noisy, plain, strict=True):
+            (slow if seconds > 1.1 * min(plain) else others).append(bool(process[at].disturbances))
+    assert len(slow) > 40
+    assert len(others) > 20
+    assert np.mean(slow) > 0.9
+    assert np.mean(others) < 0.15  # of these, some are 7 to 10 % slow
