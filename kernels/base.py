@@ -101,6 +101,11 @@ class Kernel(ABC):
         """Return the seconds that the library has compiled in this process; None where it does not compile or tell."""
         return None
 
+    @classmethod
+    def compiles(cls) -> bool:
+        """Return whether the library compiles, which may take long the first time: a kernel that says how long does."""
+        return cls.compiled_s is not Kernel.compiled_s
+
     def describe(self) -> dict[str, str | int | float | bool | None]:
         """Return what the kernel uses: threads, device, compute type. It is recorded, and asked outside the clock."""
         return {}

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 from mlpbench.bench import words
 from mlpbench.bench.cli import console
+from mlpbench.bench.clock import elapsed
 from mlpbench.bench.machine import environment, roofs
 from mlpbench.bench.run import process
 from mlpbench.kernels import base, registry
 
 if TYPE_CHECKING:
+    from mlpbench.bench.cli.progress import Teller
+    from mlpbench.bench.plan.effort import Effort
     from mlpbench.bench.plan.sweep import Sweep
     from mlpbench.bench.record.plan import Plan
 
@@ -68,11 +71,12 @@ def _repeats(plan: Plan, fewest: int) -> str:
     return f"{repeats} and more {until}"
 
 
-def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None:
+def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float, effort: Effort, teller: Teller) -> None:
     """Measure what the machine can do at most, and each device that kernels compute on: for every threads and dtype.
 
-    `mlpbench explain` holds the kernels to it.
+    `mlpbench explain` holds the kernels to it. The budget of ``effort`` pays for it.
     """
+    teller.now("the machine's limits: multiply-adds, memory")
     sharing: dict[tuple[int, str], list[Path]] = {}
     devices: dict[tuple[int, str], set[str]] = {}
     bindings = {part.setting.threads: part.plan.binding for part in sweep.parts}
@@ -82,7 +86,8 @@ def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None
         devices.setdefault(shared, set()).update(registry.load(kernel).device for kernel in part.plan.kernels)
     for (threads, dtype), those in sharing.items():
         others = sorted(devices[threads, dtype] - {"cpu"})
-        with console.err().status("measuring the machine's limits …"):
+        with elapsed() as took:
             reason = roofs.write(those, threads, dtype, seconds=seconds, devices=others, binding=bindings[threads])
+        effort.besides_s += took.seconds
         if reason:
             console.say(f"no roofs: {reason}", "yellow")

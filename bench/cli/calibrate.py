@@ -62,7 +62,7 @@ def calibrate(
     folder = folder_.open_run(out, plan, below=BELOW)
     effort = WholeRounds(plan)
     _say_what_comes(plan, folder)
-    interrupted = not carry_out(plan, effort, lambda on_case: process.execute(plan, workload, folder, on_case, effort))
+    interrupted = not carry_out(plan, effort, lambda to: process.execute(plan, workload, folder, to.phase, effort))
     folder_.close_run(folder, effort.ending(interrupted=interrupted))
     if interrupted:
         console.complain(f"interrupted: nothing calibrated; what was measured is in {folder}")

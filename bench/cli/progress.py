@@ -1,4 +1,4 @@
-"""The progress of a run: a bar while its processes run, and what goes wrong in them."""
+"""The progress of a run: a line for each process that has ended and, in a terminal, what is being done now."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
+from mlpbench.bench import words
 from mlpbench.bench.cli import console
 
 if TYPE_CHECKING:
@@ -16,40 +17,83 @@ if TYPE_CHECKING:
     from mlpbench.bench.record.plan import Plan
     from mlpbench.bench.run.process import Outcome
 
+#: Why a phase takes long, told where it does: nobody who waits a minute knows whether it is the last.
+_WHY = {"compiling": "once, later runs find it done"}
+#: Making a kernel counts as compiling from so many seconds on.
+_COMPILED_S = 2.0
 
-def carry_out(
-    plan: Plan, effort: Effort, execute: Callable[[Callable[[str, int, str], None]], Iterator[Outcome]]
-) -> bool:
-    """Run the plan behind a progress bar; return False where Ctrl-C, or a request to end, stopped it.
 
-    ``execute`` runs it: given what is to be called as each case ends, it yields what came of each process.
+class Teller:
+    """What `carry_out` shows of one run."""
+
+    def __init__(self, plan: Plan, effort: Effort, progress: Progress) -> None:
+        self._plan, self._effort, self._progress = plan, effort, progress
+        self._task = progress.add_task("starting", total=len(plan.order), left="")
+
+    def phase(self, kernel: str, repeat: int, phase: str) -> None:
+        """Show what the process of a kernel does from now on."""
+        why = f" ({_WHY[phase]})" if phase in _WHY and repeat == 0 else ""
+        self.now(f"{kernel} {self._place(repeat)}: {phase}{why}")
+
+    def now(self, what: str) -> None:
+        """Show what is being done from now on."""
+        self._progress.update(self._task, description=what)
+
+    def ended(self, number: int, outcome: Outcome) -> None:
+        """Print what came of a process, which was the ``number``-th to end."""
+        total = max(len(self._plan.order), number + self._effort.goes_on)
+        left_s = self._effort.left_s()
+        left = "" if left_s is None else f"{'at most ' if self._effort.goes_on else ''}{_minutes(left_s)} left"
+        self._progress.update(self._task, completed=number, total=total, left=left)
+        who = f"{outcome.kernel}, {outcome.setting}," if outcome.setting else outcome.kernel
+        who = f"{who} {self._place(outcome.repeat)}"
+        for problem in outcome.problems:
+            self._progress.console.print(Text(f"{who}: {problem}", "yellow"))
+        if outcome.times:
+            self._progress.console.print(Text(f"{who}: {in_words(outcome)}"))
+
+    def _place(self, repeat: int) -> str:
+        return f"{repeat + 1}/{self._plan.repeats}" if repeat < self._plan.repeats else f"{repeat + 1}"
+
+
+def in_words(outcome: Outcome) -> str:
+    """Return the times of a process in a line: one by one, in the best batch, and the ratio of both."""
+    one = next((time for (mode, _), time in outcome.times.items() if mode == "per_sample"), None)
+    batches = {size: time for (mode, size), time in outcome.times.items() if mode == "batched"}
+    said = [] if one is None else [f"{words.seconds(one)} one by one"]
+    if batches:
+        size = min(batches, key=batches.__getitem__)
+        gain = "" if one is None else f" ({one / batches[size]:.3g}x)"
+        said.append(f"{words.seconds(batches[size])} in batches of {size:,}{gain}")
+    if not said:
+        said = [f"{words.seconds(time)} a row in {words.case(*case)}" for case, time in outcome.times.items()]
+    if outcome.construct_s >= _COMPILED_S:
+        said.append(f"compiled in {outcome.construct_s:.0f} s")
+    if outcome.disturbed:
+        said.append(f"{len(outcome.disturbed)} of {len(outcome.times)} timings disturbed")
+    return ", ".join(said)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
+
+
+def carry_out(plan: Plan, effort: Effort, execute: Callable[[Teller], Iterator[Outcome]]) -> bool:
+    """Run the plan and show its progress; return False where Ctrl-C, or a request to end, stopped it.
+
+    ``execute`` runs it: it tells what it does, and yields what came of each process.
     """
-    what = TextColumn("{task.description}", markup=False)
-    columns = (SpinnerColumn(), what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    now, left = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[left]}")
+    columns = (SpinnerColumn(), now, BarColumn(20), MofNCompleteColumn(), left)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with Progress(*columns, console=console.err(), transient=True, speed_estimate_period=600) as progress:
-            task = progress.add_task("starting", total=len(plan.order) * len(plan.cases))
-
-            def on_case(kernel: str, repeat: int, _: str) -> None:
-                progress.update(task, advance=1, description=f"{kernel}, {_place(plan, effort, repeat)}")
-
-            for number, outcome in enumerate(execute(on_case), start=1):
-                done = number * len(plan.cases)
-                # How many more there will be is not known: one at least, while it goes on.
-                total = max(len(plan.order) * len(plan.cases), done + len(plan.cases) * effort.goes_on)
-                progress.update(task, completed=done, total=total)
-                who = f"{outcome.kernel}, {outcome.setting}" if outcome.setting else outcome.kernel
-                for problem in outcome.problems:
-                    progress.console.print(Text(f"{who}, repeat {outcome.repeat + 1}: {problem}", "yellow"))
+        err = console.err()
+        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+            teller = Teller(plan, effort, progress)
+            for number, outcome in enumerate(execute(teller), start=1):
+                teller.ended(number, outcome)
     except KeyboardInterrupt:
         return False
     finally:
         signal.signal(signal.SIGTERM, before)
     return True
-
-
-def _place(plan: Plan, effort: Effort, repeat: int) -> str:
-    if repeat < plan.repeats:
-        return f"repeat {repeat + 1} of {plan.repeats}"
-    return f"repeat {repeat + 1}, {effort.spent_s:.0f} of {plan.budget_s:.0f} s"

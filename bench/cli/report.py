@@ -110,5 +110,5 @@ def tell(document: Document, *, as_json: bool) -> None:
         out.print(Text(line, "bold red"))
     for run in runs:
         before = f"{run.name}: " if len(runs) > 1 else ""
-        if run.ending and (said := run.ending.sentence()):
-            out.print(Text(before + said))
+        for said in (run.ending.shortfall(), run.ending.sentence()) if run.ending else ():
+            out.print(Text(before + said)) if said else None

@@ -1,12 +1,19 @@
 """`mlpbench run`: the sweep, checked, timed, saved and told."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mlpbench.bench.cli import console, options
 from mlpbench.bench.cli.options import how
+
+if TYPE_CHECKING:
+    from mlpbench.bench.cli.progress import Teller
+    from mlpbench.bench.run.process import Outcome
 
 
 def run(
@@ -82,9 +89,15 @@ def run(
     )
     folder, folders = sweeps.open_folders(out, planned)
     announce.say_what_comes(planned, folder, networks)
-    announce.measure_roofs(folders, planned, chosen.max_time_s)
     effort = Effort(planned.plan)
-    ended = carry_out(planned.plan, effort, lambda on_case: sweeps.execute(planned, folders, on_case, effort))
+
+    def execute(teller: Teller) -> Iterator[Outcome]:
+        for number, outcome in enumerate(sweeps.execute(planned, folders, teller.phase, effort)):
+            yield outcome
+            if number == 0:  # behind the first result: whoever waits sees that before all else
+                announce.measure_roofs(folders, planned, chosen.max_time_s, effort, teller)
+
+    ended = carry_out(planned.plan, effort, execute)
     sweeps.close(planned, folder, folders, effort, interrupted=not ended)
     _tell(folder, as_json=as_json, interrupted=not ended)
 

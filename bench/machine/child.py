@@ -14,6 +14,9 @@ from mlpbench.bench.machine import environment
 from mlpbench.bench.machine.binding import bound
 from mlpbench.bench.record.plan import Binding
 
+#: How a line begins in which a measuring process says, among pytest's lines, what it does now.
+PHASE = "mlpbench now: "
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,11 @@ import pytest
 from msgspec.structs import replace
 
 from mlpbench.bench import cases as cases_
-from mlpbench.bench import values
+from mlpbench.bench import values, words
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
+from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.machine.threads import TooManyThreads
 from mlpbench.bench.measure import anatomy, closer, cold, watch
 from mlpbench.bench.measure.instruments import GROUP, REPEATS, known, plant
@@ -114,7 +116,19 @@ def _read_options(config: pytest.Config) -> Suite:
     if option("--mlpbench-run"):
         plan = runs.read_plan(option("--mlpbench-run"))
         cases = case_order(cases, plan.seed or 0, named[0], option("--mlpbench-repeat"))
-    return Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), plan)
+    suite = Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), plan)
+    suite.tell = partial(_tell, config)
+    return suite
+
+
+def _tell(config: pytest.Config, phase: str) -> None:
+    """Say on stdout what is done now, to the `mlpbench run` that started us: past what pytest captures."""
+    reporter, capture = map(config.pluginmanager.get_plugin, ("terminalreporter", "capturemanager"))
+    if config.stash[SUITE].plan is None or reporter is None or capture is None:
+        return
+    with capture.global_and_fixture_disabled():
+        reporter.ensure_newline()
+        reporter.write_line(f"{PHASE}{phase}", flush=True)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -189,6 +203,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     rows = output_json["benchmarks"]
     output_json["benchmarks"] = [row for row in rows if row["group"] != GROUP]
     if SUITE in config.stash:
+        config.stash[SUITE].tell("looking closer")
         head, observer = _head(config.stash[SUITE]), config.stash.get(WATCH, None)
         if observer is not None:
             observer.more |= _starts(config)
@@ -288,10 +303,13 @@ def _is_saved(config: pytest.Config) -> bool:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Watch a case while it is timed; where that is kept, look closer at the kernel when it has been."""
     found, config = getattr(item, "funcargs", {}), item.config
+    if _is_harness(item) and SUITE in config.stash:
+        config.stash[SUITE].tell("checking the clock")
     if "contestant" not in found or SUITE not in config.stash or not _is_saved(config):
         return (yield)
     contestant, case = found["contestant"], found["case"]
     observer = config.stash.setdefault(WATCH, watch.Watch())
+    config.stash[SUITE].tell(f"timing {words.case(case.mode, case.batch_size)}")
     observer.begin()
     yield
     observer.end(contestant.kernel, case)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,8 @@ class Suite:
     plan: Plan | None = None
     failures: list[Failure] = field(default_factory=list)
     thread_use: ThreadUse | None = None
+    #: Is told what is done now, for people who wait.
+    tell: Callable[[str], None] = field(default=lambda _: None)
     _admitted: dict[str, Contestant | Exception] = field(default_factory=dict)
 
     def admit(self, name: str) -> Contestant:
@@ -95,10 +98,13 @@ class Suite:
     def _try(self, name: str) -> Contestant:
         kernel_class = registry.load(name)
         params = self.workload.params  # loaded before the clock below starts
+        self.tell("importing")
         with elapsed() as importing:
             kernel_class.probe()
+        self.tell("compiling" if kernel_class.compiles() else "preparing")
         with elapsed() as construction:
             kernel = kernel_class(self.workload.spec, params)
+        self.tell("checking")
         conformance = self.workload.gate(kernel_class, kernel)
         return Contestant(
             name,

@@ -151,6 +151,8 @@ def make_sweep(
         budget_s=aim[1],
         clock=clock,
     )
+    compiling = [name for part in parts for name, kernel in part[2].items() if registry.load(kernel).compiles()]
+    made = replan(made, order=plan.compiled_last(made.order, compiling))
     if repeats is None:
         most = {name: profile.fewer_repeats.get(part[0].spec, made.repeats) for part in parts for name in part[2]}
         made = replan(made, order=tuple((name, repeat) for name, repeat in made.order if repeat < most[name]))

@@ -1,6 +1,7 @@
 """How often to repeat: until every interval is narrow enough, or the time is spent. Knows no files and no clock.
 
-The plan's repeats come first, each through all kernels; then come rounds of those kernels whose intervals are too wide.
+The plan's repeats come first, each through all kernels, as far as the budget goes: a process that would not end within
+it is left out, by name. Then come rounds of those kernels whose intervals are too wide.
 docs/verdicts.md says which, and what it costs that an interval decides when to stop (`scripts/stopping_table.py`). The
 number of the round is the number of the repeat: processes of one number ran next to each other, and their ratios stay
 paired.
@@ -25,6 +26,8 @@ WIDE_ENOUGH = 0.5
 WIDEST = 4
 #: The next process of a kernel is taken to last as long as the longest of so many before it.
 LOOK_BACK = 3
+#: A process that takes longer than expected may use so much more than the budget, as a share and in seconds at least.
+GRACE, LEAST_GRACE_S = 0.1, 5.0
 
 _Case = tuple[str, int]
 
@@ -49,10 +52,15 @@ class Effort:
         self._rng = random.Random(f"{plan.seed} effort")  # noqa: S311 - an order, not a secret
         self._done: list[tuple[str, int]] = []
         self._seconds: dict[str, list[float]] = defaultdict(list)
+        self._once: dict[str, float] = {}
         self._times: dict[str, dict[_Case, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
         self._disturbed: dict[tuple[str, _Case], set[int]] = defaultdict(set)
         self._failing: set[str] = set()
-        self.spent_s = 0.0
+        self._ahead = list(plan.order)
+        #: Seconds of processes, and of what was measured besides any: the budget pays for both.
+        self.spent_s = self.besides_s = 0.0
+        #: The planned processes for which there was no time.
+        self.left_out: list[tuple[str, int]] = []
 
     @property
     def goes_on(self) -> bool:
@@ -61,7 +69,12 @@ class Effort:
 
     def processes(self) -> Iterator[tuple[str, int]]:
         """Yield (kernel, repeat) of the next process until there is no reason, or no time, for another."""
-        yield from self._plan.order
+        while self._ahead:
+            kernel, repeat = self._ahead.pop(0)
+            if self._fits(kernel):
+                yield kernel, repeat
+            else:
+                self.left_out.append((kernel, repeat))
         repeat = self._plan.repeats
         while repeat < MOST_REPEATS and (kernels := self._next_round()):
             for kernel in kernels:
@@ -76,12 +89,15 @@ class Effort:
         seconds: float,
         times: Mapping[_Case, float],
         disturbed: Collection[_Case] = (),
+        construct_s: float = 0.0,
     ) -> None:
         """Take in a process that ended: how long it took, and seconds per sample of each case that has a time.
 
-        A repeat in which a case was ``disturbed`` is replaced within the budget: it does not count (`counted`).
+        ``construct_s`` of it made the kernel: compiled code is found by the next. A repeat in which a case was
+        ``disturbed`` is replaced within the budget: it does not count (`counted`).
         """
         self._done.append((kernel, repeat))
+        self._once.setdefault(kernel, construct_s)
         self._seconds[kernel].append(seconds)
         self.spent_s += seconds
         if not times:
@@ -95,6 +111,24 @@ class Effort:
         """Add to a kernel's last process what was measured for it besides, which its next one is taken to need too."""
         self._seconds[kernel][-1] += seconds
         self.spent_s += seconds
+
+    def cut(self, kernel: str, repeat: int, seconds: float) -> None:
+        """Take in a process that was stopped because it took longer than `limit_s`."""
+        self.left_out.append((kernel, repeat))
+        self.besides_s += seconds
+
+    def limit_s(self) -> float | None:
+        """Return the seconds after which the next process is to be stopped; None for the first, and for no budget."""
+        if self._plan.budget_s is None or not self._done:
+            return None
+        return max(self._left, 0.0) + max(LEAST_GRACE_S, GRACE * self._plan.budget_s)
+
+    def left_s(self) -> float | None:
+        """Return the seconds still to come, with an open number of repeats at most; None while that is not known."""
+        if self.goes_on:
+            return max(0.0, self._left) if self._seconds.keys() >= set(self._plan.kernels) else None
+        expected = [self._lasts(kernel) for kernel, _ in self._ahead]
+        return sum(expected) if all(expected) else None
 
     def ending(self, *, interrupted: bool = False, kernels: Mapping[str, str] | None = None) -> Ending:
         """Return how the run ended.
@@ -113,6 +147,7 @@ class Effort:
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
             order=tuple((names[name], repeat) for name, repeat in self._done if name in names),
             cases=tuple(ends),
+            left_out=tuple((names[name], repeat) for name, repeat in self.left_out if name in names),
             sweep_s=None if kernels is None else round(self.spent_s, 3),
         )
 
@@ -124,10 +159,24 @@ class Effort:
 
     @property
     def _left(self) -> float:
-        return (self._plan.budget_s or 0.0) - self.spent_s
+        return (self._plan.budget_s or 0.0) - self.spent_s - self.besides_s
+
+    def _fits(self, kernel: str) -> bool:
+        """Whether there is time for a planned process. The first of all comes whatever the budget."""
+        if self._plan.budget_s is None or not self._done:
+            return True
+        # Of a kernel that has not run yet, others tell; what it will compile is not known, and `limit_s` ends that.
+        others = sorted(map(self._lasts, self._seconds))
+        return (self._lasts(kernel) or others[len(others) // 2]) <= self._left
 
     def _lasts(self, kernel: str) -> float:
-        return max(self._seconds[kernel][-LOOK_BACK:], default=0.0)
+        """Return the seconds that the next process of a kernel is taken to need, 0 where it has had none.
+
+        The first process compiles, which those behind it do not.
+        """
+        seconds = self._seconds.get(kernel, [])
+        first = [seconds[0] - self._once[kernel]] if seconds else []
+        return max([*first, *seconds[1:]][-LOOK_BACK:], default=0.0)
 
     def _next_round(self) -> list[str]:
         """Return the kernels of the next round in running order."""
@@ -152,11 +201,13 @@ class Effort:
         by_repeat, width = self._times[name][case], self._width(name, case)
         if interrupted:
             limit = "interrupted"
+        elif not by_repeat and name not in self._failing and self.left_out:
+            limit = "budget"
         elif self._plan.target is None:
             limit = "repeats" if by_repeat else "failed"
         elif width is not None and width <= self._plan.target:
             limit = "target"
-        elif width is None or name in self._failing:
+        elif name in self._failing or not by_repeat:
             limit = "failed"
         else:
             limit = "repeats" if max(by_repeat) + 1 >= MOST_REPEATS else "budget"

@@ -75,6 +75,15 @@ def make_plan(
     )
 
 
+def compiled_last(order: Sequence[tuple[str, int]], compiling: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """Return an order whose first repeat ends with the kernels that are compiled, in the order of ``compiling``.
+
+    The first numbers are then there at once, and if time runs out it is for those that take longest to start.
+    """
+    place = {name: number for number, name in enumerate(compiling, start=1)}
+    return tuple(sorted(order, key=lambda at: (at[1], place.get(at[0], 0) if at[1] == 0 else 0)))
+
+
 def part_of(whole: Plan, setting: Setting, kernels: Mapping[str, str], skipped: Sequence[Skipped]) -> Plan:
     """Return the plan of one setting of a sweep, an ordinary run that has its own share of the order.
 

@@ -4,7 +4,7 @@ While a run goes on, its number of repeats is not known; the plan then holds ``t
 least number of repeats. A run with such a plan and without an ending was interrupted.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Annotated, Literal, Self
 
 from msgspec import Meta, field
@@ -204,11 +204,13 @@ class SweepEnding(WholeEnding, frozen=True, kw_only=True):
 class Ending(WholeEnding, frozen=True, kw_only=True):
     """How a run ended. ``order`` holds (kernel, repeat) of every process that ended, in running order.
 
-    ``sweep_s``, of one setting of a sweep over several: the seconds of all of them, which share the budget.
+    ``left_out``: those planned processes for which the budget had no time. ``sweep_s``, of one setting of a sweep over
+    several: the seconds of all of them, which share the budget.
     """
 
     order: tuple[Process, ...] = ()
     cases: tuple[CaseEnd, ...] = ()
+    left_out: tuple[Process, ...] = ()
     sweep_s: Seconds | None = None
 
     def __post_init__(self) -> None:
@@ -221,6 +223,23 @@ class Ending(WholeEnding, frozen=True, kw_only=True):
             case.limit for case in self.cases if (case.kernel, case.mode, case.batch_size) == (kernel, mode, batch_size)
         )
         return next(found, None)
+
+    def shortfall(self) -> str | None:
+        """Say which planned processes there was no time for, kernels with the same repeats together; None for none."""
+        repeats: dict[str, list[str]] = defaultdict(list)
+        for kernel, repeat in self.left_out:
+            repeats[kernel].append(str(repeat + 1))
+        alike: dict[str, list[str]] = defaultdict(list)
+        ran = {kernel for kernel, _ in self.order}
+        for kernel, numbers in repeats.items():
+            which = (
+                f"repeat{'' if len(numbers) == 1 else 's'} {', '.join(numbers)}" if kernel in ran else "every repeat"
+            )
+            alike[which].append(kernel)
+        if not alike or self.budget_s is None:
+            return None
+        told = "; ".join(f"{which} of {', '.join(kernels)}" for which, kernels in alike.items())
+        return f"Left out, the budget of {self.budget_s:.0f} s was spent: {told}."
 
     def sentence(self) -> str | None:
         """Say how many cases reached the target and what stopped the others; None where there was no target."""

@@ -100,6 +100,11 @@ class Run:
         return self.plan.skipped if self.plan else ()
 
     @property
+    def left_out(self) -> tuple[tuple[str, int], ...]:
+        """The planned (kernel, repeat) for which the budget had no time."""
+        return self.ending.left_out if self.ending else ()
+
+    @property
     def failures(self) -> tuple[Failure, ...]:
         """What has no time, once for each repeat in which it failed."""
         return tuple(failure for record in self.records for failure in record.failures)
@@ -173,6 +178,7 @@ def _run(path: Path, head: PlanHead | None) -> Run:
     for record in records:
         _belongs(record, plan, records[0])
     done = {(record.kernel, record.repeat) for record in records} | damaged.keys()
+    done |= set(head.ending.left_out if head and head.ending else ())  # nothing was to come of these any more
     missing = tuple(process for process in (plan.order if plan else ()) if process not in done)
     problems = _interrupted(missing, plan, head is not None and head.cut_off)
     beside = _roofs(path)

@@ -1,15 +1,14 @@
 """One process for each kernel and repeat, and what becomes of it: a result file, whatever happens."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.machine.binding import bound
+from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.record import schema, untrusted
 from mlpbench.bench.record.plan import Plan, RunFile
@@ -32,19 +32,21 @@ from mlpbench.kernels.base import processors
 
 #: A process that takes longer is stuck: a whole quick run takes less.
 TIMEOUT_S = 1800
+#: Why a planned process has no result.
+SPENT = "the budget was spent"
 #: No settings file, no conftest, no plugin but these two: what pytest finds around us is meant for the user's tests.
 OURS_ALONE = (
     *("-c", os.devnull, "--noconftest", f"--rootdir={Path(__file__).resolve().parents[2]}"),
     *("-p", "pytest_benchmark.plugin", "-p", "mlpbench.bench.measure.plugin", "-p", "no:cacheprovider"),
 )
-#: A test's line in `pytest -v`.
-FINISHED = re.compile(r"::test_forward\[(?P<case>[^\]]+)\] (PASSED|FAILED|ERROR|SKIPPED)")
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What came of one process. ``problems`` are lines for people; the record holds them too.
 
+    ``times``: seconds per sample of each (mode, batch size) that has a time; ``disturbed``: those not to be believed.
+    ``construct_s``: what making the kernel took, compiling with it. ``cut``: it was stopped, and nothing came of it.
     ``setting``: in a sweep over several, the one that it belongs to, in words.
     """
 
@@ -53,6 +55,10 @@ class Outcome:
     path: Path
     problems: tuple[str, ...]
     setting: str | None = None
+    times: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    disturbed: Collection[tuple[str, int]] = ()
+    construct_s: float = 0.0
+    cut: bool = False
 
 
 def pytest_command(plan: Plan, options: Options, kernel: str) -> list[str]:
@@ -76,19 +82,19 @@ def execute(
     plan: Plan,
     workload: Workload,
     folder: Path,
-    on_case: Callable[[str, int, str], None],
+    on_phase: Callable[[str, int, str], None],
     effort: Effort | None = None,
 ) -> Iterator[Outcome]:
     """Run the plan, process by process. Each has its result file in ``folder`` when its outcome is yielded.
 
     ``effort`` says which is next; it is told what came of each.
 
-    ``on_case(kernel, repeat, case)`` is called as each case ends. Leaving the iterator early, as Ctrl-C does, stops
-    the process that runs and keeps what is finished.
+    ``on_phase(kernel, repeat, phase)`` is called as each process begins to do something else. Leaving the iterator
+    early, as Ctrl-C does, stops the process that runs and keeps what is finished.
     """
     effort = Effort(plan) if effort is None else effort
     for at in effort.processes():
-        yield run_process(plan, workload, folder, at, partial(on_case, *at), partial(effort.note, *at))
+        yield run_process(plan, workload, folder, at, partial(on_phase, *at), effort, at[0])
 
 
 def run_process(
@@ -96,30 +102,48 @@ def run_process(
     workload: Workload,
     folder: Path,
     at: tuple[str, int],
-    on_case: Callable[[str], None],
-    note: Callable[[float, dict[tuple[str, int], float], set[tuple[str, int]]], None],
+    on_phase: Callable[[str], None],
+    effort: Effort,
+    name: str,
 ) -> Outcome:
-    """Run the process of a (kernel, repeat) and write its file; ``note`` its seconds, times and disturbed cases."""
+    """Run the process of a (kernel, repeat), write its file, and tell ``effort``, which calls the kernel ``name``.
+
+    One that takes longer than the budget allows is stopped, and leaves no file.
+    """
     kernel, repeat = at
     path = folder / f"{kernel}.{repeat}.json"
+    note = partial(effort.note, name, repeat)
     with elapsed() as took:
-        write_atomically(path, _process(plan, workload, folder, at, on_case))
+        left = _process(plan, workload, folder, at, on_phase, effort.limit_s())
+        if left is not None:
+            write_atomically(path, left)
+    if left is None:
+        effort.cut(name, repeat, took.seconds)
+        return Outcome(kernel, repeat, path, (f"left out: stopped after {took.seconds:.0f} s, {SPENT}",), cut=True)
     try:
         record = schema.read(path)
     except UserError as error:  # a kernel that says what no file may hold
-        note(took.seconds, {}, set())
+        note(took.seconds, {})
         return Outcome(kernel, repeat, path, (str(error),))
     (found,) = taken([record])
     times = {at: case.sample_s for at, case in found.items()}
-    note(took.seconds, times, {at for at, case in found.items() if not case.counts})
+    disturbed = {at for at, case in found.items() if not case.counts}
+    construct_s = record.construct_s or 0.0
+    note(took.seconds, times, disturbed, construct_s)
     problems = dict.fromkeys(failure.reason for failure in record.failures)  # a gate fails once for all cases
-    return Outcome(kernel, repeat, path, tuple(problems))
+    return Outcome(kernel, repeat, path, tuple(problems), times=times, disturbed=disturbed, construct_s=construct_s)
 
 
 def _process(
-    plan: Plan, workload: Workload, folder: Path, at: tuple[str, int], on_case: Callable[[str], None]
-) -> RecordFile | msgspec.Raw:
-    """Run one process; return what it left, as it is, or a record that says how it ended."""
+    plan: Plan,
+    workload: Workload,
+    folder: Path,
+    at: tuple[str, int],
+    on_phase: Callable[[str], None],
+    limit_s: float | None,
+) -> RecordFile | msgspec.Raw | None:
+    """Run one process; return what it left, as it is, or a record that says how it ended; None after ``limit_s``."""
+    on_phase("starting")
     with tempfile.TemporaryDirectory(prefix="mlpbench-") as scratch:
         raw = Path(scratch) / "record.json"
         words = [
@@ -132,7 +156,9 @@ def _process(
             f"--benchmark-json={raw}",
             f"--benchmark-storage=file://{scratch}",  # by default, a folder wherever we were started
         ]
-        ended, lines = _spawn(words, plan, on_case)
+        ended, lines = _spawn(words, plan, on_phase, min(TIMEOUT_S, limit_s or TIMEOUT_S))
+        if ended is None and limit_s is not None and limit_s < TIMEOUT_S:
+            return None
         if ended is not None and ended >= 0:
             with suppress(FileNotFoundError, msgspec.DecodeError):  # it wrote none, or was cut off in the middle
                 return msgspec.Raw(msgspec.json.format(raw.read_bytes()))
@@ -147,11 +173,13 @@ def _process(
     return RecordFile(machine_info=environment.machine_info(), mlpbench=head)
 
 
-def _spawn(words: list[str], plan: Plan, on_case: Callable[[str], None]) -> tuple[int | None, list[str]]:
+def _spawn(
+    words: list[str], plan: Plan, on_phase: Callable[[str], None], timeout_s: float
+) -> tuple[int | None, list[str]]:
     """Start our interpreter's pytest in a process group of its own; return its exit status and what it printed.
 
-    The status is None where it was stopped because it took too long. However this ends, nothing that was started
-    is left running.
+    The status is None where it was stopped because it took longer than ``timeout_s``. However this ends, nothing that
+    was started is left running.
     """
     lines: list[str] = []
     gave_up = threading.Event()
@@ -164,14 +192,15 @@ def _spawn(words: list[str], plan: Plan, on_case: Callable[[str], None]) -> tupl
         with _interrupts_held_back():
             process = at_end.enter_context(_start(words, plan))
             at_end.callback(_kill, process)
-        stuck = threading.Timer(TIMEOUT_S, give_up)
+        stuck = threading.Timer(timeout_s, give_up)
         stuck.daemon = True
         at_end.callback(stuck.cancel)
         stuck.start()
         for line in process.stdout or ():
-            lines.append(line.rstrip())
-            if found := FINISHED.search(line):
-                on_case(found["case"])
+            if line.startswith(PHASE):
+                on_phase(line.removeprefix(PHASE).strip())
+            else:
+                lines.append(line.rstrip())
         status = process.wait()
     return (None if gave_up.is_set() and status < 0 else status), lines
 

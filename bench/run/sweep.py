@@ -59,7 +59,7 @@ def _told(sweep: Sweep, order: Sequence[tuple[str, int]]) -> tuple[tuple[str, st
 
 
 def execute(
-    sweep: Sweep, folders: Sequence[Path], on_case: Callable[[str, int, str], None], effort: Effort
+    sweep: Sweep, folders: Sequence[Path], on_phase: Callable[[str, int, str], None], effort: Effort
 ) -> Iterator[Outcome]:
     """Run the processes that ``effort`` names as `bench.run.process.execute` does, each into its setting's folder.
 
@@ -73,9 +73,13 @@ def execute(
             part.workload,
             folders[number],
             (kernel, repeat),
-            partial(on_case, f"{kernel}, {part.setting.words}" if sweep.several else kernel, repeat),
-            partial(effort.note, name, repeat),
+            partial(on_phase, f"{kernel}, {part.setting.words}" if sweep.several else kernel, repeat),
+            effort,
+            name,
         )
+        if done.cut:
+            yield done
+            continue
         if part.plan.limits_after == kernel:
             with elapsed() as took:
                 threads, dtype = part.setting.threads, part.setting.dtype

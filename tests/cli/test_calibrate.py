@@ -93,7 +93,7 @@ def test_its_runs_are_kept_and_are_in_no_list_and_a_later_one_replaces_it(typed,
     assert (len(run.records), run.problems) == (33, ())
     (first,) = (calibrated(tmp_path).parent / "calibration").iterdir()
     first.rename(first.with_name("19990101T000000Z-nocommit"))
-    status, out, _ = typed("calibrate", "--out", str(tmp_path), "--repeats", "3", "--budget", "50s", "--json")
+    status, out, _ = typed("calibrate", "--out", str(tmp_path), "--repeats", "3", "--budget", "70s", "--json")
     assert status == 0
     assert json.loads(out)["mlpbench"]["repeats"] == 3
     assert calibration.read(calibrated(tmp_path)).repeats == 3

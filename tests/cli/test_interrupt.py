@@ -138,7 +138,7 @@ def test_before_the_first_process_has_ended(capsys, start):
     assert err.splitlines()[-1].startswith("mlpbench: interrupted before the first process ended: nothing measured")
     run.no_trace_is_left()
     left = {path.name: path for path in run.results.glob("*/*/*")}
-    assert left.keys() == {"run.json", "roofs.json"}
+    assert left.keys() == {"run.json"}
     found = runs.read_run(left["run.json"].parent)
     assert (found.records, len(found.missing)) == ((), 6)
     status, report, err = called(capsys, "report", "--results", run.results)

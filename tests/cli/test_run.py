@@ -189,11 +189,12 @@ def test_a_kernel_that_cannot_express_the_specification_is_skipped_unless_it_is_
     assert planned("relu-only", **kernels) == "mlpbench: relu-only is unavailable: no activation sigmoid"
 
 
-def test_a_terminal_shows_a_bar_with_the_time_left(tmp_path, quicker):
+def test_a_terminal_shows_what_is_done_now_and_each_result_as_it_comes(tmp_path, quicker):
     printed = shown(argv("run", "numpy", *SMALL, "--out", "res[/]ults"), tmp_path, PYTHONPATH=quicker)
-    assert "numpy, repeat 1 of 1" in printed
-    assert "/2" in printed, "cases done of all"
-    assert re.search(r"\d:\d\d:\d\d|-:--:--", printed)
+    for phase in ("starting", "checking", "timing batch 10"):
+        assert f"numpy 1/1: {phase}" in printed
+    assert "/1" in printed, "processes done of all"
+    assert re.search(r"numpy 1/1: [\d.]+ .s one by one, [\d.]+ .s in batches of 10 \([\d.]+x\)", printed)
     assert "report.md" in printed
     assert len(runs.read_run(runs.latest(tmp_path / "res[/]ults")).records) == 1, "a name that is no markup"
 

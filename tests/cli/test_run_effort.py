@@ -1,6 +1,7 @@
 """`mlpbench run` with --budget, --target and --repeats as people type them; what measures is replaced."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -67,6 +68,26 @@ def test_a_budget_of_ones_own_and_smoke_has_none(run, words, numpy, numba, effor
     assert found.ending.spent_s == 2 * (numpy + numba)
     plan = json.loads(found.records[-1].path.read_text())["mlpbench"]["plan"]
     assert (plan["target"], plan["budget_s"], plan["repeats"]) == effort, "every file says what was open"
+
+
+def test_what_does_not_fit_into_the_budget_is_left_out_by_name(run, capsys):
+    """Three planned repeats of two kernels need 12 s: the budget is kept, and everything says what is missing."""
+    status, out, err, found = run("--budget", "9s")
+    assert status == 0
+    first, *_ = found.plan.order
+    assert first == ("numpy", 0), "numba compiles"
+    assert re.search(r"^numpy 1/3: 1.00 µs one by one, [\d.]+ .s in batches of [\d,]+ \([\d.]+x\)$", err, re.MULTILINE)
+    assert (len(found.records), found.ending.spent_s, len(found.ending.left_out)) == (4, 8, 2)
+    assert (found.missing, found.problems) == ((), ()), "that is no interruption"
+    assert re.search(r"Left out, the budget of 9 s was spent: repeat 3 of num\w+, num\w+\.", out)
+    _, report, _ = called(capsys, "report", found.path)
+    assert re.search(r"numba \| all cases, repeat 3 of 3 \| the budget was spent", report)
+
+
+def test_a_kernel_without_a_process_is_left_out_too(run):
+    _, out, _, found = run("--budget", "3s")
+    assert "Left out, the budget of 3 s was spent: every repeat of numba; repeats 2, 3 of numpy." in out
+    assert found.kernels == ("numpy",)
 
 
 def test_a_wide_target_is_soon_reached(run):

@@ -107,10 +107,49 @@ def test_more_repeats_bring_a_moderate_case_to_the_target():
 
 
 @pytest.mark.parametrize("budget", [1.0, 11.0, 13.0, 20.0, 21.9, 60.0])
-def test_the_budget_is_kept_but_for_the_least_number_of_repeats(budget):
-    made, order = run(plan(budget_s=budget), {"quiet": 0.3, "noisy": 0.3})
-    assert len(order) == max(6, int(budget / 2))
-    assert made.spent_s <= max(budget, 12)
+def test_the_budget_is_kept_but_for_the_first_process(budget):
+    the_plan = plan(budget_s=budget)
+    made, order = run(the_plan, {"quiet": 0.3, "noisy": 0.3})
+    assert len(order) == max(1, int(budget / 2))
+    assert made.spent_s <= max(budget, 2)
+    assert made.ending().left_out == the_plan.order[len(order) :], "and what has no time is named"
+
+
+def test_last_repeats_and_slow_kernels_are_left_out_first():
+    """Compiling is paid once: the next process of that kernel is taken to last as long as without."""
+    lasts, made, order = {"quiet": 2.0, "noisy": 6.0}, Effort(plan(budget_s=25.0)), []
+    for kernel, repeat in made.processes():
+        order.append((kernel, repeat))
+        compiled_s = 4.0 if kernel == "noisy" and repeat == 0 else 0.0
+        made.note(kernel, repeat, lasts[kernel] + compiled_s, {("batched", 10): 1e-6}, (), compiled_s)
+    assert made.spent_s == 22
+    assert made.left_out == [("noisy", 2)]
+    assert set(order) == set(plan().order) - {("noisy", 2)}
+
+
+def test_a_kernel_of_which_nothing_is_known_starts_while_there_is_time_and_is_stopped_soon_after():
+    made = Effort(plan(budget_s=10.0))
+    at = made.processes()
+    assert made.limit_s() is None, "the first of all is waited for"
+    first, _ = next(at)
+    made.note(first, 0, 4.0, {("batched", 10): 1e-6})
+    assert (made.limit_s(), made.left_s()) == (6 + 5, None)
+    other, repeat = next(at)
+    made.cut(other, repeat, 11.0)
+    assert list(at) == []
+    assert made.left_out[0] == (other, 0)
+    limit = {case.kernel: case.limit for case in made.ending().cases if case.mode == "batched"}
+    assert limit == {first: "budget", other: "budget"}
+
+
+def test_time_left_is_known_once_every_kernel_has_run():
+    exact = Effort(plan(target=None, budget_s=None))
+    seen = []
+    for kernel, repeat in exact.processes():
+        seen.append(exact.left_s())
+        exact.note(kernel, repeat, 2.0, {("batched", 10): 1e-6})
+    assert (seen[:2], exact.left_s()) == ([None, None], 0)
+    assert seen[2:] == [6.0, 4.0, 2.0, 0.0], "of those that come after it"
 
 
 def test_a_process_that_would_not_end_in_time_gives_way_to_a_shorter_one():

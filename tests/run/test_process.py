@@ -32,9 +32,9 @@ def plan(*kernels, repeats=1, threads=3, cases=CASES, seed=1):
 
 @pytest.fixture
 def execute(tmp_path, monkeypatch):
-    """Execute a plan with a stand-in for the measuring process; return its outcomes, folder and finished cases."""
+    """Execute a plan with a stand-in for the measuring process; return its outcomes, folder and phases."""
 
-    def run(body, the_plan, on_case=None):
+    def run(body, the_plan, on_phase=None):
         monkeypatch.setattr(process.sys, "executable", processes.interpreter(tmp_path, body))
         folder = folder_.open_run(tmp_path / "results", the_plan)
         workload, seen = Workload(OPTIONS, rows=20), []
@@ -42,7 +42,7 @@ def execute(tmp_path, monkeypatch):
             said = msgspec.to_builtins(computed(*workload.facts()))
             good = simulate.record(kernel, repeat, [], the_plan.as_dict(), **said)
             (tmp_path / f"{kernel}.{repeat}.good").write_text(json.dumps(good), encoding="utf-8")
-        outcomes = process.execute(the_plan, workload, folder, on_case or (lambda *at: seen.append(at)))
+        outcomes = process.execute(the_plan, workload, folder, on_phase or (lambda *at: seen.append(at)))
         return list(outcomes), folder, seen
 
     return run
@@ -129,13 +129,13 @@ def test_a_process_is_bound_to_the_processors_of_its_plan_and_we_are_not(execute
     assert (written and written["reason"]) == (binding and binding.reason)
 
 
-def test_cases_are_told_as_they_end(execute):
+def test_what_a_process_does_is_told_as_it_says_so(execute):
     body = """
-    case("numpy-per_sample-100"); print("noise, and ::test_forward[half"); case("numpy-batched-1", "FAILED")
-    case("numpy-batched-10", "ERROR"); leave()
+    now("compiling"); print("noise, and mlpbench now: half"); case("numpy-batched-1", "FAILED")
+    now("timing one at a time"); leave()
     """
     _, _, seen = execute(body, plan())
-    assert seen == [("numpy", 0, f"numpy-{name}") for name in ("per_sample-100", "batched-1", "batched-10")]
+    assert seen == [("numpy", 0, phase) for phase in ("starting", "compiling", "timing one at a time")]
 
 
 @pytest.mark.parametrize(
@@ -196,8 +196,9 @@ def test_a_result_is_not_lost_to_what_keeps_the_output_open(execute, monkeypatch
 
 
 def test_an_interrupt_stops_the_process_and_all_that_it_started(execute, tmp_path):
-    def interrupt(*_):
-        raise KeyboardInterrupt
+    def interrupt(_kernel, _repeat, phase):
+        if phase == "timing":
+            raise KeyboardInterrupt
 
     body = f"""
     if kernel == "numpy":
@@ -205,7 +206,7 @@ def test_an_interrupt_stops_the_process_and_all_that_it_started(execute, tmp_pat
         sys.exit()
     child = subprocess.Popen(["sleep", "60"])
     open({str(tmp_path / "pids")!r}, "w").write(f"{{os.getpid()}} {{child.pid}}")
-    case("numpy-out-batched-10")
+    now("timing")
     time.sleep(60)
     """
     the_plan = plan("numpy", "numpy-out", seed=2)
@@ -282,7 +283,8 @@ def test_threads_are_really_in_force(tmp_path, monkeypatch):
     seen = []
     (outcome,) = process.execute(the_plan, Workload(OPTIONS), folder, lambda *at: seen.append(at))
     assert outcome.problems == ()
-    assert seen == [("numpy", 0, "numpy-batched-10")]
+    phases = ["starting", "importing", "preparing", "checking", "timing batch 10"]
+    assert list(dict.fromkeys(seen))[:5] == [("numpy", 0, phase) for phase in phases]
     (found,) = runs.read_run(folder).records
     assert found.threads == 1
     (blas,) = (pool for pool in found.environment.blas if pool.user_api == "blas")

@@ -29,6 +29,8 @@ def done():
     shutil.copy(os.path.join(os.path.dirname(__file__), f"{kernel}.{repeat}.good"), raw)
 def case(name, outcome="PASSED"):
     print(f"../bench/test_forward.py::test_forward[{name}] {outcome}  [ 50%]", flush=True)
+def now(phase):
+    print(f"mlpbench now: {phase}", flush=True)
 """
 
 
@@ -64,14 +66,14 @@ def measured(
     it. ``facts(plan, kernel)``: what its record says besides.
     """
 
-    def process(plan, workload, folder, at, on_case):
+    def process(plan, workload, folder, at, on_phase, limit_s):
         benchmarks = []
         for case in plan.cases:
             where = (at[0], case.mode, case.batch_size)
             value = sample_s(plan, at, where)
             if value is not None:
                 benchmarks.append(simulate.benchmark(where, [float(value * simulate.rows_per_call(where))] * 5))
-            on_case("case")
+            on_phase(f"timing {case.mode} {case.batch_size}")
         if interrupts(at, folder):
             raise KeyboardInterrupt
         said = {**msgspec.to_builtins(schema.computed(*workload.facts())), **facts(plan, at[0])}
@@ -81,6 +83,7 @@ def measured(
     monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
     if seconds is not None:
         monkeypatch.setattr(process_, "elapsed", lambda: nullcontext(SimpleNamespace(seconds=seconds)))
+        monkeypatch.setattr("mlpbench.bench.cli.announce.elapsed", lambda: nullcontext(SimpleNamespace(seconds=0.0)))
 
 
 def is_alive(pid):

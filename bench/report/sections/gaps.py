@@ -48,7 +48,9 @@ def once_for_all(runs: Sequence[Run], hit: Sequence[tuple[Run, str]], what: str)
 def gaps(run: Run) -> list[Gap]:
     """Return (kernel, what is missing, why) for everything that was planned, or found, and has no time."""
     skipped = ((item.kernel, "skipped", item.reason) for item in run.skipped)
-    return [*skipped, *_failed(run), *_interrupted(run), *_unexplained(run)]
+    without = (run.missing, "the run was interrupted before this process ended"), (run.left_out, "the budget was spent")
+    absent = (gap for processes, why in without for gap in _absent(run, processes, why))
+    return [*skipped, *_failed(run), *absent, *_unexplained(run)]
 
 
 def _failed(run: Run, only: str | None = None) -> Iterator[Gap]:
@@ -69,12 +71,12 @@ def _failed(run: Run, only: str | None = None) -> Iterator[Gap]:
         yield kernel, what, reason
 
 
-def _interrupted(run: Run) -> Iterator[Gap]:
+def _absent(run: Run, processes: Iterable[tuple[str, int]], why: str) -> Iterator[Gap]:
     missing: dict[str, set[int]] = defaultdict(set)
-    for kernel, repeat in run.missing:
+    for kernel, repeat in processes:
         missing[kernel].add(repeat)
     for kernel, repeats in missing.items():
-        yield kernel, f"all cases, {_repeats(repeats, run)}", "the run was interrupted before this process ended"
+        yield kernel, f"all cases, {_repeats(repeats, run)}", why
 
 
 def _unexplained(run: Run) -> Iterator[Gap]:
