@@ -15,8 +15,6 @@ from mlpbench.bench.run import process
 from mlpbench.kernels import base, registry
 
 if TYPE_CHECKING:
-    from mlpbench.bench.cli.progress import Teller
-    from mlpbench.bench.plan.effort import Effort
     from mlpbench.bench.plan.sweep import Sweep
     from mlpbench.bench.record.plan import Plan
 
@@ -71,12 +69,12 @@ def _repeats(plan: Plan, fewest: int) -> str:
     return f"{repeats} and more {until}"
 
 
-def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float, effort: Effort, teller: Teller) -> None:
+def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> float:
     """Measure what the machine can do at most, and each device that kernels compute on: for every threads and dtype.
 
-    `mlpbench explain` holds the kernels to it. The budget of ``effort`` pays for it.
+    Return how long that took. `mlpbench explain` holds the kernels to it.
     """
-    teller.now("the machine's limits: multiply-adds, memory")
+    spent_s = 0.0
     sharing: dict[tuple[int, str], list[Path]] = {}
     devices: dict[tuple[int, str], set[str]] = {}
     bindings = {part.setting.threads: part.plan.binding for part in sweep.parts}
@@ -88,6 +86,7 @@ def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float, effort:
         others = sorted(devices[threads, dtype] - {"cpu"})
         with elapsed() as took:
             reason = roofs.write(those, threads, dtype, seconds=seconds, devices=others, binding=bindings[threads])
-        effort.besides_s += took.seconds
+        spent_s += took.seconds
         if reason:
             console.say(f"no roofs: {reason}", "yellow")
+    return spent_s

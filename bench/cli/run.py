@@ -95,7 +95,8 @@ def run(
         for number, outcome in enumerate(sweeps.execute(planned, folders, teller.phase, effort)):
             yield outcome
             if number == 0:  # behind the first result: whoever waits sees that before all else
-                announce.measure_roofs(folders, planned, chosen.max_time_s, effort, teller)
+                teller.now("measuring the machine's limits")
+                effort.besides_s += announce.measure_roofs(folders, planned, chosen.max_time_s)
 
     ended = carry_out(planned.plan, effort, execute)
     sweeps.close(planned, folder, folders, effort, interrupted=not ended)
