@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.stats.estimates import Estimate, Ratio
 
+#: The ends of wider intervals, as a factor, are not told.
+WIDE = 3.0
+UNCLEAR = "unclear"
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
@@ -59,18 +62,24 @@ def quantity(found: Estimate, unit: str) -> str:
         return count(float(f"{value:.3g}")) if value >= 100 else f"{value:.3g}"
 
     ends = found.reason if math.isnan(found.low) else f"{written(found.low)} to {written(found.high)}"
+    ends = UNCLEAR if is_wide(found.low, found.high) else ends
     return f"{written(found.value)}{unit} ({ends})"
 
 
 def interval(value: float, low: float, high: float) -> str:
     """Return ``low to high``, with as many decimals as `value` has when it is written with three digits.
 
-    The interval of two wildly different repeats spans decades; its ends are then written with two digits of their own.
+    An interval wider than a factor of `WIDE` is ``unclear``: its ends would say no more.
     """
+    if is_wide(low, high):
+        return UNCLEAR
     decimals = _decimals(value)
-    return " to ".join(
-        f"{end:.{decimals}f}" if abs(value) / 20 < abs(end) < abs(value) * 1000 else f"{end:.2g}" for end in (low, high)
-    )
+    return f"{low:.{decimals}f} to {high:.{decimals}f}"
+
+
+def is_wide(low: float, high: float) -> bool:
+    """Whether an interval is too wide to be told; not where there is none (NaN)."""
+    return high > WIDE * max(low, 0.0)
 
 
 def count(value: float) -> str:

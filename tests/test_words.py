@@ -40,7 +40,9 @@ def test_a_time_and_its_interval_share_unit_and_decimals_and_without_it_a_time_s
 def test_a_ratio_has_its_interval_or_says_why_it_has_none():
     assert words.ratio(Ratio(12.94, 12.61, 13.14, 3, True)) == "12.9x (12.6 to 13.1)"
     assert words.ratio(Ratio(0.985, 0.876, 1.108, 3, True)) == "0.985x (0.876 to 1.108)"
-    assert words.ratio(Ratio(52.3, 4.5e-5, 6.1e7, 2, True)) == "52.3x (4.5e-05 to 6.1e+07)", "over decades"
+    assert words.ratio(Ratio(1.04, 0.0013, 823.94, 2, True)) == "1.04x (unclear)", "ends that far apart say nothing"
+    assert words.ratio(Ratio(5.0, 3.0, 8.9, 3, True)) == "5.00x (3.00 to 8.90)"
+    assert words.ratio(Ratio(5.0, 3.0, 9.1, 3, True)) == "5.00x (unclear)"
     alone = Ratio(4.65, math.nan, math.nan, 1, True, "1 repeat: no interval")
     assert words.ratio(alone) == "4.65x (1 repeat: no interval)"
 
@@ -61,6 +63,7 @@ def test_what_rounds_to_nothing_has_no_sign():
 def test_an_estimate_that_is_no_time_has_its_unit_and_interval():
     assert words.quantity(Estimate(12_345, 12_000, 13_000, 3), " rows") == "12,300 rows (12,000 to 13,000)"
     assert words.quantity(estimate([2.5]), "x") == "2.5x (1 repeat: no interval)"
+    assert words.quantity(Estimate(12.0, -3.0, 40.0, 3), " rows") == "12 rows (unclear)"
 
 
 def test_names_make_a_list():

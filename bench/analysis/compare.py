@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mlpbench.bench import words
 from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.sides import (
@@ -40,6 +41,9 @@ from mlpbench.bench.trust.pace import Pace
 from mlpbench.bench.trust.quiet import At
 from mlpbench.bench.words import plain
 
+#: Where more repeats than this would be needed, a quieter machine is the better advice.
+MANY_REPEATS = 40
+
 
 def shared_setting(one: Setting | None, other: Setting | None) -> str | None:
     """Return which setting of a sweep both are, in words; None where there was no choice, or they are different."""
@@ -54,6 +58,7 @@ class Row:
     """One case on both sides, in seconds per sample; ``speedup`` is baseline / candidate: above 1 is faster.
 
     ``p_adjusted`` is corrected for the number of cases; ``repeats_needed``, of an unclear case, is how many would tell.
+    ``detectable``: the smallest slowdown, as a share, that these repeats would have found in 95 % of cases.
     """
 
     baseline_kernel: str
@@ -67,6 +72,7 @@ class Row:
     p_adjusted: float
     verdict: Verdict
     repeats_needed: int | None
+    detectable: float
     #: What repeats do not tell; none of sides that ran together.
     drift: Drift = NO_DRIFT
     #: Network, threads and dtype of each side, where the files say them.
@@ -137,6 +143,33 @@ class Comparison:
     def unclear(self) -> tuple[Row, ...]:
         """The cases in which the data cannot tell."""
         return tuple(row for row in self.rows if row.verdict == "unclear")
+
+    @property
+    def undecided(self) -> tuple[Row, ...]:
+        """The unclear cases in which the candidate may be slower by more than the threshold."""
+        return tuple(row for row in self.unclear if not row.speedup.low * (1 + self.threshold) >= 1)
+
+    def conclusion(self) -> str:
+        """Return what all of it comes to, in one sentence, and where it is open what would decide it."""
+        total, slower, open_ = len(self.rows), len(self.slower), len(self.undecided)
+        if slower:
+            said = f"{slower} of {words.things(total, 'case')} {'is' if slower == 1 else 'are'} slower"
+        elif open_ < total:
+            said = f"{total - open_} of {words.things(total, 'case')}: not slower"
+        else:
+            said = "Nothing could be decided"
+        return f"{said}. {self._what_would_decide()}" if open_ else f"{said}."
+
+    def _what_would_decide(self) -> str:
+        rows = self.undecided
+        needed = [row.repeats_needed for row in rows]
+        told = [f"about {most:,} repeats on each side"] if (most := max(filter(None, needed), default=0)) else []
+        if not self.paired and None in needed and any(row.drift.sd for row in rows):
+            told.append("both sides in one run")
+        if None in needed or most > MANY_REPEATS:
+            told.append("more repeats" if all(row.speedup.n == 1 for row in rows) else "a quieter hour or machine")
+        case = "whether the one left" if len(rows) == 1 else f"whether {len(rows)} cases"
+        return f"What would decide {case} {'is' if len(rows) == 1 else 'are'} slower: {', or '.join(told)}."
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it.
@@ -329,12 +362,12 @@ def _why(side: Side, mode: str | None, batch_size: int | None) -> str:
 
 
 def _differences(one: Side, other: Side, together: bool, *, anyway: bool) -> list[str]:
-    a, b = (next(r for r in side.run.records if r.kernel == side.kernel and r.cases) for side in (one, other))
-    forbidding = [] if together or anyway else that_forbid(a, b)
+    lefts, rights = ([r for r in side.run.records if r.kernel == side.kernel and r.cases] for side in (one, other))
+    forbidding = [] if together or anyway else that_forbid(lefts[0], rights[0])
     if forbidding:
         told = "; ".join(forbidding)
         raise NothingComparable(f"not comparable, {told}: measure both sides alike, or compare --anyway")
-    return between_kernels(a, b) if together else between_runs(a, b)
+    return between_kernels(lefts[0], rights[0]) if together else between_runs(lefts, rights)
 
 
 def _notes(runs: Iterable[Run], rows: list[Row], pace: Pace) -> list[str]:

@@ -45,7 +45,7 @@ class KernelFinding:
         if _is_same(self.speedup):
             found = f"as fast in batches as one at a time, {gain}"
         elif _undecided(self.speedup):
-            found = f"whether batches are faster is unclear, {gain}"
+            found = f"whether batches are faster is unclear{_unless_wide(self.speedup)}"
         else:
             found = f"{gain} {'faster' if self.speedup.value >= 1 else 'as fast'} in batches"
         return f"{self.kernel}: {found}: {self.times()}."
@@ -81,7 +81,7 @@ class Fastest:
         if _is_same(self.lead):
             return f"{first}; {self.runner_up} is as fast, {words.ratio(self.lead)}."
         if _undecided(self.lead):
-            return f"{first}; whether {self.runner_up} is slower is unclear, {words.ratio(self.lead)}."
+            return f"{first}; whether {self.runner_up} is slower is unclear{_unless_wide(self.lead)}."
         if math.isnan(self.lead.low):
             return f"{first}; next {self.runner_up}, {words.ratio(self.lead)}."
         return f"{first}, {words.ratio(self.lead)} ahead of {self.runner_up}."
@@ -218,7 +218,7 @@ def against(ratio: Ratio, other: str) -> str:
     if _is_same(ratio):
         return f"as fast as {other}, {gain}"
     if _undecided(ratio):
-        return f"not told apart from {other}, {gain}"
+        return f"not told apart from {other}{_unless_wide(ratio)}"
     return f"{gain} {'faster than' if ratio.value >= 1 else 'as fast as'} {other}"
 
 
@@ -287,3 +287,8 @@ def _is_same(ratio: Ratio) -> bool:
 
 def _undecided(ratio: Ratio) -> bool:
     return ratio.low <= 1 <= ratio.high  # False for NaN, where there is no interval
+
+
+def _unless_wide(ratio: Ratio) -> str:
+    """Return a comma and the ratio; nothing where its interval is too wide to say more than "unclear"."""
+    return "" if words.is_wide(ratio.low, ratio.high) else f", {words.ratio(ratio)}"

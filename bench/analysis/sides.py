@@ -1,8 +1,9 @@
 """The sides of a comparison as people name them: a run, a kernel of the latest run, or RUN:KERNEL."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -148,11 +149,30 @@ def _kernel_of_latest(text: str, results_dir: Path, no_run: UserError) -> list[S
 VOLATILE = {"load", "sm_clock", "freq", "frequency", "time"}
 
 
-def between_runs(baseline: Record, candidate: Record) -> list[str]:
-    """Return what differs between two records of different runs: specification, data, weights, then the environment.
+def between_runs(baseline: Sequence[Record], candidate: Sequence[Record]) -> list[str]:
+    """Return what differs between a kernel's records of two runs: specification, data, weights, then the environment.
 
-    Each line is ``what: value of the baseline against value of the candidate``.
+    Each line is ``what: value of the baseline against value of the candidate``. It is one that any two records of the
+    runs show: what one process happens to have loaded, as a second BLAS, is no difference between runs.
     """
+    pairs = product(_unlike(baseline), _unlike(candidate))
+    lines = _between(*next(pairs))
+    for one, other in pairs:
+        there = set(_between(one, other)) if lines else set()
+        lines = [line for line in lines if line in there]
+    return lines
+
+
+def _unlike(records: Sequence[Record]) -> list[Record]:
+    """Return the records of which no one before has the same environment."""
+    found: list[Record] = []
+    for record in records:
+        if all(_readable(record.environment) != _readable(other.environment) for other in found):
+            found.append(record)
+    return found
+
+
+def _between(baseline: Record, candidate: Record) -> list[str]:
     lines = _lines("", _task(baseline), _task(candidate))
     lines += _lines("", _readable(baseline.environment), _readable(candidate.environment))
     if baseline.kernel == candidate.kernel:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.compare import Comparison, Row
 
 
+#: How it ends where most cases may be slower or not.
+UNDECIDED = 4
+
+
 def compare(
     baseline: Annotated[str, typer.Argument(help="A run, a kernel of the latest run, or RUN:KERNEL.")],
     candidate: Annotated[str, typer.Argument(help="What is compared with it, written the same way.")],
@@ -40,7 +44,8 @@ def compare(
 
     A sweep over threads, dtypes or networks is compared setting by setting; latest/threads-1 names one of them.
 
-    Exit 1 if the candidate is slower in any case, 3 if nothing comparable was measured.
+    Exit 1 if the candidate is slower in any case, 3 if nothing comparable was measured, 4 if most cases could not be
+    decided.
 
     Example: mlpbench compare numpy numba --fail-if-slower 5%
     """
@@ -59,13 +64,16 @@ def compare(
     fewest = min(row.speedup.n for row in found.rows)
     said = calibrated.sentence(fewest, paired=found.paired) if calibrated else None
     if as_json:
-        console.print_json({**found.as_dict(), "smallest_slowdown": said})
+        console.print_json({**found.as_dict(), "smallest_slowdown": said, "conclusion": found.conclusion()})
     else:
         _print(found)
         if said:
             console.out().print(said)
+        console.out().print(Text(found.conclusion(), "bold"))
     if found.slower or (strict and (found.unclear or found.unmatched)):
         raise typer.Exit(1)
+    if 2 * len(found.undecided) > len(found.rows):
+        raise typer.Exit(UNDECIDED)
 
 
 def _print(found: Comparison) -> None:
@@ -87,7 +95,7 @@ def _in_title(found: Comparison) -> bool:
 def _table(found: Comparison) -> Table:
     from mlpbench.bench import words
 
-    right = ("batch size", "baseline", "candidate", "speedup (95 % interval)")
+    right = ("batch size", "baseline", "candidate", "speedup (95 % interval)", "slowdown seen from")
     share = f"{100 * found.threshold:.3g} %"
     title = f"{found.candidate} against {found.baseline}: speedup above 1 is faster, threshold {share}"
     shown = console.table(title, *([] if _in_title(found) else ["case"]), "mode", *right, "verdict", right=right)
@@ -101,6 +109,7 @@ def _table(found: Comparison) -> Table:
             words.seconds(row.baseline.value),
             words.seconds(row.candidate.value),
             words.ratio(row.speedup),
+            _seen_from(row.detectable),
             Text(_verdict(row), styles[row.verdict]),
         )
     rate, pairs = found.false_discovery_rate, "paired by repeat" if found.paired else "unpaired"
@@ -118,3 +127,9 @@ def _verdict(row: Row) -> str:
     if row.repeats_needed is None:
         return f"unclear (more than {MOST_REPEATS:,} repeats would tell)"
     return f"unclear (about {row.repeats_needed:,} repeats would tell)"
+
+
+def _seen_from(share: float) -> str:
+    if math.isnan(share):
+        return "none"
+    return f"{100 * share:.2g} %" if share < 1 else "beyond 2x"

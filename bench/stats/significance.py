@@ -185,6 +185,7 @@ class Judgement:
     """One case. ``speedup`` is baseline / candidate; ``p_adjusted`` is corrected for the number of cases.
 
     ``repeats_needed`` is None unless the verdict is "unclear", and where `bench.stats.significance` has no number.
+    ``detectable``: the smallest slowdown, as a share, that would have been found (`detectable`); NaN for one repeat.
     """
 
     speedup: Ratio
@@ -192,6 +193,7 @@ class Judgement:
     p_adjusted: float
     verdict: Verdict
     repeats_needed: int | None
+    detectable: float
     drift: Drift
 
 
@@ -225,5 +227,6 @@ def judge(
             verdict = "unclear"
         unclear = verdict == "unclear" and not math.isnan(tested.p)
         needed = repeats_needed(tested, speedup.value, threshold, level) if unclear else None
-        judged.append(Judgement(speedup, tested.p, p, verdict, needed, tested.drift))
+        least = detectable(tested.scatter, tested.n, paired, threshold, level, tested.drift)
+        judged.append(Judgement(speedup, tested.p, p, verdict, needed, least, tested.drift))
     return judged

@@ -203,6 +203,17 @@ def test_what_else_differs_between_two_runs_is_named(tmp_path):
     assert not any("load" in line for line in found.differences)
 
 
+def test_a_second_blas_that_one_process_had_is_no_difference(tmp_path):
+    one, other = (run(tmp_path, seed=seed) for seed in (1, 2))
+    second = [*simulate.ENVIRONMENT["blas"], {"internal_api": "openblas", "version": "0.3.31"}]
+    with simulate.edited(one.path / "numpy.0.json") as content:
+        content["mlpbench"]["environment"]["blas"] = second
+    assert compare(read_run(one.path), other).differences == ()
+    everywhere = run(tmp_path, seed=3, environment=simulate.environment(blas=second))
+    (said,) = compare(everywhere, other).differences
+    assert said.startswith("blas: openblas #2: ")
+
+
 def test_uncommitted_changes_on_both_sides_are_named(tmp_path):
     dirty = simulate.environment(git={"dirty": True})
     found = compare(run(tmp_path, seed=1, environment=dirty), run(tmp_path, seed=2, environment=dirty), 0.05)
@@ -280,6 +291,33 @@ def test_the_number_of_cases_counts(tmp_path):
     assert len(many) == 40
     assert all(row.p_adjusted >= row.p for row in many)
     assert many[0].p_adjusted > many[0].p
+
+
+@pytest.mark.parametrize(
+    ("sides", "said"),
+    [
+        ({"repeats": 1}, "Nothing could be decided. What would decide whether 4 cases are slower: more repeats."),
+        ({"noise": 0.05}, "Nothing could be decided. What would decide whether 4 cases are slower: about "),
+        ({"noise": 0.002, "repeats": 8}, "4 of 4 cases: not slower."),
+    ],
+)
+def test_the_last_line_says_what_would_decide(tmp_path, sides, said):
+    found = compare(*(run(tmp_path, seed=seed, **sides) for seed in (1, 2)), drifts=STEADY)
+    assert found.conclusion().startswith(said)
+
+
+def test_where_whole_runs_wander_both_sides_in_one_run_would_decide(tmp_path):
+    found = compare(*(run(tmp_path, seed=seed, noise=0.002, repeats=8) for seed in (1, 2)))
+    assert len(found.undecided) == 4
+    assert found.conclusion().endswith(" slower: both sides in one run, or a quieter hour or machine.")
+    assert all(row.detectable > 0.1 for row in found.rows)
+
+
+def test_a_case_that_is_not_slower_is_decided_though_it_is_unclear(tmp_path):
+    faster = {case: value / 1.04 for case, value in TIMES.items()}
+    found = compare(run(tmp_path, noise=0.01, seed=1), run(tmp_path, faster, noise=0.01, seed=2), drifts=STEADY)
+    assert {row.verdict for row in found.unclear} == {"unclear"}
+    assert len(found.undecided) < len(found.unclear)
 
 
 def test_an_unclear_case_says_how_many_repeats_would_tell(tmp_path):
