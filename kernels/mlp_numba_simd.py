@@ -30,10 +30,12 @@ class NumbaSimdKernel(CompiledKernel):
     """A register-tiled forward pass for any specification, compiled once per machine; see docs/numba-ladder.md.
 
     `kernels.numba_simd` holds the trick. Its package `codegen` writes LLVM code: `shape` (what the processor offers),
-    `vector` (vectors of LLVM), `tile` (the loops in which time is spent), `turned` (rows in the lanes behind the first
-    layer), `sparse` (the list of inputs that are not zero), `layers` (all that is done to a block of rows). Its package
-    `passes` computes with that code: `packing` (what depends on the specification), `network` (the forward pass), `far`
-    (the forward pass for weights beyond the second-level cache), `columns` and `shares` (layers divided among threads).
+    `vector` (vectors of LLVM), `scalar` (integers, loops, branches), `tile` (the loops in which time is spent),
+    `turned` (rows in the lanes behind the first layer), `sparse` (the list of inputs that are not zero), `layers` (all
+    that is done to a block of rows), `machine` (the code compiled and kept). Its package `passes` computes with that
+    code: `packing` (what depends on the specification), `network` (the forward pass), `far` (the forward pass for
+    weights beyond the second-level cache), `columns` and `shares` (layers divided among threads), `program` (all that
+    is compiled together), `calls` (what Numba compiles: arrays of Python and threads).
 
     The result is in a buffer that the next call uses again. The buffer is as large as the largest batch seen, and a
     smaller batch uses its first rows.
@@ -48,7 +50,7 @@ class NumbaSimdKernel(CompiledKernel):
         super().__init__(spec, params)
         from mlpbench.kernels.numba_simd.codegen import layers
         from mlpbench.kernels.numba_simd.codegen.shape import host_shape
-        from mlpbench.kernels.numba_simd.passes import far, network, packing
+        from mlpbench.kernels.numba_simd.passes import calls, packing, program
 
         codes = {
             "identity": layers.IDENTITY,
@@ -65,9 +67,10 @@ class NumbaSimdKernel(CompiledKernel):
         )
         self._address = self._network.address
         self._far = spec.weight_bytes() >= packing.FAR_BYTES and not self.skips_zeros
-        self._pass = far if self._far else network
-        self._serial = self._pass.compiled(spec.dtype, "serial")
-        self._one = self._pass.compiled(spec.dtype, "single")
+        self._program = program.compiled(spec.dtype, is_far=self._far)
+        self._network.run_with(self._program.addresses)
+        self._serial = calls.compiled(spec.dtype, "serial")
+        self._one = calls.compiled(spec.dtype, "single")
         #: `_few` computes batches of fewer than `_parallel_rows`, and `_parallel` all others.
         self._few = self._parallel = self._serial
         self._write_to_largest()
@@ -104,7 +107,7 @@ class NumbaSimdKernel(CompiledKernel):
             "tile": self._shape.label,
             "layer_tiles": " | ".join(self._network.splits),
             "skips_work": self.skips_zeros,
-            "compiled_before": bool(self._serial.stats.cache_hits),
+            "compiled_before": self._program.compiled_before and bool(self._serial.stats.cache_hits),
         }
 
 
@@ -137,7 +140,9 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        self._parallel = self._pass.compiled(spec.dtype, "parallel")
+        from mlpbench.kernels.numba_simd.passes import calls
+
+        self._parallel = calls.compiled(spec.dtype, "parallel")
         # The first parallel call starts the threads: here, and not in a clock.
         self._parallel(np.zeros((1, spec.n_in), spec.np_dtype), self._address)
         if self._n_threads > 1:
@@ -153,13 +158,13 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
 
     def _divide_columns(self) -> None:
         """Divide the columns of large layers, if there are any, in batches with too few rows to divide."""
-        from mlpbench.kernels.numba_simd.passes import columns, packing, shares
+        from mlpbench.kernels.numba_simd.passes import calls, packing, shares
 
         plan, least = self._network.plan, self._least_bytes() // self.spec.np_dtype.itemsize
         self._shares = shares.shares(plan, self.spec.n_layers, self._n_threads, least)
         plan[packing.SHARES] = self._shares.ctypes.data
         if self._shares[:, shares.DIVIDED].any():
-            few = self._few = columns.compiled(self.spec.dtype)
+            few = self._few = calls.compiled(self.spec.dtype, "columns")
             self._one = lambda x, network: few(x[None], network)
             tiles = TILES_PER_THREAD * self._n_threads
             self._parallel_rows = max(self._parallel_rows, tiles * self._shape.rows)
@@ -177,7 +182,6 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
             "threading_layer": str(numba.threading_layer()),  # type: ignore[attr-defined,unused-ignore]
             "serial_below_rows": 1 if by_columns else self._parallel_rows if self._n_threads > 1 else None,
             "columns_below_rows": self._parallel_rows if by_columns else None,
-            "compiled_before": bool(self._parallel.stats.cache_hits),
         }
 
 

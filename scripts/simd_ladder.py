@@ -25,12 +25,10 @@ import numpy as np
 from mlpbench.bench.data.datasets import digits
 from mlpbench.kernels import registry
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel
-from mlpbench.kernels.numba_jit import cache
-from mlpbench.kernels.numba_simd.codegen import layers
 from mlpbench.kernels.numba_simd.codegen import shape as shape_
 from mlpbench.kernels.numba_simd.codegen.peak import compiled_peak, flop_per_turn
 from mlpbench.kernels.numba_simd.codegen.shape import host_shape
-from mlpbench.kernels.numba_simd.passes import network, packing
+from mlpbench.kernels.numba_simd.passes import packing, program
 from mlpbench.kernels.params import TRAINED_FILE
 from mlpbench.kernels.spec import MNIST
 from mlpbench.kernels.weights import load_params
@@ -80,22 +78,16 @@ class Plain(NumbaSimdKernel):
 def tiled(rows: int, *, singles: bool = True) -> Kernel:
     """Return the vector kernel with tiles of so many rows, and with or without single columns beside them."""
     shape = replace(host_shape(4), rows=rows)
-    kept = shape_.host_shape, packing.dot_columns, cache.source_digest
-    shape_.host_shape = lambda _itemsize: shape
-    cache.source_digest = lambda: f"{kept[2]()} {rows} {singles}"
+    kept = shape_.host_shape, program.host_shape, packing.dot_columns
+    shape_.host_shape = program.host_shape = lambda _itemsize: shape
     if not singles:
         packing.dot_columns = lambda *_: 0
-    network.compiled.cache_clear()
+    program.compiled.cache_clear()
     try:
-        kernel = NumbaSimdKernel(MNIST, load_params(TRAINED_FILE, MNIST))
-        codes = [layers.SIGMOID, layers.SIGMOID, layers.SOFTMAX]
-        kernel._network = packing.build(MNIST, kernel.params, shape, codes, 1)  # noqa: SLF001 - to take it apart
-        kernel._address = kernel._network.address  # noqa: SLF001
-        kernel._write_to_largest()  # noqa: SLF001
+        return NumbaSimdKernel(MNIST, load_params(TRAINED_FILE, MNIST))
     finally:
-        shape_.host_shape, packing.dot_columns, cache.source_digest = kept
-        network.compiled.cache_clear()
-    return kernel
+        shape_.host_shape, program.host_shape, packing.dot_columns = kept
+        program.compiled.cache_clear()
 
 
 def named(*names: str) -> dict[str, Kernel]:

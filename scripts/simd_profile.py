@@ -22,8 +22,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from numba.core.codegen import CPUCodeLibrary
-
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.measure.case import prepare
@@ -33,35 +31,16 @@ from mlpbench.kernels.spec import MNIST
 WARM_S, SAMPLED_S, SAMPLES_PER_S = 0.5, 5.0, 4000
 LEAST_SHARE = 0.002
 
-#: The object files that Numba has loaded from its cache, which it does not keep.
-loaded: dict[int, bytes] = {}
 
-
-def keep_objects() -> None:
-    """Have `loaded` keep the object file of each library that is loaded from now on, by the library's identity."""
-    unserialize = CPUCodeLibrary._unserialize.__func__  # noqa: SLF001 - Numba has no other way in
-
-    def keep(cls: Any, codegen: Any, state: Any) -> Any:
-        library = unserialize(cls, codegen, state)
-        loaded[id(library)] = state[2][0]
-        return library
-
-    CPUCodeLibrary._unserialize = classmethod(keep)  # noqa: SLF001
-
-
-def functions(dispatcher: Any) -> list[tuple[int, int, str]]:
-    """Return address, size and name of every function of a compiled pass, by address."""
-    (compiled,) = (found._asdict() for found in dispatcher.overloads.values())
-    library = compiled["library"]
-    code = loaded.get(id(library)) or library._get_compiled_object()  # noqa: SLF001
+def functions(program: Any) -> list[tuple[int, int, str]]:
+    """Return address, size and name of every function of a program, by address."""
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "pass.o"
-        file.write_bytes(code)
+        file = Path(folder) / "program.o"
+        file.write_bytes(program.code)
         text = subprocess.run(["nm", "-S", file], capture_output=True, text=True, check=True).stdout  # noqa: S607
     lines = [line.split() for line in text.splitlines()]
     places = {name: (int(start, 16), int(size, 16)) for start, size, *_, name in (x for x in lines if len(x) == 4)}
-    wrapper = compiled["fndesc"].llvm_cpython_wrapper_name
-    base = library.get_pointer_to_function(wrapper) - places[wrapper][0]
+    base = program.addresses[0] - places["all_rows"][0]
     return sorted((base + start, size, name) for name, (start, size) in places.items())
 
 
@@ -93,10 +72,9 @@ def main(name: str, batch_size: str, spec: str = MNIST.label()) -> None:
         sys.exit(f"{' and '.join(missing)} cannot be found: install linux-perf and binutils")
     if not name.startswith("numba-simd"):
         sys.exit(f"{name} is none of the vector kernels, whose names begin with numba-simd")
-    keep_objects()
     workload = Workload(Options(spec=spec))
     kernel: Any = registry.load(name)(workload.spec, workload.params)
-    table = functions(kernel._serial)  # noqa: SLF001 - to look inside
+    table = functions(kernel._program)  # noqa: SLF001 - to look inside
     found, per_call = samples(prepare(kernel, Case("batched", int(batch_size)), workload.inputs))
     starts, counts = [start for start, _, _ in table], Counter[str]()
     for place in found:
@@ -105,7 +83,7 @@ def main(name: str, batch_size: str, spec: str = MNIST.label()) -> None:
     print(f"{name}, {spec}, batches of {batch_size}: {per_call:.4g} us for a call, {len(found)} samples")
     for function, count in counts.most_common():
         if count >= LEAST_SHARE * len(found):
-            print(f"{count / len(found):7.1%}  {'the pass itself' if function.startswith('_Z') else function}")
+            print(f"{count / len(found):7.1%}  {function}")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from typing import Any
 import numba
 from llvmlite import ir
 
-from mlpbench.kernels.numba_simd.codegen.layers import data, generated
-from mlpbench.kernels.numba_simd.codegen.vector import I64, Code, as_intrinsic
+from mlpbench.kernels.numba_simd.codegen.numba_calls import as_intrinsic, data, generated
+from mlpbench.kernels.numba_simd.codegen.vector import I64, Code
 
 #: Vectors that are read in one turn of the loop, into sums that do not wait for each other.
 _READS = 8

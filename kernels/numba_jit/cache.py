@@ -18,13 +18,16 @@ import uuid
 from collections import Counter
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import llvmlite
 import numba
 from numba.core.caching import FunctionCache
 from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _DIGEST = 32
 
@@ -144,6 +147,26 @@ class Cache(FunctionCache):
         with contextlib.suppress(OSError):
             super().save_overload(sig, data)
 
+    def load_code(self, key: Any) -> bytes | None:
+        """Load what was saved, or return None."""
+        code: bytes | None = self._cache_file.load(key)
+        return code
+
+    def save_code(self, key: Any, code: bytes) -> None:
+        """Write ``code`` if it can be written, as `save_overload` does."""
+        with contextlib.suppress(OSError):
+            self._cache_file.save(key, code)
+
+
+def _cache_of(function: Any) -> Cache | None:
+    """Return the cache of a function at the top of a module, or None where there is no folder for one."""
+    try:
+        return Cache(function)
+    except RuntimeError as error:
+        if "no locator available" not in str(error):  # neither a folder here nor one of the user
+            raise
+        return None
+
 
 def compile_once(function: Any, signature: Any, **options: Any) -> Any:
     """Compile ``function``, from the top of a module, for one signature, or load it from the cache.
@@ -151,11 +174,23 @@ def compile_once(function: Any, signature: Any, **options: Any) -> Any:
     Where there is no folder for a cache, the function is compiled. No call of the returned function compiles.
     """
     dispatcher = numba.njit(**options)(function)
-    try:
-        dispatcher._cache = Cache(function)  # noqa: SLF001 - Numba has no other way in
-    except RuntimeError as error:
-        if "no locator available" not in str(error):  # no folder for the cache: neither here nor of the user
-            raise
+    if (kept := _cache_of(function)) is not None:
+        dispatcher._cache = kept  # noqa: SLF001 - Numba has no other way in
     dispatcher.compile(signature)
     dispatcher.disable_compile()
     return dispatcher
+
+
+def kept_code(function: Any, key: Any, make: Callable[[], bytes]) -> tuple[bytes, bool]:
+    """Return code that is kept for ``key``, and True; or else what ``make`` returns, and False.
+
+    It lies beside the code of ``function``, under its name.
+    """
+    kept = _cache_of(function)
+    found = kept.load_code(key) if kept else None
+    if found is not None:
+        return found, True
+    code = make()
+    if kept:
+        kept.save_code(key, code)
+    return code, False

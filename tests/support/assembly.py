@@ -20,14 +20,32 @@ STACK = {"x86_64": r"\(%rsp", "aarch64": r"\[sp"}
 
 #: Makes kernels and computes with them; says what was compiled, when, and what the kernels say of themselves.
 SCRIPT = """
-import json, sys
+import functools, json, sys
 import numba
 import numba.core.event as event
 import numpy as np
 from mlpbench.kernels import registry
 from mlpbench.kernels.conformance import check
+from mlpbench.kernels.numba_simd.codegen import machine
+from mlpbench.kernels.numba_simd.codegen.shape import host_shape
+from mlpbench.kernels.numba_simd.passes import far, network, program
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
+
+def assembly(kernel):
+    if not hasattr(kernel, "_program"):
+        (code,) = kernel._serial.inspect_asm().values()
+        return code
+    return vector_code(kernel.spec.dtype, kernel._far)
+
+@functools.cache
+def vector_code(dtype, is_far):
+    def optimised():
+        functions, itemsize = program.functions(far if is_far else network), np.dtype(dtype).itemsize
+        return machine.optimised(machine.written(functions, host_shape(itemsize), itemsize * 8), llvm)
+    llvm = machine.machine(*machine.host())
+    assert llvm.emit_object(optimised()) == program.compiled(dtype, is_far=is_far).code, "what is shown is what runs"
+    return llvm.emit_assembly(optimised())
 
 asked, shown = json.loads(sys.argv[1])
 x = np.random.default_rng(0).random((50, 784), np.float32)
@@ -43,7 +61,7 @@ with event.install_recorder("numba:compile") as called:
         for kernel in kernels for sizes in ((784, 50, 100, 10), (65, 37, 3)) for hidden in ("sigmoid", "relu", "step")
     ]
 later = float(numba.njit(lambda a: (a @ a).sum())(np.eye(3)))
-code = [[*kernel._serial.inspect_asm().values()] for kernel in kernels] if shown else []
+code = [assembly(kernel) for kernel in kernels] if shown else []
 print(json.dumps({"made": len(made.buffer), "called": len(called.buffer), "sums": sums, "ratios": ratios,
                   "compiler": compiler, "later": later, "code": code,
                   "describe": [kernel.describe() for kernel in kernels]}))

@@ -1,4 +1,4 @@
-"""Functions that compiled Python can call on a block of rows: multiply, activate, finish."""
+"""Functions on a block of rows, which the loops of `passes` call: multiply, activate, finish."""
 
 # mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any
 
 from llvmlite import ir
-from numba import types
 
 from mlpbench.kernels.numba_simd.codegen import functions
-from mlpbench.kernels.numba_simd.codegen.shape import DOT_COLUMNS, host_shape
+from mlpbench.kernels.numba_simd.codegen.scalar import least, routine
+from mlpbench.kernels.numba_simd.codegen.shape import DOT_COLUMNS
 from mlpbench.kernels.numba_simd.codegen.tile import EARLY, dots, ladder, product
-from mlpbench.kernels.numba_simd.codegen.vector import I64, Code, as_intrinsic, new_function
+from mlpbench.kernels.numba_simd.codegen.vector import I64, Code
 
 #: Activations, as the plan holds them.
 IDENTITY, SIGMOID, RELU, STEP, SOFTMAX = range(5)
@@ -20,68 +20,9 @@ IDENTITY, SIGMOID, RELU, STEP, SOFTMAX = range(5)
 _HIDDEN = {SIGMOID: functions.sigmoid, RELU: functions.relu, STEP: functions.step}
 
 
-def code_for(builder: Any, item: Any) -> Code:
-    """Return a `Code` at the builder's place, for Numba's float32 or float64."""
-    real = ir.FloatType() if item == types.float32 else ir.DoubleType()
-    return Code(builder, host_shape(item.bitwidth // 8), real)
-
-
-def generated(name: str, write: Any, *arguments: Any) -> Any:
-    """Return what an intrinsic returns: its signature, and a generator of a call of the function ``name``.
-
-    ``write(code, arguments)`` writes the function. The first argument is a pointer to reals. An argument that is no
-    pointer is an integer.
-    """
-    kinds = [argument if isinstance(argument, types.CPointer) else types.int64 for argument in arguments]
-
-    def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        code = code_for(builder, arguments[0].dtype)
-        function, body = new_function(builder, f"{name}_f{code.bits}", [value.type for value in values])
-        if body is not None:
-            inside = Code(body, code.shape, code.real)
-            write(inside, function.args)
-            body.ret_void()
-        builder.call(function, values)
-        return context.get_dummy_value()
-
-    return types.void(*kinds), generate
-
-
-@as_intrinsic
-def data(_context: Any, array: Any) -> Any:
-    """Return the address of an array's first item, as a pointer."""
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return context.make_array(signature.args[0])(context, builder, values[0]).data
-
-    return types.CPointer(array.dtype)(array), generate
-
-
-@as_intrinsic
-def pointer(_context: Any, _address: Any, like: Any) -> Any:
-    """Return an address, an integer, as a pointer: to the dtype ``like``, or to what the pointer ``like`` points to."""
-    result = types.CPointer(like.dtype)
-
-    def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        return builder.inttoptr(values[0], context.get_value_type(result))
-
-    return result(types.int64, like), generate
-
-
-@as_intrinsic
-def moved(_context: Any, base: Any, _items: Any) -> Any:
-    """Return the pointer ``base`` moved on by so many items."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        return builder.gep(values[0], [values[1]])
-
-    return base(base, types.int64), generate
-
-
-def _fetch_items(code: Code, arguments: Any, most: int | None = None) -> None:
-    z, n = arguments
-    if most is not None:
-        n = code.builder.select(code.builder.icmp_signed("<", n, I64(most)), n, I64(most))
+@routine
+def fetch_items(code: Code, z: Any, n: Any) -> None:
+    """Ask for n items to be brought to the cache, all at once. Read one after the other, each would be waited for."""
 
     def line(i: Any, _carried: list[Any]) -> list[Any]:
         code.fetch(code.address(z, i))
@@ -90,24 +31,18 @@ def _fetch_items(code: Code, arguments: Any, most: int | None = None) -> None:
     code.loop(I64(0), n, 64 * 8 // code.bits, [], line)
 
 
-@as_intrinsic
-def fetch_items(_context: Any, z: Any, n: Any) -> Any:
-    """Ask for n items to be brought to the cache, all at once. Read one after the other, each would be waited for."""
-    return generated("fetch_items", _fetch_items, z, n)
-
-
-def _fetch_first(code: Code, arguments: Any) -> None:
-    _fetch_items(code, arguments, EARLY * 8 // code.bits)
-
-
-@as_intrinsic
-def fetch_first(_context: Any, z: Any, n: Any) -> Any:
+def fetch_first(code: Code, z: Any, n: Any) -> None:
     """Ask for the first of n items of a row of a tile of few rows. The tile asks for the others (`tile.EARLY`)."""
-    return generated("fetch_first", _fetch_first, z, n)
+    fetch_items(code, z, least(n, EARLY * 8 // code.bits))
 
 
-def _multiply(code: Code, arguments: Any, *, far: bool = False) -> None:
-    z, z_step, n_rows, n, w, start, start_step, a, a_step, width, cold = arguments
+@routine
+def multiply(code: Code, z: Any, z_step: Any, n_rows: Any, n: Any, w: Any, start: Any, start_step: Any, a: Any,
+             a_step: Any, width: Any, cold: Any, *, far: bool = False) -> None:  # fmt: skip
+    """Compute a = start + z @ w for one part: ``width`` vectors of columns or, negative, so many single columns.
+
+    With ``far`` weights come from beyond the second-level cache.
+    """
     builder = code.builder
     ahead = builder.mul(n_rows, z_step)  # the block of rows after this one
 
@@ -124,8 +59,9 @@ def _multiply(code: Code, arguments: Any, *, far: bool = False) -> None:
     code.switch(width, {value: partial(case, *shape) for value, shape in shapes.items()})
 
 
-def _activate(code: Code, arguments: Any) -> None:
-    a, a_step, n_rows, n_columns, activation = arguments
+@routine
+def activate(code: Code, a: Any, a_step: Any, n_rows: Any, n_columns: Any, activation: Any) -> None:
+    """Replace ``n_columns``, whole vectors, of each row by their hidden activation, if it is one."""
     builder, lanes = code.builder, code.shape.lanes
 
     def case(function: Any) -> None:
@@ -145,8 +81,9 @@ def _activate(code: Code, arguments: Any) -> None:
     code.switch(activation, {value: partial(case, function) for value, function in _HIDDEN.items()})
 
 
-def _finish(code: Code, arguments: Any) -> None:
-    a, a_step, n_rows, n_columns, activation, out = arguments
+@routine
+def finish(code: Code, a: Any, a_step: Any, n_rows: Any, n_columns: Any, activation: Any, out: Any) -> None:
+    """Write the outputs of the network, row by row: the softmax of the sums of its last layer, or the sums."""
     builder = code.builder
 
     def case(write: Any) -> None:
@@ -200,30 +137,3 @@ def _softmax(code: Code, a: Any, n: Any, out: Any) -> None:
     (x,) = _each(code, n, [code.constant(0.0).value], exponentials)
     share = code.splat(code.builder.fdiv(ir.Constant(code.real, 1.0), code.vector(x).sum()))
     _each(code, n, [], normalised)
-
-
-@as_intrinsic
-def multiply(_context: Any, z: Any, z_step: Any, n_rows: Any, n: Any, w: Any, start: Any, start_step: Any, a: Any,
-             a_step: Any, width: Any, cold: Any) -> Any:  # fmt: skip
-    """Compute a = start + z @ w for one part: ``width`` vectors of columns or, negative, so many single columns."""
-    return generated("multiply", _multiply, z, z_step, n_rows, n, w, start, start_step, a, a_step, width, cold)
-
-
-@as_intrinsic
-def multiply_far(_context: Any, z: Any, z_step: Any, n_rows: Any, n: Any, w: Any, start: Any, start_step: Any, a: Any,
-                 a_step: Any, width: Any, cold: Any) -> Any:  # fmt: skip
-    """Compute what `multiply` computes, with weights that come from beyond the second-level cache."""
-    far = partial(_multiply, far=True)
-    return generated("multiply_far", far, z, z_step, n_rows, n, w, start, start_step, a, a_step, width, cold)
-
-
-@as_intrinsic
-def activate(_context: Any, a: Any, a_step: Any, n_rows: Any, n_columns: Any, activation: Any) -> Any:
-    """Replace ``n_columns``, whole vectors, of each row by their hidden activation, if it is one."""
-    return generated("activate", _activate, a, a_step, n_rows, n_columns, activation)
-
-
-@as_intrinsic
-def finish(_context: Any, a: Any, a_step: Any, n_rows: Any, n_columns: Any, activation: Any, out: Any) -> Any:
-    """Write the outputs of the network, row by row: the softmax of the sums of its last layer, or the sums."""
-    return generated("finish", _finish, a, a_step, n_rows, n_columns, activation, out)

@@ -11,9 +11,9 @@ import numpy as np
 from numba import types
 
 from mlpbench.kernels.numba_jit.cache import compile_once
-from mlpbench.kernels.numba_simd.codegen.layers import data, generated
+from mlpbench.kernels.numba_simd.codegen.numba_calls import as_intrinsic, data, generated
 from mlpbench.kernels.numba_simd.codegen.shape import host_shape
-from mlpbench.kernels.numba_simd.codegen.vector import I64, Code, as_intrinsic
+from mlpbench.kernels.numba_simd.codegen.vector import I64, Code
 
 #: Sums that are under way at once: more than a multiply-add takes cycles times how many start in each.
 _SUMS = 12

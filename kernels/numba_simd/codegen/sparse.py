@@ -12,20 +12,21 @@ from functools import partial
 from typing import Any
 
 from llvmlite import ir
-from numba import types
 
-from mlpbench.kernels.numba_simd.codegen.layers import code_for, generated
+from mlpbench.kernels.numba_simd.codegen.scalar import routine
 from mlpbench.kernels.numba_simd.codegen.shape import DOT_COLUMNS
 from mlpbench.kernels.numba_simd.codegen.tile import ladder, product, store_sums
-from mlpbench.kernels.numba_simd.codegen.vector import I1, I32, I64, Code, Vector, as_intrinsic, new_function
+from mlpbench.kernels.numba_simd.codegen.vector import I1, I32, I64, Code, Vector, new_function
 
-#: The share of inputs from which on a tile of fewer rows than a group multiplies all inputs. In such a tile weights set
-#: the pace, and weights in a row are read faster than listed weights.
-MOST_NONZERO = 0.8
+#: The percentage of inputs from which on a tile of fewer rows than a group multiplies all inputs. There weights set the
+#: pace, and weights in a row are read faster than listed weights.
+MOST_NONZERO = 80
 
 
-def _multiply_nonzero(code: Code, arguments: Any) -> None:
-    z, z_step, n_rows, n, w, start, start_step, a, a_step, width, index = arguments
+@routine
+def multiply_nonzero(code: Code, z: Any, z_step: Any, n_rows: Any, n: Any, w: Any, start: Any, start_step: Any, a: Any,
+                     a_step: Any, width: Any, index: Any) -> None:  # fmt: skip
+    """Compute a = start + z @ w for one part of ``width`` vectors, over the n inputs that ``index`` lists."""
     builder = code.builder
 
     def case(vectors: int) -> None:
@@ -40,38 +41,14 @@ def _multiply_nonzero(code: Code, arguments: Any) -> None:
     code.switch(width, {vectors: partial(case, vectors) for vectors in range(1, code.shape.vectors + 1)})
 
 
-@as_intrinsic
-def multiply_nonzero(_context: Any, z: Any, z_step: Any, n_rows: Any, n: Any, w: Any, start: Any, start_step: Any,
-                     a: Any, a_step: Any, width: Any, index: Any) -> Any:  # fmt: skip
-    """Compute a = start + z @ w for one part of ``width`` vectors, over the n inputs that ``index`` lists."""
-    places = (z, z_step, n_rows, n, w, start, start_step, a, a_step)
-    return generated("multiply_nonzero", _multiply_nonzero, *places, width, index)
-
-
-@as_intrinsic
-def find_nonzero(_context: Any, z: Any, _z_step: Any, _n_rows: Any, _n: Any, index: Any, w: Any, start: Any,
-                 _start_step: Any, a: Any, _a_step: Any, _columns: Any) -> Any:  # fmt: skip
+@routine
+def find_nonzero(code: Code, *arguments: Any) -> Any:
     """Write to ``index`` which of n inputs are not zero in one of ``n_rows`` rows; return how many they are.
 
-    NaN is not zero. ``n_rows`` is one of the heights of tiles. ``index`` has room for one vector more. While z is in
-    registers, it is multiplied by ``columns`` single columns: see `tile.dots`.
+    The arguments are z, z_step, n_rows, n, index, w, start, start_step, a, a_step, columns. NaN is not zero. ``n_rows``
+    is one of the heights of tiles. ``index`` has room for one vector more. While z is in registers, it is multiplied by
+    ``columns`` single columns: see `tile.dots`.
     """
-    integer = types.int64
-    kinds = (z, integer, integer, integer, index, w, start, integer, a, integer, integer)
-
-    def generate(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        code = code_for(builder, z.dtype)
-        name = f"find_nonzero_f{code.bits}"
-        function, body = new_function(builder, name, [value.type for value in values], I64)
-        if body is not None:
-            _choose(Code(body, code.shape, code.real), function.args)
-        return builder.call(function, values)
-
-    return integer(*kinds), generate
-
-
-def _choose(code: Code, arguments: Any) -> None:
-    """Write the choice of a function for this number of rows and single columns."""
     *passed, columns = arguments
     builder, n_rows = code.builder, passed[2]
     count = builder.alloca(I64)
@@ -83,7 +60,7 @@ def _choose(code: Code, arguments: Any) -> None:
         code.switch(columns, {singles: partial(case, rows, singles) for singles in range(DOT_COLUMNS + 1)})
 
     code.switch(n_rows, {rows: partial(height, rows) for rows in code.shape.ladder})
-    builder.ret(builder.load(count))
+    return builder.load(count)
 
 
 def _finder(code: Code, rows: int, columns: int, kinds: list[Any]) -> ir.Function:

@@ -18,9 +18,10 @@ from functools import partial
 from typing import Any
 
 from mlpbench.kernels.numba_simd.codegen import functions
-from mlpbench.kernels.numba_simd.codegen.layers import IDENTITY, SOFTMAX, generated
+from mlpbench.kernels.numba_simd.codegen.layers import IDENTITY, SOFTMAX
+from mlpbench.kernels.numba_simd.codegen.scalar import routine
 from mlpbench.kernels.numba_simd.codegen.tile import ladder, product
-from mlpbench.kernels.numba_simd.codegen.vector import I64, Code, Vector, as_intrinsic
+from mlpbench.kernels.numba_simd.codegen.vector import I64, Code, Vector
 
 
 def transposed(code: Code, vectors: list[Vector]) -> list[Vector]:
@@ -38,8 +39,9 @@ def transposed(code: Code, vectors: list[Vector]) -> list[Vector]:
     return vectors
 
 
-def _turn(code: Code, arguments: Any) -> None:
-    a, a_step, n_vectors, n_columns, z = arguments
+@routine
+def turn(code: Code, a: Any, a_step: Any, n_vectors: Any, n_columns: Any, z: Any) -> None:
+    """Write the columns of ``a``, whole vectors of rows by ``n_columns``, to ``z``: column after column."""
     builder, lanes = code.builder, code.shape.lanes
     z_step = builder.mul(n_vectors, I64(lanes))
 
@@ -58,8 +60,9 @@ def _turn(code: Code, arguments: Any) -> None:
     code.loop(I64(0), z_step, lanes, [], block)
 
 
-def _multiply_turned(code: Code, arguments: Any) -> None:
-    w, n, n_columns, z, bias, a, n_vectors = arguments
+@routine
+def multiply_turned(code: Code, w: Any, n: Any, n_columns: Any, z: Any, bias: Any, a: Any, n_vectors: Any) -> None:
+    """Compute a = bias + W.T @ z for turned z (n) and a (n_columns), each of so many vectors of rows; w holds W.T."""
     builder = code.builder
 
     def case(vectors: int) -> None:
@@ -75,8 +78,9 @@ def _multiply_turned(code: Code, arguments: Any) -> None:
     code.switch(n_vectors, {vectors: partial(case, vectors) for vectors in range(1, code.shape.vectors + 1)})
 
 
-def _finish_turned(code: Code, arguments: Any) -> None:
-    a, n, n_vectors, activation, out = arguments
+@routine
+def finish_turned(code: Code, a: Any, n: Any, n_vectors: Any, activation: Any, out: Any) -> None:
+    """Write the outputs of the network, row after row, from the turned sums of its last layer."""
     builder, lanes = code.builder, code.shape.lanes
     step = builder.mul(n_vectors, I64(lanes))
 
@@ -126,21 +130,3 @@ def _softmax(code: Code, a: Any, step: Any, n: Any) -> Vector:
     (top,) = code.loop(I64(0), n, 1, [code.constant(float("-inf")).value], highest)
     (total,) = code.loop(I64(0), n, 1, [code.constant(0.0).value], exponentials)
     return code.constant(1.0) / code.vector(total)
-
-
-@as_intrinsic
-def turn(_context: Any, a: Any, a_step: Any, n_vectors: Any, n_columns: Any, z: Any) -> Any:
-    """Write the columns of ``a``, whole vectors of rows by ``n_columns``, to ``z``: column after column."""
-    return generated("turn", _turn, a, a_step, n_vectors, n_columns, z)
-
-
-@as_intrinsic
-def multiply_turned(_context: Any, w: Any, n: Any, n_columns: Any, z: Any, bias: Any, a: Any, n_vectors: Any) -> Any:
-    """Compute a = bias + W.T @ z for turned z (n) and a (n_columns), each of so many vectors of rows; w holds W.T."""
-    return generated("multiply_turned", _multiply_turned, w, n, n_columns, z, bias, a, n_vectors)
-
-
-@as_intrinsic
-def finish_turned(_context: Any, a: Any, n: Any, n_vectors: Any, activation: Any, out: Any) -> Any:
-    """Write the outputs of the network, row after row, from the turned sums of its last layer."""
-    return generated("finish_turned", _finish_turned, a, n, n_vectors, activation, out)

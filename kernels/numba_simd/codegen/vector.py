@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
-from numba.extending import intrinsic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -256,8 +255,3 @@ def new_function(builder: Any, name: str, arguments: list[Any], result: Any = No
     function.attributes.add("noinline")
     function.attributes.add("nounwind")
     return function, ir.IRBuilder(function.append_basic_block("entry"))
-
-
-def as_intrinsic(function: Callable[..., Any]) -> Any:
-    """Make ``function``, which returns a signature and a generator, one that compiled code can call."""
-    return intrinsic(function)

@@ -10,17 +10,13 @@ The next layer takes all columns of a layer. So threads are started and joined f
 takes microseconds. One thread computes small layers; `shares` says which.
 """
 
-# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-import numba
-import numpy as np
-
-from mlpbench.kernels.numba_simd.codegen.layers import activate, data, fetch_items, finish, moved, pointer
-from mlpbench.kernels.numba_simd.passes.far import layer_rows, some_parts
+from mlpbench.kernels.numba_simd.codegen.layers import activate, fetch_items, finish
+from mlpbench.kernels.numba_simd.codegen.scalar import Scalar, Variable, each, when, where
+from mlpbench.kernels.numba_simd.codegen.vector import I64, Code
 from mlpbench.kernels.numba_simd.passes.packing import (
     ACTIVATION,
     BIAS_AT,
@@ -31,9 +27,7 @@ from mlpbench.kernels.numba_simd.passes.packing import (
     LAYER,
     LAYERS,
     OUT,
-    OUT_ROWS,
     OUTPUTS,
-    PART,
     PARTS,
     PITCH,
     SCRATCH,
@@ -42,7 +36,7 @@ from mlpbench.kernels.numba_simd.passes.packing import (
     TILE_ROWS,
     WEIGHTS,
 )
-from mlpbench.kernels.numba_simd.passes.parts import compiled_as, jit, require
+from mlpbench.kernels.numba_simd.passes.parts import after, some_parts
 from mlpbench.kernels.numba_simd.passes.shares import (
     DIVIDED,
     SHARE,
@@ -54,45 +48,36 @@ from mlpbench.kernels.numba_simd.passes.shares import (
 )
 
 
-@jit
-def share_rows(
-    z: Any, z_step: int, rows: int, plan: Any, at: int, share: Any, weights: Any, a: Any, a_step: int
-) -> None:
-    """Compute a thread's columns of a layer for all rows, activated."""
-    if rows <= plan[TILE_ROWS]:  # other threads wrote them: all at once, or each cache line would be waited for
-        fetch_items(z, rows * z_step)
-    bias, column = moved(weights, plan[at + BIAS_AT]), share[SHARE_COLUMN]
-    some_parts(z, z_step, rows, plan, share[SHARE_PART], share[SHARE_PARTS], weights, bias, a, a_step, False)
-    activate(moved(a, column), a_step, rows, share[SHARE_COLUMNS], plan[at + ACTIVATION])
+def _layer_at(code: Code, plan: Scalar, number: Scalar) -> Any:
+    """Return where a layer stands in the plan."""
+    at = Variable(code, HEADER)
+    with each(code, 0, number):
+        at.now = after(plan, at.now)
+    return at.now
 
 
-def _columns(x: Any, network: int) -> None:
-    plan = pointer(network, np.int64)
-    require(x.shape[1] == plan[INPUTS] and x.shape[0] <= plan[OUT_ROWS])
-    weights, scratch = pointer(plan[WEIGHTS], data(x)), pointer(plan[SCRATCH], data(x))
-    out = pointer(plan[OUT], data(x))
-    n_in, n_out, pitch, block, threads = plan[INPUTS], plan[OUTPUTS], plan[PITCH], plan[BLOCK_ROWS], plan[THREADS]
-    for first in range(0, x.shape[0], block):
-        rows = min(block, x.shape[0] - first)
-        z, z_step = moved(data(x), first * n_in), n_in
-        at, shares = HEADER, pointer(plan[SHARES], plan)
-        for layer in range(plan[LAYERS]):
-            a = moved(scratch, (layer & 1) * block * pitch)
-            if shares[DIVIDED]:
-                for thread in numba.prange(threads):
-                    share = moved(shares, SHARES_AT + thread * SHARE)
-                    share_rows(z, z_step, rows, plan, at, share, weights, a, pitch)
-            else:
-                layer_rows(z, z_step, rows, plan, at, weights, a, pitch, False)
-                activate(a, pitch, rows, plan[at + COLUMNS], plan[at + ACTIVATION])
-            if layer == plan[LAYERS] - 1:
-                finish(a, pitch, rows, n_out, plan[at + ACTIVATION], moved(out, first * n_out))
-            z, z_step = a, pitch
-            at += LAYER + PART * plan[at + PARTS]
-            shares = moved(shares, SHARES_AT + threads * SHARE)
+def _activations(code: Code, plan: Scalar, layer: Scalar) -> Scalar:
+    """Return where the activations of a layer are."""
+    return plan[SCRATCH].address_of(code.real) + (layer & 1) * plan[BLOCK_ROWS] * plan[PITCH]
 
 
-@cache
-def compiled(dtype: str) -> Any:
-    """Return f(x, network) for "float32" or "float64" and any specification that has `SHARES`, compiled."""
-    return compiled_as(_columns, dtype, "parallel")
+def some_columns(code: Code, x: Scalar, plan: Scalar, rows: Scalar, layer: Scalar, thread: Scalar) -> None:
+    """Compute a thread's columns of a layer for all rows of a block, activated; or all, where it is not divided."""
+    at, begins, pitch = _layer_at(code, plan, layer), layer == 0, plan[PITCH]
+    z, z_step = where(begins, x, _activations(code, plan, layer - 1)), where(begins, plan[INPUTS], pitch)
+    shares = plan[SHARES].address_of(I64) + layer * (plan[THREADS] * SHARE + SHARES_AT)
+    share, divided = shares + SHARES_AT + thread * SHARE, shares[DIVIDED] != 0
+    with when(divided & (rows <= plan[TILE_ROWS])):
+        fetch_items(code, z, rows * z_step)  # other threads wrote them: each cache line would be waited for
+    part, parts = where(divided, share[SHARE_PART], at + LAYER), where(divided, share[SHARE_PARTS], plan[at + PARTS])
+    column, columns = where(divided, share[SHARE_COLUMN], 0), where(divided, share[SHARE_COLUMNS], plan[at + COLUMNS])
+    bias, a = plan[WEIGHTS].address_of(code.real) + plan[at + BIAS_AT], _activations(code, plan, layer)
+    some_parts(code, z, z_step, rows, plan, part, parts, bias, a, pitch, 0, far=True)
+    activate(code, a + column, pitch, rows, columns, plan[at + ACTIVATION])
+
+
+def outputs_of_block(code: Code, _x: Scalar, plan: Scalar, rows: Scalar, first: Scalar, _thread: Scalar) -> None:
+    """Write the outputs of a block, all layers of which are computed, from a row ``first`` on."""
+    last, out = plan[LAYERS] - 1, plan[OUT].address_of(code.real) + first * plan[OUTPUTS]
+    activation = plan[_layer_at(code, plan, last) + ACTIVATION]
+    finish(code, _activations(code, plan, last), plan[PITCH], rows, plan[OUTPUTS], activation, out)

@@ -1,24 +1,24 @@
 """The forward pass of networks that fit the second-level cache: blocks of rows go through the layers."""
 
-# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-import numba
-import numpy as np
-
-from mlpbench.kernels.numba_simd.codegen.layers import (
-    activate,
-    data,
-    fetch_first,
-    fetch_items,
-    moved,
-    multiply,
-    pointer,
+from mlpbench.kernels.numba_simd.codegen.layers import activate, fetch_first, fetch_items
+from mlpbench.kernels.numba_simd.codegen.scalar import (
+    Scalar,
+    Variable,
+    each,
+    either,
+    least,
+    routine,
+    scalars,
+    turns,
+    when,
+    where,
 )
 from mlpbench.kernels.numba_simd.codegen.turned import finish_turned, multiply_turned, turn
+from mlpbench.kernels.numba_simd.codegen.vector import Code
 from mlpbench.kernels.numba_simd.passes.nonzero import nonzero_rows
 from mlpbench.kernels.numba_simd.passes.packing import (
     ACTIVATION,
@@ -27,16 +27,10 @@ from mlpbench.kernels.numba_simd.passes.packing import (
     INDEX,
     INPUTS,
     LANES,
-    LAYER,
     LAYERS,
-    OUT,
-    OUT_ROWS,
     OUTPUTS,
-    PART,
-    PARTS,
     SCRATCH,
     SCRATCH_ITEMS,
-    THREADS,
     TILE_ROWS,
     TURNED_AT,
     TURNED_COLUMNS,
@@ -45,108 +39,74 @@ from mlpbench.kernels.numba_simd.passes.packing import (
     TURNED_VECTORS,
     WEIGHTS,
 )
-from mlpbench.kernels.numba_simd.passes.parts import block_loop, called, compiled_as, jit, layer_loops, require
-
-_, _, layer_rows = layer_loops(multiply)
+from mlpbench.kernels.numba_simd.passes.parts import after, forward_blocks, layer_rows
 
 
-@jit
-def first_layer(
-    z: Any, z_step: int, rows: int, plan: Any, at: int, weights: Any, a: Any, a_step: int, cold: bool
-) -> None:
+def first_layer(code: Code, z: Scalar, z_step: Any, rows: Any, plan: Scalar, at: Any, a: Scalar, a_step: Any,
+                cold: Any, *, far: bool = False) -> None:  # fmt: skip
     """Compute the sums of the first layer, without the inputs that are zero where they are to be skipped."""
-    if plan[INDEX]:
-        nonzero_rows(z, z_step, rows, plan, weights, a, a_step)
-    else:
-        layer_rows(z, z_step, rows, plan, at, weights, a, a_step, cold)
+    with either(plan[INDEX] != 0) as (yes, no):
+        with yes:
+            nonzero_rows(code, z, z_step, rows, plan, a, a_step)
+        with no:
+            layer_rows(code, z, z_step, rows, plan, at, a, a_step, cold, far=far)
 
 
-forward_blocks = block_loop(first_layer, layer_rows)
-
-
-@jit
-def forward_turned(x: Any, vectors: int, plan: Any, thread: int, out: Any, cold: bool) -> None:
+def forward_turned(code: Code, x: Scalar, vectors: Any, plan: Scalar, thread: Any, out: Scalar, cold: Any) -> None:
     """Compute the outputs of ``vectors`` vectors of rows, behind the first layer with rows in the lanes: see `turned`.
 
     The first layer is multiplied tile by tile, or a few inputs of all tiles at a time, so that the weights of these
     inputs stay in the first-level cache. With two tiles a few inputs at a time cost as much as they gain.
     """
-    weights = pointer(plan[WEIGHTS], x)
-    half, rows, n_in = plan[SCRATCH_ITEMS] // 2, vectors * plan[LANES], plan[INPUTS]
-    a, pitch = moved(pointer(plan[SCRATCH], x), thread * 2 * half), plan[TURNED_PITCH]
-    z = moved(a, half)
-    block = plan[TILE_ROWS] if vectors == 1 or plan[INDEX] else rows
-    for i in range(0, rows, block):
-        n_rows, z_i, a_i = min(block, rows - i), moved(x, i * n_in), moved(a, i * pitch)
-        first_layer(z_i, n_in, n_rows, plan, HEADER, weights, a_i, pitch, cold and n_rows > plan[TILE_ROWS])
-    turn(a, pitch, vectors, plan[HEADER + TURNED_COLUMNS], z)
-    at = HEADER
-    for _ in range(1, plan[LAYERS]):
-        activate(z, 0, 1, plan[at + TURNED_COLUMNS] * rows, plan[at + ACTIVATION])
-        at += LAYER + PART * plan[at + PARTS]
-        w, bias = moved(weights, plan[at + TURNED_AT]), moved(weights, plan[at + BIAS_AT])
-        a, z = z, a
-        multiply_turned(w, plan[at + TURNED_INPUTS], plan[at + TURNED_COLUMNS], a, bias, z, vectors)
-    finish_turned(z, plan[OUTPUTS], vectors, plan[at + ACTIVATION], out)
+    weights = plan[WEIGHTS].address_of(code.real)
+    half, rows, n_in, pitch = plan[SCRATCH_ITEMS] // 2, vectors * plan[LANES], plan[INPUTS], plan[TURNED_PITCH]
+    sums = plan[SCRATCH].address_of(code.real) + thread * 2 * half
+    block = where((plan[INDEX] != 0) | (vectors == 1), plan[TILE_ROWS], rows)
+    with each(code, 0, rows, block) as i:
+        n_rows = least(block, rows - i)
+        cold_i, z_i, a_i = cold & (n_rows > plan[TILE_ROWS]), x + i * n_in, sums + i * pitch
+        first_layer(code, z_i, n_in, n_rows, plan, HEADER, a_i, pitch, cold_i)
+    turn(code, sums, pitch, vectors, plan[HEADER + TURNED_COLUMNS], sums + half)
+    at = Variable(code, HEADER)
+    with each(code, 1, plan[LAYERS]) as layer:
+        z, a = sums + (layer & 1) * half, sums + (layer - 1 & 1) * half
+        activate(code, z, 0, 1, plan[at.now + TURNED_COLUMNS] * rows, plan[at.now + ACTIVATION])
+        at.now = after(plan, at.now)
+        w, bias = weights + plan[at.now + TURNED_AT], weights + plan[at.now + BIAS_AT]
+        multiply_turned(code, w, plan[at.now + TURNED_INPUTS], plan[at.now + TURNED_COLUMNS], z, bias, a, vectors)
+    a = sums + (plan[LAYERS] & 1) * half
+    finish_turned(code, a, plan[OUTPUTS], vectors, plan[at.now + ACTIVATION], out)
 
 
-@jit
-def fetch_few(x: Any, rows: int, plan: Any) -> None:
+def fetch_few(code: Code, x: Scalar, rows: Any, plan: Scalar) -> None:
     """Ask for the inputs of fewer rows than a tile has. The tile before a whole tile fetches its inputs."""
-    if plan[INDEX]:
-        fetch_items(x, rows * plan[INPUTS])
-    else:
-        for row in range(rows):
-            fetch_first(moved(x, row * plan[INPUTS]), plan[INPUTS])
+    with either(plan[INDEX] != 0) as (yes, no):
+        with yes:
+            fetch_items(code, x, rows * plan[INPUTS])
+        with no, each(code, 0, rows) as row:
+            fetch_first(code, x + row * plan[INPUTS], plan[INPUTS])
 
 
-@jit
-def forward_rows(x: Any, rows: int, plan: Any, thread: int, out: Any) -> None:
+@routine
+def forward_rows(code: Code, *arguments: Any) -> None:
     """Compute the outputs of some rows with the scratch memory of one thread."""
-    first = 0
-    if rows < plan[TILE_ROWS]:
-        fetch_few(x, rows, plan)
-    while plan[TURNED_VECTORS] and rows - first >= plan[LANES]:
-        most, left = plan[TURNED_VECTORS], (rows - first) // plan[LANES]
-        vectors = most if left > most + 1 else (left + 1) // 2 if left == most + 1 else left
-        x_rows, out_rows = moved(x, first * plan[INPUTS]), moved(out, first * plan[OUTPUTS])
-        forward_turned(x_rows, vectors, plan, thread, out_rows, first == 0)
-        first += vectors * plan[LANES]
-    forward_blocks(moved(x, first * plan[INPUTS]), rows - first, plan, thread, moved(out, first * plan[OUTPUTS]))
+    x, rows, plan, thread, out = scalars(code.builder, arguments)
+    with when(rows < plan[TILE_ROWS]):
+        fetch_few(code, x, rows, plan)
+    first = Variable(code, 0)
+    turned = where(plan[TURNED_VECTORS] != 0, plan[LANES], rows + 1)  # so many rows are worth to be turned
+    with turns(code, lambda: rows - first.now >= turned):
+        begin, longest = first.now, plan[TURNED_VECTORS]
+        left = (rows - begin) // plan[LANES]
+        vectors = where(left > longest + 1, longest, where(left == longest + 1, (left + 1) // 2, left))
+        x_rows, out_rows = x + begin * plan[INPUTS], out + begin * plan[OUTPUTS]
+        forward_turned(code, x_rows, vectors, plan, thread, out_rows, begin == 0)
+        first.now = begin + vectors * plan[LANES]
+    x_rows, out_rows = x + first.now * plan[INPUTS], out + first.now * plan[OUTPUTS]
+    forward_blocks(code, x_rows, rows - first.now, plan, thread, out_rows, first_layer)
 
 
-#: `forward_rows` for a parallel loop, whose body Numba goes through several times and compiles twice.
-thread_rows = called(forward_rows)
-
-
-def _serial(x: Any, network: int) -> None:
-    plan = pointer(network, np.int64)
-    require(x.shape[1] == plan[INPUTS] and x.shape[0] <= plan[OUT_ROWS])
-    forward_rows(data(x), x.shape[0], plan, 0, pointer(plan[OUT], data(x)))
-
-
-def _single(x: Any, network: int) -> None:
-    plan = pointer(network, np.int64)
-    require(x.shape[0] == plan[INPUTS])
-    fetch_few(data(x), 1, plan)
-    forward_blocks(data(x), 1, plan, 0, pointer(plan[OUT], data(x)))
-
-
-def _parallel(x: Any, network: int) -> None:
-    plan = pointer(network, np.int64)
-    require(x.shape[1] == plan[INPUTS] and x.shape[0] <= plan[OUT_ROWS])
-    threads, half = plan[THREADS], plan[TILE_ROWS] // 2
-    rows = (x.shape[0] + threads * half - 1) // (threads * half) * half
-    for thread in numba.prange(threads):
-        first = min(thread * rows, x.shape[0])
-        out = pointer(plan[OUT], data(x))
-        x_rows, out_rows = moved(data(x), first * plan[INPUTS]), moved(out, first * plan[OUTPUTS])
-        # Integers of one type inside the loop and around it, or Numba would compile the function for both.
-        n_rows, thread_number = np.int64(min(rows, x.shape[0] - first)), np.int64(thread)
-        thread_rows(x_rows, n_rows, plan, thread_number, out_rows)
-
-
-@cache
-def compiled(dtype: str, variant: str) -> Any:
-    """Return f(x, network) for "float32" or "float64" and any specification, compiled."""
-    return compiled_as({"serial": _serial, "single": _single, "parallel": _parallel}[variant], dtype, variant)
+def forward_row(code: Code, x: Scalar, plan: Scalar, out: Scalar) -> None:
+    """Compute the outputs of one row."""
+    fetch_few(code, x, 1, plan)
+    forward_blocks(code, x, 1, plan, 0, out, first_layer)

@@ -1,14 +1,12 @@
 """The first layer without the inputs that are zero in all rows of a group: see `sparse`."""
 
-# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from mlpbench.kernels.numba_simd.codegen.layers import moved, multiply, pointer
+from mlpbench.kernels.numba_simd.codegen.scalar import Scalar, Variable, each, either, least, most, turns, when, where
 from mlpbench.kernels.numba_simd.codegen.sparse import MOST_NONZERO, find_nonzero, multiply_nonzero
+from mlpbench.kernels.numba_simd.codegen.vector import I32, Code
 from mlpbench.kernels.numba_simd.passes.packing import (
     BIAS_AT,
     COLUMN,
@@ -19,73 +17,57 @@ from mlpbench.kernels.numba_simd.passes.packing import (
     LAYER,
     LENGTH,
     PART,
-    PARTS,
+    WEIGHTS,
     WEIGHTS_AT,
     WIDTH,
 )
-from mlpbench.kernels.numba_simd.passes.parts import jit, layer_loops, summed
-
-add_part, _, _ = layer_loops(multiply)
+from mlpbench.kernels.numba_simd.passes.parts import add_part, after, start_of, summed
 
 
-@jit
-def add_listed(
-    z: Any,
-    z_step: int,
-    rows: int,
-    n: int,
-    w: Any,
-    start: Any,
-    start_step: int,
-    a: Any,
-    a_step: int,
-    width: int,
-    index: Any,
-) -> None:
+def add_listed(code: Code, z: Scalar, z_step: Any, rows: Any, n: Any, w: Scalar, start: Scalar, start_step: Any,
+               a: Scalar, a_step: Any, width: Scalar, index: Scalar) -> None:  # fmt: skip
     """Compute a = start + z @ w for a part, over the n inputs that ``index`` lists; where n is 0, a = start."""
-    step = max(summed(n, rows, rows), 1)
-    for i in range(0, max(n, 1), step):
-        multiply_nonzero(z, z_step, rows, min(step, n - i), w, start, start_step, a, a_step, width, moved(index, i))
-        start, start_step = a, a_step
+    step = most(summed(n, rows, rows), 1)
+    with each(code, 0, most(n, 1), step) as i:
+        before, before_step = where(i == 0, start, a), where(i == 0, start_step, a_step)
+        n_i = least(step, n - i)
+        multiply_nonzero(code, z, z_step, rows, n_i, w, before, before_step, a, a_step, width, index + i)
 
 
-@jit
-def sparse_parts(
-    z: Any, z_step: int, rows: int, plan: Any, part: int, end: int, weights: Any, a: Any, a_step: int
-) -> int:
-    """Compute, for a group of rows, the parts for which one index serves. Return the place of the next part."""
-    index, bias = pointer(plan[INDEX], np.int32), moved(weights, plan[HEADER + BIAS_AT])
-    first, n = plan[part + FIRST], plan[part + LENGTH]
-    singles, after = part, part  # the first single columns are computed while zeros are looked for
-    while after < end and plan[after + FIRST] == first and plan[after + LENGTH] == n:
-        if plan[singles + WIDTH] > 0:
-            singles = after
-        after += PART
-    z_first, columns = moved(z, first), max(-plan[singles + WIDTH], 0)
-    sums, w = moved(a, plan[singles + COLUMN]), moved(weights, plan[singles + WEIGHTS_AT])
-    start, start_step = (sums, a_step) if first else (moved(bias, plan[singles + COLUMN]), 0)
-    count = find_nonzero(z_first, z_step, rows, n, index, w, start, start_step, sums, a_step, columns)
-    for at in range(part, after, PART):
-        width, column = plan[at + WIDTH], plan[at + COLUMN]
-        sums, w = moved(a, column), moved(weights, plan[at + WEIGHTS_AT])
-        start, start_step = (sums, a_step) if first else (moved(bias, column), 0)
-        if width > 0 and (count < n * MOST_NONZERO or rows == plan[GROUP_ROWS]):
-            add_listed(z_first, z_step, rows, count, w, start, start_step, sums, a_step, width, index)
-        elif width > 0 or at != singles:
-            add_part(z_first, z_step, rows, n, w, start, start_step, sums, a_step, width, plan, False)
-    return after
+def parts_of_one_index(code: Code, z: Scalar, z_step: Any, rows: Any, plan: Scalar, part: Variable, end: Scalar,
+                       a: Scalar, a_step: Any) -> None:  # fmt: skip
+    """Compute, for a group of rows, the parts from ``part`` on that have the same inputs; move ``part`` behind them."""
+    begin, index, weights = part.now, plan[INDEX].address_of(I32), plan[WEIGHTS].address_of(code.real)
+    bias, first, n = weights + plan[HEADER + BIAS_AT], plan[begin + FIRST], plan[begin + LENGTH]
+
+    def places(at: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar, Any]:
+        sums = a + plan[at + COLUMN]
+        return weights + plan[at + WEIGHTS_AT], *start_of(first, sums, a_step, bias + plan[at + COLUMN]), sums, a_step
+
+    singles = Variable(code, begin)  # the first single columns are computed while zeros are looked for
+    with turns(code, lambda: (part.now < end) & (plan[least(part.now, end - PART) + FIRST] == first)):
+        singles.now = where(plan[singles.now + WIDTH] > 0, part.now, singles.now)
+        part.now = part.now + PART
+    columns = most(-plan[singles.now + WIDTH], 0)
+    count = find_nonzero(code, z + first, z_step, rows, n, index, *places(singles.now), columns)
+    listed = (rows == plan[GROUP_ROWS]) | (count * 100 < n * MOST_NONZERO)
+    with each(code, begin, part.now, PART) as at:
+        width = plan[at + WIDTH]
+        with either((width > 0) & listed) as (yes, no):
+            with yes:
+                add_listed(code, z + first, z_step, rows, count, *places(at), width, index)
+            with no, when((width > 0) | (at != singles.now)):
+                add_part(code, z + first, z_step, rows, n, *places(at), width, plan, 0)
 
 
-@jit
-def nonzero_rows(z: Any, z_step: int, rows: int, plan: Any, weights: Any, a: Any, a_step: int) -> None:
+def nonzero_rows(code: Code, z: Scalar, z_step: Any, rows: Any, plan: Scalar, a: Scalar, a_step: Any) -> None:
     """Compute the sums of the first layer as `layer_rows` does, without the inputs that are zero in a group of rows."""
-    i, tile = 0, plan[GROUP_ROWS]
-    while i < rows:
-        while tile > rows - i:
-            tile //= 2
-        part, end = HEADER + LAYER, HEADER + LAYER + PART * plan[HEADER + PARTS]
-        while part < end:
-            part = sparse_parts(
-                moved(z, i * z_step), z_step, tile, plan, part, end, weights, moved(a, i * a_step), a_step
-            )
-        i += tile
+    i, group = Variable(code, 0), Variable(code, plan[GROUP_ROWS])
+    with turns(code, lambda: i.now < rows):
+        with turns(code, lambda: group.now > rows - i.now):
+            group.now = group.now // 2
+        z_i, a_i = z + i.now * z_step, a + i.now * a_step
+        part, end = Variable(code, HEADER + LAYER), after(plan, HEADER)
+        with turns(code, lambda: part.now < end):
+            parts_of_one_index(code, z_i, z_step, group.now, plan, part, end, a_i, a_step)
+        i.now = i.now + group.now

@@ -21,8 +21,11 @@ _Array = NDArray[Any]
 #: of the index of inputs that are not zero, or 0 where no inputs are to be skipped. The outputs go to OUT, which has
 #: room for OUT_ROWS: an array that is handed over in every call takes 50 ns to unpack, at one row a twentieth of the
 #: time. SHARES is the address of what `shares` returns, or 0 where columns are not divided. GROUP_ROWS skip together.
+#: From CODE on come the addresses of the functions of `program`.
 (WEIGHTS, SCRATCH, SCRATCH_ITEMS, THREADS, LAYERS, INPUTS, OUTPUTS, PITCH, BLOCK_ROWS, TILE_ROWS, INDEX, LANES,
- TURNED_VECTORS, TURNED_PITCH, OUT, OUT_ROWS, SHARES, GROUP_ROWS, HEADER) = range(19)  # fmt: skip
+ TURNED_VECTORS, TURNED_PITCH, OUT, OUT_ROWS, SHARES, GROUP_ROWS, CODE) = range(19)  # fmt: skip
+#: The places of these functions: all rows, one row, a thread's rows, a thread's columns of a layer, the outputs.
+ALL_ROWS, ONE_ROW, SOME_ROWS, SOME_COLUMNS, OUTPUTS_OF_BLOCK, HEADER = range(CODE, CODE + 6)
 #: Places in the line of a layer, which its parts follow: columns in whole vectors, parts, activation, offset of b; and
 #: of the layer turned: columns, inputs, offset of W.T.
 COLUMNS, PARTS, ACTIVATION, BIAS_AT, TURNED_COLUMNS, TURNED_INPUTS, TURNED_AT, LAYER = range(8)
@@ -105,6 +108,10 @@ class Network:
     def address(self) -> int:
         """Where the plan lies: the one argument that compiled code needs to find everything."""
         return int(self.plan.ctypes.data)
+
+    def run_with(self, addresses: list[int]) -> None:
+        """Let the next calls run functions at these addresses: those of a `machine.Program`."""
+        self.plan[CODE : CODE + len(addresses)] = addresses
 
     def write_to(self, out: _Array) -> None:
         """Let the next calls write their outputs to ``out``, (rows, n_out), which must live until the last of them."""

@@ -90,7 +90,9 @@ def test_any_change_of_any_file_changes_the_digest(monkeypatch, tmp_path):
     assert len(digests) == 1 + len(copies)
 
 
-@pytest.mark.parametrize("start", ["numba_jit/loops", "numba_simd/passes/network", "numba_simd/codegen/peak"])
+@pytest.mark.parametrize(
+    "start", ["numba_jit/loops", "numba_simd/passes/program", "numba_simd/passes/calls", "numba_simd/codegen/peak"]
+)
 def test_every_module_that_shapes_compiled_code_is_in_the_key(start):
     """All of ours that is imported, by whatever way, for the compiled functions."""
     files = {name_of(path): path for path in SOURCES}
@@ -132,6 +134,17 @@ def test_a_place_that_cannot_be_read_or_replaced_is_done_without(folder):
     (path / "something").mkdir(parents=True)
     assert (hits(), hits()) == (0, 0)
     assert not list(folder.rglob("*.tmp"))
+
+
+def test_other_code_than_numbas_is_kept_too(monkeypatch, folder):
+    made = iter([b"first", b"of another key", b"third", b"without a folder"]).__next__
+    got = [cache.kept_code(double, key, made) for key in (KEY, KEY, "another")]
+    assert got == [(b"first", False), (b"first", True), (b"of another key", False)]
+    for path in folder.rglob("*.nbc"):
+        path.write_bytes(b"damaged")
+    assert [cache.kept_code(double, KEY, made) for _ in range(2)] == [(b"third", False), (b"third", True)]
+    monkeypatch.setattr("numba.core.caching.CompileResultCacheImpl._locator_classes", [])
+    assert cache.kept_code(double, KEY, made) == (b"without a folder", False)
 
 
 # Folders

@@ -73,7 +73,7 @@ def test_the_main_loop_is_packed_fused_multiply_adds(filled, dtype):
     features = host_features()
     if not {"+avx2", "+fma"} <= features:
         pytest.skip("no x86 with AVX2 and FMA")
-    (code,) = filled[1]["code"][KERNELS.index("numba" if dtype == "float32" else ("numba", dtype))]
+    code = filled[1]["code"][KERNELS.index("numba" if dtype == "float32" else ("numba", dtype))]
     target, packed = host(), {"float32": "ps", "float64": "pd"}[dtype]
     register = {64: "zmm", 32: "ymm"}[target.vector_bytes]
     found = re.findall(rf"vfmadd\w+{packed}\s.*%{register}", code)
@@ -86,7 +86,7 @@ def test_the_main_loop_keeps_its_sums_in_registers(filled):
     target = host()
     if target.registers != 32 or target.vector_bytes < 32:
         pytest.skip("not an x86 with AVX-512")
-    (code,) = filled[1]["code"][0]
+    code = filled[1]["code"][0]
     register = {64: "%zmm", 32: "%ymm"}[target.vector_bytes] + r"\d+"
     multiply_add = (
         rf"vfmadd\w+ps\s+{register}, {register}, {register}\n"  # no operand in memory: weights used four times

@@ -4,15 +4,14 @@ Intel and AMD with AVX-512, with AVX2, with SSE2 alone, and AArch64: where LLVM 
 """
 
 import re
-from functools import partial
 
 import pytest
-from llvmlite import binding, ir
+from llvmlite import binding
 
-from mlpbench.kernels.numba_simd.codegen import layers, sparse, turned
+from mlpbench.kernels.numba_simd.codegen import machine
 from mlpbench.kernels.numba_simd.codegen.shape import Shape
-from mlpbench.kernels.numba_simd.codegen.tile import dots, product
-from mlpbench.kernels.numba_simd.codegen.vector import I32, I64, Code, new_function
+from mlpbench.kernels.numba_simd.passes import far, network
+from mlpbench.kernels.numba_simd.passes.program import functions as functions_of
 from support.assembly import VECTOR, functions, main_loop, multiply_adds, require_registers, spills
 
 X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
@@ -47,36 +46,9 @@ def everything(isa, bits):
     """Return a module with every function that the kernels generate for a target, and its `Shape`."""
     triple, _, features = TARGETS[isa]
     shape = Shape.parse(triple, features, bits // 8)
-    module = ir.Module("everything")
-    module.triple = triple
-    real = ir.FloatType() if bits == 32 else ir.DoubleType()
-    builder = ir.IRBuilder(ir.Function(module, ir.FunctionType(ir.VoidType(), []), "any").append_basic_block())
-    code, pointer = Code(builder, shape, real), real.as_pointer()
-    for name, write, arguments in [
-        ("activate", layers._activate, [pointer, I64, I64, I64, I64]),
-        ("finish", layers._finish, [pointer, I64, I64, I64, I64, pointer]),
-        ("multiply", layers._multiply, [pointer, I64, I64, I64, pointer, pointer, I64, pointer, I64, I64, I64]),
-        ("multiply_far", partial(layers._multiply, far=True),
-         [pointer, I64, I64, I64, pointer, pointer, I64, pointer, I64, I64, I64]),
-        ("fetch_items", layers._fetch_items, [pointer, I64]),
-        ("turn", turned._turn, [pointer, I64, I64, I64, pointer]),
-        ("multiply_turned", turned._multiply_turned, [pointer, I64, I64, pointer, pointer, pointer, I64]),
-        ("finish_turned", turned._finish_turned, [pointer, I64, I64, I64, pointer]),
-        ("skipping", sparse._multiply_nonzero,
-         [pointer, I64, I64, I64, pointer, pointer, I64, pointer, I64, I64, I32.as_pointer()]),
-    ]:  # fmt: skip
-        _, inside = new_function(builder, name, arguments)
-        write(Code(inside, shape, real), inside.function.args)
-        inside.ret_void()
-    finder = [pointer, I64, I64, I64, I32.as_pointer(), pointer, pointer, I64, pointer, I64, I64]
-    _, inside = new_function(builder, "nonzero", finder, I64)
-    sparse._choose(Code(inside, shape, real), inside.function.args)
-    builder.ret_void()
-    assert product(code, shape.rows, shape.vectors).name in module.globals
-    assert dots(code, shape.rows, 2).name in module.globals
-    for function in module.functions:
-        function.linkage = ""  # or LLVM drops what nothing calls
-    return module, shape
+    ways = {f"{kind}_{name}": write for kind, way in (("near", network), ("far", far))
+            for name, write in functions_of(way).items()}  # fmt: skip
+    return machine.written(ways, shape, bits), shape
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +58,9 @@ def written():
 
     def write(isa, bits):
         if (isa, bits) not in made:
-            machine = target_machine(isa)
+            compiler = target_machine(isa)
             module, shape = everything(isa, bits)
-            parsed = binding.parse_assembly(str(module))
-            parsed.verify()
-            passes = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=3))
-            passes.getModulePassManager().run(parsed, passes)
-            made[isa, bits] = machine.emit_assembly(parsed), str(module), shape
+            made[isa, bits] = compiler.emit_assembly(machine.optimised(module, compiler)), str(module), shape
         return made[isa, bits]
 
     return write

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mlpbench.kernels.conformance import agree, check
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
-from mlpbench.kernels.numba_simd.passes import far, network, packing
+from mlpbench.kernels.numba_simd.passes import packing, program
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.contestants import by_columns, divided, specs
@@ -26,7 +26,7 @@ def test_far_away_and_divided_by_columns_the_results_are_the_same_to_the_bit(spe
         near = NumbaSimdKernel(spec, params)
         patch.setattr(packing, "FAR_BYTES", 0)
         kernel, divided = NumbaSimdKernel(spec, params), by_columns(NumbaSimdParallelKernel, threads)(spec, params)
-    assert (near._pass, kernel._pass) == (network, far)
+    assert (near._far, kernel._far) == (False, True)
     assert divided.describe()["serial_below_rows"] == 1
     agree(near, params, x)
     for other in (kernel, divided):
@@ -55,6 +55,6 @@ def test_rows_are_divided_at_half_tiles_and_none_is_lost(rows):
 
 
 def test_it_is_for_large_networks_and_not_for_an_index_of_zeros():
-    assert NumbaSimdKernel(MNIST, seeded(MNIST))._pass is network
-    assert NumbaSimdKernel(WIDE, seeded(WIDE))._pass is far
-    assert NumbaSimdSparseKernel(WIDE, seeded(WIDE))._pass is network
+    kinds = (NumbaSimdKernel, MNIST), (NumbaSimdKernel, WIDE), (NumbaSimdSparseKernel, WIDE)
+    programs = [program.compiled("float32", is_far=is_far) for is_far in (False, True, False)]
+    assert [kind(spec, seeded(spec))._program for kind, spec in kinds] == programs

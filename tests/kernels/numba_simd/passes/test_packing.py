@@ -71,7 +71,7 @@ def test_few_rows_have_several_sums_for_each_result(features, itemsize):
 
 @pytest.mark.parametrize(("rows", "longest"), [(1, 1280), (2, 640), (3, 320), (8, 320), (9, 160), (128, 160)])
 def test_sums_are_divided_evenly_and_none_is_too_long(rows, longest):
-    summed = parts.summed.py_func
+    summed = parts.summed
     for n in (1, 16, 319, 320, 321, 784, 1000, 1281, 2048):
         at_once = summed(n, rows, 8)
         assert at_once % 16 == 0

@@ -1,0 +1,47 @@
+"""The functions of a forward pass, compiled together: of networks that fit the second-level cache, or of others."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from mlpbench.kernels.numba_simd.codegen.machine import Program
+from mlpbench.kernels.numba_simd.codegen.scalar import Scalar, least
+from mlpbench.kernels.numba_simd.codegen.shape import host_shape
+from mlpbench.kernels.numba_simd.codegen.vector import Code
+from mlpbench.kernels.numba_simd.passes import far, network
+from mlpbench.kernels.numba_simd.passes.columns import outputs_of_block, some_columns
+from mlpbench.kernels.numba_simd.passes.packing import INPUTS, OUT, OUTPUTS, THREADS, TILE_ROWS
+
+
+def functions(way: Any) -> dict[str, Any]:
+    """Return what `machine.written` takes, with the forward pass of `network` or `far`, whichever ``way`` is.
+
+    They stand in the order of their places in the plan.
+    """
+
+    def all_rows(code: Code, x: Scalar, plan: Scalar, rows: Scalar, _layer: Scalar, _thread: Scalar) -> None:
+        way.forward_rows(code, x, rows, plan, 0, plan[OUT].address_of(code.real))
+
+    def one_row(code: Code, x: Scalar, plan: Scalar, _rows: Scalar, _layer: Scalar, _thread: Scalar) -> None:
+        way.forward_row(code, x, plan, plan[OUT].address_of(code.real))
+
+    def some_rows(code: Code, x: Scalar, plan: Scalar, rows: Scalar, _layer: Scalar, thread: Scalar) -> None:
+        """Compute a thread's rows of a batch, in halves of tiles."""
+        threads, half = plan[THREADS], plan[TILE_ROWS] // 2
+        share = (rows + threads * half - 1) // (threads * half) * half
+        first = least(thread * share, rows)
+        out = plan[OUT].address_of(code.real) + first * plan[OUTPUTS]
+        way.forward_rows(code, x + first * plan[INPUTS], least(share, rows - first), plan, thread, out)
+
+    found = [all_rows, one_row, some_rows, *([some_columns, outputs_of_block] if way is far else [])]
+    return {write.__name__: write for write in found}
+
+
+@cache
+def compiled(dtype: str, *, is_far: bool) -> Program:
+    """Return the program for "float32" or "float64" and any specification; without an index of zeros if ``is_far``."""
+    way, itemsize = far if is_far else network, np.dtype(dtype).itemsize
+    return Program(functions(way), host_shape(itemsize), itemsize * 8, kept_as=way.forward_row)
