@@ -8,6 +8,7 @@ count on both sides, or every repeat where fewer than three count on both.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Protocol
 
 from mlpbench.bench.errors import UserError
@@ -94,6 +95,16 @@ def _case(run: str, machine: str, kernel: str, mode: str, batch_size: int, repea
     hit = {record.repeat for record, found, _ in repeats if not found.counts}
     sources = tuple((record, found) for record, found, _ in repeats)
     return CaseTimes(run, machine, kernel, mode, batch_size, estimates.counted(every, hit), every, sources)
+
+
+def half_width(run: Run) -> float | None:
+    """Return half the width of the interval that half of a run's cases are within, as a share; None without intervals.
+
+    Of several repeats only: the interval of a case with one is not known.
+    """
+    found = [estimates.estimate(case.by_repeat) for case in cases([run])]
+    widths = [(one.high - one.low) / (2 * one.value) for one in found if one.n > 1]
+    return min(median(widths), 1e9) if widths else None
 
 
 def pairs(a: ByRepeat, b: ByRepeat) -> tuple[dict[int, float], dict[int, float]]:

@@ -18,7 +18,7 @@ from mlpbench.bench.analysis.scaling import Scaling
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.trust.clock_check import ClockCheck
-from mlpbench.bench.trust.disturbance import Grade
+from mlpbench.bench.trust.grade import Grade
 from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
 from mlpbench.bench.trust.timeline import Timeline
 

@@ -3,9 +3,8 @@
 Everything is derived from the raw values in the records; nothing here measures. A disturbed case is marked and kept.
 """
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
@@ -24,8 +23,6 @@ THROTTLED = 0.05
 TICKS_S = 0.015
 #: Where the system does not show waiting: evictions per second; a quiet process sees about 10.
 EVICTIONS_PER_S = 100.0
-#: (share of disturbed cases, spread of the calibration) up to which a machine is quiet, or fair.
-QUIET, FAIR = (0.05, 0.05), (0.25, 0.15)
 
 Cause = Literal["load", "host", "throttled", "clock", "blocked", "neighbour", "unknown"]
 
@@ -36,22 +33,6 @@ class Disturbance:
 
     cause: Cause
     text: str
-
-
-@dataclass(frozen=True)
-class Grade:
-    """A machine in one run: ``disturbed`` of ``cases`` timings, one for each case and process.
-
-    ``spread``: by how much the calibration was slower than at its best, beside all but the worst 5 % of the cases.
-    ``name`` is None where nothing was recorded.
-    """
-
-    name: Literal["quiet", "fair", "noisy"] | None
-    disturbed: int
-    cases: int
-    spread: float
-    causes: tuple[tuple[Cause, int], ...]
-    advice: tuple[str, ...]
 
 
 def best_spin_s(found: Iterable[Trust]) -> float | None:
@@ -141,49 +122,3 @@ def reasons(trust: Trust, best_s: float | None = None) -> tuple[str, ...]:
     """Return why a process is disturbed, one line for each case and reason; empty where it is not."""
     found = disturbances(trust, best_s)
     return tuple(f"{mode} {size}: {reason.text}" for (mode, size), why in found.items() for reason in why)
-
-
-def grade(found: Sequence[Trust], governor: str | None = None) -> Grade:
-    """Return the grade of the machine in one run, from the trust blocks of its records.
-
-    ``governor``: what sets the processor's clock, which is advice too.
-    """
-    best = best_spin_s(found)
-    windows = [window for trust in found for window in trust.windows]
-    if best is None:
-        return Grade(None, 0, 0, 0.0, (), ())
-    disturbed = [why for trust in found for why in disturbances(trust, best).values()]
-    levels = sorted(map(level_s, windows))
-    share, spread = len(disturbed) / len(windows), levels[math.ceil(0.95 * len(levels)) - 1] / best - 1
-    causes = Counter(cause for why in disturbed for cause in {reason.cause for reason in why})
-    name: Literal["quiet", "fair", "noisy"]
-    if share <= QUIET[0] and spread <= QUIET[1]:
-        name = "quiet"
-    else:
-        name = "fair" if share <= FAIR[0] and spread <= FAIR[1] else "noisy"
-    common = tuple(causes.most_common())
-    return Grade(name, len(disturbed), len(windows), spread, common, _advice([cause for cause, _ in common], governor))
-
-
-_TO_DO: dict[str, str] = {
-    "load": "Other programs took the processors: stop them, or keep some processors free of them (taskset, cpusets) "
-    "and start mlpbench there with --threads at their number.",
-    "host": "The host gave the processors to other virtual machines: use a machine with dedicated ones, or another "
-    "hour.",
-    "throttled": "The processor was held back: raise the container's share of processors (its CPU limit), or let the "
-    "machine cool.",
-    "clock": "The processor's clock speed moved: set the governor to performance, and switch boost off where you may.",
-    "blocked": "The kernel waited for something else than a processor, as the disk or memory that is paged in: give "
-    "the machine more memory, and keep other programs off it.",
-    "neighbour": "Somebody else worked on the same cores, in another virtual machine or on the other thread of a core: "
-    "use a machine whose cores are not shared, leave the other thread of each core free, or try another hour.",
-    "unknown": "Some timings were slow for a reason that nothing here sees, such as a busy memory: more repeats "
-    "(--repeats, --budget) average over it, and so does another hour.",
-}
-
-
-def _advice(causes: list[Cause], governor: str | None) -> tuple[str, ...]:
-    lines = [_TO_DO[cause] for cause in causes]
-    if governor not in (None, "", "performance"):
-        lines.append(f"The governor is {governor}: set it to performance.")
-    return tuple(lines)

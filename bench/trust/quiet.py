@@ -48,13 +48,15 @@ class Taken:
     """One case in one process: seconds per call, which is the median of its ``chosen`` rounds, picked by a ``rule``.
 
     The rules: "all rounds" where there are no looks; "quiet rounds"; and "fastest fifth" where too few were quiet, or
-    rounds are so long that their looks do not tell. ``slow``: the share of looks that were slow, None without looks.
+    rounds are so long that their looks do not tell. ``slow``: the share of looks that were slow, ``level``: the median
+    look as a multiple of the best; None without looks.
     """
 
     timing: Timing
     rule: Rule
     chosen: tuple[int, ...]
     slow: float | None
+    level: float | None
     disturbances: tuple[Disturbance, ...] = ()
 
     @property
@@ -89,9 +91,9 @@ def taken(records: Sequence[Record]) -> list[dict[At, Taken]]:
         found = {}
         for timing in record.cases:
             at = timing.mode, timing.batch_size
-            level = own.get((kind, record.kernel, *at), 0.0)
-            limit = QUIET * (level if level <= OWN * best.get(kind, 0.0) else best[kind])
-            found[at] = _taken(timing, limit, hit.get(at, ()))
+            fastest = best.get(kind, 0.0)
+            beside = own.get((kind, record.kernel, *at), 0.0)
+            found[at] = _taken(timing, fastest, beside if beside <= OWN * fastest else fastest, hit.get(at, ()))
         made.append(found)
     return _held_against_the_best(records, made)
 
@@ -124,21 +126,25 @@ def _best(looks: Sequence[float]) -> float:
     return sorted(looks)[min(BEST, len(looks) - 1)]
 
 
-def _taken(timing: Timing, limit_ns: float, hit: tuple[Disturbance, ...]) -> Taken:
-    """Return the time of one case. ``limit_ns``: up to which a look is quiet; ``hit``: what the counters saw."""
+def _taken(timing: Timing, best_ns: float, beside_ns: float, hit: tuple[Disturbance, ...]) -> Taken:
+    """Return the time of one case. The best looks are those of the run, and ``beside_ns`` this case.
+
+    ``hit``: what the counters saw.
+    """
     rounds = np.array(timing.rounds_s)
     every = tuple(range(len(rounds)))
     if not timing.looks_ns:
-        return Taken(timing, "all rounds", every, None, hit)
-    quiet = np.array(timing.looks_ns) <= limit_ns
-    chosen, slow = np.flatnonzero(quiet.all(axis=1)), float(1 - quiet.mean())
+        return Taken(timing, "all rounds", every, None, None, hit)
+    looks = np.array(timing.looks_ns)
+    quiet, level = looks <= QUIET * beside_ns, float(np.median(looks)) / max(best_ns, 1.0)
+    chosen, slow = np.flatnonzero(quiet.all(axis=1)), float((~quiet).mean())
     calm = slow <= CALM and not hit
     short = float(np.median(rounds)) * timing.iterations <= SHORT_S
     enough = len(chosen) >= min(ENOUGH, (len(rounds) + 1) // 2)
     if enough and (calm or (short and _agree(rounds[chosen]))):
-        found = Taken(timing, "quiet rounds", tuple(chosen.tolist()), slow, hit)
+        found = Taken(timing, "quiet rounds", tuple(chosen.tolist()), slow, level, hit)
     else:
-        found = Taken(timing, "fastest fifth", tuple(_fastest(rounds).tolist()), slow, hit)
+        found = Taken(timing, "fastest fifth", tuple(_fastest(rounds).tolist()), slow, level, hit)
     return found if hit else replace(found, disturbances=tuple(_neighbour(found, len(chosen))))
 
 

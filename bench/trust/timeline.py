@@ -1,16 +1,17 @@
-"""A run in the order of time: the calibration beside every case, and which cases were disturbed. Knows no clock."""
+"""A run in the order of time: the looks beside every case, or the calibration, and which cases were disturbed."""
 
 from dataclasses import dataclass
 from statistics import median
 
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.trust.disturbance import Disturbance, best_spin_s, case_disturbance
+from mlpbench.bench.trust.disturbance import SLOWER, Disturbance, best_spin_s
+from mlpbench.bench.trust.quiet import QUIET, taken
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One case of one process. ``before`` and ``after`` it: how long the calibration took, over its best in the run.
+    """One case of one process. ``before`` and ``after`` it: how long looks or the calibration took, over their best.
 
     ``begins`` and ``ends``: seconds since the run's first case began; where the files have no dates, cases before it.
     """
@@ -27,17 +28,27 @@ class Moment:
 
     @property
     def level(self) -> float:
-        """The slower calibration of the two, which is the one that counts."""
+        """The slower one of the two, which is the one that counts."""
         return max(self.before, self.after)
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The cases of a run in the order in which they ran; ``dated``: by their dates, or else by their number."""
+    """The cases of a run in the order in which they ran; ``dated``: by their dates, or else by their number.
+
+    ``looks``: levels are those of the looks beside the rounds, and cases of a process took turns; else levels are those
+    of the calibration before and after a case.
+    """
 
     run: str
     dated: bool
+    looks: bool
     moments: tuple[Moment, ...]
+
+    @property
+    def limit(self) -> float:
+        """The level from which on there is something wrong."""
+        return QUIET if self.looks else 1 + SLOWER
 
     def processes(self) -> dict[tuple[str, int], list[Moment]]:
         """Return the moments of each process, (kernel, repeat), in order."""
@@ -52,23 +63,29 @@ def timeline(run: Run) -> Timeline | None:
     best = best_spin_s(record.trust for record in run.records)
     if best is None:
         return None
+    found = {(r.kernel, r.repeat): cases for r, cases in zip(run.records, taken(run.records), strict=True)}
+    looks = all(case.level is not None for cases in found.values() for case in cases.values())
     watched = [(record, window) for record in _in_order(run) for window in record.trust.windows]
     dates = [window.began_utc_s for _, window in watched if window.began_utc_s is not None]
     dated, first = len(dates) == len(watched), min(dates, default=0.0)
     moments = []
     for number, (record, window) in enumerate(watched):
+        at = window.mode, window.batch_size
+        case = found[record.kernel, record.repeat].get(at)
         begins = window.began_utc_s - first if dated and window.began_utc_s is not None else float(number)
+        before, after = (median(spins) / best for spins in (window.spins_before_s, window.spins_after_s))
+        level = case.level if case and looks else None
         moments.append(
             Moment(
-                *(record.kernel, record.repeat, window.mode, window.batch_size),
+                *(record.kernel, record.repeat, *at),
                 begins=begins,
                 ends=begins + (window.wall_s if dated else 1.0),
-                before=median(window.spins_before_s) / best,
-                after=median(window.spins_after_s) / best,
-                disturbances=case_disturbance(window, best, record.trust.cpus),
+                before=before if level is None else level,
+                after=after if level is None else level,
+                disturbances=case.disturbances if case else (),
             )
         )
-    return Timeline(run.name, dated, tuple(sorted(moments, key=lambda moment: moment.begins)))
+    return Timeline(run.name, dated, looks, tuple(sorted(moments, key=lambda moment: moment.begins)))
 
 
 def _in_order(run: Run) -> list[Record]:

@@ -1,13 +1,17 @@
 """The block ``trust`` with known answers: a machine that is quiet, until a test says what happens to it."""
 
+import msgspec
 import numpy as np
 
 from mlpbench.bench.record import runs
+from mlpbench.bench.record.schema import Timing
+from mlpbench.bench.record.trust import Trust
 from support import simulate
 
 TIMES = {("numpy", "per_sample", 100): 18e-6, ("numpy", "batched", 100): 2e-6}
 CASES = [("per_sample", 100), ("batched", 100)]
 SPIN_S = 600e-6
+AT = ("batched", 100)
 INSTRUCTIONS = 2_400_000  # 4 GHz
 
 
@@ -82,3 +86,28 @@ def write(folder, blocks, **settings):
             with simulate.edited(folder / f"numpy.{repeat}.json") as content:
                 content["mlpbench"]["trust"] = trust
     return runs.read_run(folder)
+
+
+def timing(data, looks, iterations=10):
+    """Return a case whose rounds took ``data`` seconds for a call, beside pairs of looks in µs."""
+    info = {"kernel": "numpy", "mode": AT[0], "batch_size": AT[1], "rows_per_round_call": AT[1]}
+    looks = [[round(1000 * one) for one in pair] for pair in looks]
+    content = {**info, "looks_ns": looks, "iterations": iterations, "rounds_s": data}
+    return msgspec.convert(content, Timing)
+
+
+class Process:
+    """What `taken` reads of a record."""
+
+    kernel = "numpy"
+
+    def __init__(self, *cases, name="wide", processors=1, best_ns=None, windows=()):
+        look = {"name": name, "processors": processors, "best_ns": best_ns}
+        self.cases = cases
+        self.trust = msgspec.convert(block(*windows, look=look), Trust)
+
+
+def rounds(*groups):
+    """Return data and looks of groups of rounds: (how many, seconds for a call, looks in µs before and after)."""
+    data = [seconds for number, seconds, _ in groups for _ in range(number)]
+    return data, [pair for number, _, pair in groups for _ in range(number)]

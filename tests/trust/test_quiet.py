@@ -5,46 +5,18 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.record.runs import read_run
-from mlpbench.bench.record.trust import Trust
 from mlpbench.bench.trust import quiet
 from support import simulate, spells, trusting
+from support.trusting import AT, Process, rounds, timing
 
 TIMES = {("numpy", "per_sample", 100): 18e-6, ("numpy", "batched", 100): 1.4e-6}
 SLOWER = {("per_sample", 100): 1.9, ("batched", 100): 1.5}
-AT = ("batched", 100)
 CALL_S = 1e-4
-
-
-def timing(data, looks, iterations=10):
-    """Return a case whose rounds took ``data`` seconds for a call, beside pairs of looks in µs."""
-    info = {"kernel": "numpy", "mode": AT[0], "batch_size": AT[1], "rows_per_round_call": AT[1]}
-    looks = [[round(1000 * one) for one in pair] for pair in looks]
-    content = {**info, "looks_ns": looks, "iterations": iterations, "rounds_s": data}
-    return msgspec.convert(content, quiet.Timing)
-
-
-class Process:
-    """What `taken` reads of a record."""
-
-    kernel = "numpy"
-
-    def __init__(self, *cases, name="wide", processors=1, best_ns=None, windows=()):
-        look = {"name": name, "processors": processors, "best_ns": best_ns}
-        self.cases = cases
-        self.trust = msgspec.convert(trusting.block(trusting.window(), look=look), Trust)
-        if windows:
-            self.trust = msgspec.convert(trusting.block(*windows, look=look), Trust)
 
 
 def of(*processes):
     """Return what is taken of the only case of each process."""
     return [found[AT] for found in quiet.taken(processes)]
-
-
-def rounds(*groups):
-    """Return data and looks of groups of rounds: (how many, seconds for a call, looks in µs before and after)."""
-    data = [seconds for number, seconds, _ in groups for _ in range(number)]
-    return data, [pair for number, _, pair in groups for _ in range(number)]
 
 
 def test_the_time_is_that_of_the_rounds_between_two_quiet_looks():

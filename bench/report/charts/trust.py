@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from statistics import median
 from typing import Any
 
 import altair as alt
@@ -13,7 +14,6 @@ from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.style import PAGE, Theme
 from mlpbench.bench.report.sections.trust import COST_NAMES
 from mlpbench.bench.trust import clock_check
-from mlpbench.bench.trust.disturbance import SLOWER
 from mlpbench.bench.trust.timeline import Moment, Timeline
 
 #: The calibration's axis goes to this multiple of its best; what is above stands at its end, and its words say how far.
@@ -27,7 +27,7 @@ def timeline_chart(found: Timeline, names: Sequence[str], theme: Theme = PAGE) -
     """Return the Vega-Lite specification of the calibration over the run, with a lane for each cause of disturbance."""
     causes = list(dict.fromkeys(cause.cause for moment in found.moments for cause in moment.disturbances))
     levels = [level for moment in found.moments for level in (moment.before, moment.after)]
-    low, high = min(0.98, *levels), min(_MOST, max(1 + 1.5 * SLOWER, 1.02 * max(levels)))
+    low, high = min(0.98, *levels), min(_MOST, max(1.5 * found.limit - 0.5, 1.02 * max(levels)))
     lane = _LANE * (high - low)
     lanes: dict[str, float] = {cause: low - lane * (number + 0.7) for number, cause in enumerate(causes)}
     rows = [*_line(found, high), *(row for moment in found.moments for row in _marks(moment, found, lanes, high))]
@@ -58,12 +58,18 @@ def _when(found: Timeline) -> alt.X:
 
 
 def _line(found: Timeline, high: float) -> Iterator[dict[str, Any]]:
-    """Yield the ends of the calibration's line, in order, and the limit from which on a case counts as disturbed."""
-    for moment in found.moments:
-        for x, level in ((moment.begins, moment.before), (moment.ends, moment.after)):
-            process = f"{moment.kernel} {moment.repeat}"  # no kernel's: the machine's, whatever the legend hides
-            yield {"kind": "line", "process": process, "x": x, "y": min(level, high)}
-    yield {"kind": "limit", "y": 1 + SLOWER}
+    """Yield the ends of the line of each process, in order, and the limit from which on something is wrong.
+
+    Where the cases of a process took turns, the line is flat at their median.
+    """
+    for (kernel, repeat), moments in found.processes().items():
+        ends = [(x, level) for m in moments for x, level in ((m.begins, m.before), (m.ends, m.after))]
+        if found.looks:
+            level = median(level for _, level in ends)
+            ends = [(min(x for x, _ in ends), level), (max(x for x, _ in ends), level)]
+        for x, level in ends:  # no kernel's: the machine's, whatever the legend hides
+            yield {"kind": "line", "process": f"{kernel} {repeat}", "x": x, "y": min(level, high)}
+    yield {"kind": "limit", "y": found.limit}
 
 
 def _marks(moment: Moment, found: Timeline, heights: dict[str, float], high: float) -> Iterator[dict[str, Any]]:

@@ -7,10 +7,12 @@ from statistics import median
 from typing import Any
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis import times
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import MANY_RUNS, Block, Figure, Fold, Judgement, Paragraph, Points, Table, columns
 from mlpbench.bench.report.sections.gaps import once_for_all
-from mlpbench.bench.trust import clock_check, disturbance, latency
+from mlpbench.bench.trust import clock_check, latency
+from mlpbench.bench.trust.grade import Grade, grade
 from mlpbench.bench.trust.timeline import Timeline, timeline
 
 TITLE = "How far to trust it"
@@ -19,9 +21,9 @@ _GRADES = {"quiet": "quiet", "fair": "fairly quiet", "noisy": "noisy"}
 COST_NAMES = {"per_sample": "one at a time", "batched": "as a batch"}
 
 _TIMELINE = (
-    "Read from left to right, as the run went: the line is the time of the calibration as a multiple of its best (slow "
-    "above the dashed line), each symbol in a lane below it is a disturbed case in the lane of its cause, and a flat "
-    "line at 1.00x over no lanes is a quiet machine."
+    "Read from left to right, as the run went: the line is the time of {what} as a multiple of its best (slow above "
+    "the dashed line), each symbol in a lane below it is a disturbed case in the lane of its cause, and a flat line at "
+    "1.00x over no lanes is a quiet machine."
 )
 _CLOCK = (
     "Each symbol is a process: at zero, work of 2 and 4 times the length takes exactly 2 and 4 times as long, and the "
@@ -39,7 +41,7 @@ def judge(run: Run, p99_s: float | None = None) -> Judgement:
     costs = list(map(clock_check.call_costs_s, trusts))
     return Judgement(
         run,
-        disturbance.grade(trusts, run.measured_in.machine.governor),
+        grade(run.records, times.half_width(run), run.measured_in.machine.governor),
         clock_check.check_clock(trusts),
         timeline(run),
         {mode: [cost[mode] for cost in costs if mode in cost] for mode in COST_NAMES},
@@ -73,9 +75,10 @@ def lines(judged: Judgement, *, advised: bool = True) -> list[str]:
     found = judged.grade
     if found.name is None:
         return []
-    said = (
-        f"The machine was {_GRADES[found.name]}: {_disturbed_words(found)}, and its speed moved by {found.spread:.0%}."
-    )
+    seen = [_disturbed_words(found), f"its speed moved by {found.spread:.0%}"]
+    seen += [] if found.slow is None else [f"{found.slow:.0%} of the looks at its cores were slow"]
+    seen += [] if found.width is None else [f"half of the intervals are within ±{100 * found.width:.2g} %"]
+    said = f"The machine was {_GRADES[found.name]}: {words.listed(seen)}."
     return [said, *(advice([judged]) if advised else ()), *_harness(judged)]
 
 
@@ -111,8 +114,10 @@ def notices(judged: Sequence[Judgement]) -> tuple[str, ...]:
     return (*refusals(judged), *(f'{text} What to do is under "{TITLE}".' for text in said))
 
 
-def _disturbed_words(grade: disturbance.Grade) -> str:
-    return f"{grade.disturbed} of {grade.cases} timings were disturbed"
+def _disturbed_words(grade: Grade) -> str:
+    said = f"{grade.disturbed} of {grade.cases} timings were disturbed"
+    good = grade.disturbed - grade.lost
+    return f"{said} ({good} of them have quiet rounds enough, and count)" if good else said
 
 
 # -- the section
@@ -153,7 +158,10 @@ def _disturbed(judged: Judgement) -> tuple[Block, ...]:
         (kernel, case, ", ".join(str(repeat + 1) for repeat in sorted(repeats)), repeats[min(repeats)])
         for (kernel, case, _), repeats in hit.items()
     )
-    caption = "Disturbed cases. They are kept, and count in a time only where fewer than three others are left."
+    caption = (
+        "Disturbed cases. Those with quiet rounds enough are estimated from these, and count; the others count in a "
+        "time only where fewer than three are left."
+    )
     return (Table(caption, columns(names), rows, heads=2),)
 
 
@@ -162,8 +170,9 @@ def _figures(judged: Judgement, number: int, *, several: bool) -> Iterator[Figur
     run, found = judged.run, judged.timeline
     after = f" ({run.name})" if several else ""
     if found is not None:
-        title = f"The calibration and disturbed cases over the run{after}"
-        yield Figure(f"timeline-{number}", title, _TIMELINE, _timeline_table(found), found)
+        what = "a look at the core" if found.looks else "the calibration"
+        title = f"{'The looks' if found.looks else 'The calibration'} and disturbed cases over the run{after}"
+        yield Figure(f"timeline-{number}", title, _TIMELINE.format(what=what), _timeline_table(found), found)
     if any(clock_check.deviations(record.trust) for record in run.records):
         yield Figure(f"clock-{number}", f"Is the clock true?{after}", _CLOCK, _clock_table(run), run)
     if any(judged.costs.values()):
@@ -172,7 +181,8 @@ def _figures(judged: Judgement, number: int, *, several: bool) -> Iterator[Figur
 
 
 def _timeline_table(found: Timeline) -> Table:
-    names = ("begins", "cases", "calibration, lowest to highest", "disturbed cases")
+    what = "looks" if found.looks else "calibration"
+    names = ("begins", "cases", f"{what}, lowest to highest", "disturbed cases")
     rows = []
     for (kernel, repeat), moments in found.processes().items():
         levels = [level for moment in moments for level in (moment.before, moment.after)]
@@ -183,8 +193,8 @@ def _timeline_table(found: Timeline) -> Table:
         told = ", ".join(f"{cause} {count}" for cause, count in causes.most_common()) or "none"
         rows.append((kernel, str(repeat + 1), begins, str(len(moments)), moved, str(len(disturbed)), told))
     caption = (
-        "The processes in the order in which they ran, with the time of the calibration beside their cases as a "
-        "multiple of its best in the run."
+        f"The processes in the order in which they ran, with the time of the {what} beside their cases as a multiple "
+        "of the best in the run."
     )
     return Table(caption, columns(("kernel", "repeat"), names, ["causes"]), tuple(rows), heads=2)
 
