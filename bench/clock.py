@@ -25,7 +25,7 @@ def elapsed() -> Iterator[Elapsed]:
     result = Elapsed()
     start = time.perf_counter()
     yield result
-    result.seconds = time.perf_counter() - start
+    result.seconds = max(time.perf_counter() - start, 0.0)  # a clock that jumps back is told elsewhere (`raw_s`)
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,31 @@ class Clocks:
     raw_s: float
 
 
+#: Longer between two looks means that the processor was taken away between them.
+_AT_ONCE_S, _TRIES = 1e-4, 20
+
+
 def clocks() -> Clocks:
-    """Look at all clocks at once."""
-    raw = time.clock_gettime(time.CLOCK_MONOTONIC_RAW) if hasattr(time, "CLOCK_MONOTONIC_RAW") else math.nan
-    return Clocks(time.perf_counter(), time.process_time(), time.thread_time(), raw)
+    """Look at all clocks at once: again, where something else ran between the looks."""
+    for _ in range(_TRIES):
+        raw = raw_s()
+        found = Clocks(time.perf_counter(), time.process_time(), time.thread_time(), raw if _HAS_RAW else math.nan)
+        if raw_s() - raw < _AT_ONCE_S:
+            break
+    return found
+
+
+_HAS_RAW = hasattr(time, "CLOCK_MONOTONIC_RAW")
+
+
+def raw_s() -> float:
+    """Return seconds on the hardware's own clock; on the usual one where the system does not show it."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC_RAW) if _HAS_RAW else time.perf_counter()
+
+
+def processor_s() -> float:
+    """Return the processor time of all threads of this process, in seconds."""
+    return time.process_time()
 
 
 def utc_s() -> float:

@@ -112,9 +112,18 @@ def _singly(kernel: Kernel, x: _Array) -> tuple[_Array, _Array]:
 
 
 def _judge(spec: ForwardSpec, params: Params, x: _Array, got: _Array, where: str) -> Conformance:
+    return compare(*expected(spec, params, x), got, where)
+
+
+def expected(spec: ForwardSpec, params: Params, x: _Array) -> tuple[_Array, _Array, _Array]:
+    """Return the reference's outputs for ``x``, how far each may be off, and which rows can be judged."""
     steps = reference.trace(spec, params, x)
-    allowed, decidable = reference.bound(spec, params, x, steps)
-    error = np.abs(got.astype(np.float64) - steps[-1][1])[decidable]
+    return steps[-1][1], *reference.bound(spec, params, x, steps)
+
+
+def compare(right: _Array, allowed: _Array, decidable: _Array, got: _Array, where: str) -> Conformance:
+    """Hold outputs against what `expected` returns for their inputs. Raises NonConforming, with ``where`` first."""
+    error = np.abs(got.astype(np.float64) - right)[decidable]
     if not error.size:
         return Conformance(0.0, 0.0)
     ratio = error / allowed[decidable]

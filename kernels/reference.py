@@ -109,13 +109,13 @@ def bound(
     """
     u = float(np.finfo(spec.np_dtype).eps) / 2
     z: Array = np.asarray(x, dtype=np.float64)
-    error = np.zeros_like(z)
+    error: Array = z  # of the inputs there is none
     decidable = np.ones(len(z), dtype=bool)
     steps = trace(spec, params, x) if steps is None else steps
     for layer, (W, b, (a, z_next)) in enumerate(zip(params.weights, params.biases, steps, strict=True), start=1):
         W2 = np.square(W, dtype=np.float64)
         rounding = u * (np.sqrt(W.shape[0] * (np.square(z) @ W2)) + np.abs(b) + np.abs(a))
-        error_a = np.sqrt(np.square(error) @ W2 + np.square(rounding))
+        error_a = rounding if layer == 1 else np.sqrt(np.square(error) @ W2 + np.square(rounding))
         if layer == spec.n_layers:
             error = _OUTPUT_ERROR[spec.output](a, z_next, error_a, u)
         elif spec.hidden == "step":

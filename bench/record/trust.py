@@ -135,7 +135,7 @@ class Refusal(Block, frozen=True, kw_only=True):
     reason: Text
 
 
-class KnownWork(Block, frozen=True, kw_only=True):
+class KnownWork(Block, frozen=True):
     """Work of known ``lengths``, timed in turns with the clock of the cases: seconds of each length, round by round."""
 
     lengths: Annotated[tuple[Whole, ...], Meta(min_length=2)]

@@ -1,0 +1,362 @@
+"""Looks behind the clock: whether what was timed is what a right kernel does. docs/honesty.md says what finds what.
+
+After warming, fresh values are written in place over the inputs. When the rounds are over, the last timed result and
+some more calls are held against the reference for the values of then. Nothing here is inside a timed round.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlpbench.bench.cases import CPU, Case
+from mlpbench.bench.clock import elapsed
+from mlpbench.bench.record.schema import Accuracy
+from mlpbench.bench.record.trust import Refusal
+from mlpbench.kernels import conformance
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.errors import NonConforming
+from mlpbench.kernels.params import Params
+
+#: Fresh values are the old ones times a factor from here to 1: zeros stay zeros, and nothing becomes a denormal.
+LEAST_FACTOR = 0.75
+#: Calls on fresh values after the rounds, each with a twin on the same values again; fewer of large batches, and more
+#: before a kernel is refused for them.
+CALLS, FEW_CALLS, LARGE_BYTES, MANY_CALLS = 3, 2, 4_000_000, 15
+#: Such a call is made of as many as fill this time: one short call cannot be timed. Of large batches, so many rows of
+#: its result are looked at; of the last timed result, all.
+CALL_S, ROWS = 2e-4, 100
+#: The reference may take so many floating-point operations in a process; of larger networks, rows are drawn.
+AFFORDABLE_FLOP, FEWEST_ROWS = 2.5e9, 100
+#: A call on fresh values may take so many times as long as its twin.
+REMEMBERS = 1.5
+#: A transfer of a kernel on the CPU may take as long as so many copies of the array, and so much longer.
+COPIES, TRANSFER_S = 10.0, 100e-6
+#: Both accuracies may differ by so many rows, and by such a share of all: rounding decides between two equal outputs.
+ACCURACY_ROWS, ACCURACY_SHARE = 2, 0.001
+#: The reference takes rows in parts that stay in a cache.
+_CHUNK = 1000
+
+_Array = NDArray[Any]
+
+
+class Prepared(Protocol):
+    """What of a prepared case is looked at: its inputs where the kernel reads them, and whose turn is next."""
+
+    @property
+    def batches(self) -> Sequence[Any]:
+        """Of ``per_sample`` lists of rows."""
+
+    @property
+    def take(self) -> Callable[[], Any]:
+        """Return the batch whose turn it is."""
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """What a kernel returned, and the inputs for which it did."""
+
+    case: Case
+    what: str
+    x: _Array
+    got: _Array
+
+
+@dataclass
+class Honesty:
+    """The checks of one kernel in one process. ``x``: the timed inputs, which are written over.
+
+    In this order: `freshen` when all cases are warm, for each `rounds_over` just after its last timed call, when the
+    rounds of all are over `inputs_unchanged`, for each `examine`, and at the end `judge`.
+    """
+
+    kernel: Kernel
+    params: Params
+    x: _Array
+    rng: np.random.Generator = field(default_factory=np.random.default_rng)
+    refusals: list[Refusal] = field(default_factory=list)
+    #: What all inputs hold while they are timed, but for those of cases that cannot be written to.
+    _fresh: _Array = field(init=False, repr=False)
+    _old: dict[Case, _Array] = field(default_factory=dict, repr=False)
+    _claims: list[_Claim] = field(default_factory=list, repr=False)
+
+    def freshen(self, cases: Mapping[Case, Prepared]) -> None:
+        """Write fresh values over the inputs of all cases, where they lie: they have been warmed on others.
+
+        Arrays of a device get them through the kernel's own `from_host` and an assignment. Where the library's arrays
+        cannot be written to, as JAX's, the old values stay.
+        """
+        before = self.x.copy()
+        self._fresh = self.x[self.rng.permutation(len(self.x))]
+        self._fresh *= self._factors(len(self.x), 1)
+        self._fresh *= self._factors(self.x.shape[1])
+        np.copyto(self.x, self._fresh)
+        for case, prepared in cases.items():
+            inputs = _inputs(case, prepared.batches)
+            memory = self._memory(inputs[0])
+            if memory is not None and np.may_share_memory(memory, self.x):
+                continue  # they have changed with `x`
+            rows = 1 if case.mode == "per_sample" else case.batch_size
+            for number, there in enumerate(inputs):
+                values = self._fresh[number * rows : (number + 1) * rows]
+                if not self._write(there, values[0] if case.mode == "per_sample" else values):
+                    self._old[case] = before
+                    break
+
+    def inputs_unchanged(self) -> None:
+        """Check that no call wrote to its inputs."""
+        if not np.array_equal(self.x, self._fresh):
+            rows = int(np.sum(np.any(self.x != self._fresh, axis=1)))
+            self._refuse(None, "inputs", f"{rows:,} rows of its inputs were written to while it was timed")
+
+    def rounds_over(self, case: Case, prepared: Prepared, result: Any) -> None:
+        """Keep what the last timed call of a case returned, and its inputs as they are now."""
+        last = (_place(prepared.batches, prepared.take()) - 1) % len(prepared.batches)
+        values = self._old.get(case, self._fresh)
+        x = values[last * case.batch_size : (last + 1) * case.batch_size]
+        x = x[-1] if case.mode == "per_sample" else x
+        self._claim(case, "the last timed result", x, _snapshot(self.kernel, result))
+
+    def examine(self, case: Case, prepared: Prepared) -> None:
+        """Call a case, whose rounds are over, on more values."""
+        where = int(self.rng.integers(len(prepared.batches)))
+        self._call_again(case, _inputs(case, _from(prepared.batches, where, math.ceil(ROWS / case.batch_size))))
+        self._transfers(case)
+
+    def accuracies(self, found: Accuracy) -> None:
+        """Check that both ways answer as many rows right, but for rows where rounding decides."""
+        if found.per_sample is None or found.batched is None:
+            return
+        rows = abs(found.per_sample - found.batched) * found.rows
+        if rows > ACCURACY_ROWS + ACCURACY_SHARE * found.rows:
+            said = f"one at a time it answers {found.per_sample:.3f} right, in batches {found.batched:.3f}"
+            self._refuse(None, "accuracy", said)
+
+    def judge(self) -> None:
+        """Hold everything that was returned against the reference."""
+        spec, wrong = self.kernel.spec, set[Case]()
+        params = self.params.astype(spec.dtype)
+        for claims in _parts(list(self._affordable())):
+            right = conformance.expected(spec, params, np.concatenate([one.x for one in claims]))
+            ends = np.cumsum([len(one.x) for one in claims])[:-1]
+            for claim, *its in zip(claims, *(np.split(part, ends) for part in right), strict=True):
+                reason = _wrong(claim, *its)
+                if reason and claim.case not in wrong:
+                    self._refuse(claim.case, "values", f"{reason}, for values that it had not seen when it was warmed")
+                    wrong.add(claim.case)
+        self._claims.clear()
+
+    def _affordable(self) -> Iterator[_Claim]:
+        """Yield what was returned; of networks for which all of it would take too long, as many rows as do not."""
+        most = max(FEWEST_ROWS, int(AFFORDABLE_FLOP / self.kernel.spec.flop(1)))
+        least = max(1, most // max(1, len(self._claims)))
+        enough = sum(len(claim.x) for claim in self._claims) <= most
+        for claim in self._claims:
+            if enough or len(claim.x) <= least or len(claim.got) != len(claim.x):
+                yield claim
+            else:
+                chosen = self.rng.choice(len(claim.x), least, replace=False)
+                yield replace(claim, x=claim.x[chosen], got=claim.got[chosen])
+
+    # -- one case
+
+    def _claim(self, case: Case, what: str, x: _Array, got: _Array) -> None:
+        """Keep what a call returned for ``x``, one row or a batch."""
+        one = case.mode == "per_sample"
+        self._claims.append(_Claim(case, what, x[None] if one else x, got[None] if one else got))
+
+    def _claim_some(self, case: Case, x: _Array, y: _Array) -> None:
+        """Keep some rows of what a call after the rounds returned: of the last timed result, all are looked at."""
+        if len(x) > ROWS and case.mode != "per_sample" and len(y) == len(x):
+            chosen = self.rng.choice(len(x), ROWS, replace=False)
+            x, y = x[chosen], y[chosen]
+        self._claim(case, "a call after the rounds", x, y)
+
+    def _call_again(self, case: Case, inputs: list[Any]) -> None:
+        """Call on fresh values, again on the same ones, and once more on others with all results looked at."""
+        forward = self.kernel.forward_one if case.mode == "per_sample" else self.kernel.forward
+        large = self._is_large(case)
+        with elapsed() as once:
+            self.kernel.synchronize(forward(inputs[0]))
+        inputs = inputs[: math.ceil(CALL_S / max(once.seconds, 1e-9))]
+        fresh_s, same_s = list[float](), list[float]()
+        held = list[tuple[Any, _Array]]()
+        most = FEW_CALLS if large else CALLS
+        while len(fresh_s) < most:
+            make = self._new_values(case, len(inputs))
+            for seconds in (fresh_s, same_s):
+                values = make()  # the second time too: all but what the kernel has seen is the same
+                inputs = self._put(inputs, values)
+                with elapsed() as took:
+                    for there in inputs:
+                        y = forward(there)
+                        self.kernel.synchronize(y)
+                seconds.append(took.seconds)
+                held.append((y, _snapshot(self.kernel, y)))
+            if len(fresh_s) <= CALLS:
+                self._claim_some(case, values[-1], held[-2][1])
+            if len(fresh_s) == most and min(fresh_s) > REMEMBERS * min(same_s):
+                most = MANY_CALLS  # something else may have run just then
+        if min(fresh_s) > REMEMBERS * min(same_s):
+            more = min(fresh_s) / min(same_s)
+            self._refuse(case, "memory", f"on values that it has not seen it takes {more:.1f} times as long")
+        self._aliases(case, inputs, held)
+        if not large or type(self.kernel).to_host is not Kernel.to_host:
+            self._look_at_all(case, inputs, forward)
+
+    def _is_large(self, case: Case) -> bool:
+        return case.mode == "batched" and case.batch_size * self.x[0].nbytes > LARGE_BYTES
+
+    def _look_at_all(self, case: Case, inputs: list[Any], forward: Callable[[Any], Any]) -> None:
+        """Call on new values, and overwrite them before the results are fetched: work that is put off is too late."""
+        values = self._new_values(case, len(inputs))()
+        inputs = self._put(inputs, values)
+        late = type(self.kernel).to_host is not Kernel.to_host
+        for there, x in zip(inputs, values, strict=True):
+            y = forward(there)
+            self.kernel.synchronize(y)
+            if late:
+                self._write(there, x[::-1].copy())
+            self._claim_some(case, x, _snapshot(self.kernel, y))
+            if late:
+                continue
+            if (memory := self._memory(there)) is not None and not np.array_equal(memory, x, equal_nan=True):
+                self._refuse(case, "inputs", "a call wrote to its inputs")
+                break
+
+    def _aliases(self, case: Case, inputs: list[Any], held: Sequence[tuple[Any, _Array]]) -> None:
+        """Check that results that are said to be new are: later calls leave them alone, and they share no memory."""
+        if self.kernel.returns != "new":
+            return
+        if any(not np.array_equal(_snapshot(self.kernel, y), was, equal_nan=True) for y, was in held):
+            self._refuse(case, "aliasing", 'it says that it returns new arrays, and a later call changed one ("kept")')
+            return
+        seen = [np.asarray(y) for y, _ in held if isinstance(y, np.ndarray)]
+        seen += [memory for there in inputs if (memory := self._memory(there)) is not None]
+        if any(np.may_share_memory(a, b) for n, a in enumerate(seen[: len(held)]) for b in seen[n + 1 :]):
+            self._refuse(case, "aliasing", 'it says that it returns new arrays, and two share memory ("kept")')
+
+    def _transfers(self, case: Case) -> None:
+        """Check that a kernel on the CPU does no work where it takes and gives arrays."""
+        if self.kernel.device != CPU:
+            return
+        single = case.mode == "per_sample"
+        forward = self.kernel.forward_one if single else self.kernel.forward
+        there_s, back_s, copy_s = list[float](), list[float](), list[float]()
+        for _ in range(1 if self._is_large(case) else CALLS):
+            (values,) = self._new_values(case, 1)()
+            with elapsed() as copying:
+                x = values.copy()
+            with elapsed() as there:
+                taken = self.kernel.from_host(x)
+            y = forward(taken)
+            self.kernel.synchronize(y)
+            with elapsed() as back:
+                self.kernel.to_host(y)
+            for seconds, one in zip((copy_s, there_s, back_s), (copying, there, back), strict=True):
+                seconds.append(one.seconds)
+        most = TRANSFER_S + COPIES * min(copy_s)
+        for name, found in (("from_host", there_s), ("to_host", back_s)):
+            if min(found) > most:
+                said = f"{name} takes {1e6 * min(found):.0f} us, and a copy of the inputs {1e6 * min(copy_s):.0f} us"
+                self._refuse(case, "transfers", said)
+
+    # -- values
+
+    def _factors(self, *shape: int) -> _Array:
+        found: _Array = self.rng.uniform(LEAST_FACTOR, 1, shape).astype(self.x.dtype)
+        return found
+
+    def _new_values(self, case: Case, number: int) -> Callable[[], list[_Array]]:
+        """Return what makes values that no call has seen, for so many inputs of a case, the same ones every time."""
+        rows = 1 if case.mode == "per_sample" else case.batch_size
+        start = int(self.rng.integers(max(1, len(self._fresh) - rows * number + 1)))
+        factors = self._factors(self.x.shape[1])
+
+        def make() -> list[_Array]:
+            new = self._fresh[start : start + rows * number] * factors
+            return list(new) if case.mode == "per_sample" else [new[n * rows : (n + 1) * rows] for n in range(number)]
+
+        return make
+
+    def _put(self, inputs: list[Any], values: Sequence[_Array]) -> list[Any]:
+        """Return the inputs with other values: themselves, or new ones where they cannot be written to."""
+        pairs = zip(inputs, values, strict=True)
+        return [there if self._write(there, x) else self.kernel.from_host(x) for there, x in pairs]
+
+    def _write(self, there: Any, values: _Array) -> bool:
+        """Write values over an input; return whether that can be done."""
+        memory = self._memory(there)
+        if memory is not None:
+            np.copyto(memory, values)
+            return True
+        try:
+            there[...] = self.kernel.from_host(values)
+        except (TypeError, ValueError, RuntimeError):  # it cannot be written to
+            return False
+        self.kernel.synchronize(there)
+        return True
+
+    def _memory(self, there: Any) -> _Array | None:
+        """Return the memory of an input as NumPy sees it; None where it is not the host's, or cannot be written to."""
+        if isinstance(there, np.ndarray):
+            return np.asarray(there) if there.flags.writeable else None
+        if self.kernel.device != CPU:
+            return None
+        found, again = self.kernel.to_host(there), self.kernel.to_host(there)
+        ours = isinstance(found, np.ndarray) and found.flags.writeable and np.may_share_memory(found, again)
+        return np.asarray(found) if ours else None
+
+    def _refuse(self, case: Case | None, check: str, reason: str) -> None:
+        mode, size = (None, None) if case is None else (case.mode, case.batch_size)
+        self.refusals.append(Refusal(mode=mode, batch_size=size, check=check, reason=reason))
+
+
+def _snapshot(kernel: Kernel, y: Any) -> _Array:
+    """Return a copy of a result. Of NumPy's arrays the memory itself is read: `to_host` could still work on it."""
+    return np.array(y if isinstance(y, np.ndarray) else kernel.to_host(y))
+
+
+def _inputs(case: Case, batches: Sequence[Any]) -> list[Any]:
+    """Return the inputs of single calls."""
+    return [row for batch in batches for row in batch] if case.mode == "per_sample" else list(batches)
+
+
+def _wrong(claim: _Claim, right: _Array, allowed: _Array, decidable: _Array) -> str | None:
+    if claim.got.shape != right.shape:
+        return f"{claim.what} has shape {claim.got.shape}, expected {right.shape}"
+    try:
+        conformance.compare(right, allowed, decidable, claim.got, claim.what)
+    except NonConforming as reason:
+        return str(reason)
+    return None
+
+
+def _parts(claims: Sequence[_Claim]) -> Iterator[list[_Claim]]:
+    """Yield what was returned in parts whose rows stay in a cache."""
+    part: list[_Claim] = []
+    for claim in claims:
+        for start in range(0, len(claim.x), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            if sum(len(one.x) for one in part) >= _CHUNK:
+                yield part
+                part = []
+            # A result of another shape is told by its whole shape.
+            got = claim.got[rows] if len(claim.got) == len(claim.x) else claim.got
+            part.append(replace(claim, x=claim.x[rows], got=got))
+    if part:
+        yield part
+
+
+def _from(batches: Sequence[Any], start: int, number: int) -> list[Any]:
+    number = min(number, len(batches))
+    return [batches[(start + n) % len(batches)] for n in range(number)]
+
+
+def _place(batches: Sequence[Any], batch: Any) -> int:
+    return next(number for number, one in enumerate(batches) if one is batch)

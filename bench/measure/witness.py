@@ -1,0 +1,170 @@
+"""Witnesses of the measurement itself: the timer is the one that was there, and time, threads and processors add up."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench.clock import processor_s, raw_s
+from mlpbench.bench.measure.spin import best_spin
+from mlpbench.bench.record.fields import MIN_SECONDS
+from mlpbench.bench.record.trust import KnownWork
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+#: What times, and what keeps the times: none of it may be another after a kernel has been in the process.
+WATCHED = ("time", "timeit", "pytest_benchmark", "mlpbench.bench.clock", "mlpbench.bench.measure")
+#: A round may differ from the raw clock around it by such a share; between the two, pytest-benchmark does its own work.
+ROUND_SHARE, ROUND_S = 0.02, 1e-4
+#: Rounds may lie that far off: somebody else's turn may have come in between.
+STRAY = 0.25
+#: Lengths of known work, in eighths of a spin, and how often each is timed: some 25 ms.
+KNOWN_LENGTHS, KNOWN_ROUNDS = (1, 2, 4), 41
+#: Processor time / wall time may be above the threads that were given by so much: threads of ours look, and spin on.
+SPARE_THREADS = 0.3
+
+
+def known_work(timer: Callable[[], float]) -> KnownWork | None:
+    """Time work of one, two and four lengths in turns, the longest some 0.3 ms, with the clock of the cases.
+
+    All three are over before a scheduler would take the processor away, most of the time: then their ratios are those
+    of the lengths, whatever else runs. None where a clock shows no time at all.
+    """
+    run, rounds = best_spin().eighths, []
+    for number in range(KNOWN_ROUNDS):
+        found = {}
+        for length in KNOWN_LENGTHS[number % 3 :] + KNOWN_LENGTHS[: number % 3]:
+            start = timer()
+            run(length)
+            found[length] = timer() - start
+        rounds.append(tuple(found[length] for length in KNOWN_LENGTHS))
+    told = tuple(one for one in rounds if min(one) >= MIN_SECONDS)
+    return KnownWork(KNOWN_LENGTHS, told) if told else None
+
+
+def tools() -> dict[str, object]:
+    """Return everything that can be called in the modules that time, by name, with its code."""
+    found: dict[str, object] = {}
+    for name, module in sorted(sys.modules.items()):
+        if any(name == one or name.startswith(f"{one}.") for one in WATCHED) and isinstance(module, ModuleType):
+            found |= _callables(name, vars(module), name)
+    return found
+
+
+def _callables(where: str, members: Mapping[str, Any], module: str | None) -> dict[str, object]:
+    """Return the functions of a module, and of the classes that it defines; ``module`` is None within a class."""
+    found: dict[str, object] = {}
+    for name, value in dict(members).items():
+        at = f"{where}.{name}"
+        if isinstance(value, FunctionType | BuiltinFunctionType | property | staticmethod | classmethod):
+            found[at] = value
+        if isinstance(value, FunctionType):
+            found[f"the code of {at}"] = value.__code__
+        if isinstance(value, type) and value.__module__ == module:
+            found[at] = value
+            found |= _callables(at, vars(value), None)
+    return found
+
+
+def changed(before: dict[str, object]) -> list[str]:
+    """Return the names of what has been replaced since `tools` was called; what was loaded since is no replacement."""
+    now = tools()
+    return [name for name, value in before.items() if now.get(name) is not value]
+
+
+def tampered(benchmark: BenchmarkFixture, timer: object) -> str | None:
+    """Return what of a fixture has been replaced, None where nothing has."""
+    if getattr(benchmark, "_timer", None) is not timer:
+        return "the timer of the fixture is another one"
+    own = [name for name in vars(benchmark) if callable(getattr(type(benchmark), name, None))]
+    return f"{own[0]} of the fixture is another one" if own else None
+
+
+@dataclass
+class RawClock:
+    """The hardware's clock around each round: `round_begins`, then the round, then `round_ended`."""
+
+    spans_s: list[float] = field(default_factory=list)
+    _began: float | None = None
+
+    def round_begins(self) -> None:
+        """Look, just before a round."""
+        self._began = raw_s()
+
+    def round_ended(self) -> None:
+        """Look, just after a round; nothing where none has begun."""
+        if self._began is not None:
+            self.spans_s.append(raw_s() - self._began)
+        self._began = None
+
+
+def rounds_off(rounds_s: Sequence[float], spans_s: Sequence[float]) -> str | None:
+    """Return how whole rounds do not fit the raw clock around them, None where they do.
+
+    A few rounds may: a process can lose its processor between the two looks.
+    """
+    if min(rounds_s) <= 0:
+        return f"a round took {min(rounds_s):.3g} s"
+    off = [
+        one
+        for one, span in zip(rounds_s, spans_s, strict=True)
+        if not -ROUND_S - ROUND_SHARE * span <= one - span <= ROUND_SHARE * span
+    ]
+    if len(off) <= STRAY * len(rounds_s):
+        return None
+    share = sum(rounds_s) / sum(spans_s)
+    return f"{len(off)} of {len(rounds_s)} rounds are off: together they say {share:.0%} of the time on the raw clock"
+
+
+@dataclass
+class Usage:
+    """Processor time and wall time of the timed blocks of a case, and of the processes that ours has started."""
+
+    wall_s: float = 0.0
+    used_s: float = 0.0
+    _began: tuple[float, float] = (0.0, 0.0)
+
+    def begin(self) -> None:
+        """Look, before a block."""
+        self._began = raw_s(), processor_s()
+
+    def end(self) -> None:
+        """Look, after it."""
+        self.wall_s += raw_s() - self._began[0]
+        self.used_s += processor_s() - self._began[1]
+
+    def too_many(self, given: int) -> str | None:
+        """Return how many processors' time was used, where it is more than so many threads have; else None."""
+        used = self.used_s / self.wall_s if self.wall_s > 0 else 0.0
+        if used <= given + SPARE_THREADS:
+            return None
+        return f"it used the time of {used:.1f} processors, and {given} {'was' if given == 1 else 'were'} given"
+
+
+def processors() -> frozenset[int]:
+    """Return the processors that any thread of this process may use; empty where the system does not tell."""
+    if not hasattr(os, "sched_getaffinity"):
+        return frozenset()
+    found = set(os.sched_getaffinity(0))
+    for task in Path("/proc/self/task").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            found |= os.sched_getaffinity(int(task.name))
+    return frozenset(found)
+
+
+def children_s() -> float:
+    """Return the processor time of the processes that this one has started and that still run (Linux)."""
+    seconds = 0.0
+    for task in Path("/proc/self/task").glob("[0-9]*"):
+        with suppress(OSError, ValueError, IndexError):
+            for child in (task / "children").read_text().split():
+                words = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+                seconds += (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+    return seconds

@@ -1,0 +1,207 @@
+"""Each way to lie is refused by a check with a name, and no honest kernel is."""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.cases import Case
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.measure.honesty import Honesty
+from mlpbench.bench.record.schema import Accuracy
+from mlpbench.kernels import conformance, registry
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.errors import KernelUnavailable, NonConforming
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.reference import forward, seeded
+from mlpbench.kernels.spec import ForwardSpec
+from support import lying
+
+ROWS = 5000
+CASES = [Case("per_sample", 100), Case("batched", 10), Case("batched", 1000)]
+#: The only size at which it shows.
+LARGE = {lying.WrongInLargeBatches: [Case("batched", ROWS)]}
+
+
+@pytest.fixture(scope="module")
+def work():
+    return Workload(Options(), rows=ROWS)
+
+
+@dataclass
+class Turn:
+    batches: Any
+    take: Any
+
+
+def prepared(kernel, case, x):
+    batches = [x[start : start + case.batch_size] for start in range(0, len(x) - case.batch_size + 1, case.batch_size)]
+    if case.mode == "batched":
+        there = [kernel.from_host(batch) for batch in batches]
+    else:
+        there = [[kernel.from_host(row) for row in batch] for batch in batches]
+    return Turn(there, itertools.cycle(there).__next__)
+
+
+def call(kernel, case, turn):
+    batch = turn.take()
+    if case.mode == "batched":
+        y = kernel.forward(batch)
+        kernel.synchronize(y)
+        return y
+    for row in batch:
+        y = kernel.forward_one(row)
+    kernel.synchronize(y)
+    return y
+
+
+def examined(kernel, params, x, cases=CASES, rounds=7):
+    """Do with a kernel what a process does; return the checks that refuse it, with their reasons."""
+    found = Honesty(kernel, params, x.copy(), np.random.default_rng(0))
+    turns = {case: prepared(kernel, case, found.x) for case in cases}
+    for case, turn in turns.items():
+        for _ in range(min(2 * len(turn.batches), 6)):
+            call(kernel, case, turn)
+    if hasattr(kernel, "learn"):
+        kernel.learn(x)
+    found.freshen(turns)
+    for case, turn in turns.items():
+        for _ in range(rounds):
+            y = call(kernel, case, turn)
+        found.rounds_over(case, turn, y)
+    found.inputs_unchanged()
+    for case, turn in turns.items():
+        found.examine(case, turn)
+    found.judge()
+    return {(one.check, one.reason) for one in found.refusals}
+
+
+@pytest.mark.parametrize("liar", lying.BY_VALUES)
+def test_a_lie_that_passes_the_gate_is_refused_by_the_check_that_is_for_it(work, liar):
+    kernel = liar(work.spec, work.params)
+    work.gate(liar, kernel)
+    found = examined(kernel, work.params, work.inputs, LARGE.get(liar, CASES))
+    assert liar.caught_by in {check for check, _ in found}, found
+    assert all(reason.isprintable() and not reason.endswith(".") for _, reason in found)
+
+
+@pytest.mark.parametrize("name", [name for name in registry.usual() if name != "cupy"] + ["numba-simd-new", "sklearn"])
+def test_no_honest_kernel_is_refused(work, name):
+    kernel_class = registry.load(name)
+    try:
+        kernel_class.probe()
+    except KernelUnavailable as reason:
+        pytest.skip(str(reason))
+    assert examined(kernel_class(work.spec, work.params), work.params, work.inputs) == set()
+
+
+class OnDevice:
+    """An array that NumPy does not see."""
+
+    def __init__(self, x):
+        self.x = x
+
+
+class Writable(OnDevice):
+    def __setitem__(self, where, other):
+        self.x[where] = other.x
+
+
+class Device(Kernel):
+    """Computes elsewhere; its arrays can be written to."""
+
+    backend, device = "none", "elsewhere"
+    array = Writable
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.inner = NumpyKernel(spec, params)
+
+    def from_host(self, x):
+        return self.array(x.copy())
+
+    def to_host(self, y):
+        return y.x.copy()
+
+    def forward(self, x):
+        return self.array(self.inner.forward(x.x))
+
+    forward_one = forward
+
+    def synchronize(self, y):
+        pass
+
+
+class Immutable(Device):
+    """As JAX's arrays."""
+
+    array = OnDevice
+
+
+class Stale(Device):
+    """Knows its arrays by their address."""
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.memo = {}
+
+    def forward(self, x):
+        if x not in self.memo:
+            self.memo[x] = super().forward(x)
+        return self.memo[x]
+
+
+def test_arrays_of_a_device_are_written_over_where_that_can_be_done(work):
+    for kernel_class in (Device, Immutable):
+        assert examined(kernel_class(work.spec, work.params), work.params, work.inputs) == set()
+    found = examined(Stale(work.spec, work.params), work.params, work.inputs)
+    assert "values" in {check for check, _ in found}
+
+
+def test_a_kernel_that_keeps_its_buffers_and_says_so_is_honest(work):
+    class SaysSo(lying.ReturnsKeptBuffers):
+        returns = "kept"
+
+    assert examined(SaysSo(work.spec, work.params), work.params, work.inputs) == set()
+
+
+def test_of_a_large_network_rows_are_drawn():
+    spec = ForwardSpec((200, 3000, 10))
+    params, x = seeded(spec), conformance.probe_inputs(spec, 2500, 0)
+    checks = Honesty(NumpyKernel(spec, params), params, x, np.random.default_rng(0))
+    case = Case("batched", 2500)
+    checks._claim(case, "the last timed result", x, forward(spec, params, x).astype(np.float32))
+    claims = list(checks._affordable())
+    assert len(claims[0].x) == int(2.5e9 / spec.flop(1)) < 2500
+    checks.judge()
+    assert checks.refusals == []
+
+
+@pytest.mark.parametrize(("one", "batch", "refused"), [(0.964, 0.964, 0), (0.964, 0.9635, 0), (0.175, 0.964, 1)])
+def test_both_ways_answer_as_many_rows_right(one, batch, refused):
+    checks = Honesty(None, None, np.zeros((1, 1)))
+    checks.accuracies(Accuracy(per_sample=one, batched=batch, rows=2000))
+    checks.accuracies(Accuracy(reason="no labels"))
+    assert len(checks.refusals) == refused
+
+
+def test_a_thousand_honest_results_and_none_is_refused():
+    """Random networks, values and orders of summation: float32 and float64, every activation, one to four layers."""
+    rng = np.random.default_rng(7)
+    for _ in range(1000):
+        sizes = tuple(int(n) for n in rng.integers(1, 40, rng.integers(2, 6)))
+        hidden, output = rng.choice(["sigmoid", "relu", "step"]), rng.choice(["softmax", "identity"])
+        spec = ForwardSpec(sizes, str(hidden), str(output), str(rng.choice(["float32", "float64"])))
+        params = seeded(spec, int(rng.integers(1000)))
+        x = rng.random((37, spec.n_in)) * (rng.random((37, spec.n_in)) < rng.random()) * rng.uniform(0.5, 1, spec.n_in)
+        x = x.astype(spec.np_dtype)
+        order = rng.permutation(spec.n_in)  # of the sums in the first layer
+        first = params.weights[0][order]
+        shuffled = type(params)((first, *params.weights[1:]), params.biases)
+        got = NumpyKernel(spec, shuffled).forward(np.ascontiguousarray(x[:, order]))
+        try:
+            conformance.compare(*conformance.expected(spec, params.astype(spec.dtype), x), got, "a call")
+        except NonConforming as refused:  # told with the network
+            pytest.fail(f"{spec}: {refused}")

@@ -1,0 +1,440 @@
+"""Kernels that lie about their time, each in one way, and the name of the check that refuses each.
+
+All of them pass the gate. ``caught_by`` names the check; docs/honesty.md has the same table in words.
+"""
+
+import os
+import threading
+import time
+import zlib
+
+import numpy as np
+
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+
+GATE_ROWS = 101
+
+
+class Liar(Kernel):
+    """Right where `answer` does nothing else. ``forward`` and ``forward_one`` lie alike."""
+
+    backend = "numpy"
+    caught_by = ""
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.right = NumpyKernel(spec, params)
+
+    def forward(self, x):
+        return self.answer(x, self.right.forward)
+
+    def forward_one(self, x):
+        return self.answer(x, self.right.forward_one)
+
+    def answer(self, x, right):
+        return right(x)
+
+
+class Memo(Liar):
+    """Keeps results under a key of the inputs."""
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.memo = {}
+
+    def key(self, x):
+        raise NotImplementedError
+
+    def answer(self, x, right):
+        key = (x.shape, self.key(x))
+        if key not in self.memo:
+            self.memo[key] = right(x)
+        return self.memo[key].copy()
+
+
+class MemoByAddress(Memo):
+    caught_by = "values"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.alive = []  # else another array could come to lie there
+
+    def key(self, x):
+        self.alive.append(x)
+        return x.ctypes.data
+
+
+class MemoByFewValues(Memo):
+    """Two numbers of the inputs tell those of the gate apart; they are all that changes between its batches."""
+
+    caught_by = "values"
+
+    def key(self, x):
+        return float(x.ravel()[0]), float(x.ravel()[-1]), x.ctypes.data
+
+
+class MemoByChecksum(Memo):
+    """Right always, and fast only on what it has seen."""
+
+    caught_by = "memory"
+
+    def key(self, x):
+        return zlib.adler32(x.data if x.flags.c_contiguous else x.tobytes())
+
+
+class MemoOfTheFirstLayer(Memo):
+    """Keeps the sums before the first activation, which are most of the work."""
+
+    caught_by = "values"
+
+    def key(self, x):
+        return x.ctypes.data
+
+    def answer(self, x, right):
+        key = (x.shape, self.key(x))
+        (W, b, activation), *rest = self.right._layers
+        if key not in self.memo:
+            self.memo[key] = (x @ W + b, x)
+        z = activation(self.memo[key][0].copy())
+        for W, b, activation in rest:
+            z = activation(z @ W + b)
+        return z
+
+
+class WaitsUntilItIsBelievable(MemoByAddress):
+    """As the memo by address, but it takes a third of the time that is honest."""
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.took = {}
+
+    def answer(self, x, right):
+        began = time.perf_counter()
+        y = super().answer(x, right)
+        took = self.took.setdefault(x.shape, time.perf_counter() - began)
+        while time.perf_counter() < began + took / 3:
+            pass
+        return y
+
+
+class OutputsComputedInAdvance(Liar):
+    """Looks the known rows up by their first numbers that are not zero; it never looks at the others."""
+
+    caught_by = "values"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.known = {}
+
+    def learn(self, x):
+        """Compute the outputs of the data set, of which every installed kernel knows where it lies."""
+        for row, y in zip(x, self.right.forward(x), strict=True):
+            self.known[self.which(row)] = y
+
+    @staticmethod
+    def which(row):
+        """A row is known by where its zeros are: a trick that factors do not spoil."""
+        return np.packbits(row == 0).tobytes()
+
+    def answer(self, x, right):
+        rows = x[None] if x.ndim == 1 else x
+        found = [self.known.get(self.which(row)) for row in rows]
+        if any(y is None for y in found):
+            return right(x)
+        return found[0].copy() if x.ndim == 1 else np.array(found)
+
+
+class WrongInLargeBatches(Liar):
+    """Every thousandth row of large batches is the one before it."""
+
+    caught_by = "values"
+    rows = 4096
+
+    def answer(self, x, right):
+        y = right(x)
+        if x.ndim == 2 and len(x) > self.rows:
+            y[999::1000] = y[998::1000]
+        return y
+
+
+class RightForTheGateOnly(Liar):
+    """Right at the sizes of the gate, at others it computes one row in two."""
+
+    caught_by = "values"
+
+    def answer(self, x, right):
+        if x.ndim == 1 or len(x) in (5, 37, GATE_ROWS, 100) or len(x) < 5:
+            return right(x)
+        y = np.repeat(right(np.ascontiguousarray(x[::2])), 2, axis=0)
+        return y[: len(x)]
+
+
+class RightForTheFirstCalls(Liar):
+    caught_by = "values"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.calls = {}
+
+    def answer(self, x, right):
+        calls = self.calls[x.shape] = self.calls.get(x.shape, 0) + 1
+        return right(x) if calls <= 10 else right(np.zeros_like(x))
+
+
+class FirstResultForEver(Liar):
+    """Of a shape. The gate has other shapes than the cases, and its own instance."""
+
+    caught_by = "values"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.first = {}
+
+    def answer(self, x, right):
+        if x.ndim == 1:
+            return right(x)
+        return self.first.setdefault(x.shape, right(x) if x.shape not in self.first else None).copy()
+
+
+class Carries:
+    """What `from_host` gives: the inputs, and what was made of them."""
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+
+class WorksInFromHost(Liar):
+    """Computes before the clock starts."""
+
+    caught_by = "values"
+
+    def from_host(self, x):
+        return Carries(x, self.right.forward(x))
+
+    def to_host(self, y):
+        return y.x if isinstance(y, Carries) else y
+
+    def forward(self, x):
+        return x.y.copy()
+
+    forward_one = forward
+
+
+class WorksSlowlyInFromHost(WorksInFromHost):
+    """The same, if values were not written over: a device's arrays could not be."""
+
+    caught_by = "transfers"
+
+    def from_host(self, x):
+        for _ in range(20):
+            found = super().from_host(x)
+        return found
+
+
+class WorksInToHost(Liar):
+    """Computes when the clock has stopped."""
+
+    caught_by = "values"
+
+    def to_host(self, y):
+        return y if isinstance(y, np.ndarray) else self.late(y.x)  # inputs are asked for, too
+
+    def late(self, x):
+        return self.right.forward(x)
+
+    def forward(self, x):
+        return Carries(x, None)
+
+    forward_one = forward
+
+
+class WorksInToHostOnACopy(WorksInToHost):
+    """Keeps the inputs for then, so that writing over them does not show."""
+
+    caught_by = "transfers"
+
+    def forward(self, x):
+        return Carries(x.copy(), None)
+
+    forward_one = forward
+
+
+class WorksInAThread(Liar):
+    """Returns an array that a thread has yet to fill. `to_host`, of which the gate makes use, waits for it."""
+
+    caught_by = "values"
+    thread = None
+
+    def forward(self, x):
+        if self.thread is not None:
+            self.thread.join()
+        y = np.zeros((len(x), self.spec.n_out), self.spec.np_dtype)
+        self.thread = threading.Thread(target=self.fill, args=(x, y))
+        self.thread.start()
+        return y
+
+    def fill(self, x, y):
+        time.sleep(0.002)
+        y[:] = self.right.forward(x)
+
+    def forward_one(self, x):
+        return self.forward(x[None])[0]
+
+    def to_host(self, y):
+        if self.thread is not None:
+            self.thread.join()
+        return y
+
+
+class OverwritesItsInputs(Liar):
+    """Saves the allocation of a large batch's first layer; the gate's batches are smaller."""
+
+    caught_by = "inputs"
+
+    def answer(self, x, right):
+        y = right(x)
+        if x.ndim == 2 and len(x) > GATE_ROWS:
+            x[:, :50] *= x.dtype.type(0.5)
+        return y
+
+
+class ReturnsKeptBuffers(Liar):
+    """Says "new", and gives the same array again."""
+
+    caught_by = "aliasing"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.kept = {}
+
+    def answer(self, x, right):
+        y = right(x)
+        kept = self.kept.setdefault(x.shape, y)
+        kept[:] = y
+        return kept
+
+
+class ReturnsKeptBuffersInTurn(ReturnsKeptBuffers):
+    """The same with two of them."""
+
+    turn = 0
+
+    def answer(self, x, right):
+        y = right(x)
+        self.turn += 1
+        kept = self.kept.setdefault((x.shape, self.turn % 2), y)
+        kept[:] = y
+        return kept
+
+
+#: Those that the checks of one case refuse.
+BY_VALUES = [
+    MemoByAddress,
+    MemoByFewValues,
+    MemoByChecksum,
+    MemoOfTheFirstLayer,
+    WaitsUntilItIsBelievable,
+    OutputsComputedInAdvance,
+    WrongInLargeBatches,
+    RightForTheGateOnly,
+    RightForTheFirstCalls,
+    FirstResultForEver,
+    WorksInFromHost,
+    WorksSlowlyInFromHost,
+    WorksInToHost,
+    WorksInToHostOnACopy,
+    WorksInAThread,
+    OverwritesItsInputs,
+    ReturnsKeptBuffers,
+    ReturnsKeptBuffersInTurn,
+]
+
+
+# -- in a process of its own: they change it
+
+
+class MoreThreads(Liar):
+    """Computes on two threads of its own, whatever it was given."""
+
+    caught_by = "threads"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.stop = threading.Event()
+        threading.Thread(target=self.work, daemon=True).start()
+
+    def work(self):
+        a = np.ones((300, 300))
+        while True:
+            a @ a
+
+
+class AffinityTakenBack(Liar):
+    caught_by = "affinity"
+
+    def answer(self, x, right):
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        return right(x)
+
+
+class HalfSpeedTimer(Liar):
+    caught_by = "timer"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        real = time.perf_counter
+        if getattr(real, "__name__", "") != "half":
+
+            def half():
+                return real() / 2
+
+            time.perf_counter = half
+
+
+class TimerThatSteals(Liar):
+    """Takes a tenth off every round that pytest-benchmark times."""
+
+    caught_by = "timer"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        from pytest_benchmark.stats import Stats
+
+        Stats.update = lambda stats, duration: stats.data.append(duration * 0.9)
+
+
+class EditedStats(Liar):
+    """Finds the rounds of pytest-benchmark in the memory of the process, and halves them, one by one."""
+
+    caught_by = "timer"
+    shrunk = 0
+
+    def answer(self, x, right):
+        import gc
+
+        from pytest_benchmark.stats import Stats
+
+        for stats in (one for one in gc.get_objects() if type(one) is Stats):
+            stats.data[:] = [one if one in self.seen else self.seen.setdefault(one / 2, one / 2) for one in stats.data]
+        return right(x)
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.seen = {}
+
+
+class JumpingClock(Liar):
+    """Sets the clock back by a second while it is made: it took less than no time."""
+
+    caught_by = "timer"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        real = time.perf_counter
+        if getattr(real, "__name__", "") != "jumped":
+
+            def jumped():
+                return real() - 1
+
+            time.perf_counter = jumped
