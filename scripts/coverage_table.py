@@ -1,4 +1,4 @@
-"""The rows "marked" of the table of intervals in docs/method.md: intervals without the disturbed repeats.
+"""The rows "marked" of the table of intervals in docs/method.md, and the table of spells in docs/verdicts.md.
 
 Run it with `python scripts/coverage_table.py`; it takes some minutes.
 """
@@ -24,6 +24,36 @@ def side(n: int, rng: np.random.Generator) -> dict[int, float]:
     return counted(dict(enumerate(map(float, values))), set(np.flatnonzero(marked).tolist()))
 
 
+#: Spells of so many repeats, there for a third of the time; the repeats of a default run lie so many apart.
+SPELL, SHARE, APART = 4, 1 / 3, 7
+
+
+def in_spells(n: int, rng: np.random.Generator, apart: int, *, seen: bool) -> dict[int, float]:
+    """Return the repeats of a case that count, ``apart`` from each other, where spells last several repeats.
+
+    ``seen``: 95 % of the slowed ones are marked, and 4 % of the others, as with looks. Else none is.
+    """
+    ends, begins = 1 / SPELL, SHARE / (1 - SHARE) / SPELL
+    states = [rng.random() < SHARE]
+    for chance in rng.random(n * apart):
+        states.append(chance >= ends if states[-1] else chance < begins)
+    slowed = np.array(states[::apart][:n])
+    marked = rng.random(n) < np.where(slowed, 0.95, 0.04) * seen
+    values = np.exp(rng.normal(0, SD, n)) * np.where(slowed, FACTOR, 1.0)
+    return counted(dict(enumerate(map(float, values))), set(np.flatnonzero(marked).tolist()))
+
+
+def covered_in_spells(n: int, apart: int, *, seen: bool, runs: int = RUNS) -> float:
+    """Return how often the interval of an estimate has the undisturbed time where spells are seen, in per cent.
+
+    Where they are not, how often it has the usual time: what many repeats would come to.
+    """
+    rng = np.random.default_rng([n, apart])
+    usual = 1.0 if seen else float(np.median(list(in_spells(40_000, rng, 1, seen=False).values())))
+    found = (estimate(in_spells(n, rng, apart, seen=seen)) for _ in range(runs))
+    return 100 * float(np.mean([one.low <= usual <= one.high for one in found]))
+
+
 def covered(n: int, runs: int = RUNS, seed: int = 0) -> dict[str, float]:
     """Return the coverage of the 95 % intervals with ``n`` repeats on each side, in per cent."""
     rng = np.random.default_rng([seed, n])
@@ -42,6 +72,9 @@ def main() -> None:
     """Print the rows."""
     for n in (3, 5, 6, 10, 20):
         print(n, ", ".join(f"{name} {share:.1f} %" for name, share in covered(n).items()))
+        for seen in (True, False):
+            rates = (f"{apart} apart {covered_in_spells(n, apart, seen=seen):.1f} %" for apart in (1, APART))
+            print("  spells", "seen:" if seen else "unseen:", ", ".join(rates))
         sys.stdout.flush()
 
 

@@ -6,7 +6,7 @@ as the best look of the run or machine. docs/trust.md has what this is worth, an
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
@@ -32,8 +32,8 @@ CALM = 0.1
 SHORT_S = 4e-3
 #: Quiet rounds agree when their median is up to this multiple of their fastest fifth; else they were not quiet.
 AGREE = 1.15
-#: A timing is marked where the median of all its rounds is longer than its time by more, or its time than that of the
-#: best repeat.
+#: A timing with looks is marked where the median of all its rounds is longer than its time by more, or its time than
+#: that of the best repeat, or where too few rounds were quiet.
 MOVED, APART = 0.07, 0.1
 
 Rule = Literal["all rounds", "quiet rounds", "fastest fifth"]
@@ -95,7 +95,7 @@ def taken(records: Sequence[Record]) -> list[dict[At, Taken]]:
             beside = own.get((kind, record.kernel, *at), 0.0)
             found[at] = _taken(timing, fastest, beside if beside <= OWN * fastest else fastest, hit.get(at, ()))
         made.append(found)
-    return _held_against_the_best(records, made)
+    return _marked(records, made)
 
 
 def _kind(record: Record) -> _Kind:
@@ -142,10 +142,8 @@ def _taken(timing: Timing, best_ns: float, beside_ns: float, hit: tuple[Disturba
     short = float(np.median(rounds)) * timing.iterations <= SHORT_S
     enough = len(chosen) >= min(ENOUGH, (len(rounds) + 1) // 2)
     if enough and (calm or (short and _agree(rounds[chosen]))):
-        found = Taken(timing, "quiet rounds", tuple(chosen.tolist()), slow, level, hit)
-    else:
-        found = Taken(timing, "fastest fifth", tuple(_fastest(rounds).tolist()), slow, level, hit)
-    return found if hit else replace(found, disturbances=tuple(_neighbour(found, len(chosen))))
+        return Taken(timing, "quiet rounds", tuple(chosen.tolist()), slow, level, hit)
+    return Taken(timing, "fastest fifth", tuple(_fastest(rounds).tolist()), slow, level, hit)
 
 
 def _fastest(rounds: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -157,32 +155,36 @@ def _agree(rounds: NDArray[np.float64]) -> bool:
     return bool(np.median(rounds) <= AGREE * np.median(rounds[_fastest(rounds)]))
 
 
-def _neighbour(found: Taken, quiet: int) -> Iterable[Disturbance]:
-    """Yield what the looks say of a case of which the counters said nothing."""
-    longer = float(np.median(found.timing.rounds_s)) / found.call_s - 1
-    seen = f"{found.slow:.0%} of the looks beside it were slow"
-    if found.rule == "fastest fifth":
-        yield Disturbance("neighbour", f"{seen}, and {quiet} of its {len(found.timing.rounds_s)} rounds quiet")
-    elif longer > MOVED:
-        yield Disturbance("neighbour", f"{seen}; the median of all its rounds is {longer:.0%} longer")
+def _marked(records: Sequence[Record], made: list[dict[At, Taken]]) -> list[dict[At, Taken]]:
+    """Leave the marks where something moved a time, and say why; each is held against the best repeat of its case.
 
-
-def _held_against_the_best(records: Sequence[Record], made: list[dict[At, Taken]]) -> list[dict[At, Taken]]:
-    """Mark what took longer than in the best repeat of its case, where nothing else says why."""
+    Counters alone mark only what has no looks: they say what happened beside a case, not that it mattered.
+    """
     best: dict[tuple[str, str, int], float] = {}
     for record, found in zip(records, made, strict=True):
         for at, case in found.items():
             key = record.kernel, *at
             best[key] = min(case.call_s, best.get(key, case.call_s))
-
-    def marked(kernel: str, at: At, case: Taken) -> Taken:
-        longer = case.call_s / best[kernel, *at] - 1
-        if case.slow is None or case.disturbances or longer <= APART:
-            return case
-        why = f"it took {longer:.0%} longer than in its best repeat, and nothing that is watched says why"
-        return replace(case, disturbances=(Disturbance("unknown", why),))
-
     return [
-        {at: marked(record.kernel, at, case) for at, case in found.items()}
+        {
+            at: case if case.slow is None else replace(case, disturbances=_why(case, best[record.kernel, *at]))
+            for at, case in found.items()
+        }
         for record, found in zip(records, made, strict=True)
     ]
+
+
+def _why(case: Taken, best_s: float) -> tuple[Disturbance, ...]:
+    """Return why a case with looks is disturbed. ``best_s``: seconds per call in the best repeat."""
+    moved = float(np.median(case.timing.rounds_s)) / case.call_s - 1
+    longer = case.call_s / best_s - 1
+    seen = f"{case.slow:.0%} of the looks beside it were slow"
+    if case.rule == "fastest fifth":
+        found = Disturbance("neighbour", f"{seen}: too few rounds were quiet")
+    elif moved > MOVED:
+        found = Disturbance("neighbour", f"{seen}; the median of all its rounds is {moved:.0%} longer")
+    elif longer > APART:
+        found = Disturbance("unknown", f"it took {longer:.0%} longer than in its best repeat, and nothing says why")
+    else:
+        return ()
+    return case.disturbances or (found,)

@@ -43,7 +43,7 @@ def test_too_few_quiet_rounds_leave_the_fastest_fifth_which_does_not_count():
     busy = timing(*rounds((4, CALL_S, (25, 25)), (16, 1.8e-4, (50, 50))))
     (found,) = of(Process(busy))
     assert (found.rule, found.call_s, found.counts) == ("fastest fifth", CALL_S, False)
-    assert found.disturbances[0].text == "80% of the looks beside it were slow, and 4 of its 20 rounds quiet"
+    assert found.disturbances[0].text == "80% of the looks beside it were slow: too few rounds were quiet"
 
 
 @pytest.mark.parametrize(("number", "rule"), [(3, "quiet rounds"), (1, "fastest fifth")])
@@ -71,7 +71,14 @@ def test_quiet_rounds_that_waited_for_a_processor_are_not_believed_when_they_are
     short, long = of(Process(timing(*data), windows=waited)), of(Process(timing(*data, iterations=100), windows=waited))
     assert (short[0].rule, short[0].counts) == ("quiet rounds", True)
     assert (long[0].rule, long[0].counts) == ("fastest fifth", False)
-    assert [why.cause for why in short[0].disturbances] == ["load"]
+    assert [why.cause for why in long[0].disturbances] == ["load"], "the counters say why"
+    assert short[0].disturbances == (), "it mattered nothing"
+
+
+def test_counters_say_why_a_time_moved_and_looks_whether():
+    waited = [trusting.window(*AT, run_delay_s=0.3)]
+    moved = of(Process(timing(*rounds((8, CALL_S, (25, 25)), (12, 2e-4, (25, 60)))), windows=waited))[0]
+    assert ([why.cause for why in moved.disturbances], moved.counts) == (["load"], True)
 
 
 def test_a_kernel_whose_own_times_scatter_keeps_its_median():

@@ -1,0 +1,152 @@
+"""What quiet rounds are worth on real runs: the median of all rounds beside that of the quiet ones, on the same data.
+
+`python scripts/quiet_table.py RUN...`, best of runs of `mlpbench calibrate`, whose kernels are equal or slower by what
+is known. The first run is the quiet one: the bias of all speedups is told against its own. docs/verdicts.md and
+docs/trust.md have what this printed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from msgspec.structs import replace as changed
+
+from mlpbench.bench.analysis import times
+from mlpbench.bench.analysis.sides import pace_of
+from mlpbench.bench.measure import instruments
+from mlpbench.bench.record.runs import read_run
+from mlpbench.bench.stats import estimates, trials
+from mlpbench.bench.trust.quiet import taken
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlpbench.bench.record.runs import Run
+
+#: Repeats of a default run, and of the run that has to find 10 %.
+DEFAULT, FINDING = 3, 10
+#: A timing is slow whose plain median is longer than that of its best repeat by more.
+SLOW = 0.1
+ONE = "per_sample"
+
+
+def without_looks(run: Run) -> Run:
+    """Return a run as it would be without looks: all of its rounds count."""
+    records = [changed(r, cases=tuple(changed(case, looks_ns=()) for case in r.cases)) for r in run.records]
+    return replace(run, records=tuple(records))
+
+
+def speedups(run: Run, repeats: range) -> dict[tuple[str, int], estimates.Ratio]:
+    """Return the speedup of each batched case of each kernel in some of the repeats."""
+    found = {}
+    for kernel, cases in times.by_kernel(run).items():
+        one = next((case for (mode, _), case in cases.items() if mode == ONE), None)
+        for (mode, size), case in cases.items():
+            if mode == "batched" and one is not None:
+                sides = [_only(side, repeats) for side in (one, case)]
+                if (gain := times.ratio(*sides)) and gain.n > 1:
+                    found[kernel, size] = gain
+    return found
+
+
+def _only(case: times.CaseTimes, repeats: range) -> times.CaseTimes:
+    """Return a case as a run of these repeats alone would show it."""
+    every = {repeat: value for repeat, value in case.every.items() if repeat in repeats}
+    hit = {record.repeat for record, found in case.sources if not found.counts}
+    return replace(case, every=every, by_repeat=estimates.counted(every, hit))
+
+
+def blocks(run: Run, length: int) -> list[range]:
+    """Return the repeats of a run in blocks of so many."""
+    last = 1 + max(record.repeat for record in run.records)
+    return [range(first, first + length) for first in range(0, last - length + 1, length)]
+
+
+def of_speedups(run: Run) -> dict[str, float]:
+    """Return how wide the intervals of speedups are, and how far two runs of the same code are apart."""
+    found = [speedups(run, block) for block in blocks(run, DEFAULT)]
+    half = [min((g.high - g.low) / (2 * g.value), 10.0) for block in found for g in block.values()]
+    apart = [
+        abs(math.log(a[key].value / b[key].value)) for a, b in itertools.pairwise(found) for key in a.keys() & b.keys()
+    ]
+    return {
+        "half-width, median %": 100 * float(np.median(half)),
+        "two runs apart, median %": 100 * float(np.median(apart)),
+        "within 5 %, of all %": 100 * float(np.mean(np.array(apart) <= math.log(1.05))),
+    }
+
+
+def of_verdicts(run: Run) -> dict[str, float]:
+    """Return false verdicts and planted slowdowns found, of kernels of one run with `FINDING` repeats, in per cent."""
+    cases = {name: {at: c.by_repeat for at, c in of.items()} for name, of in times.by_kernel(run, pace_of(run)).items()}
+    same = [cases[name] for name in instruments.SAME if name in cases]
+    slowed = {share: cases[name] for name, share in instruments.SLOWED.items() if name in cases}
+    if len(same) < 2:
+        return {}
+    paired, _ = trials.evaluate(same, slowed, FINDING)
+    if paired is None:
+        return {}
+    tallies: Mapping[float, trials.Tally] = paired.planted
+    found = {f"{100 * share:.0f} % slower: found %": 100 * tally.rate for share, tally in sorted(tallies.items())}
+    return {f"false verdicts % (of {paired.false.cases})": 100 * paired.false.rate, **found}
+
+
+def of_marks(run: Run) -> dict[str, float]:
+    """Return how many of the slow timings are marked, and of the others, in per cent."""
+    plain: dict[tuple[str, str, int], list[tuple[float, bool, bool]]] = {}
+    for record, found in zip(run.records, taken(run.records), strict=True):
+        for at, case in found.items():
+            seen = float(np.median(case.timing.rounds_s)), bool(case.disturbances), case.rule == "quiet rounds"
+            plain.setdefault((record.kernel, *at), []).append(seen)
+    slow, others, quiet = [], [], []
+    for case in plain.values():
+        best = min(seconds for seconds, *_ in case)
+        quiet += [rule for *_, rule in case]
+        for seconds, marked, _ in case:
+            (slow if seconds > (1 + SLOW) * best else others).append(marked)
+    return {
+        "timings": len(quiet),
+        "slow timings": len(slow),
+        "of these marked %": 100 * float(np.mean(slow)) if slow else math.nan,
+        "of the others marked %": 100 * float(np.mean(others)) if others else math.nan,
+        "made of quiet rounds %": 100 * float(np.mean(quiet)),
+    }
+
+
+def bias(run: Run, true: Mapping[int, float]) -> dict[str, float]:
+    """Return by how much the speedups of equal kernels are off, in the median over them, at the best batch size."""
+    size = max(true, key=lambda at: true[at])
+    found = [gain.value for (_, at), gain in by_size(run).items() if at == size]
+    return {"speedup too high by, %": 100 * (float(np.median(found)) / true[size] - 1)} if found else {}
+
+
+def by_size(run: Run) -> dict[tuple[str, int], estimates.Ratio]:
+    """Return the speedups of the kernels without a slowdown over all repeats."""
+    every = speedups(run, range(10_000))
+    return {key: gain for key, gain in every.items() if key[0] in (*instruments.SAME, instruments.BASE)}
+
+
+def main() -> None:
+    """Print a table for each run: old estimator, new estimator."""
+    runs = [read_run(Path(path)) for path in sys.argv[1:]]
+    true: dict[int, float] = {}
+    for size in {at for _, at in by_size(runs[0])}:
+        true[size] = float(np.median([gain.value for (_, at), gain in by_size(runs[0]).items() if at == size]))
+    for path, run in zip(sys.argv[1:], runs, strict=True):
+        print(f"\n{path}: {len(run.records)} processes")
+        old = without_looks(run)
+        rows = [{**of_speedups(one), **of_verdicts(one), **bias(one, true)} for one in (old, run)]
+        for name in dict.fromkeys(name for row in rows for name in row):
+            print(f"  {name:32}" + "".join(f"{row.get(name, math.nan):10.1f}" for row in rows))
+        for name, value in of_marks(run).items():
+            print(f"  {name:32}{value:20.1f}")
+
+
+if __name__ == "__main__":
+    main()
