@@ -60,7 +60,7 @@ def test_what_is_measured(small):
     assert json.loads(json.dumps(found))
     assert [(entry["name"], entry["threads"]) for entry in found["measured"]] == [(n, t) for t in (1, 2) for n in NAMES]
     for entry in found["measured"]:
-        assert 1 <= len(entry["data"]) <= 7
+        assert 1 <= len(entry["data"]) <= 7 * (1 + roofs.AGAIN)
         assert min(entry["work"], *entry["data"]) > 0
     work = {(entry["name"], entry["threads"]): entry["work"] for entry in found["measured"]}
     assert work["matrix product", 1] == work["matrix product", 2] == 2 * 32**3
@@ -167,3 +167,17 @@ def test_it_is_no_record(tmp_path):
     (tmp_path / runs.ROOFS_FILE).write_text("{}")
     with pytest.raises(UserError, match="no run in this folder"):
         runs.read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("turns", "measured"),
+    [
+        ([[1.0, 1.02, 1.04, 2.0]], 1),
+        ([[1.0, 1.5, 1.6, 2.0], [1.01, 1.02, 2.0]], 2),
+        ([[1.0, 1.5], [0.9, 1.5], [0.8, 1.5], [0.7, 1.5], [0.6]], 1 + roofs.AGAIN),
+        ([[1.0]], 1),
+    ],
+)
+def test_a_limit_that_no_other_round_confirms_is_measured_again(turns, measured):
+    left = iter(turns)
+    assert len(roofs._confirmed(lambda: list(next(left)))) == sum(map(len, turns[:measured]))
