@@ -10,6 +10,8 @@ from typing import Any
 
 #: Seconds on the clock that everything here is timed by; only differences mean something.
 now = time.perf_counter
+#: The number of the system's clock that only goes forward, None where there is none.
+MONOTONIC: int | None = getattr(time, "CLOCK_MONOTONIC", None)
 
 
 @dataclass
@@ -66,6 +68,21 @@ def raw_s() -> float:
 def processor_s() -> float:
     """Return the processor time of all threads of this process, in seconds."""
     return time.process_time()
+
+
+def others_s() -> float:
+    """Return the processor time that all threads of this process but the calling one have used."""
+    return time.process_time() - time.thread_time()
+
+
+def wait_for_others(limit_s: float, share: float = 0.1, step_s: float = 0.002) -> None:
+    """Wait until this process's other threads use less than a share of a processor: pools spin on after a call."""
+    end = time.perf_counter() + limit_s
+    while time.perf_counter() < end:
+        began, used = time.perf_counter(), others_s()
+        time.sleep(step_s)
+        if others_s() - used < share * (time.perf_counter() - began):
+            return
 
 
 def utc_s() -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from mlpbench.bench.record.calibration import CalibrationFile
+from mlpbench.bench.record.look import LookFile
 from mlpbench.bench.record.plan import RunFile
 from mlpbench.bench.record.roofs import RoofsFile
 from mlpbench.bench.record.schema import RecordFile
@@ -20,6 +21,7 @@ FILES = {
     "run.json": RunFile,
     "roofs.json": RoofsFile,
     "calibration.json": CalibrationFile,
+    "look.json": LookFile,
 }
 
 

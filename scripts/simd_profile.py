@@ -75,7 +75,7 @@ def main(name: str, batch_size: str, spec: str = MNIST.label()) -> None:
     workload = Workload(Options(spec=spec))
     kernel: Any = registry.load(name)(workload.spec, workload.params)
     table = functions(kernel._program)  # noqa: SLF001 - to look inside
-    found, per_call = samples(prepare(kernel, Case("batched", int(batch_size)), workload.inputs))
+    found, per_call = samples(prepare(kernel, Case("batched", int(batch_size)), workload.inputs).call)
     starts, counts = [start for start, _, _ in table], Counter[str]()
     for place in found:
         start, size, function = table[max(bisect(starts, place) - 1, 0)]

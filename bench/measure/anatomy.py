@@ -21,8 +21,6 @@ from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 
-#: Repeats of a run that have them: the others spend their time on the cases.
-REPEATS = 5
 ROUNDS = 25
 ROUND_S = 0.002
 #: Rows of the inputs, twice the largest case: calls rotate through them.
@@ -92,5 +90,5 @@ def _timed(kernel_class: type[Kernel], spec: ForwardSpec, cases: tuple[Case, ...
 
 
 def _case(kernel: Kernel, case: Case, x: Any) -> SmallCase:
-    iterations, seconds = short_rounds(prepare(kernel, case, x), ROUNDS, ROUND_S)
+    iterations, seconds = short_rounds(prepare(kernel, case, x).call, ROUNDS, ROUND_S)
     return SmallCase(case.mode, case.batch_size, case.batch_size, iterations, tuple(seconds))

@@ -7,16 +7,18 @@ arguments. Around it stand the figures that the clock must not contain: first ca
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from mlpbench.bench.cases import Case
-from mlpbench.bench.clock import elapsed, now
+from mlpbench.bench.clock import elapsed, now, others_s
 from mlpbench.bench.data.workload import Workload, predict
 from mlpbench.bench.record.schema import PARTS, Beside, Parts
 from mlpbench.kernels.base import Kernel
@@ -68,7 +70,18 @@ class BookCell:
         return hits, (loaded - start, initialised - loaded, inferred - initialised, counted - inferred)
 
 
-def prepare(kernel: Kernel, case: Case, x: NDArray[Any]) -> Callable[[], None]:
+@dataclass(frozen=True)
+class Prepared:
+    """What is timed: ``call()`` processes the next of ``batches``, in turn, and returns its (last) result.
+
+    ``batches``: the inputs where the kernel reads them, a batch each, or with one row at a time the list of its rows.
+    """
+
+    call: Callable[[], Any]
+    batches: tuple[Any, ...]
+
+
+def prepare(kernel: Kernel, case: Case, x: NDArray[Any]) -> Prepared:
     """Return the callable that is timed: one batch, or one block of rows taken one at a time.
 
     Each call takes the next rows of ``x`` (rows, n_in), and starts over at the end: no call sees the rows of the one
@@ -77,34 +90,89 @@ def prepare(kernel: Kernel, case: Case, x: NDArray[Any]) -> Callable[[], None]:
     starts = range(0, len(x) - case.batch_size + 1, case.batch_size)
     batches = [np.ascontiguousarray(x[start : start + case.batch_size]) for start in starts]
     if case.mode == "batched":
-        return _batched(kernel, itertools.cycle([kernel.from_host(batch) for batch in batches]))
-    return _per_sample(kernel, itertools.cycle([[kernel.from_host(row) for row in batch] for batch in batches]))
+        there = tuple(kernel.from_host(batch) for batch in batches)
+        return Prepared(_batched(kernel, itertools.cycle(there)), there)
+    rows = tuple([kernel.from_host(row) for row in batch] for batch in batches)
+    return Prepared(_per_sample(kernel, itertools.cycle(rows)), rows)
 
 
-def _batched(kernel: Kernel, batches: Iterator[Any]) -> Callable[[], None]:
+def _batched(kernel: Kernel, batches: Iterator[Any]) -> Callable[[], Any]:
     forward, synchronize, take = kernel.forward, kernel.synchronize, batches.__next__
 
-    def call() -> None:
-        forward(take())
+    def call() -> Any:
+        return forward(take())
 
-    def call_and_wait() -> None:
-        synchronize(forward(take()))
+    def call_and_wait() -> Any:
+        synchronize(y := forward(take()))
+        return y
 
     return call_and_wait if is_asynchronous(kernel) else call
 
 
-def _per_sample(kernel: Kernel, blocks: Iterator[list[Any]]) -> Callable[[], None]:
+def _per_sample(kernel: Kernel, blocks: Iterator[list[Any]]) -> Callable[[], Any]:
     forward_one, synchronize, take = kernel.forward_one, kernel.synchronize, blocks.__next__
 
-    def call() -> None:
+    def call() -> Any:
         for row in take():
-            forward_one(row)
+            y = forward_one(row)
+        return y
 
-    def call_and_wait() -> None:
+    def call_and_wait() -> Any:
         for row in take():
-            synchronize(forward_one(row))
+            synchronize(y := forward_one(row))
+        return y
 
     return call_and_wait if is_asynchronous(kernel) else call
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A case that can be timed: its first call, transfers and warming are over.
+
+    ``call_s``: of the fastest call so far. ``others``: how many processors the process's other threads used meanwhile,
+    infinite where that is not known. ``prepared`` is None for the book's cell. ``parts``: what `by_round` takes, of
+    every call of it.
+    """
+
+    call: Callable[[], Any]
+    call_s: float
+    others: float
+    beside: Beside
+    prepared: Prepared | None
+    parts: list[tuple[int, tuple[float, ...]]]
+
+
+def make_ready(
+    kernel: Kernel, case: Case, x: NDArray[Any], book: BookCell | None, rounds_ended: Callable[[], int]
+) -> Ready:
+    """Make a case ready, and note the figures that stay out of the clock.
+
+    ``rounds_ended()`` is how many rounds of the case have been timed: it tells which calls of the book's cell are of
+    which round.
+    """
+    parts: list[tuple[int, tuple[float, ...]]] = []
+    prepared = None
+    if case.mode != "book":
+        prepared = prepare(kernel, case, x)
+        call = prepared.call
+    elif book is None:
+        raise ValueError("the book mode needs a BookCell")
+    else:
+        cell, size = book, case.batch_size
+
+        def call() -> None:
+            ended = rounds_ended()
+            parts.append((ended, cell(size)[1]))
+
+    with elapsed() as first:
+        call()
+    beside = Beside(first_call_s=first.seconds)
+    if prepared is None:
+        return Ready(call, first.seconds, math.inf, beside, None, parts)
+    from_host_s, to_host_s = _transfers(kernel, x[: case.batch_size])
+    call_s, others = _warm(call)
+    beside = replace(beside, from_host_s=from_host_s, to_host_s=to_host_s)
+    return Ready(call, call_s, others, beside, prepared, parts)
 
 
 def measure(
@@ -114,28 +182,12 @@ def measure(
 
     ``x`` is (rows, n_in), C-contiguous, of the specification's dtype. The ``book`` mode times ``book`` instead.
     """
-    calls: list[tuple[int, tuple[float, ...]]] = []
-    if case.mode == "book":
-        if book is None:
-            raise ValueError("the book mode needs a BookCell")
-        cell, size = book, case.batch_size
-
-        def call() -> None:
-            ended = _rounds_ended(benchmark)
-            calls.append((ended, cell(size)[1]))
-    else:
-        call = prepare(kernel, case, x)
-    with elapsed() as first:
-        call()
-    from_host_s, to_host_s, parts = None, None, None
-    if case.mode != "book":
-        from_host_s, to_host_s = _transfers(kernel, x[: case.batch_size])
-        _warm(call)
-    benchmark(call)
-    if calls and benchmark.stats is not None:  # None where pytest-benchmark is disabled: nothing was timed
-        parts = by_round(calls, _rounds_ended(benchmark), benchmark.stats.iterations)
-    beside = Beside(first_call_s=first.seconds, from_host_s=from_host_s, to_host_s=to_host_s, parts=parts)
-    benchmark.extra_info.update(beside.as_dict())
+    ready = make_ready(kernel, case, x, book, lambda: rounds_ended(benchmark))
+    benchmark(ready.call)
+    parts = None
+    if ready.parts and benchmark.stats is not None:  # None where pytest-benchmark is disabled: nothing was timed
+        parts = by_round(ready.parts, rounds_ended(benchmark), benchmark.stats.iterations)
+    benchmark.extra_info.update(replace(ready.beside, parts=parts).as_dict())
 
 
 def by_round(calls: Sequence[tuple[int, Sequence[float]]], rounds: int, iterations: int) -> Parts:
@@ -156,15 +208,20 @@ def by_round(calls: Sequence[tuple[int, Sequence[float]]], rounds: int, iteratio
     return Parts(*map(tuple, found))
 
 
-def _rounds_ended(benchmark: BenchmarkFixture) -> int:
+def rounds_ended(benchmark: BenchmarkFixture) -> int:
     """Return how many rounds pytest-benchmark has timed so far: none while it calibrates and warms."""
     return 0 if benchmark.stats is None else len(benchmark.stats.stats.data)
 
 
-def _warm(call: Callable[[], None]) -> None:
-    end = now() + WARM_S
-    while now() < end:
+def _warm(call: Callable[[], Any]) -> tuple[float, float]:
+    """Return the seconds of the fastest call, and how many processors other threads of the process used meanwhile."""
+    fastest, used = math.inf, others_s()
+    began = before = now()
+    while before < began + WARM_S:
         call()
+        after = now()
+        fastest, before = min(fastest, after - before), after
+    return fastest, (others_s() - used) / (before - began)
 
 
 def _transfers(kernel: Kernel, batch: NDArray[Any]) -> tuple[float, float]:

@@ -66,7 +66,7 @@ def measure_start(asked: dict[str, Any]) -> Start:
         kernel = kernel_class(workload.spec, params)
     calls = []
     for case in sorted((Case(**case) for case in asked["cases"]), key=lambda case: case.batch_size):
-        call = prepare(kernel, case, x[: case.batch_size])
+        call = prepare(kernel, case, x[: case.batch_size]).call
         with elapsed() as first:
             call()
         calls.append(FirstCall(case.mode, case.batch_size, first.seconds))

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 GROUP = "harness"
 #: (mode, length): a null kernel as each mode calls it, and spins of three lengths.
 KNOWN = (("per_sample", 0), ("batched", 0), ("spin", 1), ("spin", 2), ("spin", 4))
-#: Repeats of a run that have them: the others spend their time on the cases.
-REPEATS = 5
 #: All of them take a sixth of a second.
 ROUNDS = 15
 ROUND_S = 0.001
@@ -55,7 +53,7 @@ class NullKernel(Kernel):
 def call_of(mode: str, length: int) -> Callable[[], object]:
     """Return what is timed: the null kernel behind the same preparation as any other, or ``length`` spins."""
     if length == 0:
-        return prepare(NullKernel(), Case(mode, PER_SAMPLE_ROWS), np.zeros((2 * PER_SAMPLE_ROWS, 1), np.float32))
+        return prepare(NullKernel(), Case(mode, PER_SAMPLE_ROWS), np.zeros((2 * PER_SAMPLE_ROWS, 1), np.float32)).call
     run = best_spin().run
     return lambda: run(length)
 

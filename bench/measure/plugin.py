@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,62 +19,45 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.machine.threads import TooManyThreads
-from mlpbench.bench.measure import anatomy, closer, cold, watch
-from mlpbench.bench.measure.instruments import GROUP, REPEATS, known, plant
+from mlpbench.bench.measure import anatomy, arguments, closer, cold, look, watch
+from mlpbench.bench.measure.instruments import GROUP, known, plant
 from mlpbench.bench.measure.session import Contestant, Suite
+from mlpbench.bench.measure.turns import TURN, Turns, Wanted
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import case_order
+from mlpbench.bench.record import look as look_file
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.fields import as_json
+from mlpbench.bench.record.look import BestLook
+from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.schema import Failure, RecordHead, computed
 from mlpbench.kernels import registry
+from mlpbench.kernels.base import processors
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming, ParamsError, SpecError, UnknownKernel
-from mlpbench.kernels.spec import MNIST
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
 SUITE = pytest.StashKey[Suite]()
 WATCH = pytest.StashKey[watch.Watch]()
+#: What was last said to be done.
+TOLD = pytest.StashKey[str]()
+#: In a process of a run.
+TURNS = pytest.StashKey[Turns]()
 #: The suite: every case, and the harness itself.
 TESTS = Path(__file__).resolve().parent.with_name("test_forward.py")
 HARNESS = "test_harness"
+BY_HAND = (
+    "by hand: one case after the other, and nobody looks whether the core was shared; in `mlpbench run` cases take "
+    "turns, with a look beside each round"
+)
 #: pytest-benchmark's options that write a file.
 SAVING = ("--benchmark-json", "--benchmark-save", "--benchmark-autosave")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the suite's own options; the clock's are pytest-benchmark's."""
-    group = parser.getgroup("mlpbench", "mlpbench: what is computed")
-    many = {"action": "append", "default": []}
-    group.addoption(
-        "--kernel",
-        metavar="NAME",
-        help="a kernel to time, may be repeated; default: every available one but peers",
-        **many,
-    )
-    group.addoption(
-        "--mode", metavar="MODE", help=f"{', '.join(cases_.MODES)}; may be repeated; default: the first two", **many
-    )
-    group.addoption("--batch-size", metavar="N", help="rows per call, or all (10,000); may be repeated", **many)
-    group.addoption(
-        "--per-sample-rows",
-        metavar="N",
-        default=str(cases_.PER_SAMPLE_ROWS),
-        help="rows that a round of per_sample takes, one at a time; default: %(default)s",
-    )
-    group.addoption("--data", metavar="NAME", help="digits, mnist or random; default: digits where they fit")
-    group.addoption("--data-dir", metavar="DIR", type=Path, help="the folder of the MNIST files")
-    group.addoption("--weights", metavar="FILE", type=Path, help="an .npz or the book's .pkl; default: those shipped")
-    group.addoption("--spec", default=MNIST.label(), help="sizes of the layers; default: %(default)s")
-    group.addoption("--hidden", default=MNIST.hidden, help="sigmoid, relu or step; default: %(default)s")
-    group.addoption("--output", default=MNIST.output, help="softmax or identity; default: %(default)s")
-    group.addoption("--dtype", default=MNIST.dtype, help="float32 or float64; default: %(default)s")
-    group.addoption(
-        "--mlpbench-run", metavar="FILE", type=Path, help="run.json of the run that this process belongs to"
-    )
-    group.addoption("--mlpbench-repeat", metavar="K", type=int, default=0, help="which repeat of that run this is")
-    _add_trust_options(parser)
+    arguments.add(parser)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -115,29 +98,52 @@ def _read_options(config: pytest.Config) -> Suite:
     plan = None
     if option("--mlpbench-run"):
         plan = runs.read_plan(option("--mlpbench-run"))
-        cases = case_order(cases, plan.seed or 0, named[0], option("--mlpbench-repeat"))
-    suite = Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), plan)
-    suite.tell = partial(_tell, config)
-    return suite
+    found = Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), plan)
+    found.tell = partial(_tell, config)
+    if plan is not None:
+        config.stash[TURNS] = _turns(config, found, plan)
+    return found
 
 
 def _tell(config: pytest.Config, phase: str) -> None:
     """Say on stdout what is done now, to the `mlpbench run` that started us: past what pytest captures."""
     reporter, capture = map(config.pluginmanager.get_plugin, ("terminalreporter", "capturemanager"))
-    if config.stash[SUITE].plan is None or reporter is None or capture is None:
+    if config.stash[SUITE].plan is None or reporter is None or capture is None or phase == config.stash.get(TOLD, ""):
         return
+    config.stash[TOLD] = phase
     with capture.global_and_fixture_disabled():
         reporter.ensure_newline()
         reporter.write_line(f"{PHASE}{phase}", flush=True)
 
 
+def _turns(config: pytest.Config, asked: Suite, plan: Plan) -> Turns:
+    """Return the turns of a process of a run, as long as pytest-benchmark's own options say."""
+    option = config.getoption
+    wanted = Wanted(
+        round_s=float(option("benchmark_min_time")),
+        rounds=int(option("benchmark_min_rounds")),
+        seconds=float(option("benchmark_max_time")),
+    )
+    given = plan.threads or processors()
+    order = (
+        case_order(asked.cases, plan.seed or 0, asked.kernels[0], asked.repeat, turn, threads=given)
+        for turn in range(wanted.turns)
+    )
+    return Turns(wanted, list(order), given)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give `bench/test_forward.py` its cases, kernel by kernel."""
-    if "contestant" in metafunc.fixturenames and "mode" in metafunc.fixturenames:
+    """Give `bench/test_forward.py` its cases: kernel by kernel, or in a run turn by turn."""
+    if "contestant" in metafunc.fixturenames and "case" in metafunc.fixturenames:
         asked = suite(metafunc.config)
-        points = [(name, case.mode, case.batch_size) for name in asked.kernels for case in asked.cases]
-        ids = ["-".join(map(str, point)) for point in points]
-        metafunc.parametrize(("kernel", "mode", "batch_size"), points, ids=ids)
+        points: list[tuple[Any, ...]] = [(k, c.mode, c.batch_size) for k in asked.kernels for c in asked.cases]
+        names, ids = ["kernel", "mode", "batch_size"], ["-".join(map(str, point)) for point in points]
+        turns = metafunc.config.stash.get(TURNS, None)
+        if turns is not None:
+            (kernel,), names = asked.kernels, [*names, "turn"]
+            points = [(kernel, c.mode, c.batch_size, turn) for turn, order in enumerate(turns.order) for c in order]
+            ids = [f"{kernel}-{mode}-{size}-{TURN}{turn}" for _, mode, size, turn in points]
+        metafunc.parametrize(names, points, ids=ids)
 
 
 @pytest.fixture
@@ -147,10 +153,22 @@ def case(mode: str, batch_size: int) -> cases_.Case:
 
 
 @pytest.fixture
-def contestant(kernel: str, pytestconfig: pytest.Config) -> Contestant:
+def turns(pytestconfig: pytest.Config) -> Turns | None:
+    """Return the turns that the cases of this process take, None by hand."""
+    return pytestconfig.stash.get(TURNS, None)
+
+
+@pytest.fixture
+def turn() -> int | None:
+    """Return which turn this is: in a run it is a parameter of the test, by hand there are none."""
+    return None
+
+
+@pytest.fixture
+def contestant(kernel: str, case: cases_.Case, turns: Turns | None, pytestconfig: pytest.Config) -> Contestant:
     """Return the kernel, which has just agreed with the reference; else fail, or skip if nobody named it.
 
-    Raises TooManyThreads where the libraries use more threads than the run gave them.
+    Raises TooManyThreads where the libraries have more threads than the run gave them, before a case's first rounds.
     """
     asked = suite(pytestconfig)
     try:
@@ -160,7 +178,8 @@ def contestant(kernel: str, pytestconfig: pytest.Config) -> Contestant:
     except NonConforming as reason:
         verdict, may_be_left_out = f"{kernel} does not conform and is not timed: {reason}", False
     else:
-        asked.check_threads(found)
+        if turns is None or case not in turns.series:
+            asked.check_threads(found)
         return found
     if may_be_left_out:
         pytest.skip(verdict)
@@ -173,15 +192,29 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note every case that has no time, with its reason."""
     report = yield
-    params = getattr(getattr(item, "callspec", None), "params", {})
-    if report.failed and call.excinfo is not None and "kernel" in params and SUITE in item.config.stash:
+    params, stash = getattr(getattr(item, "callspec", None), "params", {}), item.config.stash
+    if "kernel" not in params or SUITE not in stash:
+        return report
+    case, turns = cases_.Case(params["mode"], params["batch_size"]), stash.get(TURNS, None)
+    if report.failed and call.excinfo is not None:
         error = call.excinfo.value
         told = isinstance(error, pytest.fail.Exception | TooManyThreads)
         reason = str(error) if told else f"{type(error).__name__}: {error}"
         phase = "threads" if isinstance(error, TooManyThreads) else "gate" if call.when == "setup" else "measure"
-        failure = Failure(params["kernel"], params["mode"], params["batch_size"], phase, reason)
-        item.config.stash[SUITE].failures.append(failure)
+        stash[SUITE].failures.append(Failure(params["kernel"], case.mode, case.batch_size, phase, reason))
+        if turns is not None:
+            turns.failed.add(case)
     return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """Leave a block out where its case has ended or failed, or is not due in this turn."""
+    turns, params = item.config.stash.get(TURNS, None), getattr(getattr(item, "callspec", None), "params", {})
+    if turns is None or "turn" not in params:
+        return None
+    is_due = turns.is_due(cases_.Case(params["mode"], params["batch_size"]), params["turn"])
+    return None if is_due else True
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -201,20 +234,26 @@ def pytest_benchmark_generate_commit_info() -> dict[str, Any]:
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
     """Add our block to a result file of the suite."""
     rows = output_json["benchmarks"]
-    output_json["benchmarks"] = [row for row in rows if row["group"] != GROUP]
+    ours = [row for row in rows if row["group"] != GROUP]
+    turns = config.stash.get(TURNS, None)
+    output_json["benchmarks"] = ours if turns is None else turns.merged(ours)
     if SUITE in config.stash:
         config.stash[SUITE].tell("looking closer")
-        head, observer = _head(config.stash[SUITE]), config.stash.get(WATCH, None)
+        asked, observer = config.stash[SUITE], config.stash.get(WATCH, None)
+        head = _head(asked, asked.cases if turns is None else turns.order[0])
         if observer is not None:
             observer.more |= _starts(config)
+            if turns is not None:
+                observer.more["look"] = look.facts(turns.looks(), _best_looks(config))
             head = replace(head, trust=observer.trust([known(row) for row in rows if row["group"] == GROUP]))
         output_json["mlpbench"] = msgspec.json.decode(msgspec.json.encode(head, enc_hook=as_json))  # NaN is null there
 
 
-def _head(asked: Suite) -> RecordHead:
+def _head(asked: Suite, first: Sequence[cases_.Case]) -> RecordHead:
+    """Return our block; ``first``: the cases in the order of the first turn."""
     (name,) = asked.kernels
     found = asked.admitted(name)
-    dissected = found if asked.repeat < anatomy.REPEATS else None
+    dissected = found if asked.repeat == 0 else None
     return RecordHead(
         kernel=name,
         repeat=asked.repeat,
@@ -225,7 +264,7 @@ def _head(asked: Suite) -> RecordHead:
         accuracy=found.accuracy if found else None,
         timings=found.timings if found else None,
         thread_use=asked.thread_use,
-        case_order=tuple((case.mode, case.batch_size) for case in asked.cases),
+        case_order=tuple((case.mode, case.batch_size) for case in first),
         anatomy=anatomy.measure(type(dissected.kernel), asked.workload.spec) if dissected else None,
         plan=asked.plan,
         failures=tuple(asked.failures),
@@ -252,24 +291,12 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     if SUITE not in terminalreporter.config.stash:
         return
     asked = terminalreporter.config.stash[SUITE]
+    if asked.plan is None:
+        terminalreporter.write_line(BY_HAND)
     for contestant in filter(None, map(asked.admitted, asked.kernels)):
         error, accuracy = contestant.conformance.max_error, contestant.accuracy.batched
         words = "" if accuracy is None else f", accuracy {accuracy:.4f}"
         terminalreporter.write_line(f"{contestant.name}: agrees with the reference within {error:.1e}{words}")
-
-
-def _add_trust_options(parser: pytest.Parser) -> None:
-    """Add the options about trust."""
-    group = parser.getgroup("mlpbench-trust", "mlpbench: what is looked at besides the times")
-    group.addoption(
-        "--latency",
-        metavar="N",
-        action="append",
-        default=[],
-        help="time single calls of this batch size too; may be repeated; batch size 1 always is",
-    )
-    group.addoption("--p99", metavar="TIME", help="a budget, as 5ms: time single calls of every batch size")
-    group.addoption("--cold", action="store_true", help="start the kernel without compiled code too, which compiles it")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -282,10 +309,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Time the harness last, in the first repeats, and only where a result file keeps it."""
+    """Time the harness last, in the first repeat, and only where a result file keeps it."""
     harness = [item for item in items if _is_harness(item)]
     others = [item for item in items if not _is_harness(item)]
-    wanted = _is_saved(config) and config.getoption("--mlpbench-repeat") < REPEATS
+    wanted = _is_saved(config) and config.getoption("--mlpbench-repeat") == 0
     items[:] = others + (harness if wanted else [])
     if harness and not wanted:
         config.hook.pytest_deselected(items=harness)
@@ -307,24 +334,46 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         config.stash[SUITE].tell("checking the clock")
     if "contestant" not in found or SUITE not in config.stash or not _is_saved(config):
         return (yield)
-    contestant, case = found["contestant"], found["case"]
-    observer = config.stash.setdefault(WATCH, watch.Watch())
-    config.stash[SUITE].tell(f"timing {words.case(case.mode, case.batch_size)}")
+    contestant, case, turns = found["contestant"], found["case"], found["turns"]
+    observer = config.stash.setdefault(WATCH, watch.Watch(in_turns=turns is not None))
+    config.stash[SUITE].tell(_phase(case, turns, found["turn"]))
+    if turns is not None:
+        turns.settle(case)
     observer.begin()
     yield
     observer.end(contestant.kernel, case)
-    _look_closer(config, contestant, case)
+    if turns is None or turns.is_over(case):
+        config.stash[SUITE].check_threads(contestant)
+        _look_closer(config, contestant, case)
     return None
 
 
+def _phase(case: cases_.Case, turns: Turns | None, turn: int | None) -> str:
+    """Return what is done now in words: of the first turn, in which cases are made ready, case by case."""
+    if turns is None or not turn:
+        return f"timing {words.case(case.mode, case.batch_size)}"
+    return f"timing, turn {turn + 1} of {turns.wanted.turns}"
+
+
 def _look_closer(config: pytest.Config, contestant: Contestant, case: cases_.Case) -> None:
-    """Time single calls in the first repeats, and audit the inputs in the very first."""
+    """In the first repeat, time single calls and audit the inputs: once for each kernel is enough."""
     suite, more = config.stash[SUITE], config.stash[WATCH].more
+    if suite.repeat > 0:
+        return
     sizes = map(values.parse_batch_size, config.getoption("--latency"))
-    if suite.repeat < closer.REPEATS and closer.is_asked(case, sizes, config.getoption("--p99")):
+    if closer.is_asked(case, sizes, config.getoption("--p99")):
         more["singles"] = (*more.get("singles", ()), closer.single_calls(contestant, case))
-    if suite.repeat == 0 and case in closer.audited(suite.cases, len(contestant.inputs)):
+    if case in closer.audited(suite.cases, len(contestant.inputs)):
         more["audits"] = (*more.get("audits", ()), closer.audit(contestant, case))
+
+
+def _best_looks(config: pytest.Config) -> tuple[BestLook, ...]:
+    """Return the fastest looks that are known; the run tells what is wrong with their file."""
+    path = config.getoption("--mlpbench-looks")
+    try:
+        return look_file.read(path) if path else ()
+    except UserError:
+        return ()
 
 
 def _starts(config: pytest.Config) -> dict[str, Any]:

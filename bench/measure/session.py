@@ -86,7 +86,7 @@ class Suite:
         return outcome
 
     def check_threads(self, contestant: Contestant) -> None:
-        """Note how many threads the libraries have; asked before each case, because a kernel can change them.
+        """Note how many threads the libraries have; asked before and after each case, because a kernel can change them.
 
         Raises TooManyThreads where that is more than the run gave them. By hand nobody gave them a number.
         """

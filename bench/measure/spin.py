@@ -88,14 +88,20 @@ end:
 @cache
 def compiled() -> Callable[[int, int], int]:
     """Return the function of (seed, steps) that computes the state after that many steps."""
-    return ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int64)(_engine().get_function_address("chain"))
+    return ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int64)(address(CODE, "chain"))
+
+
+def address(code: str, name: str) -> int:
+    """Return where a function of LLVM's assembly lies as machine code. Raises RuntimeError where it cannot."""
+    found: int = _engine(code).get_function_address(name)
+    return found
 
 
 @cache  # the code lives as long as its engine
-def _engine() -> llvm.ExecutionEngine:
+def _engine(code: str) -> llvm.ExecutionEngine:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    module = llvm.parse_assembly(CODE)
+    module = llvm.parse_assembly(code)
     module.verify()
     engine = llvm.create_mcjit_compiler(module, machine())
     engine.finalize_object()

@@ -12,6 +12,7 @@ from msgspec.structs import asdict, replace
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import clocks, times_s, utc_s
+from mlpbench.bench.measure import look
 from mlpbench.bench.measure.case import is_asynchronous
 from mlpbench.bench.measure.cold import pool_bytes
 from mlpbench.bench.measure.spin import best_spin
@@ -26,9 +27,13 @@ SPINS = 7
 
 @dataclass
 class Watch:
-    """What was seen of the cases so far. `begin` and `end` stand around the timing of one case."""
+    """What was seen of the cases so far. `begin` and `end` stand around the timing of a case, or of a block of it.
 
-    windows: list[Window] = field(default_factory=list)
+    ``in_turns``: cases take turns. Then one spin stands between two blocks, and a case has one of each of its blocks.
+    """
+
+    in_turns: bool = False
+    seen: dict[Case, Window] = field(default_factory=dict)
     #: What else was found out about the kernel: further members of `Trust`.
     more: dict[str, Any] = field(default_factory=dict)
     _began_utc_s: float = 0.0
@@ -39,7 +44,7 @@ class Watch:
     def begin(self) -> None:
         """Look, just before a case is timed."""
         best_spin()  # made here, so that making it is no part of any window, and after the kernel's own imports
-        self._spins = self._spin()
+        self._spins = self._spins if self.in_turns and self._spins else self._spin()
         self._began_utc_s = utc_s()
         self._before = read()
         self._first = self._first or self._before
@@ -49,23 +54,23 @@ class Watch:
         if self._before is None:
             raise RuntimeError("the end of a case that did not begin")
         counted = since(self._before, read())
+        before, self._spins = self._spins, self._spin()
         window = Window(
             mode=case.mode,
             batch_size=case.batch_size,
             waits=is_asynchronous(kernel),
             began_utc_s=self._began_utc_s,
-            spins_before_s=self._spins,
-            spins_after_s=self._spin(),
+            spins_before_s=before,
+            spins_after_s=self._spins,
             **asdict(counted),
         )
         self.more["compile_s"] = kernel.compiled_s()
         self.more["pool_bytes"] = pool_bytes(kernel)
-        self.windows.append(window)
+        self.seen[case] = _joined(self.seen[case], window) if case in self.seen else window
 
-    @staticmethod
-    def _spin() -> tuple[float, ...]:
+    def _spin(self) -> tuple[float, ...]:
         run = best_spin().run
-        return tuple(times_s(lambda: run(1), SPINS))
+        return tuple(times_s(lambda: run(1), 1 if self.in_turns else SPINS))
 
     def trust(self, harness: Sequence[Known]) -> Trust:
         """Return the block ``trust``; ``harness``: what pytest-benchmark timed of the harness itself."""
@@ -74,13 +79,23 @@ class Watch:
         found = Trust(
             spin=SpinFacts(spin.name, spin.instructions),
             cpus=available_cpus(),
-            windows=tuple(self.windows),
+            windows=tuple(self.seen.values()),
             self_test=tuple(harness),
             clock=Clocks() if lived is None else Clocks(lived.wall_s, lived.raw_s),
             **self.more,
         )
         # As this version judges; readers judge again from the values above.
         return replace(found, disturbed=reasons(found))
+
+
+def _joined(one: Window, more: Window) -> Window:
+    """Return the window of a case with that of one more block: counters are summed, spins follow each other."""
+    grown: dict[str, Any] = {}
+    for name in Counters.__struct_fields__:
+        a, b = getattr(one, name), getattr(more, name)
+        grown[name] = None if a is None or b is None else max(a, b) if name == "tasks" else a + b
+    spins = {name: getattr(one, name) + getattr(more, name) for name in ("spins_before_s", "spins_after_s")}
+    return replace(one, **grown, **spins)
 
 
 #: Seconds that a control group's threads were held back because their share of processors was used up.
@@ -123,12 +138,17 @@ def since(before: Counters, after: Counters) -> Counters:
 
 
 def _tasks() -> tuple[int | None, float | None]:
-    """Return the threads of this process, and the seconds that they waited while they could have run (Linux)."""
+    """Return the threads of this process, and the seconds that they waited while they could have run (Linux).
+
+    Those that look for us are left out.
+    """
     folder = Path("/proc/self/task")
     if not folder.is_dir():
         return None, None
     waited, threads = 0, 0
     for task in folder.iterdir():
+        if int(task.name) in look.helpers():
+            continue
         with suppress(OSError, IndexError, ValueError):  # the thread has just ended, or the kernel keeps no such count
             waited += int((task / "schedstat").read_text().split()[1])
             threads += 1

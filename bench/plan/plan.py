@@ -32,12 +32,20 @@ def shuffled(kernels: list[str], repeats: int, seed: int) -> list[tuple[str, int
     return [(kernel, repeat) for repeat in range(repeats) for kernel in rng.sample(kernels, len(kernels))]
 
 
-def case_order(cases: list[Case], seed: int, kernel: str, repeat: int) -> list[Case]:
-    """Return the cases of one process in running order, another in every process.
+def case_order(cases: Sequence[Case], seed: int, kernel: str, repeat: int, turn: int, *, threads: int) -> list[Case]:
+    """Return the cases of one process in the order of one turn, another in every process and turn.
 
-    What a case leaves behind, in caches and in the processor's clock, is then not always left to the same next one.
+    What a case leaves behind, in caches and in the processor's clock, is then not always left to the same next one. Of
+    several threads, those of a pool spin on behind a large batch and have to be waited for: the smaller half of the
+    cases keeps together, and comes first in every other turn.
     """
-    return random.Random(f"{seed} {kernel} {repeat}").sample(cases, len(cases))  # noqa: S311 - an order, not a secret
+    rng = random.Random(f"{seed} {kernel} {repeat} {turn}")  # noqa: S311 - an order, not a secret
+    if threads == 1:
+        return rng.sample(cases, len(cases))
+    ordered = sorted(cases, key=lambda case: 0 if case.mode == "per_sample" else case.batch_size)
+    halves = [ordered[: len(cases) // 2], ordered[len(cases) // 2 :]]
+    halves = [rng.sample(half, len(half)) for half in halves]
+    return [case for half in (halves if turn % 2 else halves[::-1]) for case in half]
 
 
 def make_plan(

@@ -68,7 +68,7 @@ class Beside(Block, frozen=True, kw_only=True):
     def as_dict(self) -> dict[str, Any]:
         """Return the block as JSON can hold it, without what was not measured."""
         block = super().as_dict()
-        return {name: value for name, value in block.items() if value is not None or name == "reads"}
+        return {name: value for name, value in block.items() if value not in (None, (), []) or name == "reads"}
 
 
 class ExtraInfo(Beside, frozen=True, kw_only=True):
@@ -77,9 +77,9 @@ class ExtraInfo(Beside, frozen=True, kw_only=True):
     ``rows_per_call``: rows that one iteration processed, what a time is divided by. ``distinct_rows``: how many of them
     are different rows of the data set; ``repeated_rows``: whether the data set is shorter than the sweep.
     ``includes_loading``: whether loading data and weights is inside the time; ``reads``: what is loaded then, in words.
-    ``looks_ns``: how long the look just before each round took, and the one just after it, on the slowest of the
-    processors that the kernel uses; ``block_rounds``: how many rounds each block has, blocks of all cases take turns.
-    Both are empty where pytest was started by hand.
+    ``looks_ns``: how long the look just before each round took, and the one just after it, on the slowest of
+    ``look_processors``; ``block_rounds``: how many rounds each block has, blocks of all cases take turns. They are
+    empty where pytest was started by hand.
     """
 
     kernel: Name = ""
@@ -91,6 +91,7 @@ class ExtraInfo(Beside, frozen=True, kw_only=True):
     includes_loading: bool = False
     reads: Text | None = None
     looks_ns: tuple[tuple[Nanoseconds, Nanoseconds], ...] = ()
+    look_processors: Whole | None = None
     block_rounds: tuple[Whole, ...] = ()
 
 

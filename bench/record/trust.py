@@ -154,14 +154,20 @@ class SpinFacts(Block, frozen=True):
 
 
 class LookFacts(Block, frozen=True, kw_only=True):
-    """What a look is: its name, and on how many ``processors`` it is taken at once.
+    """What a look is: its name, None where none could be taken, and the fastest that this machine was known to have.
 
-    ``best_ns``: the fastest that this machine was known to be when the process began.
+    ``best_ns`` is of looks on the one processor that works, ``several_ns`` of those on ``processors`` at once, beside
+    cases of several threads. Each is None where it was not known when the process began.
     """
 
     name: Text | None = None
-    processors: Whole | None = None
     best_ns: Nanoseconds | None = None
+    processors: Whole | None = None
+    several_ns: Nanoseconds | None = None
+
+    def best_of(self, processors: int) -> int | None:
+        """Return the fastest known look on so many processors."""
+        return self.best_ns if processors == 1 else self.several_ns if processors == self.processors else None
 
 
 class Clocks(Block, frozen=True):

@@ -27,6 +27,7 @@ from mlpbench.bench.record.plan import Plan, RunFile
 from mlpbench.bench.record.runs import PLAN_FILE
 from mlpbench.bench.record.schema import Failure, RecordFile, RecordHead, computed
 from mlpbench.bench.record.write import write_atomically
+from mlpbench.bench.run import looks
 from mlpbench.bench.trust.quiet import taken
 from mlpbench.kernels.base import processors
 
@@ -131,6 +132,8 @@ def run_process(
     construct_s = record.construct_s or 0.0
     note(took.seconds, times, disturbed, construct_s)
     problems = dict.fromkeys(failure.reason for failure in record.failures)  # a gate fails once for all cases
+    if (wrong := looks.keep(looks.path_for(folder), record)) is not None:
+        problems[wrong] = None
     return Outcome(kernel, repeat, path, tuple(problems), times=times, disturbed=disturbed, construct_s=construct_s)
 
 
@@ -153,6 +156,7 @@ def _process(
             "--color=no",
             f"--mlpbench-run={folder / 'run.json'}",
             f"--mlpbench-repeat={at[1]}",
+            f"--mlpbench-looks={looks.path_for(folder)}",
             f"--benchmark-json={raw}",
             f"--benchmark-storage=file://{scratch}",  # by default, a folder wherever we were started
         ]

@@ -40,7 +40,7 @@ Rule = Literal["all rounds", "quiet rounds", "fastest fifth"]
 #: (mode, batch size)
 At = tuple[str, int]
 #: Looks can be compared when they have the same name and number of processors.
-_Kind = tuple[str | None, int | None]
+_Kind = tuple[str | None, int]
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ def taken(records: Sequence[Record]) -> list[dict[At, Taken]]:
     own = _best_of_cases(records)
     made = []
     for record in records:
-        hit, kind = disturbances(record.trust, spin), _kind(record)
+        hit = disturbances(record.trust, spin)
         found = {}
         for timing in record.cases:
-            at = timing.mode, timing.batch_size
+            at, kind = (timing.mode, timing.batch_size), _kind(record, timing)
             fastest = best.get(kind, 0.0)
             beside = own.get((kind, record.kernel, *at), 0.0)
             found[at] = _taken(timing, fastest, beside if beside <= OWN * fastest else fastest, hit.get(at, ()))
@@ -98,8 +98,8 @@ def taken(records: Sequence[Record]) -> list[dict[At, Taken]]:
     return _marked(records, made)
 
 
-def _kind(record: Record) -> _Kind:
-    return record.trust.look.name, record.trust.look.processors
+def _kind(record: Record, timing: Timing) -> _Kind:
+    return record.trust.look.name, timing.look_processors or 1
 
 
 def _best_looks(records: Sequence[Record]) -> dict[_Kind, float]:
@@ -107,8 +107,10 @@ def _best_looks(records: Sequence[Record]) -> dict[_Kind, float]:
     looks: dict[_Kind, list[float]] = defaultdict(list)
     known: dict[_Kind, list[float]] = defaultdict(list)
     for record in records:
-        looks[_kind(record)] += [look for timing in record.cases for pair in timing.looks_ns for look in pair]
-        known[_kind(record)] += [record.trust.look.best_ns] if record.trust.look.best_ns else []
+        for timing in record.cases:
+            kind, best = _kind(record, timing), record.trust.look.best_of(timing.look_processors or 1)
+            looks[kind] += [look for pair in timing.looks_ns for look in pair]
+            known[kind] += [best] if best else []
     return {kind: min([_best(found), *known[kind]]) for kind, found in looks.items() if found}
 
 
@@ -117,7 +119,7 @@ def _best_of_cases(records: Sequence[Record]) -> dict[tuple[_Kind, str, str, int
     looks: dict[tuple[_Kind, str, str, int], list[float]] = defaultdict(list)
     for record in records:
         for timing in record.cases:
-            case = _kind(record), record.kernel, timing.mode, timing.batch_size
+            case = _kind(record, timing), record.kernel, timing.mode, timing.batch_size
             looks[case] += [look for pair in timing.looks_ns for look in pair]
     return {case: _best(found) for case, found in looks.items() if found}
 

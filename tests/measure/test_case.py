@@ -38,37 +38,37 @@ def called(function, times, kernel):
 
 
 def test_batches_go_round_through_the_rows(kernel):
-    call = case_.prepare(kernel, BATCHED, rows(6))
+    call = case_.prepare(kernel, BATCHED, rows(6)).call
     forwards = [event for event in called(call, 5, kernel) if event[0] == "forward"]
     assert forwards == [("forward", 1, 2), ("forward", 3, 4), ("forward", 5, 6), ("forward", 1, 2), ("forward", 3, 4)]
 
 
 def test_one_at_a_time_goes_round_through_the_rows(kernel):
-    call = case_.prepare(kernel, PER_SAMPLE, rows(4))
+    call = case_.prepare(kernel, PER_SAMPLE, rows(4)).call
     singles = [event for event in called(call, 3, kernel) if event[0] == "forward_one"]
     assert singles == [("forward_one", n) for n in (1, 2, 3, 4, 1, 2)]
 
 
 @pytest.mark.parametrize("case", [BATCHED, PER_SAMPLE])
 def test_rows_that_fill_no_batch_are_left_out(kernel, case):
-    call = case_.prepare(kernel, case, rows(5))
+    call = case_.prepare(kernel, case, rows(5)).call
     seen = {row for name, *found in called(call, 4, kernel) if name.startswith("forward") for row in found}
     assert seen == {1, 2, 3, 4}
 
 
 def test_a_batch_is_one_call_and_one_wait(waiting):
-    call = case_.prepare(waiting, BATCHED, rows(4))
+    call = case_.prepare(waiting, BATCHED, rows(4)).call
     assert called(call, 2, waiting) == [("forward", 1, 2), ("wait", 1), ("forward", 3, 4), ("wait", 3)]
 
 
 def test_one_at_a_time_is_a_call_and_a_wait_for_each_row(waiting):
-    call = case_.prepare(waiting, PER_SAMPLE, rows(4))
+    call = case_.prepare(waiting, PER_SAMPLE, rows(4)).call
     assert called(call, 1, waiting) == [("forward_one", 1), ("wait", 1), ("forward_one", 2), ("wait", 2)]
 
 
 @pytest.mark.parametrize("case", [BATCHED, PER_SAMPLE])
 def test_nothing_moves_in_the_clock(kernel, case):
-    call = case_.prepare(kernel, case, rows(6))
+    call = case_.prepare(kernel, case, rows(6)).call
     assert {"from_host"} == {name for name, *_ in kernel.events}, "everything is moved beforehand"
     allowed = {"forward", "wait"} if case.mode == "batched" else {"forward_one", "wait"}
     assert {name for name, *_ in called(call, 9, kernel)} <= allowed
@@ -77,7 +77,7 @@ def test_nothing_moves_in_the_clock(kernel, case):
 def test_only_a_kernel_that_says_how_is_waited_for(kernel):
     asynchronous = isinstance(kernel, AsynchronousKernel)
     assert case_.is_asynchronous(kernel) is asynchronous
-    called(case_.prepare(kernel, BATCHED, rows(4)), 1, kernel)
+    called(case_.prepare(kernel, BATCHED, rows(4)).call, 1, kernel)
     assert ("wait" in {name for name, *_ in kernel.events}) is asynchronous
 
 
@@ -89,7 +89,7 @@ def test_inputs_are_contiguous_and_keep_their_dtype(case):
             assert x.dtype == SPEC.np_dtype
             return x
 
-    case_.prepare(Looking(SPEC, seeded(SPEC)), case, rows(6))()
+    case_.prepare(Looking(SPEC, seeded(SPEC)), case, rows(6)).call()
 
 
 def test_the_first_call_and_the_warming_come_before_pytest_benchmark_looks(clock):

@@ -9,9 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from mlpbench.bench.cases import Case
 from mlpbench.bench.measure.instruments import KNOWN
+from mlpbench.bench.measure.look import MOST_PROCESSORS
+from mlpbench.bench.plan.plan import make_plan
+from mlpbench.bench.plan.profiles import profile
 from mlpbench.bench.record import runs
+from mlpbench.bench.run.folder import open_run
 from mlpbench.kernels import registry
+from mlpbench.kernels.base import processors
 from support.doubles import offer
 from support.sources import ROOT
 from support.terminal import TIMEOUT_S, variables
@@ -50,6 +56,7 @@ def test_the_suite_by_hand(measured):
     assert ran.returncode == 0, ran.stdout
     assert f"{1 + len(KNOWN)} passed" in ran.stdout, "the case, and the harness itself"
     assert "numpy: agrees with the reference within" in ran.stdout
+    assert "by hand: one case after the other" in ran.stdout
     written = [file for file in path.parent.rglob("*") if file.is_file()]
     assert written == [path], "nothing but what was asked for is written"
 
@@ -221,3 +228,58 @@ def test_the_options_are_of_no_concern_to_other_tests(pytester):
     plugins = ("-p", "pytest_benchmark.plugin", "-p", "mlpbench.bench.measure.plugin")
     for words in ((), ("--batch-size=0",)):
         pytester.runpytest_inprocess(*plugins, *words).assert_outcomes(passed=1)
+
+
+@pytest.fixture
+def of_a_run(inside, tmp_path):
+    """Run the suite as a process of a run does, with one kernel; return pytest's result and the record's path."""
+
+    def run(name, *words, **kernels):
+        sizes = [int(word.partition("=")[2]) for word in words if word.startswith("--batch-size")]
+        settings = {"repeats": 1, "seed": 1, "threads": processors(), "command": [], "commit": None}
+        cases = [Case("batched", size) for size in sizes]
+        folder = open_run(tmp_path / "results", make_plan(profile("smoke"), [name], cases, **settings))
+        path = folder / f"{name}.0.json"
+        asked = (f"--kernel={name}", f"--mlpbench-run={folder / 'run.json'}", "--benchmark-min-time=0.001")
+        result = inside("--mode=batched", "--spec=20-10-3", *words, *asked, f"--benchmark-json={path}", **kernels)
+        return result, path
+
+    return run
+
+
+def test_in_a_run_cases_take_turns_and_each_is_written_once(of_a_run):
+    words = ("--batch-size=1", "--batch-size=10", "--benchmark-min-rounds=40")
+    result, path = of_a_run("numpy", *words, **NUMPY)
+    result.assert_outcomes(passed=2 * 21 + len(KNOWN))
+    assert "by hand" not in result.stdout.str()
+    found = runs.read(path)
+    assert {case.batch_size for case in found.cases} == {1, 10}
+    for case in found.cases:
+        assert len(case.block_rounds) == 20, "two in every other turn"
+        assert sum(case.block_rounds) == len(case.looks_ns) == len(case.rounds_s)
+        assert case.look_processors in (1, min(processors(), MOST_PROCESSORS))
+        assert case.first_call_s is not None
+    spins = {window.batch_size: len(window.spins_before_s) for window in found.trust.windows}
+    assert spins == {1: 21, 10: 21}, "and nothing but what comes before the rounds in the first turn"
+    names = {row["name"] for row in json.loads(path.read_text(encoding="utf-8"))["benchmarks"]}
+    assert names == {"test_forward[numpy-batched-1]", "test_forward[numpy-batched-10]"}
+
+
+def test_in_a_run_a_case_that_fails_is_noted_once_and_costs_no_other_case_its_rounds(of_a_run):
+    words = ("--batch-size=10", "--batch-size=200")
+    result, path = of_a_run("late", *words, late="RaisesInLargeBatches")
+    assert result.parseoutcomes()["failed"] == 1
+    found = runs.read(path)
+    assert [(case.batch_size, len(case.rounds_s) >= 3) for case in found.cases] == [(10, True)]
+    (failure,) = found.failures
+    assert (failure.batch_size, failure.phase, failure.reason) == (200, "measure", "MemoryError: no room for 200 rows")
+
+
+def test_in_a_run_a_wrong_kernel_is_noted_once_for_each_case(of_a_run):
+    words = ("--batch-size=1", "--batch-size=10")
+    result, path = of_a_run("wrong", *words, wrong="support.mutants:SoftmaxDropped")
+    result.assert_outcomes(passed=len(KNOWN), errors=2)
+    assert sorted((failure.batch_size, failure.phase) for failure in runs.read(path).failures) == [
+        (1, "gate"),
+        (10, "gate"),
+    ]

@@ -1,5 +1,6 @@
 """What is watched: the spins, the counters, and the block that a process of the suite writes."""
 
+import itertools
 import json
 import platform
 import re
@@ -127,9 +128,9 @@ def test_the_watch_spins_before_and_after_each_case(monkeypatch):
         observer.end(kernel, Case("batched", size))
     spins = ["spin"] * watch.SPINS
     assert events == [*spins, 1, *spins, *spins, 10, *spins]
-    first, second = (window.began_utc_s for window in observer.windows)
+    first, second = (window.began_utc_s for window in observer.seen.values())
     assert 1.7e9 < first <= second, "seconds since 1970"
-    found = [(w.mode, w.batch_size, len(w.spins_after_s)) for w in observer.windows]
+    found = [(w.mode, w.batch_size, len(w.spins_after_s)) for w in observer.seen.values()]
     assert found == [("batched", size, watch.SPINS) for size in (1, 10)]
     with pytest.raises(RuntimeError):
         watch.Watch().end(kernel, Case("batched", 1))
@@ -144,6 +145,25 @@ def test_the_null_kernel_goes_the_way_of_every_other(monkeypatch):
     calls.clear()
     instruments.call_of("per_sample", 0)()
     assert calls == [(1,)] * 100
+
+
+def test_in_turns_one_spin_stands_between_blocks_and_a_case_has_one_of_each(monkeypatch):
+    spins = itertools.count(1)
+    monkeypatch.setattr(watch.Watch, "_spin", lambda self: (float(next(spins)),))
+    counted = iter(
+        [replace(watch.read(), wall_s=wall, tasks=tasks) for wall, tasks in ((0, 1), (1, 3), (4, 2), (9, 9))]
+    )
+    last = watch.read()
+    monkeypatch.setattr(watch, "read", lambda: next(counted, last))
+    observer, kernel = watch.Watch(in_turns=True), instruments.NullKernel()
+    for size in (1, 1, 10):
+        observer.begin()
+        observer.end(kernel, Case("batched", size))
+    one, ten = observer.seen.values()
+    assert (one.spins_before_s, one.spins_after_s) == ((1, 2), (2, 3))
+    assert (ten.spins_before_s, ten.spins_after_s) == ((3,), (4,))
+    assert (one.wall_s, one.tasks) == (1 + 5, 9), "counters are summed, and the most threads count"
+    assert one.began_utc_s <= ten.began_utc_s
 
 
 @pytest.fixture(scope="module")

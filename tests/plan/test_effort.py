@@ -241,13 +241,29 @@ def test_the_order_follows_the_seed():
     assert len(firsts) > 1, "further rounds are shuffled as well"
 
 
-def test_cases_run_in_an_order_of_their_own_in_every_process():
-    cases = [cases_.Case("batched", size) for size in range(1, 7)]
-    orders = {(kernel, r): tuple(case_order(cases, 1, kernel, r)) for kernel in KERNELS for r in range(10)}
-    assert all(sorted(order) == cases for order in orders.values())
+SIZES = [cases_.Case("batched", size) for size in range(1, 7)]
+
+
+def order_of(seed=1, kernel="quiet", repeat=3, turn=0, threads=1):
+    return tuple(case_order(SIZES, seed, kernel, repeat, turn, threads=threads))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_cases_run_in_an_order_of_their_own_in_every_turn_of_every_process(threads):
+    points = [(kernel, repeat, turn) for kernel in KERNELS for repeat in range(4) for turn in range(5)]
+    orders = {point: order_of(1, *point, threads=threads) for point in points}
+    assert all(sorted(order) == SIZES for order in orders.values())
     assert len(set(orders.values())) > 15
-    assert orders["quiet", 3] == tuple(case_order(cases, 1, "quiet", 3))
-    assert case_order(cases, 2, "quiet", 3) != case_order(cases, 1, "quiet", 3)
+    assert order_of() == order_of()
+    assert order_of(seed=2) != order_of()
+
+
+def test_behind_large_batches_of_several_threads_comes_one_small_batch_at_most():
+    """Each second turn ends as the next one begins, so that a pool of threads is waited for once in two turns."""
+    in_turn = [order_of(turn=turn, threads=2) for turn in range(4)]
+    large = [[case.batch_size > 3 for case in order] for order in in_turn]
+    up, down = [False] * 3 + [True] * 3, [True] * 3 + [False] * 3
+    assert large == [down, up, down, up]
 
 
 # -- the ending

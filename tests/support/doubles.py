@@ -162,8 +162,9 @@ class FakeBenchmark:
     over, as pytest-benchmark does for the result of the function.
     """
 
-    def __init__(self, kernel=None, warming=0, iterations=1, after=0):
+    def __init__(self, kernel=None, warming=0, iterations=1, after=0, now=None):
         self.extra_info = {}
+        self.now = now
         self.kernel = kernel
         self.before = None
         self.timed = None
@@ -185,6 +186,16 @@ class FakeBenchmark:
         for _ in range(self.after):
             function()
         self.timed = events[len(self.before) :]
+
+    def pedantic(self, function, setup, rounds):
+        """Make the rounds as pytest-benchmark's pedantic mode does; return the last result."""
+        self._begin()
+        for _ in range(rounds):
+            setup()
+            before = self.now()
+            result = function()
+            self.stats.stats.data.append(self.now() - before)
+        return result
 
     def _begin(self):
         self.stats = self.stats or SimpleNamespace(stats=SimpleNamespace(data=[]), iterations=self.iterations)

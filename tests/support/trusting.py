@@ -2,6 +2,7 @@
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.schema import Timing
@@ -103,7 +104,7 @@ class Process:
 
     def __init__(self, *cases, name="wide", processors=1, best_ns=None, windows=()):
         look = {"name": name, "processors": processors, "best_ns": best_ns}
-        self.cases = cases
+        self.cases = tuple(replace(case, look_processors=processors) for case in cases)
         self.trust = msgspec.convert(block(*windows, look=look), Trust)
 
 

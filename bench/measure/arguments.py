@@ -1,0 +1,59 @@
+"""The suite's own options for pytest; the clock's are pytest-benchmark's."""
+
+from pathlib import Path
+
+import pytest
+
+from mlpbench.bench import cases as cases_
+from mlpbench.kernels.spec import MNIST
+
+
+def add(parser: pytest.Parser) -> None:
+    """Add the suite's own options; the clock's are pytest-benchmark's."""
+    group = parser.getgroup("mlpbench", "mlpbench: what is computed")
+    many = {"action": "append", "default": []}
+    group.addoption(
+        "--kernel",
+        metavar="NAME",
+        help="a kernel to time, may be repeated; default: every available one but peers",
+        **many,
+    )
+    group.addoption(
+        "--mode", metavar="MODE", help=f"{', '.join(cases_.MODES)}; may be repeated; default: the first two", **many
+    )
+    group.addoption("--batch-size", metavar="N", help="rows per call, or all (10,000); may be repeated", **many)
+    group.addoption(
+        "--per-sample-rows",
+        metavar="N",
+        default=str(cases_.PER_SAMPLE_ROWS),
+        help="rows that a round of per_sample takes, one at a time; default: %(default)s",
+    )
+    group.addoption("--data", metavar="NAME", help="digits, mnist or random; default: digits where they fit")
+    group.addoption("--data-dir", metavar="DIR", type=Path, help="the folder of the MNIST files")
+    group.addoption("--weights", metavar="FILE", type=Path, help="an .npz or the book's .pkl; default: those shipped")
+    group.addoption("--spec", default=MNIST.label(), help="sizes of the layers; default: %(default)s")
+    group.addoption("--hidden", default=MNIST.hidden, help="sigmoid, relu or step; default: %(default)s")
+    group.addoption("--output", default=MNIST.output, help="softmax or identity; default: %(default)s")
+    group.addoption("--dtype", default=MNIST.dtype, help="float32 or float64; default: %(default)s")
+    group.addoption(
+        "--mlpbench-run", metavar="FILE", type=Path, help="run.json of the run that this process belongs to"
+    )
+    group.addoption("--mlpbench-repeat", metavar="K", type=int, default=0, help="which repeat of that run this is")
+    group.addoption(
+        "--mlpbench-looks", metavar="FILE", type=Path, help="look.json, the fastest looks of this machine so far"
+    )
+    _add_trust(parser)
+
+
+def _add_trust(parser: pytest.Parser) -> None:
+    """Add the options about trust."""
+    group = parser.getgroup("mlpbench-trust", "mlpbench: what is looked at besides the times")
+    group.addoption(
+        "--latency",
+        metavar="N",
+        action="append",
+        default=[],
+        help="time single calls of this batch size too; may be repeated; batch size 1 always is",
+    )
+    group.addoption("--p99", metavar="TIME", help="a budget, as 5ms: time single calls of every batch size")
+    group.addoption("--cold", action="store_true", help="start the kernel without compiled code too, which compiles it")

@@ -1,0 +1,181 @@
+"""A look at the core: a short piece of wide work beside each round. What slows it down also disturbs the round.
+
+A neighbour on the other half of a core takes execution slots, not time: no counter shows it, and the spin, which uses
+one slot of four, hardly feels it. A look fills the core as numerical code does, so it takes up to twice as long then.
+"""
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+
+import llvmlite.binding as llvm
+
+from mlpbench.bench.clock import MONOTONIC
+from mlpbench.bench.measure.spin import SEED, address
+from mlpbench.bench.record.look import BestLook
+from mlpbench.bench.record.trust import LookFacts
+
+#: The same on every machine, so that times of one machine can be compared for ever: about 25 us at 4 GHz.
+STEPS = 10_000
+#: Independent chains of the spin's instructions: enough to fill every core of these years.
+CHAINS = 6
+#: Looks are taken on so many processors at once at most.
+MOST_PROCESSORS = 16
+
+
+@dataclass(frozen=True)
+class Look:
+    """``take()`` returns how many nanoseconds a look took, the slowest of ``processors`` that look at once."""
+
+    name: str
+    processors: int
+    take: Callable[[], int]
+
+
+@cache
+def here() -> Look | None:
+    """Return the look on the processor of the thread that takes it; None where it cannot be compiled."""
+    if MONOTONIC is None:
+        return None
+    try:
+        take = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(address(code(), "look"))
+        take(STEPS)
+    except (RuntimeError, OSError):  # the record says that there are no looks
+        return None
+    return Look(f"llvm{llvm.llvm_version_info[0]}-xorshift64-{CHAINS}x{STEPS}", 1, lambda: take(STEPS))
+
+
+@cache
+def everywhere() -> Look | None:
+    """Return the look on every processor that this process may use; None where there is none."""
+    one = here()
+    processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    processors = processors[:: -(-len(processors) // MOST_PROCESSORS)] if processors else []
+    if one is None or len(processors) < 2:
+        return one
+    helpers = [Helper(one.take, processor) for processor in processors]
+
+    def take() -> int:
+        for helper in helpers:
+            helper.go.release()
+        return max(helper.result() for helper in helpers)
+
+    return Look(one.name, len(helpers), take)
+
+
+_HELPERS: list[threading.Thread] = []
+
+
+def helpers() -> set[int | None]:
+    """Return the system's numbers of the threads that look for us: they are no threads of the kernel."""
+    return {helper.native_id for helper in _HELPERS}
+
+
+class Helper(threading.Thread):
+    """Looks on one processor whenever it is told to."""
+
+    def __init__(self, take: Callable[[], int], processor: int) -> None:
+        super().__init__(name=f"look-{processor}", daemon=True)
+        self.go, self._done = threading.Lock(), threading.Lock()
+        self.go.acquire()
+        self._done.acquire()
+        self._take, self._processor, self._found = take, processor, 0
+        self.start()
+        _HELPERS.append(self)
+
+    def run(self) -> None:
+        """Bind this thread alone, and wait for work until the process ends."""
+        with suppress(OSError):  # the processor has just been taken away: it looks wherever it is
+            os.sched_setaffinity(0, {self._processor})
+        while self.go.acquire():
+            self._found = self._take()
+            self._done.release()
+
+    def result(self) -> int:
+        """Wait for the look that was asked for."""
+        self._done.acquire()
+        return self._found
+
+
+def facts(taken: Iterable[Look], best: Iterable[BestLook]) -> LookFacts:
+    """Return what a record says of the looks that were ``taken``, with the fastest ones that are known."""
+    taken, known = list(taken), {(one.name, one.processors): one.best_ns for one in best}
+    several = max((look.processors for look in taken), default=1)
+    return LookFacts(
+        name=taken[0].name if taken else None,
+        best_ns=known.get((taken[0].name, 1)) if taken else None,
+        processors=several if several > 1 else None,
+        several_ns=known.get((taken[0].name, several)) if several > 1 else None,
+    )
+
+
+def code() -> str:
+    """Return the look in LLVM's assembly: ``@wide`` is the work, ``@look`` times it.
+
+    It looks at the clock by itself: Python's lock, for which threads that look at once wait, is in no time.
+    """
+    each = range(CHAINS)
+    words = {
+        "pointer": "ptr" if llvm.llvm_version_info[0] >= 16 else "i64*",
+        "clock": MONOTONIC,
+        "begin": "\n".join(f"  %x{i} = phi i64 [{SEED + i}, %start], [%f{i}, %step]" for i in each),
+        "step": "\n".join(_STEP.replace("#", str(i)) for i in each),
+        "end": "\n".join(f"  %s{i + 1} = xor i64 %s{i}, %x{i}" for i in each),
+        "chains": CHAINS,
+    }
+    return _CODE.format_map(words)
+
+
+_STEP = """\
+  %a# = shl i64 %x#, 13
+  %b# = xor i64 %x#, %a#
+  %c# = lshr i64 %b#, 7
+  %d# = xor i64 %b#, %c#
+  %e# = shl i64 %d#, 17
+  %f# = xor i64 %d#, %e#"""
+_CODE = """
+declare i32 @clock_gettime(i32, {pointer})
+
+define i64 @now() {{
+  %time = alloca i64, i32 2
+  %fine = call i32 @clock_gettime(i32 {clock}, {pointer} %time)
+  %rest = getelementptr i64, {pointer} %time, i32 1
+  %s = load i64, {pointer} %time
+  %ns = load i64, {pointer} %rest
+  %whole = mul i64 %s, 1000000000
+  %all = add i64 %whole, %ns
+  ret i64 %all
+}}
+
+define i64 @wide(i64 %steps) {{
+start:
+  br label %test
+test:
+  %done = phi i64 [0, %start], [%done.next, %step]
+{begin}
+  %more = icmp ult i64 %done, %steps
+  br i1 %more, label %step, label %end
+step:
+{step}
+  %done.next = add i64 %done, 1
+  br label %test
+end:
+  %s0 = add i64 0, 0
+{end}
+  ret i64 %s{chains}
+}}
+
+define i64 @look(i64 %steps) {{
+  %kept = alloca i64
+  %began = call i64 @now()
+  %state = call i64 @wide(i64 %steps)
+  store volatile i64 %state, {pointer} %kept
+  %ended = call i64 @now()
+  %took = sub i64 %ended, %began
+  ret i64 %took
+}}
+"""

@@ -1,0 +1,231 @@
+"""Turns: in a process of a run, all cases take turns in short blocks of rounds, with a look at the core between rounds.
+
+A spell of noise lasts some ten milliseconds or some seconds. Blocks are short, so that a spell meets all cases and not
+one of them, and each round knows from its looks whether it was alone on the core. pytest-benchmark times every round.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from mlpbench.bench.cases import Case
+from mlpbench.bench.clock import wait_for_others
+from mlpbench.bench.measure import look as look_
+from mlpbench.bench.measure.case import Ready, by_round, make_ready, rounds_ended
+from mlpbench.bench.measure.look import Look
+from mlpbench.bench.measure.session import Contestant
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+#: How long a block is, and how many a case has at most: of longer measurements, blocks are longer.
+BLOCK_S, MOST_TURNS = 0.01, 60
+#: A block has so many rounds at least: a case of few long rounds is not due in every turn.
+FEWEST_ROUNDS = 2
+#: Untimed calls before a block, as a share of a round's, bring weights and inputs back into the caches. A call as long
+#: as this brings them itself.
+WARM_SHARE, WARM_UP_TO_S = 0.25, 0.1
+#: From so many processors on, a case is one of several threads.
+SEVERAL = 0.1
+#: A pool of threads gives up spinning within that time.
+SPINS_ON_S = 0.3
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What pytest-benchmark's options ask of a case: a round's fewest seconds, rounds in all, and seconds in all."""
+
+    round_s: float
+    rounds: int
+    seconds: float
+
+    @property
+    def turns(self) -> int:
+        """How many turns there are."""
+        return min(MOST_TURNS, max(self.rounds, math.ceil(self.seconds / BLOCK_S)))
+
+
+@dataclass
+class Series:
+    """One case in one process. Its rounds grow block by block."""
+
+    contestant: Contestant
+    case: Case
+    wanted: Wanted
+    ready: Ready
+    look: Look | None
+    #: Calls in one round.
+    calls: int
+    rounds_s: list[float] = field(default_factory=list)
+    looks_ns: list[tuple[int, int]] = field(default_factory=list)
+    block_rounds: list[int] = field(default_factory=list)
+    #: What the last timed call returned.
+    result: Any = None
+    ended: bool = False
+
+    @property
+    def several(self) -> bool:
+        """Whether it uses several threads."""
+        return self.ready.others > SEVERAL
+
+    def due(self, turn: int) -> int:
+        """Return how many rounds are to be timed in this turn: those left, spread evenly over the turns left."""
+        done, turns = len(self.rounds_s), self.wanted.turns
+        mean_s = statistics.fmean(self.rounds_s) if done else self.ready.call_s * self.calls
+        # Of rounds of mean length, as pytest-benchmark itself decides.
+        left = max(self.wanted.rounds - done, math.ceil((self.wanted.seconds - sum(self.rounds_s)) / mean_s))
+        if self.ended or left <= 0 or turn + 1 >= turns:
+            return 0 if self.ended else max(left, 0)
+        share = (done + left) * (turn + 1) / turns - done
+        return math.ceil(share) if share >= min(FEWEST_ROUNDS, left) else 0
+
+    def take_block(self, benchmark: BenchmarkFixture, turn: int) -> None:
+        """Time the rounds that are due, with a look before and after each."""
+        rounds, call, looks = self.due(turn), self.ready.call, list[int]()
+        if self.ready.call_s < WARM_UP_TO_S and self.block_rounds:
+            for _ in range(math.ceil(WARM_SHARE * self.calls)):
+                call()
+        rest = range(self.calls - 1)
+
+        def round_() -> Any:
+            for _ in rest:
+                call()
+            return call()
+
+        def look() -> None:
+            if self.look is not None:
+                looks.append(self.look.take())
+
+        self._benchmark = benchmark
+        self.result = benchmark.pedantic(round_, setup=look, rounds=rounds)  # type: ignore[no-untyped-call]
+        look()
+        if benchmark.stats is None:  # pytest-benchmark is disabled: nothing was timed
+            self.ended = True
+            return
+        self.rounds_s += benchmark.stats.stats.data
+        self._benchmark = None
+        self.looks_ns += itertools.pairwise(looks)
+        self.block_rounds.append(rounds)
+        self.ended = self.due(self.wanted.turns) == 0 or turn + 1 >= self.wanted.turns
+
+    _benchmark: BenchmarkFixture | None = None
+
+    def rounds_ended(self) -> int:
+        """Return how many rounds have been timed, those of a block that goes on included."""
+        return len(self.rounds_s) + (rounds_ended(self._benchmark) if self._benchmark is not None else 0)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the member ``extra_info`` of the case."""
+        parts = by_round(self.ready.parts, len(self.rounds_s), self.calls) if self.ready.parts else None
+        found = replace(
+            self.contestant.facts(self.case),
+            looks_ns=tuple(self.looks_ns),
+            look_processors=self.look.processors if self.look else None,
+            block_rounds=tuple(self.block_rounds),
+        )
+        return {**found.as_dict(), **replace(self.ready.beside, parts=parts).as_dict()}
+
+
+@dataclass
+class Turns:
+    """The cases of one process and how far they are.
+
+    ``order``: the cases of each turn. ``given``: the threads that the run gives the kernel.
+    """
+
+    wanted: Wanted
+    order: Sequence[Sequence[Case]]
+    given: int
+    series: dict[Case, Series] = field(default_factory=dict)
+    #: Cases that have no time, because something went wrong.
+    failed: set[Case] = field(default_factory=set)
+    _last: Series | None = None
+
+    def is_due(self, case: Case, turn: int) -> bool:
+        """Return whether a case has something to do in a turn."""
+        if case in self.failed:
+            return False
+        return case not in self.series or self.series[case].due(turn) > 0
+
+    def is_over(self, case: Case) -> bool:
+        """Return whether no block of a case is to come."""
+        return case in self.failed or (case in self.series and self.series[case].ended)
+
+    def settle(self, case: Case) -> None:
+        """Wait until a pool that spins on behind another case is no neighbour of this one, nor taken for its own."""
+        before, this = self._last, self.series.get(case)
+        if self.given > 1 and (this is None or (before is not None and before.several and not this.several)):
+            wait_for_others(SPINS_ON_S)
+
+    def take(self, contestant: Contestant, case: Case, turn: int, benchmark: Callable[[], BenchmarkFixture]) -> None:
+        """Do what a case has to do in a turn: in its first, also all that comes before its rounds.
+
+        ``benchmark()`` is asked only where there are rounds to time.
+        """
+        if case not in self.series:
+            self.series[case] = self._begin(contestant, case)
+        one = self.series[case]
+        if one.due(turn) == 0:
+            return
+        self._last = one
+        fixture = benchmark()
+        fixture.group = f"{case.mode}-{case.batch_size}"
+        fixture.extra_info.update(mode=case.mode, batch_size=case.batch_size)
+        one.take_block(fixture, turn)
+
+    def _begin(self, contestant: Contestant, case: Case) -> Series:
+        made: list[Series] = []
+        ready = make_ready(
+            contestant.kernel,
+            case,
+            contestant.inputs,
+            contestant.book,
+            lambda: made[0].rounds_ended() if made else 0,
+        )
+        several = self.given > 1 and ready.others > SEVERAL
+        look = look_.everywhere() if several else look_.here()
+        calls = max(1, math.ceil(self.wanted.round_s / ready.call_s))
+        made.append(Series(contestant, case, self.wanted, ready, look, calls))
+        return made[0]
+
+    def looks(self) -> list[Look]:
+        """Return the kinds of looks that were taken, the one of more processors last."""
+        found = {one.look.processors: one.look for one in self.series.values() if one.look is not None}
+        return [found[processors] for processors in sorted(found)]
+
+    def merged(self, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return pytest-benchmark's rows of blocks as one for each case, as it would have written it itself."""
+        found: dict[Case, list[dict[str, Any]]] = {}
+        for row in rows:
+            info = row["extra_info"]
+            found.setdefault(Case(info["mode"], info["batch_size"]), []).append(row)
+        return [_one(blocks, self.series[case]) for case, blocks in found.items() if case not in self.failed]
+
+
+def _one(blocks: list[dict[str, Any]], series: Series) -> dict[str, Any]:
+    from pytest_benchmark.stats import Stats
+
+    first, stats = blocks[0], Stats()  # type: ignore[no-untyped-call]
+    stats.data += [seconds / series.calls for block in blocks for seconds in block["stats"]["data"]]
+    as_dict: dict[str, Any] = stats.as_dict()  # type: ignore[no-untyped-call]
+    own = f"-{TURN}{first['params']['turn']}"
+    return {
+        **first,
+        "name": first["name"].replace(f"{own}]", "]"),
+        "fullname": first["fullname"].replace(f"{own}]", "]"),
+        "param": first["param"].removesuffix(own),
+        "params": {name: value for name, value in first["params"].items() if name != "turn"},
+        "extra_info": series.facts(),
+        "stats": {**as_dict, "data": stats.data, "iterations": series.calls},
+    }
+
+
+#: What the name of a block ends with, before the number of its turn.
+TURN = "turn"

@@ -1,0 +1,102 @@
+"""The look: what it computes, where it is taken, and what is said of it."""
+
+import os
+import threading
+
+import pytest
+
+from mlpbench.bench.measure import look
+from mlpbench.bench.measure.spin import SEED, address
+from mlpbench.bench.record.look import BestLook
+from mlpbench.bench.record.trust import LookFacts
+
+MASK = 2**64 - 1
+
+
+def xorshift(x, steps):
+    for _ in range(steps):
+        x ^= x << 13 & MASK
+        x ^= x >> 7
+        x ^= x << 17 & MASK
+    return x
+
+
+@pytest.mark.parametrize("steps", [0, 1, 1000])
+def test_a_look_computes_every_step_of_every_chain(steps):
+    import ctypes
+
+    wide = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_int64)(address(look.code(), "wide"))
+    expected = 0
+    for chain in range(look.CHAINS):
+        expected ^= xorshift(SEED + chain, steps)
+    assert wide(steps) == expected
+
+
+@pytest.mark.flaky(reruns=2)
+def test_twice_the_work_takes_twice_as_long():
+    """The fastest of many: other programs make looks longer, never shorter."""
+    import ctypes
+
+    timed = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(address(look.code(), "look"))
+    one, two = (min(timed(steps) for _ in range(300)) for steps in (look.STEPS, 2 * look.STEPS))
+    assert two / one == pytest.approx(2, rel=0.1)
+
+
+def test_the_look_is_that_of_the_slowest_processor():
+    taken = {}
+
+    def take():
+        taken[threading.get_ident()] = 100 + len(taken)
+        return taken[threading.get_ident()]
+
+    helpers = [look.Helper(take, processor) for processor in sorted(os.sched_getaffinity(0))[:2]]
+    for helper in helpers:
+        helper.go.release()
+    found = [helper.result() for helper in helpers]
+    assert len(taken) == len(helpers), "each in a thread of its own"
+    assert sorted(found) == sorted(taken.values())
+    assert {helper.native_id for helper in helpers} <= look.helpers()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no threads")
+def test_helpers_are_bound_and_nobody_else():
+    before = os.sched_getaffinity(0)
+    seen = []
+    processor = min(before)
+    helper = look.Helper(lambda: seen.append(os.sched_getaffinity(0)) or 1, processor)
+    helper.go.release()
+    assert helper.result() == 1
+    assert seen == [{processor}]
+    assert os.sched_getaffinity(0) == before
+
+
+def test_without_a_compiler_or_a_clock_there_is_no_look(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no target")
+
+    try:
+        for name, value in (("address", fail), ("MONOTONIC", None)):
+            with monkeypatch.context() as patch:
+                patch.setattr(look, name, value)
+                look.here.cache_clear()
+                look.everywhere.cache_clear()
+                assert look.here() is None
+                assert look.everywhere() is None
+    finally:
+        look.here.cache_clear()
+        look.everywhere.cache_clear()
+    assert look.facts([], [BestLook(name="x", processors=1, best_ns=5)]) == LookFacts()
+
+
+def test_a_record_says_which_looks_are_the_fastest_known():
+    one, two = look.Look("wide", 1, lambda: 1), look.Look("wide", 2, lambda: 1)
+    known = [
+        BestLook(name="wide", processors=1, best_ns=100),
+        BestLook(name="wide", processors=2, best_ns=110),
+        BestLook(name="other", processors=2, best_ns=1),
+    ]
+    assert look.facts([one], known) == LookFacts(name="wide", best_ns=100)
+    both = look.facts([one, two], known)
+    assert both == LookFacts(name="wide", best_ns=100, processors=2, several_ns=110)
+    assert [both.best_of(processors) for processors in (1, 2, 3)] == [100, 110, None]
+    assert look.facts([one, two], known[2:]) == LookFacts(name="wide", processors=2)

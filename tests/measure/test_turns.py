@@ -1,0 +1,165 @@
+"""Turns: which rounds are timed when, what stands between them, and the one row that is made of a case's blocks."""
+
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.cases import Case
+from mlpbench.bench.measure import case as case_
+from mlpbench.bench.measure import turns as turns_
+from mlpbench.bench.measure.look import Look
+from mlpbench.bench.measure.turns import Turns, Wanted
+from mlpbench.bench.record.schema import ExtraInfo
+from mlpbench.kernels.reference import seeded
+from mlpbench.kernels.spec import ForwardSpec
+from support.doubles import FakeBenchmark, RecordingKernel, rows, stopped_clock
+
+SPEC = ForwardSpec((3, 2))
+ONE, TWO = Case("batched", 1), Case("batched", 2)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return stopped_clock(monkeypatch)
+
+
+@pytest.fixture
+def take(clock, monkeypatch):
+    """Return a maker of turns over kernels whose calls take so long; it times them all, and returns what happened."""
+    looks = itertools.count(1)
+    monkeypatch.setattr(turns_.look_, "here", lambda: Look("fake", 1, lambda: next(looks)))
+    monkeypatch.setattr(turns_, "wait_for_others", lambda limit_s: None)
+
+    def run(seconds, wanted, several=()):
+        class Timed(RecordingKernel):
+            def forward(self, x):
+                clock.now += seconds[len(x)]
+                return super().forward(x)
+
+        kernel = Timed(SPEC, seeded(SPEC))
+        facts = lambda case: ExtraInfo(mode=case.mode, batch_size=case.batch_size, rows_per_call=case.batch_size)  # noqa: E731
+        contestant = SimpleNamespace(kernel=kernel, inputs=rows(4), book=None, facts=facts)
+        cases = [Case("batched", size) for size in seconds]
+        made = Turns(wanted, [cases] * wanted.turns, given=1)
+        blocks = []
+        for turn, case in itertools.product(range(wanted.turns), cases):
+            if made.is_due(case, turn):
+                fixtures = []
+
+                def benchmark(fixtures=fixtures):
+                    fixtures.append(FakeBenchmark(kernel, now=clock))
+                    return fixtures[0]
+
+                made.take(contestant, case, turn, benchmark)
+                blocks += [(turn, case.batch_size, fixture) for fixture in fixtures]
+        return made, blocks
+
+    return run
+
+
+def test_cases_take_turns_in_blocks_of_ten_milliseconds(take):
+    made, blocks = take({1: 1e-5, 2: 3e-4}, Wanted(0.001, 3, 0.05))
+    assert [(turn, size) for turn, size, _ in blocks] == [(turn, size) for turn in range(5) for size in (1, 2)]
+    for series in made.series.values():
+        assert all(0.008 < sum(fixture.stats.stats.data) < 0.013 for _, _, fixture in blocks)
+        assert 0.05 <= sum(series.rounds_s) < 0.055
+        assert sum(series.block_rounds) == len(series.rounds_s)
+        assert series.ended
+
+
+def test_a_round_is_as_many_calls_as_fill_it(take):
+    made, _ = take({1: 1e-4, 2: 2e-3}, Wanted(0.001, 3, 0.05))
+    assert made.series[ONE].calls == pytest.approx(10, abs=1)
+    assert made.series[TWO].calls == 1
+    assert np.median(made.series[ONE].rounds_s) == pytest.approx(1e-3, rel=0.1)
+
+
+def test_long_calls_are_spread_over_the_turns_and_never_made_more_often_than_is_asked(take):
+    made, blocks = take({2: 0.03, 1: 1e-4}, Wanted(0.001, 10, 0.15))
+    long = [turn for turn, size, _ in blocks if size == 2]
+    assert made.series[TWO].block_rounds == [2] * 5
+    assert long == [2, 5, 8, 11, 14], "two rounds are due in every third turn of fifteen"
+    assert made.series[TWO].ended
+
+
+def test_a_call_of_a_second_is_made_as_often_as_its_rounds_say(take):
+    made, _ = take({1: 1.0}, Wanted(0.001, 5, 0.15))
+    assert len(made.series[ONE].rounds_s) == 5
+    forwards = [event for event in made.series[ONE].contestant.kernel.events if event[0] == "forward"]
+    beside = 1 + case_.TRANSFERS + 1
+    assert len(forwards) == beside + 5, "first call, transfers, one to warm: none before each block"
+
+
+def test_many_rounds_make_longer_blocks_and_not_more_turns():
+    assert Wanted(0.001, 10, 0.15).turns == 15
+    assert Wanted(0.001, 20, 0.15).turns == 20
+    assert Wanted(0.001, 10, 60.0).turns == Wanted(0.001, 5000, 0.1).turns == turns_.MOST_TURNS
+
+
+def test_each_round_has_the_look_before_it_and_the_one_after_it(take):
+    made, _ = take({1: 1e-3}, Wanted(0.001, 3, 0.02))
+    series = made.series[ONE]
+    ends = iter(np.cumsum([0, *(n + 1 for n in series.block_rounds)]))
+    expected = [
+        (first + i + 1, first + i + 2) for first, n in zip(ends, series.block_rounds, strict=False) for i in range(n)
+    ]
+    assert series.looks_ns == expected
+    assert len(series.looks_ns) == len(series.rounds_s)
+    facts = series.facts()
+    assert facts["look_processors"] == 1
+    assert tuple(map(tuple, facts["looks_ns"])) == tuple(series.looks_ns)
+
+
+def test_before_a_block_inputs_come_back_into_the_caches_untimed(take):
+    made, _ = take({1: 1e-4, 2: 1e-4}, Wanted(0.001, 3, 0.03))
+    series = made.series[TWO]
+    forwards = [event for event in series.contestant.kernel.events if event[0] == "forward" and len(event) == 3]
+    timed = len(series.rounds_s) * series.calls
+    warm = (len(series.block_rounds) - 1) * int(np.ceil(turns_.WARM_SHARE * series.calls))
+    rest = 1 + case_.TRANSFERS + case_.WARM_S / 1e-4
+    assert len(forwards) == pytest.approx(timed + warm + rest, abs=12)
+
+
+def test_a_case_without_looks_has_its_rounds_all_the_same(take, monkeypatch):
+    monkeypatch.setattr(turns_.look_, "here", lambda: None)
+    made, _ = take({1: 1e-3}, Wanted(0.001, 3, 0.02))
+    assert len(made.series[ONE].rounds_s) == 20
+    assert made.looks() == []
+    assert "looks_ns" not in made.series[ONE].facts()
+
+
+def test_a_failed_case_is_due_no_more(take):
+    made, _ = take({1: 1e-3}, Wanted(0.001, 3, 0.02))
+    made.failed.add(TWO)
+    assert not made.is_due(TWO, 0)
+    assert made.is_over(TWO)
+
+
+def row(case, turn, *seconds, kernel="numpy"):
+    label = f"{kernel}-{case.mode}-{case.batch_size}"
+    return {
+        "name": f"test_forward[{label}-turn{turn}]",
+        "fullname": f"bench/test_forward.py::test_forward[{label}-turn{turn}]",
+        "param": f"{label}-turn{turn}",
+        "params": {"kernel": kernel, "mode": case.mode, "batch_size": case.batch_size, "turn": turn},
+        "group": f"{case.mode}-{case.batch_size}",
+        "options": {"min_rounds": 3},
+        "extra_info": {"mode": case.mode, "batch_size": case.batch_size},
+        "stats": {"data": list(seconds), "iterations": 1, "rounds": len(seconds)},
+    }
+
+
+def test_the_blocks_of_a_case_become_the_row_that_pytest_benchmark_would_write():
+    series = SimpleNamespace(calls=10, facts=lambda: {"kernel": "numpy"})
+    made = Turns(Wanted(0.001, 3, 0.02), [], 1, {ONE: series, TWO: series}, {TWO})
+    (one,) = made.merged([row(ONE, 0, 1.0, 2.0), row(TWO, 0, 9.0), row(ONE, 11, 3.0)])
+    assert one["name"] == one["fullname"].rpartition("::")[2] == "test_forward[numpy-batched-1]"
+    assert one["param"] == "numpy-batched-1"
+    assert one["params"] == {"kernel": "numpy", "mode": "batched", "batch_size": 1}
+    assert one["extra_info"] == {"kernel": "numpy"}
+    stats = one["stats"]
+    assert stats["data"] == [0.1, 0.2, 0.3]
+    assert (stats["iterations"], stats["rounds"], stats["median"], stats["max"]) == (10, 3, 0.2, 0.3)
+    assert stats["ops"] == pytest.approx(5)
