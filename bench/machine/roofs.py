@@ -143,10 +143,10 @@ def read_sizes(caches: dict[str, int], threads: int) -> dict[str, int]:
 
 def _sizes(caches: dict[str, int], threads: int, only: Collection[str]) -> dict[str, int]:
     """Return what `read_sizes` does, of the levels in ``only``, in whole turns of the loop that reads."""
-    from mlpbench.bench.machine import loops
+    from mlpbench.kernels.numba_simd.codegen import peak
 
     wanted = {name: size for name, size in read_sizes(caches, threads).items() if name in only}
-    return {name: max(size // loops.READ_BYTES, 1) * loops.READ_BYTES for name, size in wanted.items()}
+    return {name: max(size // peak.READ_BYTES, 1) * peak.READ_BYTES for name, size in wanted.items()}
 
 
 def _calls(
@@ -179,10 +179,10 @@ def _calls(
 
 
 def _reader(pool: ThreadPoolExecutor, arrays: list[NDArray[Any]], times: int) -> Callable[[], None]:
-    from mlpbench.bench.machine import loops
+    from mlpbench.kernels.numba_simd.codegen import peak
 
-    sums = [np.zeros(loops.READ_BYTES // 8) for _ in arrays]
-    return lambda: _all(pool, len(arrays), lambda i: loops.read(arrays[i], sums[i], times))
+    sums = [np.zeros(peak.READ_BYTES // 8) for _ in arrays]
+    return lambda: _all(pool, len(arrays), lambda i: peak.read(arrays[i], sums[i], times))
 
 
 def _all(pool: ThreadPoolExecutor, threads: int, work: Callable[[int], Any]) -> None:

@@ -8,11 +8,12 @@ import pytest
 
 from mlpbench.bench.analysis import evidence
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import binding, child, loops, roofs
+from mlpbench.bench.machine import binding, child, roofs
 from mlpbench.bench.record import runs, untrusted
 from mlpbench.bench.record.environment import Environment, Machine
 from mlpbench.bench.record.fields import SCHEMA
 from mlpbench.bench.record.roofs import RoofsFile
+from mlpbench.kernels.numba_simd.codegen import peak
 
 CACHES = {"L1d": 48 * 1024, "L1i": 32 * 1024, "L2": 2**20, "L3": 32 * 2**20}
 NAMES = ["matrix product", "multiply-add", "L1", "L2", "L3", "DRAM"]
@@ -22,11 +23,11 @@ def test_every_item_is_really_read():
     """A change in any of them changes the result."""
 
     def read(integers, times=1):
-        sums = np.zeros(loops.READ_BYTES // 8)
-        loops.read(integers.view(np.float64), sums, times)
+        sums = np.zeros(peak.READ_BYTES // 8)
+        peak.read(integers.view(np.float64), sums, times)
         return np.bitwise_xor.reduce(sums.view(np.int64))
 
-    array = np.random.default_rng(0).integers(0, 2**60, loops.READ_BYTES // 8 * 3)
+    array = np.random.default_rng(0).integers(0, 2**60, peak.READ_BYTES // 8 * 3)
     assert read(array) == np.bitwise_xor.reduce(array) == read(array, 3)
     assert read(array, 2) == 0
     for i in range(array.size):

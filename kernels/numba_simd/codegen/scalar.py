@@ -18,6 +18,7 @@ from mlpbench.kernels.numba_simd.codegen.vector import I1, I64, Code, new_functi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Self
 
 
 class Scalar:
@@ -36,10 +37,10 @@ class Scalar:
     def _compared(self, operator: str, other: Any) -> Scalar:
         return Scalar(self.builder, self.builder.icmp_signed(operator, self.value, plain(other)))
 
-    def __add__(self, other: Any) -> Scalar:
-        if isinstance(self.value.type, ir.PointerType):
-            return Scalar(self.builder, self.builder.gep(self.value, [plain(other)]))
-        return self._of(self.builder.add, other)
+    def __add__(self, other: Any) -> Self:
+        is_pointer = isinstance(self.value.type, ir.PointerType)
+        write = self.builder.gep if is_pointer else self.builder.add
+        return type(self)(self.builder, write(self.value, [plain(other)] if is_pointer else plain(other)))
 
     def __sub__(self, other: Any) -> Scalar:
         return self._of(self.builder.sub, other)
@@ -108,7 +109,8 @@ def plain(x: Any) -> Any:
 def where(condition: Any, x: Any, y: Any) -> Any:
     """Return x where the condition is true, else y."""
     if isinstance(condition, Scalar):
-        return Scalar(condition.builder, condition.builder.select(condition.value, plain(x), plain(y)))
+        kind = type(x) if isinstance(x, Scalar) else Scalar
+        return kind(condition.builder, condition.builder.select(condition.value, plain(x), plain(y)))
     return x if condition else y
 
 
@@ -127,6 +129,7 @@ class Variable:
 
     def __init__(self, code: Code, start: Any) -> None:
         self._builder = code.builder
+        self._kind = type(start) if isinstance(start, Scalar) else Scalar
         with self._builder.goto_entry_block():
             self._place = self._builder.alloca(plain(start).type)
         self.now = start
@@ -134,7 +137,7 @@ class Variable:
     @property
     def now(self) -> Any:
         """The value at this point of the function."""
-        return Scalar(self._builder, self._builder.load(self._place))
+        return self._kind(self._builder, self._builder.load(self._place))
 
     @now.setter
     def now(self, value: Any) -> None:

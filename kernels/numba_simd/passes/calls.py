@@ -7,33 +7,29 @@ All else is in the program. Its functions are found by their addresses in the pl
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
 from numba import types
+from numba.extending import intrinsic
 
 from mlpbench.kernels.numba_jit.cache import compile_once
 from mlpbench.kernels.numba_simd.codegen.machine import function_type
-from mlpbench.kernels.numba_simd.codegen.numba_calls import as_intrinsic
 from mlpbench.kernels.numba_simd.codegen.scalar import Scalar, scalars
 from mlpbench.kernels.numba_simd.codegen.vector import I64
-from mlpbench.kernels.numba_simd.passes.packing import (
-    ALL_ROWS,
-    BLOCK_ROWS,
-    INPUTS,
-    LAYERS,
-    ONE_ROW,
-    OUT_ROWS,
-    OUTPUTS_OF_BLOCK,
-    SHARES,
-    SOME_COLUMNS,
-    SOME_ROWS,
-    THREADS,
-)
+from mlpbench.kernels.numba_simd.passes import packing
 from mlpbench.kernels.numba_simd.passes.shares import DIVIDED, SHARE, SHARES_AT
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _WRONG = "the input does not have the shape that the network takes"
+
+
+def as_intrinsic(function: Callable[..., Any]) -> Any:
+    """Make ``function``, which returns a signature and a generator, one that compiled code can call."""
+    return intrinsic(function)
 
 
 @as_intrinsic
@@ -66,37 +62,37 @@ def call(_context: Any, _place: Any, x: Any, _item: Any, _plan: Any, _rows: Any,
 
 
 def _serial(x: Any, plan: int) -> None:
-    if x.shape[1] != at(plan, INPUTS) or x.shape[0] > at(plan, OUT_ROWS):
+    if x.shape[1] != at(plan, packing.INPUTS) or x.shape[0] > at(plan, packing.OUT_ROWS):
         raise ValueError(_WRONG)
-    call(ALL_ROWS, x, 0, plan, x.shape[0], 0, 0)
+    call(packing.ALL_ROWS, x, 0, plan, x.shape[0], 0, 0)
 
 
 def _single(x: Any, plan: int) -> None:
-    if x.shape[0] != at(plan, INPUTS):
+    if x.shape[0] != at(plan, packing.INPUTS):
         raise ValueError(_WRONG)
-    call(ONE_ROW, x, 0, plan, 1, 0, 0)
+    call(packing.ONE_ROW, x, 0, plan, 1, 0, 0)
 
 
 def _parallel(x: Any, plan: int) -> None:
-    if x.shape[1] != at(plan, INPUTS) or x.shape[0] > at(plan, OUT_ROWS):
+    if x.shape[1] != at(plan, packing.INPUTS) or x.shape[0] > at(plan, packing.OUT_ROWS):
         raise ValueError(_WRONG)
-    for thread in numba.prange(at(plan, THREADS)):
-        call(SOME_ROWS, x, 0, plan, x.shape[0], 0, thread)
+    for thread in numba.prange(at(plan, packing.THREADS)):
+        call(packing.SOME_ROWS, x, 0, plan, x.shape[0], 0, thread)
 
 
 def _columns(x: Any, plan: int) -> None:
-    if x.shape[1] != at(plan, INPUTS) or x.shape[0] > at(plan, OUT_ROWS):
+    if x.shape[1] != at(plan, packing.INPUTS) or x.shape[0] > at(plan, packing.OUT_ROWS):
         raise ValueError(_WRONG)
-    block, threads = at(plan, BLOCK_ROWS), at(plan, THREADS)
+    block, threads = at(plan, packing.BLOCK_ROWS), at(plan, packing.THREADS)
     for first in range(0, x.shape[0], block):
         item, rows = first * x.shape[1], min(block, x.shape[0] - first)
-        for layer in range(at(plan, LAYERS)):
-            if at(at(plan, SHARES), layer * (SHARES_AT + threads * SHARE) + DIVIDED):
+        for layer in range(at(plan, packing.LAYERS)):
+            if at(at(plan, packing.SHARES), layer * (SHARES_AT + threads * SHARE) + DIVIDED):
                 for thread in numba.prange(threads):
-                    call(SOME_COLUMNS, x, item, plan, rows, layer, thread)
+                    call(packing.SOME_COLUMNS, x, item, plan, rows, layer, thread)
             else:
-                call(SOME_COLUMNS, x, item, plan, rows, layer, 0)
-        call(OUTPUTS_OF_BLOCK, x, 0, plan, rows, first, 0)
+                call(packing.SOME_COLUMNS, x, item, plan, rows, layer, 0)
+        call(packing.OUTPUTS_OF_BLOCK, x, 0, plan, rows, first, 0)
 
 
 @cache

@@ -17,67 +17,42 @@ from typing import Any
 from mlpbench.kernels.numba_simd.codegen.layers import activate, fetch_items, finish
 from mlpbench.kernels.numba_simd.codegen.scalar import Scalar, Variable, each, when, where
 from mlpbench.kernels.numba_simd.codegen.vector import I64, Code
-from mlpbench.kernels.numba_simd.passes.packing import (
-    ACTIVATION,
-    BIAS_AT,
-    BLOCK_ROWS,
-    COLUMNS,
-    HEADER,
-    INPUTS,
-    LAYER,
-    LAYERS,
-    OUT,
-    OUTPUTS,
-    PARTS,
-    PITCH,
-    SCRATCH,
-    SHARES,
-    THREADS,
-    TILE_ROWS,
-    WEIGHTS,
-)
-from mlpbench.kernels.numba_simd.passes.parts import after, some_parts
-from mlpbench.kernels.numba_simd.passes.shares import (
-    DIVIDED,
-    SHARE,
-    SHARE_COLUMN,
-    SHARE_COLUMNS,
-    SHARE_PART,
-    SHARE_PARTS,
-    SHARES_AT,
-)
+from mlpbench.kernels.numba_simd.passes import shares
+from mlpbench.kernels.numba_simd.passes.parts import Plan, some_parts
 
 
-def _layer_at(code: Code, plan: Scalar, number: Scalar) -> Any:
-    """Return where a layer stands in the plan."""
-    at = Variable(code, HEADER)
+def _layer(code: Code, plan: Plan, number: Scalar) -> Any:
+    """Return a layer by its number."""
+    layer = Variable(code, plan.first_layer())
     with each(code, 0, number):
-        at.now = after(plan, at.now)
-    return at.now
+        layer.now = layer.now.following()
+    return layer.now
 
 
-def _activations(code: Code, plan: Scalar, layer: Scalar) -> Scalar:
+def _activations(code: Code, plan: Plan, number: Scalar) -> Scalar:
     """Return where the activations of a layer are."""
-    return plan[SCRATCH].address_of(code.real) + (layer & 1) * plan[BLOCK_ROWS] * plan[PITCH]
+    return plan.scratch.address_of(code.real) + (number & 1) * plan.block_rows * plan.pitch
 
 
-def some_columns(code: Code, x: Scalar, plan: Scalar, rows: Scalar, layer: Scalar, thread: Scalar) -> None:
+def some_columns(code: Code, x: Scalar, plan: Plan, rows: Scalar, number: Scalar, thread: Scalar) -> None:
     """Compute a thread's columns of a layer for all rows of a block, activated; or all, where it is not divided."""
-    at, begins, pitch = _layer_at(code, plan, layer), layer == 0, plan[PITCH]
-    z, z_step = where(begins, x, _activations(code, plan, layer - 1)), where(begins, plan[INPUTS], pitch)
-    shares = plan[SHARES].address_of(I64) + layer * (plan[THREADS] * SHARE + SHARES_AT)
-    share, divided = shares + SHARES_AT + thread * SHARE, shares[DIVIDED] != 0
-    with when(divided & (rows <= plan[TILE_ROWS])):
+    layer, begins, pitch = _layer(code, plan, number), number == 0, plan.pitch
+    z, z_step = where(begins, x, _activations(code, plan, number - 1)), where(begins, plan.inputs, pitch)
+    line = plan.shares.address_of(I64) + number * (plan.threads * shares.SHARE + shares.SHARES_AT)
+    share, divided = line + shares.SHARES_AT + thread * shares.SHARE, line[shares.DIVIDED] != 0
+    with when(divided & (rows <= plan.tile_rows)):
         fetch_items(code, z, rows * z_step)  # other threads wrote them: each cache line would be waited for
-    part, parts = where(divided, share[SHARE_PART], at + LAYER), where(divided, share[SHARE_PARTS], plan[at + PARTS])
-    column, columns = where(divided, share[SHARE_COLUMN], 0), where(divided, share[SHARE_COLUMNS], plan[at + COLUMNS])
-    bias, a = plan[WEIGHTS].address_of(code.real) + plan[at + BIAS_AT], _activations(code, plan, layer)
-    some_parts(code, z, z_step, rows, plan, part, parts, bias, a, pitch, 0, far=True)
-    activate(code, a + column, pitch, rows, columns, plan[at + ACTIVATION])
+    begin = where(divided, plan + share[shares.SHARE_PART], layer.first_part())
+    parts = where(divided, share[shares.SHARE_PARTS], layer.parts)
+    column = where(divided, share[shares.SHARE_COLUMN], 0)
+    columns = where(divided, share[shares.SHARE_COLUMNS], layer.columns)
+    a = _activations(code, plan, number)
+    some_parts(code, z, z_step, rows, plan, layer, begin, parts, a, pitch, far=True)
+    activate(code, a + column, pitch, rows, columns, layer.activation)
 
 
-def outputs_of_block(code: Code, _x: Scalar, plan: Scalar, rows: Scalar, first: Scalar, _thread: Scalar) -> None:
+def outputs_of_block(code: Code, _x: Scalar, plan: Plan, rows: Scalar, first: Scalar, _thread: Scalar) -> None:
     """Write the outputs of a block, all layers of which are computed, from a row ``first`` on."""
-    last, out = plan[LAYERS] - 1, plan[OUT].address_of(code.real) + first * plan[OUTPUTS]
-    activation = plan[_layer_at(code, plan, last) + ACTIVATION]
-    finish(code, _activations(code, plan, last), plan[PITCH], rows, plan[OUTPUTS], activation, out)
+    last, out = plan.layers - 1, plan.out.address_of(code.real) + first * plan.outputs
+    activation = _layer(code, plan, last).activation
+    finish(code, _activations(code, plan, last), plan.pitch, rows, plan.outputs, activation, out)

@@ -13,17 +13,16 @@ from typing import Any
 from mlpbench.kernels.numba_simd.codegen.layers import fetch_items
 from mlpbench.kernels.numba_simd.codegen.scalar import Scalar, when
 from mlpbench.kernels.numba_simd.codegen.vector import Code
-from mlpbench.kernels.numba_simd.passes.packing import INPUTS, TILE_ROWS
-from mlpbench.kernels.numba_simd.passes.parts import forward_blocks
+from mlpbench.kernels.numba_simd.passes.parts import Plan, forward_blocks
 
 
-def forward_rows(code: Code, x: Scalar, rows: Any, plan: Scalar, thread: Any, out: Scalar) -> None:
+def forward_rows(code: Code, x: Scalar, rows: Any, plan: Plan, thread: Any, out: Scalar) -> None:
     """Compute the outputs of some rows with the scratch memory of one thread."""
-    with when(plan[TILE_ROWS] > rows):
-        fetch_items(code, x, rows * plan[INPUTS])
+    with when(plan.tile_rows > rows):
+        fetch_items(code, x, rows * plan.inputs)
     forward_blocks(code, x, rows, plan, thread, out, far=True)
 
 
-def forward_row(code: Code, x: Scalar, plan: Scalar, out: Scalar) -> None:
+def forward_row(code: Code, x: Scalar, plan: Plan, out: Scalar) -> None:
     """Compute the outputs of one row."""
     forward_rows(code, x, 1, plan, 0, out)

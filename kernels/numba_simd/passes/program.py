@@ -13,7 +13,7 @@ from mlpbench.kernels.numba_simd.codegen.shape import host_shape
 from mlpbench.kernels.numba_simd.codegen.vector import Code
 from mlpbench.kernels.numba_simd.passes import far, network
 from mlpbench.kernels.numba_simd.passes.columns import outputs_of_block, some_columns
-from mlpbench.kernels.numba_simd.passes.packing import INPUTS, OUT, OUTPUTS, THREADS, TILE_ROWS
+from mlpbench.kernels.numba_simd.passes.parts import Plan
 
 
 def functions(way: Any) -> dict[str, Any]:
@@ -22,22 +22,25 @@ def functions(way: Any) -> dict[str, Any]:
     They stand in the order of their places in the plan.
     """
 
-    def all_rows(code: Code, x: Scalar, plan: Scalar, rows: Scalar, _layer: Scalar, _thread: Scalar) -> None:
-        way.forward_rows(code, x, rows, plan, 0, plan[OUT].address_of(code.real))
+    def all_rows(code: Code, x: Scalar, plan: Plan, rows: Scalar, _layer: Scalar, _thread: Scalar) -> None:
+        way.forward_rows(code, x, rows, plan, 0, plan.out.address_of(code.real))
 
-    def one_row(code: Code, x: Scalar, plan: Scalar, _rows: Scalar, _layer: Scalar, _thread: Scalar) -> None:
-        way.forward_row(code, x, plan, plan[OUT].address_of(code.real))
+    def one_row(code: Code, x: Scalar, plan: Plan, _rows: Scalar, _layer: Scalar, _thread: Scalar) -> None:
+        way.forward_row(code, x, plan, plan.out.address_of(code.real))
 
-    def some_rows(code: Code, x: Scalar, plan: Scalar, rows: Scalar, _layer: Scalar, thread: Scalar) -> None:
+    def some_rows(code: Code, x: Scalar, plan: Plan, rows: Scalar, _layer: Scalar, thread: Scalar) -> None:
         """Compute a thread's rows of a batch, in halves of tiles."""
-        threads, half = plan[THREADS], plan[TILE_ROWS] // 2
+        threads, half = plan.threads, plan.tile_rows // 2
         share = (rows + threads * half - 1) // (threads * half) * half
         first = least(thread * share, rows)
-        out = plan[OUT].address_of(code.real) + first * plan[OUTPUTS]
-        way.forward_rows(code, x + first * plan[INPUTS], least(share, rows - first), plan, thread, out)
+        out = plan.out.address_of(code.real) + first * plan.outputs
+        way.forward_rows(code, x + first * plan.inputs, least(share, rows - first), plan, thread, out)
+
+    def with_plan(write: Any) -> Any:
+        return lambda code, x, plan, *numbers: write(code, x, Plan(code.builder, plan.value), *numbers)
 
     found = [all_rows, one_row, some_rows, *([some_columns, outputs_of_block] if way is far else [])]
-    return {write.__name__: write for write in found}
+    return {write.__name__: with_plan(write) for write in found}
 
 
 @cache
