@@ -51,7 +51,8 @@ def some_parts(code: Code, z: Scalar, z_step: Any, rows: Any, plan: Plan, done: 
 
 def nonzero_rows(code: Code, z: Scalar, z_step: Any, rows: Any, plan: Plan, a: Scalar, a_step: Any) -> None:
     """Compute the sums of the first layer as `layer_rows` does, without the inputs that are zero in a group of rows."""
-    i, group = Variable(code, 0), Variable(code, plan.group_rows)
+    # A number of Python, one row, is known when this is written: LLVM then sees what does not depend on anything else.
+    i, group = Variable(code, 0), Variable(code, rows if isinstance(rows, int) else plan.group_rows)
     with turns(code, lambda: i.now < rows):
         with turns(code, lambda: group.now > rows - i.now):
             group.now = group.now // 2
