@@ -6,7 +6,7 @@ as the best look of the run or machine. docs/trust.md has what this is worth, an
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
@@ -96,6 +96,12 @@ def taken(records: Sequence[Record]) -> list[dict[At, Taken]]:
             found[at] = _taken(timing, fastest, beside if beside <= OWN * fastest else fastest, hit.get(at, ()))
         made.append(found)
     return _marked(records, made)
+
+
+def disturbed_in_words(found: Mapping[At, Taken]) -> Iterator[str]:
+    """Yield why the cases of one process are disturbed, one line for each case and reason."""
+    for (mode, size), case in found.items():
+        yield from (f"{mode} {size}: {reason.text}" for reason in case.disturbances)
 
 
 def _kind(record: Record, timing: Timing) -> _Kind:

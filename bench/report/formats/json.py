@@ -13,7 +13,7 @@ from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import Document, Judgement
 from mlpbench.bench.report.sections import gaps, trust
 from mlpbench.bench.stats.estimates import Estimate, Ratio
-from mlpbench.bench.trust.disturbance import reasons
+from mlpbench.bench.trust.quiet import At, Taken, disturbed_in_words, taken
 
 #: Of this document, not of the result files.
 SCHEMA = 1
@@ -97,7 +97,7 @@ def _run(judged: Judgement) -> dict[str, Any]:
         "run": run.id,
         **_fields(run, "setting", "machine", "plan"),
         "environment": run.measured_in.as_dict(),
-        "kernels": [_kernel(record) for record in run.records],
+        "kernels": [_kernel(*of_record) for of_record in zip(run.records, taken(run.records), strict=True)],
         "missing": [{"kernel": kernel, "what": what, "why": why} for kernel, what, why in gaps.gaps(run)],
         "interrupted": bool(run.missing or run.problems),
         **_fields(run, "ending"),
@@ -105,7 +105,7 @@ def _run(judged: Judgement) -> dict[str, Any]:
     }
 
 
-def _kernel(record: Record) -> dict[str, Any]:
+def _kernel(record: Record, found: dict[At, Taken]) -> dict[str, Any]:
     names = ("kernel", "repeat", "backend", "version", "device", "describe", "spec", "data", "weights", "accuracy")
     more = ("max_error", "import_s", "construct_s", "thread_use")
-    return {**_fields(record, *names, *more), "disturbed": list(reasons(record.trust))}
+    return {**_fields(record, *names, *more), "disturbed": list(disturbed_in_words(found))}
