@@ -46,25 +46,26 @@ def best_spin_s(found: Iterable[Trust]) -> float | None:
     if not kinds:
         return None
     kind = kinds.most_common(1)[0][0]
-    levels = sorted(
-        median(spins)
-        for trust in found
-        if trust.spin.name == kind
-        for window in trust.windows
-        for spins in (window.spins_before_s, window.spins_after_s)
-    )
-    return levels[len(levels) // 4]
+    of_kind = (trust for trust in found if trust.spin.name == kind)
+    seen = sorted(level for trust in of_kind for pair in levels_s(trust).values() for level in pair)
+    return seen[len(seen) // 4]
 
 
-def level_s(window: Window) -> float:
-    """Return the slower of the calibration levels before and after a case, in seconds.
+def levels_s(trust: Trust) -> dict[tuple[str, int], tuple[float, float]]:
+    """Return the calibration levels before and after each case of a process, in seconds, by (mode, batch size).
 
-    The level is the median of the spins on a side: one that was interrupted alone says nothing about the case.
+    A level is the median of the spins on a side: one that was interrupted alone says nothing about the case. Where
+    cases took turns, single spins stand between them all over the process, and on a busy machine most of those beside
+    one case can have been interrupted: the end of the fastest quarter of all of them is the level of every case.
     """
-    return max(median(window.spins_before_s), median(window.spins_after_s))
+    if trust.look.name is None:
+        sides = ((w, w.spins_before_s, w.spins_after_s) for w in trust.windows)
+        return {(w.mode, w.batch_size): (median(before), median(after)) for w, before, after in sides}
+    spins = sorted(spin for w in trust.windows for side in (w.spins_before_s, w.spins_after_s) for spin in side)
+    return {(w.mode, w.batch_size): (spins[len(spins) // 4],) * 2 for w in trust.windows}
 
 
-def case_disturbance(window: Window, best_s: float | None, cpus: int | None = None) -> tuple[Disturbance, ...]:
+def _seen(window: Window, level_s: float, best_s: float | None, cpus: int | None) -> tuple[Disturbance, ...]:
     """Return why a case is disturbed; nothing where it is not. ``best_s``: see `best_spin_s`."""
     wall = max(window.wall_s, 1e-9)
     found: list[Disturbance] = []
@@ -87,7 +88,7 @@ def case_disturbance(window: Window, best_s: float | None, cpus: int | None = No
     idle = 0.0 if found else _idle(window) - (waited or 0.0) / wall
     if idle > IDLE:
         found.append(Disturbance("blocked", f"its one thread did not run for {idle:.0%} of the time"))
-    slower = level_s(window) / best_s - 1 if best_s else 0.0
+    slower = level_s / best_s - 1 if best_s else 0.0
     if slower > SLOWER:
         found.append(Disturbance("clock", f"the calibration spin beside it was {slower:.0%} slower than at its best"))
     return tuple(found)
@@ -114,7 +115,9 @@ def disturbances(trust: Trust, best_s: float | None = None) -> dict[tuple[str, i
     slow from beginning to end is seen too.
     """
     best = best_spin_s([trust]) if best_s is None else best_s
-    found = {(w.mode, w.batch_size): case_disturbance(w, best, trust.cpus) for w in trust.windows}
+    levels = levels_s(trust)
+    cases = (((w.mode, w.batch_size), w) for w in trust.windows)
+    found = {at: _seen(window, max(levels[at]), best, trust.cpus) for at, window in cases}
     return {case: why for case, why in found.items() if why}
 
 

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Literal
 
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.trust.disturbance import Cause, best_spin_s, level_s
+from mlpbench.bench.trust.disturbance import Cause, best_spin_s, levels_s
 from mlpbench.bench.trust.quiet import taken
 
 #: Up to which a machine is quiet, or fair: the share of disturbed timings, the share of slow looks, the spread of the
@@ -48,7 +48,7 @@ def grade(records: Sequence[Record], width: float | None = None, governor: str |
         return Grade(None, 0, 0, 0, None, 0.0, None, (), ())
     disturbed = [case for case in found if case.disturbances]
     lost = sum(not case.counts for case in disturbed)
-    levels = sorted(level_s(window) for record in records for window in record.trust.windows)
+    levels = sorted(max(pair) for record in records for pair in levels_s(record.trust).values())
     spread = levels[math.ceil(0.95 * len(levels)) - 1] / best - 1 if best is not None else 0.0
     slow = fmean(looks) if looks else None
     seen = (len(disturbed) / max(len(found), 1), slow or 0.0, spread, width or 0.0)

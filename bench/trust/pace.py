@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from mlpbench.bench.record.trust import Trust
+from mlpbench.bench.trust.disturbance import levels_s
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,11 @@ class Pace:
 def paces(trust: Trust) -> dict[tuple[str, int], float]:
     """Return seconds for one spin beside each case of one process, by (mode, batch size).
 
-    It is the geometric mean of the levels before and after the case, each the median of its spins.
-    Cases of a kernel that computes on a device are left out: the processor's pace is not theirs.
+    It is the geometric mean of the levels before and after the case (`bench.trust.disturbance.levels_s`). Cases of a
+    kernel that computes on a device are left out: the processor's pace is not theirs.
     """
-    return {
-        (at.mode, at.batch_size): math.sqrt(median(at.spins_before_s) * median(at.spins_after_s))
-        for at in trust.windows
-        if not at.waits
-    }
+    waits = {(at.mode, at.batch_size) for at in trust.windows if at.waits}
+    return {at: math.sqrt(before * after) for at, (before, after) in levels_s(trust).items() if at not in waits}
 
 
 def common_pace(trusts: Sequence[Trust]) -> Pace:

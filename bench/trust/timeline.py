@@ -1,11 +1,10 @@
 """A run in the order of time: the looks beside every case, or the calibration, and which cases were disturbed."""
 
 from dataclasses import dataclass
-from statistics import median
 
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.trust.disturbance import SLOWER, Disturbance, best_spin_s
+from mlpbench.bench.trust.disturbance import SLOWER, Disturbance, best_spin_s, levels_s
 from mlpbench.bench.trust.quiet import QUIET, taken
 
 
@@ -64,6 +63,7 @@ def timeline(run: Run) -> Timeline | None:
     if best is None:
         return None
     found = {(r.kernel, r.repeat): cases for r, cases in zip(run.records, taken(run.records), strict=True)}
+    spins = {(record.kernel, record.repeat): levels_s(record.trust) for record in run.records}
     looks = all(case.level is not None for cases in found.values() for case in cases.values())
     watched = [(record, window) for record in _in_order(run) for window in record.trust.windows]
     dates = [window.began_utc_s for _, window in watched if window.began_utc_s is not None]
@@ -73,7 +73,7 @@ def timeline(run: Run) -> Timeline | None:
         at = window.mode, window.batch_size
         case = found[record.kernel, record.repeat].get(at)
         begins = window.began_utc_s - first if dated and window.began_utc_s is not None else float(number)
-        before, after = (median(spins) / best for spins in (window.spins_before_s, window.spins_after_s))
+        before, after = (spin / best for spin in spins[record.kernel, record.repeat][at])
         level = case.level if case and looks else None
         moments.append(
             Moment(

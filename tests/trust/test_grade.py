@@ -5,6 +5,7 @@ import pytest
 
 from mlpbench.bench.trust import grade as grade_
 from mlpbench.bench.trust.grade import grade
+from mlpbench.bench.trust.pace import paces
 from support import trusting
 from support.trusting import Process, rounds, timing
 
@@ -16,7 +17,7 @@ def process(*windows, slow_looks=0, looks=True, call_s=1e-4):
     data, pairs = rounds((20 - slow_looks, call_s, QUIET), (slow_looks, call_s, SLOW))
     case = timing(data, pairs if looks else [], iterations=100)
     cases = [msgspec.structs.replace(case, batch_size=window["batch_size"]) for window in windows]
-    return Process(*cases, windows=windows)
+    return Process(*cases, windows=windows, name="wide" if looks else None)
 
 
 def windows(number, hit, **changes):
@@ -42,8 +43,16 @@ def test_the_grade_follows_the_share_of_disturbed_cases(hit, name, looks):
 
 @pytest.mark.parametrize(("slower", "name"), [(1.04, "quiet"), (1.1, "fair"), (1.2, "noisy")])
 def test_the_grade_follows_the_spread_of_the_calibration(slower, name):
-    found = grade([process(*windows(20, 2, slower=slower))])
+    found = grade([process(*windows(20, 2, slower=slower), looks=False)])
     assert (found.name, found.spread) == (name, pytest.approx(slower - 1))
+
+
+def test_spins_that_were_interrupted_are_no_slow_clock_where_cases_took_turns():
+    """On a busy machine, most of the single spins beside a case can have been interrupted."""
+    busy = windows(20, 20, spins_before_s=[trusting.SPIN_S, 4e-3, 5e-3], spins_after_s=[4e-3, trusting.SPIN_S, 4e-3])
+    found = grade([process(*busy)])
+    assert (found.disturbed, found.spread) == (0, 0)
+    assert set(paces(process(*busy).trust).values()) == {pytest.approx(trusting.SPIN_S)}
 
 
 @pytest.mark.parametrize(("slow_looks", "name"), [(0, "quiet"), (4, "fair"), (6, "noisy")])
