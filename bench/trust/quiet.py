@@ -30,8 +30,8 @@ ENOUGH = 5
 CALM = 0.1
 #: Longer rounds hold whole spells of about 10 ms, which the looks at their ends do not see.
 SHORT_S = 4e-3
-#: Quiet rounds agree when their median is up to this multiple of their fastest fifth; else they were not quiet.
-AGREE = 1.15
+#: Where it was not calm, a round that took so much longer than the fastest fifth of the quiet ones was interrupted.
+LONGEST = 1.15
 #: A timing with looks is marked where the median of all its rounds is longer than its time by more, or its time than
 #: that of the best repeat, or where too few rounds were quiet.
 MOVED, APART = 0.07, 0.1
@@ -148,8 +148,9 @@ def _taken(timing: Timing, best_ns: float, beside_ns: float, hit: tuple[Disturba
     chosen, slow = np.flatnonzero(quiet.all(axis=1)), float((~quiet).mean())
     calm = slow <= CALM and not hit
     short = float(np.median(rounds)) * timing.iterations <= SHORT_S
-    enough = len(chosen) >= min(ENOUGH, (len(rounds) + 1) // 2)
-    if enough and (calm or (short and _agree(rounds[chosen]))):
+    if not calm and short and len(chosen):
+        chosen = chosen[rounds[chosen] <= LONGEST * np.median(rounds[chosen][_fastest(rounds[chosen])])]
+    if len(chosen) >= min(ENOUGH, (len(rounds) + 1) // 2) and (calm or short):
         return Taken(timing, "quiet rounds", tuple(chosen.tolist()), slow, level, hit)
     return Taken(timing, "fastest fifth", tuple(_fastest(rounds).tolist()), slow, level, hit)
 
@@ -157,10 +158,6 @@ def _taken(timing: Timing, best_ns: float, beside_ns: float, hit: tuple[Disturba
 def _fastest(rounds: NDArray[np.float64]) -> NDArray[np.intp]:
     """Return the places of the fastest fifth of some rounds, at least one."""
     return np.argsort(rounds, kind="stable")[: -(-len(rounds) // 5)]
-
-
-def _agree(rounds: NDArray[np.float64]) -> bool:
-    return bool(np.median(rounds) <= AGREE * np.median(rounds[_fastest(rounds)]))
 
 
 def _marked(records: Sequence[Record], made: list[dict[At, Taken]]) -> list[dict[At, Taken]]:
