@@ -85,6 +85,11 @@ def wait_for_others(limit_s: float, share: float = 0.1, step_s: float = 0.002) -
             return
 
 
+def rest(seconds: float) -> None:
+    """Do nothing for so long."""
+    time.sleep(seconds)
+
+
 def utc_s() -> float:
     """Return the time of day: seconds since 1970 in UTC. For the order of things, never for durations."""
     return time.time()

@@ -71,8 +71,14 @@ def names() -> list[str]:
 
 
 def usual() -> list[str]:
-    """Return the names of the kernels that are meant where none is named: all but the peers and the variants."""
-    return [name for name in names() if name not in _PEERS | _VARIANTS]
+    """Return the names of the kernels that are meant where none is named: our own, but for peers and variants."""
+    asked_for = {*_PEERS, *_VARIANTS, *third_party()}
+    return [name for name in names() if name not in asked_for]
+
+
+def third_party() -> list[str]:
+    """Return the names of the kernels that other packages offer. What is installed is not in everybody's results."""
+    return [name for name in _points() if name not in _OURS | _PEERS]
 
 
 def peers() -> list[str]:

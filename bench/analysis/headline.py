@@ -18,6 +18,8 @@ from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 from mlpbench.bench.words import plain
 
+#: With more of all timings spoiled by what else ran, no ratio of them is a finding.
+BUSY = 0.25
 #: Two times whose ratio lies within this share of 1, interval included, are called as fast as each other.
 SAME_WITHIN = 0.05
 
@@ -195,6 +197,9 @@ def find(cases: Sequence[CaseSummary], titles: Mapping[str, str] = MappingProxyT
         notes += [before + text for item in of_book for text in item.sentences()]
     notes += [book.BOOK.sentence()] if books else []
     lead = next((text for item in books if (text := item.lead())), None) or _lead(kernels, titles)
+    spoiled, timed = sum(case.doubtful for case in cases), sum(len(case.every) for case in cases)
+    if spoiled > BUSY * timed:
+        lead, ranks = f"No finding: the machine was busy, which spoiled {spoiled} of {timed} timings.", []
     return Headline(lead, sentences, ranks, notes + _notes(cases), kernels, fastest, books)
 
 

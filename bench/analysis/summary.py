@@ -20,10 +20,11 @@ class CaseSummary:
     """One case of one run over its repeats. Times in seconds per sample; ``first_call_s`` of the whole call.
 
     ``by_repeat`` are the repeats that count, ``every`` all of them (`bench.analysis.times`), ``disturbed`` how many
-    something got in the way of, whether they count or not; ``rules``: how the times of those that count were made, and
-    of how many (`bench.trust.quiet`). ``speedup``: the time per sample of the same kernel one at a time / this case's,
-    paired by repeat; None with ``no_speedup`` as the reason. ``parts``, of the book's cell: seconds per sample by part
-    (and the rest) and repeat, empty where they were not recorded; ``reads``: what the cell loads, in words.
+    something got in the way of, whether they count or not, ``doubtful`` those of them that it spoiled; ``rules``: how
+    the times of those that count were made, and of how many (`bench.trust.quiet`). ``speedup``: the time per sample of
+    the same kernel one at a time / this case's, paired by repeat; None with ``no_speedup`` as the reason. ``parts``, of
+    the book's cell: seconds per sample by part (and the rest) and repeat, empty where they were not recorded;
+    ``reads``: what the cell loads, in words.
     """
 
     run: str
@@ -42,6 +43,7 @@ class CaseSummary:
     data: str
     by_repeat: Mapping[int, float]
     disturbed: int = 0
+    doubtful: int = 0
     rules: Mapping[Rule, int] = field(default_factory=dict)
     every: Mapping[int, float] = field(default_factory=dict, repr=False)
     parts: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
@@ -151,6 +153,7 @@ def _summary(case: CaseTimes, run: str) -> CaseSummary:
         data=case.sources[0][0].data.name,
         by_repeat=case.by_repeat,
         disturbed=case.disturbed,
+        doubtful=sum(not found.counts for _, found in case.sources),
         rules=case.rules,
         every=case.every,
         parts=_parts(case),

@@ -7,21 +7,30 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlpbench.bench import words
+from mlpbench.bench import values, words
 from mlpbench.bench.cli import console
 from mlpbench.bench.clock import elapsed
-from mlpbench.bench.machine import environment, roofs
+from mlpbench.bench.machine import environment, load, roofs
 from mlpbench.bench.run import process
+from mlpbench.bench.stats.estimates import LEAST_REPEATS
 from mlpbench.kernels import base, registry
 
 if TYPE_CHECKING:
+    from mlpbench.bench.plan.profiles import Profile
     from mlpbench.bench.plan.sweep import Sweep
     from mlpbench.bench.record.plan import Plan
 
 
-def say_what_comes(sweep: Sweep, folder: Path, networks: Sequence[str] = ()) -> None:
-    """Say on stderr what is going to run, and what will be wrong with it; ``networks``: how they were chosen."""
-    for line in [*networks, *_what_comes(sweep)]:
+#: Seconds that a busy machine may keep a run waiting, unless somebody says more.
+WAIT_S = 15.0
+
+
+def say_what_comes(sweep: Sweep, networks: Sequence[str] = (), *, verbose: bool, quiet: bool) -> None:
+    """Say on stderr what is going to run, and what will be wrong with it; ``networks``: how they were chosen.
+
+    ``verbose``: with the command that times a kernel by hand; ``quiet``: only what will be wrong.
+    """
+    for line in [] if quiet else [*networks, *_what_comes(sweep)]:
         console.say(line)
     warnings = environment.warnings(environment.collect())
     most = max(part.setting.threads for part in sweep.parts)
@@ -29,10 +38,38 @@ def say_what_comes(sweep: Sweep, folder: Path, networks: Sequence[str] = ()) -> 
         warnings.append(f"{most} threads on {there} processors take turns: times with them say little about threads")
     for warning in warnings:
         console.say(f"warning: {warning}", "yellow")
-    part = next(part for part in sweep.parts if part.plan.kernels)
-    command = process.pytest_command(part.plan, part.workload.options, part.plan.kernels[0])
-    console.say(f"each process: {shlex.join(command)}", "dim")
-    console.say(f"results go to {folder}", "dim")
+    if verbose:
+        part = next(part for part in sweep.parts if part.plan.kernels)
+        command = process.pytest_command(part.plan, part.workload.options, part.plan.kernels[0])
+        console.say(f"each process: {shlex.join(command)}", "dim")
+
+
+def waiting_s(wait: str | None, profile: Profile) -> float:
+    """Return how long a busy machine may keep a run waiting. Raises UserError for a time that is none.
+
+    The first result is to be there within half a minute. Without intervals, as in a smoke test, nothing waits unasked.
+    """
+    if wait is None:
+        return WAIT_S if profile.repeats >= LEAST_REPEATS else 0.0
+    return 0.0 if wait == "0" else values.parse_budget(wait)
+
+
+def wait_until_quiet(limit_s: float, processors: int) -> None:
+    """Wait for others to leave the processors alone, at most so long, and say why nothing happens."""
+    said: list[float] = []
+
+    def tell(share: float) -> None:
+        if not said:
+            said.append(share)
+            console.say(
+                f"others use {share:.0%} of {words.things(processors, 'processor')}: waiting up to {limit_s:.0f} s for "
+                "a quiet moment (--wait 0 starts at once)",
+                "yellow",
+            )
+
+    still = load.wait_until_quiet(limit_s, tell) if limit_s else None
+    if said and still is not None and still > load.BUSY:
+        console.say(f"others still use {still:.0%}: starting all the same, intervals will be wide", "yellow")
 
 
 def _what_comes(sweep: Sweep) -> Iterator[str]:

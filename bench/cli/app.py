@@ -26,9 +26,12 @@ UNREAD = 141  # what shells give a command that a closed pipe ended: no success,
 #: What Typer raises for words it cannot read. Its library has moved between releases; its children have not.
 USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
 
+#: Set by the shell that asks how a word goes on.
+COMPLETES = "_MLPBENCH_COMPLETE"
+
 app = typer.Typer(
     help="One forward pass, many array backends, one honest clock.",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 app.command("list")(list_kernels)
@@ -38,7 +41,7 @@ for command in (check, run, report, compare, explain, calibrate, env, fetch, sho
 
 @app.callback(invoke_without_command=True)
 def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    version: Annotated[bool, typer.Option("-V", "--version", help="Print the version.", is_eager=True)] = False,
 ) -> None:
     """One forward pass, many array backends, one honest clock."""
     if version:
@@ -46,11 +49,23 @@ def options(
         raise typer.Exit
 
 
+def _show_flags_as_flags(group: Any) -> None:
+    """Let help name no type behind an option that takes no word: ``--json true`` is an error."""
+    for command in (group, *group.commands.values()):
+        context = typer.Context(command, help_option_names=["-h", "--help"])
+        for option in command.get_params(context):
+            if getattr(option, "is_flag", False):
+                option.metavar = ""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command. Bad input ends with one line on stderr and status 2, whatever it was."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     group = typer.main.get_command(app)
+    _show_flags_as_flags(group)
     status = 0
+    if COMPLETES in os.environ:
+        group.main(words, prog_name="mlpbench")
     try:
         # What Typer does besides would turn Ctrl-C and a closed pipe into exit codes of its own, without a word.
         with group.make_context("mlpbench", words or ["--help"]) as context:

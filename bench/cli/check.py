@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+from pathlib import Path
+from traceback import extract_tb, format_exception
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 def check(
     kernels: options.Kernels = None,
     peers: options.Peers = False,
+    third_party: options.ThirdParty = False,
     data: options.Data = None,
     data_dir: options.DataDir = None,
     weights: options.Weights = None,
@@ -25,9 +29,14 @@ def check(
     hidden: options.Hidden = "sigmoid",
     output: options.Output = "softmax",
     dtype: options.DType = "float32",
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Print where a kernel raised, with its callers.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Hold kernels against the float64 reference and count their hits. Exit 1 if one does not conform.
+
+    Where a kernel raises, its line names the place; --traceback shows the way there.
 
     Example: mlpbench check numba --data mnist --data-dir ~/mnist
     """
@@ -39,6 +48,7 @@ def check(
     from mlpbench.kernels import registry
 
     names = [*(kernels or registry.usual()), *(registry.peers() if peers else ())]
+    names += registry.third_party() if third_party else []
     for name in names:
         registry.module(name)  # unknown names are told before anything runs
     workload = Workload(Options(spec, hidden, output, dtype, data, data_dir, weights))
@@ -48,7 +58,7 @@ def check(
         rows = []
         for name in suite.kernels:
             status.update(f"checking {name} …")
-            rows.append(_row(suite, name, must=name in (kernels or ())))
+            rows.append(_row(suite, name, must=name in (kernels or ()), traceback=traceback))
     if as_json:
         console.print_json({**msgspec.to_builtins(computed(*workload.facts())), "kernels": rows})
     else:
@@ -57,7 +67,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _row(suite: Suite, name: str, *, must: bool) -> dict[str, Any]:
+def _row(suite: Suite, name: str, *, must: bool, traceback: bool) -> dict[str, Any]:
     from mlpbench.bench.errors import UserError
     from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 
@@ -69,9 +79,25 @@ def _row(suite: Suite, name: str, *, must: bool) -> dict[str, Any]:
         return {"kernel": name, "verdict": "unavailable", "reason": str(reason)}
     except Exception as error:  # noqa: BLE001 - whatever a kernel raises is its verdict, and the others go on
         why = str(error) if isinstance(error, NonConforming) else f"{type(error).__name__}: {error}"
+        # The gate says which check it was in; what the kernel raised is the cause of that.
+        raised = error.__cause__ if isinstance(error, NonConforming) else error
+        if raised is not None:
+            why += f" ({_place(raised, name)})"
+            if traceback:
+                console.say("".join(format_exception(raised)))
         return {"kernel": name, "verdict": "non-conforming", "reason": why}
     near, hits = found.conformance.as_dict(), found.accuracy.as_dict()
     return {"kernel": name, "verdict": "conforms", "reason": None, "conformance": near, "accuracy": hits}
+
+
+def _place(raised: BaseException, kernel: str) -> str:
+    """Return the last file and line of the kernel's own module that an exception came through, else of any."""
+    from mlpbench.kernels import registry
+
+    frames = extract_tb(raised.__traceback__)
+    own = getattr(sys.modules.get(registry.module(kernel)), "__file__", None)
+    frame = next((frame for frame in reversed(frames) if frame.filename == own), frames[-1])
+    return f"{Path(frame.filename).name}, line {frame.lineno}"
 
 
 def _table(suite: Suite, rows: list[dict[str, Any]]) -> Table:

@@ -25,7 +25,7 @@ def list_kernels(peers: Peers = False, as_json: AsJson = False) -> None:
     from mlpbench.bench.plan import probe
     from mlpbench.kernels import registry
 
-    names = registry.names() if peers else registry.usual()
+    names = [*registry.usual(), *registry.third_party()] if not peers else registry.names()
     out = console.out()
     if as_json:
         console.print_json([answer.as_dict() for answer in probe.probe_all(names)])

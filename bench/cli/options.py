@@ -14,9 +14,21 @@ what = partial(typer.Option, rich_help_panel="What is computed")
 how = partial(typer.Option, rich_help_panel="How it is timed")
 closer = partial(typer.Option, rich_help_panel="A closer look")
 
+
+def _kernels(incomplete: str) -> list[str]:
+    """Return the kernels that a shell can complete a word to."""
+    from mlpbench.kernels import registry
+
+    return [name for name in registry.names() if name.startswith(incomplete)]
+
+
 Kernels = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KERNEL]...", help="Kernels by name; every available one but the peers if none is named."),
+    typer.Argument(
+        metavar="KERNEL",
+        help="Kernels by name; if none is named all that are available, but for peers and other packages'.",
+        autocompletion=_kernels,
+    ),
 ]
 Peers = Annotated[
     bool,
@@ -24,6 +36,9 @@ Peers = Annotated[
         "--peers",
         help="And every available peer: runtimes that one might use instead, such as ONNX Runtime or PyTorch.",
     ),
+]
+ThirdParty = Annotated[
+    bool, what("--third-party", help="And the kernels of other packages that are installed; else only by name.")
 ]
 Data = Annotated[
     str | None, what(help="digits (ship with mlpbench), mnist, or random. Default: digits where they fit.")
@@ -75,7 +90,8 @@ Cold = Annotated[
 ]
 Runs = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[RUN]...", help="Run folders, result files or run ids. Default: the latest."),
+    typer.Argument(metavar="RUN", help="Run folders, result files or run ids. Default: the latest."),
 ]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Every case, and all that is said about them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of the results.")]

@@ -26,8 +26,8 @@ _COMPILED_S = 2.0
 class Teller:
     """What `carry_out` shows of one run."""
 
-    def __init__(self, plan: Plan, effort: Effort, progress: Progress) -> None:
-        self._plan, self._effort, self._progress = plan, effort, progress
+    def __init__(self, plan: Plan, effort: Effort, progress: Progress, *, quiet: bool) -> None:
+        self._plan, self._effort, self._progress, self._quiet = plan, effort, progress, quiet
         self._task = progress.add_task("starting", total=len(plan.order), left="")
 
     def phase(self, kernel: str, repeat: int, phase: str) -> None:
@@ -49,7 +49,7 @@ class Teller:
         who = f"{who} {self._place(outcome.repeat)}"
         for problem in outcome.problems:
             self._progress.console.print(Text(f"{who}: {problem}", "yellow"))
-        if outcome.times:
+        if outcome.times and not self._quiet:
             self._progress.console.print(Text(f"{who}: {in_words(outcome)}"))
 
     def _place(self, repeat: int) -> str:
@@ -78,8 +78,12 @@ def _minutes(seconds: float) -> str:
     return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
 
 
-def carry_out(plan: Plan, effort: Effort, execute: Callable[[Teller], Iterator[Outcome]]) -> bool:
+def carry_out(
+    plan: Plan, effort: Effort, execute: Callable[[Teller], Iterator[Outcome]], *, quiet: bool = False
+) -> bool:
     """Run the plan and show its progress; return False where Ctrl-C, or a request to end, stopped it.
+
+    ``quiet``: show what is wrong, and nothing else.
 
     ``execute`` runs it: it tells what it does, and yields what came of each process.
     """
@@ -88,8 +92,8 @@ def carry_out(plan: Plan, effort: Effort, execute: Callable[[Teller], Iterator[O
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         err = console.err()
-        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-            teller = Teller(plan, effort, progress)
+        with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as progress:
+            teller = Teller(plan, effort, progress, quiet=quiet)
             for number, outcome in enumerate(execute(teller), start=1):
                 teller.ended(number, outcome)
     except KeyboardInterrupt:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,42 +75,78 @@ def write_reports(document: Document, folder: Path) -> list[Path]:
     return written
 
 
-def tell(document: Document, *, as_json: bool) -> None:
-    """Print the headline and the table of a report to stdout, or all of it as JSON.
+def tell(document: Document, *, as_json: bool, verbose: bool = False) -> None:
+    """Print the kernels as a table, then the finding and the grade, to stdout; or all of a report as JSON.
 
-    The table has every case of one run, and of several, with their hundreds of cases, every kernel.
+    ``verbose``: every case of one run too, and all that is said of its trust.
     """
     from mlpbench.bench.report import render as documents
     from mlpbench.bench.report.formats import terminal
-    from mlpbench.bench.report.sections import gaps, times, trust
+    from mlpbench.bench.report.sections import gaps, times
 
     if as_json:
         print(documents.write(document, "json"))  # noqa: T201
         return
-    found, runs, judged = document.headline, document.runs, document.judged
-    out = console.out()
-    out.print(Text(found.lead, "bold"))
-    for line in document.lines():
-        out.print(console.indented(line))
+    found, runs = document.headline, document.runs
+    out, several = console.out(), bool(document.overviews)
     if document.cases:
+        shown = times.finding_table(found.kernels) if several else times.kernel_table(found.kernels)
+        title = _TITLE if several else shown.caption.rstrip(".")
+        console.show(
+            terminal.table(shown, title, _CAPTION_OF_MANY if several else None, said_once=several), shown.heads
+        )
+        if verbose and not several:
+            _show_cases(document)
         out.print()
-        endings = {run.name: run.ending for run in runs if run.ending}
-        if document.overviews:
-            shown = times.finding_table(found.kernels)
-            console.show(terminal.table(shown, _TITLE, _CAPTION_OF_MANY, said_once=1), heads=shown.heads)
-        else:
-            shown = times.case_table(document.cases, endings)
-            once = shown.heads - 1
-            made = terminal.table(shown, _TITLE, _CAPTION, said_once=once, without=("first call",))
-            console.show(made, heads=shown.heads + 1)
-        # What is said of one run begins with its grade: the notice would say that twice.
-        for notice in trust.notices(judged) if len(runs) > 1 else trust.refusals(judged):
-            out.print(Text(notice, "bold"))
-        for line in trust.lines(*judged) if len(runs) == 1 else trust.advice(judged):
-            out.print(Text(line))
-    for line in gaps.refused(runs):
-        out.print(Text(line, "bold red"))
+    out.print(Text(found.lead, "bold"))
+    for line in document.lines() if verbose or several else found.remarks:
+        out.print(console.indented(line))
+    for said in _trust_lines(document, verbose=verbose):
+        out.print(said)
+    for text in gaps.refused(runs):
+        out.print(Text(text, "bold red"))
     for run in runs:
         before = f"{run.name}: " if len(runs) > 1 else ""
-        for said in (run.ending.shortfall(), run.ending.sentence()) if run.ending else ():
-            out.print(Text(before + said)) if said else None
+        for line in filter(None, (run.ending.shortfall(), run.ending.sentence()) if run.ending else ()):
+            out.print(Text(before + line))
+
+
+def _trust_lines(document: Document, *, verbose: bool) -> list[Text]:
+    from mlpbench.bench.report.sections import trust
+
+    judged = document.judged
+    if not document.cases:
+        return []
+    if len(judged) > 1:
+        return [*(Text(notice, "bold") for notice in trust.notices(judged)), *map(Text, trust.advice(judged))]
+    # What is said of one run begins with its grade: the notice would say that twice.
+    said = trust.lines(*judged)
+    return [*(Text(notice, "bold") for notice in trust.refusals(judged)), *map(Text, said if verbose else said[:1])]
+
+
+def print_end(document: Document, pages: Sequence[Path], advice: str | None) -> None:
+    """Print what would make a run more telling, where its page is, and what one may type next."""
+    out = console.out()
+    if advice:
+        out.print(Text(advice, "yellow"))
+    out.print()
+    for page in pages:
+        out.print(Text(f"page: {page.resolve().as_uri()}"))
+    kernels = {one.kernel: min(time.value for time in (one.one, one.best) if time) for one in document.headline.kernels}
+    best = sorted(kernels, key=kernels.__getitem__)[:2]
+    # The results may be anywhere: the folder of the machine lies in theirs.
+    where = document.runs[0].path.parents[2 if document.overviews else 1]
+    beside = "" if where == Path("results") else shlex.join(["", "--results", str(where)])[2:]
+    then = [f"mlpbench compare {' '.join(reversed(best))}"] if len(best) == 2 and not document.overviews else []
+    out.print(Text(f"next: {', '.join(line + beside for line in ['mlpbench explain', *then])}"))
+
+
+def _show_cases(document: Document) -> None:
+    from mlpbench.bench.report.formats import terminal
+    from mlpbench.bench.report.sections import times
+
+    endings = {run.name: run.ending for run in document.runs if run.ending}
+    shown = times.case_table(document.cases, endings)
+    made = terminal.table(shown, _TITLE, _CAPTION, said_once=shown.heads - 1, without=("first call",))
+    console.out().print()
+    console.show(made, heads=shown.heads + 1)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def run(
     kernels: options.Kernels = None,
     peers: options.Peers = False,
+    third_party: options.ThirdParty = False,
     profile: Annotated[str, how(help="smoke, quick, full, book, memory or limits: the grid and its budget.")] = "quick",
     batch_size: Annotated[
         list[str] | None, how(metavar="N", help="Rows per call, or all; may be repeated. Default: the profile's.")
@@ -35,6 +36,10 @@ def run(
         str | None,
         how(metavar="SHARE", help="Stop earlier once every interval is within ± this share; default: 2%."),
     ] = None,
+    wait: Annotated[
+        str | None,
+        how(metavar="TIME", help="Wait so long for a busy machine to be quiet; 0: not at all. Default: 15s."),
+    ] = None,
     seed: Annotated[int | None, how(min=0, help="Of the running order; default: a new one, recorded.")] = None,
     latency: options.Latency = None,
     p99: options.P99 = None,
@@ -47,12 +52,16 @@ def run(
     output: options.Output = "softmax",
     dtype: options.DTypes = None,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")] = False,
+    verbose: options.Verbose = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing before the end but what is wrong.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Time kernels one image at a time and in batches; save the results and tell the finding.
 
     Every kernel and repeat has a process of its own, in shuffled order, and is checked in it before it is timed.
     After the profile's repeats (quick: 3) it goes on until every interval is narrow enough or the budget is spent.
+    What does not fit into the budget is left out by name.
     Several threads, dtypes or specs make a sweep of every combination, its processes side by side.
 
     Example: mlpbench run numpy numba --batch-size 1 --batch-size 100 --repeats 5
@@ -86,9 +95,16 @@ def run(
         seed=seed,
         aim=aim,
         clock=_closer_look(latency, p99, cold=cold or profile == "full"),
+        third_party=third_party,
     )
+    waits_s = announce.waiting_s(wait, chosen)
+    if dry_run:
+        announce.say_what_comes(planned, networks, verbose=True, quiet=quiet)
+        console.out().print("\n".join(f"{kernel} {repeat + 1}" for kernel, repeat in planned.plan.order))
+        return
     folder, folders = sweeps.open_folders(out, planned)
-    announce.say_what_comes(planned, folder, networks)
+    announce.say_what_comes(planned, networks, verbose=verbose, quiet=quiet)
+    announce.wait_until_quiet(waits_s, max(part.setting.threads for part in planned.parts))
     effort = Effort(planned.plan)
 
     def execute(teller: Teller) -> Iterator[Outcome]:
@@ -98,9 +114,9 @@ def run(
                 teller.now("measuring the machine's limits")
                 effort.besides_s += announce.measure_roofs(folders, planned, chosen.max_time_s)
 
-    ended = carry_out(planned.plan, effort, execute)
+    ended = carry_out(planned.plan, effort, execute, quiet=quiet)
     sweeps.close(planned, folder, folders, effort, interrupted=not ended)
-    _tell(folder, as_json=as_json, interrupted=not ended)
+    _tell(folder, effort.advice(), as_json=as_json, verbose=verbose, interrupted=not ended)
 
 
 def _closer_look(latency: list[str] | None, p99: str | None, *, cold: bool) -> list[str]:
@@ -114,10 +130,10 @@ def _closer_look(latency: list[str] | None, p99: str | None, *, cold: bool) -> l
     return [*words, "--cold"] if cold else words
 
 
-def _tell(folder: Path, *, as_json: bool, interrupted: bool) -> None:
-    """Print the finding, the table, and what was written; exit 1 where a case has no time, 130 after Ctrl-C."""
+def _tell(folder: Path, advice: str | None, *, as_json: bool, verbose: bool, interrupted: bool) -> None:
+    """Print what was found, what was written and what comes next; exit 1 where a case has no time, 130 after Ctrl-C."""
     from mlpbench.bench import words
-    from mlpbench.bench.cli.report import tell, write_reports
+    from mlpbench.bench.cli.report import print_end, tell, write_reports
     from mlpbench.bench.record import runs as record
     from mlpbench.bench.report import render as documents
 
@@ -127,10 +143,12 @@ def _tell(folder: Path, *, as_json: bool, interrupted: bool) -> None:
         console.complain(f"interrupted before the first process ended: nothing measured, the plan is in {folder}")
         raise typer.Exit(console.INTERRUPTED)
     document = documents.build(runs)
-    tell(document, as_json=as_json)
-    for path in write_reports(document, folder):
-        console.say(f"wrote {path}")
-    console.say(f"wrote {words.things(done, 'result file')} to {folder}")
+    tell(document, as_json=as_json, verbose=verbose)
+    written = write_reports(document, folder)
+    names = "".join(f", {path.name}" for path in written)
+    console.say(f"wrote {words.things(done, 'result file')}{names} to {folder}")
+    if not as_json:
+        print_end(document, written[-1:], advice)
     if interrupted:
         which = f"{done} of {done + missing} processes" if missing else words.things(done, "process", "processes")
         console.complain(f"interrupted: {which} finished and {'is' if done == 1 else 'are'} kept in {folder}")

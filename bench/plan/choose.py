@@ -121,9 +121,11 @@ def make_sweep(
     seed: int | None,
     aim: Aim,
     clock: Sequence[str],
+    third_party: bool = False,
 ) -> Sweep:
     """Return the plan. Raises UserError where a kernel that was asked for by name can run in no setting."""
-    names = list(dict.fromkeys([*(named or registry.usual()), *(registry.peers() if peers else ())]))
+    more = [*(registry.peers() if peers else ()), *(registry.third_party() if third_party else ())]
+    names = list(dict.fromkeys([*(named or registry.usual()), *more]))
     probed = list(probe.probe_all(names))
     answers = [[probe.for_spec(answer, workload.spec) for answer in probed] for workload in workloads]
     for of_kernel in zip(*answers, strict=True):

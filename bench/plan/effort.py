@@ -18,6 +18,12 @@ from mlpbench.bench.stats import estimates
 
 #: Half the width of an interval, as a share of the time, at which a case needs no more repeats.
 TARGET = 0.02
+#: An interval that is wider, to either side, tells little: 1.2x is then not told from 1.
+USEFUL = 0.1
+#: Of the timings: with more of them disturbed, more repeats are not what helps.
+BUSY = 0.25
+#: Nobody waits longer for a useful interval.
+PATIENCE_S = 1800.0
 #: However long the budget is.
 MOST_REPEATS = 1000
 #: Of the widest kernel's width: narrower ones wait for it.
@@ -39,6 +45,17 @@ def half_width(by_repeat: Mapping[int, float]) -> float | None:
     found = estimates.estimate(by_repeat)
     # The interval of two wildly different repeats spans hundreds of decades.
     return min((found.high - found.low) / (2 * found.value), 1e9)
+
+
+def repeats_for(width: float, repeats: int, wanted: float) -> int:
+    """Return how many repeats make half a width of ``wanted``, if so many make ``width`` and the scatter stays."""
+    scatter = width * math.sqrt(repeats) / estimates.student(0.975, repeats - 1)
+    enough = (
+        n
+        for n in range(repeats, MOST_REPEATS)
+        if scatter * estimates.student(0.975, n - 1) <= 1.000001 * wanted * n**0.5
+    )
+    return next(enough, MOST_REPEATS)
 
 
 class Effort:
@@ -129,6 +146,49 @@ class Effort:
             return max(0.0, self._left) if self._seconds.keys() >= set(self._plan.kernels) else None
         expected = [self._lasts(kernel) for kernel, _ in self._ahead]
         return sum(expected) if all(expected) else None
+
+    def advice(self) -> str | None:
+        """Say what would give useful intervals, where those of the middle case are wider than `USEFUL`; else None."""
+        cases = [(kernel, case) for kernel, found in self._times.items() for case in found]
+        if self._plan.repeats < estimates.LEAST_REPEATS or not cases:
+            return None  # nobody asked for intervals
+        widths = [self._counted_width(*case) for case in cases]
+        middle = sorted(width for width in widths if width is not None)[len(widths) // 2 :][:1]
+        if middle and middle[0] <= USEFUL:
+            return None
+        wide = f"the middle one is ±{100 * middle[0]:.0f} %" if middle else "most cases have none"
+        hit, timed = sum(map(len, self._disturbed.values())), sum(len(self._times[name][case]) for name, case in cases)
+        more_s = sum(self._more_s(kernel) for kernel in self._times)
+        if hit > BUSY * timed or more_s > PATIENCE_S:
+            why = (
+                f"{hit} of {timed} timings were disturbed" if hit > BUSY * timed else "more time would not narrow them"
+            )
+            rest = " Or leave a processor to others: taskset -c 0 mlpbench run --threads 1." if self._several else ""
+            return f"The intervals are too wide to tell much ({wide}): {why}. A quieter hour would.{rest}"
+        minutes = f"{math.ceil(more_s / 60)} more minute{'s' if more_s > 60 else ''}"
+        total = math.ceil((self.spent_s + self.besides_s + more_s) / 60)
+        how = f"--budget {total}m" if self.goes_on else f"--repeats {self._plan.repeats * 2}"
+        return f"The intervals are too wide to tell much ({wide}): {minutes} would make them useful ({how})."
+
+    @property
+    def _several(self) -> bool:
+        return (self._plan.threads or 1) > 1
+
+    def _counted_width(self, kernel: str, case: _Case) -> float | None:
+        """Return half the width that the reader sees; None for fewer repeats than an interval needs."""
+        by_repeat = self._times[kernel][case]
+        if len(by_repeat) < estimates.LEAST_REPEATS:
+            return None
+        return half_width(estimates.counted(by_repeat, self._disturbed[kernel, case]))
+
+    def _more_s(self, kernel: str) -> float:
+        """Return the seconds that give a kernel a useful interval in its middle case."""
+        done = max(map(len, self._times[kernel].values()))
+        found = [self._counted_width(kernel, case) for case in self._times[kernel]]
+        widths = sorted(width for width in found if width is not None)
+        if not widths:
+            return (estimates.LEAST_REPEATS - done) * self._lasts(kernel)
+        return (repeats_for(widths[len(widths) // 2], done, USEFUL) - done) * self._lasts(kernel)
 
     def ending(self, *, interrupted: bool = False, kernels: Mapping[str, str] | None = None) -> Ending:
         """Return how the run ended.

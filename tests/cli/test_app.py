@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 import typer
@@ -15,12 +16,13 @@ from mlpbench import __version__
 from mlpbench.bench.cli import app
 from mlpbench.kernels import registry
 from mlpbench.kernels.mlp_numpy import NumpyKernel
-from support import simulate
+from support import doubles, simulate
 from support.doubles import AbsentKernel, ConstructorRaises
 from support.mutants import SoftmaxDropped
 from support.terminal import argv, called, variables
 
 COMMANDS = ["list", "check", "run", "report", "compare", "explain", "calibrate", "env", "fetch", "show"]
+DOUBLES = Path(doubles.__file__)
 TIMES = {
     ("numpy", "per_sample", 100): 12e-6,
     ("numpy", "batched", 1): 13e-6,
@@ -54,10 +56,11 @@ def kernels(monkeypatch):
 def test_the_command_that_is_installed_is_this_one_and_of_this_version(capsys):
     (script,) = (e for e in metadata.entry_points(group="console_scripts") if e.name == "mlpbench")
     assert script.load() is app.main
-    assert called(capsys, "--version") == (0, f"mlpbench {__version__}\n", "")
+    for option in ("--version", "-V"):
+        assert called(capsys, option) == (0, f"mlpbench {__version__}\n", "")
 
 
-@pytest.mark.parametrize("words", [[], ["--help"]])
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
 def test_help_names_every_command(capsys, words):
     status, out, err = called(capsys, *words)
     assert (status, err) == (0, "")
@@ -78,6 +81,22 @@ def test_every_command_has_help_with_an_example_that_can_be_typed(capsys, comman
     assert " ".join(written) in words
     context = group.commands[command].make_context(command, written[1:])  # raises where an option does not exist
     assert context.params
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_flags_as_flags(capsys, command):
+    out = called(capsys, command, "-h")[1]
+    assert "<bool>" not in out
+    assert "]...]..." not in out
+    assert re.search(r"--help +-h +Show this message", out)
+
+
+def test_a_shell_completes_commands_and_kernels(capsys, monkeypatch):
+    monkeypatch.setenv(app.COMPLETES, "complete_bash")
+    for typed, number, found in (("mlpbench ca", 1, ["calibrate"]), ("mlpbench run numpy", 2, ["numpy", "numpy-out"])):
+        monkeypatch.setenv("COMP_WORDS", typed)
+        monkeypatch.setenv("COMP_CWORD", str(number))
+        assert called(capsys)[1].split() == found
 
 
 def test_every_option_that_was_promised_is_there():
@@ -132,7 +151,12 @@ def test_check_exits_1_where_a_kernel_is_wrong_and_checks_the_others(capsys, ker
     rows = {row["kernel"]: row for row in json.loads(out)["kernels"]}
     assert [row["verdict"] for row in rows.values()] == ["non-conforming", "non-conforming", "unavailable", "conforms"]
     assert "off by" in rows["wrong"]["reason"]
-    assert rows["broken"]["reason"] == "RuntimeError: no memory on the device"
+    line = next(n for n, text in enumerate(DOUBLES.read_text().splitlines(), 1) if "no memory on the device" in text)
+    assert rows["broken"]["reason"] == f"RuntimeError: no memory on the device (doubles.py, line {line})"
+    assert called(capsys, "check", "broken", "--spec", "20-10-3")[2] == ""
+    traceback = called(capsys, "check", "broken", "--spec", "20-10-3", "--traceback")[2]
+    assert f'{DOUBLES}", line {line}, in __init__' in traceback
+    assert "doubles" not in rows["wrong"]["reason"], "that one raised nothing"
     _, out, _ = called(capsys, "check", "--spec", "20-10-3")
     assert "unavailable: no driver [/bold] :x: of this kind" in out, "a reason is no markup"
     # What cannot run here is left out, unless it is named.

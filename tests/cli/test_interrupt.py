@@ -115,8 +115,8 @@ def test_what_is_finished_stays_and_the_exit_says_so(capsys, start, signum, shel
     last = err.splitlines()[-1]
     verb = "is" if len(kept) == 1 else "are"
     assert last.startswith(f"mlpbench: interrupted: {len(kept)} of 6 processes finished and {verb} kept in results/")
-    told = json.loads(out)["headline"]["lead"] if words else out
-    assert "per sample" in told, "what is finished is told, and JSON stays JSON"
+    told = json.loads(out)["headline"]["sentences"][0] if words else out
+    assert "per sample" in told.lower(), "what is finished is told, and JSON stays JSON"
     run.no_trace_is_left()
 
     found = runs.read_run(kept[0].parent)

@@ -102,8 +102,8 @@ def test_every_combination_is_told_measured_and_saved(run):
     assert "784-50-100-10 sigmoid/softmax float64; digits, trained weights" in err
     folder = runs[0].path.parent
     assert {path.name for path in folder.iterdir() if path.is_file()} == {"run.json", "report.md", "report.html"}
-    assert f"wrote 4 result files to {folder}" in err
-    table = out.partition("Median over repeats")[2]
+    assert f"wrote 4 result files, report.md, report.html to {folder}" in err
+    table = out.partition("\n\n")[0]
     assert all(table.count(words) == 1 for words in told.split("; "))
     assert "2 threads, float64: numpy takes " in out
     assert sorted(run.roofs) == sorted(([f"threads-{n}_{d}"], n, d) for n in (1, 2) for d in ("float32", "float64"))
@@ -203,7 +203,7 @@ def test_a_real_sweep_is_measured_told_compared_and_explained(capsys, tmp_path, 
     compare = ("compare", "latest/threads-1_float32", "latest/threads-2_float32", "--anyway")
     for command in (("report",), ("explain",), ("explain", "--json"), compare):
         status, out, err = called(capsys, *command, "--results", tmp_path / "results")
-        assert status in (0, 1), err
+        assert status in (0, 1, 4), err
         assert "threads-1" in out or "1 thread, float64" in out
 
 

@@ -23,6 +23,8 @@ def run(tmp_path, monkeypatch, capsys):
         return 1e-6 * np.exp(rng.normal(0, noise[at[0]]))  # whatever the running order
 
     stop = {}
+    # A page for each of them would take most of the time.
+    monkeypatch.setattr("mlpbench.bench.cli.report.write_reports", lambda _, folder: [folder / "report.html"])
     measured(monkeypatch, sample_s, seconds=2.0, interrupts=lambda at, _: at == stop.get("at"))
     here = [probe.Probed(name, name, "cpu", "1", None) for name in noise]
     monkeypatch.setattr(probe, "probe_all", lambda names: [answer for answer in here if answer.name in names])
@@ -41,7 +43,7 @@ def count(found):
 
 
 def test_quick_has_three_repeats_and_goes_on_where_it_is_noisy(run):
-    status, out, err, found = run()
+    status, out, err, found = run("--verbose")
     assert status == 0
     assert "3 repeats and more until every interval is within ±2 % or 95 s are spent" in err
     assert count(found) == {"numpy": 3, "numba": 44}
@@ -68,6 +70,29 @@ def test_a_budget_of_ones_own_and_smoke_has_none(run, words, numpy, numba, effor
     assert found.ending.spent_s == 2 * (numpy + numba)
     plan = json.loads(found.records[-1].path.read_text())["mlpbench"]["plan"]
     assert (plan["target"], plan["budget_s"], plan["repeats"]) == effort, "every file says what was open"
+
+
+def test_the_end_is_a_table_of_kernels_the_finding_the_page_and_what_comes_next(run, tmp_path):
+    _, out, _, found = run("--target", "95%")
+    table, _, rest = out.partition("\n\n")
+    title, head, *rows = table.splitlines()
+    assert title.startswith("Time per sample, the fastest kernel first")
+    assert head.split("  ")[0] == "kernel"
+    assert sorted(row.split()[0] for row in rows) == ["numba", "numpy"]
+    units = {"ns": 1e-9, "µs": 1e-6}
+    there = [float(time) * units[unit] for row in rows for time, unit in re.findall(r"([\d.]+) (.s)", row)[1:]]
+    assert there == sorted(there)
+    page, then = rest.splitlines()[-2:]
+    assert page == f"page: {(found.path / 'report.html').as_uri()}"
+    other = [row.split()[0] for row in rows][::-1]
+    assert (
+        then == f"next: mlpbench explain --results {tmp_path}, mlpbench compare {' '.join(other)} --results {tmp_path}"
+    )
+
+
+def test_a_budget_too_small_for_intervals_says_what_would_give_them(run):
+    _, out, _, _ = run("--budget", "7s")
+    assert re.search(r"too wide to tell much \(most cases have none\): 1 more minute .* \(--budget 1m\)\.", out)
 
 
 def test_what_does_not_fit_into_the_budget_is_left_out_by_name(run, capsys):

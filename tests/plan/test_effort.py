@@ -1,9 +1,11 @@
 """How often to repeat, on simulated processes: no clock runs here."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from mlpbench.bench import cases as cases_
 from mlpbench.bench.plan import effort, profiles
@@ -41,6 +43,41 @@ def run(the_plan, noise, seconds=2.0, fails=(), disturbed=(), seed=0):
 
 def limits(made, **how):
     return {(case.kernel, case.mode): case.limit for case in made.ending(**how).cases}
+
+
+# -- what would give useful intervals
+
+
+def test_nothing_is_advised_where_intervals_are_narrow_or_nobody_asked_for_any():
+    assert run(plan(), {"quiet": 0.01, "noisy": 0.01})[0].advice() is None
+    assert run(plan(repeats=1, budget_s=None, target=None), {"quiet": 0.5, "noisy": 0.5})[0].advice() is None
+
+
+def test_time_that_would_make_intervals_useful_is_told():
+    made, _ = run(plan(budget_s=13.0), {"quiet": 0.08, "noisy": 0.08})
+    said = re.fullmatch(r".* \(the middle one is ±(\d+) %\): (\d) more minutes? .*\(--budget (\d+)m\)\.", made.advice())
+    width, more, budget = map(int, said.groups())
+    assert width > 10
+    longer, _ = run(plan(budget_s=60.0 * budget), {"quiet": 0.08, "noisy": 0.08})
+    assert (more, longer.advice()) == (budget, None), "and it does"
+
+
+def test_where_more_time_is_no_help_another_hour_or_a_free_processor_is_told():
+    made, _ = run(plan(budget_s=13.0), {"quiet": 5.0, "noisy": 5.0})
+    assert "more time would not narrow them. A quieter hour would." in made.advice()
+    hit = {(kernel, repeat) for kernel in KERNELS for repeat in range(9)}
+    made, _ = run(replace(plan(budget_s=13.0), threads=2), {"quiet": 0.1, "noisy": 0.1}, disturbed=hit)
+    assert (
+        "6 of 12 timings were disturbed. A quieter hour would. Or leave a processor to others: taskset" in made.advice()
+    )
+
+
+def test_repeats_for_a_width():
+    assert effort.repeats_for(0.1, 5, 0.1) == 5
+    assert effort.repeats_for(1e6, 3, 0.1) == effort.MOST_REPEATS
+    # Twice as narrow takes about four times as many, and of three fewer: their quantile is 4.3, not 2.
+    assert effort.repeats_for(0.1, 100, 0.05) == pytest.approx(400, rel=0.05)
+    assert effort.repeats_for(0.2, 3, 0.1) == 5
 
 
 # -- when it ends

@@ -80,6 +80,7 @@ def measured(
         return simulate.record(*at, benchmarks, plan.as_dict(), **said)
 
     monkeypatch.setattr(process_, "_process", process)
+    monkeypatch.setattr("mlpbench.bench.cli.announce.WAIT_S", 0.0)
     monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
     if seconds is not None:
         monkeypatch.setattr(process_, "elapsed", lambda: nullcontext(SimpleNamespace(seconds=seconds)))

@@ -89,6 +89,17 @@ def finding_table(found: Sequence[KernelFinding]) -> Table:
     return Table(caption, columns(("run", "kernel"), numbers), tuple(rows), heads=2)
 
 
+def kernel_table(found: Sequence[KernelFinding]) -> Table:
+    """Return what batching does for each kernel of one run, the fastest first, narrow enough for a terminal."""
+    rows = []
+    for kernel in sorted(found, key=lambda one: min(time.value for time in (one.one, one.best) if time)):
+        one, best = (words.seconds(time.value) if time else "not measured" for time in (kernel.one, kernel.best))
+        size = f"{kernel.best_batch_size:,}" if kernel.best_batch_size else "none"
+        rows.append((kernel.kernel, one, size, best, words.ratio(kernel.speedup) if kernel.speedup else "none"))
+    made = columns(("kernel",), ("one at a time", "best batch", "time there", "speedup"))
+    return Table("Time per sample, the fastest kernel first, with 95 % intervals of the speedups.", made, tuple(rows))
+
+
 def hidden_at_first(cases: Sequence[CaseSummary]) -> list[str]:
     """Return the runs whose lines a reader has to switch on: all but the first, where together they are too many."""
     runs = list(dict.fromkeys(case.run for case in cases))
