@@ -106,12 +106,16 @@ def _repeats(plan: Plan, fewest: int) -> str:
     return f"{repeats} and more {until}"
 
 
+#: What a roof takes at most, whatever a case of the profile does.
+ROOF_S = 0.15
+
+
 def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> float:
     """Measure what the machine can do at most, and each device that kernels compute on: for every threads and dtype.
 
     Return how long that took. `mlpbench explain` holds the kernels to it.
     """
-    spent_s = 0.0
+    seconds, spent_s = min(seconds, ROOF_S), 0.0
     sharing: dict[tuple[int, str], list[Path]] = {}
     devices: dict[tuple[int, str], set[str]] = {}
     bindings = {part.setting.threads: part.plan.binding for part in sweep.parts}

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 
-#: Seconds of calls before pytest-benchmark calibrates: caches, branch predictors and clocks settle.
-WARM_S = 0.05
+#: Seconds of calls before the calls of a round are counted: caches, branch predictors and clocks settle.
+WARM_S = 0.02
 #: Transfers are timed this often; the median is kept.
 TRANSFERS = 5
 
@@ -231,10 +231,11 @@ def _transfers(kernel: Kernel, batch: NDArray[Any]) -> tuple[float, float]:
         with elapsed() as there:
             on_device = kernel.from_host(batch)
             kernel.synchronize(on_device)
-        y = kernel.forward(on_device)
-        kernel.synchronize(y)
+        to_device.append(there.seconds)
+    y = kernel.forward(on_device)
+    kernel.synchronize(y)
+    for _ in range(TRANSFERS):
         with elapsed() as back:
             kernel.to_host(y)
-        to_device.append(there.seconds)
         to_host.append(back.seconds)
     return statistics.median(to_device), statistics.median(to_host)

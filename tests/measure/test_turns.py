@@ -59,12 +59,12 @@ def take(clock, monkeypatch):
     return run
 
 
-def test_cases_take_turns_in_blocks_of_ten_milliseconds(take):
-    made, blocks = take({1: 1e-5, 2: 3e-4}, Wanted(0.001, 3, 0.05))
+def test_cases_take_turns_in_blocks_of_twenty_milliseconds(take):
+    made, blocks = take({1: 1e-5, 2: 3e-4}, Wanted(0.001, 3, 0.1))
     assert [(turn, size) for turn, size, _ in blocks] == [(turn, size) for turn in range(5) for size in (1, 2)]
     for series in made.series.values():
-        assert all(0.008 < sum(fixture.stats.stats.data) < 0.013 for _, _, fixture in blocks)
-        assert 0.05 <= sum(series.rounds_s) < 0.055
+        assert all(0.018 < sum(fixture.stats.stats.data) < 0.023 for _, _, fixture in blocks)
+        assert 0.1 <= sum(series.rounds_s) < 0.105
         assert sum(series.block_rounds) == len(series.rounds_s)
         assert series.ended
 
@@ -77,7 +77,7 @@ def test_a_round_is_as_many_calls_as_fill_it(take):
 
 
 def test_long_calls_are_spread_over_the_turns_and_never_made_more_often_than_is_asked(take):
-    made, blocks = take({2: 0.03, 1: 1e-4}, Wanted(0.001, 10, 0.15))
+    made, blocks = take({2: 0.03, 1: 1e-4}, Wanted(0.001, 10, 0.3))
     long = [turn for turn, size, _ in blocks if size == 2]
     assert made.series[TWO].block_rounds == [2] * 5
     assert long == [2, 5, 8, 11, 14], "two rounds are due in every third turn of fifteen"
@@ -88,13 +88,13 @@ def test_a_call_of_a_second_is_made_as_often_as_its_rounds_say(take):
     made, _ = take({1: 1.0}, Wanted(0.001, 5, 0.15))
     assert len(made.series[ONE].rounds_s) == 5
     forwards = [event for event in made.series[ONE].contestant.kernel.events if event[0] == "forward"]
-    beside = 1 + case_.TRANSFERS + 1
-    assert len(forwards) == beside + 5, "first call, transfers, one to warm: none before each block"
+    beside = 1 + 1 + 1
+    assert len(forwards) == beside + 5, "first call, one whose result is moved, one to warm: none before each block"
 
 
 def test_many_rounds_make_longer_blocks_and_not_more_turns():
-    assert Wanted(0.001, 10, 0.15).turns == 15
-    assert Wanted(0.001, 20, 0.15).turns == 20
+    assert Wanted(0.001, 10, 0.3).turns == 15
+    assert Wanted(0.001, 20, 0.3).turns == 20
     assert Wanted(0.001, 10, 60.0).turns == Wanted(0.001, 5000, 0.1).turns == turns_.MOST_TURNS
 
 
@@ -118,7 +118,7 @@ def test_before_a_block_inputs_come_back_into_the_caches_untimed(take):
     forwards = [event for event in series.contestant.kernel.events if event[0] == "forward" and len(event) == 3]
     timed = len(series.rounds_s) * series.calls
     warm = (len(series.block_rounds) - 1) * int(np.ceil(turns_.WARM_SHARE * series.calls))
-    rest = 1 + case_.TRANSFERS + case_.WARM_S / 1e-4
+    rest = 1 + 1 + case_.WARM_S / 1e-4
     assert len(forwards) == pytest.approx(timed + warm + rest, abs=12)
 
 
