@@ -9,10 +9,10 @@ from typing import Any
 from llvmlite import ir
 
 from mlpbench.kernels.numba_simd.codegen import functions
-from mlpbench.kernels.numba_simd.codegen.scalar import least, routine
+from mlpbench.kernels.numba_simd.codegen.scalar import I64, Scalar, each, least, plain
 from mlpbench.kernels.numba_simd.codegen.shape import DOT_COLUMNS
 from mlpbench.kernels.numba_simd.codegen.tile import EARLY, dots, ladder, product
-from mlpbench.kernels.numba_simd.codegen.vector import I64, Code
+from mlpbench.kernels.numba_simd.codegen.vector import Code, routine
 
 #: Activations, as the plan holds them.
 IDENTITY, SIGMOID, RELU, STEP, SOFTMAX = range(5)
@@ -21,38 +21,31 @@ _HIDDEN = {SIGMOID: functions.sigmoid, RELU: functions.relu, STEP: functions.ste
 
 
 @routine
-def fetch_items(code: Code, z: Any, n: Any) -> None:
+def fetch_items(code: Code, z: Scalar, n: Scalar) -> None:
     """Ask for n items to be brought to the cache, all at once. Read one after the other, each would be waited for."""
-
-    def line(i: Any, _carried: list[Any]) -> list[Any]:
-        code.fetch(code.address(z, i))
-        return []
-
-    code.loop(I64(0), n, 64 * 8 // code.bits, [], line)
+    with each(code, 0, n, 64 * 8 // code.bits) as i:
+        code.fetch(z + i)
 
 
-def fetch_first(code: Code, z: Any, n: Any) -> None:
+def fetch_first(code: Code, z: Scalar, n: Scalar) -> None:
     """Ask for the first of n items of a row of a tile of few rows. The tile asks for the others (`tile.EARLY`)."""
     fetch_items(code, z, least(n, EARLY * 8 // code.bits))
 
 
 @routine
-def multiply(code: Code, z: Any, z_step: Any, n_rows: Any, n: Any, w: Any, start: Any, start_step: Any, a: Any,
-             a_step: Any, width: Any, cold: Any, *, far: bool = False) -> None:  # fmt: skip
+def multiply(code: Code, z: Scalar, z_step: Scalar, n_rows: Scalar, n: Scalar, w: Scalar, start: Scalar,
+             start_step: Scalar, a: Scalar, a_step: Scalar, width: Scalar, cold: Scalar, *,
+             far: bool = False) -> None:  # fmt: skip
     """Compute a = start + z @ w for one part: ``width`` vectors of columns or, negative, so many single columns.
 
     With ``far`` weights come from beyond the second-level cache.
     """
-    builder = code.builder
-    ahead = builder.mul(n_rows, z_step)  # the block of rows after this one
+    ahead = n_rows * z_step  # the block of rows after this one
 
     def case(tile: Any, size: int) -> None:
-        def write(rows: int, i: Any) -> None:
-            steps = ((z, z_step), (start, start_step), (a, a_step))
-            z_i, start_i, a_i = (code.address(base, builder.mul(i, step)) for base, step in steps)
-            builder.call(tile(code, rows, size), [z_i, z_step, n, w, start_i, start_step, a_i, a_step, ahead, cold])
-
-        ladder(code, n_rows, write)
+        for rows, i in ladder(code, n_rows):
+            places = z + i * z_step, z_step, n, w, start + i * start_step, start_step, a + i * a_step, a_step
+            code.call_function(tile(code, rows, size), *places, ahead, cold)
 
     shapes: dict[int, tuple[Any, int]] = {c: (partial(product, far=far), c) for c in range(1, code.shape.vectors + 1)}
     shapes |= {-c: (dots, c) for c in range(1, DOT_COLUMNS + 1)}
@@ -60,39 +53,25 @@ def multiply(code: Code, z: Any, z_step: Any, n_rows: Any, n: Any, w: Any, start
 
 
 @routine
-def activate(code: Code, a: Any, a_step: Any, n_rows: Any, n_columns: Any, activation: Any) -> None:
+def activate(code: Code, a: Scalar, a_step: Scalar, n_rows: Scalar, n_columns: Scalar, activation: Scalar) -> None:
     """Replace ``n_columns``, whole vectors, of each row by their hidden activation, if it is one."""
-    builder, lanes = code.builder, code.shape.lanes
 
     def case(function: Any) -> None:
-        def row(i: Any, _carried: list[Any]) -> list[Any]:
-            first = code.address(a, builder.mul(i, a_step))
-
-            def column(j: Any, _carried: list[Any]) -> list[Any]:
-                place = code.address(first, j)
-                code.store(place, function(code.load(place, aligned=True)), aligned=True)
-                return []
-
-            code.loop(I64(0), n_columns, lanes, [], column)
-            return []
-
-        code.loop(I64(0), n_rows, 1, [], row)
+        with each(code, 0, n_rows) as i, each(code, 0, n_columns, code.shape.lanes) as j:
+            place = a + i * a_step + j
+            code.store(place, function(code.load(place, aligned=True)), aligned=True)
 
     code.switch(activation, {value: partial(case, function) for value, function in _HIDDEN.items()})
 
 
 @routine
-def finish(code: Code, a: Any, a_step: Any, n_rows: Any, n_columns: Any, activation: Any, out: Any) -> None:
+def finish(code: Code, a: Scalar, a_step: Scalar, n_rows: Scalar, n_columns: Scalar, activation: Scalar,
+           out: Scalar) -> None:  # fmt: skip
     """Write the outputs of the network, row by row: the softmax of the sums of its last layer, or the sums."""
-    builder = code.builder
 
     def case(write: Any) -> None:
-        def row(i: Any, _carried: list[Any]) -> list[Any]:
-            place = code.address(a, builder.mul(i, a_step))
-            write(code, place, n_columns, code.address(out, builder.mul(i, n_columns)))
-            return []
-
-        code.loop(I64(0), n_rows, 1, [], row)
+        with each(code, 0, n_rows) as i:
+            write(code, plain(a + i * a_step), plain(n_columns), plain(out + i * n_columns))
 
     code.switch(activation, {SOFTMAX: partial(case, _softmax), IDENTITY: partial(case, _copy)})
 

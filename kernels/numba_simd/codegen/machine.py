@@ -13,8 +13,8 @@ from numba.core import event
 from numba.core.registry import cpu_target
 
 from mlpbench.kernels.numba_jit.cache import kept_code
-from mlpbench.kernels.numba_simd.codegen.scalar import scalars
-from mlpbench.kernels.numba_simd.codegen.vector import I64, Code
+from mlpbench.kernels.numba_simd.codegen.scalar import I64, scalars
+from mlpbench.kernels.numba_simd.codegen.vector import Code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

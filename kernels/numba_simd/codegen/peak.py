@@ -15,9 +15,9 @@ import numpy as np
 from llvmlite import ir
 
 from mlpbench.kernels.numba_simd.codegen.machine import Program
-from mlpbench.kernels.numba_simd.codegen.scalar import Scalar, each, routine
+from mlpbench.kernels.numba_simd.codegen.scalar import I64, Scalar, each
 from mlpbench.kernels.numba_simd.codegen.shape import host_shape
-from mlpbench.kernels.numba_simd.codegen.vector import I64, Code
+from mlpbench.kernels.numba_simd.codegen.vector import Code, routine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,14 +32,14 @@ READ_BYTES = 64 * _READS
 
 def multiply_adds(code: Code, memory: Scalar, _integers: Scalar, turns: Scalar, _times: Scalar, _none: Scalar) -> None:
     """Do nothing but multiply and add in registers, `_SUMS` vectors in every turn."""
-    factor = code.load(memory.value)
+    factor = code.load(memory)
 
     def turn(_k: Any, values: list[Any]) -> list[Any]:
         return [code.vector(value).times_plus(factor, factor).value for value in values]
 
-    starts = [code.load((memory + i).value).value for i in range(_SUMS)]
-    for value in code.loop(I64(0), turns.value, 1, starts, turn):
-        code.store(memory.value, code.load(memory.value) + code.vector(value))
+    starts = [code.load(memory + i).value for i in range(_SUMS)]
+    for value in code.loop(I64(0), turns, 1, starts, turn):
+        code.store(memory, code.load(memory) + code.vector(value))
 
 
 @routine

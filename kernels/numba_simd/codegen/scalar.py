@@ -9,16 +9,17 @@ all operands are numbers of Python, so is the result.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
 
-from mlpbench.kernels.numba_simd.codegen.vector import I1, I64, Code, new_function
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
+
+    from mlpbench.kernels.numba_simd.codegen.vector import Code
+
+I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 
 
 class Scalar:
@@ -165,7 +166,7 @@ def each(code: Code, start: Any, stop: Any, step: Any = 1) -> Iterator[Scalar]:
     with turns(code, lambda: count.now < stop):
         k = count.now
         yield k
-        count.now = k + step
+        count.now = code.builder.add(k.value, plain(step), flags=("nsw",))
 
 
 @contextmanager
@@ -178,26 +179,3 @@ def when(condition: Any) -> Iterator[None]:
 def either(condition: Any) -> Any:
     """Write two branches: what is done ``with`` the first of both where the condition is true, else with the second."""
     return condition.builder.if_else(condition.value)
-
-
-def routine(write: Any) -> Any:
-    """Make of ``write(code, *arguments)`` a function of the module. To call it appends a call at the place of ``code``.
-
-    Its body is written where it is called first. Arguments that are given by name are no arguments of the function:
-    there is one function for each of their values. A function that returns something returns an integer.
-    """
-
-    @wraps(write)
-    def call(code: Code, *arguments: Any, **fixed: Any) -> Any:
-        values = [plain(argument) for argument in arguments]
-        values = [code.builder.zext(value, I64) if value.type == I1 else value for value in values]
-        name = "_".join([write.__name__, *(f"{name}" for name, value in fixed.items() if value), f"f{code.bits}"])
-        result = I64 if write.__annotations__["return"] != "None" else None
-        function, builder = new_function(code.builder, name, [value.type for value in values], result)
-        if builder is not None:
-            inside = Code(builder, code.shape, code.real)
-            returned = write(inside, *function.args, **fixed)
-            inside.builder.ret_void() if result is None else inside.builder.ret(returned)
-        return Scalar(code.builder, code.builder.call(function, values))
-
-    return call

@@ -13,10 +13,10 @@ from typing import Any
 
 from llvmlite import ir
 
-from mlpbench.kernels.numba_simd.codegen.scalar import routine
+from mlpbench.kernels.numba_simd.codegen.scalar import I1, I32, I64, Variable
 from mlpbench.kernels.numba_simd.codegen.shape import DOT_COLUMNS
 from mlpbench.kernels.numba_simd.codegen.tile import ladder, product, store_sums
-from mlpbench.kernels.numba_simd.codegen.vector import I1, I32, I64, Code, Vector, new_function
+from mlpbench.kernels.numba_simd.codegen.vector import Code, Vector, new_function, routine
 
 #: The percentage of inputs from which on a tile of fewer rows than a group multiplies all inputs. There weights set the
 #: pace, and weights in a row are read faster than listed weights.
@@ -27,16 +27,11 @@ MOST_NONZERO = 80
 def multiply_nonzero(code: Code, z: Any, z_step: Any, n_rows: Any, n: Any, w: Any, start: Any, start_step: Any, a: Any,
                      a_step: Any, width: Any, index: Any) -> None:  # fmt: skip
     """Compute a = start + z @ w for one part of ``width`` vectors, over the n inputs that ``index`` lists."""
-    builder = code.builder
 
     def case(vectors: int) -> None:
-        def tile(rows: int, i: Any) -> None:
-            steps = ((z, z_step), (start, start_step), (a, a_step))
-            z_i, start_i, a_i = (code.address(base, builder.mul(i, step)) for base, step in steps)
-            function = product(code, rows, vectors, indexed=True)
-            builder.call(function, [z_i, z_step, n, w, start_i, start_step, a_i, a_step, index])
-
-        ladder(code, n_rows, tile)
+        for rows, i in ladder(code, n_rows):
+            places = z + i * z_step, z_step, n, w, start + i * start_step, start_step, a + i * a_step, a_step
+            code.call_function(product(code, rows, vectors, indexed=True), *places, index)
 
     code.switch(width, {vectors: partial(case, vectors) for vectors in range(1, code.shape.vectors + 1)})
 
@@ -50,17 +45,16 @@ def find_nonzero(code: Code, *arguments: Any) -> Any:
     ``columns`` single columns: see `tile.dots`.
     """
     *passed, columns = arguments
-    builder, n_rows = code.builder, passed[2]
-    count = builder.alloca(I64)
+    count, kinds = Variable(code, 0), [value.value.type for value in passed]
 
     def case(rows: int, singles: int) -> None:
-        builder.store(builder.call(_finder(code, rows, singles, [value.type for value in passed]), passed), count)
+        count.now = code.call_function(_finder(code, rows, singles, kinds), *passed)
 
     def height(rows: int) -> None:
         code.switch(columns, {singles: partial(case, rows, singles) for singles in range(DOT_COLUMNS + 1)})
 
-    code.switch(n_rows, {rows: partial(height, rows) for rows in code.shape.ladder})
-    return builder.load(count)
+    code.switch(passed[2], {rows: partial(height, rows) for rows in code.shape.ladder})
+    return count.now
 
 
 def _finder(code: Code, rows: int, columns: int, kinds: list[Any]) -> ir.Function:

@@ -14,9 +14,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlpbench.kernels.numba_simd.codegen.vector import I32, I64, Code, Vector, new_function
+from mlpbench.kernels.numba_simd.codegen.scalar import I32, I64, Scalar, Variable, turns
+from mlpbench.kernels.numba_simd.codegen.vector import Code, Vector, new_function
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from llvmlite import ir
 
 
@@ -278,13 +281,18 @@ def lane_sums(code: Code, vectors: list[Vector]) -> list[Any]:
     return [extract(vectors[i // lanes].value, I32(i % lanes)) for i in range(count)]
 
 
-def ladder(code: Code, n_rows: Any, write: Any) -> None:
-    """Write ``write(rows, i)`` for all rows i: tiles of full height first, then what is left in smaller ones."""
-    builder, row = code.builder, I64(0)
+def ladder(code: Code, n_rows: Scalar) -> Iterator[tuple[int, Scalar]]:
+    """Yield rows and i, for all rows i: tiles of full height first, then what is left in smaller ones.
+
+    What is written between two of them is the loop over the tiles of one height.
+    """
+    row = Variable(code, 0)
     for rows in code.shape.ladder:
 
-        def body(i: Any, _carried: list[Any], rows: int = rows) -> list[Any]:
-            write(rows, i)
-            return [builder.add(i, I64(rows))]
+        def more(end: Scalar = n_rows - (rows - 1)) -> Scalar:
+            return row.now < end  # type: ignore[no-any-return]
 
-        (row,) = code.loop(row, builder.sub(n_rows, I64(rows - 1)), rows, [row], body)
+        with turns(code, more):
+            i = row.now
+            yield rows, i
+            row.now = i + rows

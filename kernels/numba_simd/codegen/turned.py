@@ -19,9 +19,9 @@ from typing import Any
 
 from mlpbench.kernels.numba_simd.codegen import functions
 from mlpbench.kernels.numba_simd.codegen.layers import IDENTITY, SOFTMAX
-from mlpbench.kernels.numba_simd.codegen.scalar import routine
+from mlpbench.kernels.numba_simd.codegen.scalar import I64, Scalar, each
 from mlpbench.kernels.numba_simd.codegen.tile import ladder, product
-from mlpbench.kernels.numba_simd.codegen.vector import I64, Code, Vector
+from mlpbench.kernels.numba_simd.codegen.vector import Code, Vector, routine
 
 
 def transposed(code: Code, vectors: list[Vector]) -> list[Vector]:
@@ -40,84 +40,62 @@ def transposed(code: Code, vectors: list[Vector]) -> list[Vector]:
 
 
 @routine
-def turn(code: Code, a: Any, a_step: Any, n_vectors: Any, n_columns: Any, z: Any) -> None:
+def turn(code: Code, a: Scalar, a_step: Scalar, n_vectors: Scalar, n_columns: Scalar, z: Scalar) -> None:
     """Write the columns of ``a``, whole vectors of rows by ``n_columns``, to ``z``: column after column."""
-    builder, lanes = code.builder, code.shape.lanes
-    z_step = builder.mul(n_vectors, I64(lanes))
-
-    def block(v: Any, _carried: list[Any]) -> list[Any]:
-        rows = [code.address(a, builder.mul(builder.add(v, I64(r)), a_step)) for r in range(lanes)]
-
-        def columns(j: Any, _carried: list[Any]) -> list[Any]:
-            square = transposed(code, [code.load(code.address(row, j), aligned=True) for row in rows])
+    lanes = code.shape.lanes
+    z_step = n_vectors * lanes
+    with each(code, 0, z_step, lanes) as v:
+        rows = [a + (v + r) * a_step for r in range(lanes)]
+        with each(code, 0, n_columns, lanes) as j:
+            square = transposed(code, [code.load(row + j, aligned=True) for row in rows])
             for c, x in enumerate(square):
-                code.store(code.address(z, builder.mul(builder.add(j, I64(c)), z_step), v), x, aligned=True)
-            return []
-
-        code.loop(I64(0), n_columns, lanes, [], columns)
-        return []
-
-    code.loop(I64(0), z_step, lanes, [], block)
+                code.store(z + (j + c) * z_step + v, x, aligned=True)
 
 
 @routine
-def multiply_turned(code: Code, w: Any, n: Any, n_columns: Any, z: Any, bias: Any, a: Any, n_vectors: Any) -> None:
+def multiply_turned(code: Code, w: Scalar, n: Scalar, n_columns: Scalar, z: Scalar, bias: Scalar, a: Scalar,
+                    n_vectors: Scalar) -> None:  # fmt: skip
     """Compute a = bias + W.T @ z for turned z (n) and a (n_columns), each of so many vectors of rows; w holds W.T."""
-    builder = code.builder
 
     def case(vectors: int) -> None:
-        step = I64(vectors * code.shape.lanes)
-
-        def tile(columns: int, j: Any) -> None:
-            w_j, a_j = code.address(w, builder.mul(j, n)), code.address(a, builder.mul(j, step))
+        step = vectors * code.shape.lanes
+        for columns, j in ladder(code, n_columns):
             function = product(code, columns, vectors, turned=True)
-            builder.call(function, [w_j, n, n, z, code.address(bias, j), I64(1), a_j, step, I64(0), I64(0)])
-
-        ladder(code, n_columns, tile)
+            code.call_function(function, w + j * n, n, n, z, bias + j, 1, a + j * step, step, 0, 0)
 
     code.switch(n_vectors, {vectors: partial(case, vectors) for vectors in range(1, code.shape.vectors + 1)})
 
 
 @routine
-def finish_turned(code: Code, a: Any, n: Any, n_vectors: Any, activation: Any, out: Any) -> None:
+def finish_turned(code: Code, a: Scalar, n: Scalar, n_vectors: Scalar, activation: Scalar, out: Scalar) -> None:
     """Write the outputs of the network, row after row, from the turned sums of its last layer."""
-    builder, lanes = code.builder, code.shape.lanes
-    step = builder.mul(n_vectors, I64(lanes))
+    lanes = code.shape.lanes
+    step = n_vectors * lanes
 
     def case(factor: Any) -> None:
-        def block(v: Any, _carried: list[Any]) -> list[Any]:
-            _write_rows(code, code.address(a, v), step, n, code.address(out, builder.mul(v, n)), factor)
-            return []
-
-        code.loop(I64(0), step, lanes, [], block)
+        with each(code, 0, step, lanes) as v:
+            _write_rows(code, a + v, step, n, out + v * n, factor)
 
     code.switch(activation, {SOFTMAX: partial(case, _softmax), IDENTITY: partial(case, lambda *_: None)})
 
 
-def _write_rows(code: Code, a: Any, step: Any, n: Any, out: Any, factor: Any) -> None:
+def _write_rows(code: Code, a: Scalar, step: Scalar, n: Scalar, out: Scalar, factor: Any) -> None:
     """Write n columns of a vector of rows to ``out``, times what ``factor`` returns."""
-    builder, lanes = code.builder, code.shape.lanes
-    share = factor(code, a, step, n)
-
-    def columns(j: Any, _carried: list[Any]) -> list[Any]:
+    share, lanes = factor(code, a, step, n), code.shape.lanes
+    with each(code, 0, n, lanes) as j:
         # Beyond the last column there is memory, and what is read there is not written.
-        square = [
-            code.load(code.address(a, builder.mul(builder.add(j, I64(c)), step)), aligned=True) for c in range(lanes)
-        ]
+        square = [code.load(a + (j + c) * step, aligned=True) for c in range(lanes)]
         square = transposed(code, [x if share is None else x * share for x in square])
-        mask = code.first_lanes(builder.sub(n, j))
+        mask = code.first_lanes(n - j)
         for r, x in enumerate(square):
-            code.store_part(code.address(out, builder.mul(n, I64(r)), j), x, mask)
-        return []
-
-    code.loop(I64(0), n, lanes, [], columns)
+            code.store_part(out + n * r + j, x, mask)
 
 
-def _softmax(code: Code, a: Any, step: Any, n: Any) -> Vector:
+def _softmax(code: Code, a: Scalar, step: Scalar, n: Scalar) -> Vector:
     """Replace n columns by their exponentials; return the reciprocal of their sums. See `layers` about NaN."""
 
     def place(j: Any) -> Any:
-        return code.address(a, code.builder.mul(j, step))
+        return a + step * j
 
     def highest(j: Any, carried: list[Any]) -> list[Any]:
         return [code.load(place(j), aligned=True).at_least(code.vector(carried[0])).value]

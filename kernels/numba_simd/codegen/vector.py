@@ -7,17 +7,17 @@ on its vectors appends a multiplication and an addition there.
 # mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
+
+from mlpbench.kernels.numba_simd.codegen.scalar import I1, I8, I32, I64, Scalar, plain, scalars
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mlpbench.kernels.numba_simd.codegen.shape import Shape
-
-
-I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 
 
 class Vector:
@@ -136,17 +136,18 @@ class Code:
 
     def address(self, pointer: Any, *offsets: Any) -> Any:
         """Return ``pointer`` moved on by the sum of ``offsets`` items, each a number or an integer of LLVM."""
+        pointer = plain(pointer)
         for offset in offsets:
             if not (isinstance(offset, int) and offset == 0):
-                pointer = self.builder.gep(pointer, [I64(offset) if isinstance(offset, int) else offset])
+                pointer = self.builder.gep(pointer, [plain(offset)])
         return pointer
 
     def load_scalar(self, pointer: Any) -> Any:
         """Return the item at ``pointer``."""
-        return self.builder.load(pointer, align=self.bits // 8)
+        return self.builder.load(plain(pointer), align=self.bits // 8)
 
     def _cast(self, pointer: Any) -> Any:
-        return self.builder.bitcast(pointer, self.vector_type.as_pointer())
+        return self.builder.bitcast(plain(pointer), self.vector_type.as_pointer())
 
     def load(self, pointer: Any, *, aligned: bool = False) -> Vector:
         """Return the vector at ``pointer``, which is a multiple of the vector's size if ``aligned``."""
@@ -162,7 +163,7 @@ class Code:
         """Return the mask of the first ``count`` lanes, an integer of LLVM."""
         indices = ir.Constant(ir.VectorType(I32, self.shape.lanes), list(range(self.shape.lanes)))
         undefined = ir.Constant(indices.type, ir.Undefined)
-        first = self.builder.insert_element(undefined, self.builder.trunc(count, I32), I32(0))
+        first = self.builder.insert_element(undefined, self.builder.trunc(plain(count), I32), I32(0))
         zeros = ir.Constant(indices.type, [0] * self.shape.lanes)
         return self.builder.icmp_signed("<", indices, self.builder.shuffle_vector(first, undefined, zeros))
 
@@ -176,7 +177,7 @@ class Code:
 
     def fetch(self, pointer: Any) -> None:
         """Ask for the cache line at ``pointer`` to be brought to the second-level cache, if there is such a line."""
-        place = self.builder.bitcast(pointer, I8.as_pointer())
+        place = self.builder.bitcast(plain(pointer), I8.as_pointer())
         function = self.declare("llvm.prefetch.p0", ir.VoidType(), [place.type, I32, I32, I32])
         self.builder.call(function, [place, I32(0), I32(2), I32(1)])  # to read; locality 2 of 3; data
 
@@ -199,6 +200,10 @@ class Code:
         function = self._intrinsic(name, "", self.vector_type, [argument.type for argument in arguments])
         return self.builder.call(function, list(arguments))
 
+    def call_function(self, function: Any, *arguments: Any) -> Scalar:
+        """Call a function of the module."""
+        return Scalar(self.builder, self.builder.call(function, [plain(argument) for argument in arguments]))
+
     def declare(self, name: str, result: Any, arguments: list[Any]) -> Any:
         """Return the function ``name`` of the module, declared if it is not there yet."""
         known = self.builder.module.globals.get(name)
@@ -208,7 +213,7 @@ class Code:
         """Write the case for ``value``, an integer of LLVM; where there is none, nothing is done."""
         builder = self.builder
         after = builder.append_basic_block("after")
-        switch = builder.switch(value, after)
+        switch = builder.switch(plain(value), after)
         for number, write in cases.items():
             block = builder.append_basic_block("case")
             switch.add_case(I64(number), block)
@@ -230,12 +235,12 @@ class Code:
         builder.position_at_end(head)
         counter = builder.phi(I64)
         phis = [builder.phi(value.type) for value in carried]
-        builder.cbranch(builder.icmp_signed("<", counter, stop), inside, after)
+        builder.cbranch(builder.icmp_signed("<", counter, plain(stop)), inside, after)
         builder.position_at_end(inside)
         results = body(counter, list(phis))
         following = builder.add(counter, I64(step), flags=("nsw",))
         for phi, first, later in zip([counter, *phis], [start, *carried], [following, *results], strict=True):
-            phi.add_incoming(first, before)
+            phi.add_incoming(plain(first), before)
             phi.add_incoming(later, builder.block)
         builder.branch(head)
         builder.position_at_end(after)
@@ -255,3 +260,26 @@ def new_function(builder: Any, name: str, arguments: list[Any], result: Any = No
     function.attributes.add("noinline")
     function.attributes.add("nounwind")
     return function, ir.IRBuilder(function.append_basic_block("entry"))
+
+
+def routine(write: Any) -> Any:
+    """Make of ``write(code, *arguments)`` a function of the module. To call it appends a call at the place of ``code``.
+
+    Its body is written where it is called first, with its arguments as `Scalar`s. What is given by name is no argument
+    of the function: there is one function for each of its values. If ``write`` returns something, it is an integer.
+    """
+
+    @wraps(write)
+    def call(code: Code, *arguments: Any, **fixed: Any) -> Any:
+        values = [plain(argument) for argument in arguments]
+        values = [code.builder.zext(value, I64) if value.type == I1 else value for value in values]
+        name = "_".join([write.__name__, *(name for name, value in fixed.items() if value), f"f{code.bits}"])
+        result = I64 if write.__annotations__["return"] != "None" else None
+        function, builder = new_function(code.builder, name, [value.type for value in values], result)
+        if builder is not None:
+            inside = Code(builder, code.shape, code.real)
+            returned = write(inside, *scalars(builder, function.args), **fixed)
+            inside.builder.ret_void() if result is None else inside.builder.ret(plain(returned))
+        return Scalar(code.builder, code.builder.call(function, values))
+
+    return call

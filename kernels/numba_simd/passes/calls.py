@@ -16,8 +16,7 @@ from numba.extending import intrinsic
 
 from mlpbench.kernels.numba_jit.cache import compile_once
 from mlpbench.kernels.numba_simd.codegen.machine import function_type
-from mlpbench.kernels.numba_simd.codegen.scalar import Scalar, scalars
-from mlpbench.kernels.numba_simd.codegen.vector import I64
+from mlpbench.kernels.numba_simd.codegen.scalar import I64, Scalar, scalars
 from mlpbench.kernels.numba_simd.passes import packing
 from mlpbench.kernels.numba_simd.passes.shares import DIVIDED, SHARE, SHARES_AT
 

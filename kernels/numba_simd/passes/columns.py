@@ -15,8 +15,8 @@ from __future__ import annotations
 from typing import Any
 
 from mlpbench.kernels.numba_simd.codegen.layers import activate, fetch_items, finish
-from mlpbench.kernels.numba_simd.codegen.scalar import Scalar, Variable, each, when, where
-from mlpbench.kernels.numba_simd.codegen.vector import I64, Code
+from mlpbench.kernels.numba_simd.codegen.scalar import I64, Scalar, Variable, each, when, where
+from mlpbench.kernels.numba_simd.codegen.vector import Code
 from mlpbench.kernels.numba_simd.passes import shares
 from mlpbench.kernels.numba_simd.passes.parts import Plan, some_parts
 

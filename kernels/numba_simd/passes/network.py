@@ -5,19 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mlpbench.kernels.numba_simd.codegen.layers import activate, fetch_first, fetch_items
-from mlpbench.kernels.numba_simd.codegen.scalar import (
-    Scalar,
-    Variable,
-    each,
-    either,
-    least,
-    routine,
-    turns,
-    when,
-    where,
-)
+from mlpbench.kernels.numba_simd.codegen.scalar import Scalar, Variable, each, either, least, turns, when, where
 from mlpbench.kernels.numba_simd.codegen.turned import finish_turned, multiply_turned, turn
-from mlpbench.kernels.numba_simd.codegen.vector import Code
+from mlpbench.kernels.numba_simd.codegen.vector import Code, routine
 from mlpbench.kernels.numba_simd.passes.nonzero import nonzero_rows
 from mlpbench.kernels.numba_simd.passes.parts import Plan, forward_blocks, layer_rows
 
@@ -70,10 +60,9 @@ def fetch_few(code: Code, x: Scalar, rows: Any, plan: Plan) -> None:
 
 
 @routine
-def forward_rows(code: Code, *arguments: Any) -> None:
-    """Compute the outputs of some rows, x, rows, plan, thread, out, with the scratch memory of one thread."""
-    x, rows, _, thread, out = (Scalar(code.builder, argument) for argument in arguments)
-    plan, first = Plan(code.builder, arguments[2]), Variable(code, 0)
+def forward_rows(code: Code, x: Scalar, rows: Scalar, plan: Scalar, thread: Scalar, out: Scalar) -> None:
+    """Compute the outputs of some rows with the scratch memory of one thread."""
+    plan, first = Plan(code.builder, plan.value), Variable(code, 0)
     with when(rows < plan.tile_rows):
         fetch_few(code, x, rows, plan)
     fewest = where(plan.turned_vectors != 0, plan.lanes, rows + 1)  # rows to turn

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlpbench.kernels.numba_simd.codegen.scalar import Scalar, Variable, each, either, least, most, turns, when, where
+from mlpbench.kernels.numba_simd.codegen.scalar import (
+    I32,
+    Scalar,
+    Variable,
+    each,
+    either,
+    least,
+    most,
+    turns,
+    when,
+    where,
+)
 from mlpbench.kernels.numba_simd.codegen.sparse import MOST_NONZERO, find_nonzero, multiply_nonzero
-from mlpbench.kernels.numba_simd.codegen.vector import I32, Code
+from mlpbench.kernels.numba_simd.codegen.vector import Code
 from mlpbench.kernels.numba_simd.passes.packing import PART
 from mlpbench.kernels.numba_simd.passes.parts import Plan, add_part, places, summed
 
