@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
-    from mlpbench.kernels.numba_simd.codegen.vector import Code
-
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 
 
@@ -128,7 +126,7 @@ def most(x: Any, y: Any) -> Any:
 class Variable:
     """What changes from turn to turn: ``now`` is its value. LLVM keeps it in a register."""
 
-    def __init__(self, code: Code, start: Any) -> None:
+    def __init__(self, code: Any, start: Any) -> None:
         self._builder = code.builder
         self._kind = type(start) if isinstance(start, Scalar) else Scalar
         with self._builder.goto_entry_block():
@@ -146,7 +144,7 @@ class Variable:
 
 
 @contextmanager
-def turns(code: Code, condition: Callable[[], Scalar]) -> Iterator[None]:
+def turns(code: Any, condition: Callable[[], Scalar]) -> Iterator[None]:
     """Write a loop that goes on while a condition, written anew for each turn, holds."""
     builder = code.builder
     head, inside, after = (builder.append_basic_block(name) for name in ("loop", "turn", "end"))
@@ -160,7 +158,7 @@ def turns(code: Code, condition: Callable[[], Scalar]) -> Iterator[None]:
 
 
 @contextmanager
-def each(code: Code, start: Any, stop: Any, step: Any = 1) -> Iterator[Scalar]:
+def each(code: Any, start: Any, stop: Any, step: Any = 1) -> Iterator[Scalar]:
     """Write a loop over integers; ``for k in range(start, stop, step):`` in Python."""
     count = Variable(code, start)
     with turns(code, lambda: count.now < stop):
