@@ -125,6 +125,18 @@ def _per_sample(kernel: Kernel, blocks: Iterator[list[Any]]) -> Callable[[], Any
     return call_and_wait if is_asynchronous(kernel) else call
 
 
+def round_of(call: Callable[[], Any], calls: int) -> Callable[[], Any]:
+    """Return one round: so many calls, and the result of the last. pytest-benchmark times it as one call."""
+    rest = range(calls - 1)
+
+    def round_() -> Any:
+        for _ in rest:
+            call()
+        return call()
+
+    return round_
+
+
 @dataclass(frozen=True)
 class Ready:
     """A case that can be timed: its first call, transfers and warming are over.

@@ -13,7 +13,7 @@ import numpy as np
 
 from mlpbench.bench.cases import PER_SAMPLE_ROWS, Case
 from mlpbench.bench.clock import times_s
-from mlpbench.bench.measure.case import prepare
+from mlpbench.bench.measure.case import prepare, round_of
 from mlpbench.bench.measure.spin import best_spin
 from mlpbench.bench.record.trust import Known
 from mlpbench.kernels import registry
@@ -59,20 +59,20 @@ def call_of(mode: str, length: int) -> Callable[[], object]:
 
 
 def time_known(benchmark: BenchmarkFixture, mode: str, length: int) -> None:
-    """Time the harness with the clock that it times kernels with."""
+    """Time the harness with the clock that it times kernels with, in rounds such as theirs."""
     call = call_of(mode, length)
     calls = max(1, round(ROUND_S / min(times_s(call, 10))))
     benchmark.group = GROUP
     benchmark.extra_info.update(
-        {"mode": mode, "length": length, "calls": PER_SAMPLE_ROWS if mode == "per_sample" else 1}
+        {"mode": mode, "length": length, "calls": PER_SAMPLE_ROWS if mode == "per_sample" else 1, "iterations": calls}
     )
-    benchmark.pedantic(call, rounds=ROUNDS, iterations=calls, warmup_rounds=1)  # type: ignore[no-untyped-call]
+    benchmark.pedantic(round_of(call, calls), rounds=ROUNDS, warmup_rounds=1)  # type: ignore[no-untyped-call]
 
 
 def known(row: dict[str, Any]) -> Known:
     """Return one of pytest-benchmark's rows about the harness as result files hold it."""
-    stats = row["stats"]
-    return Known(**row["extra_info"], iterations=stats["iterations"], rounds_s=tuple(stats["data"]))
+    facts = row["extra_info"]
+    return Known(**facts, rounds_s=tuple(seconds / facts["iterations"] for seconds in row["stats"]["data"]))
 
 
 BASE = "numpy"

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import wait_for_others
 from mlpbench.bench.measure import look as look_
-from mlpbench.bench.measure.case import Ready, by_round, make_ready, rounds_ended
+from mlpbench.bench.measure.case import Ready, by_round, make_ready, round_of, rounds_ended
 from mlpbench.bench.measure.look import Look
 from mlpbench.bench.measure.session import Contestant
 
@@ -92,19 +92,13 @@ class Series:
         if self.ready.call_s < WARM_UP_TO_S and self.block_rounds:
             for _ in range(math.ceil(WARM_SHARE * self.calls)):
                 call()
-        rest = range(self.calls - 1)
-
-        def round_() -> Any:
-            for _ in rest:
-                call()
-            return call()
 
         def look() -> None:
             if self.look is not None:
                 looks.append(self.look.take())
 
         self._benchmark = benchmark
-        self.result = benchmark.pedantic(round_, setup=look, rounds=rounds)  # type: ignore[no-untyped-call]
+        self.result = benchmark.pedantic(round_of(call, self.calls), setup=look, rounds=rounds)  # type: ignore[no-untyped-call]
         look()
         if benchmark.stats is None:  # pytest-benchmark is disabled: nothing was timed
             self.ended = True

@@ -15,7 +15,7 @@ _COLD = (
     "most that the library's pool of its memory held."
 )
 _LATENCY = (
-    "Single calls of the first repeats, disturbed ones too: they are what a caller would meet. The cost of a look at "
+    "Single calls of the first repeat, disturbed ones too: they are what a caller would meet. The cost of a look at "
     "the clock is taken off. A percentile stands here only where there are calls enough, by the binomial rule of "
     "MLPerf LoadGen."
 )
