@@ -15,6 +15,8 @@ from mlpbench.kernels.registry import nearest
 
 #: What kernels call the device that they compute on, if they say nothing else.
 CPU = "cpu"
+#: The only other one that mlpbench measures the roofs of.
+CUDA = "cuda"
 #: In the order in which names of settings say them.
 AXES = ("spec", "threads", "dtype")
 #: A setting is part of a path and of the name of a run, which has at most 100 characters (`bench.record.untrusted`).

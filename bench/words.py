@@ -91,6 +91,19 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
+#: Stands behind the name of a kernel that `UNCHECKED` is true of.
+MARK = " †"
+UNCHECKED = (
+    "unchecked: it says that it skips work, or computes on a device that mlpbench knows no roofs of, so nothing tells "
+    "whether the machine can be so fast"
+)
+
+
+def marked(name: str, unchecked: bool) -> str:
+    """Return the name of a kernel with the mark behind it where its times are unchecked."""
+    return f"{name}{MARK}" if unchecked else name
+
+
 def things(number: int, name: str, plural: str | None = None) -> str:
     """Return a number of things by their name: ``1 repeat``, ``2 repeats``; ``plural``: where an s does not make it."""
     return f"{number:,} {name if number == 1 else plural or f'{name}s'}"

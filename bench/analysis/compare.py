@@ -29,6 +29,7 @@ from mlpbench.bench.analysis.sides import (
     same_run,
     that_forbid,
 )
+from mlpbench.bench.analysis.summary import unchecked
 from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.errors import NothingComparable
@@ -39,7 +40,7 @@ from mlpbench.bench.stats.estimates import NO_DRIFT, Drift, Estimate, Ratio, Ver
 from mlpbench.bench.stats.significance import FALSE_DISCOVERY_RATE, THRESHOLD, judge
 from mlpbench.bench.trust.pace import Pace
 from mlpbench.bench.trust.quiet import At
-from mlpbench.bench.words import plain
+from mlpbench.bench.words import MARK, UNCHECKED, plain
 
 #: Where more repeats than this would be needed, a quieter machine is the better advice.
 MANY_REPEATS = 40
@@ -133,6 +134,7 @@ class Comparison:
     unmatched: tuple[Unmatched, ...]
     differences: tuple[str, ...]
     notes: tuple[str, ...]
+    unchecked: tuple[str, ...] = ()
 
     @property
     def slower(self) -> tuple[Row, ...]:
@@ -225,7 +227,8 @@ def compare(
         raise NothingComparable(f"nothing to compare: {names[0]} and {names[1]} have no case in common{why}")
     paired = ran_together(*sides[0])
     rows = _judged(cases, paired, threshold, drifts if pace.spin_s else replace(drifts, one=drifts.of(alone=False)))
-    notes = _notes(_runs(sides).values(), rows, pace)
+    marked = _unchecked(_runs(sides).values(), rows)
+    notes = _notes(_runs(sides).values(), rows, pace, marked)
     told = (*false_clocks, *notes)
     return Comparison(
         *names,
@@ -237,6 +240,7 @@ def compare(
         tuple(unmatched),
         tuple(unequal),
         told,
+        marked,
     )
 
 
@@ -370,8 +374,15 @@ def _differences(one: Side, other: Side, together: bool, *, anyway: bool) -> lis
     return between_kernels(lefts[0], rights[0]) if together else between_runs(lefts, rights)
 
 
-def _notes(runs: Iterable[Run], rows: list[Row], pace: Pace) -> list[str]:
+def _unchecked(runs: Iterable[Run], rows: list[Row]) -> tuple[str, ...]:
+    compared = {kernel for row in rows for kernel in (row.baseline_kernel, row.candidate_kernel)}
+    marked = (one.kernel for run in runs for one in run.records if one.kernel in compared and unchecked(one))
+    return tuple(dict.fromkeys(marked))
+
+
+def _notes(runs: Iterable[Run], rows: list[Row], pace: Pace, unchecked: Sequence[str]) -> list[str]:
     notes = [f"{run.id}: {problem}" for run in runs for problem in (*run.problems, *run.damaged)]
+    notes += [f"{', '.join(unchecked)}{MARK} {UNCHECKED}"] if unchecked else []
     single = sum(row.speedup.n == 1 for row in rows)
     if single:
         notes.append(f"{single} of {len(rows)} cases have 1 repeat only: no interval, so no verdict; run more repeats")

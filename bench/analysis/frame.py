@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mlpbench.bench.analysis.refused import settled
-from mlpbench.bench.analysis.summary import accuracy
+from mlpbench.bench.analysis.summary import accuracy, unchecked
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.runs import Run, read_runs
 from mlpbench.bench.record.schema import Record
@@ -78,6 +78,7 @@ COLUMNS = {
     "rest_s": ("float64", "what these four leave of a round"),
     "reads": ("str", "what the book's cell loads, in words"),
     "counts": ("bool", "whether its time is good all the same: what does not count is left out of estimates"),
+    "unchecked": ("bool", "whether no roof tells if the time can be: the kernel skips work, or its device is unknown"),
     "disturbed": ("boolean", "whether something else got in the way of this case"),
     "import_s": ("float64", "seconds to import the kernel's library"),
     "compile_s": ("float64", "seconds that the library compiled in this process, where it tells; part of the others"),
@@ -140,6 +141,7 @@ def _row(run: Run, record: Record, taken: Taken) -> dict[str, Any]:
         "sample_min_s": min(case.rounds_s) / rows,
         "accuracy": accuracy(record, case.mode, case.batch_size),
         "reads": case.reads if case.parts else None,
+        "unchecked": unchecked(record),
         **{f"{name}_s": call_s for name, call_s in taken.parts_s.items()},
     }
 

@@ -38,11 +38,17 @@ class KernelFinding:
     best: Estimate | None
     speedup: Ratio | None
     missing: str | None
+    unchecked: bool = False
+
+    @property
+    def name(self) -> str:
+        """The kernel as texts call it."""
+        return words.marked(self.kernel, self.unchecked)
 
     def sentence(self) -> str:
         """Return the finding as one sentence."""
         if self.speedup is None:
-            return f"{self.kernel}: no batching speedup: {self.missing}."
+            return f"{self.name}: no batching speedup: {self.missing}."
         gain = words.ratio(self.speedup)
         if _is_same(self.speedup):
             found = f"as fast in batches as one at a time, {gain}"
@@ -50,7 +56,7 @@ class KernelFinding:
             found = f"whether batches are faster is unclear{_unless_wide(self.speedup)}"
         else:
             found = f"{gain} {'faster' if self.speedup.value >= 1 else 'as fast'} in batches"
-        return f"{self.kernel}: {found}: {self.times()}."
+        return f"{self.name}: {found}: {self.times()}."
 
     def times(self) -> str:
         """Return the two times per sample in words, without a full stop."""
@@ -73,20 +79,24 @@ class Fastest:
     sample: Estimate
     runner_up: str
     lead: Ratio | None
+    unchecked: bool = False
+    runner_up_unchecked: bool = False
 
     def sentence(self) -> str:
         """Return the finding as one sentence."""
+        second = words.marked(self.runner_up, self.runner_up_unchecked)
         where = "one at a time" if self.batch_size is None else f"in batches of {self.batch_size:,}"
-        first = f"Fastest {where}: {self.kernel}, {words.seconds(self.sample.value)} per sample"
+        name = words.marked(self.kernel, self.unchecked)
+        first = f"Fastest {where}: {name}, {words.seconds(self.sample.value)} per sample"
         if self.lead is None:
-            return f"{first}; no repeat has both it and {self.runner_up}."
+            return f"{first}; no repeat has both it and {second}."
         if _is_same(self.lead):
-            return f"{first}; {self.runner_up} is as fast, {words.ratio(self.lead)}."
+            return f"{first}; {second} is as fast, {words.ratio(self.lead)}."
         if _undecided(self.lead):
-            return f"{first}; whether {self.runner_up} is slower is unclear{_unless_wide(self.lead)}."
+            return f"{first}; whether {second} is slower is unclear{_unless_wide(self.lead)}."
         if math.isnan(self.lead.low):
-            return f"{first}; next {self.runner_up}, {words.ratio(self.lead)}."
-        return f"{first}, {words.ratio(self.lead)} ahead of {self.runner_up}."
+            return f"{first}; next {second}, {words.ratio(self.lead)}."
+        return f"{first}, {words.ratio(self.lead)} ahead of {second}."
 
 
 @dataclass(frozen=True)
@@ -147,7 +157,7 @@ class Overview:
     @property
     def name(self) -> str:
         """The kernel, and what it was chosen from: ``numba-simd, the fastest of ours``."""
-        name = self.fastest.kernel if self.fastest else "no kernel"
+        name = self.fastest.name if self.fastest else "no kernel"
         if self.kernels < 2:
             return name
         return f"{name}, the fastest of {'ours' if self.peers else self.kernels}"
@@ -241,6 +251,7 @@ def _kernel(cases: Sequence[CaseSummary]) -> KernelFinding:
     return KernelFinding(
         run=cases[0].run,
         kernel=cases[0].kernel,
+        unchecked=cases[0].unchecked,
         one=one.sample if one else None,
         best_batch_size=best.batch_size if best else None,
         best=best.sample if best else None,
@@ -259,7 +270,16 @@ def _fastest(cases: Sequence[CaseSummary]) -> list[Fastest]:
 
 def _first(cases: Sequence[CaseSummary], batch_size: int | None) -> Fastest:
     (first, _), (second, lead), *_ = ranked(cases)
-    return Fastest(first.run, batch_size, first.kernel, first.sample, second.kernel, lead if lead.paired else None)
+    return Fastest(
+        first.run,
+        batch_size,
+        first.kernel,
+        first.sample,
+        second.kernel,
+        lead if lead.paired else None,
+        first.unchecked,
+        second.unchecked,
+    )
 
 
 def _lead(kernels: Sequence[KernelFinding], titles: Mapping[str, str]) -> str:
@@ -272,17 +292,18 @@ def _lead(kernels: Sequence[KernelFinding], titles: Mapping[str, str]) -> str:
         return only.sentence()
     # Of one repeat the low end is NaN: it shows no gain.
     every = "Batching makes every kernel faster" if all(g.low > 1 for g, _, _ in gains) else "What batching gains"
-    low, high = (f"{k.kernel} ({titles[k.run]})" if k.run in titles else k.kernel for k in (only, other))
+    low, high = (f"{k.name} ({titles[k.run]})" if k.run in titles else k.name for k in (only, other))
     return f"{every}: from {words.ratio(least)} with {low} to {words.ratio(most)} with {high}."
 
 
 def _notes(cases: Sequence[CaseSummary]) -> list[str]:
     """Return what the reader must know before believing the numbers."""
     single = [case.repeats == 1 for case in cases]
+    found = [f"{words.MARK.strip()} {words.UNCHECKED}."] if any(case.unchecked for case in cases) else []
     if not any(single):
-        return []
+        return found
     which = "Every case" if all(single) else "At least one case"
-    return [f"{which} has one repeat only: there is no interval, and noise cannot be told from a difference."]
+    return [*found, f"{which} has one repeat only: there is no interval, and noise cannot be told from a difference."]
 
 
 def _is_same(ratio: Ratio) -> bool:

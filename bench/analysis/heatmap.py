@@ -33,6 +33,7 @@ class HeatMap:
     kernels: tuple[str, ...]
     columns: tuple[int, ...]
     cells: Mapping[tuple[str, int], Cell]
+    unchecked: frozenset[str] = frozenset()
 
 
 def find(cases: Sequence[CaseSummary]) -> tuple[HeatMap, ...]:
@@ -61,7 +62,8 @@ def _of_run(run: str, cases: Sequence[CaseSummary]) -> HeatMap | None:
     for (kernel, _), cell in cells.items():
         ratios.setdefault(kernel, []).append(cell.ratio.value)
     kernels = sorted(ratios, key=lambda kernel: geometric_mean(ratios[kernel]))
-    return HeatMap(run, tuple(kernels), columns, cells)
+    unchecked = frozenset(case.kernel for case in cases if case.unchecked)
+    return HeatMap(run, tuple(kernels), columns, cells, unchecked)
 
 
 def _column(at: int, there: Sequence[CaseSummary]) -> list[Cell]:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from statistics import median
 
+from mlpbench.bench import words
 from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.times import CaseTimes
+from mlpbench.bench.cases import CPU, CUDA
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
@@ -24,7 +26,7 @@ class CaseSummary:
     the times of those that count were made, and of how many (`bench.trust.quiet`). ``speedup``: the time per sample of
     the same kernel one at a time / this case's, paired by repeat; None with ``no_speedup`` as the reason. ``parts``, of
     the book's cell: seconds per sample by part (and the rest) and repeat, empty where they were not recorded;
-    ``reads``: what the cell loads, in words.
+    ``reads``: what the cell loads, in words. ``unchecked``: as the function of that name.
     """
 
     run: str
@@ -48,6 +50,12 @@ class CaseSummary:
     every: Mapping[int, float] = field(default_factory=dict, repr=False)
     parts: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     reads: str | None = None
+    unchecked: bool = False
+
+    @property
+    def name(self) -> str:
+        """The kernel as texts call it: with a mark where its times are unchecked."""
+        return words.marked(self.kernel, self.unchecked)
 
     @property
     def throughput(self) -> float:
@@ -126,6 +134,11 @@ def accuracy(record: Record, mode: str, batch_size: int) -> float | None:
     return record.accuracy.per_sample if one_by_one else record.accuracy.batched
 
 
+def unchecked(record: Record) -> bool:
+    """Return whether no roof tells if times can be: of a kernel that skips work, or on a device that has none."""
+    return bool(record.describe.get("skips_work")) or record.device not in (None, CPU, CUDA)
+
+
 def threads_used(record: Record) -> int | None:
     """Return how many threads a kernel says that it used; None if it does not."""
     used = record.describe.get("threads")
@@ -157,6 +170,7 @@ def _summary(case: CaseTimes, run: str) -> CaseSummary:
         rules=case.rules,
         every=case.every,
         parts=_parts(case),
+        unchecked=any(unchecked(record) for record, _ in case.sources),
         reads=next((timing.reads for timing in timings if timing.parts and timing.reads), None),
     )
 

@@ -107,3 +107,27 @@ def test_one_absurd_record_costs_that_record(tmp_path):
     assert [len([r for r in run.records if r.kernel == name]) for name in ("numpy", "fast")] == [3, 2]
     assert "construct_s" in run.damaged[0]
     assert "fast.1.json" in render.render([run], "md")
+
+
+@pytest.mark.parametrize("info", [{"describe": {"skips_work": True}}, {"describe": {}, "device": "npu"}])
+def test_times_that_no_roof_checks_are_marked_beside_every_number(tmp_path, info):
+    folder = simulate.write_run(tmp_path, TIMES, repeats=3, noise=0)
+    for path in folder.glob("fast.*.json"):
+        with simulate.edited(path) as content:
+            content["mlpbench"]["kernel_info"] = {"backend": "x", "device": "cpu", **info}
+    run = runs.read_run(folder)
+    text = render.render([run], "md")
+    for said in (
+        "Fastest one at a time: ",
+        "- fast \u2020: ",
+        "| fast \u2020 | batch | 100 |",
+        "\u2020 unchecked: it says that",
+    ):
+        assert said in text
+    assert "numpy \u2020" not in text
+    data = json.loads(render.render([run], "json"))
+    assert {case["kernel"]: case["unchecked"] for case in data["cases"]} == {"numpy": False, "fast": True}
+    assert dict(zip(frame.load(run).kernel, frame.load(run).unchecked, strict=True)) == {"numpy": False, "fast": True}
+    found = compare(Side(run, "numpy"), Side(run, "fast"))
+    assert found.unchecked == ("fast",)
+    assert any(note.startswith("fast \u2020 unchecked") for note in found.notes)

@@ -57,7 +57,8 @@ def _case(case: CaseSummary, run: Run | None) -> dict[str, Any]:
         "speedup": _interval(case.speedup) if case.speedup else None,
         "no_speedup": case.no_speedup,
         "first_call_s": case.first_call_s if math.isfinite(case.first_call_s) else None,
-        **_fields(case, "rounds", "repeats", "disturbed", "rules", "accuracy", "repeated_rows", "includes_loading"),
+        **_fields(case, "rounds", "repeats", "disturbed", "rules", "accuracy"),
+        **_fields(case, "repeated_rows", "includes_loading", "unchecked"),
         "sample_s_by_repeat": case.by_repeat,
     }
 

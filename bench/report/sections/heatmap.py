@@ -39,7 +39,10 @@ def column_text(batch_size: int) -> str:
 
 def _table(found: HeatMap) -> Table:
     rows = tuple(
-        (kernel, *(cell_text(found.cells[kernel, at]) if (kernel, at) in found.cells else "" for at in found.columns))
+        (
+            words.marked(kernel, kernel in found.unchecked),
+            *(cell_text(found.cells[kernel, at]) if (kernel, at) in found.cells else "" for at in found.columns),
+        )
         for kernel in found.kernels
     )
     caption = "Time per sample / that of the fastest kernel at the same batch size, paired by repeat."

@@ -61,7 +61,7 @@ def _case_row(case: CaseSummary) -> tuple[str, ...]:
     size = 1 if case.mode == "per_sample" else case.batch_size
     time, rate, first = words.duration(case.sample), words.count(case.throughput), words.seconds(case.first_call_s)
     repeats = f"{case.repeats}, {case.disturbed} disturbed" if case.disturbed else str(case.repeats)
-    head = (case.run, case.kernel, _MODES.get(case.mode, case.mode))
+    head = (case.run, case.name, _MODES.get(case.mode, case.mode))
     return (*head, f"{size:,}", time, rate, _speedup(case), first, f"{case.rounds:,}", repeats)
 
 
@@ -83,7 +83,7 @@ def finding_table(found: Sequence[KernelFinding]) -> Table:
         one, best = (words.duration(time) if time else "not measured" for time in (kernel.one, kernel.best))
         size = f"{kernel.best_batch_size:,}" if kernel.best_batch_size else "none"
         gain = words.ratio(kernel.speedup) if kernel.speedup else str(kernel.missing)
-        rows.append((kernel.run, kernel.kernel, one, size, best, gain))
+        rows.append((kernel.run, kernel.name, one, size, best, gain))
     numbers = ("one at a time", "best batch size", "time per sample in it", "speedup")
     caption = "Time per sample one at a time and in the best batch: medians over repeats, with 95 % intervals."
     return Table(caption, columns(("run", "kernel"), numbers), tuple(rows), heads=2)
@@ -129,7 +129,7 @@ def _against_batch_size(cases: Sequence[CaseSummary], text: Callable[[CaseSummar
     for case in cases:
         if case.mode != "book":
             at = 0 if case.mode == "per_sample" else case.batch_size
-            lines.setdefault((case.run, case.kernel), {})[at] = text(case)
+            lines.setdefault((case.run, case.name), {})[at] = text(case)
     rows = ((*key, *(line.get(at, "not measured") for at in (0, *sizes))) for key, line in lines.items())
     made = columns(["kernel"], ("one at a time", *(f"batch {size:,}" for size in sizes)))
     caption = "Median over repeats, with the 95 % interval in brackets."
