@@ -96,13 +96,14 @@ def sweep_lines(run: record.Run) -> list[str]:
         image = f'<img alt="{words}" src="docs/images/{name}-light.svg">'
         lines += ["<picture>", f"  {source}", f"  {image}", "</picture>", ""]
     cases = summarize([run])
-    gains = {found.kernel: found.speedup for found in headline.find(cases).kernels}
+    gains = {found.name: found.speedup for found in headline.find(cases).kernels}
     table = time_section.figures(cases)[0].table
     rows = tuple(
         (name, units.ratio(gain) if (gain := gains[name]) else "not measured", *cells) for name, *cells in table.rows
     )
     columns = (table.columns[0], Column("in batches faster by", number=True), *table.columns[1:])
-    return [*lines, *markdown.table_lines(Table(table.caption, columns, rows)), "", machine(run)]
+    marked = [f"† {units.UNCHECKED}."] if any(case.unchecked for case in cases) else []
+    return [*lines, *markdown.table_lines(Table(table.caption, columns, rows)), "", *marked, machine(run)]
 
 
 def gain_lines(run: record.Run) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,11 +74,13 @@ class BookCell:
 class Prepared:
     """What is timed: ``call()`` processes the next of ``batches``, in turn, and returns its (last) result.
 
-    ``batches``: the inputs where the kernel reads them, a batch each, or with one row at a time the list of its rows.
+    ``batches``: the inputs where the kernel reads them, a batch each, or with one row at a time the list of its rows;
+    ``take()`` takes the next without a call.
     """
 
     call: Callable[[], Any]
     batches: tuple[Any, ...]
+    take: Callable[[], Any]
 
 
 def prepare(kernel: Kernel, case: Case, x: NDArray[Any]) -> Prepared:
@@ -91,13 +93,15 @@ def prepare(kernel: Kernel, case: Case, x: NDArray[Any]) -> Prepared:
     batches = [np.ascontiguousarray(x[start : start + case.batch_size]) for start in starts]
     if case.mode == "batched":
         there = tuple(kernel.from_host(batch) for batch in batches)
-        return Prepared(_batched(kernel, itertools.cycle(there)), there)
+        take = itertools.cycle(there).__next__
+        return Prepared(_batched(kernel, take), there, take)
     rows = tuple([kernel.from_host(row) for row in batch] for batch in batches)
-    return Prepared(_per_sample(kernel, itertools.cycle(rows)), rows)
+    take = itertools.cycle(rows).__next__
+    return Prepared(_per_sample(kernel, take), rows, take)
 
 
-def _batched(kernel: Kernel, batches: Iterator[Any]) -> Callable[[], Any]:
-    forward, synchronize, take = kernel.forward, kernel.synchronize, batches.__next__
+def _batched(kernel: Kernel, take: Callable[[], Any]) -> Callable[[], Any]:
+    forward, synchronize = kernel.forward, kernel.synchronize
 
     def call() -> Any:
         return forward(take())
@@ -109,8 +113,8 @@ def _batched(kernel: Kernel, batches: Iterator[Any]) -> Callable[[], Any]:
     return call_and_wait if is_asynchronous(kernel) else call
 
 
-def _per_sample(kernel: Kernel, blocks: Iterator[list[Any]]) -> Callable[[], Any]:
-    forward_one, synchronize, take = kernel.forward_one, kernel.synchronize, blocks.__next__
+def _per_sample(kernel: Kernel, take: Callable[[], Any]) -> Callable[[], Any]:
+    forward_one, synchronize = kernel.forward_one, kernel.synchronize
 
     def call() -> Any:
         for row in take():

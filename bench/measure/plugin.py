@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from msgspec.structs import replace
+from pytest_benchmark.utils import load_timer
 
 from mlpbench.bench import cases as cases_
 from mlpbench.bench import values, words
@@ -19,7 +20,8 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.machine.threads import TooManyThreads
-from mlpbench.bench.measure import anatomy, arguments, closer, cold, look, watch
+from mlpbench.bench.measure import anatomy, arguments, closer, cold, look, watch, witness
+from mlpbench.bench.measure.behind import Behind
 from mlpbench.bench.measure.instruments import GROUP, known, plant
 from mlpbench.bench.measure.session import Contestant, Suite
 from mlpbench.bench.measure.turns import TURN, Turns, Wanted
@@ -44,12 +46,13 @@ WATCH = pytest.StashKey[watch.Watch]()
 TOLD = pytest.StashKey[str]()
 #: In a process of a run.
 TURNS = pytest.StashKey[Turns]()
+TOOLS = pytest.StashKey[dict[str, object]]()
 #: The suite: every case, and the harness itself.
 TESTS = Path(__file__).resolve().parent.with_name("test_forward.py")
 HARNESS = "test_harness"
 BY_HAND = (
-    "by hand: one case after the other, and nobody looks whether the core was shared; in `mlpbench run` cases take "
-    "turns, with a look beside each round"
+    "by hand: one case after the other, and nobody looks whether the core was shared, or behind the clock; in "
+    "`mlpbench run` cases take turns, with a look beside each round, and kernels that lie lose their times"
 )
 #: pytest-benchmark's options that write a file.
 SAVING = ("--benchmark-json", "--benchmark-save", "--benchmark-autosave")
@@ -129,7 +132,8 @@ def _turns(config: pytest.Config, asked: Suite, plan: Plan) -> Turns:
         case_order(asked.cases, plan.seed or 0, asked.kernels[0], asked.repeat, turn, threads=given)
         for turn in range(wanted.turns)
     )
-    return Turns(wanted, list(order), given)
+    timer = load_timer(str(option("benchmark_timer"))).target  # type: ignore[no-untyped-call]
+    return Turns(wanted, list(order), given, Behind(timer, given, config.stash[TOOLS]))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -236,13 +240,14 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     rows = output_json["benchmarks"]
     ours = [row for row in rows if row["group"] != GROUP]
     turns = config.stash.get(TURNS, None)
-    output_json["benchmarks"] = ours if turns is None else turns.merged(ours)
+    verdict = {} if turns is None else turns.verdict()
+    output_json["benchmarks"] = ours if turns is None else turns.merged(ours, verdict.get("refusals", ()))
     if SUITE in config.stash:
         config.stash[SUITE].tell("looking closer")
         asked, observer = config.stash[SUITE], config.stash.get(WATCH, None)
         head = _head(asked, asked.cases if turns is None else turns.order[0])
         if observer is not None:
-            observer.more |= _starts(config)
+            observer.more |= {**_starts(config), **verdict}
             if turns is not None:
                 observer.more["look"] = look.facts(turns.looks(), _best_looks(config))
             head = replace(head, trust=observer.trust([known(row) for row in rows if row["group"] == GROUP]))
@@ -300,7 +305,8 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the options where pytest tells a mistake in one line."""
+    """Read the options where pytest tells a mistake in one line; note what times, before a kernel could change it."""
+    config.stash[TOOLS] = witness.tools()
     try:
         _ = [values.parse_batch_size(text) for text in config.getoption("--latency")]
         _ = config.getoption("--p99") and values.parse_duration(config.getoption("--p99"))

@@ -18,9 +18,12 @@ from msgspec.structs import replace
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import wait_for_others
 from mlpbench.bench.measure import look as look_
-from mlpbench.bench.measure.case import Ready, by_round, make_ready, round_of, rounds_ended
+from mlpbench.bench.measure.behind import Behind, is_refused
+from mlpbench.bench.measure.case import Prepared, Ready, by_round, make_ready, round_of, rounds_ended
 from mlpbench.bench.measure.look import Look
 from mlpbench.bench.measure.session import Contestant
+from mlpbench.bench.measure.witness import RawClock
+from mlpbench.bench.record.trust import Refusal
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -48,8 +51,8 @@ class Wanted:
 
     @property
     def turns(self) -> int:
-        """How many turns there are."""
-        return min(MOST_TURNS, max(self.rounds, math.ceil(self.seconds / BLOCK_S)))
+        """How many turns there are: one in which all cases are made ready, and those in which they are timed."""
+        return 1 + min(MOST_TURNS, max(self.rounds, math.ceil(self.seconds / BLOCK_S)))
 
 
 @dataclass
@@ -77,29 +80,39 @@ class Series:
 
     def due(self, turn: int) -> int:
         """Return how many rounds are to be timed in this turn: those left, spread evenly over the turns left."""
+        if turn == 0:
+            return 0
         done, turns = len(self.rounds_s), self.wanted.turns
         mean_s = statistics.fmean(self.rounds_s) if done else self.ready.call_s * self.calls
         # Of rounds of mean length, as pytest-benchmark itself decides.
         left = max(self.wanted.rounds - done, math.ceil((self.wanted.seconds - sum(self.rounds_s)) / mean_s))
         if self.ended or left <= 0 or turn + 1 >= turns:
             return 0 if self.ended else max(left, 0)
-        share = (done + left) * (turn + 1) / turns - done
+        share = (done + left) * turn / (turns - 1) - done
         return math.ceil(share) if share >= min(FEWEST_ROUNDS, left) else 0
 
-    def take_block(self, benchmark: BenchmarkFixture, turn: int) -> None:
-        """Time the rounds that are due, with a look before and after each."""
+    @property
+    def prepared(self) -> Prepared | None:
+        """The inputs, None for the book's cell."""
+        return self.ready.prepared
+
+    def take_block(self, benchmark: BenchmarkFixture, turn: int, raw: RawClock) -> None:
+        """Time the rounds that are due, with a look before and after each; the ``raw`` clock runs around them."""
         rounds, call, looks = self.due(turn), self.ready.call, list[int]()
-        if self.ready.call_s < WARM_UP_TO_S and self.block_rounds:
+        if self.ready.call_s < WARM_UP_TO_S:
             for _ in range(math.ceil(WARM_SHARE * self.calls)):
                 call()
 
         def look() -> None:
+            raw.round_ended()
             if self.look is not None:
                 looks.append(self.look.take())
+            raw.round_begins()
 
         self._benchmark = benchmark
         self.result = benchmark.pedantic(round_of(call, self.calls), setup=look, rounds=rounds)  # type: ignore[no-untyped-call]
         look()
+        raw.stop()
         if benchmark.stats is None:  # pytest-benchmark is disabled: nothing was timed
             self.ended = True
             return
@@ -137,6 +150,8 @@ class Turns:
     wanted: Wanted
     order: Sequence[Sequence[Case]]
     given: int
+    #: What is looked at beside the rounds.
+    behind: Behind
     series: dict[Case, Series] = field(default_factory=dict)
     #: Cases that have no time, because something went wrong.
     failed: set[Case] = field(default_factory=set)
@@ -172,7 +187,18 @@ class Turns:
         fixture = benchmark()
         fixture.group = f"{case.mode}-{case.batch_size}"
         fixture.extra_info.update(mode=case.mode, batch_size=case.batch_size)
-        one.take_block(fixture, turn)
+        self.behind.all_warm(contestant, self.series.values())
+        self.behind.block_begins(case)
+        one.take_block(fixture, turn, self.behind.clock_of(case))
+        self.behind.block_ended(case, fixture)
+        if one.ended:
+            self.behind.rounds_over(one, one.result)
+
+    def verdict(self) -> dict[str, Any]:
+        """Return what the checks behind the clock say, as members of the block "trust": when all rounds are over."""
+        timed = [one for case, one in self.series.items() if case not in self.failed]
+        found = self.behind.verdict(timed[0].contestant, timed) if timed else {}
+        return found
 
     def _begin(self, contestant: Contestant, case: Case) -> Series:
         made: list[Series] = []
@@ -194,13 +220,17 @@ class Turns:
         found = {one.look.processors: one.look for one in self.series.values() if one.look is not None}
         return [found[processors] for processors in sorted(found)]
 
-    def merged(self, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return pytest-benchmark's rows of blocks as one for each case, as it would have written it itself."""
+    def merged(self, rows: Iterable[dict[str, Any]], refusals: Sequence[Refusal]) -> list[dict[str, Any]]:
+        """Return pytest-benchmark's rows of blocks as one for each case, as it would have written it itself.
+
+        Cases that are refused have none.
+        """
         found: dict[Case, list[dict[str, Any]]] = {}
         for row in rows:
             info = row["extra_info"]
             found.setdefault(Case(info["mode"], info["batch_size"]), []).append(row)
-        return [_one(blocks, self.series[case]) for case, blocks in found.items() if case not in self.failed]
+        lost = {case for case in found if is_refused(refusals, case.mode, case.batch_size)} | self.failed
+        return [_one(blocks, self.series[case]) for case, blocks in found.items() if case not in lost]
 
 
 def _one(blocks: list[dict[str, Any]], series: Series) -> dict[str, Any]:

@@ -131,7 +131,8 @@ def run_process(
     disturbed = {at for at, case in found.items() if not case.counts}
     construct_s = record.construct_s or 0.0
     note(took.seconds, times, disturbed, construct_s)
-    problems = dict.fromkeys(failure.reason for failure in record.failures)  # a gate fails once for all cases
+    refused = (f"refused, {one.check}: {one.reason}" for one in record.trust.refusals)
+    problems = dict.fromkeys((*(failure.reason for failure in record.failures), *refused))  # a gate fails for all cases
     if (wrong := looks.keep(looks.path_for(folder), record)) is not None:
         problems[wrong] = None
     return Outcome(kernel, repeat, path, tuple(problems), times=times, disturbed=disturbed, construct_s=construct_s)

@@ -37,12 +37,13 @@ def call_costs_s(trust: Trust) -> dict[str, float]:
 def deviations(trust: Trust) -> dict[int, float]:
     """Return how far known work is from taking times in proportion to its length, by length.
 
-    Signed shares, of the shortest 0 by definition. The lengths took turns, so each round gives a ratio to its shortest,
-    and the median over rounds counts: what slows a round slows all of it, or is one of a few.
+    Signed shares, of the shortest 0 by definition. The lengths took turns: each round gives ratios to its shortest, and
+    the median over the faster half of the rounds counts. What slows a round slows all of it, or makes it a slow one.
     Older files have rounds of one length after the other: there the fastest of each length counts.
     """
     if known := trust.known_work:
-        columns = dict(zip(known.lengths, zip(*known.rounds_s, strict=True), strict=True))
+        rounds = sorted(known.rounds_s, key=sum)
+        columns = dict(zip(known.lengths, zip(*rounds[: (len(rounds) + 1) // 2], strict=True), strict=True))
         least = min(columns)
         ratios = {n: map(truediv, times, columns[least]) for n, times in sorted(columns.items())}
         return {length: median(found) * least / length - 1 for length, found in ratios.items()}

@@ -11,7 +11,9 @@ from mlpbench.bench.measure import case as case_
 from mlpbench.bench.measure import turns as turns_
 from mlpbench.bench.measure.look import Look
 from mlpbench.bench.measure.turns import Turns, Wanted
+from mlpbench.bench.measure.witness import RawClock
 from mlpbench.bench.record.schema import ExtraInfo
+from mlpbench.bench.record.trust import Refusal
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support.doubles import FakeBenchmark, RecordingKernel, rows, stopped_clock
@@ -23,6 +25,40 @@ ONE, TWO = Case("batched", 1), Case("batched", 2)
 @pytest.fixture
 def clock(monkeypatch):
     return stopped_clock(monkeypatch)
+
+
+class NobodyBehind:
+    """Looks at nothing, but notes in which order it could have."""
+
+    def __init__(self):
+        self.moments = []
+
+    def all_warm(self, contestant, cases):
+        self.moments.append(("warm", len(list(cases))))
+
+    def clock_of(self, case):
+        return RawClock()
+
+    def block_begins(self, case):
+        self.moments.append(("begins", case.batch_size))
+
+    def block_ended(self, case, benchmark):
+        self.moments.append(("ended", case.batch_size))
+
+    def rounds_over(self, one, result):
+        self.moments.append(("over", one.case.batch_size, int(result[0, 0])))
+
+
+def test_what_is_looked_at_behind_the_clock_and_when(take):
+    """Fresh values come when all cases are warm and before any round; the last result is kept as a case ends."""
+    made, _ = take({1: 1e-3, 2: 1e-3}, Wanted(0.001, 3, 0.02))
+    moments = made.behind.moments
+    assert moments[0] == ("warm", 2)
+    assert moments[1:3] == [("begins", 1), ("ended", 1)]
+    over = [moment for moment in moments if moment[0] == "over"]
+    assert [moment[1] for moment in over] == [1, 2]
+    last = [event for event in made.series[TWO].contestant.kernel.events if event[0] == "forward"][-1]
+    assert over[1][2] == -last[1]
 
 
 @pytest.fixture
@@ -42,7 +78,7 @@ def take(clock, monkeypatch):
         facts = lambda case: ExtraInfo(mode=case.mode, batch_size=case.batch_size, rows_per_call=case.batch_size)  # noqa: E731
         contestant = SimpleNamespace(kernel=kernel, inputs=rows(4), book=None, facts=facts)
         cases = [Case("batched", size) for size in seconds]
-        made = Turns(wanted, [cases] * wanted.turns, given=1)
+        made = Turns(wanted, [cases] * wanted.turns, given=1, behind=NobodyBehind())
         blocks = []
         for turn, case in itertools.product(range(wanted.turns), cases):
             if made.is_due(case, turn):
@@ -61,7 +97,7 @@ def take(clock, monkeypatch):
 
 def test_cases_take_turns_in_blocks_of_twenty_milliseconds(take):
     made, blocks = take({1: 1e-5, 2: 3e-4}, Wanted(0.001, 3, 0.1))
-    assert [(turn, size) for turn, size, _ in blocks] == [(turn, size) for turn in range(5) for size in (1, 2)]
+    assert [(turn, size) for turn, size, _ in blocks] == [(turn, size) for turn in range(1, 6) for size in (1, 2)]
     for series in made.series.values():
         assert all(0.018 < sum(fixture.stats.stats.data) < 0.023 for _, _, fixture in blocks)
         assert 0.1 <= sum(series.rounds_s) < 0.105
@@ -80,7 +116,7 @@ def test_long_calls_are_spread_over_the_turns_and_never_made_more_often_than_is_
     made, blocks = take({2: 0.03, 1: 1e-4}, Wanted(0.001, 10, 0.3))
     long = [turn for turn, size, _ in blocks if size == 2]
     assert made.series[TWO].block_rounds == [2] * 5
-    assert long == [2, 5, 8, 11, 14], "two rounds are due in every third turn of fifteen"
+    assert long == [3, 6, 9, 12, 15], "two rounds are due in every third turn of fifteen"
     assert made.series[TWO].ended
 
 
@@ -93,9 +129,10 @@ def test_a_call_of_a_second_is_made_as_often_as_its_rounds_say(take):
 
 
 def test_many_rounds_make_longer_blocks_and_not_more_turns():
-    assert Wanted(0.001, 10, 0.3).turns == 15
-    assert Wanted(0.001, 20, 0.3).turns == 20
-    assert Wanted(0.001, 10, 60.0).turns == Wanted(0.001, 5000, 0.1).turns == turns_.MOST_TURNS
+    """In one turn more, the first, cases are made ready."""
+    assert Wanted(0.001, 10, 0.3).turns == 1 + 15
+    assert Wanted(0.001, 20, 0.3).turns == 1 + 20
+    assert Wanted(0.001, 10, 60.0).turns == Wanted(0.001, 5000, 0.1).turns == 1 + turns_.MOST_TURNS
 
 
 def test_each_round_has_the_look_before_it_and_the_one_after_it(take):
@@ -117,7 +154,7 @@ def test_before_a_block_inputs_come_back_into_the_caches_untimed(take):
     series = made.series[TWO]
     forwards = [event for event in series.contestant.kernel.events if event[0] == "forward" and len(event) == 3]
     timed = len(series.rounds_s) * series.calls
-    warm = (len(series.block_rounds) - 1) * int(np.ceil(turns_.WARM_SHARE * series.calls))
+    warm = len(series.block_rounds) * int(np.ceil(turns_.WARM_SHARE * series.calls))
     rest = 1 + 1 + case_.WARM_S / 1e-4
     assert len(forwards) == pytest.approx(timed + warm + rest, abs=12)
 
@@ -153,8 +190,11 @@ def row(case, turn, *seconds, kernel="numpy"):
 
 def test_the_blocks_of_a_case_become_the_row_that_pytest_benchmark_would_write():
     series = SimpleNamespace(calls=10, facts=lambda: {"kernel": "numpy"})
-    made = Turns(Wanted(0.001, 3, 0.02), [], 1, {ONE: series, TWO: series}, {TWO})
-    (one,) = made.merged([row(ONE, 0, 1.0, 2.0), row(TWO, 0, 9.0), row(ONE, 11, 3.0)])
+    made = Turns(Wanted(0.001, 3, 0.02), [], 1, NobodyBehind(), {ONE: series, TWO: series}, {TWO})
+    rows_of_blocks = [row(ONE, 0, 1.0, 2.0), row(TWO, 0, 9.0), row(ONE, 11, 3.0)]
+    assert made.merged(rows_of_blocks, [Refusal(check="timer", reason="it is another one")]) == []
+    assert len(made.merged(rows_of_blocks, [Refusal(mode="batched", batch_size=2, check="values", reason="")])) == 1
+    (one,) = made.merged(rows_of_blocks, [])
     assert one["name"] == one["fullname"].rpartition("::")[2] == "test_forward[numpy-batched-1]"
     assert one["param"] == "numpy-batched-1"
     assert one["params"] == {"kernel": "numpy", "mode": "batched", "batch_size": 1}

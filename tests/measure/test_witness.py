@@ -86,6 +86,17 @@ def test_work_on_another_thread_is_seen():
     assert usage.wall_s >= 1.01
 
 
+def test_threads_are_counted_by_what_each_has_worked_whatever_else_runs(monkeypatch):
+    seen = iter([{1: 1.0, 2: 0.0, 3: 5.0}, {1: 1.5, 2: 0.4, 3: 5.05}] * 2)
+    total = iter([6.0, 6.95] * 2)
+    monkeypatch.setattr(witness, "threads_s", lambda: next(seen))
+    monkeypatch.setattr(witness, "processor_s", lambda: next(total))
+    threads = witness.Threads(witness.threads_s(), witness.processor_s())
+    assert threads.too_many(1) == "its threads worked as 1.9 do, and 1 was given"
+    threads = witness.Threads(witness.threads_s(), witness.processor_s())
+    assert threads.too_many(1, ours={2, None}) is None
+
+
 def test_processors_and_children_of_this_process():
     assert witness.processors() <= set(range(10_000))
     assert witness.children_s() >= 0

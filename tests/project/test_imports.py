@@ -33,6 +33,7 @@ COMPANIONS = {"numba": {"llvmlite"}, "numba_simd": {"numba", "llvmlite"}, "onnxr
 WAITS = {
     "bench/measure/case.py": "the clock runs until the result is there",
     "kernels/conformance.py": "the gate looks at results; it is never timed",
+    "bench/measure/honesty.py": "it calls again when the rounds are over",
     "bench/data/workload.py": "hits are counted; that is never timed",
     "bench/cli/data.py": "`mlpbench show` looks at one result; it is never timed",
 }

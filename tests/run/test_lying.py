@@ -1,0 +1,87 @@
+"""Kernels that lie, each through a real process of a run: none has a time, and the record says which check found it."""
+
+import json
+import os
+
+import pytest
+
+from mlpbench.bench.analysis.refused import settled
+from mlpbench.bench.cases import Case
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.plan import profiles
+from mlpbench.bench.plan.plan import make_plan
+from mlpbench.bench.record import runs
+from mlpbench.bench.run import folder as folder_
+from mlpbench.bench.run import process as process_
+from support import lying, tampering
+from support.doubles import offer
+from support.sources import ROOT
+
+CASES = [Case("per_sample", 100), Case("batched", 20), Case("batched", 200)]
+
+
+@pytest.fixture
+def process(tmp_path, monkeypatch):
+    """Run a kernel through a real process that is given one thread; return the run and what the process said."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), str(ROOT), str(ROOT / "tests"))))
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def run(kernel_class):
+        offer(tmp_path, kernel=f"{kernel_class.__module__}:{kernel_class.__name__}")
+        how = {"repeats": 1, "seed": 1, "threads": 1, "skipped": [], "command": [], "commit": None}
+        plan = make_plan(profiles.profile("smoke"), ["kernel"], CASES, **how)
+        folder = folder_.open_run(tmp_path / "results", plan)
+        workload = Workload(Options(spec="300-100-10"), rows=2000)
+        (outcome,) = process_.execute(plan, workload, folder, lambda *_: None)
+        return runs.read_run(folder), outcome.problems
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "liar",
+    [
+        lying.MemoByAddress,
+        lying.OverwritesItsInputs,
+        lying.ReturnsKeptBuffers,
+        tampering.MoreThreads,
+        tampering.HalfSpeedTimer,
+        tampering.TimerThatSteals,
+        tampering.EditedStats,
+        tampering.JumpingClock,
+    ],
+)
+def test_a_kernel_that_lies_has_no_time_in_the_record_and_the_process_says_why(process, liar):
+    run, problems = process(liar)
+    (record,) = run.records
+    assert record.failures == ()
+    found = {one.check for one in record.trust.refusals}
+    assert liar.caught_by in found
+    assert any(line.startswith(f"refused, {liar.caught_by}: ") for line in problems)
+    refused = {(one.mode, one.batch_size) for one in record.trust.refusals}
+    timed = {(case.mode, case.batch_size) for case in record.cases}
+    assert not timed & refused
+    assert (None, None) not in refused or not timed
+    benchmarks = json.loads(record.path.read_text(encoding="utf-8"))["benchmarks"]
+    assert len(benchmarks) == len(timed)
+    assert {failure.phase for failure in settled(run).failures} == {"refused"}
+
+
+def test_a_kernel_that_takes_processors_back_is_refused(process):
+    ours = os.sched_getaffinity(0)
+    if len(ours) < 2:
+        pytest.skip("one processor: there is nothing to take back")
+    os.sched_setaffinity(0, {min(ours)})
+    try:
+        run, _ = process(tampering.AffinityTakenBack)
+    finally:
+        os.sched_setaffinity(0, ours)
+    assert "affinity" in {one.check for one in run.records[0].trust.refusals}
+    assert run.records[0].cases == ()
+
+
+def test_an_honest_kernel_has_all_its_times(process):
+    run, problems = process(lying.Liar)
+    assert (problems, run.records[0].trust.refusals) == ((), ())
+    assert len(run.records[0].cases) == len(CASES)
+    assert settled(run).records == run.records

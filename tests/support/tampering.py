@@ -1,0 +1,98 @@
+"""Kernels that lie by changing the process that times them; each is run in one of its own (`tests/run`)."""
+
+import os
+import threading
+import time
+
+import numpy as np
+
+from support.lying import Liar
+
+
+class MoreThreads(Liar):
+    """Computes on two threads of its own, whatever it was given."""
+
+    caught_by = "threads"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.stop = threading.Event()
+        threading.Thread(target=self.work, daemon=True).start()
+
+    def work(self):
+        a = np.ones((300, 300))
+        while True:
+            a @ a
+
+
+class AffinityTakenBack(Liar):
+    caught_by = "affinity"
+
+    def answer(self, x, right):
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        return right(x)
+
+
+class HalfSpeedTimer(Liar):
+    caught_by = "timer"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        real = time.perf_counter
+        if getattr(real, "__name__", "") != "half":
+
+            def half():
+                return real() / 2
+
+            time.perf_counter = half
+
+
+class TimerThatSteals(Liar):
+    """Takes a tenth off every round that pytest-benchmark times."""
+
+    caught_by = "timer"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        from pytest_benchmark.stats import Stats
+
+        Stats.update = lambda stats, duration: stats.data.append(duration * 0.9)
+
+
+class EditedStats(Liar):
+    """Finds the rounds of pytest-benchmark in the memory of the process, and halves them, one by one."""
+
+    caught_by = "timer"
+    calls = 0
+
+    def answer(self, x, right):
+        self.calls += 1
+        if self.calls % 500:  # it takes its time
+            return right(x)
+        import gc
+
+        from pytest_benchmark.stats import Stats
+
+        for stats in (one for one in gc.get_objects() if type(one) is Stats):
+            stats.data[:] = [one if one in self.seen else self.seen.setdefault(one / 2, one / 2) for one in stats.data]
+        return right(x)
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.seen = {}
+
+
+class JumpingClock(Liar):
+    """Sets the clock back by a second while it is made: it took less than no time."""
+
+    caught_by = "timer"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        real = time.perf_counter
+        if getattr(real, "__name__", "") != "jumped":
+
+            def jumped():
+                return real() - 1
+
+            time.perf_counter = jumped
