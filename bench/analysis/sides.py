@@ -51,21 +51,21 @@ def pace_of(*runs: Run) -> Pace:
     return common_pace([record.trust for record in records.values()])
 
 
-def parse_sides(text: str, results_dir: Path) -> list[Side]:
+def parse_sides(text: str, results_dir: Path, here: str | None = None) -> list[Side]:
     """Read a side: RUN, RUN:KERNEL, or the name of a kernel in the latest run; of a sweep, one side for each setting.
 
     RUN is what `bench.record.runs.resolve` takes. Raises UserError for what is neither, with the nearest that is there.
     """
     name, colon, kernel = text.rpartition(":")
     if colon and not Path(text).exists() and not any(mark in kernel for mark in "/\\"):
-        return [Side(run, kernel_of(run, kernel)) for run in read_runs(resolve(name, results_dir))]
+        return [Side(run, kernel_of(run, kernel)) for run in read_runs(resolve(name, results_dir, here))]
     try:
-        path = resolve(text, results_dir)
+        path = resolve(text, results_dir, here)
     except UserError as no_run:
-        return _kernel_of_latest(text, results_dir, no_run)
+        return _kernel_of_latest(text, read_runs(latest(results_dir, here)), no_run)
     # A run is seldom a bare name beside us; only then is the latest run asked whether it has such a kernel.
     beside = path == Path(text) and text == path.name
-    if beside and find_runs(results_dir) and text in kernels_of(read_runs(latest(results_dir))[0]):
+    if beside and find_runs(results_dir) and text in kernels_of(read_runs(latest(results_dir, here))[0]):
         raise UserError(f"{text!r} is a kernel of the latest run and a file: write latest:{text}, or ./{text}/")
     return [Side(run) for run in read_runs(path)]
 
@@ -134,8 +134,7 @@ def kernel_by_kernel(left: Side, right: Side) -> list[tuple[Side, Side]]:
     return [(replace(left, kernel=name), replace(right, kernel=name)) for name in names]
 
 
-def _kernel_of_latest(text: str, results_dir: Path, no_run: UserError) -> list[Side]:
-    newest = read_runs(latest(results_dir))
+def _kernel_of_latest(text: str, newest: list[Run], no_run: UserError) -> list[Side]:
     known = kernels_of(newest[0])  # every setting of a sweep knows the same ones, be it as skipped
     if text in known:
         return [Side(run, text) for run in newest]

@@ -52,10 +52,16 @@ def compare(
     from mlpbench.bench import values
     from mlpbench.bench.analysis import calibration, sides
     from mlpbench.bench.analysis import compare as compare_
+    from mlpbench.bench.machine import environment
     from mlpbench.bench.stats.drift import ASSUMED
 
     threshold = values.parse_threshold(fail_if_slower)
-    left, right = sides.parse_sides(baseline, results), sides.parse_sides(candidate, results)
+    here = environment.machine_id()
+    left, right = (sides.parse_sides(text, results, here) for text in (baseline, candidate))
+    if any(
+        name.startswith("latest") or side[0].kernel == name for name, side in ((baseline, left), (candidate, right))
+    ):
+        console.tell_of_latest(results, here)
     machine = right[0].run.machine
     file = results / machine / calibration.FILE
     calibrated = calibration.read(file) if left[0].run.machine == machine and file.is_file() else None

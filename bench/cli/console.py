@@ -4,6 +4,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
@@ -40,6 +41,26 @@ def err() -> Console:
 def say(line: str, style: str = "") -> None:
     """Print a line to stderr: progress, and what was written."""
     err().print(Text(line, style))
+
+
+def resolve(runs: Sequence[str] | None, results: Path) -> list[Path]:
+    """Return the runs that were named, the latest where none was; say on stderr which that is, if it may surprise."""
+    from mlpbench.bench.machine import environment
+    from mlpbench.bench.record import runs as record
+
+    here = environment.machine_id()
+    paths = [record.resolve(run, results, here) for run in runs or ["latest"]]
+    if not runs or any(run.partition("/")[0] == "latest" for run in runs):
+        tell_of_latest(results, here)
+    return paths
+
+
+def tell_of_latest(results: Path, here: str) -> None:
+    """Say on stderr what the latest run is, if it may surprise."""
+    from mlpbench.bench.record import runs as record
+
+    if note := record.note_on_latest(results, here):
+        say(note, "yellow")
 
 
 def print_json(data: Any) -> None:

@@ -31,7 +31,7 @@ def explain(runs: Runs = None, results: Results = Path("results"), as_json: AsJs
     from mlpbench.bench.record import runs as record
     from mlpbench.bench.report.sections import gaps
 
-    paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
+    paths = console.resolve(runs, results)
     runs_read = list(map(settled, record.named([run for path in paths for run in record.read_runs(path)])))
     found = [one for run in runs_read if (one := explaining.find(run, summarize([run]))) is not None]
     for run in runs_read:

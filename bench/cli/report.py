@@ -24,7 +24,9 @@ _CAPTION_OF_MANY = "speedup: time per sample one at a time / in the best batch, 
 
 def report(
     runs: Runs = None,
-    format: Annotated[str, typer.Option(help="md, html, csv or json.")] = "md",  # noqa: A002 - the option's name
+    format: Annotated[  # noqa: A002 - the option's name
+        str | None, typer.Option(help="md, html, csv or json; default: as the file's name ends, else md.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; default: stdout.")] = None,
     p99: Annotated[
         str | None,
@@ -34,22 +36,35 @@ def report(
 ) -> None:
     """Make a document from saved results: Markdown, one self-contained HTML page, CSV or JSON.
 
-    Example: mlpbench report --format html -o report.html
+    Example: mlpbench report -o report.html
     """
     from mlpbench.bench.record import runs as record
     from mlpbench.bench.report import render as documents
     from mlpbench.bench.values import parse_duration
 
+    written_as = _format(format, output)
     budget_s = None if p99 is None else parse_duration(p99)
-    paths = [record.resolve(run, results) for run in runs] if runs else [record.latest(results)]
+    paths = console.resolve(runs, results)
     found = [run for path in paths for run in record.read_runs(path)]
-    text = documents.render(found, format, budget_s)
+    text = documents.render(found, written_as, budget_s)
     for line in (line for run in found for line in run.damaged):
         console.say(f"left out: {line}", "yellow")
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")  # noqa: T201 - data, to stdout as it is
         return
     console.say(f"wrote {_write(output, text)}")
+
+
+def _format(asked: str | None, output: Path | None) -> str:
+    """Return the format that was asked for or that the file's name says. Raises UserError where they contradict."""
+    from mlpbench.bench.report.render import FORMATS
+
+    ending = output.suffix.lower().removeprefix(".") if output else ""
+    if ending not in FORMATS:
+        return asked or "md"
+    if asked not in (None, ending):
+        raise UserError(f"{output} ends as {ending}, and --format is {asked}: leave --format out, or name another file")
+    return ending
 
 
 def _write(path: Path, text: str) -> Path:

@@ -22,6 +22,8 @@ from mlpbench.bench.record.schema import Failure, Record
 from mlpbench.bench.record.untrusted import NAME
 
 PLAN_FILE = "run.json"
+#: Among the results of a checkout: which runs came with it, as ``<machine>/<run>``.
+REFERENCE_FILE = "reference.txt"
 #: The machine's limits, measured at the run's start by `bench.machine.roofs`.
 ROOFS_FILE = "roofs.json"
 #: The same within a repeat, by its number.
@@ -296,28 +298,57 @@ def find_runs(results_dir: Path) -> list[Path]:
     return sorted(folders, key=lambda folder: (bool(_STAMP.match(folder.name)), folder.name), reverse=True)
 
 
-def latest(results_dir: Path) -> Path:
-    """Return the folder of the newest run. Raises UserError if there is none."""
+def latest(results_dir: Path, here: str | None = None) -> Path:
+    """Return the folder of the newest complete run of the machine ``here``; else the newest of it, else of any.
+
+    Raises UserError if there is no run.
+    """
     runs = find_runs(results_dir)
     if not runs:
         raise UserError(f"no runs in {results_dir}: `mlpbench run` makes one")
-    return runs[0]
+    ours = [run for run in runs if run.parent.name == here] or runs
+    return next(filter(_is_complete, ours), ours[0])
 
 
-def resolve(argument: str, results_dir: Path) -> Path:
-    """Return the folder or file of a run as people name it.
+def note_on_latest(results_dir: Path, here: str) -> str | None:
+    """Say of the run that `latest` returns that it came with mlpbench, or that a newer one did not come to its end."""
+    runs, taken = find_runs(results_dir), latest(results_dir, here)
+    reference = results_dir / REFERENCE_FILE
+    listed = reference.read_text(encoding="utf-8").split() if reference.is_file() else []
+    if taken.parent.name != here and (name := f"{taken.parent.name}/{taken.name}") in listed:
+        return f"latest is {name}, a reference run: there is none of this machine yet, `mlpbench run` makes one"
+    newest = next(run for run in runs if run.parent == taken.parent)
+    return None if newest == taken else f"latest is {taken.name}: {newest.name} is newer, and was interrupted"
+
+
+def _is_complete(run: Path) -> bool:
+    """Whether a run came to its end, as far as its header can be read."""
+    try:
+        head = _head(run)
+    except UserError:  # told when it is read
+        return True
+    if head is None or head.ending is not None:
+        return head is None or head.ending is None or not head.ending.interrupted
+    if isinstance(head, SweepHead):
+        return all(_is_complete(run / label) for label in head.sweep.labels)
+    there = ((run / f"{kernel}.{repeat}.json").is_file() for kernel, repeat in head.plan.order)
+    return head.plan.budget_s is None and all(there)
+
+
+def resolve(argument: str, results_dir: Path, here: str | None = None) -> Path:
+    """Return the folder or file of a run as people name it; ``here`` is this machine.
 
     ``argument`` is a path, ``latest``, a run's name, or the beginning or end of one (the end is its commit); behind any
     of these, ``/<label>`` is one setting of a sweep, as is the name of its run, ``<sweep>.<label>``. Raises UserError
     that lists the candidates of an ambiguous name, or suggests the nearest one.
     """
     if argument == "latest":
-        return latest(results_dir)
+        return latest(results_dir, here)
     for path in (Path(argument).expanduser(), results_dir / argument):
         if argument.strip() and _exists(path):
             return path
     runs = find_runs(results_dir)
-    if (setting := _setting(argument, runs, results_dir)) is not None:
+    if (setting := _setting(argument, runs, results_dir, here)) is not None:
         return setting
     exact = [run for run in runs if run.name == argument]
     found = exact or [run for run in runs if argument and run.name.startswith(argument)]
@@ -334,7 +365,7 @@ def resolve(argument: str, results_dir: Path) -> Path:
     raise UserError(f"no run, file or folder {argument!r}; {hint}")
 
 
-def _setting(argument: str, runs: list[Path], results_dir: Path) -> Path | None:
+def _setting(argument: str, runs: list[Path], results_dir: Path, here: str | None) -> Path | None:
     """Return the folder of one setting of a sweep, None where no sweep is named before its label."""
     sweep, slash, label = argument.rpartition("/")
     if not slash:
@@ -343,7 +374,7 @@ def _setting(argument: str, runs: list[Path], results_dir: Path) -> Path | None:
     if not sweep or not NAME.fullmatch(label):
         return None
     try:
-        folder = resolve(sweep, results_dir)
+        folder = resolve(sweep, results_dir, here)
     except UserError:  # told about the whole argument
         return None
     return _below(folder, label) if folder.is_dir() else None

@@ -19,7 +19,7 @@ from mlpbench.kernels.mlp_numpy import NumpyKernel
 from support import doubles, simulate
 from support.doubles import AbsentKernel, ConstructorRaises
 from support.mutants import SoftmaxDropped
-from support.terminal import argv, called, variables
+from support.terminal import argv, called, complaint, variables
 
 COMMANDS = ["list", "check", "run", "report", "compare", "explain", "calibrate", "env", "fetch", "show"]
 DOUBLES = Path(doubles.__file__)
@@ -177,6 +177,15 @@ def test_env(capsys):
     for words in (found["machine"]["cpu_model"], found["python"]["version"], "blas 0 num_threads", "gpu available"):
         assert words in out
     assert all(line.startswith("warning: ") for line in err.splitlines())
+
+
+def test_a_report_is_written_as_its_file_is_named(capsys, results, tmp_path):
+    assert called(capsys, "report", "-o", tmp_path / "a.JSON")[0] == 0
+    assert json.loads((tmp_path / "a.JSON").read_text())
+    assert called(capsys, "report", "-o", tmp_path / "a.txt")[0] == 0
+    assert (tmp_path / "a.txt").read_text().startswith("# ")
+    told = complaint(*called(capsys, "report", "--format", "md", "-o", "b.html"))
+    assert told == "b.html ends as html, and --format is md: leave --format out, or name another file"
 
 
 def test_report_is_of_the_latest_run_by_default(capsys, results):

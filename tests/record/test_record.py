@@ -166,6 +166,22 @@ def test_runs_are_found_newest_first(tmp_path):
         runs.latest(tmp_path / "nowhere")
 
 
+def test_latest_is_the_newest_complete_run_of_this_machine(tmp_path):
+    oldest, newest, middle = three_runs(tmp_path)
+    (newest / "numpy.0.json").unlink()
+    assert (runs.latest(tmp_path, "testbox"), runs.resolve("latest", tmp_path, "testbox")) == (middle, middle)
+    told = f"latest is {middle.name}: {newest.name} is newer, and was interrupted"
+    assert runs.note_on_latest(tmp_path, "testbox") == told
+    # Of another machine only where there is none of this one; one that came with mlpbench is named as such.
+    assert runs.latest(tmp_path, "elsewhere") == middle
+    (tmp_path / "reference.txt").write_text(f"testbox/{middle.name}\n")
+    assert f"latest is testbox/{middle.name}, a reference run" in runs.note_on_latest(tmp_path, "elsewhere")
+    for run in (middle, oldest):
+        (run / "numpy.0.json").unlink()
+    assert runs.latest(tmp_path, "testbox") == newest, "if all were interrupted"
+    assert runs.note_on_latest(tmp_path, "testbox") is None
+
+
 def test_a_run_is_named_by_path_id_or_the_unique_beginning_or_end_of_one(tmp_path):
     oldest, newest, _ = three_runs(tmp_path)
     for argument in (str(oldest), oldest.name, "20261124T120000", f"testbox/{oldest.name}", "120000Z-0123abcd"):
