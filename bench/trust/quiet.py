@@ -24,8 +24,8 @@ BEST = 2
 #: The best look beside one case may be so much longer than the run's best: instructions that slow the clock down
 #: (wide vectors), or a processor that is saving power. A neighbour costs more.
 OWN = 1.15
-#: Quiet rounds that make a time, or half of all if these are fewer: the median of five forgives two that something hit.
-ENOUGH = 5
+#: Quiet rounds that make a time, or half of all if these are fewer: of a median of three one may be wrong.
+ENOUGH = 3
 #: A process is calm with at most this share of slow looks: whatever happens within its rounds, their median forgives.
 CALM = 0.1
 #: Longer rounds hold whole spells of about 10 ms, which the looks at their ends do not see.
