@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import truediv
 from statistics import median
 
-from mlpbench.bench.record.trust import Trust
+from mlpbench.bench.record.trust import KnownWork, Trust
 
 #: A clock that is off by more is refused as evidence.
 CLOCK_LIMIT = 0.02
@@ -34,22 +34,37 @@ def call_costs_s(trust: Trust) -> dict[str, float]:
     return {known.mode: median(known.rounds_s) / known.calls for known in trust.self_test if known.length == 0}
 
 
+def known_s(trust: Trust) -> dict[int, float]:
+    """Return how long known work of each length took in one process, in seconds.
+
+    The lengths took turns: it is the median over the faster half of the rounds. Older files have rounds of one length
+    after the other: there it is the fastest.
+    """
+    if trust.known_work is None:
+        return {known.length: min(known.rounds_s) for known in trust.self_test if known.length > 0}
+    return {length: median(times) for length, times in _columns(trust.known_work).items()}
+
+
 def deviations(trust: Trust) -> dict[int, float]:
     """Return how far known work is from taking times in proportion to its length, by length.
 
-    Signed shares, of the shortest 0 by definition. The lengths took turns: each round gives ratios to its shortest, and
-    the median over the faster half of the rounds counts. What slows a round slows all of it, or makes it a slow one.
-    Older files have rounds of one length after the other: there the fastest of each length counts.
+    Signed shares, of the shortest 0 by definition. Where the lengths took turns, each round gives ratios to its
+    shortest, and their median counts: what slows a round slows all of it, or makes it one of the slower half.
     """
-    if known := trust.known_work:
-        rounds = sorted(known.rounds_s, key=sum)
-        columns = dict(zip(known.lengths, zip(*rounds[: (len(rounds) + 1) // 2], strict=True), strict=True))
+    if trust.known_work is not None:
+        columns = _columns(trust.known_work)
         least = min(columns)
         ratios = {n: map(truediv, times, columns[least]) for n, times in sorted(columns.items())}
         return {length: median(found) * least / length - 1 for length, found in ratios.items()}
-    fastest = {known.length: min(known.rounds_s) for known in trust.self_test if known.length > 0}
+    fastest = known_s(trust)
     shortest = min(fastest, default=0)
     return {length: time / length / (fastest[shortest] / shortest) - 1 for length, time in sorted(fastest.items())}
+
+
+def _columns(known: KnownWork) -> dict[int, tuple[float, ...]]:
+    """Return the times of each length in the faster half of the rounds."""
+    rounds = sorted(known.rounds_s, key=sum)
+    return dict(zip(known.lengths, zip(*rounds[: (len(rounds) + 1) // 2], strict=True), strict=True))
 
 
 def linearity(trust: Trust) -> float | None:

@@ -98,6 +98,17 @@ def test_a_false_clock_in_one_of_many_processes_is_named(tmp_path):
     assert "numpy: 9.00x" in text, "the clock of the others is true"
 
 
+def test_the_clock_of_repeats_without_a_self_test_is_drawn_too(tmp_path):
+    folder = simulate.write_run(tmp_path, TIMES, repeats=2, noise=0)
+    known = {"lengths": [1, 2, 4], "rounds_s": [[1e-5, 2.01e-5, 4e-5]] * 9}
+    for path in folder.glob("*.[01].json"):
+        with simulate.edited(path) as content:
+            content["mlpbench"]["trust"] = trusting.block(known_work=known, self_test=[])
+    run = runs.read_run(folder)
+    assert "| 2 | 20.1 µs |" in render.render([run], "md")
+    assert 'id="chart-clock-0"' in render.render([run], "html")
+
+
 def test_one_absurd_record_costs_that_record(tmp_path):
     """A clock that jumped back while the kernel was made."""
     folder = simulate.write_run(tmp_path, TIMES, repeats=3, noise=0)

@@ -21,6 +21,18 @@ def test_what_each_process_says_by_itself():
     assert clock_check.linearity(NOTHING) is None
 
 
+@pytest.mark.parametrize(("late", "false"), [(0.0, False), (0.05, True), (-0.05, True)])
+def test_lengths_in_turns_are_judged_process_by_process(late, false):
+    """Rounds of a third are slow, in whole or in part; a clock that adds or takes 50 ms to a second is found."""
+    rounds = [(n + late, 2 * n + late, 4 * n + late) for n in (1.0, 1.5, 1.2) * 9]
+    hit = [(1.0 + late, 9.0, 4.0 + late), (8.0, 2.0 + late, 4.0)] * 5
+    found = trust(self_test=[], known_work={"lengths": [1, 2, 4], "rounds_s": [*rounds, *hit]})
+    assert (clock_check.false_clock(found) is not None) is false
+    assert sorted(clock_check.known_s(found)) == [1, 2, 4]
+    assert clock_check.check_clock([found, *[trust()] * 4]).ok is True
+    assert ("It was false in 1 of 5 processes." in clock_check.check_clock([found, *[trust()] * 4]).why) is false
+
+
 def test_a_true_clock():
     found = clock_check.check_clock([trust()] * 3)
     assert found.ok is True

@@ -112,10 +112,10 @@ def clock_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str
     rules = [{"kind": "exact", "y": 0.0}, {"kind": "limit", "y": limit}, {"kind": "limit", "y": -limit}]
     across = alt.Scale(type="log", base=2, domain=[lengths[0] / 1.3, lengths[-1] * 1.3], nice=False)
     upwards = alt.Scale(domain=[-most, most], nice=False)
-    x = alt.X("x:Q", title="spins", scale=across, axis=alt.Axis(values=lengths, format="d", grid=False))
+    x = alt.X("x:Q", title="length of the work", scale=across, axis=alt.Axis(values=lengths, format="d", grid=False))
     share = alt.Axis(format="+.1~%", tickCount=5)
     y = alt.Y("y:Q", title="off the exact proportion", scale=upwards, axis=share)
-    told = {"kernel": "kernel", "repeat": "repeat", "x": "spins", "time": "measured", "exact": "exact", "off": "off"}
+    told = {"kernel": "kernel", "repeat": "repeat", "x": "length", "time": "measured", "exact": "exact", "off": "off"}
     rule = alt.Chart(alt.InlineData(rules)).encode(alt.Y("y:Q"))
     layers = [
         rule.transform_filter("datum.kind == 'exact'").mark_rule(color=theme.muted, strokeWidth=1.5),
@@ -128,10 +128,10 @@ def clock_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str
 
 def _spins(run: Run) -> Iterator[dict[str, Any]]:
     for record in run.records:
-        fastest = {known.length: min(known.rounds_s) for known in record.trust.self_test if known.length > 0}
+        times = clock_check.known_s(record.trust)
         for length, off in clock_check.deviations(record.trust).items():
-            exact = fastest[min(fastest)] / min(fastest) * length
-            told = {"time": words.seconds(fastest[length]), "exact": words.seconds(exact), "off": f"{100 * off:+.2f} %"}
+            exact = times[min(times)] / min(times) * length
+            told = {"time": words.seconds(times[length]), "exact": words.seconds(exact), "off": f"{100 * off:+.2f} %"}
             yield {**_process(record, run), "x": length, "y": off, **told}
 
 

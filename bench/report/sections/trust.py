@@ -27,7 +27,7 @@ _TIMELINE = (
 )
 _CLOCK = (
     "Each symbol is a process: at zero, work of 2 and 4 times the length takes exactly 2 and 4 times as long, and the "
-    "clock counts as true while the median over processes lies between the dashed lines, 2 % either way."
+    "clock of a process counts as true while it lies between the dashed lines, 2 % either way."
 )
 _COST = (
     "Each symbol is a process, and shows how long a call of a kernel that does nothing takes: so much of the time of "
@@ -203,8 +203,8 @@ def _clock_table(run: Run) -> Table:
     times: dict[int, list[float]] = defaultdict(list)
     errors: dict[int, list[float]] = defaultdict(list)
     for record in run.records:
-        for known in record.trust.self_test:
-            times[known.length].append(min(known.rounds_s))
+        for length, seconds in clock_check.known_s(record.trust).items():
+            times[length].append(seconds)
         for length, error in clock_check.deviations(record.trust).items():
             errors[length].append(error)
     rows = []
@@ -212,10 +212,10 @@ def _clock_table(run: Run) -> Table:
         middle, least, most = (f"{100 * share:+.2f} %" for share in (median(off), min(off), max(off)))
         rows.append((str(length), words.seconds(median(times[length])), middle, f"{least} to {most}"))
     caption = (
-        "Spins of known length, the fastest round of each process: the median over processes, and how far it is from "
-        "being proportional to the length."
+        "Work of known length in each process: the median over processes, and how far it is from being proportional to "
+        "the length."
     )
-    names = ("spins", "time", "off the exact proportion", "of all processes")
+    names = ("length", "time", "off the exact proportion", "of all processes")
     return Table(caption, columns((), names), tuple(rows))
 
 
