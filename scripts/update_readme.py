@@ -1,6 +1,6 @@
-"""Write the README's figures from the committed reference runs: pictures, tables and sentences, part by part.
+"""Write the figures of README and docs from the committed reference runs: pictures, tables and sentences, part by part.
 
-    python scripts/update_readme.py             writes README.md and docs/images
+    python scripts/update_readme.py             writes them, and docs/images
     python scripts/update_readme.py --check     exit 1 if they are not what the runs say
 
 `results/reference.txt` names the runs, one folder a line, and the ``.limits.json`` of one that is too large to commit
@@ -21,7 +21,6 @@ from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report.charts import style, times
-from mlpbench.bench.report.document import Column, Table
 from mlpbench.bench.report.formats import markdown
 from mlpbench.bench.report.sections import explain as explained
 from mlpbench.bench.report.sections import limits as limits_report
@@ -29,14 +28,16 @@ from mlpbench.bench.report.sections import times as time_section
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+#: The pages with figures.
+PAGES = (README, *(ROOT / "docs" / f"{name}.md" for name in ("book", "explain", "limits")))
 IMAGES = ROOT / "docs" / "images"
-#: A part of the README, with its name: everything between two comments.
+#: A part of a page, with its name: everything between two comments.
 PART = re.compile(r"(<!-- figures of (?P<name>\w+): begin -->\n).*?(<!-- figures of (?P=name): end -->)", re.DOTALL)
 BUS = (
     'Reading weights once for a batch, not once for each image, is what the book calls "bus bandwidth" and this table '
     '"weights reused". For NumPy, most of the gain is calls that are not made.'
 )
-PICTURES = {"time": "Time per sample against batch size", "speedup": "Speedup over one at a time"}
+PICTURES = {"time": "Time per sample against batch size"}
 
 
 def references() -> list[Path]:
@@ -79,7 +80,7 @@ def machine(run: record.Run) -> str:
 
 
 def parts() -> dict[str, list[str]]:
-    """Return the lines of each part of the README by its name."""
+    """Return the lines of each part by its name."""
     runs = reference_runs()
     found = {"sweep": sweep_lines(runs["quick"]), "gain": gain_lines(runs["quick"]), "book": book_lines(runs["book"])}
     found["limits"] = [
@@ -89,21 +90,16 @@ def parts() -> dict[str, list[str]]:
 
 
 def sweep_lines(run: record.Run) -> list[str]:
-    """Return the pictures, and the time per sample of every kernel."""
+    """Return the picture, and what batching does for every kernel, the fastest first."""
     lines = []
     for name, words in PICTURES.items():
         source = f'<source media="(prefers-color-scheme: dark)" srcset="docs/images/{name}-dark.svg">'
         image = f'<img alt="{words}" src="docs/images/{name}-light.svg">'
         lines += ["<picture>", f"  {source}", f"  {image}", "</picture>", ""]
     cases = summarize([run])
-    gains = {found.name: found.speedup for found in headline.find(cases).kernels}
-    table = time_section.figures(cases)[0].table
-    rows = tuple(
-        (name, units.ratio(gain) if (gain := gains[name]) else "not measured", *cells) for name, *cells in table.rows
-    )
-    columns = (table.columns[0], Column("in batches faster by", number=True), *table.columns[1:])
+    table = time_section.kernel_table(headline.find(cases).kernels)
     marked = [f"† {units.UNCHECKED}."] if any(case.unchecked for case in cases) else []
-    return [*lines, *markdown.table_lines(Table(table.caption, columns, rows)), "", *marked, machine(run)]
+    return [*lines, *markdown.table_lines(table), "", *marked, machine(run)]
 
 
 def gain_lines(run: record.Run) -> list[str]:
@@ -134,9 +130,13 @@ def limits_lines(path: Path) -> list[str]:
 
 def main() -> int:
     """Write or compare; return the exit status."""
-    text, found = README.read_text(encoding="utf-8"), parts()
-    new = PART.sub(lambda part: "\n".join([part[1], *found[part["name"]], "", part[3]]), text)
-    wanted = {README: new, **pictures(reference_runs()["quick"])}
+    found = parts()
+
+    def written(page: Path) -> str:
+        text = page.read_text(encoding="utf-8")
+        return PART.sub(lambda part: "\n".join([part[1], *found[part["name"]], "", part[3]]), text)
+
+    wanted = {**{page: written(page) for page in PAGES}, **pictures(reference_runs()["quick"])}
     if "--check" in sys.argv[1:]:
         # The drawing library moves points by fractions of a pixel between versions: pictures only have to be there.
         wrong = [

@@ -147,12 +147,13 @@ def print_end(document: Document, pages: Sequence[Path], advice: str | None) -> 
     out.print()
     for page in pages:
         out.print(Text(f"page: {page.resolve().as_uri()}"))
-    kernels = {one.kernel: min(time.value for time in (one.one, one.best) if time) for one in document.headline.kernels}
-    best = sorted(kernels, key=kernels.__getitem__)[:2]
+    found = document.headline.kernels
+    best = min(found, key=lambda one: min(time.value for time in (one.one, one.best) if time), default=None)
+    other = next((one.kernel for one in found if one is not best), None)
     # The results may be anywhere: the folder of the machine lies in theirs.
     where = document.runs[0].path.parents[2 if document.overviews else 1]
     beside = "" if where == Path("results") else shlex.join(["", "--results", str(where)])[2:]
-    then = [f"mlpbench compare {' '.join(reversed(best))}"] if len(best) == 2 and not document.overviews else []
+    then = [f"mlpbench compare {other} {best.kernel}"] if best and other and not document.overviews else []
     out.print(Text(f"next: {', '.join(line + beside for line in ['mlpbench explain', *then])}"))
 
 

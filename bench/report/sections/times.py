@@ -95,7 +95,7 @@ def kernel_table(found: Sequence[KernelFinding]) -> Table:
     for kernel in sorted(found, key=lambda one: min(time.value for time in (one.one, one.best) if time)):
         one, best = (words.seconds(time.value) if time else "not measured" for time in (kernel.one, kernel.best))
         size = f"{kernel.best_batch_size:,}" if kernel.best_batch_size else "none"
-        rows.append((kernel.kernel, one, size, best, words.ratio(kernel.speedup) if kernel.speedup else "none"))
+        rows.append((kernel.name, one, size, best, words.ratio(kernel.speedup) if kernel.speedup else "none"))
     made = columns(("kernel",), ("one at a time", "best batch", "time there", "speedup"))
     return Table("Time per sample, the fastest kernel first, with 95 % intervals of the speedups.", made, tuple(rows))
 
