@@ -135,10 +135,10 @@ def test_method_recomputes_the_headline(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.02])
-def test_the_page_recomputes_the_explanation(tmp_path, monkeypatch, noise):
+def test_the_example_recomputes_the_explanation(tmp_path, monkeypatch, noise):
     run = files.write(tmp_path / "results", noise=noise)
     monkeypatch.chdir(tmp_path)
-    names, printed = executed(*blocks("docs/explain.md", "python"))
+    names, printed = executed((ROOT / "docs" / "examples" / "explain_by_hand.py").read_text(encoding="utf-8"))
     (kernel,) = explain.find(run, summarize([run])).kernels
     assert names["best"] == kernel.attribution.batch_size
     for name in PARTS:
@@ -151,7 +151,7 @@ def test_the_page_recomputes_the_explanation(tmp_path, monkeypatch, noise):
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.03])
-def test_the_page_about_limits_recomputes_a_cell_and_a_share(tmp_path, monkeypatch, noise):
+def test_the_example_about_limits_recomputes_a_cell_and_a_share(tmp_path, monkeypatch, noise):
     run = limit_runs.write(tmp_path / "elsewhere", noise=noise)
     peaks = {repeat: files.measured(1, files.PEAK * (1 - repeat / 10), spread=1.25) for repeat in range(3)}
     run = files.write_of_repeats(run.path, peaks)
@@ -161,7 +161,7 @@ def test_the_page_about_limits_recomputes_a_cell_and_a_share(tmp_path, monkeypat
     (sweep / "run.json").write_text(json.dumps({"mlpbench": {"kind": "sweep"}}))
     run.path.rename(sweep / "784-50-100-10_threads-1")
     monkeypatch.chdir(tmp_path)
-    names, printed = executed(*blocks("docs/limits.md", "python"))
+    names, printed = executed((ROOT / "docs" / "examples" / "limits_by_hand.py").read_text(encoding="utf-8"))
     place = next(row.places[0] for row in found.rows if row.kernel == "numba-simd")
     assert names["best"] == place.peer
     assert names["ratios"].median() == pytest.approx(place.ratio.value, rel=1e-6)
