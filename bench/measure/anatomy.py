@@ -22,7 +22,7 @@ from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 
 ROUNDS = 25
-ROUND_S = 0.002
+ROUND_S = 0.001
 #: Rows of the inputs, twice the largest case: calls rotate through them.
 ROWS = 200
 #: Where the size of the first-level cache cannot be read: what every processor of the last decade has at least.
