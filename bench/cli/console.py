@@ -35,7 +35,8 @@ def out() -> Console:
 
 def err() -> Console:
     """Return the console of stderr."""
-    return Console(stderr=True, soft_wrap=True, **PLAIN)
+    # A terminal gets lines that break between words; a file gets each line whole.
+    return Console(stderr=True, soft_wrap=not sys.stderr.isatty(), **PLAIN)
 
 
 def say(line: str, style: str = "") -> None:
@@ -70,7 +71,7 @@ def print_json(data: Any) -> None:
 
 def complain(message: str) -> None:
     """Print one line to stderr: what is wrong and what to do. Names of files may hold anything: it is cleaned."""
-    print(f"mlpbench: {clean_text(message)}", file=sys.stderr)  # noqa: T201
+    say(f"mlpbench: {clean_text(message)}")
 
 
 def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -15,13 +15,20 @@ if TYPE_CHECKING:
     from mlpbench.bench.analysis.explain import Explanation
 
 
-def explain(runs: Runs = None, results: Results = Path("results"), as_json: AsJson = False) -> None:
+def explain(
+    runs: Runs = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="Say it of each kernel in sentences, with its roofs.")
+    ] = False,
+    results: Results = Path("results"),
+    as_json: AsJson = False,
+) -> None:
     """Say what the speedup of each kernel is made of: calls, weights, arithmetic, and how near the machine's limits.
 
     Of runs whose weights lie in different levels of memory, it also says where the gain is bandwidth. Exit 1 if a time
     is refused, as one that is more than the machine can do.
 
-    Example: mlpbench explain latest --json
+    Example: mlpbench explain latest --details
     """
     from mlpbench.bench.analysis import bandwidth
     from mlpbench.bench.analysis import explain as explaining
@@ -47,7 +54,7 @@ def explain(runs: Runs = None, results: Results = Path("results"), as_json: AsJs
         console.print_json({"schema": 1, "runs": runs_found, "levels": levels, "refused": refused})
     else:
         for one in found:
-            _tell(one)
+            _tell(one, details=details)
         _compare(found)
         for line in refused:
             console.out().print(Text(line, "bold red"))
@@ -55,12 +62,22 @@ def explain(runs: Runs = None, results: Results = Path("results"), as_json: AsJs
         raise typer.Exit(1)
 
 
-def _tell(found: Explanation) -> None:
+def _tell(found: Explanation, *, details: bool) -> None:
     from mlpbench.bench.report.formats import terminal
-    from mlpbench.bench.report.sections.explain import kernel_sentences, roof_table, run_sentences
+    from mlpbench.bench.report.sections.explain import brief_table, kernel_sentences, roof_table, run_sentences
 
     out = console.out()
-    out.print(Text(f"What the speedup is made of: {found.of_run}, {found.spec}", "bold"))
+    shown, title = brief_table(found), f"What the speedup is made of: {found.of_run}, {found.spec}"
+    if shown.rows:
+        console.show(terminal.table(shown, title, shown.caption), heads=shown.heads)
+    else:
+        out.print(Text(title, "bold"))
+    if not details:
+        without = [kernel for kernel in found.kernels if kernel.attribution is None]
+        for line in dict.fromkeys([*found.missing, *(line for kernel in without for line in kernel.missing)]):
+            out.print(console.indented(f"{line[0].upper()}{line[1:]}."))
+        out.print(console.indented("Kernel by kernel, in sentences and beside the machine's limits: --details"))
+        return
     for line in run_sentences(found):
         out.print(console.indented(line))
     for kernel in found.kernels:

@@ -1,6 +1,7 @@
 """`mlpbench explain`: what it prints, its JSON, and its exit status."""
 
 import json
+import re
 
 import pytest
 
@@ -19,6 +20,11 @@ def command(tmp_path, monkeypatch, capsys):
 def test_the_command_tells_and_its_json_is_all_the_numbers(tmp_path, command):
     run = write(tmp_path / "results")
     status, out, err = command()
+    assert (status, err) == (0, "")
+    row = next(line for line in out.splitlines() if line.startswith("numpy"))
+    assert re.fullmatch(r"numpy +13\.0 µs to 1\.00 µs +75 % +5 % +5 % +1[56] % *", row)
+    assert "its roofs" not in out, "the table comes first, sentences where they are asked for"
+    status, out, err = command("--details")
     assert (status, err) == (0, "")
     for words in (run.id, "calls saved 9.00 µs", "Roofs, 2 threads: 500 GFLOP/s", "numpy under its roofs", "36 %"):
         assert words in out

@@ -81,6 +81,22 @@ def waterfall_table(found: Explanation) -> Table:
     return Table(caption, columns(["kernel"], names), tuple(rows))
 
 
+def brief_table(found: Explanation) -> Table:
+    """Return what the gain of each kernel is made of in shares, narrow enough for a terminal."""
+    rows = [
+        (
+            kernel.kernel,
+            f"{words.seconds(parts.one_s)} to {words.seconds(parts.batch_s)}",
+            *(share_words(parts.share(name)) for name in PARTS),
+        )
+        for kernel in found.kernels
+        if (parts := kernel.attribution) is not None
+    ]
+    names = ("batching: time per sample", "calls", "weights", "arithmetic", "unexplained")
+    caption = "Shares of the time that batching saves: fewer calls, weights read once, arithmetic better used."
+    return Table(caption, columns(["kernel"], names), tuple(rows))
+
+
 def saved_table(explanations: Sequence[Explanation]) -> Table:
     """Return what each cause is worth, run after run: whether batches save calls, or reading from memory."""
     rows = []
