@@ -27,7 +27,7 @@ from mlpbench.kernels.params import Params
 LEAST_FACTOR = 0.75
 #: Calls on fresh values after the rounds, each with a twin on the same values again; fewer of large batches, and more
 #: before a kernel is refused for them.
-CALLS, FEW_CALLS, LARGE_BYTES, MANY_CALLS = 3, 2, 4_000_000, 15
+CALLS, FEW_CALLS, LARGE_BYTES, MANY_CALLS = 3, 1, 4_000_000, 15
 #: Such a call is made of as many as fill this time: one short call cannot be timed. Of large batches, so many rows of
 #: its result are looked at; of the last timed result, all.
 CALL_S, ROWS = 2e-4, 100
@@ -82,6 +82,7 @@ class Honesty:
     refusals: list[Refusal] = field(default_factory=list)
     #: What all inputs hold while they are timed, but for those of cases that cannot be written to.
     _fresh: _Array = field(init=False, repr=False)
+    _scratch: _Array | None = field(default=None, repr=False)
     _old: dict[Case, _Array] = field(default_factory=dict, repr=False)
     _claims: list[_Claim] = field(default_factory=list, repr=False)
 
@@ -258,6 +259,7 @@ class Honesty:
             self.kernel.synchronize(y)
             with elapsed() as back:
                 self.kernel.to_host(y)
+            self._claim_some(case, x, _snapshot(self.kernel, y))
             for seconds, one in zip((copy_s, there_s, back_s), (copying, there, back), strict=True):
                 seconds.append(one.seconds)
         most = TRANSFER_S + COPIES * min(copy_s)
@@ -277,9 +279,12 @@ class Honesty:
         rows = 1 if case.mode == "per_sample" else case.batch_size
         start = int(self.rng.integers(max(1, len(self._fresh) - rows * number + 1)))
         factors = self._factors(self.x.shape[1])
+        if self._is_large(case) and self._scratch is None:
+            self._scratch = np.empty_like(self._fresh)  # fresh memory for each would take longer than the values
+        out = self._scratch[: rows * number] if self._is_large(case) and self._scratch is not None else None
 
         def make() -> list[_Array]:
-            new = self._fresh[start : start + rows * number] * factors
+            new = np.multiply(self._fresh[start : start + rows * number], factors, out=out)
             return list(new) if case.mode == "per_sample" else [new[n * rows : (n + 1) * rows] for n in range(number)]
 
         return make
