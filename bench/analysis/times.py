@@ -1,8 +1,8 @@
 """The only way from records to a time: seconds per sample of every case in each repeat, without the disturbed ones.
 
 A repeat's time is that of its quiet rounds (`bench.trust.quiet`). One that was disturbed and has too few of them does
-not count, unless fewer than three repeats would be left (docs/method.md). A ratio of two cases takes the repeats that
-count on both sides, or every repeat where fewer than three count on both.
+not count, unless fewer than three repeats are left: then the fastest of the others make up three (docs/method.md). A
+ratio of two cases does the same with the repeats that both have.
 """
 
 from collections import Counter
@@ -109,12 +109,10 @@ def half_width(run: Run) -> float | None:
 
 def pairs(a: ByRepeat, b: ByRepeat) -> tuple[dict[int, float], dict[int, float]]:
     """Return the repeats of two cases that count in their ratio, of either side; empty where no repeat has both."""
-    common = a.by_repeat.keys() & b.by_repeat.keys()
-    both = a.every.keys() & b.every.keys()
-    if len(common) < min(estimates.LEAST_REPEATS, len(both)):
-        # Each side may have three undisturbed repeats, and the two of them not three in common.
-        return {repeat: a.every[repeat] for repeat in both}, {repeat: b.every[repeat] for repeat in both}
-    return {repeat: a.by_repeat[repeat] for repeat in common}, {repeat: b.by_repeat[repeat] for repeat in common}
+    both = {repeat: a.every[repeat] * b.every[repeat] for repeat in a.every.keys() & b.every.keys()}
+    # Each side may have three repeats that count, and the two of them not three in common: then the fastest besides.
+    chosen = estimates.counted(both, both.keys() - (a.by_repeat.keys() & b.by_repeat.keys()))
+    return {repeat: a.every[repeat] for repeat in chosen}, {repeat: b.every[repeat] for repeat in chosen}
 
 
 def ratio(a: ByRepeat, b: ByRepeat) -> Ratio | None:

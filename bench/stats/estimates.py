@@ -138,9 +138,14 @@ def ratio(a: Values, b: Values, paired: bool = True, confidence: float = 0.95, d
 
 
 def counted(by_repeat: Mapping[int, float], disturbed: Collection[int]) -> dict[int, float]:
-    """Return the repeats that count: the undisturbed ones, or all where these are fewer than `LEAST_REPEATS`."""
-    quiet = {repeat: value for repeat, value in by_repeat.items() if repeat not in disturbed}
-    return quiet if len(quiet) >= min(LEAST_REPEATS, len(by_repeat)) else dict(by_repeat)
+    """Return the repeats that count: the undisturbed ones, and up to `LEAST_REPEATS` the fastest of the others.
+
+    What disturbs makes slower: the fastest of them are the least disturbed.
+    """
+    hit = sorted((repeat for repeat in by_repeat if repeat in disturbed), key=lambda repeat: by_repeat[repeat])
+    kept = set(by_repeat.keys() - hit)
+    kept |= set(hit[: max(LEAST_REPEATS - len(kept), 0)])
+    return {repeat: value for repeat, value in by_repeat.items() if repeat in kept}
 
 
 def verdict(speedup: Ratio, threshold: float) -> Verdict:

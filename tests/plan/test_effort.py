@@ -235,7 +235,8 @@ def test_which_repeats_count():
     values = {0: 1.0, 1: 2.0, 2: 3.0, 5: 4.0}
     assert estimates.counted(values, ()) == values
     assert estimates.counted(values, {1}) == {0: 1.0, 2: 3.0, 5: 4.0}
-    assert estimates.counted(values, {1, 2}) == values, "two are too few"
+    assert estimates.counted(values, {1, 2}) == {0: 1.0, 1: 2.0, 5: 4.0}, "two are too few"
+    assert estimates.counted(values, {0, 1, 2, 5}) == {0: 1.0, 1: 2.0, 2: 3.0}
     assert estimates.counted({}, ()) == {}
 
 

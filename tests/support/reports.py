@@ -53,11 +53,16 @@ class Reports:
             "explained": lambda folder: [self._explained(folder)],
             "levels": lambda folder: [*self.runs("explained"), self._explained(folder, slower=40, spec=WIDE, seed=4)],
             "many": lambda folder: [*self.runs("levels"), self._explained(folder, seed=5)],
-            "book": lambda folder: [record.read_run(book_runs.write(folder, trust=trusting.hit(run_delay_s=0.25)))],
+            "book": lambda folder: [record.read_run(book_runs.write(folder, trust=self._hit()))],
             "sweep": lambda folder: record.read_runs(
                 simulate.write_sweep(folder, MANY, make_settings(["784-50-100-10"], [1, 2, 4], ["float32"]))
             ),
         }[name](self.folder / name)
+
+    @staticmethod
+    def _hit():
+        """Return the block of a process of whose two cells one was disturbed."""
+        return trusting.block(trusting.window("book", 1), trusting.window("book", 100, run_delay_s=0.25))
 
     @staticmethod
     def _simulated(folder, times, **settings):

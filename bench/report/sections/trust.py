@@ -159,8 +159,8 @@ def _disturbed(judged: Judgement) -> tuple[Block, ...]:
         for (kernel, case, _), repeats in hit.items()
     )
     caption = (
-        "Disturbed cases. Those with quiet rounds enough are estimated from these, and count; the others count in a "
-        "time only where fewer than three are left."
+        "Disturbed cases. Those with quiet rounds enough are estimated from these, and count; of the others, the "
+        "fastest count where fewer than three are left."
     )
     return (Table(caption, columns(names), rows, heads=2),)
 
