@@ -126,6 +126,7 @@ def inside(pytester, monkeypatch):
             for name, value in kernels.items()
         }
         monkeypatch.setattr(registry, "_points", lambda: points)
+        monkeypatch.setattr(registry, "usual", lambda: list(points))  # those of other packages are not
         plugins = ("-p", "pytest_benchmark.plugin", "-p", "no:cacheprovider")
         with warnings.catch_warnings(record=True):  # what the inner pytest warns of is no warning of this one
             return pytester.runpytest_inprocess(BENCH, *SHORT, *plugins, *map(str, words))
