@@ -82,7 +82,7 @@ def third_party() -> list[str]:
 
 
 def peers() -> list[str]:
-    """Return the names of the peers: runtimes that one might use instead."""
+    """Return the names of the peers: other libraries, to compare with."""
     return list(_PEERS)
 
 

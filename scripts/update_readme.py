@@ -35,7 +35,7 @@ IMAGES = ROOT / "docs" / "images"
 PART = re.compile(r"(<!-- figures of (?P<name>\w+): begin -->\n).*?(<!-- figures of (?P=name): end -->)", re.DOTALL)
 BUS = (
     'Reading weights once for a batch, not once for each image, is what the book calls "bus bandwidth" and this table '
-    '"weights reused". For NumPy, most of the gain is calls that are not made.'
+    '"weights reused". For NumPy, most of the gain comes from making fewer Python calls.'
 )
 PICTURES = {"time": "Time per sample against batch size"}
 

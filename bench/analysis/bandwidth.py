@@ -118,7 +118,7 @@ def _places(found: Explanation) -> Iterator[Place]:
 
 def _named(kernel: KernelExplanation) -> tuple[tuple[str, ...], str | None]:
     if kernel.impossible:
-        return (), "it has times that cannot be"
+        return (), "it has impossible times"
     if kernel.attribution is None:
         reason = next((reason for reason in kernel.missing if reason.startswith(NO_ATTRIBUTION)), NO_ATTRIBUTION)
         return (), reason.removeprefix(f"{NO_ATTRIBUTION}: ")

@@ -99,8 +99,8 @@ class Apart:
         alone = units.ratio(self.parts["infer"])
         without = f"{units.ratio(self.without_loading)} without loading, " if self.without_loading else ""
         first = (
-            f"Of the book's cell with {kernel}, loading the data is {loading}: batches are {units.ratio(self.whole)} "
-            f"as fast with everything in the clock, {without}{alone} inferring alone."
+            f"With {kernel}, loading takes {loading}. Batches are {units.ratio(self.whole)} as fast with loading in "
+            f"the clock, {without}{alone} inferring alone."
         )
         found = [first]
         found += [self._book_sentence(self.of_book)] if self.of_book else []
@@ -115,8 +115,8 @@ class Apart:
         share = self.batched.share("load")
         hidden, whole = (units.seconds(time) for time in (share * self.published_batched_s, self.published_batched_s))
         return (
-            f"The book's {self.published:.2f}x would be {units.ratio(ratio)} without loading, if loading took as long "
-            f"in both of its cells and {units.percent(share)} of the batched one, as here: {hidden} of its {whole}."
+            f"If loading took as long in both of the book's cells, and {units.percent(share)} of the batched one "
+            f"({hidden} of its {whole}), its {self.published:.2f}x would be {units.ratio(ratio)} without loading."
         )
 
 

@@ -26,7 +26,7 @@ def compare(
     baseline: Annotated[str, typer.Argument(help="A run, a kernel of the latest run, or RUN:KERNEL.")],
     candidate: Annotated[str, typer.Argument(help="What is compared with it, written the same way.")],
     fail_if_slower: Annotated[
-        str, typer.Option(metavar="SHARE", help="From which share on slower counts: 5%, or 0.05.")
+        str, typer.Option(metavar="SHARE", help="Fail if slower by more than this: 5%, or 0.05.")
     ] = "2.5%",
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail also where a case is unclear or could not be compared.")

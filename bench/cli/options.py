@@ -34,7 +34,7 @@ Peers = Annotated[
     bool,
     what(
         "--peers",
-        help="And every available peer: runtimes that one might use instead, such as ONNX Runtime or PyTorch.",
+        help="Also run every installed peer, such as ONNX Runtime or PyTorch.",
     ),
 ]
 ThirdParty = Annotated[

@@ -25,9 +25,7 @@ def run(
         list[str] | None, how(metavar="N", help="Rows per call, or all; may be repeated. Default: the profile's.")
     ] = None,
     threads: options.Threads = None,
-    repeats: Annotated[
-        int | None, how(min=1, max=1000, help="Exactly so many processes for each kernel, whatever comes.")
-    ] = None,
+    repeats: Annotated[int | None, how(min=1, max=1000, help="Run exactly N processes per kernel.")] = None,
     budget: Annotated[
         str | None,
         how(metavar="TIME", help="Go on repeating for so long, 90s or 2m; default: the profile's (quick: 95s)."),

@@ -164,10 +164,10 @@ class SweepHeader(Block, frozen=True, kw_only=True):
 #: What can end the repeats of a case, and the words for it.
 LIMITS = {
     "target": "interval narrow enough",
-    "budget": "budget spent",
-    "repeats": "repeats done",
+    "budget": "ran out of budget",
+    "repeats": "had all their repeats",
     "failed": "failed",
-    "interrupted": "interrupted",
+    "interrupted": "were interrupted",
 }
 
 
@@ -251,9 +251,8 @@ class Ending(WholeEnding, frozen=True, kw_only=True):
         if not others:
             return f"{said}, after {self.spent_s:.0f} s."
         all_s = self.spent_s if self.sweep_s is None else self.sweep_s
-        spent = f"{all_s:.0f} of {self.budget_s:.0f} s"
-        spent += "" if self.sweep_s is None else f" with the other settings, {self.spent_s:.0f} s of them here"
-        told = f"{said}; {', '.join(others)}, after {spent}"
+        here = "" if self.sweep_s is None else f" with the other settings, {self.spent_s:.0f} s of them here"
+        told = f"{said}; {', '.join(others)} ({all_s:.0f} s used{here}, {self.budget_s:.0f} s planned)"
         wide = [(case.half_width, case) for case in self.cases if case.half_width is not None]
         if not wide:
             return f"{told}."

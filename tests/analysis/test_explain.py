@@ -58,7 +58,7 @@ def test_all_parts_and_the_roof_of_every_case_are_found_and_told(tmp_path):
     neuron = "With one neuron a layer instead of two it takes 12.0 µs (12.0 to 12.0) one at a time, more"
     assert lines[2].startswith(neuron)
     assert "within 0 %: r_inf is 1,000,000 samples/s" in lines[3]
-    assert "From batches of 1, 100, 10,000 it predicts the others" in lines[4]
+    assert "Fitted on batches of 1, 100, 10,000, it predicts the rest within" in lines[4]
     assert "Batches cannot gain more than 13x (13 to 13)" in lines[5]
     assert lines[6].startswith("Nearest to a roof of 1 thread: in batches of 10,000, 36 % of the multiply-add peak")
     assert all(line.endswith(".") for line in lines)
@@ -197,7 +197,7 @@ def test_damaged_small_networks_are_refused_with_their_path(tmp_path, anatomy):
 def test_a_curve_that_is_no_line_is_told_in_parts_and_one_that_cannot_be_divided_or_has_few_cases_says_so(tmp_path):
     kernel = only(write(tmp_path, {**TIMES, ("numpy", "batched", 10_000): 3e-6}))
     text = " ".join(kernel_sentences(kernel))
-    assert "is no line over the batch size" in text
+    assert "is not linear in batch size" in text
     assert "In parts: 1 to " in text
     assert kernel.asymptotic is None
     times = {("numpy", "batched", size): calls / size for size, calls in ((1, 13e-6), (10, 90e-6), (100, 112e-6))}

@@ -53,7 +53,9 @@ def test_quick_has_three_repeats_and_goes_on_where_it_is_noisy(run):
     table = [line.split()[-1] for line in lines if "µs (" in line or "ns (" in line]
     assert table.count("target") == 6
     assert table.count("budget") == 6
-    assert "6 of 12 cases have an interval within 2 %; 6 budget spent, after 94 of 95 s. Widest: numba" in out
+    assert (
+        "6 of 12 cases have an interval within 2 %; 6 ran out of budget (94 s used, 95 s planned). Widest: numba" in out
+    )
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_the_budget_ends_what_is_too_noisy():
     assert made.spent_s == 100
     assert len(order) == 50
     assert set(limits(made).values()) == {"budget"}
-    assert "4 budget spent, after 100 of 100 s. Widest: " in made.ending().sentence()
+    assert "4 ran out of budget (100 s used, 100 s planned). Widest: " in made.ending().sentence()
 
 
 def test_half_a_width():

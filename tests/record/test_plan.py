@@ -48,7 +48,7 @@ def test_it_is_read_back(tmp_path):
     assert run.problems == ()
     assert run.ending.limit("numpy", "batched", 100) == "budget"
     assert run.ending.sentence() == (
-        "1 of 2 cases have an interval within 2 %; 1 budget spent, after 88 of 90 s. "
+        "1 of 2 cases have an interval within 2 %; 1 ran out of budget (88 s used, 90 s planned). "
         "Widest: numpy batched 100, ±14 % after 3 repeats."
     )
 

@@ -243,7 +243,7 @@ def test_one_budget_is_spent_where_intervals_are_widest():
     assert (quiet.spent_s, noisy.spent_s, noisy.sweep_s) == (6.0, 24.0, 30.0)
     by_kernel = [{repeat for kernel, repeat in noisy.order if kernel == name} for name in ("numpy", "numpy-out")]
     assert by_kernel[0] == by_kernel[1], "rounds of the same number ran next to each other"
-    assert "after 30 of 30 s with the other settings, 24 s of them here" in noisy.sentence()
+    assert "(30 s used with the other settings, 24 s of them here, 30 s planned)" in noisy.sentence()
 
 
 def test_a_folder_that_is_there_is_not_written_into(tmp_path, monkeypatch):

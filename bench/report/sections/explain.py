@@ -193,7 +193,7 @@ def _neuron(kernel: KernelExplanation) -> list[str]:
     if neuron is None or call is None or abs(neuron.value / call.value - 1) <= _OTHER_PATH:
         return []
     takes = f"{words.duration(neuron)} one at a time, {'more' if neuron.value > call.value else 'less'}"
-    why = "the library has another way for arrays of one item, and that is not counted"
+    why = "the library has a special path for arrays of one item, which is not counted"
     return [f"With one neuron a layer instead of two it takes {takes}: {why}."]
 
 
@@ -235,13 +235,13 @@ def _fit(found: Fit) -> list[str]:
             for part in found.regimes
         )
         divided = f"In parts: {parts}." if len(found.regimes) > 1 else "No division into parts fits better."
-        best = f"at {at:,} the best is off by {off} ({rate}, {rest})"
-        lines = [f"The time of a call is no line over the batch size: {best}.", divided]
+        best = f"the best line is off by {off} at {at:,} ({rate}, {rest})"
+        lines = [f"Call time is not linear in batch size: {best}.", divided]
     if found.predictions:
         worst = max(found.predictions, key=lambda one: abs(one.error))
         known = ", ".join(f"{size:,}" for size in found.learned)
-        error = f"the worst, {worst.batch_size:,}, is {round(100 * worst.error):+d} % off"
-        lines.append(f"From batches of {known} it predicts the others; {error}.")
+        off = f"{round(100 * abs(worst.error))} % (worst: {round(100 * worst.error):+d} % at {worst.batch_size:,})"
+        lines.append(f"Fitted on batches of {known}, it predicts the rest within {off}.")
     return lines
 
 

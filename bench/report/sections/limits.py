@@ -7,8 +7,8 @@ from mlpbench.bench.analysis.limits import BesidePeers, Conditions, Limits, Limi
 from mlpbench.bench.report.document import Block, Paragraph, Points, Table, columns
 
 _LIKE = (
-    "Like for like: a kernel that returns a new array is held beside the peers that do, and one whose results lie in a "
-    "buffer that is kept beside the peers that write into theirs. A ratio is the best peer's time / the kernel's, "
+    "Like for like: a kernel that returns a new array is compared with peers that do, and a kernel that keeps its "
+    "output buffer with peers that keep theirs. A ratio is the best peer's time / the kernel's, "
     "paired by repeat: above 1, the kernel is faster."
 )
 _BEST = (
