@@ -28,7 +28,7 @@ def run(
     repeats: Annotated[int | None, how(min=1, max=1000, help="Run exactly N processes per kernel.")] = None,
     budget: Annotated[
         str | None,
-        how(metavar="TIME", help="Go on repeating for so long, 90s or 2m; default: the profile's (quick: 95s)."),
+        how(metavar="TIME", help="Go on repeating for so long, 90s or 2m; default: the profile's (quick: 105s)."),
     ] = None,
     target: Annotated[
         str | None,
