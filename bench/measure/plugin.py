@@ -357,8 +357,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 def _phase(case: cases_.Case, turns: Turns | None, turn: int | None) -> str:
     """Return what is done now in words: of the first turn, in which cases are made ready, case by case."""
     if turns is None or not turn:
-        return f"timing {words.case(case.mode, case.batch_size)}"
-    return f"timing, turn {turn + 1} of {turns.wanted.turns}"
+        return f"{'timing' if turns is None else 'warming'} {words.case(case.mode, case.batch_size)}"
+    return f"timing, turn {turn} of {turns.wanted.turns - 1}"
 
 
 def _look_closer(config: pytest.Config, contestant: Contestant, case: cases_.Case) -> None:

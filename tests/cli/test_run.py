@@ -204,7 +204,7 @@ def test_a_kernel_that_cannot_express_the_specification_is_skipped_unless_it_is_
 
 def test_a_terminal_shows_what_is_done_now_and_each_result_as_it_comes(tmp_path, quicker):
     printed = shown(argv("run", "numpy", *SMALL, "--out", "res[/]ults"), tmp_path, PYTHONPATH=quicker)
-    for phase in ("starting", "checking", "timing batch 10"):
+    for phase in ("starting", "checking", "timing, turn "):
         assert f"numpy 1/1: {phase}" in printed
     assert "/1" in printed, "processes done of all"
     assert re.search(r"numpy 1/1: [\d.]+ .s one by one, [\d.]+ .s in batches of 10 \([\d.]+x\)", printed)
