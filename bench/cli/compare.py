@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
+from mlpbench.bench import words
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson, Results
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from mlpbench.bench.analysis.calibration import Calibration
     from mlpbench.bench.analysis.compare import Comparison, Row
+    from mlpbench.bench.record.runs import Run
 
 
 #: How it ends where most cases may be slower or not.
@@ -50,8 +54,8 @@ def compare(
     Example: mlpbench compare numpy numba --fail-if-slower 5%
     """
     from mlpbench.bench import values
-    from mlpbench.bench.analysis import calibration, sides
     from mlpbench.bench.analysis import compare as compare_
+    from mlpbench.bench.analysis import sides
     from mlpbench.bench.machine import environment
     from mlpbench.bench.stats.drift import ASSUMED
 
@@ -63,8 +67,7 @@ def compare(
     ):
         console.tell_of_latest(results, here)
     machine = right[0].run.machine
-    file = results / machine / calibration.FILE
-    calibrated = calibration.read(file) if left[0].run.machine == machine and file.is_file() else None
+    calibrated = _calibration(results / machine) if left[0].run.machine == machine else None
     drifts = calibrated.drifts if calibrated else ASSUMED
     found = compare_.compare(left, right, threshold, anyway=anyway, drifts=drifts)
     fewest = min(row.speedup.n for row in found.rows)
@@ -80,6 +83,37 @@ def compare(
         raise typer.Exit(1)
     if 2 * len(found.undecided) > len(found.rows):
         raise typer.Exit(UNDECIDED)
+
+
+def _calibration(machine: Path) -> Calibration | None:
+    """Return what `mlpbench calibrate` found, from the folder of a machine's results."""
+    from mlpbench.bench.analysis import calibration
+
+    file = machine / calibration.FILE
+    return calibration.read(file) if file.is_file() else None
+
+
+def against_previous(run: Run) -> str | None:
+    """Say in a line what changed since the run before this one that computed the same; None where there is none."""
+    from mlpbench.bench.analysis import compare as compare_
+    from mlpbench.bench.errors import UserError
+    from mlpbench.bench.record import runs
+    from mlpbench.bench.stats.drift import ASSUMED
+
+    path = runs.previous(run.path)
+    earlier = runs.read_runs(path) if path else []
+    if len(earlier) != 1 or earlier[0].setting != run.setting:
+        return None
+    calibrated = _calibration(run.path.parent)
+    said = f"Against the previous run of this machine, {earlier[0].id}"
+    try:
+        found = compare_.compare(earlier[0], run, drifts=calibrated.drifts if calibrated else ASSUMED)
+    except UserError as reason:
+        return f"{said}: not compared, {reason}."
+    verdicts = Counter(row.verdict for row in found.rows)
+    told = ", ".join(f"{verdicts[name]} {name}" for name in ("slower", "faster", "same", "unclear") if verdicts[name])
+    more = f"; mlpbench compare {earlier[0].id} {run.id} says which" if verdicts["slower"] else ""
+    return f"{said}: of {words.things(len(found.rows), 'case')} {told}{more}."
 
 
 def _print(found: Comparison) -> None:
@@ -99,8 +133,6 @@ def _in_title(found: Comparison) -> bool:
 
 
 def _table(found: Comparison) -> Table:
-    from mlpbench.bench import words
-
     right = ("batch size", "baseline", "candidate", "speedup (95 % interval)", "slowdown seen from")
     share = f"{100 * found.threshold:.3g} %"
     title = f"{found.candidate} against {found.baseline}: speedup above 1 is faster, threshold {share}"

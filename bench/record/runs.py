@@ -299,15 +299,17 @@ def find_runs(results_dir: Path) -> list[Path]:
 
 
 def latest(results_dir: Path, here: str | None = None) -> Path:
-    """Return the folder of the newest complete run of the machine ``here``; else the newest of it, else of any.
-
-    Raises UserError if there is no run.
-    """
-    runs = find_runs(results_dir)
-    if not runs:
+    """Return the newest complete run of machine ``here``, or the newest, or any. Raises UserError if there is none."""
+    if not (runs := find_runs(results_dir)):
         raise UserError(f"no runs in {results_dir}: `mlpbench run` makes one")
     ours = [run for run in runs if run.parent.name == here] or runs
     return next(filter(_is_complete, ours), ours[0])
+
+
+def previous(run: Path) -> Path | None:
+    """Return the folder of the newest complete run of the same machine that is older than a run; None for none."""
+    older = (other for other in find_runs(run.parent.parent) if other.parent == run.parent and other.name < run.name)
+    return next(filter(_is_complete, older), None)
 
 
 def note_on_latest(results_dir: Path, here: str) -> str | None:
@@ -328,11 +330,10 @@ def _is_complete(run: Path) -> bool:
     except UserError:  # told when it is read
         return True
     if head is None or head.ending is not None:
-        return head is None or head.ending is None or not head.ending.interrupted
+        return not (head and head.ending and head.ending.interrupted)
     if isinstance(head, SweepHead):
         return all(_is_complete(run / label) for label in head.sweep.labels)
-    there = ((run / f"{kernel}.{repeat}.json").is_file() for kernel, repeat in head.plan.order)
-    return head.plan.budget_s is None and all(there)
+    return head.plan.budget_s is None and all((run / f"{name}.{k}.json").is_file() for name, k in head.plan.order)
 
 
 def resolve(argument: str, results_dir: Path, here: str | None = None) -> Path:
