@@ -101,7 +101,7 @@ def _comparable(places: list[Place]) -> tuple[Place, ...]:
 def _places(found: Explanation) -> Iterator[Place]:
     for kernel in found.kernels:
         if kernel.weights_in is not None:
-            named, unclear = _named(kernel)
+            causes_named, unclear = named(kernel)
             yield Place(
                 run=found.run,
                 run_id=found.run_id,
@@ -110,13 +110,14 @@ def _places(found: Explanation) -> Iterator[Place]:
                 weight_bytes=found.weight_bytes,
                 level=kernel.weights_in,
                 attribution=kernel.attribution,
-                causes=named,
+                causes=causes_named,
                 unclear=unclear,
                 disturbed=found.disturbed if kernel.device == CPU else kernel.device in found.disturbed_devices,
             )
 
 
-def _named(kernel: KernelExplanation) -> tuple[tuple[str, ...], str | None]:
+def named(kernel: KernelExplanation) -> tuple[tuple[str, ...], str | None]:
+    """Return the parts that make the gain of a kernel as `causes` does, or why none can be named."""
     if kernel.impossible:
         return (), "it has impossible times"
     if kernel.attribution is None:

@@ -11,7 +11,15 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis import book
 from mlpbench.bench.analysis.book import BookFinding
 from mlpbench.bench.analysis.limits import Limits, PeerRatio
-from mlpbench.bench.analysis.summary import CaseSummary, batched, best_batch, of_kernels, one_at_a_time, ranked
+from mlpbench.bench.analysis.summary import (
+    CaseSummary,
+    batched,
+    best_batch,
+    best_cases,
+    of_kernels,
+    one_at_a_time,
+    ranked,
+)
 from mlpbench.bench.analysis.times import ratio
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.stats import estimates
@@ -182,10 +190,13 @@ class Overview:
         return found
 
 
-def find(cases: Sequence[CaseSummary], titles: Mapping[str, str] = MappingProxyType({})) -> Headline:
+def find(
+    cases: Sequence[CaseSummary], titles: Mapping[str, str] = MappingProxyType({}), answer: str | None = None
+) -> Headline:
     """Return the finding of every run among some cases (`bench.analysis.summary.summarize`); without any it says so.
 
     ``titles``: what sentences about a run begin with, where there are several; "Run" and its name for those not there.
+    ``answer``: to what the run was asked for, which the lead says in place of what batching gains.
     """
     if not cases:
         return Headline("Nothing was timed.", [], [], [], [], [], [])
@@ -195,7 +206,9 @@ def find(cases: Sequence[CaseSummary], titles: Mapping[str, str] = MappingProxyT
     books: list[BookFinding] = []
     sentences, ranks, notes = list[str](), list[str](), list[str]()
     for run, of_run in runs.items():
-        found = [_kernel(own) for own in of_kernels(of_run).values()]
+        own = of_kernels(of_run)
+        order = ranked(best.values()) if (best := best_cases(own)) else []
+        found = [_kernel(own[kernel]) for kernel in dict.fromkeys([*(case.kernel for case, _ in order), *own])]
         winners = _fastest(of_run)
         of_book = book.find(of_run)
         kernels += found
@@ -206,7 +219,9 @@ def find(cases: Sequence[CaseSummary], titles: Mapping[str, str] = MappingProxyT
         ranks += [before + winner.sentence() for winner in winners]
         notes += [before + text for item in of_book for text in item.sentences()]
     notes += [book.BOOK.sentence()] if books else []
-    lead = next((text for item in books if (text := item.lead())), None) or _lead(kernels, titles)
+    lead = next((text for item in books if (text := item.lead())), None) or answer or _lead(kernels, titles)
+    if len(runs) == 1 and len(order) > 1:
+        lead = f"{_of_all(order)} {lead}"
     spoiled, timed = sum(case.doubtful for case in cases), sum(len(case.every) for case in cases)
     if spoiled > BUSY * timed:
         lead, ranks = f"No finding: the machine was busy, which spoiled {spoiled} of {timed} timings.", []
@@ -217,7 +232,7 @@ def overview(run: Run, cases: Sequence[CaseSummary], limits: Limits | None) -> O
     """Return the line of a run from its cases, and from where its kernels stand beside peers."""
     peers = {record.kernel for record in run.records if record.peer}
     kernels = of_kernels(cases)
-    best = {name: one for name, own in kernels.items() if (one := best_batch(own) or one_at_a_time(own))}
+    best = best_cases(kernels)
     ours = {name: one for name, one in best.items() if name not in peers} or best
     if not ours:
         return Overview(run.shown or run.title, None, 0, False, None)
@@ -282,6 +297,16 @@ def _first(cases: Sequence[CaseSummary], batch_size: int | None) -> Fastest:
     )
 
 
+def _of_all(order: Sequence[tuple[CaseSummary, Ratio]]) -> str:
+    """Return who is fastest, each kernel at its best, as one sentence; ``order`` is that of `ranked`."""
+    (first, _), (second, lead), *_ = order
+    where = "one at a time" if first.mode == "per_sample" else f"in batches of {first.batch_size:,}"
+    said = f"Fastest: {first.name}, {words.seconds(first.sample.value)} per sample {where}"
+    if _is_same(lead):
+        return f"{said}; {second.name} is as fast."
+    return f"{said}; {second.name} may be as fast." if _undecided(lead) else f"{said}."
+
+
 def _lead(kernels: Sequence[KernelFinding], titles: Mapping[str, str]) -> str:
     """Return one sentence for all kernels and runs: the only speedup, or the least and the most."""
     gains = sorted(((k.speedup, k.kernel, k) for k in kernels if k.speedup is not None), key=lambda gain: gain[0].value)
@@ -290,10 +315,12 @@ def _lead(kernels: Sequence[KernelFinding], titles: Mapping[str, str]) -> str:
     (least, _, only), (most, _, other) = gains[0], gains[-1]
     if len(gains) == 1:
         return only.sentence()
+    if any(words.is_wide(gain.low, gain.high) for gain, _, _ in (gains[0], gains[-1])):
+        return f"How much batching gains is unclear: repeats disagree by more than a factor of {words.WIDE:g}."
     # Of one repeat the low end is NaN: it shows no gain.
     every = "Batching makes every kernel faster" if all(g.low > 1 for g, _, _ in gains) else "What batching gains"
     low, high = (f"{k.name} ({titles[k.run]})" if k.run in titles else k.name for k in (only, other))
-    return f"{every}: from {words.ratio(least)} with {low} to {words.ratio(most)} with {high}."
+    return f"{every}: {high} most, {words.ratio(most)}; {low} least, {words.ratio(least)}."
 
 
 def _notes(cases: Sequence[CaseSummary]) -> list[str]:

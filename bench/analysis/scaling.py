@@ -40,8 +40,9 @@ class Scaling:
 
     @property
     def drawn(self) -> tuple[Gain, ...]:
-        """The cases in batches: those that a chart against batch size can show."""
-        return tuple(gain for gain in self.gains if gain.mode == "batched")
+        """The cases in batches, which a chart against batch size can show, of kernels that use more threads."""
+        batches = (gain for gain in self.gains if gain.mode == "batched")
+        return tuple(gain for gain in batches if gain.used is None or gain.used > self.fewest)
 
 
 def find(runs: Sequence[Summarized]) -> tuple[Scaling, ...]:

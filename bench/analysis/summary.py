@@ -109,6 +109,11 @@ def best_batch(cases: Iterable[CaseSummary]) -> CaseSummary | None:
     return min(batched(cases), key=lambda case: case.sample.value, default=None)
 
 
+def best_cases(kernels: Mapping[str, Sequence[CaseSummary]]) -> dict[str, CaseSummary]:
+    """Return the best batch of each kernel of one run, or its single calls where it has no batch."""
+    return {name: one for name, own in kernels.items() if (one := best_batch(own) or one_at_a_time(own))}
+
+
 def ranked(cases: Iterable[CaseSummary]) -> list[tuple[CaseSummary, Ratio]]:
     """Return the cases of different kernels, the fastest first, each with its time / the fastest's.
 

@@ -54,7 +54,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of texts; the first `heads` columns name the row."""
+    """A table of texts; the first `heads` columns name the row. A page lets readers sort the rows."""
 
     caption: str
     columns: tuple[Column, ...]
@@ -93,7 +93,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Fold:
-    """Blocks, no folds, that a page shows when their title is opened; other formats show them below it at once."""
+    """Blocks that a page shows when their title is opened; other formats show them below it at once."""
 
     title: str
     blocks: tuple[Block, ...]
@@ -106,7 +106,7 @@ MANY_RUNS = 2
 
 @dataclass(frozen=True)
 class Section:
-    """A headed part; ``slug`` is its anchor. A page shows one that is ``folded`` when it is opened."""
+    """A headed part; ``slug`` is its anchor. A page shows one that is ``folded`` when its heading is opened."""
 
     slug: str
     title: str
@@ -138,10 +138,13 @@ class Judgement:
 
 @dataclass(frozen=True, repr=False)
 class Document:
-    """A whole report. ``runs`` and ``cases`` are what its texts were made of; ``notices`` stand beside the headline."""
+    """A whole report. ``runs`` and ``cases`` are what its texts were made of; ``notices`` stand beside the headline.
+
+    ``chips``: what was measured, where and how well, as names and values of a word or two.
+    """
 
     title: str
-    subtitle: str
+    chips: tuple[tuple[str, str], ...]
     headline: Headline
     notices: tuple[str, ...]
     sections: tuple[Section, ...]
@@ -163,7 +166,13 @@ class Document:
 
     def figures(self) -> Iterator[Figure]:
         """Yield every figure of the report."""
-        blocks = [block for section in self.sections for block in section.blocks]
-        for block in blocks:
-            inner = block.blocks if isinstance(block, Fold) else (block,)
-            yield from (one for one in inner if isinstance(one, Figure))
+        for section in self.sections:
+            yield from _figures(section.blocks)
+
+
+def _figures(blocks: Iterable[Block]) -> Iterator[Figure]:
+    for block in blocks:
+        if isinstance(block, Figure):
+            yield block
+        elif isinstance(block, Fold):
+            yield from _figures(block.blocks)

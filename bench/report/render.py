@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 
 from mlpbench.bench.analysis import evidence, explain, headline, heatmap, limits, scaling
 from mlpbench.bench.analysis.headline import Headline
@@ -12,7 +11,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.runs import Run, named
 from mlpbench.bench.report.document import MANY_RUNS, Block, Document, Paragraph, Points, Section
 from mlpbench.bench.report.formats import csv, html, json, markdown
-from mlpbench.bench.report.sections import bandwidth, book, gaps, latency, machine, task, times, trust
+from mlpbench.bench.report.sections import bandwidth, book, gaps, latency, lead, machine, task, times, trust
 from mlpbench.bench.report.sections import explain as explained
 from mlpbench.bench.report.sections import heatmap as heatmaps
 from mlpbench.bench.report.sections import limits as limited
@@ -21,8 +20,7 @@ from mlpbench.kernels.registry import nearest
 
 _WRITERS = {"md": markdown.render, "html": html.render, "csv": csv.render, "json": json.render}
 FORMATS = tuple(_WRITERS)
-#: These tables of many runs would be most of a page.
-_LONG_TABLES = ("cases", "cold", "latency", "inputs", "kernels")
+_BANDWIDTH = "Is it the memory's bandwidth?"
 
 
 def render(
@@ -72,40 +70,43 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     made_of = [explain.find(run, own, found) for (run, own), found in zip(by_run, beside, strict=True)]
     explanations = tuple(filter(None, made_of))
     places = [limits.find(run, own, found) for (run, own), found in zip(by_run, beside, strict=True)]
-    finding = headline.find(cases, {run.name: run.shown for run in runs if run.shown})
     known_limits = tuple(filter(None, places))
     heat, gains = heatmap.find(cases), scaling.find(by_run)
+    asked = lead.first(runs, gains)
+    answer = lead.answer(asked, by_run, known_limits, gains, explanations)
+    finding = headline.find(cases, {run.name: run.shown for run in runs if run.shown}, answer)
     judged = tuple(trust.judge(run, p99_s) for run in runs)
     gap_table = gaps.gap_table(runs)
+    many = len(runs) > MANY_RUNS
     sections = (
-        Section("kernel-by-kernel", "Kernel by kernel", _kernel_by_kernel(runs, finding), folded=True),
-        Section("charts", "Time and speedup against batch size", times.figures(cases)),
+        Section("charts", "Time and speedup against batch size", times.figures(times.grid(runs, cases))),
+        Section("threads", "What more threads bring", scaled.blocks(gains)),
         Section("heatmap", "Who is fastest where", heatmaps.figures(heat)),
-        Section("limits", "Beside peers and the machine's limits", limited.blocks(known_limits)),
-        Section("threads", "What threads bring", scaled.blocks(gains)),
-        Section("explained", explained.TITLE, (*bandwidth.blocks(explanations), *explained.blocks(explanations))),
-        Section("book", "The book's cell, part by part", book.blocks(finding.book)),
-        Section("missing", "What is missing", (gap_table,) if gap_table else ()),
-        Section("differences", "What differs between the runs", machine.differences(runs)),
-        Section("cases", "Every case", _cases(runs, cases)),
+        Section("limits", "Beside other runtimes and the machine's limits", limited.blocks(known_limits)),
+        Section("bandwidth", _BANDWIDTH, bandwidth.blocks(explanations), folded=asked != "bandwidth"),
+        Section("explained", explained.TITLE, explained.blocks(explanations)),
+        Section("book", "Where the time of the book's cell goes", book.blocks(finding.book)),
         Section("trust", trust.TITLE, trust.blocks(judged)),
-        *latency.sections(judged),
-        Section("clock", "What is in the clock", (task.clock(book=any(case.mode == "book" for case in cases)),)),
-        Section("computed", "Network, data and weights", task.computed(runs)),
-        Section("kernels", "Kernels", task.kernels(runs)),
-        Section("environment", "Environment", machine.environment(runs)),
-        Section("repeat", "Do it again", task.again(runs)),
+        Section("missing", "What is missing", (gap_table,) if gap_table else ()),
+        Section("kernel-by-kernel", "Kernel by kernel", _kernel_by_kernel(runs, finding), folded=True),
+        Section("cases", "Every case", _cases(runs, cases), folded=True),
+        Section("differences", "What differs between the runs", machine.differences(runs), folded=many),
+        *latency.sections(judged, folded=p99_s is None),
+        Section(
+            "clock", "What is in the clock", (task.clock(book=any(case.mode == "book" for case in cases)),), folded=True
+        ),
+        Section("computed", "Network, data and weights", task.computed(runs), folded=True),
+        Section("kernels", "Kernels", task.kernels(runs), folded=True),
+        Section("environment", "Machine and software", machine.environment(runs), folded=True),
+        Section("repeat", "Reproduce", task.again(runs), folded=True),
     )
     return Document(
         title="mlpbench: one sample at a time against batches",
-        subtitle=_subtitle(runs),
+        chips=machine.chips(runs, [one.grade.name for one in judged]),
         headline=finding,
         notices=(*trust.notices(judged), *gaps.refused(runs), *_notices(runs)),
-        sections=tuple(
-            replace(section, folded=section.folded or (len(runs) > MANY_RUNS and section.slug in _LONG_TABLES))
-            for section in sections
-            if section.blocks
-        ),
+        # What was asked comes first, and then what one may ask of any run.
+        sections=tuple(sorted((one for one in sections if one.blocks), key=lambda section: section.slug != asked)),
         runs=tuple(runs),
         cases=cases,
         explanations=explanations,
@@ -141,18 +142,6 @@ def _cases(runs: Sequence[Run], cases: Sequence[CaseSummary]) -> tuple[Block, ..
     endings = {run.name: run.ending for run in runs if run.ending}
     said = [f"{run.title}: {told}" for run in runs if run.ending and (told := run.ending.sentence())]
     return (times.case_table(cases, endings), *map(Paragraph, said))
-
-
-def _subtitle(runs: Sequence[Run]) -> str:
-    plan = runs[0].plan
-    if runs[0].shown and plan:
-        return f"{plan.sweep} on {_model(runs[0])}, {len(runs)} settings: {'; '.join(run.name for run in runs)}"
-    specs = [f", {run.records[0].spec.label()}" if run.records else "" for run in runs]
-    return "; ".join(f"{run.id} on {_model(run)}{spec}" for run, spec in zip(runs, specs, strict=True))
-
-
-def _model(run: Run) -> str:
-    return run.measured_in.machine.cpu_model or run.machine
 
 
 def _notices(runs: Sequence[Run]) -> list[str]:

@@ -130,7 +130,7 @@ def test_disturbed_repeats_count_as_they_do_in_the_whole(tmp_path):
 def test_the_report_has_the_section_with_table_chart_and_numbers(tmp_path):
     run = read_run(write(tmp_path))
     text = render.render([run], "md")
-    assert "## The book's cell, part by part" in text
+    assert "## Where the time of the book's cell goes" in text
     assert "| numpy | loading the data | 150 ms (150 to 150) | 38 % | 150 ms (150 to 150) | 75 % | 1.00x" in text
     assert "| numpy | the rest | 2.00 ms | 0 % | 2.00 ms | 1 % |" in text
     assert "| numpy | the cell without loading | 250 ms | 62 % | 50.0 ms | 25 % | 5.00x (5.00 to 5.00) |" in text
@@ -149,7 +149,9 @@ def test_the_report_has_the_section_with_table_chart_and_numbers(tmp_path):
         assert [row["part"] for row in bar] == ["loading the data", "initialising", "inferring", "counting", "the rest"]
         assert all(before["x2"] == after["x"] for before, after in itertools.pairwise(bar))
         assert (bar[0]["x"], bar[-1]["x2"]) == (0, pytest.approx(whole)), "one after the other"
-    (below,) = (part.split("</details>")[0] for part in page.split("<details>")[1:] if "numbers-book" in part)
+    (below,) = (
+        part.split("</details>")[0] for part in page.split('<details class="numbers">')[1:] if "numbers-book" in part
+    )
     assert "<summary>The numbers of this chart</summary>" in below
     assert '<td class="number">7.67x (7.67 to 7.67)</td>' in below
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.analysis import frame, heatmap
-from mlpbench.bench.analysis.heatmap import ONE
+from mlpbench.bench.analysis.heatmap import ONE, Cell
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections.heatmap import cell_text
+from mlpbench.bench.stats.estimates import Ratio
 from support import simulate
 from support.browsing import contrast, luminance
 
@@ -62,14 +63,27 @@ def test_one_kernel_has_no_heat_map(tmp_path):
     assert "Who is fastest where" not in render.render([run], "md")
 
 
-def test_each_run_has_its_own_table_chart_and_numbers(tmp_path):
+def test_runs_have_one_table_and_chart_and_numbers_of_their_own(tmp_path):
     runs = [write(tmp_path, seed=seed) for seed in (1, 2)]
     lines = [" ".join(line.split()) for line in render.render(runs, "md").splitlines()]
-    rows = ("| kernel | one at a time | batch 1 | batch 100 |", "| numba | 1.0x | 1.0x | 2.0x |", "| lone | | | 50x |")
-    assert [lines.count(row) for row in rows] == [2, 2, 2]
+    assert lines.count("| run | kernel | one at a time | batch 1 | batch 100 |") == 1
     for run in runs:
-        assert any(line.startswith(f"### Time relative to the fastest kernel: {run.id}") for line in lines)
-    assert 'id="chart-heatmap-1"' in render.render(runs, "html")
+        for row in ("numba | 1.0x | 1.0x | 2.0x |", "lone | | | 50x |"):
+            assert f"| {run.id} | {row}" in lines
+    page = render.render(runs, "html")
+    assert page.count('id="chart-heatmap"') == 1
+    chart = json.loads(page.split('id="spec-heatmap">')[1].split("</script>")[0])
+    keys = chart["layer"][0]["encoding"]["y"]["scale"]["domain"]
+    assert [key.split("|")[1] for key in keys] == [
+        runs[0].id,
+        "numba",
+        "numpy",
+        "lone",
+        runs[1].id,
+        "numba",
+        "numpy",
+        "lone",
+    ]
     found, other = json.loads(render.render(runs, "json"))["relative"]
     assert (found["run"], other["run"]) == tuple(run.id for run in runs)
     assert found["kernels"] == ["numba", "numpy", "lone"]
@@ -83,6 +97,18 @@ def test_cells_have_two_digits(tmp_path):
         write(tmp_path, {(name, "batched", 1): s * 1e-6 for name, s in (("a", 1), ("b", 9.94), ("c", 9.96))})
     )
     assert [cell_text(found.cells[kernel, 1]) for kernel in "abc"] == ["1.0x", "9.9x", "10x"]
+
+
+def test_a_cell_says_where_the_fastest_is_not_told_apart_and_is_never_below_1():
+    """Rarely three kernels beat each other in turn, and then the fastest is slower than one of the others."""
+
+    def cell(kernel, value, low, high):
+        return cell_text(Cell(kernel, 1, value, "a", Ratio(value, low, high, 3, True)))
+
+    assert cell("a", 1.0, 1.0, 1.0) == "1.0x"
+    assert cell("b", 1.12, 0.98, 1.3) == "~1.1x"
+    assert cell("b", 0.7, 0.65, 0.75) == "~1.0x"
+    assert cell("b", 1.12, 1.05, 1.2) == "1.1x"
 
 
 def test_words_stand_out_from_every_shade_and_shades_grow_darker():

@@ -63,7 +63,7 @@ def test_what_the_kernel_used_is_what_it_says(tmp_path):
 def test_runs_that_differ_in_more_or_in_nothing_are_not_compared(tmp_path, other):
     runs = [write(tmp_path, ONE, 1, 1), write(tmp_path, TWO, 2, 2, **other)]
     assert find(*runs) == ()
-    assert "What threads bring" not in render.render(runs, "md")
+    assert "What more threads bring" not in render.render(runs, "md")
 
 
 def test_three_settings_are_held_against_the_fewest(tmp_path):
@@ -76,13 +76,13 @@ def test_three_settings_are_held_against_the_fewest(tmp_path):
 def test_the_report_has_chart_table_and_numbers(tmp_path):
     runs = pair(tmp_path)
     text = render.render(runs, "md")
-    assert "### Speedup over 1 thread: 784-50-100-10, float32, digits" in text
+    assert "### Speedup over 1 thread" in text
     assert "| kernel | threads given | threads used | one at a time | batch 1 | batch 1,000 |" in text
     assert "| numba | 2 | 2 |" in text
     assert "Of 2 threads given, kernels say that they use: numba 2, numpy 2." in text
     assert "2.00x (2.00 to 2.00)" in text
     page = render.render(runs, "html")
-    rows = json.loads(page.split('id="spec-scaling-0">')[1].split("</script>")[0])
+    rows = json.loads(page.split('id="spec-scaling">')[1].split("</script>")[0])
     values = [row["value"] for data in rows["datasets"].values() for row in data if "gain" in row]
     assert sorted(values) == pytest.approx([0.5, 2])
     (found,) = json.loads(render.render(runs, "json"))["threads"]
@@ -93,7 +93,7 @@ def test_without_batches_there_is_a_table_and_no_chart(tmp_path):
     single = {("numpy", "per_sample", 100): 9e-6}
     runs = [write(tmp_path, single, threads, threads) for threads in (1, 2)]
     assert "| numpy | 2 | 2 | 1.00x" in render.render(runs, "md")
-    assert 'id="chart-scaling-0"' not in render.render(runs, "html")
+    assert 'id="chart-scaling"' not in render.render(runs, "html")
 
 
 def test_settings_of_one_sweep_are_paired_by_repeat(tmp_path):

@@ -5,6 +5,28 @@ from pathlib import Path
 
 from support.processes import wait_until
 
+#: Boxes are a little smaller than they are, since a line of text has room above and below its letters.
+_OVERLAPS = """
+    const found = [];
+    const inner = r => [r.left + 1, r.right - 1, r.top + 3, r.bottom - 3];
+    const box = e => [...inner(e.getBoundingClientRect()), e];
+    const seen = e => e.checkVisibility({opacityProperty: true, visibilityProperty: true}) && e.textContent.trim();
+    const compare = elements => {
+      const boxes = elements.filter(seen).map(box).filter(b => b[1] > b[0] && b[3] > b[2]).sort((a, b) => a[2] - b[2]);
+      boxes.forEach((a, i) => {
+        for (const b of boxes.slice(i + 1)) {
+          if (b[2] >= a[3]) break;
+          if (a[0] < b[1] && b[0] < a[1]) found.push([a[4].textContent.slice(0, 40), b[4].textContent.slice(0, 40)]);
+        }
+      });
+    };
+    document.querySelectorAll('.chart svg').forEach(svg =>
+      compare(Array.from(svg.querySelectorAll('text')).filter(t => t.getAttribute('opacity') !== '0')));
+    const texts = 'h1,h2,h3,h4,p,li,dl div,figcaption,summary,a,.legend button,code';
+    compare(Array.from(document.querySelectorAll(texts)).filter(e => !e.querySelector('h2,p,li,a,button,code')));
+    return found;
+"""
+
 
 class Page:
     """What the tests ask of the browser."""
@@ -42,6 +64,10 @@ class Page:
             " p => p.getAttribute('d')).filter(Boolean)"
         )
 
+    def whiskers(self, chart):
+        """Return how many rules there are in a chart."""
+        return self.ask(f"return document.querySelectorAll('#chart-{chart} .mark-rule.role-mark line').length")
+
     def bars(self, chart):
         """Return how many bars, or cells, there are in a chart."""
         return self.ask(f"return document.querySelectorAll('#chart-{chart} .mark-rect.role-mark path').length")
@@ -49,6 +75,16 @@ class Page:
     def words(self, chart):
         """Return what stands in a chart."""
         return self.ask(f"return document.querySelector('#chart-{chart}').textContent")
+
+    def open_all(self):
+        """Open every fold, and wait until the charts in them are drawn."""
+        self.ask("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+        drawn = "return Array.from(document.querySelectorAll('.chart')).every(c => c.querySelector('svg'))"
+        wait_until(lambda: self.ask(drawn), "the charts in folds")
+
+    def overlaps(self):
+        """Return pairs of texts that lie over each other: within a chart, and of the page's own."""
+        return self.ask(_OVERLAPS)
 
     def click(self, selector, index=0):
         self.ask("document.querySelectorAll(arguments[0])[arguments[1]].click()", selector, index)

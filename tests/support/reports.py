@@ -2,10 +2,13 @@
 
 from functools import cache
 
+import update_readme
+
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
-from support import book_runs, evidence_files, simulate, trusting
+from support import book_runs, evidence_files, limit_runs, simulate, trusting
+from support.spells import Neighbour
 
 KERNELS = ("numpy", "numba", "cupy")
 SIZES = (1, 10, 100, 1000)
@@ -54,6 +57,14 @@ class Reports:
             "levels": lambda folder: [*self.runs("explained"), self._explained(folder, slower=40, spec=WIDE, seed=4)],
             "many": lambda folder: [*self.runs("levels"), self._explained(folder, seed=5)],
             "book": lambda folder: [record.read_run(book_runs.write(folder, trust=self._hit()))],
+            "quick": lambda _: [update_readme.reference_runs()["quick"]],
+            "noisy": lambda folder: [
+                self._simulated(folder, TIMES, seed=6, noise=0.15, burst=0.4, neighbour=Neighbour())
+            ],
+            "axes": lambda folder: record.read_runs(
+                simulate.write_sweep(folder, TIMES, make_settings(["784-50-100-10"], [1, 2], ["float32", "float64"]))
+            ),
+            "limits": limit_runs.write_sweep,
             "sweep": lambda folder: record.read_runs(
                 simulate.write_sweep(folder, MANY, make_settings(["784-50-100-10"], [1, 2, 4], ["float32"]))
             ),

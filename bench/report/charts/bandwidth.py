@@ -56,14 +56,14 @@ def _seen(row: dict[str, Any], low: float, high: float) -> dict[str, Any]:
 
 def _rows(kernel: str, places: Iterable[Place]) -> Iterator[dict[str, Any]]:
     """Yield the rows of one kernel: its name, and the pieces of each network; those below 0 stand left of 0."""
-    start = {"kernel": kernel, "run": "", "x": 0.0, "x2": 0.0}
+    start = {"kernel": kernel, "x": 0.0, "x2": 0.0}
     yield {**start, "key": f"{kernel}|{kernel}|head", "part": ""}
     for place in places:
         parts = place.attribution
         if parts is None or parts.saved_s <= 0:
             continue
         key = f"{kernel}/{place.run}|{place.spec} ({place.level})|"
-        bar = {"kernel": kernel, "run": place.run, "network": f"{place.spec} in {place.level}", "key": key}
+        bar = {"kernel": kernel, "network": f"{place.spec} in {place.level}", "key": key}
         ends = {True: 0.0, False: 0.0}
         for name in PARTS:
             share = parts.share(name) or 0.0

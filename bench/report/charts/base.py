@@ -1,7 +1,8 @@
-"""What several charts are made of: axes, styles of kernels, lines with bands, and the whole that fills its place."""
+"""What several charts are made of: axes, styles of kernels, lines with whiskers, and the whole that fills its place."""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -11,8 +12,10 @@ from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 #: The data set of every chart.
 ROWS = "rows"
-#: A row is shown but where the reader has switched its kernel or its run off in the legend; the page sets both lists.
-_SHOWN = "!datum.kernel || (indexof(hidden_kernels, datum.kernel) < 0 && indexof(hidden_runs, datum.run) < 0)"
+#: A row is shown but where the reader has switched its kernel off in the legend; the page sets the list.
+_SHOWN = "!datum.kernel || indexof(hidden_kernels, datum.kernel) < 0"
+#: Where single calls stand on the logarithmic axis of batch sizes: apart, left of 1.
+SINGLE_X = 0.3
 _UNITS = (("1e-6", "1e9", "ns"), ("1e-3", "1e6", "µs"), ("1", "1e3", "ms"))
 _IN_UNITS = (
     f"datum.value < {below} ? format(datum.value * {scale}, '~g') + ' {unit}'" for below, scale, unit in _UNITS
@@ -20,8 +23,20 @@ _IN_UNITS = (
 TIME_LABEL = f"{' : '.join(_IN_UNITS)} : format(datum.value, '~g') + ' s'"
 RATIO_LABEL = "format(datum.value, '~g') + 'x'"
 COUNT_LABEL = "format(datum.value, ',')"
+#: The ticks of a logarithmic axis within a decade, and how many there are to be at the least.
+_STEPS, _TICKS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)), 4
+#: How far apart, as a factor, kernels stand at the same batch size, and all of them together at the most.
+_DODGE, _SPREAD = 1.045, 1.4
 #: An axis of shares ends here, whatever disturbed runs say.
 _LEAST_SHARE, _MOST_SHARE = -1.0, 2.0
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One of several charts of a figure that stand beside each other, on the same axes."""
+
+    title: str
+    chart: dict[str, Any]
 
 
 # -- axes
@@ -44,12 +59,12 @@ def axis_ends(values: Sequence[float], margins: tuple[float, float] = (1.3, 1.5)
 
 
 def _ladder(low: float, high: float) -> list[float]:
-    """Return ticks 1, 2, 5, 10 ... between two ends, powers of ten alone where there would be too many."""
+    """Return ticks between two ends: powers of ten, or where those are too few 1, 2, 5, 10 ..., or more."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1, 2, 5) if len(decades) <= 5 else (1,)
     # Through text, because 5 * 10.0**-6 is 4.9999999999999996e-06 and labels would say so.
-    ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
-    return [tick for tick in ticks if low <= tick <= high]
+    ladders = ([float(f"{step}e{decade}") for decade in decades for step in steps] for steps in _STEPS)
+    seen = [[tick for tick in ladder if low <= tick <= high] for ladder in ladders]
+    return next((ticks for ticks in seen if len(ticks) >= _TICKS), seen[-1])
 
 
 def seconds_axis(title: str, most: float) -> alt.X:
@@ -126,11 +141,44 @@ def symbols(base: alt.Chart, theme: Theme, size: int = 150) -> Any:
     return base.mark_point(filled=True, opacity=1, size=size, stroke=theme.surface, strokeWidth=1)
 
 
-def band_lines(base: alt.Chart, lines: alt.Chart, points: alt.Chart, theme: Theme, size: int = 150) -> list[alt.Chart]:
-    """Return the band of intervals, the line, and symbols on it; ``lines`` and ``points`` are ``base`` and more."""
-    band = base.transform_filter("datum.low != null").encode(alt.Y("low:Q"), alt.Y2("high:Q"))
-    area = band.mark_area(opacity=0.18, clip=True, tooltip=None)
-    return [area, lines.mark_line(strokeWidth=2), symbols(points, theme, size)]
+def interval_lines(kernels: alt.Chart, points: alt.Chart, theme: Theme, size: int = 110) -> list[alt.Chart]:
+    """Return whiskers over the intervals, a line, and symbols on it; ``points`` are ``kernels`` and more."""
+    ends = kernels.transform_filter("datum.low != null").encode(alt.Y("low:Q"), alt.Y2("high:Q"))
+    whiskers = ends.mark_rule(strokeWidth=1.5, clip=True, opacity=0.75, tooltip=None)
+    return [whiskers, kernels.mark_line(strokeWidth=2, clip=True), symbols(points, theme, size)]
+
+
+def dodged(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows with a place ``px`` on the axis of batch sizes beside ``x``: whiskers would cover each other."""
+    names = list(dict.fromkeys(row["kernel"] for row in rows))
+    step = min(_DODGE, _SPREAD ** (1 / len(names))) if names else 1.0
+    factors = {name: step ** (place - (len(names) - 1) / 2) for place, name in enumerate(names)}
+    return [row | {"px": float(f"{row['x'] * factors[row['kernel']]:.6g}")} for row in rows]
+
+
+def batch_axis(rows: Sequence[Mapping[str, Any]], *, singles: bool) -> alt.X:
+    """Return the logarithmic axis of batch sizes for rows that `dodged` places.
+
+    ``singles``: with a place left of it for calls with one sample at a time.
+    """
+    sizes = sorted({row["x"] for row in rows if row["x"] != SINGLE_X})
+    ticks = [size for size in sizes if math.log10(size).is_integer()] or sizes
+    low, high = (sizes[0], sizes[-1]) if sizes else (1, 10)
+    label = f"datum.value < 1 ? ['one at', 'a time'] : {COUNT_LABEL}"
+    scale = alt.Scale(type="log", domain=[(SINGLE_X if singles else low) / 1.35, high * 1.35], nice=False)
+    values = [SINGLE_X, *ticks] if singles else ticks
+    axis = alt.Axis(values=values, labelExpr=label, labelOverlap=False, grid=False, labelFlush=False)
+    return alt.X("px:Q", title="batch size (rows per call)", scale=scale, axis=axis)
+
+
+def value_axis(rows: Sequence[Mapping[str, Any]], title: str, label: str) -> alt.Y:
+    """Return a logarithmic axis of the rows' values, and of their intervals as far as those do not flatten the rest."""
+    # The interval of two wildly different repeats spans decades: it is cut off.
+    values = [row["value"] for row in rows] or [1.0, 10.0]
+    ends = [row[end] for row in rows for end in ("low", "high") if row.get(end) is not None]
+    held = [min(max(end, min(values) / 2), 2 * max(values)) for end in ends]
+    axis: alt.Y = log_axis("value", title, [*values, *held], label, margins=(1.15, 1.15))
+    return axis
 
 
 def rule_at_one(theme: Theme) -> Any:
@@ -153,12 +201,10 @@ def stacked(
 # -- the whole
 
 
-def drawn(
-    layers: list[Any], rows: list[dict[str, Any]], theme: Theme, what: str, height: int, hidden: Sequence[str] = ()
-) -> dict[str, Any]:
+def drawn(layers: list[Any], rows: list[dict[str, Any]], theme: Theme, what: str, height: int) -> dict[str, Any]:
     """Return the layers as one chart that fills its place, and follows the page's legend."""
     chart = alt.layer(*layers, data=alt.NamedData(name=ROWS)).transform_filter(_SHOWN)
-    chart = chart.add_params(alt.param("hidden_kernels", value=[]), alt.param("hidden_runs", value=list(hidden)))
+    chart = chart.add_params(alt.param("hidden_kernels", value=[]))
     chart = chart.properties(width="container", height=height, background="transparent", description=what)
     muted: Any = dict.fromkeys(("labelColor", "titleColor", "domainColor", "tickColor"), theme.muted)
     title: Any = {"titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 10}

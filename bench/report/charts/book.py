@@ -44,7 +44,7 @@ def _of_finding(finding: BookFinding, *, several: bool) -> Iterator[dict[str, An
     batches = f"in batches of {finding.published.batch_size}"
     for way, said in ((finding.apart.one, "one by one"), (finding.apart.batched, batches)):
         head = f"{finding.kernel}, {finding.run}" if several else finding.kernel
-        at = {"kernel": finding.kernel, "run": finding.run, "way": said, "bar": f"{head}|{said}"}
+        at = {"kernel": finding.kernel, "way": said, "bar": f"{head}|{said}"}
         yield from ({**at, **row} for row in _segments(way))
 
 

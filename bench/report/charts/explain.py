@@ -10,38 +10,72 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis.attribution import PARTS
 from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
 from mlpbench.bench.report.charts import base
+from mlpbench.bench.report.charts.base import Panel
 from mlpbench.bench.report.charts.style import PAGE, Theme
-from mlpbench.bench.report.sections.explain import PART_WORDS
+from mlpbench.bench.report.sections.explain import PART_WORDS, limit_words
 
 #: The causes as pieces of a bar, where there is little room.
 PIECES = {name: "arithmetic units" if name == "arithmetic" else PART_WORDS[name] for name in PARTS}
-_ROW_HEIGHT = 24
+_ROW_HEIGHT = 20
 #: Points of a fitted line, which is a bend between two straight ones on logarithmic axes.
 _CURVE = 25
 #: Share of the axis that the words of a bar take on a phone: where neither side has so much, the bar holds them.
 _ROOM = 0.48
-#: Pixels of a row's name: at the least, and for each of its letters.
-_NAMES, _LETTER = 125, 7.6
+#: Pixels of a row's name.
+_NAMES = 112
 
 
-def waterfall_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
-    """Return the Vega-Lite specification of the waterfall: shares of the time of a sample one at a time."""
-    rows = [row for kernel in found.kernels for row in _steps(kernel, found.run)]
-    domain = base.share_domain(rows)
+def waterfall_charts(found: Explanation, names: Sequence[str], theme: Theme = PAGE) -> list[Panel]:
+    """Return the waterfall of each kernel: shares of the time of a sample one at a time."""
+    steps = {kernel.kernel: list(_steps(kernel)) for kernel in found.kernels if kernel.attribution}
+    domain = base.share_domain([row for rows in steps.values() for row in rows])
+    return [Panel(kernel, _waterfall(rows, domain, names, theme)) for kernel, rows in steps.items()]
+
+
+def _waterfall(rows: list[dict[str, Any]], domain: list[float], names: Sequence[str], theme: Theme) -> dict[str, Any]:
     rows = [row | _words_at(row, *domain) for row in rows]
-    extent = max(_NAMES, round(_LETTER * max(len(row["kernel"]) for row in rows)))
-    y = alt.Y("key:N", sort=[row["key"] for row in rows], axis=base.row_axis(extent))
-    steps = alt.Chart().encode(y, base.share_axis("share of the time one at a time", domain))
+    axis = base.name_axis(minExtent=_NAMES, labelLimit=_NAMES)
+    x = base.share_axis("share of the time one at a time", domain)
+    steps = alt.Chart().encode(alt.Y("part:N", sort=[row["part"] for row in rows], axis=axis), x)
     told = {name: name for name in ("kernel", "part", "time")}
-    bars = steps.transform_filter("datum.part != ''").encode(alt.X2("x2:Q"), tooltip=base.tips(told))
+    bars = steps.encode(alt.X2("x2:Q"), tooltip=base.tips(told))
     styled, rest = bars.encode(base.colour(names, theme)), bars.transform_filter("datum.kind == 'rest'")
     layers = [
-        styled.transform_filter("datum.kind == 'end'").mark_bar(height=15, clip=True),
-        styled.transform_filter("datum.kind == 'cause'").mark_bar(height=15, opacity=0.45, clip=True),
-        rest.mark_bar(height=15, color=theme.muted, opacity=0.45, clip=True),
+        styled.transform_filter("datum.kind == 'end'").mark_bar(height=13, clip=True),
+        styled.transform_filter("datum.kind == 'cause'").mark_bar(height=13, opacity=0.45, clip=True),
+        rest.mark_bar(height=13, color=theme.muted, opacity=0.45, clip=True),
         *_bar_words(steps, theme),
     ]
     return base.drawn(layers, rows, theme, "Where the time of a sample goes, cause by cause.", _ROW_HEIGHT * len(rows))
+
+
+def share_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
+    """Return how much of the limit that binds it each case reaches, against batch size."""
+    rows = [row for kernel in found.kernels for row in _shares(kernel)]
+    singles = any(row["x"] == base.SINGLE_X for row in rows)
+    # What cannot be stands at the end of the axis; its tooltip says how much it would be.
+    scale, axis = alt.Scale(domain=[0, 1.02], clamp=True, nice=False), alt.Axis(format="~%", tickCount=5)
+    y = alt.Y("value:Q", title="share of the limit", scale=scale, axis=axis)
+    kernels = alt.Chart().encode(base.batch_axis(rows, singles=singles), y, base.colour(names, theme))
+    told = {"kernel": "kernel", "at": "batch size", "share": "reaches", "limit": "of"}
+    points = kernels.encode(base.shape(names, theme), tooltip=base.tips(told))
+    batches = kernels.transform_filter(f"datum.x != {base.SINGLE_X}")
+    single = points.transform_filter(f"datum.x == {base.SINGLE_X}")
+    layers = [
+        batches.mark_line(strokeWidth=2),
+        base.symbols(points.transform_filter(f"datum.x != {base.SINGLE_X}"), theme, 110),
+        single.mark_point(filled=False, opacity=1, size=120, strokeWidth=2, fill=theme.surface),
+    ]
+    return base.drawn(layers, base.dodged(rows), theme, "Share of the limit that binds, against batch size.", 300)
+
+
+def _shares(kernel: KernelExplanation) -> Iterator[dict[str, Any]]:
+    for share in kernel.shares:
+        if share.verdict is not None:
+            single = share.mode == "per_sample"
+            at = {"x": base.SINGLE_X if single else share.batch_size, "at": words.case(share.mode, share.batch_size)}
+            told = {"share": words.percent(share.verdict.share), "limit": limit_words(share.verdict)}
+            yield {"kernel": kernel.kernel, **at, "value": share.verdict.share, **told}
 
 
 def _words_at(row: dict[str, Any], low: float, high: float) -> dict[str, Any]:
@@ -52,19 +86,16 @@ def _words_at(row: dict[str, Any], low: float, high: float) -> dict[str, Any]:
     return {"words": "left" if (start - low) / (high - low) >= _ROOM else "in", "at": start}
 
 
-def _steps(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows of one kernel: its name, the whole, a step down for each cause, and what is left."""
+def _steps(kernel: KernelExplanation) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one kernel: the whole, a step down for each cause, and what is left."""
     parts = kernel.attribution
     if parts is None:
         return
 
-    def row(kind: str, part: str, start: float, end: float, time: str, label: str = "") -> dict[str, Any]:
-        head = "head" if kind == "head" else ""
+    def row(kind: str, part: str, start: float, end: float, time: str) -> dict[str, Any]:
         ends = {"x": min(start, end), "x2": max(start, end)}
-        key = f"{kernel.kernel}/{part}|{label or part}|{head}"
-        return {"kernel": kernel.kernel, "run": run, "kind": kind, "part": part, "key": key, "time": time, **ends}
+        return {"kernel": kernel.kernel, "kind": kind, "part": part, "time": time, **ends}
 
-    yield row("head", "", 0.0, 0.0, "", kernel.kernel)
     yield row("end", "one at a time", 0.0, 1.0, words.seconds(parts.one_s))
     at = 1.0
     for name in PARTS:
@@ -98,8 +129,8 @@ def _bar_words(steps: alt.Chart, theme: Theme) -> list[alt.Chart]:
 
 def hockney_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
     """Return the Vega-Lite specification of time of a call against batch size, measured and fitted."""
-    rows = [row for kernel in found.kernels for row in _points(kernel, found.run)]
-    lines = [row for kernel in found.kernels for row in _lines(kernel, found.run)]
+    rows = [row for kernel in found.kernels for row in _points(kernel)]
+    lines = [row for kernel in found.kernels for row in _lines(kernel)]
     sizes, seconds = [row["x"] for row in rows], [row["y"] for row in [*rows, *lines]]
     x = base.log_axis("x", "batch size (rows per call)", sizes, base.COUNT_LABEL)
     y = base.log_axis("y", "time of a call", seconds, base.TIME_LABEL)
@@ -116,17 +147,17 @@ def hockney_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE)
     return base.drawn(layers, [*rows, *lines], theme, what, 330)
 
 
-def _points(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
+def _points(kernel: KernelExplanation) -> Iterator[dict[str, Any]]:
     if kernel.fit is None:
         return
     guesses = {one.batch_size: words.seconds(one.predicted_s) for one in kernel.fit.predictions}
     for size, seconds in kernel.measured.items():
         fitted, guess = words.seconds(kernel.fit.line.call_s(size)), guesses.get(size, "used for predicting")
         told = {"at": f"{size:,}", "time": words.seconds(seconds), "fitted": fitted, "guess": guess}
-        yield {"kind": "point", "kernel": kernel.kernel, "run": run, "x": size, "y": seconds, **told}
+        yield {"kind": "point", "kernel": kernel.kernel, "x": size, "y": seconds, **told}
 
 
-def _lines(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
+def _lines(kernel: KernelExplanation) -> Iterator[dict[str, Any]]:
     """Yield points of the fitted line (part 0), and of the lines of its parts, where they are above 0."""
     if kernel.fit is None:
         return
@@ -134,4 +165,4 @@ def _lines(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
         for size in np.geomspace(line.first, line.last, _CURVE):
             if line.call_s(size) > 0:
                 at = {"x": float(f"{size:.6g}"), "y": float(f"{line.call_s(size):.6g}")}
-                yield {"kind": "line", "kernel": kernel.kernel, "run": run, "part": part, **at}
+                yield {"kind": "line", "kernel": kernel.kernel, "part": part, **at}

@@ -1,7 +1,7 @@
 """The heat map as an Altair specification: kernels by batch size, coloured by how far they are from the fastest."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import altair as alt
@@ -22,32 +22,41 @@ _WHITE_FROM = 0.535
 _DARKEST = 100.0
 #: The scale reaches to this at least: near draws must not look like worlds apart.
 _LEAST_DARK = 4.0
-_ROW_HEIGHT = 30
+#: Pixels of a row, and of one of many.
+_ROW_HEIGHT, _LOW_ROW, _FEW = 26, 20, 25
 #: Pixels of a letter of a kernel's name, and of a name at most.
 _LETTER, _LONGEST = 7.4, 180
 #: Below these widths of a cell, in pixels, its words are small, and then left out: they are in the tooltip.
 _SMALL, _NARROW = 40, 24
 
 
-def heatmap_chart(found: HeatMap, theme: Theme = PAGE) -> dict[str, Any]:
-    """Return the Vega-Lite specification of a heat map; the words in its cells are the ratios."""
-    darkest = min(max(_LEAST_DARK, *(cell.ratio.value for cell in found.cells.values())), _DARKEST)
-    rows = list(_rows(found, darkest))
+def heatmap_chart(found: Sequence[HeatMap], theme: Theme = PAGE) -> dict[str, Any]:
+    """Return the Vega-Lite specification of the heat maps of runs, below each other on one scale.
+
+    The words in its cells are the ratios.
+    """
+    every = [cell.ratio.value for one in found for cell in one.cells.values()]
+    darkest = min(max(_LEAST_DARK, *every), _DARKEST)
+    several = len(found) > 1
+    keys = [key for one in found for key in _keys(one, several=several)]
+    columns = sorted({at for one in found for at in one.columns})
+    rows = [row for one in found for row in _rows(one, darkest)]
     label = "datum.value == 'one' ? ['one', 'at a', 'time'] : format(datum.value, '~s')"
     x = alt.X(
         "at:N",
-        sort=list(dict.fromkeys(row["at"] for row in rows)),
+        sort=[str(at or "one") for at in columns],
         title="batch size (rows per call)",
         axis=alt.Axis(labelExpr=label, labelAngle=0, ticks=False, domain=False, grid=False, labelOverlap=True),
     )
     # The page's font is wider than the one that Vega measures with.
-    room = _LETTER * max(map(len, found.kernels)) + 6
-    names = base.name_axis(labelLimit=_LONGEST, minExtent=min(room, _LONGEST))
-    cells = alt.Chart().encode(x, alt.Y("kernel:N", sort=list(found.kernels), axis=names))
+    names = [key.split("|")[1] for key in keys]
+    room = min(round(_LETTER * max(map(len, names)) + 6), _LONGEST)
+    y = alt.Y("key:N", scale=alt.Scale(domain=keys), axis=base.row_axis(room))
+    cells = alt.Chart().encode(x, y)
     scale = alt.Scale(type="log", domain=[1, darkest], range=list(_SCHEME), clamp=True, interpolate="rgb")
     told = {"kernel": "kernel", "column": "batch size", "ratio": "time / the fastest", "time": "time per sample"}
     coloured = cells.encode(alt.Color("shade:Q", scale=scale), tooltip=base.tips(told | {"fastest": "fastest"}))
-    width = f"width / {len(found.columns)}"
+    width = f"width / {len(columns)}"
     ink = alt.condition("datum.white", alt.value("#ffffff"), alt.value("#000000"))
     layers = [
         coloured.mark_rect(stroke=theme.surface, strokeWidth=2),
@@ -58,7 +67,17 @@ def heatmap_chart(found: HeatMap, theme: Theme = PAGE) -> dict[str, Any]:
         ),
     ]
     what = "Time per sample relative to the fastest kernel, by kernel and batch size."
-    return base.drawn(layers, rows, theme, what, _ROW_HEIGHT * len(found.kernels))
+    return base.drawn(layers, rows, theme, what, (_ROW_HEIGHT if len(keys) <= _FEW else _LOW_ROW) * len(keys))
+
+
+def _keys(found: HeatMap, *, several: bool) -> list[str]:
+    """Return the rows of a run, as `base.row_axis` takes them: of several, with its name before them."""
+    head = [f"{found.run}|{found.run}|head"] if several else []
+    return [*head, *(_key(found, kernel) for kernel in found.kernels)]
+
+
+def _key(found: HeatMap, kernel: str) -> str:
+    return f"{found.run}/{kernel}|{words.marked(kernel, kernel in found.unchecked)}|"
 
 
 def _rows(found: HeatMap, darkest: float) -> Iterator[dict[str, Any]]:
@@ -67,6 +86,6 @@ def _rows(found: HeatMap, darkest: float) -> Iterator[dict[str, Any]]:
         cell = found.cells[kernel, at]
         shade = max(min(cell.ratio.value, darkest), 1.0)
         white = math.log(shade) / math.log(darkest) > _WHITE_FROM
-        place = {"kernel": kernel, "run": found.run, "at": str(at or "one"), "column": column_text(at)}
+        place = {"kernel": kernel, "key": _key(found, kernel), "at": str(at or "one"), "column": column_text(at)}
         told = {"ratio": words.ratio(cell.ratio), "time": words.seconds(cell.sample_s), "fastest": cell.fastest}
         yield {**place, "shade": shade, "white": white, "words": cell_text(cell), **told}

@@ -19,7 +19,7 @@ _HEIGHT, _LINE = 380, 13
 
 def roofline_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
     """Return the Vega-Lite specification of the roofline plot: FLOP/s against arithmetic intensity, and the roofs."""
-    rows = [row for kernel in found.kernels for row in _symbols(kernel, found.run)]
+    rows = [row for kernel in found.kernels for row in _symbols(kernel)]
     devices = {kernel.device for kernel in found.kernels} & set(found.devices)
     used = {kernel.threads for kernel in found.kernels if kernel.device == CPU} & set(found.roofs)
     used = used or (set() if devices else set(found.roofs))
@@ -30,7 +30,7 @@ def roofline_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE
     # Levels are named once: with one thread and with several the lines are nearly the same.
     named = [one for one in drawn_roofs if one.device != CPU or one.threads == max(used)]
     labels = _level_names(named, left, heights) + _peak_names(drawn_roofs, right, heights)
-    names_fit = left / (3 if devices else 1.8)  # the names of levels stand to the left of the roofs
+    names_fit = left / (3.5 if devices else 2.8)  # the names of levels stand to the left of the roofs
     number = "format(datum.value, '~g')"
     x = base.log_axis("x", "arithmetic intensity (FLOP per byte)", [names_fit, right], number)
     both = alt.Chart().encode(x, base.log_axis("y", "GFLOP/s", heights, number))
@@ -101,12 +101,12 @@ def _peak_names(roofs: Sequence[Roofs], right: float, heights: Sequence[float]) 
     return named
 
 
-def _symbols(kernel: KernelExplanation, run: str) -> Iterator[dict[str, Any]]:
+def _symbols(kernel: KernelExplanation) -> Iterator[dict[str, Any]]:
     for share in kernel.shares:
         if share.verdict is not None:
             at = {"x": share.intensity, "y": share.flop_s / 1e9}
             told = {"case": case_words(share), "rate": f"{share.flop_s / 1e9:.3g} GFLOP/s"}
-            yield {"kind": "case", "kernel": kernel.kernel, "run": run, **at, **told}
+            yield {"kind": "case", "kernel": kernel.kernel, **at, **told}
 
 
 def _roof(roofs: Roofs, left: float, right: float) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The speedup over threads as an Altair specification: against batch size, one line for each kernel."""
+"""The speedup over threads as Altair specifications: against batch size, a panel for each number of threads."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,27 +8,40 @@ import altair as alt
 from mlpbench.bench import words
 from mlpbench.bench.analysis.scaling import Scaling
 from mlpbench.bench.report.charts import base
+from mlpbench.bench.report.charts.base import Panel
 from mlpbench.bench.report.charts.style import PAGE, Theme
 
-
-def scaling_chart(found: Scaling, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
-    """Return the Vega-Lite specification of the speedup over the fewest threads against batch size."""
-    rows = list(_rows(found))
-    values = [row["value"] for row in rows]
-    # An interval of two wildly different repeats would flatten everything else.
-    seen = [end for row in rows for end in (row["low"], row["high"]) if end and min(values) / 3 < end < 3 * max(values)]
-    x = base.log_axis("x", "batch size (rows per call)", [row["x"] for row in rows], base.COUNT_LABEL)
-    title = f"time with {words.things(found.fewest, 'thread')} / with more"
-    y = base.log_axis("value", title, [*values, *seen, 0.9, 1.3], base.RATIO_LABEL)
-    lines = alt.Chart().encode(x, y, base.colour(names, theme), detail=["threads:N"])
-    told = {"kernel": "kernel", "x": "batch size", "threads": "threads given", "used": "threads used"}
-    points = lines.encode(base.shape(names, theme), tooltip=base.tips(told | {"gain": "speedup"}))
-    layers = [base.rule_at_one(theme), *base.band_lines(lines, lines, points, theme)]
-    return base.drawn(layers, rows, theme, "Speedup over the fewest threads against batch size.", 330)
+_HEIGHT = 270
 
 
-def _rows(found: Scaling) -> Iterator[dict[str, Any]]:
-    for gain in found.drawn:
-        used = "does not say" if gain.used is None else str(gain.used)
-        told = {"threads": gain.threads, "used": used, "gain": words.ratio(gain.speedup)}
-        yield {"kernel": gain.kernel, "run": "", "x": gain.batch_size, **base.value_ends(gain.speedup), **told}
+def scaling_charts(found: Sequence[Scaling], names: Sequence[str], theme: Theme = PAGE) -> list[Panel]:
+    """Return the speedup over the fewest threads against batch size, of each group and number of threads."""
+    panels = {title: rows for one in found for title, rows in _panels(one, several=len(found) > 1)}
+    every = [row for rows in panels.values() for row in rows]
+    one = [{"value": 0.9}, {"value": 1.3}]
+    x, y = base.batch_axis(every, singles=False), base.value_axis([*every, *one], "times as fast", base.RATIO_LABEL)
+    lines = alt.Chart().encode(x, y, base.colour(names, theme))
+    told = {
+        "kernel": "kernel",
+        "x": "batch size",
+        "threads": "threads given",
+        "used": "threads used",
+        "gain": "speedup",
+    }
+    points = lines.encode(base.shape(names, theme), tooltip=base.tips(told))
+    layers = [base.rule_at_one(theme), *base.interval_lines(lines, points, theme)]
+    what = "Speedup over the fewest threads against batch size."
+    return [Panel(title, base.drawn(layers, base.dodged(rows), theme, what, _HEIGHT)) for title, rows in panels.items()]
+
+
+def _panels(found: Scaling, *, several: bool) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield title and rows for each number of threads of a group."""
+    for threads in sorted({gain.threads for gain in found.drawn}):
+        title = f"{threads} threads instead of {found.fewest}"
+        yield f"{title}, {found.spec}, {found.dtype}" if several else title, list(_rows(found, threads))
+
+
+def _rows(found: Scaling, threads: int) -> Iterator[dict[str, Any]]:
+    for gain in (gain for gain in found.drawn if gain.threads == threads):
+        told = {"threads": threads, "used": str(gain.used or "does not say"), "gain": words.ratio(gain.speedup)}
+        yield {"kernel": gain.kernel, "x": gain.batch_size, **base.value_ends(gain.speedup), **told}

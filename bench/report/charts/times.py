@@ -1,42 +1,50 @@
 """Time per sample and speedup against batch size, as Altair specifications; and as pictures."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis.summary import CaseSummary
+from mlpbench.bench.analysis import times
+from mlpbench.bench.analysis.summary import CaseSummary, one_at_a_time
 from mlpbench.bench.report.charts import base
-from mlpbench.bench.report.charts.style import PAGE, Theme, series
-from mlpbench.bench.report.sections.times import hidden_at_first
+from mlpbench.bench.report.charts.base import SINGLE_X, Panel
+from mlpbench.bench.report.charts.style import PAGE, Theme
+from mlpbench.bench.report.sections.times import Grid
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 
-#: Where the times of single calls stand on the logarithmic axis of batch sizes: apart, left of 1.
-SINGLE_X = 0.3
+#: A band joins the intervals of a kernel where each is narrower than this factor, and no other kernel's line is in it.
+_NARROW = 1.5
+_HEIGHT, _LOW = 330, 230
 
 
-def time_chart(cases: Sequence[CaseSummary], names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
-    """Return the Vega-Lite specification of time per sample against batch size, both logarithmic.
+def time_charts(grid: Grid, names: Sequence[str], theme: Theme = PAGE) -> list[Panel]:
+    """Return time per sample against batch size, both logarithmic, a panel for each run.
 
-    Lines with an interval band are batches; the hollow symbols on the left are single calls. ``names`` are all kernels
-    of the page, so that a kernel looks the same in every chart and in the page's legend.
+    Lines are batches, with a whisker over each interval and a dot for each repeat; the hollow symbols on the left are
+    single calls. ``names`` are all kernels of the page.
     """
-    rows = [_row(case, case.sample) for case in _drawn(cases)]
-    y = _value_axis(rows, "time per sample", base.TIME_LABEL)
-    return _chart(cases, rows, y, names, theme, "Time per sample against batch size, one line per kernel.")
+    rows = {
+        run: [row for case in grid.of(run) for row in _rows(case, case.sample, case.by_repeat)] for run in grid.runs
+    }
+    what = "Time per sample against batch size, one line per kernel."
+    return _panels(rows, lambda every: base.value_axis(every, "time per sample", base.TIME_LABEL), names, theme, what)
 
 
-def speedup_chart(cases: Sequence[CaseSummary], names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
-    """Return the Vega-Lite specification of the speedup over one at a time against batch size, both logarithmic.
+def speedup_charts(grid: Grid, names: Sequence[str], theme: Theme = PAGE) -> list[Panel]:
+    """Return the speedup over one at a time against batch size, both logarithmic, a panel for each run.
 
     One at a time is the dashed rule at 1.
     """
-    rows = [_row(case, case.speedup) for case in _drawn(cases) if case.speedup is not None]
-    rule = {"value": 1.0, "low": None, "high": None}
-    y = _value_axis([*rows, rule], "speedup over one at a time", base.RATIO_LABEL)
-    return _chart(cases, rows, y, names, theme, "Speedup over one at a time against batch size, one line per kernel.")
+    rows = {run: [row for case in grid.of(run) for row in _gains(case, grid.of(run))] for run in grid.runs}
+    one = {"value": 1.0}
+    what = "Speedup over one at a time against batch size, one line per kernel."
+
+    def axis(every: Sequence[Mapping[str, Any]]) -> alt.Y:
+        return base.value_axis([*every, one], "speedup over one at a time", base.RATIO_LABEL)
+
+    return _panels(rows, axis, names, theme, what)
 
 
 def picture(cases: Sequence[CaseSummary], name: str, theme: Theme, width: int = 720, height: int = 380) -> str:
@@ -47,8 +55,8 @@ def picture(cases: Sequence[CaseSummary], name: str, theme: Theme, width: int = 
     import vl_convert
 
     names = list(dict.fromkeys(case.kernel for case in cases))
-    specification = {"time": time_chart, "speedup": speedup_chart}[name](cases, names, theme)
-    specification |= {"width": width, "height": height, "background": theme.surface, "padding": 16}
+    (panel,) = {"time": time_charts, "speedup": speedup_charts}[name](Grid(tuple(cases)), names, theme)
+    specification = panel.chart | {"width": width, "height": height, "background": theme.surface, "padding": 16}
     symbols = {"symbolOpacity": 1, "symbolSize": 130}
     specification["config"]["legend"] = {"orient": "top", "labelColor": theme.ink, "labelFontSize": 13, **symbols}
     return str(vl_convert.vegalite_to_svg(specification, vl_version=vega_lite_version()))
@@ -59,75 +67,81 @@ def vega_lite_version() -> str:
     return ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 
 
-def _drawn(cases: Sequence[CaseSummary]) -> list[CaseSummary]:
-    return [case for case in cases if case.mode != "book"]
-
-
-def _row(case: CaseSummary, found: Estimate | Ratio) -> dict[str, Any]:
-    single = case.mode == "per_sample"
-    return {
-        "kernel": case.kernel,
-        "run": case.run,
-        "mode": case.mode,
-        "x": SINGLE_X if single else case.batch_size,
+def _rows(case: CaseSummary, found: Estimate | Ratio, repeats: Mapping[int, float]) -> Iterator[dict[str, Any]]:
+    """Yield the row of a case, and one for each of several repeats."""
+    at = {"kernel": case.kernel, "mode": case.mode, "x": SINGLE_X if case.mode == "per_sample" else case.batch_size}
+    yield {
+        **at,
+        "kind": "case",
         **base.value_ends(found),
-        "at": "one at a time" if single else f"{case.batch_size:,}",
+        "at": "one at a time" if case.mode == "per_sample" else f"{case.batch_size:,}",
         "time": words.duration(case.sample),
         "rate": f"{words.count(case.throughput)} per second",
         "gain": words.ratio(case.speedup) if case.speedup else case.no_speedup,
     }
+    if len(repeats) > 1:
+        yield from ({**at, "kind": "repeat", "value": value} for value in repeats.values())
 
 
-def _chart(
-    cases: Sequence[CaseSummary], rows: list[dict[str, Any]], y: alt.Y, names: Sequence[str], theme: Theme, what: str
-) -> dict[str, Any]:
-    runs = series(list(dict.fromkeys(case.run for case in cases)), theme)
-    several = len(runs) > 1
-    scale = alt.Scale(domain=[run.name for run in runs], range=[list(run.dash) for run in runs])
-    dash = alt.StrokeDash("run:N", scale=scale, title=None, legend=alt.Undefined if several else None)
-    singles = any(row["mode"] == "per_sample" for row in rows)
-    kernels: alt.Chart = alt.Chart().encode(_batch_axis(rows, singles), y, base.colour(names, theme))
-    batches = kernels.transform_filter("datum.mode == 'batched'").encode(detail=["run:N"])
-    shape = base.shape(names, theme)
-    layers = [
-        *([] if singles else [base.rule_at_one(theme)]),
-        *base.band_lines(batches, batches.encode(dash), batches.encode(shape), theme, size=170),
-        *(_single_calls(kernels, shape, theme) if singles else []),
-        _targets(kernels, several=several),
-    ]
-    return base.drawn(layers, rows, theme, what, 330, hidden_at_first(cases))
+def _gains(case: CaseSummary, siblings: Sequence[CaseSummary]) -> Iterator[dict[str, Any]]:
+    one = one_at_a_time([other for other in siblings if other.kernel == case.kernel])
+    if case.speedup is not None and one is not None:
+        slow, fast = times.pairs(one, case)
+        yield from _rows(case, case.speedup, {repeat: slow[repeat] / fast[repeat] for repeat in slow})
 
 
-def _single_calls(kernels: alt.Chart, shape: alt.Shape, theme: Theme) -> list[alt.Chart]:
-    single = kernels.transform_filter("datum.mode == 'per_sample'")
-    spread = single.transform_filter("datum.low != null").encode(alt.Y("low:Q"), alt.Y2("high:Q"))
+def _panels(
+    rows: Mapping[str, list[dict[str, Any]]],
+    axis: Callable[[Sequence[Mapping[str, Any]]], alt.Y],
+    names: Sequence[str],
+    theme: Theme,
+    what: str,
+) -> list[Panel]:
+    every = [row for of_run in rows.values() for row in of_run if row["kind"] == "case"]
+    singles = any(row["mode"] == "per_sample" for row in every)
+    x, y, several = base.batch_axis(every, singles=singles), axis(every), len(rows) > 1
+    drawn = {run: base.dodged(_banded(of_run)) for run, of_run in rows.items() if of_run}
     return [
-        spread.mark_rule(strokeWidth=1.5, clip=True),
-        single.encode(shape).mark_point(filled=False, opacity=1, size=170, strokeWidth=2, fill=theme.surface),
+        Panel(
+            run if several else "",
+            base.drawn(_layers(x, y, names, theme, singles=singles), of_run, theme, what, _LOW if several else _HEIGHT),
+        )
+        for run, of_run in drawn.items()
     ]
 
 
-def _targets(kernels: alt.Chart, *, several: bool) -> Any:
-    """Return invisible discs around the symbols: easy to hit with a finger, and they carry the tooltip."""
+def _banded(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows, those of kernels that have a band marked so."""
+    cases = [row for row in rows if row["kind"] == "case" and row["mode"] == "batched"]
+    lost = {row["kernel"] for row in cases if row["low"] is None or row["high"] > _NARROW * row["low"]}
+    for row in (row for row in cases if row["kernel"] not in lost):
+        if any(
+            row["low"] < other["value"] < row["high"] for other in cases if other["x"] == row["x"] and other is not row
+        ):
+            lost.add(row["kernel"])
+    return [row | {"band": 1} if row in cases and row["kernel"] not in lost else row for row in rows]
+
+
+def _layers(x: alt.X, y: alt.Y, names: Sequence[str], theme: Theme, *, singles: bool) -> list[Any]:
+    shape = base.shape(names, theme)
+    kernels: alt.Chart = alt.Chart().encode(x, y, base.colour(names, theme))
+    cases = kernels.transform_filter("datum.kind == 'case'")
+    batches, single = (cases.transform_filter(f"datum.mode == '{mode}'") for mode in ("batched", "per_sample"))
+    ends = (alt.Y("low:Q"), alt.Y2("high:Q"))
+    band = batches.transform_filter("datum.band").encode(*ends)
+    alone = single.transform_filter("datum.low != null").encode(*ends)
     told = {"kernel": "kernel", "at": "batch size", "time": "time per sample", "rate": "samples", "gain": "speedup"}
-    discs = kernels.mark_point(filled=True, shape="circle", size=450, opacity=0, aria=False)
-    return discs.encode(tooltip=base.tips(told | ({"run": "run"} if several else {})))
-
-
-def _batch_axis(rows: list[dict[str, Any]], singles: bool) -> alt.X:
-    sizes = sorted({row["x"] for row in rows if row["mode"] == "batched"})
-    ticks = [size for size in sizes if math.log10(size).is_integer()] or sizes
-    low, high = (sizes[0], sizes[-1]) if sizes else (1, 10)
-    at_single = f"datum.value < 1 ? ['one at', 'a time'] : {base.COUNT_LABEL}"
-    scale = alt.Scale(type="log", domain=[(SINGLE_X if singles else low) / 1.35, high * 1.35], nice=False)
-    values = [SINGLE_X, *ticks] if singles else ticks
-    axis = alt.Axis(values=values, labelExpr=at_single, labelOverlap=False, grid=False, labelFlush=False)
-    return alt.X("x:Q", title="batch size (rows per call)", scale=scale, axis=axis)
-
-
-def _value_axis(rows: list[dict[str, Any]], title: str, label: str) -> Any:
-    # The interval of two wildly different repeats spans decades and would flatten everything else: it is cut off.
-    values = [row["value"] for row in rows] or [1.0, 10.0]
-    ends = [row[end] for row in rows for end in ("low", "high") if row[end] is not None]
-    held = [min(max(end, min(values) / 3), 3 * max(values)) for end in ends]
-    return base.log_axis("value", title, [*values, *held], label, margins=(1.15, 1.15))
+    # Invisible discs around the symbols are easy to hit with a finger, and they carry the tooltip.
+    discs = cases.mark_point(filled=True, shape="circle", size=450, opacity=0, aria=False)
+    return [
+        *([] if singles else [base.rule_at_one(theme)]),
+        band.mark_area(opacity=0.15, clip=True, tooltip=None),
+        kernels.transform_filter("datum.kind == 'repeat'").mark_circle(size=16, opacity=0.5, clip=True, tooltip=None),
+        *base.interval_lines(batches, batches.encode(shape), theme),
+        *([alone.mark_rule(strokeWidth=1.5, clip=True)] if singles else []),
+        *(
+            [single.encode(shape).mark_point(filled=False, opacity=1, size=120, strokeWidth=2, fill=theme.surface)]
+            * singles
+        ),
+        discs.encode(tooltip=base.tips(told)),
+    ]

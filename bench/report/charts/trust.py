@@ -30,7 +30,7 @@ def timeline_chart(found: Timeline, names: Sequence[str], theme: Theme = PAGE) -
     low, high = min(0.98, *levels), min(_MOST, max(1.5 * found.limit - 0.5, 1.02 * max(levels)))
     lane = _LANE * (high - low)
     lanes: dict[str, float] = {cause: low - lane * (number + 0.7) for number, cause in enumerate(causes)}
-    rows = [*_line(found, high), *(row for moment in found.moments for row in _marks(moment, found, lanes, high))]
+    rows = [*_line(found, high), *(row for moment in found.moments for row in _marks(moment, lanes, high))]
     scale = alt.Scale(domain=[low - lane * (len(causes) + 0.2), high], nice=False, zero=False)
     axis = alt.Axis(values=[*_ticks(low, high), *lanes.values()], labelExpr=_lane_labels(lanes, low))
     level = alt.Chart().encode(alt.Y("y:Q", title=None, scale=scale, axis=axis))
@@ -54,7 +54,8 @@ def _when(found: Timeline) -> alt.X:
     title = "time since the first case" if found.dated else "cases, in the order in which they ran"
     label = f"datum.value == 0 ? '0' : {base.TIME_LABEL}" if found.dated else "datum.value"
     axis = alt.Axis(labelExpr=label, grid=False, tickCount=6, labelOverlap=True, labelSeparation=8)
-    return alt.X("x:Q", title=title, axis=axis)
+    scale = alt.Scale(domain=[0, max(moment.ends for moment in found.moments)], nice=False)
+    return alt.X("x:Q", title=title, axis=axis, scale=scale)
 
 
 def _line(found: Timeline, high: float) -> Iterator[dict[str, Any]]:
@@ -72,11 +73,10 @@ def _line(found: Timeline, high: float) -> Iterator[dict[str, Any]]:
     yield {"kind": "limit", "y": found.limit}
 
 
-def _marks(moment: Moment, found: Timeline, heights: dict[str, float], high: float) -> Iterator[dict[str, Any]]:
+def _marks(moment: Moment, heights: dict[str, float], high: float) -> Iterator[dict[str, Any]]:
     """Yield the symbol of a case on the line, and one in the lane of each cause that disturbed it."""
     shared = {
         "kernel": moment.kernel,
-        "run": found.run,
         "repeat": str(moment.repeat + 1),
         "case": words.case(moment.mode, moment.batch_size),
         "calibration": f"{moment.level:.2f}x its best",
@@ -132,17 +132,17 @@ def _spins(run: Run) -> Iterator[dict[str, Any]]:
         for length, off in clock_check.deviations(record.trust).items():
             exact = times[min(times)] / min(times) * length
             told = {"time": words.seconds(times[length]), "exact": words.seconds(exact), "off": f"{100 * off:+.2f} %"}
-            yield {**_process(record, run), "x": length, "y": off, **told}
+            yield {**_process(record), "x": length, "y": off, **told}
 
 
-def _process(record: Record, run: Run) -> dict[str, Any]:
-    return {"kernel": record.kernel, "run": run.name, "repeat": str(record.repeat + 1)}
+def _process(record: Record) -> dict[str, Any]:
+    return {"kernel": record.kernel, "repeat": str(record.repeat + 1)}
 
 
 def cost_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
     """Return the Vega-Lite specification of what a call of the harness costs, one symbol for each process."""
     rows = [
-        {**_process(record, run), "x": cost, "way": COST_NAMES[mode], "time": words.seconds(cost)}
+        {**_process(record), "x": cost, "way": COST_NAMES[mode], "time": words.seconds(cost)}
         for record in run.records
         for mode, cost in clock_check.call_costs_s(record.trust).items()
         if mode in COST_NAMES

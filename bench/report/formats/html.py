@@ -4,6 +4,8 @@ The page's Content-Security-Policy allows the scripts and the style that stand i
 no network, no evaluation of text (Vega runs with its interpreter), and no script that a result file could bring along.
 """
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import json
@@ -11,15 +13,20 @@ import re
 from collections.abc import Callable
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench import words
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.report.charts import style
-from mlpbench.bench.report.document import Document
-from mlpbench.bench.report.sections.times import hidden_at_first
+from mlpbench.bench.report.document import Document, Figure
+from mlpbench.bench.report.sections.times import Grid
+
+if TYPE_CHECKING:
+    from mlpbench.bench.report.charts.base import Panel
 
 _UNITS = "ns|µs|ms|s|to|B|KiB|MiB|GiB|GFLOP/s|GB/s|threads?|repeats?|rows"
+#: So many kernels have a card at first: two rows of them.
+_MOST_CARDS = 8
 NEEDS = "charts need Altair and vl-convert: pip install 'mlpbench[report]'"
 
 
@@ -37,28 +44,34 @@ def render(document: Document) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(kind=lambda block: type(block).__name__, ratio=words.ratio, unbroken=_unbroken)
+    environment.filters.update(seconds=words.seconds, sentences=_sentences)
     return environment.from_string(_file("page.html.j2")).render(
         document=document,
         css=css,
         scripts=scripts,
-        charts={name: _embedded(chart) for name, chart in drawn.items()},
-        legends=_legends(document),
+        panels={name: [(one.title, _embedded(one.chart)) for one in panels] for name, panels in drawn.items()},
+        legend=kernels if len(kernels) > 1 and drawn else [],
         swatches={item.name: item for item in kernels},
-        keys={name: _key(chart, kernels) for name, chart in drawn.items()},
+        columns={figure.name: _columns(figure, len(drawn[figure.name])) for figure in document.figures()},
+        most_cards=_MOST_CARDS,
+        keys={name: _key(panels, kernels) for name, panels in drawn.items()},
         policy=_policy(scripts, css),
     )
 
 
-def _drawn(document: Document) -> dict[str, dict[str, Any]]:
-    """Return every figure's chart by its name. Raises ImportError without Altair."""
-    from mlpbench.bench.report.charts import bandwidth, book, explain, heatmap, roofline, scaling, times, trust
+def _drawn(document: Document) -> dict[str, list[Panel]]:
+    """Return every figure's charts by its name. Raises ImportError without Altair."""
+    from mlpbench.bench.report.charts import bandwidth, book, explain, heatmap, limits, roofline, scaling, times, trust
+    from mlpbench.bench.report.charts.base import Panel
 
     names = [item.name for item in _kernels(document)]
-    charts: dict[str, Callable[[Any, list[str]], dict[str, Any]]] = {
-        "time": times.time_chart,
-        "speedup": times.speedup_chart,
-        "scaling": scaling.scaling_chart,
-        "waterfall": explain.waterfall_chart,
+    charts: dict[str, Callable[[Any, list[str]], dict[str, Any] | list[Panel]]] = {
+        "time": times.time_charts,
+        "speedup": times.speedup_charts,
+        "peers": limits.peer_charts,
+        "scaling": scaling.scaling_charts,
+        "waterfall": explain.waterfall_charts,
+        "share": explain.share_chart,
         "hockney": explain.hockney_chart,
         "roofline": roofline.roofline_chart,
         "timeline": trust.timeline_chart,
@@ -69,7 +82,19 @@ def _drawn(document: Document) -> dict[str, dict[str, Any]]:
         "bandwidth": lambda data, _: bandwidth.bandwidth_chart(data),
         "book": lambda data, _: book.book_chart(data),
     }
-    return {figure.name: charts[figure.name.partition("-")[0]](figure.data, names) for figure in document.figures()}
+    made = {figure.name: charts[figure.name.partition("-")[0]](figure.data, names) for figure in document.figures()}
+    return {name: found if isinstance(found, list) else [Panel("", found)] for name, found in made.items()}
+
+
+def _columns(figure: Figure, panels: int) -> str:
+    """Return the class of the panels of a figure: how many stand beside each other where there is room."""
+    asked = figure.data.columns if isinstance(figure.data, Grid) else None
+    return f"columns-{asked or (2 if panels in (2, 4) else 3)}"
+
+
+def _sentences(text: str) -> list[str]:
+    """Return the sentences of a lead, which are set apart."""
+    return re.split(r"(?<=[.]) (?=[A-Z])", text)
 
 
 def _unbroken(text: str) -> str:
@@ -81,22 +106,14 @@ def _kernels(document: Document) -> list[style.Series]:
     return style.series(list(dict.fromkeys(case.kernel for case in document.cases)), style.PAGE)
 
 
-def _key(chart: dict[str, Any], kernels: list[style.Series]) -> list[style.Series]:
-    """Return the kernels that a chart far from the legend tells apart by its symbols, where there are several."""
-    if not any("shape" in layer.get("encoding", {}) for layer in chart.get("layer", [])):
+def _key(panels: list[Panel], kernels: list[style.Series]) -> list[style.Series]:
+    """Return the kernels that a figure tells apart by its symbols, where there are several."""
+    charts = [panel.chart for panel in panels]
+    if not any("shape" in layer.get("encoding", {}) for chart in charts for layer in chart.get("layer", [])):
         return []
-    there = {row.get("kernel") for rows in chart.get("datasets", {}).values() for row in rows}
+    there = {row.get("kernel") for chart in charts for rows in chart.get("datasets", {}).values() for row in rows}
     found = [item for item in kernels if item.name in there]
     return found if len(found) > 1 else []
-
-
-def _legends(document: Document) -> list[dict[str, Any]]:
-    """Return what the reader can switch on and off in all charts: kernels, and runs where there are several."""
-    runs = style.series(list(dict.fromkeys(case.run for case in document.cases)), style.PAGE)
-    kernels = {"name": "kernels", "signal": "hidden_kernels", "series": _kernels(document), "off": []}
-    off = hidden_at_first(document.cases)
-    dashed = {"name": "runs", "signal": "hidden_runs", "series": runs, "dashed": True, "off": off}
-    return [{**kernels, "dashed": False}, *[dashed] * (len(runs) > 1)]
 
 
 def _file(name: str) -> str:

@@ -15,8 +15,9 @@ _AUTOLINK = re.compile(r"(?i)(https?|ftp|www|mailto)(?=[:.])|(@)(?=\w)")
 
 def render(document: Document) -> str:
     """Return the report as Markdown."""
-    title, subtitle, lead = map(escape, (document.title, document.subtitle, document.headline.lead))
-    lines = [f"# {title}", "", subtitle, "", f"**{lead}**", ""]
+    title, lead = map(escape, (document.title, document.headline.lead))
+    chips = " · ".join(f"{name} {escape(value)}" for name, value in document.chips)
+    lines = [f"# {title}", "", chips, "", f"**{lead}**", ""]
     lines += [f"- {escape(line)}" for line in document.lines()]
     lines += [line for text in document.notices for line in ("", f"> {escape(text)}")]
     for section in document.sections:

@@ -1,12 +1,13 @@
-"""What the speedup is made of: sentences, three charts for each run, and what is missing."""
+"""What the speedup is made of: a sentence for each kernel, charts for each run, and behind folds all the rest."""
 
 import math
 from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis import bandwidth
 from mlpbench.bench.analysis.attribution import PARTS, Attribution, Part
 from mlpbench.bench.analysis.explain import CaseShare, Explanation, KernelExplanation
-from mlpbench.bench.analysis.roofline import Roofs
+from mlpbench.bench.analysis.roofline import Roofs, RoofVerdict
 from mlpbench.bench.cases import CPU
 from mlpbench.bench.report.document import MANY_RUNS, Block, Figure, Fold, Paragraph, Points, Table, columns
 from mlpbench.bench.stats.hockney import Fit
@@ -21,19 +22,32 @@ PART_WORDS = {
 #: From this difference on, one neuron a layer takes another way through the library than two.
 _OTHER_PATH = 0.1
 
+#: What a cause is, where it makes the gain.
+_GAIN = {
+    "calls": "fewer calls",
+    "weights": "weights read once for a batch",
+    "arithmetic": "better use of the arithmetic units",
+    "unexplained": "unexplained",
+}
+
 _WATERFALL = (
-    "Read from top to bottom: the whole time of a sample one at a time, what each cause takes off it, and what is left "
-    "in batches; a bar begins where the one above it ends, and unexplained is what the causes do not account for."
+    "From top to bottom: the whole time of a sample one at a time, what each cause takes off it, and what is left in "
+    "batches. Unexplained is what the causes do not account for."
+)
+_SHARE = (
+    "100 % is as fast as this machine allows; a kernel that skips work may be above it. The limit of a case is the "
+    "longest of three: its arithmetic at the peak, its weights or its inputs read once. Point at a symbol to see it. "
+    "Hollow symbols: one sample at a time."
 )
 _HOCKNEY = (
-    "Both axes are logarithmic: symbols are measured calls, the line is t0 + B / r_inf fitted to them (t0: what a call "
-    "costs; r_inf: the rate of endless batches, of which n_half rows reach half; dashed: the line in parts), and where "
-    "a symbol lies off its line the kernel does not follow the model."
+    "Symbols are measured calls, the line is t0 + B / r_inf fitted to them: t0 is what a call costs, r_inf the rate of "
+    "endless batches, of which n_half rows reach half. Dashed: the line in parts. A kernel whose symbols lie off its "
+    "line does not follow the model. Both axes are logarithmic."
 )
 _ROOFLINE = (
-    "Both axes are logarithmic: no symbol can lie above its roof, slanted where reading limits, from the memory that "
-    "holds the weights, and flat where arithmetic does (dashed: one thread); the nearer a symbol is to it, the less is "
-    "left to gain."
+    "A roof is slanted where reading limits, from the memory that holds the weights, and flat where arithmetic does. "
+    "Dashed: one thread. A symbol above its roof did more than the machine was seen to do: the roof was measured too "
+    "low, or the kernel skips work. Both axes are logarithmic."
 )
 
 
@@ -48,20 +62,27 @@ def blocks(explanations: Sequence[Explanation]) -> tuple[Block, ...]:
 
 
 def _of_run(found: Explanation, number: int, *, several: bool) -> Iterator[Block]:
-    yield Points(tuple(run_sentences(found)))
-    for kernel in found.kernels:
-        yield Paragraph(f"{kernel.kernel}:")
-        yield Points(tuple(kernel_sentences(kernel)))
     after = f", {found.of_run}" if several else ""
+    yield Points(tuple(map(gain_sentence, found.kernels)))
     if any(kernel.attribution for kernel in found.kernels):
         title = f"Where the time of a sample goes{after}"
         yield Figure(f"waterfall-{number}", title, _WATERFALL, waterfall_table(found), found)
+    under_roofs = any(share.verdict for kernel in found.kernels for share in kernel.shares)
+    if under_roofs:
+        title = f"How near each case is to its limit{after}"
+        yield Figure(f"share-{number}", title, _SHARE, roof_table(found.kernels), found)
+    detail: list[Block] = [Points(said)] if (said := tuple(run_sentences(found))) else []
+    for kernel in found.kernels:
+        detail += [Paragraph(f"{kernel.kernel}:"), Points(tuple(kernel_sentences(kernel)))]
+    yield Fold(f"Kernel by kernel: the cost of a call, the fitted line, the nearest limit{after}", tuple(detail))
     if any(kernel.fit for kernel in found.kernels):
         title = f"Time of a call, and the line through it{after}"
-        yield Figure(f"hockney-{number}", title, _HOCKNEY, _hockney_table(found), found)
-    if any(share.verdict for kernel in found.kernels for share in kernel.shares):
+        figure = Figure(f"hockney-{number}", title, _HOCKNEY, _hockney_table(found), found)
+        yield Fold(f"Does the time of a call follow a line?{after}", (figure,))
+    if under_roofs:
         title = f"Every case under its roof{after}"
-        yield Figure(f"roofline-{number}", title, _ROOFLINE, roof_table(found.kernels), found)
+        figure = Figure(f"roofline-{number}", title, _ROOFLINE, roof_table(found.kernels), found)
+        yield Fold(f"The roofline{after}", (figure,))
 
 
 # -- tables
@@ -145,13 +166,28 @@ def _roof_row(share: CaseShare) -> tuple[str, ...]:
     verdict = share.verdict
     if verdict is None:
         return (*numbers, "", "no roof was measured")
-    what, roof = verdict.binding.what, verdict.binding.roof
-    binds = (roof if what == "arithmetic" else f"{what} from {roof}", verdict.reason)
-    of_roof = words.percent(verdict.share)
-    return (*numbers, of_roof, "; ".join(filter(None, binds)))
+    return (*numbers, words.percent(verdict.share), limit_words(verdict))
 
 
 # -- sentences
+
+
+def gain_sentence(kernel: KernelExplanation) -> str:
+    """Return what makes the gain of a kernel, as ``81 % of numpy's gain is fewer calls``, or why that is not known."""
+    causes, unclear = bandwidth.named(kernel)
+    parts = kernel.attribution
+    if not causes or parts is None:
+        return f"{kernel.kernel}: what makes its gain is not clear, since {unclear}."
+    first, *others = ((words.percent(parts.share(cause) or 0.0), _GAIN[cause]) for cause in causes)
+    rest = f"; {' and '.join(f'{share} {cause}' for share, cause in others)} may be as much" if others else ""
+    return f"{first[0]} of {kernel.kernel}'s gain is {first[1]}{rest}."
+
+
+def limit_words(verdict: RoofVerdict) -> str:
+    """Return the limit that binds a case, and what is wrong with a share that cannot be."""
+    what, roof = verdict.binding.what, verdict.binding.roof
+    binds = (roof if what == "arithmetic" else f"{what} from {roof}", verdict.reason)
+    return "; ".join(filter(None, binds))
 
 
 def run_sentences(found: Explanation) -> list[str]:

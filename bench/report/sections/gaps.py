@@ -27,12 +27,14 @@ def gap_table(runs: Sequence[Run]) -> Table | None:
 
 
 def refused(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Return one sentence for each kernel and check by which times were refused: they stand beside the headline."""
-    told = [gap for run in runs for gap in _failed(run, only=refusals.PHASE)]
-    return tuple(
-        f"Refused: {kernel}, {what.removesuffix(f': {refusals.PHASE}')}: {why}."
-        for kernel, what, why in dict.fromkeys(told)
-    )
+    """Return one sentence for each kernel and cause by which times were refused: they stand beside the headline."""
+    cases: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    first: dict[tuple[str, str], str] = {}
+    for kernel, what, why in (gap for run in runs for gap in _failed(run, only=refusals.PHASE)):
+        cause = kernel, why.rpartition("likely cause: ")[2]
+        cases[cause][what.removesuffix(f": {refusals.PHASE}")] = None
+        first.setdefault(cause, why)
+    return tuple(f"Refused: {kernel}, {'; '.join(cases[kernel, why])}: {first[kernel, why]}." for kernel, why in cases)
 
 
 def once_for_all(runs: Sequence[Run], hit: Sequence[tuple[Run, str]], what: str) -> list[str]:

@@ -4,32 +4,26 @@ from collections.abc import Sequence
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.heatmap import ONE, Cell, HeatMap
-from mlpbench.bench.report.document import Figure, Table, columns
+from mlpbench.bench.report.document import Figure, Table, columns, table_of_runs
 
 _READING = (
-    "A cell is the kernel's time per sample divided by that of the fastest kernel at that batch size: 1.0x is the "
-    "fastest, the darker the slower, on a logarithmic scale; the kernels are in order of their speed overall."
+    "A cell is the kernel's time per sample divided by that of the fastest kernel there: 1.0x is the fastest, the "
+    "darker the slower. A ~ means not told apart from the fastest: the interval reaches 1x. Kernels are in the order "
+    "of their speed overall."
 )
 
 
 def figures(found: Sequence[HeatMap]) -> tuple[Figure, ...]:
-    """Return one figure for each run."""
-    return tuple(
-        Figure(
-            f"heatmap-{number}",
-            f"Time relative to the fastest kernel{f': {one.run}' if len(found) > 1 else ''}",
-            _READING if number == 0 else "Read as the one above.",
-            _table(one),
-            one,
-        )
-        for number, one in enumerate(found)
-    )
+    """Return one figure for all runs; none without any."""
+    title = "Time relative to the fastest kernel"
+    return (Figure("heatmap", title, _READING, _table(found), found),) if found else ()
 
 
 def cell_text(cell: Cell) -> str:
-    """Return the ratio in two digits: ``1.0x``, ``2.3x``, ``14x``."""
-    value = cell.ratio.value
-    return f"{value:.1f}x" if value < 9.95 else f"{value:.0f}x"
+    """Return the ratio in two digits: ``1.0x``, ``2.3x``, ``14x``, and ``~1.1x`` where the fastest is as fast."""
+    value = max(cell.ratio.value, 1.0)  # three kernels may beat each other in turn, and each is at best the fastest
+    as_fast = cell.kernel != cell.fastest and cell.ratio.low <= 1
+    return f"{'~' if as_fast else ''}{value:.1f}x" if value < 9.95 else f"{value:.0f}x"
 
 
 def column_text(batch_size: int) -> str:
@@ -37,13 +31,16 @@ def column_text(batch_size: int) -> str:
     return words.case("per_sample" if batch_size == ONE else "batched", batch_size)
 
 
-def _table(found: HeatMap) -> Table:
-    rows = tuple(
+def _table(found: Sequence[HeatMap]) -> Table:
+    at = sorted({batch_size for one in found for batch_size in one.columns})
+    rows = (
         (
-            words.marked(kernel, kernel in found.unchecked),
-            *(cell_text(found.cells[kernel, at]) if (kernel, at) in found.cells else "" for at in found.columns),
+            one.run,
+            words.marked(kernel, kernel in one.unchecked),
+            *(cell_text(one.cells[kernel, b]) if (kernel, b) in one.cells else "" for b in at),
         )
-        for kernel in found.kernels
+        for one in found
+        for kernel in one.kernels
     )
     caption = "Time per sample / that of the fastest kernel at the same batch size, paired by repeat."
-    return Table(caption, columns(["kernel"], map(column_text, found.columns)), rows)
+    return table_of_runs(caption, columns(["kernel"], map(column_text, at)), rows, several=len(found) > 1)

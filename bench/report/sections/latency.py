@@ -1,4 +1,4 @@
-"""A closer look at each kernel: cold starts and memory, single calls, the same input again."""
+"""A closer look at each kernel: cold starts and memory, latency percentiles, repeated input."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -24,8 +24,11 @@ _INPUTS = "Time with inputs that rotate / time with the same input again and aga
 _FIRST_CALLS = 4
 
 
-def sections(judged: Sequence[Judgement]) -> tuple[Section, ...]:
-    """Return the sections of the closer look; those without blocks where the files say nothing."""
+def sections(judged: Sequence[Judgement], *, folded: bool) -> tuple[Section, ...]:
+    """Return the sections of the closer look; those without blocks where the files say nothing.
+
+    ``folded``: whether a page shows the percentiles only when they are opened.
+    """
     times = ("import", "construction", "of all, compiling", "first calls", "peak memory", "device's pool")
     starts = columns(("kernel", "compiled code"), times)
     calls = columns(("kernel", "case"), ("calls", "p50", "p90", "p99", "p99.9"))
@@ -36,9 +39,9 @@ def sections(judged: Sequence[Judgement]) -> tuple[Section, ...]:
     single = _table(judged, _LATENCY, calls, lambda one: map(_latency, one.latencies))
     same = _table(judged, _INPUTS, inputs, lambda one: map(_input, one.inputs))
     return (
-        Section("cold", "Cold starts and memory", cold),
-        Section("latency", "Single calls", (*[Points(said)] * bool(said), *single)),
-        Section("inputs", "The same input again", same),
+        Section("cold", "Cold starts and memory", cold, folded=True),
+        Section("latency", "Latency percentiles", (*[Points(said)] * bool(said), *single), folded),
+        Section("inputs", "Is it faster on repeated input?", same, folded=True),
     )
 
 

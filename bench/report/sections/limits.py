@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.limits import BesidePeers, Conditions, Limits, LimitShare
-from mlpbench.bench.report.document import Block, Paragraph, Points, Table, columns
+from mlpbench.bench.report.document import Block, Figure, Fold, Paragraph, Points, Table, columns
 
 _LIKE = (
     "Like for like: a kernel that returns a new array is compared with peers that do, and a kernel that keeps its "
@@ -29,28 +29,61 @@ _TOO_LOW = "not believed: the peak was measured too low"
 _RETURNS = {"new": "new array", "kept": "kept"}
 
 
+_READING = (
+    "The best peer's time / the kernel's, paired by repeat: above the dashed line at 1x the kernel is faster. Whiskers "
+    "are 95 % intervals; both axes are logarithmic. Point at a symbol for the peer that it is held beside."
+)
+
+
 def blocks(found: Sequence[Limits]) -> tuple[Block, ...]:
-    """Return the section's content, setting after setting; nothing without any."""
+    """Return the section's content; nothing without any. On a page the tables are behind folds."""
     if not found:
         return ()
     how = Points((_LIKE, _BEST, *[_LIMITS] * any(one.shares for one in found)))
     missing = tuple(_missing(found))
-    return (how, *map(Paragraph, measured_with(found)), *tables(found), *[Points(missing)] * bool(missing))
+    ratios, shares = tables(found)
+    drawn: list[Block] = []
+    if ratios:
+        first, *others = ratios
+        drawn = [Paragraph(verdict(found)), Figure("peers", "Beside the best peer", _READING, first, found)]
+        drawn += [Fold("The ratios of the other settings", tuple(others))] * bool(others)
+    drawn += [Fold("Against the machine's limits", tuple(shares))] * bool(shares)
+    conditions: tuple[Block, ...] = (how, *map(Paragraph, measured_with(found)), *[Points(missing)] * bool(missing))
+    return (*drawn, Fold("How this was measured, and what is missing", conditions))
+
+
+def verdict(found: Sequence[Limits]) -> str:
+    """Return in how many places kernels are faster than the best peer, slower, or not told apart from it."""
+    ratios = [place.ratio for one in found for row in one.rows for place in row.places]
+    faster, slower = sum(ratio.low > 1 for ratio in ratios), sum(ratio.high < 1 for ratio in ratios)
+    close = len(ratios) - faster - slower
+    places = "places" if len(ratios) != 1 else "place"
+    return (
+        f"Beside the best peer, ours are faster in {faster} of {len(ratios)} {places}, slower in {slower}, and too "
+        f"close to call in {close}."
+    )
 
 
 def _missing(found: Sequence[Limits]) -> Iterator[str]:
     """Yield what could not be said, once, with the settings of which it could not."""
     settings: dict[str, list[str]] = {}
     for setting, line in ((one.setting, line) for one in found for line in one.missing):
-        settings.setdefault(line, []).append(_setting_words(setting))
+        settings.setdefault(line, []).append(setting_words(setting))
     for line, whose in settings.items():
         where = "" if len(whose) == len(found) else f" ({'; '.join(whose)})"
         yield f"{line[0].upper()}{line[1:]}{where}."
 
 
-def _setting_words(setting: Conditions) -> str:
+def setting_words(setting: Conditions) -> str:
     """Return network, threads given, dtype and data: ``784-50-100-10, 1 thread, float32, mnist``."""
     return f"{setting.spec}, {words.things(setting.threads, 'thread')}, {setting.dtype}, {setting.data}"
+
+
+def apart(settings: Sequence[Conditions]) -> list[str]:
+    """Return what tells settings apart, as `setting_words` of what differs among them."""
+    parts = [(one.started or "", *setting_words(one).split(", ")) for one in settings]
+    differs = [len(set(values)) > 1 for values in zip(*parts, strict=True)]
+    return [", ".join(value for value, tells in zip(one, differs, strict=True) if tells) for one in parts]
 
 
 def measured_with(found: Sequence[Limits]) -> list[str]:
@@ -67,21 +100,21 @@ def measured_with(found: Sequence[Limits]) -> list[str]:
     ]
 
 
-def tables(found: Sequence[Limits]) -> tuple[Table, ...]:
-    """Return for each network, dtype and data of a sweep a table of ratios and one of limits, with all its threads."""
+def tables(found: Sequence[Limits]) -> tuple[list[Table], list[Table]]:
+    """Return the tables of ratios and of limits, one for each network, dtype and data, with all threads of a sweep."""
     alike: dict[tuple[str | None, str, str], list[Limits]] = {}
     for one in found:
         setting = one.setting
         name = f"{setting.spec}, {setting.dtype}, {setting.data}"
         alike.setdefault((setting.started, setting.machine, name), []).append(one)
     names = [name for _, _, name in alike]
-    shown: list[Table] = []
+    ratios, shares = list[Table](), list[Table]()
     for (started, _, name), group in alike.items():
         # Several sweeps of one network: by the time of each.
         which = f"{name}, started {started}" if names.count(name) > 1 and started else name
-        shown += [_ratio_table(which, group)] if any(one.rows for one in group) else []
-        shown += [_share_table(which, group)] if any(one.shares for one in group) else []
-    return tuple(shown)
+        ratios += [_ratio_table(which, group)] if any(one.rows for one in group) else []
+        shares += [_share_table(which, group)] if any(one.shares for one in group) else []
+    return ratios, shares
 
 
 def _share_table(which: str, found: Sequence[Limits]) -> Table:

@@ -1,5 +1,6 @@
 """The environment of a run as lines for people, and what differs between runs."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from mlpbench.bench import words
@@ -10,6 +11,24 @@ from mlpbench.bench.report.document import Block, Paragraph, Table, columns, tab
 UNREADABLE = "not readable"
 #: Lines that differ between any two runs and mean nothing.
 _ALWAYS_DIFFERENT = {"Load at the start"}
+
+
+def chips(runs: Sequence[Run], grades: Sequence[str | None]) -> tuple[tuple[str, str], ...]:
+    """Return what was measured, where and how well, as names and values; ``grades``: of the machine in each run."""
+    timed = [(run, run.records[0]) for run in runs if run.records]
+    repeats = [max(Counter(record.kernel for record in run.records).values()) for run, _ in timed]
+    found: dict[str, list[str]] = {
+        "date": [run.plan.started[:10] for run in runs if run.plan and run.plan.started],
+        "processor": [run.measured_in.machine.cpu_model or run.machine for run in runs],
+        "network": [record.spec.label() for _, record in timed],
+        "threads": [str(record.threads) for _, record in timed if record.threads],
+        "dtype": [record.spec.dtype for _, record in timed],
+        "data": [record.data.name for _, record in timed],
+        "repeats": [" to ".join(dict.fromkeys(map(str, (min(repeats), max(repeats)))))] if repeats else [],
+        "machine was": [grade for grade in grades if grade],
+        "run": [(run.plan and run.plan.sweep) or run.id for run in runs],
+    }
+    return tuple((name, ", ".join(dict.fromkeys(values))) for name, values in found.items() if values)
 
 
 def environment(runs: Sequence[Run]) -> tuple[Block, ...]:

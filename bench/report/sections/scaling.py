@@ -4,22 +4,26 @@ from collections.abc import Sequence
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.scaling import Gain, Scaling
-from mlpbench.bench.report.document import Block, Figure, Paragraph, Table, columns
+from mlpbench.bench.report.document import Block, Figure, Fold, Points, Table, columns
 
 _READING = (
-    "Time per sample with {fewest} divided by the time with more, the same kernel at the same batch size; both axes "
-    "are logarithmic. Below the dashed line at 1x more threads are slower."
+    "Time per sample with the fewest threads divided by the time with more: the same kernel at the same batch size. "
+    "Whiskers are 95 % intervals; both axes are logarithmic. Below the dashed line at 1x more threads are slower."
 )
 
 
 def blocks(found: Sequence[Scaling]) -> tuple[Block, ...]:
-    """Return a figure for each group, or its table where nothing was timed in batches, and the threads in use."""
-    first = next((number for number, one in enumerate(found) if one.drawn), 0)
-    return tuple(
-        block
-        for number, one in enumerate(found)
-        for block in (_figure(number, one, again=number > first) if one.drawn else _table(one), Paragraph(_in_use(one)))
-    )
+    """Return the figure of all groups, or their tables where nothing was timed in batches, and the threads in use."""
+    if not found:
+        return ()
+    said = Points(tuple(dict.fromkeys(map(_in_use, found))))
+    tables = tuple(map(_table, found))
+    if not any(one.drawn for one in found):
+        return (*tables, said)
+    first, *others = tables
+    title = f"Speedup over {_threads(found[0].fewest)}"
+    numbers = (Fold("The numbers of the other settings", tuple(others)),) if others else ()
+    return (Figure("scaling", title, _READING, first, found), said, *numbers)
 
 
 def _in_use(found: Scaling) -> str:
@@ -30,13 +34,6 @@ def _in_use(found: Scaling) -> str:
         kernels = ", ".join(f"{kernel} {count}" for kernel, count in used.items())
         said.append(f"Of {_threads(given)} given, kernels say that they use: {kernels}.")
     return " ".join(said)
-
-
-def _figure(number: int, found: Scaling, *, again: bool) -> Figure:
-    """Return the figure of a group; how to read it is said of the first."""
-    title = f"Speedup over {_threads(found.fewest)}: {found.spec}, {found.dtype}, {found.data}"
-    reading = "Read as the one above." if again else _READING.format(fewest=_threads(found.fewest))
-    return Figure(f"scaling-{number}", title, reading, _table(found), found)
 
 
 def _threads(count: int) -> str:
@@ -61,7 +58,8 @@ def _table(found: Scaling) -> Table:
     )
     numbers = ("threads given", "threads used", *(words.case(*at) for at in cases))
     caption = (
-        f"Time with {_threads(found.fewest)} / time with more. Used: what the kernel says; small batches may use fewer."
+        f"{found.spec}, {found.dtype}, {found.data}: time with {_threads(found.fewest)} / time with more. Used: what "
+        "the kernel says; small batches may use fewer."
     )
     return Table(caption, columns(["kernel"], numbers), rows)
 

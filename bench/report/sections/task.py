@@ -70,8 +70,8 @@ def kernels(runs: Sequence[Run]) -> tuple[Block, ...]:
     """Return the kernels of every run, each as the first repeat that got so far says."""
     rows = [(run.name, *_kernel(record)) for run in runs for record in _firsts(run)]
     texts = ("kernel", "library", "device", "accuracy, one at a time / in batches")
-    made = columns(texts, ("largest error", "import", "construction"), ["what it says it uses"])
-    caption = "Who ran, from the first repeat that got so far."
+    made = columns(texts, ("largest error", "import", "construction"), ["configuration"])
+    caption = "As the first repeat of each kernel says that got so far."
     return (table_of_runs(caption, made, rows, several=len(runs) > 1),) if rows else ()
 
 
@@ -94,7 +94,7 @@ def _kernel(record: Record) -> tuple[str, ...]:
         _accuracy(record),
         "not measured" if record.max_error is None else f"{record.max_error:.1e}",
         *("not measured" if time is None else words.seconds(time) for time in (record.import_s, record.construct_s)),
-        used or "nothing",
+        used or "defaults",
     )
 
 

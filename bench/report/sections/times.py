@@ -1,29 +1,49 @@
 """The cases as tables: every case with all that is known about it, and one value against batch size."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.headline import KernelFinding
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.plan import Ending
-from mlpbench.bench.report.document import Column, Figure, Table, columns, table_of_runs
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.report.document import Column, Figure, Fold, Table, columns, table_of_runs
 
-#: More lines in one chart cannot be told apart.
-_MOST_LINES = 20
+#: More panels beside each other are too narrow.
+_MOST_COLUMNS = 4
 _MODES = {"per_sample": "one at a time", "batched": "batch", "book": "book's cell"}
 
 _TIME_READING = (
-    "Both axes are logarithmic. A line is one kernel called with whole batches, and the band around it is the 95 % "
-    "interval from the repeats. The hollow symbols on the left are the same kernel called with one sample at a time."
+    "Lower is faster; both axes are logarithmic. A line is one kernel called with whole batches. Hollow symbols on the "
+    "left: one sample at a time. Small dots are repeats, a whisker is the 95 % interval from them."
 )
 _SPEEDUP_READING = (
-    "Both axes are logarithmic. Time per sample one at a time divided by the time per sample in a batch, for the same "
-    "kernel in the same process. The dashed line at 1x is one at a time; below it, batches are slower."
+    "Higher gains more; both axes are logarithmic. Each kernel is compared with itself one at a time, in the same "
+    "process. The dashed line at 1x is one at a time; below it, batches are slower."
 )
-_RUNS = " Dashes tell the runs apart."
-_SOME_RUNS = " On a page only the first run is drawn until others are switched on."
-_NO_BAND = " With one repeat there is no interval, so no band is drawn."
+_PANELS = " A panel is one run or setting; all have the same axes."
+_NO_WHISKERS = " With one repeat there is no interval, so no whisker is drawn."
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Cases for charts of a panel each: the ``order`` of the runs, and how many panels stand beside each other."""
+
+    cases: tuple[CaseSummary, ...]
+    order: tuple[str, ...] = ()
+    columns: int | None = None
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The runs in the order of their panels."""
+        there = tuple(dict.fromkeys(case.run for case in self.cases))
+        return self.order if set(self.order) == set(there) else there
+
+    def of(self, run: str) -> list[CaseSummary]:
+        """Return the cases of a run that are inference alone."""
+        return [case for case in self.cases if case.run == run and case.mode != "book"]
 
 
 def case_table(cases: Sequence[CaseSummary], endings: Mapping[str, Ending] = MappingProxyType({})) -> Table:
@@ -92,7 +112,7 @@ def finding_table(found: Sequence[KernelFinding]) -> Table:
 def kernel_table(found: Sequence[KernelFinding]) -> Table:
     """Return what batching does for each kernel of one run, the fastest first, narrow enough for a terminal."""
     rows = []
-    for kernel in sorted(found, key=lambda one: min(time.value for time in (one.one, one.best) if time)):
+    for kernel in found:
         one, best = (words.seconds(time.value) if time else "not measured" for time in (kernel.one, kernel.best))
         size = f"{kernel.best_batch_size:,}" if kernel.best_batch_size else "none"
         rows.append((kernel.name, one, size, best, words.ratio(kernel.speedup) if kernel.speedup else "none"))
@@ -100,26 +120,32 @@ def kernel_table(found: Sequence[KernelFinding]) -> Table:
     return Table("Time per sample, the fastest kernel first, with 95 % intervals of the speedups.", made, tuple(rows))
 
 
-def hidden_at_first(cases: Sequence[CaseSummary]) -> list[str]:
-    """Return the runs whose lines a reader has to switch on: all but the first, where together they are too many."""
-    runs = list(dict.fromkeys(case.run for case in cases))
-    lines = {(case.run, case.kernel) for case in cases}
-    return runs[1:] if len(lines) > _MOST_LINES else []
+def grid(runs: Sequence[Run], cases: Sequence[CaseSummary]) -> Grid:
+    """Return the cases for panels: of a sweep, a column for each number of threads and a row for all else."""
+    timed = {case.run for case in cases}
+    points = {run.name: run.setting.point for run in runs if run.setting and run.name in timed}
+    rows = list(dict.fromkeys((spec, dtype) for spec, _, dtype in points.values()))
+    threads = {count for _, count, _ in points.values()}
+    order = sorted(points, key=lambda name: (rows.index((points[name][0], points[name][2])), points[name][1]))
+    full = len(set(points.values())) == len(points) == len(rows) * len(threads)
+    return Grid(tuple(cases), tuple(order), len(threads) if full and 1 < len(threads) <= _MOST_COLUMNS else None)
 
 
-def figures(cases: Sequence[CaseSummary]) -> tuple[Figure, ...]:
+def figures(found: Grid) -> tuple[Figure | Fold, ...]:
     """Return the two charts, each with its table; none where nothing was timed in batches."""
+    cases = found.cases
     if not any(case.mode == "batched" for case in cases):
         return ()
-    note = _RUNS if _are_several(cases) else ""
-    note += _SOME_RUNS if hidden_at_first(cases) else ""
-    note += _NO_BAND if any(case.repeats == 1 for case in cases) else ""
+    many = len(found.runs) > 1
+    note = _PANELS if many else ""
+    note += _NO_WHISKERS if any(case.repeats == 1 for case in cases) else ""
     times = _against_batch_size(cases, lambda case: words.duration(case.sample))
-    found = [Figure("time", "Time per sample", _TIME_READING + note, times, cases)]
-    if any(case.speedup is not None for case in cases if case.mode == "batched"):
-        gains = _against_batch_size(cases, _speedup)
-        found.append(Figure("speedup", "Speedup over one at a time", _SPEEDUP_READING + note, gains, cases))
-    return tuple(found)
+    drawn = Figure("time", "Time per sample", _TIME_READING + note, times, found)
+    if not any(case.speedup is not None for case in cases if case.mode == "batched"):
+        return (drawn,)
+    gains = _against_batch_size(cases, _speedup)
+    gain = Figure("speedup", "Speedup over one at a time", _SPEEDUP_READING + note, gains, found)
+    return (drawn, Fold("Speedup over one at a time, panel by panel", (gain,)) if many else gain)
 
 
 def _against_batch_size(cases: Sequence[CaseSummary], text: Callable[[CaseSummary], str]) -> Table:

@@ -1,11 +1,12 @@
 """The HTML report in a real browser, headless: it draws, it is quiet, it asks nobody, it fits."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 from support.browsing import Page, contrast
-from support.reports import KERNELS, SIZES
+from support.reports import KERNELS, SIZES, TIMES
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.chrome.service import Service  # noqa: E402
@@ -38,7 +39,7 @@ def test_both_charts_are_drawn(browser, reports):
     page = browser.open(reports.file("one"))
     for chart in ("time", "speedup"):
         assert len(page.marks(chart, "line")) == len(KERNELS)
-        assert len(page.marks(chart, "area")) == len(KERNELS)
+        assert page.whiskers(chart) >= len(SIZES) * len(KERNELS), "one for each case"
         box = page.ask(f"return document.querySelector('#chart-{chart} svg').getBoundingClientRect().toJSON()")
         assert box["width"] > 400
         assert box["height"] > 300
@@ -46,12 +47,12 @@ def test_both_charts_are_drawn(browser, reports):
     shapes = page.ask("return Array.from(document.querySelectorAll('.legend path'), p => p.getAttribute('d'))")
     assert len(set(shapes)) == len(KERNELS)
     single = browser.open(reports.file("single"))
-    assert single.marks("time", "area") == [], "one repeat has no band"
+    assert (single.marks("time", "area"), single.whiskers("time")) == ([], 0), "one repeat has no interval"
     assert len(single.marks("time", "line")) == len(KERNELS)
 
 
 def test_the_console_is_silent_and_the_network_too(browser, reports):
-    for name in ("one", "two", "single", "explained", "book", "levels", "sweep"):
+    for name in ("one", "two", "single", "sweep"):
         page = browser.open(reports.file(name))
         page.ask("window.scrollTo(0, document.body.scrollHeight)")
         assert page.driver.get_log("browser") == []
@@ -91,19 +92,96 @@ def test_dark_is_dark_to_the_last_label_without_a_reload_and_paper_is_light(brow
     assert browser.colours() == light
 
 
-@pytest.mark.parametrize("name", ["one", "two", "explained", "book", "levels", "many", "sweep"])
-def test_a_phone_scrolls_down_only(browser, reports, name):
-    page = browser.open(reports.file(name), width=390)
-    assert page.ask("return document.documentElement.scrollWidth") == 390
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", ["explained", "noisy", "axes", "limits", "levels", "book"])
+def test_everything_fits_and_nothing_lies_over_anything(browser, reports, name, width):
+    """As it is, and with every fold open; in light and in dark, which may not move anything."""
+    page = browser.open(reports.file(name), width=width)
+    for scheme in ("light", "dark"):
+        page.emulate(scheme)
+        assert page.ask("return document.documentElement.scrollWidth") == width
+        assert page.overlaps() == []
+        page.open_all()
     assert page.ask("return getComputedStyle(document.body).fontSize") == "16px"
-    wide = page.ask("return Array.from(document.querySelectorAll('.scroll'), s => [s.scrollWidth, s.clientWidth])")
-    assert any(inner > outer for inner, outer in wide)  # a table scrolls in its own box
-    assert all(outer <= 390 for _, outer in wide)
+    assert page.ask(
+        "return Array.from(document.querySelectorAll('.scroll'), s => s.clientWidth).every(w => w <= innerWidth)"
+    )
     sizes = page.ask("return Array.from(document.querySelectorAll('.chart svg'), s => s.getBoundingClientRect().width)")
-    assert all(300 < size <= 390 for size in sizes)
+    assert all(200 < size <= width for size in sizes)
+    assert page.driver.get_log("browser") == []
 
 
-def test_a_name_in_the_legend_switches_its_line_in_both_charts(browser, reports):
+@pytest.mark.parametrize("name", ["explained", "noisy", "axes", "limits"])
+def test_every_link_leads_to_a_part_which_opens(browser, reports, name):
+    page = browser.open(reports.file(name))
+    links, ids = page.ask(
+        """
+        return [Array.from(document.querySelectorAll('a'), a => a.getAttribute('href')),
+                Array.from(document.querySelectorAll('[id]'), e => e.id)];
+        """
+    )
+    assert len(links) > 5
+    assert {link.removeprefix("#") for link in links} <= set(ids)
+    assert len(set(ids)) == len(ids)
+    seen = "return document.querySelector('#cases table').checkVisibility()"
+    assert page.ask(seen) is False
+    page.click("nav a[href='#cases']")
+    page.until(lambda: page.ask(seen))
+    assert page.ask("return document.querySelector('#cases').getBoundingClientRect().top") < 900
+
+
+@pytest.mark.parametrize(("name", "screens"), [("quick", 6), ("limits", 12)])
+def test_a_page_is_short_until_its_folds_are_opened(browser, reports, name, screens):
+    page = browser.open(reports.file(name))
+    assert page.ask("return document.documentElement.scrollHeight") <= 1000 * screens
+
+
+@pytest.mark.parametrize("name", ["explained", "noisy", "axes", "limits"])
+def test_those_who_cannot_see_or_point_can_read_it(browser, reports, name):
+    axe = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
+    rules = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    page = browser.open(reports.file(name))
+    if name == "explained":
+        page.open_all()
+    else:  # the same is in the others' folds, and thousands of cells more
+        page.ask("document.querySelectorAll('details').forEach(d => d.replaceChildren(d.querySelector('summary')))")
+    page.ask(rules)
+    for scheme, only in (("light", []), ("dark", ["color-contrast"])):
+        page.emulate(scheme)
+        broken = page.driver.execute_async_script(
+            """
+            const [skipped, rules, done] = arguments;
+            const told = v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html).join(' ')}`;
+            const options = {resultTypes: ['violations'], ...(rules.length ? {runOnly: rules} : {})};
+            axe.run({exclude: skipped}, options).then(found => done(found.violations.map(told)));
+            """,
+            [] if name == "noisy" else [[".chart svg"]],  # of a thousand marks those of one page are enough
+            only,
+        )
+        assert broken == [], scheme
+
+
+def test_paper_has_what_folds_hide(browser, reports):
+    page = browser.open(reports.file("explained"))
+    page.ask("window.dispatchEvent(new Event('beforeprint'))")
+    page.until(lambda: page.marks("roofline-0", "symbol"))
+    assert page.ask("return document.querySelector('#environment table').checkVisibility()")
+
+
+def test_a_table_is_sorted_by_the_column_that_is_clicked(browser, reports):
+    page = browser.open(reports.file("one"))
+    cells = "return Array.from(document.querySelectorAll('#cases tbody tr'), r => r.cells[3].textContent)"
+    for direction in ("ascending", "descending"):
+        page.click("#cases thead th:nth-child(4) button")
+        head = "document.querySelector('#cases thead th:nth-child(4)')"
+        assert page.ask(f"return {head}.getAttribute('aria-sort')") == direction
+        units = {"ns": 1e-9, "µs": 1e-6}
+        times = [float(text.split()[0]) * units[text.split()[1]] for text in page.ask(cells)]
+        assert times == sorted(times, reverse=direction == "descending")
+        assert len(times) == len(TIMES)
+
+
+def test_a_name_in_the_legend_switches_its_line_in_all_charts(browser, reports):
     page = browser.open(reports.file("one"))
     for pressed, lines in (("false", 2), ("true", 3)):
         page.click(NUMBA)
@@ -115,17 +193,26 @@ def test_a_name_in_the_legend_switches_its_line_in_both_charts(browser, reports)
 def test_what_the_speedup_is_made_of_is_drawn_and_follows_the_legend(browser, reports):
     """A bar for the whole, for each of four causes and for what is left; a symbol for every call and every case."""
     page = browser.open(reports.file("explained"))
-
-    def drawn():
-        return page.bars("waterfall-0"), len(page.marks("hockney-0", "symbol")), len(page.marks("roofline-0", "symbol"))
-
-    everything = (6 * len(KERNELS), len(SIZES) * len(KERNELS), (1 + len(SIZES)) * len(KERNELS))
-    assert drawn() == everything
-    for word in ("one at a time", "calls saved", "weights reused", "arithmetic units", "unexplained", "numpy"):
-        assert word in page.words("waterfall-0")
+    assert [page.bars(f"waterfall-0_{number}") for number in range(len(KERNELS))] == [6] * len(KERNELS)
+    for word in (
+        "one at a time",
+        "calls saved",
+        "weights reused",
+        "arithmetic units",
+        "unexplained",
+        "batches of 1,000",
+    ):
+        assert word in page.words("waterfall-0_0")
+    cases = (1 + len(SIZES)) * len(KERNELS)
+    assert len(page.marks("share-0", "symbol")) == cases
+    assert not page.marks("roofline-0", "symbol"), "behind a fold"
     page.click(NUMBA)
-    without = tuple(count // len(KERNELS) * (len(KERNELS) - 1) for count in everything)
-    page.until(lambda: drawn() == without)
+    page.open_all()
+    expected = {"share-0": 1 + len(SIZES), "hockney-0": len(SIZES), "roofline-0": 1 + len(SIZES)}
+    for chart, symbols in expected.items():
+        page.until(lambda chart=chart, n=symbols: len(page.marks(chart, "symbol")) == n * (len(KERNELS) - 1))
+    width = "return document.querySelector('#chart-roofline-0 svg').getBoundingClientRect().width"
+    assert page.ask(width) > 700, "a chart that was hidden has found its place"
 
 
 def test_the_books_cell_the_timeline_and_the_harness_are_drawn(browser, reports):
@@ -134,6 +221,7 @@ def test_the_books_cell_the_timeline_and_the_harness_are_drawn(browser, reports)
     assert len(page.marks("book", "rect")) == 2 * 5
     for word in ("loading the data", "initialising", "inferring", "counting", "one by one", "400 ms", "200 ms"):
         assert word in page.words("book")
+    page.open_all()
     assert len(page.marks("timeline-0", "line")) == 3
     assert len(page.marks("timeline-0", "symbol")) == 3 * 2 + 3
     assert "load" in page.words("timeline-0")
@@ -144,6 +232,7 @@ def test_the_books_cell_the_timeline_and_the_harness_are_drawn(browser, reports)
 def test_what_the_gain_is_made_of_is_drawn_for_each_level(browser, reports):
     """A heading for each kernel, a bar for each of its networks, and a piece for each of four parts."""
     page = browser.open(reports.file("levels"))
+    page.open_all()
     assert page.bars("bandwidth-0") == 4 * 2 * len(KERNELS)
     for word in (*KERNELS, "784-50-100-10 (L2)", "784-1024-1024-10 (L3)", "weights reused", "unexplained"):
         assert word in page.words("bandwidth-0")
@@ -157,7 +246,7 @@ def test_the_heat_map_can_be_read(browser, reports, scheme):
     page = browser.open(reports.file("one"), scheme=scheme)
     cells, words = page.ask(
         """
-        const all = s => Array.from(document.querySelectorAll('#chart-heatmap-0 ' + s));
+        const all = s => Array.from(document.querySelectorAll('#chart-heatmap ' + s));
         return [all('.mark-rect.role-mark path').map(p => getComputedStyle(p).fill),
                 all('.mark-text.role-mark text').map(t => [t.textContent, getComputedStyle(t).fill])];
         """
@@ -173,46 +262,27 @@ def test_the_heat_map_names_every_kernel_on_a_phone(browser, reports):
     page = browser.open(reports.file("one"), width=390)
     left, inside = page.ask(
         """
-        const chart = document.querySelector('#chart-heatmap-0 svg').getBoundingClientRect().left;
-        const names = Array.from(document.querySelectorAll('#chart-heatmap-0 .role-axis-label text'));
+        const chart = document.querySelector('#chart-heatmap svg').getBoundingClientRect().left;
+        const names = Array.from(document.querySelectorAll('#chart-heatmap .role-axis-label text'));
         return [chart, names.map(n => n.getBoundingClientRect().left)];
         """
     )
     assert min(inside) >= left, "no name is cut off"
-    assert page.words("heatmap-0").count("1.0x") == 1 + len(SIZES)
+    assert page.words("heatmap").count("1.0x") == 1 + len(SIZES)
 
 
-def test_runs_have_a_legend_where_there_are_two(browser, reports):
-    page = browser.open(reports.file("two"))
-    assert len(page.marks("time", "line")) == 2 * len(KERNELS)
-    lines = "document.querySelectorAll('#chart-time .mark-line path')"
-    assert len(set(page.ask(f"return Array.from({lines}, p => p.getAttribute('stroke-dasharray'))"))) == 2
-    page.click("[data-signal=hidden_runs] button")
-    page.until(lambda: len(page.marks("time", "line")) == len(KERNELS))
+def test_settings_have_a_panel_each(browser, reports):
+    page = browser.open(reports.file("axes"))
+    assert [len(page.marks(f"time_{number}", "line")) for number in range(4)] == [len(KERNELS)] * 4
+    tops = page.ask("return [0, 1, 2].map(n => document.querySelector('#chart-time_' + n).getBoundingClientRect().top)")
+    assert tops[0] == tops[1] < tops[2], "threads are columns"
+    assert page.ask("return document.querySelector('main > section').id") == "threads"
 
 
-def test_of_many_runs_the_first_is_drawn_and_others_when_they_are_switched_on(browser, reports):
-    page = browser.open(reports.file("sweep"))
-    assert len(page.marks("time", "line")) == 9
-    page.click("[data-signal=hidden_runs] button", 2)
-    page.until(lambda: len(page.marks("time", "line")) == 2 * 9)
-    assert page.bars("heatmap-1") == 2 * 9, "a chart of one run does not follow"
-    seen = "return document.querySelector('#kernel-by-kernel table').checkVisibility()"
-    assert page.ask(seen) is False, "a folded table shows when it is opened"
-    page.click("#kernel-by-kernel summary")
-    assert page.ask(seen) is True
-
-
-def test_a_chart_of_many_runs_is_drawn_when_it_is_opened_as_the_legend_says(browser, reports):
-    page = browser.open(reports.file("many"))
-    assert not page.marks("roofline-1", "symbol")
-    page.click(NUMBA)
-    page.click("#explained .fold > summary", 1)
-    expected = (1 + len(SIZES)) * (len(KERNELS) - 1)
-    page.until(lambda: len(page.marks("roofline-1", "symbol")) == expected)
-    width = "return document.querySelector('#chart-roofline-1 svg').getBoundingClientRect().width"
-    assert page.ask(width) > 1000
-    assert not page.marks("roofline-2", "symbol"), "the next part is closed"
+def test_kernels_beside_peers_come_first_where_that_was_asked(browser, reports):
+    page = browser.open(reports.file("limits"))
+    assert page.ask("return document.querySelector('main > section').id") == "limits"
+    assert len(page.marks("peers_0", "line")) == 4
 
 
 def test_a_symbol_tells_its_numbers(browser, reports):

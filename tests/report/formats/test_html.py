@@ -1,17 +1,22 @@
 """The HTML page as text: its charts' numbers, its policy, what it needs. `test_browser` looks at it drawn."""
 
 import json
+import re
 import sys
+from types import SimpleNamespace
 
 import altair as alt
 import pytest
 
-from mlpbench.bench.analysis.summary import summarize
+from mlpbench.bench.analysis.summary import CaseSummary, summarize
+from mlpbench.bench.cases import make_settings
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from mlpbench.bench.report.charts import style, times
 from mlpbench.bench.report.formats import html
+from mlpbench.bench.report.sections.times import Grid, grid
+from mlpbench.bench.stats.estimates import Estimate
 from support import simulate
 from support.reports import EXACT
 
@@ -26,16 +31,17 @@ def chart_rows(page, name):
 
 def test_the_charts_hold_the_known_values(reports):
     page = reports.text("exact", "html")
-    gains = {(row["kernel"], row["x"]): row["value"] for row in chart_rows(page, "speedup")}
+    gains = {(row["kernel"], row["x"]): row["value"] for row in chart_rows(page, "speedup") if row["kind"] == "case"}
     assert gains["numpy", 100] == pytest.approx(9)
-    known = {(row["kernel"], row["mode"], row["x"]): row["value"] for row in chart_rows(page, "time")}
+    cases = [row for row in chart_rows(page, "time") if row["kind"] == "case"]
+    known = {(row["kernel"], row["mode"], row["x"]): row["value"] for row in cases}
     assert known["numpy", "batched", 100] == pytest.approx(2e-6)
     assert known["numpy", "per_sample", 0.3] == pytest.approx(18e-6)
 
 
 def test_without_an_interval_there_is_no_band(reports):
     page = reports.text("single", "html")
-    assert "no band is drawn" in page
+    assert "no whisker is drawn" in page
     assert {row["low"] for row in chart_rows(page, "time")} == {None}
 
 
@@ -45,8 +51,9 @@ def test_an_astronomic_interval_does_not_flatten_the_chart(tmp_path):
     with simulate.edited(path / "numpy.0.json") as changed:
         for benchmark in changed["benchmarks"]:
             benchmark["stats"]["data"] = [50 * second for second in benchmark["stats"]["data"]]
-    chart = times.time_chart(summarize([record.read_run(path)]), ["numpy", "numba"])
-    rows = chart["datasets"]["rows"]
+    (panel,) = times.time_charts(Grid(tuple(summarize([record.read_run(path)]))), ["numpy", "numba"])
+    chart = panel.chart
+    rows = [row for row in chart["datasets"]["rows"] if row["kind"] == "case"]
     values = [row["value"] for row in rows]
     axes = [layer["encoding"]["y"] for layer in chart["layer"]]
     low, high = next(y["scale"]["domain"] for y in axes if "scale" in y)
@@ -60,21 +67,53 @@ def test_a_kernel_looks_the_same_in_both_charts_whatever_is_missing(tmp_path):
     told = {case: time for case, time in EXACT.items() if case != ("numpy", "per_sample", 100)}
     cases = summarize([record.read_run(simulate.write_run(tmp_path, told))])
     scales = []
-    for chart in (times.time_chart, times.speedup_chart):
-        encodings = [layer["encoding"] for layer in chart(cases, ["numpy", "numba"])["layer"]]
+    for charts in (times.time_charts, times.speedup_charts):
+        (panel,) = charts(Grid(tuple(cases)), ["numpy", "numba"])
+        encodings = [layer["encoding"] for layer in panel.chart["layer"]]
         scales.append(next(encoding["color"]["scale"] for encoding in encodings if "color" in encoding))
     assert scales[0] == scales[1]
     assert scales[0]["domain"] == ["numpy", "numba"]
 
 
-@pytest.mark.parametrize(("name", "hides"), [("two", False), ("sweep", True)])
-def test_charts_of_many_lines_begin_with_the_first_run(reports, name, hides):
-    page = reports.text(name, "html")
-    off = [run.name for run in reports.document(name).runs[1:]] if hides else []
-    params = {param["name"]: param["value"] for param in specification(page, "time")["params"]}
-    assert params["hidden_runs"] == off
-    assert page.count('aria-pressed="false" data-name') == len(off)
-    assert ("only the first run is drawn" in page) is hides
+def test_settings_of_a_sweep_are_panels_on_the_same_axes(reports):
+    page = reports.text("sweep", "html")
+    assert page.count('<div class="panels columns-3">') == 1
+    panels = [specification(page, f"time_{number}") for number in range(3)]
+    domains = [
+        layer["encoding"]["y"]["scale"]["domain"]
+        for panel in panels
+        for layer in panel["layer"]
+        if "y" in layer["encoding"] and "scale" in layer["encoding"]["y"]
+    ]
+    assert len(domains) > 3
+    assert all(domain == domains[0] for domain in domains)
+    for number, run in enumerate(reports.document("sweep").runs):
+        assert f'id="title-time_{number}"> {run.name}</h4>' in page
+
+
+def test_threads_are_columns_and_all_else_rows():
+    def case(run):
+        return CaseSummary(
+            run, "numpy", "batched", 1, Estimate(1, 1, 1, 1), None, None, 1, 1, 1, None, False, False, "", {}
+        )
+
+    settings = make_settings(["784-50-100-10"], [1, 2], ["float32", "float64"])
+    runs = [SimpleNamespace(name=one.words, setting=one) for one in settings]
+    found = grid(runs, [case(run.name) for run in runs])
+    assert found.columns == 2
+    assert found.runs == ("1 thread, float32", "2 threads, float32", "1 thread, float64", "2 threads, float64")
+    assert grid(runs[:3], [case(run.name) for run in runs[:3]]).columns is None, "no full grid"
+    alone = grid(runs, [case("another machine/1 thread")])
+    assert alone.runs == ("another machine/1 thread",)
+
+
+@pytest.mark.parametrize(("noise", "banded"), [(0.002, 2), (0.5, 0), (0, 2)])
+def test_a_band_joins_narrow_intervals_that_hide_no_line(tmp_path, noise, banded):
+    run = record.read_run(simulate.write_run(tmp_path, EXACT, noise=noise))
+    (panel,) = times.time_charts(Grid(tuple(summarize([run]))), ["numpy", "numba"])
+    rows = panel.chart["datasets"]["rows"]
+    assert len({row["kernel"] for row in rows if "band" in row}) == banded
+    assert len([row for row in rows if row["kind"] == "repeat"]) == 3 * len(EXACT)
 
 
 def test_the_page_has_one_bundle_and_a_policy_without_network(reports):
@@ -92,7 +131,8 @@ def test_the_page_has_one_bundle_and_a_policy_without_network(reports):
 def test_charts_hold_to_the_schema_of_vega_lite(reports, name):
     """One of each kind: the reports are made without that check, which takes longer than all the rest."""
     page = reports.text(name, "html")
-    kinds = {figure.name.partition("-")[0]: figure.name for figure in reports.document(name).figures()}
+    panels = re.findall(r'id="spec-([^"]+)"', page)
+    kinds = {re.split("[-_]", panel)[0]: panel for panel in panels}
     for figure in kinds.values():
         alt.LayerChart.from_dict(specification(page, figure), validate=True)
 

@@ -9,7 +9,7 @@ from mlpbench.bench.analysis import limits
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.report import render
-from mlpbench.bench.report.sections.limits import measured_with, tables
+from mlpbench.bench.report.sections.limits import apart, measured_with, tables, verdict
 from support import evidence_files as files
 from support import limit_runs
 from support.limit_runs import TIMES, write
@@ -21,7 +21,7 @@ def markdown(run):
 
 def test_the_section_has_ratios_and_peers_date_machine_and_versions(tmp_path):
     text = markdown(write(tmp_path))
-    assert "## Beside peers and the machine's limits" in text
+    assert "## Beside other runtimes and the machine's limits" in text
     assert "| kernel | results | threads | batch 1 | batch 100 | batch 10,000 | best peer |" in text
     for row in (
         "| numba-simd | kept | 1 | 4.00x (4.00 to 4.00) | 1.20x (1.20 to 1.20) |",
@@ -73,15 +73,26 @@ def test_threads_are_rows_of_one_table_and_sweeps_have_tables_of_their_own(tmp_p
     runs = [write(tmp_path, times, seed=1, repeats=3), write(tmp_path, times, seed=2, **other)]
     found = [limits.find(run, summarize([run])) for run in runs]
     found[1] = replace(found[1], setting=replace(found[1].setting, started=found[0].setting.started))
-    together = tables(found)
+    (ratios,), (shares,) = tables(found)
     captions = ["Best peer's time / the kernel's, like for like", "Against the machine's limits"]
-    assert [table.caption.partition(":")[0] for table in together] == captions
-    assert [row[:3] for row in together[0].rows] == [("numba-simd", "kept", "1"), ("numba-simd", "kept", "1 of 2")]
+    assert [table.caption.partition(":")[0] for table in (ratios, shares)] == captions
+    assert [row[:3] for row in ratios.rows] == [("numba-simd", "kept", "1"), ("numba-simd", "kept", "1 of 2")]
     assert measured_with(found)[0].endswith("; 3 to 5 repeats, medians with 95 % intervals.")
     later = replace(found[1], setting=replace(found[1].setting, started="2026-11-25T00:00:00+00:00"))
-    apart = tables([found[0], later])
-    assert len(apart) == 4
-    assert apart[2].caption.endswith("784-50-100-10, float32, digits, started 2026-11-25T00:00:00+00:00.")
+    assert apart([found[0].setting, later.setting])[1] == "2026-11-25T00:00:00+00:00, 2 threads"
+    both = tables([found[0], later])
+    assert list(map(len, both)) == [2, 2]
+    assert both[0][1].caption.endswith("784-50-100-10, float32, digits, started 2026-11-25T00:00:00+00:00.")
+
+
+def test_the_report_of_the_profile_begins_with_how_many_places_are_won(tmp_path):
+    """Of seven places beside peers one is lost, and none is too close to call."""
+    run = write(tmp_path)
+    said = "Beside the best peer, ours are faster in 4 of 5 places, slower in 1, and too close to call in 0."
+    assert verdict([limits.find(run, summarize([run]))]) == said
+    document = render.build([run])
+    assert document.headline.lead.endswith(said)
+    assert document.sections[0].slug == "limits"
 
 
 def test_what_is_missing_is_said_once_with_its_settings(tmp_path):

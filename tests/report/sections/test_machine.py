@@ -62,7 +62,7 @@ def test_the_environment_says_which_processors_processes_were_bound_to(tmp_path,
 
 def test_the_report_shows_it_beside_the_environment(tmp_path):
     run = write(tmp_path, {("numpy", 0): use(2, openblas=2)})
-    environment = render.render([run], "md").partition("## Environment")[2].partition("\n## ")[0]
+    environment = render.render([run], "md").partition("## Machine and software")[2].partition("\n## ")[0]
     assert "| numpy | 2 | openblas 2 |" in environment
     kernels = json.loads(render.render([run], "json"))["runs"][0]["kernels"]
     assert [kernel["thread_use"] and kernel["thread_use"]["given"] for kernel in kernels] == [2, None, None, None]

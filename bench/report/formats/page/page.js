@@ -11,51 +11,84 @@
   };
 
   const views = [];
-  const legends = Array.from(document.querySelectorAll(".legend"));
+  const legend = document.querySelector(".legend");
 
   function draw(figure) {
     figure.dataset.drawn = "";
     const name = figure.id.replace("chart-", "");
     const specification = JSON.parse(document.getElementById("spec-" + name).textContent);
-    return window.vegaEmbed(figure, specification, options).then((result) => views.push(result.view) && result.view);
-  }
-
-  // A chart in a part that is closed has no width: it is drawn when that is opened, as the legends then say.
-  function drawWhenOpened(part) {
-    part.addEventListener("toggle", () => {
-      Array.from(part.querySelectorAll(".chart:not([data-drawn])")).filter(shown).forEach((figure) =>
-        draw(figure).then((view) => legends.forEach((legend) => follow(legend, view)))
-      );
+    return window.vegaEmbed(figure, specification, options).then((result) => {
+      views.push(result.view);
+      return follow(result.view);
     });
   }
 
-  function shown(figure) {
-    return figure.closest("details:not([open])") === null;
+  // A chart in a part that is closed has no width: it is drawn when that is opened.
+  function drawShown() {
+    const waiting = Array.from(document.querySelectorAll(".chart:not([data-drawn])"));
+    return Promise.all(waiting.filter((figure) => figure.closest("details:not([open])") === null).map(draw));
   }
 
-  // A chart of one run says so in its title: only those of all runs follow the legend of runs.
-  function following(signal, view) {
-    return signal !== "hidden_runs" || document.getElementById("charts").contains(view.container());
-  }
-
-  function follow(legend, view) {
-    const signal = legend.dataset.signal;
+  function follow(view) {
+    if (!legend) return view;
     const off = Array.from(legend.querySelectorAll("button[aria-pressed=false]"), (button) => button.dataset.name);
-    if (following(signal, view)) view.signal(signal, off).runAsync();
+    return view.signal("hidden_kernels", off).runAsync();
   }
 
-  function wire(legend) {
-    legend.addEventListener("click", (event) => {
+  function wire() {
+    if (legend) legend.addEventListener("click", (event) => {
       const button = event.target.closest("button");
       if (!button) return;
       button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
-      views.forEach((view) => follow(legend, view));
+      views.forEach(follow);
+    });
+    document.querySelectorAll("details").forEach((part) => part.addEventListener("toggle", drawShown));
+    window.addEventListener("hashchange", openTarget);
+    window.addEventListener("beforeprint", () => {
+      document.querySelectorAll("details:not([open]):not(.numbers)").forEach((part) => (part.open = true));
+      drawShown();
+    });
+    document.querySelectorAll("th[scope=col]").forEach(sortable);
+    openTarget();
+  }
+
+  function openTarget() {
+    const target = location.hash && document.getElementById(location.hash.slice(1));
+    const part = target && target.querySelector(":scope > details");
+    if (part) part.open = true;
+  }
+
+  // The first number of a cell with its unit, as 12,000 or 18.3 µs (18.1 to 18.6), or else its words.
+  const SCALES = { ns: 1e-9, "µs": 1e-6, ms: 1e-3, KiB: 1024, MiB: 1048576, GiB: 1073741824 };
+  function key(cell) {
+    const found = /^[~\s]*(-?[\d,.]+)\s*(ns|µs|ms|[KMG]iB)?/.exec(cell.textContent);
+    return found ? parseFloat(found[1].replaceAll(",", "")) * (SCALES[found[2]] || 1) : cell.textContent;
+  }
+
+  function compare(a, b) {
+    if (typeof a === typeof b) return a < b ? -1 : Number(a > b);
+    return typeof a === "number" ? -1 : 1;
+  }
+
+  function sortable(head) {
+    const body = head.closest("table").tBodies[0];
+    if (body.rows.length < 3) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const up = head.getAttribute("aria-sort") !== "ascending";
+      for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const rows = Array.from(body.rows, (row) => [key(row.cells[head.cellIndex]), row]);
+      rows.sort(([a], [b]) => (up ? compare(a, b) : compare(b, a)));
+      body.append(...rows.map(([, row]) => row));
     });
   }
 
-  Promise.all(Array.from(document.querySelectorAll(".chart")).filter(shown).map(draw)).then(() => {
-    legends.forEach(wire);
-    document.querySelectorAll("details").forEach(drawWhenOpened);
+  drawShown().then(() => {
+    wire();
     document.documentElement.dataset.charts = "drawn";
   });
 })();
