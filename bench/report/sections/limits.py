@@ -41,7 +41,7 @@ def blocks(found: Sequence[Limits]) -> tuple[Block, ...]:
         return ()
     how = Points((_LIKE, _BEST, *[_LIMITS] * any(one.shares for one in found)))
     missing = tuple(_missing(found))
-    ratios, shares = tables(found)
+    ratios, shares = (list(filter(None, kind)) for kind in zip(*_pairs(found), strict=True))
     drawn: list[Block] = []
     if ratios:
         first, *others = ratios
@@ -100,21 +100,25 @@ def measured_with(found: Sequence[Limits]) -> list[str]:
     ]
 
 
-def tables(found: Sequence[Limits]) -> tuple[list[Table], list[Table]]:
-    """Return the tables of ratios and of limits, one for each network, dtype and data, with all threads of a sweep."""
+def tables(found: Sequence[Limits]) -> list[Table]:
+    """Return for each network, dtype and data of a sweep a table of ratios and one of limits, with all its threads."""
+    return [table for pair in _pairs(found) for table in pair if table]
+
+
+def _pairs(found: Sequence[Limits]) -> Iterator[tuple[Table | None, Table | None]]:
     alike: dict[tuple[str | None, str, str], list[Limits]] = {}
     for one in found:
         setting = one.setting
         name = f"{setting.spec}, {setting.dtype}, {setting.data}"
         alike.setdefault((setting.started, setting.machine, name), []).append(one)
     names = [name for _, _, name in alike]
-    ratios, shares = list[Table](), list[Table]()
     for (started, _, name), group in alike.items():
         # Several sweeps of one network: by the time of each.
         which = f"{name}, started {started}" if names.count(name) > 1 and started else name
-        ratios += [_ratio_table(which, group)] if any(one.rows for one in group) else []
-        shares += [_share_table(which, group)] if any(one.shares for one in group) else []
-    return ratios, shares
+        yield (
+            _ratio_table(which, group) if any(one.rows for one in group) else None,
+            _share_table(which, group) if any(one.shares for one in group) else None,
+        )
 
 
 def _share_table(which: str, found: Sequence[Limits]) -> Table:
