@@ -1,4 +1,4 @@
-"""The rows "marked" of the table of intervals in docs/method.md, and the table of spells in docs/verdicts.md.
+"""The rows "marked" of the table of intervals in docs/method.md, and the table of spells in docs/statistics.md.
 
 Run it with `python scripts/coverage_table.py`; it takes some minutes.
 """

@@ -1,4 +1,4 @@
-"""The table of drift in docs/verdicts.md: how often two runs are called different when the level of a run wanders.
+"""The table of drift in docs/statistics.md: how often two runs are called different when the level of a run wanders.
 
 A level wanders around its mean by ``sd``, and forgets where it was within so many repeats (autoregressive, of order 1).
 `mlpbench calibrate` sees 45 repeats of 11 kernels of it; then two runs are compared that are far apart in time.

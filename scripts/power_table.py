@@ -1,4 +1,4 @@
-"""The table of verdicts in docs/verdicts.md: how often `significance.judge` is wrong, and how often it finds 5 %.
+"""The table of verdicts in docs/statistics.md: how often `significance.judge` is wrong, and how often it finds 5 %.
 
 Run it with `python scripts/power_table.py`; it takes a few minutes.
 """

@@ -1,8 +1,8 @@
 """What quiet rounds are worth on real runs: the median of all rounds beside that of the quiet ones, on the same data.
 
 `python scripts/quiet_table.py RUN...`, best of runs of `mlpbench calibrate`, whose kernels are equal or slower by what
-is known. The first run is the quiet one: the bias of all speedups is told against its own. docs/verdicts.md and
-docs/trust.md have what this printed.
+is known. The first run is the quiet one: the bias of all speedups is told against its own. docs/statistics.md
+has what this printed.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 All repeats of a run agree on the state of the processor and of whoever shares it, so no number of them makes a
 difference between two runs sure. It is a variance of its own (the highest level of T. Kalibera and R. Jones, "Rigorous
 benchmarking in reasonable time", ISMM 2013), and `mlpbench calibrate` measures it. Work on one processor and work that
-is divided among several wander differently. docs/verdicts.md says what reckoning with it is worth.
+is divided among several wander differently. docs/statistics.md says what reckoning with it is worth.
 """
 
 import math
@@ -44,7 +44,7 @@ class Drifts:
 
 _ONE, _SEVERAL = Drift(LEAST, math.inf), Drift(0.03, math.inf)
 #: Where no calibration has measured it: what quiet virtual machines of two processors were seen to do
-#: (docs/verdicts.md), taken as if it were known exactly.
+#: (docs/statistics.md), taken as if it were known exactly.
 ASSUMED = Drifts(None, None)
 
 

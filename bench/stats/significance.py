@@ -1,8 +1,8 @@
 """Is a difference more than chance, and how many repeats would tell? Knows no kernels and no files.
 
 `bench.stats.estimates` has the estimate and its interval; here are the test beside it, its correction for the number of
-cases, and the verdict that both make. As there, a value is one repeat's, and the scale is logarithmic. docs/verdicts.md
-says how often verdicts are wrong, and how often they find 5 %.
+cases, and the verdict that both make. As there, a value is one repeat's, and the scale is logarithmic.
+docs/statistics.md says how often verdicts are wrong, and how often they find 5 %.
 """
 
 import math

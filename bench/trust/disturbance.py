@@ -11,7 +11,7 @@ from typing import Literal
 
 from mlpbench.bench.record.trust import Trust, Window
 
-#: Shares of a case's time from which on it counts as disturbed; docs/trust.md has the timings that they come from. A
+#: Shares of a case's time from which on it counts as disturbed; docs/statistics.md has the timings behind them. A
 #: median over rounds forgives rounds that had to wait, up to about a quarter of them.
 WAITING, STOLEN, IDLE = 0.25, 0.05, 0.05
 #: By how much slower a spin says that something is wrong. A processor's clock wanders by up to 8 % on a quiet virtual

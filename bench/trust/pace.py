@@ -5,7 +5,7 @@ is timed wanders with it. The calibration spins just before and just after a cas
 instructions, so they tell the pace at which the case ran, and a time divided by it is a time in spins. Comparisons
 count in spins and show them as seconds at one pace, the usual one of both sides. This is a control variate with its
 coefficient set to 1, which is what work inside a core has (J. M. Hammersley and D. C. Handscomb, "Monte Carlo Methods"
-(1964), chapter 5); docs/verdicts.md has what it gains, and where it is too much.
+(1964), chapter 5); docs/statistics.md has what it gains, and where it is too much.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 A look is a fixed piece of work that fills a core, done just before and just after each round: it slows down where
 somebody else works on the same core, which no counter shows. A round is quiet where both its looks were about as fast
-as the best look of the run or machine. docs/trust.md has what this is worth, and where the limits come from.
+as the best look of the run or machine. docs/statistics.md has what this is worth, and where the limits come from.
 """
 
 from collections import defaultdict
