@@ -94,8 +94,8 @@ def count(value: float) -> str:
 #: Stands behind the name of a kernel that `UNCHECKED` is true of.
 MARK = " †"
 UNCHECKED = (
-    "unchecked: it says that it skips work, or computes on a device that mlpbench knows no roofs of, so nothing tells "
-    "whether the machine can be so fast"
+    "unchecked: it skips work, or mlpbench knows no roofs of its device, so nothing shows whether the machine can be "
+    "this fast"
 )
 
 

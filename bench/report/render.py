@@ -156,7 +156,7 @@ def _notices(runs: Sequence[Run]) -> list[str]:
         which = run.title if len(runs) > 1 else "The run"
         if run.problems and not run.missing:
             found.append(f"{which} was {'; '.join(run.problems)}.")
-        found += [f"{which} is told without a file that cannot be read. {line}." for line in run.damaged]
+        found += [f"{which} has a file that cannot be read; the rest is shown. {line}." for line in run.damaged]
         failed = dict.fromkeys(failure.kernel for failure in run.failures)
         if failed:
             found.append(f'{which} has failures, told under "What is missing": {", ".join(failed)}.')

@@ -73,7 +73,7 @@ _TO_DO: dict[str, str] = {
     "machine cool.",
     "clock": "The processor's clock speed moved: set the governor to performance, and switch boost off where you may.",
     "blocked": "The process was blocked on I/O or swap: give the machine more memory, and keep other programs off it.",
-    "neighbour": "Somebody else worked on the same cores, in another virtual machine or on the other thread of a core: "
+    "neighbour": "Another program used the same cores, in another virtual machine or on the other thread of a core: "
     "use a machine whose cores are not shared, leave the other thread of each core free, or try another hour.",
     "unknown": "Some timings were slow for a reason that nothing here sees, such as a busy memory: more repeats "
     "(--repeats, --budget) average over it, and so does another hour.",

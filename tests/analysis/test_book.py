@@ -135,7 +135,7 @@ def test_the_report_has_the_section_with_table_chart_and_numbers(tmp_path):
     assert "| numpy | the rest | 2.00 ms | 0 % | 2.00 ms | 1 % |" in text
     assert "| numpy | the cell without loading | 250 ms | 62 % | 50.0 ms | 25 % | 5.00x (5.00 to 5.00) |" in text
     assert f"loads {READS}." in text
-    assert "says nothing about the book's own share" in text
+    assert "The book's own share, on its machine and with its files, is not known" in text
     found = json.loads(render.render([run], "json"))["headline"]["book"][0]["apart"]
     assert found["one"]["parts"]["load"]["value"] == pytest.approx(0.15)
     assert found["without_loading"]["value"] == pytest.approx(5)

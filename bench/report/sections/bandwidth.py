@@ -13,9 +13,9 @@ from mlpbench.bench.report.sections.explain import PART_WORDS, part_words, share
 #: What makes the gain, in a word.
 CAUSE_WORDS = dict(zip(PARTS, ("calls", "bandwidth", "arithmetic units", "something unexplained"), strict=True))
 _CAPTION = (
-    "What the gain is made of, by the level of memory that holds the weights. Saved is per sample, in batches against "
-    "one at a time, and calls saved, weights reused, better use of the arithmetic units and what is unexplained are "
-    "shares of it. Reading that is hidden behind arithmetic is counted fully, and unexplained is then below 0."
+    "What the gain is made of, by the level of memory that holds the weights. Saved is the time per sample that "
+    "batches save. Calls saved, weights reused, better use of the arithmetic units and unexplained are its shares. "
+    "Reading hidden behind arithmetic counts in full; unexplained is then below 0."
 )
 _READING = (
     "Each bar is what batching saves one kernel on one network, and its pieces are the causes: bandwidth is the piece "

@@ -39,9 +39,8 @@ def _caveats(finding: BookFinding, apart: Apart) -> Iterator[str]:
     """Yield what limits the figure about the book, and what was read."""
     if apart.of_book is not None:
         yield (
-            "The interval of the book's figure is that of our share of loading, and says nothing about the book's own "
-            "share, on its machine and with its files, which is not known. Whatever it was: without loading, its ratio "
-            f"is above {apart.published:.2f}x."
+            "The interval of the book's figure covers our share of loading. The book's own share, on its machine and "
+            f"with its files, is not known. In any case its ratio without loading is above {apart.published:.2f}x."
         )
     if apart.reads:
         yield f"The cell of {finding.kernel} loads {apart.reads}. The book's loads both halves of MNIST from one file."

@@ -7,7 +7,7 @@ from mlpbench.bench.analysis.heatmap import ONE, Cell, HeatMap
 from mlpbench.bench.report.document import Figure, Table, columns, table_of_runs
 
 _READING = (
-    "A cell is the kernel's time per sample divided by that of the fastest kernel there: 1.0x is the fastest, the "
+    "A cell is the kernel's time per sample divided by the fastest kernel's there: 1.0x is the fastest, the "
     "darker the slower. A ~ means not told apart from the fastest: the interval reaches 1x. Kernels are in the order "
     "of their speed overall."
 )
@@ -42,5 +42,5 @@ def _table(found: Sequence[HeatMap]) -> Table:
         for one in found
         for kernel in one.kernels
     )
-    caption = "Time per sample / that of the fastest kernel at the same batch size, paired by repeat."
+    caption = "Time per sample / the fastest kernel's at the same batch size, paired by repeat."
     return table_of_runs(caption, columns(["kernel"], map(column_text, at)), rows, several=len(found) > 1)

@@ -16,9 +16,9 @@ _BEST = (
     "medians the shortest is a little too short."
 )
 _LIMITS = (
-    "A limit is that of as many threads as the kernel uses: the median round in the same repeat or, where it was "
+    "A limit has as many threads as the kernel uses. It is the median round in the same repeat or, where it was "
     "measured once, the best round at the run's start. FLOP/s count the matrix products and biases alone. A call's "
-    "cost is that of the same kernel on two neurons a layer."
+    "cost is the time of the same kernel on two neurons a layer."
 )
 _WHAT = {
     "peak": "FLOP/s / multiply-adds in registers",
@@ -31,7 +31,7 @@ _RETURNS = {"new": "new array", "kept": "kept"}
 
 _READING = (
     "The best peer's time / the kernel's, paired by repeat: above the dashed line at 1x the kernel is faster. Whiskers "
-    "are 95 % intervals; both axes are logarithmic. Point at a symbol for the peer that it is held beside."
+    "are 95 % intervals; both axes are logarithmic. Point at a symbol to see the peer."
 )
 
 

@@ -21,13 +21,13 @@ _GRADES = {"quiet": "quiet", "fair": "fairly quiet", "noisy": "noisy"}
 COST_NAMES = {"per_sample": "one at a time", "batched": "as a batch"}
 
 _TIMELINE = (
-    "Read from left to right, as the run went: the line is the time of {what} as a multiple of its best (slow above "
-    "the dashed line), each symbol in a lane below it is a disturbed case in the lane of its cause, and a flat line at "
-    "1.00x over no lanes is a quiet machine."
+    "Read from left to right, as the run went. The line is the time of {what} as a multiple of its best: slow above "
+    "the dashed line. Each symbol below it is a disturbed case, in the lane of its cause. A flat line at 1.00x over no "
+    "lanes is a quiet machine."
 )
 _CLOCK = (
-    "Each symbol is a process: at zero, work of 2 and 4 times the length takes exactly 2 and 4 times as long, and the "
-    "clock of a process counts as true while it lies between the dashed lines, 2 % either way."
+    "Each symbol is a process. At zero, work of 2 and 4 times the length takes exactly 2 and 4 times as long. Between "
+    "the dashed lines, 2 % either way, the clock of a process counts as true."
 )
 _COST = (
     "Each symbol is a process, and shows how long a call of a kernel that does nothing takes: so much of the time of "
@@ -193,8 +193,8 @@ def _timeline_table(found: Timeline) -> Table:
         told = ", ".join(f"{cause} {count}" for cause, count in causes.most_common()) or "none"
         rows.append((kernel, str(repeat + 1), begins, str(len(moments)), moved, str(len(disturbed)), told))
     caption = (
-        f"The processes in the order in which they ran, with the time of the {what} beside their cases as a multiple "
-        "of the best in the run."
+        f"The processes in running order, with the time of the {what} beside their cases as a multiple of the run's "
+        "best."
     )
     return Table(caption, columns(("kernel", "repeat"), names, ["causes"]), tuple(rows), heads=2)
 
