@@ -118,6 +118,17 @@ def test_the_scanner_finds_commands():
     assert ["mlpbench", "env"] in found
 
 
+@pytest.mark.parametrize("command", ["compare", "explain", "show"])
+def test_the_tour_shows_what_is_printed(command):
+    """Of the commands that measure nothing: the lines below one are lines of its output."""
+    text = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
+    found = re.search(rf"^\$ mlpbench ({command} [^\n]*)\n```\n\n```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    ran = python("-m", "mlpbench", *found[1].split(), COLUMNS="120", NO_COLOR="1")
+    assert ran.returncode == 0, ran.stderr
+    printed = [line.rstrip() for line in ran.stdout.splitlines()]
+    assert [line for line in found[2].splitlines() if line not in printed] == []
+
+
 def test_method_recomputes_the_headline(tmp_path, monkeypatch):
     """The code in the page, on a run whose numbers are known, gives the number that mlpbench gives."""
     times = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 1000): 1.5e-6}
