@@ -1,4 +1,4 @@
-"""One forward pass, many array backends, one honest clock. In Python: `frame` reads saved results."""
+"""How much faster is a neural network in batches? In Python: `frame` reads saved results."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
 COMPLETES = "_MLPBENCH_COMPLETE"
 
 app = typer.Typer(
-    help="One forward pass, many array backends, one honest clock.",
+    help="Measure how much faster a neural network is in batches than one image at a time, kernel by kernel.",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
@@ -43,7 +43,7 @@ for command in (check, run, report, compare, explain, calibrate, env, fetch, sho
 def options(
     version: Annotated[bool, typer.Option("-V", "--version", help="Print the version.", is_eager=True)] = False,
 ) -> None:
-    """One forward pass, many array backends, one honest clock."""
+    """Measure how much faster a neural network is in batches than one image at a time, kernel by kernel."""
     if version:
         print(f"mlpbench {__version__}")  # noqa: T201
         raise typer.Exit

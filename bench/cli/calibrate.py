@@ -29,21 +29,21 @@ def calibrate(
     repeats: Annotated[
         int,
         typer.Option(
-            min=2, max=100, help="Repeats on each side of a comparison, at most: `run A B --budget 2m` has time for 20."
+            min=2, max=100, help="Repeats on each side of a comparison, at most. `run A B --budget 2m` has time for 20."
         ),
     ] = 20,
-    budget: Annotated[str, typer.Option(metavar="TIME", help="Go on for so long, such as 14m.")] = "14m",
+    budget: Annotated[str, typer.Option(metavar="TIME", help="How long to measure, such as 14m.")] = "14m",
     threads: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Threads of every library; default: all.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of the running order; default: a new one.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the running order; default: a new one.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
     as_json: AsJson = False,
 ) -> None:
     """Measure mlpbench itself on this machine: false verdicts, and the smallest slowdown that it finds.
 
-    The same kernel runs beside itself and beside copies that are 2, 3, 5 and 10 % slower. Takes 15 minutes; the result
-    is kept for this machine, and `mlpbench compare` tells it from then on.
+    The same kernel runs beside itself and beside copies that are 2, 3, 5 and 10 % slower. This takes 15 minutes. Later,
+    `mlpbench compare` states the smallest slowdown it can detect here.
 
     Example: mlpbench calibrate --threads 1
     """

@@ -30,13 +30,13 @@ def check(
     output: options.Output = "softmax",
     dtype: options.DType = "float32",
     traceback: Annotated[
-        bool, typer.Option("--traceback", help="Print where a kernel raised, with its callers.")
+        bool, typer.Option("--traceback", help="Print the full traceback where a kernel raised.")
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Hold kernels against the float64 reference and count their hits. Exit 1 if one does not conform.
+    """Compare kernels with the float64 reference, and count their hits. Exit 1 if one does not conform.
 
-    Where a kernel raises, its line names the place; --traceback shows the way there.
+    Where a kernel raises, its line names the file and line; --traceback shows all of it.
 
     Example: mlpbench check numba --data mnist --data-dir ~/mnist
     """

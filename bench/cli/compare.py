@@ -28,17 +28,17 @@ UNDECIDED = 4
 
 def compare(
     baseline: Annotated[str, typer.Argument(help="A run, a kernel of the latest run, or RUN:KERNEL.")],
-    candidate: Annotated[str, typer.Argument(help="What is compared with it, written the same way.")],
+    candidate: Annotated[str, typer.Argument(help="The other side, written the same way.")],
     fail_if_slower: Annotated[
         str, typer.Option(metavar="SHARE", help="Fail if slower by more than this: 5%, or 0.05.")
     ] = "2.5%",
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail also where a case is unclear or could not be compared.")
+        bool, typer.Option("--strict", help="Also fail if a case is unclear or could not be compared.")
     ] = False,
     anyway: Annotated[
         bool,
         typer.Option(
-            "--anyway", help="Compare in spite of another machine, network, data or weights, or a false clock."
+            "--anyway", help="Compare even if machine, network, data or weights differ, or a clock was false."
         ),
     ] = False,
     results: Results = Path("results"),
@@ -48,8 +48,7 @@ def compare(
 
     A sweep over threads, dtypes or networks is compared setting by setting; latest/threads-1 names one of them.
 
-    Exit 1 if the candidate is slower in any case, 3 if nothing comparable was measured, 4 if most cases could not be
-    decided.
+    Exit 1 if the candidate is slower in any case, 3 if nothing can be compared, 4 if most cases are undecided.
 
     Example: mlpbench compare numpy numba --fail-if-slower 5%
     """

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 def explain(
     runs: Runs = None,
     details: Annotated[
-        bool, typer.Option("--details", help="Say it of each kernel in sentences, with its roofs.")
+        bool, typer.Option("--details", help="Explain each kernel in sentences, with its roofs.")
     ] = False,
     results: Results = Path("results"),
     as_json: AsJson = False,
 ) -> None:
-    """Say what the speedup of each kernel is made of: calls, weights, arithmetic, and how near the machine's limits.
+    """Say what the speedup of each kernel is made of: calls, weights, arithmetic; and how near the limits it runs.
 
-    Of runs whose weights lie in different levels of memory, it also says where the gain is bandwidth. Exit 1 if a time
-    is refused, as one that is more than the machine can do.
+    For runs with weights in different memory levels it also says where the gain is bandwidth. Exit 1 if a time is
+    refused because the machine cannot be so fast.
 
     Example: mlpbench explain latest --details
     """

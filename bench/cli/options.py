@@ -26,7 +26,7 @@ Kernels = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="KERNEL",
-        help="Kernels by name; if none is named all that are available, but for peers and other packages'.",
+        help="Kernels by name; default: all available ones, without peers and other packages' kernels.",
         autocompletion=_kernels,
     ),
 ]
@@ -37,9 +37,7 @@ Peers = Annotated[
         help="Also run every installed peer, such as ONNX Runtime or PyTorch.",
     ),
 ]
-ThirdParty = Annotated[
-    bool, what("--third-party", help="And the kernels of other packages that are installed; else only by name.")
-]
+ThirdParty = Annotated[bool, what("--third-party", help="Also run the installed kernels of other packages.")]
 Data = Annotated[
     str | None, what(help="digits (ship with mlpbench), mnist, or random. Default: digits where they fit.")
 ]
@@ -71,27 +69,27 @@ Threads = Annotated[
 ]
 Latency = Annotated[
     list[str] | None,
-    closer(metavar="N", help="Time single calls of this batch size too; may be repeated. Batch size 1 always is."),
+    closer(metavar="N", help="Also time single calls of this batch size; may be repeated. Size 1 is always timed."),
 ]
 P99 = Annotated[
     str | None,
     closer(
         "--p99",
         metavar="TIME",
-        help="Find the largest batch whose p99 stays under this, as 5ms; times single calls of every batch size.",
+        help="Find the largest batch with a p99 under this, such as 5ms. Times single calls of every batch size.",
     ),
 ]
 Cold = Annotated[
     bool,
     closer(
         "--cold",
-        help="Start each kernel without compiled code too: up to half a minute more for each. The profile full does.",
+        help="Also start each kernel without compiled code: up to half a minute more. The profile full does.",
     ),
 ]
 Runs = Annotated[
     list[str] | None,
     typer.Argument(metavar="RUN", help="Run folders, result files or run ids. Default: the latest."),
 ]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Every case, and all that is said about them.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show every case, and all notes.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of the results.")]

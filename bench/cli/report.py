@@ -30,7 +30,7 @@ def report(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; default: stdout.")] = None,
     p99: Annotated[
         str | None,
-        typer.Option("--p99", metavar="TIME", help="Say the largest batch whose p99 stays under this, as 5ms."),
+        typer.Option("--p99", metavar="TIME", help="Find the largest batch with a p99 under this, such as 5ms."),
     ] = None,
     results: Results = Path("results"),
 ) -> None:

@@ -25,20 +25,23 @@ def run(
         list[str] | None, how(metavar="N", help="Rows per call, or all; may be repeated. Default: the profile's.")
     ] = None,
     threads: options.Threads = None,
-    repeats: Annotated[int | None, how(min=1, max=1000, help="Run exactly N processes per kernel.")] = None,
+    repeats: Annotated[int | None, how(min=1, max=1000, help="Run exactly this many processes per kernel.")] = None,
     budget: Annotated[
         str | None,
-        how(metavar="TIME", help="Go on repeating for so long, 90s or 2m; default: the profile's (quick: 105s)."),
+        how(
+            metavar="TIME",
+            help="Repeat for this long, such as 90s or 2m; default: the profile's (quick: 105s).",
+        ),
     ] = None,
     target: Annotated[
         str | None,
-        how(metavar="SHARE", help="Stop earlier once every interval is within ± this share; default: 2%."),
+        how(metavar="SHARE", help="Stop early once every interval is within ± this share; default: 2%."),
     ] = None,
     wait: Annotated[
         str | None,
-        how(metavar="TIME", help="Wait so long for a busy machine to be quiet; 0: not at all. Default: 15s."),
+        how(metavar="TIME", help="Wait up to this long for a busy machine to calm down; 0: do not wait. Default: 15s."),
     ] = None,
-    seed: Annotated[int | None, how(min=0, help="Of the running order; default: a new one, recorded.")] = None,
+    seed: Annotated[int | None, how(min=0, help="Seed of the running order; default: a new one, recorded.")] = None,
     latency: options.Latency = None,
     p99: options.P99 = None,
     cold: options.Cold = False,
@@ -50,17 +53,16 @@ def run(
     output: options.Output = "softmax",
     dtype: options.DTypes = None,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, and run nothing.")] = False,
     verbose: options.Verbose = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing before the end but what is wrong.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing before the end except problems.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Time kernels one image at a time and in batches; save the results and tell the finding.
+    """Time kernels one image at a time and in batches, save the results, and state the finding.
 
-    Every kernel and repeat has a process of its own, in shuffled order, and is checked in it before it is timed.
-    After the profile's repeats (quick: 3) it goes on until every interval is narrow enough or the budget is spent.
-    What does not fit into the budget is left out by name.
-    Several threads, dtypes or specs make a sweep of every combination, its processes side by side.
+    Every kernel and repeat has its own process, which checks the kernel before it times it. After the profile's repeats
+    (quick: 3) the run goes on until every interval is narrow enough or the budget is spent. It names what did not fit.
+    Several threads, dtypes or specs make a sweep over every combination.
 
     Example: mlpbench run numpy numba --batch-size 1 --batch-size 100 --repeats 5
     """
