@@ -16,6 +16,8 @@ from mlpbench.bench.report.sections import explain as explained
 from mlpbench.bench.report.sections import heatmap as heatmaps
 from mlpbench.bench.report.sections import limits as limited
 from mlpbench.bench.report.sections import scaling as scaled
+from mlpbench.bench.report.sections import spread as rounds
+from mlpbench.bench.trust import spread
 from mlpbench.kernels.registry import nearest
 
 _WRITERS = {"md": markdown.render, "html": html.render, "csv": csv.render, "json": json.render}
@@ -76,6 +78,7 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     answer = lead.answer(asked, by_run, known_limits, gains, explanations)
     finding = headline.find(cases, {run.name: run.shown for run in runs if run.shown}, answer)
     judged = tuple(trust.judge(run, p99_s) for run in runs)
+    spreads = spread.find([run.records for run in runs])
     gap_table = gaps.gap_table(runs)
     many = len(runs) > MANY_RUNS
     sections = (
@@ -91,6 +94,7 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
         Section("kernel-by-kernel", "Kernel by kernel", _kernel_by_kernel(runs, finding), folded=True),
         Section("cases", "Every case", _cases(runs, cases), folded=True),
         Section("differences", "What differs between the runs", machine.differences(runs), folded=many),
+        Section("spread", "How the rounds of each case spread", rounds.blocks(spreads), folded=True),
         *latency.sections(judged, folded=p99_s is None),
         Section(
             "clock", "What is in the clock", (task.clock(book=any(case.mode == "book" for case in cases)),), folded=True

@@ -144,7 +144,7 @@ def symbols(base: alt.Chart, theme: Theme, size: int = 150) -> Any:
 def interval_lines(kernels: alt.Chart, points: alt.Chart, theme: Theme, size: int = 110) -> list[alt.Chart]:
     """Return whiskers over the intervals, a line, and symbols on it; ``points`` are ``kernels`` and more."""
     ends = kernels.transform_filter("datum.low != null").encode(alt.Y("low:Q"), alt.Y2("high:Q"))
-    whiskers = ends.mark_rule(strokeWidth=1.5, clip=True, opacity=0.75, tooltip=None)
+    whiskers = ends.mark_rule(strokeWidth=1.5, clip=True, opacity=0.75, tooltip=None, aria=False)
     return [whiskers, kernels.mark_line(strokeWidth=2, clip=True), symbols(points, theme, size)]
 
 

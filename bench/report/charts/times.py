@@ -77,7 +77,8 @@ def _rows(case: CaseSummary, found: Estimate | Ratio, repeats: Mapping[int, floa
         "at": "one at a time" if case.mode == "per_sample" else f"{case.batch_size:,}",
         "time": words.duration(case.sample),
         "rate": f"{words.count(case.throughput)} per second",
-        "gain": words.ratio(case.speedup) if case.speedup else case.no_speedup,
+        "gain": (gain := words.ratio(case.speedup) if case.speedup else case.no_speedup),
+        "said": f"{case.name}, {words.case(case.mode, case.batch_size)}: {words.duration(case.sample)}, speedup {gain}",
     }
     if len(repeats) > 1:
         yield from ({**at, "kind": "repeat", "value": value} for value in repeats.values())
@@ -126,6 +127,8 @@ def _layers(x: alt.X, y: alt.Y, names: Sequence[str], theme: Theme, *, singles: 
     shape = base.shape(names, theme)
     kernels: alt.Chart = alt.Chart().encode(x, y, base.colour(names, theme))
     cases = kernels.transform_filter("datum.kind == 'case'")
+    # What a screen reader says of a symbol.
+    shape_said: dict[str, Any] = {"shape": shape, "description": alt.Description("said:N")}
     batches, single = (cases.transform_filter(f"datum.mode == '{mode}'") for mode in ("batched", "per_sample"))
     ends = (alt.Y("low:Q"), alt.Y2("high:Q"))
     band = batches.transform_filter("datum.band").encode(*ends)
@@ -135,12 +138,18 @@ def _layers(x: alt.X, y: alt.Y, names: Sequence[str], theme: Theme, *, singles: 
     discs = cases.mark_point(filled=True, shape="circle", size=450, opacity=0, aria=False)
     return [
         *([] if singles else [base.rule_at_one(theme)]),
-        band.mark_area(opacity=0.15, clip=True, tooltip=None),
-        kernels.transform_filter("datum.kind == 'repeat'").mark_circle(size=16, opacity=0.5, clip=True, tooltip=None),
-        *base.interval_lines(batches, batches.encode(shape), theme),
-        *([alone.mark_rule(strokeWidth=1.5, clip=True)] if singles else []),
+        band.mark_area(opacity=0.15, clip=True, tooltip=None, aria=False),
+        kernels.transform_filter("datum.kind == 'repeat'").mark_circle(
+            size=16, opacity=0.5, clip=True, tooltip=None, aria=False
+        ),
+        *base.interval_lines(batches, batches.encode(**shape_said), theme),
+        *([alone.mark_rule(strokeWidth=1.5, clip=True, aria=False)] if singles else []),
         *(
-            [single.encode(shape).mark_point(filled=False, opacity=1, size=120, strokeWidth=2, fill=theme.surface)]
+            [
+                single.encode(**shape_said).mark_point(
+                    filled=False, opacity=1, size=120, strokeWidth=2, fill=theme.surface
+                )
+            ]
             * singles
         ),
         discs.encode(tooltip=base.tips(told)),

@@ -61,7 +61,18 @@ def render(document: Document) -> str:
 
 def _drawn(document: Document) -> dict[str, list[Panel]]:
     """Return every figure's charts by its name. Raises ImportError without Altair."""
-    from mlpbench.bench.report.charts import bandwidth, book, explain, heatmap, limits, roofline, scaling, times, trust
+    from mlpbench.bench.report.charts import (
+        bandwidth,
+        book,
+        explain,
+        heatmap,
+        limits,
+        roofline,
+        scaling,
+        spread,
+        times,
+        trust,
+    )
     from mlpbench.bench.report.charts.base import Panel
 
     names = [item.name for item in _kernels(document)]
@@ -74,6 +85,7 @@ def _drawn(document: Document) -> dict[str, list[Panel]]:
         "share": explain.share_chart,
         "hockney": explain.hockney_chart,
         "roofline": roofline.roofline_chart,
+        "spread": spread.spread_charts,
         "timeline": trust.timeline_chart,
         "clock": trust.clock_chart,
         "harness": trust.cost_chart,

@@ -63,7 +63,7 @@ def blocks(explanations: Sequence[Explanation]) -> tuple[Block, ...]:
 
 def _of_run(found: Explanation, number: int, *, several: bool) -> Iterator[Block]:
     after = f", {found.of_run}" if several else ""
-    yield Points(tuple(map(gain_sentence, found.kernels)))
+    yield Points(tuple(gain_sentences(found.kernels)))
     if any(kernel.attribution for kernel in found.kernels):
         title = f"Where the time of a sample goes{after}"
         yield Figure(f"waterfall-{number}", title, _WATERFALL, waterfall_table(found), found)
@@ -172,15 +172,20 @@ def _roof_row(share: CaseShare) -> tuple[str, ...]:
 # -- sentences
 
 
-def gain_sentence(kernel: KernelExplanation) -> str:
-    """Return what makes the gain of a kernel, as ``81 % of numpy's gain is fewer calls``, or why that is not known."""
-    causes, unclear = bandwidth.named(kernel)
-    parts = kernel.attribution
-    if not causes or parts is None:
-        return f"{kernel.kernel}: what makes its gain is not clear, since {unclear}."
-    first, *others = ((words.percent(parts.share(cause) or 0.0), _GAIN[cause]) for cause in causes)
-    rest = f"; {' and '.join(f'{share} {cause}' for share, cause in others)} may be as much" if others else ""
-    return f"{first[0]} of {kernel.kernel}'s gain is {first[1]}{rest}."
+def gain_sentences(kernels: Sequence[KernelExplanation]) -> Iterator[str]:
+    """Yield what makes the gain of each kernel, as ``81 % of numpy's gain is fewer calls``, and whose is not known."""
+    unknown: dict[str, list[str]] = {}
+    for kernel in kernels:
+        causes, unclear = bandwidth.named(kernel)
+        parts = kernel.attribution
+        if not causes or parts is None:
+            unknown.setdefault(str(unclear), []).append(kernel.kernel)
+            continue
+        first, *others = ((words.percent(parts.share(cause) or 0.0), _GAIN[cause]) for cause in causes)
+        rest = f"; {' and '.join(f'{share} {cause}' for share, cause in others)} may be as much" if others else ""
+        yield f"{first[0]} of {kernel.kernel}'s gain is {first[1]}{rest}."
+    for reason, names in unknown.items():
+        yield f"What makes the gain of {words.listed(names)} is not clear: {reason}."
 
 
 def limit_words(verdict: RoofVerdict) -> str:

@@ -1,7 +1,7 @@
 """How far a run can be trusted, in words and tables: the machine's grade, the harness's own times, disturbed cases."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from statistics import median
 from typing import Any
@@ -9,7 +9,18 @@ from typing import Any
 from mlpbench.bench import words
 from mlpbench.bench.analysis import times
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.report.document import MANY_RUNS, Block, Figure, Fold, Judgement, Paragraph, Points, Table, columns
+from mlpbench.bench.report.document import (
+    MANY_RUNS,
+    Block,
+    Column,
+    Figure,
+    Fold,
+    Judgement,
+    Paragraph,
+    Points,
+    Table,
+    columns,
+)
 from mlpbench.bench.report.sections.gaps import once_for_all
 from mlpbench.bench.trust import clock_check, latency
 from mlpbench.bench.trust.grade import Grade, grade
@@ -134,7 +145,8 @@ def blocks(judged: Sequence[Judgement]) -> tuple[Block, ...]:
         said = lines(one, advised=not several)
         if said:
             told += [Paragraph(f"{one.run.title}:")] if several else []
-            shown = (*_disturbed(one), *_figures(one, number, several=several))
+            after = f" ({one.run.name})" if several else ""
+            shown = (*_disturbed(one, after), *_figures(one, number, after))
             folded = (Fold(f"Its disturbed cases and its harness ({one.run.name})", shown),)
             told += [Points(tuple(said)), *(folded if many and shown else shown)]
     if several and (todo := advice(judged)):
@@ -142,8 +154,8 @@ def blocks(judged: Sequence[Judgement]) -> tuple[Block, ...]:
     return tuple(told)
 
 
-def _disturbed(judged: Judgement) -> tuple[Block, ...]:
-    """Return the table of disturbed cases: a row for each kernel, case and cause."""
+def _disturbed(judged: Judgement, after: str) -> tuple[Block, ...]:
+    """Return how often each cause disturbed whom, and behind a fold a row for each kernel, case and cause."""
     hit: dict[tuple[str, str, str], dict[int, str]] = defaultdict(dict)
     processes = judged.timeline.processes() if judged.timeline else {}
     for record in judged.run.records:
@@ -162,22 +174,44 @@ def _disturbed(judged: Judgement) -> tuple[Block, ...]:
         "Disturbed cases. Those with quiet rounds enough are estimated from these, and count; of the others, the "
         "fastest count where fewer than three are left."
     )
-    return (Table(caption, columns(names), rows, heads=2),)
+    every = Table(caption, columns(names), rows, heads=2)
+    return (_by_cause(hit), Fold(f"Every disturbed case{after}", (every,)))
 
 
-def _figures(judged: Judgement, number: int, *, several: bool) -> Iterator[Figure]:
-    """Yield the figures of which the run's files hold the numbers; ``number``: its place in the report."""
+def _by_cause(hit: Mapping[tuple[str, str, str], Mapping[int, str]]) -> Table:
+    """Return a row for each cause; ``hit``: what happened, by kernel, case and cause, in which repeats."""
+    timings, whose, first = Counter[str](), defaultdict[str, Counter[str]](Counter), dict[str, str]()
+    for (kernel, _, cause), repeats in hit.items():
+        timings[cause] += len(repeats)
+        whose[cause][kernel] += len(repeats)
+        first.setdefault(cause, repeats[min(repeats)])
+    rows = tuple(
+        (cause, f"{count:,}", ", ".join(f"{name} {n}" for name, n in whose[cause].most_common()), first[cause])
+        for cause, count in timings.most_common()
+    )
+    made = (Column("cause"), Column("timings", number=True), Column("kernels"), Column("for example"))
+    return Table("What disturbed timings, the most frequent cause first.", made, rows)
+
+
+def _figures(judged: Judgement, number: int, after: str) -> Iterator[Block]:
+    """Yield the figures of which the run's files hold the numbers; ``number``: its place in the report.
+
+    On a page those of a quiet machine, and of the harness itself, are behind folds.
+    """
     run, found = judged.run, judged.timeline
-    after = f" ({run.name})" if several else ""
     if found is not None:
         what = "a look at the core" if found.looks else "the calibration"
         title = f"{'The looks' if found.looks else 'The calibration'} and disturbed cases over the run{after}"
-        yield Figure(f"timeline-{number}", title, _TIMELINE.format(what=what), _timeline_table(found), found)
+        figure = Figure(f"timeline-{number}", title, _TIMELINE.format(what=what), _timeline_table(found), found)
+        yield figure if judged.grade.name == "noisy" else Fold(title, (figure,))
+    own: list[Block] = []
     if any(clock_check.deviations(record.trust) for record in run.records):
-        yield Figure(f"clock-{number}", f"Is the clock true?{after}", _CLOCK, _clock_table(run), run)
+        own.append(Figure(f"clock-{number}", f"Is the clock true?{after}", _CLOCK, _clock_table(run), run))
     if any(judged.costs.values()):
         title = f"What a call of the harness costs{after}"
-        yield Figure(f"harness-{number}", title, _COST, _cost_table(judged), run)
+        own.append(Figure(f"harness-{number}", title, _COST, _cost_table(judged), run))
+    if own:
+        yield Fold(f"The harness measured by itself{after}", tuple(own))
 
 
 def _timeline_table(found: Timeline) -> Table:

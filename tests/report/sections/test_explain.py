@@ -3,8 +3,10 @@
 import re
 
 from mlpbench.bench.report import render
+from mlpbench.bench.report.sections.explain import gain_sentences
 from support import evidence_files as files
 from support.evidence_files import write
+from support.explanations import CALLS, SMALL, explanation, parts
 from support.reports import KERNELS
 
 
@@ -35,7 +37,7 @@ def test_of_many_runs_each_has_to_be_opened_on_a_page_and_stands_in_markdown(rep
     page, text = reports.text("many", "html"), reports.text("many")
     for run in reports.runs("many"):
         assert f'<details class="fold"><summary>Run {run.id}</summary>' in page
-        assert f"\nRun {run.id}:\n\n- 33 % of numpy's gain" in text or f"\nRun {run.id}:\n\n- " in text
+        assert f"\nRun {run.id}:\n\n- " in text
     page, (_, second) = reports.text("levels", "html"), reports.runs("levels")
     assert 'id="chart-waterfall-1_0"' in page
     assert f"Where the time of a sample goes, run {second.id}" in page
@@ -48,6 +50,16 @@ def test_a_chart_far_from_the_legend_has_its_kernels_beside_it(reports):
     assert re.findall(r"</svg> (\w+)</span>", keys) == list(KERNELS)
     for kernel, panel in enumerate(KERNELS):
         assert f"</svg> {panel}</h4>" in page.split(f'id="title-waterfall-0_{kernel}"')[1].split("<div")[0]
+
+
+def test_what_makes_the_gain_is_a_sentence_for_each_kernel_and_one_for_all_that_are_unclear():
+    mixed = parts(0.5, 0.02, 0.49, -0.01, half=0.1)
+    found = {"numpy": CALLS, "numba": mixed, "cupy": None, "numba-simd": None}
+    assert list(gain_sentences(explanation(SMALL, found).kernels)) == [
+        "80 % of numpy's gain is fewer calls.",
+        "50 % of numba's gain is fewer calls; 49 % better use of the arithmetic units may be as much.",
+        "What makes the gain of cupy and numba-simd is not clear: no attribution.",
+    ]
 
 
 def test_nothing_is_drawn_of_what_is_missing(tmp_path):
