@@ -132,7 +132,7 @@ def test_times_that_no_roof_checks_are_marked_beside_every_number(tmp_path, info
         "Fastest one at a time: ",
         "- fast \u2020: ",
         "| fast \u2020 | batch | 100 |",
-        "\u2020 unchecked: it says that",
+        "\u2020 unchecked: it skips work",
     ):
         assert said in text
     assert "numpy \u2020" not in text
