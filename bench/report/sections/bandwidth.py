@@ -7,7 +7,7 @@ from mlpbench.bench.analysis import bandwidth
 from mlpbench.bench.analysis.attribution import PARTS
 from mlpbench.bench.analysis.bandwidth import Group, Place
 from mlpbench.bench.analysis.explain import Explanation
-from mlpbench.bench.report.document import Block, Figure, Paragraph, Points, Table, columns
+from mlpbench.bench.report.document import Block, Figure, Fold, Paragraph, Points, Table, columns
 from mlpbench.bench.report.sections.explain import PART_WORDS, part_words, share_words
 
 #: What makes the gain, in a word.
@@ -33,10 +33,11 @@ def _of(found: Group, number: int, *, several: bool) -> Iterator[Block]:
     after = f" With {heading(found)}:" if several else ""
     yield Paragraph(f'Is it the bandwidth? The book\'s "bus bandwidth", tested.{after}')
     yield Points(tuple(sentences(found)))
-    yield gain_table(found)
+    after_title = f", {heading(found)}" if several else ""
     if any(place.attribution for place in found.places):
-        title = f"What the gain is made of, where the weights lie{f', {heading(found)}' if several else ''}"
+        title = f"What the gain is made of, where the weights lie{after_title}"
         yield Figure(f"bandwidth-{number}", title, _READING, _parts_table(found), found)
+    yield Fold(f"What makes each gain{after_title}", (gain_table(found),))
 
 
 def gain_table(found: Group) -> Table:

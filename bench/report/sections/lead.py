@@ -36,7 +36,9 @@ def answer(
     if slug == "threads":
         return " ".join(filter(None, (_fastest(runs), _threads(scalings)))) or None
     groups = bandwidth.groups(explanations) if slug == "bandwidth" else []
-    return sentences(groups[0])[-1].split(". ")[0] + "." if len(groups) == 1 else None
+    if len(groups) != 1 or not any(place.causes for place in groups[0].places):
+        return None
+    return f"{sentences(groups[0])[-1].partition('. ')[0].rstrip('.')}."
 
 
 def _fastest(runs: Sequence[Summarized]) -> str | None:
