@@ -31,6 +31,8 @@ WIDE_ENOUGH = 0.5
 WIDEST = 4
 #: The next process of a kernel is taken to last as long as the longest of so many before it.
 LOOK_BACK = 3
+#: What all processes do, as a share of the first one without compiling: only that one looks closer (decision 21).
+LATER = 0.8
 #: A process that takes longer than expected may use so much more than the budget, as a share and in seconds at least.
 GRACE, LEAST_GRACE_S = 0.1, 5.0
 
@@ -231,10 +233,10 @@ class Effort:
     def _lasts(self, kernel: str) -> float:
         """Return the seconds that the next process of a kernel is taken to need, 0 where it has had none.
 
-        The first process compiles, which those behind it do not.
+        The first process compiles and looks closer, which those behind it do not.
         """
         seconds = self._seconds.get(kernel, [])
-        first = [seconds[0] - self._once[kernel]] if seconds else []
+        first = [LATER * (seconds[0] - self._once[kernel])] if seconds else []
         return max([*first, *seconds[1:]][-LOOK_BACK:], default=0.0)
 
     def _next_round(self) -> list[str]:
