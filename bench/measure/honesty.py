@@ -252,7 +252,7 @@ class Honesty:
             return
         single = case.mode == "per_sample"
         forward = self.kernel.forward_one if single else self.kernel.forward
-        there_s, back_s, copy_s = list[float](), list[float](), list[float]()
+        seconds: dict[str, list[float]] = {name: [] for name in ("inputs", "from_host", "result", "to_host")}
         for _ in range(1 if self._is_large(case) else CALLS):
             (values,) = self._new_values(case, 1)()
             with elapsed() as copying:
@@ -262,14 +262,15 @@ class Honesty:
             y = forward(taken)
             self.kernel.synchronize(y)
             with elapsed() as back:
-                self.kernel.to_host(y)
-            self._claim_some(case, x, _snapshot(self.kernel, y))
-            for seconds, one in zip((copy_s, there_s, back_s), (copying, there, back), strict=True):
-                seconds.append(one.seconds)
-        most = TRANSFER_S + COPIES * min(copy_s)
-        for name, found in (("from_host", there_s), ("to_host", back_s)):
-            if min(found) > most:
-                said = f"{name} takes {1e6 * min(found):.0f} us, and a copy of the inputs {1e6 * min(copy_s):.0f} us"
+                found = self.kernel.to_host(y)
+            with elapsed() as again:
+                found.copy()
+            for one, took in zip(seconds.values(), (copying, there, again, back), strict=True):
+                one.append(took.seconds)
+        for name, what in (("from_host", "inputs"), ("to_host", "result")):
+            took_s, copy_s = min(seconds[name]), min(seconds[what])
+            if took_s > TRANSFER_S + COPIES * copy_s:
+                said = f"{name} takes {1e6 * took_s:.0f} us, and a copy of the {what} {1e6 * copy_s:.0f} us"
                 self._refuse(case, "transfers", said)
 
     # -- values
