@@ -19,6 +19,7 @@ from msgspec.structs import replace as changed
 
 from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.sides import pace_of
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.measure import instruments
 from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.stats import estimates, trials
@@ -75,8 +76,11 @@ def of_speedups(run: Run) -> dict[str, float]:
     apart = [
         abs(math.log(a[key].value / b[key].value)) for a, b in itertools.pairwise(found) for key in a.keys() & b.keys()
     ]
+    width = {"half-width, median %": 100 * float(np.median(half))}
+    if not apart:  # a default run is compared with no other
+        return width
     return {
-        "half-width, median %": 100 * float(np.median(half)),
+        **width,
         "two runs apart, median %": 100 * float(np.median(apart)),
         "within 5 %, of all %": 100 * float(np.mean(np.array(apart) <= math.log(1.05))),
     }
@@ -142,7 +146,10 @@ def by_size(run: Run) -> dict[tuple[str, int], estimates.Ratio]:
 
 def main() -> None:
     """Print a table for each run: old estimator, new estimator."""
-    runs = [read_run(Path(path)) for path in sys.argv[1:]]
+    try:
+        runs = [read_run(Path(path)) for path in sys.argv[1:]]
+    except UserError as error:
+        sys.exit(f"quiet_table: {error}")
     true: dict[int, float] = {}
     for size in {at for _, at in by_size(runs[0])}:
         true[size] = float(np.median([gain.value for (_, at), gain in by_size(runs[0]).items() if at == size]))

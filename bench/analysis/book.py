@@ -19,7 +19,7 @@ from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 @dataclass(frozen=True)
 class Published:
-    """What the book prints for ``images`` images: seconds one by one and in batches, and the share of hits."""
+    """What the book prints for ``images`` images: seconds one at a time and in batches, and the share of hits."""
 
     images: int = 10_000
     batch_size: int = 100
@@ -35,7 +35,7 @@ class Published:
     def sentence(self) -> str:
         """Return the published figures as one sentence. Its ratio has no interval: the book gives single times."""
         return (
-            f"The book prints {units.seconds(self.one_s)} for {self.images:,} images one by one and "
+            f"The book prints {units.seconds(self.one_s)} for {self.images:,} images one at a time and "
             f"{units.seconds(self.batched_s)} in batches of {self.batch_size}, loading included: {self.speedup:.2f}x "
             f'("about 5 times faster"; single times, so without an interval), and accuracy {self.accuracy}.'
         )
@@ -50,7 +50,7 @@ TOLERANCE = 0.02
 
 @dataclass(frozen=True)
 class Way:
-    """The cell in one way, one by one or in batches: seconds for all images.
+    """The cell in one way, one at a time or in batches: seconds for all images.
 
     ``parts`` by name; ``rest_s`` is what they leave of a round.
     """
@@ -71,7 +71,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Apart:
-    """Both ways of the cell. Ratios are one by one / in batches, paired by repeat.
+    """Both ways of the cell. Ratios are one at a time / in batches, paired by repeat.
 
     ``parts`` by name: the ratio of a part alone. ``without_loading``: of everything but ``load``; None where loading is
     as long as the whole. ``of_book``: what the published ratio becomes, see `book_without_loading`; None where the
@@ -90,7 +90,7 @@ class Apart:
 
     def sentences(self, kernel: str) -> list[str]:
         """Return the finding: what loading costs and hides, and what that would make of the book's figure."""
-        ways = ((self.one, "one by one"), (self.batched, "in batches"))
+        ways = ((self.one, "one at a time"), (self.batched, "in batches"))
         loading = " and ".join(
             f"{units.seconds(way.parts['load'].value)} of the {units.seconds(way.whole.value)} {words} "
             f"({units.percent(way.share('load'))})"
@@ -130,7 +130,7 @@ class BookTimes:
 
     def words(self) -> str:
         """Return the timing in words, without a full stop."""
-        times = f"{units.seconds(self.one.value)} one by one, {units.seconds(self.batched.value)} in batches"
+        times = f"{units.seconds(self.one.value)} one at a time, {units.seconds(self.batched.value)} in batches"
         if self.speedup is None:
             return f"{times}; no repeat has both, so no ratio"
         return f"{times}: {units.ratio(self.speedup)}"
@@ -232,7 +232,7 @@ def _apart(one: CaseSummary | None, batch: CaseSummary | None) -> Apart | None:
 def book_without_loading(share: float, published: float) -> float:
     """Return what a published ratio is without loading, if loading takes ``share`` of its batched time.
 
-    With loading L and the rest a one by one, b in batches, the published ratio is R = (L + a) / (L + b). For
+    With loading L and the rest a one at a time, b in batches, the published ratio is R = (L + a) / (L + b). For
     L = share * (L + b), the same in both, a / b = (R - share) / (1 - share).
     """
     return (published - share) / (1 - share)

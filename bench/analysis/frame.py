@@ -46,7 +46,7 @@ COLUMNS = {
     "backend": ("str", "the kernel's library; missing where the kernel did not get far enough to say"),
     "device": ("str", "where the kernel computes; missing as the backend is"),
     "mode": ("str", "per_sample, batched or book"),
-    "batch_size": ("int64", "rows of one call; of per_sample, the rows that one round goes through one by one"),
+    "batch_size": ("int64", "rows of one call; of per_sample, the rows that one round goes through one at a time"),
     "repeat": ("int64", "number of the process, from 0"),
     "spec": ("str", "the network's sizes, as 784-50-100-10"),
     "dtype": ("str", "the network's dtype"),

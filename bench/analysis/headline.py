@@ -125,7 +125,7 @@ class Headline:
 
     @property
     def remarks(self) -> list[str]:
-        """Everything but the kernels one by one."""
+        """Everything but the kernels one at a time."""
         return [*self.ranks, *self.notes]
 
     def lines(self) -> list[str]:

@@ -104,7 +104,7 @@ def _table(suite: Suite, rows: list[dict[str, Any]]) -> Table:
     workload = suite.workload
     data = f"{workload.dataset.name}, {len(workload.dataset)} rows"
     title = f"{workload.spec} · {data} · {workload.weights_source} weights"
-    columns = ("largest error", "of allowed", "accuracy one by one", "accuracy in batches")
+    columns = ("largest error", "of allowed", "accuracy one at a time", "accuracy in batches")
     shown = console.table(title, "kernel", "verdict", *columns, right=columns)
     styles = {"conforms": "green", "unavailable": "yellow", "non-conforming": "bold red"}
     for row in rows:

@@ -142,7 +142,7 @@ def _table(found: Comparison) -> Table:
         shown.add_row(
             *([] if _in_title(found) else [Text(row.label)]),
             row.mode,
-            "1 at a time" if row.mode == "per_sample" else f"{row.batch_size:,}",
+            "one at a time" if row.mode == "per_sample" else f"{row.batch_size:,}",
             words.marked(words.seconds(row.baseline.value), row.baseline_kernel in found.unchecked),
             words.marked(words.seconds(row.candidate.value), row.candidate_kernel in found.unchecked),
             words.ratio(row.speedup),

@@ -57,10 +57,10 @@ class Teller:
 
 
 def in_words(outcome: Outcome) -> str:
-    """Return the times of a process in a line: one by one, in the best batch, and the ratio of both."""
+    """Return the times of a process in a line: one at a time, in the best batch, and the ratio of both."""
     one = next((time for (mode, _), time in outcome.times.items() if mode == "per_sample"), None)
     batches = {size: time for (mode, size), time in outcome.times.items() if mode == "batched"}
-    said = [] if one is None else [f"{words.seconds(one)} one by one"]
+    said = [] if one is None else [f"{words.seconds(one)} one at a time"]
     if batches:
         size = min(batches, key=batches.__getitem__)
         gain = "" if one is None else f" ({one / batches[size]:.3g}x)"

@@ -11,7 +11,7 @@ from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.report import render
 from support import simulate, trusting
-from support.book_runs import INFER, READS, ROUNDS, ROWS, TIMES, parts_of, write
+from support.runs.book import INFER, READS, ROUNDS, ROWS, TIMES, parts_of, write
 
 
 def find(folder, **settings):
@@ -46,7 +46,7 @@ def test_the_books_figure_without_loading(tmp_path):
     assert found.value == pytest.approx((BOOK.one_s - hidden) / (BOOK.batched_s - hidden))
     assert found.value == pytest.approx(book_without_loading(0.75, BOOK.speedup))
     assert book_without_loading(0, 4.65) == 4.65
-    assert book_without_loading(0.5, 3) == pytest.approx(5)  # L = 1 of a batch of 2, of 6 one by one: 5 / 1
+    assert book_without_loading(0.5, 3) == pytest.approx(5)  # L = 1 of a batch of 2, of 6 one at a time: 5 / 1
 
 
 def test_the_interval_is_that_of_the_share(tmp_path):
@@ -67,7 +67,8 @@ def test_the_interval_is_that_of_the_share(tmp_path):
 def test_the_sentences_say_the_assumption(tmp_path):
     text = " ".join(find(tmp_path).remarks)
     assert (
-        "With numpy, loading takes 150 ms of the 400 ms one by one (38 %) and 150 ms of the 200 ms in batches (75 %). "
+        "With numpy, loading takes 150 ms of the 400 ms one at a time (38 %) "
+        "and 150 ms of the 200 ms in batches (75 %). "
         "Batches are 2.00x (2.00 to 2.00) as fast with loading in the clock, 5.00x (5.00 to 5.00) without loading, "
         "7.67x (7.67 to 7.67) inferring alone."
     ) in text
@@ -88,7 +89,7 @@ def test_other_data_say_nothing_about_the_books_files(tmp_path):
 def test_parts_that_do_not_add_up_are_told(tmp_path):
     found = find(tmp_path, parts=lambda size: {**parts_of(size), "infer": [3e-6 * ROWS] * ROUNDS})
     assert not found.book[0].apart.one.adds_up
-    assert "The parts of numpy's cell do not add up one by one: they leave 50 % of its time." in found.remarks
+    assert "The parts of numpy's cell do not add up one at a time: they leave 50 % of its time." in found.remarks
 
 
 def test_loading_as_long_as_the_whole_gives_no_ratio(tmp_path):
@@ -144,7 +145,7 @@ def test_the_report_has_the_section_with_table_chart_and_numbers(tmp_path):
     assert "Each bar is the book&#39;s cell" in page
     chart = json.loads(page.split('id="spec-book">')[1].split("</script>")[0])
     rows = [row for row in chart["datasets"][chart["data"]["name"]] if row["kind"] == "part"]
-    bars = {way: [row for row in rows if row["way"] == way] for way in ("one by one", "in batches of 100")}
+    bars = {way: [row for row in rows if row["way"] == way] for way in ("one at a time", "in batches of 100")}
     for bar, whole in zip(bars.values(), (0.4, 0.2), strict=True):
         assert [row["part"] for row in bar] == ["loading the data", "initialising", "inferring", "counting", "the rest"]
         assert all(before["x2"] == after["x"] for before, after in itertools.pairwise(bar))

@@ -12,7 +12,7 @@ from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.stats.drift import Drifts
 from mlpbench.bench.stats.estimates import Drift
 from support import simulate, trusting
-from support.comparisons import STEADY, TIMES, run
+from support.runs.sides import STEADY, TIMES, run
 
 AS_MEASURED = "times are as measured, not at one pace of the processor: not every process has calibration spins"
 

@@ -9,7 +9,7 @@ from mlpbench.bench.analysis.sides import parse_sides
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.errors import NothingComparable, UserError
 from support import simulate
-from support.comparisons import STEADY, TIMES
+from support.runs.sides import STEADY, TIMES
 
 NET = "784-50-100-10"
 TWO = make_settings([NET], [1, 2], ["float32"])

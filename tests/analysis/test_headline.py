@@ -9,7 +9,8 @@ from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
-from support import limit_runs, simulate
+from support import simulate
+from support.runs import limits as limit_runs
 
 CASES = [("per_sample", 100), ("batched", 1), ("batched", 1000), ("batched", 10000)]
 KNOWN = {
@@ -172,7 +173,7 @@ def test_the_book_beside_what_it_prints(tmp_path):
     assert (book.alone.speedup.value, book.with_loading.speedup.value) == pytest.approx((10, 2))
     assert book.accuracy == 0.9352
     text = " ".join(found.lines())
-    told = ("1.25 s", "269 ms", "4.65x", "about 5 times faster", "0.9352", "200 ms one by one, 20.0 ms in batches")
+    told = ("1.25 s", "269 ms", "4.65x", "about 5 times faster", "0.9352", "200 ms one at a time, 20.0 ms in batches")
     assert not [words for words in told if words not in text]
     assert "not the book's test set" not in text
     assert found.lead == (

@@ -6,8 +6,9 @@ from mlpbench.bench.analysis import limits
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record import runs
 from support import evidence_files as files
-from support import limit_runs, simulate
-from support.limit_runs import FLOP, TIMES, write
+from support import simulate
+from support.runs import limits as limit_runs
+from support.runs.limits import FLOP, TIMES, write
 
 ONCE = "the machine's limits were measured once, before the repeats: a share of them mixes two moments"
 L2_S = (FLOP // 2 + 80) * 4 / files.READ["L2"]  # weights and biases, 4 bytes each

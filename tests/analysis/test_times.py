@@ -14,7 +14,8 @@ from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.report import render
 from mlpbench.bench.stats import estimates
 from support import evidence_files as files
-from support import limit_runs, simulate, trusting
+from support import simulate, trusting
+from support.runs import limits as limit_runs
 from support.sources import ROOT
 
 TIMES = {

@@ -207,7 +207,7 @@ def test_a_terminal_shows_what_is_done_now_and_each_result_as_it_comes(tmp_path,
     for phase in ("starting", "checking", "timing, turn "):
         assert f"numpy 1/1: {phase}" in printed
     assert "/1" in printed, "processes done of all"
-    assert re.search(r"numpy 1/1: [\d.]+ .s one by one, [\d.]+ .s in batches of 10 \([\d.]+x\)", printed)
+    assert re.search(r"numpy 1/1: [\d.]+ .s one at a time, [\d.]+ .s in batches of 10 \([\d.]+x\)", printed)
     assert "report.md" in printed
     assert len(runs.read_run(runs.latest(tmp_path / "res[/]ults")).records) == 1, "a name that is no markup"
 

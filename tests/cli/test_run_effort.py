@@ -102,7 +102,9 @@ def test_what_does_not_fit_into_the_budget_is_left_out_by_name(run, capsys):
     assert status == 0
     first, *_ = found.plan.order
     assert first == ("numpy", 0), "numba compiles"
-    assert re.search(r"^numpy 1/3: 1.00 µs one by one, [\d.]+ .s in batches of [\d,]+ \([\d.]+x\)$", err, re.MULTILINE)
+    assert re.search(
+        r"^numpy 1/3: 1.00 µs one at a time, [\d.]+ .s in batches of [\d,]+ \([\d.]+x\)$", err, re.MULTILINE
+    )
     assert (len(found.records), found.ending.spent_s, len(found.ending.left_out)) == (4, 8, 2)
     assert (found.missing, found.problems) == ((), ()), "that is no interruption"
     assert re.search(r"Left out, the budget of 9 s was spent: repeat 3 of num\w+, num\w+\.", out)

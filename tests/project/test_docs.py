@@ -28,8 +28,9 @@ from mlpbench.kernels.conformance import check
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support import evidence_files as files
-from support import limit_runs, simulate
+from support import simulate
 from support.processes import python, suite_by_hand
+from support.runs import limits as limit_runs
 from support.sources import ROOT, dead_names, executed
 
 DOCUMENTS = sorted(

@@ -11,8 +11,9 @@ from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.report.sections import limits as shown
 from mlpbench.bench.stats.estimates import Ratio
-from support import limit_runs, simulate
-from support.limit_runs import TIMES, write
+from support import simulate
+from support.runs import limits as limit_runs
+from support.runs.limits import TIMES, write
 
 BOOKS = {1: 3.5, 100: 1.4, 10_000: 1.5}
 MNIST = {"name": "mnist", "rows": 1000, "sha256": None, "source": None}

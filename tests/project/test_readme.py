@@ -5,8 +5,8 @@ import shutil
 import limits_targets
 import update_readme as script
 
-from support import limit_runs
 from support.processes import python
+from support.runs import limits as limit_runs
 
 
 def test_the_figures_are_those_of_the_reference_runs():

@@ -10,8 +10,9 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections import gaps
-from support import limit_runs, simulate
+from support import simulate
 from support.reports import EXACT, SKIPPED
+from support.runs import limits as limit_runs
 
 
 def write(folder, times=EXACT, **settings):

@@ -7,7 +7,9 @@ import update_readme
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
-from support import book_runs, evidence_files, limit_runs, simulate, trusting
+from support import evidence_files, simulate, trusting
+from support.runs import book as book_runs
+from support.runs import limits as limit_runs
 from support.spells import Neighbour
 
 KERNELS = ("numpy", "numba", "cupy")

@@ -8,7 +8,7 @@ from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.record.trust import Trust
 from mlpbench.bench.trust.pace import Pace, common_pace, paces
 from support import simulate, trusting
-from support.comparisons import STEADY
+from support.runs.sides import STEADY
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
 

@@ -34,7 +34,7 @@ def book_chart(findings: Sequence[BookFinding], theme: Theme = PAGE) -> dict[str
         base.stacked(parts, names, colours, theme, columns=2, height=26, strokeWidth=0.5),
         whole.mark_text(align="left", dx=8, color=theme.ink, fontSize=12),
     ]
-    what = "The book's cell, part by part, one by one and in batches."
+    what = "The book's cell, part by part, one at a time and in batches."
     return base.drawn(layers, rows, theme, what, _BAR * len(keys))
 
 
@@ -42,7 +42,7 @@ def _of_finding(finding: BookFinding, *, several: bool) -> Iterator[dict[str, An
     if finding.apart is None:
         return
     batches = f"in batches of {finding.published.batch_size}"
-    for way, said in ((finding.apart.one, "one by one"), (finding.apart.batched, batches)):
+    for way, said in ((finding.apart.one, "one at a time"), (finding.apart.batched, batches)):
         head = f"{finding.kernel}, {finding.run}" if several else finding.kernel
         at = {"kernel": finding.kernel, "way": said, "bar": f"{head}|{said}"}
         yield from ({**at, **row} for row in _segments(way))

@@ -1,4 +1,4 @@
-"""The report's section on the book's cell: its four parts, one by one and in batches, and what loading hides."""
+"""The report's section on the book's cell: its four parts, one at a time and in batches, and what loading hides."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ _READING = (
     "Each bar is the book's cell, from left to right in the order of its parts: what both bars share, loading, is what "
     "batches cannot shorten, and so it hides what they gain in the part called inferring."
 )
-_NUMBERS = ("one by one", "share", "in batches", "share of it", "one by one / in batches")
+_NUMBERS = ("one at a time", "share", "in batches", "share of it", "one at a time / in batches")
 
 
 def blocks(findings: Sequence[BookFinding]) -> tuple[Block, ...]:

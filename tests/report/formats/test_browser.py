@@ -219,7 +219,7 @@ def test_the_books_cell_the_timeline_and_the_harness_are_drawn(browser, reports)
     """Two bars of five parts; of each of three processes a line, two cases, one disturbed, three spins, two calls."""
     page = browser.open(reports.file("book"))
     assert len(page.marks("book", "rect")) == 2 * 5
-    for word in ("loading the data", "initialising", "inferring", "counting", "one by one", "400 ms", "200 ms"):
+    for word in ("loading the data", "initialising", "inferring", "counting", "one at a time", "400 ms", "200 ms"):
         assert word in page.words("book")
     page.open_all()
     assert len(page.marks("timeline-0", "line")) == 3

@@ -11,8 +11,8 @@ from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections.limits import apart, measured_with, tables, verdict
 from support import evidence_files as files
-from support import limit_runs
-from support.limit_runs import TIMES, write
+from support.runs import limits as limit_runs
+from support.runs.limits import TIMES, write
 
 
 def markdown(run):
