@@ -21,6 +21,8 @@ from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 
+#: Repeats of a run that have them: the parts of a gain need an interval, which one repeat does not give.
+REPEATS = 3
 ROUNDS = 25
 ROUND_S = 0.001
 #: Rows of the inputs, twice the largest case: calls rotate through them.

@@ -258,7 +258,7 @@ def _head(asked: Suite, first: Sequence[cases_.Case]) -> RecordHead:
     """Return our block; ``first``: the cases in the order of the first turn."""
     (name,) = asked.kernels
     found = asked.admitted(name)
-    dissected = found if asked.repeat == 0 else None
+    dissected = found if asked.repeat < anatomy.REPEATS else None
     return RecordHead(
         kernel=name,
         repeat=asked.repeat,

@@ -48,9 +48,9 @@ def interpreter(folder, body):
     return str(program)
 
 
-def suite_by_hand(path):
+def suite_by_hand(path, *more):
     """Let pytest time one short case, as the page about the method shows it; return the JSON that it writes."""
-    words = ("-q", "--kernel=numpy", "--mode=batched", "--batch-size=1", "--benchmark-max-time=0.01")
+    words = (*more, "-q", "--kernel=numpy", "--mode=batched", "--batch-size=1", "--benchmark-max-time=0.01")
     ran = bench(*words, f"--benchmark-json={path}")
     assert ran.returncode == 0, ran.stdout
     return json.loads(path.read_text(encoding="utf-8"))
