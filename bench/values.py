@@ -35,11 +35,14 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
-def parse_budget(text: str) -> float:
-    """Read a time as people write it, ``90s``, ``2m``, ``1.5h`` or ``90``; return seconds. Raises UserError."""
+def parse_budget(text: str, what: str = "budget") -> float:
+    """Read a time as people write it, ``90s``, ``2m``, ``1.5h`` or ``90``; return seconds. Raises UserError.
+
+    ``what``: the option that the error names.
+    """
     seconds = _seconds(text.lower(), _LONG)
     if not 0 < seconds <= MAX_BUDGET_S:
-        raise UserError(f"cannot read the budget {text!r}: write a time such as 90s, 2m or 1h, at most a week")
+        raise UserError(f"cannot read the {what} {text!r}: write a time such as 90s, 2m or 1h, at most a week")
     return seconds
 
 

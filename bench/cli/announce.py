@@ -51,7 +51,7 @@ def waiting_s(wait: str | None, profile: Profile) -> float:
     """
     if wait is None:
         return WAIT_S if profile.repeats >= LEAST_REPEATS else 0.0
-    return 0.0 if wait == "0" else values.parse_budget(wait)
+    return 0.0 if wait == "0" else values.parse_budget(wait, "wait")
 
 
 def wait_until_quiet(limit_s: float, processors: int) -> None:

@@ -67,6 +67,7 @@ def told(tmp_path, monkeypatch, capsys):
         (["calibrate", "--repeats", "1"], "Invalid value for '--repeats'"),
         # Budgets and targets
         (["run", "numpy", "--budget", "soon"], "cannot read the budget 'soon': write a time such as 90s, 2m or 1h"),
+        (["run", "numpy", "--wait", "soon"], "cannot read the wait 'soon': write a time such as 90s"),
         (["calibrate", "--budget", "soon"], "cannot read the budget 'soon'"),
         (["run", "numpy", "--target", "2"], "cannot read the target '2': write a share such as 2% or 0.02, below 100%"),
         (["run", "--repeats=3", "--budget=90s"], "--repeats is an exact number, --budget lets it grow: give one"),
