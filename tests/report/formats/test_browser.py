@@ -11,6 +11,8 @@ from support.reports import KERNELS, SIZES, TIMES
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 
+pytestmark = pytest.mark.heavy
+
 #: Without a sandbox, because CI runs as root.
 SWITCHES = "headless=new no-sandbox disable-gpu disable-dev-shm-usage no-first-run hide-scrollbars"
 QUIET = "disable-background-networking disable-component-update disable-sync"
