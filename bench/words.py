@@ -39,7 +39,12 @@ def duration(estimate: Estimate) -> str:
 
 
 def ratio(ratio: Ratio) -> str:
-    """Return a ratio with its interval, ``12.9x (12.6 to 13.1)``, or with the reason why it has none."""
+    """Return a ratio with its interval, ``12.9x (12.6 to 13.1)``, or with the reason why it has none.
+
+    A ratio whose interval is wider than a factor of `WIDE` is ``unclear``: the value alone would be believed.
+    """
+    if is_wide(ratio.low, ratio.high):
+        return UNCLEAR
     spread = interval(ratio.value, ratio.low, ratio.high) if not math.isnan(ratio.low) else ratio.reason
     return f"{_digits(ratio.value)}x ({spread})"
 

@@ -40,9 +40,9 @@ def test_a_time_and_its_interval_share_unit_and_decimals_and_without_it_a_time_s
 def test_a_ratio_has_its_interval_or_says_why_it_has_none():
     assert words.ratio(Ratio(12.94, 12.61, 13.14, 3, True)) == "12.9x (12.6 to 13.1)"
     assert words.ratio(Ratio(0.985, 0.876, 1.108, 3, True)) == "0.985x (0.876 to 1.108)"
-    assert words.ratio(Ratio(1.04, 0.0013, 823.94, 2, True)) == "1.04x (unclear)", "ends that far apart say nothing"
+    assert words.ratio(Ratio(1.04, 0.0013, 823.94, 2, True)) == "unclear", "ends that far apart say nothing"
     assert words.ratio(Ratio(5.0, 3.0, 8.9, 3, True)) == "5.00x (3.00 to 8.90)"
-    assert words.ratio(Ratio(5.0, 3.0, 9.1, 3, True)) == "5.00x (unclear)"
+    assert words.ratio(Ratio(5.0, 3.0, 9.1, 3, True)) == "unclear"
     alone = Ratio(4.65, math.nan, math.nan, 1, True, "1 repeat: no interval")
     assert words.ratio(alone) == "4.65x (1 repeat: no interval)"
 

@@ -95,6 +95,12 @@ def read(path: Path) -> Calibration:
     )
 
 
+def of_machine(folder: Path) -> Calibration | None:
+    """Return what `mlpbench calibrate` found, from the folder of a machine's results; None where it was never run."""
+    file = folder / FILE
+    return read(file) if file.is_file() else None
+
+
 def _entry(kind: Kind | None) -> KindEntry | None:
     if kind is None:
         return None

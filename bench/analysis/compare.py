@@ -9,7 +9,7 @@ at one pace of the processor where the records tell it (`bench.trust.pace`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -119,9 +119,9 @@ class Unmatched:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came out. ``differences`` says what else differs between the sides, ``notes`` what weakens the result.
+    """What came out. ``differences``: what else differs between the sides; ``notes``: what weakens the result.
 
-    ``pace_s``: seconds for a calibration spin at the pace of all times; None where they are as measured.
+    ``basis``: how times were made comparable. ``pace_s``: seconds for a calibration spin at the pace of all times.
     """
 
     baseline: str
@@ -134,6 +134,7 @@ class Comparison:
     unmatched: tuple[Unmatched, ...]
     differences: tuple[str, ...]
     notes: tuple[str, ...]
+    basis: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
 
     @property
@@ -228,8 +229,6 @@ def compare(
     paired = ran_together(*sides[0])
     rows = _judged(cases, paired, threshold, drifts if pace.spin_s else replace(drifts, one=drifts.of(alone=False)))
     marked = _unchecked(_runs(sides).values(), rows)
-    notes = _notes(_runs(sides).values(), rows, pace, marked)
-    told = (*false_clocks, *notes)
     return Comparison(
         *names,
         threshold,
@@ -239,7 +238,8 @@ def compare(
         tuple(rows),
         tuple(unmatched),
         tuple(unequal),
-        told,
+        (*false_clocks, *_notes(_runs(sides).values(), rows, marked)),
+        tuple(_basis(rows, pace)),
         marked,
     )
 
@@ -380,20 +380,21 @@ def _unchecked(runs: Iterable[Run], rows: list[Row]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(marked))
 
 
-def _notes(runs: Iterable[Run], rows: list[Row], pace: Pace, unchecked: Sequence[str]) -> list[str]:
-    notes = [f"{run.id}: {problem}" for run in runs for problem in (*run.problems, *run.damaged)]
-    notes += [f"{', '.join(unchecked)}{MARK} {UNCHECKED}"] if unchecked else []
-    single = sum(row.speedup.n == 1 for row in rows)
-    if single:
-        notes.append(f"{single} of {len(rows)} cases have 1 repeat only: no interval, so no verdict; run more repeats")
+def _notes(runs: Iterable[Run], rows: list[Row], unchecked: Sequence[str]) -> Iterator[str]:
+    yield from (f"{run.id}: {problem}" for run in runs for problem in (*run.problems, *run.damaged))
+    if unchecked:
+        yield f"{', '.join(unchecked)}{MARK} {UNCHECKED}"
+    if single := sum(row.speedup.n == 1 for row in rows):
+        yield f"{single} of {len(rows)} cases have 1 repeat only: no interval, so no verdict; run more repeats"
+
+
+def _basis(rows: list[Row], pace: Pace) -> Iterator[str]:
     if pace.spin_s is None:
-        notes.append(f"times are as measured, not at one pace of the processor: {pace.reason}")
+        yield f"times are as measured, not at one pace of the processor: {pace.reason}"
     else:
-        notes.append(f"times at one pace of the processor, which moved by up to {100 * pace.spread:.2g} %")
-    wander = {row.drift.sd: row.drift for row in rows if row.drift.sd}
-    if wander:
+        yield f"times at one pace of the processor, which moved by up to {100 * pace.spread:.2g} %"
+    if wander := {row.drift.sd: row.drift for row in rows if row.drift.sd}:
         sizes = " or ".join(f"{100 * sd:.2g} %" for sd in sorted(wander))
         assumed = any(math.isinf(drift.degrees) for drift in wander.values())
         how = "assumed: `mlpbench calibrate` measures it" if assumed else "measured by `mlpbench calibrate`"
-        notes.append(f"two runs: the level of a run is taken to wander by {sizes} ({how}); kernels of one run share it")
-    return notes
+        yield f"two runs: the level of a run is taken to wander by {sizes} ({how}); kernels of one run share it"

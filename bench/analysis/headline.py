@@ -62,6 +62,8 @@ class KernelFinding:
             found = f"as fast in batches as one at a time, {gain}"
         elif _undecided(self.speedup):
             found = f"whether batches are faster is unclear{_unless_wide(self.speedup)}"
+        elif gain == words.UNCLEAR:
+            found = "how much faster batches are is unclear"
         else:
             found = f"{gain} {'faster' if self.speedup.value >= 1 else 'as fast'} in batches"
         return f"{self.name}: {found}: {self.times()}."
@@ -102,6 +104,8 @@ class Fastest:
             return f"{first}; {second} is as fast, {words.ratio(self.lead)}."
         if _undecided(self.lead):
             return f"{first}; whether {second} is slower is unclear{_unless_wide(self.lead)}."
+        if words.is_wide(self.lead.low, self.lead.high):
+            return f"{first}; how far ahead of {second} is unclear."
         if math.isnan(self.lead.low):
             return f"{first}; next {second}, {words.ratio(self.lead)}."
         return f"{first}, {words.ratio(self.lead)} ahead of {second}."
@@ -249,6 +253,8 @@ def against(ratio: Ratio, other: str) -> str:
         return f"as fast as {other}, {gain}"
     if _undecided(ratio):
         return f"not told apart from {other}{_unless_wide(ratio)}"
+    if gain == words.UNCLEAR:
+        return f"by an unclear factor {'faster' if ratio.value >= 1 else 'slower'} than {other}"
     return f"{gain} {'faster than' if ratio.value >= 1 else 'as fast as'} {other}"
 
 

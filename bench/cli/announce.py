@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 #: Seconds that a busy machine may keep a run waiting, unless somebody says more.
-WAIT_S = 15.0
+WAIT_S = 60.0
 
 
 def say_what_comes(sweep: Sweep, networks: Sequence[str] = (), *, verbose: bool, quiet: bool) -> None:
@@ -47,7 +47,7 @@ def say_what_comes(sweep: Sweep, networks: Sequence[str] = (), *, verbose: bool,
 def waiting_s(wait: str | None, profile: Profile) -> float:
     """Return how long a busy machine may keep a run waiting. Raises UserError for a time that is none.
 
-    The first result is to be there within half a minute. Without intervals, as in a smoke test, nothing waits unasked.
+    Without intervals, as in a smoke test, nothing waits unasked.
     """
     if wait is None:
         return WAIT_S if profile.repeats >= LEAST_REPEATS else 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,9 +16,7 @@ from mlpbench.bench.cli.options import AsJson, Results
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mlpbench.bench.analysis.calibration import Calibration
     from mlpbench.bench.analysis.compare import Comparison, Row
-    from mlpbench.bench.record.runs import Run
 
 
 #: How it ends where most cases may be slower or not.
@@ -41,6 +38,9 @@ def compare(
             "--anyway", help="Compare even if machine, network, data or weights differ, or a clock was false."
         ),
     ] = False,
+    details: Annotated[
+        bool, typer.Option("--details", help="Say what was not compared and why, and how times were made comparable.")
+    ] = False,
     results: Results = Path("results"),
     as_json: AsJson = False,
 ) -> None:
@@ -53,8 +53,8 @@ def compare(
     Example: mlpbench compare numpy numba --fail-if-slower 5%
     """
     from mlpbench.bench import values
+    from mlpbench.bench.analysis import calibration, sides
     from mlpbench.bench.analysis import compare as compare_
-    from mlpbench.bench.analysis import sides
     from mlpbench.bench.machine import environment
     from mlpbench.bench.stats.drift import ASSUMED
 
@@ -66,7 +66,7 @@ def compare(
     ):
         console.tell_of_latest(results, here)
     machine = right[0].run.machine
-    calibrated = _calibration(results / machine) if left[0].run.machine == machine else None
+    calibrated = calibration.of_machine(results / machine) if left[0].run.machine == machine else None
     drifts = calibrated.drifts if calibrated else ASSUMED
     found = compare_.compare(left, right, threshold, anyway=anyway, drifts=drifts)
     fewest = min(row.speedup.n for row in found.rows)
@@ -74,7 +74,7 @@ def compare(
     if as_json:
         console.print_json({**found.as_dict(), "smallest_slowdown": said, "conclusion": found.conclusion()})
     else:
-        _print(found)
+        _print(found, details=details)
         if said:
             console.out().print(said)
         console.out().print(Text(found.conclusion(), "bold"))
@@ -84,46 +84,17 @@ def compare(
         raise typer.Exit(UNDECIDED)
 
 
-def _calibration(machine: Path) -> Calibration | None:
-    """Return what `mlpbench calibrate` found, from the folder of a machine's results."""
-    from mlpbench.bench.analysis import calibration
-
-    file = machine / calibration.FILE
-    return calibration.read(file) if file.is_file() else None
-
-
-def against_previous(run: Run) -> str | None:
-    """Say in a line what changed since the run before this one that computed the same; None where there is none."""
-    from mlpbench.bench.analysis import compare as compare_
-    from mlpbench.bench.errors import UserError
-    from mlpbench.bench.record import runs
-    from mlpbench.bench.stats.drift import ASSUMED
-
-    path = runs.previous(run.path)
-    earlier = runs.read_runs(path) if path else []
-    if len(earlier) != 1 or earlier[0].setting != run.setting:
-        return None
-    calibrated = _calibration(run.path.parent)
-    said = f"Against the previous run of this machine, {earlier[0].id}"
-    try:
-        found = compare_.compare(earlier[0], run, drifts=calibrated.drifts if calibrated else ASSUMED)
-    except UserError as reason:
-        return f"{said}: not compared, {reason}."
-    verdicts = Counter(row.verdict for row in found.rows)
-    told = ", ".join(f"{verdicts[name]} {name}" for name in ("slower", "faster", "same", "unclear") if verdicts[name])
-    more = f"; mlpbench compare {earlier[0].id} {run.id} says which" if verdicts["slower"] else ""
-    return f"{said}: of {words.things(len(found.rows), 'case')} {told}{more}."
-
-
-def _print(found: Comparison) -> None:
+def _print(found: Comparison, *, details: bool) -> None:
     out = console.out()
     for difference in found.differences:
         out.print(Text(f"not the same on both sides: {difference}", "yellow"))
     console.show(_table(found), heads=2 if _in_title(found) else 3)
-    for note in found.notes:
+    for note in (*found.notes, *(found.basis if details else ())):
         out.print(Text(note, "dim"))
-    for case in found.unmatched:
+    for case in found.unmatched if details else ():
         out.print(Text(f"not compared: {case}", "dim"))
+    if found.unmatched and not details:
+        out.print(Text(f"{words.things(len(found.unmatched), 'case')} not compared: --details says why", "dim"))
 
 
 def _in_title(found: Comparison) -> bool:

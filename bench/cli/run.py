@@ -39,7 +39,7 @@ def run(
     ] = None,
     wait: Annotated[
         str | None,
-        how(metavar="TIME", help="Wait up to this long for a busy machine to calm down; 0: do not wait. Default: 15s."),
+        how(metavar="TIME", help="Wait up to this long for a busy machine to calm down; 0: do not wait. Default: 60s."),
     ] = None,
     seed: Annotated[int | None, how(min=0, help="Seed of the running order; default: a new one, recorded.")] = None,
     latency: options.Latency = None,
@@ -133,7 +133,6 @@ def _closer_look(latency: list[str] | None, p99: str | None, *, cold: bool) -> l
 def _tell(folder: Path, advice: str | None, *, as_json: bool, verbose: bool, interrupted: bool) -> None:
     """Print what was found, what was written and what comes next; exit 1 where a case has no time, 130 after Ctrl-C."""
     from mlpbench.bench import words
-    from mlpbench.bench.cli.compare import against_previous
     from mlpbench.bench.cli.report import print_end, tell, write_reports
     from mlpbench.bench.record import runs as record
     from mlpbench.bench.report import render as documents
@@ -149,8 +148,6 @@ def _tell(folder: Path, advice: str | None, *, as_json: bool, verbose: bool, int
     names = "".join(f", {path.name}" for path in written)
     console.say(f"wrote {words.things(done, 'result file')}{names} to {folder}")
     if not as_json:
-        if len(runs) == 1 and not interrupted and (said := against_previous(runs[0])):
-            console.out().print(said)
         print_end(document, written[-1:], advice)
     if interrupted:
         which = f"{done} of {done + missing} processes" if missing else words.things(done, "process", "processes")

@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
-from mlpbench.bench.analysis import evidence, explain, headline, heatmap, limits, scaling
+from mlpbench.bench.analysis import evidence, explain, headline, heatmap, history, limits, scaling
 from mlpbench.bench.analysis.headline import Headline
 from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import CaseSummary, summarize
@@ -77,6 +78,8 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     asked = lead.first(runs, gains)
     answer = lead.answer(asked, by_run, known_limits, gains, explanations)
     finding = headline.find(cases, {run.name: run.shown for run in runs if run.shown}, answer)
+    if len(runs) == 1 and (said := history.against_previous(runs[0])):
+        finding = replace(finding, notes=[*finding.notes, said])
     judged = tuple(trust.judge(run, p99_s) for run in runs)
     spreads = spread.find([run.records for run in runs])
     gap_table = gaps.gap_table(runs)

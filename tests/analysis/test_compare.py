@@ -38,7 +38,7 @@ def test_two_runs_are_compared_kernel_by_kernel(tmp_path):
         assert row.speedup.low < truth < row.speedup.high
         assert row.speedup.value == pytest.approx(row.baseline.value / row.candidate.value)
     assert len(found.rows) == len(TIMES)
-    assert (found.paired, found.unmatched, found.differences, found.notes) == (False, (), (), (AS_MEASURED,))
+    assert (found.paired, found.unmatched, found.differences, found.basis) == (False, (), (), (AS_MEASURED,))
 
 
 def test_the_speedup_has_the_known_answer(tmp_path):
@@ -358,7 +358,7 @@ def test_runs_of_several_threads_are_taken_to_wander_further(tmp_path, settings,
     assert {row.verdict for row in found.rows} == {verdict}
     alone = settings == {"trust": threads(alone=True)}
     assert {row.drift.sd for row in found.rows} == {0.004 if alone else 0.03}
-    assert f"wander by {'0.4 %' if alone else '3 %'} (assumed" in found.notes[-1]
+    assert f"wander by {'0.4 %' if alone else '3 %'} (assumed" in found.basis[-1]
 
 
 def test_one_side_of_several_threads_is_enough(tmp_path):
@@ -371,7 +371,7 @@ def test_a_measured_drift_counts_and_is_told(tmp_path):
     sides = slower_run(tmp_path, 1.05, trust=threads(alone=False))
     steady = compare(*sides, drifts=Drifts(None, Drift(0.006, 8)))
     assert {row.verdict for row in steady.rows} == {"slower"}
-    assert "wander by 0.6 % (measured by `mlpbench calibrate`)" in steady.notes[-1]
+    assert "wander by 0.6 % (measured by `mlpbench calibrate`)" in steady.basis[-1]
     restless = compare(*sides, drifts=Drifts(None, Drift(0.02, 8)))
     assert {(row.verdict, row.repeats_needed) for row in restless.rows} == {("unclear", None)}, "repeats do not tell"
     assert all(row.speedup.low < 1 < row.speedup.high for row in restless.rows)
@@ -381,4 +381,4 @@ def test_kernels_of_one_run_share_what_wanders(tmp_path):
     both = run(tmp_path, seed=1, noise=0.002, repeats=8)
     found = compare(Side(both, "numpy"), Side(both, "numba"), drifts=Drifts(Drift(0.5, 5), Drift(0.5, 5)))
     assert {row.verdict for row in found.rows} == {"faster"}
-    assert not any("wander" in note for note in found.notes)
+    assert not any("wander" in note for note in found.basis)

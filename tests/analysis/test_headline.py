@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from mlpbench.bench.analysis import frame, headline, limits
+from mlpbench.bench.analysis.headline import Fastest, KernelFinding
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
+from mlpbench.bench.stats.estimates import Estimate, Ratio
 from support import simulate
 from support.runs import limits as limit_runs
 
@@ -284,3 +286,12 @@ def test_a_sweep_has_one_line_for_each_setting_and_the_rest_in_a_table(tmp_path)
     text = render.render(sweep[:1], "md")
     assert "- numpy: 9.00x (9.00 to 9.00) faster in batches" in text
     assert "## Kernel by kernel" not in text
+
+
+def test_a_ratio_that_is_too_wide_is_in_no_sentence():
+    wide, time = Ratio(20.0, 5.0, 80.0, 3, paired=True), Estimate(1e-6, 0.9e-6, 1.1e-6, 3)
+    kernel = KernelFinding("run", "numpy", time, 100, time, wide, None)
+    fastest = Fastest("run", 100, "numba", time, "numpy", wide)
+    said = [kernel.sentence(), fastest.sentence(), headline.against(wide, "torch")]
+    assert [text.count("unclear") for text in said] == [1, 1, 1]
+    assert not any(number in text for text in said for number in ("20", "5.0", "80"))

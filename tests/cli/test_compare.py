@@ -5,8 +5,6 @@ import json
 
 import pytest
 
-from mlpbench.bench.cli.compare import against_previous
-from mlpbench.bench.record import runs
 from support import simulate, trusting
 from support.terminal import called
 
@@ -58,8 +56,9 @@ OTHER = {"environment": simulate.environment(machine={"name": "bigbox"})}
         ({}, {}, (), 0, "2 of 2 cases: not slower."),
         ({}, {"times": slower(1.2)}, (), 1, "2 of 2 cases are slower."),
         (NOISY, NOISY, ("--strict",), 1, "unclear (about "),
-        ({}, ONE, (), 0, "not compared: "),
-        ({}, ONE, ("--strict",), 1, "not compared: "),
+        ({}, ONE, (), 0, "1 case not compared: --details says why"),
+        ({}, ONE, ("--details",), 0, "not compared: numpy per_sample 100: not in "),
+        ({}, ONE, ("--strict",), 1, "1 case not compared"),
         ({}, OTHER, ("--anyway",), 4, "not the same on both sides: machine: name: testbox against bigbox"),
     ],
 )
@@ -107,17 +106,3 @@ def test_json_has_the_p_values_and_the_repeats(compare):
     assert all(0 <= case["p"] <= case["p_adjusted"] <= 1 for case in found["cases"])
     assert any(case["repeats_needed"] for case in found["cases"])
     assert {case["drift"]["sd"] for case in found["cases"]} == {0.004}
-
-
-def test_a_run_is_told_beside_the_one_before_it(tmp_path):
-    """Of the newest complete one of the machine that computed the same; at a run's end, in a line."""
-    first = simulate.write_run(tmp_path, TIMES, seed=0, **QUIET)
-    assert against_previous(runs.read_run(first)) is None
-    other = {"sizes": [784, 10], "hidden": "sigmoid", "output": "softmax", "dtype": "float32"}
-    simulate.write_run(tmp_path, TIMES, seed=1, **QUIET, spec=other)
-    again = simulate.write_run(tmp_path, slower(2), seed=2, **QUIET)
-    assert against_previous(runs.read_run(again)) is None, "that before it computes something else"
-    (tmp_path / "testbox" / "20261124T120001Z-0123abcd" / "numpy.3.json").unlink()
-    said = against_previous(runs.read_run(again))
-    assert said.startswith(f"Against the previous run of this machine, {first.name}: of 2 cases 2 slower; ")
-    assert said.endswith(f"; mlpbench compare {first.name} {again.name} says which.")

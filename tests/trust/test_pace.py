@@ -59,7 +59,7 @@ def test_a_clock_that_was_slower_in_one_run_is_no_slowdown(tmp_path):
     found = compare(run(tmp_path, seed=1), run(tmp_path, clock=1.06, seed=2))
     assert [row.verdict for row in found.rows] == ["same", "same"]
     assert found.pace_s == pytest.approx(1.03 * trusting.SPIN_S), "between the two runs"
-    assert found.notes[0] == "times at one pace of the processor, which moved by up to 3 %"
+    assert found.basis[0] == "times at one pace of the processor, which moved by up to 3 %"
 
 
 def test_a_slowdown_is_seen_in_spite_of_a_faster_clock(tmp_path):
@@ -72,10 +72,10 @@ def test_another_machine_has_no_common_pace(tmp_path):
     other = simulate.environment(machine={"name": "otherbox"})
     found = compare(run(tmp_path, seed=1), run(tmp_path, seed=2, environment=other), anyway=True)
     assert found.pace_s is None
-    assert found.notes[0] == "times are as measured, not at one pace of the processor: the machines are not the same"
+    assert found.basis[0] == "times are as measured, not at one pace of the processor: the machines are not the same"
 
 
 def test_results_of_earlier_versions_are_compared_as_measured(tmp_path):
     found = compare(run(tmp_path, seed=1, trust={}), run(tmp_path, clock=1.06, seed=2, trust={}), drifts=STEADY)
     assert [row.verdict for row in found.rows] == ["slower", "slower"]
-    assert "not every process has calibration spins" in found.notes[0]
+    assert "not every process has calibration spins" in found.basis[0]

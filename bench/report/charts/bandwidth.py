@@ -32,7 +32,7 @@ def bandwidth_chart(found: Group, theme: Theme = PAGE) -> dict[str, Any]:
     y = alt.Y("key:N", scale=alt.Scale(domain=keys), axis=base.row_axis(185))
     pieces = alt.Chart().encode(y, base.share_axis("share of what batching saves", domain))
     pieces = pieces.transform_filter("datum.part != ''")
-    bars = pieces.encode(tooltip=base.tips({name: name for name in ("kernel", "network", "part", "time")}))
+    bars = pieces.encode(**base.telling({name: name for name in ("kernel", "network", "part", "time")}))
     # Colours of kernels begin at the other end of the list.
     colours = [theme.series[4], theme.series[5], theme.series[7], theme.shade]
     columns = alt.expr("width < 320 ? 1 : 4")

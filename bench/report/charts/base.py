@@ -126,14 +126,16 @@ def shape(names: Sequence[str], theme: Theme) -> alt.Shape:
     return alt.Shape("kernel:N", scale=scale, title=None)
 
 
-def tips(told: Mapping[str, str]) -> list[alt.Tooltip]:
-    """Return what a mark tells when it is pointed at: titles by field."""
-    return [alt.Tooltip(f"{field}:N", title=title) for field, title in told.items()]
+def telling(told: Mapping[str, str]) -> dict[str, Any]:
+    """Return the channels that tell a mark's row to who points at it, and to a screen reader: titles by field."""
+    said = " + ', ' + ".join(f"'{title}: ' + datum['{field}']" for field, title in told.items())
+    tips = [alt.Tooltip(f"{field}:N", title=title) for field, title in told.items()]
+    return {"tooltip": tips, "description": alt.value(alt.expr(said))}
 
 
 def styled(base: alt.Chart, names: Sequence[str], theme: Theme, told: Mapping[str, str]) -> Any:
     """Return the chart with each row in its kernel's colour and shape, telling ``told`` when it is pointed at."""
-    return base.encode(colour(names, theme), shape(names, theme), tooltip=tips(told))
+    return base.encode(colour(names, theme), shape(names, theme), **telling(told))
 
 
 def symbols(base: alt.Chart, theme: Theme, size: int = 150) -> Any:

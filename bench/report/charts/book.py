@@ -26,7 +26,7 @@ def book_chart(findings: Sequence[BookFinding], theme: Theme = PAGE) -> dict[str
     x = base.seconds_axis("time for the book's images", 1.3 * max(row["x2"] for row in rows))
     bars = alt.Chart().encode(alt.Y("bar:N", sort=keys, axis=axis), x)
     told = {"kernel": "kernel", "way": "the cell", "part": "part", "time": "time", "share": "share"}
-    parts = bars.transform_filter("datum.kind == 'part'").encode(tooltip=base.tips(told))
+    parts = bars.transform_filter("datum.kind == 'part'").encode(**base.telling(told))
     whole = bars.transform_filter("datum.kind == 'whole'").encode(alt.X("x2:Q"), text="time:N")
     names = [PART_WORDS[name] for name in (*PARTS, REST)]
     colours = [*(theme.series[_COLOURS[name]] for name in PARTS), theme.muted]

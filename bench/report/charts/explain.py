@@ -38,7 +38,7 @@ def _waterfall(rows: list[dict[str, Any]], domain: list[float], names: Sequence[
     x = base.share_axis("share of the time one at a time", domain)
     steps = alt.Chart().encode(alt.Y("part:N", sort=[row["part"] for row in rows], axis=axis), x)
     told = {name: name for name in ("kernel", "part", "time")}
-    bars = steps.encode(alt.X2("x2:Q"), tooltip=base.tips(told))
+    bars = steps.encode(alt.X2("x2:Q"), **base.telling(told))
     styled, rest = bars.encode(base.colour(names, theme)), bars.transform_filter("datum.kind == 'rest'")
     layers = [
         styled.transform_filter("datum.kind == 'end'").mark_bar(height=13, clip=True),
@@ -58,7 +58,7 @@ def share_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE) -
     y = alt.Y("value:Q", title="share of the limit", scale=scale, axis=axis)
     kernels = alt.Chart().encode(base.batch_axis(rows, singles=singles), y, base.colour(names, theme))
     told = {"kernel": "kernel", "at": "batch size", "share": "reaches", "limit": "of"}
-    points = kernels.encode(base.shape(names, theme), tooltip=base.tips(told))
+    points = kernels.encode(base.shape(names, theme), **base.telling(told))
     batches = kernels.transform_filter(f"datum.x != {base.SINGLE_X}")
     single = points.transform_filter(f"datum.x == {base.SINGLE_X}")
     layers = [
@@ -141,7 +141,7 @@ def hockney_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE)
     layers = [
         curve.transform_filter("datum.part == 0").mark_line(strokeWidth=2, clip=True),
         curve.transform_filter("datum.part > 0").mark_line(strokeWidth=1.5, strokeDash=[5, 3], clip=True),
-        base.symbols(points.encode(base.shape(names, theme), tooltip=base.tips(told)), theme),
+        base.symbols(points.encode(base.shape(names, theme), **base.telling(told)), theme),
     ]
     what = "Time of a call against batch size, with the line fitted to it."
     return base.drawn(layers, [*rows, *lines], theme, what, 330)

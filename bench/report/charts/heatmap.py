@@ -55,7 +55,7 @@ def heatmap_chart(found: Sequence[HeatMap], theme: Theme = PAGE) -> dict[str, An
     cells = alt.Chart().encode(x, y)
     scale = alt.Scale(type="log", domain=[1, darkest], range=list(_SCHEME), clamp=True, interpolate="rgb")
     told = {"kernel": "kernel", "column": "batch size", "ratio": "time / the fastest", "time": "time per sample"}
-    coloured = cells.encode(alt.Color("shade:Q", scale=scale), tooltip=base.tips(told | {"fastest": "fastest"}))
+    coloured = cells.encode(alt.Color("shade:Q", scale=scale), **base.telling(told | {"fastest": "fastest"}))
     width = f"width / {len(columns)}"
     ink = alt.condition("datum.white", alt.value("#ffffff"), alt.value("#000000"))
     layers = [

@@ -24,7 +24,7 @@ def peer_charts(found: Sequence[Limits], names: Sequence[str], theme: Theme = PA
     y = base.value_axis([*every, *one], "times as fast as the best peer", base.RATIO_LABEL)
     lines = alt.Chart().encode(base.batch_axis(every, singles=False), y, base.colour(names, theme))
     told = {"kernel": "kernel", "x": "batch size", "peer": "best peer", "gain": "peer / kernel", "times": "times"}
-    points = lines.encode(base.shape(names, theme), tooltip=base.tips(told))
+    points = lines.encode(base.shape(names, theme), **base.telling(told))
     layers = [base.rule_at_one(theme), *base.interval_lines(lines, points, theme)]
     what = "Ratio against the best peer, against batch size."
     return [Panel(title, base.drawn(layers, base.dodged(rows), theme, what, _HEIGHT)) for title, rows in panels.items()]

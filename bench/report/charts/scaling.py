@@ -28,7 +28,7 @@ def scaling_charts(found: Sequence[Scaling], names: Sequence[str], theme: Theme 
         "used": "threads used",
         "gain": "speedup",
     }
-    points = lines.encode(base.shape(names, theme), tooltip=base.tips(told))
+    points = lines.encode(base.shape(names, theme), **base.telling(told))
     layers = [base.rule_at_one(theme), *base.interval_lines(lines, points, theme)]
     what = "Speedup over the fewest threads against batch size."
     return [Panel(title, base.drawn(layers, base.dodged(rows), theme, what, _HEIGHT)) for title, rows in panels.items()]

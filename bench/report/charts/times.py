@@ -152,5 +152,5 @@ def _layers(x: alt.X, y: alt.Y, names: Sequence[str], theme: Theme, *, singles: 
             ]
             * singles
         ),
-        discs.encode(tooltip=base.tips(told)),
+        discs.encode(**base.telling(told)),
     ]

@@ -61,6 +61,8 @@ def _threads(scalings: Sequence[Scaling]) -> str | None:
     more = f"With {words.things(most.threads, 'thread')} instead of {where.fewest}"
     if most.speedup.value <= 1:
         return f"{more} no kernel is faster."
+    if words.is_wide(most.speedup.low, most.speedup.high):
+        return f"{more} how much faster kernels are is unclear."
     alone = len({one.dtype for one in scalings}) == 1
     gain = f"{words.ratio(most.speedup)} in batches of {most.batch_size:,}{'' if alone else f' of {where.dtype}'}"
     return f"{more} {most.kernel} gains most: {gain}."

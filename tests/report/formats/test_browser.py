@@ -1,5 +1,6 @@
 """The HTML report in a real browser, headless: it draws, it is quiet, it asks nobody, it fits."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -296,3 +297,29 @@ def test_a_symbol_tells_its_numbers(browser, reports):
     tip = page.ask(shown)
     for word in ("kernel", "batch size", "time per sample", " to ", "speedup"):
         assert word in tip
+
+
+def test_a_long_table_shows_the_rows_that_have_the_words_typed(browser, reports):
+    page = browser.open(reports.file("noisy"))
+    page.ask("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    shown = "return Array.from(document.querySelectorAll('#cases tbody tr'), r => [r.checkVisibility(), r.textContent])"
+    every = page.ask(shown)
+    page.ask(
+        "const field = document.querySelector('#cases .filter input'); field.value = 'numba batch';"
+        "field.dispatchEvent(new Event('input'))"
+    )
+    found = [text for visible, text in page.ask(shown) if visible]
+    assert 0 < len(found) < len(every)
+    assert found == [text for _, text in every if "numba" in text and "batch" in text]
+
+
+@pytest.mark.parametrize("name", ["explained", "noisy", "limits"])
+def test_a_screen_reader_hears_of_every_mark_what_it_shows_and_no_long_number(browser, reports, name):
+    page = browser.open(reports.file(name))
+    page.ask("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    marks = "[aria-roledescription=point],[aria-roledescription=bar],[aria-roledescription=circle]"
+    every = f"return Array.from(document.querySelectorAll('{marks}'), mark => mark.getAttribute('aria-label'))"
+    page.until(lambda: page.ask("return !document.querySelector('.chart:not([data-drawn])')") and page.ask(every))
+    said = page.ask(every)
+    assert all(said)
+    assert not [text for text in said if re.search(r"\d\.\d{5}", text)]

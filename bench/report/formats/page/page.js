@@ -49,6 +49,7 @@
       drawShown();
     });
     document.querySelectorAll("th[scope=col]").forEach(sortable);
+    document.querySelectorAll("table").forEach(filterable);
     openTarget();
   }
 
@@ -84,6 +85,26 @@
       const rows = Array.from(body.rows, (row) => [key(row.cells[head.cellIndex]), row]);
       rows.sort(([a], [b]) => (up ? compare(a, b) : compare(b, a)));
       body.append(...rows.map(([, row]) => row));
+    });
+  }
+
+  // A long table shows the rows that have all the words of its field.
+  const LONG = 12;
+  function filterable(table) {
+    const rows = Array.from(table.tBodies[0].rows);
+    if (rows.length < LONG) return;
+    const label = document.createElement("label");
+    const field = document.createElement("input");
+    field.type = "search";
+    label.className = "filter";
+    label.append("Rows with ", field);
+    table.parentNode.before(label);
+    field.addEventListener("input", () => {
+      const words = field.value.toLowerCase().split(/\s+/);
+      for (const row of rows) {
+        const text = row.textContent.toLowerCase();
+        row.hidden = !words.every((word) => text.includes(word));
+      }
     });
   }
 
