@@ -45,6 +45,9 @@ class Kernel(ABC):
     distributions: ClassVar[tuple[str, ...]] = ()
     #: What each call returns. A new array costs time, so kernels are compared like for like where they return alike.
     returns: ClassVar[Returns] = "new"
+    #: Whether `forward` on a CUDA device can be captured as a graph: it only gives kernels of its own to `stream`, and
+    #: neither waits nor allocates.
+    capturable: ClassVar[bool] = False
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         """Keep ``params`` in the specification's dtype; subclasses move, pack and allocate here.
@@ -96,6 +99,13 @@ class Kernel(ABC):
 
     def synchronize(self, y: Any) -> None:
         """Return once ``y`` has been computed. A kernel that overrides this method is asynchronous, and waited for."""
+
+    def stream(self) -> int | None:
+        """Return the CUDA stream, as the number of its ``cudaStream_t``, that all calls of this instance run on.
+
+        Device times are taken by events on it (`bench.measure.device`). None: the kernel has no device times.
+        """
+        return None
 
     def compiled_s(self) -> float | None:
         """Return the seconds that the library has compiled in this process; None where it does not compile or tell."""

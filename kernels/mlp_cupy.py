@@ -115,6 +115,11 @@ class CupyKernel(Kernel):
         """Wait for the stream: then ``y`` is computed, and all that was begun before it."""
         self._stream.synchronize()
 
+    def stream(self) -> int:
+        """Return the stream that everything runs on."""
+        pointer: int = self._stream.ptr
+        return pointer
+
     def compiled_s(self) -> float | None:
         """Return the seconds that NVRTC has compiled in this process."""
         return events.compiled_s()

@@ -67,6 +67,7 @@ class Stream:
     def __init__(self, *, non_blocking=False):
         self.non_blocking = non_blocking
         self.waits = 0
+        self.ptr = 1000 + len(Stream.made)
         Stream.made.append(self)
 
     def __enter__(self):
