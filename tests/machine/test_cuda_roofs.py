@@ -1,8 +1,6 @@
 """The limits of a CUDA device, under the stand-in: what is measured, and that it is waited for. Not how fast it is."""
 
 import json
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from mlpbench.bench.machine import cuda_roofs
 from mlpbench.bench.record.roofs import OfDevice
 from mlpbench.kernels.cuda import device as cupy_device
 from support import fake_cupy
+from support.on_cpu.raw import CpuRawModule, compiler
 
 MEASURED = [
     *[("matrix product", "cuBLAS")] * 2,
@@ -134,71 +133,47 @@ def test_a_mistake_of_ours_is_not_hidden(device):
 
 # The code of the device kernels, run on the CPU
 
-#: CUDA's words in C++, and a loop over all threads in the place of the device.
-ON_THE_CPU = """
-#include <cstdio>
-#include <cstdlib>
-#include <vector>
-struct uint4 { unsigned x, y, z, w; };
-struct Place { unsigned x; } blockIdx, blockDim, threadIdx, gridDim;
-static long loads = 0, stores = 0;
-static uint4 __ldcg(const uint4* from) { loads++; return *from; }
-static void __stcg(uint4* to, uint4 item) { stores++; *to = item; }
-#define __global__
-#define __device__ static
-#define __launch_bounds__(threads, blocks)
-%s
-template <class Work> void everywhere(Work work) {
-    for (blockIdx.x = 0; blockIdx.x < gridDim.x; blockIdx.x++)
-        for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++) work();
-}
-int main(int, char** words) {
-    const long long n = atoi(words[1]);
-    const int times = atoi(words[2]);
-    gridDim.x = 2, blockDim.x = 3;
-    std::vector<uint4> source(n), target(n);
-    std::vector<unsigned> sums(6), other(6);
-    for (unsigned i = 0; i < n; i++) source[i] = {7 * i + 1, 5 * i + 2, 3 * i + 3, i};
-    everywhere([&] { copy_all(source.data(), target.data(), n, times); });
-    int copied = 1, depend = 1;
-    for (long long i = 0; i < n; i++) copied &= source[i].x == target[i].x && source[i].w == target[i].w;
-    printf("%%d %%ld %%ld ", copied, loads, stores);
-    loads = 0;
-    everywhere([&] { read_all(source.data(), sums.data(), n, times); });
-    printf("%%ld ", loads);
-    for (long long i = 0; i < n; i++) {
-        source[i].z ^= 1;
-        everywhere([&] { read_all(source.data(), other.data(), n, times); });
-        depend &= other != sums;
-        source[i].z ^= 1;
-    }
-    printf("%%d", depend);
+#: Loads and stores that are counted, before the code of the kernels.
+COUNTED = """
+__device__ unsigned long long seen[2];
+template <class T> T counted_load(const T* from) { seen[0]++; return __ldcg(from); }
+template <class T> void counted_store(T* to, T item) { seen[1]++; __stcg(to, item); }
+#define __ldcg counted_load
+#define __stcg counted_store
+extern "C" __global__ void counts(unsigned long long* to) {
+    for (int i = 0; i < 2; ++i) { to[i] = seen[i]; seen[i] = 0; }
 }
 """
 
 
 @pytest.fixture(scope="module")
-def on_the_cpu(tmp_path_factory):
-    """Return the program that goes through arrays as the device does, with 6 threads."""
-    compiler = shutil.which("c++")
-    if compiler is None:
+def on_the_cpu():
+    if compiler() is None:
         pytest.skip("there is no C++ compiler")
-    folder = tmp_path_factory.mktemp("cpu")
-    (folder / "mlpbench.kernels.cpp").write_text(ON_THE_CPU % cuda_roofs.SOURCE)
-    words = [compiler, "-std=c++17", "-o", folder / "kernels", folder / "mlpbench.kernels.cpp"]
-    ran = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    return folder / "kernels"
+    return CpuRawModule(code=COUNTED + cuda_roofs.SOURCE)
 
 
 @pytest.mark.parametrize("items", [1, 5, 6, 18, 19, 24, 25, 100])
 @pytest.mark.parametrize("times", [1, 3])
 def test_every_item_is_copied_and_read_so_often_as_is_said(on_the_cpu, items, times):
     """Where there are fewer than the threads, a multiple of what they take at once, and some over."""
-    ran = subprocess.run([on_the_cpu, str(items), str(times)], capture_output=True, text=True, check=True)
-    copied, loads, stores, read, depend = map(int, ran.stdout.split())
-    assert copied == depend == 1, "all are copied, and the sum depends on each"
-    assert loads == stores == read == items * times
+    copy_all, read_all, counts = map(on_the_cpu.get_function, ("copy_all", "read_all", "counts"))
+    seen, numbers = np.zeros(2, np.uint64), (np.int64(items), np.int32(times))
+    source = np.random.default_rng(0).integers(0, 2**32, 4 * items, np.uint32)
+    target, sums = np.zeros_like(source), np.zeros((2, 6), np.uint32)
+    counts((1,), (1,), (seen,))  # what came before
+    copy_all((2,), (3,), (source, target, *numbers))
+    counts((1,), (1,), (seen,))
+    assert (target == source).all()
+    assert list(seen) == [items * times, items * times]
+    read_all((2,), (3,), (source, sums[0], *numbers))
+    counts((1,), (1,), (seen,))
+    assert list(seen) == [items * times, 0]
+    for i in range(items):
+        source[4 * i + 2] ^= 1
+        read_all((2,), (3,), (source, sums[1], *numbers))
+        assert (sums[0] != sums[1]).any(), "the sum depends on each"
+        source[4 * i + 2] ^= 1
 
 
 # CuPy itself, with or without a GPU

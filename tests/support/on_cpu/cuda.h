@@ -1,0 +1,186 @@
+/* CUDA C++ on a CPU: the words of a device kernel, for g++ and clang++. An engine (fibers.h or threads.h) runs its threads.
+   It executes arithmetic, indexing, barriers and what a warp exchanges. It does not model the order of memory, divergence,
+   conflicts of banks, flushed denormals, the accuracy of the device's functions, nor time.
+   All that is not CUDA's own name is in the namespace `on_cpu`, and it is included before any -D: no macro of a kernel
+   can reach it. */
+#pragma once
+#include <math.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#define __global__
+#define __device__
+#define __host__
+#define __constant__ static
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __align__(n) __attribute__((aligned(n)))
+#define __grid_constant__
+
+#define ON_CPU_VECTORS(of, name, a1, a2, a4)                                        \
+    struct alignas(a1) name##1 { of x; };                                           \
+    struct alignas(a2) name##2 { of x, y; };                                        \
+    struct name##3 { of x, y, z; };                                                 \
+    struct alignas(a4) name##4 { of x, y, z, w; };                                  \
+    [[maybe_unused]] static inline name##2 make_##name##2(of x, of y) { return {x, y}; }             \
+    [[maybe_unused]] static inline name##3 make_##name##3(of x, of y, of z) { return {x, y, z}; }    \
+    [[maybe_unused]] static inline name##4 make_##name##4(of x, of y, of z, of w) { return {x, y, z, w}; }
+ON_CPU_VECTORS(unsigned char, uchar, 1, 2, 4)
+ON_CPU_VECTORS(unsigned short, ushort, 2, 4, 8)
+ON_CPU_VECTORS(int, int, 4, 8, 16)
+ON_CPU_VECTORS(unsigned, uint, 4, 8, 16)
+ON_CPU_VECTORS(float, float, 4, 8, 16)
+ON_CPU_VECTORS(double, double, 8, 16, 16)
+#undef ON_CPU_VECTORS
+struct dim3 { unsigned x, y, z; };
+
+namespace on_cpu {
+
+/* Ends the launch with these words; each engine has its way. */
+[[noreturn]] void fault(const char* form, ...) __attribute__((format(printf, 1, 2)));
+void block_barrier();
+void warp_barrier(unsigned mask);
+unsigned lane();            /* within the block */
+unsigned lanes_of_warp();     /* of this warp: all that it has, although some may have returned */
+unsigned char* dynamic_shared(size_t alignment);
+
+template <class T> inline T& aligned(T* p) {
+    if (reinterpret_cast<uintptr_t>(p) % alignof(T)) fault("%zu bytes are loaded or stored at an address that %zu does not divide", sizeof(T), alignof(T));
+    return *p;
+}
+
+/* What the threads of a warp show each other: they write, wait, read, and wait until all have read. */
+/* Copies that a thread has begun and not waited for: until then nothing has arrived. */
+struct Copies { unsigned count; struct { unsigned char* to; const void* from; } of[64]; };
+Copies& copies();
+
+struct Warp { uint64_t slot[32]; float a[32][8], b[32][4]; };
+Warp& warp();
+
+template <class T> inline T exchanged(unsigned mask, T value, unsigned from) {
+    static_assert(sizeof(T) <= 8, "a shuffle moves 4 or 8 bytes");
+    uint64_t bits = 0;
+    memcpy(&bits, &value, sizeof value);
+    Warp& w = warp();
+    w.slot[lane() % 32] = bits;
+    warp_barrier(mask);
+    if (!(mask >> from & 1)) fault("a shuffle takes from lane %u, which its mask %08x does not name", from, mask);
+    bits = w.slot[from];
+    warp_barrier(mask);
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+template <class To, class From> inline To same_bits(From from) {
+    static_assert(sizeof(To) == sizeof(From), "of one size");
+    To to;
+    memcpy(&to, &from, sizeof to);
+    return to;
+}
+
+}  // namespace on_cpu
+
+/* Loads and stores that name a cache: one memory here. */
+template <class T> inline T __ldg(const T* p) { return on_cpu::aligned(p); }
+template <class T> inline T __ldca(const T* p) { return on_cpu::aligned(p); }
+template <class T> inline T __ldcg(const T* p) { return on_cpu::aligned(p); }
+template <class T> inline T __ldcs(const T* p) { return on_cpu::aligned(p); }
+template <class T> inline T __ldcv(const T* p) { return on_cpu::aligned(p); }
+template <class T> inline T __ldlu(const T* p) { return on_cpu::aligned(p); }
+template <class T> inline void __stcg(T* p, std::type_identity_t<T> v) { on_cpu::aligned(p) = v; }
+template <class T> inline void __stcs(T* p, std::type_identity_t<T> v) { on_cpu::aligned(p) = v; }
+template <class T> inline void __stwb(T* p, std::type_identity_t<T> v) { on_cpu::aligned(p) = v; }
+template <class T> inline void __stwt(T* p, std::type_identity_t<T> v) { on_cpu::aligned(p) = v; }
+
+inline size_t __cvta_generic_to_shared(const void* p) { return static_cast<const unsigned char*>(p) - on_cpu::dynamic_shared(1); }
+
+inline void __syncthreads() { on_cpu::block_barrier(); }
+inline void __syncwarp(unsigned mask = 0xffffffffu) { on_cpu::warp_barrier(mask); }
+inline unsigned __activemask() { return on_cpu::lanes_of_warp(); }
+inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+inline void __threadfence_block() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+inline void __nanosleep(unsigned) {}
+
+template <class T> inline T __shfl_sync(unsigned mask, T v, int from, int width = 32) {
+    const unsigned own = on_cpu::lane() % 32, first = own & ~(width - 1u);
+    return on_cpu::exchanged(mask, v, first + (from & (width - 1)));
+}
+template <class T> inline T __shfl_up_sync(unsigned mask, T v, unsigned by, int width = 32) {
+    const unsigned own = on_cpu::lane() % 32, first = own & ~(width - 1u);
+    return on_cpu::exchanged(mask, v, own < first + by ? own : own - by);
+}
+template <class T> inline T __shfl_down_sync(unsigned mask, T v, unsigned by, int width = 32) {
+    const unsigned own = on_cpu::lane() % 32, first = own & ~(width - 1u);
+    return on_cpu::exchanged(mask, v, own + by >= first + width ? own : own + by);
+}
+template <class T> inline T __shfl_xor_sync(unsigned mask, T v, int with, int width = 32) {
+    const unsigned own = on_cpu::lane() % 32, first = own & ~(width - 1u), from = own ^ with;
+    return on_cpu::exchanged(mask, v, from >= first + width ? own : from);
+}
+inline unsigned __ballot_sync(unsigned mask, int yes) {
+    unsigned all = 0;
+    for (unsigned i = 0; i < 32; ++i)
+        if (mask >> i & 1) all |= (on_cpu::exchanged(mask, yes != 0, i) ? 1u : 0u) << i;
+    return all;
+}
+inline int __any_sync(unsigned mask, int yes) { return __ballot_sync(mask, yes) != 0; }
+inline int __all_sync(unsigned mask, int yes) { return __ballot_sync(mask, !yes) == 0; }
+
+/* An integer is added in one step; a float by compare and swap. */
+template <class T> inline T atomicAdd(T* p, std::type_identity_t<T> v) {
+    on_cpu::aligned(p);
+    if constexpr (std::is_integral_v<T>) return __atomic_fetch_add(p, v, __ATOMIC_RELAXED);
+    else {
+        T old, sum;
+        __atomic_load(p, &old, __ATOMIC_RELAXED);
+        do sum = old + v; while (!__atomic_compare_exchange(p, &old, &sum, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+        return old;
+    }
+}
+inline unsigned atomicInc(unsigned* p, unsigned last) {
+    unsigned old = __atomic_load_n(p, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(p, &old, old >= last ? 0 : old + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
+    return old;
+}
+template <class T> inline T atomicExch(T* p, std::type_identity_t<T> v) { T old; __atomic_exchange(p, &v, &old, __ATOMIC_RELAXED); return old; }
+
+inline unsigned __float_as_uint(float x) { return on_cpu::same_bits<unsigned>(x); }
+inline int __float_as_int(float x) { return on_cpu::same_bits<int>(x); }
+inline float __uint_as_float(unsigned x) { return on_cpu::same_bits<float>(x); }
+inline float __int_as_float(int x) { return on_cpu::same_bits<float>(x); }
+inline float __expf(float x) { return expf(x); }
+inline float __logf(float x) { return logf(x); }
+inline float __fdividef(float x, float y) { return x / y; }
+inline float __frcp_rn(float x) { return 1.0f / x; }
+inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
+inline float __saturatef(float x) { return x < 0 || x != x ? 0 : x > 1 ? 1 : x; }
+inline int __popc(unsigned x) { return __builtin_popcount(x); }
+inline int __ffs(int x) { return __builtin_ffs(x); }
+inline int __clz(int x) { return x ? __builtin_clz(x) : 32; }
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned s) {
+    const uint64_t both = static_cast<uint64_t>(y) << 32 | x;
+    unsigned out = 0;
+    for (int i = 0; i < 4; ++i) out |= static_cast<unsigned>(both >> 8 * (s >> 4 * i & 7) & 0xff) << 8 * i;
+    return out;
+}
+inline long long clock64() {
+    timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+inline float min(float a, float b) { return fminf(a, b); }
+inline float max(float a, float b) { return fmaxf(a, b); }
+inline double min(double a, double b) { return fmin(a, b); }
+inline double max(double a, double b) { return fmax(a, b); }
+template <class A, class B> inline std::common_type_t<A, B> min(A a, B b) { return b < a ? b : a; }
+template <class A, class B> inline std::common_type_t<A, B> max(A a, B b) { return a < b ? b : a; }
+
+#include "ptx.h"

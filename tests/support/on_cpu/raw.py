@@ -1,0 +1,275 @@
+"""`cupy.RawModule` and `cupy.RawKernel` on a CPU: the source that NVRTC would compile is compiled by g++, and run.
+
+They are constructed and called as CuPy's are. What CuPy or the driver would refuse, or would take without a word and
+read wrongly, is refused in words: a Python number, an array that is not contiguous, too much shared memory.
+"""
+
+import atexit
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from math import prod
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from support.on_cpu.rewritten import entries, for_a_cpu
+
+HERE = Path(__file__).parent
+#: Shared memory that a kernel has without asking, on every device.
+UNASKED_BYTES = 48 * 1024
+MOST_THREADS = 1024
+COMMON = (
+    "-std=c++20",
+    "-ffp-contract=off",
+    "-U_FORTIFY_SOURCE",
+    "-fno-strict-aliasing",
+    "-Wno-unknown-pragmas",
+    "-Wno-attributes",
+)
+#: What C++ leaves undefined ends the launch, at the price of an instruction or two and without a library.
+TRAPS = (
+    "-fsanitize=alignment,bounds,signed-integer-overflow,shift,integer-divide-by-zero",
+    "-fsanitize-undefined-trap-on-error",
+)
+SANITIZERS = MappingProxyType(
+    {
+        "thread": ("-fsanitize=thread",),
+        "address": ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-sanitize=vptr"),
+    }
+)
+
+
+#: Words of CUDA that headers of g++ use too, or ask for: they are defined behind the last of them.
+LAST = "#define __noinline__ __attribute__((noinline))\n#define __CUDACC__ 1\n#define __CUDA_ARCH__ 800\n"
+
+
+class LaunchError(RuntimeError):
+    """What a launch did that a device must not be asked to do, in words."""
+
+
+@dataclass
+class Launching:
+    """How launches run: the order of threads, and which blocks of the grid, as a range; None: all."""
+
+    order: int = 0
+    blocks: tuple[int, int] | None = None
+
+
+def compiler() -> str | None:
+    """Return the C++ compiler of this machine."""
+    return shutil.which("g++") or shutil.which("c++")
+
+
+@cache
+def _folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="mlpbench-on-cpu-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _defined(options: tuple[str, ...]) -> str:
+    """Return the -D of the options as lines, which come after the words of CUDA: no macro changes those."""
+    pairs = [option.removeprefix("-D").partition("=") for option in options if option.startswith("-D")]
+    return "".join(f"#define {name} {value if equals else 1}\n" for name, equals, value in pairs)
+
+
+def translated(source: str, options: tuple[str, ...] = (), engine: str = "fibers") -> str:
+    """Return a whole C++ program, or library, for a CUDA source."""
+    table = "".join(
+        f'    {{"{name}", ON_CPU_FIRST({most}, 0), on_cpu::Of<&{name}>::kinds, on_cpu::Of<&{name}>::call}},\n'
+        for name, most in entries(source).items()
+    )
+    if not table:
+        message = 'the source has no kernel: extern "C" __global__ void name(...)'
+        raise ValueError(message)
+    included = "".join(f'#include "{name}.h"\n' for name in ("cuda", engine, "entries"))
+    found = f"const on_cpu::Entry on_cpu::entries[] = {{\n{table}    {{nullptr, 0, nullptr, nullptr}}}};\n"
+    return f'{included}{LAST}{_defined(options)}#line 1 "kernel.cu"\n{for_a_cpu(source)}\n#line 1 "entries"\n{found}'
+
+
+def built(text: str, flags: tuple[str, ...], ending: str) -> Path:
+    """Compile a translated source, once for each process and text; what g++ says of an error is raised."""
+    words = (compiler() or "g++", *COMMON, *flags, f"-I{HERE}")
+    key = hashlib.sha256("\0".join((text, *words)).encode()).hexdigest()[:20]
+    target = _folder() / f"{key}{ending}"
+    if not target.exists():
+        path = target.with_suffix(".cpp")
+        path.write_text(text, encoding="utf-8")
+        made = subprocess.run([*words, str(path), "-o", str(target)], capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise LaunchError(f"g++ does not compile it: {made.stderr[:4000]}")
+    return target
+
+
+class CpuRawModule:
+    """`cupy.RawModule`: a source and its options, compiled when a kernel is first asked for."""
+
+    def __init__(
+        self, *, code: str, options: tuple[str, ...] = (), backend: str = "nvrtc", optimised: str = "-O1"
+    ) -> None:
+        self.code, self.options, self.backend, self.optimised = code, tuple(options), backend, optimised
+        self.launching = Launching()
+        self._library = None
+
+    def _loaded(self):
+        if self._library is None:
+            text = translated(self.code, self.options)
+            self._library = ctypes.CDLL(
+                str(built(text, ("-shared", "-fPIC", "-Wl,-Bsymbolic", self.optimised, *TRAPS), ".so"))
+            )
+            self._library.on_cpu_kinds.restype = self._library.on_cpu_launch.restype = ctypes.c_char_p
+        return self._library
+
+    def compile(self, log_stream=None) -> None:
+        self._loaded()
+
+    def get_function(self, name: str) -> "CpuRawKernel":
+        """Return the kernel of this name."""
+        if self._loaded().on_cpu_kinds(name.encode()) is None:
+            raise LaunchError(f"the source has no kernel {name!r}: it has {', '.join(entries(self.code))}")
+        return CpuRawKernel._of(self, name)
+
+
+class CpuRawKernel:
+    """`cupy.RawKernel`, which NumPy's arrays are the arguments of; its `launching` says in which order threads run."""
+
+    def __init__(self, code: str, name: str, options: tuple[str, ...] = (), backend: str = "nvrtc", **more) -> None:
+        self.module = CpuRawModule(code=code, options=options, backend=backend, **more)
+        self.name = name
+        self.max_dynamic_shared_size_bytes = UNASKED_BYTES
+        self._bound = None
+
+    @classmethod
+    def _of(cls, module: CpuRawModule, name: str) -> "CpuRawKernel":
+        kernel = cls(module.code, name)
+        kernel.module = module
+        return kernel
+
+    @property
+    def launching(self) -> Launching:
+        return self.module.launching
+
+    def compile(self, log_stream=None) -> None:
+        self.module.compile()
+
+    def _kinds(self) -> tuple[list[str], int]:
+        if self._bound is None:
+            library = self.module._loaded()
+            text = library.on_cpu_kinds(self.name.encode())
+            if text is None:
+                raise LaunchError(f"the source has no kernel {self.name!r}")
+            self._bound = text.decode().split(",")[:-1], library.on_cpu_threads(self.name.encode())
+        return self._bound
+
+    def _checked(self, grid, block, arguments, shared_mem) -> tuple[list[int], list[int], list]:
+        """Return grid and block in three numbers, and each argument as bytes that a pointer can lead to."""
+        kinds, most = self._kinds()
+        sizes = [[*map(int, one), 1, 1][:3] for one in (grid, block)]
+        if len(grid) > 3 or len(block) > 3 or min(map(min, sizes)) < 1:
+            raise LaunchError(f"a grid and a block are 1 to 3 numbers above 0, and not {grid} and {block}")
+        if prod(sizes[1]) > (most or MOST_THREADS):
+            raise LaunchError(
+                f"a block of {self.name} has at most {most or MOST_THREADS} threads, and not {prod(sizes[1])}"
+            )
+        if sizes[0][0] >= 2**31 or max(sizes[0][1:]) > 65535:
+            raise LaunchError(f"no device takes a grid of {sizes[0]}")
+        if shared_mem > max(UNASKED_BYTES, self.max_dynamic_shared_size_bytes):
+            raise LaunchError(
+                f"{self.name} is launched with {shared_mem} bytes of shared memory, and max_dynamic_shared_size_bytes "
+                f"is {self.max_dynamic_shared_size_bytes}"
+            )
+        if len(arguments) != len(kinds):
+            raise LaunchError(f"{self.name} takes {len(kinds)} arguments, and not {len(arguments)}")
+        return *sizes, [
+            _passed(f"argument {i} of {self.name}", *one) for i, one in enumerate(zip(arguments, kinds, strict=True))
+        ]
+
+    def __call__(self, grid, block, args, *, shared_mem: int = 0) -> None:
+        """Run all blocks, one after the other."""
+        grid, block, values = self._checked(grid, block, args, shared_mem)
+        numbers = [np.uint64(v.ctypes.data) if isinstance(v, np.ndarray) else v for v in values]
+        held = [np.array([number]) for number in numbers]
+        pointers = (ctypes.c_void_p * len(held))(*[one.ctypes.data for one in held])
+        three = ctypes.c_uint * 3
+        first, last = self.launching.blocks or (0, prod(grid))
+        said = self.module._loaded().on_cpu_launch(
+            self.name.encode(),
+            three(*grid),
+            three(*block),
+            ctypes.c_size_t(shared_mem),
+            self.launching.order,
+            ctypes.c_longlong(first),
+            ctypes.c_longlong(last),
+            pointers,
+        )
+        if said is not None:
+            raise LaunchError(said.decode())
+
+
+def _passed(what: str, value, kind: str):
+    """Return an argument as it is passed, an array or a number of NumPy, or raise what is wrong with it."""
+    is_array = kind.startswith("*")
+    wanted = kind.removeprefix("*").removeprefix("const ")
+    if is_array and isinstance(value, np.ndarray):
+        if not value.flags.c_contiguous:
+            raise LaunchError(f"{what} is not contiguous: a kernel would read what lies between")
+        if wanted != "?" and value.dtype != np.dtype(wanted):
+            raise LaunchError(f"{what} is an array of {value.dtype}, and the kernel takes {np.dtype(wanted)}")
+        if "const" not in kind and not value.flags.writeable:
+            raise LaunchError(f"{what} is not to be written, and the kernel takes it as no const")
+        return value
+    if is_array and isinstance(value, (np.uint64, np.intp)):
+        return np.uint64(value)
+    if is_array or not isinstance(value, np.generic) or value.dtype != np.dtype(wanted):
+        need = "an array" if is_array else f"np.{np.dtype(wanted)}(...)"
+        raise LaunchError(f"{what} has to be {need}, and is {type(value).__name__}: CuPy would pass other bytes")
+    return value
+
+
+def sanitized(kernel: CpuRawKernel, sanitizer: str, grid, block, arguments, *, shared_mem: int = 0) -> str:
+    """Run a kernel with one thread for each thread under a sanitizer; return what it finds, "" for nothing.
+
+    Arrays are copied into memory of their exact size, and back.
+    """
+    grid, block, values = kernel._checked(grid, block, arguments, shared_mem)
+    text = translated(kernel.module.code, kernel.module.options, "threads")
+    flags = ("-DON_CPU_PROGRAM", "-O1", "-g", *SANITIZERS[sanitizer], "-pthread")
+    program = built(text, flags, ".program")
+    blocks = kernel.launching.blocks or (0, prod(grid))
+    sizes = [f"{'p' if isinstance(v, np.ndarray) else 'v'}{v.nbytes}" for v in values]
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"".join(v.tobytes() for v in values))
+        file.flush()
+        words = [str(program), kernel.name, file.name, *map(str, [*grid, *block, shared_mem, *blocks]), *sizes]
+        settings = {"ASAN_OPTIONS": "detect_leaks=0", "TSAN_OPTIONS": "halt_on_error=1"}
+        ran = subprocess.run(
+            [*_without_random_addresses(), *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | settings,
+        )
+        if ran.returncode:
+            return ran.stdout + ran.stderr or f"exit {ran.returncode}"
+        file.seek(0)
+        for value in values:
+            there = np.frombuffer(file.read(value.nbytes), value.dtype)
+            if isinstance(value, np.ndarray) and value.flags.writeable:
+                value.reshape(-1)[:] = there
+    return ""
+
+
+@cache
+def _without_random_addresses() -> tuple[str, ...]:
+    """Return the words without which ThreadSanitizer of g++ 12 dies where addresses are spread wide."""
+    words = ("setarch", "-R")
+    if shutil.which("setarch") and not subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
+        return words
+    return ()
