@@ -13,7 +13,7 @@ from mlpbench.bench.clock import elapsed
 from mlpbench.bench.machine import environment, load, roofs
 from mlpbench.bench.run import process
 from mlpbench.bench.stats.estimates import LEAST_REPEATS
-from mlpbench.kernels import base, registry
+from mlpbench.kernels import base
 
 if TYPE_CHECKING:
     from mlpbench.bench.plan.profiles import Profile
@@ -122,9 +122,9 @@ def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> floa
     for folder, part in zip(folders, sweep.parts, strict=True):
         shared = (part.setting.threads, part.setting.dtype)
         sharing.setdefault(shared, []).append(folder)
-        devices.setdefault(shared, set()).update(registry.load(kernel).device for kernel in part.plan.kernels)
+        devices.setdefault(shared, set()).update(sweep.devices.get(kernel, roofs.CPU) for kernel in part.plan.kernels)
     for (threads, dtype), those in sharing.items():
-        others = sorted(devices[threads, dtype] - {"cpu"})
+        others = sorted(devices[threads, dtype] - {roofs.CPU})
         with elapsed() as took:
             reason = roofs.write(those, threads, dtype, seconds=seconds, devices=others, binding=bindings[threads])
         spent_s += took.seconds

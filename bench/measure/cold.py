@@ -5,7 +5,6 @@ Run as a module, it is that process: it takes what to start as JSON on its comma
 
 import re
 import sys
-import tempfile
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +16,7 @@ from msgspec.structs import replace
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.machine import child
+from mlpbench.bench.machine import child, guard
 from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record.trust import FirstCall, Start
@@ -40,8 +39,8 @@ def starts(suite: Suite, kernel: str, *, fresh: bool) -> tuple[list[Start], str 
     cases = [case.as_dict() for case in suite.cases if case.mode != "book"]
     asked = {"kernel": kernel, "options": options, "rows": suite.workload.rows, "cases": cases}
     found: list[Start] = []
-    with tempfile.TemporaryDirectory(prefix="mlpbench-") as scratch:
-        caches = {name: str(Path(scratch) / name.lower()) for name in CACHES} if fresh else {}
+    with guard.OURS.folder() as scratch:
+        caches = {name: str(scratch / name.lower()) for name in CACHES} if fresh else {}
         for is_fresh in (True, False) if fresh else (False,):
             said = child.ask(__name__, asked, variables=caches, timeout_s=TIMEOUT_S)
             if said.found is None:

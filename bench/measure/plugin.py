@@ -17,7 +17,7 @@ from mlpbench.bench import cases as cases_
 from mlpbench.bench import values, words
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import environment
+from mlpbench.bench.machine import environment, supervised
 from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.machine.threads import TooManyThreads
 from mlpbench.bench.measure import anatomy, arguments, closer, cold, look, watch, witness
@@ -307,6 +307,8 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options where pytest tells a mistake in one line; note what times, before a kernel could change it."""
     config.stash[TOOLS] = witness.tools()
+    if config.getoption("--mlpbench-run"):
+        supervised.end_with_parent()
     try:
         _ = [values.parse_batch_size(text) for text in config.getoption("--latency")]
         _ = config.getoption("--p99") and values.parse_duration(config.getoption("--p99"))

@@ -126,7 +126,7 @@ def make_sweep(
     """Return the plan. Raises UserError where a kernel that was asked for by name can run in no setting."""
     more = [*(registry.peers() if peers else ()), *(registry.third_party() if third_party else ())]
     names = list(dict.fromkeys([*(named or registry.usual()), *more]))
-    probed = list(probe.probe_all(names))
+    probed = list(probe.probe_all(names, list(dict.fromkeys(workload.spec for workload in workloads))))
     answers = [[probe.for_spec(answer, workload.spec) for answer in probed] for workload in workloads]
     for of_kernel in zip(*answers, strict=True):
         if of_kernel[0].name in named and not any(answer.available for answer in of_kernel):
@@ -153,12 +153,14 @@ def make_sweep(
         budget_s=aim[1],
         clock=clock,
     )
-    compiling = [name for part in parts for name, kernel in part[2].items() if registry.load(kernel).compiles()]
+    known = {answer.name: answer for answer in probed}
+    compiling = [name for part in parts for name, kernel in part[2].items() if known[kernel].compiles]
     made = replan(made, order=plan.compiled_last(made.order, compiling))
     if repeats is None:
         most = {name: profile.fewer_repeats.get(part[0].spec, made.repeats) for part in parts for name in part[2]}
         made = replan(made, order=tuple((name, repeat) for name, repeat in made.order if repeat < most[name]))
-    divided = sweep.divide(made, parts)
+    devices = {answer.name: answer.device for answer in probed if answer.available and answer.device}
+    divided = replace(sweep.divide(made, parts), devices=devices)
     # Settings that differ in threads are to differ in processors too, whatever a library makes of its variables.
     binds = profile.binds or len({setting.threads for setting in settings}) > 1
     divided = sweep.bind(divided) if binds else divided

@@ -1,30 +1,43 @@
-"""Which kernels can run here, asked in processes of their own: a probe may be slow, and may crash."""
+"""Which kernels can run here, asked in processes of their own: an import, or a probe, may be slow, and may crash.
 
-import json
-from collections.abc import Iterator
+Whatever is to be known of a kernel before it is timed is asked there. No kernel's code runs in the process that asks.
+"""
+
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
 
+import msgspec
+
 from mlpbench.bench.machine import child
+from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.kernels import registry
+from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.spec import ForwardSpec
 
 TIMEOUT_S = 120
+#: What a kernel says of itself.
+_TEXTS = ("backend", "device", "version", "reason")
 
 
 @dataclass(frozen=True)
 class Probed:
-    """A kernel, and why it cannot run here; ``reason`` is None where it can."""
+    """A kernel, and why it cannot run here; ``reason`` is None where it can.
+
+    ``compiles``: whether its library compiles. ``refuses``: specifications that it cannot express, as text, and why.
+    """
 
     name: str
     backend: str | None
     device: str | None
     version: str | None
     reason: str | None
+    compiles: bool = False
+    refuses: dict[str, str] = field(default_factory=dict)
 
     @property
     def available(self) -> bool:
@@ -33,11 +46,14 @@ class Probed:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the answer as JSON can hold it."""
-        return {**asdict(self), "available": self.available}
+        facts = {name: getattr(self, name) for name in ("name", "backend", "device", "version", "reason")}
+        return {**facts, "available": self.available}
 
 
-def probe_all(names: list[str]) -> Iterator[Probed]:
+def probe_all(names: list[str], specs: Collection[ForwardSpec] = ()) -> Iterator[Probed]:
     """Probe kernels side by side, each library in one process; yield them in the order of ``names``.
+
+    ``specs``: which specifications each is asked about.
 
     Those whose library is not installed share NumPy's: they are done at once, and a process costs more than they do.
     """
@@ -45,7 +61,7 @@ def probe_all(names: list[str]) -> Iterator[Probed]:
     for name in names:
         groups.setdefault(_group(registry.module(name)), []).append(name)
     with ThreadPoolExecutor(max_workers=8) as pool:
-        futures = {name: pool.submit(_ask, group) for group in groups.values() for name in group[:1]}
+        futures = {name: pool.submit(_ask, group, specs) for group in groups.values() for name in group[:1]}
         first = {name: group[0] for group in groups.values() for name in group}
         for name in names:
             yield futures[first[name]].result()[name]
@@ -64,37 +80,36 @@ def _group(module: str) -> str:
 
 
 def for_spec(answer: Probed, spec: ForwardSpec) -> Probed:
-    """Return the answer for one specification: a library may be here, and not able to express it."""
-    if answer.available:
-        try:
-            registry.load(answer.name).supports(spec)
-        except KernelUnavailable as reason:
-            return replace(answer, reason=str(reason))
-    return answer
+    """Return the answer for one of the specifications that the kernel was asked about."""
+    refused = answer.refuses.get(str(spec))
+    return answer if refused is None or not answer.available else replace(answer, reason=refused)
 
 
-def _ask(names: list[str]) -> dict[str, Probed]:
+def _ask(names: list[str], specs: Collection[ForwardSpec]) -> dict[str, Probed]:
     """Ask one process about kernels of one module, and another about those that it did not come to."""
-    said = child.ask(__name__, {"names": names}, timeout_s=TIMEOUT_S)
+    asked = {"names": names, "specs": [spec.as_dict() for spec in specs]}
+    said = child.ask(__name__, asked, timeout_s=TIMEOUT_S)
     answers = dict(_answers(said.printed, names))
     silent = [name for name in names if name not in answers]
     if silent:  # kernels are asked in order: the first without an answer is the one that ended the process
         answers[silent[0]] = Probed(
             silent[0], None, None, None, f"the probe failed: {said.reason or 'it gave no answer'}"
         )
-    return answers | _ask(silent[1:]) if silent[1:] else answers
+    return answers | _ask(silent[1:], specs) if silent[1:] else answers
 
 
 def _answers(printed: str, names: list[str]) -> Iterator[tuple[str, Probed]]:
     """Yield the answers among whatever libraries print while they are imported."""
     for line in printed.splitlines():
-        with suppress(ValueError, TypeError):
-            answer = Probed(**json.loads(line))
+        with suppress(msgspec.DecodeError):
+            answer = msgspec.json.decode(line, type=Probed)
             if answer.name in names:
-                yield answer.name, answer
+                said = {part: getattr(answer, part) for part in _TEXTS}
+                cleaned: dict[str, Any] = {part: text and clean_text(text) for part, text in said.items()}
+                yield answer.name, replace(answer, **cleaned)
 
 
-def probe(name: str) -> Probed:
+def probe(name: str, specs: Collection[ForwardSpec] = ()) -> Probed:
     """Probe one kernel in this process."""
     try:
         kernel = registry.load(name)
@@ -105,9 +120,24 @@ def probe(name: str) -> Probed:
         kernel.probe()
     except KernelUnavailable as error:
         reason = str(error)
-    return Probed(name, kernel.backend, kernel.device, kernel.version(), reason)
+    facts = kernel.backend, kernel.device, kernel.version(), reason, kernel.compiles()
+    return Probed(name, *facts, refuses=dict(_refused(kernel, specs)))
+
+
+def _refused(kernel: type[Kernel], specs: Collection[ForwardSpec]) -> Iterator[tuple[str, str]]:
+    for spec in specs:
+        try:
+            kernel.supports(spec)
+        except KernelUnavailable as reason:
+            yield str(spec), str(reason)
+
+
+def _answer() -> None:
+    asked = child.question()
+    specs = [ForwardSpec(**{**spec, "sizes": tuple(spec["sizes"])}) for spec in asked["specs"]]
+    for name in asked["names"]:
+        child.tell(asdict(probe(name, specs)))
 
 
 if __name__ == "__main__":
-    for kernel_name in child.question()["names"]:
-        child.tell(asdict(probe(kernel_name)))
+    _answer()

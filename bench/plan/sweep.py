@@ -5,8 +5,8 @@ run's is, so that all pairs of a repeat run next to each other in time, and rati
 threads for one, stay paired by repeat as ratios between kernels do. With one setting names are kernels.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from msgspec.structs import replace as replan
@@ -30,10 +30,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One run, or several side by side. ``plan`` is that of the whole, whose kernels are names of `Part.names`."""
+    """One run, or several side by side. ``plan`` is that of the whole, whose kernels are names of `Part.names`.
+
+    ``devices``: where kernels compute, as they were asked.
+    """
 
     plan: Plan
     parts: tuple[Part, ...]
+    devices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def several(self) -> bool:
@@ -74,4 +78,4 @@ def _replanned(sweep: Sweep, changes: Sequence[dict[str, Any]]) -> Sweep:
     """Return the sweep with other plans of its parts. One part alone has the plan of the whole."""
     plans = [replan(part.plan, **change) for part, change in zip(sweep.parts, changes, strict=True)]
     parts = tuple(replace(part, plan=plan) for part, plan in zip(sweep.parts, plans, strict=True))
-    return Sweep(sweep.plan if sweep.several else plans[0], parts)
+    return replace(sweep, plan=sweep.plan if sweep.several else plans[0], parts=parts)

@@ -2,12 +2,9 @@
 
 import os
 import signal
-import subprocess
 import sys
-import tempfile
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,9 +15,9 @@ from mlpbench.bench.cases import PER_SAMPLE_ROWS
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import environment
-from mlpbench.bench.machine.binding import bound
+from mlpbench.bench.machine import environment, guard, supervised
 from mlpbench.bench.machine.child import PHASE
+from mlpbench.bench.machine.supervised import Ended, Limits
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.record import schema, untrusted
 from mlpbench.bench.record.plan import Plan, RunFile
@@ -33,6 +30,9 @@ from mlpbench.kernels.base import processors
 
 #: A process that takes longer is stuck: a whole quick run takes less.
 TIMEOUT_S = 1800
+#: What pytest ends with where every test has been told of: all passed, or some did not. Any other status, 2 for one,
+#: after an interrupt that a kernel has raised itself, leaves cases of which nobody has heard.
+TOLD = (0, 1)
 #: Why a planned process has no result.
 SPENT = "the budget was spent"
 #: No settings file, no conftest, no plugin but these two: what pytest finds around us is meant for the user's tests.
@@ -148,8 +148,9 @@ def _process(
 ) -> RecordFile | msgspec.Raw | None:
     """Run one process; return what it left, as it is, or a record that says how it ended; None after ``limit_s``."""
     on_phase("starting")
-    with tempfile.TemporaryDirectory(prefix="mlpbench-") as scratch:
-        raw = Path(scratch) / "record.json"
+    seconds = min(TIMEOUT_S, limit_s or TIMEOUT_S)
+    with guard.OURS.folder() as scratch:
+        raw = scratch / "record.json"
         words = [
             *pytest_command(plan, workload.options, at[0])[1:],
             *OURS_ALONE,
@@ -161,10 +162,10 @@ def _process(
             f"--benchmark-json={raw}",
             f"--benchmark-storage=file://{scratch}",  # by default, a folder wherever we were started
         ]
-        ended, lines = _spawn(words, plan, on_phase, min(TIMEOUT_S, limit_s or TIMEOUT_S))
-        if ended is None and limit_s is not None and limit_s < TIMEOUT_S:
+        ended = _start(words, plan, on_phase, seconds)
+        if ended.status is None and ended.late and seconds < TIMEOUT_S:
             return None
-        if ended is not None and ended >= 0:
+        if ended.status in TOLD:
             with suppress(FileNotFoundError, msgspec.DecodeError):  # it wrote none, or was cut off in the middle
                 return msgspec.Raw(msgspec.json.format(raw.read_bytes()))
     head = RecordHead(
@@ -173,96 +174,35 @@ def _process(
         environment=untrusted.read(folder / PLAN_FILE, RunFile).mlpbench.environment,
         **computed(*workload.facts()),
         plan=plan,
-        failures=(Failure(at[0], phase="process", reason=_how_it_ended(ended, lines)),),
+        failures=(Failure(at[0], phase="process", reason=_how_it_ended(ended)),),
     )
     return RecordFile(machine_info=environment.machine_info(), mlpbench=head)
 
 
-def _spawn(
-    words: list[str], plan: Plan, on_phase: Callable[[str], None], timeout_s: float
-) -> tuple[int | None, list[str]]:
-    """Start our interpreter's pytest in a process group of its own; return its exit status and what it printed.
+def _start(words: list[str], plan: Plan, on_phase: Callable[[str], None], seconds: float) -> Ended:
+    """Run our interpreter's pytest, with its threads set before any library loads, and none of pytest's variables."""
 
-    The status is None where it was stopped because it took longer than ``timeout_s``. However this ends, nothing that
-    was started is left running.
-    """
-    lines: list[str] = []
-    gave_up = threading.Event()
+    def told(line: str) -> None:
+        if line.startswith(PHASE):
+            on_phase(line.removeprefix(PHASE).strip())
 
-    def give_up() -> None:
-        gave_up.set()
-        _kill(process)
-
-    with ExitStack() as at_end:
-        with _interrupts_held_back():
-            process = at_end.enter_context(_start(words, plan))
-            at_end.callback(_kill, process)
-        stuck = threading.Timer(timeout_s, give_up)
-        stuck.daemon = True
-        at_end.callback(stuck.cancel)
-        stuck.start()
-        for line in process.stdout or ():
-            if line.startswith(PHASE):
-                on_phase(line.removeprefix(PHASE).strip())
-            else:
-                lines.append(line.rstrip())
-        status = process.wait()
-    return (None if gave_up.is_set() and status < 0 else status), lines
-
-
-def _start(words: list[str], plan: Plan) -> subprocess.Popen[str]:
-    """Start the process with its threads set before any library loads, and with none of pytest's own variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     ours = {"PYTHONUNBUFFERED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    with bound(plan.binding):
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "pytest", *words],
-            env=environment.set_threads({**kept, **ours}, plan.threads or processors()),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # Ctrl-C reaches us alone: we decide what is kept
-        )
+    return supervised.run(
+        [sys.executable, "-P", "-m", "pytest", *words],
+        environment.set_threads({**kept, **ours}, plan.threads or processors()),
+        Limits(seconds, supervised.memory_limit()),
+        binding=plan.binding,
+        merged=True,
+        on_line=told,
+    )
 
 
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Let Ctrl-C, or a request to end, wait until the block has ended.
-
-    While a process starts, it runs already and nobody could name it yet: it would be left to itself.
-    """
-    arrived = threading.Event()
-    before = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Left alone where it is ignored or ends us at once, and in other threads, which signals do not interrupt.
-        handler, main = signal.getsignal(number), threading.main_thread()
-        if handler is signal.default_int_handler and threading.current_thread() is main:
-            before[number] = signal.signal(number, lambda *_: arrived.set())
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if arrived.is_set():
-        raise KeyboardInterrupt
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    """Stop a process and all that it started, also what has outlived it."""
-    with suppress(ProcessLookupError, PermissionError):  # nothing of the group is left
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _how_it_ended(ended: int | None, lines: list[str]) -> str:
-    last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
-    if ended is None:
-        return f"the process was stopped after {TIMEOUT_S} s; its last line: {last}"
-    if ended < 0:
-        name = signal.Signals(-ended).name
-        why = " (the system kills so when memory runs out)" if name == "SIGKILL" else ""
-        return f"the process died of {name}{why}; its last line: {last}"
-    errors = [line for line in lines if line.startswith(("ERROR", "E  "))]
-    return f"the process ended with {ended} and no result; it said: {errors[0] if errors else last}"
+def _how_it_ended(ended: Ended) -> str:
+    lines = [line for line in ended.out.splitlines() if line.strip() and not line.startswith(PHASE)]
+    last = lines[-1] if lines else "it printed nothing"
+    if ended.status is None or ended.status < 0:
+        why = " (the system kills so when memory runs out)" if ended.status == -signal.SIGKILL else ""
+        return f"the process {ended.how()}{why}; its last line: {last}"
+    errors = [line for line in lines if line.startswith(("ERROR", "E  ", "!!!!"))]
+    return f"the process {ended.how()} and no result; it said: {errors[0] if errors else last}"

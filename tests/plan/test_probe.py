@@ -92,7 +92,7 @@ def test_a_probe_that_never_answers(probe_all, monkeypatch):
     monkeypatch.setattr(probing, "TIMEOUT_S", 2.0)
     answers = probe_all(f"{ANSWER} if name == 'numpy' else time.sleep(60)", "numpy", "numpy-out")
     assert answers["numpy"].available, "what was answered before counts"
-    assert answers["numpy-out"].reason == "the probe failed: the process did not end within 2 s"
+    assert answers["numpy-out"].reason == "the probe failed: the process was stopped after 2 s"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,128 @@
+"""The guard: a small process that ends what we have started, and removes our folders, where we end without doing so.
+
+Nothing that a process means to do at its end is done where it is killed. The guard waits at the other end of a pipe,
+which the system closes whatever ends us. It knows nothing of us but what was written into the pipe: the numbers of
+process groups and the names of folders. It is a program of the standard library alone: it starts in a few milliseconds,
+sleeps until then, and has a session of its own, so that what kills our group leaves it.
+"""
+
+import atexit
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+#: Whatever interpreter measures, this one guards.
+_PYTHON = sys.executable
+#: Killed processes are gone within a moment; one that is stuck in a driver may never be.
+_LOOKS, _LOOK_S = 500, 0.01
+
+
+class Guard:
+    """Our guard: it is started with the first thing to watch, and again where something has ended it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watched: dict[tuple[str, str], None] = {}
+
+    def watch_group(self, number: int) -> None:
+        """Let the guard kill a process group where we end first."""
+        self._note("group", str(number), watched=True)
+
+    def release_group(self, number: int) -> None:
+        """Forget a group, which we have ended ourselves."""
+        self._note("group", str(number), watched=False)
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """Make a temporary folder, which goes with the block, or with us."""
+        with tempfile.TemporaryDirectory(prefix="mlpbench-", ignore_cleanup_errors=True) as name:
+            self._note("folder", name, watched=True)
+            try:
+                yield Path(name)
+            finally:
+                self._note("folder", name, watched=False)
+
+    def close(self) -> None:
+        """Let the guard end, which kills and removes whatever it still watches."""
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
+            self._process.wait()
+            self._process = None
+
+    def _note(self, kind: str, name: str, *, watched: bool) -> None:
+        with self._lock:
+            if watched:
+                self._watched[kind, name] = None
+            else:
+                self._watched.pop((kind, name), None)
+            if self._process is not None:
+                try:
+                    self._send(kind, name, watched=watched)
+                except BrokenPipeError:  # somebody has ended it
+                    self.close()
+            if self._process is None:
+                self._process = self._start()
+                for known in self._watched:
+                    self._send(*known, watched=True)
+
+    def _send(self, kind: str, name: str, *, watched: bool) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(json.dumps([kind, name, watched]).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        started = subprocess.Popen(
+            [_PYTHON, "-I", "-S", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        atexit.register(self.close)
+        return started
+
+
+#: The one of this process.
+OURS = Guard()
+
+
+def serve() -> None:
+    """Be the guard: read what to watch until the pipe is closed, then kill and remove what is left of it."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    watched: dict[tuple[str, str], None] = {}
+    for line in sys.stdin.buffer:
+        with suppress(ValueError):  # cut off in the middle of a line
+            kind, name, begins = json.loads(line)
+            if begins:
+                watched[kind, name] = None
+            else:
+                watched.pop((kind, name), None)
+    for kind, name in watched:
+        if kind == "group":
+            _end_group(int(name))
+    for kind, name in watched:
+        if kind == "folder":
+            shutil.rmtree(name, ignore_errors=True)
+
+
+def _end_group(number: int) -> None:
+    """Kill a group, and wait until it is gone: what still writes into a folder keeps it from being removed."""
+    with suppress(ProcessLookupError, PermissionError):
+        for _ in range(_LOOKS):
+            os.killpg(number, signal.SIGKILL)
+            threading.Event().wait(_LOOK_S)
+
+
+if __name__ == "__main__":
+    serve()
