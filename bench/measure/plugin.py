@@ -20,7 +20,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment, supervised
 from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.machine.threads import TooManyThreads
-from mlpbench.bench.measure import anatomy, arguments, closer, cold, look, watch, witness
+from mlpbench.bench.measure import anatomy, arguments, closer, cold, device, look, watch, witness
 from mlpbench.bench.measure.behind import Behind
 from mlpbench.bench.measure.instruments import GROUP, known, plant
 from mlpbench.bench.measure.session import Contestant, Suite
@@ -245,7 +245,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     if SUITE in config.stash:
         config.stash[SUITE].tell("looking closer")
         asked, observer = config.stash[SUITE], config.stash.get(WATCH, None)
-        head = _head(asked, asked.cases if turns is None else turns.order[0])
+        head = _head(asked, asked.cases if turns is None else turns.order[0], config)
         if observer is not None:
             observer.more |= {**_starts(config), **verdict}
             if turns is not None:
@@ -254,7 +254,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
         output_json["mlpbench"] = msgspec.json.decode(msgspec.json.encode(head, enc_hook=as_json))  # NaN is null there
 
 
-def _head(asked: Suite, first: Sequence[cases_.Case]) -> RecordHead:
+def _head(asked: Suite, first: Sequence[cases_.Case], config: pytest.Config) -> RecordHead:
     """Return our block; ``first``: the cases in the order of the first turn."""
     (name,) = asked.kernels
     found = asked.admitted(name)
@@ -271,6 +271,9 @@ def _head(asked: Suite, first: Sequence[cases_.Case]) -> RecordHead:
         thread_use=asked.thread_use,
         case_order=tuple((case.mode, case.batch_size) for case in first),
         anatomy=anatomy.measure(type(dissected.kernel), asked.workload.spec) if dissected else None,
+        device_times=device.measure(found, asked.cases, float(config.getoption("benchmark_max_time")))
+        if found
+        else None,
         plan=asked.plan,
         failures=tuple(asked.failures),
     )

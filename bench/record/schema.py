@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from mlpbench.bench.record import untrusted
+from mlpbench.bench.record.device import DeviceTimes
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.fields import (
     SCHEMA,
@@ -268,6 +269,7 @@ class RecordHead(Block, frozen=True, kw_only=True):
     thread_use: ThreadUse | None = None
     case_order: tuple[tuple[Mode, Whole], ...] = ()
     anatomy: Anatomy | None = None
+    device_times: DeviceTimes | None = None
     plan: Plan | None = None
     failures: tuple[Failure, ...] = ()
     trust: Trust = NOTHING
@@ -333,6 +335,7 @@ class Record(Block, frozen=True, kw_only=True):
     thread_use: ThreadUse | None
     anatomy: Anatomy | None
     trust: Trust
+    device_times: DeviceTimes | None = None
 
     @property
     def machine(self) -> str:
@@ -363,6 +366,7 @@ def read(path: Path) -> Record:
         thread_use=head.thread_use,
         anatomy=head.anatomy,
         trust=head.trust,
+        device_times=head.device_times,
     )
 
 

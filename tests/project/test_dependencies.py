@@ -22,6 +22,7 @@ INSTALLED_BY = {
     "cupy": {"cupy-cuda12x", "cupy-cuda13x"},
     "cupyx": {"cupy-cuda12x", "cupy-cuda13x"},
     "jaxlib": {"jax"},
+    "pynvml": {"nvidia-ml-py"},
     "pytest_benchmark": {"pytest-benchmark"},
     "sklearn": {"scikit-learn"},
     "vl_convert": {"vl-convert-python"},

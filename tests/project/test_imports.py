@@ -34,6 +34,7 @@ WAITS = {
     "bench/measure/case.py": "the clock runs until the result is there",
     "kernels/conformance.py": "the gate looks at results; it is never timed",
     "bench/measure/honesty.py": "it calls again when the rounds are over",
+    "kernels/cuda/queue.py": "what is timed on the device has to be over before it is read",
     "bench/data/workload.py": "hits are counted; that is never timed",
     "bench/cli/data.py": "`mlpbench show` looks at one result; it is never timed",
 }

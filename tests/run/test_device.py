@@ -11,6 +11,7 @@ from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.cli import announce
 from mlpbench.bench.record import runs
+from mlpbench.bench.record.device import MEASURES
 from mlpbench.kernels.mlp_cupy import CupyKernel
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from support import fake_cupy
@@ -44,6 +45,18 @@ def test_it_is_measured_as_any_other(run):
         assert len(found.cases) == 3
     (waits,) = {window.waits for found in run.records if found.kernel == "cupy" for window in found.trust.windows}
     assert waits, "every call was waited for"
+
+
+def test_device_times_stand_beside_the_rounds(run):
+    """Measured in every process of the kernel that names its stream, case by case."""
+    for found in run.records:
+        assert (found.device_times is not None) == (found.kernel == "cupy")
+    (times,) = (found.device_times for found in run.records if found.kernel == "cupy")
+    assert [(one.mode, one.rows) for one in times.cases] == [("per_sample", 1), ("batched", 1), ("batched", 10)]
+    for case in times.cases:
+        assert list(case.times) == [name for name in MEASURES if name != "graph"]
+        assert list(case.lost) == ["graph"], "cuBLAS through CuPy cannot be captured"
+        assert case.times["enqueue"].p50_s <= case.times["latency"].p50_s
 
 
 def test_the_roofs_of_both_are_beside_the_results(run):

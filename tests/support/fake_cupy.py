@@ -5,6 +5,7 @@ compiles too, into nothing, and keeps it where ``CUPY_CACHE_DIR`` says. `install
 where other processes find it.
 """
 
+import ctypes
 import hashlib
 import os
 import sys
@@ -57,6 +58,14 @@ def compile_once(program, source):
 class DeviceArray(np.ndarray):
     """An array "on the device": NumPy's, but of a type that only `asarray` and `empty` make."""
 
+    @property
+    def data(self):
+        return SimpleNamespace(ptr=self.ctypes.data)
+
+    @property
+    def __cuda_array_interface__(self):
+        return {"data": (self.ctypes.data, False), "shape": self.shape, "typestr": self.dtype.str, "version": 3}
+
 
 class Stream:
     """A stream that knows whether it is the current one, and how often it was waited for."""
@@ -79,6 +88,34 @@ class Stream:
 
     def synchronize(self):
         self.waits += 1
+
+    def wait_event(self, event):
+        assert isinstance(event, Event)
+
+    @staticmethod
+    def external(pointer):
+        """Return the stream of that number: ``ExternalStream``."""
+        return next(stream for stream in Stream.made if stream.ptr == pointer)
+
+
+class Event:
+    """An event that is over when it is recorded: here everything is done when it is given to a stream."""
+
+    def record(self, stream):
+        assert isinstance(stream, Stream)
+        self.s = time.perf_counter()
+
+
+def memcpy(target, source, size, kind, stream):
+    """Copy between two addresses, on a stream that is there."""
+    Stream.external(stream)
+    ctypes.memmove(target, source, size)
+
+
+def memset(pointer, value, size, stream):
+    """Fill the memory at an address."""
+    Stream.external(stream)
+    ctypes.memset(pointer, value, size)
 
 
 def on_stream(function):
@@ -127,7 +164,12 @@ def raw_module_with(program):
     def read_all(source, sums, items, _times):
         sums[:] = np.bitwise_xor.reduce(source[: 4 * items])
 
+    def hold(grid, block, arguments):
+        assert [type(number) for number in arguments] == [np.uint64, np.int64], "CuPy passes them as they are"
+
     def get_function(name):
+        if name == "hold":  # there is nothing to hold back
+            return on_stream(hold)
         work = {"copy_all": copy_all, "read_all": read_all}[name]
 
         def run(grid, block, arguments):
@@ -181,6 +223,9 @@ def modules(devices=1, missing=None):
     properties = {"name": b"NVIDIA Stand-In", "l2CacheSize": L2_BYTES, "multiProcessorCount": MULTIPROCESSORS}
     cupy.cuda = SimpleNamespace(
         Stream=Stream,
+        ExternalStream=Stream.external,
+        Event=Event,
+        get_elapsed_time=lambda first, last: (last.s - first.s) * 1e3,
         Device=lambda: SimpleNamespace(id=0, compute_capability="90"),
         compiler=SimpleNamespace(CompileException=CompileException, _NVRTCProgram=program),
         runtime=SimpleNamespace(
@@ -189,6 +234,11 @@ def modules(devices=1, missing=None):
             getDeviceProperties=lambda _id: properties,
             driverGetVersion=lambda: 13000,
             runtimeGetVersion=lambda: 12090,
+            memcpyAsync=memcpy,
+            memsetAsync=memset,
+            memcpyHostToDevice=1,
+            memcpyDeviceToHost=2,
+            memcpyDeviceToDevice=3,
         ),
     )
     core, products = ModuleType("cupy._core"), ModuleType("cupy._core._routines_linalg")
@@ -199,7 +249,9 @@ def modules(devices=1, missing=None):
     products.get_compute_type = lambda dtype: chosen.get(np.dtype(dtype), 1)
     products.compute_type_to_str = {value: name for name, value in types.items()}.__getitem__
     core._routines_linalg, cupy._core = products, core
-    return {module.__name__: module for module in (cupy, core, products)}
+    cupyx = ModuleType("cupyx")
+    cupyx.empty_pinned, cupyx.zeros_pinned = np.empty, np.zeros
+    return {module.__name__: module for module in (cupy, cupyx, core, products)}
 
 
 def install(monkeypatch, *, devices=1, missing=None):

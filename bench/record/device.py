@@ -1,0 +1,107 @@
+"""What a device's own clock says of the cases, beside the host's rounds: the record's block ``device``."""
+
+from msgspec import field
+
+from mlpbench.bench.record.fields import Block, Duration, Index, Mode, Name, Number, Text, Whole
+
+#: Everything that is measured of a case, in the order of columns, and what it is.
+MEASURES = {
+    "latency": "from the call until its result is there, by the host's clock",
+    "enqueue": "until the call returns, by the host's clock",
+    "cold": "on the device, its cache flushed before",
+    "hot": "on the device, call behind call",
+    "graph": "from the replay of a CUDA graph until its result is there, by the host's clock",
+    "to_device": "inputs to the device, as the kernel moves them",
+    "to_device_pinned": "the same from pinned memory",
+    "to_device_uint8": "the same from pinned memory, a byte for each input",
+    "to_host": "the result to the host, as the kernel moves it",
+    "to_host_pinned": "the same into pinned memory",
+    "to_host_uint8": "the same into pinned memory, a byte for each row: its class",
+    "end_to_end": "inputs there, the call, its result back, in pinned memory, one batch behind the other",
+    "overlapped": "the same of many batches, copies and calls side by side on three streams",
+}
+PERCENTILES = (5, 25, 50, 75, 95, 99)
+
+
+class Spread(Block, frozen=True, kw_only=True):
+    """The samples of one measurement: seconds for one call, from the least to the most, with percentiles.
+
+    ``samples``: how many were kept. ``timed_out``: of those that were dropped, in how many the device did not wait long
+    enough for the host; ``throttled``: in how many its clock was lowered. ``stopped``: the rule that ended it (spread,
+    samples, timeout).
+    """
+
+    samples: Whole
+    timed_out: Index = 0
+    throttled: Index = 0
+    stopped: Name
+    min_s: Duration
+    p5_s: Duration
+    p25_s: Duration
+    p50_s: Duration
+    p75_s: Duration
+    p95_s: Duration
+    p99_s: Duration
+    max_s: Duration
+
+
+class Lost(Block, frozen=True, kw_only=True):
+    """A measurement of which no sample was left, or that could not be made; and why."""
+
+    reason: Text
+    timed_out: Index = 0
+    throttled: Index = 0
+
+
+class DeviceCase(Block, frozen=True, kw_only=True):
+    """One case: ``times`` and ``lost`` by the names of `MEASURES`. ``rows``: of one call; per_sample calls on one."""
+
+    mode: Mode
+    batch_size: Whole
+    rows: Whole
+    times: dict[Name, Spread] = field(default_factory=dict)
+    lost: dict[Name, Lost] = field(default_factory=dict)
+
+    @property
+    def throttled(self) -> int:
+        """How many samples were dropped because the card's clock was lowered."""
+        of_times = sum(one.throttled for one in self.times.values())
+        return of_times + sum(one.throttled for one in self.lost.values())
+
+    @property
+    def dropped(self) -> int:
+        """How many samples were dropped."""
+        of_times = sum(one.timed_out for one in self.times.values())
+        return self.throttled + of_times + sum(one.timed_out for one in self.lost.values())
+
+    @property
+    def samples(self) -> int:
+        """How many samples were kept."""
+        return sum(one.samples for one in self.times.values())
+
+
+class CardWatch(Block, frozen=True, kw_only=True):
+    """What was seen of the card meanwhile, by NVML: None what it does not say, and ``reason`` where it is not there.
+
+    ``sm_mhz``: the lowest and the highest clock of its multiprocessors; ``most_mhz``: what they can have. ``slowed``:
+    why the clock was lowered, as NVML calls it. ``others``: the most other processes that computed on it.
+    """
+
+    looks: Index = 0
+    sm_mhz: tuple[Number, Number] | None = None
+    most_mhz: Number | None = None
+    slowed: tuple[Text, ...] = ()
+    others: Index | None = None
+    reason: Text | None = None
+
+
+class DeviceTimes(Block, frozen=True, kw_only=True):
+    """All of one process. ``rule``: when a measurement stops, in words."""
+
+    rule: Text
+    cases: tuple[DeviceCase, ...] = ()
+    card: CardWatch = CardWatch()
+
+    def of(self, mode: str, batch_size: int) -> DeviceCase | None:
+        """Return what there is of a case."""
+        return next((one for one in self.cases if (one.mode, one.batch_size) == (mode, batch_size)), None)

@@ -1,0 +1,78 @@
+"""Transfers under the simulated device: each way by its bytes, and three streams that overlap."""
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.cases import Case
+from mlpbench.bench.measure import transfers
+from mlpbench.kernels.cuda.queue import Queue, address
+from support.device import clockwork
+
+ROWS = 50_000
+X = np.zeros((ROWS, 2), np.float32)
+IN, OUT = X.nbytes, 8
+ALL = Case("batched", ROWS)
+
+
+@pytest.fixture
+def world(monkeypatch):
+    world = clockwork.World(launch_s=1e-7, wait_s=1e-7)
+    clockwork.install(monkeypatch, world)
+    return world
+
+
+def seconds(world, kernel, case=ALL):
+    call = kernel.forward_one if case.mode == "per_sample" else kernel.forward
+    found = transfers.samples(kernel, Queue(1, 2 + transfers.DEPTH), call, case, X, lambda: world.now)
+    return {name: sample()[0] for name, sample in found}
+
+
+def test_each_way_takes_what_its_bytes_take(world):
+    kernel = clockwork.SimulatedKernel(world, enqueue_s=1e-6, cold_s=1e-5, hot_s=1e-5)
+    found = seconds(world, kernel)
+    near = lambda s: pytest.approx(s, rel=0.03)  # noqa: E731
+    assert found["to_device"] == near(4 * IN / world.bandwidth), "the kernel's own way is slower here"
+    assert found["to_device_pinned"] == near(IN / world.bandwidth)
+    assert found["to_device_uint8"] == near(IN / 4 / world.bandwidth)
+    assert found["end_to_end"] == near(IN / world.bandwidth + 1e-5)
+    assert {size for kind, size in world.copies if kind == 1} == {IN, IN // 4}
+    assert {size for kind, size in world.copies if kind == 2} >= {OUT}
+
+
+@pytest.mark.parametrize("device_s", [1e-5, 4e-5, 1e-3])
+def test_copies_and_calls_overlap(world, device_s):
+    """A batch of many takes what the slowest of its stages takes."""
+    kernel = clockwork.SimulatedKernel(world, enqueue_s=1e-6, cold_s=device_s, hot_s=device_s)
+    found = seconds(world, kernel)
+    slowest, all_of_them = max(device_s, IN / world.bandwidth), device_s + IN / world.bandwidth
+    assert slowest <= found["overlapped"] <= slowest + all_of_them / transfers.BATCHES + 1e-5
+    assert found["end_to_end"] == pytest.approx(all_of_them, rel=0.2)
+
+
+def test_one_at_a_time_moves_one_row(world):
+    kernel = clockwork.SimulatedKernel(world)
+    seconds(world, kernel, Case("per_sample", 1))
+    assert {size for kind, size in world.copies if kind == 1} == {8, 2}
+
+
+def test_a_result_that_is_new_each_time_is_asked_where_it_lies(world):
+    kernel = clockwork.SimulatedKernel(world)
+    asked = []
+
+    class Asked(clockwork.Array):
+        @property
+        def __cuda_array_interface__(self):
+            asked.append(1)
+            return super().__cuda_array_interface__
+
+    kernel.y = kernel.y.view(Asked)
+    seconds(world, kernel)
+    kept = len(asked)
+    kernel.returns = "new"
+    seconds(world, kernel)
+    assert len(asked) - 2 * kept == 1 + transfers.BATCHES
+
+
+def test_an_array_that_hides_where_it_lies_is_refused():
+    with pytest.raises(TypeError, match="list does not say where"):
+        address([1])
