@@ -3,11 +3,13 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
 from mlpbench import __version__
+from mlpbench.bench.cli import settings
 from mlpbench.bench.cli.calibrate import calibrate
 from mlpbench.bench.cli.check import check
 from mlpbench.bench.cli.compare import compare
@@ -17,15 +19,15 @@ from mlpbench.bench.cli.explain import explain
 from mlpbench.bench.cli.list import env, list_kernels
 from mlpbench.bench.cli.report import report
 from mlpbench.bench.cli.run import run
+from mlpbench.bench.cli.settings import USAGE_ERROR, Invocation, Settings
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.kernels.errors import ParamsError, SpecError, UnknownKernel
 
 BAD_INPUT = 2
 NOTHING_COMPARABLE = 3
 UNREAD = 141  # what shells give a command that a closed pipe ended: no success, and no verdict either
-#: What Typer raises for words it cannot read. Its library has moved between releases; its children have not.
-USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
 
+ASK_HELP = {"-h", "--help", "-V", "--version"}
 #: Set by the shell that asks how a word goes on.
 COMPLETES = "_MLPBENCH_COMPLETE"
 
@@ -42,6 +44,7 @@ for command in (check, run, report, compare, explain, calibrate, env, fetch, sho
 @app.callback(invoke_without_command=True)
 def options(
     version: Annotated[bool, typer.Option("-V", "--version", help="Print the version.", is_eager=True)] = False,
+    no_settings: Annotated[bool, typer.Option("--no-settings", help="Read no settings file.")] = False,  # noqa: ARG001 - `invoke` asks before
 ) -> None:
     """Measure how much faster a neural network is in batches than one image at a time, kernel by kernel."""
     if version:
@@ -58,18 +61,37 @@ def _show_flags_as_flags(group: Any) -> None:
                 option.metavar = ""
 
 
+def invoke(words: Sequence[str]) -> None:
+    """Run a command with the settings file that there is. Raises what the command raises, or Typer for bad words."""
+    group = typer.main.get_command(app)
+    _show_flags_as_flags(group)
+    # Whoever asks for help is not told what is wrong with a file.
+    unread = not words or words[0] == "--no-settings" or ASK_HELP & set(words)
+    found = Settings() if unread else settings.read(group).beside(words)
+    # What Typer does besides would turn Ctrl-C and a closed pipe into exit codes of its own, without a word.
+    with group.make_context(
+        "mlpbench", list(words) or ["--help"], default_map=dict(found.values), obj=Invocation(words, found)
+    ) as context:
+        group.invoke(context)
+
+
+def _complete(words: list[str]) -> None:
+    """Answer the shell that asks how a word goes on; what is wrong with a settings file is for another time."""
+    group = typer.main.get_command(app)
+    with suppress(UserError):
+        found = settings.read(group)
+        group.main(words, prog_name="mlpbench", default_map=dict(found.values))
+    group.main(words, prog_name="mlpbench")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command. Bad input ends with one line on stderr and status 2, whatever it was."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    group = typer.main.get_command(app)
-    _show_flags_as_flags(group)
     status = 0
     if COMPLETES in os.environ:
-        group.main(words, prog_name="mlpbench")
+        _complete(words)
     try:
-        # What Typer does besides would turn Ctrl-C and a closed pipe into exit codes of its own, without a word.
-        with group.make_context("mlpbench", words or ["--help"]) as context:
-            group.invoke(context)
+        invoke(words)
         sys.stdout.flush()
     except (UserError, SpecError, ParamsError, UnknownKernel) as error:
         complain(str(error))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from mlpbench.bench.cli import console
+from mlpbench.bench.cli import console, settings
 from mlpbench.bench.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ BELOW = "calibration"
 
 
 def calibrate(
+    context: typer.Context,
     repeats: Annotated[
         int,
         typer.Option(
@@ -47,6 +47,8 @@ def calibrate(
 
     Example: mlpbench calibrate --threads 1
     """
+    from msgspec.structs import replace
+
     from mlpbench.bench.analysis import calibration
     from mlpbench.bench.analysis.refused import settled
     from mlpbench.bench.cli.progress import carry_out
@@ -56,7 +58,8 @@ def calibrate(
     from mlpbench.bench.run import folder as folder_
     from mlpbench.bench.run import process
 
-    plan = _plan(repeats, budget, threads, seed)
+    plan = replace(_plan(repeats, budget, threads, seed), command=tuple(settings.typed(context)))
+    plan = replace(plan, options_from_file=settings.from_file(context))
     workload = Workload(Options())
     _ = workload.facts()
     folder = folder_.open_run(out, plan, below=BELOW)
@@ -94,7 +97,7 @@ def _plan(repeats: int, budget: str, threads: int | None, seed: int | None) -> P
         repeats=repeats,
         seed=plan.new_seed() if seed is None else seed,
         threads=threads or base.processors(),
-        command=["mlpbench", *sys.argv[1:]],
+        command=(),
         commit=environment.commit().commit,
         budget_s=values.parse_budget(budget),
     )

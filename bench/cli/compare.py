@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from mlpbench.bench import words
-from mlpbench.bench.cli import console
+from mlpbench.bench.cli import console, options
 from mlpbench.bench.cli.options import AsJson, Results
 
 if TYPE_CHECKING:
@@ -24,8 +24,12 @@ UNDECIDED = 4
 
 
 def compare(
-    baseline: Annotated[str, typer.Argument(help="A run, a kernel of the latest run, or RUN:KERNEL.")],
-    candidate: Annotated[str, typer.Argument(help="The other side, written the same way.")],
+    baseline: Annotated[
+        str, typer.Argument(help="A run, a kernel of the latest run, or RUN:KERNEL.", autocompletion=options.sides)
+    ],
+    candidate: Annotated[
+        str, typer.Argument(help="The other side, written the same way.", autocompletion=options.sides)
+    ],
     fail_if_slower: Annotated[
         str, typer.Option(metavar="SHARE", help="Fail if slower by more than this: 5%, or 0.05.")
     ] = "2.5%",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import typer
 from rich.text import Text
 
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson, Peers
+from mlpbench.bench.cli.settings import Invocation
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,8 +57,10 @@ def _table(names: list[str], answers: dict[str, Probed]) -> Table:
     return shown
 
 
-def env(as_json: AsJson = False) -> None:
+def env(context: typer.Context, as_json: AsJson = False) -> None:
     """Show what every result is recorded with: machine, libraries, BLAS and its threads, GPU, commit.
+
+    A settings file is shown too, key by key; `mlpbench run --dry-run` shows where each option of a run comes from.
 
     Example: mlpbench env --json
     """
@@ -66,13 +70,17 @@ def env(as_json: AsJson = False) -> None:
 
     np.ones((2, 2)) @ np.ones((2, 2))  # BLAS shows once its library is loaded
     found = environment.collect()
+    settings = (context.find_object(Invocation) or Invocation()).settings
     if as_json:
-        console.print_json(found.as_dict())
+        told = {"file": str(settings.file), "options": settings.flat()} if settings.file else None
+        console.print_json({**found.as_dict(), "settings": told})
         return
     shown = console.table("Environment", "what", "is")
     for section, content in found.as_dict().items():
         for name, value in environment.flatten(section, content):
             shown.add_row(name, Text(value))
+    for key, value in settings.flat().items():
+        shown.add_row(Text(f"settings {settings.file}: {key}"), Text(value))
     console.out().print(shown)
     for warning in environment.warnings(found):
         console.say(f"warning: {warning}", "yellow")

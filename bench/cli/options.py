@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,9 @@ import typer
 
 #: The book's network, `kernels.spec.MNIST`, written out: importing it would import NumPy for `--help`.
 SIZES = "784-50-100-10"
+
+#: How the name of a run begins.
+_STAMP = re.compile(r"\d{8}T\d{6}Z")
 
 #: Options of one panel of the help.
 what = partial(typer.Option, rich_help_panel="What is computed")
@@ -20,6 +24,32 @@ def _kernels(incomplete: str) -> list[str]:
     from mlpbench.kernels import registry
 
     return [name for name in registry.names() if name.startswith(incomplete)]
+
+
+def _runs(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the runs that a shell can complete a word to, the newest first.
+
+    Folders are listed and no file is read: a shell waits for this. What cannot be listed is no word.
+    """
+    results = Path(context.params.get("results") or "results").expanduser()
+    try:
+        found = [run.name for machine in results.iterdir() if machine.is_dir() for run in machine.iterdir()]
+    except OSError:
+        found = []
+    names = ["latest", *sorted((name for name in found if _STAMP.match(name) and "." not in name), reverse=True)]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def sides(context: typer.Context, incomplete: str) -> list[str]:
+    """Return what a shell can complete a side of a comparison to: runs, and kernels of the latest of them."""
+    return [*_runs(context, incomplete), *_kernels(incomplete)]
+
+
+def profiles(incomplete: str) -> list[str]:
+    """Return the profiles that a shell can complete a word to."""
+    from mlpbench.bench.plan.profiles import PROFILES
+
+    return [name for name in PROFILES if name.startswith(incomplete)]
 
 
 Kernels = Annotated[
@@ -88,7 +118,9 @@ Cold = Annotated[
 ]
 Runs = Annotated[
     list[str] | None,
-    typer.Argument(metavar="RUN", help="Run folders, result files or run ids. Default: the latest."),
+    typer.Argument(
+        metavar="RUN", help="Run folders, result files or run ids. Default: the latest.", autocompletion=_runs
+    ),
 ]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show every case, and all notes.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

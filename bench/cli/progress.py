@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich import progress as rich_progress
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 from rich.text import Text
 
 from mlpbench.bench import words
@@ -23,17 +28,50 @@ _WHY = {"compiling": "once, later runs find it done"}
 _COMPILED_S = 2.0
 
 
+@dataclass(frozen=True)
+class Progress:
+    """What a run does: a process has begun to do something else, or it has ended.
+
+    ``done`` of ``total`` processes have ended; the total is the least number where repeats go on until the budget is
+    spent. ``left_s``: seconds that may still be spent, None where nobody can say. ``times``, of a process that has
+    ended: seconds per sample by (mode, batch size); ``problems``: what is wrong with it, one line each.
+    """
+
+    kernel: str
+    repeat: int
+    doing: str
+    done: int
+    total: int
+    left_s: float | None = None
+    times: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+@dataclass
+class Listener:
+    """Who is told of a run in place of a terminal; ``folder`` is where its results are, once that is known."""
+
+    hear: Callable[[Progress], None]
+    folder: Path | None = None
+
+
+#: Who listens to the runs of this thread.
+listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
 class Teller:
     """What `carry_out` shows of one run."""
 
-    def __init__(self, plan: Plan, effort: Effort, progress: Progress, *, quiet: bool) -> None:
+    def __init__(self, plan: Plan, effort: Effort, progress: rich_progress.Progress, *, quiet: bool) -> None:
         self._plan, self._effort, self._progress, self._quiet = plan, effort, progress, quiet
         self._task = progress.add_task("starting", total=len(plan.order), left="")
+        self._done, self._total = 0, len(plan.order)
 
     def phase(self, kernel: str, repeat: int, phase: str) -> None:
         """Show what the process of a kernel does from now on."""
         why = f" ({_WHY[phase]})" if phase in _WHY and repeat == 0 else ""
         self.now(f"{kernel} {self._place(repeat)}: {phase}{why}")
+        self._tell(kernel, repeat, phase)
 
     def now(self, what: str) -> None:
         """Show what is being done from now on."""
@@ -45,12 +83,19 @@ class Teller:
         left_s = self._effort.left_s()
         left = "" if left_s is None else f"{'at most ' if self._effort.goes_on else ''}{_minutes(left_s)} left"
         self._progress.update(self._task, completed=number, total=total, left=left)
+        self._done, self._total = number, total
         who = f"{outcome.kernel}, {outcome.setting}," if outcome.setting else outcome.kernel
         who = f"{who} {self._place(outcome.repeat)}"
         for problem in outcome.problems:
             self._progress.console.print(Text(f"{who}: {problem}", "yellow"))
         if outcome.times and not self._quiet:
             self._progress.console.print(Text(f"{who}: {in_words(outcome)}"))
+        self._tell(outcome.kernel, outcome.repeat, "ended", times=outcome.times, problems=outcome.problems)
+
+    def _tell(self, kernel: str, repeat: int, doing: str, **of_outcome: Any) -> None:
+        if (heard := listener.get()) is not None:
+            left_s = self._effort.left_s()
+            heard.hear(Progress(kernel, repeat, doing, self._done, self._total, left_s, **of_outcome))
 
     def _place(self, repeat: int) -> str:
         return f"{repeat + 1}/{self._plan.repeats}" if repeat < self._plan.repeats else f"{repeat + 1}"
@@ -89,15 +134,20 @@ def carry_out(
     """
     now, left = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[left]}")
     columns = (SpinnerColumn(), now, BarColumn(20), MofNCompleteColumn(), left)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Signals belong to the main thread; a run from Python may be in another.
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
     try:
         err = console.err()
-        with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as progress:
+        with rich_progress.Progress(
+            *columns, console=err, transient=True, disable=quiet or not err.is_terminal
+        ) as progress:
             teller = Teller(plan, effort, progress, quiet=quiet)
             for number, outcome in enumerate(execute(teller), start=1):
                 teller.ended(number, outcome)
     except KeyboardInterrupt:
         return False
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if main:
+            signal.signal(signal.SIGTERM, before)
     return True

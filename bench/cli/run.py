@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlpbench.bench.cli import console, options
+from mlpbench.bench.cli import settings as settings_file
 from mlpbench.bench.cli.options import how
 
 if TYPE_CHECKING:
@@ -17,10 +18,16 @@ if TYPE_CHECKING:
 
 
 def run(
+    context: typer.Context,
     kernels: options.Kernels = None,
     peers: options.Peers = False,
     third_party: options.ThirdParty = False,
-    profile: Annotated[str, how(help="smoke, quick, full, book, memory or limits: the grid and its budget.")] = "quick",
+    profile: Annotated[
+        str,
+        how(
+            help="smoke, quick, full, book, memory or limits: the grid and its budget.", autocompletion=options.profiles
+        ),
+    ] = "quick",
     batch_size: Annotated[
         list[str] | None, how(metavar="N", help="Rows per call, or all; may be repeated. Default: the profile's.")
     ] = None,
@@ -69,7 +76,7 @@ def run(
     from mlpbench.bench import cases as cases_
     from mlpbench.bench import values
     from mlpbench.bench.cli import announce
-    from mlpbench.bench.cli.progress import carry_out
+    from mlpbench.bench.cli.progress import carry_out, listener
     from mlpbench.bench.data.workload import Options
     from mlpbench.bench.plan import choose, profiles
     from mlpbench.bench.plan.effort import Effort
@@ -96,13 +103,18 @@ def run(
         aim=aim,
         clock=_closer_look(latency, p99, cold=cold or profile == "full"),
         third_party=third_party,
+        command=settings_file.typed(context),
+        options_from_file=settings_file.from_file(context),
     )
     waits_s = announce.waiting_s(wait, chosen)
     if dry_run:
         announce.say_what_comes(planned, networks, verbose=True, quiet=quiet)
+        _say_sources(context)
         console.out().print("\n".join(f"{kernel} {repeat + 1}" for kernel, repeat in planned.plan.order))
         return
     folder, folders = sweeps.open_folders(out, planned)
+    if (heard := listener.get()) is not None:
+        heard.folder = folder
     announce.say_what_comes(planned, networks, verbose=verbose, quiet=quiet)
     announce.wait_until_quiet(waits_s, max(part.setting.threads for part in planned.parts))
     effort = Effort(planned.plan)
@@ -116,7 +128,17 @@ def run(
 
     ended = carry_out(planned.plan, effort, execute, quiet=quiet)
     sweeps.close(planned, folder, folders, effort, interrupted=not ended)
-    _tell(folder, effort.advice(), as_json=as_json, verbose=verbose, interrupted=not ended)
+    if heard is None:
+        _tell(folder, effort.advice(), as_json=as_json, verbose=verbose, interrupted=not ended)
+    elif not ended:
+        raise typer.Exit(console.INTERRUPTED)
+
+
+def _say_sources(context: typer.Context) -> None:
+    """Say which options somebody chose, and where; the others have their defaults."""
+    for option, value, source in settings_file.sources(context):
+        if source != "default" and option != "dry-run":
+            console.say(f"--{option} {settings_file.in_words(value)} ({source})")
 
 
 def _closer_look(latency: list[str] | None, p99: str | None, *, cold: bool) -> list[str]:

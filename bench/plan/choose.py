@@ -1,7 +1,6 @@
 """The plan of `mlpbench run` from what was typed: settings, kernels in each of them, repeats and their budget."""
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -122,6 +121,8 @@ def make_sweep(
     aim: Aim,
     clock: Sequence[str],
     third_party: bool = False,
+    command: Sequence[str] = (),
+    options_from_file: Mapping[str, str] | None = None,
 ) -> Sweep:
     """Return the plan. Raises UserError where a kernel that was asked for by name can run in no setting."""
     more = [*(registry.peers() if peers else ()), *(registry.third_party() if third_party else ())]
@@ -147,12 +148,13 @@ def make_sweep(
         repeats=repeats or (profile.repeats if aim[1] is None else max(profile.repeats, LEAST_REPEATS)),
         seed=plan.new_seed() if seed is None else seed,
         threads=settings[0].threads,
-        command=["mlpbench", *sys.argv[1:]],
+        command=command,
         commit=environment.commit().commit,
         target=aim[0],
         budget_s=aim[1],
         clock=clock,
     )
+    made = replan(made, options_from_file=dict(options_from_file or {}))
     known = {answer.name: answer for answer in probed}
     compiling = [name for part in parts for name, kernel in part[2].items() if known[kernel].compiles]
     made = replan(made, order=plan.compiled_last(made.order, compiling))

@@ -58,7 +58,7 @@ def make_plan(
     threads: int,
     skipped: Sequence[Skipped] = (),
     clock: Sequence[str] = (),
-    command: list[str],
+    command: Sequence[str],
     commit: str | None,
     target: float | None = None,
     budget_s: float | None = None,

@@ -94,7 +94,8 @@ class Plan(Block, frozen=True, kw_only=True):
     ``budget_s``: the seconds that may be spent on it; ``repeats`` is then the least number, and ``order`` has no more.
     None: exactly ``repeats``. ``binding``: the processors that every process is bound to, None where that was not
     wanted. ``limits_after``: the kernel after each of whose processes the machine's limits are measured; None: at the
-    run's start alone. ``part``: of one setting of a sweep over several, which one.
+    run's start alone. ``part``: of one setting of a sweep over several, which one. ``options_from_file``: options
+    that a settings file gave, by their places in it.
     """
 
     run_id: Name
@@ -114,6 +115,7 @@ class Plan(Block, frozen=True, kw_only=True):
     part: SweepPart | None = field(default=None, name="setting")
     binding: Binding | None = None
     limits_after: Name | None = None
+    options_from_file: dict[Text, Text] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for case in self.cases:

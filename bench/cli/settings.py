@@ -1,0 +1,250 @@
+"""The settings file of a team: options that nobody has to type, and where the value of each option comes from.
+
+It is ``mlpbench.toml``, or the table ``[tool.mlpbench]`` of ``pyproject.toml``, here or above as far as the repository
+reaches. A key is an option without its dashes; in a table with the name of a command it is for that command alone. The
+command line wins over the file, and the file over what is usual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from mlpbench.bench.cli import options
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels import registry
+from mlpbench.kernels.errors import SpecError, UnknownKernel
+
+#: What Typer raises for words it cannot read. Its library has moved between releases; its children have not.
+USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
+FILES = ("mlpbench.toml", "pyproject.toml")
+#: Options, and the parameters that they exclude.
+RIVALS = (({"--repeats"}, ("budget", "target")), ({"--budget", "--target"}, ("repeats",)))
+#: Options that say what a command is asked for this once.
+ASKED_ONCE = {"help", "version", "dry-run", "anyway", "traceback", "install-completion", "show-completion"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a settings file says. ``values``: by command and parameter; ``keys``: where in the file each of them is."""
+
+    file: Path | None = None
+    values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    keys: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def place(self, command: str, parameter: str) -> str:
+        """Return where the value of a parameter stands: ``pyproject.toml: tool.mlpbench.run.profile``."""
+        return f"{self.file}: {self.keys[command, parameter]}"
+
+    def beside(self, words: Sequence[str]) -> Settings:
+        """Return the settings without what an option on the command line rules out."""
+        typed = {word.partition("=")[0] for word in words}
+        ruled_out = {name for one, other in RIVALS if one & typed for name in other}
+        left = {command: {k: v for k, v in own.items() if k not in ruled_out} for command, own in self.values.items()}
+        return Settings(self.file, left, self.keys)
+
+    def flat(self) -> dict[str, str]:
+        """Return every key of the file with its value, as texts."""
+        told = {self.keys[command, name]: value for command, own in self.values.items() for name, value in own.items()}
+        return {key: in_words(value) for key, value in told.items()}
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """How mlpbench was called: the words that were typed behind its name, and the settings beside them."""
+
+    words: Sequence[str] = ()
+    settings: Settings = field(default_factory=Settings)
+
+
+def read(group: Any, folder: Path | None = None) -> Settings:
+    """Return the settings of ``folder``, or of here, for the commands of Typer's ``group``.
+
+    Raises UserError, with file and key, for an unknown key and for a value that its option does not take.
+    """
+    for file in _files(folder or Path()):
+        found = _table(file)
+        if found is not None:
+            before = () if file.name == "mlpbench.toml" else ("tool", "mlpbench")
+            return _settled(group, file, found, before)
+    return Settings()
+
+
+def sources(context: typer.Context) -> Iterator[tuple[str, Any, str]]:
+    """Yield each option of a command, its value and where that comes from; kernels and other arguments too."""
+    settings = context.find_object(Invocation) or Invocation()
+    command = str(context.info_name)
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source = context.get_parameter_source(name)
+        if source is None or name not in context.params:
+            continue
+        told = {"COMMANDLINE": "command line", "DEFAULT_MAP": ""}.get(source.name, "default")
+        yield option_of(parameter), context.params[name], told or settings.settings.place(command, name)
+
+
+def typed(context: typer.Context) -> list[str]:
+    """Return the whole command line, as one types it again."""
+    found = context.find_object(Invocation) or Invocation()
+    return ["mlpbench", *found.words]
+
+
+def from_file(context: typer.Context) -> dict[str, str]:
+    """Return the options that a command took from the settings file: where each stands, and its value."""
+    usual = ("command line", "default")
+    return {place: in_words(value) for _, value, place in sources(context) if place not in usual}
+
+
+def option_of(parameter: Any) -> str:
+    """Return an option as it is typed, without its dashes; of an argument its name."""
+    return next((name[2:] for name in parameter.opts if name.startswith("--")), str(parameter.name))
+
+
+def in_words(value: Any) -> str:
+    """Return the value of an option as people write it."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    if value is None:
+        return "not given"
+    return str(value) if not isinstance(value, bool) else "yes" if value else "no"
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the settings files there may be, the nearest first: up to the repository's folder, or here alone."""
+    here = folder.resolve()
+    top = next((above for above in (here, *here.parents) if (above / ".git").exists()), here)
+    for steps, above in enumerate((here, *here.parents)):
+        for name in FILES:
+            file = folder.joinpath(*[".."] * steps, name)
+            if file.is_file():
+                yield file
+        if above == top:
+            return
+
+
+def _table(file: Path) -> dict[str, Any] | None:
+    """Return the settings in a file, None where it has none. Raises UserError for what is no TOML."""
+    import tomllib
+
+    try:
+        text = file.read_text(encoding="utf-8")
+        if file.name == "pyproject.toml" and "mlpbench" not in text:
+            return None  # somebody else's, which may be large
+        found: Any = tomllib.loads(text)
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{file}: not valid TOML: {error}") from None
+    if file.name == "pyproject.toml":
+        tool = found.get("tool")
+        found = tool.get("mlpbench") if isinstance(tool, dict) else None
+        if found is not None and not isinstance(found, dict):
+            raise UserError(f"{file}: tool.mlpbench: expected a table, got {found!r}")
+    table: dict[str, Any] | None = found
+    return table
+
+
+def _settled(group: Any, file: Path, table: Mapping[str, Any], before: tuple[str, ...]) -> Settings:
+    known = {name: _options(command) for name, command in group.commands.items()}
+    everywhere = {option for options in known.values() for option in options}
+    values: dict[str, dict[str, Any]] = {name: {} for name in known}
+    keys: dict[tuple[str, str], str] = {}
+    own = {name: found for name, found in table.items() if isinstance(found, dict)}
+    shared = {name: found for name, found in table.items() if name not in own}
+    for key in shared:
+        if key not in everywhere:
+            raise _unknown(file, (*before, key), [*everywhere, *known])
+    for name, keys_here in own.items():
+        if name not in known:
+            raise _unknown(file, (*before, name), list(known))
+        for key in keys_here:
+            if key not in known[name]:
+                raise _unknown(file, (*before, name, key), list(known[name]))
+    for name, taken in known.items():
+        for path, found in (((), shared), ((name,), own.get(name, {}))):
+            for key in found.keys() & taken.keys():
+                where = ".".join((*before, *path, key))
+                parameter = taken[key]
+                values[name][parameter.name] = _value(group, name, parameter, found[key], f"{file}: {where}", file)
+                keys[name, parameter.name] = where
+    return Settings(file, {name: own_values for name, own_values in values.items() if own_values}, keys)
+
+
+def _options(command: Any) -> dict[str, Any]:
+    found = {option_of(parameter): parameter for parameter in command.params}
+    return {name: parameter for name, parameter in found.items() if name not in ASKED_ONCE}
+
+
+def _unknown(file: Path, path: Sequence[str], known: list[str]) -> UserError:
+    near = registry.nearest(path[-1], sorted(set(known)))
+    return UserError(f"{file}: {'.'.join(path)}: there is no such option or command{near}")
+
+
+def _value(group: Any, command: str, parameter: Any, value: Any, where: str, file: Path) -> Any:
+    """Return a value as the command line would have it. Raises UserError for one that the option does not take."""
+    flag = getattr(parameter, "is_flag", False)
+    many = getattr(parameter, "multiple", False) or parameter.nargs == -1
+    if flag != isinstance(value, bool):
+        raise UserError(f"{where}: expected {'true or false' if flag else 'no true or false'}, got {_shown(value)}")
+    if flag:
+        return value
+    given = value if isinstance(value, list) else [value]
+    texts = [str(one) for one in given if isinstance(one, str | int | float) and not isinstance(one, bool)]
+    if not texts or len(texts) < len(given) or (len(texts) > 1 and not many):
+        expected = "a text or a number, or a list of them" if many else "one text or number"
+        raise UserError(f"{where}: expected {expected}, got {_shown(value)}")
+    found = texts if many else texts[0]
+    context = typer.Context(group.commands[command], info_name=command)
+    try:
+        read_as = parameter.process_value(context, found)
+        for text in texts:
+            _meant(str(parameter.name), text)
+    except (USAGE_ERROR, UserError, SpecError, UnknownKernel) as wrong:
+        raise UserError(f"{where}: {getattr(wrong, 'message', None) or wrong}") from None
+    # A path is meant from where the file is.
+    return str(file.parent / Path(texts[0]).expanduser()) if isinstance(read_as, Path) else found
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _meant(parameter: str, text: str) -> None:
+    """Raise UserError for a text that the command would refuse later, when nobody could say that a file holds it."""
+    from mlpbench.bench import values
+    from mlpbench.bench.plan import profiles
+
+    readers: dict[str, Callable[[str], object]] = {
+        "batch_size": values.parse_batch_size,
+        "budget": values.parse_budget,
+        "data": lambda word: _one_of(word, ("digits", "mnist", "random")),
+        "dtype": lambda word: values.parse_dtypes([word]),
+        "fail_if_slower": values.parse_threshold,
+        "hidden": lambda word: _spec(options.SIZES, hidden=word),
+        "kernels": lambda word: word if {":", "/"} & set(word) else registry.module(word),
+        "latency": values.parse_batch_size,
+        "output": lambda word: _spec(options.SIZES, output=word),
+        "p99": values.parse_duration,
+        "profile": profiles.profile,
+        "spec": _spec,
+        "target": values.parse_target,
+        "threads": lambda word: values.parse_threads([word]),
+        "wait": lambda word: word == "0" or values.parse_budget(word, "wait"),
+    }
+    if parameter in readers:
+        readers[parameter](text)
+
+
+def _one_of(word: str, known: Sequence[str]) -> None:
+    if word not in known:
+        raise UserError(f"unknown {word!r}{registry.nearest(word, list(known))}; there are {', '.join(known)}")
+
+
+def _spec(sizes: str, **changes: str) -> None:
+    from mlpbench.kernels.spec import ForwardSpec  # brings NumPy
+
+    ForwardSpec.parse(sizes, **{"hidden": "sigmoid", "output": "softmax", **changes})

@@ -1,0 +1,227 @@
+"""The settings file of a team: what it may say, what wins over it, and what a shell completes."""
+
+import json
+import re
+import sys
+
+import pytest
+import typer
+
+from mlpbench.bench.cli import app, console, settings
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import runs
+from support import processes, simulate
+from support.terminal import called, complaint
+
+TEAM = """
+threads = 1
+results = "perf"
+
+[run]
+profile = "smoke"
+kernels = ["numpy", "numpy-out"]
+batch-size = [1, 10]
+spec = "20-10-3"
+out = "perf"
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Return a repository's folder, where commands are typed."""
+    (tmp_path / ".git").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def group():
+    """Return the commands, as settings are read for them."""
+    return typer.main.get_command(app.app)
+
+
+def sources(capsys, *words):
+    """Return the options that a dry run names: value and source by option."""
+    status, _, err = called(capsys, *words, "--dry-run")
+    assert status == 0, err
+    return {
+        option: (value, place) for option, value, place in re.findall(r"^--(\S+) (.*) \((.*)\)$", err, re.MULTILINE)
+    }
+
+
+def test_the_command_line_wins_over_the_file_and_the_file_over_the_default(capsys, here):
+    (here / "mlpbench.toml").write_text(TEAM)
+    assert sources(capsys, "run", "--batch-size", 100) == {
+        "kernels": ("numpy, numpy-out", "mlpbench.toml: run.kernels"),
+        "profile": ("smoke", "mlpbench.toml: run.profile"),
+        "batch-size": ("100", "command line"),
+        "threads": ("1", "mlpbench.toml: threads"),
+        "spec": ("20-10-3", "mlpbench.toml: run.spec"),
+        "out": ("perf", "mlpbench.toml: run.out"),
+    }
+    assert sources(capsys, "--no-settings", "run", "numpy") == {"kernels": ("numpy", "command line")}
+
+
+def test_pyproject_has_a_table_for_it_and_mlpbench_toml_goes_first(capsys, here):
+    (here / "pyproject.toml").write_text('[tool.other]\nrun = 1\n[tool.mlpbench.run]\nprofile = "smoke"\n')
+    assert sources(capsys, "run", "numpy")["profile"] == (
+        "smoke",
+        "pyproject.toml: tool.mlpbench.run.profile",
+    )
+    (here / "mlpbench.toml").write_text('[run]\nprofile = "full"\n')
+    assert sources(capsys, "run", "numpy")["profile"][0] == "full"
+
+
+def test_a_file_counts_in_the_folders_below_it_as_far_as_the_repository(capsys, here, monkeypatch):
+    (here / "mlpbench.toml").write_text(TEAM)
+    deep = here / "src" / "package"
+    deep.mkdir(parents=True)
+    monkeypatch.chdir(deep)
+    found = sources(capsys, "run")
+    assert found["out"] == ("../../perf", "../../mlpbench.toml: run.out"), "a path is meant from where the file is"
+    (here / "src" / ".git").mkdir()
+    assert "out" not in sources(capsys, "run", "numpy")
+
+
+def test_what_a_run_took_from_the_file_is_recorded(capsys, here, monkeypatch):
+    processes.measured(monkeypatch, lambda plan, at, case: 1e-6)
+    monkeypatch.setitem(sys.modules, "altair", None)  # charts take their time
+    (here / "mlpbench.toml").write_text(TEAM)
+    assert called(capsys, "run", "numpy", "--wait", 0)[0] == 0
+    (folder,) = (here / "perf").glob("*/*")
+    plan = runs.read_run(folder).plan
+    assert plan.command == ("mlpbench", "run", "numpy", "--wait", "0")
+    assert plan.options_from_file == {
+        "mlpbench.toml: run.batch-size": "1, 10",
+        "mlpbench.toml: run.out": "perf",
+        "mlpbench.toml: run.profile": "smoke",
+        "mlpbench.toml: run.spec": "20-10-3",
+        "mlpbench.toml: threads": "1",
+    }
+    assert called(capsys, "report")[0] == 0, "which finds the results where the file says"
+
+
+def test_env_shows_the_file(capsys, here):
+    assert json.loads(called(capsys, "env", "--json")[1])["settings"] is None
+    (here / "mlpbench.toml").write_text(TEAM)
+    found = json.loads(called(capsys, "env", "--json")[1])["settings"]
+    assert found["file"] == "mlpbench.toml"
+    assert found["options"]["run.batch-size"] == "1, 10"
+    lines = [line.split() for line in called(capsys, "env")[1].splitlines()]
+    assert ["settings", "mlpbench.toml:", "run.profile", "smoke"] in lines
+
+
+def test_an_option_rules_out_what_the_file_says_of_its_rival(capsys, here):
+    (here / "mlpbench.toml").write_text("[run]\nrepeats = 5\n")
+    found = sources(capsys, "run", "numpy", "--budget", "5m")
+    assert set(found) == {"kernels", "budget"}
+    (here / "mlpbench.toml").write_text('[run]\nbudget = "5m"\ntarget = "1%"\n')
+    assert set(sources(capsys, "run", "numpy", "--repeats=3")) == {"kernels", "repeats"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('profil = "full"', "profil: there is no such option or command (did you mean profile?)"),
+        ("[runn]\na = 1", "runn: there is no such option or command (did you mean run?)"),
+        ("[run]\nbatchsize = 1", "run.batchsize: there is no such option or command (did you mean batch-size?)"),
+        ('[compare]\nprofile = "full"', "compare.profile: there is no such option"),
+        ("[run]\ndry-run = true", "run.dry-run: there is no such option"),
+        ('[run]\nprofile = "smok"', "run.profile: unknown profile 'smok' (did you mean smoke?)"),
+        ('kernels = ["numpy", "numpi"]', "kernels: unknown kernel 'numpi' (did you mean numpy?)"),
+        ('data = "mnisty"', "data: unknown 'mnisty' (did you mean mnist?)"),
+        ('hidden = "relo"', "hidden: hidden must be one of sigmoid, relu, step; got 'relo'"),
+        ('spec = "a-b"', "spec: "),
+        ('[run]\nrepeats = "many"', "run.repeats: "),
+        ("[run]\nrepeats = 0", "run.repeats: "),
+        ("[run]\nrepeats = [1, 2]", "run.repeats: expected one text or number, got [1, 2]"),
+        ("[run]\nrepeats = {a = 1}", "run.repeats: expected one text or number"),
+        ("threads = [1, true]", "threads: expected a text or a number, or a list of them, got [1, True]"),
+        ("threads = []", "threads: expected a text or a number, or a list of them, got []"),
+        ("threads = true", "threads: expected no true or false, got true"),
+        ("peers = 1", "peers: expected true or false, got 1"),
+        ("[compare]\nfail-if-slower = 5", "compare.fail-if-slower: cannot read the threshold '5'"),
+        ("a =", "not valid TOML: "),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_with_its_key(here, group, text, said):
+    (here / "mlpbench.toml").write_text(text)
+    with pytest.raises(UserError) as wrong:
+        settings.read(group)
+    assert said in str(wrong.value)
+    assert str(wrong.value).startswith("mlpbench.toml: ")
+
+
+@pytest.mark.parametrize("command", [("run", "--dry-run"), ("list",)])
+def test_and_every_command_tells_it_in_one_line_but_help(capsys, here, command):
+    (here / "mlpbench.toml").write_text('"profile\\nx" = 1')
+    assert complaint(*called(capsys, *command)).startswith("mlpbench.toml: profile")
+    assert called(capsys, *command[:1], "--help")[0] == 0
+
+
+def test_a_file_that_is_no_table_or_cannot_be_read(capsys, here):
+    (here / "pyproject.toml").write_text("[tool]\nmlpbench = 3\n")
+    assert complaint(*called(capsys, "list")) == "pyproject.toml: tool.mlpbench: expected a table, got 3"
+    (here / "pyproject.toml").write_bytes(b"mlpbench = '\xff'")
+    assert complaint(*called(capsys, "list")).startswith("pyproject.toml: not valid TOML: ")
+
+
+@pytest.fixture
+def completed(capsys, monkeypatch):
+    """Return what bash would complete a line to."""
+
+    def complete(line):
+        monkeypatch.setenv(app.COMPLETES, "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", str(len(f"{line}x".split()) - 1))
+        _, out, err = called(capsys)
+        assert err == ""
+        return out.split()
+
+    return complete
+
+
+def test_a_shell_completes_runs_and_profiles(completed, here):
+    times = {("numpy", "per_sample", 100): 12e-6, ("numpy", "batched", 100): 1e-6}
+    older, newer = (simulate.write_run(here / "results", times, seed=seed) for seed in (0, 9))
+    names = [newer.name, older.name]
+    assert completed("mlpbench report ") == ["latest", *names]
+    assert completed("mlpbench explain 2026") == names
+    assert completed("mlpbench compare lat") == ["latest"]
+    assert completed("mlpbench compare latest numba-s")[:1] == ["numba-simd"]
+    assert completed("mlpbench run --profile s") == ["smoke"]
+    assert completed("mlpbench report --results elsewhere ") == ["latest"]
+    (here / "results").rename(here / "perf")
+    (here / "mlpbench.toml").write_text('results = "perf"\n')
+    assert completed("mlpbench report 2026") == names, "where the settings file says"
+    (here / "mlpbench.toml").write_text("results = \n")
+    assert completed("mlpbench report 2026") == [], "and a file that is wrong is told another time"
+
+
+def test_completing_reads_no_record_and_needs_no_heavy_library(here):
+    code = """
+import os, sys
+from mlpbench.bench.cli.app import main
+try:
+    main([])
+except SystemExit:
+    heavy = {"numpy", "numba", "pandas", "scipy", "pytest"}
+    print(sorted(heavy & {name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+    for line in ("mlpbench run --profile s", "mlpbench compare n"):
+        asked = {app.COMPLETES: "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+        ran = processes.python("-c", code, cwd=here, **asked)
+        assert ran.stderr.strip() == "[]", (line, ran.stderr)
+
+
+def test_nothing_is_printed_for_whoever_calls_from_python(capsys, caplog):
+    caplog.set_level("INFO", "mlpbench")
+    with console.hushed():
+        console.say("a line")
+        console.say("a warning", "yellow")
+        console.out().print("a table")
+    assert capsys.readouterr() == ("", "")
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("INFO", "a line"),
+        ("WARNING", "a warning"),
+    ]
