@@ -1,0 +1,177 @@
+"""The device kernels of this project as data: source text, options, launch geometry, how weights are packed.
+
+What CuPy compiles and launches is what is said here, and so is what the tests compile with NVRTC or run on a CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from mlpbench.kernels.cuda import packing
+from mlpbench.kernels.errors import KernelUnavailable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mlpbench.kernels.params import Params
+    from mlpbench.kernels.spec import DType, ForwardSpec
+
+#: What products are computed in. Sums are float32 in each; "3xtf32" makes a product of float32 from three of tf32.
+Arithmetic = Literal["fp32", "3xtf32", "tf32", "fp16"]
+Pack: TypeAlias = "Callable[[Params], NDArray[Any]]"
+
+#: Batches of fewer rows would leave most of a GPU idle in blocks of 128 or 256 rows. Estimated, to be set on a card.
+FEW_ROWS = 4096
+#: What registers and shared memory hold: outputs of a layer, and layers with weights.
+MAX_WIDTH, MAX_LAYERS = 128, 8
+#: The most outputs of which one thread keeps a row in registers, in `bias_softmax`.
+MAX_SOFTMAX = 64
+
+_HIDDEN = {"sigmoid": "SIGMOID", "relu": "RELU", "step": "STEP"}
+_TENSOR_CORES = {"3xtf32": "TF32_3", "tf32": "TF32", "fp16": "FP16"}
+
+
+@dataclass(frozen=True)
+class Program:
+    """One device kernel. Its arguments are (x, packed weights, y, rows), or (a, b, rows) where it packs none.
+
+    Arrays are C-contiguous, ``rows`` is an int64. Each block computes ``rows_per_block`` rows.
+    """
+
+    name: str
+    source: str
+    options: tuple[str, ...]
+    #: Threads of a block.
+    block: int
+    rows_per_block: int
+    #: Dynamic shared memory of a block, in bytes: above 48 KiB a kernel must be told before its first launch.
+    shared_bytes: int = 0
+    #: The least compute capability: 80 is 8.0.
+    capability: int = 75
+    #: The most rows that this program is meant for; None for any number.
+    up_to: int | None = None
+    #: Returns the weights and biases as the program reads them, one array.
+    pack: Pack | None = None
+
+    def grid(self, rows: int) -> int:
+        """Return how many blocks compute ``rows`` rows."""
+        return -(-rows // self.rows_per_block)
+
+
+@cache
+def _text(*names: str) -> str:
+    """Return the source files ``names`` of this folder, one after the other."""
+    return "\n".join(files(__package__).joinpath(name).read_text(encoding="utf-8") for name in names)
+
+
+def bias_softmax(n_out: int, dtype: DType) -> Program:
+    """Return the program that replaces products (rows, n_out) by softmax(a + b), in place."""
+    real = {"float32": "float", "float64": "double"}[dtype]
+    return Program("bias_softmax", _text("bias_softmax.cu"), (f"-DN={n_out}", f"-DREAL={real}"), 128, 128)
+
+
+def require_fit(spec: ForwardSpec) -> None:
+    """Raise KernelUnavailable, with the reason, for a specification that the fused programs cannot express."""
+    widest = max(spec.sizes[1:])
+    if spec.dtype != "float32":
+        raise KernelUnavailable(f"the fused kernels take float32 inputs, the specification has {spec.dtype}")
+    if spec.n_layers > MAX_LAYERS:
+        raise KernelUnavailable(f"{spec.n_layers} layers: a fused kernel holds {MAX_LAYERS} in registers")
+    if widest > MAX_WIDTH:
+        raise KernelUnavailable(f"a layer of {widest} outputs: a fused kernel holds {MAX_WIDTH} in registers")
+    if spec.n_in >= 2**20:
+        raise KernelUnavailable(f"{spec.n_in} inputs: a fused kernel counts packed weights in 32 bits, up to {2**20}")
+
+
+def fused(spec: ForwardSpec, arithmetic: Arithmetic, *, pixels: bool = False) -> tuple[Program, ...]:
+    """Return the programs that compute the whole network, from those for the fewest rows to the one for any number.
+
+    With ``pixels`` inputs are bytes, which stand for the byte divided by 255; that goes with "fp32" alone.
+    Raises KernelUnavailable as `require_fit` does.
+    """
+    require_fit(spec)
+    if arithmetic == "fp32":
+        few = [_ffma_few(spec, 1, 512, pixels=pixels), _ffma_few(spec, 8, 256, pixels=pixels)]
+        return (*few, _ffma(spec, pixels=pixels))
+    if pixels:
+        raise KernelUnavailable(f"inputs of bytes are computed in fp32, not in {arithmetic}")
+    return _mma_few(spec, arithmetic), _mma(spec, arithmetic)
+
+
+def _options(
+    spec: ForwardSpec, layout: packing.Layout, *, pixels: bool = False, **numbers: int | str
+) -> tuple[str, ...]:
+    """Return what `network.cuh` and a program's own text are told by -D."""
+    told = {
+        "LAYERS": spec.n_layers,
+        "SIZES": ",".join(map(str, spec.sizes)),
+        "HIDDEN": _HIDDEN[spec.hidden],
+        "SOFTMAX": int(spec.output == "softmax"),
+        "INPUT": "unsigned char" if pixels else "float",
+        "INPUT_SCALE": "(1.0f/255.0f)" if pixels else "1.0f",
+        "WEIGHTS_AT": ",".join(map(str, layout.weights_at)),
+        "BIASES_AT": ",".join(map(str, layout.biases_at)),
+        **numbers,
+    }
+    return tuple(f"-D{name}={value}" for name, value in told.items())
+
+
+def _ffma(spec: ForwardSpec, *, pixels: bool) -> Program:
+    """Return the program for many rows without tensor cores."""
+    threads, tm = 128, 4
+    # 16 bytes of a row are half of what memory hands out at once.
+    bk = 32 if pixels else 16
+    columns = packing.Columns(4 if max(spec.sizes[1], spec.n_out) <= 4 * packing.MOST_EACH else 8)
+    rows = threads // columns.groups * tm
+    layout, pack = packing.by_groups(spec, columns, bk)
+    # The two buffers of the first layer lie where activations lie later: odd layers, then even ones.
+    buffers = 2 * (rows * (bk + 4) + bk * columns.groups * columns.stride(spec.sizes[1]))
+    widths = {layer: columns.padded(n) for layer, n in enumerate(spec.sizes) if layer}
+    if spec.n_layers > 2:  # the last hidden layer is never there as a whole
+        widths[spec.n_layers - 1] = columns.groups * columns.each(spec.sizes[-2])
+    regions = [
+        max([packing.odd_quads(n) for layer, n in widths.items() if layer % 2 == odd], default=0) for odd in (1, 0)
+    ]
+    shared = 4 * max(buffers, rows * sum(regions))
+    options = _options(spec, layout, pixels=pixels, THREADS=threads, TM=tm, CG=columns.groups, BK=bk)
+    source = _text("machine.cuh", "network.cuh", "ffma.cu")
+    return Program("mlp_ffma", source, options, threads, rows, shared, pack=pack)
+
+
+def _ffma_few(spec: ForwardSpec, rows: int, threads: int, *, pixels: bool) -> Program:
+    """Return the program for few rows without tensor cores, ``rows`` of them in a block."""
+    layout, pack = packing.by_lanes(spec)
+    widest = max(packing.lane_stride(n) for n in spec.sizes[1:])
+    shared = 4 * rows * (threads // 32 * widest + max(spec.sizes[1:]))
+    unroll = 4 if rows == 1 else 1  # of one row there is little to add, and much to wait for
+    options = _options(spec, layout, pixels=pixels, THREADS=threads, ROWS=rows, UNROLL=unroll)
+    source = _text("machine.cuh", "network.cuh", "ffma_few.cu")
+    return Program(
+        "mlp_ffma_few", source, options, threads, rows, shared, up_to=1 if rows == 1 else FEW_ROWS, pack=pack
+    )
+
+
+def _mma(spec: ForwardSpec, arithmetic: Arithmetic) -> Program:
+    """Return the program for many rows on tensor cores."""
+    threads, chunk = 256, 4
+    mt = 2 if max(spec.sizes[1:]) <= 104 and spec.sizes[1] <= 64 else 1  # more sums do not fit in registers
+    layout, pack = packing.by_fragments(spec, halves=arithmetic == "fp16", rounded=arithmetic == "tf32")
+    shared = 2 * chunk * -(-spec.sizes[1] // 8) * 32 * (8 if arithmetic == "fp16" else 16)
+    options = _options(spec, layout, ARITHMETIC=_TENSOR_CORES[arithmetic], THREADS=threads, MT=mt, CHUNK=chunk)
+    source = _text("machine.cuh", "network.cuh", "mma.cuh", "mma.cu")
+    return Program("mlp_mma", source, options, threads, threads // 32 * mt * 16, shared, capability=80, pack=pack)
+
+
+def _mma_few(spec: ForwardSpec, arithmetic: Arithmetic) -> Program:
+    """Return the program for few rows on tensor cores."""
+    threads = 256
+    layout, pack = packing.by_fragments(spec, halves=arithmetic == "fp16", rounded=arithmetic == "tf32")
+    tiles = [-(-n // 8) for n in spec.sizes[1:]]
+    shared = (2 * max(tiles) + threads // 32 * tiles[0]) * 32 * 16
+    options = _options(spec, layout, ARITHMETIC=_TENSOR_CORES[arithmetic], THREADS=threads)
+    source = _text("machine.cuh", "network.cuh", "mma.cuh", "mma_few.cu")
+    return Program("mlp_mma_few", source, options, threads, 16, shared, 80, FEW_ROWS, pack)

@@ -1,0 +1,93 @@
+"""The programs as data: what fits, what is refused, how weights are packed; and what they compute, on the CPU."""
+
+import numpy as np
+import pytest
+
+from mlpbench.kernels import reference
+from mlpbench.kernels.conformance import probe_inputs
+from mlpbench.kernels.cuda import packing, programs
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.reference import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from support.on_cpu.raw import CpuRawKernel, compiler
+
+ARITHMETICS = ["fp32", "3xtf32", "tf32", "fp16"]
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_programs_go_from_few_rows_to_any_number(arithmetic):
+    found = programs.fused(MNIST, arithmetic)
+    limits = [program.up_to for program in found]
+    assert limits[-1] is None
+    assert limits[:-1] == sorted(limits[:-1])
+    for program in found:
+        assert program.grid(1) == program.grid(program.rows_per_block) == 1
+        assert program.grid(program.rows_per_block + 1) == 2
+        assert program.capability == (75 if arithmetic == "fp32" else 80)
+        assert program.shared_bytes <= 99 * 1024, "more would leave out most cards"
+        assert f"{program.name}(const" in program.source
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (ForwardSpec((4, 3), dtype="float64"), "float32 inputs"),
+        (ForwardSpec((4, 129, 3)), "a layer of 129 outputs: a fused kernel holds 128"),
+        (ForwardSpec((2**20, 3)), "counts packed weights in 32 bits"),
+        (ForwardSpec((2,) * 10), "9 layers: a fused kernel holds 8"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_reason(spec, said):
+    for arithmetic in ARITHMETICS:
+        with pytest.raises(KernelUnavailable, match=said):
+            programs.fused(spec, arithmetic)
+
+
+def test_bytes_are_computed_in_fp32():
+    with pytest.raises(KernelUnavailable, match="in fp32, not in tf32"):
+        programs.fused(MNIST, "tf32", pixels=True)
+
+
+def test_tf32_is_rounded_to_the_nearest_of_11_bits_and_keeps_what_is_no_number():
+    x = np.float32([1 + 2**-11, 1 + 2**-11 - 2**-23, -1 - 3 * 2**-11, np.inf, np.nan, 0])
+    assert packing.to_tf32(x)[:4].tolist() == [1 + 2**-10, 1, -1 - 2**-9, np.inf]
+    assert np.isnan(packing.to_tf32(x)[4])
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_packed_weights_are_the_weights_and_zeros(arithmetic):
+    spec = ForwardSpec((33, 70, 9, 5))
+    params = seeded(spec)
+    total = sum(np.abs(np.asarray(a, np.float64)).sum() for a in (*params.weights, *params.biases))
+    for program in programs.fused(spec, arithmetic):
+        packed = program.pack(params)
+        assert packed.flags.c_contiguous
+        if packed.dtype == np.float32:
+            assert np.abs(packed, dtype=np.float64).sum() == pytest.approx(total, rel=1e-12)
+
+
+@pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bias_and_softmax_in_one_program(dtype):
+    program = programs.bias_softmax(10, dtype)
+    kernel = CpuRawKernel(program.source, program.name, program.options)
+    numbers = np.random.default_rng(0)
+    a, b = numbers.normal(size=(129, 10)).astype(dtype), numbers.normal(size=10).astype(dtype)
+    want = reference.softmax(a.astype(float) + b)
+    kernel((program.grid(129),), (program.block,), (a, b, np.int64(129)))
+    assert np.abs(a - want).max() < {"float32": 2e-7, "float64": 1e-15}[dtype]
+
+
+@pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
+def test_the_whole_network_in_one_program():
+    """Every program, specification and number of rows: see the heavy tests."""
+    spec = ForwardSpec((30, 17, 9, 5))
+    params, x = seeded(spec), probe_inputs(spec, 37, 0)
+    allowed, _ = reference.bound(spec, params, x)
+    for program in programs.fused(spec, "fp32"):
+        kernel = CpuRawKernel(program.source, program.name, program.options)
+        kernel.max_dynamic_shared_size_bytes = program.shared_bytes
+        y = np.full((37, 5), np.nan, np.float32)
+        arguments = (x, program.pack(params), y, np.int64(37))
+        kernel((program.grid(37),), (program.block,), arguments, shared_mem=program.shared_bytes)
+        assert (np.abs(y - reference.forward(spec, params, x)) < allowed).all()
