@@ -4,14 +4,14 @@ from collections import Counter
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import calibration, compare
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import NothingComparable
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.stats.drift import ASSUMED
 
 
 def against_previous(run: Run) -> str | None:
-    """Say in a line what changed since the run before this one that computed the same; None where there is none."""
+    """Say in a line what changed since the run before this one, where that computed the same; None where it did not."""
     path = runs.previous(run.path) if run.path.is_dir() and not run.missing else None
     earlier = runs.read_runs(path) if path else []
     if len(earlier) != 1 or earlier[0].setting != run.setting:
@@ -20,8 +20,8 @@ def against_previous(run: Run) -> str | None:
     said = f"Against the previous run of this machine, {earlier[0].id}"
     try:
         found = compare.compare(earlier[0], run, drifts=calibrated.drifts if calibrated else ASSUMED)
-    except UserError as reason:
-        return f"{said}: not compared, {reason}."
+    except NothingComparable:
+        return None
     verdicts = Counter(row.verdict for row in found.rows)
     told = ", ".join(f"{verdicts[name]} {name}" for name in ("slower", "faster", "same", "unclear") if verdicts[name])
     more = f"; mlpbench compare {earlier[0].id} {run.id} says which" if verdicts["slower"] else ""
