@@ -1,28 +1,260 @@
-"""What became of the cases of a machine from run to run."""
+"""What became of the cases of a machine from run to run: their levels, where they changed for good, and what else did.
 
+A level is the time of a case in a run. Levels of one network, data set, weights, dtype and number of threads make a
+series, at one pace of the processor where every run knows its own.
+"""
+
+from __future__ import annotations
+
+import math
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
 
-from mlpbench.bench import words
-from mlpbench.bench.analysis import calibration, compare
-from mlpbench.bench.errors import NothingComparable
-from mlpbench.bench.record import runs
+import numpy as np
+from msgspec import Struct
+
+from mlpbench.bench import analysis, record, stats, trust, words
+from mlpbench.bench.analysis import calibration, compare, sides, times
+from mlpbench.bench.analysis.refused import settled
+from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.record import index, runs
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.stats.drift import ASSUMED
+from mlpbench.bench.stats import steps
+from mlpbench.bench.stats.drift import ASSUMED, Drifts
+from mlpbench.bench.stats.estimates import Ratio
+from mlpbench.bench.trust.pace import paces
+
+#: A newest change counts as news for so many runs.
+NEWS = 10
+NEEDS = "change points need ruptures: pip install 'mlpbench[history]'"
+
+
+class Level(Struct, frozen=True):
+    """One case in one run. ``scatter``: the standard error of the logarithm of ``sample_s``, None from one repeat.
+
+    ``alone``: whether one thread did all the work. ``spin_s``: the pace at which the time was taken, None where the
+    processor's is not the case's.
+    """
+
+    task: tuple[str, ...]
+    kernel: str
+    mode: str
+    batch_size: int
+    sample_s: float
+    repeats: int
+    scatter: float | None
+    alone: bool
+    spin_s: float | None
+
+
+class RunLevels(Struct, frozen=True):
+    """The levels of a run, or why it has none, and the facts of the run and of its kernels, by name."""
+
+    run: str
+    started: str
+    levels: tuple[Level, ...] = ()
+    facts: dict[str, Any] = {}
+    of_kernels: dict[str, dict[str, Any]] = {}
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change for good: ``before`` and ``after`` are the runs next to it, ``ratio`` the time after it / before it.
+
+    ``besides`` says what else differs between these two runs.
+    """
+
+    at: int
+    before: str
+    after: str
+    ratio: Ratio
+    besides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One case of a kernel in all runs of a machine that computed the same, the oldest first.
+
+    ``task``: network, data, weights, dtype and threads, in words. ``samples_s``: seconds per sample, by ``runs``.
+    """
+
+    machine: str
+    task: str
+    kernel: str
+    mode: str
+    batch_size: int
+    runs: tuple[str, ...]
+    started: tuple[str, ...]
+    samples_s: tuple[float, ...]
+    changes: tuple[Change, ...]
+
+    def slowdown(self, threshold: float) -> Change | None:
+        """Return the last change if it is one to the slower by more than a share, surely, in the last `NEWS` runs."""
+        last = self.changes[-1] if self.changes else None
+        news = last is not None and len(self.runs) - last.at <= NEWS
+        return last if last and news and last.ratio.low > 1 + threshold else None
+
+
+@dataclass(frozen=True)
+class History:
+    """Everything that is known of a machine's runs. ``problems``: runs that could not be read, a line each."""
+
+    machine: str
+    runs: tuple[str, ...]
+    series: tuple[Series, ...]
+    problems: tuple[str, ...]
+    #: Why what was derived could not be kept.
+    trouble: str | None = None
+
+    @property
+    def changed(self) -> tuple[Series, ...]:
+        """The series with changes, the newest change first."""
+        found = (one for one in self.series if one.changes)
+        return tuple(sorted(found, key=lambda one: one.started[one.changes[-1].at], reverse=True))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        found: dict[str, Any] = words.plain(asdict(self))
+        return found
+
+
+def find(folder: Path, kernels: Sequence[str] = ()) -> History:
+    """Return the history of a machine from its folder of results; of some ``kernels`` alone where they are named.
+
+    Raises UserError where the folder has no runs, for a kernel that none of them has, and without ruptures.
+    """
+    paths = sorted(
+        (path for path in runs.find_runs(folder.parent) if path.parent == folder), key=lambda path: path.name
+    )
+    if not paths:
+        raise UserError(f"no runs in {folder}: `mlpbench run` makes one")
+    packages = (Path(package.__path__[0]) for package in (record, stats, trust, analysis))
+    found, trouble = index.derived(folder, paths, tuple[RunLevels, ...], _levels, index.code_of(*packages))
+    of_runs = [one for path in paths for one in found[path]]
+    known = {level.kernel for one in of_runs for level in one.levels}
+    if unknown := [name for name in kernels if name not in known]:
+        raise UserError(f"no kernel {unknown[0]!r} in the runs of {folder.name}; they have {', '.join(sorted(known))}")
+    calibrated = calibration.of_machine(folder)
+    drifts = calibrated.drifts if calibrated else ASSUMED
+    series = _series(folder.name, of_runs, drifts, kernels)
+    problems = tuple(one.problem for one in of_runs if one.problem)
+    return History(folder.name, tuple(path.name for path in paths), tuple(series), problems, trouble)
+
+
+def _levels(path: Path) -> tuple[RunLevels, ...]:
+    """Return the levels of a run, or of each setting of a sweep."""
+    try:
+        return tuple(_levels_of(settled(run)) for run in runs.read_runs(path))
+    except UserError as error:
+        return (RunLevels(path.name, path.name, problem=str(error)),)
+
+
+def _levels_of(run: Run) -> RunLevels:
+    pace = sides.pace_of(run)
+    found: list[Level] = []
+    for kernel, of_kernel in times.by_kernel(run, pace).items():
+        alone = sides.Side(run, kernel).alone()
+        spun = {at for one in run.records if one.kernel == kernel for at in paces(one.trust)}
+        for at, case in of_kernel.items():
+            logs = np.log(list(case.by_repeat.values()))
+            scatter = float(np.std(logs, ddof=1)) / math.sqrt(len(logs)) if len(logs) > 1 else None
+            found.append(
+                Level(
+                    _task(run),
+                    kernel,
+                    *at,
+                    math.exp(float(np.median(logs))),
+                    len(logs),
+                    scatter,
+                    at in alone,
+                    pace.spin_s if at in spun else None,
+                )
+            )
+    started = run.plan.started if run.plan and run.plan.started else run.id
+    records = {one.kernel: one for one in reversed(run.records)}
+    facts = sides.facts(run.records[0]) if run.records else {}
+    return RunLevels(
+        run.id, started, tuple(found), facts, {name: sides.of_kernel(one) for name, one in records.items()}
+    )
+
+
+def _task(run: Run) -> tuple[str, ...]:
+    first = run.records[0]
+    threads = run.setting.threads if run.setting else None
+    which = (first.data.sha256 or "", first.weights.sha256 or "")
+    return (str(first.spec), words.things(threads, "thread") if threads else "", first.data.name, *which)
+
+
+def _series(machine: str, of_runs: Iterable[RunLevels], drifts: Drifts, kernels: Sequence[str]) -> Iterator[Series]:
+    grouped: dict[tuple[Any, ...], list[tuple[RunLevels, Level]]] = {}
+    for one in of_runs:
+        for level in one.levels:
+            if not kernels or level.kernel in kernels:
+                key = (level.task, level.kernel, level.mode, level.batch_size)
+                grouped.setdefault(key, []).append((one, level))
+    for (task, kernel, mode, batch_size), found in grouped.items():
+        samples = _at_one_pace([level for _, level in found])
+        steps_found = steps.find(np.log(samples).tolist(), _scatter([level for _, level in found], drifts))
+        yield Series(
+            machine,
+            ", ".join(filter(None, task[:3])),
+            kernel,
+            mode,
+            batch_size,
+            tuple(one.run for one, _ in found),
+            tuple(one.started for one, _ in found),
+            tuple(samples),
+            tuple(_change(step, [one for one, _ in found], kernel) for step in steps_found),
+        )
+
+
+def _at_one_pace(levels: Sequence[Level]) -> list[float]:
+    spins = [level.spin_s for level in levels if level.spin_s is not None]
+    if len(spins) < len(levels):
+        return [level.sample_s for level in levels]
+    usual = median(spins)
+    return [level.sample_s * usual / spin for level, spin in zip(levels, spins, strict=True)]
+
+
+def _scatter(levels: Sequence[Level], drifts: Drifts) -> float:
+    """Return the standard deviation that a level should have: of its repeats, and of whole runs."""
+    own = [level.scatter for level in levels if level.scatter is not None]
+    paced = all(level.spin_s is not None for level in levels)
+    return math.hypot(median(own) if own else 0.0, drifts.of(alone=paced and levels[-1].alone).sd)
+
+
+def _change(step: steps.Step, of_runs: Sequence[RunLevels], kernel: str) -> Change:
+    before, after = of_runs[step.at - 1], of_runs[step.at]
+    besides = sides.unequal("", before.facts, after.facts)
+    besides += sides.unequal(kernel, before.of_kernels.get(kernel, {}), after.of_kernels.get(kernel, {}))
+    return Change(step.at, before.run, after.run, step.ratio, tuple(besides))
 
 
 def against_previous(run: Run) -> str | None:
     """Say in a line what changed since the run before this one, where that computed the same; None where it did not."""
     path = runs.previous(run.path) if run.path.is_dir() and not run.missing else None
-    earlier = runs.read_runs(path) if path else []
+    if path is None:
+        return None
+    try:
+        return _beside(runs.read_runs(path), run)
+    except NothingComparable:
+        return None
+    except UserError as reason:  # of the other run, or of the calibration: it costs no report
+        return f"The previous run of this machine was not compared: {reason}."
+
+
+def _beside(earlier: Sequence[Run], run: Run) -> str | None:
     if len(earlier) != 1 or earlier[0].setting != run.setting:
         return None
     calibrated = calibration.of_machine(run.path.parent)
-    said = f"Against the previous run of this machine, {earlier[0].id}"
-    try:
-        found = compare.compare(earlier[0], run, drifts=calibrated.drifts if calibrated else ASSUMED)
-    except NothingComparable:
-        return None
+    found = compare.compare(earlier[0], run, drifts=calibrated.drifts if calibrated else ASSUMED)
     verdicts = Counter(row.verdict for row in found.rows)
     told = ", ".join(f"{verdicts[name]} {name}" for name in ("slower", "faster", "same", "unclear") if verdicts[name])
     more = f"; mlpbench compare {earlier[0].id} {run.id} says which" if verdicts["slower"] else ""
-    return f"{said}: of {words.things(len(found.rows), 'case')} {told}{more}."
+    cases = words.things(len(found.rows), "case")
+    return f"Against the previous run of this machine, {earlier[0].id}: of {cases} {told}{more}."

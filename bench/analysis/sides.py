@@ -172,14 +172,23 @@ def _unlike(records: Sequence[Record]) -> list[Record]:
 
 
 def _between(baseline: Record, candidate: Record) -> list[str]:
-    lines = _lines("", _task(baseline), _task(candidate))
-    lines += _lines("", _readable(baseline.environment), _readable(candidate.environment))
+    lines = unequal("", _task(baseline), _task(candidate))
+    lines += unequal("", _readable(baseline.environment), _readable(candidate.environment))
     if baseline.kernel == candidate.kernel:
-        used = [{"version": side.version, "device": side.device, **side.describe} for side in (baseline, candidate)]
-        lines += _lines(baseline.kernel, *used)
+        lines += unequal(baseline.kernel, of_kernel(baseline), of_kernel(candidate))
     if baseline.environment.git.dirty and candidate.environment.git.dirty:
         lines.append("git: uncommitted changes on both sides: the code itself may differ")
     return lines
+
+
+def of_kernel(record: Record) -> dict[str, Any]:
+    """Return what a kernel was in a record: its library's version, its device, and what it says that it uses."""
+    return {"version": record.version, "device": record.device, **record.describe}
+
+
+def facts(record: Record) -> dict[str, Any]:
+    """Return the environment of a record, as `unequal` takes it."""
+    return _readable(record.environment)
 
 
 def that_forbid(baseline: Record, candidate: Record) -> list[str]:
@@ -187,14 +196,14 @@ def that_forbid(baseline: Record, candidate: Record) -> list[str]:
 
     Threads, BLAS and libraries are not among them: whether they make a kernel slower is what people compare for.
     """
-    machine = _lines("", {"machine": baseline.machine}, {"machine": candidate.machine})
-    return machine + _lines("", _task(baseline), _task(candidate))
+    machine = unequal("", {"machine": baseline.machine}, {"machine": candidate.machine})
+    return machine + unequal("", _task(baseline), _task(candidate))
 
 
 def between_kernels(baseline: Record, candidate: Record) -> list[str]:
     """Return what differs between two kernels of one run, and is not the kernel itself: the threads that they use."""
     used = [{"threads": side.describe["threads"]} for side in (baseline, candidate) if "threads" in side.describe]
-    return _lines("kernel", *used) if len(used) == 2 else []
+    return unequal("kernel", *used) if len(used) == 2 else []
 
 
 def _task(record: Record) -> dict[str, Any]:
@@ -215,14 +224,15 @@ def _readable(environment: Environment) -> dict[str, Any]:
     return {**environment.as_dict(), "blas": named}
 
 
-def _lines(where: str, baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> list[str]:
+def unequal(where: str, baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> list[str]:
+    """Return a line for each fact that differs: ``what: value of the baseline against value of the candidate``."""
     lines: list[str] = []
     for key in dict.fromkeys((*baseline, *candidate)):
         if key in VOLATILE or baseline.get(key) == candidate.get(key):
             continue
         left, right, path = baseline.get(key), candidate.get(key), f"{where}: {key}" if where else key
         if isinstance(left, dict) and isinstance(right, dict):
-            lines += _lines(path, left, right)
+            lines += unequal(path, left, right)
         else:
             lines.append(f"{path}: {_show(left)} against {_show(right)}")
     return lines

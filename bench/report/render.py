@@ -15,9 +15,11 @@ from mlpbench.bench.report.formats import csv, html, json, markdown
 from mlpbench.bench.report.sections import bandwidth, book, gaps, latency, lead, machine, task, times, trust
 from mlpbench.bench.report.sections import explain as explained
 from mlpbench.bench.report.sections import heatmap as heatmaps
+from mlpbench.bench.report.sections import history as histories
 from mlpbench.bench.report.sections import limits as limited
 from mlpbench.bench.report.sections import scaling as scaled
 from mlpbench.bench.report.sections import spread as rounds
+from mlpbench.bench.stats.steps import LEAST
 from mlpbench.bench.trust import spread
 from mlpbench.kernels.registry import nearest
 
@@ -95,6 +97,7 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
         Section("trust", trust.TITLE, trust.blocks(judged)),
         Section("missing", "What is missing", (gap_table,) if gap_table else ()),
         Section("kernel-by-kernel", "Kernel by kernel", _kernel_by_kernel(runs, finding), folded=True),
+        Section("history", histories.TITLE, _past(runs, [case.kernel for case in cases])),
         Section("cases", "Every case", _cases(runs, cases), folded=True),
         Section("differences", "What differs between the runs", machine.differences(runs), folded=many),
         Section("spread", "How the rounds of each case spread", rounds.blocks(spreads), folded=True),
@@ -125,6 +128,19 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
         if cases and len(runs) > 1
         else (),
     )
+
+
+def _past(runs: Sequence[Run], kernels: Sequence[str]) -> tuple[Block, ...]:
+    """Return the history of the machine of a run; nothing of several runs, and of one that has few beside it."""
+    folder = runs[0].path.parent
+    if len(runs) != 1 or not runs[0].path.is_dir() or len(list(folder.glob("*/run.json"))) <= LEAST:
+        return ()
+    try:
+        return histories.blocks(history.find(folder), runs[0].id, kernels)
+    except ImportError:
+        return (Paragraph(f"{history.NEEDS}."),)
+    except UserError as reason:  # of another run, or of the calibration: it costs no report
+        return (Paragraph(f"{reason}."),)
 
 
 def _by_run(runs: Sequence[Run], cases: Sequence[CaseSummary]) -> list[tuple[Run, tuple[CaseSummary, ...]]]:

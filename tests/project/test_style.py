@@ -17,6 +17,7 @@ LINES = {
     "docs/ci.md": 200,
     "docs/explain.md": 115,
     "docs/gpu.md": 70,
+    "docs/history.md": 90,
     "docs/honesty.md": 80,
     "docs/how-the-simd-kernels-work.md": 110,
     "docs/lab-notes.md": 250,

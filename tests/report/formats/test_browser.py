@@ -96,7 +96,7 @@ def test_dark_is_dark_to_the_last_label_without_a_reload_and_paper_is_light(brow
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("name", ["explained", "noisy", "axes", "limits", "levels", "book"])
+@pytest.mark.parametrize("name", ["explained", "noisy", "axes", "limits", "levels", "book", "months"])
 def test_everything_fits_and_nothing_lies_over_anything(browser, reports, name, width):
     """As it is, and with every fold open; in light and in dark, which may not move anything."""
     page = browser.open(reports.file(name), width=width)
@@ -139,7 +139,7 @@ def test_a_page_is_short_until_its_folds_are_opened(browser, reports, name, scre
     assert page.ask("return document.documentElement.scrollHeight") <= 1000 * screens
 
 
-@pytest.mark.parametrize("name", ["explained", "noisy", "axes", "limits"])
+@pytest.mark.parametrize("name", ["explained", "noisy", "axes", "limits", "months"])
 def test_those_who_cannot_see_or_point_can_read_it(browser, reports, name):
     axe = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
     rules = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
@@ -313,7 +313,7 @@ def test_a_long_table_shows_the_rows_that_have_the_words_typed(browser, reports)
     assert found == [text for _, text in every if "numba" in text and "batch" in text]
 
 
-@pytest.mark.parametrize("name", ["explained", "noisy", "limits"])
+@pytest.mark.parametrize("name", ["explained", "noisy", "limits", "months"])
 def test_a_screen_reader_hears_of_every_mark_what_it_shows_and_no_long_number(browser, reports, name):
     page = browser.open(reports.file(name))
     page.ask("document.querySelectorAll('details').forEach(part => { part.open = true; })")

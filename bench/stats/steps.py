@@ -1,0 +1,93 @@
+"""Where a series of levels changes for good, and by how much. Knows no runs and no files.
+
+The change points are those of the piecewise constant mean with the least penalised sum of squares (R. Killick,
+P. Fearnhead and I. A. Eckley, "Optimal detection of changepoints with a linear computational cost", JASA 2012), as
+ruptures finds them. What a change costs is told in the variance of a level, which is known: its repeats and the wander
+of whole runs, as `mlpbench calibrate` measures it. docs/history.md says what that finds, and what it calls by mistake.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from mlpbench.bench.stats.estimates import Ratio
+
+#: Fewest levels before, between and after changes: fewer are a day's trouble.
+LEAST = 3
+#: A change costs ``_EACH * log(n) + _FIRST`` variances: with it a series without a change is called changed in at most
+#: 1 % of cases, from 6 levels to 100 (docs/history.md).
+_EACH, _FIRST = 3.0, 2.0
+#: Levels next to each other that differ by so many times what they should are believed, and not what is known of them.
+_MISFIT = 2.0
+#: A level may be so many standard deviations away from the median of those around it; beyond that it is cut.
+_FAR = 2.5
+#: Median absolute deviation / standard deviation of a normal distribution, upside down.
+_NORMAL = 1.4826
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change: ``at`` is the index of the first level behind it, ``ratio`` the level behind it / the one before."""
+
+    at: int
+    ratio: Ratio
+
+
+def find(logarithms: Sequence[float], scatter: float) -> list[Step]:
+    """Return the changes of a series, in its order. Raises ImportError where ruptures is not installed.
+
+    ``logarithms`` of the levels; ``scatter``: the standard deviation that one of them should have around its level.
+    """
+    values, count = np.asarray(logarithms, dtype=np.float64), len(logarithms)
+    if count < 2 * LEAST:
+        return []
+    import ruptures
+
+    scatter = _believed(values, scatter)
+    values = _without_days_of_trouble(values, scatter)
+    cost = (_EACH * math.log(count) + _FIRST) * scatter**2
+    search = ruptures.KernelCPD(kernel="linear", min_size=LEAST)
+    # Squares of a constant far from 0 would drown the rest in rounding.
+    ends = [int(end) for end in search.fit((values - values.mean()).reshape(-1, 1)).predict(pen=cost)]
+    return _sure(values, ends, scatter)
+
+
+def _without_days_of_trouble(values: NDArray[np.float64], scatter: float) -> NDArray[np.float64]:
+    """Return the values, each cut to what the five around it leave possible: fewer than `LEAST` make no change."""
+    firsts = np.clip(np.arange(len(values)) - LEAST + 1, 0, len(values) - 2 * LEAST + 1)
+    middle = np.median(values[firsts[:, None] + np.arange(2 * LEAST - 1)], axis=1)
+    return np.clip(values, middle - _FAR * scatter, middle + _FAR * scatter)
+
+
+def _sure(values: NDArray[np.float64], ends: list[int], scatter: float) -> list[Step]:
+    """Return the steps between parts that end so; two parts that are not surely different are one."""
+    while True:
+        parts = [values[start:end] for start, end in pairwise([0, *ends])]
+        neighbours = zip(ends[:-1], pairwise(parts), strict=True)
+        found = [Step(at, _ratio(before, after, scatter)) for at, (before, after) in neighbours]
+        unsure = [step for step in found if step.ratio.low <= 1 <= step.ratio.high]
+        if not unsure:
+            return found
+        ends.remove(min(unsure, key=lambda step: abs(math.log(step.ratio.value))).at)
+
+
+def _believed(values: NDArray[np.float64], scatter: float) -> float:
+    """Return the standard deviation of a level: the one that is known, unless neighbours differ by far more."""
+    seen = _NORMAL * float(np.median(np.abs(np.diff(values)))) / math.sqrt(2)
+    return seen if seen > _MISFIT * scatter else scatter
+
+
+def _ratio(before: NDArray[np.float64], after: NDArray[np.float64], scatter: float) -> Ratio:
+    """Return the ratio of two levels with its 95 % interval: Student's, of a scatter of at least what is known."""
+    degrees = len(before) + len(after) - 2
+    within = float(np.sum((before - before.mean()) ** 2) + np.sum((after - after.mean()) ** 2)) / degrees
+    half = math.sqrt(max(within, scatter**2) * (1 / len(before) + 1 / len(after)))
+    half *= float(special.stdtrit(degrees, 0.975))
+    middle = float(after.mean() - before.mean())
+    value, low, high = (math.exp(middle + side * half) for side in (0, -1, 1))
+    return Ratio(value, low, high, min(len(before), len(after)), paired=False)
