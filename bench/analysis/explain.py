@@ -238,13 +238,15 @@ def shares(
     """Return every case of a kernel but the book's against its roofs."""
     skips = bool(first.describe.get("skips_work"))
     calls = _calls(cases)
-    timed_rows = max(ALL_ROWS, *calls, 1)
+    most = max(ALL_ROWS, *calls, 1)
+    rotated = {(timing.mode, timing.batch_size): timing.rotated_rows or most for timing in first.cases}
     why = roofline.cause(list(calls.items()))
     found = []
     for case in cases:
         if case.mode == "book":
             continue
         rows = case.batch_size if case.mode == "batched" else 1
+        timed_rows = rotated.get((case.mode, case.batch_size), most)
         work, seconds = Work.of(first.spec, rows, timed_rows), case.sample.value * rows
         verdict = roofline.judge(work, roofs, seconds, skips=skips, disturbed=disturbed, why=why) if roofs else None
         found.append(CaseShare(case.mode, case.batch_size, work.intensity, work.flop / seconds, verdict))

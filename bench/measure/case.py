@@ -6,6 +6,7 @@ arguments. Around it stand the figures that the clock must not contain: first ca
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import statistics
@@ -17,9 +18,10 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from mlpbench.bench.cases import Case
+from mlpbench.bench.cases import CPU, Case
 from mlpbench.bench.clock import elapsed, now, others_s
 from mlpbench.bench.data.workload import Workload, predict
+from mlpbench.bench.machine import environment
 from mlpbench.bench.record.schema import PARTS, Beside, Parts
 from mlpbench.kernels.base import Kernel
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 WARM_S = 0.02
 #: Transfers are timed this often; the median is kept.
 TRANSFERS = 5
+#: Inputs that calls rotate through: so many times the largest cache, and so many bytes at least.
+BEYOND, ROTATE_BYTES = 4, 64 * 2**20
 
 
 def is_asynchronous(kernel: Kernel) -> bool:
@@ -75,29 +79,55 @@ class Prepared:
     """What is timed: ``call()`` processes the next of ``batches``, in turn, and returns its (last) result.
 
     ``batches``: the inputs where the kernel reads them, a batch each, or with one row at a time the list of its rows;
-    ``take()`` takes the next without a call.
+    ``take()`` takes the next without a call. ``whole``: of a device, all of them as the one array that they are parts
+    of.
     """
 
     call: Callable[[], Any]
     batches: tuple[Any, ...]
     take: Callable[[], Any]
+    whole: Any = None
+
+
+def rotation(kernel: Kernel, case: Case, x: NDArray[Any]) -> int:
+    """Return how many rows of ``x`` the calls of a case rotate through: whole batches that no cache holds, and no more.
+
+    A million inputs of one row take a million objects, and minutes to a device; so many bytes are as good as more.
+    """
+    cache = kernel.describe().get("l2_bytes") if kernel.device != CPU else _largest_cache()
+    most = max(BEYOND * (cache if isinstance(cache, int) else 0), ROTATE_BYTES) // x[0].nbytes
+    return max(case.batch_size, min(most, len(x)) // case.batch_size * case.batch_size)
+
+
+@functools.cache
+def _largest_cache() -> int:
+    return max((size for name, size in environment.machine().caches.items() if name != "L1i"), default=0)
 
 
 def prepare(kernel: Kernel, case: Case, x: NDArray[Any]) -> Prepared:
     """Return the callable that is timed: one batch, or one block of rows taken one at a time.
 
-    Each call takes the next rows of ``x`` (rows, n_in), and starts over at the end: no call sees the rows of the one
-    before, unless ``x`` has no more than one batch. Rows that do not fill a last batch are left out.
+    Each call takes the next rows of ``x`` (rows, n_in), and starts over behind those of `rotation`: no call sees the
+    rows of the one before, unless ``x`` has no more than one batch. Rows that do not fill a last batch are left out. To
+    a device they go in one piece, of which the inputs are slices.
     """
-    starts = range(0, len(x) - case.batch_size + 1, case.batch_size)
-    batches = [np.ascontiguousarray(x[start : start + case.batch_size]) for start in starts]
+    size = case.batch_size
+    starts = range(0, rotation(kernel, case, x) - size + 1, size)
+    whole = None if kernel.device == CPU else kernel.from_host(np.ascontiguousarray(x[: starts[-1] + size]))
+    there: tuple[Any, ...]
     if case.mode == "batched":
-        there = tuple(kernel.from_host(batch) for batch in batches)
-        take = itertools.cycle(there).__next__
-        return Prepared(_batched(kernel, take), there, take)
-    rows = tuple([kernel.from_host(row) for row in batch] for batch in batches)
-    take = itertools.cycle(rows).__next__
-    return Prepared(_per_sample(kernel, take), rows, take)
+        make = _batched
+        if whole is None:
+            there = tuple(kernel.from_host(np.ascontiguousarray(x[start : start + size])) for start in starts)
+        else:
+            there = tuple(whole[start : start + size] for start in starts) if len(starts) > 1 else (whole,)
+    else:
+        make = _per_sample
+        rows = (range(start, start + size) for start in starts)
+        one = (lambda row: kernel.from_host(x[row])) if whole is None else whole.__getitem__
+        there = tuple([one(row) for row in those] for those in rows)
+    take = itertools.cycle(there).__next__
+    return Prepared(make(kernel, take), there, take, whole)
 
 
 def _batched(kernel: Kernel, take: Callable[[], Any]) -> Callable[[], Any]:
@@ -185,7 +215,7 @@ def make_ready(
     beside = Beside(first_call_s=first.seconds)
     if prepared is None:
         return Ready(call, first.seconds, math.inf, beside, None, parts)
-    from_host_s, to_host_s = _transfers(kernel, x[: case.batch_size])
+    from_host_s, to_host_s = _transfers(kernel, case, x[: case.batch_size])
     call_s, others = _warm(call)
     beside = replace(beside, from_host_s=from_host_s, to_host_s=to_host_s)
     return Ready(call, call_s, others, beside, prepared, parts)
@@ -240,18 +270,27 @@ def _warm(call: Callable[[], Any]) -> tuple[float, float]:
     return fastest, (others_s() - used) / (before - began)
 
 
-def _transfers(kernel: Kernel, batch: NDArray[Any]) -> tuple[float, float]:
-    """Return the seconds that a batch takes to the device, and its result back."""
+def _transfers(kernel: Kernel, case: Case, x: NDArray[Any]) -> tuple[float, float]:
+    """Return the seconds that the inputs of a case take to the device, and its results back.
+
+    Those of one batch; of ``per_sample`` those of its rows, one by one, as its calls take them.
+    """
+    single = case.mode == "per_sample"
+    parts, forward = (list(x), kernel.forward_one) if single else ([x], kernel.forward)
     to_device, to_host = [], []
     for _ in range(TRANSFERS):
-        with elapsed() as there:
-            on_device = kernel.from_host(batch)
-            kernel.synchronize(on_device)
-        to_device.append(there.seconds)
-    y = kernel.forward(on_device)
+        seconds = 0.0
+        for part in parts:
+            with elapsed() as there:
+                on_device = kernel.from_host(part)
+                kernel.synchronize(on_device)
+            seconds += there.seconds
+        to_device.append(seconds)
+    y = forward(on_device)
     kernel.synchronize(y)
     for _ in range(TRANSFERS):
         with elapsed() as back:
-            kernel.to_host(y)
+            for _ in parts:
+                kernel.to_host(y)
         to_host.append(back.seconds)
     return statistics.median(to_device), statistics.median(to_host)

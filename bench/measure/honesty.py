@@ -56,6 +56,10 @@ class Prepared(Protocol):
     def take(self) -> Callable[[], Any]:
         """Return the batch whose turn it is."""
 
+    @property
+    def whole(self) -> Any:
+        """Of a device, all of them as one array; else None."""
+
 
 @dataclass(frozen=True)
 class _Claim:
@@ -103,6 +107,10 @@ class Honesty:
             if memory is not None and np.may_share_memory(memory, self.x):
                 continue  # they have changed with `x`
             rows = 1 if case.mode == "per_sample" else case.batch_size
+            if prepared.whole is not None and self._write(prepared.whole, self._fresh[: rows * len(inputs)]):
+                last = self._fresh[rows * len(inputs) - rows : rows * len(inputs)]
+                if np.array_equal(_snapshot(self.kernel, inputs[-1]).reshape(last.shape), last):
+                    continue  # its inputs are parts of it, and no copies
             for number, there in enumerate(inputs):
                 values = self._fresh[number * rows : (number + 1) * rows]
                 if not self._write(there, values[0] if case.mode == "per_sample" else values):

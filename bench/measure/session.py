@@ -10,7 +10,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.machine import threads
-from mlpbench.bench.measure.case import BookCell
+from mlpbench.bench.measure.case import BookCell, rotation
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.schema import Accuracy, Conformance, ExtraInfo, Failure, KernelInfo, ThreadUse, Timings
 from mlpbench.kernels import base, registry
@@ -48,6 +48,7 @@ class Contestant:
             batch_size=case.batch_size,
             rows_per_call=rows,
             distinct_rows=min(rows, data_rows),
+            rotated_rows=None if whole else rotation(self.kernel, case, self.inputs),
             repeated_rows=rows > data_rows if whole else self.workload.repeated,
             includes_loading=whole,
             reads=self.workload.book_reads if whole else None,

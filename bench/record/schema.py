@@ -77,6 +77,7 @@ class ExtraInfo(Beside, frozen=True, kw_only=True):
 
     ``rows_per_call``: rows that one iteration processed, what a time is divided by. ``distinct_rows``: how many of them
     are different rows of the data set; ``repeated_rows``: whether the data set is shorter than the sweep.
+    ``rotated_rows``: rows that the calls rotate through; None in older files, and of the book's cell.
     ``includes_loading``: whether loading data and weights is inside the time; ``reads``: what is loaded then, in words.
     ``looks_ns``: how long the look just before each round took, and the one just after it, on the slowest of
     ``look_processors``; ``block_rounds``: how many rounds each block has, blocks of all cases take turns. They are
@@ -88,6 +89,7 @@ class ExtraInfo(Beside, frozen=True, kw_only=True):
     batch_size: Whole
     rows_per_call: Whole = field(name="rows_per_round_call")
     distinct_rows: Whole | None = None
+    rotated_rows: Whole | None = None
     repeated_rows: bool = False
     includes_loading: bool = False
     reads: Text | None = None

@@ -141,10 +141,55 @@ def test_transfers_are_recorded_beside_the_clock(clock, case):
     far = Far(SPEC, seeded(SPEC))
     benchmark = FakeBenchmark(far)
     case_.measure(benchmark, far, case, rows(6))
-    assert benchmark.extra_info["from_host_s"] == pytest.approx(3.0, abs=1e-3)
-    assert benchmark.extra_info["to_host_s"] == pytest.approx(2.0, abs=1e-3)
+    singly = case.mode == "per_sample"
+    times = 2 if singly else 1
+    assert benchmark.extra_info["from_host_s"] == pytest.approx(3.0 * times, abs=1e-3)
+    assert benchmark.extra_info["to_host_s"] == pytest.approx(2.0 * times, abs=1e-3)
     moved = [event for event in benchmark.before if event[0] == "from_host"]
-    assert moved[-1] == ("from_host", (2, 3)), "what is moved is a batch of this case"
+    assert moved[-1] == ("from_host", (3,) if singly else (2, 3)), "what is moved is a batch of this case, or its rows"
+
+
+def test_one_at_a_time_every_row_is_moved_by_itself():
+    kernel = AsynchronousKernel(SPEC, seeded(SPEC))
+    case_._transfers(kernel, Case("per_sample", 4), rows(4))
+    moved = [event for event in kernel.events if event[0] == "from_host"]
+    assert moved == [("from_host", (3,))] * 4 * case_.TRANSFERS
+    assert [event[0] for event in kernel.events].count("to_host") == 4 * case_.TRANSFERS
+    assert [event[0] for event in kernel.events if event[0].startswith("forward")] == ["forward_one"]
+
+
+@pytest.mark.parametrize("case", [Case("batched", 1), Case("batched", 1000), Case("per_sample", 100)])
+@pytest.mark.parametrize("l2_bytes", [None, 2**20, 25 * 2**20])
+def test_a_million_rows_go_to_a_device_in_one_piece_and_no_more_of_them_than_no_cache_holds(case, l2_bytes):
+    class Far(AsynchronousKernel):
+        device = "cuda"
+
+        def describe(self):
+            return {"l2_bytes": l2_bytes}
+
+    spec = ForwardSpec((784, 2))
+    kernel, x = Far(spec, seeded(spec)), np.zeros((1_000_000, 784), np.float32)
+    found = case_.prepare(kernel, case, x)
+    most = max(4 * (l2_bytes or 0), 64 * 2**20) // x[0].nbytes // case.batch_size * case.batch_size
+    assert [event for event in kernel.events if event[0] == "from_host"] == [("from_host", (most, 784))]
+    assert len(found.batches) == most // case.batch_size == case_.rotation(kernel, case, x) // case.batch_size
+    last = found.batches[-1][-1]
+    assert np.shares_memory(last, found.whole)
+    assert last.__array_interface__["data"] == found.whole[-1].__array_interface__["data"]
+
+
+def test_one_batch_is_always_there_however_large():
+    kernel = AsynchronousKernel(SPEC, seeded(SPEC))
+    x = np.zeros((10_000_000, 3), np.float32)
+    assert case_.rotation(kernel, Case("batched", 10_000_000), x) == 10_000_000
+    assert len(case_.prepare(kernel, Case("batched", 10_000_000), x).batches) == 1
+
+
+def test_on_the_cpu_the_largest_cache_counts(monkeypatch):
+    monkeypatch.setattr(case_, "_largest_cache", lambda: 32 * 2**20)
+    x, kernel = np.zeros((1_000_000, 784), np.float32), AsynchronousKernel(SPEC, seeded(SPEC))
+    assert case_.rotation(kernel, Case("batched", 1), x) == 128 * 2**20 // x[0].nbytes
+    assert case_.rotation(kernel, Case("batched", 1), x[:10_000]) == 10_000, "usually there are not so many"
 
 
 class Winner(AsynchronousKernel):

@@ -9,6 +9,7 @@ import pytest
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.measure import case as case_
 from mlpbench.bench.measure.honesty import Honesty
 from mlpbench.bench.record.schema import Accuracy
 from mlpbench.kernels import conformance, registry
@@ -34,6 +35,7 @@ def work():
 class Turn:
     batches: Any
     take: Any
+    whole: Any = None
 
 
 def prepared(kernel, case, x):
@@ -158,6 +160,31 @@ def test_arrays_of_a_device_are_written_over_where_that_can_be_done(work):
         assert examined(kernel_class(work.spec, work.params), work.params, work.inputs) == set()
     found = examined(Stale(work.spec, work.params), work.params, work.inputs)
     assert "values" in {check for check, _ in found}
+
+
+@pytest.mark.parametrize("case", [Case("batched", 10), Case("per_sample", 10)])
+def test_inputs_that_are_parts_of_one_array_are_written_over_at_once(work, case):
+    """Of a device: one transfer. Where a library's slices are copies, each input gets its values by itself."""
+
+    class Counts(NumpyKernel):
+        device, moved = "elsewhere", 0
+
+        def from_host(self, x):
+            self.moved += 1
+            return x.copy()
+
+    kernel = Counts(work.spec, work.params)
+    ready = case_.prepare(kernel, case, work.inputs)
+    assert kernel.moved == 1
+    checks = Honesty(kernel, work.params, work.inputs.copy())
+    checks.freshen({case: ready})
+    assert kernel.moved == 1, "here NumPy writes to it; of a real device, one more"
+    rows = 10 * len(ready.batches)
+    assert np.array_equal(ready.whole, checks._fresh[:rows])
+    copies = [np.array(batch) for batch in ready.batches]
+    batches = [list(batch) for batch in copies] if case.mode == "per_sample" else copies
+    checks.freshen({case: Turn(batches, None, ready.whole)})
+    assert np.array_equal(np.concatenate(copies), checks._fresh[:rows])
 
 
 def test_a_kernel_that_keeps_its_buffers_and_says_so_is_honest(work):
