@@ -23,7 +23,7 @@ from mlpbench.kernels.spec import ForwardSpec
 
 #: Repeats of a run that have them: the parts of a gain need an interval, which one repeat does not give.
 REPEATS = 3
-ROUNDS = 25
+ROUNDS = 11
 ROUND_S = 0.001
 #: Rows of the inputs, twice the largest case: calls rotate through them.
 ROWS = 200

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 #: Seconds of calls before the calls of a round are counted: caches, branch predictors and clocks settle.
-WARM_S = 0.02
+WARM_S = 0.01
 #: Transfers are timed this often; the median is kept.
 TRANSFERS = 5
 #: Inputs that calls rotate through: so many times the largest cache, and so many bytes at least.

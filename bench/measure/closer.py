@@ -31,8 +31,8 @@ def single_calls(contestant: Contestant, case: Case) -> Singles:
     return Singles(case.mode, case.batch_size, tuple(clock_pairs_ns()), tuple(calls))
 
 
-#: Pairs of blocks, and how long a block takes: a sixth of a second for a case.
-PAIRS, BLOCK_S = 15, 0.005
+#: Pairs of blocks, and how long a block takes: a tenth of a second for a case.
+PAIRS, BLOCK_S = 9, 0.005
 #: Batches in the rotation, from which on it means something.
 ROTATION = 8
 

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 #: How long a block is, and how many a case has at most: of longer measurements, blocks are longer.
-BLOCK_S, MOST_TURNS = 0.02, 60
+BLOCK_S, MOST_TURNS = 0.03, 60
 #: A block has so many rounds at least: a case of few long rounds is not due in every turn.
 FEWEST_ROUNDS = 2
 #: Untimed calls before a block, as a share of a round's, bring weights and inputs back into the caches. A call as long
 #: as this brings them itself.
-WARM_SHARE, WARM_UP_TO_S = 0.25, 0.1
+WARM_SHARE, WARM_UP_TO_S = 0.25, 0.005
 #: From so many processors on, a case is one of several threads.
 SEVERAL = 0.1
 #: A pool of threads gives up spinning within that time.

@@ -31,8 +31,11 @@ WIDE_ENOUGH = 0.5
 WIDEST = 4
 #: The next process of a kernel is taken to last as long as the longest of so many before it.
 LOOK_BACK = 3
-#: What all processes do, as a share of the first one without compiling: only that one looks closer (decision 21).
-LATER = 0.8
+#: What all processes do beside timing, as a share of the first one without compiling: only that one looks closer
+#: (decision 21).
+LATER = 0.7
+#: Where the planned processes would not fit the budget, each times its cases for a shorter while: down to this share.
+SHORTEST = 0.5
 #: A process that takes longer than expected may use so much more than the budget, as a share and in seconds at least.
 GRACE, LEAST_GRACE_S = 0.1, 5.0
 
@@ -69,8 +72,11 @@ class Effort:
         self._plan = plan
         self._rng = random.Random(f"{plan.seed} effort")  # noqa: S311 - an order, not a secret
         self._done: list[tuple[str, int]] = []
-        self._seconds: dict[str, list[float]] = defaultdict(list)
+        #: Seconds of each process of a kernel without its rounds, and those of its rounds at full length.
+        self._besides: dict[str, list[float]] = defaultdict(list)
+        self._timed: dict[str, list[float]] = defaultdict(list)
         self._once: dict[str, float] = {}
+        self._spent: dict[str, float] = defaultdict(float)
         self._times: dict[str, dict[_Case, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
         self._disturbed: dict[tuple[str, _Case], set[int]] = defaultdict(set)
         self._failing: set[str] = set()
@@ -108,16 +114,20 @@ class Effort:
         times: Mapping[_Case, float],
         disturbed: Collection[_Case] = (),
         construct_s: float = 0.0,
+        timed_s: float = 0.0,
+        share: float = 1.0,
     ) -> None:
         """Take in a process that ended: how long it took, and seconds per sample of each case that has a time.
 
-        ``construct_s`` of it made the kernel: compiled code is found by the next. A repeat in which a case was
-        ``disturbed`` is replaced within the budget: it does not count (`counted`).
+        ``construct_s`` of it made the kernel: compiled code is found by the next. ``timed_s`` were timed rounds, which
+        had this ``share`` of their full length. A repeat in which a case was ``disturbed`` is replaced within the
+        budget: it does not count (`counted`).
         """
         self._done.append((kernel, repeat))
         self._once.setdefault(kernel, construct_s)
-        self._seconds[kernel].append(seconds)
-        self.spent_s += seconds
+        self._besides[kernel].append(seconds - timed_s)
+        self._timed[kernel].append(timed_s / share)
+        self._pay(kernel, seconds)
         if not times:
             self._failing.add(kernel)
         for case in disturbed:
@@ -127,13 +137,28 @@ class Effort:
 
     def pay(self, kernel: str, seconds: float) -> None:
         """Add to a kernel's last process what was measured for it besides, which its next one is taken to need too."""
-        self._seconds[kernel][-1] += seconds
+        self._besides[kernel][-1] += seconds
+        self._pay(kernel, seconds)
+
+    def _pay(self, kernel: str, seconds: float) -> None:
+        self._spent[kernel] += seconds
         self.spent_s += seconds
 
     def cut(self, kernel: str, repeat: int, seconds: float) -> None:
         """Take in a process that was stopped because it took longer than `limit_s`."""
         self.left_out.append((kernel, repeat))
         self.besides_s += seconds
+
+    def share(self, kernel: str) -> float:
+        """Return how long the next process, of ``kernel``, is to time its cases: as a share of what the profile says.
+
+        Less than 1 where that makes room for all planned processes.
+        """
+        if self._plan.budget_s is None or not self._done:
+            return 1.0
+        ahead = [self._parts(name) for name in (kernel, *(name for name, _ in self._ahead))]
+        besides, timed = (sum(part) for part in zip(*ahead, strict=True))
+        return min(1.0, max(SHORTEST, (self._left - besides) / timed)) if timed > 0 else 1.0
 
     def limit_s(self) -> float | None:
         """Return the seconds after which the next process is to be stopped; None for the first, and for no budget."""
@@ -144,7 +169,7 @@ class Effort:
     def left_s(self) -> float | None:
         """Return the seconds still to come, with an open number of repeats at most; None while that is not known."""
         if self.goes_on:
-            return max(0.0, self._left) if self._seconds.keys() >= set(self._plan.kernels) else None
+            return max(0.0, self._left) if self._timed.keys() >= set(self._plan.kernels) else None
         expected = [self._lasts(kernel) for kernel, _ in self._ahead]
         return sum(expected) if all(expected) else None
 
@@ -197,7 +222,7 @@ class Effort:
         ``kernels`` chooses those of one setting of a sweep, by their names here, and says which kernel each of them is.
         """
         names = dict(zip(self._plan.kernels, self._plan.kernels, strict=True)) if kernels is None else kernels
-        spent_s = sum(sum(self._seconds[name]) for name in names)
+        spent_s = sum(self._spent.get(name, 0.0) for name in names)
         cases = [(case.mode, case.batch_size) for case in self._plan.cases]
         ends = [self._end(name, names[name], case, interrupted) for name in names for case in cases]
         return Ending(
@@ -226,18 +251,26 @@ class Effort:
         """Whether there is time for a planned process. The first of all comes whatever the budget."""
         if self._plan.budget_s is None or not self._done:
             return True
-        # Of a kernel that has not run yet, others tell; what it will compile is not known, and `limit_s` ends that.
-        others = sorted(map(self._lasts, self._seconds))
-        return (self._lasts(kernel) or others[len(others) // 2]) <= self._left
+        # What a kernel that has not run yet will compile is not known, and `limit_s` ends that.
+        besides, timed = self._parts(kernel)
+        return besides + self.share(kernel) * timed <= self._left
 
     def _lasts(self, kernel: str) -> float:
-        """Return the seconds that the next process of a kernel is taken to need, 0 where it has had none.
+        """Return the seconds that the next process of a kernel is taken to need, 0 where it has had none."""
+        return sum(self._parts(kernel)) if kernel in self._timed else 0.0
 
-        The first process compiles and looks closer, which those behind it do not.
+    def _parts(self, kernel: str) -> tuple[float, float]:
+        """Return the seconds that the next process of a kernel is taken to need, without its rounds, and for them.
+
+        The first process compiles and looks closer, which those behind it do not. Of a kernel that has not run yet,
+        others tell: the middle one.
         """
-        seconds = self._seconds.get(kernel, [])
-        first = [LATER * (seconds[0] - self._once[kernel])] if seconds else []
-        return max([*first, *seconds[1:]][-LOOK_BACK:], default=0.0)
+        if kernel not in self._timed:
+            found = sorted((self._parts(name) for name in self._timed), key=sum)
+            return found[len(found) // 2]
+        besides = self._besides[kernel]
+        first = LATER * (besides[0] - self._once[kernel])
+        return max([first, *besides[1:]][-LOOK_BACK:]), max(self._timed[kernel][-LOOK_BACK:])
 
     def _next_round(self) -> list[str]:
         """Return the kernels of the next round in running order."""

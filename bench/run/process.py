@@ -35,10 +35,16 @@ TIMEOUT_S = 1800
 TOLD = (0, 1)
 #: Why a planned process has no result.
 SPENT = "the budget was spent"
+#: Of pytest's own plugins, those that a measurement does not need: they cost time in every process.
+UNUSED = (
+    *("doctest", "junitxml", "legacypath", "logging", "pastebin", "setuponly", "setupplan"),
+    *("stepwise", "threadexception", "unraisableexception", "unittest"),
+)
 #: No settings file, no conftest, no plugin but these two: what pytest finds around us is meant for the user's tests.
 OURS_ALONE = (
     *("-c", os.devnull, "--noconftest", f"--rootdir={Path(__file__).resolve().parents[2]}"),
     *("-p", "pytest_benchmark.plugin", "-p", "mlpbench.bench.measure.plugin", "-p", "no:cacheprovider"),
+    *(word for name in UNUSED for word in ("-p", f"no:{name}")),
 )
 
 
@@ -113,9 +119,10 @@ def run_process(
     """
     kernel, repeat = at
     path = folder / f"{kernel}.{repeat}.json"
-    note = partial(effort.note, name, repeat)
+    share = effort.share(name)
+    note = partial(effort.note, name, repeat, share=share)
     with elapsed() as took:
-        left = _process(plan, workload, folder, at, on_phase, effort.limit_s())
+        left = _process(plan, workload, folder, at, on_phase, effort.limit_s(), share)
         if left is not None:
             write_atomically(path, left)
     if left is None:
@@ -130,7 +137,8 @@ def run_process(
     times = {at: case.sample_s for at, case in found.items()}
     disturbed = {at for at, case in found.items() if not case.counts}
     construct_s = record.construct_s or 0.0
-    note(took.seconds, times, disturbed, construct_s)
+    timed_s = sum(sum(case.rounds_s) * case.iterations for case in record.cases)
+    note(took.seconds, times, disturbed, construct_s, timed_s)
     refused = (f"refused, {one.check}: {one.reason}" for one in record.trust.refusals)
     problems = dict.fromkeys((*(failure.reason for failure in record.failures), *refused))  # a gate fails for all cases
     if (wrong := looks.keep(looks.path_for(folder), record)) is not None:
@@ -145,14 +153,19 @@ def _process(
     at: tuple[str, int],
     on_phase: Callable[[str], None],
     limit_s: float | None,
+    share: float,
 ) -> RecordFile | msgspec.Raw | None:
-    """Run one process; return what it left, as it is, or a record that says how it ended; None after ``limit_s``."""
+    """Run one process; return what it left, as it is, or a record that says how it ended; None after ``limit_s``.
+
+    It times its cases for a ``share`` of what the plan says.
+    """
     on_phase("starting")
     seconds = min(TIMEOUT_S, limit_s or TIMEOUT_S)
     with guard.OURS.folder() as scratch:
         raw = scratch / "record.json"
         words = [
             *pytest_command(plan, workload.options, at[0])[1:],
+            *_shorter(plan, share),
             *OURS_ALONE,
             "-v",
             "--color=no",
@@ -177,6 +190,13 @@ def _process(
         failures=(Failure(at[0], phase="process", reason=_how_it_ended(ended)),),
     )
     return RecordFile(machine_info=environment.machine_info(), mlpbench=head)
+
+
+def _shorter(plan: Plan, share: float) -> list[str]:
+    """Return the word that makes timing shorter than the plan says: the last of pytest's options counts."""
+    option = "--benchmark-max-time="
+    planned = next((word.removeprefix(option) for word in plan.clock if word.startswith(option)), None)
+    return [] if planned is None or share == 1 else [f"{option}{share * float(planned):.3g}"]
 
 
 def _start(words: list[str], plan: Plan, on_phase: Callable[[str], None], seconds: float) -> Ended:

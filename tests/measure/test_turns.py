@@ -95,12 +95,12 @@ def take(clock, monkeypatch):
     return run
 
 
-def test_cases_take_turns_in_blocks_of_twenty_milliseconds(take):
-    made, blocks = take({1: 1e-5, 2: 3e-4}, Wanted(0.001, 3, 0.1))
+def test_cases_take_turns_in_blocks_of_thirty_milliseconds(take):
+    made, blocks = take({1: 1e-5, 2: 3e-4}, Wanted(0.001, 3, 0.15))
     assert [(turn, size) for turn, size, _ in blocks] == [(turn, size) for turn in range(1, 6) for size in (1, 2)]
     for series in made.series.values():
-        assert all(0.018 < sum(fixture.stats.stats.data) < 0.023 for _, _, fixture in blocks)
-        assert 0.1 <= sum(series.rounds_s) < 0.105
+        assert all(0.027 < sum(fixture.stats.stats.data) < 0.034 for _, _, fixture in blocks)
+        assert 0.15 <= sum(series.rounds_s) < 0.157
         assert sum(series.block_rounds) == len(series.rounds_s)
         assert series.ended
 
@@ -113,7 +113,7 @@ def test_a_round_is_as_many_calls_as_fill_it(take):
 
 
 def test_long_calls_are_spread_over_the_turns_and_never_made_more_often_than_is_asked(take):
-    made, blocks = take({2: 0.03, 1: 1e-4}, Wanted(0.001, 10, 0.3))
+    made, blocks = take({2: 0.05, 1: 1e-4}, Wanted(0.001, 10, 0.44))
     long = [turn for turn, size, _ in blocks if size == 2]
     assert made.series[TWO].block_rounds == [2] * 5
     assert long == [3, 6, 9, 12, 15], "two rounds are due in every third turn of fifteen"
@@ -130,7 +130,7 @@ def test_a_call_of_a_second_is_made_as_often_as_its_rounds_say(take):
 
 def test_many_rounds_make_longer_blocks_and_not_more_turns():
     """In one turn more, the first, cases are made ready."""
-    assert Wanted(0.001, 10, 0.3).turns == 1 + 15
+    assert Wanted(0.001, 10, 0.44).turns == 1 + 15
     assert Wanted(0.001, 20, 0.3).turns == 1 + 20
     assert Wanted(0.001, 10, 60.0).turns == Wanted(0.001, 5000, 0.1).turns == 1 + turns_.MOST_TURNS
 

@@ -184,9 +184,33 @@ def test_time_left_is_known_once_every_kernel_has_run():
     seen = []
     for kernel, repeat in exact.processes():
         seen.append(exact.left_s())
-        exact.note(kernel, repeat, 2.0 if repeat else 2.5, {("batched", 10): 1e-6})  # the first looks closer
+        exact.note(
+            kernel, repeat, 2.0 if repeat else 2.0 / effort.LATER, {("batched", 10): 1e-6}
+        )  # the first looks closer
     assert (seen[:2], exact.left_s()) == ([None, None], 0)
     assert seen[2:] == [6.0, 4.0, 2.0, 0.0], "of those that come after it"
+
+
+def timed_for(budget_s):
+    """Return an `Effort` of processes that take a second and 3 s of rounds at full length, and how long rounds were."""
+    made, shares = Effort(plan(target=None, budget_s=budget_s)), []
+    for kernel, repeat in made.processes():
+        shares.append(made.share(kernel))
+        seconds = 3.0 * shares[-1] + (1.0 if repeat else 1.0 / effort.LATER)
+        made.note(kernel, repeat, seconds, {("batched", 10): 1e-6}, timed_s=3.0 * shares[-1], share=shares[-1])
+    return made, shares
+
+
+def test_rounds_get_shorter_where_planned_processes_would_not_fit_and_no_shorter_than_that():
+    assert timed_for(30.0)[1] == [1.0] * 6
+    made, shares = timed_for(20.0)
+    assert made.left_out == []
+    assert shares[0] == 1
+    assert effort.SHORTEST < min(shares) < 0.9
+    assert 19 < made.spent_s < 20.5, "what is left goes to rounds"
+    made, shares = timed_for(12.0)
+    assert min(shares) == effort.SHORTEST
+    assert made.left_out == [*plan().order[-len(made.left_out) :]]
 
 
 def test_a_process_that_would_not_end_in_time_gives_way_to_a_shorter_one():
