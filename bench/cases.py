@@ -1,7 +1,8 @@
 """What is timed: cases, and the settings in which they are timed.
 
-A case is a mode and a batch size. A setting is a network, a number of threads and a dtype; a sweep over several
-settings is a run for each of them, in one folder (`bench.run.sweep`). This module knows no files and measures nothing.
+A case is a mode and a batch size. A setting is a network, a number of threads, a dtype and a Python environment; a
+sweep over several settings is a run for each of them, in one folder (`bench.run.sweep`). This module knows no files and
+measures nothing.
 """
 
 import hashlib
@@ -18,24 +19,31 @@ CPU = "cpu"
 #: The only other one that mlpbench measures the roofs of.
 CUDA = "cuda"
 #: In the order in which names of settings say them.
-AXES = ("spec", "threads", "dtype")
+AXES = ("spec", "threads", "dtype", "env")
 #: A setting is part of a path and of the name of a run, which has at most 100 characters (`bench.record.untrusted`).
 LONGEST_SPEC = 45
+
+#: Network, threads, dtype and name of the environment.
+Point = tuple[str, int, str, str | None]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Sizes of the network as ``784-50-100-10``, threads of every library, dtype; ``varies`` are the axes that vary."""
+    """Sizes of the network as ``784-50-100-10``, threads of every library, dtype; ``varies`` are the axes that vary.
+
+    ``env``: the name of the Python environment that is measured, None for the one of mlpbench itself.
+    """
 
     spec: str
     threads: int
     dtype: str
     varies: tuple[str, ...] = ()
+    env: str | None = None
 
     @property
-    def point(self) -> tuple[str, int, str]:
+    def point(self) -> Point:
         """What makes two settings alike, whatever else was swept beside them."""
-        return self.spec, self.threads, self.dtype
+        return self.spec, self.threads, self.dtype, self.env
 
     @property
     def label(self) -> str:
@@ -44,7 +52,7 @@ class Setting:
         if len(spec) > LONGEST_SPEC:  # a very deep network: its ends, and a hash of all its sizes
             sizes = spec.split("-")
             spec = f"{sizes[0]}-to-{sizes[-1]}-{hashlib.sha256(spec.encode()).hexdigest()[:8]}"
-        parts = {"spec": spec, "threads": f"threads-{self.threads}", "dtype": self.dtype}
+        parts = {"spec": spec, "threads": f"threads-{self.threads}", "dtype": self.dtype, "env": f"env-{self.env}"}
         return "_".join(parts[axis] for axis in AXES if axis in self.varies)
 
     @property
@@ -52,19 +60,24 @@ class Setting:
         """The same for people: ``2 threads, float64``. Of a setting that stands alone, all there is to say."""
         count = f"{self.threads:,} thread{'' if self.threads == 1 else 's'}"
         parts = {"spec": self.spec, "threads": count, "dtype": self.dtype}
-        return ", ".join(parts[axis] for axis in AXES if axis in (self.varies or AXES))
+        parts |= {"env": f"env {self.env}"} if self.env else {}
+        return ", ".join(part for axis, part in parts.items() if axis in (self.varies or AXES))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the setting as JSON can hold it."""
         return {**asdict(self), "varies": list(self.varies), "label": self.label}
 
 
-def make_settings(specs: Iterable[str], threads: Iterable[int], dtypes: Iterable[str]) -> list[Setting]:
+def make_settings(
+    specs: Iterable[str], threads: Iterable[int], dtypes: Iterable[str], envs: Iterable[str | None] = (None,)
+) -> list[Setting]:
     """Return every combination, each once, networks outermost; each knows which axes have several values."""
     networks, counts, kinds = list(dict.fromkeys(specs)), list(dict.fromkeys(threads)), list(dict.fromkeys(dtypes))
-    lengths = len(networks), len(counts), len(kinds)
+    places = list(dict.fromkeys(envs))
+    lengths = len(networks), len(counts), len(kinds), len(places)
     varies = tuple(axis for axis, length in zip(AXES, lengths, strict=True) if length > 1)
-    return [Setting(spec, count, dtype, varies) for spec, count, dtype in product(networks, counts, kinds)]
+    every = product(networks, counts, kinds, places)
+    return [Setting(spec, count, dtype, varies, env) for spec, count, dtype, env in every]
 
 
 #: One row at a time from Python; one call for a batch; the book's whole cell, with loading and counting.

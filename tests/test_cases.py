@@ -18,7 +18,7 @@ MNIST = "784-50-100-10"
 
 def test_every_combination_once_networks_outermost():
     found = make_settings([MNIST, "20-10", MNIST], [1, 2, 1], ["float32"])
-    points = [(spec, threads, "float32") for spec in (MNIST, "20-10") for threads in (1, 2)]
+    points = [(spec, threads, "float32", None) for spec in (MNIST, "20-10") for threads in (1, 2)]
     assert [setting.point for setting in found] == points
     assert {setting.varies for setting in found} == {("spec", "threads")}
 

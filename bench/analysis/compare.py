@@ -27,11 +27,12 @@ from mlpbench.bench.analysis.sides import (
     pace_of,
     ran_together,
     same_run,
+    shared_setting,
     that_forbid,
 )
 from mlpbench.bench.analysis.summary import unchecked
 from mlpbench.bench.analysis.times import CaseTimes
-from mlpbench.bench.cases import Setting
+from mlpbench.bench.cases import AXES, Setting
 from mlpbench.bench.errors import NothingComparable
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.stats import estimates
@@ -44,14 +45,6 @@ from mlpbench.bench.words import MARK, UNCHECKED, plain
 
 #: Where more repeats than this would be needed, a quieter machine is the better advice.
 MANY_REPEATS = 40
-
-
-def shared_setting(one: Setting | None, other: Setting | None) -> str | None:
-    """Return which setting of a sweep both are, in words; None where there was no choice, or they are different."""
-    if one is None or other is None or one.point != other.point:
-        return None
-    swept = max(one, other, key=lambda setting: len(setting.varies))
-    return swept.words if swept.varies else None
 
 
 @dataclass(frozen=True)
@@ -197,15 +190,17 @@ def compare(
     *,
     anyway: bool = False,
     drifts: Drifts = ASSUMED,
+    by: str | None = None,
 ) -> Comparison:
     """Compare two runs, two kernels of one run, or two sweeps setting by setting.
 
     A side without a kernel takes the other side's; if neither names one, kernels of the same name are compared.
+    ``by``: the axis, one of `bench.cases.AXES`, in which the settings of the sides differ.
     ``drifts``: how far the level of a whole run wanders on the machine, for sides that did not run together.
     Raises NothingComparable if no case has times on both sides and, unless ``anyway``, if a side's clock was false, or
     the sides are of different machines or compute different things (`bench.analysis.sides.that_forbid`).
     """
-    matched, unmatched = _matched(_listed(baseline), _listed(candidate))
+    matched, unmatched = _matched(_listed(baseline), _listed(candidate), by)
     sides = [complete(*(replace(side, run=settled(side.run)) for side in pair)) for pair in matched]
     false_clocks = list(dict.fromkeys(said for pair in sides for side in pair if (said := side.false_clock())))
     if false_clocks and not anyway:
@@ -222,7 +217,7 @@ def compare(
         unmatched += left_out
         if compared:
             unequal |= dict.fromkeys(_differences(one, other, together, anyway=anyway))
-    names = name_of(_listed(baseline), sides[0][0]), name_of(_listed(candidate), sides[0][1])
+    names = name_of(_listed(baseline), sides[0][0], by), name_of(_listed(candidate), sides[0][1], by)
     if not cases:
         why = f": {unmatched[0]}" if unmatched else ""
         raise NothingComparable(f"nothing to compare: {names[0]} and {names[1]} have no case in common{why}")
@@ -254,14 +249,14 @@ def _listed(side: Side | Run | Sequence[Side]) -> list[Side]:
     return [side] if isinstance(side, Side) else list(side)
 
 
-def _matched(lefts: list[Side], rights: list[Side]) -> tuple[list[tuple[Side, Side]], list[Unmatched]]:
+def _matched(lefts: list[Side], rights: list[Side], by: str | None) -> tuple[list[tuple[Side, Side]], list[Unmatched]]:
     """Return the pairs of sides that are compared, and the settings of two sweeps that only one of them has.
 
     Of a sweep and a run, it is the setting of the sweep that is the run's.
     """
     if len(lefts) == len(rights) == 1:
         return [(lefts[0], rights[0])], []
-    left, right = _by_setting(lefts), _by_setting(rights)
+    left, right = _by_setting(lefts, by), _by_setting(rights, by)
     pairs = [(left[point], right[point]) for point in left if point in right]
     if not pairs:
         told = (f"{name_of(sides, sides[0])} ({_settings(sides)})" for sides in (lefts, rights))
@@ -274,8 +269,9 @@ def _matched(lefts: list[Side], rights: list[Side]) -> tuple[list[tuple[Side, Si
     return pairs, unmatched
 
 
-def _by_setting(sides: list[Side]) -> dict[tuple[str, int, str], Side]:
-    return {side.run.setting.point: side for side in sides if side.run.setting}
+def _by_setting(sides: list[Side], by: str | None) -> dict[tuple[Any, ...], Side]:
+    axes = [axis for axis in AXES if axis != by]
+    return {tuple(getattr(side.run.setting, axis) for axis in axes): side for side in sides if side.run.setting}
 
 
 def _settings(sides: list[Side]) -> str:

@@ -37,6 +37,7 @@ class Scaling:
     fewest: int
     runs: tuple[str, ...]
     gains: tuple[Gain, ...]
+    env: str | None = None
 
     @property
     def drawn(self) -> tuple[Gain, ...]:
@@ -54,7 +55,7 @@ def find(runs: Sequence[Summarized]) -> tuple[Scaling, ...]:
     for run, cases in runs:
         timed = next((record for record in run.records if record.cases and record.threads is not None), None)
         if timed is not None and cases:
-            alike = (timed.machine, timed.spec, timed.data, timed.weights)
+            alike = (timed.machine, timed.spec, timed.data, timed.weights, run.setting and run.setting.env)
             groups.setdefault(alike, []).append((run, cases))
     found = (_of_group(group) for group in groups.values())
     return tuple(one for one in found if one is not None)
@@ -74,7 +75,8 @@ def _of_group(group: Sequence[Summarized]) -> Scaling | None:
         return None
     first = next(record for record in base_run.records if record.cases)
     runs = tuple(run.id for _, run, _ in by_threads)
-    return Scaling(first.spec.label(), first.spec.dtype, first.data.name, fewest, runs, tuple(gains))
+    env = base_run.setting.env if base_run.setting else None
+    return Scaling(first.spec.label(), first.spec.dtype, first.data.name, fewest, runs, tuple(gains), env)
 
 
 def _threads(run: Run) -> int:

@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from mlpbench.bench.cases import AXES, Setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.runs import Run, find_runs, latest, read_runs, resolve
@@ -84,12 +85,50 @@ def kernel_of(run: Run, kernel: str) -> str:
     return kernel
 
 
-def name_of(sides: list[Side], first: Side) -> str:
-    """Return the side as the command line takes it; of a whole sweep its name instead of those of its settings."""
+def by_axis(sides: Sequence[Side], wanted: str) -> tuple[str, list[Side], list[Side]]:
+    """Return an axis, and the settings of a sweep with one value of it and with another.
+
+    ``wanted`` is the axis, or AXIS=BASELINE,CANDIDATE where it has more than two values. Raises UserError.
+    """
+    axis, _, named = wanted.partition("=")
+    if axis not in AXES:
+        raise UserError(f"--by {wanted}: {axis!r} is no axis{nearest(axis, list(AXES))}; there are {', '.join(AXES)}")
+    found: dict[str, list[Side]] = {}
+    for side in sides:
+        if side.run.setting is not None:
+            found.setdefault(str(getattr(side.run.setting, axis) or "none"), []).append(side)
+    chosen, there = named.split(",") if named else list(found), ", ".join(found) or "nothing"
+    if unknown := [value for value in chosen if value not in found]:
+        raise UserError(
+            f"--by {wanted}: no {axis} {unknown[0]!r} in this run{nearest(unknown[0], list(found))}: {there}"
+        )
+    if len(chosen) < 2 or len(set(chosen)) < len(chosen):
+        raise UserError(f"--by {wanted}: it takes two values of {axis} in one run; this one has {there}")
+    if len(chosen) > 2:
+        raise UserError(f"--by {wanted}: this run has {there}: name two of them, --by {axis}={chosen[0]},{chosen[1]}")
+    return axis, found[chosen[0]], found[chosen[1]]
+
+
+def name_of(sides: list[Side], first: Side, by: str | None = None) -> str:
+    """Return the side as the command line takes it; of a whole sweep its name instead of those of its settings.
+
+    ``by``: the axis that the sides are values of: their names are these.
+    """
+    if by and first.run.setting:
+        return f"{by} {getattr(first.run.setting, by)}"
     plan = first.run.plan
     if len(sides) == 1 or plan is None or plan.sweep is None:
         return first.label
     return plan.sweep if first.kernel is None else f"{plan.sweep}:{first.kernel}"
+
+
+def shared_setting(one: Setting | None, other: Setting | None) -> str | None:
+    """Return what of a sweep's settings both share, in words; None where there was no choice, or they share nothing."""
+    if one is None or other is None:
+        return None
+    swept = max(one, other, key=lambda setting: len(setting.varies))
+    alike = tuple(axis for axis in swept.varies if getattr(one, axis) == getattr(other, axis))
+    return replace(swept, varies=alike).words if alike else None
 
 
 def same_run(a: Run, b: Run) -> bool:

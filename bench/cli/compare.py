@@ -28,8 +28,13 @@ def compare(
         str, typer.Argument(help="A run, a kernel of the latest run, or RUN:KERNEL.", autocompletion=options.sides)
     ],
     candidate: Annotated[
-        str, typer.Argument(help="The other side, written the same way.", autocompletion=options.sides)
-    ],
+        str | None,
+        typer.Argument(help="The other side, written the same way; none with --by.", autocompletion=options.sides),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="AXIS", help="Compare the settings of one run: env, threads, dtype, or env=OLD,NEW."),
+    ] = None,
     fail_if_slower: Annotated[
         str, typer.Option(metavar="SHARE", help="Fail if slower by more than this: 5%, or 0.05.")
     ] = "2.5%",
@@ -50,7 +55,8 @@ def compare(
 ) -> None:
     """Compare two runs, or two kernels of one run: speedup with its interval, and a verdict, for each case.
 
-    A sweep over threads, dtypes or networks is compared setting by setting; latest/threads-1 names one of them.
+    A sweep over threads, dtypes or networks is compared setting by setting; latest/threads-1 names one of them. With
+    --by, the settings of one run are compared with each other: compare latest --by env.
 
     Exit 1 if the candidate is slower in any case, 3 if nothing can be compared, 4 if most cases are undecided.
 
@@ -59,20 +65,23 @@ def compare(
     from mlpbench.bench import values
     from mlpbench.bench.analysis import calibration, sides
     from mlpbench.bench.analysis import compare as compare_
+    from mlpbench.bench.errors import UserError
     from mlpbench.bench.machine import environment
     from mlpbench.bench.stats.drift import ASSUMED
 
     threshold = values.parse_threshold(fail_if_slower)
     here = environment.machine_id()
-    left, right = (sides.parse_sides(text, results, here) for text in (baseline, candidate))
-    if any(
-        name.startswith("latest") or side[0].kernel == name for name, side in ((baseline, left), (candidate, right))
-    ):
+    if (by is None) == (candidate is None):
+        raise UserError("name two sides, or one run and --by with an axis of it, such as --by env")
+    typed = [text for text in (baseline, candidate) if text is not None]
+    parsed = [sides.parse_sides(text, results, here) for text in typed]
+    axis, left, right = sides.by_axis(parsed[0], by) if by else (None, parsed[0], parsed[1])
+    if any(name.startswith("latest") or side[0].kernel == name for name, side in zip(typed, parsed, strict=True)):
         console.tell_of_latest(results, here)
     machine = right[0].run.machine
     calibrated = calibration.of_machine(results / machine) if left[0].run.machine == machine else None
     drifts = calibrated.drifts if calibrated else ASSUMED
-    found = compare_.compare(left, right, threshold, anyway=anyway, drifts=drifts)
+    found = compare_.compare(left, right, threshold, anyway=anyway, drifts=drifts, by=axis)
     fewest = min(row.speedup.n for row in found.rows)
     said = calibrated.sentence(fewest, paired=found.paired) if calibrated else None
     if as_json:

@@ -97,6 +97,14 @@ Threads = Annotated[
     list[str] | None,
     how(metavar="N", help="Threads of every library; several (1,2) are an axis of the sweep. Default: all."),
 ]
+Envs = Annotated[
+    list[str] | None,
+    how(
+        "--env",
+        metavar="NAME=PATH",
+        help="A Python environment to measure, its folder or interpreter; several are an axis of the sweep.",
+    ),
+]
 Latency = Annotated[
     list[str] | None,
     closer(metavar="N", help="Also time single calls of this batch size; may be repeated. Size 1 is always timed."),

@@ -59,6 +59,7 @@ def run(
     hidden: options.Hidden = "sigmoid",
     output: options.Output = "softmax",
     dtype: options.DTypes = None,
+    env: options.Envs = None,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, and run nothing.")] = False,
     verbose: options.Verbose = False,
@@ -78,7 +79,7 @@ def run(
     from mlpbench.bench.cli import announce
     from mlpbench.bench.cli.progress import carry_out, listener
     from mlpbench.bench.data.workload import Options
-    from mlpbench.bench.plan import choose, profiles
+    from mlpbench.bench.plan import choose, envs, profiles
     from mlpbench.bench.plan.effort import Effort
     from mlpbench.bench.run import sweep as sweeps
 
@@ -89,7 +90,8 @@ def run(
     data = data or choose.find_data(chosen, data_dir)
     computed = Options(hidden=hidden, output=output, data=data, data_dir=data_dir, weights=weights)
     chosen, networks = choose.fit_to_machine(chosen, computed, spec, dtype)
-    settings = choose.find_settings(chosen, computed, spec, threads, dtype)
+    interpreters = envs.parse(env or ())
+    settings = choose.find_settings(chosen, computed, spec, threads, dtype, list(interpreters))
     rows = max(cases_.ALL_ROWS, *(case.batch_size for case in cases))
     planned = choose.make_sweep(
         chosen,
@@ -105,6 +107,7 @@ def run(
         third_party=third_party,
         command=settings_file.typed(context),
         options_from_file=settings_file.from_file(context),
+        envs={name: envs.inspect(name, python) for name, python in interpreters.items()},
     )
     waits_s = announce.waiting_s(wait, chosen)
     if dry_run:

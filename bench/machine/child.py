@@ -15,6 +15,9 @@ from mlpbench.bench.record.plan import Binding
 #: How a line begins in which a measuring process says, among pytest's lines, what it does now.
 PHASE = "mlpbench now: "
 
+#: Variables that are about our own interpreter.
+OF_OUR_PYTHON = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -25,6 +28,16 @@ class Answer:
     printed: str = ""
 
 
+def starting(python: str | None) -> tuple[str, dict[str, str]]:
+    """Return the interpreter to start, ours for None, and the variables that it inherits.
+
+    Another one finds its own packages, and none of ours that ``PYTHONPATH`` names.
+    """
+    if python is None:
+        return sys.executable, dict(os.environ)
+    return python, {name: value for name, value in os.environ.items() if name not in OF_OUR_PYTHON}
+
+
 def ask(
     module: str,
     what: Mapping[str, Any],
@@ -33,17 +46,19 @@ def ask(
     threads: int | None = None,
     binding: Binding | None = None,
     variables: Mapping[str, str] | None = None,
+    python: str | None = None,
 ) -> Answer:
     """Run a module, in which `question` is ``what``, and return what it tells last.
 
     The process has our environment and ``variables``. It is stopped where it takes longer than ``timeout_s``, prints
     without end, or takes all memory (`bench.machine.supervised`). With ``threads``, every library in it starts with so
-    many; with ``binding``, it is bound to these processors.
+    many; with ``binding``, it is bound to these processors. ``python``: another interpreter than ours (`starting`).
     """
-    environ = {**os.environ, **(variables or {})}
+    python, inherited = starting(python)
+    environ = {**inherited, **(variables or {})}
     if threads is not None:
         environ = environment.set_threads(environ, threads)
-    command = [sys.executable, "-P", "-m", module, json.dumps(what)]
+    command = [python, "-P", "-m", module, json.dumps(what)]
     limits = Limits(timeout_s, supervised.memory_limit())
     ended = supervised.run(command, environ, limits, binding=binding)
     if ended.status == 0:

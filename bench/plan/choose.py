@@ -15,6 +15,7 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.plan import effort, networks, plan, probe, sweep
+from mlpbench.bench.plan.envs import Env
 from mlpbench.bench.plan.probe import Probed
 from mlpbench.bench.plan.profiles import Profile
 from mlpbench.bench.plan.sweep import Sweep
@@ -71,16 +72,18 @@ def find_settings(
     specs: Sequence[str] | None,
     threads: Sequence[str] | None,
     dtypes: Sequence[str] | None,
+    envs: Sequence[str] = (),
 ) -> list[Setting]:
     """Return every combination of what was typed, else of what the profile says, else of what is usual.
 
-    Raises UserError and SpecError for values that are none.
+    ``envs``: names of the environments that are measured, none for our own. Raises UserError and SpecError for values
+    that are none.
     """
     found_dtypes = values.parse_dtypes(_first(dtypes, profile.dtypes, (options.dtype,)))
     written = _first(specs, profile.specs, (options.spec,))
     found_specs = [ForwardSpec.parse(text, options.hidden, options.output).label() for text in written]
     counts = values.parse_threads(_first(threads, profile.threads, ("all",)))
-    return cases_.make_settings(found_specs, counts, found_dtypes)
+    return cases_.make_settings(found_specs, counts, found_dtypes, envs or (None,))
 
 
 def _first(*choices: Sequence[_Value] | None) -> Sequence[_Value]:
@@ -123,16 +126,28 @@ def make_sweep(
     third_party: bool = False,
     command: Sequence[str] = (),
     options_from_file: Mapping[str, str] | None = None,
+    envs: Mapping[str, Env] | None = None,
 ) -> Sweep:
-    """Return the plan. Raises UserError where a kernel that was asked for by name can run in no setting."""
-    more = [*(registry.peers() if peers else ()), *(registry.third_party() if third_party else ())]
+    """Return the plan. Raises UserError where a kernel that was asked for by name can run in no setting.
+
+    ``envs``: the environments that settings name; kernels are asked in them.
+    """
+    envs = envs or {}
+    offered = [name for env in envs.values() for name in env.third_party] if envs else registry.third_party()
+    more = [*(registry.peers() if peers else ()), *(offered if third_party else ())]
     names = list(dict.fromkeys([*(named or registry.usual()), *more]))
-    probed = list(probe.probe_all(names, list(dict.fromkeys(workload.spec for workload in workloads))))
-    answers = [[probe.for_spec(answer, workload.spec) for answer in probed] for workload in workloads]
+    specs = list(dict.fromkeys(workload.spec for workload in workloads))
+    there = {setting.env: envs[setting.env].interpreter.python if setting.env else None for setting in settings}
+    probed = {env: list(probe.probe_all(names, specs, python)) for env, python in there.items()}
+    answers = [
+        [probe.for_spec(answer, workload.spec) for answer in probed[setting.env]]
+        for setting, workload in zip(settings, workloads, strict=True)
+    ]
     for of_kernel in zip(*answers, strict=True):
         if of_kernel[0].name in named and not any(answer.available for answer in of_kernel):
             raise UserError(f"{of_kernel[0].name} is unavailable: {of_kernel[0].reason}")
-    parts, held = [], []
+    parts, held, compiling = [], [], []
+    devices: dict[str, str] = {}
     for setting, workload, found in zip(settings, workloads, answers, strict=True):
         here = [_with_threads(answer, profile, setting, settings) for answer in found]
         skipped = [Skipped(answer.name, answer.reason or "") for answer in here if not answer.available]
@@ -140,7 +155,10 @@ def make_sweep(
         # The first kernel that is held to the machine's limits: no peer, and on the CPU.
         of_cpu = (answer.name for answer in here if answer.device == "cpu")
         held.append(next((name for name in of_cpu if name not in registry.peers()), None))
-        parts.append((setting, workload, sweep.names_of(settings, setting, [answer.name for answer in here]), skipped))
+        of_part = sweep.names_of(settings, setting, [answer.name for answer in here])
+        compiling += [name for name, answer in zip(of_part, here, strict=True) if answer.compiles]
+        devices |= {answer.name: answer.device for answer in here if answer.device}
+        parts.append((setting, workload, of_part, skipped))
     made = plan.make_plan(
         profile,
         [name for _, _, names_here, _ in parts for name in names_here],
@@ -155,14 +173,11 @@ def make_sweep(
         clock=clock,
     )
     made = replan(made, options_from_file=dict(options_from_file or {}))
-    known = {answer.name: answer for answer in probed}
-    compiling = [name for part in parts for name, kernel in part[2].items() if known[kernel].compiles]
     made = replan(made, order=plan.compiled_last(made.order, compiling))
     if repeats is None:
         most = {name: profile.fewer_repeats.get(part[0].spec, made.repeats) for part in parts for name in part[2]}
         made = replan(made, order=tuple((name, repeat) for name, repeat in made.order if repeat < most[name]))
-    devices = {answer.name: answer.device for answer in probed if answer.available and answer.device}
-    divided = replace(sweep.divide(made, parts), devices=devices)
+    divided = sweep.measured_in(replace(sweep.divide(made, parts), devices=devices), envs)
     # Settings that differ in threads are to differ in processors too, whatever a library makes of its variables.
     binds = profile.binds or len({setting.threads for setting in settings}) > 1
     divided = sweep.bind(divided) if binds else divided

@@ -16,7 +16,7 @@ from mlpbench.bench.machine import child
 from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
-from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
 from mlpbench.kernels.spec import ForwardSpec
 
 TIMEOUT_S = 120
@@ -50,18 +50,19 @@ class Probed:
         return {**facts, "available": self.available}
 
 
-def probe_all(names: list[str], specs: Collection[ForwardSpec] = ()) -> Iterator[Probed]:
+def probe_all(names: list[str], specs: Collection[ForwardSpec] = (), python: str | None = None) -> Iterator[Probed]:
     """Probe kernels side by side, each library in one process; yield them in the order of ``names``.
 
-    ``specs``: which specifications each is asked about.
-
-    Those whose library is not installed share NumPy's: they are done at once, and a process costs more than they do.
+    ``specs``: which specifications each is asked about. ``python``: the interpreter to ask, by default our own; then
+    those whose library is not installed share NumPy's process, which costs more than they do. Raises UnknownKernel for
+    a name that nobody offers here; another interpreter answers that itself.
     """
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault(_group(registry.module(name)), []).append(name)
+        group = _group(registry.module(name)) if python is None else name.partition("-")[0]
+        groups.setdefault(group, []).append(name)
     with ThreadPoolExecutor(max_workers=8) as pool:
-        futures = {name: pool.submit(_ask, group, specs) for group in groups.values() for name in group[:1]}
+        futures = {name: pool.submit(_ask, group, specs, python) for group in groups.values() for name in group[:1]}
         first = {name: group[0] for group in groups.values() for name in group}
         for name in names:
             yield futures[first[name]].result()[name]
@@ -85,17 +86,17 @@ def for_spec(answer: Probed, spec: ForwardSpec) -> Probed:
     return answer if refused is None or not answer.available else replace(answer, reason=refused)
 
 
-def _ask(names: list[str], specs: Collection[ForwardSpec]) -> dict[str, Probed]:
+def _ask(names: list[str], specs: Collection[ForwardSpec], python: str | None) -> dict[str, Probed]:
     """Ask one process about kernels of one module, and another about those that it did not come to."""
     asked = {"names": names, "specs": [spec.as_dict() for spec in specs]}
-    said = child.ask(__name__, asked, timeout_s=TIMEOUT_S)
+    said = child.ask(__name__, asked, timeout_s=TIMEOUT_S, python=python)
     answers = dict(_answers(said.printed, names))
     silent = [name for name in names if name not in answers]
     if silent:  # kernels are asked in order: the first without an answer is the one that ended the process
         answers[silent[0]] = Probed(
             silent[0], None, None, None, f"the probe failed: {said.reason or 'it gave no answer'}"
         )
-    return answers | _ask(silent[1:], specs) if silent[1:] else answers
+    return answers | _ask(silent[1:], specs, python) if silent[1:] else answers
 
 
 def _answers(printed: str, names: list[str]) -> Iterator[tuple[str, Probed]]:
@@ -113,7 +114,7 @@ def probe(name: str, specs: Collection[ForwardSpec] = ()) -> Probed:
     """Probe one kernel in this process."""
     try:
         kernel = registry.load(name)
-    except KernelUnavailable as error:
+    except (KernelUnavailable, UnknownKernel) as error:
         return Probed(name, None, None, None, str(error))
     reason = None
     try:

@@ -14,18 +14,23 @@ from msgspec.structs import replace as replan
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.machine import binding
+from mlpbench.bench.plan.envs import Env
 from mlpbench.bench.plan.plan import part_of
 from mlpbench.bench.record.plan import Plan, Skipped
 
 
 @dataclass(frozen=True)
 class Part:
-    """One setting: an ordinary run. ``names``: what its kernels are called in the plan of the whole."""
+    """One setting: an ordinary run. ``names``: what its kernels are called in the plan of the whole.
+
+    ``env``: the environment that is measured, None for our own.
+    """
 
     setting: Setting
     plan: Plan
     workload: Workload
     names: dict[str, str]
+    env: Env | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,12 @@ def divide(plan: Plan, parts: Sequence[tuple[Setting, Workload, dict[str, str], 
         own = part_of(plan, setting, names, skipped) if several else replan(plan, skipped=tuple(skipped))
         made.append(Part(setting, own, workload, names))
     return Sweep(plan if len(parts) > 1 else made[0].plan, tuple(made))
+
+
+def measured_in(sweep: Sweep, envs: Mapping[str, Env]) -> Sweep:
+    """Return the sweep with the environment that the setting of each part names."""
+    parts = tuple(replace(part, env=envs[part.setting.env]) if part.setting.env else part for part in sweep.parts)
+    return _replanned(replace(sweep, parts=parts), [{"env": part.env and part.env.interpreter} for part in parts])
 
 
 def bind(sweep: Sweep) -> Sweep:

@@ -5,6 +5,7 @@ least number of repeats. A run with such a plan and without an ending was interr
 """
 
 from collections import Counter, defaultdict
+from dataclasses import asdict
 from typing import Annotated, Literal, Self
 
 from msgspec import Meta, field
@@ -29,7 +30,7 @@ from mlpbench.bench.record.fields import (
 )
 from mlpbench.kernels.spec import DType
 
-Axis = Literal["spec", "threads", "dtype"]
+Axis = Literal["spec", "threads", "dtype", "env"]
 
 
 class Skipped(Block, frozen=True):
@@ -65,6 +66,7 @@ class SettingEntry(Block, frozen=True):
     dtype: DType
     varies: tuple[Axis, ...]
     label: Text
+    env: Name | None = None
 
     def __post_init__(self) -> None:
         if self.label != self.setting.label:
@@ -73,18 +75,34 @@ class SettingEntry(Block, frozen=True):
     @classmethod
     def of(cls, setting: Setting, **more: str) -> Self:
         """Return the entry of a setting; ``more``: of a plan, the name of its sweep."""
-        return cls(setting.spec, setting.threads, setting.dtype, setting.varies, setting.label, **more)  # type: ignore[arg-type]  # Setting's own
+        return cls(**asdict(setting), label=setting.label, **more)  # type: ignore[arg-type]  # the setting's own
 
     @property
     def setting(self) -> Setting:
         """The setting."""
-        return Setting(self.spec, self.threads, self.dtype, self.varies)
+        return Setting(self.spec, self.threads, self.dtype, self.varies, self.env)
 
 
-class SweepPart(SettingEntry, frozen=True):
+class SweepPart(SettingEntry, frozen=True, kw_only=True):
     """What the plan of one setting of a sweep says of it: ``sweep`` is the sweep's name."""
 
     sweep: Name
+
+
+class Interpreter(Block, frozen=True):
+    """The Python environment that a run measures: its ``name``, its interpreter, and mlpbench's folder in it.
+
+    ``source``: what it was made of, in words: requirements, or a commit; None where somebody else made it.
+    """
+
+    name: Name
+    python: Text
+    package: Text
+    source: Text | None = None
+
+    def words(self) -> str:
+        """Return it in words: its name, what it was made of, and its interpreter."""
+        return ", ".join(part for part in (self.name, self.source, self.python) if part)
 
 
 class Plan(Block, frozen=True, kw_only=True):
@@ -95,7 +113,8 @@ class Plan(Block, frozen=True, kw_only=True):
     None: exactly ``repeats``. ``binding``: the processors that every process is bound to, None where that was not
     wanted. ``limits_after``: the kernel after each of whose processes the machine's limits are measured; None: at the
     run's start alone. ``part``: of one setting of a sweep over several, which one. ``options_from_file``: options
-    that a settings file gave, by their places in it.
+    that a settings file gave, by their places in it. ``env``: the environment whose interpreter every
+    process is started with; None: the one of mlpbench itself.
     """
 
     run_id: Name
@@ -116,6 +135,7 @@ class Plan(Block, frozen=True, kw_only=True):
     binding: Binding | None = None
     limits_after: Name | None = None
     options_from_file: dict[Text, Text] = field(default_factory=dict)
+    env: Interpreter | None = None
 
     def __post_init__(self) -> None:
         for case in self.cases:

@@ -71,13 +71,14 @@ class Run:
 
     @property
     def setting(self) -> Setting | None:
-        """Network, threads and dtype; of an ordinary run they are those of its records. None if nothing says them."""
+        """Network, threads, dtype, environment; of an ordinary run those of its records. None if nothing says them."""
         if self.plan and self.plan.setting:
             return self.plan.setting
         threads = (self.plan.threads if self.plan else None) or (self.records[0].threads if self.records else None)
         if not self.records or threads is None:
             return None
-        return Setting(self.records[0].spec.label(), threads, self.records[0].spec.dtype)
+        env = self.plan.env.name if self.plan and self.plan.env else None
+        return Setting(self.records[0].spec.label(), threads, self.records[0].spec.dtype, env=env)
 
     @property
     def machine(self) -> str:

@@ -7,18 +7,19 @@ from msgspec.structs import replace
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.record import untrusted
+from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Ending, Plan, PlanHead, RunFile, SweepEnding, SweepHead
 from mlpbench.bench.record.runs import PLAN_FILE
 from mlpbench.bench.record.write import write_atomically
 
 
-def open_run(results: Path, plan: Plan, below: str = "") -> Path:
+def open_run(results: Path, plan: Plan, below: str = "", there: Environment | None = None) -> Path:
     """Make the folder of a run, with the plan in it; ``below`` is a folder of its machine to put it in.
 
-    Raises UserError where that cannot be written.
+    ``there``: the environment that is measured, None for our own. Raises UserError where that cannot be written.
     """
     folder = make_folder(results, Path(below) / plan.run_id)
-    write_head(folder, PlanHead(plan=plan))
+    write_head(folder, PlanHead(plan=plan), there)
     return folder
 
 
@@ -36,9 +37,9 @@ def make_folder(results: Path, name: Path | str) -> Path:
     return folder
 
 
-def write_head(folder: Path, head: PlanHead | SweepHead) -> None:
-    """Write ``run.json`` of a run, or of a sweep over several settings, with the environment of this process."""
-    head = replace(head, environment=environment.collect())
+def write_head(folder: Path, head: PlanHead | SweepHead, there: Environment | None = None) -> None:
+    """Write ``run.json`` of a run, or of a sweep; ``there``: the environment measured, None for our own."""
+    head = replace(head, environment=there or environment.collect())
     write_atomically(folder / PLAN_FILE, RunFile(head))
 
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment, guard, supervised
-from mlpbench.bench.machine.child import PHASE
+from mlpbench.bench.machine.child import PHASE, starting
 from mlpbench.bench.machine.supervised import Ended, Limits
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.record import schema, untrusted
@@ -42,7 +41,7 @@ UNUSED = (
 )
 #: No settings file, no conftest, no plugin but these two: what pytest finds around us is meant for the user's tests.
 OURS_ALONE = (
-    *("-c", os.devnull, "--noconftest", f"--rootdir={Path(__file__).resolve().parents[2]}"),
+    *("-c", os.devnull, "--noconftest"),
     *("-p", "pytest_benchmark.plugin", "-p", "mlpbench.bench.measure.plugin", "-p", "no:cacheprovider"),
     *(word for name in UNUSED for word in ("-p", f"no:{name}")),
 )
@@ -70,12 +69,16 @@ class Outcome:
 
 def pytest_command(plan: Plan, options: Options, kernel: str) -> list[str]:
     """Return the words that time a kernel by hand: the suite, the cases, the clock."""
+    started = ["pytest"] if plan.env is None else [plan.env.python, "-m", "pytest"]
+    return [*started, *_words(plan, options, kernel)]
+
+
+def _words(plan: Plan, options: Options, kernel: str) -> list[str]:
     modes = dict.fromkeys(case.mode for case in plan.cases)
     sizes = dict.fromkeys(case.batch_size for case in plan.cases if case.mode != "per_sample")
     singles = {case.batch_size for case in plan.cases if case.mode == "per_sample"} - {PER_SAMPLE_ROWS}
     return [
-        "pytest",
-        str(Path(__file__).parent.with_name("test_forward.py")),
+        str(_package(plan) / "bench" / "test_forward.py"),
         f"--kernel={kernel}",
         *(f"--mode={mode}" for mode in modes),
         *(f"--batch-size={size}" for size in sizes),
@@ -83,6 +86,11 @@ def pytest_command(plan: Plan, options: Options, kernel: str) -> list[str]:
         *options.arguments(),
         *plan.clock,
     ]
+
+
+def _package(plan: Plan) -> Path:
+    """Return the folder of mlpbench, in the environment that is measured."""
+    return Path(plan.env.package) if plan.env else Path(__file__).parents[2]
 
 
 def execute(
@@ -164,9 +172,10 @@ def _process(
     with guard.OURS.folder() as scratch:
         raw = scratch / "record.json"
         words = [
-            *pytest_command(plan, workload.options, at[0])[1:],
+            *_words(plan, workload.options, at[0]),
             *_shorter(plan, share),
             *OURS_ALONE,
+            f"--rootdir={_package(plan).resolve().parent}",
             "-v",
             "--color=no",
             f"--mlpbench-run={folder / 'run.json'}",
@@ -200,16 +209,17 @@ def _shorter(plan: Plan, share: float) -> list[str]:
 
 
 def _start(words: list[str], plan: Plan, on_phase: Callable[[str], None], seconds: float) -> Ended:
-    """Run our interpreter's pytest, with its threads set before any library loads, and none of pytest's variables."""
+    """Run the interpreter's pytest, with its threads set before any library loads, and none of pytest's variables."""
 
     def told(line: str) -> None:
         if line.startswith(PHASE):
             on_phase(line.removeprefix(PHASE).strip())
 
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    python, inherited = starting(plan.env.python if plan.env else None)
+    kept = {name: value for name, value in inherited.items() if not name.startswith("PYTEST_")}
     ours = {"PYTHONUNBUFFERED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return supervised.run(
-        [sys.executable, "-P", "-m", "pytest", *words],
+        [python, "-P", "-m", "pytest", *words],
         environment.set_threads({**kept, **ours}, plan.threads or processors()),
         Limits(seconds, supervised.memory_limit()),
         binding=plan.binding,

@@ -11,7 +11,8 @@ from pathlib import Path
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.machine import roofs
 from mlpbench.bench.plan.effort import Effort
-from mlpbench.bench.plan.sweep import Sweep
+from mlpbench.bench.plan.sweep import Part, Sweep
+from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import PlanHead, SettingEntry, SweepEnding, SweepHead, SweepHeader
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process
@@ -24,16 +25,20 @@ def open_folders(results: Path, sweep: Sweep) -> tuple[Path, list[Path]]:
     Return both; with one setting they are the same. Raises UserError where that cannot be written.
     """
     if not sweep.several:
-        folder = run_folder.open_run(results, sweep.plan)
+        folder = run_folder.open_run(results, sweep.plan, there=_environment(sweep.parts[0]))
         return folder, [folder]
     folder = run_folder.make_folder(results, sweep.plan.run_id)
     folders = [folder / part.setting.label for part in sweep.parts]
     for child, part in zip(folders, sweep.parts, strict=True):
         child.mkdir()
-        run_folder.write_head(child, PlanHead(plan=part.plan))
+        run_folder.write_head(child, PlanHead(plan=part.plan), _environment(part))
     # Last: a sweep with a header has all its settings.
     run_folder.write_head(folder, SweepHead(sweep=_header(sweep)))
     return folder, folders
+
+
+def _environment(part: Part) -> Environment | None:
+    return part.env.environment if part.env else None
 
 
 def _header(sweep: Sweep) -> SweepHeader:

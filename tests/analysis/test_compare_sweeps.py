@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mlpbench.bench.analysis.compare import compare
-from mlpbench.bench.analysis.sides import parse_sides
+from mlpbench.bench.analysis.sides import by_axis, parse_sides
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.errors import NothingComparable, UserError
 from support import simulate
@@ -122,3 +122,50 @@ def test_a_kernel_that_one_setting_skips_says_where_and_why(results):
     told = {str(item) for item in found.unmatched}
     reason = f"not in {a.name}.threads-2: skipped: no second thread"
     assert told == {f"numba {case}, 2 threads: {reason}" for case in ("per_sample 100", "batched 100")}
+
+
+ENVS = make_settings([NET], [1, 2], ["float32"], ["old", "new"])
+
+
+def slow_in_new_with_two_threads(setting):
+    return 1.5 if (setting.env, setting.threads) == ("new", 2) else 1.0
+
+
+def by(results, path, wanted):
+    axis, left, right = by_axis(parse_sides(str(path), results), wanted)
+    return compare(left, right, drifts=STEADY, by=axis)
+
+
+def test_the_environments_of_a_sweep_are_compared_paired_and_in_each_other_setting(results):
+    path = sweep(results, ENVS, factor=slow_in_new_with_two_threads)
+    found = by(results, path, "env")
+    assert (found.baseline, found.candidate, found.paired, len(found.rows)) == ("env old", "env new", True, 8)
+    assert {(row.setting, row.verdict) for row in found.rows} == {("1 thread", "same"), ("2 threads", "slower")}
+    turned = by(results, path, "env=new,old")
+    assert {row.verdict for row in turned.rows if row.setting == "2 threads"} == {"faster"}
+    # Another axis of the same sweep: in each environment.
+    assert {row.setting for row in by(results, path, "threads").rows} == {"env old", "env new"}
+
+
+def test_one_environment_of_a_sweep_is_a_side_like_any_other(results):
+    path = sweep(results, make_settings([NET], [1], ["float32"], ["old", "new"]))
+    found = compare(*sides(results, path / "env-old", path / "env-new"), drifts=STEADY)
+    assert (found.paired, {row.setting for row in found.rows}) == (True, {None})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ("envs", "'envs' is no axis (did you mean env?); there are spec, threads, dtype, env"),
+        ("env", "this run has old, new, third: name two of them, --by env=old,new"),
+        ("env=old", "it takes two values of env in one run; this one has old, new, third"),
+        ("env=old,old", "it takes two values of env in one run"),
+        ("env=old,nwe", "no env 'nwe' in this run (did you mean new?): old, new, third"),
+        ("threads", "it takes two values of threads in one run; this one has 1"),
+    ],
+)
+def test_an_axis_without_two_sides_is_told(results, wanted, expected):
+    path = sweep(results, make_settings([NET], [1], ["float32"], ["old", "new", "third"]))
+    with pytest.raises(UserError) as error:
+        by(results, path, wanted)
+    assert expected in str(error.value)

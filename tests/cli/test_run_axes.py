@@ -45,7 +45,7 @@ def run(tmp_path, monkeypatch, capsys):
     )
     monkeypatch.setattr("mlpbench.kernels.registry.usual", lambda: list(classes))
     monkeypatch.setattr("mlpbench.kernels.registry.load", classes.__getitem__)
-    monkeypatch.setattr(probe, "probe_all", lambda names, specs: [probe.probe(name, specs) for name in names])
+    monkeypatch.setattr(probe, "probe_all", lambda names, specs, _: [probe.probe(name, specs) for name in names])
     monkeypatch.setattr("mlpbench.bench.values.processors", lambda: 2)
     monkeypatch.setattr("mlpbench.kernels.base.processors", lambda: 2)
 
@@ -63,7 +63,7 @@ def run(tmp_path, monkeypatch, capsys):
 
 
 def points(runs):
-    return [run.setting.point for run in runs]
+    return [run.setting.point[:3] for run in runs]
 
 
 def test_one_value_for_each_is_an_ordinary_run(run):

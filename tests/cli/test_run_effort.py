@@ -27,7 +27,7 @@ def run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("mlpbench.bench.cli.report.write_reports", lambda _, folder: [folder / "report.html"])
     measured(monkeypatch, sample_s, seconds=2.0, interrupts=lambda at, _: at == stop.get("at"))
     here = [probe.Probed(name, name, "cpu", "1", None, compiles=name == "numba") for name in noise]
-    monkeypatch.setattr(probe, "probe_all", lambda names, specs: [answer for answer in here if answer.name in names])
+    monkeypatch.setattr(probe, "probe_all", lambda names, specs, _: [answer for answer in here if answer.name in names])
 
     def typed(*words, stop_at=None):
         stop["at"] = stop_at

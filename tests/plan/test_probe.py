@@ -110,7 +110,7 @@ def test_a_probe_without_an_answer(probe_all, body, reason):
 
 
 def test_an_unknown_kernel_is_told_before_anything_is_asked(monkeypatch):
-    monkeypatch.setattr(probing, "_ask", lambda names: pytest.fail(f"{names} were asked"))
+    monkeypatch.setattr(probing, "_ask", lambda names, *_: pytest.fail(f"{names} were asked"))
     with pytest.raises(UnknownKernel, match="did you mean numpy"):
         list(probing.probe_all(["numpy", "numpyy"]))
 

@@ -30,7 +30,7 @@ def planned(monkeypatch):
     """Plan the profile on a machine of two processors where one peer is not installed."""
 
     def make(**settings):
-        def probe_all(names, specs):
+        def probe_all(names, specs, _):
             return iter([Probed(name, name, "cpu", "1", ABSENT if name == "openvino" else None) for name in names])
 
         monkeypatch.setattr(probe, "probe_all", probe_all)

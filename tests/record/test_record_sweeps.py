@@ -51,7 +51,7 @@ def test_an_ordinary_run_and_a_record_are_read_as_one(tmp_path):
     ordinary = simulate.write_run(tmp_path, TIMES)
     (run,) = record.read_runs(ordinary)
     assert run == record.read_run(ordinary)
-    assert (run.setting.point, run.setting.label) == (("784-50-100-10", 2, "float32"), "")
+    assert (run.setting.point, run.setting.label) == (("784-50-100-10", 2, "float32", None), "")
     assert len(record.read_runs(ordinary / "numpy.0.json")) == 1
 
 

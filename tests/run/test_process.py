@@ -34,7 +34,7 @@ def execute(tmp_path, monkeypatch):
     """Execute a plan with a stand-in for the measuring process; return its outcomes, folder and phases."""
 
     def run(body, the_plan, on_phase=None):
-        monkeypatch.setattr(process.sys, "executable", processes.interpreter(tmp_path, body))
+        monkeypatch.setattr("sys.executable", processes.interpreter(tmp_path, body))
         folder = folder_.open_run(tmp_path / "results", the_plan)
         workload, seen = Workload(OPTIONS, rows=20), []
         for kernel, repeat in the_plan.order:

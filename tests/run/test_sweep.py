@@ -46,7 +46,7 @@ def execute(tmp_path, monkeypatch):
     """Execute a sweep with a stand-in for the measuring process; return its folder, effort and outcomes."""
 
     def run(body, planned):
-        monkeypatch.setattr(runner.sys, "executable", processes.interpreter(tmp_path, body))
+        monkeypatch.setattr("sys.executable", processes.interpreter(tmp_path, body))
         monkeypatch.setattr("mlpbench.bench.machine.environment.collect", Environment)
         folder, folders = sweep.open_folders(tmp_path / "results", planned)
         effort, outcomes = Effort(planned.plan), []

@@ -57,8 +57,9 @@ def _table(found: Scaling) -> Table:
         for (kernel, threads), line in lines.items()
     )
     numbers = ("threads given", "threads used", *(words.case(*at) for at in cases))
+    where = f"{found.spec}, {found.dtype}, {found.data}{f', env {found.env}' if found.env else ''}"
     caption = (
-        f"{found.spec}, {found.dtype}, {found.data}: time with {_threads(found.fewest)} / time with more. Used: what "
+        f"{where}: time with {_threads(found.fewest)} / time with more. Used: what "
         "the kernel says; small batches may use fewer."
     )
     return Table(caption, columns(["kernel"], numbers), rows)

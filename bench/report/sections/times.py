@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.headline import KernelFinding
@@ -121,14 +122,17 @@ def kernel_table(found: Sequence[KernelFinding]) -> Table:
 
 
 def grid(runs: Sequence[Run], cases: Sequence[CaseSummary]) -> Grid:
-    """Return the cases for panels: of a sweep, a column for each number of threads and a row for all else."""
+    """Return the cases for panels: of a sweep, a column for each number of threads, or environment, and rows."""
     timed = {case.run for case in cases}
     points = {run.name: run.setting.point for run in runs if run.setting and run.name in timed}
-    rows = list(dict.fromkeys((spec, dtype) for spec, _, dtype in points.values()))
-    threads = {count for _, count, _ in points.values()}
-    order = sorted(points, key=lambda name: (rows.index((points[name][0], points[name][2])), points[name][1]))
-    full = len(set(points.values())) == len(points) == len(rows) * len(threads)
-    return Grid(tuple(cases), tuple(order), len(threads) if full and 1 < len(threads) <= _MOST_COLUMNS else None)
+    across = 1 if len({point[1] for point in points.values()}) > 1 else 3
+    threads = sorted({point[1] for point in points.values()})
+    heads: Sequence[Any] = threads if across == 1 else list(dict.fromkeys(point[3] for point in points.values()))
+    rest = {name: (*point[:across], *point[across + 1 :]) for name, point in points.items()}
+    rows = list(dict.fromkeys(rest.values()))
+    order = sorted(points, key=lambda name: (rows.index(rest[name]), heads.index(points[name][across])))
+    full = len(set(points.values())) == len(points) == len(rows) * len(heads)
+    return Grid(tuple(cases), tuple(order), len(heads) if full and 1 < len(heads) <= _MOST_COLUMNS else None)
 
 
 def figures(found: Grid) -> tuple[Figure | Fold, ...]:

@@ -1,0 +1,187 @@
+"""Python environments as an axis: found where somebody names them, and asked whether mlpbench can measure in them.
+
+A foreign interpreter is asked by a few lines that every Python understands. What is wrong with it is one line here, and
+never a traceback of its own.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine.child import starting
+from mlpbench.bench.record import untrusted
+from mlpbench.bench.record.environment import Environment
+from mlpbench.bench.record.fields import SCHEMA, Block, Name, Text
+from mlpbench.bench.record.plan import Interpreter
+
+#: What every environment must have: this mlpbench. By name: its `frame` would import the analysis, if it were called.
+VERSION: str = import_module("mlpbench").__version__
+PACKAGE = Path(__file__).parents[2]
+#: What the part of mlpbench that measures imports, beside what a kernel itself needs.
+NEEDS = ("llvmlite", "msgspec>=0.20", "numpy>=2.0", "pytest>=8.2", "pytest-benchmark>=5.3", "threadpoolctl>=3.5")
+#: The oldest Python that mlpbench runs in.
+PYTHON = (3, 11)
+TIMEOUT_S = 120
+#: Names become parts of folders and of tables.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", re.ASCII)
+#: Runs in any Python. Its first argument is what mlpbench needs there, its second what mlpbench is to be.
+_QUESTION = """
+import json, os, sys
+sys.path = [path for path in sys.path if path]
+needs, wanted = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+found = {"python": list(sys.version_info[:3]), "versions": {}, "broken": {}, "ours": {}}
+def ask():
+    from importlib import import_module, metadata
+    for name in needs:
+        try:
+            found["versions"][name] = metadata.version(name)
+            import_module(name.replace("-", "_"))
+        except metadata.PackageNotFoundError:
+            pass
+        except Exception as error:
+            found["broken"][name] = "%s: %s" % (type(error).__name__, error)
+    if found["broken"] or len(found["versions"]) < len(needs):
+        return
+    try:
+                from mlpbench.bench.record.fields import SCHEMA
+        told = {"version": mlpbench.__version__, "schema": SCHEMA, "package": os.path.dirname(mlpbench.__file__)}
+        found["ours"] = told
+        if [told["version"], told["schema"]] == wanted:
+            from mlpbench.bench.machine import environment
+            from mlpbench.kernels import registry
+            found["third_party"] = registry.third_party()
+            found["environment"] = environment.collect().as_dict()
+    except Exception as error:
+        found["ours"]["error"] = "%s: %s" % (type(error).__name__, error)
+if sys.version_info >= (3, 11):
+    ask()
+print("\\n" + json.dumps(found))
+"""
+
+
+class _Ours(Block, frozen=True, kw_only=True):
+    """The mlpbench that an environment has, as far as it has one."""
+
+    version: Text | None = None
+    schema: int | None = None
+    package: Text | None = None
+    error: Text | None = None
+
+
+class _Answer(Block, frozen=True, kw_only=True):
+    """What an interpreter says: its version, those of what mlpbench needs, and what of that cannot be imported."""
+
+    python: tuple[int, int, int]
+    versions: dict[Text, Text]
+    broken: dict[Text, Text]
+    ours: _Ours
+    third_party: tuple[Name, ...] = ()
+    environment: Environment = Environment()
+
+
+@dataclass(frozen=True)
+class Env:
+    """An environment in which mlpbench can measure. ``third_party``: the kernels that other packages offer there."""
+
+    interpreter: Interpreter
+    environment: Environment
+    third_party: tuple[str, ...] = ()
+
+
+def parse(texts: Sequence[str]) -> dict[str, str]:
+    """Return the interpreter of each environment that was named as NAME=PATH, in that order. Raises UserError."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not equals or not path:
+            raise UserError(f"--env {text}: write a name and a path, such as --env old=venvs/old")
+        if not _NAME.fullmatch(name):
+            raise UserError(f"--env {text}: {name!r} is no name: up to 40 letters, digits, '.', '_' and '-'")
+        if name in found:
+            raise UserError(f"--env {text}: the name {name} is given twice")
+        found[name] = find_python(Path(path).expanduser(), f"--env {name}")
+    return found
+
+
+def find_python(path: Path, who: str) -> str:
+    """Return the interpreter of a folder, or the file itself. Raises UserError, which begins with ``who``.
+
+    Links are not followed: what makes a virtual environment is the place of its interpreter, which is often a link.
+    """
+    candidates = [path / "bin" / "python", path / "bin" / "python3", path / "Scripts" / "python.exe"]
+    for file in candidates if path.is_dir() else [path]:
+        if file.is_file() and os.access(file, os.X_OK):
+            return os.path.abspath(file)  # noqa: PTH100 - Path.resolve follows links
+    if not path.exists():
+        raise UserError(f"{who}: {path}: no such file or folder")
+    what = "no bin/python in this folder" if path.is_dir() else "this file is no interpreter"
+    raise UserError(f"{who}: {path}: {what}; name the folder of a venv or of a conda environment, or an interpreter")
+
+
+def inspect(name: str, python: str, source: str | None = None) -> Env:
+    """Return the environment of an interpreter. Raises UserError where it lacks something: one line says what."""
+    found = _ask(name, python)
+    _refuse_unfit(name, python, found)
+    package = found.ours.package or ""
+    return Env(Interpreter(name, python, package, source), found.environment, found.third_party)
+
+
+def _ask(name: str, python: str) -> _Answer:
+    _, variables = starting(python)
+    needs = [Requirement(need).name for need in NEEDS]
+    words = [python, "-c", _QUESTION, json.dumps(needs), json.dumps([VERSION, SCHEMA])]
+    how: dict[str, Any] = {"timeout": TIMEOUT_S, "stdin": subprocess.DEVNULL, "env": variables}
+    try:
+        ran = subprocess.run(words, capture_output=True, check=False, **how)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        why = "no answer" if isinstance(error, subprocess.TimeoutExpired) else error.strerror
+        raise UserError(f"--env {name}: {python} is no Python that can be started: {why}") from None
+    told = ran.stdout.splitlines()[-1:] or [b""]
+    try:
+        return untrusted.decode(told[0], Path(python), _Answer)
+    except UserError:
+        said = (ran.stderr.decode(errors="replace").splitlines() or [f"it ended with {ran.returncode}"])[-1]
+        raise UserError(f"--env {name}: {python} does not answer as Python does: {said}") from None
+
+
+def _refuse_unfit(name: str, python: str, found: _Answer) -> None:
+    who, pip = f"--env {name}", f"{shlex.quote(python)} -m pip install"
+    if found.python[:2] < PYTHON:
+        told, least = ".".join(map(str, found.python)), ".".join(map(str, PYTHON))
+        raise UserError(f"{who}: {python} is Python {told}; mlpbench measures in Python {least} or newer")
+    for package, why in found.broken.items():
+        raise UserError(f"{who}: {package} cannot be imported there: {why}; install it again: {pip} {package}")
+    lacks = [
+        need
+        for need in map(Requirement, NEEDS)
+        if need.name not in found.versions or not need.specifier.contains(found.versions[need.name], prereleases=True)
+    ]
+    ours, wanted = found.ours, f"mlpbench {VERSION}"
+    if lacks:
+        told = ", ".join(f"{need.name} {found.versions.get(need.name, '(missing)')}" for need in lacks)
+        words = shlex.join(map(str, lacks))
+        raise UserError(f"{who}: the environment does not have what mlpbench measures with, {told}: {pip} {words}")
+    how = f"install {wanted} there: {pip} --no-deps {shlex.quote(_source())}"
+    if ours.version is None:
+        raise UserError(f"{who}: no mlpbench in this environment ({ours.error}); {how}")
+    if ours.version != VERSION or ours.schema != SCHEMA:
+        told = f"mlpbench {ours.version}, which writes records of schema {ours.schema}"
+        raise UserError(f"{who}: it has {told}; this is {wanted} with schema {SCHEMA}; {how}")
+    if ours.error is not None:
+        raise UserError(f"{who}: its mlpbench is not this one: {ours.error}; {how}")
+
+
+def _source() -> str:
+    """Return what pip installs mlpbench from: the checkout that this is, or its name and version."""
+    checkout = PACKAGE.parent
+    return str(checkout) if (checkout / "pyproject.toml").is_file() else f"mlpbench=={VERSION}"
