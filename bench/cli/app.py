@@ -16,6 +16,7 @@ from mlpbench.bench.cli.compare import compare
 from mlpbench.bench.cli.console import INTERRUPTED, complain
 from mlpbench.bench.cli.data import fetch, show
 from mlpbench.bench.cli.explain import explain
+from mlpbench.bench.cli.export import export
 from mlpbench.bench.cli.history import history
 from mlpbench.bench.cli.list import env, list_kernels
 from mlpbench.bench.cli.report import report
@@ -38,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("list")(list_kernels)
-for command in (check, run, report, compare, explain, history, calibrate, env, fetch, show):
+for command in (check, run, report, compare, explain, history, export, calibrate, env, fetch, show):
     app.command()(command)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,13 +12,15 @@ from rich.text import Text
 from mlpbench.bench import words
 from mlpbench.bench.cli import console, options
 from mlpbench.bench.cli.options import AsJson, Results
+from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mlpbench.bench.analysis.compare import Comparison, Row
+    from mlpbench.bench.analysis.compare import Comparison
 
 
+FORMATS = ("md", "github")
 #: How it ends where most cases may be slower or not.
 UNDECIDED = 4
 
@@ -51,6 +53,12 @@ def compare(
         bool, typer.Option("--details", help="Say what was not compared and why, and how times were made comparable.")
     ] = False,
     results: Results = Path("results"),
+    format: Annotated[  # noqa: A002 - the option's name
+        str | None,
+        typer.Option(
+            help="md, or github: annotations, and the table in the job's summary. Default: a table for people.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare two runs, or two kernels of one run: speedup with its interval, and a verdict, for each case.
@@ -60,7 +68,7 @@ def compare(
 
     Exit 1 if the candidate is slower in any case, 3 if nothing can be compared, 4 if most cases are undecided.
 
-    Example: mlpbench compare numpy numba --fail-if-slower 5%
+    Example: mlpbench compare numpy numba --fail-if-slower 5% --format md
     """
     from mlpbench.bench import values
     from mlpbench.bench.analysis import calibration, sides
@@ -69,6 +77,7 @@ def compare(
     from mlpbench.bench.machine import environment
     from mlpbench.bench.stats.drift import ASSUMED
 
+    _check_format(format, as_json=as_json)
     threshold = values.parse_threshold(fail_if_slower)
     here = environment.machine_id()
     if (by is None) == (candidate is None):
@@ -86,6 +95,8 @@ def compare(
     said = calibrated.sentence(fewest, paired=found.paired) if calibrated else None
     if as_json:
         console.print_json({**found.as_dict(), "smallest_slowdown": said, "conclusion": found.conclusion()})
+    elif format:
+        _write(found, said, format)
     else:
         _print(found, details=details)
         if said:
@@ -97,11 +108,51 @@ def compare(
         raise typer.Exit(UNDECIDED)
 
 
+def _check_format(name: str | None, *, as_json: bool) -> None:
+    """Raise UserError for another format, or for two at once."""
+    from mlpbench.kernels.registry import nearest
+
+    if name is not None and name not in FORMATS:
+        raise UserError(f"unknown format {name!r}{nearest(name, list(FORMATS))}; there are {', '.join(FORMATS)}")
+    if name is not None and as_json:
+        raise UserError(f"--json and --format {name} are two formats: give one of them")
+
+
+def _write(found: Comparison, said: str | None, name: str) -> None:
+    """Print Markdown; for GitHub annotations, and the Markdown into the job's summary where there is one."""
+    from mlpbench.bench.report.formats import annotations, markdown
+    from mlpbench.bench.report.sections import compare as section
+
+    text = markdown.page(f"{found.candidate} against {found.baseline}", section.blocks(found, said))
+    if name == "github":
+        for line in annotations.render(found):
+            print(line)  # noqa: T201 - for the runner, which reads what a step prints
+        if _summarized(text):
+            console.out().print(Text(found.conclusion(), "bold"))
+            return
+    print(text, end="")  # noqa: T201 - data, to stdout as it is
+
+
+def _summarized(text: str) -> bool:
+    """Append to the summary of the job; return False where there is none, or it cannot be written."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return False
+    try:
+        with Path(path).open("a", encoding="utf-8") as summary:
+            summary.write(f"{text}\n")
+    except OSError as error:
+        console.complain(f"cannot write the job's summary: {error.strerror}; it follows here")
+        return False
+    return True
+
+
 def _print(found: Comparison, *, details: bool) -> None:
     out = console.out()
     for difference in found.differences:
         out.print(Text(f"not the same on both sides: {difference}", "yellow"))
-    console.show(_table(found), heads=2 if _in_title(found) else 3)
+    shown = _table(found)
+    console.show(shown, heads=len(shown.columns) - 6)
     for note in (*found.notes, *(found.basis if details else ())):
         out.print(Text(note, "dim"))
     for case in found.unmatched if details else ():
@@ -110,47 +161,14 @@ def _print(found: Comparison, *, details: bool) -> None:
         out.print(Text(f"{words.things(len(found.unmatched), 'case')} not compared: --details says why", "dim"))
 
 
-def _in_title(found: Comparison) -> bool:
-    """Whether the title says what every row is about: two kernels that were named, of one setting."""
-    return all(row.baseline_kernel != row.candidate_kernel and row.setting is None for row in found.rows)
-
-
 def _table(found: Comparison) -> Table:
-    right = ("batch size", "baseline", "candidate", "speedup (95 % interval)", "slowdown seen from")
-    share = f"{100 * found.threshold:.3g} %"
-    title = f"{found.candidate} against {found.baseline}: speedup above 1 is faster, threshold {share}"
-    shown = console.table(title, *([] if _in_title(found) else ["case"]), "mode", *right, "verdict", right=right)
+    from mlpbench.bench.report.sections import compare as section
+
+    made = section.table(found)
+    names, right = ([column.name for column in made.columns if column.number or all_] for all_ in (True, False))
+    shown = console.table(made.caption, *names, right=tuple(right))
     styles = {"faster": "green", "slower": "bold red", "same": "", "unclear": "yellow"}
-    labels = list(dict.fromkeys(row.label for row in found.rows))
-    for row in sorted(found.rows, key=lambda row: (labels.index(row.label), row.mode != "per_sample", row.batch_size)):
-        shown.add_row(
-            *([] if _in_title(found) else [Text(row.label)]),
-            row.mode,
-            "one at a time" if row.mode == "per_sample" else f"{row.batch_size:,}",
-            words.marked(words.seconds(row.baseline.value), row.baseline_kernel in found.unchecked),
-            words.marked(words.seconds(row.candidate.value), row.candidate_kernel in found.unchecked),
-            words.ratio(row.speedup),
-            _seen_from(row.detectable),
-            Text(_verdict(row), styles[row.verdict]),
-        )
-    rate, pairs = found.false_discovery_rate, "paired by repeat" if found.paired else "unpaired"
-    shown.caption = f"{pairs}; faster and slower hold for all {len(found.rows)} cases at once, {rate:.0%} wrong at most"
+    for row, cells in zip(section.ordered(found), made.rows, strict=True):
+        shown.add_row(*map(Text, cells[:-1]), Text(cells[-1], styles[row.verdict]))
+    shown.caption = section.caption(found)
     return shown
-
-
-def _verdict(row: Row) -> str:
-    from mlpbench.bench.stats.significance import MOST_REPEATS
-
-    if row.verdict != "unclear" or math.isnan(row.p):
-        return row.verdict
-    if row.repeats_needed is None and row.drift.sd:
-        return "unclear (repeats do not tell: measure both sides in one run)"
-    if row.repeats_needed is None:
-        return f"unclear (more than {MOST_REPEATS:,} repeats would tell)"
-    return f"unclear (about {row.repeats_needed:,} repeats would tell)"
-
-
-def _seen_from(share: float) -> str:
-    if math.isnan(share):
-        return "none"
-    return f"{100 * share:.2g} %" if share < 1 else "beyond 2x"

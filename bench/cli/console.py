@@ -78,7 +78,7 @@ def tell_of_latest(results: Path, here: str) -> None:
     from mlpbench.bench.record import runs as record
 
     if note := record.note_on_latest(results, here):
-        say(note, "yellow")
+        say(clean_text(note), "yellow")
 
 
 def print_json(data: Any) -> None:

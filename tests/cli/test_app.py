@@ -21,7 +21,7 @@ from support.doubles import AbsentKernel, ConstructorRaises
 from support.mutants import SoftmaxDropped
 from support.terminal import argv, called, complaint, variables
 
-COMMANDS = ["list", "check", "run", "report", "compare", "explain", "calibrate", "env", "fetch", "show"]
+COMMANDS = ["list", "check", "run", "report", "compare", "explain", "export", "calibrate", "env", "fetch", "show"]
 DOUBLES = Path(doubles.__file__)
 TIMES = {
     ("numpy", "per_sample", 100): 12e-6,

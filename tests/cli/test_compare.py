@@ -6,7 +6,7 @@ import json
 import pytest
 
 from support import simulate, trusting
-from support.terminal import called
+from support.terminal import called, complaint
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
 #: One thread alone works on every case, and calibration spins stand beside it.
@@ -106,3 +106,55 @@ def test_json_has_the_p_values_and_the_repeats(compare):
     assert all(0 <= case["p"] <= case["p_adjusted"] <= 1 for case in found["cases"])
     assert any(case["repeats_needed"] for case in found["cases"])
     assert {case["drift"]["sd"] for case in found["cases"]} == {0.004}
+
+
+SLOWER, MAY_BE = {"times": slower(1.2)}, NOISY
+
+
+def test_markdown_is_a_table_with_its_conclusion(compare):
+    status, out, err = compare({}, SLOWER, "--format", "md")
+    assert (status, err) == (1, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("## ")
+    assert lines[2] == "2 of 2 cases are slower."
+    assert [line.split(" | ")[-1] for line in lines if line.startswith("| numpy")] == ["slower |"] * 2
+
+
+@pytest.mark.parametrize("sides", [({}, {}), ({}, SLOWER), (MAY_BE, MAY_BE)])
+@pytest.mark.parametrize("words", [(), ("--strict",)])
+def test_no_format_changes_how_it_ends(compare, monkeypatch, tmp_path, sides, words):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+    assert len({compare(*sides, *words, *more)[0] for more in ((), ("--format", "github"), ("--format", "md"))}) == 1
+
+
+def test_github_gets_annotations_and_a_summary(compare, monkeypatch, tmp_path):
+    summary = tmp_path / "summary.md"
+    summary.write_text("# From the step before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    status, out, err = compare({}, SLOWER, "--format", "github")
+    assert (status, err) == (1, "")
+    *annotations, last = out.splitlines()
+    assert [line.partition(" ")[0] for line in annotations] == ["::error"] * 2
+    assert last == "2 of 2 cases are slower."
+    text = summary.read_text()
+    assert text.startswith("# From the step before\n## ")
+    assert text.count("| slower |") == 2
+    assert compare(MAY_BE, MAY_BE, "--format", "github")[1].count("::warning title=unclear") == 2
+    assert summary.read_text().startswith(text), "each step adds its own"
+
+
+def test_without_a_summary_the_table_is_printed(compare, monkeypatch, tmp_path):
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    status, out, err = compare({}, SLOWER, "--format", "github")
+    assert (status, err) == (1, "")
+    assert out.count("| slower |") == 2
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))  # a folder
+    status, again, err = compare({}, SLOWER, "--format", "github")
+    assert (status, again.count("| slower |")) == (1, 2)
+    assert err == "mlpbench: cannot write the job's summary: Is a directory; it follows here\n"
+
+
+def test_one_format_at_a_time(compare):
+    assert complaint(*compare({}, {}, "--format", "mark")) == "unknown format 'mark'; there are md, github"
+    told = complaint(*compare({}, {}, "--format", "md", "--json"))
+    assert told == "--json and --format md are two formats: give one of them"

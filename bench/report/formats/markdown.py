@@ -1,14 +1,14 @@
 """Markdown, as GitHub reads it: every text is escaped, so that a file cannot write tables, links or HTML into it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mlpbench.bench.report.document import Block, Command, Document, Figure, Fold, Paragraph, Points, Table
 
 #: What can begin something in the middle of a line. Underscores inside a word are harmless in GitHub's Markdown.
 _SPECIAL = re.compile(r"([\\`*\[\]|~])|(?<![A-Za-z0-9])(_)|(_)(?![A-Za-z0-9])")
-#: What turns a whole line into a heading, a list or a rule.
-_LINE_START = re.compile(r"^(\d*)(?=[.)](?:\s|$))|^(?=[#+=-])")
+#: What turns a whole line into a heading, a list or a rule; in a log of GitHub, into a command.
+_LINE_START = re.compile(r"^(\d*)(?=[.)](?:\s|$))|^(?=[#+=:-])")
 #: GitHub makes a link of a bare address and a mention of a bare @name.
 _AUTOLINK = re.compile(r"(?i)(https?|ftp|www|mailto)(?=[:.])|(@)(?=\w)")
 
@@ -24,6 +24,12 @@ def render(document: Document) -> str:
         lines += ["", f"## {escape(section.title)}", ""]
         lines += [line for block in section.blocks for line in (*_block(block), "")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+
+
+def page(title: str, blocks: Iterable[Block]) -> str:
+    """Return blocks under a title."""
+    lines = [f"## {escape(title)}", ""]
+    return "\n".join([*lines, *(line for block in blocks for line in (*_block(block), ""))]).rstrip() + "\n"
 
 
 def escape(text: str) -> str:

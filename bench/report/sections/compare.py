@@ -1,0 +1,88 @@
+"""A comparison as a document: what it comes to, what else differs, and every case with its verdict."""
+
+import math
+from collections.abc import Sequence
+
+from mlpbench.bench import words
+from mlpbench.bench.analysis.compare import Comparison, Row
+from mlpbench.bench.report.document import Block, Column, Paragraph, Points, Table, columns
+from mlpbench.bench.stats.significance import MOST_REPEATS
+
+
+def title(found: Comparison) -> str:
+    """Return what is compared with what, by which threshold."""
+    share = f"{100 * found.threshold:.3g} %"
+    return f"{found.candidate} against {found.baseline}: speedup above 1 is faster, threshold {share}"
+
+
+def caption(found: Comparison) -> str:
+    """Return what all verdicts together are worth."""
+    rate, pairs = found.false_discovery_rate, "paired by repeat" if found.paired else "unpaired"
+    return f"{pairs}; faster and slower hold for all {len(found.rows)} cases at once, {rate:.0%} wrong at most"
+
+
+def in_title(found: Comparison) -> bool:
+    """Whether the title says what every row is about: two kernels that were named, of one setting."""
+    return all(row.baseline_kernel != row.candidate_kernel and row.setting is None for row in found.rows)
+
+
+def ordered(found: Comparison) -> list[Row]:
+    """Return the rows as tables show them: kernel by kernel, single calls first."""
+    labels = list(dict.fromkeys(row.label for row in found.rows))
+    return sorted(found.rows, key=lambda row: (labels.index(row.label), row.mode != "per_sample", row.batch_size))
+
+
+def table(found: Comparison) -> Table:
+    """Return a row for each case, in the order of `ordered`: both times, the speedup, and the verdict last."""
+    heads = () if in_title(found) else ("case",)
+    numbers = ("batch size", "baseline", "candidate", "speedup (95 % interval)", "slowdown seen from")
+    rows = [
+        (
+            *((row.label,) if heads else ()),
+            row.mode,
+            "one at a time" if row.mode == "per_sample" else f"{row.batch_size:,}",
+            words.marked(words.seconds(row.baseline.value), row.baseline_kernel in found.unchecked),
+            words.marked(words.seconds(row.candidate.value), row.candidate_kernel in found.unchecked),
+            words.ratio(row.speedup),
+            _seen_from(row.detectable),
+            verdict(row),
+        )
+        for row in ordered(found)
+    ]
+    made = (*columns((*heads, "mode"), numbers), Column("verdict"))
+    return Table(title(found), made, tuple(rows), heads=len(heads) + 2)
+
+
+def blocks(found: Comparison, said: str | None = None) -> tuple[Block, ...]:
+    """Return all of a comparison; ``said``: the smallest slowdown that is found here, as a sentence."""
+    differences = [f"not the same on both sides: {difference}" for difference in found.differences]
+    left_out = [f"not compared: {case}" for case in found.unmatched]
+    notes = [caption(found), *found.notes, *([said] if said else [])]
+    return (
+        Paragraph(found.conclusion()),
+        *_points(differences),
+        table(found),
+        *_points(notes),
+        *_points(left_out),
+    )
+
+
+def _points(texts: Sequence[str]) -> tuple[Points, ...]:
+    return (Points(tuple(texts)),) if texts else ()
+
+
+def verdict(row: Row) -> str:
+    """Return the verdict; of an unclear case with what would tell."""
+    if row.verdict != "unclear" or math.isnan(row.p):
+        return row.verdict
+    if row.repeats_needed is None and row.drift.sd:
+        return "unclear (repeats do not tell: measure both sides in one run)"
+    if row.repeats_needed is None:
+        return f"unclear (more than {MOST_REPEATS:,} repeats would tell)"
+    return f"unclear (about {row.repeats_needed:,} repeats would tell)"
+
+
+def _seen_from(share: float) -> str:
+    if math.isnan(share):
+        return "none"
+    return f"{100 * share:.2g} %" if share < 1 else "beyond 2x"
