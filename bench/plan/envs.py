@@ -28,7 +28,7 @@ from mlpbench.bench.record.plan import Interpreter
 VERSION: str = import_module("mlpbench").__version__
 PACKAGE = Path(__file__).parents[2]
 #: What the part of mlpbench that measures imports, beside what a kernel itself needs.
-NEEDS = ("llvmlite", "msgspec>=0.20", "numpy>=2.0", "pytest>=8.2", "pytest-benchmark>=5.3", "threadpoolctl>=3.5")
+NEEDS = ("llvmlite", "msgspec>=0.20", "numpy>=1.26", "pytest>=8.2", "pytest-benchmark>=5.3", "threadpoolctl>=3.5")
 #: The oldest Python that mlpbench runs in.
 PYTHON = (3, 11)
 TIMEOUT_S = 120
@@ -53,7 +53,8 @@ def ask():
     if found["broken"] or len(found["versions"]) < len(needs):
         return
     try:
-                from mlpbench.bench.record.fields import SCHEMA
+        import mlpbench
+        from mlpbench.bench.record.fields import SCHEMA
         told = {"version": mlpbench.__version__, "schema": SCHEMA, "package": os.path.dirname(mlpbench.__file__)}
         found["ours"] = told
         if [told["version"], told["schema"]] == wanted:
