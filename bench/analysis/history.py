@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -56,6 +56,7 @@ class RunLevels(Struct, frozen=True):
 
     run: str
     started: str
+    host: str | None = None
     levels: tuple[Level, ...] = ()
     facts: dict[str, Any] = {}
     of_kernels: dict[str, dict[str, Any]] = {}
@@ -179,7 +180,12 @@ def _levels_of(run: Run) -> RunLevels:
     records = {one.kernel: one for one in reversed(run.records)}
     facts = sides.facts(run.records[0]) if run.records else {}
     return RunLevels(
-        run.id, started, tuple(found), facts, {name: sides.of_kernel(one) for name, one in records.items()}
+        run.id,
+        started,
+        run.environment.machine.host,
+        tuple(found),
+        facts,
+        {name: sides.of_kernel(one) for name, one in records.items()},
     )
 
 
@@ -190,19 +196,21 @@ def _task(run: Run) -> tuple[str, ...]:
     return (str(first.spec), words.things(threads, "thread") if threads else "", first.data.name, *which)
 
 
-def _series(machine: str, of_runs: Iterable[RunLevels], drifts: Drifts, kernels: Sequence[str]) -> Iterator[Series]:
+def _series(machine: str, of_runs: Sequence[RunLevels], drifts: Drifts, kernels: Sequence[str]) -> Iterator[Series]:
     grouped: dict[tuple[Any, ...], list[tuple[RunLevels, Level]]] = {}
+    several = len({one.host for one in of_runs if one.host}) > 1
     for one in of_runs:
+        host = f"host {one.host or 'not known'}" if several else ""
         for level in one.levels:
             if not kernels or level.kernel in kernels:
-                key = (level.task, level.kernel, level.mode, level.batch_size)
+                key = ((*level.task[:3], host, *level.task[3:]), level.kernel, level.mode, level.batch_size)
                 grouped.setdefault(key, []).append((one, level))
     for (task, kernel, mode, batch_size), found in grouped.items():
         samples = _at_one_pace([level for _, level in found])
         steps_found = steps.find(np.log(samples).tolist(), _scatter([level for _, level in found], drifts))
         yield Series(
             machine,
-            ", ".join(filter(None, task[:3])),
+            ", ".join(filter(None, task[:4])),
             kernel,
             mode,
             batch_size,

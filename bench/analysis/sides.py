@@ -10,6 +10,7 @@ from typing import Any
 from mlpbench.bench.cases import AXES, Setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.environment import Environment
+from mlpbench.bench.record.names import machine_of
 from mlpbench.bench.record.runs import Run, find_runs, latest, read_runs, resolve
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.trust.clock_check import check_clock
@@ -133,7 +134,8 @@ def shared_setting(one: Setting | None, other: Setting | None) -> str | None:
 
 def same_run(a: Run, b: Run) -> bool:
     """Return whether two runs are one: the same folder, or copies of it."""
-    return a.path.resolve() == b.path.resolve() or (a.plan is not None and (a.id, a.machine) == (b.id, b.machine))
+    copies = a.plan is not None and (a.id, machine_of(a)) == (b.id, machine_of(b))
+    return copies or a.path.resolve() == b.path.resolve()
 
 
 def same_sweep(one: Run, other: Run) -> bool:
@@ -146,7 +148,7 @@ def ran_together(one: Side, other: Side) -> bool:
     """Return whether repeats of the same number ran next to each other: in one run, or in two settings of one sweep."""
     if same_run(one.run, other.run):
         return one.kernel != other.kernel
-    return same_sweep(one.run, other.run) and one.run.machine == other.run.machine
+    return same_sweep(one.run, other.run) and machine_of(one.run) == machine_of(other.run)
 
 
 def complete(baseline: Side, candidate: Side) -> tuple[Side, Side]:
@@ -184,7 +186,7 @@ def _kernel_of_latest(text: str, newest: list[Run], no_run: UserError) -> list[S
 
 
 #: Readings of the moment, different in any two processes.
-VOLATILE = {"load", "sm_clock", "freq", "frequency", "time"}
+VOLATILE = {"boot", "load", "sm_clock", "freq", "frequency", "time"}
 
 
 def between_runs(baseline: Sequence[Record], candidate: Sequence[Record]) -> list[str]:

@@ -75,6 +75,7 @@ def compare(
     from mlpbench.bench.analysis import compare as compare_
     from mlpbench.bench.errors import UserError
     from mlpbench.bench.machine import environment
+    from mlpbench.bench.record.names import machine_of
     from mlpbench.bench.stats.drift import ASSUMED
 
     _check_format(format, as_json=as_json)
@@ -88,7 +89,9 @@ def compare(
     if any(name.startswith("latest") or side[0].kernel == name for name, side in zip(typed, parsed, strict=True)):
         console.tell_of_latest(results, here)
     machine = right[0].run.machine
-    calibrated = calibration.of_machine(results / machine) if left[0].run.machine == machine else None
+    # What the runs of one host wander says nothing of two.
+    one_host = machine_of(left[0].run) == machine_of(right[0].run)
+    calibrated = calibration.of_machine(results / machine) if one_host else None
     drifts = calibrated.drifts if calibrated else ASSUMED
     found = compare_.compare(left, right, threshold, anyway=anyway, drifts=drifts, by=axis)
     fewest = min(row.speedup.n for row in found.rows)

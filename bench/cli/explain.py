@@ -36,10 +36,11 @@ def explain(
     from mlpbench.bench.analysis.summary import summarize
     from mlpbench.bench.errors import UserError
     from mlpbench.bench.record import runs as record
+    from mlpbench.bench.record.names import named
     from mlpbench.bench.report.sections import gaps
 
     paths = console.resolve(runs, results)
-    runs_read = list(map(settled, record.named([run for path in paths for run in record.read_runs(path)])))
+    runs_read = list(map(settled, named([run for path in paths for run in record.read_runs(path)])))
     found = [one for run in runs_read if (one := explaining.find(run, summarize([run]))) is not None]
     for run in runs_read:
         silent = not any(one.run == run.name for one in found)

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from mlpbench.bench.machine import host
 from mlpbench.bench.record.environment import Commit, Environment, Gpu, Machine, Pool, Python, System
 from mlpbench.kernels.base import threads_given
 
@@ -72,6 +73,8 @@ def machine() -> Machine:
     """Return the processor, its caches in bytes, and what moves its clock, where readable."""
     return Machine(
         name=machine_id(),
+        host=host.host(),
+        boot=host.boot(),
         cpu_model=_processor()["name"],
         arch=platform.machine(),
         cores=_physical_cores(),

@@ -8,7 +8,7 @@ a folder of its own for each setting. Folders are only ever listed: nothing that
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +61,13 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What tables call the run: its id, or among others of its sweep the words of its setting (`named`)."""
+        """What tables call the run: its id, or among others what tells them apart (`bench.record.names`)."""
         return self.shown or self.id
 
     @property
     def title(self) -> str:
         """The same as the beginning of a sentence."""
-        return f"The run with {self.shown}" if self.shown else f"Run {self.id}"
+        return f"The run with {self.shown}" if self.shown and self.id not in self.shown else f"Run {self.name}"
 
     @property
     def setting(self) -> Setting | None:
@@ -254,17 +254,6 @@ def _belongs_to_sweep(run: Run, header: SweepHeader, entry: SettingEntry) -> Non
         if (record.spec.label(), record.spec.dtype) != (setting.spec, setting.dtype):
             told = f"{record.spec.label()} {record.spec.dtype}"
             raise UserError(f"{record.path}: is of {told}, not of the setting {setting.label}; take it away")
-
-
-def named(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs as tables name them: those of one sweep by their settings, any others by their ids."""
-    plans = [run.plan for run in runs]
-    if len(runs) < 2 or len({(run.machine, run.plan and run.plan.sweep) for run in runs}) > 1:
-        return list(runs)
-    words = [plan.setting.words if plan and plan.setting else None for plan in plans]
-    if len(set(words)) < len(runs):  # a run named twice, too
-        return list(runs)
-    return [replace(run, shown=word) for run, word in zip(runs, words, strict=True)]
 
 
 def _belongs(record: Record, plan: Plan | None, first: Record) -> None:

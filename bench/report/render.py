@@ -9,7 +9,8 @@ from mlpbench.bench.analysis.headline import Headline
 from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.runs import Run, named
+from mlpbench.bench.record.names import named
+from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import MANY_RUNS, Block, Document, Paragraph, Points, Section
 from mlpbench.bench.report.formats import csv, html, json, markdown
 from mlpbench.bench.report.sections import bandwidth, book, gaps, latency, lead, machine, task, times, trust

@@ -1,0 +1,36 @@
+"""What tables call runs: by what tells them apart."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mlpbench.bench.record.runs import Run
+
+#: Digits of a host's digest in a name.
+_DIGITS = 6
+
+
+def named(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs as tables name them: of one sweep by their settings, of several machines with the machine."""
+    plans = [run.plan for run in runs]
+    if len(runs) < 2:
+        return list(runs)
+    if len(machines := {machine_of(run) for run in runs}) > 1:
+        return [replace(run, shown=f"{run.id} on {machine_name(run, machines)}") for run in runs]
+    if len({run.plan and run.plan.sweep for run in runs}) > 1:
+        return list(runs)
+    words = [plan.setting.words if plan and plan.setting else None for plan in plans]
+    if len(set(words)) < len(runs):  # a run named twice, too
+        return list(runs)
+    return [replace(run, shown=word) for run, word in zip(runs, words, strict=True)]
+
+
+def machine_of(run: Run) -> tuple[str, str | None]:
+    """Return the machine of a run: its name, and the digest of its host where that is known."""
+    return run.machine, run.environment.machine.host
+
+
+def machine_name(run: Run, among: set[tuple[str, str | None]]) -> str:
+    """Return the name of a run's machine; among several of one model with the first digits of its host."""
+    machine, host = machine_of(run)
+    alike = sum(other == machine for other, _ in among) > 1
+    return f"{machine} (host {host[:_DIGITS] if host else 'not known'})" if alike else machine
