@@ -19,6 +19,7 @@ from mlpbench.bench.cli.explain import explain
 from mlpbench.bench.cli.export import export
 from mlpbench.bench.cli.history import history
 from mlpbench.bench.cli.list import env, list_kernels
+from mlpbench.bench.cli.machines import merge
 from mlpbench.bench.cli.report import report
 from mlpbench.bench.cli.run import run
 from mlpbench.bench.cli.settings import USAGE_ERROR, Invocation, Settings
@@ -39,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("list")(list_kernels)
-for command in (check, run, report, compare, explain, history, export, calibrate, env, fetch, show):
+for command in (check, run, report, compare, explain, history, merge, export, calibrate, env, fetch, show):
     app.command()(command)
 
 

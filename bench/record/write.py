@@ -22,14 +22,22 @@ def write_atomically(path: Path, content: Block | Mapping[str, Any] | msgspec.Ra
     Floats that JSON does not have (NaN, infinities) become null. Raises UserError if the file is there already, or if
     the folder is missing, full or not writable.
     """
-    text = _one_line_each(msgspec.json.format(msgspec.json.encode(content, enc_hook=as_json), indent=1))
+    write_bytes(
+        path,
+        _one_line_each(msgspec.json.format(msgspec.json.encode(content, enc_hook=as_json), indent=1)),
+        replace=replace,
+    )
+
+
+def write_bytes(path: Path, content: bytes, *, replace: bool = False) -> None:
+    """Write a file as `write_atomically` does, and raise what that raises."""
     try:
         # The partial file is no *.json, so that nobody reads it, and in the same folder, so that it can be linked.
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
         partial = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(text)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             partial.chmod(0o644)  # mkstemp's files are for their owner alone; results are shared
