@@ -24,8 +24,8 @@ def side(n: int, rng: np.random.Generator) -> dict[int, float]:
     return counted(dict(enumerate(map(float, values))), set(np.flatnonzero(marked).tolist()))
 
 
-#: Spells of so many repeats, there for a third of the time; the repeats of a default run lie so many apart.
-SPELL, SHARE, APART = 4, 1 / 3, 7
+#: Spells of so many repeats, there for a third of the time; the repeats of a run of so many kernels lie so many apart.
+SPELL, SHARE, APART = 4, 1 / 3, (1, 2, 3, 4, 7)
 
 
 def in_spells(n: int, rng: np.random.Generator, apart: int, *, seen: bool) -> dict[int, float]:
@@ -73,7 +73,7 @@ def main() -> None:
     for n in (3, 5, 6, 10, 20):
         print(n, ", ".join(f"{name} {share:.1f} %" for name, share in covered(n).items()))
         for seen in (True, False):
-            rates = (f"{apart} apart {covered_in_spells(n, apart, seen=seen):.1f} %" for apart in (1, APART))
+            rates = (f"{apart} apart {covered_in_spells(n, apart, seen=seen):.1f} %" for apart in APART)
             print("  spells", "seen:" if seen else "unseen:", ", ".join(rates))
         sys.stdout.flush()
 

@@ -83,6 +83,7 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     finding = headline.find(cases, {run.name: run.shown for run in runs if run.shown}, answer)
     if len(runs) == 1 and (said := history.against_previous(runs[0])):
         finding = replace(finding, notes=[*finding.notes, said])
+    finding = replace(finding, notes=[*finding.notes, *trust.claims(runs)])
     judged = tuple(trust.judge(run, p99_s) for run in runs)
     spreads = spread.find([run.records for run in runs])
     gap_table = gaps.gap_table(runs)

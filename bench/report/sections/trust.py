@@ -22,7 +22,7 @@ from mlpbench.bench.report.document import (
     columns,
 )
 from mlpbench.bench.report.sections.gaps import once_for_all
-from mlpbench.bench.trust import clock_check, latency
+from mlpbench.bench.trust import apart, clock_check, latency
 from mlpbench.bench.trust.grade import Grade, grade
 from mlpbench.bench.trust.timeline import Timeline, timeline
 
@@ -71,6 +71,7 @@ def as_dict(judged: Judgement) -> dict[str, Any]:
         "p99_budget": list(map(asdict, judged.budgets)),
         "same_input": [asdict(found) | {"flagged": found.flagged} for found in judged.inputs],
         "call_cost_s": judged.cost_s,
+        "repeats_apart": {"processes": apart.apart(judged.run.records), "enough": apart.ENOUGH},
     }
     return {name: words.plain(value) for name, value in content.items()}
 
@@ -115,6 +116,18 @@ def refusals(judged: Sequence[Judgement]) -> tuple[str, ...]:
         for one in judged
         if one.clock.ok is False
     )
+
+
+def claims(runs: Sequence[Run]) -> list[str]:
+    """Return of which runs the intervals do not claim their 95 %, because repeats lie too close together."""
+    found = [(run, apart.apart(run.records)) for run in runs]
+    close = [(run, lengths) for run, lengths in found if lengths is not None and lengths < apart.ENOUGH]
+    return [
+        f"{f'{run.title}: ' if len(runs) > 1 else ''}95 % is not claimed for the intervals: repeats of a kernel began "
+        f"{lengths:.1f} lengths of a process apart, not {apart.ENOUGH:.0f}. A disturbance that outlasts a repeat meets "
+        "several, and then 80 % of intervals hold with 3 repeats, 92 % with 8. More kernels in a run spread repeats."
+        for run, lengths in close
+    ]
 
 
 def notices(judged: Sequence[Judgement]) -> tuple[str, ...]:

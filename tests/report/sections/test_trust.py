@@ -1,5 +1,8 @@
 """The section on trust: what disturbed whom, cause by cause, and what a page keeps behind folds."""
 
+import pytest
+
+from mlpbench.bench.report import render
 from mlpbench.bench.report.document import Fold
 from mlpbench.bench.report.sections import trust
 from support import trusting
@@ -25,3 +28,21 @@ def test_what_concerns_the_harness_alone_is_behind_a_fold_and_so_is_a_quiet_run(
     assert next(block.title for block in quiet if isinstance(block, Fold)).startswith("The calibration")
     noisy = sections(tmp_path / "noisy", *[trusting.hit(run_delay_s=0.25)] * 3)
     assert any(getattr(block, "name", "") == "timeline-0" for block in noisy), "open where it was not quiet"
+
+
+def test_intervals_claim_95_percent_only_where_repeats_lie_apart(tmp_path):
+    def run(name, apart_s):
+        windows = (trusting.window(began_utc_s=1e9 + apart_s * repeat) for repeat in range(3))
+        clock = {"clock_s": 4.0, "raw_s": 4.0}
+        return trusting.write(tmp_path / name, [trusting.block(window, clock=clock) for window in windows])
+
+    alone, among_seven = run("alone", 4.8), run("seven", 32.0)
+    (said,) = trust.claims([alone])
+    assert said.startswith("95 % is not claimed for the intervals: repeats of a kernel began 1.2 lengths of a process")
+    assert trust.claims([among_seven]) == []
+    assert [one.partition(": ")[0] for one in trust.claims([alone, among_seven])] == [alone.title]
+    assert trust.as_dict(trust.judge(alone))["repeats_apart"] == {
+        "processes": pytest.approx(1.2),
+        "enough": 4.0,
+    }
+    assert said in render.build([alone]).headline.remarks, "below the finding, wherever it is shown"
