@@ -107,6 +107,10 @@ class Kernel(ABC):
         """
         return None
 
+    def l2_bytes(self) -> int | None:
+        """Return the bytes of the cache that all of its device shares; None of the CPU, or where it is not known."""
+        return None
+
     def compiled_s(self) -> float | None:
         """Return the seconds that the library has compiled in this process; None where it does not compile or tell."""
         return None

@@ -120,6 +120,11 @@ class CupyKernel(Kernel):
         pointer: int = self._stream.ptr
         return pointer
 
+    def l2_bytes(self) -> int:
+        """Return the bytes of the device's L2 cache."""
+        device: int = self._cupy.cuda.Device().id
+        return int(self._cupy.cuda.runtime.getDeviceProperties(device).get("l2CacheSize", 0))
+
     def compiled_s(self) -> float | None:
         """Return the seconds that NVRTC has compiled in this process."""
         return events.compiled_s()

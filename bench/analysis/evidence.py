@@ -8,14 +8,15 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from mlpbench.bench.analysis.attribution import SmallNetworks
 from mlpbench.bench.analysis.roofline import LEVELS, Roofs
 from mlpbench.bench.record import roofs as measured
+from mlpbench.bench.record.roofs import COPIES, LAUNCH_AND_WAIT
 from mlpbench.bench.record.runs import ROOFS_FILE, Run
 
 PRODUCT, PEAK = ARITHMETIC = ("matrix product", "multiply-add")
-#: What is told of a device and is no roof.
-COPIES = ("host to device", "device to host")
 #: Where half of the rounds take so many times as long as the best, something else ran. Multiply-adds in registers wait
 #: for nothing; of what all cores share, neighbours that the processor's clock does not show take their part.
 _QUIET_WITHIN = {PEAK: 1.15, "L3": 1.3, "DRAM": 1.3}
@@ -162,10 +163,31 @@ def _peak_and_levels(rates: Mapping[str, float], threads: int, caches: Mapping[s
 
 
 def _of_device(entry: measured.OfDevice) -> OfDevice:
+    """Return the roofs of a device: those of the run's own dtype, and beside them the peak of each arithmetic."""
     if entry.roofs is None:
         return OfDevice(None, False, entry.reason or "no reason given")
-    rates, disturbed = _rates(entry.roofs)
-    roofs = _peak_and_levels(rates[1], 1, entry.roofs.caches)
-    copies = {name: rates[1][name] for name in COPIES if name in rates[1]}
-    name = entry.roofs.facts.get("device_name")
-    return OfDevice(replace(roofs, device=entry.device, name=name, copies_s=copies), disturbed, None)
+    content = entry.roofs
+    own = "fp64" if content.dtype == "float64" else "fp32"
+    kept = tuple(one for one in content.measured if one.arithmetic in (None, own))
+    rates, disturbed = _rates(msgspec.structs.replace(content, measured=kept))
+    roofs = _peak_and_levels(rates[1], 1, content.caches)
+    peaks = {own: (roofs.flop_s, roofs.arithmetic)}
+    for one in content.measured:
+        rate = one.work / min(one.data)
+        if one.arithmetic not in (None, own) and rate > peaks.get(one.arithmetic, (0.0, ""))[0]:
+            peaks[one.arithmetic] = (rate, f"{one.arithmetic} {one.name}")
+    waits = {str(one.how): min(one.data) / one.work for one in content.measured if one.name == LAUNCH_AND_WAIT}
+    copies = {
+        one.name + (" (pinned)" if one.how == "pinned" else ""): one.work / min(one.data)
+        for one in content.measured
+        if one.name in COPIES
+    }
+    roofs = replace(
+        roofs,
+        device=entry.device,
+        name=content.facts.get("device_name"),
+        copies_s=copies,
+        peaks=peaks,
+        launch_s=waits,
+    )
+    return OfDevice(roofs, disturbed, None)

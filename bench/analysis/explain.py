@@ -139,7 +139,7 @@ def find(run: Run, cases: Sequence[CaseSummary], found: Evidence | None = None) 
 def _kernel(records: Sequence[Record], cases: Sequence[CaseSummary], found: Evidence) -> KernelExplanation:
     first = records[0]
     device, threads = first.device or CPU, threads_used(first) or first.threads or 1
-    roofs, by_threads, disturbed, no_roofs = held_to(device, threads, found)
+    roofs, by_threads, disturbed, no_roofs = held_to(device, threads, found, first.describe.get("arithmetic"))
     small = {r.repeat: found.small[r.kernel, r.repeat] for r in records if (r.kernel, r.repeat) in found.small}
     calls: dict[int, dict[int, float]] = {}
     for case in batched(cases):
@@ -167,17 +167,21 @@ def _kernel(records: Sequence[Record], cases: Sequence[CaseSummary], found: Evid
     )
 
 
-def held_to(device: str, threads: int, found: Evidence) -> tuple[Roofs | None, Mapping[int, Roofs], bool, str | None]:
+def held_to(
+    device: str, threads: int, found: Evidence, arithmetic: object = None
+) -> tuple[Roofs | None, Mapping[int, Roofs], bool, str | None]:
     """Return the roofs of a kernel, all that may be its, whether they are disturbed, and why it has none.
 
-    Of the CPU, by number of threads; a device has one set, at 1. Why the CPU has none is said of the run.
+    Of the CPU, by number of threads; a device has one set, at 1, with the peak of what the kernel computes products in.
+    Why the CPU has none is said of the run.
     """
     if device == CPU:
         return found.roofs_for(threads), found.roofs, found.disturbed, None
     there = found.of(device)
     if there.roofs is None:
         return None, {}, False, f"no roofs: it computes on {device}, and {there.reason}"
-    return there.roofs, {1: there.roofs}, there.disturbed, None
+    roofs = there.roofs.of(arithmetic)
+    return roofs, {1: roofs}, there.disturbed, None
 
 
 def _estimate(values: Iterable[float | None]) -> Estimate | None:

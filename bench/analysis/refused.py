@@ -48,7 +48,8 @@ def _impossible(run: Run, beside: Evidence) -> Iterator[tuple[str, Refusal]]:
     timed = {record.kernel: record for record in reversed(run.records) if record.cases}
     for kernel, cases in of_kernels(summarize([run])).items():
         first = timed[kernel]
-        roofs, _, disturbed, _ = held_to(first.device or CPU, threads_used(first) or first.threads or 1, beside)
+        device, threads = first.device or CPU, threads_used(first) or first.threads or 1
+        roofs, _, disturbed, _ = held_to(device, threads, beside, first.describe.get("arithmetic"))
         for share in shares(first, cases, roofs, disturbed=disturbed):
             if share.verdict is not None and share.verdict.impossible:
                 why = _why(share.verdict)
@@ -76,7 +77,10 @@ def _stripped(record: Record, refused: Collection[Refusal]) -> Record:
     def hit(mode: str, batch_size: int) -> bool:
         return any(one.mode is None or (one.mode, one.batch_size) == (mode, batch_size) for one in refused)
 
-    trust = record.trust
+    trust, device_times = record.trust, record.device_times
+    if device_times is not None:
+        kept = tuple(one for one in device_times.cases if not hit(one.mode, one.batch_size))
+        device_times = changed(device_times, cases=kept)
     failures = dict.fromkeys(
         (*record.failures, *(Failure(record.kernel, one.mode, one.batch_size, PHASE, _told(one)) for one in refused))
     )
@@ -88,6 +92,7 @@ def _stripped(record: Record, refused: Collection[Refusal]) -> Record:
         record,
         cases=tuple(case for case in record.cases if not hit(case.mode, case.batch_size)),
         failures=tuple(failures),
+        device_times=device_times,
         trust=changed(
             trust,
             singles=tuple(one for one in trust.singles if not hit(one.mode, one.batch_size)),

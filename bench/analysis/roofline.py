@@ -1,19 +1,21 @@
 """The roofline model: what a call must at least do, and how long the machine takes for that. Knows no files.
 
 S. Williams, A. Waterman and D. Patterson, "Roofline: an insightful visual performance model for multicore
-architectures", Communications of the ACM 52 (2009). Three floors bound a call from below:
+architectures", Communications of the ACM 52 (2009). These floors bound a call from below:
 
 * arithmetic: its floating-point operations at the machine's peak;
 * weights: each is read at least once a call, from the nearest level of memory that holds them all;
-* inputs: each is read once, from the nearest level that holds all rows that the calls rotate through.
+* inputs: each is read once, from the nearest level that holds all rows that the calls rotate through;
+* launch: on a device, a launch that does nothing and the wait for it take their time.
 
 The longest floor is the roof that binds; its share, floor / measured time, cannot be above 1.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mlpbench.bench.cases import CPU
 from mlpbench.kernels.spec import ForwardSpec
@@ -36,7 +38,8 @@ class Roofs:
 
     Of another ``device`` than the CPU, called ``name``: it has no threads of ours, and counts as one. From one of its
     calls to the next nothing stays in a cache nearer than L2, which all of it shares; ``copies_s`` are the bytes/s of
-    copies from and to the host.
+    copies from and to the host. ``peaks``: FLOP/s by what products are computed in (fp32, tf32, fp16, fp64), and the
+    name of the measurement; ``launch_s``: seconds of launches that do nothing and of their wait, by how.
     """
 
     threads: int
@@ -48,6 +51,22 @@ class Roofs:
     device: str = CPU
     name: str | None = None
     copies_s: Mapping[str, float] = field(default_factory=dict)
+    peaks: Mapping[str, tuple[float, str]] = field(default_factory=dict)
+    launch_s: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, arithmetic: object) -> Roofs:
+        """Return the roofs of a kernel that computes products so; as they are where it does not say.
+
+        "3xtf32" makes one product of float32 from three of tf32, beside which the other units may work. A peak that was
+        not measured bounds nothing.
+        """
+        if not self.peaks or not isinstance(arithmetic, str):
+            return self
+        peaks = dict(self.peaks)
+        if "tf32" in peaks and "fp32" in peaks:
+            peaks["3xtf32"] = (peaks["tf32"][0] / 3 + peaks["fp32"][0], f"a third of {peaks['tf32'][1]}, and fp32")
+        flop_s, name = peaks.get(arithmetic, (math.inf, f"{arithmetic}, not measured"))
+        return replace(self, flop_s=flop_s, arithmetic=name)
 
     @property
     def nearest(self) -> str:
@@ -94,7 +113,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Floor:
-    """Seconds that a call takes at least, because of ``what``: arithmetic, weights or inputs; and at which roof."""
+    """Seconds that a call takes at least, because of ``what``: arithmetic, weights, inputs, launch; and the roof."""
 
     what: str
     roof: str
@@ -134,6 +153,9 @@ def floors(work: Work, roofs: Roofs) -> list[Floor]:
         place = level(footprint, roofs.caches, roofs.threads)
         if place in roofs.read_s:
             found.append(Floor(what, place, n_bytes * _seconds_per_byte(place, footprint, roofs)))
+    if roofs.launch_s:
+        how = min(roofs.launch_s, key=lambda name: roofs.launch_s[name])
+        found.append(Floor("launch", how, roofs.launch_s[how]))
     return sorted(found, key=lambda floor: -floor.seconds)
 
 
@@ -157,9 +179,15 @@ def judge(
     ``disturbed``: the roofs were measured while something else ran, and may be too low. A kernel that ``skips`` work
     has to read its inputs all the same: it does not know what it may skip before it has seen them.
     """
-    found = floors(work, roofs)
+    all_floors = floors(work, roofs)
+    # Another library may launch faster than CuPy, by which the floor of a launch is measured: it refuses nothing.
+    found = [floor for floor in all_floors if floor.what != "launch"]
     binding, limit = found[0], IMPOSSIBLE_BESIDE if disturbed else IMPOSSIBLE
     share = binding.seconds / call_s
+    if share <= IMPOSSIBLE and all_floors[0].what == "launch":
+        above = all_floors[0].seconds / call_s
+        reason = "it launches faster than CuPy does" if above > IMPOSSIBLE else None
+        return RoofVerdict(all_floors[0], above, impossible=False, skips=skips, reason=reason)
     if share <= IMPOSSIBLE:
         return RoofVerdict(binding, share, impossible=False, skips=skips, reason=None)
     inputs = next((floor for floor in found if floor.what == "inputs"), None)

@@ -1,13 +1,17 @@
 """The limits of a CUDA device, measured through CuPy in a process of its own, as `bench.machine.roofs` does the CPU's.
 
-Arithmetic is cuBLAS's matrix product in the dtype itself, as the CuPy kernel computes it. Bandwidth is copying, of
-which the bytes read and the bytes written count, and reading alone, each through arrays that fit half of the L2 cache,
-and through arrays that do not fit it. Nothing nearer counts: from one device kernel to the next only L2 and memory keep
-anything. Of all ways to copy and to read the fastest is the roof: a roof may be too high, never too low. Calls only
-give work to the device; each round waits for it once, at its end. Copies from and to the host are told, and no roof.
+Arithmetic is measured in each way that a kernel may compute in (fp32, tf32, fp16, or fp64), by cuBLAS's matrix product
+and by multiply-adds in registers, on tensor cores ``mma.sync``. Bandwidth is copying, of which the bytes read and the
+bytes written count, and reading alone, each through arrays that fit half of the L2 cache, and through arrays that do
+not fit it. Nothing nearer counts: from one device kernel to the next only L2 and memory keep anything. Of all ways the
+fastest is the roof: a roof may be too high, never too low. A launch that does nothing, and the wait for it, is the
+least that a call takes. Calls only give work to the device; each round waits for it once, at its end, but for launches
+with their wait. Copies from and to the host are told, and no roof.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +19,9 @@ import numpy as np
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import child
 from mlpbench.bench.machine.roofs import BEYOND, FEWEST_ROUNDS
-from mlpbench.bench.record.roofs import Measured, OfDevice, Roofs
-from mlpbench.kernels.cuda import device
+from mlpbench.bench.record.roofs import COPIES, LAUNCH, LAUNCH_AND_WAIT, Measured, OfDevice, Roofs
+from mlpbench.kernels.cuda import device, peak
+from mlpbench.kernels.cuda.queue import Queue
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_cupy import CupyKernel, words
 
@@ -32,6 +37,9 @@ DRAM_BYTES = 256 * 2**20
 HOST_BYTES = 64 * 2**20
 #: A device kernel goes through its array again and again until so many bytes are read: far longer than its launch.
 BYTES_A_LAUNCH = 2**30
+
+#: A launch of multiply-adds takes so many turns: a millisecond or so on the largest card.
+TURNS = 2000
 
 #: Threads of a block, and blocks for each multiprocessor: so many fit on every one that CUDA 12 knows, all at once.
 THREADS, BLOCKS = 256, 4
@@ -86,8 +94,18 @@ void read_all(const uint4* source, unsigned* sums, long long n, int times) {
 """
 
 
-#: Name, how, unit and work of one call, bytes of each array, and the call.
-_Call = tuple[str, str, str, int, int | None, Callable[[], None]]
+@dataclass(frozen=True)
+class _Call:
+    """One measurement, as `bench.record.roofs.Measured` has it; ``waits``: each call waits for the device itself."""
+
+    name: str
+    how: str
+    unit: str
+    work: int
+    call: Callable[[], None]
+    size: int | None = None
+    arithmetic: str | None = None
+    waits: bool = False
 
 
 def answer(dtype: str, seconds: float) -> OfDevice:
@@ -116,14 +134,27 @@ def measure(dtype: str, seconds: float) -> Roofs:
     rounds = max(FEWEST_ROUNDS, round(seconds / ROUND_S))
     measured: list[Measured] = []
     blocks = BLOCKS * properties["multiProcessorCount"]
-    for name, how, unit, work, size, call in _all(cupy, stream, dtype, caches, blocks):
-        call()  # compiles, and loads cuBLAS
+    for one in _all(cupy, stream, dtype, caches, blocks):
+        one.call()  # compiles, and loads cuBLAS
         if not measured:
-            short_rounds(call, round(WARM_S / ROUND_S), ROUND_S, most_s=WARM_S, wait=stream.synchronize)
-        _, data = short_rounds(call, rounds, ROUND_S, most_s=2 * seconds, wait=stream.synchronize)
-        measured.append(Measured(name=name, how=how, unit=unit, work=work, bytes=size, data=tuple(data)))
-    facts = {**device.device_facts(dtype), "cupy": CupyKernel.version()}
-    return Roofs(dtype=dtype, facts=facts, caches=caches, measured=tuple(measured))
+            short_rounds(one.call, round(WARM_S / ROUND_S), ROUND_S, most_s=WARM_S, wait=stream.synchronize)
+        wait = None if one.waits else stream.synchronize
+        _, data = short_rounds(one.call, rounds, ROUND_S, most_s=2 * seconds, wait=wait)
+        measured.append(
+            Measured(
+                name=one.name,
+                how=one.how,
+                arithmetic=one.arithmetic,
+                unit=one.unit,
+                work=one.work,
+                bytes=one.size,
+                data=tuple(data),
+            )
+        )
+    device.multiply_in(dtype)
+    told = {**device.device_facts(dtype), "cupy": CupyKernel.version()}
+    texts = {name: None if value is None else str(value) for name, value in told.items()}
+    return Roofs(dtype=dtype, facts=texts, caches=caches, measured=tuple(measured))
 
 
 def array_sizes(caches: dict[str, int]) -> dict[str, int]:
@@ -135,8 +166,9 @@ def array_sizes(caches: dict[str, int]) -> dict[str, int]:
 
 def _all(cupy: Any, stream: Any, dtype: str, caches: dict[str, int], blocks: int) -> Iterator[_Call]:
     """Yield everything that is measured, its arrays made when it is its turn."""
-    for rows in MATRIX_ROWS:
-        yield _product(cupy, stream, dtype, rows)
+    yield from _products(cupy, stream, dtype)
+    yield from _in_registers(cupy, stream, dtype, blocks)
+    yield from _launches(cupy, stream, dtype)
     module = cupy.RawModule(code=SOURCE)
     copy, read = module.get_function("copy_all"), module.get_function("read_all")
     grid = (blocks,), (THREADS,)
@@ -148,16 +180,74 @@ def _all(cupy: Any, stream: Any, dtype: str, caches: dict[str, int], blocks: int
             source = cupy.asarray(numbers)
             target = cupy.empty(numbers.shape, np.uint32)
             sums = cupy.empty((blocks * THREADS,), np.uint32)
-        yield level, "copy", "byte", 2 * size * times, size, _on(stream, copy, *grid, (source, target, *counts))
+        copied = _on(stream, copy, *grid, (source, target, *counts))
+        yield _Call(level, "copy", "byte", 2 * size * times, copied, size)
         if level == "DRAM":  # a launch of its own for each: in L2 that would take longer than the copy
-            yield level, "copyto", "byte", 2 * size, size, _on(stream, cupy.copyto, target, source)
-        yield level, "read", "byte", size * times, size, _on(stream, read, *grid, (source, sums, *counts))
-    # Copies from and to memory of the host that is not pinned: as the kernel makes them.
-    host = np.ones(HOST_BYTES, np.uint8)
+            yield _Call(level, "copyto", "byte", 2 * size, _on(stream, cupy.copyto, target, source), size)
+        yield _Call(level, "read", "byte", size * times, _on(stream, read, *grid, (source, sums, *counts)), size)
+    yield from _transfers(cupy, stream)
+
+
+def _transfers(cupy: Any, stream: Any) -> Iterator[_Call]:
+    """Yield copies from and to the host: as CuPy makes them of any array, and with pinned memory, by the device alone.
+
+    CuPy copies an array of the host into a pinned block first, with one thread, and results into fresh memory.
+    """
+    queue, host = Queue(stream.ptr), np.ones(HOST_BYTES, np.uint8)
     with stream:
         there = cupy.asarray(host)
-    for name, function, array in (("host to device", cupy.asarray, host), ("device to host", cupy.asnumpy, there)):
-        yield name, "copy", "byte", HOST_BYTES, HOST_BYTES, _on(stream, function, array)
+    memory = queue.pinned(HOST_BYTES)
+    pinned = memory.ctypes.data
+    for name, function, array in ((COPIES[0], cupy.asarray, host), (COPIES[1], cupy.asnumpy, there)):
+        yield _Call(name, "copy", "byte", HOST_BYTES, _on(stream, function, array), HOST_BYTES)
+    for name, way in zip(COPIES, ("to device", "to host"), strict=True):
+        target, source = (there.data.ptr, pinned) if way == "to device" else (pinned, there.data.ptr)
+        call = partial(queue.copy, target, source, HOST_BYTES, way)
+        yield _Call(name, "pinned", "byte", HOST_BYTES, call, HOST_BYTES)
+
+
+def _products(cupy: Any, stream: Any, dtype: str) -> Iterator[_Call]:
+    """Yield cuBLAS's product in the dtype itself and, of float32, what tensor cores make of it and of halves."""
+    device.multiply_in(dtype)
+    for rows in MATRIX_ROWS:
+        yield _product(cupy, stream, dtype, rows, device.arithmetic(dtype))
+    if dtype == "float32":
+        yield _product(cupy, stream, "float16", MATRIX_ROWS[-1], "fp16")
+        device.multiply_in(dtype, tf32=True)
+        yield _product(cupy, stream, dtype, MATRIX_ROWS[-1], "tf32")
+        device.multiply_in(dtype)
+
+
+def _in_registers(cupy: Any, stream: Any, dtype: str, blocks: int) -> Iterator[_Call]:
+    """Yield multiply-adds that wait for no memory, one kernel for each arithmetic that the card has."""
+    module = cupy.RawModule(code=peak.source(dtype))
+    with stream:
+        out = cupy.empty((blocks * peak.THREADS,), np.dtype(dtype))
+    for one in peak.peaks(dtype):
+        if int(cupy.cuda.Device().compute_capability) >= one.capability:
+            run = module.get_function(one.entry)
+            call = _on(stream, run, (blocks,), (peak.THREADS,), one.arguments(out, TURNS))
+            work = one.flop * TURNS * blocks * peak.THREADS
+            yield _Call("multiply-add", one.how, "flop", work, call, arithmetic=one.arithmetic)
+
+
+def _launches(cupy: Any, stream: Any, dtype: str) -> Iterator[_Call]:
+    """Yield what a launch takes that does nothing: launches behind each other, and each with its wait; as a graph."""
+    run = cupy.RawModule(code=peak.source(dtype)).get_function(peak.NOTHING)
+    launch = _on(stream, run, (1,), (1,), ())
+    launch()  # before it is captured, it has to be loaded
+    replay = Queue(stream.ptr).captured(launch)
+
+    def waited(begin: Callable[[], None]) -> Callable[[], None]:
+        def call() -> None:
+            begin()
+            stream.synchronize()
+
+        return call
+
+    yield _Call(LAUNCH, "empty kernel", "launch", 1, launch)
+    yield _Call(LAUNCH_AND_WAIT, "empty kernel", "launch", 1, waited(launch), waits=True)
+    yield _Call(LAUNCH_AND_WAIT, "empty graph", "launch", 1, waited(replay), waits=True)
 
 
 def _on(stream: Any, function: Callable[..., Any], *arguments: Any, **options: Any) -> Callable[[], None]:
@@ -170,13 +260,14 @@ def _on(stream: Any, function: Callable[..., Any], *arguments: Any, **options: A
     return call
 
 
-def _product(cupy: Any, stream: Any, dtype: str, rows: int) -> _Call:
-    numbers = np.random.default_rng(0).random((rows, rows), np.dtype(dtype))
+def _product(cupy: Any, stream: Any, dtype: str, rows: int, arithmetic: str) -> _Call:
+    """Return cuBLAS's product of square matrices. CuPy looks at the compute type when it is called."""
+    numbers = np.random.default_rng(0).random((rows, rows), np.float32).astype(dtype)
     with stream:
         a = cupy.asarray(numbers)
         out = cupy.empty(numbers.shape, numbers.dtype)
     call = _on(stream, cupy.matmul, a, a, out=out)
-    return "matrix product", "cuBLAS", "flop", 2 * rows**3, None, call
+    return _Call("matrix product", "cuBLAS", "flop", 2 * rows**3, call, arithmetic=arithmetic)
 
 
 if __name__ == "__main__":

@@ -94,9 +94,9 @@ def rotation(kernel: Kernel, case: Case, x: NDArray[Any]) -> int:
 
     A million inputs of one row take a million objects, and minutes to a device; so many bytes are as good as more.
     """
-    cache = kernel.describe().get("l2_bytes") if kernel.device != CPU else _largest_cache()
+    cache = _largest_cache() if kernel.device == CPU else kernel.l2_bytes() or 0
     row_bytes: int = x[0].nbytes
-    most = max(BEYOND * (cache if isinstance(cache, int) else 0), ROTATE_BYTES) // row_bytes
+    most = max(BEYOND * cache, ROTATE_BYTES) // row_bytes
     return max(case.batch_size, min(most, len(x)) // case.batch_size * case.batch_size)
 
 

@@ -10,18 +10,23 @@ from mlpbench.kernels.spec import ForwardSpec
 
 #: What a peak is measured with.
 ARITHMETIC = ("matrix product", "multiply-add")
+#: Of a device: launches that do nothing, behind each other and each with its wait; and copies, which are no roof.
+LAUNCH, LAUNCH_AND_WAIT = "launch", "launch and wait"
+COPIES = ("host to device", "device to host")
 
 
 class Measured(Block, frozen=True, kw_only=True):
     """``data``: seconds per call of each round. ``work``: operations done, or bytes moved, by one call.
 
     ``name``: what was done, or the level that was read; ``how``: of a device, in which of several ways. ``bytes``: the
-    size of each array, None for arithmetic.
+    size of each array, None for arithmetic. ``arithmetic``: of a device, what products were computed in (fp32, tf32,
+    fp16, fp64); None in older files.
     """
 
     name: Text
     threads: Whole = 1
     how: Text | None = None
+    arithmetic: Name | None = None
     unit: Text = ""
     work: Whole
     bytes: Index | None = None

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mlpbench.kernels.cuda import card
+
 #: cuBLAS computes products of float32 in float32. CuPy's default would follow the variable CUPY_TF32, and TF32 keeps
 #: 10 bits of the mantissa: another computation, faster and outside of the gate's tolerance.
 _COMPUTE_TYPES = {"float32": "COMPUTE_TYPE_FP32", "float64": "COMPUTE_TYPE_FP64"}
@@ -23,10 +25,11 @@ def _products() -> Any:
     return _routines_linalg
 
 
-def multiply_in(dtype: str) -> None:
-    """Have all products of arrays of ``dtype`` in this process computed in ``dtype``."""
+def multiply_in(dtype: str, *, tf32: bool = False) -> None:
+    """Have all products of arrays of ``dtype`` in this process computed in ``dtype``, or those of float32 in TF32."""
     products = _products()
-    products.set_compute_type(np.dtype(dtype), getattr(products, _COMPUTE_TYPES[dtype]))
+    name = "COMPUTE_TYPE_TF32" if tf32 else _COMPUTE_TYPES[dtype]
+    products.set_compute_type(np.dtype(dtype), getattr(products, name))
 
 
 def compute_type(dtype: str) -> str:
@@ -36,16 +39,27 @@ def compute_type(dtype: str) -> str:
     return named
 
 
-def device_facts(dtype: str) -> dict[str, str | None]:
-    """Return the current device, its driver and runtime, and what products of ``dtype`` are computed in."""
+def arithmetic(dtype: str) -> str:
+    """Return what products of arrays of ``dtype`` are computed in, as reports name it: fp32, tf32 or fp64."""
+    return compute_type(dtype).removeprefix("COMPUTE_TYPE_").lower()
+
+
+def device_facts(dtype: str) -> dict[str, str | int | bool | None]:
+    """Return the current card, its driver and libraries, and what products of ``dtype`` are computed in.
+
+    ``overrides``: variables that are set and make NVIDIA's libraries compute products otherwise than they were told.
+    """
     import cupy
 
-    runtime, device = cupy.cuda.runtime, cupy.cuda.Device()
+    runtime = cupy.cuda.runtime
     return {
-        "device_name": runtime.getDeviceProperties(device.id)["name"].decode(),
-        "compute_capability": device.compute_capability,
+        **card.identity(),
         "cuda_driver": dotted(runtime.driverGetVersion()),
         "cuda_runtime": dotted(runtime.runtimeGetVersion()),
+        "cublas": card.cublas(),
+        "nvrtc": card.nvrtc(),
         "compute_type": compute_type(dtype),
+        "arithmetic": arithmetic(dtype),
+        "overrides": card.overrides(),
         "nvidia_tf32_override": os.environ.get("NVIDIA_TF32_OVERRIDE"),
     }

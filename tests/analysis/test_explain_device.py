@@ -141,3 +141,71 @@ def test_devices_are_read_where_the_cpu_was_not_measured(tmp_path):
     kernel = only(write(tmp_path, devices=[there], seed=1))
     assert kernel.weights_in == "DRAM"
     assert kernel.attribution.parts["weights"] is None, "there is nothing to compare with"
+
+
+# One peak for each arithmetic, and the floor of a launch
+
+TF32_CUBLAS, TF32_MMA, FLOOR_S = 1.5e13, 2.3e13, 8e-6
+
+
+def entries(*more):
+    """Return the device's measurements with those of tensor cores and of launches."""
+    made = files.of_device()["roofs"]["measured"]
+    made += [
+        {"name": name, "how": how, "unit": "", "arithmetic": arithmetic, **files.timed(rate, 1.0)}
+        for name, how, arithmetic, rate in (
+            ("matrix product", "cuBLAS", "tf32", TF32_CUBLAS),
+            ("multiply-add", "mma.sync in registers", "tf32", TF32_MMA),
+            ("multiply-add", "FFMA in registers", "fp32", 1.1 * files.DEVICE_PEAK),
+        )
+    ]
+    return made + [
+        {"name": "launch and wait", "how": how, "unit": "launch", "work": 1, "data": [seconds, 2 * seconds]}
+        for how, seconds in more
+    ]
+
+
+def of_kernel(tmp_path, arithmetic, times, *more):
+    info = {**files.CUDA["kernel_info"], "describe": {"arithmetic": arithmetic}}
+    return write(tmp_path, times, [files.of_device(entries=entries(*more))], kernel_info=info)
+
+
+def test_a_kernel_is_held_to_the_peak_of_its_own_arithmetic(tmp_path):
+    """At twice the peak of FFMA a kernel on tensor cores is believed, and at 1.1 times their own it is not."""
+    twice, above = FLOP / (2.2 * files.DEVICE_PEAK), FLOP / (1.1 * TF32_MMA)
+    assert only(of_kernel(tmp_path / "a", "tf32", fast(twice))).impossible == ()
+    (refused,) = only(of_kernel(tmp_path / "b", "tf32", fast(above))).impossible
+    assert refused.verdict.share == pytest.approx(1.1)
+    assert refused.verdict.binding.roof == "tf32 multiply-add", "in registers is faster than cuBLAS here"
+    (refused,) = only(of_kernel(tmp_path / "c", "fp32", fast(twice))).impossible
+    assert refused.verdict.share == pytest.approx(2.0)
+    assert refused.verdict.binding.roof == "multiply-add"
+    three = FLOP / (TF32_MMA / 3 + 1.1 * files.DEVICE_PEAK)
+    assert only(of_kernel(tmp_path / "d", "3xtf32", fast(three))).impossible == ()
+    assert len(only(of_kernel(tmp_path / "e", "3xtf32", fast(three / 1.1))).impossible) == 1
+
+
+def test_an_arithmetic_that_nobody_measured_bounds_nothing(tmp_path):
+    found = only(of_kernel(tmp_path, "fp8", fast(FLOP / (5 * files.DEVICE_PEAK))))
+    assert "arithmetic" not in {share.verdict.binding.what for share in found.shares}
+
+
+def test_where_the_launch_binds_it_is_said(tmp_path):
+    """One row takes 13 us, of which an empty launch and its wait would take eight; the faster way of two counts."""
+    run = of_kernel(tmp_path, "fp32", files.TIMES, ("empty kernel", 2 * FLOOR_S), ("empty graph", FLOOR_S))
+    kernel = only(run)
+    one = kernel.shares[0].verdict
+    assert (one.binding.what, one.binding.roof, one.binding.seconds) == ("launch", "empty graph", FLOOR_S)
+    assert one.share == pytest.approx(FLOOR_S / 13e-6, rel=1e-3)
+    assert kernel.shares[-1].verdict.binding.what == "arithmetic"
+    text = render.render([run], "md")
+    assert "| launch floor |" in text
+    assert "a launch and its wait: empty kernel 16.0 µs, empty graph 8.00 µs" in text
+    assert "23,000 (tf32 multiply-add)" in text
+
+
+def test_a_launch_that_is_cheaper_than_cupys_is_believed(tmp_path):
+    run = of_kernel(tmp_path, "fp32", files.TIMES, ("empty kernel", 20e-6))
+    kernel = only(run)
+    assert kernel.impossible == ()
+    assert kernel.shares[0].verdict.reason == "it launches faster than CuPy does"

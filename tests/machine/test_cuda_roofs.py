@@ -1,6 +1,7 @@
 """The limits of a CUDA device, under the stand-in: what is measured, and that it is waited for. Not how fast it is."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from support.on_cpu.raw import CpuRawModule, compiler
 
 MEASURED = [
     *[("matrix product", "cuBLAS")] * 2,
+    ("multiply-add", "DFMA in registers"),
+    *[("launch", "empty kernel"), ("launch and wait", "empty kernel"), ("launch and wait", "empty graph")],
     *[("L2", how) for how in ("copy", "read")],
     *[("DRAM", how) for how in ("copy", "copyto", "read")],
-    *[("host to device", "copy"), ("device to host", "copy")],
+    *[(way, how) for how in ("copy", "pinned") for way in ("host to device", "device to host")],
 ]
 
 
@@ -37,7 +40,7 @@ def test_what_is_measured(device):
     for entry in found["measured"]:
         assert 1 <= len(entry["data"]) <= 10
         assert min(entry["data"]) > 0
-        assert entry.keys() == {"name", "how", "unit", "work", "bytes", "data", "threads"}
+        assert entry.keys() == {"name", "how", "unit", "work", "bytes", "data", "threads", "arithmetic"}
 
 
 def test_work_is_what_is_done(device):
@@ -54,23 +57,56 @@ def test_work_is_what_is_done(device):
 
 
 def test_each_round_waits_once_at_its_end(device, monkeypatch):
-    seen = []
+    seen, waiting = [], []
 
     def short_rounds(call, rounds, round_s, most_s, wait):
         (stream,) = fake_cupy.Stream.made
         assert stream.non_blocking
         before = stream.waits
         call()
-        assert stream.waits == before, "a call only gives work to the device"
-        wait()
+        assert stream.waits == before + (wait is None), "a call only gives work to the device, but for a launch's floor"
+        if wait is not None:
+            wait()
         assert stream.waits == before + 1
+        waiting.append(wait is None)
         seen.append((rounds, most_s))
         return 1, [1.0]
 
     monkeypatch.setattr(cuda_roofs, "short_rounds", short_rounds)
-    cuda_roofs.measure("float32", 2e-3)
+    cuda_roofs.measure("float64", 2e-3)
     assert seen[0] == (10, 1e-3), "first the device raises its clock"
     assert seen[1:] == [(20, 4e-3)] * len(MEASURED)
+    assert waiting[1:] == [name == "launch and wait" for name, _ in MEASURED]
+
+
+@pytest.mark.parametrize(("capability", "cores"), [("75", {"fp32"}), ("80", {"fp32", "tf32", "fp16"})])
+def test_every_arithmetic_has_a_peak_of_its_own(device, capability, cores):
+    """In registers where the card has such units, and by cuBLAS: with the compute type of then, which is set back."""
+    at = []
+    matmul = device.matmul
+
+    def spied(a, b, out):
+        at.append((a.dtype.name, cupy_device.compute_type("float32")))
+        return matmul(a, b, out=out)
+
+    device.matmul = spied
+    device.cuda.Device = lambda: SimpleNamespace(id=0, compute_capability=capability)
+    measured = cuda_roofs.measure("float32", 1e-4).measured
+    found = {(one.name, one.arithmetic) for one in measured if one.arithmetic}
+    assert {arithmetic for name, arithmetic in found if name == "multiply-add"} == cores
+    assert {arithmetic for name, arithmetic in found if name == "matrix product"} == {"fp32", "tf32", "fp16"}
+    assert list(dict.fromkeys(at)) == [
+        ("float32", "COMPUTE_TYPE_FP32"),
+        ("float16", "COMPUTE_TYPE_FP32"),
+        ("float32", "COMPUTE_TYPE_TF32"),
+    ]
+    assert cupy_device.compute_type("float32") == "COMPUTE_TYPE_FP32"
+    work = {one.arithmetic: one.work for one in measured if one.name == "multiply-add"}
+    threads = cuda_roofs.TURNS * cuda_roofs.BLOCKS * fake_cupy.MULTIPROCESSORS * 256
+    assert work["fp32"] == 2 * 8 * 16 * threads
+    if "fp16" in cores:
+        assert work["tf32"] == 2 * 16 * 8 * 8 * 8 * 16 * threads // 32
+        assert work["fp16"] == 2 * work["tf32"]
 
 
 @pytest.mark.parametrize("l2_bytes", [4 * 2**20, 50 * 2**20, 96 * 2**20])

@@ -74,7 +74,8 @@ def test_each_kernel_is_held_to_its_own(run):
     assert set(found.devices) == {"cuda"}
     kernels = {kernel.kernel: kernel for kernel in found.kernels}
     assert {name: kernel.device for name, kernel in kernels.items()} == {"numpy": "cpu", "cupy": "cuda"}
-    assert {share.verdict.binding.roof for share in kernels["cupy"].shares} <= {"matrix product", "L2"}
+    roofs = {share.verdict.binding.roof for share in kernels["cupy"].shares}
+    assert roofs <= {"matrix product", "multiply-add", "L2", "empty kernel", "empty graph"}
     assert kernels["cupy"].weights_in == "L2"
     text = (run.path / "report.md").read_text()
     assert "Roofs, cuda (NVIDIA Stand-In): " in text
@@ -111,5 +112,7 @@ def test_devices_are_those_of_the_kernels_that_run(monkeypatch, tmp_path):
         SimpleNamespace(setting=Setting("3-2", 1, dtype), plan=SimpleNamespace(kernels=kernels, binding=None))
         for dtype, kernels in (("float32", ["numpy", "cupy"]), ("float64", ["numpy"]))
     ]
-    announce.measure_roofs([tmp_path, tmp_path], SimpleNamespace(parts=parts), 0.1)
+    announce.measure_roofs(
+        [tmp_path, tmp_path], SimpleNamespace(parts=parts, devices={"numpy": "cpu", "cupy": "cuda"}), 0.1
+    )
     assert asked == [((1, "float32"), ["cuda"]), ((1, "float64"), [])]

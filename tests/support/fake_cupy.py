@@ -26,6 +26,9 @@ class CompileException(Exception):  # noqa: N818 - CuPy's name
 
 #: What the stand-in's device says of itself.
 L2_BYTES, MULTIPROCESSORS = 2**16, 2
+#: CUDA's number of it: 0 is the default, 3 lets one process in.
+COMPUTE_MODE = 0
+UUID = "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"
 #: What its compiler takes at least for each function.
 COMPILE_S = 0.002
 
@@ -88,6 +91,16 @@ class Stream:
 
     def synchronize(self):
         self.waits += 1
+
+    def begin_capture(self):
+        self.is_captured = True
+
+    def end_capture(self):
+        assert self.is_captured
+        return SimpleNamespace(upload=self.check, launch=self.check)
+
+    def check(self, stream):
+        assert stream is self
 
     def wait_event(self, event):
         assert isinstance(event, Event)
@@ -167,9 +180,21 @@ def raw_module_with(program):
     def hold(grid, block, arguments):
         assert [type(number) for number in arguments] == [np.uint64, np.int64], "CuPy passes them as they are"
 
+    def arithmetic(grid, block, arguments):
+        out, *numbers = arguments
+        assert isinstance(out, DeviceArray)
+        assert out.size == grid[0] * block[0]
+        assert {type(number) for number in numbers} == {out.dtype.type, np.int32}, "CuPy passes them as they are"
+
+    def nothing(grid, block, arguments):
+        assert arguments == ()
+
+    others = dict.fromkeys(("multiply_adds", "tiles_tf32", "tiles_f16"), arithmetic)
+    others |= {"hold": hold, "nothing": nothing}  # there is nothing to hold back
+
     def get_function(name):
-        if name == "hold":  # there is nothing to hold back
-            return on_stream(hold)
+        if name in others:
+            return on_stream(others[name])
         work = {"copy_all": copy_all, "read_all": read_all}[name]
 
         def run(grid, block, arguments):
@@ -221,12 +246,16 @@ def modules(devices=1, missing=None):
     cupy.asnumpy = on_stream(np.array)
     cupy.get_default_memory_pool = lambda: SimpleNamespace(total_bytes=lambda: 4096)
     properties = {"name": b"NVIDIA Stand-In", "l2CacheSize": L2_BYTES, "multiProcessorCount": MULTIPROCESSORS}
+    properties |= {"uuid": bytes(range(16)), "totalGlobalMem": 2**30}
     cupy.cuda = SimpleNamespace(
         Stream=Stream,
         ExternalStream=Stream.external,
         Event=Event,
         get_elapsed_time=lambda first, last: (last.s - first.s) * 1e3,
         Device=lambda: SimpleNamespace(id=0, compute_capability="90"),
+        cublas=SimpleNamespace(getVersion=lambda _handle: 120904),
+        nvrtc=SimpleNamespace(getVersion=lambda: (12, 9)),
+        device=SimpleNamespace(get_cublas_handle=lambda: 1),
         compiler=SimpleNamespace(CompileException=CompileException, _NVRTCProgram=program),
         runtime=SimpleNamespace(
             CUDARuntimeError=CUDARuntimeError,
@@ -234,6 +263,9 @@ def modules(devices=1, missing=None):
             getDeviceProperties=lambda _id: properties,
             driverGetVersion=lambda: 13000,
             runtimeGetVersion=lambda: 12090,
+            cudaDevAttrComputeMode=20,
+            deviceGetAttribute=lambda attribute, _id: {20: COMPUTE_MODE}[attribute],
+            deviceGetPCIBusId=lambda _id: "0000:01:00.0",
             memcpyAsync=memcpy,
             memsetAsync=memset,
             memcpyHostToDevice=1,

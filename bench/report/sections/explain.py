@@ -30,13 +30,17 @@ _GAIN = {
     "unexplained": "unexplained",
 }
 
+#: What binds a call that does less than a launch costs.
+_LAUNCH = "launch floor"
+
 _WATERFALL = (
     "From top to bottom: the whole time of a sample one at a time, what each cause takes off it, and what is left in "
     "batches. Unexplained is what the causes do not account for."
 )
 _SHARE = (
     "100 % is as fast as this machine allows; a kernel that skips work may be above it. The limit of a case is the "
-    "longest of three: its arithmetic at the peak, its weights or its inputs read once. Point at a symbol to see it. "
+    "longest of these: its arithmetic at the peak, its weights or its inputs read once, and on a device an empty "
+    "launch with its wait. Point at a symbol to see it. "
     "Hollow symbols: one sample at a time."
 )
 _HOCKNEY = (
@@ -191,7 +195,7 @@ def gain_sentences(kernels: Sequence[KernelExplanation]) -> Iterator[str]:
 def limit_words(verdict: RoofVerdict) -> str:
     """Return the limit that binds a case, and what is wrong with a share that cannot be."""
     what, roof = verdict.binding.what, verdict.binding.roof
-    binds = (roof if what == "arithmetic" else f"{what} from {roof}", verdict.reason)
+    binds = (roof if what == "arithmetic" else _LAUNCH if what == "launch" else f"{what} from {roof}", verdict.reason)
     return "; ".join(filter(None, binds))
 
 
@@ -210,7 +214,11 @@ def _roofs(roofs: Roofs) -> str:
     peak = f"{roofs.flop_s / 1e9:,.0f} GFLOP/s ({roofs.arithmetic})"
     copies = ", ".join(f"{name} {rate / 1e9:,.1f}" for name, rate in roofs.copies_s.items())
     copied = f"; copying in GB/s: {copies}" if copies else ""
-    return f"Roofs, {whose}: {peak}; reading in GB/s: {reads or 'none'}{copied}."
+    others = ", ".join(f"{rate / 1e9:,.0f} ({name})" for rate, name in list(roofs.peaks.values())[1:])
+    launches = ", ".join(f"{name} {words.seconds(seconds)}" for name, seconds in roofs.launch_s.items())
+    floors = f"; a launch and its wait: {launches}" if launches else ""
+    more = f", {others}" if others else ""
+    return f"Roofs, {whose}: {peak}{more}; reading in GB/s: {reads or 'none'}{copied}{floors}."
 
 
 def kernel_sentences(kernel: KernelExplanation) -> list[str]:
@@ -301,4 +309,5 @@ def case_words(share: CaseShare) -> str:
         return f"{where}: no roof"
     what, roof = verdict.binding.what, verdict.binding.roof
     of_what = f"{roof} peak" if what == "arithmetic" else f"{roof} bandwidth, reading {what}"
+    of_what = f"{_LAUNCH} ({roof})" if what == "launch" else of_what
     return f"{where}, {words.percent(verdict.share)} of the {of_what}{' (it skips work)' if verdict.skips else ''}"

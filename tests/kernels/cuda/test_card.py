@@ -1,0 +1,44 @@
+"""The card in use, under the stand-in: which it is, and what changes its arithmetic behind CuPy's back."""
+
+import pytest
+
+from mlpbench.kernels.cuda import card
+from support import fake_cupy
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("NVIDIA H100 80GB HBM3", "GPU-"), ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", "MIG-")]
+)
+def test_a_slice_of_a_card_is_named_as_such(monkeypatch, name, prefix):
+    cupy = fake_cupy.install(monkeypatch)
+    cupy.cuda.runtime.getDeviceProperties(0)["name"] = name.encode()
+    found = card.identity()
+    assert (found["device_name"], found["mig"]) == (name, prefix == "MIG-")
+    assert found["device_uuid"] == prefix + fake_cupy.UUID.removeprefix("GPU-")
+
+
+@pytest.mark.parametrize(("mode", "word"), [(0, "shared"), (2, "prohibited"), (3, "exclusive"), (9, "9")])
+def test_who_else_may_use_it(monkeypatch, mode, word):
+    monkeypatch.setattr(fake_cupy, "COMPUTE_MODE", mode)
+    fake_cupy.install(monkeypatch)
+    assert card.identity()["compute_mode"] == word
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, None),
+        ({"NVIDIA_TF32_OVERRIDE": "0", "CUBLAS_EMULATE_SINGLE_PRECISION": ""}, None),
+        ({"NVIDIA_TF32_OVERRIDE": "1"}, "NVIDIA_TF32_OVERRIDE=1"),
+        (
+            {"CUBLAS_EMULATE_SINGLE_PRECISION": "1", "CUBLAS_EMULATION_STRATEGY": "eager", "CUBLAS_LOGINFO_DBG": "1"},
+            "CUBLAS_EMULATE_SINGLE_PRECISION=1, CUBLAS_EMULATION_STRATEGY=eager",
+        ),
+    ],
+)
+def test_overrides_that_change_the_arithmetic(monkeypatch, variables, said):
+    for name in card.OVERRIDES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert card.overrides() == said

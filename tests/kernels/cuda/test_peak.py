@@ -1,0 +1,32 @@
+"""Arithmetic alone: the same text is run on a CPU, so that the operations that are counted are those that are done."""
+
+import numpy as np
+import pytest
+
+from mlpbench.kernels.cuda import peak
+from support.on_cpu.raw import CpuRawModule, compiler
+
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler"),
+]
+TURNS, CHAINS = 3, peak.CHAINS
+#: What one thread adds up when every product is one: to the numbers of its chains, one a step, or the inner length.
+STEPS = TURNS * peak.STEPS
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_so_many_operations_are_done_as_are_counted(dtype):
+    module = CpuRawModule(code=peak.source(dtype))
+    begins = sum(range(CHAINS))
+    for one in peak.peaks(dtype):
+        out = np.full(2 * peak.THREADS, np.nan, dtype)
+        module.get_function(one.entry)((2,), (peak.THREADS,), one.arguments(out, TURNS))
+        if one.entry == "multiply_adds":
+            assert (out == begins + CHAINS * STEPS).all()
+            assert one.flop * TURNS == 2 * CHAINS * STEPS
+        else:
+            inner = {"tf32": 8, "fp16": 16}[one.arithmetic]
+            assert (out == 4 * (begins + CHAINS * STEPS * inner)).all(), "four sums of a tile are one thread's"
+            assert one.flop * TURNS == 2 * 4 * CHAINS * STEPS * inner
+    module.get_function(peak.NOTHING)((1,), (1,), ())
