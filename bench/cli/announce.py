@@ -11,6 +11,7 @@ from mlpbench.bench import values, words
 from mlpbench.bench.cli import console
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.machine import environment, load, roofs
+from mlpbench.bench.record.runs import ROOFS_FILE
 from mlpbench.bench.run import process
 from mlpbench.bench.stats.estimates import LEAST_REPEATS
 from mlpbench.kernels import base
@@ -113,13 +114,15 @@ ROOF_S = 0.15
 def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> float:
     """Measure what the machine can do at most, and each device that kernels compute on: for every threads and dtype.
 
-    Return how long that took. `mlpbench explain` holds the kernels to it.
+    A run that is resumed may have them. Return how long that took. `mlpbench explain` holds the kernels to it.
     """
     seconds, spent_s = min(seconds, ROOF_S), 0.0
     sharing: dict[tuple[int, str], list[Path]] = {}
     devices: dict[tuple[int, str], set[str]] = {}
     bindings = {part.setting.threads: part.plan.binding for part in sweep.parts}
     for folder, part in zip(folders, sweep.parts, strict=True):
+        if (folder / ROOFS_FILE).exists():
+            continue
         shared = (part.setting.threads, part.setting.dtype)
         sharing.setdefault(shared, []).append(folder)
         devices.setdefault(shared, set()).update(sweep.devices.get(kernel, roofs.CPU) for kernel in part.plan.kernels)

@@ -21,6 +21,7 @@ from mlpbench.bench.cli.history import history
 from mlpbench.bench.cli.list import env, list_kernels
 from mlpbench.bench.cli.machines import merge
 from mlpbench.bench.cli.report import report
+from mlpbench.bench.cli.resuming import with_a_run
 from mlpbench.bench.cli.run import run
 from mlpbench.bench.cli.settings import USAGE_ERROR, Invocation, Settings
 from mlpbench.bench.errors import NothingComparable, UserError
@@ -89,7 +90,7 @@ def _complete(words: list[str]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command. Bad input ends with one line on stderr and status 2, whatever it was."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = with_a_run(sys.argv[1:] if arguments is None else arguments)
     status = 0
     if COMPLETES in os.environ:
         _complete(words)

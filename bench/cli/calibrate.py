@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from mlpbench.bench.cli import console, settings
+from mlpbench.bench.cli import console, options, settings
 from mlpbench.bench.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ def calibrate(
         int | None, typer.Option(min=1, max=4096, help="Threads of every library; default: all.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the running order; default: a new one.")] = None,
+    timeout: options.Timeout = None,
+    resume: options.Resume = None,
+    anyway: options.Anyway = False,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
     as_json: AsJson = False,
 ) -> None:
@@ -51,24 +54,35 @@ def calibrate(
 
     from mlpbench.bench.analysis import calibration
     from mlpbench.bench.analysis.refused import settled
+    from mlpbench.bench.cli import resuming
     from mlpbench.bench.cli.progress import carry_out
     from mlpbench.bench.data.workload import Options, Workload
     from mlpbench.bench.plan.effort import WholeRounds
     from mlpbench.bench.record import runs, write
     from mlpbench.bench.run import folder as folder_
     from mlpbench.bench.run import process
+    from mlpbench.bench.run import resume as resume_
 
-    plan = replace(_plan(repeats, budget, threads, seed), command=tuple(settings.typed(context)))
-    plan = replace(plan, options_from_file=settings.from_file(context))
-    workload = Workload(Options())
-    _ = workload.facts()
-    folder = folder_.open_run(out, plan, below=BELOW)
+    stopped = None
+    if resume is None:
+        resuming.refuse_alone(anyway=anyway)
+        plan = replace(_plan(repeats, budget, threads, seed, timeout), command=tuple(settings.typed(context)))
+        plan, workload = replace(plan, options_from_file=settings.from_file(context)), Workload(Options())
+        folder = folder_.open_run(out, plan, workload, below=BELOW)
+    else:
+        stopped = resuming.compared(resuming.find(context, resume, out, BELOW), anyway=anyway)
+        plan, workload, folder = stopped.sweep.plan, stopped.sweep.parts[0].workload, stopped.folder
     effort = WholeRounds(plan)
-    _say_what_comes(plan, folder)
-    interrupted = not carry_out(plan, effort, lambda to: process.execute(plan, workload, folder, to.phase, effort))
-    folder_.close_run(folder, effort.ending(interrupted=interrupted))
+    with folder_.held(folder):
+        _say_what_comes(plan, folder)
+        if stopped is not None:
+            resume_.take_in(stopped, effort)
+            resuming.begin(stopped, effort)
+        interrupted = not carry_out(plan, effort, lambda to: process.execute(plan, workload, folder, to.phase, effort))
+        folder_.close_run(folder, effort.ending(interrupted=interrupted))
     if interrupted:
-        console.complain(f"interrupted: nothing calibrated; what was measured is in {folder}")
+        on = "`mlpbench calibrate --resume` goes on"
+        console.complain(f"interrupted: nothing calibrated; what was measured is in {folder}; {on}")
         raise typer.Exit(console.INTERRUPTED)
     found = _evaluate(settled(runs.read_run(folder)), plan)
     file = folder.parent.parent / calibration.FILE
@@ -80,16 +94,17 @@ def calibrate(
     console.say(f"wrote {file}")
 
 
-def _plan(repeats: int, budget: str, threads: int | None, seed: int | None) -> Plan:
+def _plan(repeats: int, budget: str, threads: int | None, seed: int | None, timeout: str | None) -> Plan:
     from mlpbench.bench import cases, values
     from mlpbench.bench.machine import environment
     from mlpbench.bench.measure import instruments
-    from mlpbench.bench.plan import plan
+    from mlpbench.bench.plan import choose, plan
     from mlpbench.bench.plan.profiles import Profile
     from mlpbench.kernels import base
 
     # Shorter than a profile to compare with: what differs between processes is not what more rounds would tell.
     profile = Profile("calibrate", "the tool itself", ("per_sample", "batched"), (1, 10, 100, 1000), repeats, 0.05, 5)
+    budget_s = values.parse_budget(budget)
     return plan.make_plan(
         profile,
         [*instruments.SAME, *instruments.SLOWED],
@@ -99,7 +114,8 @@ def _plan(repeats: int, budget: str, threads: int | None, seed: int | None) -> P
         threads=threads or base.processors(),
         command=(),
         commit=environment.commit().commit,
-        budget_s=values.parse_budget(budget),
+        budget_s=budget_s,
+        timeout_s=choose.find_timeout(timeout, budget_s),
     )
 
 

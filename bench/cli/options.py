@@ -124,6 +124,26 @@ Cold = Annotated[
         help="Also start each kernel without compiled code: up to half a minute more. The profile full does.",
     ),
 ]
+Timeout = Annotated[
+    str | None,
+    how(
+        "--timeout",
+        metavar="TIME",
+        help="Stop a process after this long, such as 5m. Default: the budget, but 2 to 10 minutes.",
+    ),
+]
+going_on = partial(typer.Option, rich_help_panel="Go on with a run that has stopped")
+Resume = Annotated[
+    str | None,
+    going_on(
+        "--resume",
+        metavar="[RUN]",
+        help="Run what is missing of a run's plan. Default: the newest run of this machine that has stopped.",
+    ),
+]
+Anyway = Annotated[
+    bool, going_on("--anyway", help="Go on though machine, commit, libraries, data or weights differ; reports say so.")
+]
 Runs = Annotated[
     list[str] | None,
     typer.Argument(

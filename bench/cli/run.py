@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,21 @@ from mlpbench.bench.cli.options import how
 
 if TYPE_CHECKING:
     from mlpbench.bench.cli.progress import Teller
+    from mlpbench.bench.plan.effort import Effort
+    from mlpbench.bench.plan.sweep import Sweep
     from mlpbench.bench.run.process import Outcome
+    from mlpbench.bench.run.resume import Stopped
+
+
+@dataclass(frozen=True)
+class _How:
+    """How a run is shown, and what it waits for: options that change no result."""
+
+    wait: str | None
+    dry_run: bool
+    verbose: bool
+    quiet: bool
+    as_json: bool
 
 
 def run(
@@ -44,6 +59,7 @@ def run(
         str | None,
         how(metavar="SHARE", help="Stop early once every interval is within ± this share; default: 2%."),
     ] = None,
+    timeout: options.Timeout = None,
     wait: Annotated[
         str | None,
         how(metavar="TIME", help="Wait up to this long for a busy machine to calm down; 0: do not wait. Default: 60s."),
@@ -60,6 +76,8 @@ def run(
     output: options.Output = "softmax",
     dtype: options.DTypes = None,
     env: options.Envs = None,
+    resume: options.Resume = None,
+    anyway: options.Anyway = False,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, and run nothing.")] = False,
     verbose: options.Verbose = False,
@@ -76,13 +94,16 @@ def run(
     """
     from mlpbench.bench import cases as cases_
     from mlpbench.bench import values
-    from mlpbench.bench.cli import announce
-    from mlpbench.bench.cli.progress import carry_out, listener
+    from mlpbench.bench.cli import resuming
     from mlpbench.bench.data.workload import Options
     from mlpbench.bench.plan import choose, envs, profiles
-    from mlpbench.bench.plan.effort import Effort
-    from mlpbench.bench.run import sweep as sweeps
 
+    how_ = _How(wait, dry_run, verbose, quiet, as_json)
+    if resume is not None:
+        stopped = resuming.compared(resuming.find(context, resume, out), anyway=anyway)
+        _go(context, stopped.sweep, [], how_, out, stopped)
+        return
+    resuming.refuse_alone(anyway=anyway)
     chosen = profiles.profile(profile)
     aim = choose.find_aim(chosen, repeats, budget, target)
     sizes = tuple(map(values.parse_batch_size, batch_size or ())) or chosen.batch_sizes
@@ -108,33 +129,67 @@ def run(
         command=settings_file.typed(context),
         options_from_file=settings_file.from_file(context),
         envs={name: envs.inspect(name, python) for name, python in interpreters.items()},
+        timeout_s=choose.find_timeout(timeout, aim[1]),
     )
-    waits_s = announce.waiting_s(wait, chosen)
-    if dry_run:
-        announce.say_what_comes(planned, networks, verbose=True, quiet=quiet)
+    _go(context, planned, networks, how_, out)
+
+
+def _go(
+    context: typer.Context,
+    planned: Sweep,
+    networks: Sequence[str],
+    how_: _How,
+    out: Path,
+    stopped: Stopped | None = None,
+) -> None:
+    """Carry out a plan, or what is missing of that of a run that has ``stopped``; say what came of it."""
+    from mlpbench.bench.cli import announce, resuming
+    from mlpbench.bench.cli.progress import listener
+    from mlpbench.bench.plan import profiles
+    from mlpbench.bench.plan.effort import Effort
+    from mlpbench.bench.run import folder as run_folder
+    from mlpbench.bench.run import sweep as sweeps
+    from mlpbench.bench.run.resume import take_in
+
+    profile, effort = profiles.profile(planned.plan.profile or ""), Effort(planned.plan)
+    waits_s = announce.waiting_s(how_.wait, profile)
+    if stopped is not None:
+        take_in(stopped, effort)
+    if how_.dry_run:
+        announce.say_what_comes(planned, networks, verbose=True, quiet=how_.quiet)
         _say_sources(context)
-        console.out().print("\n".join(f"{kernel} {repeat + 1}" for kernel, repeat in planned.plan.order))
+        console.out().print("\n".join(f"{kernel} {repeat + 1}" for kernel, repeat in effort.ahead))
         return
-    folder, folders = sweeps.open_folders(out, planned)
+    folder, folders = (stopped.folder, stopped.folders) if stopped else sweeps.open_folders(out, planned)
     if (heard := listener.get()) is not None:
         heard.folder = folder
-    announce.say_what_comes(planned, networks, verbose=verbose, quiet=quiet)
-    announce.wait_until_quiet(waits_s, max(part.setting.threads for part in planned.parts))
-    effort = Effort(planned.plan)
+    with run_folder.held(folder):
+        announce.say_what_comes(planned, networks, verbose=how_.verbose, quiet=how_.quiet)
+        if stopped is not None:
+            resuming.begin(stopped, effort)
+        announce.wait_until_quiet(waits_s, max(part.setting.threads for part in planned.parts))
+        ended = _carry_out(planned, folders, effort, profile.max_time_s, quiet=how_.quiet)
+        sweeps.close(planned, folder, folders, effort, interrupted=not ended)
+    if heard is None:
+        _tell(folder, effort.advice(), as_json=how_.as_json, verbose=how_.verbose, interrupted=not ended)
+    elif not ended:
+        raise typer.Exit(console.INTERRUPTED)
+
+
+def _carry_out(planned: Sweep, folders: Sequence[Path], effort: Effort, roof_s: float, *, quiet: bool) -> bool:
+    """Run the processes, and measure the machine's limits behind the first; return False where it was interrupted."""
+    from mlpbench.bench.cli import announce
+    from mlpbench.bench.cli.progress import carry_out
+    from mlpbench.bench.run import sweep as sweeps
 
     def execute(teller: Teller) -> Iterator[Outcome]:
         for number, outcome in enumerate(sweeps.execute(planned, folders, teller.phase, effort)):
             yield outcome
             if number == 0:  # behind the first result: whoever waits sees that before all else
                 teller.now("measuring the machine's limits")
-                effort.besides_s += announce.measure_roofs(folders, planned, chosen.max_time_s)
+                effort.besides_s += announce.measure_roofs(folders, planned, roof_s)
 
-    ended = carry_out(planned.plan, effort, execute, quiet=quiet)
-    sweeps.close(planned, folder, folders, effort, interrupted=not ended)
-    if heard is None:
-        _tell(folder, effort.advice(), as_json=as_json, verbose=verbose, interrupted=not ended)
-    elif not ended:
-        raise typer.Exit(console.INTERRUPTED)
+    return carry_out(planned.plan, effort, execute, quiet=quiet)
 
 
 def _say_sources(context: typer.Context) -> None:
@@ -176,7 +231,8 @@ def _tell(folder: Path, advice: str | None, *, as_json: bool, verbose: bool, int
         print_end(document, written[-1:], advice)
     if interrupted:
         which = f"{done} of {done + missing} processes" if missing else words.things(done, "process", "processes")
-        console.complain(f"interrupted: {which} finished and {'is' if done == 1 else 'are'} kept in {folder}")
+        kept = f"{which} finished and {'is' if done == 1 else 'are'} kept in {folder}"
+        console.complain(f"interrupted: {kept}; `mlpbench run --resume` goes on")
         raise typer.Exit(console.INTERRUPTED)
     if any(run.failures for run in document.runs):
         raise typer.Exit(1)

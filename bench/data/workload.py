@@ -1,9 +1,10 @@
 """What a run computes: the specification, its parameters and its inputs, as the user's options name them."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,16 @@ class Options:
     data: str | None = None
     data_dir: Path | None = None
     weights: Path | None = None
+
+    @classmethod
+    def of(cls, texts: Mapping[str, str | None]) -> Self:
+        """Return the options of which these are the `texts`."""
+        paths = {name: Path(text) for name in ("data_dir", "weights") if (text := texts.get(name))}
+        return cls(**{**texts, **paths})  # type: ignore[arg-type]  # texts and paths, as the fields say
+
+    def texts(self) -> dict[str, str | None]:
+        """Return every option as JSON can hold it."""
+        return {name: None if value is None else str(value) for name, value in asdict(self).items()}
 
     def arguments(self) -> list[str]:
         """Return them as pytest takes them, without those that are not given."""

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.bench.clock import short_rounds
+from mlpbench.bench.clock import elapsed, short_rounds
 from mlpbench.bench.machine import child, environment
 from mlpbench.bench.record.plan import Binding
 from mlpbench.bench.record.roofs import Measured, OfDevice, Roofs, RoofsFile, RoofsHead
@@ -63,9 +63,10 @@ def write(
     bound to, as the run's own are; None where they are not. Return why some roofs are not there, else None.
     """
     asked = {"dtype": dtype, "seconds": seconds}
-    cpu = _ask(CPU, threads, binding, {**asked, "threads": threads})
-    others = tuple(_ask(device, threads, binding, asked) for device in devices)
-    head = RoofsHead(roofs=cpu.roofs, reason=cpu.reason, devices=others)
+    with elapsed() as took:
+        cpu = _ask(CPU, threads, binding, {**asked, "threads": threads})
+        others = tuple(_ask(device, threads, binding, asked) for device in devices)
+    head = RoofsHead(roofs=cpu.roofs, reason=cpu.reason, devices=others, took_s=took.seconds)
     for folder in folders:
         write_atomically(folder / ROOFS_FILE, RoofsFile(head))
     reasons = [cpu.reason, *(f"{other.device}: {other.reason}" for other in others if other.reason)]
@@ -77,8 +78,10 @@ def write_of_repeat(folder: Path, repeat: int, threads: int, dtype: str, binding
 
     ``folder``: that of the run; ``binding`` as for `write`.
     """
-    cpu = _ask(CPU, threads, binding, {"dtype": dtype, "seconds": REPEAT_S, "threads": threads, "only": OF_REPEAT})
-    head = RoofsHead(roofs=cpu.roofs, reason=cpu.reason, repeat=repeat)
+    asked = {"dtype": dtype, "seconds": REPEAT_S, "threads": threads, "only": OF_REPEAT}
+    with elapsed() as took:
+        cpu = _ask(CPU, threads, binding, asked)
+    head = RoofsHead(roofs=cpu.roofs, reason=cpu.reason, repeat=repeat, took_s=took.seconds)
     write_atomically(folder / f"roofs-{repeat}.json", RoofsFile(head))
     return cpu.reason
 

@@ -6,7 +6,6 @@ Run as a module, it is that process: it takes what to start as JSON on its comma
 import re
 import sys
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,9 @@ from mlpbench.kernels.base import Kernel
 
 #: Where libraries keep compiled code: whatever a kernel is written with finds these folders empty, and then filled.
 CACHES = ("NUMBA_CACHE_DIR", "CUPY_CACHE_DIR", "CUDA_CACHE_PATH", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
-TIMEOUT_S = 300
+#: A start that takes longer is stuck, or more than this share of what its process may take: it must not be the end of
+#: that process, whose times are in it.
+TIMEOUT_S, TIMEOUT_SHARE = 120.0, 1 / 3
 _STATUS = Path("/proc/self/status")
 
 
@@ -35,14 +36,15 @@ def starts(suite: Suite, kernel: str, *, fresh: bool) -> tuple[list[Start], str 
     One start with the caches as they are, which the process that asks has filled: a second or two. With ``fresh`` two,
     in caches of their own that are empty at first: compiling may take half a minute.
     """
-    options = {key: None if value is None else str(value) for key, value in asdict(suite.workload.options).items()}
     cases = [case.as_dict() for case in suite.cases if case.mode != "book"]
-    asked = {"kernel": kernel, "options": options, "rows": suite.workload.rows, "cases": cases}
+    asked = {"kernel": kernel, "options": suite.workload.options.texts(), "rows": suite.workload.rows, "cases": cases}
+    allowed_s = suite.plan.timeout_s if suite.plan else None
+    limit_s = TIMEOUT_S if allowed_s is None else min(TIMEOUT_S, TIMEOUT_SHARE * allowed_s)
     found: list[Start] = []
     with guard.OURS.folder() as scratch:
         caches = {name: str(scratch / name.lower()) for name in CACHES} if fresh else {}
         for is_fresh in (True, False) if fresh else (False,):
-            said = child.ask(__name__, asked, variables=caches, timeout_s=TIMEOUT_S)
+            said = child.ask(__name__, asked, variables=caches, timeout_s=limit_s)
             if said.found is None:
                 return found, said.reason
             found.append(replace(msgspec.convert(said.found, Start), fresh=is_fresh))
@@ -54,8 +56,7 @@ def measure_start(asked: dict[str, Any]) -> Start:
 
     Times come first and the gate after them: a kernel that then does not conform raises NonConforming, and has none.
     """
-    paths = {key: Path(value) for key, value in asked["options"].items() if key in {"data_dir", "weights"} and value}
-    workload = Workload(Options(**{**asked["options"], **paths}), asked["rows"])
+    workload = Workload(Options.of(asked["options"]), asked["rows"])
     x, params = workload.inputs, workload.params
     kernel_class = registry.load(asked["kernel"])
     with elapsed() as importing:

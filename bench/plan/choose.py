@@ -27,6 +27,8 @@ from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 #: Target and budget in seconds, both None for a fixed number of repeats.
 Aim = tuple[float | None, float | None]
+#: Where nobody says after how many seconds a process is stuck.
+LEAST_TIMEOUT_S, MOST_TIMEOUT_S = 120.0, 600.0
 _Value = TypeVar("_Value")
 
 
@@ -40,6 +42,16 @@ def find_aim(profile: Profile, repeats: int | None, budget: str | None, target: 
     share = effort.TARGET if target is None else values.parse_target(target)
     seconds = profile.budget_s if budget is None else values.parse_budget(budget)
     return (None, None) if repeats is not None or seconds is None else (share, seconds)
+
+
+def find_timeout(timeout: str | None, budget_s: float | None) -> float:
+    """Return the seconds after which a process is stopped: as typed, else the budget, but minutes. Raises UserError.
+
+    A process that compiles takes up to a minute, and a kernel that is stuck is to leave time for the others.
+    """
+    if timeout is not None:
+        return values.parse_budget(timeout, "timeout")
+    return MOST_TIMEOUT_S if budget_s is None else min(max(budget_s, LEAST_TIMEOUT_S), MOST_TIMEOUT_S)
 
 
 def fit_to_machine(
@@ -127,6 +139,7 @@ def make_sweep(
     command: Sequence[str] = (),
     options_from_file: Mapping[str, str] | None = None,
     envs: Mapping[str, Env] | None = None,
+    timeout_s: float | None = None,
 ) -> Sweep:
     """Return the plan. Raises UserError where a kernel that was asked for by name can run in no setting.
 
@@ -170,6 +183,7 @@ def make_sweep(
         commit=environment.commit().commit,
         target=aim[0],
         budget_s=aim[1],
+        timeout_s=timeout_s,
         clock=clock,
     )
     made = replan(made, options_from_file=dict(options_from_file or {}))

@@ -80,6 +80,7 @@ class Effort:
         self._times: dict[str, dict[_Case, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
         self._disturbed: dict[tuple[str, _Case], set[int]] = defaultdict(set)
         self._failing: set[str] = set()
+        self._stopped: set[str] = set()
         self._ahead = list(plan.order)
         #: Seconds of processes, and of what was measured besides any: the budget pays for both.
         self.spent_s = self.besides_s = 0.0
@@ -87,22 +88,41 @@ class Effort:
         self.left_out: list[tuple[str, int]] = []
 
     @property
+    def ahead(self) -> tuple[tuple[str, int], ...]:
+        """The planned (kernel, repeat) that are still to come."""
+        return tuple(self._ahead)
+
+    @property
+    def done(self) -> int:
+        """How many processes have ended."""
+        return len(self._done)
+
+    @property
+    def left_budget_s(self) -> float:
+        """The seconds of the budget that are left; 0 where there is none."""
+        return max(0.0, self._left)
+
+    @property
     def goes_on(self) -> bool:
         """Whether the number of repeats is open."""
         return self._plan.budget_s is not None
 
     def processes(self) -> Iterator[tuple[str, int]]:
-        """Yield (kernel, repeat) of the next process until there is no reason, or no time, for another."""
+        """Yield (kernel, repeat) of the next process until there is no reason, or no time, for another.
+
+        Those that were noted before are not yielded again: a run that is resumed goes on where it stopped.
+        """
+        before = set(self._done)
         while self._ahead:
             kernel, repeat = self._ahead.pop(0)
-            if self._fits(kernel):
+            if self._fits(kernel) and kernel not in self._stopped:
                 yield kernel, repeat
             else:
                 self.left_out.append((kernel, repeat))
-        repeat = self._plan.repeats
+        repeat = max([self._plan.repeats, *(repeat for _, repeat in before)])
         while repeat < MOST_REPEATS and (kernels := self._next_round()):
             for kernel in kernels:
-                if self._lasts(kernel) <= self._left:
+                if self._lasts(kernel) <= self._left and (kernel, repeat) not in before:
                     yield kernel, repeat
             repeat += 1
 
@@ -124,6 +144,7 @@ class Effort:
         budget: it does not count (`counted`).
         """
         self._done.append((kernel, repeat))
+        self._ahead = [process for process in self._ahead if process != (kernel, repeat)]
         self._once.setdefault(kernel, construct_s)
         self._besides[kernel].append(seconds - timed_s)
         self._timed[kernel].append(timed_s / share)
@@ -137,8 +158,11 @@ class Effort:
 
     def pay(self, kernel: str, seconds: float) -> None:
         """Add to a kernel's last process what was measured for it besides, which its next one is taken to need too."""
-        self._besides[kernel][-1] += seconds
-        self._pay(kernel, seconds)
+        if kernel in self._timed:
+            self._besides[kernel][-1] += seconds
+            self._pay(kernel, seconds)
+        else:  # it was stopped
+            self.besides_s += seconds
 
     def _pay(self, kernel: str, seconds: float) -> None:
         self._spent[kernel] += seconds
@@ -147,7 +171,19 @@ class Effort:
     def cut(self, kernel: str, repeat: int, seconds: float) -> None:
         """Take in a process that was stopped because it took longer than `limit_s`."""
         self.left_out.append((kernel, repeat))
-        self.besides_s += seconds
+        self._stop(kernel, seconds)
+
+    def stopped(self, kernel: str, repeat: int, seconds: float) -> None:
+        """Take in a process that was stopped because it went beyond a limit of its own: of time, memory or output."""
+        self._done.append((kernel, repeat))
+        self._failing.add(kernel)
+        self._stop(kernel, seconds)
+
+    def _stop(self, kernel: str, seconds: float) -> None:
+        """Start a kernel no more. It costs the budget no more than its share, and the others go on."""
+        self._stopped.add(kernel)
+        share = math.inf if self._plan.budget_s is None else self._plan.budget_s / len(self._plan.kernels)
+        self.besides_s += min(seconds, share)
 
     def share(self, kernel: str) -> float:
         """Return how long the next process, of ``kernel``, is to time its cases: as a share of what the profile says.
@@ -267,7 +303,7 @@ class Effort:
         """
         if kernel not in self._timed:
             found = sorted((self._parts(name) for name in self._timed), key=sum)
-            return found[len(found) // 2]
+            return found[len(found) // 2] if found else (0.0, 0.0)
         besides = self._besides[kernel]
         first = LATER * (besides[0] - self._once[kernel])
         return max([first, *besides[1:]][-LOOK_BACK:]), max(self._timed[kernel][-LOOK_BACK:])

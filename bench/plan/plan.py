@@ -62,6 +62,7 @@ def make_plan(
     commit: str | None,
     target: float | None = None,
     budget_s: float | None = None,
+    timeout_s: float | None = None,
 ) -> Plan:
     """Return the plan of a run that starts now. With a target and a budget, ``repeats`` is the least number."""
     now = datetime.now(UTC)
@@ -80,6 +81,7 @@ def make_plan(
         clock=(*clock_options(profile), *clock),
         target=target,
         budget_s=budget_s,
+        timeout_s=timeout_s,
     )
 
 

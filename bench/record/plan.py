@@ -18,6 +18,7 @@ from mlpbench.bench.record.fields import (
     MAX_REPEATS,
     SCHEMA,
     Block,
+    Date,
     Index,
     Mode,
     Name,
@@ -114,7 +115,8 @@ class Plan(Block, frozen=True, kw_only=True):
     wanted. ``limits_after``: the kernel after each of whose processes the machine's limits are measured; None: at the
     run's start alone. ``part``: of one setting of a sweep over several, which one. ``options_from_file``: options
     that a settings file gave, by their places in it. ``env``: the environment whose interpreter every
-    process is started with; None: the one of mlpbench itself.
+    process is started with; None: the one of mlpbench itself. ``timeout_s``: the seconds after which a process is
+    stopped.
     """
 
     run_id: Name
@@ -136,6 +138,7 @@ class Plan(Block, frozen=True, kw_only=True):
     limits_after: Name | None = None
     options_from_file: dict[Text, Text] = field(default_factory=dict)
     env: Interpreter | None = None
+    timeout_s: Seconds | None = None
 
     def __post_init__(self) -> None:
         for case in self.cases:
@@ -253,7 +256,8 @@ class Ending(WholeEnding, frozen=True, kw_only=True):
             repeats[kernel].append(str(repeat + 1))
         alike: dict[str, list[str]] = defaultdict(list)
         ran = {kernel for kernel, _ in self.order}
-        for kernel, numbers in repeats.items():
+        failed = {case.kernel for case in self.cases if case.limit == "failed"}  # more time would not have helped
+        for kernel, numbers in ((kernel, numbers) for kernel, numbers in repeats.items() if kernel not in failed):
             which = (
                 f"repeat{'' if len(numbers) == 1 else 's'} {', '.join(numbers)}" if kernel in ran else "every repeat"
             )
@@ -283,13 +287,68 @@ class Ending(WholeEnding, frozen=True, kw_only=True):
         return f"{told}. Widest: {where}, ±{100 * width:.2g} % after {widest.repeats} repeats."
 
 
+class Ran(Block, frozen=True):
+    """When a process began, in seconds since 1970, and how long it took in all.
+
+    ``share``: how long it timed its cases, as a share of what the plan says.
+    """
+
+    began_s: Date
+    took_s: Seconds
+    share: Annotated[float, Meta(gt=0, le=1)] = 1.0
+
+
+class Computed(Block, frozen=True):
+    """What a run computes: the ``options`` as typed, the rows that are timed, and the hashes of what was read.
+
+    A run that is resumed computes that again, or is refused.
+    """
+
+    options: dict[Name, Text | None]
+    rows: Whole
+    data_sha256: Text
+    weights_sha256: Text
+
+
+class Resumed(Block, frozen=True, kw_only=True):
+    """A run that went on after it had stopped: ``at``, when ``after`` processes had ended.
+
+    ``differences``: what was not as before, each in words, and ``environment``, that of the part from then on. Records
+    that began before ``at_s`` belong to the part before.
+    """
+
+    at: Text
+    at_s: Date
+    after: Index
+    differences: tuple[Text, ...] = ()
+    environment: Environment | None = None
+
+    def sentence(self) -> str:
+        """Say it, as a sentence."""
+        said = f"Resumed {self.at}, after {self.after} {'process' if self.after == 1 else 'processes'}"
+        return (
+            f"{said}, though it was not as before: {'; '.join(self.differences)}." if self.differences else f"{said}."
+        )
+
+
 class PlanHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="plan"):
-    """The block "mlpbench" in ``run.json`` of a run; ``ending`` is added when it is over."""
+    """The block "mlpbench" in ``run.json`` of a run; ``ending`` is added when it is over.
+
+    ``computed`` is not in older files, which cannot be resumed.
+    """
 
     schema: Schema = SCHEMA
     plan: Plan
     environment: Environment = Environment()
+    computed: Computed | None = None
+    resumed: tuple[Resumed, ...] = ()
     ending: Ending | None = None
+
+    @property
+    def current(self) -> Environment:
+        """The environment of what is measured now."""
+        there = [one.environment for one in self.resumed if one.environment is not None]
+        return there[-1] if there else self.environment
 
     @property
     def cut_off(self) -> bool:
@@ -303,6 +362,7 @@ class SweepHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="sweep")
     schema: Schema = SCHEMA
     sweep: SweepHeader
     environment: Environment = Environment()
+    resumed: tuple[Resumed, ...] = ()
     ending: SweepEnding | None = None
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import field
 
 from mlpbench.bench.record.environment import Environment
-from mlpbench.bench.record.fields import SCHEMA, Block, Index, Mode, Name, Rounds, Schema, Text, Whole
+from mlpbench.bench.record.fields import SCHEMA, Block, Index, Mode, Name, Rounds, Schema, Seconds, Text, Whole
 from mlpbench.kernels.spec import ForwardSpec
 
 #: What a peak is measured with.
@@ -60,7 +60,10 @@ class OfDevice(Block, frozen=True):
 
 
 class RoofsHead(Block, frozen=True, kw_only=True):
-    """The block "mlpbench" of a file of roofs. ``repeat``: of one within a repeat, its number."""
+    """The block "mlpbench" of a file of roofs. ``repeat``: of one within a repeat, its number.
+
+    ``took_s``: the seconds that measuring took, which the run's budget has paid for.
+    """
 
     schema: Schema = SCHEMA
     kind: Literal["roofs"] = "roofs"
@@ -68,6 +71,7 @@ class RoofsHead(Block, frozen=True, kw_only=True):
     roofs: Roofs | None = None
     reason: Text | None = None
     devices: tuple[OfDevice, ...] = ()
+    took_s: Seconds | None = None
 
     def __post_init__(self) -> None:
         names = [entry.device for entry in self.devices]

@@ -14,9 +14,9 @@ from typing import Any
 
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import schema, untrusted
+from mlpbench.bench.record import belongs, schema, untrusted
 from mlpbench.bench.record.environment import Environment
-from mlpbench.bench.record.plan import Ending, Plan, PlanHead, RunFile, SettingEntry, Skipped, SweepHead, SweepHeader
+from mlpbench.bench.record.plan import Ending, Plan, PlanHead, Resumed, RunFile, Skipped, SweepHead
 from mlpbench.bench.record.roofs import RoofsFile, RoofsHead
 from mlpbench.bench.record.schema import Failure, Record
 from mlpbench.bench.record.untrusted import NAME
@@ -53,6 +53,7 @@ class Run:
     damaged: tuple[str, ...] = ()
     roofs: RoofsHead | None = None
     roofs_of_repeats: Mapping[int, RoofsHead] = field(default_factory=dict)
+    resumed: tuple[Resumed, ...] = ()
 
     @property
     def id(self) -> str:
@@ -153,7 +154,7 @@ def read_runs(path: Path) -> list[Run]:
         return [_run(path, head)]
     runs = [read_run(child) for child in _children(path, head.sweep.labels)]
     for run, entry in zip(runs, head.sweep.settings, strict=True):
-        _belongs_to_sweep(run, head.sweep, entry)
+        belongs.to_sweep(run.path, run.plan, run.records, head.sweep, entry)
     return runs
 
 
@@ -178,13 +179,14 @@ def _run(path: Path, head: PlanHead | None) -> Run:
     environment = head.environment if head else records[0].environment
     place = {kernel: number for number, kernel in enumerate(plan.kernels if plan else ())}
     records.sort(key=lambda record: (record.repeat, place.get(record.kernel, len(place)), record.kernel))
+    resumed = head.resumed if head else ()
     for record in records:
-        _belongs(record, plan, records[0])
+        belongs.to_run(record, plan, records[0], mixed=any(one.differences for one in resumed))
     done = {(record.kernel, record.repeat) for record in records} | damaged.keys()
     done |= set(head.ending.left_out if head and head.ending else ())  # nothing was to come of these any more
     missing = tuple(process for process in (plan.order if plan else ()) if process not in done)
     problems = _interrupted(missing, plan, head is not None and head.cut_off)
-    beside = _roofs(path)
+    beside = _roofs(path) | {"resumed": resumed}
     beside["damaged"] = (*damaged.values(), *beside["damaged"])
     return Run(path, plan, environment, tuple(records), missing, problems, head.ending if head else None, **beside)
 
@@ -238,34 +240,6 @@ def _children(sweep: Path, labels: list[str]) -> list[Path]:
     if gone := [label for label in labels if label not in folders]:
         raise UserError(f"{sweep}: the setting {gone[0]} of this sweep is missing; name the others one by one")
     return [folders[label] for label in labels]
-
-
-def _belongs_to_sweep(run: Run, header: SweepHeader, entry: SettingEntry) -> None:
-    """Refuse a folder that was renamed, or that is of another sweep, or whose records are of another setting."""
-    name, plan, setting = f"{header.run_id}.{entry.label}", run.plan, entry.setting
-    if plan is None or (plan.run_id, plan.sweep, plan.setting, plan.threads) != (
-        name,
-        header.run_id,
-        setting,
-        setting.threads,
-    ):
-        raise UserError(f"{run.path}: holds {run.id}, not {name}: it was renamed or copied; take it away")
-    for record in run.records[:1]:  # all others are of the same network
-        if (record.spec.label(), record.spec.dtype) != (setting.spec, setting.dtype):
-            told = f"{record.spec.label()} {record.spec.dtype}"
-            raise UserError(f"{record.path}: is of {told}, not of the setting {setting.label}; take it away")
-
-
-def _belongs(record: Record, plan: Plan | None, first: Record) -> None:
-    """Refuse a file that was renamed, or that is of another run."""
-    name = f"{record.kernel}.{record.repeat}.json"
-    if record.path.name != name:
-        raise UserError(f"{record.path}: holds what belongs in {name}: it was renamed or copied; take it away")
-    if (record.plan and record.plan.run_id) != (plan and plan.run_id):
-        ran = record.plan.run_id if record.plan else "pytest by hand"
-        raise UserError(f"{record.path}: belongs to another run ({ran}); take it away, or name it by itself")
-    if (record.spec, record.data, record.weights) != (first.spec, first.data, first.weights):
-        raise UserError(f"{record.path}: other specification, data or weights than {first.path.name}; take it away")
 
 
 def _interrupted(missing: tuple[tuple[str, int], ...], plan: Plan | None, cut_off: bool) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ from mlpbench.bench.record.fields import (
     Text,
     Whole,
 )
-from mlpbench.bench.record.plan import Plan
+from mlpbench.bench.record.plan import Plan, Ran
 from mlpbench.bench.record.roofs import Anatomy
 from mlpbench.bench.record.trust import NOTHING, Trust
 from mlpbench.kernels.spec import DType, ForwardSpec, Hidden, Output
@@ -140,10 +140,14 @@ class Timing(ExtraInfo, frozen=True, kw_only=True):
         return {**parts, REST: np.array(self.rounds_s) - sum(parts.values())}
 
 
+#: The phase of a failure whose process went beyond one of its limits.
+STOPPED = "stopped"
+
+
 class Failure(Block, frozen=True):
     """A case without a time, and why. ``mode`` and ``batch_size`` are None where the whole kernel failed.
 
-    ``phase`` is one of gate, threads, construct, measure, process.
+    ``phase`` is one of gate, threads, construct, measure, process, stopped: the last two are of the whole process.
     """
 
     kernel: Name
@@ -275,6 +279,7 @@ class RecordHead(Block, frozen=True, kw_only=True):
     plan: Plan | None = None
     failures: tuple[Failure, ...] = ()
     trust: Trust = NOTHING
+    ran: Ran | None = None
 
     def __post_init__(self) -> None:
         untrusted.check_depth(self.kernel_info and self.kernel_info.describe)
@@ -337,6 +342,7 @@ class Record(Block, frozen=True, kw_only=True):
     thread_use: ThreadUse | None
     anatomy: Anatomy | None
     trust: Trust
+    ran: Ran | None
     device_times: DeviceTimes | None = None
 
     @property
@@ -369,6 +375,7 @@ def read(path: Path) -> Record:
         anatomy=head.anatomy,
         trust=head.trust,
         device_times=head.device_times,
+        ran=head.ran,
     )
 
 

@@ -181,6 +181,7 @@ def _notices(runs: Sequence[Run]) -> list[str]:
         which = run.title if len(runs) > 1 else "The run"
         if run.problems and not run.missing:
             found.append(f"{which} was {'; '.join(run.problems)}.")
+        found += [one.sentence() for one in run.resumed]
         found += [f"{which} has a file that cannot be read; the rest is shown. {line}." for line in run.damaged]
         failed = dict.fromkeys(failure.kernel for failure in run.failures)
         if failed:

@@ -1,26 +1,60 @@
 """The folder of a run: made before anything is measured, with the plan in it; closed with how the run ended."""
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.environment import Environment
-from mlpbench.bench.record.plan import Ending, Plan, PlanHead, RunFile, SweepEnding, SweepHead
+from mlpbench.bench.record.plan import Computed, Ending, Plan, PlanHead, RunFile, SweepEnding, SweepHead
 from mlpbench.bench.record.runs import PLAN_FILE
 from mlpbench.bench.record.write import write_atomically
 
 
-def open_run(results: Path, plan: Plan, below: str = "", there: Environment | None = None) -> Path:
+def open_run(
+    results: Path, plan: Plan, workload: Workload | None = None, below: str = "", there: Environment | None = None
+) -> Path:
     """Make the folder of a run, with the plan in it; ``below`` is a folder of its machine to put it in.
 
-    ``there``: the environment that is measured, None for our own. Raises UserError where that cannot be written.
+    ``workload``: what it computes; without it, the run cannot be resumed. ``there``: the environment that is measured,
+    None for our own. Raises UserError where that cannot be written.
     """
     folder = make_folder(results, Path(below) / plan.run_id)
-    write_head(folder, PlanHead(plan=plan), there)
+    write_head(folder, PlanHead(plan=plan, computed=computed(workload) if workload else None), there)
     return folder
+
+
+def computed(workload: Workload) -> Computed:
+    """Return what a workload computes, as a file holds it."""
+    _, (*_, data, _), (_, weights) = workload.facts()
+    return Computed(workload.options.texts(), workload.rows, data, weights)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep others from going on with a run while this process does. Raises UserError where another process does.
+
+    The system forgets it when this process ends, however it ends. No file is made for it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise UserError(f"{folder}: another process goes on with this run: wait for its end") from None
+    except OSError:  # a file system that knows no locks
+        pass
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def make_folder(results: Path, name: Path | str) -> Path:

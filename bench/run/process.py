@@ -7,11 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from mlpbench.bench.cases import PER_SAMPLE_ROWS
-from mlpbench.bench.clock import elapsed
+from mlpbench.bench.clock import elapsed, utc_s
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment, guard, supervised
@@ -19,16 +21,17 @@ from mlpbench.bench.machine.child import PHASE, starting
 from mlpbench.bench.machine.supervised import Ended, Limits
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.record import schema, untrusted
-from mlpbench.bench.record.plan import Plan, RunFile
+from mlpbench.bench.record.environment import Environment
+from mlpbench.bench.record.plan import Plan, PlanHead, Ran, RunFile
 from mlpbench.bench.record.runs import PLAN_FILE
-from mlpbench.bench.record.schema import Failure, RecordFile, RecordHead, computed
+from mlpbench.bench.record.schema import STOPPED, Failure, Record, RecordFile, RecordHead, computed
 from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.run import looks
-from mlpbench.bench.trust.quiet import taken
+from mlpbench.bench.trust.quiet import Taken, taken
 from mlpbench.kernels.base import processors
 
-#: A process that takes longer is stuck: a whole quick run takes less.
-TIMEOUT_S = 1800
+#: Where the plan does not say after how many seconds a process is stuck.
+TIMEOUT_S = 600.0
 #: What pytest ends with where every test has been told of: all passed, or some did not. Any other status, 2 for one,
 #: after an interrupt that a kernel has raised itself, leaves cases of which nobody has heard.
 TOLD = (0, 1)
@@ -127,31 +130,52 @@ def run_process(
     """
     kernel, repeat = at
     path = folder / f"{kernel}.{repeat}.json"
-    share = effort.share(name)
-    note = partial(effort.note, name, repeat, share=share)
+    share, began = effort.share(name), utc_s()
     with elapsed() as took:
         left = _process(plan, workload, folder, at, on_phase, effort.limit_s(), share)
-        if left is not None:
-            write_atomically(path, left)
     if left is None:
         effort.cut(name, repeat, took.seconds)
         return Outcome(kernel, repeat, path, (f"left out: stopped after {took.seconds:.0f} s, {SPENT}",), cut=True)
+    write_atomically(path, _with_its_time(left, Ran(began, took.seconds, share)))
     try:
         record = schema.read(path)
     except UserError as error:  # a kernel that says what no file may hold
-        note(took.seconds, {})
+        effort.note(name, repeat, took.seconds, {})
         return Outcome(kernel, repeat, path, (str(error),))
-    (found,) = taken([record])
-    times = {at: case.sample_s for at, case in found.items()}
-    disturbed = {at for at, case in found.items() if not case.counts}
-    construct_s = record.construct_s or 0.0
-    timed_s = sum(sum(case.rounds_s) * case.iterations for case in record.cases)
-    note(took.seconds, times, disturbed, construct_s, timed_s)
+    found = take_in(record, effort, name)
     refused = (f"refused, {one.check}: {one.reason}" for one in record.trust.refusals)
     problems = dict.fromkeys((*(failure.reason for failure in record.failures), *refused))  # a gate fails for all cases
     if (wrong := looks.keep(looks.path_for(folder), record)) is not None:
         problems[wrong] = None
+    disturbed = {at for at, case in found.items() if not case.counts}
+    times = {at: case.sample_s for at, case in found.items()}
+    construct_s = record.construct_s or 0.0
     return Outcome(kernel, repeat, path, tuple(problems), times=times, disturbed=disturbed, construct_s=construct_s)
+
+
+def take_in(record: Record, effort: Effort, name: str) -> Mapping[tuple[str, int], Taken]:
+    """Tell ``effort`` what a process left, and return the times in it; ``name``: what ``effort`` calls its kernel."""
+    (found,) = taken([record])
+    ran = record.ran or Ran(0.0, 0.0)
+    if any(failure.phase == STOPPED for failure in record.failures):
+        effort.stopped(name, record.repeat, ran.took_s)
+        return found
+    times = {at: case.sample_s for at, case in found.items()}
+    disturbed = {at for at, case in found.items() if not case.counts}
+    timed_s = sum(sum(case.rounds_s) * case.iterations for case in record.cases)
+    made_s = record.construct_s or 0.0
+    effort.note(name, record.repeat, ran.took_s, times, disturbed, made_s, timed_s, ran.share)
+    return found
+
+
+def _with_its_time(left: RecordFile | msgspec.Raw | dict[str, Any], ran: Ran) -> RecordFile | dict[str, Any]:
+    """Return what a process left, with when that was: its end is known to us alone."""
+    if isinstance(left, RecordFile):
+        return replace(left, mlpbench=replace(left.mlpbench, ran=ran))
+    content: dict[str, Any] = msgspec.json.decode(left) if isinstance(left, msgspec.Raw) else left
+    if isinstance(content, dict) and isinstance(content.get("mlpbench"), dict):
+        content["mlpbench"]["ran"] = ran.as_dict()
+    return content
 
 
 def _process(
@@ -168,7 +192,8 @@ def _process(
     It times its cases for a ``share`` of what the plan says.
     """
     on_phase("starting")
-    seconds = min(TIMEOUT_S, limit_s or TIMEOUT_S)
+    timeout_s = plan.timeout_s or TIMEOUT_S
+    seconds = min(timeout_s, limit_s or timeout_s)
     with guard.OURS.folder() as scratch:
         raw = scratch / "record.json"
         words = [
@@ -185,7 +210,7 @@ def _process(
             f"--benchmark-storage=file://{scratch}",  # by default, a folder wherever we were started
         ]
         ended = _start(words, plan, on_phase, seconds)
-        if ended.status is None and ended.late and seconds < TIMEOUT_S:
+        if ended.status is None and ended.late and seconds < timeout_s:
             return None
         if ended.status in TOLD:
             with suppress(FileNotFoundError, msgspec.DecodeError):  # it wrote none, or was cut off in the middle
@@ -193,10 +218,10 @@ def _process(
     head = RecordHead(
         kernel=at[0],
         repeat=at[1],
-        environment=untrusted.read(folder / PLAN_FILE, RunFile).mlpbench.environment,
+        environment=_environment(folder),
         **computed(*workload.facts()),
         plan=plan,
-        failures=(Failure(at[0], phase="process", reason=_how_it_ended(ended)),),
+        failures=(Failure(at[0], phase="process" if ended.stopped is None else STOPPED, reason=_how_it_ended(ended)),),
     )
     return RecordFile(machine_info=environment.machine_info(), mlpbench=head)
 
@@ -206,6 +231,11 @@ def _shorter(plan: Plan, share: float) -> list[str]:
     option = "--benchmark-max-time="
     planned = next((word.removeprefix(option) for word in plan.clock if word.startswith(option)), None)
     return [] if planned is None or share == 1 else [f"{option}{share * float(planned):.3g}"]
+
+
+def _environment(folder: Path) -> Environment:
+    head = untrusted.read(folder / PLAN_FILE, RunFile).mlpbench
+    return head.current if isinstance(head, PlanHead) else head.environment
 
 
 def _start(words: list[str], plan: Plan, on_phase: Callable[[str], None], seconds: float) -> Ended:

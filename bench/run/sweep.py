@@ -14,6 +14,7 @@ from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.sweep import Part, Sweep
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import PlanHead, SettingEntry, SweepEnding, SweepHead, SweepHeader
+from mlpbench.bench.record.runs import RECORD_FILE
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process
 from mlpbench.bench.run.process import Outcome
@@ -25,13 +26,14 @@ def open_folders(results: Path, sweep: Sweep) -> tuple[Path, list[Path]]:
     Return both; with one setting they are the same. Raises UserError where that cannot be written.
     """
     if not sweep.several:
-        folder = run_folder.open_run(results, sweep.plan, there=_environment(sweep.parts[0]))
+        folder = run_folder.open_run(results, sweep.plan, sweep.parts[0].workload, there=_environment(sweep.parts[0]))
         return folder, [folder]
     folder = run_folder.make_folder(results, sweep.plan.run_id)
     folders = [folder / part.setting.label for part in sweep.parts]
     for child, part in zip(folders, sweep.parts, strict=True):
         child.mkdir()
-        run_folder.write_head(child, PlanHead(plan=part.plan), _environment(part))
+        made = PlanHead(plan=part.plan, computed=run_folder.computed(part.workload))
+        run_folder.write_head(child, made, _environment(part))
     # Last: a sweep with a header has all its settings.
     run_folder.write_head(folder, SweepHead(sweep=_header(sweep)))
     return folder, folders
@@ -68,8 +70,14 @@ def execute(
 ) -> Iterator[Outcome]:
     """Run the processes that ``effort`` names as `bench.run.process.execute` does, each into its setting's folder.
 
-    Behind those that a plan names for it, the machine's limits are measured, and the same budget pays for that.
+    Behind those that a plan names for it, the machine's limits are measured, and the same budget pays for that. Where
+    a run was killed just before it had measured them, that comes first.
     """
+    for part, folder in zip(sweep.parts, folders, strict=True):
+        for name, kernel in part.names.items():
+            if kernel == part.plan.limits_after:
+                for repeat in _without_limits(folder, kernel):
+                    _measure_limits(part, folder, name, repeat, effort)
     for name, repeat in effort.processes():
         number, part = sweep.find(name)
         kernel = part.names[name]
@@ -86,13 +94,26 @@ def execute(
             yield done
             continue
         if part.plan.limits_after == kernel:
-            with elapsed() as took:
-                threads, dtype = part.setting.threads, part.setting.dtype
-                reason = roofs.write_of_repeat(folders[number], repeat, threads, dtype, part.plan.binding)
-            effort.pay(name, took.seconds)
+            reason = _measure_limits(part, folders[number], name, repeat, effort)
             if reason is not None:
                 done = replace(done, problems=(*done.problems, f"its limits were not measured: {reason}"))
         yield replace(done, setting=part.setting.words) if sweep.several else done
+
+
+def _measure_limits(part: Part, folder: Path, name: str, repeat: int, effort: Effort) -> str | None:
+    """Measure the machine's limits within a repeat; return why not, else None."""
+    with elapsed() as took:
+        threads, dtype = part.setting.threads, part.setting.dtype
+        reason = roofs.write_of_repeat(folder, repeat, threads, dtype, part.plan.binding)
+    effort.pay(name, took.seconds)
+    return reason
+
+
+def _without_limits(folder: Path, kernel: str) -> list[int]:
+    """Return the repeats of a kernel that have a record, and no limits measured behind it."""
+    there = {path.name for path in folder.iterdir()}
+    repeats = [int(found[2]) for name in there if (found := RECORD_FILE.fullmatch(name)) and found[1] == kernel]
+    return sorted(repeat for repeat in repeats if f"roofs-{repeat}.json" not in there)
 
 
 def close(sweep: Sweep, folder: Path, folders: Sequence[Path], effort: Effort, *, interrupted: bool) -> None:

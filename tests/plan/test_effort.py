@@ -339,3 +339,34 @@ def test_the_ending_holds_what_ran(tmp_path):
     assert {case.limit for case in ending.cases} <= set(LIMITS)
     assert ending.limit("quiet", "batched", 10) == "interrupted"
     assert ending.limit("quiet", "batched", 11) is None
+
+
+def test_a_kernel_that_was_stopped_costs_its_share_and_is_not_started_again():
+    """It took longer than the whole budget: the other kernel has all its repeats."""
+    the_plan = plan(budget_s=40.0)
+    made, stuck = Effort(the_plan), the_plan.order[0][0]
+    for kernel, repeat in made.processes():
+        if kernel == stuck:
+            made.stopped(kernel, repeat, 120.0)
+        else:
+            made.note(kernel, repeat, 2.0, {("batched", 10): 1e-6})
+    assert made.besides_s == 40.0 / len(the_plan.kernels)
+    assert made.left_out == [at for at in the_plan.order if at[0] == stuck and at[1] > 0]
+    ending = made.ending()
+    assert {case.limit for case in ending.cases if case.kernel == stuck} == {"failed"}
+    assert ending.shortfall() is None, "more time would not have helped"
+
+
+def test_what_was_done_before_is_not_done_again():
+    the_plan = plan(budget_s=40.0)
+    made = Effort(the_plan)
+    for kernel, repeat in the_plan.order[:3]:
+        made.note(kernel, repeat, 2.0, {("batched", 10): 1e-6 * (1 + repeat)})
+    assert made.ahead == the_plan.order[3:]
+    after = []
+    for kernel, repeat in made.processes():
+        after.append((kernel, repeat))
+        made.note(kernel, repeat, 2.0, {("batched", 10): 1e-6 * (1 + repeat)})
+    assert not set(after) & set(the_plan.order[:3])
+    assert len(set(after)) == len(after)
+    assert made.done == 20, "the budget counts what was spent before"

@@ -12,8 +12,6 @@ from mlpbench.bench.cases import Setting
 from mlpbench.bench.cli import announce
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.device import MEASURES
-from mlpbench.kernels.mlp_cupy import CupyKernel
-from mlpbench.kernels.mlp_numpy import NumpyKernel
 from support import fake_cupy
 from support.terminal import typed
 
@@ -107,7 +105,6 @@ def test_devices_are_those_of_the_kernels_that_run(monkeypatch, tmp_path):
     monkeypatch.setattr(
         "mlpbench.bench.machine.roofs.write", lambda those, *at, **options: asked.append((at, options["devices"]))
     )
-    monkeypatch.setattr("mlpbench.kernels.registry.load", {"numpy": NumpyKernel, "cupy": CupyKernel}.__getitem__)
     parts = [
         SimpleNamespace(setting=Setting("3-2", 1, dtype), plan=SimpleNamespace(kernels=kernels, binding=None))
         for dtype, kernels in (("float32", ["numpy", "cupy"]), ("float64", ["numpy"]))

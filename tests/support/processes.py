@@ -66,7 +66,7 @@ def measured(
     it. ``facts(plan, kernel)``: what its record says besides.
     """
 
-    def process(plan, workload, folder, at, on_phase, limit_s):
+    def process(plan, workload, folder, at, on_phase, limit_s, share=1.0):
         benchmarks = []
         for case in plan.cases:
             where = (at[0], case.mode, case.batch_size)

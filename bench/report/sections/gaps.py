@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from mlpbench.bench.analysis import refused as refusals
 from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.schema import STOPPED
 from mlpbench.bench.report.document import Table, columns, table_of_runs
 
 Gap = tuple[str, str, str]
@@ -15,6 +16,7 @@ _PHASES = {
     "construct": "could not be made",
     "measure": "failed while it was timed",
     "process": "its process died",
+    STOPPED: "its process was stopped",
     refusals.PHASE: refusals.PHASE,
 }
 
@@ -50,7 +52,13 @@ def once_for_all(runs: Sequence[Run], hit: Sequence[tuple[Run, str]], what: str)
 def gaps(run: Run) -> list[Gap]:
     """Return (kernel, what is missing, why) for everything that was planned, or found, and has no time."""
     skipped = ((item.kernel, "skipped", item.reason) for item in run.skipped)
-    without = (run.missing, "the run was interrupted before this process ended"), (run.left_out, "the budget was spent")
+    stopped = {failure.kernel for failure in run.failures if failure.phase == STOPPED}
+    again = tuple(at for at in run.left_out if at[0] in stopped)
+    without = (
+        (run.missing, "the run was interrupted before this process ended"),
+        (again, "not started again after its process was stopped"),
+        (tuple(at for at in run.left_out if at[0] not in stopped), "the budget was spent"),
+    )
     absent = (gap for processes, why in without for gap in _absent(run, processes, why))
     return [*skipped, *_failed(run), *absent, *_unexplained(run)]
 

@@ -1,0 +1,124 @@
+"""`--resume`: which run goes on, and whether it may."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench.cli import console
+from mlpbench.bench.errors import UserError
+
+if TYPE_CHECKING:
+    import typer
+
+    from mlpbench.bench.plan.effort import Effort
+    from mlpbench.bench.run.resume import Stopped
+
+#: Options that are no part of a plan: how much is said, what is waited for, which run it is and where.
+_FREE = {"resume", "anyway", "out", "wait", "dry_run", "verbose", "quiet", "as_json"}
+#: What `with_a_run` puts behind ``--resume`` where no run is named.
+NEWEST = "newest"
+#: More differences than a line should have are counted.
+_TOLD = 8
+
+
+def with_a_run(words: Sequence[str]) -> list[str]:
+    """Return what was typed, with `NEWEST` behind a ``--resume`` that stands alone."""
+    return [
+        f"{word}={NEWEST}" if word == "--resume" and (not after or after[0].startswith("-")) else word
+        for word, after in ((word, words[number + 1 :]) for number, word in enumerate(words))
+    ]
+
+
+def refuse_alone(*, anyway: bool) -> None:
+    """Refuse ``--anyway`` for a run that is new."""
+    if anyway:
+        raise UserError("--anyway goes on with a run that has stopped: give --resume as well")
+
+
+def find(context: typer.Context, named: str, out: Path, below: str = "") -> Stopped:
+    """Return the run that was named, or the newest that has stopped. Raises UserError for options against its plan.
+
+    ``below``: the folder, in that of its machine, of the runs of this command.
+    """
+    from mlpbench.bench.machine import environment
+    from mlpbench.bench.record import runs
+    from mlpbench.bench.run import resume
+
+    if named == NEWEST:
+        folder = resume.find(out, below)
+    elif below and (there := out / environment.machine_id() / below / named).is_dir():
+        folder = there
+    else:
+        folder = runs.resolve(named, out, environment.machine_id())
+    stopped = resume.read(folder)
+    _refuse_contradictions(context, stopped)
+    return stopped
+
+
+def _refuse_contradictions(context: typer.Context, stopped: Stopped) -> None:
+    typed = {
+        name: value
+        for name, value in context.params.items()
+        if name not in _FREE and str(getattr(context.get_parameter_source(name), "name", "")) == "COMMANDLINE"
+    }
+    planned = _params(context, stopped.sweep.plan.command) if typed else {}
+    for name, value in typed.items():
+        if name not in planned or planned[name] != value:
+            option = next(option for option in context.command.params if option.name == name)
+            called = option.opts[0] if option.opts[0].startswith("-") else "naming kernels"
+            raise UserError(
+                f"{called} contradicts the plan of {stopped.sweep.plan.run_id}: a run that is resumed keeps to its plan"
+            )
+
+
+def _params(context: typer.Context, command: Sequence[str]) -> Mapping[str, Any]:
+    """Return the options of the command that a run was started with; none where it was not typed."""
+    name = str(context.info_name)
+    if name not in command:
+        return {}
+    with context.command.make_context(name, with_a_run(command[list(command).index(name) + 1 :])) as before:
+        return before.params
+
+
+def compared(stopped: Stopped, *, anyway: bool) -> Stopped:
+    """Return the run to go on with, held against what it was before.
+
+    Raises UserError where that differs, unless ``anyway``, and where a kernel of the plan cannot run here.
+    """
+    from mlpbench.bench.plan import probe
+    from mlpbench.bench.run import resume
+    from mlpbench.kernels import registry
+
+    offered = set(registry.names())  # `calibrate` has kernels that nobody offers
+    devices: dict[str, str] = {}
+    versions: dict[tuple[str | None, str], str | None] = {}
+    specs = list(dict.fromkeys(part.workload.spec for part in stopped.sweep.parts))
+    for part in {part.setting.env: part for part in stopped.sweep.parts}.values():
+        python = part.env.interpreter.python if part.env else None
+        kernels = [kernel for kernel in part.plan.kernels if python is not None or kernel in offered]
+        for answer in probe.probe_all(kernels, specs, python):
+            if not answer.available:
+                raise UserError(f"{answer.name} is unavailable, and the plan has it: {answer.reason}")
+            devices[answer.name] = answer.device or "cpu"
+            versions[part.setting.env, answer.name] = answer.version
+    differing = resume.differences(stopped, versions)
+    if differing and not anyway:
+        first, more = "; ".join(differing[:_TOLD]), len(differing) - _TOLD
+        rest = f"; and {more} more" if more > 0 else ""
+        raise UserError(f"{stopped.sweep.plan.run_id} cannot go on as it was: {first}{rest}; --anyway marks both parts")
+    return replace(stopped, sweep=replace(stopped.sweep, devices=devices), differing=differing)
+
+
+def begin(stopped: Stopped, effort: Effort) -> None:
+    """Write down that the run goes on, and say so."""
+    from mlpbench.bench import words
+    from mlpbench.bench.run import resume
+
+    resume.reopen(stopped)
+    left = f", {effort.left_budget_s:.0f} s of its budget are left" if effort.goes_on else ""
+    for line in stopped.differing:
+        console.say(f"not as before: {line}", "yellow")
+    console.say(f"{stopped.sweep.plan.run_id} goes on behind {words.things(effort.done, 'process', 'processes')}{left}")

@@ -1,0 +1,224 @@
+"""A run that goes on where it stopped: found, held against what it was, and with what it has left taken in."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from mlpbench.bench.cases import Setting
+from mlpbench.bench.clock import utc_s
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import environment
+from mlpbench.bench.plan import envs
+from mlpbench.bench.plan.effort import Effort
+from mlpbench.bench.plan.envs import Env
+from mlpbench.bench.plan.sweep import Part, Sweep, names_of
+from mlpbench.bench.record import runs, untrusted
+from mlpbench.bench.record.environment import Environment
+from mlpbench.bench.record.plan import Plan, PlanHead, Resumed, RunFile, SweepHead
+from mlpbench.bench.record.runs import PLAN_FILE, RECORD_FILE, Run
+from mlpbench.bench.record.schema import Record
+from mlpbench.bench.record.write import write_atomically
+from mlpbench.bench.run import process
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A run, or a sweep, that stopped: its folder, those of its settings, what was planned, and what is there of it.
+
+    With one setting, ``folders`` is that of the run, and ``head`` its own. ``differing``: what is not as it was, where
+    it goes on all the same.
+    """
+
+    folder: Path
+    folders: list[Path]
+    sweep: Sweep
+    head: PlanHead | SweepHead
+    heads: list[PlanHead]
+    runs: list[Run]
+    differing: tuple[str, ...] = ()
+
+    @property
+    def records(self) -> Iterator[tuple[str, Record]]:
+        """Yield every record, with what the plan of the whole calls its kernel."""
+        for part, run in zip(self.sweep.parts, self.runs, strict=True):
+            called = {kernel: name for name, kernel in part.names.items()}
+            yield from ((called[record.kernel], record) for record in run.records)
+
+
+def find(results: Path, below: str = "") -> Path:
+    """Return the newest run of this machine that has stopped. Raises UserError where there is none.
+
+    ``below``: a folder of the machine that the runs are in.
+    """
+    machine = results / environment.machine_id() / below
+    folders = {path.parent for path in machine.glob(f"*/{PLAN_FILE}")} if machine.is_dir() else set()
+    for folder in sorted(folders, key=lambda path: path.name, reverse=True):
+        if _has_stopped(untrusted.read(folder / PLAN_FILE, RunFile).mlpbench):
+            return folder
+    raise UserError(f"no run of this machine in {machine} has stopped before its end: there is nothing to resume")
+
+
+def _has_stopped(head: PlanHead | SweepHead) -> bool:
+    return head.ending is None or head.ending.interrupted
+
+
+def read(folder: Path) -> Stopped:
+    """Read a run that has stopped. Raises UserError for one that is complete, or too old to be resumed."""
+    if not (folder / PLAN_FILE).is_file():
+        raise UserError(f"{folder}: no run in this folder: it has no {PLAN_FILE}")
+    head = untrusted.read(folder / PLAN_FILE, RunFile).mlpbench
+    if not _has_stopped(head):
+        raise UserError(f"{folder}: this run is complete: there is nothing to resume")
+    if isinstance(head, PlanHead) and head.plan.part is not None:
+        raise UserError(f"{folder}: one setting of a sweep: resume the sweep, {folder.parent}")
+    labels = head.sweep.labels if isinstance(head, SweepHead) else []
+    folders = [folder / label for label in labels] or [folder]
+    heads = [_plan_head(child / PLAN_FILE) for child in folders]
+    for child, one in zip(folders, heads, strict=True):
+        if one.computed is None:
+            raise UserError(f"{child}: made by a version that could not resume: its plan does not say what it computes")
+    parts = _parts(heads)
+    made = Sweep(_whole(head, parts) if isinstance(head, SweepHead) else parts[0].plan, tuple(parts))
+    found = Stopped(folder, folders, made, head, heads, runs.read_runs(folder))
+    for _, record in found.records:
+        if record.ran is None:
+            raise UserError(f"{record.path}: made by a version that could not resume: it does not say how long it took")
+    return found
+
+
+def _plan_head(path: Path) -> PlanHead:
+    head = untrusted.read(path, RunFile).mlpbench
+    if isinstance(head, SweepHead):
+        raise UserError(f"{path}: the header of a sweep, not the plan of a run")
+    return head
+
+
+def _parts(heads: Sequence[PlanHead]) -> list[Part]:
+    """Return the plan of each setting, with what it computes read again."""
+    made: list[Part] = []
+    loaded: dict[str, Workload] = {}
+    inspected: dict[str, Env] = {}
+    for head in heads:
+        plan, computed = head.plan, head.computed
+        assert computed is not None, "read() has looked"  # noqa: S101
+        options = Options.of(computed.options)
+        workload = loaded.setdefault(repr(computed), Workload(options, computed.rows))
+        if plan.env and plan.env.name not in inspected:
+            inspected[plan.env.name] = envs.inspect(plan.env.name, plan.env.python, plan.env.source)
+        env = inspected[plan.env.name] if plan.env else None
+        alone = Setting(options.spec, plan.threads or 1, options.dtype, env=plan.env.name if plan.env else None)
+        setting = plan.setting or alone
+        names = names_of([setting] * len(heads), setting, plan.kernels)
+        made.append(Part(setting, plan, workload, names, env))
+    return made
+
+
+def _whole(head: SweepHead, parts: Sequence[Part]) -> Plan:
+    """Return the plan of a sweep, whose kernels are the names of all its parts."""
+    called = {(part.setting.label, kernel): name for part in parts for name, kernel in part.names.items()}
+    header = head.sweep
+    return replace(
+        parts[0].plan,
+        run_id=header.run_id,
+        kernels=tuple(called.values()),
+        order=tuple((called[label, kernel], repeat) for label, kernel, repeat in header.order),
+        repeats=header.repeats or parts[0].plan.repeats,
+        skipped=(),
+        part=None,
+    )
+
+
+def differences(found: Stopped, versions: Mapping[tuple[str | None, str], str | None]) -> tuple[str, ...]:
+    """Return what is not as it was when the run stopped, each in words.
+
+    ``versions``: of the kernels' libraries, by environment and kernel.
+    """
+    told: list[str] = []
+    for head, part, run in zip(found.heads, found.sweep.parts, found.runs, strict=True):
+        told += _of_environments(head.current, part.env.environment if part.env else environment.collect())
+        before = {record.kernel: record.version for record in run.records if record.version is not None}
+        known = {kernel: versions[at] for kernel in before if (at := (part.setting.env, kernel)) in versions}
+        told += _changes("library of ", {kernel: before[kernel] for kernel in known}, known)
+        if head.computed is not None:
+            _, (*_, data, _), (_, weights) = part.workload.facts()
+            hashes = {"data": head.computed.data_sha256, "weights": head.computed.weights_sha256}
+            told += _changes("", hashes, {"data": data, "weights": weights})
+    return tuple(dict.fromkeys(told))
+
+
+def _of_environments(before: Environment, here: Environment) -> Iterator[str]:
+    for what in ("machine", "os", "python", "gpu", "git"):
+        one, other = getattr(before, what).as_dict(), getattr(here, what).as_dict()
+        kept = _KEPT.get(what, one.keys() | other.keys())
+        yield from _changes(f"{what} ", *({name: facts.get(name) for name in sorted(kept)} for facts in (one, other)))
+    yield from _changes("", before.libraries, here.libraries)
+    yield from _changes("", before.variables or {}, here.variables or {})
+
+
+#: What stays the same on one machine, of the blocks that also hold what moves.
+_KEPT = {
+    "machine": {"name", "cpu_model", "arch", "cores", "logical_cpus", "affinity"},
+    "gpu": {"available", "name", "driver", "memory"},
+}
+
+
+def _changes(which: str, before: Mapping[str, object], here: Mapping[str, object]) -> Iterator[str]:
+    for name in dict.fromkeys([*before, *here]):
+        if before.get(name) != here.get(name):
+            one, other = (_short(facts.get(name)) for facts in (before, here))
+            yield f"{which}{name} was {one}, is {other}"
+
+
+def _short(value: object) -> str:
+    text = "none" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 40 else f"{text[:8]}…"
+
+
+def reopen(found: Stopped) -> None:
+    """Write down that the run goes on from here, and remove what was being written when it was killed."""
+    changed = environment.collect() if found.differing else None
+    now, at_s = datetime.now(UTC).isoformat(timespec="seconds"), utc_s()
+
+    def resumed(done: int) -> Resumed:
+        return Resumed(at=now, at_s=at_s, after=done, differences=found.differing, environment=changed)
+
+    done = sum(len(run.records) for run in found.runs)
+    whole = replace(found.head, resumed=(*found.head.resumed, resumed(done)), ending=None)
+    write_atomically(found.folder / PLAN_FILE, RunFile(whole), replace=True)
+    for path in found.folder.rglob(".*.partial"):
+        path.unlink()
+    for folder, head, run in zip(found.folders, found.heads, found.runs, strict=True):
+        if folder != found.folder:
+            part = replace(head, resumed=(*head.resumed, resumed(len(run.records))), ending=None)
+            write_atomically(folder / PLAN_FILE, RunFile(part), replace=True)
+
+
+def take_in(found: Stopped, effort: Effort) -> None:
+    """Tell ``effort`` what has been done, in the order in which it was done: it yields what is missing.
+
+    A file that cannot be read is not measured again: its name is taken, and the report says what is wrong with it.
+    """
+    paid: set[float] = set()
+    limits = {}
+    for part, run in zip(found.sweep.parts, found.runs, strict=True):
+        if run.roofs is not None and run.roofs.took_s is not None and run.roofs.took_s not in paid:
+            paid.add(run.roofs.took_s)  # settings that share threads and dtype share the file's content
+            effort.besides_s += run.roofs.took_s
+        for name, kernel in part.names.items():
+            if kernel == part.plan.limits_after:
+                limits[name] = {number: roofs.took_s or 0.0 for number, roofs in run.roofs_of_repeats.items()}
+    for name, record in sorted(found.records, key=lambda one: one[1].ran.began_s if one[1].ran else 0.0):
+        process.take_in(record, effort, name)
+        if (took_s := limits.get(name, {}).get(record.repeat)) is not None:
+            effort.pay(name, took_s)
+    there = {(record.kernel, record.repeat, record.path.parent) for _, record in found.records}
+    for folder, part in zip(found.folders, found.sweep.parts, strict=True):
+        called = {kernel: name for name, kernel in part.names.items()}
+        for path in sorted(folder.glob("*.json")):
+            at = RECORD_FILE.fullmatch(path.name)
+            if at and at[1] in called and (at[1], int(at[2]), folder) not in there:
+                effort.note(called[at[1]], int(at[2]), 0.0, {})

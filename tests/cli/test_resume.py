@@ -1,0 +1,215 @@
+"""`--resume`: what is missing of a plan is run, once, where everything is as it was; else the differences are told."""
+
+import json
+
+import pytest
+
+from mlpbench.bench.machine import environment
+from mlpbench.bench.plan import probe
+from mlpbench.bench.record import runs
+from mlpbench.bench.run import folder as folder_
+from support import simulate
+from support.processes import measured
+from support.terminal import called, complaint, contents
+
+#: Six processes, in a known order.
+RUN = ("numpy", "numpy-out", "--profile", "smoke", "--repeats", "3", "--seed", "1", "--wait", "0", "--threads", "1")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Return what types `mlpbench run`, where each process takes 2 s and Ctrl-C comes after ``stop_after`` of them."""
+    stop, here = {}, environment.collect().as_dict()
+
+    def interrupts(at, folder):
+        started.append((folder.name, *at))
+        return len(started) > stop["after"]
+
+    def facts(plan, _):
+        return {"environment": {**here, "threads": plan.threads}}
+
+    def probe_all(names, *_):
+        return [probe.Probed(name, "numpy", "cpu", here["libraries"]["numpy"], None) for name in names]
+
+    started = []
+    monkeypatch.setattr(probe, "probe_all", probe_all)
+    measured(monkeypatch, lambda plan, at, case: 1e-6 * (1 + at[1]), seconds=2.0, interrupts=interrupts, facts=facts)
+    monkeypatch.setattr("mlpbench.bench.cli.report.write_reports", lambda _, folder: [folder / "report.html"])
+
+    def typed(*words, stop_after=999):
+        stop["after"] = stop_after
+        started.clear()
+        return called(capsys, "run", *words, "--out", tmp_path)
+
+    typed.started = started
+    return typed
+
+
+def folder_of(results):
+    (made,) = results.glob("*/*/run.json")
+    return made.parent
+
+
+def head(folder):
+    return json.loads((folder / "run.json").read_text())["mlpbench"]
+
+
+def finished(folder):
+    return {name: sha for name, sha in contents(folder).items() if name.endswith(".json") and "run.json" not in name}
+
+
+def kill(folder):
+    """Leave the run as kill -9 leaves it: nobody has written how it ended, and a file was being written."""
+    for path in folder.rglob("run.json"):
+        with simulate.edited(path) as content:
+            content["mlpbench"].pop("ending")
+    (folder / ".numpy.2.json.x.partial").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("how", "axes"), [("Ctrl-C", ()), ("kill -9", ()), ("kill -9", ("--threads", "2"))], ids=["Ctrl-C", "kill", "sweep"]
+)
+def test_exactly_what_is_missing_is_run(run, tmp_path, capsys, how, axes):
+    status, _, err = run(*RUN, *axes, stop_after=4)
+    assert status == 130
+    assert "`mlpbench run --resume` goes on" in err.splitlines()[-1]
+    folder, before = folder_of(tmp_path), finished(folder_of(tmp_path))
+    assert len(before) == 4
+    if how == "kill -9":
+        kill(folder)
+    status, out, _ = run("--resume", "--dry-run")
+    assert (status, len(out.splitlines())) == (0, 8 if axes else 2)
+
+    status, _, err = run("--resume")
+    assert status == 0
+    assert f"{folder.name} goes on behind 4 processes" in err
+    after = finished(folder)
+    assert {name: after[name] for name in before} == before, "finished files stay as they are"
+    assert len(after) == (12 if axes else 6)
+    assert len(run.started) == len(set(run.started)) == len(after) - 4, "none is made twice"
+    assert not list(folder.rglob(".*"))
+
+    found = runs.read_runs(folder)
+    assert [one.missing for one in found] == [()] * len(found)
+    assert sum(one.resumed[0].after for one in found) == 4
+    assert head(folder)["ending"]["spent_s"] == 2.0 * len(after)
+    status, out, _ = called(capsys, "report", folder)
+    assert "after 4 processes." in out or "after 2 processes." in out
+    assert complaint(*run("--resume", folder)) == f"{folder}: this run is complete: there is nothing to resume"
+    assert "there is nothing to resume" in complaint(*run("--resume"))
+
+
+def test_a_run_may_stop_more_than_once(run, tmp_path):
+    run(*RUN, stop_after=1)
+    run("--resume", stop_after=2)
+    status, _, _ = run("--resume", folder_of(tmp_path).name[:12])
+    assert status == 0
+    assert [one["after"] for one in head(folder_of(tmp_path))["resumed"]] == [1, 3]
+    assert len(finished(folder_of(tmp_path))) == 6
+
+
+def test_the_budget_that_was_spent_counts(run, tmp_path):
+    words = ("numpy", "numpy-out", "--profile", "quick", "--budget", "20s", "--seed", "1", "--wait", "0")
+    run(*words, stop_after=7)
+    status, _, err = run("--resume")
+    assert status == 0
+    assert "goes on behind 7 processes, 6 s of its budget are left" in err
+    assert len(run.started) <= 3
+    assert head(folder_of(tmp_path))["ending"]["spent_s"] <= 20
+
+
+def test_options_may_be_typed_again_and_not_contradict_the_plan(run, tmp_path):
+    run(*RUN, stop_after=1)
+    name = folder_of(tmp_path).name
+    for words, what in (
+        (("--threads", "2"), "--threads"),
+        (("--repeats", "5"), "--repeats"),
+        (("numba", "--resume", name), "naming kernels"),
+        (("--budget", "9s"), "--budget"),
+    ):
+        told = complaint(*run(*(words if "--resume" in words else ("--resume", *words))))
+        assert told == f"{what} contradicts the plan of {name}: a run that is resumed keeps to its plan"
+    assert run(*RUN, "--resume", name)[0] == 0
+
+
+def change(content):
+    content["environment"]["libraries"]["numpy"] = "1.0"
+    content["environment"]["git"]["commit"] = "f" * 40
+    content["environment"]["machine"]["cpu_model"] = "another"
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (change, ("machine cpu_model was another, is ", "git commit was ffffffff", "numpy was 1.0, is ")),
+        (lambda head: head["computed"].update(weights_sha256="0" * 64), ("weights was 00000000…, is ",)),
+        (lambda head: head["computed"].update(data_sha256="0" * 64), ("data was 00000000…, is ",)),
+        (lambda head: head["environment"]["variables"].update(OMP_X="1"), ("OMP_X was 1, is none",)),
+    ],
+)
+def test_what_is_not_as_it_was_is_told_and_with_anyway_both_parts_are_marked(run, tmp_path, capsys, damage, words):
+    run(*RUN, stop_after=2)
+    folder = folder_of(tmp_path)
+    with simulate.edited(folder / "run.json") as content:
+        damage(content["mlpbench"])
+    before = contents(folder)
+    told = complaint(*run("--resume"))
+    assert all(word in told for word in words), told
+    assert told.endswith("--anyway marks both parts")
+    assert contents(folder) == before
+
+    status, _, err = run("--resume", "--anyway")
+    assert status == 0
+    assert f"not as before: {words[0]}" in err
+    (marked,) = head(folder)["resumed"]
+    assert (marked["after"], bool(marked["environment"])) == (2, True)
+    assert any(words[0] in one for one in marked["differences"])
+    _, out, _ = called(capsys, "report", folder)
+    (line,) = [line for line in out.splitlines() if "Resumed " in line]
+    assert "after 2 processes, though it was not as before: " in line
+
+
+def test_the_data_of_the_two_parts_may_then_differ(run, tmp_path):
+    run(*RUN, stop_after=2)
+    folder = folder_of(tmp_path)
+    for path in (folder / "run.json", *folder.glob("numpy*.json")):
+        with simulate.edited(path) as content:
+            block = content["mlpbench"]
+            block.get("weights", block.get("computed"))["sha256" if "weights" in block else "weights_sha256"] = "0" * 64
+    assert run("--resume", "--anyway")[0] == 0
+    assert len(runs.read_run(folder).records) == 6
+
+
+def test_who_may_not_go_on(run, tmp_path):
+    assert complaint(*run(*RUN, "--anyway")).startswith("--anyway goes on with a run that has stopped")
+    assert "has stopped before its end" in complaint(*run("--resume"))
+    run(*RUN, stop_after=2)
+    folder = folder_of(tmp_path)
+    with folder_.held(folder):
+        assert complaint(*run("--resume")) == f"{folder}: another process goes on with this run: wait for its end"
+    with simulate.edited(folder / "numpy.0.json") as content:
+        content["mlpbench"].pop("ran")
+    assert "numpy.0.json: made by a version that could not resume" in complaint(*run("--resume"))
+    with simulate.edited(folder / "run.json") as content:
+        content["mlpbench"].pop("computed")
+    assert complaint(*run("--resume")).startswith(f"{folder}: made by a version that could not resume")
+    assert "no run, file or folder" in complaint(*run("--resume", "nothing"))
+    assert "no run in this folder" in complaint(*run("--resume", tmp_path))
+
+
+def test_one_setting_of_a_sweep_alone_is_not_resumed(run, tmp_path):
+    run(*RUN, "--threads", "2", stop_after=3)
+    told = complaint(*run("--resume", folder_of(tmp_path) / "threads-2"))
+    assert "one setting of a sweep: resume the sweep" in told
+
+
+def test_limits_of_a_repeat_that_were_not_reached_are_measured_first(run, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("mlpbench.bench.machine.roofs.write_of_repeat", lambda folder, repeat, *_: asked.append(repeat))
+    run(*RUN, stop_after=4)
+    folder = folder_of(tmp_path)
+    with simulate.edited(folder / "run.json") as content:
+        content["mlpbench"]["plan"]["limits_after"] = "numpy"
+    there = [int(path.stem.partition(".")[2]) for path in folder.glob("numpy.*.json")]
+    run("--resume")
+    assert asked[: len(there)] == sorted(there)
