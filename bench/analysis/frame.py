@@ -15,6 +15,7 @@ import pandas as pd
 from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import accuracy, unchecked
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.device import MEASURES
 from mlpbench.bench.record.runs import Run, read_runs
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.trust import Start
@@ -36,6 +37,8 @@ _OF_CASE = (
     *("mode", "batch_size", "iterations", "first_call_s", "from_host_s", "to_host_s"),
     *("repeated_rows", "includes_loading"),
 )
+#: Of the percentiles of device times.
+_SHOWN = (5, 50, 95, 99)
 _CACHES = {"fresh": "a process that found no compiled code", "filled": "the process after it, which found all of it"}
 
 #: Every column of `load`: its dtype ("str" is a text), and what it holds.
@@ -90,6 +93,13 @@ COLUMNS = {
     },
     "peak_bytes": ("float64", "resident memory that the construction and the first calls added at their peak"),
     "pool_bytes": ("float64", "memory of a device, the most that the kernel's pool held"),
+    **{
+        f"device_{name}_p{percent}_s": ("float64", f"of one call, p{percent} of the seconds {what}")
+        for name, what in MEASURES.items()
+        for percent in _SHOWN
+    },
+    "device_samples": ("Int64", "samples of all these that were kept"),
+    "device_dropped": ("Int64", "samples that were dropped: the hold gave up, or the card's clock was lowered"),
 }
 
 
@@ -117,7 +127,9 @@ def runs(sources: Source | Iterable[Source]) -> Iterator[Run]:
 def _rows(sources: Source | Iterable[Source]) -> Iterator[dict[str, Any]]:
     for run in runs(sources):
         for record, found in zip(run.records, taken(run.records), strict=True):
-            yield from (_row(run, record, case) | _trust(record, case) for case in found.values())
+            yield from (
+                _row(run, record, case) | _trust(record, case) | _device(record, case) for case in found.values()
+            )
 
 
 def _row(run: Run, record: Record, taken: Taken) -> dict[str, Any]:
@@ -162,6 +174,21 @@ def _trust(record: Record, case: Taken) -> dict[str, Any]:
     for start in trust.starts:
         row |= _start(start, at)
     return row
+
+
+def _device(record: Record, case: Taken) -> dict[str, Any]:
+    """Return the device times of a case of a process, nothing where it has none."""
+    timing = case.timing
+    found = record.device_times and record.device_times.of(timing.mode, timing.batch_size)
+    if not found:
+        return {}
+    times = {
+        f"device_{name}_p{percent}_s": getattr(one, f"p{percent}_s")
+        for name, one in found.times.items()
+        if name in MEASURES
+        for percent in _SHOWN
+    }
+    return {**times, "device_samples": found.samples, "device_dropped": found.dropped}
 
 
 def _start(start: Start, at: tuple[str, int]) -> dict[str, Any]:

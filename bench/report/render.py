@@ -13,7 +13,7 @@ from mlpbench.bench.record.names import named
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import MANY_RUNS, Block, Document, Paragraph, Points, Section
 from mlpbench.bench.report.formats import csv, html, json, markdown
-from mlpbench.bench.report.sections import bandwidth, book, gaps, latency, lead, machine, task, times, trust
+from mlpbench.bench.report.sections import bandwidth, book, device, gaps, latency, lead, machine, task, times, trust
 from mlpbench.bench.report.sections import explain as explained
 from mlpbench.bench.report.sections import heatmap as heatmaps
 from mlpbench.bench.report.sections import history as histories
@@ -93,6 +93,7 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
         Section("threads", "What more threads bring", scaled.blocks(gains)),
         Section("heatmap", "Who is fastest where", heatmaps.figures(heat)),
         Section("limits", "Beside other runtimes and the machine's limits", limited.blocks(known_limits)),
+        *device.sections(runs),
         Section("bandwidth", _BANDWIDTH, bandwidth.blocks(explanations), folded=asked != "bandwidth"),
         Section("explained", explained.TITLE, explained.blocks(explanations)),
         Section("book", "Where the time of the book's cell goes", book.blocks(finding.book)),

@@ -34,6 +34,9 @@ class Grade:
     width: float | None
     causes: tuple[tuple[Cause, int], ...]
     advice: tuple[str, ...]
+    #: Of a device's samples the share that was taken at a lowered clock, and the most other processes on the card.
+    card_slowed: float = 0.0
+    card_others: int = 0
 
 
 def grade(records: Sequence[Record], width: float | None = None, governor: str | None = None) -> Grade:
@@ -51,11 +54,23 @@ def grade(records: Sequence[Record], width: float | None = None, governor: str |
     levels = sorted(max(pair) for record in records for pair in levels_s(record.trust).values())
     spread = levels[math.ceil(0.95 * len(levels)) - 1] / best - 1 if best is not None else 0.0
     slow = fmean(looks) if looks else None
-    seen = (len(disturbed) / max(len(found), 1), slow or 0.0, spread, width or 0.0)
+    slowed, others = _card(records)
+    seen = (max(len(disturbed) / max(len(found), 1), slowed), slow or 0.0, spread, width or 0.0)
     causes = Counter(cause for case in disturbed for cause in {reason.cause for reason in case.disturbances})
     common = tuple(causes.most_common())
     advice = _advice([cause for cause, _ in common], governor, wide=seen[3] > QUIET[3])
-    return Grade(_name(seen), len(disturbed), lost, len(found), slow, spread, width, common, advice)
+    advice += (_SLOWED_CARD,) * (slowed > 0) + (_SHARED_CARD,) * (others > 0)
+    graded = _name(seen)
+    name = "fair" if others and graded == "quiet" else graded
+    return Grade(name, len(disturbed), lost, len(found), slow, spread, width, common, advice, slowed, others)
+
+
+def _card(records: Sequence[Record]) -> tuple[float, int]:
+    """Return what was seen of the card that kernels of a run computed on: see `Grade`. Nothing is 0."""
+    seen = [record.device_times for record in records if record.device_times is not None]
+    cases = [case for times in seen for case in times.cases]
+    slowed, kept = sum(case.throttled for case in cases), sum(case.samples for case in cases)
+    return slowed / max(slowed + kept, 1), max((times.card.others or 0 for times in seen), default=0)
 
 
 def _name(seen: Sequence[float]) -> Literal["quiet", "fair", "noisy"]:
@@ -78,6 +93,13 @@ _TO_DO: dict[str, str] = {
     "unknown": "Some timings were slow for a reason that nothing here sees, such as a busy memory: more repeats "
     "(--repeats, --budget) average over it, and so does another hour.",
 }
+
+
+_SLOWED_CARD = (
+    "The card's clock was lowered: let it cool, look at its power cap (nvidia-smi -q -d PERFORMANCE), or lock a lower "
+    "clock (nvidia-smi -lgc)."
+)
+_SHARED_CARD = "Other processes computed on the card: stop them, or choose another card (--device)."
 
 
 def _advice(causes: list[Cause], governor: str | None, *, wide: bool) -> tuple[str, ...]:

@@ -101,6 +101,7 @@ class Process:
     """What `taken` reads of a record."""
 
     kernel = "numpy"
+    device_times = None
 
     def __init__(self, *cases, name="wide", processors=1, best_ns=None, windows=()):
         look = {"name": name, "processors": processors, "best_ns": best_ns}

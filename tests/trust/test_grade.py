@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from mlpbench.bench.record.device import DeviceTimes
 from mlpbench.bench.trust import grade as grade_
 from mlpbench.bench.trust.grade import grade
 from mlpbench.bench.trust.pace import paces
@@ -82,3 +83,26 @@ def test_every_cause_has_its_advice_and_only_seen_ones_are_told():
     assert grade([process(*windows(1, 0))], governor="performance").advice == ()
     seen = {"host": "dedicated", "clock": "governor", "blocked": "memory", "unknown": "more repeats"}
     assert {cause: said in grade_._TO_DO[cause] for cause, said in seen.items()} == dict.fromkeys(seen, True)
+
+
+def on_card(throttled=0, others=0):
+    """Return a quiet process whose kernel computed on a card: of 100 samples so many at a lowered clock."""
+    found = process(*windows(20, 0))
+    spread = {f"{name}_s": 1e-5 for name in ("min", "p5", "p25", "p50", "p75", "p95", "p99", "max")}
+    times = {"cold": {"samples": 100 - throttled, "throttled": throttled, "stopped": "samples", **spread}}
+    case = {"mode": "batched", "batch_size": 1, "rows": 1, "times": times if throttled < 100 else {}}
+    case["lost"] = {} if throttled < 100 else {"cold": {"reason": "a lowered clock", "throttled": throttled}}
+    content = {"rule": "until they agree", "cases": [case], "card": {"others": others}}
+    found.device_times = msgspec.convert(content, DeviceTimes)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("throttled", "others", "name"),
+    [(0, 0, "quiet"), (5, 0, "quiet"), (6, 0, "fair"), (30, 0, "noisy"), (100, 0, "noisy"), (0, 1, "fair")],
+)
+def test_the_grade_follows_the_card_too(throttled, others, name):
+    found = grade([process(*windows(20, 0)), on_card(throttled, others)])
+    assert (found.name, found.card_slowed, found.card_others) == (name, pytest.approx(throttled / 100), others)
+    said = " ".join(found.advice)
+    assert ("clock was lowered" in said, "Other processes computed on the card" in said) == (throttled > 0, others > 0)

@@ -108,5 +108,5 @@ def _run(judged: Judgement) -> dict[str, Any]:
 
 def _kernel(record: Record, found: dict[At, Taken]) -> dict[str, Any]:
     names = ("kernel", "repeat", "backend", "version", "device", "describe", "spec", "data", "weights", "accuracy")
-    more = ("max_error", "import_s", "construct_s", "thread_use")
+    more = ("max_error", "import_s", "construct_s", "thread_use", "device_times")
     return {**_fields(record, *names, *more), "disturbed": list(disturbed_in_words(found))}

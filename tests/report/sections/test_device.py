@@ -1,0 +1,125 @@
+"""Device times in every format: tables with percentiles, what was dropped, what is missing; and none in older files."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from mlpbench.bench.record import runs
+from mlpbench.bench.record.device import MEASURES
+from mlpbench.bench.report import render
+from support import simulate
+
+TIMES = {("cupy", mode, size): 1e-5 for mode, size in (("per_sample", 100), ("batched", 1000))}
+
+
+def spread(middle, samples=700, **changes):
+    factors = {"min": 0.8, "p5": 0.9, "p25": 0.95, "p50": 1, "p75": 1.05, "p95": 1.2, "p99": 1.5, "max": 9}
+    return {f"{name}_s": middle * one for name, one in factors.items()} | {
+        "samples": samples,
+        "stopped": "spread",
+        **changes,
+    }
+
+
+def device_times(scale=1.0, card=None, lost=None):
+    """Return the block of a process: each measurement takes as many microseconds as its place says, and one is lost."""
+    times = {name: spread(scale * 1e-6 * (n + 1)) for n, name in enumerate(MEASURES) if name != "graph"}
+    times["hot"] |= {"samples": 100, "timed_out": 2, "throttled": 3}
+    lost = {"graph": {"reason": "the kernel does not say that its calls can be captured"}} if lost is None else lost
+    cases = [
+        {"mode": mode, "batch_size": size, "rows": rows, "times": times, "lost": lost}
+        for mode, size, rows in (("per_sample", 100, 1), ("batched", 1000, 1000))
+    ]
+    return {"rule": "a measurement ends some time", "cases": cases, "card": card or {}}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of three repeats, of which the middle one is the median."""
+    folder = simulate.write_run(tmp_path, TIMES, repeats=3)
+    for path in folder.glob("cupy.*.json"):
+        content = json.loads(path.read_text())
+        repeat = content["mlpbench"]["repeat"]
+        card = {"looks": 9, "sm_mhz": [1200.0, 1900.0], "most_mhz": 1980.0, "slowed": ["power cap"], "others": 1}
+        content["mlpbench"]["device_times"] = device_times(1 + repeat / 10, card)
+        path.write_text(json.dumps(content))
+    return runs.read_run(folder)
+
+
+def test_all_of_it_stands_in_the_report(run):
+    text = render.render([run], "md")
+    rows = [line for line in text.splitlines() if line.startswith("| cupy | batch 1,000 | 1.10 µs")]
+    cells = (
+        "1.10 µs (990 ns to 1.32 µs; p99 1.65 µs)",
+        "2.20 µs (1.98 µs to 2.64 µs; p99 3.30 µs)",
+        "3.30 µs (2.97 µs to 3.96 µs; p99 4.95 µs)",
+        "4.40 µs (3.96 µs to 5.28 µs)",
+    )
+    assert rows == [f"| cupy | batch 1,000 | {' | '.join(cells)} |"], "of 100 samples no p99; nothing was captured"
+    assert "| kernel | case | host latency | enqueue | device, cold | device, hot |" in text
+    for name in ("to device, staged", "bytes", "end to end", "overlapped"):
+        assert f"| {name} |" in text
+    dropped = 3 * 2 * 5
+    kept = 3 * 2 * (11 * 700 + 100)
+    why = "18 at a lowered clock, 12 because the host was not ready in time"
+    assert f"cupy: {dropped:,} of {dropped + kept:,} samples were dropped: {why}." in text
+    assert "not measured, graph replay: the kernel does not say that its calls can be captured." in text
+    assert "the card ran at 1,200 to 1,900 of 1,980 MHz; its clock was lowered for power cap." in text
+    assert "1 other process computed on the card." in text
+    assert "A measurement ends some time." in text
+
+
+def test_a_page_has_the_same_tables(run):
+    pytest.importorskip("altair")
+    page = render.render([run], "html")
+    assert "Device time beside host latency" in page
+    assert "1.10 µs (990 ns to 1.32 µs; p99 1.65 µs)" in page
+
+
+def test_percentiles_are_columns_of_the_csv(run):
+    rows = list(csv.DictReader(io.StringIO(render.render([run], "csv"))))
+    for row in rows:
+        scale = 1 + int(row["repeat"]) / 10
+        for n, name in enumerate(MEASURES):
+            for percent, factor in ((5, 0.9), (50, 1), (95, 1.2), (99, 1.5)):
+                value = row[f"device_{name}_p{percent}_s"]
+                assert (
+                    value == "" if name == "graph" else float(value) == pytest.approx(scale * 1e-6 * (n + 1) * factor)
+                )
+        assert (int(row["device_dropped"]), int(row["device_samples"])) == (5, 11 * 700 + 100)
+
+
+def test_json_has_the_blocks_as_they_are(run):
+    (found,) = json.loads(render.render([run], "json"))["runs"]
+    times = [kernel["device_times"] for kernel in found["kernels"]]
+    assert [one["cases"][1]["times"]["cold"]["p50_s"] for one in times] == pytest.approx([3e-6, 3.3e-6, 3.6e-6])
+
+
+def test_of_several_runs_each_says_which(run, tmp_path):
+    other = runs.read_run(simulate.write_run(tmp_path / "other", TIMES, seed=9))
+    text = render.render([run, other], "md")
+    assert "Device time beside host latency" in text
+    assert f"cupy in {run.title.lower()}" in text.lower()
+
+
+def test_older_files_have_no_such_section(tmp_path):
+    run = runs.read_run(simulate.write_run(tmp_path, TIMES))
+    assert run.records[0].device_times is None
+    assert "Device time beside host latency" not in render.render([run], "md")
+    row = next(csv.DictReader(io.StringIO(render.render([run], "csv"))))
+    assert row["device_cold_p50_s"] == row["device_dropped"] == ""
+
+
+def test_a_case_that_is_refused_has_no_device_times(tmp_path):
+    folder = simulate.write_run(tmp_path, TIMES, repeats=1)
+    (path,) = folder.glob("cupy.0.json")
+    content = json.loads(path.read_text())
+    refusal = {"mode": "batched", "batch_size": 1000, "check": "values", "reason": "it lies"}
+    content["mlpbench"] |= {"device_times": device_times(), "trust": {"refusals": [refusal]}}
+    path.write_text(json.dumps(content))
+    text = render.render([runs.read_run(folder)], "md")
+    section = text[text.index("Device time beside host latency") :]
+    assert "| cupy | one at a time | 1.00 µs" in section
+    assert "| cupy | batch 1,000 | 1.00 µs" not in section
