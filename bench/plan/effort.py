@@ -304,9 +304,9 @@ class Effort:
         if kernel not in self._timed:
             found = sorted((self._parts(name) for name in self._timed), key=sum)
             return found[len(found) // 2] if found else (0.0, 0.0)
-        besides = self._besides[kernel]
-        first = LATER * (besides[0] - self._once[kernel])
-        return max([first, *besides[1:]][-LOOK_BACK:]), max(self._timed[kernel][-LOOK_BACK:])
+        (first_s, first_timed_s), *later = zip(self._besides[kernel], self._timed[kernel], strict=True)
+        first = LATER * (first_s - self._once[kernel]), first_timed_s
+        return max([first, *later][-LOOK_BACK:], key=sum)
 
     def _next_round(self) -> list[str]:
         """Return the kernels of the next round in running order."""
