@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.base import Kernel, require
 from mlpbench.kernels.cuda import events
 from mlpbench.kernels.cuda.device import device_facts, multiply_in
 from mlpbench.kernels.cuda.forward import Network
@@ -36,6 +36,11 @@ def words(error: BaseException) -> str:
     return " ".join(line for line in lines if line.strip("=-")) or type(error).__name__
 
 
+def _erf(spec: ForwardSpec) -> Any:
+    """Return CuPy's erf where the specification needs it: few do, and its module takes time to import."""
+    return require("cupyx.scipy.special", "cuda13").erf if "gelu" in spec.hidden else None
+
+
 class CupyKernel(Kernel):
     """`kernels.cuda.forward` on the current GPU.
 
@@ -63,7 +68,7 @@ class CupyKernel(Kernel):
         self._stream = cupy.cuda.Stream(non_blocking=True)
         weights, biases = ([self.from_host(a) for a in arrays] for arrays in (self.params.weights, self.params.biases))
         with self._stream:
-            self._network = Network(cupy, fuse, spec, weights, biases)
+            self._network = Network(cupy, fuse, spec, weights, biases, _erf(spec))
 
     @classmethod
     def probe(cls) -> None:

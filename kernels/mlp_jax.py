@@ -16,6 +16,7 @@ The settings, and why:
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +63,17 @@ class JaxKernel(Kernel):
             "sigmoid": jax.nn.sigmoid,
             "relu": jax.nn.relu,
             "step": lambda a: (a > 0).astype(a.dtype),
+            "tanh": numpy.tanh,
+            "gelu": partial(jax.nn.gelu, approximate=False),
+            "silu": jax.nn.silu,
+            "identity": lambda a: a,
         }
         output = {"softmax": jax.nn.softmax, "identity": lambda a: a}
-        activations = [hidden[spec.hidden]] * (spec.n_layers - 1) + [output[spec.output]]
+        leaky = jax.nn.leaky_relu
+        activations = [
+            *(hidden.get(one.name, partial(leaky, negative_slope=one.slope)) for one in spec.activations),
+            output[spec.output],
+        ]
         layers = list(zip(self.params.weights, self.params.biases, activations, strict=True))
 
         def network(z: Any) -> Any:

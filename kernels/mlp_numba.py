@@ -65,19 +65,14 @@ class NumbaKernel(CompiledKernel):
         super().__init__(spec, params)
         from mlpbench.kernels.numba_jit import loops
 
-        codes = {
-            "identity": loops.IDENTITY,
-            "sigmoid": loops.SIGMOID,
-            "relu": loops.RELU,
-            "step": loops.STEP,
-            "softmax": loops.SOFTMAX,
-        }
-        activations = [codes[spec.hidden]] * (spec.n_layers - 1) + [codes[spec.output]]
-        self._layers = np.column_stack([spec.layers, activations]).astype(np.int64)
+        codes = [*(loops.CODES[one.name] for one in spec.activations), loops.CODES[spec.output]]
+        slopes = [*(round(one.slope * 2**loops.SLOPE_BITS) for one in spec.activations), 0]
+        self._layers = np.column_stack([spec.layers, codes, slopes]).astype(np.int64)
+        self._more = max(codes) > loops.SOFTMAX
         self._weights = pack(spec, self.params)
         shape = (self._threads(), 2, loops.BLOCK_ROWS, padded(max(spec.sizes[1:])))
         self._buffers = aligned_zeros(shape, spec.np_dtype)
-        self._serial = loops.compiled(spec.dtype, parallel=False)
+        self._serial = loops.compiled(spec.dtype, parallel=False, more=self._more)
         self._single = np.empty((1, spec.n_out), spec.np_dtype)
 
     def forward(self, x: _Array) -> _Array:
@@ -119,7 +114,7 @@ class NumbaParallelKernel(NumbaKernel):
         threads = len(self._buffers)
         #: The smallest batch that is divided.
         self._parallel_rows = -(-threads * FLOP_PER_THREAD // spec.flop(1))
-        self._parallel = loops.compiled(spec.dtype, parallel=True)
+        self._parallel = loops.compiled(spec.dtype, parallel=True, more=self._more)
         # The first parallel call starts the threads: here, and not in a clock.
         x = np.zeros((1, spec.n_in), spec.np_dtype)
         self._parallel(x, self._weights, self._layers, self._buffers, self._single)

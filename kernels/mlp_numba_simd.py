@@ -52,22 +52,14 @@ class NumbaSimdKernel(CompiledKernel):
         from mlpbench.kernels.numba_simd.codegen.shape import host_shape
         from mlpbench.kernels.numba_simd.passes import calls, packing, program
 
-        codes = {
-            "identity": layers.IDENTITY,
-            "sigmoid": layers.SIGMOID,
-            "relu": layers.RELU,
-            "step": layers.STEP,
-            "softmax": layers.SOFTMAX,
-        }
-        activations = [codes[spec.hidden]] * (spec.n_layers - 1) + [codes[spec.output]]
         self._shape = host_shape(spec.np_dtype.itemsize)
         self._n_threads = self._threads()
         self._network = packing.build(
-            spec, self.params, self._shape, activations, self._n_threads, skip_zeros=self.skips_zeros
+            spec, self.params, self._shape, layers.codes(spec), self._n_threads, skip_zeros=self.skips_zeros
         )
         self._address = self._network.address
         self._far = spec.weight_bytes() >= packing.FAR_BYTES and not self.skips_zeros
-        self._program = program.compiled(spec.dtype, is_far=self._far)
+        self._program = program.compiled(spec.dtype, layers.others(spec.activations), is_far=self._far)
         self._network.run_with(self._program.addresses)
         self._serial = calls.compiled(spec.dtype, "serial")
         self._one = calls.compiled(spec.dtype, "single")

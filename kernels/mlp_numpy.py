@@ -6,7 +6,9 @@ and the sigmoid is the right 0. To silence the warning in the kernel would cost 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from mlpbench.kernels.base import Kernel
 
 if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
-    from mlpbench.kernels.spec import ForwardSpec
+    from mlpbench.kernels.spec import Activation, ForwardSpec
 
 
 _Array = NDArray[Any]
@@ -52,8 +54,44 @@ def softmax(a: _Array) -> _Array:
     return y
 
 
-HIDDEN = {"sigmoid": sigmoid, "relu": relu, "step": step}
+def silu(a: _Array) -> _Array:
+    """Return a * sigmoid(a)."""
+    z: _Array = a / (1 + np.exp(-a))
+    return z
+
+
+def gelu(a: _Array) -> _Array:
+    """Return a * (1 + erf(a / sqrt(2))) / 2. NumPy has no erf, SciPy has."""
+    from scipy.special import erf  # imported by the kernel's constructor
+
+    z: _Array = a * (1 + erf(a * a.dtype.type(math.sqrt(0.5)))) * a.dtype.type(0.5)
+    return z
+
+
+def leaky_relu(a: _Array, slope: float) -> _Array:
+    """Return a where it is positive, else slope * a, for a slope from 0 to 1."""
+    z: _Array = np.maximum(a, a.dtype.type(slope) * a)
+    return z
+
+
+HIDDEN = {
+    "sigmoid": sigmoid,
+    "relu": relu,
+    "step": step,
+    "tanh": np.tanh,
+    "gelu": gelu,
+    "silu": silu,
+    "identity": identity,
+}
 OUTPUT = {"softmax": softmax, "identity": identity}
+
+
+def _of(functions: dict[str, Any], leaky: Callable[..., Any], activation: Activation) -> Callable[..., Any]:
+    """Return the function of a hidden layer."""
+    if "gelu" in activation.name:
+        import scipy.special  # noqa: F401 - here, and not in the first call
+    function: Callable[..., Any] = functions.get(activation.name, partial(leaky, slope=activation.slope))
+    return function
 
 
 class NumpyKernel(Kernel):
@@ -64,7 +102,7 @@ class NumpyKernel(Kernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        activations = [HIDDEN[spec.hidden]] * (spec.n_layers - 1) + [OUTPUT[spec.output]]
+        activations = [*(_of(HIDDEN, leaky_relu, one) for one in spec.activations), OUTPUT[spec.output]]
         self._layers = list(zip(self.params.weights, self.params.biases, activations, strict=True))
 
     def forward(self, x: _Array) -> _Array:
@@ -101,6 +139,11 @@ def identity_into(a: _Array) -> None:
     """Leave a as it is."""
 
 
+def tanh_into(a: _Array) -> None:
+    """Replace a by its hyperbolic tangent."""
+    np.tanh(a, out=a)
+
+
 def softmax_into(a: _Array) -> None:
     """Replace each row of a by its softmax; only (batch, 1) arrays are made."""
     a -= a.max(axis=-1, keepdims=True)
@@ -108,7 +151,43 @@ def softmax_into(a: _Array) -> None:
     a /= a.sum(axis=-1, keepdims=True)
 
 
-HIDDEN_INTO = {"sigmoid": sigmoid_into, "relu": relu_into, "step": step_into}
+# Products of a and of a function of a: what the function makes needs a place beside a, ``spare``, of the shape of a.
+
+
+def silu_into(a: _Array, spare: _Array) -> None:
+    """Replace a by a * sigmoid(a)."""
+    np.negative(a, out=spare)
+    np.exp(spare, out=spare)
+    spare += 1
+    a /= spare
+
+
+def gelu_into(a: _Array, spare: _Array) -> None:
+    """Replace a by a * (1 + erf(a / sqrt(2))) / 2."""
+    from scipy.special import erf
+
+    np.multiply(a, math.sqrt(0.5), out=spare)
+    erf(spare, out=spare)
+    spare += 1
+    spare *= 0.5
+    a *= spare
+
+
+def leaky_relu_into(a: _Array, spare: _Array, slope: float) -> None:
+    """Replace a by slope * a where it is not positive."""
+    np.multiply(a, slope, out=spare)
+    np.maximum(a, spare, out=a)
+
+
+HIDDEN_INTO: dict[str, Callable[..., None]] = {
+    "sigmoid": sigmoid_into,
+    "relu": relu_into,
+    "step": step_into,
+    "tanh": tanh_into,
+    "gelu": gelu_into,
+    "silu": silu_into,
+    "identity": identity_into,
+}
 OUTPUT_INTO = {"softmax": softmax_into, "identity": identity_into}
 
 
@@ -125,13 +204,22 @@ class NumpyOutKernel(Kernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        self._activations = [HIDDEN_INTO[spec.hidden]] * (spec.n_layers - 1) + [OUTPUT_INTO[spec.output]]
+        hidden: list[Callable[..., None]] = [
+            _of(HIDDEN_INTO, leaky_relu_into, activation) for activation in spec.activations
+        ]
+        self._activations: list[Callable[..., None]] = [*hidden, OUTPUT_INTO[spec.output]]
+        #: Whether a layer's activation needs a second buffer.
+        self._spares = [*(activation.name in ("gelu", "silu", "leaky-relu") for activation in spec.activations), False]
         self._one = self._steps([np.empty(n_out, spec.np_dtype) for n_out in spec.sizes[1:]])
         self._buffers: list[_Array] = []
         self._plan_batch(1)
 
     def _steps(self, outs: list[_Array]) -> list[_Step]:
-        return list(zip(self.params.weights, self.params.biases, self._activations, outs, strict=True))
+        activations = [
+            partial(activate, spare=np.empty_like(out)) if needs else activate
+            for activate, needs, out in zip(self._activations, self._spares, outs, strict=True)
+        ]
+        return list(zip(self.params.weights, self.params.biases, activations, outs, strict=True))
 
     def _plan_batch(self, rows: int) -> None:
         """Slice the buffers for batches of ``rows`` once: a slice costs as much as a small activation."""

@@ -53,18 +53,36 @@ def build_model(spec: ForwardSpec, params: Params) -> bytes:
         "sigmoid": lambda a, z: [node("Sigmoid", [a], [z])],
         "relu": lambda a, z: [node("Relu", [a], [z])],
         "step": lambda a, z: [node("Greater", [a, "zero"], [f"{a}>0"]), node("Cast", [f"{a}>0"], [z], to=number)],
+        "tanh": lambda a, z: [node("Tanh", [a], [z])],
+        # What PyTorch's exporter writes for opsets without Gelu. ONNX Runtime makes one operator of it.
+        "gelu": lambda a, z: [
+            node("Div", [a, "root 2"], [f"{a}/"]),
+            node("Erf", [f"{a}/"], [f"{a}erf"]),
+            node("Add", [f"{a}erf", "one"], [f"{a}+"]),
+            node("Mul", [a, f"{a}+"], [f"{a}*"]),
+            node("Mul", [f"{a}*", "half"], [z]),
+        ],
+        "silu": lambda a, z: [node("Sigmoid", [a], [f"{a}s"]), node("Mul", [a, f"{a}s"], [z])],
         "softmax": lambda a, z: [node("Softmax", [a], [z], axis=-1)],
         "identity": lambda a, z: [node("Identity", [a], [z])],
     }
-    nodes, constants, z = [], [constant(np.zeros(1, spec.np_dtype), "zero")], "x"
+    numbers = {"zero": 0.0, "one": 1.0, "half": 0.5, "root 2": 2**0.5}
+    nodes, constants, z = [], [], "x"
     for layer, (W, b) in enumerate(zip(params.weights, params.biases, strict=True), start=1):
         constants += [constant(W, f"W{layer}"), constant(b, f"b{layer}")]
         nodes.append(node("Gemm", [z, f"W{layer}", f"b{layer}"], [f"a{layer}"]))
         last = layer == spec.n_layers
         z = "y" if last else f"z{layer}"
-        nodes += activations[spec.output if last else spec.hidden](f"a{layer}", z)
-    if spec.hidden != "step" or spec.n_layers == 1:
-        del constants[0]  # ONNX Runtime warns of constants that nothing reads
+        a, (name, slope) = f"a{layer}", (spec.output, 0.0) if last else spec.activations[layer - 1]
+        if name != "leaky-relu":
+            nodes += activations[name](a, z)
+        elif spec.dtype == "float32":
+            nodes.append(node("LeakyRelu", [a], [z], alpha=slope))
+        else:  # the attribute is a float32
+            numbers[f"slope{layer}"] = slope
+            nodes += [node("Mul", [a, f"slope{layer}"], [f"{a}*"]), node("Max", [a, f"{a}*"], [z])]
+    read = {name for one in nodes for name in one.input}  # ONNX Runtime warns of constants that nothing reads
+    constants += [constant(np.full(1, value, spec.np_dtype), name) for name, value in numbers.items() if name in read]
     x, y = (
         onnx.helper.make_tensor_value_info(name, number, ["rows", n])
         for name, n in (("x", spec.n_in), ("y", spec.n_out))
@@ -100,9 +118,11 @@ class OnnxRuntimeKernel(Kernel):
 
     @classmethod
     def supports(cls, spec: ForwardSpec) -> None:
-        """Raise KernelUnavailable for more weights than a model file can hold."""
+        """Raise KernelUnavailable for more weights than a model file can hold, and for gelu in float64."""
         if spec.weight_bytes() > MAX_BYTES:
             raise KernelUnavailable(f"{spec.weight_bytes()} bytes of weights: an ONNX model holds {MAX_BYTES}")
+        if spec.dtype == "float64" and "gelu" in {one.name for one in spec.activations}:
+            raise KernelUnavailable("ONNX Runtime has no float64 Erf, which gelu needs")
 
     def forward(self, x: _Array) -> _Array:
         """Return the outputs of a batch: (batch, n_in) to (batch, n_out)."""

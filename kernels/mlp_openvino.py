@@ -76,13 +76,20 @@ class OpenVinoKernel(Kernel):
             "sigmoid": ops.sigmoid,
             "relu": ops.relu,
             "step": lambda a: ops.convert(ops.greater(a, self.spec.np_dtype.type(0)), "f32"),
-            "softmax": lambda a: ops.softmax(a, -1),
+            "tanh": ops.tanh,
+            "gelu": lambda a: ops.gelu(a, "erf"),
+            "silu": ops.swish,
             "identity": lambda a: a,
         }
-        kinds = [self.spec.hidden] * (self.spec.n_layers - 1) + [self.spec.output]
-        for W, b, kind in zip(self.params.weights, self.params.biases, kinds, strict=True):
+
+        def leaky(slope: float) -> Any:
+            return lambda a: ops.prelu(a, self.spec.np_dtype.type(slope))
+
+        functions = [activations.get(one.name) or leaky(one.slope) for one in self.spec.activations]
+        functions.append((lambda a: ops.softmax(a, -1)) if self.spec.output == "softmax" else activations["identity"])
+        for W, b, function in zip(self.params.weights, self.params.biases, functions, strict=True):
             product = ops.matmul(z, ops.constant(W), transpose_a=False, transpose_b=False)
-            z = activations[kind](ops.add(product, ops.constant(b)))
+            z = function(ops.add(product, ops.constant(b)))
         settings = {
             "INFERENCE_PRECISION_HINT": "f32",
             "PERFORMANCE_HINT": "LATENCY",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _Array = NDArray[Any]
 
 EXTRA = "sklearn"
-HIDDEN = {"sigmoid": "logistic", "relu": "relu"}
+HIDDEN = {"sigmoid": "logistic", "relu": "relu", "tanh": "tanh", "identity": "identity"}
 
 
 class SklearnKernel(Kernel):
@@ -59,7 +59,9 @@ class SklearnKernel(Kernel):
         if spec.n_out == 1:
             raise KernelUnavailable("scikit-learn's MLPClassifier with one output means two classes: no softmax")
         if spec.n_layers > 1 and spec.hidden not in HIDDEN:
-            raise KernelUnavailable(f"scikit-learn's MLPClassifier has no activation {spec.hidden}")
+            several = "," in spec.hidden
+            lacks = "one activation for all hidden layers, not" if several else "no activation"
+            raise KernelUnavailable(f"scikit-learn's MLPClassifier has {lacks} {spec.hidden}")
 
     def forward(self, x: _Array) -> _Array:
         """Return the outputs of a batch: (batch, n_in) to (batch, n_out)."""

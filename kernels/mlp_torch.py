@@ -54,16 +54,25 @@ class TorchKernel(Kernel):
         self._torch = torch = require("torch", EXTRA)
         self._mode = torch.inference_mode()
         self._linear, self._addmv = torch.nn.functional.linear, torch.addmv
+        functions = torch.nn.functional
         hidden: dict[str, Callable[[_Tensor], _Tensor]] = {
             "sigmoid": torch.sigmoid_,
             "relu": torch.relu_,
             "step": lambda a: a.gt_(0),
+            "tanh": torch.tanh_,
+            "gelu": functions.gelu,
+            "silu": partial(functions.silu, inplace=True),
+            "identity": lambda a: a,
         }
         output: dict[str, Callable[[_Tensor], _Tensor]] = {
             "softmax": partial(torch.softmax, dim=-1),
             "identity": lambda a: a,
         }
-        activations = [hidden[spec.hidden]] * (spec.n_layers - 1) + [output[spec.output]]
+        leaky = functions.leaky_relu_
+        activations = [
+            *(hidden.get(one.name, partial(leaky, negative_slope=one.slope)) for one in spec.activations),
+            output[spec.output],
+        ]
         with self._mode:
             weights = [torch.from_numpy(W.T.copy()) for W in self.params.weights]
             biases = [torch.from_numpy(b.copy()) for b in self.params.biases]
@@ -177,15 +186,20 @@ def _network(torch: Any, spec: ForwardSpec, params: Params) -> Any:
         "sigmoid": torch.nn.Sigmoid,
         "relu": torch.nn.ReLU,
         "step": Step,
+        "tanh": torch.nn.Tanh,
+        "gelu": torch.nn.GELU,
+        "silu": torch.nn.SiLU,
         "softmax": partial(torch.nn.Softmax, dim=-1),
         "identity": torch.nn.Identity,
     }
+    leaky = torch.nn.LeakyReLU
+    made = [kinds.get(one.name, partial(leaky, one.slope)) for one in spec.activations] + [kinds[spec.output]]
     modules = []
-    for number, (W, b) in enumerate(zip(params.weights, params.biases, strict=True), start=1):
+    for W, b, make in zip(params.weights, params.biases, made, strict=True):
         linear = torch.nn.Linear(*W.shape, device="meta")  # without weights of its own
         linear.weight = torch.nn.Parameter(torch.from_numpy(W.T.copy()), requires_grad=False)
         linear.bias = torch.nn.Parameter(torch.from_numpy(b.copy()), requires_grad=False)
-        modules += [linear, kinds[spec.output if number == spec.n_layers else spec.hidden]()]
+        modules += [linear, make()]
     return torch.nn.Sequential(*modules).eval()
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from mlpbench.kernels.spec import ForwardSpec
+    from mlpbench.kernels.spec import Activation, ForwardSpec
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -53,7 +54,52 @@ def softmax(a: ArrayLike) -> Array:
     return y
 
 
-HIDDEN: dict[str, Callable[[Any], Array]] = {"sigmoid": sigmoid, "relu": relu, "step": step}
+def tanh(a: ArrayLike) -> Array:
+    """Return the hyperbolic tangent, element by element."""
+    return np.tanh(np.asarray(a, dtype=np.float64))
+
+
+def gelu(a: ArrayLike) -> Array:
+    """Return a * Phi(a), the exact GELU: Phi is the distribution function of the standard normal distribution."""
+    from scipy.special import ndtr  # here: few networks need it, and it takes half a second to import
+
+    a = np.asarray(a, dtype=np.float64)
+    return np.maximum(a, _LOWEST) * ndtr(a)  # type: ignore[no-any-return]
+
+
+def silu(a: ArrayLike) -> Array:
+    """Return a * sigmoid(a), which is called swish too."""
+    return np.maximum(np.asarray(a, dtype=np.float64), _LOWEST) * sigmoid(a)
+
+
+#: Below it gelu and silu are 0 in float64, and their formulas would multiply minus infinity by 0.
+_LOWEST = -1000.0
+
+
+def leaky_relu(a: ArrayLike, slope: float) -> Array:
+    """Return a where a > 0, and slope * a elsewhere."""
+    a = np.asarray(a, dtype=np.float64)
+    return np.where(a > 0, a, slope * a)
+
+
+HIDDEN: dict[str, Callable[[Any], Array]] = {
+    "sigmoid": sigmoid,
+    "relu": relu,
+    "step": step,
+    "tanh": tanh,
+    "gelu": gelu,
+    "silu": silu,
+    "identity": identity,
+}
+
+
+def hidden(activation: Activation) -> Callable[[Any], Array]:
+    """Return the function of a hidden layer."""
+    if activation.name == "leaky-relu":
+        return partial(leaky_relu, slope=activation.slope)
+    return HIDDEN[activation.name]
+
+
 OUTPUT: dict[str, Callable[[Any], Array]] = {"softmax": softmax, "identity": identity}
 
 
@@ -61,9 +107,10 @@ def trace(spec: ForwardSpec, params: Params, x: ArrayLike) -> list[tuple[Array, 
     """Return (A, Z) of each layer: the sums before the activation and the values after it, (batch, n_out) each."""
     z = np.asarray(x, dtype=np.float64)
     steps = []
-    for layer, (W, b) in enumerate(zip(params.weights, params.biases, strict=True), start=1):
+    functions = [*map(hidden, spec.activations), OUTPUT[spec.output]]
+    for W, b, function in zip(params.weights, params.biases, functions, strict=True):
         a = z @ W.astype(np.float64) + b.astype(np.float64)
-        z = OUTPUT[spec.output](a) if layer == spec.n_layers else HIDDEN[spec.hidden](a)
+        z = function(a)
         steps.append((a, z))
     return steps
 
@@ -118,11 +165,13 @@ def bound(
         error_a = rounding if layer == 1 else np.sqrt(np.square(error) @ W2 + np.square(rounding))
         if layer == spec.n_layers:
             error = _OUTPUT_ERROR[spec.output](a, z_next, error_a, u)
-        elif spec.hidden == "step":
+        elif (activation := spec.activations[layer - 1]).name == "step":
             decidable &= (np.abs(a) > SAFETY * error_a).all(axis=1)
             error = np.zeros_like(a)
+        elif activation.name == "leaky-relu":
+            error = _relu_error(a, z_next, error_a, u, activation.slope)
         else:
-            error = _HIDDEN_ERROR[spec.hidden](a, z_next, error_a, u)
+            error = _HIDDEN_ERROR[activation.name](a, z_next, error_a, u)
         z = z_next
     floor = 4 * float(np.finfo(spec.np_dtype).tiny)  # below it a result may be flushed to zero
     return SAFETY * error + floor, decidable
@@ -132,8 +181,26 @@ def _sigmoid_error(_a: Array, z: Array, error_a: Array, u: float) -> Array:
     return z * (1 - z) * error_a + _FUNCTION_ULPS * u * z
 
 
-def _relu_error(a: Array, _z: Array, error_a: Array, _u: float) -> Array:
-    return np.where(a > -SAFETY * error_a, error_a, 0.0)
+def _relu_error(a: Array, z: Array, error_a: Array, u: float, slope: float = 0.0) -> Array:
+    return np.where(a > -SAFETY * error_a, error_a, slope * error_a + u * np.abs(z))
+
+
+def _tanh_error(_a: Array, z: Array, error_a: Array, u: float) -> Array:
+    return (1 - z * z) * error_a + _FUNCTION_ULPS * u * np.abs(z)
+
+
+def _gelu_error(a: Array, _z: Array, error_a: Array, u: float) -> Array:
+    # Most compute a * (1 + erf(a / sqrt(2))) / 2, whose second factor errs by a share of 1 also where it is nearly 0.
+    from scipy.special import ndtr
+
+    slope = ndtr(a) + a * np.exp(-a * a / 2) / np.sqrt(2 * np.pi)
+    error: Array = np.abs(slope) * error_a + _FUNCTION_ULPS * u * np.abs(a)
+    return error
+
+
+def _silu_error(a: Array, z: Array, error_a: Array, u: float) -> Array:
+    s = sigmoid(a)
+    return np.abs(s + z * (1 - s)) * error_a + 2 * _FUNCTION_ULPS * u * np.abs(z)
 
 
 def _softmax_error(a: Array, z: Array, error_a: Array, u: float) -> Array:
@@ -147,7 +214,14 @@ def _identity_error(_a: Array, _z: Array, error_a: Array, _u: float) -> Array:
     return error_a
 
 
-_HIDDEN_ERROR = {"sigmoid": _sigmoid_error, "relu": _relu_error}
+_HIDDEN_ERROR: dict[str, Callable[[Array, Array, Array, float], Array]] = {
+    "sigmoid": _sigmoid_error,
+    "relu": _relu_error,
+    "tanh": _tanh_error,
+    "gelu": _gelu_error,
+    "silu": _silu_error,
+    "identity": _identity_error,
+}
 _OUTPUT_ERROR = {"softmax": _softmax_error, "identity": _identity_error}
 
 
@@ -176,5 +250,6 @@ def seeded(spec: ForwardSpec, seed: int = 0) -> Params:
         b = -(z @ W).mean(axis=0) + 0.1 * rng.standard_normal(n_out)
         weights.append(W)
         biases.append(b)
-        z = HIDDEN[spec.hidden](z @ W + b)
+        if not last:
+            z = hidden(spec.activations[layer - 1])(z @ W + b)
     return Params(tuple(weights), tuple(biases)).astype(spec.dtype)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cache
+from math import isfinite
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from mlpbench.kernels.errors import SpecError
 
 if TYPE_CHECKING:
     import numpy as np
 
-Hidden = Literal["sigmoid", "relu", "step"]
+#: What a hidden layer may do to each element. gelu is the exact one, a * Phi(a) with the normal distribution's Phi.
+HIDDEN = ("sigmoid", "relu", "step", "tanh", "gelu", "silu", "leaky-relu", "identity")
+#: The slope of leaky-relu below 0 where none is said: PyTorch's default. `leaky-relu:0.2` says another.
+SLOPE = 0.01
 Output = Literal["softmax", "identity"]
 DType = Literal["float32", "float64"]
 
@@ -19,18 +24,51 @@ DType = Literal["float32", "float64"]
 MAX_WEIGHTS = 2**31
 
 
+class Activation(NamedTuple):
+    """An activation by its name in `HIDDEN`; ``slope`` is that of leaky-relu below 0, and 0 for all others."""
+
+    name: str
+    slope: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.slope:.9g}" if self.name == "leaky-relu" and self.slope != SLOPE else self.name
+
+
+@cache
+def read_hidden(text: str) -> tuple[Activation, ...]:
+    """Read activations as people write them: ``tanh``, ``leaky-relu:0.2``, one for each layer ``tanh,relu``.
+
+    Raises SpecError for a name that is none, and for a slope that is not from 0 to 1.
+    """
+    return tuple(_read_activation(part) for part in text.split(","))
+
+
+def _read_activation(text: str) -> Activation:
+    name, colon, written = text.partition(":")
+    if name not in HIDDEN or (colon and name != "leaky-relu"):
+        raise SpecError(f"hidden must be one of {', '.join(HIDDEN)}, or several with commas; got {text[:40]!r}")
+    try:
+        slope = float(written) if colon else SLOPE
+    except ValueError:
+        slope = -1.0
+    if not (isfinite(slope) and 0 <= slope <= 1):
+        raise SpecError(f"the slope of leaky-relu must be a number from 0 to 1, got {written[:40]!r}")
+    return Activation(name, slope if name == "leaky-relu" else 0.0)
+
+
 @dataclass(frozen=True)
 class ForwardSpec:
     """A fully connected network: ``sizes[0]`` inputs, one layer for every further entry of ``sizes``.
 
-    Each layer computes ``A = X @ W + b`` with ``W`` of shape (n_in, n_out); hidden layers then apply ``hidden``
-    to each element, the last layer applies ``output`` to each row.
+    Each layer computes ``A = X @ W + b`` with ``W`` of shape (n_in, n_out). A hidden layer then applies its activation
+    to each element, and the last layer applies ``output`` to each row. ``hidden`` is one activation for all hidden
+    layers, or one for each of them with commas between; `activations` takes it apart.
 
     Raises SpecError where a size, an activation or the dtype makes no sense.
     """
 
     sizes: tuple[int, ...]
-    hidden: Hidden = "sigmoid"
+    hidden: str = "sigmoid"
     output: Output = "softmax"
     dtype: DType = "float32"
 
@@ -44,9 +82,14 @@ class ForwardSpec:
             raise SpecError(f"every size must be at least 1, got {self.label()}")
         if self.n_weights > MAX_WEIGHTS:
             raise SpecError(f"{self.label()} has {self.n_weights} weights; the limit is {MAX_WEIGHTS}")
-        for name, kind in (("hidden", Hidden), ("output", Output), ("dtype", DType)):
+        for name, kind in (("output", Output), ("dtype", DType)):
             if getattr(self, name) not in get_args(kind):
                 raise SpecError(f"{name} must be one of {', '.join(get_args(kind))}; got {getattr(self, name)!r}")
+        each = read_hidden(self.hidden)
+        if len(each) not in (1, self.n_layers - 1):
+            raise SpecError(f"{self.label()} has {self.n_layers - 1} hidden layers, and hidden names {len(each)}")
+        # One way to write it, whatever was typed: equal specifications are equal.
+        object.__setattr__(self, "hidden", ",".join(map(str, each[:1] if len(set(each)) == 1 else each)))
 
     @classmethod
     def parse(cls, text: str, hidden: str = "sigmoid", output: str = "softmax", dtype: str = "float32") -> ForwardSpec:
@@ -87,6 +130,12 @@ class ForwardSpec:
     def layers(self) -> tuple[tuple[int, int], ...]:
         """(n_in, n_out) of each layer: the shapes of the weights."""
         return tuple(zip(self.sizes[:-1], self.sizes[1:], strict=True))
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """The activation of each hidden layer."""
+        each = read_hidden(self.hidden)
+        return each if len(each) > 1 else each * (self.n_layers - 1)
 
     @property
     def n_weights(self) -> int:

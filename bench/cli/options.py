@@ -74,7 +74,7 @@ Data = Annotated[
 DataDir = Annotated[Path | None, what(help="Folder of the MNIST files; default: where `mlpbench fetch` puts them.")]
 Weights = Annotated[Path | None, what(help="An .npz file, or the book's .pkl. Default: those shipped.")]
 Spec = Annotated[str, what(help="Sizes of the layers.")]
-Hidden = Annotated[str, what(help="sigmoid, relu or step.")]
+Hidden = Annotated[str, what(help="sigmoid, relu, step, tanh, gelu, silu, leaky-relu:SLOPE, or one for each layer.")]
 Output = Annotated[str, what(help="softmax or identity.")]
 DType = Annotated[str, what(help="float32 or float64.")]
 Specs = Annotated[

@@ -32,7 +32,11 @@ def add(parser: pytest.Parser) -> None:
     group.addoption("--data-dir", metavar="DIR", type=Path, help="the folder of the MNIST files")
     group.addoption("--weights", metavar="FILE", type=Path, help="an .npz or the book's .pkl; default: those shipped")
     group.addoption("--spec", default=MNIST.label(), help="sizes of the layers; default: %(default)s")
-    group.addoption("--hidden", default=MNIST.hidden, help="sigmoid, relu or step; default: %(default)s")
+    group.addoption(
+        "--hidden",
+        default=MNIST.hidden,
+        help="sigmoid, tanh, gelu, ..., or one for each layer with commas; default: %(default)s",
+    )
     group.addoption("--output", default=MNIST.output, help="softmax or identity; default: %(default)s")
     group.addoption("--dtype", default=MNIST.dtype, help="float32 or float64; default: %(default)s")
     group.addoption(

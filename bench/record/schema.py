@@ -20,6 +20,7 @@ from mlpbench.bench.record.fields import (
     SCHEMA,
     Block,
     Duration,
+    Hidden,
     Index,
     Mode,
     Name,
@@ -35,7 +36,7 @@ from mlpbench.bench.record.fields import (
 from mlpbench.bench.record.plan import Plan, Ran
 from mlpbench.bench.record.roofs import Anatomy
 from mlpbench.bench.record.trust import NOTHING, Trust
-from mlpbench.kernels.spec import DType, ForwardSpec, Hidden, Output
+from mlpbench.kernels.spec import DType, ForwardSpec, Output
 
 #: The parts of the book's cell in its order: the data's files are read, the weights are read and the network made,
 #: every image is inferred and its class picked, the hits are counted.

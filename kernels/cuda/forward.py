@@ -6,17 +6,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from mlpbench.kernels.spec import ForwardSpec
+    from mlpbench.kernels.spec import Activation, ForwardSpec
 
 
 #: Takes a name and returns a decorator that makes a function of elementwise operations one device kernel.
 Fuse = Callable[[str], Callable[[Callable[..., None]], Callable[..., None]]]
 
 
-def fused_activations(xp: Any, fuse: Fuse) -> dict[str, Callable[..., None]]:
+def fused_activations(
+    xp: Any, fuse: Fuse, activations: Iterable[Activation] = (), erf: Any = None
+) -> dict[str, Callable[..., None]]:
     """Return f(a, b) for each activation, which replaces the products ``a`` by the activation of a + b, in place.
+
+    By name: those that most networks have, and those of ``activations``; ``erf`` is that of the namespace, for gelu.
 
     A softmax is no elementwise function: f(a, b) adds the bias, and "exp_of_difference" serves later. Written with
     nothing but ufuncs into ``a``: that is what `cupy.fuse` turns into one kernel without temporary arrays.
@@ -49,7 +53,9 @@ def fused_activations(xp: Any, fuse: Fuse) -> dict[str, Callable[..., None]]:
         a -= m
         xp.exp(a, out=a)
 
-    return {
+    few = [one for one in dict.fromkeys(activations) if one.name in ("tanh", "gelu", "silu", "leaky-relu")]
+    more = {str(one): fuse(f"bias_{one.name.replace('-', '_')}")(_with_bias(xp, one, erf)) for one in few}
+    return more | {
         "identity": identity,
         "softmax": identity,
         "sigmoid": sigmoid,
@@ -57,6 +63,28 @@ def fused_activations(xp: Any, fuse: Fuse) -> dict[str, Callable[..., None]]:
         "step": step,
         "exp_of_difference": exp_of_difference,
     }
+
+
+def _with_bias(xp: Any, activation: Activation, erf: Any) -> Callable[[Any, Any], None]:
+    """Return f(a, b) for an activation that few networks have. In one device kernel, what is in between is no array."""
+
+    def tanh(a: Any, b: Any) -> None:
+        a += b
+        xp.tanh(a, out=a)
+
+    def silu(a: Any, b: Any) -> None:
+        a += b
+        a /= 1 + xp.exp(-a)
+
+    def gelu(a: Any, b: Any) -> None:
+        a += b
+        a *= (1 + erf(a * 0.5**0.5)) * 0.5
+
+    def leaky_relu(a: Any, b: Any) -> None:
+        a += b
+        xp.maximum(a, a * activation.slope, out=a)
+
+    return {"tanh": tanh, "silu": silu, "gelu": gelu, "leaky-relu": leaky_relu}[activation.name]
 
 
 class _Layer(NamedTuple):
@@ -82,12 +110,14 @@ class Network:
     is valid until the next call.
     """
 
-    def __init__(self, xp: Any, fuse: Fuse, spec: ForwardSpec, weights: Sequence[Any], biases: Sequence[Any]) -> None:
-        functions = fused_activations(xp, fuse)
+    def __init__(
+        self, xp: Any, fuse: Fuse, spec: ForwardSpec, weights: Sequence[Any], biases: Sequence[Any], erf: Any = None
+    ) -> None:
+        functions = fused_activations(xp, fuse, spec.activations, erf)
         self._xp = xp
         self._spec = spec
         self._exp_of_difference = functions["exp_of_difference"]
-        activations = [functions[spec.hidden]] * (spec.n_layers - 1) + [functions[spec.output]]
+        activations = [*(functions[str(one)] for one in spec.activations), functions[spec.output]]
         self._layers = list(zip(weights, biases, activations, strict=True))
         self._single = self._plan(self._allocate(1))
         self._buffers = self._allocate(1)

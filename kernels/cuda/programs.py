@@ -79,6 +79,8 @@ def require_fit(spec: ForwardSpec) -> None:
     widest = max(spec.sizes[1:])
     if spec.dtype != "float32":
         raise KernelUnavailable(f"the fused kernels take float32 inputs, the specification has {spec.dtype}")
+    if spec.hidden not in _HIDDEN:
+        raise KernelUnavailable(f"the fused kernels know {', '.join(_HIDDEN)} in all hidden layers, not {spec.hidden}")
     if spec.n_layers > MAX_LAYERS:
         raise KernelUnavailable(f"{spec.n_layers} layers: a fused kernel holds {MAX_LAYERS} in registers")
     if widest > MAX_WIDTH:

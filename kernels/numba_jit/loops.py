@@ -3,7 +3,7 @@
 1. **The inner loop runs over the columns of W.** ``W[k, j]`` and ``W[k, j + 1]`` lie side by side, and each column has
    a sum of its own, so a vector of columns takes the additions of one column. A loop over ``k`` is one sum, whose
    additions change order in a vector. Only ``fastmath=True`` permits that, and then LLVM also assumes that there is no
-   NaN. Here `fastmath` is ``contract`` alone: ``a * b + c`` may be one FMA.
+   NaN. In `functions.OPTIONS` `fastmath` is ``contract`` alone: ``a * b + c`` may be one FMA.
 2. **Weights are packed in panels** of `PANEL` columns, the bias on top, zeros beyond the last column: no remainder.
 3. **The sums stay in registers** over the whole loop over ``k``. LLVM keeps them there only where it knows the length
    of the loop, and that no other array overlaps. So `stack_tile` is a small array on the stack, of constant shape. An
@@ -15,35 +15,38 @@
 # mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
 from mlpbench.kernels.numba_jit.cache import compile_once
+from mlpbench.kernels.numba_jit.functions import OPTIONS, exp, gelu, jit, sigmoid, silu, tanh
 from mlpbench.kernels.numba_jit.target import PANEL, TILE_ROWS, host
 
 #: Activations, as ``layers`` holds them.
-IDENTITY, SIGMOID, RELU, STEP, SOFTMAX = range(5)
+IDENTITY, SIGMOID, RELU, STEP, SOFTMAX, TANH, GELU, SILU, LEAKY_RELU = range(9)
+CODES = {
+    "identity": IDENTITY,
+    "sigmoid": SIGMOID,
+    "relu": RELU,
+    "step": STEP,
+    "softmax": SOFTMAX,
+    "tanh": TANH,
+    "gelu": GELU,
+    "silu": SILU,
+    "leaky-relu": LEAKY_RELU,
+}
+#: The slope of leaky-relu stands among integers as a multiple of 2**-SLOPE_BITS.
+SLOPE_BITS = 53
 #: Rows that go through a layer together.
 BLOCK_ROWS = 32
-
-_OPTIONS: Any = {"fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def jit(function: _Function) -> _Function:
-    """Compile, for whatever types the function is called with."""
-    jitted: _Function = numba.njit(**_OPTIONS)(function)
-    return jitted
 
 
 def _stack_tile(_typing: Any, like: Any, rows: Any) -> Any:
@@ -69,72 +72,24 @@ def _stack_tile(_typing: Any, like: Any, rows: Any) -> Any:
 stack_tile: Any = intrinsic(prefer_literal=True)(_stack_tile)
 
 
-def _make_exp(real: Any, integer: Any, limits: Any, ln2: Any, q: tuple[float, ...]) -> Any:
-    """Return exp for one dtype, without a branch or a call, so that a loop around it becomes vector code.
-
-    With n the integer nearest to x / ln 2 and r = x - n ln 2, exp(x) = 2**n * exp(r). Adding and subtracting
-    ``shift`` = 1.5 * 2**mantissa rounds to an integer, which then stands in the low bits of the sum; ln 2 is subtracted
-    in two parts, of which n times the first is exact (Cephes); exp(r) = 1 + r + r * r * Q(r), with a minimax polynomial
-    Q of coefficients ``q``. 2**n is multiplied in two halves: so the result overflows to infinity, and underflows
-    through the denormals to 0, as it does beyond the ``limits``.
-    """
-    lowest, highest, ln2_high, ln2_low, log2_e = (real(value) for value in (*limits, *ln2, 1 / np.log(2)))
-    q_highest, q_others = real(q[0]), tuple(real(c) for c in q[1:])
-    one, mantissa, bias = real(1), np.finfo(real).nmant, integer(np.finfo(real).maxexp - 1)
-    shift = real(1.5 * 2**mantissa)
-    shift_bits = shift.view(integer)
-
-    @jit
-    def exp_of(x: Any) -> Any:
-        x = max(min(x, highest), lowest)  # NaN stays: each is x unless the comparison with x is true
-        shifted = x * log2_e + shift
-        n = shifted - shift
-        r = (x - n * ln2_high) - n * ln2_low
-        y = q_highest
-        for c in q_others:
-            y = y * r + c
-        y = y * (r * r) + r + one
-        exponent = real(shifted).view(integer) - shift_bits
-        half = exponent >> 1
-        y *= integer((half + bias) << mantissa).view(real)
-        return y * integer((exponent - half + bias) << mantissa).view(real)
-
-    return exp_of
-
-
-# Polynomials that make exp(r) err by at most 3.1e-9 and 3.7e-18 for abs(r) <= ln(2) / 2, highest power first.
-_Q_32 = (1.38144647e-3, 8.36878062e-3, 4.16683943e-2, 1.66665201e-1, 4.99999934e-1)
-_Q_64 = (
-    2.49999672959094891e-8, 2.76303791727413596e-7, 2.75575873387044312e-6, 2.48014927611495289e-5,
-    1.98412695047650467e-4, 1.38888889439243333e-3, 8.33333333349562686e-3, 4.16666666665291817e-2,
-    1.66666666666664102e-1, 5.00000000000001072e-1,
-)  # fmt: skip
-_exp_32 = _make_exp(np.float32, np.int32, (-104, 89), (0.693359375, -2.12194440e-4), _Q_32)
-_exp_64 = _make_exp(np.float64, np.int64, (-746, 710), (6.93145751953125e-1, 1.42860682030941723212e-6), _Q_64)
-
-
-def exp(x: Any) -> Any:
-    """Return e**x of a float32 (within 1.02 units in the last place, all tried) or float64 (1.03), compiled only."""
-    raise NotImplementedError("call it from compiled code")
-
-
-def _exp(x: Any) -> Any:
-    exp_of = _exp_32 if x == types.float32 else _exp_64
-
-    def implementation(x: Any) -> Any:
-        return exp_of(x)
-
-    return implementation
-
-
-overload(exp, jit_options=_OPTIONS)(_exp)
-
-
 @jit
-def sigmoid(x: Any, one: Any) -> Any:
-    """Return 1 / (1 + exp(-x)), within 2.4 units in the last place; ``one`` is 1 in the dtype of x."""
-    e = exp(-abs(x))  # cannot overflow
-    return (e if x < 0 else one) / (one + e)
+def activate_more(a: Any, columns: int, activation: int, slope: int) -> None:
+    """Do what `activate` does for the activations that few networks have: compiled only for those that have them."""
+    factor = a.dtype.type(slope) * a.dtype.type(2.0**-SLOPE_BITS)
+    for i in range(a.shape[0]):
+        row = a[i]
+        if activation == TANH:
+            for j in range(columns):
+                row[j] = tanh(row[j])
+        elif activation == GELU:
+            for j in range(columns):
+                row[j] = gelu(row[j])
+        elif activation == SILU:
+            for j in range(columns):
+                row[j] = silu(row[j])
+        elif activation == LEAKY_RELU:
+            for j in range(columns):
+                row[j] = max(row[j], factor * row[j])
 
 
 @jit
@@ -233,19 +188,25 @@ def multiply(z: Any, n_in: int, n_out: int, weights: Any, a: Any) -> int:
 
 
 @jit
-def forward_rows(x: Any, weights: Any, layers: Any, buffers: Any, out: Any) -> None:
-    """Compute the outputs of some rows, as `compiled` says, with the ``buffers`` of one thread."""
+def forward_rows(x: Any, weights: Any, layers: Any, buffers: Any, out: Any, more: Any) -> None:
+    """Compute the outputs of some rows, as `compiled` says, with the ``buffers`` of one thread.
+
+    Where ``more`` is None, Numba leaves out the activations of `activate_more`.
+    """
     for first in range(0, x.shape[0], BLOCK_ROWS):
         z = x[first : first + BLOCK_ROWS]
         row = 0
         for layer in range(layers.shape[0]):
-            n_in, n_out, activation = layers[layer]
+            n_in, n_out, activation, slope = layers[layer]
             a = buffers[layer % 2, : z.shape[0]]
             row += multiply(z, n_in, n_out, weights[row:], a)
             if layer == layers.shape[0] - 1:
                 finish(a, activation, out[first : first + BLOCK_ROWS])
             else:
-                activate(a, (n_out + 15) // 16 * 16, activation)  # whole vectors; what is beyond is never read
+                columns = (n_out + 15) // 16 * 16  # whole vectors; what is beyond is never read
+                activate(a, columns, activation)
+                if more is not None:
+                    activate_more(a, columns, activation, slope)
             z = a
 
 
@@ -258,25 +219,44 @@ def require_shapes(x: Any, layers: Any, out: Any) -> None:
 
 def _serial(x: Any, weights: Any, layers: Any, buffers: Any, out: Any) -> None:
     require_shapes(x, layers, out)
-    forward_rows(x, weights, layers, buffers[0], out)
+    forward_rows(x, weights, layers, buffers[0], out, None)
+
+
+def _serial_more(x: Any, weights: Any, layers: Any, buffers: Any, out: Any) -> None:
+    require_shapes(x, layers, out)
+    forward_rows(x, weights, layers, buffers[0], out, 1)
+
+
+@jit
+def rows_of_thread(rows: int, threads: int) -> int:
+    """Return how many rows each thread computes: whole tiles."""
+    return (rows + threads * TILE_ROWS - 1) // (threads * TILE_ROWS) * TILE_ROWS
 
 
 def _parallel(x: Any, weights: Any, layers: Any, buffers: Any, out: Any) -> None:
     require_shapes(x, layers, out)
-    threads = buffers.shape[0]
-    rows = (x.shape[0] + threads * TILE_ROWS - 1) // (threads * TILE_ROWS) * TILE_ROWS
-    for thread in numba.prange(threads):
+    rows = rows_of_thread(x.shape[0], buffers.shape[0])
+    for thread in numba.prange(buffers.shape[0]):
         first, end = thread * rows, (thread + 1) * rows
-        forward_rows(x[first:end], weights, layers, buffers[thread], out[first:end])
+        forward_rows(x[first:end], weights, layers, buffers[thread], out[first:end], None)
+
+
+def _parallel_more(x: Any, weights: Any, layers: Any, buffers: Any, out: Any) -> None:
+    require_shapes(x, layers, out)
+    rows = rows_of_thread(x.shape[0], buffers.shape[0])
+    for thread in numba.prange(buffers.shape[0]):
+        first, end = thread * rows, (thread + 1) * rows
+        forward_rows(x[first:end], weights, layers, buffers[thread], out[first:end], 1)
 
 
 @cache
-def compiled(dtype: str, *, parallel: bool) -> Any:
+def compiled(dtype: str, *, parallel: bool, more: bool = False) -> Any:
     """Return f(x, weights, layers, buffers, out) for "float32" or "float64" and any specification, compiled.
 
-    ``x`` (batch, n_in) and ``out`` (batch, n_out); ``weights`` (rows, `PANEL`); ``layers`` (n_layers, 3): inputs,
-    outputs, activation; ``buffers`` (threads, 2, `BLOCK_ROWS`, columns): the activations of a block. ``parallel``
-    divides the batch among as many threads as there are buffers.
+    ``x`` (batch, n_in) and ``out`` (batch, n_out); ``weights`` (rows, `PANEL`); ``layers`` (n_layers, 4): inputs,
+    outputs, activation, slope; ``buffers`` (threads, 2, `BLOCK_ROWS`, columns): the activations of a block.
+    ``parallel`` divides the batch among as many threads as there are buffers. With ``more`` the function knows the
+    activations of `activate_more` too, which take time to compile.
 
     The function is compiled here for one signature, or loaded if an earlier process has compiled it: no call compiles.
     ``x`` is declared read-only. So read-only arrays are taken too, and no line here could write to ``x``.
@@ -284,5 +264,6 @@ def compiled(dtype: str, *, parallel: bool) -> Any:
     item = numba.from_dtype(np.dtype(dtype))
     x = types.Array(item, 2, "C", readonly=True)
     signature = types.void(x, item[:, ::1], types.int64[:, ::1], item[:, :, :, ::1], item[:, ::1])
-    function, options = (_parallel, {**_OPTIONS, "parallel": True}) if parallel else (_serial, _OPTIONS)
+    function = (_parallel_more if more else _parallel) if parallel else (_serial_more if more else _serial)
+    options = {**OPTIONS, "parallel": True} if parallel else OPTIONS
     return compile_once(function, signature, **options)

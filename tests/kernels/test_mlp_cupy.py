@@ -19,7 +19,7 @@ from support import fake_cupy
 from support.sources import ROOT
 
 
-@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "step"])
+@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "step", "tanh", "gelu", "silu", "leaky-relu:0.2"])
 @pytest.mark.parametrize("output", ["softmax", "identity"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_gate_under_the_stand_in(monkeypatch, hidden, output, dtype):
@@ -230,7 +230,10 @@ def test_the_compute_type_overrides_the_environment(real_cupy, monkeypatch):
 
 def test_each_activation_is_one_device_kernel_in_place(real_cupy):
     """CuPy traces the functions when they are first called, GPU or not; only then does it launch."""
-    functions = fused_activations(real_cupy, lambda name: real_cupy.fuse(kernel_name=name))
+    from cupyx.scipy.special import erf
+
+    more = ForwardSpec((1, 1, 1, 1, 1, 1), "tanh,gelu,silu,leaky-relu").activations
+    functions = fused_activations(real_cupy, lambda name: real_cupy.fuse(kernel_name=name), more, erf)
     memory = real_cupy.cuda.UnownedMemory(1 << 20, 1 << 20, None, 0)  # never read: nothing is launched without a GPU
     pointer = real_cupy.cuda.MemoryPointer(memory, 0)
     a = real_cupy.ndarray((5, 3), np.float32, memptr=pointer)

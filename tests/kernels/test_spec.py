@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlpbench.kernels.errors import SpecError
-from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
+from mlpbench.kernels.spec import HAND_WORKED, MNIST, Activation, ForwardSpec
 
 
 def test_the_books_networks():
@@ -23,7 +23,7 @@ def test_work_and_bytes():
     assert ForwardSpec((784, 50, 100, 10), dtype="float64").weight_bytes() == 2 * MNIST.weight_bytes()
 
 
-@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "step"])
+@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "step", "leaky-relu:0.2"])
 @pytest.mark.parametrize("output", ["softmax", "identity"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_parse_and_json_round_trip(hidden, output, dtype):
@@ -52,8 +52,35 @@ def test_refused_sizes(text, words):
 
 @pytest.mark.parametrize("field", ["hidden", "output", "dtype"])
 def test_refused_words_name_the_allowed(field):
-    with pytest.raises(SpecError, match=f"{field} must be one of .*; got 'tanh'"):
-        ForwardSpec((2, 2), **{field: "tanh"})
+    with pytest.raises(SpecError, match=f"{field} must be one of .*; got 'tan'"):
+        ForwardSpec((2, 2), **{field: "tan"})
+
+
+def test_an_activation_for_each_hidden_layer_written_in_one_way():
+    spec = ForwardSpec((4, 3, 3, 2), "leaky-relu:0.20,tanh")
+    assert spec.hidden == "leaky-relu:0.2,tanh"
+    assert spec.activations == (Activation("leaky-relu", 0.2), Activation("tanh"))
+    assert ForwardSpec((4, 3, 3, 2), "relu,relu") == ForwardSpec((4, 3, 3, 2), "relu")
+    assert ForwardSpec((4, 3, 2), "leaky-relu:0.01").hidden == "leaky-relu"
+    assert ForwardSpec((4, 2), "gelu").activations == ()
+
+
+@pytest.mark.parametrize(
+    ("hidden", "words"),
+    [
+        ("tanh,relu,relu", "2 hidden layers, and hidden names 3"),
+        ("tanh,", "hidden must be one of"),
+        ("tanh:0.1", "hidden must be one of"),
+        ("leaky-relu:", "number from 0 to 1"),
+        ("leaky-relu:nan", "number from 0 to 1"),
+        ("leaky-relu:2", "number from 0 to 1, got '2'"),
+        ("x" * 5000, "hidden must be one of"),
+    ],
+)
+def test_refused_activations(hidden, words):
+    with pytest.raises(SpecError, match=words) as refused:
+        ForwardSpec((4, 3, 3, 2), hidden)
+    assert len(str(refused.value)) < 200
 
 
 @pytest.mark.parametrize("sizes", [(2.0, 3), (True, 2), ("2", "3"), (2, None)])

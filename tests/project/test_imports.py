@@ -27,8 +27,13 @@ BACKENDS = [path for path in MODULES if path.match("kernels/mlp_*.py")]
 CONTRACT = {f"mlpbench.kernels.{name}" for name in ("base", "errors", "params", "spec")}
 PEERS = {"onnxruntime", "onnx", "torch", "jax", "openvino", "sklearn"}
 HEAVY = {"pandas", "numba", "llvmlite", "cupy", "altair", "scipy", "pytest", "numpy"} | PEERS
-#: What a library may bring along besides what carries its name (cupy: cupyx).
-COMPANIONS = {"numba": {"llvmlite"}, "numba_simd": {"numba", "llvmlite"}, "onnxruntime": {"onnx"}}
+#: What a library may bring along besides what carries its name (cupy: cupyx). NumPy has no erf, SciPy has.
+COMPANIONS = {
+    "numpy": {"scipy"},
+    "numba": {"llvmlite"},
+    "numba_simd": {"numba", "llvmlite"},
+    "onnxruntime": {"onnx"},
+}
 #: Modules that wait for a device, and what for; a backend's own wait is what they call.
 WAITS = {
     "bench/measure/case.py": "the clock runs until the result is there",

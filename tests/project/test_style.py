@@ -23,6 +23,7 @@ LINES = {
     "docs/lab-notes.md": 250,
     "docs/limits.md": 100,
     "docs/method.md": 300,
+    "docs/own-network.md": 90,
     "docs/peers.md": 80,
     "docs/reading-results.md": 80,
     "docs/result-format.md": 340,

@@ -163,7 +163,7 @@ NOT_JSON_NUMBER = "beyond the range of a float"
         ("mlpbench.spec", None, "spec is missing"),
         ("mlpbench.spec.sizes", ["784", "10"], WHOLE),
         ("mlpbench.spec.sizes", [784], "at least an input and an output size"),
-        ("mlpbench.spec.hidden", "tanh", "spec.hidden: expected"),
+        ("mlpbench.spec.hidden", "tan", "hidden must be one of"),
         ("mlpbench.spec.dtype", None, "spec: dtype is missing"),
         ("mlpbench.data.rows", "many", WHOLE),
         ("mlpbench.accuracy.batched", 1.5, "expected a number between 0 and 1"),

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
+from scipy.special import erf as scipy_erf
 
 
 class CUDARuntimeError(RuntimeError):
@@ -222,7 +223,7 @@ def copyto(target, source):
 def modules(devices=1, missing=None):
     """Return the stand-in's modules. ``devices`` or ``missing``, an error, is what the driver or cuBLAS says."""
     cupy = ModuleType("cupy")
-    for name in ("negative", "exp", "maximum", "greater", "reciprocal"):
+    for name in ("negative", "exp", "maximum", "greater", "reciprocal", "tanh"):
         setattr(cupy, name, on_stream(getattr(np, name)))
     Stream.current, Stream.made = None, []
 
@@ -281,9 +282,9 @@ def modules(devices=1, missing=None):
     products.get_compute_type = lambda dtype: chosen.get(np.dtype(dtype), 1)
     products.compute_type_to_str = {value: name for name, value in types.items()}.__getitem__
     core._routines_linalg, cupy._core = products, core
-    cupyx = ModuleType("cupyx")
-    cupyx.empty_pinned, cupyx.zeros_pinned = np.empty, np.zeros
-    return {module.__name__: module for module in (cupy, cupyx, core, products)}
+    cupyx, special = ModuleType("cupyx"), ModuleType("cupyx.scipy.special")
+    cupyx.empty_pinned, cupyx.zeros_pinned, special.erf = np.empty, np.zeros, on_stream(scipy_erf)
+    return {module.__name__: module for module in (cupy, cupyx, core, products, special)}
 
 
 def install(monkeypatch, *, devices=1, missing=None):

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from llvmlite import ir
 
+from mlpbench.kernels.numba_jit.polynomials import NORMAL, SILU_LOWEST, TANH
 from mlpbench.kernels.numba_simd.codegen.scalar import I8, I16, I32
 from mlpbench.kernels.numba_simd.codegen.vector import Vector
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mlpbench.kernels.numba_simd.codegen.vector import Vector
 
 
@@ -48,6 +51,14 @@ _EXP = {
 }  # fmt: skip
 
 
+def polynomial(coefficients: Sequence[float], x: Vector) -> Vector:
+    """Return the polynomial of x with these coefficients, highest power first."""
+    y = x.code.constant(coefficients[0])
+    for coefficient in coefficients[1:]:
+        y = y.times_plus(x, coefficient)
+    return y
+
+
 def exp(x: Vector) -> Vector:
     """Return e**x, within 1.1 units in the last place (float32; float64 1.1), without FMA 1.6; NaN stays NaN.
 
@@ -59,10 +70,7 @@ def exp(x: Vector) -> Vector:
     shifted = x.times_plus(1 / np.log(2), constants.shift)
     n = shifted - constants.shift
     r = n.times_plus(-constants.ln2_low, n.times_plus(-constants.ln2_high, x))
-    y = x.code.constant(constants.q[0])
-    for coefficient in constants.q[1:]:
-        y = y.times_plus(r, coefficient)
-    y = y.times_plus(r * r, r) + 1.0
+    y = polynomial(constants.q, r).times_plus(r * r, r) + 1.0
     return _scaled(y, n, shifted)
 
 
@@ -113,10 +121,7 @@ def _exp_of_negative(x: Vector) -> Vector:
     shifted = x.times_plus(-log2_e, shift)
     n = shifted - shift
     t = x.times_plus(log2_e, n)  # -x / ln 2 = n - t
-    y = x.code.constant(_P_32[0])
-    for coefficient in (*_P_32[1:], 1.0):
-        y = y.times_plus(t, coefficient)
-    return _scaled(y, n, shifted)
+    return _scaled(polynomial((*_P_32, 1.0), t), n, shifted)
 
 
 def relu(x: Vector) -> Vector:
@@ -127,3 +132,43 @@ def relu(x: Vector) -> Vector:
 def step(x: Vector) -> Vector:
     """Return 1 where x > 0, else 0; NaN gives 0."""
     return x.code.constant(1.0).where(x.compare(">", 0.0), 0.0)
+
+
+def tanh(x: Vector) -> Vector:
+    """Return the hyperbolic tangent, within 1.9 units in the last place; NaN stays NaN."""
+    constants = TANH[x.code.bits]
+    y, square = x.at_least(-x), x * x
+    e = exp(y * -2.0)
+    far = x.code.constant(1.0) - (e + e) / (e + 1.0)
+    near = polynomial(constants.p, square).times_plus(x * square, x)
+    signed = (-far).where(x.compare("<", 0.0), far)
+    return near.where(y.compare("<", constants.edge), signed)
+
+
+def gelu(x: Vector) -> Vector:
+    """Return x * Phi(x): within 6 units in the last place, and for x < 0 within x * x / 2 more; NaN stays NaN.
+
+    The second part is less than what rounding x itself does to the result. With y = abs(x) the result is
+    max(x, 0) - y * Phi(-y), whatever the sign of x: nothing cancels.
+    """
+    constants = NORMAL[x.code.bits]
+    y = x.at_least(-x).at_most(constants.highest)
+    share = x.code.constant(1.0) / (y + constants.center)
+    q = (y - constants.center) * share
+    below = exp(y * y * -0.5) * (polynomial(constants.p, q) * share)
+    return x.at_least(0.0) - y * below
+
+
+def silu(x: Vector) -> Vector:
+    """Return x / (1 + exp(-x)): within 3 units in the last place, and for x < 0 within abs(x) / 4 more.
+
+    Where exp(-x) is infinite the result is 0: below -88.7 in float32, below -709.8 in float64.
+    """
+    x = x.at_least(SILU_LOWEST[x.code.bits])
+    e = _exp_of_negative(x) if x.code.bits == 32 else exp(-x)
+    return x / (e + 1.0)
+
+
+def leaky_relu(x: Vector, slope: float) -> Vector:
+    """Return x where it is positive, else slope * x, for a slope from 0 to 1; NaN stays NaN."""
+    return (x * slope).at_least(x)

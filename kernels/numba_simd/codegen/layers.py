@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
 
@@ -14,10 +14,39 @@ from mlpbench.kernels.numba_simd.codegen.shape import DOT_COLUMNS
 from mlpbench.kernels.numba_simd.codegen.tile import EARLY, dots, ladder, product
 from mlpbench.kernels.numba_simd.codegen.vector import Code, routine
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from mlpbench.kernels.numba_simd.codegen.vector import Vector
+    from mlpbench.kernels.spec import Activation, ForwardSpec
+
 #: Activations, as the plan holds them.
 IDENTITY, SIGMOID, RELU, STEP, SOFTMAX = range(5)
 
 _HIDDEN = {SIGMOID: functions.sigmoid, RELU: functions.relu, STEP: functions.step}
+
+#: The code of each activation that every program knows.
+KNOWN = {"identity": IDENTITY, "sigmoid": SIGMOID, "relu": RELU, "step": STEP}
+#: Other activations are in the programs of the networks that have them. Their codes count from here.
+FIRST_OTHER = 5
+
+
+def others(activations: Iterable[Activation]) -> tuple[Activation, ...]:
+    """Return those of the activations that not every program knows, each once, in an order of their own."""
+    return tuple(sorted({activation for activation in activations if activation.name not in KNOWN}))
+
+
+def codes(spec: ForwardSpec) -> list[int]:
+    """Return the code of each layer's activation, in a program with `others` of the activations of ``spec``."""
+    more = {other: code for code, other in enumerate(others(spec.activations), start=FIRST_OTHER)}
+    hidden = [more[one] if one in more else KNOWN[one.name] for one in spec.activations]
+    return [*hidden, SOFTMAX if spec.output == "softmax" else IDENTITY]
+
+
+def _function(activation: Activation) -> Callable[[Vector], Vector]:
+    if activation.name == "leaky-relu":
+        return partial(functions.leaky_relu, slope=activation.slope)
+    return {"tanh": functions.tanh, "gelu": functions.gelu, "silu": functions.silu}[activation.name]
 
 
 @routine
@@ -61,7 +90,8 @@ def activate(code: Code, a: Scalar, a_step: Scalar, n_rows: Scalar, n_columns: S
             place = a + i * a_step + j
             code.store(place, function(code.load(place, aligned=True)), aligned=True)
 
-    code.switch(activation, {value: partial(case, function) for value, function in _HIDDEN.items()})
+    more = {value: _function(other) for value, other in enumerate(code.others, start=FIRST_OTHER)}
+    code.switch(activation, {value: partial(case, function) for value, function in (_HIDDEN | more).items()})
 
 
 @routine

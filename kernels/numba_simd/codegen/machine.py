@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mlpbench.kernels.numba_simd.codegen.shape import Shape
+    from mlpbench.kernels.spec import Activation
 
 
 def function_type(real: Any) -> Any:
@@ -27,15 +28,17 @@ def function_type(real: Any) -> Any:
     return ir.FunctionType(ir.VoidType(), [real.as_pointer(), I64.as_pointer(), I64, I64, I64])
 
 
-def written(functions: Mapping[str, Callable[..., None]], shape: Shape, bits: int) -> ir.Module:
-    """Return a module with functions of these names, and all that they call.
+def written(
+    functions: Mapping[str, Callable[..., None]], shape: Shape, bits: int, others: tuple[Activation, ...] = ()
+) -> ir.Module:
+    """Return a module with functions of these names, and all that they call; ``others`` as in `vector.Code`.
 
     ``write(code, x, plan, rows, layer, thread)`` writes a function. Which numbers mean something is its own matter.
     """
     module, real = ir.Module("program"), ir.FloatType() if bits == 32 else ir.DoubleType()
     for name, write in functions.items():
         function = ir.Function(module, function_type(real), name)
-        code = Code(ir.IRBuilder(function.append_basic_block("entry")), shape, real)
+        code = Code(ir.IRBuilder(function.append_basic_block("entry")), shape, real, others)
         write(code, *scalars(code.builder, function.args))
         code.builder.ret_void()
     return module
@@ -70,16 +73,23 @@ def optimised(module: ir.Module, compiler: Any) -> Any:
 class Program:
     """Machine code for this processor: compiled, or loaded if an earlier process compiled it."""
 
-    def __init__(self, functions: Mapping[str, Callable[..., None]], shape: Shape, bits: int, kept_as: Any) -> None:
+    def __init__(
+        self,
+        functions: Mapping[str, Callable[..., None]],
+        shape: Shape,
+        bits: int,
+        kept_as: Any,
+        others: tuple[Activation, ...] = (),
+    ) -> None:
         """Compile ``functions`` as `written` takes them. ``kept_as`` is a function whose name stands for them."""
 
         def compiled() -> bytes:
             with event.trigger_event("numba:compile"):
-                code: bytes = compiler.emit_object(optimised(written(functions, shape, bits), compiler))
+                code: bytes = compiler.emit_object(optimised(written(functions, shape, bits, others), compiler))
             return code
 
         compiler = machine(*host())
-        self.code, self.compiled_before = kept_code(kept_as, (shape, bits, host()), compiled)
+        self.code, self.compiled_before = kept_code(kept_as, (shape, bits, host(), others), compiled)
         self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), compiler)
         self._engine.add_object_file(binding.ObjectFileRef.from_data(self.code))
         self._engine.finalize_object()

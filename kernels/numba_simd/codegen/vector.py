@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mlpbench.kernels.numba_simd.codegen.shape import Shape
+    from mlpbench.kernels.spec import Activation
 
 
 class Vector:
@@ -104,11 +105,15 @@ class Vector:
 
 
 class Code:
-    """A point in a function of LLVM at which instructions are appended, for vectors of one shape and type."""
+    """A point in a function of LLVM at which instructions are appended, for vectors of one shape and type.
 
-    def __init__(self, builder: Any, shape: Shape, real: Any) -> None:
+    ``others``: the activations that the program has besides those of every program.
+    """
+
+    def __init__(self, builder: Any, shape: Shape, real: Any, others: tuple[Activation, ...] = ()) -> None:
         self.builder = builder
         self.shape = shape
+        self.others = others
         #: The type of a lane: float or double.
         self.real = real
         self.bits = 32 if isinstance(real, ir.FloatType) else 64
@@ -277,7 +282,7 @@ def routine(write: Any) -> Any:
         result = I64 if write.__annotations__["return"] != "None" else None
         function, builder = new_function(code.builder, name, [value.type for value in values], result)
         if builder is not None:
-            inside = Code(builder, code.shape, code.real)
+            inside = Code(builder, code.shape, code.real, code.others)
             returned = write(inside, *scalars(builder, function.args), **fixed)
             inside.builder.ret_void() if result is None else inside.builder.ret(plain(returned))
         return Scalar(code.builder, code.builder.call(function, values))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from mlpbench.kernels.numba_simd.codegen.vector import Code
 from mlpbench.kernels.numba_simd.passes import far, network
 from mlpbench.kernels.numba_simd.passes.columns import outputs_of_block, some_columns
 from mlpbench.kernels.numba_simd.passes.parts import Plan
+
+if TYPE_CHECKING:
+    from mlpbench.kernels.spec import Activation
 
 
 def functions(way: Any) -> dict[str, Any]:
@@ -44,7 +47,10 @@ def functions(way: Any) -> dict[str, Any]:
 
 
 @cache
-def compiled(dtype: str, *, is_far: bool) -> Program:
-    """Return the program for "float32" or "float64" and any specification; without an index of zeros if ``is_far``."""
+def compiled(dtype: str, others: tuple[Activation, ...], *, is_far: bool) -> Program:
+    """Return the program for "float32" or "float64" and any specification; without an index of zeros if ``is_far``.
+
+    ``others``: the activations that it has besides those of every program, as `layers.others` returns them.
+    """
     way, itemsize = far if is_far else network, np.dtype(dtype).itemsize
-    return Program(functions(way), host_shape(itemsize), itemsize * 8, kept_as=way.forward_row)
+    return Program(functions(way), host_shape(itemsize), itemsize * 8, kept_as=way.forward_row, others=others)

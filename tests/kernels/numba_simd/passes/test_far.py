@@ -56,5 +56,5 @@ def test_rows_are_divided_at_half_tiles_and_none_is_lost(rows):
 
 def test_it_is_for_large_networks_and_not_for_an_index_of_zeros():
     kinds = (NumbaSimdKernel, MNIST), (NumbaSimdKernel, WIDE), (NumbaSimdSparseKernel, WIDE)
-    programs = [program.compiled("float32", is_far=is_far) for is_far in (False, True, False)]
+    programs = [program.compiled("float32", (), is_far=is_far) for is_far in (False, True, False)]
     assert [kind(spec, seeded(spec))._program for kind, spec in kinds] == programs
