@@ -10,6 +10,7 @@ import typer
 
 from mlpbench import __version__
 from mlpbench.bench.cli import settings
+from mlpbench.bench.cli.ab import ab
 from mlpbench.bench.cli.calibrate import calibrate
 from mlpbench.bench.cli.check import check
 from mlpbench.bench.cli.compare import compare
@@ -43,6 +44,8 @@ app = typer.Typer(
 app.command("list")(list_kernels)
 for command in (check, run, report, compare, explain, history, merge, export, calibrate, env, fetch, show):
     app.command()(command)
+# Behind its versions stand kernels and options of `run`.
+app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(ab)
 
 
 @app.callback(invoke_without_command=True)

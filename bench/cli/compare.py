@@ -101,10 +101,15 @@ def compare(
     elif format:
         _write(found, said, format)
     else:
-        _print(found, details=details)
+        show(found, details=details)
         if said:
             console.out().print(said)
         console.out().print(Text(found.conclusion(), "bold"))
+    end(found, strict=strict)
+
+
+def end(found: Comparison, *, strict: bool = False) -> None:
+    """End with 1 where something is slower, or ``strict`` and unclear, and with 4 where most cases are undecided."""
     if found.slower or (strict and (found.unclear or found.unmatched)):
         raise typer.Exit(1)
     if 2 * len(found.undecided) > len(found.rows):
@@ -150,7 +155,8 @@ def _summarized(text: str) -> bool:
     return True
 
 
-def _print(found: Comparison, *, details: bool) -> None:
+def show(found: Comparison, *, details: bool) -> None:
+    """Print a comparison as a table, with what differs besides, and what weakens it."""
     out = console.out()
     for difference in found.differences:
         out.print(Text(f"not the same on both sides: {difference}", "yellow"))

@@ -9,12 +9,13 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from packaging.requirements import Requirement
 
 from mlpbench.bench.errors import UserError
@@ -23,6 +24,7 @@ from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.fields import SCHEMA, Block, Name, Text
 from mlpbench.bench.record.plan import Interpreter
+from mlpbench.bench.record.untrusted import clean_text
 
 #: What every environment must have: this mlpbench. By name: its `frame` would import the analysis, if it were called.
 VERSION: str = import_module("mlpbench").__version__
@@ -32,6 +34,8 @@ NEEDS = ("llvmlite", "msgspec>=0.20", "numpy>=1.26", "pytest>=8.2", "pytest-benc
 #: The oldest Python that mlpbench runs in.
 PYTHON = (3, 11)
 TIMEOUT_S = 120
+#: In an environment that `mlpbench ab` has made: what it was made of, in words.
+MADE_OF = "mlpbench-made-of.txt"
 #: Names become parts of folders and of tables.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", re.ASCII)
 #: Runs in any Python. Its first argument is what mlpbench needs there, its second what mlpbench is to be.
@@ -60,7 +64,9 @@ def ask():
         if [told["version"], told["schema"]] == wanted:
             from mlpbench.bench.machine import environment
             from mlpbench.kernels import registry
-            found["third_party"] = registry.third_party()
+            ours = set(registry.third_party())
+            points = metadata.entry_points(group=registry.GROUP)
+            found["third_party"] = {point.name: point.dist.name for point in points if point.name in ours}
             found["environment"] = environment.collect().as_dict()
     except Exception as error:
         found["ours"]["error"] = "%s: %s" % (type(error).__name__, error)
@@ -86,17 +92,17 @@ class _Answer(Block, frozen=True, kw_only=True):
     versions: dict[Text, Text]
     broken: dict[Text, Text]
     ours: _Ours
-    third_party: tuple[Name, ...] = ()
+    third_party: dict[Name, Text] = msgspec.field(default_factory=dict)
     environment: Environment = Environment()
 
 
 @dataclass(frozen=True)
 class Env:
-    """An environment in which mlpbench can measure. ``third_party``: the kernels that other packages offer there."""
+    """An environment in which mlpbench can measure. ``third_party``: kernels of other packages there, and of which."""
 
     interpreter: Interpreter
     environment: Environment
-    third_party: tuple[str, ...] = ()
+    third_party: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse(texts: Sequence[str]) -> dict[str, str]:
@@ -129,12 +135,23 @@ def find_python(path: Path, who: str) -> str:
     raise UserError(f"{who}: {path}: {what}; name the folder of a venv or of a conda environment, or an interpreter")
 
 
-def inspect(name: str, python: str, source: str | None = None) -> Env:
+def inspect(name: str, python: str) -> Env:
     """Return the environment of an interpreter. Raises UserError where it lacks something: one line says what."""
+    made_of = Path(python).parents[1] / MADE_OF
+    source = clean_text(made_of.read_text(encoding="utf-8")) if made_of.is_file() else None
     found = _ask(name, python)
     _refuse_unfit(name, python, found)
     package = found.ours.package or ""
     return Env(Interpreter(name, python, package, source), found.environment, found.third_party)
+
+
+def installed(python: str, distribution: str) -> str | None:
+    """Return the version of a distribution that an environment has, None where it has none."""
+    code = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
+    _, variables = starting(python)
+    words = [python, "-c", code, distribution]
+    ran = subprocess.run(words, env=variables, capture_output=True, text=True, errors="replace", check=False)
+    return ran.stdout.strip() or None
 
 
 def _ask(name: str, python: str) -> _Answer:

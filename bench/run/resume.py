@@ -108,7 +108,7 @@ def _parts(heads: Sequence[PlanHead]) -> list[Part]:
         options = Options.of(computed.options)
         workload = loaded.setdefault(repr(computed), Workload(options, computed.rows))
         if plan.env and plan.env.name not in inspected:
-            inspected[plan.env.name] = envs.inspect(plan.env.name, plan.env.python, plan.env.source)
+            inspected[plan.env.name] = envs.inspect(plan.env.name, plan.env.python)
         env = inspected[plan.env.name] if plan.env else None
         alone = Setting(options.spec, plan.threads or 1, options.dtype, env=plan.env.name if plan.env else None)
         setting = plan.setting or alone

@@ -1,0 +1,84 @@
+"""Environments that are made for a comparison: what goes into them, and what is told where that fails."""
+
+import base64
+import csv
+import hashlib
+import io
+import subprocess
+import zipfile
+
+import pytest
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.plan import envs, versions
+from mlpbench.bench.run import making
+from support.places import installer
+from support.sources import ROOT
+
+
+@pytest.fixture
+def uv(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", installer.offer(tmp_path / "tools"))
+
+
+def test_the_wheel_is_this_mlpbench_and_needs_only_what_measures(tmp_path):
+    with zipfile.ZipFile(making.write_wheel(tmp_path)) as wheel:
+        names = wheel.namelist()
+        record = f"mlpbench-{envs.VERSION}.dist-info/RECORD"
+        listed = list(csv.reader(io.StringIO(wheel.read(record).decode())))
+        assert [row[0] for row in listed] == names
+        for name, digest, size in listed[:-1]:
+            content = wheel.read(name)
+            told = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+            assert (digest, int(size)) == (f"sha256={told}", len(content))
+        metadata = wheel.read(record.replace("RECORD", "METADATA")).decode()
+        suite = wheel.read("mlpbench/bench/test_forward.py")
+    assert [line.partition(": ")[2] for line in metadata.splitlines() if line.startswith("Requires-Dist")] == [
+        *envs.NEEDS
+    ]
+    assert suite == (ROOT / "bench" / "test_forward.py").read_bytes()
+    assert not [name for name in names if "__pycache__" in name]
+
+
+def test_what_an_installer_says_of_its_failure_is_one_line(tmp_path, uv):
+    (wanted, _) = versions.tell_apart(("mine==99", "mine==1"), tmp_path)
+    with pytest.raises(UserError) as error:
+        making.make(tmp_path / "env", wanted, (), tmp_path)
+    expected = "mine==99: no environment: No solution found: Because there is no version of mine==99, it is unsatisf"
+    assert str(error.value).startswith(expected)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        (
+            "ERROR: Could not find it (from versions: 1, 2)\nERROR: No match for it\n\n[notice] A new pip",
+            "ERROR: No match",
+        ),
+        ("warning: x\nerror: Failed\n  Caused by: no disk", "error: Failed Caused by: no disk"),
+        ("fatal: invalid reference: x\n", "fatal: invalid reference: x"),
+        ("", ""),
+    ],
+)
+def test_the_failures_of_pip_uv_and_git(output, expected):
+    assert making._said(output).startswith(expected)
+
+
+def test_a_commit_without_a_package_and_mlpbench_itself_are_refused(tmp_path, uv):
+    def commit(files):
+        repository = tmp_path / f"repository-{len(files)}"
+        for name in files:
+            (repository / name).parent.mkdir(parents=True, exist_ok=True)
+            (repository / name).write_text("", encoding="utf-8")
+        who = ("-c", "user.name=somebody", "-c", "user.email=some@body", "-c", "commit.gpgsign=false")
+        for words in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "-m", "all")):
+            subprocess.run(["git", *who, "-C", repository, *words], check=True)
+        return repository, versions._version("HEAD", repository)
+
+    expected = {"file": "no pyproject.toml in this folder", "mlpbench/bench": "this is mlpbench's own repository"}
+    for number, (name, said) in enumerate(expected.items(), start=1):
+        repository, version = commit([name, *map(str, range(number))])
+        with pytest.raises(UserError, match=said):
+            making.make(tmp_path / f"env-{number}", version, (), repository)
+        assert versions.git(repository, "worktree", "list").stdout.count("\n") == 1
