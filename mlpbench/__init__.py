@@ -1,27 +1,39 @@
-"""How much faster is a neural network in batches? In Python: `frame` reads saved results."""
+"""How much faster is a neural network in batches? In Python: `load`, `compare`, `check`, `run` and more.
+
+Importing this imports nothing else; what is asked for brings what it needs. docs/python.md shows all of it, and the
+stub beside this file has the types.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from os import PathLike
-
-    import pandas as pd
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
 
+#: Where each name is.
+_MODULES = {
+    "api.check": ("Check", "check"),
+    "api.compare": ("Comparison",),
+    "api.foreign": ("ForeignComparison", "PytestBenchmark", "read_pytest_benchmark"),
+    "api.results": ("Results", "load"),
+    "api.run": ("run",),
+    "api.sides": ("compare",),
+    "cli.progress": ("Progress",),
+    "errors": ("NothingComparable", "UserError"),
+}
+__all__ = sorted(name for names in _MODULES.values() for name in names)  # noqa: PLE0605 - a list of texts
 
-def frame(*paths: str | PathLike[str]) -> pd.DataFrame:
-    """Return saved results as one frame: a row for each case and repeat, times in seconds.
 
-    Each path is the folder of a run, which `mlpbench run` names at its end, or the file of one record. The columns are
-    those of `mlpbench report --format csv`; `bench.analysis.frame` describes them. The first call imports pandas.
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, the first time that it is."""
+    module = next((module for module, names in _MODULES.items() if name in names), None)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found = getattr(import_module(f"{__name__}.bench.{module}"), name)
+    return found
 
-    Raises `bench.errors.UserError`, one line, where a path cannot be read or two of them are of one run.
-    """
-    from pathlib import Path
 
-    from mlpbench.bench.analysis.frame import load
-
-    return load(map(Path, paths))
+def __dir__() -> list[str]:
+    """Return what there is to ask for, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -5,20 +5,24 @@ know is NaN (or missing, in a text column). The unit of statistics is the repeat
 `bench.stats.estimates`, and leave out the repeats that do not ``count`` as `bench.analysis.times` does.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mlpbench.bench.analysis.compare import Comparison
 from mlpbench.bench.analysis.refused import settled
-from mlpbench.bench.analysis.summary import accuracy, unchecked
+from mlpbench.bench.analysis.summary import CaseSummary, accuracy, summarize, unchecked
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.device import MEASURES
+from mlpbench.bench.record.foreign import Benchmark
 from mlpbench.bench.record.runs import Run, read_runs
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.trust import Start
+from mlpbench.bench.stats.estimates import Ratio
+from mlpbench.bench.stats.rounds import Within
 from mlpbench.bench.trust.quiet import Taken, taken
 
 #: A run, or the path of a run or of one of its records.
@@ -102,6 +106,89 @@ COLUMNS = {
     "device_dropped": ("Int64", "samples that were dropped: the hold gave up, or the card's clock was lowered"),
 }
 
+#: Every column of `cases`: its dtype, and what it holds.
+CASES = {
+    "run": COLUMNS["run"],
+    **{name: COLUMNS[name] for name in ("machine", "kernel", "mode", "batch_size")},
+    **{name: COLUMNS[name] for name in ("spec", "dtype", "hidden", "output", "threads", "data")},
+    "sample_s": ("float64", "median over the repeats that count of the seconds for one sample"),
+    "sample_low_s": ("float64", "lower end of its 95 % interval; missing with one repeat"),
+    "sample_high_s": ("float64", "upper end of its 95 % interval"),
+    "samples_per_s": ("float64", "samples per second: 1 / sample_s"),
+    "speedup": ("float64", "time of the same kernel one at a time / sample_s, paired by repeat; of the former missing"),
+    "speedup_low": ("float64", "lower end of its 95 % interval"),
+    "speedup_high": ("float64", "upper end of its 95 % interval"),
+    "repeats": ("int64", "repeats that count"),
+    "disturbed": ("int64", "repeats that something disturbed, whether they count or not"),
+    "rounds": ("int64", "rounds of a repeat, the fewest"),
+    "first_call_s": ("float64", "median over repeats of the seconds of the first call of this shape"),
+    "accuracy": COLUMNS["accuracy"],
+    "repeated_rows": COLUMNS["repeated_rows"],
+    "includes_loading": COLUMNS["includes_loading"],
+    "unchecked": COLUMNS["unchecked"],
+}
+#: Every column of `rounds`: its dtype, and what it holds.
+ROUNDS = {
+    **{name: COLUMNS[name] for name in ("run", "machine", "kernel", "mode", "batch_size", "repeat")},
+    "round": ("int64", "number of the round in its repeat, from 0, in the order measured"),
+    "call_s": ("float64", "seconds for one call of what was timed: the round / its iterations"),
+    "sample_s": ("float64", "call_s / rows of a call: seconds for one sample (input row)"),
+    "used": ("bool", "whether the round is one of those that made the time of its repeat"),
+    "counts": COLUMNS["counts"],
+}
+
+#: Every column of `compared`: its dtype, and what it holds.
+COMPARED = {
+    "baseline_kernel": ("str", "the kernel on the one side"),
+    "candidate_kernel": ("str", "the kernel on the other side"),
+    "mode": COLUMNS["mode"],
+    "batch_size": COLUMNS["batch_size"],
+    "baseline_s": ("float64", "median over repeats of the seconds for one sample"),
+    "candidate_s": ("float64", "the same on the other side"),
+    "speedup": ("float64", "baseline time / candidate time: above 1 the candidate is faster"),
+    "speedup_low": ("float64", "lower end of its 95 % interval"),
+    "speedup_high": ("float64", "upper end of its 95 % interval"),
+    "repeats": ("int64", "pairs of repeats, or the repeats of the side that has fewer"),
+    "p_adjusted": ("float64", "p-value, corrected for the number of cases"),
+    "verdict": ("str", "faster, slower, same or unclear"),
+    "repeats_needed": ("Int64", "repeats on each side that would tell, of an unclear case where that is known"),
+    "slowdown_seen": ("float64", "smallest slowdown that would have been found, as a share"),
+}
+#: Every column of `foreign`: its dtype, and what it holds.
+FOREIGN = {
+    "file": ("str", "path of the file: one process"),
+    "machine": ("str", "name and processor of the machine"),
+    "name": ("str", "name of the benchmark"),
+    "group": ("str", "its group; missing without one"),
+    "rounds": ("int64", "rounds in the process"),
+    "iterations": ("int64", "calls timed together as one round"),
+    "median_s": ("float64", "median over the rounds of the seconds of one iteration"),
+    "here_low_s": ("float64", "lower end of its 95 % interval in this process; missing without rounds"),
+    "here_high_s": ("float64", "upper end of its 95 % interval in this process"),
+    "min_s": ("float64", "minimum over the rounds"),
+    "mean_s": ("float64", "mean over the rounds"),
+    "stddev_s": ("float64", "standard deviation of the rounds"),
+    "independent": ("float64", "as many independent rounds the rounds are worth, which follow each other"),
+    "moved": ("boolean", "whether the last third of the rounds has another level than the first"),
+}
+#: Every column of `foreign_compared`: its dtype, and what it holds.
+FOREIGN_COMPARED = {
+    "baseline": ("str", "a benchmark"),
+    "candidate": ("str", "the other one"),
+    "baseline_s": ("float64", "median over processes of the medians, seconds of one iteration"),
+    "candidate_s": ("float64", "the same of the other one"),
+    "processes": ("int64", "processes on each side, the fewer"),
+    "speedup": ("float64", "baseline time / candidate time: above 1 the candidate is faster"),
+    "here_low": ("float64", "lower end of its 95 % interval in the one process there is; missing with several"),
+    "here_high": ("float64", "upper end of its 95 % interval in that process"),
+    "verdict_here": ("str", "faster, slower, same or unclear, in that process and in no other"),
+    "speedup_low": ("float64", "lower end of the 95 % interval over processes; missing with one"),
+    "speedup_high": ("float64", "upper end of the 95 % interval over processes"),
+    "p_adjusted": ("float64", "p-value over processes, corrected for the number of rows"),
+    "verdict": ("str", "faster, slower, same or unclear, over processes; with one always unclear"),
+    "no_verdict": ("str", "why there is none; missing where there is one"),
+}
+
 
 def load(sources: Source | Iterable[Source]) -> pd.DataFrame:
     """Return one row for each case and repeat, in the order of the sources, with the columns of `COLUMNS`.
@@ -109,13 +196,124 @@ def load(sources: Source | Iterable[Source]) -> pd.DataFrame:
     Paths are read by `bench.record.runs.read_runs`, which raises UserError for what it cannot read; so does naming the
     same results twice, which would count every repeat twice. Without any timing the frame is empty and has its columns.
     """
-    frame = pd.DataFrame(list(_rows(sources)), columns=list(COLUMNS))
-    # Texts keep the dtype of the installed pandas.
-    frame = frame.astype({name: dtype for name, (dtype, _) in COLUMNS.items() if dtype != "str"})
+    frame = _framed(_rows(sources), COLUMNS)
     twice = frame[frame.duplicated(["run", "machine", "kernel", "mode", "batch_size", "repeat"])]
     if len(twice):
         raise UserError(f"the run {twice['run'].iloc[0]} is named twice: name each run or record once")
     return frame
+
+
+def cases(sources: Source | Iterable[Source]) -> pd.DataFrame:
+    """Return one row for each case of each run, with the columns of `CASES`: what a report says, as numbers.
+
+    Raises UserError as `load`.
+    """
+    return _framed((_case(run, case) for run in runs(sources) for case in summarize([run])), CASES)
+
+
+def rounds(sources: Source | Iterable[Source]) -> pd.DataFrame:
+    """Return one row for each round of each case and repeat, with the columns of `ROUNDS`. Raises UserError."""
+    rows: list[dict[str, Any]] = []
+    for run in runs(sources):
+        for record, found in zip(run.records, taken(run.records), strict=True):
+            for case in found.values():
+                rows += _rounds(run, record, case)
+    return _framed(rows, ROUNDS)
+
+
+def compared(found: Comparison) -> pd.DataFrame:
+    """Return one row for each case of a comparison, with the columns of `COMPARED`."""
+    rows = [
+        {
+            **{name: getattr(row, name) for name in COMPARED if hasattr(row, name)},
+            "baseline_s": row.baseline.value,
+            "candidate_s": row.candidate.value,
+            **_ratio(row.speedup),
+            "repeats": row.speedup.n,
+            "slowdown_seen": row.detectable,
+        }
+        for row in found.rows
+    ]
+    return _framed(rows, COMPARED)
+
+
+def foreign(found: Iterable[tuple[str, str, str, Benchmark, Within]]) -> pd.DataFrame:
+    """Return one row for each benchmark of each file of pytest-benchmark, with the columns of `FOREIGN`.
+
+    Each is a path, its machine, the benchmark's name, the benchmark, and what its rounds say.
+    """
+    rows = [
+        {
+            "file": path,
+            "machine": machine,
+            "name": name,
+            "group": one.group,
+            **{name: getattr(one.stats, name) for name in ("rounds", "iterations")},
+            **{f"{name}_s": getattr(one.stats, name) for name in ("median", "min", "mean", "stddev")},
+            "here_low_s": here.low,
+            "here_high_s": here.high,
+            "independent": here.independent,
+            "moved": here.moved,
+        }
+        for path, machine, name, one, here in found
+    ]
+    return _framed(rows, FOREIGN)
+
+
+def foreign_compared(found: Iterable[Any]) -> pd.DataFrame:
+    """Return one row for each pair of benchmarks that was compared, with the columns of `FOREIGN_COMPARED`."""
+    rows = [
+        {
+            **{name: getattr(row, name) for name in FOREIGN_COMPARED if hasattr(row, name)},
+            **_ratio(row.judged.speedup),
+            "here_low": row.here and row.here.low,
+            "here_high": row.here and row.here.high,
+            "p_adjusted": row.judged.p_adjusted,
+            "verdict": row.judged.verdict,
+        }
+        for row in found
+    ]
+    return _framed(rows, FOREIGN_COMPARED)
+
+
+def _ratio(found: Ratio) -> dict[str, float]:
+    return {"speedup": found.value, "speedup_low": found.low, "speedup_high": found.high}
+
+
+def _framed(rows: Iterable[dict[str, Any]], columns: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    frame = pd.DataFrame(list(rows), columns=list(columns))
+    # Texts keep the dtype of the installed pandas.
+    return frame.astype({name: dtype for name, (dtype, _) in columns.items() if dtype != "str"})
+
+
+def _case(run: Run, case: CaseSummary) -> dict[str, Any]:
+    record, gain = run.records[0], case.speedup
+    return {
+        **{name: getattr(case, name) for name in CASES if hasattr(case, name)},
+        **{name: getattr(record.spec, name) for name in _OF_SPEC},
+        "run": run.id,
+        "machine": run.machine,
+        "spec": record.spec.label(),
+        "threads": record.threads,
+        "sample_s": case.sample.value,
+        "sample_low_s": case.sample.low,
+        "sample_high_s": case.sample.high,
+        "samples_per_s": case.throughput,
+        "speedup": gain and gain.value,
+        "speedup_low": gain and gain.low,
+        "speedup_high": gain and gain.high,
+    }
+
+
+def _rounds(run: Run, record: Record, case: Taken) -> list[dict[str, Any]]:
+    timing = case.timing
+    of_case = {"run": run.id, "machine": record.machine, "kernel": record.kernel, "repeat": record.repeat}
+    of_case |= {"mode": timing.mode, "batch_size": timing.batch_size, "counts": case.counts}
+    rows, used = timing.rows_per_call, set(case.chosen)
+    return [
+        {**of_case, "round": number, "call_s": call_s, "sample_s": call_s / rows, "used": number in used}
+        for number, call_s in enumerate(timing.rounds_s)
+    ]
 
 
 def runs(sources: Source | Iterable[Source]) -> Iterator[Run]:

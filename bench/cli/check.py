@@ -58,7 +58,7 @@ def check(
         rows = []
         for name in suite.kernels:
             status.update(f"checking {name} …")
-            rows.append(_row(suite, name, must=name in (kernels or ()), traceback=traceback))
+            rows.append(verdict_of(suite, name, must=name in (kernels or ()), traceback=traceback))
     if as_json:
         console.print_json({**msgspec.to_builtins(computed(*workload.facts())), "kernels": rows})
     else:
@@ -67,7 +67,8 @@ def check(
         raise typer.Exit(1)
 
 
-def _row(suite: Suite, name: str, *, must: bool, traceback: bool) -> dict[str, Any]:
+def verdict_of(suite: Suite, name: str, *, must: bool, traceback: bool) -> dict[str, Any]:
+    """Return what the gate says of a kernel, as data. Raises UserError for one that ``must`` run and cannot."""
     from mlpbench.bench.errors import UserError
     from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 

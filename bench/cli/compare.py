@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mlpbench.bench.analysis.compare import Comparison
+    from mlpbench.bench.analysis.sides import Side
 
 
 FORMATS = ("md", "github")
@@ -71,12 +73,9 @@ def compare(
     Example: mlpbench compare numpy numba --fail-if-slower 5% --format md
     """
     from mlpbench.bench import values
-    from mlpbench.bench.analysis import calibration, sides
-    from mlpbench.bench.analysis import compare as compare_
+    from mlpbench.bench.analysis import sides
     from mlpbench.bench.errors import UserError
     from mlpbench.bench.machine import environment
-    from mlpbench.bench.record.names import machine_of
-    from mlpbench.bench.stats.drift import ASSUMED
 
     _check_format(format, as_json=as_json)
     threshold = values.parse_threshold(fail_if_slower)
@@ -88,14 +87,7 @@ def compare(
     axis, left, right = sides.by_axis(parsed[0], by) if by else (None, parsed[0], parsed[1])
     if any(name.startswith("latest") or side[0].kernel == name for name, side in zip(typed, parsed, strict=True)):
         console.tell_of_latest(results, here)
-    machine = right[0].run.machine
-    # What the runs of one host wander says nothing of two.
-    one_host = machine_of(left[0].run) == machine_of(right[0].run)
-    calibrated = calibration.of_machine(results / machine) if one_host else None
-    drifts = calibrated.drifts if calibrated else ASSUMED
-    found = compare_.compare(left, right, threshold, anyway=anyway, drifts=drifts, by=axis)
-    fewest = min(row.speedup.n for row in found.rows)
-    said = calibrated.sentence(fewest, paired=found.paired) if calibrated else None
+    found, said = decide(left, right, threshold, results, anyway=anyway, by=axis)
     if as_json:
         console.print_json({**found.as_dict(), "smallest_slowdown": said, "conclusion": found.conclusion()})
     elif format:
@@ -114,6 +106,29 @@ def end(found: Comparison, *, strict: bool = False) -> None:
         raise typer.Exit(1)
     if 2 * len(found.undecided) > len(found.rows):
         raise typer.Exit(UNDECIDED)
+
+
+def decide(
+    left: Sequence[Side],
+    right: Sequence[Side],
+    threshold: float,
+    results: Path,
+    *,
+    anyway: bool = False,
+    by: str | None = None,
+) -> tuple[Comparison, str | None]:
+    """Return a comparison by the calibration of its machine in ``results``, and the smallest slowdown that it finds."""
+    from mlpbench.bench.analysis import calibration, compare
+    from mlpbench.bench.record.names import machine_of
+    from mlpbench.bench.stats.drift import ASSUMED
+
+    # What the runs of one host wander says nothing of two.
+    one_host = machine_of(left[0].run) == machine_of(right[0].run)
+    calibrated = calibration.of_machine(results / right[0].run.machine) if one_host else None
+    drifts = calibrated.drifts if calibrated else ASSUMED
+    found = compare.compare(left, right, threshold, anyway=anyway, drifts=drifts, by=by)
+    fewest = min(row.speedup.n for row in found.rows)
+    return found, calibrated.sentence(fewest, paired=found.paired) if calibrated else None
 
 
 def _check_format(name: str | None, *, as_json: bool) -> None:

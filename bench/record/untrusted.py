@@ -34,6 +34,8 @@ _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 #: A JSON string, or what is left of one that does not end.
 _LITERAL = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+#: What `read` is told that a file of somebody else's benchmarks is.
+PYTESTS = "a pytest-benchmark file"
 _NOT_A_RECORD = "this is not a record of mlpbench, or a damaged one"
 
 
@@ -74,6 +76,8 @@ def decode(raw: bytes, path: Path, kind: type[_Content], is_called: str = "a res
             data = _tidy(msgspec.json.decode(text), path)
         except msgspec.ValidationError as unread:  # a number beyond the range of a float
             raise UserError(f"{path}: {_told(unread, None)}") from None
+        except RecursionError:
+            _too_deep(path)
     except msgspec.DecodeError as error:
         raise UserError(f"{path}: not JSON: {_where(str(error), text)}") from None
     except RecursionError:
@@ -82,7 +86,9 @@ def decode(raw: bytes, path: Path, kind: type[_Content], is_called: str = "a res
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
-        raise UserError(f"{path}: {_told(error, data)}") from None
+        said = _told(error, data)
+        said = said.replace(_NOT_A_RECORD, "pytest-benchmark writes it") if is_called == PYTESTS else said
+        raise UserError(f"{path}: {said}") from None
 
 
 def check_depth(value: Any) -> None:
@@ -167,6 +173,10 @@ def _refuse_foreign(data: Any, path: Path, is_called: str) -> None:
     """Refuse what has no block of ours, or one of a newer version or of another kind of file."""
     if not isinstance(data, dict):
         raise UserError(f"{path}: expected an object, got {_show(data)}")
+    if is_called == PYTESTS:
+        if "benchmarks" not in data:
+            raise UserError(f"{path}: JSON, but no file of pytest-benchmark, whose --benchmark-json writes benchmarks")
+        return
     block = data.get("mlpbench")
     if block is None:
         pytests = "a plain pytest-benchmark file" if "benchmarks" in data else "JSON, but no record"

@@ -6,11 +6,6 @@ import re
 import sys
 import tomllib
 
-import pytest
-
-import mlpbench
-from mlpbench.bench.analysis import frame
-from support import simulate
 from support.processes import python
 from support.sources import MODULES, ROOT, SOURCES, imports, name_of, parsed, top
 
@@ -103,12 +98,3 @@ def test_importing_mlpbench_loads_no_library():
     assert re.fullmatch(r"\d+\.\d+\.\d+", version)
     assert not {top(name) for name in loaded} & (OF_USERS | {"_pytest"})
     assert "mlpbench.bench" not in loaded
-
-
-def test_frame_reads_paths_as_the_analysis_does(tmp_path):
-    run = simulate.write_run(tmp_path, {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6})
-    assert mlpbench.frame(str(run)).equals(frame.load(run))
-    records = sorted(run.glob("numpy.*.json"))
-    assert len(mlpbench.frame(*records)) == len(frame.load(run))
-    with pytest.raises(Exception, match="named twice"):
-        mlpbench.frame(run, run)

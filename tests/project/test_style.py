@@ -26,6 +26,7 @@ LINES = {
     "docs/method.md": 300,
     "docs/own-network.md": 90,
     "docs/peers.md": 80,
+    "docs/python.md": 300,
     "docs/reading-results.md": 80,
     "docs/result-format.md": 340,
     "docs/statistics.md": 310,

@@ -1,0 +1,76 @@
+"""The gate in Python: whether a kernel agrees with the reference, by name or as a class that was just written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mlpbench.bench.api import mistakes
+from mlpbench.bench.cli.check import verdict_of
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.measure.session import Suite
+from mlpbench.kernels import registry
+from mlpbench.kernels.base import Kernel
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the gate found. ``verdict``: "conforms", "non-conforming" or "unavailable", and then the ``reason``.
+
+    ``max_error``: the largest error of an output; ``of_allowed``: as a share of what is allowed there. ``accuracy``:
+    the share of rows answered right, one at a time and in batches, None without labels.
+    """
+
+    kernel: str
+    verdict: str
+    reason: str | None = None
+    max_error: float | None = None
+    of_allowed: float | None = None
+    accuracy_one_at_a_time: float | None = None
+    accuracy_in_batches: float | None = None
+
+    @property
+    def conforms(self) -> bool:
+        """Whether the kernel agrees with the reference."""
+        return self.verdict == "conforms"
+
+    def _repr_html_(self) -> str:
+        from mlpbench.bench.report.document import Column, Table
+        from mlpbench.bench.report.formats import notebook
+
+        told = {name.replace("_", " "): value for name, value in vars(self).items() if value is not None}
+        cells = tuple(f"{value:.4g}" if isinstance(value, float) else str(value) for value in told.values())
+        return notebook.render((Table("", tuple(map(Column, told)), (cells,)),))
+
+
+def check(kernel: str | type[Kernel], **options: Any) -> Check:
+    """Hold a kernel against the float64 reference, in this process, before anything is timed.
+
+    ``kernel``: a name, or a class of `mlpbench.kernels.base.Kernel`. ``options``: those of `mlpbench check` about what
+    is computed, as ``spec="784-1024-10", dtype="float64"``. Raises UserError for bad options and unknown kernels.
+    """
+    taken = set(Options.__dataclass_fields__)
+    if unknown := sorted(options.keys() - taken):
+        raise UserError(f"unknown option {unknown[0]!r}{registry.nearest(unknown[0], sorted(taken))}")
+    name = kernel
+    if not isinstance(name, str):
+        # A notebook runs a cell again: the class is another one, of the same name.
+        name = f"{name.__name__}-{id(name):x}"
+        registry.add(name, kernel)  # type: ignore[arg-type]  # it is the class
+    with mistakes.told():
+        registry.module(name)  # an unknown name is told before anything else
+        workload = Workload(Options(**options))
+        _ = workload.inputs, workload.params  # and so is bad input
+    found = verdict_of(Suite(workload, [name], [], named=True), name, must=False, traceback=False)
+    told = kernel if isinstance(kernel, str) else kernel.__name__
+    near, hits = found.get("conformance", {}), found.get("accuracy", {})
+    return Check(
+        told,
+        found["verdict"],
+        found["reason"],
+        near.get("max_error"),
+        near.get("max_error_ratio"),
+        hits.get("per_sample"),
+        hits.get("batched"),
+    )

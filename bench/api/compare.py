@@ -1,0 +1,69 @@
+"""Comparisons in Python: what `mlpbench compare` says, as an object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlpbench.bench import values
+from mlpbench.bench.analysis.sides import Side
+from mlpbench.bench.cli.compare import decide
+from mlpbench.bench.report.formats.points import invocation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mlpbench.bench.analysis import compare as analysis
+    from mlpbench.bench.record.runs import Run
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """Two sides, case by case. ``found`` is the comparison itself, ``smallest_slowdown`` a sentence, if calibrated."""
+
+    found: analysis.Comparison
+    smallest_slowdown: str | None = None
+
+    @property
+    def conclusion(self) -> str:
+        """What all of it comes to, in one sentence, and where it is open what would decide it."""
+        return self.found.conclusion()
+
+    @property
+    def slower(self) -> bool:
+        """Whether the candidate is slower in any case: where `mlpbench compare` ends with exit status 1."""
+        return bool(self.found.slower)
+
+    def cases(self) -> pd.DataFrame:
+        """Return a row for each case: both times, the speedup with its interval, and the verdict."""
+        from mlpbench.bench.analysis import frame
+
+        return frame.compared(self.found)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `mlpbench compare --json` prints."""
+        return {**self.found.as_dict(), "smallest_slowdown": self.smallest_slowdown, "conclusion": self.conclusion}
+
+    def __repr__(self) -> str:
+        return f"<mlpbench comparison: {self.found.candidate} against {self.found.baseline}: {self.conclusion}>"
+
+    def _repr_html_(self) -> str:
+        from mlpbench.bench.report.formats import notebook
+        from mlpbench.bench.report.sections import compare as section
+
+        return notebook.render(section.blocks(self.found, self.smallest_slowdown))
+
+
+def decided(
+    left: Sequence[Side], right: Sequence[Side], threshold: str, *, anyway: bool, by: str | None = None
+) -> Comparison:
+    """Return the comparison of two sides; a calibration counts that lies beside the candidate's runs."""
+    share = values.parse_threshold(threshold)
+    return Comparison(*decide(left, right, share, _results_of(right[0].run), anyway=anyway, by=by))
+
+
+def _results_of(run: Run) -> Path:
+    """Return the folder of results that a run lies in: above it is its machine's."""
+    return invocation(run).parent.parent

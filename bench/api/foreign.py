@@ -1,0 +1,240 @@
+"""Anybody's pytest-benchmark files in Python, with the verdicts that they support and the reason for those they do not.
+
+A file holds the rounds of one process. They say how that process ran: its level, whether the level moved, which of two
+benchmarks was faster in it. A verdict of mlpbench is about the next process too, and needs several: give several files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlpbench.bench import values, words
+from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.record import foreign
+from mlpbench.bench.record.foreign import Benchmark, ForeignFile
+from mlpbench.bench.stats import estimates
+from mlpbench.bench.stats.drift import ASSUMED
+from mlpbench.bench.stats.estimates import Ratio, Verdict
+from mlpbench.bench.stats.rounds import Within, ratio_within, within
+from mlpbench.bench.stats.significance import Judgement, judge
+from mlpbench.kernels.registry import nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ONE_PROCESS = (
+    "one process has no between-process variance: what is said holds in this process, and the next one has a level of "
+    "its own; verdicts need the files of several processes"
+)
+
+
+@dataclass(frozen=True, repr=False)
+class PytestBenchmark:
+    """The files of one side: each is one process. ``paths`` and ``files`` are in the order that they were named."""
+
+    paths: tuple[Path, ...]
+    files: tuple[ForeignFile, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The benchmarks, by name; where two have one name, by their full names."""
+        return tuple(dict.fromkeys(name for own in self._by_name() for name in own))
+
+    @property
+    def limits(self) -> str:
+        """What these files do not support, as a sentence; what they do, where they are several."""
+        if len(self.files) == 1:
+            return ONE_PROCESS
+        return f"{len(self.files)} processes: verdicts are about processes like these, on one machine in one sitting"
+
+    def benchmarks(self) -> pd.DataFrame:
+        """Return a row for each benchmark of each file: what its rounds say of that process."""
+        from mlpbench.bench.analysis import frame
+
+        rows = [
+            (str(path), file.machine, name, one, _within(one))
+            for path, file, own in zip(self.paths, self.files, self._by_name(), strict=True)
+            for name, one in own.items()
+        ]
+        return frame.foreign(rows)
+
+    def compare(self, baseline: str, candidate: str, threshold: str = "2.5%") -> ForeignComparison:
+        """Compare two benchmarks of the same processes. Raises UserError for a name that is not there."""
+        for name in (baseline, candidate):
+            if name not in self.names:
+                raise UserError(
+                    f"no benchmark {name!r}{nearest(name, list(self.names))}; there are {', '.join(self.names)}"
+                )
+        pairs = [(own[baseline], own[candidate]) for own in self._by_name() if baseline in own and candidate in own]
+        if not pairs:
+            raise NothingComparable(f"nothing to compare: no file has both {baseline} and {candidate}")
+        one, other = ([pair[side] for pair in pairs] for side in (0, 1))
+        return _compared([(baseline, candidate, one, other)], threshold, paired=True)
+
+    def against(self, candidate: PytestBenchmark, threshold: str = "2.5%") -> ForeignComparison:
+        """Compare the benchmarks of two sides that have one name. Raises NothingComparable where there are none."""
+        machines = {file.machine for file in (*self.files, *candidate.files)}
+        if len(machines) > 1:
+            raise NothingComparable(f"not comparable: the machines are {' and '.join(sorted(machines))}")
+        if twice := {path.resolve() for path in self.paths} & {path.resolve() for path in candidate.paths}:
+            raise UserError(f"nothing to compare: {min(twice).name} is on both sides")
+        sides = self._by_name(), candidate._by_name()
+        cases = []
+        for name in self.names:
+            one, other = ([own[name] for own in side if name in own] for side in sides)
+            if other:
+                cases.append((name, name, one, other))
+        if not cases:
+            raise NothingComparable("nothing to compare: the files have no benchmark in common")
+        return _compared(cases, threshold, paired=False)
+
+    def _by_name(self) -> list[dict[str, Benchmark]]:
+        alone = all(len({one.name for one in file.benchmarks}) == len(file.benchmarks) for file in self.files)
+        return [
+            {one.name if alone else one.fullname or one.name: one for one in file.benchmarks} for file in self.files
+        ]
+
+    def __repr__(self) -> str:
+        return f"<pytest-benchmark: {words.things(len(self.names), 'benchmark')}, {self.limits}>"
+
+    def _repr_html_(self) -> str:
+        from mlpbench.bench.report.document import Paragraph, Table, columns
+        from mlpbench.bench.report.formats import notebook
+
+        rows = [
+            (name, f"{number + 1}", _in_words(found), f"{one.stats.rounds:,}", _moved(found))
+            for number, own in enumerate(self._by_name())
+            for name, one in own.items()
+            for found in [_within(one)]
+        ]
+        made = columns(("benchmark",), ("process", "median of an iteration", "rounds"), ("its level",))
+        return notebook.render((Paragraph(self.limits), Table("", made, tuple(rows))))
+
+
+@dataclass(frozen=True)
+class ForeignRow:
+    """Two benchmarks. ``here`` is their ratio in the one process that there is, ``verdict_here`` what it says of that.
+
+    ``judged`` is the verdict over processes; with one on a side it is "unclear", and ``no_verdict`` says why.
+    """
+
+    baseline: str
+    candidate: str
+    baseline_s: float
+    candidate_s: float
+    processes: int
+    here: Ratio | None
+    verdict_here: Verdict | None
+    judged: Judgement
+    no_verdict: str | None
+
+
+@dataclass(frozen=True, repr=False)
+class ForeignComparison:
+    """Benchmarks of pytest-benchmark compared; ``limits``: what these files do not support."""
+
+    rows: tuple[ForeignRow, ...]
+    limits: str
+
+    def cases(self) -> pd.DataFrame:
+        """Return a row for each pair of benchmarks: both times, the speedup, and the verdicts."""
+        from mlpbench.bench.analysis import frame
+
+        return frame.foreign_compared(self.rows)
+
+    def __repr__(self) -> str:
+        told = "; ".join(f"{row.candidate} against {row.baseline}: {row.judged.verdict}" for row in self.rows)
+        return f"<pytest-benchmark comparison: {told}; {self.limits}>"
+
+    def _repr_html_(self) -> str:
+        from mlpbench.bench.report.document import Paragraph, Table, columns
+        from mlpbench.bench.report.formats import notebook
+
+        rows = [
+            (
+                *(row.baseline, row.candidate, words.seconds(row.baseline_s), words.seconds(row.candidate_s)),
+                words.ratio(row.here or row.judged.speedup),
+                row.verdict_here or "not asked",
+                row.judged.verdict if row.no_verdict is None else f"{row.judged.verdict}: {row.no_verdict}",
+            )
+            for row in self.rows
+        ]
+        numbers = ("baseline's time", "candidate's time", "speedup")
+        made = columns(("baseline", "candidate"), numbers, ("in this process", "verdict"))
+        return notebook.render((Paragraph(self.limits), Table("", made, tuple(rows))))
+
+
+def read_pytest_benchmark(file: str | PathLike[str], *more: str | PathLike[str]) -> PytestBenchmark:
+    """Return the benchmarks of files that ``pytest --benchmark-json`` wrote, for any project; each is one process.
+
+    Raises UserError, one line, for what is no such file, for one that is named twice, and for files of two machines.
+    """
+    paths = tuple(map(Path, (file, *more)))
+    files = tuple(map(foreign.read, paths))
+    for number, one in enumerate(files):
+        if not one.benchmarks:
+            raise UserError(f"{paths[number]}: no benchmark in it")
+        if one in files[:number]:
+            raise UserError(f"{paths[number]}: the same process as {paths[files.index(one)]}: name each file once")
+    machines = sorted({one.machine for one in files})
+    if len(machines) > 1:
+        raise UserError(
+            f"these files are of several machines, {' and '.join(machines)}: read those of each by themselves"
+        )
+    return PytestBenchmark(paths, files)
+
+
+def _compared(
+    cases: Sequence[tuple[str, str, list[Benchmark], list[Benchmark]]], threshold: str, *, paired: bool
+) -> ForeignComparison:
+    share = values.parse_threshold(threshold)
+    medians = [tuple({n: one.stats.median for n, one in enumerate(side)} for side in case[2:]) for case in cases]
+    # Files of two sides were made at two times, and nobody knows how far the level wandered between them.
+    drifts = None if paired else [ASSUMED.of(alone=False)] * len(cases)
+    judged = judge([(one, other) for one, other in medians], paired, share, drifts=drifts)
+    rows = []
+    for (baseline, candidate, one, other), found in zip(cases, judged, strict=True):
+        here = ratio_within(_within(one[0]), _within(other[0])) if paired and len(one) == 1 else None
+        processes = min(len(one), len(other))
+        rows.append(
+            ForeignRow(
+                baseline,
+                candidate,
+                estimates.estimate([side.stats.median for side in one]).value,
+                estimates.estimate([side.stats.median for side in other]).value,
+                processes,
+                here,
+                None if here is None else estimates.verdict(here, share),
+                found,
+                ONE_PROCESS if processes == 1 else None,
+            )
+        )
+    fewest = min(row.processes for row in rows)
+    limits = ONE_PROCESS if fewest == 1 else f"at least {fewest} processes on each side"
+    if not paired and fewest > 1:
+        limits += f"; measured apart, so the level is taken to wander by {100 * ASSUMED.of(alone=False).sd:.2g} %"
+    return ForeignComparison(tuple(rows), limits)
+
+
+def _within(one: Benchmark) -> Within:
+    """Return what the rounds say, if the file holds them; else the median alone."""
+    if one.stats.data:
+        return within(one.stats.data)
+    return Within(one.stats.median, math.nan, math.nan, math.nan, None)
+
+
+def _in_words(found: Within) -> str:
+    if math.isnan(found.low):
+        return words.seconds(found.median)
+    return f"{words.seconds(found.median)} ({words.seconds(found.low)} to {words.seconds(found.high)})"
+
+
+def _moved(found: Within) -> str:
+    return {None: "too few rounds to tell", True: "moved between its first and its last third", False: "steady"}[
+        found.moved
+    ]

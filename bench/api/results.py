@@ -1,0 +1,111 @@
+"""Saved results in Python: read, and given out as data frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlpbench.bench.analysis import sides
+from mlpbench.bench.api.compare import Comparison, decided
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import environment
+from mlpbench.bench.record import names
+from mlpbench.bench.record import runs as record
+from mlpbench.bench.record.runs import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: A run as the commands take it: a folder, a file, the name of a run, or "latest".
+Named = str | PathLike[str]
+
+
+@dataclass(frozen=True, repr=False)
+class Results:
+    """Runs that were read. ``runs`` are their records and plans; the methods derive frames from them.
+
+    Every frame has one row for each of what its name says, times in seconds, and NaN where a file does not know.
+    docs/python.md describes the columns.
+    """
+
+    runs: tuple[Run, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the runs, one line each: damaged files, missing repeats, kernels that failed."""
+        told: list[str] = []
+        for run in self.runs:
+            failed = [f"{one.kernel} failed ({one.phase}): {one.reason}" for one in run.failures]
+            told += [f"{run.id}: {line}" for line in dict.fromkeys((*run.problems, *run.damaged, *failed))]
+        return tuple(told)
+
+    def cases(self) -> pd.DataFrame:
+        """Return a row for each case: the median over repeats with its interval, and the speedup."""
+        from mlpbench.bench.analysis import frame
+
+        return frame.cases(self.runs)
+
+    def repeats(self) -> pd.DataFrame:
+        """Return a row for each case and repeat, with the columns of `mlpbench report --format csv`."""
+        from mlpbench.bench.analysis import frame
+
+        return frame.load(self.runs)
+
+    def rounds(self) -> pd.DataFrame:
+        """Return a row for each round of each case and repeat, in the order measured."""
+        from mlpbench.bench.analysis import frame
+
+        return frame.rounds(self.runs)
+
+    def compare(self, baseline: str, candidate: str, threshold: str = "2.5%", *, anyway: bool = False) -> Comparison:
+        """Compare two kernels of these results, paired by repeat. Raises UserError, as `compare`."""
+        left, right = (
+            [sides.Side(run, sides.kernel_of(run, name)) for run in self.runs] for name in (baseline, candidate)
+        )
+        return decided(left, right, threshold, anyway=anyway)
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{run.id} ({', '.join(run.kernels) or 'nothing measured'})" for run in self.runs)
+        return f"<mlpbench results: {told}>"
+
+    def _repr_html_(self) -> str:
+        from mlpbench.bench.analysis.refused import settled
+        from mlpbench.bench.analysis.summary import summarize
+        from mlpbench.bench.report.document import Paragraph, Points
+        from mlpbench.bench.report.formats import notebook
+        from mlpbench.bench.report.sections import times
+
+        cases = summarize(map(settled, names.named(self.runs)))
+        machines = ", ".join(dict.fromkeys(run.machine for run in self.runs))
+        told = Paragraph(f"{', '.join(run.id for run in self.runs)}: {machines}")
+        problems = (Points(self.problems),) if self.problems else ()
+        return notebook.render((told, *problems, *((times.case_table(cases),) if cases else ())))
+
+
+def load(*paths: Named | Iterable[Named], results: Named = "results") -> Results:
+    """Return saved results: runs or files by path or name, "latest", or a whole folder of results or of one machine.
+
+    Without a path it is the latest run. ``results`` is where names are looked for. Raises UserError, one line, where a
+    path cannot be read or a run is named twice.
+    """
+    named = [one for path in paths for one in ((path,) if isinstance(path, str | PathLike) else path)] or ["latest"]
+    here = environment.machine_id()
+    found: list[Run] = []
+    for name in named:
+        path = record.resolve(str(name), Path(results), here)
+        folders = [path] if not path.is_dir() or any(path.glob("*.json")) else _below(path)
+        found += [run for folder in folders or [path] for run in record.read_runs(folder)]
+    places = [run.path.resolve() for run in found]
+    if len(set(places)) < len(places):
+        twice = next(place for place in places if places.count(place) > 1)
+        raise UserError(f"{twice.name} is named twice: name each run once")
+    return Results(tuple(found))
+
+
+def _below(folder: Path) -> list[Path]:
+    """Return the runs of a folder of results, or of one machine, the oldest first."""
+    found = record.find_runs(folder) or [run for run in record.find_runs(folder.parent) if run.parent == folder]
+    return found[::-1]

@@ -1,0 +1,27 @@
+# What `import mlpbench` offers, as type checkers and editors read it; `__init__.py` imports it when it is asked for.
+from mlpbench.bench.api.check import Check, check
+from mlpbench.bench.api.compare import Comparison
+from mlpbench.bench.api.foreign import ForeignComparison, PytestBenchmark, read_pytest_benchmark
+from mlpbench.bench.api.results import Results, load
+from mlpbench.bench.api.run import run
+from mlpbench.bench.api.sides import compare
+from mlpbench.bench.cli.progress import Progress
+from mlpbench.bench.errors import NothingComparable, UserError
+
+__all__ = [
+    "Check",
+    "Comparison",
+    "ForeignComparison",
+    "NothingComparable",
+    "Progress",
+    "PytestBenchmark",
+    "Results",
+    "UserError",
+    "check",
+    "compare",
+    "load",
+    "read_pytest_benchmark",
+    "run",
+]
+
+__version__: str

@@ -1,0 +1,145 @@
+"""Saved results in Python: the frames hold what reports say, and objects show themselves without trusting a text."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from msgspec.structs import replace as changed
+
+import mlpbench
+from mlpbench.bench.analysis import frame
+from mlpbench.bench.record import runs
+from mlpbench.bench.report import render
+from support import simulate
+
+TIMES = {
+    (kernel, mode, size): factor * call_s
+    for kernel, factor in (("numpy", 1), ("numba", 0.5))
+    for mode, size, call_s in (("per_sample", 100, 2e-5), ("batched", 100, 2e-6))
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return simulate.write_run(tmp_path_factory.mktemp("results"), TIMES, noise=0.01, repeats=4)
+
+
+@pytest.fixture
+def results(folder):
+    return mlpbench.load(folder)
+
+
+def test_cases_are_those_of_the_report(results, folder):
+    told = json.loads(render.render(runs.read_runs(folder), "json"))["cases"]
+    rows = results.cases().to_dict("records")
+    assert len(rows) == len(told) == len(TIMES)
+    for row, case in zip(rows, told, strict=True):
+        for name in ("run", "kernel", "mode", "batch_size", "samples_per_s", "rounds", "repeats", "disturbed"):
+            assert row[name] == case[name]
+        ends = ("value", "low", "high")
+        assert [row[name] for name in ("sample_s", "sample_low_s", "sample_high_s")] == [
+            case["sample_s"][e] for e in ends
+        ]
+        gain = case["speedup"]
+        found = [row[name] for name in ("speedup", "speedup_low", "speedup_high")]
+        assert found == [gain[e] for e in ends] if gain else np.isnan(found).all()
+
+
+def test_rounds_make_the_repeats_and_repeats_make_the_cases(results):
+    rounds, repeats, cases = results.rounds(), results.repeats(), results.cases()
+    keys = ["kernel", "mode", "batch_size"]
+    by_repeat = rounds[rounds.used].groupby([*keys, "repeat"])["call_s"].median()
+    assert by_repeat.to_dict() == repeats.set_index([*keys, "repeat"])["call_s"].to_dict()
+    assert len(rounds) == repeats["rounds"].sum()
+    assert (rounds.groupby([*keys, "repeat"])["round"].max() == 19).all()
+    assert set(cases.groupby(keys).size()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"), [("cases", frame.CASES), ("repeats", frame.COLUMNS), ("rounds", frame.ROUNDS)]
+)
+def test_frames_have_their_columns_and_dtypes_even_without_a_row(results, name, columns):
+    empty = mlpbench.Results(tuple(replace(run, records=()) for run in results.runs))
+    for found in (getattr(results, name)(), getattr(empty, name)()):
+        assert list(found) == list(columns)
+        told = {column: dtype for column, (dtype, _) in columns.items() if dtype != "str"}
+        assert {column: str(found[column].dtype) for column in told} == told
+    assert len(getattr(empty, name)()) == 0
+
+
+def test_load_finds_runs_as_the_commands_do_and_whole_folders(tmp_path, monkeypatch):
+    older, newer = (simulate.write_run(tmp_path / "results", TIMES, seed=seed) for seed in (0, 9))
+    monkeypatch.chdir(tmp_path)
+    names = [older.name, newer.name]
+    for given, expected in (
+        ((), names[1:]),
+        (("latest",), names[1:]),
+        ((older.name,), names[:1]),
+        (([older, newer],), names),
+        ((tmp_path / "results",), names),
+        ((older.parent,), names),
+        ((older / "numpy.0.json",), names[:1]),
+    ):
+        assert [run.id for run in mlpbench.load(*given).runs] == expected, given
+    assert [run.id for run in mlpbench.load(older.name, results=tmp_path / "results").runs] == names[:1]
+    with pytest.raises(mlpbench.UserError, match=f"{older.name} is named twice"):
+        mlpbench.load(older, older)
+    with pytest.raises(mlpbench.UserError, match="no run, file or folder 'elsewhere'"):
+        mlpbench.load("elsewhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(mlpbench.UserError, match="no run in this folder"):
+        mlpbench.load("empty")
+
+
+def test_two_kernels_are_compared_as_the_command_does(results):
+    found = results.compare("numpy", "numba", "5%")
+    assert found.found.paired
+    assert found.found.threshold == 0.05
+    assert found.conclusion == found.as_dict()["conclusion"]
+    rows = found.cases().to_dict("records")
+    told = found.as_dict()["cases"]
+    for row, case in zip(rows, told, strict=True):
+        assert (row["baseline_s"], row["candidate_s"]) == (case["baseline_s"]["value"], case["candidate_s"]["value"])
+        assert [row["speedup"], row["speedup_low"]] == [case["speedup"]["value"], case["speedup"]["low"]]
+        assert (row["verdict"], row["p_adjusted"]) == (case["verdict"], case["p_adjusted"])
+    assert list(found.cases()) == list(frame.COMPARED)
+    assert not found.slower
+    assert results.compare("numba", "numpy").slower
+    with pytest.raises(mlpbench.UserError, match=r"no kernel 'numbas' in .* \(did you mean numba\?\)"):
+        results.compare("numpy", "numbas")
+
+
+def test_problems_are_lines(tmp_path):
+    run = simulate.write_run(tmp_path, TIMES, repeats=2)
+    (run / "numba.1.json").unlink()
+    (run / "numpy.1.json").write_text("{")
+    found = mlpbench.load(run).problems
+    assert len(found) == 2
+    assert "1 of 4 processes have no record" in found[0]
+    assert "numpy.1.json: not JSON" in found[1]
+
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def test_an_object_shows_itself_and_escapes_what_files_say(results, monkeypatch):
+    text = results._repr_html_()
+    assert text.count("<tr>") == 1 + len(TIMES)
+    assert "numba" in text
+    (run,) = results.runs
+    hostile = replace(
+        run,
+        environment=changed(run.environment, machine=changed(run.environment.machine, name=HOSTILE)),
+        damaged=(f"a.json: {HOSTILE}",),
+    )
+    shown = mlpbench.Results((hostile,))._repr_html_()
+    assert shown.count("&lt;img") == 2
+    compared = results.compare("numpy", "numba")
+    rows = tuple(replace(row, baseline_kernel=HOSTILE, candidate_kernel=HOSTILE) for row in compared.found.rows)
+    shown += mlpbench.Comparison(
+        replace(compared.found, rows=rows, baseline=HOSTILE, notes=(HOSTILE,)), HOSTILE
+    )._repr_html_()
+    assert "<img" not in shown
+    assert repr(results) == f"<mlpbench results: {run.id} (numpy, numba)>"
+    assert mlpbench.Results((replace(run, records=()),))._repr_html_()

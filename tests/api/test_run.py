@@ -1,0 +1,110 @@
+"""A run in Python: options as the command has them, progress in a callback, and nothing printed."""
+
+import sys
+import threading
+
+import pytest
+
+import mlpbench
+from support import processes
+
+OPTIONS = {"profile": "smoke", "spec": "20-10-3", "batch_size": [1, 10], "threads": 1, "wait": 0}
+
+
+@pytest.fixture
+def measured(monkeypatch, tmp_path):
+    """Let processes find times without measuring."""
+    monkeypatch.chdir(tmp_path)
+
+    def measure(sample_s=lambda plan, at, case: 1e-6 if at[0] == "numpy" else 2e-6, **more):
+        processes.measured(monkeypatch, sample_s, **more)
+
+    measure()
+    return measure
+
+
+def test_it_returns_results_and_tells_each_step(measured, capsys, tmp_path):
+    heard = []
+    found = mlpbench.run("numpy", "numpy-out", repeats=2, on_progress=heard.append, **OPTIONS)
+    assert capsys.readouterr() == ("", "")
+    (run,) = found.runs
+    assert run.path.parents[1] == (tmp_path / "results").relative_to(tmp_path)
+    assert run.kernels == ("numpy", "numpy-out")
+    assert found.problems == ()
+    assert set(found.cases()["batch_size"]) == {1, 10, 100}
+    ended = [one for one in heard if one.doing == "ended"]
+    assert [(one.done, one.total) for one in ended] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert {(one.kernel, one.repeat) for one in ended} == {(k, n) for k in ("numpy", "numpy-out") for n in (0, 1)}
+    assert next(one for one in ended if one.kernel == "numpy").times["batched", 10] == pytest.approx(1e-6)
+    doing = [one for one in heard if one.doing == "timing batched 10"]
+    assert len(doing) == 4
+    assert str(doing[0]) == f"{doing[0].kernel} {doing[0].repeat + 1}: timing batched 10 (0 of 4 processes ended)"
+    words = ("mlpbench", "run", "numpy", "numpy-out", "--repeats=2", "--profile=smoke", "--spec=20-10-3")
+    assert run.plan.command == (*words, "--batch-size=1", "--batch-size=10", "--threads=1", "--wait=0")
+
+
+def test_a_settings_file_counts(measured, tmp_path):
+    (tmp_path / "mlpbench.toml").write_text('[run]\nout = "perf"\nkernels = ["numpy"]\n')
+    (run,) = mlpbench.run(**OPTIONS).runs
+    assert run.path.parts[0] == "perf"
+    assert "mlpbench.toml: run.kernels" in run.plan.options_from_file
+
+
+def test_a_failure_is_a_problem_of_the_results(measured):
+    measured(lambda plan, at, case: None if case[1] == "batched" else 1e-6)
+    found = mlpbench.run("numpy", **OPTIONS)
+    assert set(found.cases()["mode"]) == {"per_sample"}
+
+
+def test_ctrl_c_is_raised_and_what_was_finished_is_kept(measured):
+    measured(interrupts=lambda at, folder: at[1] == 1)
+    with pytest.raises(KeyboardInterrupt):
+        mlpbench.run("numpy", repeats=3, **OPTIONS)
+    assert [record.repeat for record in mlpbench.load().runs[0].records] == [0]
+
+
+def test_what_the_callback_raises_ends_the_run(measured):
+    def stop(progress):
+        if progress.doing == "ended":
+            raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        mlpbench.run("numpy", repeats=3, on_progress=stop, **OPTIONS)
+    assert len(mlpbench.load("results").runs[0].records) == 1
+
+
+def test_it_runs_in_another_thread_too(measured):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(mlpbench.run("numpy", **OPTIONS)))
+    thread.start()
+    thread.join()
+    assert found[0].runs[0].kernels == ("numpy",)
+
+
+@pytest.mark.parametrize(
+    ("kernels", "options", "said"),
+    [
+        (("numpi",), {}, "unknown kernel 'numpi'"),
+        (("numpy",), {"profil": "smoke"}, "No such option: --profil"),
+        (("numpy",), {"profile": "smok"}, r"unknown profile 'smok' \(did you mean smoke\?\)"),
+        (("numpy",), {"repeats": 0}, "repeats"),
+        (("numpy",), {"dry_run": True}, "dry_run is an option of the command line"),
+        (("numpy",), {"hidden": "relo"}, "hidden must be one of"),
+    ],
+)
+def test_a_mistake_is_a_user_error_before_anything_runs(measured, tmp_path, kernels, options, said):
+    with pytest.raises(mlpbench.UserError, match=said):
+        mlpbench.run(*kernels, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_needs_no_pandas_and_no_numba(tmp_path):
+    code = """
+import sys, time
+import mlpbench
+before = set(sys.modules)
+mlpbench.load, mlpbench.run, mlpbench.compare, mlpbench.check, mlpbench.read_pytest_benchmark
+print(sorted({"pandas", "numba", "scipy", "altair"} & {name.partition(".")[0] for name in sys.modules}))
+"""
+    assert processes.python("-c", code, cwd=tmp_path).stdout.strip() == "[]"
+    assert "mlpbench" in sys.modules
