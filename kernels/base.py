@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 #: What a result is: an array of its own, or a buffer that is kept and that the next call uses again.
 Returns = Literal["new", "kept"]
 
+#: What products are computed in: the specification's dtype, or as it is named. Sums are float32. "3xtf32" makes a
+#: product of float32 from three of TF32, and is held to the bound of float32.
+Arithmetic = Literal["dtype", "fp32", "3xtf32", "tf32", "fp16"]
+
 
 class Kernel(ABC):
     """One implementation of a specification.
@@ -45,6 +49,8 @@ class Kernel(ABC):
     distributions: ClassVar[tuple[str, ...]] = ()
     #: What each call returns. A new array costs time, so kernels are compared like for like where they return alike.
     returns: ClassVar[Returns] = "new"
+    #: What products are computed in. TF32 and float16 have a bound of their own in `kernels.reference`.
+    arithmetic: ClassVar[Arithmetic] = "dtype"
     #: Whether `forward` on a CUDA device can be captured as a graph: it only gives kernels of its own to `stream`, and
     #: neither waits nor allocates.
     capturable: ClassVar[bool] = False
@@ -90,6 +96,13 @@ class Kernel(ABC):
 
     def from_host(self, x: NDArray[Any]) -> Any:
         """Return a NumPy array as the kernel's own kind of array, on its device."""
+        return x
+
+    def nearest(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Return the nearest inputs that `from_host` takes, as an array of the same shape and dtype.
+
+        Most kernels take any. The gate computes made-up inputs so; data that a run was asked to time are never changed.
+        """
         return x
 
     def to_host(self, y: Any) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.reference import seeded
 
 if TYPE_CHECKING:
-    from mlpbench.kernels.base import Kernel
+    from mlpbench.kernels.base import Arithmetic, Kernel
     from mlpbench.kernels.params import Params
     from mlpbench.kernels.spec import ForwardSpec
 
@@ -54,7 +54,8 @@ def check(kernel_class: type[Kernel], spec: ForwardSpec, seed: int = 0, params: 
     """
     params = seeded(spec, seed) if params is None else params
     kernel = _attempt("the constructor", kernel_class, spec, params)
-    first, second = probe_inputs(spec, GATE_ROWS, seed), probe_inputs(spec, SINGLE_ROWS, seed + 1)
+    probes = (probe_inputs(spec, rows, s) for rows, s in ((GATE_ROWS, seed), (SINGLE_ROWS, seed + 1)))
+    first, second = (_attempt("nearest", kernel.nearest, x) for x in probes)
     _require_telling(spec, params, first)
     result = agree(kernel, params, first)
     result = result.merge(agree(kernel, params, second))
@@ -76,7 +77,7 @@ def agree(kernel: Kernel, params: Params, x: _Array, *, singly: bool = False, ro
         raise NonConforming(f"{where}: the output has shape {got.shape}, expected {(len(x), spec.n_out)}")
     if got.dtype != spec.np_dtype:
         raise NonConforming(f"{where}: the output is {got.dtype}, expected {spec.dtype}")
-    return _judge(spec, params.astype(spec.dtype), x, got, where)
+    return compare(*expected(spec, params.astype(spec.dtype), x, kernel.arithmetic), got, where)
 
 
 def _attempt(where: str, function: Any, *args: Any) -> Any:
@@ -111,14 +112,15 @@ def _singly(kernel: Kernel, x: _Array) -> tuple[_Array, _Array]:
     return np.stack(outputs), np.stack([_to_host(kernel, row) for row in rows])
 
 
-def _judge(spec: ForwardSpec, params: Params, x: _Array, got: _Array, where: str) -> Conformance:
-    return compare(*expected(spec, params, x), got, where)
+def expected(
+    spec: ForwardSpec, params: Params, x: _Array, arithmetic: Arithmetic = "dtype"
+) -> tuple[_Array, _Array, _Array]:
+    """Return the reference's outputs for ``x``, how far each may be off, and which rows can be judged.
 
-
-def expected(spec: ForwardSpec, params: Params, x: _Array) -> tuple[_Array, _Array, _Array]:
-    """Return the reference's outputs for ``x``, how far each may be off, and which rows can be judged."""
+    ``arithmetic`` is what the kernel computes products in.
+    """
     steps = reference.trace(spec, params, x)
-    return steps[-1][1], *reference.bound(spec, params, x, steps)
+    return steps[-1][1], *reference.bound(spec, params, x, steps, arithmetic)
 
 
 def compare(right: _Array, allowed: _Array, decidable: _Array, got: _Array, where: str) -> Conformance:

@@ -1,39 +1,25 @@
-"""The CuPy kernel: cuBLAS products and fused elementwise device kernels on a stream of its own."""
+"""The CuPy kernels on cuBLAS: products, and device kernels for what stands between them, on a stream of their own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mlpbench.kernels.base import Kernel, require
-from mlpbench.kernels.cuda import events
-from mlpbench.kernels.cuda.device import device_facts, multiply_in
+from mlpbench.kernels.base import require
+from mlpbench.kernels.cuda import programs
+from mlpbench.kernels.cuda.device import multiply_in, require_capability
 from mlpbench.kernels.cuda.forward import Network
+from mlpbench.kernels.cuda.kernel import StreamKernel
 from mlpbench.kernels.errors import KernelUnavailable
-from mlpbench.kernels.params import hand_worked
-from mlpbench.kernels.spec import ForwardSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
+    from mlpbench.kernels.base import Arithmetic
+    from mlpbench.kernels.cuda.forward import Activate
     from mlpbench.kernels.params import Params
-
-
-_INSTALL = (
-    "on a machine with an NVIDIA GPU, pip install 'mlpbench[cuda13]' or, for a CUDA 12 driver, 'mlpbench[cuda12]'"
-)
-
-#: What the probe computes: a product in cuBLAS, fused device kernels, reductions.
-_SMALL = ForwardSpec((2, 3, 2, 2))
-
-
-def words(error: BaseException) -> str:
-    """Return the message of an error on one line, without the rulers that CuPy draws around some."""
-    lines = (line.strip() for line in str(error).splitlines())
-    return " ".join(line for line in lines if line.strip("=-")) or type(error).__name__
+    from mlpbench.kernels.spec import ForwardSpec
 
 
 def _erf(spec: ForwardSpec) -> Any:
@@ -41,104 +27,69 @@ def _erf(spec: ForwardSpec) -> Any:
     return require("cupyx.scipy.special", "cuda13").erf if "gelu" in spec.hidden else None
 
 
-class CupyKernel(Kernel):
-    """`kernels.cuda.forward` on the current GPU.
-
-    Everything, transfers included, runs on one non-blocking stream: the kernel does not wait for work of others on the
-    default stream, nor they for the kernel. Results are in buffers that the next call uses again.
-    """
-
-    backend = "cupy"
-    device = "cuda"
-    distributions = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
-    returns = "kept"
+class CupyKernel(StreamKernel):
+    """`kernels.cuda.forward` on the current GPU: a product and a device kernel for each layer."""
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        import cupy
+        cupy = self._cupy
 
         def fuse(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
             fused: Callable[[Callable[..., None]], Callable[..., None]] = cupy.fuse(kernel_name=name)
             return fused
 
-        events.listen()  # before anything is computed, which compiles
-        multiply_in(spec.dtype)
-        self._cupy = cupy
-        self._pool_bytes = 0
-        self._stream = cupy.cuda.Stream(non_blocking=True)
+        # Before each call: another kernel of the process may have set it since.
+        self._multiply_in = multiply_in(self._computed_in())
+        self._multiply_in()
         weights, biases = ([self.from_host(a) for a in arrays] for arrays in (self.params.weights, self.params.biases))
         with self._stream:
-            self._network = Network(cupy, fuse, spec, weights, biases, _erf(spec))
+            self._network = Network(cupy, fuse, self._softmax(), spec, weights, biases, _erf(spec))
 
-    @classmethod
-    def probe(cls) -> None:
-        """Raise KernelUnavailable where CuPy is not installed, finds no GPU, or cannot compute on it, and why.
+    def _computed_in(self) -> str:
+        return self.spec.dtype
 
-        ``cupy.cuda.is_available()`` would hide the reason; libraries that are missing show at their first use only.
-        """
-        try:
-            import cupy
-        except ModuleNotFoundError as error:
-            if error.name != "cupy":
-                raise KernelUnavailable(f"CuPy cannot be imported: {words(error)}") from error
-            raise KernelUnavailable(f"CuPy is not installed ({words(error)}): {_INSTALL}") from error
-        except ImportError as error:
-            raise KernelUnavailable(f"CuPy cannot be imported: {words(error)}") from error
-        try:
-            devices = cupy.cuda.runtime.getDeviceCount()
-        except cupy.cuda.runtime.CUDARuntimeError as error:
-            raise KernelUnavailable(f"no CUDA device: {words(error)}") from error
-        if not devices:
-            raise KernelUnavailable("no CUDA device: the driver counts 0 of them")
-        try:
-            kernel = cls(_SMALL, hand_worked().astype(_SMALL.dtype))
-            kernel.to_host(kernel.forward(kernel.from_host(np.zeros((2, 2), np.float32))))
-        except (ImportError, OSError, RuntimeError, MemoryError, cupy.cuda.compiler.CompileException) as error:
-            # ImportError, RuntimeError: how CuPy says that cuBLAS or NVRTC is missing; CUDA's errors are RuntimeErrors.
-            raise KernelUnavailable(f"CuPy finds a CUDA device but cannot compute on it: {words(error)}") from error
+    def _softmax(self) -> Activate:
+        """Return f(a, b) that replaces the products ``a`` by the softmax of a + b: one device kernel."""
+        program = programs.bias_softmax(self.spec.n_out, self.spec.dtype)
+        kernel = self._cupy.RawKernel(program.source, program.name, program.options)
+
+        def softmax(a: Any, b: Any) -> None:
+            kernel((program.grid(len(a)),), (program.block,), (a, b, np.int64(len(a))))
+
+        return softmax
 
     def forward(self, x: Any) -> Any:
         """Return the outputs of a batch: (batch, n_in) to (batch, n_out), before the GPU is done; see `synchronize`."""
+        self._multiply_in()
         with self._stream:
             return self._network(x)
 
-    def from_host(self, x: NDArray[Any]) -> Any:
-        """Return a NumPy array on the device, once it is there."""
+    def forward_one(self, x: Any) -> Any:
+        """Return the output of one sample: (n_in,) to (n_out,), before the GPU is done."""
+        self._multiply_in()
         with self._stream:
-            y = self._cupy.asarray(x)
-        self._stream.synchronize()
-        return y
-
-    def to_host(self, y: Any) -> NDArray[Any]:
-        """Return an array of the device as a NumPy array, once the stream has done all that it was given."""
-        with self._stream:
-            array: NDArray[Any] = self._cupy.asnumpy(y)
-        self._stream.synchronize()
-        return array
-
-    def synchronize(self, y: Any) -> None:  # noqa: ARG002 - one stream computes all
-        """Wait for the stream: then ``y`` is computed, and all that was begun before it."""
-        self._stream.synchronize()
-
-    def stream(self) -> int:
-        """Return the stream that everything runs on."""
-        pointer: int = self._stream.ptr
-        return pointer
-
-    def l2_bytes(self) -> int:
-        """Return the bytes of the device's L2 cache."""
-        device: int = self._cupy.cuda.Device().id
-        return int(self._cupy.cuda.runtime.getDeviceProperties(device).get("l2CacheSize", 0))
-
-    def compiled_s(self) -> float | None:
-        """Return the seconds that NVRTC has compiled in this process."""
-        return events.compiled_s()
+            return self._network.one(x)
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
-        """Return the device, driver and runtime, the compute type of products, the most that the memory pool held.
+        """Return what `StreamKernel` tells, when products are computed as this kernel has them computed."""
+        self._multiply_in()
+        return super().describe()
 
-        CuPy's pool gives memory back to the driver only where the memory of the device runs out. So the pool tells the
-        most that it held, until then; the kernel keeps the largest value that it was told.
-        """
-        self._pool_bytes = max(self._pool_bytes, self._cupy.get_default_memory_pool().total_bytes())
-        return {**device_facts(self.spec.dtype), "stream": "non-blocking", "pool_bytes": self._pool_bytes}
+
+class CupyTf32Kernel(CupyKernel):
+    """The same with products on tensor cores, which read 11 significant bits of each operand."""
+
+    arithmetic: ClassVar[Arithmetic] = "tf32"
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        super().__init__(spec, params)
+        require_capability(80, "products in TF32")
+
+    @classmethod
+    def supports(cls, spec: ForwardSpec) -> None:
+        """Raise KernelUnavailable for float64: TF32 is a way to compute float32."""
+        if spec.dtype != "float32":
+            raise KernelUnavailable(f"products in TF32 take float32, the specification has {spec.dtype}")
+
+    def _computed_in(self) -> str:
+        return "tf32"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from mlpbench.kernels.base import Arithmetic
     from mlpbench.kernels.spec import Activation, ForwardSpec
 
 Array: TypeAlias = NDArray[np.float64]
@@ -135,8 +136,19 @@ def forward(spec: ForwardSpec, params: Params, x: ArrayLike) -> Array:
 # * The errors of the inputs pass through the weights, and through the slope of the activation.
 # * `SAFETY` covers what the analysis leaves out: unlucky signs, and sums of terms with one sign.
 #
-# Products in TF32 or float16 err by at least 2**-11 for each term, far outside the bound for rows of up to several
-# thousand inputs. The tests hold kernels of that kind against the bound.
+# Products in TF32 or float16 err by up to 2**-11 for each operand, far outside the bound for rows of up to several
+# thousand inputs. The tests hold kernels of that kind against the bound. A kernel that names such an arithmetic has a
+# bound of its own:
+#
+# * Both operands of a product are rounded to 11 significant bits: by at most v = 2**-11, and over the mantissas from 1
+#   to 2 by 0.41 v in the root mean square. A product is off by 0.58 v. The errors of different products are
+#   independent: a sum errs by about ``0.6 v * norm(x * w)``. Where all inputs are alike they are not, and the sum is
+#   off by as much as one of them: ``0.6 v * |a - b|``, and ``|a| + |b|`` is above that.
+# * Numbers below 2**-14 have fewer bits in float16: each operand is off by up to 2**-25 besides.
+# * Sums are float32, whose errors are added as above. `SAFETY` is the same.
+
+#: Unit roundoff of operands, and the error of an operand that is nearly zero, where they are not those of the dtype.
+_OPERANDS = {"tf32": (2.0**-11, 0.0), "fp16": (2.0**-11, 2.0**-25)}
 
 #: How many times the first-order error is allowed. NumPy, Numba loops and peers stay below 3 (measured).
 SAFETY = 16.0
@@ -146,14 +158,19 @@ _FUNCTION_ULPS = 4.0
 
 
 def bound(
-    spec: ForwardSpec, params: Params, x: ArrayLike, steps: list[tuple[Array, Array]] | None = None
+    spec: ForwardSpec,
+    params: Params,
+    x: ArrayLike,
+    steps: list[tuple[Array, Array]] | None = None,
+    arithmetic: Arithmetic = "dtype",
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Return the allowed absolute error of each output, (batch, n_out), and which rows can be judged, (batch,).
 
     A row cannot be judged where a ``step`` unit sits so near its threshold that rounding decides: two right kernels
     may differ there by any amount. ``steps`` are what `trace` returns for ``x``, if the caller has them: for a large
-    network `trace` takes seconds.
+    network `trace` takes seconds. ``arithmetic`` is what products are computed in.
     """
+    v, tiny = _OPERANDS.get(arithmetic, (0.0, 0.0))
     u = float(np.finfo(spec.np_dtype).eps) / 2
     z: Array = np.asarray(x, dtype=np.float64)
     error: Array = z  # of the inputs there is none
@@ -161,7 +178,11 @@ def bound(
     steps = trace(spec, params, x) if steps is None else steps
     for layer, (W, b, (a, z_next)) in enumerate(zip(params.weights, params.biases, steps, strict=True), start=1):
         W2 = np.square(W, dtype=np.float64)
-        rounding = u * (np.sqrt(W.shape[0] * (np.square(z) @ W2)) + np.abs(b) + np.abs(a))
+        z2 = np.square(z)
+        norm = np.sqrt(z2 @ W2)
+        rounding = u * (np.sqrt(W.shape[0]) * norm + np.abs(b) + np.abs(a)) + 0.6 * v * (norm + np.abs(b) + np.abs(a))
+        if tiny:
+            rounding += tiny * np.sqrt(z2.sum(axis=1, keepdims=True) + W2.sum(axis=0))
         error_a = rounding if layer == 1 else np.sqrt(np.square(error) @ W2 + np.square(rounding))
         if layer == spec.n_layers:
             error = _OUTPUT_ERROR[spec.output](a, z_next, error_a, u)

@@ -33,6 +33,17 @@ _BUILT_IN = {
 #: Variants that answer one question. A sweep has them where they are named, or where its profile asks that question.
 _VARIANTS = {
     "numba-simd-new": "mlpbench.kernels.mlp_numba_simd:NumbaSimdNewKernel",
+    "cupy-tf32": "mlpbench.kernels.mlp_cupy:CupyTf32Kernel",
+    "cupy-fused": "mlpbench.kernels.cuda.fused:CupyFusedKernel",
+    "cupy-fused-3xtf32": "mlpbench.kernels.cuda.fused:CupyFused3xTf32Kernel",
+    "cupy-fused-tf32": "mlpbench.kernels.cuda.fused:CupyFusedTf32Kernel",
+    "cupy-fused-fp16": "mlpbench.kernels.cuda.fused:CupyFusedFp16Kernel",
+    "cupy-fused-u8": "mlpbench.kernels.cuda.fused:CupyFusedU8Kernel",
+    "cupy-fused-graph": "mlpbench.kernels.cuda.fused:CupyFusedGraphKernel",
+    "cupy-fused-3xtf32-graph": "mlpbench.kernels.cuda.fused:CupyFused3xTf32GraphKernel",
+    "cupy-fused-tf32-graph": "mlpbench.kernels.cuda.fused:CupyFusedTf32GraphKernel",
+    "cupy-fused-fp16-graph": "mlpbench.kernels.cuda.fused:CupyFusedFp16GraphKernel",
+    "cupy-fused-u8-graph": "mlpbench.kernels.cuda.fused:CupyFusedU8GraphKernel",
 }
 
 #: Runtimes that users might pick instead. They are many, and some start slowly: a sweep has them where they are named,

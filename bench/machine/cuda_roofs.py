@@ -23,7 +23,7 @@ from mlpbench.bench.record.roofs import COPIES, LAUNCH, LAUNCH_AND_WAIT, Measure
 from mlpbench.kernels.cuda import device, peak
 from mlpbench.kernels.cuda.queue import Queue
 from mlpbench.kernels.errors import KernelUnavailable
-from mlpbench.kernels.mlp_cupy import CupyKernel, words
+from mlpbench.kernels.mlp_cupy import CupyKernel
 
 #: Longer than on the CPU: a wait for a device takes longer than a look at the clock.
 ROUND_S = 0.01
@@ -118,15 +118,17 @@ def answer(dtype: str, seconds: float) -> OfDevice:
 
     try:
         return OfDevice("cuda", measure(dtype, seconds))
+    except KernelUnavailable as error:
+        return OfDevice("cuda", reason=str(error))
     except (RuntimeError, MemoryError, cupy.cuda.compiler.CompileException) as error:  # CUDA's errors are RuntimeErrors
-        return OfDevice("cuda", reason=words(error))
+        return OfDevice("cuda", reason=device.words(error))
 
 
 def measure(dtype: str, seconds: float) -> Roofs:
     """Return the roofs of the current device for ``dtype``, each measured for about ``seconds``."""
     import cupy
 
-    device.multiply_in(dtype)
+    device.multiply_in(dtype)()
     properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
     l2_bytes = int(properties.get("l2CacheSize", 0))
     caches = {"L2": l2_bytes} if l2_bytes > 0 else {}
@@ -151,7 +153,7 @@ def measure(dtype: str, seconds: float) -> Roofs:
                 data=tuple(data),
             )
         )
-    device.multiply_in(dtype)
+    device.multiply_in(dtype)()
     told = {**device.device_facts(dtype), "cupy": CupyKernel.version()}
     texts = {name: None if value is None else str(value) for name, value in told.items()}
     return Roofs(dtype=dtype, facts=texts, caches=caches, measured=tuple(measured))
@@ -208,14 +210,14 @@ def _transfers(cupy: Any, stream: Any) -> Iterator[_Call]:
 
 def _products(cupy: Any, stream: Any, dtype: str) -> Iterator[_Call]:
     """Yield cuBLAS's product in the dtype itself and, of float32, what tensor cores make of it and of halves."""
-    device.multiply_in(dtype)
+    device.multiply_in(dtype)()
     for rows in MATRIX_ROWS:
         yield _product(cupy, stream, dtype, rows, device.arithmetic(dtype))
     if dtype == "float32":
         yield _product(cupy, stream, "float16", MATRIX_ROWS[-1], "fp16")
-        device.multiply_in(dtype, tf32=True)
+        device.multiply_in("tf32")()
         yield _product(cupy, stream, dtype, MATRIX_ROWS[-1], "tf32")
-        device.multiply_in(dtype)
+        device.multiply_in(dtype)()
 
 
 def _in_registers(cupy: Any, stream: Any, dtype: str, blocks: int) -> Iterator[_Call]:

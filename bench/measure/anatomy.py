@@ -85,7 +85,7 @@ def measure(kernel_class: type[Kernel], spec: ForwardSpec) -> Anatomy:
 def _timed(kernel_class: type[Kernel], spec: ForwardSpec, cases: tuple[Case, ...]) -> SmallNetwork:
     params = seeded(spec)
     kernel = kernel_class(spec, params)
-    x = conformance.probe_inputs(spec, ROWS, seed=0).astype(spec.np_dtype)
+    x = kernel.nearest(conformance.probe_inputs(spec, ROWS, seed=0))
     conformance.agree(kernel, params, x, rows=conformance.SINGLE_ROWS)
     conformance.agree(kernel, params, x, singly=True, rows=conformance.SINGLE_ROWS)
     return SmallNetwork(spec, tuple(_case(kernel, case, x) for case in cases))

@@ -100,6 +100,7 @@ class Honesty:
         self._fresh = self.x[self.rng.permutation(len(self.x))]
         self._fresh *= self._factors(len(self.x), 1)
         self._fresh *= self._factors(self.x.shape[1])
+        self._fresh = self.kernel.nearest(self._fresh)
         np.copyto(self.x, self._fresh)
         for case, prepared in cases.items():
             inputs = _inputs(case, prepared.batches)
@@ -151,7 +152,9 @@ class Honesty:
         spec, wrong = self.kernel.spec, set[Case]()
         params = self.params.astype(spec.dtype)
         for claims in _parts(list(self._affordable())):
-            right = conformance.expected(spec, params, np.concatenate([one.x for one in claims]))
+            right = conformance.expected(
+                spec, params, np.concatenate([one.x for one in claims]), self.kernel.arithmetic
+            )
             ends = np.cumsum([len(one.x) for one in claims])[:-1]
             for claim, *its in zip(claims, *(np.split(part, ends) for part in right), strict=True):
                 reason = _wrong(claim, *its)
@@ -297,7 +300,7 @@ class Honesty:
         out = self._scratch[: rows * number] if self._is_large(case) and self._scratch is not None else None
 
         def make() -> list[_Array]:
-            new = np.multiply(self._fresh[start : start + rows * number], factors, out=out)
+            new = self.kernel.nearest(np.multiply(self._fresh[start : start + rows * number], factors, out=out))
             return list(new) if case.mode == "per_sample" else [new[n * rows : (n + 1) * rows] for n in range(number)]
 
         return make

@@ -90,7 +90,7 @@ struct Thread {
             #pragma unroll
             for (int i = 0; i < TM; ++i) {
                 const float a = biased<L>(sums.at[i][j], bias);
-                row<L>()[i * GROUPS * row_floats(L) + from + within] = at >= n ? 0.0f : L == LAYERS ? a : activate(a);
+                row<L>()[i * GROUPS * row_floats(L) + from + within] = at >= n ? 0.0f : activate<L>(a);
             }
         }
     }

@@ -72,7 +72,7 @@ struct Thread {
             #pragma unroll
             for (int w = 0; w < WARPS; ++w) sum += parts[(w * ROWS + r) * stride(n) + c];
             const float a = biased<L>(sum, weights[biases_at(L) + c]);
-            activations[i] = L == LAYERS ? a : activate(a);
+            activations[i] = activate<L>(a);
         }
         __syncthreads();
     }

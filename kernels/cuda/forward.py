@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Takes a name and returns a decorator that makes a function of elementwise operations one device kernel.
 Fuse = Callable[[str], Callable[[Callable[..., None]], Callable[..., None]]]
+#: f(a, b) replaces products ``a`` (rows, n_out) by the activation of a + b, in place.
+Activate = Callable[..., None]
 
 
 def fused_activations(
@@ -22,8 +24,8 @@ def fused_activations(
 
     By name: those that most networks have, and those of ``activations``; ``erf`` is that of the namespace, for gelu.
 
-    A softmax is no elementwise function: f(a, b) adds the bias, and "exp_of_difference" serves later. Written with
-    nothing but ufuncs into ``a``: that is what `cupy.fuse` turns into one kernel without temporary arrays.
+    A softmax is no elementwise function, and not among them. They are written with nothing but ufuncs into ``a``: that
+    is what `cupy.fuse` turns into one kernel without temporary arrays.
     """
 
     @fuse("bias")
@@ -48,20 +50,13 @@ def fused_activations(
         a += b
         xp.greater(a, 0, out=a)
 
-    @fuse("exp_of_difference")
-    def exp_of_difference(a: Any, m: Any) -> None:
-        a -= m
-        xp.exp(a, out=a)
-
     few = [one for one in dict.fromkeys(activations) if one.name in ("tanh", "gelu", "silu", "leaky-relu")]
     more = {str(one): fuse(f"bias_{one.name.replace('-', '_')}")(_with_bias(xp, one, erf)) for one in few}
     return more | {
         "identity": identity,
-        "softmax": identity,
         "sigmoid": sigmoid,
         "relu": relu,
         "step": step,
-        "exp_of_difference": exp_of_difference,
     }
 
 
@@ -92,50 +87,50 @@ class _Layer(NamedTuple):
 
     W: Any
     b: Any
-    activate: Callable[..., None]
+    activate: Activate
     out: Any
-
-
-class _Plan(NamedTuple):
-    """Everything that a batch of one size writes to: the layers, and a column for each row's maximum or sum."""
-
-    layers: list[_Layer]
-    column: Any
 
 
 class Network:
     """The layers of a specification as arrays of the namespace ``xp``, with a buffer for the result of each.
 
-    The buffers grow to the largest batch seen; a smaller one uses their first rows, which stay contiguous. So a result
-    is valid until the next call.
+    ``softmax`` is f(a, b) as `fused_activations` has them, of a whole row. The buffers grow to the largest batch seen;
+    a smaller one uses their first rows, which stay contiguous. So a result is valid until the next call.
     """
 
     def __init__(
-        self, xp: Any, fuse: Fuse, spec: ForwardSpec, weights: Sequence[Any], biases: Sequence[Any], erf: Any = None
+        self,
+        xp: Any,
+        fuse: Fuse,
+        softmax: Activate,
+        spec: ForwardSpec,
+        weights: Sequence[Any],
+        biases: Sequence[Any],
+        erf: Any = None,
     ) -> None:
-        functions = fused_activations(xp, fuse, spec.activations, erf)
+        functions = {**fused_activations(xp, fuse, spec.activations, erf), "softmax": softmax}
         self._xp = xp
         self._spec = spec
-        self._exp_of_difference = functions["exp_of_difference"]
         activations = [*(functions[str(one)] for one in spec.activations), functions[spec.output]]
         self._layers = list(zip(weights, biases, activations, strict=True))
         self._single = self._plan(self._allocate(1))
+        self._output = self._single[-1].out.reshape(-1)
         self._buffers = self._allocate(1)
         self._batch = self._plan(self._buffers)
 
     def _allocate(self, rows: int) -> list[Any]:
-        """Return the buffers for ``rows``: one for each layer, and the column."""
-        return [self._xp.empty((rows, n), dtype=self._spec.np_dtype) for n in (*self._spec.sizes[1:], 1)]
+        """Return a buffer for ``rows`` of each layer."""
+        return [self._xp.empty((rows, n), dtype=self._spec.np_dtype) for n in self._spec.sizes[1:]]
 
-    def _plan(self, buffers: Sequence[Any]) -> _Plan:
-        *outs, column = buffers
-        return _Plan([_Layer(*layer, out) for layer, out in zip(self._layers, outs, strict=True)], column)
+    def _plan(self, buffers: Sequence[Any]) -> list[_Layer]:
+        """Return all that a batch of one size is computed with."""
+        return [_Layer(*layer, out) for layer, out in zip(self._layers, buffers, strict=True)]
 
-    def _plan_for(self, rows: int) -> _Plan:
+    def _plan_for(self, rows: int) -> list[_Layer]:
         """Return the plan for a batch size. Slices are made when it changes: each costs as much as a launch."""
         if rows == 1:
             return self._single
-        if rows != len(self._batch.column):
+        if rows != len(self._batch[-1].out):
             if rows > len(self._buffers[0]):
                 self._buffers = self._allocate(rows)
             self._batch = self._plan([buffer[:rows] for buffer in self._buffers])
@@ -143,15 +138,13 @@ class Network:
 
     def __call__(self, x: Any) -> Any:
         """Return the outputs of a batch: (batch, n_in) to (batch, n_out)."""
-        plan = self._plan_for(len(x))
-        z = x
-        for W, b, activate, out in plan.layers:
-            self._xp.matmul(z, W, out=out)
+        for W, b, activate, out in self._plan_for(len(x)):
+            self._xp.matmul(x, W, out=out)
             activate(out, b)
-            z = out
-        if self._spec.output == "softmax":
-            z.max(axis=1, keepdims=True, out=plan.column)
-            self._exp_of_difference(z, plan.column)
-            z.sum(axis=1, keepdims=True, out=plan.column)
-            z /= plan.column
-        return z
+            x = out
+        return x
+
+    def one(self, x: Any) -> Any:
+        """Return the output of one sample: (n_in,) to (n_out,). Of its two views, one is made beforehand."""
+        self(x.reshape(1, -1))
+        return self._output

@@ -73,7 +73,7 @@ struct Layer {
     }
 };
 
-/* Add the bias to a lane's four sums of a tile, and activate them unless they are outputs. Columns that fill up the last
+/* Add the bias to a lane's four sums of a tile, and activate them. Columns that fill up the last
    tile become zero: an infinite input makes NaN of them. */
 template <int L>
 __device__ __forceinline__ void finish(float (&sums)[4], const unsigned char* weights, int tile, int q) {
@@ -81,7 +81,7 @@ __device__ __forceinline__ void finish(float (&sums)[4], const unsigned char* we
     #pragma unroll
     for (int i = 0; i < 4; ++i) {
         const float a = biased<L>(sums[i], i % 2 ? bias.y : bias.x);
-        sums[i] = 8 * tile + 2 * q + i % 2 >= width(L) ? 0.0f : L == LAYERS ? a : activate(a);
+        sums[i] = 8 * tile + 2 * q + i % 2 >= width(L) ? 0.0f : activate<L>(a);
     }
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mlpbench.kernels.cuda import packing
 from mlpbench.kernels.errors import KernelUnavailable
@@ -17,11 +17,10 @@ from mlpbench.kernels.errors import KernelUnavailable
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mlpbench.kernels.base import Arithmetic
     from mlpbench.kernels.params import Params
     from mlpbench.kernels.spec import DType, ForwardSpec
 
-#: What products are computed in. Sums are float32 in each; "3xtf32" makes a product of float32 from three of tf32.
-Arithmetic = Literal["fp32", "3xtf32", "tf32", "fp16"]
 Pack: TypeAlias = "Callable[[Params], NDArray[Any]]"
 
 #: Batches of fewer rows would leave most of a GPU idle in blocks of 128 or 256 rows. Estimated, to be set on a card.
@@ -31,7 +30,6 @@ MAX_WIDTH, MAX_LAYERS = 128, 8
 #: The most outputs of which one thread keeps a row in registers, in `bias_softmax`.
 MAX_SOFTMAX = 64
 
-_HIDDEN = {"sigmoid": "SIGMOID", "relu": "RELU", "step": "STEP"}
 _TENSOR_CORES = {"3xtf32": "TF32_3", "tf32": "TF32", "fp16": "FP16"}
 
 
@@ -71,7 +69,10 @@ def _text(*names: str) -> str:
 def bias_softmax(n_out: int, dtype: DType) -> Program:
     """Return the program that replaces products (rows, n_out) by softmax(a + b), in place."""
     real = {"float32": "float", "float64": "double"}[dtype]
-    return Program("bias_softmax", _text("bias_softmax.cu"), (f"-DN={n_out}", f"-DREAL={real}"), 128, 128)
+    wide = n_out > MAX_SOFTMAX
+    source = _text("bias_softmax_wide.cu" if wide else "bias_softmax.cu")
+    options = (f"-DN={n_out}", f"-DREAL={real}")
+    return Program("bias_softmax", source, options, block=128, rows_per_block=4 if wide else 128)
 
 
 def require_fit(spec: ForwardSpec) -> None:
@@ -79,8 +80,6 @@ def require_fit(spec: ForwardSpec) -> None:
     widest = max(spec.sizes[1:])
     if spec.dtype != "float32":
         raise KernelUnavailable(f"the fused kernels take float32 inputs, the specification has {spec.dtype}")
-    if spec.hidden not in _HIDDEN:
-        raise KernelUnavailable(f"the fused kernels know {', '.join(_HIDDEN)} in all hidden layers, not {spec.hidden}")
     if spec.n_layers > MAX_LAYERS:
         raise KernelUnavailable(f"{spec.n_layers} layers: a fused kernel holds {MAX_LAYERS} in registers")
     if widest > MAX_WIDTH:
@@ -111,7 +110,8 @@ def _options(
     told = {
         "LAYERS": spec.n_layers,
         "SIZES": ",".join(map(str, spec.sizes)),
-        "HIDDEN": _HIDDEN[spec.hidden],
+        "HIDDEN": "".join(f"{one.name.upper().replace('-', '_')}," for one in spec.activations),
+        "SLOPES": "".join(f"{one.slope!r}f," for one in spec.activations),
         "SOFTMAX": int(spec.output == "softmax"),
         "INPUT": "unsigned char" if pixels else "float",
         "INPUT_SCALE": "(1.0f/255.0f)" if pixels else "1.0f",

@@ -30,6 +30,25 @@ extern "C" __global__ void hold(volatile int* flag, long long most_ns) {
 """
 
 
+def captured(stream: Any, call: Callable[[], object]) -> Any:
+    """Return what a call gives to CuPy's ``stream`` as a `cupy.cuda.Graph`, ready on the device: nothing is computed.
+
+    Raises RuntimeError (CUDA's errors are such) where it cannot be captured.
+    """
+    with stream:
+        stream.begin_capture()
+        try:
+            call()
+        except BaseException:
+            with suppress(RuntimeError):  # the capture is lost already, and why is raised below
+                stream.end_capture()
+            raise
+        graph = stream.end_capture()
+    graph.upload(stream)
+    stream.synchronize()
+    return graph
+
+
 class Queue:
     """One stream by its number (``cudaStream_t``). Events are numbered from 0, and used again.
 
@@ -98,17 +117,7 @@ class Queue:
 
     def captured(self, call: Callable[[], object]) -> Callable[[], None]:
         """Return what replays a call as a CUDA graph. Raises RuntimeError where it cannot be captured."""
-        with self._stream:
-            self._stream.begin_capture()
-            try:
-                call()
-            except BaseException:
-                with suppress(RuntimeError):  # the capture is lost already, and why is raised below
-                    self._stream.end_capture()
-                raise
-            graph = self._stream.end_capture()
-        graph.upload(self._stream)
-        self._stream.synchronize()
+        graph = captured(self._stream, call)
 
         def replay() -> None:
             graph.launch(self._stream)

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 
 from mlpbench.kernels.conformance import check
 from mlpbench.kernels.cuda import device
+from mlpbench.kernels.cuda.device import words
 from mlpbench.kernels.cuda.forward import fused_activations
 from mlpbench.kernels.errors import KernelUnavailable
-from mlpbench.kernels.mlp_cupy import CupyKernel, words
+from mlpbench.kernels.mlp_cupy import CupyKernel, CupyTf32Kernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support import fake_cupy
@@ -60,6 +62,84 @@ def test_buffers_are_used_again_and_follow_the_batch(monkeypatch):
         assert kernel.to_host(part) == pytest.approx(whole[:rows], abs=1e-5)
         assert kernel.to_host(kernel.forward_one(x[rows - 1])) == pytest.approx(whole[rows - 1], abs=1e-5)
     assert len(made) == allocated, "nothing new for batches that are not larger"
+
+
+@pytest.mark.parametrize("n_out", [10, 65])
+def test_six_device_kernels_and_no_memory(monkeypatch, n_out):
+    """The stand-in refuses reductions, which would take memory and copy; a product and what follows it, three times."""
+    cupy = fake_cupy.install(monkeypatch)
+    spec = ForwardSpec((31, 17, 5, n_out))
+    kernel = CupyKernel(spec, seeded(spec))
+    x = kernel.from_host(np.random.default_rng(0).random((9, 31), np.float32))
+    kernel.forward(x)
+    cupy.empty = cupy.asarray = None
+    (stream,) = fake_cupy.Stream.made
+    for call, inputs in ((kernel.forward, x), (kernel.forward_one, x[2])):
+        stream.launched.clear()
+        call(inputs)
+        assert stream.launched == ["matmul", "bias_sigmoid", "matmul", "bias_sigmoid", "matmul", "bias_softmax"]
+
+
+def test_a_sample_alone_needs_no_view_of_its_result(monkeypatch):
+    fake_cupy.install(monkeypatch)
+    kernel = CupyKernel(MNIST, seeded(MNIST))
+    x = kernel.from_host(np.random.default_rng(0).random(784, np.float32))
+    assert kernel.forward_one(x) is kernel.forward_one(x)
+    assert kernel.forward_one(x).shape == (10,)
+
+
+# What products are computed in
+
+
+def test_kernels_of_one_process_keep_to_their_own_arithmetic(monkeypatch):
+    fake_cupy.install(monkeypatch)
+    spec = ForwardSpec((4, 3))
+    kernels = [cls(spec, seeded(spec)) for cls in (CupyKernel, CupyTf32Kernel)]
+    x = kernels[0].from_host(np.zeros((5, 4), np.float32))
+    for kernel, name in zip(kernels, ("COMPUTE_TYPE_FP32", "COMPUTE_TYPE_TF32"), strict=True):
+        for call, inputs in ((kernel.forward, x), (kernel.forward_one, x[0])):
+            call(inputs)
+            assert device.compute_type("float32") == name
+        assert kernel.describe()["compute_type"] == name
+    assert [kernel.arithmetic for kernel in kernels] == ["dtype", "tf32"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "kernel_class", "dtype", "said"),
+    [
+        ("NVIDIA_TF32_OVERRIDE", "1", CupyKernel, "float32", "compute products of float32 in TF32: unset it"),
+        ("NVIDIA_TF32_OVERRIDE", "0", CupyTf32Kernel, "float32", "compute products of tf32 in float32: unset it"),
+        ("CUBLAS_EMULATE_SINGLE_PRECISION", "1", CupyKernel, "float32", "from parts in bfloat16"),
+        ("CUBLAS_EMULATE_DOUBLE_PRECISION", "1", CupyKernel, "float64", "from parts in integers"),
+        ("NVIDIA_TF32_OVERRIDE", "1", CupyKernel, "float64", None),
+        ("NVIDIA_TF32_OVERRIDE", "0", CupyKernel, "float32", None),
+        ("CUPY_TF32", "1", CupyKernel, "float32", None),
+    ],
+)
+def test_a_variable_that_changes_the_arithmetic_is_refused(monkeypatch, variable, value, kernel_class, dtype, said):
+    fake_cupy.install(monkeypatch)
+    monkeypatch.setenv(variable, value)
+    spec = ForwardSpec((4, 3), dtype=dtype)
+    if said is None:
+        kernel_class(spec, seeded(spec))
+    else:
+        with pytest.raises(KernelUnavailable, match=f"^{variable}={value} has cuBLAS .*{said}"):
+            kernel_class(spec, seeded(spec))
+
+
+def test_tf32_is_a_way_to_compute_float32_on_newer_devices(monkeypatch):
+    cupy = fake_cupy.install(monkeypatch)
+    with pytest.raises(KernelUnavailable, match="take float32, the specification has float64"):
+        CupyTf32Kernel.supports(ForwardSpec((4, 3), dtype="float64"))
+    cupy.cuda.Device = lambda: SimpleNamespace(id=0, compute_capability="75")
+    with pytest.raises(KernelUnavailable, match=r"products in TF32 need compute capability 8.0, this device has 7.5"):
+        CupyTf32Kernel(ForwardSpec((4, 3)), seeded(ForwardSpec((4, 3))))
+
+
+def test_another_cupy_is_refused_with_the_reason(monkeypatch):
+    fake_cupy.install(monkeypatch)
+    del sys.modules["cupy._core._routines_linalg"].set_compute_type
+    assert reason().startswith("CuPy 14.2.0 cannot be told what to compute products in, as CuPy 14 can: ")
 
 
 @pytest.mark.parametrize(("dtype", "name"), [("float32", "COMPUTE_TYPE_FP32"), ("float64", "COMPUTE_TYPE_FP64")])
@@ -175,6 +255,10 @@ BROKEN = f"\n{RULER}\nCuPy is not correctly installed.\n\nOriginal error:\n  Imp
             "CuPy is not correctly installed. Original error: ImportError: libcuda.so.1",
         ),
         ("import a_module_that_nobody_has", "No module named 'a_module_that_nobody_has'"),
+        (
+            "import os; os.makedirs('/proc/none/kernel_cache')",
+            "[Errno 2] No such file or directory: '/proc/none'; set CUPY_CACHE_DIR to a folder that can be written",
+        ),
     ],
 )
 def test_a_broken_installation_is_told_in_its_own_words(monkeypatch, tmp_path, module, told):
@@ -183,6 +267,13 @@ def test_a_broken_installation_is_told_in_its_own_words(monkeypatch, tmp_path, m
     (tmp_path / "cupy.py").write_text(module)
     monkeypatch.syspath_prepend(tmp_path)
     assert reason() == f"CuPy cannot be imported: {told}"
+
+
+def test_a_compilers_log_is_cut(monkeypatch):
+    fake_cupy.install(monkeypatch, missing=fake_cupy.CompileException("kernel.cu(1): error: x\n" * 1000))
+    assert "cannot compute on it: kernel.cu(1): error: x kernel.cu" in reason()
+    assert len(reason()) < 500
+    assert reason().endswith(" ...")
 
 
 def test_an_import_error_of_our_own_is_raised():
@@ -238,10 +329,11 @@ def test_each_activation_is_one_device_kernel_in_place(real_cupy):
     pointer = real_cupy.cuda.MemoryPointer(memory, 0)
     a = real_cupy.ndarray((5, 3), np.float32, memptr=pointer)
     b = real_cupy.ndarray((3,), np.float32, memptr=pointer)
-    if isinstance(devices_or_error(real_cupy), int):
-        pytest.skip("with a GPU the kernel itself is run")
+    has_device = isinstance(devices_or_error(real_cupy), int)
+    if has_device:
+        a, b = real_cupy.ones((5, 3), np.float32), real_cupy.ones((3,), np.float32)
     for name, function in functions.items():
-        with pytest.raises(real_cupy.cuda.runtime.CUDARuntimeError):
+        with nullcontext() if has_device else pytest.raises(real_cupy.cuda.runtime.CUDARuntimeError):
             function(a, b)
         ((kernel, _),) = function._memo.values()
         assert function.new_fusion is None, f"{name} was not fused into one elementwise kernel"

@@ -50,7 +50,7 @@ def test_every_class_loads_without_its_library(name):
 def test_peers_and_variants_are_known_but_not_usual(offers):
     offers(theirs="support.mutants:BiasDropped")
     assert set(registry.peers()) < set(registry.names())
-    asked_for = {*registry.peers(), "numba-simd-new", *registry.third_party()}
+    asked_for = {*registry.peers(), *registry._VARIANTS, *registry.third_party()}
     assert registry.usual() == [name for name in registry.names() if name not in asked_for]
     assert registry.third_party() == ["theirs"], "what is installed is not in everybody's results"
 

@@ -222,7 +222,7 @@ def test_the_example_of_a_missing_library_says_so():
 
 
 def test_what_the_probe_says_is_in_the_page_about_gpus():
-    source = (ROOT / "kernels" / "mlp_cupy.py").read_text(encoding="utf-8")
+    source = (ROOT / "kernels" / "cuda" / "kernel.py").read_text(encoding="utf-8")
     said = {words.partition(" (")[0] for words in re.findall(r'KernelUnavailable\(f?"([^:"{]+)[:"{]', source)}
     page = (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
     described = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)

@@ -39,6 +39,8 @@ WAITS = {
     "bench/measure/case.py": "the clock runs until the result is there",
     "kernels/conformance.py": "the gate looks at results; it is never timed",
     "bench/measure/honesty.py": "it calls again when the rounds are over",
+    "kernels/cuda/kernel.py": "it is the wait of the kernels on a stream of CuPy's",
+    "kernels/cuda/fused.py": "code is loaded before it is captured",
     "kernels/cuda/queue.py": "what is timed on the device has to be over before it is read",
     "bench/data/workload.py": "hits are counted; that is never timed",
     "bench/cli/data.py": "`mlpbench show` looks at one result; it is never timed",

@@ -1,11 +1,11 @@
 """A stand-in for CuPy: NumPy's arithmetic under CuPy's names, so that the kernel's own lines run without a GPU.
 
-It raises where real CuPy would run on another stream than the kernel's, and counts waits. What real CuPy compiles, it
-compiles too, into nothing, and keeps it where ``CUPY_CACHE_DIR`` says. `install` puts it into this process, `write`
-where other processes find it.
+It shows the order of what CuPy is asked for, and what that costs: waits, device kernels that are launched, memory that
+is taken, bytes that are staged on the host. It raises where real CuPy would run on another stream than the kernel's, or
+would take memory besides. What real CuPy compiles, it compiles too, into nothing, and keeps it where ``CUPY_CACHE_DIR``
+says. `install` puts it into this process, `write` where other processes find it.
 """
 
-import ctypes
 import hashlib
 import os
 import sys
@@ -15,6 +15,8 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 from scipy.special import erf as scipy_erf
+
+from support.device.streams import Event, Stream, launched, memcpy, memset, on_stream
 
 
 class CUDARuntimeError(RuntimeError):
@@ -66,80 +68,74 @@ class DeviceArray(np.ndarray):
     def data(self):
         return SimpleNamespace(ptr=self.ctypes.data)
 
+    def _reduce(self, *_arguments, **_options):
+        raise AssertionError("CuPy's reductions take memory for their result and for CUB, and copy into out=")
+
+    max = sum = _reduce
+
     @property
     def __cuda_array_interface__(self):
         return {"data": (self.ctypes.data, False), "shape": self.shape, "typestr": self.dtype.str, "version": 3}
 
 
-class Stream:
-    """A stream that knows whether it is the current one, and how often it was waited for."""
-
-    current = None
-    made: list["Stream"] = []  # noqa: RUF012 - reset by `install`
-
-    def __init__(self, *, non_blocking=False):
-        self.non_blocking = non_blocking
-        self.waits = 0
-        self.ptr = 1000 + len(Stream.made)
-        Stream.made.append(self)
-
-    def __enter__(self):
-        self._before, Stream.current = Stream.current, self
-        return self
-
-    def __exit__(self, *_):
-        Stream.current = self._before
-
-    def synchronize(self):
-        self.waits += 1
-
-    def begin_capture(self):
-        self.is_captured = True
-
-    def end_capture(self):
-        assert self.is_captured
-        return SimpleNamespace(upload=self.check, launch=self.check)
-
-    def check(self, stream):
-        assert stream is self
-
-    def wait_event(self, event):
-        assert isinstance(event, Event)
-
-    @staticmethod
-    def external(pointer):
-        """Return the stream of that number: ``ExternalStream``."""
-        return next(stream for stream in Stream.made if stream.ptr == pointer)
+def bias_softmax(a, b, rows):
+    a, b = np.asarray(a)[:rows], np.asarray(b)
+    z = np.exp(a + b - (a + b).max(axis=1, keepdims=True))
+    a[:] = z / z.sum(axis=1, keepdims=True)
 
 
-class Event:
-    """An event that is over when it is recorded: here everything is done when it is given to a stream."""
-
-    def record(self, stream):
-        assert isinstance(stream, Stream)
-        self.s = time.perf_counter()
+def means(x, _weights, y, rows):
+    """What the stand-in computes for a whole network: every output is the mean of the row's inputs."""
+    y.reshape(rows, -1)[:] = np.asarray(x, np.float32).reshape(rows, -1).mean(axis=1, keepdims=True)
 
 
-def memcpy(target, source, size, kind, stream):
-    """Copy between two addresses, on a stream that is there."""
-    Stream.external(stream)
-    ctypes.memmove(target, source, size)
+def computing(cpu_raw_kernel):
+    """Return a ``RawKernel`` whose launches are computed by another class of that kind, on the stream and in graphs."""
+
+    class RawKernel(cpu_raw_kernel):
+        def __call__(self, grid, block, args, *, shared_mem=0):
+            arrays = [np.asarray(one) if isinstance(one, np.ndarray) else one for one in args]
+            launched(super().__call__, self.name)(grid, block, arrays, shared_mem=shared_mem)
+
+    return RawKernel
 
 
-def memset(pointer, value, size, stream):
-    """Fill the memory at an address."""
-    Stream.external(stream)
-    ctypes.memset(pointer, value, size)
+def raw_kernel_with(program):
+    """Return CuPy's ``RawKernel``: of the softmax, and of a whole network, of which it computes `means`."""
 
+    class RawKernel:
+        def __init__(self, code, name, options=()):
+            self.text, self.name = " ".join((code, *options)), name
+            self.compiled = False
+            self.shared = 48 * 1024
 
-def on_stream(function):
-    """Return the function, refusing to run on the default stream."""
+        def _compile(self):
+            if not self.compiled:
+                compile_once(program, self.text)
+                self.compiled = True
 
-    def run(*args, **kwargs):
-        assert Stream.current is not None, f"{function.__name__} outside of the kernel's stream"
-        return function(*args, **kwargs)
+        @property
+        def max_dynamic_shared_size_bytes(self):
+            return self.shared
 
-    return run
+        @max_dynamic_shared_size_bytes.setter
+        def max_dynamic_shared_size_bytes(self, size):
+            self._compile()
+            self.shared = size
+
+        def __call__(self, grid, block, args, *, shared_mem=0):
+            if not self.compiled:
+                assert Stream.current.graph is None, "code is loaded before it is captured"
+            self._compile()
+            assert len(grid) == len(block) == 1
+            assert shared_mem <= self.shared
+            *arrays, rows = args
+            assert type(rows) is np.int64, "CuPy passes it as it is"
+            assert all(isinstance(array, DeviceArray) and array.flags.c_contiguous for array in arrays)
+            work = bias_softmax if self.name == "bias_softmax" else means
+            launched(work, self.name)(*args)
+
+    return RawKernel
 
 
 def fuse_with(program):
@@ -157,8 +153,7 @@ def fuse_with(program):
             with np.errstate(over="ignore"):  # a GPU warns of nothing
                 return function(*arrays)
 
-        fused.__name__ = kernel_name
-        return on_stream(fused)
+        return launched(fused, kernel_name)
 
     return fuse
 
@@ -195,7 +190,7 @@ def raw_module_with(program):
 
     def get_function(name):
         if name in others:
-            return on_stream(others[name])
+            return launched(others[name], name)
         work = {"copy_all": copy_all, "read_all": read_all}[name]
 
         def run(grid, block, arguments):
@@ -238,7 +233,10 @@ def modules(devices=1, missing=None):
         return matmul(a, b, out)
 
     program = type("_NVRTCProgram", (Program,), {"compile": Program.compile})  # its own: `listen` replaces the method
-    cupy.matmul = on_stream(product)
+    cupy.__version__ = "14.2.0"
+    product.__name__ = "matmul"
+    cupy.matmul = launched(product)
+    cupy.RawKernel = raw_kernel_with(program)
     cupy.fuse = fuse_with(program)
     cupy.RawModule = raw_module_with(program)
     cupy.copyto = on_stream(copyto)
@@ -246,7 +244,12 @@ def modules(devices=1, missing=None):
     cupy.asarray = on_stream(lambda a: np.array(a).view(DeviceArray))
     cupy.asnumpy = on_stream(np.array)
     cupy.get_default_memory_pool = lambda: SimpleNamespace(total_bytes=lambda: 4096)
-    properties = {"name": b"NVIDIA Stand-In", "l2CacheSize": L2_BYTES, "multiProcessorCount": MULTIPROCESSORS}
+    properties = {
+        "name": b"NVIDIA Stand-In",
+        "l2CacheSize": L2_BYTES,
+        "multiProcessorCount": MULTIPROCESSORS,
+        "sharedMemPerBlockOptin": 99 * 1024,
+    }
     properties |= {"uuid": bytes(range(16)), "totalGlobalMem": 2**30}
     cupy.cuda = SimpleNamespace(
         Stream=Stream,

@@ -1,0 +1,169 @@
+"""The fused kernels under the stand-in: programs for batches, graphs, bytes, what a device refuses; and the gate."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mlpbench.kernels import conformance, registry
+from mlpbench.kernels.conformance import check, expected, probe_inputs
+from mlpbench.kernels.cuda import fused, programs
+from mlpbench.kernels.errors import KernelUnavailable, NonConforming
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.reference import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from support import fake_cupy
+from support.on_cpu.raw import CpuRawKernel, compiler
+
+SPEC = ForwardSpec((31, 17, 5))
+NAMES = [name for name in registry.names() if name.startswith("cupy-fused")]
+REPLAYED = [name for name in NAMES if name.endswith("-graph")]
+
+
+def made(name, spec=SPEC):
+    return registry.load(name)(spec, seeded(spec))
+
+
+def inputs(kernel, rows):
+    x = probe_inputs(kernel.spec, rows, 0)
+    return kernel.nearest(x)
+
+
+def mean(x):
+    return x.mean(axis=-1, keepdims=True) * np.ones(SPEC.n_out)
+
+
+def test_each_arithmetic_has_a_kernel_and_a_replayed_one():
+    assert len(NAMES) == 2 * len(REPLAYED) == 10
+    for name in NAMES:
+        kernel_class = registry.load(name)
+        base = name.removesuffix("-graph").removeprefix("cupy-fused").removeprefix("-")
+        assert kernel_class.arithmetic == {"": "fp32", "u8": "fp32"}.get(base, base)
+        assert kernel_class.pixels == (base == "u8")
+        assert kernel_class.capturable == (name not in REPLAYED)
+        assert kernel_class.returns == "kept"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_launch_and_no_memory_after_the_first_call_of_a_size(monkeypatch, name):
+    cupy = fake_cupy.install(monkeypatch)
+    kernel = made(name)
+    (stream,) = fake_cupy.Stream.made
+    x = inputs(kernel, 5001)
+    there = kernel.from_host(x)
+    first = {rows: kernel.to_host(kernel.forward(there[:rows])) for rows in (5001, 1, 7)}
+    kernel.forward_one(there[0])
+    cupy.empty = cupy.asarray = None
+    for rows, was in first.items():
+        stream.launched.clear()
+        assert kernel.forward(there[:rows]).shape == (rows, SPEC.n_out)
+        assert np.array(kernel.forward(there[:rows])) == pytest.approx(was)
+        assert len(stream.launched) == 2
+        assert (stream.launched[0] == "graph") == (name in REPLAYED)
+    assert kernel.forward_one(there[3]).shape == (SPEC.n_out,)
+
+
+@pytest.mark.parametrize("name", ["cupy-fused", "cupy-fused-tf32"])
+def test_a_batch_takes_the_program_for_its_rows(monkeypatch, name):
+    fake_cupy.install(monkeypatch)
+    kernel = made(name)
+    (stream,) = fake_cupy.Stream.made
+    for program in kernel._programs:
+        rows = program.up_to or programs.FEW_ROWS + 1
+        stream.launched.clear()
+        kernel.forward(kernel.from_host(np.zeros((rows, 31), np.float32)))
+        assert stream.launched == [program.name]
+    assert len(kernel._ready) == len(kernel._programs)
+
+
+@pytest.mark.parametrize("name", REPLAYED)
+def test_a_graph_is_captured_once_for_a_size_and_reads_what_it_is_given(monkeypatch, name):
+    fake_cupy.install(monkeypatch)
+    kernel = made(name)
+    (stream,) = fake_cupy.Stream.made
+    for rows in (3, 8, 3):
+        there = kernel.from_host(inputs(kernel, rows))
+        stream.launched.clear()
+        for _ in range(3):
+            y = kernel.forward(there)
+        assert stream.launched.count("graph") == 3
+        assert np.array(y) == pytest.approx(np.array(mean(np.asarray(there, np.float32))), rel=1e-6)
+    assert len(kernel._graphs) == 2
+    assert kernel.forward(there) is kernel.forward(there)
+
+
+def test_pixels_stay_bytes_and_nothing_else_is_taken(monkeypatch):
+    fake_cupy.install(monkeypatch)
+    kernel = made("cupy-fused-u8")
+    found = np.arange(256, dtype=np.uint8).repeat(31).reshape(256, 31)
+    x = found.astype(np.float32) / np.float32(255)
+    there = kernel.from_host(x)
+    assert there.dtype == np.uint8
+    assert (there == found).all()
+    assert (kernel.to_host(there) == x).all()
+    assert kernel.from_host(x[3]).shape == (31,)
+    near = kernel.nearest(x + np.float32(0.001))
+    assert (near == x).all()
+    for wrong in (x + np.float32(1e-6), x * 2, -x, x * np.float32(np.nan)):
+        with pytest.raises(KernelUnavailable, match="not bytes divided by 255"):
+            kernel.from_host(wrong)
+    assert kernel.describe()["input_dtype"] == "uint8"
+
+
+def test_what_a_device_cannot_do_is_refused_with_the_reason(monkeypatch):
+    cupy = fake_cupy.install(monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr(fused, "shared_memory", lambda: 32 * 1024)
+        with pytest.raises(
+            KernelUnavailable, match=r"mlp_ffma_few needs 36864 bytes of shared memory for 9-128-128, a"
+        ):
+            made("cupy-fused", ForwardSpec((9, 128, 128)))
+    cupy.cuda.Device = lambda: SimpleNamespace(id=0, compute_capability="75")
+    with pytest.raises(KernelUnavailable, match=r"mlp_mma_few and its arithmetic need compute capability 8.0, .* 7.5"):
+        made("cupy-fused-tf32")
+    with pytest.raises(KernelUnavailable, match="float32 inputs"):
+        registry.load("cupy-fused").supports(ForwardSpec((4, 3), dtype="float64"))
+    huge = Params(tuple(np.float32(1e6) * W for W in seeded(SPEC).weights), seeded(SPEC).biases)
+    with pytest.raises(KernelUnavailable, match="float16 ends at 65504"):
+        registry.load("cupy-fused-fp16")(SPEC, huge)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_describe_names_the_arithmetic(monkeypatch, name):
+    fake_cupy.install(monkeypatch)
+    kernel = made(name)
+    assert kernel.describe()["compute_type"] == kernel.arithmetic
+    kernel.probe()
+
+
+def in_float32(spec, params, x, _arithmetic):
+    return expected(spec, params, x)
+
+
+def on_a_cpu(cupy, monkeypatch):
+    """Let raw kernels of the stand-in be computed by g++, where they are launched, and captured."""
+    monkeypatch.setattr(cupy, "RawKernel", fake_cupy.computing(CpuRawKernel))
+
+
+@pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
+@pytest.mark.parametrize("name", ["cupy-fused-graph", "cupy-fused-u8"])
+def test_the_gate(monkeypatch, name):
+    on_a_cpu(fake_cupy.install(monkeypatch), monkeypatch)
+    assert check(registry.load(name), SPEC).max_error_ratio < 0.5
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
+@pytest.mark.parametrize("spec", [MNIST, ForwardSpec((33, 70, 9, 3), "relu", "identity")], ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gate_of_every_kernel(monkeypatch, name, spec):
+    """TF32 and float16 within a bound of their own, and well outside that of float32."""
+    on_a_cpu(fake_cupy.install(monkeypatch), monkeypatch)
+    kernel_class = registry.load(name)
+    found = check(kernel_class, spec).max_error_ratio
+    assert found < 0.5
+    if kernel_class.arithmetic in ("tf32", "fp16"):
+        assert found > 0.02, "the bound is not far too wide"
+        monkeypatch.setattr(conformance, "expected", in_float32)
+        with pytest.raises(NonConforming, match="off by"):
+            check(kernel_class, spec)
