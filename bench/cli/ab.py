@@ -160,6 +160,9 @@ def _measured(context: typer.Context, words_of_run: Sequence[str], made: Sequenc
     try:
         with _run_with(context, [*words_of_run, *envs]) as asked:
             asked.command.invoke(asked)
+    except typer.Exit:  # after Ctrl-C
+        console.complain("interrupted: what was finished is kept")
+        raise
     finally:
         listener.reset(before)
         if heard.folder is not None:

@@ -17,6 +17,7 @@ import msgspec
 from mlpbench.bench.machine import host
 from mlpbench.bench.record.environment import Commit, Environment, Gpu, Machine, Pool, Python, System
 from mlpbench.kernels.base import threads_given
+from mlpbench.kernels.registry import GROUP
 
 #: Read by BLAS builds, OpenMP and Numba when they load; they are set before that, in a process of its own.
 THREAD_VARIABLES = (
@@ -160,8 +161,10 @@ def commit() -> Commit:
 
 
 def _versions() -> dict[str, str]:
+    """Return the versions of `LIBRARIES`, and of every package that offers kernels."""
     found = {}
-    for name in LIBRARIES:
+    offering = {point.dist.name for point in metadata.entry_points(group=GROUP) if point.dist is not None}
+    for name in (*LIBRARIES, *sorted(offering)):
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found

@@ -108,7 +108,10 @@ def run(
     """
     with ExitStack() as at_end:
         with _interrupts_held_back():
-            process = at_end.enter_context(_start(command, environ, binding, merged=merged))
+            try:
+                process = at_end.enter_context(_start(command, environ, binding, merged=merged))
+            except OSError as error:  # an environment that was there when the run began
+                return Ended(None, f"could not be started: {command[0]}: {error.strerror}", "")
             at_end.callback(_kill, process)
             guard.OURS.watch_group(process.pid)
         _offer_to_the_system(process.pid)

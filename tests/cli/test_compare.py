@@ -158,3 +158,9 @@ def test_one_format_at_a_time(compare):
     assert complaint(*compare({}, {}, "--format", "mark")) == "unknown format 'mark'; there are md, github"
     told = complaint(*compare({}, {}, "--format", "md", "--json"))
     assert told == "--json and --format md are two formats: give one of them"
+
+
+@pytest.mark.parametrize("words", [("latest",), ("latest", "latest", "--by", "env")])
+def test_two_sides_or_one_run_and_an_axis(capsys, tmp_path, words):
+    said = complaint(*called(capsys, "compare", *words, "--results", tmp_path))
+    assert said == "name two sides, or one run and --by with an axis of it, such as --by env"

@@ -53,6 +53,7 @@ def test_two_environments_in_one_run(capsys, tmp_path, quicker, old, new):
     ran = typed("run", *words, cwd=tmp_path, PYTHONPATH=quicker)
     assert ran.returncode == 0, ran.stderr
     assert "2 settings: env old; env new" in ran.stderr
+    assert "next: mlpbench compare latest --by env, mlpbench explain" in ran.stdout
     assert "numpy-twice is skipped with env old: unknown kernel 'numpy-twice'" in ran.stderr
     there = runs.read_runs(runs.latest(tmp_path / "results"))
     assert [run.kernels for run in there] == [("numpy",), ("numpy", "numpy-twice")]
@@ -63,6 +64,7 @@ def test_two_environments_in_one_run(capsys, tmp_path, quicker, old, new):
             assert record.plan.env.python == str(folder / "bin" / "python")
             assert record.environment.blas, "what was loaded there"
             assert "pandas" not in record.environment.libraries
+            assert record.environment.libraries.get("twice") == ("2.5" if folder == new else None)
     # All processes of a repeat run next to each other, whatever their environment.
     header = json.loads((there[0].path.parent / "run.json").read_text())["mlpbench"]["sweep"]
     assert [repeat for *_, repeat in header["order"]] == [0, 0, 0, 1, 1, 1]

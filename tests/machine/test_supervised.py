@@ -39,6 +39,13 @@ def test_a_signal_has_its_name_or_its_number(number, name):
     assert run(f"os.kill(os.getpid(), {int(number)})").how() == f"died of {name}"
 
 
+def test_a_program_that_is_gone(tmp_path):
+    """As an environment may be that was there when the run began."""
+    ended = supervised.run([str(tmp_path / "python")], {}, Limits(30.0))
+    assert (ended.status, ended.late) == (None, False)
+    assert ended.how() == f"could not be started: {tmp_path}/python: No such file or directory"
+
+
 def test_one_that_takes_too_long():
     ended = run("print(os.getpid(), flush=True); time.sleep(60)", seconds=0.5)
     assert (ended.status, ended.late, ended.how()) == (None, True, "was stopped after 0.5 s")
