@@ -363,7 +363,7 @@ def _why(side: Side, mode: str | None, batch_size: int | None) -> str:
 
 def _differences(one: Side, other: Side, together: bool, *, anyway: bool) -> list[str]:
     lefts, rights = ([r for r in side.run.records if r.kernel == side.kernel and r.cases] for side in (one, other))
-    forbidding = [] if together or anyway else that_forbid(lefts[0], rights[0])
+    forbidding = [] if anyway else that_forbid(lefts[0], rights[0], together=together)
     if forbidding:
         told = "; ".join(forbidding)
         raise NothingComparable(f"not comparable, {told}: measure both sides alike, or compare --anyway")

@@ -11,6 +11,7 @@ from typing import Any
 from mlpbench.bench.analysis import evidence, roofline, times
 from mlpbench.bench.analysis.evidence import Evidence
 from mlpbench.bench.analysis.summary import CaseSummary, batched, ranked, threads_used
+from mlpbench.bench.cases import CPU
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
@@ -155,9 +156,10 @@ def _versions(timed: Mapping[str, Record]) -> dict[str, str]:
 def _row(
     record: Record, peers: Sequence[Record], batches: Mapping[str, Sequence[CaseSummary]], missing: dict[str, None]
 ) -> BesidePeers:
-    alike = [peer.kernel for peer in peers if (peer.returns, peer.device) == (record.returns, record.device)]
+    alike = [peer.kernel for peer in peers if _kind(peer) == _kind(record)]
     if not alike:
-        missing[f"no peer on the device of {record.kernel} has results of the same kind ({record.returns})"] = None
+        alone = f"no peer on the device of {record.kernel} has results of the same kind ({record.returns})"
+        missing[alone if record.device == CPU else f"{alone} in the same arithmetic"] = None
     places = []
     for case in batches[record.kernel]:
         # The choice favours the peer: the best of several medians is a little too good.
@@ -170,11 +172,16 @@ def _row(
     return BesidePeers(record.kernel, str(record.returns), threads_used(record), tuple(places))
 
 
+def _kind(record: Record) -> tuple[object, ...]:
+    """Return what two kernels must share to be compared: what they return, where they compute, and in what."""
+    return record.returns, record.device, record.describe.get("arithmetic") if record.device != CPU else None
+
+
 def _shares(setting: Conditions, record: Record, batches: Sequence[CaseSummary], found: Evidence) -> list[LimitShare]:
     """Return the shares of a kernel that does all the work, on the CPU, where the limits of its threads are known."""
     threads = threads_used(record) or setting.threads
     alone = found.roofs.get(1)
-    if record.describe.get("skips_work") or record.device != "cpu":
+    if record.describe.get("skips_work") or record.device != CPU:
         return []
     largest, smallest = batches[-1], batches[0]
     flop = record.spec.flop(1)

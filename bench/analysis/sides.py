@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from mlpbench.bench.cases import AXES, Setting
+from mlpbench.bench.cases import AXES, CPU, Setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.names import machine_of
@@ -232,13 +232,38 @@ def facts(record: Record) -> dict[str, Any]:
     return _readable(record.environment)
 
 
-def that_forbid(baseline: Record, candidate: Record) -> list[str]:
+def that_forbid(baseline: Record, candidate: Record, *, together: bool = False) -> list[str]:
     """Return the differences with which a verdict would be about something else: machine, network, data, weights.
 
-    Threads, BLAS and libraries are not among them: whether they make a kernel slower is what people compare for.
+    And of kernels off the CPU the card, and what they compute products in: nothing else can differ in one run
+    (``together``). Threads, BLAS and libraries are not among them: whether they make a kernel slower is what people
+    compare for.
     """
+    cards = _of_cards(baseline, candidate)
+    if together:
+        return cards
     machine = unequal("", {"machine": baseline.machine}, {"machine": candidate.machine})
-    return machine + unequal("", _task(baseline), _task(candidate))
+    return machine + cards + unequal("", _task(baseline), _task(candidate))
+
+
+def _of_cards(baseline: Record, candidate: Record) -> list[str]:
+    """Return in what two kernels off the CPU differ, of that which both files tell; older ones tell less."""
+    if CPU in (baseline.device, candidate.device):
+        return []
+    lines, sides = [], (baseline, candidate)
+    uuids = [side.describe.get("device_uuid") for side in sides]
+    if None not in uuids and uuids[0] != uuids[1]:
+        named = (f"{side.describe.get('device_name')} ({uuid})" for side, uuid in zip(sides, uuids, strict=True))
+        lines.append(f"card: {' against '.join(named)}")
+    for name, key in (("card", "device_name"), ("arithmetic", "arithmetic"), ("compute type", "compute_type")):
+        told = [side.describe.get(key) for side in sides]
+        if None not in told and told[0] != told[1] and not (lines and name in ("card", "compute type")):
+            lines.append(f"{name}: {told[0]} against {told[1]}")
+    changed = [side.describe.get("overrides") for side in sides]
+    known = all("overrides" in side.describe for side in sides)
+    if known and changed[0] != changed[1]:
+        lines.append(f"overrides: {changed[0] or 'none'} against {changed[1] or 'none'}")
+    return lines
 
 
 def between_kernels(baseline: Record, candidate: Record) -> list[str]:

@@ -29,6 +29,7 @@ def check(
     hidden: options.Hidden = "sigmoid",
     output: options.Output = "softmax",
     dtype: options.DType = "float32",
+    device: options.Device = None,
     traceback: Annotated[
         bool, typer.Option("--traceback", help="Print the full traceback where a kernel raised.")
     ] = False,
@@ -47,6 +48,7 @@ def check(
     from mlpbench.bench.record.schema import computed
     from mlpbench.kernels import registry
 
+    options.use(device)
     names = [*(kernels or registry.usual()), *(registry.peers() if peers else ())]
     names += registry.third_party() if third_party else []
     for name in names:

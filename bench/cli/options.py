@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -73,6 +74,16 @@ Data = Annotated[
 ]
 DataDir = Annotated[Path | None, what(help="Folder of the MNIST files; default: where `mlpbench fetch` puts them.")]
 Weights = Annotated[Path | None, what(help="An .npz file, or the book's .pkl. Default: those shipped.")]
+
+
+def use(device: str | None) -> None:
+    """Let this process, and those that it starts, see one GPU alone. Raises UserError for what is none."""
+    if device is not None:
+        from mlpbench.bench.machine import card
+
+        os.environ.update(card.chosen(device, os.environ))
+
+
 Spec = Annotated[str, what(help="Sizes of the layers.")]
 Hidden = Annotated[str, what(help="sigmoid, relu, step, tanh, gelu, silu, leaky-relu:SLOPE, or one for each layer.")]
 Output = Annotated[str, what(help="softmax or identity.")]
@@ -103,6 +114,14 @@ Envs = Annotated[
         "--env",
         metavar="NAME=PATH",
         help="A Python environment to measure, its folder or interpreter; several are an axis of the sweep.",
+    ),
+]
+Device = Annotated[
+    str | None,
+    how(
+        "--device",
+        metavar="CARD",
+        help="The GPU to use: its index, or its UUID as `nvidia-smi -L` shows it. Default: the first that is visible.",
     ),
 ]
 Latency = Annotated[

@@ -40,13 +40,15 @@ def run(
     profile: Annotated[
         str,
         how(
-            help="smoke, quick, full, book, memory or limits: the grid and its budget.", autocompletion=options.profiles
+            help="smoke, quick, full, book, memory, limits or gpu: the grid and its budget.",
+            autocompletion=options.profiles,
         ),
     ] = "quick",
     batch_size: Annotated[
         list[str] | None, how(metavar="N", help="Rows per call, or all; may be repeated. Default: the profile's.")
     ] = None,
     threads: options.Threads = None,
+    device: options.Device = None,
     repeats: Annotated[int | None, how(min=1, max=1000, help="Run exactly this many processes per kernel.")] = None,
     budget: Annotated[
         str | None,
@@ -104,6 +106,7 @@ def run(
         _go(context, stopped.sweep, [], how_, out, stopped)
         return
     resuming.refuse_alone(anyway=anyway)
+    options.use(device)
     chosen = profiles.profile(profile)
     aim = choose.find_aim(chosen, repeats, budget, target)
     sizes = tuple(map(values.parse_batch_size, batch_size or ())) or chosen.batch_sizes

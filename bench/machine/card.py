@@ -1,4 +1,4 @@
-"""The card that is in use, by NVML: its clock, why that is lowered, and who else computes on it.
+"""The GPU in use: which card it is, how another one is chosen, and what NVML sees of it while it is timed.
 
 NVML is the package ``nvidia-ml-py``, which the extras cuda12 and cuda13 bring. Without it nothing is watched, and the
 record says so.
@@ -6,10 +6,111 @@ record says so.
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
+import msgspec
+
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.device import CardWatch
+from mlpbench.bench.record.environment import Gpu
+
+#: `nvidia-smi` answers in a second or two, or never.
+TIMEOUT_S = 60
+#: What it is asked, and the fields of `Gpu` that the answers are; the first is the number of the card.
+_ASKED = {
+    "index": "",
+    "uuid": "uuid",
+    "name": "name",
+    "driver_version": "driver",
+    "memory.total": "memory",
+    "clocks.sm": "sm_clock",
+    "pci.bus_id": "pci_bus",
+    "power.limit": "power_limit",
+    "compute_mode": "compute_mode",
+}
+VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
+
+
+def chosen(text: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that make a card the only one: by its index among those visible, or by its UUID.
+
+    Without a choice of somebody else's, such as a scheduler's, the index is that of `nvidia-smi`. Raises UserError for
+    what is neither, and for an index beyond the visible cards.
+    """
+    there = [one.strip() for one in environ.get(VISIBLE, "").split(",") if one.strip()]
+    if text.startswith(("GPU-", "MIG-")):
+        return {VISIBLE: text}
+    if not text.isdecimal():
+        raise UserError(
+            f"--device {text}: give the index of a card, or its UUID as nvidia-smi -L shows it (GPU-, MIG-)"
+        )
+    if not there:
+        return {VISIBLE: text, ORDER: "PCI_BUS_ID"}
+    if int(text) >= len(there):
+        raise UserError(f"--device {text}: {VISIBLE}={environ[VISIBLE]} leaves {len(there)}, counted from 0")
+    return {VISIBLE: there[int(text)]}
+
+
+def in_use(used: Mapping[str, Any] | None = None) -> Gpu:
+    """Return the card that a kernel uses, by what it says of it; else the first that this process may use.
+
+    `nvidia-smi` tells of whole cards: of a slice, and where it is not installed, there are the kernel's own words.
+    """
+    cards, reason = _cards()
+    uuid = used.get("device_uuid") if used else None
+    if used and used.get("device_name"):
+        told = next((card for card in cards if card["uuid"] == uuid), {})
+        memory = used.get("memory_bytes")
+        facts = {
+            "available": True,
+            "reason": None if told else reason or "nvidia-smi lists no such card",
+            "name": str(used["device_name"]),
+            "memory": f"{memory // 2**20} MiB" if isinstance(memory, int) else None,
+            "cards": len(cards) or None,
+            **told,
+            "uuid": uuid,
+            "mig": used.get("mig"),
+        }
+        return msgspec.convert(facts, Gpu)
+    if not cards:
+        return Gpu(available=False, reason=reason)
+    visible = os.environ.get(VISIBLE, "").partition(",")[0].strip()
+    by_uuid = (card for card in cards if visible.startswith("GPU-") and card["uuid"].startswith(visible))
+    by_index = cards[int(visible)] if visible.isdecimal() and int(visible) < len(cards) else cards[0]
+    return msgspec.convert({"available": True, "cards": len(cards), **next(by_uuid, by_index)}, Gpu)
+
+
+@cache
+def _cards() -> tuple[list[dict[str, str]], str | None]:
+    """Return what `nvidia-smi` tells of each card, in its order, or why it tells nothing."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return [], "nvidia-smi is not installed: no NVIDIA driver"
+    query = [f"--query-gpu={','.join(_ASKED)}", "--format=csv,noheader"]
+    try:
+        ran = subprocess.run(
+            [tool, *query], capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:  # a broken driver hangs it
+        return [], f"nvidia-smi does not answer: {error}"
+    if ran.returncode != 0 or not ran.stdout.strip():
+        return [], " ".join((ran.stdout + ran.stderr).split()) or "nvidia-smi says nothing"
+    lines = [[field.strip() for field in line.split(",")] for line in ran.stdout.splitlines() if line.strip()]
+    if any(len(line) != len(_ASKED) for line in lines):
+        return [], f"nvidia-smi says something else than it was asked: {' '.join(ran.stdout.split())}"
+    cards = [dict(zip(_ASKED.values(), line, strict=True)) for line in sorted(lines, key=_number)]
+    return [{name: value for name, value in card.items() if name} for card in cards], None
+
+
+def _number(line: list[str]) -> int:
+    return int(line[0]) if line[0].isdecimal() else 0
+
 
 #: Below this share of the highest clock a sample is dropped: nvbench's own threshold.
 THROTTLED = 0.75

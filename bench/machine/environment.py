@@ -5,7 +5,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from mlpbench.bench.machine import host
-from mlpbench.bench.record.environment import Commit, Environment, Gpu, Machine, Pool, Python, System
+from mlpbench.bench.machine import card, host
+from mlpbench.bench.record.environment import Commit, Environment, Machine, Pool, Python, System
 from mlpbench.kernels.base import threads_given
 from mlpbench.kernels.registry import GROUP
 
@@ -26,16 +26,15 @@ THREAD_VARIABLES = (
 )
 #: Settings that change what is measured without showing anywhere else.
 TELLING = re.compile(
-    r"^(OMP|GOMP|KMP|OPENBLAS|MKL|BLIS|NUMBA|CUPY|CUDA|NVIDIA|PYTHON(?!PATH|STARTUP|HISTORY)"
+    r"^(OMP|GOMP|KMP|OPENBLAS|MKL|BLIS|NUMBA|CUPY|CUDA|CUBLAS|NVIDIA|PYTHON(?!PATH|STARTUP|HISTORY)"
     r"|TORCH|ATEN|DNNL|ONEDNN|XLA|JAX|NPROC|TBB|SKLEARN)_?[A-Z0-9_]*$"
 )
-#: `nvidia-smi` answers in a second or two, or never.
-GPU_TIMEOUT_S = 60
 #: OpenBLAS picks its kernels by processor; these replace its choice.
 FORCED_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 LIBRARIES = (
     *("numpy", "numba", "llvmlite", "cupy-cuda12x", "cupy-cuda13x"),
+    *("nvidia-cublas", "nvidia-cublas-cu12", "nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu12", "nvidia-ml-py"),
     *("pytest", "pytest-benchmark", "pandas", "scipy", "threadpoolctl"),
 )
 
@@ -45,8 +44,11 @@ def set_threads(environment: dict[str, str], threads: int) -> dict[str, str]:
     return {**environment, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
 
 
-def collect() -> Environment:
-    """Return everything, as it is now in this process: BLAS builds show once their library is loaded."""
+def collect(used: Mapping[str, Any] | None = None) -> Environment:
+    """Return everything, as it is now in this process: BLAS builds show once their library is loaded.
+
+    ``used``: what a kernel on a device says of its card (`Kernel.describe`); else it is the first visible card.
+    """
     release = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
     return Environment(
         machine=machine(),
@@ -63,7 +65,7 @@ def collect() -> Environment:
         libraries=_versions(),
         blas=_blas(),
         threads=threads_given(),
-        gpu=gpu(),
+        gpu=card.in_use(used),
         git=commit(),
         variables={name: value for name, value in sorted(os.environ.items()) if TELLING.match(name)},
     )
@@ -123,26 +125,6 @@ def _descriptions() -> Iterator[str]:
 def machine_info() -> dict[str, Any]:
     """Return what pytest-benchmark compares between two of its files."""
     return {"system": platform.system(), "machine": platform.machine(), "cpu": {"brand_raw": machine().cpu_model}}
-
-
-@cache
-def gpu() -> Gpu:
-    """Return the first NVIDIA GPU and its driver as `nvidia-smi` tells, or the reason why there is none."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return Gpu(available=False, reason="nvidia-smi is not installed: no NVIDIA driver")
-    query = ["--query-gpu=name,driver_version,memory.total,clocks.sm", "--format=csv,noheader"]
-    try:
-        ran = subprocess.run(
-            [tool, *query], capture_output=True, text=True, errors="replace", timeout=GPU_TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:  # a broken driver hangs it
-        return Gpu(available=False, reason=f"nvidia-smi does not answer: {error}")
-    if ran.returncode != 0 or not ran.stdout.strip():
-        reason = " ".join((ran.stdout + ran.stderr).split()) or "nvidia-smi says nothing"
-        return Gpu(available=False, reason=reason)
-    fields = [field.strip() for field in ran.stdout.splitlines()[0].split(",")]
-    return Gpu(available=True, **dict(zip(("name", "driver", "memory", "sm_clock"), fields, strict=False)))
 
 
 @cache

@@ -27,6 +27,10 @@ CACHES = ("NUMBA_CACHE_DIR", "CUPY_CACHE_DIR", "CUDA_CACHE_PATH", "TRITON_CACHE_
 #: A start that takes longer is stuck, or more than this share of what its process may take: it must not be the end of
 #: that process, whose times are in it.
 TIMEOUT_S, TIMEOUT_SHARE = 120.0, 1 / 3
+#: Why there are no starts on a card that is this process's alone.
+EXCLUSIVE = (
+    "the card lets one process in, which is this one (compute mode exclusive): nvidia-smi -c DEFAULT lets more in"
+)
 _STATUS = Path("/proc/self/status")
 
 
@@ -34,8 +38,12 @@ def starts(suite: Suite, kernel: str, *, fresh: bool) -> tuple[list[Start], str 
     """Return the starts of a kernel, and why there are fewer.
 
     One start with the caches as they are, which the process that asks has filled: a second or two. With ``fresh`` two,
-    in caches of their own that are empty at first: compiling may take half a minute.
+    in caches of their own that are empty at first: compiling may take half a minute. None on a card that only one
+    process may use: it is this one.
     """
+    admitted = suite.admitted(kernel)
+    if admitted is not None and admitted.kernel_info.describe.get("compute_mode") == "exclusive":
+        return [], EXCLUSIVE
     cases = [case.as_dict() for case in suite.cases if case.mode != "book"]
     asked = {"kernel": kernel, "options": suite.workload.options.texts(), "rows": suite.workload.rows, "cases": cases}
     allowed_s = suite.plan.timeout_s if suite.plan else None

@@ -25,6 +25,8 @@ from mlpbench.kernels import registry
 from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 
+#: What kernels on a device are measured beside.
+BESIDE = "numpy"
 #: Target and budget in seconds, both None for a fixed number of repeats.
 Aim = tuple[float | None, float | None]
 #: Where nobody says after how many seconds a process is stuck.
@@ -152,6 +154,8 @@ def make_sweep(
     specs = list(dict.fromkeys(workload.spec for workload in workloads))
     there = {setting.env: envs[setting.env].interpreter.python if setting.env else None for setting in settings}
     probed = {env: list(probe.probe_all(names, specs, python)) for env, python in there.items()}
+    if profile.device is not None and not named:
+        probed = {env: _on_device(answers, profile.device) for env, answers in probed.items()}
     answers = [
         [probe.for_spec(answer, workload.spec) for answer in probed[setting.env]]
         for setting, workload in zip(settings, workloads, strict=True)
@@ -196,6 +200,15 @@ def make_sweep(
     binds = profile.binds or len({setting.threads for setting in settings}) > 1
     divided = sweep.bind(divided) if binds else divided
     return sweep.measure_limits(divided, held) if profile.limits_in_repeats else divided
+
+
+def _on_device(answers: Sequence[Probed], device: str) -> list[Probed]:
+    """Return the answers of the kernels on a device, and of `BESIDE`. Raises UserError where none can run there."""
+    there = [answer for answer in answers if answer.device == device]
+    if not any(answer.available for answer in there):
+        why = f": {there[0].name}: {there[0].reason}" if there else ""
+        raise UserError(f"no kernel that computes on {device} is available{why}")
+    return [*there, *(answer for answer in answers if answer.name == BESIDE)]
 
 
 def _with_threads(answer: Probed, profile: Profile, setting: Setting, settings: Sequence[Setting]) -> Probed:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mlpbench.bench.cases import ALL_ROWS, PER_SAMPLE_ROWS
+from mlpbench.bench.cases import ALL_ROWS, CUDA, PER_SAMPLE_ROWS
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels.registry import nearest
 
@@ -36,6 +36,8 @@ class Profile:
     #: Whether networks that the command line does not name are chosen from the caches (`bench.plan.networks`).
     specs_by_cache: bool = False
     per_sample_rows: int = PER_SAMPLE_ROWS
+    #: Where its kernels compute: of those that are usual, with NumPy beside them. None for anywhere.
+    device: str | None = None
     #: Whether it is also about the peers that are available.
     peers: bool = False
     #: Kernels that use one thread, whatever they are given: of several settings, those of one thread have them.
@@ -88,6 +90,15 @@ PROFILES = {
             threads=(1,),
             specs_by_cache=True,
             per_sample_rows=10,
+        ),
+        Profile(
+            "gpu",
+            "kernels on a GPU beside NumPy, 1 to 1,000,000 rows; ten minutes and more",
+            _BOTH,
+            (1, 10, 100, 1000, ALL_ROWS, 100_000, 1_000_000),
+            *(3, 0.3, 5),
+            budget_s=600,
+            device=CUDA,
         ),
         Profile(
             "limits",

@@ -54,7 +54,12 @@ class Pool(Block, frozen=True, kw_only=True):
 
 
 class Gpu(Block, frozen=True, omit_defaults=True):
-    """The first GPU, or the reason why there is none."""
+    """The GPU in use, in the words of `nvidia-smi`, or the reason why there is none.
+
+    Of a process whose kernel computes on one it is that one, of others the first that they may use; ``cards``: how many
+    there are. ``uuid`` is that of CUDA, which of a slice of a card (``mig``) begins with MIG. ``reason`` may be there
+    beside a card: why `nvidia-smi` says nothing of it.
+    """
 
     available: bool
     reason: Text | None = None
@@ -62,6 +67,12 @@ class Gpu(Block, frozen=True, omit_defaults=True):
     driver: Text | None = None
     memory: Text | None = None
     sm_clock: Text | None = None
+    uuid: Text | None = None
+    pci_bus: Text | None = None
+    mig: bool | None = None
+    power_limit: Text | None = None
+    compute_mode: Text | None = None
+    cards: Index | None = None
 
 
 class Commit(Block, frozen=True):

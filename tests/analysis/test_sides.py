@@ -1,7 +1,12 @@
+from types import SimpleNamespace as Namespace
+
 import pytest
 
+from mlpbench.bench.analysis import sides
+from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.analysis.sides import parse_sides
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.record import runs as record
 from support import simulate
 
 TIMES = {("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
@@ -67,3 +72,49 @@ def test_a_name_that_is_a_kernel_and_a_folder_is_not_guessed(runs):
     assert "write latest:numpy, or ./numpy" in refusal(runs, "numpy")
     assert side(runs, "./numpy")[1] is None
     assert side(runs, "latest:numpy")[1] == "numpy"
+
+
+# What forbids a verdict on kernels off the CPU
+
+
+def on_card(**describe):
+    return Namespace(device="cuda", machine="m", describe=describe)
+
+
+def forbids(one, other):
+    return sides.that_forbid(on_card(**one), on_card(**other), together=True)
+
+
+H100 = {"device_name": "H100", "device_uuid": "GPU-1", "arithmetic": "fp32", "compute_type": "FP32", "overrides": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, []),
+        ({"device_uuid": "GPU-2"}, ["card: H100 (GPU-1) against H100 (GPU-2)"]),
+        ({"device_uuid": "GPU-2", "device_name": "A100"}, ["card: H100 (GPU-1) against A100 (GPU-2)"]),
+        ({"device_uuid": None}, []),  # an older file does not say
+        ({"device_uuid": None, "device_name": "A100"}, ["card: H100 against A100"]),
+        ({"arithmetic": "tf32", "compute_type": "TF32"}, ["arithmetic: fp32 against tf32"]),
+        ({"arithmetic": None, "compute_type": "TF32"}, ["compute type: FP32 against TF32"]),
+        ({"overrides": "NVIDIA_TF32_OVERRIDE=1"}, ["overrides: none against NVIDIA_TF32_OVERRIDE=1"]),
+        ({"pool_bytes": 5}, []),
+    ],
+)
+def test_another_card_or_arithmetic_forbids_a_verdict(change, told):
+    other = {name: value for name, value in {**H100, **change}.items() if value is not None or name == "overrides"}
+    assert forbids(H100, other) == told
+    on_cpu = Namespace(device="cpu", machine="m", describe={})
+    assert sides.that_forbid(on_card(**H100), on_cpu, together=True) == [], "NumPy beside a GPU is a fair question"
+
+
+def test_compare_refuses_two_cards_and_says_how_all_the_same(tmp_path):
+    times = {("cupy", "batched", 100): 1e-5}
+    found = []
+    for seed, uuid in ((1, "GPU-1"), (2, "GPU-2")):
+        info = {"backend": "cupy", "device": "cuda", "version": "14", "describe": {**H100, "device_uuid": uuid}}
+        found.append(record.read_run(simulate.write_run(tmp_path, times, seed=seed, kernel_info=info)))
+    with pytest.raises(NothingComparable, match=r"not comparable, card: H100 \(GPU-1\) against H100 \(GPU-2\)"):
+        compare(*found)
+    assert len(compare(*found, anyway=True).rows) == 1

@@ -1,11 +1,164 @@
-"""The watch over a card, under a stand-in for NVML: what drops a sample, and what is told where NVML is not there."""
+"""Which card is in use, and what is seen of it: under stand-ins for `nvidia-smi` and for NVML."""
 
+import os
 import sys
 from types import ModuleType
 
 import pytest
 
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import card as card_
 from mlpbench.bench.machine.card import Card
+from mlpbench.bench.record.environment import Gpu
+
+FIRST, SECOND = "GPU-11111111-1111-1111-1111-111111111111", "GPU-22222222-2222-2222-2222-222222222222"
+#: Two cards, in the order of another numbering than nvidia-smi's own.
+TWO = (
+    f"1, {SECOND}, NVIDIA L4, 570.124.06, 23034 MiB, 210 MHz, 00000000:81:00.0, 72.00 W, Default\n"
+    f"0, {FIRST}, NVIDIA H100 80GB HBM3, 570.124.06, 81559 MiB, 345 MHz, 00000000:01:00.0, 700.00 W, Prohibited\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    """Nothing is remembered, and nothing is chosen."""
+    card_._cards.cache_clear()
+    for name in (card_.VISIBLE, card_.ORDER):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    card_._cards.cache_clear()
+
+
+@pytest.fixture
+def nvidia_smi(tmp_path, monkeypatch):
+    """Put an `nvidia-smi` of our own on the path."""
+
+    def install(script, mode=0o755):
+        tool = tmp_path / "nvidia-smi"
+        tool.write_text(script, encoding="utf-8")
+        tool.chmod(mode)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    return install
+
+
+def two(nvidia_smi):
+    nvidia_smi(f"#!/bin/sh\ncase \"$1\" in --query-gpu=index,uuid,*) ;; *) exit 9;; esac\ncat <<'E'\n{TWO}E\n")
+
+
+def used(uuid, **changes):
+    return {"device_name": "NVIDIA L4", "device_uuid": uuid, "mig": False, "memory_bytes": 2**34, **changes}
+
+
+# Which card it is
+
+
+def test_no_gpu_driver(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert card_.in_use() == Gpu(available=False, reason="nvidia-smi is not installed: no NVIDIA driver")
+
+
+def test_the_card_in_use_is_told_and_not_the_first_one(nvidia_smi):
+    two(nvidia_smi)
+    assert card_.in_use(used(SECOND)).as_dict() == {
+        "available": True,
+        "name": "NVIDIA L4",
+        "driver": "570.124.06",
+        "memory": "23034 MiB",
+        "sm_clock": "210 MHz",
+        "uuid": SECOND,
+        "pci_bus": "00000000:81:00.0",
+        "mig": False,
+        "power_limit": "72.00 W",
+        "compute_mode": "Default",
+        "cards": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("visible", "uuid"),
+    [
+        (None, FIRST),
+        ("1", SECOND),
+        ("1,0", SECOND),
+        ("0", FIRST),
+        ("7", FIRST),
+        (SECOND[:12], SECOND),
+        ("MIG-1", FIRST),
+    ],
+)
+def test_without_a_kernel_it_is_the_first_that_is_visible(nvidia_smi, monkeypatch, visible, uuid):
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    two(nvidia_smi)
+    found = card_.in_use()
+    assert (found.uuid, found.cards) == (uuid, 2)
+
+
+def test_of_a_slice_there_are_the_kernels_own_words(nvidia_smi):
+    two(nvidia_smi)
+    found = card_.in_use(used("MIG-3", mig=True, device_name="NVIDIA H100 80GB HBM3 MIG 1g.10gb"))
+    assert (found.name, found.uuid, found.mig) == ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", "MIG-3", True)
+    assert (found.reason, found.memory, found.cards) == ("nvidia-smi lists no such card", "16384 MiB", 2)
+
+
+def test_where_a_container_has_no_nvidia_smi_there_are_the_kernels_own_words(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = card_.in_use(used(FIRST))
+    assert (found.available, found.name, found.uuid) == (True, "NVIDIA L4", FIRST)
+    assert found.reason.startswith("nvidia-smi is not installed")
+    kernel_on_the_cpu = {"threads": 2}
+    assert not card_.in_use(kernel_on_the_cpu).available
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("#!/bin/sh\necho 'NVIDIA-SMI has failed: it could not\nreach the driver.'\nexit 9", "could not reach the"),
+        ("#!/bin/sh\necho broken >&2\nexit 1", "broken"),
+        ("#!/bin/sh\nexit 0", "nvidia-smi says nothing"),
+        ("#!/bin/sh\necho a, b", "something else than it was asked: a, b"),
+        ("#!/nowhere/at/all", "nvidia-smi does not answer: "),
+        ("#!/bin/sh\nexec sleep 60", "nvidia-smi does not answer: "),
+        ("#!/bin/sh\nprintf '\\377\\376'\nexit 1", "\N{REPLACEMENT CHARACTER}"),
+    ],
+)
+def test_a_gpu_driver_that_is_broken(nvidia_smi, monkeypatch, script, words):
+    if "sleep" in script:
+        monkeypatch.setattr(card_, "TIMEOUT_S", 0.2)
+    nvidia_smi(script)
+    found = card_.in_use()
+    assert (found.available, found.reason.count("\n")) == (False, 0)
+    assert words in found.reason
+
+
+# Which card it is to be
+
+
+@pytest.mark.parametrize(
+    ("text", "visible", "found"),
+    [
+        ("1", None, {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
+        ("1", "2, 3", {"CUDA_VISIBLE_DEVICES": "3"}),
+        ("0", f"{SECOND},{FIRST}", {"CUDA_VISIBLE_DEVICES": SECOND}),
+        (SECOND, None, {"CUDA_VISIBLE_DEVICES": SECOND}),
+        ("MIG-3", "0", {"CUDA_VISIBLE_DEVICES": "MIG-3"}),
+    ],
+)
+def test_a_card_is_chosen_by_index_or_uuid(text, visible, found):
+    assert card_.chosen(text, {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "visible", "words"),
+    [("2", "4,5", "leaves 2, counted from 0"), ("-1", None, "give the index"), ("H100", None, "GPU-, MIG-")],
+)
+def test_what_is_no_card_is_told(text, visible, words):
+    with pytest.raises(UserError, match=words):
+        card_.chosen(text, {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
+
+
+# What is seen of it
 
 
 class NVMLError(Exception):

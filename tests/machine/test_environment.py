@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from mlpbench.bench.machine import environment
-from mlpbench.bench.record.environment import Commit, Environment, Gpu
+from mlpbench.bench.record.environment import Commit, Environment
 from mlpbench.kernels import base
 from support import simulate
 from support.terminal import variables
 
-CACHED = (environment.machine, environment.machine_id, environment.gpu, environment.commit, environment._processor)
+CACHED = (environment.machine, environment.machine_id, environment.commit, environment._processor)
 
 
 @pytest.fixture(autouse=True)
@@ -26,19 +26,6 @@ def fresh():
     yield
     for function in CACHED:
         function.cache_clear()
-
-
-@pytest.fixture
-def nvidia_smi(tmp_path, monkeypatch):
-    """Put an `nvidia-smi` of our own on the path."""
-
-    def install(script, mode=0o755):
-        tool = tmp_path / "nvidia-smi"
-        tool.write_text(script, encoding="utf-8")
-        tool.chmod(mode)
-        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-
-    return install
 
 
 def test_everything_that_a_result_must_say_is_there():
@@ -141,39 +128,6 @@ def test_caches_are_read_in_bytes(monkeypatch, tmp_path):
     assert environment._caches() == {"L1d": 49152, "L1i": 32768, "L3": 36608 * 1024}
 
 
-def test_no_gpu_driver(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert environment.gpu() == Gpu(available=False, reason="nvidia-smi is not installed: no NVIDIA driver")
-
-
-def test_a_gpu(nvidia_smi):
-    told = ("NVIDIA H100 80GB HBM3", "570.124.06", "81559 MiB", "345 MHz")
-    other = "NVIDIA L4, 570.124.06, 23034 MiB, 210 MHz"
-    nvidia_smi(f'#!/bin/sh\n[ "$2" = --format=csv,noheader ] || exit 9\necho "{", ".join(told)}"\necho "{other}"\n')
-    fields = dict(zip(("name", "driver", "memory", "sm_clock"), told, strict=True))
-    assert environment.gpu().as_dict() == {"available": True, **fields}, "without a reason"
-
-
-@pytest.mark.parametrize(
-    ("script", "words"),
-    [
-        ("#!/bin/sh\necho 'NVIDIA-SMI has failed: it could not\nreach the driver.'\nexit 9", "could not reach the"),
-        ("#!/bin/sh\necho broken >&2\nexit 1", "broken"),
-        ("#!/bin/sh\nexit 0", "nvidia-smi says nothing"),
-        ("#!/nowhere/at/all", "nvidia-smi does not answer: "),
-        ("#!/bin/sh\nexec sleep 60", "nvidia-smi does not answer: "),
-        ("#!/bin/sh\nprintf '\\377\\376'\nexit 1", "\N{REPLACEMENT CHARACTER}"),
-    ],
-)
-def test_a_gpu_driver_that_is_broken(nvidia_smi, monkeypatch, script, words):
-    if "sleep" in script:
-        monkeypatch.setattr(environment, "GPU_TIMEOUT_S", 0.2)
-    nvidia_smi(script)
-    found = environment.gpu()
-    assert (found.available, found.reason.count("\n")) == (False, 0)
-    assert words in found.reason
-
-
 def test_the_commit_of_this_checkout():
     root = Path(environment.__file__).resolve().parents[2]
     found = environment.commit()
@@ -219,7 +173,15 @@ def test_what_makes_numbers_worse_is_said_with_what_to_do(found, words):
 
 
 def test_variables_that_change_what_is_measured_are_recorded_and_others_are_not(monkeypatch):
-    telling = ("OPENBLAS_CORETYPE", "OMP_PROC_BIND", "NUMBA_OPT", "MKL_CBWR", "CUDA_VISIBLE_DEVICES", "PYTHONMALLOC")
+    telling = (
+        "OPENBLAS_CORETYPE",
+        "OMP_PROC_BIND",
+        "NUMBA_OPT",
+        "MKL_CBWR",
+        "CUDA_VISIBLE_DEVICES",
+        "PYTHONMALLOC",
+        "CUBLAS_WORKSPACE_CONFIG",
+    )
     for name in (*telling, "SECRET_TOKEN", "PYTHONPATH", "HOME"):
         monkeypatch.setenv(name, "x")
     found = environment.collect().variables

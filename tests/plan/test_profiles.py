@@ -28,8 +28,14 @@ def test_the_memory_profile_takes_few_rows_of_networks_chosen_by_the_caches():
     assert cases_.grid(memory.modes, memory.batch_sizes, memory.per_sample_rows) == [Case("per_sample", 10), *batched]
 
 
+def test_the_gpu_profile_goes_from_one_row_to_a_million():
+    gpu = profiles.profile("gpu")
+    assert gpu.batch_sizes == tuple(10**n for n in range(7))
+    assert (gpu.kernels, gpu.device) == (None, "cuda")
+
+
 def test_every_profile_measures_both_ways_and_smoke_is_the_shortest():
-    assert set(profiles.PROFILES) == {"smoke", "quick", "full", "book", "memory", "limits"}
+    assert set(profiles.PROFILES) == {"smoke", "quick", "full", "book", "memory", "limits", "gpu"}
     for name, profile in profiles.PROFILES.items():
         assert profile.name == name
         assert profile.purpose

@@ -41,6 +41,7 @@ WAITS = {
     "bench/measure/honesty.py": "it calls again when the rounds are over",
     "kernels/cuda/kernel.py": "it is the wait of the kernels on a stream of CuPy's",
     "kernels/cuda/fused.py": "code is loaded before it is captured",
+    "bench/machine/cuda_roofs.py": "the floor of a launch holds its wait",
     "kernels/cuda/queue.py": "what is timed on the device has to be over before it is read",
     "bench/data/workload.py": "hits are counted; that is never timed",
     "bench/cli/data.py": "`mlpbench show` looks at one result; it is never timed",
