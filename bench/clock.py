@@ -134,12 +134,18 @@ def clock_pairs_ns(times: int = 1000) -> list[int]:
 
 
 def short_rounds(
-    call: Callable[[], object], rounds: int, round_s: float, most_s: float = math.inf, wait: Any = None
+    call: Callable[[], object],
+    rounds: int,
+    round_s: float,
+    most_s: float = math.inf,
+    wait: Any = None,
+    between: Callable[[], object] = lambda: None,
 ) -> tuple[int, list[float]]:
     """Warm and time a call without a case of its own: calls in one round, and seconds per call of each round.
 
     A round lasts about ``round_s``; the calls in it are as many as fill it. On a machine so busy that the rounds take
     more than ``most_s``, fewer are made, but one at least. ``wait()``, if given, ends each round, for a device.
+    ``between()`` is called before the first round and after each.
     """
     with elapsed() as warming:
         calls = 0
@@ -151,6 +157,7 @@ def short_rounds(
             calls += 1
     iterations = max(1, round(calls * round_s / warming.seconds))
     seconds: list[float] = []
+    between()
     while not seconds or (len(seconds) < rounds and sum(seconds) * iterations < most_s):
         with elapsed() as one:
             for _ in range(iterations):
@@ -158,4 +165,5 @@ def short_rounds(
             if wait is not None:
                 wait()
         seconds.append(one.seconds / iterations)
+        between()
     return iterations, seconds

@@ -5,11 +5,10 @@ Both are optional: files of earlier versions, and of pytest by hand, have none, 
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import msgspec
-
+from mlpbench.bench import words
 from mlpbench.bench.analysis.attribution import SmallNetworks
 from mlpbench.bench.analysis.roofline import LEVELS, Roofs
 from mlpbench.bench.record import roofs as measured
@@ -52,8 +51,10 @@ class Evidence:
     """What was measured beside the cases. ``small`` by kernel and repeat; ``roofs`` by number of threads.
 
     ``devices``: what was measured of other devices, by the name that kernels call them.
-    ``disturbed``: whether the roofs were measured while something else ran, and are too low. ``missing``: what is not
-    there, one sentence each. ``sustained``: what the machine did within the repeats, for shares and not for roofs.
+    ``disturbed``: whether the roofs were measured while something else ran, and are too low, which files tell that have
+    no looks; with looks such a roof is refused. ``with_refused``: the roofs with the refused ones, where there are any:
+    too low, and still good against what is many times faster. ``missing``: what is not there, one sentence each.
+    ``sustained``: what the machine did within the repeats, for shares and not for roofs.
     """
 
     small: Mapping[tuple[str, int], SmallNetworks]
@@ -62,10 +63,19 @@ class Evidence:
     missing: tuple[str, ...]
     devices: Mapping[str, OfDevice] = field(default_factory=dict)
     sustained: Sustained = field(default_factory=Sustained)
+    with_refused: Mapping[int, Roofs] = field(default_factory=dict)
 
     def roofs_for(self, threads: int) -> Roofs | None:
         """Return the roofs of so many threads, or of the most there are: a roof may be too high, never too low."""
-        return self.roofs.get(threads) or (self.roofs[max(self.roofs)] if self.roofs else None)
+        found = self.roofs.get(threads)
+        if found is None and self.roofs and not max(self.with_refused, default=0) > max(self.roofs):
+            return self.roofs[max(self.roofs)]
+        return found
+
+    def too_low_for(self, threads: int) -> Roofs | None:
+        """Return the roofs of so many threads, or of the most there are, with the refused; None where none is."""
+        most = max(self.with_refused, default=0)
+        return self.with_refused.get(threads) or self.with_refused.get(most)
 
     def of(self, device: str) -> OfDevice:
         """Return what was measured of another device than the CPU."""
@@ -83,13 +93,19 @@ def read(run: Run) -> Evidence:
             missing[f"{record.kernel}: the small network was not measured: {record.anatomy.reason}"] = None
     if run.records and not small and not missing:
         missing["the cost of a call was not measured: the results are of an earlier version"] = None
-    roofs, disturbed = _roofs(run.roofs.roofs) if run.roofs and run.roofs.roofs else ({}, False)
-    if not roofs:
+    content = run.roofs.roofs if run.roofs else None
+    refused = [one for one in content.measured if one.refused is not None] if content else []
+    missing |= dict.fromkeys(
+        f"{one.name} with {words.things(one.threads, 'thread')} was not measured: {one.refused}" for one in refused
+    )
+    roofs, disturbed = _roofs(content, refused) if content else ({}, False)
+    with_refused = _roofs(content)[0] if content and refused else {}
+    if not roofs and not refused:
         why = run.roofs.reason or "no reason given" if run.roofs else f"there is no {ROOFS_FILE} beside the results"
         missing[f"the machine's roofs were not measured: {why}"] = None
     missing |= dict.fromkeys(f"a damaged file was left out: {line}" for line in run.damaged)
     devices = {one.device: _of_device(one) for one in run.roofs.devices} if run.roofs else {}
-    return Evidence(small, roofs, disturbed, tuple(missing), devices, sustained(run.roofs_of_repeats))
+    return Evidence(small, roofs, disturbed, tuple(missing), devices, sustained(run.roofs_of_repeats), with_refused)
 
 
 def sustained(of_repeats: Mapping[int, measured.RoofsHead]) -> Sustained:
@@ -98,10 +114,13 @@ def sustained(of_repeats: Mapping[int, measured.RoofsHead]) -> Sustained:
     reasons = {}
     for repeat, found in of_repeats.items():
         for one in found.roofs.measured if found.roofs else ():
+            if one.refused is not None:
+                reasons[repeat] = one.refused
+                continue
             rate = one.work / statistics.median(one.data)
             rates.setdefault(repeat, {}).setdefault(one.threads, {})[one.name] = rate
         if repeat not in rates:
-            reasons[repeat] = found.reason or "no reason given"
+            reasons[repeat] = found.reason or reasons.get(repeat, "no reason given")
     return Sustained(rates, reasons)
 
 
@@ -128,30 +147,36 @@ def _seconds(network: measured.SmallNetwork) -> tuple[float, float, int]:
     return one_s, batch_s, batch.rows_per_round_call
 
 
-def _roofs(content: measured.Roofs) -> tuple[dict[int, Roofs], bool]:
-    """Return the roofs by number of threads, and whether they were measured while something else ran."""
-    rates, disturbed = _rates(content)
+def _roofs(content: measured.Roofs, without: Sequence[measured.Measured] = ()) -> tuple[dict[int, Roofs], bool]:
+    """Return the roofs by number of threads ``without`` some, and whether they were measured while something else ran.
+
+    So many threads without arithmetic have none.
+    """
+    rates, disturbed = _rates([one for one in content.measured if one not in without])
     fewer: dict[str, float] = {}
     found = {}
     for threads, best in sorted(rates.items()):
         # More threads cannot do less: where they did, they stood in each other's or somebody else's way.
         disturbed |= any(fewer.get(name, 0) > rate for name, rate in best.items() if name == "multiply-add")
         fewer = {name: max(rate, fewer.get(name, 0)) for name, rate in best.items()}
-        found[threads] = _peak_and_levels(fewer, threads, content.caches)
+        if fewer.keys() & set(ARITHMETIC):
+            found[threads] = _peak_and_levels(fewer, threads, content.caches)
     return found, disturbed
 
 
-def _rates(content: measured.Roofs) -> tuple[Rates, bool]:
+def _rates(every: Sequence[measured.Measured]) -> tuple[Rates, bool]:
     """Return the best rates by threads (of a device, 1) and name, and whether something else ran.
 
-    What was measured in several ways counts by the fastest.
+    What was measured in several ways counts by the fastest. Where there are looks, they have told before.
     """
     rates: Rates = {}
     disturbed = False
-    for one in content.measured:
+    for one in every:
         of_threads = rates.setdefault(one.threads, {})
         of_threads[one.name] = max(one.work / min(one.data), of_threads.get(one.name, 0))
-        disturbed |= statistics.median(one.data) > _QUIET_WITHIN.get(one.name, math.inf) * min(one.data)
+        disturbed |= not one.looks_ns and statistics.median(one.data) > _QUIET_WITHIN.get(one.name, math.inf) * min(
+            one.data
+        )
     return rates, disturbed
 
 
@@ -169,7 +194,7 @@ def _of_device(entry: measured.OfDevice) -> OfDevice:
     content = entry.roofs
     own = "fp64" if content.dtype == "float64" else "fp32"
     kept = tuple(one for one in content.measured if one.arithmetic in (None, own))
-    rates, disturbed = _rates(msgspec.structs.replace(content, measured=kept))
+    rates, disturbed = _rates(kept)
     roofs = _peak_and_levels(rates[1], 1, content.caches)
     peaks = {own: (roofs.flop_s, roofs.arithmetic)}
     for one in content.measured:

@@ -50,10 +50,15 @@ def _impossible(run: Run, beside: Evidence) -> Iterator[tuple[str, Refusal]]:
         first = timed[kernel]
         device, threads = first.device or CPU, threads_used(first) or first.threads or 1
         roofs, _, disturbed, _ = held_to(device, threads, beside, first.describe.get("arithmetic"))
-        for share in shares(first, cases, roofs, disturbed=disturbed):
-            if share.verdict is not None and share.verdict.impossible:
-                why = _why(share.verdict)
-                yield kernel, Refusal(mode=share.mode, batch_size=share.batch_size, check="roofline", reason=why)
+        # Roofs that were refused are too low, and nobody is many times faster.
+        too_low = beside.too_low_for(threads) if device == CPU else None
+        found: dict[tuple[str, int], Refusal] = {}
+        for held, is_low in ((too_low, True), (roofs, disturbed)):
+            for share in shares(first, cases, held, disturbed=is_low):
+                if share.verdict is not None and share.verdict.impossible:
+                    at, why = (share.mode, share.batch_size), _why(share.verdict)
+                    found[at] = Refusal(mode=at[0], batch_size=at[1], check="roofline", reason=why)
+        yield from ((kernel, one) for one in found.values())
 
 
 def _why(verdict: RoofVerdict) -> str:

@@ -12,7 +12,7 @@ from mlpbench.bench.cli import console
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.machine import environment, load, roofs
 from mlpbench.bench.record.runs import ROOFS_FILE
-from mlpbench.bench.run import process
+from mlpbench.bench.run import looks, process
 from mlpbench.bench.stats.estimates import LEAST_REPEATS
 from mlpbench.kernels import base
 
@@ -129,8 +129,9 @@ def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> floa
     for (threads, dtype), those in sharing.items():
         others = sorted(devices[threads, dtype] - {roofs.CPU})
         with elapsed() as took:
-            reason = roofs.write(those, threads, dtype, seconds=seconds, devices=others, binding=bindings[threads])
+            bound, best = bindings[threads], looks.known(looks.path_for(those[0]))
+            reason = roofs.write(those, threads, dtype, seconds=seconds, devices=others, binding=bound, best=best)
         spent_s += took.seconds
         if reason:
-            console.say(f"no roofs: {reason}", "yellow")
+            console.say(f"roofs: {reason}", "yellow")
     return spent_s

@@ -2,25 +2,34 @@
 
 Arithmetic is the matrix product through NumPy and multiply-adds in registers through Numba; bandwidth is reading
 through arrays that fit half of each cache, and through one that fits none. Each is measured with one thread and with
-the run's threads, because some kernels use one. Every round is kept: a roof is work / seconds of the best one. Devices
-that kernels of the run compute on are measured by modules of their own (`DEVICES`).
+the run's threads, because some kernels use one. Every round is kept, with a look at the core before and after it. A roof
+is work / seconds of the best round, if some between two quiet looks confirm it. If not, it is measured again, and at
+last refused. Devices that kernels of the run compute on are measured by modules of their own (`DEVICES`).
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from mlpbench.bench import words
 from mlpbench.bench.clock import elapsed, short_rounds
-from mlpbench.bench.machine import child, environment
+from mlpbench.bench.machine import child, environment, look
+from mlpbench.bench.machine.look import Look
+from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.plan import Binding
 from mlpbench.bench.record.roofs import Measured, OfDevice, Roofs, RoofsFile, RoofsHead
 from mlpbench.bench.record.runs import ROOFS_FILE
+from mlpbench.bench.record.trust import LookFacts, best_look
 from mlpbench.bench.record.write import write_atomically
 
 #: Rounds are many and short: the best one of them finds a moment when nothing else runs.
@@ -31,8 +40,14 @@ ALL = ("matrix product", "multiply-add", "L1", "L2", "L3", "DRAM")
 OF_REPEAT = ("matrix product", "multiply-add", "L2")
 #: Seconds for each of these: as long as the profile `limits` measures a case.
 REPEAT_S = 0.1
-#: So many more rounds must come so close to the best one; else they are measured again, so often at most.
+#: So many more rounds must be quiet, and come so close to the best one; else a roof is measured again, behind all
+#: others and so often at most, and then refused.
 CONFIRMED_BY, CONFIRMED_WITHIN, AGAIN = 2, 1.05, 3
+#: Where half of the quiet rounds take so many times as long as the best, something else ran that looks do not feel:
+#: multiply-adds in registers wait for nothing, and what all cores share is what a neighbour's reads take away.
+HALF_WITHIN = {"multiply-add": 1.15, "L3": 1.3, "DRAM": 1.3}
+#: Why a roof is refused.
+BUSY = "the machine was busy"
 #: A process that takes longer is stuck: it takes two to five seconds.
 TIMEOUT_S = 120
 #: Rows and columns of the matrices that NumPy multiplies: beyond L2, and a product takes a few milliseconds.
@@ -56,20 +71,27 @@ def write(
     seconds: float,
     devices: Collection[str] = (),
     binding: Binding | None = None,
+    best: Collection[BestLook] = (),
 ) -> str | None:
     """Measure in processes of their own, each roof for ``seconds``, and write ``roofs.json`` into each of the folders.
 
     ``devices``: where kernels of the run compute besides the CPU. ``binding``: the processors that the processes are
-    bound to, as the run's own are; None where they are not. Return why some roofs are not there, else None.
+    bound to, as the run's own are; None where they are not. ``best``: the fastest looks that the machine is known by.
+    Return why some roofs are not there, else None.
     """
     asked = {"dtype": dtype, "seconds": seconds}
     with elapsed() as took:
-        cpu = _ask(CPU, threads, binding, {**asked, "threads": threads})
+        looks = [(one.name, one.processors, one.best_ns) for one in best]
+        cpu = _ask(CPU, threads, binding, {**asked, "threads": threads, "best": looks})
         others = tuple(_ask(device, threads, binding, asked) for device in devices)
     head = RoofsHead(roofs=cpu.roofs, reason=cpu.reason, devices=others, took_s=took.seconds)
     for folder in folders:
         write_atomically(folder / ROOFS_FILE, RoofsFile(head))
-    reasons = [cpu.reason, *(f"{other.device}: {other.reason}" for other in others if other.reason)]
+    reasons = [
+        cpu.reason,
+        refused_words(cpu.roofs),
+        *(f"{other.device}: {other.reason}" for other in others if other.reason),
+    ]
     return "; ".join(filter(None, reasons)) or None
 
 
@@ -96,42 +118,111 @@ def _ask(device: str, threads: int, binding: Binding | None, asked: dict[str, An
     return msgspec.convert(answer.found, OfDevice)
 
 
-def measure(threads: int, dtype: str, seconds: float, only: Collection[str] = ALL) -> Roofs:
+def measure(
+    threads: int,
+    dtype: str,
+    seconds: float,
+    only: Collection[str] = ALL,
+    best: Collection[tuple[str, int, int]] = (),
+) -> Roofs:
     """Return the roofs of this machine for ``dtype``, with one thread and with ``threads``, as the file holds them.
 
-    ``only``: some of `ALL`. A level that this processor has no cache for is left out.
+    ``only``: some of `ALL`. A level that this processor has no cache for is left out. ``best``: name, processors and
+    nanoseconds of the fastest looks that are known.
     """
     import threadpoolctl
 
     caches = environment.machine().caches
     rounds = max(FEWEST_ROUNDS, round(seconds / ROUND_S))
-    measured = []
     counts = sorted({1, threads})
+    looks = _Looks({(name, processors): best_ns for name, processors, best_ns in best})
+    measured: list[Measured] = []
     # One memory for all: where the host's third-level cache is large, what does not fit it takes a second to fill.
     memory = _aligned(max((n * size for n in counts for size in _sizes(caches, n, only).values()), default=0))
     for n in counts:
+        looks.kind = look.here() if n == 1 else look.everywhere()
         with threadpoolctl.threadpool_limits(n), ThreadPoolExecutor(n) as pool:
-            for name, unit, work, size, call in _calls(pool, n, dtype, _sizes(caches, n, only), memory, only):
-                data = _confirmed(partial(_rounds, call, rounds, seconds))
-                measured.append(Measured(name=name, threads=n, unit=unit, work=work, bytes=size, data=tuple(data)))
-    return Roofs(dtype=dtype, caches=caches, measured=tuple(measured), environment=environment.collect())
+            found = [
+                _Roof(call, Measured(name=name, threads=n, unit=unit, work=work, bytes=size, data=_NONE))
+                for name, unit, work, size, call in _calls(pool, n, dtype, _sizes(caches, n, only), memory, only)
+            ]
+            for _ in range(1 + AGAIN):
+                for one in found:
+                    if one.doubt(looks.facts()) is not None:
+                        one.take(rounds, seconds, looks)
+        measured += [replace(one.found, refused=one.doubt(looks.facts())) for one in found]
+    measured_in = environment.collect()
+    return Roofs(dtype=dtype, caches=caches, measured=tuple(measured), environment=measured_in, look=looks.facts())
 
 
-def _rounds(call: Callable[[], object], rounds: int, seconds: float) -> list[float]:
-    return short_rounds(call, rounds, ROUND_S, most_s=2 * seconds)[1]
+#: The rounds of a roof of which nothing has been measured.
+_NONE = (math.inf,)
 
 
-def _confirmed(measure: Callable[[], list[float]]) -> list[float]:
-    """Return rounds of which the fastest are about as fast: what had no quiet moment is measured again, `AGAIN` times.
+@dataclass
+class _Looks:
+    """The looks of this process: the kind that is taken now, and the ``best`` of each kind, by name and processors."""
 
-    A neighbour comes and goes within 10 ms, and a roof is the best round: one that no other confirms was a glimpse.
-    """
-    data = measure()
-    for _ in range(AGAIN):
-        if sorted(data)[min(CONFIRMED_BY, len(data) - 1)] <= CONFIRMED_WITHIN * min(data):
-            break
-        data += measure()
-    return data
+    best: dict[tuple[str, int], int]
+    kind: Look | None = None
+    several: int | None = None
+
+    def saw(self, looks_ns: Sequence[int]) -> None:
+        """Take in looks of the kind that is taken now."""
+        if self.kind is not None:
+            at = self.kind.name, self.kind.processors
+            self.best[at] = int(min(best_look(looks_ns), self.best.get(at, math.inf)))
+            self.several = at[1] if at[1] > 1 else self.several
+
+    def facts(self) -> LookFacts:
+        """Return what a file says of them."""
+        name = self.kind.name if self.kind else None
+        here, several = (self.best.get((name or "", n or 1)) for n in (1, self.several))
+        return LookFacts(name=name, best_ns=here, processors=self.several, several_ns=several if self.several else None)
+
+
+@dataclass
+class _Roof:
+    """One roof while it is measured: the call, and what was ``found`` so far."""
+
+    call: Callable[[], object]
+    found: Measured
+
+    def take(self, rounds: int, seconds: float, looks: _Looks) -> None:
+        """Measure some more rounds, with a look before and after each."""
+        seen: list[int] = []
+        take = looks.kind.take if looks.kind else None
+        between = (lambda: None) if take is None else (lambda: seen.append(take()))
+        data = short_rounds(self.call, rounds, ROUND_S, most_s=2 * seconds, between=between)[1]
+        looks.saw(seen)
+        before = () if self.found.data is _NONE else self.found.data
+        self.found = replace(
+            self.found,
+            data=(*before, *data),
+            looks_ns=(*self.found.looks_ns, *pairwise(seen)),
+            look_processors=looks.kind.processors if looks.kind else None,
+        )
+
+    def doubt(self, look: LookFacts) -> str | None:
+        """Return why it cannot be believed, None where it can."""
+        every, quiet = self.found.data, sorted(self.found.quiet_s(look))
+        if len(quiet) <= CONFIRMED_BY < len(every) or not quiet or every is _NONE:
+            return f"{BUSY}: {len(quiet)} of {len(every)} rounds were between two quiet looks"
+        if quiet[min(CONFIRMED_BY, len(quiet) - 1)] > CONFIRMED_WITHIN * quiet[0]:
+            return f"{BUSY}: no {CONFIRMED_BY} of {len(every)} rounds came near the best"
+        half = median(quiet) / quiet[0]
+        if half > HALF_WITHIN.get(self.found.name, math.inf):
+            return f"{BUSY}: half of its quiet rounds took {half:.1f} times as long as the best"
+        return None
+
+
+def refused_words(found: Roofs | None) -> str | None:
+    """Return which roofs are refused, and why, in words; None where none is."""
+    refused = [one for one in found.measured if one.refused is not None] if found else []
+    if not refused:
+        return None
+    each = words.listed([f"{one.name} with {words.things(one.threads, 'thread')}" for one in refused])
+    return f"{each} not measured, {refused[0].refused}"
 
 
 def read_sizes(caches: dict[str, int], threads: int) -> dict[str, int]:

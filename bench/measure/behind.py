@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mlpbench.bench.cases import Case
-from mlpbench.bench.measure import look, witness
+from mlpbench.bench.machine import look
+from mlpbench.bench.measure import witness
 from mlpbench.bench.measure.honesty import Honesty, Prepared
 from mlpbench.bench.measure.session import Contestant
 from mlpbench.bench.record.trust import Refusal

@@ -13,8 +13,8 @@ import numpy as np
 
 from mlpbench.bench.cases import PER_SAMPLE_ROWS, Case
 from mlpbench.bench.clock import times_s
+from mlpbench.bench.machine.spin import best_spin
 from mlpbench.bench.measure.case import prepare, round_of
-from mlpbench.bench.measure.spin import best_spin
 from mlpbench.bench.record.trust import Known
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel

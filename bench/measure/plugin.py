@@ -17,10 +17,10 @@ from mlpbench.bench import cases as cases_
 from mlpbench.bench import values, words
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import environment, supervised
+from mlpbench.bench.machine import environment, look, supervised
 from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.machine.threads import TooManyThreads
-from mlpbench.bench.measure import anatomy, arguments, closer, cold, device, look, watch, witness
+from mlpbench.bench.measure import anatomy, arguments, closer, cold, device, watch, witness
 from mlpbench.bench.measure.behind import Behind
 from mlpbench.bench.measure.instruments import GROUP, known, plant
 from mlpbench.bench.measure.session import Contestant, Suite

@@ -17,10 +17,10 @@ from msgspec.structs import replace
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import wait_for_others
-from mlpbench.bench.measure import look as look_
+from mlpbench.bench.machine import look as look_
+from mlpbench.bench.machine.look import Look
 from mlpbench.bench.measure.behind import Behind, is_refused
 from mlpbench.bench.measure.case import Prepared, Ready, by_round, make_ready, round_of, rounds_ended
-from mlpbench.bench.measure.look import Look
 from mlpbench.bench.measure.session import Contestant
 from mlpbench.bench.measure.witness import RawClock
 from mlpbench.bench.record.trust import Refusal

@@ -12,10 +12,10 @@ from msgspec.structs import asdict, replace
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import clocks, times_s, utc_s
-from mlpbench.bench.measure import look
+from mlpbench.bench.machine import look
+from mlpbench.bench.machine.spin import best_spin
 from mlpbench.bench.measure.case import is_asynchronous
 from mlpbench.bench.measure.cold import pool_bytes
-from mlpbench.bench.measure.spin import best_spin
 from mlpbench.bench.record.trust import Clocks, Counters, Known, SpinFacts, Trust, Window
 from mlpbench.bench.trust.disturbance import reasons
 from mlpbench.kernels.base import Kernel

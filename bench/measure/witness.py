@@ -12,7 +12,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.clock import processor_s, raw_s, rest
-from mlpbench.bench.measure.spin import best_spin
+from mlpbench.bench.machine.spin import best_spin
 from mlpbench.bench.record.fields import MIN_SECONDS
 from mlpbench.bench.record.trust import KnownWork, Trust
 from mlpbench.bench.trust.clock_check import false_clock
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 #: What times, and what keeps the times: none of it may be another after a kernel has been in the process.
-WATCHED = ("time", "timeit", "pytest_benchmark", "mlpbench.bench.clock", "mlpbench.bench.measure")
+WATCHED = (
+    *("time", "timeit", "pytest_benchmark", "mlpbench.bench.clock", "mlpbench.bench.measure"),
+    *("mlpbench.bench.machine.look", "mlpbench.bench.machine.spin"),
+)
 #: A round may differ from the raw clock around it by such a share; between the two, pytest-benchmark does its own work.
 ROUND_SHARE, ROUND_S = 0.02, 1e-4
 #: Rounds may lie that far off: somebody else's turn may have come in between.

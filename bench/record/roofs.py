@@ -5,7 +5,20 @@ from typing import Literal
 from msgspec import field
 
 from mlpbench.bench.record.environment import Environment
-from mlpbench.bench.record.fields import SCHEMA, Block, Index, Mode, Name, Rounds, Schema, Seconds, Text, Whole
+from mlpbench.bench.record.fields import (
+    SCHEMA,
+    Block,
+    Index,
+    Mode,
+    Name,
+    Nanoseconds,
+    Rounds,
+    Schema,
+    Seconds,
+    Text,
+    Whole,
+)
+from mlpbench.bench.record.trust import LookFacts, best_look, quiet_up_to
 from mlpbench.kernels.spec import ForwardSpec
 
 #: What a peak is measured with.
@@ -21,6 +34,9 @@ class Measured(Block, frozen=True, kw_only=True):
     ``name``: what was done, or the level that was read; ``how``: of a device, in which of several ways. ``bytes``: the
     size of each array, None for arithmetic. ``arithmetic``: of a device, what products were computed in (fp32, tf32,
     fp16, fp64); None in older files.
+
+    ``looks_ns``: how long the look before each round took, and the one after it, on the slowest of ``look_processors``;
+    empty where there are none. ``refused``: why it is no roof: the machine was busy.
     """
 
     name: Text
@@ -31,16 +47,32 @@ class Measured(Block, frozen=True, kw_only=True):
     work: Whole
     bytes: Index | None = None
     data: Rounds
+    looks_ns: tuple[tuple[Nanoseconds, Nanoseconds], ...] = ()
+    look_processors: Whole | None = None
+    refused: Text | None = None
+
+    def __post_init__(self) -> None:
+        if self.looks_ns and len(self.looks_ns) != len(self.data):
+            raise ValueError(f"looks_ns: expected two for each of {len(self.data)} rounds, got {len(self.looks_ns)}")
+
+    def quiet_s(self, look: LookFacts) -> tuple[float, ...]:
+        """Return the rounds between two quiet looks, all of them where there are no looks."""
+        if not self.looks_ns:
+            return self.data
+        own = best_look(one for pair in self.looks_ns for one in pair)
+        limit = quiet_up_to(look.best_of(self.look_processors or 1) or own, own)
+        return tuple(one for one, pair in zip(self.data, self.looks_ns, strict=True) if max(pair) <= limit)
 
 
 class Roofs(Block, frozen=True, kw_only=True):
-    """What was measured of the CPU, or of a device. ``caches``: bytes by name."""
+    """What was measured of the CPU, or of a device. ``caches``: bytes by name. ``look``: the best looks then."""
 
     dtype: Text | None = None
     caches: dict[Text, Whole] = field(default_factory=dict)
     facts: dict[Text, Text | None] = field(default_factory=dict)
     measured: tuple[Measured, ...]
     environment: Environment = Environment()
+    look: LookFacts = LookFacts()
 
     def __post_init__(self) -> None:
         if not self.measured:

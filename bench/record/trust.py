@@ -3,6 +3,7 @@
 What is measured is kept raw; what it means is made of it in `bench.trust`.
 """
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from msgspec import Meta
@@ -151,6 +152,26 @@ class SpinFacts(Block, frozen=True):
 
     name: Text | None = None
     instructions: Whole | None = None
+
+
+#: A look is quiet up to this multiple of the best one: neighbours make it twice as long, its own noise is 1 or 2 %.
+QUIET = 1.06
+#: Of all looks, this one counts as the best, counted from 0: a single one that a clock cut short moves nothing.
+BEST = 2
+#: The best look beside one piece of work may be so much longer than the best of all: instructions that slow the clock
+#: down (wide vectors), or a processor that is saving power. A neighbour costs more.
+OWN = 1.15
+
+
+def best_look(looks: Iterable[float]) -> float:
+    """Return the look that counts as the best of some."""
+    found = sorted(looks)
+    return found[min(BEST, len(found) - 1)]
+
+
+def quiet_up_to(best_ns: float, beside_ns: float) -> float:
+    """Return up to which time a look is quiet, where the best of all is known, and the best beside this work."""
+    return QUIET * (beside_ns if beside_ns <= OWN * best_ns else best_ns)
 
 
 class LookFacts(Block, frozen=True, kw_only=True):

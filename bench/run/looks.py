@@ -16,6 +16,14 @@ def path_for(folder: Path) -> Path:
     return next((parent for parent in folder.parents if parent.name == machine), folder.parent) / look.FILE
 
 
+def known(path: Path) -> tuple[look.BestLook, ...]:
+    """Return the fastest looks of a file; none where it is damaged, which `keep` tells."""
+    try:
+        return look.read(path)
+    except UserError:
+        return ()
+
+
 def keep(path: Path, record: Record) -> str | None:
     """Write down what a process saw, where that is faster than all before; return what is wrong with the file.
 

@@ -15,15 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.bench.record.schema import Record, Timing
+from mlpbench.bench.record.trust import best_look, quiet_up_to
 from mlpbench.bench.trust.disturbance import Disturbance, best_spin_s, disturbances
 
-#: A look is quiet up to this multiple of the best one: neighbours make it twice as long, its own noise is 1 or 2 %.
-QUIET = 1.06
-#: Of all looks, this one counts as the best, counted from 0: a single one that a clock cut short moves nothing.
-BEST = 2
-#: The best look beside one case may be so much longer than the run's best: instructions that slow the clock down
-#: (wide vectors), or a processor that is saving power. A neighbour costs more.
-OWN = 1.15
 #: Quiet rounds that make a time, or half of all if these are fewer: of a median of three one may be wrong.
 ENOUGH = 3
 #: A process is calm with at most this share of slow looks: whatever happens within its rounds, their median forgives.
@@ -93,7 +87,7 @@ def taken(records: Sequence[Record]) -> list[dict[At, Taken]]:
             at, kind = (timing.mode, timing.batch_size), _kind(record, timing)
             fastest = best.get(kind, 0.0)
             beside = own.get((kind, record.kernel, *at), 0.0)
-            found[at] = _taken(timing, fastest, beside if beside <= OWN * fastest else fastest, hit.get(at, ()))
+            found[at] = _taken(timing, fastest, quiet_up_to(fastest, beside), hit.get(at, ()))
         made.append(found)
     return _marked(records, made)
 
@@ -117,7 +111,7 @@ def _best_looks(records: Sequence[Record]) -> dict[_Kind, float]:
             kind, best = _kind(record, timing), record.trust.look.best_of(timing.look_processors or 1)
             looks[kind] += [look for pair in timing.looks_ns for look in pair]
             known[kind] += [best] if best else []
-    return {kind: min([_best(found), *known[kind]]) for kind, found in looks.items() if found}
+    return {kind: min([best_look(found), *known[kind]]) for kind, found in looks.items() if found}
 
 
 def _best_of_cases(records: Sequence[Record]) -> dict[tuple[_Kind, str, str, int], float]:
@@ -127,15 +121,11 @@ def _best_of_cases(records: Sequence[Record]) -> dict[tuple[_Kind, str, str, int
         for timing in record.cases:
             case = _kind(record, timing), record.kernel, timing.mode, timing.batch_size
             looks[case] += [look for pair in timing.looks_ns for look in pair]
-    return {case: _best(found) for case, found in looks.items() if found}
+    return {case: best_look(found) for case, found in looks.items() if found}
 
 
-def _best(looks: Sequence[float]) -> float:
-    return sorted(looks)[min(BEST, len(looks) - 1)]
-
-
-def _taken(timing: Timing, best_ns: float, beside_ns: float, hit: tuple[Disturbance, ...]) -> Taken:
-    """Return the time of one case. The best looks are those of the run, and ``beside_ns`` this case.
+def _taken(timing: Timing, best_ns: float, limit_ns: float, hit: tuple[Disturbance, ...]) -> Taken:
+    """Return the time of one case. ``best_ns``: the best look; up to ``limit_ns`` one is quiet.
 
     ``hit``: what the counters saw.
     """
@@ -144,7 +134,7 @@ def _taken(timing: Timing, best_ns: float, beside_ns: float, hit: tuple[Disturba
     if not timing.looks_ns:
         return Taken(timing, "all rounds", every, None, None, hit)
     looks = np.array(timing.looks_ns)
-    quiet, level = looks <= QUIET * beside_ns, float(np.median(looks)) / max(best_ns, 1.0)
+    quiet, level = looks <= limit_ns, float(np.median(looks)) / max(best_ns, 1.0)
     chosen, slow = np.flatnonzero(quiet.all(axis=1)), float((~quiet).mean())
     calm = slow <= CALM and not hit
     short = float(np.median(rounds)) * timing.iterations <= SHORT_S

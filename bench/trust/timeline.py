@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
+from mlpbench.bench.record.trust import QUIET
 from mlpbench.bench.trust.disturbance import SLOWER, Disturbance, best_spin_s, levels_s
-from mlpbench.bench.trust.quiet import QUIET, taken
+from mlpbench.bench.trust.quiet import taken
 
 
 @dataclass(frozen=True)

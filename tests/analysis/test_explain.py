@@ -208,6 +208,29 @@ def test_a_curve_that_is_no_line_is_told_in_parts_and_one_that_cannot_be_divided
         assert any(line.startswith(start) for line in few)
 
 
+def refused(entries, *names, threads=(1, 2)):
+    return [
+        {**entry, "refused": "the machine was busy: 0 of 50 rounds were between two quiet looks"}
+        if entry["name"] in names and entry["threads"] in threads
+        else entry
+        for entry in entries
+    ]
+
+
+def test_a_refused_roof_is_told_and_bounds_nothing_but_what_is_many_times_faster(tmp_path):
+    entries = files.roofs()["mlpbench"]["roofs"]["measured"]
+    found = evidence.read(write(tmp_path / "l2", roofs_file=files.roofs(refused(entries, "L2", threads=(2,)))))
+    assert ["L2" in found.roofs[n].read_s for n in (1, 2)] == [True, False], "less is no roof of more"
+    assert "L2" in found.with_refused[2].read_s
+    assert not found.disturbed
+    (said,) = (text for text in found.missing if "L2" in text)
+    assert said.startswith("L2 with 2 threads was not measured: the machine was busy: 0 of 50")
+    arithmetic = refused(entries, "matrix product", "multiply-add", threads=(2,))
+    found = evidence.read(write(tmp_path / "two", roofs_file=files.roofs(arithmetic)))
+    assert (found.roofs_for(1).threads, found.roofs_for(2)) == (1, None)
+    assert sorted(found.with_refused) == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("level", "spread", "disturbed"), [("DRAM", 1.4, True), ("DRAM", 1.2, False), ("L2", 1.4, False)]
 )

@@ -13,7 +13,7 @@ from mlpbench.bench.analysis.sides import Side
 from mlpbench.bench.errors import NothingComparable
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
-from support import simulate, trusting
+from support import evidence_files, simulate, trusting
 
 TIMES = {
     ("numpy", "per_sample", 100): 18e-6,
@@ -142,3 +142,19 @@ def test_times_that_no_roof_checks_are_marked_beside_every_number(tmp_path, info
     found = compare(Side(run, "numpy"), Side(run, "fast"))
     assert found.unchecked == ("fast",)
     assert any(note.startswith("fast \u2020 unchecked") for note in found.notes)
+
+
+@pytest.mark.parametrize(("batch_s", "refused"), [(1e-9, True), (1e-7, False)])
+def test_beside_refused_roofs_only_what_is_many_times_faster_is_impossible(tmp_path, batch_s, refused):
+    """A roof of a busy machine is too low: a sample in 100 ns would be 3.6 times as fast, one in 1 ns is a lie."""
+    run = write(tmp_path, trust=None)
+    for file in tmp_path.rglob("fast.*.json"):
+        with simulate.edited(file) as content:
+            for row in content["benchmarks"]:
+                if (row["extra_info"]["mode"], row["extra_info"]["batch_size"]) == ("batched", 100):
+                    row["stats"]["data"] = [100 * batch_s] * len(row["stats"]["data"])
+    busy = "the machine was busy: 0 of 50 rounds were between two quiet looks"
+    entries = [{**entry, "refused": busy} for entry in evidence_files.measured(1)]
+    (run.path / "roofs.json").write_text(json.dumps(evidence_files.roofs(entries)))
+    gone = TIMES.keys() - timed(settled(runs.read_run(run.path)))
+    assert gone == ({("fast", "batched", 100)} if refused else set())

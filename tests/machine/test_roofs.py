@@ -5,14 +5,17 @@ import os
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from mlpbench.bench.analysis import evidence
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import binding, child, roofs
+from mlpbench.bench.machine.look import Look
 from mlpbench.bench.record import runs, untrusted
 from mlpbench.bench.record.environment import Environment, Machine
 from mlpbench.bench.record.fields import SCHEMA
-from mlpbench.bench.record.roofs import RoofsFile
+from mlpbench.bench.record.roofs import Measured, RoofsFile
+from mlpbench.bench.record.trust import LookFacts
 from mlpbench.kernels.numba_simd.codegen import peak
 
 CACHES = {"L1d": 48 * 1024, "L1i": 32 * 1024, "L2": 2**20, "L3": 32 * 2**20}
@@ -97,7 +100,8 @@ def test_a_repeat_has_a_file_of_its_own(tmp_path, monkeypatch):
 
 def test_a_run_has_a_file_of_them_measured_where_it_is_bound_to(tmp_path):
     found = binding.choose(1)
-    assert roofs.write([tmp_path], 1, "float32", 1e-3, binding=found) is None
+    said = roofs.write([tmp_path], 1, "float32", 1e-3, binding=found)
+    assert said is None or roofs.BUSY in said, "as the machine of the tests may be"
     block = block_of(tmp_path)
     assert (block["kind"], block["schema"], block["reason"]) == ("roofs", SCHEMA, None)
     assert {entry["threads"] for entry in block["roofs"]["measured"]} == {1}
@@ -136,7 +140,7 @@ def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setattr(roofs.child, "ask", ask)
     assert roofs.write([tmp_path], 2, "float64", 0.5, ["cuda"]) is None
     what = {"dtype": "float64", "seconds": 0.5}
-    assert asked == [(roofs.__name__, 2, {**what, "threads": 2}), (roofs.DEVICES["cuda"], 2, what)]
+    assert asked == [(roofs.__name__, 2, {**what, "threads": 2, "best": []}), (roofs.DEVICES["cuda"], 2, what)]
     block = block_of(tmp_path)
     assert block["roofs"]["measured"] == block["devices"][0]["roofs"]["measured"]
     assert (block["devices"][0]["device"], block["devices"][0]["reason"]) == ("cuda", None)
@@ -170,15 +174,65 @@ def test_it_is_no_record(tmp_path):
         runs.read_run(tmp_path)
 
 
+BEST_NS = 25_000
+
+
+def looks_of(monkeypatch, takes):
+    """Let the looks of the process that measures take what ``takes()`` returns, in nanoseconds."""
+    monkeypatch.setattr(roofs.look, "here", lambda: Look("look", 1, takes))
+
+
+def test_a_roof_that_has_no_quiet_moment_is_measured_again_and_then_refused(small, monkeypatch):
+    small({})
+    looks_of(monkeypatch, lambda: 2 * BEST_NS)
+    known = [("look", 1, BEST_NS)]
+    busy = roofs.measure(1, "float32", 7e-5, ["multiply-add"], known).measured[0]
+    alone = roofs.measure(1, "float32", 7e-5, ["multiply-add"]).measured[0]
+    assert len(busy.looks_ns) == len(busy.data) >= 1 + roofs.AGAIN
+    assert busy.refused == f"the machine was busy: 0 of {len(busy.data)} rounds were between two quiet looks"
+    assert "two quiet looks" not in (alone.refused or ""), "it does not know a better one"
+
+
+def test_what_was_busy_has_its_next_turn_behind_all_others(small, monkeypatch):
+    """The neighbour goes while the second of two is measured."""
+    small({})
+    order, quiet = [], []
+
+    def rounds(call, rounds, round_s, most_s, between):
+        order.append(call)
+        between()
+        for _ in range(5):
+            between()
+        quiet.extend([True] * (len(order) > 1))
+        return 1, [1.0] * 5
+
+    monkeypatch.setattr(roofs, "short_rounds", rounds)
+    looks_of(monkeypatch, lambda: BEST_NS * (1 if quiet else 2))
+    found = roofs.measure(1, "float32", 7e-5, ["matrix product", "multiply-add"], [("look", 1, BEST_NS)])
+    first, second = order[0], order[1]
+    assert order == [first, second, first, second]
+    assert [one.refused for one in found.measured] == [None, None]
+    assert found.look.best_ns == BEST_NS
+
+
 @pytest.mark.parametrize(
-    ("turns", "measured"),
+    ("name", "data", "why"),
     [
-        ([[1.0, 1.02, 1.04, 2.0]], 1),
-        ([[1.0, 1.5, 1.6, 2.0], [1.01, 1.02, 2.0]], 2),
-        ([[1.0, 1.5], [0.9, 1.5], [0.8, 1.5], [0.7, 1.5], [0.6]], 1 + roofs.AGAIN),
-        ([[1.0]], 1),
+        ("L2", [1.0, 1.02, 1.04, 2.0], None),
+        ("L2", [1.0, 1.5, 1.6, 2.0], "no 2 of 4 rounds came near the best"),
+        ("L2", [1.0], None),
+        ("L2", [1.0, 1.01, 1.02, 1.4, 1.4, 1.4, 1.4], None),
+        ("DRAM", [1.0, 1.01, 1.02, 1.4, 1.4, 1.4, 1.4], "half of its quiet rounds took 1.4 times as long as the best"),
     ],
 )
-def test_a_limit_that_no_other_round_confirms_is_measured_again(turns, measured):
-    left = iter(turns)
-    assert len(roofs._confirmed(lambda: list(next(left)))) == sum(map(len, turns[:measured]))
+def test_a_limit_that_no_other_round_confirms_is_doubted(name, data, why):
+    found = roofs._Roof(lambda: None, Measured(name=name, work=1, data=tuple(data))).doubt(LookFacts())
+    assert found == (why and f"the machine was busy: {why}")
+
+
+def test_only_rounds_between_quiet_looks_confirm_a_limit():
+    looks = [(25, 25), (25, 50), (50, 25), (25, 25), (26, 25)]
+    one = Measured(name="L2", work=1, data=(1.0, 1.0, 1.0, 1.4, 1.4), looks_ns=looks, look_processors=1)
+    assert one.quiet_s(LookFacts(name="look", best_ns=25)) == (1.0, 1.4, 1.4)
+    with pytest.raises(ValueError, match="expected two for each of 5 rounds, got 4"):
+        replace(one, looks_ns=tuple(looks[:4]))

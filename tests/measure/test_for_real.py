@@ -24,7 +24,8 @@ cpu = min(os.sched_getaffinity(0))
 os.sched_setaffinity(0, {cpu})
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import times_s
-from mlpbench.bench.measure import spin, watch
+from mlpbench.bench.machine import spin
+from mlpbench.bench.measure import watch
 from mlpbench.bench.measure.instruments import NullKernel
 observer, kernel = watch.Watch(), NullKernel()
 observer.begin()

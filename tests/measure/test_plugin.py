@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mlpbench.bench.cases import Case
+from mlpbench.bench.machine.look import MOST_PROCESSORS
 from mlpbench.bench.measure.instruments import KNOWN
-from mlpbench.bench.measure.look import MOST_PROCESSORS
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.plan.profiles import profile
 from mlpbench.bench.record import runs

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.cases import Case
+from mlpbench.bench.machine.look import Look
 from mlpbench.bench.measure import case as case_
 from mlpbench.bench.measure import turns as turns_
-from mlpbench.bench.measure.look import Look
 from mlpbench.bench.measure.turns import Turns, Wanted
 from mlpbench.bench.measure.witness import RawClock
 from mlpbench.bench.record.schema import ExtraInfo

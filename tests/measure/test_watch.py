@@ -11,7 +11,8 @@ from msgspec.structs import asdict, replace
 
 from mlpbench.bench import clock
 from mlpbench.bench.cases import Case
-from mlpbench.bench.measure import instruments, spin, watch
+from mlpbench.bench.machine import spin
+from mlpbench.bench.measure import instruments, watch
 from mlpbench.bench.record import runs
 from mlpbench.bench.trust.disturbance import reasons
 from support import processes
@@ -52,7 +53,7 @@ def test_the_spin_brings_nothing_along():
     code = """
 import sys, threading, numpy
 before = set(sys.modules)
-from mlpbench.bench.measure.spin import best_spin
+from mlpbench.bench.machine.spin import best_spin
 best_spin().run(1)
 print(sorted({name.partition(".")[0] for name in set(sys.modules) - before} & {"numba", "scipy", "pandas"}))
 """

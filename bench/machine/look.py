@@ -15,7 +15,7 @@ from functools import cache
 import llvmlite.binding as llvm
 
 from mlpbench.bench.clock import MONOTONIC
-from mlpbench.bench.measure.spin import SEED, address
+from mlpbench.bench.machine.spin import SEED, address
 from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.trust import LookFacts
 

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from mlpbench.bench.measure import look
-from mlpbench.bench.measure.spin import SEED, address
+from mlpbench.bench.machine import look
+from mlpbench.bench.machine.spin import SEED, address
 from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.trust import LookFacts
 
