@@ -2,9 +2,9 @@
 
 Arithmetic is the matrix product through NumPy and multiply-adds in registers through Numba; bandwidth is reading
 through arrays that fit half of each cache, and through one that fits none. Each is measured with one thread and with
-the run's threads, because some kernels use one. Every round is kept, with a look at the core before and after it. A roof
-is work / seconds of the best round, if some between two quiet looks confirm it. If not, it is measured again, and at
-last refused. Devices that kernels of the run compute on are measured by modules of their own (`DEVICES`).
+the run's threads, because some kernels use one. Every round is kept, with a look at the core before and after it. A
+roof is work / seconds of the best round, if some between two quiet looks confirm it. If not, it is measured again, and
+at last refused. Devices that kernels of the run compute on are measured by modules of their own (`DEVICES`).
 """
 
 import math
