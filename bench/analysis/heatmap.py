@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import geometric_mean
 
-from mlpbench.bench.analysis.summary import CaseSummary, batched, of_kernels, one_at_a_time, ranked
+from mlpbench.bench.analysis.summary import CaseSummary, batched, best_cases, of_kernels, one_at_a_time, ranked
+from mlpbench.bench.record.names import machine_name, machine_of
+from mlpbench.bench.record.runs import Run
 from mlpbench.bench.stats.estimates import Ratio
 
 #: The column of single calls, before all batch sizes.
@@ -27,13 +29,31 @@ class Cell:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """One run. ``kernels`` by their speed overall, the fastest first; ``columns`` are `ONE` and batch sizes."""
+    """One run. ``kernels`` by their speed overall, the fastest first; ``columns`` are `ONE` and batch sizes.
+
+    Of several machines the columns are these, by the number of ``labels``, and a kernel is in its best batch.
+    """
 
     run: str
     kernels: tuple[str, ...]
     columns: tuple[int, ...]
     cells: Mapping[tuple[str, int], Cell]
     unchecked: frozenset[str] = frozenset()
+    labels: tuple[str, ...] = ()
+
+
+def of_machines(by_run: Sequence[tuple[Run, Sequence[CaseSummary]]]) -> HeatMap | None:
+    """Return kernels by machine, each in its best batch; None unless several machines computed the same."""
+    timed = [(run, best_cases(of_kernels(cases))) for run, cases in by_run if cases]
+    machines = {machine_of(run) for run, _ in timed}
+    computed = {(run.records[0].spec, run.records[0].data.sha256, run.records[0].weights.sha256) for run, _ in timed}
+    if len(machines) < 2 or len(computed) != 1:
+        return None
+    names = [machine_name(run, machines) for run, _ in timed]
+    labels = tuple(name if names.count(name) == 1 else run.name for name, (run, _) in zip(names, timed, strict=True))
+    cells = {(cell.kernel, at): cell for at, (_, best) in enumerate(timed) for cell in _column(at, list(best.values()))}
+    unchecked = frozenset(case.kernel for _, best in timed for case in best.values() if case.unchecked)
+    return HeatMap("", _by_speed(cells), tuple(range(len(timed))), cells, unchecked, labels)
 
 
 def find(cases: Sequence[CaseSummary]) -> tuple[HeatMap, ...]:
@@ -58,12 +78,16 @@ def _of_run(run: str, cases: Sequence[CaseSummary]) -> HeatMap | None:
     if not columns:
         return None
     cells = {(cell.kernel, at): cell for at in columns for cell in _column(at, points[at])}
+    unchecked = frozenset(case.kernel for case in cases if case.unchecked)
+    return HeatMap(run, _by_speed(cells), columns, cells, unchecked)
+
+
+def _by_speed(cells: Mapping[tuple[str, int], Cell]) -> tuple[str, ...]:
+    """Return the kernels in the order of the geometric means of their ratios."""
     ratios: dict[str, list[float]] = {}
     for (kernel, _), cell in cells.items():
         ratios.setdefault(kernel, []).append(cell.ratio.value)
-    kernels = sorted(ratios, key=lambda kernel: geometric_mean(ratios[kernel]))
-    unchecked = frozenset(case.kernel for case in cases if case.unchecked)
-    return HeatMap(run, tuple(kernels), columns, cells, unchecked)
+    return tuple(sorted(ratios, key=lambda kernel: geometric_mean(ratios[kernel])))
 
 
 def _column(at: int, there: Sequence[CaseSummary]) -> list[Cell]:

@@ -13,14 +13,13 @@ from mlpbench.bench.cli import settings
 from mlpbench.bench.cli.ab import ab
 from mlpbench.bench.cli.calibrate import calibrate
 from mlpbench.bench.cli.check import check
-from mlpbench.bench.cli.compare import compare
+from mlpbench.bench.cli.compare import compare, history
 from mlpbench.bench.cli.console import INTERRUPTED, complain
 from mlpbench.bench.cli.data import fetch, show
 from mlpbench.bench.cli.explain import explain
 from mlpbench.bench.cli.export import export
-from mlpbench.bench.cli.history import history
 from mlpbench.bench.cli.list import env, list_kernels
-from mlpbench.bench.cli.machines import merge
+from mlpbench.bench.cli.machines import fleet, merge
 from mlpbench.bench.cli.report import report
 from mlpbench.bench.cli.resuming import with_a_run
 from mlpbench.bench.cli.run import run
@@ -44,8 +43,10 @@ app = typer.Typer(
 app.command("list")(list_kernels)
 for command in (check, run, report, compare, explain, history, merge, export, calibrate, env, fetch, show):
     app.command()(command)
-# Behind its versions stand kernels and options of `run`.
-app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(ab)
+# Words that are not their own are kernels and options of `run`.
+_OF_RUN = {"ignore_unknown_options": True, "allow_extra_args": True}
+app.command(context_settings=_OF_RUN)(ab)
+app.command(context_settings=_OF_RUN)(fleet)
 
 
 @app.callback(invoke_without_command=True)
@@ -93,7 +94,7 @@ def _complete(words: list[str]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command. Bad input ends with one line on stderr and status 2, whatever it was."""
-    words = with_a_run(sys.argv[1:] if arguments is None else arguments)
+    words = with_a_run(list(sys.argv[1:] if arguments is None else arguments))
     status = 0
     if COMPLETES in os.environ:
         _complete(words)

@@ -1,12 +1,25 @@
-"""`mlpbench merge`: results of many machines in one folder."""
+"""`mlpbench fleet` and `mlpbench merge`: the same plan on many machines, and their results in one folder."""
 
+from __future__ import annotations
+
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
+from mlpbench import __version__
 from mlpbench.bench.cli import console
-from mlpbench.bench.cli.options import Results
+from mlpbench.bench.cli.options import AsJson, Results
+
+if TYPE_CHECKING:
+    from mlpbench.bench.fleet.dask import Cluster
+    from mlpbench.bench.fleet.ssh import Hosts
+    from mlpbench.bench.record.fleet import FleetHead
+
+#: Options of a run that are the fleet's own on its workers.
+_OURS = ("--out", "--json", "--resume", "--dry-run", "--suffix", "--env")
 
 
 def merge(
@@ -31,3 +44,93 @@ def merge(
     for folder in found.added:
         print(folder)  # noqa: T201
     console.say(f"{words.things(len(found.added), 'run')} added to {results}, {len(found.same)} there already")
+
+
+def fleet(
+    context: typer.Context,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="The scheduler of a Dask cluster, such as tcp://node0:8786.")
+    ] = None,
+    ssh: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A list of hosts, a table [hosts.NAME] for each."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest fleet: run what is missing.")] = False,
+    results: Results = Path("results"),
+    as_json: AsJson = False,
+) -> None:
+    """Run the same plan on every worker of a cluster or host of a list, and report on all of them together.
+
+    All other words are those of `mlpbench run`. Each machine runs one process at a time, with checks of its own; the
+    results are fetched to the byte. Exit 1 if a worker is lost or a kernel failed: --resume runs what is missing.
+
+    Example: mlpbench fleet --ssh hosts.toml numpy numba --profile smoke
+    """
+    from mlpbench.bench.errors import UserError
+    from mlpbench.bench.fleet import carry
+    from mlpbench.bench.record import fleet as record
+
+    if (dask is None) == (ssh is None):
+        raise UserError("say where the workers are: either --dask ADDRESS or --ssh FILE")
+    typed = list(context.args)
+    if resume and typed:
+        raise UserError(f"--resume goes on with the plan of the fleet: leave {typed[0]} out")
+    _check(context, typed)
+    before = record.newest(results) if resume else None
+    transport = _transport(dask, ssh)
+    try:
+        if before is not None:
+            head = carry.go_on(transport, before, __version__)
+        else:
+            head = carry.start(transport, typed, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}", __version__)
+        tell = carry.Teller(
+            lambda worker, what: console.say(f"{worker}: {what}"),
+            lambda worker, line: console.say(f"{worker}: {line}", "dim"),
+        )
+        ended = carry.carry_out(transport, head, results, tell)
+    finally:
+        transport.close()
+    _tell(ended, results, as_json=as_json)
+
+
+def _check(context: typer.Context, typed: list[str]) -> None:
+    """Refuse words that `mlpbench run` does not take, before any worker is asked; and those that are the fleet's."""
+    from mlpbench.bench.errors import UserError
+
+    for word in typed:
+        if (name := word.partition("=")[0]) in _OURS:
+            raise UserError(f"{name} is no option of a fleet: each worker has a folder of its own")
+    command = context.parent.command.commands["run"] if context.parent else None  # type: ignore[attr-defined]
+    if command is not None:
+        command.make_context("run", list(typed), parent=context.parent)
+
+
+def _transport(dask: str | None, ssh: Path | None) -> Cluster | Hosts:
+    if ssh is not None:
+        from mlpbench.bench.fleet.ssh import Hosts
+
+        return Hosts(ssh)
+    from mlpbench.bench.fleet.dask import Cluster
+
+    return Cluster(str(dask))
+
+
+def _tell(ended: FleetHead, results: Path, *, as_json: bool) -> None:
+    """Report on all runs of a fleet; exit 1 where a worker has none, or a kernel failed."""
+    from mlpbench.bench.cli.report import tell, write_reports
+    from mlpbench.bench.record import runs as record
+    from mlpbench.bench.report import render as documents
+
+    lost = [entry for entry in ended.workers if not entry.done]
+    runs = [run for entry in ended.workers for path in entry.runs for run in record.read_runs(results / path)]
+    if runs:
+        document = documents.build(runs)
+        tell(document, as_json=as_json)
+        written = write_reports(document, results, f"fleet-{ended.fleet}")
+        if not as_json:
+            for page in written[-1:]:
+                console.out().print(Text(f"page: {page.resolve().as_uri()}"), soft_wrap=True)
+    for entry in lost:
+        console.say(f"{entry.name} has no results: {entry.problem}; --resume runs what is missing", "bold red")
+    if lost or any(run.failures for run in runs):
+        raise typer.Exit(1)

@@ -75,7 +75,7 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def write_reports(document: Document, folder: Path) -> list[Path]:
+def write_reports(document: Document, folder: Path, stem: str = "report") -> list[Path]:
     """Write a report into the folder of its runs: Markdown, and HTML where the libraries for it are installed."""
     from mlpbench.bench.report import render as documents
 
@@ -86,7 +86,7 @@ def write_reports(document: Document, folder: Path) -> list[Path]:
         except UserError as missing:
             console.say(f"no {name} report: {missing}", "yellow")
             continue
-        written.append(_write(folder / f"report.{name}", text))
+        written.append(_write(folder / f"{stem}.{name}", text))
     return written
 
 

@@ -25,7 +25,9 @@ _TOLD = 8
 
 
 def with_a_run(words: Sequence[str]) -> list[str]:
-    """Return what was typed, with `NEWEST` behind a ``--resume`` that stands alone."""
+    """Return what was typed, with `NEWEST` behind a ``--resume`` that stands alone; that of a fleet always does."""
+    if words[:1] == ["fleet"]:
+        return list(words)
     return [
         f"{word}={NEWEST}" if word == "--resume" and (not after or after[0].startswith("-")) else word
         for word, after in ((word, words[number + 1 :]) for number, word in enumerate(words))

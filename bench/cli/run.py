@@ -85,6 +85,7 @@ def run(
     verbose: options.Verbose = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing before the end except problems.")] = False,
     as_json: options.AsJson = False,
+    suffix: Annotated[str, typer.Option(hidden=True, help="Behind the run's name: of `mlpbench fleet`.")] = "",
 ) -> None:
     """Time kernels one image at a time and in batches, save the results, and state the finding.
 
@@ -133,6 +134,7 @@ def run(
         options_from_file=settings_file.from_file(context),
         envs={name: envs.inspect(name, python) for name, python in interpreters.items()},
         timeout_s=choose.find_timeout(timeout, aim[1]),
+        suffix=suffix,
     )
     _go(context, planned, networks, how_, out)
 

@@ -142,6 +142,7 @@ def make_sweep(
     options_from_file: Mapping[str, str] | None = None,
     envs: Mapping[str, Env] | None = None,
     timeout_s: float | None = None,
+    suffix: str = "",
 ) -> Sweep:
     """Return the plan. Raises UserError where a kernel that was asked for by name can run in no setting.
 
@@ -188,6 +189,7 @@ def make_sweep(
         target=aim[0],
         budget_s=aim[1],
         timeout_s=timeout_s,
+        suffix=suffix,
         clock=clock,
     )
     made = replan(made, options_from_file=dict(options_from_file or {}))

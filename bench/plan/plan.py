@@ -12,9 +12,12 @@ from mlpbench.bench.plan.profiles import Profile
 from mlpbench.bench.record.plan import Plan, Skipped, SweepPart
 
 
-def run_id(commit: str | None, moment: datetime) -> str:
-    """Return the name of a run: UTC stamp and the first 8 characters of the commit, if it is of a checkout."""
-    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}-{(commit or 'nocommit')[:8]}"
+def run_id(commit: str | None, moment: datetime, suffix: str = "") -> str:
+    """Return the name of a run: UTC stamp and the first 8 characters of the commit, if it is of a checkout.
+
+    ``suffix`` keeps runs apart that start in the same second on machines of one model.
+    """
+    return "-".join(filter(None, (f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}", (commit or "nocommit")[:8], suffix)))
 
 
 def new_seed() -> int:
@@ -63,11 +66,12 @@ def make_plan(
     target: float | None = None,
     budget_s: float | None = None,
     timeout_s: float | None = None,
+    suffix: str = "",
 ) -> Plan:
     """Return the plan of a run that starts now. With a target and a budget, ``repeats`` is the least number."""
     now = datetime.now(UTC)
     return Plan(
-        run_id=run_id(commit, now),
+        run_id=run_id(commit, now, suffix),
         profile=profile.name,
         kernels=tuple(kernels),
         cases=tuple(cases),

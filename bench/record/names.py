@@ -15,7 +15,11 @@ def named(runs: Sequence[Run]) -> list[Run]:
     if len(runs) < 2:
         return list(runs)
     if len(machines := {machine_of(run) for run in runs}) > 1:
-        return [replace(run, shown=f"{run.id} on {machine_name(run, machines)}") for run in runs]
+        names = [machine_name(run, machines) for run in runs]
+        alone = len(machines) == len(runs)
+        return [
+            replace(run, shown=name if alone else f"{run.id} on {name}") for run, name in zip(runs, names, strict=True)
+        ]
     if len({run.plan and run.plan.sweep for run in runs}) > 1:
         return list(runs)
     words = [plan.setting.words if plan and plan.setting else None for plan in plans]

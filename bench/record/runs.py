@@ -68,7 +68,9 @@ class Run:
     @property
     def title(self) -> str:
         """The same as the beginning of a sentence."""
-        return f"The run with {self.shown}" if self.shown and self.id not in self.shown else f"Run {self.name}"
+        if self.shown is None or self.id in self.shown:
+            return f"Run {self.name}"
+        return f"The run {'with' if self.plan and self.plan.setting else 'on'} {self.shown}"
 
     @property
     def setting(self) -> Setting | None:

@@ -91,6 +91,11 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     sections = (
         Section("charts", "Time and speedup against batch size", times.figures(times.grid(runs, cases))),
         Section("threads", "What more threads bring", scaled.blocks(gains)),
+        Section(
+            "machines",
+            "Which machine is good for what",
+            heatmaps.of_machines(heatmap.of_machines(by_run), finding.kernels),
+        ),
         Section("heatmap", "Who is fastest where", heatmaps.figures(heat)),
         Section("limits", "Beside other runtimes and the machine's limits", limited.blocks(known_limits)),
         *device.sections(runs),

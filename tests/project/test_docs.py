@@ -99,7 +99,7 @@ def test_commands_and_options_that_are_shown_exist(path):
             continue
         if words[0] == "mlpbench" and len(words) > 1 and not words[1].startswith("-"):
             known = options_of("mlpbench", words[1]) if words[1] in COMMANDS else set()
-            known = known | options_of("mlpbench", "run") if words[1] == "ab" else known
+            known = known | options_of("mlpbench", "run") if words[1] in ("ab", "fleet") else known
         elif words[0] == "mlpbench":
             known = options_of("mlpbench")
         elif words[0] == "pytest":

@@ -18,6 +18,7 @@ LINES = {
     "docs/ci.md": 200,
     "docs/explain.md": 120,
     "docs/gpu.md": 155,
+    "docs/fleet.md": 100,
     "docs/history.md": 90,
     "docs/honesty.md": 80,
     "docs/how-the-simd-kernels-work.md": 110,

@@ -23,16 +23,14 @@ def on(folder, host=None, machine="testbox", seed=0):
 
 def test_two_machines_and_two_hosts_of_one_model_are_named_as_two(tmp_path):
     first, second, third = on(tmp_path, "a" * 12), on(tmp_path, "b" * 12), on(tmp_path, "c" * 12, "bigbox")
-    assert [run.name for run in named([first, third])] == [f"{first.id} on testbox", f"{third.id} on bigbox"]
+    assert [run.name for run in named([first, third])] == ["testbox", "bigbox"]
     hosts = [run.name for run in named([first, second, third])]
-    assert hosts == [
-        f"{first.id} on testbox (host aaaaaa)",
-        f"{first.id} on testbox (host bbbbbb)",
-        f"{first.id} on bigbox",
-    ]
-    assert named([first, on(tmp_path, "a" * 12, seed=1)])[0].name == first.id, "one host needs no name"
+    assert hosts == ["testbox (host aaaaaa)", "testbox (host bbbbbb)", "bigbox"]
+    again = on(tmp_path, "a" * 12, seed=1)
+    assert named([first, again, third])[1].name == f"{again.id} on testbox"
+    assert named([first, again])[0].name == first.id, "one host needs no name"
     assert named([first, on(tmp_path, None, seed=2)])[1].name.endswith("testbox (host not known)")
-    assert named([first, second])[0].title == f"Run {first.id} on testbox (host aaaaaa)"
+    assert named([first, second])[0].title == "The run on testbox (host aaaaaa)"
 
 
 @pytest.mark.parametrize("form", ["md", "csv"])
@@ -64,3 +62,20 @@ def test_hosts_have_a_history_each(tmp_path):
     found = history.find(folder)
     assert sorted(len(one.runs) for one in found.series) == [2, 2, 3, 3]
     assert {one.task.rpartition("host ")[2] for one in found.series} == {"a" * 12, "b" * 12}
+
+
+def test_kernels_by_machine_are_a_map_with_what_each_gains(tmp_path):
+    document = render.build([on(tmp_path, "a" * 12), on(tmp_path, "b" * 12), on(tmp_path, "c" * 12, "bigbox")])
+    (section,) = (one for one in document.sections if one.slug == "machines")
+    figure, gains = section.blocks
+    assert [column.name for column in figure.table.columns] == [
+        "kernel",
+        "testbox (host aaaaaa)",
+        "testbox (host bbbbbb)",
+        "bigbox",
+    ]
+    assert [row[0] for row in figure.table.rows] == ["numpy"]
+    assert all(text.endswith("µs (1.0x)") for text in figure.table.rows[0][1:])
+    assert len(gains.blocks[0].rows) == 3
+    alone = render.build([on(tmp_path, "a" * 12, seed=1), on(tmp_path, "a" * 12, seed=2)])
+    assert "machines" not in {section.slug for section in alone.sections}

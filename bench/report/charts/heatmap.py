@@ -41,11 +41,16 @@ def heatmap_chart(found: Sequence[HeatMap], theme: Theme = PAGE) -> dict[str, An
     keys = [key for one in found for key in _keys(one, several=several)]
     columns = sorted({at for one in found for at in one.columns})
     rows = [row for one in found for row in _rows(one, darkest)]
-    label = "datum.value == 'one' ? ['one', 'at a', 'time'] : format(datum.value, '~s')"
+    labels = found[0].labels
+    label = (
+        "split(datum.value, ' ')"
+        if labels
+        else "datum.value == 'one' ? ['one', 'at a', 'time'] : format(datum.value, '~s')"
+    )
     x = alt.X(
         "at:N",
-        sort=[str(at or "one") for at in columns],
-        title="batch size (rows per call)",
+        sort=[labels[at] if labels else str(at or "one") for at in columns],
+        title="machine" if labels else "batch size (rows per call)",
         axis=alt.Axis(labelExpr=label, labelAngle=0, ticks=False, domain=False, grid=False, labelOverlap=True),
     )
     # The page's font is wider than the one that Vega measures with.
@@ -54,7 +59,12 @@ def heatmap_chart(found: Sequence[HeatMap], theme: Theme = PAGE) -> dict[str, An
     y = alt.Y("key:N", scale=alt.Scale(domain=keys), axis=base.row_axis(room))
     cells = alt.Chart().encode(x, y)
     scale = alt.Scale(type="log", domain=[1, darkest], range=list(_SCHEME), clamp=True, interpolate="rgb")
-    told = {"kernel": "kernel", "column": "batch size", "ratio": "time / the fastest", "time": "time per sample"}
+    told = {
+        "kernel": "kernel",
+        "column": "machine" if labels else "batch size",
+        "ratio": "time / the fastest",
+        "time": "time per sample",
+    }
     coloured = cells.encode(alt.Color("shade:Q", scale=scale), **base.telling(told | {"fastest": "fastest"}))
     width = f"width / {len(columns)}"
     ink = alt.condition("datum.white", alt.value("#ffffff"), alt.value("#000000"))
@@ -86,6 +96,11 @@ def _rows(found: HeatMap, darkest: float) -> Iterator[dict[str, Any]]:
         cell = found.cells[kernel, at]
         shade = max(min(cell.ratio.value, darkest), 1.0)
         white = math.log(shade) / math.log(darkest) > _WHITE_FROM
-        place = {"kernel": kernel, "key": _key(found, kernel), "at": str(at or "one"), "column": column_text(at)}
+        place = {
+            "kernel": kernel,
+            "key": _key(found, kernel),
+            "at": found.labels[at] if found.labels else str(at or "one"),
+            "column": column_text(at, found.labels),
+        }
         told = {"ratio": words.ratio(cell.ratio), "time": words.seconds(cell.sample_s), "fastest": cell.fastest}
         yield {**place, "shade": shade, "white": white, "words": cell_text(cell), **told}

@@ -3,14 +3,41 @@
 from collections.abc import Sequence
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis.headline import KernelFinding
 from mlpbench.bench.analysis.heatmap import ONE, Cell, HeatMap
-from mlpbench.bench.report.document import Figure, Table, columns, table_of_runs
+from mlpbench.bench.report.document import Block, Figure, Fold, Table, columns, table_of_runs
+from mlpbench.bench.report.sections.times import finding_table
 
+_ON_MACHINES = (
+    "A cell is the kernel's time per sample in its best batch, divided by the fastest kernel's on that machine: 1.0x "
+    "is the fastest, the darker the slower. A ~ means not told apart from the fastest."
+)
 _READING = (
     "A cell is the kernel's time per sample divided by the fastest kernel's there: 1.0x is the fastest, the "
     "darker the slower. A ~ means not told apart from the fastest: the interval reaches 1x. Kernels are in the order "
     "of their speed overall."
 )
+
+
+def of_machines(found: HeatMap | None, kernels: Sequence[KernelFinding]) -> tuple[Block, ...]:
+    """Return the map of kernels by machine, and what each gains where; nothing without several machines."""
+    if found is None:
+        return ()
+    made = columns(["kernel"], found.labels)
+    rows = tuple(
+        (words.marked(kernel, kernel in found.unchecked), *(_cell(found, kernel, at) for at in found.columns))
+        for kernel in found.kernels
+    )
+    table = Table("Time per sample in the best batch, and how much slower than the fastest kernel there.", made, rows)
+    figure = Figure(
+        "heatmap-machines", "Time relative to the fastest kernel of the machine", _ON_MACHINES, table, [found]
+    )
+    return (figure, Fold("What each kernel gains where", (finding_table(kernels),)))
+
+
+def _cell(found: HeatMap, kernel: str, at: int) -> str:
+    cell = found.cells.get((kernel, at))
+    return f"{words.seconds(cell.sample_s)} ({cell_text(cell)})" if cell else "not measured"
 
 
 def figures(found: Sequence[HeatMap]) -> tuple[Figure, ...]:
@@ -26,8 +53,10 @@ def cell_text(cell: Cell) -> str:
     return f"{'~' if as_fast else ''}{value:.1f}x" if value < 9.95 else f"{value:.0f}x"
 
 
-def column_text(batch_size: int) -> str:
-    """Return a column's name."""
+def column_text(batch_size: int, labels: Sequence[str] = ()) -> str:
+    """Return a column's name: of machines, the one of ``labels`` that it is the number of."""
+    if labels:
+        return labels[batch_size]
     return words.case("per_sample" if batch_size == ONE else "batched", batch_size)
 
 

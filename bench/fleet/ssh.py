@@ -1,0 +1,115 @@
+"""Hosts of a list that SSH reaches: ``hosts.toml``, a table for each."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.fleet.carry import WorkerLost
+from mlpbench.bench.fleet.worker import Answer, Facts, Request
+
+NEEDS = "hosts by SSH need asyncssh: pip install 'mlpbench[ssh]'"
+_CONNECT_S = 15
+#: Where a host has no mlpbench, Python says so in a line like this.
+_NO_MODULE = "No module named"
+T = TypeVar("T")
+
+
+class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a host is reached; ``python``: the interpreter of the environment that has mlpbench there.
+
+    ``key`` and ``known_hosts`` are files; without them those of the user count, and a running agent.
+    """
+
+    address: str
+    python: str = "python3"
+    user: str | None = None
+    port: int = 22
+    key: str | None = None
+    known_hosts: str | None = None
+
+
+class _List(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    hosts: dict[str, Host]
+
+
+def read(path: Path) -> dict[str, Host]:
+    """Return the hosts of a list by name. Raises UserError, one line that names the key, for what is none."""
+    try:
+        found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _List).hosts
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise UserError(f"{path}: {error}; a host is a table such as [hosts.node1] with its address") from None
+    if not found:
+        raise UserError(f"{path}: there are no hosts; one is a table such as [hosts.node1] with its address")
+    return found
+
+
+class Hosts:
+    """A transport (`bench.fleet.carry.Transport`): every host of a list."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the list. Raises UserError as `read`, and where asyncssh is not installed."""
+        try:
+            import asyncssh
+        except ImportError as missing:
+            raise UserError(f"{NEEDS} ({missing.name or missing})") from None
+        self._ssh: Any = asyncssh
+        self._hosts = read(path)
+        self.workers: Sequence[str] = list(self._hosts)
+
+    def facts(self, name: str) -> Facts:
+        """Return what a host is. Raises WorkerLost."""
+        return self._answer(name, Request(), Facts, lambda _: None)
+
+    def execute(self, name: str, request: Request, tell: Callable[[str], None]) -> Answer:
+        """Return how a run on a host ended. Raises WorkerLost."""
+        return self._answer(name, request, Answer, tell)
+
+    def close(self) -> None:
+        """Do nothing: every request has a connection of its own."""
+
+    def _answer(self, name: str, request: Request, kind: type[T], tell: Callable[[str], None]) -> T:
+        try:
+            content, said, status = asyncio.run(self._asked(self._hosts[name], request, tell))
+        except (OSError, self._ssh.Error) as error:
+            raise WorkerLost(f"{self._hosts[name].address}: {error}") from None
+        try:
+            return msgspec.msgpack.decode(content, type=kind)
+        except msgspec.MsgspecError:
+            last = said[-1] if said else f"exit status {status}"
+            if any(_NO_MODULE in line for line in said):
+                last = f"{self._hosts[name].python} there has no mlpbench: pip install mlpbench ({last})"
+            raise WorkerLost(last) from None
+
+    async def _asked(
+        self, host: Host, request: Request, tell: Callable[[str], None]
+    ) -> tuple[bytes, list[str], int | None]:
+        """Start the worker on a host, give it a request; return what it answered, what it said, and its status."""
+        options: dict[str, Any] = {"port": host.port, "connect_timeout": _CONNECT_S, "keepalive_interval": 15}
+        options |= {"username": host.user} if host.user else {}
+        options |= {"client_keys": [str(Path(host.key).expanduser())]} if host.key else {}
+        options |= {"known_hosts": str(Path(host.known_hosts).expanduser())} if host.known_hosts else {}
+        command = shlex.join([host.python, "-m", "mlpbench.bench.fleet.worker"])
+        said: list[str] = []
+        async with self._ssh.connect(host.address, **options) as connection:
+            process = await connection.create_process(command, encoding=None)
+            process.stdin.write(msgspec.json.encode(request))
+            process.stdin.write_eof()
+
+            async def listen() -> None:
+                async for line in process.stderr:
+                    said.append(line.decode(errors="replace").rstrip())
+                    tell(said[-1])
+
+            content, _ = await asyncio.gather(process.stdout.read(), listen())
+            await process.wait_closed()
+            return content, said, process.returncode

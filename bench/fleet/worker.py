@@ -1,0 +1,101 @@
+"""What happens on a worker: it says what it is, runs the plan in a process of its own, and gives the files back.
+
+Started as a module it reads one request from stdin and writes the answer to stdout; what the run says goes to stderr.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mlpbench import __version__
+from mlpbench.bench.machine import environment, host
+
+#: Lines of what a run said at its end that an answer holds.
+_TAIL = 20
+#: Exit statuses of a run that came to its end; with 1 a kernel failed, and its result says why.
+FINISHED = (0, 1)
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What a worker is; ``version`` and ``commit`` are mlpbench's."""
+
+    machine: str
+    host: str | None
+    boot: str | None
+    version: str
+    commit: str | None
+
+
+class Request(msgspec.Struct, frozen=True):
+    """The words of a run, and the name of the folder that it works in; without words only `Facts` are asked for."""
+
+    words: tuple[str, ...] = ()
+    folder: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """How a run ended: its exit ``status``, what it ``said`` last, its files by path, and their digests."""
+
+    status: int
+    said: tuple[str, ...]
+    files: dict[str, bytes]
+    digests: dict[str, str]
+
+    @property
+    def torn(self) -> list[str]:
+        """The files that are not what the worker has."""
+        return [name for name, content in self.files.items() if digest(content) != self.digests.get(name)]
+
+
+def facts() -> Facts:
+    """Return what this worker is."""
+    return Facts(environment.machine_id(), host.host(), host.boot(), __version__, environment.commit().commit)
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of a file's content."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def execute(request: Request) -> Answer:
+    """Run the words, or go on with a run that was left in the folder; return its files.
+
+    The folder lies in the system's temporary folder, and goes once the run has come to its end.
+    """
+    folder = Path(tempfile.gettempdir()) / request.folder
+    words = ["run", *request.words, "--out", str(folder)]
+    if any(folder.glob("*/*/run.json")):
+        words = ["run", "--resume", "--out", str(folder)]
+    said: deque[str] = deque(maxlen=_TAIL)
+    command = [sys.executable, "-m", "mlpbench", *words]
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **streams, text=True, errors="replace") as process:
+        for line in process.stderr or ():
+            said.append(line.rstrip())
+            sys.stderr.write(line)
+            sys.stderr.flush()
+        status = process.wait()
+    files = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("*/*/**/*.json"))}
+    if status in FINISHED:
+        shutil.rmtree(folder)
+    return Answer(status, tuple(said), files, {name: digest(content) for name, content in files.items()})
+
+
+def main() -> None:
+    """Answer one request."""
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    answers.write(msgspec.msgpack.encode(execute(request) if request.words else facts()))
+    answers.close()
+
+
+if __name__ == "__main__":
+    main()

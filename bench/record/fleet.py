@@ -1,0 +1,66 @@
+"""``fleet-<stamp>.json``: one plan on many workers, and what became of each: a second start makes up the rest."""
+
+from pathlib import Path
+from typing import Literal
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import untrusted
+from mlpbench.bench.record.fields import SCHEMA, Block, Name, Schema, Text
+from mlpbench.bench.record.write import write_atomically
+
+_PATTERN = "fleet-*.json"
+
+
+class WorkerEntry(Block, frozen=True, kw_only=True):
+    """A worker: its ``name`` in the list or its address, the ``suffix`` of its run's name, and its machine.
+
+    ``runs``: where its results are, below the folder of results; ``problem`` says why it has none.
+    """
+
+    name: Text
+    suffix: Name
+    machine: Text | None = None
+    host: Text | None = None
+    runs: tuple[Text, ...] = ()
+    problem: Text | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether its results are here."""
+        return bool(self.runs) and self.problem is None
+
+
+class FleetHead(Block, frozen=True, kw_only=True):
+    """The block "mlpbench" of the file. ``words``: of the run, as typed; ``fleet``: its name, a UTC stamp."""
+
+    schema: Schema = SCHEMA
+    kind: Literal["fleet"] = "fleet"
+    fleet: Name
+    words: tuple[Text, ...]
+    version: Text
+    workers: tuple[WorkerEntry, ...] = ()
+
+
+class FleetFile(Block, frozen=True):
+    """The content of the file."""
+
+    mlpbench: FleetHead
+
+
+def write(results: Path, head: FleetHead) -> Path:
+    """Write the file of a fleet over the one before it; return its path. Raises UserError where it cannot be."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write results to {results}: {error.strerror}; choose another --results") from None
+    path = results / f"fleet-{head.fleet}.json"
+    write_atomically(path, FleetFile(head), replace=True)
+    return path
+
+
+def newest(results: Path) -> FleetHead:
+    """Return the newest fleet of a folder of results. Raises UserError where there is none, or it cannot be read."""
+    paths = sorted(results.glob(_PATTERN))
+    if not paths:
+        raise UserError(f"no fleet in {results}: start one without --resume")
+    return untrusted.read(paths[-1], FleetFile).mlpbench
