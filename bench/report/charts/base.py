@@ -7,6 +7,7 @@ from typing import Any
 
 import altair as alt
 
+from mlpbench.bench import words
 from mlpbench.bench.report.charts.style import Theme, series
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 
@@ -14,6 +15,17 @@ from mlpbench.bench.stats.estimates import Estimate, Ratio
 ROWS = "rows"
 #: A row is shown but where the reader has switched its kernel off in the legend; the page sets the list.
 _SHOWN = "!datum.kernel || indexof(hidden_kernels, datum.kernel) < 0"
+#: The page sets this list, too: kernels whose times are unchecked carry the mark that they have in tables.
+UNCHECKED = "unchecked_kernels"
+#: The field of a row that has its kernel's name with the mark.
+_NAME = "named"
+
+
+def marked(name: str) -> str:
+    """Return the Vega expression of a kernel's name, which another expression gives, with its mark."""
+    return f"{name} + (indexof({UNCHECKED}, {name}) < 0 ? '' : '{words.MARK}')"
+
+
 #: Where single calls stand on the logarithmic axis of batch sizes: apart, left of 1.
 SINGLE_X = 0.3
 _UNITS = (("1e-6", "1e9", "ns"), ("1e-3", "1e6", "µs"), ("1", "1e3", "ms"))
@@ -96,7 +108,7 @@ def seen(bar: Mapping[str, Any], low: float, high: float) -> tuple[float, float]
 def row_axis(extent: int) -> alt.Axis:
     """Return the axis of rows whose keys are ``unique|label|head``, the last for headings; ``extent`` in pixels."""
     bold: Any = {"condition": {"test": "split(datum.label, '|')[2] === 'head'", "value": "bold"}, "value": "normal"}
-    label = "split(datum.label, '|')[1]"
+    label = marked("split(datum.label, '|')[1]")
     return name_axis(minExtent=extent, labelLimit=extent + 15, labelExpr=label, labelFontWeight=bold)
 
 
@@ -127,7 +139,11 @@ def shape(names: Sequence[str], theme: Theme) -> alt.Shape:
 
 
 def telling(told: Mapping[str, str]) -> dict[str, Any]:
-    """Return the channels that tell a mark's row to who points at it, and to a screen reader: titles by field."""
+    """Return the channels that tell a mark's row to who points at it, and to a screen reader: titles by field.
+
+    The kernel's name carries its mark.
+    """
+    told = {_NAME if field == "kernel" else field: title for field, title in told.items()}
     said = " + ', ' + ".join(f"'{title}: ' + datum['{field}']" for field, title in told.items())
     tips = [alt.Tooltip(f"{field}:N", title=title) for field, title in told.items()]
     return {"tooltip": tips, "description": alt.value(alt.expr(said))}
@@ -203,10 +219,20 @@ def stacked(
 # -- the whole
 
 
+def mark(chart: dict[str, Any], unchecked: Sequence[str], *, in_legend: bool = False) -> None:
+    """Mark the unchecked among the kernels of a chart that `drawn` made, and ``in_legend`` of its own legend."""
+    next(one for one in chart["params"] if one["name"] == UNCHECKED)["value"] = list(unchecked)
+    for layer in chart["layer"] if in_legend else ():
+        for channel in ("color", "shape"):
+            if "field" in layer.get("encoding", {}).get(channel, {}):
+                layer["encoding"][channel]["legend"] = {"labelExpr": marked("datum.label")}
+
+
 def drawn(layers: list[Any], rows: list[dict[str, Any]], theme: Theme, what: str, height: int) -> dict[str, Any]:
     """Return the layers as one chart that fills its place, and follows the page's legend."""
     chart = alt.layer(*layers, data=alt.NamedData(name=ROWS)).transform_filter(_SHOWN)
-    chart = chart.add_params(alt.param("hidden_kernels", value=[]))
+    chart = chart.transform_calculate(as_=_NAME, calculate=marked("datum.kernel"))
+    chart = chart.add_params(alt.param("hidden_kernels", value=[]), alt.param(UNCHECKED, value=[]))
     chart = chart.properties(width="container", height=height, background="transparent", description=what)
     muted: Any = dict.fromkeys(("labelColor", "titleColor", "domainColor", "tickColor"), theme.muted)
     title: Any = {"titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 10}

@@ -22,7 +22,8 @@ def book_chart(findings: Sequence[BookFinding], theme: Theme = PAGE) -> dict[str
     several = len({finding.run for finding in findings}) > 1
     rows = [row for finding in findings for row in _of_finding(finding, several=several)]
     keys = list(dict.fromkeys(row["bar"] for row in rows))
-    axis = base.name_axis(labelLimit=140, minExtent=105, labelExpr="split(datum.label, '|')")
+    kernel, way = (f"split(datum.label, '|')[{line}]" for line in (0, 1))
+    axis = base.name_axis(labelLimit=140, minExtent=105, labelExpr=f"[{base.marked(kernel)}, {way}]")
     x = base.seconds_axis("time for the book's images", 1.3 * max(row["x2"] for row in rows))
     bars = alt.Chart().encode(alt.Y("bar:N", sort=keys, axis=axis), x)
     told = {"kernel": "kernel", "way": "the cell", "part": "part", "time": "time", "share": "share"}

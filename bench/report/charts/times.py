@@ -56,6 +56,7 @@ def picture(cases: Sequence[CaseSummary], name: str, theme: Theme, width: int = 
 
     names = list(dict.fromkeys(case.kernel for case in cases))
     (panel,) = {"time": time_charts, "speedup": speedup_charts}[name](Grid(tuple(cases)), names, theme)
+    base.mark(panel.chart, sorted({case.kernel for case in cases if case.unchecked}), in_legend=True)
     specification = panel.chart | {"width": width, "height": height, "background": theme.surface, "padding": 16}
     symbols = {"symbolOpacity": 1, "symbolSize": 130}
     specification["config"]["legend"] = {"orient": "top", "labelColor": theme.ink, "labelFontSize": 13, **symbols}

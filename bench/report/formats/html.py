@@ -52,6 +52,7 @@ def render(document: Document) -> str:
         panels={name: [(one.title, _embedded(one.chart)) for one in panels] for name, panels in drawn.items()},
         legend=kernels if len(kernels) > 1 and drawn else [],
         swatches={item.name: item for item in kernels},
+        names={case.kernel: case.name for case in document.cases},
         columns={figure.name: _columns(figure, len(drawn[figure.name])) for figure in document.figures()},
         most_cards=_MOST_CARDS,
         keys={name: _key(panels, kernels) for name, panels in drawn.items()},
@@ -63,6 +64,7 @@ def _drawn(document: Document) -> dict[str, list[Panel]]:
     """Return every figure's charts by its name. Raises ImportError without Altair."""
     from mlpbench.bench.report.charts import (
         bandwidth,
+        base,
         book,
         explain,
         heatmap,
@@ -74,7 +76,6 @@ def _drawn(document: Document) -> dict[str, list[Panel]]:
         times,
         trust,
     )
-    from mlpbench.bench.report.charts.base import Panel
 
     names = [item.name for item in _kernels(document)]
     charts: dict[str, Callable[[Any, list[str]], dict[str, Any] | list[Panel]]] = {
@@ -97,7 +98,11 @@ def _drawn(document: Document) -> dict[str, list[Panel]]:
         "book": lambda data, _: book.book_chart(data),
     }
     made = {figure.name: charts[figure.name.partition("-")[0]](figure.data, names) for figure in document.figures()}
-    return {name: found if isinstance(found, list) else [Panel("", found)] for name, found in made.items()}
+    panels = {name: found if isinstance(found, list) else [base.Panel("", found)] for name, found in made.items()}
+    unchecked = sorted({case.kernel for case in document.cases if case.unchecked})
+    for panel in (panel for found in panels.values() for panel in found):
+        base.mark(panel.chart, unchecked)
+    return panels
 
 
 def _columns(figure: Figure, panels: int) -> str:
