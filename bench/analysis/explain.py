@@ -3,8 +3,9 @@
 Everything is derived from the result files. What was not measured is None, with a reason.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from statistics import median
 from typing import Any
 
 from mlpbench.bench.analysis import attribution, evidence, roofline
@@ -37,13 +38,24 @@ class CaseShare:
 
 
 @dataclass(frozen=True)
+class DeviceShare:
+    """One case by the device's own clock, its cache flushed: ``cold_s`` of a call, and its place under the roof."""
+
+    mode: str
+    batch_size: int
+    cold_s: float
+    verdict: RoofVerdict
+
+
+@dataclass(frozen=True)
 class KernelExplanation:
     """One kernel of one run. Times in seconds.
 
     ``call_one_s``, ``call_batch_s``: what a call of ``forward_one`` and of ``forward`` costs on two neurons a layer,
     ``neuron_one_s``, ``neuron_batch_s`` on one. ``asymptotic``: time per sample one at a time * r_inf, where the curve
     is a line. ``measured`` are the medians of seconds per call by batch size. ``weights_in``: the level of memory that
-    holds the weights. ``missing``: what could not be said, and why. ``device``: where it computes.
+    holds the weights. ``missing``: what could not be said, and why. ``device``: where it computes; ``on_device``: its
+    cases by that device's own clock.
     """
 
     kernel: str
@@ -60,6 +72,7 @@ class KernelExplanation:
     weights_in: str | None
     missing: tuple[str, ...]
     device: str = CPU
+    on_device: tuple[DeviceShare, ...] = ()
 
     @property
     def impossible(self) -> tuple[CaseShare, ...]:
@@ -164,7 +177,25 @@ def _kernel(records: Sequence[Record], cases: Sequence[CaseSummary], found: Evid
         weights_in=place,
         missing=tuple(missing),
         device=device,
+        on_device=tuple(_on_device(records, roofs)) if roofs else (),
     )
+
+
+def _on_device(records: Sequence[Record], roofs: Roofs) -> Iterator[DeviceShare]:
+    """Yield the cases of a kernel by the device's own clock, medians over repeats.
+
+    Its cache is empty when such a call begins: weights and inputs come from memory. No launch is in the time.
+    """
+    colds: dict[tuple[str, int], list[float]] = {}
+    rows: dict[tuple[str, int], int] = {}
+    for case in (case for record in records if record.device_times for case in record.device_times.cases):
+        if "cold" in case.times:
+            colds.setdefault((case.mode, case.batch_size), []).append(case.times["cold"].p50_s)
+            rows[case.mode, case.batch_size] = case.rows
+    from_memory = replace(roofs, caches={}, launch_s={})
+    for at, seconds in colds.items():
+        work, cold_s = Work.of(records[0].spec, rows[at], rows[at], records[0].describe), median(seconds)
+        yield DeviceShare(*at, cold_s, roofline.judge(work, from_memory, cold_s))
 
 
 def held_to(
@@ -251,7 +282,7 @@ def shares(
             continue
         rows = case.batch_size if case.mode == "batched" else 1
         timed_rows = rotated.get((case.mode, case.batch_size), most)
-        work, seconds = Work.of(first.spec, rows, timed_rows), case.sample.value * rows
+        work, seconds = Work.of(first.spec, rows, timed_rows, first.describe), case.sample.value * rows
         verdict = roofline.judge(work, roofs, seconds, skips=skips, disturbed=disturbed, why=why) if roofs else None
         found.append(CaseShare(case.mode, case.batch_size, work.intensity, work.flop / seconds, verdict))
     return tuple(found)

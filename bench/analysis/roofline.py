@@ -16,10 +16,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from mlpbench.bench.cases import CPU
 from mlpbench.kernels.spec import ForwardSpec
 
+#: Bytes of an input of which a kernel says that it is of another dtype than the specification's.
+_ITEMS = {"uint8": 1, "float16": 2, "bfloat16": 2}
 LEVELS = ("L1", "L2", "L3", "DRAM")
 #: Peaks are measured minutes before the cases, and a processor's clock wanders by a few per cent: 105 % is still 100 %.
 IMPOSSIBLE = 1.05
@@ -95,14 +98,22 @@ class Work:
     input_footprint: int
 
     @classmethod
-    def of(cls, spec: ForwardSpec, rows: int, timed_rows: int) -> Work:
-        """Return the work of one call on ``rows`` rows, of a sweep that rotates through ``timed_rows``."""
+    def of(
+        cls, spec: ForwardSpec, rows: int, timed_rows: int, used: Mapping[str, object] = MappingProxyType({})
+    ) -> Work:
+        """Return the work of one call on ``rows`` rows, of a sweep that rotates through ``timed_rows``.
+
+        ``used``: what the kernel says that it uses: inputs that stay bytes, and weights in halves, are fewer bytes.
+        """
+        item = spec.np_dtype.itemsize
+        input_item = _ITEMS.get(str(used.get("input_dtype")), item)
+        halves = used.get("arithmetic") == "fp16"
         return cls(
             flop=spec.flop(rows),
-            weight_bytes=spec.weight_bytes(),
-            input_bytes=spec.input_bytes(rows),
-            output_bytes=rows * spec.n_out * spec.np_dtype.itemsize,
-            input_footprint=spec.input_bytes(max(rows, timed_rows)),
+            weight_bytes=spec.weight_bytes() // 2 if halves else spec.weight_bytes(),
+            input_bytes=spec.input_bytes(rows) // item * input_item,
+            output_bytes=rows * spec.n_out * item,
+            input_footprint=spec.input_bytes(max(rows, timed_rows)) // item * input_item,
         )
 
     @property

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlpbench.bench.analysis import bandwidth, evidence, explain
+from mlpbench.bench.analysis import bandwidth, evidence, explain, roofline
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
@@ -209,3 +209,44 @@ def test_a_launch_that_is_cheaper_than_cupys_is_believed(tmp_path):
     kernel = only(run)
     assert kernel.impossible == ()
     assert kernel.shares[0].verdict.reason == "it launches faster than CuPy does"
+
+
+# By the device's own clock
+
+
+def cold(seconds, samples=50):
+    times = {f"{name}_s": seconds for name in ("min", "p5", "p25", "p50", "p75", "p95", "p99", "max")}
+    cases = [
+        {"mode": "batched", "batch_size": 1000, "rows": 1000, "times": {"cold": times | spread(samples)}},
+        {"mode": "batched", "batch_size": 10, "rows": 10, "lost": {"cold": {"reason": "the call waits"}}},
+    ]
+    return {"rule": "until they agree", "cases": cases}
+
+
+def spread(samples):
+    return {"samples": samples, "stopped": "spread"}
+
+
+def test_the_cold_time_of_a_device_has_a_share_of_its_own(tmp_path):
+    """Weights and inputs come from memory then, and no launch is in the time."""
+    info = {**files.CUDA["kernel_info"], "describe": {"arithmetic": "fp32"}}
+    devices = [files.of_device(entries=entries(("empty kernel", 1.0)))]
+    run = write(tmp_path, devices=devices, kernel_info=info, device_times=cold(20e-6))
+    (share,) = only(run).on_device
+    assert (share.mode, share.batch_size, share.cold_s) == ("batched", 1000, 20e-6)
+    arithmetic = 1000 * FLOP / (1.1 * files.DEVICE_PEAK)
+    assert arithmetic > MNIST.input_bytes(1000) / files.DEVICE_READ["DRAM"]
+    assert share.verdict.share == pytest.approx(arithmetic / 20e-6)
+    text = render.render([run], "md")
+    assert f"| {round(100 * arithmetic / 20e-6)} % | multiply-add |" in text
+    assert "| cold share | roof |" in text
+    assert only(write(tmp_path / "old")).on_device == ()
+
+
+@pytest.mark.parametrize(("used", "share"), [({}, 1), ({"input_dtype": "uint8"}, 0.25), ({"input_dtype": "what"}, 1)])
+def test_inputs_that_stay_bytes_are_fewer_bytes(used, share):
+    work = roofline.Work.of(MNIST, 10, 100, used)
+    assert work.input_bytes == share * MNIST.input_bytes(10)
+    assert work.input_footprint == share * MNIST.input_bytes(100)
+    assert work.weight_bytes == MNIST.weight_bytes()
+    assert roofline.Work.of(MNIST, 10, 100, {"arithmetic": "fp16"}).weight_bytes == MNIST.weight_bytes() // 2

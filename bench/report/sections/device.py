@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis.explain import DeviceShare, Explanation
 from mlpbench.bench.record.device import DeviceCase, DeviceTimes, Spread
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import Block, Points, Section, Table, columns, table_of_runs
+from mlpbench.bench.report.sections.explain import limit_words
 from mlpbench.bench.stats.percentiles import calls_needed
 
 TITLE = "Device time beside host latency"
@@ -33,7 +35,8 @@ _CALLING = (
     "Of one call: the median, in brackets the middle 90 % of the samples, and p99 where there are samples enough; "
     "medians over repeats. Host latency is from the call until its result is there, enqueue until the call returns. "
     "Cold and hot are by the device's own clock, with no launch waited for: cold with its cache flushed, hot call "
-    "behind call. Graph replay is host latency, of a CUDA graph that was captured once."
+    "behind call. Graph replay is host latency, of a CUDA graph that was captured once. Share: the least time that the "
+    "roof allows with an empty cache and no launch, divided by the cold time."
 )
 _MOVING = (
     "Of the inputs and results of one call, as above. Staged: as the kernel moves them, through the library. Pinned: "
@@ -45,13 +48,19 @@ _WHOLE = (
 )
 
 
-def sections(runs: Sequence[Run]) -> tuple[Section, ...]:
+def sections(runs: Sequence[Run], explanations: Sequence[Explanation]) -> tuple[Section, ...]:
     """Return the section, without blocks where no kernel of the runs named a stream."""
+    shares = {
+        (found.run_id, kernel.kernel, one.mode, one.batch_size): one
+        for found in explanations
+        for kernel in found.kernels
+        for one in kernel.on_device
+    }
     rows = [(run, kernel, found) for run in runs for kernel, found in _by_kernel(run).items()]
     told: list[Block] = []
     if rows:
         tables = ((_CALLING, _CALLS), (_MOVING, _COPIES), (_WHOLE, _HOST))
-        told = [table for caption, names in tables if (table := _table(runs, rows, caption, names)) is not None]
+        told = [table for caption, names in tables if (table := _table(runs, rows, caption, names, shares)) is not None]
         told.append(Points(tuple(dict.fromkeys(line for row in rows for line in _said(*row, several=len(runs) > 1)))))
     return (Section("device", TITLE, tuple(told)),)
 
@@ -73,18 +82,34 @@ def _cases(found: Sequence[DeviceTimes]) -> dict[tuple[str, int], list[DeviceCas
 
 
 def _table(
-    runs: Sequence[Run], rows: Sequence[tuple[Run, str, list[DeviceTimes]]], caption: str, names: Sequence[str]
+    runs: Sequence[Run],
+    rows: Sequence[tuple[Run, str, list[DeviceTimes]]],
+    caption: str,
+    names: Sequence[str],
+    shares: Mapping[tuple[str, str, str, int], DeviceShare],
 ) -> Table | None:
     """Return a table of some measurements; a column that nothing was measured for is left out."""
     cells = [
-        ((run.name, kernel, words.case(*at)), {name: _cell(repeats, name) for name in names})
+        ((run.name, kernel, words.case(*at)), {name: _cell(repeats, name) for name in names}, (run.id, kernel, *at))
         for run, kernel, found in rows
         for at, repeats in _cases(found).items()
     ]
-    there = [name for name in names if any(of_row[name] for _, of_row in cells)]
-    made = columns(("kernel", "case"), (_NAMES[name] for name in there))
-    filled = ((*head, *(of_row[name] or "not measured" for name in there)) for head, of_row in cells)
+    there = [name for name in names if any(of_row[name] for _, of_row, _ in cells)]
+    with_share = "cold" in there and any(key in shares for *_, key in cells)
+    made = columns(
+        ("kernel", "case"), [*(_NAMES[name] for name in there), *["cold share"] * with_share], ["roof"] * with_share
+    )
+    filled = [
+        (*head, *(of_row[name] or "not measured" for name in there), *(_share(shares.get(key)) if with_share else ()))
+        for head, of_row, key in cells
+    ]
     return table_of_runs(caption, made, filled, heads=2, several=len(runs) > 1) if there else None
+
+
+def _share(found: DeviceShare | None) -> tuple[str, str]:
+    if found is None:
+        return "", "no roof was measured"
+    return words.percent(found.verdict.share), limit_words(found.verdict)
 
 
 def _cell(repeats: Sequence[DeviceCase], name: str) -> str:

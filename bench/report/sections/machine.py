@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from mlpbench.bench import words
+from mlpbench.bench.cases import CPU
 from mlpbench.bench.record.environment import Commit, Gpu, Pool
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import Block, Paragraph, Table, columns, table_of_runs
@@ -120,7 +121,7 @@ def _environment(run: Run) -> dict[str, str]:
         "BLAS and thread pools": _pools(run),
         "Threads given": _text(found.threads),
         "Variables": _assignments(found.variables),
-        "GPU": _gpu(found.gpu),
+        "GPU": _gpu(_card_in_use(run)),
         "Commit": _commit(found.git),
     }
 
@@ -173,11 +174,22 @@ def _pool(pool: Pool) -> str:
     )
 
 
+def _card_in_use(run: Run) -> Gpu:
+    """Return the card that kernels of the run computed on, else what the first process saw."""
+    there = (record.environment.gpu for record in run.records if record.device not in (None, CPU))
+    return next(there, run.measured_in.gpu)
+
+
 def _gpu(gpu: Gpu) -> str:
     if not gpu.available:
         return f"none: {gpu.reason or 'no reason recorded'}"
-    rest = {"driver": gpu.driver, "memory": gpu.memory, "sm clock": gpu.sm_clock}
-    return _text(gpu.name, *(f"{what} {value}" for what, value in rest.items() if value))
+    rest = {"": gpu.uuid, "driver": gpu.driver, "memory": gpu.memory, "sm clock": gpu.sm_clock}
+    rest |= {"power limit": gpu.power_limit, "compute mode": gpu.compute_mode}
+    rest |= {
+        "of": f"{gpu.cards} cards" if gpu.cards and gpu.cards > 1 else None,
+        "a slice": "(MIG)" if gpu.mig else None,
+    }
+    return _text(gpu.name, *(f"{what} {value}".strip() for what, value in rest.items() if value))
 
 
 def _commit(git: Commit) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
-from mlpbench.bench.report.sections.machine import thread_table
+from mlpbench.bench.report.sections.machine import environment, thread_table
 from support import simulate
 
 TIMES = {("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
@@ -66,3 +66,15 @@ def test_the_report_shows_it_beside_the_environment(tmp_path):
     assert "| numpy | 2 | openblas 2 |" in environment
     kernels = json.loads(render.render([run], "json"))["runs"][0]["kernels"]
     assert [kernel["thread_use"] and kernel["thread_use"]["given"] for kernel in kernels] == [2, None, None, None]
+
+
+def test_the_card_is_the_one_that_was_computed_on(tmp_path):
+    gpu = {"available": True, "name": "NVIDIA L4", "driver": "570", "uuid": "GPU-2", "mig": True, "cards": 2}
+    folder = simulate.write_run(tmp_path, {("numpy", "batched", 1): 1e-6, ("cupy", "batched", 1): 1e-6})
+    for path in folder.glob("cupy.*.json"):
+        content = json.loads(path.read_text())
+        content["mlpbench"]["environment"]["gpu"] = gpu
+        path.write_text(json.dumps(content))
+    (table, *_) = environment([record.read_run(folder)])
+    found = dict(table.rows)
+    assert found["GPU"] == "NVIDIA L4, GPU-2, driver 570, of 2 cards, a slice (MIG)"
