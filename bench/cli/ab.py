@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -13,20 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from mlpbench.bench import words
 from mlpbench.bench.cli import console
 
 if TYPE_CHECKING:
-    from mlpbench.bench.analysis.compare import Comparison, Row
     from mlpbench.bench.plan.envs import Env
     from mlpbench.bench.plan.versions import Version
     from mlpbench.bench.record.environment import Environment
     from mlpbench.bench.record.runs import Run
-
-#: Cases that the last sentence names, of each verdict.
-_NAMED = 3
-#: Verdicts, and what is said of those whose cases are not named.
-_VERDICTS = {"faster": "", "slower": "", "same": "the same", "unclear": "unclear"}
 
 
 def ab(
@@ -56,6 +48,7 @@ def ab(
     from mlpbench.bench.analysis import sides
     from mlpbench.bench.cli import compare as cli
     from mlpbench.bench.plan import versions
+    from mlpbench.bench.report.sections.compare import versions_apart
 
     named = _kernels_named(context)
     asked = versions.tell_apart((old, new), Path.cwd())
@@ -71,7 +64,7 @@ def ab(
         return
     axis, left, right = sides.by_axis([sides.Side(run) for run in runs], f"env={first},{second}")
     found = compare_.compare(left, right, by=axis)
-    said = sentence(found, first, second)
+    said = versions_apart(found, first, second)
     if as_json:
         console.print_json({**found.as_dict(), "conclusion": said})
     else:
@@ -172,30 +165,6 @@ def _measured(context: typer.Context, words_of_run: Sequence[str], made: Sequenc
     found = runs.read_runs(heard.folder)
     write_reports(render.build(found), heard.folder)
     return found
-
-
-def sentence(found: Comparison, old: str, new: str) -> str:
-    """Return which version is faster, by how much, and in which cases."""
-    total = words.things(len(found.rows), "case")
-    of = {verdict: [row for row in found.rows if row.verdict == verdict] for verdict in _VERDICTS}
-    if not of["faster"] and not of["slower"]:
-        if not of["unclear"]:
-            return f"{new} and {old} are equally fast in {total}, within {100 * found.threshold:.3g} %."
-        rest = f"the same in {len(of['same'])} of {total}, unclear in {len(of['unclear'])}"
-        return f"No difference between {new} and {old} was found: {rest}; more repeats may tell."
-    told = [
-        f"{verdict} in {len(of[verdict])}: {_named(of[verdict])}" for verdict in ("faster", "slower") if of[verdict]
-    ]
-    told += [f"{word} in {len(of[verdict])}" for verdict, word in _VERDICTS.items() if word and of[verdict]]
-    return f"{new} against {old}, {total}: {'; '.join(told)}."
-
-
-def _named(rows: Sequence[Row]) -> str:
-    """Return cases with their ratios, the largest difference first; of many, how many more there are."""
-    ordered = sorted(rows, key=lambda row: -abs(math.log(row.speedup.value)))
-    told = [f"{row.label}, {words.case(row.mode, row.batch_size)} {words.ratio(row.speedup)}" for row in ordered]
-    more = [f"and {len(told) - _NAMED} more"] if len(told) > _NAMED else []
-    return "; ".join([*told[:_NAMED], *more])
 
 
 def _libraries(there: Environment) -> str:

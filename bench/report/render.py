@@ -4,16 +4,18 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mlpbench.bench.analysis import evidence, explain, headline, heatmap, history, limits, scaling
+from mlpbench.bench.analysis import compare, evidence, explain, headline, heatmap, history, limits, scaling, sides
+from mlpbench.bench.analysis.compare import Comparison
 from mlpbench.bench.analysis.headline import Headline
 from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import CaseSummary, summarize
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.record.names import named
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import MANY_RUNS, Block, Document, Paragraph, Points, Section
 from mlpbench.bench.report.formats import csv, html, json, markdown
 from mlpbench.bench.report.sections import bandwidth, book, device, gaps, latency, lead, machine, task, times, trust
+from mlpbench.bench.report.sections import compare as compared
 from mlpbench.bench.report.sections import explain as explained
 from mlpbench.bench.report.sections import heatmap as heatmaps
 from mlpbench.bench.report.sections import history as histories
@@ -78,8 +80,11 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     places = [limits.find(run, own, found) for (run, own), found in zip(by_run, beside, strict=True)]
     known_limits = tuple(filter(None, places))
     heat, gains = heatmap.find(cases), scaling.find(by_run)
-    asked = lead.first(runs, gains)
+    versions = _versions(runs)
+    asked = "versions" if versions else lead.first(runs, gains)
     answer = lead.answer(asked, by_run, known_limits, gains, explanations)
+    if versions:
+        answer = compared.versions_apart(versions, versions.baseline, versions.candidate)
     finding = headline.find(cases, {run.name: run.shown for run in runs if run.shown}, answer)
     if len(runs) == 1 and (said := history.against_previous(runs[0])):
         finding = replace(finding, notes=[*finding.notes, said])
@@ -90,6 +95,7 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     many = len(runs) > MANY_RUNS
     sections = (
         Section("charts", "Time and speedup against batch size", times.figures(times.grid(runs, cases))),
+        Section("versions", "One environment against the other", compared.blocks(versions) if versions else ()),
         Section("threads", "What more threads bring", scaled.blocks(gains)),
         Section(
             "machines",
@@ -149,6 +155,19 @@ def _past(runs: Sequence[Run], kernels: Sequence[str]) -> tuple[Block, ...]:
         return (Paragraph(f"{history.NEEDS}."),)
     except UserError as reason:  # of another run, or of the calibration: it costs no report
         return (Paragraph(f"{reason}."),)
+
+
+def _versions(runs: Sequence[Run]) -> Comparison | None:
+    """Return the comparison of the two environments of a sweep; None where there are not two, or nothing in common."""
+    names = list(dict.fromkeys(run.setting.env for run in runs if run.setting and run.setting.env))
+    sweeps = {run.plan.sweep if run.plan else None for run in runs}
+    if len(names) != 2 or len(sweeps) != 1 or None in sweeps:
+        return None
+    axis, left, right = sides.by_axis([sides.Side(run) for run in runs], f"env={names[0]},{names[1]}")
+    try:
+        return compare.compare(left, right, by=axis)
+    except NothingComparable:  # the report says what is missing
+        return None
 
 
 def _by_run(runs: Sequence[Run], cases: Sequence[CaseSummary]) -> list[tuple[Run, tuple[CaseSummary, ...]]]:

@@ -8,8 +8,8 @@ import pytest
 from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.analysis.sides import by_axis, parse_sides
 from mlpbench.bench.cases import make_settings
-from mlpbench.bench.cli import ab
 from mlpbench.bench.record import runs
+from mlpbench.bench.report.sections.compare import versions_apart
 from mlpbench.bench.stats.drift import ASSUMED
 from support import simulate
 from support.places import installer
@@ -79,7 +79,7 @@ def test_the_sentence_says_which_is_faster_by_how_much_and_where(tmp_path, facto
     scale = lambda setting: factor if setting.env == "new" else 1.0  # noqa: E731 - as short as it is
     path = simulate.write_sweep(tmp_path, TIMES, settings, scale, noise=0.002, repeats=8)
     axis, left, right = by_axis(parse_sides(str(path), tmp_path), "env")
-    assert re.fullmatch(expected, ab.sentence(compare(left, right, drifts=ASSUMED, by=axis), "old", "new"))
+    assert re.fullmatch(expected, versions_apart(compare(left, right, drifts=ASSUMED, by=axis), "old", "new"))
 
 
 @pytest.mark.heavy

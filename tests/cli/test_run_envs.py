@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import pytest
 
@@ -76,5 +77,6 @@ def test_two_environments_in_one_run(capsys, tmp_path, quicker, old, new):
     report, data, table = (called(capsys, "report", "--format", kind, *at)[1] for kind in ("md", "json", "csv"))
     assert f"{old}/bin/python" in report
     assert "| env old" in report
+    assert re.search(r"\n## One environment against the other\n.*env new against env old", report, re.DOTALL)
     assert {run["setting"]["env"] for run in json.loads(data)["runs"]} == {"old", "new"}
     assert {row["env"] for row in csv.DictReader(table.splitlines())} == {"old", "new"}

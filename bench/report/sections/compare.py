@@ -8,6 +8,35 @@ from mlpbench.bench.analysis.compare import Comparison, Row
 from mlpbench.bench.report.document import Block, Column, Paragraph, Points, Table, columns
 from mlpbench.bench.stats.significance import MOST_REPEATS
 
+#: Cases that the sentence about two versions names, of each verdict.
+_NAMED = 3
+#: Verdicts, and what that sentence says of those whose cases it does not name.
+_VERDICTS = {"faster": "", "slower": "", "same": "the same", "unclear": "unclear"}
+
+
+def versions_apart(found: Comparison, old: str, new: str) -> str:
+    """Return in one sentence which of two versions is faster, by how much, and in which cases."""
+    total = words.things(len(found.rows), "case")
+    of = {verdict: [row for row in found.rows if row.verdict == verdict] for verdict in _VERDICTS}
+    if not of["faster"] and not of["slower"]:
+        if not of["unclear"]:
+            return f"{new} and {old} are equally fast in {total}, within {100 * found.threshold:.3g} %."
+        rest = f"the same in {len(of['same'])} of {total}, unclear in {len(of['unclear'])}"
+        return f"No difference between {new} and {old} was found: {rest}; more repeats may tell."
+    told = [
+        f"{verdict} in {len(of[verdict])}: {_named(of[verdict])}" for verdict in ("faster", "slower") if of[verdict]
+    ]
+    told += [f"{word} in {len(of[verdict])}" for verdict, word in _VERDICTS.items() if word and of[verdict]]
+    return f"{new} against {old}, {total}: {'; '.join(told)}."
+
+
+def _named(rows: Sequence[Row]) -> str:
+    """Return cases with their ratios, the largest difference first; of many, how many more there are."""
+    largest = sorted(rows, key=lambda row: -abs(math.log(row.speedup.value)))
+    told = [f"{row.label}, {words.case(row.mode, row.batch_size)} {words.ratio(row.speedup)}" for row in largest]
+    more = [f"and {len(told) - _NAMED} more"] if len(told) > _NAMED else []
+    return "; ".join([*told[:_NAMED], *more])
+
 
 def title(found: Comparison) -> str:
     """Return what is compared with what, by which threshold."""
