@@ -1,4 +1,4 @@
-"""JAX on the CPU: one jitted function, called with NumPy arrays or with JAX's own.
+"""JAX: one jitted function, called with NumPy arrays or with JAX's own, on the CPU or on a CUDA device.
 
 The settings, and why:
 
@@ -7,8 +7,10 @@ The settings, and why:
 * XLA compiles for each shape, in the first call: outside the clock.
 * XLA's CPU client reads no thread variable but ``NPROC``, when the first computation makes it; it is set here to what
   the process was given. A client that is there already keeps its threads; `describe` counts those that there are.
-* JAX is asked for its CPU backend by ``JAX_PLATFORMS``, unless that is set: these kernels are about the CPU, and JAX
-  would take the memory of a GPU that it finds.
+* JAX is asked for one backend by ``JAX_PLATFORMS``, unless that is set: the kernels on the CPU are about the CPU, and
+  JAX would take the memory of a GPU that it finds. One process has one backend.
+* On a GPU, JAX takes three quarters of its memory when it starts, unless it is told not to. XLA puts what it launches
+  into CUDA graphs by itself.
 * float64 needs x64 mode, which is on around these kernels' calls alone. Switched on for the process it would change
   what everybody else computes.
 """
@@ -18,12 +20,14 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.kernels.base import Kernel, require, threads_given
+from mlpbench.kernels.cuda import card
+from mlpbench.kernels.cuda.device import require_own_products, words
 from mlpbench.kernels.errors import KernelUnavailable
 
 if TYPE_CHECKING:
@@ -34,11 +38,13 @@ if TYPE_CHECKING:
 _Array = NDArray[Any]
 
 EXTRA = "jax"
+_INSTALL = "on a machine with an NVIDIA GPU, pip install 'mlpbench[jax-cuda]' brings it"
 
 
-def _jax() -> Any:
+def _jax(platform: str) -> Any:
     """Import JAX with the settings that it reads before its first computation."""
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ.setdefault("JAX_PLATFORMS", platform)
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     os.environ["NPROC"] = str(threads_given())
     return require("jax", EXTRA)
 
@@ -54,10 +60,12 @@ class JaxKernel(Kernel):
 
     backend = "jax"
     distributions = ("jax",)
+    #: What JAX calls the backend where it is asked for, and what it answers to.
+    _platform: ClassVar[tuple[str, str]] = ("cpu", "cpu")
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        self._jax = jax = _jax()
+        self._jax = jax = _jax(self._platform[0])
         numpy = jax.numpy
         hidden = {
             "sigmoid": jax.nn.sigmoid,
@@ -93,14 +101,17 @@ class JaxKernel(Kernel):
 
     @classmethod
     def probe(cls) -> None:
-        """Raise KernelUnavailable where JAX cannot be imported, or computes elsewhere than on the CPU."""
-        jax = _jax()
+        """Raise KernelUnavailable where JAX cannot be imported, or computes elsewhere than this kernel does."""
+        wanted, answers = cls._platform
+        jax = _jax(wanted)
         try:
             platform = jax.default_backend()
         except RuntimeError as error:  # no platform of those that it is told to use
-            raise KernelUnavailable(f"JAX does not start: {error}") from error
-        if platform != "cpu":
-            raise KernelUnavailable(f"JAX computes on {platform}: set JAX_PLATFORMS=cpu")
+            raise KernelUnavailable(f"JAX does not start: {words(error)}") from error
+        except AssertionError as error:  # how JAX says that it has no plugin for what JAX_PLATFORMS names
+            raise KernelUnavailable(f"JAX has no plugin for {wanted}: {_INSTALL}") from error
+        if platform != answers:
+            raise KernelUnavailable(f"JAX computes on {platform}: set JAX_PLATFORMS={wanted}")
 
     def forward(self, x: _Array) -> _Array:
         """Return the outputs of a batch: (batch, n_in) to (batch, n_out)."""
@@ -139,3 +150,25 @@ class JaxArrayKernel(JaxKernel):
     def synchronize(self, y: Any) -> None:
         """Return once ``y`` has been computed."""
         y.block_until_ready()
+
+
+class JaxCudaKernel(JaxArrayKernel):
+    """`JaxArrayKernel` on a CUDA device. Products of float32 are in float32: the precision is "highest"."""
+
+    device = "cuda"
+    _platform = ("cuda", "gpu")
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        require_own_products(spec.dtype)
+        super().__init__(spec, params)
+
+    def describe(self) -> dict[str, str | int | float | bool | None]:
+        """Return the device, XLA's version, and what products are computed in."""
+        device = self._jax.devices()[0]
+        return {
+            "device_name": device.device_kind,
+            "compute_capability": str(getattr(device, "compute_capability", "")).replace(".", "") or None,
+            "jaxlib": str(require("jaxlib", EXTRA).__version__),
+            "arithmetic": "fp64" if self.spec.dtype == "float64" else "fp32",
+            "overrides": card.overrides(),
+        }

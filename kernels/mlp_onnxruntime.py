@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.kernels.base import Kernel, require, threads_given
+from mlpbench.kernels.cuda import card
+from mlpbench.kernels.cuda.device import require_own_products
 from mlpbench.kernels.errors import KernelUnavailable
 
 if TYPE_CHECKING:
@@ -98,7 +100,9 @@ class OnnxRuntimeKernel(Kernel):
     """`InferenceSession.run`: a NumPy array in, a new NumPy array out."""
 
     backend = "onnxruntime"
-    distributions = ("onnxruntime",)
+    distributions = ("onnxruntime", "onnxruntime-gpu")
+    #: What computes, and its options.
+    _provider: ClassVar[tuple[str, dict[str, str]]] = ("CPUExecutionProvider", {})
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
@@ -106,8 +110,9 @@ class OnnxRuntimeKernel(Kernel):
         options = self._library.SessionOptions()
         options.intra_op_num_threads = threads_given()
         options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "0" if self.device == "cpu" else "1")
         self._session = self._library.InferenceSession(
-            build_model(spec, self.params), options, providers=["CPUExecutionProvider"]
+            build_model(spec, self.params), options, providers=[self._provider]
         )
 
     @classmethod
@@ -193,3 +198,99 @@ class OnnxRuntimeBoundKernel(OnnxRuntimeKernel):
         return y
 
     forward_one = forward
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Rows in the memory of a device, or one row, bound to the session together with where their outputs go.
+
+    ``value`` holds ``first`` rows before them. Slices and rows of them are bound when they are taken.
+    """
+
+    kernel: OnnxRuntimeCudaKernel
+    value: Any
+    first: int
+    #: (rows, n), or (n,) for one row.
+    shape: tuple[int, ...]
+    binding: Any = None
+    y: Any = None
+
+    def __getitem__(self, key: int | slice) -> Placed:
+        rows = range(self.shape[0])[key]
+        if isinstance(rows, range):
+            return self.kernel.placed(self.value, self.first + rows.start, (len(rows), self.shape[1]))
+        return self.kernel.placed(self.value, self.first + rows, self.shape[1:])
+
+
+class OnnxRuntimeCudaKernel(OnnxRuntimeKernel):
+    """IO binding on a CUDA device: inputs and outputs are in its memory, and a call returns when it is done.
+
+    TF32 is off. A node that the device cannot compute is an error, and is not given to the CPU. Without CUDA graphs:
+    ONNX Runtime captures one for fixed inputs only.
+    """
+
+    device = "cuda"
+    returns = "kept"
+    _provider = ("CUDAExecutionProvider", {"use_tf32": "0"})
+    _place: ClassVar[str] = "cuda"
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        require_own_products(spec.dtype)
+        super().__init__(spec, params)
+        self._outputs: dict[tuple[int, ...], Placed] = {}
+        if self._session.get_providers()[0] != self._provider[0]:
+            raise KernelUnavailable(f"ONNX Runtime took {self._session.get_providers()[0]} for {self._provider[0]}")
+
+    @classmethod
+    def probe(cls) -> None:
+        """Raise KernelUnavailable where ONNX Runtime cannot be imported, or was built without CUDA."""
+        super().probe()
+        has = _onnxruntime().get_available_providers()
+        if cls._provider[0] not in has:
+            how = "pip install 'mlpbench[onnxruntime-cuda]' brings one that does, in the place of onnxruntime"
+            raise KernelUnavailable(f"this ONNX Runtime computes with {', '.join(has)}, not on a CUDA device: {how}")
+
+    def _empty(self, *shape: int) -> Any:
+        make = self._library.OrtValue.ortvalue_from_shape_and_type
+        return make(shape, self.spec.np_dtype, self._place, 0)
+
+    def placed(self, value: Any, first: int, shape: tuple[int, ...]) -> Placed:
+        """Return rows of a value in the device's memory, bound to the outputs for as many rows."""
+        rows = shape[0] if len(shape) == 2 else 1
+        key = (*shape[:-1], self.spec.n_out)
+        if key not in self._outputs:
+            self._outputs[key] = Placed(self, self._empty(rows, self.spec.n_out), 0, key)
+        y = self._outputs[key]
+        binding = self._session.io_binding()
+        for bind, name, whole, before, n in (
+            (binding.bind_input, "x", value, first, self.spec.n_in),
+            (binding.bind_output, "y", y.value, 0, self.spec.n_out),
+        ):
+            address = whole.data_ptr() + before * n * self.spec.np_dtype.itemsize
+            bind(name, self._place, 0, self.spec.np_dtype.type, [rows, n], address)
+        return Placed(self, value, first, shape, binding, y)
+
+    def from_host(self, x: _Array) -> Placed:
+        """Return inputs, (batch, n_in) or (n_in,), in the device's memory."""
+        rows = np.ascontiguousarray(x.reshape(-1, self.spec.n_in))
+        value = self._empty(*rows.shape)
+        value.update_inplace(rows)
+        return self.placed(value, 0, x.shape)
+
+    def to_host(self, y: Placed) -> _Array:
+        """Return inputs or outputs as a NumPy array."""
+        rows = y.shape[0] if len(y.shape) == 2 else 1
+        array: _Array = y.value.numpy()[y.first : y.first + rows].reshape(y.shape)
+        return array
+
+    def forward(self, x: Any) -> Any:
+        """Return the outputs of a batch or of a sample. Valid until the next call."""
+        self._session.run_with_iobinding(x.binding)
+        return x.y
+
+    forward_one = forward
+
+    def describe(self) -> dict[str, str | int | float | bool | None]:
+        """Return what `OnnxRuntimeKernel.describe` returns, and what products are computed in."""
+        arithmetic = "fp64" if self.spec.dtype == "float64" else "fp32"
+        return {**super().describe(), "arithmetic": arithmetic, "overrides": card.overrides()}

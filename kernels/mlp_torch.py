@@ -1,4 +1,4 @@
-"""PyTorch on the CPU: eager with NumPy arrays or with its own tensors, and compiled.
+"""PyTorch: eager with NumPy arrays or with its own tensors, and compiled; tensors also on a CUDA device.
 
 The settings, and why:
 
@@ -10,6 +10,8 @@ The settings, and why:
 * float32 products stay float32: ``torch.get_float32_matmul_precision()`` is "highest" unless somebody changes it, and
   `describe` shows it.
 * TorchScript (`torch.jit`) is deprecated and was no faster.
+* On a CUDA device everything runs on the current stream, as it does where nobody names one. The compiled kernel replays
+  CUDA graphs, which the mode "reduce-overhead" captures for each batch size.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from numpy.typing import NDArray
 
 from mlpbench.kernels.base import Kernel, Returns, require
+from mlpbench.kernels.cuda import card
+from mlpbench.kernels.cuda.device import require_own_products, words
 from mlpbench.kernels.errors import KernelUnavailable
 
 if TYPE_CHECKING:
@@ -48,6 +52,8 @@ class TorchKernel(Kernel):
 
     backend = "torch"
     distributions = ("torch",)
+    #: Where the weights are, and tensors go.
+    _place: ClassVar[str] = "cpu"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
@@ -74,8 +80,8 @@ class TorchKernel(Kernel):
             output[spec.output],
         ]
         with self._mode:
-            weights = [torch.from_numpy(W.T.copy()) for W in self.params.weights]
-            biases = [torch.from_numpy(b.copy()) for b in self.params.biases]
+            weights = [torch.from_numpy(W.T.copy()).to(self._place) for W in self.params.weights]
+            biases = [torch.from_numpy(b.copy()).to(self._place) for b in self.params.biases]
         self._layers = list(zip(weights, biases, activations, strict=True))
 
     @classmethod
@@ -134,7 +140,7 @@ class TorchTensorKernel(TorchKernel):
         torch, steps = self._torch, []
         with self._mode:
             for number, (W, b, activation) in enumerate(self._layers, start=1):
-                out = torch.empty((*rows, len(b)), dtype=b.dtype)
+                out = torch.empty((*rows, len(b)), dtype=b.dtype, device=self._place)
                 if number == self.spec.n_layers and self.spec.output == "softmax":
                     activation = partial(torch.softmax, dim=-1, out=torch.empty_like(out))  # noqa: PLW2901
                 steps.append((W.t() if rows else W, b, out, activation))
@@ -261,3 +267,98 @@ class TorchCompileKernel(TorchTensorKernel):
     def describe(self) -> dict[str, str | int | float | bool | None]:
         """Return what `TorchKernel.describe` returns, and how the network was compiled."""
         return {**super().describe(), "compiler": "inductor", "freezing": True, "dynamic": True}
+
+
+class TorchCudaKernel(TorchTensorKernel):
+    """Eager PyTorch on a CUDA device: `TorchTensorKernel` with its tensors there. float32 stays float32."""
+
+    device = "cuda"
+    _place = "cuda"
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        require_own_products(spec.dtype)
+        # Somebody may have asked for TF32, by TORCH_ALLOW_TF32_CUBLAS_OVERRIDE too.
+        require("torch", EXTRA).set_float32_matmul_precision("highest")
+        super().__init__(spec, params)
+
+    @classmethod
+    def probe(cls) -> None:
+        """Raise KernelUnavailable where PyTorch cannot be imported, or has no CUDA device, in its own words."""
+        torch = require("torch", EXTRA)
+        try:
+            torch.ones(1, device=cls._place)
+        except (AssertionError, RuntimeError) as error:  # AssertionError: a build without CUDA
+            raise KernelUnavailable(f"PyTorch has no CUDA device: {words(error)}") from error
+
+    def from_host(self, x: _Array) -> _Tensor:
+        """Return a NumPy array as a tensor on the device, once it is there."""
+        with self._mode:
+            return self._tensor(x).to(self._place)
+
+    def to_host(self, y: _Tensor) -> _Array:
+        """Return a tensor of the device as a NumPy array, once it is computed."""
+        array: _Array = y.cpu().numpy()
+        return array
+
+    def synchronize(self, y: _Tensor) -> None:  # noqa: ARG002 - one stream computes all
+        """Wait for the current stream."""
+        self._torch.cuda.current_stream().synchronize()
+
+    def stream(self) -> int:
+        """Return the current stream."""
+        pointer: int = self._torch.cuda.current_stream().cuda_stream
+        return pointer
+
+    def l2_bytes(self) -> int:
+        """Return the bytes of the device's L2 cache."""
+        return int(self._torch.cuda.get_device_properties(self._place).L2_cache_size)
+
+    def describe(self) -> dict[str, str | int | float | bool | None]:
+        """Return the device, CUDA's version, what products are computed in, and the most memory that was held."""
+        torch = self._torch
+        device = torch.cuda.get_device_properties(self._place)
+        return {
+            "device_name": device.name,
+            "device_uuid": f"GPU-{device.uuid}",
+            "compute_capability": f"{device.major}{device.minor}",
+            "cuda_runtime": torch.version.cuda,
+            "float32_matmul_precision": torch.get_float32_matmul_precision(),
+            "arithmetic": "fp64" if self.spec.dtype == "float64" else "fp32",
+            "overrides": card.overrides(),
+            "pool_bytes": torch.cuda.max_memory_reserved(),
+        }
+
+
+class TorchCudaCompileKernel(TorchCudaKernel):
+    """`torch.compile` on a CUDA device, in the mode that captures CUDA graphs: they write to the same memory again."""
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        super().__init__(spec, params)
+        _import_compiler()
+        module = _network(self._torch, spec, self.params).to(self._place)
+
+        def network(x: _Tensor) -> _Tensor:
+            return module(x)
+
+        compiling = self._torch.compile
+        self._compiled = compiling(_copy(network), fullgraph=True, dynamic=True, mode="reduce-overhead")
+
+    @classmethod
+    def probe(cls) -> None:
+        """Raise KernelUnavailable where there is no CUDA device, or no Triton, which the compiler writes for."""
+        super().probe()
+        require("triton", EXTRA)
+
+    def forward(self, x: _Tensor) -> _Tensor:
+        """Return the outputs of a batch: (batch, n_in) to (batch, n_out). Valid until the next call."""
+        self._torch.compiler.cudagraph_mark_step_begin()  # the result before is not needed any more
+        with self._mode:
+            return self._compiled(x)
+
+    def forward_one(self, x: _Tensor) -> _Tensor:
+        """Return the output of one sample: (n_in,) to (n_out,). Valid until the next call."""
+        return self.forward(x[None])[0]
+
+    def describe(self) -> dict[str, str | int | float | bool | None]:
+        """Return what `TorchCudaKernel.describe` returns, and how the network was compiled."""
+        return {**super().describe(), "compiler": "inductor", "cuda_graphs": True, "dynamic": True}

@@ -59,6 +59,13 @@ _PEERS = {
     "openvino": "mlpbench.kernels.mlp_openvino:OpenVinoKernel",
     "sklearn": "mlpbench.kernels.mlp_sklearn:SklearnKernel",
 }
+_CUDA_PEERS = {
+    "torch-cuda": "mlpbench.kernels.mlp_torch:TorchCudaKernel",
+    "torch-cuda-compile": "mlpbench.kernels.mlp_torch:TorchCudaCompileKernel",
+    "jax-cuda": "mlpbench.kernels.mlp_jax:JaxCudaKernel",
+    "onnxruntime-cuda": "mlpbench.kernels.mlp_onnxruntime:OnnxRuntimeCudaKernel",
+}
+_PEERS |= _CUDA_PEERS
 
 _OURS = _BUILT_IN | _VARIANTS
 
@@ -95,6 +102,11 @@ def third_party() -> list[str]:
 def peers() -> list[str]:
     """Return the names of the peers: other libraries, to compare with."""
     return list(_PEERS)
+
+
+def cuda_peers() -> list[str]:
+    """Return the names of the peers that compute on a CUDA device."""
+    return list(_CUDA_PEERS)
 
 
 def add(name: str, kernel_class: type[Kernel]) -> None:

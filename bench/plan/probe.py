@@ -60,6 +60,8 @@ def probe_all(names: list[str], specs: Collection[ForwardSpec] = (), python: str
     groups: dict[str, list[str]] = {}
     for name in names:
         group = _group(registry.module(name)) if python is None else name.partition("-")[0]
+        if name in registry.cuda_peers() and group != "numpy":
+            group += " on a device"  # in one process JAX computes in one place
         groups.setdefault(group, []).append(name)
     with ThreadPoolExecutor(max_workers=8) as pool:
         futures = {name: pool.submit(_ask, group, specs, python) for group in groups.values() for name in group[:1]}
@@ -74,9 +76,12 @@ def _group(module: str) -> str:
     That is NumPy, which every module of ours imports anyway, and every library that is not installed.
     """
     package, _, rest = module.partition(".mlp_")
-    if package != "mlpbench.kernels":
+    if module.startswith("mlpbench.kernels.cuda."):
+        library = "cupy"
+    elif package == "mlpbench.kernels":
+        library = rest.partition("_")[0]
+    else:
         return module
-    library = rest.partition("_")[0]
     return library if library != "numpy" and find_spec(library) is not None else "numpy"
 
 

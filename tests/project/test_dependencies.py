@@ -17,9 +17,11 @@ INSTALLED_BY = {
     "cupy": {"cupy-cuda12x", "cupy-cuda13x"},
     "cupyx": {"cupy-cuda12x", "cupy-cuda13x"},
     "jaxlib": {"jax"},
+    "onnxruntime": {"onnxruntime", "onnxruntime-gpu"},
     "pynvml": {"nvidia-ml-py"},
     "pytest_benchmark": {"pytest-benchmark"},
     "sklearn": {"scikit-learn"},
+    "triton": {"torch"},
     "vl_convert": {"vl-convert-python"},
 }
 #: Started, or loaded by what is started, and imported by nobody.

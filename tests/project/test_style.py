@@ -26,7 +26,7 @@ LINES = {
     "docs/limits.md": 100,
     "docs/method.md": 315,
     "docs/own-network.md": 90,
-    "docs/peers.md": 80,
+    "docs/peers.md": 90,
     "docs/python.md": 300,
     "docs/reading-results.md": 80,
     "docs/result-format.md": 380,
