@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.files import open_ordinary
 from mlpbench.kernels.params import Params
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def save_params(path: Path, params: Params, **meta: Any) -> None:
 def _read(path: Path, limit: int) -> Arrays:
     """Return all arrays of a file that takes at most ``limit`` bytes, packed or unpacked."""
     try:
-        with path.open("rb") as file:
+        with open_ordinary(path) as file:
             content = file.read(limit + 1)
     except FileNotFoundError:
         raise ParamsError("there is no such file") from None

@@ -12,6 +12,8 @@ import typer
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import Results, Runs
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.write import write_document
+from mlpbench.kernels.files import open_ordinary
 
 if TYPE_CHECKING:
     from mlpbench.bench.record.runs import Run
@@ -90,10 +92,7 @@ def _put(output: Path | None, text: str) -> None:
     if output is None:
         print(text, end="")  # noqa: T201 - data, to stdout as it is
         return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {output}: {error.strerror}; choose another file with -o") from None
+    write_document(output, text)
     console.say(f"wrote {output}")
 
 
@@ -125,7 +124,8 @@ def _listed(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        with open_ordinary(path) as file:
+            found = json.load(file)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
     if not isinstance(found, dict) or found.get("version") != 2:

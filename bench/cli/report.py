@@ -13,6 +13,7 @@ from rich.text import Text
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import Results, Runs
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.write import write_document
 
 if TYPE_CHECKING:
     from mlpbench.bench.report.document import Document
@@ -52,7 +53,8 @@ def report(
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")  # noqa: T201 - data, to stdout as it is
         return
-    console.say(f"wrote {_write(output, text)}")
+    write_document(output, text)
+    console.say(f"wrote {output}")
 
 
 def _format(asked: str | None, output: Path | None) -> str:
@@ -67,14 +69,6 @@ def _format(asked: str | None, output: Path | None) -> str:
     return ending
 
 
-def _write(path: Path, text: str) -> Path:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; choose another file with -o") from None
-    return path
-
-
 def write_reports(document: Document, folder: Path, stem: str = "report") -> list[Path]:
     """Write a report into the folder of its runs: Markdown, and HTML where the libraries for it are installed."""
     from mlpbench.bench.report import render as documents
@@ -86,7 +80,8 @@ def write_reports(document: Document, folder: Path, stem: str = "report") -> lis
         except UserError as missing:
             console.say(f"no {name} report: {missing}", "yellow")
             continue
-        written.append(_write(folder / f"{stem}.{name}", text))
+        written.append(folder / f"{stem}.{name}")
+        write_document(written[-1], text)
     return written
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.data.mnist import FILES, WEIGHTS_FILE, resolve_data_dir, spellings
 from mlpbench.bench.errors import UserError
+from mlpbench.kernels.files import open_ordinary
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,7 +74,7 @@ REMOTES = (
 def content_sha256(path: Path) -> str | None:
     """Return the hash of a file's content, unpacked where it is gzipped; None where it cannot be read or unpacked."""
     try:
-        with path.open("rb") as plain:
+        with open_ordinary(path) as plain:
             packed = plain.read(2) == b"\x1f\x8b"
             plain.seek(0)
             with gzip.GzipFile(fileobj=plain) if packed else plain as file:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.bench.errors import UserError
+from mlpbench.kernels.files import open_ordinary
 
 Part = Literal["train", "test"]
 Labelled: TypeAlias = "tuple[NDArray[Any], NDArray[Any]]"
@@ -171,7 +172,7 @@ def read(path: Path, ndim: int) -> NDArray[np.uint8]:
     and keep the name. Raises UserError where the file is missing, damaged, empty, absurdly large or of another kind.
     """
     try:
-        with path.open("rb") as file:
+        with open_ordinary(path) as file:
             packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             with gzip.GzipFile(fileobj=file) if packed else file as stream:

@@ -41,6 +41,14 @@ class Guard:
         """Forget a group, which we have ended ourselves."""
         self._note("group", str(number), watched=False)
 
+    def kill_groups(self) -> None:
+        """Kill what runs now: whoever waits for it in other threads comes back."""
+        with self._lock:
+            numbers = [int(name) for kind, name in self._watched if kind == "group"]
+        for number in numbers:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(number, signal.SIGKILL)
+
     @contextmanager
     def folder(self) -> Iterator[Path]:
         """Make a temporary folder, which goes with the block, or with us."""

@@ -4,7 +4,7 @@ Whatever is to be known of a kernel before it is timed is asked there. No kernel
 """
 
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from mlpbench.bench.machine import child
+from mlpbench.bench.machine import child, guard
 from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
@@ -20,6 +20,8 @@ from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
 from mlpbench.kernels.spec import ForwardSpec
 
 TIMEOUT_S = 120
+#: One that was killed may be followed by one that asks what is left to ask.
+_AGAIN_S = 0.05
 #: What a kernel says of itself.
 _TEXTS = ("backend", "device", "version", "reason")
 
@@ -66,8 +68,14 @@ def probe_all(names: list[str], specs: Collection[ForwardSpec] = (), python: str
     with ThreadPoolExecutor(max_workers=8) as pool:
         futures = {name: pool.submit(_ask, group, specs, python) for group in groups.values() for name in group[:1]}
         first = {name: group[0] for group in groups.values() for name in group}
-        for name in names:
-            yield futures[first[name]].result()[name]
+        try:
+            for name in names:
+                yield futures[first[name]].result()[name]
+        except KeyboardInterrupt:  # it has not reached those that are asked: a session of their own keeps them from it
+            pool.shutdown(wait=False, cancel_futures=True)
+            while wait(futures.values(), timeout=_AGAIN_S).not_done:
+                guard.OURS.kill_groups()
+            raise
 
 
 def _group(module: str) -> str:

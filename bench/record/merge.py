@@ -8,6 +8,7 @@ from pathlib import Path
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs, untrusted
 from mlpbench.bench.record.write import write_bytes
+from mlpbench.kernels.files import open_ordinary
 
 #: What `mlpbench calibrate` found of a machine, in the machine's folder.
 CALIBRATION = "calibration.json"
@@ -99,7 +100,8 @@ def _plan(copies: dict[Path, Path], source: Path, target: Path) -> None:
 def _copy(source: Path, target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        content = source.read_bytes()
+        with open_ordinary(source) as file:
+            content = file.read()
     except OSError as error:
         raise UserError(f"cannot copy {source} to {target}: {error.strerror}") from None
     write_bytes(target, content)

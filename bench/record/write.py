@@ -1,17 +1,24 @@
-"""JSON files that are there whole or not at all, and never written over by accident."""
+"""Files that are there whole or not at all, and results that are never written over."""
 
+import errno
 import os
 import re
+import secrets
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.fields import Block, as_json
+from mlpbench.bench.record.untrusted import MAX_BYTES
+from mlpbench.kernels.files import open_ordinary
+
+#: How the names of files end that are being written.
+PARTIAL = ".partial"
 
 _NUMBERS = re.compile(rb"\[\n((?:\s*-?\d[\d.eE+-]*,?\n)+)\s*\]")
 
@@ -32,26 +39,119 @@ def write_atomically(path: Path, content: Block | Mapping[str, Any] | msgspec.Ra
 def write_bytes(path: Path, content: bytes, *, replace: bool = False) -> None:
     """Write a file as `write_atomically` does, and raise what that raises."""
     try:
-        # The partial file is no *.json, so that nobody reads it, and in the same folder, so that it can be linked.
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-        partial = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.chmod(0o644)  # mkstemp's files are for their owner alone; results are shared
-            if replace:
-                partial.replace(path)
-            else:
-                _publish(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        if not _write_nameless(path, content, replace=replace):
+            _write_beside(path, content, replace=replace)
         _sync_folder(path.parent)
     except FileExistsError:
         raise UserError(f"{path} is there already and is not overwritten") from None
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
+
+
+def write_document(path: Path, text: str | bytes) -> None:
+    """Write what ``-o`` asks for, whole or not at all, in the place of an older one; a link is followed.
+
+    Raises UserError where it cannot be written, and for a result: those are never overwritten. What is no ordinary
+    file, as /dev/stdout, is written as it is; a pipe that nobody reads is refused.
+    """
+    content = text if isinstance(text, bytes) else text.encode(errors="replace")
+    try:
+        target = path.resolve()
+        ordinary = target.is_file() or not target.exists()
+        if not ordinary:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_NONBLOCK), "wb") as other:
+                os.set_blocking(other.fileno(), True)
+                other.write(content)
+        elif target.exists() and _is_a_result(target):
+            raise UserError(f"{path} is a result, and results are not overwritten: choose another file with -o")
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name that no system takes
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot write {path}: {why}; choose another file with -o") from None
+    if ordinary:
+        try:
+            write_bytes(target, content, replace=True)
+        except UserError as error:
+            told = str(error).replace(str(target), str(path), 1)
+            raise UserError(f"{told}; choose another file with -o") from None
+
+
+class _Block(msgspec.Struct):
+    schema: int
+
+
+class _Result(msgspec.Struct):
+    mlpbench: _Block
+
+
+def _is_a_result(path: Path) -> bool:
+    """Whether a file is one of those that mlpbench reads: what is too large to be read is none of them."""
+    with open_ordinary(path) as file:
+        raw = file.read(MAX_BYTES + 1)
+    with suppress(msgspec.DecodeError, RecursionError):
+        return bool(msgspec.json.decode(raw, type=_Result).mlpbench.schema)
+    return False
+
+
+def _write_nameless(path: Path, content: bytes, *, replace: bool) -> bool:
+    """Write a file that has no name before it is whole: nothing is left of one that was killed.
+
+    Return False where the system, or the file system, has no such files. To replace another, it has a name beside that
+    one for a moment: Linux gives names to such files, and does not take them from others.
+    """
+    if not hasattr(os, "O_TMPFILE"):
+        return False
+    try:
+        handle = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o644)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            return False
+        raise
+    with os.fdopen(handle, "wb") as file:
+        _fill(file, content)
+        named = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}") if replace else path
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            # With a folder, Python calls linkat(2), which follows the link in /proc to the file itself.
+            os.link(f"/proc/self/fd/{handle}", named.name, dst_dir_fd=folder)
+        except FileExistsError:
+            raise
+        except OSError:  # no /proc, or a file system without hard links
+            return False
+        finally:
+            os.close(folder)
+    if replace:
+        _rename(named, path)
+    return True
+
+
+def _write_beside(path: Path, content: bytes, *, replace: bool) -> None:
+    """Write a file beside ``path`` that is no ``*.json``, so that nobody reads it, and give it its name when whole."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
+    partial = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            _fill(file, content)
+        if replace:
+            partial.replace(path)
+        else:
+            _publish(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _fill(file: BinaryIO, content: bytes) -> None:
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+    os.fchmod(file.fileno(), 0o644)  # temporary files are for their owner alone; results are shared
+
+
+def _rename(partial: Path, path: Path) -> None:
+    try:
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def _one_line_each(text: bytes) -> bytes:

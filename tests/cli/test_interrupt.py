@@ -4,13 +4,13 @@ import json
 import os
 import signal
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from mlpbench.bench.record import runs
-from support.processes import wait_until
+from support.doubles import offer
+from support.processes import gone, wait_until
 from support.terminal import TIMEOUT_S, argv, called, variables
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc to find processes")
@@ -22,12 +22,12 @@ RUN = ("run", "numpy", "numpy-out", "--profile", "smoke", "--repeats", "3", "--s
 class Typed:
     """A run that was typed in a folder of its own, in a process group of its own as a shell gives it."""
 
-    def __init__(self, folder, path, *words, shell=()):
+    def __init__(self, folder, path, *words, shell=(), also=""):
         self.folder = folder
         self.results = folder / "results"
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
-        self.env = {"TMPDIR": self.temporary, "PYTHONPATH": path}
+        self.env = {"TMPDIR": self.temporary, "PYTHONPATH": f"{path}{os.pathsep}{also}"}
         self.process = subprocess.Popen(
             [*shell, *argv(*words)],
             cwd=folder,
@@ -148,19 +148,17 @@ def test_before_the_first_process_has_ended(capsys, start):
 
 
 def test_ctrl_c_elsewhere_is_no_traceback_either(start, tmp_path):
-    """While it still reads what it was given: nothing has been written yet."""
-    pipe = tmp_path / "weights.npz"
-    os.mkfifo(pipe)
-    run = start("run", "numpy", "--weights", pipe)
-    ends = []
-
-    def is_read():
-        with suppress(OSError):  # nobody has opened it for reading
-            ends.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
-        return ends or run.process.poll() is not None
-
-    wait_until(is_read, "the command to read its weights")
+    """While kernels are asked, in processes that Ctrl-C does not reach: nothing has been written yet."""
+    asked = tmp_path / "asked"
+    (tmp_path / "hanging.py").write_text(
+        "import os, threading\nfrom mlpbench.kernels.mlp_numpy import NumpyKernel\n\n\nclass Hangs(NumpyKernel):\n"
+        f"    @classmethod\n    def probe(cls):\n        open({str(asked)!r}, 'w').write(str(os.getpid()))\n"
+        "        threading.Event().wait()\n"
+    )
+    offer(tmp_path, hangs="hanging:Hangs", hangs_too="hanging:Hangs")
+    run = start("run", "hangs", "hangs-too", "numpy", also=tmp_path)
+    wait_until(lambda: (asked.exists() and asked.read_text()) or run.process.poll() is not None, "the probe")
     status, out, err = run.ends(signal.SIGINT)
-    os.close(*ends)
     assert (status, out, err) == (130, "", "mlpbench: interrupted\n")
     assert not run.results.exists()
+    gone(int(asked.read_text()))

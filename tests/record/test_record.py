@@ -235,7 +235,7 @@ def test_an_existing_file_is_never_overwritten(tmp_path, monkeypatch, links):
     assert names(tmp_path) == ["numpy.0.json"]
 
 
-def without_links(*_):
+def without_links(*_, **__):
     raise PermissionError(1, "Operation not permitted")
 
 

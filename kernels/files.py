@@ -1,0 +1,25 @@
+"""Files that somebody names: an ordinary one is opened, and whatever else goes by that name is refused at once."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from io import BufferedReader
+from pathlib import Path
+
+
+def open_ordinary(path: Path) -> BufferedReader:
+    """Open a file to read its bytes; links are followed.
+
+    Raises OSError where that is not possible, and for what is no ordinary file: a pipe that nobody writes to would
+    let an ordinary open wait for ever, and a device may have no end.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        number, why = (errno.EISDIR, None) if stat.S_ISDIR(mode) else (errno.EINVAL, "it is not an ordinary file")
+        raise OSError(number, why or os.strerror(number), str(path))
+    return BufferedReader(io.FileIO(handle))

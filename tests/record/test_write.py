@@ -1,0 +1,115 @@
+"""What is written is there whole or not at all, whatever ends the process; results are never overwritten."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import write
+from mlpbench.bench.record.write import write_bytes, write_document
+from support import simulate
+from support.sources import ROOT
+
+
+def test_a_document_takes_the_place_of_an_older_one_and_a_link_is_followed(tmp_path):
+    report, link = tmp_path / "report.md", tmp_path / "link.md"
+    report.write_text("old")
+    link.symlink_to(report)
+    write_document(link, "new é \ud800")
+    assert link.is_symlink()
+    assert report.read_bytes() == "new é ?".encode()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.md", "report.md"]
+
+
+def test_a_result_is_not_overwritten_whatever_its_name(tmp_path):
+    result = tmp_path / "report.md"
+    result.write_text(json.dumps(simulate.good()))
+    before = result.read_bytes()
+    with pytest.raises(UserError, match="is a result, and results are not overwritten: choose another file with -o"):
+        write_document(result, "new")
+    assert result.read_bytes() == before
+
+
+def test_what_is_no_ordinary_file_is_written_as_it_is(tmp_path):
+    write_document(Path("/dev/null"), "gone")
+    assert Path("/dev/null").is_char_device()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(UserError, match=r"cannot write .*pipe: No such device or address"):
+        write_document(pipe, "nobody reads")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_document(pipe, "somebody reads")
+    assert os.read(reader, 100) == b"somebody reads"
+    os.close(reader)
+
+
+@pytest.mark.parametrize("name", ["loop", "x" * 300, "a\0b", "file/report.md"])
+def test_names_that_cannot_be_written(tmp_path, name):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot write .*; choose another file with -o"):
+        write_document(tmp_path / name, "text")
+
+
+@pytest.mark.parametrize("nameless", [True, False])
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, nameless, replace):
+    path = tmp_path / "report.md"
+    path.write_text("old")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(write.os, "fsync", full)
+    if not nameless:
+        monkeypatch.setattr(write, "_write_nameless", lambda *_, **__: False)
+    with pytest.raises(UserError, match="No space left on device"):
+        write_bytes(path, b"new", replace=replace)
+    assert path.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
+
+
+#: Stops itself at the n-th of the calls that a write is made of.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mlpbench.bench.record.write import write_bytes
+calls, path, replace, at = [], Path(sys.argv[1]), sys.argv[2] == "True", int(sys.argv[3])
+def counted(function):
+    def call(*args, **how):
+        calls.append(function)
+        if len(calls) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **how)
+    return call
+for name in ("open", "fsync", "fchmod", "link", "close", "replace", "unlink"):
+    setattr(os, name, counted(getattr(os, name)))
+write_bytes(path, b"new", replace=replace)
+"""
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_write_that_is_killed_leaves_the_old_file_or_the_new_one_and_nothing_else(tmp_path, replace):
+    if not hasattr(os, "O_TMPFILE"):
+        pytest.skip("this system has no files without a name")
+    outcomes = set()
+    for at in range(1, 7):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        path = folder / "report.md"
+        if replace:
+            path.write_bytes(b"old")
+        words = [sys.executable, "-c", KILLED, str(path), str(replace), str(at)]
+        ended = subprocess.run(words, cwd=ROOT, check=False)
+        assert ended.returncode == -signal.SIGKILL
+        outcomes.add(path.read_bytes() if path.exists() else None)
+        left = [one.name for one in folder.iterdir() if one != path]
+        # To replace a file, the new one has a name beside it between two calls, link and rename.
+        assert not left or (replace and len(left) == 1 and left[0].endswith(".partial")), left
+    assert outcomes <= {b"old" if replace else None, b"new"}
