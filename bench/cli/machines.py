@@ -14,9 +14,9 @@ from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson, Results
 
 if TYPE_CHECKING:
-    from mlpbench.bench.fleet.dask import Cluster
-    from mlpbench.bench.fleet.ssh import Hosts
     from mlpbench.bench.record.fleet import FleetHead
+    from mlpbench.bench.run.fleet.dask import Cluster
+    from mlpbench.bench.run.fleet.ssh import Hosts
 
 #: Options of a run that are the fleet's own on its workers.
 _OURS = ("--out", "--json", "--resume", "--dry-run", "--suffix", "--env")
@@ -67,8 +67,8 @@ def fleet(
     Example: mlpbench fleet --ssh hosts.toml numpy numba --profile smoke
     """
     from mlpbench.bench.errors import UserError
-    from mlpbench.bench.fleet import carry
     from mlpbench.bench.record import fleet as record
+    from mlpbench.bench.run.fleet import carry
 
     if (dask is None) == (ssh is None):
         raise UserError("say where the workers are: either --dask ADDRESS or --ssh FILE")
@@ -107,10 +107,10 @@ def _check(context: typer.Context, typed: list[str]) -> None:
 
 def _transport(dask: str | None, ssh: Path | None) -> Cluster | Hosts:
     if ssh is not None:
-        from mlpbench.bench.fleet.ssh import Hosts
+        from mlpbench.bench.run.fleet.ssh import Hosts
 
         return Hosts(ssh)
-    from mlpbench.bench.fleet.dask import Cluster
+    from mlpbench.bench.run.fleet.dask import Cluster
 
     return Cluster(str(dask))
 

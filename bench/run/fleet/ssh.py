@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.fleet.carry import WorkerLost
-from mlpbench.bench.fleet.worker import Answer, Facts, Request
+from mlpbench.bench.run.fleet.carry import WorkerLost
+from mlpbench.bench.run.fleet.worker import Answer, Facts, Request
 
 NEEDS = "hosts by SSH need asyncssh: pip install 'mlpbench[ssh]'"
 _CONNECT_S = 15
@@ -54,7 +54,7 @@ def read(path: Path) -> dict[str, Host]:
 
 
 class Hosts:
-    """A transport (`bench.fleet.carry.Transport`): every host of a list."""
+    """A transport (`bench.run.fleet.carry.Transport`): every host of a list."""
 
     def __init__(self, path: Path) -> None:
         """Read the list. Raises UserError as `read`, and where asyncssh is not installed."""
@@ -98,7 +98,7 @@ class Hosts:
         options |= {"username": host.user} if host.user else {}
         options |= {"client_keys": [str(Path(host.key).expanduser())]} if host.key else {}
         options |= {"known_hosts": str(Path(host.known_hosts).expanduser())} if host.known_hosts else {}
-        command = shlex.join([host.python, "-m", "mlpbench.bench.fleet.worker"])
+        command = shlex.join([host.python, "-m", "mlpbench.bench.run.fleet.worker"])
         said: list[str] = []
         async with self._ssh.connect(host.address, **options) as connection:
             process = await connection.create_process(command, encoding=None)

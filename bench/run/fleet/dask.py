@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.fleet import worker
-from mlpbench.bench.fleet.carry import WorkerLost
-from mlpbench.bench.fleet.worker import Answer, Facts, Request
+from mlpbench.bench.run.fleet import worker
+from mlpbench.bench.run.fleet.carry import WorkerLost
+from mlpbench.bench.run.fleet.worker import Answer, Facts, Request
 
 NEEDS = "clusters of Dask need distributed: pip install 'mlpbench[dask]'"
 _CONNECT_S = 15
@@ -16,7 +16,7 @@ _FACTS_S = 60
 
 
 class Cluster:
-    """A transport (`bench.fleet.carry.Transport`): every worker that the scheduler knows when it is asked."""
+    """A transport (`bench.run.fleet.carry.Transport`): every worker that the scheduler knows when it is asked."""
 
     def __init__(self, address: str) -> None:
         """Connect to a scheduler. Raises UserError where it does not answer, or distributed is not installed."""

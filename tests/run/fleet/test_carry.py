@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.fleet import carry
-from mlpbench.bench.fleet.worker import Answer, Facts, digest
 from mlpbench.bench.record import fleet as record
 from mlpbench.bench.record import runs
+from mlpbench.bench.run.fleet import carry
+from mlpbench.bench.run.fleet.worker import Answer, Facts, digest
 from support import simulate
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}

@@ -3,7 +3,7 @@
 import pytest
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.fleet import ssh
+from mlpbench.bench.run.fleet import ssh
 
 
 def test_a_list_of_hosts(tmp_path):

@@ -12,10 +12,10 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.fleet.worker import FINISHED, Answer, Facts, Request
 from mlpbench.bench.record import fleet as record
 from mlpbench.bench.record.fleet import FleetHead, WorkerEntry
 from mlpbench.bench.record.merge import merge
+from mlpbench.bench.run.fleet.worker import FINISHED, Answer, Facts, Request
 
 
 class WorkerLost(Exception):  # noqa: N818 - no mistake of ours, but what became of a worker
