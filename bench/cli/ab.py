@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,14 +93,25 @@ def _kernels_named(context: typer.Context) -> bool:
 
 @contextmanager
 def _folder(*, keep: bool) -> Iterator[Path]:
-    """Make the folder of both environments, which goes with the block unless it is kept."""
+    """Make the folder of both environments, which goes with the block, or if it is kept only where the block failed.
+
+    A request to end ends the block as Ctrl-C does.
+    """
     from mlpbench.bench.machine import guard
 
-    if keep:
-        yield Path(tempfile.mkdtemp(prefix="mlpbench-ab-"))
-        return
-    with guard.OURS.folder() as folder:
-        yield folder
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with ExitStack() as at_end:
+            if keep:
+                folder = Path(tempfile.mkdtemp(prefix="mlpbench-ab-"))
+                at_end.callback(shutil.rmtree, folder, ignore_errors=True)
+            else:
+                folder = at_end.enter_context(guard.OURS.folder())
+            yield folder
+            if keep:
+                at_end.pop_all()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _make(folder: Path, asked: Sequence[Version], also: Sequence[str]) -> list[Env]:
