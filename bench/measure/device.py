@@ -79,7 +79,7 @@ class Rule:
         """The rule in one sentence."""
         return (
             f"a measurement ends with {self.fewest} samples or more (latency: {OF_LATENCY}) of {self.least_s:g} s in "
-            f"all whose median is known within {100 * self.spread:g} %, with {self.most} samples, or after "
+            f"all whose median is known within {100 * self.spread:g} %, with {self.most:,} samples, or after "
             f"{self.timeout_s:g} s"
         )
 

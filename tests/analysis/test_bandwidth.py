@@ -51,11 +51,16 @@ def test_intervals_that_overlap_are_both():
     assert causes(parts(0.52, 0.46, 0.01, 0.01, half=0.06))[0] == ("calls", "weights")
 
 
+def test_without_the_arithmetics_part_it_is_in_the_unexplained_one():
+    """Of kernels on a device: what beats both together is the cause."""
+    assert causes(parts(0.8, 0.1, None, 0.1)) == (("calls",), None)
+
+
 @pytest.mark.parametrize(
     ("found", "why"),
     [
         (parts(0.8, None, 0.1, 0.1), "not every cause was measured"),
-        (parts(0.8, 0.1, None, 0.1), "not every cause was measured"),
+        (parts(0.2, 0.1, None, 0.7), "most of it is unexplained"),
         (parts(0.8, 0.1, 0.0, 0.1, half=math.nan), "one repeat has no interval"),
         (parts(0.8, 0.1, 0.0, 0.1, saved_s=-1e-7), "batching saves nothing"),
         (parts(4.0, 0.3, 0.0, -3.3), "the causes explain more than there is"),

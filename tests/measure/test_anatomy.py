@@ -45,6 +45,16 @@ def test_the_weights_always_fit(sizes, l1, dtype):
         assert found == spec
 
 
+def test_the_cpus_cache_says_nothing_about_a_kernel_elsewhere(quick):
+    class Elsewhere(NumpyKernel):
+        device = "cuda"
+
+    found = anatomy.measure(Elsewhere, MNIST)
+    assert (found.in_l1, found.reason) == (None, None)
+    assert found.two_neurons is not None
+    assert found.one_neuron is not None
+
+
 def test_all_networks_are_timed_with_all_their_rounds(quick):
     found = anatomy.measure(NumpyKernel, MNIST).as_dict()
     assert found["reason"] is None

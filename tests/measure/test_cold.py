@@ -1,6 +1,7 @@
 """Cold starts and memory: measured in processes of their own, written and told."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.machine.child import Answer
 from mlpbench.bench.measure import cold
 from mlpbench.bench.measure.session import Suite
+from mlpbench.bench.record.schema import KernelInfo
 from mlpbench.bench.report import render
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.numba_jit import events
@@ -64,6 +66,16 @@ def test_a_kernel_that_cannot_start_has_a_reason():
     found = cold.starts(suite("no-such-kernel"), "no-such-kernel", fresh=True)
     assert found[0] == []
     assert "unknown kernel 'no-such-kernel'" in found[1]
+
+
+def test_beside_a_process_that_has_an_exclusive_card_there_is_no_start(monkeypatch):
+    monkeypatch.setattr(cold.child, "ask", lambda *_, **__: pytest.fail("a second process finds no device"))
+    suite = SimpleNamespace(
+        admitted=lambda _: SimpleNamespace(kernel_info=KernelInfo(describe={"compute_mode": "exclusive"}))
+    )
+    found, reason = cold.starts(suite, "cupy", fresh=True)
+    assert found == []
+    assert "nvidia-smi -c DEFAULT" in reason
 
 
 def test_a_fresh_start_finds_empty_caches_and_the_next_one_what_it_left(monkeypatch):

@@ -49,6 +49,12 @@ def test_copies_and_calls_overlap(world, device_s):
     assert found["end_to_end"] == pytest.approx(all_of_them, rel=0.2)
 
 
+def test_of_batches_that_take_long_there_are_fewer(world):
+    kernel = clockwork.SimulatedKernel(world, enqueue_s=1e-6, cold_s=0.1, hot_s=0.1)
+    seconds(world, kernel)
+    assert kernel.calls == 1 + 1 + 1 + 1 + transfers.FEWEST, "two that warm, one alone before and one that is timed"
+
+
 def test_one_at_a_time_moves_one_row(world):
     kernel = clockwork.SimulatedKernel(world)
     seconds(world, kernel, Case("per_sample", 1))
@@ -70,7 +76,7 @@ def test_a_result_that_is_new_each_time_is_asked_where_it_lies(world):
     kept = len(asked)
     kernel.returns = "new"
     seconds(world, kernel)
-    assert len(asked) - 2 * kept == 1 + transfers.BATCHES
+    assert len(asked) - 2 * kept == 2 + transfers.BATCHES
 
 
 def test_an_array_that_hides_where_it_lies_is_refused():
