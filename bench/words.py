@@ -87,6 +87,12 @@ def is_wide(low: float, high: float) -> bool:
     return high > WIDE * max(low, 0.0)
 
 
+def half_width(share: float) -> str:
+    """Return half the width of an interval as a share of its value: ``±14 %``, unless it is wider than `WIDE`."""
+    widest = (math.sqrt(WIDE) - 1 / math.sqrt(WIDE)) / 2
+    return f"±{100 * share:.2g} %" if share <= widest else f"wider than a factor of {WIDE:g}"
+
+
 def count(value: float) -> str:
     """Return a number of things: exact up to 10,000, above that three digits, with thousands separators."""
     if not math.isfinite(value):

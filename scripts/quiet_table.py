@@ -26,15 +26,17 @@ from mlpbench.bench.stats import estimates, trials
 from mlpbench.bench.trust.quiet import taken
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mlpbench.bench.record.runs import Run
 
 #: Repeats of a default run, and of the run that has to find 10 %.
 DEFAULT, FINDING = 3, 10
-#: A timing is slow whose plain median is longer than that of its best repeat by more.
+#: A timing is slow whose plain median is longer than the best of its case in all runs by more.
 SLOW = 0.1
 ONE = "per_sample"
+#: Kernel, mode, batch size.
+At = tuple[str, str, int]
 
 
 def without_looks(run: Run) -> Run:
@@ -109,23 +111,32 @@ def of_verdicts(run: Run) -> dict[str, float]:
     return {"false verdicts %": 100 * paired.false.rate, "of": paired.false.cases, **found}
 
 
-def of_marks(run: Run) -> dict[str, float]:
-    """Return how many of the slow timings are marked, and of the others, in per cent."""
-    plain: dict[tuple[str, str, int], list[tuple[float, bool, bool]]] = {}
+def undisturbed(runs: Sequence[Run]) -> dict[At, float]:
+    """Return the fastest plain median of each kernel's case in any process of some runs of one machine."""
+    best: dict[At, float] = {}
+    for record in (record for run in runs for record in run.records):
+        for case in record.cases:
+            at = record.kernel, case.mode, case.batch_size
+            best[at] = min(float(np.median(case.rounds_s)), best.get(at, math.inf))
+    return best
+
+
+def of_marks(run: Run, best: Mapping[At, float]) -> dict[str, float]:
+    """Return how many of the slow timings are marked, and of the others, in per cent.
+
+    A timing is slow beside the ``best`` of its case: under a load that never rests the best of a run is slow as well.
+    """
+    slow, others, quiet = [], [], []
     for record, found in zip(run.records, taken(run.records), strict=True):
         for at, case in found.items():
-            seen = float(np.median(case.timing.rounds_s)), bool(case.disturbances), case.rule == "quiet rounds"
-            plain.setdefault((record.kernel, *at), []).append(seen)
-    slow, others, quiet = [], [], []
-    for case in plain.values():
-        best = min(seconds for seconds, *_ in case)
-        quiet += [rule for *_, rule in case]
-        for seconds, marked, _ in case:
-            (slow if seconds > (1 + SLOW) * best else others).append(marked)
+            seconds = float(np.median(case.timing.rounds_s))
+            (slow if seconds > (1 + SLOW) * best[record.kernel, *at] else others).append(bool(case.disturbances))
+            quiet.append(case.rule == "quiet rounds")
     return {
         "timings": len(quiet),
         "slow timings": len(slow),
         "of these marked %": 100 * float(np.mean(slow)) if slow else math.nan,
+        "others": len(others),
         "of the others marked %": 100 * float(np.mean(others)) if others else math.nan,
         "made of quiet rounds %": 100 * float(np.mean(quiet)),
     }
@@ -151,6 +162,7 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"quiet_table: {error}")
     true: dict[int, float] = {}
+    best = undisturbed(runs)
     for size in {at for _, at in by_size(runs[0])}:
         true[size] = float(np.median([gain.value for (_, at), gain in by_size(runs[0]).items() if at == size]))
     for path, run in zip(sys.argv[1:], runs, strict=True):
@@ -159,7 +171,7 @@ def main() -> None:
         rows = [{**of_speedups(one), **of_verdicts(one), **bias(one, true)} for one in (old, run)]
         for name in dict.fromkeys(name for row in rows for name in row):
             print(f"  {name:32}" + "".join(f"{row.get(name, math.nan):10.1f}" for row in rows))
-        for name, value in of_marks(run).items():
+        for name, value in of_marks(run, best).items():
             print(f"  {name:32}{value:20.1f}")
 
 

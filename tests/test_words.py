@@ -9,6 +9,20 @@ from mlpbench.bench.stats.estimates import Estimate, Ratio, estimate
 
 
 @pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.021, "±2.1 %"),
+        (0.17, "±17 %"),
+        (0.57, "±57 %"),
+        (0.58, "wider than a factor of 3"),
+        (1e9, "wider than a factor of 3"),
+    ],
+)
+def test_half_a_width_is_told_up_to_a_factor_of_three(share, text):
+    assert words.half_width(share) == text
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         (1.25, "1.25 s"),

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
+from mlpbench.bench import words
 from mlpbench.bench.record.plan import CaseEnd, Ending, Plan
 from mlpbench.bench.stats import estimates
 
@@ -218,7 +219,7 @@ class Effort:
         middle = sorted(width for width in widths if width is not None)[len(widths) // 2 :][:1]
         if middle and middle[0] <= USEFUL:
             return None
-        wide = f"the middle one is ±{100 * middle[0]:.0f} %" if middle else "most cases have none"
+        wide = f"the middle one is {words.half_width(middle[0])}" if middle else "most cases have none"
         hit, timed = sum(map(len, self._disturbed.values())), sum(len(self._times[name][case]) for name, case in cases)
         more_s = sum(self._more_s(kernel) for kernel in self._times)
         if hit > BUSY * timed or more_s > PATIENCE_S:

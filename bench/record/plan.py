@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from msgspec import Meta, field
 from msgspec.structs import force_setattr
 
+from mlpbench.bench import words
 from mlpbench.bench.cases import MODES, Case, Setting
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.fields import (
@@ -273,7 +274,7 @@ class Ending(WholeEnding, frozen=True, kw_only=True):
             return None
         ends = Counter(case.limit for case in self.cases)
         said = f"{ends['target']} of {len(self.cases)} cases have an interval within {100 * self.target:.3g} %"
-        others = [f"{count} {words}" for limit, words in LIMITS.items() if (count := ends[limit]) and limit != "target"]
+        others = [f"{count} {why}" for limit, why in LIMITS.items() if (count := ends[limit]) and limit != "target"]
         if not others:
             return f"{said}, after {self.spent_s:.0f} s."
         all_s = self.spent_s if self.sweep_s is None else self.sweep_s
@@ -284,7 +285,7 @@ class Ending(WholeEnding, frozen=True, kw_only=True):
             return f"{told}."
         width, widest = max(wide, key=lambda found: found[0])
         where = f"{widest.kernel} {widest.mode} {widest.batch_size}"
-        return f"{told}. Widest: {where}, ±{100 * width:.2g} % after {widest.repeats} repeats."
+        return f"{told}. Widest: {where}, {words.half_width(width)} after {widest.repeats} repeats."
 
 
 class Ran(Block, frozen=True):

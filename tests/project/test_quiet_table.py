@@ -32,7 +32,7 @@ def test_on_the_same_data_quiet_rounds_are_narrower_true_and_find_what_is_plante
 
 
 def test_the_marks_find_slow_timings(noisy):
-    found = quiet_table.of_marks(noisy)
+    found = quiet_table.of_marks(noisy, quiet_table.undisturbed([noisy]))
     assert found["timings"] == 12 * 9
     assert found["of these marked %"] > 90
     assert found["of the others marked %"] < 10

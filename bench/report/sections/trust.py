@@ -89,7 +89,9 @@ def lines(judged: Judgement, *, advised: bool = True) -> list[str]:
         return []
     seen = [_disturbed_words(found), f"its speed moved by {found.spread:.0%}"]
     seen += [] if found.slow is None else [f"{found.slow:.0%} of the looks at its cores were slow"]
-    seen += [] if found.width is None else [f"half of the intervals are within ±{100 * found.width:.2g} %"]
+    if found.width is not None:
+        wide = words.half_width(found.width)
+        seen.append(f"half of the intervals are {'within ' if wide.startswith('±') else ''}{wide}")
     seen += [f"{found.card_slowed:.0%} of the card's samples had a lowered clock"] if found.card_slowed else []
     others = words.things(found.card_others, "other process", "other processes")
     seen += [f"{others} used the card"] if found.card_others else []
