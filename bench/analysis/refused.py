@@ -1,12 +1,14 @@
 """Takes the times away that are refused. Every reader of a run begins here, so that no table can show one.
 
 A time is refused by a check behind the clock (`bench.measure.honesty`), by the clock of its process
-(`bench.trust.clock_check`), or because the machine cannot be so fast (`bench.analysis.roofline`). A case that is
+(`bench.trust.clock_check`), by the device's own clock, or because the machine cannot be so fast
+(`bench.analysis.roofline`). A case that is
 refused in one repeat has no time in any: a kernel that was caught once is not believed where it was not.
 """
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from statistics import median
 
 from msgspec.structs import replace as changed
 
@@ -22,6 +24,8 @@ from mlpbench.bench.record.schema import Failure, Record
 from mlpbench.bench.record.trust import Refusal
 from mlpbench.bench.trust.clock_check import false_clock
 
+#: A call that takes less than this share of the device's own time was not waited for: far from what noise makes.
+WAITED = 0.5
 #: The phase of a failure that stands for a refusal.
 PHASE = "refused"
 
@@ -39,8 +43,23 @@ def settled(run: Run, beside: Evidence | None = None) -> Run:
 def _of_process(record: Record) -> Iterator[Refusal]:
     """Yield what one process says against itself."""
     yield from record.trust.refusals
+    yield from _unwaited(record)
     if why := false_clock(record.trust):
         yield Refusal(check="clock", reason=why)
+
+
+def _unwaited(record: Record) -> Iterator[Refusal]:
+    """Yield the cases whose calls were over before the device was, by its own clock: nobody waited for it."""
+    for timing in record.cases:
+        found = record.device_times.of(timing.mode, timing.batch_size) if record.device_times else None
+        hot = found.times.get("hot") if found else None
+        if found is None or hot is None:
+            continue
+        call_s = median(timing.rounds_s) * found.rows / timing.rows_per_call
+        if call_s < WAITED * hot.min_s:
+            what = f"a call took {words.seconds(call_s)}, and the device alone takes {words.seconds(hot.min_s)} for it"
+            reason = f"{what}: it was not waited for"
+            yield Refusal(mode=timing.mode, batch_size=timing.batch_size, check="wait", reason=reason)
 
 
 def _impossible(run: Run, beside: Evidence) -> Iterator[tuple[str, Refusal]]:

@@ -3,6 +3,7 @@
 import pytest
 
 from mlpbench.bench.analysis import bandwidth, evidence, explain, roofline
+from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
@@ -250,3 +251,19 @@ def test_inputs_that_stay_bytes_are_fewer_bytes(used, share):
     assert work.input_footprint == share * MNIST.input_bytes(100)
     assert work.weight_bytes == MNIST.weight_bytes()
     assert roofline.Work.of(MNIST, 10, 100, {"arithmetic": "fp16"}).weight_bytes == MNIST.weight_bytes() // 2
+
+
+@pytest.mark.parametrize(("hot_s", "refused"), [(30e-6, False), (59e-6, False), (62e-6, True), (1e-3, True)])
+def test_a_call_that_is_over_before_the_device_is_was_not_waited_for(tmp_path, hot_s, refused):
+    """A missing wait, seen by the device's own clock where no roof would: a call of 1,000 rows takes 30 us."""
+    times = cold(20e-6)
+    times["cases"][0]["times"] = {"hot": {**times["cases"][0]["times"]["cold"]}}
+    for name in list(times["cases"][0]["times"]["hot"]):
+        if name.endswith("_s"):
+            times["cases"][0]["times"]["hot"][name] = hot_s
+    run = settled(write(tmp_path, fast(30e-9), device_times=times))
+    reasons = [failure.reason for failure in run.failures]
+    assert bool(reasons) == refused
+    if refused:
+        assert "the device alone takes" in reasons[0]
+        assert {failure.batch_size for failure in run.failures} == {1000}

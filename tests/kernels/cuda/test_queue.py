@@ -1,0 +1,78 @@
+"""A stream as the clock needs it: the spinning kernel run on a CPU, copies under the stand-in, and CuPy's own names."""
+
+import numpy as np
+import pytest
+
+from mlpbench.kernels.cuda import queue
+from mlpbench.kernels.cuda.queue import Queue, address
+from support import fake_cupy
+from support.on_cpu.raw import CpuRawKernel, compiler
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
+def test_the_spinning_kernel_ends_when_it_is_told_and_by_itself_and_says_so():
+    spin = CpuRawKernel(queue.SOURCE, "hold")
+    for flag, most_ns, after in (([1, 0], 10**12, [1, 0]), ([0, 0], 10**6, [0, 1])):
+        flags = np.array(flag, np.int32)
+        spin((1,), (1,), (flags, np.int64(most_ns)))
+        assert flags.tolist() == after, "flag[1] is raised where nobody raised flag[0] in time"
+
+
+def test_copies_go_where_they_are_sent(monkeypatch):
+    cupy = fake_cupy.install(monkeypatch)
+    stream = cupy.cuda.Stream(non_blocking=True)
+    found = Queue(stream.ptr, events=3)
+    with stream:
+        there = cupy.asarray(np.arange(10, dtype=np.float32))
+    pinned, room = found.pinned(40), found.room(40)
+    found.copy(pinned.ctypes.data, *address(there), "to host")
+    found.wait()
+    assert pinned.view(np.float32).tolist() == list(range(10))
+    pinned.view(np.float32)[3] = 99
+    found.copy(address(room)[0], pinned.ctypes.data, 40, "to device")
+    found.copy(address(there)[0], address(room)[0], 40, "on device")
+    found.wait()
+    assert there[3] == 99
+    assert address(there[2:5]) == (there.ctypes.data + 8, 12), "a part of an array begins where it begins"
+
+
+def test_a_hold_that_gave_up_is_seen_and_forgotten_by_the_next(monkeypatch):
+    cupy = fake_cupy.install(monkeypatch)
+    found = Queue(cupy.cuda.Stream(non_blocking=True).ptr)
+    found.hold(0.05)
+    found.release()
+    assert not found.gave_up
+    found._flag[1] = 1  # as the device does
+    assert found.gave_up
+    found.hold(0.05)
+    assert not found.gave_up
+
+
+def test_what_is_flushed_is_as_large_as_was_asked(monkeypatch):
+    cupy = fake_cupy.install(monkeypatch)
+    written = []
+    cupy.cuda.runtime.memsetAsync = lambda pointer, value, size, stream: written.append((value, size, stream))
+    found = Queue(cupy.cuda.Stream(non_blocking=True).ptr)
+    found.make_room(12345)
+    found.flush()
+    assert written == [(0, 12345, cupy.cuda.Stream.made[0].ptr)]
+
+
+def test_cupy_has_what_is_used():
+    cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
+    import cupyx
+
+    runtime, stream = cupy.cuda.runtime, cupy.cuda.ExternalStream
+    for owner, names in (
+        (runtime, "memsetAsync memcpyAsync getDeviceProperties deviceGetAttribute deviceGetPCIBusId"),
+        (stream, "synchronize wait_event begin_capture end_capture"),
+        (cupy.cuda.Event, "record"),
+        (cupy.cuda, "Event Stream ExternalStream Device get_elapsed_time"),
+        (cupyx, "empty_pinned zeros_pinned"),
+        (cupy.cuda.graph.Graph, "launch upload"),
+        (cupy.cuda.device, "get_cublas_handle"),
+    ):
+        assert [name for name in names.split() if not callable(getattr(owner, name, None))] == [], owner
+    kinds = (runtime.memcpyHostToDevice, runtime.memcpyDeviceToHost, runtime.memcpyDeviceToDevice)
+    assert (*kinds, runtime.cudaDevAttrComputeMode) == (1, 2, 3, 20)
