@@ -9,6 +9,7 @@ extern "C" __global__ void __launch_bounds__(256) multiply_adds(REAL* out, REAL 
     REAL sums[CHAINS], sum = 0;
     #pragma unroll
     for (int i = 0; i < CHAINS; ++i) sums[i] = (REAL)i;
+    #pragma unroll 1 /* NVRTC 13.5 makes fifteen turns of one for sm_120, and takes minutes */
     for (int turn = 0; turn < turns; ++turn) {
         #pragma unroll
         for (int step = 0; step < STEPS; ++step)
@@ -29,6 +30,7 @@ __device__ __forceinline__ void multiply_tiles(float* out, int turns, Product pr
     for (int i = 0; i < CHAINS; ++i)
         #pragma unroll
         for (int j = 0; j < 4; ++j) sums[i][j] = (float)i;
+    #pragma unroll 1 /* NVRTC 13.5 makes fifteen turns of one for sm_120, and takes minutes */
     for (int turn = 0; turn < turns; ++turn) {
         #pragma unroll
         for (int step = 0; step < STEPS; ++step)

@@ -24,6 +24,7 @@ extern "C" __global__ void shuffled(const double* x, double* y, unsigned* counts
     __syncwarp();
     y[t] = __shfl_up_sync(0xffffffffu, kept[t ^ 1], 2, 8) + __shfl_xor_sync(0xffffffffu, x[t], 3);
     if (t % 32 < 8) y[t] += __shfl_sync(0xffu, x[t], 7);
+    y[t] += __shfl_xor_sync(0xffffffffu, x[t], 16);
     atomicAdd(counts, __popc(__activemask()));
 }
 extern "C" __global__ void product8(const float* A, const float* B, float* C) {
@@ -122,6 +123,7 @@ def test_a_warp_exchanges_what_cuda_says(module):
     crossed = kept[lanes ^ 1]
     want = np.where(lanes % 8 < 2, crossed, np.roll(crossed, 2)) + x[lanes ^ 3]
     want += np.where(lanes % 32 < 8, x[lanes // 32 * 32 + 7], 0)
+    want += x[lanes ^ 16]
     assert (y == want).all()
     assert counts == 64 * 32
 

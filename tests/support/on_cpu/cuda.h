@@ -57,24 +57,27 @@ template <class T> inline T& aligned(T* p) {
     return *p;
 }
 
-/* What the threads of a warp show each other: they write, wait, read, and wait until all have read. */
+/* What the threads of a warp show each other: they write, wait, and read. A whole warp has two places in turn: whoever
+   writes to the first one again has waited a second time, and by then all have read. A part of it has one, and waits. */
 /* Copies that a thread has begun and not waited for: until then nothing has arrived. */
 struct Copies { unsigned count; struct { unsigned char* to; const void* from; } of[64]; };
 Copies& copies();
 
 struct Warp { uint64_t slot[32]; float a[32][8], b[32][4]; };
-Warp& warp();
+Warp& next_of_warp();
+Warp& place_of_parts();
 
 template <class T> inline T exchanged(unsigned mask, T value, unsigned from) {
     static_assert(sizeof(T) <= 8, "a shuffle moves 4 or 8 bytes");
     uint64_t bits = 0;
     memcpy(&bits, &value, sizeof value);
-    Warp& w = warp();
+    const bool is_part = lanes_of_warp() & ~mask;
+    Warp& w = is_part ? place_of_parts() : next_of_warp();
     w.slot[lane() % 32] = bits;
     warp_barrier(mask);
     if (!(mask >> from & 1)) fault("a shuffle takes from lane %u, which its mask %08x does not name", from, mask);
     bits = w.slot[from];
-    warp_barrier(mask);
+    if (is_part) warp_barrier(mask);
     memcpy(&value, &bits, sizeof value);
     return value;
 }

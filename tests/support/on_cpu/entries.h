@@ -11,6 +11,7 @@ template <class T> constexpr const char* kind() {
         if constexpr (std::is_arithmetic_v<std::remove_cv_t<V>>) return kind<std::remove_cv_t<V>>();
         else return "?";
     }
+    else if constexpr (std::is_same_v<U, char>) return "?"; /* bytes of anything */
     else if constexpr (std::is_same_v<U, bool>) return "b1";
     else if constexpr (std::is_floating_point_v<U>) return sizeof(U) == 4 ? "f4" : "f8";
     else if constexpr (std::is_signed_v<U>) return sizeof(U) == 1 ? "i1" : sizeof(U) == 2 ? "i2" : sizeof(U) == 4 ? "i4" : "i8";

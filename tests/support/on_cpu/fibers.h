@@ -21,10 +21,10 @@ namespace on_cpu {
 constexpr unsigned MOST = 1024;
 constexpr size_t STACK = 128 << 10;
 enum State { READY, AT_BLOCK, AT_WARP, DONE };
-struct Fiber { ucontext_t start; jmp_buf rest; State state; bool started; unsigned mask; Copies copies; };
+struct Fiber { ucontext_t start; jmp_buf rest; State state; bool started; unsigned mask, turn; Copies copies; };
 
 static Fiber fibers[MOST];
-static Warp warps[MOST / 32];
+static Warp warps[MOST / 32][3];
 static unsigned char* stacks;
 static unsigned count, current, ended;
 static jmp_buf scheduler;
@@ -81,7 +81,8 @@ static __attribute__((noinline)) void resume(unsigned which) {
 
 unsigned lane() { return current; }
 Copies& copies() { return fibers[current].copies; }
-Warp& warp() { return warps[current / 32]; }
+Warp& place_of_parts() { return warps[current / 32][2]; }
+Warp& next_of_warp() { return warps[current / 32][fibers[current].turn ^= 1]; }
 static unsigned named(unsigned of_warp, unsigned mask) {
     const unsigned there = count - 32 * of_warp;
     return there >= 32 ? mask : mask & ((1u << there) - 1);
@@ -134,7 +135,7 @@ static void run_block(int order) {
         Fiber& one = fibers[i];
         one.started = false;
         one.state = READY;
-        one.copies.count = 0;
+        one.copies.count = one.turn = 0;
         getcontext(&one.start);
         one.start.uc_stack.ss_sp = stacks + i * STACK;
         one.start.uc_stack.ss_size = STACK;

@@ -16,7 +16,7 @@ inline float tf32(unsigned bits) {
 /* d = a (16 x K) * b (K x 8) + c: row g and g + 8, columns 2q and 2q + 1 of d are in lane 4g + q. `row` and `k` of a lie in
    lane 4 (row % 8) + (k % (K / 2)) / P, where P numbers share a register; b likewise, by its column. */
 template <int K, int P> inline void product(float (&d)[4], const float (&a)[4 * P], const float (&b)[2 * P], const float (&c)[4]) {
-    Warp& w = warp();
+    Warp& w = next_of_warp();
     const unsigned own = lane() % 32, g = own / 4, q = own % 4;
     memcpy(w.a[own], a, sizeof a);
     memcpy(w.b[own], b, sizeof b);
@@ -31,7 +31,6 @@ template <int K, int P> inline void product(float (&d)[4], const float (&a)[4 * 
         }
         d[i] = static_cast<float>(sum);
     }
-    warp_barrier(0xffffffffu);
 }
 
 }  // namespace on_cpu

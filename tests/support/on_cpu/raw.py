@@ -69,6 +69,9 @@ def compiler() -> str | None:
 
 @cache
 def _folder() -> Path:
+    """Return where compiled sources are kept: for this process, or for all that are told of one folder."""
+    if kept := os.environ.get("MLPBENCH_ON_CPU_CACHE"):
+        return Path(kept)
     folder = Path(tempfile.mkdtemp(prefix="mlpbench-on-cpu-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
@@ -100,11 +103,12 @@ def built(text: str, flags: tuple[str, ...], ending: str) -> Path:
     key = hashlib.sha256("\0".join((text, *words)).encode()).hexdigest()[:20]
     target = _folder() / f"{key}{ending}"
     if not target.exists():
-        path = target.with_suffix(".cpp")
+        path = target.with_name(f"{key}-{os.getpid()}.cpp")
         path.write_text(text, encoding="utf-8")
-        made = subprocess.run([*words, str(path), "-o", str(target)], capture_output=True, text=True, check=False)
+        made = subprocess.run([*words, str(path), "-o", f"{path}.out"], capture_output=True, text=True, check=False)
         if made.returncode:
             raise LaunchError(f"g++ does not compile it: {made.stderr[:4000]}")
+        Path(f"{path}.out").replace(target)
     return target
 
 

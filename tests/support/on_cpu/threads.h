@@ -15,7 +15,8 @@ static dim3 blockDim, gridDim;
 namespace on_cpu {
 
 static unsigned count;
-static Warp warps[32];
+static Warp warps[32][3];
+static thread_local unsigned turn;
 static std::unique_ptr<std::barrier<>> of_block;
 static std::vector<std::unique_ptr<std::barrier<>>> of_warps;
 static unsigned char* shared;
@@ -33,7 +34,8 @@ Copies& copies() {
     static thread_local Copies mine;
     return mine;
 }
-Warp& warp() { return warps[lane() / 32]; }
+Warp& place_of_parts() { return warps[lane() / 32][2]; }
+Warp& next_of_warp() { return warps[lane() / 32][turn ^= 1]; }
 static unsigned whole(unsigned of_warp) {
     const unsigned there = count - 32 * of_warp;
     return there >= 32 ? 0xffffffffu : (1u << there) - 1;

@@ -1,0 +1,256 @@
+"""Faults planted in the text of the device kernels: each is found by the check that docs/cuda-on-the-cpu.md names."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from support.on_cpu.guarded import reserved
+from support.on_cpu.programs import ORDERS, Launched, Network, off_by
+from support.on_cpu.raw import LaunchError, compiler
+from support.sources import ROOT
+
+SMALL = ForwardSpec((33, 50, 21, 10))
+#: With 100 columns, the last float of shared memory is used.
+TIGHT = ForwardSpec((33, 50, 100, 10))
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A fault: which program has it, the text that is changed, and the check that finds it."""
+
+    what: str
+    arithmetic: str
+    program: str
+    old: str
+    new: str
+    check: str
+    spec: ForwardSpec = SMALL
+
+
+_GUARD = "(r < rows ? r : rows - 1)"
+MUTANTS = [
+    Mutant(
+        "barrier between two buffers dropped",
+        "fp32",
+        "mlp_ffma",
+        "__syncthreads(); /* the other buffer",
+        "/* the other buffer",
+        "orders",
+    ),
+    Mutant(
+        "the same, under a sanitizer",
+        "fp32",
+        "mlp_ffma",
+        "__syncthreads(); /* the other buffer",
+        "/* the other buffer",
+        "threads",
+    ),
+    Mutant(
+        "barrier before the second layer dropped",
+        "fp32",
+        "mlp_ffma",
+        "thread.keep<1>(sums, 0, 0);\n    __syncthreads();",
+        "thread.keep<1>(sums, 0, 0);",
+        "orders",
+    ),
+    Mutant(
+        "barrier between layers dropped",
+        "3xtf32",
+        "mlp_mma_few",
+        "__syncthreads();\n        rest<L + 1>",
+        "rest<L + 1>",
+        "orders",
+    ),
+    Mutant(
+        "barrier for one thread alone",
+        "fp32",
+        "mlp_ffma_few",
+        "reduce<L>(sums);",
+        "if (threadIdx.x) reduce<L>(sums);",
+        "barriers",
+    ),
+    Mutant(
+        "no guard for rows that are read", "fp32", "mlp_ffma", "inputs[p] = r < valid ?", "inputs[p] = true ?", "ends"
+    ),
+    Mutant("no guard for rows that are written", "fp32", "mlp_ffma", "i < valid * out", "i < ROWS * out", "ends"),
+    Mutant("no guard for rows of a fragment", "3xtf32", "mlp_mma", f"x + {_GUARD} *", "x + r *", "ends"),
+    Mutant(
+        "an input read behind the last row",
+        "fp32",
+        "mlp_ffma_few",
+        "k + 1 < n ? float(row[k + 1]) : 0.0f",
+        "float(row[k + 1])",
+        "outputs",
+    ),
+    Mutant("shared memory 4 bytes short", "fp32", "mlp_ffma", "", "", "shared memory", TIGHT),
+    Mutant("shared memory 4 bytes short", "3xtf32", "mlp_mma_few", "", "", "shared memory"),
+    Mutant(
+        "shared memory that nobody wrote",
+        "fp32",
+        "mlp_ffma",
+        "if (i < w_quads) *reinterpret",
+        "if (i < w_quads - 3) *reinterpret",
+        "outputs",
+    ),
+    Mutant(
+        "four floats at an address that 16 does not divide",
+        "fp32",
+        "mlp_ffma",
+        "#define BK_ROW (BK + 4)",
+        "#define BK_ROW (BK + 3)",
+        "undefined",
+    ),
+    Mutant(
+        "row times inputs in 32 bits",
+        "fp32",
+        "mlp_ffma",
+        "x += first * width(0);",
+        "x += int(first) * width(0);",
+        "large arrays",
+        MNIST,
+    ),
+    Mutant(
+        "row times inputs in 32 bits", "tf32", "mlp_mma", f"x + {_GUARD} *", f"x + int{_GUARD} *", "large arrays", MNIST
+    ),
+    Mutant(
+        "registers of a fragment exchanged, in PTX",
+        "tf32",
+        "mlp_mma",
+        "tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}",
+        "tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%6,%5,%7}",
+        "outputs",
+    ),
+    Mutant(
+        "registers of a fragment exchanged",
+        "fp16",
+        "mlp_mma",
+        "mma_f16(sums, a[0], a[1]",
+        "mma_f16(sums, a[1], a[0]",
+        "outputs",
+    ),
+    Mutant(
+        "halves of a word exchanged", "fp16", "mlp_mma_few", '"f"(high), "f"(low)', '"f"(low), "f"(high)', "outputs"
+    ),
+    Mutant(
+        "sum of a warp without its shuffle",
+        "fp32",
+        "mlp_ffma_few",
+        "sum += __shfl_xor_sync(0xffffffffu, sum, distance);",
+        "sum += sum;",
+        "outputs",
+    ),
+    Mutant(
+        "maximum of four lanes without its shuffle",
+        "3xtf32",
+        "mlp_mma",
+        "most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, distance));",
+        ";",
+        "outputs",
+    ),
+    Mutant("copies that are not waited for", "3xtf32", "mlp_mma", "        copies_done();\n", "", "outputs"),
+    Mutant(
+        "a small part of a product left out",
+        "3xtf32",
+        "mlp_mma",
+        "mma_tf32(sums, rest[j],",
+        "if (0) mma_tf32(sums, rest[j],",
+        "outputs",
+    ),
+    Mutant(
+        "a bias that is not scaled with its inputs",
+        "fp32",
+        "mlp_ffma",
+        "fmaf(sum, INPUT_SCALE, bias)",
+        "INPUT_SCALE * (sum + bias)",
+        "bytes",
+    ),
+]
+#: What each check does, for the table.
+CHECKS = {
+    "outputs": "outputs are near the reference; they, shared memory, and what lies behind an array are NaN before",
+    "orders": "outputs are the same bits when threads run forward, in reverse, and in three random orders",
+    "threads": "ThreadSanitizer, with a thread of the system for each thread of a block",
+    "barriers": "all threads of a block come to each barrier",
+    "ends": "arrays end at a page that nobody may touch",
+    "shared memory": "shared memory has its exact size",
+    "undefined": "what C++ leaves undefined is trapped: alignment, overflow, indices, shifts",
+    "large arrays": "the last block of arrays beyond 2**31 items, reserved and not touched",
+    "bytes": "as outputs, of inputs that are bytes",
+}
+#: Words of the errors that are checks of their own.
+WORDS = {
+    "barriers": "never opens",
+    "ends": "which is neither shared memory nor an array's",
+    "shared memory": "of dynamic shared memory, which has",
+    "undefined": "undefined|does not divide",
+}
+
+
+def launched(mutant):
+    network = Network(mutant.spec, mutant.arithmetic, mutant.check == "bytes")
+    program = next(one for one in reversed(network.programs) if one.name == mutant.program)
+    if not mutant.old:
+        program = replace(program, shared_bytes=program.shared_bytes - 4)
+    return Launched(network, program, (mutant.old, mutant.new) if mutant.old else None)
+
+
+def rows_of(launched):
+    """Return numbers of rows: one, a full block, and blocks of which the last is nearly empty."""
+    return 1, launched.program.rows_per_block, 2 * launched.program.rows_per_block + 1
+
+
+def is_found(mutant):
+    one = launched(mutant)
+    network = one.network
+    if mutant.check == "threads":
+        return "data race" in one.found_by("thread", one.program.rows_per_block)
+    if mutant.check == "large arrays":
+        return is_found_in_large(one)
+    for rows in rows_of(one):
+        x = network.inputs(rows)
+        y = one.outputs(x)
+        if off_by(y, *network.expected(x)) > 1:
+            return mutant.check in ("outputs", "bytes", "orders")
+        if mutant.check == "orders" and any(not np.array_equal(one.outputs(x, order), y) for order in ORDERS[1:]):
+            return True
+    return False
+
+
+def is_found_in_large(one):
+    spec = one.network.spec
+    rows = 2**31 // spec.n_in + 1000
+    first = (one.program.grid(rows) - 1) * one.program.rows_per_block
+    x, y = reserved((rows, spec.n_in), np.float32), reserved((rows, spec.n_out), np.float32)
+    x[first:], y[first:] = one.network.inputs(rows - first), np.nan
+    try:
+        one.in_large(x, y, rows)
+    except LaunchError:
+        return True
+    return off_by(y[first:], *one.network.expected(x[first:])) > 1
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda one: f"{one.program}-{one.what}-{one.check}")
+def test_each_is_found(mutant):
+    if mutant.check in WORDS:
+        with pytest.raises(LaunchError, match=WORDS[mutant.check]):
+            is_found(mutant)
+    else:
+        assert is_found(mutant)
+
+
+def table():
+    """Return the lines of the documentation."""
+    lines = ["| planted | in | found by |", "| --- | --- | --- |"]
+    return [*lines, *(f"| {one.what} | `{one.program}` {one.arithmetic} | {one.check} |" for one in MUTANTS)]
+
+
+def test_the_documentation_says_by_which():
+    text = (ROOT / "docs" / "cuda-on-the-cpu.md").read_text(encoding="utf-8")
+    assert "\n".join(table()) in text
+    for name, words in CHECKS.items():
+        assert f"| {name} | {words} |" in text
+    assert {one.check for one in MUTANTS} == set(CHECKS)
