@@ -85,6 +85,12 @@ def _params(context: typer.Context, command: Sequence[str]) -> Mapping[str, Any]
         return before.params
 
 
+def device(context: typer.Context, stopped: Stopped) -> str | None:
+    """Return the card that the run was told to use, None without one."""
+    found: str | None = _params(context, stopped.sweep.plan.command).get("device")
+    return found
+
+
 def compared(stopped: Stopped, *, anyway: bool) -> Stopped:
     """Return the run to go on with, held against what it was before.
 

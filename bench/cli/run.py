@@ -103,7 +103,9 @@ def run(
 
     how_ = _How(wait, dry_run, verbose, quiet, as_json)
     if resume is not None:
-        stopped = resuming.compared(resuming.find(context, resume, out), anyway=anyway)
+        stopped = resuming.find(context, resume, out)
+        options.use(resuming.device(context, stopped))
+        stopped = resuming.compared(stopped, anyway=anyway)
         _go(context, stopped.sweep, [], how_, out, stopped)
         return
     resuming.refuse_alone(anyway=anyway)

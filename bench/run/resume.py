@@ -162,7 +162,7 @@ def _of_environments(before: Environment, here: Environment) -> Iterator[str]:
 #: What stays the same on one machine, of the blocks that also hold what moves.
 _KEPT = {
     "machine": {"name", "cpu_model", "arch", "cores", "logical_cpus", "affinity"},
-    "gpu": {"available", "name", "driver", "memory"},
+    "gpu": {"available", "name", "driver", "memory", "uuid"},
 }
 
 

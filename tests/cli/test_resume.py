@@ -1,6 +1,7 @@
 """`--resume`: what is missing of a plan is run, once, where everything is as it was; else the differences are told."""
 
 import json
+import os
 
 import pytest
 
@@ -130,6 +131,17 @@ def test_options_may_be_typed_again_and_not_contradict_the_plan(run, tmp_path):
         told = complaint(*run(*(words if "--resume" in words else ("--resume", *words))))
         assert told == f"{what} contradicts the plan of {name}: a run that is resumed keeps to its plan"
     assert run(*RUN, "--resume", name)[0] == 0
+
+
+def test_the_card_of_the_plan_is_used_again(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    run(*RUN, "--device", "GPU-1", stop_after=1)
+    name = folder_of(tmp_path).name
+    told = complaint(*run("--resume", name, "--device", "GPU-2"))
+    assert told == f"--device contradicts the plan of {name}: a run that is resumed keeps to its plan"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert run("--resume")[0] == 0
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-1"
 
 
 def change(content):
