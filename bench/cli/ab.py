@@ -15,6 +15,7 @@ import typer
 from rich.text import Text
 
 from mlpbench.bench.cli import console
+from mlpbench.bench.cli.options import FailIfSlower, Format
 
 if TYPE_CHECKING:
     from mlpbench.bench.plan.envs import Env
@@ -35,6 +36,8 @@ def ab(
         typer.Option("--with", metavar="REQUIREMENT", help="What both environments get as well; may be repeated."),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the environments, and say where they are.")] = False,
+    fail_if_slower: FailIfSlower = "2.5%",
+    format: Format = None,  # noqa: A002 - the option's name
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Make an environment for each of two versions, time kernels in both in one run, and say which is faster.
@@ -46,12 +49,15 @@ def ab(
 
     Example: mlpbench ab "numpy==2.3.*" "numpy==2.4.*" numpy --budget 5m
     """
+    from mlpbench.bench import values
     from mlpbench.bench.analysis import compare as compare_
     from mlpbench.bench.analysis import sides
     from mlpbench.bench.cli import compare as cli
     from mlpbench.bench.plan import versions
     from mlpbench.bench.report.sections.compare import versions_apart
 
+    cli.check_format(format, as_json=as_json)
+    threshold = values.parse_threshold(fail_if_slower)
     named = _kernels_named(context)
     asked = versions.tell_apart((old, new), Path.cwd())
     with _folder(keep=keep) as folder:
@@ -65,10 +71,12 @@ def ab(
     if not runs:
         return
     axis, left, right = sides.by_axis([sides.Side(run) for run in runs], f"env={first},{second}")
-    found = compare_.compare(left, right, by=axis)
+    found = compare_.compare(left, right, threshold, by=axis)
     said = versions_apart(found, first, second)
     if as_json:
         console.print_json({**found.as_dict(), "conclusion": said})
+    elif format:
+        cli.write(found, said, format)
     else:
         cli.show(found, details=False)
         console.out().print(Text(said, "bold"))

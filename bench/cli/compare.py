@@ -40,9 +40,7 @@ def compare(
         str | None,
         typer.Option(metavar="AXIS", help="Compare the settings of one run: env, threads, dtype, or env=OLD,NEW."),
     ] = None,
-    fail_if_slower: Annotated[
-        str, typer.Option(metavar="SHARE", help="Fail if slower by more than this: 5%, or 0.05.")
-    ] = "2.5%",
+    fail_if_slower: options.FailIfSlower = "2.5%",
     strict: Annotated[
         bool, typer.Option("--strict", help="Also fail if a case is unclear or could not be compared.")
     ] = False,
@@ -56,12 +54,7 @@ def compare(
         bool, typer.Option("--details", help="Say what was not compared and why, and how times were made comparable.")
     ] = False,
     results: Results = Path("results"),
-    format: Annotated[  # noqa: A002 - the option's name
-        str | None,
-        typer.Option(
-            help="md, or github: annotations, and the table in the job's summary. Default: a table for people.",
-        ),
-    ] = None,
+    format: options.Format = None,  # noqa: A002 - the option's name
     as_json: AsJson = False,
 ) -> None:
     """Compare two runs, or two kernels of one run: speedup with its interval, and a verdict, for each case.
@@ -78,7 +71,7 @@ def compare(
     from mlpbench.bench.errors import UserError
     from mlpbench.bench.machine import environment
 
-    _check_format(format, as_json=as_json)
+    check_format(format, as_json=as_json)
     threshold = values.parse_threshold(fail_if_slower)
     here = environment.machine_id()
     if (by is None) == (candidate is None):
@@ -92,7 +85,7 @@ def compare(
     if as_json:
         console.print_json({**found.as_dict(), "smallest_slowdown": said, "conclusion": found.conclusion()})
     elif format:
-        _write(found, said, format)
+        write(found, said, format)
     else:
         show(found, details=details)
         if said:
@@ -132,7 +125,7 @@ def decide(
     return found, calibrated.sentence(fewest, paired=found.paired) if calibrated else None
 
 
-def _check_format(name: str | None, *, as_json: bool) -> None:
+def check_format(name: str | None, *, as_json: bool) -> None:
     """Raise UserError for another format, or for two at once."""
     from mlpbench.kernels.registry import nearest
 
@@ -142,7 +135,7 @@ def _check_format(name: str | None, *, as_json: bool) -> None:
         raise UserError(f"--json and --format {name} are two formats: give one of them")
 
 
-def _write(found: Comparison, said: str | None, name: str) -> None:
+def write(found: Comparison, said: str | None, name: str) -> None:
     """Print Markdown; for GitHub annotations, and the Markdown into the job's summary where there is one."""
     from mlpbench.bench.report.formats import annotations, markdown
     from mlpbench.bench.report.sections import compare as section

@@ -172,3 +172,8 @@ Runs = Annotated[
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show every case, and all notes.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of the results.")]
+FailIfSlower = Annotated[str, typer.Option(metavar="SHARE", help="Fail if slower by more than this: 5%, or 0.05.")]
+Format = Annotated[
+    str | None,
+    typer.Option(help="md, or github: annotations, and the table in the job's summary. Default: a table for people."),
+]

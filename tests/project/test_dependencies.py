@@ -23,6 +23,7 @@ INSTALLED_BY = {
     "sklearn": {"scikit-learn"},
     "triton": {"torch"},
     "vl_convert": {"vl-convert-python"},
+    "yaml": {"pyyaml"},
 }
 #: Started, or loaded by what is started, and imported by nobody.
 TOOLS = {"hatchling", "import-linter", "mypy", "pandas-stubs", "pre-commit", "pytest-rerunfailures", "pytest-xdist"}

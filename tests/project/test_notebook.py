@@ -33,7 +33,7 @@ def test_it_is_committed_without_output():
 
 
 @pytest.mark.heavy
-def test_it_runs_from_the_wheel_in_an_empty_folder_and_says_what_the_commands_say(tmp_path, monkeypatch):
+def test_it_runs_from_the_wheel_in_an_empty_folder_and_says_what_the_commands_say(tmp_path, monkeypatch, quicker):
     nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
     nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
     pytest.importorskip("ipykernel", reason="ipykernel is not installed")
@@ -43,7 +43,7 @@ def test_it_runs_from_the_wheel_in_an_empty_folder_and_says_what_the_commands_sa
     with zipfile.ZipFile(wheel) as files:
         files.extractall(tmp_path / "installed")
     # In front of the checkout, which the environment of the tests may have installed too.
-    found_first = os.pathsep.join(filter(None, (str(tmp_path / "installed"), os.environ.get("PYTHONPATH"))))
+    found_first = os.pathsep.join((str(tmp_path / "installed"), quicker))
     spec = tmp_path / "jupyter" / "kernels" / "wheel"
     spec.mkdir(parents=True)
     words = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]

@@ -17,13 +17,13 @@ installer.main(sys.argv[1:])
 """
 
 
-def offer(folder):
-    """Write the stand-in into a folder; return a PATH that finds it before all others."""
+def offer(folder, path=None):
+    """Write the stand-in into a folder; return a PATH, ours or another, that finds it before all others."""
     folder.mkdir()
     program = folder / "uv"
     program.write_text(SCRIPT.format(python=sys.executable, paths=[str(ROOT / "tests"), str(ROOT)]), encoding="utf-8")
     program.chmod(0o755)
-    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+    return f"{folder}{os.pathsep}{path or os.environ['PATH']}"
 
 
 def main(words):
