@@ -20,7 +20,7 @@ from mlpbench.bench.record.device import MEASURES
 from mlpbench.bench.record.foreign import Benchmark
 from mlpbench.bench.record.runs import Run, read_runs
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.record.trust import Start
+from mlpbench.bench.record.trust import COUNTED, Start
 from mlpbench.bench.stats.estimates import Ratio
 from mlpbench.bench.stats.rounds import Within
 from mlpbench.bench.trust.quiet import Taken, taken
@@ -97,6 +97,7 @@ COLUMNS = {
     },
     "peak_bytes": ("float64", "resident memory that the construction and the first calls added at their peak"),
     "pool_bytes": ("float64", "memory of a device, the most that the kernel's pool held"),
+    **{name: ("float64", f"{name.replace('_', ' ')} of one sample, in the first repeat") for name in COUNTED},
     **{
         f"device_{name}_p{percent}_s": ("float64", f"of one call, p{percent} of the seconds {what}")
         for name, what in MEASURES.items()
@@ -369,6 +370,8 @@ def _trust(record: Record, case: Taken) -> dict[str, Any]:
         "compile_s": trust.compile_s,
         "pool_bytes": trust.pool_bytes,
     }
+    for one in (one for one in trust.spent if (one.mode, one.batch_size) == at):
+        row |= {name: getattr(one, name) for name in COUNTED}
     for start in trust.starts:
         row |= _start(start, at)
     return row

@@ -190,6 +190,16 @@ class Card:
             return
         self.others = max(self.others or 0, there - 1, 0)
 
+    def energy_mj(self) -> float | None:
+        """Return the millijoules that the card has drawn since its driver was loaded; None where NVML does not say."""
+        if self._nvml is None:
+            return None
+        try:
+            return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle))
+        except self._nvml.NVMLError as error:
+            self.reason = f"NVML: {error}"
+            return None
+
     def facts(self) -> CardWatch:
         """Return what was seen."""
         return CardWatch(

@@ -24,6 +24,7 @@ from mlpbench.bench.measure import anatomy, arguments, closer, cold, device, wat
 from mlpbench.bench.measure.behind import Behind
 from mlpbench.bench.measure.instruments import GROUP, known, plant
 from mlpbench.bench.measure.session import Contestant, Suite
+from mlpbench.bench.measure.spent import spent
 from mlpbench.bench.measure.turns import TURN, Turns, Wanted
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import case_order
@@ -376,6 +377,7 @@ def _look_closer(config: pytest.Config, contestant: Contestant, case: cases_.Cas
         more["singles"] = (*more.get("singles", ()), closer.single_calls(contestant, case))
     if case in closer.audited(suite.cases, len(contestant.inputs)):
         more["audits"] = (*more.get("audits", ()), closer.audit(contestant, case))
+    more["spent"] = (*more.get("spent", ()), *spent(contestant, case))
 
 
 def _best_looks(config: pytest.Config) -> tuple[BestLook, ...]:

@@ -6,7 +6,7 @@ What is measured is kept raw; what it means is made of it in `bench.trust`.
 from collections.abc import Iterable
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from mlpbench.bench.record.fields import (
     Block,
@@ -17,6 +17,7 @@ from mlpbench.bench.record.fields import (
     Mode,
     Name,
     Nanoseconds,
+    Number,
     Rounds,
     Seconds,
     Text,
@@ -198,6 +199,29 @@ class Clocks(Block, frozen=True):
     raw_s: Seconds | None = None
 
 
+#: What `Spent` counts.
+COUNTED = ("instructions", "cycles", "cache_misses", "page_faults", "joules")
+
+
+class Spent(Block, frozen=True, kw_only=True):
+    """What a sample of one case costs besides time, counted apart from the timed rounds; None what is ``missing``.
+
+    ``samples``: how many it was counted over, in ``wall_s`` seconds. ``joules``: of all that the processors' packages,
+    or the card, drew meanwhile. ``missing``: why something is not there, by name.
+    """
+
+    mode: Mode
+    batch_size: Whole
+    samples: Index = 0
+    wall_s: Seconds | None = None
+    instructions: Number | None = None
+    cycles: Number | None = None
+    cache_misses: Number | None = None
+    page_faults: Number | None = None
+    joules: Number | None = None
+    missing: dict[Text, Text] = field(default_factory=dict)
+
+
 class Trust(Block, frozen=True, kw_only=True):
     """All of it. ``cpus``: processors that the process could use. ``disturbed``: as the version that wrote it judged.
 
@@ -214,6 +238,7 @@ class Trust(Block, frozen=True, kw_only=True):
     pool_bytes: Bytes | None = None
     audits: tuple[Audit, ...] = ()
     singles: tuple[Singles, ...] = ()
+    spent: tuple[Spent, ...] = ()
     starts: tuple[Start, ...] = ()
     no_starts: Text | None = None
     clock: Clocks = Clocks()

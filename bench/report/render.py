@@ -14,7 +14,19 @@ from mlpbench.bench.record.names import named
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import MANY_RUNS, Block, Document, Paragraph, Points, Section
 from mlpbench.bench.report.formats import csv, html, json, markdown
-from mlpbench.bench.report.sections import bandwidth, book, device, gaps, latency, lead, machine, task, times, trust
+from mlpbench.bench.report.sections import (
+    bandwidth,
+    book,
+    device,
+    gaps,
+    latency,
+    lead,
+    machine,
+    spent,
+    task,
+    times,
+    trust,
+)
 from mlpbench.bench.report.sections import compare as compared
 from mlpbench.bench.report.sections import explain as explained
 from mlpbench.bench.report.sections import heatmap as heatmaps
@@ -116,6 +128,7 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
         Section("differences", "What differs between the runs", machine.differences(runs), folded=many),
         Section("spread", "How the rounds of each case spread", rounds.blocks(spreads), folded=True),
         *latency.sections(judged, folded=p99_s is None),
+        Section("spent", spent.TITLE, spent.blocks(runs), folded=True),
         Section(
             "clock", "What is in the clock", (task.clock(book=any(case.mode == "book" for case in cases)),), folded=True
         ),
