@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
+from mlpbench.kernels.own import files
 
 #: The entry point group in which other packages offer kernels.
 GROUP = "mlpbench.kernels"
@@ -118,8 +119,51 @@ def add(name: str, kernel_class: type[Kernel]) -> None:
         raise ValueError(f"the name {name!r} is taken")
 
 
+def give(text: str) -> str:
+    """Return the name of the kernel that somebody typed: a name, ``./mine.py:fast``, or ``array-api:torch``.
+
+    A file is read and hashed: from now on this process, and those that it starts, know it by its name. Raises
+    UnknownKernel for a name that nobody offers, and for a file that cannot be read.
+    """
+    if files.is_file(text):
+        name = files.give(text)
+    elif text.startswith("array-api:"):
+        from mlpbench.kernels.own import array_api
+
+        name = array_api.name_of(text)
+    else:
+        name = text
+    module(name)
+    return name
+
+
+def typed_name(text: str) -> str:
+    """Return what a kernel that somebody types is called in results, whether or not it is here."""
+    return files.name_of(text) if files.is_file(text) else text.replace("array-api:", "array-api-", 1)
+
+
+def is_known(name: str) -> bool:
+    """Return whether somebody offers a kernel of this name here."""
+    return name in _points() or name in files.given() or _namespace(name) is not None
+
+
+def _namespace(name: str) -> str | None:
+    if not name.startswith("array-api-"):  # the module imports NumPy
+        return None
+    from mlpbench.kernels.own import array_api
+
+    return array_api.namespace_of(name)
+
+
 def module(name: str) -> str:
-    """Return the module that a kernel lives in, without importing it. Raises UnknownKernel."""
+    """Return the module that a kernel lives in, without importing it. Raises UnknownKernel.
+
+    Of a kernel in a file, it is the file; of a namespace, the namespace.
+    """
+    if (file := files.given().get(name)) is not None:
+        return file.path
+    if (namespace := _namespace(name)) is not None:
+        return namespace
     return _added[name].__module__ if name in _added else _point(name).module
 
 
@@ -145,6 +189,12 @@ def load(name: str) -> type[Kernel]:
     """
     if name in _added:
         return _added[name]
+    if (file := files.given().get(name)) is not None:
+        return files.load(file)
+    if (namespace := _namespace(name)) is not None:
+        from mlpbench.kernels.own import array_api
+
+        return array_api.kernel_class(namespace)
     point = _point(name)
     try:
         cls = point.load()

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlpbench.bench.api import mistakes
-from mlpbench.bench.cli.check import verdict_of
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.measure import verdict
 from mlpbench.bench.measure.session import Suite
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
@@ -47,8 +47,9 @@ class Check:
 def check(kernel: str | type[Kernel], **options: Any) -> Check:
     """Hold a kernel against the float64 reference, in this process, before anything is timed.
 
-    ``kernel``: a name, or a class of `mlpbench.kernels.base.Kernel`. ``options``: those of `mlpbench check` about what
-    is computed, as ``spec="784-1024-10", dtype="float64"``. Raises UserError for bad options and unknown kernels.
+    ``kernel``: a name, ``./mine.py:fast``, or a class of `mlpbench.kernels.base.Kernel`. ``options``: those of
+    `mlpbench check` about what is computed, as ``spec="784-1024-10", dtype="float64"``. Raises UserError for bad
+    options and unknown kernels.
     """
     taken = set(Options.__dataclass_fields__)
     if unknown := sorted(options.keys() - taken):
@@ -59,10 +60,10 @@ def check(kernel: str | type[Kernel], **options: Any) -> Check:
         name = f"{name.__name__}-{id(name):x}"
         registry.add(name, kernel)  # type: ignore[arg-type]  # it is the class
     with mistakes.told():
-        registry.module(name)  # an unknown name is told before anything else
+        name = registry.give(name)  # an unknown name is told before anything else
         workload = Workload(Options(**options))
         _ = workload.inputs, workload.params  # and so is bad input
-    found = verdict_of(Suite(workload, [name], [], named=True), name, must=False, traceback=False)
+    found = verdict.of(Suite(workload, [name], [], named=True), name)
     told = kernel if isinstance(kernel, str) else kernel.__name__
     near, hits = found.get("conformance", {}), found.get("accuracy", {})
     return Check(

@@ -12,7 +12,7 @@ from mlpbench import __version__
 from mlpbench.bench.cli import settings
 from mlpbench.bench.cli.ab import ab
 from mlpbench.bench.cli.calibrate import calibrate
-from mlpbench.bench.cli.check import check
+from mlpbench.bench.cli.check import check, new
 from mlpbench.bench.cli.compare import compare, history
 from mlpbench.bench.cli.console import INTERRUPTED, complain
 from mlpbench.bench.cli.data import fetch, show
@@ -41,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("list")(list_kernels)
-for command in (check, run, report, compare, explain, history, merge, export, calibrate, env, fetch, show):
+for command in (check, new, run, report, compare, explain, history, merge, export, calibrate, env, fetch, show):
     app.command()(command)
 # Words that are not their own are kernels and options of `run`.
 _OF_RUN = {"ignore_unknown_options": True, "allow_extra_args": True}

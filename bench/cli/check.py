@@ -1,10 +1,8 @@
-"""`mlpbench check`: which kernels agree with the reference, and how many digits they get right."""
+"""`mlpbench check`: which kernels agree with the reference, and how many digits they get right; `mlpbench new`."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from traceback import extract_tb, format_exception
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +14,21 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mlpbench.bench.measure.session import Suite
+
+#: What `mlpbench new` writes.
+TEMPLATE = '''"""A kernel for mlpbench. Try it with: mlpbench run numpy {path}:fast"""
+
+import numpy as np
+
+
+def fast(x, weights, biases):
+    """Return the outputs of a batch x: sigmoid in the hidden layers, softmax at the end."""
+    for W, b in zip(weights[:-1], biases[:-1]):
+        x = 1 / (1 + np.exp(-(x @ W + b)))
+    a = x @ weights[-1] + biases[-1]
+    e = np.exp(a - a.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+'''
 
 
 def check(
@@ -44,15 +57,16 @@ def check(
     import msgspec
 
     from mlpbench.bench.data.workload import Options, Workload
+    from mlpbench.bench.errors import UserError
+    from mlpbench.bench.measure import verdict
     from mlpbench.bench.measure.session import Suite
     from mlpbench.bench.record.schema import computed
     from mlpbench.kernels import registry
 
     options.use(device)
-    names = [*(kernels or registry.usual()), *(registry.peers() if peers else ())]
+    named = list(map(registry.give, kernels or ()))  # unknown names are told before anything runs
+    names = [*(named or registry.usual()), *(registry.peers() if peers else ())]
     names += registry.third_party() if third_party else []
-    for name in names:
-        registry.module(name)  # unknown names are told before anything runs
     workload = Workload(Options(spec, hidden, output, dtype, data, data_dir, weights))
     suite = Suite(workload, list(dict.fromkeys(names)), [], named=bool(kernels))
     _ = workload.inputs, workload.params  # bad input is told before anything runs
@@ -60,7 +74,13 @@ def check(
         rows = []
         for name in suite.kernels:
             status.update(f"checking {name} …")
-            rows.append(verdict_of(suite, name, must=name in (kernels or ()), traceback=traceback))
+            row = verdict.of(suite, name)
+            raised = row.pop("traceback", None)
+            if row["verdict"] == "unavailable" and name in named:
+                raise UserError(f"{name} is unavailable: {row['reason']}")
+            if raised and traceback:
+                console.say(raised)
+            rows.append(row)
     if as_json:
         console.print_json({**msgspec.to_builtins(computed(*workload.facts())), "kernels": rows})
     else:
@@ -69,38 +89,24 @@ def check(
         raise typer.Exit(1)
 
 
-def verdict_of(suite: Suite, name: str, *, must: bool, traceback: bool) -> dict[str, Any]:
-    """Return what the gate says of a kernel, as data. Raises UserError for one that ``must`` run and cannot."""
+def new(path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, such as mine.py.")]) -> None:
+    """Write a file with a kernel to start from, and say how to run it. A file that is there already stays as it is.
+
+    Example: mlpbench new mine.py
+    """
     from mlpbench.bench.errors import UserError
-    from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 
+    if path.suffix != ".py":
+        raise UserError(f"{path}: a kernel's file ends in .py")
+    text = TEMPLATE.format(path=path if path.is_absolute() else f"./{path}")
     try:
-        found = suite.admit(name)
-    except KernelUnavailable as reason:
-        if must:
-            raise UserError(f"{name} is unavailable: {reason}") from None
-        return {"kernel": name, "verdict": "unavailable", "reason": str(reason)}
-    except Exception as error:  # noqa: BLE001 - whatever a kernel raises is its verdict, and the others go on
-        why = str(error) if isinstance(error, NonConforming) else f"{type(error).__name__}: {error}"
-        # The gate says which check it was in; what the kernel raised is the cause of that.
-        raised = error.__cause__ if isinstance(error, NonConforming) else error
-        if raised is not None:
-            why += f" ({_place(raised, name)})"
-            if traceback:
-                console.say("".join(format_exception(raised)))
-        return {"kernel": name, "verdict": "non-conforming", "reason": why}
-    near, hits = found.conformance.as_dict(), found.accuracy.as_dict()
-    return {"kernel": name, "verdict": "conforms", "reason": None, "conformance": near, "accuracy": hits}
-
-
-def _place(raised: BaseException, kernel: str) -> str:
-    """Return the last file and line of the kernel's own module that an exception came through, else of any."""
-    from mlpbench.kernels import registry
-
-    frames = extract_tb(raised.__traceback__)
-    own = getattr(sys.modules.get(registry.module(kernel)), "__file__", None)
-    frame = next((frame for frame in reversed(frames) if frame.filename == own), frames[-1])
-    return f"{Path(frame.filename).name}, line {frame.lineno}"
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UserError(f"{path} is there already, and stays as it is") from None
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+    console.say(f"wrote {path}: try `mlpbench check {path}:fast`, then `mlpbench run numpy {path}:fast`")
 
 
 def _table(suite: Suite, rows: list[dict[str, Any]]) -> Table:
@@ -111,14 +117,14 @@ def _table(suite: Suite, rows: list[dict[str, Any]]) -> Table:
     shown = console.table(title, "kernel", "verdict", *columns, right=columns)
     styles = {"conforms": "green", "unavailable": "yellow", "non-conforming": "bold red"}
     for row in rows:
-        verdict = Text(row["verdict"], styles[row["verdict"]])
+        said = Text(row["verdict"], styles[row["verdict"]])
         if row["reason"]:
-            shown.add_row(Text(row["kernel"]), verdict.append(f": {row['reason']}"))
+            shown.add_row(Text(row["kernel"]), said.append(f": {row['reason']}"))
             continue
         near, hits = row["conformance"], row["accuracy"]
         errors = f"{near['max_error']:.1e}", f"{near['max_error_ratio']:.1%}"
         figures = [f"{hits[mode]:.4f}" if hits[mode] is not None else "-" for mode in ("per_sample", "batched")]
-        shown.add_row(Text(row["kernel"]), verdict, *errors, *figures)
+        shown.add_row(Text(row["kernel"]), said, *errors, *figures)
     reasons = {row["accuracy"]["reason"] for row in rows if row.get("accuracy")} - {None}
     shown.caption = "; ".join(f"no accuracy: {reason}" for reason in reasons) or None
     return shown

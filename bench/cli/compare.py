@@ -70,13 +70,14 @@ def compare(
     from mlpbench.bench.analysis import sides
     from mlpbench.bench.errors import UserError
     from mlpbench.bench.machine import environment
+    from mlpbench.kernels import registry
 
     check_format(format, as_json=as_json)
     threshold = values.parse_threshold(fail_if_slower)
     here = environment.machine_id()
     if (by is None) == (candidate is None):
         raise UserError("name two sides, or one run and --by with an axis of it, such as --by env")
-    typed = [text for text in (baseline, candidate) if text is not None]
+    typed = [registry.typed_name(text) for text in (baseline, candidate) if text is not None]
     parsed = [sides.parse_sides(text, results, here) for text in typed]
     axis, left, right = sides.by_axis(parsed[0], by) if by else (None, parsed[0], parsed[1])
     if any(name.startswith("latest") or side[0].kernel == name for name, side in zip(typed, parsed, strict=True)):
@@ -217,10 +218,13 @@ def history(
     from mlpbench.bench import values
     from mlpbench.bench.analysis import history as histories
     from mlpbench.bench.machine import environment
+    from mlpbench.kernels import registry
 
     threshold = values.parse_threshold(fail_if_slower) if fail_if_slower is not None else None
     try:
-        found = histories.find(results / (machine or environment.machine_id()), kernels or ())
+        found = histories.find(
+            results / (machine or environment.machine_id()), list(map(registry.typed_name, kernels or ()))
+        )
     except ImportError as missing:
         raise UserError(f"{histories.NEEDS} ({missing.name or missing})") from None
     slower = [one for one in found.series if threshold is not None and one.slowdown(threshold)]

@@ -49,7 +49,7 @@ def show(
     workload = Workload(Options(data=data, data_dir=data_dir, weights=weights), rows=1)
     picture.check_index(index, workload.dataset)
     try:
-        kernel_class = registry.load(kernel)
+        kernel_class = registry.load(registry.give(kernel))
         kernel_class.probe()
     except KernelUnavailable as reason:
         raise UserError(f"{kernel} is unavailable: {reason}") from None

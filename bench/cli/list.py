@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from mlpbench.bench.cli import console
-from mlpbench.bench.cli.options import AsJson, Peers
+from mlpbench.bench.cli.options import AsJson, Kernels, Peers
 from mlpbench.bench.cli.settings import Invocation
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from mlpbench.bench.plan.probe import Probed
 
 
-def list_kernels(peers: Peers = False, as_json: AsJson = False) -> None:
-    """Show the kernels, and for each whether it can run here or why not.
+def list_kernels(kernels: Kernels = None, peers: Peers = False, as_json: AsJson = False) -> None:
+    """Show the kernels, or those that are named, and for each whether it can run here or why not.
 
     Each backend is tried in a process of its own, side by side; in a terminal, answers show as they come.
 
@@ -28,6 +28,7 @@ def list_kernels(peers: Peers = False, as_json: AsJson = False) -> None:
     from mlpbench.kernels import registry
 
     names = [*registry.usual(), *registry.third_party()] if not peers else registry.names()
+    names = list(map(registry.give, kernels or ())) or names
     out = console.out()
     if as_json:
         console.print_json([answer.as_dict() for answer in probe.probe_all(names)])

@@ -57,7 +57,8 @@ Kernels = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="KERNEL",
-        help="Kernels by name; default: all available ones, without peers and other packages' kernels.",
+        help="Kernels by name, ./mine.py:fast or array-api:torch; default: all that are available, without peers and "
+        "other packages' kernels.",
         autocompletion=_kernels,
     ),
 ]

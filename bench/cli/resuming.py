@@ -100,13 +100,13 @@ def compared(stopped: Stopped, *, anyway: bool) -> Stopped:
     from mlpbench.bench.run import resume
     from mlpbench.kernels import registry
 
-    offered = set(registry.names())  # `calibrate` has kernels that nobody offers
     devices: dict[str, str] = {}
     versions: dict[tuple[str | None, str], str | None] = {}
     specs = list(dict.fromkeys(part.workload.spec for part in stopped.sweep.parts))
     for part in {part.setting.env: part for part in stopped.sweep.parts}.values():
         python = part.env.interpreter.python if part.env else None
-        kernels = [kernel for kernel in part.plan.kernels if python is not None or kernel in offered]
+        # `calibrate` has kernels that nobody offers.
+        kernels = [kernel for kernel in part.plan.kernels if python is not None or registry.is_known(kernel)]
         for answer in probe.probe_all(kernels, specs, python):
             if not answer.available:
                 raise UserError(f"{answer.name} is unavailable, and the plan has it: {answer.reason}")

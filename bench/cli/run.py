@@ -100,6 +100,7 @@ def run(
     from mlpbench.bench.cli import resuming
     from mlpbench.bench.data.workload import Options
     from mlpbench.bench.plan import choose, envs, profiles
+    from mlpbench.kernels import registry
 
     how_ = _How(wait, dry_run, verbose, quiet, as_json)
     if resume is not None:
@@ -122,7 +123,7 @@ def run(
     rows = max(cases_.ALL_ROWS, *(case.batch_size for case in cases))
     planned = choose.make_sweep(
         chosen,
-        kernels or list(chosen.kernels or ()),
+        list(map(registry.give, kernels or chosen.kernels or ())),
         peers or (chosen.peers and not kernels),
         settings,
         choose.make_workloads(settings, computed, rows),

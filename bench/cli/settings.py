@@ -217,6 +217,7 @@ def _meant(parameter: str, text: str) -> None:
     """Raise UserError for a text that the command would refuse later, when nobody could say that a file holds it."""
     from mlpbench.bench import values
     from mlpbench.bench.plan import profiles
+    from mlpbench.kernels.spec import read_hidden
 
     readers: dict[str, Callable[[str], object]] = {
         "batch_size": values.parse_batch_size,
@@ -224,8 +225,8 @@ def _meant(parameter: str, text: str) -> None:
         "data": lambda word: _one_of(word, ("digits", "mnist", "random")),
         "dtype": lambda word: values.parse_dtypes([word]),
         "fail_if_slower": values.parse_threshold,
-        "hidden": lambda word: _spec(options.SIZES, hidden=word),
-        "kernels": lambda word: word if {":", "/"} & set(word) else registry.module(word),
+        "hidden": read_hidden,
+        "kernels": registry.give,
         "latency": values.parse_batch_size,
         "output": lambda word: _spec(options.SIZES, output=word),
         "p99": values.parse_duration,

@@ -131,14 +131,23 @@ def machine_info() -> dict[str, Any]:
 def commit() -> Commit:
     """Return the commit of the mlpbench checkout and whether it has changes; ``None`` outside a checkout."""
     root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists() or shutil.which("git") is None:
+    return _commit(root, "--untracked-files=no") if (root / ".git").exists() else Commit()
+
+
+def commit_of(file: Path) -> Commit:
+    """Return the commit of the repository that a file is in, and whether the file differs from it."""
+    return _commit(file.parent, "--", str(file))
+
+
+def _commit(folder: Path, *what: str) -> Commit:
+    if shutil.which("git") is None:
         return Commit()
 
     def git(*words: str) -> str | None:
-        ran = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)  # noqa: S607
+        ran = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)  # noqa: S607
         return ran.stdout.strip() if ran.returncode == 0 else None
 
-    status = git("status", "--porcelain", "--untracked-files=no")
+    status = git("status", "--porcelain", *what)
     return Commit(git("rev-parse", "HEAD"), None if status is None else bool(status))
 
 

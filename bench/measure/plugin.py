@@ -84,10 +84,9 @@ def suite(config: pytest.Config) -> Suite:
 
 def _read_options(config: pytest.Config) -> Suite:
     option = config.getoption
-    named = list(dict.fromkeys(option("--kernel")))
     plant()
-    for name in named:
-        registry.module(name)  # unknown names are told at once; a kernel that cannot be loaded fails in its tests
+    # Unknown names are told at once; a kernel that cannot be loaded fails in its tests.
+    named = list(dict.fromkeys(map(registry.give, option("--kernel"))))
     if len(named) != 1 and any(map(option, SAVING)):
         raise UserError("a result file holds one kernel: name it with --kernel, or use `mlpbench run`")
     quick = profiles.PROFILES["quick"]

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Workload
-from mlpbench.bench.machine import threads
+from mlpbench.bench.machine import environment, threads
 from mlpbench.bench.measure.case import BookCell, rotation
+from mlpbench.bench.record.environment import SourceFile
 from mlpbench.bench.record.plan import Plan
-from mlpbench.bench.record.schema import Accuracy, Conformance, ExtraInfo, Failure, KernelInfo, ThreadUse, Timings
+from mlpbench.bench.record.schema import (
+    Accuracy,
+    Conformance,
+    ExtraInfo,
+    Failure,
+    KernelInfo,
+    ThreadUse,
+    Timings,
+)
 from mlpbench.kernels import base, registry
 from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.own import files
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,6 +64,14 @@ class Contestant:
             includes_loading=whole,
             reads=self.workload.book_reads if whole else None,
         )
+
+
+def _source(name: str) -> SourceFile | None:
+    """Return the file of a kernel that was given as one."""
+    if (file := files.given().get(name)) is None:
+        return None
+    git = environment.commit_of(Path(file.path))
+    return SourceFile(name=Path(file.path).name, sha256=file.sha256, commit=git.commit, dirty=git.dirty)
 
 
 @dataclass
@@ -119,6 +138,7 @@ class Suite:
                 returns=kernel_class.returns,
                 peer=name in registry.peers(),
                 describe=kernel.describe(),
+                file=_source(name),
             ),
             Conformance(conformance.max_error, conformance.max_error_ratio),
             Accuracy(**self.workload.accuracy(kernel)),

@@ -19,10 +19,11 @@ from mlpbench.bench.plan.envs import Env
 from mlpbench.bench.plan.probe import Probed
 from mlpbench.bench.plan.profiles import Profile
 from mlpbench.bench.plan.sweep import Sweep
-from mlpbench.bench.record.plan import Skipped
+from mlpbench.bench.record.plan import KernelFile, Skipped
 from mlpbench.bench.stats.estimates import LEAST_REPEATS
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.own import files
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 #: What kernels on a device are measured beside.
@@ -192,7 +193,8 @@ def make_sweep(
         suffix=suffix,
         clock=clock,
     )
-    made = replan(made, options_from_file=dict(options_from_file or {}))
+    given = {name: KernelFile(*file) for name, file in files.given().items() if name in names}
+    made = replan(made, options_from_file=dict(options_from_file or {}), files=given)
     made = replan(made, order=plan.compiled_last(made.order, compiling))
     if repeats is None:
         most = {name: profile.fewer_repeats.get(part[0].spec, made.repeats) for part in parts for name in part[2]}

@@ -82,6 +82,18 @@ class Commit(Block, frozen=True):
     dirty: bool | None = None
 
 
+class SourceFile(Block, frozen=True, kw_only=True):
+    """The file that a kernel was read from: its name and hash, and its repository's commit, None outside of one.
+
+    ``dirty``: whether the file differs from that commit.
+    """
+
+    name: Text
+    sha256: Text
+    commit: Text | None = None
+    dirty: bool | None = None
+
+
 class Environment(Block, frozen=True, kw_only=True):
     """Everything that is known. ``threads``: how many the libraries were given; versions and variables by name."""
 

@@ -91,6 +91,14 @@ class SweepPart(SettingEntry, frozen=True, kw_only=True):
     sweep: Name
 
 
+class KernelFile(Block, frozen=True):
+    """A kernel in somebody's file, such as ``./mine.py:fast``: the file, the name in it, the hash of its content."""
+
+    path: Text
+    attribute: Text
+    sha256: Text
+
+
 class Interpreter(Block, frozen=True):
     """The Python environment that a run measures: its ``name``, its interpreter, and mlpbench's folder in it.
 
@@ -117,7 +125,7 @@ class Plan(Block, frozen=True, kw_only=True):
     run's start alone. ``part``: of one setting of a sweep over several, which one. ``options_from_file``: options
     that a settings file gave, by their places in it. ``env``: the environment whose interpreter every
     process is started with; None: the one of mlpbench itself. ``timeout_s``: the seconds after which a process is
-    stopped.
+    stopped. ``files``: where those of the kernels are that are somebody's files.
     """
 
     run_id: Name
@@ -138,6 +146,7 @@ class Plan(Block, frozen=True, kw_only=True):
     binding: Binding | None = None
     limits_after: Name | None = None
     options_from_file: dict[Text, Text] = field(default_factory=dict)
+    files: dict[Name, KernelFile] = field(default_factory=dict)
     env: Interpreter | None = None
     timeout_s: Seconds | None = None
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.device import DeviceTimes
-from mlpbench.bench.record.environment import Environment
+from mlpbench.bench.record.environment import Environment, SourceFile
 from mlpbench.bench.record.fields import (
     SCHEMA,
     Block,
@@ -178,6 +178,7 @@ class KernelInfo(Block, frozen=True, kw_only=True):
     """What a kernel is. ``describe``: what it says that it uses; ``peer``: whether it is a peer of our kernels.
 
     ``returns``: what becomes of a result, an array of its own ("new"), or a buffer that the next call uses ("kept").
+    ``file``: of a kernel in somebody's file, which content it was, and the commit of the file's repository.
     """
 
     backend: Text | None = None
@@ -186,6 +187,7 @@ class KernelInfo(Block, frozen=True, kw_only=True):
     returns: Literal["new", "kept"] | None = None
     peer: bool | None = None
     describe: dict[str, Any] = field(default_factory=dict)
+    file: SourceFile | None = None
 
 
 class Conformance(Block, frozen=True):
@@ -329,6 +331,7 @@ class Record(Block, frozen=True, kw_only=True):
     describe: dict[str, Any]
     returns: str | None
     peer: bool | None
+    file: SourceFile | None
     spec: ForwardSpec
     data: Data
     weights: Weights

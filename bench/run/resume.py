@@ -23,6 +23,7 @@ from mlpbench.bench.record.runs import PLAN_FILE, RECORD_FILE, Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.run import process
+from mlpbench.kernels.own import files
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,14 @@ def _plan_head(path: Path) -> PlanHead:
 
 
 def _parts(heads: Sequence[PlanHead]) -> list[Part]:
-    """Return the plan of each setting, with what it computes read again."""
+    """Return the plan of each setting, with what it computes read again; kernels in files are known again."""
     made: list[Part] = []
     loaded: dict[str, Workload] = {}
     inspected: dict[str, Env] = {}
     for head in heads:
         plan, computed = head.plan, head.computed
+        given = {name: files.KernelFile(file.path, file.attribute, file.sha256) for name, file in plan.files.items()}
+        files.restore(given)
         assert computed is not None, "read() has looked"  # noqa: S101
         options = Options.of(computed.options)
         workload = loaded.setdefault(repr(computed), Workload(options, computed.rows))

@@ -12,6 +12,7 @@ from support.sources import MODULES, ROOT, SOURCES, imports, name_of, parsed, to
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 #: What is imported under another name than it is installed by, or comes with what is installed.
 INSTALLED_BY = {
+    "array_api_compat": {"array-api-compat"},
     "PIL": {"pillow"},
     "_pytest": {"pytest"},
     "cupy": {"cupy-cuda12x", "cupy-cuda13x"},
@@ -27,7 +28,7 @@ INSTALLED_BY = {
 }
 #: Started, or loaded by what is started, and imported by nobody.
 TOOLS = {"hatchling", "import-linter", "mypy", "pandas-stubs", "pre-commit", "pytest-rerunfailures", "pytest-xdist"}
-TOOLS |= {"axe-core-python", "ruff", "scipy-stubs"}
+TOOLS |= {"array-api-strict", "axe-core-python", "ruff", "scipy-stubs"}
 OURS = {"mlpbench", "support", *(path.stem for path in (ROOT / "scripts").glob("*.py"))}
 
 

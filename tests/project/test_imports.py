@@ -42,6 +42,7 @@ WAITS = {
     "kernels/cuda/kernel.py": "it is the wait of the kernels on a stream of CuPy's",
     "kernels/cuda/fused.py": "code is loaded before it is captured",
     "bench/machine/cuda_roofs.py": "the floor of a launch holds its wait",
+    "kernels/own/array_api.py": "a backend's own wait: the standard has none",
     "kernels/cuda/queue.py": "what is timed on the device has to be over before it is read",
     "bench/data/workload.py": "hits are counted; that is never timed",
     "bench/cli/data.py": "`mlpbench show` looks at one result; it is never timed",

@@ -25,6 +25,7 @@ LINES = {
     "docs/lab-notes.md": 250,
     "docs/limits.md": 100,
     "docs/method.md": 315,
+    "docs/own-code.md": 90,
     "docs/own-network.md": 90,
     "docs/peers.md": 90,
     "docs/python.md": 300,

@@ -1,0 +1,62 @@
+"""What `mlpbench check` says of one kernel; of one in somebody's file, in a process of its own, which it may end."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from traceback import extract_tb, format_exception
+from typing import Any
+
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.machine import child
+from mlpbench.bench.measure.session import Suite
+from mlpbench.kernels import registry
+from mlpbench.kernels.errors import KernelUnavailable, NonConforming
+from mlpbench.kernels.own import files
+
+TIMEOUT_S = 120
+
+
+def of(suite: Suite, name: str) -> dict[str, Any]:
+    """Return the verdict on a kernel: conforms, unavailable or non-conforming, with its figures or its reason.
+
+    ``traceback`` is what it raised. A kernel in a file that ends its process, or does not end, is non-conforming.
+    """
+    if name not in files.given():
+        return here(suite, name)
+    said = child.ask(__name__, {"kernel": name, "options": suite.workload.options.texts()}, timeout_s=TIMEOUT_S)
+    return said.found or _refused(name, said.reason or "it gave no answer")
+
+
+def _refused(name: str, reason: str, traceback: str | None = None) -> dict[str, Any]:
+    return {"kernel": name, "verdict": "non-conforming", "reason": reason, "traceback": traceback}
+
+
+def here(suite: Suite, name: str) -> dict[str, Any]:
+    """Return the verdict on a kernel that runs in this process."""
+    try:
+        found = suite.admit(name)
+    except KernelUnavailable as reason:
+        return {"kernel": name, "verdict": "unavailable", "reason": str(reason)}
+    except Exception as error:  # noqa: BLE001 - whatever a kernel raises is its verdict, and the others go on
+        why = str(error) if isinstance(error, NonConforming) else f"{type(error).__name__}: {error}"
+        # The gate says which check it was in; what the kernel raised is the cause of that.
+        raised = error.__cause__ if isinstance(error, NonConforming) else error
+        if raised is None:
+            return _refused(name, why)
+        return _refused(name, f"{why} ({_place(raised, name)})", "".join(format_exception(raised)))
+    near, hits = found.conformance.as_dict(), found.accuracy.as_dict()
+    return {"kernel": name, "verdict": "conforms", "reason": None, "conformance": near, "accuracy": hits}
+
+
+def _place(raised: BaseException, kernel: str) -> str:
+    """Return the last file and line of the kernel's own module that an exception came through, else of any."""
+    frames, lives_in = extract_tb(raised.__traceback__), registry.module(kernel)
+    own = getattr(sys.modules.get(lives_in), "__file__", lives_in)
+    frame = next((frame for frame in reversed(frames) if frame.filename == own), frames[-1])
+    return f"{Path(frame.filename).name}, line {frame.lineno}"
+
+
+if __name__ == "__main__":
+    asked = child.question()
+    child.tell(here(Suite(Workload(Options.of(asked["options"])), [asked["kernel"]], [], named=True), asked["kernel"]))

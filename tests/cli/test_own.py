@@ -1,0 +1,86 @@
+"""A kernel of one's own, from `mlpbench new` to `compare`; what becomes of one that breaks, or changes on the way."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from mlpbench.bench.record import runs
+from support.sources import ROOT
+from support.terminal import called, typed
+
+BAD = """
+import ctypes
+
+def crash(x, weights, biases):
+    ctypes.string_at(0)
+
+def wrong(x, weights, biases):
+    return x[:, :10]
+"""
+
+
+def test_new_writes_twelve_lines_and_never_over_a_file(tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    status, _, err = called(capsys, "new", path)
+    assert status == 0
+    assert f"mlpbenchrunnumpy{path}:fast" in "".join(err.split()), "long lines are folded"
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) == 12
+    path.write_text("mine", encoding="utf-8")
+    for asked, words in ((path, "stays as it is"), (tmp_path / "none" / "x.py", "cannot write"), ("x.txt", "in .py")):
+        status, _, err = called(capsys, "new", asked)
+        assert status == 2
+        assert words in " ".join(err.split())
+    assert path.read_text(encoding="utf-8") == "mine"
+
+
+def test_check_contains_what_breaks(tmp_path):
+    (tmp_path / "bad.py").write_text(BAD, encoding="utf-8")
+    ran = typed("check", "bad.py:crash", "bad.py:wrong", "--json", cwd=tmp_path, PYTHONPATH=ROOT)
+    assert ran.returncode == 1
+    crash, wrong = json.loads(ran.stdout)["kernels"]
+    assert (crash["kernel"], crash["verdict"]) == ("bad.crash", "non-conforming")
+    assert "died of SIGSEGV" in crash["reason"]
+    assert re.search(r"off by [\d.]+ at output \d+ where", wrong["reason"])
+
+
+@pytest.mark.heavy
+def test_from_new_to_compare(tmp_path, quicker):
+    def mlpbench(*words):
+        return typed(*words, cwd=tmp_path, PYTHONPATH=quicker)
+
+    assert mlpbench("new", "mine.py").returncode == 0
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    (listed,) = json.loads(mlpbench("list", "mine.py:fast", "--json").stdout)
+    assert (listed["name"], listed["available"]) == ("mine.fast", True)
+    ran = mlpbench("run", "numpy", "./mine.py:fast", "--profile", "smoke", "--out", tmp_path / "results")
+    assert ran.returncode in (0, 1), ran.stderr  # 1 where the machine is so busy that times are refused
+    run = runs.read_run(runs.latest(tmp_path / "results"))
+    (record,) = (record for record in run.records if record.kernel == "mine.fast")
+    assert (record.file.name, record.file.sha256) == ("mine.py", run.plan.files["mine.fast"].sha256)
+    assert re.fullmatch("[0-9a-f]{40}", record.file.commit)
+    assert record.file.dirty is False
+    compared = mlpbench("compare", "numpy", "./mine.py:fast", "--results", tmp_path / "results")
+    assert compared.returncode in (0, 1, 4), compared.stderr
+    assert "mine.fast" in compared.stdout
+    assert mlpbench("explain", "--results", tmp_path / "results").returncode == 0
+
+
+@pytest.mark.heavy
+def test_a_file_that_changes_while_it_is_measured(tmp_path, quicker):
+    """The first process changes it; what comes after is refused, in one line each, and what is finished is kept."""
+    assert typed("new", "mine.py", cwd=tmp_path, PYTHONPATH=quicker).returncode == 0
+    path = tmp_path / "mine.py"
+    changes = "    open(__file__, 'a').write('#') if len(x) == 100 else None\n"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("    e = np", f"{changes}    e = np"), encoding="utf-8")
+    words = ["./mine.py:fast", "--batch-size", 1, "--batch-size", 100, "--repeats", 3]
+    ran = typed("run", *words, "--out", tmp_path / "results", cwd=tmp_path, PYTHONPATH=quicker)
+    assert ran.returncode == 1
+    assert ran.stderr.count("mine.py has changed since this run began; start it again") == 2
+    assert "Traceback" not in ran.stderr
+    run = runs.read_run(runs.latest(tmp_path / "results"))
+    assert [bool(record.cases) for record in sorted(run.records, key=lambda r: r.repeat)] == [True, False, False]

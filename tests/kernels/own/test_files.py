@@ -1,0 +1,145 @@
+"""Kernels in files: what is read, what runs, what is refused and how."""
+
+import json
+import os
+import sys
+
+import numpy as np
+import pytest
+
+from mlpbench.kernels import registry
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.conformance import check
+from mlpbench.kernels.errors import KernelUnavailable, NonConforming, UnknownKernel
+from mlpbench.kernels.own import files
+from mlpbench.kernels.spec import MNIST
+
+SOURCE = """
+import numpy as np
+import beside
+
+def fast(x, weights, biases):
+    for W, b in zip(weights[:-1], biases[:-1]):
+        x = 1 / (1 + np.exp(-(x @ W + b)))
+    e = np.exp(x @ weights[-1] + biases[-1])
+    return e / e.sum(axis=1, keepdims=True)
+
+def no_bias(x, weights, biases):
+    return fast(x, weights, [0 * b for b in biases])
+
+def raises(x, weights, biases):
+    return x @ beside.NOTHING
+
+class Nothing:
+    pass
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_given(monkeypatch):
+    monkeypatch.delenv(files.VARIABLE, raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+@pytest.fixture
+def mine(tmp_path):
+    (tmp_path / "beside.py").write_text("NOTHING = None\n")
+    path = tmp_path / "mine.py"
+    path.write_text(SOURCE)
+    return path
+
+
+def test_a_function_is_a_kernel_under_a_name_of_its_own(mine):
+    name = registry.give(f"{mine}:fast")
+    assert name == "mine.fast" == registry.typed_name("anywhere/mine.py:fast")
+    assert registry.is_known(name)
+    assert json.loads(os.environ[files.VARIABLE])[name] == list(files.given()[name])
+    kernel_class = registry.load(name)
+    assert registry.load(name) is kernel_class
+    assert (kernel_class.backend, kernel_class.device, kernel_class.version()) == ("python", "cpu", None)
+    assert check(kernel_class, MNIST).max_error_ratio < 0.5
+
+
+def test_a_wrong_one_is_refused_with_its_error_and_one_that_raises_by_name(mine):
+    with pytest.raises(NonConforming, match=r"off by 0\.\d+ at output \d+ where .* is allowed"):
+        check(registry.load(registry.give(f"{mine}:no_bias")), MNIST)
+    with pytest.raises(NonConforming, match="raised "):
+        check(registry.load(registry.give(f"{mine}:raises")), MNIST)
+
+
+def test_a_class_is_taken_as_it_is(tmp_path):
+    path = tmp_path / "my kernel.py"
+    path.write_text(
+        "from mlpbench.kernels.base import Kernel\n"
+        "class Mine(Kernel):\n    backend = 'numpy'\n    def forward(self, x): return x\n"
+    )
+    name = registry.give(f"{path}:Mine")
+    assert name == "my-kernel.Mine"
+    assert issubclass(registry.load(name), Kernel)
+    assert registry.load(name).backend == "numpy"
+
+
+def test_a_file_that_has_changed_is_refused_and_what_ran_is_what_was_hashed(mine):
+    name = registry.give(f"{mine}:fast")
+    mine.write_text(SOURCE + "# another\n")
+    with pytest.raises(KernelUnavailable, match=r"^mine\.py has changed since this run began; start it again$"):
+        registry.load(name)
+    assert registry.load(registry.give(f"{mine}:fast"))
+    mine.unlink()
+    files.load.cache_clear()
+    with pytest.raises(KernelUnavailable, match="there is no such file"):
+        registry.load(name)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("1 / 0", r"mine\.py cannot be run: ZeroDivisionError: division by zero \(line 1\)"),
+        ("def forward(:", r"mine\.py cannot be run: SyntaxError: .*\(line 1\)"),
+        ("x = 1", r"mine\.py has no forward"),
+        ("forward = 7", "neither a function"),
+        ("class forward: pass", "neither a function"),
+        ("import nothing_of_this_name", "ModuleNotFoundError"),
+    ],
+)
+def test_a_file_without_a_kernel(mine, source, words):
+    mine.write_text(source)
+    with pytest.raises(KernelUnavailable, match=words) as refused:
+        registry.load(registry.give(str(mine)))
+    assert "\n" not in str(refused.value)
+
+
+def test_what_is_no_file(tmp_path, mine):
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "large.py").write_bytes(b"#" * (files.MAX_BYTES + 1))
+    (tmp_path / "folder.py").mkdir()
+    for text, words in (
+        (tmp_path / "nothing.py", "no such file"),
+        (tmp_path / "pipe.py", "no regular file"),
+        (tmp_path / "folder.py", "no regular file"),
+        (tmp_path / "large.py", "too large"),
+        (f"{mine}:not-a-name", "name of a function"),
+    ):
+        with pytest.raises(UnknownKernel, match=words):
+            registry.give(str(text))
+
+
+def test_two_files_of_one_name(tmp_path, mine):
+    registry.give(f"{mine}:fast")
+    other = tmp_path / "folder" / "mine.py"
+    other.parent.mkdir()
+    other.write_text(SOURCE)
+    with pytest.raises(UnknownKernel, match=r"is called mine\.fast too: rename one"):
+        registry.give(f"{other}:fast")
+
+
+def test_a_function_gets_arrays_of_the_networks_dtype(mine):
+    seen = []
+
+    def forward(x, weights, biases):
+        seen.extend(array.dtype for array in (x, *weights, *biases))
+        return np.ones((len(x), 10), x.dtype)
+
+    with pytest.raises(NonConforming):
+        check(files.of_function(forward), MNIST)
+    assert set(map(str, seen)) == {"float32"}
