@@ -93,11 +93,11 @@ PROFILES = {
         ),
         Profile(
             "gpu",
-            "kernels on a GPU beside NumPy, 1 to 1,000,000 rows; ten minutes and more",
+            "kernels on a GPU beside NumPy, 1 to 1,000,000 rows; half an hour or more",
             _BOTH,
             (1, 10, 100, 1000, ALL_ROWS, 100_000, 1_000_000),
             *(3, 0.3, 5),
-            budget_s=600,
+            budget_s=1800,
             device=CUDA,
         ),
         Profile(
