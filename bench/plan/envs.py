@@ -8,18 +8,18 @@ import json
 import os
 import re
 import shlex
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from packaging.requirements import Requirement
 
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import supervised
 from mlpbench.bench.machine.child import starting
+from mlpbench.bench.machine.supervised import Ended, Limits
 from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.fields import SCHEMA, Block, Name, Text
@@ -148,27 +148,24 @@ def inspect(name: str, python: str) -> Env:
 def installed(python: str, distribution: str) -> str | None:
     """Return the version of a distribution that an environment has, None where it has none."""
     code = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
-    _, variables = starting(python)
-    words = [python, "-c", code, distribution]
-    ran = subprocess.run(words, env=variables, capture_output=True, text=True, errors="replace", check=False)
-    return ran.stdout.strip() or None
+    return _answer([python, "-c", code, distribution]).out.strip() or None
+
+
+def _answer(words: Sequence[str]) -> Ended:
+    """Run an interpreter under the limits of every child, with none of the variables that are about ours."""
+    python, variables = starting(words[0])
+    return supervised.run([python, *words[1:]], variables, Limits(TIMEOUT_S, supervised.memory_limit()))
 
 
 def _ask(name: str, python: str) -> _Answer:
-    _, variables = starting(python)
     needs = [Requirement(need).name for need in NEEDS]
-    words = [python, "-c", _QUESTION, json.dumps(needs), json.dumps([VERSION, SCHEMA])]
-    how: dict[str, Any] = {"timeout": TIMEOUT_S, "stdin": subprocess.DEVNULL, "env": variables}
+    ended = _answer([python, "-c", _QUESTION, json.dumps(needs), json.dumps([VERSION, SCHEMA])])
+    if ended.status is None:
+        raise UserError(f"--env {name}: {python} is no Python that can be asked: it {ended.how()}")
     try:
-        ran = subprocess.run(words, capture_output=True, check=False, **how)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        why = "no answer" if isinstance(error, subprocess.TimeoutExpired) else error.strerror
-        raise UserError(f"--env {name}: {python} is no Python that can be started: {why}") from None
-    told = ran.stdout.splitlines()[-1:] or [b""]
-    try:
-        return untrusted.decode(told[0], Path(python), _Answer)
+        return untrusted.decode((ended.out.splitlines() or [""])[-1].encode(), Path(python), _Answer)
     except UserError:
-        said = (ran.stderr.decode(errors="replace").splitlines() or [f"it ended with {ran.returncode}"])[-1]
+        said = (ended.err.splitlines() or [f"it {ended.how()}"])[-1]
         raise UserError(f"--env {name}: {python} does not answer as Python does: {said}") from None
 
 

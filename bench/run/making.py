@@ -3,9 +3,7 @@
 import base64
 import hashlib
 import os
-import shlex
 import shutil
-import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -13,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import supervised
 from mlpbench.bench.machine.child import starting
+from mlpbench.bench.machine.supervised import Limits
 from mlpbench.bench.plan import envs
 from mlpbench.bench.plan.envs import Env
 from mlpbench.bench.plan.versions import SHORT, Version, git
@@ -54,20 +54,11 @@ def _venv(folder: Path) -> list[str]:
 def _run(command: Sequence[str], who: str) -> None:
     """Run a tool that makes an environment. Raises UserError with what it said where it fails."""
     _, variables = starting(command[0])
-    try:
-        ran = subprocess.run(
-            command,
-            env={**variables, "NO_COLOR": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise UserError(f"{who}: no environment after {TIMEOUT_S} s: {shlex.join(command)}") from None
-    if ran.returncode != 0:
-        raise UserError(f"{who}: no environment: {_said(ran.stdout.decode(errors='replace'))}")
+    limits = Limits(TIMEOUT_S, supervised.memory_limit())
+    ended = supervised.run(command, {**variables, "NO_COLOR": "1"}, limits, merged=True)
+    if ended.status != 0:
+        said = _said(ended.out) if ended.status else ended.how()
+        raise UserError(f"{who}: no environment: {said or ended.how()}")
 
 
 def _said(output: str) -> str:

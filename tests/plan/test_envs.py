@@ -66,10 +66,20 @@ def test_a_folder_and_its_interpreter_are_one_and_links_are_not_followed(tmp_pat
         ("raise SystemExit('no library of C')", "does not answer as Python does: no library of C"),
         ("print('hello')", "does not answer as Python does: it ended with 0"),
         ("print('[1, 2]')", "does not answer as Python does"),
+        ("while True: print('x' * 100_000)", "is no Python that can be asked: it was stopped: it printed more than"),
+        ("os.abort()", "does not answer as Python does: it died of SIGABRT"),
     ],
 )
 def test_a_program_that_is_no_fit_python(tmp_path, body, expected):
     assert expected in refused(lambda: envs.inspect("a", interpreter(tmp_path, body)))
+
+
+def test_a_file_that_the_system_cannot_start(tmp_path):
+    file = tmp_path / "python"
+    file.write_bytes(b"\0 no program")
+    file.chmod(0o755)
+    said = refused(lambda: envs.inspect("a", str(file)))
+    assert said.startswith(f"--env a: {file} is no Python that can be asked: it could not be started: {file}: ")
 
 
 def test_what_the_environment_lacks_is_named_with_the_command_that_installs_it(tmp_path):
