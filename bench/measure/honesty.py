@@ -313,7 +313,7 @@ class Honesty:
     def _write(self, there: Any, values: _Array) -> bool:
         """Write values over an input; return whether that can be done."""
         memory = self._memory(there)
-        if memory is not None:
+        if memory is not None and memory.dtype == values.dtype:
             np.copyto(memory, values)
             return True
         try:

@@ -31,7 +31,8 @@ every_kernel = pytest.mark.parametrize("name", NAMES)
 compiled_kernels = pytest.mark.parametrize("name", COMPILED)
 
 #: Random specifications for each kernel. Kernels that compile for each specification, or even batch, get fewer.
-EXAMPLES = {"jax": 6, "jax-array": 6, "openvino": 20}
+EXAMPLES = {"jax": 6, "jax-array": 6, "jax-cuda": 6, "openvino": 20}
+EXAMPLES |= {name: 4 for name in NAMES if name.startswith("cupy-fused")}
 #: Around every block and tile: a row alone, rows left over at each height, each number of vectors of rows.
 ROWS = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 34, 48, 63, 65, 80, 97])
 

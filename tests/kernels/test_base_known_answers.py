@@ -12,6 +12,8 @@ from mlpbench.kernels.weights import load_params
 from support.contestants import NAMES, available, computed, computed_singly
 
 TOLERANCE = {"float32": 2e-7, "float64": 6e-9}
+#: One row and many may be summed in another order on a GPU, and tensor cores read 11 bits of a number.
+ON_A_GPU, COARSE = 2e-6, 2e-3
 
 
 class Reference(Kernel):
@@ -43,8 +45,14 @@ def outputs(kernel_class, spec, params, x):
     x = np.atleast_2d(np.array(x, dtype=spec.dtype))
     with np.errstate(over="ignore"):  # NumPy's kernels let exp overflow, as they say
         batch, single = computed(kernel, x), computed_singly(kernel, x)
-    assert single == pytest.approx(batch, abs=TOLERANCE[spec.dtype])
+    assert single == pytest.approx(batch, abs=tolerance(kernel_class, spec.dtype))
     return batch
+
+
+def tolerance(kernel_class, dtype):
+    if kernel_class.arithmetic in ("tf32", "fp16"):
+        return COARSE
+    return max(TOLERANCE[dtype], ON_A_GPU if kernel_class.device == "cuda" and dtype == "float32" else 0)
 
 
 def apply(kernel_class, a, dtype, hidden="sigmoid", output="identity"):
@@ -58,7 +66,7 @@ def apply(kernel_class, a, dtype, hidden="sigmoid", output="identity"):
 def test_hand_worked_network(kernel_class, dtype):
     spec = ForwardSpec(HAND_WORKED.sizes, HAND_WORKED.hidden, HAND_WORKED.output, dtype)
     y = outputs(kernel_class, spec, hand_worked(), [1.0, 0.5])
-    assert y[0] == pytest.approx([0.31682708, 0.69627909], abs=TOLERANCE[dtype])
+    assert y[0] == pytest.approx([0.31682708, 0.69627909], abs=tolerance(kernel_class, dtype))
 
 
 def test_hand_worked_layers(kernel_class, dtype):
@@ -77,13 +85,15 @@ def test_hand_worked_layers(kernel_class, dtype):
             weights, biases = (*weights, np.eye(n)), (*biases, np.zeros(n))
         spec = ForwardSpec(Params(weights, biases).sizes, "sigmoid", "identity", dtype)
         y = outputs(kernel_class, spec, Params(weights, biases), [1.0, 0.5])
-        assert y[0] == pytest.approx(expected[f"{name}{layers}"], abs=4 * TOLERANCE[dtype]), f"{name}{layers}"
+        assert y[0] == pytest.approx(expected[f"{name}{layers}"], abs=4 * tolerance(kernel_class, dtype)), (
+            f"{name}{layers}"
+        )
 
 
 def test_sigmoid(kernel_class, dtype):
     expected = [0.9990889488055994, 0.98201379, 0.99752738, 0.11920292, 0.26894142, 0.88079708]
     y = apply(kernel_class, [7, 4, 6, -2, -1, 2], dtype)
-    assert y[0] == pytest.approx(expected, abs=TOLERANCE[dtype])
+    assert y[0] == pytest.approx(expected, abs=tolerance(kernel_class, dtype))
     if dtype == "float64":
         assert y[0, 0] == pytest.approx(0.9990889488055994, abs=2e-15)
 
@@ -96,7 +106,7 @@ def test_step_and_relu(kernel_class, dtype, hidden, expected):
 def test_softmax_of_a_batch_normalises_each_row(kernel_class, dtype):
     y = apply(kernel_class, [[0.3, 2.9, 4.0], [1010, 1000, 990], [0, 0, 0]], dtype, output="softmax")
     assert y.sum(axis=1) == pytest.approx(np.ones(3), abs=1e-6)
-    assert y[0] == pytest.approx([0.01821127, 0.24519181, 0.73659691], abs=TOLERANCE[dtype])
+    assert y[0] == pytest.approx([0.01821127, 0.24519181, 0.73659691], abs=tolerance(kernel_class, dtype))
     assert y[1] == pytest.approx([0.9999546, 4.5397869e-05, 2.0610600e-09], rel=1e-5)
 
 
@@ -116,4 +126,5 @@ def test_the_books_accuracy_exactly(name, mnist_dir):
     kernel = available(name)(MNIST, load_params(mnist_dir / "sample_weight.pkl", MNIST))
     x = data.inputs("float32")
     for batch_size in (None, 100, 10_000):
-        assert np.mean(predict(kernel, x, batch_size) == data.labels) == 0.9352
+        right = np.mean(predict(kernel, x, batch_size) == data.labels)
+        assert right == pytest.approx(0.9352, abs=1e-3 if kernel.arithmetic in ("tf32", "fp16") else 1e-9)

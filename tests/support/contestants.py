@@ -91,7 +91,9 @@ VARIANTS = {
 }
 #: A C++ compiler makes it, for each specification, in seconds or tens of seconds.
 SLOW = ["torch-compile"]
-NAMES = [name for name in [*registry.names(), *VARIANTS] if name not in SLOW]
+#: Kernels that take pixels and nothing else, which most tests do not give.
+PIXELS = [name for name in registry.names() if "-u8" in name]
+NAMES = [name for name in [*registry.names(), *VARIANTS] if name not in [*SLOW, *PIXELS]]
 #: Kernels of this project on the CPU. Their answers to NaN, infinity and denormals are known in every bit that counts.
 OURS = [name for name in NAMES if name not in registry.peers() and not name.startswith("cupy-") and name != "cupy"]
 #: Kernels compiled for one type of input, which check its shape themselves.

@@ -26,6 +26,10 @@ _SHAPES = {
     "glass": "M-.6,-.7H.6L.15,0L.6,.7H-.6L-.15,0Z",
     "heart": "M0,.75L-.7,-.05V-.5H-.2L0,-.3L.2,-.5H.7V-.05Z",
     "drop": "M0,-.85L.55,.1L.3,.6H-.3L-.55,.1Z",
+    "house": "M0,-.8L.65,-.15V.65H-.65V-.15Z",
+    "arrow": "M-.7,-.25H.05V-.7L.75,0L.05,.7V.25H-.7Z",
+    "stairs": "M-.65,.65V.2H-.2V-.2H.2V-.65H.65V.65Z",
+    "gate": "M-.65,.65V-.65H.65V.65H.25V-.2H-.25V.65Z",
 }
 #: A colour on white, one on black, and a mark for each kernel of this package. A hue is a family: numpy blue, numba
 #: green, its vector kernels orange to brown, devices red, peers grey to purple.
@@ -39,6 +43,17 @@ _KERNELS = {
     "numba-simd-sparse": ("#b07f00", "#f0c440", "right"),
     "numba-simd-new": ("#5f4630", "#b8a184", "left"),
     "cupy": ("#c80f5c", "#ff5c93", "star"),
+    "cupy-tf32": ("#8f1d4f", "#ff9dbf", "pentagon"),
+    "cupy-fused": ("#e3122d", "#ff6b6b", "circle"),
+    "cupy-fused-3xtf32": ("#b3261e", "#ff8f80", "hexagon"),
+    "cupy-fused-tf32": ("#7a1f1f", "#e8a0a0", "up"),
+    "cupy-fused-fp16": ("#c9432a", "#ff9b7a", "down"),
+    "cupy-fused-u8": ("#a01f8a", "#f08be0", "right"),
+    "cupy-fused-graph": ("#e3122d", "#ff6b6b", "square"),
+    "cupy-fused-3xtf32-graph": ("#b3261e", "#ff8f80", "diamond"),
+    "cupy-fused-tf32-graph": ("#7a1f1f", "#e8a0a0", "plus"),
+    "cupy-fused-fp16-graph": ("#c9432a", "#ff9b7a", "cross"),
+    "cupy-fused-u8-graph": ("#a01f8a", "#f08be0", "left"),
     "onnxruntime": ("#5b3fb0", "#a18cf0", "plus"),
     "onnxruntime-bound": ("#8670dd", "#c6b9ff", "cross"),
     "torch": ("#6b7280", "#a7afba", "bar"),
@@ -48,6 +63,10 @@ _KERNELS = {
     "jax-array": ("#b164c6", "#eab4f7", "glass"),
     "openvino": ("#1f2329", "#eceff3", "heart"),
     "sklearn": ("#6e5878", "#a58db0", "drop"),
+    "torch-cuda": ("#525a66", "#b7bec8", "house"),
+    "torch-cuda-compile": ("#7b7168", "#a39a90", "arrow"),
+    "jax-cuda": ("#a03cb8", "#dd98ee", "stairs"),
+    "onnxruntime-cuda": ("#6f56c8", "#b3a2f6", "gate"),
 }
 #: Other packages' kernels have teal, rose or olive, by a hash of their names, and any of the marks.
 _OTHERS = (("#007d86", "#2fc4cf"), ("#b23a75", "#f58bbd"), ("#77801a", "#c6d04a"), ("#0a6c9c", "#58bdea"))
