@@ -17,12 +17,11 @@ from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import CaseSummary, accuracy, summarize, unchecked
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.device import MEASURES
-from mlpbench.bench.record.foreign import Benchmark
+from mlpbench.bench.record.names import env_of
 from mlpbench.bench.record.runs import Run, read_runs
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.trust import COUNTED, Start
 from mlpbench.bench.stats.estimates import Ratio
-from mlpbench.bench.stats.rounds import Within
 from mlpbench.bench.trust.quiet import Taken, taken
 
 #: A run, or the path of a run or of one of its records.
@@ -111,7 +110,7 @@ COLUMNS = {
 CASES = {
     "run": COLUMNS["run"],
     **{name: COLUMNS[name] for name in ("machine", "kernel", "mode", "batch_size")},
-    **{name: COLUMNS[name] for name in ("spec", "dtype", "hidden", "output", "threads", "data")},
+    **{name: COLUMNS[name] for name in ("spec", "dtype", "hidden", "output", "threads", "env", "data")},
     "sample_s": ("float64", "median over the repeats that count of the seconds for one sample"),
     "sample_low_s": ("float64", "lower end of its 95 % interval; missing with one repeat"),
     "sample_high_s": ("float64", "upper end of its 95 % interval"),
@@ -144,6 +143,7 @@ COMPARED = {
     "candidate_kernel": ("str", "the kernel on the other side"),
     "mode": COLUMNS["mode"],
     "batch_size": COLUMNS["batch_size"],
+    "setting": ("str", "which setting of a sweep both sides are, in words; missing where there is one"),
     "baseline_s": ("float64", "median over repeats of the seconds for one sample"),
     "candidate_s": ("float64", "the same on the other side"),
     "speedup": ("float64", "baseline time / candidate time: above 1 the candidate is faster"),
@@ -155,40 +155,6 @@ COMPARED = {
     "repeats_needed": ("Int64", "repeats on each side that would tell, of an unclear case where that is known"),
     "slowdown_seen": ("float64", "smallest slowdown that would have been found, as a share"),
 }
-#: Every column of `foreign`: its dtype, and what it holds.
-FOREIGN = {
-    "file": ("str", "path of the file: one process"),
-    "machine": ("str", "name and processor of the machine"),
-    "name": ("str", "name of the benchmark"),
-    "group": ("str", "its group; missing without one"),
-    "rounds": ("int64", "rounds in the process"),
-    "iterations": ("int64", "calls timed together as one round"),
-    "median_s": ("float64", "median over the rounds of the seconds of one iteration"),
-    "here_low_s": ("float64", "lower end of its 95 % interval in this process; missing without rounds"),
-    "here_high_s": ("float64", "upper end of its 95 % interval in this process"),
-    "min_s": ("float64", "minimum over the rounds"),
-    "mean_s": ("float64", "mean over the rounds"),
-    "stddev_s": ("float64", "standard deviation of the rounds"),
-    "independent": ("float64", "as many independent rounds the rounds are worth, which follow each other"),
-    "moved": ("boolean", "whether the last third of the rounds has another level than the first"),
-}
-#: Every column of `foreign_compared`: its dtype, and what it holds.
-FOREIGN_COMPARED = {
-    "baseline": ("str", "a benchmark"),
-    "candidate": ("str", "the other one"),
-    "baseline_s": ("float64", "median over processes of the medians, seconds of one iteration"),
-    "candidate_s": ("float64", "the same of the other one"),
-    "processes": ("int64", "processes on each side, the fewer"),
-    "speedup": ("float64", "baseline time / candidate time: above 1 the candidate is faster"),
-    "here_low": ("float64", "lower end of its 95 % interval in the one process there is; missing with several"),
-    "here_high": ("float64", "upper end of its 95 % interval in that process"),
-    "verdict_here": ("str", "faster, slower, same or unclear, in that process and in no other"),
-    "speedup_low": ("float64", "lower end of the 95 % interval over processes; missing with one"),
-    "speedup_high": ("float64", "upper end of the 95 % interval over processes"),
-    "p_adjusted": ("float64", "p-value over processes, corrected for the number of rows"),
-    "verdict": ("str", "faster, slower, same or unclear, over processes; with one always unclear"),
-    "no_verdict": ("str", "why there is none; missing where there is one"),
-}
 
 
 def load(sources: Source | Iterable[Source]) -> pd.DataFrame:
@@ -197,7 +163,7 @@ def load(sources: Source | Iterable[Source]) -> pd.DataFrame:
     Paths are read by `bench.record.runs.read_runs`, which raises UserError for what it cannot read; so does naming the
     same results twice, which would count every repeat twice. Without any timing the frame is empty and has its columns.
     """
-    frame = _framed(_rows(sources), COLUMNS)
+    frame = framed(_rows(sources), COLUMNS)
     twice = frame[frame.duplicated(["run", "machine", "kernel", "mode", "batch_size", "repeat"])]
     if len(twice):
         raise UserError(f"the run {twice['run'].iloc[0]} is named twice: name each run or record once")
@@ -209,7 +175,7 @@ def cases(sources: Source | Iterable[Source]) -> pd.DataFrame:
 
     Raises UserError as `load`.
     """
-    return _framed((_case(run, case) for run in runs(sources) for case in summarize([run])), CASES)
+    return framed((_case(run, case) for run in runs(sources) for case in summarize([run])), CASES)
 
 
 def rounds(sources: Source | Iterable[Source]) -> pd.DataFrame:
@@ -219,7 +185,7 @@ def rounds(sources: Source | Iterable[Source]) -> pd.DataFrame:
         for record, found in zip(run.records, taken(run.records), strict=True):
             for case in found.values():
                 rows += _rounds(run, record, case)
-    return _framed(rows, ROUNDS)
+    return framed(rows, ROUNDS)
 
 
 def compared(found: Comparison) -> pd.DataFrame:
@@ -229,59 +195,22 @@ def compared(found: Comparison) -> pd.DataFrame:
             **{name: getattr(row, name) for name in COMPARED if hasattr(row, name)},
             "baseline_s": row.baseline.value,
             "candidate_s": row.candidate.value,
-            **_ratio(row.speedup),
+            **ratio(row.speedup),
             "repeats": row.speedup.n,
             "slowdown_seen": row.detectable,
         }
         for row in found.rows
     ]
-    return _framed(rows, COMPARED)
+    return framed(rows, COMPARED)
 
 
-def foreign(found: Iterable[tuple[str, str, str, Benchmark, Within]]) -> pd.DataFrame:
-    """Return one row for each benchmark of each file of pytest-benchmark, with the columns of `FOREIGN`.
-
-    Each is a path, its machine, the benchmark's name, the benchmark, and what its rounds say.
-    """
-    rows = [
-        {
-            "file": path,
-            "machine": machine,
-            "name": name,
-            "group": one.group,
-            **{name: getattr(one.stats, name) for name in ("rounds", "iterations")},
-            **{f"{name}_s": getattr(one.stats, name) for name in ("median", "min", "mean", "stddev")},
-            "here_low_s": here.low,
-            "here_high_s": here.high,
-            "independent": here.independent,
-            "moved": here.moved,
-        }
-        for path, machine, name, one, here in found
-    ]
-    return _framed(rows, FOREIGN)
-
-
-def foreign_compared(found: Iterable[Any]) -> pd.DataFrame:
-    """Return one row for each pair of benchmarks that was compared, with the columns of `FOREIGN_COMPARED`."""
-    rows = [
-        {
-            **{name: getattr(row, name) for name in FOREIGN_COMPARED if hasattr(row, name)},
-            **_ratio(row.judged.speedup),
-            "here_low": row.here and row.here.low,
-            "here_high": row.here and row.here.high,
-            "p_adjusted": row.judged.p_adjusted,
-            "verdict": row.judged.verdict,
-        }
-        for row in found
-    ]
-    return _framed(rows, FOREIGN_COMPARED)
-
-
-def _ratio(found: Ratio) -> dict[str, float]:
+def ratio(found: Ratio) -> dict[str, float]:
+    """Return a ratio and its interval as cells."""
     return {"speedup": found.value, "speedup_low": found.low, "speedup_high": found.high}
 
 
-def _framed(rows: Iterable[dict[str, Any]], columns: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+def framed(rows: Iterable[dict[str, Any]], columns: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    """Return rows as a frame that has all ``columns``, with their dtypes; what a row lacks is missing."""
     frame = pd.DataFrame(list(rows), columns=list(columns))
     # Texts keep the dtype of the installed pandas.
     return frame.astype({name: dtype for name, (dtype, _) in columns.items() if dtype != "str"})
@@ -296,6 +225,7 @@ def _case(run: Run, case: CaseSummary) -> dict[str, Any]:
         "machine": run.machine,
         "spec": record.spec.label(),
         "threads": record.threads,
+        "env": env_of(run),
         "sample_s": case.sample.value,
         "sample_low_s": case.sample.low,
         "sample_high_s": case.sample.high,

@@ -32,6 +32,41 @@ ONE_PROCESS = (
     "its own; verdicts need the files of several processes"
 )
 
+#: Every column of `PytestBenchmark.benchmarks`: its dtype, and what it holds.
+BENCHMARKS = {
+    "file": ("str", "path of the file: one process"),
+    "machine": ("str", "name and processor of the machine"),
+    "name": ("str", "name of the benchmark"),
+    "group": ("str", "its group; missing without one"),
+    "rounds": ("int64", "rounds in the process"),
+    "iterations": ("int64", "calls timed together as one round"),
+    "median_s": ("float64", "median over the rounds of the seconds of one iteration"),
+    "here_low_s": ("float64", "lower end of its 95 % interval in this process; missing without rounds"),
+    "here_high_s": ("float64", "upper end of its 95 % interval in this process"),
+    "min_s": ("float64", "minimum over the rounds"),
+    "mean_s": ("float64", "mean over the rounds"),
+    "stddev_s": ("float64", "standard deviation of the rounds"),
+    "independent": ("float64", "as many independent rounds the rounds are worth, which follow each other"),
+    "moved": ("boolean", "whether the last third of the rounds has another level than the first"),
+}
+#: Every column of `ForeignComparison.cases`: its dtype, and what it holds.
+COMPARED = {
+    "baseline": ("str", "a benchmark"),
+    "candidate": ("str", "the other one"),
+    "baseline_s": ("float64", "median over processes of the medians, seconds of one iteration"),
+    "candidate_s": ("float64", "the same of the other one"),
+    "processes": ("int64", "processes on each side, the fewer"),
+    "speedup": ("float64", "baseline time / candidate time: above 1 the candidate is faster"),
+    "here_low": ("float64", "lower end of its 95 % interval in the one process there is; missing with several"),
+    "here_high": ("float64", "upper end of its 95 % interval in that process"),
+    "verdict_here": ("str", "faster, slower, same or unclear, in that process and in no other"),
+    "speedup_low": ("float64", "lower end of the 95 % interval over processes; missing with one"),
+    "speedup_high": ("float64", "upper end of the 95 % interval over processes"),
+    "p_adjusted": ("float64", "p-value over processes, corrected for the number of rows"),
+    "verdict": ("str", "faster, slower, same or unclear, over processes; with one always unclear"),
+    "no_verdict": ("str", "why there is none; missing where there is one"),
+}
+
 
 @dataclass(frozen=True, repr=False)
 class PytestBenchmark:
@@ -56,12 +91,26 @@ class PytestBenchmark:
         """Return a row for each benchmark of each file: what its rounds say of that process."""
         from mlpbench.bench.analysis import frame
 
-        rows = [
-            (str(path), file.machine, name, one, _within(one))
-            for path, file, own in zip(self.paths, self.files, self._by_name(), strict=True)
-            for name, one in own.items()
-        ]
-        return frame.foreign(rows)
+        return frame.framed(
+            (
+                {
+                    "file": str(path),
+                    "machine": file.machine,
+                    "name": name,
+                    "group": one.group,
+                    **{field: getattr(one.stats, field) for field in ("rounds", "iterations")},
+                    **{f"{field}_s": getattr(one.stats, field) for field in ("median", "min", "mean", "stddev")},
+                    "here_low_s": here.low,
+                    "here_high_s": here.high,
+                    "independent": here.independent,
+                    "moved": here.moved,
+                }
+                for path, file, own in zip(self.paths, self.files, self._by_name(), strict=True)
+                for name, one in own.items()
+                for here in [_within(one)]
+            ),
+            BENCHMARKS,
+        )
 
     def compare(self, baseline: str, candidate: str, threshold: str = "2.5%") -> ForeignComparison:
         """Compare two benchmarks of the same processes. Raises UserError for a name that is not there."""
@@ -145,7 +194,20 @@ class ForeignComparison:
         """Return a row for each pair of benchmarks: both times, the speedup, and the verdicts."""
         from mlpbench.bench.analysis import frame
 
-        return frame.foreign_compared(self.rows)
+        return frame.framed(
+            (
+                {
+                    **{name: getattr(row, name) for name in COMPARED if hasattr(row, name)},
+                    **frame.ratio(row.judged.speedup),
+                    "here_low": row.here and row.here.low,
+                    "here_high": row.here and row.here.high,
+                    "p_adjusted": row.judged.p_adjusted,
+                    "verdict": row.judged.verdict,
+                }
+                for row in self.rows
+            ),
+            COMPARED,
+        )
 
     def __repr__(self) -> str:
         told = "; ".join(f"{row.candidate} against {row.baseline}: {row.judged.verdict}" for row in self.rows)

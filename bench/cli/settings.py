@@ -25,7 +25,7 @@ FILES = ("mlpbench.toml", "pyproject.toml")
 #: Options, and the parameters that they exclude.
 RIVALS = (({"--repeats"}, ("budget", "target")), ({"--budget", "--target"}, ("repeats",)))
 #: Options that say what a command is asked for this once.
-ASKED_ONCE = {"help", "version", "dry-run", "anyway", "traceback", "install-completion", "show-completion"}
+ASKED_ONCE = {"help", "version", "dry-run", "resume", "anyway", "keep", "traceback", "suffix"}
 
 
 @dataclass(frozen=True)
@@ -233,6 +233,7 @@ def _meant(parameter: str, text: str) -> None:
         "profile": profiles.profile,
         "spec": _spec,
         "target": values.parse_target,
+        "timeout": lambda word: values.parse_budget(word, "timeout"),
         "threads": lambda word: values.parse_threads([word]),
         "wait": lambda word: word == "0" or values.parse_budget(word, "wait"),
     }
@@ -245,7 +246,7 @@ def _one_of(word: str, known: Sequence[str]) -> None:
         raise UserError(f"unknown {word!r}{registry.nearest(word, list(known))}; there are {', '.join(known)}")
 
 
-def _spec(sizes: str, **changes: str) -> None:
+def _spec(sizes: str, **changes: str) -> object:
     from mlpbench.kernels.spec import ForwardSpec  # brings NumPy
 
-    ForwardSpec.parse(sizes, **{"hidden": "sigmoid", "output": "softmax", **changes})
+    return ForwardSpec.parse(sizes, **{"hidden": "sigmoid", "output": "softmax", **changes})

@@ -38,3 +38,10 @@ def machine_name(run: Run, among: set[tuple[str, str | None]]) -> str:
     machine, host = machine_of(run)
     alike = sum(other == machine for other, _ in among) > 1
     return f"{machine} (host {host[:_DIGITS] if host else 'not known'})" if alike else machine
+
+
+def env_of(run: Run) -> str | None:
+    """Return the name of the Python environment that a run measured, None for mlpbench's own."""
+    if run.plan and run.plan.env:
+        return run.plan.env.name
+    return run.setting.env if run.setting else None

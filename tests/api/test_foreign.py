@@ -7,7 +7,7 @@ import pytest
 from pytest_benchmark.stats import Stats
 
 import mlpbench
-from mlpbench.bench.analysis import frame
+from mlpbench.bench.api import foreign
 from mlpbench.bench.record.untrusted import MAX_BYTES
 
 MACHINE = {"node": "box", "cpu": {"brand_raw": "Test CPU"}}
@@ -49,7 +49,7 @@ def test_one_process_has_levels_and_no_verdict(file):
     assert found.names == ("old", "new", "alike")
     assert "no between-process variance" in found.limits
     rows = found.benchmarks()
-    assert list(rows) == list(frame.FOREIGN)
+    assert list(rows) == list(foreign.BENCHMARKS)
     assert (rows["here_low_s"] < rows["median_s"]).all()
     assert (rows["median_s"] < rows["here_high_s"]).all()
     assert list(rows["iterations"]) == [3, 3, 3]
@@ -62,7 +62,7 @@ def test_one_process_has_levels_and_no_verdict(file):
     assert np.isnan(row["speedup_low"])
     assert row["no_verdict"] == compared.limits
     assert found.compare("new", "alike").rows[0].verdict_here in {"same", "unclear"}
-    assert list(compared.cases()) == list(frame.FOREIGN_COMPARED)
+    assert list(compared.cases()) == list(foreign.COMPARED)
 
 
 def test_two_files_apart_have_a_ratio_and_no_verdict_of_any_kind(file):

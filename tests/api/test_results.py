@@ -9,6 +9,7 @@ from msgspec.structs import replace as changed
 
 import mlpbench
 from mlpbench.bench.analysis import frame
+from mlpbench.bench.cases import make_settings
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from support import simulate
@@ -108,6 +109,20 @@ def test_two_kernels_are_compared_as_the_command_does(results):
     assert results.compare("numba", "numpy").slower
     with pytest.raises(mlpbench.UserError, match=r"no kernel 'numbas' in .* \(did you mean numba\?\)"):
         results.compare("numpy", "numbas")
+
+
+def test_settings_of_one_run_are_told_apart(tmp_path):
+    settings = make_settings(["784-50-100-10"], [1], ["float32"], ["old", "new"])
+    found = mlpbench.load(simulate.write_sweep(tmp_path, TIMES, settings, lambda _: 1.0, repeats=4))
+    assert found.cases().groupby("env").size().to_dict() == {"new": len(TIMES), "old": len(TIMES)}
+    assert found.rounds().groupby(["run", "kernel", "mode", "repeat"]).size().eq(20).all()
+    by_kernel = found.compare("numpy", "numba").cases()
+    assert by_kernel.groupby("setting").size().to_dict() == {"env new": 2, "env old": 2}
+    by_env = mlpbench.compare(found, by="env")
+    assert by_env.found.paired
+    assert len(by_env.cases()) == len(TIMES)
+    with pytest.raises(mlpbench.UserError):
+        mlpbench.compare(found, by="weather")
 
 
 def test_problems_are_lines(tmp_path):

@@ -134,6 +134,8 @@ def test_an_option_rules_out_what_the_file_says_of_its_rival(capsys, here):
         ('spec = "a-b"', "spec: "),
         ('[run]\nrepeats = "many"', "run.repeats: "),
         ("[run]\nrepeats = 0", "run.repeats: "),
+        ("[run]\nresume = 'latest'", "run.resume: there is no such option"),
+        ("[run]\ntimeout = 'long'", "run.timeout: cannot read the timeout 'long'"),
         ("[run]\nrepeats = [1, 2]", "run.repeats: expected one text or number, got [1, 2]"),
         ("[run]\nrepeats = {a = 1}", "run.repeats: expected one text or number"),
         ("threads = [1, true]", "threads: expected a text or a number, or a list of them, got [1, True]"),

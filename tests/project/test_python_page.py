@@ -8,6 +8,7 @@ import pytest
 
 import mlpbench
 from mlpbench.bench.analysis import frame
+from mlpbench.bench.api import foreign
 from mlpbench.bench.cli import app
 from support.sources import ROOT
 
@@ -17,8 +18,8 @@ TABLES = {
     "Results.repeats": frame.COLUMNS,
     "Results.rounds": frame.ROUNDS,
     "Comparison.cases": frame.COMPARED,
-    "PytestBenchmark.benchmarks": frame.FOREIGN,
-    "ForeignComparison.cases": frame.FOREIGN_COMPARED,
+    "PytestBenchmark.benchmarks": foreign.BENCHMARKS,
+    "ForeignComparison.cases": foreign.COMPARED,
 }
 #: How a time says that it is one, or of what that is.
 UNIT = r"second|its 95 % interval|the same|over the rounds|of the rounds|call_s|of a round"

@@ -13,6 +13,7 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.names import env_of
 from mlpbench.bench.record.runs import Run
 
 #: The hash of a commit, shortened perhaps.
@@ -38,9 +39,10 @@ class Point:
 
     @property
     def network(self) -> str:
-        """The network, its dtype and the threads: ``784-50-100-10 sigmoid/softmax float32, 2 threads``."""
-        record = self.run.records[0]
-        return f"{record.spec}, {words.things(record.threads, 'thread') if record.threads else 'threads unknown'}"
+        """The network, its dtype, the threads, and the environment if it was chosen: ``... float32, 2 threads``."""
+        record, env = self.run.records[0], env_of(self.run)
+        threads = words.things(record.threads, "thread") if record.threads else "threads unknown"
+        return f"{record.spec}, {threads}" + (f", env {env}" if env else "")
 
     @property
     def name(self) -> str:
@@ -62,9 +64,11 @@ def points(runs: Sequence[Run]) -> list[Point]:
 
 def of_one_run(runs: Sequence[Run], who: str) -> list[Point]:
     """Return the points of one run, or of the settings of one sweep. Raises UserError for several runs."""
-    if len({invocation(run) for run in runs}) > 1:
+    found = points(runs)
+    # Records of one process are runs of their own: their cases have one name.
+    if len({invocation(run) for run in runs}) > 1 or len({point.name for point in found}) < len(found):
         raise UserError(f"{who} takes one run at a time: name one")
-    return points(runs)
+    return found
 
 
 def invocation(run: Run) -> Path:

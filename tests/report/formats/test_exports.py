@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace as changed
 
 from mlpbench.bench.analysis.summary import summarize
+from mlpbench.bench.cases import make_settings
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs
 from mlpbench.bench.report.formats import action_benchmark, asv, bencher, otava
@@ -145,3 +146,21 @@ def test_without_a_commit_there_is_nothing_to_key_by(run, commit):
     for writer in (asv, otava):
         with pytest.raises(UserError, match="say which commit it is of with --commit"):
             writer.render([replace(run, environment=changed(run.environment, git=git))])
+
+
+def test_two_environments_of_one_run_have_names_of_their_own(tmp_path):
+    settings = make_settings(["784-50-100-10"], [2], ["float32"], ["old", "new"])
+    path = simulate.write_sweep(tmp_path, TIMES, settings, lambda _: 1.0)
+    found = json.loads(bencher.render(runs.read_runs(path)))
+    assert len(found) == 2 * len(TIMES)
+    assert f"numpy/batched/100 ({NETWORK}, env old)" in found
+    assert len(json.loads(action_benchmark.render(runs.read_runs(path)))) == 2 * len(TIMES)
+    listed = json.loads(asv.render(runs.read_runs(path))["benchmarks.json"])
+    assert listed["mlpbench.batched"]["params"][2] == [f"'{NETWORK}, env {env}'" for env in ("old", "new")]
+    assert otava.render(runs.read_runs(path)).count("\n") == 2, "one run is one row"
+
+
+def test_records_of_one_process_are_not_a_run(run):
+    records = [runs.read_run(run.path / f"numpy.{repeat}.json") for repeat in (0, 1)]
+    with pytest.raises(UserError, match="bencher takes one run at a time"):
+        bencher.render(records)
