@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import get_args
 
 from mlpbench.bench.cases import ALL_ROWS
@@ -25,6 +26,14 @@ def _seconds(text: str, units: Mapping[str, float]) -> float:
     """Return the seconds of a number with one of ``units`` behind it; NaN where it is none."""
     found = _TIME.fullmatch(text)
     return float(found[1]) * units.get(found[2], math.nan) if found else math.nan
+
+
+def home(path: Path) -> Path:
+    """Return a path with the home folder in place of its ``~``; as it is where nobody has that home."""
+    try:
+        return path.expanduser()
+    except RuntimeError:  # ~nobody/results: then it is a name like any other
+        return path
 
 
 def parse_duration(text: str) -> float:

@@ -1,5 +1,6 @@
 """What `mlpbench calibrate` found on a machine (`bench.stats.trials`): the file that keeps it, and what it says."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +99,9 @@ def read(path: Path) -> Calibration:
 def of_machine(folder: Path) -> Calibration | None:
     """Return what `mlpbench calibrate` found, from the folder of a machine's results; None where it was never run."""
     file = folder / FILE
-    return read(file) if file.is_file() else None
+    with suppress(OSError):  # the name of a machine in a file may be too long for any folder
+        return read(file) if file.is_file() else None
+    return None
 
 
 def _entry(kind: Kind | None) -> KindEntry | None:

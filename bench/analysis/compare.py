@@ -377,7 +377,8 @@ def _unchecked(runs: Iterable[Run], rows: list[Row]) -> tuple[str, ...]:
 
 
 def _notes(runs: Iterable[Run], rows: list[Row], unchecked: Sequence[str]) -> Iterator[str]:
-    yield from (f"{run.id}: {problem}" for run in runs for problem in (*run.problems, *run.damaged))
+    told = [(run, problem) for run in runs for problem in (*run.problems, *run.damaged, *run.contradictions)]
+    yield from (f"{run.id}: {problem}" for run, problem in told)
     if unchecked:
         yield f"{', '.join(unchecked)}{MARK} {UNCHECKED}"
     if single := sum(row.speedup.n == 1 for row in rows):

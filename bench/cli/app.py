@@ -1,5 +1,7 @@
 """The command line: what commands there are, and what becomes of an error."""
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -29,6 +31,8 @@ from mlpbench.kernels.errors import ParamsError, SpecError, UnknownKernel
 
 BAD_INPUT = 2
 NOTHING_COMPARABLE = 3
+#: Why stdout may take no more.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 UNREAD = 141  # what shells give a command that a closed pipe ended: no success, and no verdict either
 
 ASK_HELP = {"-h", "--help", "-V", "--version"}
@@ -92,10 +96,17 @@ def _complete(words: list[str]) -> None:
     group.main(words, prog_name="mlpbench")
 
 
+def _drop_what_is_unread() -> None:
+    """Let what Python flushes once more go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command. Bad input ends with one line on stderr and status 2, whatever it was."""
     words = with_a_run(list(sys.argv[1:] if arguments is None else arguments))
     status = 0
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # whoever reads ASCII gets "?" for a sign that is none
     if COMPLETES in os.environ:
         _complete(words)
     try:
@@ -113,6 +124,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         complain("interrupted")
         status = INTERRUPTED
     except (BrokenPipeError, SystemExit):  # the reader, `head` perhaps, has seen enough; Rich exits then
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more
+        _drop_what_is_unread()
         status = UNREAD
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _drop_what_is_unread()
+        complain(f"cannot write: {error.strerror}")
+        status = BAD_INPUT
     sys.exit(status)

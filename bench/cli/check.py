@@ -13,7 +13,7 @@ from mlpbench.bench.cli import console, options
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mlpbench.bench.measure.session import Suite
+    from mlpbench.bench.data.workload import Workload
 
 #: What `mlpbench new` writes.
 TEMPLATE = '''"""A kernel for mlpbench. Try it with: mlpbench run numpy {path}:fast"""
@@ -50,7 +50,7 @@ def check(
 ) -> None:
     """Compare kernels with the float64 reference, and count their hits. Exit 1 if one does not conform.
 
-    Where a kernel raises, its line names the file and line; --traceback shows all of it.
+    Each kernel has a process of its own. Where one raises, its line names file and line; --traceback shows all of it.
 
     Example: mlpbench check numba --data mnist --data-dir ~/mnist
     """
@@ -59,7 +59,6 @@ def check(
     from mlpbench.bench.data.workload import Options, Workload
     from mlpbench.bench.errors import UserError
     from mlpbench.bench.measure import verdict
-    from mlpbench.bench.measure.session import Suite
     from mlpbench.bench.record.schema import computed
     from mlpbench.kernels import registry
 
@@ -68,13 +67,12 @@ def check(
     names = [*(named or registry.usual()), *(registry.peers() if peers else ())]
     names += registry.third_party() if third_party else []
     workload = Workload(Options(spec, hidden, output, dtype, data, data_dir, weights))
-    suite = Suite(workload, list(dict.fromkeys(names)), [], named=bool(kernels))
     _ = workload.inputs, workload.params  # bad input is told before anything runs
     with console.err().status("checking …") as status:
         rows = []
-        for name in suite.kernels:
+        for name in dict.fromkeys(names):
             status.update(f"checking {name} …")
-            row = verdict.of(suite, name)
+            row = verdict.ask(workload.options, name)
             raised = row.pop("traceback", None)
             if row["verdict"] == "unavailable" and name in named:
                 raise UserError(f"{name} is unavailable: {row['reason']}")
@@ -84,7 +82,7 @@ def check(
     if as_json:
         console.print_json({**msgspec.to_builtins(computed(*workload.facts())), "kernels": rows})
     else:
-        console.show(_table(suite, rows))
+        console.show(_table(workload, rows))
     if any(row["verdict"] == "non-conforming" for row in rows):
         raise typer.Exit(1)
 
@@ -109,8 +107,7 @@ def new(path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to w
     console.say(f"wrote {path}: try `mlpbench check {path}:fast`, then `mlpbench run numpy {path}:fast`")
 
 
-def _table(suite: Suite, rows: list[dict[str, Any]]) -> Table:
-    workload = suite.workload
+def _table(workload: Workload, rows: list[dict[str, Any]]) -> Table:
     data = f"{workload.dataset.name}, {len(workload.dataset)} rows"
     title = f"{workload.spec} · {data} · {workload.weights_source} weights"
     columns = ("largest error", "of allowed", "accuracy one at a time", "accuracy in batches")

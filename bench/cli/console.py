@@ -16,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from mlpbench.bench.record.untrusted import clean_text
+from mlpbench.bench.record.untrusted import clean_text, inert
 from mlpbench.bench.words import plain
 
 INTERRUPTED = 130  # what shells give a command that Ctrl-C ended
@@ -54,7 +54,11 @@ def err() -> Console:
 
 
 def say(line: str, style: str = "") -> None:
-    """Print a line to stderr: progress, and what was written. With a style it is a warning."""
+    """Print a line to stderr: progress, and what was written. With a style it is a warning.
+
+    Names of files may hold anything: what moves cursors, or the direction of the text, is left out.
+    """
+    line = inert(line)
     if _hushed.get():
         logging.getLogger("mlpbench").log(logging.WARNING if style == "yellow" else logging.INFO, "%s", line)
         return

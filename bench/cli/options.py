@@ -32,7 +32,7 @@ def _runs(context: typer.Context, incomplete: str) -> list[str]:
 
     Folders are listed and no file is read: a shell waits for this. What cannot be listed is no word.
     """
-    results = Path(context.params.get("results") or "results").expanduser()
+    results = Path(context.params.get("results") or "results")
     try:
         found = [run.name for machine in results.iterdir() if machine.is_dir() for run in machine.iterdir()]
     except OSError:

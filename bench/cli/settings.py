@@ -14,6 +14,7 @@ from typing import Any
 
 import typer
 
+from mlpbench.bench import values
 from mlpbench.bench.cli import options
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels import registry
@@ -206,7 +207,7 @@ def _value(group: Any, command: str, parameter: Any, value: Any, where: str, fil
     except (USAGE_ERROR, UserError, SpecError, UnknownKernel) as wrong:
         raise UserError(f"{where}: {getattr(wrong, 'message', None) or wrong}") from None
     # A path is meant from where the file is.
-    return str(file.parent / Path(texts[0]).expanduser()) if isinstance(read_as, Path) else found
+    return str(file.parent / values.home(Path(texts[0]))) if isinstance(read_as, Path) else found
 
 
 def _shown(value: Any) -> str:
@@ -215,7 +216,6 @@ def _shown(value: Any) -> str:
 
 def _meant(parameter: str, text: str) -> None:
     """Raise UserError for a text that the command would refuse later, when nobody could say that a file holds it."""
-    from mlpbench.bench import values
     from mlpbench.bench.plan import profiles
     from mlpbench.kernels.spec import read_hidden
 

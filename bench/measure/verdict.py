@@ -1,4 +1,4 @@
-"""What `mlpbench check` says of one kernel; of one in somebody's file, in a process of its own, which it may end."""
+"""What `mlpbench check` says of one kernel, in a process of its own, which it may end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from mlpbench.kernels import registry
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.own import files
 
-TIMEOUT_S = 120
+#: Compiling takes a minute at most, and the gate seconds: a kernel that takes longer is stuck.
+TIMEOUT_S = 300
 
 
 def of(suite: Suite, name: str) -> dict[str, Any]:
@@ -22,9 +23,12 @@ def of(suite: Suite, name: str) -> dict[str, Any]:
 
     ``traceback`` is what it raised. A kernel in a file that ends its process, or does not end, is non-conforming.
     """
-    if name not in files.given():
-        return here(suite, name)
-    said = child.ask(__name__, {"kernel": name, "options": suite.workload.options.texts()}, timeout_s=TIMEOUT_S)
+    return ask(suite.workload.options, name) if name in files.given() else here(suite, name)
+
+
+def ask(options: Options, name: str) -> dict[str, Any]:
+    """Return the verdict on a kernel from a process of its own: one that ends it, or hangs, is non-conforming."""
+    said = child.ask(__name__, {"kernel": name, "options": options.texts()}, timeout_s=TIMEOUT_S)
     return said.found or _refused(name, said.reason or "it gave no answer")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 from packaging.requirements import Requirement
 
+from mlpbench.bench import values
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import supervised
 from mlpbench.bench.machine.child import starting
@@ -116,7 +117,7 @@ def parse(texts: Sequence[str]) -> dict[str, str]:
             raise UserError(f"--env {text}: {name!r} is no name: up to 40 letters, digits, '.', '_' and '-'")
         if name in found:
             raise UserError(f"--env {text}: the name {name} is given twice")
-        found[name] = find_python(Path(path).expanduser(), f"--env {name}")
+        found[name] = find_python(values.home(Path(path)), f"--env {name}")
     return found
 
 

@@ -28,6 +28,10 @@ LAUNCH, LAUNCH_AND_WAIT = "launch", "launch and wait"
 COPIES = ("host to device", "device to host")
 
 
+#: Operations, or bytes, a thousand times what the fastest card does.
+MOST_PER_SECOND = 1e18
+
+
 class Measured(Block, frozen=True, kw_only=True):
     """``data``: seconds per call of each round. ``work``: operations done, or bytes moved, by one call.
 
@@ -54,6 +58,8 @@ class Measured(Block, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.looks_ns and len(self.looks_ns) != len(self.data):
             raise ValueError(f"looks_ns: expected two for each of {len(self.data)} rounds, got {len(self.looks_ns)}")
+        if (rate := self.work / min(self.data)) > MOST_PER_SECOND:
+            raise ValueError(f"{rate:.0e} {self.unit} a second: nothing does so much; this is a damaged file")
 
     def quiet_s(self, look: LookFacts) -> tuple[float, ...]:
         """Return the rounds between two quiet looks, all of them where there are no looks."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mlpbench.bench import values
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import belongs, schema, untrusted
@@ -54,6 +55,7 @@ class Run:
     roofs: RoofsHead | None = None
     roofs_of_repeats: Mapping[int, RoofsHead] = field(default_factory=dict)
     resumed: tuple[Resumed, ...] = ()
+    contradictions: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -136,7 +138,8 @@ def read_run(path: Path) -> Run:
     """
     if not path.is_dir():
         record = read(path)
-        return Run(path, record.plan, record.environment, (record,), **_roofs(path.parent))
+        doubts = tuple(belongs.contradictions(record.plan, None, [record]))
+        return Run(path, record.plan, record.environment, (record,), contradictions=doubts, **_roofs(path.parent))
     head = _head(path)
     if isinstance(head, SweepHead):
         one = f"name one of them, as {path.name}/LABEL ({', '.join(head.sweep.labels)})"
@@ -188,7 +191,8 @@ def _run(path: Path, head: PlanHead | None) -> Run:
     done |= set(head.ending.left_out if head and head.ending else ())  # nothing was to come of these any more
     missing = tuple(process for process in (plan.order if plan else ()) if process not in done)
     problems = _interrupted(missing, plan, head is not None and head.cut_off)
-    beside = _roofs(path) | {"resumed": resumed}
+    doubts = tuple(belongs.contradictions(plan, head.ending if head else None, records))
+    beside = _roofs(path) | {"resumed": resumed, "contradictions": doubts}
     beside["damaged"] = (*damaged.values(), *beside["damaged"])
     return Run(path, plan, environment, tuple(records), missing, problems, head.ending if head else None, **beside)
 
@@ -311,7 +315,7 @@ def resolve(argument: str, results_dir: Path, here: str | None = None) -> Path:
     """
     if argument == "latest":
         return latest(results_dir, here)
-    for path in (Path(argument).expanduser(), results_dir / argument):
+    for path in (values.home(Path(argument)), results_dir / argument):
         if argument.strip() and _exists(path):
             return path
     runs = find_runs(results_dir)

@@ -101,6 +101,13 @@ def clean_text(text: str) -> str:
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
 
 
+def inert(text: str) -> str:
+    """Return ``text`` with its lines, and without whatever a terminal would obey."""
+    return "".join(
+        c for c in _ESCAPE_SEQUENCE.sub("", text) if c == "\n" or unicodedata.category(c) not in _UNPRINTABLE
+    )
+
+
 @cache
 def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)

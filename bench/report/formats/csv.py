@@ -1,5 +1,6 @@
 """CSV: the tidy frame, one row for each case and repeat."""
 
+import unicodedata
 from typing import Any
 
 from mlpbench.bench.report.document import Document
@@ -19,4 +20,7 @@ def render(document: Document) -> str:
 
 
 def _defused(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    """Return a text that no spreadsheet takes for a formula: some read signs of full width as their narrow ones."""
+    if isinstance(value, str) and unicodedata.normalize("NFKC", value[:1]).startswith(_FORMULA):
+        return f"'{value}"
+    return value
