@@ -100,6 +100,7 @@ def compared(stopped: Stopped, *, anyway: bool) -> Stopped:
     from mlpbench.bench.run import resume
     from mlpbench.kernels import registry
 
+    changed = _changed_files(stopped)
     devices: dict[str, str] = {}
     versions: dict[tuple[str | None, str], str | None] = {}
     specs = list(dict.fromkeys(part.workload.spec for part in stopped.sweep.parts))
@@ -112,12 +113,27 @@ def compared(stopped: Stopped, *, anyway: bool) -> Stopped:
                 raise UserError(f"{answer.name} is unavailable, and the plan has it: {answer.reason}")
             devices[answer.name] = answer.device or "cpu"
             versions[part.setting.env, answer.name] = answer.version
-    differing = resume.differences(stopped, versions)
+    differing = (*changed, *resume.differences(stopped, versions))
     if differing and not anyway:
         first, more = "; ".join(differing[:_TOLD]), len(differing) - _TOLD
         rest = f"; and {more} more" if more > 0 else ""
         raise UserError(f"{stopped.sweep.plan.run_id} cannot go on as it was: {first}{rest}; --anyway marks both parts")
     return replace(stopped, sweep=replace(stopped.sweep, devices=devices), differing=differing)
+
+
+def _changed_files(stopped: Stopped) -> tuple[str, ...]:
+    """Make the kernels known that are somebody's files; return which of them are not what they were."""
+    from mlpbench.kernels import registry
+    from mlpbench.kernels.own import files
+
+    before = {name: file for part in stopped.sweep.parts for name, file in part.plan.files.items()}
+    for file in before.values():
+        registry.give(f"{file.path}:{file.attribute}")
+    return tuple(
+        f"{file.path} was {file.sha256[:8]}…, is {files.given()[name].sha256[:8]}…"
+        for name, file in before.items()
+        if files.given()[name].sha256 != file.sha256
+    )
 
 
 def begin(stopped: Stopped, effort: Effort) -> None:
