@@ -24,8 +24,9 @@ from mlpbench.bench.record.schema import Failure, Record
 from mlpbench.bench.record.trust import Refusal
 from mlpbench.bench.trust.clock_check import false_clock
 
-#: A call that takes less than this share of the device's own time was not waited for: far from what noise makes.
-WAITED = 0.5
+#: A call that takes less than this share of the device's own time was not waited for: far from what noise makes. Of
+#: fewer samples than that, the least of them says little.
+WAITED, SAMPLES = 0.5, 10
 #: The phase of a failure that stands for a refusal.
 PHASE = "refused"
 
@@ -53,7 +54,7 @@ def _unwaited(record: Record) -> Iterator[Refusal]:
     for timing in record.cases:
         found = record.device_times.of(timing.mode, timing.batch_size) if record.device_times else None
         hot = found.times.get("hot") if found else None
-        if found is None or hot is None:
+        if found is None or hot is None or hot.samples < SAMPLES:
             continue
         call_s = median(timing.rounds_s) * found.rows / timing.rows_per_call
         if call_s < WAITED * hot.min_s:
