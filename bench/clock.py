@@ -75,6 +75,11 @@ def others_s() -> float:
     return time.process_time() - time.thread_time()
 
 
+def own_s() -> float:
+    """Return the processor time that the calling thread has used."""
+    return time.thread_time()
+
+
 def wait_for_others(limit_s: float, share: float = 0.1, step_s: float = 0.002) -> None:
     """Wait until this process's other threads use less than a share of a processor: pools spin on after a call."""
     end = time.perf_counter() + limit_s

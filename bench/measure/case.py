@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from mlpbench.bench.cases import CPU, Case
-from mlpbench.bench.clock import elapsed, now, others_s
+from mlpbench.bench.clock import elapsed, now, others_s, own_s
 from mlpbench.bench.data.workload import Workload, predict
 from mlpbench.bench.machine import environment
 from mlpbench.bench.record.schema import PARTS, Beside, Parts
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Seconds of calls before the calls of a round are counted: caches, branch predictors and clocks settle.
 WARM_S = 0.01
+#: A thread that has used less sleeps while others work.
+LEAST_OWN_S = 1e-6
 #: Transfers are timed this often; the median is kept.
 TRANSFERS = 5
 #: Inputs that calls rotate through: so many times the largest cache, and so many bytes at least.
@@ -176,9 +178,9 @@ def round_of(call: Callable[[], Any], calls: int) -> Callable[[], Any]:
 class Ready:
     """A case that can be timed: its first call, transfers and warming are over.
 
-    ``call_s``: of the fastest call so far. ``others``: how many processors the process's other threads used meanwhile,
-    infinite where that is not known. ``prepared`` is None for the book's cell. ``parts``: what `by_round` takes, of
-    every call of it.
+    ``call_s``: of the fastest call so far. ``others``: the processor time of the process's other threads meanwhile,
+    for each second of this thread's, infinite where that is not known. ``prepared`` is None for the book's cell.
+    ``parts``: what `by_round` takes, of every call of it.
     """
 
     call: Callable[[], Any]
@@ -261,14 +263,17 @@ def rounds_ended(benchmark: BenchmarkFixture) -> int:
 
 
 def _warm(call: Callable[[], Any]) -> tuple[float, float]:
-    """Return the seconds of the fastest call, and how many processors other threads of the process used meanwhile."""
-    fastest, used = math.inf, others_s()
+    """Return the seconds of the fastest call, and the time of other threads of the process for each second of this one.
+
+    Both are processor time: beside other programs all threads wait, and by the clock they would seem to do nothing.
+    """
+    fastest, used, own = math.inf, others_s(), own_s()
     began = before = now()
     while before < began + WARM_S:
         call()
         after = now()
         fastest, before = min(fastest, after - before), after
-    return fastest, (others_s() - used) / (before - began)
+    return fastest, (others_s() - used) / max(own_s() - own, LEAST_OWN_S)
 
 
 def _transfers(kernel: Kernel, case: Case, x: NDArray[Any]) -> tuple[float, float]:

@@ -25,7 +25,7 @@ from mlpbench.bench.measure.behind import Behind
 from mlpbench.bench.measure.instruments import GROUP, known, plant
 from mlpbench.bench.measure.session import Contestant, Suite
 from mlpbench.bench.measure.spent import spent
-from mlpbench.bench.measure.turns import TURN, Turns, Wanted
+from mlpbench.bench.measure.turns import BLOCK_OF_SEVERAL_S, BLOCK_S, TURN, Turns, Wanted
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import case_order
 from mlpbench.bench.record import look as look_file
@@ -122,12 +122,13 @@ def _tell(config: pytest.Config, phase: str) -> None:
 def _turns(config: pytest.Config, asked: Suite, plan: Plan) -> Turns:
     """Return the turns of a process of a run, as long as pytest-benchmark's own options say."""
     option = config.getoption
+    given = plan.threads or processors()
     wanted = Wanted(
         round_s=float(option("benchmark_min_time")),
         rounds=int(option("benchmark_min_rounds")),
         seconds=float(option("benchmark_max_time")),
+        block_s=BLOCK_OF_SEVERAL_S if given > 1 else BLOCK_S,
     )
-    given = plan.threads or processors()
     order = (
         case_order(asked.cases, plan.seed or 0, asked.kernels[0], asked.repeat, turn, threads=given)
         for turn in range(wanted.turns)

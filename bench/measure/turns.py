@@ -19,6 +19,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import wait_for_others
 from mlpbench.bench.machine import look as look_
 from mlpbench.bench.machine.look import Look
+from mlpbench.bench.measure import watch
 from mlpbench.bench.measure.behind import Behind, is_refused
 from mlpbench.bench.measure.case import Prepared, Ready, by_round, make_ready, round_of, rounds_ended
 from mlpbench.bench.measure.session import Contestant
@@ -28,31 +29,43 @@ from mlpbench.bench.record.trust import Refusal
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-#: How long a block is, and how many a case has at most: of longer measurements, blocks are longer.
-BLOCK_S, MOST_TURNS = 0.03, 60
+#: How long a block is, and how many a case has at most: of longer measurements, blocks are longer. With several
+#: threads small batches wait until a pool stops spinning behind a large one: less often in longer blocks.
+BLOCK_S, BLOCK_OF_SEVERAL_S, MOST_TURNS = 0.03, 0.06, 60
 #: A block has so many rounds at least: a case of few long rounds is not due in every turn.
 FEWEST_ROUNDS = 2
 #: Untimed calls before a block, as a share of a round's, bring weights and inputs back into the caches. A call as long
 #: as this brings them itself.
 WARM_SHARE, WARM_UP_TO_S = 0.25, 0.005
-#: From so many processors on, a case is one of several threads.
+#: With so much time of other threads for each second of the one that calls, a case is one of several threads.
 SEVERAL = 0.1
+#: Where this process waits for a processor for such a share of its time, a round of several threads is this short. Its
+#: threads meet only while nobody else has a processor of theirs, which is just after a look on all of them; a round of
+#: five calls was undisturbed once in twenty, of one call three times in four.
+WAITS, BUSY_ROUND_S = 0.1, 1e-4
+#: Such a case has so many rounds in a block at least, since threads that sleep come late for the first. It goes on for
+#: so many times as long as is asked, since rounds that wait take that time; and it has so many rounds at most.
+BUSY_ROUNDS, BUSY_PATIENCE, MOST_BUSY_ROUNDS = 8, 3, 500
 #: A pool of threads gives up spinning within that time.
 SPINS_ON_S = 0.3
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What pytest-benchmark's options ask of a case: a round's fewest seconds, rounds in all, and seconds in all."""
+    """What pytest-benchmark's options ask of a case: a round's fewest seconds, rounds in all, and seconds in all.
+
+    ``block_s``: how long a block is to be.
+    """
 
     round_s: float
     rounds: int
     seconds: float
+    block_s: float = BLOCK_S
 
     @property
     def turns(self) -> int:
         """How many turns there are: one in which all cases are made ready, and those in which they are timed."""
-        return 1 + min(MOST_TURNS, max(self.rounds, math.ceil(self.seconds / BLOCK_S)))
+        return 1 + min(MOST_TURNS, max(self.rounds, math.ceil(self.seconds / self.block_s)))
 
 
 @dataclass
@@ -66,6 +79,8 @@ class Series:
     look: Look | None
     #: Calls in one round.
     calls: int
+    #: Whether it has several threads, on a machine where they wait for processors.
+    busy: bool = False
     rounds_s: list[float] = field(default_factory=list)
     looks_ns: list[tuple[int, int]] = field(default_factory=list)
     block_rounds: list[int] = field(default_factory=list)
@@ -85,10 +100,15 @@ class Series:
         done, turns = len(self.rounds_s), self.wanted.turns
         mean_s = statistics.fmean(self.rounds_s) if done else self.ready.call_s * self.calls
         # Of rounds of mean length, as pytest-benchmark itself decides.
-        left = max(self.wanted.rounds - done, math.ceil((self.wanted.seconds - sum(self.rounds_s)) / mean_s))
+        seconds = self.wanted.seconds * (BUSY_PATIENCE if self.busy else 1)
+        left = max(self.wanted.rounds - done, math.ceil((seconds - sum(self.rounds_s)) / mean_s))
+        if self.busy:
+            left = min(left, MOST_BUSY_ROUNDS - done)
         if self.ended or left <= 0 or turn + 1 >= turns:
             return 0 if self.ended else max(left, 0)
         share = (done + left) * turn / (turns - 1) - done
+        if self.busy:
+            return min(left, max(math.ceil(share), BUSY_ROUNDS))
         return math.ceil(share) if share >= min(FEWEST_ROUNDS, left) else 0
 
     @property
@@ -211,8 +231,9 @@ class Turns:
         )
         several = self.given > 1 and ready.others > SEVERAL
         look = look_.everywhere() if several else look_.here()
-        calls = max(1, math.ceil(self.wanted.round_s / ready.call_s))
-        made.append(Series(contestant, case, self.wanted, ready, look, calls))
+        busy = several and watch.waited_share() > WAITS
+        calls = max(1, math.ceil((BUSY_ROUND_S if busy else self.wanted.round_s) / ready.call_s))
+        made.append(Series(contestant, case, self.wanted, ready, look, calls, busy))
         return made[0]
 
     def looks(self) -> list[Look]:

@@ -155,6 +155,15 @@ def _tasks() -> tuple[int | None, float | None]:
     return threads or None, waited / 1e9 if threads else None
 
 
+def waited_share() -> float:
+    """Return for how much of its time this process's first thread waited for a processor (Linux; 0 elsewhere)."""
+    try:
+        ran, waited, _ = map(int, Path("/proc/self/schedstat").read_text().split())
+    except (OSError, ValueError):  # the system keeps no such count
+        return 0.0
+    return waited / max(ran + waited, 1)
+
+
 def _switches() -> tuple[int | None, int | None]:
     if sys.platform == "win32":
         return None, None

@@ -1,5 +1,7 @@
 """What is in the clock, in which order, and what stays out of it: kernels that record, and a clock that we move."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -227,3 +229,18 @@ def test_elapsed_times_a_block(clock):
     with clock_.elapsed() as block:
         clock.now += 2.5
     assert block.seconds == pytest.approx(2.5, abs=1e-5)
+
+
+def test_threads_that_wait_beside_other_programs_are_seen_to_work(monkeypatch):
+    """In 40 ms of a call this thread and one more had 4 ms of a processor each: by the clock, a tenth of one."""
+    clock = SimpleNamespace(now=0.0, own=0.0, others=0.0)
+    monkeypatch.setattr(case_, "now", lambda: clock.now)
+    monkeypatch.setattr(case_, "own_s", lambda: clock.own)
+    monkeypatch.setattr(case_, "others_s", lambda: clock.others)
+
+    def call():
+        clock.now += 0.04
+        clock.own += 0.004
+        clock.others += 0.004
+
+    assert case_._warm(call) == pytest.approx((0.04, 1.0))

@@ -1,6 +1,7 @@
 """Turns: which rounds are timed when, what stands between them, and the one row that is made of a case's blocks."""
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.measure import case as case_
 from mlpbench.bench.measure import turns as turns_
+from mlpbench.bench.measure.case import make_ready
 from mlpbench.bench.measure.turns import Turns, Wanted
 from mlpbench.bench.measure.witness import RawClock
 from mlpbench.bench.record.schema import ExtraInfo
@@ -78,7 +80,10 @@ def take(clock, monkeypatch):
         facts = lambda case: ExtraInfo(mode=case.mode, batch_size=case.batch_size, rows_per_call=case.batch_size)  # noqa: E731
         contestant = SimpleNamespace(kernel=kernel, inputs=rows(4), book=None, facts=facts)
         cases = [Case("batched", size) for size in seconds]
-        made = Turns(wanted, [cases] * wanted.turns, given=1, behind=NobodyBehind())
+        made = Turns(wanted, [cases] * wanted.turns, given=2 if several else 1, behind=NobodyBehind())
+        others = dict.fromkeys(several, 1.0)
+        ready = lambda kernel, case, *rest: replace(make_ready(kernel, case, *rest), others=others.get(case, 0.0))  # noqa: E731
+        monkeypatch.setattr(turns_, "make_ready", ready)
         blocks = []
         for turn, case in itertools.product(range(wanted.turns), cases):
             if made.is_due(case, turn):
@@ -112,6 +117,31 @@ def test_a_round_is_as_many_calls_as_fill_it(take):
     assert np.median(made.series[ONE].rounds_s) == pytest.approx(1e-3, rel=0.1)
 
 
+@pytest.mark.parametrize(("waited", "calls"), [(0.0, 10), (0.5, 1)])
+def test_rounds_of_several_threads_are_short_where_the_process_has_to_wait(take, monkeypatch, waited, calls):
+    """Those of one thread are as long as ever."""
+    monkeypatch.setattr(turns_.look_, "everywhere", lambda: Look("fake", 2, lambda: 25))
+    monkeypatch.setattr(turns_.watch, "waited_share", lambda: waited)
+    several, _ = take({1: 1e-4}, Wanted(0.001, 3, 0.05), several=[ONE])
+    alone, _ = take({1: 1e-4}, Wanted(0.001, 3, 0.05))
+    assert several.series[ONE].calls == pytest.approx(calls, abs=1 if calls > 1 else 0)
+    assert alone.series[ONE].calls == pytest.approx(10, abs=1)
+
+
+def test_where_threads_wait_for_processors_a_case_has_more_rounds_in_a_block_and_more_time(take, monkeypatch):
+    """Rounds that wait for 40 ms use the time that was asked for up, and no round would be left that did not."""
+    monkeypatch.setattr(turns_.look_, "everywhere", lambda: Look("fake", 2, lambda: 25))
+    found = {}
+    for waited in (0.0, 0.5):
+        monkeypatch.setattr(turns_.watch, "waited_share", lambda waited=waited: waited)
+        found[waited] = take({1: 0.04}, Wanted(0.001, 3, 0.2), several=[ONE])[0].series[ONE]
+    assert sum(found[0.0].block_rounds) == 5
+    assert sum(found[0.5].block_rounds) == 5 * turns_.BUSY_PATIENCE
+    assert max(found[0.5].block_rounds[:-1]) == turns_.BUSY_ROUNDS
+    monkeypatch.setattr(turns_, "MOST_BUSY_ROUNDS", 20)
+    assert len(take({1: 1e-4}, Wanted(0.001, 3, 0.2), several=[ONE])[0].series[ONE].rounds_s) == 20
+
+
 def test_long_calls_are_spread_over_the_turns_and_never_made_more_often_than_is_asked(take):
     made, blocks = take({2: 0.05, 1: 1e-4}, Wanted(0.001, 10, 0.44))
     long = [turn for turn, size, _ in blocks if size == 2]
@@ -132,6 +162,7 @@ def test_many_rounds_make_longer_blocks_and_not_more_turns():
     """In one turn more, the first, cases are made ready."""
     assert Wanted(0.001, 10, 0.44).turns == 1 + 15
     assert Wanted(0.001, 20, 0.3).turns == 1 + 20
+    assert Wanted(0.001, 3, 0.44, turns_.BLOCK_OF_SEVERAL_S).turns == 1 + 8
     assert Wanted(0.001, 10, 60.0).turns == Wanted(0.001, 5000, 0.1).turns == 1 + turns_.MOST_TURNS
 
 
