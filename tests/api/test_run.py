@@ -15,6 +15,7 @@ OPTIONS = {"profile": "smoke", "spec": "20-10-3", "batch_size": [1, 10], "thread
 def measured(monkeypatch, tmp_path):
     """Let processes find times without measuring."""
     monkeypatch.chdir(tmp_path)
+    processes.probed_at_once(monkeypatch)
 
     def measure(sample_s=lambda plan, at, case: 1e-6 if at[0] == "numpy" else 2e-6, **more):
         processes.measured(monkeypatch, sample_s, **more)

@@ -12,8 +12,10 @@ from types import SimpleNamespace
 
 import msgspec
 
+from mlpbench.bench.plan import probe
 from mlpbench.bench.record import schema
 from mlpbench.bench.run import process as process_
+from mlpbench.kernels import registry
 from support import simulate
 from support.sources import ROOT
 
@@ -120,3 +122,14 @@ def wait_until(condition, what, limit_s=60.0):
     while not condition():
         assert time.monotonic() < end, f"waited in vain for {what}"
         time.sleep(0.02)
+
+
+def probed_at_once(monkeypatch):
+    """Let every kernel be available without a process that asks: where something else is tested."""
+
+    def probe_all(names, *_):
+        for name in names:
+            registry.module(name)  # an unknown one is told
+        return iter([probe.Probed(name, name, "cpu", "1", None) for name in names])
+
+    monkeypatch.setattr(probe, "probe_all", probe_all)
