@@ -125,11 +125,17 @@ class PytestBenchmark:
         one, other = ([pair[side] for pair in pairs] for side in (0, 1))
         return _compared([(baseline, candidate, one, other)], threshold, paired=True)
 
-    def against(self, candidate: PytestBenchmark, threshold: str = "2.5%") -> ForeignComparison:
-        """Compare the benchmarks of two sides that have one name. Raises NothingComparable where there are none."""
+    def against(
+        self, candidate: PytestBenchmark, threshold: str = "2.5%", *, anyway: bool = False
+    ) -> ForeignComparison:
+        """Compare the benchmarks of two sides that have one name.
+
+        Raises NothingComparable where there are none and, unless ``anyway``, for files of two machines.
+        """
         machines = {file.machine for file in (*self.files, *candidate.files)}
-        if len(machines) > 1:
-            raise NothingComparable(f"not comparable: the machines are {' and '.join(sorted(machines))}")
+        if len(machines) > 1 and not anyway:
+            said = f"the machines are {' and '.join(sorted(machines))}"
+            raise NothingComparable(f"not comparable: {said}: measure on one, or compare with anyway=True")
         if twice := {path.resolve() for path in self.paths} & {path.resolve() for path in candidate.paths}:
             raise UserError(f"nothing to compare: {min(twice).name} is on both sides")
         sides = self._by_name(), candidate._by_name()
@@ -231,10 +237,13 @@ class ForeignComparison:
         return notebook.render((Paragraph(self.limits), Table("", made, tuple(rows))))
 
 
-def read_pytest_benchmark(file: str | PathLike[str], *more: str | PathLike[str]) -> PytestBenchmark:
+def read_pytest_benchmark(
+    file: str | PathLike[str], *more: str | PathLike[str], anyway: bool = False
+) -> PytestBenchmark:
     """Return the benchmarks of files that ``pytest --benchmark-json`` wrote, for any project; each is one process.
 
-    Raises UserError, one line, for what is no such file, for one that is named twice, and for files of two machines.
+    Raises UserError, one line, for what is no such file, for one that is named twice, and for files of two machines,
+    unless ``anyway``: a container may have another name each time.
     """
     paths = tuple(map(Path, (file, *more)))
     files = tuple(map(foreign.read, paths))
@@ -244,7 +253,7 @@ def read_pytest_benchmark(file: str | PathLike[str], *more: str | PathLike[str])
         if one in files[:number]:
             raise UserError(f"{paths[number]}: the same process as {paths[files.index(one)]}: name each file once")
     machines = sorted({one.machine for one in files})
-    if len(machines) > 1:
+    if len(machines) > 1 and not anyway:
         raise UserError(
             f"these files are of several machines, {' and '.join(machines)}: read those of each by themselves"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from os import fspath
 from pathlib import Path
+from typing import overload
 
 from mlpbench.bench.analysis import sides
 from mlpbench.bench.analysis.sides import Side
@@ -14,6 +15,20 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 
 
+@overload
+def compare(
+    baseline: PytestBenchmark, candidate: PytestBenchmark, threshold: str = "2.5%", *, anyway: bool = False
+) -> ForeignComparison: ...
+@overload
+def compare(
+    baseline: Named | Results,
+    candidate: Named | Results | None = None,
+    threshold: str = "2.5%",
+    *,
+    by: str | None = None,
+    anyway: bool = False,
+    results: Named = "results",
+) -> Comparison: ...
 def compare(
     baseline: Named | Results | PytestBenchmark,
     candidate: Named | Results | PytestBenchmark | None = None,
@@ -33,7 +48,7 @@ def compare(
     Raises UserError for what cannot be read, and NothingComparable, which is one, where no case is on both sides.
     """
     if isinstance(baseline, PytestBenchmark) and isinstance(candidate, PytestBenchmark):
-        return baseline.against(candidate, threshold)
+        return baseline.against(candidate, threshold, anyway=anyway)
     if isinstance(baseline, PytestBenchmark) or isinstance(candidate, PytestBenchmark):
         raise UserError("nothing to compare: one side is of pytest-benchmark, and the other of mlpbench")
     if (by is None) == (candidate is None):

@@ -138,6 +138,8 @@ def test_what_cannot_be_compared(file):
         mlpbench.read_pytest_benchmark(first, other)
     with pytest.raises(mlpbench.NothingComparable, match="the machines are box, Test CPU and elsewhere"):
         mlpbench.compare(one, mlpbench.read_pytest_benchmark(other))
+    assert len(mlpbench.compare(one, mlpbench.read_pytest_benchmark(other), anyway=True).rows) == 1
+    assert mlpbench.read_pytest_benchmark(first, other, anyway=True).compare("a", "a").rows[0].processes == 2
     with pytest.raises(mlpbench.NothingComparable, match="no benchmark in common"):
         mlpbench.compare(one, mlpbench.read_pytest_benchmark(file(2, b=1e-3)))
 
