@@ -28,7 +28,7 @@ SHORT_S = 4e-3
 LONGEST = 1.15
 #: A timing with looks is marked where the median of all its rounds is longer than its time by more, or its time than
 #: that of the best repeat, or where too few rounds were quiet.
-MOVED, APART = 0.09, 0.1
+MOVED, APART = 0.1, 0.1
 
 Rule = Literal["all rounds", "quiet rounds", "fastest fifth"]
 #: (mode, batch size)
