@@ -1,8 +1,9 @@
 """How often `mlpbench compare RUN --by env` is wrong: copies of one environment, and a version that is 10 % slower.
 
 ``python scripts/versions_table.py`` makes six environments (it needs the package index), four with version 1 of a small
-kernel package and two with version 2, which spins for a tenth of its time, and measures all of them in one run of 20
-repeats. It prints the table of docs/compare-versions.md. ``--run FOLDER`` judges a run that is there already.
+kernel package and two with version 2, which spins for a tenth of its time. It measures all of them in one run of 20
+repeats, a quarter of an hour on a quiet machine, and prints the table of docs/compare-versions.md. ``--run FOLDER``
+judges a run that is there already.
 """
 
 import argparse
@@ -78,14 +79,15 @@ def compared(runs: list[Run], one: str, other: str) -> Comparison:
     return compare(left, right, by=axis)
 
 
-def rows(runs: list[Run]) -> list[tuple[str, Counter[str]]]:
-    """Return what was compared, and how often each verdict came out."""
-    alike, slower = Counter[str](), Counter[str]()
+def rows(runs: list[Run]) -> tuple[list[tuple[str, Counter[str]]], int]:
+    """Return what was compared, how often each verdict came out, and the fewest repeats behind any of them."""
+    alike, slower, repeats = Counter[str](), Counter[str](), []
     for one, other in combinations(VERSIONS, 2):
         for row in compared(runs, one, other).rows:
             differ = row.baseline_kernel == OWN and VERSIONS[one] != VERSIONS[other]
             (slower if differ else alike)[row.verdict] += 1
-    return [("two copies of one environment", alike), ("the second 10 % slower", slower)]
+            repeats.append(row.speedup.n)
+    return [("two copies of one environment", alike), ("the second 10 % slower", slower)], min(repeats)
 
 
 def main() -> None:
@@ -102,10 +104,11 @@ def main() -> None:
             folder = measure(Path(scratch), asked.repeats, asked.out)
     print("| what was compared | cases | faster | slower | same | unclear |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    for what, found in rows(read_runs(folder)):
+    table, repeats = rows(read_runs(folder))
+    for what, found in table:
         verdicts = " | ".join(str(found[verdict]) for verdict in ("faster", "slower", "same", "unclear"))
         print(f"| {what} | {found.total()} | {verdicts} |")
-    print(f"\n{asked.repeats} repeats; the run is {folder}")
+    print(f"\nat least {repeats} repeats count in each case; the run is {folder}")
 
 
 if __name__ == "__main__":
