@@ -68,11 +68,12 @@ def measure(kernel_class: type[Kernel], spec: ForwardSpec) -> Anatomy:
     """Return the small networks of a kernel, timed.
 
     A network that the kernel does not compute rightly, or at all, is None, with the reason: nothing is timed before it
-    has agreed with the reference. The CPU's first-level cache says nothing about a kernel on another device, which has
-    no network cut to it.
+    has agreed with the reference. A kernel on another device has the first network alone: the CPU's first-level cache
+    says nothing about it, and CuPy multiplies two single numbers by other code than matrices.
     """
-    small = {"two_neurons": narrow(spec, 2), "one_neuron": narrow(spec, 1)}
+    small = {"two_neurons": narrow(spec, 2)}
     if kernel_class.device == CPU:
+        small["one_neuron"] = narrow(spec, 1)
         small["in_l1"] = in_l1(spec, environment.machine().caches.get("L1d", SMALLEST_L1))
     found: dict[str, SmallNetwork] = {}
     reason = None
