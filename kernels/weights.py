@@ -20,6 +20,7 @@ import numpy as np
 
 from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.files import open_ordinary
+from mlpbench.kernels.models import network
 from mlpbench.kernels.params import Params
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ BYTES_BESIDES = 2**20
 def load_params(path: Path, spec: ForwardSpec) -> Params:
     """Return the weights and biases of ``spec`` from an `.npz` or `.pkl` file, told apart by their content.
 
+    A file that is called `.onnx` or `.safetensors` is read by `kernels.models`.
+
     The arrays are C-contiguous, in this machine's byte order and of the dtype in which they were stored; a kernel
     casts them to its own. Entries that are not called like a layer (``meta``) are ignored. A pickle is read by
     `read_arrays`, an `.npz` with ``allow_pickle=False``.
@@ -53,6 +56,8 @@ def load_params(path: Path, spec: ForwardSpec) -> Params:
     large for ``spec``, or asks for more than arrays; where a layer is missing or one too many; where an array has
     the wrong shape, does not hold numbers, or holds NaN, infinity or what overflows in ``spec.dtype``.
     """
+    if network.is_network(path):
+        return network.params_of(path, spec)
     try:
         arrays = _read(path, BYTES_BESIDES + BYTES_PER_NUMBER * (spec.n_weights + sum(spec.sizes[1:])))
         return _fit(arrays, spec)

@@ -38,9 +38,10 @@ def check(
     data: options.Data = None,
     data_dir: options.DataDir = None,
     weights: options.Weights = None,
-    spec: options.Spec = options.SIZES,
-    hidden: options.Hidden = "sigmoid",
-    output: options.Output = "softmax",
+    model: options.Model = None,
+    spec: options.Spec = None,
+    hidden: options.Hidden = None,
+    output: options.Output = None,
     dtype: options.DType = "float32",
     device: options.Device = None,
     traceback: Annotated[
@@ -59,6 +60,7 @@ def check(
     from mlpbench.bench.data.workload import Options, Workload
     from mlpbench.bench.errors import UserError
     from mlpbench.bench.measure import verdict
+    from mlpbench.bench.plan import choose
     from mlpbench.bench.record.schema import computed
     from mlpbench.kernels import registry
 
@@ -66,7 +68,8 @@ def check(
     named = list(map(registry.give, kernels or ()))  # unknown names are told before anything runs
     names = [*(named or registry.usual()), *(registry.peers() if peers else ())]
     names += registry.third_party() if third_party else []
-    workload = Workload(Options(spec, hidden, output, dtype, data, data_dir, weights))
+    of_network = choose.find_network(model, [spec] if spec else None, hidden, output, weights)
+    workload = Workload(Options(dtype=dtype, data=data, data_dir=data_dir, **of_network))
     _ = workload.inputs, workload.params  # bad input is told before anything runs
     with console.err().status("checking …") as status:
         rows = []

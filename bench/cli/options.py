@@ -85,9 +85,20 @@ def use(device: str | None) -> None:
         os.environ.update(card.chosen(device, os.environ))
 
 
-Spec = Annotated[str, what(help="Sizes of the layers.")]
-Hidden = Annotated[str, what(help="sigmoid, relu, step, tanh, gelu, silu, leaky-relu:SLOPE, or one for each layer.")]
-Output = Annotated[str, what(help="softmax or identity.")]
+Model = Annotated[
+    Path | None,
+    what(
+        "--model",
+        metavar="FILE",
+        help="A network in a file, .onnx or .safetensors: its sizes, activations and weights.",
+    ),
+]
+Spec = Annotated[str | None, what(help="Sizes of the layers. Default: 784-50-100-10.")]
+Hidden = Annotated[
+    str | None,
+    what(help="sigmoid, relu, step, tanh, gelu, silu, leaky-relu:SLOPE, or one for each layer. Default: sigmoid."),
+]
+Output = Annotated[str | None, what(help="softmax or identity. Default: softmax.")]
 DType = Annotated[str, what(help="float32 or float64.")]
 Specs = Annotated[
     list[str] | None,

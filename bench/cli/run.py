@@ -73,9 +73,10 @@ def run(
     data: options.Data = None,
     data_dir: options.DataDir = None,
     weights: options.Weights = None,
+    model: options.Model = None,
     spec: options.Specs = None,
-    hidden: options.Hidden = "sigmoid",
-    output: options.Output = "softmax",
+    hidden: options.Hidden = None,
+    output: options.Output = None,
     dtype: options.DTypes = None,
     env: options.Envs = None,
     resume: options.Resume = None,
@@ -116,7 +117,9 @@ def run(
     sizes = tuple(map(values.parse_batch_size, batch_size or ())) or chosen.batch_sizes
     cases = cases_.grid(chosen.modes, sizes, chosen.per_sample_rows)
     data = data or choose.find_data(chosen, data_dir)
-    computed = Options(hidden=hidden, output=output, data=data, data_dir=data_dir, weights=weights)
+    of_network = choose.find_network(model, spec, hidden, output, weights)
+    computed = Options(data=data, data_dir=data_dir, **of_network)
+    spec = [computed.spec] if model else spec
     chosen, networks = choose.fit_to_machine(chosen, computed, spec, dtype)
     interpreters = envs.parse(env or ())
     settings = choose.find_settings(chosen, computed, spec, threads, dtype, list(interpreters))

@@ -133,6 +133,8 @@ class Workload:
             return {**nothing, "reason": f"{self.dataset.name} data have no labels"}
         if self.weights_source == "seeded":
             return {**nothing, "reason": "seeded weights are random: accuracy means nothing"}
+        if self.spec.n_out != MNIST.n_out:
+            return {**nothing, "reason": f"the labels are of {MNIST.n_out} classes, the outputs of {self.spec.n_out}"}
         x = self.dataset.inputs(self.spec.np_dtype)
         hits = [float(np.mean(predict(kernel, x, size) == labels)) for size in (None, ACCURACY_BATCH)]
         return {"per_sample": hits[0], "batched": hits[1], "rows": len(labels), "reason": None}

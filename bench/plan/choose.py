@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec.structs import replace as replan
 
@@ -23,6 +23,7 @@ from mlpbench.bench.record.plan import KernelFile, Skipped
 from mlpbench.bench.stats.estimates import LEAST_REPEATS
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.models import network
 from mlpbench.kernels.own import files
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 
@@ -74,6 +75,24 @@ def fit_to_machine(
     if not (specs := tuple(choice.spec.label() for choice in choices if choice.spec is not None)):
         raise UserError(f"no networks for these caches: {choices[0].note}; name some with --spec")
     return replace(profile, specs=specs), [choice.sentence() for choice in choices]
+
+
+def find_network(
+    model: Path | None, specs: Sequence[str] | None, hidden: str | None, output: str | None, weights: Path | None
+) -> dict[str, Any]:
+    """Return the options that say which network it is: those that were given, or what a model in a file says.
+
+    Raises UserError for a model beside ``specs`` or ``weights``, ParamsError for one that cannot be read.
+    """
+    if model is None:
+        said = {"spec": specs[0] if specs else None, "hidden": hidden, "output": output}
+        return {"weights": weights} | {name: value for name, value in said.items() if value is not None}
+    if specs or weights:
+        raise UserError(f"--model says sizes and weights: --{'spec' if specs else 'weights'} is one too many")
+    if not network.is_network(model):
+        raise UserError(f"--model {model}: a network is in a file that ends in {' or '.join(network.SUFFIXES)}")
+    found = network.spec_of(model, hidden, output)
+    return {"spec": found.label(), "hidden": found.hidden, "output": found.output, "weights": model}
 
 
 def find_data(profile: Profile, data_dir: Path | None) -> str | None:

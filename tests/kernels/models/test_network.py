@@ -1,0 +1,291 @@
+"""Networks in files: what exporters write is read as what it is, and all else is refused by node and operator.
+
+Needs onnx and safetensors, and for real exporters PyTorch, scikit-learn and skl2onnx: `.ci/run` installs them.
+"""
+
+import random
+import resource
+import time
+import warnings
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.plan import choose
+from mlpbench.kernels import reference
+from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.mlp_onnxruntime import build_model
+from mlpbench.kernels.models import guard, network
+from mlpbench.kernels.reference import seeded
+from mlpbench.kernels.spec import ForwardSpec
+from mlpbench.kernels.weights import load_params
+
+pytestmark = pytest.mark.heavy
+
+onnx = pytest.importorskip("onnx", reason="onnx cannot be imported")
+safetensors = pytest.importorskip("safetensors.numpy", reason="safetensors cannot be imported")
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    network._read.cache_clear()
+
+
+def node(kind, inputs, output, **attributes):
+    return onnx.helper.make_node(kind, inputs, [output], name=f"the {kind}", **attributes)
+
+
+def model(nodes, arrays, outputs=("y",)):
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        nodes,
+        "net",
+        [value("x", 1, ["rows", 4])],
+        [value(name, 1, None) for name in outputs],
+        [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    return onnx.helper.make_model(graph)
+
+
+def written(tmp_path, made, name="net.onnx"):
+    path = tmp_path / name
+    path.write_bytes(made if isinstance(made, bytes) else made.SerializeToString())
+    return path
+
+
+ARRAYS = {
+    "W1": np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3),
+    "b1": np.float32([0.1, 0.2, 0.3]),
+    "W2": np.linspace(1, -1, 6, dtype=np.float32).reshape(3, 2),
+    "b2": np.float32([0.5, -0.5]),
+    "two": np.float32(2),
+}
+FIRST = [node("Gemm", ["x", "W1", "b1"], "a1")]
+LAST = [node("Gemm", ["z1", "W2", "b2"], "y")]
+
+
+@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "step", "tanh", "gelu", "silu", "leaky-relu:0.2", "identity"])
+@pytest.mark.parametrize("output", ["softmax", "identity"])
+def test_every_activation_comes_back(tmp_path, hidden, output):
+    spec = ForwardSpec((5, 4, 4, 3), f"{hidden},relu", output)
+    params = seeded(spec)
+    path = written(tmp_path, build_model(spec, params))
+    assert network.spec_of(path, None, None) == spec
+    assert load_params(path, spec).sha256() == params.sha256()
+
+
+def test_what_pytorch_exports(tmp_path):
+    torch = pytest.importorskip("torch", reason="torch cannot be imported")
+    pytest.importorskip("onnxscript", reason="torch exports with onnxscript")
+    nn = torch.nn
+    layers = [nn.Flatten(), nn.Linear(20, 9), nn.GELU(), nn.Dropout(0.5), nn.Linear(9, 8), nn.SiLU(), nn.Linear(8, 7)]
+    layers += [nn.LeakyReLU(0.2), nn.Linear(7, 6, bias=False), nn.Tanh(), nn.Linear(6, 3), nn.Softmax(dim=-1)]
+    net = nn.Sequential(*layers).eval()
+    x = torch.rand(5, 20)
+    expected = net(x).detach().numpy()
+    hidden = "gelu,silu,leaky-relu:0.2,tanh"
+    with warnings.catch_warnings(action="ignore"):  # PyTorch uses what it has declared deprecated
+        for name, how in (("old", {"dynamo": False, "opset_version": 18}), ("new", {"dynamo": True})):
+            torch.onnx.export(net, (x,), str(tmp_path / f"{name}.onnx"), **how)
+    state = {key: value.numpy() for key, value in net.state_dict().items()}
+    safetensors.save_file(state, tmp_path / "net.safetensors")
+    for name in ("old.onnx", "new.onnx", "net.safetensors"):
+        spec = network.spec_of(tmp_path / name, hidden if name.endswith("s") else None, None)
+        assert (spec.sizes, spec.hidden, spec.output) == ((20, 9, 8, 7, 6, 3), hidden, "softmax")
+        kernel = NumpyKernel(spec, load_params(tmp_path / name, spec))
+        np.testing.assert_allclose(kernel.forward(x.numpy()), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_what_scikit_learn_exports(tmp_path, classes):
+    skl2onnx = pytest.importorskip("skl2onnx", reason="skl2onnx cannot be imported")
+    neural = pytest.importorskip("sklearn.neural_network", reason="sklearn cannot be imported")
+    x = np.random.default_rng(0).random((60, 20)).astype(np.float32)
+    with warnings.catch_warnings(action="ignore"):  # it need not converge
+        classifier = neural.MLPClassifier((9, 7), activation="tanh", max_iter=20).fit(x, np.arange(60) % classes)
+    for zipped in (True, False):
+        path = written(tmp_path, skl2onnx.to_onnx(classifier, x[:1], options={"zipmap": zipped}), f"{zipped}.onnx")
+        spec = network.spec_of(path, None, None)
+        assert (spec.sizes, spec.hidden, spec.output) == ((20, 9, 7, classes), "tanh", "softmax")
+        found = reference.forward(spec, load_params(path, spec), x)
+        np.testing.assert_allclose(found, classifier.predict_proba(x), atol=1e-5)
+
+
+def test_products_and_sums_in_other_forms(tmp_path):
+    """Alpha, beta, transposed weights, a product without a bias, and what changes nothing."""
+    first = [node("Identity", ["x"], "i"), node("MatMul", ["i", "W1"], "p"), node("Add", ["b1", "p"], "a1")]
+    first += [node("Dropout", ["a1"], "d"), node("Mul", ["d", "s"], "z1"), node("Sigmoid", ["d"], "s")]
+    arrays = ARRAYS | {"W2": ARRAYS["W2"].T.copy()}
+    last = [node("Gemm", ["z1", "W2", "b2"], "y", transB=1, alpha=2.0, beta=3.0)]
+    path = written(tmp_path, model([*first, *last], arrays))
+    spec = network.spec_of(path, None, None)
+    assert (spec.hidden, spec.output) == ("silu", "identity")
+    params = load_params(path, spec)
+    np.testing.assert_array_equal(params.weights[1], 2 * ARRAYS["W2"])
+    np.testing.assert_array_equal(params.biases[1], 3 * ARRAYS["b2"])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words"),
+    [
+        ([*FIRST, node("Conv", ["a1", "W1"], "z1"), *LAST], r"node 'the Conv' \(Conv\) is no part"),
+        ([*FIRST, node("Elu", ["a1"], "z1"), *LAST], r"\(Elu\) is no part"),
+        ([*FIRST, node("Mul", ["a1", "two"], "z1"), *LAST], r"\(Mul\) computes no activation"),
+        ([*FIRST, node("Add", ["a1", "x"], "z1"), *LAST], r"\(Add\) joins two layers"),
+        ([*FIRST, node("Softmax", ["a1"], "z1"), *LAST], r"\(Softmax\) is no part"),
+        ([*FIRST, node("Gelu", ["a1"], "z1", approximate="tanh"), *LAST], r"\(Gelu\) computes no activation"),
+        ([*FIRST, node("Relu", ["a1"], "y")], r"\(Relu\) ends the network"),
+        ([*FIRST, node("Softmax", ["a1"], "y", axis=0)], r"takes another axis"),
+        ([node("Relu", ["x"], "r"), node("Gemm", ["r", "W1", "b1"], "y")], r"\(Relu\) stands before the first layer"),
+        ([node("Gemm", ["x", "W1", "b1"], "y", transA=1)], "takes its input transposed"),
+        ([node("Gemm", ["x", "x"], "y")], "multiplies by no matrix of weights"),
+        ([node("Gemm", ["x", "W1", "b2"], "y")], r"adds an array of shape \(2,\) to 3 columns"),
+        ([node("Relu", ["y"], "y")], "is behind|depend|no part|nothing"),
+        ([node("Gemm", ["y", "W1", "b1"], "y")], "does not depend on an input"),
+        ([], "nothing makes 'y'"),
+    ],
+)
+def test_what_is_no_fully_connected_network_is_named(tmp_path, nodes, words):
+    path = written(tmp_path, model(nodes, ARRAYS))
+    with pytest.raises(ParamsError, match=words) as refused:
+        network.spec_of(path, None, None)
+    assert str(refused.value).startswith(f"model {path}: ")
+    assert "\n" not in str(refused.value)
+
+
+def external(tmp_path, location, length=48):
+    made = model([node("Gemm", ["x", "W1", "b1"], "y")], ARRAYS)
+    tensor = made.graph.initializer[0]
+    content = tensor.raw_data
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", location), ("length", str(length))):
+        tensor.external_data.add(key=key, value=value)
+    return written(tmp_path, made), content
+
+
+def test_values_in_a_file_beside_the_model(tmp_path):
+    (tmp_path / "net").mkdir()
+    path, content = external(tmp_path / "net", "values.bin")
+    (tmp_path / "net" / "values.bin").write_bytes(content)
+    np.testing.assert_array_equal(load_params(path, network.spec_of(path, None, None)).weights[0], ARRAYS["W1"])
+    (tmp_path / "outside.bin").write_bytes(content)
+    (tmp_path / "net" / "link.bin").symlink_to(tmp_path / "outside.bin")
+    for location in ("../outside.bin", str(tmp_path / "outside.bin"), "link.bin", "/etc/passwd", ""):
+        path, _ = external(tmp_path / "net", location)
+        network._read.cache_clear()
+        with pytest.raises(ParamsError, match="lies outside the model's folder"):
+            network.read(path)
+    for location, length in (("nothing.bin", 48), ("values.bin", 480), ("values.bin", 10**15), (".", 48)):
+        path, _ = external(tmp_path / "net", location, length)
+        network._read.cache_clear()
+        with pytest.raises(ParamsError, match=r"not there|has no 48 bytes"):
+            network.read(path)
+
+
+def test_a_state_needs_activations_and_nothing_but_linear_layers(tmp_path):
+    arrays = {"fc10.weight": np.ones((2, 3), np.float32), "fc9.weight": np.ones((3, 4), np.float16)}
+    path = tmp_path / "net.safetensors"
+    safetensors.save_file(arrays, path)
+    with pytest.raises(ParamsError, match="say which with --hidden, such as --hidden relu"):
+        network.spec_of(path, None, None)
+    assert str(network.spec_of(path, "relu", "identity")) == "4-3-2 relu/identity float32"
+    for extra, words in (
+        ({"bn.running_mean": np.ones(3)}, "running_mean' is no part"),
+        ({"conv.weight": np.ones((1, 2, 3))}, "no weight of two dimensions"),
+        ({"fc11.weight": np.ones((2, 7))}, "do not fit behind each other"),
+        ({"fc9.bias": np.ones(3, np.int64)}, "holds I64"),
+    ):
+        safetensors.save_file({**arrays, **extra}, path)
+        network._read.cache_clear()
+        with pytest.raises(ParamsError, match=words):
+            network.spec_of(path, "relu", None)
+    path.write_bytes((2**40).to_bytes(8, "little"))
+    with pytest.raises(ParamsError, match="its header would have"):
+        network.read(path)
+
+
+def test_a_model_beside_other_words(tmp_path):
+    spec = ForwardSpec((784, 20, 10), "tanh")
+    path = written(tmp_path, build_model(spec, seeded(spec)))
+    assert choose.find_network(path, None, None, None, None) == {
+        "spec": "784-20-10", "hidden": "tanh", "output": "softmax", "weights": path
+    }  # fmt: skip
+    for words, said in (
+        ((path, ["784-10"], None, None, None), "--spec is one too many"),
+        ((path, None, None, None, path), "--weights is one too many"),
+        ((tmp_path / "net.pt", None, None, None, None), "ends in .onnx or .safetensors"),
+    ):
+        with pytest.raises(UserError, match=said):
+            choose.find_network(*words)
+    with pytest.raises(ParamsError, match="it is tanh/softmax, and not relu/softmax"):
+        choose.find_network(path, None, "relu", None, None)
+    workload = Workload(Options(**choose.find_network(path, None, None, None, None)))
+    assert workload.facts()[2][0] == "net.onnx"
+    assert workload.dataset.name == "digits"
+    assert workload.accuracy(NumpyKernel(workload.spec, workload.params))["reason"] is None
+
+
+def test_many_small_parts_are_refused_before_a_library_reads_them(tmp_path):
+    many = b"\x0a\x00" * (guard.MAX_FIELDS + 1)  # empty nodes
+    text = b"\x12" + bytes([0x80, 0x80, 0x80, 0x04]) + b"x" * 2**23
+    for body in (many, text):
+        length, graph = len(body), b"\x3a"
+        while True:
+            graph += bytes([length & 127 | (128 if length > 127 else 0)])
+            length >>= 7
+            if not length:
+                break
+        network._read.cache_clear()
+        with pytest.raises(ParamsError, match="far too many parts"):
+            network.read(written(tmp_path, graph + body))
+
+
+def mutated(content, rng):
+    found = bytearray(content)
+    for _ in range(rng.choice([1, 1, 2, 4, 16])):
+        at, other = rng.randrange(len(found)), rng.randrange(len(found))
+        match rng.randrange(6):
+            case 0:
+                found[at] = rng.randrange(256)
+            case 1:
+                del found[at : at + rng.choice([1, 4, 30])]
+            case 2:
+                found[at:at] = rng.randbytes(rng.choice([1, 8]))
+            case 3:
+                found[at:at] = found[other : other + rng.choice([4, 40, 200])]
+            case 4:
+                found[at : at + 1] = b"\xff\xff\xff\xff\x0f"
+            case 5:
+                found[at] ^= 1 << rng.randrange(8)
+        found = found or bytearray(b"x")
+    return bytes(found)
+
+
+def test_ten_thousand_damaged_files_are_one_line_each(tmp_path):
+    rng = random.Random(29)
+    specs = [ForwardSpec((6, 5, 4, 3), "gelu,silu"), ForwardSpec((6, 5, 3), "leaky-relu:0.2"), ForwardSpec((6, 5, 3))]
+    whole = [(".onnx", build_model(spec, seeded(spec))) for spec in specs]
+    whole += [(".onnx", external(tmp_path, "net.onnx")[0].read_bytes())]
+    arrays = {"0.weight": np.ones((5, 6), np.float32), "0.bias": np.ones(5), "2.weight": np.ones((3, 5), np.float16)}
+    whole += [(".safetensors", safetensors.save(arrays, {"hidden": "relu"}))]
+    read = worst = 0
+    for _ in range(10_000):
+        suffix, content = rng.choice(whole)
+        path = tmp_path / f"damaged{suffix}"
+        path.write_bytes(mutated(content, rng))
+        network._read.cache_clear()
+        began = time.process_time()
+        try:
+            network.params_of(path, network.spec_of(path, None, None))
+            read += 1
+        except ParamsError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - most files are refused, some are as good as before
+            assert len(str(error)) < 600  # noqa: PT017
+        worst = max(worst, time.process_time() - began)
+    assert 0 < read < 5000
+    assert worst < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2**20, "kilobytes: 1 GiB"
