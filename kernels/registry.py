@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
@@ -93,6 +93,11 @@ def usual() -> list[str]:
     """Return the names of the kernels that are meant where none is named: our own, but for peers and variants."""
     asked_for = {*_PEERS, *_VARIANTS, *third_party()}
     return [name for name in names() if name not in asked_for]
+
+
+def package_of(name: str) -> Distribution | None:
+    """Return the installed package of another that offers a kernel; None for our own, and for one in a file."""
+    return _points()[name].dist if name in third_party() else None
 
 
 def third_party() -> list[str]:

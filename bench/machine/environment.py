@@ -134,21 +134,27 @@ def commit() -> Commit:
     return _commit(root, "--untracked-files=no") if (root / ".git").exists() else Commit()
 
 
-def commit_of(file: Path) -> Commit:
-    """Return the commit of the repository that a file is in, and whether the file differs from it."""
+def commit_of(file: Path, *, tracked: bool = False) -> Commit:
+    """Return the commit of the repository that a file is in, and whether the file differs from it.
+
+    ``tracked``: nothing where the repository does not hold the file, as of an environment that lies in somebody's.
+    """
+    if tracked and not _git(file.parent, "ls-files", "--error-unmatch", "--", str(file)):
+        return Commit()
     return _commit(file.parent, "--", str(file))
 
 
 def _commit(folder: Path, *what: str) -> Commit:
+    status = _git(folder, "status", "--porcelain", *what)
+    return Commit(_git(folder, "rev-parse", "HEAD"), None if status is None else bool(status))
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """Return what git says of a folder; None where it fails, or is not installed."""
     if shutil.which("git") is None:
-        return Commit()
-
-    def git(*words: str) -> str | None:
-        ran = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)  # noqa: S607
-        return ran.stdout.strip() if ran.returncode == 0 else None
-
-    status = git("status", "--porcelain", *what)
-    return Commit(git("rev-parse", "HEAD"), None if status is None else bool(status))
+        return None
+    ran = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)  # noqa: S607
+    return ran.stdout.strip() if ran.returncode == 0 else None
 
 
 def _versions() -> dict[str, str]:

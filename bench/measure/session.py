@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import Distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed
@@ -66,12 +72,38 @@ class Contestant:
         )
 
 
-def _source(name: str) -> SourceFile | None:
-    """Return the file of a kernel that was given as one."""
+def _source(name: str, kernel_class: type[Kernel]) -> SourceFile | None:
+    """Return the file of a kernel that was given as one, or that another package has; None for our own."""
     if (file := files.given().get(name)) is None:
-        return None
+        return _of_package(name, kernel_class)
     git = environment.commit_of(Path(file.path))
     return SourceFile(name=Path(file.path).name, sha256=file.sha256, commit=git.commit, dirty=git.dirty)
+
+
+class _Vcs(msgspec.Struct, frozen=True):
+    commit_id: str | None = None
+
+
+class _DirectUrl(msgspec.Struct, frozen=True):
+    vcs_info: _Vcs = _Vcs()
+
+
+def _of_package(name: str, kernel_class: type[Kernel]) -> SourceFile | None:
+    """Return the module of a kernel of another package, with the commit that the package was installed from."""
+    package, module = registry.package_of(name), sys.modules.get(kernel_class.__module__)
+    if package is None or module is None or not module.__file__:
+        return None
+    path = Path(module.__file__)
+    git = environment.commit_of(path, tracked=True)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return SourceFile(name=path.name, sha256=digest, commit=git.commit or _installed_from(package), dirty=git.dirty)
+
+
+def _installed_from(package: Distribution) -> str | None:
+    """Return the commit that pip has noted of a package from a repository (PEP 610); None for any other."""
+    with suppress(msgspec.MsgspecError):
+        return msgspec.json.decode(package.read_text("direct_url.json") or "{}", type=_DirectUrl).vcs_info.commit_id
+    return None
 
 
 @dataclass
@@ -138,7 +170,7 @@ class Suite:
                 returns=kernel_class.returns,
                 peer=name in registry.peers(),
                 describe=kernel.describe(),
-                file=_source(name),
+                file=_source(name, kernel_class),
             ),
             Conformance(conformance.max_error, conformance.max_error_ratio),
             Accuracy(**self.workload.accuracy(kernel)),

@@ -1,9 +1,16 @@
 """One process: a kernel passes the gate once, or fails once with the same words for every case."""
 
+import hashlib
+import importlib
+import subprocess
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.measure import session
 from mlpbench.bench.measure.session import Suite
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
@@ -67,6 +74,7 @@ def test_what_a_record_says_about_a_kernel(suite):
         "version": NumpyKernel.version(),
         "returns": "new",
         "peer": False,
+        "file": None,
         "describe": {"made": "of numpy"},
     }
     assert 0 < contestant.conformance.as_dict()["max_error_ratio"] < 1
@@ -140,3 +148,50 @@ def test_a_peer_is_told_from_our_kernels(suite, monkeypatch):
     info = {name: asked.admit(name).kernel_info.as_dict() for name in ("counted", "out")}
     assert (info["counted"]["peer"], info["out"]["peer"]) == (True, False)
     assert (info["counted"]["returns"], info["out"]["returns"]) == ("new", "kept")
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Return a kernel class of another package, its module's file, and what pip has noted of the package."""
+    module = tmp_path / "theirs.py"
+    module.write_text("from mlpbench.kernels.mlp_numpy import NumpyKernel\n\n\nclass Theirs(NumpyKernel):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    noted = {}
+    installed = SimpleNamespace(read_text=noted.get)
+    monkeypatch.setattr(session.registry, "package_of", lambda name: installed if name == "theirs" else None)
+    yield importlib.import_module("theirs").Theirs, module, noted
+    del sys.modules["theirs"]
+
+
+def git(folder, *words):
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.invalid")
+    ran = subprocess.run(["git", "-C", folder, *who, *words], check=True, capture_output=True, text=True)
+    return ran.stdout.strip()
+
+
+def test_a_kernel_of_another_package_has_the_commit_of_its_repository(package, tmp_path):
+    kernel_class, module, _ = package
+    git(tmp_path, "init", "-q")
+    assert session._source("theirs", kernel_class).commit is None, "the repository does not hold the file"
+    git(tmp_path, "add", "theirs.py")
+    git(tmp_path, "commit", "-qm", "x")
+    found = session._source("theirs", kernel_class)
+    assert (found.name, found.commit, found.dirty) == ("theirs.py", git(tmp_path, "rev-parse", "HEAD"), False)
+    assert found.sha256 == hashlib.sha256(module.read_bytes()).hexdigest()
+    module.write_text(module.read_text() + "\n")
+    assert session._source("theirs", kernel_class).dirty
+
+
+@pytest.mark.parametrize(
+    ("noted", "commit"),
+    [
+        ({}, None),
+        ({"direct_url.json": '{"url": "https://x.example", "vcs_info": {"vcs": "git", "commit_id": "abc"}}'}, "abc"),
+        ({"direct_url.json": '{"url": "file:///x", "dir_info": {"editable": true}}'}, None),
+        ({"direct_url.json": "no json"}, None),
+    ],
+)
+def test_or_the_one_that_pip_has_noted(package, noted, commit):
+    package[2].update(noted)
+    assert session._source("theirs", package[0]).commit == commit
+    assert session._source("numpy", package[0]) is None
