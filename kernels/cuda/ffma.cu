@@ -128,37 +128,46 @@ struct Thread {
     }
 };
 
-/* What a thread carries from global memory to a buffer of shared memory: inputs and weights of the first layer. */
+/* What a thread carries from global memory to a buffer of shared memory: inputs and weights of the first layer. Its quads
+   of inputs are a fixed number of rows apart, and its quads of weights as many as there are threads: one address serves
+   all of them. */
 struct Carried {
-    static constexpr int n_inputs = ROWS * BK / 4 / THREADS;
+    static constexpr int quads = BK / 4, apart = THREADS / quads, n_inputs = ROWS / apart;
     static constexpr int w_quads = BK * CG * stride(width(1)) / 4;
     static constexpr int n_weights = (w_quads + THREADS - 1) / THREADS;
     float4 inputs[n_inputs], weights[n_weights];
+    const INPUT* row; /* the first of its rows */
+    const float* packed;
+    int place, valid; /* in a buffer of inputs; how many of its rows there are, times apart */
 
-    __device__ __forceinline__ void load(const INPUT* x, const float* packed, int valid, int k) {
+    __device__ __forceinline__ Carried(const INPUT* x, const float* all, int rows) {
+        const int first = threadIdx.x / quads, quad = threadIdx.x % quads;
+        row = x + first * width(0);
+        packed = all + 4 * threadIdx.x;
+        place = first * BK_ROW + 4 * quad;
+        valid = rows - first;
+    }
+    __device__ __forceinline__ void load(int k) {
+        const int first = k + 4 * (threadIdx.x % quads);
         #pragma unroll
         for (int p = 0; p < n_inputs; ++p) {
-            const int i = p * THREADS + threadIdx.x, r = i / (BK / 4);
-            inputs[p] = r < valid ? inputs_of(x + (long long)r * width(0), k + i % (BK / 4) * 4)
-                                  : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+            const int r = p * apart;
+            inputs[p] = r < valid ? inputs_of(row + r * width(0), first) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
         }
         #pragma unroll
-        for (int p = 0; p < n_weights; ++p) {
-            const int i = p * THREADS + threadIdx.x;
-            if (i < w_quads) weights[p] = four(packed + k * CG * stride(width(1)) + 4 * i);
-        }
+        for (int p = 0; p < n_weights; ++p)
+            if (is_weight(p)) weights[p] = four(packed + k * CG * stride(width(1)) + 4 * p * THREADS);
     }
     __device__ __forceinline__ void put(float* to_inputs, float* to_weights) const {
         #pragma unroll
-        for (int p = 0; p < n_inputs; ++p) {
-            const int i = p * THREADS + threadIdx.x;
-            *reinterpret_cast<float4*>(to_inputs + i / (BK / 4) * BK_ROW + i % (BK / 4) * 4) = inputs[p];
-        }
+        for (int p = 0; p < n_inputs; ++p)
+            *reinterpret_cast<float4*>(to_inputs + place + p * apart * BK_ROW) = inputs[p];
         #pragma unroll
-        for (int p = 0; p < n_weights; ++p) {
-            const int i = p * THREADS + threadIdx.x;
-            if (i < w_quads) *reinterpret_cast<float4*>(to_weights + 4 * i) = weights[p];
-        }
+        for (int p = 0; p < n_weights; ++p)
+            if (is_weight(p)) *reinterpret_cast<float4*>(to_weights + 4 * threadIdx.x + 4 * p * THREADS) = weights[p];
+    }
+    static __device__ __forceinline__ bool is_weight(int p) {
+        return (p + 1) * THREADS <= w_quads || p * THREADS + int(threadIdx.x) < w_quads;
     }
 };
 
@@ -174,8 +183,8 @@ mlp_ffma(const INPUT* __restrict__ x, const float* __restrict__ weights, float* 
     y += first * out;
 
     Sums<n1> sums;
-    Carried carried;
-    carried.load(x, weights + weights_at(1), valid, 0);
+    Carried carried(x, weights + weights_at(1), valid);
+    carried.load(0);
     carried.put(memory, memory + ROWS * BK_ROW);
     __syncthreads();
     int now = 0;
@@ -184,7 +193,7 @@ mlp_ffma(const INPUT* __restrict__ x, const float* __restrict__ weights, float* 
         const bool more = k + BK < width(0);
         const float* used = memory + now * buffer;
         float* filled = memory + (1 - now) * buffer;
-        if (more) carried.load(x, weights + weights_at(1), valid, k + BK);
+        if (more) carried.load(k + BK);
         multiply<n1, BK, BK_ROW>(sums, used + thread.group * BK_ROW, used + ROWS * BK_ROW + thread.column * stride(n1));
         if (more) carried.put(filled, filled + ROWS * BK_ROW);
         __syncthreads(); /* the other buffer is full, and nobody reads this one any more */

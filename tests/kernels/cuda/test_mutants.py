@@ -90,8 +90,8 @@ MUTANTS = [
         "shared memory that nobody wrote",
         "fp32",
         "mlp_ffma",
-        "if (i < w_quads) *reinterpret",
-        "if (i < w_quads - 3) *reinterpret",
+        "int(threadIdx.x) < w_quads;",
+        "int(threadIdx.x) < w_quads - 3;",
         "outputs",
     ),
     Mutant(
