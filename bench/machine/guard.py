@@ -9,6 +9,7 @@ sleeps until then, and has a session of its own, so that what kills our group le
 import atexit
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -19,10 +20,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+#: The variable in which a process, and whatever that starts, finds who has started it.
+PARENT = "MLPBENCH_PARENT"
 #: Whatever interpreter measures, this one guards.
 _PYTHON = sys.executable
 #: Killed processes are gone within a moment; one that is stuck in a driver may never be.
 _LOOKS, _LOOK_S = 500, 0.01
+_SCANS, _SCAN_S = 5, 0.1
 
 
 class Guard:
@@ -52,12 +56,14 @@ class Guard:
     @contextmanager
     def folder(self) -> Iterator[Path]:
         """Make a temporary folder, which goes with the block, or with us."""
-        with tempfile.TemporaryDirectory(prefix="mlpbench-", ignore_cleanup_errors=True) as name:
-            self._note("folder", name, watched=True)
-            try:
-                yield Path(name)
-            finally:
-                self._note("folder", name, watched=False)
+        path = Path(tempfile.gettempdir(), f"mlpbench-{secrets.token_hex(8)}")
+        self._note("folder", str(path), watched=True)  # before it is there: it may be the last that we do
+        try:
+            path.mkdir(mode=0o700)
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            self._note("folder", str(path), watched=False)
 
     def close(self) -> None:
         """Let the guard end, which kills and removes whatever it still watches."""
@@ -90,7 +96,7 @@ class Guard:
 
     def _start(self) -> subprocess.Popen[bytes]:
         started = subprocess.Popen(
-            [_PYTHON, "-I", "-S", __file__],
+            [_PYTHON, "-I", "-S", __file__, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -119,6 +125,8 @@ def serve() -> None:
     for kind, name in watched:
         if kind == "group":
             _end_group(int(name))
+    if watched:
+        _end_children_of(sys.argv[1])
     for kind, name in watched:
         if kind == "folder":
             shutil.rmtree(name, ignore_errors=True)
@@ -130,6 +138,17 @@ def _end_group(number: int) -> None:
         for _ in range(_LOOKS):
             os.killpg(number, signal.SIGKILL)
             threading.Event().wait(_LOOK_S)
+
+
+def _end_children_of(parent: str) -> None:
+    """Kill what is left of a parent that was killed: before it could name it, or in sessions of its own (Linux)."""
+    mark = f"{PARENT}={parent}".encode()
+    for _ in range(_SCANS):  # one that was just being started does not have its variables yet
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):  # somebody else's, or it has just ended
+                if mark in path.read_bytes().split(b"\0"):
+                    os.kill(int(path.parent.name), signal.SIGKILL)
+        threading.Event().wait(_SCAN_S)
 
 
 if __name__ == "__main__":

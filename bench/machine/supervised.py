@@ -31,8 +31,6 @@ MEMORY_SHARE = 0.9
 #: What is left to read of a process that has ended, though its output is open still.
 _REST_S = 0.5
 _CHUNK = 2**16
-#: The variable in which a process finds who has started it.
-PARENT = "MLPBENCH_PARENT"
 _SET_PDEATHSIG = 1  # prctl(2)
 _AFTER = "was stopped after"
 
@@ -131,7 +129,7 @@ def _start(
     with bound(binding):
         return subprocess.Popen(
             command,
-            env={**environ, PARENT: str(os.getpid())},
+            env={**environ, guard.PARENT: str(os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if merged else subprocess.PIPE,
@@ -208,7 +206,7 @@ def end_with_parent() -> None:
 
     Where it cannot, and for what this process has started, the parent's guard does the same a moment later.
     """
-    parent = os.environ.get(PARENT)
+    parent = os.environ.get(guard.PARENT)
     if parent is None or sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL)

@@ -72,6 +72,8 @@ def decode(raw: bytes, path: Path, kind: type[_Content], is_called: str = "a res
             data = _tidy(msgspec.json.decode(text), path)
         except msgspec.ValidationError as unread:  # a number beyond the range of a float
             raise UserError(f"{path}: {_told(unread, None)}") from None
+        except msgspec.DecodeError as unread:  # further on than the member that is wrong
+            raise UserError(f"{path}: not JSON: {_where(str(unread), text)}") from None
         except RecursionError:
             _too_deep(path)
     except msgspec.DecodeError as error:

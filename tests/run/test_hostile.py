@@ -1,0 +1,100 @@
+"""Kernels that hang, die, leak, print without end or leave processes behind: stopped, named, and the others go on."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from mlpbench.bench.machine import supervised
+from mlpbench.bench.plan import probe
+from mlpbench.bench.record import runs
+from mlpbench.kernels import registry
+from support.doubles import offer
+from support.processes import gone
+from support.sources import ROOT
+from support.terminal import called
+
+pytestmark = pytest.mark.heavy
+
+#: One module for each kernel: what ends one process is no other's.
+MODULE = """
+import os, signal, subprocess, sys, time
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+
+class Kernel(NumpyKernel):
+    {method}
+        {body}
+        return super().{call}
+"""
+FORWARD = ("def forward(self, x):", "forward(x)")
+SUPPORTS = ("@classmethod\n    def supports(cls, spec):", "supports(spec)")
+#: Where it misbehaves, how, and what is said of it: of the first while it is asked, of the others while it is measured.
+HOSTILE = {
+    "asks-hangs": (SUPPORTS, "time.sleep(600)", "the probe failed: the process was stopped after 6 s"),
+    "asks-dies": (SUPPORTS, "os.kill(os.getpid(), signal.SIGSEGV)", "the probe failed: the process died of SIGSEGV"),
+    "asks-exits": (SUPPORTS, "sys.exit(0)", "the probe failed: the process ended with 0"),
+    "hangs": (FORWARD, "time.sleep(600)", "the process was stopped after 12 s"),
+    "dies": (FORWARD, "os._exit(0)", "the process ended with 0 and no result"),
+    "leaks": (FORWARD, "self.held = getattr(self, 'held', []) + [b'x' * 2**25]; time.sleep(0.01)", "GiB of memory"),
+    "prints": (FORWARD, "os.write(2, b'y' * 2**20)", "the process was stopped: it printed more than 16 MiB"),
+    "interrupts": (FORWARD, "raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "leaves": (
+        FORWARD,
+        "if not hasattr(self, 'left'): self.left = subprocess.Popen(['sleep', '600'], start_new_session=True)",
+        None,
+    ),
+}
+
+
+@pytest.fixture
+def hostile(tmp_path, monkeypatch):
+    """Offer the kernels, with little time and little memory for each."""
+    for name, ((method, call), body, _) in HOSTILE.items():
+        text = MODULE.format(method=method, body=body, call=call)
+        (tmp_path / f"hostile_{name.replace('-', '_')}.py").write_text(text)
+    entries = {name.replace("-", "_"): f"hostile_{name.replace('-', '_')}:Kernel" for name in HOSTILE}
+    folder = offer(tmp_path, **entries)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(ROOT)]))
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(probe, "TIMEOUT_S", 6.0)
+    monkeypatch.setattr(supervised, "TICK_S", 0.2)
+    monkeypatch.setattr(supervised, "memory_limit", lambda: 600 * 2**20)
+    monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
+    monkeypatch.setattr("mlpbench.bench.cli.report.write_reports", lambda *_: [])
+    registry._points.cache_clear()
+    yield
+    monkeypatch.undo()
+    registry._points.cache_clear()
+
+
+def test_each_is_named_and_the_others_go_on(hostile, capsys, tmp_path):
+    words = ("--third-party", "--profile", "smoke", "--batch-size", "1", "--timeout", "12s", "--wait", "0")
+    small = ("--spec", "20-10-3", "--threads", "1", "--repeats", "2", "--seed", "1")
+    kernels = [name for name in HOSTILE if not name.startswith("asks")]
+    status, _, err = called(capsys, "run", "numpy", *words, *small, "--out", tmp_path / "results")
+    assert status == 1
+    assert "Traceback" not in err
+    run = runs.read_run(runs.latest(tmp_path / "results"))
+    told = {item.kernel: item.reason for item in run.skipped} | {one.kernel: one.reason for one in run.failures}
+    for name, (_, _, words) in HOSTILE.items():
+        assert words is None or words in told[name], (name, told.get(name))
+    timed = {record.kernel for record in run.records if len(record.cases) == len(run.plan.cases)}
+    assert timed == {"numpy", "leaves"}, "honest, and one that leaves a process behind"
+    assert {kernel for kernel, _ in run.left_out} == {"hangs", "leaks", "prints"}, "not started again"
+    assert set(kernels) <= {record.kernel for record in run.records}
+    found = subprocess.run(["pgrep", "-x", "-f", "sleep 600"], capture_output=True, text=True, check=False)
+    left = [int(number) for number in found.stdout.split()]
+    for number in left:
+        os.kill(number, signal.SIGKILL)
+    gone(*left)
+
+
+def test_check_names_each_and_goes_on(hostile, capsys):
+    status, out, err = called(capsys, "check", "dies", "interrupts", "numpy", "--spec", "20-10-3")
+    assert status == 1
+    assert "Traceback" not in out + err
+    rows = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    assert "non-conforming: the process ended with 0" in rows["dies"]
+    assert "non-conforming" in rows["interrupts"]
+    assert " conforms" in rows["numpy"]

@@ -1,0 +1,142 @@
+"""kill -9 at any moment, of whoever runs: nothing finished is lost, nothing is left behind, and the run goes on."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from mlpbench.bench import cases as cases_
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.plan import profiles
+from mlpbench.bench.plan.plan import make_plan
+from mlpbench.bench.record import runs
+from mlpbench.bench.record.schema import computed
+from mlpbench.bench.run import folder as folder_
+from support import processes, simulate
+from support.sources import ROOT
+
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to find processes"),
+]
+
+KILLS, SEED = 50, 20261126
+KERNELS, REPEATS = ("numpy", "numpy-out"), 70
+#: Goes on with a run as `mlpbench run --resume` does, with a stand-in for the interpreter that measures.
+DRIVER = """
+import sys
+from pathlib import Path
+from mlpbench.bench.plan.effort import Effort
+from mlpbench.bench.run import folder as folders, resume, sweep
+folder, sys.executable = Path(sys.argv[1]), sys.argv[2]
+with folders.held(folder):
+    found = resume.read(folder)
+    effort = Effort(found.sweep.plan)
+    resume.take_in(found, effort)
+    print("begun", flush=True)
+    resume.reopen(found)
+    for _ in sweep.execute(found.sweep, found.folders, lambda *_: None, effort):
+        pass
+    sweep.close(found.sweep, folder, found.folders, effort, interrupted=False)
+"""
+#: A measuring process: it has started another one by the time that it leaves its result.
+MEASURES = "subprocess.Popen(['sleep', '60']); time.sleep(0.02); done()"
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """Return the folder of a run of which nothing has been measured, the interpreter, and the variables for both."""
+    plan = make_plan(
+        profiles.profile("smoke"),
+        list(KERNELS),
+        [cases_.Case("per_sample", 100), cases_.Case("batched", 10)],
+        repeats=REPEATS,
+        seed=1,
+        threads=1,
+        command=["mlpbench", "run"],
+        commit=None,
+    )
+    workload = Workload(Options(spec="20-10-3", data="random"), rows=20)
+    folder = folder_.open_run(tmp_path / "results", plan, workload)
+    said = msgspec.to_builtins(computed(*workload.facts()))
+    for kernel, repeat in plan.order:
+        timed = [simulate.benchmark((kernel, case.mode, case.batch_size), [1e-4] * 5) for case in plan.cases]
+        good = simulate.record(kernel, repeat, timed, plan.as_dict(), **said)
+        (tmp_path / f"{kernel}.{repeat}.good").write_text(json.dumps(good), encoding="utf-8")
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    env = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
+    return folder, processes.interpreter(tmp_path, MEASURES), env
+
+
+def all_of(env):
+    """Return the numbers of all processes that have inherited our folder for temporary files."""
+    mark, found = f"TMPDIR={env['TMPDIR']}".encode(), []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+        except OSError:  # it has just ended
+            continue
+    return found
+
+
+def finished(folder):
+    """Return the hash of each result; all of them can be read."""
+    runs.read_run(folder)
+    names = [path for path in folder.glob("*.json") if path.name != "run.json"]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in names}
+
+
+def kill(whom, driver, env):
+    """Kill the one that drives, its group, or what it has started just now."""
+    if whom == "child":
+        for number in set(all_of(env)) - {driver.pid}:
+            try:
+                leader = (
+                    os.getpgid(number) == number and b"benchmark-json" in Path(f"/proc/{number}/cmdline").read_bytes()
+                )
+                if leader:
+                    os.kill(number, signal.SIGKILL)
+            except OSError:  # it has just ended
+                continue
+        time.sleep(0.02)
+    if whom == "group":
+        os.killpg(driver.pid, signal.SIGKILL)
+    else:
+        driver.kill()
+
+
+def test_fifty_kills_at_random_moments(stopped):
+    folder, python, env = stopped
+    rng = random.Random(SEED)
+    words = [sys.executable, "-c", DRIVER, str(folder), python]
+    before, sessions = {}, 0
+    for number in range(KILLS):
+        driver = subprocess.Popen(words, env=env, stdout=subprocess.PIPE, start_new_session=True)
+        assert driver.stdout.readline() == b"begun\n"
+        time.sleep(rng.uniform(0, 0.15))
+        kill(rng.choice(["parent", "child", "group"]), driver, env)
+        driver.communicate()
+        processes.wait_until(lambda: not all_of(env), f"the end of all processes after kill {number}", limit_s=10)
+        assert list(Path(env["TMPDIR"]).iterdir()) == [], f"kill {number} left a temporary file"
+        now = finished(folder)
+        assert {name: now[name] for name in before} == before, f"kill {number} changed a result"
+        before = now
+    assert subprocess.run(words, env=env, check=False, capture_output=True).returncode == 0
+    after, run = finished(folder), runs.read_run(folder)
+    assert {name: after[name] for name in before} == before
+    assert sorted((record.kernel, record.repeat) for record in run.records) == sorted(run.plan.order)
+    assert (run.missing, run.ending.interrupted) == ((), False)
+    sessions = len(run.resumed)
+    assert 1 < sessions <= KILLS + 1, "a kill may come before that is written down"
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+    processes.wait_until(lambda: not all_of(env), "the end of all processes", limit_s=10)
