@@ -20,6 +20,9 @@ PRODUCT, PEAK = ARITHMETIC = ("matrix product", "multiply-add")
 #: for nothing; of what all cores share, neighbours that the processor's clock does not show take their part.
 _QUIET_WITHIN = {PEAK: 1.15, "L3": 1.3, "DRAM": 1.3}
 
+#: Why arithmetic that was measured beside quiet looks is no peak.
+BELOW = "the machine did more, beside a busy neighbour"
+
 #: Work per second by number of threads, and by name of what was done.
 Rates = dict[int, dict[str, float]]
 
@@ -95,9 +98,12 @@ def read(run: Run) -> Evidence:
         missing["the cost of a call was not measured: the results are of an earlier version"] = None
     content = run.roofs.roofs if run.roofs else None
     refused = [one for one in content.measured if one.refused is not None] if content else []
+    below = _below_refused(content.measured) if content else []
     missing |= dict.fromkeys(
-        f"{one.name} with {words.things(one.threads, 'thread')} was not measured: {one.refused}" for one in refused
+        f"{one.name} with {words.things(one.threads, 'thread')} was not measured: {one.refused or BELOW}"
+        for one in (*refused, *below)
     )
+    refused += below
     roofs, disturbed = _roofs(content, refused) if content else ({}, False)
     with_refused = _roofs(content)[0] if content and refused else {}
     if not roofs and not refused:
@@ -106,6 +112,17 @@ def read(run: Run) -> Evidence:
     missing |= dict.fromkeys(f"a damaged file was left out: {line}" for line in run.damaged)
     devices = {one.device: _of_device(one) for one in run.roofs.devices} if run.roofs else {}
     return Evidence(small, roofs, disturbed, tuple(missing), devices, sustained(run.roofs_of_repeats), with_refused)
+
+
+def _below_refused(every: Sequence[measured.Measured]) -> list[measured.Measured]:
+    """Return the arithmetic that is below what a refused measurement did with as many threads: it is no peak."""
+    arithmetic = [one for one in every if one.name in ARITHMETIC]
+    best: dict[tuple[int, bool], float] = {}
+    for one in arithmetic:
+        at = one.threads, one.refused is None
+        best[at] = max(best.get(at, 0.0), one.work / min(one.data))
+    low = {threads for threads, is_kept in best if is_kept and best[threads, True] < best.get((threads, False), 0.0)}
+    return [one for one in arithmetic if one.refused is None and one.threads in low]
 
 
 def sustained(of_repeats: Mapping[int, measured.RoofsHead]) -> Sustained:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mlpbench.bench.analysis import frame
+from mlpbench.bench.analysis import evidence, frame
 from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.sides import Side
@@ -158,3 +158,24 @@ def test_beside_refused_roofs_only_what_is_many_times_faster_is_impossible(tmp_p
     (run.path / "roofs.json").write_text(json.dumps(evidence_files.roofs(entries)))
     gone = TIMES.keys() - timed(settled(runs.read_run(run.path)))
     assert gone == ({("fast", "batched", 100)} if refused else set())
+
+
+def test_a_product_below_a_refused_peak_is_no_peak(tmp_path):
+    """Multiply-adds were refused for a busy neighbour, and did more all the same: no honest time is impossible."""
+    run = write(tmp_path, trust=None)
+    busy = "the machine was busy: no 2 of 45 rounds came near the best"
+    entries = [
+        {**entry, **({"refused": busy} if entry["name"] == "multiply-add" else {})}
+        for entry in evidence_files.measured(1)
+    ]
+    for entry in entries:
+        if entry["name"] == "matrix product":
+            entry["data"] = [100 * seconds for seconds in entry["data"]]
+    (run.path / "roofs.json").write_text(json.dumps(evidence_files.roofs(entries)))
+    found = evidence.read(runs.read_run(run.path))
+    assert found.roofs == {}
+    assert any(
+        line.startswith("matrix product with 1 thread was not measured: the machine did") for line in found.missing
+    )
+    gone = TIMES.keys() - timed(settled(runs.read_run(run.path)))
+    assert ("numpy", "batched", 100) not in gone, "it is 100 times as fast as that product"
