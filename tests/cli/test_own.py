@@ -36,6 +36,7 @@ def test_new_writes_twelve_lines_and_never_over_a_file(tmp_path, capsys):
     assert path.read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.heavy
 def test_check_contains_what_breaks(tmp_path):
     (tmp_path / "bad.py").write_text(BAD, encoding="utf-8")
     ran = typed("check", "bad.py:crash", "bad.py:wrong", "--json", cwd=tmp_path, PYTHONPATH=ROOT)

@@ -27,12 +27,11 @@ def test_other_processors_of_the_family_get_the_right_result(tmp_path, cpu, feat
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_activations_that_few_networks_have_are_right_without_fma_too(tmp_path, dtype):
+def test_activations_that_few_networks_have_are_right_without_fma_too(tmp_path):
     target = {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse,+sse2,-sse3,-avx,-avx512f"}
     hidden = ["tanh,gelu", "silu", "leaky-relu:0.2"]
-    result = compiled("numba-simd", "numba", dtype=dtype, hidden=hidden, NUMBA_CACHE_DIR=tmp_path, **target)
-    assert len(result["ratios"]) == 10
+    result = compiled("numba-simd", hidden=hidden, NUMBA_CACHE_DIR=tmp_path, **target)
+    assert len(result["ratios"]) == 5
     assert max(result["ratios"]) < 0.5
 
 
