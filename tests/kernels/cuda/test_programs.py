@@ -1,10 +1,9 @@
-"""The programs as data: what fits, what is refused, how weights are packed; and what they compute, on the CPU."""
+"""The programs as data: what fits, what is refused, how weights are packed. What they compute: test_programs_on_cpu."""
 
 import numpy as np
 import pytest
 
 from mlpbench.kernels import reference
-from mlpbench.kernels.conformance import probe_inputs
 from mlpbench.kernels.cuda import packing, programs
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.reference import seeded
@@ -78,16 +77,11 @@ def test_bias_and_softmax_in_one_program(dtype):
     assert np.abs(a - want).max() < {"float32": 2e-7, "float64": 1e-15}[dtype]
 
 
-@pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
-def test_the_whole_network_in_one_program():
-    """Every program, specification and number of rows: see the heavy tests."""
-    spec = ForwardSpec((30, 17, 9, 5))
-    params, x = seeded(spec), probe_inputs(spec, 37, 0)
-    allowed, _ = reference.bound(spec, params, x)
-    for program in programs.fused(spec, "fp32"):
-        kernel = CpuRawKernel(program.source, program.name, program.options)
-        kernel.max_dynamic_shared_size_bytes = program.shared_bytes
-        y = np.full((37, 5), np.nan, np.float32)
-        arguments = (x, program.pack(params), y, np.int64(37))
-        kernel((program.grid(37),), (program.block,), arguments, shared_mem=program.shared_bytes)
-        assert (np.abs(y - reference.forward(spec, params, x)) < allowed).all()
+@pytest.mark.heavy
+def test_cupys_nvrtc_takes_the_options_as_they_are():
+    """A type of two words among them, and lists with commas; in the dialect that CuPy leaves to NVRTC."""
+    compiling = pytest.importorskip("cupy", reason="CuPy is not installed").cuda.compiler
+    for program in (programs.fused(MNIST, "fp32", pixels=True)[1], programs.bias_softmax(65, "float64")):
+        given = (*program.options, "-ftz=true", "--device-as-default-execution-space", "-arch=sm_90")
+        cubin, _ = compiling._NVRTCProgram(program.source, method="cubin").compile(given)
+        assert program.name.encode() in cubin
