@@ -69,6 +69,16 @@ def test_kernels_of_one_library_share_a_process_and_libraries_do_not(probe_all):
     assert reasons == {"numpy": "numpy numpy-out", "numpy-out": "numpy numpy-out", "numba": "numba"}
 
 
+def test_a_library_is_asked_apart_for_a_device_and_all_of_cupy_together(probe_all, monkeypatch):
+    """A process of JAX computes in one place, and says so of every kernel that is asked there."""
+    monkeypatch.setattr(probing, "find_spec", lambda library: True)
+    names = ("jax", "jax-cuda", "jax-array", "cupy", "cupy-fused", "torch-cuda")
+    reasons = {name: answer.reason for name, answer in probe_all(NEIGHBOURS, *names).items()}
+    assert reasons["jax"] == reasons["jax-array"] == "jax jax-array"
+    assert reasons["jax-cuda"] == "jax-cuda"
+    assert reasons["cupy"] == reasons["cupy-fused"] == "cupy cupy-fused"
+
+
 def test_modules_are_asked_side_by_side(tmp_path, probe_all, monkeypatch):
     """Each waits for the other to have begun: one after the other, both would wait in vain."""
     body = f"""
