@@ -124,11 +124,12 @@ def add(name: str, kernel_class: type[Kernel]) -> None:
         raise ValueError(f"the name {name!r} is taken")
 
 
-def give(text: str) -> str:
+def give(text: str, *, elsewhere: bool = False) -> str:
     """Return the name of the kernel that somebody typed: a name, ``./mine.py:fast``, or ``array-api:torch``.
 
     A file is read and hashed: from now on this process, and those that it starts, know it by its name. Raises
-    UnknownKernel for a name that nobody offers, and for a file that cannot be read.
+    UnknownKernel for a file that cannot be read, and unless another interpreter may offer it ``elsewhere`` for a name
+    that nobody offers here.
     """
     if files.is_file(text):
         name = files.give(text)
@@ -138,7 +139,8 @@ def give(text: str) -> str:
         name = array_api.name_of(text)
     else:
         name = text
-    module(name)
+    if not elsewhere:
+        module(name)
     return name
 
 

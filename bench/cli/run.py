@@ -126,7 +126,7 @@ def run(
     rows = max(cases_.ALL_ROWS, *(case.batch_size for case in cases))
     planned = choose.make_sweep(
         chosen,
-        list(map(registry.give, kernels or chosen.kernels or ())),
+        [registry.give(name, elsewhere=bool(interpreters)) for name in kernels or chosen.kernels or ()],
         peers or (chosen.peers and not kernels),
         settings,
         choose.make_workloads(settings, computed, rows),
