@@ -51,7 +51,7 @@ def told(tmp_path, monkeypatch, capsys):
         (["run", "numpy", "--spec", "784,50,10"], "cannot read the specification '784,50,10': write sizes as 784-"),
         (["run", "numpy", "--spec", "784-99999999999-10"], "784-99999999999-10 has "),
         (["run", "numpy", "--spec", "9999999-10"], "10000 rows take "),
-        (["run", "numpy", "--hidden", "tanh"], "hidden must be one of sigmoid, relu, step; got 'tanh'"),
+        (["run", "numpy", "--hidden", "tan"], "hidden must be one of sigmoid, relu, step, tanh, "),
         (["run", "numpy", "--output", "softmx"], "output must be one of softmax, identity"),
         (["run", "numpy", "--dtype", "float16"], "dtype must be one of float32, float64"),
         # Batch sizes, threads, repeats; tests/test_values.py has them all
@@ -100,7 +100,7 @@ def told(tmp_path, monkeypatch, capsys):
         (["report", "-o", "results"], "cannot write results: Is a directory"),
         (["report", "latest", "latest"], "the run 2026"),
         # Comparisons
-        (["compare", "numpy"], "Missing argument 'candidate'"),
+        (["compare", "numpy"], "name two sides, or one run and --by"),
         (["compare", "numpy", "numba"], "'numba' is no run, and no kernel of the latest one"),
         (["compare", "numpy", "numpy"], "nothing to compare: "),
         (["compare", "numpy", "numpy", "--results", "nowhere"], "no runs in nowhere"),
@@ -109,7 +109,7 @@ def told(tmp_path, monkeypatch, capsys):
         (["rnu"], "No such command 'rnu'."),
         (["run", "--treads", "2"], "No such option: --treads"),
         (["run", "--threads"], "Option '--threads' requires an argument"),
-        (["list", "numpy"], "Got unexpected extra argument"),
+        (["env", "numpy"], "Got unexpected extra argument"),
     ],
     ids=lambda value: " ".join(value).replace("\n", "") if isinstance(value, list) else "",
 )
