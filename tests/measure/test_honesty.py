@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -232,3 +233,16 @@ def test_a_thousand_honest_results_and_none_is_refused():
             conformance.compare(*conformance.expected(spec, params.astype(spec.dtype), x), got, "a call")
         except NonConforming as refused:  # told with the network
             pytest.fail(f"{spec}: {refused}")
+
+
+@pytest.mark.parametrize(
+    ("device", "fresh", "same", "longer"),
+    [
+        ("cpu", [(1e-3, 1e-3), (2e-3, 1e-3)], [(1e-5, 1e-5), (1e-3, 1e-3)], 100),
+        ("cpu", [(40e-3, 1.1e-3), (30e-3, 1e-3)], [(1e-3, 1e-3), (50e-3, 1e-3)], 1),
+        ("cuda", [(1e-3, 1e-5)], [(1e-5, 1e-5)], 100),
+    ],
+)
+def test_who_remembers_saves_processor_time_and_who_waits_for_a_processor_does_not(device, fresh, same, longer):
+    kernel = SimpleNamespace(device=device)
+    assert Honesty._longer(SimpleNamespace(kernel=kernel), fresh, same) == pytest.approx(longer)
