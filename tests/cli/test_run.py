@@ -158,6 +158,7 @@ def here(monkeypatch):
         monkeypatch.setattr(registry, "_PEERS", dict.fromkeys(peers))
         monkeypatch.setattr(registry, "names", lambda: [*classes])
         monkeypatch.setattr(registry, "load", classes.__getitem__)
+        monkeypatch.setattr(registry, "module", lambda name: classes[name].__module__)
         monkeypatch.setattr(probe, "probe_all", lambda names, specs, _: [probe.probe(name, specs) for name in names])
         monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
 
