@@ -67,7 +67,8 @@ def test_from_new_to_compare(tmp_path, quicker):
     compared = mlpbench("compare", "numpy", "./mine.py:fast", "--results", tmp_path / "results")
     assert compared.returncode in (0, 1, 4), compared.stderr
     assert "mine.fast" in compared.stdout
-    assert mlpbench("explain", "--results", tmp_path / "results").returncode == 0
+    explained = mlpbench("explain", "--results", tmp_path / "results")
+    assert explained.returncode in (0, 1), explained.stderr
 
 
 @pytest.mark.heavy
