@@ -40,24 +40,21 @@ def show(
 
     Example: mlpbench show 0 --png zero.png
     """
+    import numpy as np
+
     from mlpbench.bench.data import show as picture
     from mlpbench.bench.data.workload import Options, Workload
     from mlpbench.bench.errors import UserError
+    from mlpbench.bench.measure import verdict
     from mlpbench.kernels import registry
-    from mlpbench.kernels.errors import KernelUnavailable
 
     workload = Workload(Options(data=data, data_dir=data_dir, weights=weights), rows=1)
     picture.check_index(index, workload.dataset)
-    try:
-        kernel_class = registry.load(registry.give(kernel))
-        kernel_class.probe()
-    except KernelUnavailable as reason:
-        raise UserError(f"{kernel} is unavailable: {reason}") from None
-    classifier = kernel_class(workload.spec, workload.params)
-    x = workload.dataset.inputs(workload.spec.np_dtype, index + 1)[index]
-    y = classifier.forward_one(classifier.from_host(x))
-    classifier.synchronize(y)
-    probabilities = classifier.to_host(y)
+    _ = workload.params  # bad input is told before anything runs
+    said = verdict.probabilities(workload.options, registry.give(kernel), index)
+    if "outputs" not in said:
+        raise UserError(f"{kernel} is unavailable: {said['reason']}")
+    probabilities = np.array(said["outputs"], workload.spec.np_dtype)
     if png is not None:
         picture.save_png(workload.dataset.images[index], png)
         console.say(f"wrote {png}")

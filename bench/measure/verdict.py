@@ -61,6 +61,32 @@ def _place(raised: BaseException, kernel: str) -> str:
     return f"{Path(frame.filename).name}, line {frame.lineno}"
 
 
+def probabilities(options: Options, name: str, index: int) -> dict[str, Any]:
+    """Return a kernel's ``outputs`` for one row of the data, or the ``reason`` why there are none, from a process."""
+    asked = {"kernel": name, "options": options.texts(), "index": index}
+    said = child.ask(__name__, asked, timeout_s=TIMEOUT_S)
+    return said.found or {"reason": said.reason}
+
+
+def _outputs(options: Options, name: str, index: int) -> dict[str, Any]:
+    workload, kernel_class = Workload(options, rows=1), registry.load(name)
+    try:
+        kernel_class.probe()
+    except KernelUnavailable as reason:
+        return {"reason": str(reason)}
+    kernel = kernel_class(workload.spec, workload.params)
+    x = workload.dataset.inputs(workload.spec.np_dtype, index + 1)[index]
+    y = kernel.forward_one(kernel.from_host(x))
+    kernel.synchronize(y)
+    return {"outputs": kernel.to_host(y).tolist()}
+
+
+def _answer(asked: dict[str, Any]) -> dict[str, Any]:
+    options, name = Options.of(asked["options"]), asked["kernel"]
+    if "index" in asked:
+        return _outputs(options, name, asked["index"])
+    return here(Suite(Workload(options), [name], [], named=True), name)
+
+
 if __name__ == "__main__":
-    asked = child.question()
-    child.tell(here(Suite(Workload(Options.of(asked["options"])), [asked["kernel"]], [], named=True), asked["kernel"]))
+    child.tell(_answer(child.question()))

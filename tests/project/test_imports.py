@@ -45,7 +45,7 @@ WAITS = {
     "kernels/own/array_api.py": "a backend's own wait: the standard has none",
     "kernels/cuda/queue.py": "what is timed on the device has to be over before it is read",
     "bench/data/workload.py": "hits are counted; that is never timed",
-    "bench/cli/data.py": "`mlpbench show` looks at one result; it is never timed",
+    "bench/measure/verdict.py": "`mlpbench show` looks at one result; it is never timed",
 }
 LINES, FOLDER = 400, 18
 PACKAGES = [path.parent for path in MODULES if path.name == "__init__.py"]
