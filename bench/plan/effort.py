@@ -172,16 +172,16 @@ class Effort:
     def cut(self, kernel: str, repeat: int, seconds: float) -> None:
         """Take in a process that was stopped because it took longer than `limit_s`."""
         self.left_out.append((kernel, repeat))
-        self._stop(kernel, seconds)
+        self._stopped.add(kernel)
+        self.besides_s += seconds
 
     def stopped(self, kernel: str, repeat: int, seconds: float) -> None:
-        """Take in a process that was stopped because it went beyond a limit of its own: of time, memory or output."""
+        """Take in a process that was stopped because it went beyond a limit of its own: of time, memory or output.
+
+        A kernel that hangs costs the budget no more than its share, so that the others go on.
+        """
         self._done.append((kernel, repeat))
         self._failing.add(kernel)
-        self._stop(kernel, seconds)
-
-    def _stop(self, kernel: str, seconds: float) -> None:
-        """Start a kernel no more. It costs the budget no more than its share, and the others go on."""
         self._stopped.add(kernel)
         share = math.inf if self._plan.budget_s is None else self._plan.budget_s / len(self._plan.kernels)
         self.besides_s += min(seconds, share)

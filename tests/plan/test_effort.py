@@ -173,6 +173,7 @@ def test_a_kernel_of_which_nothing_is_known_starts_while_there_is_time_and_is_st
     assert (made.limit_s(), made.left_s()) == (6 + 5, None)
     other, repeat = next(at)
     made.cut(other, repeat, 11.0)
+    assert (made.besides_s, made.left_budget_s) == (11.0, 0.0), "it is paid in full: nothing starts beyond the budget"
     assert list(at) == []
     assert made.left_out[0] == (other, 0)
     limit = {case.kernel: case.limit for case in made.ending().cases if case.mode == "batched"}
