@@ -16,7 +16,7 @@ LINES = {
     "docs/compare-versions.md": 120,
     "docs/book.md": 60,
     "docs/ci.md": 200,
-    "docs/cuda-on-the-cpu.md": 90,
+    "docs/cuda-on-the-cpu.md": 100,
     "docs/explain.md": 120,
     "docs/gpu.md": 155,
     "docs/fleet.md": 100,

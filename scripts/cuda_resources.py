@@ -1,0 +1,222 @@
+"""Compile every CUDA source of this project for every architecture, without a GPU; keep what each kernel takes.
+
+    python scripts/cuda_resources.py PYTHON12 PYTHON13
+
+Each interpreter has `cuda-core` with its NVRTC, and nvdisasm; the one that runs this has CuPy, for the kernels that
+CuPy makes of elementwise operations. It writes ``tests/kernels/cuda/resources.json``. A program whose source, options
+and compiler have not changed is not compiled again; with ``--all`` each is.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+WORKER = Path(__file__).with_name("nvrtc_worker.py")
+TABLE = ROOT / "tests" / "kernels" / "cuda" / "resources.json"
+#: Shared memory of a block that a kernel may ask for, in KB, by architecture: the CUDA C++ programming guide, table of
+#: technical specifications.
+OPT_IN_KB = MappingProxyType({75: 64, 80: 163, 86: 99, 89: 99, 90: 227, 100: 227, 120: 99})
+COLUMNS = ("registers", "stack", "spills", "shared", "ffma", "hmma", "local")
+#: Kernels that may put registers into local memory, and why.
+REASONS = MappingProxyType(
+    {
+        "roofs": "`copy_all` asks for 4 blocks of 256 threads, so for 64 registers: sm_100 and sm_120 spill an address",
+    }
+)
+#: How CuPy compiles; what `nvrtc_worker.py` says to NVRTC.
+SETTINGS = "c++17 ftz device-as-default-execution-space"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A program: its source, options and include folders, and what its kernels must be seen to do.
+
+    ``instruction`` is a column of the table that must not be 0. ``capability`` is the least architecture.
+    """
+
+    name: str
+    source: str
+    options: tuple[str, ...] = ()
+    includes: tuple[str, ...] = ()
+    instruction: str | None = None
+    capability: int = 75
+    shared_bytes: int = 0
+
+    def digest(self) -> str:
+        """Return what tells this program from another: its source, options and settings."""
+        return hashlib.sha256("\0".join((SETTINGS, self.source, *self.options)).encode()).hexdigest()[:16]
+
+    def architectures(self) -> list[int]:
+        """Return the architectures that it is compiled for."""
+        return [arch for arch in OPT_IN_KB if arch >= self.capability]
+
+
+def jobs() -> list[Job]:
+    """Return every program of the project but those that CuPy makes."""
+    from mlpbench.bench.machine import cuda_roofs
+    from mlpbench.kernels.cuda import peak, programs, queue
+    from mlpbench.kernels.spec import MNIST
+
+    found = [Job("roofs", cuda_roofs.SOURCE), Job("queue", queue.SOURCE)]
+    found += [Job(f"peak {dtype}", peak.source(dtype)) for dtype in ("float32", "float64")]
+    widest = programs.MAX_SOFTMAX
+    for n_out, dtype in ((10, "float32"), (10, "float64"), (widest, "float32"), (widest + 1, "float64")):
+        one = programs.bias_softmax(n_out, dtype)
+        found.append(Job(f"bias_softmax {n_out} {dtype}", one.source, one.options))
+    for arithmetic, pixels in (("fp32", False), ("fp32", True), ("3xtf32", False), ("tf32", False), ("fp16", False)):
+        for one in programs.fused(MNIST, arithmetic, pixels=pixels):
+            name = f"{one.name} {arithmetic}{' bytes' if pixels else ''} {one.rows_per_block}"
+            instruction = "ffma" if arithmetic == "fp32" else "hmma"
+            found.append(Job(name, one.source, one.options, (), instruction, one.capability, one.shared_bytes))
+    return found
+
+
+def elementwise() -> list[Job]:
+    """Return the programs that CuPy makes of the fused activations, rebuilt from what it traced; a GPU is not needed.
+
+    The frame of the source is that of CuPy 14's ``_kernel.pyx``, which makes it only where it finds a device.
+    """
+    import cupy
+    import numpy as np
+    from cupyx.scipy.special import erf
+
+    from mlpbench.kernels.cuda.forward import fused_activations
+    from mlpbench.kernels.spec import HIDDEN, read_hidden
+
+    memory = cupy.cuda.UnownedMemory(1 << 20, 1 << 20, None, 0)  # never read: nothing is launched
+    pointer = cupy.cuda.MemoryPointer(memory, 0)
+    include = Path(cupy.__file__).parent / "_core" / "include"
+    headers = [
+        include,
+        *(include / "cupy" / "_cccl" / name for name in ("libcudacxx", "thrust", "cub")),
+        cuda_headers(),
+    ]
+    others = [one for name in HIDDEN for one in read_hidden(name)]
+    found = []
+    for dtype in ("float32", "float64"):
+        functions = fused_activations(cupy, lambda name: cupy.fuse(kernel_name=name), others, erf)
+        a, b = (cupy.ndarray(shape, np.dtype(dtype), memptr=pointer) for shape in ((5, 3), (3,)))
+        for function in dict.fromkeys(functions.values()):
+            with suppress(cupy.cuda.runtime.CUDARuntimeError):  # it is traced, and there may be nothing to launch it on
+                function(a, b)
+            ((kernel, _),) = function._memo.values()  # noqa: SLF001 - there is no public way
+            found.append(Job(f"{kernel.name} {dtype}", _frame(kernel, 2), (), tuple(map(str, headers))))
+    return found
+
+
+def cuda_headers() -> Path:
+    """Return the folder of CUDA's own headers, which CuPy's headers include."""
+    from cuda.pathfinder import find_nvidia_header_directory
+
+    return Path(find_nvidia_header_directory("cudart"))
+
+
+def _frame(kernel: Any, ndim: int) -> str:
+    """Return the source of an elementwise kernel over ``ndim`` dimensions, of which the second array has one."""
+    arrays, declared = [], []
+    for parameter in kernel.params[:-1]:
+        kind, const = parameter.ctype, "const " if parameter.is_const else ""
+        contiguous = int(not parameter.is_const)
+        arrays.append(f"{const}CArray<{kind}, {ndim}, {contiguous}, 1> _raw_{parameter.name}")
+        declared.append(f"{const}{kind} &{parameter.name} = _raw_{parameter.name}[_ind.get()];")
+    names = ("complex.cuh", "carray.cuh", "atomics.cuh", "math_constants.h")
+    parameters = ", ".join((*arrays, f"CIndexer<{ndim}, 1> _ind"))
+    return (
+        "".join(f"#include <cupy/{name}>\n" for name in names)
+        + f'{kernel.preamble}\nextern "C" __global__ void {kernel.name}({parameters}) {{\n#pragma unroll 1\n'
+        + f"CUPY_FOR(i, _ind.size()) {{\n_ind.set(i);\n{' '.join(declared)}\n{kernel.operation};\n}}\n}}\n"
+    )
+
+
+class Compiler:
+    """An interpreter with an NVRTC, which compiles one job after the other."""
+
+    def __init__(self, python: str) -> None:
+        self._process = subprocess.Popen(
+            [python, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.version = self._answer()["version"]
+
+    def _answer(self) -> Any:
+        line = self._process.stdout.readline()
+        if not line:
+            message = f"the worker of NVRTC ended with status {self._process.wait()}: its words are above"
+            raise RuntimeError(message)
+        return json.loads(line)
+
+    def taken(self, job: Job, arch: int) -> list[int]:
+        """Return the columns of the table: the most that any kernel of the job takes, the sum of its instructions."""
+        asked = {key: value for key, value in asdict(job).items() if key in {"source", "options", "includes"}}
+        self._process.stdin.write(json.dumps({**asked, "arch": str(arch)}) + "\n")
+        self._process.stdin.flush()
+        kernels = self._answer().values()
+        return [(max if column in COLUMNS[:4] else sum)(kernel[column] for kernel in kernels) for column in COLUMNS]
+
+    def close(self) -> None:
+        """Let the worker end."""
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+def read() -> dict[str, Any]:
+    """Return the table: for each program its digest, and for each compiler and architecture what it takes."""
+    return json.loads(TABLE.read_text(encoding="utf-8"))
+
+
+def write(table: dict[str, Any]) -> None:
+    """Write the table, a program a line."""
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in sorted(table.items()))
+    TABLE.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+
+
+def wrong(job: Job, arch: int, cell: list[int]) -> list[str]:
+    """Return what a kernel must not be: that it spills without a reason, or lacks the instruction of its name."""
+    taken, where = dict(zip(COLUMNS, cell, strict=True)), f"{job.name} on sm_{arch}"
+    found = []
+    if (taken["spills"] or taken["local"] or taken["stack"]) and job.name not in REASONS:
+        found.append(f"{where} uses local memory: {taken}")
+    if job.instruction and not taken[job.instruction]:
+        found.append(f"{where} has no {job.instruction.upper()}")
+    if "fp32" in job.name and taken["hmma"]:
+        found.append(f"{where} has HMMA, and its name says none")
+    if job.shared_bytes + taken["shared"] > OPT_IN_KB[arch] * 1024:
+        found.append(f"{where} takes {job.shared_bytes} bytes of shared memory, and there are {OPT_IN_KB[arch]} KB")
+    return found
+
+
+def main(words: list[str]) -> None:
+    """Compile what has changed, and write the table after each program."""
+    before = read() if TABLE.exists() and "--all" not in words else {}
+    todo = [*jobs(), *elementwise()]
+    kept = {
+        job.name: before[job.name]["cells"] for job in todo if before.get(job.name, {}).get("digest") == job.digest()
+    }
+    table = {job.name: {"digest": job.digest(), "cells": kept.get(job.name, {})} for job in todo}
+    compilers = [Compiler(word) for word in words if word != "--all"]
+    for job in todo:
+        cells = {}
+        for compiler in compilers:
+            for arch in job.architectures():
+                key = f"{compiler.version} sm_{arch}"
+                cells[key] = table[job.name]["cells"].get(key) or compiler.taken(job, arch)
+                for line in wrong(job, arch, cells[key]):
+                    print("WRONG:", line, flush=True)
+        if cells != table[job.name]["cells"]:
+            table[job.name]["cells"] = cells
+            write(table)
+            print(job.name, {key: cell[0] for key, cell in cells.items()}, flush=True)
+    write(table)
+    for compiler in compilers:
+        compiler.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

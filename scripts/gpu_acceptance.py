@@ -1,0 +1,142 @@
+"""Take a card over: everything that could not be checked without one, in one go, and in minutes.
+
+    PYTHONPATH=. python scripts/gpu_acceptance.py --out DIR --seconds 480
+
+It needs a plain checkout, CuPy, Numba and pytest-benchmark, and no network. Each part runs in a process of its own: a
+card that fails one may pass the next. Lines begin with ok, FAIL or info, and the last one counts them. The folder DIR
+then holds what was said, the roofs, the table of times, and a run to be committed. Status 0: everything is accepted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from acceptance import checks, timings
+from acceptance.told import FAIL, INFO, OK, Asked
+
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+
+#: In this order: each part, and the share of the time that it may take.
+PARTS = {
+    "card": (checks.card, 0.1),
+    "gate": (checks.gate, 0.4),
+    "overrides": (checks.overrides, 0.1),
+    "roofs": (timings.roofs, 0.1),
+    "timer": (timings.timer, 0.1),
+    "table": (timings.table, 0.25),
+    "silicon": (checks.silicon, 0.15),
+    "tests": (checks.tests, 0.2),
+    "sanitizer": (checks.sanitizer, 0.15),
+    "launches": (checks.launches, 0.1),
+    "run": (timings.run, 0.5),
+}
+#: Parts of parts, in processes that a tool or a variable changes.
+WITHIN = {"check_cupy": checks.check_cupy, "launch_all": checks.launch_all, "launch_once": checks.launch_once}
+TESTS = (
+    "tests/kernels/cuda",
+    "tests/kernels/test_mlp_cupy.py",
+    "tests/machine/test_cuda_roofs.py",
+    "tests/measure/test_device.py",
+    "tests/measure/test_transfers.py",
+)
+
+
+def options() -> argparse.ArgumentParser:
+    """Return what can be asked. A rehearsal makes all of it smaller."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="the folder of what is found")
+    parser.add_argument("--seconds", type=float, default=480, help="the time for all parts")
+    parser.add_argument("--spec", default=MNIST.label(), help="sizes of the network")
+    parser.add_argument("--sizes", default="1,100,10000,1000000", help="rows of a call")
+    parser.add_argument("--variants", default="all", help="kernels, with commas between")
+    parser.add_argument("--tests", default=",".join(TESTS), help="folders and files of tests")
+    parser.add_argument("--profile", default="quick", help="the profile of the run")
+    parser.add_argument("--part", choices=[*PARTS, *WITHIN], help=argparse.SUPPRESS)
+    return parser
+
+
+def accept(words: list[str], asked: argparse.Namespace) -> int:
+    """Run all parts, print and keep what they say; return the status of the whole."""
+    ends, counts, said = time.monotonic() + asked.seconds, {OK: 0, FAIL: 0, INFO: 0}, []
+
+    def tell(line: str) -> None:
+        print(line, flush=True)
+        said.append(line)
+        counts[line.partition(" ")[0]] += 1
+
+    for name, (_, share) in PARTS.items():
+        left = min(share * asked.seconds, ends - time.monotonic())
+        if left < 1:
+            tell(f"{FAIL} {name}: there was no time left")
+            continue
+        for line in lines_of([*words, "--part", name, "--seconds", f"{left:.0f}"], name, left):
+            tell(line)
+        if name == "card" and counts[FAIL]:
+            break  # nothing else can run
+    tell(f"{INFO} {asked.seconds - (ends - time.monotonic()):.0f} s of {asked.seconds:.0f} s")
+    (asked.out / "acceptance.txt").write_text("\n".join(said) + "\n", encoding="utf-8")
+    (asked.out / "acceptance.json").write_text(
+        json.dumps({"counts": counts, "lines": said}, indent=1), encoding="utf-8"
+    )
+    print(f"ACCEPTED {counts[OK]} of {counts[OK] + counts[FAIL]}")
+    return 1 if counts[FAIL] else 0
+
+
+def lines_of(words: list[str], name: str, most_s: float) -> list[str]:
+    """Run a part; return its lines, and one that says how it ended if that was not well."""
+    try:
+        ran = subprocess.run(words, capture_output=True, text=True, check=False, timeout=most_s)
+    except subprocess.TimeoutExpired as error:
+        kept = error.stdout or b""
+        text = kept.decode(errors="replace") if isinstance(kept, bytes) else kept
+        return [*_told(text), f"{FAIL} {name}: not done after {most_s:.0f} s"]
+    if ran.returncode:
+        last = (ran.stderr.strip().splitlines() or ["no words"])[-1]
+        return [*_told(ran.stdout), f"{FAIL} {name}: it ended with status {ran.returncode}: {last}"]
+    return _told(ran.stdout)
+
+
+def _told(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.partition(" ")[0] in (OK, FAIL, INFO)]
+
+
+def main() -> int:
+    """Run everything or, in a process of its own, one part."""
+    asked = options().parse_args()
+    asked.out = asked.out.resolve()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    # Compiled once for all parts, also where the home is read-only.
+    for variable in ("CUPY_CACHE_DIR", "NUMBA_CACHE_DIR"):
+        os.environ.setdefault(variable, str(asked.out / "cache" / variable.partition("_")[0].lower()))
+    if asked.part is None:
+        given = {
+            "out": asked.out,
+            "spec": asked.spec,
+            "sizes": asked.sizes,
+            "variants": asked.variants,
+            "tests": asked.tests,
+            "profile": asked.profile,
+        }
+        words = [
+            sys.executable,
+            str(Path(__file__).resolve()),
+            *(w for k, v in given.items() for w in (f"--{k}", str(v))),
+        ]
+        return accept(words, asked)
+    sizes = tuple(int(one) for one in asked.sizes.split(","))
+    tests = tuple(asked.tests.split(","))
+    part = WITHIN.get(asked.part) or PARTS[asked.part][0]
+    variants = tuple(asked.variants.split(","))
+    spec = ForwardSpec.parse(asked.spec)
+    part(Asked(asked.out, spec, sizes, variants, tests, asked.profile, asked.seconds))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

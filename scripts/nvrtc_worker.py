@@ -1,0 +1,87 @@
+"""Compiles CUDA sources with the NVRTC of this interpreter through `cuda.core`, and says what each kernel takes.
+
+Needs `cuda-core` with NVRTC, and nvdisasm (`nvidia-cuda-nvdisasm`); no GPU, no NumPy, nothing of this project. Reads a
+job a line as JSON (source, options, arch), and writes an answer a line: what the kernels take, by their name.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+
+from cuda.bindings import nvrtc
+from cuda.core import Program, ProgramOptions
+from cuda.pathfinder import find_nvidia_binary_utility
+
+#: An instruction in what nvdisasm prints: its address, perhaps a predicate, its name.
+INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,6}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]+)")
+#: What ptxas says of each kernel.
+FUNCTION = re.compile(
+    r"Function properties for (?P<name>\w+)\s*\n.*?(?P<stack>\d+) bytes stack frame, "
+    r"(?P<stores>\d+) bytes spill stores, "
+    r"(?P<loads>\d+) bytes spill loads\s*\n.*?Used (?P<registers>\d+) registers(?P<rest>[^\n]*)"
+)
+
+
+class Log(list):
+    """What NVRTC writes, as `cuda.core` hands it over."""
+
+    write = list.append
+
+
+def version() -> str:
+    """Return the version of NVRTC as far as it tells: major and minor."""
+    _, major, minor = nvrtc.nvrtcVersion()
+    return f"{major}.{minor}"
+
+
+def taken(source: str, options: list[str], arch: str, includes: list[str]) -> dict[str, dict[str, int]]:
+    """Compile for one architecture, as CuPy does; return registers, bytes and instructions of each kernel."""
+    macros = [tuple(option.removeprefix("-D").split("=", 1)) for option in options if option.startswith("-D")]
+    log, told = Log(), ["-v"]
+    settings = ProgramOptions(
+        std="c++17",
+        arch=f"sm_{arch}",
+        ftz=True,
+        ptxas_options=told,
+        define_macro=macros or None,
+        include_path=includes or None,
+        device_as_default_execution_space=True,
+    )
+    cubin = Program(source, "c++", settings).compile("cubin", logs=log).code
+    listing = disassembled(cubin)
+    found = {}
+    for match in FUNCTION.finditer("".join(map(str, log))):
+        names = listing[match["name"]]
+        shared = re.search(r"(\d+) bytes smem", match["rest"])
+        found[match["name"]] = {
+            "registers": int(match["registers"]),
+            "stack": int(match["stack"]),
+            "spills": int(match["stores"]) + int(match["loads"]),
+            "shared": int(shared[1]) if shared else 0,
+            "ffma": sum(name.startswith("FFMA") for name in names),
+            "hmma": sum(name.startswith("HMMA") for name in names),
+            "local": sum(name.startswith(("LDL", "STL")) for name in names),
+        }
+    return found
+
+
+def disassembled(cubin: bytes) -> dict[str, list[str]]:
+    """Return the names of the instructions of each function of a cubin."""
+    program = find_nvidia_binary_utility("nvdisasm")
+    if program is None:
+        sys.exit("nvdisasm is not installed: pip install nvidia-cuda-nvdisasm")
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        listing = subprocess.run([program, "-c", file.name], capture_output=True, text=True, check=True).stdout
+    sections = re.split(r"^//-+ \.text\.(\S+)\s+-+", listing, flags=re.MULTILINE)
+    return {name: INSTRUCTION.findall(text) for name, text in zip(sections[1::2], sections[2::2], strict=True)}
+
+
+if __name__ == "__main__":
+    print(json.dumps({"version": version()}), flush=True)
+    for line in sys.stdin:
+        job = json.loads(line)
+        print(json.dumps(taken(job["source"], job["options"], job["arch"], job.get("includes", []))), flush=True)

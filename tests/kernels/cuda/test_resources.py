@@ -1,0 +1,105 @@
+"""What each device kernel takes, as NVRTC compiles it for each architecture: no GPU is needed, and a table is kept.
+
+The table is held against the sources here: whoever changes a source makes it again (`scripts/cuda_resources.py`). To
+compile all of it takes many minutes, so CI compiles a sample again: one architecture of each program, with one of both
+compilers. Which, the digest of the program says: another after each change.
+"""
+
+import os
+import re
+import sys
+
+import cuda_resources as resources
+import pytest
+
+from support.sources import MODULES, ROOT
+
+#: Both compilers of the table: the NVRTC beside CuPy, and the one of the next CUDA in an environment of its own.
+VERSIONS = ("12.9", "13.5")
+NEXT_CUDA = "MLPBENCH_TEST_CUDA13"
+JOBS = {job.name: job for job in resources.jobs()}
+TABLE = resources.read()
+
+
+def sampled(job, version):
+    """Return the architecture of which a job is compiled again with this compiler; None: the other one does."""
+    number = int(job.digest(), 16)
+    architectures = job.architectures()
+    return architectures[number // 2 % len(architectures)] if VERSIONS[number % 2] == version else None
+
+
+def test_the_table_is_of_these_sources():
+    stale = [name for name, job in JOBS.items() if TABLE.get(name, {}).get("digest") != job.digest()]
+    assert not stale, "scripts/cuda_resources.py makes the table again"
+    for name, job in JOBS.items():
+        assert TABLE[name]["cells"].keys() == {f"{v} sm_{arch}" for v in VERSIONS for arch in job.architectures()}
+
+
+def test_no_kernel_spills_or_lacks_what_its_name_says_or_asks_for_more_than_there_is():
+    cells = [(JOBS[name], *key.split(" sm_"), cell) for name in JOBS for key, cell in TABLE[name]["cells"].items()]
+    assert [line for job, _, arch, cell in cells for line in resources.wrong(job, int(arch), cell)] == []
+    assert set(resources.REASONS) <= set(JOBS), "a reason is of a program that is there"
+
+
+def test_what_is_wrong_is_found():
+    job = resources.Job("x", "", instruction="hmma", shared_bytes=100 * 1024)
+    right = dict.fromkeys(resources.COLUMNS, 0) | {"hmma": 1}
+    assert resources.wrong(job, 90, [*right.values()]) == []
+    assert "KB" in resources.wrong(job, 120, [*right.values()])[0]
+    for column, value in (("spills", 4), ("local", 1), ("stack", 8), ("hmma", 0)):
+        assert len(resources.wrong(job, 90, [*(right | {column: value}).values()])) == 1
+
+
+def test_no_source_escapes():
+    """Every text of ours with a device kernel in it is a part of a program of the table."""
+    compiled = "".join(job.source for job in JOBS.values())
+    for path in [*MODULES, *(ROOT / "kernels" / "cuda").glob("*.cu*")]:
+        for entry in re.findall(r'extern "C" __global__[^{]*', path.read_text(encoding="utf-8")):
+            assert entry in compiled, path
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def compiler(request):
+    python = sys.executable
+    if request.param == VERSIONS[0]:
+        pytest.importorskip("cuda.core", reason="cuda.core is not installed")
+        pytest.importorskip("cupy", reason="CuPy is not installed")
+    else:
+        python = os.environ.get(NEXT_CUDA)
+        if python is None:
+            pytest.skip(f"{NEXT_CUDA} names no interpreter that has cuda.core with the next CUDA's NVRTC")
+    found = resources.Compiler(python)
+    yield found
+    found.close()
+
+
+@pytest.mark.heavy
+def test_what_is_compiled_again_takes_no_more_than_the_table_says(compiler):
+    assert compiler.version in VERSIONS, "the table is of other compilers: it has to be made again"
+    made_by_cupy = resources.elementwise() if compiler.version == VERSIONS[0] else []
+    for job in [*JOBS.values(), *made_by_cupy]:
+        arch = sampled(job, compiler.version)
+        if job in made_by_cupy:
+            arch = arch or 90  # the other compiler does not see it
+            assert TABLE[job.name]["digest"] == job.digest(), "CuPy makes other code of it than it did"
+        if arch is None:
+            continue
+        cell = compiler.taken(job, arch)
+        most = TABLE[job.name]["cells"][f"{compiler.version} sm_{arch}"]
+        assert resources.wrong(job, arch, cell) == []
+        assert all(now <= kept for now, kept in zip(cell[:4], most[:4], strict=True)), (job.name, arch, cell, most)
+
+
+@pytest.mark.heavy
+def test_a_register_more_would_show(compiler):
+    """A source that keeps much at once takes local memory, and the gate sees it in numbers and in instructions."""
+    source = """extern "C" __global__ void __launch_bounds__(1024) much(float* x) {
+        float kept[200];
+        for (int i = 0; i < 200; ++i) kept[i] = x[i * 1024 + threadIdx.x];
+        __syncthreads();
+        for (int i = 0; i < 200; ++i) x[i * 1024 + threadIdx.x] = kept[199 - i] * kept[i];
+    }"""
+    job = resources.Job("much", source, instruction="ffma")
+    said = resources.wrong(job, 90, compiler.taken(job, 90))
+    assert "uses local memory" in said[0]
+    assert "has no FFMA" in said[1]
