@@ -1,7 +1,7 @@
 """The folder of a run: made before anything is measured, with the plan in it; closed with how the run ended."""
 
-import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +43,11 @@ def held(folder: Path) -> Iterator[None]:
 
     The system forgets it when this process ends, however it ends. No file is made for it.
     """
+    if sys.platform == "win32":  # folders cannot be opened there
+        yield
+        return
+    import fcntl
+
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
