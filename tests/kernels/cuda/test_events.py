@@ -84,8 +84,8 @@ def test_nvrtc_for_real(real_compiler):
     listener = events.listen()
     assert listener is not None
     before = listener.seconds
-    program = real_compiler._NVRTCProgram('extern "C" __global__ void nothing() {}')
     try:
+        program = real_compiler._NVRTCProgram('extern "C" __global__ void nothing() {}')
         code, _ = program.compile(("-arch=compute_80",))
     except RuntimeError as error:
         pytest.skip(f"NVRTC is not installed: {error}")
