@@ -13,7 +13,10 @@ from support.doubles import offer
 from support.processes import gone, wait_until
 from support.terminal import TIMEOUT_S, argv, called, variables
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc to find processes")
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc to find processes"),
+]
 
 #: Six processes, of which one or two will have ended.
 RUN = ("run", "numpy", "numpy-out", "--profile", "smoke", "--repeats", "3", "--seed", "1")

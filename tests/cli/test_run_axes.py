@@ -45,6 +45,7 @@ def run(tmp_path, monkeypatch, capsys):
     )
     monkeypatch.setattr("mlpbench.kernels.registry.usual", lambda: list(classes))
     monkeypatch.setattr("mlpbench.kernels.registry.load", classes.__getitem__)
+    monkeypatch.setattr("mlpbench.kernels.registry.module", lambda name: classes[name].__module__)
     monkeypatch.setattr(probe, "probe_all", lambda names, specs, _: [probe.probe(name, specs) for name in names])
     monkeypatch.setattr("mlpbench.bench.values.processors", lambda: 2)
     monkeypatch.setattr("mlpbench.kernels.base.processors", lambda: 2)

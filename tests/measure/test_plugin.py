@@ -205,7 +205,7 @@ def test_cases_are_those_that_are_asked_for(inside, words, cases):
         (("--batch-size=ten",), "batch size 'ten' is not a whole number"),
         (("--per-sample-rows=0",), "batch size 0 is out of range"),
         (("--spec=784-",), "cannot read the specification '784-'"),
-        (("--hidden=tanh",), "hidden must be one of"),
+        (("--hidden=swish",), "hidden must be one of"),
         (("--data=mnist", "--data-dir=nowhere"), "data folder nowhere does not exist"),
         (("--weights=nowhere.npz",), "weights nowhere.npz: there is no such file"),
         (("--benchmark-json=x.json",), "a result file holds one kernel: name it with --kernel"),

@@ -142,4 +142,4 @@ def test_what_there_is_not_is_left_out_and_told_and_no_network_at_all_is_one_lin
         fitted()
     machine(caches(MIB, 32 * MIB))
     with pytest.raises(SpecError, match="hidden must be one of"):
-        fitted(hidden="tanh")
+        fitted(hidden="swish")

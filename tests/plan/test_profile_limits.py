@@ -76,7 +76,7 @@ def test_five_repeats_of_the_books_network_and_three_of_the_wide_one_with_one_th
     assert sweep_of_all.plan.repeats == 5
     assert {part.setting.spec: part.plan.repeats for part in sweep_of_all.parts} == repeats
     said = list(_what_comes(sweep_of_all))[1]
-    assert said.startswith("12 kernels, 8 cases each, 3 to 5 repeats and more until"), "one peer is not installed"
+    assert said.startswith("16 kernels, 8 cases each, 3 to 5 repeats and more until"), "one peer is not installed"
     order = [repeat for _, repeat in sweep_of_all.plan.order]
     assert order == sorted(order), "repeats of all settings stand side by side"
 

@@ -13,6 +13,8 @@ from support.processes import python
 from support.sources import imports, top
 from support.terminal import typed
 
+pytestmark = pytest.mark.heavy
+
 PACKAGE = Path(__file__).parents[1] / "support" / "example_package"
 KERNELS = ["numpy-wide", "numpy-no-bias", "numpy-raises", "numpy-dies"]
 

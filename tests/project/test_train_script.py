@@ -15,6 +15,8 @@ from mlpbench.kernels.weights import load_meta, load_params, save_params
 from support.processes import python
 from support.sources import ROOT
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def training():
