@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ FILES = {
 def made() -> dict[str, Any]:
     """Return the schema: a file is one of `FILES`; every block is described once, below ``$defs``."""
     kinds, parts = msgspec.json.schema_components(FILES.values(), ref_template="#/$defs/{name}")
+    for part in parts.values():  # before 3.13, Python keeps the indentation of docstrings
+        if "description" in part:
+            part["description"] = cleandoc(part["description"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Result files of mlpbench",
