@@ -57,8 +57,8 @@ def write_document(path: Path, text: str | bytes) -> None:
     content = text if isinstance(text, bytes) else text.encode(errors="replace")
     try:
         target = path.resolve()
-        if target.is_symlink():  # a loop of links, of which newer Pythons say nothing
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        if target.is_symlink():
+            target.stat()  # raises for a loop of links, of which resolving says nothing from Python 3.13 on
         ordinary = target.is_file() or not target.exists()
         if not ordinary:
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_NONBLOCK), "wb") as other:
