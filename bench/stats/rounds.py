@@ -67,7 +67,7 @@ def ratio_within(a: Within, b: Within) -> Ratio:
 def _independent(x: NDArray[np.float64]) -> float:
     """Return as how many independent rounds ``x`` counts."""
     n = len(x)
-    if n < FEWEST or x.min() == x.max():
+    if n < FEWEST or np.ptp(x) == 0:
         return float(n)
     ranks = np.argsort(np.argsort(x, kind="stable"), kind="stable") - (n - 1) / 2
     r = float(ranks[:-1] @ ranks[1:] / (ranks @ ranks))

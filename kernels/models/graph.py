@@ -55,8 +55,7 @@ def _gelu(node: Any, a: _Array) -> _Array:
 def _erf(a: _Array) -> _Array:
     from scipy.special import erf
 
-    found: _Array = erf(a)
-    return found
+    return np.asarray(erf(a))
 
 
 #: What an elementwise operator does with its node and the values of its inputs.
