@@ -169,7 +169,7 @@ def process(tmp_path, monkeypatch):
         cases = [Case("batched", size) for size in sizes]
         how = {"repeats": 1, "seed": 1, "threads": threads, "skipped": [], "command": [], "commit": None}
         plan = make_plan(profiles.profile("smoke"), [name], cases, **how)
-        folder = folder_.open_run(tmp_path / "results", plan)
+        folder = folder_.open_run(tmp_path / f"results-{threads}", plan)  # two runs may start in one second
         workload = Workload(Options(spec="20-10-3"), rows=50)
         list(process_.execute(plan, workload, folder, lambda *_: None))
         (found,) = runs.read_run(folder).records
