@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 KILLS, SEED = 50, 20261126
-KERNELS, REPEATS = ("numpy", "numpy-out"), 70
+KERNELS, REPEATS = ("numpy", "numpy-out"), 35
 #: Goes on with a run as `mlpbench run --resume` does, with a stand-in for the interpreter that measures.
 DRIVER = """
 import sys

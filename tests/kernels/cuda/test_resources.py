@@ -16,7 +16,7 @@ from support.sources import MODULES, ROOT
 
 #: Both compilers of the table: the NVRTC beside CuPy, and the one of the next CUDA in an environment of its own.
 VERSIONS = ("12.9", "13.5")
-NEXT_CUDA = "MLPBENCH_TEST_CUDA13"
+THIS_CUDA, NEXT_CUDA = "MLPBENCH_TEST_CUDA12", "MLPBENCH_TEST_CUDA13"
 JOBS = {job.name: job for job in resources.jobs()}
 TABLE = resources.read()
 
@@ -64,6 +64,8 @@ def compiler(request):
     if request.param == VERSIONS[0]:
         pytest.importorskip("cuda.core", reason="cuda.core is not installed")
         pytest.importorskip("cupy", reason="CuPy is not installed")
+        # Peers bring compilers of their own into CuPy's environment.
+        python = os.environ.get(THIS_CUDA, python)
     else:
         python = os.environ.get(NEXT_CUDA)
         if python is None:
