@@ -31,7 +31,7 @@ def answer(
     explanations: Sequence[Explanation],
 ) -> str | None:
     """Return what the first section found; None where the headline says it, or there is nothing to say."""
-    if slug == "limits" and limits:
+    if slug == "limits" and any(row.places for one in limits for row in one.rows):
         return verdict(limits)
     if slug == "threads":
         return " ".join(filter(None, (_fastest(runs), _threads(scalings)))) or None

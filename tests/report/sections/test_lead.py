@@ -46,3 +46,14 @@ def test_a_sweep_over_threads_names_the_fastest_and_who_gains_most(reports):
     )
     assert gain.startswith("With 2 threads instead of 1 ")
     assert document.sections[0].slug == "threads"
+
+
+def test_a_run_beside_no_peer_of_its_kind_counts_no_places():
+    """A kernel that keeps its buffer has nothing to be compared with in a run whose only peer makes new arrays."""
+    nothing = SimpleNamespace(rows=())
+    assert lead.answer("limits", (), [nothing], (), ()) is None
+    place = SimpleNamespace(ratio=SimpleNamespace(low=1.1, high=1.2))
+    found = SimpleNamespace(rows=(SimpleNamespace(places=(place,)),))
+    assert lead.answer("limits", (), [nothing, found], (), ()).startswith(
+        "Beside the best peer, ours are faster in 1 of 1"
+    )
