@@ -2,8 +2,12 @@
 
 import fcntl
 import hashlib
+import os
 
 import pytest
+
+# A process has one backend of JAX. Without this it is that of the peer that is asked first, and the others are skipped.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 
 @pytest.fixture(scope="session", autouse=True)
