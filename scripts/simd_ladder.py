@@ -25,13 +25,13 @@ import numpy as np
 from mlpbench.bench.data.datasets import digits
 from mlpbench.kernels import registry
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel
+from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.numba_simd.codegen import shape as shape_
 from mlpbench.kernels.numba_simd.codegen.peak import compiled_peak, flop_per_turn
 from mlpbench.kernels.numba_simd.codegen.shape import host_shape
 from mlpbench.kernels.numba_simd.passes import packing, program
 from mlpbench.kernels.params import TRAINED_FILE
 from mlpbench.kernels.spec import MNIST
-from mlpbench.kernels.weights import load_params
 
 if TYPE_CHECKING:
     from collections.abc import Callable

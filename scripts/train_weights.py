@@ -22,9 +22,9 @@ from threadpoolctl import threadpool_limits
 
 from mlpbench.bench.data import datasets, mnist
 from mlpbench.kernels import reference
+from mlpbench.kernels.models.weights import load_meta, load_params, save_params
 from mlpbench.kernels.params import TRAINED_FILE, Params
 from mlpbench.kernels.spec import MNIST
-from mlpbench.kernels.weights import load_meta, load_params, save_params
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,7 +18,7 @@ import numpy as np
 from msgspec import Struct
 
 from mlpbench.bench import analysis, record, stats, trust, words
-from mlpbench.bench.analysis import calibration, compare, sides, times
+from mlpbench.bench.analysis import compare, sides, times
 from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.record import index, runs
@@ -26,6 +26,7 @@ from mlpbench.bench.record.runs import Run
 from mlpbench.bench.stats import steps
 from mlpbench.bench.stats.drift import ASSUMED, Drifts
 from mlpbench.bench.stats.estimates import Ratio
+from mlpbench.bench.trust import calibration
 from mlpbench.bench.trust.pace import paces
 
 #: A newest change counts as news for so many runs.

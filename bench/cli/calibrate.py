@@ -15,10 +15,10 @@ from mlpbench.bench.cli.options import AsJson
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mlpbench.bench.analysis.calibration import Calibration
     from mlpbench.bench.record.plan import Plan
     from mlpbench.bench.record.runs import Run
     from mlpbench.bench.stats.trials import Tally
+    from mlpbench.bench.trust.calibration import Calibration
 
 #: Folder, beside the runs of a machine, of the runs behind its calibrations: in no list of runs.
 BELOW = "calibration"
@@ -52,7 +52,6 @@ def calibrate(
     """
     from msgspec.structs import replace
 
-    from mlpbench.bench.analysis import calibration
     from mlpbench.bench.analysis.refused import settled
     from mlpbench.bench.cli import resuming
     from mlpbench.bench.cli.progress import carry_out
@@ -62,6 +61,7 @@ def calibrate(
     from mlpbench.bench.run import folder as folder_
     from mlpbench.bench.run import process
     from mlpbench.bench.run import resume as resume_
+    from mlpbench.bench.trust import calibration
 
     stopped = None
     if resume is None:
@@ -134,12 +134,12 @@ def _say_what_comes(plan: Plan, folder: Path) -> None:
 
 def _evaluate(run: Run, plan: Plan) -> Calibration:
     """Return what the records show. Raises UserError where a kernel has no times."""
-    from mlpbench.bench.analysis import calibration
     from mlpbench.bench.analysis import times as times_of
     from mlpbench.bench.analysis.sides import Side, pace_of
     from mlpbench.bench.errors import UserError
     from mlpbench.bench.measure import instruments
     from mlpbench.bench.stats import significance, trials
+    from mlpbench.bench.trust import calibration
 
     pace = pace_of(run)
     found = times_of.by_kernel(run, pace)

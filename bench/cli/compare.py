@@ -113,9 +113,10 @@ def decide(
     by: str | None = None,
 ) -> tuple[Comparison, str | None]:
     """Return a comparison by the calibration of its machine in ``results``, and the smallest slowdown that it finds."""
-    from mlpbench.bench.analysis import calibration, compare
+    from mlpbench.bench.analysis import compare
     from mlpbench.bench.record.names import machine_of
     from mlpbench.bench.stats.drift import ASSUMED
+    from mlpbench.bench.trust import calibration
 
     # What the runs of one host wander says nothing of two.
     one_host = machine_of(left[0].run) == machine_of(right[0].run)

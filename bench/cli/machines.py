@@ -36,7 +36,7 @@ def merge(
     Example: mlpbench merge /mnt/node1/results /mnt/node2/results
     """
     from mlpbench.bench import words
-    from mlpbench.bench.record import merge as merging
+    from mlpbench.bench.run import merge as merging
 
     found = merging.merge(sources, results)
     for note in found.notes:

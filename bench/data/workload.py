@@ -14,10 +14,10 @@ from mlpbench.bench.data import datasets, mnist
 from mlpbench.bench.data.datasets import Dataset
 from mlpbench.kernels import conformance
 from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.params import TRAINED_FILE, Params
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from mlpbench.kernels.weights import load_params
 
 #: Batch size of the accuracy that is called "batched": the book's.
 ACCURACY_BATCH = 100

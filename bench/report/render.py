@@ -12,21 +12,10 @@ from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.record.names import named
 from mlpbench.bench.record.runs import Run
+from mlpbench.bench.report import lead
 from mlpbench.bench.report.document import MANY_RUNS, Block, Document, Paragraph, Points, Section
 from mlpbench.bench.report.formats import csv, html, json, markdown
-from mlpbench.bench.report.sections import (
-    bandwidth,
-    book,
-    device,
-    gaps,
-    latency,
-    lead,
-    machine,
-    spent,
-    task,
-    times,
-    trust,
-)
+from mlpbench.bench.report.sections import bandwidth, book, device, gaps, latency, machine, spent, task, times, trust
 from mlpbench.bench.report.sections import compare as compared
 from mlpbench.bench.report.sections import explain as explained
 from mlpbench.bench.report.sections import heatmap as heatmaps

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.data.mnist import FILES
+from mlpbench.kernels.models.weights import save_params
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from mlpbench.kernels.weights import save_params
 from support import idx_files, simulate
 from support.terminal import called, complaint, contents, typed
 

@@ -9,12 +9,12 @@ from contextlib import redirect_stderr, redirect_stdout
 import numpy as np
 import pytest
 
-from mlpbench.bench.analysis import calibration
 from mlpbench.bench.cases import Case
 from mlpbench.bench.cli.app import main
 from mlpbench.bench.machine import environment
 from mlpbench.bench.measure import instruments
 from mlpbench.bench.record import runs, write
+from mlpbench.bench.trust import calibration
 from support import simulate
 from support.processes import measured
 from support.terminal import called

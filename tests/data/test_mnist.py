@@ -15,9 +15,9 @@ import pytest
 from mlpbench.bench.data import datasets, mnist
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels import reference
+from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.params import TRAINED_FILE
 from mlpbench.kernels.spec import MNIST
-from mlpbench.kernels.weights import load_params
 from support import idx_files
 
 

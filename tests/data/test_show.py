@@ -10,9 +10,9 @@ from rich.console import Console
 from mlpbench.bench.data import datasets, show
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels import reference
+from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.params import TRAINED_FILE
 from mlpbench.kernels.spec import HAND_WORKED, MNIST
-from mlpbench.kernels.weights import load_params
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from mlpbench.bench.record.schema import PARTS
 from mlpbench.kernels import conformance
 from mlpbench.kernels.errors import NonConforming
 from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.models.weights import load_params, save_params
 from mlpbench.kernels.params import TRAINED_FILE
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from mlpbench.kernels.weights import load_params, save_params
 from support import idx_files
 from support.doubles import TurnedOneByOne, WrongOnOneRealImage, WrongOnRealImages
 

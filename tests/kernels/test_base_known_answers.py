@@ -6,9 +6,9 @@ import pytest
 from mlpbench.kernels import reference, registry
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.params import Params, hand_worked
 from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
-from mlpbench.kernels.weights import load_params
 from support.contestants import NAMES, available, computed, computed_singly
 
 TOLERANCE = {"float32": 2e-7, "float64": 6e-9}

@@ -9,8 +9,8 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs, untrusted
 from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.files import open_ordinary
+from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.spec import MNIST
-from mlpbench.kernels.weights import load_params
 
 REFUSED = "it is not an ordinary file"
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.data import datasets
+from mlpbench.kernels.models.weights import load_meta, load_params, save_params
 from mlpbench.kernels.params import TRAINED_FILE, Params
 from mlpbench.kernels.spec import MNIST
-from mlpbench.kernels.weights import load_meta, load_params, save_params
 from support.processes import python
 from support.sources import ROOT
 

@@ -13,15 +13,15 @@ import struct
 import numpy as np
 import pytest
 
-from mlpbench.bench.analysis import calibration
 from mlpbench.bench.data import mnist
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import look, runs, untrusted
 from mlpbench.bench.record.plan import RunFile
 from mlpbench.bench.record.roofs import RoofsFile
+from mlpbench.bench.trust import calibration
 from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.spec import ForwardSpec
-from mlpbench.kernels.weights import load_params
 from support import simulate
 
 pytestmark = pytest.mark.heavy

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import fleet as record
 from mlpbench.bench.record.fleet import FleetHead, WorkerEntry
-from mlpbench.bench.record.merge import merge
 from mlpbench.bench.run.fleet.worker import FINISHED, Answer, Facts, Request
+from mlpbench.bench.run.merge import merge
 
 
 class WorkerLost(Exception):  # noqa: N818 - no mistake of ours, but what became of a worker

@@ -19,9 +19,9 @@ from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.mlp_onnxruntime import build_model
 from mlpbench.kernels.models import guard, network
+from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
-from mlpbench.kernels.weights import load_params
 
 pytestmark = pytest.mark.heavy
 

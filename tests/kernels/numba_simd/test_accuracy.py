@@ -12,9 +12,9 @@ import pytest
 from mlpbench.kernels import reference
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
 from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.reference import bound, seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from mlpbench.kernels.weights import load_params
 from support.contestants import divided
 
 KERNELS = {

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.models.weights import load_meta, load_params, save_params
 from mlpbench.kernels.params import TRAINED_FILE, hand_worked
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
-from mlpbench.kernels.weights import load_meta, load_params, save_params
 
 SPEC = ForwardSpec((4, 3, 2))
 

@@ -6,7 +6,7 @@ import pytest
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs
-from mlpbench.bench.record.merge import merge
+from mlpbench.bench.run.merge import merge
 from support import simulate
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.models.weights import MAX_OPCODES, RefusedPickle, load_params, read_arrays
 from mlpbench.kernels.spec import ForwardSpec
-from mlpbench.kernels.weights import MAX_OPCODES, RefusedPickle, load_params, read_arrays
 
 NAMED = {"W1": np.arange(6, dtype="f4").reshape(2, 3), "b1": np.ones(3, "f8")}
 

@@ -5,8 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mlpbench.bench.report import render
-from mlpbench.bench.report.sections import lead
+from mlpbench.bench.report import lead, render
 from support.explanations import CALLS, LARGE, SMALL, WEIGHTS, explanation, parts
 
 

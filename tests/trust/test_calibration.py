@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from mlpbench.bench.analysis import calibration
-from mlpbench.bench.analysis.calibration import Calibration
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.stats.drift import ASSUMED, LEAST, Drifts
 from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
 from mlpbench.bench.stats.trials import Kind, Tally, evaluate, fitting, seen_slowdowns, wander
+from mlpbench.bench.trust import calibration
+from mlpbench.bench.trust.calibration import Calibration
 
 CASES = [("per_sample", 100), ("batched", 10), ("batched", 100)]
 
