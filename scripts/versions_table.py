@@ -2,8 +2,8 @@
 
 ``python scripts/versions_table.py`` makes six environments (it needs the package index), four with version 1 of a small
 kernel package and two with version 2, which spins for a tenth of its time. It measures all of them in one run of 20
-repeats, a quarter of an hour on a quiet machine, and prints the table of docs/compare-versions.md. ``--run FOLDER``
-judges a run that is there already.
+repeats, a quarter of an hour on a quiet machine, and prints two rows of the table of
+docs/compare-versions.md. ``--run FOLDER`` judges a run that is there already.
 """
 
 import argparse
