@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mlpbench.bench.api import mistakes
@@ -10,6 +11,7 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.measure import verdict
 from mlpbench.bench.measure.session import Suite
+from mlpbench.bench.plan import choose
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
 
@@ -48,10 +50,10 @@ def check(kernel: str | type[Kernel], **options: Any) -> Check:
     """Hold a kernel against the float64 reference, in this process, before anything is timed.
 
     ``kernel``: a name, ``./mine.py:fast``, or a class of `mlpbench.kernels.base.Kernel`. ``options``: those of
-    `mlpbench check` about what is computed, as ``spec="784-1024-10", dtype="float64"``. Raises UserError for bad
-    options and unknown kernels.
+    `mlpbench check` about what is computed, as ``spec="784-1024-10", dtype="float64"``, or ``model="net.onnx"``.
+    Raises UserError for bad options and unknown kernels.
     """
-    taken = set(Options.__dataclass_fields__)
+    taken = {*Options.__dataclass_fields__, "model"}
     if unknown := sorted(options.keys() - taken):
         raise UserError(f"unknown option {unknown[0]!r}{registry.nearest(unknown[0], sorted(taken))}")
     name = kernel
@@ -61,6 +63,9 @@ def check(kernel: str | type[Kernel], **options: Any) -> Check:
         registry.add(name, kernel)  # type: ignore[arg-type]  # it is the class
     with mistakes.told():
         name = registry.give(name)  # an unknown name is told before anything else
+        if (model := options.pop("model", None)) is not None:
+            spec, *said = (options.pop(name, None) for name in ("spec", "hidden", "output", "weights"))
+            options |= choose.find_network(Path(model), spec and [spec], *said)
         workload = Workload(Options(**options))
         _ = workload.inputs, workload.params  # and so is bad input
     found = verdict.of(Suite(workload, [name], [], named=True), name)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 #: Folder, beside the runs of a machine, of the runs behind its calibrations: in no list of runs.
 BELOW = "calibration"
+_NO_RECORD = "no record: a larger --budget gives it time"
 
 
 def calibrate(
@@ -146,7 +147,7 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
     times = {name: {at: case.by_repeat for at, case in found.get(name, {}).items()} for name in plan.kernels}
     silent = [name for name, cases in times.items() if len(cases) < len(plan.cases)]
     if silent:
-        why = next((failure.reason for failure in run.failures if failure.kernel == silent[0]), "no record")
+        why = next((failure.reason for failure in run.failures if failure.kernel == silent[0]), _NO_RECORD)
         raise UserError(f"nothing calibrated: {silent[0]} has no times: {why}")
     slowed = {share: times[name] for name, share in instruments.SLOWED.items()}
     same = [times[name] for name in instruments.SAME]

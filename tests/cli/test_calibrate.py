@@ -17,7 +17,7 @@ from mlpbench.bench.record import runs, write
 from mlpbench.bench.trust import calibration
 from support import simulate
 from support.processes import measured
-from support.terminal import called
+from support.terminal import called, complaint, contents
 
 
 def known(monkeypatch, state):
@@ -31,11 +31,15 @@ def known(monkeypatch, state):
         rng = np.random.default_rng([plan.kernels.index(at[0]), at[1], number])  # whatever the running order
         return 1e-6 * (1 + instruments.SLOWED.get(at[0], 0.0)) * np.exp(rng.normal(0, 0.01))
 
+    def interrupts(at, _):
+        state.get("started", []).append(at)
+        return at == state.get("stop")
+
     def facts(_, kernel):
         failure = {"kernel": kernel, "phase": "gate", "reason": "it is broken"}
         return {"failures": [failure] if kernel == state.get("broken") else [], "environment": here}
 
-    measured(monkeypatch, sample_s, seconds=1.7, interrupts=lambda at, _: at == state.get("stop"), facts=facts)
+    measured(monkeypatch, sample_s, seconds=1.7, interrupts=interrupts, facts=facts)
     monkeypatch.setattr(write.os, "fsync", lambda handle: None)  # hundreds of files
 
 
@@ -46,7 +50,7 @@ def typed(monkeypatch, capsys):
     known(monkeypatch, state)
 
     def run(*words, **settings):
-        state.update({"stop": None, "broken": None, **settings})
+        state.update({"stop": None, "broken": None, "started": [], **settings})
         return called(capsys, *words)
 
     return run
@@ -65,6 +69,10 @@ def whole(tmp_path_factory):
 
 def calibrated(tmp_path):
     return tmp_path / environment.machine_id() / calibration.FILE
+
+
+def finished(folder):
+    return {name: sha for name, sha in contents(folder).items() if name.endswith(".json") and name != "run.json"}
 
 
 def test_it_says_how_often_it_is_wrong_and_what_it_finds(whole):
@@ -132,3 +140,49 @@ def test_a_kernel_that_does_not_run_is_told(typed, tmp_path):
     assert (status, out) == (2, "")
     assert "mlpbench: nothing calibrated: planted-3 has no times: it is broken" in err
     assert not calibrated(tmp_path).exists()
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "kill -9"])
+def test_a_calibration_goes_on(typed, tmp_path, how):
+    words = ("--repeats", "2", "--budget", "64s", "--seed", "1")
+    assert typed("calibrate", "--out", tmp_path, *words, stop=("planted-5", 1))[0] == 130
+    (folder,) = (calibrated(tmp_path).parent / "calibration").iterdir()
+    if how == "kill -9":
+        with simulate.edited(folder / "run.json") as content:
+            content["mlpbench"].pop("ending")
+        (folder / ".planted-5.1.json.x.partial").write_text("{")
+    before = finished(folder)
+    assert 0 < len(before) < 33
+    started = []
+    status, out, err = typed("calibrate", "--out", tmp_path, "--resume", started=started)
+    assert status == 0
+    assert f"{folder.name} goes on behind {len(before)} processes, {64 - 1.7 * len(before):.0f} s of its budget" in err
+    assert "equal: false verdicts" in out
+    after = finished(folder)
+    assert {name: after[name] for name in before} == before, "finished files stay as they are"
+    assert len(after) == 33, "as many as without an interruption"
+    assert len(started) == len(set(started)) == 33 - len(before), "none is made twice"
+    assert [one.after for one in runs.read_run(folder).resumed] == [len(before)]
+    assert not list(folder.glob(".*"))
+    assert calibration.read(calibrated(tmp_path)).repeats == 2
+    assert "there is nothing to resume" in complaint(*typed("calibrate", "--out", tmp_path, "--resume"))
+    assert "this run is complete" in complaint(*typed("calibrate", "--out", tmp_path, "--resume", folder.name))
+
+
+def test_a_calibration_of_another_machine_or_commit_does_not_go_on(typed, tmp_path):
+    typed("calibrate", "--out", tmp_path, "--repeats", "2", "--budget", "64s", "--seed", "1", stop=("planted-5", 1))
+    (folder,) = (calibrated(tmp_path).parent / "calibration").iterdir()
+    assert "--repeats contradicts" in complaint(*typed("calibrate", "--out", tmp_path, "--resume", "--repeats", "3"))
+    with simulate.edited(folder / "run.json") as content:
+        content["mlpbench"]["environment"]["machine"]["cpu_model"] = "another"
+        content["mlpbench"]["environment"]["git"]["commit"] = "f" * 40
+    before = contents(folder)
+    told = complaint(*typed("calibrate", "--out", tmp_path, "--resume"))
+    assert "machine cpu_model was another, is " in told
+    assert "git commit was ffffffff" in told
+    assert contents(folder) == before
+    status, _, err = typed("calibrate", "--out", tmp_path, "--resume", "--anyway")
+    assert status == 0
+    assert "not as before: machine cpu_model was another" in err
+    (marked,) = runs.read_run(folder).resumed
+    assert any("git commit" in one for one in marked.differences)
