@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from mlpbench.bench.record.plan import Plan
 
 
-#: Seconds that a busy machine may keep a run waiting, unless somebody says more.
-WAIT_S = 60.0
+#: Seconds that a busy machine may keep a run waiting, unless somebody says more: a first run is to take two minutes,
+#: and beside others who never rest waiting gains nothing.
+WAIT_S = 10.0
 
 
 def say_what_comes(sweep: Sweep, networks: Sequence[str] = (), *, verbose: bool, quiet: bool) -> None:

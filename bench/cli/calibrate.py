@@ -106,9 +106,10 @@ def _plan(repeats: int, budget: str, threads: int | None, seed: int | None, time
     # Shorter than a profile to compare with: what differs between processes is not what more rounds would tell.
     profile = Profile("calibrate", "the tool itself", ("per_sample", "batched"), (1, 10, 100, 1000), repeats, 0.05, 5)
     budget_s = values.parse_budget(budget)
+    kernels = [*instruments.SAME, *instruments.SLOWED]
     return plan.make_plan(
         profile,
-        [*instruments.SAME, *instruments.SLOWED],
+        kernels,
         cases.grid(profile.modes, profile.batch_sizes),
         repeats=repeats,
         seed=plan.new_seed() if seed is None else seed,
@@ -116,7 +117,7 @@ def _plan(repeats: int, budget: str, threads: int | None, seed: int | None, time
         command=(),
         commit=environment.commit().commit,
         budget_s=budget_s,
-        timeout_s=choose.find_timeout(timeout, budget_s),
+        timeout_s=choose.find_timeout(timeout) or choose.usual_timeout_s(budget_s, len(kernels)),
     )
 
 

@@ -64,7 +64,7 @@ def run(
     timeout: options.Timeout = None,
     wait: Annotated[
         str | None,
-        how(metavar="TIME", help="Wait up to this long for a busy machine to calm down; 0: do not wait. Default: 60s."),
+        how(metavar="TIME", help="Wait up to this long for a busy machine to calm down; 0: do not wait. Default: 10s."),
     ] = None,
     seed: Annotated[int | None, how(min=0, help="Seed of the running order; default: a new one, recorded.")] = None,
     latency: options.Latency = None,
@@ -139,7 +139,7 @@ def run(
         command=settings_file.typed(context),
         options_from_file=settings_file.from_file(context),
         envs={name: envs.inspect(name, python) for name, python in interpreters.items()},
-        timeout_s=choose.find_timeout(timeout, aim[1]),
+        timeout_s=choose.find_timeout(timeout),
         suffix=suffix,
     )
     _go(context, planned, networks, how_, out)

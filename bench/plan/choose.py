@@ -31,8 +31,9 @@ from mlpbench.kernels.spec import MNIST, ForwardSpec
 BESIDE = "numpy"
 #: Target and budget in seconds, both None for a fixed number of repeats.
 Aim = tuple[float | None, float | None]
-#: Where nobody says after how many seconds a process is stuck.
-LEAST_TIMEOUT_S, MOST_TIMEOUT_S = 120.0, 600.0
+#: Where nobody says after how many seconds a process is stuck. Of a budget it may use so many times its kernel's share:
+#: a first process compiles.
+LEAST_TIMEOUT_S, MOST_TIMEOUT_S, TIMEOUT_SHARES = 60.0, 600.0, 4
 _Value = TypeVar("_Value")
 
 
@@ -48,14 +49,21 @@ def find_aim(profile: Profile, repeats: int | None, budget: str | None, target: 
     return (None, None) if repeats is not None or seconds is None else (share, seconds)
 
 
-def find_timeout(timeout: str | None, budget_s: float | None) -> float:
-    """Return the seconds after which a process is stopped: as typed, else the budget, but minutes. Raises UserError.
+def find_timeout(timeout: str | None) -> float | None:
+    """Return the seconds after which a process is stopped, as typed; None: `usual_timeout_s`. Raises UserError."""
+    return None if timeout is None else values.parse_budget(timeout, "timeout")
+
+
+def usual_timeout_s(budget_s: float | None, kernels: int) -> float:
+    """Return the seconds after which a process is stopped where nobody says: a part of the budget, but minutes.
 
     A process that compiles takes up to a minute, and a kernel that is stuck is to leave time for the others.
     """
-    if timeout is not None:
-        return values.parse_budget(timeout, "timeout")
-    return MOST_TIMEOUT_S if budget_s is None else min(max(budget_s, LEAST_TIMEOUT_S), MOST_TIMEOUT_S)
+    if budget_s is None:
+        return MOST_TIMEOUT_S
+    return min(
+        max(TIMEOUT_SHARES * budget_s / kernels, LEAST_TIMEOUT_S), max(budget_s, LEAST_TIMEOUT_S), MOST_TIMEOUT_S
+    )
 
 
 def fit_to_machine(
@@ -197,9 +205,10 @@ def make_sweep(
         compiling += [name for name, answer in zip(of_part, here, strict=True) if answer.compiles]
         devices |= {answer.name: answer.device for answer in here if answer.device}
         parts.append((setting, workload, of_part, skipped))
+    measured = [name for _, _, names_here, _ in parts for name in names_here]
     made = plan.make_plan(
         profile,
-        [name for _, _, names_here, _ in parts for name in names_here],
+        measured,
         cases,
         repeats=repeats or (profile.repeats if aim[1] is None else max(profile.repeats, LEAST_REPEATS)),
         seed=plan.new_seed() if seed is None else seed,
@@ -208,7 +217,7 @@ def make_sweep(
         commit=environment.commit().commit,
         target=aim[0],
         budget_s=aim[1],
-        timeout_s=timeout_s,
+        timeout_s=usual_timeout_s(aim[1], len(measured)) if timeout_s is None else timeout_s,
         suffix=suffix,
         clock=clock,
     )

@@ -115,7 +115,7 @@ class Effort:
         """
         before = set(self._done)
         while self._ahead:
-            kernel, repeat = self._ahead.pop(0)
+            kernel, repeat = self._ahead.pop(self._next_planned())
             if self._fits(kernel) and kernel not in self._stopped:
                 yield kernel, repeat
             else:
@@ -176,15 +176,11 @@ class Effort:
         self.besides_s += seconds
 
     def stopped(self, kernel: str, repeat: int, seconds: float) -> None:
-        """Take in a process that was stopped because it went beyond a limit of its own: of time, memory or output.
-
-        A kernel that hangs costs the budget no more than its share, so that the others go on.
-        """
+        """Take in a process that was stopped because it went beyond a limit of its own: of time, memory or output."""
         self._done.append((kernel, repeat))
         self._failing.add(kernel)
         self._stopped.add(kernel)
-        share = math.inf if self._plan.budget_s is None else self._plan.budget_s / len(self._plan.kernels)
-        self.besides_s += min(seconds, share)
+        self.besides_s += seconds
 
     def share(self, kernel: str) -> float:
         """Return how long the next process, of ``kernel``, is to time its cases: as a share of what the profile says.
@@ -215,13 +211,14 @@ class Effort:
         cases = [(kernel, case) for kernel, found in self._times.items() for case in found]
         if self._plan.repeats < estimates.LEAST_REPEATS or not cases:
             return None  # nobody asked for intervals
-        widths = [self._counted_width(*case) for case in cases]
+        never = [kernel for kernel in dict(self.left_out) if kernel not in self._times.keys() | self._failing]
+        widths = [*(self._counted_width(*case) for case in cases), *[None] * (len(never) * len(self._plan.cases))]
         middle = sorted(width for width in widths if width is not None)[len(widths) // 2 :][:1]
         if middle and middle[0] <= USEFUL:
             return None
-        wide = f"the middle one is {words.half_width(middle[0])}" if middle else "most cases have none"
+        wide = f"the middle one is {words.half_width(middle[0])}" if middle else "half of the cases or more have none"
         hit, timed = sum(map(len, self._disturbed.values())), sum(len(self._times[name][case]) for name, case in cases)
-        more_s = sum(self._more_s(kernel) for kernel in self._times)
+        more_s = sum(self._more_s(kernel) for kernel in [*self._times, *never])
         if hit > BUSY * timed or more_s > PATIENCE_S:
             why = (
                 f"{hit} of {timed} timings were disturbed" if hit > BUSY * timed else "more time would not narrow them"
@@ -246,12 +243,13 @@ class Effort:
 
     def _more_s(self, kernel: str) -> float:
         """Return the seconds that give a kernel a useful interval in its middle case."""
-        done = max(map(len, self._times[kernel].values()))
-        found = [self._counted_width(kernel, case) for case in self._times[kernel]]
+        times = self._times.get(kernel, {})
+        done = max(map(len, times.values()), default=0)
+        found = [self._counted_width(kernel, case) for case in times]
         widths = sorted(width for width in found if width is not None)
         if not widths:
-            return (estimates.LEAST_REPEATS - done) * self._lasts(kernel)
-        return (repeats_for(widths[len(widths) // 2], done, USEFUL) - done) * self._lasts(kernel)
+            return (estimates.LEAST_REPEATS - done) * sum(self._parts(kernel))
+        return max(repeats_for(widths[len(widths) // 2], done, USEFUL) - done, 0) * self._lasts(kernel)
 
     def ending(self, *, interrupted: bool = False, kernels: Mapping[str, str] | None = None) -> Ending:
         """Return how the run ended.
@@ -261,6 +259,7 @@ class Effort:
         names = dict(zip(self._plan.kernels, self._plan.kernels, strict=True)) if kernels is None else kernels
         spent_s = sum(self._spent.get(name, 0.0) for name in names)
         cases = [(case.mode, case.batch_size) for case in self._plan.cases]
+        lost = {at for at in self.left_out if at[0] in names}
         ends = [self._end(name, names[name], case, interrupted) for name in names for case in cases]
         return Ending(
             target=self._plan.target,
@@ -270,7 +269,7 @@ class Effort:
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
             order=tuple((names[name], repeat) for name, repeat in self._done if name in names),
             cases=tuple(ends),
-            left_out=tuple((names[name], repeat) for name, repeat in self.left_out if name in names),
+            left_out=tuple((names[name], repeat) for name, repeat in self._plan.order if (name, repeat) in lost),
             sweep_s=None if kernels is None else round(self.spent_s, 3),
         )
 
@@ -283,6 +282,23 @@ class Effort:
     @property
     def _left(self) -> float:
         return (self._plan.budget_s or 0.0) - self.spent_s - self.besides_s
+
+    def _next_planned(self) -> int:
+        """Return which of the planned processes comes next: the first of a kernel that will have all of its repeats.
+
+        One repeat has no interval, and that of two tells nothing. So where time is short some kernels have all their
+        repeats rather than all kernels one; the others wait for what that leaves.
+        """
+        if self._plan.budget_s is None or not self._done:
+            return 0
+        lasts: dict[str, float] = defaultdict(float)
+        for kernel, _ in self._ahead:
+            besides, timed = self._parts(kernel)
+            lasts[kernel] += besides + SHORTEST * timed
+        begun = {kernel for kernel, _ in self._done}
+        left = self._left - sum(lasts[kernel] for kernel in begun - self._stopped)
+        comes = (n for n, (kernel, _) in enumerate(self._ahead) if kernel in begun or lasts[kernel] <= left)
+        return next(comes, 0)
 
     def _fits(self, kernel: str) -> bool:
         """Whether there is time for a planned process. The first of all comes whatever the budget."""
@@ -348,6 +364,9 @@ class Effort:
 
 class WholeRounds(Effort):
     """Rounds of all kernels until the budget is spent, whatever their intervals."""
+
+    def _next_planned(self) -> int:
+        return 0
 
     def _next_round(self) -> list[str]:
         kernels = self._plan.kernels

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mlpbench.bench import cases
 from mlpbench.bench.cases import Case
-from mlpbench.bench.plan import profiles
+from mlpbench.bench.plan import choose, profiles
 from mlpbench.bench.plan.plan import clock_options, make_plan, new_seed, run_id, shuffled
 from mlpbench.bench.record.plan import Plan, Skipped
 from support.sources import ROOT
@@ -84,3 +84,11 @@ def test_the_clock_keeps_the_rules_in_every_profile(name):
 def test_pytest_by_hand_measures_as_the_default_profile_does():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert set(clock_options(profiles.profile("quick"))) <= set(project["tool"]["pytest"]["ini_options"]["addopts"])
+
+
+@pytest.mark.parametrize(
+    ("budget_s", "kernels", "seconds"),
+    [(105, 7, 60), (105, 2, 105), (105, 1, 105), (20, 1, 60), (1200, 7, 600), (None, 7, 600), (300, 4, 300)],
+)
+def test_a_kernel_that_hangs_leaves_time_of_the_budget_for_others(budget_s, kernels, seconds):
+    assert choose.usual_timeout_s(budget_s, kernels) == seconds
