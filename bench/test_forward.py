@@ -3,20 +3,14 @@
 `mlpbench run` starts it, or `pytest bench/`.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.measure.case import measure
 from mlpbench.bench.measure.instruments import KNOWN, time_known
 from mlpbench.bench.measure.session import Contestant
 from mlpbench.bench.measure.turns import Turns
-
-if TYPE_CHECKING:
-    from pytest_benchmark.fixture import BenchmarkFixture
 
 
 def test_forward(

@@ -4,8 +4,6 @@ A level is the time of a case in a run. Levels of one network, data set, weights
 series, at one pace of the processor where every run knows its own.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -11,12 +11,11 @@ architectures", Communications of the ACM 52 (2009). These floors bound a call f
 The longest floor is the roof that binds; its share, floor / measured time, cannot be above 1.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Self
 
 from mlpbench.bench.cases import CPU
 from mlpbench.kernels.spec import ForwardSpec
@@ -57,7 +56,7 @@ class Roofs:
     peaks: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     launch_s: Mapping[str, float] = field(default_factory=dict)
 
-    def of(self, arithmetic: object) -> Roofs:
+    def of(self, arithmetic: object) -> Self:
         """Return the roofs of a kernel that computes products so; as they are where it does not say.
 
         "3xtf32" makes one product of float32 from three of tf32, beside which the other units may work. A peak that was
@@ -100,7 +99,7 @@ class Work:
     @classmethod
     def of(
         cls, spec: ForwardSpec, rows: int, timed_rows: int, used: Mapping[str, object] = MappingProxyType({})
-    ) -> Work:
+    ) -> Self:
         """Return the work of one call on ``rows`` rows, of a sweep that rotates through ``timed_rows``.
 
         ``used``: what the kernel says that it uses: inputs that stay bytes, and weights in halves, are fewer bytes.

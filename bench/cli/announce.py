@@ -1,26 +1,20 @@
 """What `mlpbench run` says and measures before its first process: the settings, warnings, the machine's limits."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlpbench.bench import values, words
 from mlpbench.bench.cli import console
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.machine import environment, load, roofs
+from mlpbench.bench.plan.profiles import Profile
+from mlpbench.bench.plan.sweep import Sweep
+from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.runs import ROOFS_FILE
 from mlpbench.bench.run import looks, process
 from mlpbench.bench.stats.estimates import LEAST_REPEATS
 from mlpbench.kernels import base
-
-if TYPE_CHECKING:
-    from mlpbench.bench.plan.profiles import Profile
-    from mlpbench.bench.plan.sweep import Sweep
-    from mlpbench.bench.record.plan import Plan
-
 
 #: Seconds that a busy machine may keep a run waiting, unless somebody says more: a first run is to take two minutes,
 #: and beside others who never rest waiting gains nothing.

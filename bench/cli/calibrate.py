@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from mlpbench.bench.cli import console, options, settings
 from mlpbench.bench.cli.options import AsJson
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from mlpbench.bench.record.plan import Plan
     from mlpbench.bench.record.runs import Run
     from mlpbench.bench.stats.trials import Tally

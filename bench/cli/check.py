@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from mlpbench.bench.cli import console, options
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from mlpbench.bench.data.workload import Workload
 
 #: What `mlpbench new` writes.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from mlpbench.bench import words
@@ -16,8 +17,6 @@ from mlpbench.bench.cli.options import AsJson, Results, Verbose
 from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from mlpbench.bench.analysis.compare import Comparison
     from mlpbench.bench.analysis.history import History
     from mlpbench.bench.analysis.sides import Side

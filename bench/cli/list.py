@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from mlpbench.bench.cli import console
@@ -12,8 +13,6 @@ from mlpbench.bench.cli.options import AsJson, Kernels, Peers
 from mlpbench.bench.cli.settings import Invocation
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from mlpbench.bench.plan.probe import Probed
 
 

@@ -1,14 +1,12 @@
 """The progress of a run: a line for each process that has ended and, in a terminal, what is being done now."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich import progress as rich_progress
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
@@ -16,11 +14,9 @@ from rich.text import Text
 
 from mlpbench.bench import words
 from mlpbench.bench.cli import console
-
-if TYPE_CHECKING:
-    from mlpbench.bench.plan.effort import Effort
-    from mlpbench.bench.record.plan import Plan
-    from mlpbench.bench.run.process import Outcome
+from mlpbench.bench.plan.effort import Effort
+from mlpbench.bench.record.plan import Plan
+from mlpbench.bench.run.process import Outcome
 
 #: Why a phase takes long, told where it does: nobody who waits a minute knows whether it is the last.
 _WHY = {"compiling": "once, later runs find it done"}

@@ -5,12 +5,10 @@ reaches. A key is an option without its dashes; in a table with the name of a co
 command line wins over the file, and the file over what is usual.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import typer
 
@@ -41,12 +39,12 @@ class Settings:
         """Return where the value of a parameter stands: ``pyproject.toml: tool.mlpbench.run.profile``."""
         return f"{self.file}: {self.keys[command, parameter]}"
 
-    def beside(self, words: Sequence[str]) -> Settings:
+    def beside(self, words: Sequence[str]) -> Self:
         """Return the settings without what an option on the command line rules out."""
         typed = {word.partition("=")[0] for word in words}
         ruled_out = {name for one, other in RIVALS if one & typed for name in other}
         left = {command: {k: v for k, v in own.items() if k not in ruled_out} for command, own in self.values.items()}
-        return Settings(self.file, left, self.keys)
+        return replace(self, values=left)
 
     def flat(self) -> dict[str, str]:
         """Return every key of the file with its value, as texts."""

@@ -4,15 +4,13 @@ NVML is the package ``nvidia-ml-py``, which the extras cuda12 and cuda13 bring. 
 record says so.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -142,7 +140,7 @@ class Card:
     _handle: Any = None
 
     @classmethod
-    def of(cls, uuid: str | None) -> Card:
+    def of(cls, uuid: str | None) -> Self:
         """Return the card of that UUID, as CUDA names it (``GPU-...`` or ``MIG-...``)."""
         card = cls(uuid)
         if uuid is None:

@@ -4,8 +4,6 @@ Events come from Linux (``perf_event_open``), for every thread of this process; 
 the processors' packages, which is all that runs on them, and from NVML for a card.
 """
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import fcntl

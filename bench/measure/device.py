@@ -6,31 +6,26 @@ alone: the stream is held until the host has given it everything, so that no lau
 the hold to give up. Such a sample is dropped and counted, and so is one that was taken at a lowered clock.
 """
 
-from __future__ import annotations
-
 import gc
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import now
 from mlpbench.bench.machine.card import Card
 from mlpbench.bench.measure import transfers
 from mlpbench.bench.measure.case import prepare
+from mlpbench.bench.measure.session import Contestant
 from mlpbench.bench.record.device import MEASURES, PERCENTILES, DeviceCase, DeviceTimes, Lost, Spread
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.cuda.queue import Queue
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from mlpbench.bench.measure.session import Contestant
 
 #: How long a stream is held at most. Giving twelve device kernels to it takes a tenth of a millisecond.
 HOLD_S = 0.05

@@ -1,7 +1,5 @@
 """Instructions, cycles, cache misses and joules of a case, beside its timed rounds: what more than time it costs."""
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 from mlpbench.bench.cases import CUDA, Case

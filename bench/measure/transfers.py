@@ -4,17 +4,14 @@ As the kernel moves them, from and to pinned memory, and as bytes. End to end, o
 them overlapped: the next batch is copied there and the last result back while the device computes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from numpy.typing import NDArray
 
 from mlpbench.bench.cases import Case
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.cuda.queue import Queue, address
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 #: Batches that are on their way at once: one is copied there, one computed, one copied back.
 DEPTH = 3

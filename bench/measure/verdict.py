@@ -1,7 +1,5 @@
 """What `mlpbench check` says of one kernel, in a process of its own, which it may end."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from traceback import extract_tb, format_exception

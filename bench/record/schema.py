@@ -3,10 +3,8 @@
 Times are in seconds, those of a round for one iteration of ``rows_per_call`` samples.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from msgspec import field
@@ -234,7 +232,7 @@ class ThreadUse(Block, frozen=True):
     fewer: tuple[Text, ...] = ()
 
     @classmethod
-    def of(cls, given: int, counts: tuple[ThreadCount, ...]) -> ThreadUse:
+    def of(cls, given: int, counts: tuple[ThreadCount, ...]) -> Self:
         """Return the use of so many threads that were given."""
         return cls(given, counts, tuple(str(count) for count in counts if count.threads < given))
 

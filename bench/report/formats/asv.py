@@ -4,8 +4,6 @@ The layout is asv's own: version 2 of its results and of its list of benchmarks,
 result for each commit, machine and environment; ours is called "mlpbench".
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence

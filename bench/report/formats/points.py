@@ -1,7 +1,5 @@
 """What every export is made of: each case of each run as one number, seconds per sample, with its interval."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Workers of a cluster that Dask distributed runs already."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

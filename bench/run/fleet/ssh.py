@@ -1,7 +1,5 @@
 """Hosts of a list that SSH reaches: ``hosts.toml``, a table for each."""
 
-from __future__ import annotations
-
 import asyncio
 import shlex
 import tomllib
