@@ -72,7 +72,7 @@ class NumbaKernel(CompiledKernel):
         self._weights = pack(spec, self.params)
         shape = (self._threads(), 2, loops.BLOCK_ROWS, padded(max(spec.sizes[1:])))
         self._buffers = aligned_zeros(shape, spec.np_dtype)
-        self._serial = loops.compiled(spec.dtype, parallel=False, more=self._more)
+        self._serial = loops.compiled(spec.dtype, more=self._more)
         self._single = np.empty((1, spec.n_out), spec.np_dtype)
 
     def forward(self, x: _Array) -> _Array:
@@ -114,10 +114,11 @@ class NumbaParallelKernel(NumbaKernel):
         threads = len(self._buffers)
         #: The smallest batch that is divided.
         self._parallel_rows = -(-threads * FLOP_PER_THREAD // spec.flop(1))
-        self._parallel = loops.compiled(spec.dtype, parallel=True, more=self._more)
+        self._parallel = loops.parallel(spec.dtype)
+        self._address = loops.address(self._serial)
         # The first parallel call starts the threads: here, and not in a clock.
         x = np.zeros((1, spec.n_in), spec.np_dtype)
-        self._parallel(x, self._weights, self._layers, self._buffers, self._single)
+        self._parallel(x, self._weights, self._layers, self._buffers, self._single, self._address)
 
     def _threads(self) -> int:
         return numba_threads()
@@ -130,17 +131,18 @@ class NumbaParallelKernel(NumbaKernel):
         if not self._divides(len(x)):
             return super().forward(x)
         out = self._out_of(x)
-        self._parallel(x, self._weights, self._layers, self._buffers, out)
+        self._parallel(x, self._weights, self._layers, self._buffers, out, self._address)
         return out
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
         """Return the threads and their library, the batch size below which one thread works, what LLVM compiled for."""
         import numba
 
+        serial = super().describe()
         return {
-            **super().describe(),
+            **serial,
             "threads": len(self._buffers),
             "threading_layer": str(numba.threading_layer()),  # type: ignore[attr-defined,unused-ignore]
             "serial_below_rows": self._parallel_rows if len(self._buffers) > 1 else None,
-            "compiled_before": bool(self._parallel.stats.cache_hits),
+            "compiled_before": serial["compiled_before"] and bool(self._parallel.stats.cache_hits),
         }

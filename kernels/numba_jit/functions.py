@@ -24,6 +24,15 @@ def jit(function: _Function) -> _Function:
     return jitted
 
 
+def inlined(function: _Function) -> _Function:
+    """Copy a function into what calls it, before types are found out.
+
+    A function of `jit` is optimised and made machine code for itself, and again in whatever calls it, level by level.
+    """
+    copied: _Function = numba.njit(inline="always", **OPTIONS)(function)
+    return copied
+
+
 def _make_exp(real: Any, integer: Any, limits: Any, ln2: Any, q: tuple[float, ...]) -> Any:
     """Return exp for one dtype, without a branch or a call, so that a loop around it becomes vector code.
 

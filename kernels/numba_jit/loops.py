@@ -27,7 +27,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
 from mlpbench.kernels.numba_jit.cache import compile_once
-from mlpbench.kernels.numba_jit.functions import OPTIONS, exp, gelu, jit, sigmoid, silu, tanh
+from mlpbench.kernels.numba_jit.functions import OPTIONS, exp, gelu, inlined, jit, sigmoid, silu, tanh
 from mlpbench.kernels.numba_jit.target import PANEL, TILE_ROWS, host
 
 #: Activations, as ``layers`` holds them.
@@ -116,7 +116,8 @@ def finish(a: Any, activation: int, out: Any) -> None:
     for i in range(out.shape[0]):
         row, y = a[i], out[i]
         if activation == IDENTITY:
-            y[:] = row[:n]
+            for j in range(n):  # and no slice: Numba would compile the words of an error that it may raise, for 2 s
+                y[j] = row[j]
             continue
         highest = row[0]
         for j in range(1, n):
@@ -173,7 +174,7 @@ def multiply_one(z: Any, i: int, n_in: int, panel: Any, a: Any, column: int) -> 
         a[i, column + j] = sums[0, j]
 
 
-@jit
+@inlined
 def multiply(z: Any, n_in: int, n_out: int, weights: Any, a: Any) -> int:
     """Compute z @ W + b into ``a``, panel by panel. Return how many rows of ``weights`` the layer has."""
     row = 0
@@ -187,7 +188,7 @@ def multiply(z: Any, n_in: int, n_out: int, weights: Any, a: Any) -> int:
     return row
 
 
-@jit
+@inlined
 def forward_rows(x: Any, weights: Any, layers: Any, buffers: Any, out: Any, more: Any) -> None:
     """Compute the outputs of some rows, as `compiled` says, with the ``buffers`` of one thread.
 
@@ -210,7 +211,7 @@ def forward_rows(x: Any, weights: Any, layers: Any, buffers: Any, out: Any, more
             z = a
 
 
-@jit
+@inlined
 def require_shapes(x: Any, layers: Any, out: Any) -> None:
     """Raise ValueError where loops without bounds checks would leave an array."""
     if x.shape[1] != layers[0, 0] or x.shape[0] != out.shape[0]:
@@ -233,37 +234,66 @@ def rows_of_thread(rows: int, threads: int) -> int:
     return (rows + threads * TILE_ROWS - 1) // (threads * TILE_ROWS) * TILE_ROWS
 
 
-def _parallel(x: Any, weights: Any, layers: Any, buffers: Any, out: Any) -> None:
-    require_shapes(x, layers, out)
-    rows = rows_of_thread(x.shape[0], buffers.shape[0])
-    for thread in numba.prange(buffers.shape[0]):
-        first, end = thread * rows, (thread + 1) * rows
-        forward_rows(x[first:end], weights, layers, buffers[thread], out[first:end], None)
+def _call_serial(_typing: Any, _address: Any, x: Any, weights: Any, layers: Any, buffers: Any, out: Any) -> Any:
+    """Call what `_serial` was compiled to, at its address, as compiled code calls another function.
+
+    Its status is not looked at: `_parallel` has checked the shapes.
+    """
+    given = x, weights, layers, buffers, out
+
+    def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        kind = context.call_conv.get_function_type(types.none, given)
+        function = builder.inttoptr(values[0], kind.as_pointer())
+        context.call_conv.call_function(builder, function, types.none, given, values[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, *given), generate
 
 
-def _parallel_more(x: Any, weights: Any, layers: Any, buffers: Any, out: Any) -> None:
+call_serial: Any = intrinsic(_call_serial)
+
+
+def _parallel(x: Any, weights: Any, layers: Any, buffers: Any, out: Any, serial: int) -> None:
     require_shapes(x, layers, out)
-    rows = rows_of_thread(x.shape[0], buffers.shape[0])
-    for thread in numba.prange(buffers.shape[0]):
+    threads = buffers.shape[0]
+    rows = (x.shape[0] + threads * TILE_ROWS - 1) // (threads * TILE_ROWS) * TILE_ROWS  # of each thread: whole tiles
+    for thread in numba.prange(threads):
         first, end = thread * rows, (thread + 1) * rows
-        forward_rows(x[first:end], weights, layers, buffers[thread], out[first:end], 1)
+        call_serial(serial, x[first:end], weights, layers, buffers[thread : thread + 1], out[first:end])
+
+
+def _signature(dtype: str, *more: Any) -> Any:
+    """Return the types. ``x`` is read-only: so read-only arrays are taken, and no line here could write to it."""
+    item = numba.from_dtype(np.dtype(dtype))
+    x = types.Array(item, 2, "C", readonly=True)
+    return types.void(x, item[:, ::1], types.int64[:, ::1], item[:, :, :, ::1], item[:, ::1], *more)
 
 
 @cache
-def compiled(dtype: str, *, parallel: bool, more: bool = False) -> Any:
+def compiled(dtype: str, *, more: bool = False) -> Any:
     """Return f(x, weights, layers, buffers, out) for "float32" or "float64" and any specification, compiled.
 
     ``x`` (batch, n_in) and ``out`` (batch, n_out); ``weights`` (rows, `PANEL`); ``layers`` (n_layers, 4): inputs,
-    outputs, activation, slope; ``buffers`` (threads, 2, `BLOCK_ROWS`, columns): the activations of a block.
-    ``parallel`` divides the batch among as many threads as there are buffers. With ``more`` the function knows the
-    activations of `activate_more` too, which take time to compile.
+    outputs, activation, slope; ``buffers`` (threads, 2, `BLOCK_ROWS`, columns): the activations of a block, of which
+    the first thread's are used. With ``more`` the function knows the activations of `activate_more` too, which take
+    time to compile.
 
     The function is compiled here for one signature, or loaded if an earlier process has compiled it: no call compiles.
-    ``x`` is declared read-only. So read-only arrays are taken too, and no line here could write to ``x``.
     """
-    item = numba.from_dtype(np.dtype(dtype))
-    x = types.Array(item, 2, "C", readonly=True)
-    signature = types.void(x, item[:, ::1], types.int64[:, ::1], item[:, :, :, ::1], item[:, ::1])
-    function = (_parallel_more if more else _parallel) if parallel else (_serial_more if more else _serial)
-    options = {**OPTIONS, "parallel": True} if parallel else OPTIONS
-    return compile_once(function, signature, **options)
+    return compile_once(_serial_more if more else _serial, _signature(dtype), **OPTIONS)
+
+
+@cache
+def parallel(dtype: str) -> Any:
+    """Return f(x, weights, layers, buffers, out, address), compiled as `compiled` says.
+
+    It divides the batch among as many threads as there are buffers. Each calls the function at the `address`: so the
+    loops are not compiled again.
+    """
+    return compile_once(_parallel, _signature(dtype, types.intp), parallel=True, **OPTIONS)
+
+
+def address(function: Any) -> int:
+    """Return where the machine code of a function of `compiled` is, for compiled code to call."""
+    (found,) = function.overloads.values()
+    return int(found.library.get_pointer_to_function(found.fndesc.llvm_func_name))

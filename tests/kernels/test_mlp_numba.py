@@ -25,7 +25,7 @@ def test_read_only_inputs_have_no_code_of_their_own():
     expected = kernel.forward(x).copy()
     x.flags.writeable = False
     np.testing.assert_array_equal(kernel.forward(x), expected)
-    assert len(loops.compiled("float32", parallel=False).signatures) == 1
+    assert len(loops.compiled("float32").signatures) == 1
 
 
 def test_parallel_and_serial_rows_are_the_same_to_the_bit():
