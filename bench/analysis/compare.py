@@ -39,6 +39,7 @@ from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.drift import ASSUMED, Drifts
 from mlpbench.bench.stats.estimates import NO_DRIFT, Drift, Estimate, Ratio, Verdict
 from mlpbench.bench.stats.significance import FALSE_DISCOVERY_RATE, THRESHOLD, judge
+from mlpbench.bench.trust import apart
 from mlpbench.bench.trust.pace import Pace
 from mlpbench.bench.trust.quiet import At
 from mlpbench.bench.words import MARK, UNCHECKED, plain
@@ -115,6 +116,7 @@ class Comparison:
     """What came out. ``differences``: what else differs between the sides; ``notes``: what weakens the result.
 
     ``basis``: how times were made comparable. ``pace_s``: seconds for a calibration spin at the pace of all times.
+    ``repeats_apart``: of the side whose repeats lie closest together, in lengths of a process (`bench.trust.apart`).
     """
 
     baseline: str
@@ -129,6 +131,7 @@ class Comparison:
     notes: tuple[str, ...]
     basis: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
+    repeats_apart: float | None = None
 
     @property
     def slower(self) -> tuple[Row, ...]:
@@ -207,8 +210,7 @@ def compare(
         raise NothingComparable(f"{' '.join(false_clocks)} Measure again, or compare --anyway")
     pace = pace_of(*_runs(sides).values())
     measured = {path: times.by_kernel(run, pace) for path, run in _runs(sides).items()}
-    cases: list[_Case] = []
-    unequal: dict[str, None] = {}
+    cases, unequal = list[_Case](), dict[str, None]()
     for one, other in [pair for left, right in sides for pair in kernel_by_kernel(left, right)]:
         together = same_run(one.run, other.run)
         found = [measured[side.run.path].get(str(side.kernel), {}) for side in (one, other)]
@@ -236,6 +238,7 @@ def compare(
         (*false_clocks, *_notes(_runs(sides).values(), rows, marked)),
         tuple(_basis(rows, pace)),
         marked,
+        apart.least(run.records for run in _runs(sides).values()),
     )
 
 

@@ -37,7 +37,7 @@ def explain(
     from mlpbench.bench.errors import UserError
     from mlpbench.bench.record import runs as record
     from mlpbench.bench.record.names import named
-    from mlpbench.bench.report.sections import gaps
+    from mlpbench.bench.report.sections import gaps, trust
 
     paths = console.resolve(runs, results)
     runs_read = list(map(settled, named([run for path in paths for run in record.read_runs(path)])))
@@ -57,6 +57,8 @@ def explain(
         for one in found:
             _tell(one, details=details)
         _compare(found)
+        for line in trust.claims(runs_read):
+            console.out().print(console.indented(line))
         for line in refused:
             console.out().print(Text(line, "bold red"))
     if refused:

@@ -91,8 +91,9 @@ def tell(document: Document, *, as_json: bool, verbose: bool = False) -> None:
     ``verbose``: every case of one run too, and all that is said of its trust.
     """
     from mlpbench.bench.report import render as documents
+    from mlpbench.bench.report.document import without_claim
     from mlpbench.bench.report.formats import terminal
-    from mlpbench.bench.report.sections import gaps, times
+    from mlpbench.bench.report.sections import gaps, times, trust
 
     if as_json:
         print(documents.write(document, "json"))  # noqa: T201
@@ -102,6 +103,7 @@ def tell(document: Document, *, as_json: bool, verbose: bool = False) -> None:
     if document.cases:
         shown = times.finding_table(found.kernels) if several else times.kernel_table(found.kernels)
         title = _TITLE if several else shown.caption.rstrip(".")
+        title = without_claim(title) if trust.claims(runs) else title
         console.show(
             terminal.table(shown, title, _CAPTION_OF_MANY if several else None, said_once=several), shown.heads
         )
@@ -158,11 +160,13 @@ def _are_environments(document: Document) -> bool:
 
 
 def _show_cases(document: Document) -> None:
+    from mlpbench.bench.report.document import without_claim
     from mlpbench.bench.report.formats import terminal
-    from mlpbench.bench.report.sections import times
+    from mlpbench.bench.report.sections import times, trust
 
     endings = {run.name: run.ending for run in document.runs if run.ending}
     shown = times.case_table(document.cases, endings)
-    made = terminal.table(shown, _TITLE, _CAPTION, said_once=shown.heads - 1, without=("first call",))
+    title = without_claim(_TITLE) if trust.claims(document.runs) else _TITLE
+    made = terminal.table(shown, title, _CAPTION, said_once=shown.heads - 1, without=("first call",))
     console.out().print()
     console.show(made, heads=shown.heads + 1)

@@ -6,9 +6,9 @@ Every text here may come from a file of unknown origin. It is not escaped for an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from mlpbench.bench.analysis.explain import Explanation
 from mlpbench.bench.analysis.headline import Headline, Overview
@@ -112,6 +112,22 @@ class Section:
     title: str
     blocks: tuple[Block, ...]
     folded: bool = False
+
+
+_Part = TypeVar("_Part")
+
+
+def without_claim(part: _Part) -> _Part:
+    """Return a part of a report with intervals that claim no 95 %: not all of what they rest on is independent."""
+    made: Any = part
+    if isinstance(part, str):
+        made = part.replace("95 % interval", "interval")
+    elif isinstance(part, tuple):
+        made = tuple(map(without_claim, part))
+    elif isinstance(part, Block | Column | Section):
+        words = {one.name: without_claim(getattr(part, one.name)) for one in fields(part) if one.name != "data"}
+        made = replace(part, **words)
+    return cast("_Part", made)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.record.names import named
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report import lead
-from mlpbench.bench.report.document import MANY_RUNS, Block, Document, Paragraph, Points, Section
+from mlpbench.bench.report.document import MANY_RUNS, Block, Document, Paragraph, Points, Section, without_claim
 from mlpbench.bench.report.formats import csv, html, json, markdown
 from mlpbench.bench.report.sections import bandwidth, book, device, gaps, latency, machine, spent, task, times, trust
 from mlpbench.bench.report.sections import compare as compared
@@ -89,7 +89,8 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     finding = headline.find(cases, {run.name: run.shown for run in runs if run.shown}, answer)
     if len(runs) == 1 and (said := history.against_previous(runs[0])):
         finding = replace(finding, notes=[*finding.notes, said])
-    finding = replace(finding, notes=[*finding.notes, *trust.claims(runs)])
+    unclaimed = trust.claims(runs)
+    finding = replace(finding, notes=[*finding.notes, *unclaimed])
     judged = tuple(trust.judge(run, p99_s) for run in runs)
     spreads = spread.find([run.records for run in runs])
     gap_table = gaps.gap_table(runs)
@@ -126,6 +127,7 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
         Section("environment", "Machine and software", machine.environment(runs), folded=True),
         Section("repeat", "Reproduce", task.again(runs), folded=True),
     )
+    sections = without_claim(sections) if unclaimed else sections
     return Document(
         title="mlpbench: one sample at a time against batches",
         chips=machine.chips(runs, [one.grade.name for one in judged]),

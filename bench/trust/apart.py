@@ -5,7 +5,7 @@ other processes lie between two repeats of a kernel, it meets few of them: `scri
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from statistics import median
 
@@ -13,6 +13,11 @@ from mlpbench.bench.record.schema import Record
 
 #: From so many lengths of a process apart on, intervals hold 92 % or more beside spells of four repeats that are seen.
 ENOUGH = 4.0
+
+
+def claimed(lengths: float | None) -> bool:
+    """Whether intervals of repeats that lie so far `apart` claim 95 %, and verdicts how often they are false."""
+    return lengths is None or lengths >= ENOUGH
 
 
 def apart(records: Sequence[Record]) -> float | None:
@@ -31,3 +36,8 @@ def apart(records: Sequence[Record]) -> float | None:
         for (first, lasted), (later, _) in pairwise(of_kernel)
     ]
     return median(found) if found else None
+
+
+def least(runs: Iterable[Sequence[Record]]) -> float | None:
+    """Return how far `apart` the repeats lie in the run of several where they lie closest; None where none says."""
+    return min((lengths for records in runs if (lengths := apart(records)) is not None), default=None)

@@ -99,6 +99,16 @@ def test_a_false_clock_is_compared_and_named_where_asked(compare):
     assert "is refused as evidence" in found["notes"][0]
 
 
+def test_close_repeats_claim_neither_95_percent_nor_a_rate_of_false_verdicts(compare):
+    close = {"trust": trusting.block(trusting.window(began_utc_s=1e9), clock={"clock_s": 4.0, "raw_s": 4.0})}
+    for words in ((), ("--format", "md")):
+        _, out, _ = compare(close, {}, *words)
+        assert "neither 95 % nor a rate of false verdicts is claimed" in " ".join(out.split())
+        assert "wrong at most" not in out
+        assert "95 % interval" not in out
+        assert "95 % interval" in compare({}, {}, *words)[1]
+
+
 def test_json_has_the_p_values_and_the_repeats(compare):
     status, out, _ = compare(NOISY, NOISY, "--json")
     found = json.loads(out)

@@ -63,7 +63,7 @@ def _parts_table(found: Group) -> Table:
         if (parts := place.attribution) is not None
     )
     made = columns(("kernel", "network"), (PART_WORDS[name] for name in PARTS))
-    return Table("The same as times per sample: intervals are 95 % over repeats.", made, rows, heads=2)
+    return Table("The same as times per sample, with 95 % intervals over repeats.", made, rows, heads=2)
 
 
 def heading(found: Group) -> str:

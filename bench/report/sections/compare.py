@@ -7,6 +7,7 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis.compare import Comparison, Row
 from mlpbench.bench.report.document import Block, Column, Paragraph, Points, Table, columns
 from mlpbench.bench.stats.significance import MOST_REPEATS
+from mlpbench.bench.trust import apart
 
 #: Cases that the sentence about two versions names, of each verdict.
 _NAMED = 3
@@ -47,6 +48,11 @@ def title(found: Comparison) -> str:
 def caption(found: Comparison) -> str:
     """Return what all verdicts together are worth."""
     rate, pairs = found.false_discovery_rate, "paired by repeat" if found.paired else "unpaired"
+    if found.repeats_apart is not None and not apart.claimed(found.repeats_apart):
+        close = (
+            f"repeats of a kernel began {found.repeats_apart:.1f} lengths of a process apart, not {apart.ENOUGH:.0f}"
+        )
+        return f"{pairs}; neither 95 % nor a rate of false verdicts is claimed: {close}"
     return f"{pairs}; faster and slower hold for all {len(found.rows)} cases at once, {rate:.0%} wrong at most"
 
 
@@ -64,7 +70,13 @@ def ordered(found: Comparison) -> list[Row]:
 def table(found: Comparison) -> Table:
     """Return a row for each case, in the order of `ordered`: both times, the speedup, and the verdict last."""
     heads = () if in_title(found) else ("case",)
-    numbers = ("batch size", "baseline", "candidate", "speedup (95 % interval)", "slowdown seen from")
+    numbers = (
+        "batch size",
+        "baseline",
+        "candidate",
+        f"speedup ({'95 % ' if apart.claimed(found.repeats_apart) else ''}interval)",
+        "slowdown seen from",
+    )
     rows = [
         (
             *((row.label,) if heads else ()),

@@ -101,7 +101,7 @@ def waterfall_table(found: Explanation) -> Table:
             cells = [part_words(parts.parts[name], parts) for name in PARTS]
             ends = words.seconds(parts.one_s), f"{parts.batch_size:,}", words.seconds(parts.batch_s)
             rows.append((kernel.kernel, ends[0], *cells, *ends[1:]))
-    caption = "Time per sample: shares are of what batching saves, intervals are 95 % over repeats."
+    caption = "Time per sample: shares are of what batching saves, with 95 % intervals over repeats."
     names = ("one at a time", *(PART_WORDS[name] for name in PARTS), "in batches of", "left")
     return Table(caption, columns(["kernel"], names), tuple(rows))
 

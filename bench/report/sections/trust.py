@@ -126,7 +126,7 @@ def refusals(judged: Sequence[Judgement]) -> tuple[str, ...]:
 def claims(runs: Sequence[Run]) -> list[str]:
     """Return of which runs the intervals do not claim their 95 %, because repeats lie too close together."""
     found = [(run, apart.apart(run.records)) for run in runs]
-    close = [(run, lengths) for run, lengths in found if lengths is not None and lengths < apart.ENOUGH]
+    close = [(run, lengths) for run, lengths in found if lengths is not None and not apart.claimed(lengths)]
     return [
         f"{f'{run.title}: ' if len(runs) > 1 else ''}95 % is not claimed for the intervals: repeats of a kernel began "
         f"{lengths:.1f} lengths of a process apart, not {apart.ENOUGH:.0f}. A disturbance that outlasts a repeat meets "

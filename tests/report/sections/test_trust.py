@@ -1,5 +1,7 @@
 """The section on trust: what disturbed whom, cause by cause, and what a page keeps behind folds."""
 
+import re
+
 import pytest
 
 from mlpbench.bench.report import render
@@ -46,3 +48,7 @@ def test_intervals_claim_95_percent_only_where_repeats_lie_apart(tmp_path):
         "enough": 4.0,
     }
     assert said in render.build([alone]).headline.remarks, "below the finding, wherever it is shown"
+    for written in ("md", "html", "json"):
+        kept = render.render([alone], written).replace(said, "")
+        assert not re.search(r"95 ?% (interval|is|over)|95%", kept), "nothing else claims it"
+        assert "95 % interval" in render.render([among_seven], written).replace("json", "") or written == "json"
