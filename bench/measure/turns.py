@@ -46,6 +46,9 @@ WAITS, BUSY_ROUND_S = 0.1, 1e-4
 #: Such a case has so many rounds in a block at least, since threads that sleep come late for the first. It goes on for
 #: so many times as long as is asked, since rounds that wait take that time; and it has so many rounds at most.
 BUSY_ROUNDS, BUSY_PATIENCE, MOST_BUSY_ROUNDS = 8, 3, 500
+#: Of one thread's rounds of 2 ms, half are interrupted at a load of 11. A case has so many there at least, as far as
+#: they fit into the patience: of ten, too few are left quiet in every third process.
+FEWEST_BUSY_ROUNDS = 25
 #: A pool of threads gives up spinning within that time.
 SPINS_ON_S = 0.3
 
@@ -79,8 +82,8 @@ class Series:
     look: Look | None
     #: Calls in one round.
     calls: int
-    #: Whether it has several threads, on a machine where they wait for processors.
-    busy: bool = False
+    #: Whether this process waits for processors.
+    waits: bool = False
     rounds_s: list[float] = field(default_factory=list)
     looks_ns: list[tuple[int, int]] = field(default_factory=list)
     block_rounds: list[int] = field(default_factory=list)
@@ -93,6 +96,11 @@ class Series:
         """Whether it uses several threads."""
         return self.ready.others > SEVERAL
 
+    @property
+    def busy(self) -> bool:
+        """Whether it has several threads, on a machine where they wait for processors."""
+        return self.waits and self.several
+
     def due(self, turn: int) -> int:
         """Return how many rounds are to be timed in this turn: those left, spread evenly over the turns left."""
         if turn == 0:
@@ -100,10 +108,15 @@ class Series:
         done, turns = len(self.rounds_s), self.wanted.turns
         mean_s = statistics.fmean(self.rounds_s) if done else self.ready.call_s * self.calls
         # Of rounds of mean length, as pytest-benchmark itself decides.
-        seconds = self.wanted.seconds * (BUSY_PATIENCE if self.busy else 1)
-        left = max(self.wanted.rounds - done, math.ceil((seconds - sum(self.rounds_s)) / mean_s))
+        within, patient = (
+            math.ceil((seconds - sum(self.rounds_s)) / mean_s)
+            for seconds in (self.wanted.seconds, BUSY_PATIENCE * self.wanted.seconds)
+        )
+        left = max(self.wanted.rounds - done, within)
         if self.busy:
-            left = min(left, MOST_BUSY_ROUNDS - done)
+            left = min(max(self.wanted.rounds - done, patient), MOST_BUSY_ROUNDS - done)
+        elif self.waits:
+            left = max(left, min(FEWEST_BUSY_ROUNDS - done, patient))
         if self.ended or left <= 0 or turn + 1 >= turns:
             return 0 if self.ended else max(left, 0)
         share = (done + left) * turn / (turns - 1) - done
@@ -231,9 +244,9 @@ class Turns:
         )
         several = self.given > 1 and ready.others > SEVERAL
         look = look_.everywhere() if several else look_.here()
-        busy = several and watch.waited_share() > WAITS
-        calls = max(1, math.ceil((BUSY_ROUND_S if busy else self.wanted.round_s) / ready.call_s))
-        made.append(Series(contestant, case, self.wanted, ready, look, calls, busy))
+        waits = watch.waited_share() > WAITS
+        calls = max(1, math.ceil((BUSY_ROUND_S if waits and several else self.wanted.round_s) / ready.call_s))
+        made.append(Series(contestant, case, self.wanted, ready, look, calls, waits))
         return made[0]
 
     def looks(self) -> list[Look]:

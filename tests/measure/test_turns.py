@@ -69,6 +69,7 @@ def take(clock, monkeypatch):
     looks = itertools.count(1)
     monkeypatch.setattr(turns_.look_, "here", lambda: Look("fake", 1, lambda: next(looks)))
     monkeypatch.setattr(turns_, "wait_for_others", lambda limit_s: None)
+    monkeypatch.setattr(turns_.watch, "waited_share", lambda: 0.0)
 
     def run(seconds, wanted, several=()):
         class Timed(RecordingKernel):
@@ -140,6 +141,20 @@ def test_where_threads_wait_for_processors_a_case_has_more_rounds_in_a_block_and
     assert max(found[0.5].block_rounds[:-1]) == turns_.BUSY_ROUNDS
     monkeypatch.setattr(turns_, "MOST_BUSY_ROUNDS", 20)
     assert len(take({1: 1e-4}, Wanted(0.001, 3, 0.2), several=[ONE])[0].series[ONE].rounds_s) == 20
+
+
+@pytest.mark.parametrize(
+    ("call_s", "seconds", "rounds"),
+    [(2e-3, 0.02, 25), (2e-3, 0.2, 100), (0.01, 0.02, 6), (0.1, 0.02, 3)],
+    ids=["as many as are needed", "as asked", "within the patience", "the fewest"],
+)
+def test_where_one_thread_waits_for_a_processor_a_case_has_rounds_enough_if_they_are_short(
+    take, monkeypatch, call_s, seconds, rounds
+):
+    """Of ten rounds, too few would be left that nobody interrupted."""
+    monkeypatch.setattr(turns_.watch, "waited_share", lambda: 0.5)
+    made, _ = take({1: call_s}, Wanted(0.001, 3, seconds))
+    assert len(made.series[ONE].rounds_s) == pytest.approx(rounds, abs=1 if rounds > 3 else 0)
 
 
 def test_long_calls_are_spread_over_the_turns_and_never_made_more_often_than_is_asked(take):
