@@ -7,8 +7,10 @@ the truth.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -206,18 +208,23 @@ def _offsets(logs: NDArray[np.float64], confidence: float) -> tuple[float, float
 def _order_statistics(s: NDArray[np.float64], confidence: float) -> tuple[float, float]:
     """Interpolate between (s[d-1], s[n-d]), which covers at least ``confidence``, and the next pair inside it."""
     n = len(s)
-
-    def coverage(d: int) -> float:
-        return 1.0 - 2.0 * sum(math.comb(n, k) for k in range(d)) / 2.0**n
-
-    d = 1
-    while d + 1 <= n // 2 and coverage(d + 1) >= confidence:
-        d += 1
-    share = (coverage(d) - confidence) / (coverage(d) - coverage(d + 1))
+    d, share = _widest(n, confidence)
     inward = (n - d) * share / (d + (n - 2 * d) * share)
     below = (1 - inward) * s[d - 1] + inward * s[d]
     above = (1 - inward) * s[n - d] + inward * s[n - d - 1]
     return float(below), float(above)
+
+
+@cache
+def _widest(n: int, confidence: float) -> tuple[int, float]:
+    """Return the largest d of which (s[d-1], s[n-d]) covers ``confidence``, and how far inwards that is."""
+    from scipy.special import bdtr
+
+    def coverage(d: int) -> float:
+        return 1.0 - 2.0 * float(bdtr(d - 1, n, 0.5))
+
+    d = 1 + bisect_left(range(2, n // 2 + 1), True, key=lambda d: coverage(d) < confidence)
+    return d, (coverage(d) - confidence) / (coverage(d) - coverage(d + 1))
 
 
 def _variance(logs: NDArray[np.float64]) -> float:

@@ -9,11 +9,11 @@ confidence c = 99 %. There is such a t from 1 on only for n large enough: 11 cal
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 CONFIDENCE = 0.99
 PERCENTILES = (0.5, 0.9, 0.99, 0.999)
@@ -36,9 +36,13 @@ class Percentile:
     needed: int
 
 
-def percentile(values: ArrayLike, p: float) -> Percentile:
-    """Return the percentile ``p`` (0 to 1, both excluded) of some values, if there are enough of them."""
+def percentiles(values: ArrayLike, shares: Sequence[float] = PERCENTILES) -> tuple[Percentile, ...]:
+    """Return the percentiles ``shares`` (0 to 1, both excluded) of some values, of which there may be too few."""
     ordered = np.sort(np.asarray(values, np.float64))
+    return tuple(_percentile(ordered, p) for p in shares)
+
+
+def _percentile(ordered: NDArray[np.float64], p: float) -> Percentile:
     n, needed = len(ordered), calls_needed(p)
     if n < needed:
         return Percentile(p, None, None, n, needed)

@@ -12,7 +12,7 @@ from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Ratio
-from mlpbench.bench.stats.percentiles import PERCENTILES, Percentile, largest_within, percentile
+from mlpbench.bench.stats.percentiles import Percentile, largest_within, percentiles
 from mlpbench.bench.values import parse_duration
 
 #: What a latency budget is asked of.
@@ -72,11 +72,8 @@ def latencies(records: Sequence[Record]) -> list[Latency]:
             look = median(singles.clock_ns)
             looks.setdefault(at, []).append(look / 1e9)
             pooled.setdefault(at, []).append(np.maximum(np.array(singles.calls_ns) - look, 0) / 1e9)
-    sorted_calls = {at: np.sort(np.concatenate(parts)) for at, parts in pooled.items()}
-    return [
-        Latency(*at, len(calls), median(looks[at]), tuple(percentile(calls, p) for p in PERCENTILES))
-        for at, calls in sorted_calls.items()
-    ]
+    found = {at: np.concatenate(parts) for at, parts in pooled.items()}
+    return [Latency(*at, len(calls), median(looks[at]), percentiles(calls)) for at, calls in found.items()]
 
 
 def asked_budget_s(plan: Plan | None) -> float | None:

@@ -8,6 +8,7 @@ as the best look of the run or machine. docs/statistics.md has what this is wort
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from statistics import median
 from typing import Literal
 
@@ -53,7 +54,7 @@ class Taken:
     level: float | None
     disturbances: tuple[Disturbance, ...] = ()
 
-    @property
+    @cached_property
     def call_s(self) -> float:
         """Seconds per call."""
         return median(self.timing.rounds_s[number] for number in self.chosen)

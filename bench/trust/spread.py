@@ -36,9 +36,9 @@ def find(runs: Sequence[Sequence[Record]]) -> tuple[Spread, ...]:
     for records in runs:
         for record, cases in zip(records, taken(records), strict=True):
             for at, case in cases.items():
-                chosen, key = set(case.chosen), (record.kernel, at)
+                chosen, key, call_s = set(case.chosen), (record.kernel, at), case.call_s
                 for number, round_s in enumerate(case.timing.rounds_s):
-                    (used if number in chosen else left).setdefault(key, []).append(round_s / case.call_s)
+                    (used if number in chosen else left).setdefault(key, []).append(round_s / call_s)
     points = min(_MOST, max(_LEAST, _TOGETHER // max(len(used), 1)))
     kernels = list(dict.fromkeys(kernel for kernel, _ in used))
     order = sorted(used, key=lambda key: (kernels.index(key[0]), _MODES.index(key[1][0]), key[1][1]))

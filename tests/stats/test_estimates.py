@@ -47,6 +47,15 @@ def test_six_repeats_interpolate_between_order_statistics():
     assert math.log(found.high) == close(3.0 - inward)
 
 
+def test_thousands_of_repeats_have_an_interval_too():
+    # The normal limit: ranks n/2 -+ 0.98 sqrt(n) of evenly spaced values.
+    for n in (1023, 1024, 5000):
+        logs = np.linspace(-1, 1, n)
+        found = estimate(np.exp(logs))
+        assert math.log(found.high) == close(2 * 0.98 / math.sqrt(n), rel=0.02)
+        assert math.log(found.low) == close(-math.log(found.high))
+
+
 def test_from_nine_repeats_on_a_single_disturbed_one_does_not_blow_up_the_interval():
     quiet = [1.0, 1.01, 0.99, 1.0, 1.005, 0.995, 1.002, 0.998]
     assert estimate([*quiet, 1.7]).high < 1.02

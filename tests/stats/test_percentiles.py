@@ -5,7 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlpbench.bench.stats.percentiles import CONFIDENCE, calls_needed, largest_within, percentile
+from mlpbench.bench.stats.percentiles import CONFIDENCE, calls_needed, largest_within, percentiles
+
+
+def percentile(values, p):
+    return percentiles(values, (p,))[0]
 
 
 @pytest.mark.parametrize(("p", "needed"), [(0.5, 11), (0.9, 64), (0.99, 662), (0.999, 6636)])
