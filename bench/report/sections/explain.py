@@ -19,6 +19,8 @@ PART_WORDS = {
     "arithmetic": "better use of the arithmetic units",
     "unexplained": "unexplained",
 }
+#: An interval of a part that is no longer than this share of what is saved tells something, whatever its ends.
+SMALL = 0.1
 #: From this difference on, one neuron a layer takes another way through the library than two.
 _OTHER_PATH = 0.1
 
@@ -256,11 +258,16 @@ def _attribution(found: Attribution) -> str:
 
 
 def part_words(part: Part | None, found: Attribution) -> str:
-    """Return a part as a time, its share of what is saved, and its interval: ``1.2 µs (10 %; 1.1 to 1.3)``."""
+    """Return a part as a time, its share of what is saved, and its interval: ``1.2 µs (10 %; 1.1 to 1.3)``.
+
+    An interval wider than a factor of three is ``unclear``, unless it is small beside what is saved: a part may be 0.
+    """
     if part is None:
         return "not measured"
     share = words.percent(part.value / found.saved_s) if found.saved_s > 0 else ""
     ends = "" if math.isnan(part.low) else f"; {words.signed(part.low)} to {words.signed(part.high)}"
+    if words.is_wide(part.low, part.high) and part.high - part.low > SMALL * found.saved_s:
+        ends = f"; {words.UNCLEAR}"
     return f"{words.signed(part.value)} ({share}{ends})"
 
 

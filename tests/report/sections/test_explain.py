@@ -3,7 +3,7 @@
 import re
 
 from mlpbench.bench.report import render
-from mlpbench.bench.report.sections.explain import gain_sentences
+from mlpbench.bench.report.sections.explain import gain_sentences, part_words
 from support import evidence_files as files
 from support.evidence_files import write
 from support.explanations import CALLS, SMALL, explanation, parts
@@ -60,6 +60,20 @@ def test_what_makes_the_gain_is_a_sentence_for_each_kernel_and_one_for_all_that_
         "50 % of numba's gain is fewer calls; 49 % better use of the arithmetic units may be as much.",
         "What makes the gain of cupy and numba-simd is not clear: no attribution.",
     ]
+
+
+def test_the_interval_of_a_part_is_unclear_where_it_is_wide_and_not_small():
+    def told(half):
+        found = parts(0.5, None, 0.01, 0.4, half=half)
+        return [part_words(part, found) for part in found.parts.values()]
+
+    assert told(0.02) == [
+        "5.00 µs (50 %; 4.80 µs to 5.20 µs)",
+        "not measured",
+        "100 ns (1 %; -100 ns to 300 ns)",
+        "4.00 µs (40 %; 3.80 µs to 4.20 µs)",
+    ]
+    assert told(30.0) == ["5.00 µs (50 %; unclear)", "not measured", "100 ns (1 %; unclear)", "4.00 µs (40 %; unclear)"]
 
 
 def test_nothing_is_drawn_of_what_is_missing(tmp_path):
