@@ -8,6 +8,7 @@ from mlpbench.bench import values, words
 from mlpbench.bench.cli import console
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.machine import environment, load, roofs
+from mlpbench.bench.plan import sweep as sweeps
 from mlpbench.bench.plan.profiles import Profile
 from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.plan import Plan
@@ -19,6 +20,9 @@ from mlpbench.kernels import base
 #: Seconds that a busy machine may keep a run waiting, unless somebody says more: a first run is to take two minutes,
 #: and beside others who never rest waiting gains nothing.
 WAIT_S = 10.0
+#: Where others keep more than this share of the processors, threads that share work wait for each other: none of their
+#: rounds is quiet. One that has a processor to itself now and then has quiet rounds enough.
+CROWDED = 0.5
 
 
 def say_what_comes(sweep: Sweep, networks: Sequence[str] = (), *, verbose: bool, quiet: bool) -> None:
@@ -50,22 +54,35 @@ def waiting_s(wait: str | None, profile: Profile) -> float:
     return 0.0 if wait == "0" else values.parse_budget(wait, "wait")
 
 
-def wait_until_quiet(limit_s: float, processors: int) -> None:
-    """Wait for others to leave the processors alone, at most so long, and say why nothing happens."""
+def wait_until_quiet(limit_s: float, sweep: Sweep, *, chosen: bool) -> Sweep:
+    """Wait for others to leave the processors alone, at most so long, and say why nothing happens.
+
+    Return the plan with as many threads as they have left processors, where nobody has ``chosen`` how many.
+    """
+    there, few = base.processors(), not (chosen or sweep.several)
     said: list[float] = []
 
     def tell(share: float) -> None:
         if not said:
             said.append(share)
             console.say(
-                f"others use {share:.0%} of {words.things(processors, 'processor')}: waiting up to {limit_s:.0f} s for "
+                f"others use {share:.0%} of {words.things(there, 'processor')}: waiting up to {limit_s:.0f} s for "
                 "a quiet moment (--wait 0 starts at once)",
                 "yellow",
             )
 
     still = load.wait_until_quiet(limit_s, tell) if limit_s else None
-    if said and still is not None and still > load.BUSY:
+    if not said or still is None or still <= load.BUSY:
+        return sweep
+    left = max(1, int(there * (1 - still)))
+    if not few or still <= CROWDED or left >= (sweep.plan.threads or there):
         console.say(f"others still use {still:.0%}: starting all the same, intervals will be wide", "yellow")
+        return sweep
+    gone = (
+        f"others still use {still:.0%}: measuring with {words.things(left, 'thread')}, since more would wait for each"
+    )
+    console.say(f"{gone} other (--threads {sweep.plan.threads} to measure with as many)", "yellow")
+    return sweeps.with_threads(sweep, left)
 
 
 def _what_comes(sweep: Sweep) -> Iterator[str]:

@@ -118,7 +118,10 @@ DTypes = Annotated[
 ]
 Threads = Annotated[
     list[str] | None,
-    how(metavar="N", help="Threads of every library; several (1,2) are an axis of the sweep. Default: all."),
+    how(
+        metavar="N",
+        help="Threads of every library; several (1,2) are an axis of the sweep. Default: all, or what others leave.",
+    ),
 ]
 Envs = Annotated[
     list[str] | None,

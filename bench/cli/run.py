@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +30,8 @@ class _How:
     verbose: bool
     quiet: bool
     as_json: bool
+    #: Whether the number of threads was chosen, by somebody or by the profile.
+    threads: bool = True
 
 
 def run(
@@ -142,7 +144,8 @@ def run(
         timeout_s=choose.find_timeout(timeout),
         suffix=suffix,
     )
-    _go(context, planned, networks, how_, out)
+    threads_chosen = bool(threads or chosen.threads)
+    _go(context, planned, networks, replace(how_, threads=threads_chosen), out)
 
 
 def _go(
@@ -162,8 +165,11 @@ def _go(
     from mlpbench.bench.run import sweep as sweeps
     from mlpbench.bench.run.resume import take_in
 
-    profile, effort = profiles.profile(planned.plan.profile or ""), Effort(planned.plan)
+    profile = profiles.profile(planned.plan.profile or "")
     waits_s = announce.waiting_s(how_.wait, profile)
+    if not how_.dry_run:
+        planned = announce.wait_until_quiet(waits_s, planned, chosen=how_.threads)
+    effort = Effort(planned.plan)
     if stopped is not None:
         take_in(stopped, effort)
     if how_.dry_run:
@@ -178,7 +184,6 @@ def _go(
         announce.say_what_comes(planned, networks, verbose=how_.verbose, quiet=how_.quiet)
         if stopped is not None:
             resuming.begin(stopped, effort)
-        announce.wait_until_quiet(waits_s, max(part.setting.threads for part in planned.parts))
         ended = _carry_out(planned, folders, effort, profile.max_time_s, quiet=how_.quiet)
         sweeps.close(planned, folder, folders, effort, interrupted=not ended)
     if heard is None:

@@ -75,6 +75,13 @@ def measured_in(sweep: Sweep, envs: Mapping[str, Env]) -> Sweep:
     return _replanned(replace(sweep, parts=parts), [{"env": part.env and part.env.interpreter} for part in parts])
 
 
+def with_threads(sweep: Sweep, threads: int) -> Sweep:
+    """Return a sweep of one setting with another number of threads, and the words that ask for it."""
+    parts = tuple(replace(part, setting=replace(part.setting, threads=threads)) for part in sweep.parts)
+    command = (*sweep.plan.command, f"--threads={threads}")
+    return _replanned(replace(sweep, parts=parts), [{"threads": threads, "command": command}] * len(parts))
+
+
 def bind(sweep: Sweep) -> Sweep:
     """Return the sweep with the processes of each setting bound to as many processors as it has threads."""
     return _replanned(sweep, [{"binding": binding.choose(part.setting.threads)} for part in sweep.parts])

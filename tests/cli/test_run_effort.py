@@ -6,9 +6,12 @@ import re
 import numpy as np
 import pytest
 
+from mlpbench.bench import values
 from mlpbench.bench.cases import Case
+from mlpbench.bench.machine import load
 from mlpbench.bench.plan import probe
 from mlpbench.bench.record import runs as record
+from mlpbench.kernels import base
 from support.processes import measured
 from support.terminal import called
 
@@ -142,3 +145,19 @@ def test_ctrl_c_in_a_further_round_is_an_interruption(run):
     assert "interrupted: 8 processes finished and are kept in" in err
     assert found.ending.interrupted
     assert "interrupted" in found.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("share", "words", "threads"),
+    [(0.8, (), 1), (0.4, (), 4), (0.2, (), 4), (None, (), 4), (1.0, (), 1), (1.0, ("--threads", "3"), 3)],
+)
+def test_where_others_keep_the_processors_threads_are_as_many_as_are_left(run, monkeypatch, share, words, threads):
+    """Unless somebody chose how many."""
+    for module in (base, values):
+        monkeypatch.setattr(module, "processors", lambda: 4)
+    monkeypatch.setattr(load, "wait_until_quiet", lambda _, tell: (tell(1.0), share)[1])
+    _, _, err, found = run("--wait", "1s", "--repeats", "1", *words)
+    plan = found.plan
+    assert plan.threads == threads
+    assert (plan.command[-1] == "--threads=1") is ("measuring with 1 thread," in err) is (threads == 1)
+    assert ("starting all the same" in err) is (share in (0.4, 1.0) and threads > 1)
