@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import geometric_mean
 
 from mlpbench.bench.analysis.summary import CaseSummary, batched, best_cases, of_kernels, one_at_a_time, ranked
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.names import machine_name, machine_of
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.stats.estimates import Ratio
@@ -66,13 +67,8 @@ def find(cases: Sequence[CaseSummary]) -> tuple[HeatMap, ...]:
 
 
 def _of_run(run: str, cases: Sequence[CaseSummary]) -> HeatMap | None:
-    points: dict[int, list[CaseSummary]] = {}
-    for own in of_kernels(cases).values():
-        single = one_at_a_time(own)
-        if single is not None:
-            points.setdefault(ONE, []).append(single)
-        for case in batched(own):
-            points.setdefault(case.batch_size, []).append(case)
+    singles = ((ONE, one) for own in of_kernels(cases).values() if (one := one_at_a_time(own)) is not None)
+    points = grouped([*singles, *((case.batch_size, case) for case in batched(cases))])
     # A point with one kernel compares nothing.
     columns = tuple(sorted(at for at, there in points.items() if len(there) > 1))
     if not columns:
@@ -84,9 +80,7 @@ def _of_run(run: str, cases: Sequence[CaseSummary]) -> HeatMap | None:
 
 def _by_speed(cells: Mapping[tuple[str, int], Cell]) -> tuple[str, ...]:
     """Return the kernels in the order of the geometric means of their ratios."""
-    ratios: dict[str, list[float]] = {}
-    for (kernel, _), cell in cells.items():
-        ratios.setdefault(kernel, []).append(cell.ratio.value)
+    ratios = grouped((kernel, cell.ratio.value) for (kernel, _), cell in cells.items())
     return tuple(sorted(ratios, key=lambda kernel: geometric_mean(ratios[kernel])))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlpbench.bench.cases import AXES, CPU, Setting
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.names import machine_of
 from mlpbench.bench.record.runs import Run, find_runs, latest, read_runs, resolve
@@ -39,9 +40,7 @@ class Side:
     def alone(self) -> set[tuple[str, int]]:
         """Return the cases, (mode, batch size), that one thread worked on alone, in most of the repeats."""
         windows = [w for record in self.run.records if record.kernel == self.kernel for w in record.trust.windows]
-        votes: dict[tuple[str, int], list[bool]] = {}
-        for window in windows:
-            votes.setdefault((window.mode, window.batch_size), []).append(works_alone(window) and not window.waits)
+        votes = grouped(((one.mode, one.batch_size), works_alone(one) and not one.waits) for one in windows)
         return {at for at, found in votes.items() if 2 * sum(found) > len(found)}
 
 
@@ -94,10 +93,7 @@ def by_axis(sides: Sequence[Side], wanted: str) -> tuple[str, list[Side], list[S
     axis, _, named = wanted.partition("=")
     if axis not in AXES:
         raise UserError(f"--by {wanted}: {axis!r} is no axis{nearest(axis, list(AXES))}; there are {', '.join(AXES)}")
-    found: dict[str, list[Side]] = {}
-    for side in sides:
-        if side.run.setting is not None:
-            found.setdefault(str(getattr(side.run.setting, axis) or "none"), []).append(side)
+    found = grouped((str(getattr(side.run.setting, axis) or "none"), side) for side in sides if side.run.setting)
     chosen, there = named.split(",") if named else list(found), ", ".join(found) or "nothing"
     if unknown := [value for value in chosen if value not in found]:
         raise UserError(

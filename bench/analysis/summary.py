@@ -10,6 +10,7 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.cases import CPU, CUDA
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
@@ -87,10 +88,7 @@ def summarize(runs: Iterable[Run]) -> list[CaseSummary]:
 
 def of_kernels(cases: Iterable[CaseSummary]) -> dict[str, list[CaseSummary]]:
     """Return the cases of one run kernel by kernel."""
-    found: dict[str, list[CaseSummary]] = {}
-    for case in cases:
-        found.setdefault(case.kernel, []).append(case)
-    return found
+    return grouped((case.kernel, case) for case in cases)
 
 
 def one_at_a_time(cases: Iterable[CaseSummary], mode: str = "per_sample") -> CaseSummary | None:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import wait_for_others
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import look as look_
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.measure import watch
@@ -259,10 +260,7 @@ class Turns:
 
         Cases that are refused have none.
         """
-        found: dict[Case, list[dict[str, Any]]] = {}
-        for row in rows:
-            info = row["extra_info"]
-            found.setdefault(Case(info["mode"], info["batch_size"]), []).append(row)
+        found = grouped((Case(row["extra_info"]["mode"], row["extra_info"]["batch_size"]), row) for row in rows)
         lost = {case for case in found if is_refused(refusals, case.mode, case.batch_size)} | self.failed
         return [_one(blocks, self.series[case]) for case, blocks in found.items() if case not in lost]
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.fields import SCHEMA, Block, Name, Nanoseconds, Schema, Text, Whole
 from mlpbench.bench.record.schema import Record
@@ -43,9 +44,7 @@ def read(path: Path) -> tuple[BestLook, ...]:
 
 def of_record(record: Record) -> list[BestLook]:
     """Return the fastest looks of a process."""
-    taken: dict[int, list[int]] = {}
-    for case in record.cases:
-        taken.setdefault(case.look_processors or 1, []).extend(ns for pair in case.looks_ns for ns in pair)
+    taken = grouped((case.look_processors or 1, ns) for case in record.cases for pair in case.looks_ns for ns in pair)
     name = record.trust.look.name
     return [
         BestLook(name=name, processors=processors, best_ns=sorted(found)[PLACE - 1])

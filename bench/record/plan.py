@@ -13,6 +13,7 @@ from msgspec.structs import force_setattr
 
 from mlpbench.bench import words
 from mlpbench.bench.cases import MODES, Case, Setting
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.fields import (
     MAX_INTEGER,
@@ -261,9 +262,7 @@ class Ending(WholeEnding, frozen=True, kw_only=True):
 
     def shortfall(self) -> str | None:
         """Say which planned processes there was no time for, kernels with the same repeats together; None for none."""
-        repeats: dict[str, list[str]] = defaultdict(list)
-        for kernel, repeat in self.left_out:
-            repeats[kernel].append(str(repeat + 1))
+        repeats = grouped((kernel, str(repeat + 1)) for kernel, repeat in self.left_out)
         alike: dict[str, list[str]] = defaultdict(list)
         ran = {kernel for kernel, _ in self.order}
         failed = {case.kernel for case in self.cases if case.limit == "failed"}  # more time would not have helped

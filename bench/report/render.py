@@ -1,6 +1,5 @@
 """Puts a report together from runs, and writes it in a format: Markdown, one HTML page, CSV or JSON."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ from mlpbench.bench.analysis.headline import Headline
 from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.names import named
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report import lead
@@ -176,10 +176,8 @@ def _versions(runs: Sequence[Run]) -> Comparison | None:
 
 def _by_run(runs: Sequence[Run], cases: Sequence[CaseSummary]) -> list[tuple[Run, tuple[CaseSummary, ...]]]:
     """Return each run with its cases, which have its machine in their run's name where names alone are ambiguous."""
-    named_so: dict[str, list[CaseSummary]] = defaultdict(list)
-    for case in cases:
-        named_so[case.run].append(case)
-    return [(run, (*named_so[run.name], *named_so[f"{run.machine}/{run.name}"])) for run in runs]
+    own = grouped((case.run, case) for case in cases)
+    return [(run, (*own.get(run.name, ()), *own.get(f"{run.machine}/{run.name}", ()))) for run in runs]
 
 
 def _kernel_by_kernel(runs: Sequence[Run], finding: Headline) -> tuple[Block, ...]:

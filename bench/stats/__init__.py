@@ -1,5 +1,5 @@
 """In: numbers.
 
 Out: estimates, intervals, tests and verdicts.
-May import: `errors`, NumPy and SciPy; it knows no kernels and no files.
+May import: `errors`, `groups`, NumPy and SciPy; it knows no kernels and no files.
 """

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate
 
@@ -237,10 +238,7 @@ def _arrays(points: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _medians(repeats: Iterable[Points]) -> Points:
-    values: dict[int, list[float]] = {}
-    for points in repeats:
-        for size, seconds in points.items():
-            values.setdefault(size, []).append(seconds)
+    values = grouped((size, seconds) for points in repeats for size, seconds in points.items())
     return {size: estimates.estimate(values[size]).value for size in sorted(values)}
 
 

@@ -6,13 +6,14 @@ result for each commit, machine and environment; ours is called "mlpbench".
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.untrusted import NAME
 from mlpbench.bench.report.formats.points import Point, commit_of, points, started
@@ -37,9 +38,7 @@ def render(runs: Sequence[Run], listed: Mapping[str, Any] | None = None) -> dict
     Raises UserError for two runs of one commit on one machine, for runs that do not say their commit, and for a machine
     whose name cannot be that of a folder.
     """
-    found: dict[tuple[str, str], list[Point]] = {}
-    for point in points(runs):
-        found.setdefault((point.run.machine, commit_of(point.run)), []).append(point)
+    found = grouped(((point.run.machine, commit_of(point.run)), point) for point in points(runs))
     files = {}
     known: dict[str, list[list[str]]] = {}
     for (machine, commit), own in found.items():
@@ -47,7 +46,7 @@ def render(runs: Sequence[Run], listed: Mapping[str, Any] | None = None) -> dict
             raise UserError(f"{own[0].run.id}: {machine!r} cannot be the name of a machine's folder")
         files[f"{machine}/machine.json"] = _json({**_machine(own[0].run), "version": 1})
         results = {}
-        for name, those in _by_benchmark(own).items():
+        for name, those in grouped((f"mlpbench.{point.case.mode}", point) for point in own).items():
             results[name] = _result(those, commit)
             known[name] = [_union(*pair) for pair in zip(known.get(name, _NONE), _values(those), strict=True)]
         files[f"{machine}/{commit[:8]}-{ENVIRONMENT}.json"] = _json(_of_commit(own[0].run, commit, results))
@@ -56,13 +55,6 @@ def render(runs: Sequence[Run], listed: Mapping[str, Any] | None = None) -> dict
 
 
 _NONE: list[list[str]] = [[] for _ in PARAMETERS]
-
-
-def _by_benchmark(found: Iterable[Point]) -> dict[str, list[Point]]:
-    named: dict[str, list[Point]] = {}
-    for point in found:
-        named.setdefault(f"mlpbench.{point.case.mode}", []).append(point)
-    return named
 
 
 def _place(point: Point) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from mlpbench.bench.analysis import bandwidth
 from mlpbench.bench.analysis.attribution import PARTS
 from mlpbench.bench.analysis.bandwidth import Group, Place
 from mlpbench.bench.analysis.explain import Explanation
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.report.document import Block, Figure, Fold, Paragraph, Points, Table, columns
 from mlpbench.bench.report.sections.explain import PART_WORDS, part_words, share_words
 
@@ -85,15 +86,12 @@ def _of_spec(places: Sequence[Place]) -> str:
     first = places[0]
     head = f"{first.spec}, {words.data_size(first.weight_bytes)} of weights in {first.level}"
     clear = [place for place in places if place.causes]
-    by_cause = {place.causes: [other for other in clear if other.causes == place.causes] for place in clear}
+    by_cause = grouped((place.causes, place) for place in clear)
     said = []
     if clear:
         said.append("the gain is " + "; ".join(_for(same) for same in by_cause.values()))
-    unclear = [place for place in places if not place.causes]
-    said += [
-        f"not clear for {words.listed(place.kernel for place in unclear if place.unclear == reason)}: {reason}"
-        for reason in dict.fromkeys(place.unclear for place in unclear)
-    ]
+    unclear = grouped((place.unclear, place.kernel) for place in places if not place.causes)
+    said += [f"not clear for {words.listed(kernels)}: {reason}" for reason, kernels in unclear.items()]
     batches = sorted({p.attribution.batch_size for p in clear if p.attribution and "weights" in p.causes})
     if batches:
         sizes = " or ".join(f"{size:,}" for size in batches)
@@ -126,7 +124,5 @@ def _verdict(found: Group) -> str:
 
 def _listed(places: Sequence[Place]) -> str:
     """Return networks with their level and kernels: ``784-50-100-10 (L2; numpy, numba)``."""
-    by_spec: dict[tuple[str, str], list[str]] = {}
-    for place in places:
-        by_spec.setdefault((place.spec, place.level), []).append(place.kernel)
+    by_spec = grouped(((place.spec, place.level), place.kernel) for place in places)
     return words.listed(f"{spec} ({level}; {', '.join(kernels)})" for (spec, level), kernels in by_spec.items())

@@ -5,6 +5,7 @@ from statistics import median
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.explain import DeviceShare, Explanation
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.device import DeviceCase, DeviceTimes, Spread
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import Block, Points, Section, Table, columns, table_of_runs
@@ -67,18 +68,11 @@ def sections(runs: Sequence[Run], explanations: Sequence[Explanation]) -> tuple[
 
 def _by_kernel(run: Run) -> dict[str, list[DeviceTimes]]:
     """Return the device times of each repeat of each kernel, of cases that have a time."""
-    found: dict[str, list[DeviceTimes]] = {}
-    for record in run.records:
-        if record.device_times is not None and record.cases:
-            found.setdefault(record.kernel, []).append(record.device_times)
-    return found
+    return grouped((one.kernel, one.device_times) for one in run.records if one.device_times is not None and one.cases)
 
 
 def _cases(found: Sequence[DeviceTimes]) -> dict[tuple[str, int], list[DeviceCase]]:
-    cases: dict[tuple[str, int], list[DeviceCase]] = {}
-    for one in (case for times in found for case in times.cases):
-        cases.setdefault((one.mode, one.batch_size), []).append(one)
-    return cases
+    return grouped(((case.mode, case.batch_size), case) for times in found for case in times.cases)
 
 
 def _table(

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from mlpbench.bench.analysis import refused as refusals
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import STOPPED
 from mlpbench.bench.report.document import Table, columns, table_of_runs
@@ -82,10 +83,7 @@ def _failed(run: Run, only: str | None = None) -> Iterator[Gap]:
 
 
 def _absent(run: Run, processes: Iterable[tuple[str, int]], why: str) -> Iterator[Gap]:
-    missing: dict[str, set[int]] = defaultdict(set)
-    for kernel, repeat in processes:
-        missing[kernel].add(repeat)
-    for kernel, repeats in missing.items():
+    for kernel, repeats in grouped(processes).items():
         yield kernel, f"all cases, {_repeats(repeats, run)}", why
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.limits import BesidePeers, Conditions, Limits, LimitShare
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.report.document import Block, Figure, Fold, Paragraph, Points, Table, columns
 
 _LIKE = (
@@ -66,9 +67,7 @@ def verdict(found: Sequence[Limits]) -> str:
 
 def _missing(found: Sequence[Limits]) -> Iterator[str]:
     """Yield what could not be said, once, with the settings of which it could not."""
-    settings: dict[str, list[str]] = {}
-    for setting, line in ((one.setting, line) for one in found for line in one.missing):
-        settings.setdefault(line, []).append(setting_words(setting))
+    settings = grouped((line, setting_words(one.setting)) for one in found for line in one.missing)
     for line, whose in settings.items():
         where = "" if len(whose) == len(found) else f" ({'; '.join(whose)})"
         yield f"{line[0].upper()}{line[1:]}{where}."
@@ -152,9 +151,7 @@ def _cells(row: BesidePeers, sizes: Sequence[int]) -> Iterator[str]:
 
 def _peers(row: BesidePeers) -> str:
     """Return the best peers, the most frequent first, the others with their batch sizes."""
-    sizes: dict[str, list[str]] = {}
-    for place in row.places:
-        sizes.setdefault(place.peer, []).append(f"{place.batch_size:,}")
+    sizes = grouped((place.peer, f"{place.batch_size:,}") for place in row.places)
     first, *others = sorted(sizes, key=lambda peer: -len(sizes[peer]))
     return "; ".join([first, *(f"{peer} at {', '.join(sizes[peer])}" for peer in others)])
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record import fleet as record
 from mlpbench.bench.record.fleet import FleetHead, WorkerEntry
 from mlpbench.bench.run.fleet.worker import FINISHED, Answer, Facts, Request
@@ -89,7 +90,8 @@ def carry_out(transport: Transport, head: FleetHead, results: Path, tell: Teller
         known = list(pool.map(lambda entry: _known(transport, entry, head.version), waiting))
         for entry in (entry for entry in known if entry.problem):
             settle(entry)
-        list(pool.map(of_host, _by_host([entry for entry in known if not entry.problem])))
+        hosts = grouped((entry.host or entry.name, entry) for entry in known if not entry.problem)
+        list(pool.map(of_host, hosts.values()))
     return replace(head, workers=tuple(entries.values()))
 
 
@@ -103,13 +105,6 @@ def _known(transport: Transport, entry: WorkerEntry, version: str) -> WorkerEntr
         return replace(entry, problem=f"it has mlpbench {found.version}, and not {version}: install that there")
     # Containers on one host have hosts of their own, and one start of the system.
     return replace(entry, machine=found.machine, host=found.boot or found.host or entry.name, problem=None)
-
-
-def _by_host(entries: Iterable[WorkerEntry]) -> list[list[WorkerEntry]]:
-    found: dict[str, list[WorkerEntry]] = {}
-    for entry in entries:
-        found.setdefault(entry.host or entry.name, []).append(entry)
-    return list(found.values())
 
 
 def _carry(
