@@ -106,7 +106,7 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
         ),
         Section("heatmap", "Who is fastest where", heatmaps.figures(heat)),
         Section("limits", "Beside other runtimes and the machine's limits", limited.blocks(known_limits)),
-        *device.sections(runs, explanations),
+        Section("device", device.TITLE, device.blocks(runs, explanations)),
         Section("bandwidth", _BANDWIDTH, bandwidth.blocks(explanations), folded=asked != "bandwidth"),
         Section("explained", explained.TITLE, explained.blocks(explanations)),
         Section("book", "Where the time of the book's cell goes", book.blocks(finding.book)),

@@ -39,6 +39,8 @@ COUNT_LABEL = "format(datum.value, ',')"
 _STEPS, _TICKS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)), 4
 #: How far apart, as a factor, kernels stand at the same batch size, and all of them together at the most.
 _DODGE, _SPREAD = 1.045, 1.4
+#: Pixels: the height of a chart of ratios.
+_PANEL = 270
 #: An axis of shares ends here, whatever disturbed runs say.
 _LEAST_SHARE, _MOST_SHARE = -1.0, 2.0
 
@@ -217,6 +219,27 @@ def stacked(
 
 
 # -- the whole
+
+
+def ratio_panels(
+    panels: Mapping[str, list[dict[str, Any]]],
+    title: str,
+    around: Sequence[float],
+    told: Mapping[str, str],
+    names: Sequence[str],
+    theme: Theme,
+    what: str,
+) -> list[Panel]:
+    """Return ratios against batch size, a panel for each title and its rows, all with the same axes.
+
+    ``title`` and values ``around`` 1 are those of the axis upwards; the line at 1 is dashed.
+    """
+    every = [row for rows in panels.values() for row in rows]
+    y = value_axis([*every, *({"value": value} for value in around)], title, RATIO_LABEL)
+    lines = alt.Chart().encode(batch_axis(every, singles=False), y, colour(names, theme))
+    points = lines.encode(shape(names, theme), **telling(told))
+    layers = [rule_at_one(theme), *interval_lines(lines, points, theme)]
+    return [Panel(title, drawn(layers, dodged(rows), theme, what, _PANEL)) for title, rows in panels.items()]
 
 
 def mark(chart: dict[str, Any], unchecked: Sequence[str], *, in_legend: bool = False) -> None:

@@ -19,18 +19,14 @@ _HEIGHT, _MOST_LABELS = 270, 6
 
 def history_charts(drawn: Drawn, names: Sequence[str], theme: Theme = PAGE) -> list[Panel]:
     """Return time per sample, as a share of its median, against the number of the run, with its day on the axis."""
-    places = {run: number for number, run in enumerate(dict.fromkeys(_runs(drawn)))}
+    runs = sorted({run for one in (*drawn.single, *drawn.batched) for run in one.runs})
+    places = {run: number for number, run in enumerate(runs)}
     panels = {"one at a time": drawn.single, "the best batch": drawn.batched}
     return [
-        Panel(title, _chart([row for one in series for row in _rows(one, places)], list(places), names, theme))
+        Panel(title, _chart([row for one in series for row in _rows(one, places)], runs, names, theme))
         for title, series in panels.items()
         if series
     ]
-
-
-def _runs(drawn: Drawn) -> list[str]:
-    there = {run for one in (*drawn.single, *drawn.batched) for run in one.runs}
-    return sorted(run for run in there)
 
 
 def _chart(rows: list[dict[str, Any]], runs: Sequence[str], names: Sequence[str], theme: Theme) -> dict[str, Any]:

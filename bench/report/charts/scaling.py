@@ -3,24 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import altair as alt
-
 from mlpbench.bench import words
 from mlpbench.bench.analysis.scaling import Scaling
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Panel
 from mlpbench.bench.report.charts.style import PAGE, Theme
 
-_HEIGHT = 270
-
 
 def scaling_charts(found: Sequence[Scaling], names: Sequence[str], theme: Theme = PAGE) -> list[Panel]:
     """Return the speedup over the fewest threads against batch size, of each group and number of threads."""
     panels = {title: rows for one in found for title, rows in _panels(one, several=len(found) > 1)}
-    every = [row for rows in panels.values() for row in rows]
-    one = [{"value": 0.9}, {"value": 1.3}]
-    x, y = base.batch_axis(every, singles=False), base.value_axis([*every, *one], "times as fast", base.RATIO_LABEL)
-    lines = alt.Chart().encode(x, y, base.colour(names, theme))
     told = {
         "kernel": "kernel",
         "x": "batch size",
@@ -28,10 +20,8 @@ def scaling_charts(found: Sequence[Scaling], names: Sequence[str], theme: Theme 
         "used": "threads used",
         "gain": "speedup",
     }
-    points = lines.encode(base.shape(names, theme), **base.telling(told))
-    layers = [base.rule_at_one(theme), *base.interval_lines(lines, points, theme)]
     what = "Speedup over the fewest threads against batch size."
-    return [Panel(title, base.drawn(layers, base.dodged(rows), theme, what, _HEIGHT)) for title, rows in panels.items()]
+    return base.ratio_panels(panels, "times as fast", (0.9, 1.3), told, names, theme, what)
 
 
 def _panels(found: Scaling, *, several: bool) -> Iterator[tuple[str, list[dict[str, Any]]]]:

@@ -8,7 +8,7 @@ from mlpbench.bench.analysis.explain import DeviceShare, Explanation
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.device import DeviceCase, DeviceTimes, Spread
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.report.document import Block, Points, Section, Table, columns, table_of_runs
+from mlpbench.bench.report.document import Block, Points, Table, columns, table_of_runs
 from mlpbench.bench.report.sections.explain import limit_words
 from mlpbench.bench.stats.percentiles import calls_needed
 
@@ -49,8 +49,8 @@ _WHOLE = (
 )
 
 
-def sections(runs: Sequence[Run], explanations: Sequence[Explanation]) -> tuple[Section, ...]:
-    """Return the section, without blocks where no kernel of the runs named a stream."""
+def blocks(runs: Sequence[Run], explanations: Sequence[Explanation]) -> tuple[Block, ...]:
+    """Return the section's content; nothing where no kernel of the runs named a stream."""
     shares = {
         (found.run_id, kernel.kernel, one.mode, one.batch_size): one
         for found in explanations
@@ -58,12 +58,14 @@ def sections(runs: Sequence[Run], explanations: Sequence[Explanation]) -> tuple[
         for one in kernel.on_device
     }
     rows = [(run, kernel, found) for run in runs for kernel, found in _by_kernel(run).items()]
-    told: list[Block] = []
-    if rows:
-        tables = ((_CALLING, _CALLS), (_MOVING, _COPIES), (_WHOLE, _HOST))
-        told = [table for caption, names in tables if (table := _table(runs, rows, caption, names, shares)) is not None]
-        told.append(Points(tuple(dict.fromkeys(line for row in rows for line in _said(*row, several=len(runs) > 1)))))
-    return (Section("device", TITLE, tuple(told)),)
+    if not rows:
+        return ()
+    tables = (
+        _table(runs, rows, caption, names, shares)
+        for caption, names in ((_CALLING, _CALLS), (_MOVING, _COPIES), (_WHOLE, _HOST))
+    )
+    said = dict.fromkeys(line for row in rows for line in _said(*row, several=len(runs) > 1))
+    return (*filter(None, tables), Points(tuple(said)))
 
 
 def _by_kernel(run: Run) -> dict[str, list[DeviceTimes]]:

@@ -60,7 +60,7 @@ def change_table(changed: Sequence[Series], *, several: bool, details: bool = Fa
             one.kernel,
             words.case(one.mode, one.batch_size),
             *([one.task] if several else []),
-            _said(change),
+            words.ratio(change.ratio),
             change.after,
             "; ".join(_besides(change, details=details)) or "nothing that was recorded",
         )
@@ -70,10 +70,6 @@ def change_table(changed: Sequence[Series], *, several: bool, details: bool = Fa
     named = ("kernel", "case", *(["what was computed"] if several else []))
     caption = "Changes for good, with 95 % intervals, the first run after each, and what else changed with it."
     return Table(caption, columns(named, ["time after / before"], ["since", "what else changed"]), tuple(rows), heads=2)
-
-
-def _said(change: Change) -> str:
-    return words.ratio(change.ratio)
 
 
 def _besides(change: Change, *, details: bool) -> Iterator[str]:

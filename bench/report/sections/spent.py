@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.record.trust import Spent
+from mlpbench.bench.record.trust import COUNTED, Spent
 from mlpbench.bench.report.document import Block, Paragraph, columns, table_of_runs
 
 TITLE = "Instructions and energy"
@@ -12,6 +12,7 @@ _CAPTION = (
     "Of one sample, counted in the first repeat beside the timed rounds: every thread of the process, without the "
     "system. Joules are what the processors' packages, or the card, drew in all, divided by the samples."
 )
+_NAMES = {name: name.replace("_", " ") for name in COUNTED} | {"joules": "energy"}
 
 
 def blocks(runs: Sequence[Run]) -> tuple[Block, ...]:
@@ -27,15 +28,6 @@ def blocks(runs: Sequence[Run]) -> tuple[Block, ...]:
     rows = [(run.name, kernel, words.case(one.mode, one.batch_size), *_cells(one)) for run, kernel, one in counted]
     made = columns(("kernel", "case"), ("instructions", "cycles", "per cycle", "cache misses", "page faults", "joules"))
     return (table_of_runs(_CAPTION, made, rows, heads=2, several=len(runs) > 1), *missing)
-
-
-_NAMES = {
-    "instructions": "instructions",
-    "cycles": "cycles",
-    "cache_misses": "cache misses",
-    "page_faults": "page faults",
-    "joules": "energy",
-}
 
 
 def _cells(one: Spent) -> tuple[str, ...]:

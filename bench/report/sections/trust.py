@@ -8,6 +8,7 @@ from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import times
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import (
     MANY_RUNS,
@@ -252,13 +253,8 @@ def _timeline_table(found: Timeline) -> Table:
 
 
 def _clock_table(run: Run) -> Table:
-    times: dict[int, list[float]] = defaultdict(list)
-    errors: dict[int, list[float]] = defaultdict(list)
-    for record in run.records:
-        for length, seconds in clock_check.known_s(record.trust).items():
-            times[length].append(seconds)
-        for length, error in clock_check.deviations(record.trust).items():
-            errors[length].append(error)
+    times = grouped(known for record in run.records for known in clock_check.known_s(record.trust).items())
+    errors = grouped(known for record in run.records for known in clock_check.deviations(record.trust).items())
     rows = []
     for length, off in sorted(errors.items()):
         middle, least, most = (f"{100 * share:+.2f} %" for share in (median(off), min(off), max(off)))
