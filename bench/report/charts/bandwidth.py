@@ -11,7 +11,7 @@ from mlpbench.bench.analysis.attribution import PARTS
 from mlpbench.bench.analysis.bandwidth import Group, Place
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.explain import PIECES
-from mlpbench.bench.report.charts.style import PAGE, Theme
+from mlpbench.bench.report.charts.style import PAGE
 from mlpbench.bench.report.sections.explain import part_words
 
 _ROW_HEIGHT = 24
@@ -21,7 +21,7 @@ _WIDE, _LETTERS = 0.04, 36
 _WORDS = "#1b1f24"
 
 
-def bandwidth_chart(found: Group, theme: Theme = PAGE) -> dict[str, Any]:
+def bandwidth_chart(found: Group) -> dict[str, Any]:
     """Return the Vega-Lite specification of the shares of what batching saves, kernel by kernel and level by level."""
     rows = [
         row for kernel, places in groupby(found.by_kernel, lambda place: place.kernel) for row in _rows(kernel, places)
@@ -34,18 +34,18 @@ def bandwidth_chart(found: Group, theme: Theme = PAGE) -> dict[str, Any]:
     pieces = pieces.transform_filter("datum.part != ''")
     bars = pieces.encode(**base.telling({name: name for name in ("kernel", "network", "part", "time")}))
     # Colours of kernels begin at the other end of the list.
-    colours = [theme.series[4], theme.series[5], theme.series[7], theme.shade]
+    colours = [PAGE.series[4], PAGE.series[5], PAGE.series[7], PAGE.shade]
     columns = alt.expr("width < 320 ? 1 : 4")
     inside = pieces.transform_filter(f"datum.seen >= {_WIDE}").encode(alt.X("middle:Q"), text="share:N")
     fits = alt.expr(f"datum.seen * width < {_LETTERS} ? 0 : 1")
     rest = f"datum.part == '{PIECES['unexplained']}'"
     layers = [
-        base.stacked(bars, list(PIECES.values()), colours, theme, columns=columns, height=15, strokeWidth=1, clip=True),
+        base.stacked(bars, list(PIECES.values()), colours, columns=columns, height=15, strokeWidth=1, clip=True),
         inside.transform_filter(f"!({rest})").mark_text(fontSize=12, clip=True, color=_WORDS, opacity=fits),
-        inside.transform_filter(rest).mark_text(fontSize=12, clip=True, color=theme.ink, opacity=fits),
+        inside.transform_filter(rest).mark_text(fontSize=12, clip=True, color=PAGE.ink, opacity=fits),
     ]
     what = "What batching saves, by cause and by level of memory."
-    return base.drawn(layers, rows, theme, what, _ROW_HEIGHT * len(keys))
+    return base.drawn(layers, rows, what, _ROW_HEIGHT * len(keys))
 
 
 def _seen(row: dict[str, Any], low: float, high: float) -> dict[str, Any]:

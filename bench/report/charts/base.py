@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from mlpbench.bench import words
-from mlpbench.bench.report.charts.style import Theme, series
+from mlpbench.bench.report.charts.style import PAGE, Theme, series
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 #: The data set of every chart.
@@ -128,13 +128,13 @@ def value_ends(found: Estimate | Ratio) -> dict[str, float | None]:
     return {"value": found.value, "low": low, "high": high}
 
 
-def colour(names: Sequence[str], theme: Theme) -> alt.Color:
+def colour(names: Sequence[str], theme: Theme = PAGE) -> alt.Color:
     """Return the colours of kernels; ``names`` are all kernels of the page, whose styles go by them."""
     scale = alt.Scale(domain=list(names), range=[style.colour for style in series(names, theme)])
     return alt.Color("kernel:N", scale=scale, title=None)
 
 
-def shape(names: Sequence[str], theme: Theme) -> alt.Shape:
+def shape(names: Sequence[str], theme: Theme = PAGE) -> alt.Shape:
     """Return the shapes of kernels' symbols; ``names`` as of `colour`."""
     scale = alt.Scale(domain=list(names), range=[style.shape for style in series(names, theme)])
     return alt.Shape("kernel:N", scale=scale, title=None)
@@ -151,21 +151,21 @@ def telling(told: Mapping[str, str]) -> dict[str, Any]:
     return {"tooltip": tips, "description": alt.value(alt.expr(said))}
 
 
-def styled(base: alt.Chart, names: Sequence[str], theme: Theme, told: Mapping[str, str]) -> Any:
+def styled(base: alt.Chart, names: Sequence[str], told: Mapping[str, str]) -> Any:
     """Return the chart with each row in its kernel's colour and shape, telling ``told`` when it is pointed at."""
-    return base.encode(colour(names, theme), shape(names, theme), **telling(told))
+    return base.encode(colour(names), shape(names), **telling(told))
 
 
-def symbols(base: alt.Chart, theme: Theme, size: int = 150) -> Any:
+def symbols(base: alt.Chart, size: int = 150, theme: Theme = PAGE) -> Any:
     """Return filled symbols with a line of the page's colour around them."""
     return base.mark_point(filled=True, opacity=1, size=size, stroke=theme.surface, strokeWidth=1)
 
 
-def interval_lines(kernels: alt.Chart, points: alt.Chart, theme: Theme, size: int = 110) -> list[alt.Chart]:
+def interval_lines(kernels: alt.Chart, points: alt.Chart, theme: Theme = PAGE) -> list[alt.Chart]:
     """Return whiskers over the intervals, a line, and symbols on it; ``points`` are ``kernels`` and more."""
     ends = kernels.transform_filter("datum.low != null").encode(alt.Y("low:Q"), alt.Y2("high:Q"))
     whiskers = ends.mark_rule(strokeWidth=1.5, clip=True, opacity=0.75, tooltip=None, aria=False)
-    return [whiskers, kernels.mark_line(strokeWidth=2, clip=True), symbols(points, theme, size)]
+    return [whiskers, kernels.mark_line(strokeWidth=2, clip=True), symbols(points, 110, theme)]
 
 
 def dodged(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -201,21 +201,19 @@ def value_axis(rows: Sequence[Mapping[str, Any]], title: str, label: str) -> alt
     return axis
 
 
-def rule_at_one(theme: Theme) -> Any:
+def rule_at_one(theme: Theme = PAGE) -> Any:
     """Return the dashed line at which a ratio is 1."""
     rule = alt.Chart(alt.InlineData([{"value": 1}])).mark_rule(strokeDash=[4, 4], strokeWidth=1.5, color=theme.muted)
     return rule.encode(alt.Y("value:Q"))
 
 
-def stacked(
-    base: alt.Chart, names: Sequence[str], colours: Sequence[str], theme: Theme, columns: Any, **marks: Any
-) -> Any:
+def stacked(base: alt.Chart, names: Sequence[str], colours: Sequence[str], columns: Any, **marks: Any) -> Any:
     """Return bars from ``x`` to ``x2`` in the colours of their parts, named in a legend of ``columns`` above them."""
-    text: Any = {"labelColor": theme.ink, "labelFontSize": 12}
+    text: Any = {"labelColor": PAGE.ink, "labelFontSize": 12}
     legend = alt.Legend(title=None, orient="top", columns=columns, columnPadding=24, **text)
     scale = alt.Scale(domain=list(names), range=list(colours))
     parts = base.encode(alt.X2("x2:Q"), alt.Color("part:N", sort=list(names), scale=scale, legend=legend))
-    return parts.mark_bar(stroke=theme.surface, **marks)
+    return parts.mark_bar(stroke=PAGE.surface, **marks)
 
 
 # -- the whole
@@ -227,7 +225,6 @@ def ratio_panels(
     around: Sequence[float],
     told: Mapping[str, str],
     names: Sequence[str],
-    theme: Theme,
     what: str,
 ) -> list[Panel]:
     """Return ratios against batch size, a panel for each title and its rows, all with the same axes.
@@ -236,10 +233,10 @@ def ratio_panels(
     """
     every = [row for rows in panels.values() for row in rows]
     y = value_axis([*every, *({"value": value} for value in around)], title, RATIO_LABEL)
-    lines = alt.Chart().encode(batch_axis(every, singles=False), y, colour(names, theme))
-    points = lines.encode(shape(names, theme), **telling(told))
-    layers = [rule_at_one(theme), *interval_lines(lines, points, theme)]
-    return [Panel(title, drawn(layers, dodged(rows), theme, what, _PANEL)) for title, rows in panels.items()]
+    lines = alt.Chart().encode(batch_axis(every, singles=False), y, colour(names))
+    points = lines.encode(shape(names), **telling(told))
+    layers = [rule_at_one(), *interval_lines(lines, points)]
+    return [Panel(title, drawn(layers, dodged(rows), what, _PANEL)) for title, rows in panels.items()]
 
 
 def mark(chart: dict[str, Any], unchecked: Sequence[str], *, in_legend: bool = False) -> None:
@@ -251,7 +248,7 @@ def mark(chart: dict[str, Any], unchecked: Sequence[str], *, in_legend: bool = F
                 layer["encoding"][channel]["legend"] = {"labelExpr": marked("datum.label")}
 
 
-def drawn(layers: list[Any], rows: list[dict[str, Any]], theme: Theme, what: str, height: int) -> dict[str, Any]:
+def drawn(layers: list[Any], rows: list[dict[str, Any]], what: str, height: int, theme: Theme = PAGE) -> dict[str, Any]:
     """Return the layers as one chart that fills its place, and follows the page's legend."""
     chart = alt.layer(*layers, data=alt.NamedData(name=ROWS)).transform_filter(_SHOWN)
     chart = chart.transform_calculate(as_=_NAME, calculate=marked("datum.kernel"))

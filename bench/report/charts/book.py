@@ -9,7 +9,7 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis.book import BookFinding, Way
 from mlpbench.bench.record.schema import PARTS, REST
 from mlpbench.bench.report.charts import base
-from mlpbench.bench.report.charts.style import PAGE, Theme
+from mlpbench.bench.report.charts.style import PAGE
 from mlpbench.bench.report.sections.book import PART_WORDS
 
 #: Which of the theme's series is whose colour: far apart, as neighbours in the bar.
@@ -17,7 +17,7 @@ _COLOURS = {"load": 1, "initialise": 4, "infer": 0, "count": 2}
 _BAR = 46
 
 
-def book_chart(findings: Sequence[BookFinding], theme: Theme = PAGE) -> dict[str, Any]:
+def book_chart(findings: Sequence[BookFinding]) -> dict[str, Any]:
     """Return the Vega-Lite specification of the stacked bars: seconds of each part, for each kernel and way."""
     several = len({finding.run for finding in findings}) > 1
     rows = [row for finding in findings for row in _of_finding(finding, several=several)]
@@ -30,13 +30,13 @@ def book_chart(findings: Sequence[BookFinding], theme: Theme = PAGE) -> dict[str
     parts = bars.transform_filter("datum.kind == 'part'").encode(**base.telling(told))
     whole = bars.transform_filter("datum.kind == 'whole'").encode(alt.X("x2:Q"), text="time:N")
     names = [PART_WORDS[name] for name in (*PARTS, REST)]
-    colours = [*(theme.series[_COLOURS[name]] for name in PARTS), theme.muted]
+    colours = [*(PAGE.series[_COLOURS[name]] for name in PARTS), PAGE.muted]
     layers = [
-        base.stacked(parts, names, colours, theme, columns=2, height=26, strokeWidth=0.5),
-        whole.mark_text(align="left", dx=8, color=theme.ink, fontSize=12),
+        base.stacked(parts, names, colours, columns=2, height=26, strokeWidth=0.5),
+        whole.mark_text(align="left", dx=8, color=PAGE.ink, fontSize=12),
     ]
     what = "The book's cell, part by part, one at a time and in batches."
-    return base.drawn(layers, rows, theme, what, _BAR * len(keys))
+    return base.drawn(layers, rows, what, _BAR * len(keys))
 
 
 def _of_finding(finding: BookFinding, *, several: bool) -> Iterator[dict[str, Any]]:

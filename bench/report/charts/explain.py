@@ -11,7 +11,7 @@ from mlpbench.bench.analysis.attribution import PARTS
 from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Panel
-from mlpbench.bench.report.charts.style import PAGE, Theme
+from mlpbench.bench.report.charts.style import PAGE
 from mlpbench.bench.report.sections.explain import PART_WORDS, limit_words
 
 #: The causes as pieces of a bar, where there is little room.
@@ -25,48 +25,48 @@ _ROOM = 0.48
 _NAMES = 112
 
 
-def waterfall_charts(found: Explanation, names: Sequence[str], theme: Theme = PAGE) -> list[Panel]:
+def waterfall_charts(found: Explanation, names: Sequence[str]) -> list[Panel]:
     """Return the waterfall of each kernel: shares of the time of a sample one at a time."""
     steps = {kernel.kernel: list(_steps(kernel)) for kernel in found.kernels if kernel.attribution}
     domain = base.share_domain([row for rows in steps.values() for row in rows])
-    return [Panel(kernel, _waterfall(rows, domain, names, theme)) for kernel, rows in steps.items()]
+    return [Panel(kernel, _waterfall(rows, domain, names)) for kernel, rows in steps.items()]
 
 
-def _waterfall(rows: list[dict[str, Any]], domain: list[float], names: Sequence[str], theme: Theme) -> dict[str, Any]:
+def _waterfall(rows: list[dict[str, Any]], domain: list[float], names: Sequence[str]) -> dict[str, Any]:
     rows = [row | _words_at(row, *domain) for row in rows]
     axis = base.name_axis(minExtent=_NAMES, labelLimit=_NAMES)
     x = base.share_axis("share of the time one at a time", domain)
     steps = alt.Chart().encode(alt.Y("part:N", sort=[row["part"] for row in rows], axis=axis), x)
     told = {name: name for name in ("kernel", "part", "time")}
     bars = steps.encode(alt.X2("x2:Q"), **base.telling(told))
-    styled, rest = bars.encode(base.colour(names, theme)), bars.transform_filter("datum.kind == 'rest'")
+    styled, rest = bars.encode(base.colour(names)), bars.transform_filter("datum.kind == 'rest'")
     layers = [
         styled.transform_filter("datum.kind == 'end'").mark_bar(height=13, clip=True),
         styled.transform_filter("datum.kind == 'cause'").mark_bar(height=13, opacity=0.45, clip=True),
-        rest.mark_bar(height=13, color=theme.muted, opacity=0.45, clip=True),
-        *_bar_words(steps, theme),
+        rest.mark_bar(height=13, color=PAGE.muted, opacity=0.45, clip=True),
+        *_bar_words(steps),
     ]
-    return base.drawn(layers, rows, theme, "Where the time of a sample goes, cause by cause.", _ROW_HEIGHT * len(rows))
+    return base.drawn(layers, rows, "Where the time of a sample goes, cause by cause.", _ROW_HEIGHT * len(rows))
 
 
-def share_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
+def share_chart(found: Explanation, names: Sequence[str]) -> dict[str, Any]:
     """Return how much of the limit that binds it each case reaches, against batch size."""
     rows = [row for kernel in found.kernels for row in _shares(kernel)]
     singles = any(row["x"] == base.SINGLE_X for row in rows)
     # What cannot be stands at the end of the axis; its tooltip says how much it would be.
     scale, axis = alt.Scale(domain=[0, 1.02], clamp=True, nice=False), alt.Axis(format="~%", tickCount=5)
     y = alt.Y("value:Q", title="share of the limit", scale=scale, axis=axis)
-    kernels = alt.Chart().encode(base.batch_axis(rows, singles=singles), y, base.colour(names, theme))
+    kernels = alt.Chart().encode(base.batch_axis(rows, singles=singles), y, base.colour(names))
     told = {"kernel": "kernel", "at": "batch size", "share": "reaches", "limit": "of"}
-    points = kernels.encode(base.shape(names, theme), **base.telling(told))
+    points = kernels.encode(base.shape(names), **base.telling(told))
     batches = kernels.transform_filter(f"datum.x != {base.SINGLE_X}")
     single = points.transform_filter(f"datum.x == {base.SINGLE_X}")
     layers = [
         batches.mark_line(strokeWidth=2),
-        base.symbols(points.transform_filter(f"datum.x != {base.SINGLE_X}"), theme, 110),
-        single.mark_point(filled=False, opacity=1, size=120, strokeWidth=2, fill=theme.surface),
+        base.symbols(points.transform_filter(f"datum.x != {base.SINGLE_X}"), 110),
+        single.mark_point(filled=False, opacity=1, size=120, strokeWidth=2, fill=PAGE.surface),
     ]
-    return base.drawn(layers, base.dodged(rows), theme, "Share of the limit that binds, against batch size.", 300)
+    return base.drawn(layers, base.dodged(rows), "Share of the limit that binds, against batch size.", 300)
 
 
 def _shares(kernel: KernelExplanation) -> Iterator[dict[str, Any]]:
@@ -111,13 +111,13 @@ def _steps(kernel: KernelExplanation) -> Iterator[dict[str, Any]]:
     yield row("end", left, 0.0, parts.batch_s / parts.one_s, words.seconds(parts.batch_s))
 
 
-def _bar_words(steps: alt.Chart, theme: Theme) -> list[alt.Chart]:
+def _bar_words(steps: alt.Chart) -> list[alt.Chart]:
     """Return the times, where `_words_at` puts them; in a bar of full colour they have the page's."""
     places: tuple[tuple[str, Any, int, str], ...] = (
-        ("datum.words == 'in' && datum.kind == 'end'", "left", 8, theme.surface),
-        ("datum.words == 'in' && datum.kind != 'end'", "left", 8, theme.ink),
-        ("datum.words == 'left'", "right", -8, theme.ink),
-        ("datum.words == 'right'", "left", 8, theme.ink),
+        ("datum.words == 'in' && datum.kind == 'end'", "left", 8, PAGE.surface),
+        ("datum.words == 'in' && datum.kind != 'end'", "left", 8, PAGE.ink),
+        ("datum.words == 'left'", "right", -8, PAGE.ink),
+        ("datum.words == 'right'", "left", 8, PAGE.ink),
     )
     return [
         steps.transform_filter(where)
@@ -127,24 +127,24 @@ def _bar_words(steps: alt.Chart, theme: Theme) -> list[alt.Chart]:
     ]
 
 
-def hockney_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
+def hockney_chart(found: Explanation, names: Sequence[str]) -> dict[str, Any]:
     """Return the Vega-Lite specification of time of a call against batch size, measured and fitted."""
     rows = [row for kernel in found.kernels for row in _points(kernel)]
     lines = [row for kernel in found.kernels for row in _lines(kernel)]
     sizes, seconds = [row["x"] for row in rows], [row["y"] for row in [*rows, *lines]]
     x = base.log_axis("x", "batch size (rows per call)", sizes, base.COUNT_LABEL)
     y = base.log_axis("y", "time of a call", seconds, base.TIME_LABEL)
-    kernels = alt.Chart().encode(x, y, base.colour(names, theme))
+    kernels = alt.Chart().encode(x, y, base.colour(names))
     told = {"kernel": "kernel", "at": "batch size", "time": "measured", "fitted": "fitted", "guess": "predicted"}
     curve = kernels.transform_filter("datum.kind == 'line'").encode(detail=["part:N"])
     points = kernels.transform_filter("datum.kind == 'point'")
     layers = [
         curve.transform_filter("datum.part == 0").mark_line(strokeWidth=2, clip=True),
         curve.transform_filter("datum.part > 0").mark_line(strokeWidth=1.5, strokeDash=[5, 3], clip=True),
-        base.symbols(points.encode(base.shape(names, theme), **base.telling(told)), theme),
+        base.symbols(points.encode(base.shape(names), **base.telling(told))),
     ]
     what = "Time of a call against batch size, with the line fitted to it."
-    return base.drawn(layers, [*rows, *lines], theme, what, 330)
+    return base.drawn(layers, [*rows, *lines], what, 330)
 
 
 def _points(kernel: KernelExplanation) -> Iterator[dict[str, Any]]:

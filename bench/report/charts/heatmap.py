@@ -9,7 +9,7 @@ import altair as alt
 from mlpbench.bench import words
 from mlpbench.bench.analysis.heatmap import HeatMap
 from mlpbench.bench.report.charts import base
-from mlpbench.bench.report.charts.style import PAGE, Theme
+from mlpbench.bench.report.charts.style import PAGE
 from mlpbench.bench.report.sections.heatmap import cell_text, column_text
 
 #: From the fastest to the slowest: cividis, the other way round. J. Nuñez, C. Anderton and R. Renslow, "Optimizing
@@ -30,7 +30,7 @@ _LETTER, _LONGEST = 7.4, 180
 _SMALL, _NARROW = 40, 24
 
 
-def heatmap_chart(found: Sequence[HeatMap], theme: Theme = PAGE) -> dict[str, Any]:
+def heatmap_chart(found: Sequence[HeatMap]) -> dict[str, Any]:
     """Return the Vega-Lite specification of the heat maps of runs, below each other on one scale.
 
     The words in its cells are the ratios.
@@ -69,7 +69,7 @@ def heatmap_chart(found: Sequence[HeatMap], theme: Theme = PAGE) -> dict[str, An
     width = f"width / {len(columns)}"
     ink = alt.condition("datum.white", alt.value("#ffffff"), alt.value("#000000"))
     layers = [
-        coloured.mark_rect(stroke=theme.surface, strokeWidth=2),
+        coloured.mark_rect(stroke=PAGE.surface, strokeWidth=2),
         cells.encode(text="words:N", color=ink).mark_text(
             fontSize=alt.expr(f"{width} < {_SMALL} ? 9 : 12"),
             opacity=alt.expr(f"{width} < {_NARROW} ? 0 : 1"),
@@ -77,7 +77,7 @@ def heatmap_chart(found: Sequence[HeatMap], theme: Theme = PAGE) -> dict[str, An
         ),
     ]
     what = "Time per sample relative to the fastest kernel, by kernel and batch size."
-    return base.drawn(layers, rows, theme, what, (_ROW_HEIGHT if len(keys) <= _FEW else _LOW_ROW) * len(keys))
+    return base.drawn(layers, rows, what, (_ROW_HEIGHT if len(keys) <= _FEW else _LOW_ROW) * len(keys))
 
 
 def _keys(found: HeatMap, *, several: bool) -> list[str]:

@@ -7,17 +7,16 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis.limits import Limits
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Panel
-from mlpbench.bench.report.charts.style import PAGE, Theme
 from mlpbench.bench.report.sections.limits import apart
 
 
-def peer_charts(found: Sequence[Limits], names: Sequence[str], theme: Theme = PAGE) -> list[Panel]:
+def peer_charts(found: Sequence[Limits], names: Sequence[str]) -> list[Panel]:
     """Return the best peer's time / the kernel's against batch size. The dashed line at 1 is the best peer."""
     titles = apart([one.setting for one in found])
     panels = {title: list(_rows(one)) for title, one in zip(titles, found, strict=True) if one.rows}
     told = {"kernel": "kernel", "x": "batch size", "peer": "best peer", "gain": "peer / kernel", "times": "times"}
     what = "Ratio against the best peer, against batch size."
-    return base.ratio_panels(panels, "times as fast as the best peer", (0.9, 1.1), told, names, theme, what)
+    return base.ratio_panels(panels, "times as fast as the best peer", (0.9, 1.1), told, names, what)
 
 
 def _rows(found: Limits) -> Iterator[dict[str, Any]]:

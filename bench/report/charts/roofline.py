@@ -10,14 +10,14 @@ from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
 from mlpbench.bench.analysis.roofline import Roofs
 from mlpbench.bench.cases import CPU
 from mlpbench.bench.report.charts import base
-from mlpbench.bench.report.charts.style import PAGE, Theme
+from mlpbench.bench.report.charts.style import PAGE
 from mlpbench.bench.report.sections.explain import case_words
 
 #: Pixels: of the chart, and from the name of one roof to the next.
 _HEIGHT, _LINE = 380, 13
 
 
-def roofline_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
+def roofline_chart(found: Explanation, names: Sequence[str]) -> dict[str, Any]:
     """Return the Vega-Lite specification of the roofline plot: FLOP/s against arithmetic intensity, and the roofs."""
     rows = [row for kernel in found.kernels for row in _symbols(kernel)]
     devices = {kernel.device for kernel in found.kernels} & set(found.devices)
@@ -36,15 +36,15 @@ def roofline_chart(found: Explanation, names: Sequence[str], theme: Theme = PAGE
     both = alt.Chart().encode(x, base.log_axis("y", "GFLOP/s", heights, number))
     lines = both.transform_filter("datum.kind == 'roof'").encode(detail=["roof:N"])
     words = both.transform_filter("datum.kind == 'name'").encode(text="label:N")
-    styled = base.styled(both, names, theme, {"kernel": "kernel", "case": "case", "rate": "achieved"})
+    styled = base.styled(both, names, {"kernel": "kernel", "case": "case", "rate": "achieved"})
     layers = [
-        lines.transform_filter("datum.threads != 1").mark_line(color=theme.muted, strokeWidth=1.5),
-        lines.transform_filter("datum.threads == 1").mark_line(color=theme.muted, strokeWidth=1.5, strokeDash=[5, 3]),
-        words.transform_filter("datum.at == 'left'").mark_text(align="right", dx=-5, color=theme.muted),
-        words.transform_filter("datum.at == 'right'").mark_text(align="right", dy=-8, color=theme.muted),
-        base.symbols(styled.transform_filter("datum.kind == 'case'"), theme),
+        lines.transform_filter("datum.threads != 1").mark_line(color=PAGE.muted, strokeWidth=1.5),
+        lines.transform_filter("datum.threads == 1").mark_line(color=PAGE.muted, strokeWidth=1.5, strokeDash=[5, 3]),
+        words.transform_filter("datum.at == 'left'").mark_text(align="right", dx=-5, color=PAGE.muted),
+        words.transform_filter("datum.at == 'right'").mark_text(align="right", dy=-8, color=PAGE.muted),
+        base.symbols(styled.transform_filter("datum.kind == 'case'")),
     ]
-    return base.drawn(layers, [*roofs, *labels, *rows], theme, "Every case under the roofs of this machine.", _HEIGHT)
+    return base.drawn(layers, [*roofs, *labels, *rows], "Every case under the roofs of this machine.", _HEIGHT)
 
 
 def apart(values: Sequence[float], least: float) -> list[float]:

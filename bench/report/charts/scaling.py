@@ -7,10 +7,9 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis.scaling import Scaling
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Panel
-from mlpbench.bench.report.charts.style import PAGE, Theme
 
 
-def scaling_charts(found: Sequence[Scaling], names: Sequence[str], theme: Theme = PAGE) -> list[Panel]:
+def scaling_charts(found: Sequence[Scaling], names: Sequence[str]) -> list[Panel]:
     """Return the speedup over the fewest threads against batch size, of each group and number of threads."""
     panels = {title: rows for one in found for title, rows in _panels(one, several=len(found) > 1)}
     told = {
@@ -21,7 +20,7 @@ def scaling_charts(found: Sequence[Scaling], names: Sequence[str], theme: Theme 
         "gain": "speedup",
     }
     what = "Speedup over the fewest threads against batch size."
-    return base.ratio_panels(panels, "times as fast", (0.9, 1.3), told, names, theme, what)
+    return base.ratio_panels(panels, "times as fast", (0.9, 1.3), told, names, what)
 
 
 def _panels(found: Scaling, *, several: bool) -> Iterator[tuple[str, list[dict[str, Any]]]]:

@@ -7,7 +7,7 @@ import altair as alt
 
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Panel
-from mlpbench.bench.report.charts.style import PAGE, Theme
+from mlpbench.bench.report.charts.style import PAGE
 from mlpbench.bench.trust.spread import Spread
 
 _HEIGHT = 150
@@ -15,7 +15,7 @@ _HEIGHT = 150
 _MOST = 4.0
 
 
-def spread_charts(found: Sequence[Spread], names: Sequence[str], theme: Theme = PAGE) -> list[Panel]:
+def spread_charts(found: Sequence[Spread], names: Sequence[str]) -> list[Panel]:
     """Return the strips of each kernel: the times of rounds as multiples of the time of their case."""
     rows = {kernel: list(_rows(kernel, found)) for kernel in dict.fromkeys(one.kernel for one in found)}
     every = [row["y"] for of_kernel in rows.values() for row in of_kernel]
@@ -30,11 +30,11 @@ def spread_charts(found: Sequence[Spread], names: Sequence[str], theme: Theme = 
     left, used = (strips.transform_filter(f"datum.used == {kind}") for kind in (0, 1))
     marks: dict[str, Any] = {"thickness": 1.5, "tooltip": None, "aria": False}
     layers = [
-        left.mark_tick(color=theme.muted, opacity=0.5, **marks),
-        used.encode(base.colour(names, theme)).mark_tick(opacity=0.7, **marks),
+        left.mark_tick(color=PAGE.muted, opacity=0.5, **marks),
+        used.encode(base.colour(names)).mark_tick(opacity=0.7, **marks),
     ]
     what = "Times of rounds as multiples of the time of their case."
-    return [Panel(kernel, base.drawn(layers, of_kernel, theme, what, _HEIGHT)) for kernel, of_kernel in rows.items()]
+    return [Panel(kernel, base.drawn(layers, of_kernel, what, _HEIGHT)) for kernel, of_kernel in rows.items()]
 
 
 def _rows(kernel: str, found: Sequence[Spread]) -> Iterator[dict[str, Any]]:

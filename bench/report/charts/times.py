@@ -106,7 +106,7 @@ def _panels(
     return [
         Panel(
             run if several else "",
-            base.drawn(_layers(x, y, names, theme, singles=singles), of_run, theme, what, _LOW if several else _HEIGHT),
+            base.drawn(_layers(x, y, names, theme, singles=singles), of_run, what, _LOW if several else _HEIGHT, theme),
         )
         for run, of_run in drawn.items()
     ]

@@ -11,7 +11,7 @@ from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.charts import base
-from mlpbench.bench.report.charts.style import PAGE, Theme
+from mlpbench.bench.report.charts.style import PAGE
 from mlpbench.bench.report.sections.trust import COST_NAMES
 from mlpbench.bench.trust import clock_check
 from mlpbench.bench.trust.timeline import Moment, Timeline
@@ -23,7 +23,7 @@ _LANE = 0.13
 _LEVEL_HEIGHT, _LANE_HEIGHT = 210, 26
 
 
-def timeline_chart(found: Timeline, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
+def timeline_chart(found: Timeline, names: Sequence[str]) -> dict[str, Any]:
     """Return the Vega-Lite specification of the calibration over the run, with a lane for each cause of disturbance."""
     causes = list(dict.fromkeys(cause.cause for moment in found.moments for cause in moment.disturbances))
     levels = [level for moment in found.moments for level in (moment.before, moment.after)]
@@ -36,17 +36,17 @@ def timeline_chart(found: Timeline, names: Sequence[str], theme: Theme = PAGE) -
     level = alt.Chart().encode(alt.Y("y:Q", title=None, scale=scale, axis=axis))
     both = level.encode(_when(found))
     told = ("kernel", "repeat", "case", "calibration", "cause", "what happened")
-    symbols = base.styled(both, names, theme, {name: name for name in told})
+    symbols = base.styled(both, names, {name: name for name in told})
     layers = [
-        level.transform_filter("datum.kind == 'limit'").mark_rule(color=theme.muted, strokeDash=[5, 3]),
+        level.transform_filter("datum.kind == 'limit'").mark_rule(color=PAGE.muted, strokeDash=[5, 3]),
         both.transform_filter("datum.kind == 'line'")
         .encode(detail=["process:N"])
-        .mark_line(color=theme.muted, strokeWidth=1),
+        .mark_line(color=PAGE.muted, strokeWidth=1),
         symbols.transform_filter("datum.kind == 'case'").mark_point(filled=True, opacity=0.9, size=40),
         symbols.transform_filter("datum.kind == 'disturbed'").mark_point(filled=True, opacity=1, size=90),
     ]
     what = "The calibration beside every case over the run, and the disturbed cases by cause."
-    return base.drawn(layers, rows, theme, what, _LEVEL_HEIGHT + _LANE_HEIGHT * len(causes))
+    return base.drawn(layers, rows, what, _LEVEL_HEIGHT + _LANE_HEIGHT * len(causes))
 
 
 def _when(found: Timeline) -> alt.X:
@@ -103,7 +103,7 @@ def _lane_labels(heights: dict[str, float], low: float) -> str:
     return f"datum.value >= {low - 1e-9} ? format(datum.value, '.2f') + 'x' : {causes}''"
 
 
-def clock_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
+def clock_chart(run: Run, names: Sequence[str]) -> dict[str, Any]:
     """Return the Vega-Lite specification of the spins' times, off the exact proportion, against their length."""
     rows = list(_spins(run))
     limit = clock_check.CLOCK_LIMIT
@@ -118,12 +118,12 @@ def clock_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str
     told = {"kernel": "kernel", "repeat": "repeat", "x": "length", "time": "measured", "exact": "exact", "off": "off"}
     rule = alt.Chart(alt.InlineData(rules)).encode(alt.Y("y:Q"))
     layers = [
-        rule.transform_filter("datum.kind == 'exact'").mark_rule(color=theme.muted, strokeWidth=1.5),
-        rule.transform_filter("datum.kind == 'limit'").mark_rule(color=theme.muted, strokeDash=[5, 3]),
-        base.styled(alt.Chart().encode(x, y), names, theme, told).mark_point(filled=True, opacity=0.8, size=90),
+        rule.transform_filter("datum.kind == 'exact'").mark_rule(color=PAGE.muted, strokeWidth=1.5),
+        rule.transform_filter("datum.kind == 'limit'").mark_rule(color=PAGE.muted, strokeDash=[5, 3]),
+        base.styled(alt.Chart().encode(x, y), names, told).mark_point(filled=True, opacity=0.8, size=90),
     ]
     what = "How far the time of known work is from its exact proportion."
-    return base.drawn(layers, rows, theme, what, _LEVEL_HEIGHT)
+    return base.drawn(layers, rows, what, _LEVEL_HEIGHT)
 
 
 def _spins(run: Run) -> Iterator[dict[str, Any]]:
@@ -139,7 +139,7 @@ def _process(record: Record) -> dict[str, Any]:
     return {"kernel": record.kernel, "repeat": str(record.repeat + 1)}
 
 
-def cost_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str, Any]:
+def cost_chart(run: Run, names: Sequence[str]) -> dict[str, Any]:
     """Return the Vega-Lite specification of what a call of the harness costs, one symbol for each process."""
     rows = [
         {**_process(record), "x": cost, "way": COST_NAMES[mode], "time": words.seconds(cost)}
@@ -150,5 +150,5 @@ def cost_chart(run: Run, names: Sequence[str], theme: Theme = PAGE) -> dict[str,
     x = base.seconds_axis("time of a call that does nothing", 1.1 * max(row["x"] for row in rows))
     y = alt.Y("way:N", sort=list(COST_NAMES.values()), axis=base.name_axis(minExtent=85))
     told = {"kernel": "kernel", "repeat": "repeat", "way": "called", "time": "a call"}
-    points = base.styled(alt.Chart().encode(x, y), names, theme, told).mark_point(filled=True, opacity=0.8, size=90)
-    return base.drawn([points], rows, theme, "What a call of the harness costs, in each process.", 90)
+    points = base.styled(alt.Chart().encode(x, y), names, told).mark_point(filled=True, opacity=0.8, size=90)
+    return base.drawn([points], rows, "What a call of the harness costs, in each process.", 90)

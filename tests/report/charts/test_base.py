@@ -39,9 +39,8 @@ def test_a_picture_has_the_mark_in_its_legend(run):
 
 
 def test_who_points_at_a_mark_reads_the_marked_name():
-    chart = base.drawn(
-        [base.alt.Chart().mark_point().encode(**base.telling({"kernel": "kernel"}))], [], style.LIGHT, "", 9
-    )
+    marks = base.alt.Chart().mark_point().encode(**base.telling({"kernel": "kernel"}))
+    chart = base.drawn([marks], [], "", 9, style.LIGHT)
     base.mark(chart, ["fast"])
     chart["datasets"][base.ROWS] = [{"kernel": "fast"}, {"kernel": "plain"}]
     svg = vl_convert.vegalite_to_svg(chart, vl_version=times.vega_lite_version())
