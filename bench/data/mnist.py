@@ -136,20 +136,20 @@ def load_mnist(
     (n, 1, 28, 28). ``one_hot_label``: labels of shape (n, 10), float64 0 and 1, else (n,), uint8 0..9.
     ``data_dir``: see `resolve_data_dir`.
 
-    Raises UserError as `read_part` does; in a folder with the test half only, call `load_mnist_test`.
+    Raises UserError as `read_part` does; in a folder with the test half only, call `load_half`.
     """
-    how = {"normalize": normalize, "flatten": flatten, "one_hot_label": one_hot_label}
-    return _half("train", data_dir, **how), _half("test", data_dir, **how)
+    how = (data_dir, normalize, flatten, one_hot_label)
+    return load_half("train", *how), load_half("test", *how)
 
 
-def load_mnist_test(
-    *, normalize: bool = True, flatten: bool = True, one_hot_label: bool = False, data_dir: Path | None = None
+def load_half(
+    part: Part,
+    data_dir: Path | None = None,
+    normalize: bool = True,
+    flatten: bool = True,
+    one_hot_label: bool = False,
 ) -> Labelled:
-    """Return ``(x_test, t_test)`` of `load_mnist` without reading the training half, which may be missing."""
-    return _half("test", data_dir, normalize=normalize, flatten=flatten, one_hot_label=one_hot_label)
-
-
-def _half(part: Part, data_dir: Path | None, *, normalize: bool, flatten: bool, one_hot_label: bool) -> Labelled:
+    """Return images and labels of one half as `load_mnist` does; the other half may be missing."""
     images, labels, _ = read_part(part, data_dir)
     x: NDArray[Any] = images.reshape(len(images), -1) if flatten else images[:, np.newaxis]
     if normalize:

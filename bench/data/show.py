@@ -18,7 +18,8 @@ from mlpbench.bench.errors import UserError
 #: From paper to ink, where there are no colours: each character stands for two pixels, one above the other.
 RAMP = " .:-=+*#%@"
 BAR_WIDTH = 16
-MAX_SCALE = 100
+#: Pixels of a PNG file on each side of a pixel of the image.
+_SCALE = 10
 
 
 def show(index: int, dataset: Dataset, probabilities: NDArray[Any]) -> RenderableType:
@@ -63,22 +64,20 @@ def check_index(index: int, dataset: Dataset) -> None:
         raise UserError(f"{dataset.name} rows of {dataset.n_in} values are no images of {SIDE}x{SIDE} pixels")
 
 
-def save_png(image: NDArray[Any], path: Path, scale: int = 10) -> None:
-    """Write one image (784,) or (28, 28) as a grey PNG file, each pixel ``scale`` pixels wide and high.
+def save_png(image: NDArray[Any], path: Path) -> None:
+    """Write one image (784,) or (28, 28) as a grey PNG file of 280x280 pixels.
 
     An existing PNG file of that name is replaced, in one step. Raises UserError for a name that does not end in
-    ``.png``, a ``scale`` outside 1..100, a path that cannot be written, and where Pillow is not installed.
+    ``.png``, a path that cannot be written, and where Pillow is not installed.
     """
     if path.suffix.lower() != ".png":
         raise UserError(f"{path} is no name for a PNG file: let it end in .png")
-    if not 1 <= scale <= MAX_SCALE:
-        raise UserError(f"cannot make each pixel {scale} pixels wide: use 1 to {MAX_SCALE}")
     try:
         from PIL import Image
     except ImportError:
         raise UserError("saving a PNG file needs Pillow: pip install 'mlpbench[png]'") from None
 
-    picture = Image.fromarray(_pixels(image).repeat(scale, axis=0).repeat(scale, axis=1))
+    picture = Image.fromarray(_pixels(image).repeat(_SCALE, axis=0).repeat(_SCALE, axis=1))
     partial: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:

@@ -163,7 +163,7 @@ class Workload:
         folder = self.options.data_dir
         if self.dataset.name == "mnist":
             both = mnist.has_part("train", folder)
-            x, labels = mnist.load_mnist(data_dir=folder)[1] if both else mnist.load_mnist_test(data_dir=folder)
+            x, labels = mnist.load_mnist(data_dir=folder)[1] if both else mnist.load_half("test", folder)
             return np.ascontiguousarray(x, self.spec.np_dtype), labels
         data = datasets.load(self.dataset.name, self.spec, data_dir=folder, rows=self.rows, seed=SEED)
         known = data.targets(self.rows)

@@ -6,10 +6,8 @@ alone: the stream is held until the host has given it everything, so that no lau
 the hold to give up. Such a sample is dropped and counted, and so is one that was taken at a lowered clock.
 """
 
-import gc
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
@@ -18,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.bench.cases import Case
-from mlpbench.bench.clock import now
+from mlpbench.bench.clock import no_collection, now
 from mlpbench.bench.machine.card import Card
 from mlpbench.bench.measure import transfers
 from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.measure.session import Contestant
+from mlpbench.bench.measure.transfers import Sample
 from mlpbench.bench.record.device import MEASURES, PERCENTILES, DeviceCase, DeviceTimes, Lost, Spread
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.cuda.queue import Queue
@@ -79,10 +78,6 @@ class Rule:
         )
 
 
-#: One sample of one or several measurements, in seconds; None where the hold gave up.
-Sample = Callable[[], tuple[float, ...] | None]
-
-
 @dataclass(frozen=True)
 class Sampler:
     """Takes samples until the rule says stop. ``clock``: the host's seconds; ``is_throttled``: asked after each."""
@@ -98,7 +93,7 @@ class Sampler:
         timed_out = throttled = in_a_row = 0
         stopped = None
         began = self.clock()
-        with _no_collection():
+        with no_collection():
             while stopped is None:
                 found = one()
                 in_a_row += 1
@@ -136,17 +131,6 @@ def spread(samples: Sequence[float], timed_out: int, throttled: int, stopped: st
         max_s=float(found.max()),
         **{f"p{percent}_s": value for percent, value in percentiles},
     )
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 # -- what one sample is

@@ -19,6 +19,7 @@ DEPTH = 3
 BATCHES, FEWEST, SAMPLE_S = 24, 9, 0.3
 
 Call = Callable[[Any], Any]
+#: One sample of one or several measurements, in seconds; None where a hold of the device gave up.
 Sample = Callable[[], tuple[float, ...] | None]
 
 

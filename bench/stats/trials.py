@@ -44,13 +44,13 @@ class Tally:
         """The share of hits; NaN of none."""
         return self.hits / self.cases if self.cases else float("nan")
 
-    def bounds(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Return the two-sided interval of the rate, C. J. Clopper and E. S. Pearson, Biometrika 26 (1934)."""
+    def bounds(self) -> tuple[float, float]:
+        """Return the two-sided 95 % interval of the rate, C. J. Clopper and E. S. Pearson, Biometrika 26 (1934)."""
         from scipy.stats import binomtest
 
         if not self.cases:
             return 0.0, 1.0
-        found = binomtest(self.hits, self.cases).proportion_ci(confidence, method="exact")
+        found = binomtest(self.hits, self.cases).proportion_ci(0.95, method="exact")
         return float(found.low), float(found.high)
 
 
@@ -96,8 +96,6 @@ def evaluate(
     same: Sequence[Times],
     slowed: Mapping[float, Times],
     repeats: int,
-    threshold: float = significance.THRESHOLD,
-    rate: float = significance.FALSE_DISCOVERY_RATE,
     drifts: Mapping[tuple[str, int], Drift] = MappingProxyType({}),
 ) -> tuple[Kind | None, Kind | None]:
     """Return what the times of equal kernels and of slowed ones show: paired, unpaired.
@@ -111,14 +109,14 @@ def evaluate(
     blocks = [common[i : i + repeats] for i in range(0, len(common) - repeats + 1, repeats)]
     kernels = range(len(same))
     paired = _Trials(
-        *(same, slowed, True, threshold, rate, {}),
+        *(same, slowed, True, {}),
         places=[(block, block) for block in blocks],
         sides=list(itertools.combinations(kernels, 2)),
         disjoint_places=[(block, block) for block in blocks],
         disjoint_sides=list(zip(kernels[::2], kernels[1::2], strict=False)),
     )
     unpaired = _Trials(
-        *(same, slowed, False, threshold, rate, drifts),
+        *(same, slowed, False, drifts),
         places=list(itertools.combinations(blocks, 2)),
         sides=[(i, j) for i in kernels for j in kernels],
         disjoint_places=list(zip(blocks[::2], blocks[1::2], strict=False)),
@@ -159,8 +157,6 @@ class _Trials:
     same: Sequence[Times]
     slowed: Mapping[float, Times]
     paired: bool
-    threshold: float
-    rate: float
     drifts: Mapping[tuple[str, int], Drift]
     places: list[tuple[list[int], list[int]]]
     sides: list[tuple[int, int]]
@@ -202,7 +198,8 @@ class _Trials:
     def _verdicts(self, cases: list[_Case]) -> list[str]:
         judged = [case for case in cases if self._can_be_judged(*case[:2])]
         drifts = [case[2] for case in judged]
-        found = significance.judge([case[:2] for case in judged], self.paired, self.threshold, self.rate, drifts)
+        sides = [case[:2] for case in judged]
+        found = significance.judge(sides, self.paired, significance.THRESHOLD, drifts=drifts)
         return [str(one.verdict) for one in found] + ["unclear"] * (len(cases) - len(judged))
 
 

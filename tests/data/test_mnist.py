@@ -116,10 +116,10 @@ def test_load_mnist_takes_the_books_arguments_by_position(both_halves):
         array[:] = 0  # they can be changed
 
 
-def test_load_mnist_test_needs_no_training_half_and_load_mnist_says_that_it_is_missing(half):
+def test_one_half_needs_no_other_and_load_mnist_says_that_it_is_missing(half):
     with pytest.raises(UserError, match="train-images-idx3-ubyte"):
         mnist.load_mnist(data_dir=half)
-    x, t = mnist.load_mnist_test(flatten=False, data_dir=half)
+    x, t = mnist.load_half("test", half, flatten=False)
     assert x.shape == (5, 1, 28, 28)
     assert 0 <= x.min() < x.max() <= 1
     np.testing.assert_array_equal(t, idx_files.labels(5))

@@ -120,16 +120,15 @@ def test_rows_that_are_no_images(digits, index):
 # PNG
 
 
-@pytest.mark.parametrize("scale", [1, 10])
-def test_png_holds_the_pixels_of_bytes_and_of_floats(digits, tmp_path, scale):
+def test_png_holds_the_pixels_of_bytes_and_of_floats(digits, tmp_path):
     image = pytest.importorskip("PIL.Image")
     path = tmp_path / "digit.PNG"
-    show.save_png(digits.images[5], path, scale)
+    show.save_png(digits.images[5], path)
     with image.open(path) as saved:
-        assert (saved.format, saved.mode, saved.size) == ("PNG", "L", (28 * scale, 28 * scale))
-        np.testing.assert_array_equal(np.asarray(saved)[::scale, ::scale], digits.images[5].reshape(28, 28))
+        assert (saved.format, saved.mode, saved.size) == ("PNG", "L", (280, 280))
+        np.testing.assert_array_equal(np.asarray(saved)[::10, ::10], digits.images[5].reshape(28, 28))
     assert [file.name for file in tmp_path.iterdir()] == ["digit.PNG"]
-    show.save_png(np.linspace(0, 1, 784, dtype=np.float32), tmp_path / "x.png", 1)
+    show.save_png(np.linspace(0, 1, 784, dtype=np.float32), tmp_path / "x.png")
     with image.open(tmp_path / "x.png") as saved:
         assert saved.getextrema() == (0, 255)
 
@@ -147,16 +146,12 @@ def test_png_replaces_one_that_is_there_and_no_other_file(digits, tmp_path):
         assert (tmp_path / name).read_text() == "mine"
 
 
-@pytest.mark.parametrize(
-    ("name", "scale", "words"),
-    [("nowhere/x.png", 1, "No such file"), ("folder.png", 1, "cannot write")]
-    + [("x.png", scale, "use 1 to 100") for scale in (0, -1, 101)],
-)
-def test_png_that_cannot_be_written(digits, tmp_path, name, scale, words):
+@pytest.mark.parametrize(("name", "words"), [("nowhere/x.png", "No such file"), ("folder.png", "cannot write")])
+def test_png_that_cannot_be_written(digits, tmp_path, name, words):
     pytest.importorskip("PIL")
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(UserError, match=words):
-        show.save_png(digits.images[0], tmp_path / name, scale)
+        show.save_png(digits.images[0], tmp_path / name)
     assert [file.name for file in tmp_path.iterdir()] == ["folder.png"]
 
 
