@@ -1,5 +1,7 @@
 """Every fused program on the CPU: right for odd networks and numbers of rows, in any order of threads, and clean."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,8 @@ from mlpbench.kernels import reference
 from mlpbench.kernels.cuda import programs
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.on_cpu.guarded import guarded, reserved
-from support.on_cpu.programs import ORDERS, VARIANTS, Launched, Network, off_by
-from support.on_cpu.raw import CpuRawKernel, Launching, compiler
+from support.on_cpu.programs import ORDERS, VARIANTS, all_launched, off_by
+from support.on_cpu.raw import CpuRawKernel, CpuRawModule, Launching, compiler, sanitized
 
 pytestmark = [pytest.mark.heavy, pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")]
 
@@ -31,49 +33,87 @@ SPECS = [
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 @pytest.mark.parametrize(("arithmetic", "pixels"), VARIANTS)
 def test_outputs_are_right_and_the_same_in_every_order_of_threads(spec, arithmetic, pixels):
-    """Arrays end where nobody may read or write, outputs are NaN before, and shared memory is."""
-    network = Network(spec, arithmetic, pixels)
-    in_orders = {1, 17, 129}  # rows that end within a fragment, a tile and a block
-    for program in network.programs:
-        launched = Launched(network, program)
+    """Arrays end where nobody may read or write, outputs are NaN before, and shared memory is.
+
+    Forward, all blocks run. In the other orders the first block runs and the last one, each alone: the blocks between
+    are full as the first one is, and no block depends on another (`test_blocks_do_not_depend_on_each_other`).
+    """
+    launched = all_launched(spec)[arithmetic, pixels]
+    network = launched[0].network
+    x = network.inputs(max(ROWS))
+    right = network.expected(x)
+    for one in launched:
         for rows in ROWS:
-            if rows > 17 and program.up_to == 1:
-                continue
-            x = network.inputs(rows)
-            y = launched.outputs(x)
-            assert off_by(y, *network.expected(x)) <= 1, (program.name, rows)
-            for order in ORDERS[1:] if rows in in_orders else ():
-                assert np.array_equal(launched.outputs(x, order), y), (program.name, rows, order)
+            y = one.outputs(x[:rows])
+            assert off_by(y, *(part[:rows] for part in right)) <= 1, (one.program.name, rows)
+            blocks = tuple(sorted({0, one.program.grid(rows) - 1}))
+            ran = one.rows_of(blocks, rows)
+            for order in ORDERS[1:]:
+                again = one.outputs(x[:rows], order, blocks)
+                assert np.array_equal(again[ran], y[ran]), (one.program.name, rows, order)
+                assert np.isnan(again[~ran]).all(), "a block writes its own rows alone"
 
 
-@pytest.mark.parametrize(("n_out", "dtype"), [(1, "float32"), (2, "float64"), (10, "float32"), (65, "float64")])
+@pytest.mark.parametrize(("arithmetic", "pixels"), VARIANTS)
+@pytest.mark.parametrize("spec", [SPECS[2], SPECS[6]], ids=str)
+def test_blocks_do_not_depend_on_each_other(spec, arithmetic, pixels):
+    """All in reverse, and each alone in a random order of threads: the same bits as all in a row."""
+    for one in all_launched(spec)[arithmetic, pixels]:
+        x = one.network.inputs(1000)
+        y = one.outputs(x)
+        assert np.array_equal(one.outputs(x, 1), y), one.program.name
+        alone = tuple(reversed(range(one.program.grid(len(x)))))
+        assert np.array_equal(one.outputs(x, 2, alone), y), one.program.name
+
+
+#: Outputs and type: of which a thread keeps a row, and of which a warp shares it.
+SOFTMAX = [(n_out, dtype) for n_out in (1, 2, 10, 65) for dtype in ("float32", "float64")]
+
+
+@cache
+def bias_softmax():
+    """Return the programs of `SOFTMAX` with their kernels, compiled in one go."""
+    found = {one: programs.bias_softmax(*one) for one in SOFTMAX}
+    kernels = {one: CpuRawKernel(of.source, of.name, of.options) for one, of in found.items()}
+    CpuRawModule.together([one.module for one in kernels.values()])
+    return {one: (found[one], kernels[one]) for one in SOFTMAX}
+
+
+def summands(n_out, dtype, rows):
+    numbers = np.random.default_rng(rows)
+    return numbers.normal(size=(rows, n_out)).astype(dtype), numbers.normal(size=n_out).astype(dtype)
+
+
+@pytest.mark.parametrize(("n_out", "dtype"), SOFTMAX)
 def test_bias_and_softmax_for_any_rows_and_orders(n_out, dtype):
-    program = programs.bias_softmax(n_out, dtype)
-    kernel = CpuRawKernel(program.source, program.name, program.options)
-    numbers = np.random.default_rng(0)
-    b = guarded(numbers.normal(size=n_out).astype(dtype))
+    program, kernel = bias_softmax()[n_out, dtype]
     for rows in ROWS:
-        a = numbers.normal(size=(rows, n_out)).astype(dtype)
+        a, b = summands(n_out, dtype, rows)
+        held, found = guarded(b), []
         for order in ORDERS:
             kernel.launching.order = order
-            y = guarded(a)
-            kernel((program.grid(rows),), (program.block,), (y, b, np.int64(rows)))
-            assert np.abs(y - reference.softmax(a + b.astype(float))).max() < {"float32": 3e-7, "float64": 1e-15}[dtype]
+            found.append(guarded(a))
+            kernel((program.grid(rows),), (program.block,), (found[-1], held, np.int64(rows)))
+            assert np.array_equal(found[-1], found[0]), (rows, order)
+        right = reference.softmax(a + b.astype(float))
+        assert np.abs(found[0] - right).max() < {"float32": 3e-7, "float64": 1e-15}[dtype]
+        assert np.array_equal(held, b), "the bias was changed"
 
 
 @pytest.mark.parametrize(("arithmetic", "pixels"), VARIANTS)
 @pytest.mark.parametrize("spec", [MNIST, ForwardSpec((4, 128), output="identity")], ids=str)
 def test_addresses_beyond_what_32_bits_count(spec, arithmetic, pixels):
     """In arrays that are reserved and not touched: of inputs in MNIST, of outputs in the other network."""
-    network = Network(spec, arithmetic, pixels)
+    launched = all_launched(spec)[arithmetic, pixels]
+    network = launched[0].network
     rows = 2**31 // max(spec.n_in, spec.n_out) + 1000
     x = reserved((rows, spec.n_in), np.uint8 if pixels else np.float32)
     y = reserved((rows, spec.n_out), np.float32)
-    for program in network.programs:
-        first = (program.grid(rows) - 1) * program.rows_per_block
+    for one in launched:
+        first = (one.program.grid(rows) - 1) * one.program.rows_per_block
         x[first:] = network.inputs(rows - first)
         y[first:] = np.nan
-        Launched(network, program).in_large(x, y, rows)
+        one.in_large(x, y, rows)
         assert off_by(y[first:], *network.expected(x[first:])) <= 1
         wrapped = (first * spec.n_out) % 2**32 // spec.n_out
         assert not y[:1000].any(), "nothing is written at the start"
@@ -81,14 +121,14 @@ def test_addresses_beyond_what_32_bits_count(spec, arithmetic, pixels):
 
 
 def test_bias_and_softmax_beyond_what_32_bits_count():
-    program = programs.bias_softmax(10, "float32")
-    kernel = CpuRawKernel(program.source, program.name, program.options)
+    program, kernel = bias_softmax()[10, "float32"]
     rows = 2**31 // 10 + 1000
     grid = program.grid(rows)
     first = (grid - 1) * program.rows_per_block
     a, b = reserved((rows, 10), np.float32), np.zeros(10, np.float32)
     kernel.module.launching = Launching(blocks=(grid - 1, grid))
     kernel((grid,), (program.block,), (a, b, np.int64(rows)))
+    kernel.module.launching = Launching()
     assert np.allclose(a[first:], 0.1)
     assert not a[:1000].any()
 
@@ -98,9 +138,21 @@ WATCHED = ForwardSpec((36, 17, 11, 5))
 
 
 @pytest.mark.parametrize("sanitizer", ["thread", "address"])
-@pytest.mark.parametrize(("arithmetic", "pixels"), [("fp32", False), ("3xtf32", False), ("fp16", False)])
+@pytest.mark.parametrize(("arithmetic", "pixels"), VARIANTS)
 def test_sanitizers_find_nothing(arithmetic, pixels, sanitizer):
-    """One thread of the system for each thread of a block: no race, no access beyond an array, nothing undefined."""
-    network = Network(WATCHED, arithmetic, pixels)
-    for program in network.programs:
-        assert Launched(network, program).found_by(sanitizer, program.rows_per_block + 2) == "", program.name
+    """One thread of the system for each thread of a block: no race, no access beyond an array, nothing undefined.
+
+    "address" is AddressSanitizer and UndefinedBehaviorSanitizer. Arrays and shared memory have their exact size.
+    """
+    for one in all_launched(WATCHED)[arithmetic, pixels]:
+        assert one.found_by(sanitizer, one.program.rows_per_block + 2) == "", one.program.name
+
+
+@pytest.mark.parametrize("sanitizer", ["thread", "address"])
+@pytest.mark.parametrize(("n_out", "dtype"), SOFTMAX)
+def test_sanitizers_find_nothing_in_bias_and_softmax(n_out, dtype, sanitizer):
+    program, kernel = bias_softmax()[n_out, dtype]
+    rows = program.rows_per_block + 2
+    a, b = summands(n_out, dtype, rows)
+    launch = (program.grid(rows),), (program.block,), (a, b, np.int64(rows))
+    assert sanitized(kernel, sanitizer, *launch) == ""

@@ -63,7 +63,7 @@ template <class T> inline T& aligned(T* p) {
 struct Copies { unsigned count; struct { unsigned char* to; const void* from; } of[64]; };
 Copies& copies();
 
-struct Warp { uint64_t slot[32]; float a[32][8], b[32][4]; };
+struct Warp { uint64_t slot[32]; alignas(16) double a[16][16], b[16][8]; };
 Warp& next_of_warp();
 Warp& place_of_parts();
 

@@ -34,12 +34,13 @@ template <class... A, void (*F)(A...)> struct Of<F> {
 };
 
 struct Entry { const char* name; unsigned threads; const char* (*kinds)(); void (*call)(void**); };
-extern const Entry entries[];
+extern const Entry* const sources[];
 
 static const Entry* find(const char* name) {
-    const Entry* one = entries;
-    while (one->name && strcmp(one->name, name)) ++one;
-    return one->name ? one : nullptr;
+    for (auto source = sources; *source; ++source)
+        for (auto one = *source; one->name; ++one)
+            if (!strcmp(one->name, name)) return one;
+    return nullptr;
 }
 
 }  // namespace on_cpu
@@ -60,16 +61,17 @@ int main(int n, char** words) {
     FILE* file = fopen(words[2], "r+b");
     const auto at = [&](int i) { return strtoull(words[i], nullptr, 10); };
     const auto small = [&](int i) { return static_cast<unsigned>(at(i)); };
-    std::vector<void*> memory, values(32);
-    for (int i = 12; i < n; ++i) {
-        const size_t bytes = strtoull(words[i] + 1, nullptr, 10);
-        memory.push_back(malloc(bytes));
-        if (fread(memory.back(), 1, bytes, file) != bytes) return 4;
+    void *memory[32], *values[32];
+    if (!file || n > 12 + 32) return 4;
+    for (int i = 0; i < n - 12; ++i) {
+        const size_t bytes = strtoull(words[12 + i] + 1, nullptr, 10);
+        memory[i] = malloc(bytes);
+        values[i] = words[12 + i][0] == 'p' ? static_cast<void*>(&memory[i]) : memory[i];
+        if (fread(memory[i], 1, bytes, file) != bytes) return 4;
     }
-    for (size_t i = 0; i < memory.size(); ++i) values[i] = words[12 + i][0] == 'p' ? static_cast<void*>(&memory[i]) : memory[i];
-    on_cpu::launch({small(3), small(4), small(5)}, {small(6), small(7), small(8)}, at(9), 0, at(10), at(11), on_cpu::find(words[1])->call, values.data());
+    on_cpu::launch({small(3), small(4), small(5)}, {small(6), small(7), small(8)}, at(9), 0, at(10), at(11), on_cpu::find(words[1])->call, values);
     rewind(file);
-    for (size_t i = 0; i < memory.size(); ++i) fwrite(memory[i], 1, strtoull(words[12 + i] + 1, nullptr, 10), file), free(memory[i]);
+    for (int i = 0; i < n - 12; ++i) fwrite(memory[i], 1, strtoull(words[12 + i] + 1, nullptr, 10), file), free(memory[i]);
     return fclose(file);
 }
 #endif

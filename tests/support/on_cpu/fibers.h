@@ -3,6 +3,7 @@
    returned before a barrier is an error here; CUDA forgives it.
    Shared memory has its exact size: a page that nobody may touch follows it, what alignment leaves over is watched. */
 #pragma once
+#include "cuda.h"
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -19,15 +20,22 @@ static dim3 blockDim, gridDim;
 namespace on_cpu {
 
 constexpr unsigned MOST = 1024;
-constexpr size_t STACK = 128 << 10;
-enum State { READY, AT_BLOCK, AT_WARP, DONE };
-struct Fiber { ucontext_t start; jmp_buf rest; State state; bool started; unsigned mask, turn; Copies copies; };
+/* Not a power of two: the tops of all stacks would share a few lines of each cache. */
+constexpr size_t STACK = (128 << 10) + 5 * 64;
+enum State : unsigned char { READY, AT_BLOCK, AT_WARP, DONE };
 
-static Fiber fibers[MOST];
+/* Of each fiber: what the scheduler looks at all the time lies close together. */
+static State states[MOST];
+static unsigned masks[MOST], turns[MOST];
+static uint3 places[MOST];
+static void* rests[MOST][5];
+static Copies begun[MOST];
+static bool made[MOST];
+
 static Warp warps[MOST / 32][3];
 static unsigned char* stacks;
 static unsigned count, current, ended;
-static jmp_buf scheduler;
+static void* scheduler[5];
 static sigjmp_buf failed;
 static char said[512];
 static void (*body)(void**);
@@ -60,29 +68,41 @@ static void on_signal(int number, siginfo_t* info, void*) {
     fault("thread %u of block %u %s%s", current, blockIdx.x, what, number == SIGILL || number == SIGTRAP ? "" : where(info->si_addr));
 }
 
-static void entry() {
-    body(body_values);
-    fibers[current].state = DONE;
-    _longjmp(scheduler, 1);
-}
+/* Jumps that save no mask of signals, and that the compiler knows: a third of what those of the C library take. */
+static __attribute__((noinline)) void jump(void** to) { __builtin_longjmp(to, 1); }
 static __attribute__((noinline)) void wait_as(State state) {
-    Fiber& own = fibers[current];
-    own.state = state;
-    if (!_setjmp(own.rest)) _longjmp(scheduler, 1);
+    states[current] = state;
+    if (!__builtin_setjmp(rests[current])) jump(scheduler);
+}
+/* A fiber lives as long as the library, and begins again for each block. */
+static void entry() {
+    for (;;) {
+        body(body_values);
+        wait_as(DONE);
+    }
+}
+static void make(unsigned which) {
+    ucontext_t start;
+    made[which] = true;
+    getcontext(&start);
+    start.uc_stack.ss_sp = stacks + which * STACK;
+    start.uc_stack.ss_size = STACK;
+    start.uc_link = nullptr;
+    makecontext(&start, entry, 0);
+    setcontext(&start);
 }
 static __attribute__((noinline)) void resume(unsigned which) {
     current = which;
-    threadIdx = {which % blockDim.x, which / blockDim.x % blockDim.y, which / (blockDim.x * blockDim.y)};
-    if (_setjmp(scheduler)) return;
-    if (fibers[which].started) _longjmp(fibers[which].rest, 1);
-    fibers[which].started = true;
-    setcontext(&fibers[which].start);
+    threadIdx = places[which];
+    if (__builtin_setjmp(scheduler)) return;
+    if (made[which]) jump(rests[which]);
+    make(which);
 }
 
 unsigned lane() { return current; }
-Copies& copies() { return fibers[current].copies; }
+Copies& copies() { return begun[current]; }
 Warp& place_of_parts() { return warps[current / 32][2]; }
-Warp& next_of_warp() { return warps[current / 32][fibers[current].turn ^= 1]; }
+Warp& next_of_warp() { return warps[current / 32][turns[current] ^= 1]; }
 static unsigned named(unsigned of_warp, unsigned mask) {
     const unsigned there = count - 32 * of_warp;
     return there >= 32 ? mask : mask & ((1u << there) - 1);
@@ -92,7 +112,7 @@ void block_barrier() { wait_as(AT_BLOCK); }
 void warp_barrier(unsigned mask) {
     mask = named(current / 32, mask);
     if (!(mask >> current % 32 & 1)) fault("thread %u waits with the mask %08x, which does not name it", current, mask);
-    fibers[current].mask = mask;
+    masks[current] = mask;
     wait_as(AT_WARP);
 }
 unsigned char* dynamic_shared(size_t alignment) {
@@ -104,20 +124,20 @@ unsigned char* dynamic_shared(size_t alignment) {
 static bool opened() {
     bool any = false;
     unsigned at_block = 0;
-    for (unsigned i = 0; i < count; ++i) at_block += fibers[i].state == AT_BLOCK;
+    for (unsigned i = 0; i < count; ++i) at_block += states[i] == AT_BLOCK;
     if (at_block == count) {
-        for (unsigned i = 0; i < count; ++i) fibers[i].state = READY;
+        memset(states, READY, count);
         return true;
     }
     for (unsigned i = 0; i < count; ++i) {
-        if (fibers[i].state != AT_WARP) continue;
-        const unsigned first = i / 32 * 32, mask = fibers[i].mask;
+        if (states[i] != AT_WARP) continue;
+        const unsigned first = i / 32 * 32, mask = masks[i];
         bool all = true;
-        for (unsigned j = 0; j < 32; ++j)
-            if (mask >> j & 1) all = all && fibers[first + j].state == AT_WARP && fibers[first + j].mask == mask;
+        for (unsigned j = 0; j < 32 && all; ++j)
+            if (mask >> j & 1) all = states[first + j] == AT_WARP && masks[first + j] == mask;
         if (!all) continue;
         for (unsigned j = 0; j < 32; ++j)
-            if (mask >> j & 1) fibers[first + j].state = READY;
+            if (mask >> j & 1) states[first + j] = READY;
         any = true;
     }
     return any;
@@ -130,29 +150,21 @@ static unsigned random_below(unsigned n) {
 }
 
 static void run_block(int order) {
-    static unsigned turns[MOST];
+    static unsigned who[MOST];
     for (unsigned i = 0; i < count; ++i) {
-        Fiber& one = fibers[i];
-        one.started = false;
-        one.state = READY;
-        one.copies.count = one.turn = 0;
-        getcontext(&one.start);
-        one.start.uc_stack.ss_sp = stacks + i * STACK;
-        one.start.uc_stack.ss_size = STACK;
-        one.start.uc_link = nullptr;
-        makecontext(&one.start, entry, 0);
-        turns[i] = order == 1 ? count - 1 - i : i;
+        states[i] = READY;
+        begun[i].count = turns[i] = 0;
+        who[i] = order == 1 ? count - 1 - i : i;
     }
     for (ended = 0; ended < count;) {
         if (order >= 2)
-            for (unsigned i = count - 1; i > 0; --i) std::swap(turns[i], turns[random_below(i + 1)]);
+            for (unsigned i = count - 1; i > 0; --i) std::swap(who[i], who[random_below(i + 1)]);
         bool ran = false;
         for (unsigned t = 0; t < count; ++t) {
-            Fiber& one = fibers[turns[t]];
-            if (one.state != READY) continue;
+            if (states[who[t]] != READY) continue;
             ran = true;
-            resume(turns[t]);
-            ended += one.state == DONE;
+            resume(who[t]);
+            ended += states[who[t]] == DONE;
         }
         if (!opened() && !ran && ended < count)
             fault("a barrier in block %u never opens: %u of its %u threads have returned, the others wait", blockIdx.x, ended, count);
@@ -191,11 +203,15 @@ static const char* launch(dim3 grid, dim3 block, size_t bytes, int order, long l
     mine.sa_flags = SA_SIGINFO | SA_NODEFER;
     for (int i = 0; i < 4; ++i) sigaction(watched[i], &mine, &before[i]);
     const char* found = nullptr;
-    if (sigsetjmp(failed, 1)) found = said;
+    if (sigsetjmp(failed, 1)) {
+        found = said;
+        memset(made, 0, sizeof made); /* fibers stand in the middle of a block that nobody ends */
+    }
     else {
         if (!stacks) stacks = static_cast<unsigned char*>(mmap(nullptr, MOST * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
         map_shared(bytes);
         gridDim = grid, blockDim = block, count = block.x * block.y * block.z;
+        for (unsigned i = 0; i < count; ++i) places[i] = {i % block.x, i / block.x % block.y, i / (block.x * block.y)};
         body = call, body_values = values, seed = order;
         for (long long i = first; i < last; ++i) {
             const long long which = order == 1 ? first + last - 1 - i : i;
@@ -210,3 +226,5 @@ static const char* launch(dim3 grid, dim3 block, size_t bytes, int order, long l
 }
 
 }  // namespace on_cpu
+
+#include "entries.h"

@@ -1,7 +1,7 @@
 """Programs of `kernels.cuda.programs` on the CPU: launched as on a device, and held against the reference."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from mlpbench.kernels.cuda import programs
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support.on_cpu.guarded import guarded
-from support.on_cpu.raw import CpuRawKernel, Launching, sanitized
+from support.on_cpu.raw import CpuRawKernel, CpuRawModule, Launching, sanitized
 
 #: Arithmetic, and whether inputs are bytes.
 VARIANTS = [("fp32", False), ("fp32", True), ("3xtf32", False), ("tf32", False), ("fp16", False)]
@@ -27,7 +27,7 @@ class Network:
     arithmetic: str = "fp32"
     pixels: bool = False
 
-    @property
+    @cached_property
     def programs(self) -> tuple[programs.Program, ...]:
         return programs.fused(self.spec, self.arithmetic, pixels=self.pixels)
 
@@ -69,14 +69,22 @@ class Launched:
         arguments = (x, self.packed, y, np.int64(rows))
         return (self.program.grid(rows),), (self.program.block,), arguments
 
-    def outputs(self, x: np.ndarray, order: int = 0) -> np.ndarray:
-        """Return the outputs of some rows, poisoned before; the inputs are the same afterwards."""
-        self.kernel.launching.order = order
+    def outputs(self, x: np.ndarray, order: int = 0, blocks: tuple[int, ...] | None = None) -> np.ndarray:
+        """Return the outputs of some rows, poisoned before; the inputs are the same afterwards.
+
+        ``blocks`` are those that run, each in a launch of its own; None for all, in one launch.
+        """
         held = guarded(x)
         y = guarded(np.full((len(x), self.network.spec.n_out), np.nan, np.float32))
-        self.kernel(*self._launch(held, y, len(x)), shared_mem=self.program.shared_bytes)
+        for one in (None,) if blocks is None else blocks:
+            self.kernel.module.launching = Launching(order, None if one is None else (one, one + 1))
+            self.kernel(*self._launch(held, y, len(x)), shared_mem=self.program.shared_bytes)
         assert np.array_equal(held, x), "the inputs were changed"
         return np.array(y)
+
+    def rows_of(self, blocks: tuple[int, ...], rows: int) -> np.ndarray:
+        """Return which of the rows some blocks compute."""
+        return np.isin(np.arange(rows) // self.program.rows_per_block, blocks)
 
     def in_large(self, x: np.ndarray, y: np.ndarray, rows: int) -> None:
         """Run the last block of a grid alone."""
@@ -89,6 +97,17 @@ class Launched:
         y = np.full((rows, self.network.spec.n_out), np.nan, np.float32)
         launch = self._launch(self.network.inputs(rows), y, rows)
         return sanitized(self.kernel, sanitizer, *launch, shared_mem=self.program.shared_bytes)
+
+
+@cache
+def all_launched(spec: ForwardSpec) -> dict[tuple[str, bool], tuple[Launched, ...]]:
+    """Return the programs of a network in each variant, compiled in one go."""
+    found = {}
+    for arithmetic, pixels in VARIANTS:
+        network = Network(spec, arithmetic, pixels)
+        found[arithmetic, pixels] = tuple(Launched(network, program) for program in network.programs)
+    CpuRawModule.together([one.kernel.module for each in found.values() for one in each])
+    return found
 
 
 def off_by(got: np.ndarray, right: np.ndarray, allowed: np.ndarray, decidable: np.ndarray) -> float:

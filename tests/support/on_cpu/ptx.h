@@ -15,22 +15,25 @@ inline float tf32(unsigned bits) {
 
 /* d = a (16 x K) * b (K x 8) + c: row g and g + 8, columns 2q and 2q + 1 of d are in lane 4g + q. `row` and `k` of a lie in
    lane 4 (row % 8) + (k % (K / 2)) / P, where P numbers share a register; b likewise, by its column. */
-template <int K, int P> inline void product(float (&d)[4], const float (&a)[4 * P], const float (&b)[2 * P], const float (&c)[4]) {
+template <int K, int P> __attribute__((no_sanitize("undefined"))) inline void product(float (&d)[4], const float (&a)[4 * P], const float (&b)[2 * P], const float (&c)[4]) {
+    typedef double Pair __attribute__((vector_size(16)));
     Warp& w = next_of_warp();
     const unsigned own = lane() % 32, g = own / 4, q = own % 4;
-    memcpy(w.a[own], a, sizeof a);
-    memcpy(w.b[own], b, sizeof b);
-    warp_barrier(0xffffffffu);
-    for (int i = 0; i < 4; ++i) {
-        const int row = g + 8 * (i / 2), column = 2 * q + i % 2;
-        double sum = c[i];
-        for (int k = 0; k < K; ++k) {
-            const int far = k / (K / 2), near = k % (K / 2), at = near / P, part = near % P;
-            const float* of_a = w.a[4 * (row % 8) + at];
-            sum += static_cast<double>(of_a[P * (row / 8 + 2 * far) + part]) * w.b[4 * column + at][P * far + part];
+    for (int far = 0; far < 2; ++far)
+        for (int part = 0; part < P; ++part) {
+            const int k = far * K / 2 + q * P + part;
+            w.a[k][g] = a[2 * P * far + part];
+            w.a[k][g + 8] = a[2 * P * far + P + part];
+            w.b[k][g] = b[P * far + part];
         }
-        d[i] = static_cast<float>(sum);
+    warp_barrier(0xffffffffu);
+    Pair near = {c[0], c[1]}, below = {c[2], c[3]};
+    for (int k = 0; k < K; ++k) {
+        const Pair of_b = *reinterpret_cast<const Pair*>(&w.b[k][2 * q]);
+        near += w.a[k][g] * of_b;
+        below += w.a[k][g + 8] * of_b;
     }
+    for (int i = 0; i < 2; ++i) d[i] = static_cast<float>(near[i]), d[2 + i] = static_cast<float>(below[i]);
 }
 
 }  // namespace on_cpu

@@ -8,7 +8,9 @@ import atexit
 import ctypes
 import hashlib
 import os
+import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -38,13 +40,14 @@ TRAPS = (
     "-fsanitize=alignment,bounds,signed-integer-overflow,shift,integer-divide-by-zero",
     "-fsanitize-undefined-trap-on-error",
 )
+#: UndefinedBehaviorSanitizer goes with AddressSanitizer: what it finds ends the program too. Nothing is optimised, as
+#: that takes the compiler three times as long as an unoptimised kernel runs.
 SANITIZERS = MappingProxyType(
     {
         "thread": ("-fsanitize=thread",),
-        "address": ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-sanitize=vptr"),
+        "address": ("-fsanitize=address,undefined", "-fno-sanitize=vptr", "-fsanitize-undefined-trap-on-error"),
     }
 )
-
 
 #: Words of CUDA that headers of g++ use too, or ask for: they are defined behind the last of them.
 LAST = "#define __noinline__ __attribute__((noinline))\n#define __CUDACC__ 1\n#define __CUDA_ARCH__ 800\n"
@@ -83,33 +86,63 @@ def _defined(options: tuple[str, ...]) -> str:
     return "".join(f"#define {name} {value if equals else 1}\n" for name, equals, value in pairs)
 
 
-def translated(source: str, options: tuple[str, ...] = (), engine: str = "fibers") -> str:
-    """Return a whole C++ program, or library, for a CUDA source."""
-    table = "".join(
-        f'    {{"{name}", ON_CPU_FIRST({most}, 0), on_cpu::Of<&{name}>::kinds, on_cpu::Of<&{name}>::call}},\n'
-        for name, most in entries(source).items()
-    )
-    if not table:
-        message = 'the source has no kernel: extern "C" __global__ void name(...)'
-        raise ValueError(message)
-    included = "".join(f'#include "{name}.h"\n' for name in ("cuda", engine, "entries"))
-    found = f"const on_cpu::Entry on_cpu::entries[] = {{\n{table}    {{nullptr, 0, nullptr, nullptr}}}};\n"
-    return f'{included}{LAST}{_defined(options)}#line 1 "kernel.cu"\n{for_a_cpu(source)}\n#line 1 "entries"\n{found}'
+def translated(sources: tuple[tuple[str, tuple[str, ...]], ...], engine: str = "fibers") -> str:
+    """Return a whole C++ program, or library, for CUDA sources with their options: its kernels are ``<name>@<i>``.
+
+    Each source has a namespace, and kernel names and macros that end with it: one costs little beside others.
+    """
+    table, text = "", f'#include "{engine}.h"\n{LAST}'
+    for i, (source, options) in enumerate(sources):
+        kernels = entries(source)
+        if not kernels:
+            message = 'the source has no kernel: extern "C" __global__ void name(...)'
+            raise ValueError(message)
+        # Names with C linkage are the same in all namespaces.
+        renamed = "".join(f"#define {name} {name}_{i}\n" for name in kernels)
+        rows = "".join(
+            f'    {{"{name}@{i}", ON_CPU_FIRST({most}, 0), on_cpu::Of<&{name}>::kinds, on_cpu::Of<&{name}>::call}},\n'
+            for name, most in kernels.items()
+        )
+        table += f"    on_cpu_source_{i}::entries,\n"
+        defined = _defined(options) + renamed
+        macros = re.findall(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", defined + source, re.MULTILINE)
+        text += (
+            f'{defined}namespace on_cpu_source_{i} {{\n#line 1 "kernel.cu"\n{for_a_cpu(source)}\n#line 1 "entries"\n'
+        )
+        text += f"static const on_cpu::Entry entries[] = {{\n{rows}    {{nullptr, 0, nullptr, nullptr}}}};\n}}\n"
+        text += "".join(f"#undef {name}\n" for name in dict.fromkeys(macros))
+    return f"{text}const on_cpu::Entry* const on_cpu::sources[] = {{\n{table}    nullptr}};\n"
 
 
-def built(text: str, flags: tuple[str, ...], ending: str) -> Path:
+def built(text: str, flags: tuple[str, ...], ending: str, linked: tuple[str, ...] = ()) -> Path:
     """Compile a translated source, once for each process and text; what g++ says of an error is raised."""
-    words = (compiler() or "g++", *COMMON, *flags, f"-I{HERE}")
-    key = hashlib.sha256("\0".join((text, *words)).encode()).hexdigest()[:20]
+    words = (compiler() or "g++", *COMMON, *flags)
+    key = hashlib.sha256("\0".join((text, *words, *linked)).encode()).hexdigest()[:20]
     target = _folder() / f"{key}{ending}"
     if not target.exists():
-        path = target.with_name(f"{key}-{os.getpid()}.cpp")
-        path.write_text(text, encoding="utf-8")
-        made = subprocess.run([*words, str(path), "-o", f"{path}.out"], capture_output=True, text=True, check=False)
-        if made.returncode:
-            raise LaunchError(f"g++ does not compile it: {made.stderr[:4000]}")
-        Path(f"{path}.out").replace(target)
+        engine = text.partition('"')[2].partition('"')[0]
+        _compiled(text, (*words, f"-I{_shim_compiled(engine, words)}", f"-I{HERE}", *linked), target, ".cpp")
     return target
+
+
+@cache
+def _shim_compiled(engine: str, words: tuple[str, ...]) -> Path:
+    """Return a folder with a shim that the compiler has read before: to read it again takes longer than a kernel."""
+    folder = _folder() / hashlib.sha256("\0".join((engine, *words)).encode()).hexdigest()[:20]
+    folder.mkdir(exist_ok=True)
+    target = folder / f"{engine}.gch"
+    if not target.exists():
+        _compiled(f'#include "{HERE / engine}"\n', (*words, "-x", "c++-header"), target, ".h")
+    return folder
+
+
+def _compiled(text: str, words: tuple[str, ...], target: Path, ending: str) -> None:
+    path = target.with_name(f"{target.stem}-{os.getpid()}{ending}")
+    path.write_text(text, encoding="utf-8")
+    made = subprocess.run([*words, str(path), "-o", f"{path}.out"], capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise LaunchError(f"g++ does not compile it: {made.stderr[:4000]}")
+    Path(f"{path}.out").replace(target)
 
 
 class CpuRawModule:
@@ -120,15 +153,29 @@ class CpuRawModule:
     ) -> None:
         self.code, self.options, self.backend, self.optimised = code, tuple(options), backend, optimised
         self.launching = Launching()
+        self._beside = [self]
         self._library = None
+
+    @staticmethod
+    def together(modules: "list[CpuRawModule]") -> None:
+        """Compile these modules in one go, once the first of them is asked for a kernel."""
+        for one in modules:
+            one._beside = modules
+
+    def _text(self, engine: str) -> str:
+        return translated(tuple((one.code, one.options) for one in self._beside), engine)
+
+    def _named(self, kernel: str) -> str:
+        """Return what a kernel of this module is called in the library."""
+        return f"{kernel}@{self._beside.index(self)}"
 
     def _loaded(self):
         if self._library is None:
-            text = translated(self.code, self.options)
-            self._library = ctypes.CDLL(
-                str(built(text, ("-shared", "-fPIC", "-Wl,-Bsymbolic", self.optimised, *TRAPS), ".so"))
-            )
-            self._library.on_cpu_kinds.restype = self._library.on_cpu_launch.restype = ctypes.c_char_p
+            flags = ("-fPIC", self.optimised, *TRAPS)
+            library = ctypes.CDLL(str(built(self._text("fibers"), flags, ".so", ("-shared", "-Wl,-Bsymbolic"))))
+            library.on_cpu_kinds.restype = library.on_cpu_launch.restype = ctypes.c_char_p
+            for one in self._beside:
+                one._library = library
         return self._library
 
     def compile(self, log_stream=None) -> None:
@@ -136,7 +183,7 @@ class CpuRawModule:
 
     def get_function(self, name: str) -> "CpuRawKernel":
         """Return the kernel of this name."""
-        if self._loaded().on_cpu_kinds(name.encode()) is None:
+        if self._loaded().on_cpu_kinds(self._named(name).encode()) is None:
             raise LaunchError(f"the source has no kernel {name!r}: it has {', '.join(entries(self.code))}")
         return CpuRawKernel._of(self, name)
 
@@ -166,10 +213,11 @@ class CpuRawKernel:
     def _kinds(self) -> tuple[list[str], int]:
         if self._bound is None:
             library = self.module._loaded()
-            text = library.on_cpu_kinds(self.name.encode())
+            name = self.module._named(self.name).encode()
+            text = library.on_cpu_kinds(name)
             if text is None:
                 raise LaunchError(f"the source has no kernel {self.name!r}")
-            self._bound = text.decode().split(",")[:-1], library.on_cpu_threads(self.name.encode())
+            self._bound = text.decode().split(",")[:-1], library.on_cpu_threads(name)
         return self._bound
 
     def _checked(self, grid, block, arguments, shared_mem) -> tuple[list[int], list[int], list]:
@@ -204,7 +252,7 @@ class CpuRawKernel:
         three = ctypes.c_uint * 3
         first, last = self.launching.blocks or (0, prod(grid))
         said = self.module._loaded().on_cpu_launch(
-            self.name.encode(),
+            self.module._named(self.name).encode(),
             three(*grid),
             three(*block),
             ctypes.c_size_t(shared_mem),
@@ -243,15 +291,20 @@ def sanitized(kernel: CpuRawKernel, sanitizer: str, grid, block, arguments, *, s
     Arrays are copied into memory of their exact size, and back.
     """
     grid, block, values = kernel._checked(grid, block, arguments, shared_mem)
-    text = translated(kernel.module.code, kernel.module.options, "threads")
-    flags = ("-DON_CPU_PROGRAM", "-O1", "-g", *SANITIZERS[sanitizer], "-pthread")
-    program = built(text, flags, ".program")
+    flags = ("-DON_CPU_PROGRAM", "-O0", *SANITIZERS[sanitizer], "-pthread")
+    program = built(kernel.module._text("threads"), flags, ".program")
     blocks = kernel.launching.blocks or (0, prod(grid))
     sizes = [f"{'p' if isinstance(v, np.ndarray) else 'v'}{v.nbytes}" for v in values]
     with tempfile.NamedTemporaryFile() as file:
         file.write(b"".join(v.tobytes() for v in values))
         file.flush()
-        words = [str(program), kernel.name, file.name, *map(str, [*grid, *block, shared_mem, *blocks]), *sizes]
+        words = [
+            str(program),
+            kernel.module._named(kernel.name),
+            file.name,
+            *map(str, [*grid, *block, shared_mem, *blocks]),
+            *sizes,
+        ]
         settings = {"ASAN_OPTIONS": "detect_leaks=0", "TSAN_OPTIONS": "halt_on_error=1"}
         ran = subprocess.run(
             [*_without_random_addresses(), *words],
@@ -261,7 +314,10 @@ def sanitized(kernel: CpuRawKernel, sanitizer: str, grid, block, arguments, *, s
             env=os.environ | settings,
         )
         if ran.returncode:
-            return ran.stdout + ran.stderr or f"exit {ran.returncode}"
+            undefined = (
+                "UndefinedBehaviorSanitizer: trapped" if -ran.returncode in (signal.SIGILL, signal.SIGTRAP) else ""
+            )
+            return ran.stdout + ran.stderr + undefined or f"exit {ran.returncode}"
         file.seek(0)
         for value in values:
             there = np.frombuffer(file.read(value.nbytes), value.dtype)

@@ -1,10 +1,9 @@
 /* One thread of the operating system for each thread of a block, so that sanitizers see what they do to each other.
-   Shared memory is allocated in its exact size, for AddressSanitizer to guard. A warp waits as a whole. */
+   Shared memory is allocated in its exact size, for AddressSanitizer to guard. A warp waits as a whole.
+   Words of C make threads here: the headers of C++ for them take longer to compile than a kernel. */
 #pragma once
-#include <barrier>
-#include <memory>
-#include <thread>
-#include <vector>
+#include "cuda.h"
+#include <pthread.h>
 
 #define __shared__ static
 
@@ -17,9 +16,18 @@ namespace on_cpu {
 static unsigned count;
 static Warp warps[32][3];
 static thread_local unsigned turn;
-static std::unique_ptr<std::barrier<>> of_block;
-static std::vector<std::unique_ptr<std::barrier<>>> of_warps;
+/* Two in turn. With one, ThreadSanitizer would take a thread that is slow to leave a barrier as one that has waited for
+   those that have come to the next barrier already, and would not see that they race. */
+struct Barrier {
+    pthread_barrier_t both[2];
+    void set(unsigned n) { for (auto& one : both) pthread_barrier_init(&one, nullptr, n); }
+    void wait(unsigned& which) { pthread_barrier_wait(&both[which ^= 1]); }
+};
+static Barrier of_block, of_warps[32];
+static thread_local unsigned turn_of_block, turn_of_warp;
 static unsigned char* shared;
+static void (*body)(void**);
+static void** body_values;
 
 void fault(const char* form, ...) {
     va_list values;
@@ -41,33 +49,39 @@ static unsigned whole(unsigned of_warp) {
     return there >= 32 ? 0xffffffffu : (1u << there) - 1;
 }
 unsigned lanes_of_warp() { return whole(lane() / 32); }
-void block_barrier() { of_block->arrive_and_wait(); }
+void block_barrier() { of_block.wait(turn_of_block); }
 void warp_barrier(unsigned mask) {
     const unsigned which = lane() / 32;
     if ((mask & whole(which)) != whole(which)) fault("a part of a warp waits (%08x): fibers can, threads cannot", mask);
-    of_warps[which]->arrive_and_wait();
+    of_warps[which].wait(turn_of_warp);
 }
 unsigned char* dynamic_shared(size_t) { return shared; }
 
+static void* run_thread(void* which) {
+    const unsigned i = static_cast<unsigned>(reinterpret_cast<uintptr_t>(which));
+    threadIdx = {i % blockDim.x, i / blockDim.x % blockDim.y, i / (blockDim.x * blockDim.y)};
+    body(body_values);
+    return nullptr;
+}
+
 static const char* launch(dim3 grid, dim3 block, size_t bytes, int, long long first, long long last, void (*call)(void**), void** values) {
     gridDim = grid, blockDim = block, count = block.x * block.y * block.z;
+    body = call, body_values = values;
+    of_block.set(count);
+    for (unsigned i = 0; i < count; i += 32) of_warps[i / 32].set(count - i < 32 ? count - i : 32);
     for (long long which = first; which < last; ++which) {
         blockIdx = {static_cast<unsigned>(which % grid.x), static_cast<unsigned>(which / grid.x % grid.y), static_cast<unsigned>(which / grid.x / grid.y)};
         shared = static_cast<unsigned char*>(malloc(bytes ? bytes : 1));
         memset(shared, 0xff, bytes);
-        of_block = std::make_unique<std::barrier<>>(count);
-        of_warps.clear();
-        for (unsigned first_lane = 0; first_lane < count; first_lane += 32) of_warps.push_back(std::make_unique<std::barrier<>>(count - first_lane < 32 ? count - first_lane : 32));
-        std::vector<std::thread> running;
-        for (unsigned i = 0; i < count; ++i)
-            running.emplace_back([=] {
-                threadIdx = {i % block.x, i / block.x % block.y, i / (block.x * block.y)};
-                call(values);
-            });
-        for (auto& one : running) one.join();
+        pthread_t running[1024];
+        for (uintptr_t i = 0; i < count; ++i)
+            if (pthread_create(&running[i], nullptr, run_thread, reinterpret_cast<void*>(i))) fault("there is no thread for each of a block");
+        for (unsigned i = 0; i < count; ++i) pthread_join(running[i], nullptr);
         free(shared);
     }
     return nullptr;
 }
 
 }  // namespace on_cpu
+
+#include "entries.h"
