@@ -170,7 +170,6 @@ def bound(
     may differ there by any amount. ``steps`` are what `trace` returns for ``x``, if the caller has them: for a large
     network `trace` takes seconds. ``arithmetic`` is what products are computed in.
     """
-    v, tiny = _OPERANDS.get(arithmetic, (0.0, 0.0))
     u = float(np.finfo(spec.np_dtype).eps) / 2
     z: Array = np.asarray(x, dtype=np.float64)
     error: Array = z  # of the inputs there is none
@@ -178,11 +177,7 @@ def bound(
     steps = trace(spec, params, x) if steps is None else steps
     for layer, (W, b, (a, z_next)) in enumerate(zip(params.weights, params.biases, steps, strict=True), start=1):
         W2 = np.square(W, dtype=np.float64)
-        z2 = np.square(z)
-        norm = np.sqrt(z2 @ W2)
-        rounding = u * (np.sqrt(W.shape[0]) * norm + np.abs(b) + np.abs(a)) + 0.6 * v * (norm + np.abs(b) + np.abs(a))
-        if tiny:
-            rounding += tiny * np.sqrt(z2.sum(axis=1, keepdims=True) + W2.sum(axis=0))
+        rounding = _rounding(z, W2, b, a, u, arithmetic)
         error_a = rounding if layer == 1 else np.sqrt(np.square(error) @ W2 + np.square(rounding))
         if layer == spec.n_layers:
             error = _OUTPUT_ERROR[spec.output](a, z_next, error_a, u)
@@ -194,8 +189,38 @@ def bound(
         else:
             error = _HIDDEN_ERROR[activation.name](a, z_next, error_a, u)
         z = z_next
-    floor = 4 * float(np.finfo(spec.np_dtype).tiny)  # below it a result may be flushed to zero
-    return SAFETY * error + floor, decidable
+    return SAFETY * error + _floor(spec), decidable
+
+
+def least_bound(
+    spec: ForwardSpec, params: Params, x: ArrayLike, steps: list[tuple[Array, Array]], arithmetic: Arithmetic = "dtype"
+) -> Array:
+    """Return what the last layer alone may add to the error of each output, (batch, n_out): never above `bound`.
+
+    It takes a tenth of the time of `bound`. Right kernels mostly stay below it: whoever does is right.
+    """
+    u = float(np.finfo(spec.np_dtype).eps) / 2
+    z: Array = steps[-2][1] if spec.n_layers > 1 else np.asarray(x, dtype=np.float64)
+    (a, y), W2 = steps[-1], np.square(params.weights[-1], dtype=np.float64)
+    rounding = _rounding(z, W2, params.biases[-1], a, u, arithmetic)
+    return SAFETY * _OUTPUT_ERROR[spec.output](a, y, rounding, u) + _floor(spec)
+
+
+def _rounding(z: Array, W2: Array, b: Array, a: Array, u: float, arithmetic: Arithmetic) -> Array:
+    """Return the errors of the sums of a layer whose inputs have none; ``W2``: its weights, squared."""
+    v, tiny = _OPERANDS.get(arithmetic, (0.0, 0.0))
+    z2 = np.square(z)
+    norm = np.sqrt(z2 @ W2)
+    n_in = W2.shape[0]
+    found: Array = u * (np.sqrt(n_in) * norm + np.abs(b) + np.abs(a)) + 0.6 * v * (norm + np.abs(b) + np.abs(a))
+    if tiny:
+        found += tiny * np.sqrt(z2.sum(axis=1, keepdims=True) + W2.sum(axis=0))
+    return found
+
+
+def _floor(spec: ForwardSpec) -> float:
+    """Return below what a result may be flushed to zero."""
+    return 4 * float(np.finfo(spec.np_dtype).tiny)
 
 
 def _sigmoid_error(_a: Array, z: Array, error_a: Array, u: float) -> Array:

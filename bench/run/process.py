@@ -46,6 +46,7 @@ UNUSED = (
 OURS_ALONE = (
     *("-c", os.devnull, "--noconftest"),
     *("-p", "pytest_benchmark.plugin", "-p", "mlpbench.bench.measure.plugin", "-p", "no:cacheprovider"),
+    "--assert=plain",  # nothing is asserted, and no source is read again and rewritten
     "--capture=no",  # what a kernel prints is read, and bounded, here: pytest would keep all of it, in a file
     *(word for name in UNUSED for word in ("-p", f"no:{name}")),
 )

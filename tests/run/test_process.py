@@ -227,12 +227,13 @@ def test_a_result_is_never_overwritten(execute, tmp_path):
 
 
 def test_a_run_that_is_there_is_not_written_into(tmp_path):
-    folder = folder_.open_run(tmp_path, plan())
+    the_plan = plan()
+    folder = folder_.open_run(tmp_path, the_plan)
     assert [path.name for path in folder.iterdir()] == ["run.json"]
     assert folder.parent.name == machine_id()
     before = (folder / "run.json").read_bytes()
     with pytest.raises(UserError, match="is not overwritten: run again, or choose --out"):
-        folder_.open_run(tmp_path, plan())
+        folder_.open_run(tmp_path, the_plan)
     assert (folder / "run.json").read_bytes() == before
 
 
