@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,7 +162,12 @@ def uses_avx512(folder: Path) -> bool:
 def write(folder: Path) -> Path:
     """Write what the limits of a run are beside its folder; return the path."""
     found, command = find(folder)
-    block = {"schema": SCHEMA, "kind": "limits", "command": list(command), "limits": [one.as_dict() for one in found]}
+    block = {
+        "schema": SCHEMA,
+        "kind": "limits",
+        "command": list(command),
+        "limits": [words.plain(asdict(one)) for one in found],
+    }
     path = folder.with_name(f"{folder.name}{SUFFIX}")
     path.write_text(json.dumps({"mlpbench": block}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path

@@ -7,7 +7,7 @@ series, at one pace of the processor where every run knows its own.
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -116,11 +116,6 @@ class History:
         """The series with changes, the newest change first."""
         found = (one for one in self.series if one.changes)
         return tuple(sorted(found, key=lambda one: one.started[one.changes[-1].at], reverse=True))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        found: dict[str, Any] = words.plain(asdict(self))
-        return found
 
 
 def find(folder: Path, kernels: Sequence[str] = ()) -> History:

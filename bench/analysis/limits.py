@@ -5,8 +5,7 @@ round of the run's start. Knows no kernels: result files say which of them are p
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from mlpbench.bench.analysis import evidence, roofline, times
 from mlpbench.bench.analysis.evidence import Evidence
@@ -16,7 +15,6 @@ from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Ratio
-from mlpbench.bench.words import plain
 
 
 @dataclass(frozen=True)
@@ -91,11 +89,6 @@ class Limits:
     rows: tuple[BesidePeers, ...]
     shares: tuple[LimitShare, ...]
     missing: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all numbers as JSON can hold them; what has no value is null."""
-        data: dict[str, Any] = plain(asdict(self))
-        return data
 
 
 def find(run: Run, cases: Sequence[CaseSummary], found: Evidence | None = None) -> Limits | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -229,7 +230,7 @@ def history(
         raise UserError(f"{histories.NEEDS} ({missing.name or missing})") from None
     slower = [one for one in found.series if threshold is not None and one.slowdown(threshold)]
     if as_json:
-        console.print_json({"schema": 1, **found.as_dict()})
+        console.print_json({"schema": 1, **asdict(found)})
     else:
         _tell_history(found, verbose=verbose)
     for line in (*found.problems, *([found.trouble] if found.trouble else [])):

@@ -151,12 +151,9 @@ def print_end(document: Document, pages: Sequence[Path], advice: str | None) -> 
     where = document.runs[0].path.parents[2 if document.overviews else 1]
     beside = "" if where == Path("results") else shlex.join(["", "--results", str(where)])[2:]
     then = [f"mlpbench compare {other} {best.kernel}"] if best and other and not document.overviews else []
-    first = ["mlpbench compare latest --by env"] if _are_environments(document) else []
+    envs = {run.setting.env for run in document.runs if run.setting}
+    first = ["mlpbench compare latest --by env"] if len(envs) == 2 else []
     out.print(Text(f"next: {', '.join(line + beside for line in [*first, 'mlpbench explain', *then])}"))
-
-
-def _are_environments(document: Document) -> bool:
-    return len({run.setting.env for run in document.runs if run.setting}) == 2
 
 
 def _show_cases(document: Document) -> None:

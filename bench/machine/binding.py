@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import host
 from mlpbench.bench.record.plan import Binding
 
 
@@ -64,7 +65,4 @@ def _one_of_each_core_first(processors: set[int]) -> list[int]:
 def _core(number: int) -> str:
     """Return what the processors of one core have in common; of one whose core is not readable, its number."""
     path = Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list")
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError:  # not Linux, or a container that hides it
-        return str(number)
+    return host.read_text(path) or str(number)

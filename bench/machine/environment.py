@@ -85,7 +85,7 @@ def machine() -> Machine:
         affinity=tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else None,
         caches=_caches(),
         memory_bytes=_memory_bytes(),
-        governor=_read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        governor=host.read_text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         load=os.getloadavg() if hasattr(os, "getloadavg") else None,
     )
 
@@ -115,7 +115,7 @@ def _processor() -> dict[str, str]:
 
 def _descriptions() -> Iterator[str]:
     """Yield what the system says of its processors, in lines of ``key: value``: Linux on x86, on others, and macOS."""
-    yield _read(Path("/proc/cpuinfo")) or ""
+    yield host.read_text(Path("/proc/cpuinfo")) or ""
     for command in (["lscpu"], ["sysctl", "machdep.cpu"]):
         with suppress(OSError):
             how: dict[str, Any] = {"text": True, "errors": "replace", "env": {**os.environ, "LC_ALL": "C"}}
@@ -173,16 +173,9 @@ def _blas() -> tuple[Pool, ...]:
     return tuple(msgspec.convert(pool, Pool) for pool in threadpoolctl.threadpool_info())
 
 
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError:  # not Linux, or a container that hides it: the report says "not readable"
-        return None
-
-
 def _physical_cores() -> int | None:
     siblings = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/topology/thread_siblings_list")
-    groups = {text for text in map(_read, siblings) if text}
+    groups = {text for text in map(host.read_text, siblings) if text}
     return len(groups) or None
 
 
@@ -190,7 +183,7 @@ def _caches() -> dict[str, int]:
     """Return bytes of each cache that a core sees, by name: L1d, L1i, L2, L3."""
     caches = {}
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        level, kind, size = (_read(index / name) for name in ("level", "type", "size"))
+        level, kind, size = (host.read_text(index / name) for name in ("level", "type", "size"))
         if level and kind and size and size.endswith("K"):
             suffix = {"Data": "d", "Instruction": "i"}.get(kind, "")
             caches[f"L{level}{suffix}"] = int(size[:-1]) * 1024

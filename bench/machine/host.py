@@ -17,23 +17,24 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 @cache
 def host() -> str | None:
     """Return a salted digest of the machine's own id; None where the system does not say it, as in some containers."""
-    return _digest(next(filter(None, map(_read, _IDS)), None) or _of_macos())
+    return _digest(next(filter(None, map(read_text, _IDS)), None) or _of_macos())
 
 
 @cache
 def boot() -> str | None:
     """Return a salted digest of the id of this start of the system; containers on one host have the same one."""
-    return _digest(_read(_BOOT))
+    return _digest(read_text(_BOOT))
 
 
 def _digest(text: str | None) -> str | None:
     return hashlib.sha256(_SALT + text.encode()).hexdigest()[:DIGITS] if text else None
 
 
-def _read(path: Path) -> str | None:
+def read_text(path: Path) -> str | None:
+    """Return what the system says in a file; None where it has none: not Linux, or a container that hides it."""
     try:
         return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):  # not Linux, or a container without it
+    except (OSError, UnicodeDecodeError):
         return None
 
 

@@ -50,7 +50,6 @@ def add(parser: pytest.Parser) -> None:
 
 
 def _add_trust(parser: pytest.Parser) -> None:
-    """Add the options about trust."""
     group = parser.getgroup("mlpbench-trust", "mlpbench: what is looked at besides the times")
     group.addoption(
         "--latency",

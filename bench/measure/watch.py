@@ -105,14 +105,11 @@ HEAT = Path("/sys/devices/system/cpu")
 
 def read() -> Counters:
     """Read all counters."""
-    now = clocks()
+    now = vars(clocks())
     tasks, delay = _tasks()
     involuntary, voluntary = _switches()
     return Counters(
-        wall_s=now.wall_s,
-        process_s=now.process_s,
-        thread_s=now.thread_s,
-        raw_s=now.raw_s,
+        **now,
         tasks=tasks,
         run_delay_s=delay,
         involuntary=involuntary,

@@ -122,11 +122,16 @@ read = schema.read
 
 
 def read_plan(path: Path) -> Plan:
-    """Return the plan in the ``run.json`` of a run. Raises UserError as `read`, and for that of a sweep."""
+    """Return the plan in the ``run.json`` of a run. Raises UserError as `read_head`."""
+    return read_head(path).plan
+
+
+def read_head(path: Path) -> PlanHead:
+    """Return what the ``run.json`` of a run says. Raises UserError as `read`, and for that of a sweep."""
     head = untrusted.read(path, RunFile).mlpbench
     if isinstance(head, SweepHead):
         raise UserError(f"{path}: the header of a sweep, not the plan of a run")
-    return head.plan
+    return head
 
 
 def read_run(path: Path) -> Run:

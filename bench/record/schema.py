@@ -357,27 +357,17 @@ def read(path: Path) -> Record:
     """Read one record. Raises UserError, one line that begins with the path, where it is not what it should be."""
     file = untrusted.read(path, RecordFile, "a record")
     head = file.mlpbench
+    alike = set(RecordHead.__struct_fields__).intersection(Record.__struct_fields__) - {"spec", "accuracy"}
     return Record(
         path=path,
-        kernel=head.kernel,
-        repeat=head.repeat,
-        environment=head.environment,
+        **{name: getattr(head, name) for name in alike},
         threads=head.environment.threads,
         **asdict(head.kernel_info or KernelInfo()),
         spec=head.spec.spec,
-        data=head.data,
-        weights=head.weights,
         accuracy=head.accuracy or Accuracy(),
         **asdict(head.conformance or Conformance()),
         **asdict(head.timings or Timings()),
-        plan=head.plan,
-        failures=head.failures,
         cases=tuple(_timing(benchmark, head.kernel) for benchmark in file.benchmarks),
-        thread_use=head.thread_use,
-        anatomy=head.anatomy,
-        trust=head.trust,
-        device_times=head.device_times,
-        ran=head.ran,
     )
 
 

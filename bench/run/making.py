@@ -32,7 +32,8 @@ def make(folder: Path, version: Version, more: Sequence[str], repository: Path) 
     """
     who = version.words
     uv = shutil.which("uv")
-    _run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)] if uv else _venv(folder), who)
+    venv = [uv, "venv", "--quiet", "--python", sys.executable] if uv else [sys.executable, "-m", "venv"]
+    _run([*venv, str(folder)], who)
     python = envs.find_python(folder, who)
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     install = [uv, "pip", "install", "--quiet", "--python", python] if uv else pip
@@ -45,10 +46,6 @@ def make(folder: Path, version: Version, more: Sequence[str], repository: Path) 
     installed = envs.installed(python, version.requirement.name) if version.requirement else None
     (folder / envs.MADE_OF).write_text(version.words, encoding="utf-8")
     return envs.inspect(version.name(installed), python)
-
-
-def _venv(folder: Path) -> list[str]:
-    return [sys.executable, "-m", "venv", str(folder)]
 
 
 def _run(command: Sequence[str], who: str) -> None:

@@ -78,7 +78,7 @@ def read(folder: Path) -> Stopped:
         raise UserError(f"{folder}: one setting of a sweep: resume the sweep, {folder.parent}")
     labels = head.sweep.labels if isinstance(head, SweepHead) else []
     folders = [folder / label for label in labels] or [folder]
-    heads = [_plan_head(child / PLAN_FILE) for child in folders]
+    heads = [runs.read_head(child / PLAN_FILE) for child in folders]
     for child, one in zip(folders, heads, strict=True):
         if one.computed is None:
             raise UserError(f"{child}: made by a version that could not resume: its plan does not say what it computes")
@@ -89,13 +89,6 @@ def read(folder: Path) -> Stopped:
         if record.ran is None:
             raise UserError(f"{record.path}: made by a version that could not resume: it does not say how long it took")
     return found
-
-
-def _plan_head(path: Path) -> PlanHead:
-    head = untrusted.read(path, RunFile).mlpbench
-    if isinstance(head, SweepHead):
-        raise UserError(f"{path}: the header of a sweep, not the plan of a run")
-    return head
 
 
 def _parts(heads: Sequence[PlanHead]) -> list[Part]:

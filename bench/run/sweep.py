@@ -13,7 +13,7 @@ from mlpbench.bench.machine import roofs
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.sweep import Part, Sweep
 from mlpbench.bench.record.environment import Environment
-from mlpbench.bench.record.plan import PlanHead, SettingEntry, SweepEnding, SweepHead, SweepHeader
+from mlpbench.bench.record.plan import PlanHead, SettingEntry, SweepEnding, SweepHead, SweepHeader, WholeEnding
 from mlpbench.bench.record.runs import RECORD_FILE
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process
@@ -44,18 +44,11 @@ def _environment(part: Part) -> Environment | None:
 
 
 def _header(sweep: Sweep) -> SweepHeader:
-    plan = sweep.plan
+    names = ("run_id", "profile", "repeats", "seed", "target", "budget_s", "command", "started")
     return SweepHeader(
-        run_id=plan.run_id,
-        profile=plan.profile,
-        repeats=plan.repeats,
-        seed=plan.seed,
-        target=plan.target,
-        budget_s=plan.budget_s,
-        command=plan.command,
-        started=plan.started,
+        **{name: getattr(sweep.plan, name) for name in names},
         settings=tuple(SettingEntry.of(part.setting) for part in sweep.parts),
-        order=_told(sweep, plan.order),
+        order=_told(sweep, sweep.plan.order),
     )
 
 
@@ -124,12 +117,5 @@ def close(sweep: Sweep, folder: Path, folders: Sequence[Path], effort: Effort, *
         return
     for child, part in zip(folders, sweep.parts, strict=True):
         run_folder.close_run(child, effort.ending(interrupted=interrupted, kernels=part.names))
-    ending = SweepEnding(
-        target=whole.target,
-        budget_s=whole.budget_s,
-        spent_s=whole.spent_s,
-        interrupted=whole.interrupted,
-        ended=whole.ended,
-        order=_told(sweep, whole.order),
-    )
-    run_folder.close_run(folder, ending)
+    alike = {name: getattr(whole, name) for name in WholeEnding.__struct_fields__}
+    run_folder.close_run(folder, SweepEnding(**alike, order=_told(sweep, whole.order)))

@@ -206,7 +206,7 @@ def regimes(points: Points, most: int = 3) -> list[Line]:
     ordered = sorted(points.items())
     cuts = range(fewest, len(ordered) - fewest + 1)
     halves = [(dict(ordered[:cut]), dict(ordered[cut:])) for cut in cuts]
-    left, right = min(halves, key=lambda pair: sum(_squares(half) for half in pair))
+    left, right = min(halves, key=lambda pair: sum(map(_squares, pair)))
     first = regimes(left, most - 1)
     return first + regimes(right, most - len(first))
 

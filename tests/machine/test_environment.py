@@ -85,7 +85,7 @@ def test_the_machines_name_is_fit_for_a_folder_and_is_not_the_hosts(monkeypatch,
 
 
 def test_where_no_file_tells_programs_are_asked(monkeypatch, tmp_path):
-    monkeypatch.setattr(environment, "_read", lambda path: None)
+    monkeypatch.setattr(environment.host, "read_text", lambda path: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert list(environment._descriptions()) == [""], "neither is installed"
     for name, says in (("lscpu", "Model name: Neoverse-N1"), ("sysctl", "machdep.cpu.brand_string: Apple M1")):

@@ -15,11 +15,11 @@ def render(document: Document) -> str:
 
     data = frame.load(document.runs)
     for column in data.columns:
-        data[column] = data[column].map(_defused)
+        data[column] = data[column].map(defused)
     return data.to_csv(index=False, lineterminator="\n")
 
 
-def _defused(value: Any) -> Any:
+def defused(value: Any) -> Any:
     """Return a text that no spreadsheet takes for a formula: some read signs of full width as their narrow ones."""
     if isinstance(value, str) and unicodedata.normalize("NFKC", value[:1]).startswith(_FORMULA):
         return f"'{value}"

@@ -3,8 +3,10 @@
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from mlpbench.bench import words
 from mlpbench.bench.analysis.heatmap import HeatMap
 from mlpbench.bench.analysis.scaling import Scaling
 from mlpbench.bench.analysis.summary import CaseSummary
@@ -29,7 +31,7 @@ def render(document: Document) -> str:
         "notices": list(document.notices),
         "cases": [_case(case, runs.get(case.run)) for case in document.cases],
         "relative": _with_ids([_heat_map(found) for found in document.heatmaps], runs),
-        "limits": [found.as_dict() for found in document.limits],
+        "limits": [words.plain(asdict(found)) for found in document.limits],
         "threads": [_scaling(found) for found in document.scalings],
         "runs": list(map(_run, document.judged)),
     }

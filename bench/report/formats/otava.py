@@ -8,6 +8,7 @@ from typing import Any
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.runs import Run
+from mlpbench.bench.report.formats.csv import defused
 from mlpbench.bench.report.formats.points import Point, commit_of, invocation, points, started
 
 #: Columns that say which run a row is of.
@@ -31,7 +32,7 @@ def render(runs: Sequence[Run]) -> str:
     table = csv.writer(written, lineterminator="\n")
     table.writerow(["time", *ATTRIBUTES, *(column for name in names for column in _columns(name))])
     for run, own in sorted(rows.values(), key=lambda row: started(row[0])):
-        head = [started(run).isoformat(), commit_of(run), _defused(run.id), _defused(run.machine)]
+        head = [started(run).isoformat(), commit_of(run), defused(run.id), defused(run.machine)]
         table.writerow([*head, *(value for name in names for value in _values(own.get(name)))])
     return written.getvalue()
 
@@ -53,8 +54,3 @@ def _columns(name: str) -> tuple[str, str, str]:
 def _values(point: Point | None) -> tuple[str, ...]:
     values = (None, None, None) if point is None else (point.case.sample.value, point.low, point.high)
     return tuple("nan" if value is None else repr(value) for value in values)
-
-
-def _defused(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
