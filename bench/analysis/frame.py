@@ -63,7 +63,10 @@ COLUMNS = {
     "data": ("str", "name of the data set"),
     "rounds": ("int64", "rounds in the file"),
     "rounds_used": ("int64", "how many of them made the time"),
-    "made_of": ("str", "which: quiet rounds, the fastest fifth, or all rounds (`bench.trust.quiet`)"),
+    "made_of": (
+        "str",
+        "which: quiet rounds, those without waiting, the fastest fifth, or all rounds (`bench.trust.quiet`)",
+    ),
     "slow_looks": ("float64", "share of the looks beside the rounds that were slow; missing without looks"),
     "iterations": ("int64", "calls timed together as one round"),
     "call_s": ("float64", "median over the rounds used of the seconds for one call of what was timed"),

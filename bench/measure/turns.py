@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,30 @@ class Wanted:
 
 
 @dataclass
+class Waits:
+    """How long a thread waited for a processor in each round, while its process did nothing.
+
+    ``read`` tells how long it has waited so far, in nanoseconds; None where that is not known, or does not tell: of
+    several threads. What other threads of the process do meanwhile is no waiting.
+    """
+
+    read: Callable[[], int] | None
+    found_ns: list[int] = field(default_factory=list)
+    _began: tuple[int, int] = (0, 0)
+
+    def round_begins(self) -> None:
+        """Look, before a round."""
+        if self.read is not None:
+            self._began = self.read(), time.monotonic_ns() - time.process_time_ns()
+
+    def round_ended(self) -> None:
+        """Look again behind it; before the first round there is nothing to be found."""
+        if self.read is not None:
+            waited, idle = self.read(), time.monotonic_ns() - time.process_time_ns()
+            self.found_ns.append(max(0, min(waited - self._began[0], idle - self._began[1])))
+
+
+@dataclass
 class Series:
     """One case in one process. Its rounds grow block by block."""
 
@@ -87,6 +112,7 @@ class Series:
     waits: bool = False
     rounds_s: list[float] = field(default_factory=list)
     looks_ns: list[tuple[int, int]] = field(default_factory=list)
+    waits_ns: list[int] = field(default_factory=list)
     block_rounds: list[int] = field(default_factory=list)
     #: What the last timed call returned.
     result: Any = None
@@ -137,10 +163,15 @@ class Series:
             for _ in range(math.ceil(WARM_SHARE * self.calls)):
                 call()
 
+        alone = not self.several and self.contestant.kernel.device == "cpu"
+        waits = Waits(watch.waiting() if alone else None)
+
         def look() -> None:
             raw.round_ended()
+            waits.round_ended()
             if self.look is not None:
                 looks.append(self.look.take())
+            waits.round_begins()
             raw.round_begins()
 
         self._benchmark = benchmark
@@ -153,6 +184,7 @@ class Series:
         self.rounds_s += benchmark.stats.stats.data
         self._benchmark = None
         self.looks_ns += itertools.pairwise(looks)
+        self.waits_ns += waits.found_ns[1:]
         self.block_rounds.append(rounds)
         self.ended = self.due(self.wanted.turns) == 0 or turn + 1 >= self.wanted.turns
 
@@ -170,6 +202,7 @@ class Series:
             looks_ns=tuple(self.looks_ns),
             look_processors=self.look.processors if self.look else None,
             block_rounds=tuple(self.block_rounds),
+            waits_ns=tuple(self.waits_ns),
         )
         return {**found.as_dict(), **replace(self.ready.beside, parts=parts).as_dict()}
 

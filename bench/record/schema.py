@@ -80,7 +80,8 @@ class ExtraInfo(Beside, frozen=True, kw_only=True):
     ``includes_loading``: whether loading data and weights is inside the time; ``reads``: what is loaded then, in words.
     ``looks_ns``: how long the look just before each round took, and the one just after it, on the slowest of
     ``look_processors``; ``block_rounds``: how many rounds each block has, blocks of all cases take turns. They are
-    empty where pytest was started by hand.
+    empty where pytest was started by hand. ``waits_ns``, of a case of one thread: for how long of each round it waited
+    for a processor while the process did nothing.
     """
 
     kernel: Name = ""
@@ -95,6 +96,7 @@ class ExtraInfo(Beside, frozen=True, kw_only=True):
     looks_ns: tuple[tuple[Nanoseconds, Nanoseconds], ...] = ()
     look_processors: Whole | None = None
     block_rounds: tuple[Whole, ...] = ()
+    waits_ns: tuple[Nanoseconds, ...] = ()
 
 
 class Stats(Block, frozen=True, kw_only=True):
@@ -120,6 +122,8 @@ class Benchmark(Block, frozen=True):
         rounds, looks, blocks = len(self.stats.data), len(self.extra_info.looks_ns), self.extra_info.block_rounds
         if looks and looks != rounds:
             raise ValueError(f"extra_info.looks_ns: expected two looks for each of the {rounds} rounds, got {looks}")
+        if (waits := len(self.extra_info.waits_ns)) not in (0, rounds):
+            raise ValueError(f"extra_info.waits_ns: expected one for each of the {rounds} rounds, got {waits}")
         if blocks and sum(blocks) != rounds:
             raise ValueError(f"extra_info.block_rounds: expected {rounds} rounds in all, got {sum(blocks)}")
 

@@ -31,7 +31,7 @@ LONGEST = 1.15
 #: that of the best repeat, or where too few rounds were quiet.
 MOVED, APART = 0.1, 0.1
 
-Rule = Literal["all rounds", "quiet rounds", "fastest fifth"]
+Rule = Literal["all rounds", "quiet rounds", "without waiting", "fastest fifth"]
 #: (mode, batch size)
 At = tuple[str, int]
 #: Looks can be compared when they have the same name and number of processors.
@@ -42,8 +42,9 @@ _Kind = tuple[str | None, int]
 class Taken:
     """One case in one process: seconds per call, which is the median of its ``chosen`` rounds, picked by a ``rule``.
 
-    The rules: "all rounds" where there are no looks; "quiet rounds"; and "fastest fifth" where too few were quiet, or
-    rounds are so long that their looks do not tell. ``slow``: the share of looks that were slow, ``level``: the median
+    The rules: "all rounds" where there are no looks; "quiet rounds"; "without waiting", the same of long rounds of one
+    thread without the time in which it waited for a processor; and "fastest fifth" where too few were quiet, or rounds
+    are so long that their looks do not tell. ``slow``: the share of looks that were slow, ``level``: the median
     look as a multiple of the best; None without looks.
     """
 
@@ -57,7 +58,8 @@ class Taken:
     @cached_property
     def call_s(self) -> float:
         """Seconds per call."""
-        return median(self.timing.rounds_s[number] for number in self.chosen)
+        rounds_s = worked_s(self.timing) if self.rule == "without waiting" else self.timing.rounds_s
+        return median(rounds_s[number] for number in self.chosen)
 
     @property
     def sample_s(self) -> float:
@@ -73,7 +75,7 @@ class Taken:
     @property
     def counts(self) -> bool:
         """Whether the time is good although something disturbed it, or nothing did."""
-        return self.rule == "quiet rounds" or (self.rule == "all rounds" and not self.disturbances)
+        return self.rule in ("quiet rounds", "without waiting") or (self.rule == "all rounds" and not self.disturbances)
 
 
 def taken(records: Sequence[Record]) -> list[dict[At, Taken]]:
@@ -91,6 +93,12 @@ def taken(records: Sequence[Record]) -> list[dict[At, Taken]]:
             found[at] = _taken(timing, fastest, quiet_up_to(fastest, beside), hit.get(at, ()))
         made.append(found)
     return _marked(records, made)
+
+
+def worked_s(timing: Timing) -> tuple[float, ...]:
+    """Return the seconds per call of each round in which its thread did not wait for a processor."""
+    pairs = zip(timing.rounds_s, timing.waits_ns, strict=True)
+    return tuple(max(seconds - waited / timing.iterations / 1e9, 1e-12) for seconds, waited in pairs)
 
 
 def disturbed_in_words(found: Mapping[At, Taken]) -> Iterator[str]:
@@ -141,8 +149,12 @@ def _taken(timing: Timing, best_ns: float, limit_ns: float, hit: tuple[Disturban
     short = float(np.median(rounds)) * timing.iterations <= SHORT_S
     if not calm and short and len(chosen):
         chosen = chosen[rounds[chosen] <= LONGEST * np.median(rounds[chosen][_fastest(rounds[chosen])])]
-    if len(chosen) >= min(ENOUGH, (len(rounds) + 1) // 2) and (calm or short):
-        return Taken(timing, "quiet rounds", tuple(chosen.tolist()), slow, level, hit)
+    if len(chosen) >= min(ENOUGH, (len(rounds) + 1) // 2):
+        if calm or short:
+            return Taken(timing, "quiet rounds", tuple(chosen.tolist()), slow, level, hit)
+        waited = timing.waits_ns and slow <= CALM and {one.cause for one in hit} == {"load"}
+        if waited and timing.parts is None:  # the parts of the book's cell do not tell which of them waited
+            return Taken(timing, "without waiting", tuple(chosen.tolist()), slow, level, hit)
     return Taken(timing, "fastest fifth", tuple(_fastest(rounds).tolist()), slow, level, hit)
 
 

@@ -11,6 +11,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.measure import case as case_
 from mlpbench.bench.measure import turns as turns_
+from mlpbench.bench.measure import watch
 from mlpbench.bench.measure.case import make_ready
 from mlpbench.bench.measure.turns import Turns, Wanted
 from mlpbench.bench.measure.witness import RawClock
@@ -193,6 +194,28 @@ def test_each_round_has_the_look_before_it_and_the_one_after_it(take):
     facts = series.facts()
     assert facts["look_processors"] == 1
     assert tuple(map(tuple, facts["looks_ns"])) == tuple(series.looks_ns)
+
+
+def test_waiting_is_what_a_thread_could_not_run_while_its_process_did_nothing(monkeypatch):
+    now = {"waited": 0, "wall": 0, "used": 0}
+    monkeypatch.setattr(turns_.time, "monotonic_ns", lambda: now["wall"])
+    monkeypatch.setattr(turns_.time, "process_time_ns", lambda: now["used"])
+    waits = turns_.Waits(lambda: now["waited"])
+    for waited, wall, used in [(0, 0, 0), (70, 100, 30), (0, 50, 50), (90, 100, 95)]:
+        waits.round_begins()
+        for name, more in zip(now, (waited, wall, used), strict=True):
+            now[name] += more
+        waits.round_ended()
+    assert waits.found_ns == [0, 70, 0, 5], "in the last one another thread of the process had the processor"
+
+
+def test_waits_are_those_of_cases_of_one_thread(take):
+    made, _ = take({1: 1e-3}, Wanted(0.001, 3, 0.02))
+    series = made.series[ONE]
+    there = watch.waiting() is not None
+    assert len(series.waits_ns) == (len(series.rounds_s) if there else 0)
+    assert series.facts().get("waits_ns", ()) == tuple(series.waits_ns)
+    assert min(series.waits_ns, default=0) >= 0
 
 
 def test_before_a_block_inputs_come_back_into_the_caches_untimed(take):

@@ -259,7 +259,7 @@ def test_every_field_is_described(written):
 
 
 #: Of the mode `book`, and of a process of a run.
-NOT_BY_HAND = ("reads", "looks_ns", "look_processors", "block_rounds")
+NOT_BY_HAND = ("reads", "looks_ns", "look_processors", "block_rounds", "waits_ns")
 
 
 def test_every_field_that_is_described_is_written(written):

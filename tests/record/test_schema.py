@@ -142,6 +142,7 @@ NOT_JSON_NUMBER = "beyond the range of a float"
         ("benchmarks.1.extra_info.parts_s.load", [0.5, 0.7], "one time for each of the 3 rounds, got 2"),
         ("benchmarks.1.extra_info.looks_ns", [[1, 2]], "two looks for each of the 3 rounds, got 1"),
         ("benchmarks.1.extra_info.looks_ns", [[1, -2]] * 3, "expected a whole number"),
+        ("benchmarks.1.extra_info.waits_ns", [1], "extra_info.waits_ns: expected one for each of the 3 rounds, got 1"),
         ("benchmarks.1.extra_info.block_rounds", [2, 2], "expected 3 rounds in all, got 4"),
         ("benchmarks.1.extra_info.parts_s.count", None, "count is missing"),
         ("benchmarks.1.extra_info.parts_s.infer", [1.0, -1.0, 1.0], SECONDS),

@@ -78,6 +78,25 @@ def test_quiet_rounds_that_waited_for_a_processor_are_not_believed_when_they_are
     assert short[0].disturbances == (), "it mattered nothing"
 
 
+def test_long_rounds_of_one_thread_count_without_the_time_in_which_it_waited():
+    """Calls of 10 ms beside others who are always there: none is without a wait, and all tell the same."""
+    waited, waits_s = trusting.window(*AT, run_delay_s=0.3), [0.03, 0.05, 0.01, 0.02, 0.04, 0.03]
+    data = [0.01 + wait for wait in waits_s], [(25, 25)] * 6
+
+    def one(windows, looks=data[1], **changes):
+        case = timing(data[0], looks, iterations=1)
+        changes = {"waits_ns": tuple(round(1e9 * wait) for wait in waits_s), **changes}
+        return of(Process(msgspec.structs.replace(case, **changes), windows=windows))[0]
+
+    found = one([waited])
+    assert (found.rule, found.call_s, found.counts) == ("without waiting", pytest.approx(0.01), True)
+    assert [why.cause for why in found.disturbances] == ["load"]
+    assert one([waited], waits_ns=()).rule == "fastest fifth", "several threads wait for each other"
+    assert one([waited], [(25, 50)] * 6).rule == "fastest fifth", "a neighbour besides"
+    assert one([trusting.window(*AT, run_delay_s=0.3, steal_s=0.2)]).rule == "fastest fifth", "the host besides"
+    assert one([trusting.window(*AT)]).rule == "quiet rounds", "nothing says that it matters"
+
+
 def test_counters_say_why_a_time_moved_and_looks_whether():
     waited = [trusting.window(*AT, run_delay_s=0.3)]
     moved = of(Process(timing(*rounds((8, CALL_S, (25, 25)), (12, 2e-4, (25, 60)))), windows=waited))[0]
