@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from mlpbench.bench.cases import Case
-from mlpbench.bench.clock import wait_for_others
+from mlpbench.bench.clock import processor_s, raw_s, wait_for_others
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import look as look_
 from mlpbench.bench.machine.look import Look
@@ -83,18 +82,18 @@ class Waits:
 
     read: Callable[[], int] | None
     found_ns: list[int] = field(default_factory=list)
-    _began: tuple[int, int] = (0, 0)
+    _began: tuple[int, float] = (0, 0.0)
 
     def round_begins(self) -> None:
         """Look, before a round."""
         if self.read is not None:
-            self._began = self.read(), time.monotonic_ns() - time.process_time_ns()
+            self._began = self.read(), raw_s() - processor_s()
 
     def round_ended(self) -> None:
         """Look again behind it; before the first round there is nothing to be found."""
         if self.read is not None:
-            waited, idle = self.read(), time.monotonic_ns() - time.process_time_ns()
-            self.found_ns.append(max(0, min(waited - self._began[0], idle - self._began[1])))
+            waited, idle_s = self.read() - self._began[0], raw_s() - processor_s() - self._began[1]
+            self.found_ns.append(max(0, min(waited, round(1e9 * idle_s))))
 
 
 @dataclass

@@ -198,8 +198,8 @@ def test_each_round_has_the_look_before_it_and_the_one_after_it(take):
 
 def test_waiting_is_what_a_thread_could_not_run_while_its_process_did_nothing(monkeypatch):
     now = {"waited": 0, "wall": 0, "used": 0}
-    monkeypatch.setattr(turns_.time, "monotonic_ns", lambda: now["wall"])
-    monkeypatch.setattr(turns_.time, "process_time_ns", lambda: now["used"])
+    monkeypatch.setattr(turns_, "raw_s", lambda: now["wall"] / 1e9)
+    monkeypatch.setattr(turns_, "processor_s", lambda: now["used"] / 1e9)
     waits = turns_.Waits(lambda: now["waited"])
     for waited, wall, used in [(0, 0, 0), (70, 100, 30), (0, 50, 50), (90, 100, 95)]:
         waits.round_begins()
