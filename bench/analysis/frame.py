@@ -215,8 +215,9 @@ def ratio(found: Ratio) -> dict[str, float]:
 def framed(rows: Iterable[dict[str, Any]], columns: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
     """Return rows as a frame that has all ``columns``, with their dtypes; what a row lacks is missing."""
     frame = pd.DataFrame(list(rows), columns=list(columns))
+    there = zip(columns.items(), map(str, frame.dtypes), strict=True)
     # Texts keep the dtype of the installed pandas.
-    return frame.astype({name: dtype for name, (dtype, _) in columns.items() if dtype != "str"})
+    return frame.astype({name: dtype for (name, (dtype, _)), found in there if dtype not in ("str", found)})
 
 
 def _case(run: Run, case: CaseSummary) -> dict[str, Any]:

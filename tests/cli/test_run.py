@@ -122,18 +122,6 @@ def test_a_dry_run_says_what_would_come_and_leaves_nothing(capsys, tmp_path, her
     assert list(tmp_path.iterdir()) == []
 
 
-def test_json_is_all_that_stdout_holds(tmp_path, quicker):
-    """`mlpbench run ... --json | python -m json.tool`"""
-    words = argv("run", "numpy", *SMALL, "--out", "elsewhere", "--json")
-    env = variables(PYTHONPATH=quicker)
-    with subprocess.Popen(words, cwd=tmp_path, env=env, stdout=-1, stderr=subprocess.DEVNULL) as process:
-        tool = [sys.executable, "-m", "json.tool"]
-        read = subprocess.run(tool, stdin=process.stdout, capture_output=True, text=True, check=False)
-    assert (process.returncode, read.returncode) == (0, 0), read.stderr
-    assert json.loads(read.stdout)["headline"]["sentences"][0].startswith("numpy: ")
-    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
-
-
 def test_a_kernel_that_nobody_named_is_skipped_with_its_reason(capsys, tmp_path, here):
     here(absent=AbsentKernel, numpy=NumpyKernel)
     status, _, err = called(capsys, "run", *SMALL, "--out", tmp_path / "a")
@@ -213,16 +201,22 @@ def test_a_terminal_shows_what_is_done_now_and_each_result_as_it_comes(tmp_path,
     assert len(runs.read_run(runs.latest(tmp_path / "res[/]ults")).records) == 1, "a name that is no markup"
 
 
-def test_settings_of_the_project_around_an_installation_are_not_used(tmp_path, quicker):
+def test_json_is_all_that_stdout_holds_and_settings_of_the_project_around_an_installation_are_not_used(
+    tmp_path, quicker
+):
     """Installed into a project's own environment, inside that project's folder."""
     site = tmp_path / "project" / "venv"
     shutil.copytree(ROOT / "mlpbench", site / "mlpbench", ignore=shutil.ignore_patterns("__pycache__"))
     (site.parent / "pytest.ini").write_text("[pytest]\nminversion = 99\npython_functions = nothing_*\n")
     (site.parent / "conftest.py").write_text("raise RuntimeError('of no concern')\n")
-    process = typed("run", "numpy", *SMALL, "--json", cwd=site.parent, PYTHONPATH=f"{site}{os.pathsep}{quicker}")
+    before = {path.name for path in site.parent.iterdir()}
+    words = ("run", "numpy", *SMALL, "--json", "--out", "elsewhere")
+    process = typed(*words, cwd=site.parent, PYTHONPATH=f"{site}{os.pathsep}{quicker}")
     assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout)["headline"]["sentences"][0].startswith("numpy: ")
+    assert {path.name for path in site.parent.iterdir()} - before == {"elsewhere"}
     assert all(words in process.stderr for words in ("no html report: ", "report.md"))
-    (found,) = runs.read_run(runs.latest(site.parent / "results")).records
+    (found,) = runs.read_run(runs.latest(site.parent / "elsewhere")).records
     assert len(found.cases) == 2
 
 

@@ -12,6 +12,7 @@ from functools import cache
 import limits_targets
 import msgspec
 import pytest
+import typer
 
 from mlpbench.bench.analysis import explain, limits
 from mlpbench.bench.analysis import times as analysis_times
@@ -67,8 +68,13 @@ def shown_commands(path):
 
 
 @cache
-def options_of(*command):
-    ran = python("-m", *command, "--help", COLUMNS="200", NO_COLOR="1")
+def options_of(program, *command):
+    if program == "mlpbench":
+        found = typer.main.get_command(app)
+        for name in command:
+            found = found.commands[name]
+        return {"--help"}.union(*([*one.opts, *one.secondary_opts] for one in found.params))
+    ran = python("-m", program, "--help", COLUMNS="200", NO_COLOR="1")
     assert ran.returncode == 0, ran.stderr
     return set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", ran.stdout))
 
