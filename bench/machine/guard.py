@@ -16,12 +16,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-#: The variable in which a process, and whatever that starts, finds who has started it.
-PARENT = "MLPBENCH_PARENT"
+#: The variables in which a process, and whatever that starts, finds who has started it, and a name of its own.
+PARENT, MARK = "MLPBENCH_PARENT", "MLPBENCH_MARK"
 #: Whatever interpreter measures, this one guards.
 _PYTHON = sys.executable
 #: Killed processes are gone within a moment; one that is stuck in a driver may never be.
@@ -97,6 +97,7 @@ class Guard:
     def _start(self) -> subprocess.Popen[bytes]:
         started = subprocess.Popen(
             [_PYTHON, "-I", "-S", __file__, str(os.getpid())],
+            env={name: value for name, value in os.environ.items() if name not in (PARENT, MARK)},  # nobody's to kill
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -125,8 +126,10 @@ def serve() -> None:
     for kind, name in watched:
         if kind == "group":
             _end_group(int(name))
-    if watched:
-        _end_children_of(sys.argv[1])
+    for scan in range(_SCANS if watched else 1):  # one that was just being started does not have its variables yet
+        if scan:
+            threading.Event().wait(_SCAN_S)
+        kill_all(marked(PARENT, sys.argv[1]))
     for kind, name in watched:
         if kind == "folder":
             shutil.rmtree(name, ignore_errors=True)
@@ -140,15 +143,21 @@ def _end_group(number: int) -> None:
             threading.Event().wait(_LOOK_S)
 
 
-def _end_children_of(parent: str) -> None:
-    """Kill what is left of a parent that was killed: before it could name it, or in sessions of its own (Linux)."""
-    mark = f"{PARENT}={parent}".encode()
-    for _ in range(_SCANS):  # one that was just being started does not have its variables yet
-        for path in Path("/proc").glob("[0-9]*/environ"):
-            with suppress(OSError):  # somebody else's, or it has just ended
-                if mark in path.read_bytes().split(b"\0"):
-                    os.kill(int(path.parent.name), signal.SIGKILL)
-        threading.Event().wait(_SCAN_S)
+def marked(variable: str, value: str) -> list[int]:
+    """Return the processes that have a variable, in whatever session they are (Linux; elsewhere none are found)."""
+    mark, found = f"{variable}={value}".encode(), []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # somebody else's, or it has just ended
+            if mark in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
+
+
+def kill_all(numbers: Iterable[int]) -> None:
+    """Kill processes; one that has ended is none."""
+    for number in numbers:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(number, signal.SIGKILL)
 
 
 if __name__ == "__main__":

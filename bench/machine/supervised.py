@@ -6,6 +6,7 @@ with them. The system's own limits count addresses: CUDA, JIT compilers and sani
 
 import ctypes
 import os
+import secrets
 import selectors
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -48,13 +49,14 @@ class Limits:
 class Ended:
     """How a process ended. ``stopped``: which limit it went beyond, in words; ``status`` is None then.
 
-    ``late``: that was the limit of time.
+    ``late``: that was the limit of time. ``left``: how many processes it had left behind, which are killed.
     """
 
     status: int | None
     stopped: str | None
     out: str
     err: str = ""
+    left: int = field(default=0, kw_only=True)
 
     @property
     def late(self) -> bool:
@@ -104,10 +106,11 @@ def run(
 
     ``merged``: what it says on stderr goes to ``out``. ``on_line`` is called with each line of ``out`` as it comes.
     """
+    mark = secrets.token_hex(8)
     with ExitStack() as at_end:
         with _interrupts_held_back():
             try:
-                process = at_end.enter_context(_start(command, environ, binding, merged=merged))
+                process = at_end.enter_context(_start(command, {**environ, guard.MARK: mark}, binding, merged=merged))
             except OSError as error:  # an environment that was there when the run began
                 return Ended(None, f"could not be started: {command[0]}: {error.strerror}", "")
             at_end.callback(_kill, process)
@@ -117,10 +120,12 @@ def run(
         stopped = _watch(process, outputs, limits)
         if stopped:
             _kill(process)
-        status = process.wait()
+        status, left = process.wait(), _end_what_is_left(mark)
         texts = [output.text for output in outputs.values()]
     # One that has ended by itself at the last moment was not stopped.
-    return Ended(None, stopped, *texts) if stopped and status < 0 else Ended(status, None, *texts)
+    if stopped and status < 0:
+        return Ended(None, stopped, *texts)
+    return Ended(status, None, *texts, left=0 if stopped else left)
 
 
 def _start(
@@ -193,6 +198,18 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     guard.OURS.release_group(process.pid)
+
+
+def _end_what_is_left(mark: str) -> int:
+    """Kill what a process that has ended had started, in sessions of their own too; return how many they were.
+
+    Helpers of libraries, such as that of `multiprocessing`, end a moment later by themselves.
+    """
+    if guard.marked(guard.MARK, mark):
+        threading.Event().wait(_REST_S)
+    left = guard.marked(guard.MARK, mark)
+    guard.kill_all(left)
+    return len(left)
 
 
 def _offer_to_the_system(number: int) -> None:

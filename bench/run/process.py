@@ -28,6 +28,7 @@ from mlpbench.bench.record.schema import STOPPED, Failure, Record, RecordFile, R
 from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.run import looks
 from mlpbench.bench.trust.quiet import Taken, taken
+from mlpbench.bench.words import things
 from mlpbench.kernels.base import processors
 
 #: Where the plan does not say after how many seconds a process is stuck.
@@ -133,8 +134,9 @@ def run_process(
     kernel, repeat = at
     path = folder / f"{kernel}.{repeat}.json"
     share, began = effort.share(name), utc_s()
+    told: list[str] = []
     with elapsed() as took:
-        left = _process(plan, workload, folder, at, on_phase, effort.limit_s(), share)
+        left = _process(plan, workload, folder, at, on_phase, effort.limit_s(), share, told)
     if left is None:
         effort.cut(name, repeat, took.seconds)
         return Outcome(kernel, repeat, path, (f"left out: stopped after {took.seconds:.0f} s, {SPENT}",), cut=True)
@@ -146,7 +148,8 @@ def run_process(
         return Outcome(kernel, repeat, path, (str(error),))
     found = take_in(record, effort, name)
     refused = (f"refused, {one.check}: {one.reason}" for one in record.trust.refusals)
-    problems = dict.fromkeys((*(failure.reason for failure in record.failures), *refused))  # a gate fails for all cases
+    reasons = (failure.reason for failure in record.failures)
+    problems = dict.fromkeys((*reasons, *refused, *told))  # a gate fails for all cases
     if (wrong := looks.keep(looks.path_for(folder), record)) is not None:
         problems[wrong] = None
     disturbed = {at for at, case in found.items() if not case.counts}
@@ -188,10 +191,11 @@ def _process(
     on_phase: Callable[[str], None],
     limit_s: float | None,
     share: float,
+    told: list[str],
 ) -> RecordFile | msgspec.Raw | None:
     """Run one process; return what it left, as it is, or a record that says how it ended; None after ``limit_s``.
 
-    It times its cases for a ``share`` of what the plan says.
+    It times its cases for a ``share`` of what the plan says. What no record says of it is added to ``told``.
     """
     on_phase("starting")
     timeout_s = plan.timeout_s or TIMEOUT_S
@@ -212,6 +216,8 @@ def _process(
             f"--benchmark-storage=file://{scratch}",  # by default, a folder wherever we were started
         ]
         ended = _start(words, plan, on_phase, seconds)
+        if ended.left:
+            told.append(f"it left {things(ended.left, 'process', 'processes')} behind: killed")
         if ended.status is None and ended.late and seconds < timeout_s:
             return None
         if ended.status in TOLD:

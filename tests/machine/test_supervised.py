@@ -115,6 +115,16 @@ def test_the_memory_that_is_left_is_told():
     assert supervised.resident_bytes(os.getpid()) > 10 * 2**20
 
 
+@LINUX
+@pytest.mark.parametrize("session", ["True", "False"], ids=["session of its own", "group"])
+def test_what_a_process_leaves_behind_is_killed_and_counted(session):
+    leaves = f"import subprocess; print(subprocess.Popen(['sleep', '60'], start_new_session={session}).pid)"
+    found = run(leaves)
+    assert (found.status, found.left) == (0, 1)
+    gone(int(found.out))
+    assert run("print()").left == 0
+
+
 #: Starts a process and what that starts, makes a folder, says their numbers, and waits.
 PARENT = """
 import sys, threading

@@ -1,17 +1,15 @@
 """Kernels that hang, die, leak, print without end or leave processes behind: stopped, named, and the others go on."""
 
 import os
-import signal
-import subprocess
+import re
 
 import pytest
 
-from mlpbench.bench.machine import supervised
+from mlpbench.bench.machine import guard, supervised
 from mlpbench.bench.plan import probe
 from mlpbench.bench.record import runs
 from mlpbench.kernels import registry
 from support.doubles import offer
-from support.processes import gone
 from support.sources import ROOT
 from support.terminal import called
 
@@ -83,11 +81,8 @@ def test_each_is_named_and_the_others_go_on(hostile, capsys, tmp_path):
     assert timed == {"numpy", "leaves"}, "honest, and one that leaves a process behind"
     assert {kernel for kernel, _ in run.left_out} == {"hangs", "leaks", "prints"}, "not started again"
     assert set(kernels) <= {record.kernel for record in run.records}
-    found = subprocess.run(["pgrep", "-x", "-f", "sleep 600"], capture_output=True, text=True, check=False)
-    left = [int(number) for number in found.stdout.split()]
-    for number in left:
-        os.kill(number, signal.SIGKILL)
-    gone(*left)
+    assert re.search(r"^leaves 1/2: it left \d+ process(es)? behind: killed$", err, re.MULTILINE)
+    assert guard.marked(guard.PARENT, str(os.getpid())) == []
 
 
 def test_check_names_each_and_goes_on(hostile, capsys):

@@ -69,7 +69,7 @@ def measured(
     it. ``facts(plan, kernel)``: what its record says besides.
     """
 
-    def process(plan, workload, folder, at, on_phase, limit_s, share=1.0):
+    def process(plan, workload, folder, at, on_phase, limit_s, share, told):
         benchmarks = []
         for case in plan.cases:
             where = (at[0], case.mode, case.batch_size)
