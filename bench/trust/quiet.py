@@ -145,16 +145,17 @@ def _taken(timing: Timing, best_ns: float, limit_ns: float, hit: tuple[Disturban
     looks = np.array(timing.looks_ns)
     quiet, level = looks <= limit_ns, float(np.median(looks)) / max(best_ns, 1.0)
     chosen, slow = np.flatnonzero(quiet.all(axis=1)), float((~quiet).mean())
-    calm = slow <= CALM and not hit
-    short = float(np.median(rounds)) * timing.iterations <= SHORT_S
+    calm, enough = slow <= CALM and not hit, min(ENOUGH, (len(rounds) + 1) // 2)
+    lasted = worked_s(timing) if timing.waits_ns else timing.rounds_s
+    short = float(np.median(lasted)) * timing.iterations <= SHORT_S
+    whole = chosen
     if not calm and short and len(chosen):
-        chosen = chosen[rounds[chosen] <= LONGEST * np.median(rounds[chosen][_fastest(rounds[chosen])])]
-    if len(chosen) >= min(ENOUGH, (len(rounds) + 1) // 2):
-        if calm or short:
-            return Taken(timing, "quiet rounds", tuple(chosen.tolist()), slow, level, hit)
-        waited = timing.waits_ns and slow <= CALM and {one.cause for one in hit} == {"load"}
-        if waited and timing.parts is None:  # the parts of the book's cell do not tell which of them waited
-            return Taken(timing, "without waiting", tuple(chosen.tolist()), slow, level, hit)
+        whole = chosen[rounds[chosen] <= LONGEST * np.median(rounds[chosen][_fastest(rounds[chosen])])]
+    if len(whole) >= enough and (calm or short):
+        return Taken(timing, "quiet rounds", tuple(whole.tolist()), slow, level, hit)
+    waited = timing.waits_ns and slow <= CALM and {one.cause for one in hit} == {"load"}
+    if len(chosen) >= enough and waited and timing.parts is None:  # the book's parts do not tell which of them waited
+        return Taken(timing, "without waiting", tuple(chosen.tolist()), slow, level, hit)
     return Taken(timing, "fastest fifth", tuple(_fastest(rounds).tolist()), slow, level, hit)
 
 
