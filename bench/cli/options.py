@@ -163,7 +163,7 @@ Timeout = Annotated[
     how(
         "--timeout",
         metavar="TIME",
-        help="Stop a process after this long, such as 5m. Default: a part of the budget, but 1 to 10 minutes.",
+        help="Stop a process after this long, such as 5m. Default: up to half the budget, or 10 minutes.",
     ),
 ]
 going_on = partial(typer.Option, rich_help_panel="Go on with a run that has stopped")

@@ -31,9 +31,10 @@ from mlpbench.kernels.spec import MNIST, ForwardSpec
 BESIDE = "numpy"
 #: Target and budget in seconds, both None for a fixed number of repeats.
 Aim = tuple[float | None, float | None]
-#: Where nobody says after how many seconds a process is stuck. Of a budget it may use so many times its kernel's share:
-#: a first process compiles.
-LEAST_TIMEOUT_S, MOST_TIMEOUT_S, TIMEOUT_SHARES = 60.0, 600.0, 4
+#: Where nobody says after how many seconds a process is stuck: of a budget, so many times its kernel's share.
+TIMEOUT_SHARES, MOST_TIMEOUT_S = 2, 600.0
+#: A minute at least, since a first process compiles; half a budget at most, so that others have time, or half a minute.
+MINUTE_S, HALF_S = 60.0, 30.0
 _Value = TypeVar("_Value")
 
 
@@ -55,15 +56,11 @@ def find_timeout(timeout: str | None) -> float | None:
 
 
 def usual_timeout_s(budget_s: float | None, kernels: int) -> float:
-    """Return the seconds after which a process is stopped where nobody says: a part of the budget, but minutes.
-
-    A process that compiles takes up to a minute, and a kernel that is stuck is to leave time for the others.
-    """
+    """Return the seconds after which a process is stopped where nobody says: a part of the budget."""
     if budget_s is None:
         return MOST_TIMEOUT_S
-    return min(
-        max(TIMEOUT_SHARES * budget_s / kernels, LEAST_TIMEOUT_S), max(budget_s, LEAST_TIMEOUT_S), MOST_TIMEOUT_S
-    )
+    longest_s = max(budget_s, MINUTE_S) if kernels == 1 else max(budget_s / 2, HALF_S)
+    return min(max(TIMEOUT_SHARES * budget_s / kernels, MINUTE_S), longest_s, MOST_TIMEOUT_S)
 
 
 def fit_to_machine(

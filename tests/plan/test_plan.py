@@ -88,7 +88,10 @@ def test_pytest_by_hand_measures_as_the_default_profile_does():
 
 @pytest.mark.parametrize(
     ("budget_s", "kernels", "seconds"),
-    [(105, 7, 60), (105, 2, 105), (105, 1, 105), (20, 1, 60), (1200, 7, 600), (None, 7, 600), (300, 4, 300)],
+    [
+        *((105, 7, 52.5), (105, 2, 52.5), (105, 1, 105), (20, 1, 60), (20, 7, 30), (70, 3, 35)),
+        *((1200, 7, 1200 * 2 / 7), (1200, 2, 600), (300, 4, 150), (300, 1, 300), (None, 7, 600)),
+    ],
 )
 def test_a_kernel_that_hangs_leaves_time_of_the_budget_for_others(budget_s, kernels, seconds):
     assert choose.usual_timeout_s(budget_s, kernels) == seconds
