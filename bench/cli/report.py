@@ -146,7 +146,7 @@ def print_end(document: Document, pages: Sequence[Path], advice: str | None) -> 
         out.print(Text(f"page: {page.resolve().as_uri()}"), soft_wrap=True)  # a link that is folded is none
     found = document.headline.kernels
     best = min(found, key=lambda one: min(time.value for time in (one.one, one.best) if time), default=None)
-    other = next((name for name in document.runs[0].kernels if best and name != best.kernel), None)
+    other = next((name for name in dict.fromkeys(one.kernel for one in found) if best and name != best.kernel), None)
     # The results may be anywhere: the folder of the machine lies in theirs.
     where = document.runs[0].path.parents[2 if document.overviews else 1]
     beside = "" if where == Path("results") else shlex.join(["", "--results", str(where)])[2:]

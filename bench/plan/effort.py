@@ -208,24 +208,25 @@ class Effort:
 
     def advice(self) -> str | None:
         """Say what would give useful intervals, where those of the middle case are wider than `USEFUL`; else None."""
-        cases = [(kernel, case) for kernel, found in self._times.items() for case in found]
+        cases = [(kernel, case) for kernel, found in self._times.items() for case, times in found.items() if times]
+        measured = dict(cases).keys()
+        never = [kernel for kernel in self._plan.kernels if kernel not in measured | self._failing]
         if self._plan.repeats < estimates.LEAST_REPEATS or not cases:
             return None  # nobody asked for intervals
-        never = [kernel for kernel in dict(self.left_out) if kernel not in self._times.keys() | self._failing]
         widths = [*(self._counted_width(*case) for case in cases), *[None] * (len(never) * len(self._plan.cases))]
         middle = sorted(width for width in widths if width is not None)[len(widths) // 2 :][:1]
         if middle and middle[0] <= USEFUL:
             return None
         wide = f"the middle one is {words.half_width(middle[0])}" if middle else "half of the cases or more have none"
         hit, timed = sum(map(len, self._disturbed.values())), sum(len(self._times[name][case]) for name, case in cases)
-        more_s = sum(self._more_s(kernel) for kernel in [*self._times, *never])
+        more_s = sum(self._more_s(kernel) for kernel in [*measured, *never])
         if hit > BUSY * timed or more_s > PATIENCE_S:
             why = (
                 f"{hit} of {timed} timings were disturbed" if hit > BUSY * timed else "more time would not narrow them"
             )
             rest = " Or leave a processor to others: taskset -c 0 mlpbench run --threads 1." if self._several else ""
             return f"The intervals are too wide to tell much ({wide}): {why}. A quieter hour would.{rest}"
-        minutes = f"{math.ceil(more_s / 60)} more minute{'s' if more_s > 60 else ''}"
+        minutes = f"{max(1, math.ceil(more_s / 60))} more minute{'s' if more_s > 60 else ''}"
         total = math.ceil((self.spent_s + self.besides_s + more_s) / 60)
         how = f"--budget {total}m" if self.goes_on else f"--repeats {self._plan.repeats * 2}"
         return f"The intervals are too wide to tell much ({wide}): {minutes} would make them useful ({how})."

@@ -53,6 +53,20 @@ def test_nothing_is_advised_where_intervals_are_narrow_or_nobody_asked_for_any()
     assert run(plan(repeats=1, budget_s=None, target=None), {"quiet": 0.5, "noisy": 0.5})[0].advice() is None
 
 
+def test_a_kernel_that_hangs_is_no_reason_to_ask_for_time_and_one_that_had_none_is():
+    the_plan = plan(("stuck", "late"), budget_s=40.0)
+    made = Effort(the_plan)
+    at = made.processes()
+    made.stopped(next(at)[0], 0, 41.0)
+    assert [*at] == []
+    made.ending()
+    assert made.advice() is None, "nothing was timed: nobody knows how long that takes"
+    made, order = run(plan(("a", "b"), budget_s=9.0), {"a": 0.001, "b": 0.001})
+    made.ending()
+    assert len({kernel for kernel, _ in order}) == 1
+    assert "half of the cases or more have none): 1 more minute would make them useful (--budget 1m)" in made.advice()
+
+
 def test_time_that_would_make_intervals_useful_is_told():
     made, _ = run(plan(budget_s=13.0), {"quiet": 0.08, "noisy": 0.08})
     said = re.fullmatch(r".* \(the middle one is ±(\d+) %\): (\d) more minutes? .*\(--budget (\d+)m\)\.", made.advice())
