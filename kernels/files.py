@@ -1,4 +1,4 @@
-"""Files that somebody names: an ordinary one is opened, and whatever else goes by that name is refused at once."""
+"""Files that somebody names: an ordinary one is opened, anything else is refused at once; one is written whole."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import stat
+import tempfile
 from io import BufferedReader
 from pathlib import Path
 
@@ -23,3 +24,16 @@ def open_ordinary(path: Path) -> BufferedReader:
         number, why = (errno.EISDIR, None) if stat.S_ISDIR(mode) else (errno.EINVAL, "it is not an ordinary file")
         raise OSError(number, why or os.strerror(number), str(path))
     return BufferedReader(io.FileIO(handle))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file in one step, in place of an older one: an interrupted call leaves what was there. Raises OSError."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    partial = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        partial.chmod(0o644)  # temporary files are private
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from mlpbench.bench.analysis.evidence import Evidence
 from mlpbench.bench.analysis.roofline import Roofs, RoofVerdict, Work
 from mlpbench.bench.analysis.summary import CaseSummary, batched, best_batch, of_kernels, one_at_a_time, threads_used
 from mlpbench.bench.cases import ALL_ROWS, CPU
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates, hockney
@@ -186,15 +187,12 @@ def _on_device(records: Sequence[Record], roofs: Roofs) -> Iterator[DeviceShare]
 
     Its cache is empty when such a call begins: weights and inputs come from memory. No launch is in the time.
     """
-    colds: dict[tuple[str, int], list[float]] = {}
-    rows: dict[tuple[str, int], int] = {}
-    for case in (case for record in records if record.device_times for case in record.device_times.cases):
-        if "cold" in case.times:
-            colds.setdefault((case.mode, case.batch_size), []).append(case.times["cold"].p50_s)
-            rows[case.mode, case.batch_size] = case.rows
+    cases = (case for record in records if record.device_times for case in record.device_times.cases)
+    repeats = grouped(((case.mode, case.batch_size), case) for case in cases if "cold" in case.times)
     from_memory = replace(roofs, caches={}, launch_s={})
-    for at, seconds in colds.items():
-        work, cold_s = Work.of(records[0].spec, rows[at], rows[at], records[0].describe), median(seconds)
+    for at, found in repeats.items():
+        rows, cold_s = found[-1].rows, median(case.times["cold"].p50_s for case in found)
+        work = Work.of(records[0].spec, rows, rows, records[0].describe)
         yield DeviceShare(*at, cold_s, roofline.judge(work, from_memory, cold_s))
 
 

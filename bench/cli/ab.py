@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from mlpbench.bench import values
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import FailIfSlower, Format
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels import registry
 
 if TYPE_CHECKING:
     from mlpbench.bench.plan.envs import Env
@@ -49,7 +52,6 @@ def ab(
 
     Example: mlpbench ab "numpy==2.3.*" "numpy==2.4.*" numpy --budget 5m
     """
-    from mlpbench.bench import values
     from mlpbench.bench.analysis import compare as compare_
     from mlpbench.bench.analysis import sides
     from mlpbench.bench.cli import compare as cli
@@ -91,8 +93,6 @@ def _run_with(context: typer.Context, words: Sequence[str]) -> Any:
 
 def _kernels_named(context: typer.Context) -> bool:
     """Return whether kernels stand behind the versions; a mistake there is told before anything is made."""
-    from mlpbench.bench.errors import UserError
-
     with _run_with(context, context.args) as parsed:
         if parsed.params["env"]:
             raise UserError("ab makes both environments itself: leave --env out, or use `mlpbench run --env`")
@@ -124,7 +124,6 @@ def _folder(*, keep: bool) -> Iterator[Path]:
 
 def _make(folder: Path, asked: Sequence[Version], also: Sequence[str]) -> list[Env]:
     """Make both environments. Raises UserError where that fails, or where both have the same version."""
-    from mlpbench.bench.errors import UserError
     from mlpbench.bench.run import making
 
     made = []
@@ -142,9 +141,6 @@ def _make(folder: Path, asked: Sequence[Version], also: Sequence[str]) -> list[E
 def _kernels(version: Version, made: Sequence[Env]) -> list[str]:
     """Return the kernels that a version is about: of a library those written with it, of a commit those it offers."""
     from packaging.utils import canonicalize_name
-
-    from mlpbench.bench.errors import UserError
-    from mlpbench.kernels import registry
 
     offered = {name: whose for env in made for name, whose in env.third_party.items()}
     if version.requirement is None:

@@ -10,8 +10,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from mlpbench.bench import cases, values
 from mlpbench.bench.cli import console, options, settings
 from mlpbench.bench.cli.options import AsJson
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels import base
 
 if TYPE_CHECKING:
     from mlpbench.bench.record.plan import Plan
@@ -95,12 +98,10 @@ def calibrate(
 
 
 def _plan(repeats: int, budget: str, threads: int | None, seed: int | None, timeout: str | None) -> Plan:
-    from mlpbench.bench import cases, values
     from mlpbench.bench.machine import environment
     from mlpbench.bench.measure import instruments
     from mlpbench.bench.plan import choose, plan
     from mlpbench.bench.plan.profiles import Profile
-    from mlpbench.kernels import base
 
     # Shorter than a profile to compare with: what differs between processes is not what more rounds would tell.
     profile = Profile("calibrate", "the tool itself", ("per_sample", "batched"), (1, 10, 100, 1000), repeats, 0.05, 5)
@@ -137,7 +138,6 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
     """Return what the records show. Raises UserError where a kernel has no times."""
     from mlpbench.bench.analysis import times as times_of
     from mlpbench.bench.analysis.sides import Side, pace_of
-    from mlpbench.bench.errors import UserError
     from mlpbench.bench.measure import instruments
     from mlpbench.bench.stats import significance, trials
     from mlpbench.bench.trust import calibration

@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mlpbench.bench.cli import console, options
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels import registry
 
 if TYPE_CHECKING:
     from mlpbench.bench.data.workload import Workload
@@ -57,11 +59,9 @@ def check(
     import msgspec
 
     from mlpbench.bench.data.workload import Options, Workload
-    from mlpbench.bench.errors import UserError
     from mlpbench.bench.measure import verdict
     from mlpbench.bench.plan import choose
     from mlpbench.bench.record.schema import computed
-    from mlpbench.kernels import registry
 
     options.use(device)
     named = list(map(registry.give, kernels or ()))  # unknown names are told before anything runs
@@ -94,8 +94,6 @@ def new(path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to w
 
     Example: mlpbench new mine.py
     """
-    from mlpbench.bench.errors import UserError
-
     if path.suffix != ".py":
         raise UserError(f"{path}: a kernel's file ends in .py")
     text = TEMPLATE.format(path=path if path.is_absolute() else f"./{path}")

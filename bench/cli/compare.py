@@ -12,10 +12,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from mlpbench.bench import words
+from mlpbench.bench import values, words
 from mlpbench.bench.cli import console, options
 from mlpbench.bench.cli.options import AsJson, Results, Verbose
 from mlpbench.bench.errors import UserError
+from mlpbench.kernels import registry
+from mlpbench.kernels.registry import nearest
 
 if TYPE_CHECKING:
     from mlpbench.bench.analysis.compare import Comparison
@@ -66,11 +68,8 @@ def compare(
 
     Example: mlpbench compare numpy numba --fail-if-slower 5% --format md
     """
-    from mlpbench.bench import values
     from mlpbench.bench.analysis import sides
-    from mlpbench.bench.errors import UserError
     from mlpbench.bench.machine import environment
-    from mlpbench.kernels import registry
 
     check_format(format, as_json=as_json)
     threshold = values.parse_threshold(fail_if_slower)
@@ -129,8 +128,6 @@ def decide(
 
 def check_format(name: str | None, *, as_json: bool) -> None:
     """Raise UserError for another format, or for two at once."""
-    from mlpbench.kernels.registry import nearest
-
     if name is not None and name not in FORMATS:
         raise UserError(f"unknown format {name!r}{nearest(name, list(FORMATS))}; there are {', '.join(FORMATS)}")
     if name is not None and as_json:
@@ -216,10 +213,8 @@ def history(
 
     Example: mlpbench history numpy --fail-if-slower 5%
     """
-    from mlpbench.bench import values
     from mlpbench.bench.analysis import history as histories
     from mlpbench.bench.machine import environment
-    from mlpbench.kernels import registry
 
     threshold = values.parse_threshold(fail_if_slower) if fail_if_slower is not None else None
     try:

@@ -7,6 +7,8 @@ import typer
 
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson, Data, DataDir, Weights
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels import registry
 
 
 def fetch(
@@ -44,9 +46,7 @@ def show(
 
     from mlpbench.bench.data import show as picture
     from mlpbench.bench.data.workload import Options, Workload
-    from mlpbench.bench.errors import UserError
     from mlpbench.bench.measure import verdict
-    from mlpbench.kernels import registry
 
     workload = Workload(Options(data=data, data_dir=data_dir, weights=weights), rows=1)
     picture.check_index(index, workload.dataset)

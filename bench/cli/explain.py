@@ -10,6 +10,7 @@ from rich.text import Text
 
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson, Results, Runs
+from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
     from mlpbench.bench.analysis.explain import Explanation
@@ -34,7 +35,6 @@ def explain(
     from mlpbench.bench.analysis import explain as explaining
     from mlpbench.bench.analysis.refused import settled
     from mlpbench.bench.analysis.summary import summarize
-    from mlpbench.bench.errors import UserError
     from mlpbench.bench.record import runs as record
     from mlpbench.bench.record.names import named
     from mlpbench.bench.report.sections import gaps, trust

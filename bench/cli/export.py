@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from mlpbench.bench.cli.options import Results, Runs
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.write import write_document
 from mlpbench.kernels.files import open_ordinary
+from mlpbench.kernels.registry import nearest
 
 if TYPE_CHECKING:
     from mlpbench.bench.record.runs import Run
@@ -50,7 +52,6 @@ def export(
     """
     from mlpbench.bench.record import runs as record
     from mlpbench.bench.report.formats import action_benchmark, bencher
-    from mlpbench.kernels.registry import nearest
 
     if to not in CONSUMERS:
         asked = f"unknown --to {to!r}{nearest(to, list(CONSUMERS))}" if to else "--to is missing"
@@ -60,19 +61,16 @@ def export(
         _write_asv(found, output)
     elif to == "otava-csv":
         _write_otava(found, output)
+    elif to == "bencher":
+        _put(output, bencher.render(found))
     else:
-        writers: dict[str, Callable[[Sequence[Run]], str]] = {
-            "bencher": bencher.render,
-            "github-action-benchmark": action_benchmark.render,
-        }
-        _put(output, writers[to](found))
+        _put(output, action_benchmark.render(found))
     for run in found:
         for line in run.damaged:
             console.say(f"left out: {line}", "yellow")
 
 
 def _with_commit(run: Run, commit: str | None) -> Run:
-    from dataclasses import replace
 
     from msgspec.structs import replace as changed
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson, Kernels, Peers
 from mlpbench.bench.cli.settings import Invocation
+from mlpbench.kernels import registry
 
 if TYPE_CHECKING:
     from mlpbench.bench.plan.probe import Probed
@@ -24,7 +25,6 @@ def list_kernels(kernels: Kernels = None, peers: Peers = False, as_json: AsJson 
     Example: mlpbench list --json
     """
     from mlpbench.bench.plan import probe
-    from mlpbench.kernels import registry
 
     names = [*registry.usual(), *registry.third_party()] if not peers else registry.names()
     names = list(map(registry.give, kernels or ())) or names

@@ -10,8 +10,10 @@ import typer
 from rich.text import Text
 
 from mlpbench import __version__
+from mlpbench.bench import words
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson, Results
+from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
     from mlpbench.bench.record.fleet import FleetHead
@@ -35,7 +37,6 @@ def merge(
 
     Example: mlpbench merge /mnt/node1/results /mnt/node2/results
     """
-    from mlpbench.bench import words
     from mlpbench.bench.run import merge as merging
 
     found = merging.merge(sources, results)
@@ -66,7 +67,6 @@ def fleet(
 
     Example: mlpbench fleet --ssh hosts.toml numpy numba --profile smoke
     """
-    from mlpbench.bench.errors import UserError
     from mlpbench.bench.record import fleet as record
     from mlpbench.bench.run.fleet import carry
 
@@ -95,8 +95,6 @@ def fleet(
 
 def _check(context: typer.Context, typed: list[str]) -> None:
     """Refuse words that `mlpbench run` does not take, before any worker is asked; and those that are the fleet's."""
-    from mlpbench.bench.errors import UserError
-
     for word in typed:
         if (name := word.partition("=")[0]) in _OURS:
             raise UserError(f"{name} is no option of a fleet: each worker has a folder of its own")

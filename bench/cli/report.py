@@ -14,6 +14,7 @@ from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import Results, Runs
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.write import write_document
+from mlpbench.bench.values import parse_duration
 
 if TYPE_CHECKING:
     from mlpbench.bench.report.document import Document
@@ -41,7 +42,6 @@ def report(
     """
     from mlpbench.bench.record import runs as record
     from mlpbench.bench.report import render as documents
-    from mlpbench.bench.values import parse_duration
 
     written_as = _format(format, output)
     budget_s = None if p99 is None else parse_duration(p99)

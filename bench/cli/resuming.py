@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlpbench.bench import words
 from mlpbench.bench.cli import console
 from mlpbench.bench.errors import UserError
+from mlpbench.kernels import registry
 
 if TYPE_CHECKING:
     import typer
@@ -24,13 +26,13 @@ NEWEST = "newest"
 _TOLD = 8
 
 
-def with_a_run(words: Sequence[str]) -> list[str]:
+def with_a_run(typed: Sequence[str]) -> list[str]:
     """Return what was typed, with `NEWEST` behind a ``--resume`` that stands alone; that of a fleet always does."""
-    if words[:1] == ["fleet"]:
-        return list(words)
+    if typed[:1] == ["fleet"]:
+        return list(typed)
     return [
         f"{word}={NEWEST}" if word == "--resume" and (not after or after[0].startswith("-")) else word
-        for word, after in ((word, words[number + 1 :]) for number, word in enumerate(words))
+        for word, after in ((word, typed[number + 1 :]) for number, word in enumerate(typed))
     ]
 
 
@@ -98,7 +100,6 @@ def compared(stopped: Stopped, *, anyway: bool) -> Stopped:
     """
     from mlpbench.bench.plan import probe
     from mlpbench.bench.run import resume
-    from mlpbench.kernels import registry
 
     changed = _changed_files(stopped)
     devices: dict[str, str] = {}
@@ -123,7 +124,6 @@ def compared(stopped: Stopped, *, anyway: bool) -> Stopped:
 
 def _changed_files(stopped: Stopped) -> tuple[str, ...]:
     """Make the kernels known that are somebody's files; return which of them are not what they were."""
-    from mlpbench.kernels import registry
     from mlpbench.kernels.own import files
 
     before = {name: file for part in stopped.sweep.parts for name, file in part.plan.files.items()}
@@ -138,7 +138,6 @@ def _changed_files(stopped: Stopped) -> tuple[str, ...]:
 
 def begin(stopped: Stopped, effort: Effort) -> None:
     """Write down that the run goes on, and say so."""
-    from mlpbench.bench import words
     from mlpbench.bench.run import resume
 
     resume.reopen(stopped)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlpbench.bench import values, words
 from mlpbench.bench.cli import console, options
 from mlpbench.bench.cli import settings as settings_file
 from mlpbench.bench.cli.options import how
+from mlpbench.kernels import registry
 
 if TYPE_CHECKING:
     from mlpbench.bench.cli.progress import Teller
@@ -99,11 +101,9 @@ def run(
     Example: mlpbench run numpy numba --batch-size 1 --batch-size 100 --repeats 5
     """
     from mlpbench.bench import cases as cases_
-    from mlpbench.bench import values
     from mlpbench.bench.cli import resuming
     from mlpbench.bench.data.workload import Options
     from mlpbench.bench.plan import choose, envs, profiles
-    from mlpbench.kernels import registry
 
     how_ = _How(wait, dry_run, verbose, quiet, as_json)
     if resume is not None:
@@ -217,18 +217,15 @@ def _say_sources(context: typer.Context) -> None:
 
 def _closer_look(latency: list[str] | None, p99: str | None, *, cold: bool) -> list[str]:
     """Return pytest's words for the options of that name. Raises UserError for a batch size or a time that is none."""
-    from mlpbench.bench import values
-
-    words = [f"--latency={values.parse_batch_size(text)}" for text in latency or ()]
+    found = [f"--latency={values.parse_batch_size(text)}" for text in latency or ()]
     if p99 is not None:
         values.parse_duration(p99)
-        words.append(f"--p99={p99}")
-    return [*words, "--cold"] if cold else words
+        found.append(f"--p99={p99}")
+    return [*found, "--cold"] if cold else found
 
 
 def _tell(folder: Path, advice: str | None, *, as_json: bool, verbose: bool, interrupted: bool) -> None:
     """Print what was found, what was written and what comes next; exit 1 where a case has no time, 130 after Ctrl-C."""
-    from mlpbench.bench import words
     from mlpbench.bench.cli.report import print_end, tell, write_reports
     from mlpbench.bench.record import runs as record
     from mlpbench.bench.report import render as documents

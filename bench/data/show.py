@@ -1,6 +1,6 @@
 """One image in the terminal, its label and each class's probability; or as a PNG file. The book's ``img_show``."""
 
-import tempfile
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from rich.text import Text
 from mlpbench.bench.data.datasets import Dataset
 from mlpbench.bench.data.mnist import SIDE
 from mlpbench.bench.errors import UserError
+from mlpbench.kernels.files import write_whole
 
 #: From paper to ink, where there are no colours: each character stands for two pixels, one above the other.
 RAMP = " .:-=+*#%@"
@@ -78,18 +79,12 @@ def save_png(image: NDArray[Any], path: Path) -> None:
         raise UserError("saving a PNG file needs Pillow: pip install 'mlpbench[png]'") from None
 
     picture = Image.fromarray(_pixels(image).repeat(_SCALE, axis=0).repeat(_SCALE, axis=1))
-    partial: Path | None = None
+    content = io.BytesIO()
+    picture.save(content, format="PNG")
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
-            partial = Path(file.name)
-            picture.save(file, format="PNG")
-        partial.chmod(0o644)  # temporary files are private
-        partial.replace(path)
+        write_whole(path, content.getvalue())
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
 
 
 def _pixels(image: NDArray[Any]) -> NDArray[np.uint8]:

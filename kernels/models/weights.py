@@ -11,7 +11,6 @@ import math
 import pickle
 import pickletools
 import re
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from mlpbench.kernels.errors import ParamsError
-from mlpbench.kernels.files import open_ordinary
+from mlpbench.kernels.files import open_ordinary, write_whole
 from mlpbench.kernels.models import network
 from mlpbench.kernels.params import Params
 
@@ -88,18 +87,12 @@ def save_params(path: Path, params: Params, **meta: Any) -> None:
     for number, (W, b) in enumerate(zip(params.weights, params.biases, strict=True), start=1):
         arrays |= {f"W{number}": W, f"b{number}": b}
     arrays[META] = np.array(json.dumps(meta, sort_keys=True))
-    partial: Path | None = None
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
-            partial = Path(file.name)
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-        partial.chmod(0o644)  # temporary files are private
-        partial.replace(path)
+        write_whole(path, content.getvalue())
     except OSError as error:
         raise ParamsError(f"cannot write weights {path}: {error.strerror or error}") from error
-    finally:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
 
 
 def _read(path: Path, limit: int) -> Arrays:

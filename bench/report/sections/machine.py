@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mlpbench.bench import words
 from mlpbench.bench.cases import CPU
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.environment import Commit, Gpu, Pool
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import Block, Paragraph, Table, columns, table_of_runs
@@ -64,10 +65,8 @@ def thread_table(runs: Sequence[Run]) -> Table | None:
 def _thread_lines(run: Run) -> Iterator[tuple[str, str, str]]:
     for kernel in run.kernels:
         uses = [record.thread_use for record in run.records if record.kernel == kernel and record.thread_use]
-        found: dict[str, set[int]] = {}
-        for item in (item for use in uses for item in use.found):
-            found.setdefault(item.what, set()).add(item.threads)
-        told = (f"{who} {' or '.join(map(str, sorted(counts)))}" for who, counts in found.items())
+        found = grouped((item.what, item.threads) for use in uses for item in use.found)
+        told = (f"{who} {' or '.join(map(str, sorted(set(counts))))}" for who, counts in found.items())
         if uses:
             yield kernel, str(uses[0].given), ", ".join(told) or "nobody"
 
