@@ -72,12 +72,9 @@ def make_settings(
     specs: Iterable[str], threads: Iterable[int], dtypes: Iterable[str], envs: Iterable[str | None] = (None,)
 ) -> list[Setting]:
     """Return every combination, each once, networks outermost; each knows which axes have several values."""
-    networks, counts, kinds = list(dict.fromkeys(specs)), list(dict.fromkeys(threads)), list(dict.fromkeys(dtypes))
-    places = list(dict.fromkeys(envs))
-    lengths = len(networks), len(counts), len(kinds), len(places)
-    varies = tuple(axis for axis, length in zip(AXES, lengths, strict=True) if length > 1)
-    every = product(networks, counts, kinds, places)
-    return [Setting(spec, count, dtype, varies, env) for spec, count, dtype, env in every]
+    values: list[list[Any]] = [list(dict.fromkeys(axis)) for axis in (specs, threads, dtypes, envs)]
+    varies = tuple(axis for axis, there in zip(AXES, values, strict=True) if len(there) > 1)
+    return [Setting(spec, count, dtype, varies, env) for spec, count, dtype, env in product(*values)]
 
 
 #: One row at a time from Python; one call for a batch; the book's whole cell, with loading and counting.

@@ -57,11 +57,6 @@ class Group:
     places: tuple[Place, ...]
 
     @property
-    def specs(self) -> tuple[str, ...]:
-        """The networks, the nearest first."""
-        return tuple(dict.fromkeys(place.spec for place in self.places))
-
-    @property
     def by_kernel(self) -> tuple[Place, ...]:
         """The same places kernel by kernel, each with the nearest network first."""
         kernels = list(dict.fromkeys(place.kernel for place in self.places))
@@ -72,10 +67,6 @@ class Group:
         kept = ("kernel", "spec", "level", "weight_bytes", "causes", "unclear", "disturbed", "is_bus")
         places = [{"run": one.run_id} | {name: getattr(one, name) for name in kept} for one in self.by_kernel]
         return {"machine": self.machine, "threads": self.threads, "kind": self.kind, "places": places}
-
-    def of(self, spec: str) -> tuple[Place, ...]:
-        """Return the kernels on one network."""
-        return tuple(place for place in self.places if place.spec == spec)
 
 
 def groups(explanations: Sequence[Explanation]) -> list[Group]:

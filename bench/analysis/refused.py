@@ -6,9 +6,10 @@ A time is refused by a check behind the clock (`bench.measure.honesty`), by the 
 refused in one repeat has no time in any: a kernel that was caught once is not believed where it was not.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from statistics import median
+from typing import Any
 
 from msgspec.structs import replace as changed
 
@@ -98,34 +99,19 @@ def _stripped(record: Record, refused: Collection[Refusal]) -> Record:
     """Return a record without the refused cases, and without what else was timed of them."""
     if not refused:
         return record
+    hit = {(one.mode, one.batch_size) for one in refused}
+    everything = any(mode is None for mode, _ in hit)
 
-    def hit(mode: str, batch_size: int) -> bool:
-        return any(one.mode is None or (one.mode, one.batch_size) == (mode, batch_size) for one in refused)
+    def kept(blocks: Iterable[Any]) -> tuple[Any, ...]:
+        return () if everything else tuple(one for one in blocks if (one.mode, one.batch_size) not in hit)
 
     trust, device_times = record.trust, record.device_times
-    if device_times is not None:
-        kept = tuple(one for one in device_times.cases if not hit(one.mode, one.batch_size))
-        device_times = changed(device_times, cases=kept)
-    failures = dict.fromkeys(
-        (*record.failures, *(Failure(record.kernel, one.mode, one.batch_size, PHASE, _told(one)) for one in refused))
-    )
-    starts = tuple(
-        changed(start, first_calls=tuple(call for call in start.first_calls if not hit(call.mode, call.batch_size)))
-        for start in trust.starts
-    )
+    told = (Failure(record.kernel, one.mode, one.batch_size, PHASE, f"{one.check}: {one.reason}") for one in refused)
+    starts = tuple(changed(start, first_calls=kept(start.first_calls)) for start in trust.starts)
     return changed(
         record,
-        cases=tuple(case for case in record.cases if not hit(case.mode, case.batch_size)),
-        failures=tuple(failures),
-        device_times=device_times,
-        trust=changed(
-            trust,
-            singles=tuple(one for one in trust.singles if not hit(one.mode, one.batch_size)),
-            audits=tuple(one for one in trust.audits if not hit(one.mode, one.batch_size)),
-            starts=starts,
-        ),
+        cases=kept(record.cases),
+        failures=tuple(dict.fromkeys((*record.failures, *told))),
+        device_times=device_times and changed(device_times, cases=kept(device_times.cases)),
+        trust=changed(trust, singles=kept(trust.singles), audits=kept(trust.audits), starts=starts),
     )
-
-
-def _told(one: Refusal) -> str:
-    return f"{one.check}: {one.reason}"

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Self
 
+from mlpbench.bench import words
 from mlpbench.bench.cases import CPU
 from mlpbench.kernels.spec import ForwardSpec
 
@@ -78,9 +79,7 @@ class Roofs:
     @property
     def whose(self) -> str:
         """Who is held to them, in words: so many threads, or the device."""
-        if self.device != CPU:
-            return self.device
-        return "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return self.device if self.device != CPU else words.things(self.threads, "thread")
 
 
 @dataclass(frozen=True)

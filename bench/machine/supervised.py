@@ -116,7 +116,8 @@ def run(
             at_end.callback(_kill, process)
             guard.OURS.watch_group(process.pid)
         _offer_to_the_system(process.pid)
-        outputs = {pipe: _Output(on_line if pipe is process.stdout else None) for pipe in _pipes(process)}
+        pipes = filter(None, (process.stdout, process.stderr))
+        outputs = {pipe: _Output(on_line if pipe is process.stdout else None) for pipe in pipes}
         stopped = _watch(process, outputs, limits)
         if stopped:
             _kill(process)
@@ -140,10 +141,6 @@ def _start(
             stderr=subprocess.STDOUT if merged else subprocess.PIPE,
             start_new_session=True,  # Ctrl-C reaches us alone: we decide what is kept
         )
-
-
-def _pipes(process: subprocess.Popen[bytes]) -> list[IO[bytes]]:
-    return [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]
 
 
 def _watch(process: subprocess.Popen[bytes], outputs: Mapping[IO[bytes], _Output], limits: Limits) -> str | None:

@@ -334,10 +334,8 @@ class Resumed(Block, frozen=True, kw_only=True):
 
     def sentence(self) -> str:
         """Say it, as a sentence."""
-        said = f"Resumed {self.at}, after {self.after} {'process' if self.after == 1 else 'processes'}"
-        return (
-            f"{said}, though it was not as before: {'; '.join(self.differences)}." if self.differences else f"{said}."
-        )
+        before = f", though it was not as before: {'; '.join(self.differences)}" if self.differences else ""
+        return f"Resumed {self.at}, after {words.things(self.after, 'process', 'processes')}{before}."
 
 
 class PlanHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="plan"):

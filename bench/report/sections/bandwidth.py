@@ -75,7 +75,7 @@ def heading(found: Group) -> str:
 
 def sentences(found: Group) -> list[str]:
     """Return one sentence for each network, the nearest first, and then where "bus bandwidth" is right."""
-    lines = [_of_spec(found.of(spec)) for spec in found.specs]
+    lines = list(map(_of_spec, grouped((place.spec, place) for place in found.places).values()))
     if any(place.disturbed for place in found.places):
         disturbed = "Something else ran while roofs were measured"
         lines.append(f"{disturbed}: shares of weights reused are not to be trusted there.")

@@ -69,17 +69,13 @@ def _failed(run: Run, only: str | None = None) -> Iterator[Gap]:
 
     A gate fails for all cases at a time.
     """
-    cases: dict[tuple[str, str, str], dict[str, None]] = defaultdict(dict)
-    repeats: dict[tuple[str, str, str], set[int]] = defaultdict(set)
-    for record in run.records:
-        for failure in (one for one in record.failures if only in (None, one.phase)):
-            key = (failure.kernel, failure.phase, failure.reason)
-            cases[key][_name(failure.mode, failure.batch_size)] = None
-            repeats[key].add(record.repeat)
-    for (kernel, phase, reason), hit in cases.items():
+    failed = ((one, record.repeat) for record in run.records for one in record.failures if only in (None, one.phase))
+    alike = grouped(((one.kernel, one.phase, one.reason), (one, repeat)) for one, repeat in failed)
+    for (kernel, phase, reason), found in alike.items():
+        hit = dict.fromkeys(_name(one.mode, one.batch_size) for one, _ in found)
         where = "all cases" if "all cases" in hit or len(hit) == len(_planned(run)) else ", ".join(hit)
-        what = f"{where}, {_repeats(repeats[kernel, phase, reason], run)}: {_PHASES.get(phase, phase)}"
-        yield kernel, what, reason
+        repeats = _repeats({repeat for _, repeat in found}, run)
+        yield kernel, f"{where}, {repeats}: {_PHASES.get(phase, phase)}", reason
 
 
 def _absent(run: Run, processes: Iterable[tuple[str, int]], why: str) -> Iterator[Gap]:
