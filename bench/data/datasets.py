@@ -63,7 +63,7 @@ class Dataset:
     def inputs(self, dtype: DTypeLike, rows: int | None = None) -> NDArray[Any]:
         """Return ``rows`` rows (all by default) as a new C-contiguous array (rows, n_in) of ``dtype`` in [0, 1].
 
-        Where more rows are asked for than there are, they are repeated in order; see `repeats`.
+        Where more rows are asked for than there are, they are repeated in order.
         Raises UserError for fewer than one row, and for more than fit into 8 GiB.
         """
         dtype = np.dtype(dtype)
@@ -83,10 +83,6 @@ class Dataset:
         if self.labels is None:
             return None
         return self.labels[np.arange(len(self) if rows is None else rows) % len(self)]
-
-    def repeats(self, rows: int) -> bool:
-        """Say whether ``rows`` rows hold some row more than once."""
-        return rows > len(self)
 
 
 def _checked_rows(rows: int, row_bytes: int) -> int:

@@ -112,7 +112,7 @@ class Workload:
     @property
     def repeated(self) -> bool:
         """Whether rows of the data set are repeated to fill ``rows``."""
-        return self.dataset.repeats(self.rows)
+        return self.rows > len(self.dataset)
 
     def gate(self, kernel_class: type[Kernel], kernel: Kernel) -> conformance.Conformance:
         """Hold a kernel against the reference: on data made to catch mistakes, then on what will be timed.

@@ -7,10 +7,10 @@ record says so.
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 
@@ -32,6 +32,7 @@ _ASKED = {
     "power.limit": "power_limit",
     "compute_mode": "compute_mode",
 }
+T = TypeVar("T")
 VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
 
 
@@ -162,14 +163,9 @@ class Card:
 
     def is_throttled(self) -> bool:
         """Look; return whether the clock is lowered so far, or for such a reason, that a sample says nothing."""
-        if self._nvml is None:
-            return False
-        nvml = self._nvml
-        try:
-            mhz = float(nvml.nvmlDeviceGetClockInfo(self._handle, nvml.NVML_CLOCK_SM))
-            bits = int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(self._handle))
-        except nvml.NVMLError as error:
-            self.reason = f"NVML: {error}"
+        mhz = self._ask(lambda nvml: float(nvml.nvmlDeviceGetClockInfo(self._handle, nvml.NVML_CLOCK_SM)))
+        bits = self._ask(lambda nvml: int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(self._handle)))
+        if mhz is None or bits is None:
             return False
         self.looks += 1
         self._mhz = [min([mhz, *self._mhz]), max([mhz, *self._mhz])]
@@ -179,21 +175,20 @@ class Card:
 
     def count_others(self) -> None:
         """Look who computes on the card. One of them is this process: a container does not tell which."""
-        if self._nvml is None:
-            return
-        try:
-            there = len(self._nvml.nvmlDeviceGetComputeRunningProcesses(self._handle))
-        except self._nvml.NVMLError as error:
-            self.reason = f"NVML: {error}"
-            return
-        self.others = max(self.others or 0, there - 1, 0)
+        there = self._ask(lambda nvml: len(nvml.nvmlDeviceGetComputeRunningProcesses(self._handle)))
+        if there is not None:
+            self.others = max(self.others or 0, there - 1, 0)
 
     def energy_mj(self) -> float | None:
         """Return the millijoules that the card has drawn since its driver was loaded; None where NVML does not say."""
+        return self._ask(lambda nvml: float(nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)))
+
+    def _ask(self, question: Callable[[Any], T]) -> T | None:
+        """Return NVML's answer; None where there is none, and then ``reason`` says why."""
         if self._nvml is None:
             return None
         try:
-            return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle))
+            return question(self._nvml)
         except self._nvml.NVMLError as error:
             self.reason = f"NVML: {error}"
             return None

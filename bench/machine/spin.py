@@ -17,15 +17,18 @@ HASHES = 3_000
 
 @dataclass(frozen=True)
 class Spin:
-    """``run(n)`` does ``n`` times the work of one spin, on one thread, in registers; ``eighths(n)`` an eighth of it.
+    """``eighths(n)`` does ``n`` times an eighth of the work of one spin, on one thread, in registers.
 
     ``instructions``: dependent one-cycle instructions of one spin; None where they are not known.
     """
 
     name: str
     instructions: int | None
-    run: Callable[[int], object]
     eighths: Callable[[int], object]
+
+    def run(self, n: int) -> object:
+        """Do the work of ``n`` spins."""
+        return self.eighths(8 * n)
 
 
 @cache
@@ -40,20 +43,12 @@ def best_spin() -> Spin:
 def llvm_spin() -> Spin:
     """Return a chain of dependent integer instructions in machine code."""
     chain = compiled()
-
-    def eighths(n: int) -> int:
-        return chain(SEED, n * STEPS // 8)
-
-    return Spin("llvm-xorshift64", STEPS * INSTRUCTIONS_PER_STEP, lambda n: eighths(8 * n), eighths)
+    return Spin("llvm-xorshift64", STEPS * INSTRUCTIONS_PER_STEP, lambda n: chain(SEED, n * STEPS // 8))
 
 
 def hashing_spin() -> Spin:
     """Return a chain of SHA-256 in C: fixed work too, but how many instructions depends on the library's build."""
-
-    def eighths(n: int) -> bytes:
-        return hashlib.pbkdf2_hmac("sha256", b"mlpbench", b"spin", n * HASHES // 8)
-
-    return Spin("pbkdf2-sha256", None, lambda n: eighths(8 * n), eighths)
+    return Spin("pbkdf2-sha256", None, lambda n: hashlib.pbkdf2_hmac("sha256", b"mlpbench", b"spin", n * HASHES // 8))
 
 
 #: Three shifts and three exclusive ors, each of which needs the result of the one before: nothing can overlap them.

@@ -263,8 +263,7 @@ class Turns:
     def verdict(self) -> dict[str, Any]:
         """Return what the checks behind the clock say, as members of the block "trust": when all rounds are over."""
         timed = [one for case, one in self.series.items() if case not in self.failed]
-        found = self.behind.verdict(timed[0].contestant, timed) if timed else {}
-        return found
+        return self.behind.verdict(timed[0].contestant, timed) if timed else {}
 
     def _begin(self, contestant: Contestant, case: Case) -> Series:
         made: list[Series] = []

@@ -122,7 +122,10 @@ def _write_nameless(path: Path, content: bytes, *, replace: bool) -> bool:
         finally:
             os.close(folder)
     if replace:
-        _rename(named, path)
+        try:
+            named.replace(path)
+        finally:
+            named.unlink(missing_ok=True)
     return True
 
 
@@ -146,14 +149,6 @@ def _fill(file: BinaryIO, content: bytes) -> None:
     file.flush()
     os.fsync(file.fileno())
     os.fchmod(file.fileno(), 0o644)  # temporary files are for their owner alone; results are shared
-
-
-def _rename(partial: Path, path: Path) -> None:
-    try:
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def _one_line_each(text: bytes) -> bytes:

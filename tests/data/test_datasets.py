@@ -56,7 +56,6 @@ def test_more_rows_than_there_are_repeat_in_order(rows):
     assert x.shape == (rows, 784)
     np.testing.assert_array_equal(x, data.inputs("float32")[order])
     np.testing.assert_array_equal(t, data.labels[order])
-    assert data.repeats(rows) == (rows > 1000)
 
 
 def test_inputs_are_fresh_and_the_images_cannot_be_changed():

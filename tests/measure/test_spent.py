@@ -34,7 +34,7 @@ def counted(monkeypatch):
         state["now"] += n * spin.STEPS / 8 * state["step"]
         return 0
 
-    pretended = spin.Spin(chain.name, chain.instructions, lambda n: eighths(8 * n), eighths)
+    pretended = spin.Spin(chain.name, chain.instructions, eighths)
     monkeypatch.setattr(module.spin, "best_spin", lambda: pretended)
 
     @contextmanager

@@ -120,7 +120,7 @@ def test_heat_is_summed_over_the_processors(tmp_path, monkeypatch):
 
 def test_the_watch_spins_before_and_after_each_case(monkeypatch):
     events = []
-    fake = spin.Spin("fake", None, lambda n: events.append("spin"), None)
+    fake = spin.Spin("fake", None, lambda n: events.append("spin"))
     monkeypatch.setattr(watch, "best_spin", lambda: fake)
     observer, kernel = watch.Watch(), instruments.NullKernel()
     for size in (1, 10):

@@ -25,13 +25,12 @@ FINISHED = (0, 1)
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What a worker is; ``version`` and ``commit`` are mlpbench's."""
+    """What a worker is; ``version`` is mlpbench's."""
 
     machine: str
     host: str | None
     boot: str | None
     version: str
-    commit: str | None
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -57,7 +56,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 def facts() -> Facts:
     """Return what this worker is."""
-    return Facts(environment.machine_id(), host.host(), host.boot(), __version__, environment.commit().commit)
+    return Facts(environment.machine_id(), host.host(), host.boot(), __version__)
 
 
 def digest(content: bytes) -> str:

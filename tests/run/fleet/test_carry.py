@@ -29,7 +29,7 @@ class Pretended:
     def facts(self, name):
         if self.spoil.get(name) == "gone":
             raise carry.WorkerLost("connection refused")
-        return Facts("testbox", self.hosts[name], self.hosts[name], self.versions.get(name, "1"), None)
+        return Facts("testbox", self.hosts[name], self.hosts[name], self.versions.get(name, "1"))
 
     def execute(self, name, request, tell):
         host = self.hosts[name]
