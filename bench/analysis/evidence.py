@@ -224,12 +224,6 @@ def _of_device(entry: measured.OfDevice) -> OfDevice:
         for one in content.measured
         if one.name in COPIES
     }
-    roofs = replace(
-        roofs,
-        device=entry.device,
-        name=content.facts.get("device_name"),
-        copies_s=copies,
-        peaks=peaks,
-        launch_s=waits,
-    )
+    name = content.facts.get("device_name")
+    roofs = replace(roofs, device=entry.device, name=name, copies_s=copies, peaks=peaks, launch_s=waits)
     return OfDevice(roofs, disturbed, None)

@@ -291,16 +291,8 @@ def _fastest(cases: Sequence[CaseSummary]) -> list[Fastest]:
 
 def _first(cases: Sequence[CaseSummary], batch_size: int | None) -> Fastest:
     (first, _), (second, lead), *_ = ranked(cases)
-    return Fastest(
-        first.run,
-        batch_size,
-        first.kernel,
-        first.sample,
-        second.kernel,
-        lead if lead.paired else None,
-        first.unchecked,
-        second.unchecked,
-    )
+    ahead, unchecked = lead if lead.paired else None, (first.unchecked, second.unchecked)
+    return Fastest(first.run, batch_size, first.kernel, first.sample, second.kernel, ahead, *unchecked)
 
 
 def _of_all(order: Sequence[tuple[CaseSummary, Ratio]]) -> str:

@@ -158,29 +158,12 @@ def _levels_of(run: Run) -> RunLevels:
         for at, case in of_kernel.items():
             logs = np.log(list(case.by_repeat.values()))
             scatter = float(np.std(logs, ddof=1)) / math.sqrt(len(logs)) if len(logs) > 1 else None
-            found.append(
-                Level(
-                    _task(run),
-                    kernel,
-                    *at,
-                    math.exp(float(np.median(logs))),
-                    len(logs),
-                    scatter,
-                    at in alone,
-                    pace.spin_s if at in spun else None,
-                )
-            )
+            middle_s, spin_s = math.exp(float(np.median(logs))), pace.spin_s if at in spun else None
+            found.append(Level(_task(run), kernel, *at, middle_s, len(logs), scatter, at in alone, spin_s))
     started = run.plan.started if run.plan and run.plan.started else run.id
-    records = {one.kernel: one for one in reversed(run.records)}
+    kernels = {one.kernel: sides.of_kernel(one) for one in reversed(run.records)}
     facts = sides.facts(run.records[0]) if run.records else {}
-    return RunLevels(
-        run.id,
-        started,
-        run.environment.machine.host,
-        tuple(found),
-        facts,
-        {name: sides.of_kernel(one) for name, one in records.items()},
-    )
+    return RunLevels(run.id, started, run.environment.machine.host, tuple(found), facts, kernels)
 
 
 def _task(run: Run) -> tuple[str, ...]:

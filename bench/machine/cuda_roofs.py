@@ -142,20 +142,11 @@ def measure(dtype: str, seconds: float) -> Roofs:
             short_rounds(one.call, round(WARM_S / ROUND_S), ROUND_S, most_s=WARM_S, wait=stream.synchronize)
         wait = None if one.waits else stream.synchronize
         _, data = short_rounds(one.call, rounds, ROUND_S, most_s=2 * seconds, wait=wait)
-        measured.append(
-            Measured(
-                name=one.name,
-                how=one.how,
-                arithmetic=one.arithmetic,
-                unit=one.unit,
-                work=one.work,
-                bytes=one.size,
-                data=tuple(data),
-            )
-        )
+        told = {name: getattr(one, name) for name in ("name", "how", "arithmetic", "unit", "work")}
+        measured.append(Measured(**told, bytes=one.size, data=tuple(data)))
     device.multiply_in(dtype)()
-    told = {**device.device_facts(dtype), "cupy": CupyKernel.version()}
-    texts = {name: None if value is None else str(value) for name, value in told.items()}
+    facts = {**device.device_facts(dtype), "cupy": CupyKernel.version()}
+    texts = {name: None if value is None else str(value) for name, value in facts.items()}
     return Roofs(dtype=dtype, facts=texts, caches=caches, measured=tuple(measured))
 
 

@@ -30,12 +30,8 @@ def to_sweep(
 ) -> None:
     """Refuse a folder that was renamed, or that is of another sweep, or whose records are of another setting."""
     name, setting = f"{header.run_id}.{entry.label}", entry.setting
-    if plan is None or (plan.run_id, plan.sweep, plan.setting, plan.threads) != (
-        name,
-        header.run_id,
-        setting,
-        setting.threads,
-    ):
+    found = plan and (plan.run_id, plan.sweep, plan.setting, plan.threads)
+    if found != (name, header.run_id, setting, setting.threads):
         there = plan.run_id if plan else folder.stem
         raise UserError(f"{folder}: holds {there}, not {name}: it was renamed or copied; take it away")
     for record in records[:1]:  # all others are of the same network

@@ -255,10 +255,8 @@ class Ending(WholeEnding, frozen=True, kw_only=True):
 
     def limit(self, kernel: str, mode: str, batch_size: int) -> str | None:
         """Return what ended a case, a key of `LIMITS`; None for a case that is not there."""
-        found = (
-            case.limit for case in self.cases if (case.kernel, case.mode, case.batch_size) == (kernel, mode, batch_size)
-        )
-        return next(found, None)
+        at = kernel, mode, batch_size
+        return next((case.limit for case in self.cases if (case.kernel, case.mode, case.batch_size) == at), None)
 
     def shortfall(self) -> str | None:
         """Say which planned processes there was no time for, kernels with the same repeats together; None for none."""
