@@ -61,7 +61,7 @@ def test_a_kernel_that_hangs_is_no_reason_to_ask_for_time_and_one_that_had_none_
     assert [*at] == []
     made.ending()
     assert made.advice() is None, "nothing was timed: nobody knows how long that takes"
-    made, order = run(plan(("a", "b"), budget_s=9.0), {"a": 0.001, "b": 0.001})
+    made, order = run(plan(("a", "b"), budget_s=7.0), {"a": 0.001, "b": 0.001})
     made.ending()
     assert len({kernel for kernel, _ in order}) == 1
     assert "half of the cases or more have none): 1 more minute would make them useful (--budget 1m)" in made.advice()
