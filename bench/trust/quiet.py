@@ -146,8 +146,8 @@ def _taken(timing: Timing, best_ns: float, limit_ns: float, hit: tuple[Disturban
     quiet, level = looks <= limit_ns, float(np.median(looks)) / max(best_ns, 1.0)
     chosen, slow = np.flatnonzero(quiet.all(axis=1)), float((~quiet).mean())
     calm, enough = slow <= CALM and not hit, min(ENOUGH, (len(rounds) + 1) // 2)
-    lasted = worked_s(timing) if timing.waits_ns else timing.rounds_s
-    short = float(np.median(lasted)) * timing.iterations <= SHORT_S
+    # By the fastest: where most rounds were interrupted, their median is not how long a round is.
+    short = float(np.median(rounds[_fastest(rounds)])) * timing.iterations <= SHORT_S
     whole = chosen
     if not calm and short and len(chosen):
         whole = chosen[rounds[chosen] <= LONGEST * np.median(rounds[chosen][_fastest(rounds[chosen])])]

@@ -68,6 +68,15 @@ def test_rounds_that_were_interrupted_are_not_quiet_where_it_was_not_calm():
     assert (found.rule, found.chosen, found.counts) == ("quiet rounds", tuple(range(6)), True)
 
 
+def test_where_most_rounds_were_interrupted_the_others_say_how_long_a_round_is():
+    """A round of 1.5 ms is short although the median of all of them is 8 ms."""
+    waited = [trusting.window(*AT, run_delay_s=0.5)]
+    between = timing(*rounds((10, 1.5e-3, (25, 25)), (15, 8e-3, (25, 25))), iterations=1)
+    (found,) = of(Process(between, windows=waited))
+    assert (found.rule, len(found.chosen), found.call_s) == ("quiet rounds", 10, 1.5e-3)
+    assert found.disturbances[0].cause == "load"
+
+
 def test_quiet_rounds_that_waited_for_a_processor_are_not_believed_when_they_are_long():
     waited = [trusting.window(*AT, run_delay_s=0.3)]
     data = rounds((12, CALL_S, (25, 25)))
