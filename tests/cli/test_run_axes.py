@@ -9,6 +9,7 @@ import pytest
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import probe, profiles
 from mlpbench.bench.record import runs as record
+from mlpbench.bench.report import render
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from support import simulate
@@ -47,6 +48,7 @@ def run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("mlpbench.kernels.registry.load", classes.__getitem__)
     monkeypatch.setattr("mlpbench.kernels.registry.module", lambda name: classes[name].__module__)
     monkeypatch.setattr(probe, "probe_all", lambda names, specs, _: [probe.probe(name, specs) for name in names])
+    monkeypatch.setitem(render._WRITERS, "html", lambda document: document.title)  # pages have tests of their own
     monkeypatch.setattr("mlpbench.bench.values.processors", lambda: 2)
     monkeypatch.setattr("mlpbench.kernels.base.processors", lambda: 2)
 
