@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 _Array = NDArray[Any]
 
-#: A message of protobuf ends at 2 GiB.
-MAX_BYTES = 2**31
 #: Numbers for which activations are compared, and how near they must be.
 POINTS = np.linspace(-9, 9, 145)
 NEAR = 2e-6
@@ -84,8 +82,6 @@ _ELEMENTWISE: dict[str, Callable[..., _Array]] = {
 def read(path: Path) -> Network:
     """Read a model. Raises ParamsError with the node and operator that is no part of a fully connected network."""
     onnx = require("onnx", "models")
-    if not 0 < path.stat().st_size < MAX_BYTES:
-        raise ParamsError(f"it has {path.stat().st_size} bytes: an ONNX model has up to {MAX_BYTES}")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         guard.require_small(content)
         model = onnx.ModelProto()

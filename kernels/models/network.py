@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: The endings of files that hold a network.
 SUFFIXES = (".onnx", ".safetensors")
+#: A message of protobuf, and so a model of ONNX, ends at 2 GiB. A file may have holes, and claim any size for nothing.
+MAX_BYTES = 2**31
 
 
 def is_network(path: Path) -> bool:
@@ -40,7 +42,9 @@ def read(path: Path) -> Network:
 
 
 @lru_cache(maxsize=1)
-def _read(path: Path, _modified_ns: int, _size: int) -> Network:
+def _read(path: Path, _modified_ns: int, size: int) -> Network:
+    if not 0 < size < MAX_BYTES:
+        raise ParamsError(f"it has {size} bytes: a network has up to {MAX_BYTES}")
     if path.suffix.lower() == ".onnx":
         from mlpbench.kernels.models import graph
 

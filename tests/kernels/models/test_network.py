@@ -208,6 +208,16 @@ def test_a_state_needs_activations_and_nothing_but_linear_layers(tmp_path):
         network.read(path)
 
 
+@pytest.mark.parametrize("ending", ["onnx", "safetensors"])
+def test_a_file_of_any_size_is_refused_at_once(tmp_path, ending):
+    path = tmp_path / f"net.{ending}"
+    for size in (0, network.MAX_BYTES, 2**40):  # holes: it takes no room
+        with path.open("wb") as file:
+            file.truncate(size)
+        with pytest.raises(ParamsError, match=f"it has {size} bytes: a network has up to"):
+            network.read(path)
+
+
 def test_a_model_beside_other_words(tmp_path):
     spec = ForwardSpec((784, 20, 10), "tanh")
     path = written(tmp_path, build_model(spec, seeded(spec)))
