@@ -99,6 +99,11 @@ def _in(namespace: str) -> Any:
     return import_module(f"array_api_compat.{namespace}")
 
 
+def _maker(xp: Any) -> Any:
+    """Return what makes an array of a namespace; MLX calls it otherwise than the standard."""
+    return getattr(xp, "asarray", None) or xp.array
+
+
 class ArrayApiKernel(Kernel):
     """The formulas in the functions of one namespace. Results are arrays of the library."""
 
@@ -115,11 +120,16 @@ class ArrayApiKernel(Kernel):
 
     @classmethod
     def probe(cls) -> None:
-        """Raise KernelUnavailable where the library is missing, or its namespace is not that of the standard."""
+        """Raise KernelUnavailable where the library is missing, cannot compute here, or lacks parts of the standard."""
         xp = _in(cls.namespace)
         lacking = [name for name in _NEEDED if not hasattr(xp, name)]
         if lacking:
             raise KernelUnavailable(f"{cls.namespace} has no {', '.join(lacking)}: it is no array API namespace")
+        try:
+            xp.sum(_maker(xp)([1.0]))
+        except RuntimeError as error:  # it is installed, and its device is not there
+            why = " ".join(str(error).split())[:200]
+            raise KernelUnavailable(f"{cls.namespace} cannot compute here: {type(error).__name__}: {why}") from error
 
     @classmethod
     def supports(cls, spec: ForwardSpec) -> None:
@@ -157,8 +167,7 @@ class ArrayApiKernel(Kernel):
 
     def from_host(self, x: NDArray[Any]) -> Any:
         """Return a NumPy array as the library's. Read-only arrays are copied: not all libraries have such."""
-        make = getattr(self._xp, "asarray", None) or self._xp.array
-        return make(x if x.flags.writeable else x.copy(), dtype=self._dtype)
+        return _maker(self._xp)(x if x.flags.writeable else x.copy(), dtype=self._dtype)
 
     def to_host(self, y: Any) -> NDArray[Any]:
         """Return one of the library's arrays as a NumPy array."""

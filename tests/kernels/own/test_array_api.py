@@ -1,5 +1,8 @@
 """The kernel over any array namespace: the gate for each, what it cannot express, and that waiting is in the clock."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -81,6 +84,38 @@ def test_what_the_standard_lacks_is_a_reason():
         registry.load(registry.give("array-api:math")).probe()
     with pytest.raises(KernelUnavailable, match="nothing_of_this_name cannot be imported: No module named"):
         registry.load("array-api-nothing_of_this_name").probe()
+
+
+def test_a_library_without_its_device_is_a_reason(monkeypatch):
+    def no_device(*_, **__):
+        raise RuntimeError("no device\nwas found")
+
+    module = SimpleNamespace(**dict.fromkeys(array_api._NEEDED), asarray=no_device)
+    monkeypatch.setitem(sys.modules, "without_a_card", module)
+    kernel_class = registry.load("array-api-without_a_card")
+    with pytest.raises(
+        KernelUnavailable, match=r"^without_a_card cannot compute here: RuntimeError: no device was found$"
+    ):
+        kernel_class.probe()
+
+
+@pytest.mark.heavy
+def test_cupy_itself():
+    """It has all that the kernel calls; it computes where a card is, and is refused in one line where none is."""
+    cupy = pytest.importorskip("cupy", reason="cupy cannot be imported")
+    namespace = pytest.importorskip("array_api_compat.cupy", reason="array_api_compat cannot be imported")
+    assert namespace.cuda.get_current_stream is cupy.cuda.get_current_stream
+    assert callable(namespace.ndarray.get)
+    try:
+        has_card = cupy.cuda.runtime.getDeviceCount() > 0
+    except cupy.cuda.runtime.CUDARuntimeError:
+        has_card = False
+    kernel_class = registry.load(registry.give("array-api:cupy"))
+    if has_card:
+        assert check(kernel_class, SPECS[0]).max_error_ratio < 0.5
+    else:
+        with pytest.raises(KernelUnavailable, match=r"^cupy cannot compute here: CUDARuntimeError: cudaError[^\n]*$"):
+            kernel_class.probe()
 
 
 def test_names():
