@@ -12,7 +12,7 @@ import typer
 
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import Results, Runs
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.record.write import write_document
 from mlpbench.kernels.files import open_ordinary
 from mlpbench.kernels.registry import nearest
@@ -110,10 +110,8 @@ def _write_asv(found: Sequence[Run], output: Path | None) -> None:
         raise UserError("asv keeps results in a folder: name it with -o, it is results_dir in asv.conf.json")
     for name, text in asv.render(found, _listed(output / "benchmarks.json")).items():
         path = output / name
-        try:
+        with user_error(f"cannot write {path}", "; choose another folder with -o"):
             path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}; choose another folder with -o") from None
         _put(path, text)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench.data.mnist import FILES, WEIGHTS_FILE, resolve_data_dir, spellings
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import UserError, user_error
 from mlpbench.kernels.files import open_ordinary
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def fetch(
     wanted = [remote for remote in remotes if not (test_only and remote.is_training_half)]
     paths: list[Path] = []
     failed: dict[str, list[str]] = {}  # what went wrong: with which files
-    try:
+    with user_error(f"cannot write to {folder}", "; name another with --data-dir"):
         folder.mkdir(parents=True, exist_ok=True)
         with _progress(console) as progress:
             for remote in wanted:
@@ -114,8 +114,6 @@ def fetch(
                     paths.append(_ensure(remote, folder, mirrors or remote.mirrors, bar, timeout_s))
                 except _NotHad as failure:
                     failed.setdefault(str(failure), []).append(remote.name)
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror or error}; name another with --data-dir") from error
     if failed:
         told = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in failed.items())
         raise UserError(

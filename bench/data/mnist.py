@@ -13,7 +13,7 @@ from typing import IO, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import UserError, user_error
 from mlpbench.kernels.files import open_ordinary
 
 Part = Literal["train", "test"]
@@ -78,15 +78,13 @@ def spellings(name: str) -> tuple[str, ...]:
 
 def find(folder: Path, name: str) -> Path:
     """Return the file of ``folder`` that holds the IDX file ``name``. Raises UserError where there is none."""
-    try:
+    with user_error(f"cannot look into {folder}"):
         if not folder.is_dir():
             problem = "is not a folder" if folder.exists() else "does not exist"
             raise UserError(f"data folder {folder} {problem}: {HINT}")
         for spelling in spellings(name):
             if (folder / spelling).exists():
                 return folder / spelling
-    except OSError as error:
-        raise UserError(f"cannot look into {folder}: {error.strerror or error}") from error
     raise UserError(f"{folder} has no {name}, gzipped or not: {HINT}")
 
 

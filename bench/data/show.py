@@ -13,7 +13,7 @@ from rich.text import Text
 
 from mlpbench.bench.data.datasets import Dataset
 from mlpbench.bench.data.mnist import SIDE
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import UserError, user_error
 from mlpbench.kernels.files import write_whole
 
 #: From paper to ink, where there are no colours: each character stands for two pixels, one above the other.
@@ -81,10 +81,8 @@ def save_png(image: NDArray[Any], path: Path) -> None:
     picture = Image.fromarray(_pixels(image).repeat(_SCALE, axis=0).repeat(_SCALE, axis=1))
     content = io.BytesIO()
     picture.save(content, format="PNG")
-    try:
+    with user_error(f"cannot write {path}"):
         write_whole(path, content.getvalue())
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _pixels(image: NDArray[Any]) -> NDArray[np.uint8]:

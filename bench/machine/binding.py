@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.machine import host
 from mlpbench.bench.record.plan import Binding
 
@@ -41,10 +41,8 @@ def bound(binding: Binding | None) -> Iterator[None]:
         return
     processors = binding.processors
     before = os.sched_getaffinity(0)
-    try:
+    with user_error(f"the system refuses processors {', '.join(map(str, processors))}"):
         os.sched_setaffinity(0, processors)
-    except OSError as error:
-        raise UserError(f"the system refuses processors {', '.join(map(str, processors))}: {error.strerror}") from None
     try:
         yield
     finally:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.fields import SCHEMA, Block, Name, Schema, Text
 from mlpbench.bench.record.write import write_atomically
@@ -49,10 +49,8 @@ class FleetFile(Block, frozen=True):
 
 def write(results: Path, head: FleetHead) -> Path:
     """Write the file of a fleet over the one before it; return its path. Raises UserError where it cannot be."""
-    try:
+    with user_error(f"cannot write results to {results}", "; choose another --results"):
         results.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write results to {results}: {error.strerror}; choose another --results") from None
     path = results / f"fleet-{head.fleet}.json"
     write_atomically(path, FleetFile(head), replace=True)
     return path

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import user_error
 
 #: In the folder of a machine's results; a dot keeps it out of lists of runs.
 FILE = ".history.sqlite"
@@ -58,12 +58,10 @@ def code_of(*folders: Path) -> str:
 def _mark(run: Path, code: str) -> str:
     """Return a digest of names, sizes and dates of all files of a run, and of the code. Raises UserError."""
     digest = hashlib.sha256(code.encode())
-    try:
+    with user_error(f"{run}: cannot be read"):
         for path in sorted(run.rglob("*.json")):
             state = path.stat()
             digest.update(f"{path.relative_to(run)}\0{state.st_size}\0{state.st_mtime_ns}\n".encode(errors="replace"))
-    except OSError as error:
-        raise UserError(f"{run}: cannot be read: {error.strerror}") from None
     return digest.hexdigest()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from mlpbench.bench import values
 from mlpbench.bench.cases import Setting
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.record import belongs, schema, untrusted
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Ending, Plan, PlanHead, Resumed, RunFile, Skipped, SweepHead
@@ -175,10 +175,8 @@ def _head(folder: Path) -> PlanHead | SweepHead | None:
 
 
 def _run(path: Path, head: PlanHead | None) -> Run:
-    try:
+    with user_error(f"{path}: cannot be read"):
         names = sorted(file.name for file in path.glob("*.json") if not file.name.startswith("."))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     if not names:
         raise UserError(f"{path}: no run in this folder: it has no {PLAN_FILE} and no record")
     names = [name for name in names if name not in (PLAN_FILE, ROOFS_FILE) and not ROOFS_OF_REPEAT.fullmatch(name)]
@@ -357,10 +355,8 @@ def _setting(argument: str, runs: list[Path], results_dir: Path, here: str | Non
 
 
 def _below(sweep: Path, label: str) -> Path:
-    try:
+    with user_error(f"{sweep}: cannot be read"):
         labels = sorted(path.name for path in sweep.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise UserError(f"{sweep}: cannot be read: {error.strerror}") from None
     if label not in labels:
         there = f"it has {', '.join(labels)}" if labels else "it is a run of one"
         raise UserError(f"no setting {label!r} in {sweep.name}; {there}")

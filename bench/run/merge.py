@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.record import runs, untrusted
 from mlpbench.bench.record.write import write_bytes
 from mlpbench.kernels.files import open_ordinary
@@ -98,10 +98,8 @@ def _plan(copies: dict[Path, Path], source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    try:
+    with user_error(f"cannot copy {source} to {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
         with open_ordinary(source) as file:
             content = file.read()
-    except OSError as error:
-        raise UserError(f"cannot copy {source} to {target}: {error.strerror}") from None
     write_bytes(target, content)
