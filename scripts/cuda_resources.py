@@ -12,10 +12,13 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from mlpbench.kernels.cuda.programs import Program
+from mlpbench.kernels.spec import MNIST
 
 ROOT = Path(__file__).parents[1]
 WORKER = Path(__file__).with_name("nvrtc_worker.py")
@@ -54,15 +57,14 @@ class Job:
         return hashlib.sha256("\0".join((SETTINGS, self.source, *self.options)).encode()).hexdigest()[:16]
 
     def architectures(self) -> list[int]:
-        """Return the architectures that it is compiled for."""
-        return [arch for arch in OPT_IN_KB if arch >= self.capability]
+        """Return the architectures that it is compiled for: those that have what it needs. The others refuse it."""
+        return [arch for arch, kb in OPT_IN_KB.items() if arch >= self.capability and self.shared_bytes <= kb * 1024]
 
 
 def jobs() -> list[Job]:
     """Return every program of the project but those that CuPy makes."""
     from mlpbench.bench.machine import cuda_roofs
     from mlpbench.kernels.cuda import peak, programs, queue
-    from mlpbench.kernels.spec import MNIST
 
     found = [Job("roofs", cuda_roofs.SOURCE), Job("queue", queue.SOURCE)]
     found += [Job(f"peak {dtype}", peak.source(dtype)) for dtype in ("float32", "float64")]
@@ -71,11 +73,15 @@ def jobs() -> list[Job]:
         one = programs.bias_softmax(n_out, dtype)
         found.append(Job(f"bias_softmax {n_out} {dtype}", one.source, one.options))
     for arithmetic, pixels in (("fp32", False), ("fp32", True), ("3xtf32", False), ("tf32", False), ("fp16", False)):
-        for one in programs.fused(MNIST, arithmetic, pixels=pixels):
-            name = f"{one.name} {arithmetic}{' bytes' if pixels else ''} {one.rows_per_block}"
-            instruction = "ffma" if arithmetic == "fp32" else "hmma"
-            found.append(Job(name, one.source, one.options, (), instruction, one.capability, one.shared_bytes))
+        found += [fused(one, arithmetic, pixels=pixels) for one in programs.fused(MNIST, arithmetic, pixels=pixels)]
     return found
+
+
+def fused(one: Program, arithmetic: str, *, pixels: bool) -> Job:
+    """Return a program that computes a whole network."""
+    name = f"{one.name} {arithmetic}{' bytes' if pixels else ''} {one.rows_per_block}"
+    instruction = "ffma" if arithmetic == "fp32" else "hmma"
+    return Job(name, one.source, one.options, (), instruction, one.capability, one.shared_bytes)
 
 
 def elementwise() -> list[Job]:
@@ -151,13 +157,21 @@ class Compiler:
             raise RuntimeError(message)
         return json.loads(line)
 
+    def _asked(self, job: Job, arch: int, wanted: str) -> Any:
+        asked = {"source": job.source, "options": job.options, "includes": job.includes, "arch": str(arch)}
+        self._process.stdin.write(json.dumps({**asked, "wanted": wanted}) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
     def taken(self, job: Job, arch: int) -> list[int]:
         """Return the columns of the table: the most that any kernel of the job takes, the sum of its instructions."""
-        asked = {key: value for key, value in asdict(job).items() if key in {"source", "options", "includes"}}
-        self._process.stdin.write(json.dumps({**asked, "arch": str(arch)}) + "\n")
-        self._process.stdin.flush()
-        kernels = self._answer().values()
+        kernels = self._asked(job, arch, "taken").values()
         return [(max if column in COLUMNS[:4] else sum)(kernel[column] for kernel in kernels) for column in COLUMNS]
+
+    def listing(self, job: Job, arch: int) -> str:
+        """Return what nvdisasm prints of the job's one kernel."""
+        (text,) = self._asked(job, arch, "listings").values()
+        return text
 
     def close(self) -> None:
         """Let the worker end."""

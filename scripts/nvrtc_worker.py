@@ -1,7 +1,8 @@
 """Compiles CUDA sources with the NVRTC of this interpreter through `cuda.core`, and says what each kernel takes.
 
 Needs `cuda-core` with NVRTC, and nvdisasm (`nvidia-cuda-nvdisasm`); no GPU, no NumPy, nothing of this project. Reads a
-job a line as JSON (source, options, arch), and writes an answer a line: what the kernels take, by their name.
+job a line as JSON (source, options, includes, arch, wanted), and writes an answer a line: by the name of each kernel
+what it takes ("taken"), or what nvdisasm prints of it ("listings").
 """
 
 import json
@@ -36,8 +37,8 @@ def version() -> str:
     return f"{major}.{minor}"
 
 
-def taken(source: str, options: list[str], arch: str, includes: list[str]) -> dict[str, dict[str, int]]:
-    """Compile for one architecture, as CuPy does; return registers, bytes and instructions of each kernel."""
+def compiled(source: str, options: list[str], arch: str, includes: list[str]) -> tuple[bytes, str]:
+    """Compile for one architecture, as CuPy does; return the cubin, and what ptxas says of it."""
     macros = [tuple(option.removeprefix("-D").split("=", 1)) for option in options if option.startswith("-D")]
     log, told = Log(), ["-v"]
     settings = ProgramOptions(
@@ -50,10 +51,15 @@ def taken(source: str, options: list[str], arch: str, includes: list[str]) -> di
         device_as_default_execution_space=True,
     )
     cubin = Program(source, "c++", settings).compile("cubin", logs=log).code
-    listing = disassembled(cubin)
+    return cubin, "".join(map(str, log))
+
+
+def taken(cubin: bytes, said: str) -> dict[str, dict[str, int]]:
+    """Return registers, bytes and instructions of each kernel."""
+    listing = listings(cubin)
     found = {}
-    for match in FUNCTION.finditer("".join(map(str, log))):
-        names = listing[match["name"]]
+    for match in FUNCTION.finditer(said):
+        names = INSTRUCTION.findall(listing[match["name"]])
         shared = re.search(r"(\d+) bytes smem", match["rest"])
         found[match["name"]] = {
             "registers": int(match["registers"]),
@@ -67,8 +73,8 @@ def taken(source: str, options: list[str], arch: str, includes: list[str]) -> di
     return found
 
 
-def disassembled(cubin: bytes) -> dict[str, list[str]]:
-    """Return the names of the instructions of each function of a cubin."""
+def listings(cubin: bytes) -> dict[str, str]:
+    """Return what nvdisasm prints of each function of a cubin."""
     program = find_nvidia_binary_utility("nvdisasm")
     if program is None:
         sys.exit("nvdisasm is not installed: pip install nvidia-cuda-nvdisasm")
@@ -77,11 +83,12 @@ def disassembled(cubin: bytes) -> dict[str, list[str]]:
         file.flush()
         listing = subprocess.run([program, "-c", file.name], capture_output=True, text=True, check=True).stdout
     sections = re.split(r"^//-+ \.text\.(\S+)\s+-+", listing, flags=re.MULTILINE)
-    return {name: INSTRUCTION.findall(text) for name, text in zip(sections[1::2], sections[2::2], strict=True)}
+    return dict(zip(sections[1::2], sections[2::2], strict=True))
 
 
 if __name__ == "__main__":
     print(json.dumps({"version": version()}), flush=True)
     for line in sys.stdin:
         job = json.loads(line)
-        print(json.dumps(taken(job["source"], job["options"], job["arch"], job.get("includes", []))), flush=True)
+        cubin, said = compiled(job["source"], job["options"], job["arch"], job["includes"])
+        print(json.dumps(listings(cubin) if job["wanted"] == "listings" else taken(cubin, said)), flush=True)

@@ -79,23 +79,29 @@ class Columns:
         return self.passes(n) * self.groups * self.each(n)
 
 
-def by_groups(spec: ForwardSpec, columns: Columns, step: int) -> tuple[Layout, Callable[[Params], _Array]]:
-    """Return layout and packing for `ffma.cu`: [pass][input][group][stride], inputs in multiples of ``step``."""
+def by_groups(
+    spec: ForwardSpec, columns: Columns, step: int, *, whole: bool
+) -> tuple[Layout, Callable[[Params], _Array]]:
+    """Return layout and packing for `ffma.cu`: [pass][input][group][stride], inputs in multiples of ``step``.
+
+    ``whole``: a row of weights of the outputs is not shared out among groups.
+    """
     inputs = [-(-spec.n_in // step) * step, *(columns.padded(n) for n in spec.sizes[1:-1])]
+    shared_out = [*[columns] * (spec.n_layers - 1), Columns(1) if whole else columns]
 
     def pack(params: Params) -> _Array:
         packed = []
-        for k, W, b in zip(inputs, params.weights, params.biases, strict=True):
-            n, padded = len(b), columns.padded(len(b))
-            shape = (k, columns.passes(n), columns.groups, columns.each(n))
+        for k, among, W, b in zip(inputs, shared_out, params.weights, params.biases, strict=True):
+            n, padded = len(b), among.padded(len(b))
+            shape = (k, among.passes(n), among.groups, among.each(n))
             grouped = _filled(W, k, padded).reshape(shape).transpose(1, 0, 2, 3)
-            packed += [_filled(grouped, *grouped.shape[:3], columns.stride(n)), _filled(b, padded)]
+            packed += [_filled(grouped, *grouped.shape[:3], among.stride(n)), _filled(b, padded)]
         return _joined(packed).astype(np.float32)
 
-    def items(n: int) -> int:
-        return columns.passes(n) * columns.groups * columns.stride(n)
-
-    counts = [(k * items(n), columns.padded(n)) for k, n in zip(inputs, spec.sizes[1:], strict=True)]
+    counts = [
+        (k * among.passes(n) * among.groups * among.stride(n), among.padded(n))
+        for k, among, n in zip(inputs, shared_out, spec.sizes[1:], strict=True)
+    ]
     return _lay_out(counts), pack
 
 

@@ -30,6 +30,16 @@ MAX_WIDTH, MAX_LAYERS = 128, 8
 #: The most outputs of which one thread keeps a row in registers, in `bias_softmax`.
 MAX_SOFTMAX = 64
 
+#: Up to so many rows, small blocks occupy more of a GPU than large ones would. Estimated, to be set on a card.
+SOME_ROWS = 16384
+#: Shared memory of which compute capability 8.6 or 8.9 holds two blocks: half of 100 KiB, of which each block costs 1.
+TWO_BLOCKS = 49 * 1024
+#: The most sums that a thread keeps in registers, in the programs of `ffma.cu`.
+MOST_SUMS = 164
+
+#: Threads of a block of `ffma.cu`, and inputs of a step: 32 rows come at once, so rows of a block are a multiple of 32.
+_THREADS, _STEP = 128, 16
+
 _TENSOR_CORES = {"3xtf32": "TF32_3", "tf32": "TF32", "fp16": "FP16"}
 
 
@@ -97,7 +107,8 @@ def fused(spec: ForwardSpec, arithmetic: Arithmetic, *, pixels: bool = False) ->
     require_fit(spec)
     if arithmetic == "fp32":
         few = [_ffma_few(spec, 1, 512, pixels=pixels), _ffma_few(spec, 8, 256, pixels=pixels)]
-        return (*few, _ffma(spec, pixels=pixels))
+        some, many = (_ffma(spec, most, up_to, pixels=pixels) for most, up_to in ((4, SOME_ROWS), (7, None)))
+        return (*few, *([some] if some.rows_per_block < many.rows_per_block else []), many)
     if pixels:
         raise KernelUnavailable(f"inputs of bytes are computed in fp32, not in {arithmetic}")
     return _mma_few(spec, arithmetic), _mma(spec, arithmetic)
@@ -122,26 +133,38 @@ def _options(
     return tuple(f"-D{name}={value}" for name, value in told.items())
 
 
-def _ffma(spec: ForwardSpec, *, pixels: bool) -> Program:
-    """Return the program for many rows without tensor cores."""
-    threads, tm = 128, 4
-    # 16 bytes of a row are half of what memory hands out at once.
-    bk = 32 if pixels else 16
-    columns = packing.Columns(4 if max(spec.sizes[1], spec.n_out) <= 4 * packing.MOST_EACH else 8)
-    rows = threads // columns.groups * tm
-    layout, pack = packing.by_groups(spec, columns, bk)
-    # The two buffers of the first layer lie where activations lie later: odd layers, then even ones.
-    buffers = 2 * (rows * (bk + 4) + bk * columns.groups * columns.stride(spec.sizes[1]))
-    widths = {layer: columns.padded(n) for layer, n in enumerate(spec.sizes) if layer}
-    if spec.n_layers > 2:  # the last hidden layer is never there as a whole
-        widths[spec.n_layers - 1] = columns.groups * columns.each(spec.sizes[-2])
-    regions = [
-        max([packing.odd_quads(n) for layer, n in widths.items() if layer % 2 == odd], default=0) for odd in (1, 0)
-    ]
-    shared = 4 * max(buffers, rows * sum(regions))
-    options = _options(spec, layout, pixels=pixels, THREADS=threads, TM=tm, CG=columns.groups, BK=bk)
+def _ffma(spec: ForwardSpec, most_tm: int, up_to: int | None, *, pixels: bool) -> Program:
+    """Return the program for many rows without tensor cores, at most ``most_tm`` of them to a thread."""
+    whole = spec.n_layers > 1 and spec.n_out <= packing.MOST_EACH
+    columns, tm, shared = _tile(spec, most_tm, whole=whole)
+    layout, pack = packing.by_groups(spec, columns, _STEP, whole=whole)
+    numbers = {"THREADS": _THREADS, "TM": tm, "CG": columns.groups, "BK": _STEP, "WHOLE": int(whole)}
+    options = _options(spec, layout, pixels=pixels, **numbers)
     source = _text("machine.cuh", "network.cuh", "ffma.cu")
-    return Program("mlp_ffma", source, options, threads, rows, shared, pack=pack)
+    rows = _THREADS // columns.groups * tm
+    return Program("mlp_ffma", source, options, _THREADS, rows, shared, up_to=up_to, pack=pack)
+
+
+def _tile(spec: ForwardSpec, most_tm: int, *, whole: bool) -> tuple[packing.Columns, int, int]:
+    """Return what a thread of `ffma.cu` sums, as groups of columns and rows, and bytes of shared memory of a block.
+
+    It is the tile with the fewest groups and the most rows that registers and shared memory leave room for: the larger
+    it is, the more products are made of what is read.
+    """
+    for groups, tm in ((4, 7), (4, 6), (4, 4), (8, 6), (8, 4)):
+        columns, rows = packing.Columns(groups), _THREADS // groups * tm
+        # The two buffers of the first layer lie where activations lie later: odd layers, then even ones.
+        buffers = 2 * (rows * (_STEP + 4) + _STEP * groups * columns.stride(spec.sizes[1]))
+        widths = dict(enumerate(map(columns.padded, spec.sizes[1:]), start=1))
+        if whole:
+            del widths[spec.n_layers - 1]  # the last hidden layer stays in registers
+        regions = [[packing.odd_quads(n) for layer, n in widths.items() if layer % 2 == odd] for odd in (1, 0)]
+        shared = 4 * max(buffers, rows * sum(max(region, default=0) for region in regions))
+        sums = tm * (max(map(columns.each, spec.sizes[1:])) + (spec.n_out if whole else 0))
+        fits = sums <= MOST_SUMS and shared <= TWO_BLOCKS and columns.passes(spec.sizes[1]) == 1
+        if fits and tm <= most_tm:
+            break
+    return columns, tm, shared
 
 
 def _ffma_few(spec: ForwardSpec, rows: int, threads: int, *, pixels: bool) -> Program:

@@ -69,7 +69,7 @@ def test_a_batch_takes_the_program_for_its_rows(monkeypatch, name):
     kernel = made(name)
     (stream,) = fake_cupy.Stream.made
     for program in kernel._programs:
-        rows = program.up_to or programs.FEW_ROWS + 1
+        rows = program.up_to or programs.SOME_ROWS + 1
         stream.launched.clear()
         kernel.forward(kernel.from_host(np.zeros((rows, 31), np.float32)))
         assert stream.launched == [program.name]
@@ -126,6 +126,21 @@ def test_what_a_device_cannot_do_is_refused_with_the_reason(monkeypatch):
     huge = Params(tuple(np.float32(1e6) * W for W in seeded(SPEC).weights), seeded(SPEC).biases)
     with pytest.raises(KernelUnavailable, match="float16 ends at 65504"):
         registry.load("cupy-fused-fp16")(SPEC, huge)
+
+
+@pytest.mark.parametrize("name", ["cupy-fused", "cupy-fused-u8", "cupy-fused-3xtf32", "cupy-fused-fp16"])
+def test_the_widest_network_is_refused_where_a_block_is_a_byte_short(monkeypatch, name):
+    fake_cupy.install(monkeypatch)
+    widest = ForwardSpec((785, *[128] * 8), "gelu", "softmax")
+    kernel_class = registry.load(name)
+    kernel_class.supports(widest)
+    most = max(one.shared_bytes for one in programs.fused(widest, kernel_class.arithmetic, pixels=kernel_class.pixels))
+    assert most == {"fp32": 67584}.get(kernel_class.arithmetic, 81920)
+    monkeypatch.setattr(fused, "shared_memory", lambda: most)
+    made(name, widest)
+    monkeypatch.setattr(fused, "shared_memory", lambda: most - 1)
+    with pytest.raises(KernelUnavailable, match=f"needs {most} bytes of shared memory .* has {most - 1}"):
+        made(name, widest)
 
 
 @pytest.mark.parametrize("name", NAMES)

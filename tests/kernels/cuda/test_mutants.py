@@ -51,8 +51,8 @@ MUTANTS = [
         "barrier before the second layer dropped",
         "fp32",
         "mlp_ffma",
-        "thread.keep<1>(sums, 0, 0);\n    __syncthreads();",
-        "thread.keep<1>(sums, 0, 0);",
+        "__syncthreads();\n            if constexpr (L < LAYERS)",
+        "if constexpr (L < LAYERS)",
         "orders",
     ),
     Mutant(
@@ -71,9 +71,7 @@ MUTANTS = [
         "if (threadIdx.x) reduce<L>(sums);",
         "barriers",
     ),
-    Mutant(
-        "no guard for rows that are read", "fp32", "mlp_ffma", "inputs[p] = r < valid ?", "inputs[p] = true ?", "ends"
-    ),
+    Mutant("no guard for rows that are read", "fp32", "mlp_ffma", "if (copied || items <= last)", "if (true)", "ends"),
     Mutant("no guard for rows that are written", "fp32", "mlp_ffma", "i < valid * out", "i < ROWS * out", "ends"),
     Mutant("no guard for rows of a fragment", "3xtf32", "mlp_mma", f"x + {_GUARD} *", "x + r *", "ends"),
     Mutant(
@@ -90,8 +88,8 @@ MUTANTS = [
         "shared memory that nobody wrote",
         "fp32",
         "mlp_ffma",
-        "int(threadIdx.x) < w_quads;",
-        "int(threadIdx.x) < w_quads - 3;",
+        "int(threadIdx.x)) < w_step;",
+        "int(threadIdx.x)) < w_step - 12;",
         "outputs",
     ),
     Mutant(

@@ -27,6 +27,22 @@ def test_programs_go_from_few_rows_to_any_number(arithmetic):
         assert f"{program.name}(const" in program.source
 
 
+def test_tiles_for_many_rows():
+    """The largest that registers and shared memory hold; up to 16,384 rows smaller ones, where there are any."""
+    for sizes, rows in (
+        ((784, 50, 100, 10), (128, 224)),
+        ((784, 64, 10), (128, 192)),
+        ((784, 64, 20), (128,)),
+        ((784, 65, 31), (64, 96)),
+        ((9, 64, 128, 128, 10), (64,)),
+        ((785, *[128] * 8), (64,)),
+    ):
+        found = [one for one in programs.fused(ForwardSpec(sizes), "fp32") if one.name == "mlp_ffma"]
+        assert tuple(one.rows_per_block for one in found) == rows
+        assert [one.up_to for one in found] == [programs.SOME_ROWS, None][-len(rows) :]
+        assert all(one.shared_bytes <= 67584 for one in found)
+
+
 @pytest.mark.parametrize(
     ("spec", "said"),
     [

@@ -10,8 +10,11 @@ import re
 import sys
 
 import cuda_resources as resources
+import ffma_share
 import pytest
 
+from mlpbench.kernels.cuda import programs
+from mlpbench.kernels.spec import MNIST
 from support.sources import MODULES, ROOT
 
 #: Both compilers of the table: the NVRTC beside CuPy, and the one of the next CUDA in an environment of its own.
@@ -90,6 +93,16 @@ def test_what_is_compiled_again_takes_no_more_than_the_table_says(compiler):
         most = TABLE[job.name]["cells"][f"{compiler.version} sm_{arch}"]
         assert resources.wrong(job, arch, cell) == []
         assert all(now <= kept for now, kept in zip(cell[:4], most[:4], strict=True)), (job.name, arch, cell, most)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("pixels", [False, True])
+def test_the_program_for_many_rows_is_estimated_at_80_percent_of_the_peak(compiler, pixels):
+    """On sm_100 and on the architecture that is compiled again."""
+    program = programs.fused(MNIST, "fp32", pixels=pixels)[-1]
+    job = resources.fused(program, "fp32", pixels=pixels)
+    for arch in {sampled(job, compiler.version) or 90, 100}:
+        assert 0.8 < ffma_share.share(compiler.listing(job, arch), program, arch) < 1
 
 
 @pytest.mark.heavy
