@@ -47,7 +47,6 @@ class Behind:
     clocks: dict[Case, witness.RawClock] = field(default_factory=dict)
     usages: dict[Case, witness.Usage] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
-    _children_s: float = field(default_factory=witness.children_s)
 
     def all_warm(self, contestant: Contestant, cases: Iterable[Timed]) -> None:
         """Write fresh values over the inputs; nothing the second time."""
@@ -83,9 +82,6 @@ class Behind:
             self._refuse(None, "affinity", f"it may use processor {more[0]}, which the run did not give it")
         if self.threads and (reason := self.threads.too_many(self.given, look.helpers())):
             self._refuse(None, "threads", reason)
-        wall_s = sum(usage.wall_s for usage in self.usages.values())
-        if (others := witness.children_s() - self._children_s) > witness.SPARE_THREADS * wall_s:
-            self._refuse(None, "threads", f"processes that it started used {others:.2g} s in {wall_s:.2g} s")
         for one in cases:
             if one.rounds_s and (reason := witness.rounds_off(one.rounds_s, self.clocks[one.case].spans_s)):
                 self._refuse(one.case, "timer", reason)

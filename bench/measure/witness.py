@@ -35,6 +35,8 @@ KNOWN_LENGTHS, KNOWN_ROUNDS = (1, 2, 4), 41
 KNOWN_TRIES, KNOWN_PAUSE_S = 5, 0.05
 #: Processor time / wall time may be above the threads that were given by so much: threads of ours look, and spin on.
 SPARE_THREADS = 0.3
+#: Processor time that tells anything of that of children, which the system counts in hundredths of a second.
+LEAST_USED_S = 0.1
 
 
 def known_work(timer: Callable[[], float]) -> KnownWork | None:
@@ -151,19 +153,26 @@ class Usage:
 
     wall_s: float = 0.0
     used_s: float = 0.0
-    _began: tuple[float, float] = (0.0, 0.0)
+    children_s: float = 0.0
+    _began: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def begin(self) -> None:
         """Look, before a block."""
-        self._began = raw_s(), processor_s()
+        self._began = raw_s(), processor_s(), children_s()
 
     def end(self) -> None:
         """Look, after it."""
         self.wall_s += raw_s() - self._began[0]
         self.used_s += processor_s() - self._began[1]
+        self.children_s += children_s() - self._began[2]
 
     def too_many(self, given: int) -> str | None:
-        """Return how many processors' time was used, where it is more than so many threads have; else None."""
+        """Return how much processor time was used, where it is more than so many threads have; else None.
+
+        Other load makes the time of children no longer, nor ours.
+        """
+        if self.children_s > SPARE_THREADS * max(self.used_s, LEAST_USED_S):
+            return f"processes that it started worked for {self.children_s:.2g} s, it itself for {self.used_s:.2g} s"
         used = self.used_s / self.wall_s if self.wall_s > 0 else 0.0
         if used <= given + SPARE_THREADS:
             return None

@@ -80,6 +80,10 @@ def test_work_on_another_thread_is_seen():
     assert (usage.too_many(1), usage.too_many(2)) == (None, None)
     usage.used_s = 1.8
     assert usage.too_many(1) == "it used the time of 1.8 processors, and 1 was given"
+    usage.used_s, usage.children_s = 0.5, 0.14
+    assert usage.too_many(1) is None
+    usage.children_s = 0.3
+    assert usage.too_many(1) == "processes that it started worked for 0.3 s, it itself for 0.5 s"
     usage.begin()
     stop.wait(0.01)
     usage.end()

@@ -45,6 +45,7 @@ def process(tmp_path, monkeypatch):
         lying.OverwritesItsInputs,
         lying.ReturnsKeptBuffers,
         tampering.MoreThreads,
+        tampering.MoreProcesses,
         tampering.HalfSpeedTimer,
         tampering.TimerThatSteals,
         tampering.EditedStats,

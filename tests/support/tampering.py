@@ -1,5 +1,6 @@
 """Kernels that lie by changing the process that times them; each is run in one of its own (`tests/run`)."""
 
+import multiprocessing
 import os
 import threading
 import time
@@ -23,6 +24,32 @@ class MoreThreads(Liar):
         a = np.ones((300, 300))
         while True:
             a @ a
+
+
+class MoreProcesses(Liar):
+    """Gives each batch to a process of its own."""
+
+    caught_by = "threads"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        here, there = multiprocessing.Pipe()
+        context = multiprocessing.get_context("fork")
+        context.Process(target=self.work, args=(there,), daemon=True).start()
+        self.other = here
+
+    def work(self, pipe):
+        while True:
+            x, end = pipe.recv(), time.process_time() + 0.04  # enough to be counted, in so short a test
+            while time.process_time() < end:
+                y = self.right.forward(x)
+            pipe.send(y)
+
+    def answer(self, x, right):
+        if x.ndim == 1:
+            return right(x)
+        self.other.send(x)
+        return self.other.recv()
 
 
 class AffinityTakenBack(Liar):
