@@ -10,7 +10,7 @@ from mlpbench.bench.machine import cuda_roofs
 from mlpbench.bench.record.roofs import OfDevice
 from mlpbench.kernels.cuda import device as cupy_device
 from support import fake_cupy
-from support.on_cpu.raw import CpuRawModule, compiler
+from support.on_cpu.raw import SANITIZERS, CpuRawModule, compiler, sanitized
 
 MEASURED = [
     *[("matrix product", "cuBLAS")] * 2,
@@ -210,6 +210,17 @@ def test_every_item_is_copied_and_read_so_often_as_is_said(on_the_cpu, items, ti
         read_all((2,), (3,), (source, sums[1], *numbers))
         assert (sums[0] != sums[1]).any(), "the sum depends on each"
         source[4 * i + 2] ^= 1
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
+def test_sanitizers_find_nothing(sanitizer):
+    module, numbers = CpuRawModule(code=cuda_roofs.SOURCE), (np.int64(19), np.int32(2))
+    source = np.random.default_rng(0).integers(0, 2**32, 4 * 19, np.uint32)
+    for name, target in (("copy_all", np.zeros_like(source)), ("read_all", np.zeros(6, np.uint32))):
+        assert sanitized(module.get_function(name), sanitizer, (2,), (3,), (source, target, *numbers)) == ""
+        assert target.any()
 
 
 # CuPy itself, with or without a GPU

@@ -1,6 +1,7 @@
 """Faults planted in the text of the device kernels: each is found by the check that docs/cuda-on-the-cpu.md names."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.on_cpu.guarded import reserved
 from support.on_cpu.programs import ORDERS, Launched, Network, off_by
-from support.on_cpu.raw import LaunchError, compiler
+from support.on_cpu.raw import CpuRawModule, LaunchError, compiler
 from support.sources import ROOT
 
 SMALL = ForwardSpec((33, 50, 21, 10))
@@ -110,6 +111,15 @@ MUTANTS = [
         MNIST,
     ),
     Mutant(
+        "row times outputs in 32 bits",
+        "fp32",
+        "mlp_ffma",
+        "y += first * out;",
+        "y += int(first) * out;",
+        "large arrays",
+        ForwardSpec((4, 128)),
+    ),
+    Mutant(
         "row times inputs in 32 bits", "tf32", "mlp_mma", f"x + {_GUARD} *", f"x + int{_GUARD} *", "large arrays", MNIST
     ),
     Mutant(
@@ -186,12 +196,18 @@ WORDS = {
 }
 
 
-def launched(mutant):
-    network = Network(mutant.spec, mutant.arithmetic, mutant.check == "bytes")
-    program = next(one for one in reversed(network.programs) if one.name == mutant.program)
-    if not mutant.old:
-        program = replace(program, shared_bytes=program.shared_bytes - 4)
-    return Launched(network, program, (mutant.old, mutant.new) if mutant.old else None)
+@cache
+def launched():
+    """Return every mutant's program; compiled in one go, but for those of a sanitizer, which are compiled once more."""
+    found = {}
+    for mutant in MUTANTS:
+        network = Network(mutant.spec, mutant.arithmetic, mutant.check == "bytes")
+        program = next(one for one in reversed(network.programs) if one.name == mutant.program)
+        if not mutant.old:
+            program = replace(program, shared_bytes=program.shared_bytes - 4)
+        found[mutant] = Launched(network, program, (mutant.old, mutant.new) if mutant.old else None)
+    CpuRawModule.together([one.kernel.module for mutant, one in found.items() if mutant.check != "threads"])
+    return found
 
 
 def rows_of(launched):
@@ -200,7 +216,7 @@ def rows_of(launched):
 
 
 def is_found(mutant):
-    one = launched(mutant)
+    one = launched()[mutant]
     network = one.network
     if mutant.check == "threads":
         return "data race" in one.found_by("thread", one.program.rows_per_block)
@@ -218,7 +234,7 @@ def is_found(mutant):
 
 def is_found_in_large(one):
     spec = one.network.spec
-    rows = 2**31 // spec.n_in + 1000
+    rows = 2**31 // max(spec.n_in, spec.n_out) + 1000
     first = (one.program.grid(rows) - 1) * one.program.rows_per_block
     x, y = reserved((rows, spec.n_in), np.float32), reserved((rows, spec.n_out), np.float32)
     x[first:], y[first:] = one.network.inputs(rows - first), np.nan

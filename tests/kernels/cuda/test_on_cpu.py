@@ -221,8 +221,8 @@ def test_nothing_is_rewritten_but_assembler_and_shared_memory():
     ("sanitizer", "options", "size", "said"),
     [
         ("thread", OPTIONS, 256, ""),
-        ("address", OPTIONS, 256, ""),
-        ("address", OPTIONS, 252, "AddressSanitizer: heap-buffer-overflow"),
+        ("address, undefined", OPTIONS, 256, ""),
+        ("address, undefined", OPTIONS, 252, "AddressSanitizer: heap-buffer-overflow"),
         ("thread", OPTIONS, None, "ThreadSanitizer: data race"),
     ],
 )
@@ -235,3 +235,13 @@ def test_sanitizers_find_what_is_planted_and_nothing_else(sanitizer, options, si
     assert said in found
     assert bool(said) == bool(found)
     assert said or (y[:64] == X[63::-1]).all()
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    ("name", "what", "wrong"), [("multiplies", np.int32(2**31 // 784 + 1), True), ("multiplies", np.int32(9), False)]
+)
+def test_what_is_undefined_ends_a_program_under_its_sanitizer(module, name, what, wrong):
+    kernel = module.get_function(name)
+    found = sanitized(kernel, "address, undefined", (1,), (1,), (X, nothing(4), what))
+    assert found == ("UndefinedBehaviorSanitizer: trapped" if wrong else "")

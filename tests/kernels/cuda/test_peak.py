@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlpbench.kernels.cuda import peak
-from support.on_cpu.raw import CpuRawModule, compiler
+from support.on_cpu.raw import SANITIZERS, CpuRawModule, compiler, sanitized
 
 pytestmark = [
     pytest.mark.heavy,
@@ -30,3 +30,15 @@ def test_so_many_operations_are_done_as_are_counted(dtype):
             assert (out == 4 * (begins + CHAINS * STEPS * inner)).all(), "four sums of a tile are one thread's"
             assert one.flop * TURNS == 2 * 4 * CHAINS * STEPS * inner
     module.get_function(peak.NOTHING)((1,), (1,), ())
+
+
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sanitizers_find_nothing(dtype, sanitizer):
+    """In one warp, whose threads write next to each other."""
+    module = CpuRawModule(code=peak.source(dtype))
+    for one in peak.peaks(dtype):
+        out = np.full(32, np.nan, dtype)
+        kernel = module.get_function(one.entry)
+        assert sanitized(kernel, sanitizer, (1,), (32,), one.arguments(out, 1)) == ""
+        assert not np.isnan(out).any()

@@ -1,16 +1,17 @@
 """Every fused program on the CPU: right for odd networks and numbers of rows, in any order of threads, and clean."""
 
 from functools import cache
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from mlpbench.kernels import reference
 from mlpbench.kernels.cuda import programs
-from mlpbench.kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.spec import HIDDEN, MNIST, ForwardSpec, Output
 from support.on_cpu.guarded import guarded, reserved
 from support.on_cpu.programs import ORDERS, VARIANTS, all_launched, off_by
-from support.on_cpu.raw import CpuRawKernel, CpuRawModule, Launching, compiler, sanitized
+from support.on_cpu.raw import SANITIZERS, CpuRawKernel, CpuRawModule, Launching, compiler, sanitized
 
 pytestmark = [pytest.mark.heavy, pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")]
 
@@ -20,14 +21,19 @@ ROWS = (1, 2, 15, 16, 17, 127, 128, 129, 1000)
 SPECS = [
     MNIST,
     ForwardSpec((1, 1), output="identity"),
-    ForwardSpec((30, 17, 9, 5), "relu", "softmax"),
-    ForwardSpec((785, 50, 10), "tanh", "identity"),
+    ForwardSpec((36, 17, 9, 5), "relu", "softmax"),
+    ForwardSpec((273, 50, 10), "tanh", "identity"),
     ForwardSpec((64, 128, 128, 128), "sigmoid", "softmax"),
-    ForwardSpec((36, 127, 1, 33), "step,gelu", "softmax"),
+    ForwardSpec((30, 127, 1, 33), "step,gelu", "softmax"),
     ForwardSpec((3,) + (2,) * 8, "silu", "identity"),
     ForwardSpec((7, 100, 51, 19, 11), "leaky-relu:0.2,identity,step", "identity"),
     ForwardSpec((16, 65, 31), "relu", "identity"),
 ]
+
+
+def test_every_activation_and_output_is_among_them():
+    assert {one.name for spec in SPECS for one in spec.activations} == set(HIDDEN)
+    assert {spec.output for spec in SPECS} == set(get_args(Output))
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
@@ -101,7 +107,7 @@ def test_bias_and_softmax_for_any_rows_and_orders(n_out, dtype):
 
 
 @pytest.mark.parametrize(("arithmetic", "pixels"), VARIANTS)
-@pytest.mark.parametrize("spec", [MNIST, ForwardSpec((4, 128), output="identity")], ids=str)
+@pytest.mark.parametrize("spec", [MNIST, SPECS[4]], ids=str)
 def test_addresses_beyond_what_32_bits_count(spec, arithmetic, pixels):
     """In arrays that are reserved and not touched: of inputs in MNIST, of outputs in the other network."""
     launched = all_launched(spec)[arithmetic, pixels]
@@ -133,22 +139,22 @@ def test_bias_and_softmax_beyond_what_32_bits_count():
     assert not a[:1000].any()
 
 
-#: Small, because a sanitizer looks at each access; 17 columns end within a tile, two rows more within a block.
-WATCHED = ForwardSpec((36, 17, 11, 5))
+#: Small, because a sanitizer looks at each access; its columns end within a tile, and two rows more within a block.
+WATCHED = SPECS[2]
 
 
-@pytest.mark.parametrize("sanitizer", ["thread", "address"])
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
 @pytest.mark.parametrize(("arithmetic", "pixels"), VARIANTS)
 def test_sanitizers_find_nothing(arithmetic, pixels, sanitizer):
     """One thread of the system for each thread of a block: no race, no access beyond an array, nothing undefined.
 
-    "address" is AddressSanitizer and UndefinedBehaviorSanitizer. Arrays and shared memory have their exact size.
+    Arrays and shared memory have their exact size.
     """
     for one in all_launched(WATCHED)[arithmetic, pixels]:
         assert one.found_by(sanitizer, one.program.rows_per_block + 2) == "", one.program.name
 
 
-@pytest.mark.parametrize("sanitizer", ["thread", "address"])
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
 @pytest.mark.parametrize(("n_out", "dtype"), SOFTMAX)
 def test_sanitizers_find_nothing_in_bias_and_softmax(n_out, dtype, sanitizer):
     program, kernel = bias_softmax()[n_out, dtype]

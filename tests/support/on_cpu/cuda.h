@@ -48,9 +48,9 @@ namespace on_cpu {
 [[noreturn]] void fault(const char* form, ...) __attribute__((format(printf, 1, 2)));
 void block_barrier();
 void warp_barrier(unsigned mask);
-unsigned lane();            /* within the block */
-unsigned lanes_of_warp();     /* of this warp: all that it has, although some may have returned */
-unsigned char* dynamic_shared(size_t alignment);
+inline unsigned lane();          /* within the block */
+inline unsigned lanes_of_warp(); /* of this warp: all that it has, although some may have returned */
+inline unsigned char* dynamic_shared(size_t alignment);
 
 template <class T> inline T& aligned(T* p) {
     if (reinterpret_cast<uintptr_t>(p) % alignof(T)) fault("%zu bytes are loaded or stored at an address that %zu does not divide", sizeof(T), alignof(T));
@@ -61,11 +61,11 @@ template <class T> inline T& aligned(T* p) {
    writes to the first one again has waited a second time, and by then all have read. A part of it has one, and waits. */
 /* Copies that a thread has begun and not waited for: until then nothing has arrived. */
 struct Copies { unsigned count; struct { unsigned char* to; const void* from; } of[64]; };
-Copies& copies();
+inline Copies& copies();
 
 struct Warp { uint64_t slot[32]; alignas(16) double a[16][16], b[16][8]; };
-Warp& next_of_warp();
-Warp& place_of_parts();
+inline Warp& next_of_warp();
+inline Warp& place_of_parts();
 
 template <class T> inline T exchanged(unsigned mask, T value, unsigned from) {
     static_assert(sizeof(T) <= 8, "a shuffle moves 4 or 8 bytes");

@@ -13,9 +13,12 @@ NO_RESERVE = 0x4000
 ALIGNED = 16
 
 
+_LIBRARY = ctypes.CDLL(None, use_errno=True)
+
+
 def _protect(memory: mmap.mmap, start: int, size: int) -> None:
     address = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + start
-    if ctypes.CDLL(None, use_errno=True).mprotect(ctypes.c_void_p(address), ctypes.c_size_t(size), 0):
+    if _LIBRARY.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(size), 0):
         raise OSError(ctypes.get_errno(), "mprotect")
 
 

@@ -63,14 +63,15 @@ class Launched:
             self.program = replace(self.program, source=self.program.source.replace(old, new))
         self.kernel = CpuRawKernel(self.program.source, self.program.name, self.program.options)
         self.kernel.max_dynamic_shared_size_bytes = self.program.shared_bytes
-        self.packed = guarded(self.program.pack(self.network.params))
+        self.weights = self.program.pack(self.network.params)
+        self.packed = guarded(self.weights)
 
     def _launch(self, x: np.ndarray, y: np.ndarray, rows: int) -> tuple:
         arguments = (x, self.packed, y, np.int64(rows))
         return (self.program.grid(rows),), (self.program.block,), arguments
 
     def outputs(self, x: np.ndarray, order: int = 0, blocks: tuple[int, ...] | None = None) -> np.ndarray:
-        """Return the outputs of some rows, poisoned before; the inputs are the same afterwards.
+        """Return the outputs of some rows, poisoned before; inputs and weights are the same afterwards.
 
         ``blocks`` are those that run, each in a launch of its own; None for all, in one launch.
         """
@@ -80,6 +81,7 @@ class Launched:
             self.kernel.module.launching = Launching(order, None if one is None else (one, one + 1))
             self.kernel(*self._launch(held, y, len(x)), shared_mem=self.program.shared_bytes)
         assert np.array_equal(held, x), "the inputs were changed"
+        assert np.array_equal(self.packed, self.weights), "the weights were changed"
         return np.array(y)
 
     def rows_of(self, blocks: tuple[int, ...], rows: int) -> np.ndarray:

@@ -40,12 +40,16 @@ TRAPS = (
     "-fsanitize=alignment,bounds,signed-integer-overflow,shift,integer-divide-by-zero",
     "-fsanitize-undefined-trap-on-error",
 )
-#: UndefinedBehaviorSanitizer goes with AddressSanitizer: what it finds ends the program too. Nothing is optimised, as
-#: that takes the compiler three times as long as an unoptimised kernel runs.
+#: Two programs for three sanitizers: that of what is undefined goes with that of addresses, and what it finds ends the
+#: program. Nothing is optimised: kernels run for less time than the compiler would take.
 SANITIZERS = MappingProxyType(
     {
         "thread": ("-fsanitize=thread",),
-        "address": ("-fsanitize=address,undefined", "-fno-sanitize=vptr", "-fsanitize-undefined-trap-on-error"),
+        "address, undefined": (
+            "-fsanitize=address,undefined",
+            "-fno-sanitize=vptr",
+            "-fsanitize-undefined-trap-on-error",
+        ),
     }
 )
 
@@ -114,25 +118,25 @@ def translated(sources: tuple[tuple[str, tuple[str, ...]], ...], engine: str = "
     return f"{text}const on_cpu::Entry* const on_cpu::sources[] = {{\n{table}    nullptr}};\n"
 
 
-def built(text: str, flags: tuple[str, ...], ending: str, linked: tuple[str, ...] = ()) -> Path:
+def built(text: str, flags: tuple[str, ...], ending: str) -> Path:
     """Compile a translated source, once for each process and text; what g++ says of an error is raised."""
-    words = (compiler() or "g++", *COMMON, *flags)
-    key = hashlib.sha256("\0".join((text, *words, *linked)).encode()).hexdigest()[:20]
+    words = (compiler() or "g++", *COMMON, *flags, f"-I{HERE}")
+    key = hashlib.sha256("\0".join((text, *words)).encode()).hexdigest()[:20]
     target = _folder() / f"{key}{ending}"
     if not target.exists():
-        engine = text.partition('"')[2].partition('"')[0]
-        _compiled(text, (*words, f"-I{_shim_compiled(engine, words)}", f"-I{HERE}", *linked), target, ".cpp")
+        _compiled(text, words, target, ".cpp")
     return target
 
 
 @cache
-def _shim_compiled(engine: str, words: tuple[str, ...]) -> Path:
-    """Return a folder with a shim that the compiler has read before: to read it again takes longer than a kernel."""
-    folder = _folder() / hashlib.sha256("\0".join((engine, *words)).encode()).hexdigest()[:20]
+def _shim_read(flags: tuple[str, ...]) -> Path:
+    """Return a folder with the shim of fibers as the compiler has read it: to read it takes longer than a kernel."""
+    folder = _folder() / hashlib.sha256("\0".join(flags).encode()).hexdigest()[:20]
     folder.mkdir(exist_ok=True)
-    target = folder / f"{engine}.gch"
+    target = folder / "fibers.h.gch"
     if not target.exists():
-        _compiled(f'#include "{HERE / engine}"\n', (*words, "-x", "c++-header"), target, ".h")
+        words = (compiler() or "g++", *COMMON, *flags, "-x", "c++-header")
+        _compiled(f'#include "{HERE / "fibers.h"}"\n', words, target, ".h")
     return folder
 
 
@@ -172,7 +176,8 @@ class CpuRawModule:
     def _loaded(self):
         if self._library is None:
             flags = ("-fPIC", self.optimised, *TRAPS)
-            library = ctypes.CDLL(str(built(self._text("fibers"), flags, ".so", ("-shared", "-Wl,-Bsymbolic"))))
+            linked = (f"-I{_shim_read(flags)}", "-shared", "-Wl,-Bsymbolic")
+            library = ctypes.CDLL(str(built(self._text("fibers"), (*flags, *linked), ".so")))
             library.on_cpu_kinds.restype = library.on_cpu_launch.restype = ctypes.c_char_p
             for one in self._beside:
                 one._library = library

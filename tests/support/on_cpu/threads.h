@@ -28,6 +28,8 @@ static thread_local unsigned turn_of_block, turn_of_warp;
 static unsigned char* shared;
 static void (*body)(void**);
 static void** body_values;
+static long long first_block, last_block;
+static size_t shared_bytes;
 
 void fault(const char* form, ...) {
     va_list values;
@@ -37,48 +39,54 @@ void fault(const char* form, ...) {
     va_end(values);
     _Exit(3);
 }
-unsigned lane() { return threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z); }
-Copies& copies() {
+inline unsigned lane() { return threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z); }
+inline Copies& copies() {
     static thread_local Copies mine;
     return mine;
 }
-Warp& place_of_parts() { return warps[lane() / 32][2]; }
-Warp& next_of_warp() { return warps[lane() / 32][turn ^= 1]; }
+inline Warp& place_of_parts() { return warps[lane() / 32][2]; }
+inline Warp& next_of_warp() { return warps[lane() / 32][turn ^= 1]; }
 static unsigned whole(unsigned of_warp) {
     const unsigned there = count - 32 * of_warp;
     return there >= 32 ? 0xffffffffu : (1u << there) - 1;
 }
-unsigned lanes_of_warp() { return whole(lane() / 32); }
+inline unsigned lanes_of_warp() { return whole(lane() / 32); }
 void block_barrier() { of_block.wait(turn_of_block); }
 void warp_barrier(unsigned mask) {
     const unsigned which = lane() / 32;
     if ((mask & whole(which)) != whole(which)) fault("a part of a warp waits (%08x): fibers can, threads cannot", mask);
     of_warps[which].wait(turn_of_warp);
 }
-unsigned char* dynamic_shared(size_t) { return shared; }
+inline unsigned char* dynamic_shared(size_t) { return shared; }
 
+/* The first thread makes a block, all run it, and the first one ends it: threads are dear under a sanitizer. */
+static void begin_block(long long which) {
+    blockIdx = {static_cast<unsigned>(which % gridDim.x), static_cast<unsigned>(which / gridDim.x % gridDim.y), static_cast<unsigned>(which / gridDim.x / gridDim.y)};
+    shared = static_cast<unsigned char*>(malloc(shared_bytes ? shared_bytes : 1));
+    memset(shared, 0xff, shared_bytes);
+}
 static void* run_thread(void* which) {
     const unsigned i = static_cast<unsigned>(reinterpret_cast<uintptr_t>(which));
     threadIdx = {i % blockDim.x, i / blockDim.x % blockDim.y, i / (blockDim.x * blockDim.y)};
-    body(body_values);
+    for (long long number = first_block; number < last_block; ++number) {
+        if (i == 0) begin_block(number);
+        block_barrier();
+        body(body_values);
+        block_barrier();
+        if (i == 0) free(shared);
+    }
     return nullptr;
 }
 
 static const char* launch(dim3 grid, dim3 block, size_t bytes, int, long long first, long long last, void (*call)(void**), void** values) {
     gridDim = grid, blockDim = block, count = block.x * block.y * block.z;
-    body = call, body_values = values;
+    body = call, body_values = values, shared_bytes = bytes, first_block = first, last_block = last;
     of_block.set(count);
     for (unsigned i = 0; i < count; i += 32) of_warps[i / 32].set(count - i < 32 ? count - i : 32);
-    for (long long which = first; which < last; ++which) {
-        blockIdx = {static_cast<unsigned>(which % grid.x), static_cast<unsigned>(which / grid.x % grid.y), static_cast<unsigned>(which / grid.x / grid.y)};
-        shared = static_cast<unsigned char*>(malloc(bytes ? bytes : 1));
-        memset(shared, 0xff, bytes);
-        pthread_t running[1024];
-        for (uintptr_t i = 0; i < count; ++i)
-            if (pthread_create(&running[i], nullptr, run_thread, reinterpret_cast<void*>(i))) fault("there is no thread for each of a block");
-        for (unsigned i = 0; i < count; ++i) pthread_join(running[i], nullptr);
-        free(shared);
-    }
+    pthread_t running[1024];
+    for (uintptr_t i = 0; i < count; ++i)
+        if (pthread_create(&running[i], nullptr, run_thread, reinterpret_cast<void*>(i))) fault("there is no thread for each of a block");
+    for (unsigned i = 0; i < count; ++i) pthread_join(running[i], nullptr);
     return nullptr;
 }
 
