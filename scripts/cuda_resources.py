@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mlpbench.kernels.cuda.programs import Program
-from mlpbench.kernels.spec import MNIST
+from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 ROOT = Path(__file__).parents[1]
 WORKER = Path(__file__).with_name("nvrtc_worker.py")
@@ -31,6 +31,14 @@ COLUMNS = ("registers", "stack", "spills", "shared", "ffma", "hmma", "local")
 REASONS = MappingProxyType(
     {
         "roofs": "`copy_all` asks for 4 blocks of 256 threads, so for 64 registers: sm_100 and sm_120 spill an address",
+        "mlp_ffma fp32 bytes 224 least": "of one input ptxas keeps to 40 registers on sm_90, and puts three words away",
+    }
+)
+#: Networks at the ends of what the fused programs take. Of each arithmetic, the program with most shared memory counts.
+EXTREMES = MappingProxyType(
+    {
+        "widest": ForwardSpec((785, *[128] * 8), "gelu", "softmax"),
+        "least": ForwardSpec((1, 1), output="identity"),
     }
 )
 #: How CuPy compiles; what `nvrtc_worker.py` says to NVRTC.
@@ -74,12 +82,16 @@ def jobs() -> list[Job]:
         found.append(Job(f"bias_softmax {n_out} {dtype}", one.source, one.options))
     for arithmetic, pixels in (("fp32", False), ("fp32", True), ("3xtf32", False), ("tf32", False), ("fp16", False)):
         found += [fused(one, arithmetic, pixels=pixels) for one in programs.fused(MNIST, arithmetic, pixels=pixels)]
+    for what, spec in EXTREMES.items():
+        for arithmetic, pixels in (("fp32", False), ("fp32", True), ("3xtf32", False), ("fp16", False)):
+            one = max(programs.fused(spec, arithmetic, pixels=pixels), key=lambda one: one.shared_bytes)
+            found.append(fused(one, arithmetic, f" {what}", pixels=pixels))
     return found
 
 
-def fused(one: Program, arithmetic: str, *, pixels: bool) -> Job:
+def fused(one: Program, arithmetic: str, what: str = "", *, pixels: bool) -> Job:
     """Return a program that computes a whole network."""
-    name = f"{one.name} {arithmetic}{' bytes' if pixels else ''} {one.rows_per_block}"
+    name = f"{one.name} {arithmetic}{' bytes' if pixels else ''} {one.rows_per_block}{what}"
     instruction = "ffma" if arithmetic == "fp32" else "hmma"
     return Job(name, one.source, one.options, (), instruction, one.capability, one.shared_bytes)
 
