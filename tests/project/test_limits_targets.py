@@ -112,13 +112,13 @@ def test_a_file_is_read_back_as_it_was_written(kept):
     """Also with targets in it, as those that were written while reports had targets."""
     found, path = kept
     (again,), command = limits_targets.read(path)
-    assert again.as_dict() == found.as_dict()
+    assert again == found
     assert command == ("mlpbench", "run")
     assert shown.tables([again]) == shown.tables([found])
     with simulate.edited(path) as content:
         for place in content["mlpbench"]["limits"][0]["rows"][0]["places"]:
             place["target"] = {"value": 3.5, "at_least": True}
-    assert limits_targets.read(path)[0][0].as_dict() == found.as_dict()
+    assert limits_targets.read(path)[0][0] == found
 
 
 def test_kernels_without_targets_can_be_left_out(kept):
