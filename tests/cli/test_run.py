@@ -38,9 +38,10 @@ def test_tables_come_first_and_then_the_finding_in_words(ran):
     kernels, table, said = process.stdout.split("\n\n")[:3]
     assert {row.split()[0] for row in kernels.splitlines()[2:]} == {"numpy", "numpy-out"}
     assert table.startswith("Median over repeats")
-    number = r"[\d.]+x \((?:[\d.]+ to [\d.]+|unclear.*)\)"
+    # Two repeats of a real machine may disagree so much that there is no number to say.
+    found = r"(?:[\d.]+x \([\d.]+ to [\d.]+\) faster in batches|.*unclear.*)"
     for kernel in ("numpy", "numpy-out"):
-        pattern = rf"  {kernel}: .*{number}.* (µs|ns|ms) per sample one at a time, [\d.]+ \w+ in batches of 100\."
+        pattern = rf"  {kernel}: {found}: [\d.]+ (µs|ns|ms) per sample one at a time, [\d.]+ \w+ in batches of 100\."
         assert re.search(pattern, said), said
     if not said.startswith("No finding: the machine was busy"):
         assert re.search(r"Fastest one at a time: numpy(-out)?, ", said)
