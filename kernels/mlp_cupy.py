@@ -51,7 +51,7 @@ class CupyKernel(StreamKernel):
     def _softmax(self) -> Activate:
         """Return f(a, b) that replaces the products ``a`` by the softmax of a + b: one device kernel."""
         program = programs.bias_softmax(self.spec.n_out, self.spec.dtype)
-        kernel = self._cupy.RawKernel(program.source, program.name, program.options)
+        kernel = program.kernel(self._cupy)
 
         def softmax(a: Any, b: Any) -> None:
             kernel((program.grid(len(a)),), (program.block,), (a, b, np.int64(len(a))))

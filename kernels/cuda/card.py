@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 import uuid
 
 #: Variables that NVIDIA's libraries read themselves, and that make another computation of a product.
@@ -35,11 +37,12 @@ def identity() -> dict[str, str | int | bool | None]:
     runtime, device = cupy.cuda.runtime, cupy.cuda.Device()
     properties = runtime.getDeviceProperties(device.id)
     name = properties["name"].decode()
-    is_slice, raw = "MIG" in name.split(), properties.get("uuid")
+    is_slice = "MIG" in name.split()
+    found = _uuid(device.id) or bytes(properties.get("uuid", b""))[:16]
     mode = runtime.deviceGetAttribute(runtime.cudaDevAttrComputeMode, device.id)
     return {
         "device_name": name,
-        "device_uuid": f"{'MIG' if is_slice else 'GPU'}-{uuid.UUID(bytes=bytes(raw)[:16])}" if raw else None,
+        "device_uuid": f"{'MIG' if is_slice else 'GPU'}-{uuid.UUID(bytes=found)}" if len(found) == 16 else None,
         "pci_bus": runtime.deviceGetPCIBusId(device.id),
         "mig": is_slice,
         "compute_capability": device.compute_capability,
@@ -48,6 +51,22 @@ def identity() -> dict[str, str | int | bool | None]:
         "l2_bytes": int(properties.get("l2CacheSize", 0)),
         "memory_bytes": int(properties.get("totalGlobalMem", 0)),
     }
+
+
+def _uuid(ordinal: int) -> bytes | None:
+    """Return the UUID of a device as its driver tells it; None where there is no driver.
+
+    CuPy's properties cut it at a byte that is zero, as if it were text. Of a slice they may have that of the card.
+    """
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        ask = driver.cuDeviceGetUuid_v2
+    except (OSError, AttributeError):
+        return None
+    device, found = ctypes.c_int(), ctypes.create_string_buffer(16)
+    if driver.cuDeviceGet(ctypes.byref(device), ordinal) or ask(found, device):
+        return None
+    return found.raw
 
 
 def cublas() -> str | None:

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 _Array = NDArray[Any]
 
-#: A kernel has so much shared memory without asking for it.
-_UNASKED_BYTES = 48 * 1024
-
 
 class _Ready:
     """A program with its weights on the device. CuPy compiles it, or finds it in its cache, at the first call."""
@@ -30,9 +27,7 @@ class _Ready:
     def __init__(self, cupy: Any, program: programs.Program, weights: Any) -> None:
         self.program = program
         self.weights = weights
-        self.kernel = cupy.RawKernel(program.source, program.name, program.options)
-        if program.shared_bytes > _UNASKED_BYTES:
-            self.kernel.max_dynamic_shared_size_bytes = program.shared_bytes
+        self.kernel = program.kernel(cupy)
 
 
 class _Launch(NamedTuple):

@@ -34,8 +34,13 @@ MAX_SOFTMAX = 64
 SOME_ROWS = 16384
 #: Shared memory of which compute capability 8.6 or 8.9 holds two blocks: half of 100 KiB, of which each block costs 1.
 TWO_BLOCKS = 49 * 1024
+#: A kernel has so much shared memory without asking for it.
+UNASKED_BYTES = 48 * 1024
 #: The most sums that a thread keeps in registers, in the programs of `ffma.cu`.
 MOST_SUMS = 164
+
+#: The dialect of all sources. CuPy 14 compiles in it unasked, CuPy 13 in C++11.
+DIALECT = "--std=c++17"
 
 #: Threads of a block of `ffma.cu`, and inputs of a step: 32 rows come at once, so rows of a block are a multiple of 32.
 _THREADS, _STEP = 128, 16
@@ -68,6 +73,13 @@ class Program:
     def grid(self, rows: int) -> int:
         """Return how many blocks compute ``rows`` rows."""
         return -(-rows // self.rows_per_block)
+
+    def kernel(self, cupy: Any) -> Any:
+        """Return it as a `cupy.RawKernel`, which CuPy compiles, or finds in its cache, at the first call."""
+        made = cupy.RawKernel(self.source, self.name, (DIALECT, *self.options))
+        if self.shared_bytes > UNASKED_BYTES:
+            made.max_dynamic_shared_size_bytes = self.shared_bytes
+        return made
 
 
 @cache

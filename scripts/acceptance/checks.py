@@ -145,9 +145,7 @@ def _programs() -> list[tuple[Any, Any]]:
 def _on_the_card(network: Any, program: Any, rows: int) -> np.ndarray:
     import cupy
 
-    kernel = cupy.RawKernel(program.source, program.name, program.options)
-    if program.shared_bytes > 48 * 1024:
-        kernel.max_dynamic_shared_size_bytes = program.shared_bytes
+    kernel = program.kernel(cupy)
     stream = cupy.cuda.Stream(non_blocking=True)
     with stream:
         arrays = [cupy.asarray(one) for one in (network.inputs(rows), program.pack(network.params))]

@@ -105,6 +105,8 @@ def raw_kernel_with(program):
 
     class RawKernel:
         def __init__(self, code, name, options=()):
+            assert "--std=c++17" in options, "CuPy 13 would compile in C++11"
+            assert isinstance(options, tuple), "CuPy takes nothing else"
             self.text, self.name = " ".join((code, *options)), name
             self.compiled = False
             self.shared = 48 * 1024

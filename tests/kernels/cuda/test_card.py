@@ -17,6 +17,47 @@ def test_a_slice_of_a_card_is_named_as_such(monkeypatch, name, prefix):
     assert found["device_uuid"] == prefix + fake_cupy.UUID.removeprefix("GPU-")
 
 
+#: One card in seventeen has a byte of zeros, where CuPy's text of it ends.
+WHOLE = bytes([0x5A, 0x1C, 0, *range(1, 14)])
+
+
+class Driver:
+    """The library of a driver that knows one device, or says that it is not initialized."""
+
+    def __init__(self, status):
+        self.status = status
+
+    def cuDeviceGet(self, device, ordinal):  # noqa: N802 - CUDA's name
+        device._obj.value = 7 + ordinal
+        return self.status
+
+    def cuDeviceGetUuid_v2(self, found, device):  # noqa: N802 - CUDA's name
+        assert device.value == 7
+        found.raw = WHOLE
+        return self.status
+
+
+@pytest.mark.parametrize(
+    ("driver", "told", "uuid"),
+    [
+        (Driver(0), WHOLE[:2], "GPU-5a1c0001-0203-0405-0607-08090a0b0c0d"),
+        (Driver(3), bytes(range(16)), fake_cupy.UUID),
+        (object(), bytes(range(20)), fake_cupy.UUID),
+        (OSError("libcuda.so.1: cannot open shared object file"), WHOLE[:2], None),
+    ],
+)
+def test_the_uuid_is_whole_or_none(monkeypatch, driver, told, uuid):
+    def library(_name):
+        if isinstance(driver, OSError):
+            raise driver
+        return driver
+
+    cupy = fake_cupy.install(monkeypatch)
+    cupy.cuda.runtime.getDeviceProperties(0)["uuid"] = told
+    monkeypatch.setattr(card.ctypes, "CDLL", library)
+    assert card.identity()["device_uuid"] == uuid
+
+
 @pytest.mark.parametrize(("mode", "word"), [(0, "shared"), (2, "prohibited"), (3, "exclusive"), (9, "9")])
 def test_who_else_may_use_it(monkeypatch, mode, word):
     monkeypatch.setattr(fake_cupy, "COMPUTE_MODE", mode)
