@@ -240,14 +240,9 @@ def test_the_code_compiles_and_keeps_every_load(monkeypatch):
         assert read.count("st.global.u32") == 1, "the sum"
 
 
-def test_cupy_has_what_is_used():
+def test_cupys_errors_are_those_that_are_caught():
     cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
-    of_cupy = "RawModule asarray asnumpy copyto empty matmul fuse get_default_memory_pool"
-    of_runtime = "getDeviceCount getDeviceProperties driverGetVersion runtimeGetVersion"
-    for module, names in ((cupy, of_cupy), (cupy.cuda, "Stream Device"), (cupy.cuda.runtime, of_runtime)):
-        assert [name for name in names.split() if not callable(getattr(module, name, None))] == []
     assert issubclass(cupy.cuda.runtime.CUDARuntimeError, RuntimeError)
     assert issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError)
     assert not issubclass(cupy.cuda.compiler.CompileException, RuntimeError), "so it is named beside it"
-    module = cupy.RawModule(code=cuda_roofs.SOURCE)  # compiled when it is used
-    assert callable(module.get_function)
+    assert callable(cupy.copyto), "it is handed on, and called elsewhere"

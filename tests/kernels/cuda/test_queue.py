@@ -59,20 +59,7 @@ def test_what_is_flushed_is_as_large_as_was_asked(monkeypatch):
     assert written == [(0, 12345, cupy.cuda.Stream.made[0].ptr)]
 
 
-def test_cupy_has_what_is_used():
-    cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
-    import cupyx
-
-    runtime, stream = cupy.cuda.runtime, cupy.cuda.ExternalStream
-    for owner, names in (
-        (runtime, "memsetAsync memcpyAsync getDeviceProperties deviceGetAttribute deviceGetPCIBusId"),
-        (stream, "synchronize wait_event begin_capture end_capture"),
-        (cupy.cuda.Event, "record"),
-        (cupy.cuda, "Event Stream ExternalStream Device get_elapsed_time"),
-        (cupyx, "empty_pinned zeros_pinned"),
-        (cupy.cuda.graph.Graph, "launch upload"),
-        (cupy.cuda.device, "get_cublas_handle"),
-    ):
-        assert [name for name in names.split() if not callable(getattr(owner, name, None))] == [], owner
+def test_cupy_has_the_numbers_of_what_is_used():
+    runtime = pytest.importorskip("cupy", reason="CuPy is not installed").cuda.runtime
     kinds = (runtime.memcpyHostToDevice, runtime.memcpyDeviceToHost, runtime.memcpyDeviceToDevice)
     assert (*kinds, runtime.cudaDevAttrComputeMode) == (1, 2, 3, 20)
