@@ -53,6 +53,8 @@ def calibrate(
 
     Example: mlpbench calibrate --threads 1
     """
+    from dataclasses import replace as replace_
+
     from msgspec.structs import replace
 
     from mlpbench.bench.analysis.refused import settled
@@ -82,14 +84,21 @@ def calibrate(
             resume_.take_in(stopped, effort)
             resuming.begin(stopped, effort)
         interrupted = not carry_out(plan, effort, lambda to: process.execute(plan, workload, folder, to.phase, effort))
-        folder_.close_run(folder, effort.ending(interrupted=interrupted))
-    if interrupted:
-        on = "`mlpbench calibrate --resume` goes on"
-        console.complain(f"interrupted: nothing calibrated; what was measured is in {folder}; {on}")
-        raise typer.Exit(console.INTERRUPTED)
-    found = _evaluate(settled(runs.read_run(folder)), plan)
-    file = folder.parent.parent / calibration.FILE
-    write.write_atomically(file, found.content(), replace=True)
+        ending = effort.ending(interrupted=interrupted)
+        if interrupted:
+            folder_.close_run(folder, ending)
+            on = "`mlpbench calibrate --resume` goes on"
+            console.complain(f"interrupted: nothing calibrated; what was measured is in {folder}; {on}")
+            raise typer.Exit(console.INTERRUPTED)
+        # The run ends behind its summary: `--resume` makes one that a kill has prevented.
+        try:
+            found = _evaluate(settled(replace_(runs.read_run(folder), ending=ending)), plan)
+        except UserError:
+            folder_.close_run(folder, ending)
+            raise
+        file = folder.parent.parent / calibration.FILE
+        write.write_atomically(file, found.content(), replace=True)
+        folder_.close_run(folder, ending)
     if as_json:
         console.print_json(found.content().as_dict())
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,6 +97,8 @@ def new(path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to w
     """
     if path.suffix != ".py":
         raise UserError(f"{path}: a kernel's file ends in .py")
+    if not str(path).isprintable() or set('"\\') & set(str(path)):  # its text names it
+        raise UserError(f"{path}: a name with quotes, backslashes or unprintable characters: choose a plainer one")
     text = TEMPLATE.format(path=path if path.is_absolute() else f"./{path}")
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -104,7 +107,8 @@ def new(path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to w
         raise UserError(f"{path} is there already, and stays as it is") from None
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
-    console.say(f"wrote {path}: try `mlpbench check {path}:fast`, then `mlpbench run numpy {path}:fast`")
+    typed = shlex.quote(f"{path}:fast")
+    console.say(f"wrote {path}: try `mlpbench check {typed}`, then `mlpbench run numpy {typed}`")
 
 
 def _table(workload: Workload, rows: list[dict[str, Any]]) -> Table:

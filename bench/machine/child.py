@@ -62,7 +62,7 @@ def ask(
     limits = Limits(timeout_s, supervised.memory_limit())
     ended = supervised.run(command, environ, limits, binding=binding)
     if ended.status == 0:
-        with suppress(ValueError, IndexError):
+        with suppress(ValueError, IndexError, RecursionError):
             found = json.loads(ended.out.splitlines()[-1])
             if isinstance(found, dict):
                 return Answer(found, None, ended.out)

@@ -1,19 +1,54 @@
 """What `mlpbench check` says of one kernel, in a process of its own, which it may end."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from traceback import extract_tb, format_exception
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.machine import child
 from mlpbench.bench.measure.session import Suite
+from mlpbench.bench.record.fields import Number, Share
+from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.own import files
 
 #: Compiling takes a minute at most, and the gate seconds: a kernel that takes longer is stuck.
 TIMEOUT_S = 300
+
+
+class _Conforms(msgspec.Struct):
+    """What a process says of a kernel that agrees: a kernel may print anything in its place."""
+
+    class Errors(msgspec.Struct):
+        max_error: Number
+        max_error_ratio: Number
+
+    class Hits(msgspec.Struct):
+        per_sample: Share | None
+        batched: Share | None
+        reason: str | None
+
+    conformance: Errors
+    accuracy: Hits
+
+
+class _Refused(msgspec.Struct):
+    verdict: Literal["unavailable", "non-conforming"]
+    reason: str
+    traceback: str | None = None
+
+
+class _Outputs(msgspec.Struct):
+    outputs: Annotated[list[float], msgspec.Meta(min_length=1)]
+
+
+class _NoOutputs(msgspec.Struct):
+    reason: str
 
 
 def of(suite: Suite, name: str) -> dict[str, Any]:
@@ -27,7 +62,15 @@ def of(suite: Suite, name: str) -> dict[str, Any]:
 def ask(options: Options, name: str) -> dict[str, Any]:
     """Return the verdict on a kernel from a process of its own: one that ends it, or hangs, is non-conforming."""
     said = child.ask(__name__, {"kernel": name, "options": options.texts()}, timeout_s=TIMEOUT_S)
-    return said.found or _refused(name, said.reason or "it gave no answer")
+    found = said.found or {}
+    with suppress(msgspec.ValidationError):
+        if found.get("verdict") == "conforms":
+            why = msgspec.convert(found, _Conforms).accuracy.reason
+            hits = {**found["accuracy"], "reason": why and clean_text(why)}
+            return found | {"kernel": name, "reason": None, "accuracy": hits}
+        refused = msgspec.convert(found, _Refused)
+        return {"kernel": name, **msgspec.structs.asdict(refused), "reason": clean_text(refused.reason)}
+    return _refused(name, said.reason or "it gave no answer")
 
 
 def _refused(name: str, reason: str, traceback: str | None = None) -> dict[str, Any]:
@@ -63,7 +106,10 @@ def probabilities(options: Options, name: str, index: int) -> dict[str, Any]:
     """Return a kernel's ``outputs`` for one row of the data, or the ``reason`` why there are none, from a process."""
     asked = {"kernel": name, "options": options.texts(), "index": index}
     said = child.ask(__name__, asked, timeout_s=TIMEOUT_S)
-    return said.found or {"reason": said.reason}
+    found = said.found or {}
+    with suppress(msgspec.ValidationError):
+        return msgspec.structs.asdict(msgspec.convert(found, _Outputs if "outputs" in found else _NoOutputs))
+    return {"reason": said.reason or "it gave no answer"}
 
 
 def _outputs(options: Options, name: str, index: int) -> dict[str, Any]:

@@ -138,8 +138,9 @@ def find_python(path: Path, who: str) -> str:
 
 def inspect(name: str, python: str) -> Env:
     """Return the environment of an interpreter. Raises UserError where it lacks something: one line says what."""
-    made_of = Path(python).parents[1] / MADE_OF
-    source = clean_text(made_of.read_text(encoding="utf-8")) if made_of.is_file() else None
+    made_of = Path(python).parent.parent / MADE_OF
+    said = untrusted.read_bytes(made_of) if made_of.is_file() else None
+    source = clean_text(said.decode(errors="replace")) if said else None
     found = _ask(name, python)
     _refuse_unfit(name, python, found)
     package = found.ours.package or ""

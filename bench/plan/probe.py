@@ -115,7 +115,7 @@ def _ask(names: list[str], specs: Collection[ForwardSpec], python: str | None) -
 def _answers(printed: str, names: list[str]) -> Iterator[tuple[str, Probed]]:
     """Yield the answers among whatever libraries print while they are imported."""
     for line in printed.splitlines():
-        with suppress(msgspec.DecodeError):
+        with suppress(msgspec.DecodeError, RecursionError):
             answer = msgspec.json.decode(line, type=Probed)
             if answer.name in names:
                 said = {part: getattr(answer, part) for part in _TEXTS}

@@ -64,6 +64,8 @@ def _said(output: str) -> str:
     errors = [number for number, line in enumerate(lines) if line.startswith(("ERROR:", "error:", "fatal:"))]
     of_pip = errors and lines[errors[0]].startswith("ERROR:")
     said = " ".join(filter(None, [lines[errors[-1]]] if of_pip else lines[errors[0] if errors else 0 :]))
+    if of_pip and "(from versions: none)" in output:  # what pip says of a name that is wrong, and without a network
+        said += "; the index names no version at all: is the name right, and the network there?"
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
 
 

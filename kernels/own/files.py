@@ -54,8 +54,8 @@ def _split(text: str) -> tuple[str, str]:
 def name_of(text: str) -> str:
     """Return what the kernel of a file is called in tables and results: ``mine.fast`` for ``./mine.py:fast``."""
     path, attribute = _split(text)
-    stem = re.sub(r"[^A-Za-z0-9_-]", "-", Path(path).stem).lstrip("_-") or "file"
-    return f"{stem[:60]}.{attribute[:38]}"
+    stem, attribute = (re.sub(r"[^A-Za-z0-9_-]", "-", part) for part in (Path(path).stem, attribute))
+    return f"{(stem.lstrip('_-') or 'file')[:60]}.{attribute[:38]}"
 
 
 def give(text: str) -> str:
@@ -66,11 +66,14 @@ def give(text: str) -> str:
     written, attribute = _split(text)
     if not attribute.isidentifier():
         raise UnknownKernel(f"{text}: behind the colon stands the name of a function or class in the file")
-    path = Path(written).expanduser().absolute()
+    try:
+        path = Path(written).expanduser().absolute()
+    except RuntimeError:  # ~nobody/mine.py
+        raise UnknownKernel(f"{text}: nobody has that home folder") from None
     name, found = name_of(text), KernelFile(str(path), attribute, hashlib.sha256(_content(path, written)).hexdigest())
     before = given().get(name, found)
-    if before.path != found.path:
-        raise UnknownKernel(f"{text}: {before.path} is called {name} too: rename one of both")
+    if (before.path, before.attribute) != (found.path, found.attribute):
+        raise UnknownKernel(f"{text}: {before.path}:{before.attribute} is called {name} too: rename one of both")
     restore({name: found})
     return name
 

@@ -29,7 +29,13 @@ def test_new_writes_twelve_lines_and_never_over_a_file(tmp_path, capsys):
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) == 12
     path.write_text("mine", encoding="utf-8")
-    for asked, words in ((path, "stays as it is"), (tmp_path / "none" / "x.py", "cannot write"), ("x.txt", "in .py")):
+    for asked, words in (
+        (path, "stays as it is"),
+        (tmp_path / "none" / "x.py", "cannot write"),
+        ("x.txt", "in .py"),
+        (tmp_path / "a\nb.py", "a plainer one"),
+        ('".py', "a plainer one"),
+    ):
         status, _, err = called(capsys, "new", asked)
         assert status == 2
         assert words in " ".join(err.split())

@@ -48,6 +48,7 @@ def test_the_process_is_bound(ask):
     [
         ("pass", "ended with 0: it gave no answer"),
         ("print('[1]')", "ended with 0: it gave no answer"),
+        ("print('{\"a\":' + 100_000 * '[')", "ended with 0: it gave no answer"),
         ("sys.stdout.buffer.write(b'{\\xff\\xfe')", "ended with 0: it gave no answer"),
         ("print('{}'); sys.exit(3)", "ended with 3: it gave no answer"),
         ("sys.exit('first line\\nlast line\\n')", "ended with 1: last line"),

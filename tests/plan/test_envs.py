@@ -80,6 +80,8 @@ def test_a_file_that_the_system_cannot_start(tmp_path):
     file.chmod(0o755)
     said = refused(lambda: envs.inspect("a", str(file)))
     assert said.startswith(f"--env a: {file} is no Python that can be asked: it could not be started: {file}: ")
+    at_the_root = refused(lambda: envs.inspect("a", "/no-such-python"))
+    assert at_the_root.startswith("--env a: /no-such-python is no Python that can be asked: it could not be started: ")
 
 
 def test_what_the_environment_lacks_is_named_with_the_command_that_installs_it(tmp_path):
@@ -107,7 +109,7 @@ def test_another_mlpbench_is_refused(tmp_path, instead, expected):
 
 def test_an_environment_tells_its_versions_its_blas_and_the_kernels_of_other_packages(tmp_path):
     folder = venvs.make(tmp_path / "venv")
-    (folder / envs.MADE_OF).write_text("a test", encoding="utf-8")
+    (folder / envs.MADE_OF).write_bytes(b"a\xff \x1b[31mtest")
     packages = next(folder.glob("lib/python*/site-packages"))
     venvs.package(packages, "mine", "1.0", entry_points="[mlpbench.kernels]\nfast-one = mine:Fast\n")
     found = envs.inspect("new", str(folder / "bin" / "python"))
@@ -117,5 +119,10 @@ def test_an_environment_tells_its_versions_its_blas_and_the_kernels_of_other_pac
     assert "numba" not in found.environment.libraries, "measuring needs none of what only the parent needs"
     there = found.interpreter.as_dict()
     package = str(packages / "mlpbench")
-    assert there == {"name": "new", "python": str(folder / "bin" / "python"), "package": package, "source": "a test"}
+    assert there == {
+        "name": "new",
+        "python": str(folder / "bin" / "python"),
+        "package": package,
+        "source": "a\ufffd test",
+    }
     assert json.dumps(there)

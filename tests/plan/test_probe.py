@@ -111,6 +111,7 @@ def test_a_probe_that_never_answers(probe_all, monkeypatch):
         ("sys.exit('first line\\nlast line')", "the process ended with 1: last line"),
         ('print(\'{"name": "numpy"}\')', "it gave no answer"),
         ('print(\'{"name": "other", "backend": 1}\')', "it gave no answer"),
+        ("print('{\"a\":' + 100_000 * '[')", "the process ended with 0: it gave no answer"),
     ],
 )
 def test_a_probe_without_an_answer(probe_all, body, reason):

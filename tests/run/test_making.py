@@ -56,6 +56,10 @@ def test_what_an_installer_says_of_its_failure_is_one_line(tmp_path, uv):
             "ERROR: Could not find it (from versions: 1, 2)\nERROR: No match for it\n\n[notice] A new pip",
             "ERROR: No match",
         ),
+        (
+            "ERROR: Could not find it (from versions: none)\nERROR: No match for it\n",
+            "ERROR: No match for it; the index names no version at all: is the name right, and the network there?",
+        ),
         ("warning: x\nerror: Failed\n  Caused by: no disk", "error: Failed Caused by: no disk"),
         ("fatal: invalid reference: x\n", "fatal: invalid reference: x"),
         ("", ""),

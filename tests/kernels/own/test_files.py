@@ -119,6 +119,7 @@ def test_what_is_no_file(tmp_path, mine):
         (tmp_path / "folder.py", "no regular file"),
         (tmp_path / "large.py", "too large"),
         (f"{mine}:not-a-name", "name of a function"),
+        ("~nobody9/mine.py:fast", "nobody has that home"),
     ):
         with pytest.raises(UnknownKernel, match=words):
             registry.give(str(text))
@@ -131,6 +132,9 @@ def test_two_files_of_one_name(tmp_path, mine):
     other.write_text(SOURCE)
     with pytest.raises(UnknownKernel, match=r"is called mine\.fast too: rename one"):
         registry.give(f"{other}:fast")
+    assert registry.give(f"{mine}:über") == "mine.-ber", "files and records take ASCII"
+    with pytest.raises(UnknownKernel, match=r"mine\.py:über is called mine\.-ber too"):
+        registry.give(f"{mine}:öber")
 
 
 def test_a_function_gets_arrays_of_the_networks_dtype(mine):
