@@ -188,13 +188,13 @@ def measure(contestant: Contestant, cases: Sequence[Case], timeout_s: float) -> 
     return DeviceTimes(rule=sampler.rule.words, cases=tuple(found), card=card.facts())
 
 
-def of_case(kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler) -> DeviceCase:
-    """Return what is measured of one case. What goes wrong on the device is told in its words."""
+def of_case(kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler, *, moves: bool = True) -> DeviceCase:
+    """Return what is measured of one case, without ``moves`` no transfers. What goes wrong is told in its own words."""
     rows = 1 if case.mode == "per_sample" else case.batch_size
     times: dict[str, Spread] = {}
     lost: dict[str, Lost] = {}
     try:
-        for name, found in _measured(kernel, Case(case.mode, rows), x, sampler):
+        for name, found in _measured(kernel, Case(case.mode, rows), x, sampler, moves=moves):
             if isinstance(found, Spread):
                 times[name] = found
             else:
@@ -205,7 +205,9 @@ def of_case(kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler) -> De
     return DeviceCase(mode=case.mode, batch_size=case.batch_size, rows=rows, times=times, lost=lost)
 
 
-def _measured(kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler) -> Iterator[tuple[str, Spread | Lost]]:
+def _measured(
+    kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler, *, moves: bool
+) -> Iterator[tuple[str, Spread | Lost]]:
     queue = Queue(int(kernel.stream() or 0), events=2 + transfers.DEPTH)
     call, inputs = _calls(kernel, case, x)
     first, take = inputs[0], cycle(inputs).__next__
@@ -226,7 +228,7 @@ def _measured(kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler) -> 
     calls = min(MOST_HOT, max(1, math.ceil(HOT_S / one_s)))
     yield "hot", sampler.take(on_device(queue, lambda: call(first), calls, flushed=False))[0]
     yield "graph", _graph(queue, kernel, lambda: call(first), sampler)
-    for name, sample in transfers.samples(kernel, queue, call, case, x, sampler.clock):
+    for name, sample in transfers.samples(kernel, queue, call, case, x, sampler.clock) if moves else ():
         yield name, sampler.take(sample)[0]
 
 

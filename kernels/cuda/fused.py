@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _Array = NDArray[Any]
 
+#: So many inputs are made bytes at once: what is in between stays in the cache.
+_AT_ONCE = 2**16
+
 
 class _Ready:
     """A program with its weights on the device. CuPy compiles it, or finds it in its cache, at the first call."""
@@ -178,8 +181,11 @@ class CupyFusedU8Kernel(CupyFusedKernel):
 
 def _bytes(x: _Array) -> _Array:
     """Return the byte nearest to 255 x, of each x between 0 and 1; of any other number a byte that is not near it."""
-    scaled = np.clip(np.nan_to_num(x), 0, 1) * np.float32(255)
-    found: _Array = np.rint(scaled).astype(np.uint8)
+    found = np.empty(x.shape, np.uint8)
+    flat, bytes_ = x.reshape(-1), found.reshape(-1)
+    for start in range(0, flat.size, _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        bytes_[some] = np.rint(np.clip(np.nan_to_num(flat[some]), 0, 1) * np.float32(255))
     return found
 
 

@@ -6,14 +6,13 @@ import csv
 import os
 import shutil
 import sys
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from acceptance.told import FAIL, INFO, OK, ROOT, Asked, judge, ran, say, variants, with_tests
+from acceptance.told import FAIL, INFO, LATE, LEAST_S, OK, ROOT, Asked, each, judge, last, made_up, ran, say, with_tests
 from mlpbench.bench.machine import card as cards
 from mlpbench.kernels import conformance
 from mlpbench.kernels.cuda import card as identity
@@ -57,43 +56,51 @@ def tests(asked: Asked) -> None:
         say(INFO, f"tests: left out, {', '.join(missing)} is not installed")
         return
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *asked.tests]
-    tested = ran(words, asked, cwd=ROOT)
+    tested = ran(words, asked.left_s() - LEAST_S, cwd=ROOT)
     (asked.out / "tests.log").write_text(tested.stdout + tested.stderr, encoding="utf-8")
-    judge(tested.returncode == 0, f"tests: {(tested.stdout.strip() or tested.stderr.strip()).splitlines()[-1]}")
+    judge(tested.returncode == 0, f"tests: {last(tested.stdout if tested.returncode != LATE else tested.stderr)}")
 
 
 def gate(asked: Asked) -> None:
     """Hold every variant against the reference, on the gate's own data and on as many rows as are timed."""
-    inputs = {rows: np.random.default_rng(rows).random((rows, asked.spec.n_in), np.float32) for rows in asked.sizes}
-    for name, kernel_class in variants(asked):
+    # A row more: a first call computes all but the first.
+    inputs = {rows: made_up(asked.spec, rows + 1) for rows in asked.sizes}
+
+    def hold(name: str, kernel_class: type[Kernel]) -> None:
         try:
-            found = conformance.check(kernel_class, asked.spec)
-            for x in inputs.values():
-                found = found.merge(at_size(kernel_class(asked.spec, seeded(asked.spec)), x))
+            found, most = conformance.check(kernel_class, asked.spec), 0
+            kernel = kernel_class(asked.spec, seeded(asked.spec))
+            for rows, x in inputs.items():
+                try:
+                    found, most = found.merge(at_size(kernel, x)), rows
+                except MemoryError as error:
+                    say(INFO, f"gate: {name}: {rows:,} rows do not fit: {error}")
         except NonConforming as error:
+            if error.__cause__ is not None:  # the kernel itself raised
+                raise RuntimeError(error) from error
             say(FAIL, f"gate: {name}: {error}")
-        except KernelUnavailable as error:
-            say(INFO, f"gate: {name}: {error}")
         else:
-            say(OK, f"gate: {name}: {found.max_error_ratio:.3f} of what is allowed, up to {max(inputs):,} rows")
+            say(OK, f"gate: {name}: {found.max_error_ratio:.3f} of what is allowed, up to {most:,} rows")
+
+    each(asked, "gate", hold)
 
 
 def at_size(kernel: Kernel, x: np.ndarray) -> conformance.Conformance:
-    """Compare a result of many rows with the reference, at both ends and between. Raises NonConforming.
+    """Compare the result of all rows but the last with the reference, at both ends and between. Raises NonConforming.
 
-    The call before computes zeros of the same size: what it leaves in the buffer is wrong for ``x``.
+    The call before computes all but the first: what it leaves in each row of the buffer is that of another one.
     """
     x = kernel.nearest(x)
-    for values in (np.zeros_like(x), x):
-        there = kernel.from_host(values)
-        y = kernel.forward(there)
+    there, last_row = kernel.from_host(x), len(x) - 1
+    for inputs in (there[1:], there[:-1]):
+        y = kernel.forward(inputs)
         kernel.synchronize(y)
-    got, last = kernel.to_host(y), len(x)
-    drawn = np.random.default_rng(0).integers(0, last, LOOKED_AT)
-    rows = np.unique(np.concatenate([np.arange(last)[:LOOKED_AT], np.arange(last)[-LOOKED_AT:], drawn]))
+    got = kernel.to_host(y)
+    drawn = np.random.default_rng(0).integers(0, last_row, LOOKED_AT)
+    rows = np.unique(np.concatenate([np.arange(last_row)[:LOOKED_AT], np.arange(last_row)[-LOOKED_AT:], drawn]))
     params = seeded(kernel.spec)
     told = conformance.expected(kernel.spec, params, x[rows], kernel.arithmetic)
-    return conformance.compare(*told, got[rows], f"a batch of {last:,}")
+    return conformance.compare(*told, got[rows], f"a batch of {last_row:,}")
 
 
 def check_cupy(asked: Asked) -> None:
@@ -107,27 +114,10 @@ def check_cupy(asked: Asked) -> None:
 def overrides(asked: Asked) -> None:
     """CuPy's own variable for TF32 does not count here; NVIDIA's does, and then the gate must refuse."""
     for variable, refused in (("CUPY_TF32", False), ("NVIDIA_TF32_OVERRIDE", True)):
-        checked = ran(part_words("check_cupy", asked), asked, env=os.environ | {variable: "1"})
-        said = (checked.stderr.strip().splitlines() or ["conforms"])[-1]
-        judge(checked.returncode == int(refused), f"overrides: {variable}=1: {said}")
-
-
-def part_words(part: str, asked: Asked) -> list[str]:
-    """Return the command of another part."""
-    script = str(ROOT / "scripts" / "gpu_acceptance.py")
-    sizes = ",".join(map(str, asked.sizes))
-    return [
-        sys.executable,
-        script,
-        "--part",
-        part,
-        "--out",
-        str(asked.out),
-        "--spec",
-        asked.spec.label(),
-        "--sizes",
-        sizes,
-    ]
+        checked = ran(asked.words("check_cupy"), asked.left_s() - LEAST_S, env=os.environ | {variable: "1"})
+        said = last(checked.stderr, "conforms")
+        is_right = checked.returncode == 1 and variable in said if refused else checked.returncode == 0
+        judge(is_right, f"overrides: {variable}=1: {said}")
 
 
 def _programs() -> list[tuple[Any, Any]]:
@@ -188,13 +178,12 @@ def sanitizer(asked: Asked) -> None:
     if tool is None:
         say(INFO, "sanitizer: compute-sanitizer is not installed")
         return
-    for name in TOOLS:
-        words = [tool, "--tool", name, "--error-exitcode", "9", *part_words("launch_all", asked)]
-        watched = ran(words, replace(asked, seconds=asked.seconds / len(TOOLS)))
+    for done, name in enumerate(TOOLS):
+        words = [tool, "--tool", name, "--error-exitcode", "9", *asked.words("launch_all")]
+        watched = ran(words, asked.left_s() / (len(TOOLS) - done) - 1)
         (asked.out / f"sanitizer-{name}.log").write_text(watched.stdout + watched.stderr, encoding="utf-8")
-        judge(
-            watched.returncode == 0, f"sanitizer: {name}: {(watched.stdout.strip() or watched.stderr).splitlines()[-1]}"
-        )
+        said = last(watched.stdout if watched.returncode != LATE else watched.stderr)
+        judge(watched.returncode == 0, f"sanitizer: {name}: {said}")
 
 
 def _tool(name: str) -> str | None:
@@ -223,11 +212,11 @@ def launches(asked: Asked) -> None:
         say(INFO, "launches: ncu is not installed")
         return
     words = [tool, "--csv", "--profile-from-start", "off", "--metrics", "gpu__time_duration.sum"]
-    profiled = ran([*words, *part_words("launch_once", asked)], asked)
+    profiled = ran([*words, *asked.words("launch_once")], asked.left_s() - LEAST_S)
     lines = [line for line in profiled.stdout.splitlines() if line.startswith('"')]
     names = [row["Kernel Name"] for row in csv.DictReader(lines)]
     if not names:
-        say(INFO, f"launches: ncu shows none: {(profiled.stdout + profiled.stderr).strip().splitlines()[-1]}")
+        say(INFO, f"launches: ncu shows none: {last(profiled.stdout + profiled.stderr)}")
         return
     most = sum(MOST_LAUNCHES.values())
     judge(len(names) <= most, f"launches: {len(names)} of at most {most}, both kernels together: {'; '.join(names)}")

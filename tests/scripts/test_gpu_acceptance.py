@@ -4,8 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
+import gpu_acceptance
 import pytest
+from acceptance import timings, told
+from acceptance.told import LATE
 
 from support import fake_cupy
 from support.on_cpu.raw import compiler
@@ -80,3 +85,108 @@ def test_without_a_card_nothing_else_is_tried(tmp_path, quicker):
     assert ran.returncode == 1, ran.stderr
     assert ran.stdout.splitlines()[0] == "FAIL card: no CUDA device: the driver counts 0 of them"
     assert ran.stdout.splitlines()[-1] == "ACCEPTED 0 of 1"
+
+
+#: The device is lost at a product of so many rows, and is there again for the next process.
+LOSES_ITS_DEVICE = """
+cupy, multiply, fetch = sys.modules["cupy"], sys.modules["cupy"].matmul, sys.modules["cupy"].asnumpy
+products = cupy._core._routines_linalg
+def require_device():
+    if lost:
+        raise cupy.cuda.runtime.CUDARuntimeError("cudaErrorIllegalAddress: an illegal memory access")
+def matmul(a, b, out):
+    global lost
+    lost = lost or len(a) == 37 and products.get_compute_type("float32") == products.COMPUTE_TYPE_FP32
+    require_device()
+    return multiply(a, b, out)
+def asnumpy(a):
+    require_device()
+    return fetch(a)
+lost, cupy.matmul, cupy.asnumpy = False, matmul, asnumpy
+"""
+
+
+@pytest.mark.parametrize("part", ["gate", "timed"])
+def test_a_kernel_that_loses_the_device_does_not_take_the_next_one_with_it(tmp_path, quicker, part):
+    sizes = "37" if part == "timed" else "36"
+    asked = ("--spec", "12-9-5", "--sizes", sizes, "--variants", "cupy,cupy-tf32", "--part", part)
+    ran = accept(tmp_path, quicker, *asked, executes=LOSES_ITS_DEVICE)
+    assert ran.returncode == 0, ran.stderr
+    lines = ran.stdout.splitlines()
+    assert lines[0].startswith(f"FAIL {part}: cupy: ")
+    assert "cudaErrorIllegalAddress" in lines[0]
+    if part == "gate":
+        assert lines[1:] == [lines[-1]]
+        assert lines[-1].startswith("ok   gate: cupy-tf32: ")
+    else:
+        cases = [json.loads(line) for line in (tmp_path / "found" / timings.CASES).read_text().splitlines()]
+        assert [(one["kernel"], "latency" in one["times"]) for one in cases] == [("cupy", False), ("cupy-tf32", True)]
+
+
+def test_what_was_timed_is_kept_where_the_time_is_over(tmp_path, monkeypatch, capsys):
+    """The second size is not done in time, and nobody has measured roofs."""
+    spread = {f"p{percent}_s": 1e-6 for percent in (50, 99)}
+    case = {"kernel": "cupy-fused", "rows": 1, "roof_s": 0.0, "bound": "-", "times": {"cold": spread}}
+
+    def ran(words, seconds):
+        if words[words.index("--sizes") + 1] == "1":
+            (tmp_path / timings.CASES).write_text(json.dumps(case) + "\n")
+            return subprocess.CompletedProcess(words, 0, "info timed: torch-cuda: there is none\n", "")
+        return subprocess.CompletedProcess(words, LATE, "", "not done after 1 s")
+
+    monkeypatch.setattr(timings, "ran", ran)
+    timings.table(told.Asked(tmp_path, told_spec(), (1, 17), ("all",), (), "quick", time.monotonic() + 100))
+    assert "| cupy-fused | 1 | - | 1 | 1 | - | - | - | - |" in (tmp_path / "table.md").read_text()
+    said = capsys.readouterr().out
+    assert "FAIL table: 17 rows ended with status 124: not done after 1 s" in said
+    assert "ok   table: 1 of 1 cases have a time on the device" in said
+
+
+def told_spec():
+    return gpu_acceptance.ForwardSpec((12, 9, 5))
+
+
+def test_the_run_has_its_time_whatever_comes_before(tmp_path, monkeypatch):
+    """Every other part takes all that it may."""
+    now, given = [0.0], {}
+
+    def ran(words, seconds):
+        now[0] += seconds
+        given[words[words.index("--part") + 1]] = seconds
+        return subprocess.CompletedProcess(words, 0, "ok   part: done\n", "")
+
+    monkeypatch.setattr(gpu_acceptance, "ran", ran)
+    monkeypatch.setattr(gpu_acceptance.time, "monotonic", lambda: now[0])
+    asked = gpu_acceptance.options().parse_args(["--out", str(tmp_path)])
+    assert gpu_acceptance.accept([], asked) == 1, "some had no time"
+    assert given["run"] == pytest.approx(0.3 * 480)
+    assert sum(given.values()) <= 480
+    assert "FAIL sanitizer: there was no time left" in (tmp_path / "acceptance.txt").read_text()
+
+
+def test_who_is_late_ends_with_all_that_it_started(tmp_path):
+    kept = tmp_path / "pid"
+    began = time.monotonic()
+    ran = told.ran(["sh", "-c", f"echo begun; sleep 100 & echo $! > {kept}; wait"], 0.5)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (LATE, "begun\n", "\nnot done after 0 s")
+    assert time.monotonic() - began < 50, "nobody waits for the one who sleeps"
+    status = Path(f"/proc/{int(kept.read_text())}/stat")
+    assert not status.exists() or status.read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+@pytest.mark.parametrize(
+    ("name", "memory"),
+    [
+        ("NVIDIA H100 80GB HBM3", 3350),
+        ("NVIDIA H100 PCIe", 2039),
+        ("NVIDIA A100-SXM4-80GB", 2039),
+        ("Tesla T4", 320),
+        ("NVIDIA L4", 300),
+        ("NVIDIA L40", None),
+        ("NVIDIA GH200 480GB", None),
+        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", None),
+    ],
+)
+def test_what_a_card_is_sold_with(name, memory):
+    """A slice of a card is sold by nobody."""
+    assert (timings.sold_with(name) or (None,))[0] == memory

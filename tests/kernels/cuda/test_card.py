@@ -18,7 +18,7 @@ def test_a_slice_of_a_card_is_named_as_such(monkeypatch, name, prefix):
 
 
 #: One card in seventeen has a byte of zeros, where CuPy's text of it ends.
-WHOLE = bytes([0x5A, 0x1C, 0, *range(1, 14)])
+WHOLE, ASKED = bytes([0x5A, 0x1C, 0, *range(1, 14)]), card._uuid
 
 
 class Driver:
@@ -54,6 +54,7 @@ def test_the_uuid_is_whole_or_none(monkeypatch, driver, told, uuid):
 
     cupy = fake_cupy.install(monkeypatch)
     cupy.cuda.runtime.getDeviceProperties(0)["uuid"] = told
+    monkeypatch.setattr(card, "_uuid", ASKED)
     monkeypatch.setattr(card.ctypes, "CDLL", library)
     assert card.identity()["device_uuid"] == uuid
 
