@@ -5,6 +5,7 @@ somebody else works on the same core, which no counter shows. A round is quiet w
 as the best look of the run or machine. docs/statistics.md has what this is worth, and where the limits come from.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from mlpbench.bench.record.schema import Record, Timing
 from mlpbench.bench.record.trust import best_look, quiet_up_to
-from mlpbench.bench.trust.disturbance import Disturbance, best_spin_s, disturbances
+from mlpbench.bench.trust.disturbance import Cause, Disturbance, best_spin_s, disturbances
 
 #: Quiet rounds that make a time, or half of all if these are fewer: of a median of three one may be wrong.
 ENOUGH = 3
@@ -28,8 +29,8 @@ SHORT_S = 4e-3
 #: Where it was not calm, a round that took so much longer than the fastest fifth of the quiet ones was interrupted.
 LONGEST = 1.15
 #: A timing with looks is marked where the median of all its rounds is longer than its time by more, or its time than
-#: that of the best repeat, or where too few rounds were quiet.
-MOVED, APART = 0.1, 0.1
+#: that of the best repeat, or that median than the usual time of its case: each may be less, and both together more.
+MOVED, APART, SLOW = 0.1, 0.1, 0.1
 
 Rule = Literal["all rounds", "quiet rounds", "without waiting", "fastest fifth"]
 #: (mode, batch size)
@@ -165,35 +166,48 @@ def _fastest(rounds: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def _marked(records: Sequence[Record], made: list[dict[At, Taken]]) -> list[dict[At, Taken]]:
-    """Leave the marks where something moved a time, and say why; each is held against the best repeat of its case.
+    """Leave the marks where something moved a time, and say why; each is held against the other repeats of its case.
 
     Counters alone mark only what has no looks: they say what happened beside a case, not that it mattered.
     """
-    best: dict[tuple[str, str, int], float] = {}
+    every: dict[tuple[str, At], list[Taken]] = defaultdict(list)
     for record, found in zip(records, made, strict=True):
         for at, case in found.items():
-            key = record.kernel, *at
-            best[key] = min(case.call_s, best.get(key, case.call_s))
+            every[record.kernel, at].append(case)
+    levels = {key: (min(case.call_s for case in of), _usual_s(of)) for key, of in every.items()}
     return [
         {
-            at: case if case.slow is None else replace(case, disturbances=_why(case, best[record.kernel, *at]))
+            at: case if case.slow is None else replace(case, disturbances=_why(case, *levels[record.kernel, at]))
             for at, case in found.items()
         }
         for record, found in zip(records, made, strict=True)
     ]
 
 
-def _why(case: Taken, best_s: float) -> tuple[Disturbance, ...]:
-    """Return why a case with looks is disturbed. ``best_s``: seconds per call in the best repeat."""
-    moved = float(np.median(case.timing.rounds_s)) / case.call_s - 1
-    longer = case.call_s / best_s - 1
+def _usual_s(repeats: Sequence[Taken]) -> float | None:
+    """Return a case's time when little hinders it: the end of the fastest quarter of those that count; None: none does.
+
+    Not the fastest of all: of many that scatter, it is far below the usual, and honest ones would seem disturbed.
+    """
+    good = sorted(case.call_s for case in repeats if case.counts)
+    return good[len(good) // 4] if good else None
+
+
+def _why(case: Taken, best_s: float, usual_s: float | None) -> tuple[Disturbance, ...]:
+    """Return why a case with looks is disturbed. ``best_s``: seconds per call in the best repeat; or as usual."""
+    plain_s = float(np.median(case.timing.rounds_s))
+    moved, longer = plain_s / case.call_s - 1, case.call_s / best_s - 1
+    slower = math.inf if usual_s is None else plain_s / usual_s - 1
     seen = f"{case.slow:.0%} of the looks beside it were slow"
     if case.rule == "fastest fifth":
-        found = Disturbance("neighbour", f"{seen}: too few rounds were quiet")
+        found = Disturbance("neighbour", f"{seen}: too few rounds were quiet") if slower > SLOW else None
     elif moved > MOVED:
         found = Disturbance("neighbour", f"{seen}; the median of all its rounds is {moved:.0%} longer")
     elif longer > APART:
         found = Disturbance("unknown", f"it took {longer:.0%} longer than in its best repeat, and nothing says why")
+    elif slower > SLOW:
+        cause: Cause = "neighbour" if (case.slow or 0.0) > CALM else "unknown"
+        found = Disturbance(cause, f"{seen}; the median of all its rounds is {slower:.0%} longer than its usual time")
     else:
-        return ()
-    return case.disturbances or (found,)
+        found = None
+    return (case.disturbances or (found,)) if found else ()
