@@ -6,6 +6,7 @@ arguments. Around it stand the figures that the clock must not contain: first ca
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import itertools
 import math
@@ -82,13 +83,16 @@ class Prepared:
 
     ``batches``: the inputs where the kernel reads them, a batch each, or with one row at a time the list of its rows;
     ``take()`` takes the next without a call. ``whole``: of a device, all of them as the one array that they are parts
-    of.
+    of. ``forward`` is one call of the kernel, on a batch or a row. ``takes_host``: these are NumPy's, and `from_host`
+    is part of a call.
     """
 
     call: Callable[[], Any]
     batches: tuple[Any, ...]
     take: Callable[[], Any]
+    forward: Callable[[Any], Any]
     whole: Any = None
+    takes_host: bool = False
 
 
 def rotation(kernel: Kernel, case: Case, x: NDArray[Any]) -> int:
@@ -113,28 +117,66 @@ def prepare(kernel: Kernel, case: Case, x: NDArray[Any]) -> Prepared:
     Each call takes the next rows of ``x`` (rows, n_in), and starts over behind those of `rotation`: no call sees the
     rows of the one before, unless ``x`` has no more than one batch. Rows that do not fill a last batch are left out. To
     a device they go in one piece, of which the inputs are slices.
+
+    A kernel on the CPU could do its work in `from_host`. Where nobody can write over what that gives, as
+    `bench.measure.honesty` does to see it, it is part of the call.
     """
     size = case.batch_size
     starts = range(0, rotation(kernel, case, x) - size + 1, size)
     whole = None if kernel.device == CPU else kernel.from_host(np.ascontiguousarray(x[: starts[-1] + size]))
     there: tuple[Any, ...]
-    if case.mode == "batched":
-        make = _batched
-        if whole is None:
-            there = tuple(kernel.from_host(np.ascontiguousarray(x[start : start + size])) for start in starts)
-        else:
-            there = tuple(whole[start : start + size] for start in starts) if len(starts) > 1 else (whole,)
+    single = case.mode == "per_sample"
+    forward = kernel.forward_one if single else kernel.forward
+    host: tuple[Any, ...] = tuple(np.ascontiguousarray(x[start : start + size]) for start in starts)
+    if whole is None:
+        there = tuple([kernel.from_host(row) for row in batch] if single else kernel.from_host(batch) for batch in host)
+    elif single:
+        there = tuple([whole[row] for row in range(start, start + size)] for start in starts)
     else:
-        make = _per_sample
-        rows = (range(start, start + size) for start in starts)
-        one = (lambda row: kernel.from_host(x[row])) if whole is None else whole.__getitem__
-        there = tuple([one(row) for row in those] for those in rows)
+        there = tuple(whole[start : start + size] for start in starts) if len(starts) > 1 else (whole,)
+    first = there[0][0] if single else there[0]
+    takes_host = kernel.device == CPU and memory(kernel, first) is None
+    if takes_host:
+        there, of_kernel = tuple(list(batch) for batch in host) if single else host, forward
+
+        def forward(x: Any) -> Any:
+            return of_kernel(kernel.from_host(x))
+
     take = itertools.cycle(there).__next__
-    return Prepared(make(kernel, take), there, take, whole)
+    call = (_per_sample if single else _batched)(kernel, forward, take)
+    return Prepared(call, there, take, forward, whole, takes_host)
 
 
-def _batched(kernel: Kernel, take: Callable[[], Any]) -> Callable[[], Any]:
-    forward, synchronize = kernel.forward, kernel.synchronize
+def memory(kernel: Kernel, there: Any) -> NDArray[Any] | None:
+    """Return the memory of a kernel's array as NumPy sees it, to be written to, also where its library forbids that.
+
+    None where it is not the host's, or nobody can tell where it lies.
+    """
+    if isinstance(there, np.ndarray):
+        return _open(there)
+    if kernel.device != CPU:
+        return None
+    found, again = kernel.to_host(there), kernel.to_host(there)
+    if isinstance(found, np.ndarray) and found.flags.writeable and np.may_share_memory(found, again):
+        return np.asarray(found)
+    try:
+        return _open(np.from_dlpack(there))
+    except (AttributeError, BufferError, TypeError, ValueError, RuntimeError):  # it has none, or says no
+        return None
+
+
+def _open(array: NDArray[Any]) -> NDArray[Any] | None:
+    """Return an array as one that can be written to; the caller keeps the other."""
+    if array.flags.writeable:
+        return np.asarray(array)
+    if not array.flags.c_contiguous or not array.nbytes:
+        return None
+    place = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
+    return np.ndarray(array.shape, array.dtype, memoryview(place))
+
+
+def _batched(kernel: Kernel, forward: Callable[[Any], Any], take: Callable[[], Any]) -> Callable[[], Any]:
+    synchronize = kernel.synchronize
 
     def call() -> Any:
         return forward(take())
@@ -146,17 +188,17 @@ def _batched(kernel: Kernel, take: Callable[[], Any]) -> Callable[[], Any]:
     return call_and_wait if is_asynchronous(kernel) else call
 
 
-def _per_sample(kernel: Kernel, take: Callable[[], Any]) -> Callable[[], Any]:
-    forward_one, synchronize = kernel.forward_one, kernel.synchronize
+def _per_sample(kernel: Kernel, forward: Callable[[Any], Any], take: Callable[[], Any]) -> Callable[[], Any]:
+    synchronize = kernel.synchronize
 
     def call() -> Any:
         for row in take():
-            y = forward_one(row)
+            y = forward(row)
         return y
 
     def call_and_wait() -> Any:
         for row in take():
-            synchronize(y := forward_one(row))
+            synchronize(y := forward(row))
         return y
 
     return call_and_wait if is_asynchronous(kernel) else call

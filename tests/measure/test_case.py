@@ -244,3 +244,41 @@ def test_threads_that_wait_beside_other_programs_are_seen_to_work(monkeypatch):
         clock.others += 0.004
 
     assert case_._warm(call) == pytest.approx((0.04, 1.0))
+
+
+class Opaque(RecordingKernel):
+    """Its own arrays show nobody their memory."""
+
+    def from_host(self, x):
+        return SimpleNamespace(x=super().from_host(x), shape=x.shape)
+
+    def to_host(self, y):
+        return y.x.copy() if isinstance(y, SimpleNamespace) else y
+
+    def forward(self, x):
+        return super().forward(x.x)
+
+    def forward_one(self, x):
+        return super().forward_one(x.x)
+
+
+@pytest.mark.parametrize(("case", "events"), [(BATCHED, [((2, 3), 1, 2)]), (PER_SAMPLE, [((3,), 1), ((3,), 2)])])
+def test_where_nobody_can_write_over_inputs_of_the_cpu_from_host_is_part_of_a_call(case, events):
+    """It could do the work: then what is timed has to have it."""
+    kernel = Opaque(SPEC, seeded(SPEC))
+    ready = case_.prepare(kernel, case, rows(6))
+    assert ready.takes_host
+    assert all(isinstance(one, np.ndarray) for batch in ready.batches for one in batch)
+    names = {"batched": "forward", "per_sample": "forward_one"}
+    wanted = [event for shape, *numbers in events for event in (("from_host", shape), (names[case.mode], *numbers))]
+    assert called(ready.call, 1, kernel) == wanted
+
+
+def test_memory_that_a_library_forbids_to_write_to_is_written_to():
+    kernel, x = RecordingKernel(SPEC, seeded(SPEC)), rows(2)
+    closed = x.copy()
+    closed.flags.writeable = False
+    case_.memory(kernel, closed)[:] = 7
+    assert np.all(closed == 7)
+    assert case_.memory(kernel, closed[:, :2]) is None, "its rows do not lie behind each other"
+    assert np.may_share_memory(case_.memory(kernel, x), x)

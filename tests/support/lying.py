@@ -231,6 +231,23 @@ class WorksSlowlyInFromHost(WorksInFromHost):
         return found
 
 
+class ReadOnly(np.ndarray):
+    """An array with a place for what was made of it."""
+
+
+class WorksInFromHostReadOnly(WorksInFromHost):
+    """The same, in arrays of NumPy that say that they cannot be written to."""
+
+    def from_host(self, x):
+        found = x.copy().view(ReadOnly)
+        found.flags.writeable = False
+        found.y = self.right.forward_one(x) if x.ndim == 1 else self.right.forward(x)
+        return found
+
+    def to_host(self, y):
+        return y
+
+
 class WorksInToHost(Liar):
     """Computes when the clock has stopped."""
 
@@ -257,6 +274,19 @@ class WorksInToHostOnACopy(WorksInToHost):
         return Carries(x.copy(), None)
 
     forward_one = forward
+
+
+class WorksInToHostOnOneRow(WorksInToHostOnACopy):
+    """Puts single calls off alone: microseconds."""
+
+    def forward(self, x):
+        return self.right.forward(x)
+
+    def forward_one(self, x):
+        return Carries(x.copy(), None)
+
+    def late(self, x):
+        return self.right.forward_one(x)
 
 
 class WorksInAThread(Liar):
@@ -341,8 +371,10 @@ BY_VALUES = [
     FirstResultForEver,
     WorksInFromHost,
     WorksSlowlyInFromHost,
+    WorksInFromHostReadOnly,
     WorksInToHost,
     WorksInToHostOnACopy,
+    WorksInToHostOnOneRow,
     WorksInAThread,
     OverwritesItsInputs,
     ReturnsKeptBuffers,
