@@ -120,7 +120,7 @@ def gone(*pids):
     wait_until(lambda: not any(map(is_alive, pids)), "the end of processes", limit_s=20)
 
 
-def wait_until(condition, what, limit_s=60.0):
+def wait_until(condition, what, limit_s=300.0):
     """Wait for a condition; fail, saying what was waited for, where it does not come."""
     end = time.monotonic() + limit_s
     while not condition():
