@@ -23,6 +23,18 @@ from mlpbench.kernels.reference import seeded
 if TYPE_CHECKING:
     from mlpbench.kernels.base import Kernel
 
+#: Columns of the table: head, measurement, percentile.
+COLUMNS = (
+    ("host", "latency", 50),
+    ("host", "latency", 99),
+    ("cold", "cold", 50),
+    ("cold", "cold", 99),
+    ("hot", "hot", 50),
+    ("graph", "graph", 50),
+    ("graph", "graph", 99),
+    ("end to end", "end_to_end", 50),
+    ("overlapped", "overlapped", 50),
+)
 #: What is found of each case, one a line.
 CASES = "cases.jsonl"
 #: What a card is sold with (NVIDIA's data sheets), by words of its name: memory in GB/s; TFLOP/s in fp32, tf32 and
@@ -159,11 +171,11 @@ def table(asked: Asked) -> None:
         if timed.returncode:
             say(FAIL, f"table: {rows:,} rows ended with status {timed.returncode}: {last(timed.stderr)}")
     kept = [json.loads(line) for line in (asked.out / CASES).read_text(encoding="utf-8").splitlines()]
-    lines = ["| kernel | rows | host p50 us | cold p50 us | cold p99 us | hot us | graph us | of the roof | bound by |"]
-    lines.append("|" + " --- |" * 9)
+    heads = ["kernel", "rows", *(f"{head} p{percentile} us" for head, _, percentile in COLUMNS)]
+    lines = [f"| {' | '.join(heads)} | of the roof | bound by |", "|" + " --- |" * (len(heads) + 2)]
     for one in sorted(kept, key=lambda one: registry.names().index(one["kernel"])):
         share = f"{one['roof_s'] / one['times']['cold']['p50_s']:.0%}" if _is_bound(one) else "-"
-        cells = [_us(one, *of) for of in (("latency", 50), ("cold", 50), ("cold", 99), ("hot", 50), ("graph", 50))]
+        cells = [_us(one, measure, percentile) for _, measure, percentile in COLUMNS]
         lines.append(f"| {one['kernel']} | {one['rows']:,} | {' | '.join(cells)} | {share} | {one['bound']} |")
     (asked.out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for line in lines:

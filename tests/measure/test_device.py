@@ -183,6 +183,16 @@ def test_the_simulation_refuses_what_would_wait_for_the_hold(world):
     queue.wait()
 
 
+def test_calls_are_warm_before_the_first_sample(world):
+    """A first call waits for the device, to load its code: here for longer than a stream is held."""
+    kernel = clockwork.SimulatedKernel(world)
+    kernel.stalls = {1: 2 * device.HOLD_S}
+    found = of_case(world, kernel)
+    latency = found.times["latency"]
+    assert (found.dropped, latency.max_s) == (0, near(latency.min_s))
+    assert latency.samples >= device.OF_LATENCY, "so many has a p99"
+
+
 def test_memory_is_taken_before_the_samples(world):
     kernel = clockwork.SimulatedKernel(world)
     samples = device.transfers.samples(kernel, Queue(1, 5), kernel.forward, BATCH, X, lambda: world.now)

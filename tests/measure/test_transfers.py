@@ -7,6 +7,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.measure import transfers
 from mlpbench.kernels.cuda.queue import Queue, address
 from support.device import clockwork
+from support.device.clockwork import ON_DEVICE, TO_HOST
 
 ROWS = 50_000
 X = np.zeros((ROWS, 2), np.float32)
@@ -47,6 +48,29 @@ def test_copies_and_calls_overlap(world, device_s):
     slowest, all_of_them = max(device_s, IN / world.bandwidth), device_s + IN / world.bandwidth
     assert slowest <= found["overlapped"] <= slowest + all_of_them / transfers.BATCHES + 1e-5
     assert found["end_to_end"] == pytest.approx(all_of_them, rel=0.2)
+
+
+@pytest.mark.parametrize("slowest", ["call", "copy back"])
+def test_nothing_is_overwritten_that_is_still_needed(world, slowest):
+    """Whichever of both is slow: inputs stay until they are read, results until they have left."""
+    device_s = 1e-2 if slowest == "call" else 1e-6
+    kernel = clockwork.SimulatedKernel(world, enqueue_s=1e-6, cold_s=device_s, hot_s=device_s)
+    if slowest == "copy back":
+        kernel.y = np.zeros((100 * ROWS, 2), np.float32).view(clockwork.Array)
+    call, queue = kernel.forward, Queue(1, 2 + transfers.DEPTH)
+    slots = [kernel.from_host(X) for _ in range(transfers.DEPTH)]
+    one = transfers.overlapped(kernel, queue, call, slots, slots[0].ctypes.data, lambda: world.now, 9)
+    queue.wait()
+    world.spans.clear()
+    one()
+    there, calls, kept, back = (world.spans[what] for what in (clockwork.TO_DEVICE, "call", ON_DEVICE, TO_HOST))
+    assert len(there) == len(calls) == len(kept) == len(back) == 9
+    for now in range(9):
+        assert there[now][1] <= calls[now][0], "inputs are there when they are read"
+        assert calls[now][1] <= kept[now][0] <= back[now][0], "a result is computed when it leaves"
+        if (before := now - transfers.DEPTH) >= 0:
+            assert calls[before][1] <= there[now][0], "inputs have been read when the next come"
+            assert back[before][1] <= kept[now][0], "a result has left when the next takes its place"
 
 
 def test_of_batches_that_take_long_there_are_fewer(world):

@@ -35,16 +35,39 @@ SMALLER = (
         "tests/kernels/cuda/test_card.py",
     ),
 )
+#: Parts that have an ok line under the stand-in. What the stand-in is sold with, nobody knows.
+PARTS = ("card", "gate", "overrides", "table", "silicon", "tests", "sanitizer", "launches", "run")
+#: NVIDIA's tools, as far as the script knows them: what follows their own options is run, and this is said of it.
+TOOLS = {
+    "compute-sanitizer": """#!/bin/sh
+test "$1 $3 $4" = "--tool --error-exitcode 9" || exit 2
+shift 4
+"$@" || exit
+echo "========= ERROR SUMMARY: 0 errors"
+""",
+    "ncu": """#!/bin/sh
+shift 5
+echo "==PROF== Connected to process 1"
+"$@" || exit
+echo '"ID","Kernel Name","Metric Name","Metric Value"'
+for name in gemm bias gemm bias gemm bias_softmax mlp_ffma_few; do echo "\\"0\\",\\"$name\\",\\"time\\",\\"1\\""; done
+""",
+}
 #: What the stand-in cannot do: it holds no stream, and nothing is left to wait for.
 BEYOND_IT = ("timer: a stream held", "timer: the same twice", "timer: a call without its wait")
 
 
-def accept(folder, quicker, *more, executes=EXECUTES):
+def accept(folder, quicker, *more, executes=EXECUTES, tools=False):
     fake_cupy.write(folder)
     stand_in = folder / "cupy.py"
     stand_in.write_text(stand_in.read_text() + executes)
     (folder / "built").mkdir()
     changes = {"PYTHONPATH": f"{folder}{os.pathsep}{quicker}", "MLPBENCH_ON_CPU_CACHE": str(folder / "built")}
+    if tools:
+        for name, text in TOOLS.items():
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o755)
+        changes["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
     words = [sys.executable, str(SCRIPT), "--out", str(folder / "found"), *more]
     return subprocess.run(words, capture_output=True, text=True, check=False, cwd=folder, env=variables(**changes))
 
@@ -52,7 +75,7 @@ def accept(folder, quicker, *more, executes=EXECUTES):
 @pytest.mark.heavy
 @pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
 def test_the_whole_script(tmp_path, quicker):
-    ran = accept(tmp_path, quicker, *SMALLER)
+    ran = accept(tmp_path, quicker, *SMALLER, tools=True)
     lines = ran.stdout.splitlines()
     failed = [line for line in lines if line.startswith("FAIL")]
     unexpected = [line for line in failed if not line.startswith(tuple(f"FAIL {words}" for words in BEYOND_IT))]
@@ -60,7 +83,7 @@ def test_the_whole_script(tmp_path, quicker):
     assert unexpected == [], log.read_text() if log.exists() else ran.stderr
     assert ran.returncode == 1, "the stand-in is no card"
     kinds = {line.split()[1] for line in lines if line.startswith("ok")}
-    assert kinds >= {f"{part}:" for part in ("card", "gate", "overrides", "table", "silicon", "tests", "run")}
+    assert kinds >= {f"{part}:" for part in PARTS}
     accepted = sum(line.startswith("ok") for line in lines)
     assert lines[-1] == f"ACCEPTED {accepted} of {accepted + len(failed)}"
     found = tmp_path / "found"
@@ -136,7 +159,7 @@ def test_what_was_timed_is_kept_where_the_time_is_over(tmp_path, monkeypatch, ca
 
     monkeypatch.setattr(timings, "ran", ran)
     timings.table(told.Asked(tmp_path, told_spec(), (1, 17), ("all",), (), "quick", time.monotonic() + 100))
-    assert "| cupy-fused | 1 | - | 1 | 1 | - | - | - | - |" in (tmp_path / "table.md").read_text()
+    assert f"| cupy-fused | 1 | - | - | 1 | 1 |{' - |' * 7}" in (tmp_path / "table.md").read_text()
     said = capsys.readouterr().out
     assert "FAIL table: 17 rows ended with status 124: not done after 1 s" in said
     assert "ok   table: 1 of 1 cases have a time on the device" in said

@@ -137,7 +137,11 @@ def test_the_widest_network_is_refused_where_a_block_is_a_byte_short(monkeypatch
     most = max(one.shared_bytes for one in programs.fused(widest, kernel_class.arithmetic, pixels=kernel_class.pixels))
     assert most == {"fp32": 67584}.get(kernel_class.arithmetic, 81920)
     monkeypatch.setattr(fused, "shared_memory", lambda: most)
-    made(name, widest)
+    kernel = made(name, widest)
+    for program in kernel._programs:
+        kernel._launch(program.up_to or programs.SOME_ROWS + 1, None)
+    asked = [one.kernel.max_dynamic_shared_size_bytes for one in kernel._ready.values()]
+    assert asked == [max(one.shared_bytes, 48 * 1024) for one in kernel._programs]
     monkeypatch.setattr(fused, "shared_memory", lambda: most - 1)
     with pytest.raises(KernelUnavailable, match=f"needs {most} bytes of shared memory .* has {most - 1}"):
         made(name, widest)

@@ -69,14 +69,23 @@ def test_torch(spec):
 def test_torch_compiles_for_graphs(monkeypatch):
     kernel_class = on_the_cpu("torch-cuda-compile", synchronize=lambda _self, _y: None)
     told = {}
-    monkeypatch.setattr(sys.modules["torch"], "compile", lambda network, **options: told.update(options) or network)
+    torch, begun = sys.modules["torch"], []
+    monkeypatch.setattr(torch, "compile", lambda network, **options: told.update(options) or network)
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: begun.append(1))
     assert check(kernel_class, MNIST).max_error_ratio < 0.5
+    assert begun, "else PyTorch takes the result before for one that is still needed"
     assert told == {"fullgraph": True, "dynamic": True, "mode": "reduce-overhead"}
 
 
 @pytest.mark.parametrize("spec", [MNIST, ForwardSpec((9, 5, 3), "relu", "identity", "float64")], ids=str)
 def test_jax(spec, monkeypatch):
-    assert check(on_the_cpu("jax-cuda"), spec).max_error_ratio < 0.5
+    kernel_class = on_the_cpu("jax-cuda")
+    assert check(kernel_class, spec).max_error_ratio < 0.5
+    if spec.dtype == "float32":
+        traced = str(
+            sys.modules["jax"].make_jaxpr(kernel_class(spec, seeded(spec))._predict)(np.zeros((2, spec.n_in), "f"))
+        )
+        assert traced.count("HIGHEST") == 2 * spec.n_layers, "of both operands: a GPU would multiply in TF32"
 
 
 def test_a_jax_without_a_plugin_says_what_brings_it(monkeypatch):
@@ -91,6 +100,10 @@ def test_a_jax_without_a_plugin_says_what_brings_it(monkeypatch):
     monkeypatch.setattr(sys.modules["jax"], "default_backend", lambda: "cpu")
     with pytest.raises(KernelUnavailable, match="JAX computes on cpu: set JAX_PLATFORMS=cuda"):
         registry.load("jax-cuda").probe()
+
+
+def test_onnxruntime_is_told_to_leave_tf32_alone():
+    assert registry.load("onnxruntime-cuda")._provider == ("CUDAExecutionProvider", {"use_tf32": "0"})
 
 
 @pytest.mark.parametrize("spec", [MNIST, ForwardSpec((9, 5, 3), "step", "identity", "float64")], ids=str)

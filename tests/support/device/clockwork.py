@@ -7,6 +7,7 @@ test injected. While a stream is held, taking memory and waiting raise: on a GPU
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -33,6 +34,8 @@ class World:
         self.flags = []
         self.taken = []
         self.copies = []
+        #: Begin and end, in the order given: of calls by "call", of copies by their kind.
+        self.spans = defaultdict(list)
         #: Copies of one direction share the link.
         self.link = {}
 
@@ -199,10 +202,12 @@ class Names:
     def memcpy(self, target, source, size, kind, number):
         def moving(start):
             if kind == ON_DEVICE:
+                self.world.spans[kind].append((start, start))
                 return 0.0
             end = max(start, self.world.link.get(kind, 0.0)) + size / self.world.bandwidth
             self.world.link[kind] = end
             self.world.copies.append((kind, size))
+            self.world.spans[kind].append((start, end))
             return end - start
 
         self.world.streams[number].give(moving)
@@ -269,13 +274,17 @@ class SimulatedKernel(Kernel):
     def forward(self, x):
         self.calls += 1
         self.world.spend(self.stalls.get(self.calls, 0.0))
-        cold = []
+        cold, began = [], []
 
         def part(start):
             if not cold:
                 cold.append(self.own.flushed)
                 self.own.flushed = False
-            return (self.cold_s if cold[0] else self.hot_s) / self.launches
+            took = (self.cold_s if cold[0] else self.hot_s) / self.launches
+            began.append(start)
+            if len(began) == self.launches:
+                self.world.spans["call"].append((began[0], start + took))
+            return took
 
         for _ in range(self.launches):
             self.own.give(part, cost=self.enqueue_s / self.launches)
