@@ -42,6 +42,7 @@ class Behind:
     given: int
     tools: dict[str, object] = field(default_factory=witness.tools, repr=False)
     processors: frozenset[int] = field(default_factory=witness.processors)
+    priority: tuple[int, int] = field(default_factory=witness.priority)
     threads: witness.Threads | None = None
     honesty: Honesty | None = None
     clocks: dict[Case, witness.RawClock] = field(default_factory=dict)
@@ -80,6 +81,9 @@ class Behind:
             self._refuse(None, "timer", f"{changed[0]} is not what it was before the kernel was loaded")
         if more := sorted(witness.processors() - self.processors):
             self._refuse(None, "affinity", f"it may use processor {more[0]}, which the run did not give it")
+        if (now := witness.priority()) != self.priority:
+            told = f"policy and niceness {now}, and {self.priority} when the process began"
+            self._refuse(None, "priority", f"it changed how its thread is scheduled: {told}")
         if self.threads and (reason := self.threads.too_many(self.given, look.helpers())):
             self._refuse(None, "threads", reason)
         for one in cases:

@@ -66,8 +66,8 @@ def measure_start(asked: dict[str, Any]) -> Start:
     """
     workload = Workload(Options.of(asked["options"]), asked["rows"])
     x, params = workload.inputs, workload.params
-    kernel_class = registry.load(asked["kernel"])
     with elapsed() as importing:
+        kernel_class = registry.load(asked["kernel"])
         kernel_class.probe()
     before = begin()
     with elapsed() as construction:

@@ -148,10 +148,10 @@ class Suite:
             threads.check(self.thread_use)
 
     def _try(self, name: str) -> Contestant:
-        kernel_class = registry.load(name)
         params = self.workload.params  # loaded before the clock below starts
         self.tell("importing")
         with elapsed() as importing:
+            kernel_class = registry.load(name)
             kernel_class.probe()
         self.tell("compiling" if kernel_class.compiles() else "preparing")
         with elapsed() as construction:

@@ -20,11 +20,15 @@ from mlpbench.bench.trust.clock_check import false_clock
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-#: What times, and what keeps the times: none of it may be another after a kernel has been in the process.
+#: What times, what keeps the times, and what holds results against the reference: none of it may be another after a
+#: kernel has been in the process.
 WATCHED = (
     *("time", "timeit", "pytest_benchmark", "mlpbench.bench.clock", "mlpbench.bench.measure"),
-    *("mlpbench.bench.machine.look", "mlpbench.bench.machine.spin"),
+    *("mlpbench.bench.machine.look", "mlpbench.bench.machine.spin", "mlpbench.bench.data.workload"),
+    *("mlpbench.kernels.conformance", "mlpbench.kernels.reference"),
 )
+#: What they compute with: all that can be called in it, but nothing of the packages inside.
+FOUNDATION = "numpy"
 #: A round may differ from the raw clock around it by such a share; between the two, pytest-benchmark does its own work.
 ROUND_SHARE, ROUND_S = 0.02, 1e-4
 #: Rounds may lie that far off: somebody else's turn may have come in between.
@@ -75,7 +79,8 @@ def tools() -> dict[str, object]:
     for name, module in sorted(sys.modules.items()):
         if any(name == one or name.startswith(f"{one}.") for one in WATCHED) and isinstance(module, ModuleType):
             found |= _callables(name, vars(module), name)
-    return found
+    members = dict(vars(sys.modules[FOUNDATION]))
+    return found | {f"{FOUNDATION}.{name}": value for name, value in members.items() if callable(value)}
 
 
 def _callables(where: str, members: Mapping[str, Any], module: str | None) -> dict[str, object]:
@@ -218,6 +223,13 @@ def processors() -> frozenset[int]:
         with suppress(OSError):  # it has just ended
             found |= os.sched_getaffinity(int(task.name))
     return frozenset(found)
+
+
+def priority() -> tuple[int, int]:
+    """Return how this thread is scheduled: its policy, and its niceness; zeros where the system does not tell."""
+    if not hasattr(os, "sched_getscheduler"):
+        return 0, 0
+    return os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def children_s() -> float:

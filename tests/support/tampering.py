@@ -60,6 +60,42 @@ class AffinityTakenBack(Liar):
         return right(x)
 
 
+class Preferred(Liar):
+    """Asks the system for processors before others (as root), or else behind them: both are changes."""
+
+    caught_by = "priority"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        os.setpriority(os.PRIO_PROCESS, 0, -5 if os.geteuid() == 0 else 5)
+
+
+class ChangesTheGate(Liar):
+    """Computes one row in two when it has replaced what would find that."""
+
+    caught_by = "timer"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        from mlpbench.kernels import conformance
+
+        conformance.is_near = lambda *_: True
+        conformance.compare = lambda *_: conformance.Conformance(0.0, 0.0)
+
+    def answer(self, x, right):
+        return right(x) if x.ndim == 1 else np.repeat(right(x[::2]), 2, axis=0)[: len(x)]
+
+
+class ChangesNumpy(Liar):
+    """Makes all arrays equal to each other: then no input was ever written to."""
+
+    caught_by = "timer"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        np.array_equal = lambda *_, **__: True
+
+
 class HalfSpeedTimer(Liar):
     caught_by = "timer"
 
