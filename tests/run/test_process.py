@@ -164,7 +164,7 @@ def test_a_process_that_dies_leaves_a_record_with_its_reason_and_the_others_go_o
 
 
 def test_a_process_that_hangs_is_stopped_and_its_record_says_so(execute, monkeypatch):
-    monkeypatch.setattr(process, "TIMEOUT_S", 2.0)
+    processes.over_when_heard(monkeypatch)
     body = """
     child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     print(os.getpid(), child.pid, flush=True)
@@ -172,7 +172,7 @@ def test_a_process_that_hangs_is_stopped_and_its_record_says_so(execute, monkeyp
     """
     (outcome,), folder, _ = execute(body, plan())
     (problem,) = outcome.problems
-    assert problem.startswith("the process was stopped after 2 s; its last line: ")
+    assert problem.startswith("the process was stopped after 600 s; its last line: ")
     assert "memory" not in problem
     processes.gone(*map(int, problem.split()[-2:]))
     assert len(runs.read_run(folder).failures) == 1
@@ -189,7 +189,7 @@ def test_what_a_process_leaves_running_is_stopped_too(execute):
 
 def test_a_result_is_not_lost_to_what_keeps_the_output_open(execute, monkeypatch):
     """A compile server, say, that a kernel's library starts and that lives on with our pipe in its hands."""
-    monkeypatch.setattr(process, "TIMEOUT_S", 2.0)
+    monkeypatch.setattr(process, "TIMEOUT_S", 50.0)
     (outcome,), _, _ = execute('leave(kept=True); subprocess.Popen(["sleep", "60"])', plan())
     assert left(outcome)["kept"] is True
 
