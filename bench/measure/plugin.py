@@ -33,7 +33,7 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.record.fields import as_json
 from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.plan import Plan
-from mlpbench.bench.record.schema import Failure, RecordHead, computed
+from mlpbench.bench.record.schema import RecordHead, computed
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import processors
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming, ParamsError, SpecError, UnknownKernel
@@ -206,7 +206,7 @@ def pytest_runtest_makereport(
         told = isinstance(error, pytest.fail.Exception | TooManyThreads)
         reason = str(error) if told else f"{type(error).__name__}: {error}"
         phase = "threads" if isinstance(error, TooManyThreads) else "gate" if call.when == "setup" else "measure"
-        stash[SUITE].failures.append(Failure(params["kernel"], case.mode, case.batch_size, phase, reason))
+        stash[SUITE].fail(params["kernel"], case, phase, reason)
         if turns is not None:
             turns.failed.add(case)
     return report

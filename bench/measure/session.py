@@ -29,8 +29,10 @@ from mlpbench.bench.record.schema import (
     ThreadUse,
     Timings,
 )
+from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.kernels import base, registry
 from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.errors import NonConforming
 from mlpbench.kernels.own import files
 
 if TYPE_CHECKING:
@@ -130,12 +132,18 @@ class Suite:
         if name not in self._admitted:
             try:
                 self._admitted[name] = self._try(name)
+            except SystemExit as error:  # pytest would not count it as a failure of the gate
+                self._admitted[name] = NonConforming(f"it ends its process: SystemExit: {error}")
             except Exception as error:  # noqa: BLE001 - kept, and raised below for this case and the next
                 self._admitted[name] = error
         outcome = self._admitted[name]
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    def fail(self, kernel: str, case: Case, phase: str, reason: str) -> None:
+        """Note why a case has no time. A record with all that a kernel can say may be larger than any that is read."""
+        self.failures.append(Failure(kernel, case.mode, case.batch_size, phase, clean_text(reason)))
 
     def check_threads(self, contestant: Contestant) -> None:
         """Note how many threads the libraries have; asked before and after each case, because a kernel can change them.

@@ -36,6 +36,8 @@ TIMEOUT_S = 600.0
 #: What pytest ends with where every test has been told of: all passed, or some did not. Any other status, 2 for one,
 #: after an interrupt that a kernel has raised itself, leaves cases of which nobody has heard.
 TOLD = (0, 1)
+#: Of a line that a kernel has printed, the most that becomes a reason.
+LONGEST_LINE = 400
 #: Why a planned process has no result.
 SPENT = "the budget was spent"
 #: Of pytest's own plugins, those that a measurement does not need: they cost time in every process.
@@ -268,9 +270,14 @@ def _start(words: list[str], plan: Plan, on_phase: Callable[[str], None], second
 
 def _how_it_ended(ended: Ended) -> str:
     lines = [line for line in ended.out.splitlines() if line.strip() and not line.startswith(PHASE)]
-    last = lines[-1] if lines else "it printed nothing"
+    last = _short(lines[-1]) if lines else "it printed nothing"
     if ended.status is None or ended.status < 0:
         why = " (the system kills so when memory runs out)" if ended.status == -signal.SIGKILL else ""
         return f"the process {ended.how()}{why}; its last line: {last}"
     errors = [line for line in lines if line.startswith(("ERROR", "E  ", "!!!!"))]
-    return f"the process {ended.how()} and no result; it said: {errors[0] if errors else last}"
+    return f"the process {ended.how()} and no result; it said: {_short(errors[0]) if errors else last}"
+
+
+def _short(line: str) -> str:
+    """Return the beginning of a line that a kernel may have printed: a record has no room for all of it."""
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…"

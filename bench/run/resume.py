@@ -79,16 +79,33 @@ def read(folder: Path) -> Stopped:
     labels = head.sweep.labels if isinstance(head, SweepHead) else []
     folders = [folder / label for label in labels] or [folder]
     heads = [runs.read_head(child / PLAN_FILE) for child in folders]
-    for child, one in zip(folders, heads, strict=True):
-        if one.computed is None:
-            raise UserError(f"{child}: made by a version that could not resume: its plan does not say what it computes")
+    _refuse_unknown(folders, heads)
     parts = _parts(heads)
     made = Sweep(_whole(head, parts) if isinstance(head, SweepHead) else parts[0].plan, tuple(parts))
     found = Stopped(folder, folders, made, head, heads, runs.read_runs(folder))
+    _refuse_records(found)
+    return found
+
+
+def _refuse_unknown(folders: Sequence[Path], heads: Sequence[PlanHead]) -> None:
+    """Refuse plans that are too old to be resumed, or that say what no plan says."""
+    for child, one in zip(folders, heads, strict=True):
+        if one.computed is None:
+            raise UserError(f"{child}: made by a version that could not resume: its plan does not say what it computes")
+        if unknown := one.computed.options.keys() - Options.__dataclass_fields__:
+            raise UserError(f"{child / PLAN_FILE}: mlpbench.computed.options: there is no option {min(unknown)}")
+        if strange := {kernel for kernel, _ in one.plan.order} - set(one.plan.kernels):
+            raise UserError(f"{child / PLAN_FILE}: mlpbench.plan.order: {min(strange)} is no kernel of this plan")
+
+
+def _refuse_records(found: Stopped) -> None:
+    """Refuse records that are too old, or that this plan does not have."""
+    for part, run in zip(found.sweep.parts, found.runs, strict=True):
+        if strangers := [record for record in run.records if record.kernel not in part.plan.kernels]:
+            raise UserError(f"{strangers[0].path}: of a kernel that this plan does not have; take it away")
     for _, record in found.records:
         if record.ran is None:
             raise UserError(f"{record.path}: made by a version that could not resume: it does not say how long it took")
-    return found
 
 
 def _parts(heads: Sequence[PlanHead]) -> list[Part]:
@@ -117,6 +134,8 @@ def _whole(head: SweepHead, parts: Sequence[Part]) -> Plan:
     """Return the plan of a sweep, whose kernels are the names of all its parts."""
     called = {(part.setting.label, kernel): name for part in parts for name, kernel in part.names.items()}
     header = head.sweep
+    if strange := {(kernel, label) for label, kernel, _ in header.order if (label, kernel) not in called}:
+        raise UserError(f"{header.run_id}: mlpbench.sweep.order: no plan has {' in '.join(min(strange))}")
     return replace(
         parts[0].plan,
         run_id=header.run_id,

@@ -209,10 +209,33 @@ def test_who_may_not_go_on(run, tmp_path):
     assert "no run in this folder" in complaint(*run("--resume", tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda head: head["computed"]["options"].update(extra="x"), "computed.options: there is no option extra"),
+        (lambda head: head["plan"].update(kernels=["numpy"]), "plan.order: numpy-out is no kernel of this plan"),
+        (
+            lambda head: head["plan"].update(kernels=["numpy"], order=[["numpy", 0]]),
+            "numpy-out.0.json: of a kernel that this plan does not have; take it away",
+        ),
+    ],
+)
+def test_a_damaged_plan_is_told(run, tmp_path, damage, words):
+    run(*RUN, stop_after=2)
+    with simulate.edited(folder_of(tmp_path) / "run.json") as content:
+        damage(content["mlpbench"])
+    before = contents(folder_of(tmp_path))
+    assert words in complaint(*run("--resume"))
+    assert contents(folder_of(tmp_path)) == before
+
+
 def test_one_setting_of_a_sweep_alone_is_not_resumed(run, tmp_path):
     run(*RUN, "--threads", "2", stop_after=3)
     told = complaint(*run("--resume", folder_of(tmp_path) / "threads-2"))
     assert "one setting of a sweep: resume the sweep" in told
+    with simulate.edited(folder_of(tmp_path) / "run.json") as content:
+        content["mlpbench"]["sweep"]["order"].append(["threads-9", "numpy", 0])
+    assert "sweep.order: no plan has numpy in threads-9" in complaint(*run("--resume", folder_of(tmp_path)))
 
 
 def test_limits_of_a_repeat_that_were_not_reached_are_measured_first(run, tmp_path, monkeypatch):

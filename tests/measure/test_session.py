@@ -12,12 +12,18 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.measure import session
 from mlpbench.bench.measure.session import Suite
+from mlpbench.bench.record.fields import MAX_TEXT
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.mlp_numpy import NumpyKernel, NumpyOutKernel
 from support import idx_files
 from support.doubles import AbsentKernel, ConstructorRaises
 from support.mutants import SoftmaxDropped
+
+
+class ConstructorExits(NumpyKernel):
+    def __init__(self, spec, params):
+        sys.exit(0)
 
 
 class Counted(NumpyKernel):
@@ -83,12 +89,22 @@ def test_what_a_record_says_about_a_kernel(suite):
     assert contestant.inputs.shape == (200, 784)
 
 
+def test_what_a_kernel_raises_is_one_line_that_a_record_has_room_for(suite):
+    asked = suite(good=NumpyKernel)
+    asked.fail("good", Case("batched", 7), "measure", "two\nlines " + "x" * 10**6)
+    (failure,) = asked.failures
+    assert (failure.kernel, failure.mode, failure.batch_size, failure.phase) == ("good", "batched", 7, "measure")
+    assert failure.reason.startswith("two lines xxx")
+    assert len(failure.reason) == MAX_TEXT + 1
+
+
 @pytest.mark.parametrize(
     ("kernel_class", "error", "words"),
     [
         (AbsentKernel, KernelUnavailable, "no driver"),
         (SoftmaxDropped, NonConforming, "off by"),
         (ConstructorRaises, Exception, "no memory on the device"),
+        (ConstructorExits, NonConforming, "it ends its process: SystemExit: 0"),
     ],
 )
 def test_a_failure_is_the_same_for_every_case_and_found_once(suite, monkeypatch, kernel_class, error, words):

@@ -145,6 +145,7 @@ def test_what_a_process_does_is_told_as_it_says_so(execute):
         ("print('ERROR: no such thing'); print('bye'); sys.exit(3)", ["ended with 3", "said: ERROR: no such thing"]),
         ("sys.exit(5)", ["ended with 5 and no result", "said: I begin"]),
         ("pass", ["ended with 0 and no result"]),
+        ("print('x' * 10**6); sys.exit(5)", ["ended with 5 and no result; it said: xxx"]),
         ("open(raw, 'w').write('{\"mlpbench\": {\"failu'); sys.exit(1)", ["ended with 1 and no result"]),
         ("leave(); os.kill(os.getpid(), signal.SIGABRT)", ["died of SIGABRT"]),
     ],
@@ -156,6 +157,7 @@ def test_a_process_that_dies_leaves_a_record_with_its_reason_and_the_others_go_o
     assert problems["numpy-out"] == ()
     (problem,) = problems["numpy"]
     assert all(word in problem for word in words), problem
+    assert len(problem) < 500, "a record with a line of many megabytes is not read"
     run = runs.read_run(folder)
     assert run.missing == ()
     (failure,) = run.failures
