@@ -95,9 +95,7 @@ def each(asked: Asked, part: str, act: Callable[[str, type[Kernel]], None]) -> N
 
     After some errors a process can use its device no more.
     """
-    import cupy
-
-    wrong = (RuntimeError, MemoryError, ImportError, TypeError, ValueError, cupy.cuda.compiler.CompileException)
+    wrong = errors()
     for name, kernel_class in variants(asked):
         if asked.left_s() < LEAST_S:
             say(FAIL, f"{part}: {name}: there was no time left")
@@ -115,6 +113,13 @@ def each(asked: Asked, part: str, act: Callable[[str, type[Kernel]], None]) -> N
             if later:
                 words = asked.words(part, variants=",".join(later), seconds=f"{asked.left_s():.0f}")
                 os.execv(words[0], words)  # noqa: S606 - its time goes on, and so do its pipes
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """Return what a device, its libraries and its compiler raise: CUDA's errors are RuntimeErrors."""
+    import cupy
+
+    return RuntimeError, MemoryError, ImportError, TypeError, ValueError, cupy.cuda.compiler.CompileException
 
 
 def made_up(spec: ForwardSpec, rows: int) -> np.ndarray:

@@ -110,6 +110,14 @@ def test_without_a_card_nothing_else_is_tried(tmp_path, quicker):
     assert ran.stdout.splitlines()[-1] == "ACCEPTED 0 of 1"
 
 
+def test_what_asks_whether_it_is_right_needs_no_more_than_kernels_do(tmp_path, quicker):
+    """A node may have CuPy, and little else."""
+    for name in ("msgspec", "pandas", "typer", "rich"):
+        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError(\"No module named '{name}'\", name='{name}')")
+    ran = accept(tmp_path, quicker, *SMALLER[:4], "--variants", "cupy", "--part", "gate")
+    assert ran.stdout.startswith("ok   gate: cupy: "), ran.stderr
+
+
 #: The device is lost at a product of so many rows, and is there again for the next process.
 LOSES_ITS_DEVICE = """
 cupy, multiply, fetch = sys.modules["cupy"], sys.modules["cupy"].matmul, sys.modules["cupy"].asnumpy
