@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mlpbench.kernels.base import require
 from mlpbench.kernels.cuda import programs
 from mlpbench.kernels.cuda.device import multiply_in, require_capability
 from mlpbench.kernels.cuda.forward import Network
@@ -14,17 +13,10 @@ from mlpbench.kernels.cuda.kernel import StreamKernel
 from mlpbench.kernels.errors import KernelUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mlpbench.kernels.base import Arithmetic
     from mlpbench.kernels.cuda.forward import Activate
     from mlpbench.kernels.params import Params
     from mlpbench.kernels.spec import ForwardSpec
-
-
-def _erf(spec: ForwardSpec) -> Any:
-    """Return CuPy's erf where the specification needs it: few do, and its module takes time to import."""
-    return require("cupyx.scipy.special", "cuda13").erf if "gelu" in spec.hidden else None
 
 
 class CupyKernel(StreamKernel):
@@ -32,31 +24,26 @@ class CupyKernel(StreamKernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        cupy = self._cupy
-
-        def fuse(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-            fused: Callable[[Callable[..., None]], Callable[..., None]] = cupy.fuse(kernel_name=name)
-            return fused
-
         # Before each call: another kernel of the process may have set it since.
         self._multiply_in = multiply_in(self._computed_in())
         self._multiply_in()
         weights, biases = ([self.from_host(a) for a in arrays] for arrays in (self.params.weights, self.params.biases))
         with self._stream:
-            self._network = Network(cupy, fuse, self._softmax(), spec, weights, biases, _erf(spec))
+            activate = [self._launching(program) for program in programs.after_products(spec)]
+            self._network = Network(self._cupy, activate, spec, weights, biases)
 
     def _computed_in(self) -> str:
         return self.spec.dtype
 
-    def _softmax(self) -> Activate:
-        """Return f(a, b) that replaces the products ``a`` by the softmax of a + b: one device kernel."""
-        program = programs.bias_softmax(self.spec.n_out, self.spec.dtype)
+    def _launching(self, program: programs.Program) -> Activate:
+        """Return f(a, b) that has a program replace the products ``a``: one device kernel."""
         kernel = program.kernel(self._cupy)
 
-        def softmax(a: Any, b: Any) -> None:
-            kernel((program.grid(len(a)),), (program.block,), (a, b, np.int64(len(a))))
+        def launch(a: Any, b: Any) -> None:
+            rows = len(a)
+            kernel((program.grid(rows),), (program.block,), (a, b, np.int64(rows)))
 
-        return softmax
+        return launch
 
     def forward(self, x: Any) -> Any:
         """Return the outputs of a batch: (batch, n_in) to (batch, n_out), before the GPU is done; see `synchronize`."""

@@ -2,23 +2,21 @@
 
     python scripts/cuda_resources.py PYTHON12 PYTHON13
 
-Each interpreter has `cuda-core` with its NVRTC, and nvdisasm; the one that runs this has CuPy, for the kernels that
-CuPy makes of elementwise operations. It writes ``tests/kernels/cuda/resources.json``. A program whose source, options
-and compiler have not changed is not compiled again; with ``--all`` each is.
+Each interpreter has `cuda-core` with its NVRTC, and nvdisasm. It writes ``tests/kernels/cuda/resources.json``. A
+program whose source, options and compiler have not changed is not compiled again; with ``--all`` each is.
 """
 
 import hashlib
 import json
 import subprocess
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 from mlpbench.kernels.cuda.programs import Program
-from mlpbench.kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.spec import HIDDEN, MNIST, DType, ForwardSpec, read_hidden
 
 ROOT = Path(__file__).parents[1]
 WORKER = Path(__file__).with_name("nvrtc_worker.py")
@@ -47,7 +45,7 @@ SETTINGS = "c++17 ftz device-as-default-execution-space"
 
 @dataclass(frozen=True)
 class Job:
-    """A program: its source, options and include folders, and what its kernels must be seen to do.
+    """A program: its source and options, and what its kernels must be seen to do.
 
     ``instruction`` is a column of the table that must not be 0. ``capability`` is the least architecture.
     """
@@ -55,7 +53,6 @@ class Job:
     name: str
     source: str
     options: tuple[str, ...] = ()
-    includes: tuple[str, ...] = ()
     instruction: str | None = None
     capability: int = 75
     shared_bytes: int = 0
@@ -70,7 +67,7 @@ class Job:
 
 
 def jobs() -> list[Job]:
-    """Return every program of the project but those that CuPy makes."""
+    """Return every program of the project."""
     from mlpbench.bench.machine import cuda_roofs
     from mlpbench.kernels.cuda import peak, programs, queue
 
@@ -80,6 +77,10 @@ def jobs() -> list[Job]:
     for n_out, dtype in ((10, "float32"), (10, "float64"), (widest, "float32"), (widest + 1, "float64")):
         one = programs.bias_softmax(n_out, dtype)
         found.append(Job(f"bias_softmax {n_out} {dtype}", one.source, one.options))
+    for dtype in get_args(DType):
+        for activation in (one for name in HIDDEN for one in read_hidden(name)):
+            one = programs.bias_activation(50, dtype, activation)
+            found.append(Job(f"bias_activation {activation} {dtype}", one.source, one.options))
     for arithmetic, pixels in (("fp32", False), ("fp32", True), ("3xtf32", False), ("tf32", False), ("fp16", False)):
         found += [fused(one, arithmetic, pixels=pixels) for one in programs.fused(MNIST, arithmetic, pixels=pixels)]
     for what, spec in EXTREMES.items():
@@ -93,64 +94,7 @@ def fused(one: Program, arithmetic: str, what: str = "", *, pixels: bool) -> Job
     """Return a program that computes a whole network."""
     name = f"{one.name} {arithmetic}{' bytes' if pixels else ''} {one.rows_per_block}{what}"
     instruction = "ffma" if arithmetic == "fp32" else "hmma"
-    return Job(name, one.source, one.options, (), instruction, one.capability, one.shared_bytes)
-
-
-def elementwise() -> list[Job]:
-    """Return the programs that CuPy makes of the fused activations, rebuilt from what it traced; a GPU is not needed.
-
-    The frame of the source is that of CuPy 14's ``_kernel.pyx``, which makes it only where it finds a device.
-    """
-    import cupy
-    import numpy as np
-    from cupyx.scipy.special import erf
-
-    from mlpbench.kernels.cuda.forward import fused_activations
-    from mlpbench.kernels.spec import HIDDEN, read_hidden
-
-    memory = cupy.cuda.UnownedMemory(1 << 20, 1 << 20, None, 0)  # never read: nothing is launched
-    pointer = cupy.cuda.MemoryPointer(memory, 0)
-    include = Path(cupy.__file__).parent / "_core" / "include"
-    headers = [
-        include,
-        *(include / "cupy" / "_cccl" / name for name in ("libcudacxx", "thrust", "cub")),
-        cuda_headers(),
-    ]
-    others = [one for name in HIDDEN for one in read_hidden(name)]
-    found = []
-    for dtype in ("float32", "float64"):
-        functions = fused_activations(cupy, lambda name: cupy.fuse(kernel_name=name), others, erf)
-        a, b = (cupy.ndarray(shape, np.dtype(dtype), memptr=pointer) for shape in ((5, 3), (3,)))
-        for function in dict.fromkeys(functions.values()):
-            with suppress(cupy.cuda.runtime.CUDARuntimeError):  # it is traced, and there may be nothing to launch it on
-                function(a, b)
-            ((kernel, _),) = function._memo.values()  # noqa: SLF001 - there is no public way
-            found.append(Job(f"{kernel.name} {dtype}", _frame(kernel, 2), (), tuple(map(str, headers))))
-    return found
-
-
-def cuda_headers() -> Path:
-    """Return the folder of CUDA's own headers, which CuPy's headers include."""
-    from cuda.pathfinder import find_nvidia_header_directory
-
-    return Path(find_nvidia_header_directory("cudart"))
-
-
-def _frame(kernel: Any, ndim: int) -> str:
-    """Return the source of an elementwise kernel over ``ndim`` dimensions, of which the second array has one."""
-    arrays, declared = [], []
-    for parameter in kernel.params[:-1]:
-        kind, const = parameter.ctype, "const " if parameter.is_const else ""
-        contiguous = int(not parameter.is_const)
-        arrays.append(f"{const}CArray<{kind}, {ndim}, {contiguous}, 1> _raw_{parameter.name}")
-        declared.append(f"{const}{kind} &{parameter.name} = _raw_{parameter.name}[_ind.get()];")
-    names = ("complex.cuh", "carray.cuh", "atomics.cuh", "math_constants.h")
-    parameters = ", ".join((*arrays, f"CIndexer<{ndim}, 1> _ind"))
-    return (
-        "".join(f"#include <cupy/{name}>\n" for name in names)
-        + f'{kernel.preamble}\nextern "C" __global__ void {kernel.name}({parameters}) {{\n#pragma unroll 1\n'
-        + f"CUPY_FOR(i, _ind.size()) {{\n_ind.set(i);\n{' '.join(declared)}\n{kernel.operation};\n}}\n}}\n"
-    )
+    return Job(name, one.source, one.options, instruction, one.capability, one.shared_bytes)
 
 
 class Compiler:
@@ -170,7 +114,7 @@ class Compiler:
         return json.loads(line)
 
     def _asked(self, job: Job, arch: int, wanted: str) -> Any:
-        asked = {"source": job.source, "options": job.options, "includes": job.includes, "arch": str(arch)}
+        asked = {"source": job.source, "options": job.options, "arch": str(arch)}
         self._process.stdin.write(json.dumps({**asked, "wanted": wanted}) + "\n")
         self._process.stdin.flush()
         return self._answer()
@@ -221,7 +165,7 @@ def wrong(job: Job, arch: int, cell: list[int]) -> list[str]:
 def main(words: list[str]) -> None:
     """Compile what has changed, and write the table after each program."""
     before = read() if TABLE.exists() and "--all" not in words else {}
-    todo = [*jobs(), *elementwise()]
+    todo = jobs()
     kept = {
         job.name: before[job.name]["cells"] for job in todo if before.get(job.name, {}).get("digest") == job.digest()
     }

@@ -1,7 +1,7 @@
 """Compiles CUDA sources with the NVRTC of this interpreter through `cuda.core`, and says what each kernel takes.
 
 Needs `cuda-core` with NVRTC, and nvdisasm (`nvidia-cuda-nvdisasm`); no GPU, no NumPy, nothing of this project. Reads a
-job a line as JSON (source, options, includes, arch, wanted), and writes an answer a line: by the name of each kernel
+job a line as JSON (source, options, arch, wanted), and writes an answer a line: by the name of each kernel
 what it takes ("taken"), or what nvdisasm prints of it ("listings").
 """
 
@@ -37,7 +37,7 @@ def version() -> str:
     return f"{major}.{minor}"
 
 
-def compiled(source: str, options: list[str], arch: str, includes: list[str]) -> tuple[bytes, str]:
+def compiled(source: str, options: list[str], arch: str) -> tuple[bytes, str]:
     """Compile for one architecture, as CuPy does; return the cubin, and what ptxas says of it."""
     macros = [tuple(option.removeprefix("-D").split("=", 1)) for option in options if option.startswith("-D")]
     log, told = Log(), ["-v"]
@@ -47,7 +47,6 @@ def compiled(source: str, options: list[str], arch: str, includes: list[str]) ->
         ftz=True,
         ptxas_options=told,
         define_macro=macros or None,
-        include_path=includes or None,
         device_as_default_execution_space=True,
     )
     cubin = Program(source, "c++", settings).compile("cubin", logs=log).code
@@ -90,5 +89,5 @@ if __name__ == "__main__":
     print(json.dumps({"version": version()}), flush=True)
     for line in sys.stdin:
         job = json.loads(line)
-        cubin, said = compiled(job["source"], job["options"], job["arch"], job["includes"])
+        cubin, said = compiled(job["source"], job["options"], job["arch"])
         print(json.dumps(listings(cubin) if job["wanted"] == "listings" else taken(cubin, said)), flush=True)

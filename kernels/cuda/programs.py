@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mlpbench.kernels.cuda import packing
 from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.spec import Activation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +46,10 @@ DIALECT = "--std=c++17"
 #: Threads of a block of `ffma.cu`, and inputs of a step: 32 rows come at once, so rows of a block are a multiple of 32.
 _THREADS, _STEP = 128, 16
 
+#: Products that a block of `bias_activation` replaces, four for each thread: as many whole rows as that makes.
+_ITEMS = 1024
+
+_REAL = {"float32": "float", "float64": "double"}
 _TENSOR_CORES = {"3xtf32": "TF32_3", "tf32": "TF32", "fp16": "FP16"}
 
 
@@ -90,11 +95,31 @@ def _text(*names: str) -> str:
 
 def bias_softmax(n_out: int, dtype: DType) -> Program:
     """Return the program that replaces products (rows, n_out) by softmax(a + b), in place."""
-    real = {"float32": "float", "float64": "double"}[dtype]
     wide = n_out > MAX_SOFTMAX
     source = _text("bias_softmax_wide.cu" if wide else "bias_softmax.cu")
-    options = (f"-DN={n_out}", f"-DREAL={real}")
+    options = (f"-DN={n_out}", f"-DREAL={_REAL[dtype]}")
     return Program("bias_softmax", source, options, block=128, rows_per_block=4 if wide else 128)
+
+
+def bias_activation(n_out: int, dtype: DType, activation: Activation) -> Program:
+    """Return the program that replaces products (rows, n_out) by the activation of a + b, in place."""
+    rows = max(1, _ITEMS // n_out)
+    told = {"N": n_out, "REAL": _REAL[dtype], "ROWS": rows, "ACTIVATION": _macro(activation), "SLOPE": activation.slope}
+    options = tuple(f"-D{name}={value}" for name, value in told.items())
+    return Program("bias_activation", _text("bias_activation.cu"), options, block=256, rows_per_block=rows)
+
+
+def after_products(spec: ForwardSpec) -> list[Program]:
+    """Return what follows the product of each layer: the bias, and the activation or the output of the network."""
+    widths, dtype = spec.sizes[1:], spec.dtype
+    each = zip(widths, [*spec.activations, Activation("identity")], strict=True)
+    found = [bias_activation(n_out, dtype, activation) for n_out, activation in each]
+    return found if spec.output == "identity" else [*found[:-1], bias_softmax(spec.n_out, dtype)]
+
+
+def _macro(activation: Activation) -> str:
+    """Return what the sources call an activation."""
+    return activation.name.upper().replace("-", "_")
 
 
 def require_fit(spec: ForwardSpec) -> None:
@@ -133,7 +158,7 @@ def _options(
     told = {
         "LAYERS": spec.n_layers,
         "SIZES": ",".join(map(str, spec.sizes)),
-        "HIDDEN": "".join(f"{one.name.upper().replace('-', '_')}," for one in spec.activations),
+        "HIDDEN": "".join(f"{_macro(one)}," for one in spec.activations),
         "SLOPES": "".join(f"{one.slope!r}f," for one in spec.activations),
         "SOFTMAX": int(spec.output == "softmax"),
         "INPUT": "unsigned char" if pixels else "float",

@@ -5,15 +5,15 @@ import sys
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from scipy.special import erf
 
-from mlpbench.kernels import registry
+from mlpbench.kernels import reference, registry
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.cuda.forward import Network
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_numba import NumbaParallelKernel
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdParallelKernel
 from mlpbench.kernels.spec import ForwardSpec
+from support.fake_cupy import replacing
 
 
 def divided(cls):
@@ -57,18 +57,6 @@ def specs(max_size=70, max_layers=4):
     )
 
 
-def unfused(_name):
-    return lambda function: function
-
-
-def softmax(a, b):
-    """What `bias_softmax.cu` does."""
-    a += b
-    a -= a.max(axis=1, keepdims=True)
-    np.exp(a, out=a)
-    a /= a.sum(axis=1, keepdims=True)
-
-
 class CupyUnderNumpy(Kernel):
     """`kernels.cuda.forward` with NumPy as its namespace."""
 
@@ -77,7 +65,9 @@ class CupyUnderNumpy(Kernel):
 
     def __init__(self, spec, params):
         super().__init__(spec, params)
-        self._network = Network(np, unfused, softmax, spec, self.params.weights, self.params.biases, erf)
+        functions = [*map(reference.hidden, spec.activations), reference.OUTPUT[spec.output]]
+        activate = [replacing(function) for function in functions]
+        self._network = Network(np, activate, spec, self.params.weights, self.params.biases)
 
     def forward(self, x):
         return self._network(x)

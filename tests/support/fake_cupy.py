@@ -14,9 +14,10 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
-from scipy.special import erf as scipy_erf
 
+from mlpbench.kernels import reference
 from mlpbench.kernels.cuda import card
+from mlpbench.kernels.spec import Activation
 from support.device.streams import Event, Stream, launched, memcpy, memset, on_stream
 
 
@@ -79,10 +80,23 @@ class DeviceArray(np.ndarray):
         return {"data": (self.ctypes.data, False), "shape": self.shape, "typestr": self.dtype.str, "version": 3}
 
 
-def bias_softmax(a, b, rows):
-    a, b = np.asarray(a)[:rows], np.asarray(b)
-    z = np.exp(a + b - (a + b).max(axis=1, keepdims=True))
-    a[:] = z / z.sum(axis=1, keepdims=True)
+def replacing(function):
+    """Return f(a, b) that replaces products ``a`` by a function of a + b, which is computed in float64."""
+
+    def in_place(a, b):
+        a, b = np.asarray(a), np.asarray(b)
+        a[...] = function(a + b)
+
+    return in_place
+
+
+def after_product(name, options):
+    """Return what a program of `kernels.cuda.programs` does with a product and a bias; None: it is none of those."""
+    told = dict(option.removeprefix("-D").split("=") for option in options if option.startswith("-D"))
+    if name == "bias_activation":
+        activation = Activation(told["ACTIVATION"].lower().replace("_", "-"), float(told["SLOPE"]))
+        return replacing(reference.hidden(activation))
+    return replacing(reference.softmax) if name == "bias_softmax" else None
 
 
 def means(x, _weights, y, rows):
@@ -102,13 +116,14 @@ def computing(cpu_raw_kernel):
 
 
 def raw_kernel_with(program):
-    """Return CuPy's ``RawKernel``: of the softmax, and of a whole network, of which it computes `means`."""
+    """Return CuPy's ``RawKernel``: of what follows a product, and of a whole network, of which it computes `means`."""
 
     class RawKernel:
         def __init__(self, code, name, options=()):
             assert "--std=c++17" in options, "CuPy 13 would compile in C++11"
             assert isinstance(options, tuple), "CuPy takes nothing else"
             self.text, self.name = " ".join((code, *options)), name
+            self.work = after_product(name, options)
             self.compiled = False
             self.shared = 48 * 1024
 
@@ -135,30 +150,13 @@ def raw_kernel_with(program):
             *arrays, rows = args
             assert type(rows) is np.int64, "CuPy passes it as it is"
             assert all(isinstance(array, DeviceArray) and array.flags.c_contiguous for array in arrays)
-            work = bias_softmax if self.name == "bias_softmax" else means
-            launched(work, self.name)(*args)
+            if self.work:
+                assert rows == len(arrays[0])
+                launched(self.work, self.name)(*arrays)
+            else:
+                launched(means, self.name)(*args)
 
     return RawKernel
-
-
-def fuse_with(program):
-    compiled = set()
-
-    def fuse(kernel_name):
-        return lambda function: fused_function(function, kernel_name)
-
-    def fused_function(function, kernel_name):
-        def fused(*arrays):
-            if kernel_name not in compiled:
-                compile_once(program, kernel_name)
-                compiled.add(kernel_name)
-            assert all(isinstance(array, DeviceArray) for array in arrays)
-            with np.errstate(over="ignore"):  # a GPU warns of nothing
-                return function(*arrays)
-
-        return launched(fused, kernel_name)
-
-    return fuse
 
 
 def matmul(a, b, out):
@@ -221,8 +219,6 @@ def copyto(target, source):
 def modules(devices=1, missing=None):
     """Return the stand-in's modules. ``devices`` or ``missing``, an error, is what the driver or cuBLAS says."""
     cupy = ModuleType("cupy")
-    for name in ("negative", "exp", "maximum", "greater", "reciprocal", "tanh"):
-        setattr(cupy, name, on_stream(getattr(np, name)))
     Stream.current, Stream.made = None, []
 
     def get_device_count():
@@ -240,7 +236,6 @@ def modules(devices=1, missing=None):
     product.__name__ = "matmul"
     cupy.matmul = launched(product)
     cupy.RawKernel = raw_kernel_with(program)
-    cupy.fuse = fuse_with(program)
     cupy.RawModule = raw_module_with(program)
     cupy.copyto = on_stream(copyto)
     cupy.empty = on_stream(lambda shape, dtype: np.full(shape, 7, dtype).view(DeviceArray))
@@ -290,9 +285,9 @@ def modules(devices=1, missing=None):
     products.get_compute_type = lambda dtype: chosen.get(np.dtype(dtype), 1)
     products.compute_type_to_str = {value: name for name, value in types.items()}.__getitem__
     core._routines_linalg, cupy._core = products, core
-    cupyx, special = ModuleType("cupyx"), ModuleType("cupyx.scipy.special")
-    cupyx.empty_pinned, cupyx.zeros_pinned, special.erf = np.empty, np.zeros, on_stream(scipy_erf)
-    return {module.__name__: module for module in (cupy, cupyx, core, products, special)}
+    cupyx = ModuleType("cupyx")
+    cupyx.empty_pinned, cupyx.zeros_pinned = np.empty, np.zeros
+    return {module.__name__: module for module in (cupy, cupyx, core, products)}
 
 
 def install(monkeypatch, *, devices=1, missing=None):

@@ -25,11 +25,10 @@ METHODS = {
     "cupy.cuda.graph.Graph": ("upload", "launch"),
     "cupy.cuda.Event": ("record",),
 }
-#: What Cython does not tell, as CuPy 14.2's sources have it (raw.pyx, fusion.pyx, memory.pyx).
+#: What Cython does not tell, as CuPy 14.2's sources have it (raw.pyx, memory.pyx).
 UNTOLD = {
     "cupy.RawKernel": "code, name, options=(), backend='nvrtc', *, jitify=False",
     "cupy.RawModule": "*, code=None, path=None, options=(), backend='nvrtc', name_expressions=None, jitify=False",
-    "cupy.fuse": "*, kernel_name=None",
     "cupy.cuda.cublas.getVersion": "handle",  # there is no cuBLAS to import it with
 }
 

@@ -6,8 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from mlpbench.kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.spec import MNIST, Activation, ForwardSpec
 from support.on_cpu.guarded import reserved
+from support.on_cpu.products import Products, Replaced
 from support.on_cpu.programs import ORDERS, Launched, Network, off_by
 from support.on_cpu.raw import CpuRawModule, LaunchError, compiler
 from support.sources import ROOT
@@ -27,9 +28,10 @@ class Mutant:
     old: str
     new: str
     check: str
-    spec: ForwardSpec = SMALL
+    of: ForwardSpec | Products = SMALL
 
 
+_GELU, _STEP = Activation("gelu"), Activation("step")
 _GUARD = "(r < rows ? r : rows - 1)"
 MUTANTS = [
     Mutant(
@@ -198,6 +200,52 @@ MUTANTS = [
         "INPUT_SCALE * (sum + bias)",
         "bytes",
     ),
+    Mutant(
+        "the bias of another output",
+        "fp32",
+        "bias_activation",
+        "b[i % N]",
+        "b[i / ROWS]",
+        "outputs",
+        Products(50, _GELU),
+    ),
+    Mutant(
+        "a constant in its fourth digit",
+        "fp32",
+        "bias_activation",
+        "0.70710678118654752",
+        "0.70720678118654752",
+        "outputs",
+        Products(50, _GELU),
+    ),
+    Mutant("a step at 0", "fp32", "bias_activation", "a > 0 ? 1 : 0", "a >= 0 ? 1 : 0", "outputs", Products(7, _STEP)),
+    Mutant(
+        "no guard for rows that are written",
+        "fp32",
+        "bias_activation",
+        "(rows - first < ROWS ? int(rows - first) : ROWS)",
+        "ROWS",
+        "ends",
+        Products(50, _GELU),
+    ),
+    Mutant(
+        "row times outputs in 32 bits",
+        "fp32",
+        "bias_activation",
+        "a += first * N;",
+        "a += int(first) * N;",
+        "large arrays",
+        Products(50, _GELU),
+    ),
+    Mutant(
+        "maximum of a warp without its shuffle",
+        "fp32",
+        "bias_softmax",
+        "most = larger(__shfl_xor_sync(0xffffffffu, most, distance), most);",
+        ";",
+        "outputs",
+        Products(65),
+    ),
 ]
 #: What each check does, for the table.
 CHECKS = {
@@ -225,11 +273,13 @@ def launched():
     """Return every mutant's program; compiled in one go, but for those of a sanitizer, which are compiled once more."""
     found = {}
     for mutant in MUTANTS:
-        network = Network(mutant.spec, mutant.arithmetic, mutant.check == "bytes")
+        is_network = isinstance(mutant.of, ForwardSpec)
+        network = Network(mutant.of, mutant.arithmetic, mutant.check == "bytes") if is_network else mutant.of
         program = next(one for one in reversed(network.programs) if one.name == mutant.program)
         if not mutant.old:
             program = replace(program, shared_bytes=program.shared_bytes - 4)
-        found[mutant] = Launched(network, program, (mutant.old, mutant.new) if mutant.old else None)
+        kind = Launched if is_network else Replaced
+        found[mutant] = kind(network, program, (mutant.old, mutant.new) if mutant.old else None)
     CpuRawModule.together([one.kernel.module for mutant, one in found.items() if mutant.check != "threads"])
     return found
 

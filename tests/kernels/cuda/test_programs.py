@@ -81,6 +81,17 @@ def test_packed_weights_are_the_weights_and_zeros(arithmetic):
             assert np.abs(packed, dtype=np.float64).sum() == pytest.approx(total, rel=1e-12)
 
 
+def test_what_follows_each_product():
+    spec = ForwardSpec((9, 50, 1025, 10), "leaky-relu:0.2,tanh")
+    found = programs.after_products(spec)
+    assert [one.name for one in found] == ["bias_activation", "bias_activation", "bias_softmax"]
+    assert [one.rows_per_block for one in found] == [20, 1, 128]
+    assert {"-DN=50", "-DACTIVATION=LEAKY_RELU", "-DSLOPE=0.2"} < set(found[0].options)
+    last = programs.after_products(ForwardSpec((9, 3), output="identity"))
+    assert [(one.name, one.rows_per_block) for one in last] == [("bias_activation", 341)]
+    assert "-DACTIVATION=IDENTITY" in last[0].options
+
+
 @pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_bias_and_softmax_in_one_program(dtype):
@@ -97,7 +108,8 @@ def test_bias_and_softmax_in_one_program(dtype):
 def test_cupys_nvrtc_takes_the_options_as_they_are():
     """A type of two words among them, and lists with commas; in the dialect that CuPy leaves to NVRTC."""
     compiling = pytest.importorskip("cupy", reason="CuPy is not installed").cuda.compiler
-    for program in (programs.fused(MNIST, "fp32", pixels=True)[1], programs.bias_softmax(65, "float64")):
+    of_cupy = programs.after_products(ForwardSpec((9, 65, 65), "leaky-relu:0.2", dtype="float64"))
+    for program in (programs.fused(MNIST, "fp32", pixels=True)[1], *of_cupy):
         given = (*program.options, "-ftz=true", "--device-as-default-execution-space", "-arch=sm_90")
         cubin, _ = compiling._NVRTCProgram(program.source, method="cubin").compile(given)
         assert program.name.encode() in cubin

@@ -1,22 +1,17 @@
 """Every fused program on the CPU: right for odd networks and numbers of rows, in any order of threads, and clean."""
 
-from functools import cache
 from typing import get_args
 
 import numpy as np
 import pytest
 
-from mlpbench.kernels import reference
-from mlpbench.kernels.cuda import programs
 from mlpbench.kernels.spec import HIDDEN, MNIST, ForwardSpec, Output
-from support.on_cpu.guarded import guarded, reserved
-from support.on_cpu.programs import ORDERS, VARIANTS, all_launched, off_by
-from support.on_cpu.raw import SANITIZERS, CpuRawKernel, CpuRawModule, Launching, compiler, sanitized
+from support.on_cpu.guarded import reserved
+from support.on_cpu.programs import ORDERS, ROWS, VARIANTS, all_launched, off_by
+from support.on_cpu.raw import SANITIZERS, compiler
 
 pytestmark = [pytest.mark.heavy, pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")]
 
-#: Around the ends of a fragment, a tile and a block.
-ROWS = (1, 2, 15, 16, 17, 127, 128, 129, 1000)
 #: MNIST, and networks whose sizes are odd, prime, one, or the largest that fit; each activation and output among them.
 SPECS = [
     MNIST,
@@ -72,40 +67,6 @@ def test_blocks_do_not_depend_on_each_other(spec, arithmetic, pixels):
         assert np.array_equal(one.outputs(x, 2, alone), y), one.program.name
 
 
-#: Outputs and type: of which a thread keeps a row, and of which a warp shares it.
-SOFTMAX = [(n_out, dtype) for n_out in (1, 2, 10, 65) for dtype in ("float32", "float64")]
-
-
-@cache
-def bias_softmax():
-    """Return the programs of `SOFTMAX` with their kernels, compiled in one go."""
-    found = {one: programs.bias_softmax(*one) for one in SOFTMAX}
-    kernels = {one: CpuRawKernel(of.source, of.name, of.options) for one, of in found.items()}
-    CpuRawModule.together([one.module for one in kernels.values()])
-    return {one: (found[one], kernels[one]) for one in SOFTMAX}
-
-
-def summands(n_out, dtype, rows):
-    numbers = np.random.default_rng(rows)
-    return numbers.normal(size=(rows, n_out)).astype(dtype), numbers.normal(size=n_out).astype(dtype)
-
-
-@pytest.mark.parametrize(("n_out", "dtype"), SOFTMAX)
-def test_bias_and_softmax_for_any_rows_and_orders(n_out, dtype):
-    program, kernel = bias_softmax()[n_out, dtype]
-    for rows in ROWS:
-        a, b = summands(n_out, dtype, rows)
-        held, found = guarded(b), []
-        for order in ORDERS:
-            kernel.launching.order = order
-            found.append(guarded(a))
-            kernel((program.grid(rows),), (program.block,), (found[-1], held, np.int64(rows)))
-            assert np.array_equal(found[-1], found[0]), (rows, order)
-        right = reference.softmax(a + b.astype(float))
-        assert np.abs(found[0] - right).max() < {"float32": 3e-7, "float64": 1e-15}[dtype]
-        assert np.array_equal(held, b), "the bias was changed"
-
-
 @pytest.mark.parametrize(("arithmetic", "pixels"), VARIANTS)
 @pytest.mark.parametrize("spec", [MNIST, SPECS[4]], ids=str)
 def test_addresses_beyond_what_32_bits_count(spec, arithmetic, pixels):
@@ -126,19 +87,6 @@ def test_addresses_beyond_what_32_bits_count(spec, arithmetic, pixels):
         assert wrapped == first or not y[wrapped : wrapped + 1000].any()
 
 
-def test_bias_and_softmax_beyond_what_32_bits_count():
-    program, kernel = bias_softmax()[10, "float32"]
-    rows = 2**31 // 10 + 1000
-    grid = program.grid(rows)
-    first = (grid - 1) * program.rows_per_block
-    a, b = reserved((rows, 10), np.float32), np.zeros(10, np.float32)
-    kernel.module.launching = Launching(blocks=(grid - 1, grid))
-    kernel((grid,), (program.block,), (a, b, np.int64(rows)))
-    kernel.module.launching = Launching()
-    assert np.allclose(a[first:], 0.1)
-    assert not a[:1000].any()
-
-
 #: Small, because a sanitizer looks at each access; its columns end within a tile, and two rows more within a block.
 WATCHED = SPECS[2]
 
@@ -152,13 +100,3 @@ def test_sanitizers_find_nothing(arithmetic, pixels, sanitizer):
     """
     for one in all_launched(WATCHED)[arithmetic, pixels]:
         assert one.found_by(sanitizer, one.program.rows_per_block + 2) == "", one.program.name
-
-
-@pytest.mark.parametrize("sanitizer", SANITIZERS)
-@pytest.mark.parametrize(("n_out", "dtype"), SOFTMAX)
-def test_sanitizers_find_nothing_in_bias_and_softmax(n_out, dtype, sanitizer):
-    program, kernel = bias_softmax()[n_out, dtype]
-    rows = program.rows_per_block + 2
-    a, b = summands(n_out, dtype, rows)
-    launch = (program.grid(rows),), (program.block,), (a, b, np.int64(rows))
-    assert sanitized(kernel, sanitizer, *launch) == ""

@@ -15,6 +15,8 @@ from support.on_cpu.raw import CpuRawKernel, CpuRawModule, Launching, sanitized
 
 #: Arithmetic, and whether inputs are bytes.
 VARIANTS = [("fp32", False), ("fp32", True), ("3xtf32", False), ("tf32", False), ("fp16", False)]
+#: Around the ends of a fragment, a tile and a block.
+ROWS = (1, 2, 15, 16, 17, 127, 128, 129, 1000)
 #: Forward, reverse, three random ones.
 ORDERS = range(5)
 
@@ -63,8 +65,15 @@ class Launched:
             self.program = replace(self.program, source=self.program.source.replace(old, new))
         self.kernel = CpuRawKernel(self.program.source, self.program.name, self.program.options)
         self.kernel.max_dynamic_shared_size_bytes = self.program.shared_bytes
-        self.weights = self.program.pack(self.network.params)
+        self.weights = self._packed()
         self.packed = guarded(self.weights)
+
+    def _packed(self) -> np.ndarray:
+        return self.program.pack(self.network.params)
+
+    def _before(self, x: np.ndarray) -> np.ndarray:
+        """Return what lies where the outputs will be."""
+        return np.full((len(x), self.network.spec.n_out), np.nan, np.float32)
 
     def _launch(self, x: np.ndarray, y: np.ndarray, rows: int) -> tuple:
         arguments = (x, self.packed, y, np.int64(rows))
@@ -76,11 +85,11 @@ class Launched:
         ``blocks`` are those that run, each in a launch of its own; None for all, in one launch.
         """
         held = guarded(x)
-        y = guarded(np.full((len(x), self.network.spec.n_out), np.nan, np.float32))
+        y = guarded(self._before(x))
         for one in (None,) if blocks is None else blocks:
             self.kernel.module.launching = Launching(order, None if one is None else (one, one + 1))
             self.kernel(*self._launch(held, y, len(x)), shared_mem=self.program.shared_bytes)
-        assert np.array_equal(held, x), "the inputs were changed"
+        assert held.tobytes() == x.tobytes(), "the inputs were changed"
         assert np.array_equal(self.packed, self.weights), "the weights were changed"
         return np.array(y)
 
@@ -96,8 +105,8 @@ class Launched:
 
     def found_by(self, sanitizer: str, rows: int) -> str:
         """Return what a sanitizer finds in a launch, "" for nothing."""
-        y = np.full((rows, self.network.spec.n_out), np.nan, np.float32)
-        launch = self._launch(self.network.inputs(rows), y, rows)
+        x = self.network.inputs(rows)
+        launch = self._launch(x, self._before(x), rows)
         return sanitized(self.kernel, sanitizer, *launch, shared_mem=self.program.shared_bytes)
 
 
