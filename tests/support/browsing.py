@@ -79,7 +79,7 @@ class Page:
     def open_all(self):
         """Open every fold, and wait until the charts in them are drawn."""
         self.ask("document.querySelectorAll('details').forEach(part => { part.open = true; })")
-        drawn = "return Array.from(document.querySelectorAll('.chart')).every(c => c.querySelector('svg'))"
+        drawn = "return Array.from(document.querySelectorAll('.chart')).every(c => c.querySelector('svg .mark-group'))"
         wait_until(lambda: self.ask(drawn), "the charts in folds")
 
     def overlaps(self):

@@ -34,6 +34,7 @@ def browser(tmp_path_factory):
         options.add_argument(f"--{switch}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(found["chromedriver"]))
+    driver.set_script_timeout(600)
     yield Page(driver)
     driver.quit()
 
@@ -76,7 +77,13 @@ def test_the_policy_holds(browser, reports):
         """
     )
     assert page.ask("return window.injected") is None
-    blocked = [entry["message"] for entry in page.driver.get_log("browser")]
+    blocked = []
+
+    def told():
+        blocked.extend(entry["message"] for entry in page.driver.get_log("browser"))
+        return len(blocked) >= 2
+
+    page.until(told)
     assert len([message for message in blocked if "Content Security Policy" in message]) == 2
 
 
@@ -139,7 +146,7 @@ def test_every_link_leads_to_a_part_which_opens(browser, reports, name):
     assert page.ask(seen) is False
     page.click("nav a[href='#cases']")
     page.until(lambda: page.ask(seen))
-    assert page.ask("return document.querySelector('#cases').getBoundingClientRect().top") < 900
+    page.until(lambda: page.ask("return document.querySelector('#cases').getBoundingClientRect().top") < 900)
 
 
 @pytest.mark.parametrize(("name", "screens"), [("quick", 6), ("limits", 12)])
