@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mlpbench.bench.cases import Case
 from mlpbench.bench.machine import look
 from mlpbench.bench.measure import witness
-from mlpbench.bench.measure.honesty import Honesty, Prepared
+from mlpbench.bench.measure.case import Prepared
+from mlpbench.bench.measure.honesty import REMEMBERS, Honesty, inputs_of, place, snapshot
 from mlpbench.bench.measure.session import Contestant
 from mlpbench.bench.record.trust import Refusal
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
+
+
+#: Rounds on values that no call has seen: so many of a case, fewer of large batches, and more where all are slow. Each
+#: is held against the longest but one of so many others before it.
+SURPRISES, FEW_SURPRISES, MANY_SURPRISES, BEFORE = 6, 4, 12, 5
 
 
 class Timed(Protocol):
@@ -26,9 +32,94 @@ class Timed(Protocol):
     case: Case
     rounds_s: list[float]
 
+    #: In one round.
+    calls: int
+
     @property
     def prepared(self) -> Prepared | None:
         """The inputs; None for the book's cell."""
+
+
+@dataclass
+class Surprises:
+    """Rounds of a case, in the second half, whose inputs have just got values that no call has seen.
+
+    Nothing else tells such a round from the others, so a kernel that remembers is slow in them whenever it guesses that
+    nobody looks. `begin` comes just before the round, the last of its block, and `end` after the block.
+    """
+
+    honesty: Honesty
+    one: Timed
+    #: How many times as long as some rounds before it each has taken.
+    ratios: list[float] = field(default_factory=list)
+    _usual: list[float] = field(default_factory=list)
+    #: The batches that were written over, with their values; None where none were.
+    _written: dict[int, Any] | None = None
+    _last: int = 0
+
+    def is_due(self, share: float) -> bool:
+        """Return whether a block has one, when such a share of the turns is over; more where all so far are slow."""
+        planned = FEW_SURPRISES if self.honesty.is_large(self.one.case) else SURPRISES
+        if len(self.ratios) >= 2 and min(self.ratios) > REMEMBERS:
+            planned = MANY_SURPRISES
+        return len(self._usual) >= BEFORE and len(self.ratios) < planned * (2 * share - 1)
+
+    def begin(self, call: Callable[[], Any]) -> None:
+        """Write over the inputs that come next but one; the next one wakes threads and comes before the round."""
+        prepared, case = self.one.prepared, self.one.case
+        if prepared is None:
+            return
+        batches = prepared.batches
+        at, many = place(batches, prepared.take()), len(batches)
+        first = at + 1 if many == 1 else at + 2
+        places = [(first + n) % many for n in range(min(self.one.calls, max(1, many - 1)))]
+        there = inputs_of(case, [batches[n] for n in places])
+        values = self.honesty.new_values(case, len(there))()
+        of_each = len(there) // len(places)
+        self._written = {place: values[n * of_each : (n + 1) * of_each] for n, place in enumerate(places)}
+        self._last = (first + self.one.calls - 1) % many
+        if not all(self.honesty.write(*pair) for pair in zip(there, values, strict=True)):
+            self._restore(prepared)
+        elif many > 1:
+            call()
+
+    def end(self, rounds_s: Sequence[float], result: Any, *, at_last: bool) -> bool:
+        """Look at the rounds of a block, and at what the last one returned; return whether it was a surprise.
+
+        ``rounds_s`` are without what their thread waited for a processor, where that is known.
+        """
+        prepared, case = self.one.prepared, self.one.case
+        if self._written is None or prepared is None:
+            self._usual += rounds_s
+            return False
+        before = (self._usual + list(rounds_s[:-1]))[-BEFORE:]
+        self.ratios.append(rounds_s[-1] / max(sorted(before)[-2], 1e-9))
+        self._usual += rounds_s[:-1]
+        if self._last in self._written:
+            x = self._written[self._last][-1]
+        else:  # all batches but one were written over, and it is that one
+            x = self.honesty.values_of(case, self._last)
+            x = x[-1] if case.mode == "per_sample" else x
+        y = snapshot(self.honesty.kernel, result)
+        x, y = (x.copy(), y) if at_last else self.honesty.some(case, x, y)
+        self.honesty.claim(case, "a timed result", x, y)
+        self._restore(prepared)
+        return True
+
+    def remembers(self) -> str | None:
+        """Return how much longer the rounds took whose values were new, where every one of them did."""
+        if len(self.ratios) < FEW_SURPRISES or min(self.ratios) <= REMEMBERS:
+            return None
+        return f"timed on values that it has not seen it takes at least {min(self.ratios):.1f} times as long"
+
+    def _restore(self, prepared: Prepared) -> None:
+        case = self.one.case
+        for number in self._written or ():
+            values = self.honesty.values_of(case, number)
+            inputs = inputs_of(case, [prepared.batches[number]])
+            for there, x in zip(inputs, values if case.mode == "per_sample" else [values], strict=True):
+                self.honesty.write(there, x)
+        self._written = None
 
 
 @dataclass
@@ -47,6 +138,7 @@ class Behind:
     honesty: Honesty | None = None
     clocks: dict[Case, witness.RawClock] = field(default_factory=dict)
     usages: dict[Case, witness.Usage] = field(default_factory=dict)
+    surprises: dict[Case, Surprises] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
 
     def all_warm(self, contestant: Contestant, cases: Iterable[Timed]) -> None:
@@ -59,6 +151,12 @@ class Behind:
     def clock_of(self, case: Case) -> witness.RawClock:
         """Return the raw clock that runs around the rounds of a case."""
         return self.clocks.setdefault(case, witness.RawClock())
+
+    def surprises_of(self, one: Timed) -> Surprises | None:
+        """Return the rounds of a case on values that nobody has seen; None of the book's cell."""
+        if self.honesty is None or one.prepared is None:
+            return None
+        return self.surprises.setdefault(one.case, Surprises(self.honesty, one))
 
     def block_begins(self, case: Case) -> None:
         """Look, before a block of rounds."""
@@ -89,6 +187,8 @@ class Behind:
         for one in cases:
             if one.rounds_s and (reason := witness.rounds_off(one.rounds_s, self.clocks[one.case].spans_s)):
                 self._refuse(one.case, "timer", reason)
+            if one.case in self.surprises and (reason := self.surprises[one.case].remembers()):
+                self._refuse(one.case, "memory", reason)
             if one.rounds_s and (reason := self.usages[one.case].too_many(self.given)):
                 self._refuse(one.case, "threads", reason)
         if self.honesty is not None:

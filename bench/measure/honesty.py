@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.bench.cases import CPU, Case
 from mlpbench.bench.clock import elapsed, processor_s
-from mlpbench.bench.measure.case import memory
+from mlpbench.bench.measure.case import Prepared, memory
 from mlpbench.bench.record.schema import Accuracy
 from mlpbench.bench.record.trust import Refusal
 from mlpbench.kernels import conformance
@@ -45,30 +45,6 @@ ACCURACY_ROWS, ACCURACY_SHARE = 2, 0.001
 _CHUNK = 1000  # the reference takes rows in parts that stay in a cache
 
 _Array = NDArray[Any]
-
-
-class Prepared(Protocol):
-    """What of a prepared case is looked at: its inputs where the kernel reads them, and whose turn is next."""
-
-    @property
-    def batches(self) -> Sequence[Any]:
-        """Of ``per_sample`` lists of rows."""
-
-    @property
-    def forward(self) -> Callable[[Any], Any]:
-        """Call the kernel on one of them."""
-
-    @property
-    def takes_host(self) -> bool:
-        """Whether that takes NumPy's arrays."""
-
-    @property
-    def take(self) -> Callable[[], Any]:
-        """Return the batch whose turn it is."""
-
-    @property
-    def whole(self) -> Any:
-        """Of a device, all of them as one array; else None."""
 
 
 @dataclass(frozen=True)
@@ -113,18 +89,18 @@ class Honesty:
         self._fresh = self.kernel.nearest(self._fresh)
         np.copyto(self.x, self._fresh)
         for case, prepared in cases.items():
-            inputs = _inputs(case, prepared.batches)
+            inputs = inputs_of(case, prepared.batches)
             its = memory(self.kernel, inputs[0])
             if its is not None and np.may_share_memory(its, self.x):
                 continue  # they have changed with `x`
             rows = 1 if case.mode == "per_sample" else case.batch_size
-            if prepared.whole is not None and self._write(prepared.whole, self._fresh[: rows * len(inputs)]):
+            if prepared.whole is not None and self.write(prepared.whole, self._fresh[: rows * len(inputs)]):
                 last = self._fresh[rows * len(inputs) - rows : rows * len(inputs)]
-                if np.array_equal(_snapshot(self.kernel, inputs[-1]).reshape(last.shape), last):
+                if np.array_equal(snapshot(self.kernel, inputs[-1]).reshape(last.shape), last):
                     continue  # its inputs are parts of it, and no copies
             for number, there in enumerate(inputs):
                 values = self._fresh[number * rows : (number + 1) * rows]
-                if not self._write(there, values[0] if case.mode == "per_sample" else values):
+                if not self.write(there, values[0] if case.mode == "per_sample" else values):
                     self._old[case] = before
                     break
 
@@ -136,16 +112,18 @@ class Honesty:
 
     def rounds_over(self, case: Case, prepared: Prepared, result: Any) -> None:
         """Keep what the last timed call of a case returned, and its inputs as they are now."""
-        last = (_place(prepared.batches, prepared.take()) - 1) % len(prepared.batches)
-        values = self._old.get(case, self._fresh)
-        x = values[last * case.batch_size : (last + 1) * case.batch_size]
+        x = self.values_of(case, (place(prepared.batches, prepared.take()) - 1) % len(prepared.batches))
         x = x[-1] if case.mode == "per_sample" else x
-        self._claim(case, "the last timed result", x, _snapshot(self.kernel, result))
+        self.claim(case, "the last timed result", x, snapshot(self.kernel, result))
+
+    def values_of(self, case: Case, number: int) -> _Array:
+        """Return what the rows of a batch hold while they are timed."""
+        return self._old.get(case, self._fresh)[number * case.batch_size : (number + 1) * case.batch_size]
 
     def examine(self, case: Case, prepared: Prepared) -> None:
         """Call a case, whose rounds are over, on more values."""
         where = int(self.rng.integers(len(prepared.batches)))
-        inputs = _inputs(case, _from(prepared.batches, where, math.ceil(ROWS / case.batch_size)))
+        inputs = inputs_of(case, _from(prepared.batches, where, math.ceil(ROWS / case.batch_size)))
         self._call_again(case, prepared.forward, inputs)
         self._transfers(case, prepared)
 
@@ -191,21 +169,25 @@ class Honesty:
 
     # -- one case
 
-    def _claim(self, case: Case, what: str, x: _Array, got: _Array) -> None:
+    def claim(self, case: Case, what: str, x: _Array, got: _Array) -> None:
         """Keep what a call returned for ``x``, one row or a batch."""
         one = case.mode == "per_sample"
         self._claims.append(_Claim(case, what, x[None] if one else x, got[None] if one else got))
 
     def _claim_some(self, case: Case, x: _Array, y: _Array) -> None:
         """Keep some rows of what a call after the rounds returned: of the last timed result, all are looked at."""
-        if len(x) > ROWS and case.mode != "per_sample" and len(y) == len(x):
-            chosen = self.rng.choice(len(x), ROWS, replace=False)
-            x, y = x[chosen], y[chosen]
-        self._claim(case, "a call after the rounds", x, y)
+        self.claim(case, "a call after the rounds", *self.some(case, x, y))
+
+    def some(self, case: Case, x: _Array, y: _Array) -> tuple[_Array, _Array]:
+        """Return some rows of a batch and of its result; the batch's are copies, and stay when others are made."""
+        if len(x) <= ROWS or case.mode == "per_sample" or len(y) != len(x):
+            return x.copy(), y
+        chosen = self.rng.choice(len(x), ROWS, replace=False)
+        return x[chosen], y[chosen]
 
     def _call_again(self, case: Case, forward: Callable[[Any], Any], inputs: list[Any]) -> None:
         """Call on fresh values, again on the same ones, and once more on others with all results looked at."""
-        large = self._is_large(case)
+        large = self.is_large(case)
         with elapsed() as once:
             self.kernel.synchronize(forward(inputs[0]))
         inputs = inputs[: math.ceil(CALL_S / max(once.seconds, 1e-9))]
@@ -213,7 +195,7 @@ class Honesty:
         held = list[tuple[Any, _Array]]()
         most = FEW_CALLS if large else CALLS
         while len(fresh) < most:
-            make, others = self._new_values(case, len(inputs)), self._new_values(case, len(inputs))
+            make, others = self.new_values(case, len(inputs)), self.new_values(case, len(inputs))
             # The second time too, everything is done: all but what the kernel has seen is the same. An untimed call
             # comes before both, which wakes its threads.
             for seconds, before in ((fresh, others), (same, make)):
@@ -227,7 +209,7 @@ class Honesty:
                         y = forward(there)
                         self.kernel.synchronize(y)
                 seconds.append((took.seconds, processor_s() - used_s))
-                held.append((y, _snapshot(self.kernel, y)))
+                held.append((y, snapshot(self.kernel, y)))
             if len(fresh) <= CALLS:
                 self._claim_some(case, values[-1], held[-2][1])
             if len(fresh) >= most or most == MANY_CALLS:  # something else may have run just then
@@ -247,20 +229,21 @@ class Honesty:
         wall, processor = (min(one[n] for one in fresh) / max(min(one[n] for one in same), 1e-9) for n in (0, 1))
         return min(wall, processor) if self.kernel.device == CPU else wall
 
-    def _is_large(self, case: Case) -> bool:
+    def is_large(self, case: Case) -> bool:
+        """Return whether a batch fills caches: its values take long to write."""
         return case.mode == "batched" and case.batch_size * self.x[0].nbytes > LARGE_BYTES
 
     def _look_at_all(self, case: Case, inputs: list[Any], forward: Callable[[Any], Any]) -> None:
         """Call on new values, and overwrite them before the results are fetched: work that is put off is too late."""
-        values = self._new_values(case, len(inputs))()
+        values = self.new_values(case, len(inputs))()
         inputs = self._put(inputs, values)
         late = type(self.kernel).to_host is not Kernel.to_host
         for there, x in zip(inputs, values, strict=True):
             y = forward(there)
             self.kernel.synchronize(y)
             if late:
-                self._write(there, x[::-1].copy())
-            self._claim_some(case, x, _snapshot(self.kernel, y))
+                self.write(there, x[::-1].copy())
+            self._claim_some(case, x, snapshot(self.kernel, y))
             if late:
                 continue
             if (now := memory(self.kernel, there)) is not None and not np.array_equal(now, x, equal_nan=True):
@@ -271,7 +254,7 @@ class Honesty:
         """Check that results that are said to be new are: later calls leave them alone, and they share no memory."""
         if self.kernel.returns != "new":
             return
-        if any(not np.array_equal(_snapshot(self.kernel, y), was, equal_nan=True) for y, was in held):
+        if any(not np.array_equal(snapshot(self.kernel, y), was, equal_nan=True) for y, was in held):
             self._refuse(case, "aliasing", 'it says that it returns new arrays, and a later call changed one ("kept")')
             return
         seen = [np.asarray(y) for y, _ in held if isinstance(y, np.ndarray)]
@@ -289,7 +272,7 @@ class Honesty:
             copy_in_s, there_s, call_s, copy_out_s, back_s = fastest
             late = there_s > TRANSFER_S + COPIES * copy_in_s
             later = back_s > RESULT_S + RESULT_COPIES * copy_out_s + RESULT_SHARE * call_s
-            if not late and not later and tried >= (0 if self._is_large(case) else CALLS - 1):
+            if not late and not later and tried >= (0 if self.is_large(case) else CALLS - 1):
                 return
         name, took_s, copy_s = ("from_host", there_s, copy_in_s) if late else ("to_host", back_s, copy_out_s)
         told = f"{name} takes {1e6 * took_s:.3g} us, a copy {1e6 * copy_s:.2g} us, a call {1e6 * call_s:.3g} us"
@@ -297,7 +280,7 @@ class Honesty:
 
     def _moves(self, case: Case, prepared: Prepared) -> tuple[float, ...]:
         """Return the seconds of a copy of new inputs, of `from_host`, a call, a copy of its result, and `to_host`."""
-        (values,) = self._new_values(case, 1)()
+        (values,) = self.new_values(case, 1)()
         with elapsed() as copying:
             x = values.copy()
         with elapsed() as there:
@@ -317,14 +300,14 @@ class Honesty:
         found: _Array = self.rng.uniform(LEAST_FACTOR, 1, shape).astype(self.x.dtype)
         return found
 
-    def _new_values(self, case: Case, number: int) -> Callable[[], list[_Array]]:
+    def new_values(self, case: Case, number: int) -> Callable[[], list[_Array]]:
         """Return what makes values that no call has seen, for so many inputs of a case, the same ones every time."""
         rows = 1 if case.mode == "per_sample" else case.batch_size
         start = int(self.rng.integers(max(1, len(self._fresh) - rows * number + 1)))
         factors = self._factors(self.x.shape[1])
-        if self._is_large(case) and self._scratch is None:
+        if self.is_large(case) and self._scratch is None:
             self._scratch = np.empty_like(self._fresh)  # fresh memory for each would take longer than the values
-        out = self._scratch[: rows * number] if self._is_large(case) and self._scratch is not None else None
+        out = self._scratch[: rows * number] if self.is_large(case) and self._scratch is not None else None
 
         def make() -> list[_Array]:
             new = self.kernel.nearest(np.multiply(self._fresh[start : start + rows * number], factors, out=out))
@@ -335,9 +318,9 @@ class Honesty:
     def _put(self, inputs: list[Any], values: Sequence[_Array]) -> list[Any]:
         """Return the inputs with other values: themselves, or new ones where they cannot be written to."""
         pairs = zip(inputs, values, strict=True)
-        return [there if self._write(there, x) else self.kernel.from_host(x) for there, x in pairs]
+        return [there if self.write(there, x) else self.kernel.from_host(x) for there, x in pairs]
 
-    def _write(self, there: Any, values: _Array) -> bool:
+    def write(self, there: Any, values: _Array) -> bool:
         """Write values over an input; return whether that can be done."""
         its = memory(self.kernel, there)
         if its is not None and its.dtype == values.dtype:
@@ -355,12 +338,12 @@ class Honesty:
         self.refusals.append(Refusal(mode=mode, batch_size=size, check=check, reason=reason))
 
 
-def _snapshot(kernel: Kernel, y: Any) -> _Array:
+def snapshot(kernel: Kernel, y: Any) -> _Array:
     """Return a copy of a result. Of NumPy's arrays the memory itself is read: `to_host` could still work on it."""
     return np.array(y if isinstance(y, np.ndarray) else kernel.to_host(y))
 
 
-def _inputs(case: Case, batches: Sequence[Any]) -> list[Any]:
+def inputs_of(case: Case, batches: Sequence[Any]) -> list[Any]:
     """Return the inputs of single calls."""
     return [row for batch in batches for row in batch] if case.mode == "per_sample" else list(batches)
 
@@ -396,5 +379,6 @@ def _from(batches: Sequence[Any], start: int, number: int) -> list[Any]:
     return [batches[(start + n) % len(batches)] for n in range(number)]
 
 
-def _place(batches: Sequence[Any], batch: Any) -> int:
+def place(batches: Sequence[Any], batch: Any) -> int:
+    """Return where a batch stands in the rotation."""
     return next(number for number, one in enumerate(batches) if one is batch)

@@ -21,7 +21,7 @@ from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import look as look_
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.measure import watch
-from mlpbench.bench.measure.behind import Behind, is_refused
+from mlpbench.bench.measure.behind import Behind, Surprises, is_refused
 from mlpbench.bench.measure.case import Prepared, Ready, by_round, make_ready, round_of, rounds_ended
 from mlpbench.bench.measure.session import Contestant
 from mlpbench.bench.measure.witness import RawClock
@@ -155,8 +155,13 @@ class Series:
         """The inputs, None for the book's cell."""
         return self.ready.prepared
 
-    def take_block(self, benchmark: BenchmarkFixture, turn: int, raw: RawClock) -> None:
-        """Time the rounds that are due, with a look before and after each; the ``raw`` clock runs around them."""
+    def take_block(
+        self, benchmark: BenchmarkFixture, turn: int, raw: RawClock, surprises: Surprises | None = None
+    ) -> bool:
+        """Time the rounds that are due, with a look before and after each; the ``raw`` clock runs around them.
+
+        Return whether the last of them was a surprise.
+        """
         rounds, call, looks = self.due(turn), self.ready.call, list[int]()
         if self.ready.call_s < WARM_UP_TO_S:
             for _ in range(math.ceil(WARM_SHARE * self.calls)):
@@ -164,10 +169,15 @@ class Series:
 
         alone = not self.several and self.contestant.kernel.device == "cpu"
         waits = Waits(watch.waiting() if alone else None)
+        to_come = rounds if surprises is not None and surprises.is_due(turn / (self.wanted.turns - 1)) else -1
 
         def look() -> None:
             raw.round_ended()
             waits.round_ended()
+            nonlocal to_come
+            to_come -= 1
+            if to_come == 0 and surprises is not None:
+                surprises.begin(call)
             if self.look is not None:
                 looks.append(self.look.take())
             waits.round_begins()
@@ -179,13 +189,19 @@ class Series:
         raw.stop()
         if benchmark.stats is None:  # pytest-benchmark is disabled: nothing was timed
             self.ended = True
-            return
-        self.rounds_s += benchmark.stats.stats.data
+            return False
+        its_s = list(benchmark.stats.stats.data)
+        self.rounds_s += its_s
         self._benchmark = None
         self.looks_ns += itertools.pairwise(looks)
         self.waits_ns += waits.found_ns[1:]
         self.block_rounds.append(rounds)
         self.ended = self.due(self.wanted.turns) == 0 or turn + 1 >= self.wanted.turns
+        if surprises is None:
+            return False
+        waited_ns = waits.found_ns[1:] or [0] * rounds
+        worked_s = [one - ns / 1e9 for one, ns in zip(its_s, waited_ns, strict=True)]
+        return surprises.end(worked_s, self.result, at_last=self.ended)
 
     _benchmark: BenchmarkFixture | None = None
 
@@ -255,9 +271,9 @@ class Turns:
         fixture.extra_info.update(mode=case.mode, batch_size=case.batch_size)
         self.behind.all_warm(contestant, self.series.values())
         self.behind.block_begins(case)
-        one.take_block(fixture, turn, self.behind.clock_of(case))
+        surprised = one.take_block(fixture, turn, self.behind.clock_of(case), self.behind.surprises_of(one))
         self.behind.block_ended(case, fixture)
-        if one.ended:
+        if one.ended and not surprised:
             self.behind.rounds_over(one, one.result)
 
     def verdict(self) -> dict[str, Any]:

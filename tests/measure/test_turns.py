@@ -42,6 +42,9 @@ class NobodyBehind:
     def clock_of(self, case):
         return RawClock()
 
+    def surprises_of(self, one):
+        return None
+
     def block_begins(self, case):
         self.moments.append(("begins", case.batch_size))
 

@@ -3,6 +3,7 @@
 All of them pass the gate. ``caught_by`` names the check; docs/honesty.md has the same table in words.
 """
 
+import sys
 import threading
 import time
 import zlib
@@ -115,6 +116,25 @@ class WaitsUntilItIsBelievable(MemoByAddress):
         while time.perf_counter() < began + took / 3:
             pass
         return y
+
+
+class RemembersWhereNobodyChecks(Liar):
+    """Keeps results, right ones, but works where it finds the checks among its callers."""
+
+    caught_by = "memory"
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.memo, self.rows = {}, 0
+
+    def answer(self, x, right):
+        if "honesty" in sys._getframe(2).f_code.co_filename + sys._getframe(3).f_code.co_filename:
+            return right(x)
+        key = x.shape, (x if x.ndim == 1 else x[0]).tobytes()
+        if key not in self.memo:
+            self.memo[key] = right(x)
+            self.rows += 1 if x.ndim == 1 else len(x)
+        return self.memo[key].copy()
 
 
 class OutputsComputedInAdvance(Liar):

@@ -1,0 +1,113 @@
+"""Rounds on values that nobody has seen: no kernel knows them, and one that remembers is slow in each of them."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.cases import Case
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.measure.behind import FEW_SURPRISES, MANY_SURPRISES, SURPRISES, Surprises
+from mlpbench.bench.measure.case import prepare, round_of
+from mlpbench.bench.measure.honesty import Honesty
+from support import lying
+
+CALLS, TURNS = 3, 20
+
+
+class Counts(lying.Liar):
+    """Counts the rows that it computes, which are its time."""
+
+    rows = 0
+
+    def answer(self, x, right):
+        self.rows += 1 if x.ndim == 1 else len(x)
+        return right(x)
+
+
+class Stale(Counts):
+    """Knows its inputs by their address."""
+
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        self.memo = {}
+
+    def answer(self, x, right):
+        return self.memo.setdefault(x.ctypes.data, super().answer(x, right)).copy()
+
+
+@pytest.fixture(scope="module")
+def work():
+    return Workload(Options(spec="30-20-10"), rows=600)
+
+
+def timed(kernel, work, case, turns=TURNS):
+    """Take the turns of a case, two rounds each, of which a row takes a second; return the surprises and the checks."""
+    checks = Honesty(kernel, work.params, work.inputs.copy(), np.random.default_rng(0))
+    ready = prepare(kernel, case, checks.x)
+    checks.freshen({case: ready})
+    found = Surprises(checks, SimpleNamespace(case=case, prepared=ready, calls=CALLS, rounds_s=[]))
+    round_ = round_of(ready.call, CALLS)
+    for _ in ready.batches:
+        ready.call()  # all are known
+    for turn in range(1, turns):
+        seconds, due = [], found.is_due(turn / (turns - 1))
+        for last in (False, True):
+            if last and due:
+                found.begin(ready.call)
+            before = kernel.rows
+            y = round_()
+            seconds.append(kernel.rows - before + 1.0)
+        assert found.end(seconds, y, at_last=turn + 1 == turns) == due
+    checks.inputs_unchanged()
+    checks.judge()
+    return found, checks
+
+
+SIZES = [Case("per_sample", 100), Case("batched", 20), Case("batched", 200), Case("batched", 300), Case("batched", 600)]
+
+
+@pytest.mark.parametrize("case", SIZES)
+def test_an_honest_kernel_takes_as_long_and_its_inputs_are_as_they_were(work, case):
+    """Of one, two or three batches too, where a round has more calls than there are."""
+    found, checks = timed(Counts(work.spec, work.params), work, case)
+    assert found.ratios == pytest.approx([1.0] * SURPRISES)
+    assert (found.remembers(), checks.refusals) == (None, [])
+
+
+@pytest.mark.parametrize("case", SIZES[:3])
+def test_what_remembers_where_nobody_checks_is_slow_in_each_of_them(work, case):
+    found, checks = timed(lying.RemembersWhereNobodyChecks(work.spec, work.params), work, case)
+    assert "that it has not seen it takes at least" in found.remembers()
+    assert SURPRISES < len(found.ratios) <= MANY_SURPRISES, "more are looked at before somebody is refused"
+    assert checks.refusals == [], "its results are right"
+
+
+def test_old_results_for_new_values_are_found_in_the_middle_of_the_rounds(work):
+    _, checks = timed(Stale(work.spec, work.params), work, SIZES[1])
+    assert {one.check for one in checks.refusals} == {"values"}
+    assert "a timed result" in checks.refusals[0].reason
+
+
+def test_one_round_as_fast_as_the_others_is_enough_and_too_few_say_nothing(work):
+    found, _ = timed(Counts(work.spec, work.params), work, SIZES[1])
+    found.ratios = [9.0] * FEW_SURPRISES
+    assert found.remembers()
+    found.ratios[2] = 1.0
+    assert found.remembers() is None
+    found.ratios = [9.0] * (FEW_SURPRISES - 1)
+    assert found.remembers() is None
+
+
+def test_rows_of_few_wide_batches_stay_when_others_are_made():
+    """They fill one buffer again and again: what was returned for them is held against what they were."""
+    work = Workload(Options(spec="20000-10"), rows=130)
+    kernel, case = lying.Liar(work.spec, work.params), Case("batched", 60)
+    checks = Honesty(kernel, work.params, work.inputs.copy(), np.random.default_rng(0))
+    ready = prepare(kernel, case, checks.x)
+    checks.freshen({case: ready})
+    checks.rounds_over(case, ready, ready.call())
+    checks.examine(case, ready)
+    checks.judge()
+    assert checks.is_large(case)
+    assert checks.refusals == []
