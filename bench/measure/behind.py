@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 
-#: Rounds on values that no call has seen: so many of a case, fewer of large batches, and more where all are slow. Each
-#: is held against the longest but one of so many others before it.
-SURPRISES, FEW_SURPRISES, MANY_SURPRISES, BEFORE = 6, 4, 12, 5
+#: Rounds on values that no call has seen: so many of a case, fewer of large batches, and more where all are slow; fewer
+#: than the fewest tell nothing. Each is held against the longest but one of so many others before it.
+SURPRISES, LARGE_SURPRISES, MANY_SURPRISES, FEWEST_SURPRISES, BEFORE = 8, 6, 12, 4, 5
 
 
 class Timed(Protocol):
@@ -57,12 +57,12 @@ class Surprises:
     _written: dict[int, Any] | None = None
     _last: int = 0
 
-    def is_due(self, share: float) -> bool:
-        """Return whether a block has one, when such a share of the turns is over; more where all so far are slow."""
-        planned = FEW_SURPRISES if self.honesty.is_large(self.one.case) else SURPRISES
+    def is_due(self, progress: float) -> bool:
+        """Return whether a block has one, when it is so far, from 0 to 1; more where all so far are slow."""
+        planned = LARGE_SURPRISES if self.honesty.is_large(self.one.case) else SURPRISES
         if len(self.ratios) >= 2 and min(self.ratios) > REMEMBERS:
             planned = MANY_SURPRISES
-        return len(self._usual) >= BEFORE and len(self.ratios) < planned * (2 * share - 1)
+        return len(self._usual) >= BEFORE and len(self.ratios) < planned * (2 * progress - 1)
 
     def begin(self, call: Callable[[], Any]) -> None:
         """Write over the inputs that come next but one; the next one wakes threads and comes before the round."""
@@ -108,7 +108,7 @@ class Surprises:
 
     def remembers(self) -> str | None:
         """Return how much longer the rounds took whose values were new, where every one of them did."""
-        if len(self.ratios) < FEW_SURPRISES or min(self.ratios) <= REMEMBERS:
+        if len(self.ratios) < FEWEST_SURPRISES or min(self.ratios) <= REMEMBERS:
             return None
         return f"timed on values that it has not seen it takes at least {min(self.ratios):.1f} times as long"
 

@@ -131,7 +131,22 @@ class Series:
         """Return how many rounds are to be timed in this turn: those left, spread evenly over the turns left."""
         if turn == 0:
             return 0
-        done, turns = len(self.rounds_s), self.wanted.turns
+        done, turns, left = len(self.rounds_s), self.wanted.turns, self._left()
+        if self.ended or left <= 0 or turn + 1 >= turns:
+            return 0 if self.ended else max(left, 0)
+        share = (done + left) * turn / (turns - 1) - done
+        if self.busy:
+            return min(left, max(math.ceil(share), BUSY_ROUNDS))
+        return math.ceil(share) if share >= min(FEWEST_ROUNDS, left) else 0
+
+    def progress(self, turn: int) -> float:
+        """Return how far the case is, from 0 to 1: rounds that take longer than was thought end it before its turns."""
+        done = len(self.rounds_s)
+        return max(turn / (self.wanted.turns - 1), done / max(1, done + self._left()))
+
+    def _left(self) -> int:
+        """Return how many rounds are left, as far as can be told."""
+        done = len(self.rounds_s)
         mean_s = statistics.fmean(self.rounds_s) if done else self.ready.call_s * self.calls
         # Of rounds of mean length, as pytest-benchmark itself decides.
         within, patient = (
@@ -143,12 +158,7 @@ class Series:
             left = min(max(self.wanted.rounds - done, patient), MOST_BUSY_ROUNDS - done)
         elif self.waits:
             left = max(left, min(FEWEST_BUSY_ROUNDS - done, patient))
-        if self.ended or left <= 0 or turn + 1 >= turns:
-            return 0 if self.ended else max(left, 0)
-        share = (done + left) * turn / (turns - 1) - done
-        if self.busy:
-            return min(left, max(math.ceil(share), BUSY_ROUNDS))
-        return math.ceil(share) if share >= min(FEWEST_ROUNDS, left) else 0
+        return left
 
     @property
     def prepared(self) -> Prepared | None:
@@ -169,7 +179,7 @@ class Series:
 
         alone = not self.several and self.contestant.kernel.device == "cpu"
         waits = Waits(watch.waiting() if alone else None)
-        to_come = rounds if surprises is not None and surprises.is_due(turn / (self.wanted.turns - 1)) else -1
+        to_come = rounds if surprises is not None and surprises.is_due(self.progress(turn)) else -1
 
         def look() -> None:
             raw.round_ended()

@@ -7,7 +7,7 @@ import pytest
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.measure.behind import FEW_SURPRISES, MANY_SURPRISES, SURPRISES, Surprises
+from mlpbench.bench.measure.behind import FEWEST_SURPRISES, MANY_SURPRISES, SURPRISES, Surprises
 from mlpbench.bench.measure.case import prepare, round_of
 from mlpbench.bench.measure.honesty import Honesty
 from support import lying
@@ -91,11 +91,11 @@ def test_old_results_for_new_values_are_found_in_the_middle_of_the_rounds(work):
 
 def test_one_round_as_fast_as_the_others_is_enough_and_too_few_say_nothing(work):
     found, _ = timed(Counts(work.spec, work.params), work, SIZES[1])
-    found.ratios = [9.0] * FEW_SURPRISES
+    found.ratios = [9.0] * FEWEST_SURPRISES
     assert found.remembers()
     found.ratios[2] = 1.0
     assert found.remembers() is None
-    found.ratios = [9.0] * (FEW_SURPRISES - 1)
+    found.ratios = [9.0] * (FEWEST_SURPRISES - 1)
     assert found.remembers() is None
 
 

@@ -121,8 +121,6 @@ class WaitsUntilItIsBelievable(MemoByAddress):
 class RemembersWhereNobodyChecks(Liar):
     """Keeps results, right ones, but works where it finds the checks among its callers."""
 
-    caught_by = "memory"
-
     def __init__(self, spec, params):
         super().__init__(spec, params)
         self.memo, self.rows = {}, 0
