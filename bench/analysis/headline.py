@@ -116,7 +116,7 @@ class Headline:
     """The finding. ``lead`` says it in one sentence; ``sentences`` are one for each kernel, ``remarks`` the rest of it.
 
     ``ranks`` are the remarks on who is fastest, ``notes`` all others. ``kernels``, ``fastest`` and ``book`` hold the
-    numbers that the texts were made of.
+    numbers that the texts were made of. ``busy``: too many timings were spoiled, and there is no finding.
     """
 
     lead: str
@@ -126,6 +126,7 @@ class Headline:
     kernels: list[KernelFinding]
     fastest: list[Fastest]
     book: list[BookFinding]
+    busy: bool = False
 
     @property
     def remarks(self) -> list[str]:
@@ -227,9 +228,9 @@ def find(
     if len(runs) == 1 and len(order) > 1:
         lead = f"{_of_all(order)} {lead}"
     spoiled, timed = sum(case.doubtful for case in cases), sum(len(case.every) for case in cases)
-    if spoiled > BUSY * timed:
+    if busy := spoiled > BUSY * timed:
         lead, ranks = f"No finding: the machine was busy, which spoiled {spoiled} of {timed} timings.", []
-    return Headline(lead, sentences, ranks, notes + _notes(cases), kernels, fastest, books)
+    return Headline(lead, sentences, ranks, notes + _notes(cases), kernels, fastest, books, busy)
 
 
 def overview(run: Run, cases: Sequence[CaseSummary], limits: Limits | None) -> Overview:

@@ -187,7 +187,7 @@ def _go(
         ended = _carry_out(planned, folders, effort, profile.max_time_s, quiet=how_.quiet)
         sweeps.close(planned, folder, folders, effort, interrupted=not ended)
     if heard is None:
-        _tell(folder, effort.advice(), as_json=how_.as_json, verbose=how_.verbose, interrupted=not ended)
+        _tell(folder, effort, as_json=how_.as_json, verbose=how_.verbose, interrupted=not ended)
     elif not ended:
         raise typer.Exit(console.INTERRUPTED)
 
@@ -224,7 +224,7 @@ def _closer_look(latency: list[str] | None, p99: str | None, *, cold: bool) -> l
     return [*found, "--cold"] if cold else found
 
 
-def _tell(folder: Path, advice: str | None, *, as_json: bool, verbose: bool, interrupted: bool) -> None:
+def _tell(folder: Path, effort: Effort, *, as_json: bool, verbose: bool, interrupted: bool) -> None:
     """Print what was found, what was written and what comes next; exit 1 where a case has no time, 130 after Ctrl-C."""
     from mlpbench.bench.cli.report import print_end, tell, write_reports
     from mlpbench.bench.record import runs as record
@@ -241,7 +241,7 @@ def _tell(folder: Path, advice: str | None, *, as_json: bool, verbose: bool, int
     names = "".join(f", {path.name}" for path in written)
     console.say(f"wrote {words.things(done, 'result file')}{names} to {folder}")
     if not as_json:
-        print_end(document, written[-1:], advice)
+        print_end(document, written[-1:], effort.advice(busy=document.headline.busy))
     if interrupted:
         which = f"{done} of {done + missing} processes" if missing else words.things(done, "process", "processes")
         kept = f"{which} finished and {'is' if done == 1 else 'are'} kept in {folder}"

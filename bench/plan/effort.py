@@ -206,26 +206,30 @@ class Effort:
         expected = [self._lasts(kernel) for kernel, _ in self._ahead]
         return sum(expected) if all(expected) else None
 
-    def advice(self) -> str | None:
-        """Say what would give useful intervals, where those of the middle case are wider than `USEFUL`; else None."""
+    def advice(self, *, busy: bool = False) -> str | None:
+        """Say what would give a finding, where intervals of the middle case are wider than `USEFUL`; else None.
+
+        ``busy``: there is no finding since too many timings were spoiled, however narrow the intervals of others are.
+        """
         cases = [(kernel, case) for kernel, found in self._times.items() for case, times in found.items() if times]
+        if not cases:
+            return None
         measured = dict(cases).keys()
         never = [kernel for kernel in self._plan.kernels if kernel not in measured | self._failing]
-        if self._plan.repeats < estimates.LEAST_REPEATS or not cases:
-            return None  # nobody asked for intervals
+        hit, timed = sum(map(len, self._disturbed.values())), sum(len(self._times[name][case]) for name, case in cases)
+        busy = busy or hit > BUSY * timed
+        hour = "A quieter hour would give a finding." if busy else "A quieter hour would."
+        if self._several:
+            hour += " So may one thread, which waits for no other: mlpbench run --threads 1."
         widths = [*(self._counted_width(*case) for case in cases), *[None] * (len(never) * len(self._plan.cases))]
         middle = sorted(width for width in widths if width is not None)[len(widths) // 2 :][:1]
-        if middle and middle[0] <= USEFUL:
-            return None
+        if self._plan.repeats < estimates.LEAST_REPEATS or (middle and middle[0] <= USEFUL):
+            return hour if busy else None  # nobody asked for intervals, or they are useful
         wide = f"the middle one is {words.half_width(middle[0])}" if middle else "half of the cases or more have none"
-        hit, timed = sum(map(len, self._disturbed.values())), sum(len(self._times[name][case]) for name, case in cases)
         more_s = sum(self._more_s(kernel) for kernel in [*measured, *never])
-        if hit > BUSY * timed or more_s > PATIENCE_S:
-            why = (
-                f"{hit} of {timed} timings were disturbed" if hit > BUSY * timed else "more time would not narrow them"
-            )
-            rest = " Or leave a processor to others: taskset -c 0 mlpbench run --threads 1." if self._several else ""
-            return f"The intervals are too wide to tell much ({wide}): {why}. A quieter hour would.{rest}"
+        if busy or more_s > PATIENCE_S:
+            why = "the machine was busy" if busy else "more time would not narrow them"
+            return f"The intervals are too wide to tell much ({wide}): {why}. {hour}"
         minutes = f"{max(1, math.ceil(more_s / 60))} more minute{'s' if more_s > 60 else ''}"
         total = math.ceil((self.spent_s + self.besides_s + more_s) / 60)
         how = f"--budget {total}m" if self.goes_on else f"--repeats {self._plan.repeats * 2}"

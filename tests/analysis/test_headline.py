@@ -56,6 +56,15 @@ def test_known_times_give_known_findings(tmp_path):
     assert bulk.sentence().startswith("Fastest in batches of 10,000: numpy, 1.60 µs per sample")
 
 
+def test_with_more_than_a_quarter_of_the_timings_spoiled_there_is_no_finding(tmp_path):
+    cases = summarize(frame.runs(simulate.write_run(tmp_path, KNOWN, repeats=4)))
+    for spoiled, busy in ((8, False), (9, True)):  # of 32
+        first, *others = cases
+        found = headline.find([replace(first, doubtful=spoiled), *others])
+        assert found.busy == busy
+        assert found.lead.startswith("No finding: the machine was busy, which spoiled 9 of 32 timings.") == busy
+
+
 def test_sentences_begin_with_the_titles_of_runs_and_the_lead_names_them(tmp_path):
     """The same network twice, the second run with twice the gain."""
     slow = simulate.write_run(tmp_path, {**KNOWN, ("numpy", "per_sample", 100): 36e-6}, noise=0, seed=1)
@@ -281,7 +290,7 @@ def test_a_sweep_has_one_line_for_each_setting_and_the_rest_in_a_table(tmp_path)
     # The numbers of all kernels stay in the JSON.
     found = json.loads(render.render(sweep, "json"))["headline"]
     assert len(found["kernels"]) == len(found["sentences"]) == 2 * len(SETTINGS)
-    assert set(found) == {"lead", "sentences", "remarks", "kernels", "fastest", "book"}
+    assert set(found) == {"lead", "sentences", "remarks", "kernels", "fastest", "book", "busy"}
     # One run is told kernel by kernel.
     text = render.render(sweep[:1], "md")
     assert "- numpy: 9.00x (9.00 to 9.00) faster in batches" in text
