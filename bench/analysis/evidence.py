@@ -115,13 +115,14 @@ def read(run: Run) -> Evidence:
 
 
 def _below_refused(every: Sequence[measured.Measured]) -> list[measured.Measured]:
-    """Return the arithmetic that is below what a refused measurement did with as many threads: it is no peak."""
+    """Return the arithmetic below what a refused measurement did with as many threads, or fewer: it is no peak."""
     arithmetic = [one for one in every if one.name in ARITHMETIC]
-    best: dict[tuple[int, bool], float] = {}
+    kept: dict[int, float] = {}
     for one in arithmetic:
-        at = one.threads, one.refused is None
-        best[at] = max(best.get(at, 0.0), one.work / min(one.data))
-    low = {threads for threads, is_kept in best if is_kept and best[threads, True] < best.get((threads, False), 0.0)}
+        if one.refused is None:
+            kept[one.threads] = max(kept.get(one.threads, 0.0), one.work / min(one.data))
+    did = [(one.threads, one.work / min(one.data)) for one in arithmetic if one.refused is not None]
+    low = {threads for threads, best in kept.items() if any(n <= threads and best < rate for n, rate in did)}
     return [one for one in arithmetic if one.refused is None and one.threads in low]
 
 

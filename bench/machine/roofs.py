@@ -206,9 +206,11 @@ class _Roof:
     def doubt(self, look: LookFacts) -> str | None:
         """Return why it cannot be believed, None where it can."""
         every, quiet = self.found.data, sorted(self.found.quiet_s(look))
-        if len(quiet) <= CONFIRMED_BY < len(every) or not quiet or every is _NONE:
+        if len(every) <= CONFIRMED_BY:
+            return f"{BUSY}: there was no time for more than {words.things(len(every), 'round')}"
+        if len(quiet) <= CONFIRMED_BY:
             return f"{BUSY}: {len(quiet)} of {len(every)} rounds were between two quiet looks"
-        if quiet[min(CONFIRMED_BY, len(quiet) - 1)] > CONFIRMED_WITHIN * quiet[0]:
+        if quiet[CONFIRMED_BY] > CONFIRMED_WITHIN * quiet[0]:
             return f"{BUSY}: no {CONFIRMED_BY} of {len(every)} rounds came near the best"
         half = median(quiet) / quiet[0]
         if half > HALF_WITHIN.get(self.found.name, math.inf):

@@ -231,6 +231,20 @@ def test_a_refused_roof_is_told_and_bounds_nothing_but_what_is_many_times_faster
     assert sorted(found.with_refused) == [1, 2]
 
 
+@pytest.mark.parametrize("did", [1, 2])
+def test_arithmetic_below_what_a_refused_measurement_did_with_no_more_threads_is_no_roof(tmp_path, did):
+    """Rounds beside a neighbour can all be as slow: two threads that take turns on one processor."""
+    entries = refused(files.roofs()["mlpbench"]["roofs"]["measured"], "multiply-add", threads=(did,))
+    peak = max(entry["work"] / min(entry["data"]) for entry in entries if "refused" in entry)
+    for entry in entries:
+        if entry["threads"] == 2 and "refused" not in entry and entry["unit"] == "flop":
+            entry["data"] = [2 * entry["work"] / peak] * 3
+    found = evidence.read(write(tmp_path, roofs_file=files.roofs(entries)))
+    assert 2 not in found.roofs
+    assert found.too_low_for(2).flop_s >= peak
+    assert any(text.endswith(evidence.BELOW) for text in found.missing)
+
+
 @pytest.mark.parametrize(
     ("level", "spread", "disturbed"), [("DRAM", 1.4, True), ("DRAM", 1.2, False), ("L2", 1.4, False)]
 )

@@ -224,7 +224,9 @@ def test_what_was_busy_has_its_next_turn_behind_all_others(small, monkeypatch):
     [
         ("L2", [1.0, 1.02, 1.04, 2.0], None),
         ("L2", [1.0, 1.5, 1.6, 2.0], "no 2 of 4 rounds came near the best"),
-        ("L2", [1.0], None),
+        ("L2", [1.0], "there was no time for more than 1 round"),
+        ("L2", [1.0, 1.0], "there was no time for more than 2 rounds"),
+        ("L2", [1.0, 1.0, 1.0], None),
         ("L2", [1.0, 1.01, 1.02, 1.4, 1.4, 1.4, 1.4], None),
         ("DRAM", [1.0, 1.01, 1.02, 1.4, 1.4, 1.4, 1.4], "half of its quiet rounds took 1.4 times as long as the best"),
     ],
