@@ -1,5 +1,6 @@
-/* The activation of products in their place: that of a + b for each number, where a block has ROWS rows of N outputs.
-   REAL, N, ROWS, ACTIVATION, a name below, and SLOPE, of leaky-relu below 0, by -D. NaN stays NaN, but for a step. */
+/* The activation of products in their place: that of a + b for each number. A block has ROWS rows of N outputs, or one of
+   PARTS parts of a row: four numbers for each thread. REAL, N, ROWS, PARTS, ACTIVATION, a name below, and SLOPE, of
+   leaky-relu below 0, by -D. NaN stays NaN, but for a step. */
 enum { IDENTITY, SIGMOID, RELU, STEP, TANH, GELU, SILU, LEAKY_RELU };
 
 __device__ __forceinline__ REAL activated(REAL a) {
@@ -16,14 +17,13 @@ __device__ __forceinline__ REAL activated(REAL a) {
 
 extern "C" __global__ void __launch_bounds__(256)
 bias_activation(REAL* a, const REAL* __restrict__ b, long long rows) {
-    const long long first = (long long)blockIdx.x * ROWS;
+    const long long first = (long long)(blockIdx.x / PARTS) * ROWS;
     const int items = (rows - first < ROWS ? int(rows - first) : ROWS) * N;
+    const int begin = blockIdx.x % PARTS * 4 * blockDim.x + threadIdx.x;
+    REAL v[4]; /* four loads are on their way at once */
     a += first * N;
-    for (int t = threadIdx.x; t < items; t += 4 * blockDim.x) {
-        REAL v[4]; /* four loads are on their way at once */
-        #pragma unroll
-        for (int j = 0, i = t; j < 4; ++j, i += blockDim.x) if (i < items) v[j] = a[i];
-        #pragma unroll
-        for (int j = 0, i = t; j < 4; ++j, i += blockDim.x) if (i < items) a[i] = activated(v[j] + b[i % N]);
-    }
+    #pragma unroll
+    for (int j = 0, i = begin; j < 4; ++j, i += blockDim.x) if (i < items) v[j] = a[i];
+    #pragma unroll
+    for (int j = 0, i = begin; j < 4; ++j, i += blockDim.x) if (i < items) a[i] = activated(v[j] + b[i % N]);
 }

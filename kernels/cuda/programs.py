@@ -46,7 +46,7 @@ DIALECT = "--std=c++17"
 #: Threads of a block of `ffma.cu`, and inputs of a step: 32 rows come at once, so rows of a block are a multiple of 32.
 _THREADS, _STEP = 128, 16
 
-#: Products that a block of `bias_activation` replaces, four for each thread: as many whole rows as that makes.
+#: Products that a block of `bias_activation` replaces at most, four for each thread: whole rows, or a part of one.
 _ITEMS = 1024
 
 _REAL = {"float32": "float", "float64": "double"}
@@ -74,10 +74,12 @@ class Program:
     up_to: int | None = None
     #: Returns the weights and biases as the program reads them, one array.
     pack: Pack | None = None
+    #: Blocks that share a row, where one has a part of it.
+    blocks_per_row: int = 1
 
     def grid(self, rows: int) -> int:
         """Return how many blocks compute ``rows`` rows."""
-        return -(-rows // self.rows_per_block)
+        return -(-rows // self.rows_per_block) * self.blocks_per_row
 
     def kernel(self, cupy: Any) -> Any:
         """Return it as a `cupy.RawKernel`, which CuPy compiles, or finds in its cache, at the first call."""
@@ -103,10 +105,12 @@ def bias_softmax(n_out: int, dtype: DType) -> Program:
 
 def bias_activation(n_out: int, dtype: DType, activation: Activation) -> Program:
     """Return the program that replaces products (rows, n_out) by the activation of a + b, in place."""
-    rows = max(1, _ITEMS // n_out)
-    told = {"N": n_out, "REAL": _REAL[dtype], "ROWS": rows, "ACTIVATION": _macro(activation), "SLOPE": activation.slope}
+    rows, parts = max(1, _ITEMS // n_out), -(-n_out // _ITEMS)
+    told = {"N": n_out, "REAL": _REAL[dtype], "ROWS": rows, "PARTS": parts}
+    told |= {"ACTIVATION": _macro(activation), "SLOPE": activation.slope}
     options = tuple(f"-D{name}={value}" for name, value in told.items())
-    return Program("bias_activation", _text("bias_activation.cu"), options, block=256, rows_per_block=rows)
+    source = _text("bias_activation.cu")
+    return Program("bias_activation", source, options, _ITEMS // 4, rows, blocks_per_row=parts)
 
 
 def after_products(spec: ForwardSpec) -> list[Program]:

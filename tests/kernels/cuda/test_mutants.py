@@ -238,6 +238,15 @@ MUTANTS = [
         Products(50, _GELU),
     ),
     Mutant(
+        "a part of a row that begins within the one before",
+        "fp32",
+        "bias_activation",
+        "% PARTS * 4",
+        "% PARTS * 3",
+        "outputs",
+        Products(1025, _GELU),
+    ),
+    Mutant(
         "maximum of a warp without its shuffle",
         "fp32",
         "bias_softmax",

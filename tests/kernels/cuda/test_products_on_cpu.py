@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.heavy, pytest.mark.skipif(compiler() is None, reason="
 #: Of a softmax, a thread keeps a row, or a warp shares it.
 SOFTMAX = [Products(width, None, dtype) for width in (1, 2, 10, 65) for dtype in ("float32", "float64")]
 _EACH = [one for name in (*HIDDEN, "leaky-relu:0.2") for one in read_hidden(name)]
-#: A block has 1,024 rows of one output, 20 of 50, or one of 1,025, in which a thread has more outputs than the others.
+#: A block has 1,024 rows of one output, or 20 of 50; a row of 1,025 has two blocks.
 ACTIVATIONS = [
     Products(width, activation, dtype)
     for activation, width in zip(_EACH, (50, 1, 1025, 7, 50, 100, 33, 50, 10), strict=True)

@@ -86,6 +86,7 @@ def test_what_follows_each_product():
     found = programs.after_products(spec)
     assert [one.name for one in found] == ["bias_activation", "bias_activation", "bias_softmax"]
     assert [one.rows_per_block for one in found] == [20, 1, 128]
+    assert [one.grid(21) for one in found] == [2, 42, 1], "blocks share a row that is wide"
     assert {"-DN=50", "-DACTIVATION=LEAKY_RELU", "-DSLOPE=0.2"} < set(found[0].options)
     last = programs.after_products(ForwardSpec((9, 3), output="identity"))
     assert [(one.name, one.rows_per_block) for one in last] == [("bias_activation", 341)]
