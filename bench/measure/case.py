@@ -152,10 +152,10 @@ def memory(kernel: Kernel, there: Any) -> NDArray[Any] | None:
 
     None where it is not the host's, or nobody can tell where it lies.
     """
-    if isinstance(there, np.ndarray):
-        return _open(there)
     if kernel.device != CPU:
         return None
+    if isinstance(there, np.ndarray):
+        return _open(there)
     found, again = kernel.to_host(there), kernel.to_host(there)
     if isinstance(found, np.ndarray) and found.flags.writeable and np.may_share_memory(found, again):
         return np.asarray(found)

@@ -79,8 +79,8 @@ class Honesty:
     def freshen(self, cases: Mapping[Case, Prepared]) -> None:
         """Write fresh values over the inputs of all cases, where they lie: they have been warmed on others.
 
-        Arrays of a device get them through the kernel's own `from_host` and an assignment. Where the library's arrays
-        cannot be written to, as JAX's, the old values stay.
+        Arrays of a device get them through the kernel's own `overwrite`. Where the library's arrays cannot be written
+        to, as JAX's, the old values stay.
         """
         before = self.x.copy()
         self._fresh = self.x[self.rng.permutation(len(self.x))]
@@ -327,10 +327,9 @@ class Honesty:
             np.copyto(its, values)
             return True
         try:
-            there[...] = self.kernel.from_host(values)
+            self.kernel.overwrite(there, values)
         except (TypeError, ValueError, RuntimeError):  # it cannot be written to
             return False
-        self.kernel.synchronize(there)
         return True
 
     def _refuse(self, case: Case | None, check: str, reason: str) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mlpbench.kernels import conformance, registry
+from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.conformance import check, expected, probe_inputs
 from mlpbench.kernels.cuda import fused, programs
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
@@ -108,6 +109,20 @@ def test_pixels_stay_bytes_and_nothing_else_is_taken(monkeypatch):
         with pytest.raises(KernelUnavailable, match="not bytes divided by 255"):
             kernel.from_host(wrong)
     assert kernel.describe()["input_dtype"] == "uint8"
+
+
+@pytest.mark.parametrize("name", ["cupy", "cupy-fused-u8"])
+def test_inputs_are_written_over_on_the_stream_that_is_waited_for(monkeypatch, name):
+    fake_cupy.install(monkeypatch)
+    kernel = made(name)
+    (stream,) = fake_cupy.Stream.made
+    whole = kernel.from_host(inputs(kernel, 9))
+    waits, values = stream.waits, inputs(kernel, 4)[::-1].copy()
+    kernel.overwrite(whole[2:6], values)
+    assert stream.waits > waits + 1, "for the values, and for their place"
+    assert (kernel.to_host(whole)[2:6] == values).all()
+    with pytest.raises(AssertionError, match="on the default stream"):
+        Kernel.overwrite(kernel, whole[:4], values)
 
 
 def test_what_a_device_cannot_do_is_refused_with_the_reason(monkeypatch):

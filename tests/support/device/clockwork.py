@@ -68,16 +68,17 @@ class Stream:
     """``tail``: when all that it was given is done; unknown while it is held: what comes then is ``pending``."""
 
     def __init__(self, world, number):
-        self.world, self.ptr = world, number
+        self.world, self.ptr, self.before = world, number, []
         self.tail, self.pending, self.flushed, self.capture = 0.0, None, False, None
         world.streams[number] = self
 
     def __enter__(self):
-        self.before, self.world.current = self.world.current, self
+        self.before.append(self.world.current)
+        self.world.current = self
         return self
 
     def __exit__(self, *_):
-        self.world.current = self.before
+        self.world.current = self.before.pop()
 
     def give(self, seconds, cost=None):
         """Give work to the stream; ``seconds``: how long it takes, or a function that says so when it begins."""

@@ -13,17 +13,19 @@ class Stream:
     def __init__(self, *, non_blocking=False):
         self.non_blocking = non_blocking
         self.waits = 0
+        self._before = []  # it may be entered within itself
         self.graph = None
         self.launched = []
         self.ptr = 1000 + len(Stream.made)
         Stream.made.append(self)
 
     def __enter__(self):
-        self._before, Stream.current = Stream.current, self
+        self._before.append(Stream.current)
+        Stream.current = self
         return self
 
     def __exit__(self, *_):
-        Stream.current = self._before
+        Stream.current = self._before.pop()
 
     def synchronize(self):
         self.waits += 1
