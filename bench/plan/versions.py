@@ -57,7 +57,8 @@ def tell_apart(typed: Sequence[str], folder: Path) -> list[Version]:
     if (one.commit is None) != (other.commit is None):
         commit, required = (one, other) if one.commit else (other, one)
         raise UserError(
-            f"{commit.typed} is a commit of the repository here, and {required.typed} a requirement: name two of a kind"
+            f"{commit.typed} is a commit of the repository here{_cut_off(folder)}, and {required.typed} a requirement: "
+            "name two of a kind"
         )
     if one.requirement is not None and other.requirement is not None:
         names = [canonicalize_name(side.name) for side in (one.requirement, other.requirement)]
@@ -67,6 +68,12 @@ def tell_apart(typed: Sequence[str], folder: Path) -> list[Version]:
     if (one.commit, str(one.requirement)) == (other.commit, str(other.requirement)):
         raise UserError(f"both sides are {one.words if one.commit else one.typed}: nothing to compare")
     return found
+
+
+def _cut_off(repository: Path) -> str:
+    """Say of a shallow clone, which has few commits, how it gets the others."""
+    shallow = git(repository, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
+    return " (a shallow clone: `git fetch --unshallow` brings the others)" if shallow else ""
 
 
 def _version(text: str, repository: Path | None) -> Version:
@@ -81,6 +88,8 @@ def _version(text: str, repository: Path | None) -> Version:
     if commit is not None and required is not None and (required.specifier or required.url):
         raise UserError(f"{text!r} is a requirement, and {commit[:SHORT]} has that name here: write the commit instead")
     if commit is None and required is None:
-        known = "a commit of the repository here" if repository else "a commit (this folder is in no git repository)"
+        known = "a commit (this folder is in no git repository)"
+        if repository:
+            known = f"a commit of the repository here{_cut_off(repository)}"
         raise UserError(f"{text!r} is neither {known} nor a requirement, such as numpy==2.3.*")
     return Version(text, None if commit else required, commit)

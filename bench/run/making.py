@@ -18,6 +18,8 @@ from mlpbench.bench.plan import envs
 from mlpbench.bench.plan.envs import Env
 from mlpbench.bench.plan.versions import SHORT, Version, git
 
+#: Folder, in that of an environment, of the commit that is installed there.
+WORKTREE = "worktree"
 #: Resolving, downloading and perhaps compiling a package.
 TIMEOUT_S = 3600
 #: Of what a tool says when it fails, the most that becomes a line.
@@ -41,7 +43,7 @@ def make(folder: Path, version: Version, more: Sequence[str], repository: Path) 
     if version.commit is None:
         _run([*install, str(wheel), str(version.requirement), *more], who)
     else:
-        with _worktree(folder / "worktree", version.commit, repository) as tree:
+        with _worktree(folder / WORKTREE, version.commit, repository) as tree:
             _run([*install, str(wheel), str(tree), *more], who)
     installed = envs.installed(python, version.requirement.name) if version.requirement else None
     (folder / envs.MADE_OF).write_text(version.words, encoding="utf-8")
@@ -72,6 +74,7 @@ def _said(output: str) -> str:
 @contextmanager
 def _worktree(folder: Path, commit: str, repository: Path) -> Iterator[Path]:
     """Check a commit out beside the repository, whose own files stay as they are; take it away behind the block."""
+    _forget_killed(repository)
     added = git(repository, "worktree", "add", "--quiet", "--detach", str(folder), commit)
     if added.returncode != 0:
         raise UserError(f"{commit[:SHORT]}: git makes no worktree: {_said(added.stderr)}")
@@ -84,6 +87,17 @@ def _worktree(folder: Path, commit: str, repository: Path) -> Iterator[Path]:
         yield project
     finally:
         git(repository, "worktree", "remove", "--force", str(folder))
+
+
+def _forget_killed(repository: Path) -> None:
+    """Let git forget the worktrees of comparisons that were killed: their folders are gone, and it still lists them."""
+    for line in git(repository, "worktree", "list", "--porcelain").stdout.splitlines():
+        there = Path(line.removeprefix("worktree "))
+        ours = (
+            line.startswith("worktree ") and there.name == WORKTREE and there.parent.parent.name.startswith("mlpbench-")
+        )
+        if ours and not there.exists():
+            git(repository, "worktree", "remove", "--force", str(there))
 
 
 def write_wheel(folder: Path) -> Path:

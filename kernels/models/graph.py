@@ -242,7 +242,8 @@ class _Graph:
         tensor = self._skipped(tensor)
         node = self._makers.get(tensor)
         if node is None and tensor not in self._inputs:
-            raise ParamsError(f"nothing makes {ascii(tensor)[:60]}")
+            what = "nothing makes" if self._constant(tensor) is None else "neither weight nor bias of a layer:"
+            raise ParamsError(f"{what} {ascii(tensor)[:60]}")
         if node is None or node.op_type in ("Gemm", "MatMul") or self._bias(node) is not None:
             return tensor, POINTS
         if node.op_type not in _ELEMENTWISE or depth > _DEEPEST:

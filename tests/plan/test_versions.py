@@ -38,6 +38,13 @@ def test_commits_are_named_by_what_was_typed_and_say_which_they_are(repository):
     assert (by_hash.name(None), parent.name(None)) == (second.commit[:8], f"HEAD-1-{first.commit[:8]}")
 
 
+def test_a_shallow_clone_is_told(repository, tmp_path):
+    git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{repository}", "clone")
+    for typed in (("HEAD", "HEAD~1"), ("HEAD", "v1")):
+        with pytest.raises(UserError, match="the repository here \\(a shallow clone: `git fetch --unshallow` brings"):
+            versions.tell_apart(typed, tmp_path / "clone")
+
+
 def test_requirements_are_named_by_what_was_installed(tmp_path):
     for text in ("NumPy==2.3.*", "numpy", "numpy[x]>=2 ; python_version > '3'"):
         found, _ = versions.tell_apart((text, "numpy==2.4.*"), tmp_path)

@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import io
+import shutil
 import subprocess
 import zipfile
 
@@ -67,6 +68,25 @@ def test_what_an_installer_says_of_its_failure_is_one_line(tmp_path, uv):
 )
 def test_the_failures_of_pip_uv_and_git(output, expected):
     assert making._said(output).startswith(expected)
+
+
+def test_a_worktree_of_a_comparison_that_was_killed_is_forgotten(tmp_path):
+    def git(*words):
+        who = ("-c", "user.name=somebody", "-c", "user.email=some@body", "-c", "commit.gpgsign=false")
+        return subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    git("init", "--quiet", ".")
+    (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "all")
+    killed, theirs = (tmp_path / name / "old" / making.WORKTREE for name in ("mlpbench-1a2b", "other"))
+    for folder in (killed, theirs):
+        git("worktree", "add", "--quiet", "--detach", str(folder))
+        shutil.rmtree(folder.parent)
+    with making._worktree(tmp_path / "new", "HEAD", tmp_path):
+        listed = git("worktree", "list", "--porcelain")
+    assert str(killed) not in listed
+    assert str(theirs) in listed, "what somebody else has lost stays listed"
 
 
 def test_a_commit_without_a_package_and_mlpbench_itself_are_refused(tmp_path, uv):

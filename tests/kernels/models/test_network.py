@@ -135,6 +135,7 @@ def test_products_and_sums_in_other_forms(tmp_path):
         ([*FIRST, node("Elu", ["a1"], "z1"), *LAST], r"\(Elu\) is no part"),
         ([*FIRST, node("Mul", ["a1", "two"], "z1"), *LAST], r"\(Mul\) computes no activation"),
         ([*FIRST, node("Add", ["a1", "x"], "z1"), *LAST], r"\(Add\) joins two layers"),
+        ([*FIRST, node("Add", ["a1", "b1"], "z1"), *LAST], "neither weight nor bias of a layer: 'b1'"),
         ([*FIRST, node("Softmax", ["a1"], "z1"), *LAST], r"\(Softmax\) is no part"),
         ([*FIRST, node("Gelu", ["a1"], "z1", approximate="tanh"), *LAST], r"\(Gelu\) computes no activation"),
         ([*FIRST, node("Relu", ["a1"], "y")], r"\(Relu\) ends the network"),
