@@ -1,5 +1,6 @@
 """What `mlpbench run` says and measures before its first process: the settings, warnings, the machine's limits."""
 
+import math
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -44,13 +45,13 @@ def say_what_comes(sweep: Sweep, networks: Sequence[str] = (), *, verbose: bool,
         console.say(f"each process: {shlex.join(command)}", "dim")
 
 
-def waiting_s(wait: str | None, profile: Profile) -> float:
+def waiting_s(wait: str | None, profile: Profile, budget_s: float | None) -> float:
     """Return how long a busy machine may keep a run waiting. Raises UserError for a time that is none.
 
-    Without intervals, as in a smoke test, nothing waits unasked.
+    Without intervals, as in a smoke test, nothing waits unasked; and else a tenth of the budget at most.
     """
     if wait is None:
-        return WAIT_S if profile.repeats >= LEAST_REPEATS else 0.0
+        return min(WAIT_S, (budget_s or math.inf) / 10) if profile.repeats >= LEAST_REPEATS else 0.0
     return 0.0 if wait == "0" else values.parse_budget(wait, "wait")
 
 

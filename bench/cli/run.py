@@ -166,7 +166,7 @@ def _go(
     from mlpbench.bench.run.resume import take_in
 
     profile = profiles.profile(planned.plan.profile or "")
-    waits_s = announce.waiting_s(how_.wait, profile)
+    waits_s = announce.waiting_s(how_.wait, profile, planned.plan.budget_s)
     if not how_.dry_run:
         planned = announce.wait_until_quiet(waits_s, planned, chosen=how_.threads)
     effort = Effort(planned.plan)

@@ -8,8 +8,9 @@ import pytest
 
 from mlpbench.bench import values
 from mlpbench.bench.cases import Case
+from mlpbench.bench.cli import announce
 from mlpbench.bench.machine import load
-from mlpbench.bench.plan import probe
+from mlpbench.bench.plan import probe, profiles
 from mlpbench.bench.record import runs as record
 from mlpbench.kernels import base
 from support.processes import measured
@@ -161,3 +162,17 @@ def test_where_others_keep_the_processors_threads_are_as_many_as_are_left(run, m
     assert plan.threads == threads
     assert (plan.command[-1] == "--threads=1") is ("measuring with 1 thread," in err) is (threads == 1)
     assert ("starting all the same" in err) is (share in (0.4, 1.0) and threads > 1)
+
+
+@pytest.mark.parametrize(
+    ("profile", "budget_s", "wait", "seconds"),
+    [
+        ("quick", 105.0, None, 10.0),
+        ("quick", 20.0, None, 2.0),
+        ("quick", None, None, 10.0),
+        ("quick", 20.0, "30s", 30.0),
+    ]
+    + [("smoke", None, None, 0.0), ("quick", 105.0, "0", 0.0)],
+)
+def test_a_run_waits_for_a_tenth_of_its_budget_at_most_unless_somebody_asks_for_more(profile, budget_s, wait, seconds):
+    assert announce.waiting_s(wait, profiles.profile(profile), budget_s) == seconds
