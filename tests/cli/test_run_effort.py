@@ -171,8 +171,9 @@ def test_where_others_keep_the_processors_threads_are_as_many_as_are_left(run, m
         ("quick", 20.0, None, 2.0),
         ("quick", None, None, 10.0),
         ("quick", 20.0, "30s", 30.0),
-    ]
-    + [("smoke", None, None, 0.0), ("quick", 105.0, "0", 0.0)],
+        ("smoke", None, None, 0.0),
+        ("quick", 105.0, "0", 0.0),
+    ],
 )
 def test_a_run_waits_for_a_tenth_of_its_budget_at_most_unless_somebody_asks_for_more(profile, budget_s, wait, seconds):
     assert announce.waiting_s(wait, profiles.profile(profile), budget_s) == seconds

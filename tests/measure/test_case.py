@@ -274,6 +274,17 @@ def test_where_nobody_can_write_over_inputs_of_the_cpu_from_host_is_part_of_a_ca
     assert called(ready.call, 1, kernel) == wanted
 
 
+@pytest.mark.parametrize("made", [lambda x: np.pad(x, [(0, 0), (0, 5)]), lambda x: x.astype(np.float64)])
+def test_making_other_inputs_than_a_copy_is_part_of_a_call(made):
+    class Makes(RecordingKernel):
+        def from_host(self, x):
+            return made(x)
+
+    x = rows(6).astype(np.float32)
+    assert case_.prepare(Makes(SPEC, seeded(SPEC)), BATCHED, x).takes_host
+    assert not case_.prepare(RecordingKernel(SPEC, seeded(SPEC)), BATCHED, x).takes_host
+
+
 def test_memory_that_a_library_forbids_to_write_to_is_written_to():
     kernel, x = RecordingKernel(SPEC, seeded(SPEC)), rows(2)
     closed = x.copy()
