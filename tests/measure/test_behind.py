@@ -111,3 +111,49 @@ def test_rows_of_few_wide_batches_stay_when_others_are_made():
     checks.judge()
     assert checks.is_large(case)
     assert checks.refusals == []
+
+
+class Blind:
+    """Looks at no results: of times alone."""
+
+    kernel = None
+
+    def is_large(self, case):
+        return False
+
+    def some(self, case, x, y):
+        return x, y
+
+    def values_of(self, case, number):
+        return np.zeros(1)
+
+    def claim(self, *_):
+        pass
+
+    def write(self, *_):
+        return True
+
+
+@pytest.mark.parametrize(("rounds", "spell_s"), [(2, 0.01), (2, 0.6), (20, 0.01), (20, 0.1), (20, 0.6), (20, 3.0)])
+def test_none_of_a_thousand_honest_cases_is_refused_beside_a_neighbour(rounds, spell_s):
+    """It slows half of the time 1.3 to 2.2 times, in spells, and interrupts one round in twenty; a block takes 30 ms,
+    and 200 ms lie between two of a case."""
+    rng, refused = np.random.default_rng(rounds), 0
+    one = SimpleNamespace(case=SIZES[1], prepared=SimpleNamespace(batches=[np.zeros((1, 1))]), calls=1, rounds_s=[])
+    for _ in range(1000):
+        found, slow, factor = Surprises(Blind(), one), False, rng.uniform(1.3, 2.2)
+        for turn in range(1, 17):
+            if rng.random() < 1 - np.exp(-0.2 / spell_s):
+                slow = rng.random() < 0.5
+            states = np.empty(rounds, bool)
+            for n, changes in enumerate(rng.random(rounds) < 1 - np.exp(-0.03 / rounds / spell_s)):
+                slow = rng.random() < 0.5 if changes else slow
+                states[n] = slow
+            seconds = np.where(states, factor, 1.0) * rng.normal(1, 0.02, rounds)
+            seconds = np.where(rng.random(rounds) < 0.05, 5 * seconds, seconds)
+            if found.is_due(turn / 16):
+                found._written = {0: [np.zeros((1, 1))]}
+            found.end(seconds.tolist(), np.zeros((1, 1)), at_last=False)
+        assert len(found.ratios) >= FEWEST_SURPRISES
+        refused += found.remembers() is not None
+    assert refused == 0
