@@ -153,10 +153,10 @@ class Comparison:
         total, slower, open_ = len(self.rows), len(self.slower), len(self.undecided)
         if slower:
             said = f"{slower} of {words.things(total, 'case')} {'is' if slower == 1 else 'are'} slower"
-        elif open_ < total:
-            said = f"{total - open_} of {words.things(total, 'case')}: not slower"
         else:
-            said = "Nothing could be decided"
+            said = f"{total - open_} of {words.things(total, 'case')}: not slower"
+        more = f"; {open_} may be, by more than {100 * self.threshold:.3g} %, and could not be decided"
+        said = "Nothing could be decided" if open_ == total else f"{said}{more if open_ else ''}"
         return f"{said}. {self._what_would_decide()}" if open_ else f"{said}."
 
     def _what_would_decide(self) -> str:

@@ -48,7 +48,7 @@ def ab(
     Two commits, such as main and HEAD, are those of the git repository here, whose package offers kernels. Behind the
     versions stand kernels and options as `mlpbench run` takes them. Without kernels, those of the package are timed.
 
-    Exit 1 if the new version is slower in any case, 4 if most cases are undecided.
+    Exit 1 if the new version is slower in any case, 4 if any may be and was not decided.
 
     Example: mlpbench ab "numpy==2.3.*" "numpy==2.4.*" numpy --budget 5m
     """

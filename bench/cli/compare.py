@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 FORMATS = ("md", "github")
-#: How it ends where most cases may be slower or not.
+#: How it ends where a case may be slower or not.
 UNDECIDED = 4
 
 
@@ -64,7 +64,7 @@ def compare(
     A sweep over threads, dtypes or networks is compared setting by setting; latest/threads-1 names one of them. With
     --by, the settings of one run are compared with each other: compare latest --by env.
 
-    Exit 1 if the candidate is slower in any case, 3 if nothing can be compared, 4 if most cases are undecided.
+    Exit 1 if the candidate is slower in any case, 3 if nothing can be compared, 4 if any may be and was not decided.
 
     Example: mlpbench compare numpy numba --fail-if-slower 5% --format md
     """
@@ -95,10 +95,10 @@ def compare(
 
 
 def end(found: Comparison, *, strict: bool = False) -> None:
-    """End with 1 where something is slower, or ``strict`` and unclear, and with 4 where most cases are undecided."""
+    """End with 1 where something is slower, or ``strict`` and unclear, and with 4 where a case may be, undecided."""
     if found.slower or (strict and (found.unclear or found.unmatched)):
         raise typer.Exit(1)
-    if 2 * len(found.undecided) > len(found.rows):
+    if found.undecided:
         raise typer.Exit(UNDECIDED)
 
 

@@ -33,7 +33,7 @@ LINES = {
     "docs/reading-results.md": 80,
     "docs/result-format.md": 395,
     "docs/resume.md": 75,
-    "docs/statistics.md": 316,
+    "docs/statistics.md": 317,
     "docs/tour.md": 130,
 }
 LONGEST, MEDIAN, FIRST = 22, 16, 60
