@@ -99,12 +99,11 @@ class Kernel(ABC):
         return x
 
     def overwrite(self, there: Any, x: NDArray[Any]) -> None:
-        """Write a NumPy array over one that `from_host` gave, of the same shape; return once it is there.
+        """Write a NumPy array over one that `from_host` gave, of the same shape. It is there after `synchronize`.
 
         Raises TypeError, ValueError or RuntimeError where that cannot be written to.
         """
         there[...] = self.from_host(x)
-        self.synchronize(there)
 
     def nearest(self, x: NDArray[Any]) -> NDArray[Any]:
         """Return the nearest inputs that `from_host` takes, as an array of the same shape and dtype.

@@ -330,6 +330,7 @@ class Honesty:
             self.kernel.overwrite(there, values)
         except (TypeError, ValueError, RuntimeError):  # it cannot be written to
             return False
+        self.kernel.synchronize(there)
         return True
 
     def _refuse(self, case: Case | None, check: str, reason: str) -> None:

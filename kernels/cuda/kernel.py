@@ -91,14 +91,13 @@ class StreamKernel(Kernel):
         return y
 
     def overwrite(self, there: Any, x: NDArray[Any]) -> None:
-        """Write a NumPy array over one of the device; return once it is there.
+        """Write a NumPy array over one of the device.
 
         An assignment runs on the current stream of CuPy, and nobody would wait for another one than the kernel's.
         """
         source = self.from_host(x)
         with self._stream:
             there[...] = source
-        self._stream.synchronize()
 
     def to_host(self, y: Any) -> NDArray[Any]:
         """Return an array of the device as a NumPy array, once the stream has done all that it was given."""
