@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mlpbench.bench.analysis.refused import PHASE, settled
 from mlpbench.bench.cli.app import main
 
 #: What makes programs colour their output, or fold it, wherever it goes.
@@ -36,6 +37,16 @@ def typed(*words, cwd, **changes):
     return subprocess.run(
         argv(*words), cwd=cwd, env=variables(**changes), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
+
+
+def refused(*found):
+    """Return the times of real runs that are refused: beside other tests, limits of the machine can be too low.
+
+    Such a run exits with 1. Fail for what is wrong besides.
+    """
+    failures = [one for run in found for one in settled(run).failures]
+    assert all(one.phase == PHASE and one.reason.startswith("roofline: ") for one in failures), failures
+    return failures
 
 
 def shown(arguments, cwd, columns=100, **changes):
