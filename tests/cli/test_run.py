@@ -39,19 +39,18 @@ def ran(tmp_path_factory):
 def test_tables_come_first_and_then_the_finding_in_words(ran):
     """For each kernel: speedup with its interval, best batch size, time per sample; and the fastest at both ends."""
     process, folder = ran
-    without = {one.kernel for one in refused(runs.read_run(runs.latest(folder / "results")))}
+    without = refused(runs.read_run(runs.latest(folder / "results")))
     assert process.returncode == bool(without), process.stderr
+    if without:
+        pytest.skip(f"no table of what is refused: {without[0].reason}")
     kernels, table, said = process.stdout.split("\n\n")[:3]
-    timed = {"numpy", "numpy-out"} - without
-    assert timed <= {row.split()[0] for row in kernels.splitlines()[2:]} <= {"numpy", "numpy-out"}
+    assert {row.split()[0] for row in kernels.splitlines()[2:]} == {"numpy", "numpy-out"}
     assert table.startswith("Median over repeats")
     # What there is to find is the machine's: that repeats disagree, or that batches gain nothing. The words for known
     # times are tested in tests/analysis/test_headline.py.
-    for kernel in timed:
+    for kernel in ("numpy", "numpy-out"):
         pattern = rf"^  {kernel}: .+: [\d.]+ (s|ms|µs|ns) per sample one at a time, [\d.]+ \w+ in batches of (1|100)\.$"
         assert re.search(pattern, said, re.MULTILINE), said
-    if without:
-        return
     if not said.startswith("No finding: the machine was busy"):
         assert re.search(r"Fastest one at a time: numpy(-out)?, ", said)
         assert re.search(r"Fastest in batches of 100: numpy(-out)?, ", said)
@@ -103,14 +102,15 @@ def test_each_file_says_what_it_is_worth(ran):
 
 def test_saved_results_are_all_that_a_report_and_a_comparison_need(ran, capsys):
     process, folder = ran
+    if without := refused(runs.read_run(runs.latest(folder / "results"))):
+        pytest.skip(f"nothing to compare in what is refused: {without[0].reason}")
     status, report, _ = called(capsys, "report", "--format", "md", "--results", folder / "results")
     finding = process.stdout.split("\n\n")[2].splitlines()[0]
     assert (status, finding in report) == (0, True)
     status, compared, _ = called(capsys, "compare", "numpy", "numpy-out", "--json", "--results", folder / "results")
     assert status in (0, 1, 4)
     cases = {(case["mode"], case["batch_size"]) for case in json.loads(compared)["cases"]}
-    without = {(one.mode, one.batch_size) for one in refused(runs.read_run(runs.latest(folder / "results")))}
-    assert cases == {("per_sample", 100), ("batched", 1), ("batched", 100)} - without
+    assert cases == {("per_sample", 100), ("batched", 1), ("batched", 100)}
 
 
 def test_the_command_that_was_printed_can_be_typed(ran, tmp_path):
