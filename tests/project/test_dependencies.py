@@ -29,7 +29,7 @@ INSTALLED_BY = {
 #: Started, or loaded by what is started, and imported by nobody.
 TOOLS = {"hatchling", "import-linter", "mypy", "pandas-stubs", "pre-commit", "pytest-rerunfailures", "pytest-xdist"}
 TOOLS |= {"array-api-strict", "axe-core-python", "ruff", "scipy-stubs"}
-OURS = {"mlpbench", "support", *(path.stem for path in (ROOT / "scripts").glob("*.py"))}
+OURS = {"mlpbench", "support", "acceptance", *(path.stem for path in (ROOT / "scripts").rglob("*.py"))}
 
 
 def declared(requirements):

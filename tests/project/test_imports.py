@@ -204,7 +204,8 @@ def test_a_file_has_at_most_400_lines():
 
 
 def test_a_folder_fits_on_a_screen():
-    listings = {folder: [path for path in folder.glob("*.py") if path.name != "__init__.py"] for folder in PACKAGES}
+    folders = {path.parent for path in SOURCES}
+    listings = {folder: [path for path in folder.glob("*.py") if path.name != "__init__.py"] for folder in folders}
     assert not {name_of(folder): len(modules) for folder, modules in listings.items() if len(modules) > FOLDER}
     top_of_bench = [path for path in (ROOT / "bench").iterdir() if path.name != "__pycache__"]
     assert sum(path.is_file() for path in top_of_bench) <= 8
@@ -261,7 +262,7 @@ def test_a_module_named_in_a_string_is_there():
     dotted = re.compile(r"mlpbench\.(bench|kernels)(\.\w*[a-zA-Z])+(:\w+)?")
     strings = [
         (where(path, node), node.value.replace(":", "."))
-        for path in [*MODULES, *(ROOT / "scripts").glob("*.py"), ROOT / "conftest.py"]
+        for path in [*MODULES, *(ROOT / "scripts").rglob("*.py"), ROOT / "conftest.py"]
         for node in ast.walk(parsed(path))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and dotted.fullmatch(node.value)
     ]

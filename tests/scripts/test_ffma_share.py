@@ -1,4 +1,4 @@
-"""The estimate of `scripts/ffma_share.py`: of listings made here, whose cycles are counted by hand."""
+"""The estimate of `scripts/gpu/ffma_share.py`: of listings made here, whose cycles are counted by hand."""
 
 import ffma_share
 import pytest

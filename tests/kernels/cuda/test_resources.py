@@ -1,8 +1,8 @@
 """What each device kernel takes, as NVRTC compiles it for each architecture: no GPU is needed, and a table is kept.
 
-The table is held against the sources here: whoever changes a source makes it again (`scripts/cuda_resources.py`). To
-compile all of it takes many minutes, so CI compiles a sample again: one architecture of each program, with one of both
-compilers. Which, the digest of the program says: another after each change.
+The table is held against the sources here: whoever changes a source makes it again, by `scripts/gpu/cuda_resources.py`.
+To compile all of it takes many minutes, so CI compiles a sample again: one architecture of each program, with one of
+both compilers. Which, the digest of the program says: another after each change.
 """
 
 import os
@@ -32,7 +32,7 @@ def sampled(job, version):
 
 def test_the_table_is_of_these_sources():
     stale = [name for name, job in JOBS.items() if TABLE.get(name, {}).get("digest") != job.digest()]
-    assert not stale, "scripts/cuda_resources.py makes the table again"
+    assert not stale, "scripts/gpu/cuda_resources.py makes the table again"
     for name, job in JOBS.items():
         assert TABLE[name]["cells"].keys() == {f"{v} sm_{arch}" for v in VERSIONS for arch in job.architectures()}
 

@@ -1,6 +1,6 @@
 """Compile every CUDA source of this project for every architecture, without a GPU; keep what each kernel takes.
 
-    python scripts/cuda_resources.py PYTHON12 PYTHON13
+    python scripts/gpu/cuda_resources.py PYTHON12 PYTHON13
 
 Each interpreter has `cuda-core` with its NVRTC, and nvdisasm. It writes ``tests/kernels/cuda/resources.json``. A
 program whose source, options and compiler have not changed is not compiled again; with ``--all`` each is.
@@ -18,7 +18,7 @@ from typing import Any, get_args
 from mlpbench.kernels.cuda.programs import Program
 from mlpbench.kernels.spec import HIDDEN, MNIST, DType, ForwardSpec, read_hidden
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("nvrtc_worker.py")
 TABLE = ROOT / "tests" / "kernels" / "cuda" / "resources.json"
 #: Shared memory of a block that a kernel may ask for, in KB, by architecture: the CUDA C++ programming guide, table of

@@ -1,6 +1,6 @@
 """Estimate the share of a GPU's peak of FFMA that `mlp_ffma` reaches, from its instructions. No GPU is needed.
 
-    python scripts/ffma_share.py PYTHON12 PYTHON13
+    python scripts/gpu/ffma_share.py PYTHON12 PYTHON13
 
 Interpreters are as for `cuda_resources.py`. Useful products are those of MNIST's network; what fills up a tile is lost.
 The estimate assumes, and no card has confirmed:
