@@ -87,20 +87,6 @@ def is_wide(low: float, high: float) -> bool:
     return high > WIDE * max(low, 0.0)
 
 
-def telling(value: Any) -> Any:
-    """Return what is written as JSON: of intervals that are too wide, a reason instead of the ends."""
-    if isinstance(value, list | tuple):
-        return [telling(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    why, low, high = {"reason", "no_interval"} & set(value), value.get("low"), value.get("high")
-    if why and isinstance(low, float) and isinstance(high, float) and is_wide(low, high):
-        return (
-            value | {"low": None, "high": None} | dict.fromkeys(why, f"its interval is wider than a factor of {WIDE:g}")
-        )
-    return {key: telling(item) for key, item in value.items()}
-
-
 def half_width(share: float) -> str:
     """Return half the width of an interval as a share of its value: ``±14 %``, unless it is wider than `WIDE`."""
     widest = (math.sqrt(WIDE) - 1 / math.sqrt(WIDE)) / 2

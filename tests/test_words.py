@@ -101,13 +101,3 @@ def test_what_is_not_finite_is_null_however_deep():
 def test_keys_are_texts_and_everything_else_stays():
     assert words.plain({1: (None, True, "nan", 0)}) == {"1": [None, True, "nan", 0]}
     assert words.plain(np.float64("nan")) is None, "NumPy's is a float"
-
-
-def test_ends_of_an_interval_that_is_too_wide_are_not_written_for_programs_either():
-    wide = {"value": 1.04, "low": 0.0013, "high": 823.94, "n": 2, "reason": None}
-    narrow = {"value": 1.04, "low": 1.0, "high": 1.08, "no_interval": None}
-    missing = {"value": 1.04, "low": None, "high": None, "no_interval": "1 repeat: no interval"}
-    difference = {"value": 0.1, "low": -0.2, "high": 0.4}  # one may be zero, and has no factor
-    told = words.telling({"a": [wide, narrow], "b": (missing, difference)})
-    unclear = {"low": None, "high": None, "reason": "its interval is wider than a factor of 3"}
-    assert told == {"a": [wide | unclear, narrow], "b": [missing, difference]}

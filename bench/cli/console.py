@@ -17,7 +17,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from mlpbench.bench.record.untrusted import clean_text, inert
-from mlpbench.bench.words import plain, telling
+from mlpbench.bench.words import plain
 
 INTERRUPTED = 130  # what shells give a command that Ctrl-C ended
 #: Width of tables that go to a file or a pipe: nothing is cut off there.
@@ -87,7 +87,7 @@ def tell_of_latest(results: Path, here: str) -> None:
 
 def print_json(data: Any) -> None:
     """Print data for programs to stdout. NaN becomes null: JSON has no other word for a missing number."""
-    print(json.dumps(telling(plain(data)), indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
+    print(json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
 
 
 def complain(message: str) -> None:

@@ -35,7 +35,7 @@ def render(document: Document) -> str:
         "threads": [_scaling(found) for found in document.scalings],
         "runs": list(map(_run, document.judged)),
     }
-    return json.dumps(words.telling(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _with_ids(value: Any, runs: Mapping[str, Run]) -> Any:
