@@ -184,12 +184,13 @@ class Usage:
         return f"it used the time of {used:.1f} processors, and {given} {'was' if given == 1 else 'were'} given"
 
 
-def threads_s() -> dict[int, float]:
-    """Return the processor time of each thread of this process by its number (Linux)."""
+def threads_s() -> dict[int, tuple[float, float]]:
+    """Return, of each thread of this process by its number, how long it has worked, and waited to (Linux)."""
     found = {}
     for task in Path("/proc/self/task").glob("[0-9]*"):
         with suppress(OSError, ValueError, IndexError):
-            found[int(task.name)] = int((task / "schedstat").read_text().split()[0]) / 1e9
+            worked, waited = (task / "schedstat").read_text().split()[:2]
+            found[int(task.name)] = int(worked) / 1e9, int(waited) / 1e9
     return found
 
 
@@ -197,21 +198,31 @@ def threads_s() -> dict[int, float]:
 class Threads:
     """How many threads work at a time, from the processor time of each: it counts beside other load, too.
 
-    ``total_s`` has the time of threads that have ended as well.
+    Threads that take turns are no more than one at a time: a library may hand each call to threads of its own. So the
+    time in which threads worked, or could have, is held against the wall clock as well. ``total_s`` has the time of
+    threads that have ended.
     """
 
-    each_s: dict[int, float] = field(default_factory=threads_s)
+    each_s: dict[int, tuple[float, float]] = field(default_factory=threads_s)
     total_s: float = field(default_factory=processor_s)
+    began_s: float = field(default_factory=raw_s)
 
     def too_many(self, given: int, ours: Collection[int | None] = ()) -> str | None:
         """Return how many have worked since then, where more than were given; ``ours`` are not counted."""
         now = threads_s()
-        grown = {task: seconds - self.each_s.get(task, 0.0) for task, seconds in now.items()}
-        total = processor_s() - self.total_s - sum(grown.get(task or 0, 0.0) for task in ours)
-        most = max(grown.values(), default=0.0)
+        grown = {task: _less(seconds, self.each_s.get(task, (0.0, 0.0))) for task, seconds in now.items()}
+        total = processor_s() - self.total_s - sum(grown[task][0] for task in ours if task in grown)
+        most = max((worked for worked, _ in grown.values()), default=0.0)
         if most <= 0 or total <= (given + SPARE_THREADS) * most:
             return None
+        ready = total + sum(waited for task, (_, waited) in grown.items() if task not in ours)
+        if ready <= given * (raw_s() - self.began_s):
+            return None
         return f"its threads worked as {total / most:.1f} do, and {given} {'was' if given == 1 else 'were'} given"
+
+
+def _less(now: tuple[float, float], before: tuple[float, float]) -> tuple[float, float]:
+    return now[0] - before[0], now[1] - before[1]
 
 
 def processors() -> frozenset[int]:

@@ -1,5 +1,6 @@
 """The timer is the one that was there, and rounds, threads and processors add up."""
 
+import functools
 import threading
 import time
 from types import SimpleNamespace
@@ -90,15 +91,30 @@ def test_work_on_another_thread_is_seen():
     assert usage.wall_s >= 1.01
 
 
-def test_threads_are_counted_by_what_each_has_worked_whatever_else_runs(monkeypatch):
-    seen = iter([{1: 1.0, 2: 0.0, 3: 5.0}, {1: 1.5, 2: 0.4, 3: 5.05}] * 2)
-    total = iter([6.0, 6.95] * 2)
-    monkeypatch.setattr(witness, "threads_s", lambda: next(seen))
-    monkeypatch.setattr(witness, "processor_s", lambda: next(total))
-    threads = witness.Threads(witness.threads_s(), witness.processor_s())
-    assert threads.too_many(1) == "its threads worked as 1.9 do, and 1 was given"
-    threads = witness.Threads(witness.threads_s(), witness.processor_s())
-    assert threads.too_many(1, ours={2, None}) is None
+@pytest.mark.parametrize(
+    ("wall_s", "waited_s", "found"),
+    [
+        (0.6, 0.0, "its threads worked as 1.9 do, and 1 was given"),
+        (1.4, 0.0, None),  # they took turns: no more than one at a time
+        (
+            1.4,
+            0.6,
+            "its threads worked as 1.9 do, and 1 was given",
+        ),  # beside other load: both could have worked at once
+    ],
+)
+def test_threads_are_counted_by_what_each_has_worked_whatever_else_runs(monkeypatch, wall_s, waited_s, found):
+    before, after = (
+        {1: (1.0, 9.0), 2: (0.0, 9.0), 3: (5.0, 9.0)},
+        {1: (1.5, 9.0), 2: (0.4, 9.0 + waited_s), 3: (5.05, 9.0)},
+    )
+    looks = {"threads_s": [before, after] * 2, "processor_s": [6.0, 6.95] * 2, "raw_s": [20.0, 20.0 + wall_s] * 2}
+    for name, values in looks.items():
+        monkeypatch.setattr(witness, name, functools.partial(next, iter(values)))
+    began = [getattr(witness, name)() for name in looks]
+    assert witness.Threads(*began).too_many(1) == found
+    began = [getattr(witness, name)() for name in looks]
+    assert witness.Threads(*began).too_many(1, ours={2, None}) is None
 
 
 def test_processors_and_children_of_this_process():
