@@ -2,12 +2,14 @@
 
 import random
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
+from mlpbench.bench import values
 from mlpbench.bench.cases import Case, Setting
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.profiles import Profile
 from mlpbench.bench.record.plan import Plan, Skipped, SweepPart
 
@@ -114,6 +116,29 @@ def part_of(whole: Plan, setting: Setting, kernels: Mapping[str, str], skipped: 
         skipped=tuple(skipped),
         part=SweepPart.of(setting, sweep=whole.run_id),
     )
+
+
+#: All that a plan asks of the clock: words that stand alone, and names with what reads the number behind each.
+_ALONE = ("--benchmark-disable-gc", "--benchmark-warmup=on", "--cold")
+_NUMBERS: Mapping[str, Callable[[str], float]] = {
+    "--benchmark-warmup-iterations": int,
+    "--benchmark-min-time": float,
+    "--benchmark-max-time": float,
+    "--benchmark-min-rounds": int,
+    "--latency": int,
+    "--p99": values.parse_duration,
+}
+
+
+def admitted(clock: Sequence[str]) -> list[str]:
+    """Return the clock's options of a plan, which may stand in anybody's file. Raises UserError for any other word."""
+    for word in clock:
+        name, _, number = word.partition("=")
+        try:
+            _ = word in _ALONE or _NUMBERS[name](number)
+        except (KeyError, ValueError, UserError):
+            raise UserError(f"mlpbench.plan.clock: {word[:40]!r} is no option of the clock; start a new run") from None
+    return list(clock)
 
 
 def clock_options(profile: Profile) -> list[str]:

@@ -20,6 +20,7 @@ from mlpbench.bench.machine import environment, guard, supervised
 from mlpbench.bench.machine.child import PHASE, starting
 from mlpbench.bench.machine.supervised import Ended, Limits
 from mlpbench.bench.plan.effort import Effort
+from mlpbench.bench.plan.plan import admitted
 from mlpbench.bench.record import schema, untrusted
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Plan, PlanHead, Ran, RunFile
@@ -92,7 +93,7 @@ def _words(plan: Plan, options: Options, kernel: str) -> list[str]:
         *(f"--batch-size={size}" for size in sizes),
         *(f"--per-sample-rows={rows}" for rows in singles),
         *options.arguments(),
-        *plan.clock,
+        *admitted(plan.clock),
     ]
 
 

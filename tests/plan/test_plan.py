@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from mlpbench.bench import cases
 from mlpbench.bench.cases import Case
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import choose, profiles
-from mlpbench.bench.plan.plan import clock_options, make_plan, new_seed, run_id, shuffled
+from mlpbench.bench.plan.plan import admitted, clock_options, make_plan, new_seed, run_id, shuffled
 from mlpbench.bench.record.plan import Plan, Skipped
 from support.sources import ROOT
 
@@ -95,3 +96,23 @@ def test_pytest_by_hand_measures_as_the_default_profile_does():
 )
 def test_a_kernel_that_hangs_leaves_time_of_the_budget_for_others(budget_s, kernels, seconds):
     assert choose.usual_timeout_s(budget_s, kernels) == seconds
+
+
+@pytest.mark.parametrize("profile", profiles.PROFILES)
+def test_what_every_profile_asks_of_the_clock_is_admitted(profile):
+    asked = [*clock_options(profiles.profile(profile)), "--latency=10", "--p99=5ms", "--p99=.2 us", "--cold"]
+    assert admitted(asked) == asked
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("-p", "evil", "-pevil", "-o", "-opythonpath=/x", "--debug", "--debug=/x", "/x/test_it.py", "@/x", "--", ""),
+        *("--benchmark-json=/x", "--benchmark-storage=file:///x", "--benchmark-max-time", "--benchmark-max-time=x"),
+        *("--benchmark-max-time=1 -p evil", "--benchmark-max-time=1=2", "--benchmark-max=1", "--cold=1", "--cold "),
+        *("--benchmark-warmup=off", "--benchmark-warmup", "--latency", "--latency=", "--latency=all", "--p99=/x"),
+    ],
+)
+def test_any_other_word_for_the_clock_is_refused(word):
+    with pytest.raises(UserError, match=r"^mlpbench\.plan\.clock: .* is no option of the clock; start a new run$"):
+        admitted(["--benchmark-disable-gc", word])
