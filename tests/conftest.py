@@ -34,6 +34,12 @@ if "mlpbench.bench.machine.roofs" in sys.orig_argv:
 """
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let the key that runs are sealed with be one of these tests, and not the user's."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture(scope="session")
 def mnist_dir() -> Path:
     """Return a folder with MNIST's test half and the book's weights: they are too large to ship with the tests."""

@@ -75,8 +75,8 @@ def fleet(
     typed = list(context.args)
     if resume and typed:
         raise UserError(f"--resume goes on with the plan of the fleet: leave {typed[0]} out")
-    _check(context, typed)
     before = record.newest(results) if resume else None
+    _check(context, typed if before is None else list(before.words))
     transport = _transport(dask, ssh)
     try:
         if before is not None:

@@ -2,8 +2,11 @@
 
 import pytest
 
+from mlpbench import __version__
+from mlpbench.bench.cli import machines
+from mlpbench.bench.record import fleet as record
 from support import simulate
-from support.terminal import called
+from support.terminal import called, complaint
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
 
@@ -35,3 +38,21 @@ def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch, words, said):
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert said in err
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("numpy", "-p", "evil"), "No such option: -p"),
+        (("numpy", "--out", "elsewhere"), "--out is no option of a fleet"),
+        (("numpy", "--env=x=/evil"), "--env is no option of a fleet"),
+        (("numpy", "--repeats", "x"), "Invalid value for '--repeats'"),
+    ],
+)
+def test_the_words_of_a_file_are_checked_as_typed_ones_are_before_any_worker_is_asked(
+    tmp_path, capsys, monkeypatch, words, said
+):
+    record.write(tmp_path, record.FleetHead(fleet="20260101T000000Z", words=words, version=__version__))
+    monkeypatch.setattr(machines, "_transport", lambda *_: pytest.fail("asked"))
+    told = complaint(*called(capsys, "fleet", "--ssh", "y", "--resume", "--results", tmp_path))
+    assert said in told

@@ -3,6 +3,7 @@
 Started as a module it reads one request from stdin and writes the answer to stdout; what the run says goes to stderr.
 """
 
+import glob
 import hashlib
 import os
 import shutil
@@ -17,6 +18,7 @@ import msgspec
 
 from mlpbench import __version__
 from mlpbench.bench.machine import environment, host
+from mlpbench.bench.run import seal
 
 #: Lines of what a run said at its end that an answer holds.
 _TAIL = 20
@@ -67,9 +69,9 @@ def digest(content: bytes) -> str:
 def execute(request: Request) -> Answer:
     """Run the words, or go on with a run that was left in the folder; return its files.
 
-    The folder lies in the system's temporary folder, and goes once the run has come to its end.
+    The folder goes once the run has come to its end.
     """
-    folder = Path(tempfile.gettempdir()) / request.folder
+    folder = _folder(request.folder)
     words = ["run", *request.words, "--out", str(folder)]
     if any(folder.glob("*/*/run.json")):
         words = ["run", "--resume", "--out", str(folder)]
@@ -86,6 +88,16 @@ def execute(request: Request) -> Answer:
     if status in FINISHED:
         shutil.rmtree(folder)
     return Answer(status, tuple(said), files, {name: digest(content) for name, content in files.items()})
+
+
+def _folder(name: str) -> Path:
+    """Return the folder that a run of this user has left in the temporary folder under a name, or a new one.
+
+    Its end is random and its mode 700. Anybody may make a folder of such a name: one of somebody else is passed over.
+    """
+    there = sorted(Path(tempfile.gettempdir()).glob(f"{glob.escape(name)}-*"))
+    own = [folder for folder in there if seal.is_private(folder)]
+    return own[0] if own else Path(tempfile.mkdtemp(prefix=f"{name}-"))
 
 
 def main() -> None:

@@ -1,0 +1,103 @@
+"""Seals: who can make one, and where a user can keep no key."""
+
+import os
+import stat
+import threading
+
+import pytest
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.run import seal
+
+CONTENT = ("run", {"clock": ["--cold"], "files": {}}, None)
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path, monkeypatch):
+    """Return the folder of the key of a user who has none yet."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "mlpbench"
+
+
+def test_a_seal_fits_what_was_sealed_and_nothing_else(state):
+    made = seal.make(*CONTENT)
+    assert seal.fits(made, *CONTENT)
+    assert not seal.fits(made, "run", {"clock": ["-p"], "files": {}}, None)
+    assert not seal.fits(made, "environment", *CONTENT[1:])
+    for wrong in (None, "", "ü", made[:-1], made.upper()):
+        assert not seal.fits(wrong, *CONTENT)
+    key = state / "key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    assert [path.name for path in state.iterdir()] == ["key"], "nothing partial"
+
+
+def test_another_user_has_another_key(state, monkeypatch):
+    made = seal.make(*CONTENT)
+    monkeypatch.setenv("XDG_STATE_HOME", str(state.parent.with_name("another")))
+    assert not seal.fits(made, *CONTENT)
+    assert not state.parent.with_name("another").exists(), "to look makes no key"
+    assert seal.make(*CONTENT) != made
+
+
+def test_two_that_start_at_once_have_one_key(state):
+    started = threading.Barrier(8)
+    seals = []
+
+    def make():
+        started.wait()
+        seals.append(seal.make(*CONTENT))
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seals) == 8
+    assert len(set(seals)) == 1
+
+
+@pytest.mark.parametrize("damage", ["short", "readable", "link"])
+def test_a_key_that_is_damaged_or_may_be_known_is_refused(state, damage):
+    made = seal.make(*CONTENT)
+    key = state / "key"
+    if damage == "short":
+        key.write_bytes(b"")
+    elif damage == "readable":
+        key.chmod(0o644)
+    else:
+        key.symlink_to(key.rename(state / "elsewhere"))
+    with pytest.raises(UserError, match="is damaged, or not yours alone: remove it") as error:
+        seal.fits(made, *CONTENT)
+    assert str(key) in str(error.value)
+    assert seal.trouble() == str(error.value)
+
+
+def test_where_no_key_can_be_kept_is_one_line(state, monkeypatch):
+    state.parent.write_text("a file in the place of the folder")
+    assert seal.trouble().endswith("; XDG_STATE_HOME names another folder")
+    assert "\n" not in seal.trouble()
+    with pytest.raises(UserError):
+        seal.make(*CONTENT)
+    for name in ("", "relative"):
+        monkeypatch.setenv("XDG_STATE_HOME", name)
+        monkeypatch.setenv("HOME", str(state.parents[1]))
+        assert seal.trouble() is None
+    assert (state.parents[1] / ".local" / "state" / "mlpbench" / "key").is_file()
+
+
+def test_what_is_private(tmp_path):
+    tmp_path.chmod(0o700)
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert seal.is_private(tmp_path)
+    assert not seal.is_private(tmp_path / "link")
+    assert not seal.is_private(tmp_path / "none")
+    tmp_path.chmod(0o750)
+    assert not seal.is_private(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root gives folders away")
+def test_what_belongs_to_another_user_is_not_private(tmp_path):
+    (tmp_path / "theirs").mkdir(mode=0o700)
+    os.chown(tmp_path / "theirs", 65534, 65534)
+    assert not seal.is_private(tmp_path / "theirs")
