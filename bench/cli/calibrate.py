@@ -71,11 +71,12 @@ def calibrate(
     stopped = None
     if resume is None:
         resuming.refuse_alone(anyway=anyway)
+        resuming.warn_if_never()
         plan = replace(_plan(repeats, budget, threads, seed, timeout), command=tuple(settings.typed(context)))
         plan, workload = replace(plan, options_from_file=settings.from_file(context)), Workload(Options())
         folder = folder_.open_run(out, plan, workload, below=BELOW)
     else:
-        stopped = resuming.compared(resuming.find(context, resume, out, BELOW), anyway=anyway)
+        stopped = resuming.compared(context, resuming.find(context, resume, out, BELOW), anyway=anyway)
         plan, workload, folder = stopped.sweep.plan, stopped.sweep.parts[0].workload, stopped.folder
     effort = WholeRounds(plan)
     with folder_.held(folder):
@@ -87,8 +88,8 @@ def calibrate(
         ending = effort.ending(interrupted=interrupted)
         if interrupted:
             folder_.close_run(folder, ending)
-            on = "`mlpbench calibrate --resume` goes on"
-            console.complain(f"interrupted: nothing calibrated; what was measured is in {folder}; {on}")
+            on = resuming.hint("calibrate")
+            console.complain(f"interrupted: nothing calibrated; what was measured is in {folder}{on}")
             raise typer.Exit(console.INTERRUPTED)
         # The run ends behind its summary: `--resume` makes one that a kill has prevented.
         try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mlpbench.bench import words
 from mlpbench.bench.cli import console
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from mlpbench.bench.run.resume import Stopped
 
 #: Options that are no part of a plan: how much is said, what is waited for, which run it is and where.
-_FREE = {"resume", "anyway", "out", "wait", "dry_run", "verbose", "quiet", "as_json"}
+#: Interpreters are compared, and not how they were typed.
+_FREE = {"resume", "anyway", "out", "wait", "dry_run", "verbose", "quiet", "as_json", "env"}
 #: What `with_a_run` puts behind ``--resume`` where no run is named.
 NEWEST = "newest"
 #: More differences than a line should have are counted.
@@ -63,19 +65,21 @@ def find(context: typer.Context, named: str, out: Path, below: str = "") -> Stop
 
 
 def _refuse_contradictions(context: typer.Context, stopped: Stopped) -> None:
-    typed = {
-        name: value
-        for name, value in context.params.items()
-        if name not in _FREE and str(getattr(context.get_parameter_source(name), "name", "")) == "COMMANDLINE"
-    }
+    typed = {name: value for name, value in context.params.items() if name not in _FREE and _is_typed(context, name)}
     planned = _params(context, stopped.sweep.plan.command) if typed else {}
     for name, value in typed.items():
         if name not in planned or planned[name] != value:
             option = next(option for option in context.command.params if option.name == name)
-            called = option.opts[0] if option.opts[0].startswith("-") else "naming kernels"
-            raise UserError(
-                f"{called} contradicts the plan of {stopped.sweep.plan.run_id}: a run that is resumed keeps to its plan"
-            )
+            _refuse_contradiction(option.opts[0] if option.opts[0].startswith("-") else "naming kernels", stopped)
+
+
+def _refuse_contradiction(what: str, stopped: Stopped) -> NoReturn:
+    plan = stopped.sweep.plan.run_id
+    raise UserError(f"{what} contradicts the plan of {plan}: a run that is resumed keeps to its plan")
+
+
+def _is_typed(context: typer.Context, option: str) -> bool:
+    return str(getattr(context.get_parameter_source(option), "name", "")) == "COMMANDLINE"
 
 
 def _params(context: typer.Context, command: Sequence[str]) -> Mapping[str, Any]:
@@ -93,15 +97,23 @@ def device(context: typer.Context, stopped: Stopped) -> str | None:
     return found
 
 
-def compared(stopped: Stopped, *, anyway: bool) -> Stopped:
-    """Return the run to go on with, held against what it was before.
+def compared(context: typer.Context, stopped: Stopped, *, anyway: bool) -> Stopped:
+    """Return the run to go on with, compared with what it was before.
 
-    Raises UserError where that differs, unless ``anyway``, and where a kernel of the plan cannot run here.
+    All that can be compared is, before anything is started; then come interpreters, and last the kernels. Raises
+    UserError where something differs, unless ``anyway``; for an interpreter that a file alone names; and where a kernel
+    of the plan cannot run here.
     """
-    from mlpbench.bench.plan import probe
+    from mlpbench.bench.plan import envs, probe
+    from mlpbench.bench.plan.sweep import measured_in
     from mlpbench.bench.run import resume
 
-    changed = _changed_files(stopped)
+    interpreters = _interpreters(context, stopped)
+    _refuse_differences(stopped, resume.differences(stopped, {}), anyway=anyway)
+    if interpreters:
+        inspected = {name: envs.inspect(name, python) for name, python in interpreters.items()}
+        stopped = replace(stopped, sweep=measured_in(stopped.sweep, inspected))
+        _refuse_differences(stopped, resume.differences(stopped, {}), anyway=anyway)
     devices: dict[str, str] = {}
     versions: dict[tuple[str | None, str], str | None] = {}
     specs = list(dict.fromkeys(part.workload.spec for part in stopped.sweep.parts))
@@ -114,26 +126,52 @@ def compared(stopped: Stopped, *, anyway: bool) -> Stopped:
                 raise UserError(f"{answer.name} is unavailable, and the plan has it: {answer.reason}")
             devices[answer.name] = answer.device or "cpu"
             versions[part.setting.env, answer.name] = answer.version
-    differing = (*changed, *resume.differences(stopped, versions))
+    differing = resume.differences(stopped, versions)
+    _refuse_differences(stopped, differing, anyway=anyway)
+    return replace(stopped, sweep=replace(stopped.sweep, devices=devices), differing=differing)
+
+
+def _refuse_differences(stopped: Stopped, differing: Sequence[str], *, anyway: bool) -> None:
     if differing and not anyway:
         first, more = "; ".join(differing[:_TOLD]), len(differing) - _TOLD
         rest = f"; and {more} more" if more > 0 else ""
         raise UserError(f"{stopped.sweep.plan.run_id} cannot go on as it was: {first}{rest}; --anyway marks both parts")
-    return replace(stopped, sweep=replace(stopped.sweep, devices=devices), differing=differing)
 
 
-def _changed_files(stopped: Stopped) -> tuple[str, ...]:
-    """Make the kernels known that are somebody's files; return which of them are not what they were."""
-    from mlpbench.kernels.own import files
+def _interpreters(context: typer.Context, stopped: Stopped) -> Mapping[str, str]:
+    """Return the interpreters of the plan by name, each typed again or of an environment that mlpbench made here.
 
-    before = {name: file for part in stopped.sweep.parts for name, file in part.plan.files.items()}
-    for file in before.values():
-        registry.give(f"{file.path}:{file.attribute}")
-    return tuple(
-        f"{file.path} was {file.sha256[:8]}…, is {files.given()[name].sha256[:8]}…"
-        for name, file in before.items()
-        if files.given()[name].sha256 != file.sha256
-    )
+    Raises UserError for another one than before, and for one that only a file names: that is never started.
+    """
+    from mlpbench.bench.plan import envs
+    from mlpbench.bench.run import making
+
+    planned = {env.name: env.python for part in stopped.sweep.parts if (env := part.plan.env) is not None}
+    typed = envs.parse(context.params["env"]) if _is_typed(context, "env") else {}
+    if typed and typed != planned:
+        _refuse_contradiction("--env", stopped)
+    unknown = [name for name, python in planned.items() if name not in typed and not making.is_own(Path(python))]
+    if unknown:
+        again = " ".join(f"--env {shlex.quote(f'{name}={planned[name]}')}" for name in planned)
+        raise UserError(
+            f"{stopped.sweep.plan.run_id} needs interpreters, and no file says what is started: add {again}"
+        )
+    return planned
+
+
+def warn_if_never() -> None:
+    """Say of a run that begins that it can never be resumed, where this user can keep no key."""
+    from mlpbench.bench.run import seal
+
+    if (reason := seal.trouble()) is not None:
+        console.say(f"warning: if this run stops, it cannot be resumed: {reason}", "yellow")
+
+
+def hint(command: str) -> str:
+    """Return how an interrupted command goes on, as the end of a line; nothing where no run can be resumed."""
+    from mlpbench.bench.run import seal
+
+    return "" if seal.trouble() else f"; `mlpbench {command} --resume` goes on"
 
 
 def begin(stopped: Stopped, effort: Effort) -> None:

@@ -109,7 +109,7 @@ def run(
     if resume is not None:
         stopped = resuming.find(context, resume, out)
         options.use(resuming.device(context, stopped))
-        stopped = resuming.compared(stopped, anyway=anyway)
+        stopped = resuming.compared(context, stopped, anyway=anyway)
         _go(context, stopped.sweep, [], how_, out, stopped)
         return
     resuming.refuse_alone(anyway=anyway)
@@ -177,6 +177,8 @@ def _go(
         _say_sources(context)
         console.out().print("\n".join(f"{kernel} {repeat + 1}" for kernel, repeat in effort.ahead))
         return
+    if stopped is None:
+        resuming.warn_if_never()
     folder, folders = (stopped.folder, stopped.folders) if stopped else sweeps.open_folders(out, planned)
     if (heard := listener.get()) is not None:
         heard.folder = folder
@@ -226,6 +228,7 @@ def _closer_look(latency: list[str] | None, p99: str | None, *, cold: bool) -> l
 
 def _tell(folder: Path, effort: Effort, *, as_json: bool, verbose: bool, interrupted: bool) -> None:
     """Print what was found, what was written and what comes next; exit 1 where a case has no time, 130 after Ctrl-C."""
+    from mlpbench.bench.cli import resuming
     from mlpbench.bench.cli.report import print_end, tell, write_reports
     from mlpbench.bench.record import runs as record
     from mlpbench.bench.report import render as documents
@@ -245,7 +248,7 @@ def _tell(folder: Path, effort: Effort, *, as_json: bool, verbose: bool, interru
     if interrupted:
         which = f"{done} of {done + missing} processes" if missing else words.things(done, "process", "processes")
         kept = f"{which} finished and {'is' if done == 1 else 'are'} kept in {folder}"
-        console.complain(f"interrupted: {kept}; `mlpbench run --resume` goes on")
+        console.complain(f"interrupted: {kept}{resuming.hint('run')}")
         raise typer.Exit(console.INTERRUPTED)
     if any(run.failures for run in document.runs):
         raise typer.Exit(1)

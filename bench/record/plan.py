@@ -339,13 +339,15 @@ class Resumed(Block, frozen=True, kw_only=True):
 class PlanHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="plan"):
     """The block "mlpbench" in ``run.json`` of a run; ``ending`` is added when it is over.
 
-    ``computed`` is not in older files, which cannot be resumed.
+    ``computed`` is not in older files, which cannot be resumed. ``seal``: of what is started when the run is resumed,
+    by which only the mlpbench of whoever made the run knows it again.
     """
 
     schema: Schema = SCHEMA
     plan: Plan
     environment: Environment = Environment()
     computed: Computed | None = None
+    seal: Text | None = None
     resumed: tuple[Resumed, ...] = ()
     ending: Ending | None = None
 

@@ -23,6 +23,8 @@ from mlpbench.bench.record.schema import Failure, Record
 from mlpbench.bench.record.untrusted import NAME
 
 PLAN_FILE = "run.json"
+#: Empty, in the folder of a run that `mlpbench merge` brought: such a run is not resumed.
+MERGED = ".merged"
 #: Among the results of a checkout: which runs came with it, as ``<machine>/<run>``.
 REFERENCE_FILE = "reference.txt"
 #: The machine's limits, measured at the run's start by `bench.machine.roofs`.

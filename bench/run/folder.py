@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from mlpbench.bench.data.workload import Workload
@@ -16,6 +17,7 @@ from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Computed, Ending, Plan, PlanHead, RunFile, SweepEnding, SweepHead
 from mlpbench.bench.record.runs import PLAN_FILE
 from mlpbench.bench.record.write import write_atomically
+from mlpbench.bench.run import seal
 
 
 def open_run(
@@ -79,7 +81,23 @@ def make_folder(results: Path, name: Path | str) -> Path:
 def write_head(folder: Path, head: PlanHead | SweepHead, there: Environment | None = None) -> None:
     """Write ``run.json`` of a run, or of a sweep; ``there``: the environment measured, None for our own."""
     head = replace(head, environment=there or environment.collect())
+    if isinstance(head, PlanHead) and seal.trouble() is None:
+        as_read = untrusted.decode(msgspec.json.encode(RunFile(head)), folder / PLAN_FILE, RunFile).mlpbench
+        head = replace(head, seal=seal.make(*_started(as_read)))
     write_atomically(folder / PLAN_FILE, RunFile(head))
+
+
+def is_ours(head: PlanHead) -> bool:
+    """Return whether this user's mlpbench started a run. Raises UserError for a key that others may know."""
+    return seal.fits(head.seal, *_started(head))
+
+
+def _started(head: PlanHead | SweepHead) -> tuple[object, ...]:
+    """Return what is started, imported, opened or given to pytest when a run is resumed."""
+    assert isinstance(head, PlanHead), "a sweep starts nothing but its settings"  # noqa: S101
+    plan = head.plan
+    options = head.computed and head.computed.options
+    return "run", plan.run_id, plan.command, plan.kernels, plan.clock, plan.files, plan.env, options
 
 
 def close_run(folder: Path, ending: Ending | SweepEnding) -> None:

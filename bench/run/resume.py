@@ -12,16 +12,16 @@ from mlpbench.bench.clock import utc_s
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
-from mlpbench.bench.plan import envs
 from mlpbench.bench.plan.effort import Effort
-from mlpbench.bench.plan.envs import Env
+from mlpbench.bench.plan.plan import admitted
 from mlpbench.bench.plan.sweep import Part, Sweep, names_of
 from mlpbench.bench.record import runs, untrusted
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Plan, PlanHead, Resumed, RunFile, SweepHead
-from mlpbench.bench.record.runs import PLAN_FILE, RECORD_FILE, Run
+from mlpbench.bench.record.runs import MERGED, PLAN_FILE, RECORD_FILE, Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.write import write_atomically
+from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process
 from mlpbench.kernels.own import files
 
@@ -51,14 +51,14 @@ class Stopped:
 
 
 def find(results: Path, below: str = "") -> Path:
-    """Return the newest run of this machine that has stopped. Raises UserError where there is none.
+    """Return the newest run of this machine that has stopped, and was not merged. Raises UserError where there is none.
 
     ``below``: a folder of the machine that the runs are in.
     """
     machine = results / environment.machine_id() / below
     folders = {path.parent for path in machine.glob(f"*/{PLAN_FILE}")} if machine.is_dir() else set()
     for folder in sorted(folders, key=lambda path: path.name, reverse=True):
-        if _has_stopped(untrusted.read(folder / PLAN_FILE, RunFile).mlpbench):
+        if not (folder / MERGED).exists() and _has_stopped(untrusted.read(folder / PLAN_FILE, RunFile).mlpbench):
             return folder
     raise UserError(f"no run of this machine in {machine} has stopped before its end: there is nothing to resume")
 
@@ -68,9 +68,14 @@ def _has_stopped(head: PlanHead | SweepHead) -> bool:
 
 
 def read(folder: Path) -> Stopped:
-    """Read a run that has stopped. Raises UserError for one that is complete, or too old to be resumed."""
+    """Read a run that has stopped. Raises UserError for one that is complete, too old, or not this user's own.
+
+    Nothing that the files name is started or imported: that is for after `differences`.
+    """
     if not (folder / PLAN_FILE).is_file():
         raise UserError(f"{folder}: no run in this folder: it has no {PLAN_FILE}")
+    if (folder / MERGED).exists():
+        raise UserError(f"{folder}: this run was merged from elsewhere: resume it where it was made")
     head = untrusted.read(folder / PLAN_FILE, RunFile).mlpbench
     if not _has_stopped(head):
         raise UserError(f"{folder}: this run is complete: there is nothing to resume")
@@ -84,6 +89,8 @@ def read(folder: Path) -> Stopped:
     made = Sweep(_whole(head, parts) if isinstance(head, SweepHead) else parts[0].plan, tuple(parts))
     found = Stopped(folder, folders, made, head, heads, runs.read_runs(folder))
     _refuse_records(found)
+    _refuse_foreign(found)
+    _know_files(found)
     return found
 
 
@@ -96,6 +103,8 @@ def _refuse_unknown(folders: Sequence[Path], heads: Sequence[PlanHead]) -> None:
             raise UserError(f"{child / PLAN_FILE}: mlpbench.computed.options: there is no option {min(unknown)}")
         if strange := {kernel for kernel, _ in one.plan.order} - set(one.plan.kernels):
             raise UserError(f"{child / PLAN_FILE}: mlpbench.plan.order: {min(strange)} is no kernel of this plan")
+        if one.plan.setting and one.plan.setting.env != (one.plan.env and one.plan.env.name):
+            raise UserError(f"{child / PLAN_FILE}: mlpbench.plan.setting.env: the plan has another environment")
 
 
 def _refuse_records(found: Stopped) -> None:
@@ -108,25 +117,41 @@ def _refuse_records(found: Stopped) -> None:
             raise UserError(f"{record.path}: made by a version that could not resume: it does not say how long it took")
 
 
+def _refuse_foreign(found: Stopped) -> None:
+    """Refuse what this user's mlpbench did not write, and files that lead out of the run's folder."""
+    for folder, head in zip(found.folders, found.heads, strict=True):
+        if not run_folder.is_ours(head):
+            changed = "somebody else made it, or it was changed"
+            why = changed if head.seal else "it has no seal: an older version made it, or one that could keep no key"
+            advice = "only whoever made a run resumes it, so start a new one"
+            raise UserError(f"{folder / PLAN_FILE} is not as your mlpbench writes it: {why}; {advice}")
+        admitted(head.plan.clock)
+    if link := next((path for path in sorted(found.folder.rglob("*")) if path.is_symlink()), None):
+        raise UserError(f"{link}: a link, and results are files: take it away")
+
+
+def _know_files(found: Stopped) -> None:
+    """Make the kernels known that are somebody's files. Raises UnknownKernel for a file that is not what it was."""
+    for part in found.sweep.parts:
+        for name, file in part.plan.files.items():
+            given = files.KernelFile(file.path, file.attribute, file.sha256)
+            files.read(given)
+            files.restore({name: given})
+
+
 def _parts(heads: Sequence[PlanHead]) -> list[Part]:
-    """Return the plan of each setting, with what it computes read again; kernels in files are known again."""
+    """Return the plan of each setting, with what it computes. Their environments are not asked yet."""
     made: list[Part] = []
     loaded: dict[str, Workload] = {}
-    inspected: dict[str, Env] = {}
     for head in heads:
         plan, computed = head.plan, head.computed
-        given = {name: files.KernelFile(file.path, file.attribute, file.sha256) for name, file in plan.files.items()}
-        files.restore(given)
         assert computed is not None, "read() has looked"  # noqa: S101
         options = Options.of(computed.options)
         workload = loaded.setdefault(repr(computed), Workload(options, computed.rows))
-        if plan.env and plan.env.name not in inspected:
-            inspected[plan.env.name] = envs.inspect(plan.env.name, plan.env.python)
-        env = inspected[plan.env.name] if plan.env else None
         alone = Setting(options.spec, plan.threads or 1, options.dtype, env=plan.env.name if plan.env else None)
         setting = plan.setting or alone
         names = names_of([setting] * len(heads), setting, plan.kernels)
-        made.append(Part(setting, plan, workload, names, env))
+        made.append(Part(setting, plan, workload, names))
     return made
 
 
@@ -148,13 +173,20 @@ def _whole(head: SweepHead, parts: Sequence[Part]) -> Plan:
 
 
 def differences(found: Stopped, versions: Mapping[tuple[str | None, str], str | None]) -> tuple[str, ...]:
-    """Return what is not as it was when the run stopped, each in words.
+    """Return what is not as it was when the run stopped, each in words, as far as it is known.
 
-    ``versions``: of the kernels' libraries, by environment and kernel.
+    Of an environment whose interpreter was not asked yet, the machine is. ``versions``: of the kernels' libraries, by
+    environment and kernel; none where no kernel was asked yet.
     """
     told: list[str] = []
     for head, part, run in zip(found.heads, found.sweep.parts, found.runs, strict=True):
-        told += _of_environments(head.current, part.env.environment if part.env else environment.collect())
+        if head.plan.env is None:
+            told += _of_environments(head.current, environment.collect())
+        elif part.env is None:
+            told += _of_block("machine", head.current, environment.collect())
+        else:
+            told += _of_environments(head.current, part.env.environment)
+            told += _changes(f"{head.plan.env.name} ", head.plan.env.as_dict(), part.env.interpreter.as_dict())
         before = {record.kernel: record.version for record in run.records if record.version is not None}
         known = {kernel: versions[at] for kernel in before if (at := (part.setting.env, kernel)) in versions}
         told += _changes("library of ", {kernel: before[kernel] for kernel in known}, known)
@@ -167,11 +199,15 @@ def differences(found: Stopped, versions: Mapping[tuple[str | None, str], str | 
 
 def _of_environments(before: Environment, here: Environment) -> Iterator[str]:
     for what in ("machine", "os", "python", "gpu", "git"):
-        one, other = getattr(before, what).as_dict(), getattr(here, what).as_dict()
-        kept = _KEPT.get(what, one.keys() | other.keys())
-        yield from _changes(f"{what} ", *({name: facts.get(name) for name in sorted(kept)} for facts in (one, other)))
+        yield from _of_block(what, before, here)
     yield from _changes("", before.libraries, here.libraries)
     yield from _changes("", before.variables or {}, here.variables or {})
+
+
+def _of_block(what: str, before: Environment, here: Environment) -> Iterator[str]:
+    one, other = getattr(before, what).as_dict(), getattr(here, what).as_dict()
+    kept = _KEPT.get(what, one.keys() | other.keys())
+    yield from _changes(f"{what} ", *({name: facts.get(name) for name in sorted(kept)} for facts in (one, other)))
 
 
 #: What stays the same on one machine, of the blocks that also hold what moves.

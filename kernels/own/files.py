@@ -101,16 +101,22 @@ def _content(path: Path, written: str) -> bytes:
     return content
 
 
+def read(file: KernelFile) -> bytes:
+    """Return the content that was given. Raises UnknownKernel where the file is gone, or holds another content."""
+    content = _content(Path(file.path), file.path)
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise UnknownKernel(f"{Path(file.path).name} has changed since this run began; start it again")
+    return content
+
+
 @cache
 def load(file: KernelFile) -> type[Kernel]:
     """Run a file; return the class of its kernel. Raises KernelUnavailable where it is not what was given, or fails."""
     path = Path(file.path)
     try:
-        content = _content(path, path.name)
+        content = read(file)
     except UnknownKernel as error:
         raise KernelUnavailable(str(error)) from None
-    if hashlib.sha256(content).hexdigest() != file.sha256:
-        raise KernelUnavailable(f"{path.name} has changed since this run began; start it again")
     found = vars(_run(path, content, file.sha256)).get(file.attribute)
     if found is None:
         raise KernelUnavailable(f"{path.name} has no {file.attribute}")

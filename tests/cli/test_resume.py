@@ -5,12 +5,10 @@ import os
 
 import pytest
 
-from mlpbench.bench.machine import environment
-from mlpbench.bench.plan import probe
 from mlpbench.bench.record import runs
 from mlpbench.bench.run import folder as folder_
 from support import simulate
-from support.processes import measured
+from support.processes import stoppable
 from support.terminal import called, complaint, contents
 
 #: Six processes, in a known order.
@@ -19,31 +17,8 @@ RUN = ("numpy", "numpy-out", "--profile", "smoke", "--repeats", "3", "--seed", "
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
-    """Return what types `mlpbench run`, where each process takes 2 s and Ctrl-C comes after ``stop_after`` of them."""
-    stop, here = {}, environment.collect().as_dict()
-
-    def interrupts(at, folder):
-        started.append((folder.name, *at))
-        return len(started) > stop["after"]
-
-    def facts(plan, _):
-        return {"environment": {**here, "threads": plan.threads}}
-
-    def probe_all(names, *_):
-        return [probe.Probed(name, "numpy", "cpu", here["libraries"]["numpy"], None) for name in names]
-
-    started = []
-    monkeypatch.setattr(probe, "probe_all", probe_all)
-    measured(monkeypatch, lambda plan, at, case: 1e-6 * (1 + at[1]), seconds=2.0, interrupts=interrupts, facts=facts)
-    monkeypatch.setattr("mlpbench.bench.cli.report.write_reports", lambda _, folder: [folder / "report.html"])
-
-    def typed(*words, stop_after=999):
-        stop["after"] = stop_after
-        started.clear()
-        return called(capsys, "run", *words, "--out", tmp_path)
-
-    typed.started = started
-    return typed
+    """Return what types `mlpbench run`, where Ctrl-C comes after ``stop_after`` processes."""
+    return stoppable(tmp_path, monkeypatch, capsys)
 
 
 def folder_of(results):

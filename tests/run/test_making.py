@@ -7,13 +7,14 @@ import io
 import shutil
 import subprocess
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import envs, versions
 from mlpbench.bench.run import making
-from support.places import installer
+from support.places import installer, venvs
 from support.sources import ROOT
 
 
@@ -106,3 +107,23 @@ def test_a_commit_without_a_package_and_mlpbench_itself_are_refused(tmp_path, uv
         with pytest.raises(UserError, match=said):
             making.make(tmp_path / f"env-{number}", version, (), repository)
         assert versions.git(repository, "worktree", "list").stdout.count("\n") == 1
+
+
+def test_an_environment_is_known_again_where_it_was_made_and_by_whom(tmp_path, uv, monkeypatch):
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    wanted, _ = versions.tell_apart(("msgspec==1", "msgspec==2"), tmp_path)
+    python = Path(making.make(private / "old", wanted, (), tmp_path).interpreter.python)
+    assert making.is_own(python)
+    assert not making.is_own(venvs.make(private / "another") / "bin" / "python"), "made by somebody else"
+    shutil.copytree(private / "old", private / "copy", symlinks=True)
+    assert not making.is_own(private / "copy" / "bin" / "python")
+    with monkeypatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
+        assert not making.is_own(python), "another user"
+    private.chmod(0o755)
+    assert not making.is_own(python), "open to others"
+    private.chmod(0o700)
+    python.rename(python.with_name("moved"))
+    python.symlink_to("/bin/sh")
+    assert not making.is_own(python), "a link that leads elsewhere"

@@ -13,13 +13,15 @@ from types import SimpleNamespace
 import msgspec
 import numpy as np
 
-from mlpbench.bench.machine import supervised
+from mlpbench.bench.machine import environment, supervised
 from mlpbench.bench.plan import probe
 from mlpbench.bench.record import schema
 from mlpbench.bench.run import process as process_
 from mlpbench.kernels import registry
+from mlpbench.kernels.own import files
 from support import simulate
 from support.sources import ROOT
+from support.terminal import called
 
 HEAD = """
 import json, os, shutil, signal, subprocess, sys, time
@@ -148,3 +150,32 @@ def probed_at_once(monkeypatch):
         return iter([probe.Probed(name, name, "cpu", "1", None) for name in names])
 
     monkeypatch.setattr(probe, "probe_all", probe_all)
+
+
+def stoppable(tmp_path, monkeypatch, capsys):
+    """Return what types `mlpbench run`, where each process takes 2 s and Ctrl-C comes after ``stop_after`` of them."""
+    stop, here = {}, environment.collect().as_dict()
+
+    def interrupts(at, folder):
+        started.append((folder.name, *at))
+        return len(started) > stop["after"]
+
+    def facts(plan, _):
+        return {"environment": {**here, "threads": plan.threads}}
+
+    def probe_all(names, *_):
+        return [probe.Probed(name, "numpy", "cpu", here["libraries"]["numpy"], None) for name in names]
+
+    started = []
+    monkeypatch.setenv(files.VARIABLE, "{}")
+    monkeypatch.setattr(probe, "probe_all", probe_all)
+    measured(monkeypatch, lambda plan, at, case: 1e-6 * (1 + at[1]), seconds=2.0, interrupts=interrupts, facts=facts)
+    monkeypatch.setattr("mlpbench.bench.cli.report.write_reports", lambda _, folder: [folder / "report.html"])
+
+    def typed(*words, stop_after=999):
+        stop["after"] = stop_after
+        started.clear()
+        return called(capsys, "run", *words, "--out", tmp_path)
+
+    typed.started = started
+    return typed
