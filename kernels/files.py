@@ -1,4 +1,4 @@
-"""Files that somebody names: an ordinary one is opened, anything else is refused at once; one is written whole."""
+"""Files that somebody names: ordinary ones are read up to a bound, anything else is refused; one is written whole."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import stat
 import tempfile
 from io import BufferedReader
 from pathlib import Path
+
+
+class TooLarge(OSError):  # noqa: N818 - says what the file is
+    """A file larger than its reader takes."""
 
 
 def open_ordinary(path: Path) -> BufferedReader:
@@ -24,6 +28,19 @@ def open_ordinary(path: Path) -> BufferedReader:
         number, why = (errno.EISDIR, None) if stat.S_ISDIR(mode) else (errno.EINVAL, "it is not an ordinary file")
         raise OSError(number, why or os.strerror(number), str(path))
     return BufferedReader(io.FileIO(handle))
+
+
+def read_ordinary(path: Path, most: int) -> bytes:
+    """Return the bytes of an ordinary file.
+
+    Raises OSError as `open_ordinary`, and TooLarge for a file of more than ``most`` bytes: of one that says so, such as
+    a file of holes, nothing is read.
+    """
+    with open_ordinary(path) as file:
+        small = os.fstat(file.fileno()).st_size <= most
+        if small and len(content := file.read(most + 1)) <= most:
+            return content
+    raise TooLarge(errno.EFBIG, f"it is larger than {most / 2**20:.3g} MiB", str(path))
 
 
 def write_whole(path: Path, content: bytes) -> None:

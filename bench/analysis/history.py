@@ -21,6 +21,7 @@ from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.record import index, runs
 from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.bench.stats import steps
 from mlpbench.bench.stats.drift import ASSUMED, Drifts
 from mlpbench.bench.stats.estimates import Ratio
@@ -134,11 +135,11 @@ def find(folder: Path, kernels: Sequence[str] = ()) -> History:
     known = {level.kernel for one in of_runs for level in one.levels}
     if unknown := [name for name in kernels if name not in known]:
         raise UserError(f"no kernel {unknown[0]!r} in the runs of {folder.name}; they have {', '.join(sorted(known))}")
-    calibrated = calibration.of_machine(folder)
+    calibrated, machine = calibration.of_machine(folder), clean_text(folder.name)
     drifts = calibrated.drifts if calibrated else ASSUMED
-    series = _series(folder.name, of_runs, drifts, kernels)
+    series = _series(machine, of_runs, drifts, kernels)
     problems = tuple(one.problem for one in of_runs if one.problem)
-    return History(folder.name, tuple(path.name for path in paths), tuple(series), problems, trouble)
+    return History(machine, tuple(clean_text(path.name) for path in paths), tuple(series), problems, trouble)
 
 
 def _levels(path: Path) -> tuple[RunLevels, ...]:
@@ -146,7 +147,8 @@ def _levels(path: Path) -> tuple[RunLevels, ...]:
     try:
         return tuple(_levels_of(settled(run)) for run in runs.read_runs(path))
     except UserError as error:
-        return (RunLevels(path.name, path.name, problem=str(error)),)
+        name, problem = clean_text(path.name), clean_text(str(error))
+        return (RunLevels(name, name, problem=problem),)
 
 
 def _levels_of(run: Run) -> RunLevels:

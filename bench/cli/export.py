@@ -13,8 +13,8 @@ import typer
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import Results, Runs
 from mlpbench.bench.errors import UserError, user_error
+from mlpbench.bench.record.untrusted import read_bytes
 from mlpbench.bench.record.write import write_document
-from mlpbench.kernels.files import open_ordinary
 from mlpbench.kernels.registry import nearest
 
 if TYPE_CHECKING:
@@ -120,9 +120,8 @@ def _listed(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        with open_ordinary(path) as file:
-            found = json.load(file)
-    except (OSError, ValueError) as error:
+        found = json.loads(read_bytes(path))
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
     if not isinstance(found, dict) or found.get("version") != 2:
         raise UserError(f"{path}: no list of benchmarks as asv writes it, version 2")

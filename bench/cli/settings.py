@@ -15,6 +15,7 @@ import typer
 from mlpbench.bench import values
 from mlpbench.bench.cli import options
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.untrusted import MAX_LINE, in_short, read_toml
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import SpecError, UnknownKernel
 
@@ -68,8 +69,7 @@ def read(group: Any, folder: Path | None = None) -> Settings:
     for file in _files(folder or Path()):
         found = _table(file)
         if found is not None:
-            before = () if file.name == "mlpbench.toml" else ("tool", "mlpbench")
-            return _settled(group, file, found, before)
+            return _settled(group, file, found, _above(file))
     return Settings()
 
 
@@ -119,7 +119,7 @@ def _files(folder: Path) -> Iterator[Path]:
     for steps, above in enumerate((here, *here.parents)):
         for name in FILES:
             file = folder.joinpath(*[".."] * steps, name)
-            if file.is_file():
+            if file.is_symlink() or file.exists():
                 yield file
         if above == top:
             return
@@ -127,24 +127,15 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _table(file: Path) -> dict[str, Any] | None:
     """Return the settings in a file, None where it has none. Raises UserError for what is no TOML."""
-    import tomllib
+    found = read_toml(file, *_above(file))
+    if found is not None and not isinstance(found, dict):
+        raise UserError(f"{file}: tool.mlpbench: expected a table, got {_shown(found)}")
+    return found
 
-    try:
-        text = file.read_text(encoding="utf-8")
-        if file.name == "pyproject.toml" and "mlpbench" not in text:
-            return None  # somebody else's, which may be large
-        found: Any = tomllib.loads(text)
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UserError(f"{file}: not valid TOML: {error}") from None
-    if file.name == "pyproject.toml":
-        tool = found.get("tool")
-        found = tool.get("mlpbench") if isinstance(tool, dict) else None
-        if found is not None and not isinstance(found, dict):
-            raise UserError(f"{file}: tool.mlpbench: expected a table, got {found!r}")
-    table: dict[str, Any] | None = found
-    return table
+
+def _above(file: Path) -> tuple[str, ...]:
+    """Return the keys below which a file has settings."""
+    return () if file.name == "mlpbench.toml" else ("tool", "mlpbench")
 
 
 def _settled(group: Any, file: Path, table: Mapping[str, Any], before: tuple[str, ...]) -> Settings:
@@ -180,7 +171,7 @@ def _options(command: Any) -> dict[str, Any]:
 
 def _unknown(file: Path, path: Sequence[str], known: list[str]) -> UserError:
     near = registry.nearest(path[-1], sorted(set(known)))
-    return UserError(f"{file}: {'.'.join(path)}: there is no such option or command{near}")
+    return UserError(f"{file}: {'.'.join(map(in_short, path))}: there is no such option or command{near}")
 
 
 def _value(group: Any, command: str, parameter: Any, value: Any, where: str, file: Path) -> Any:
@@ -203,13 +194,14 @@ def _value(group: Any, command: str, parameter: Any, value: Any, where: str, fil
         for text in texts:
             _meant(str(parameter.name), text)
     except (USAGE_ERROR, UserError, SpecError, UnknownKernel) as wrong:
-        raise UserError(f"{where}: {getattr(wrong, 'message', None) or wrong}") from None
+        said = str(getattr(wrong, "message", None) or wrong)
+        raise UserError(f"{where}: {in_short(said, MAX_LINE)}") from None
     # A path is meant from where the file is.
     return str(file.parent / values.home(Path(texts[0]))) if isinstance(read_as, Path) else found
 
 
 def _shown(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    return str(value).lower() if isinstance(value, bool) else in_short(repr(value))
 
 
 def _meant(parameter: str, text: str) -> None:

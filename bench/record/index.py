@@ -69,7 +69,7 @@ def _decoded(content: bytes, kind: type[T]) -> T | None:
     """Return what an entry holds, None where its content is damaged."""
     try:
         return msgspec.json.decode(content, type=kind)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
 
 

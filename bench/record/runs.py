@@ -62,7 +62,7 @@ class Run:
     @property
     def id(self) -> str:
         """The run's name: UTC stamp and commit."""
-        return self.plan.run_id if self.plan else self.path.stem
+        return self.plan.run_id if self.plan else untrusted.clean_text(self.path.stem)
 
     @property
     def name(self) -> str:
@@ -145,7 +145,7 @@ def read_run(path: Path) -> Run:
     """
     if not path.is_dir():
         record = read(path)
-        doubts = tuple(belongs.contradictions(record.plan, None, [record]))
+        doubts = tuple(map(untrusted.clean_text, belongs.contradictions(record.plan, None, [record])))
         return Run(path, record.plan, record.environment, (record,), contradictions=doubts, **_roofs(path.parent))
     head = _head(path)
     if isinstance(head, SweepHead):
@@ -196,7 +196,7 @@ def _run(path: Path, head: PlanHead | None) -> Run:
     done |= set(head.ending.left_out if head and head.ending else ())  # nothing was to come of these any more
     missing = tuple(process for process in (plan.order if plan else ()) if process not in done)
     problems = _interrupted(missing, plan, head is not None and head.cut_off)
-    doubts = tuple(belongs.contradictions(plan, head.ending if head else None, records))
+    doubts = tuple(map(untrusted.clean_text, belongs.contradictions(plan, head.ending if head else None, records)))
     beside = _roofs(path) | {"resumed": resumed, "contradictions": doubts}
     beside["damaged"] = (*damaged.values(), *beside["damaged"])
     return Run(path, plan, environment, tuple(records), missing, problems, head.ending if head else None, **beside)
@@ -214,7 +214,7 @@ def _records(folder: Path, names: Sequence[str]) -> tuple[list[Record], dict[tup
         except UserError as error:
             if (named := RECORD_FILE.fullmatch(name)) is None:
                 raise
-            damaged[named[1], int(named[2])] = str(error)
+            damaged[named[1], int(named[2])] = untrusted.clean_text(str(error))
     return records, damaged
 
 
@@ -228,7 +228,7 @@ def _roofs(folder: Path) -> dict[str, Any]:
         try:
             head = untrusted.read(path, RoofsFile).mlpbench
         except UserError as error:
-            found["damaged"] = (*found["damaged"], str(error))
+            found["damaged"] = (*found["damaged"], untrusted.clean_text(str(error)))
             continue
         if head.repeat != (int(named[1]) if named else None):
             which = "the roofs of a whole run" if head.repeat is None else f"repeat {head.repeat}"
@@ -291,7 +291,7 @@ def note_on_latest(results_dir: Path, here: str) -> str | None:
     """Say of the run that `latest` returns that it came with mlpbench, or that a newer one did not come to its end."""
     runs, taken = find_runs(results_dir), latest(results_dir, here)
     reference = results_dir / REFERENCE_FILE
-    listed = reference.read_text(encoding="utf-8").split() if reference.is_file() else []
+    listed = untrusted.read_bytes(reference).decode(errors="replace").split() if reference.is_file() else []
     if taken.parent.name != here and (name := f"{taken.parent.name}/{taken.name}") in listed:
         return f"latest is {name}, a reference run: there is none of this machine yet, `mlpbench run` makes one"
     newest = next(run for run in runs if run.parent == taken.parent)
@@ -367,6 +367,6 @@ def _below(sweep: Path, label: str) -> Path:
 
 def _exists(path: Path) -> bool:
     try:
-        return path.exists()
+        return path.exists() or path.is_symlink()  # one that leads nowhere is told when it is read
     except OSError:  # a name too long, or a folder that may not be looked into
         return False

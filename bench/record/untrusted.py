@@ -1,4 +1,4 @@
-"""JSON that anyone may have written: bounded bytes, cleaned texts, decoded with their types checked.
+"""JSON and TOML that anyone may have written: bounded bytes, cleaned texts, decoded with their types checked.
 
 A result file may come from another machine, another version or another hand. `read` returns blocks that are safe to
 print, or raises UserError: one line with the path of the file, the place in it, and what is wrong there.
@@ -15,7 +15,7 @@ import msgspec
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.fields import MAX_SECONDS, MAX_TEXT, MIN_SECONDS, NAME_PATTERN, SCHEMA
-from mlpbench.kernels.files import open_ordinary
+from mlpbench.kernels.files import read_ordinary
 
 _Content = TypeVar("_Content")
 
@@ -24,6 +24,12 @@ MAX_BYTES = 16 * 2**20
 #: What is larger is decoded into its types or refused at once: cleaning texts and finding faults take longer.
 MAX_LOOKED_INTO = 4 * 2**20
 MAX_DEPTH = 32
+#: A line that says what is wrong with a file may quote from it: no more than so many characters.
+MAX_LINE = 300
+#: Settings and lists of hosts are written by people: a thousand hosts take a tenth of that.
+MAX_TOML = 2**20
+#: Whole numbers that no float holds are no numbers of a result, and Python does not write those of 4,300 digits.
+MAX_BITS = 1024
 NAME = re.compile(NAME_PATTERN, re.ASCII)
 #: Members in which null may be an answer. Everywhere else a member that is null counts as missing.
 NULL_IS_AN_ANSWER = frozenset({"describe", "machine_info", "commit_info"})
@@ -33,6 +39,8 @@ _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 #: A JSON string, or what is left of one that does not end.
 _LITERAL = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+#: A key of TOML with so many parts: what reads it takes the square of their number, and a level of nesting for each.
+_DEEP_KEY = re.compile(rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MAX_DEPTH}}}""")
 #: What `read` is told that a file of somebody else's benchmarks is.
 PYTESTS = "a pytest-benchmark file"
 _NOT_A_RECORD = "this is not a record of mlpbench, or a damaged one"
@@ -40,23 +48,47 @@ _NOT_A_RECORD = "this is not a record of mlpbench, or a damaged one"
 
 def read(path: Path, kind: type[_Content], is_called: str = "a result file") -> _Content:
     """Return the content of a file. Raises UserError where it is not what ``kind`` says; ``is_called`` names that."""
-    return decode(read_bytes(path), path, kind, is_called)
+    raw = read_bytes(path)
+    if not raw.strip():
+        raise UserError(f"{path}: empty; the process that wrote it was interrupted: delete it and run again")
+    return decode(raw, path, kind, is_called)
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the bytes of an ordinary file. Raises UserError where it is none, too large or empty."""
+def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
+    """Return the bytes of an ordinary file. Raises UserError where it is none, or has more than ``most``."""
     try:
-        with open_ordinary(path) as file:
-            raw = file.read(MAX_BYTES + 1)
+        return read_ordinary(path, most)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a name that no system takes
         raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(raw) > MAX_BYTES:
-        raise UserError(f"{path}: larger than {MAX_BYTES // 2**20} MiB; this is not a result file")
-    if not raw.strip():
-        raise UserError(f"{path}: empty; the process that wrote it was interrupted: delete it and run again")
-    return raw
+
+
+def read_toml(path: Path, *table: str) -> Any:
+    """Return the content of a TOML file, or a table of it, such as "tool", "mlpbench"; None where it has none.
+
+    What is returned is not deep, and has bounded texts. Raises UserError, one line that begins with the path.
+    """
+    import tomllib
+
+    raw = read_bytes(path, MAX_TOML)
+    if not all(name.encode() in raw for name in table):
+        return None  # somebody else's
+    try:
+        text = raw.decode("utf-8-sig")
+        if _DEEP_KEY.search(text):
+            _too_deep(path)
+        found: Any = tomllib.loads(text)
+        for name in table:
+            found = found.get(name) if isinstance(found, dict) else None
+        _walk(found, 0, plain=True)
+    except RecursionError:
+        _too_deep(path)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid TOML: {in_short(str(error), MAX_LINE)}") from None
+    except ValueError as error:  # ours, and that of a number with thousands of digits
+        raise UserError(f"{path}: {in_short(str(error), MAX_LINE)}") from None
+    return found
 
 
 def decode(raw: bytes, path: Path, kind: type[_Content], is_called: str = "a result file") -> _Content:
@@ -67,7 +99,7 @@ def decode(raw: bytes, path: Path, kind: type[_Content], is_called: str = "a res
         return found  # noqa: TRY300 - all that follows is about what cannot be decoded
     except msgspec.ValidationError as error:
         if len(text) > MAX_LOOKED_INTO:
-            raise UserError(f"{path}: {_told(error, None)}") from None
+            raise UserError(f"{path}: {in_short(_told(error, None), MAX_LINE)}") from None
         try:
             data = _tidy(msgspec.json.decode(text), path)
         except msgspec.ValidationError as unread:  # a number beyond the range of a float
@@ -86,7 +118,7 @@ def decode(raw: bytes, path: Path, kind: type[_Content], is_called: str = "a res
     except msgspec.ValidationError as error:
         said = _told(error, data)
         said = said.replace(_NOT_A_RECORD, "pytest-benchmark writes it") if is_called == PYTESTS else said
-        raise UserError(f"{path}: {said}") from None
+        raise UserError(f"{path}: {in_short(said, MAX_LINE)}") from None
 
 
 def check_depth(value: Any) -> None:
@@ -101,6 +133,11 @@ def clean_text(text: str) -> str:
     text = " ".join(_ESCAPE_SEQUENCE.sub("", text[: 2 * MAX_TEXT]).split())
     text = "".join(char for char in text if unicodedata.category(char) not in _UNPRINTABLE)
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+
+
+def in_short(text: str, most: int = 60) -> str:
+    """Return ``text`` as `clean_text` does, and of one with more than ``most`` characters beginning and end."""
+    return clean_text(text if len(text) <= most else f"{text[: most - most // 3]}…{text[-(most // 3) :]}")
 
 
 def inert(text: str) -> str:
@@ -155,23 +192,28 @@ def _tidy(value: Any, path: Path, depth: int = 0, keep_null: bool = False) -> An
     return value
 
 
-def _walk(value: Any, depth: int) -> None:
+def _walk(value: Any, depth: int, *, plain: bool = False) -> None:
+    """Raise ValueError as `check_depth`; where texts are to be ``plain``, for control characters too."""
     if depth > MAX_DEPTH:
         raise ValueError("nested too deeply")
     if isinstance(value, str):
         if len(value) > MAX_TEXT + 1:
             raise ValueError("a text is too long")
+        if plain and ("\n" in value or inert(value) != value):
+            raise ValueError(f"a text has control characters: {in_short(value)!r}")
+    elif isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise ValueError("a number has too many digits")
     elif isinstance(value, dict):
         for key, item in value.items():
             _walk(key, depth + 1)
-            _walk(item, depth + 1)
+            _walk(item, depth + 1, plain=plain)
     elif isinstance(value, list):
         for item in value:
-            _walk(item, depth + 1)
+            _walk(item, depth + 1, plain=plain)
 
 
 def _too_deep(path: Path) -> NoReturn:
-    raise UserError(f"{path}: nested deeper than {MAX_DEPTH} levels; this is not a result file")
+    raise UserError(f"{path}: nested deeper than {MAX_DEPTH} levels: more than any file of mlpbench has")
 
 
 def _refuse_foreign(data: Any, path: Path, is_called: str) -> None:
@@ -248,5 +290,4 @@ def _at(data: Any, steps: list[tuple[str, str]]) -> Any:
 def _show(value: Any) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
-    text = clean_text(json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    return in_short(json.dumps(value, ensure_ascii=False))

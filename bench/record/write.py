@@ -15,7 +15,7 @@ import msgspec
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.fields import Block, as_json
 from mlpbench.bench.record.untrusted import MAX_BYTES
-from mlpbench.kernels.files import open_ordinary
+from mlpbench.kernels.files import TooLarge, read_ordinary
 
 #: How the names of files end that are being written.
 PARTIAL = ".partial"
@@ -87,10 +87,8 @@ class _Result(msgspec.Struct):
 
 def _is_a_result(path: Path) -> bool:
     """Whether a file is one of those that mlpbench reads: what is too large to be read is none of them."""
-    with open_ordinary(path) as file:
-        raw = file.read(MAX_BYTES + 1)
-    with suppress(msgspec.DecodeError, RecursionError):
-        return bool(msgspec.json.decode(raw, type=_Result).mlpbench.schema)
+    with suppress(msgspec.DecodeError, RecursionError, TooLarge):
+        return bool(msgspec.json.decode(read_ordinary(path, MAX_BYTES), type=_Result).mlpbench.schema)
     return False
 
 

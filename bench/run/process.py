@@ -224,7 +224,8 @@ def _process(
         if ended.status is None and ended.late and seconds < timeout_s:
             return None
         if ended.status in TOLD:
-            with suppress(FileNotFoundError, msgspec.DecodeError):  # it wrote none, or was cut off in the middle
+            # It wrote none, or was cut off in the middle; or a kernel's record is nested deeper than anyone reads.
+            with suppress(FileNotFoundError, msgspec.DecodeError, RecursionError):
                 return msgspec.Raw(msgspec.json.format(raw.read_bytes()))
     head = RecordHead(
         kernel=at[0],

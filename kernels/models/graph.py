@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mlpbench.kernels import reference
 from mlpbench.kernels.base import require
 from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.files import open_ordinary
 from mlpbench.kernels.models import guard, tensors
 from mlpbench.kernels.models.content import Network
 from mlpbench.kernels.params import Params
@@ -82,7 +83,7 @@ _ELEMENTWISE: dict[str, Callable[..., _Array]] = {
 def read(path: Path) -> Network:
     """Read a model. Raises ParamsError with the node and operator that is no part of a fully connected network."""
     onnx = require("onnx", "models")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with open_ordinary(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         guard.require_small(content)
         model = onnx.ModelProto()
         try:

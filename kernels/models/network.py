@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import stat
+import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlpbench.kernels.errors import KernelUnavailable, ParamsError, SpecError
+from mlpbench.kernels.files import open_ordinary
 from mlpbench.kernels.spec import ForwardSpec
 
 if TYPE_CHECKING:
@@ -31,9 +32,8 @@ def is_network(path: Path) -> bool:
 def read(path: Path) -> Network:
     """Read a network. Raises ParamsError, one line that begins with the path, where that cannot be done, and why."""
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
-            raise OSError(0, "it is no regular file")  # noqa: TRY301 - told as what the system says is
+        with open_ordinary(path) as file:
+            found = os.fstat(file.fileno())
         return _read(path, found.st_mtime_ns, found.st_size)
     except OSError as error:
         raise ParamsError(f"model {path}: {error.strerror or error}") from None

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlpbench.kernels.base import require
 from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.files import open_ordinary
 from mlpbench.kernels.models.content import Network
 from mlpbench.kernels.params import Params
 
@@ -23,7 +24,7 @@ _DTYPES = ("F16", "F32", "F64")
 def read(path: Path) -> Network:
     """Read a file. Its metadata "hidden" and "output" say the activations, if it has them. Raises ParamsError."""
     library = require("safetensors", "models")
-    with path.open("rb") as file:
+    with open_ordinary(path) as file:
         length = int.from_bytes(file.read(8), "little")
     if length > MAX_HEADER:
         raise ParamsError(f"its header would have {length} bytes: it is no file of a network")
@@ -35,9 +36,9 @@ def read(path: Path) -> Network:
         raise ParamsError(f"damaged, or no safetensors: {' '.join(str(error).split())[:200]}") from None
 
 
-def _natural(name: str) -> list[Any]:
-    """Return what sorts names as people do: 2 before 10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return what sorts names as people do: 2 before 10. Numbers may have more digits than Python reads."""
+    return [(len(word) if word.isdecimal() else -1, word) for word in re.split(r"0*([0-9]+)", name)]
 
 
 def _params(stored: Any) -> Params:

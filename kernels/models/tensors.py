@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.files import open_ordinary
 from mlpbench.kernels.spec import MAX_WEIGHTS
 
 if TYPE_CHECKING:
@@ -69,11 +70,12 @@ def _beside(tensor: Any, folder: Path, n_bytes: int, who: str) -> bytes:
             raise ParamsError(f"{who} lies in a file that is not there: {ascii(location)[:60]}")
         if offset < 0 or length != n_bytes or offset + length > path.stat().st_size:
             raise ParamsError(f"{who} has no {n_bytes} bytes in {ascii(location)[:60]}")
-        with path.open("rb") as file:
+        with open_ordinary(path) as file:
             file.seek(offset)
             content = file.read(length)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
         if isinstance(error, ParamsError):
             raise
-        raise ParamsError(f"{who} cannot be read from {ascii(location)[:60]}: {error}") from None
+        why = getattr(error, "strerror", None) or ascii(str(error))[1:-1][:100]
+        raise ParamsError(f"{who} cannot be read from {ascii(location)[:60]}: {why}") from None
     return content

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from mlpbench.kernels.errors import ParamsError
-from mlpbench.kernels.files import open_ordinary, write_whole
+from mlpbench.kernels.files import TooLarge, read_ordinary, write_whole
 from mlpbench.kernels.models import network
 from mlpbench.kernels.params import Params
 
@@ -70,7 +70,7 @@ def load_meta(path: Path) -> dict[str, Any]:
         meta = json.loads(str(_read(path, BYTES_BESIDES * 64)[META]))
     except KeyError:
         raise ParamsError(f"weights {path}: it says nothing about itself (no entry {META!r})") from None
-    except (ParamsError, ValueError) as error:
+    except (ParamsError, ValueError, RecursionError) as error:
         raise ParamsError(f"weights {path}: {error}") from error
     if not isinstance(meta, dict):
         raise ParamsError(f"weights {path}: its entry {META!r} is not a JSON object")
@@ -98,16 +98,15 @@ def save_params(path: Path, params: Params, **meta: Any) -> None:
 def _read(path: Path, limit: int) -> Arrays:
     """Return all arrays of a file that takes at most ``limit`` bytes, packed or unpacked."""
     try:
-        with open_ordinary(path) as file:
-            content = file.read(limit + 1)
+        content = read_ordinary(path, limit)
     except FileNotFoundError:
         raise ParamsError("there is no such file") from None
+    except TooLarge:
+        raise ParamsError(f"it has more than {limit} bytes, far too many for these weights") from None
     except OSError as error:
         raise ParamsError(f"it cannot be read: {error.strerror or error}") from error
-    if len(content) > limit:
-        raise ParamsError(f"it has more than {limit} bytes, far too many for these weights")
     if content.startswith(ZIP_MAGIC):
-        return _read_npz(path, limit)
+        return _read_npz(io.BytesIO(content), limit)
     if path.suffix == ".npz":
         raise ParamsError("it is not an .npz file, whatever its name")
     try:
@@ -116,10 +115,10 @@ def _read(path: Path, limit: int) -> Arrays:
         raise ParamsError(f"refused as a pickle: {error}") from error.__cause__
 
 
-def _read_npz(path: Path, limit: int) -> Arrays:
+def _read_npz(content: io.BytesIO, limit: int) -> Arrays:
     try:
-        _require_size(path, limit)
-        with np.load(path, allow_pickle=False) as stored:
+        _require_size(content, limit)
+        with np.load(content, allow_pickle=False) as stored:
             return {name: np.asarray(stored[name]) for name in stored.files}
     except ParamsError:
         raise
@@ -129,10 +128,11 @@ def _read_npz(path: Path, limit: int) -> Arrays:
         raise ParamsError("it is damaged, or not an .npz file") from error
 
 
-def _require_size(path: Path, limit: int) -> None:
+def _require_size(content: io.BytesIO, limit: int) -> None:
     """Refuse an archive that unpacks to more than ``limit`` bytes; zipfile keeps entries to the sizes they declare."""
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(content) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
+    content.seek(0)
     if unpacked > limit:
         raise ParamsError(f"it unpacks to {unpacked} bytes, far too many for these weights")
 

@@ -165,7 +165,7 @@ def test_and_every_command_tells_it_in_one_line_but_help(capsys, here, command):
 def test_a_file_that_is_no_table_or_cannot_be_read(capsys, here):
     (here / "pyproject.toml").write_text("[tool]\nmlpbench = 3\n")
     assert complaint(*called(capsys, "list")) == "pyproject.toml: tool.mlpbench: expected a table, got 3"
-    (here / "pyproject.toml").write_bytes(b"mlpbench = '\xff'")
+    (here / "pyproject.toml").write_bytes(b"[tool.mlpbench]\nprofile = '\xff'")
     assert complaint(*called(capsys, "list")).startswith("pyproject.toml: not valid TOML: ")
 
 

@@ -87,7 +87,7 @@ def test_pipes_and_devices_are_refused_and_never_waited_for(path, tmp_path):
 def test_a_file_too_large_is_not_read(path):
     with path.open("wb") as file:
         file.truncate(65 * 2**20)
-    assert refusal(path) == "larger than 16 MiB; this is not a result file"
+    assert refusal(path) == "cannot be read: it is larger than 16 MiB"
 
 
 @pytest.mark.parametrize("item", ["[],", "1.5,", '"a",', '"\\u00e9",'])

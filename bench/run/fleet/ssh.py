@@ -2,7 +2,6 @@
 
 import asyncio
 import shlex
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.untrusted import MAX_LINE, in_short, read_toml
 from mlpbench.bench.run.fleet.carry import WorkerLost
 from mlpbench.bench.run.fleet.worker import Answer, Facts, Request
 
@@ -41,11 +41,10 @@ class _List(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read(path: Path) -> dict[str, Host]:
     """Return the hosts of a list by name. Raises UserError, one line that names the key, for what is none."""
     try:
-        found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _List).hosts
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise UserError(f"{path}: {error}; a host is a table such as [hosts.node1] with its address") from None
+        found = msgspec.convert(read_toml(path), _List).hosts
+    except msgspec.ValidationError as error:
+        wrong = in_short(str(error), MAX_LINE)
+        raise UserError(f"{path}: {wrong}; a host is a table such as [hosts.node1] with its address") from None
     if not found:
         raise UserError(f"{path}: there are no hosts; one is a table such as [hosts.node1] with its address")
     return found

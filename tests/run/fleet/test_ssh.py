@@ -34,5 +34,5 @@ def test_what_is_no_list_is_one_line(tmp_path, text, said):
         ssh.read(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
-    with pytest.raises(UserError, match="cannot read"):
+    with pytest.raises(UserError, match="no such file"):
         ssh.read(tmp_path / "nowhere.toml")

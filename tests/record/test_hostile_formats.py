@@ -1,0 +1,171 @@
+"""Hostile files of every other format: settings, hosts, weights, digits and networks are read, or refused."""
+
+import gzip
+import os
+import pickle
+
+import numpy as np
+import pytest
+import typer
+from hypothesis import strategies as st
+
+from mlpbench.bench.cli import app, settings
+from mlpbench.bench.data import mnist
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.run.fleet import ssh
+from mlpbench.kernels.models import network
+from mlpbench.kernels.models.weights import load_params, save_params
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.spec import ForwardSpec
+from support import hostile, idx_files
+
+SPEC = ForwardSpec.parse("4-3-2")
+GROUP = typer.main.get_command(app.app)
+SETTINGS = """
+[run]
+kernels = ["numpy", "numba"]
+profile = "smoke"
+threads = [1, 2]
+budget = "90s"
+quiet = true
+
+[compare]
+fail-if-slower = "5%"
+"""
+HOSTS = """
+[hosts.node1]
+address = "10.0.0.1"
+port = 22
+
+[hosts."node 2"]
+address = "node2"
+user = "me"
+python = "/opt/python"
+"""
+#: What TOML and its readers stumble over.
+TOML = [b"\n[", b"]]", b'"""', b"= ", b"a.b.c.d = 1\n", b"1979-05-27T07:32:00Z", b"0x" + b"f" * 4000, b"inf", b"{a={"]
+TOML += [b"x = " + b"[" * 3000, b"a" * 9000, b"a." * 3000, b"\\u202e", b"9" * 5000, b"[run]\n", b"true", b"-1"]
+
+
+def params():
+    rng = np.random.default_rng(0)
+    shapes = list(zip(SPEC.sizes, SPEC.sizes[1:], strict=False))
+    weights = tuple(rng.normal(size=shape).astype(np.float32) for shape in shapes)
+    return Params(weights, tuple(np.zeros(n_out, np.float32) for _, n_out in shapes))
+
+
+def npz(path):
+    save_params(path, params(), source="a test")
+    return path.read_bytes()
+
+
+def pickled(_):
+    own = params()
+    arrays = zip(own.weights, own.biases, strict=True)
+    return pickle.dumps(
+        {f"{name}{n}": x for n, both in enumerate(arrays, 1) for name, x in zip("Wb", both, strict=True)}
+    )
+
+
+def onnx(_):
+    made = pytest.importorskip("onnx", reason="onnx cannot be imported")
+    own, rows = params(), ["rows", SPEC.n_in]
+    names = ["W1", "b1", "W2", "b2"]
+    arrays = [own.weights[0], own.biases[0], own.weights[1], own.biases[1]]
+    nodes = [
+        made.helper.make_node("Gemm", ["x", "W1", "b1"], ["a"]),
+        made.helper.make_node("Sigmoid", ["a"], ["h"]),
+        made.helper.make_node("Gemm", ["h", "W2", "b2"], ["z"]),
+        made.helper.make_node("Softmax", ["z"], ["y"]),
+    ]
+    value = made.helper.make_tensor_value_info
+    initial = [made.numpy_helper.from_array(array, name) for name, array in zip(names, arrays, strict=True)]
+    graph = made.helper.make_graph(nodes, "net", [value("x", 1, rows)], [value("y", 1, None)], initial)
+    return made.helper.make_model(graph).SerializeToString()
+
+
+def safetensors(_):
+    made = pytest.importorskip("safetensors.numpy", reason="safetensors cannot be imported")
+    own = params()
+    arrays = {f"{n}.weight": weight.T.copy() for n, weight in enumerate(own.weights)}
+    arrays |= {f"{n}.bias": bias for n, bias in enumerate(own.biases)}
+    return made.save(arrays, {"hidden": "sigmoid", "output": "softmax"})
+
+
+def zipped(_):
+    return gzip.compress(idx_files.packed(idx_files.labels(9)))
+
+
+def read_network(path):
+    network._read.cache_clear()
+    return network.read(path)
+
+
+def deep(path):
+    path.write_text(f"x = {'[' * 3000}{']' * 3000}")
+
+
+def digits(path):
+    path.write_text(f"x = [{'9' * 5000}]")
+
+
+def long_key(path):
+    path.write_text(f"{'k' * 9000} = 1")
+
+
+def sparse(path):
+    with path.open("wb") as file:
+        file.truncate(2 * 2**30)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (deep, "nested deeper than"),
+        (digits, "digits"),
+        (long_key, "k…k"),
+        (os.mkfifo, "not an ordinary file"),
+        (lambda path: path.symlink_to("/dev/zero"), "not an ordinary file"),
+        (sparse, "larger than 1 MiB"),
+    ],
+)
+def test_settings_and_hosts_are_read_as_far_as_they_are_small_ordinary_files(tmp_path, monkeypatch, capsys, make, said):
+    make(tmp_path / "mlpbench.toml")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        app.main(["list"])
+    told = capsys.readouterr().err
+    assert (ended.value.code, told.count("\n"), len(told) < 400) == (2, 1, True), told
+    assert said in told
+    if make is not long_key:
+        with pytest.raises(UserError, match=said):
+            ssh.read(tmp_path / "mlpbench.toml")
+
+
+FORMATS = {
+    "settings": ("mlpbench.toml", lambda _: SETTINGS.encode(), lambda path: settings.read(GROUP, path.parent), TOML),
+    "hosts": ("hosts.toml", lambda _: HOSTS.encode(), ssh.read, TOML),
+    "npz": ("w.npz", npz, lambda path: load_params(path, SPEC), ()),
+    "pickle": ("w.pkl", pickled, lambda path: load_params(path, SPEC), [b"c", b"R", b"cos\nsystem\n", b"\x93", b"."]),
+    "idx": ("images", lambda _: idx_files.packed(idx_files.images(3)), lambda path: mnist.read(path, 3), ()),
+    "idx.gz": (
+        "images.gz",
+        lambda _: gzip.compress(idx_files.packed(idx_files.labels(9))),
+        lambda path: mnist.read(path, 1),
+        (),
+    ),
+    "onnx": ("net.onnx", onnx, read_network, ()),
+    "safetensors": ("net.safetensors", safetensors, read_network, [b'{"', b'"shape":[', b"9" * 5000]),
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_file_is_read_or_refused_in_one_line(tmp_path, kind):
+    name, valid, reader, pieces = FORMATS[kind]
+    raw = valid(tmp_path / name)
+    changes = hostile.of_bytes([*hostile.PIECES, *pieces])
+
+    def change(drawn):
+        return raw if drawn is None else hostile.with_bytes(raw, drawn)
+
+    hostile.hold(tmp_path / name, reader, st.one_of(changes, changes), change)

@@ -1,0 +1,114 @@
+"""Hostile files of JSON: records, plans, roofs, calibrations and other people's benchmarks are read, or refused."""
+
+import json
+import os
+import pickle
+import socket
+import subprocess
+import sys
+
+import pytest
+from hypothesis import strategies as st
+
+from mlpbench.bench.record import foreign, runs, untrusted
+from mlpbench.bench.record.roofs import RoofsFile
+from mlpbench.bench.trust import calibration
+from support import hostile, simulate
+from support.sources import ROOT
+
+
+def short(value):
+    """Return JSON with two items of every list: enough to have each field, and to be read quickly."""
+    if isinstance(value, dict):
+        return {key: short(item) for key, item in value.items()}
+    return [short(item) for item in value[:2]] if isinstance(value, list) else value
+
+
+def reference(name):
+    """Return a file of a run that came with the sources, shortened: it has every field that a run on a CPU writes."""
+    path = max((ROOT / "results").glob(f"*/*/{name}"))
+    return json.dumps(short(json.loads(path.read_text()))).encode()
+
+
+def calibrated():
+    tally = {"hits": 1, "cases": 20}
+    kind = {"false": tally, "disjoint": tally, "scatter": 0.01, "planted": [{"slowdown": 0.05, **tally}]}
+    head = {"schema": 1, "kind": "calibration", "machine": "testbox", "run": "calibration/x", "kernel": "numpy"}
+    head |= {"ended": "2026-11-24T12:00:00+00:00", "repeats": 10, "threshold": 0.025, "false_discovery_rate": 0.01}
+    head |= {"paired": kind, "unpaired": kind, "seen": [{"slowdown": 0.05, "seen": 0.048}]}
+    head |= {"threads": 2, "drifts": {"one": None, "several": {"sd": 0.01, "degrees": 8.0}}}
+    return json.dumps({"mlpbench": head}).encode()
+
+
+def of_a_run(path):
+    """Read a plan as `report` does: with the records beside it."""
+    return runs.read_run(path.parent)
+
+
+FORMATS = {
+    "record": (lambda: reference("numpy.0.json"), "numpy.0.json", runs.read_run),
+    "sweep's record": (lambda: json.dumps(simulate.good()).encode(), "numpy.0.json", runs.read_run),
+    "plan": (lambda: reference("run.json"), "run.json", of_a_run),
+    "roofs": (lambda: reference("roofs.json"), "roofs.json", lambda path: untrusted.read(path, RoofsFile)),
+    "calibration": (calibrated, "calibration.json", calibration.read),
+    "benchmarks": (lambda: json.dumps(simulate.good()).encode(), "a.json", foreign.read),
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_file_is_read_or_refused_in_one_line(tmp_path, kind):
+    valid, name, reader = FORMATS[kind]
+    raw = valid()
+
+    def change(drawn):
+        if drawn is None:
+            return raw
+        return hostile.with_bytes(raw, drawn) if isinstance(drawn, tuple) else hostile.with_json(raw, drawn)
+
+    hostile.hold(tmp_path / name, reader, st.one_of(hostile.of_json(), hostile.of_json(), hostile.of_bytes()), change)
+
+
+# -- the guard itself
+
+
+ACTS = {
+    "write": lambda folder: (folder / "new").write_text(""),
+    "create": lambda folder: os.open(folder / "new", os.O_RDONLY | os.O_CREAT),
+    "read outside": lambda _: open(__file__).close(),  # noqa: PTH123
+    "import": lambda _: __import__("antigravity"),
+    "execute": lambda _: exec("1"),
+    "system": lambda _: os.system("true"),
+    "process": lambda _: subprocess.run(["true"]),  # noqa: PLW1510
+    "spawn": lambda _: os.posix_spawn("/bin/true", ["true"], {}),
+    "replace": lambda _: sys.audit("os.exec", "true", ["true"], {}),  # the real one would end the tests
+    "fork": lambda _: sys.audit("os.fork"),
+    "socket": lambda _: socket.socket().connect(("127.0.0.1", 9)),
+    "remove": lambda folder: (folder / "file").unlink(),
+    "rename": lambda folder: (folder / "file").rename(folder / "other"),
+    "unpickle": lambda _: pickle.loads(b"cos\nsystem\n."),
+}
+
+
+@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
+@pytest.mark.parametrize("hides", [False, True])
+def test_the_guard_fails_whatever_is_more_than_reading(tmp_path, act, hides):
+    (tmp_path / "file").write_text("text")
+
+    def reads(path):
+        assert path.read_text() == "text"
+        try:
+            act(path.parent)
+        except BaseException:
+            if not hides:
+                raise
+
+    with pytest.raises(hostile.Forbidden):
+        hostile.told(reads, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "text"
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_guard_lets_a_file_be_read_and_is_gone_behind_that(tmp_path):
+    (tmp_path / "file").write_text("text")
+    assert hostile.told(lambda path: path.read_text(), tmp_path / "file") == ""
+    (tmp_path / "new").write_text("written")

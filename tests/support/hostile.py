@@ -1,0 +1,171 @@
+"""Hostile files: valid ones with changes that Hypothesis draws, read under a guard.
+
+A reader may return a value, or refuse the file in one short line. While it reads, a hook of Python's audit events fails
+whatever else it does: imports, writing, starting processes, and opening what does not lie in the file's folder.
+"""
+
+import encodings.raw_unicode_escape  # what Python decodes texts with, when it meets one: pickles, byte order marks
+import encodings.unicode_escape
+import encodings.utf_8_sig  # noqa: F401
+import json
+import os
+import sys
+import threading
+from collections import Counter
+from contextlib import contextmanager
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels.errors import ParamsError
+
+#: Examples of each format, and how long a line may be beside the file's path.
+EXAMPLES, LONGEST = 1250, 600
+#: Beginnings of the names of events that no reader causes.
+FORBIDDEN = (
+    *("import", "exec", "marshal.", "pickle.", "ctypes.", "subprocess.", "socket.", "sqlite3.", "urllib.", "shutil."),
+    *("tempfile.", "signal.", "_thread.", "pty.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn"),
+    *("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown"),
+    *("os.putenv", "os.unsetenv", "os.kill", "os.chdir"),
+)
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+class Forbidden(BaseException):
+    """More than reading: no reader's `except Exception` hides it."""
+
+
+class _Watch:
+    thread = None
+    folder = ""
+    offences: tuple[str, ...] = ()
+    installed = False
+
+
+def _hook(event, arguments):
+    if _Watch.thread != threading.get_ident():
+        return
+    if event == "open":
+        path, _, flags = arguments
+        inside = isinstance(path, int) or os.path.realpath(path).startswith(_Watch.folder)
+        offends = not inside or flags & _WRITES
+    else:
+        offends = event.startswith(FORBIDDEN)
+    if offends:
+        offence = f"{event} {arguments!r}"[:300]
+        _Watch.offences += (offence,)
+        raise Forbidden(offence)
+
+
+@contextmanager
+def guarded(folder):
+    """Raise Forbidden in a block that does more than read files of ``folder``, at its end even if it was caught."""
+    if not _Watch.installed:
+        sys.addaudithook(_hook)  # which cannot be taken out again
+        _Watch.installed = True
+    _Watch.folder, _Watch.offences = os.path.realpath(folder) + os.sep, ()
+    _Watch.thread = threading.get_ident()
+    try:
+        yield
+    finally:
+        _Watch.thread = None
+    if _Watch.offences:
+        raise Forbidden(*_Watch.offences)
+
+
+def told(reader, path):
+    """Return the line with which a reader refuses a file, nothing where it reads it. Fail for anything else."""
+    line = ""
+    with guarded(path.parent):
+        try:
+            reader(path)
+        except (UserError, ParamsError) as refused:
+            line = str(refused)
+    assert line.isprintable(), line
+    assert len(line.replace(str(path), "")) < LONGEST, line
+    return line
+
+
+def hold(path, reader, changes, change, examples=EXAMPLES):
+    """Read the file that ``change`` makes of each of so many drawn ``changes``; some are read, and some refused."""
+    path.write_bytes(change(None))
+    reader(path)  # it imports what it needs
+    assert told(reader, path) == "", "the valid file is read"
+    ends = Counter()
+
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
+    @given(changes)
+    def every_example(drawn):
+        path.write_bytes(change(drawn))
+        ends["read" if told(reader, path) == "" else "refused"] += 1
+
+    every_example()
+    assert ends.total() >= examples, ends
+    assert min(ends["read"], ends["refused"]) > examples / 100, ends
+
+
+# -- bytes
+
+PIECES = [b"", b"\0", b"\xff\xfe", b"[" * 3000, b"{", b'"', b"1e999", b"9" * 5000, b"NaN", b"\\ud800", b"\x1b[31m"]
+PIECES += ["\u202e".encode(), b"null", b"\n", b"-" * 9, b"\x80", b"(" * 300]
+
+
+def of_bytes(pieces=PIECES):
+    """Return changes for `with_bytes`: where, how many bytes go, what comes in their place; and where it is cut off."""
+    piece = st.sampled_from(pieces) | st.binary(min_size=1, max_size=4)
+    one = st.tuples(st.integers(0, 2**16), st.sampled_from([0, 1, 2, 8, 100]), piece)
+    return st.tuples(st.lists(one, max_size=4), st.none() | st.integers(0, 2**16))
+
+
+def with_bytes(raw, drawn):
+    """Return bytes with changes of `of_bytes`."""
+    for at, gone, piece in drawn[0]:
+        place = at % (len(raw) + 1)
+        raw = raw[:place] + piece + raw[place + gone :]
+    return raw if drawn[1] is None else raw[: drawn[1] % (len(raw) + 1)]
+
+
+# -- JSON
+
+#: Tokens of JSON of every type.
+ODD = ["null", "true", "-1", "0", "1", "2", "0.5", str(2**63), str(2**70), "1e308", "1e999", "-0.0", "NaN", "[]", "{}"]
+ODD += ['""', '"x"', '"NaN"', '"\\ud800"', '"\\u202e\\u001b[31m\\n"', '"\uff1d1"', '"../../x"', "[[]]", '{"a": null}']
+ODD += ["9" * 5000, "[" * 3000 + "]" * 3000, '{"a":' * 40 + "1" + "}" * 40, f'"{"x" * 20_000}"', f'"{"9" * 5000}"']
+_PLACE = st.integers(0, 2**16)
+
+
+def of_json(odd=ODD):
+    """Return changes for `with_json`: in place of which value, which token; None takes the value away."""
+    return st.lists(st.tuples(_PLACE, st.none() | st.sampled_from(odd), st.booleans()), min_size=1, max_size=3)
+
+
+def _places(value, found):
+    for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
+        found.append((value, key))
+        if isinstance(item, dict | list):
+            _places(item, found)
+    return found
+
+
+def with_json(raw, drawn):
+    """Return JSON with changes of `of_json`; a change may be of a name instead of its value."""
+    content = json.loads(raw)
+    for number, (at, token, renames) in enumerate(drawn):
+        if not (places := _places(content, [])):
+            break
+        container, key = places[at % len(places)]
+        value = container.pop(key)
+        if token is not None and renames and isinstance(container, dict):
+            container[f"@{number}@"] = value
+        elif token is not None and isinstance(container, dict):
+            container[key] = f"@{number}@"
+        elif token is not None:
+            container.insert(key, f"@{number}@")
+    text = json.dumps(content)
+    for number, (_, token, _) in enumerate(drawn):
+        if token is not None:
+            name = token if token.startswith('"') else json.dumps(token[:60])
+            text = text.replace(f'"@{number}@":', f"{name}:")
+            text = text.replace(f'"@{number}@"', token)
+    return text.encode(errors="surrogatepass")
