@@ -7,16 +7,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record import fleet as record
 from mlpbench.bench.record.fleet import FleetHead, WorkerEntry
+from mlpbench.bench.record.untrusted import NAME, clean_text
 from mlpbench.bench.run.fleet.worker import FINISHED, Answer, Facts, Request
 from mlpbench.bench.run.merge import merge
+
+#: How deep the files of a run lie below its machine: those of a setting one deeper.
+_DEPTHS = (2, 3)
+T = TypeVar("T")
 
 
 class WorkerLost(Exception):  # noqa: N818 - no mistake of ours, but what became of a worker
@@ -71,12 +77,13 @@ def carry_out(transport: Transport, head: FleetHead, results: Path, tell: Teller
     """Run the plan on every worker that has no results yet; return the head with what became of each.
 
     The file of the fleet is written after each worker, so that whatever ends this, what is done stays done. Raises
-    UserError for results that cannot be written, or contradict others.
+    UserError where it cannot be. A worker whose results cannot be kept is lost, and the others go on.
     """
     lock, waiting = Lock(), [entry for entry in head.workers if not entry.done]
     entries = {entry.name: entry for entry in head.workers}
 
     def settle(entry: WorkerEntry) -> None:
+        entry = replace(entry, problem=entry.problem and clean_text(entry.problem))
         with lock:
             entries[entry.name] = entry
             record.write(results, replace(head, workers=tuple(entries.values())))
@@ -121,21 +128,34 @@ def _carry(
         return replace(entry, problem=f"the run ended with exit status {answer.status}: {last}")
     if torn := answer.torn:
         return replace(entry, problem=f"{torn[0]} did not arrive as it was written")
-    with lock:
-        return replace(entry, runs=_kept(answer, results), problem=None)
+    try:
+        with lock:
+            return replace(entry, runs=_kept(answer, entry, results), problem=None)
+    except UserError as error:
+        return replace(entry, problem=f"its results were not taken: {error}")
 
 
-def _kept(answer: Answer, results: Path) -> tuple[str, ...]:
+def _kept(answer: Answer, entry: WorkerEntry, results: Path) -> tuple[str, ...]:
     """Write the files of a run among the results; return its folders, below those. Raises UserError."""
     with tempfile.TemporaryDirectory(prefix="mlpbench-") as folder:
         for name, content in answer.files.items():
-            path = (Path(folder) / name).resolve()
-            if not path.is_relative_to(Path(folder).resolve()):
-                raise UserError(f"a worker sent a file that lies outside its folder: {name!r}")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            machine, *parts = name.split("/")
+            if machine != entry.machine or len(parts) not in _DEPTHS or not all(map(NAME.fullmatch, parts)):
+                raise UserError(f"{name!r} is no file of a run of {entry.machine}")
+            path = Path(folder, machine, *parts)
+            with user_error(f"cannot write {path}"):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
         found = merge([Path(folder)], results)
     return tuple(str(path.relative_to(results)) for path in (*found.added, *found.same))
+
+
+def understood(content: bytes | bytearray, kind: type[T], otherwise: str) -> T:
+    """Return the answer of a worker. Raises WorkerLost with what is told ``otherwise``, of bytes that are none."""
+    try:
+        return msgspec.msgpack.decode(content, type=kind)
+    except (msgspec.MsgspecError, RecursionError):
+        raise WorkerLost(otherwise) from None
 
 
 def _suffix(name: str) -> str:

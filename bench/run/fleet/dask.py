@@ -1,72 +1,109 @@
-"""Workers of a cluster that Dask distributed runs already."""
+"""Workers of a cluster that Dask distributed runs already: each is asked by the way of the cluster's scheduler.
 
+What goes there is code; what comes back is bytes, and no pickle. So the parts of distributed that read pickles by
+design, its `Client` and the results and errors of tasks, are not used: a request starts a process on the worker, and
+its answer is decoded as one of SSH is.
+"""
+
+import asyncio
+import logging
+import pickle
+import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.run.fleet import worker
-from mlpbench.bench.run.fleet.carry import WorkerLost
+from mlpbench.bench.run.fleet.carry import WorkerLost, understood
 from mlpbench.bench.run.fleet.worker import Answer, Facts, Request
 
 NEEDS = "clusters of Dask need distributed: pip install 'mlpbench[dask]'"
 _CONNECT_S = 15
-_FACTS_S = 60
+_ANSWER_S = 60
+#: The only way of distributed's to write and read values that involves no pickle.
+_PLAIN = ["msgpack"]
+_NO_ANSWER = "its answer is none of mlpbench's"
+T = TypeVar("T")
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    """What distributed says of a call: its ``status``, and either what it returned or the text of its exception."""
+
+    status: str
+    result: bytes = b""
+    exception_text: str = ""
 
 
 class Cluster:
     """A transport (`bench.run.fleet.carry.Transport`): every worker that the scheduler knows when it is asked."""
 
     def __init__(self, address: str) -> None:
-        """Connect to a scheduler. Raises UserError where it does not answer, or distributed is not installed."""
+        """Ask a scheduler for its workers. Raises UserError where it does not answer, or distributed is missing."""
         try:
             import distributed
         except ImportError as missing:
             raise UserError(f"{NEEDS} ({missing.name or missing})") from None
+        logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)  # it writes a traceback of what it cannot read
+        self._address, self._open = address, True
+        sys.addaudithook(self._refuse_pickles)
         try:
-            made: Any = distributed.Client
-            self._client: Any = made(address, timeout=_CONNECT_S, set_as_default=False)
-        except (OSError, ValueError, TimeoutError) as error:
-            raise UserError(f"no Dask scheduler answers at {address}: {error}") from None
-        self.workers: Sequence[str] = sorted(self._client.scheduler_info(n_workers=-1)["workers"])
+            security: Any = distributed.Security
+            self._options: dict[str, Any] = security().get_connection_args("client")
+            self.workers: Sequence[str] = sorted(msgspec.convert(self._ask(_ANSWER_S, op="ncores"), dict[str, int]))
+        except Exception as error:  # noqa: BLE001 - whatever an address, certificates and a stranger's bytes lead to
+            self.close()
+            raise UserError(f"no Dask scheduler answers at {address}: {_reason(error)}") from None
 
     def facts(self, name: str) -> Facts:
         """Return what a worker is. Raises WorkerLost."""
-        found: Facts = self._ask(name, worker.facts, timeout=_FACTS_S)
-        return found
+        return self._answer(name, Request(), Facts, _ANSWER_S)
 
     def execute(self, name: str, request: Request, tell: Callable[[str], None]) -> Answer:  # noqa: ARG002 - a run's lines stay in the worker's log
         """Return how a run on a worker ended. Raises WorkerLost."""
-        answer: Answer = self._ask(name, worker.execute, request)
-        return answer
+        return self._answer(name, request, Answer, None)
 
     def close(self) -> None:
-        """Leave the cluster as it was."""
-        self._client.close()
+        """Let this process read pickles again: every request has a connection of its own."""
+        self._open = False
 
-    def _ask(self, name: str, function: Callable[..., Any], *arguments: Any, timeout: float | None = None) -> Any:
-        from distributed.scheduler import KilledWorker
+    def _refuse_pickles(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Stop a pickle at the first thing that it looks up: distributed reads some that no option of its turns off."""
+        if self._open and event == "pickle.find_class":
+            raise pickle.UnpicklingError(f"a pickle that asks for {arguments[0]}.{arguments[1]} is not read")
 
-        # Nobody else can take the task over, and it is not tried again: a second run would be another one.
-        where = {"workers": [name], "allow_other_workers": False, "retries": 0, "pure": False}
-        task = self._client.submit(function, *arguments, **where)
+    def _answer(self, name: str, request: Request, kind: type[T], timeout_s: float | None) -> T:
+        call = {"op": "run", "function": pickle.dumps(worker.answer), "args": pickle.dumps((worker.packed(request),))}
         try:
-            return self._result(name, task, timeout)
-        except KilledWorker:
-            raise WorkerLost("its process died") from None
-        except (OSError, TimeoutError, ImportError, AttributeError) as error:
-            raise WorkerLost(f"{type(error).__name__}: {error}") from None
-        finally:
-            task.cancel()
+            replies = self._ask(timeout_s, op="broadcast", msg=call, workers=[name])
+            reply = msgspec.convert(replies.get(name, replies), _Reply)
+        except OSError as error:
+            raise WorkerLost(_reason(error)) from None
+        except Exception as error:  # noqa: BLE001 - whatever the bytes of a stranger lead to
+            raise WorkerLost(f"{_NO_ANSWER} ({_reason(error)})") from None
+        if reply.status != "OK":
+            raise WorkerLost(f"{reply.exception_text}; its log says more")
+        return understood(reply.result, kind, f"{_NO_ANSWER}; its log may say why")
 
-    def _result(self, name: str, task: Any, timeout: float | None) -> Any:
-        """Wait for a task as long as its worker is there: without it, Dask would wait for it to come back."""
-        waited = 0.0
-        while True:
-            try:
-                return task.result(timeout=1)
-            except TimeoutError:
-                waited += 1
-            if name not in self._client.scheduler_info(n_workers=-1)["workers"]:
-                raise WorkerLost("it left the cluster")
-            if timeout is not None and waited > timeout:
-                raise WorkerLost(f"no answer within {timeout:.0f} s")
+    def _ask(self, timeout_s: float | None, **message: Any) -> Any:
+        """Return what the scheduler answers to a message. Raises what its bytes, or the lack of any, lead to."""
+        try:
+            return asyncio.run(asyncio.wait_for(self._asked(message), timeout_s))
+        except TimeoutError as error:
+            raise TimeoutError(str(error) or f"no answer within {timeout_s:.0f} s") from None
+
+    async def _asked(self, message: dict[str, Any]) -> Any:
+        from distributed.comm import core
+
+        connect: Any = core.connect
+        connection = await connect(self._address, timeout=_CONNECT_S, **self._options)
+        try:
+            await connection.write({**message, "reply": True, "serializers": _PLAIN}, serializers=_PLAIN)
+            return await connection.read(deserializers=_PLAIN)
+        finally:
+            connection.abort()
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -2,19 +2,27 @@
 
 import asyncio
 import shlex
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.untrusted import MAX_LINE, in_short, read_toml
-from mlpbench.bench.run.fleet.carry import WorkerLost
+from mlpbench.bench.record.untrusted import MAX_LINE, clean_text, in_short, read_toml
+from mlpbench.bench.run.fleet import worker
+from mlpbench.bench.run.fleet.carry import WorkerLost, understood
 from mlpbench.bench.run.fleet.worker import Answer, Facts, Request
 
 NEEDS = "hosts by SSH need asyncssh: pip install 'mlpbench[ssh]'"
 _CONNECT_S = 15
+#: The files of several thousand processes.
+MAX_ANSWER = 2**30
+#: What a run says is a few hundred bytes for each process.
+MAX_SAID = 16 * 2**20
+_PART = 2**20
 #: Where a host has no mlpbench, Python says so in a line like this.
 _NO_MODULE = "No module named"
 T = TypeVar("T")
@@ -75,38 +83,55 @@ class Hosts:
         """Do nothing: every request has a connection of its own."""
 
     def _answer(self, name: str, request: Request, kind: type[T], tell: Callable[[str], None]) -> T:
+        host = self._hosts[name]
         try:
-            content, said, status = asyncio.run(self._asked(self._hosts[name], request, tell))
+            content, said, status = asyncio.run(self._asked(host, request, tell))
         except (OSError, self._ssh.Error) as error:
-            raise WorkerLost(f"{self._hosts[name].address}: {error}") from None
-        try:
-            return msgspec.msgpack.decode(content, type=kind)
-        except msgspec.MsgspecError:
-            last = said[-1] if said else f"exit status {status}"
-            if any(_NO_MODULE in line for line in said):
-                last = f"{self._hosts[name].python} there has no mlpbench: pip install mlpbench ({last})"
-            raise WorkerLost(last) from None
+            raise WorkerLost(f"{host.address}: {str(error) or type(error).__name__}") from None
+        silent = f"{host.python} there ended with exit status {status}, and answered nothing that mlpbench understands"
+        reason = next((line for line in reversed(said) if line), silent)
+        if any(_NO_MODULE in line for line in said):
+            reason = f"{host.python} there has no mlpbench: pip install mlpbench ({reason})"
+        return understood(content, kind, reason)
 
     async def _asked(
         self, host: Host, request: Request, tell: Callable[[str], None]
-    ) -> tuple[bytes, list[str], int | None]:
-        """Start the worker on a host, give it a request; return what it answered, what it said, and its status."""
+    ) -> tuple[bytearray, Sequence[str], int | None]:
+        """Start the worker on a host, give it a request; return what it answered, what it said last, and its status.
+
+        Raises WorkerLost where it answers or says more than any run does.
+        """
         options: dict[str, Any] = {"port": host.port, "connect_timeout": _CONNECT_S, "keepalive_interval": 15}
         options |= {"username": host.user} if host.user else {}
         options |= {"client_keys": [str(Path(host.key).expanduser())]} if host.key else {}
         options |= {"known_hosts": str(Path(host.known_hosts).expanduser())} if host.known_hosts else {}
-        command = shlex.join([host.python, "-m", "mlpbench.bench.run.fleet.worker"])
-        said: list[str] = []
+        command = shlex.join([host.python, "-m", worker.__name__])
+        content, said = bytearray(), deque[str](maxlen=worker.TAIL)
         async with self._ssh.connect(host.address, **options) as connection:
             process = await connection.create_process(command, encoding=None)
-            process.stdin.write(msgspec.json.encode(request))
-            process.stdin.write_eof()
 
             async def listen() -> None:
+                length = 0
                 async for line in process.stderr:
-                    said.append(line.decode(errors="replace").rstrip())
+                    length = _bounded(length + len(line), MAX_SAID, "what it says")
+                    said.append(clean_text(line.decode(errors="replace")))
                     tell(said[-1])
 
-            content, _ = await asyncio.gather(process.stdout.read(), listen())
+            async def receive() -> None:
+                while part := await process.stdout.read(_PART):
+                    content.extend(part)
+                    _bounded(len(content), MAX_ANSWER, "its answer")
+
+            with suppress(BrokenPipeError):  # it ended before it read: its status, and what it said, tell why
+                process.stdin.write(worker.packed(request))
+                process.stdin.write_eof()
+            await asyncio.gather(receive(), listen())
             await process.wait_closed()
             return content, said, process.returncode
+
+
+def _bounded(length: int, most: int, subject: str) -> int:
+    """Return a length in bytes. Raises WorkerLost where it is above the most that is read."""
+    if length > most:
+        raise WorkerLost(f"{subject} is larger than {most // 2**20} MiB")
+    return length

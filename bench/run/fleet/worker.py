@@ -3,6 +3,7 @@
 Started as a module it reads one request from stdin and writes the answer to stdout; what the run says goes to stderr.
 """
 
+import asyncio
 import glob
 import hashlib
 import os
@@ -17,22 +18,26 @@ from typing import Any
 import msgspec
 
 from mlpbench import __version__
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment, host
+from mlpbench.bench.record.fields import Name, Text
 from mlpbench.bench.run import seal
 
 #: Lines of what a run said at its end that an answer holds.
-_TAIL = 20
+TAIL = 20
 #: Exit statuses of a run that came to its end; with 1 a kernel failed, and its result says why.
 FINISHED = (0, 1)
+#: The exit status of one that could not begin.
+FAILED = 2
 
 
 class Facts(msgspec.Struct, frozen=True):
     """What a worker is; ``version`` is mlpbench's."""
 
-    machine: str
-    host: str | None
-    boot: str | None
-    version: str
+    machine: Name
+    host: Text | None
+    boot: Text | None
+    version: Text
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -75,7 +80,7 @@ def execute(request: Request) -> Answer:
     words = ["run", *request.words, "--out", str(folder)]
     if any(folder.glob("*/*/run.json")):
         words = ["run", "--resume", "--out", str(folder)]
-    said: deque[str] = deque(maxlen=_TAIL)
+    said: deque[str] = deque(maxlen=TAIL)
     command = [sys.executable, "-m", "mlpbench", *words]
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **streams, text=True, errors="replace") as process:
@@ -100,11 +105,28 @@ def _folder(name: str) -> Path:
     return own[0] if own else Path(tempfile.mkdtemp(prefix=f"{name}-"))
 
 
+def packed(request: Request) -> bytes:
+    """Return a request as `main` reads it."""
+    return msgspec.json.encode(request)
+
+
+async def answer(request: bytes) -> bytes:
+    """Return what another process answers to a request. A worker of Dask waits for it, and stays in its cluster."""
+    command = [sys.executable, "-m", __name__]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = await asyncio.create_subprocess_exec(*command, **pipes)
+    return (await process.communicate(request))[0]
+
+
 def main() -> None:
     """Answer one request."""
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    answers.write(msgspec.msgpack.encode(execute(request) if request.words else facts()))
+    try:
+        content = execute(request) if request.words else facts()
+    except (OSError, UserError) as error:
+        content = Answer(FAILED, (str(error),), {}, {})
+    answers.write(msgspec.msgpack.encode(content))
     answers.close()
 
 

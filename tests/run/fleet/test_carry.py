@@ -58,8 +58,8 @@ class Pretended:
         digests = {path: digest(content) for path, content in files.items()}
         if how == "torn":
             files = {path: content[:-1] for path, content in files.items()}
-        if how == "outside":
-            files = digests = {"../../outside.json": b"{}"}
+        if isinstance(how, dict):
+            files |= how
             digests = {path: digest(content) for path, content in files.items()}
         return Answer(0, (), files, digests)
 
@@ -133,11 +133,47 @@ def test_a_worker_of_another_version_takes_no_part(four, tmp_path, teller):
     assert "c" not in {name for name, _ in four.asked}
 
 
-def test_no_file_of_a_worker_leaves_its_folder(four, tmp_path, teller):
-    four.spoil["a"] = "outside"
-    with pytest.raises(UserError, match="lies outside its folder"):
-        run(four, tmp_path / "results", teller)
-    assert not list(tmp_path.rglob("outside.json"))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../outside.json",
+        "/tmp/outside.json",
+        "testbox/../x/outside.json",
+        "testbox/calibration.json",
+        "otherbox/20261124T120000Z-0123abcd/run.json",
+        "testbox/a/b/c/d.json",
+        "testbox/a/\0.json",
+        "testbox/a/.json",
+        f"testbox/{'a' * 300}/run.json",
+        "testbox",
+        "",
+    ],
+)
+def test_a_worker_sends_files_of_its_own_run_alone_and_is_lost_otherwise(four, tmp_path, teller, name):
+    results = tmp_path / "results"
+    four.spoil["a"] = {name: b"{}"}
+    head = run(four, results, teller)
+    assert head.workers[0].problem.startswith(f"its results were not taken: {name!r} is no file of a run of testbox")
+    assert [entry.done for entry in head.workers] == [False, True, True, True]
+    assert not [*tmp_path.rglob("outside.json"), *results.rglob("calibration.json")]
+    assert record.newest(results) == head
+
+
+def test_results_that_cannot_be_read_cost_their_worker_alone(four, tmp_path, teller):
+    results = tmp_path / "results"
+    four.spoil["a"] = {"testbox/20261124T120000Z-0123abcd/run.json": b"\x1b[31m"}
+    head = run(four, results, teller)
+    assert head.workers[0].problem.startswith("its results were not taken: ")
+    assert "run.json: not JSON" in head.workers[0].problem
+    assert [entry.done for entry in head.workers] == [False, True, True, True]
+
+
+def test_what_a_worker_says_of_itself_fits_into_the_file_of_the_fleet(four, tmp_path, teller, told):
+    four.versions["a"] = "\x1b[31m9\n" * 10_000
+    head = run(four, tmp_path / "results", teller)
+    assert head.workers[0].problem.startswith("it has mlpbench 9 9 9")
+    assert not any("\x1b" in line or "\n" in line for line in told)
+    assert record.newest(tmp_path / "results") == head
 
 
 def test_a_cluster_whose_workers_have_new_addresses_goes_on(four, tmp_path, teller):
