@@ -30,10 +30,10 @@ def merge(
     ],
     results: Results = Path("results"),
 ) -> None:
-    """Copy the runs of other folders of results into this one.
+    """Copy the runs and calibrations of other folders of results into this one.
 
-    A run that is there already stays as it is: a second time nothing changes. Two different results of one name are
-    refused with both paths, and then nothing is copied.
+    A run that is there already stays as it is: a second time nothing changes. All files are read first. Links, files
+    that are no results, and two different results of one name are refused, and then nothing is copied.
 
     Example: mlpbench merge /mnt/node1/results /mnt/node2/results
     """
@@ -42,9 +42,13 @@ def merge(
     found = merging.merge(sources, results)
     for note in found.notes:
         console.say(note, "yellow")
+    for machine in found.calibrations:
+        console.say(f"the calibration of {machine} was added: `mlpbench compare` uses it for runs of that machine")
     for folder in found.added:
         print(folder)  # noqa: T201
-    console.say(f"{words.things(len(found.added), 'run')} added to {results}, {len(found.same)} there already")
+    added = [words.things(len(found.added), "run")]
+    added += [words.things(len(found.calibrations), "calibration")] if found.calibrations else []
+    console.say(f"{words.listed(added)} added to {results}, {len(found.same)} there already")
 
 
 def fleet(

@@ -6,6 +6,7 @@ a folder of its own for each setting. Folders are only ever listed: nothing that
 """
 
 import difflib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -173,7 +174,7 @@ def read_runs(path: Path) -> list[Run]:
 def _head(folder: Path) -> PlanHead | SweepHead | None:
     """Return what the ``run.json`` of a folder says, None where there is none."""
     path = folder / PLAN_FILE
-    return untrusted.read(path, RunFile).mlpbench if _exists(path) else None
+    return untrusted.read(path, RunFile).mlpbench if os.path.lexists(path) else None
 
 
 def _run(path: Path, head: PlanHead | None) -> Run:

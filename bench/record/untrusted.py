@@ -59,7 +59,7 @@ def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
     try:
         return read_ordinary(path, most)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        raise UserError(f"{path}: {'a link to nothing' if path.is_symlink() else 'no such file'}") from None
     except (OSError, ValueError) as error:  # ValueError: a name that no system takes
         raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 

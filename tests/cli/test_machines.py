@@ -1,5 +1,7 @@
 """`mlpbench merge` and `mlpbench fleet` as people type them."""
 
+import json
+
 import pytest
 
 from mlpbench import __version__
@@ -17,6 +19,21 @@ def test_merge_prints_what_is_new(tmp_path, capsys):
     status, out, err = called(capsys, *words)
     assert (status, out) == (0, f"{tmp_path}/all/testbox/{run.name}\n")
     assert err == f"1 run added to {tmp_path}/all, 0 there already\n"
+    assert called(capsys, *words)[1:] == ("", f"0 runs added to {tmp_path}/all, 1 there already\n")
+
+
+def test_merge_says_which_calibration_it_adds(tmp_path, capsys):
+    run = simulate.write_run(tmp_path / "a", TIMES)
+    facts = {"machine": "testbox", "run": "calibration/x", "kernel": "numpy", "ended": "2026-11-24T12:00:00Z"}
+    head = {"schema": 1, "kind": "calibration", "repeats": 20, "threshold": 0.01, "false_discovery_rate": 0.05}
+    (run.parent / "calibration.json").write_text(json.dumps({"mlpbench": head | facts}))
+    words = ("merge", str(tmp_path / "a"), "--results", str(tmp_path / "all"))
+    status, out, err = called(capsys, *words)
+    assert (status, out) == (0, f"{tmp_path}/all/testbox/{run.name}\n")
+    assert err.splitlines() == [
+        "the calibration of testbox was added: `mlpbench compare` uses it for runs of that machine",
+        f"1 run and 1 calibration added to {tmp_path}/all, 0 there already",
+    ]
     assert called(capsys, *words)[1:] == ("", f"0 runs added to {tmp_path}/all, 1 there already\n")
 
 

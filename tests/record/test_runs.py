@@ -4,7 +4,7 @@ import pytest
 
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.runs import find_runs, latest, resolve
+from mlpbench.bench.record.runs import find_runs, latest, read_runs, resolve
 from support import simulate
 
 TIMES = {("numpy", "batched", 100): 2e-6}
@@ -56,3 +56,14 @@ def test_a_setting_that_is_not_there(results):
 @pytest.mark.parametrize("argument", ["latest/..", "latest/.", "latest/", "/threads-1", "latest//threads-1", "no/such"])
 def test_strange_paths_are_refused_or_are_paths(results, argument):
     assert refusal(argument, results)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"), [("run.json", "Too many levels of symbolic links"), ("nowhere", "a link to nothing")]
+)
+def test_a_plan_that_is_a_link_to_itself_or_to_nothing_is_told(tmp_path, target, said):
+    run = simulate.write_run(tmp_path, TIMES)
+    (run / "run.json").unlink()
+    (run / "run.json").symlink_to(target)
+    with pytest.raises(UserError, match=rf"run\.json: .*{said}"):
+        read_runs(run)
