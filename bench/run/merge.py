@@ -85,9 +85,9 @@ def _runs(source: Path) -> list[Path]:
 
 def _folders(folder: Path) -> list[Path]:
     """Return the folders in a folder. Raises UserError for one that is a link, and as `_entries`."""
-    found = [path for path in _entries(folder) if path.is_dir()]
-    _refuse_links(found)
-    return found
+    folders = [path for path in _entries(folder) if path.is_dir()]
+    _refuse_links(folders)
+    return folders
 
 
 def _entries(folder: Path) -> list[Path]:
