@@ -22,7 +22,7 @@ from mlpbench.bench.record.runs import Run, read_runs
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.trust import COUNTED, Start
 from mlpbench.bench.stats.estimates import Ratio
-from mlpbench.bench.trust.quiet import Taken, taken
+from mlpbench.bench.trust.quiet import Taken, of_run
 
 #: A run, or the path of a run or of one of its records.
 Source = Run | Path | str
@@ -185,7 +185,7 @@ def rounds(sources: Source | Iterable[Source]) -> pd.DataFrame:
     """Return one row for each round of each case and repeat, with the columns of `ROUNDS`. Raises UserError."""
     rows: list[dict[str, Any]] = []
     for run in runs(sources):
-        for record, found in zip(run.records, taken(run.records), strict=True):
+        for record, found in zip(run.records, of_run(run), strict=True):
             for case in found.values():
                 rows += _rounds(run, record, case)
     return framed(rows, ROUNDS)
@@ -259,7 +259,7 @@ def runs(sources: Source | Iterable[Source]) -> Iterator[Run]:
 
 def _rows(sources: Source | Iterable[Source]) -> Iterator[dict[str, Any]]:
     for run in runs(sources):
-        for record, found in zip(run.records, taken(run.records), strict=True):
+        for record, found in zip(run.records, of_run(run), strict=True):
             yield from (
                 _row(run, record, case) | _trust(record, case) | _device(record, case) for case in found.values()
             )

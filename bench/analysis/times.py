@@ -17,7 +17,7 @@ from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Ratio
 from mlpbench.bench.trust.pace import Pace, paces
-from mlpbench.bench.trust.quiet import At, Rule, Taken, taken
+from mlpbench.bench.trust.quiet import At, Rule, Taken, of_run
 
 #: One repeat of a case: where it comes from, what was taken of it, and seconds per sample.
 _Measured = tuple[Record, Taken, float]
@@ -71,7 +71,7 @@ def cases(runs: Iterable[Run], pace: Pace | None = None) -> list[CaseTimes]:
     """
     found: dict[tuple[str, str, str], dict[At, list[_Measured]]] = {}
     for run in runs:
-        for record, cases_taken in zip(run.records, taken(run.records), strict=True):
+        for record, cases_taken in zip(run.records, of_run(run), strict=True):
             own = paces(record.trust) if pace else {}
             for at, case in cases_taken.items():
                 whose = run.name, record.machine, record.kernel

@@ -59,6 +59,8 @@ class Run:
     roofs_of_repeats: Mapping[int, RoofsHead] = field(default_factory=dict)
     resumed: tuple[Resumed, ...] = ()
     contradictions: tuple[str, ...] = ()
+    #: What readers worked out of this run, by the reader's name: each does so once. A changed run begins without.
+    worked_out: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def id(self) -> str:

@@ -92,7 +92,7 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     unclaimed = trust.claims(runs)
     finding = replace(finding, notes=[*finding.notes, *unclaimed])
     judged = tuple(trust.judge(run, p99_s) for run in runs)
-    spreads = spread.find([run.records for run in runs])
+    spreads = spread.find(runs)
     gap_table = gaps.gap_table(runs)
     many = len(runs) > MANY_RUNS
     sections = (

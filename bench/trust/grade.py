@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
+from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.trust.disturbance import Cause, best_spin_s, levels_s
-from mlpbench.bench.trust.quiet import taken
+from mlpbench.bench.trust.quiet import of_run
 
 #: Up to which a machine is quiet, or fair: the share of disturbed timings, the share of slow looks, the spread of the
 #: calibration, and half the width of the intervals. The worst of them decides.
@@ -39,12 +40,10 @@ class Grade:
     card_others: int = 0
 
 
-def grade(records: Sequence[Record], width: float | None = None, governor: str | None = None) -> Grade:
-    """Return the grade of the machine in one run, from its records.
-
-    ``width``: see `Grade`. ``governor``: what sets the processor's clock, which is advice too.
-    """
-    found = [case for of_record in taken(records) for case in of_record.values()]
+def grade(run: Run, width: float | None = None) -> Grade:
+    """Return the grade of the machine in one run. ``width``: see `Grade`."""
+    records, governor = run.records, run.measured_in.machine.governor
+    found = [case for of_record in of_run(run) for case in of_record.values()]
     best = best_spin_s(record.trust for record in records)
     looks = [case.slow for case in found if case.slow is not None]
     if best is None and not looks:

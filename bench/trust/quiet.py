@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record, Timing
 from mlpbench.bench.record.trust import best_look, quiet_up_to
 from mlpbench.bench.trust.disturbance import Cause, Disturbance, best_spin_s, disturbances
@@ -94,6 +95,14 @@ def taken(records: Sequence[Record]) -> list[dict[At, Taken]]:
             found[at] = _taken(timing, fastest, quiet_up_to(fastest, beside), hit.get(at, ()))
         made.append(found)
     return _marked(records, made)
+
+
+def of_run(run: Run) -> list[dict[At, Taken]]:
+    """Return `taken` of the records of a run, which is worked out once, however many sections ask for it."""
+    if __name__ not in run.worked_out:
+        run.worked_out[__name__] = taken(run.records)
+    judged: list[dict[At, Taken]] = run.worked_out[__name__]
+    return judged
 
 
 def worked_s(timing: Timing) -> tuple[float, ...]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlpbench.bench.record.schema import Record
-from mlpbench.bench.trust.quiet import At, taken
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.trust.quiet import At, of_run
 
 #: All cases of a report have about so many numbers together, and each has at least, and at most, so many.
 _TOGETHER, _LEAST, _MOST = 3000, 12, 40
@@ -29,12 +29,12 @@ class Spread:
     left: tuple[float, ...]
 
 
-def find(runs: Sequence[Sequence[Record]]) -> tuple[Spread, ...]:
-    """Return every case of the records of some runs; what several processes and runs have is put together."""
+def find(runs: Sequence[Run]) -> tuple[Spread, ...]:
+    """Return every case of some runs; what several processes and runs have is put together."""
     used: dict[tuple[str, At], list[float]] = {}
     left: dict[tuple[str, At], list[float]] = {}
-    for records in runs:
-        for record, cases in zip(records, taken(records), strict=True):
+    for run in runs:
+        for record, cases in zip(run.records, of_run(run), strict=True):
             for at, case in cases.items():
                 chosen, key, call_s = set(case.chosen), (record.kernel, at), case.call_s
                 for number, round_s in enumerate(case.timing.rounds_s):

@@ -6,7 +6,7 @@ from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.trust import QUIET
 from mlpbench.bench.trust.disturbance import SLOWER, Disturbance, best_spin_s, levels_s
-from mlpbench.bench.trust.quiet import taken
+from mlpbench.bench.trust.quiet import of_run
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def timeline(run: Run) -> Timeline | None:
     best = best_spin_s(record.trust for record in run.records)
     if best is None:
         return None
-    found = {(r.kernel, r.repeat): cases for r, cases in zip(run.records, taken(run.records), strict=True)}
+    found = {(r.kernel, r.repeat): cases for r, cases in zip(run.records, of_run(run), strict=True)}
     spins = {(record.kernel, record.repeat): levels_s(record.trust) for record in run.records}
     looks = all(case.level is not None for cases in found.values() for case in cases.values())
     watched = [(record, window) for record in _in_order(run) for window in record.trust.windows]

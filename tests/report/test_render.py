@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -10,6 +11,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections import gaps
+from mlpbench.bench.trust import quiet
 from support import simulate
 from support.reports import EXACT, SKIPPED
 from support.runs import limits as limit_runs
@@ -54,6 +56,22 @@ def test_what_stands_beside_the_cases_is_read_once_for_all_sections_and_formats(
     assert (len(document.explanations), len(document.limits)) == (1, 1), "two sections are made of it"
     assert render.write(document, "md") == render.render([limit_runs.write(tmp_path / "again")], "md")
     assert reads == [run.id, run.id], "once for each report"
+
+
+@pytest.mark.parametrize("name", render.FORMATS)
+def test_each_run_is_judged_once_however_many_sections_ask(tmp_path, monkeypatch, name):
+    runs, judged = [write(tmp_path, seed=seed) for seed in range(3)], []
+    judge = quiet.taken
+    monkeypatch.setattr(quiet, "taken", lambda records: judged.append(records[0].plan.run_id) or judge(records))
+    render.render(runs, name)
+    assert sorted(judged) == [run.id for run in runs]
+
+
+def test_a_run_that_was_changed_is_judged_anew(tmp_path):
+    run = write(tmp_path)
+    every = quiet.of_run(run)
+    assert len(quiet.of_run(replace(run, records=run.records[:1]))) == 1 < len(every)
+    assert quiet.of_run(run) is every
 
 
 def test_all_say_the_same_finding(reports):

@@ -1,16 +1,23 @@
 """The grade of a machine, and the advice: simulated processes of which the truth is known."""
 
+from types import SimpleNamespace
+
 import msgspec
 import pytest
 
 from mlpbench.bench.record.device import DeviceTimes
 from mlpbench.bench.trust import grade as grade_
-from mlpbench.bench.trust.grade import grade
 from mlpbench.bench.trust.pace import paces
 from support import trusting
 from support.trusting import Process, rounds, timing
 
 QUIET, SLOW = (25, 25), (50, 50)
+
+
+def grade(processes, width=None, governor=None):
+    """Return the grade of a run of these processes."""
+    measured_in = SimpleNamespace(machine=SimpleNamespace(governor=governor))
+    return grade_.grade(SimpleNamespace(records=processes, measured_in=measured_in, worked_out={}), width)
 
 
 def process(*windows, slow_looks=0, looks=True, call_s=1e-4):

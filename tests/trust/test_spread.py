@@ -16,7 +16,7 @@ TIMES = {
 
 
 def find(folder, **settings):
-    return spread.find([read_run(simulate.write_run(folder, TIMES, **settings)).records])
+    return spread.find([read_run(simulate.write_run(folder, TIMES, **settings))])
 
 
 def test_every_round_is_counted_once_and_those_that_made_the_time_apart(tmp_path):

@@ -36,7 +36,7 @@ def bandwidth_chart(found: Group) -> dict[str, Any]:
     # Colours of kernels begin at the other end of the list.
     colours = [PAGE.series[4], PAGE.series[5], PAGE.series[7], PAGE.shade]
     columns = alt.expr("width < 320 ? 1 : 4")
-    inside = pieces.transform_filter(f"datum.seen >= {_WIDE}").encode(alt.X("middle:Q"), text="share:N")
+    inside = pieces.transform_filter(f"datum.seen >= {_WIDE}").encode(alt.X("middle:Q"), text=alt.Text("share:N"))
     fits = alt.expr(f"datum.seen * width < {_LETTERS} ? 0 : 1")
     rest = f"datum.part == '{PIECES['unexplained']}'"
     layers = [

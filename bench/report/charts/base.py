@@ -3,9 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import altair as alt
+from altair.utils.schemapi import debug_mode
 
 from mlpbench.bench import words
 from mlpbench.bench.report.charts.style import PAGE, Theme, series
@@ -19,6 +21,9 @@ _SHOWN = "!datum.kernel || indexof(hidden_kernels, datum.kernel) < 0"
 UNCHECKED = "unchecked_kernels"
 #: The field of a row that has its kernel's name with the mark.
 _NAME = "named"
+
+#: In this context Altair does not hold each piece of a chart to its schema, which takes long: tests hold charts to it.
+unvalidated = partial(debug_mode, False)
 
 
 def marked(name: str) -> str:
@@ -148,7 +153,7 @@ def telling(told: Mapping[str, str]) -> dict[str, Any]:
     told = {_NAME if field == "kernel" else field: title for field, title in told.items()}
     said = " + ', ' + ".join(f"'{title}: ' + datum['{field}']" for field, title in told.items())
     tips = [alt.Tooltip(f"{field}:N", title=title) for field, title in told.items()]
-    return {"tooltip": tips, "description": alt.value(alt.expr(said))}
+    return {"tooltip": tips, "description": alt.DescriptionValue(alt.expr(said))}
 
 
 def styled(base: alt.Chart, names: Sequence[str], told: Mapping[str, str]) -> Any:
@@ -236,12 +241,14 @@ def ratio_panels(
     lines = alt.Chart().encode(batch_axis(every, singles=False), y, colour(names))
     points = lines.encode(shape(names), **telling(told))
     layers = [rule_at_one(), *interval_lines(lines, points)]
-    return [Panel(title, drawn(layers, dodged(rows), what, _PANEL)) for title, rows in panels.items()]
+    return beside(layers, {title: dodged(rows) for title, rows in panels.items()}, what, _PANEL)
 
 
 def mark(chart: dict[str, Any], unchecked: Sequence[str], *, in_legend: bool = False) -> None:
     """Mark the unchecked among the kernels of a chart that `drawn` made, and ``in_legend`` of its own legend."""
-    next(one for one in chart["params"] if one["name"] == UNCHECKED)["value"] = list(unchecked)
+    chart["params"] = [
+        param | {"value": list(unchecked)} if param["name"] == UNCHECKED else param for param in chart["params"]
+    ]
     for layer in chart["layer"] if in_legend else ():
         for channel in ("color", "shape"):
             if "field" in layer.get("encoding", {}).get(channel, {}):
@@ -250,17 +257,34 @@ def mark(chart: dict[str, Any], unchecked: Sequence[str], *, in_legend: bool = F
 
 def drawn(layers: list[Any], rows: list[dict[str, Any]], what: str, height: int, theme: Theme = PAGE) -> dict[str, Any]:
     """Return the layers as one chart that fills its place, and follows the page's legend."""
-    chart = alt.layer(*layers, data=alt.NamedData(name=ROWS)).transform_filter(_SHOWN)
+    (panel,) = beside(layers, {"": rows}, what, height, theme)
+    return panel.chart
+
+
+def beside(
+    layers: Sequence[Any], rows: Mapping[str, list[dict[str, Any]]], what: str, height: int, theme: Theme = PAGE
+) -> list[Panel]:
+    """Return the layers as charts that stand beside each other, one for each title and its rows: they share layers."""
+    inline: dict[str, Any] = {}  # the rows that layers bring along
+    context = {"datasets": inline, "top_level": False, "data": alt.NamedData(name=ROWS)}
+    # Altair would copy each layer for each thing that is said of all of them.
+    specified = [layer.to_dict(validate=False, context=context) for layer in layers]
+    frame = _frame(theme) | {"layer": specified, "height": height, "description": what}
+    return [Panel(title, {**frame, "datasets": {**inline, ROWS: own}}) for title, own in rows.items()]
+
+
+@cache
+def _frame(theme: Theme) -> dict[str, Any]:
+    """Return a chart without layers."""
+    chart = alt.layer(alt.Chart().mark_point(), data=alt.NamedData(name=ROWS)).transform_filter(_SHOWN)
     chart = chart.transform_calculate(as_=_NAME, calculate=marked("datum.kernel"))
     chart = chart.add_params(alt.param("hidden_kernels", value=[]), alt.param(UNCHECKED, value=[]))
-    chart = chart.properties(width="container", height=height, background="transparent", description=what)
+    chart = chart.properties(width="container", height=0, background="transparent", description="")
     muted: Any = dict.fromkeys(("labelColor", "titleColor", "domainColor", "tickColor"), theme.muted)
     title: Any = {"titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 10}
     axis = alt.AxisConfig(gridColor=theme.grid, labelFontSize=12, **muted, **title)
     # The page has a legend of its own, one for all charts, that a keyboard can reach.
     chart = chart.configure(axis=axis, legend=alt.LegendConfig(disable=True), view=alt.ViewConfig(stroke=None))
-    # Tests hold the charts to the schema, which takes long; Altair would copy the rows a dozen times, too.
     specification: dict[str, Any] = chart.to_dict(validate=False)
     specification.pop("$schema", None)  # nothing must look online
-    specification.setdefault("datasets", {})[ROWS] = rows
     return specification

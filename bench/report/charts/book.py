@@ -28,7 +28,7 @@ def book_chart(findings: Sequence[BookFinding]) -> dict[str, Any]:
     bars = alt.Chart().encode(alt.Y("bar:N", sort=keys, axis=axis), x)
     told = {"kernel": "kernel", "way": "the cell", "part": "part", "time": "time", "share": "share"}
     parts = bars.transform_filter("datum.kind == 'part'").encode(**base.telling(told))
-    whole = bars.transform_filter("datum.kind == 'whole'").encode(alt.X("x2:Q"), text="time:N")
+    whole = bars.transform_filter("datum.kind == 'whole'").encode(alt.X("x2:Q"), text=alt.Text("time:N"))
     names = [PART_WORDS[name] for name in (*PARTS, REST)]
     colours = [*(PAGE.series[_COLOURS[name]] for name in PARTS), PAGE.muted]
     layers = [

@@ -121,7 +121,7 @@ def _bar_words(steps: alt.Chart) -> list[alt.Chart]:
     )
     return [
         steps.transform_filter(where)
-        .encode(alt.X("at:Q"), text="time:N")
+        .encode(alt.X("at:Q"), text=alt.Text("time:N"))
         .mark_text(align=align, dx=shift, color=ink, fontSize=12)
         for where, align, shift, ink in places
     ]
@@ -136,7 +136,7 @@ def hockney_chart(found: Explanation, names: Sequence[str]) -> dict[str, Any]:
     y = base.log_axis("y", "time of a call", seconds, base.TIME_LABEL)
     kernels = alt.Chart().encode(x, y, base.colour(names))
     told = {"kernel": "kernel", "at": "batch size", "time": "measured", "fitted": "fitted", "guess": "predicted"}
-    curve = kernels.transform_filter("datum.kind == 'line'").encode(detail=["part:N"])
+    curve = kernels.transform_filter("datum.kind == 'line'").encode(detail=[alt.Detail("part:N")])
     points = kernels.transform_filter("datum.kind == 'point'")
     layers = [
         curve.transform_filter("datum.part == 0").mark_line(strokeWidth=2, clip=True),

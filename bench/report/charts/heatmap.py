@@ -70,7 +70,7 @@ def heatmap_chart(found: Sequence[HeatMap]) -> dict[str, Any]:
     ink = alt.condition("datum.white", alt.value("#ffffff"), alt.value("#000000"))
     layers = [
         coloured.mark_rect(stroke=PAGE.surface, strokeWidth=2),
-        cells.encode(text="words:N", color=ink).mark_text(
+        cells.encode(text=alt.Text("words:N"), color=ink).mark_text(
             fontSize=alt.expr(f"{width} < {_SMALL} ? 9 : 12"),
             opacity=alt.expr(f"{width} < {_NARROW} ? 0 : 1"),
             tooltip=None,

@@ -34,8 +34,8 @@ def roofline_chart(found: Explanation, names: Sequence[str]) -> dict[str, Any]:
     number = "format(datum.value, '~g')"
     x = base.log_axis("x", "arithmetic intensity (FLOP per byte)", [names_fit, right], number)
     both = alt.Chart().encode(x, base.log_axis("y", "GFLOP/s", heights, number))
-    lines = both.transform_filter("datum.kind == 'roof'").encode(detail=["roof:N"])
-    words = both.transform_filter("datum.kind == 'name'").encode(text="label:N")
+    lines = both.transform_filter("datum.kind == 'roof'").encode(detail=[alt.Detail("roof:N")])
+    words = both.transform_filter("datum.kind == 'name'").encode(text=alt.Text("label:N"))
     styled = base.styled(both, names, {"kernel": "kernel", "case": "case", "rate": "achieved"})
     layers = [
         lines.transform_filter("datum.threads != 1").mark_line(color=PAGE.muted, strokeWidth=1.5),

@@ -34,7 +34,7 @@ def spread_charts(found: Sequence[Spread], names: Sequence[str]) -> list[Panel]:
         used.encode(base.colour(names)).mark_tick(opacity=0.7, **marks),
     ]
     what = "Times of rounds as multiples of the time of their case."
-    return [Panel(kernel, base.drawn(layers, of_kernel, what, _HEIGHT)) for kernel, of_kernel in rows.items()]
+    return base.beside(layers, rows, what, _HEIGHT)
 
 
 def _rows(kernel: str, found: Sequence[Spread]) -> Iterator[dict[str, Any]]:

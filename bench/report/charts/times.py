@@ -59,7 +59,8 @@ def picture(cases: Sequence[CaseSummary], name: str, theme: Theme, width: int = 
     base.mark(panel.chart, sorted({case.kernel for case in cases if case.unchecked}), in_legend=True)
     specification = panel.chart | {"width": width, "height": height, "background": theme.surface, "padding": 16}
     symbols = {"symbolOpacity": 1, "symbolSize": 130}
-    specification["config"]["legend"] = {"orient": "top", "labelColor": theme.ink, "labelFontSize": 13, **symbols}
+    legend = {"orient": "top", "labelColor": theme.ink, "labelFontSize": 13, **symbols}
+    specification["config"] = specification["config"] | {"legend": legend}
     return str(vl_convert.vegalite_to_svg(specification, vl_version=vega_lite_version()))
 
 
@@ -102,14 +103,9 @@ def _panels(
     every = [row for of_run in rows.values() for row in of_run if row["kind"] == "case"]
     singles = any(row["mode"] == "per_sample" for row in every)
     x, y, several = base.batch_axis(every, singles=singles), axis(every), len(rows) > 1
-    drawn = {run: base.dodged(_banded(of_run)) for run, of_run in rows.items() if of_run}
-    return [
-        Panel(
-            run if several else "",
-            base.drawn(_layers(x, y, names, theme, singles=singles), of_run, what, _LOW if several else _HEIGHT, theme),
-        )
-        for run, of_run in drawn.items()
-    ]
+    drawn = {run if several else "": base.dodged(_banded(of_run)) for run, of_run in rows.items() if of_run}
+    layers = _layers(x, y, names, theme, singles=singles)
+    return base.beside(layers, drawn, what, _LOW if several else _HEIGHT, theme)
 
 
 def _banded(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ def timeline_chart(found: Timeline, names: Sequence[str]) -> dict[str, Any]:
     layers = [
         level.transform_filter("datum.kind == 'limit'").mark_rule(color=PAGE.muted, strokeDash=[5, 3]),
         both.transform_filter("datum.kind == 'line'")
-        .encode(detail=["process:N"])
+        .encode(detail=[alt.Detail("process:N")])
         .mark_line(color=PAGE.muted, strokeWidth=1),
         symbols.transform_filter("datum.kind == 'case'").mark_point(filled=True, opacity=0.9, size=40),
         symbols.transform_filter("datum.kind == 'disturbed'").mark_point(filled=True, opacity=1, size=90),

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -35,11 +36,12 @@ def render(document: Document) -> str:
     try:
         import jinja2
 
-        drawn = _drawn(document)
+        kernels = _kernels(document)
+        drawn = _drawn(document, kernels)
         bundle = _bundle()
     except ImportError as missing:
         raise UserError(f"{NEEDS} ({missing.name or missing})") from None
-    kernels, css, scripts = _kernels(document), _style(), [bundle, _file("page.js")]
+    css, scripts = _style(), [bundle, _file("page.js")]
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -49,19 +51,26 @@ def render(document: Document) -> str:
         document=document,
         css=css,
         scripts=scripts,
-        panels={name: [(one.title, _embedded(one.chart)) for one in panels] for name, panels in drawn.items()},
+        drawn=drawn,
         legend=kernels if len(kernels) > 1 and drawn else [],
         swatches={item.name: item for item in kernels},
         names={case.kernel: case.name for case in document.cases},
-        columns={figure.name: _columns(figure, len(drawn[figure.name])) for figure in document.figures()},
         most_cards=_MOST_CARDS,
-        keys={name: _key(panels, kernels) for name, panels in drawn.items()},
         policy=_policy(scripts, css),
     )
 
 
-def _drawn(document: Document) -> dict[str, list[Panel]]:
-    """Return every figure's charts by its name. Raises ImportError without Altair."""
+@dataclass(frozen=True)
+class _Drawn:
+    """A figure: titles of its panels and their charts as JSON, the kernels of its key, and the class of its place."""
+
+    panels: tuple[tuple[str, str], ...]
+    key: list[style.Series]
+    columns: str
+
+
+def _drawn(document: Document, kernels: list[style.Series]) -> dict[str, _Drawn]:
+    """Return every figure by its name. Raises ImportError without Altair."""
     from mlpbench.bench.report.charts import (
         bandwidth,
         base,
@@ -77,7 +86,7 @@ def _drawn(document: Document) -> dict[str, list[Panel]]:
         trust,
     )
 
-    names = [item.name for item in _kernels(document)]
+    names = [item.name for item in kernels]
     charts: dict[str, Callable[[Any, list[str]], dict[str, Any] | list[Panel]]] = {
         "time": times.time_charts,
         "speedup": times.speedup_charts,
@@ -97,12 +106,17 @@ def _drawn(document: Document) -> dict[str, list[Panel]]:
         "bandwidth": lambda data, _: bandwidth.bandwidth_chart(data),
         "book": lambda data, _: book.book_chart(data),
     }
-    made = {figure.name: charts[figure.name.partition("-")[0]](figure.data, names) for figure in document.figures()}
-    panels = {name: found if isinstance(found, list) else [base.Panel("", found)] for name, found in made.items()}
     unchecked = sorted({case.kernel for case in document.cases if case.unchecked})
-    for panel in (panel for found in panels.values() for panel in found):
-        base.mark(panel.chart, unchecked)
-    return panels
+    drawn = {}
+    with base.unvalidated():
+        for figure in document.figures():
+            made = charts[figure.name.partition("-")[0]](figure.data, names)
+            panels = made if isinstance(made, list) else [base.Panel("", made)]
+            for panel in panels:
+                base.mark(panel.chart, unchecked)
+            texts = tuple((panel.title, _embedded(panel.chart)) for panel in panels)
+            drawn[figure.name] = _Drawn(texts, _key(panels, kernels), _columns(figure, len(panels)))
+    return drawn
 
 
 def _columns(figure: Figure, panels: int) -> str:

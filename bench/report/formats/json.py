@@ -15,7 +15,7 @@ from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import Document, Judgement
 from mlpbench.bench.report.sections import gaps, trust
 from mlpbench.bench.stats.estimates import Estimate, Ratio
-from mlpbench.bench.trust.quiet import At, Taken, disturbed_in_words, taken
+from mlpbench.bench.trust.quiet import At, Taken, disturbed_in_words, of_run
 
 #: Of this document, not of the result files.
 SCHEMA = 1
@@ -100,7 +100,7 @@ def _run(judged: Judgement) -> dict[str, Any]:
         "run": run.id,
         **_fields(run, "setting", "machine", "plan"),
         "environment": run.measured_in.as_dict(),
-        "kernels": [_kernel(*of_record) for of_record in zip(run.records, taken(run.records), strict=True)],
+        "kernels": [_kernel(*of_record) for of_record in zip(run.records, of_run(run), strict=True)],
         "missing": [{"kernel": kernel, "what": what, "why": why} for kernel, what, why in gaps.gaps(run)],
         "interrupted": bool(run.missing or run.problems),
         **_fields(run, "ending"),

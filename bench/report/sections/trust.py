@@ -53,7 +53,7 @@ def judge(run: Run, p99_s: float | None = None) -> Judgement:
     costs = list(map(clock_check.call_costs_s, trusts))
     return Judgement(
         run,
-        grade(run.records, times.half_width(run), run.measured_in.machine.governor),
+        grade(run, times.half_width(run)),
         clock_check.check_clock(trusts),
         timeline(run),
         {mode: [cost[mode] for cost in costs if mode in cost] for mode in COST_NAMES},
