@@ -35,7 +35,9 @@ def calibrate(
             min=2, max=100, help="Repeats on each side of a comparison, at most. `run A B --budget 2m` has time for 20."
         ),
     ] = 20,
-    budget: Annotated[str, typer.Option(metavar="TIME", help="How long to measure, such as 14m.")] = "14m",
+    budget: Annotated[
+        str, typer.Option(metavar="TIME", help="How long to measure, such as 14m."), options.Reader(values.parse_budget)
+    ] = "14m",
     threads: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Threads of every library; default: all.")
     ] = None,

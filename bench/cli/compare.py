@@ -201,6 +201,7 @@ def history(
     fail_if_slower: Annotated[
         str | None,
         typer.Option(metavar="SHARE", help="Fail if a case got slower for good by more than this: 5%, or 0.05."),
+        options.Reader(values.parse_threshold),
     ] = None,
     verbose: Verbose = False,
     results: Results = Path("results"),

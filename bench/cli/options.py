@@ -2,11 +2,17 @@
 
 import os
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from mlpbench.bench import values
+from mlpbench.bench.errors import UserError
+from mlpbench.kernels import registry
 
 #: The book's network, `kernels.spec.MNIST`, written out: importing it would import NumPy for `--help`.
 SIZES = "784-50-100-10"
@@ -20,10 +26,45 @@ how = partial(typer.Option, rich_help_panel="How it is timed")
 closer = partial(typer.Option, rich_help_panel="A closer look")
 
 
+@dataclass(frozen=True)
+class Reader:
+    """What reads each text of an option. It raises for one that the command would refuse later.
+
+    A settings file is held to it at once: nobody could say later that the file holds the text.
+    """
+
+    read: Callable[[str], object]
+
+
+def _one_of(*known: str) -> Reader:
+    def read(word: str) -> None:
+        if word not in known:
+            raise UserError(f"unknown {word!r}{registry.nearest(word, list(known))}; there are {', '.join(known)}")
+
+    return Reader(read)
+
+
+def _network(sizes: str = SIZES, **changes: str) -> object:
+    from mlpbench.kernels.spec import ForwardSpec  # brings NumPy
+
+    return ForwardSpec.parse(sizes, **{"hidden": "sigmoid", "output": "softmax", **changes})
+
+
+def _hidden(text: str) -> object:
+    from mlpbench.kernels.spec import read_hidden
+
+    return read_hidden(text)
+
+
+def profile(name: str) -> object:
+    """Return the profile of a name. Raises UserError for another."""
+    from mlpbench.bench.plan import profiles
+
+    return profiles.profile(name)
+
+
 def _kernels(incomplete: str) -> list[str]:
     """Return the kernels that a shell can complete a word to."""
-    from mlpbench.kernels import registry
-
     return [name for name in registry.names() if name.startswith(incomplete)]
 
 
@@ -61,6 +102,7 @@ Kernels = Annotated[
         "other packages' kernels.",
         autocompletion=_kernels,
     ),
+    Reader(registry.give),
 ]
 Peers = Annotated[
     bool,
@@ -71,7 +113,9 @@ Peers = Annotated[
 ]
 ThirdParty = Annotated[bool, what("--third-party", help="Also run the installed kernels of other packages.")]
 Data = Annotated[
-    str | None, what(help="digits (ship with mlpbench), mnist, or random. Default: digits where they fit.")
+    str | None,
+    what(help="digits (ship with mlpbench), mnist, or random. Default: digits where they fit."),
+    _one_of("digits", "mnist", "random"),
 ]
 DataDir = Annotated[Path | None, what(help="Folder of the MNIST files; default: where `mlpbench fetch` puts them.")]
 Weights = Annotated[Path | None, what(help="An .npz file, or the book's .pkl. Default: those shipped.")]
@@ -93,13 +137,16 @@ Model = Annotated[
         help="A network in a file, .onnx or .safetensors: its sizes, activations and weights.",
     ),
 ]
-Spec = Annotated[str | None, what(help="Sizes of the layers. Default: 784-50-100-10.")]
+Spec = Annotated[str | None, what(help="Sizes of the layers. Default: 784-50-100-10."), Reader(_network)]
 Hidden = Annotated[
     str | None,
     what(help="sigmoid, relu, step, tanh, gelu, silu, leaky-relu:SLOPE, or one for each layer. Default: sigmoid."),
+    Reader(_hidden),
 ]
-Output = Annotated[str | None, what(help="softmax or identity. Default: softmax.")]
-DType = Annotated[str, what(help="float32 or float64.")]
+Output = Annotated[
+    str | None, what(help="softmax or identity. Default: softmax."), Reader(lambda word: _network(output=word))
+]
+DType = Annotated[str, what(help="float32 or float64."), Reader(lambda word: values.parse_dtypes([word]))]
 Specs = Annotated[
     list[str] | None,
     what(
@@ -107,6 +154,7 @@ Specs = Annotated[
         metavar="SIZES",
         help="Sizes of the layers; may be repeated: an axis of the sweep. Default: 784-50-100-10.",
     ),
+    Reader(_network),
 ]
 DTypes = Annotated[
     list[str] | None,
@@ -115,6 +163,7 @@ DTypes = Annotated[
         metavar="DTYPE",
         help="float32 or float64; both (float32,float64) are an axis of the sweep. Default: float32.",
     ),
+    Reader(lambda word: values.parse_dtypes([word])),
 ]
 Threads = Annotated[
     list[str] | None,
@@ -122,6 +171,7 @@ Threads = Annotated[
         metavar="N",
         help="Threads of every library; several (1,2) are an axis of the sweep. Default: all, or what others leave.",
     ),
+    Reader(lambda word: values.parse_threads([word])),
 ]
 Envs = Annotated[
     list[str] | None,
@@ -142,6 +192,7 @@ Device = Annotated[
 Latency = Annotated[
     list[str] | None,
     closer(metavar="N", help="Also time single calls of this batch size; may be repeated. Size 1 is always timed."),
+    Reader(values.parse_batch_size),
 ]
 P99 = Annotated[
     str | None,
@@ -150,6 +201,7 @@ P99 = Annotated[
         metavar="TIME",
         help="Find the largest batch with a p99 under this, such as 5ms. Times single calls of every batch size.",
     ),
+    Reader(values.parse_duration),
 ]
 Cold = Annotated[
     bool,
@@ -165,6 +217,7 @@ Timeout = Annotated[
         metavar="TIME",
         help="Stop a process after this long, such as 5m. Default: up to half the budget, or 10 minutes.",
     ),
+    Reader(lambda word: values.parse_budget(word, "timeout")),
 ]
 going_on = partial(typer.Option, rich_help_panel="Go on with a run that has stopped")
 Resume = Annotated[
@@ -187,7 +240,11 @@ Runs = Annotated[
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show every case, and all notes.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of the results.")]
-FailIfSlower = Annotated[str, typer.Option(metavar="SHARE", help="Fail if slower by more than this: 5%, or 0.05.")]
+FailIfSlower = Annotated[
+    str,
+    typer.Option(metavar="SHARE", help="Fail if slower by more than this: 5%, or 0.05."),
+    Reader(values.parse_threshold),
+]
 Format = Annotated[
     str | None,
     typer.Option(help="md, or github: annotations, and the table in the job's summary. Default: a table for people."),

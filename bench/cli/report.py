@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from mlpbench.bench.cli import console
-from mlpbench.bench.cli.options import Results, Runs
+from mlpbench.bench.cli.options import Reader, Results, Runs
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.write import write_document
 from mlpbench.bench.values import parse_duration
@@ -33,6 +33,7 @@ def report(
     p99: Annotated[
         str | None,
         typer.Option("--p99", metavar="TIME", help="Find the largest batch with a p99 under this, such as 5ms."),
+        Reader(parse_duration),
     ] = None,
     results: Results = Path("results"),
 ) -> None:

@@ -12,7 +12,7 @@ import typer
 from mlpbench.bench import values, words
 from mlpbench.bench.cli import console, options
 from mlpbench.bench.cli import settings as settings_file
-from mlpbench.bench.cli.options import how
+from mlpbench.bench.cli.options import Reader, how
 from mlpbench.kernels import registry
 
 if TYPE_CHECKING:
@@ -47,9 +47,12 @@ def run(
             help="smoke, quick, full, book, memory, limits or gpu: the grid and its budget.",
             autocompletion=options.profiles,
         ),
+        Reader(options.profile),
     ] = "quick",
     batch_size: Annotated[
-        list[str] | None, how(metavar="N", help="Rows per call, or all; may be repeated. Default: the profile's.")
+        list[str] | None,
+        how(metavar="N", help="Rows per call, or all; may be repeated. Default: the profile's."),
+        Reader(values.parse_batch_size),
     ] = None,
     threads: options.Threads = None,
     device: options.Device = None,
@@ -60,15 +63,18 @@ def run(
             metavar="TIME",
             help="Repeat for this long, such as 90s or 2m; default: the profile's (quick: 105s).",
         ),
+        Reader(values.parse_budget),
     ] = None,
     target: Annotated[
         str | None,
         how(metavar="SHARE", help="Stop early once every interval is within ± this share; default: 2%."),
+        Reader(values.parse_target),
     ] = None,
     timeout: options.Timeout = None,
     wait: Annotated[
         str | None,
         how(metavar="TIME", help="Wait up to this long for a busy machine to calm down; 0: do not wait. Default: 10s."),
+        Reader(lambda word: word == "0" or values.parse_budget(word, "wait")),
     ] = None,
     seed: Annotated[int | None, how(min=0, help="Seed of the running order; default: a new one, recorded.")] = None,
     latency: options.Latency = None,

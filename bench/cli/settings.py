@@ -5,10 +5,10 @@ reaches. A key is an option without its dashes; in a table with the name of a co
 command line wins over the file, and the file over what is usual.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args, get_type_hints
 
 import typer
 
@@ -140,14 +140,12 @@ def _above(file: Path) -> tuple[str, ...]:
 
 def _settled(group: Any, file: Path, table: Mapping[str, Any], before: tuple[str, ...]) -> Settings:
     known = {name: _options(command) for name, command in group.commands.items()}
-    everywhere = {option for options in known.values() for option in options}
     values: dict[str, dict[str, Any]] = {name: {} for name in known}
     keys: dict[tuple[str, str], str] = {}
     own = {name: found for name, found in table.items() if isinstance(found, dict)}
     shared = {name: found for name, found in table.items() if name not in own}
     for key in shared:
-        if key not in everywhere:
-            raise _unknown(file, (*before, key), [*everywhere, *known])
+        _check_shared(group, known, key, file, before)
     for name, keys_here in own.items():
         if name not in known:
             raise _unknown(file, (*before, name), list(known))
@@ -162,6 +160,18 @@ def _settled(group: Any, file: Path, table: Mapping[str, Any], before: tuple[str
                 values[name][parameter.name] = _value(group, name, parameter, found[key], f"{file}: {where}", file)
                 keys[name, parameter.name] = where
     return Settings(file, {name: own_values for name, own_values in values.items() if own_values}, keys)
+
+
+def _check_shared(
+    group: Any, known: Mapping[str, Mapping[str, Any]], key: str, file: Path, before: tuple[str, ...]
+) -> None:
+    """Raise UserError for a key outside of tables that no command has, or that is a path for some commands only."""
+    takers = {name: taken[key] for name, taken in known.items() if key in taken}
+    if not takers:
+        raise _unknown(file, (*before, key), [*(option for options in known.values() for option in options), *known])
+    if len({_is_path(group.commands[name], parameter) for name, parameter in takers.items()}) > 1:
+        tables = ", ".join(f"[{'.'.join((*before, name))}]" for name in takers)
+        raise UserError(f"{file}: {'.'.join((*before, key))}: not the same in every command: put it into {tables}")
 
 
 def _options(command: Any) -> dict[str, Any]:
@@ -187,56 +197,31 @@ def _value(group: Any, command: str, parameter: Any, value: Any, where: str, fil
     if not texts or len(texts) < len(given) or (len(texts) > 1 and not many):
         expected = "a text or a number, or a list of them" if many else "one text or number"
         raise UserError(f"{where}: expected {expected}, got {_shown(value)}")
-    found = texts if many else texts[0]
     context = typer.Context(group.commands[command], info_name=command)
     try:
-        read_as = parameter.process_value(context, found)
-        for text in texts:
-            _meant(str(parameter.name), text)
+        parameter.process_value(context, texts if many else texts[0])
+        for reader in _declared(group.commands[command], parameter)[1]:
+            for text in texts:
+                reader.read(text)
     except (USAGE_ERROR, UserError, SpecError, UnknownKernel) as wrong:
         said = str(getattr(wrong, "message", None) or wrong)
         raise UserError(f"{where}: {in_short(said, MAX_LINE)}") from None
-    # A path is meant from where the file is.
-    return str(file.parent / values.home(Path(texts[0]))) if isinstance(read_as, Path) else found
+    if _is_path(group.commands[command], parameter):  # it is meant from where the file is
+        texts = [str(file.parent / values.home(Path(text))) for text in texts]
+    return texts if many else texts[0]
 
 
 def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else in_short(repr(value))
 
 
-def _meant(parameter: str, text: str) -> None:
-    """Raise UserError for a text that the command would refuse later, when nobody could say that a file holds it."""
-    from mlpbench.bench.plan import profiles
-    from mlpbench.kernels.spec import read_hidden
-
-    readers: dict[str, Callable[[str], object]] = {
-        "batch_size": values.parse_batch_size,
-        "budget": values.parse_budget,
-        "data": lambda word: _one_of(word, ("digits", "mnist", "random")),
-        "dtype": lambda word: values.parse_dtypes([word]),
-        "fail_if_slower": values.parse_threshold,
-        "hidden": read_hidden,
-        "kernels": registry.give,
-        "latency": values.parse_batch_size,
-        "output": lambda word: _spec(options.SIZES, output=word),
-        "p99": values.parse_duration,
-        "profile": profiles.profile,
-        "spec": _spec,
-        "target": values.parse_target,
-        "timeout": lambda word: values.parse_budget(word, "timeout"),
-        "threads": lambda word: values.parse_threads([word]),
-        "wait": lambda word: word == "0" or values.parse_budget(word, "wait"),
-    }
-    if parameter in readers:
-        readers[parameter](text)
+def _declared(command: Any, parameter: Any) -> tuple[Any, list[options.Reader]]:
+    """Return the type of a parameter as its command declares it, and what reads the texts of this very option."""
+    declared = get_type_hints(command.callback, include_extras=True)[parameter.name]
+    kind, *more = get_args(declared) if hasattr(declared, "__metadata__") else (declared,)
+    return kind, [one for one in more if isinstance(one, options.Reader)]
 
 
-def _one_of(word: str, known: Sequence[str]) -> None:
-    if word not in known:
-        raise UserError(f"unknown {word!r}{registry.nearest(word, list(known))}; there are {', '.join(known)}")
-
-
-def _spec(sizes: str, **changes: str) -> object:
-    from mlpbench.kernels.spec import ForwardSpec  # brings NumPy
-
-    return ForwardSpec.parse(sizes, **{"hidden": "sigmoid", "output": "softmax", **changes})
+def _is_path(command: Any, parameter: Any) -> bool:
+    kind, _ = _declared(command, parameter)
+    return kind is Path or Path in get_args(kind)

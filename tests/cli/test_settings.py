@@ -84,6 +84,100 @@ def test_a_file_counts_in_the_folders_below_it_as_far_as_the_repository(capsys, 
     assert "out" not in sources(capsys, "run", "numpy")
 
 
+#: A value of each option that a settings file can give, and what becomes of it where that is another; options of one
+#: name that are the same everywhere are those of any command. The file lies one folder above.
+ANYWHERE = {
+    "kernels": ["numpy"],
+    "peers": True,
+    "third-party": True,
+    "json": True,
+    "verbose": True,
+    "details": True,
+    "data": "digits",
+    "data-dir": ("mnist", "../mnist"),
+    "weights": ("a.npz", "../a.npz"),
+    "kernel": "numpy",
+    "model": ("net.onnx", "../net.onnx"),
+    "hidden": "relu",
+    "device": "0",
+    "results": ("perf", "../perf"),
+    "out": ("perf", "../perf"),
+    "threads": 1,
+    "budget": "5m",
+    "timeout": "5m",
+    "p99": "5ms",
+    "seed": 7,
+    "fail-if-slower": "5%",
+    "repeats": 5,
+    "runs": ["latest"],
+    "format": "md",
+}
+OWN = {
+    "check": {"spec": "20-10-3", "output": "identity", "dtype": "float64"},
+    "new": {"path": ("mine.py", "../mine.py")},
+    "run": {
+        "profile": "smoke",
+        "batch-size": [1, 10],
+        "target": "1%",
+        "wait": "0",
+        "latency": 10,
+        "cold": True,
+        "spec": ["20-10-3", "20-3"],
+        "output": "identity",
+        "dtype": ["float32", "float64"],
+        "env": ["old=/venv"],
+        "quiet": True,
+        "threads": [1, 2],
+    },
+    "report": {"output": ("page.html", "../page.html")},
+    "export": {"output": ("out.json", "../out.json"), "to": "bencher", "commit": "0123abcd"},
+    "compare": {"baseline": "numpy", "candidate": "numba", "by": "dtype", "strict": True},
+    "history": {"kernels": ["one-that-is-gone"], "machine": "testbox"},
+    "merge": {"sources": (["a", "/b"], ["../a", "/b"])},
+    "fetch": {"test-only": True},
+    "show": {"index": 3, "png": ("digit.png", "../digit.png")},
+    "ab": {"old": "main", "new": "HEAD", "with": ["numba"]},
+    "fleet": {"dask": "tcp://node0:8786", "ssh": ("hosts.toml", "../hosts.toml")},
+}
+
+
+def test_every_option_of_every_command_can_stand_in_its_table(here, group, monkeypatch):
+    given = {
+        (name, option): {**ANYWHERE, **OWN.get(name, {})}[option]
+        for name, command in group.commands.items()
+        for option in settings._options(command)
+    }
+    assert {option for name in OWN for option in OWN[name]} <= {option for _, option in given}
+    (here / "below").mkdir()
+    monkeypatch.chdir(here / "below")
+    for (name, option), value in given.items():
+        written, read = value if isinstance(value, tuple) else (value, value)
+        (here / "mlpbench.toml").write_text(f"[{name}]\n{option} = {json.dumps(written)}\n")
+        (parameter,) = (one for one in group.commands[name].params if settings.option_of(one) == option)
+        found = settings.read(group).values[name]
+        as_texts = [*map(str, read)] if isinstance(read, list) else read if isinstance(read, bool) else str(read)
+        many = parameter.nargs == -1 or getattr(parameter, "multiple", False)
+        assert found == {parameter.name: [as_texts] if many and isinstance(as_texts, str) else as_texts}, (name, option)
+
+
+def test_report_and_export_write_the_file_that_the_settings_name(capsys, here, monkeypatch):
+    simulate.write_run(here / "results", {("numpy", "per_sample", 100): 12e-6, ("numpy", "batched", 100): 1e-6})
+    tables = '[report]\noutput = "page.md"\n[export]\nto = "bencher"\noutput = "{}"\n'
+    (here / "mlpbench.toml").write_text(tables.format("bencher.json"))
+    for command, file in (("report", "page.md"), ("export", "bencher.json")):
+        status, out, err = called(capsys, command)
+        assert (status, out, err.strip().splitlines()[-1]) == (0, "", f"wrote {file}")
+    assert "12.0 µs" in (here / "page.md").read_text()
+    assert "seconds-per-sample" in (here / "bencher.json").read_text()
+
+
+def test_a_file_for_some_commands_and_a_word_for_others_is_told_outside_of_tables(capsys, here):
+    (here / "mlpbench.toml").write_text('output = "softmax"\n')
+    said = complaint(*called(capsys, "report"))
+    assert said.startswith("mlpbench.toml: output: not the same in every command: put it into [check], [run], [report]")
+    assert not (here / "softmax").exists()
+
+
 def test_what_a_run_took_from_the_file_is_recorded(capsys, here, monkeypatch):
     processes.measured(monkeypatch, lambda plan, at, case: 1e-6)
     monkeypatch.setitem(sys.modules, "altair", None)  # charts take their time
