@@ -171,6 +171,18 @@ def test_report_and_export_write_the_file_that_the_settings_name(capsys, here, m
     assert "seconds-per-sample" in (here / "bencher.json").read_text()
 
 
+def test_a_settings_file_is_code_unless_it_is_not_read(capsys, tmp_path, monkeypatch):
+    """As docs/ci.md and SECURITY.md say."""
+    here = tmp_path
+    monkeypatch.chdir(here)
+    (here / "mine.py").write_text("from pathlib import Path\nPath('ran').touch()\nfast = len\n")
+    (here / "mlpbench.toml").write_text('[list]\nkernels = ["./mine.py:fast"]\n')
+    assert called(capsys, "--no-settings", "list", "numpy")[0] == 0
+    assert not (here / "ran").exists()
+    assert called(capsys, "list")[0] == 0
+    assert (here / "ran").exists()
+
+
 def test_a_file_for_some_commands_and_a_word_for_others_is_told_outside_of_tables(capsys, here):
     (here / "mlpbench.toml").write_text('output = "softmax"\n')
     said = complaint(*called(capsys, "report"))

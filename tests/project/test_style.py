@@ -11,6 +11,7 @@ from support.sources import ROOT
 LINES = {
     "README.md": 150,
     "CONTRIBUTING.md": 150,
+    "SECURITY.md": 60,
     "docs/README.md": 60,
     "docs/adding-a-kernel.md": 240,
     "docs/compare-versions.md": 120,
