@@ -5,8 +5,9 @@ reaches. A key is an option without its dashes; in a table with the name of a co
 command line wins over the file, and the file over what is usual.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Self, get_args, get_type_hints
 
@@ -217,9 +218,14 @@ def _shown(value: Any) -> str:
 
 def _declared(command: Any, parameter: Any) -> tuple[Any, list[options.Reader]]:
     """Return the type of a parameter as its command declares it, and what reads the texts of this very option."""
-    declared = get_type_hints(command.callback, include_extras=True)[parameter.name]
+    declared = _hints(command.callback)[parameter.name]
     kind, *more = get_args(declared) if hasattr(declared, "__metadata__") else (declared,)
     return kind, [one for one in more if isinstance(one, options.Reader)]
+
+
+@cache
+def _hints(callback: Callable[..., Any]) -> dict[str, Any]:
+    return get_type_hints(callback, include_extras=True)
 
 
 def _is_path(command: Any, parameter: Any) -> bool:

@@ -21,6 +21,8 @@ from support import hostile, idx_files
 
 SPEC = ForwardSpec.parse("4-3-2")
 GROUP = typer.main.get_command(app.app)
+for command in GROUP.commands.values():
+    settings._hints(command.callback)  # which evaluates them, once
 SETTINGS = """
 [run]
 kernels = ["numpy", "numba"]
