@@ -109,7 +109,7 @@ def read(run: Run) -> Evidence:
     if not roofs and not refused:
         why = run.roofs.reason or "no reason given" if run.roofs else f"there is no {ROOFS_FILE} beside the results"
         missing[f"the machine's roofs were not measured: {why}"] = None
-    missing |= dict.fromkeys(f"a damaged file was left out: {line}" for line in run.damaged)
+    missing |= dict.fromkeys(f"a file was left out: {line}" for line in run.damaged)
     devices = {one.device: _of_device(one) for one in run.roofs.devices} if run.roofs else {}
     return Evidence(small, roofs, disturbed, tuple(missing), devices, sustained(run.roofs_of_repeats), with_refused)
 

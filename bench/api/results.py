@@ -35,11 +35,14 @@ class Results:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the runs, one line each: damaged files, missing repeats, kernels that failed."""
+        """What is wrong with the runs, one line each: files left out, missing repeats, failures."""
         told: list[str] = []
         for run in self.runs:
             failed = [f"{one.kernel} failed ({one.phase}): {one.reason}" for one in run.failures]
-            told += [f"{run.id}: {line}" for line in dict.fromkeys((*run.problems, *run.damaged, *failed))]
+            told += [
+                f"{run.id}: {line}"
+                for line in dict.fromkeys((*run.problems, *run.damaged, *run.contradictions, *failed))
+            ]
         return tuple(told)
 
     def cases(self) -> pd.DataFrame:

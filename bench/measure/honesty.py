@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mlpbench.bench.cases import CPU, Case
 from mlpbench.bench.clock import elapsed, processor_s
 from mlpbench.bench.measure.case import Prepared, memory
+from mlpbench.bench.record import belongs
 from mlpbench.bench.record.schema import Accuracy
 from mlpbench.bench.record.trust import Refusal
 from mlpbench.kernels import conformance
@@ -40,8 +41,6 @@ REMEMBERS = 1.5
 #: is written over. It is tried so often before it is refused. Of `to_host`: copies, seconds, and a share of a call.
 COPIES, TRANSFER_S, MANY_TRANSFERS = 10.0, 100e-6, 9
 RESULT_COPIES, RESULT_S, RESULT_SHARE = 3.0, 2e-6, 0.25
-#: Both accuracies may differ by so many rows, and such a share of all: rounding decides between two equal outputs.
-ACCURACY_ROWS, ACCURACY_SHARE = 2, 0.001
 _CHUNK = 1000  # the reference takes rows in parts that stay in a cache
 
 _Array = NDArray[Any]
@@ -129,10 +128,7 @@ class Honesty:
 
     def accuracies(self, found: Accuracy) -> None:
         """Check that both ways answer as many rows right, but for rows where rounding decides."""
-        if found.per_sample is None or found.batched is None:
-            return
-        rows = abs(found.per_sample - found.batched) * found.rows
-        if rows > ACCURACY_ROWS + ACCURACY_SHARE * found.rows:
+        if belongs.differ(found.rows, found.per_sample, found.batched):
             said = f"one at a time it answers {found.per_sample:.3f} right, in batches {found.batched:.3f}"
             self._refuse(None, "accuracy", said)
 

@@ -1,12 +1,21 @@
 """Which files belong to a run, and which runs to a sweep: nobody's files are reported under another's name."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
+from mlpbench.bench import words
+from mlpbench.bench.cases import Case
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.plan import Ending, Plan, SettingEntry, SweepHeader
+from mlpbench.bench.groups import grouped
+from mlpbench.bench.record.environment import Environment
+from mlpbench.bench.record.plan import Ending, Plan, PlanHead, SettingEntry, SweepHeader
 from mlpbench.bench.record.schema import Record
+
+T = TypeVar("T")
 
 
 def to_run(record: Record, plan: Plan | None, first: Record, *, mixed: bool) -> None:
@@ -40,25 +49,209 @@ def to_sweep(
             raise UserError(f"{record.path}: is of {told}, not of the setting {setting.label}; take it away")
 
 
-def contradictions(plan: Plan | None, ending: Ending | None, records: Sequence[Record]) -> Iterator[str]:
-    """Yield what cannot be true of a run beside what else it says, as sentences without an end.
+#: The facts of an environment that do not move while a run goes on, by its blocks; the libraries are besides.
+_STAYS = {
+    "machine": ("name", "cpu_model", "arch", "cores", "logical_cpus"),
+    "os": ("system", "release"),
+    "python": ("version", "implementation"),
+    "git": ("commit",),
+}
+#: What every record of a run repeats of its plan.
+_OF_PLAN = ("started", "seed", "profile", "threads", "clock", "target", "budget_s", "timeout_s")
+#: What does not change between the repeats of a kernel: members of its record, and of what it says of itself.
+_OF_KERNEL = ("backend", "device", "version", "returns", "peer")
+_OF_DESCRIPTION = ("device_uuid", "device_name", "arithmetic", "threads")
+_SILENT: tuple[object, ...] = (None, "", ())
+#: A line names so many facts, and counts the others: a record of another machine differs in all of them.
+_NAMED = 3
+#: A time server may set the clock while a run goes on. No run is longer than a week.
+_CLOCKS_S, _LONGEST_S = 600.0, 7 * 24 * 3600.0
+#: Accuracies may differ by so many rows, and such a share of all: rounding decides between two equal outputs. Kernels
+#: compute in different arithmetic: there the share is larger.
+_ROWS, _SHARE, _BETWEEN_KERNELS = 2, 0.001, 0.01
+#: A fact: the kernel that it is of, None for the whole run, and its name.
+_Fact = tuple[str | None, str]
 
-    It is shown all the same: a reader who knows may still find it useful.
+
+def judged(
+    records: Sequence[Record], plan: Plan | None, head: PlanHead | None = None
+) -> tuple[list[Record], dict[tuple[str, int], str]]:
+    """Return the records that can be true beside each other; by kernel and repeat, a line for each of the others.
+
+    A fact is held against the run's plan. Where the plan is silent, it is held against what most records say, and where
+    as many say one thing as another, against the first. Silence contradicts nothing: older files say less. The parts of
+    a run that was resumed though something had changed are held apart.
     """
+    doubts = {record.path: list(_by_itself(record, plan, head)) for record in records}
+    changes = [resumed for resumed in head.resumed if resumed.differences] if head else []
+    parts: dict[int, list[Record]] = {}
+    for record in records:
+        if record.cases:
+            number = sum(record.ran.began_s >= change.at_s for change in changes) if record.ran else 0
+            parts.setdefault(number, []).append(record)
+    for number, part in parts.items():
+        planned: dict[_Fact, object] = {}
+        if head and plan:
+            known = (head.environment, *(change.environment for change in changes))[number] or Environment()
+            planned = {(None, name): value for name, value in (_of_environment(known) | _of_plan(plan)).items()}
+            planned |= {(kernel, "kernel file"): file.sha256 for kernel, file in plan.files.items()}
+        for record, doubt in (*_unlike(part, planned), *_accuracies(part)):
+            doubts[record.path].append(doubt)
+    lines = {}
+    for record in records:
+        if against := doubts[record.path]:
+            more = f"; and {len(against) - _NAMED} more" if len(against) > _NAMED else ""
+            lines[record.kernel, record.repeat] = f"{record.path}: cannot be true: {'; '.join(against[:_NAMED])}{more}"
+    return [record for record in records if not doubts[record.path]], lines
+
+
+def _by_itself(record: Record, plan: Plan | None, head: PlanHead | None) -> Iterator[str]:
+    """Yield what cannot be true of one record, whatever the others say."""
+    hits, rows, threads = record.accuracy, record.data.rows, record.threads
+    given = record.thread_use.given if record.thread_use else threads
+    repeats = plan.repeats if plan and plan.budget_s is None else math.inf
+    planned = {(case.mode, case.batch_size) for case in plan.cases} if plan else set()
+    refused = any(failure.phase in ("gate", "construct") for failure in record.failures)
+    checks: list[tuple[str, object]] = [
+        ("its kernel was not admitted", record.cases and refused),
+        (f"it has {threads} threads, and was given {given}", record.cases and threads not in (None, given)),
+        (f"accuracy of {hits.rows} rows, and {rows} of data", record.cases and hits.rows > rows),
+        (
+            f"accuracy is {hits.per_sample} one at a time, and {hits.batched} in batches",
+            record.cases and differ(hits.rows, hits.per_sample, hits.batched),
+        ),
+        (f"it is repeat {record.repeat + 1}, and its plan has {repeats}", record.repeat >= repeats),
+        ("its plan does not have this kernel", plan and plan.kernels and record.kernel not in plan.kernels),
+    ]
+    for case in record.cases:
+        at, called, different = f"{case.mode} {case.batch_size}", case.rows_per_call, case.distinct_rows or 0
+        checks += [
+            (f"{at}: its calls have {called} rows", case.mode != "book" and called != case.batch_size),
+            (f"{at}: {different} different rows of {min(called, rows)}", different > min(called, rows)),
+            (f"{at}: its plan does not have this case", planned and (case.mode, case.batch_size) not in planned),
+        ]
+    yield from (text for text, is_so in checks if is_so)
+    yield from _too_long(record, plan, head)
+
+
+def _too_long(record: Record, plan: Plan | None, head: PlanHead | None) -> Iterator[str]:
+    """Yield what took longer than what it is a part of, and a process that began before the run or after it."""
+    started = _moment(plan.started if plan else None)
+    ended = _moment(head.ending.ended if head and head.ending else None)
+    if started and ended and ended < started:  # said of the run (`contradictions`): neither is a measure
+        started = ended = None
+    run_s = (ended - started).total_seconds() + _CLOCKS_S if started and ended else _LONGEST_S
+    most_s = min(run_s, plan.timeout_s + _CLOCKS_S if plan and plan.timeout_s else run_s)
+    took_s = record.ran.took_s if record.ran else most_s
+    spans = (
+        ("its rounds", sum(sum(case.rounds_s) * case.iterations for case in record.cases), "its process", took_s),
+        ("its process", took_s, "its run", most_s),
+    )
+    for part, part_s, whole, whole_s in spans:
+        if part_s > 1.01 * whole_s + 1:
+            yield f"{part} took {words.seconds(part_s)}, and {whole} {words.seconds(whole_s)}"
+    for limit, way, where in ((started, -1, "before"), (ended, 1, "after the end of")):
+        if record.ran and limit and way * (record.ran.began_s - limit.timestamp()) > _CLOCKS_S:
+            yield f"its process began {where} its run, {limit.isoformat()}"
+
+
+def _of_environment(known: Environment) -> dict[str, object]:
+    facts = {f"{block} {name}": getattr(getattr(known, block), name) for block, all_ in _STAYS.items() for name in all_}
+    return facts | dict(known.libraries)
+
+
+def _of_plan(plan: Plan) -> dict[str, object]:
+    """Return the facts of a plan; its threads are also those of the environment."""
+    return {"threads": plan.threads, **{f"plan {name}": getattr(plan, name) for name in _OF_PLAN}}
+
+
+def _facts(record: Record) -> dict[_Fact, object]:
+    """Return the facts of a record that are the same in all records of its run, or of its kernel there."""
+    gpu = record.environment.gpu
+    of_run = (_of_plan(record.plan) if record.plan else {}) | _of_environment(record.environment)
+    of_run |= {f"rows of {case.mode} {case.batch_size}": case.rows_per_call for case in record.cases}
+    of_run |= {"threads": record.environment.threads, "rows of the accuracy": record.accuracy.rows or None}
+    of_run["timer"] = ", ".join(sorted({case.timer for case in record.cases if case.timer}))
+    own = {f"kernel {name}": getattr(record, name) for name in _OF_KERNEL}
+    own |= {f"kernel {name}": str(record.describe.get(name) or "") for name in _OF_DESCRIPTION}
+    own |= {"kernel file": record.file and record.file.sha256, "GPU driver": gpu.driver}
+    own["GPU"] = (gpu.uuid or gpu.name) if gpu.available else gpu.reason and "none"
+    whose = ((None, of_run), (record.kernel, own))
+    return {(kernel, name): value for kernel, facts in whose for name, value in facts.items()}
+
+
+def _unlike(records: Sequence[Record], planned: Mapping[_Fact, object]) -> Iterator[tuple[Record, str]]:
+    """Yield each record that says something else than the plan or most others, once for each fact."""
+    by_fact = grouped((fact, (record, value)) for record in records for fact, value in _facts(record).items())
+    for fact, values in by_fact.items():
+        known = [value for _, value in values if value not in _SILENT]
+        usual, where = planned.get(fact), "its plan"
+        if usual in _SILENT and known:
+            usual, where = _usual(known), "other records"
+        for record, value in values:
+            if value not in (*_SILENT, usual):
+                yield record, f"{fact[1]} is {_short(value)}, and {_short(usual)} in {where}"
+
+
+def differ(rows: int, one: float | None, other: float | None, share: float = _SHARE) -> bool:
+    """Whether two accuracies over so many ``rows`` differ by more of them than rounding explains."""
+    return one is not None and other is not None and abs(one - other) * rows > _ROWS + share * rows
+
+
+def _accuracies(records: Sequence[Record]) -> Iterator[tuple[Record, str]]:
+    """Yield each record whose accuracy no arithmetic explains.
+
+    What most records of the run have is the measure for all kernels, of those that do not agree the first. A repeat is
+    also held against the repeat of its kernel that is nearest to this. So of two repeats that differ, the one is
+    doubted that the other kernels do not agree with.
+    """
+    for mode in ("per_sample", "batched"):
+        shares = [(record, share) for record in records if (share := getattr(record.accuracy, mode)) is not None]
+        usual = _usual([share for _, share in shares]) if shares else 0.0
+        for repeats in grouped((record.kernel, (record, share)) for record, share in shares).values():
+            nearest = min((share for _, share in repeats), key=lambda share: abs(share - usual))
+            for record, share in repeats:
+                rows = record.accuracy.rows
+                if differ(rows, share, nearest) or differ(rows, share, usual, _BETWEEN_KERNELS):
+                    other = usual if share == nearest else nearest
+                    yield record, f"accuracy ({mode}) is {share}, and {other} in other records"
+
+
+def _usual(values: Sequence[T]) -> T:
+    """Return the value that most have, of several the first."""
+    return Counter(values).most_common(1)[0][0]
+
+
+def _short(value: object) -> str:
+    text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def contradictions(plan: Plan | None, ending: Ending | None, records: Sequence[Record]) -> Iterator[str]:
+    """Yield what cannot be true of a run, and is no record's fault, as sentences without an end: it is shown."""
     for record in records:
         if record.cases and record.max_error is None:
             yield f"{record.path.name} has times, and does not say that its kernel agreed with the reference"
         if record.cases and record.backend is None:
             yield f"{record.path.name} has times, and does not say what its kernel is"
-    if plan is None:
+        for case in unexplained(record, plan):
+            yield f"{record.path.name}: {case.mode} {case.batch_size} was planned, and neither measured nor explained"
+    started, ended = _moment(plan.started if plan else None), _moment(ending.ended if ending else None)
+    if not started or not ended or not ending:
         return
-    if plan.budget_s is None and (more := [record for record in records if record.repeat >= plan.repeats]):
-        yield f"its plan has {plan.repeats} repeats, and {more[0].path.name} is a later one"
-    if strangers := [record for record in records if plan.kernels and record.kernel not in plan.kernels]:
-        yield f"{strangers[0].path.name} is of a kernel that its plan does not have"
-    started, ended = _moment(plan.started), _moment(ending.ended if ending else None)
-    if started and ended and ended < started:
+    if ended < started:
         yield f"it ended at {ended.isoformat()}, before it started at {started.isoformat()}"
+    elif ending.spent_s > (ended - started).total_seconds() + _CLOCKS_S:
+        yield f"its processes took {words.seconds(ending.spent_s)}, more than from its start to its end"
+
+
+def unexplained(record: Record, plan: Plan | None) -> list[Case]:
+    """Return the planned cases of a record that have neither a time nor a failure."""
+    timed = {(one.mode, one.batch_size) for one in record.cases}
+    lost = {(one.mode, one.batch_size) for one in record.failures}
+    lost |= {(one.mode, one.batch_size) for one in record.trust.refusals}
+    cases = plan.cases if plan and (None, None) not in lost else ()
+    return [case for case in cases if (case.mode, case.batch_size) not in timed | lost]
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -44,6 +44,11 @@ class Spread(Block, frozen=True, kw_only=True):
     p99_s: Duration
     max_s: Duration
 
+    def __post_init__(self) -> None:
+        ascending = [value for name, value in self.as_dict().items() if name.endswith("_s")]
+        if ascending != sorted(ascending):
+            raise ValueError("expected percentiles that ascend, from min_s to max_s")
+
 
 class Lost(Block, frozen=True, kw_only=True):
     """A measurement of which no sample was left, or that could not be made; and why."""

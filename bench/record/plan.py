@@ -19,15 +19,16 @@ from mlpbench.bench.record.fields import (
     MAX_INTEGER,
     MAX_REPEATS,
     SCHEMA,
+    Amount,
     Block,
     Date,
     Index,
     Mode,
     Name,
-    Number,
     Process,
     Schema,
     Seconds,
+    SomeShare,
     Text,
     Whole,
 )
@@ -141,7 +142,7 @@ class Plan(Block, frozen=True, kw_only=True):
     command: tuple[Text, ...] = ()
     started: Text | None = None
     clock: tuple[Text, ...] = ()
-    target: Number | None = None
+    target: SomeShare | None = None
     budget_s: Seconds | None = None
     part: SweepPart | None = field(default=None, name="setting")
     binding: Binding | None = None
@@ -180,7 +181,7 @@ class SweepHeader(Block, frozen=True, kw_only=True):
     profile: Name | None = None
     repeats: Whole | None = None
     seed: Index | None = None
-    target: Number | None = None
+    target: SomeShare | None = None
     budget_s: Seconds | None = None
     command: tuple[Text, ...] = ()
     started: Text | None = None
@@ -214,7 +215,7 @@ class CaseEnd(Block, frozen=True):
     mode: Mode
     batch_size: Whole
     repeats: Index
-    half_width: Number | None
+    half_width: Amount | None
     limit: Annotated[str, Meta(pattern=f"^(?:{'|'.join(LIMITS)})$")]
 
 
@@ -224,7 +225,7 @@ class WholeEnding(Block, frozen=True, kw_only=True):
     ``target`` and ``budget_s`` are None where the number of repeats was given.
     """
 
-    target: Number | None = None
+    target: SomeShare | None = None
     budget_s: Seconds | None = None
     spent_s: Seconds
     interrupted: bool = False
@@ -302,7 +303,7 @@ class Ran(Block, frozen=True):
 
     began_s: Date
     took_s: Seconds
-    share: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    share: SomeShare = 1.0
 
 
 class Computed(Block, frozen=True):

@@ -40,7 +40,8 @@ class Run:
     """One invocation. ``path`` is its folder, or the one file that was named.
 
     ``missing`` holds the (kernel, repeat) that were planned and have no record, ``problems`` what is to be said about
-    the run as a whole, ``damaged`` what is wrong with files of it that were left out, one line for each. ``ending``:
+    the run as a whole, ``damaged`` what is wrong with files of it that were left out: they cannot be read, or not be
+    true. ``contradictions``: what else cannot be true. ``ending``:
     how it ended (None if nobody could write that any more). A run may have no records at all; ``plan`` is None for a
     file that pytest wrote by hand. ``shown``: what tables call it instead of its id. ``roofs`` and, by repeat,
     ``roofs_of_repeats``: what was measured of the machine, at its start and within its repeats.
@@ -142,12 +143,16 @@ def read_head(path: Path) -> PlanHead:
 def read_run(path: Path) -> Run:
     """Read a run's folder, or one record as a run of its own.
 
-    An interrupted run is read as far as it came. A damaged record costs that record, and `Run.damaged` names it.
+    An interrupted run is read as far as it came. A record that is damaged, or that cannot be true beside the others
+    (`bench.record.belongs.judged`), costs that record, and `Run.damaged` names it.
     Raises UserError as `read` where no record is left, for a damaged plan, for files of another run, and for a folder
     without a run.
     """
     if not path.is_dir():
         record = read(path)
+        _, untrue = belongs.judged([record], record.plan)
+        if untrue:
+            raise UserError(*untrue.values())
         doubts = tuple(map(untrusted.clean_text, belongs.contradictions(record.plan, None, [record])))
         return Run(path, record.plan, record.environment, (record,), contradictions=doubts, **_roofs(path.parent))
     head = _head(path)
@@ -195,6 +200,10 @@ def _run(path: Path, head: PlanHead | None) -> Run:
     resumed = head.resumed if head else ()
     for record in records:
         belongs.to_run(record, plan, records[0], mixed=any(one.differences for one in resumed))
+    records, untrue = belongs.judged(records, plan, head)
+    damaged |= untrue
+    if untrue and not records:
+        raise UserError(next(iter(untrue.values())))
     done = {(record.kernel, record.repeat) for record in records} | damaged.keys()
     done |= set(head.ending.left_out if head and head.ending else ())  # nothing was to come of these any more
     missing = tuple(process for process in (plan.order if plan else ()) if process not in done)

@@ -16,6 +16,7 @@ from mlpbench.bench.record.device import DeviceTimes
 from mlpbench.bench.record.environment import Environment, SourceFile
 from mlpbench.bench.record.fields import (
     SCHEMA,
+    Amount,
     Block,
     Duration,
     Hidden,
@@ -23,7 +24,6 @@ from mlpbench.bench.record.fields import (
     Mode,
     Name,
     Nanoseconds,
-    Number,
     Rounds,
     Schema,
     Seconds,
@@ -106,11 +106,18 @@ class Stats(Block, frozen=True, kw_only=True):
     iterations: Whole
 
 
+class Clock(Block, frozen=True):
+    """Of the member ``options``, what mlpbench reads: the name of the clock."""
+
+    timer: Text | None = None
+
+
 class Benchmark(Block, frozen=True):
     """One case as pytest-benchmark writes it."""
 
     extra_info: ExtraInfo
     stats: Stats
+    options: Clock = Clock()
 
     def __post_init__(self) -> None:
         parts = self.extra_info.parts
@@ -129,10 +136,14 @@ class Benchmark(Block, frozen=True):
 
 
 class Timing(ExtraInfo, frozen=True, kw_only=True):
-    """One case in one process. ``rounds_s``: seconds per iteration, one for each round, in the order measured."""
+    """One case in one process. ``rounds_s``: seconds per iteration, one for each round, in the order measured.
+
+    ``timer``: the clock that timed them, None where the file does not say.
+    """
 
     iterations: int
     rounds_s: tuple[float, ...]
+    timer: str | None = None
 
     @property
     def part_rounds_s(self) -> dict[str, NDArray[np.float64]]:
@@ -195,8 +206,8 @@ class KernelInfo(Block, frozen=True, kw_only=True):
 class Conformance(Block, frozen=True):
     """The largest absolute error against the reference, and the largest as a share of what is allowed."""
 
-    max_error: Number | None = None
-    max_error_ratio: Number | None = None
+    max_error: Amount | None = None
+    max_error_ratio: Share | None = None
 
 
 class Accuracy(Block, frozen=True):
@@ -302,6 +313,9 @@ class RecordFile(Block, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         untrusted.check_depth([self.machine_info, self.commit_info])
+        commit, named = self.mlpbench.environment.git.commit, self.commit_info.get("id")
+        if None not in (commit, named) and commit != named:
+            raise ValueError(f"commit_info.id: expected the commit of the environment, {commit}, got {named}")
         seen = set()
         for number, benchmark in enumerate(self.benchmarks):
             info, kernel = benchmark.extra_info, self.mlpbench.kernel
@@ -381,5 +395,5 @@ def computed(spec: ForwardSpec, data: tuple[str, int, str, str], weights: tuple[
 
 
 def _timing(benchmark: Benchmark, kernel: str) -> Timing:
-    facts, stats = asdict(benchmark.extra_info), benchmark.stats
-    return Timing(**{**facts, "kernel": kernel}, iterations=stats.iterations, rounds_s=stats.data)
+    facts, stats = {**asdict(benchmark.extra_info), "kernel": kernel}, benchmark.stats
+    return Timing(**facts, iterations=stats.iterations, rounds_s=stats.data, timer=benchmark.options.timer)

@@ -9,6 +9,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from mlpbench.bench.record.fields import (
+    Amount,
     Block,
     Bytes,
     Date,
@@ -17,7 +18,6 @@ from mlpbench.bench.record.fields import (
     Mode,
     Name,
     Nanoseconds,
-    Number,
     Rounds,
     Seconds,
     Text,
@@ -214,11 +214,11 @@ class Spent(Block, frozen=True, kw_only=True):
     batch_size: Whole
     samples: Index = 0
     wall_s: Seconds | None = None
-    instructions: Number | None = None
-    cycles: Number | None = None
-    cache_misses: Number | None = None
-    page_faults: Number | None = None
-    joules: Number | None = None
+    instructions: Amount | None = None
+    cycles: Amount | None = None
+    cache_misses: Amount | None = None
+    page_faults: Amount | None = None
+    joules: Amount | None = None
     missing: dict[Text, Text] = field(default_factory=dict)
 
 

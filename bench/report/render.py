@@ -210,7 +210,7 @@ def _notices(runs: Sequence[Run]) -> list[str]:
             found.append(f"{which} was {'; '.join(run.problems)}.")
         found += [one.sentence() for one in run.resumed]
         found += [f"{which} contradicts itself: {doubt}." for doubt in run.contradictions]
-        found += [f"{which} has a file that cannot be read; the rest is shown. {line}." for line in run.damaged]
+        found += [f"{which} leaves a file out; the rest is shown. {line}." for line in run.damaged]
         failed = dict.fromkeys(failure.kernel for failure in run.failures)
         if failed:
             found.append(f'{which} has failures, told under "What is missing": {", ".join(failed)}.')

@@ -108,10 +108,7 @@ def _refuse_unknown(folders: Sequence[Path], heads: Sequence[PlanHead]) -> None:
 
 
 def _refuse_records(found: Stopped) -> None:
-    """Refuse records that are too old, or that this plan does not have."""
-    for part, run in zip(found.sweep.parts, found.runs, strict=True):
-        if strangers := [record for record in run.records if record.kernel not in part.plan.kernels]:
-            raise UserError(f"{strangers[0].path}: of a kernel that this plan does not have; take it away")
+    """Refuse records that are too old."""
     for _, record in found.records:
         if record.ran is None:
             raise UserError(f"{record.path}: made by a version that could not resume: it does not say how long it took")

@@ -192,9 +192,7 @@ def test_a_calibration_of_another_machine_or_commit_does_not_go_on(typed, tmp_pa
     typed("calibrate", "--out", tmp_path, "--repeats", "2", "--budget", "64s", "--seed", "1", stop=("planted-5", 1))
     (folder,) = (calibrated(tmp_path).parent / "calibration").iterdir()
     assert "--repeats contradicts" in complaint(*typed("calibrate", "--out", tmp_path, "--resume", "--repeats", "3"))
-    with simulate.edited(folder / "run.json") as content:
-        content["mlpbench"]["environment"]["machine"]["cpu_model"] = "another"
-        content["mlpbench"]["environment"]["git"]["commit"] = "f" * 40
+    simulate.elsewhere(folder)
     before = contents(folder)
     told = complaint(*typed("calibrate", "--out", tmp_path, "--resume"))
     assert "machine cpu_model was another, is " in told

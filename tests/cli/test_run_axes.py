@@ -12,7 +12,6 @@ from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_numpy import NumpyKernel
-from support import simulate
 from support.processes import measured
 from support.terminal import called, refused, typed
 
@@ -36,11 +35,8 @@ def run(tmp_path, monkeypatch, capsys):
     def interrupts(_, folder):
         return stop.get("after") is not None and len(list(folder.parent.glob("*/*.0.json"))) >= stop["after"]
 
-    def facts(plan, _):
-        return {"environment": simulate.environment(threads=plan.threads)}
-
     stop, roofs = {}, []
-    measured(monkeypatch, lambda plan, *_: 1e-6 / plan.threads, interrupts=interrupts, facts=facts)
+    measured(monkeypatch, lambda plan, *_: 1e-6 / plan.threads, interrupts=interrupts)
     monkeypatch.setattr(
         "mlpbench.bench.machine.roofs.write", lambda those, *at, **_: roofs.append(([path.name for path in those], *at))
     )

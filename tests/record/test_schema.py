@@ -36,6 +36,7 @@ def full():
     more = {"trust": trust, "failures": [failure], "thread_use": use, "anatomy": evidence_files.anatomy()}
     content["mlpbench"] |= copy.deepcopy(more)
     plan = {"skipped": [{"kernel": "cupy", "reason": "no driver"}], "clock": ["--a"], "target": 0.02, "budget_s": 90.0}
+    content["mlpbench"]["plan"]["cases"].append({"mode": BOOK[1], "batch_size": BOOK[2]})
     content["mlpbench"]["plan"] |= plan | {"binding": {"processors": [0, 1], "reason": None}}
     return content
 
@@ -65,7 +66,7 @@ def test_a_record_is_read_with_its_types_and_its_rounds(tmp_path):
     assert (found.returns, found.peer) == (None, None), "of a version that did not say it"
     assert found.spec.label() == "784-50-100-10"
     assert (found.data.name, found.weights.source, found.accuracy.batched) == ("digits", "trained", 0.94)
-    assert [(case.mode, case.batch_size) for case in found.plan.cases] == [("batched", 100)]
+    assert [(case.mode, case.batch_size) for case in found.plan.cases] == [("batched", 100), ("book", 100)]
     case, book = found.cases
     assert (case.rounds_s, case.looks_ns, case.parts) == ((1e-4, 2e-4, 3e-4), (), None)
     assert (case.first_call_s, case.iterations, case.repeated_rows) == (pytest.approx(3e-4), 10, False)

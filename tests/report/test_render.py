@@ -169,7 +169,10 @@ def test_a_planned_case_without_time_or_reason_is_a_gap(tmp_path):
     path = simulate.write_run(tmp_path, EXACT)
     with simulate.edited(path / "numpy.0.json") as changed:
         changed["benchmarks"] = [b for b in changed["benchmarks"] if b["params"]["mode"] != "per_sample"]
-    assert gaps.gaps(record.read_run(path)) == [("numpy", "one at a time, repeat 1 of 3", "the file gives no reason")]
+    run = record.read_run(path)
+    why = "planned, and neither measured nor explained"
+    assert run.contradictions == ("numpy.0.json: per_sample 100 was planned, and neither measured nor explained",)
+    assert gaps.gaps(run) == [("numpy", "one at a time, repeat 1 of 3", why)]
 
 
 @pytest.mark.parametrize("name", render.FORMATS)

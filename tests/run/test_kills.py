@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from mlpbench.bench import cases as cases_
@@ -18,7 +17,6 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.record import runs
-from mlpbench.bench.record.schema import computed
 from mlpbench.bench.run import folder as folder_
 from support import processes, simulate
 from support.sources import ROOT
@@ -66,7 +64,7 @@ def stopped(tmp_path):
     )
     workload = Workload(Options(spec="20-10-3", data="random"), rows=20)
     folder = folder_.open_run(tmp_path / "results", plan, workload)
-    said = msgspec.to_builtins(computed(*workload.facts()))
+    said = processes.facts_of(folder, plan, workload)
     for kernel, repeat in plan.order:
         timed = [simulate.benchmark((kernel, case.mode, case.batch_size), [1e-4] * 5) for case in plan.cases]
         good = simulate.record(kernel, repeat, timed, plan.as_dict(), **said)

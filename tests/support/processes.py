@@ -62,6 +62,12 @@ def suite_by_hand(path, *more):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def facts_of(folder, plan, workload):
+    """Return what every record of a run says of its environment, and of what it computes."""
+    environment = {**msgspec.to_builtins(process_._environment(folder)), "threads": plan.threads}
+    return {"environment": environment, **msgspec.to_builtins(schema.computed(*workload.facts()))}
+
+
 def measured(
     monkeypatch, sample_s, *, seconds=None, interrupts=lambda at, folder: False, facts=lambda plan, kernel: {}
 ):
@@ -82,8 +88,9 @@ def measured(
             on_phase(f"timing {case.mode} {case.batch_size}")
         if interrupts(at, folder):
             raise KeyboardInterrupt
-        said = {**msgspec.to_builtins(schema.computed(*workload.facts())), **facts(plan, at[0])}
-        made = simulate.record(*at, benchmarks, plan.as_dict(), **said)
+        made = simulate.record(
+            *at, benchmarks, plan.as_dict(), **(facts_of(folder, plan, workload) | facts(plan, at[0]))
+        )
         if info := made["mlpbench"]["kernel_info"]:
             info["version"] = np.__version__  # a run that goes on looks whether the library is still that
         return made

@@ -134,7 +134,7 @@ def record(kernel, repeat, benchmarks, plan, **changes):
     }
     content = {
         "machine_info": {"node": "testbox", "cpu": {"brand_raw": "Test CPU @ 2.50GHz"}},
-        "commit_info": {"id": COMMIT, "dirty": False},
+        "commit_info": {"id": block["environment"].get("git", {}).get("commit"), "dirty": False},
         "datetime": plan["started"],
         "version": "5.2.3",
         "benchmarks": benchmarks,
@@ -173,12 +173,13 @@ def write_run(
     rng = np.random.default_rng(seed)
     failures, kernels = failures or [], {kernel for kernel, _, _ in times}
     planned = {**times, **{(f["kernel"], "batched", 1): 1.0 for f in failures if f["kernel"] not in kernels}}
-    the_plan = plan(planned, repeats, seed, skipped or [], profile=profile, **(plan_changes or {}))
+    given = {"profile": profile, "threads": (environment or ENVIRONMENT).get("threads"), **(plan_changes or {})}
+    the_plan = plan(planned, repeats, seed, skipped or [], **given)
     the_plan["cases"] = plan(times or planned, repeats, seed, [])["cases"]
     spec = SPEC if spec is None else spec if isinstance(spec, dict) else spec.as_dict()
     run_dir = Path(folder) / "testbox" / the_plan["run_id"]
     run_dir.mkdir(parents=True)
-    shared = {"environment": environment or ENVIRONMENT, "spec": spec, **block}
+    shared = {"environment": {**(environment or ENVIRONMENT), "threads": given["threads"]}, "spec": spec, **block}
     header = {"schema": 1, "kind": "plan", "plan": the_plan, "environment": shared["environment"]}
     (run_dir / "run.json").write_text(json.dumps({"mlpbench": header}))
     for kernel in the_plan["kernels"]:
@@ -248,6 +249,16 @@ def edited(path):
     content = json.loads(path.read_text())
     yield content
     path.write_text(json.dumps(content))
+
+
+def elsewhere(folder):
+    """Say of a run, in all its files, that it was measured on another processor, with other code and another NumPy."""
+    for path in folder.glob("*.json"):
+        with edited(path) as content:
+            environment = content["mlpbench"]["environment"]
+            environment["machine"]["cpu_model"] = "another"
+            environment["libraries"]["numpy"] = "1.0"
+            environment["git"]["commit"] = content.setdefault("commit_info", {})["id"] = "f" * 40
 
 
 def good():

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from mlpbench.bench.analysis import refused as refusals
 from mlpbench.bench.groups import grouped
+from mlpbench.bench.record import belongs
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import STOPPED
 from mlpbench.bench.report.document import Table, columns, table_of_runs
@@ -87,14 +88,10 @@ def _unexplained(run: Run) -> Iterator[Gap]:
     """Yield planned cases of finished processes that have neither a time nor a failure."""
     silent: dict[tuple[str, str], set[int]] = defaultdict(set)
     for record in run.records:
-        told = {(failure.mode, failure.batch_size) for failure in record.failures}
-        timed = {(case.mode, case.batch_size) for case in record.cases}
-        if (None, None) not in told:
-            for mode, batch_size in _planned(run):
-                if (mode, batch_size) not in timed | told:
-                    silent[record.kernel, _name(mode, batch_size)].add(record.repeat)
+        for planned in belongs.unexplained(record, run.plan):
+            silent[record.kernel, _name(planned.mode, planned.batch_size)].add(record.repeat)
     for (kernel, case), repeats in silent.items():
-        yield kernel, f"{case}, {_repeats(repeats, run)}", "the file gives no reason"
+        yield kernel, f"{case}, {_repeats(repeats, run)}", "planned, and neither measured nor explained"
 
 
 def _planned(run: Run) -> tuple[tuple[str, int], ...]:

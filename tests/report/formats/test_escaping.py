@@ -31,7 +31,7 @@ def hostile(request, tmp_path_factory):
         environment=environment,
         skipped=[{"kernel": "cupy", "reason": text}],
         failures=[{"kernel": "wrong", "mode": None, "batch_size": None, "phase": "gate", "reason": text}],
-        data={"name": "digits", "rows": 10, "sha256": text, "source": text},
+        data={"name": "digits", "rows": 1000, "sha256": text, "source": text},
         weights={"source": text, "sha256": text},
         kernel_info={"backend": text, "device": text, "version": text, "describe": {text: text}},
         accuracy={"per_sample": None, "batched": None, "rows": 0, "reason": text},

@@ -31,7 +31,7 @@ def write(folder, uses, **settings):
     [
         ({("numpy", n): use(2, openblas=2, the_kernel=1) for n in (0, 1)}, ("numpy", "2", "openblas 2, the kernel 1")),
         ({("numba", 0): use(2, numba=2), ("numba", 1): use(2, numba=1)}, ("numba", "2", "numba 1 or 2")),
-        ({("numpy", 0): use(1)}, ("numpy", "1", "nobody")),
+        ({("numpy", 0): use(2)}, ("numpy", "2", "nobody")),
     ],
     ids=["all say the same", "repeats differ", "nobody answers"],
 )
@@ -42,7 +42,8 @@ def test_each_kernel_that_says_so_has_a_line_with_who_reported_how_many(tmp_path
 
 
 def test_runs_are_told_apart_and_older_files_have_no_table(tmp_path):
-    runs = [write(tmp_path, {("numpy", 0): use(n, openblas=n)}, seed=n) for n in (1, 2)]
+    made = ((n, {("numpy", 0): use(n, openblas=n)}, {"threads": n}) for n in (1, 2))
+    runs = [write(tmp_path, uses, seed=n, plan_changes=changes) for n, uses, changes in made]
     assert thread_table(runs).rows == tuple((run.id, "numpy", str(n), f"openblas {n}") for n, run in enumerate(runs, 1))
     assert thread_table([write(tmp_path / "old", {})]) is None
 

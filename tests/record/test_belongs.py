@@ -1,0 +1,319 @@
+"""What cannot be true: each of these records of a recorded run is named in one line, and is not judged."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import runs
+from mlpbench.bench.record.plan import Ran
+from support import simulate
+from support.sources import ROOT
+from support.terminal import called
+
+RECORDED = sorted(path.parent for path in (ROOT / "results").glob("*/*/run.json"))
+#: One with several kernels.
+RUN = next(path for path in RECORDED if (path / "numba-simd.0.json").exists())
+DEVICE_TIMES = dict(zip(("min", "p5", "p25", "p50", "p75", "p95", "p99", "max"), [1e-5] * 8, strict=True))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a copy of a run as this machine's results have it; its files are smaller, and say when they ran."""
+    copied = Path(shutil.copytree(RUN, tmp_path / "results" / RUN.parent.name / RUN.name))
+    for path in copied.glob("num*.json"):
+        with simulate.edited(path) as content:
+            content["mlpbench"]["anatomy"] = None
+            content["mlpbench"]["ran"] = {"began_s": 1795566000.0, "took_s": 20.0, "share": 1.0}
+    return copied
+
+
+def of(*way):
+    """Return what sets a member of a record to a value: ``of("mlpbench", "kernel", "numba")``."""
+    *path, last, value = way
+
+    def change(content):
+        for step in path:
+            content = content[step]
+        content[last] = value(content[last]) if callable(value) else value
+
+    return change
+
+
+def block(*way):
+    return of("mlpbench", *way)
+
+
+def environment(*way):
+    return of("mlpbench", "environment", *way)
+
+
+def case(*way, which=0):
+    return of("benchmarks", which, *way)
+
+
+def mode(name, *way):
+    """Return a change of the first case of a mode."""
+
+    def change(content):
+        (number, *_) = [n for n, one in enumerate(content["benchmarks"]) if one["extra_info"]["mode"] == name]
+        case(*way, which=number)(content)
+
+    return change
+
+
+def both(*changes):
+    return lambda content: [change(content) for change in changes]
+
+
+def accuracy(share):
+    return both(*(block("accuracy", name, share) for name in ("per_sample", "batched")))
+
+
+def elsewhere(content):
+    """Copy the record to another machine."""
+    known = content["mlpbench"]["environment"]
+    known["machine"] |= {"name": "m1", "cpu_model": "M1", "arch": "arm64", "cores": 8, "logical_cpus": 8}
+    known["os"] |= {"system": "Darwin", "release": "25"}
+
+
+def device_times(content):
+    times = {f"{name}_s": value for name, value in DEVICE_TIMES.items()} | {"p50_s": 1e-3}
+    hot = {"samples": 100, "stopped": "spread", **times}
+    cases = [{"mode": "batched", "batch_size": 1, "rows": 1, "times": {"hot": hot}, "lost": {}}]
+    content["mlpbench"]["device_times"] = {"rule": "spread", "cases": cases}
+
+
+OTHER = "f" * 40
+FAILED = {"kernel": "numpy", "mode": "batched", "batch_size": 100, "phase": "gate", "reason": "wrong"}
+#: What is done to numpy.1.json, and what is said of it.
+IMPOSSIBLE = {
+    # another thing in one repeat
+    "NumPy": (environment("libraries", "numpy", "2.3.0"), "numpy is 2.3.0, and 2.4.6 in its plan"),
+    "Numba": (environment("libraries", "numba", "0.1"), "numba is 0.1, and 0.68.1 in its plan"),
+    "pytest-benchmark": (environment("libraries", "pytest-benchmark", "4.0"), "pytest-benchmark is 4.0, and 5.3.1"),
+    "Python": (environment("python", "version", "3.14.0"), "python version is 3.14.0, and 3.11.7 in its plan"),
+    "implementation": (environment("python", "implementation", "PyPy"), "python implementation is PyPy, and CPython"),
+    "commit": (
+        both(environment("git", "commit", OTHER), of("commit_info", "id", OTHER)),
+        f"git commit is {OTHER}, and",
+    ),
+    "commit of pytest": (of("commit_info", "id", OTHER), "commit_info.id: expected the commit of the environment"),
+    "threads": (environment("threads", 7), "threads is 7, and 2 in its plan"),
+    "threads given": (block("thread_use", "given", 7), "it has 2 threads, and was given 7"),
+    "threads of the plan": (block("plan", "threads", 7), "plan threads is 7, and 2 in its plan"),
+    "threads of the kernel": (
+        block("kernel_info", "describe", "threads", 7),
+        "kernel threads is 7, and 1 in other rec",
+    ),
+    "timer": (case("options", "timer", "time.time"), "timer is perf_counter, time.time, and perf_counter in other"),
+    "clock's options": (
+        block("plan", "clock", ["--benchmark-timer=time.time"]),
+        "plan clock is --benchmark-timer",
+    ),
+    "seed": (block("plan", "seed", 7), "plan seed is 7, and"),
+    "profile": (block("plan", "profile", "full"), "plan profile is full, and"),
+    "target of the record's plan": (block("plan", "target", 0.5), "plan target is 0.5, and"),
+    "budget": (block("plan", "budget_s", 5.0), "plan budget_s is 5.0, and"),
+    "start": (block("plan", "started", "2020-01-01T00:00:00+00:00"), "plan started is 2020-01-01"),
+    "device": (block("kernel_info", "device", "cuda"), "kernel device is cuda, and cpu in other records"),
+    "card": (environment("gpu", {"available": True, "name": "H100", "uuid": "GPU-7"}), "GPU is GPU-7, and none in"),
+    "backend": (block("kernel_info", "backend", "cupy"), "kernel backend is cupy, and numpy in other records"),
+    "library": (block("kernel_info", "version", "1.26.0"), "kernel version is 1.26.0, and 2.4.6 in other records"),
+    "results kept": (block("kernel_info", "returns", "kept"), "kernel returns is kept, and new in other records"),
+    "peer": (block("kernel_info", "peer", True), "kernel peer is True, and False in other records"),
+    "machine": (elsewhere, "machine name is m1, and amd-epyc-f26-m2-2cpu in its plan"),
+    "processor": (environment("machine", "cpu_model", "Xeon"), "machine cpu_model is Xeon, and AMD EPYC in its plan"),
+    "cores": (environment("machine", "cores", 64), "machine cores is 64, and 2 in its plan"),
+    "system": (environment("os", "release", "4.4.0"), "os release is 4.4.0, and 6.18.44"),
+    # the gate, and what it saw
+    "error ratio": (block("conformance", "max_error_ratio", 50), "max_error_ratio: expected a number between 0 and 1"),
+    "error ratio below 0": (block("conformance", "max_error_ratio", -1), "max_error_ratio: expected a number of at le"),
+    "error below 0": (block("conformance", "max_error", -1.0), "max_error: expected a number of at least 0"),
+    "times behind a failed gate": (block("failures", [FAILED]), "its kernel was not admitted"),
+    "accuracy": (accuracy(0.10), "accuracy (per_sample) is 0.1, and 0.964 in other records"),
+    "accuracy a little lower": (accuracy(0.955), "accuracy (per_sample) is 0.955, and 0.964 in other records"),
+    "accuracy in one way": (block("accuracy", "batched", 0.10), "accuracy is 0.964 one at a time, and 0.1 in batches"),
+    "accuracy above 1": (block("accuracy", "batched", 1.5), "accuracy.batched: expected a number between 0 and 1"),
+    "accuracy of more rows": (block("accuracy", "rows", 10**6), "accuracy of 1000000 rows, and"),
+    # the times
+    "rows of a round": (
+        mode("per_sample", "extra_info", "rows_per_round_call", 1),
+        "per_sample 100: its calls have 1 ro",
+    ),
+    "rows of a batch": (mode("batched", "extra_info", "rows_per_round_call", 10**6), "its calls have 1000000 rows"),
+    "different rows": (case("extra_info", "distinct_rows", 10**6), "1000000 different rows of"),
+    "rows of the data": (block("data", "rows", 1), "other specification, data or weights"),
+    "times of a year": (case("stats", "data", lambda data: [3e7 for _ in data]), "its rounds took"),
+    "times of more than a year": (
+        case("stats", "data", lambda data: [4e7 for _ in data]),
+        "stats.data[0]: expected sec",
+    ),
+    "iterations": (case("stats", "iterations", 10**9), "its rounds took"),
+    "no time": (case("stats", "data", lambda data: [0.0 for _ in data]), "stats.data[0]: expected seconds above 0"),
+    "a long process": (block("ran", "took_s", 3e7), "its process took"),
+    "before the run": (block("ran", "began_s", 1e9), "its process began before its run, 2026-11-25"),
+    "after the run": (block("ran", "began_s", 1.9e9), "its process began after the end of its run, 2026-11-25"),
+    "a case twice": (lambda content: content["benchmarks"].append(content["benchmarks"][0]), "is there twice"),
+    "a case beside the plan": (
+        both(mode("batched", "extra_info", "batch_size", 7), mode("batched", "extra_info", "rows_per_round_call", 7)),
+        "batched 7: its plan does not have this case",
+    ),
+    "a case that is missing": (
+        lambda content: content["benchmarks"].pop(),
+        "was planned, and neither measured nor expl",
+    ),
+    "percentiles": (device_times, "expected percentiles that ascend"),
+    "energy": (
+        block("trust", "spent", [{"mode": "batched", "batch_size": 1, "joules": -1}]),
+        "joules: expected a number",
+    ),
+}
+#: Of these another file is changed.
+FILES = {"threads of the kernel": "numba-simd.1.json"}
+#: What is told, though no record is to blame; and what is another run's file, so that none is read.
+OF_THE_RUN, OF_ANOTHER = {"a case that is missing"}, {"rows of the data"}
+#: The same of the plan, run.json.
+IMPOSSIBLE_PLANS = {
+    "target": (block("plan", "target", 5), "plan.target: expected a number between 0 and 1, got 5"),
+    "kernel": (block("plan", "kernels", lambda names: names[1:]), "its plan does not have this kernel"),
+    "repeats": (
+        both(block("plan", "repeats", 1), block("plan", "budget_s", None)),
+        "it is repeat 2, and its plan has 1",
+    ),
+    "end": (
+        block("ending", "ended", "1999-01-01T00:00:00+00:00"),
+        "it ended at 1999-01-01T00:00:00+00:00, before it st",
+    ),
+    "time spent": (
+        block("ending", "spent_s", 1e6),
+        "its processes took 1000000 s, more than from its start to its end",
+    ),
+    "interval": (block("ending", "cases", 0, "half_width", -0.5), "half_width: expected a number of at least 0"),
+}
+
+
+def lines_of(folder):
+    """Return what reading a run says of it, and the names of the files that are left."""
+    try:
+        run = runs.read_run(folder)
+    except UserError as error:
+        return [str(error)], None
+    return [*run.damaged, *run.contradictions, *run.problems], {record.path.name for record in run.records}
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.name)
+def test_nothing_is_said_of_runs_as_they_were_recorded(path):
+    lines, there = lines_of(path)
+    assert lines == []
+    assert there == {file.name for file in path.glob("*.json")} - {"run.json", "roofs.json"}
+    for name in there:
+        assert runs.read_run(path / name).damaged == ()
+
+
+def test_there_are_as_many_as_were_once_tried():
+    assert len(IMPOSSIBLE) >= 48
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_an_impossible_record_is_named_in_one_line_and_not_judged(folder, name):
+    change, words = IMPOSSIBLE[name]
+    file = FILES.get(name, "numpy.1.json")
+    lines, before = lines_of(folder)
+    assert (lines, len(before)) == ([], 26)
+    with simulate.edited(folder / file) as content:
+        change(content)
+    (line,), there = lines_of(folder)
+    assert file in line
+    assert words in line
+    assert line.isprintable()
+    if name not in OF_ANOTHER:
+        assert there == before - (set() if name in OF_THE_RUN else {file}), "the others are judged"
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE_PLANS)
+def test_a_plan_that_cannot_be_true_is_told(folder, name):
+    change, words = IMPOSSIBLE_PLANS[name]
+    with simulate.edited(folder / "run.json") as content:
+        change(content)
+    lines, there = lines_of(folder)
+    assert any(words in line for line in lines)
+    assert all(line.isprintable() for line in lines)
+    if name == "repeats":
+        assert {path.partition(".")[2] for path in there} == {"0.json"}
+
+
+def test_a_record_that_is_named_by_itself_is_refused(folder):
+    with simulate.edited(folder / "numpy.1.json") as content:
+        case("stats", "iterations", 10**9)(content)
+    with pytest.raises(UserError, match=r"numpy\.1\.json: cannot be true: its rounds took") as error:
+        runs.read_run(folder / "numpy.1.json")
+    simulate.one_line(error)
+
+
+@pytest.mark.parametrize(
+    "words", [("report",), ("report", "--format=csv"), ("compare", "numpy", "numba"), ("explain",)]
+)
+def test_every_command_names_the_file_and_judges_the_rest(capsys, folder, words):
+    with simulate.edited(folder / "numpy.1.json") as content:
+        environment("libraries", "numpy", "2.3.0")(content)
+    command, *rest = words
+    named = [f"{folder}:{kernel}" for kernel in rest] if command == "compare" else [*rest, folder]
+    status, out, err = called(capsys, command, *named)
+    assert status in (0, 1, 4)
+    told = "".join((out + err).replace("\N{NO-BREAK SPACE}", " ").split())
+    assert "numpy.1.json:cannotbetrue:numpyis2.3.0,and2.4.6initsplan" in told
+
+
+def test_what_most_records_say_counts_where_there_is_no_plan_and_of_a_tie_the_first(tmp_path):
+    times = {("numpy", "batched", 100): 2e-6}
+    for repeats, wrong in ((3, 0), (2, 1)):
+        path = simulate.write_run(tmp_path / str(repeats), times, repeats=repeats)
+        (path / "run.json").unlink()
+        with simulate.edited(path / f"numpy.{wrong}.json") as content:
+            environment("python", "version", "3.9.0")(content)
+        (line,), there = lines_of(path)
+        assert line.endswith(
+            f"numpy.{wrong}.json: cannot be true: python version is 3.9.0, and 3.11.7 in other records"
+        )
+        assert len(there) == repeats - 1
+
+
+def test_of_two_repeats_that_differ_the_other_kernels_say_which_is_doubted(tmp_path):
+    times = {(kernel, "batched", 100): 2e-6 for kernel in ("numpy", "numba")}
+    path = simulate.write_run(tmp_path, times, repeats=2)
+    with simulate.edited(path / "numpy.0.json") as content:
+        accuracy(0.96)(content)
+    (line,), there = lines_of(path)
+    assert "numpy.0.json: cannot be true: accuracy (per_sample) is 0.96, and 0.94 in other records" in line
+    assert there == {"numpy.1.json", "numba.0.json", "numba.1.json"}
+
+
+def test_rounding_and_silence_contradict_nothing(tmp_path):
+    path = simulate.write_run(tmp_path, {("numpy", "batched", 100): 2e-6})
+    with simulate.edited(path / "numpy.1.json") as content:
+        accuracy(0.942)(content)
+        for name in ("libraries", "git", "os"):
+            del content["mlpbench"]["environment"][name]
+        content["commit_info"] = {}
+    assert lines_of(path) == ([], {f"numpy.{repeat}.json" for repeat in range(3)})
+
+
+def test_the_parts_of_a_run_that_went_on_with_a_difference_are_held_apart(tmp_path):
+    path = simulate.write_run(tmp_path, {("numpy", "batched", 100): 2e-6})
+    for repeat in range(3):
+        with simulate.edited(path / f"numpy.{repeat}.json") as content:
+            content["mlpbench"]["ran"] = Ran(1795521600.0 + 10 * repeat, 1.0).as_dict()
+            environment("libraries", "numpy", "2.4.6" if repeat == 0 else "2.5.0")(content)
+    lines, there = lines_of(path)
+    assert (len(lines), there) == (2, {"numpy.0.json"})
+    later = simulate.environment(libraries={"numpy": "2.5.0"})
+    resumed = {"at": "then", "at_s": 1795521605.0, "after": 1, "differences": ["numpy was 2.4.6"], "environment": later}
+    with simulate.edited(path / "run.json") as content:
+        content["mlpbench"]["resumed"] = [resumed]
+    assert lines_of(path) == ([], {f"numpy.{repeat}.json" for repeat in range(3)})
+    with simulate.edited(path / "numpy.2.json") as content:
+        environment("libraries", "numpy", "2.4.6")(content)
+    (line,), _ = lines_of(path)
+    assert "numpy is 2.4.6, and 2.5.0 in its plan" in line
