@@ -20,7 +20,7 @@ from support.sources import ROOT
 def short(value):
     """Return JSON with two items of every list: enough to have each field, and to be read quickly."""
     if isinstance(value, dict):
-        return {key: short(item) for key, item in value.items()}
+        return {key: item if key == "cases" else short(item) for key, item in value.items()}  # those of the plan
     return [short(item) for item in value[:2]] if isinstance(value, list) else value
 
 
