@@ -201,7 +201,9 @@ class Behind:
         honesty.inputs_unchanged()
         honesty.accuracies(contestant.accuracy)
         for one in cases:
-            if one.prepared is not None and one.rounds_s:
+            if one.prepared is None:
+                honesty.examine_book(one.case)
+            elif one.rounds_s:
                 honesty.examine(one.case, one.prepared)
         honesty.judge()
 

@@ -44,6 +44,8 @@ RESULT_COPIES, RESULT_S, RESULT_SHARE = 3.0, 2e-6, 0.25
 _CHUNK = 1000  # the reference takes rows in parts that stay in a cache
 
 _Array = NDArray[Any]
+#: Stands for a result that is no array of numbers.
+NO_ARRAY: _Array = np.empty(0, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,14 @@ class Honesty:
         self._call_again(case, prepared.forward, inputs)
         self._transfers(case, prepared)
 
+    def examine_book(self, case: Case) -> None:
+        """Call as the book's cell does, whose own results are classes: its batches may be of a size of their own."""
+        kernel, x, single = self.kernel, self._fresh[: case.batch_size].copy(), case.batch_size == 1
+        y = kernel.forward_one(kernel.from_host(x[0])) if single else kernel.forward(kernel.from_host(x))
+        kernel.synchronize(y)
+        got = snapshot(kernel, y)
+        self._claim_some(case, x, got[None] if single else got)
+
     def accuracies(self, found: Accuracy) -> None:
         """Check that both ways answer as many rows right, but for rows where rounding decides."""
         if belongs.differ(found.rows, found.per_sample, found.batched):
@@ -138,16 +148,15 @@ class Honesty:
         params = self.params.astype(spec.dtype)
         for claims in _parts(list(self._affordable())):
             x = np.concatenate([one.x for one in claims])
-            if all(one.got.shape == (len(one.x), spec.n_out) for one in claims):
+            if all((one.got.shape, one.got.dtype) == ((len(one.x), spec.n_out), spec.np_dtype) for one in claims):
                 got = np.concatenate([one.got for one in claims])
                 if conformance.is_near(spec, params, x, got, self.kernel.arithmetic):
                     continue
             right = conformance.expected(spec, params, x, self.kernel.arithmetic)
             ends = np.cumsum([len(one.x) for one in claims])[:-1]
             for claim, *its in zip(claims, *(np.split(part, ends) for part in right), strict=True):
-                reason = _wrong(claim, *its)
-                if reason and claim.case not in wrong:
-                    self._refuse(claim.case, "values", f"{reason}, for values that it had not seen when it was warmed")
+                if claim.case not in wrong and (reason := _wrong(claim, spec.np_dtype, *its)):
+                    self._refuse(claim.case, "values", reason)
                     wrong.add(claim.case)
         self._claims.clear()
 
@@ -287,7 +296,7 @@ class Honesty:
         with elapsed() as back:
             found = self.kernel.to_host(y)
         with elapsed() as again:
-            found.copy()
+            _ = found.copy() if isinstance(found, np.ndarray) else None  # `judge` refuses what is no array
         return copying.seconds, there.seconds, call.seconds, again.seconds, back.seconds
 
     # -- values
@@ -335,8 +344,12 @@ class Honesty:
 
 
 def snapshot(kernel: Kernel, y: Any) -> _Array:
-    """Return a copy of a result. Of NumPy's arrays the memory itself is read: `to_host` could still work on it."""
-    return np.array(y if isinstance(y, np.ndarray) else kernel.to_host(y))
+    """Return a copy of a result. Of NumPy's arrays the memory itself is read: `to_host` could still work on it.
+
+    What is no array on the host either, as a list, becomes `NO_ARRAY`: NumPy would make an array of the right dtype.
+    """
+    found = y if isinstance(y, np.ndarray) else kernel.to_host(y)
+    return np.array(found, ndmin=1) if isinstance(found, np.ndarray) else NO_ARRAY
 
 
 def inputs_of(case: Case, batches: Sequence[Any]) -> list[Any]:
@@ -344,13 +357,16 @@ def inputs_of(case: Case, batches: Sequence[Any]) -> list[Any]:
     return [row for batch in batches for row in batch] if case.mode == "per_sample" else list(batches)
 
 
-def _wrong(claim: _Claim, right: _Array, allowed: _Array, decidable: _Array) -> str | None:
+def _wrong(claim: _Claim, dtype: np.dtype[Any], right: _Array, allowed: _Array, decidable: _Array) -> str | None:
+    if claim.got.dtype != dtype:
+        its = "no array of numbers" if claim.got.dtype == NO_ARRAY.dtype else claim.got.dtype
+        return f"{claim.what} is {its}, expected {dtype}"
     if claim.got.shape != right.shape:
         return f"{claim.what} has shape {claim.got.shape}, expected {right.shape}"
     try:
         conformance.compare(right, allowed, decidable, claim.got, claim.what)
     except NonConforming as reason:
-        return str(reason)
+        return f"{reason}, for values that it had not seen when it was warmed"
     return None
 
 

@@ -29,6 +29,29 @@ LARGE = {
 }
 
 
+class AnotherDtype(lying.Liar):
+    """In batches larger than the gate's; the numbers are right."""
+
+    caught_by = "values"
+
+    def answer(self, x, right):
+        y = right(x)
+        return self.spoil(y) if x.ndim == 2 and len(x) > lying.GATE_ROWS else y
+
+    def spoil(self, y):
+        return y.astype(np.float64)
+
+
+class AList(AnotherDtype):
+    def spoil(self, y):
+        return y.tolist()
+
+
+class Nothing(AnotherDtype):
+    def spoil(self, y):
+        return None
+
+
 @pytest.fixture(scope="module")
 def work():
     return Workload(Options(), rows=ROWS)
@@ -55,7 +78,7 @@ def examined(kernel, params, x, cases=CASES, rounds=7):
     return {(one.check, one.reason) for one in found.refusals}
 
 
-@pytest.mark.parametrize("liar", lying.BY_VALUES)
+@pytest.mark.parametrize("liar", [*lying.BY_VALUES, AnotherDtype, AList, Nothing])
 def test_a_lie_that_passes_the_gate_is_refused_by_the_check_that_is_for_it(work, liar):
     kernel = liar(work.spec, work.params)
     work.gate(liar, kernel)
@@ -72,6 +95,17 @@ def test_no_honest_kernel_is_refused(work, name):
     except KernelUnavailable as reason:
         pytest.skip(str(reason))
     assert examined(kernel_class(work.spec, work.params), work.params, work.inputs) == set()
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize("kernel_class", [lying.Liar, AnotherDtype, AList])
+def test_the_books_cell_may_have_batches_of_its_own_and_they_are_looked_at(work, kernel_class, size):
+    found, case = Honesty(kernel_class(work.spec, work.params), work.params, work.inputs.copy()), Case("book", size)
+    found.freshen({})
+    found.examine_book(case)
+    found.judge()
+    lies = kernel_class is not lying.Liar and size > 1
+    assert [(one.mode, one.batch_size, one.check) for one in found.refusals] == [("book", size, "values")] * lies
 
 
 class OnDevice:
