@@ -132,10 +132,12 @@ class Suite:
         if name not in self._admitted:
             try:
                 self._admitted[name] = self._try(name)
-            except SystemExit as error:  # pytest would not count it as a failure of the gate
-                self._admitted[name] = NonConforming(f"it ends its process: SystemExit: {error}")
+            except KeyboardInterrupt:
+                raise
             except Exception as error:  # noqa: BLE001 - kept, and raised below for this case and the next
                 self._admitted[name] = error
+            except BaseException as error:  # noqa: BLE001 - pytest would not count it as a failure of the gate
+                self._admitted[name] = NonConforming(f"it ends its process: {type(error).__name__}: {error}")
         outcome = self._admitted[name]
         if isinstance(outcome, Exception):
             raise outcome

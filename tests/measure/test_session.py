@@ -26,6 +26,15 @@ class ConstructorExits(NumpyKernel):
         sys.exit(0)
 
 
+class Ends(BaseException):
+    pass
+
+
+class ConstructorEnds(NumpyKernel):
+    def __init__(self, spec, params):
+        raise Ends("no more")
+
+
 class Counted(NumpyKernel):
     """Counts how often it is probed and made."""
 
@@ -105,6 +114,7 @@ def test_what_a_kernel_raises_is_one_line_that_a_record_has_room_for(suite):
         (SoftmaxDropped, NonConforming, "off by"),
         (ConstructorRaises, Exception, "no memory on the device"),
         (ConstructorExits, NonConforming, "it ends its process: SystemExit: 0"),
+        (ConstructorEnds, NonConforming, "it ends its process: Ends: no more"),
     ],
 )
 def test_a_failure_is_the_same_for_every_case_and_found_once(suite, monkeypatch, kernel_class, error, words):
