@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 #: The variables in which a process, and whatever that starts, finds who has started it, and a name of its own.
@@ -27,6 +27,8 @@ _PYTHON = sys.executable
 #: Killed processes are gone within a moment; one that is stuck in a driver may never be.
 _LOOKS, _LOOK_S = 500, 0.01
 _SCANS, _SCAN_S = 5, 0.1
+#: What temporary folders are called, and the file in them that their process keeps locked for as long as it lives.
+_FOLDER, _DIGITS, _LOCK = "mlpbench-", 16, "lock"
 
 
 class Guard:
@@ -36,6 +38,7 @@ class Guard:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._watched: dict[tuple[str, str], None] = {}
+        self._swept = False
 
     def watch_group(self, number: int) -> None:
         """Let the guard kill a process group where we end first."""
@@ -55,15 +58,23 @@ class Guard:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """Make a temporary folder, which goes with the block, or with us."""
-        path = Path(tempfile.gettempdir(), f"mlpbench-{secrets.token_hex(8)}")
+        """Make a temporary folder, which goes with the block, or with us; the first removes what kills have left."""
+        temporary = Path(tempfile.gettempdir())
+        if not self._swept:
+            self._swept = True
+            sweep(temporary)
+        path = temporary / f"{_FOLDER}{secrets.token_hex(_DIGITS // 2)}"
         self._note("folder", str(path), watched=True)  # before it is there: it may be the last that we do
+        lock = None
         try:
             path.mkdir(mode=0o700)
+            lock = _lock(path)
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
             self._note("folder", str(path), watched=False)
+            if lock is not None:
+                os.close(lock)
 
     def close(self) -> None:
         """Let the guard end, which kills and removes whatever it still watches."""
@@ -105,6 +116,40 @@ class Guard:
         )
         atexit.register(self.close)
         return started
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder for as long as this process lives; the lock appears when it is held. None where there are none."""
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    new = folder / secrets.token_hex(4)
+    handle = os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    with suppress(OSError):  # a file system that knows no locks: nobody sweeps there
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        new.rename(folder / _LOCK)
+    return handle
+
+
+def sweep(temporary: Path) -> None:
+    """Remove the folders that were left where the guard was killed too: our user's, and locked by no process.
+
+    Links are not followed. A folder without a lock is somebody else's.
+    """
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    for path in temporary.glob(_FOLDER + _DIGITS * "[0-9a-f]"):
+        with suppress(OSError), ExitStack() as at_end:  # a link, somebody else's, or in use
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            at_end.callback(os.close, folder)
+            lock = os.open(_LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+            at_end.callback(os.close, lock)
+            if os.fstat(folder).st_uid == os.getuid():
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
 
 
 #: The one of this process.
