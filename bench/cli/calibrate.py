@@ -68,6 +68,7 @@ def calibrate(
     from mlpbench.bench.run import folder as folder_
     from mlpbench.bench.run import process
     from mlpbench.bench.run import resume as resume_
+    from mlpbench.bench.run.sweep import saying_what_is_kept
     from mlpbench.bench.trust import calibration
 
     stopped = None
@@ -86,7 +87,10 @@ def calibrate(
         if stopped is not None:
             resume_.take_in(stopped, effort)
             resuming.begin(stopped, effort)
-        interrupted = not carry_out(plan, effort, lambda to: process.execute(plan, workload, folder, to.phase, effort))
+        with saying_what_is_kept(folder, "calibrate"):
+            interrupted = not carry_out(
+                plan, effort, lambda to: process.execute(plan, workload, folder, to.phase, effort)
+            )
         ending = effort.ending(interrupted=interrupted)
         if interrupted:
             folder_.close_run(folder, ending)
@@ -100,8 +104,9 @@ def calibrate(
             folder_.close_run(folder, ending)
             raise
         file = folder.parent.parent / calibration.FILE
-        write.write_atomically(file, found.content(), replace=True)
-        folder_.close_run(folder, ending)
+        with saying_what_is_kept(folder, "calibrate"):
+            write.write_atomically(file, found.content(), replace=True)
+            folder_.close_run(folder, ending)
     if as_json:
         console.print_json(found.content().as_dict())
     else:

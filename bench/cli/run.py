@@ -13,6 +13,7 @@ from mlpbench.bench import values, words
 from mlpbench.bench.cli import console, options
 from mlpbench.bench.cli import settings as settings_file
 from mlpbench.bench.cli.options import Reader, how
+from mlpbench.bench.errors import UserError
 from mlpbench.kernels import registry
 
 if TYPE_CHECKING:
@@ -192,8 +193,9 @@ def _go(
         announce.say_what_comes(planned, networks, verbose=how_.verbose, quiet=how_.quiet)
         if stopped is not None:
             resuming.begin(stopped, effort)
-        ended = _carry_out(planned, folders, effort, profile.max_time_s, quiet=how_.quiet)
-        sweeps.close(planned, folder, folders, effort, interrupted=not ended)
+        with sweeps.saying_what_is_kept(folder, "run"):
+            ended = _carry_out(planned, folders, effort, profile.max_time_s, quiet=how_.quiet)
+            sweeps.close(planned, folder, folders, effort, interrupted=not ended)
     if heard is None:
         _tell(folder, effort, as_json=how_.as_json, verbose=how_.verbose, interrupted=not ended)
     elif not ended:
@@ -246,7 +248,10 @@ def _tell(folder: Path, effort: Effort, *, as_json: bool, verbose: bool, interru
         raise typer.Exit(console.INTERRUPTED)
     document = documents.build(runs)
     tell(document, as_json=as_json, verbose=verbose)
-    written = write_reports(document, folder)
+    try:
+        written = write_reports(document, folder)
+    except UserError as error:
+        raise UserError(f"{error}; all records are kept in {folder}, and `mlpbench report` shows them") from None
     names = "".join(f", {path.name}" for path in written)
     console.say(f"wrote {words.things(done, 'result file')}{names} to {folder}")
     if not as_json:

@@ -1,14 +1,18 @@
 """A question to a fresh interpreter: a module that is run finds it on its command line, and prints the answer."""
 
+import getpass
 import json
 import os
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from mlpbench.bench.machine import environment, supervised
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import environment, guard, supervised
 from mlpbench.bench.machine.supervised import Limits
 from mlpbench.bench.record.plan import Binding
 
@@ -17,6 +21,10 @@ PHASE = "mlpbench now: "
 
 #: Variables that are about our own interpreter.
 OF_OUR_PYTHON = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+
+
+#: PyTorch keeps compiled code among temporary files, unless this variable names another folder.
+INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,51 @@ def starting(python: str | None) -> tuple[str, dict[str, str]]:
     if python is None:
         return sys.executable, dict(os.environ)
     return python, {name: value for name, value in os.environ.items() if name not in OF_OUR_PYTHON}
+
+
+def whole(record: Path) -> Path:
+    """Return the mark that a measuring process makes when its record is whole, and all that is to come is its end."""
+    return record.with_suffix(".whole")
+
+
+def mark_whole(record: Path) -> None:
+    """Make that mark. On a full disk there is none: then the record counts only if the process ends well."""
+    with suppress(OSError):
+        whole(record).touch()
+
+
+@contextmanager
+def scratch(room_bytes: int = 0) -> Iterator[Path]:
+    """Make the folder for the temporary files of one process; it goes with the block.
+
+    Raises UserError where it cannot be made, or has no room for so many bytes: that is known before anything is
+    measured.
+    """
+    with ExitStack() as at_end:
+        where = "anywhere"
+        try:
+            where = tempfile.gettempdir()
+            folder = at_end.enter_context(guard.OURS.folder())
+            room = folder / "room"
+            room.write_bytes(bytes(room_bytes))
+            room.unlink()
+        except OSError as error:
+            told = f"no room for temporary files in {where}: {error.strerror}"
+            raise UserError(f"{told}; make some there, or name another folder with TMPDIR") from None
+        yield folder
+
+
+def with_temporary(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Return the variables of a process whose temporary files lie in a folder that goes with it.
+
+    Compiled code stays where it was: it would be compiled again by every process.
+    """
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a number without a name
+        user = "nobody"
+    compiled = Path(tempfile.gettempdir(), f"torchinductor_{user}")
+    return {INDUCTOR_CACHE: str(compiled), **environ, "TMPDIR": str(folder)}
 
 
 def ask(
@@ -60,7 +113,8 @@ def ask(
         environ = environment.set_threads(environ, threads)
     command = [python, "-P", "-m", module, json.dumps(what)]
     limits = Limits(timeout_s, supervised.memory_limit())
-    ended = supervised.run(command, environ, limits, binding=binding)
+    with scratch() as folder:
+        ended = supervised.run(command, with_temporary(environ, folder), limits, binding=binding)
     if ended.status == 0:
         with suppress(ValueError, IndexError, RecursionError):
             found = json.loads(ended.out.splitlines()[-1])

@@ -27,7 +27,7 @@ THREAD_VARIABLES = (
 #: Settings that change what is measured without showing anywhere else.
 TELLING = re.compile(
     r"^(OMP|GOMP|KMP|OPENBLAS|MKL|BLIS|NUMBA|CUPY|CUDA|CUBLAS|NVIDIA|PYTHON(?!PATH|STARTUP|HISTORY)"
-    r"|TORCH|ATEN|DNNL|ONEDNN|XLA|JAX|NPROC|TBB|SKLEARN)_?[A-Z0-9_]*$"
+    r"|TORCH(?!INDUCTOR_CACHE_DIR$)|ATEN|DNNL|ONEDNN|XLA|JAX|NPROC|TBB|SKLEARN)_?[A-Z0-9_]*$"
 )
 #: OpenBLAS picks its kernels by processor; these replace its choice.
 FORCED_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")

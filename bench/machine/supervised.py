@@ -29,6 +29,9 @@ TICK_S = 1.0
 OUTPUT_BYTES = 16 * 2**20
 #: Of the memory that nobody uses, what a process may take before it is stopped.
 MEMORY_SHARE = 0.9
+#: For so long a process may go on when its work is done. Interpreters end within a second; on a busy machine, with
+#: threads that are waited for and caches that are written, it takes some more. One that hangs then would use its limit.
+GRACE_S = 10.0
 #: What is left to read of a process that has ended, though its output is open still.
 _REST_S = 0.5
 _CHUNK = 2**16
@@ -101,10 +104,12 @@ def run(
     binding: Binding | None = None,
     merged: bool = False,
     on_line: Callable[[str], None] | None = None,
+    is_done: Callable[[], bool] = lambda: False,
 ) -> Ended:
     """Start a process in a group of its own, wait for its end, and leave nothing running that it has started.
 
     ``merged``: what it says on stderr goes to ``out``. ``on_line`` is called with each line of ``out`` as it comes.
+    ``is_done()``: whether its work is done; from then on it has `GRACE_S`.
     """
     mark = secrets.token_hex(8)
     with ExitStack() as at_end:
@@ -118,7 +123,7 @@ def run(
         _offer_to_the_system(process.pid)
         pipes = filter(None, (process.stdout, process.stderr))
         outputs = {pipe: _Output(on_line if pipe is process.stdout else None) for pipe in pipes}
-        stopped = _watch(process, outputs, limits)
+        stopped = _watch(process, outputs, limits, is_done)
         if stopped:
             _kill(process)
         status, left = process.wait(), _end_what_is_left(mark)
@@ -143,12 +148,18 @@ def _start(
         )
 
 
-def _watch(process: subprocess.Popen[bytes], outputs: Mapping[IO[bytes], _Output], limits: Limits) -> str | None:
+def _watch(
+    process: subprocess.Popen[bytes],
+    outputs: Mapping[IO[bytes], _Output],
+    limits: Limits,
+    is_done: Callable[[], bool],
+) -> str | None:
     """Read what a process says until it has ended; return the limit that it went beyond, in words, or None.
 
     The end of its output may never come: whatever it has started may hold it open.
     """
-    end, look = now() + limits.seconds, now() + TICK_S
+    end, look, late = now() + limits.seconds, now() + TICK_S, f"{_AFTER} {limits.seconds:.4g} s"
+    done = False
     with selectors.DefaultSelector() as selector:
         for pipe, output in outputs.items():
             selector.register(pipe, selectors.EVENT_READ, output)
@@ -157,9 +168,13 @@ def _watch(process: subprocess.Popen[bytes], outputs: Mapping[IO[bytes], _Output
             if _said(outputs) > limits.output_bytes:
                 return f"was stopped: it printed more than {limits.output_bytes / 2**20:.3g} MiB"
             if now() >= end:
-                return f"{_AFTER} {limits.seconds:.4g} s"
+                return late
             if now() >= look:
                 look = now() + TICK_S
+                if not done and is_done():
+                    done = True
+                    if now() + GRACE_S < end:
+                        end, late = now() + GRACE_S, f"was stopped {GRACE_S:.4g} s after its work was done"
                 if limits.memory_bytes and (held := resident_bytes(process.pid)) > limits.memory_bytes:
                     return (
                         f"was stopped: it held {held / 2**30:.3g} GiB of memory, "

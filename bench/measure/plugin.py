@@ -17,7 +17,7 @@ from mlpbench.bench import cases as cases_
 from mlpbench.bench import values, words
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import environment, look, supervised
+from mlpbench.bench.machine import child, environment, look, supervised
 from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.machine.threads import TooManyThreads
 from mlpbench.bench.measure import anatomy, arguments, closer, cold, device, watch, witness
@@ -281,18 +281,17 @@ def _head(asked: Suite, first: Sequence[cases_.Case], config: pytest.Config) -> 
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the result file that pytest-benchmark leaves out where no case has a time: the reasons are results."""
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write the result file that pytest-benchmark leaves out where no case has a time; mark one that is whole."""
     config = session.config
     path = config.getoption("--benchmark-json")
     if path and SUITE in config.stash and not path.exists():
-        content: dict[str, Any] = {
-            "machine_info": environment.machine_info(),
-            "commit_info": pytest_benchmark_generate_commit_info(),
-            "benchmarks": [],
-        }
+        content: dict[str, Any] = {"machine_info": environment.machine_info(), "benchmarks": []}
+        content["commit_info"] = pytest_benchmark_generate_commit_info()
         pytest_benchmark_update_json(config, content)
         path.write_text(json.dumps(content), encoding="utf-8")
+    if config.getoption("--mlpbench-run") and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        child.mark_whole(Path(path))
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

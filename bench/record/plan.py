@@ -298,12 +298,14 @@ class Ending(WholeEnding, frozen=True, kw_only=True):
 class Ran(Block, frozen=True):
     """When a process began, in seconds since 1970, and how long it took in all.
 
-    ``share``: how long it timed its cases, as a share of what the plan says.
+    ``share``: how long it timed its cases, as a share of what the plan says. ``ended``: how its process ended, in words
+    that go on with "the process", where that was badly and after its record was whole.
     """
 
     began_s: Date
     took_s: Seconds
     share: SomeShare = 1.0
+    ended: Text | None = None
 
 
 class Computed(Block, frozen=True):

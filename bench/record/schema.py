@@ -161,7 +161,8 @@ STOPPED = "stopped"
 class Failure(Block, frozen=True):
     """A case without a time, and why. ``mode`` and ``batch_size`` are None where the whole kernel failed.
 
-    ``phase`` is one of gate, threads, construct, measure, process, stopped: the last two are of the whole process.
+    ``phase`` is one of gate, threads, construct, measure, record, process, stopped: the last three are of the whole
+    process.
     """
 
     kernel: Name

@@ -23,17 +23,18 @@ PARTIAL = ".partial"
 _NUMBERS = re.compile(rb"\[\n((?:\s*-?\d[\d.eE+-]*,?\n)+)\s*\]")
 
 
-def write_atomically(path: Path, content: Block | Mapping[str, Any] | msgspec.Raw, *, replace: bool = False) -> None:
+def write_atomically(path: Path, content: Block | Mapping[str, Any], *, replace: bool = False) -> None:
     """Write a block as JSON to ``path``: whole or not at all and, unless ``replace``, never over an existing file.
 
     Floats that JSON does not have (NaN, infinities) become null. Raises UserError if the file is there already, or if
     the folder is missing, full or not writable.
     """
-    write_bytes(
-        path,
-        _one_line_each(msgspec.json.format(msgspec.json.encode(content, enc_hook=as_json), indent=1)),
-        replace=replace,
-    )
+    write_bytes(path, as_bytes(content), replace=replace)
+
+
+def as_bytes(content: Block | Mapping[str, Any]) -> bytes:
+    """Return JSON as files hold it."""
+    return _one_line_each(msgspec.json.format(msgspec.json.encode(content, enc_hook=as_json), indent=1))
 
 
 def write_bytes(path: Path, content: bytes, *, replace: bool = False) -> None:

@@ -211,6 +211,8 @@ def _notices(runs: Sequence[Run]) -> list[str]:
         found += [one.sentence() for one in run.resumed]
         found += [f"{which} contradicts itself: {doubt}." for doubt in run.contradictions]
         found += [f"{which} leaves a file out; the rest is shown. {line}." for line in run.damaged]
+        badly = [(one.path.name, one.ran.ended) for one in run.records if one.ran and one.ran.ended]
+        found += [f"{name} was whole when its process {ended}: it counts." for name, ended in badly]
         failed = dict.fromkeys(failure.kernel for failure in run.failures)
         if failed:
             found.append(f'{which} has failures, told under "What is missing": {", ".join(failed)}.')

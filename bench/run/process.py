@@ -1,6 +1,7 @@
 """One process for each kernel and repeat, and what becomes of it: a result file, whatever happens."""
 
 import os
+import re
 import signal
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
@@ -9,14 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from mlpbench.bench.cases import PER_SAMPLE_ROWS
 from mlpbench.bench.clock import elapsed, utc_s
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import environment, guard, supervised
+from mlpbench.bench.machine import child, environment, supervised
 from mlpbench.bench.machine.child import PHASE, starting
 from mlpbench.bench.machine.supervised import Ended, Limits
 from mlpbench.bench.plan.effort import Effort
@@ -26,19 +26,29 @@ from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Plan, PlanHead, Ran, RunFile
 from mlpbench.bench.record.runs import PLAN_FILE
 from mlpbench.bench.record.schema import STOPPED, Failure, Record, RecordFile, RecordHead, computed
-from mlpbench.bench.record.write import write_atomically
+from mlpbench.bench.record.write import as_bytes, write_bytes
 from mlpbench.bench.run import looks
 from mlpbench.bench.trust.quiet import Taken, taken
 from mlpbench.bench.words import things
 from mlpbench.kernels.base import processors
+from mlpbench.kernels.files import open_ordinary
 
 #: Where the plan does not say after how many seconds a process is stuck.
 TIMEOUT_S = 600.0
 #: What pytest ends with where every test has been told of: all passed, or some did not. Any other status, 2 for one,
 #: after an interrupt that a kernel has raised itself, leaves cases of which nobody has heard.
 TOLD = (0, 1)
+#: What is free among temporary files before a process starts: the largest record of a full sweep is below 1 MB, and as
+#: pytest-benchmark writes it, with a line for each number, some times as long.
+ROOM_BYTES = 4 * 2**20
 #: Of a line that a kernel has printed, the most that becomes a reason.
 LONGEST_LINE = 400
+#: What the name of a file ends with that a process left as its record, and that is none: no reader looks for it.
+UNREAD = ".unreadable"
+#: What pytest says by itself, which tells nobody why a process ended. Behind the name of a test, a kernel may go on.
+_PYTESTS = re.compile(r"^\S*test_forward\.py::\S+(?: *(?:[A-Z]+ +)?\[ *\d+%\])?|^=+ .* =+$|^collecting .*")
+#: Where Python's own account of a crash begins; behind it stands the place in the code.
+_CRASHED = "Current thread 0x"
 #: Why a planned process has no result.
 SPENT = "the budget was spent"
 #: Of pytest's own plugins, those that a measurement does not need: they cost time in every process.
@@ -50,6 +60,7 @@ UNUSED = (
 OURS_ALONE = (
     *("-c", os.devnull, "--noconftest"),
     *("-p", "pytest_benchmark.plugin", "-p", "mlpbench.bench.measure.plugin", "-p", "no:cacheprovider"),
+    "--no-header",
     "--assert=plain",  # nothing is asserted, and no source is read again and rewritten
     "--capture=no",  # what a kernel prints is read, and bounded, here: pytest would keep all of it, in a file
     *(word for name in UNUSED for word in ("-p", f"no:{name}")),
@@ -74,6 +85,17 @@ class Outcome:
     disturbed: Collection[tuple[str, int]] = ()
     construct_s: float = 0.0
     cut: bool = False
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a process left: the bytes of its record, or of ours that says why it has none.
+
+    ``ended``: how it ended, where that was badly and after its record was whole.
+    """
+
+    record: bytes
+    ended: str | None = None
 
 
 def pytest_command(plan: Plan, options: Options, kernel: str) -> list[str]:
@@ -143,12 +165,7 @@ def run_process(
     if left is None:
         effort.cut(name, repeat, took.seconds)
         return Outcome(kernel, repeat, path, (f"left out: stopped after {took.seconds:.0f} s, {SPENT}",), cut=True)
-    write_atomically(path, _with_its_time(left, Ran(began, took.seconds, share)))
-    try:
-        record = schema.read(path)
-    except UserError as error:  # a kernel that says what no file may hold
-        effort.note(name, repeat, took.seconds, {})
-        return Outcome(kernel, repeat, path, (str(error),))
+    record = _file(left, Ran(began, took.seconds, share), plan, workload, folder, at)
     found = take_in(record, effort, name)
     refused = (f"refused, {one.check}: {one.reason}" for one in record.trust.refusals)
     reasons = (failure.reason for failure in record.failures)
@@ -159,6 +176,20 @@ def run_process(
     times = {at: case.sample_s for at, case in found.items()}
     construct_s = record.construct_s or 0.0
     return Outcome(kernel, repeat, path, tuple(problems), times=times, disturbed=disturbed, construct_s=construct_s)
+
+
+def _file(left: Left, ran: Ran, plan: Plan, workload: Workload, folder: Path, at: tuple[str, int]) -> Record:
+    """Write the record of a process. One that no reader takes is kept beside that of a failure, which says why."""
+    path = folder / f"{at[0]}.{at[1]}.json"
+    unread = path.with_name(path.name + UNREAD)
+    try:
+        content = _content(left.record, replace(ran, ended=left.ended), Path(unread.name), plan, workload, at)
+    except UserError as error:
+        write_bytes(unread, left.record)
+        reason = f"its process left a record that does not count: {error}"
+        content = _content(_failed(plan, workload, folder, at, "record", reason), ran, path, plan, workload, at)
+    write_bytes(path, content)
+    return schema.read(path)
 
 
 def take_in(record: Record, effort: Effort, name: str) -> Mapping[tuple[str, int], Taken]:
@@ -176,14 +207,28 @@ def take_in(record: Record, effort: Effort, name: str) -> Mapping[tuple[str, int
     return found
 
 
-def _with_its_time(left: RecordFile | msgspec.Raw | dict[str, Any], ran: Ran) -> RecordFile | dict[str, Any]:
-    """Return what a process left, with when that was: its end is known to us alone."""
-    if isinstance(left, RecordFile):
-        return replace(left, mlpbench=replace(left.mlpbench, ran=ran))
-    content: dict[str, Any] = msgspec.json.decode(left) if isinstance(left, msgspec.Raw) else left
-    if isinstance(content, dict) and isinstance(content.get("mlpbench"), dict):
+def _content(written: bytes, ran: Ran, path: Path, plan: Plan, workload: Workload, at: tuple[str, int]) -> bytes:
+    """Return a record as its file holds it, with when its process ran: only we know the end of that.
+
+    Raises UserError, which begins with ``path``, where no reader takes it, or where it is not the record of this case.
+    """
+    if len(written) > untrusted.MAX_BYTES:
+        raise UserError(f"{path}: larger than {untrusted.MAX_BYTES // 2**20} MiB; this is its beginning")
+    content = untrusted.decode(written, path, dict[str, Any], "a record")
+    if isinstance(content.get("mlpbench"), dict):
         content["mlpbench"]["ran"] = ran.as_dict()
-    return content
+    try:
+        whole = as_bytes(content)
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply") from None
+    if len(whole) > untrusted.MAX_BYTES:
+        raise UserError(f"{path}: larger than {untrusted.MAX_BYTES // 2**20} MiB")
+    head, (spec, (*_, data, _), (_, weights)) = untrusted.decode(whole, path, RecordFile).mlpbench, workload.facts()
+    if (head.kernel, head.repeat) != at or head.plan is None or head.plan.run_id != plan.run_id:
+        raise UserError(f"{path}: the record of {head.kernel}, repeat {head.repeat}, perhaps of another run")
+    if (head.spec.spec, head.data.sha256, head.weights.sha256) != (spec, data, weights):
+        raise UserError(f"{path}: of another specification, or of other data or weights than this run")
+    return whole
 
 
 def _process(
@@ -195,15 +240,15 @@ def _process(
     limit_s: float | None,
     share: float,
     told: list[str],
-) -> RecordFile | msgspec.Raw | None:
-    """Run one process; return what it left, as it is, or a record that says how it ended; None after ``limit_s``.
+) -> Left | None:
+    """Run one process; return what it left, or a record that says how it ended; None after ``limit_s``.
 
     It times its cases for a ``share`` of what the plan says. What no record says of it is added to ``told``.
     """
     on_phase("starting")
     timeout_s = plan.timeout_s or TIMEOUT_S
     seconds = min(timeout_s, limit_s or timeout_s)
-    with guard.OURS.folder() as scratch:
+    with child.scratch(ROOM_BYTES) as scratch:
         raw = scratch / "record.json"
         words = [
             *_words(plan, workload.options, at[0]),
@@ -218,24 +263,44 @@ def _process(
             f"--benchmark-json={raw}",
             f"--benchmark-storage=file://{scratch}",  # by default, a folder wherever we were started
         ]
-        ended = _start(words, plan, on_phase, seconds)
+        ended = _start(words, plan, on_phase, seconds, raw)
         if ended.left:
             told.append(f"it left {things(ended.left, 'process', 'processes')} behind: killed")
-        if ended.status is None and ended.late and seconds < timeout_s:
-            return None
-        if ended.status in TOLD:
-            # It wrote none, or was cut off in the middle; or a kernel's record is nested deeper than anyone reads.
-            with suppress(FileNotFoundError, msgspec.DecodeError, RecursionError):
-                return msgspec.Raw(msgspec.json.format(raw.read_bytes()))
+        came_to_its_end = ended.status in TOLD
+        if (came_to_its_end or child.whole(raw).exists()) and (record := _written(raw)) is not None:
+            if came_to_its_end:
+                return Left(record)
+            told.append(f"the process {ended.how()}; its record was whole by then, and counts")
+            return Left(record, ended.how())
+    if ended.status is None and ended.late and seconds < timeout_s:
+        return None
+    phase = "process" if ended.stopped is None else STOPPED
+    return Left(_failed(plan, workload, folder, at, phase, _how_it_ended(ended)))
+
+
+def _written(raw: Path) -> bytes | None:
+    """Return what a process wrote as its record, or the beginning of more than that can be; None where it wrote none.
+
+    Whatever lies there may be a kernel's: a link could lead to a file that is nobody's result.
+    """
+    with suppress(OSError):
+        if not raw.is_symlink():
+            with open_ordinary(raw) as file:
+                return file.read(untrusted.MAX_BYTES + 1)
+    return None
+
+
+def _failed(plan: Plan, workload: Workload, folder: Path, at: tuple[str, int], phase: str, reason: str) -> bytes:
+    """Return the record of a process that left none."""
     head = RecordHead(
         kernel=at[0],
         repeat=at[1],
         environment=_environment(folder),
         **computed(*workload.facts()),
         plan=plan,
-        failures=(Failure(at[0], phase="process" if ended.stopped is None else STOPPED, reason=_how_it_ended(ended)),),
+        failures=(Failure(at[0], phase=phase, reason=reason),),
     )
-    return RecordFile(machine_info=environment.machine_info(), mlpbench=head)
+    return as_bytes(RecordFile(machine_info=environment.machine_info(), mlpbench=head))
 
 
 def _shorter(plan: Plan, share: float) -> list[str]:
@@ -250,8 +315,11 @@ def _environment(folder: Path) -> Environment:
     return head.current if isinstance(head, PlanHead) else head.environment
 
 
-def _start(words: list[str], plan: Plan, on_phase: Callable[[str], None], seconds: float) -> Ended:
-    """Run the interpreter's pytest, with its threads set before any library loads, and none of pytest's variables."""
+def _start(words: list[str], plan: Plan, on_phase: Callable[[str], None], seconds: float, raw: Path) -> Ended:
+    """Run the interpreter's pytest, with its threads set before any library loads, and none of pytest's variables.
+
+    Its temporary files lie beside ``raw``, its record.
+    """
 
     def told(line: str) -> None:
         if line.startswith(PHASE):
@@ -262,22 +330,29 @@ def _start(words: list[str], plan: Plan, on_phase: Callable[[str], None], second
     ours = {"PYTHONUNBUFFERED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return supervised.run(
         [python, "-P", "-m", "pytest", *words],
-        environment.set_threads({**kept, **ours}, plan.threads or processors()),
+        environment.set_threads(child.with_temporary({**kept, **ours}, raw.parent), plan.threads or processors()),
         Limits(seconds, supervised.memory_limit()),
         binding=plan.binding,
         merged=True,
         on_line=told,
+        is_done=child.whole(raw).exists,
     )
 
 
 def _how_it_ended(ended: Ended) -> str:
-    lines = [line for line in ended.out.splitlines() if line.strip() and not line.startswith(PHASE)]
-    last = _short(lines[-1]) if lines else "it printed nothing"
-    if ended.status is None or ended.status < 0:
-        why = " (the system kills so when memory runs out)" if ended.status == -signal.SIGKILL else ""
-        return f"the process {ended.how()}{why}; its last line: {last}"
-    errors = [line for line in lines if line.startswith(("ERROR", "E  ", "!!!!"))]
-    return f"the process {ended.how()} and no result; it said: {_short(errors[0]) if errors else last}"
+    """Return how a process ended without a record, what it was doing, and what it said of that."""
+    lines = ended.out.splitlines()
+    phases = [line.removeprefix(PHASE).strip() for line in lines if line.startswith(PHASE)]
+    told = [line for line in (_PYTESTS.sub("", line) for line in lines) if line.strip() and not line.startswith(PHASE)]
+    crashed = next((number for number, line in enumerate(told) if line.startswith(_CRASHED)), len(told))
+    errors = [line for line in told if line.startswith(("ERROR", "E  ", "!!!!"))]
+    lost = ended.status is not None and ended.status >= 0
+    last = next(iter([*told[crashed + 1 : crashed + 2], *errors[: int(lost)], *told[-1:]]), None)
+    why = " (the system kills so when memory runs out)" if ended.status == -signal.SIGKILL else ""
+    return (
+        f"the process {ended.how()}{' and no result' if lost else why}{f' while {phases[-1]}' if phases else ''}; "
+        f"{f'it said: {_short(last.strip())}' if last else 'it printed nothing'}"
+    )
 
 
 def _short(line: str) -> str:

@@ -4,11 +4,13 @@ With one setting the folder is the run's own.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from mlpbench.bench.clock import elapsed
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import roofs
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.sweep import Part, Sweep
@@ -18,6 +20,7 @@ from mlpbench.bench.record.runs import RECORD_FILE
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process
 from mlpbench.bench.run.process import Outcome
+from mlpbench.bench.words import things
 
 
 def open_folders(results: Path, sweep: Sweep) -> tuple[Path, list[Path]]:
@@ -91,6 +94,17 @@ def execute(
             if reason is not None:
                 done = replace(done, problems=(*done.problems, f"its limits were not measured: {reason}"))
         yield replace(done, setting=part.setting.words) if sweep.several else done
+
+
+@contextmanager
+def saying_what_is_kept(folder: Path, command: str) -> Iterator[None]:
+    """Add to an error that ends a run, as a full disk does, how much of it is kept, and which command goes on."""
+    try:
+        yield
+    except UserError as error:
+        kept = sum(RECORD_FILE.fullmatch(path.name) is not None for path in folder.rglob("*.json"))
+        told = f"{things(kept, 'record')} {'is' if kept == 1 else 'are'} kept in {folder}"
+        raise UserError(f"{error}; {told}, and `mlpbench {command} --resume` goes on") from None
 
 
 def _measure_limits(part: Part, folder: Path, name: str, repeat: int, effort: Effort) -> str | None:

@@ -1,6 +1,7 @@
 """A question to a fresh interpreter, and every way in which it stays without an answer."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,19 @@ def test_the_process_has_our_environment_and_what_is_said(ask, monkeypatch, thre
     assert (found["MLPBENCH_TEST"], found["CACHE"]) == ("kept", "empty")
     if threads:
         assert {found[name] for name in THREAD_VARIABLES} == {"3"}
+
+
+def test_the_process_has_a_folder_for_temporary_files_that_goes_with_it(ask, tmp_path, monkeypatch):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.delenv(child.INDUCTOR_CACHE, raising=False)
+    found = ask('open(os.environ["TMPDIR"] + "/more", "w").close(); print(json.dumps(dict(os.environ)))').found
+    assert Path(found["TMPDIR"]).parent == temporary
+    assert Path(found[child.INDUCTOR_CACHE]).parent == temporary, "compiled code is not compiled again"
+    assert list(temporary.iterdir()) == []
+    mine = {child.INDUCTOR_CACHE: "mine", "TMPDIR": "/tmp"}
+    assert child.with_temporary(mine, tmp_path) == {**mine, "TMPDIR": str(tmp_path)}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems bind no processes")

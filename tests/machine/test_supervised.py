@@ -164,6 +164,44 @@ def test_what_a_killed_parent_leaves_is_ended_and_removed(parent, whom):
     wait_until(lambda: not folder.exists(), "the end of the folder")
 
 
+def test_folders_that_a_kill_of_the_whole_tree_left_are_removed_at_the_next_start(parent, tmp_path, monkeypatch):
+    """Those of live processes stay, and so do links, folders of others, and what was never ours."""
+    started, child, grandchild, guarding, folder = parent
+    used, stranger, elsewhere = (tmp_path / f"mlpbench-{digit * 16}" for digit in "abc")
+    for other in (used, stranger, tmp_path / "kept"):
+        other.mkdir()
+    (tmp_path / "kept" / "lock").touch()
+    elsewhere.symlink_to(tmp_path / "kept")
+    lock = guard._lock(used)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with guard.Guard().folder():
+        assert folder.exists(), "its process lives"
+    for number in (guarding, started.pid, child, grandchild):
+        os.kill(number, signal.SIGKILL)
+    started.wait()
+    gone(child, grandchild, guarding)
+    assert (folder / "file").exists(), "nobody was left to remove it"
+    with monkeypatch.context() as somebody:
+        somebody.setattr(guard.os, "getuid", lambda: os.geteuid() + 1)
+        guard.sweep(tmp_path)
+        assert folder.exists(), "it is not theirs"
+    with guard.Guard().folder():
+        assert not folder.exists()
+    assert all(one.exists() for one in (used, stranger, elsewhere, tmp_path / "kept" / "lock"))
+    os.close(lock)
+    guard.sweep(tmp_path)
+    assert not used.exists()
+
+
+def test_one_whose_work_is_done_has_a_moment_to_end(monkeypatch):
+    monkeypatch.setattr(supervised, "TICK_S", 0.05)
+    monkeypatch.setattr(supervised, "GRACE_S", 0.3)
+    ended = run("time.sleep(60)", seconds=50, is_done=lambda: True)
+    assert (ended.status, ended.late, ended.how()) == (None, False, "was stopped 0.3 s after its work was done")
+    ended = run("time.sleep(60)", seconds=0.2, is_done=lambda: True)
+    assert (ended.late, ended.how()) == (True, "was stopped after 0.2 s")
+
+
 def test_a_guard_that_was_ended_is_replaced(tmp_path):
     ours = guard.Guard()
     with ours.folder() as first:

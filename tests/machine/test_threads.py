@@ -170,7 +170,7 @@ def process(tmp_path, monkeypatch):
         how = {"repeats": 1, "seed": 1, "threads": threads, "skipped": [], "command": [], "commit": None}
         plan = make_plan(profiles.profile("smoke"), [name], cases, **how)
         folder = folder_.open_run(tmp_path / f"results-{threads}", plan)  # two runs may start in one second
-        workload = Workload(Options(spec="20-10-3"), rows=50)
+        workload = Workload(Options(spec="20-10-3"))
         list(process_.execute(plan, workload, folder, lambda *_: None))
         (found,) = runs.read_run(folder).records
         return found

@@ -17,8 +17,16 @@ pytestmark = pytest.mark.heavy
 
 #: One module for each kernel: what ends one process is no other's.
 MODULE = """
-import os, signal, subprocess, sys, time
+import atexit, os, signal, subprocess, sys, tempfile, threading, time
 from mlpbench.kernels.mlp_numpy import NumpyKernel
+
+RAW = next((word.partition("=")[2] for word in sys.argv if word.startswith("--benchmark-json=")), None)
+DONE = []
+
+# At the end of the process that measures, or once now.
+def at_end(what, now=None):
+    if RAW and not DONE:
+        DONE.append(now() if now else atexit.register(what))
 
 class Kernel(NumpyKernel):
     {method}
@@ -36,13 +44,21 @@ HOSTILE = {
     "dies": (FORWARD, "os._exit(0)", "the process ended with 0 and no result"),
     "leaks": (FORWARD, "self.held = getattr(self, 'held', []) + [b'x' * 2**25]; time.sleep(0.01)", "GiB of memory"),
     "prints": (FORWARD, "os.write(2, b'y' * 2**20)", "the process was stopped: it printed more than 16 MiB"),
+    "forges": (FORWARD, "at_end(lambda: open(RAW, 'w').write('[1]'))", ".json.unreadable: expected an object"),
+    "nests": (FORWARD, "at_end(lambda: open(RAW, 'w').write('[' * 10**5))", ".json.unreadable: nested deeper"),
     "interrupts": (FORWARD, "raise KeyboardInterrupt", "KeyboardInterrupt"),
     "leaves": (
         FORWARD,
         "if not hasattr(self, 'left'): self.left = subprocess.Popen(['sleep', '600'], start_new_session=True)",
         None,
     ),
+    "crashes-last": (FORWARD, "at_end(lambda: os.kill(os.getpid(), signal.SIGSEGV))", None),
+    "never-ends": (FORWARD, "at_end(lambda: time.sleep(600))", None),
+    "stays": (FORWARD, "at_end(None, threading.Thread(target=time.sleep, args=(600,)).start)", None),
+    "fills": (FORWARD, "self.file = getattr(self, 'file', None) or tempfile.mkstemp()", None),
 }
+#: What is said of those whose record was whole when they ended badly.
+BADLY = {"crashes-last": "died of SIGSEGV", "never-ends": "was stopped 1 s after", "stays": "was stopped 1 s after"}
 
 
 #: Processes that hang have little time. The others have as much as a busy machine needs.
@@ -68,6 +84,9 @@ def hostile(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(supervised, "run", hurried)
     monkeypatch.setattr(supervised, "TICK_S", 0.2)
+    monkeypatch.setattr(supervised, "GRACE_S", 1.0)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(supervised, "memory_limit", lambda: 600 * 2**20)
     monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
     monkeypatch.setattr("mlpbench.bench.cli.report.write_reports", lambda *_: [])
@@ -89,7 +108,11 @@ def test_each_is_named_and_the_others_go_on(hostile, capsys, tmp_path):
     for name, (_, _, words) in HOSTILE.items():
         assert words is None or words in told[name], (name, told.get(name))
     timed = {record.kernel for record in run.records if len(record.cases) == len(run.plan.cases)}
-    assert timed == {"numpy", "leaves"}, "honest, and one that leaves a process behind"
+    assert timed == {"numpy", "leaves", "fills", *BADLY}, "honest, or bad behind a whole record"
+    ended = {record.kernel: record.ran.ended for record in run.records if record.ran.ended}
+    assert ended.keys() == BADLY.keys()
+    assert all(ended[kernel].startswith(how) for kernel, how in BADLY.items())
+    assert list((tmp_path / "tmp").iterdir()) == []
     assert {kernel for kernel, _ in run.left_out} == {"hangs", "leaks", "prints"}, "not started again"
     assert set(kernels) <= {record.kernel for record in run.records}
     assert re.search(r"^leaves 1/2: it left \d+ process(es)? behind: killed$", err, re.MULTILINE)

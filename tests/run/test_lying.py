@@ -31,7 +31,7 @@ def process(tmp_path, monkeypatch):
         how = {"repeats": 1, "seed": 1, "threads": 1, "skipped": [], "command": [], "commit": None}
         plan = make_plan(profiles.profile("smoke"), ["kernel"], CASES, **how)
         folder = folder_.open_run(tmp_path / "results", plan)
-        workload = Workload(Options(spec="300-100-10"), rows=2000)
+        workload = Workload(Options(spec="300-100-10"))
         (outcome,) = process_.execute(plan, workload, folder, lambda *_: None)
         return runs.read_run(folder), outcome.problems
 

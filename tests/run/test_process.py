@@ -1,5 +1,6 @@
 """One process for each kernel and repeat, and a result file whatever becomes of it."""
 
+import errno
 import json
 import os
 
@@ -10,12 +11,14 @@ from msgspec.structs import replace
 from mlpbench.bench import cases as cases_
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import child, supervised
 from mlpbench.bench.machine.binding import Binding, choose
 from mlpbench.bench.machine.environment import THREAD_VARIABLES, machine_id
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.schema import computed
+from mlpbench.bench.report import render
 from mlpbench.bench.run import folder as folder_
 from mlpbench.bench.run import process
 from support import processes, simulate
@@ -143,21 +146,40 @@ def test_what_a_process_does_is_told_as_it_says_so(execute):
     assert seen == [("numpy", 0, phase) for phase in ("starting", "compiling", "timing one at a time")]
 
 
+#: What Python says of a crash, as pytest asks it to.
+CRASH = """
+Fatal Python error: Segmentation fault
+
+Thread 0x00007f0000000002 (most recent call first):
+  File "threading.py", line 324 in wait
+
+Current thread 0x00007f0000000001 (most recent call first):
+  File "own.py", line 9 in forward
+  File "other.py", line 7 in forward
+
+Extension modules: numpy._core._multiarray_umath (total: 1)
+"""
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("os.kill(os.getpid(), signal.SIGSEGV)", ["died of SIGSEGV", "its last line: I begin"]),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", ["died of SIGSEGV", "it said: I begin"]),
         ("os.kill(os.getpid(), signal.SIGKILL)", ["died of SIGKILL", "memory runs out"]),
         ("print('ERROR: no such thing'); print('bye'); sys.exit(3)", ["ended with 3", "said: ERROR: no such thing"]),
         ("sys.exit(5)", ["ended with 5 and no result", "said: I begin"]),
         ("pass", ["ended with 0 and no result"]),
         ("print('x' * 10**6); sys.exit(5)", ["ended with 5 and no result; it said: xxx"]),
-        ("open(raw, 'w').write('{\"mlpbench\": {\"failu'); sys.exit(1)", ["ended with 1 and no result"]),
         ("leave(); os.kill(os.getpid(), signal.SIGABRT)", ["died of SIGABRT"]),
+        ("now('warming'); case('numpy-batched-1', '')\n    os._exit(0)", ["no result while warming; it said: I begin"]),
+        (
+            "print(CRASH, flush=True)\n    os.kill(os.getpid(), signal.SIGSEGV)",
+            ['SIGSEGV; it said: File "own.py", line 9 in forward'],
+        ),
     ],
 )
 def test_a_process_that_dies_leaves_a_record_with_its_reason_and_the_others_go_on(execute, body, words):
-    body = f"if kernel == 'numpy':\n    print('I begin', flush=True)\n    {body}\nelse:\n    done()"
+    body = f"CRASH = {CRASH!r}\nif kernel == 'numpy':\n    print('I begin', flush=True)\n    {body}\nelse:\n    done()"
     outcomes, folder, _ = execute(body, plan("numpy", "numpy-out"))
     problems = {outcome.kernel: outcome.problems for outcome in outcomes}
     assert problems["numpy-out"] == ()
@@ -171,6 +193,95 @@ def test_a_process_that_dies_leaves_a_record_with_its_reason_and_the_others_go_o
     assert len(run.records) == 2
 
 
+#: What stands in the place of a record, and why it is none.
+NO_RECORDS = {
+    'text = \'{"mlpbench": {"failu\'': "not JSON",
+    "text = '{\"a\":' + 100_000 * '['": "nested deeper than",
+    "text = '[1, 2]'": "expected an object, got a list",
+    "text = '{\"benchmarks\": []}'": 'no "mlpbench" block',
+    "good['mlpbench']['kernel'] = 'numba'": "the record of numba, repeat 0",
+    "good['mlpbench']['repeat'] = 7": "the record of numpy, repeat 7",
+    "good['mlpbench']['plan']['run_id'] = '20260101T000000Z-0123abcd'": "perhaps of another run",
+    "good['mlpbench']['data']['sha256'] = 64 * '0'": "other data or weights",
+    "good['mlpbench']['spec']['sizes'][0] = 7": "of another specification",
+    "good['mlpbench']['failures'] = 3": "expected a list",
+    "text = '{\"a\": [' + 9 * 2**20 * '1,' + '1]}'": "larger than 16 MiB",
+}
+
+
+@pytest.mark.parametrize("forged", NO_RECORDS)
+def test_a_record_that_cannot_be_read_is_a_failure_and_is_kept_beside_it(execute, forged):
+    body = f"""
+    done()
+    if kernel == "numpy":
+        good, text = json.load(open(raw)), None
+        {forged}
+        open(raw, "w").write(text or json.dumps(good))
+    """
+    outcomes, folder, _ = execute(body, plan("numpy", "numpy-out"))
+    problems = {outcome.kernel: outcome.problems for outcome in outcomes}
+    assert problems["numpy-out"] == ()
+    (problem,) = problems["numpy"]
+    assert problem.startswith("its process left a record that does not count: numpy.0.json.unreadable: ")
+    assert NO_RECORDS[forged] in problem
+    run = runs.read_run(folder)
+    assert (len(run.records), run.damaged, run.missing) == (2, (), ())
+    (failure,) = run.failures
+    assert (failure.kernel, failure.mode, failure.phase, failure.reason) == ("numpy", None, "record", problem)
+    kept = (folder / "numpy.0.json.unreadable").read_text()
+    assert kept.startswith(('{"', "[1"))
+    assert json.loads(kept)["mlpbench"] if "good" in forged else '"kernel"' not in kept
+
+
+def test_a_link_in_the_place_of_a_record_is_not_followed(execute, tmp_path):
+    (tmp_path / "secret").write_text("mine")
+    (outcome,), folder, _ = execute(f"os.symlink({str(tmp_path / 'secret')!r}, raw)", plan())
+    assert "ended with 0 and no result" in outcome.problems[0]
+    assert sorted(path.name for path in folder.iterdir()) == ["numpy.0.json", "run.json"]
+
+
+WHOLE = "done(); open(raw.replace('.json', '.whole'), 'w').close(); "
+
+
+@pytest.mark.parametrize(
+    ("body", "ended"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "died of SIGSEGV"),
+        ("sys.exit(9)", "ended with 9"),
+        ("time.sleep(600)", "was stopped 0.2 s after its work was done"),
+    ],
+)
+def test_a_process_that_ends_badly_keeps_a_record_that_was_whole_and_its_end_is_named(
+    execute, monkeypatch, body, ended
+):
+    monkeypatch.setattr(supervised, "TICK_S", 0.1)
+    monkeypatch.setattr(supervised, "GRACE_S", 0.2)
+    (outcome,), folder, _ = execute(WHOLE + body, plan())
+    assert outcome.problems == (f"the process {ended}; its record was whole by then, and counts",)
+    run = runs.read_run(folder)
+    assert (run.failures, run.records[0].ran.ended) == ((), ended)
+    assert f"numpy.0.json was whole when its process {ended}: it counts." in render._notices([run])
+
+
+def test_temporary_files_of_a_process_go_with_it(execute, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    body = 'open(os.environ["TMPDIR"] + "/more", "w").close(); leave(folder=os.environ["TMPDIR"])'
+    (outcome,), _, _ = execute(body, plan())
+    assert process.Path(left(outcome)["folder"]).parent == tmp_path / "tmp"
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_full_folder_for_temporary_files_ends_the_run_before_anything_is_measured(execute, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(child.Path, "write_bytes", full)
+    with pytest.raises(UserError, match=r"^no room .*: No space left on device; .* another folder with TMPDIR$"):
+        execute("raise SystemError", plan())
+
+
 def test_a_process_that_hangs_is_stopped_and_its_record_says_so(execute, monkeypatch):
     processes.over_when_heard(monkeypatch)
     body = """
@@ -180,7 +291,7 @@ def test_a_process_that_hangs_is_stopped_and_its_record_says_so(execute, monkeyp
     """
     (outcome,), folder, _ = execute(body, plan())
     (problem,) = outcome.problems
-    assert problem.startswith("the process was stopped after 600 s; its last line: ")
+    assert problem.startswith("the process was stopped after 600 s; it said: ")
     assert "memory" not in problem
     processes.gone(*map(int, problem.split()[-2:]))
     assert len(runs.read_run(folder).failures) == 1

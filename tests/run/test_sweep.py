@@ -18,6 +18,7 @@ from mlpbench.bench.plan.sweep import bind, divide, measure_limits, names_of
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Skipped
+from mlpbench.bench.record.write import write_bytes
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process as runner
 from mlpbench.bench.run import sweep
@@ -63,13 +64,15 @@ def execute(tmp_path, monkeypatch):
 
 #: Leaves a record of the process's own plan, with its variables.
 DONE = """
-plan = json.load(open(options["mlpbench-run"]))["mlpbench"]["plan"]
+head = json.load(open(options["mlpbench-run"]))["mlpbench"]
+plan, computed = head["plan"], head["computed"]
 case = {"mode": "batched", "batch_size": 10}
 info = {"kernel": kernel, "rows_per_round_call": 10, **case}
 rows = [{"extra_info": info, "stats": {"data": [1e-4, 1e-4], "iterations": 1}}]
 spec = {"sizes": [20, 10, 3], "hidden": "sigmoid", "output": "softmax", "dtype": options["dtype"]}
 block = {"schema": 1, "kernel": kernel, "repeat": int(repeat), "environment": {"threads": plan["threads"]},
-         "spec": spec, "data": {"name": "random", "rows": 20}, "weights": {}, "plan": plan, "failures": [],
+         "spec": spec, "data": {"name": "random", "rows": 20, "sha256": computed["data_sha256"]},
+         "weights": {"sha256": computed["weights_sha256"]}, "plan": plan, "failures": [],
          "variables": dict(os.environ)}
 json.dump({"benchmarks": rows, "mlpbench": block}, open(raw, "w"))
 """
@@ -110,7 +113,7 @@ def test_one_setting_is_the_run_itself(tmp_path, execute):
     assert not only.several
     assert only.plan.as_dict() == only.parts[0].plan.as_dict()
     assert (only.plan.setting, only.plan.kernels) == (None, ("numpy", "numpy-out"))
-    folder, outcomes = execute("leave()", only)
+    folder, outcomes = execute(DONE, only)
     assert folder == outcomes[0].path.parent
     assert {path.name for path in folder.iterdir()} == {"run.json"} | {
         f"{kernel}.{repeat}.json" for kernel in ("numpy", "numpy-out") for repeat in (0, 1)
@@ -224,6 +227,25 @@ def test_an_interrupt_keeps_what_is_finished_in_every_setting(execute, monkeypat
     assert sum(len(run.missing) for run in runs) == 5
     assert all("interrupted" in run.problems[0] for run in runs)
     assert json.loads((folder / "run.json").read_text())["mlpbench"]["ending"]["interrupted"] is True
+
+
+def test_a_full_disk_says_what_is_kept_and_how_the_run_goes_on(execute, monkeypatch):
+    written = []
+
+    def full(path, content):
+        written.append(path)
+        if len(written) == 4:
+            raise UserError(f"cannot write {path}: No space left on device")
+        write_bytes(path, content)
+
+    monkeypatch.setattr(runner, "write_bytes", full)
+    with pytest.raises(UserError) as told:
+        execute(DONE, made())
+    folder = written[0].parents[1]
+    with pytest.raises(UserError) as kept, sweep.saying_what_is_kept(folder, "run"):
+        raise told.value
+    first = f"cannot write {written[-1]}: No space left on device; "
+    assert str(kept.value) == f"{first}3 records are kept in {folder}, and `mlpbench run --resume` goes on"
 
 
 def test_one_budget_is_spent_where_intervals_are_widest():

@@ -18,6 +18,7 @@ _PHASES = {
     "construct": "could not be made",
     "measure": "failed while it was timed",
     "process": "its process died",
+    "record": "its record cannot be read",
     STOPPED: "its process was stopped",
     refusals.PHASE: refusals.PHASE,
 }
