@@ -37,10 +37,18 @@ _NOTHING = {"Identity", "Cast", "Dropout", "Flatten", "Reshape", "ZipMap"}
 _DEEPEST = 40
 
 
+#: The type of each attribute, by its number in ONNX: a float, a whole number, bytes, a tensor.
+_TYPES = {"alpha": 1, "beta": 1, "value_float": 1, "axis": 2, "transA": 2, "transB": 2, "approximate": 3, "value": 4}
+#: Inputs that operators have at least, as far as they are looked at by their place.
+_INPUTS = {"Softmax": 1, "Sigmoid": 1, "Sub": 2, "MatMul": 2, "Gemm": 2}
+
+
 def _attribute(node: Any, name: str, default: Any) -> Any:
     for one in node.attribute:
         if one.name == name:
-            return {1: one.f, 2: one.i, 3: one.s, 4: one.t}.get(one.type, default)
+            if one.type != _TYPES[name]:
+                raise ParamsError(f"node {ascii(node.name)[:60]} has an attribute {name} of another type than ONNX's")
+            return {1: one.f, 2: one.i, 3: one.s, 4: one.t}[one.type]
     return default
 
 
@@ -107,6 +115,9 @@ class _Linear(NamedTuple):
 class _Graph:
     def __init__(self, graph: Any, folder: Path) -> None:
         self._folder = folder
+        for node in graph.node:
+            if len(node.input) < _INPUTS.get(node.op_type, 0):
+                raise ParamsError(f"node {ascii(node.name)[:60]} ({node.op_type}) lacks an input")
         self._makers = {name: node for node in graph.node for name in node.output if name}
         self._stored = {tensor.name: tensor for tensor in graph.initializer}
         self._arrays: dict[str, _Array | None] = {}

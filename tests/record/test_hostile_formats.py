@@ -1,4 +1,4 @@
-"""Hostile files of every other format: settings, hosts, weights, digits and networks are read, or refused."""
+"""Hostile files of every other format: settings, hosts, weights and digits are read, or refused."""
 
 import gzip
 import os
@@ -13,7 +13,6 @@ from mlpbench.bench.cli import app, settings
 from mlpbench.bench.data import mnist
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.run.fleet import ssh
-from mlpbench.kernels.models import network
 from mlpbench.kernels.models.weights import load_params, save_params
 from mlpbench.kernels.params import Params
 from mlpbench.kernels.spec import ForwardSpec
@@ -69,40 +68,6 @@ def pickled(_):
     )
 
 
-def onnx(_):
-    made = pytest.importorskip("onnx", reason="onnx cannot be imported")
-    own, rows = params(), ["rows", SPEC.n_in]
-    names = ["W1", "b1", "W2", "b2"]
-    arrays = [own.weights[0], own.biases[0], own.weights[1], own.biases[1]]
-    nodes = [
-        made.helper.make_node("Gemm", ["x", "W1", "b1"], ["a"]),
-        made.helper.make_node("Sigmoid", ["a"], ["h"]),
-        made.helper.make_node("Gemm", ["h", "W2", "b2"], ["z"]),
-        made.helper.make_node("Softmax", ["z"], ["y"]),
-    ]
-    value = made.helper.make_tensor_value_info
-    initial = [made.numpy_helper.from_array(array, name) for name, array in zip(names, arrays, strict=True)]
-    graph = made.helper.make_graph(nodes, "net", [value("x", 1, rows)], [value("y", 1, None)], initial)
-    return made.helper.make_model(graph).SerializeToString()
-
-
-def safetensors(_):
-    made = pytest.importorskip("safetensors.numpy", reason="safetensors cannot be imported")
-    own = params()
-    arrays = {f"{n}.weight": weight.T.copy() for n, weight in enumerate(own.weights)}
-    arrays |= {f"{n}.bias": bias for n, bias in enumerate(own.biases)}
-    return made.save(arrays, {"hidden": "sigmoid", "output": "softmax"})
-
-
-def zipped(_):
-    return gzip.compress(idx_files.packed(idx_files.labels(9)))
-
-
-def read_network(path):
-    network._read.cache_clear()
-    return network.read(path)
-
-
 def deep(path):
     path.write_text(f"x = {'[' * 3000}{']' * 3000}")
 
@@ -156,8 +121,6 @@ FORMATS = {
         lambda path: mnist.read(path, 1),
         (),
     ),
-    "onnx": ("net.onnx", onnx, read_network, ()),
-    "safetensors": ("net.safetensors", safetensors, read_network, [b'{"', b'"shape":[', b"9" * 5000]),
 }
 
 
