@@ -47,7 +47,7 @@ WAITS = {
     "bench/data/workload.py": "hits are counted; that is never timed",
     "bench/measure/verdict.py": "`mlpbench show` looks at one result; it is never timed",
 }
-LINES, FOLDER = 400, 18
+LINES, FOLDER = 450, 20
 PACKAGES = [path.parent for path in MODULES if path.name == "__init__.py"]
 
 
@@ -198,7 +198,7 @@ for words in json.loads(sys.argv[1]):
     assert not loaded & HEAVY
 
 
-def test_a_file_has_at_most_400_lines():
+def test_a_file_has_at_most_450_lines():
     lengths = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
     assert not {name: length for name, length in lengths.items() if length > LINES}
 
