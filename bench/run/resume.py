@@ -85,11 +85,11 @@ def read(folder: Path) -> Stopped:
     folders = [folder / label for label in labels] or [folder]
     heads = [runs.read_head(child / PLAN_FILE) for child in folders]
     _refuse_unknown(folders, heads)
+    _refuse_foreign(folder, folders, heads)
     parts = _parts(heads)
     made = Sweep(_whole(head, parts) if isinstance(head, SweepHead) else parts[0].plan, tuple(parts))
     found = Stopped(folder, folders, made, head, heads, runs.read_runs(folder))
     _refuse_records(found)
-    _refuse_foreign(found)
     _know_files(found)
     return found
 
@@ -114,16 +114,16 @@ def _refuse_records(found: Stopped) -> None:
             raise UserError(f"{record.path}: made by a version that could not resume: it does not say how long it took")
 
 
-def _refuse_foreign(found: Stopped) -> None:
+def _refuse_foreign(whole: Path, folders: Sequence[Path], heads: Sequence[PlanHead]) -> None:
     """Refuse what this user's mlpbench did not write, and files that lead out of the run's folder."""
-    for folder, head in zip(found.folders, found.heads, strict=True):
+    for folder, head in zip(folders, heads, strict=True):
         if not run_folder.is_ours(head):
             changed = "somebody else made it, or it was changed"
             why = changed if head.seal else "it has no seal: an older version made it, or one that could keep no key"
             advice = "only whoever made a run resumes it, so start a new one"
             raise UserError(f"{folder / PLAN_FILE} is not as your mlpbench writes it: {why}; {advice}")
         admitted(head.plan.clock)
-    if link := next((path for path in sorted(found.folder.rglob("*")) if path.is_symlink()), None):
+    if link := next((path for path in sorted(whole.rglob("*")) if path.is_symlink()), None):
         raise UserError(f"{link}: a link, and results are files: take it away")
 
 

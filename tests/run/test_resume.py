@@ -161,7 +161,7 @@ def test_an_interpreter_is_typed_again_or_of_an_environment_that_mlpbench_made(r
     with simulate.edited(folder / "run.json") as content:
         content["mlpbench"]["environment"]["machine"]["cpu_model"] = "another"
     monkeypatch.setattr(envs, "inspect", lambda *at: pytest.fail(f"started: {at}"))
-    assert "machine cpu_model was another, is " in complaint(*run("--resume", "--dry-run", *env)), "before it is asked"
+    assert "machine cpu_model is " in complaint(*run("--resume", "--dry-run", *env)), "before it is asked"
 
 
 def test_a_run_that_was_merged_is_passed_over_and_never_resumed(run, tmp_path):
