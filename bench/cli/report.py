@@ -17,6 +17,7 @@ from mlpbench.bench.record.write import write_document
 from mlpbench.bench.values import parse_duration
 
 if TYPE_CHECKING:
+    from mlpbench.bench.record.runs import Run
     from mlpbench.bench.report.document import Document
 
 _TITLE = "Median over repeats, with 95 % intervals"
@@ -49,13 +50,20 @@ def report(
     paths = console.resolve(runs, results)
     found = [run for path in paths for run in record.read_runs(path)]
     text = documents.render(found, written_as, budget_s)
-    for line in (line for run in found for line in run.damaged):
-        console.say(f"left out: {line}", "yellow")
+    name_left_out(found)
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")  # noqa: T201 - data, to stdout as it is
         return
     write_document(output, text)
     console.say(f"wrote {output}")
+
+
+def name_left_out(runs: Sequence[Run]) -> bool:
+    """Name the files of runs that cannot be read, or cannot be true; return whether there are any."""
+    lines = [line for run in runs for line in run.damaged]
+    for line in lines:
+        console.say(f"left out: {line}", "yellow")
+    return bool(lines)
 
 
 def _format(asked: str | None, output: Path | None) -> str:

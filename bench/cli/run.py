@@ -237,7 +237,7 @@ def _closer_look(latency: list[str] | None, p99: str | None, *, cold: bool) -> l
 def _tell(folder: Path, effort: Effort, *, as_json: bool, verbose: bool, interrupted: bool) -> None:
     """Print what was found, what was written and what comes next; exit 1 where a case has no time, 130 after Ctrl-C."""
     from mlpbench.bench.cli import resuming
-    from mlpbench.bench.cli.report import print_end, tell, write_reports
+    from mlpbench.bench.cli.report import name_left_out, print_end, tell, write_reports
     from mlpbench.bench.record import runs as record
     from mlpbench.bench.report import render as documents
 
@@ -256,10 +256,11 @@ def _tell(folder: Path, effort: Effort, *, as_json: bool, verbose: bool, interru
     console.say(f"wrote {words.things(done, 'result file')}{names} to {folder}")
     if not as_json:
         print_end(document, written[-1:], effort.advice(busy=document.headline.busy))
+    left_out = name_left_out(runs)
     if interrupted:
         which = f"{done} of {done + missing} processes" if missing else words.things(done, "process", "processes")
         kept = f"{which} finished and {'is' if done == 1 else 'are'} kept in {folder}"
         console.complain(f"interrupted: {kept}{resuming.hint('run')}")
         raise typer.Exit(console.INTERRUPTED)
-    if any(run.failures for run in document.runs):
+    if left_out or any(run.failures for run in document.runs):
         raise typer.Exit(1)

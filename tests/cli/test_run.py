@@ -216,6 +216,17 @@ def test_a_terminal_shows_what_is_done_now_and_each_result_as_it_comes(capsys, t
     assert re.search(".*".join((*now, result, "measuring the machine's limits.* 1/1")), drawn.getvalue(), re.DOTALL)
 
 
+def test_a_record_that_cannot_be_true_is_named_and_fails_the_run(capsys, tmp_path, monkeypatch, here):
+    """No reader takes it, though its process has ended well."""
+    here(numpy=NumpyKernel, other=NumpyKernel)
+    untrue = {"accuracy": {"per_sample": 0.5, "batched": 0.5, "rows": 10**9}}
+    measured(monkeypatch, lambda *_: 1e-6, facts=lambda plan, kernel: untrue if kernel == "other" else {})
+    status, _, err = called(capsys, "run", "numpy", "other", *SMALL, "--out", tmp_path)
+    assert status == 1
+    assert re.search(r"left out: .*other\.0\.json: cannot be true: accuracy of 1000000000 rows", err.replace("\n", " "))
+    assert called(capsys, "run", "numpy", *SMALL, "--out", tmp_path / "true")[0] == 0
+
+
 def test_a_real_terminal_shows_them_too(tmp_path, quicker):
     printed = shown(argv("run", "numpy", *SMALL, "--out", "res[/]ults"), tmp_path, PYTHONPATH=quicker)
     # Which of the phases are drawn depends on how long they last.

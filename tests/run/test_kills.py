@@ -63,7 +63,7 @@ def stopped(tmp_path):
         command=["mlpbench", "run"],
         commit=None,
     )
-    workload = Workload(Options(spec="20-10-3", data="random"), rows=20)
+    workload = Workload(Options(spec="20-10-3", data="random"), rows=simulate.ROWS)
     folder = folder_.open_run(tmp_path / "results", plan, workload)
     said = processes.facts_of(folder, plan, workload)
     for kernel, repeat in plan.order:
