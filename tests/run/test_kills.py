@@ -113,9 +113,11 @@ def kill(whom, driver, env):
                 continue
         time.sleep(0.02)
     if whom == "tree":
-        for number in {driver.pid, *all_of(env)}:
-            with suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
+        driver.kill()
+        while found := all_of(env):  # one may have been started since they were listed, and nobody is left to end it
+            for number in found:
+                with suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
     elif whom == "group":
         os.killpg(driver.pid, signal.SIGKILL)
     else:
