@@ -63,7 +63,7 @@ def stopped(tmp_path):
         command=["mlpbench", "run"],
         commit=None,
     )
-    workload = Workload(Options(spec="20-10-3", data="random"), rows=simulate.ROWS)
+    workload = Workload(Options(spec="20-10-3", data="random"), rows=20)
     folder = folder_.open_run(tmp_path / "results", plan, workload)
     said = processes.facts_of(folder, plan, workload)
     for kernel, repeat in plan.order:
@@ -113,11 +113,9 @@ def kill(whom, driver, env):
                 continue
         time.sleep(0.02)
     if whom == "tree":
-        driver.kill()
-        while found := all_of(env):  # one may have been started since they were listed, and nobody is left to end it
-            for number in found:
-                with suppress(ProcessLookupError):
-                    os.kill(number, signal.SIGKILL)
+        for number in {driver.pid, *all_of(env)}:
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
     elif whom == "group":
         os.killpg(driver.pid, signal.SIGKILL)
     else:

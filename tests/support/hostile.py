@@ -102,8 +102,7 @@ def hold(path, reader, changes, change, examples=EXAMPLES):
 
     every_example()
     assert ends.total() >= examples, ends
-    assert ends["read"], ends
-    assert ends["refused"], ends
+    assert min(ends["read"], ends["refused"]) > examples / 100, ends
 
 
 # -- bytes
