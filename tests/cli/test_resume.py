@@ -8,22 +8,14 @@ import pytest
 from mlpbench.bench.record import runs
 from mlpbench.bench.run import folder as folder_
 from support import simulate
-from support.processes import stoppable
+from support.processes import SIX, folder_of, stoppable
 from support.terminal import called, complaint, contents
-
-#: Six processes, in a known order.
-RUN = ("numpy", "numpy-out", "--profile", "smoke", "--repeats", "3", "--seed", "1", "--wait", "0", "--threads", "1")
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     """Return what types `mlpbench run`, where Ctrl-C comes after ``stop_after`` processes."""
     return stoppable(tmp_path, monkeypatch, capsys)
-
-
-def folder_of(results):
-    (made,) = results.glob("*/*/run.json")
-    return made.parent
 
 
 def head(folder):
@@ -46,7 +38,7 @@ def kill(folder):
     ("how", "axes"), [("Ctrl-C", ()), ("kill -9", ()), ("kill -9", ("--threads", "2"))], ids=["Ctrl-C", "kill", "sweep"]
 )
 def test_exactly_what_is_missing_is_run(run, tmp_path, capsys, how, axes):
-    status, _, err = run(*RUN, *axes, stop_after=4)
+    status, _, err = run(*SIX, *axes, stop_after=4)
     assert status == 130
     assert "`mlpbench run --resume` goes on" in err.splitlines()[-1]
     folder, before = folder_of(tmp_path), finished(folder_of(tmp_path))
@@ -76,7 +68,7 @@ def test_exactly_what_is_missing_is_run(run, tmp_path, capsys, how, axes):
 
 
 def test_a_run_may_stop_more_than_once(run, tmp_path):
-    run(*RUN, stop_after=1)
+    run(*SIX, stop_after=1)
     run("--resume", stop_after=2)
     status, _, _ = run("--resume", folder_of(tmp_path).name[:12])
     assert status == 0
@@ -95,7 +87,7 @@ def test_the_budget_that_was_spent_counts(run, tmp_path):
 
 
 def test_options_may_be_typed_again_and_not_contradict_the_plan(run, tmp_path):
-    run(*RUN, stop_after=1)
+    run(*SIX, stop_after=1)
     name = folder_of(tmp_path).name
     for words, what in (
         (("--threads", "2"), "--threads"),
@@ -105,12 +97,12 @@ def test_options_may_be_typed_again_and_not_contradict_the_plan(run, tmp_path):
     ):
         told = complaint(*run(*(words if "--resume" in words else ("--resume", *words))))
         assert told == f"{what} contradicts the plan of {name}: a run that is resumed keeps to its plan"
-    assert run(*RUN, "--resume", name)[0] == 0
+    assert run(*SIX, "--resume", name)[0] == 0
 
 
 def test_the_card_of_the_plan_is_used_again(run, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    run(*RUN, "--device", "GPU-1", stop_after=1)
+    run(*SIX, "--device", "GPU-1", stop_after=1)
     name = folder_of(tmp_path).name
     told = complaint(*run("--resume", name, "--device", "GPU-2"))
     assert told == f"--device contradicts the plan of {name}: a run that is resumed keeps to its plan"
@@ -137,7 +129,7 @@ def of_plan(change):
     ],
 )
 def test_what_is_not_as_it_was_is_told_and_with_anyway_both_parts_are_marked(run, tmp_path, capsys, damage, words):
-    run(*RUN, stop_after=2)
+    run(*SIX, stop_after=2)
     folder = folder_of(tmp_path)
     damage(folder)
     before = contents(folder)
@@ -159,7 +151,7 @@ def test_what_is_not_as_it_was_is_told_and_with_anyway_both_parts_are_marked(run
 
 
 def test_the_data_of_the_two_parts_may_then_differ(run, tmp_path):
-    run(*RUN, stop_after=2)
+    run(*SIX, stop_after=2)
     folder = folder_of(tmp_path)
     for path in (folder / "run.json", *folder.glob("numpy*.json")):
         with simulate.edited(path) as content:
@@ -170,9 +162,9 @@ def test_the_data_of_the_two_parts_may_then_differ(run, tmp_path):
 
 
 def test_who_may_not_go_on(run, tmp_path):
-    assert complaint(*run(*RUN, "--anyway")).startswith("--anyway goes on with a run that has stopped")
+    assert complaint(*run(*SIX, "--anyway")).startswith("--anyway goes on with a run that has stopped")
     assert "has stopped before its end" in complaint(*run("--resume"))
-    run(*RUN, stop_after=2)
+    run(*SIX, stop_after=2)
     folder = folder_of(tmp_path)
     with folder_.held(folder):
         assert complaint(*run("--resume")) == f"{folder}: another process goes on with this run: wait for its end"
@@ -194,7 +186,7 @@ def test_who_may_not_go_on(run, tmp_path):
     ],
 )
 def test_a_damaged_plan_is_told(run, tmp_path, damage, words):
-    run(*RUN, stop_after=2)
+    run(*SIX, stop_after=2)
     with simulate.edited(folder_of(tmp_path) / "run.json") as content:
         damage(content["mlpbench"])
     before = contents(folder_of(tmp_path))
@@ -203,7 +195,7 @@ def test_a_damaged_plan_is_told(run, tmp_path, damage, words):
 
 
 def test_one_setting_of_a_sweep_alone_is_not_resumed(run, tmp_path):
-    run(*RUN, "--threads", "2", stop_after=3)
+    run(*SIX, "--threads", "2", stop_after=3)
     told = complaint(*run("--resume", folder_of(tmp_path) / "threads-2"))
     assert "one setting of a sweep: resume the sweep" in told
     with simulate.edited(folder_of(tmp_path) / "run.json") as content:
@@ -214,7 +206,7 @@ def test_one_setting_of_a_sweep_alone_is_not_resumed(run, tmp_path):
 def test_limits_of_a_repeat_that_were_not_reached_are_measured_first(run, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr("mlpbench.bench.machine.roofs.write_of_repeat", lambda folder, repeat, *_: asked.append(repeat))
-    run(*RUN, stop_after=4)
+    run(*SIX, stop_after=4)
     folder = folder_of(tmp_path)
     with simulate.edited(folder / "run.json") as content:
         content["mlpbench"]["plan"]["limits_after"] = "numpy"

@@ -18,22 +18,14 @@ from mlpbench.bench.run import folder as folder_
 from mlpbench.bench.run import making, seal
 from support import processes, simulate
 from support.places import venvs
-from support.processes import measured, stoppable
+from support.processes import SIX, folder_of, measured, stoppable
 from support.terminal import complaint, contents
-
-#: Six processes, in a known order.
-RUN = ("numpy", "numpy-out", "--profile", "smoke", "--repeats", "3", "--seed", "1", "--wait", "0", "--threads", "1")
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     """Return what types `mlpbench run`, where Ctrl-C comes after ``stop_after`` processes."""
     return stoppable(tmp_path, monkeypatch, capsys)
-
-
-def folder_of(results):
-    (made,) = results.glob("*/*/run.json")
-    return made.parent
 
 
 #: Leaves a mark where it is started or imported, whatever for.
@@ -80,7 +72,7 @@ FOREIGN = ("nothing", "interpreter", "file", "namespace", "plugin", "debug", "co
 def test_what_somebody_else_wrote_is_refused_before_anything_is_started(
     run, tmp_path, hostile, monkeypatch, what, more
 ):
-    run(*RUN, stop_after=2)
+    run(*SIX, stop_after=2)
     folder, (program, ran) = folder_of(tmp_path), hostile
     with simulate.edited(folder / "run.json") as content:
         dict(foreign(content["mlpbench"], program))[what]()
@@ -93,7 +85,7 @@ def test_what_somebody_else_wrote_is_refused_before_anything_is_started(
 
 
 def test_another_user_does_not_resume_a_run_that_is_whole(run, tmp_path, monkeypatch):
-    run(*RUN, stop_after=2)
+    run(*SIX, stop_after=2)
     mine = os.environ["XDG_STATE_HOME"]
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
     assert "is not as your mlpbench writes it" in complaint(*run("--resume", "--anyway"))
@@ -111,7 +103,7 @@ def resealed(folder, **changes):
 
 
 def test_words_that_are_no_option_of_the_clock_are_refused_whoever_wrote_them(run, tmp_path):
-    run(*RUN, "--latency", "10", "--p99", "5ms", "--cold", stop_after=2)
+    run(*SIX, "--latency", "10", "--p99", "5ms", "--cold", stop_after=2)
     folder = folder_of(tmp_path)
     clock = runs.read_plan(folder / "run.json").clock
     assert {"--latency=10", "--p99=5ms", "--cold"} <= set(clock)
@@ -126,7 +118,7 @@ def test_words_that_are_no_option_of_the_clock_are_refused_whoever_wrote_them(ru
 def test_a_file_of_ones_own_is_where_it_was_typed_and_what_it_was(run, tmp_path, more):
     path, text = tmp_path / "mine.py", "def fast(x, weights, biases):\n    return x\n"
     path.write_text(text)
-    run("numpy", f"{path}:fast", *RUN[2:], stop_after=2)
+    run("numpy", f"{path}:fast", *SIX[2:], stop_after=2)
     path.write_text(text + "#")
     assert complaint(*run("--resume", *more)) == "mine.py has changed since this run began; start it again"
     path.rename(tmp_path / "moved.py")
@@ -145,7 +137,7 @@ def test_an_interpreter_is_typed_again_or_of_an_environment_that_mlpbench_made(r
         facts=lambda plan, _: {"environment": {**here, "threads": plan.threads}},
     )
     env = ("--env", f"old={old}")
-    assert run(*RUN, *env)[0] == 130
+    assert run(*SIX, *env)[0] == 130
     folder = folder_of(tmp_path)
     python = old / "bin" / "python"
     told = complaint(*run("--resume", "--dry-run"))
@@ -165,7 +157,7 @@ def test_an_interpreter_is_typed_again_or_of_an_environment_that_mlpbench_made(r
 
 
 def test_a_run_that_was_merged_is_passed_over_and_never_resumed(run, tmp_path):
-    run(*RUN, "--suffix", "a", stop_after=2)
+    run(*SIX, "--suffix", "a", stop_after=2)
     mine = folder_of(tmp_path)
     merged = mine.with_name("20990101T000000Z-merged")
     shutil.copytree(mine, merged)
@@ -179,7 +171,7 @@ def test_a_run_that_was_merged_is_passed_over_and_never_resumed(run, tmp_path):
 
 
 def test_a_link_among_the_files_of_a_run_is_refused(run, tmp_path):
-    run(*RUN, stop_after=2)
+    run(*SIX, stop_after=2)
     folder, mine = folder_of(tmp_path), tmp_path / "mine.txt"
     mine.write_text("mine")
     (folder / "report.md").unlink(missing_ok=True)
@@ -191,12 +183,12 @@ def test_a_link_among_the_files_of_a_run_is_refused(run, tmp_path):
 def test_where_no_key_can_be_kept_a_run_is_made_and_says_that_it_cannot_be_resumed(run, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-    status, _, err = run(*RUN, stop_after=2)
+    status, _, err = run(*SIX, stop_after=2)
     assert status == 130
     assert err.count("warning: if this run stops, it cannot be resumed: ") == 1
     assert "--resume" not in err.splitlines()[-1]
     assert "or one that could keep no key; " in complaint(*run("--resume"))
-    assert run(*RUN, "--suffix", "b")[0] == 0
+    assert run(*SIX, "--suffix", "b")[0] == 0
 
 
 #: Goes on with a run once for each of its texts, which then names a program. It tells what every call has done: what it

@@ -21,7 +21,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.kernels.errors import ParamsError
 
 #: Examples of each format, and how long a line may be beside the file's path.
-EXAMPLES, LONGEST = 1250, 600
+EXAMPLES, LONGEST = 720, 600
 #: Beginnings of the names of events that no reader causes.
 FORBIDDEN = (
     *("import", "exec", "marshal.", "pickle.", "ctypes.", "subprocess.", "socket.", "sqlite3.", "urllib.", "shutil."),

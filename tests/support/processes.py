@@ -161,6 +161,16 @@ def probed_at_once(monkeypatch):
     monkeypatch.setattr(probe, "probe_all", probe_all)
 
 
+#: Words of a run of six processes, in a known order.
+SIX = ("numpy", "numpy-out", "--profile", "smoke", "--repeats", "3", "--seed", "1", "--wait", "0", "--threads", "1")
+
+
+def folder_of(results):
+    """Return the folder of the only run below a folder of results."""
+    (made,) = results.glob("*/*/run.json")
+    return made.parent
+
+
 def stoppable(tmp_path, monkeypatch, capsys):
     """Return what types `mlpbench run`, where each process takes 2 s and Ctrl-C comes after ``stop_after`` of them."""
     stop, here = {}, environment.collect().as_dict()
