@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import gpu_acceptance
 import pytest
@@ -16,6 +15,7 @@ from mlpbench.bench.analysis.refused import PHASE, settled
 from mlpbench.bench.record import runs
 from support import fake_cupy
 from support.on_cpu.raw import compiler
+from support.processes import gone
 from support.sources import ROOT
 from support.terminal import variables
 
@@ -206,8 +206,8 @@ def test_who_is_late_ends_with_all_that_it_started(tmp_path):
     ran = told.ran(["sh", "-c", f"echo begun; sleep 100 & echo $! > {kept}; wait"], 3.0)
     assert (ran.returncode, ran.stdout, ran.stderr) == (LATE, "begun\n", "\nnot done after 3 s")
     assert time.monotonic() - began < 50, "nobody waits for the one who sleeps"
-    status = Path(f"/proc/{int(kept.read_text())}/stat")
-    assert not status.exists() or status.read_text().rpartition(")")[2].split()[0] in "ZX"
+    # The signal was sent; on a busy machine the one who sleeps ends a moment later.
+    gone(int(kept.read_text()))
 
 
 @pytest.mark.parametrize(
