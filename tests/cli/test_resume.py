@@ -12,7 +12,7 @@ from support.processes import stoppable
 from support.terminal import called, complaint, contents
 
 #: Six processes, in a known order.
-RUN = ("numpy", "numpy-out", "--profile", "smoke", "--repeats", "3", "--seed", "1", "--wait", "0", "--threads", "1")
+RUN = ("numpy", "numpy-out", "--profile", "smoke", "--repeats", "3", "--seed", "1", "--threads", "1")
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_run_may_stop_more_than_once(run, tmp_path):
 
 
 def test_the_budget_that_was_spent_counts(run, tmp_path):
-    words = ("numpy", "numpy-out", "--profile", "quick", "--budget", "20s", "--seed", "1", "--wait", "0")
+    words = ("numpy", "numpy-out", "--profile", "quick", "--budget", "20s", "--seed", "1")
     run(*words, stop_after=7)
     status, _, err = run("--resume")
     assert status == 0

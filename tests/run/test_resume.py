@@ -22,7 +22,7 @@ from support.processes import measured, stoppable
 from support.terminal import complaint, contents
 
 #: Six processes, in a known order.
-RUN = ("numpy", "numpy-out", "--profile", "smoke", "--repeats", "3", "--seed", "1", "--wait", "0", "--threads", "1")
+RUN = ("numpy", "numpy-out", "--profile", "smoke", "--repeats", "3", "--seed", "1", "--threads", "1")
 
 
 @pytest.fixture

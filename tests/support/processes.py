@@ -98,11 +98,9 @@ def measured(
         return process_.Left(json.dumps(made).encode())
 
     monkeypatch.setattr(process_, "_process", process)
-    monkeypatch.setattr("mlpbench.bench.cli.announce.WAIT_S", 0.0)
     monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
     if seconds is not None:
         monkeypatch.setattr(process_, "elapsed", lambda: nullcontext(SimpleNamespace(seconds=seconds)))
-        monkeypatch.setattr("mlpbench.bench.cli.announce.elapsed", lambda: nullcontext(SimpleNamespace(seconds=0.0)))
 
 
 def is_alive(pid):
