@@ -2,8 +2,9 @@
 
 import gc
 import math
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,33 +31,6 @@ def elapsed() -> Iterator[Elapsed]:
     result.seconds = max(time.perf_counter() - start, 0.0)  # a clock that jumps back is told elsewhere (`raw_s`)
 
 
-@dataclass(frozen=True)
-class Clocks:
-    """What the clocks show, in seconds: the wall's, all threads' processor time, and this thread's.
-
-    ``raw_s`` is the hardware's own rate, which no time server bends; NaN where the system does not show it.
-    """
-
-    wall_s: float
-    process_s: float
-    thread_s: float
-    raw_s: float
-
-
-#: Longer between two looks means that the processor was taken away between them.
-_AT_ONCE_S, _TRIES = 1e-4, 20
-
-
-def clocks() -> Clocks:
-    """Look at all clocks at once: again, where something else ran between the looks."""
-    for _ in range(_TRIES):
-        raw = raw_s()
-        found = Clocks(time.perf_counter(), time.process_time(), time.thread_time(), raw if _HAS_RAW else math.nan)
-        if raw_s() - raw < _AT_ONCE_S:
-            break
-    return found
-
-
 _HAS_RAW = hasattr(time, "CLOCK_MONOTONIC_RAW")
 
 
@@ -80,14 +54,25 @@ def own_s() -> float:
     return time.thread_time()
 
 
+def used_s(threads: Iterable[threading.Thread]) -> float:
+    """Return the processor time that some threads of this process have used."""
+    clocks = (time.pthread_getcpuclockid(one.ident) for one in threads if one.ident is not None)
+    return sum(map(time.clock_gettime, clocks))
+
+
+#: Other threads are idle when they have used less than a tenth of a processor for so long: a pool that spins on behind
+#: a call lets go of its processor for 5 to 10 ms in between.
+IDLE_S, _LOOK_S, _IDLE_SHARE = 0.02, 0.002, 0.1
+
+
 def wait_for_others(limit_s: float) -> None:
-    """Wait until this process's other threads use less than a tenth of a processor: pools spin on after a call."""
-    end = time.perf_counter() + limit_s
-    while time.perf_counter() < end:
-        began, used = time.perf_counter(), others_s()
-        time.sleep(0.002)
-        if others_s() - used < 0.1 * (time.perf_counter() - began):
-            return
+    """Wait until this process's other threads have been idle for `IDLE_S` in a row: pools spin on after a call."""
+    idle_since = began = time.perf_counter()
+    while idle_since + IDLE_S > (now := time.perf_counter()) < began + limit_s:
+        used = others_s()
+        time.sleep(_LOOK_S)
+        if others_s() - used >= _IDLE_SHARE * (time.perf_counter() - now):
+            idle_since = time.perf_counter()
 
 
 def rest(seconds: float) -> None:

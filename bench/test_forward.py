@@ -29,6 +29,6 @@ def test_forward(
     measure(benchmark, contestant.kernel, case, contestant.inputs, contestant.book)
 
 
-@pytest.mark.parametrize(("what", "length"), KNOWN)
-def test_harness(what: str, length: int, benchmark: BenchmarkFixture) -> None:
-    time_known(benchmark, what, length)
+@pytest.mark.parametrize("what", KNOWN)
+def test_harness(what: str, benchmark: BenchmarkFixture) -> None:
+    time_known(benchmark, what)

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.stats.estimates import Estimate, Ratio
 
-#: The ends of wider intervals, as a factor, are not told.
-WIDE = 3.0
+#: Ends of an interval further apart than the first factor make a number "about", than the second "unclear".
+ABOUT, WIDE = 1.5, 3.0
 UNCLEAR = "unclear"
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
@@ -29,30 +29,61 @@ def signed(value: float) -> str:
     return f"-{seconds(-value)}" if value < 0 else seconds(value)
 
 
+def time(estimate: Estimate) -> str:
+    """Return a time without its interval: ``18.3 µs``, ``about 18.3 µs`` or ``unclear``, by how wide that is."""
+    if is_wide(estimate.low, estimate.high):
+        return UNCLEAR
+    return f"{_about(estimate.low, estimate.high)}{seconds(estimate.value)}"
+
+
 def duration(estimate: Estimate) -> str:
-    """Return a time with its interval in one unit, ``18.3 µs (18.1 to 18.6)``, or alone where there is none."""
+    """Return a time with its interval in one unit, ``18.3 µs (18.1 to 18.6)``, or alone where there is none.
+
+    A time whose interval is wider than a factor of `WIDE` is ``unclear``, with the cause.
+    """
     if math.isnan(estimate.low):
         return seconds(estimate.value)
+    if is_wide(estimate.low, estimate.high):
+        return _unclear(estimate)
     scale, unit = _time_unit(estimate.value)
     value, low, high = (x / scale for x in (estimate.value, estimate.low, estimate.high))
-    return f"{_digits(value)} {unit} ({interval(value, low, high)})"
+    return f"{_about(estimate.low, estimate.high)}{_digits(value)} {unit} ({interval(value, low, high)})"
 
 
 def ratio(ratio: Ratio) -> str:
     """Return a ratio with its interval, ``12.9x (12.6 to 13.1)``, or with the reason why it has none.
 
-    A ratio whose interval is wider than a factor of `WIDE` is ``unclear``: the value alone would be believed.
+    A ratio whose interval is wider than a factor of `WIDE` is ``unclear``, with the cause: the value alone would be
+    believed.
     """
     if is_wide(ratio.low, ratio.high):
-        return UNCLEAR
+        return _unclear(ratio)
     spread = interval(ratio.value, ratio.low, ratio.high) if not math.isnan(ratio.low) else ratio.reason
-    return f"{_digits(ratio.value)}x ({spread})"
+    return f"{_about(ratio.low, ratio.high)}{_digits(ratio.value)}x ({spread})"
+
+
+def _unclear(found: Estimate | Ratio) -> str:
+    """Return why a number is not said: ``unclear (uncertain by a factor of 8.4 in 3 repeats)``."""
+    factor = found.high / found.low if found.low > 0 else math.inf
+    told = f"{factor:.2g}" if factor < 100 else "over 100"
+    return f"{UNCLEAR} (uncertain by a factor of {told} in {things(found.n, 'repeat')})"
+
+
+def _about(low: float, high: float) -> str:
+    return "about " if high > ABOUT * low else ""
 
 
 def share(ratio: Ratio) -> str:
     """Return a ratio in per cent, ``93.4 % (93.1 to 93.6)``, or with the reason why it has no interval."""
     value, low, high = (100 * end for end in (ratio.value, ratio.low, ratio.high))
     return f"{_digits(value)} % ({interval(value, low, high) if not math.isnan(low) else ratio.reason})"
+
+
+def slowdown(share: float) -> str:
+    """Return by how much longer something may take: ``4.2 %``, and from twice as long on as a factor."""
+    if share < 1:
+        return f"{100 * share:.2g} %"
+    return f"a factor of {f'{1 + share:.2g}' if share < 99 else 'over 100'}"
 
 
 def percent(share: float) -> str:

@@ -9,40 +9,50 @@ import sys
 
 import numpy as np
 
-from mlpbench.bench.plan.effort import TARGET, half_width
+from mlpbench.bench.cases import Case
+from mlpbench.bench.plan import profiles
+from mlpbench.bench.plan.effort import TARGET, Effort
+from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.stats import estimates
 
-LEAST, RUNS = 3, 1500
+RUNS = 1000
 NOISE = {
-    "0.5 %": (0.005, 0.0),
     "1 %": (0.01, 0.0),
     "2 %": (0.02, 0.0),
     "4 %": (0.04, 0.0),
-    "1 % and bursts": (0.01, 0.1),
+    "8 %": (0.08, 0.0),
+    "2 % and bursts": (0.02, 0.1),
 }
 
 
-def covered(sd: float, burst: float, cases: int, most: int, seed: int = 0) -> tuple[float, float, float]:
+def covered(sd: float, burst: float, cases: int, most: int, runs: int = RUNS) -> tuple[float, float, float]:
     """Return coverage in per cent, mean repeats, and the share of cases that reached the target in per cent.
 
-    All cases of a kernel repeat until the widest is narrow enough, or ``most`` repeats are done. The truth is the
-    median of what a repeat takes, bursts included.
+    A process of one kernel takes a second, and the budget has time for ``most`` of them. The truth is the median of
+    what a repeat takes, bursts included.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     # A burst is log(1.7) away, so that the median is the quantile 0.5 / 0.9 of the undisturbed ones.
     truth = float(np.exp(sd * 0.1397)) if burst else 1.0
+    quick = profiles.profile("quick")
+    sizes = [Case("batched", size + 1) for size in range(cases)]
+    aim = {"repeats": quick.repeats, "target": TARGET, "budget_s": float(most)}
+    plan = make_plan(quick, ["kernel"], sizes, seed=0, threads=1, command=[], commit=None, **aim)
     hits, repeats, reached = 0, 0, 0
-    for _ in range(RUNS):
-        x = np.exp(rng.normal(0, sd, (cases, most)) + (rng.random((cases, most)) < burst) * np.log(1.7))
-        n = LEAST
-        while n < most and max(half_width(dict(enumerate(row[:n]))) or 0.0 for row in x) > TARGET:
-            n += 1
-        for row in x:
-            found = estimates.estimate(row[:n])
-            hits += found.low <= truth <= found.high
-            reached += (found.high - found.low) / (2 * found.value) <= TARGET
-        repeats += n
-    return 100 * hits / RUNS / cases, repeats / RUNS, 100 * reached / RUNS / cases
+    for _ in range(runs):
+        effort = Effort(plan)
+        times: dict[Case, list[float]] = {case: [] for case in sizes}
+        for kernel, repeat in effort.processes():
+            for found in times.values():
+                found.append(float(np.exp(rng.normal(0, sd) + (rng.random() < burst) * np.log(1.7))))
+            last = {(case.mode, case.batch_size): found[-1] for case, found in times.items()}
+            effort.note(kernel, repeat, 1.0, last)
+        scatter = estimates.shared_scatter(times.values())
+        intervals = [estimates.estimate(found, scatter) for found in times.values()]
+        hits += sum(one.low <= truth <= one.high for one in intervals)
+        reached += sum(end.limit == "target" for end in effort.ending().cases)
+        repeats += effort.done
+    return 100 * hits / runs / cases, repeats / runs, 100 * reached / runs / cases
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from mlpbench.bench.plan.envs import Env
 from mlpbench.bench.plan.versions import Version
 from mlpbench.bench.record.runs import Run, read_runs
 from mlpbench.bench.run import making
+from mlpbench.bench.stats.verdicts import THRESHOLD
 
 #: Name of each environment, and the version of the package in it.
 VERSIONS = {"a": 1, "b": 1, "c": 1, "d": 1, "slow-a": 2, "slow-b": 2}
@@ -76,7 +77,7 @@ def measure(folder: Path, repeats: int, out: Path) -> Path:
 def compared(runs: list[Run], one: str, other: str) -> Comparison:
     """Return the comparison of two environments of a run."""
     axis, left, right = by_axis([Side(run) for run in runs], f"env={one},{other}")
-    return compare(left, right, by=axis)
+    return compare(left, right, THRESHOLD, by=axis)
 
 
 def rows(runs: list[Run]) -> tuple[list[tuple[str, Counter[str]]], int]:
@@ -102,11 +103,11 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory(prefix="mlpbench-") as scratch:
             folder = measure(Path(scratch), asked.repeats, asked.out)
-    print("| what was compared | cases | faster | slower | same | unclear |")
+    print("| what was compared | cases | faster | slower | not slower | undecided |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     table, repeats = rows(read_runs(folder))
     for what, found in table:
-        verdicts = " | ".join(str(found[verdict]) for verdict in ("faster", "slower", "same", "unclear"))
+        verdicts = " | ".join(str(found[verdict]) for verdict in ("faster", "slower", "not slower", "undecided"))
         print(f"| {what} | {found.total()} | {verdicts} |")
     print(f"\nat least {repeats} repeats count in each case; the run is {folder}")
 

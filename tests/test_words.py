@@ -7,6 +7,8 @@ import pytest
 from mlpbench.bench import words
 from mlpbench.bench.stats.estimates import Estimate, Ratio, estimate
 
+UNCLEAR = "unclear (uncertain by a factor of"
+
 
 @pytest.mark.parametrize(
     ("share", "text"),
@@ -54,11 +56,29 @@ def test_a_time_and_its_interval_share_unit_and_decimals_and_without_it_a_time_s
 def test_a_ratio_has_its_interval_or_says_why_it_has_none():
     assert words.ratio(Ratio(12.94, 12.61, 13.14, 3, True)) == "12.9x (12.6 to 13.1)"
     assert words.ratio(Ratio(0.985, 0.876, 1.108, 3, True)) == "0.985x (0.876 to 1.108)"
-    assert words.ratio(Ratio(1.04, 0.0013, 823.94, 2, True)) == "unclear", "ends that far apart say nothing"
-    assert words.ratio(Ratio(5.0, 3.0, 8.9, 3, True)) == "5.00x (3.00 to 8.90)"
-    assert words.ratio(Ratio(5.0, 3.0, 9.1, 3, True)) == "unclear"
+    assert words.ratio(Ratio(1.04, 0.0013, 823.94, 2, True)) == f"{UNCLEAR} over 100 in 2 repeats)"
+    assert words.ratio(Ratio(5.0, 3.0, 8.9, 3, True)) == "about 5.00x (3.00 to 8.90)"
+    assert words.ratio(Ratio(5.0, 4.1, 6.1, 3, True)) == "5.00x (4.10 to 6.10)"
+    assert words.ratio(Ratio(5.0, 3.0, 9.1, 3, True)) == f"{UNCLEAR} 3 in 3 repeats)"
     alone = Ratio(4.65, math.nan, math.nan, 1, True, "1 repeat: no interval")
     assert words.ratio(alone) == "4.65x (1 repeat: no interval)"
+
+
+def test_a_time_is_said_plainly_about_or_not_at_all_by_how_wide_its_interval_is():
+    times = [Estimate(2e-6, *ends, 3) for ends in ((1.7e-6, 2.5e-6), (1.5e-6, 3e-6), (1e-6, 4e-6))]
+    assert list(map(words.time, times)) == ["2.00 µs", "about 2.00 µs", "unclear"]
+    assert list(map(words.duration, times)) == [
+        "2.00 µs (1.70 to 2.50)",
+        "about 2.00 µs (1.50 to 3.00)",
+        f"{UNCLEAR} 4 in 3 repeats)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.042, "4.2 %"), (0.9, "90 %"), (1.5, "a factor of 2.5"), (500, "a factor of over 100")]
+)
+def test_a_slowdown_is_told_in_per_cent_and_beyond_twice_as_a_factor(share, text):
+    assert words.slowdown(share) == text
 
 
 def test_counts_and_sizes():

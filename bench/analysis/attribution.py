@@ -4,7 +4,15 @@
 * **Weights reused**: what it costs every row to read all weights from the level that holds them, and not from L1.
 * **Arithmetic**: by how much a single row takes longer than a row of a batch on a smaller network, with weights in L1
   and the calls taken off; and what the real network computes beyond that one, at the least it can be.
-* **Unexplained**: the rest, negative where the parts overlap. Nothing is fitted, so it is a test of the explanation.
+* **Unexplained**: the rest. Nothing is fitted, so it is a test of the explanation.
+
+The rule of the shares, which lie between 0 and 100 % and add up to the gain:
+
+1. A share is a part of what batching saves in the same repeat; it is the median over repeats, with Student's interval.
+2. Reading hides behind arithmetic. So weights count up to what the other causes leave, and are no part of an overlap.
+3. A share below 0 counts as 0 if its interval reaches 0, or `NOTHING` at least. The others are scaled to 100 %.
+4. Otherwise the gain is not explained (`NotExplained`). It is neither where batching may save nothing, in one repeat,
+   and where the interval of the largest share is wider than `UNSURE` to either side.
 """
 
 import math
@@ -20,6 +28,14 @@ from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Ratio
 
 PARTS = ("calls", "weights", "arithmetic", "unexplained")
+#: A share of the gain that no measurement of ours resolves.
+NOTHING = 0.02
+#: Half the width of a share's interval, as a share of the gain, from which on nobody knows it.
+UNSURE = 0.25
+
+
+class NotExplained(Exception):  # noqa: N818 - it is an answer
+    """Why a gain is not divided."""
 
 
 @dataclass(frozen=True)
@@ -51,26 +67,43 @@ class SmallNetworks:
 
 @dataclass(frozen=True)
 class Part:
-    """Seconds per sample, with the 95 % interval over repeats; NaN where there is none. Parts may be negative."""
+    """Seconds per sample, with the 95 % interval over repeats; NaN where there is none."""
 
     value: float
     low: float
     high: float
+
+    def times(self, factor: float) -> "Part":
+        """Return it in another unit."""
+        return Part(self.value * factor, self.low * factor, self.high * factor)
+
+    def moved(self, by: float) -> "Part":
+        """Return so much more of it."""
+        return Part(self.value + by, self.low + by, self.high + by)
+
+    def within(self, most: float) -> "Part":
+        """Return it between 0 and ``most``."""
+        return Part(*(min(max(end, 0.0), most) for end in (self.value, self.low, self.high)))
+
+    @property
+    def half(self) -> float:
+        """Half the width of its interval; NaN where there is none."""
+        return (self.high - self.low) / 2
 
 
 @dataclass(frozen=True)
 class Attribution:
     """The parts of one kernel, in seconds per sample; a part that could not be measured is None, its share unexplained.
 
-    ``one_s``, ``batch_s`` and ``gain`` are what they are everywhere (`bench.analysis.times`). Parts are of the repeats
-    that have the small networks, and medians part by part: up to these two things, they add up to what is saved.
+    The parts are at least 0 and add up to what is saved. ``one_s``, ``batch_s`` and ``gain`` are what they are
+    everywhere (`bench.analysis.times`).
     """
 
     batch_size: int
     one_s: float
     batch_s: float
     parts: Mapping[str, Part | None]
-    gain: Ratio | None = None
+    gain: Ratio
 
     @property
     def saved_s(self) -> float:
@@ -78,9 +111,14 @@ class Attribution:
         return self.one_s - self.batch_s
 
     def share(self, name: str) -> float | None:
-        """Return a part as a share of what is saved; None for a part that was not measured, or if nothing is saved."""
+        """Return a part as a share of what is saved; None for a part that was not measured."""
         part = self.parts[name]
-        return None if part is None or self.saved_s <= 0 else part.value / self.saved_s
+        return None if part is None else part.value / self.saved_s
+
+    def unsure(self, name: str) -> bool:
+        """Return whether nobody knows a part: its interval is too wide."""
+        part = self.parts[name]
+        return part is not None and part.half > UNSURE * self.saved_s
 
 
 def weight_cost(weight_bytes: int, place: str, roofs: Roofs) -> float | None:
@@ -106,48 +144,67 @@ def arithmetic_cost(flop: int, weight_bytes: int, roofs: Roofs) -> float:
 def attribute(
     one: ByRepeat,
     batch: ByRepeat,
+    gain: Ratio | None,
     small: Mapping[int, SmallNetworks],
     batch_size: int,
     weights_s: float | None,
     beyond_l1_s: float = 0.0,
-) -> Attribution | None:
+) -> Attribution:
     """Return the parts of the difference between single calls and batches of ``batch_size``.
 
-    ``small``: the small networks of each repeat. ``weights_s``: what `weight_cost` says, None where the roofs are
-    missing. ``beyond_l1_s``: what `arithmetic_cost` says of the operations that the smaller network does not do. None
-    where no repeat has both sides and the small networks; a single one gives no intervals.
+    ``gain``: the ratio of both; ``small``: the small networks of each repeat. ``weights_s``: what `weight_cost` says,
+    None where the roofs are missing. ``beyond_l1_s``: what `arithmetic_cost` says of the operations that the smaller
+    network does not do. Raises NotExplained, with the reason.
     """
-    one_s, batch_s = times.pairs(one, batch)
-    repeats = sorted(one_s.keys() & small.keys())
-    if not repeats:
-        return None
-    parts: dict[str, list[float | None]] = {name: [] for name in PARTS}
-    for repeat in repeats:
-        calls = small[repeat].call_one_s - small[repeat].call_batch_s / batch_size
-        weights = None if weights_s is None else weights_s * (1 - 1 / batch_size)
-        in_l1 = small[repeat].arithmetic_s()
-        arithmetic = None if in_l1 is None else in_l1 + beyond_l1_s
-        rest = one_s[repeat] - batch_s[repeat] - sum(part for part in (calls, weights, arithmetic) if part is not None)
-        for name, value in zip(PARTS, (calls, weights, arithmetic, rest), strict=True):
-            parts[name].append(value)
-    return Attribution(
-        batch_size=batch_size,
-        one_s=estimates.estimate(one.by_repeat).value,
-        batch_s=estimates.estimate(batch.by_repeat).value,
-        # The weights' part comes from the run's roofs, not from repeats: it has no interval.
-        parts={name: _part(values, of_repeats=name != "weights") for name, values in parts.items()},
-        gain=times.ratio(one, batch),
-    )
+    ones, batches = times.pairs(one, batch)
+    saved = {at: ones[at] - batches[at] for at in sorted(ones.keys() & small.keys())}
+    if gain is None or not saved:
+        raise NotExplained("no repeat has both sides and the cost of a call")
+    if math.isnan(gain.low):
+        raise NotExplained(str(gain.reason))
+    if not gain.low > 1 or min(saved.values()) <= 0:
+        raise NotExplained("batching saves nothing" if gain.high < 1 else "whether batching saves anything is unclear")
+    if len(saved) == 1:
+        raise NotExplained("one repeat alone has the cost of a call")
+    found: dict[str, list[float]] = {name: [] for name in PARTS}
+    for at, whole in saved.items():
+        parts = {
+            "calls": small[at].call_one_s - small[at].call_batch_s / batch_size,
+            "weights": None if weights_s is None else weights_s * (1 - 1 / batch_size),
+            "arithmetic": None if (in_l1 := small[at].arithmetic_s()) is None else in_l1 + beyond_l1_s,
+        }
+        known = {name: seconds for name, seconds in parts.items() if seconds is not None}
+        for name, seconds in (*known.items(), ("unexplained", whole - sum(known.values()))):
+            found[name].append(seconds / whole)
+    shares = _settled({name: _median(values) for name, values in found.items() if len(values) == len(saved)})
+    one_s, batch_s = (estimates.estimate(side.by_repeat).value for side in (one, batch))
+    parts_s = {name: shares[name].times(one_s - batch_s) if name in shares else None for name in PARTS}
+    return Attribution(batch_size, one_s, batch_s, parts_s, gain)
 
 
-def _part(values: Sequence[float | None], *, of_repeats: bool) -> Part | None:
+def _settled(shares: Mapping[str, Part]) -> dict[str, Part]:
+    """Return shares between 0 and 1 that add up to 1, by the rule above. Raises NotExplained."""
+    settled, rest = dict(shares), shares["unexplained"]
+    # What reading the weights costs comes from the run's roofs and not from repeats.
+    weights = settled.pop("weights", None)
+    if weights is not None:
+        hidden = min(max(-rest.value, 0.0), weights.value)
+        settled["unexplained"] = rest.moved(hidden)
+        ends = (weights.value + rest.low, weights.value + rest.high) if hidden else (math.nan, math.nan)
+        settled["weights"] = Part(weights.value - hidden, *ends)
+    if below := [name for name, part in settled.items() if max(part.value, part.high) < -NOTHING]:
+        more = "unexplained" in below
+        raise NotExplained("the causes explain more than there is" if more else f"{below[0]} came out below 0")
+    whole = sum(max(part.value, 0.0) for part in settled.values())
+    settled = {name: part.times(1 / whole).within(1.0) for name, part in settled.items()}
+    if max(settled.values(), key=lambda part: part.value).half > UNSURE:
+        raise NotExplained("repeats disagree about the shares")
+    return settled
+
+
+def _median(values: Sequence[float]) -> Part:
     """Return the median over repeats with Student's interval, on the plain scale: parts may be 0 or negative."""
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return None
-    middle, n = float(np.median(known)), len(known)
-    if n == 1 or not of_repeats:
-        return Part(middle, math.nan, math.nan)
+    middle, n = float(np.median(values)), len(values)
     factor = estimates.MEDIAN_FACTORS.get(n, math.sqrt(math.pi / 2))
-    half = float(estimates.student(0.975, n - 1) * np.std(known, ddof=1) * factor / math.sqrt(n))
+    half = float(estimates.student(0.975, n - 1) * np.std(values, ddof=1) * factor / math.sqrt(n))
     return Part(middle, middle - half, middle + half)

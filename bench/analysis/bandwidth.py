@@ -7,17 +7,14 @@ What makes the gain is its largest part, together with the parts that reach it: 
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlpbench.bench.analysis.attribution import PARTS, Attribution, Part
+from mlpbench.bench.analysis.attribution import PARTS, Attribution
 from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
 from mlpbench.bench.analysis.roofline import LEVELS
 from mlpbench.bench.cases import CPU
-
-#: What `bench.analysis.explain` begins the reason with.
-NO_ATTRIBUTION = "no attribution"
 
 
 @dataclass(frozen=True)
@@ -111,36 +108,18 @@ def named(kernel: KernelExplanation) -> tuple[tuple[str, ...], str | None]:
     """Return the parts that make the gain of a kernel as `causes` does, or why none can be named."""
     if kernel.impossible:
         return (), "it has impossible times"
-    if kernel.attribution is None:
-        reason = next((reason for reason in kernel.missing if reason.startswith(NO_ATTRIBUTION)), NO_ATTRIBUTION)
-        return (), reason.removeprefix(f"{NO_ATTRIBUTION}: ")
-    return causes(kernel.attribution)
+    return causes(kernel.attribution) if kernel.attribution else ((), kernel.not_explained)
 
 
 def causes(found: Attribution) -> tuple[tuple[str, ...], str | None]:
     """Return the parts that make the gain, the largest first, and None; or none, and why none is named."""
-    if found.saved_s <= 0:
-        return (), "batching saves nothing"
     parts = {name: part for name, part in found.parts.items() if part is not None}
-    # Kernels on a device have no network for the arithmetic: it is part of what is unexplained, and beaten with that.
-    if set(PARTS) - parts.keys() - {"arithmetic"}:
-        return (), "not every cause was measured"
-    if math.isnan(parts["calls"].low):
-        return (), "one repeat has no interval"
-    once = _once(parts)
-    if once["weights"].high < 0:
-        return (), "the causes explain more than there is"
-    ordered = sorted(once.items(), key=lambda item: -item[1].value)
-    (first, largest), *others = ordered
+    (first, largest), *others = sorted(parts.items(), key=lambda item: -item[1].value)
     if first == "unexplained":
         return (), "most of it is unexplained"
-    return (first, *(name for name, part in others if part.high >= largest.low)), None
-
-
-def _once(parts: Mapping[str, Part]) -> dict[str, Part]:
-    """Return the parts with nothing counted twice, each with an interval."""
-    weights, rest = parts["weights"].value, parts["unexplained"]
-    if rest.value < 0:
-        once = {"weights": Part(weights + rest.value, weights + rest.low, weights + rest.high)}
-        return {**parts, **once, "unexplained": Part(0.0, 0.0, 0.0)}
-    return {**parts, "weights": Part(weights, weights, weights)}
+    least = largest.value if math.isnan(largest.low) else largest.low
+    # Kernels on a device have no network for the arithmetic: it is part of what is unexplained, and beaten with that.
+    if set(PARTS) - parts.keys() - {"arithmetic"} and 2 * least < found.saved_s:
+        return (), "not every cause was measured"
+    rivals = [(name, part) for name, part in others if name != "unexplained" and not found.unsure(name)]
+    return (first, *(name for name, part in rivals if max(part.value, part.high) >= least)), None

@@ -2,8 +2,8 @@
 
 The sides are two runs (kernels of the same name are compared; runs know nothing of each other's disturbances, so the
 ratio is unpaired), two kernels of one run (paired within each repeat), or two sweeps over several settings, each
-setting with its like. Two settings of one sweep ran side by side, and are paired as well. Times are seconds per sample,
-at one pace of the processor where the records tell it (`bench.trust.pace`).
+setting with its like. Two settings of one sweep ran side by side, and are paired as well. Times are seconds per sample
+at one speed of the processor (`bench.analysis.times`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, Literal
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import times
@@ -24,36 +25,35 @@ from mlpbench.bench.analysis.sides import (
     complete,
     kernel_by_kernel,
     name_of,
-    pace_of,
     ran_together,
     same_run,
     shared_setting,
     that_forbid,
 )
-from mlpbench.bench.analysis.summary import unchecked
+from mlpbench.bench.analysis.summary import USUAL_WANDER, unchecked
 from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.cases import AXES, Setting
 from mlpbench.bench.errors import NothingComparable
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.stats import estimates
-from mlpbench.bench.stats.drift import ASSUMED, Drifts
-from mlpbench.bench.stats.estimates import NO_DRIFT, Drift, Estimate, Ratio, Verdict
-from mlpbench.bench.stats.significance import FALSE_DISCOVERY_RATE, THRESHOLD, judge
-from mlpbench.bench.trust import apart
-from mlpbench.bench.trust.pace import Pace
-from mlpbench.bench.trust.quiet import At
+from mlpbench.bench.stats.estimates import NO_WANDER, Estimate, Ratio, Wander
+from mlpbench.bench.stats.verdicts import FALSE_DISCOVERY_RATE, THRESHOLD, Judgement, judge, may_be_slower
+from mlpbench.bench.trust.rounds import At
 from mlpbench.bench.words import MARK, UNCHECKED, plain
 
-#: Where more repeats than this would be needed, a quieter machine is the better advice.
-MANY_REPEATS = 40
+#: "not slower": by no more than was asked, or than `Row.decides` says; "undecided": nobody knows.
+Verdict = Literal["faster", "slower", "not slower", "undecided"]
+#: From such a share on that is twice that of half of the cases, the answer has both.
+_FAR = 2.0
 
 
 @dataclass(frozen=True)
 class Row:
     """One case on both sides, in seconds per sample; ``speedup`` is baseline / candidate: above 1 is faster.
 
-    ``p_adjusted`` is corrected for the number of cases; ``repeats_needed``, of an unclear case, is how many would tell.
-    ``detectable``: the smallest slowdown, as a share, that these repeats would have found in 95 % of cases.
+    ``p_adjusted`` is corrected for the number of cases. ``decides``: the smallest share by which the repeats show that
+    the candidate is not slower. ``detectable``: the smallest slowdown, as a share, that they would have found in 95 %
+    of cases. ``repeats_needed``, of an undecided case, is how many would tell.
     """
 
     baseline_kernel: str
@@ -66,10 +66,9 @@ class Row:
     p: float
     p_adjusted: float
     verdict: Verdict
-    repeats_needed: int | None
+    decides: float
     detectable: float
-    #: What repeats do not tell; none of sides that ran together.
-    drift: Drift = NO_DRIFT
+    repeats_needed: int | None
     #: Network, threads and dtype of each side, where the files say them.
     baseline_setting: Setting | None = None
     candidate_setting: Setting | None = None
@@ -115,60 +114,81 @@ class Unmatched:
 class Comparison:
     """What came out. ``differences``: what else differs between the sides; ``notes``: what weakens the result.
 
-    ``basis``: how times were made comparable. ``pace_s``: seconds for a calibration spin at the pace of all times.
-    ``repeats_apart``: of the side whose repeats lie closest together, in lengths of a process (`bench.trust.apart`).
+    ``threshold``: the share of "is it slower by more?", None where nobody asked. ``wander``: by how much whole runs are
+    taken to differ, as a share; 0 of sides that ran together. ``repeat_s``: how long one more repeat of both sides
+    takes, None where the files do not say.
     """
 
     baseline: str
     candidate: str
-    threshold: float
+    threshold: float | None
     false_discovery_rate: float
     paired: bool
-    pace_s: float | None
+    wander: float
     rows: tuple[Row, ...]
     unmatched: tuple[Unmatched, ...]
     differences: tuple[str, ...]
     notes: tuple[str, ...]
-    basis: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
-    repeats_apart: float | None = None
+    repeat_s: float | None = None
 
     @property
     def slower(self) -> tuple[Row, ...]:
         """The cases in which the candidate is slower, worst first."""
-        return tuple(sorted((row for row in self.rows if row.verdict == "slower"), key=lambda r: r.speedup.value))
-
-    @property
-    def unclear(self) -> tuple[Row, ...]:
-        """The cases in which the data cannot tell."""
-        return tuple(row for row in self.rows if row.verdict == "unclear")
+        return tuple(sorted(self._with("slower"), key=lambda row: row.speedup.value))
 
     @property
     def undecided(self) -> tuple[Row, ...]:
-        """The unclear cases in which the candidate may be slower by more than the threshold."""
-        return tuple(row for row in self.unclear if not row.speedup.low * (1 + self.threshold) >= 1)
+        """The cases in which the candidate may be slower by more than was asked, and that is not decided."""
+        return self._with("undecided")
+
+    def _with(self, verdict: Verdict) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.verdict == verdict)
 
     def conclusion(self) -> str:
-        """Return what all of it comes to, in one sentence, and where it is open what would decide it."""
-        total, slower, open_ = len(self.rows), len(self.slower), len(self.undecided)
-        if slower:
-            said = f"{slower} of {words.things(total, 'case')} {'is' if slower == 1 else 'are'} slower"
-        else:
-            said = f"{total - open_} of {words.things(total, 'case')}: not slower"
-        more = f"; {open_} may be, by more than {100 * self.threshold:.3g} %, and could not be decided"
-        said = "Nothing could be decided" if open_ == total else f"{said}{more if open_ else ''}"
-        return f"{said}. {self._what_would_decide()}" if open_ else f"{said}."
+        """Return what all of it comes to: the answer, and where it is open what would decide it, in minutes."""
+        answers: list[tuple[str, str]] = []
+        if slower := self._with("slower"):
+            times_as_long = _ends([1 / row.speedup.value for row in slower])
+            answers.append(("slower", f"in {self._of(slower)}: it takes {times_as_long} as long"))
+        if faster := self._with("faster"):
+            answers.append(("faster", f"in {self._of(faster)}: {_ends([row.speedup.value for row in faster])}"))
+        said = [f"{verdict} {rest}" for verdict, rest in answers]
+        if answers:
+            said[0] = f"{self.candidate} is {answers[0][0]} than {self.baseline} {answers[0][1]}"
+        if kept := self._with("not slower"):
+            said.append(f"{'not' if said else 'Not'} slower by more than {self._most(kept)} in {self._of(kept)}")
+        if self.undecided:
+            said.append(f"{'undecided' if said else 'Undecided'} in {self._of(self.undecided)}")
+        text = f"{'; '.join(said)}."
+        return f"{text} {self._what_would_decide()}" if self.undecided else text
+
+    def _of(self, rows: Sequence[Row]) -> str:
+        """Return how many of the cases these are: ``2 of 6 cases``, ``all 6 cases``."""
+        total = len(self.rows)
+        every = "the case" if total == 1 else f"all {total:,} cases"
+        return every if len(rows) == total else f"{len(rows):,} of {words.things(total, 'case')}"
+
+    def _most(self, rows: Sequence[Row]) -> str:
+        """Return by how much these are not slower: as was asked, or as all of them show; and half of them, if less."""
+        if self.threshold is not None:
+            return f"{100 * self.threshold:.3g} %"
+        most, middle = max(row.decides for row in rows), median(row.decides for row in rows)
+        half = f" (half of them: {words.slowdown(middle)})" if most > _FAR * middle else ""
+        return f"{words.slowdown(most)}{half}"
 
     def _what_would_decide(self) -> str:
-        rows = self.undecided
-        needed = [row.repeats_needed for row in rows]
-        told = [f"about {most:,} repeats on each side"] if (most := max(filter(None, needed), default=0)) else []
-        if not self.paired and None in needed and any(row.drift.sd for row in rows):
-            told.append("both sides in one run")
-        if None in needed or most > MANY_REPEATS:
-            told.append("more repeats" if all(row.speedup.n == 1 for row in rows) else "a quieter hour or machine")
-        case = "whether the one left" if len(rows) == 1 else f"whether {len(rows)} cases"
-        return f"What would decide {case} {'is' if len(rows) == 1 else 'are'} slower: {', or '.join(told)}."
+        needed = [row.repeats_needed for row in self.undecided]
+        most = max((n for n in needed if n is not None), default=0)
+        told = []
+        if most:
+            more_s = (most - min(row.speedup.n for row in self.undecided)) * (self.repeat_s or 0.0)
+            told.append(f"about {max(1, math.ceil(more_s / 60)):,} more minutes" if more_s else f"{most:,} repeats")
+        if None in needed:
+            single = all(row.speedup.n == 1 for row in self.undecided)
+            quieter = self.paired or all(math.isnan(row.speedup.low) for row in self.undecided)
+            told.append("more repeats" if single else "a quieter hour" if quieter else "both sides in one run")
+        return f"What would decide the rest: {', or '.join(told)}."
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it.
@@ -189,57 +209,69 @@ class Comparison:
 def compare(
     baseline: Side | Run | Sequence[Side],
     candidate: Side | Run | Sequence[Side],
-    threshold: float = THRESHOLD,
+    threshold: float | None = None,
     *,
     anyway: bool = False,
-    drifts: Drifts = ASSUMED,
+    wander: Wander = USUAL_WANDER,
     by: str | None = None,
 ) -> Comparison:
     """Compare two runs, two kernels of one run, or two sweeps setting by setting.
 
     A side without a kernel takes the other side's; if neither names one, kernels of the same name are compared.
-    ``by``: the axis, one of `bench.cases.AXES`, in which the settings of the sides differ.
-    ``drifts``: how far the level of a whole run wanders on the machine, for sides that did not run together.
-    Raises NothingComparable if no case has times on both sides and, unless ``anyway``, if a side's clock was false, or
-    the sides are of different machines or compute different things (`bench.analysis.sides.that_forbid`).
+    ``threshold``: of "is it slower by more?"; without one, each case says how much it can decide, and "faster" and
+    "slower" begin at `THRESHOLD`. ``by``: the axis, one of `bench.cases.AXES`, in which the sides' settings differ.
+    ``wander``: how far the level of a whole run wanders on the machine, for sides that did not run together.
+    Raises NothingComparable if no case has times on both sides and, unless ``anyway``, if the sides are of different
+    machines, have other threads or compute different things (`bench.analysis.sides.that_forbid`).
     """
     matched, unmatched = _matched(_listed(baseline), _listed(candidate), by)
     sides = [complete(*(replace(side, run=settled(side.run)) for side in pair)) for pair in matched]
-    false_clocks = list(dict.fromkeys(said for pair in sides for side in pair if (said := side.false_clock())))
-    if false_clocks and not anyway:
-        raise NothingComparable(f"{' '.join(false_clocks)} Measure again, or compare --anyway")
-    pace = pace_of(*_runs(sides).values())
-    measured = {path: times.by_kernel(run, pace) for path, run in _runs(sides).items()}
+    runs = _runs(sides)
+    looks = times.best_looks(runs.values())
+    measured = {path: times.by_kernel(run, looks) for path, run in runs.items()}
     cases, unequal = list[_Case](), dict[str, None]()
     for one, other in [pair for left, right in sides for pair in kernel_by_kernel(left, right)]:
         together = same_run(one.run, other.run)
-        found = [measured[side.run.path].get(str(side.kernel), {}) for side in (one, other)]
-        compared, left_out = _cases(one, other, *found, paired=ran_together(one, other))
+        times_of = [measured[side.run.path].get(str(side.kernel), {}) for side in (one, other)]
+        compared, left_out = _cases(one, other, *times_of, paired=ran_together(one, other))
         cases += compared
         unmatched += left_out
         if compared:
-            unequal |= dict.fromkeys(_differences(one, other, together, anyway=anyway))
+            unequal |= dict.fromkeys(_differences(one, other, together, anyway=anyway or by == "threads"))
     names = name_of(_listed(baseline), sides[0][0], by), name_of(_listed(candidate), sides[0][1], by)
     if not cases:
         why = f": {unmatched[0]}" if unmatched else ""
         raise NothingComparable(f"nothing to compare: {names[0]} and {names[1]} have no case in common{why}")
     paired = ran_together(*sides[0])
-    rows = _judged(cases, paired, threshold, drifts if pace.spin_s else replace(drifts, one=drifts.of(alone=False)))
-    marked = _unchecked(_runs(sides).values(), rows)
+    wander = NO_WANDER if paired else wander
+    rows = _judged(cases, paired, threshold, wander)
+    marked = _unchecked(runs.values(), rows)
     return Comparison(
         *names,
         threshold,
         FALSE_DISCOVERY_RATE,
         paired,
-        pace.spin_s,
+        wander.sd,
         tuple(rows),
         tuple(unmatched),
         tuple(unequal),
-        (*false_clocks, *_notes(_runs(sides).values(), rows, marked)),
-        tuple(_basis(rows, pace)),
+        tuple(_notes(runs.values(), rows, marked)),
         marked,
-        apart.least(run.records for run in _runs(sides).values()),
+        _repeat_s(cases),
     )
+
+
+def _repeat_s(cases: Sequence[_Case]) -> float | None:
+    """Return the seconds that one more repeat of both sides takes; None where a file does not say."""
+    sources = {
+        record.path: record for case in cases for side in (case.baseline, case.candidate) for record, _ in side.sources
+    }
+    lasted: dict[tuple[str, str], list[float]] = {}
+    for record in sources.values():
+        if record.ran is None:
+            return None
+        lasted.setdefault((str(record.path.parent), record.kernel), []).append(record.ran.took_s)
+    return sum(map(median, lasted.values()))
 
 
 def _runs(sides: Sequence[tuple[Side, Side]]) -> dict[Path, Run]:
@@ -281,32 +313,56 @@ def _settings(sides: list[Side]) -> str:
     return "; ".join(side.run.setting.words if side.run.setting else "nothing measured" for side in sides)
 
 
-def _judged(cases: list[_Case], paired: bool, threshold: float, drifts: Drifts) -> list[Row]:
-    wander = None if paired else [drifts.of(case.alone) for case in cases]
+def _judged(cases: list[_Case], paired: bool, threshold: float | None, wander: Wander) -> list[Row]:
     sides = [case.sides(paired) for case in cases]
+    scatter = estimates.shared_scatter(side.by_repeat for case in cases for side in (case.baseline, case.candidate))
+    known = [n for n, case in enumerate(cases) if not case.disturbed(paired)]
+    found = judge([sides[n] for n in known], paired, THRESHOLD if threshold is None else threshold, wander=wander)
+    judged = [_unknown(estimates.ratio(*pair, paired)) for pair in sides]
+    for n, judgement in zip(known, found, strict=True):
+        judged[n] = judgement
     return [
         Row(
             case.baseline.kernel,
             case.candidate.kernel,
             case.baseline.mode,
             case.baseline.batch_size,
-            estimates.estimate(case.baseline.by_repeat),
-            estimates.estimate(case.candidate.by_repeat),
-            **vars(found),
+            case.baseline.estimate(scatter),
+            case.candidate.estimate(scatter),
+            **{
+                **vars(judgement),
+                "verdict": (verdict := _verdict(judgement, threshold)),
+                "repeats_needed": judgement.repeats_needed if verdict == "undecided" else None,
+            },
             baseline_setting=case.settings[0],
             candidate_setting=case.settings[1],
         )
-        for case, found in zip(cases, judge(sides, paired, threshold, drifts=wander), strict=True)
+        for case, judgement in zip(cases, judged, strict=True)
     ]
+
+
+def _verdict(found: Judgement, threshold: float | None) -> Verdict:
+    if found.verdict in ("faster", "slower"):
+        return found.verdict
+    open_ = math.isnan(found.decides) if threshold is None else may_be_slower(found.speedup, threshold)
+    return "undecided" if open_ else "not slower"
+
+
+def _unknown(speedup: Ratio) -> Judgement:
+    return Judgement(times.withheld(speedup), math.nan, math.nan, "unclear", math.nan, math.nan, None)
+
+
+def _ends(ratios: Sequence[float]) -> str:
+    ends = dict.fromkeys(f"{end:.3g}x" for end in (min(ratios), max(ratios)))
+    return " to ".join(ends)
 
 
 @dataclass(frozen=True)
 class _Case:
-    """The times of one case on both sides; ``alone``: on both, one thread did all the work."""
+    """The times of one case on both sides."""
 
     baseline: CaseTimes
     candidate: CaseTimes
-    alone: bool
     settings: tuple[Setting | None, Setting | None]
 
     def sides(self, paired: bool) -> tuple[Mapping[int, float], Mapping[int, float]]:
@@ -315,11 +371,17 @@ class _Case:
             return times.pairs(self.baseline, self.candidate)
         return self.baseline.by_repeat, self.candidate.by_repeat
 
+    def disturbed(self, paired: bool) -> bool:
+        """Return whether one side has no repeat that other programs left alone, of several."""
+        sides, hits = self.sides(paired), (self.baseline.hit, self.candidate.hit)
+        if paired:
+            hits = (hits[0] | hits[1],) * 2
+        return any(len(side) > 1 and side.keys() <= hit for side, hit in zip(sides, hits, strict=True))
+
 
 def _cases(
     one: Side, other: Side, baseline: Mapping[At, CaseTimes], candidate: Mapping[At, CaseTimes], *, paired: bool
 ) -> tuple[list[_Case], list[Unmatched]]:
-    alone = one.alone() & other.alone()
     cases, unmatched = [], []
     alike = one.kernel == other.kernel
     label = str(one.kernel if alike else f"{other.kernel} against {one.kernel}")
@@ -327,7 +389,7 @@ def _cases(
     for at in dict.fromkeys((*baseline, *candidate, *_failed(one), *_failed(other))):
         reasons = [_absent(side, alike, *at) for side, own in ((one, baseline), (other, candidate)) if at not in own]
         if not reasons:
-            case = _Case(baseline[at], candidate[at], at in alone, (one.run.setting, other.run.setting))
+            case = _Case(baseline[at], candidate[at], (one.run.setting, other.run.setting))
             if all(case.sides(paired)):
                 cases.append(case)
                 continue
@@ -358,7 +420,7 @@ def _why(side: Side, mode: str | None, batch_size: int | None) -> str:
             return f"skipped: {skipped.reason}"
     for failure in side.run.failures:
         if failure.kernel == side.kernel and (failure.mode, failure.batch_size) in ((None, None), (mode, batch_size)):
-            return f"failed ({failure.phase}): {failure.reason}"
+            return f"failed ({failure.phase}): {failure.why}"
     if any(kernel == side.kernel for kernel, _ in side.run.missing):
         return "the run was interrupted before it"
     return "not measured"
@@ -386,15 +448,3 @@ def _notes(runs: Iterable[Run], rows: list[Row], unchecked: Sequence[str]) -> It
         yield f"{', '.join(unchecked)}{MARK} {UNCHECKED}"
     if single := sum(row.speedup.n == 1 for row in rows):
         yield f"{single} of {len(rows)} cases have 1 repeat only: no interval, so no verdict; run more repeats"
-
-
-def _basis(rows: list[Row], pace: Pace) -> Iterator[str]:
-    if pace.spin_s is None:
-        yield f"times are as measured, not at one pace of the processor: {pace.reason}"
-    else:
-        yield f"times at one pace of the processor, which moved by up to {100 * pace.spread:.2g} %"
-    if wander := {row.drift.sd: row.drift for row in rows if row.drift.sd}:
-        sizes = " or ".join(f"{100 * sd:.2g} %" for sd in sorted(wander))
-        assumed = any(math.isinf(drift.degrees) for drift in wander.values())
-        how = "assumed: `mlpbench calibrate` measures it" if assumed else "measured by `mlpbench calibrate`"
-        yield f"two runs: the level of a run is taken to wander by {sizes} ({how}); kernels of one run share it"

@@ -8,12 +8,15 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from mlpbench.bench import words
 from mlpbench.bench.analysis.attribution import SmallNetworks
 from mlpbench.bench.analysis.roofline import LEVELS, Roofs
 from mlpbench.bench.record import roofs as measured
 from mlpbench.bench.record.roofs import COPIES, LAUNCH_AND_WAIT
 from mlpbench.bench.record.runs import ROOFS_FILE, Run
+from mlpbench.bench.trust.rounds import QUANTILE
 
 PRODUCT, PEAK = ARITHMETIC = ("matrix product", "multiply-add")
 #: Where half of the rounds take so many times as long as the best, something else ran. Multiply-adds in registers wait
@@ -159,9 +162,9 @@ def _small_networks(anatomy: measured.Anatomy) -> SmallNetworks | None:
 
 
 def _seconds(network: measured.SmallNetwork) -> tuple[float, float, int]:
-    """Return the median seconds per sample one at a time and in a batch, and the rows of the batch."""
+    """Return seconds per sample one at a time and in a batch, by the quantile of all times, and the batch's rows."""
     one, batch = network.case("per_sample"), network.case("batched")
-    one_s, batch_s = (statistics.median(case.data) / case.rows_per_round_call for case in (one, batch))
+    one_s, batch_s = (float(np.quantile(case.data, QUANTILE)) / case.rows_per_round_call for case in (one, batch))
     return one_s, batch_s, batch.rows_per_round_call
 
 

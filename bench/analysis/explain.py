@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from mlpbench.bench.analysis import attribution, evidence, roofline
-from mlpbench.bench.analysis.attribution import Attribution, SmallNetworks
+from mlpbench.bench.analysis.attribution import Attribution, NotExplained, SmallNetworks
 from mlpbench.bench.analysis.evidence import Evidence
 from mlpbench.bench.analysis.roofline import Roofs, RoofVerdict, Work
 from mlpbench.bench.analysis.summary import CaseSummary, batched, best_batch, of_kernels, one_at_a_time, threads_used
@@ -24,7 +24,7 @@ from mlpbench.bench.words import plain
 from mlpbench.kernels.spec import ForwardSpec
 
 #: The parts count every weight and operation, the small networks have inputs without zeros.
-SKIPS = "no attribution: it skips work, the parts count all of it, and how much it skips is not measured"
+SKIPS = "it skips work, the parts count all of it, and how much it skips is not measured"
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class KernelExplanation:
     ``call_one_s``, ``call_batch_s``: what a call of ``forward_one`` and of ``forward`` costs on two neurons a layer,
     ``neuron_one_s``, ``neuron_batch_s`` on one. ``asymptotic``: time per sample one at a time * r_inf, where the curve
     is a line. ``measured`` are the medians of seconds per call by batch size. ``weights_in``: the level of memory that
-    holds the weights. ``missing``: what could not be said, and why. ``device``: where it computes; ``on_device``: its
-    cases by that device's own clock.
+    holds the weights. ``not_explained``: why there is no attribution; ``missing``: what else could not be said, and
+    why. ``device``: where it computes; ``on_device``: its cases by that device's own clock.
     """
 
     kernel: str
@@ -73,6 +73,7 @@ class KernelExplanation:
     weights_in: str | None
     missing: tuple[str, ...]
     device: str = CPU
+    not_explained: str | None = None
     on_device: tuple[DeviceShare, ...] = ()
 
     @property
@@ -162,7 +163,7 @@ def _kernel(records: Sequence[Record], cases: Sequence[CaseSummary], found: Evid
     fitted = hockney.fit(calls)
     missing = [] if fitted else ["no line over batch sizes: it needs three or more of them in a process"]
     parts, place, reason = _attribution(first, cases, small, by_threads, threads)
-    missing += [text for text in (no_roofs, reason) if text]
+    missing += [no_roofs] if no_roofs else []
     return KernelExplanation(
         kernel=first.kernel,
         threads=threads,
@@ -178,6 +179,7 @@ def _kernel(records: Sequence[Record], cases: Sequence[CaseSummary], found: Evid
         weights_in=place,
         missing=tuple(missing),
         device=device,
+        not_explained=reason,
         on_device=tuple(_on_device(records, roofs)) if roofs else (),
     )
 
@@ -248,13 +250,14 @@ def _attribution(
         return None, place, SKIPS
     one, best = one_at_a_time(cases), best_batch(cases)
     if one is None or best is None:
-        return None, place, "no attribution: it needs the case one at a time (per_sample) and a batch"
+        return None, place, "it needs the case one at a time (per_sample) and a batch"
     if not small:
-        return None, place, "no attribution: the cost of a call was not measured"
+        return None, place, "the cost of a call was not measured"
     beyond = _beyond_l1(first.spec, next(iter(small.values())), alone)
-    parts = attribution.attribute(one, best, small, best.batch_size, weights_s, beyond)
-    reason = None if parts else "no attribution: no repeat has both sides and the cost of a call"
-    return parts, place, reason
+    try:
+        return attribution.attribute(one, best, best.speedup, small, best.batch_size, weights_s, beyond), place, None
+    except NotExplained as reason:
+        return None, place, str(reason)
 
 
 def _beyond_l1(spec: ForwardSpec, small: SmallNetworks, alone: Roofs | None) -> float:

@@ -2,7 +2,7 @@
 
 One row of `load` is one case in one repeat (one process); `COLUMNS` says what its columns mean. What a file does not
 know is NaN (or missing, in a text column). The unit of statistics is the repeat: take ``sample_s`` per repeat to
-`bench.stats.estimates`, and leave out the repeats that do not ``count`` as `bench.analysis.times` does.
+`bench.stats.estimates`, and leave out the repeats that are ``disturbed`` as `bench.analysis.times` does.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ from mlpbench.bench.record.runs import Run, read_runs
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.trust import COUNTED, Start
 from mlpbench.bench.stats.estimates import Ratio
-from mlpbench.bench.trust.quiet import Taken, of_run
+from mlpbench.bench.trust.rounds import CaseTime, of_run
 
 #: A run, or the path of a run or of one of its records.
 Source = Run | Path | str
@@ -63,13 +63,9 @@ COLUMNS = {
     "data": ("str", "name of the data set"),
     "rounds": ("int64", "rounds in the file"),
     "rounds_used": ("int64", "how many of them made the time"),
-    "made_of": (
-        "str",
-        "which: quiet rounds, those without waiting, the fastest fifth, or all rounds (`bench.trust.quiet`)",
-    ),
-    "slow_looks": ("float64", "share of the looks beside the rounds that were slow; missing without looks"),
+    "quiet": ("float64", "share of the rounds that nothing disturbed; missing where nobody looked"),
     "iterations": ("int64", "calls timed together as one round"),
-    "call_s": ("float64", "median over the rounds used of the seconds for one call of what was timed"),
+    "call_s": ("float64", "10th percentile over the rounds used of the seconds for one call of what was timed"),
     "sample_s": ("float64", "call_s / rows of a call: seconds for one sample (input row)"),
     "sample_p25_s": ("float64", "lower quartile over all rounds of the seconds for one sample"),
     "sample_p75_s": ("float64", "upper quartile over all rounds of the seconds for one sample"),
@@ -87,9 +83,11 @@ COLUMNS = {
     "count_s": ("float64", "the same to count the hits"),
     "rest_s": ("float64", "what these four leave of a round"),
     "reads": ("str", "what the book's cell loads, in words"),
-    "counts": ("bool", "whether its time is good all the same: what does not count is left out of estimates"),
     "unchecked": ("bool", "whether no roof tells if the time can be: the kernel skips work, or its device is unknown"),
-    "disturbed": ("boolean", "whether something else got in the way of this case"),
+    "disturbed": (
+        "boolean",
+        "whether too few rounds were quiet: estimates leave it out where two others are there",
+    ),
     "import_s": ("float64", "seconds to import the kernel's library"),
     "compile_s": ("float64", "seconds that the library compiled in this process, where it tells; part of the others"),
     **{
@@ -137,7 +135,6 @@ ROUNDS = {
     "call_s": ("float64", "seconds for one call of what was timed: the round / its iterations"),
     "sample_s": ("float64", "call_s / rows of a call: seconds for one sample (input row)"),
     "used": ("bool", "whether the round is one of those that made the time of its repeat"),
-    "counts": COLUMNS["counts"],
 }
 
 #: Every column of `compared`: its dtype, and what it holds.
@@ -154,8 +151,12 @@ COMPARED = {
     "speedup_high": ("float64", "upper end of its 95 % interval"),
     "repeats": ("int64", "pairs of repeats, or the repeats of the side that has fewer"),
     "p_adjusted": ("float64", "p-value, corrected for the number of cases"),
-    "verdict": ("str", "faster, slower, same or unclear"),
-    "repeats_needed": ("Int64", "repeats on each side that would tell, of an unclear case where that is known"),
+    "verdict": ("str", "faster, slower, not slower, or undecided"),
+    "decides": (
+        "float64",
+        "smallest share by which the candidate is shown not to be slower; missing where nothing is known",
+    ),
+    "repeats_needed": ("Int64", "repeats on each side that would tell, of an undecided case where that is known"),
     "slowdown_seen": ("float64", "smallest slowdown that would have been found, as a share"),
 }
 
@@ -240,10 +241,10 @@ def _case(run: Run, case: CaseSummary) -> dict[str, Any]:
     }
 
 
-def _rounds(run: Run, record: Record, case: Taken) -> list[dict[str, Any]]:
+def _rounds(run: Run, record: Record, case: CaseTime) -> list[dict[str, Any]]:
     timing = case.timing
     of_case = {"run": run.id, "machine": record.machine, "kernel": record.kernel, "repeat": record.repeat}
-    of_case |= {"mode": timing.mode, "batch_size": timing.batch_size, "counts": case.counts}
+    of_case |= {"mode": timing.mode, "batch_size": timing.batch_size}
     rows, used = timing.rows_per_call, set(case.chosen)
     return [
         {**of_case, "round": number, "call_s": call_s, "sample_s": call_s / rows, "used": number in used}
@@ -265,7 +266,7 @@ def _rows(sources: Source | Iterable[Source]) -> Iterator[dict[str, Any]]:
             )
 
 
-def _row(run: Run, record: Record, taken: Taken) -> dict[str, Any]:
+def _row(run: Run, record: Record, taken: CaseTime) -> dict[str, Any]:
     case = taken.timing
     low, high = np.quantile(case.rounds_s, [0.25, 0.75])
     rows = case.rows_per_call
@@ -279,8 +280,7 @@ def _row(run: Run, record: Record, taken: Taken) -> dict[str, Any]:
         "data": record.data.name,
         "rounds": len(case.rounds_s),
         "rounds_used": len(taken.chosen),
-        "made_of": taken.rule,
-        "slow_looks": taken.slow,
+        "quiet": taken.quiet,
         "call_s": taken.call_s,
         "sample_s": taken.sample_s,
         "sample_p25_s": low / rows,
@@ -293,13 +293,11 @@ def _row(run: Run, record: Record, taken: Taken) -> dict[str, Any]:
     }
 
 
-def _trust(record: Record, case: Taken) -> dict[str, Any]:
+def _trust(record: Record, case: CaseTime) -> dict[str, Any]:
     """Return what is known of how far one case of a process can be trusted."""
     trust, at = record.trust, (case.timing.mode, case.timing.batch_size)
-    known = case.slow is not None or any((window.mode, window.batch_size) == at for window in trust.windows)
     row: dict[str, Any] = {
-        "disturbed": bool(case.disturbances) if known else None,
-        "counts": case.counts,
+        "disturbed": case.disturbed if case.quiet is not None else None,
         "import_s": record.import_s,
         "compile_s": trust.compile_s,
         "pool_bytes": trust.pool_bytes,
@@ -311,7 +309,7 @@ def _trust(record: Record, case: Taken) -> dict[str, Any]:
     return row
 
 
-def _device(record: Record, case: Taken) -> dict[str, Any]:
+def _device(record: Record, case: CaseTime) -> dict[str, Any]:
     """Return the device times of a case of a process, nothing where it has none."""
     timing = case.timing
     found = record.device_times and record.device_times.of(timing.mode, timing.batch_size)

@@ -20,14 +20,12 @@ from mlpbench.bench.analysis.summary import (
     one_at_a_time,
     ranked,
 )
-from mlpbench.bench.analysis.times import ratio
 from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 from mlpbench.bench.words import plain
 
-#: With more of all timings spoiled by what else ran, no ratio of them is a finding.
-BUSY = 0.25
 #: Two times whose ratio lies within this share of 1, interval included, are called as fast as each other.
 SAME_WITHIN = 0.05
 
@@ -62,7 +60,7 @@ class KernelFinding:
             found = f"as fast in batches as one at a time, {gain}"
         elif _undecided(self.speedup):
             found = f"whether batches are faster is unclear{_unless_wide(self.speedup)}"
-        elif gain == words.UNCLEAR:
+        elif _wide(self.speedup):
             found = "how much faster batches are is unclear"
         else:
             found = f"{gain} {'faster' if self.speedup.value >= 1 else 'as fast'} in batches"
@@ -70,16 +68,17 @@ class KernelFinding:
 
     def times(self) -> str:
         """Return the two times per sample in words, without a full stop."""
-        one = f"{words.seconds(self.one.value)} per sample one at a time" if self.one else "one at a time not measured"
+        one = f"{words.time(self.one)} per sample one at a time" if self.one else "one at a time not measured"
         if self.best is None:
             return f"{one}, no batch measured"
-        return f"{one}, {words.seconds(self.best.value)} in batches of {self.best_batch_size:,}"
+        return f"{one}, {words.time(self.best)} in batches of {self.best_batch_size:,}"
 
 
 @dataclass(frozen=True)
 class Fastest:
     """The kernel with the shortest time per sample at a batch size (None: one at a time), and its lead.
 
+    Unchecked kernels do not compete.
     ``lead``: the runner-up's time / the fastest's, paired by repeat; None if no repeat has both.
     """
 
@@ -89,22 +88,19 @@ class Fastest:
     sample: Estimate
     runner_up: str
     lead: Ratio | None
-    unchecked: bool = False
-    runner_up_unchecked: bool = False
 
     def sentence(self) -> str:
         """Return the finding as one sentence."""
-        second = words.marked(self.runner_up, self.runner_up_unchecked)
+        second = self.runner_up
         where = "one at a time" if self.batch_size is None else f"in batches of {self.batch_size:,}"
-        name = words.marked(self.kernel, self.unchecked)
-        first = f"Fastest {where}: {name}, {words.seconds(self.sample.value)} per sample"
+        first = f"Fastest {where}: {self.kernel}, {words.time(self.sample)} per sample"
         if self.lead is None:
             return f"{first}; no repeat has both it and {second}."
         if _is_same(self.lead):
             return f"{first}; {second} is as fast, {words.ratio(self.lead)}."
         if _undecided(self.lead):
             return f"{first}; whether {second} is slower is unclear{_unless_wide(self.lead)}."
-        if words.is_wide(self.lead.low, self.lead.high):
+        if _wide(self.lead):
             return f"{first}; how far ahead of {second} is unclear."
         if math.isnan(self.lead.low):
             return f"{first}; next {second}, {words.ratio(self.lead)}."
@@ -116,7 +112,7 @@ class Headline:
     """The finding. ``lead`` says it in one sentence; ``sentences`` are one for each kernel, ``remarks`` the rest of it.
 
     ``ranks`` are the remarks on who is fastest, ``notes`` all others. ``kernels``, ``fastest`` and ``book`` hold the
-    numbers that the texts were made of. ``busy``: too many timings were spoiled, and there is no finding.
+    numbers that the texts were made of.
     """
 
     lead: str
@@ -126,7 +122,6 @@ class Headline:
     kernels: list[KernelFinding]
     fastest: list[Fastest]
     book: list[BookFinding]
-    busy: bool = False
 
     @property
     def remarks(self) -> list[str]:
@@ -148,9 +143,9 @@ class Headline:
 class Overview:
     """One run. ``fastest``: the kernel with the shortest time per sample in its best batch, None where none has a time.
 
-    It is one of ours where there are any besides peers. ``kernels``: how many it was chosen from, ``peers``: whether
-    there are peers besides. ``place``: it beside the best peer with results of its kind, in that batch; None where
-    there is none.
+    It is one of ours where there are any besides peers, and not unchecked where there are others. ``kernels``: how many
+    it was chosen from, ``peers``: whether there are peers besides. ``place``: it beside the best peer with results of
+    its kind, in that batch; None where there is none.
     """
 
     title: str
@@ -182,7 +177,7 @@ class Overview:
         if self.fastest is None or best is None:
             return "not measured"
         where = "one at a time" if self.fastest.best is None else f"in batches of {self.fastest.best_batch_size:,}"
-        return f"{words.seconds(best.value)} per sample {where}"
+        return f"{words.time(best)} per sample {where}"
 
     @property
     def gains(self) -> list[tuple[Ratio, str]]:
@@ -196,12 +191,16 @@ class Overview:
 
 
 def find(
-    cases: Sequence[CaseSummary], titles: Mapping[str, str] = MappingProxyType({}), answer: str | None = None
+    cases: Sequence[CaseSummary],
+    titles: Mapping[str, str] = MappingProxyType({}),
+    answer: str | None = None,
+    threads: str | None = None,
 ) -> Headline:
     """Return the finding of every run among some cases (`bench.analysis.summary.summarize`); without any it says so.
 
     ``titles``: what sentences about a run begin with, where there are several; "Run" and its name for those not there.
-    ``answer``: to what the run was asked for, which the lead says in place of what batching gains.
+    ``answer``: to what the run was asked for, which the lead says in place of what batching gains. ``threads``: how
+    many were used, as `threads_of` says it.
     """
     if not cases:
         return Headline("Nothing was timed.", [], [], [], [], [], [])
@@ -225,12 +224,10 @@ def find(
         notes += [before + text for item in of_book for text in item.sentences()]
     notes += [book.BOOK.sentence()] if books else []
     lead = next((text for item in books if (text := item.lead())), None) or answer or _lead(kernels, titles)
-    if len(runs) == 1 and len(order) > 1:
-        lead = f"{_of_all(order)} {lead}"
-    spoiled, timed = sum(case.doubtful for case in cases), sum(len(case.every) for case in cases)
-    if busy := spoiled > BUSY * timed:
-        lead, ranks = f"No finding: the machine was busy, which spoiled {spoiled} of {timed} timings.", []
-    return Headline(lead, sentences, ranks, notes + _notes(cases), kernels, fastest, books, busy)
+    if len(runs) == 1 and (first := _of_all(order)):
+        lead = f"{first} {lead}"
+    lead = f"{lead} {threads}" if threads else lead
+    return Headline(lead, sentences, ranks, notes + _notes(cases), kernels, fastest, books)
 
 
 def overview(run: Run, cases: Sequence[CaseSummary], limits: Limits | None) -> Overview:
@@ -239,12 +236,30 @@ def overview(run: Run, cases: Sequence[CaseSummary], limits: Limits | None) -> O
     kernels = of_kernels(cases)
     best = best_cases(kernels)
     ours = {name: one for name, one in best.items() if name not in peers} or best
+    ours = {name: one for name, one in ours.items() if not one.unchecked} or ours
     if not ours:
         return Overview(run.shown or run.title, None, 0, False, None)
     fastest = _kernel(kernels[ranked(ours.values())[0][0].kernel])
     beside = (place for row in limits.rows if row.kernel == fastest.kernel for place in row.places) if limits else ()
     place = next((place for place in beside if place.batch_size == fastest.best_batch_size), None)
     return Overview(run.shown or run.title, fastest, len(ours), len(ours) < len(best), place)
+
+
+def threads_of(runs: Sequence[Run]) -> str | None:
+    """Return how many threads runs were given, as a sentence; None where these are all of the machine, or differ."""
+    given = {(record.threads, processors_of(record)) for run in runs for record in run.records if record.cases}
+    if len(given) != 1:
+        return None
+    (threads, processors), *_ = given
+    if None in (threads, processors) or threads == processors:
+        return None
+    return f"Measured with {threads} of {words.things(int(processors or 0), 'thread')}."
+
+
+def processors_of(record: Record) -> int | None:
+    """Return how many processors a process might use."""
+    machine = record.environment.machine
+    return len(machine.affinity) if machine.affinity else machine.logical_cpus
 
 
 def against(ratio: Ratio, other: str) -> str:
@@ -254,7 +269,7 @@ def against(ratio: Ratio, other: str) -> str:
         return f"as fast as {other}, {gain}"
     if _undecided(ratio):
         return f"not told apart from {other}{_unless_wide(ratio)}"
-    if gain == words.UNCLEAR:
+    if _wide(ratio):
         return f"by an unclear factor {'faster' if ratio.value >= 1 else 'slower'} than {other}"
     return f"{gain} {'faster than' if ratio.value >= 1 else 'as fast as'} {other}"
 
@@ -268,8 +283,7 @@ def _kernel(cases: Sequence[CaseSummary]) -> KernelFinding:
     elif best is None:
         missing = "no batched case was timed"
     else:
-        gain = ratio(one, best)
-        missing = "no repeat has both sides" if gain is None else None
+        gain, missing = best.speedup, best.no_speedup
     return KernelFinding(
         run=cases[0].run,
         kernel=cases[0].kernel,
@@ -285,40 +299,47 @@ def _kernel(cases: Sequence[CaseSummary]) -> KernelFinding:
 def _fastest(cases: Sequence[CaseSummary]) -> list[Fastest]:
     """Return the fastest kernel one at a time and at the largest batch size, where two or more kernels compete."""
     largest = max((case.batch_size for case in batched(cases)), default=None)
-    single = [one for own in of_kernels(cases).values() if (one := one_at_a_time(own))]
-    bulk = [case for case in batched(cases) if case.batch_size == largest]
+    checked = [case for case in cases if not case.unchecked]
+    single = [one for own in of_kernels(checked).values() if (one := one_at_a_time(own))]
+    bulk = [case for case in batched(checked) if case.batch_size == largest]
     return [_first(group, size) for group, size in ((single, None), (bulk, largest)) if len(group) > 1]
 
 
 def _first(cases: Sequence[CaseSummary], batch_size: int | None) -> Fastest:
     (first, _), (second, lead), *_ = ranked(cases)
-    ahead, unchecked = lead if lead.paired else None, (first.unchecked, second.unchecked)
-    return Fastest(first.run, batch_size, first.kernel, first.sample, second.kernel, ahead, *unchecked)
+    ahead = lead if lead.paired else None
+    return Fastest(first.run, batch_size, first.kernel, first.sample, second.kernel, ahead)
 
 
-def _of_all(order: Sequence[tuple[CaseSummary, Ratio]]) -> str:
-    """Return who is fastest, each kernel at its best, as one sentence; ``order`` is that of `ranked`."""
-    (first, _), (second, lead), *_ = order
+def _of_all(order: Sequence[tuple[CaseSummary, Ratio]]) -> str | None:
+    """Return who is fastest, each kernel at its best, as one sentence; ``order`` is that of `ranked`.
+
+    None where fewer than two kernels compete: unchecked ones do not.
+    """
+    checked = [item for item in order if not item[0].unchecked]
+    if len(checked) < 2:
+        return None
+    (first, _), (second, lead), *_ = checked
     where = "one at a time" if first.mode == "per_sample" else f"in batches of {first.batch_size:,}"
-    said = f"Fastest: {first.name}, {words.seconds(first.sample.value)} per sample {where}"
+    said = f"Fastest: {first.name}, {words.time(first.sample)} per sample {where}"
     if _is_same(lead):
         return f"{said}; {second.name} is as fast."
     return f"{said}; {second.name} may be as fast." if _undecided(lead) else f"{said}."
 
 
 def _lead(kernels: Sequence[KernelFinding], titles: Mapping[str, str]) -> str:
-    """Return one sentence for all kernels and runs: the only speedup, or the least and the most."""
-    gains = sorted(((k.speedup, k.kernel, k) for k in kernels if k.speedup is not None), key=lambda gain: gain[0].value)
+    """Return one sentence for all kernels and runs, from the numbers that are clear: the only speedup, or two ends."""
+    gains = [(kernel.speedup, kernel) for kernel in kernels if kernel.speedup is not None]
     if not gains:
         return "No batching speedup could be worked out."
-    (least, _, only), (most, _, other) = gains[0], gains[-1]
-    if len(gains) == 1:
-        return only.sentence()
-    if any(words.is_wide(gain.low, gain.high) for gain, _, _ in (gains[0], gains[-1])):
-        return f"How much batching gains is unclear: repeats disagree by more than a factor of {words.WIDE:g}."
     # Of one repeat the low end is NaN: it shows no gain.
-    every = "Batching makes every kernel faster" if all(g.low > 1 for g, _, _ in gains) else "What batching gains"
-    low, high = (f"{k.name} ({titles[k.run]})" if k.run in titles else k.name for k in (only, other))
+    every = "Batching makes every kernel faster" if all(gain.low > 1 for gain, _ in gains) else "What batching gains"
+    clear = [item for item in gains if not _wide(item[0])] or gains[:1]
+    clear = [item for item in clear if not item[1].unchecked] or clear
+    (least, slow), (most, fast) = (end(clear, key=lambda item: item[0].value) for end in (min, max))
+    if len(clear) == 1:
+        return slow.sentence()
+    low, high = (f"{k.name} ({titles[k.run]})" if k.run in titles else k.name for k in (slow, fast))
     return f"{every}: {high} most, {words.ratio(most)}; {low} least, {words.ratio(least)}."
 
 
@@ -337,10 +358,14 @@ def _is_same(ratio: Ratio) -> bool:
     return estimates.verdict(ratio, SAME_WITHIN) == "same"
 
 
+def _wide(ratio: Ratio) -> bool:
+    return words.is_wide(ratio.low, ratio.high)
+
+
 def _undecided(ratio: Ratio) -> bool:
     return ratio.low <= 1 <= ratio.high  # False for NaN, where there is no interval
 
 
 def _unless_wide(ratio: Ratio) -> str:
     """Return a comma and the ratio; nothing where its interval is too wide to say more than "unclear"."""
-    return "" if words.is_wide(ratio.low, ratio.high) else f", {words.ratio(ratio)}"
+    return "" if _wide(ratio) else f", {words.ratio(ratio)}"

@@ -1,6 +1,6 @@
 """Who is fastest where: every kernel at every batch size, as its time / the time of the fastest kernel there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import geometric_mean
 
@@ -54,7 +54,7 @@ def of_machines(by_run: Sequence[tuple[Run, Sequence[CaseSummary]]]) -> HeatMap 
     labels = tuple(name if names.count(name) == 1 else run.name for name, (run, _) in zip(names, timed, strict=True))
     cells = {(cell.kernel, at): cell for at, (_, best) in enumerate(timed) for cell in _column(at, list(best.values()))}
     unchecked = frozenset(case.kernel for _, best in timed for case in best.values() if case.unchecked)
-    return HeatMap("", _by_speed(cells), tuple(range(len(timed))), cells, unchecked, labels)
+    return HeatMap("", _by_speed(cells, unchecked), tuple(range(len(timed))), cells, unchecked, labels)
 
 
 def find(cases: Sequence[CaseSummary]) -> tuple[HeatMap, ...]:
@@ -75,13 +75,13 @@ def _of_run(run: str, cases: Sequence[CaseSummary]) -> HeatMap | None:
         return None
     cells = {(cell.kernel, at): cell for at in columns for cell in _column(at, points[at])}
     unchecked = frozenset(case.kernel for case in cases if case.unchecked)
-    return HeatMap(run, _by_speed(cells), columns, cells, unchecked)
+    return HeatMap(run, _by_speed(cells, unchecked), columns, cells, unchecked)
 
 
-def _by_speed(cells: Mapping[tuple[str, int], Cell]) -> tuple[str, ...]:
-    """Return the kernels in the order of the geometric means of their ratios."""
+def _by_speed(cells: Mapping[tuple[str, int], Cell], unchecked: Collection[str]) -> tuple[str, ...]:
+    """Return the kernels in the order of the geometric means of their ratios, unchecked ones last."""
     ratios = grouped((kernel, cell.ratio.value) for (kernel, _), cell in cells.items())
-    return tuple(sorted(ratios, key=lambda kernel: geometric_mean(ratios[kernel])))
+    return tuple(sorted(ratios, key=lambda kernel: (kernel in unchecked, geometric_mean(ratios[kernel]))))
 
 
 def _column(at: int, there: Sequence[CaseSummary]) -> list[Cell]:

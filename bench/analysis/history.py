@@ -5,7 +5,6 @@ series, at one pace of the processor where every run knows its own.
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,26 +17,28 @@ from msgspec import Struct
 from mlpbench.bench import analysis, record, stats, trust, words
 from mlpbench.bench.analysis import compare, sides, times
 from mlpbench.bench.analysis.refused import settled
+from mlpbench.bench.analysis.summary import USUAL_WANDER
 from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record import index, runs
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.untrusted import clean_text
-from mlpbench.bench.stats import steps
-from mlpbench.bench.stats.drift import ASSUMED, Drifts
-from mlpbench.bench.stats.estimates import Ratio
+from mlpbench.bench.stats import estimates, steps
+from mlpbench.bench.stats.estimates import Ratio, Wander
 from mlpbench.bench.trust import calibration
-from mlpbench.bench.trust.pace import paces
+from mlpbench.bench.trust.rounds import fastest_looks
 
 #: A newest change counts as news for so many runs.
 NEWS = 10
+#: Best times of two runs that differ by no more are alike, to whoever comes back.
+ALIKE = 0.05
 NEEDS = "change points need ruptures: pip install 'mlpbench[history]'"
 
 
 class Level(Struct, frozen=True):
     """One case in one run. ``scatter``: the standard error of the logarithm of ``sample_s``, None from one repeat.
 
-    ``alone``: whether one thread did all the work. ``spin_s``: the pace at which the time was taken, None where the
-    processor's is not the case's.
+    ``look_ns``: the machine's best look at whose speed the time is, None in files without looks.
     """
 
     task: tuple[str, ...]
@@ -47,8 +48,7 @@ class Level(Struct, frozen=True):
     sample_s: float
     repeats: int
     scatter: float | None
-    alone: bool
-    spin_s: float | None
+    look_ns: float | None
 
 
 class RunLevels(Struct, frozen=True):
@@ -136,8 +136,8 @@ def find(folder: Path, kernels: Sequence[str] = ()) -> History:
     if unknown := [name for name in kernels if name not in known]:
         raise UserError(f"no kernel {unknown[0]!r} in the runs of {folder.name}; they have {', '.join(sorted(known))}")
     calibrated, machine = calibration.of_machine(folder), clean_text(folder.name)
-    drifts = calibrated.drifts if calibrated else ASSUMED
-    series = _series(machine, of_runs, drifts, kernels)
+    wander = (calibrated and calibrated.wander) or USUAL_WANDER
+    series = _series(machine, of_runs, wander, kernels)
     problems = tuple(one.problem for one in of_runs if one.problem)
     return History(machine, tuple(clean_text(path.name) for path in paths), tuple(series), problems, trouble)
 
@@ -152,16 +152,15 @@ def _levels(path: Path) -> tuple[RunLevels, ...]:
 
 
 def _levels_of(run: Run) -> RunLevels:
-    pace = sides.pace_of(run)
+    every, best = times.cases([run]), fastest_looks(run.records)
+    look_ns = best[min(best, key=lambda kind: kind[1])] if best else None
+    shared = estimates.shared_scatter(case.by_repeat for case in every)
     found: list[Level] = []
-    for kernel, of_kernel in times.by_kernel(run, pace).items():
-        alone = sides.Side(run, kernel).alone()
-        spun = {at for one in run.records if one.kernel == kernel for at in paces(one.trust)}
-        for at, case in of_kernel.items():
-            logs = np.log(list(case.by_repeat.values()))
-            scatter = float(np.std(logs, ddof=1)) / math.sqrt(len(logs)) if len(logs) > 1 else None
-            middle_s, spin_s = math.exp(float(np.median(logs))), pace.spin_s if at in spun else None
-            found.append(Level(_task(run), kernel, *at, middle_s, len(logs), scatter, at in alone, spin_s))
+    for case in every:
+        logs = np.log(list(case.by_repeat.values()))
+        scatter = math.sqrt(shared.of(logs).square) if len(logs) > 1 else None
+        middle_s, at = math.exp(float(np.median(logs))), (case.mode, case.batch_size)
+        found.append(Level(_task(run), case.kernel, *at, middle_s, len(logs), scatter, look_ns))
     started = run.plan.started if run.plan and run.plan.started else run.id
     kernels = {one.kernel: sides.of_kernel(one) for one in reversed(run.records)}
     facts = sides.facts(run.records[0]) if run.records else {}
@@ -175,7 +174,7 @@ def _task(run: Run) -> tuple[str, ...]:
     return (str(first.spec), words.things(threads, "thread") if threads else "", first.data.name, *which)
 
 
-def _series(machine: str, of_runs: Sequence[RunLevels], drifts: Drifts, kernels: Sequence[str]) -> Iterator[Series]:
+def _series(machine: str, of_runs: Sequence[RunLevels], wander: Wander, kernels: Sequence[str]) -> Iterator[Series]:
     grouped: dict[tuple[Any, ...], list[tuple[RunLevels, Level]]] = {}
     several = len({one.host for one in of_runs if one.host}) > 1
     for one in of_runs:
@@ -185,8 +184,8 @@ def _series(machine: str, of_runs: Sequence[RunLevels], drifts: Drifts, kernels:
                 key = ((*level.task[:3], host, *level.task[3:]), level.kernel, level.mode, level.batch_size)
                 grouped.setdefault(key, []).append((one, level))
     for (task, kernel, mode, batch_size), found in grouped.items():
-        samples = _at_one_pace([level for _, level in found])
-        steps_found = steps.find(np.log(samples).tolist(), _scatter([level for _, level in found], drifts))
+        samples = _at_one_speed([level for _, level in found])
+        steps_found = steps.find(np.log(samples).tolist(), _scatter([level for _, level in found], wander))
         yield Series(
             machine,
             ", ".join(filter(None, task[:4])),
@@ -200,19 +199,18 @@ def _series(machine: str, of_runs: Sequence[RunLevels], drifts: Drifts, kernels:
         )
 
 
-def _at_one_pace(levels: Sequence[Level]) -> list[float]:
-    spins = [level.spin_s for level in levels if level.spin_s is not None]
-    if len(spins) < len(levels):
+def _at_one_speed(levels: Sequence[Level]) -> list[float]:
+    """Return the times at the speed of the best look that any of the runs knew."""
+    looks = [level.look_ns for level in levels if level.look_ns]
+    if len(looks) < len(levels):
         return [level.sample_s for level in levels]
-    usual = median(spins)
-    return [level.sample_s * usual / spin for level, spin in zip(levels, spins, strict=True)]
+    return [level.sample_s * min(looks) / look for level, look in zip(levels, looks, strict=True)]
 
 
-def _scatter(levels: Sequence[Level], drifts: Drifts) -> float:
+def _scatter(levels: Sequence[Level], wander: Wander) -> float:
     """Return the standard deviation that a level should have: of its repeats, and of whole runs."""
     own = [level.scatter for level in levels if level.scatter is not None]
-    paced = all(level.spin_s is not None for level in levels)
-    return math.hypot(median(own) if own else 0.0, drifts.of(alone=paced and levels[-1].alone).sd)
+    return math.hypot(median(own) if own else 0.0, wander.sd)
 
 
 def _change(step: steps.Step, of_runs: Sequence[RunLevels], kernel: str) -> Change:
@@ -238,10 +236,24 @@ def against_previous(run: Run) -> str | None:
 def _beside(earlier: Sequence[Run], run: Run) -> str | None:
     if len(earlier) != 1 or earlier[0].setting != run.setting:
         return None
-    calibrated = calibration.of_machine(run.path.parent)
-    found = compare.compare(earlier[0], run, drifts=calibrated.drifts if calibrated else ASSUMED)
-    verdicts = Counter(row.verdict for row in found.rows)
-    told = ", ".join(f"{verdicts[name]} {name}" for name in ("slower", "faster", "same", "unclear") if verdicts[name])
-    more = f"; mlpbench compare {earlier[0].id} {run.id} says which" if verdicts["slower"] else ""
-    cases = words.things(len(found.rows), "case")
-    return f"Against the previous run of this machine, {earlier[0].id}: of {cases} {told}{more}."
+    found = compare.compare(earlier[0], run)
+    of_kernel = grouped((row.candidate_kernel, row) for row in found.rows)
+    best = [min(rows, key=lambda row: row.candidate.value) for rows in of_kernel.values()]
+    apart = [row for row in best if abs(math.log(row.speedup.value)) > math.log1p(ALIKE)]
+    every = "every kernel's best time" if len(best) > 1 else f"the best time of {best[0].candidate_kernel}"
+    within = f"within {words.percent(ALIKE)}"
+    if apart:
+        told = ", ".join(f"{row.candidate_kernel} is {_change_of(row)}" for row in apart)
+        others = "" if len(apart) == len(best) else f"; the best times of the others are {within}"
+        told = f"in its best case {told}{others}"
+    else:
+        told = f"{every} is {within}"
+    more = f"; mlpbench compare {earlier[0].id} {run.id} says which cases are slower" if found.slower else ""
+    return f"Against the previous run of this machine, {earlier[0].id}: {told}{more}."
+
+
+def _change_of(row: compare.Row) -> str:
+    """Return by how much a case is slower or faster, and whether that is more than two runs differ by."""
+    ratio = row.speedup.value
+    how = f"{words.percent(1 / ratio - 1)} slower" if ratio < 1 else f"{words.percent(ratio - 1)} faster"
+    return how if row.verdict in ("slower", "faster") else f"{how}, as two runs of the same code may be"

@@ -1,7 +1,7 @@
 """How the kernels of a run stand beside peers and the machine's limits.
 
 Everything is derived from one run and paired by repeat, but for limits that no repeat measured: there it is the best
-round of the run's start. Knows no kernels: result files say which of them are peers.
+round of the run's end. Knows no kernels: result files say which of them are peers.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ class LimitShare:
     "peak" and "product": its FLOP/s / those of multiply-adds in registers, and of a matrix product; "floor": the time
     of a call / the least it can be, weights read from ``memory`` and the cost of a call.
 
-    ``once``: the limit is the best round of the run's start, and not the median round of each repeat.
+    ``once``: the limit is the best round of the run's end, and not the median round of each repeat.
     """
 
     kernel: str

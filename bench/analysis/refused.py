@@ -1,12 +1,14 @@
 """Takes the times away that are refused. Every reader of a run begins here, so that no table can show one.
 
-A time is refused by a check behind the clock (`bench.measure.honesty`), by the clock of its process
-(`bench.trust.clock_check`), by the device's own clock, or because the machine cannot be so fast
-(`bench.analysis.roofline`). A case that is
-refused in one repeat has no time in any: a kernel that was caught once is not believed where it was not.
+A time is refused by a check of its process (`bench.measure.behind`), by the device's own clock, or because the machine
+cannot be so fast (`bench.analysis.roofline`). **A check that takes a time away is sure twice**: what rests on a time
+itself (`bench.record.trust.BY_TIME`) counts where two processes of a kernel have found it. Of one process alone nobody
+can say more than "not checked". What is a wrong value counts at once. A refused case has no time in any repeat: a
+kernel that was caught is not believed where it was not.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Any
@@ -19,17 +21,22 @@ from mlpbench.bench.analysis.evidence import Evidence
 from mlpbench.bench.analysis.explain import held_to, shares
 from mlpbench.bench.analysis.roofline import RoofVerdict
 from mlpbench.bench.analysis.summary import of_kernels, summarize, threads_used
-from mlpbench.bench.cases import CPU
+from mlpbench.bench.cases import CPU, Case
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Failure, Record
 from mlpbench.bench.record.trust import Refusal
-from mlpbench.bench.trust.clock_check import false_clock
+from mlpbench.bench.stats.estimates import estimate
 
 #: A call that takes less than this share of the device's own time was not waited for: far from what noise makes. Of
 #: fewer samples than that, the least of them says little.
 WAITED, SAMPLES = 0.5, 10
-#: The phase of a failure that stands for a refusal.
-PHASE = "refused"
+#: The phases of failures that stand for a refusal, and for one that nobody can be sure of.
+PHASE, UNSURE = "refused", "not checked"
+
+
+#: One refusal, and the kernel and the repeat whose process found it.
+_Found = tuple[str, int, Refusal]
 
 
 def settled(run: Run, beside: Evidence | None = None) -> Run:
@@ -37,8 +44,8 @@ def settled(run: Run, beside: Evidence | None = None) -> Run:
 
     ``beside``: the run's evidence, for who has read it already. Raises UserError for damaged files of the roofs.
     """
-    found = [(record, one) for record in run.records for one in _of_process(record)]
-    run = _without(run, [(record.kernel, one) for record, one in found])
+    found = [(record.kernel, record.repeat, one) for record in run.records for one in _of_process(record)]
+    run = _without(run, found)
     return _without(run, list(_impossible(run, evidence.read(run) if beside is None else beside)))
 
 
@@ -46,8 +53,6 @@ def _of_process(record: Record) -> Iterator[Refusal]:
     """Yield what one process says against itself."""
     yield from record.trust.refusals
     yield from _unwaited(record)
-    if why := false_clock(record.trust):
-        yield Refusal(check="clock", reason=why)
 
 
 def _unwaited(record: Record) -> Iterator[Refusal]:
@@ -61,11 +66,11 @@ def _unwaited(record: Record) -> Iterator[Refusal]:
         if call_s < WAITED * hot.min_s:
             what = f"a call took {words.seconds(call_s)}, and the device alone takes {words.seconds(hot.min_s)} for it"
             reason = f"{what}: it was not waited for"
-            yield Refusal(mode=timing.mode, batch_size=timing.batch_size, check="wait", reason=reason)
+            yield Refusal.of(Case(timing.mode, timing.batch_size), "wait", reason)
 
 
-def _impossible(run: Run, beside: Evidence) -> Iterator[tuple[str, Refusal]]:
-    """Yield the kernel and the refusal of each case that is faster than the machine can be."""
+def _impossible(run: Run, beside: Evidence) -> Iterator[_Found]:
+    """Yield the cases that are faster than the machine can be, repeat by repeat."""
     timed = {record.kernel: record for record in reversed(run.records) if record.cases}
     for kernel, cases in of_kernels(summarize([run])).items():
         first = timed[kernel]
@@ -73,13 +78,15 @@ def _impossible(run: Run, beside: Evidence) -> Iterator[tuple[str, Refusal]]:
         roofs, _, disturbed, _ = held_to(device, threads, beside, first.describe.get("arithmetic"))
         # Roofs that were refused are too low, and nobody is many times faster.
         too_low = beside.too_low_for(threads) if device == CPU else None
-        found: dict[tuple[str, int], Refusal] = {}
-        for held, is_low in ((too_low, True), (roofs, disturbed)):
-            for share in shares(first, cases, held, disturbed=is_low):
-                if share.verdict is not None and share.verdict.impossible:
-                    at, why = (share.mode, share.batch_size), _why(share.verdict)
-                    found[at] = Refusal(mode=at[0], batch_size=at[1], check="roofline", reason=why)
-        yield from ((kernel, one) for one in found.values())
+        for repeat in sorted({repeat for case in cases for repeat in case.every}):
+            own = [replace(case, sample=estimate({0: case.every[repeat]})) for case in cases if repeat in case.every]
+            found: dict[Case, Refusal] = {}
+            for held, is_low in ((too_low, True), (roofs, disturbed)):
+                for share in shares(first, own, held, disturbed=is_low):
+                    if share.verdict is not None and share.verdict.impossible:
+                        at = Case(share.mode, share.batch_size)
+                        found[at] = Refusal.of(at, "roofline", _why(share.verdict))
+            yield from ((kernel, repeat, one) for one in found.values())
 
 
 def _why(verdict: RoofVerdict) -> str:
@@ -88,25 +95,36 @@ def _why(verdict: RoofVerdict) -> str:
     return f"it would be {words.percent(verdict.share)} of {what}; likely cause: {verdict.reason}"
 
 
-def _without(run: Run, refused: Sequence[tuple[str, Refusal]]) -> Run:
-    if not refused:
+def _without(run: Run, found: Sequence[_Found]) -> Run:
+    if not found:
         return run
-    by_kernel = {kernel: [one for name, one in refused if name == kernel] for kernel, _ in refused}
-    return replace(run, records=tuple(_stripped(record, by_kernel.get(record.kernel, ())) for record in run.records))
+    processes = Counter(record.kernel for record in run.records if record.cases or record.trust.refusals)
+    alike = grouped(((kernel, one.mode, one.batch_size, one.check), (repeat, one)) for kernel, repeat, one in found)
+    sure, unsure = dict[str, list[Refusal]](), list[Failure]()
+    for (kernel, *_), of_check in alike.items():
+        repeats, first = {repeat for repeat, _ in of_check}, of_check[0][1]
+        if not first.by_time or len(repeats) > 1:
+            sure.setdefault(kernel, []).append(first)
+        elif processes[kernel] == 1:
+            unsure.append(_failure(kernel, first, UNSURE))
+    records = tuple(_stripped(record, sure.get(record.kernel, ())) for record in run.records)
+    return replace(run, records=records, unsure=tuple(dict.fromkeys((*run.unsure, *unsure))))
 
 
-def _stripped(record: Record, refused: Collection[Refusal]) -> Record:
+def _failure(kernel: str, one: Refusal, phase: str) -> Failure:
+    return Failure(kernel, one.mode, one.batch_size, phase, one.reason, one.check)
+
+
+def _stripped(record: Record, refused: Sequence[Refusal]) -> Record:
     """Return a record without the refused cases, and without what else was timed of them."""
     if not refused:
         return record
-    hit = {(one.mode, one.batch_size) for one in refused}
-    everything = any(mode is None for mode, _ in hit)
 
     def kept(blocks: Iterable[Any]) -> tuple[Any, ...]:
-        return () if everything else tuple(one for one in blocks if (one.mode, one.batch_size) not in hit)
+        return tuple(block for block in blocks if not any(one.hits(block.mode, block.batch_size) for one in refused))
 
     trust, device_times = record.trust, record.device_times
-    told = (Failure(record.kernel, one.mode, one.batch_size, PHASE, f"{one.check}: {one.reason}") for one in refused)
+    told = (_failure(record.kernel, one, PHASE) for one in refused)
     starts = tuple(changed(start, first_calls=kept(start.first_calls)) for start in trust.starts)
     return changed(
         record,

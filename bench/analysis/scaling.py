@@ -25,6 +25,7 @@ class Gain:
     threads: int
     used: int | None
     speedup: Ratio
+    unchecked: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,4 +94,4 @@ def _gain(case: CaseSummary, base: Sequence[CaseSummary], base_run: Run, run: Ru
     else:
         speedup = estimates.ratio(other.by_repeat, case.by_repeat, paired=False)
     says = (threads_used(record) for record in run.records if record.kernel == case.kernel and record.cases)
-    return Gain(*at, threads, next((used for used in says if used is not None), None), speedup)
+    return Gain(*at, threads, next((used for used in says if used is not None), None), speedup, case.unchecked)

@@ -14,9 +14,6 @@ from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.names import machine_of
 from mlpbench.bench.record.runs import Run, find_runs, latest, read_runs, resolve
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.trust.clock_check import check_clock
-from mlpbench.bench.trust.disturbance import works_alone
-from mlpbench.bench.trust.pace import Pace, common_pace
 from mlpbench.kernels.registry import nearest
 
 
@@ -31,25 +28,6 @@ class Side:
     def label(self) -> str:
         """The side as the command line takes it."""
         return self.run.id if self.kernel is None else f"{self.run.id}:{self.kernel}"
-
-    def false_clock(self) -> str | None:
-        """Return why the run is refused as evidence, as one sentence; None where its clock is true, or not tested."""
-        checked = check_clock([record.trust for record in self.run.records])
-        return f"{self.run.id} is refused as evidence: {checked.why}" if checked.ok is False else None
-
-    def alone(self) -> set[tuple[str, int]]:
-        """Return the cases, (mode, batch size), that one thread worked on alone, in most of the repeats."""
-        windows = [w for record in self.run.records if record.kernel == self.kernel for w in record.trust.windows]
-        votes = grouped(((one.mode, one.batch_size), works_alone(one) and not one.waits) for one in windows)
-        return {at for at, found in votes.items() if 2 * sum(found) > len(found)}
-
-
-def pace_of(*runs: Run) -> Pace:
-    """Return the pace of the processor at which the times of the runs can be compared."""
-    if len({run.machine for run in runs}) > 1:
-        return Pace(None, reason="the machines are not the same")
-    records = {record.path: record for run in runs for record in run.records if record.cases}
-    return common_pace([record.trust for record in records.values()])
 
 
 def parse_sides(text: str, results_dir: Path, here: str | None = None) -> list[Side]:
@@ -112,7 +90,8 @@ def name_of(sides: list[Side], first: Side, by: str | None = None) -> str:
     ``by``: the axis that the sides are values of: their names are these.
     """
     if by and first.run.setting:
-        return f"{by} {getattr(first.run.setting, by)}"
+        value = str(getattr(first.run.setting, by))
+        return value if by == "env" else f"{by} {value}"
     plan = first.run.plan
     if len(sides) == 1 or plan is None or plan.sweep is None:
         return first.label
@@ -233,14 +212,14 @@ def that_forbid(baseline: Record, candidate: Record, *, together: bool = False) 
     """Return the differences with which a verdict would be about something else: machine, network, data, weights.
 
     And of kernels off the CPU the card, and what they compute products in: nothing else can differ in one run
-    (``together``). Threads, BLAS and libraries are not among them: whether they make a kernel slower is what people
-    compare for.
+    (``together``). Threads are among them: another number is another question. BLAS and libraries are not: whether they
+    make a kernel slower is what people compare for.
     """
     cards = _of_cards(baseline, candidate)
     if together:
         return cards
-    machine = unequal("", {"machine": baseline.machine}, {"machine": candidate.machine})
-    return machine + cards + unequal("", _task(baseline), _task(candidate))
+    where, there = ({"machine": side.machine, "threads": side.threads} for side in (baseline, candidate))
+    return unequal("", where, there) + cards + unequal("", _task(baseline), _task(candidate))
 
 
 def _of_cards(baseline: Record, candidate: Record) -> list[str]:

@@ -1,7 +1,7 @@
 """What the times of a case come to: an estimate over its repeats, its speedup, and which kernel is fastest."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from statistics import median
@@ -14,17 +14,18 @@ from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
-from mlpbench.bench.stats.estimates import Estimate, Ratio
-from mlpbench.bench.trust.quiet import Rule
+from mlpbench.bench.stats.estimates import Estimate, Ratio, Scatter, Wander
+
+#: What runs of virtual machines were seen to differ by (docs/statistics.md), before a machine's own runs tell more.
+USUAL_WANDER = Wander(0.01, 4.0)
 
 
 @dataclass(frozen=True)
 class CaseSummary:
     """One case of one run over its repeats. Times in seconds per sample; ``first_call_s`` of the whole call.
 
-    ``by_repeat`` are the repeats that count, ``every`` all of them (`bench.analysis.times`), ``disturbed`` how many
-    something got in the way of, whether they count or not, ``doubtful`` those of them that it spoiled; ``rules``: how
-    the times of those that count were made, and of how many (`bench.trust.quiet`). ``speedup``: the time per sample of
+    ``by_repeat`` are the repeats that count, ``every`` all of them (`bench.analysis.times`), ``hit`` those that
+    other programs disturbed. ``speedup``: the time per sample of
     the same kernel one at a time / this case's, paired by repeat; None with ``no_speedup`` as the reason. ``parts``, of
     the book's cell: seconds per sample by part (and the rest) and repeat, empty where they were not recorded;
     ``reads``: what the cell loads, in words. ``unchecked``: as the function of that name.
@@ -45,9 +46,7 @@ class CaseSummary:
     includes_loading: bool
     data: str
     by_repeat: Mapping[int, float]
-    disturbed: int = 0
-    doubtful: int = 0
-    rules: Mapping[Rule, int] = field(default_factory=dict)
+    hit: frozenset[int] = frozenset()
     every: Mapping[int, float] = field(default_factory=dict, repr=False)
     parts: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     reads: str | None = None
@@ -57,6 +56,11 @@ class CaseSummary:
     def name(self) -> str:
         """The kernel as texts call it: with a mark where its times are unchecked."""
         return words.marked(self.kernel, self.unchecked)
+
+    @property
+    def disturbed(self) -> int:
+        """How many repeats other programs disturbed, whether they count or not."""
+        return len(self.hit)
 
     @property
     def throughput(self) -> float:
@@ -69,20 +73,24 @@ class CaseSummary:
         return self.mode == "per_sample" or (self.mode == "book" and self.batch_size == 1)
 
 
-def summarize(runs: Iterable[Run]) -> list[CaseSummary]:
+def summarize(runs: Iterable[Run], wander: Wander = USUAL_WANDER) -> list[CaseSummary]:
     """Return every case of some runs, by run, kernel, mode and batch size; runs and kernels in the order of records.
 
-    Raises UserError where a run or a record is named twice.
+    The cases of a run know their scatter together. ``wander``: how far runs differ on this machine, which is a part of
+    the interval of a time, and cancels in a speedup. Raises UserError where a run or a record is named twice.
     """
-    found = times.cases(runs)
-    machines = Counter(run for run, _ in {(case.run, case.machine) for case in found})
+    every = times.cases(runs)
+    machines = Counter(run for run, _ in {(case.run, case.machine) for case in every})
     summaries: list[CaseSummary] = []
-    for (run, machine, _), group in groupby(found, lambda case: (case.run, case.machine, case.kernel)):
+    for (run, machine), of_run in groupby(every, lambda case: (case.run, case.machine)):
         # Two machines that started in the same second have runs of the same name.
-        name = run if machines[run] == 1 else f"{machine}/{run}"
-        cases = [_summary(case, name) for case in group]
-        cases.sort(key=lambda case: (("per_sample", "batched", "book").index(case.mode), case.batch_size))
-        summaries += [_with_speedup(case, cases) for case in cases]
+        name, measured = run if machines[run] == 1 else f"{machine}/{run}", list(of_run)
+        scatter = estimates.shared_scatter(case.by_repeat for case in measured)
+        cases = [_summary(case, name, scatter, wander) for case in measured]
+        kernels = list(dict.fromkeys(case.kernel for case in cases))
+        modes = ("per_sample", "batched", "book")
+        cases.sort(key=lambda case: (kernels.index(case.kernel), modes.index(case.mode), case.batch_size))
+        summaries += _with_speedups(cases)
     return summaries
 
 
@@ -118,17 +126,23 @@ def ranked(cases: Iterable[CaseSummary]) -> list[tuple[CaseSummary, Ratio]]:
     The fastest is the one with the shortest time per sample, unless another is faster in the repeats that both have:
     then that one, and so on. Rarely all of them beat each other in turn, and the last one stays. All others follow by
     their ratios, which are paired by repeat; those of the medians where no repeat has both sides. The first one's is 1.
+    Unchecked kernels come last, and lead only where there are no others.
     """
     candidates = list(cases)
-    fastest = min(candidates, key=lambda case: case.sample.value)
-    for _ in candidates:
-        found = [(case, times.ratio_or_apart(case, fastest)) for case in candidates]
-        faster, gain = min(found, key=lambda item: item[1].value)
+    leaders = [case for case in candidates if not case.unchecked] or candidates
+    fastest = min(leaders, key=lambda case: case.sample.value)
+    for _ in leaders:
+        faster, gain = min(
+            ((case, times.ratio_or_apart(case, fastest)) for case in leaders), key=lambda item: item[1].value
+        )
         if gain.value >= 1:
             break
         fastest = faster
-    found = [(case, times.ratio_or_apart(case, fastest)) for case in candidates]
-    return sorted(found, key=lambda item: (item[0] is not fastest, item[1].value))
+    scatter = estimates.shared_scatter(
+        pairs for case in candidates if case is not fastest and (pairs := estimates.ratios(*times.pairs(case, fastest)))
+    )
+    order = [(case, times.ratio_or_apart(case, fastest, scatter)) for case in candidates]
+    return sorted(order, key=lambda item: (item[0] is not fastest, item[0].unchecked, item[1].value))
 
 
 def accuracy(record: Record, mode: str, batch_size: int) -> float | None:
@@ -148,7 +162,7 @@ def threads_used(record: Record) -> int | None:
     return used if isinstance(used, int) and used > 0 else None
 
 
-def _summary(case: CaseTimes, run: str) -> CaseSummary:
+def _summary(case: CaseTimes, run: str, scatter: Scatter, wander: Wander) -> CaseSummary:
     timings = [found.timing for _, found in case.sources]
     first_calls = [timing.first_call_s for timing in timings if timing.first_call_s is not None]
     accuracies = [accuracy(record, case.mode, case.batch_size) for record, _ in case.sources]
@@ -157,7 +171,7 @@ def _summary(case: CaseTimes, run: str) -> CaseSummary:
         kernel=case.kernel,
         mode=case.mode,
         batch_size=case.batch_size,
-        sample=estimates.estimate(case.by_repeat),
+        sample=case.estimate(scatter, wander),
         speedup=None,
         no_speedup=None,
         first_call_s=median(first_calls) if first_calls else float("nan"),
@@ -168,9 +182,7 @@ def _summary(case: CaseTimes, run: str) -> CaseSummary:
         includes_loading=any(timing.includes_loading for timing in timings),
         data=case.sources[0][0].data.name,
         by_repeat=case.by_repeat,
-        disturbed=case.disturbed,
-        doubtful=sum(not found.counts for _, found in case.sources),
-        rules=case.rules,
+        hit=case.hit,
         every=case.every,
         parts=_parts(case),
         unchecked=any(unchecked(record) for record, _ in case.sources),
@@ -189,11 +201,25 @@ def _parts(case: CaseTimes) -> dict[str, dict[int, float]]:
     return found
 
 
-def _with_speedup(case: CaseSummary, siblings: Sequence[CaseSummary]) -> CaseSummary:
-    baseline = one_at_a_time(siblings, "book" if case.mode == "book" else "per_sample")
-    if baseline is None:
-        return replace(case, no_speedup="no case one at a time to compare with")
-    if case.is_baseline:
-        return replace(case, no_speedup="the baseline")
-    found = times.ratio(baseline, case)
-    return replace(case, speedup=found, no_speedup="no repeat has both sides" if found is None else None)
+def _with_speedups(cases: Sequence[CaseSummary]) -> Iterator[CaseSummary]:
+    """Yield the cases of one run with their speedups, whose scatter is known together."""
+    own = of_kernels(cases)
+    baselines = {
+        (kernel, mode): one_at_a_time(of_kernel, mode)
+        for kernel, of_kernel in own.items()
+        for mode in ("per_sample", "book")
+    }
+    against = [baselines[case.kernel, "book" if case.mode == "book" else "per_sample"] for case in cases]
+    scatter = estimates.shared_scatter(
+        pairs
+        for case, baseline in zip(cases, against, strict=True)
+        if baseline is not None and not case.is_baseline and (pairs := estimates.ratios(*times.pairs(baseline, case)))
+    )
+    for case, baseline in zip(cases, against, strict=True):
+        if baseline is None:
+            yield replace(case, no_speedup="no case one at a time to compare with")
+        elif case.is_baseline:
+            yield replace(case, no_speedup="the baseline")
+        else:
+            gain = times.ratio(baseline, case, scatter)
+            yield replace(case, speedup=gain, no_speedup="no repeat has both sides" if gain is None else None)

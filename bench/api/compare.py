@@ -57,10 +57,10 @@ class Comparison:
 
 
 def decided(
-    left: Sequence[Side], right: Sequence[Side], threshold: str, *, anyway: bool, by: str | None = None
+    left: Sequence[Side], right: Sequence[Side], threshold: str | None, *, anyway: bool, by: str | None = None
 ) -> Comparison:
     """Return the comparison of two sides; a calibration counts that lies beside the candidate's runs."""
-    share = values.parse_threshold(threshold)
+    share = None if threshold is None else values.parse_threshold(threshold)
     return Comparison(*decide(left, right, share, _results_of(right[0].run), anyway=anyway, by=by))
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlpbench.bench import values, words
+from mlpbench.bench.analysis.summary import USUAL_WANDER
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.record import foreign
 from mlpbench.bench.record.foreign import Benchmark, ForeignFile
 from mlpbench.bench.stats import estimates
-from mlpbench.bench.stats.drift import ASSUMED
-from mlpbench.bench.stats.estimates import Ratio, Verdict
+from mlpbench.bench.stats.estimates import NO_WANDER, Ratio, Verdict
 from mlpbench.bench.stats.rounds import Within, ratio_within, within
-from mlpbench.bench.stats.significance import Judgement, judge
+from mlpbench.bench.stats.verdicts import Judgement, judge
 from mlpbench.kernels.registry import nearest
 
 if TYPE_CHECKING:
@@ -266,8 +266,8 @@ def _compared(
     share = values.parse_threshold(threshold)
     medians = [tuple({n: one.stats.median for n, one in enumerate(side)} for side in case[2:]) for case in cases]
     # Files of two sides were made at two times, and nobody knows how far the level wandered between them.
-    drifts = None if paired else [ASSUMED.of(alone=False)] * len(cases)
-    judged = judge([(one, other) for one, other in medians], paired, share, drifts=drifts)
+    wander = NO_WANDER if paired else USUAL_WANDER
+    judged = judge([(one, other) for one, other in medians], paired, share, wander=wander)
     rows = []
     for (baseline, candidate, one, other), found in zip(cases, judged, strict=True):
         here = ratio_within(_within(one[0]), _within(other[0])) if paired and len(one) == 1 else None
@@ -288,7 +288,7 @@ def _compared(
     fewest = min(row.processes for row in rows)
     limits = ONE_PROCESS if fewest == 1 else f"at least {fewest} processes on each side"
     if not paired and fewest > 1:
-        limits += f"; measured apart, so the level is taken to wander by {100 * ASSUMED.of(alone=False).sd:.2g} %"
+        limits += f"; measured apart, so the level is taken to wander by {100 * wander.sd:.2g} %"
     return ForeignComparison(tuple(rows), limits)
 
 

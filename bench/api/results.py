@@ -38,11 +38,9 @@ class Results:
         """What is wrong with the runs, one line each: files left out, missing repeats, failures."""
         told: list[str] = []
         for run in self.runs:
-            failed = [f"{one.kernel} failed ({one.phase}): {one.reason}" for one in run.failures]
-            told += [
-                f"{run.id}: {line}"
-                for line in dict.fromkeys((*run.problems, *run.damaged, *run.contradictions, *failed))
-            ]
+            failed = [f"{one.kernel} failed ({one.phase}): {one.why}" for one in run.failures]
+            lines = (*run.problems, *run.damaged, *run.contradictions, *failed)
+            told += [f"{run.id}: {line}" for line in dict.fromkeys(lines)]
         return tuple(told)
 
     def cases(self) -> pd.DataFrame:
@@ -63,8 +61,10 @@ class Results:
 
         return frame.rounds(self.runs)
 
-    def compare(self, baseline: str, candidate: str, threshold: str = "2.5%", *, anyway: bool = False) -> Comparison:
-        """Compare two kernels of these results, paired by repeat. Raises UserError, as `compare`."""
+    def compare(
+        self, baseline: str, candidate: str, threshold: str | None = None, *, anyway: bool = False
+    ) -> Comparison:
+        """Compare two kernels of these results, paired by repeat, as `compare` does. Raises UserError."""
         left, right = (
             [sides.Side(run, sides.kernel_of(run, name)) for run in self.runs] for name in (baseline, candidate)
         )

@@ -17,13 +17,13 @@ from mlpbench.bench.machine import environment
 
 @overload
 def compare(
-    baseline: PytestBenchmark, candidate: PytestBenchmark, threshold: str = "2.5%", *, anyway: bool = False
+    baseline: PytestBenchmark, candidate: PytestBenchmark, threshold: str | None = None, *, anyway: bool = False
 ) -> ForeignComparison: ...
 @overload
 def compare(
     baseline: Named | Results,
     candidate: Named | Results | None = None,
-    threshold: str = "2.5%",
+    threshold: str | None = None,
     *,
     by: str | None = None,
     anyway: bool = False,
@@ -32,7 +32,7 @@ def compare(
 def compare(
     baseline: Named | Results | PytestBenchmark,
     candidate: Named | Results | PytestBenchmark | None = None,
-    threshold: str = "2.5%",
+    threshold: str | None = None,
     *,
     by: str | None = None,
     anyway: bool = False,
@@ -41,14 +41,14 @@ def compare(
     """Compare two sides case by case, as `mlpbench compare` does.
 
     A side is what the command takes (a run, a kernel of the latest run, RUN:KERNEL), or results that were read; or both
-    are files of pytest-benchmark that were read. Or there is one side, and ``by`` names an axis of it. ``threshold``:
-    a share such as "5%". ``anyway``: compare even if machine, network, data or weights differ. ``results``: where names
-    of runs are looked for.
+    are files of pytest-benchmark that were read. Or there is one side, and ``by`` names an axis of it. ``threshold``: a
+    share such as "5%", to ask whether the candidate is slower by more. ``anyway``: compare even if machine, network,
+    data or weights differ. ``results``: where names of runs are looked for.
 
     Raises UserError for what cannot be read, and NothingComparable, which is one, where no case is on both sides.
     """
     if isinstance(baseline, PytestBenchmark) and isinstance(candidate, PytestBenchmark):
-        return baseline.against(candidate, threshold, anyway=anyway)
+        return baseline.against(candidate, threshold or "2.5%", anyway=anyway)
     if isinstance(baseline, PytestBenchmark) or isinstance(candidate, PytestBenchmark):
         raise UserError("nothing to compare: one side is of pytest-benchmark, and the other of mlpbench")
     if (by is None) == (candidate is None):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import shlex
 import shutil
 import signal
@@ -12,13 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from mlpbench.bench import values
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import FailIfSlower, Format
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels import registry
+
+#: Seconds of a process beside its cases, and how much longer than its timed rounds a case takes.
+START_S, BESIDE = 1.5, 1.1
+#: Assumed standard deviation of a pair's ratio, on the log scale: on an idle machine, and where processors are busy.
+IDLE_SD, BUSY_SD = 0.02, 0.08
+#: A slowdown that most people ask about, as a share.
+WORTH = 0.05
+MOST_PAIRS = 500
 
 if TYPE_CHECKING:
     from mlpbench.bench.plan.envs import Env
@@ -39,16 +48,17 @@ def ab(
         typer.Option("--with", metavar="REQUIREMENT", help="What both environments get as well; may be repeated."),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the environments, and say where they are.")] = False,
-    fail_if_slower: FailIfSlower = "2.5%",
+    fail_if_slower: FailIfSlower = None,
     format: Format = None,  # noqa: A002 - the option's name
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Make an environment for each of two versions, time kernels in both in one run, and say which is faster.
 
     Two commits, such as main and HEAD, are those of the git repository here, whose package offers kernels. Behind the
-    versions stand kernels and options as `mlpbench run` takes them. Without kernels, those of the package are timed.
+    versions stand kernels and options as `mlpbench run` takes them. Without kernels, the usual ones of the package are
+    timed. Both sides of a pair run next to each other, and a budget ends on whole pairs.
 
-    Exit 1 if the new version is slower in any case, 4 if any may be and was not decided.
+    Exit 1 if the new version is slower in any case.
 
     Example: mlpbench ab "numpy==2.3.*" "numpy==2.4.*" numpy --budget 5m
     """
@@ -56,16 +66,16 @@ def ab(
     from mlpbench.bench.analysis import sides
     from mlpbench.bench.cli import compare as cli
     from mlpbench.bench.plan import versions
-    from mlpbench.bench.report.sections.compare import versions_apart
 
     cli.check_format(format, as_json=as_json)
-    threshold = values.parse_threshold(fail_if_slower)
+    threshold = None if fail_if_slower is None else values.parse_threshold(fail_if_slower)
     named = _kernels_named(context)
     asked = versions.tell_apart((old, new), Path.cwd())
     with _folder(keep=keep) as folder:
         made = _make(folder, asked, also or ())
         first, second = (env.interpreter.name for env in made)
         kernels = [] if named else _kernels(asked[0], made)
+        _say_what_it_shows(context, [*kernels, *context.args], len(kernels) or named)
         runs = _measured(context, [*kernels, *context.args], made)
         if keep:
             places = " ".join(f"--env {env.interpreter.name}={env.interpreter.python}" for env in made)
@@ -73,16 +83,51 @@ def ab(
     if not runs:
         return
     axis, left, right = sides.by_axis([sides.Side(run) for run in runs], f"env={first},{second}")
-    found = compare_.compare(left, right, threshold, by=axis)
-    said = versions_apart(found, first, second)
-    if as_json:
-        console.print_json({**found.as_dict(), "conclusion": said})
-    elif format:
-        cli.write(found, said, format)
-    else:
-        cli.show(found, details=False)
-        console.out().print(Text(said, "bold"))
-    cli.end(found)
+    cli.tell(compare_.compare(left, right, threshold, by=axis), None, format=format, as_json=as_json)
+
+
+def in_words(budget_s: float, pair_s: float, load: float, processors: int) -> str:
+    """Return what a budget can show, as a share that most cases decide, and the budget that decides `WORTH`."""
+    scatter = IDLE_SD + (BUSY_SD - IDLE_SD) * min(1.0, load / processors)
+    pairs = int(budget_s / pair_s)
+    decides = [_decides(scatter, n) for n in range(2, MOST_PAIRS)]
+    needed = next((n for n, share in enumerate(decides, 2) if share <= WORTH), MOST_PAIRS)
+    more = f"; for {100 * WORTH:.0f} %: {math.ceil(needed * pair_s / 60)} min" if needed > pairs else ""
+    if pairs < 2:
+        return f"{budget_s:.0f} s: fewer than two pairs{more}"
+    return f"{budget_s:.0f} s: about {pairs} pairs, which decide {100 * _decides(scatter, pairs):.0f} %{more}"
+
+
+def pair_s(kernels: int, cases: int, case_s: float, *, load: float, processors: int) -> float:
+    """Return the seconds that both sides of every kernel are taken to need for one repeat."""
+    return 2 * kernels * (START_S + cases * BESIDE * case_s) * max(1.0, (1 + load) / processors)
+
+
+def _decides(scatter: float, pairs: int) -> float:
+    """Return the share by which four of five cases are shown not to be slower, from so many pairs of equal sides."""
+    from mlpbench.bench.stats import estimates
+
+    degrees = pairs - 1 + estimates.MOST_DEGREES
+    factor = estimates.MEDIAN_FACTORS.get(pairs, math.sqrt(math.pi / 2))
+    return math.expm1((estimates.student(0.975, degrees) + 0.84) * scatter * factor / math.sqrt(pairs))
+
+
+def _say_what_it_shows(context: typer.Context, words_of_run: Sequence[str], kernels: int) -> None:
+    """Say what the budget of a run with these words can show; nothing of a fixed number of repeats."""
+    from mlpbench.bench.cases import grid
+    from mlpbench.bench.plan import choose, profiles
+    from mlpbench.kernels.base import processors
+
+    with _run_with(context, words_of_run) as parsed:
+        asked = parsed.params
+    chosen = profiles.profile(asked["profile"])
+    _, budget_s = choose.find_aim(chosen, asked["repeats"], asked["budget"], asked["target"])
+    if budget_s is None:
+        return
+    sizes = tuple(map(values.parse_batch_size, asked["batch_size"] or ())) or chosen.batch_sizes
+    cases, load = len(grid(chosen.modes, sizes, chosen.per_sample_rows)), os.getloadavg()[0]
+    lasts_s = pair_s(kernels, cases, chosen.max_time_s, load=load, processors=processors())
+    console.say(in_words(budget_s, lasts_s, load, processors()))
 
 
 def _run_with(context: typer.Context, words: Sequence[str]) -> Any:
@@ -91,12 +136,12 @@ def _run_with(context: typer.Context, words: Sequence[str]) -> Any:
     return root.command.commands["run"].make_context("run", list(words), parent=root)  # type: ignore[attr-defined]
 
 
-def _kernels_named(context: typer.Context) -> bool:
-    """Return whether kernels stand behind the versions; a mistake there is told before anything is made."""
+def _kernels_named(context: typer.Context) -> int:
+    """Return how many kernels stand behind the versions; a mistake there is told before anything is made."""
     with _run_with(context, context.args) as parsed:
         if parsed.params["env"]:
             raise UserError("ab makes both environments itself: leave --env out, or use `mlpbench run --env`")
-        return bool(parsed.params["kernels"])
+        return len(parsed.params["kernels"] or ())
 
 
 @contextmanager
@@ -139,8 +184,13 @@ def _make(folder: Path, asked: Sequence[Version], also: Sequence[str]) -> list[E
 
 
 def _kernels(version: Version, made: Sequence[Env]) -> list[str]:
-    """Return the kernels that a version is about: of a library those written with it, of a commit those it offers."""
+    """Return the kernels that a version is about: of a commit those it offers, of a library those written with it.
+
+    The usual ones of these, where there are any: a budget is for few.
+    """
     from packaging.utils import canonicalize_name
+
+    from mlpbench.bench.plan.profiles import USUAL
 
     offered = {name: whose for env in made for name, whose in env.third_party.items()}
     if version.requirement is None:
@@ -150,7 +200,8 @@ def _kernels(version: Version, made: Sequence[Env]) -> list[str]:
         package = canonicalize_name(version.requirement.name)
         known = {name: registry.load(name).distributions for name in (*registry.usual(), *registry.peers())}
         known |= {name: (whose,) for name, whose in offered.items()}
-        found = [name for name, of in known.items() if package in map(canonicalize_name, of)]
+        written = [name for name, of in known.items() if package in map(canonicalize_name, of)]
+        found = [name for name in written if name in USUAL] or written
         what = f"no kernel is written with {package}"
     if not found:
         raise UserError(f"{version.words}: {what}: name the kernels to time behind the versions, such as numpy")

@@ -1,29 +1,17 @@
-"""What `mlpbench run` says and measures before its first process: the settings, warnings, the machine's limits."""
+"""What `mlpbench run` says before its first process, and the machine's limits, which it measures after its last."""
 
-import math
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mlpbench.bench import values, words
+from mlpbench.bench import words
 from mlpbench.bench.cli import console
-from mlpbench.bench.clock import elapsed
-from mlpbench.bench.machine import environment, load, roofs
-from mlpbench.bench.plan import sweep as sweeps
-from mlpbench.bench.plan.profiles import Profile
+from mlpbench.bench.machine import environment, roofs
 from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.runs import ROOFS_FILE
 from mlpbench.bench.run import looks, process
-from mlpbench.bench.stats.estimates import LEAST_REPEATS
 from mlpbench.kernels import base
-
-#: Seconds that a busy machine may keep a run waiting, unless somebody says more: a first run is to take two minutes,
-#: and beside others who never rest waiting gains nothing.
-WAIT_S = 10.0
-#: Where others keep more than this share of the processors, threads that share work wait for each other: none of their
-#: rounds is quiet. One that has a processor to itself now and then has quiet rounds enough.
-CROWDED = 0.5
 
 
 def say_what_comes(sweep: Sweep, networks: Sequence[str] = (), *, verbose: bool, quiet: bool) -> None:
@@ -43,47 +31,6 @@ def say_what_comes(sweep: Sweep, networks: Sequence[str] = (), *, verbose: bool,
         part = next(part for part in sweep.parts if part.plan.kernels)
         command = process.pytest_command(part.plan, part.workload.options, part.plan.kernels[0])
         console.say(f"each process: {shlex.join(command)}", "dim")
-
-
-def waiting_s(wait: str | None, profile: Profile, budget_s: float | None) -> float:
-    """Return how long a busy machine may keep a run waiting. Raises UserError for a time that is none.
-
-    Without intervals, as in a smoke test, nothing waits unasked; and else a tenth of the budget at most.
-    """
-    if wait is None:
-        return min(WAIT_S, (budget_s or math.inf) / 10) if profile.repeats >= LEAST_REPEATS else 0.0
-    return 0.0 if wait == "0" else values.parse_budget(wait, "wait")
-
-
-def wait_until_quiet(limit_s: float, sweep: Sweep, *, chosen: bool) -> Sweep:
-    """Wait for others to leave the processors alone, at most so long, and say why nothing happens.
-
-    Return the plan with as many threads as they have left processors, where nobody has ``chosen`` how many.
-    """
-    there, few = base.processors(), not (chosen or sweep.several)
-    said: list[float] = []
-
-    def tell(share: float) -> None:
-        if not said:
-            said.append(share)
-            console.say(
-                f"others use {share:.0%} of {words.things(there, 'processor')}: waiting up to {limit_s:.0f} s for "
-                "a quiet moment (--wait 0 starts at once)",
-                "yellow",
-            )
-
-    still = load.wait_until_quiet(limit_s, tell) if limit_s else None
-    if not said or still is None or still <= load.BUSY:
-        return sweep
-    left = max(1, int(there * (1 - still)))
-    if not few or still <= CROWDED or left >= (sweep.plan.threads or there):
-        console.say(f"others still use {still:.0%}: starting all the same, intervals will be wide", "yellow")
-        return sweep
-    gone = (
-        f"others still use {still:.0%}: measuring with {words.things(left, 'thread')}, since more would wait for each"
-    )
-    console.say(f"{gone} other (--threads {sweep.plan.threads} to measure with as many)", "yellow")
-    return sweeps.with_threads(sweep, left)
 
 
 def _what_comes(sweep: Sweep) -> Iterator[str]:
@@ -124,12 +71,12 @@ def _repeats(plan: Plan, fewest: int) -> str:
 ROOF_S = 0.15
 
 
-def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> float:
+def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None:
     """Measure what the machine can do at most, and each device that kernels compute on: for every threads and dtype.
 
-    A run that is resumed may have them. Return how long that took. `mlpbench explain` holds the kernels to it.
+    A run that is resumed may have them. Reports hold the kernels to them.
     """
-    seconds, spent_s = min(seconds, ROOF_S), 0.0
+    seconds = min(seconds, ROOF_S)
     sharing: dict[tuple[int, str], list[Path]] = {}
     devices: dict[tuple[int, str], set[str]] = {}
     bindings = {part.setting.threads: part.plan.binding for part in sweep.parts}
@@ -141,10 +88,7 @@ def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> floa
         devices.setdefault(shared, set()).update(sweep.devices.get(kernel, roofs.CPU) for kernel in part.plan.kernels)
     for (threads, dtype), those in sharing.items():
         others = sorted(devices[threads, dtype] - {roofs.CPU})
-        with elapsed() as took:
-            bound, best = bindings[threads], looks.known(looks.path_for(those[0]))
-            reason = roofs.write(those, threads, dtype, seconds=seconds, devices=others, binding=bound, best=best)
-        spent_s += took.seconds
+        bound, best = bindings[threads], looks.known(looks.path_for(those[0]))
+        reason = roofs.write(those, threads, dtype, seconds=seconds, devices=others, binding=bound, best=best)
         if reason:
-            console.say(f"roofs: {reason}", "yellow")
-    return spent_s
+            console.say(f"limits of the machine: {reason}", "yellow")

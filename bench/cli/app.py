@@ -13,6 +13,7 @@ import typer
 from mlpbench import __version__
 from mlpbench.bench.cli import settings
 from mlpbench.bench.cli.ab import ab
+from mlpbench.bench.cli.audit import audit
 from mlpbench.bench.cli.calibrate import calibrate
 from mlpbench.bench.cli.check import check, new
 from mlpbench.bench.cli.compare import compare, history
@@ -45,7 +46,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("list")(list_kernels)
-for command in (check, new, run, report, compare, explain, history, merge, export, calibrate, env, fetch, show):
+_COMMANDS = (check, audit, new, run, report, compare, explain, history, merge, export, calibrate, env, fetch, show)
+for command in _COMMANDS:
     app.command()(command)
 # Words that are not their own are kernels and options of `run`.
 _OF_RUN = {"ignore_unknown_options": True, "allow_extra_args": True}

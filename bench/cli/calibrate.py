@@ -154,13 +154,12 @@ def _say_what_comes(plan: Plan, folder: Path) -> None:
 def _evaluate(run: Run, plan: Plan) -> Calibration:
     """Return what the records show. Raises UserError where a kernel has no times."""
     from mlpbench.bench.analysis import times as times_of
-    from mlpbench.bench.analysis.sides import Side, pace_of
+    from mlpbench.bench.analysis.summary import USUAL_WANDER
     from mlpbench.bench.measure import instruments
-    from mlpbench.bench.stats import significance, trials
+    from mlpbench.bench.stats import trials, verdicts
     from mlpbench.bench.trust import calibration
 
-    pace = pace_of(run)
-    found = times_of.by_kernel(run, pace)
+    found = times_of.by_kernel(run)
     times = {name: {at: case.by_repeat for at, case in found.get(name, {}).items()} for name in plan.kernels}
     silent = [name for name, cases in times.items() if len(cases) < len(plan.cases)]
     if silent:
@@ -168,11 +167,9 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
         raise UserError(f"nothing calibrated: {silent[0]} has no times: {why}")
     slowed = {share: times[name] for name, share in instruments.SLOWED.items()}
     same = [times[name] for name in instruments.SAME]
-    alone = set.intersection(*(Side(run, name).alone() for name in plan.kernels))
-    drifts = trials.wander(list(times.values()), alone)
-    by_case = {case: drifts.of(case in alone) for case in same[0]}
+    wander = trials.wandered(list(times.values()), USUAL_WANDER)
     repeats = trials.fitting(list(times.values()), plan.repeats)
-    paired, unpaired = trials.evaluate(same, slowed, repeats, drifts=by_case)
+    paired, unpaired = trials.evaluate(same, slowed, repeats, wander=wander)
     if paired is None:
         raise UserError(f"nothing calibrated: fewer than {repeats} repeats have times of every kernel")
     return calibration.Calibration(
@@ -182,12 +179,12 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
         threads=plan.threads,
         ended=(run.ending.ended if run.ending else None) or plan.started or "",
         repeats=repeats,
-        threshold=significance.THRESHOLD,
-        false_discovery_rate=significance.FALSE_DISCOVERY_RATE,
+        threshold=verdicts.THRESHOLD,
+        false_discovery_rate=verdicts.FALSE_DISCOVERY_RATE,
         paired=paired,
         unpaired=unpaired,
         seen=trials.seen_slowdowns(same, slowed),
-        drifts=drifts,
+        wander=wander,
     )
 
 
@@ -196,9 +193,8 @@ def _print(found: Calibration) -> None:
     out.print(_table(found))
     for paired in (True, False):
         out.print(Text(found.sentence(found.repeats, paired=paired)))
-    for used, drift in (("one thread", found.drifts.one), ("several threads", found.drifts.several)):
-        if drift:
-            out.print(Text(f"the level of a whole run wanders by {100 * drift.sd:.2g} % in cases of {used}"))
+    if found.wander:
+        out.print(Text(f"the level of a whole run wanders by {100 * found.wander.sd:.2g} %"))
     out.print(Text("Comparisons share processes: the bounds are narrower than independent cases would give.", "dim"))
 
 

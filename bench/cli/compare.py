@@ -42,19 +42,15 @@ def compare(
         str | None,
         typer.Option(metavar="AXIS", help="Compare the settings of one run: env, threads, dtype, or env=OLD,NEW."),
     ] = None,
-    fail_if_slower: options.FailIfSlower = "2.5%",
+    fail_if_slower: options.FailIfSlower = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Also fail if a case is unclear or could not be compared.")
+        bool, typer.Option("--strict", help="Exit with 4 if a case could not be decided or compared.")
     ] = False,
     anyway: Annotated[
         bool,
-        typer.Option(
-            "--anyway", help="Compare even if machine, network, data or weights differ, or a clock was false."
-        ),
+        typer.Option("--anyway", help="Compare even if machine, network, data or weights differ."),
     ] = False,
-    details: Annotated[
-        bool, typer.Option("--details", help="Say what was not compared and why, and how times were made comparable.")
-    ] = False,
+    details: Annotated[bool, typer.Option("--details", help="Say what was not compared, and why.")] = False,
     results: Results = Path("results"),
     format: options.Format = None,  # noqa: A002 - the option's name
     as_json: AsJson = False,
@@ -64,7 +60,8 @@ def compare(
     A sweep over threads, dtypes or networks is compared setting by setting; latest/threads-1 names one of them. With
     --by, the settings of one run are compared with each other: compare latest --by env.
 
-    Exit 1 if the candidate is slower in any case, 3 if nothing can be compared, 4 if any may be and was not decided.
+    It says by how much the candidate is not slower; with --fail-if-slower, whether it is by that. Exit 1 if the
+    candidate is slower in any case, 3 if nothing can be compared; with --strict 4 if any is undecided.
 
     Example: mlpbench compare numpy numba --fail-if-slower 5% --format md
     """
@@ -72,7 +69,7 @@ def compare(
     from mlpbench.bench.machine import environment
 
     check_format(format, as_json=as_json)
-    threshold = values.parse_threshold(fail_if_slower)
+    threshold = None if fail_if_slower is None else values.parse_threshold(fail_if_slower)
     here = environment.machine_id()
     if (by is None) == (candidate is None):
         raise UserError("name two sides, or one run and --by with an axis of it, such as --by env")
@@ -82,6 +79,19 @@ def compare(
     if any(name.startswith("latest") or side[0].kernel == name for name, side in zip(typed, parsed, strict=True)):
         console.tell_of_latest(results, here)
     found, said = decide(left, right, threshold, results, anyway=anyway, by=axis)
+    tell(found, said, format=format, as_json=as_json, details=details, strict=strict)
+
+
+def tell(
+    found: Comparison,
+    said: str | None,
+    *,
+    format: str | None,  # noqa: A002 - the option's name
+    as_json: bool,
+    details: bool = False,
+    strict: bool = False,
+) -> None:
+    """Print a comparison. End with 1 where something is slower, and ``strict`` with 4 where it is not known."""
     if as_json:
         console.print_json({**found.as_dict(), "smallest_slowdown": said, "conclusion": found.conclusion()})
     elif format:
@@ -91,37 +101,31 @@ def compare(
         if said:
             console.out().print(said)
         console.out().print(Text(found.conclusion(), "bold"))
-    end(found, strict=strict)
-
-
-def end(found: Comparison, *, strict: bool = False) -> None:
-    """End with 1 where something is slower, or ``strict`` and unclear, and with 4 where a case may be, undecided."""
-    if found.slower or (strict and (found.unclear or found.unmatched)):
+    if found.slower:
         raise typer.Exit(1)
-    if found.undecided:
+    if strict and (found.undecided or found.unmatched):
         raise typer.Exit(UNDECIDED)
 
 
 def decide(
     left: Sequence[Side],
     right: Sequence[Side],
-    threshold: float,
+    threshold: float | None,
     results: Path,
     *,
     anyway: bool = False,
     by: str | None = None,
 ) -> tuple[Comparison, str | None]:
     """Return a comparison by the calibration of its machine in ``results``, and the smallest slowdown that it finds."""
-    from mlpbench.bench.analysis import compare
+    from mlpbench.bench.analysis import compare, wander
     from mlpbench.bench.record.names import machine_of
-    from mlpbench.bench.stats.drift import ASSUMED
     from mlpbench.bench.trust import calibration
 
     # What the runs of one host wander says nothing of two.
     one_host = machine_of(left[0].run) == machine_of(right[0].run)
     calibrated = calibration.of_machine(results / right[0].run.machine) if one_host else None
-    drifts = calibrated.drifts if calibrated else ASSUMED
-    found = compare.compare(left, right, threshold, anyway=anyway, drifts=drifts, by=by)
+    level = (calibrated and calibrated.wander) or wander.learnt(right[0].run, left[0].run)
+    found = compare.compare(left, right, threshold, anyway=anyway, wander=level, by=by)
     fewest = min(row.speedup.n for row in found.rows)
     return found, calibrated.sentence(fewest, paired=found.paired) if calibrated else None
 
@@ -170,7 +174,7 @@ def show(found: Comparison, *, details: bool) -> None:
         out.print(Text(f"not the same on both sides: {difference}", "yellow"))
     shown = _table(found)
     console.show(shown, heads=len(shown.columns) - 6)
-    for note in (*found.notes, *(found.basis if details else ())):
+    for note in found.notes:
         out.print(Text(note, "dim"))
     for case in found.unmatched if details else ():
         out.print(Text(f"not compared: {case}", "dim"))
@@ -184,7 +188,7 @@ def _table(found: Comparison) -> Table:
     made = section.table(found)
     names, right = ([column.name for column in made.columns if column.number or all_] for all_ in (True, False))
     shown = console.table(made.caption, *names, right=tuple(right))
-    styles = {"faster": "green", "slower": "bold red", "same": "", "unclear": "yellow"}
+    styles = {"faster": "green", "slower": "bold red", "not slower": "", "undecided": "yellow"}
     for row, cells in zip(section.ordered(found), made.rows, strict=True):
         shown.add_row(*map(Text, cells[:-1]), Text(cells[-1], styles[row.verdict]))
     shown.caption = section.caption(found)

@@ -5,7 +5,7 @@ import logging
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,14 @@ def say(line: str, style: str = "") -> None:
         logging.getLogger("mlpbench").log(logging.WARNING if style == "yellow" else logging.INFO, "%s", line)
         return
     err().print(Text(line, style))
+
+
+@contextmanager
+def working(doing: str) -> Iterator[None]:
+    """Show on a terminal what is being done in the meantime."""
+    console = err()
+    with console.status(Text(doing)) if console.is_terminal else nullcontext():
+        yield
 
 
 def resolve(runs: Sequence[str] | None, results: Path) -> list[Path]:

@@ -37,7 +37,7 @@ def explain(
     from mlpbench.bench.analysis.summary import summarize
     from mlpbench.bench.record import runs as record
     from mlpbench.bench.record.names import named
-    from mlpbench.bench.report.sections import gaps, trust
+    from mlpbench.bench.report.sections import gaps
 
     paths = console.resolve(runs, results)
     runs_read = list(map(settled, named([run for path in paths for run in record.read_runs(path)])))
@@ -57,8 +57,6 @@ def explain(
         for one in found:
             _tell(one, details=details)
         _compare(found)
-        for line in trust.claims(runs_read):
-            console.out().print(console.indented(line))
         for line in refused:
             console.out().print(Text(line, "bold red"))
     if refused:
@@ -67,7 +65,13 @@ def explain(
 
 def _tell(found: Explanation, *, details: bool) -> None:
     from mlpbench.bench.report.formats import terminal
-    from mlpbench.bench.report.sections.explain import brief_table, kernel_sentences, roof_table, run_sentences
+    from mlpbench.bench.report.sections.explain import (
+        brief_table,
+        gain_sentences,
+        kernel_sentences,
+        roof_table,
+        run_sentences,
+    )
 
     out = console.out()
     shown, title = brief_table(found), f"What the speedup is made of: {found.of_run}, {found.spec}"
@@ -75,9 +79,10 @@ def _tell(found: Explanation, *, details: bool) -> None:
         console.show(terminal.table(shown, title, shown.caption), heads=shown.heads)
     else:
         out.print(Text(title, "bold"))
+    for line in gain_sentences(found.kernels):
+        out.print(console.indented(line))
     if not details:
-        without = [kernel for kernel in found.kernels if kernel.attribution is None]
-        for line in dict.fromkeys([*found.missing, *(line for kernel in without for line in kernel.missing)]):
+        for line in found.missing:
             out.print(console.indented(f"{line[0].upper()}{line[1:]}."))
         out.print(console.indented("Kernel by kernel, in sentences and beside the machine's limits: --details"))
         return

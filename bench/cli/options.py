@@ -99,7 +99,7 @@ Kernels = Annotated[
     typer.Argument(
         metavar="KERNEL",
         help="Kernels by name, ./mine.py:fast or array-api:torch; default: all that are available, without peers and "
-        "other packages' kernels.",
+        "other packages' kernels; of `run` those that most know, such as numpy and numba (--all: all).",
         autocompletion=_kernels,
     ),
     Reader(registry.give),
@@ -169,7 +169,7 @@ Threads = Annotated[
     list[str] | None,
     how(
         metavar="N",
-        help="Threads of every library; several (1,2) are an axis of the sweep. Default: all, or what others leave.",
+        help="Threads of every library; several (1,2) are an axis of the sweep. Default: all.",
     ),
     Reader(lambda word: values.parse_threads([word])),
 ]
@@ -241,8 +241,8 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show every case,
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of the results.")]
 FailIfSlower = Annotated[
-    str,
-    typer.Option(metavar="SHARE", help="Fail if slower by more than this: 5%, or 0.05."),
+    str | None,
+    typer.Option(metavar="SHARE", help="Ask of each case whether it is slower by more than this: 5%, or 0.05."),
     Reader(values.parse_threshold),
 ]
 Format = Annotated[

@@ -67,6 +67,7 @@ class Teller:
         self._plan, self._effort, self._progress, self._quiet = plan, effort, progress, quiet
         self._task = progress.add_task("starting", total=len(plan.order), left="")
         self._done, self._total = 0, len(plan.order)
+        self._told: set[tuple[str, str | None, str]] = set()
 
     def phase(self, kernel: str, repeat: int, phase: str) -> None:
         """Show what the process of a kernel does from now on."""
@@ -88,7 +89,9 @@ class Teller:
         who = f"{outcome.kernel}, {outcome.setting}," if outcome.setting else outcome.kernel
         who = f"{who} {self._place(outcome.repeat)}"
         for problem in outcome.problems:
-            self._progress.console.print(Text(f"{who}: {problem}", "yellow"))
+            if (outcome.kernel, outcome.setting, problem) not in self._told:  # once, and not for each repeat
+                self._progress.console.print(Text(f"{who}: {problem}", "yellow"))
+                self._told.add((outcome.kernel, outcome.setting, problem))
         if outcome.times and not self._quiet:
             self._progress.console.print(Text(f"{who}: {in_words(outcome)}"))
         self._tell(outcome.kernel, outcome.repeat, "ended", times=outcome.times, problems=outcome.problems)

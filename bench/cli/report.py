@@ -94,15 +94,14 @@ def write_reports(document: Document, folder: Path, stem: str = "report") -> lis
     return written
 
 
-def tell(document: Document, *, as_json: bool, verbose: bool = False) -> None:
-    """Print the kernels as a table, then the finding and the grade, to stdout; or all of a report as JSON.
+def tell(document: Document, *, as_json: bool = False, verbose: bool = False) -> None:
+    """Print the kernels as a table, then the finding and how busy the machine was, to stdout; or a report as JSON.
 
-    ``verbose``: every case of one run too, and all that is said of its trust.
+    ``verbose``: every case of one run too, and what the harness costs.
     """
     from mlpbench.bench.report import render as documents
-    from mlpbench.bench.report.document import without_claim
     from mlpbench.bench.report.formats import terminal
-    from mlpbench.bench.report.sections import gaps, times, trust
+    from mlpbench.bench.report.sections import gaps, times
 
     if as_json:
         print(documents.write(document, "json"))  # noqa: T201
@@ -112,7 +111,6 @@ def tell(document: Document, *, as_json: bool, verbose: bool = False) -> None:
     if document.cases:
         shown = times.finding_table(found.kernels) if several else times.kernel_table(found.kernels)
         title = _TITLE if several else shown.caption.rstrip(".")
-        title = without_claim(title) if trust.claims(runs) else title
         console.show(
             terminal.table(shown, title, _CAPTION_OF_MANY if several else None, said_once=several), shown.heads
         )
@@ -126,10 +124,22 @@ def tell(document: Document, *, as_json: bool, verbose: bool = False) -> None:
         out.print(said)
     for text in gaps.refused(runs):
         out.print(Text(text, "bold red"))
+    for text in gaps.not_checked(runs):
+        out.print(Text(text, "yellow"))
     for run in runs:
         before = f"{run.name}: " if len(runs) > 1 else ""
-        for line in filter(None, (run.ending.shortfall(), run.ending.sentence()) if run.ending else ()):
+        ending = (run.ending.shortfall(), run.ending.sentence() if verbose else None) if run.ending else ()
+        for line in filter(None, ending):
             out.print(Text(before + line))
+
+
+def tell_refused(document: Document, shown: Document) -> None:
+    """Print what is refused in a document and was not in the one that was ``shown``: it takes back numbers of it."""
+    from mlpbench.bench.report.sections import gaps
+
+    known = gaps.refused(shown.runs)
+    for text in (text for text in gaps.refused(document.runs) if text not in known):
+        console.out().print(Text(f"Not to be believed in the table above. {text}", "bold red"))
 
 
 def _trust_lines(document: Document, *, verbose: bool) -> list[Text]:
@@ -138,41 +148,40 @@ def _trust_lines(document: Document, *, verbose: bool) -> list[Text]:
     judged = document.judged
     if not document.cases:
         return []
-    if len(judged) > 1:
-        return [*(Text(notice, "bold") for notice in trust.notices(judged)), *map(Text, trust.advice(judged))]
-    # What is said of one run begins with its grade: the notice would say that twice.
-    said = trust.lines(*judged)
-    return [*(Text(notice, "bold") for notice in trust.refusals(judged)), *map(Text, said if verbose else said[:1])]
+    said = trust.lines(*judged) if len(judged) == 1 else []
+    return [Text(line, "dim") for line in (said if verbose else said[:1])]
 
 
-def print_end(document: Document, pages: Sequence[Path], advice: str | None) -> None:
-    """Print what would make a run more telling, where its page is, and what one may type next."""
+def print_end(document: Document, pages: Sequence[Path]) -> None:
+    """Print where the page of a run is, and what one may type next."""
+    from mlpbench.bench.record.runs import latest
+
     out = console.out()
-    if advice:
-        out.print(Text(advice, "yellow"))
     out.print()
     for page in pages:
         out.print(Text(f"page: {page.resolve().as_uri()}"), soft_wrap=True)  # a link that is folded is none
-    found = document.headline.kernels
+    found = [one for one in document.headline.kernels if not one.unchecked]
     best = min(found, key=lambda one: min(time.value for time in (one.one, one.best) if time), default=None)
     other = next((name for name in dict.fromkeys(one.kernel for one in found) if best and name != best.kernel), None)
     # The results may be anywhere: the folder of the machine lies in theirs.
-    where = document.runs[0].path.parents[2 if document.overviews else 1]
+    folder = document.runs[0].path.parent if document.overviews else document.runs[0].path
+    where = folder.parents[1]
+    is_latest = latest(where, folder.parent.name) == folder
     beside = "" if where == Path("results") else shlex.join(["", "--results", str(where)])[2:]
-    then = [f"mlpbench compare {other} {best.kernel}"] if best and other and not document.overviews else []
+    may_compare = best and other and is_latest and not document.overviews
+    then = [f"mlpbench compare {other} {best.kernel}"] if best and may_compare else []
     envs = {run.setting.env for run in document.runs if run.setting}
     first = ["mlpbench compare latest --by env"] if len(envs) == 2 else []
-    out.print(Text(f"next: {', '.join(line + beside for line in [*first, 'mlpbench explain', *then])}"))
+    explain = "mlpbench explain" if is_latest else f"mlpbench explain {folder.name}"
+    out.print(Text(f"next: {', '.join(line + beside for line in [*first, explain, *then])}"))
 
 
 def _show_cases(document: Document) -> None:
-    from mlpbench.bench.report.document import without_claim
     from mlpbench.bench.report.formats import terminal
-    from mlpbench.bench.report.sections import times, trust
+    from mlpbench.bench.report.sections import times
 
     endings = {run.name: run.ending for run in document.runs if run.ending}
     shown = times.case_table(document.cases, endings)
-    title = without_claim(_TITLE) if trust.claims(document.runs) else _TITLE
-    made = terminal.table(shown, title, _CAPTION, said_once=shown.heads - 1, without=("first call",))
+    made = terminal.table(shown, _TITLE, _CAPTION, said_once=shown.heads - 1, without=("first call",))
     console.out().print()
     console.show(made, heads=shown.heads + 1)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from mlpbench.bench.plan.effort import Effort
     from mlpbench.bench.run.resume import Stopped
 
-#: Options that are no part of a plan: how much is said, what is waited for, which run it is and where.
+#: Options that are no part of a plan: how much is said, which run it is and where.
 #: Interpreters are compared, and not how they were typed.
-_FREE = {"resume", "anyway", "out", "wait", "dry_run", "verbose", "quiet", "as_json", "env"}
+_FREE = {"resume", "anyway", "out", "dry_run", "verbose", "quiet", "as_json", "env"}
 #: What `with_a_run` puts behind ``--resume`` where no run is named.
 NEWEST = "newest"
 #: More differences than a line should have are counted.

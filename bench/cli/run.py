@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,24 +17,19 @@ from mlpbench.bench.errors import UserError
 from mlpbench.kernels import registry
 
 if TYPE_CHECKING:
-    from mlpbench.bench.cli.progress import Teller
-    from mlpbench.bench.plan.effort import Effort
     from mlpbench.bench.plan.sweep import Sweep
-    from mlpbench.bench.run.process import Outcome
+    from mlpbench.bench.report.document import Document
     from mlpbench.bench.run.resume import Stopped
 
 
 @dataclass(frozen=True)
 class _How:
-    """How a run is shown, and what it waits for: options that change no result."""
+    """How a run is shown: options that change no result."""
 
-    wait: str | None
     dry_run: bool
     verbose: bool
     quiet: bool
     as_json: bool
-    #: Whether the number of threads was chosen, by somebody or by the profile.
-    threads: bool = True
 
 
 def run(
@@ -42,6 +37,7 @@ def run(
     kernels: options.Kernels = None,
     peers: options.Peers = False,
     third_party: options.ThirdParty = False,
+    every: Annotated[bool, how("--all", help="Every kernel that can run here, not only those that most know.")] = False,
     profile: Annotated[
         str,
         how(
@@ -62,21 +58,16 @@ def run(
         str | None,
         how(
             metavar="TIME",
-            help="Repeat for this long, such as 90s or 2m; default: the profile's (quick: 105s).",
+            help="Repeat for this long, such as 90s or 2m; default: the profile's (quick: 65s).",
         ),
         Reader(values.parse_budget),
     ] = None,
     target: Annotated[
         str | None,
-        how(metavar="SHARE", help="Stop early once every interval is within ± this share; default: 2%."),
+        how(metavar="SHARE", help="Stop early once every interval is within ± this share; default: 5%."),
         Reader(values.parse_target),
     ] = None,
     timeout: options.Timeout = None,
-    wait: Annotated[
-        str | None,
-        how(metavar="TIME", help="Wait up to this long for a busy machine to calm down; 0: do not wait. Default: 10s."),
-        Reader(lambda word: word == "0" or values.parse_budget(word, "wait")),
-    ] = None,
     seed: Annotated[int | None, how(min=0, help="Seed of the running order; default: a new one, recorded.")] = None,
     latency: options.Latency = None,
     p99: options.P99 = None,
@@ -102,7 +93,7 @@ def run(
     """Time kernels one image at a time and in batches, save the results, and state the finding.
 
     Every kernel and repeat has its own process, which checks the kernel before it times it. After the profile's repeats
-    (quick: 3) the run goes on until every interval is narrow enough or the budget is spent. It names what did not fit.
+    (quick: 5) the run goes on until every interval is narrow enough or the budget is spent. It names what did not fit.
     Several threads, dtypes or specs make a sweep over every combination.
 
     Example: mlpbench run numpy numba --batch-size 1 --batch-size 100 --repeats 5
@@ -112,7 +103,7 @@ def run(
     from mlpbench.bench.data.workload import Options
     from mlpbench.bench.plan import choose, envs, profiles
 
-    how_ = _How(wait, dry_run, verbose, quiet, as_json)
+    how_ = _How(dry_run, verbose, quiet, as_json)
     if resume is not None:
         stopped = resuming.find(context, resume, out)
         options.use(resuming.device(context, stopped))
@@ -136,6 +127,7 @@ def run(
     planned = choose.make_sweep(
         chosen,
         [registry.give(name, elsewhere=bool(interpreters)) for name in kernels or chosen.kernels or ()],
+        every,
         peers or (chosen.peers and not kernels),
         settings,
         choose.make_workloads(settings, computed, rows),
@@ -151,8 +143,7 @@ def run(
         timeout_s=choose.find_timeout(timeout),
         suffix=suffix,
     )
-    threads_chosen = bool(threads or chosen.threads)
-    _go(context, planned, networks, replace(how_, threads=threads_chosen), out)
+    _go(context, planned, networks, how_, out)
 
 
 def _go(
@@ -165,18 +156,16 @@ def _go(
 ) -> None:
     """Carry out a plan, or what is missing of that of a run that has ``stopped``; say what came of it."""
     from mlpbench.bench.cli import announce, resuming
-    from mlpbench.bench.cli.progress import listener
+    from mlpbench.bench.cli.progress import carry_out, listener
     from mlpbench.bench.plan import profiles
     from mlpbench.bench.plan.effort import Effort
+    from mlpbench.bench.plan.sweep import together
     from mlpbench.bench.run import folder as run_folder
     from mlpbench.bench.run import sweep as sweeps
     from mlpbench.bench.run.resume import take_in
 
     profile = profiles.profile(planned.plan.profile or "")
-    waits_s = announce.waiting_s(how_.wait, profile, planned.plan.budget_s)
-    if not how_.dry_run:
-        planned = announce.wait_until_quiet(waits_s, planned, chosen=how_.threads)
-    effort = Effort(planned.plan)
+    effort = Effort(planned.plan, together((part.setting, part.names) for part in planned.parts))
     if stopped is not None:
         take_in(stopped, effort)
     if how_.dry_run:
@@ -194,28 +183,25 @@ def _go(
         if stopped is not None:
             resuming.begin(stopped, effort)
         with sweeps.saying_what_is_kept(folder, "run"):
-            ended = _carry_out(planned, folders, effort, profile.max_time_s, quiet=how_.quiet)
+            ended = carry_out(
+                planned.plan,
+                effort,
+                lambda teller: sweeps.execute(planned, folders, teller.phase, effort),
+                quiet=how_.quiet,
+            )
             sweeps.close(planned, folder, folders, effort, interrupted=not ended)
-    if heard is None:
-        _tell(folder, effort, as_json=how_.as_json, verbose=how_.verbose, interrupted=not ended)
-    elif not ended:
-        raise typer.Exit(console.INTERRUPTED)
+        if not ended:
+            if heard is None:
+                _tell_interrupted(folder, how_)
+            raise typer.Exit(console.INTERRUPTED)
 
+        def measure_limits() -> None:
+            announce.measure_roofs(folders, planned, profile.max_time_s)
 
-def _carry_out(planned: Sweep, folders: Sequence[Path], effort: Effort, roof_s: float, *, quiet: bool) -> bool:
-    """Run the processes, and measure the machine's limits behind the first; return False where it was interrupted."""
-    from mlpbench.bench.cli import announce
-    from mlpbench.bench.cli.progress import carry_out
-    from mlpbench.bench.run import sweep as sweeps
-
-    def execute(teller: Teller) -> Iterator[Outcome]:
-        for number, outcome in enumerate(sweeps.execute(planned, folders, teller.phase, effort)):
-            yield outcome
-            if number == 0:  # behind the first result: whoever waits sees that before all else
-                teller.now("measuring the machine's limits")
-                effort.besides_s += announce.measure_roofs(folders, planned, roof_s)
-
-    return carry_out(planned.plan, effort, execute, quiet=quiet)
+        if heard is None:
+            _tell(folder, how_, measure_limits)
+        else:
+            measure_limits()
 
 
 def _say_sources(context: typer.Context) -> None:
@@ -234,10 +220,36 @@ def _closer_look(latency: list[str] | None, p99: str | None, *, cold: bool) -> l
     return [*found, "--cold"] if cold else found
 
 
-def _tell(folder: Path, effort: Effort, *, as_json: bool, verbose: bool, interrupted: bool) -> None:
-    """Print what was found, what was written and what comes next; exit 1 where a case has no time, 130 after Ctrl-C."""
+def _tell(folder: Path, how_: _How, measure_limits: Callable[[], None]) -> None:
+    """Print what was found, then measure the machine's limits and write the reports; exit 1 where a case has no time.
+
+    Whoever waits sees the table before all else. Times that the limits refuse are named below it.
+    """
+    from mlpbench.bench.cli.report import name_left_out, tell, tell_refused
+    from mlpbench.bench.record import runs as record
+    from mlpbench.bench.report import render as documents
+
+    document = documents.build(record.read_runs(folder))
+    if not how_.as_json:
+        tell(document, verbose=how_.verbose)
+    if document.cases:
+        with console.working("measuring the machine's limits"):
+            measure_limits()
+    shown, document = document, documents.build(record.read_runs(folder))
+    if how_.as_json:
+        tell(document, as_json=True)
+    else:
+        tell_refused(document, shown)
+    _write(document, folder, how_)
+    left_out = name_left_out(document.runs)
+    if left_out or any(run.failures for run in document.runs):
+        raise typer.Exit(1)
+
+
+def _tell_interrupted(folder: Path, how_: _How) -> None:
+    """Print what was found before Ctrl-C; the machine's limits are measured when the run goes on to its end."""
     from mlpbench.bench.cli import resuming
-    from mlpbench.bench.cli.report import name_left_out, print_end, tell, write_reports
+    from mlpbench.bench.cli.report import name_left_out, tell
     from mlpbench.bench.record import runs as record
     from mlpbench.bench.report import render as documents
 
@@ -245,22 +257,27 @@ def _tell(folder: Path, effort: Effort, *, as_json: bool, verbose: bool, interru
     done, missing = sum(len(run.records) for run in runs), sum(len(run.missing) for run in runs)
     if not done:
         console.complain(f"interrupted before the first process ended: nothing measured, the plan is in {folder}")
-        raise typer.Exit(console.INTERRUPTED)
+        return
     document = documents.build(runs)
-    tell(document, as_json=as_json, verbose=verbose)
+    tell(document, as_json=how_.as_json, verbose=how_.verbose)
+    _write(document, folder, how_)
+    name_left_out(runs)
+    which = f"{done} of {done + missing} processes" if missing else words.things(done, "process", "processes")
+    kept = f"{which} finished and {'is' if done == 1 else 'are'} kept in {folder}"
+    console.complain(f"interrupted: {kept}{resuming.hint('run')}")
+
+
+def _write(document: Document, folder: Path, how_: _How) -> None:
+    """Write the reports, and say where they are and what comes next."""
+    from mlpbench.bench.cli.report import print_end, write_reports
+
     try:
-        written = write_reports(document, folder)
+        with console.working("making the page"):
+            written = write_reports(document, folder)
     except UserError as error:
         raise UserError(f"{error}; all records are kept in {folder}, and `mlpbench report` shows them") from None
     names = "".join(f", {path.name}" for path in written)
+    done = sum(len(run.records) for run in document.runs)
     console.say(f"wrote {words.things(done, 'result file')}{names} to {folder}")
-    if not as_json:
-        print_end(document, written[-1:], effort.advice(busy=document.headline.busy))
-    left_out = name_left_out(runs)
-    if interrupted:
-        which = f"{done} of {done + missing} processes" if missing else words.things(done, "process", "processes")
-        kept = f"{which} finished and {'is' if done == 1 else 'are'} kept in {folder}"
-        console.complain(f"interrupted: {kept}{resuming.hint('run')}")
-        raise typer.Exit(console.INTERRUPTED)
-    if left_out or any(run.failures for run in document.runs):
-        raise typer.Exit(1)
+    if not how_.as_json:
+        print_end(document, written[-1:])

@@ -1,7 +1,7 @@
 """A look at the core: a short piece of wide work beside each round. What slows it down also disturbs the round.
 
-A neighbour on the other half of a core takes execution slots, not time: no counter shows it, and the spin, which uses
-one slot of four, hardly feels it. A look fills the core as numerical code does, so it takes up to twice as long then.
+A neighbour on the other half of a core takes execution slots, not time: no counter shows it. A look fills the core as
+numerical code does, so it takes up to twice as long then.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ from functools import cache
 
 import llvmlite.binding as llvm
 
-from mlpbench.bench.clock import MONOTONIC
+from mlpbench.bench.clock import MONOTONIC, used_s
 from mlpbench.bench.machine.spin import SEED, address
 from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.trust import LookFacts
@@ -81,6 +81,11 @@ _HELPERS: list[threading.Thread] = []
 def helpers() -> set[int | None]:
     """Return the system's numbers of the threads that look for us: they are no threads of the kernel."""
     return {helper.native_id for helper in _HELPERS}
+
+
+def helpers_s() -> float:
+    """Return the processor time that they have used."""
+    return used_s(_HELPERS)
 
 
 class Helper(threading.Thread):

@@ -1,4 +1,4 @@
-"""The machine's limits, measured at a run's start: arithmetic and read bandwidth, level by level.
+"""The machine's limits, measured at a run's end: arithmetic and read bandwidth, level by level.
 
 Arithmetic is the matrix product through NumPy and multiply-adds in registers through Numba; bandwidth is reading
 through arrays that fit half of each cache, and through one that fits none. Each is measured with one thread and with

@@ -59,4 +59,5 @@ def _add_trust(parser: pytest.Parser) -> None:
         help="time single calls of this batch size too; may be repeated; batch size 1 always is",
     )
     group.addoption("--p99", metavar="TIME", help="a budget, as 5ms: time single calls of every batch size")
+    group.addoption("--mlpbench-audit", action="store_true", help="ask too whether the kernel changes what measures it")
     group.addoption("--cold", action="store_true", help="start the kernel without compiled code too, which compiles it")

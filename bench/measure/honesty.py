@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mlpbench.bench.cases import CPU, Case
 from mlpbench.bench.clock import elapsed, processor_s
-from mlpbench.bench.measure.case import Prepared, memory
+from mlpbench.bench.measure.case import Prepared, memory, prepare
 from mlpbench.bench.record import belongs
 from mlpbench.bench.record.schema import Accuracy
 from mlpbench.bench.record.trust import Refusal
@@ -41,6 +41,8 @@ REMEMBERS = 1.5
 #: is written over. It is tried so often before it is refused. Of `to_host`: copies, seconds, and a share of a call.
 COPIES, TRANSFER_S, MANY_TRANSFERS = 10.0, 100e-6, 9
 RESULT_COPIES, RESULT_S, RESULT_SHARE = 3.0, 2e-6, 0.25
+#: Calls before a kernel that is not timed gets fresh values: what it remembers, it remembers by then.
+WARM_CALLS = 6
 _CHUNK = 1000  # the reference takes rows in parts that stay in a cache
 
 _Array = NDArray[Any]
@@ -339,8 +341,25 @@ class Honesty:
         return True
 
     def _refuse(self, case: Case | None, check: str, reason: str) -> None:
-        mode, size = (None, None) if case is None else (case.mode, case.batch_size)
-        self.refusals.append(Refusal(mode=mode, batch_size=size, check=check, reason=reason))
+        self.refusals.append(Refusal.of(case, check, reason))
+
+
+def wrong(kernel: Kernel, params: Params, x: _Array, cases: Sequence[Case], accuracy: Accuracy) -> list[Refusal]:
+    """Return what a run would refuse a kernel for that is not timed: all but what rests on a time."""
+    checks = Honesty(kernel, params, x.copy())
+    prepared = {case: prepare(kernel, case, checks.x) for case in cases}
+    for one in prepared.values():
+        for _ in range(min(2 * len(one.batches), WARM_CALLS)):
+            one.call()
+    checks.freshen(prepared)
+    for case, one in prepared.items():
+        checks.rounds_over(case, one, one.call())
+    checks.inputs_unchanged()
+    checks.accuracies(accuracy)
+    for case, one in prepared.items():
+        checks.examine(case, one)
+    checks.judge()
+    return [one for one in checks.refusals if not one.by_time]
 
 
 def snapshot(kernel: Kernel, y: Any) -> _Array:

@@ -1,4 +1,4 @@
-"""The harness measured by itself: kernels that do nothing, and work of known length."""
+"""The harness measured by itself: kernels that do nothing, and kernels with a slowdown of known length."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import numpy as np
 
 from mlpbench.bench.cases import PER_SAMPLE_ROWS, Case
 from mlpbench.bench.clock import times_s
-from mlpbench.bench.machine.spin import best_spin
 from mlpbench.bench.measure.case import prepare, round_of
 from mlpbench.bench.record.trust import Known
 from mlpbench.kernels import registry
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
 
 #: pytest-benchmark's group of the rows that are about the harness.
 GROUP = "harness"
-#: (mode, length): a null kernel as each mode calls it, and spins of three lengths.
-KNOWN = (("per_sample", 0), ("batched", 0), ("spin", 1), ("spin", 2), ("spin", 4))
-#: All of them take a sixth of a second.
+#: A null kernel is called as each of these modes calls it.
+KNOWN = ("per_sample", "batched")
+#: Both take a thirtieth of a second.
 ROUNDS = 15
 ROUND_S = 0.001
 
@@ -50,21 +49,18 @@ class NullKernel(Kernel):
         return self.result
 
 
-def call_of(mode: str, length: int) -> Callable[[], object]:
-    """Return what is timed: the null kernel behind the same preparation as any other, or ``length`` spins."""
-    if length == 0:
-        return prepare(NullKernel(), Case(mode, PER_SAMPLE_ROWS), np.zeros((2 * PER_SAMPLE_ROWS, 1), np.float32)).call
-    run = best_spin().run
-    return lambda: run(length)
+def call_of(mode: str) -> Callable[[], object]:
+    """Return what is timed: the null kernel behind the same preparation as any other."""
+    return prepare(NullKernel(), Case(mode, PER_SAMPLE_ROWS), np.zeros((2 * PER_SAMPLE_ROWS, 1), np.float32)).call
 
 
-def time_known(benchmark: BenchmarkFixture, mode: str, length: int) -> None:
+def time_known(benchmark: BenchmarkFixture, mode: str) -> None:
     """Time the harness with the clock that it times kernels with, in rounds such as theirs."""
-    call = call_of(mode, length)
+    call = call_of(mode)
     calls = max(1, round(ROUND_S / min(times_s(call, 10))))
     benchmark.group = GROUP
     benchmark.extra_info.update(
-        {"mode": mode, "length": length, "calls": PER_SAMPLE_ROWS if mode == "per_sample" else 1, "iterations": calls}
+        {"mode": mode, "calls": PER_SAMPLE_ROWS if mode == "per_sample" else 1, "iterations": calls}
     )
     benchmark.pedantic(round_of(call, calls), rounds=ROUNDS, warmup_rounds=1)  # type: ignore[no-untyped-call]
 

@@ -20,12 +20,13 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import child, environment, look, supervised
 from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.machine.threads import TooManyThreads
-from mlpbench.bench.measure import anatomy, arguments, closer, cold, device, watch, witness
+from mlpbench.bench.measure import anatomy, arguments, closer, cold, device, watch
+from mlpbench.bench.measure.audit import Audit
 from mlpbench.bench.measure.behind import Behind
 from mlpbench.bench.measure.instruments import GROUP, known, plant
 from mlpbench.bench.measure.session import Contestant, Suite
 from mlpbench.bench.measure.spent import spent
-from mlpbench.bench.measure.turns import BLOCK_OF_SEVERAL_S, BLOCK_S, TURN, Turns, Wanted
+from mlpbench.bench.measure.turns import TURN, Turns, Wanted
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import case_order
 from mlpbench.bench.record import look as look_file
@@ -47,7 +48,7 @@ WATCH = pytest.StashKey[watch.Watch]()
 TOLD = pytest.StashKey[str]()
 #: In a process of a run.
 TURNS = pytest.StashKey[Turns]()
-TOOLS = pytest.StashKey[dict[str, object]]()
+AUDIT = pytest.StashKey[Audit]()
 #: The suite: every case, and the harness itself.
 TESTS = Path(__file__).resolve().parent.with_name("test_forward.py")
 HARNESS = "test_harness"
@@ -127,14 +128,12 @@ def _turns(config: pytest.Config, asked: Suite, plan: Plan) -> Turns:
         round_s=float(option("benchmark_min_time")),
         rounds=int(option("benchmark_min_rounds")),
         seconds=float(option("benchmark_max_time")),
-        block_s=BLOCK_OF_SEVERAL_S if given > 1 else BLOCK_S,
     )
     order = (
         case_order(asked.cases, plan.seed or 0, asked.kernels[0], asked.repeat, turn, threads=given)
         for turn in range(wanted.turns)
     )
-    timer = load_timer(str(option("benchmark_timer"))).target  # type: ignore[no-untyped-call]
-    return Turns(wanted, list(order), given, Behind(timer, given, config.stash[TOOLS]))
+    return Turns(wanted, list(order), given, Behind(given, config.stash.get(AUDIT, None)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -241,14 +240,14 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     rows = output_json["benchmarks"]
     ours = [row for row in rows if row["group"] != GROUP]
     turns = config.stash.get(TURNS, None)
-    verdict = {} if turns is None else turns.verdict()
-    output_json["benchmarks"] = ours if turns is None else turns.merged(ours, verdict.get("refusals", ()))
+    refusals = () if turns is None else turns.refusals()
+    output_json["benchmarks"] = ours if turns is None else turns.merged(ours, refusals)
     if SUITE in config.stash:
         config.stash[SUITE].tell("looking closer")
         asked, observer = config.stash[SUITE], config.stash.get(WATCH, None)
         head = _head(asked, asked.cases if turns is None else turns.order[0], config)
         if observer is not None:
-            observer.more |= {**_starts(config), **verdict}
+            observer.more |= {**_starts(config), "refusals": refusals}
             if turns is not None:
                 observer.more["look"] = look.facts(turns.looks(), _best_looks(config))
             head = replace(head, trust=observer.trust([known(row) for row in rows if row["group"] == GROUP]))
@@ -309,7 +308,9 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options where pytest tells a mistake in one line; note what times, before a kernel could change it."""
-    config.stash[TOOLS] = witness.tools()
+    if config.getoption("--mlpbench-audit"):
+        timer = load_timer(str(config.getoption("benchmark_timer")))  # type: ignore[no-untyped-call]
+        config.stash[AUDIT] = Audit(timer.target)
     if config.getoption("--mlpbench-run"):
         supervised.end_with_parent()
     try:
@@ -346,13 +347,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     if "contestant" not in found or SUITE not in config.stash or not _is_saved(config):
         return (yield)
     contestant, case, turns = found["contestant"], found["case"], found["turns"]
-    observer = config.stash.setdefault(WATCH, watch.Watch(in_turns=turns is not None))
+    observer = config.stash.setdefault(WATCH, watch.Watch())
     config.stash[SUITE].tell(_phase(case, turns, found["turn"]))
     if turns is not None:
         turns.settle(case)
-    observer.begin()
     yield
-    observer.end(contestant.kernel, case)
+    observer.end(contestant.kernel)
     if turns is None or turns.is_over(case):
         config.stash[SUITE].check_threads(contestant)
         _look_closer(config, contestant, case)

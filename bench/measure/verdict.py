@@ -8,8 +8,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from mlpbench.bench import words
+from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.machine import child
+from mlpbench.bench.measure import honesty
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record.fields import Number, Share
 from mlpbench.bench.record.untrusted import clean_text
@@ -17,6 +20,8 @@ from mlpbench.kernels import registry
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.own import files
 
+#: What a kernel is called with that has passed the gate: a run would refuse its times for what comes out wrong then.
+CASES = (Case("per_sample", 100), *(Case("batched", size) for size in (1, 100, 1000, 5000)))
 #: Compiling takes a minute at most, and the gate seconds: a kernel that takes longer is stuck.
 TIMEOUT_S = 300
 
@@ -90,6 +95,11 @@ def here(suite: Suite, name: str) -> dict[str, Any]:
         if raised is None:
             return _refused(name, why)
         return _refused(name, f"{why} ({_place(raised, name)})", "".join(format_exception(raised)))
+    inputs = found.inputs[: max(case.batch_size for case in CASES)]
+    if refusals := honesty.wrong(found.kernel, suite.workload.params, inputs, CASES, found.accuracy):
+        first = refusals[0]
+        where = "" if first.mode is None else f"{words.case(first.mode, first.batch_size or 1)}: "
+        return _refused(name, f"{first.check}: {where}{first.reason}")
     near, hits = found.conformance.as_dict(), found.accuracy.as_dict()
     return {"kernel": name, "verdict": "conforms", "reason": None, "conformance": near, "accuracy": hits}
 

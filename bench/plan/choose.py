@@ -153,6 +153,7 @@ def make_workloads(settings: Sequence[Setting], options: Options, rows: int) -> 
 def make_sweep(
     profile: Profile,
     named: Sequence[str],
+    every: bool,
     peers: bool,
     settings: Sequence[Setting],
     workloads: Sequence[Workload],
@@ -176,7 +177,7 @@ def make_sweep(
     envs = envs or {}
     offered = [name for env in envs.values() for name in env.third_party] if envs else registry.third_party()
     more = [*(registry.peers() if peers else ()), *(offered if third_party else ())]
-    names = list(dict.fromkeys([*(named or registry.usual()), *more]))
+    names = list(dict.fromkeys([*(named or (registry.usual() if every else profile.usual)), *more]))
     specs = list(dict.fromkeys(workload.spec for workload in workloads))
     there = {setting.env: envs[setting.env].interpreter.python if setting.env else None for setting in settings}
     probed = {env: list(probe.probe_all(names, specs, python)) for env, python in there.items()}
@@ -202,6 +203,7 @@ def make_sweep(
         compiling += [name for name, answer in zip(of_part, here, strict=True) if answer.compiles]
         devices |= {answer.name: answer.device for answer in here if answer.device}
         parts.append((setting, workload, of_part, skipped))
+    pairs = sweep.together((setting, names_here) for setting, _, names_here, _ in parts)
     measured = [name for _, _, names_here, _ in parts for name in names_here]
     made = plan.make_plan(
         profile,
@@ -217,10 +219,13 @@ def make_sweep(
         timeout_s=usual_timeout_s(aim[1], len(measured)) if timeout_s is None else timeout_s,
         suffix=suffix,
         clock=clock,
+        together=pairs,
     )
     given = {name: KernelFile(*file) for name, file in files.given().items() if name in names}
     made = replan(made, options_from_file=dict(options_from_file or {}), files=given)
-    made = replan(made, order=plan.compiled_last(made.order, compiling))
+    made = replan(
+        made, order=plan.compiled_last(made.order, [name for pair in pairs for name in pair if name in compiling])
+    )
     if repeats is None:
         most = {name: profile.fewer_repeats.get(part[0].spec, made.repeats) for part in parts for name in part[2]}
         made = replan(made, order=tuple((name, repeat) for name, repeat in made.order if repeat < most[name]))

@@ -3,27 +3,22 @@
 The plan's repeats come first, each through all kernels, as far as the budget goes: a process that would not end within
 it is left out, by name. Then come rounds of those kernels whose intervals are too wide. docs/statistics.md says which,
 and what it costs that an interval decides when to stop (`scripts/stopping_table.py`). The number of the round is the
-number of the repeat: processes of one number ran next to each other, and their ratios stay paired.
+number of the repeat: processes of one number ran next to each other, and their ratios stay paired. Sides of a pair come
+both or not at all.
 """
 
 import math
 import random
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from mlpbench.bench import words
+from mlpbench.bench.plan.plan import in_any_order
 from mlpbench.bench.record.plan import CaseEnd, Ending, Plan
 from mlpbench.bench.stats import estimates
 
 #: Half the width of an interval, as a share of the time, at which a case needs no more repeats.
-TARGET = 0.02
-#: An interval that is wider, to either side, tells little: 1.2x is then not told from 1.
-USEFUL = 0.1
-#: Of the timings: with more of them disturbed, more repeats are not what helps.
-BUSY = 0.25
-#: Nobody waits longer for a useful interval.
-PATIENCE_S = 1800.0
+TARGET = 0.05
 #: However long the budget is.
 MOST_REPEATS = 1000
 #: Of the widest kernel's width: narrower ones wait for it.
@@ -43,34 +38,16 @@ GRACE, LEAST_GRACE_S = 0.1, 5.0
 _Case = tuple[str, int]
 
 
-def half_width(by_repeat: Mapping[int, float]) -> float | None:
-    """Return half the width of the interval as a share of the value; None for fewer than two repeats."""
-    if len(by_repeat) < 2:
-        return None
-    found = estimates.estimate(by_repeat)
-    # The interval of two wildly different repeats spans hundreds of decades.
-    return min((found.high - found.low) / (2 * found.value), 1e9)
-
-
-def repeats_for(width: float, repeats: int, wanted: float) -> int:
-    """Return how many repeats make half a width of ``wanted``, if so many make ``width`` and the scatter stays."""
-    scatter = width * math.sqrt(repeats) / estimates.student(0.975, repeats - 1)
-    enough = (
-        n
-        for n in range(repeats, MOST_REPEATS)
-        if scatter * estimates.student(0.975, n - 1) <= 1.000001 * wanted * n**0.5
-    )
-    return next(enough, MOST_REPEATS)
-
-
 class Effort:
     """The processes of a run, one after the other; what came of each is told by `note` before the next is asked for.
 
     A kernel is a name, and no more: in a sweep over several settings each pair of setting and kernel has one.
+    ``together``: the kernels that are sides of a pair (`bench.plan.sweep.together`); None where each is alone.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, together: Sequence[Sequence[str]] | None = None) -> None:
         self._plan = plan
+        self._together = together or [[kernel] for kernel in plan.kernels]
         self._rng = random.Random(f"{plan.seed} effort")  # noqa: S311 - an order, not a secret
         self._done: list[tuple[str, int]] = []
         #: Seconds of each process of a kernel without its rounds, and those of its rounds at full length.
@@ -80,6 +57,8 @@ class Effort:
         self._spent: dict[str, float] = defaultdict(float)
         self._times: dict[str, dict[_Case, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
         self._disturbed: dict[tuple[str, _Case], set[int]] = defaultdict(set)
+        #: What all cases know of it, until the next process ends.
+        self._scatter: estimates.Scatter | None = None
         self._failing: set[str] = set()
         self._stopped: set[str] = set()
         self._ahead = list(plan.order)
@@ -115,15 +94,16 @@ class Effort:
         """
         before = set(self._done)
         while self._ahead:
-            kernel, repeat = self._ahead.pop(self._next_planned())
-            if self._fits(kernel) and kernel not in self._stopped:
+            kernel, repeat = self._ahead.pop(0)
+            if self._begun(kernel, repeat) or self._fits(kernel):
                 yield kernel, repeat
             else:
                 self.left_out.append((kernel, repeat))
         repeat = max([self._plan.repeats, *(repeat for _, repeat in before)])
         while repeat < MOST_REPEATS and (kernels := self._next_round()):
             for kernel in kernels:
-                if self._lasts(kernel) <= self._left and (kernel, repeat) not in before:
+                fits = self._begun(kernel, repeat) or self._lasts(*self._sides(kernel)) <= self._left
+                if fits and (kernel, repeat) not in before:
                     yield kernel, repeat
             repeat += 1
 
@@ -144,6 +124,7 @@ class Effort:
         had this ``share`` of their full length. A repeat in which a case was ``disturbed`` is replaced within the
         budget: it does not count (`counted`).
         """
+        self._scatter = None
         self._done.append((kernel, repeat))
         self._ahead = [process for process in self._ahead if process != (kernel, repeat)]
         self._once.setdefault(kernel, construct_s)
@@ -206,56 +187,6 @@ class Effort:
         expected = [self._lasts(kernel) for kernel, _ in self._ahead]
         return sum(expected) if all(expected) else None
 
-    def advice(self, *, busy: bool = False) -> str | None:
-        """Say what would give a finding, where intervals of the middle case are wider than `USEFUL`; else None.
-
-        ``busy``: there is no finding since too many timings were spoiled, however narrow the intervals of others are.
-        """
-        cases = [(kernel, case) for kernel, found in self._times.items() for case, times in found.items() if times]
-        if not cases:
-            return None
-        measured = dict(cases).keys()
-        never = [kernel for kernel in self._plan.kernels if kernel not in measured | self._failing]
-        hit, timed = sum(map(len, self._disturbed.values())), sum(len(self._times[name][case]) for name, case in cases)
-        busy = busy or hit > BUSY * timed
-        hour = "A quieter hour would give a finding." if busy else "A quieter hour would."
-        if self._several:
-            hour += " So may one thread, which waits for no other: mlpbench run --threads 1."
-        widths = [*(self._counted_width(*case) for case in cases), *[None] * (len(never) * len(self._plan.cases))]
-        middle = sorted(width for width in widths if width is not None)[len(widths) // 2 :][:1]
-        if self._plan.repeats < estimates.LEAST_REPEATS or (middle and middle[0] <= USEFUL):
-            return hour if busy else None  # nobody asked for intervals, or they are useful
-        wide = f"the middle one is {words.half_width(middle[0])}" if middle else "half of the cases or more have none"
-        more_s = sum(self._more_s(kernel) for kernel in [*measured, *never])
-        if busy or more_s > PATIENCE_S:
-            why = "the machine was busy" if busy else "more time would not narrow them"
-            return f"The intervals are too wide to tell much ({wide}): {why}. {hour}"
-        minutes = f"{max(1, math.ceil(more_s / 60))} more minute{'s' if more_s > 60 else ''}"
-        total = math.ceil((self.spent_s + self.besides_s + more_s) / 60)
-        how = f"--budget {total}m" if self.goes_on else f"--repeats {self._plan.repeats * 2}"
-        return f"The intervals are too wide to tell much ({wide}): {minutes} would make them useful ({how})."
-
-    @property
-    def _several(self) -> bool:
-        return (self._plan.threads or 1) > 1
-
-    def _counted_width(self, kernel: str, case: _Case) -> float | None:
-        """Return half the width that the reader sees; None for fewer repeats than an interval needs."""
-        by_repeat = self._times[kernel][case]
-        if len(by_repeat) < estimates.LEAST_REPEATS:
-            return None
-        return half_width(estimates.counted(by_repeat, self._disturbed[kernel, case]))
-
-    def _more_s(self, kernel: str) -> float:
-        """Return the seconds that give a kernel a useful interval in its middle case."""
-        times = self._times.get(kernel, {})
-        done = max(map(len, times.values()), default=0)
-        found = [self._counted_width(kernel, case) for case in times]
-        widths = sorted(width for width in found if width is not None)
-        if not widths:
-            return (estimates.LEAST_REPEATS - done) * sum(self._parts(kernel))
-        return max(repeats_for(widths[len(widths) // 2], done, USEFUL) - done, 0) * self._lasts(kernel)
-
     def ending(self, *, interrupted: bool = False, kernels: Mapping[str, str] | None = None) -> Ending:
         """Return how the run ended.
 
@@ -279,43 +210,50 @@ class Effort:
         )
 
     def _width(self, kernel: str, case: _Case) -> float | None:
-        """Return half the width of a case; endless while too few of its repeats were undisturbed."""
+        """Return half the width of a case; endless while fewer than two of its repeats were undisturbed."""
         by_repeat, disturbed = self._times[kernel][case], self._disturbed[kernel, case]
-        few = len(by_repeat.keys() - disturbed) < estimates.LEAST_REPEATS
-        return math.inf if disturbed and few else half_width(estimates.counted(by_repeat, disturbed))
+        few = len(by_repeat.keys() - disturbed) < 2
+        return math.inf if disturbed and few else self._shown_width(kernel, case)
+
+    def _shown_width(self, kernel: str, case: _Case) -> float | None:
+        """Return half the width that the reader sees, as a share; None for fewer than two repeats."""
+        values = estimates.counted(self._times[kernel][case], self._disturbed[kernel, case])
+        if len(values) < 2:
+            return None
+        if self._scatter is None:
+            several = (times for own in self._times.values() for times in own.values() if len(times) > 1)
+            self._scatter = estimates.shared_scatter(several)
+        found = estimates.estimate(values, self._scatter)
+        # The interval of two wildly different repeats spans hundreds of decades.
+        return min((found.high - found.low) / (2 * found.value), 1e9)
 
     @property
     def _left(self) -> float:
         return (self._plan.budget_s or 0.0) - self.spent_s - self.besides_s
 
-    def _next_planned(self) -> int:
-        """Return which of the planned processes comes next: the first of a kernel that will have all of its repeats.
+    def _sides(self, kernel: str) -> Sequence[str]:
+        """Return the kernels that are together with this one, and itself."""
+        return next((group for group in self._together if kernel in group), (kernel,))
 
-        One repeat has no interval, and that of two tells nothing. So where time is short some kernels have all their
-        repeats rather than all kernels one; the others wait for what that leaves.
-        """
-        if self._plan.budget_s is None or not self._done:
-            return 0
-        lasts: dict[str, float] = defaultdict(float)
-        for kernel, _ in self._ahead:
-            besides, timed = self._parts(kernel)
-            lasts[kernel] += besides + SHORTEST * timed
-        begun = {kernel for kernel, _ in self._done}
-        left = self._left - sum(lasts[kernel] for kernel in begun - self._stopped)
-        comes = (n for n, (kernel, _) in enumerate(self._ahead) if kernel in begun or lasts[kernel] <= left)
-        return next(comes, 0)
+    def _begun(self, kernel: str, repeat: int) -> bool:
+        """Whether another side of its pair has had its turn in this repeat, and nothing stopped it."""
+        others = [name for name in self._sides(kernel) if name != kernel]
+        return not self._stopped.intersection(others) and any((name, repeat) in self._done for name in others)
 
     def _fits(self, kernel: str) -> bool:
-        """Whether there is time for a planned process. The first of all comes whatever the budget."""
+        """Whether there is time for a planned process and its pair. The first of all comes whatever the budget."""
+        sides = self._sides(kernel)
+        if self._stopped.intersection(sides):
+            return False
         if self._plan.budget_s is None or not self._done:
             return True
         # What a kernel that has not run yet will compile is not known, and `limit_s` ends that.
-        besides, timed = self._parts(kernel)
-        return besides + self.share(kernel) * timed <= self._left
+        share = self.share(kernel)
+        return sum(besides + share * timed for besides, timed in map(self._parts, sides)) <= self._left
 
-    def _lasts(self, kernel: str) -> float:
-        """Return the seconds that the next process of a kernel is taken to need, 0 where it has had none."""
-        return sum(self._parts(kernel)) if kernel in self._timed else 0.0
+    def _lasts(self, *kernels: str) -> float:
+        """Return the seconds that the next process of each kernel is taken to need, 0 where it has had none."""
+        return sum(sum(self._parts(kernel)) for kernel in kernels if kernel in self._timed)
 
     def _parts(self, kernel: str) -> tuple[float, float]:
         """Return the seconds that the next process of a kernel is taken to need, without its rounds, and for them.
@@ -331,23 +269,23 @@ class Effort:
         return max([first, *later][-LOOK_BACK:], key=sum)
 
     def _next_round(self) -> list[str]:
-        """Return the kernels of the next round in running order."""
+        """Return the kernels of the next round in running order, pair by pair."""
         if self._plan.target is None or not self.goes_on:
             return []
-        too_wide = {}
-        for kernel, cases in self._times.items():
-            widest = max((self._width(kernel, case) or 0.0 for case in cases), default=0.0)
-            if widest > self._plan.target and kernel not in self._failing:
-                too_wide[kernel] = min(widest, WIDEST * self._plan.target)
-        left, chosen = self._left, list[str]()
-        for kernel in sorted(too_wide, key=lambda name: -too_wide[name]):
+        too_wide: list[tuple[float, Sequence[str]]] = []
+        for sides in self._together:
+            widths = [self._width(name, case) or 0.0 for name in sides for case in self._times.get(name, ())]
+            if max(widths, default=0.0) > self._plan.target and not self._failing.intersection(sides):
+                too_wide.append((min(max(widths), WIDEST * self._plan.target), sides))
+        left, chosen = self._left, list[Sequence[str]]()
+        for width, sides in sorted(too_wide, key=lambda item: -item[0]):
             # One that is not so wide comes only where nothing wider has the time.
-            if chosen and too_wide[kernel] < WIDE_ENOUGH * max(too_wide.values()):
+            if chosen and width < WIDE_ENOUGH * max(too_wide)[0]:
                 break
-            if self._lasts(kernel) <= left:
-                left -= self._lasts(kernel)
-                chosen.append(kernel)
-        return self._rng.sample(chosen, len(chosen))
+            if self._lasts(*sides) <= left:
+                left -= self._lasts(*sides)
+                chosen.append(sides)
+        return in_any_order(chosen, self._rng)
 
     def _end(self, name: str, kernel: str, case: _Case, interrupted: bool) -> CaseEnd:
         by_repeat, width = self._times[name][case], self._width(name, case)
@@ -363,17 +301,12 @@ class Effort:
             limit = "failed"
         else:
             limit = "repeats" if max(by_repeat) + 1 >= MOST_REPEATS else "budget"
-        shown = half_width(estimates.counted(by_repeat, self._disturbed[name, case]))
-        return CaseEnd(kernel, *case, len(by_repeat), shown, limit)
+        return CaseEnd(kernel, *case, len(by_repeat), self._shown_width(name, case), limit)
 
 
 class WholeRounds(Effort):
     """Rounds of all kernels until the budget is spent, whatever their intervals."""
 
-    def _next_planned(self) -> int:
-        return 0
-
     def _next_round(self) -> list[str]:
-        kernels = self._plan.kernels
-        fits = sum(map(self._lasts, kernels)) <= self._left
-        return self._rng.sample(kernels, len(kernels)) if fits else []
+        fits = self._lasts(*self._plan.kernels) <= self._left
+        return in_any_order(self._together, self._rng) if fits else []

@@ -27,14 +27,23 @@ def new_seed() -> int:
     return secrets.randbelow(2**32)
 
 
-def shuffled(kernels: list[str], repeats: int, seed: int) -> list[tuple[str, int]]:
+def shuffled(
+    kernels: Sequence[str], repeats: int, seed: int, together: Sequence[Sequence[str]] | None = None
+) -> list[tuple[str, int]]:
     """Return (kernel, repeat) in running order: every repeat goes through all kernels, in an order of its own.
 
     Kernels of one repeat run next to each other in time, so that a slow minute of the machine hits all of them and
-    cancels in their ratios.
+    cancels in their ratios. ``together``: the kernels in groups of neighbours, whose ratios are what is asked.
     """
     rng = random.Random(seed)  # noqa: S311 - an order, not a secret
-    return [(kernel, repeat) for repeat in range(repeats) for kernel in rng.sample(kernels, len(kernels))]
+    groups = together or [[kernel] for kernel in kernels]
+    return [(kernel, repeat) for repeat in range(repeats) for kernel in in_any_order(groups, rng)]
+
+
+def in_any_order(together: Sequence[Sequence[str]], rng: random.Random) -> list[str]:
+    """Return groups in random order, each of them likewise."""
+    groups = rng.sample(together, len(together))
+    return [name for group in groups for name in (rng.sample(group, len(group)) if len(group) > 1 else group)]
 
 
 def case_order(cases: Sequence[Case], seed: int, kernel: str, repeat: int, turn: int, *, threads: int) -> list[Case]:
@@ -69,8 +78,12 @@ def make_plan(
     budget_s: float | None = None,
     timeout_s: float | None = None,
     suffix: str = "",
+    together: Sequence[Sequence[str]] | None = None,
 ) -> Plan:
-    """Return the plan of a run that starts now. With a target and a budget, ``repeats`` is the least number."""
+    """Return the plan of a run that starts now. With a target and a budget, ``repeats`` is the least number.
+
+    ``together``: the kernels in groups, as `shuffled` takes them; None where each is one.
+    """
     now = datetime.now(UTC)
     return Plan(
         run_id=run_id(commit, now, suffix),
@@ -79,7 +92,7 @@ def make_plan(
         cases=tuple(cases),
         repeats=repeats,
         seed=seed,
-        order=tuple(shuffled(kernels, repeats, seed)),
+        order=tuple(shuffled(kernels, repeats, seed, together)),
         threads=threads,
         skipped=tuple(skipped),
         command=tuple(command),
@@ -119,7 +132,7 @@ def part_of(whole: Plan, setting: Setting, kernels: Mapping[str, str], skipped: 
 
 
 #: All that a plan asks of the clock: words that stand alone, and names with what reads the number behind each.
-_ALONE = ("--benchmark-disable-gc", "--benchmark-warmup=on", "--cold")
+_ALONE = ("--benchmark-disable-gc", "--benchmark-warmup=on", "--cold", "--mlpbench-audit")
 _NUMBERS: Mapping[str, Callable[[str], float]] = {
     "--benchmark-warmup-iterations": int,
     "--benchmark-min-time": float,

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 
 from mlpbench.bench.cases import ALL_ROWS, CUDA, PER_SAMPLE_ROWS
 from mlpbench.bench.errors import UserError
+from mlpbench.kernels import registry
 from mlpbench.kernels.registry import nearest
 
+#: What a run measures that names no kernels, where it can run: what most readers know.
+USUAL = ("numpy", "numba", "numba-parallel", "numba-simd", "cupy")
 #: The networks of the profile `limits`: the book's, and one whose weights fill a cache.
 BOOK, WIDE = "784-50-100-10", "784-1024-1024-10"
 
@@ -22,7 +25,7 @@ class Profile:
     repeats: int
     max_time_s: float
     min_rounds: int
-    #: The kernels it is about; None for every one that is available.
+    #: The kernels it is about; None for those that are `usual`.
     kernels: tuple[str, ...] | None = None
     #: Seconds in which repeats go on after the first ``repeats``; None for exactly so many.
     budget_s: float | None = None
@@ -49,6 +52,11 @@ class Profile:
     #: Whether the machine's limits are measured in every repeat too, for shares of them (`bench.analysis.evidence`).
     limits_in_repeats: bool = False
 
+    @property
+    def usual(self) -> list[str]:
+        """The kernels of a run that names none: those that most readers know, or of a device every one."""
+        return list(USUAL) if self.device is None else registry.usual()
+
 
 _BOTH = ("per_sample", "batched")
 
@@ -56,10 +64,8 @@ PROFILES = {
     p.name: p
     for p in (
         Profile("smoke", "does everything work? seconds", _BOTH, (1, 100), 1, 0.05, 3),
-        # What the run does besides (starting, its reports) takes about 12 s more on two processors.
-        Profile(
-            "quick", "the default: about two minutes", _BOTH, (1, 10, 100, 1000, ALL_ROWS), 3, 0.5, 10, budget_s=105
-        ),
+        # What the run does besides (starting, its reports) takes about 8 s more on two processors.
+        Profile("quick", "the default: about a minute", _BOTH, (1, 10, 100, 1000, ALL_ROWS), 5, 0.25, 10, budget_s=65),
         Profile(
             "full",
             "a fine grid and more repeats",

@@ -5,7 +5,7 @@ run's is, so that all pairs of a repeat run next to each other in time, and rati
 threads for one, stay paired by repeat as ratios between kernels do. With one setting names are kernels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from msgspec.structs import replace as replan
 
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.data.workload import Workload
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import binding
 from mlpbench.bench.plan.envs import Env
 from mlpbench.bench.plan.plan import part_of
@@ -59,6 +60,15 @@ def names_of(settings: Sequence[Setting], setting: Setting, kernels: Sequence[st
     return {kernel if len(settings) == 1 else f"{setting.label}/{kernel}": kernel for kernel in kernels}
 
 
+def together(parts: Iterable[tuple[Setting, Mapping[str, str]]]) -> list[list[str]]:
+    """Return the names in groups: one kernel in all environments, what else there is of settings being equal.
+
+    ``parts``: each setting with its names of kernels.
+    """
+    named = (((*setting.point[:-1], kernel), name) for setting, own in parts for name, kernel in own.items())
+    return list(grouped(named).values())
+
+
 def divide(plan: Plan, parts: Sequence[tuple[Setting, Workload, dict[str, str], Sequence[Skipped]]]) -> Sweep:
     """Return the plan of the whole divided among settings: each has its workload, names, and what it skips."""
     made = []
@@ -73,13 +83,6 @@ def measured_in(sweep: Sweep, envs: Mapping[str, Env]) -> Sweep:
     """Return the sweep with the environment that the setting of each part names."""
     parts = tuple(replace(part, env=envs[part.setting.env]) if part.setting.env else part for part in sweep.parts)
     return _replanned(replace(sweep, parts=parts), [{"env": part.env and part.env.interpreter} for part in parts])
-
-
-def with_threads(sweep: Sweep, threads: int) -> Sweep:
-    """Return a sweep of one setting with another number of threads, and the words that ask for it."""
-    parts = tuple(replace(part, setting=replace(part.setting, threads=threads)) for part in sweep.parts)
-    command = (*sweep.plan.command, f"--threads={threads}")
-    return _replanned(replace(sweep, parts=parts), [{"threads": threads, "command": command}] * len(parts))
 
 
 def bind(sweep: Sweep) -> Sweep:

@@ -45,24 +45,17 @@ class SeenEntry(Block, frozen=True):
     seen: Number
 
 
-class DriftEntry(Block, frozen=True):
+class WanderEntry(Block, frozen=True):
     """What the level of a whole run wanders by, and with how many degrees of freedom that is known."""
 
     sd: _Scatter
     degrees: Annotated[float, Meta(ge=1)]
 
 
-class DriftsEntry(Block, frozen=True):
-    """The drift of cases of one thread, and of several; None for a kind without cases."""
-
-    one: DriftEntry | None = None
-    several: DriftEntry | None = None
-
-
 class CalibrationHead(Block, frozen=True, kw_only=True):
     """The block "mlpbench" of the file. ``run``: the folder of its records; ``repeats`` on each side of a comparison.
 
-    Kinds that could not be measured are None, as is ``drifts`` in files of earlier versions.
+    Kinds that could not be measured are None, as is ``wander`` in files of earlier versions.
     """
 
     schema: Schema = SCHEMA
@@ -78,7 +71,7 @@ class CalibrationHead(Block, frozen=True, kw_only=True):
     paired: KindEntry | None = None
     unpaired: KindEntry | None = None
     seen: tuple[SeenEntry, ...] = ()
-    drifts: DriftsEntry | None = None
+    wander: WanderEntry | None = None
 
 
 class CalibrationFile(Block, frozen=True):

@@ -124,7 +124,7 @@ class Plan(Block, frozen=True, kw_only=True):
     ``budget_s``: the seconds that may be spent on it; ``repeats`` is then the least number, and ``order`` has no more.
     None: exactly ``repeats``. ``binding``: the processors that every process is bound to, None where that was not
     wanted. ``limits_after``: the kernel after each of whose processes the machine's limits are measured; None: at the
-    run's start alone. ``part``: of one setting of a sweep over several, which one. ``options_from_file``: options
+    run's end alone. ``part``: of one setting of a sweep over several, which one. ``options_from_file``: options
     that a settings file gave, by their places in it. ``env``: the environment whose interpreter every
     process is started with; None: the one of mlpbench itself. ``timeout_s``: the seconds after which a process is
     stopped. ``files``: where those of the kernels are that are somebody's files.

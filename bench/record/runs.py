@@ -28,7 +28,7 @@ PLAN_FILE = "run.json"
 MERGED = ".merged"
 #: Among the results of a checkout: which runs came with it, as ``<machine>/<run>``.
 REFERENCE_FILE = "reference.txt"
-#: The machine's limits, measured at the run's start by `bench.machine.roofs`.
+#: The machine's limits, measured at the run's end by `bench.machine.roofs`.
 ROOFS_FILE = "roofs.json"
 #: The same within a repeat, by its number.
 ROOFS_OF_REPEAT = re.compile(r"roofs-(\d{1,5})\.json", re.ASCII)
@@ -44,7 +44,8 @@ class Run:
     true. ``contradictions``: what else cannot be true. ``ending``:
     how it ended (None if nobody could write that any more). A run may have no records at all; ``plan`` is None for a
     file that pytest wrote by hand. ``shown``: what tables call it instead of its id. ``roofs`` and, by repeat,
-    ``roofs_of_repeats``: what was measured of the machine, at its start and within its repeats.
+    ``roofs_of_repeats``: what was measured of the machine, at its end and within its repeats.
+    ``unsure``: cases that keep their times, though a check spoke against them (`bench.analysis.refused`).
     """
 
     path: Path
@@ -60,6 +61,7 @@ class Run:
     roofs_of_repeats: Mapping[int, RoofsHead] = field(default_factory=dict)
     resumed: tuple[Resumed, ...] = ()
     contradictions: tuple[str, ...] = ()
+    unsure: tuple[Failure, ...] = ()
     #: What readers worked out of this run, by the reader's name: each does so once. A changed run begins without.
     worked_out: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -286,41 +288,62 @@ def find_runs(results_dir: Path) -> list[Path]:
 
 
 def latest(results_dir: Path, here: str | None = None) -> Path:
-    """Return the newest complete run of machine ``here``, or the newest, or any. Raises UserError if there is none."""
+    """Return the newest run of machine ``here`` that has ended and has repeats. Raises UserError if there is none.
+
+    Where there is none, the newest that has ended, or any; a machine without runs has those of the others.
+    """
     if not (runs := find_runs(results_dir)):
         raise UserError(f"no runs in {results_dir}: `mlpbench run` makes one")
     ours = [run for run in runs if run.parent.name == here] or runs
-    return next(filter(_is_complete, ours), ours[0])
+    ended = [run for run in ours if _not_ended(run) is None]
+    return next((run for run in ended if _has_repeats(run)), (ended or ours)[0])
 
 
 def previous(run: Path) -> Path | None:
-    """Return the folder of the newest complete run of the same machine that is older than a run; None for none."""
+    """Return the newest run of the same machine, older than a run, that has ended and has repeats; None for none."""
     older = (other for other in find_runs(run.parent.parent) if other.parent == run.parent and other.name < run.name)
-    return next(filter(_is_complete, older), None)
+    return next((other for other in older if _not_ended(other) is None and _has_repeats(other)), None)
 
 
 def note_on_latest(results_dir: Path, here: str) -> str | None:
-    """Say of the run that `latest` returns that it came with mlpbench, or that a newer one did not come to its end."""
+    """Say of the run that `latest` returns that it came with mlpbench, or why it is not the newest."""
     runs, taken = find_runs(results_dir), latest(results_dir, here)
     reference = results_dir / REFERENCE_FILE
     listed = untrusted.read_bytes(reference).decode(errors="replace").split() if reference.is_file() else []
     if taken.parent.name != here and (name := f"{taken.parent.name}/{taken.name}") in listed:
         return f"latest is {name}, a reference run: there is none of this machine yet, `mlpbench run` makes one"
     newest = next(run for run in runs if run.parent == taken.parent)
-    return None if newest == taken else f"latest is {taken.name}: {newest.name} is newer, and was interrupted"
+    why = _not_ended(newest) or "has one repeat alone"
+    return None if newest == taken else f"latest is {taken.name}: {newest.name} is newer, and {why}; name it to see it"
 
 
-def _is_complete(run: Path) -> bool:
-    """Whether a run came to its end, as far as its header can be read."""
+def _not_ended(run: Path) -> str | None:
+    """Return why a run did not come to its end, as far as its header can be read; None for one that did."""
+    try:
+        head = _head(run)
+    except UserError:  # told when it is read
+        return None
+    if head is None:
+        return None
+    if head.ending is not None:
+        return "was interrupted" if head.ending.interrupted else None
+    if isinstance(head, SweepHead):
+        return next(filter(None, (_not_ended(run / label) for label in head.sweep.labels)), None)
+    if head.plan.budget_s is None and all((run / f"{name}.{k}.json").is_file() for name, k in head.plan.order):
+        return None
+    return "has not ended: it still runs, or was killed"
+
+
+def _has_repeats(run: Path) -> bool:
+    """Whether a run has more than one repeat: one, as that of the profile smoke, gives no interval."""
     try:
         head = _head(run)
     except UserError:  # told when it is read
         return True
-    if head is None or head.ending is not None:
-        return not (head and head.ending and head.ending.interrupted)
-    if isinstance(head, SweepHead):
-        return all(_is_complete(run / label) for label in head.sweep.labels)
-    return head.plan.budget_s is None and all((run / f"{name}.{k}.json").is_file() for name, k in head.plan.order)
+    if head is None:
+        return run.is_dir() and len(list(run.glob("*.1.json"))) > 0
+    repeats = head.sweep.repeats if isinstance(head, SweepHead) else head.plan.repeats
+    return repeats is None or repeats > 1
 
 
 def resolve(argument: str, results_dir: Path, here: str | None = None) -> Path:

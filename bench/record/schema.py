@@ -80,8 +80,8 @@ class ExtraInfo(Beside, frozen=True, kw_only=True):
     ``includes_loading``: whether loading data and weights is inside the time; ``reads``: what is loaded then, in words.
     ``looks_ns``: how long the look just before each round took, and the one just after it, on the slowest of
     ``look_processors``; ``block_rounds``: how many rounds each block has, blocks of all cases take turns. They are
-    empty where pytest was started by hand. ``waits_ns``, of a case of one thread: for how long of each round it waited
-    for a processor while the process did nothing.
+    empty where pytest was started by hand. ``waits_ns``: how long the threads that
+    work on the case waited for a processor in each round, summed.
     """
 
     kernel: Name = ""
@@ -162,7 +162,7 @@ class Failure(Block, frozen=True):
     """A case without a time, and why. ``mode`` and ``batch_size`` are None where the whole kernel failed.
 
     ``phase`` is one of gate, threads, construct, measure, record, process, stopped: the last three are of the whole
-    process.
+    process. ``check``: the one that took the time away (`bench.analysis.refused`), which no file holds.
     """
 
     kernel: Name
@@ -170,6 +170,12 @@ class Failure(Block, frozen=True):
     batch_size: Whole | None = None
     phase: Name = "measure"
     reason: Text = "no reason given"
+    check: Name | None = None
+
+    @property
+    def why(self) -> str:
+        """The reason, and the check that gives it."""
+        return self.reason if self.check is None else f"{self.check}: {self.reason}"
 
 
 class Data(Block, frozen=True):

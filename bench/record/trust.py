@@ -4,16 +4,15 @@ What is measured is kept raw; what it means is made of it in `bench.trust`.
 """
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Self
 
 from msgspec import Meta, field
 
+from mlpbench.bench.cases import Case
 from mlpbench.bench.record.fields import (
     Amount,
     Block,
     Bytes,
-    Date,
-    Duration,
     Index,
     Mode,
     Name,
@@ -27,47 +26,11 @@ from mlpbench.bench.record.fields import (
 _Nanoseconds = Annotated[tuple[Nanoseconds, ...], Meta(min_length=1)]
 
 
-class Counters(Block, frozen=True, kw_only=True):
-    """The system's counters, or their growth; None where the system does not show one.
-
-    ``run_delay_s``: how long threads that could run waited for a processor, summed over the threads of the process.
-    ``steal_s``: what a host took from this virtual machine, summed over the processors that the process may use.
-    ``throttled_s`` and ``hot``: a control group's quota, and times of slowing down from heat.
-    """
-
-    wall_s: Seconds
-    process_s: Seconds | None = None
-    thread_s: Seconds | None = None
-    raw_s: Seconds | None = None
-    tasks: Index | None = None
-    run_delay_s: Seconds | None = None
-    involuntary: Index | None = None
-    voluntary: Index | None = None
-    steal_s: Seconds | None = None
-    throttled_s: Seconds | None = None
-    hot: Index | None = None
-
-
-class Window(Counters, frozen=True, kw_only=True):
-    """How the counters grew while one case was timed, and the calibration spins just before and just after it.
-
-    ``waits``: the kernel computes on a device that it waits for. ``began_utc_s``: when the case began; None in older
-    files.
-    """
-
-    mode: Mode
-    batch_size: Whole
-    waits: bool = False
-    began_utc_s: Date | None = None
-    spins_before_s: Rounds
-    spins_after_s: Rounds
-
-
 class Known(Block, frozen=True, kw_only=True):
-    """One measurement of the harness itself: ``length`` spins, or with 0 a null kernel called as ``mode``."""
+    """One measurement of the harness itself: a null kernel called as ``mode``; other ``length`` are of older files."""
 
     mode: Name
-    length: Index
+    length: Index = 0
     calls: Whole
     iterations: Whole = 1
     rounds_s: Rounds
@@ -124,11 +87,15 @@ class Audit(Block, frozen=True):
             raise ValueError("rotating_s and same_s are pairs, and their numbers differ")
 
 
-class Refusal(Block, frozen=True, kw_only=True):
-    """A check that a case did not pass: its time is not to be believed, and the file holds none.
+#: Checks that rest on a time. Something else may have run just then: it takes two processes to refuse a case for one.
+BY_TIME = frozenset({"timer", "clock", "memory", "threads", "transfers", "wait", "roofline"})
 
-    ``mode`` and ``batch_size`` are None where the whole process is refused. ``check``: the check's name
-    (docs/honesty.md); ``reason``: what was seen, one sentence without a full stop.
+
+class Refusal(Block, frozen=True, kw_only=True):
+    """A check that a case did not pass in this process: docs/honesty.md says when its time is taken away for that.
+
+    ``mode`` and ``batch_size`` are None where it is about the whole process. ``check``: the check's name; ``reason``:
+    what was seen, one sentence without a full stop.
     """
 
     mode: Mode | None = None
@@ -136,23 +103,20 @@ class Refusal(Block, frozen=True, kw_only=True):
     check: Name
     reason: Text
 
+    @classmethod
+    def of(cls, case: Case | None, check: str, reason: str) -> Self:
+        """Return the refusal of a case, or of the whole process."""
+        mode, size = (None, None) if case is None else (case.mode, case.batch_size)
+        return cls(mode=mode, batch_size=size, check=check, reason=reason)
 
-class KnownWork(Block, frozen=True):
-    """Work of known ``lengths``, timed in turns with the clock of the cases: seconds of each length, round by round."""
+    @property
+    def by_time(self) -> bool:
+        """Whether it rests on a time."""
+        return self.check in BY_TIME
 
-    lengths: Annotated[tuple[Whole, ...], Meta(min_length=2)]
-    rounds_s: Annotated[tuple[tuple[Duration, ...], ...], Meta(min_length=1)]
-
-    def __post_init__(self) -> None:
-        if any(len(one) != len(self.lengths) for one in self.rounds_s):
-            raise ValueError("rounds_s: every round has one time for each of the lengths")
-
-
-class SpinFacts(Block, frozen=True):
-    """The calibration spin: its name, and its dependent instructions, None where they are not known."""
-
-    name: Text | None = None
-    instructions: Whole | None = None
+    def hits(self, mode: str, batch_size: int) -> bool:
+        """Return whether it is about a case."""
+        return self.mode is None or (self.mode, self.batch_size) == (mode, batch_size)
 
 
 #: A look is quiet up to this multiple of the best one: neighbours make it twice as long, its own noise is 1 or 2 %.
@@ -192,13 +156,6 @@ class LookFacts(Block, frozen=True, kw_only=True):
         return self.best_ns if processors == 1 else self.several_ns if processors == self.processors else None
 
 
-class Clocks(Block, frozen=True):
-    """One span by two clocks: the one that times, and the hardware's own."""
-
-    clock_s: Seconds | None = None
-    raw_s: Seconds | None = None
-
-
 #: What `Spent` counts.
 COUNTED = ("instructions", "cycles", "cache_misses", "page_faults", "joules")
 
@@ -223,16 +180,14 @@ class Spent(Block, frozen=True, kw_only=True):
 
 
 class Trust(Block, frozen=True, kw_only=True):
-    """All of it. ``cpus``: processors that the process could use. ``disturbed``: as the version that wrote it judged.
+    """All of it. ``cpus``: processors that the process could use.
 
     ``starts``: of the kernel in processes of its own; ``no_starts``: why there are none. ``refusals``: what the checks
-    behind the clock found.
+    found.
     """
 
-    spin: SpinFacts = SpinFacts()
     look: LookFacts = LookFacts()
     cpus: Whole | None = None
-    windows: tuple[Window, ...] = ()
     self_test: tuple[Known, ...] = ()
     compile_s: Seconds | None = None
     pool_bytes: Bytes | None = None
@@ -241,10 +196,7 @@ class Trust(Block, frozen=True, kw_only=True):
     spent: tuple[Spent, ...] = ()
     starts: tuple[Start, ...] = ()
     no_starts: Text | None = None
-    clock: Clocks = Clocks()
-    known_work: KnownWork | None = None
     refusals: tuple[Refusal, ...] = ()
-    disturbed: tuple[Text, ...] = ()
 
 
 NOTHING = Trust()

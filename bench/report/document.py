@@ -6,9 +6,9 @@ Every text here may come from a file of unknown origin. It is not escaped for an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from statistics import median
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from mlpbench.bench.analysis.explain import Explanation
 from mlpbench.bench.analysis.headline import Headline, Overview
@@ -17,10 +17,8 @@ from mlpbench.bench.analysis.limits import Limits
 from mlpbench.bench.analysis.scaling import Scaling
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.trust.clock_check import ClockCheck
-from mlpbench.bench.trust.grade import Grade
 from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
-from mlpbench.bench.trust.timeline import Timeline
+from mlpbench.bench.trust.state import State
 
 
 @dataclass(frozen=True)
@@ -114,22 +112,6 @@ class Section:
     folded: bool = False
 
 
-_Part = TypeVar("_Part")
-
-
-def without_claim(part: _Part) -> _Part:
-    """Return a part of a report with intervals that claim no 95 %: not all of what they rest on is independent."""
-    made: Any = part
-    if isinstance(part, str):
-        made = part.replace("95 % interval", "interval")
-    elif isinstance(part, tuple):
-        made = tuple(map(without_claim, part))
-    elif isinstance(part, Block | Column | Section):
-        words = {one.name: without_claim(getattr(part, one.name)) for one in fields(part) if one.name != "data"}
-        made = replace(part, **words)
-    return cast("_Part", made)
-
-
 @dataclass(frozen=True)
 class Judgement:
     """How far one run can be trusted: derived once, for all sections, charts and formats.
@@ -138,9 +120,7 @@ class Judgement:
     """
 
     run: Run
-    grade: Grade
-    clock: ClockCheck
-    timeline: Timeline | None
+    state: State
     costs: dict[str, list[float]]
     latencies: list[Latency]
     budgets: list[Budget]

@@ -45,16 +45,17 @@ def _fastest(runs: Sequence[Summarized]) -> str | None:
     """Return the fastest kernel and setting of a sweep over one network."""
     cases = {run.name: best_cases(of_kernels(cases)).values() for run, cases in runs if run.shown}
     networks = {record.spec.sizes for run, _ in runs for record in run.records}
-    every = [case for of_run in cases.values() for case in of_run]
+    every = [case for of_run in cases.values() for case in of_run if not case.unchecked]
     if len(cases) < len(runs) or len(networks) != 1 or not every:
         return None
     first = ranked(every)[0][0]
     where = "one at a time" if first.mode == "per_sample" else f"in batches of {first.batch_size:,}"
-    return f"Fastest: {first.name} with {first.run}, {words.seconds(first.sample.value)} per sample {where}."
+    return f"Fastest: {first.name} with {first.run}, {words.time(first.sample)} per sample {where}."
 
 
 def _threads(scalings: Sequence[Scaling]) -> str | None:
-    gains = [(gain, one) for one in scalings for gain in one.drawn]
+    gains = [(gain, one) for one in scalings for gain in one.drawn if not gain.unchecked]
+    gains = [item for item in gains if not words.is_wide(item[0].speedup.low, item[0].speedup.high)] or gains[:1]
     if not gains:
         return None
     most, where = max(gains, key=lambda pair: pair[0].speedup.value)

@@ -13,7 +13,7 @@ from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.names import named
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report import lead
-from mlpbench.bench.report.document import MANY_RUNS, Block, Document, Paragraph, Points, Section, without_claim
+from mlpbench.bench.report.document import MANY_RUNS, Block, Document, Paragraph, Points, Section
 from mlpbench.bench.report.formats import csv, html, json, markdown
 from mlpbench.bench.report.sections import bandwidth, book, device, gaps, latency, machine, spent, task, times, trust
 from mlpbench.bench.report.sections import compare as compared
@@ -22,9 +22,7 @@ from mlpbench.bench.report.sections import heatmap as heatmaps
 from mlpbench.bench.report.sections import history as histories
 from mlpbench.bench.report.sections import limits as limited
 from mlpbench.bench.report.sections import scaling as scaled
-from mlpbench.bench.report.sections import spread as rounds
 from mlpbench.bench.stats.steps import LEAST
-from mlpbench.bench.trust import spread
 from mlpbench.kernels.registry import nearest
 
 _WRITERS = {"md": markdown.render, "html": html.render, "csv": csv.render, "json": json.render}
@@ -85,14 +83,13 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     asked = "versions" if versions else lead.first(runs, gains)
     answer = lead.answer(asked, by_run, known_limits, gains, explanations)
     if versions:
-        answer = compared.versions_apart(versions, versions.baseline, versions.candidate)
-    finding = headline.find(cases, {run.name: run.shown for run in runs if run.shown}, answer)
+        answer = versions.conclusion()
+    finding = headline.find(
+        cases, {run.name: run.shown for run in runs if run.shown}, answer, headline.threads_of(runs)
+    )
     if len(runs) == 1 and (said := history.against_previous(runs[0])):
         finding = replace(finding, notes=[*finding.notes, said])
-    unclaimed = trust.claims(runs)
-    finding = replace(finding, notes=[*finding.notes, *unclaimed])
-    judged = tuple(trust.judge(run, p99_s) for run in runs)
-    spreads = spread.find(runs)
+    judged = tuple(trust.judge(run, own, p99_s) for run, own in by_run)
     gap_table = gaps.gap_table(runs)
     many = len(runs) > MANY_RUNS
     sections = (
@@ -116,7 +113,6 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
         Section("history", histories.TITLE, _past(runs, [case.kernel for case in cases])),
         Section("cases", "Every case", _cases(runs, cases), folded=True),
         Section("differences", "What differs between the runs", machine.differences(runs), folded=many),
-        Section("spread", "How the rounds of each case spread", rounds.blocks(spreads), folded=True),
         *latency.sections(judged, folded=p99_s is None),
         Section("spent", spent.TITLE, spent.blocks(runs), folded=True),
         Section(
@@ -127,12 +123,11 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
         Section("environment", "Machine and software", machine.environment(runs), folded=True),
         Section("repeat", "Reproduce", task.again(runs), folded=True),
     )
-    sections = without_claim(sections) if unclaimed else sections
     return Document(
         title="mlpbench: one sample at a time against batches",
-        chips=machine.chips(runs, [one.grade.name for one in judged]),
+        chips=machine.chips(runs),
         headline=finding,
-        notices=(*trust.notices(judged), *gaps.refused(runs), *_notices(runs)),
+        notices=(*gaps.refused(runs), *_notices(runs)),
         # What was asked comes first, and then what one may ask of any run.
         sections=tuple(sorted((one for one in sections if one.blocks), key=lambda section: section.slug != asked)),
         runs=tuple(runs),

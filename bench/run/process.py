@@ -28,7 +28,7 @@ from mlpbench.bench.record.runs import PLAN_FILE
 from mlpbench.bench.record.schema import STOPPED, Failure, Record, RecordFile, RecordHead, computed
 from mlpbench.bench.record.write import as_bytes, write_bytes
 from mlpbench.bench.run import looks
-from mlpbench.bench.trust.quiet import Taken, taken
+from mlpbench.bench.trust.rounds import CaseTime, taken
 from mlpbench.bench.words import things
 from mlpbench.kernels.base import processors
 from mlpbench.kernels.files import open_ordinary
@@ -167,12 +167,12 @@ def run_process(
         return Outcome(kernel, repeat, path, (f"left out: stopped after {took.seconds:.0f} s, {SPENT}",), cut=True)
     record = _file(left, Ran(began, took.seconds, share), plan, workload, folder, at)
     found = take_in(record, effort, name)
-    refused = (f"refused, {one.check}: {one.reason}" for one in record.trust.refusals)
+    refused = (f"refused: {one.check}" for one in record.trust.refusals if not one.by_time)  # the end says why
     reasons = (failure.reason for failure in record.failures)
     problems = dict.fromkeys((*reasons, *refused, *told))  # a gate fails for all cases
     if (wrong := looks.keep(looks.path_for(folder), record)) is not None:
         problems[wrong] = None
-    disturbed = {at for at, case in found.items() if not case.counts}
+    disturbed = {at for at, case in found.items() if case.disturbed}
     times = {at: case.sample_s for at, case in found.items()}
     construct_s = record.construct_s or 0.0
     return Outcome(kernel, repeat, path, tuple(problems), times=times, disturbed=disturbed, construct_s=construct_s)
@@ -192,7 +192,7 @@ def _file(left: Left, ran: Ran, plan: Plan, workload: Workload, folder: Path, at
     return schema.read(path)
 
 
-def take_in(record: Record, effort: Effort, name: str) -> Mapping[tuple[str, int], Taken]:
+def take_in(record: Record, effort: Effort, name: str) -> Mapping[tuple[str, int], CaseTime]:
     """Tell ``effort`` what a process left, and return the times in it; ``name``: what ``effort`` calls its kernel."""
     (found,) = taken([record])
     ran = record.ran or Ran(0.0, 0.0)
@@ -200,7 +200,7 @@ def take_in(record: Record, effort: Effort, name: str) -> Mapping[tuple[str, int
         effort.stopped(name, record.repeat, ran.took_s)
         return found
     times = {at: case.sample_s for at, case in found.items()}
-    disturbed = {at for at, case in found.items() if not case.counts}
+    disturbed = {at for at, case in found.items() if case.disturbed}
     timed_s = sum(sum(case.rounds_s) * case.iterations for case in record.cases)
     made_s = record.construct_s or 0.0
     effort.note(name, record.repeat, ran.took_s, times, disturbed, made_s, timed_s, ran.share)

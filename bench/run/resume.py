@@ -250,12 +250,8 @@ def take_in(found: Stopped, effort: Effort) -> None:
 
     A file that cannot be read is not measured again: its name is taken, and the report says what is wrong with it.
     """
-    paid: set[float] = set()
     limits = {}
     for part, run in zip(found.sweep.parts, found.runs, strict=True):
-        if run.roofs is not None and run.roofs.took_s is not None and run.roofs.took_s not in paid:
-            paid.add(run.roofs.took_s)  # settings that share threads and dtype share the file's content
-            effort.besides_s += run.roofs.took_s
         for name, kernel in part.names.items():
             if kernel == part.plan.limits_after:
                 limits[name] = {number: roofs.took_s or 0.0 for number, roofs in run.roofs_of_repeats.items()}

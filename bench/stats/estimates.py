@@ -1,16 +1,14 @@
-"""Estimates, ratios and verdicts from repeats. Knows no kernels and no files.
+"""One method for every time and every ratio: the median over repeats, and Student's interval on the log scale.
 
-Rounds inside one process (a repeat) are correlated and a burst of other load slows whole processes, so the repeat is
-the unit. Everything below takes one positive value per repeat (the median of its rounds, in seconds) and works on
-logarithms, because times are positive and disturbances multiply. docs/method.md says how often the intervals contain
-the truth.
+Rounds inside one process (a repeat) are correlated, so the repeat is the unit: one positive value for each. Logarithms,
+because times are positive and disturbances multiply. Three repeats know their scatter badly, but the cases of a run
+know it together: each case's variance is drawn towards the one that they share (`Scatter`). What whole runs differ by,
+and no repeat of one run shows, is a variance too (`Wander`). docs/statistics.md says how often the intervals hold.
 """
 
 import math
-from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -25,14 +23,18 @@ NO_INTERVAL = "1 repeat: no interval"
 #: Fewer repeats than this tell too little: disturbed ones are not left out, and no run stops before.
 LEAST_REPEATS = 3
 
-#: Fewest repeats for an interval from order statistics: (smallest, largest) of 6 covers 1 - 2/2**6 = 96.9 %.
-ORDER_STATISTICS_FROM = 6
-
 #: sqrt(n * variance) of the median of n standard normals: what the median loses against the mean. By quadrature of
 #: the (joint) density of the middle order statistics; such variances are tabulated in D. Teichroew, "Tables of expected
 #: values of order statistics and products of order statistics for samples of size twenty and less from the normal
 #: distribution", Ann. Math. Statist. 27 (1956). The limit, used above 10, is sqrt(pi / 2).
 MEDIAN_FACTORS = {2: 1.0, 3: 1.1602, 4: 1.0922, 5: 1.1976, 6: 1.1351, 7: 1.2137, 8: 1.1599, 9: 1.2227, 10: 1.1761}
+
+#: The cases of a run share its processes, so together they know their scatter no better than so many repeats would.
+MOST_DEGREES = 10.0
+#: Variance of a standard normal whose outer tenths are pulled in: 0.8 - 2 c phi(c) + 0.2 c², c its 90th percentile.
+PULLED_IN = 0.6787
+#: Standard deviations of logarithms below this are rounding.
+LEAST_SD = 1e-6
 
 
 @dataclass(frozen=True)
@@ -65,35 +67,109 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Drift:
-    """By how much the level of a whole run wanders, so that its repeats agree on it: what more repeats do not tell.
+class Scatter:
+    """What cases know together: the ``variance`` of a logarithm between repeats, worth so many ``degrees`` of freedom.
 
-    ``sd``: standard deviation of the logarithm of a run's level. ``degrees`` of freedom with which it is known.
+    Without degrees every case stands alone.
+    """
+
+    variance: float
+    degrees: float
+
+    def of(self, logs: NDArray[np.float64]) -> "Error":
+        """Return the error of the median of ``logs`` (n >= 2): their own variance, drawn towards the shared one.
+
+        G. K. Smyth, "Linear models and empirical Bayes methods for assessing differential expression in microarray
+        experiments", Statist. Appl. Genet. Mol. Biol. 3 (2004), equation for the moderated variance.
+        """
+        n, own = len(logs), float(np.var(logs, ddof=1))
+        degrees = n - 1 + self.degrees
+        variance = max(((n - 1) * own + self.degrees * self.variance) / degrees, LEAST_SD**2)
+        return Error(variance * MEDIAN_FACTORS.get(n, math.sqrt(math.pi / 2)) ** 2 / n, degrees)
+
+
+@dataclass(frozen=True)
+class Wander:
+    """By how much the level of a whole run wanders: the standard deviation of its logarithm, and how well it is known.
+
+    All repeats of a run share it, so no number of them shows it. It is the highest level of T. Kalibera and R. Jones,
+    "Rigorous benchmarking in reasonable time", ISMM 2013.
     """
 
     sd: float
     degrees: float
 
-    @property
-    def square(self) -> float:
-        """Its share in the squared standard error of the difference of two runs."""
-        return 2 * self.sd**2
+    def error(self, runs: int = 1) -> "Error":
+        """Return its part in the error of a time (of 1 run), or of a ratio between 2 runs."""
+        return Error(runs * self.sd**2, self.degrees)
 
 
-#: Of values that were measured side by side.
-NO_DRIFT = Drift(0.0, math.inf)
+@dataclass(frozen=True)
+class Error:
+    """A squared standard error on the log scale, and its degrees of freedom."""
+
+    square: float
+    degrees: float
+
+    def __add__(self, other: "Error") -> "Error":
+        """Return the error of a sum: F. E. Satterthwaite, "An approximate distribution", Biometrics Bull. 2 (1946)."""
+        total = self.square + other.square
+        if total == 0:
+            return Error(0.0, math.inf)
+        parts = ((self.square / total) ** 2 / self.degrees, (other.square / total) ** 2 / other.degrees)
+        return Error(total, 1 / sum(parts) if sum(parts) else math.inf)
+
+    def half(self, confidence: float = 0.95) -> float:
+        """Return half the width of the interval, on the log scale."""
+        return student((1 + confidence) / 2, self.degrees) * math.sqrt(self.square)
 
 
-def estimate(values_per_repeat: Values | Iterable[float], confidence: float = 0.95) -> Estimate:
-    """Return the median over repeats and its interval.
+ALONE, NO_WANDER = Scatter(0.0, 0.0), Wander(0.0, math.inf)
 
-    Of an even number of repeats the median is the geometric mean of the middle two. With fewer than 6 repeats (or
-    where order statistics cannot reach ``confidence``) the interval is ``median * exp(±t * s * c / sqrt(n))``: s the
-    standard deviation of the logarithms, t Student's quantile for n-1 degrees of freedom, c the efficiency factor
-    `MEDIAN_FACTORS`. From 6 on it lies between order statistics, which needs no normality (and which from 9 on a
-    single disturbed repeat cannot blow up), interpolated to the nominal level as T. P. Hettmansperger and
-    S. J. Sheather, "Confidence intervals based on interpolated order statistics", Statistics & Probability Letters 4
-    (1986).
+
+def shared_scatter(groups: Iterable[Values]) -> Scatter:
+    """Return what the cases of a run know together of the scatter of a repeat; ``groups``: one value for each repeat.
+
+    The prior of Smyth's moderated variances, robust as in B. Phipson, S. Lee, I. J. Majewski, W. S. Alexander and
+    G. K. Smyth, "Robust hyperparameter estimation protects against hypervariable genes", Ann. Appl. Stat. 10 (2016):
+    moments of log variances whose outer tenths are pulled in, so that one disturbed process does not widen all.
+    """
+    from scipy.special import digamma, polygamma
+
+    samples = [np.log(positive(group)) for group in groups]
+    found = [(len(x) - 1, max(float(np.var(x, ddof=1)), LEAST_SD**2)) for x in samples if len(x) > 1]
+    if len(found) < 3:
+        return ALONE
+    degrees, variances = np.array(found).T
+    logs = np.log(variances) - digamma(degrees / 2) + np.log(degrees / 2)
+    logs = np.clip(logs, *np.quantile(logs, (0.1, 0.9)))
+    beyond = float(np.var(logs, ddof=1)) / PULLED_IN - float(np.mean(polygamma(1, degrees / 2)))
+    prior = _inverse_trigamma(beyond) * 2 if beyond > 0 else math.inf
+    centre = float(np.mean(logs)) + (digamma(prior / 2) - math.log(prior / 2) if math.isfinite(prior) else 0.0)
+    return Scatter(math.exp(centre), min(prior, MOST_DEGREES))
+
+
+def _inverse_trigamma(y: float) -> float:
+    """Return x with trigamma(x) = y: Newton's method on 1/trigamma, which is nearly a line (Smyth 2004, appendix)."""
+    from scipy.special import polygamma
+
+    x = 0.5 + 1 / y
+    for _ in range(50):
+        tri = float(polygamma(1, x))
+        step = tri * (1 - tri / y) / float(polygamma(2, x))
+        x += step
+        if abs(step) < 1e-8 * x:
+            break
+    return x
+
+
+def estimate(
+    values_per_repeat: Values | Iterable[float], scatter: Scatter = ALONE, wander: Wander = NO_WANDER
+) -> Estimate:
+    """Return the median over repeats and its 95 % interval.
+
+    The median of an even number of repeats is the geometric mean of the middle two. ``scatter``: what the run's cases
+    know together. ``wander``: what whole runs differ by, for an interval that is to hold the next run's median.
 
     Raises ValueError for no values, and for values that are not finite and positive.
     """
@@ -101,53 +177,53 @@ def estimate(values_per_repeat: Values | Iterable[float], confidence: float = 0.
     value = _median(x)
     if len(x) == 1:
         return Estimate(value, math.nan, math.nan, 1, NO_INTERVAL)
-    below, above = _offsets(np.log(x / value), confidence)
-    return Estimate(value, value * _exp(below), value * _exp(above), len(x))
+    half = (scatter.of(np.log(x)) + wander.error()).half()
+    return Estimate(value, value * _exp(-half), value * _exp(half), len(x))
 
 
-def ratio(a: Values, b: Values, paired: bool = True, confidence: float = 0.95, drift: Drift = NO_DRIFT) -> Ratio:
-    """Return a / b with its interval: above 1, b is the faster side if a and b are times.
+def ratio(a: Values, b: Values, paired: bool = True, scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Ratio:
+    """Return a / b with its 95 % interval: above 1, b is the faster side if a and b are times.
 
-    ``paired``: the two values of a repeat were disturbed by the same load, so the ratio is taken within each repeat
-    (a sequence's place is the number of its repeat) and `estimate` does the rest; repeats of only one side are left
-    out. Otherwise the quotient of the medians, with Welch's interval on the logarithms (standard errors times
-    `MEDIAN_FACTORS`, Welch-Satterthwaite degrees of freedom) while one side has fewer than 6 repeats; from 6 on the
-    two sides' order-statistic intervals are combined: MOVER, G. Y. Zou and A. Donner, "Construction of confidence
-    limits about effect measures: a general approach", Statistics in Medicine 27 (2008). ``drift``, of unpaired sides,
-    adds its own interval in the same way.
+    ``paired``: the two values of a repeat ran next to each other, so the ratio is taken within each repeat (a
+    sequence's place is the number of its repeat); repeats of only one side are left out. Otherwise it is the quotient
+    of the medians, ``scatter`` is that of either side's times, and ``wander`` what two runs differ by.
 
     Raises ValueError as `estimate`, and for paired sides without a common repeat.
     """
+    value, error, n = difference(a, b, paired, scatter, wander)
+    if error is None:
+        return Ratio(value, math.nan, math.nan, n, paired, NO_INTERVAL)
+    half = error.half()
+    return Ratio(value, value * _exp(-half), value * _exp(half), n, paired)
+
+
+def difference(
+    a: Values, b: Values, paired: bool, scatter: Scatter = ALONE, wander: Wander = NO_WANDER
+) -> tuple[float, Error | None, int]:
+    """Return a / b, the error of its logarithm (None of one repeat), and the pairs or repeats; see `ratio`."""
     if paired:
-        a_by_repeat, b_by_repeat = _by_repeat(a), _by_repeat(b)
-        common = sorted(a_by_repeat.keys() & b_by_repeat.keys())
-        if not common:
+        positive(a), positive(b)
+        pairs = list(ratios(a, b).values())
+        if not pairs:
             raise ValueError("no repeat has both sides")
-        pairs = positive(a_by_repeat[i] for i in common) / positive(b_by_repeat[i] for i in common)
-        inner = estimate(pairs, confidence)
-        return Ratio(inner.value, inner.low, inner.high, inner.n, True, inner.reason)
+        x = positive(pairs)
+        return _median(x), scatter.of(np.log(x)) if len(x) > 1 else None, len(x)
     x, y = positive(a), positive(b)
     n = min(len(x), len(y))
-    x_median, y_median = _median(x), _median(y)
-    value = x_median / y_median
-    if n == 1:
-        return Ratio(value, math.nan, math.nan, n, False, NO_INTERVAL)
-    below, above = _difference(np.log(x / x_median), np.log(y / y_median), confidence)
-    if drift.sd:
-        half = student((1 + confidence) / 2, drift.degrees) * math.sqrt(drift.square)
-        below, above = -math.hypot(below, half), math.hypot(above, half)
-    return Ratio(value, value * _exp(below), value * _exp(above), n, False)
+    error = scatter.of(np.log(x)) + scatter.of(np.log(y)) + wander.error(runs=2) if n > 1 else None
+    return _median(x) / _median(y), error, n
+
+
+def ratios(a: Values, b: Values) -> dict[int, float]:
+    """Return a / b of each repeat that both have."""
+    one, other = (dict(side) if isinstance(side, Mapping) else dict(enumerate(side)) for side in (a, b))
+    return {repeat: one[repeat] / other[repeat] for repeat in sorted(one.keys() & other.keys())}
 
 
 def counted(by_repeat: Mapping[int, float], disturbed: Collection[int]) -> dict[int, float]:
-    """Return the repeats that count: the undisturbed ones, and up to `LEAST_REPEATS` the fastest of the others.
-
-    What disturbs makes slower: the fastest of them are the least disturbed.
-    """
-    hit = sorted((repeat for repeat in by_repeat if repeat in disturbed), key=lambda repeat: by_repeat[repeat])
-    kept = set(by_repeat.keys() - hit)
-    kept |= set(hit[: max(LEAST_REPEATS - len(kept), 0)])
-    return {repeat: value for repeat, value in by_repeat.items() if repeat in kept}
+    """Return the repeats that count: the undisturbed ones, or all of them where that leaves fewer than two."""
+    good = {repeat: value for repeat, value in by_repeat.items() if repeat not in disturbed}
+    return good if len(good) > 1 else dict(by_repeat)
 
 
 def verdict(speedup: Ratio, threshold: float) -> Verdict:
@@ -183,71 +259,11 @@ def positive(values: Values | Iterable[float]) -> NDArray[np.float64]:
     return x
 
 
-def _by_repeat(values: Values) -> dict[int, float]:
-    return dict(values) if isinstance(values, Mapping) else dict(enumerate(values))
-
-
 def _median(x: NDArray[np.float64]) -> float:
     """Return the median on the log scale, exactly one of the values if their number is odd or the middle two agree."""
     s = np.sort(x)
     low, high = float(s[(len(s) - 1) // 2]), float(s[len(s) // 2])
     return low * math.sqrt(high / low)
-
-
-def _offsets(logs: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    """Return the interval of the median of ``logs`` (n >= 2, their median is 0), as (below <= 0, above >= 0)."""
-    n = len(logs)
-    if n >= ORDER_STATISTICS_FROM and 1 - 2.0 ** (1 - n) >= confidence:
-        below, above = _order_statistics(np.sort(logs), confidence)
-    else:
-        above = student((1 + confidence) / 2, n - 1) * math.sqrt(_variance(logs))
-        below = -above
-    return min(below, 0.0), max(above, 0.0)
-
-
-def _order_statistics(s: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    """Interpolate between (s[d-1], s[n-d]), which covers at least ``confidence``, and the next pair inside it."""
-    n = len(s)
-    d, share = _widest(n, confidence)
-    inward = (n - d) * share / (d + (n - 2 * d) * share)
-    below = (1 - inward) * s[d - 1] + inward * s[d]
-    above = (1 - inward) * s[n - d] + inward * s[n - d - 1]
-    return float(below), float(above)
-
-
-@cache
-def _widest(n: int, confidence: float) -> tuple[int, float]:
-    """Return the largest d of which (s[d-1], s[n-d]) covers ``confidence``, and how far inwards that is."""
-    from scipy.special import bdtr
-
-    def coverage(d: int) -> float:
-        return 1.0 - 2.0 * float(bdtr(d - 1, n, 0.5))
-
-    d = 1 + bisect_left(range(2, n // 2 + 1), True, key=lambda d: coverage(d) < confidence)
-    return d, (coverage(d) - confidence) / (coverage(d) - coverage(d + 1))
-
-
-def _variance(logs: NDArray[np.float64]) -> float:
-    """Return the squared standard error of the median of ``logs``; of identical values, which are all 0 here, 0."""
-    n = len(logs)
-    factor = MEDIAN_FACTORS.get(n, math.sqrt(math.pi / 2))
-    return float(np.var(logs, ddof=1)) * factor**2 / n
-
-
-def _difference(x: NDArray[np.float64], y: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    """Return the interval of median(x) - median(y), both 0 here, for independent sides: (below, above)."""
-    if min(len(x), len(y)) >= ORDER_STATISTICS_FROM:
-        x_below, x_above = _offsets(x, confidence)
-        y_below, y_above = _offsets(y, confidence)
-        return -math.hypot(x_below, y_above), math.hypot(x_above, y_below)
-    vx, vy = _variance(x), _variance(y)
-    if vx + vy == 0:
-        return 0.0, 0.0
-    # Divided by their sum before they are squared: variances of nearly identical repeats would underflow.
-    px, py = vx / (vx + vy), vy / (vx + vy)
-    degrees = 1 / (px**2 / (len(x) - 1) + py**2 / (len(y) - 1))
-    half = student((1 + confidence) / 2, degrees) * math.sqrt(vx + vy)
-    return -half, half
 
 
 def _exp(x: float) -> float:

@@ -8,28 +8,30 @@ counts comparisons, as a whole, that share no process.
 """
 
 import itertools
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
-from mlpbench.bench.stats import drift, significance
-from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
+from mlpbench.bench.stats import estimates, verdicts
+from mlpbench.bench.stats.estimates import NO_WANDER, Wander
 
 #: The share of planted slowdowns that must be found for the tool to be said to find them.
-FOUND = significance.POWER
+FOUND = verdicts.POWER
 #: Of the scatter over all cases: what nine in ten do not exceed.
 SCATTER_QUANTILE = 0.9
 
+#: Repeats that stand for a run of their own.
+RUN = 5
 #: Repeats that a block has at least, where it is made shorter so that there are two.
 FEWEST = 12
 
 #: (mode, batch size) -> repeat -> seconds per sample.
 _ByRepeat = Mapping[int, float]
 Times = Mapping[tuple[str, int], _ByRepeat]
-#: Both sides of one case, and the drift between them.
-_Case = tuple[_ByRepeat, _ByRepeat, Drift]
+#: Both sides of one case.
+_Case = tuple[_ByRepeat, _ByRepeat]
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Kind:
     """One way to compare, paired or not. ``planted`` is the share of each slowdown -> cases in which it was found.
 
     ``false`` counts verdicts faster or slower where there is no difference, ``disjoint`` comparisons with any such
-    verdict among those that share no process. ``scatter`` is what `bench.stats.significance.detectable` takes.
+    verdict among those that share no process. ``scatter``: standard deviation of what one repeat leaves open.
     """
 
     false: Tally
@@ -96,12 +98,12 @@ def evaluate(
     same: Sequence[Times],
     slowed: Mapping[float, Times],
     repeats: int,
-    drifts: Mapping[tuple[str, int], Drift] = MappingProxyType({}),
+    wander: Wander = NO_WANDER,
 ) -> tuple[Kind | None, Kind | None]:
     """Return what the times of equal kernels and of slowed ones show: paired, unpaired.
 
-    ``same`` has the times of each equal kernel, ``slowed`` those of the kernel with each slowdown; ``drifts``, by case,
-    is what two runs differ by anyway. A block is of repeats that every kernel has; of a case it has those that count,
+    ``same`` has the times of each equal kernel, ``slowed`` those of the kernel with each slowdown; ``wander`` is what
+    two runs differ by anyway. A block is of repeats that every kernel has; of a case it has those that count,
     as in any comparison. Repeats that do not fill a last block are left out. None where there are not enough: paired
     needs one block, unpaired two.
     """
@@ -109,14 +111,14 @@ def evaluate(
     blocks = [common[i : i + repeats] for i in range(0, len(common) - repeats + 1, repeats)]
     kernels = range(len(same))
     paired = _Trials(
-        *(same, slowed, True, {}),
+        *(same, slowed, True, NO_WANDER),
         places=[(block, block) for block in blocks],
         sides=list(itertools.combinations(kernels, 2)),
         disjoint_places=[(block, block) for block in blocks],
         disjoint_sides=list(zip(kernels[::2], kernels[1::2], strict=False)),
     )
     unpaired = _Trials(
-        *(same, slowed, False, drifts),
+        *(same, slowed, False, wander),
         places=list(itertools.combinations(blocks, 2)),
         sides=[(i, j) for i in kernels for j in kernels],
         disjoint_places=list(zip(blocks[::2], blocks[1::2], strict=False)),
@@ -125,15 +127,22 @@ def evaluate(
     return paired.kind() if blocks else None, unpaired.kind() if len(blocks) > 1 else None
 
 
-def wander(sides: Sequence[Times], alone: Collection[tuple[str, int]]) -> drift.Drifts:
-    """Return how far the level of a whole run wanders, from the times of kernels that ran side by side.
-
-    ``alone``: the cases that one thread works on. Of the cases of either kind, the one that wanders most counts.
-    """
-    found: dict[bool, list[Drift | None]] = {True: [], False: []}
-    for case in set.intersection(*(set(times) for times in sides)):
-        found[case in alone].append(drift.measured(drift.common_level(times[case] for times in sides)))
-    return drift.Drifts(drift.widest(found[True]), drift.widest(found[False]))
+def wandered(sides: Sequence[Times], prior: Wander) -> Wander:
+    """Return how far runs of `RUN` repeats wander, from the times of kernels that ran side by side."""
+    common = _common(sides)
+    runs = [common[i : i + RUN] for i in range(0, len(common) - RUN + 1, RUN)]
+    looks = []
+    for repeats in runs:
+        times = {
+            (number, case): {n: own[case][n] for n in repeats if n in own[case]}
+            for number, own in enumerate(sides)
+            for case in own
+        }
+        several = {case: values for case, values in times.items() if len(values) > 1}
+        scatter = estimates.shared_scatter(several.values())
+        logs = {case: np.log(list(values.values())) for case, values in several.items()}
+        looks.append({case: (float(np.median(x)), scatter.of(x)) for case, x in logs.items()})
+    return verdicts.learnt_wander(looks, prior)
 
 
 def seen_slowdowns(same: Sequence[Times], slowed: Mapping[float, Times]) -> dict[float, float]:
@@ -157,7 +166,7 @@ class _Trials:
     same: Sequence[Times]
     slowed: Mapping[float, Times]
     paired: bool
-    drifts: Mapping[tuple[str, int], Drift]
+    wander: Wander
     places: list[tuple[list[int], list[int]]]
     sides: list[tuple[int, int]]
     disjoint_places: list[tuple[list[int], list[int]]]
@@ -169,8 +178,9 @@ class _Trials:
             [self._cases(self.same[i], self.same[j], at) for at in places for i, j in sides]
             for places, sides in ((self.places, self.sides), (self.disjoint_places, self.disjoint_sides))
         )
-        judged = [(a, b) for cases in equal for a, b, _ in cases if self._can_be_judged(a, b)]
-        scatter = [significance.test(*sides, self.paired).scatter for sides in judged]
+        judged = [(a, b) for cases in equal for a, b in cases if self._can_be_judged(a, b)]
+        errors = [estimates.difference(*sides, self.paired) for sides in judged]
+        scatter = [math.sqrt(error.square * n) for _, error, n in errors if error]
         return Kind(
             false=_tally([word for cases in equal for word in self._verdicts(cases)], "faster", "slower"),
             disjoint=Tally(
@@ -189,17 +199,15 @@ class _Trials:
             [{i: times[case][i] for i in repeats if i in times[case]} for case in a]
             for times, repeats in zip((a, b), at, strict=True)
         )
-        return list(zip(one, other, (self.drifts.get(case, NO_DRIFT) for case in a), strict=True))
+        return list(zip(one, other, strict=True))
 
     def _can_be_judged(self, a: _ByRepeat, b: _ByRepeat) -> bool:
         """Return whether enough repeats count on both sides."""
         return min(len(a), len(b), len(a.keys() & b.keys()) if self.paired else 2) >= 2
 
     def _verdicts(self, cases: list[_Case]) -> list[str]:
-        judged = [case for case in cases if self._can_be_judged(*case[:2])]
-        drifts = [case[2] for case in judged]
-        sides = [case[:2] for case in judged]
-        found = significance.judge(sides, self.paired, significance.THRESHOLD, drifts=drifts)
+        judged = [case for case in cases if self._can_be_judged(*case)]
+        found = verdicts.judge(judged, self.paired, verdicts.THRESHOLD, wander=self.wander)
         return [str(one.verdict) for one in found] + ["unclear"] * (len(cases) - len(judged))
 
 

@@ -1,5 +1,5 @@
 """In: records.
 
-Out: how far they can be trusted: disturbance, clock, pace of the processor, latency, timeline.
+Out: what their rounds come to: the time of each case, the one mark, the speed of the processor; latency, calibration.
 May import: `record`, `values`, `stats` and what lies below; it reads no file.
 """

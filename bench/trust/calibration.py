@@ -4,22 +4,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from msgspec.structs import asdict
-
 from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.calibration import (
     CalibrationFile,
     CalibrationHead,
-    DriftEntry,
-    DriftsEntry,
     KindEntry,
     PlantedEntry,
     SeenEntry,
     TallyEntry,
+    WanderEntry,
 )
-from mlpbench.bench.stats import significance
-from mlpbench.bench.stats.drift import ASSUMED, Drifts
-from mlpbench.bench.stats.estimates import NO_DRIFT, Drift
+from mlpbench.bench.stats import verdicts
+from mlpbench.bench.stats.estimates import NO_WANDER, Error, Wander
 from mlpbench.bench.stats.trials import FOUND, Kind, Tally
 
 FILE = "calibration.json"
@@ -32,7 +28,7 @@ class Calibration:
     """Of one machine. ``repeats`` on each side of a comparison; kinds that could not be measured are None.
 
     ``seen``: each planted slowdown -> the one that the times show, from all repeats: was it planted well?
-    ``drifts``: how far the level of a whole run wanders, which comparisons of two runs reckon with.
+    ``wander``: how far the level of a whole run wanders, which comparisons of two runs reckon with.
     """
 
     machine: str
@@ -46,11 +42,10 @@ class Calibration:
     paired: Kind | None
     unpaired: Kind | None
     seen: dict[float, float]
-    drifts: Drifts = ASSUMED
+    wander: Wander | None = None
 
     def content(self) -> CalibrationFile:
         """Return the content of the file."""
-        drifts = {name: DriftEntry(found.sd, found.degrees) for name, found in vars(self.drifts).items() if found}
         return CalibrationFile(
             CalibrationHead(
                 kind="calibration",
@@ -58,7 +53,7 @@ class Calibration:
                 paired=_entry(self.paired),
                 unpaired=_entry(self.unpaired),
                 seen=tuple(SeenEntry(share, seen) for share, seen in sorted(self.seen.items())),
-                drifts=DriftsEntry(**drifts),
+                wander=WanderEntry(self.wander.sd, self.wander.degrees) if self.wander else None,
             )
         )
 
@@ -77,8 +72,9 @@ class Calibration:
             said += "" if paired else ": measure both sides in one run to be sure"
         if n == self.repeats or n < 2:
             return said
-        drift = NO_DRIFT if paired else self.drifts.widest
-        least = significance.detectable(kind.scatter, n, paired, self.threshold, self.false_discovery_rate, drift)
+        wander = NO_WANDER if paired or self.wander is None else self.wander
+        error = Error(kind.scatter**2 / n, (n - 1) * (1 if paired else 2)) + wander.error(runs=2)
+        least = verdicts.detectable(error, self.threshold, self.false_discovery_rate)
         size = f"about {100 * least:.2g} %" if least < 1 else "more than 100 %"
         return f"{said}; with the {n} repeats of this comparison: {size}, by the scatter measured then"
 
@@ -86,13 +82,12 @@ class Calibration:
 def read(path: Path) -> Calibration:
     """Read a calibration. Raises UserError, one line that begins with the path, as `bench.record.runs.read`."""
     head = untrusted.read(path, CalibrationFile, "a calibration").mlpbench
-    drifts = {name: found and Drift(**found.as_dict()) for name, found in asdict(head.drifts or DriftsEntry()).items()}
     return Calibration(
         **{name: getattr(head, name) for name in _AS_IT_IS},
         paired=_kind(head.paired),
         unpaired=_kind(head.unpaired),
         seen={entry.slowdown: entry.seen for entry in head.seen},
-        drifts=Drifts(**drifts) if head.drifts else ASSUMED,
+        wander=Wander(head.wander.sd, head.wander.degrees) if head.wander else None,
     )
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlpbench.bench.analysis import attribution
-from mlpbench.bench.analysis.attribution import PARTS, SmallNetworks, arithmetic_cost, weight_cost
+from mlpbench.bench.analysis import attribution, times
+from mlpbench.bench.analysis.attribution import PARTS, NotExplained, SmallNetworks, arithmetic_cost, weight_cost
 from mlpbench.bench.analysis.roofline import Roofs
 
 ROOFS = Roofs(1, 250e9, "multiply-add", {"L1": 500e9, "L2": 200e9, "L3": 100e9}, {})
@@ -19,10 +19,6 @@ BATCH, BYTES, FLOP = 1000, 180_000, 90_000
 
 #: Of calls, weights, arithmetic and what else there is; and of a sample in a batch.
 TIMES = (9e-6, 1e-6, 2e-6, 1e-6, 1e-6)
-
-
-def small(call=9e-6, call_batch=10e-6, l1_one=10e-6, l1_batch=0.5e-6):
-    return SmallNetworks(call, call_batch, None, None, l1_one, l1_batch, 100, 18_000, 36_000)
 
 
 @dataclass
@@ -38,21 +34,25 @@ def attribute(repeats, *of_batch):
     """Return the attribution of repeats that all count."""
     one, batch = ({i: getattr(sides, name) for i, sides in enumerate(repeats)} for name in ("one_s", "batch_s"))
     small = {i: sides.small for i, sides in enumerate(repeats)}
-    return attribution.attribute(
-        *(SimpleNamespace(by_repeat=side, every=side) for side in (one, batch)), small, *of_batch
-    )
+    one, batch = (SimpleNamespace(by_repeat=side, every=side, hit=frozenset()) for side in (one, batch))
+    return attribution.attribute(one, batch, times.ratio(one, batch), small, *of_batch)
 
 
 def made_of(calls=9e-6, weights=0.0, arithmetic=0.0, other=0.0, batch_s=1e-6):
     """Return the sides of a kernel whose single calls cost so much more than its batches, and its small networks."""
     one = batch_s + calls - calls / BATCH + weights * (1 - 1 / BATCH) + arithmetic + other
-    return Sides(one, batch_s, small(calls, calls, calls + arithmetic + 1e-7, calls / 100 + 1e-7))
+    small = SmallNetworks(calls, calls, None, None, calls + arithmetic + 1e-7, calls / 100 + 1e-7, 100, 18_000, 36_000)
+    return Sides(one, batch_s, small)
+
+
+def shares(found):
+    return {name: found.share(name) for name in PARTS}
 
 
 seconds = st.floats(1e-8, 1e-4)
 
 
-@given(calls=seconds, weights=seconds, arithmetic=seconds, other=st.floats(-5e-9, 1e-4))
+@given(calls=seconds, weights=seconds, arithmetic=seconds, other=st.floats(0, 1e-4))
 @settings(max_examples=60)
 def test_each_part_is_found(calls, weights, arithmetic, other):
     sides = made_of(calls, weights, arithmetic, other)
@@ -62,16 +62,79 @@ def test_each_part_is_found(calls, weights, arithmetic, other):
     assert found.parts["weights"].value == pytest.approx(weights * (1 - 1 / BATCH), abs=1e-9 * whole)
     assert found.parts["arithmetic"].value == pytest.approx(arithmetic, abs=1e-9 * whole)
     assert found.parts["unexplained"].value == pytest.approx(other, abs=1e-9 * whole)
-    assert sum(part.value for part in found.parts.values()) == pytest.approx(found.saved_s)
-    assert sum(found.share(name) for name in PARTS) == pytest.approx(1)
     assert found.gain.value == pytest.approx(sides.one_s / sides.batch_s)
 
 
 @given(scale=st.floats(1e-3, 1e3))
 @settings(max_examples=20)
 def test_the_unit_of_time_does_not_matter(scale):
-    one, other = (attribute([made_of(*(s * unit for s in TIMES))], BATCH, 1e-6 * unit) for unit in (1.0, scale))
+    one, other = (attribute([made_of(*(s * unit for s in TIMES))] * 2, BATCH, 1e-6 * unit) for unit in (1.0, scale))
     assert other.share("calls") == pytest.approx(one.share("calls"), rel=1e-6)
+
+
+def disturbed(rng, noise):
+    """Return repeats of a kernel whose small networks, and now and then its batches, a neighbour slows down."""
+    repeats = []
+    for _ in range(3):
+        sides = made_of(*TIMES)
+        burst = lambda: float(np.exp(noise * rng.exponential()))  # noqa: E731 - as short as it is
+        s = sides.small
+        small = SmallNetworks(
+            *(s.call_one_s * burst(), s.call_batch_s * burst(), None, None),
+            *(s.l1_one_s * burst(), s.l1_batch_s * burst(), *(s.l1_batch, s.l1_flop, s.l1_weight_bytes)),
+        )
+        repeats.append(Sides(sides.one_s, sides.batch_s * burst(), small))
+    return repeats
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.1, 0.5, 2.0])
+def test_whatever_disturbs_shares_lie_between_0_and_1_and_add_up_or_there_are_none(noise):
+    """Medians of each part alone said -4,332 % and 4,366 % here, or that calls are 131 % of the gain."""
+    rng, explained = np.random.default_rng(int(100 * noise)), 0
+    for _ in range(200):
+        try:
+            found = attribute(disturbed(rng, noise), BATCH, 1e-6)
+        except NotExplained:
+            continue
+        explained += 1
+        assert sum(shares(found).values()) == pytest.approx(1)
+        assert sum(part.value for part in found.parts.values()) == pytest.approx(found.saved_s)
+        for part in found.parts.values():
+            assert 0 <= part.value <= found.saved_s * (1 + 1e-9)
+            assert math.isnan(part.low) or 0 <= part.low <= part.high <= found.saved_s * (1 + 1e-9)
+        largest = max(PARTS, key=found.share)
+        assert not found.unsure(largest)
+    assert explained >= {0.01: 200, 0.1: 150, 0.5: 1, 2.0: 0}[noise]
+
+
+def test_reading_that_hides_behind_arithmetic_is_no_part_of_the_overlap():
+    """Weights seem to cost 3 of 8 µs, and 2 are left."""
+    found = attribute([made_of(5e-6, weights=2e-6, arithmetic=1e-6)] * 3, BATCH, 3e-6)
+    assert found.parts["weights"].value == pytest.approx(2e-6, rel=0.01)
+    assert found.parts["unexplained"].value == pytest.approx(0, abs=1e-9)
+
+
+def test_a_share_below_0_within_its_uncertainty_is_0_and_the_others_are_scaled():
+    repeats = [made_of(9e-6, other=other) for other in (-0.6e-6, 0.1e-6, -0.1e-6)]
+    found = attribute(repeats, BATCH, 0.0)
+    assert (found.share("unexplained"), found.share("calls")) == (0, pytest.approx(1))
+
+
+@pytest.mark.parametrize(
+    ("repeats", "reason"),
+    [
+        ([made_of(9e-6, other=-3e-6)] * 3, "the causes explain more than there is"),
+        ([made_of(9e-6, arithmetic=-2e-6)] * 3, "arithmetic came out below 0"),
+        ([made_of(0.0, other=-0.5e-6)] * 3, "batching saves nothing"),
+        ([made_of(0.0, other=o) for o in (0.1e-6, -0.1e-6, 0.05e-6)], "whether batching saves anything is unclear"),
+        ([made_of(9e-6)], "1 repeat: no interval"),
+        ([made_of(c, other=9e-6 - c) for c in (1e-6, 5e-6, 9e-6)], "repeats disagree about the shares"),
+    ],
+)
+def test_a_gain_that_cannot_be_divided_says_why(repeats, reason):
+    with pytest.raises(NotExplained) as said:
+        attribute(repeats, BATCH, 0.0)
+    assert str(said.value) == reason
 
 
 def test_without_roofs_the_weights_are_not_measured_and_stay_unexplained():
@@ -82,21 +145,15 @@ def test_without_roofs_the_weights_are_not_measured_and_stay_unexplained():
 
 def test_without_the_network_in_l1_the_arithmetic_is_not_measured():
     sides = made_of(9e-6, arithmetic=2e-6)
-    found = attribute([Sides(sides.one_s, sides.batch_s, SmallNetworks(9e-6, 9e-6))], BATCH, 0.0)
+    found = attribute([Sides(sides.one_s, sides.batch_s, SmallNetworks(9e-6, 9e-6))] * 2, BATCH, 0.0)
     assert found.parts["arithmetic"] is None
     assert found.parts["unexplained"].value == pytest.approx(2e-6)
 
 
-def test_batching_that_saves_nothing_has_no_shares():
-    found = attribute([made_of(0.0, other=-0.5e-6)], BATCH, 0.0)
-    assert found.saved_s < 0
-    assert found.share("calls") is None
-
-
-def test_one_repeat_has_no_interval_and_the_weights_come_from_none():
-    one, four = (attribute([made_of()] * repeats, BATCH, 1e-6).parts for repeats in (1, 4))
-    assert all(math.isnan(end) for part in (one["calls"], four["weights"]) for end in (part.low, part.high))
-    assert not math.isnan(four["calls"].low)
+def test_the_weights_have_no_interval_since_a_run_measures_its_roofs_once():
+    parts = attribute([made_of(other=1e-6)] * 4, BATCH, 1e-7).parts
+    assert math.isnan(parts["weights"].low)
+    assert not math.isnan(parts["calls"].low)
 
 
 def test_the_interval_holds_the_truth():
@@ -127,4 +184,5 @@ def test_arithmetic_costs_what_loading_every_weight_takes_beyond_the_peak():
     assert arithmetic_cost(FLOP, BYTES, slow) == pytest.approx(BYTES / 100e9 - FLOP / 250e9)
     assert arithmetic_cost(FLOP, BYTES, ROOFS) == 0, "these loads keep up"
     assert arithmetic_cost(FLOP, BYTES, Roofs(1, 250e9, "", {}, {})) == 0
-    assert attribute([made_of()], BATCH, 0.0, 3e-6).parts["arithmetic"].value == pytest.approx(3e-6)
+    sides = made_of(9e-6, other=3e-6)
+    assert attribute([sides] * 2, BATCH, 0.0, 3e-6).parts["arithmetic"].value == pytest.approx(3e-6)

@@ -8,6 +8,7 @@ from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.analysis.sides import by_axis, parse_sides
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.stats import verdicts
 from support import simulate
 from support.runs.sides import STEADY, TIMES
 
@@ -32,11 +33,11 @@ def sides(results, *texts):
 def test_two_sweeps_are_compared_setting_by_setting(results):
     a = sweep(results)
     b = sweep(results, factor=lambda setting: 1.5 if setting.threads == 2 else 1.0, seed=2)
-    found = compare(*sides(results, a, b), drifts=STEADY)
+    found = compare(*sides(results, a, b), wander=STEADY)
     assert (found.baseline, found.candidate, found.paired) == (a.name, b.name, False)
     assert len(found.rows) == 8
-    verdicts = {(row.setting, row.verdict) for row in found.rows}
-    assert verdicts == {("1 thread", "same"), ("2 threads", "slower")}
+    told = {(row.setting, row.verdict) for row in found.rows}
+    assert told == {("1 thread", "not slower"), ("2 threads", "slower")}
     assert (found.unmatched, found.differences) == ((), ())
     assert {row.label for row in found.slower} == {"numpy, 2 threads", "numba, 2 threads"}
     cases = json.loads(json.dumps(found.as_dict(), allow_nan=False))["cases"]
@@ -48,13 +49,13 @@ def test_two_sweeps_are_compared_setting_by_setting(results):
 
 def test_the_correction_is_for_the_rows_of_all_settings(results):
     a, b = sweep(results), sweep(results, seed=2)
-    whole = compare(*sides(results, a, b), drifts=STEADY)
-    alone = compare(*sides(results, a / "threads-1", b / "threads-1"), drifts=STEADY)
+    whole = compare(*sides(results, a, b), wander=STEADY)
+    alone = compare(*sides(results, a / "threads-1", b / "threads-1"), wander=STEADY)
     assert not alone.paired, "settings of two sweeps"
-    by_case = {(row.kernels, row.mode): row for row in alone.rows}
-    shared = [(row, by_case[row.kernels, row.mode]) for row in whole.rows if row.setting == "1 thread"]
-    assert all(row.p == one.p for row, one in shared)
-    assert any(row.p_adjusted != one.p_adjusted for row, one in shared)
+    for found, number in ((whole, 8), (alone, 4)):
+        p_values = [row.p for row in found.rows]
+        assert len(p_values) == number
+        assert [row.p_adjusted for row in found.rows] == verdicts.adjusted(p_values)
 
 
 def test_two_kernels_of_a_sweep_are_paired_in_each_setting(results):
@@ -68,13 +69,18 @@ def test_two_kernels_of_a_sweep_are_paired_in_each_setting(results):
 
 def test_two_settings_of_a_sweep_are_paired_by_repeat(results):
     a = sweep(results, factor=lambda setting: 1 / setting.threads)
-    found = compare(*sides(results, "latest/threads-1", "latest/threads-2"))
+    both = sides(results, "latest/threads-1", "latest/threads-2")
+    with pytest.raises(NothingComparable, match="threads: 1 against 2"):
+        compare(*both)
+    found = compare(*both, by="threads")
     assert found.paired
     assert {row.verdict for row in found.rows} == {"faster"}
     assert {row.setting for row in found.rows} == {None}, "they differ in it: the title says which they are"
-    assert (found.baseline, found.candidate) == (f"{a.name}.threads-1", f"{a.name}.threads-2")
-    assert "threads: 1 against 2" in found.differences
-    assert parse_sides(f"{found.baseline}:numba", results)[0].kernel == "numba", "as the command line takes it"
+    assert (found.baseline, found.candidate) == ("threads 1", "threads 2")
+    named = compare(*both, anyway=True)
+    assert (named.baseline, named.candidate) == (f"{a.name}.threads-1", f"{a.name}.threads-2")
+    assert "threads: 1 against 2" in named.differences
+    assert parse_sides(f"{named.baseline}:numba", results)[0].kernel == "numba", "as the command line takes it"
 
 
 def test_settings_of_other_networks_are_refused_as_runs_are(results):
@@ -133,14 +139,14 @@ def slow_in_new_with_two_threads(setting):
 
 def by(results, path, wanted):
     axis, left, right = by_axis(parse_sides(str(path), results), wanted)
-    return compare(left, right, drifts=STEADY, by=axis)
+    return compare(left, right, wander=STEADY, by=axis)
 
 
 def test_the_environments_of_a_sweep_are_compared_paired_and_in_each_other_setting(results):
     path = sweep(results, ENVS, factor=slow_in_new_with_two_threads)
     found = by(results, path, "env")
-    assert (found.baseline, found.candidate, found.paired, len(found.rows)) == ("env old", "env new", True, 8)
-    assert {(row.setting, row.verdict) for row in found.rows} == {("1 thread", "same"), ("2 threads", "slower")}
+    assert (found.baseline, found.candidate, found.paired, len(found.rows)) == ("old", "new", True, 8)
+    assert {(row.setting, row.verdict) for row in found.rows} == {("1 thread", "not slower"), ("2 threads", "slower")}
     turned = by(results, path, "env=new,old")
     assert {row.verdict for row in turned.rows if row.setting == "2 threads"} == {"faster"}
     # Another axis of the same sweep: in each environment.
@@ -149,7 +155,7 @@ def test_the_environments_of_a_sweep_are_compared_paired_and_in_each_other_setti
 
 def test_one_environment_of_a_sweep_is_a_side_like_any_other(results):
     path = sweep(results, make_settings([NET], [1], ["float32"], ["old", "new"]))
-    found = compare(*sides(results, path / "env-old", path / "env-new"), drifts=STEADY)
+    found = compare(*sides(results, path / "env-old", path / "env-new"), wander=STEADY)
     assert (found.paired, {row.setting for row in found.rows}) == (True, {None})
 
 

@@ -83,7 +83,7 @@ def test_impossible_times_are_refused_unless_the_kernel_says_that_it_skips_work(
     kernel = only(write(tmp_path, **files.impossible(kernel_info=info), seed=1))
     assert not kernel.impossible
     assert any("362 % of the multiply-add peak (it skips work)" in line for line in kernel_sentences(kernel))
-    assert (kernel.attribution, kernel.weights_in, explain.SKIPS in kernel.missing) == (None, "L2", True)
+    assert (kernel.attribution, kernel.weights_in, kernel.not_explained) == (None, "L2", explain.SKIPS)
 
 
 def test_calls_that_are_not_waited_for_are_found_out(tmp_path):
@@ -122,7 +122,7 @@ def test_files_of_before_still_read_and_say_what_is_missing(tmp_path):
     (kernel,) = found.kernels
     assert kernel.fit.straight, "the line needs the cases alone"
     assert kernel.attribution is None
-    assert "No attribution: the cost of a call was not measured." in kernel_sentences(kernel)
+    assert "Not explained in this run: the cost of a call was not measured." in kernel_sentences(kernel)
     assert all(share.verdict is None for share in kernel.shares)
     for name in render.FORMATS:
         assert render.render([run], name)
@@ -204,7 +204,7 @@ def test_a_curve_that_is_no_line_is_told_in_parts_and_one_that_cannot_be_divided
     times = {("numpy", "batched", size): calls / size for size, calls in ((1, 13e-6), (10, 90e-6), (100, 112e-6))}
     assert "No division into parts fits better." in kernel_sentences(only(write(tmp_path, times, seed=1)))
     few = kernel_sentences(only(write(tmp_path, {("numpy", "batched", size): 1e-6 for size in (10, 100)}, seed=2)))
-    for start in ("No line over batch sizes", "No attribution: it needs the case one at a time"):
+    for start in ("No line over batch sizes", "Not explained in this run: it needs the case one at a time"):
         assert any(line.startswith(start) for line in few)
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mlpbench.bench.analysis import frame, headline, limits
+from mlpbench.bench.analysis import frame, headline, heatmap, limits
 from mlpbench.bench.analysis.headline import Fastest, KernelFinding
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import make_settings
@@ -56,15 +56,6 @@ def test_known_times_give_known_findings(tmp_path):
     assert bulk.sentence().startswith("Fastest in batches of 10,000: numpy, 1.60 µs per sample")
 
 
-def test_with_more_than_a_quarter_of_the_timings_spoiled_there_is_no_finding(tmp_path):
-    cases = summarize(frame.runs(simulate.write_run(tmp_path, KNOWN, repeats=4)))
-    for spoiled, busy in ((8, False), (9, True)):  # of 32
-        first, *others = cases
-        found = headline.find([replace(first, doubtful=spoiled), *others])
-        assert found.busy == busy
-        assert found.lead.startswith("No finding: the machine was busy, which spoiled 9 of 32 timings.") == busy
-
-
 def test_sentences_begin_with_the_titles_of_runs_and_the_lead_names_them(tmp_path):
     """The same network twice, the second run with twice the gain."""
     slow = simulate.write_run(tmp_path, {**KNOWN, ("numpy", "per_sample", 100): 36e-6}, noise=0, seed=1)
@@ -80,16 +71,17 @@ def test_sentences_begin_with_the_titles_of_runs_and_the_lead_names_them(tmp_pat
     assert sum(line.startswith("Run 2 threads: ") for line in untitled.lines()) == 4
 
 
-def test_a_lead_names_who_may_be_as_fast_and_no_gain_that_is_unclear(tmp_path):
-    """Two repeats of a kernel disagree by a factor of 50: its interval has no end worth a word."""
+def test_a_lead_names_who_may_be_as_fast_and_is_made_of_the_gains_that_are_clear(tmp_path):
+    """Two repeats of a kernel disagree by a factor of 50: its interval has no end worth a word, and it alone is out."""
     near = {(name, mode, 1): s for name, s in (("a", 1e-6), ("b", 1.2e-6)) for mode in ("per_sample", "batched")}
     assert "; b may be as fast. " in find(tmp_path / "near", near, noise=0.2, seed=3).lead
     run = simulate.write_run(tmp_path, KNOWN, noise=0, repeats=2)
     with simulate.edited(run / "numpy.0.json") as changed:
         for benchmark in (one for one in changed["benchmarks"] if one["params"]["mode"] == "batched"):
             benchmark["stats"]["data"] = [50 * second for second in benchmark["stats"]["data"]]
-    lead = headline.find(summarize(frame.runs(run))).lead
-    assert lead.endswith("How much batching gains is unclear: repeats disagree by more than a factor of 3.")
+    found = headline.find(summarize(frame.runs(run)))
+    assert "numba: 3.00x (3.00 to 3.00) faster in batches" in found.lead
+    assert "numpy: whether batches are faster is unclear" in found.sentences[1]
 
 
 def test_the_lead_says_what_was_asked_in_place_of_what_batching_gains(tmp_path):
@@ -107,6 +99,54 @@ def test_a_lead_that_the_repeats_do_not_show_is_not_claimed(tmp_path):
     assert f"whether {unclear.runner_up} is slower is unclear" in unclear.sentence()
 
 
+SKIPS = {"backend": "numpy", "device": "cpu", "version": "1", "describe": {"skips_work": True}}
+
+
+def unchecked(folder, *kernels, times=KNOWN):
+    """Write a run in which nothing checks the times of some kernels."""
+    run = simulate.write_run(folder, times, noise=0)
+    for path in (path for kernel in kernels for path in run.glob(f"{kernel}.*.json")):
+        with simulate.edited(path) as content:
+            content["mlpbench"]["kernel_info"] = SKIPS
+    return run
+
+
+def test_an_unchecked_kernel_neither_leads_nor_is_next_nor_ranks_first(tmp_path):
+    """It has the shortest times by far."""
+    sparse = {("sparse", *case): time / 10 for (kernel, *case), time in KNOWN.items() if kernel == "numpy"}
+    run = runs.read_run(unchecked(tmp_path, "sparse", times={**sparse, **KNOWN}))
+    cases = summarize([run])
+    found = headline.find(cases)
+    assert "sparse" not in found.lead
+    assert found.lead.startswith("Fastest: numpy, ")
+    assert not any("sparse" in (one.kernel, one.runner_up) for one in found.fastest)
+    assert [kernel.name for kernel in found.kernels] == ["numpy", "numba", "sparse †"]
+    assert headline.overview(run, cases, None).fastest.kernel == "numpy"
+    (heat,) = heatmap.find(cases)
+    assert heat.kernels[-1] == "sparse"
+    assert {cell.fastest for cell in heat.cells.values()} <= {"numpy", "numba"}
+
+
+def test_where_one_kernel_alone_is_checked_nobody_is_fastest(tmp_path):
+    found = headline.find(summarize(frame.runs(unchecked(tmp_path, "numba"))))
+    assert (found.fastest, found.lead) == ([], found.kernels[0].sentence())
+    both = headline.find(summarize(frame.runs(unchecked(tmp_path / "both", "numba", "numpy"))))
+    assert both.fastest == []
+    assert both.lead.startswith("Batching makes every kernel faster: numpy † most")
+
+
+@pytest.mark.parametrize(
+    ("machine", "told"),
+    [({}, " Measured with 2 of 4 threads."), ({"affinity": [0, 1]}, ""), ({"affinity": None}, " Measured with 2 of 4")],
+)
+def test_the_heading_says_how_many_threads_where_these_are_not_all(tmp_path, machine, told):
+    there = simulate.environment(machine=machine)
+    run = runs.read_run(simulate.write_run(tmp_path, KNOWN, noise=0, environment=there))
+    (lead,) = (line for line in render.render([run], "md").splitlines() if line.startswith("**Fastest"))
+    assert f"(3.00 to 3.00).{told}" in lead
+    assert ("Measured with" in lead) == bool(told)
+
+
 def test_one_kernel_has_no_competition(tmp_path):
     found = find(tmp_path, {case: time for case, time in KNOWN.items() if case[0] == "numba"})
     assert (found.fastest, found.lines()) == ([], [found.kernels[0].sentence()])
@@ -122,7 +162,7 @@ def test_the_speedup_is_paired_by_repeat(tmp_path):
                 benchmark["stats"]["data"] = [second * factor for second in benchmark["stats"]["data"]]
     numpy, _ = headline.find(summarize(frame.runs(run))).kernels
     assert numpy.one.high / numpy.one.low > 1.5
-    assert (numpy.speedup.low, numpy.speedup.high) == pytest.approx((12, 12))
+    assert (numpy.speedup.low, numpy.speedup.high) == pytest.approx((12, 12), rel=1e-3)
 
 
 @pytest.mark.parametrize("repeats", [1, 3])
@@ -239,7 +279,7 @@ def test_the_fastest_of_ours_stands_beside_the_best_peer_of_its_kind(tmp_path):
     assert found.place.ratio.value == pytest.approx(ratio)
     said = found.sentence()
     assert said.startswith(f"Run {run.id}: numba-simd, the fastest of ours, takes ")
-    assert f"{ratio:.2f}x ({ratio:.2f} to {ratio:.2f}) faster than the best peer, onnxruntime-bound." in said
+    assert f"{ratio:.2f}x (2.59 to 2.60) faster than the best peer, onnxruntime-bound." in said
     assert "faster than one at a time and " in said
 
 
@@ -278,8 +318,9 @@ def test_a_sweep_has_one_line_for_each_setting_and_the_rest_in_a_table(tmp_path)
     assert len(lines) == len(SETTINGS)
     assert lines[0].startswith(f"- {FIRST}")
     table = text.partition("## Kernel by kernel")[2].partition("\n## ")[0]
-    row = "| 2 threads | numpy | 9.00 µs (9.00 to 9.00) | 100 | 1.00 µs (1.00 to 1.00) | 9.00x (9.00 to 9.00) |"
-    assert row in table
+    # Whole runs wander, which is a part of a time's interval and cancels in a speedup.
+    times = r"\| 9\.00 µs \(8\.\d+ to 9\.\d+\) \| 100 \| 1\.00 µs \(0\.9\d* to 1\.0\d*\)"
+    assert re.search(rf"\| 2 threads \| numpy {times} \| 9\.00x \(9\.00 to 9\.00\) \|", table)
     assert "1 thread: Fastest one at a time: numba" in table
     # The page has a card for each setting, and the table folded.
     page = render.render(sweep, "html")
@@ -290,7 +331,7 @@ def test_a_sweep_has_one_line_for_each_setting_and_the_rest_in_a_table(tmp_path)
     # The numbers of all kernels stay in the JSON.
     found = json.loads(render.render(sweep, "json"))["headline"]
     assert len(found["kernels"]) == len(found["sentences"]) == 2 * len(SETTINGS)
-    assert set(found) == {"lead", "sentences", "remarks", "kernels", "fastest", "book", "busy"}
+    assert set(found) == {"lead", "sentences", "remarks", "kernels", "fastest", "book"}
     # One run is told kernel by kernel.
     text = render.render(sweep[:1], "md")
     assert "- numpy: 9.00x (9.00 to 9.00) faster in batches" in text

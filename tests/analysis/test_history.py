@@ -11,9 +11,7 @@ from support import simulate, trusting
 from support.runs import months
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
-#: One thread alone works on every case, and calibration spins stand beside it.
-ONE_THREAD = trusting.block(trusting.window("per_sample"), trusting.window("batched"))
-QUIET = {"noise": 0.002, "repeats": 8, "trust": ONE_THREAD}
+QUIET = {"noise": 0.002, "repeats": 8, "trust": trusting.block()}
 
 
 def test_a_run_is_told_beside_the_one_before_it(tmp_path):
@@ -27,11 +25,29 @@ def test_a_run_is_told_beside_the_one_before_it(tmp_path):
     assert against_previous(runs.read_run(again)) is None, "that before it computes something else"
     (tmp_path / "testbox" / "20261124T120001Z-0123abcd" / "numpy.3.json").unlink()
     said = against_previous(runs.read_run(again))
-    assert said.startswith(f"Against the previous run of this machine, {first.name}: of 2 cases 2 slower; ")
-    assert said.endswith(f"; mlpbench compare {first.name} {again.name} says which.")
+    whole = f"mlpbench compare {first.name} {again.name} says which cases are slower."
+    assert said == (
+        f"Against the previous run of this machine, {first.name}: in its best case numpy is 100 % slower; {whole}"
+    )
     assert said in render.build([runs.read_run(again)]).headline.remarks
     (again / "numpy.0.json").unlink()
     assert against_previous(runs.read_run(again)) is None, "it is not whole itself"
+
+
+def test_who_comes_back_reads_whether_each_best_time_is_as_it_was(tmp_path):
+    both = {**TIMES, ("numba", "batched", 100): 1e-6}
+    first = simulate.write_run(tmp_path, both, seed=0, **QUIET)
+    again = runs.read_run(simulate.write_run(tmp_path, both, seed=1, **QUIET))
+    simulate.write_run(tmp_path, both, seed=2, repeats=1)  # a smoke run is no measure
+    begins = "Against the previous run of this machine, "
+    assert against_previous(again) == f"{begins}{first.name}: every kernel's best time is within 5 %."
+    faster = simulate.write_run(tmp_path, {**both, ("numba", "batched", 100): 0.8e-6}, seed=3, **QUIET)
+    assert against_previous(runs.read_run(faster)) == (
+        f"{begins}{again.id}: in its best case numba is 25 % faster; the best times of the others are within 5 %."
+    )
+    noisy = {**QUIET, "noise": 0.1}
+    unclear = simulate.write_run(tmp_path, {**both, ("numba", "batched", 100): 0.72e-6}, seed=4, **noisy)
+    assert "faster, as two runs of the same code may be" in against_previous(runs.read_run(unclear))
 
 
 @pytest.fixture(scope="module")

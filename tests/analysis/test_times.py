@@ -1,6 +1,7 @@
 """One route to a number: disturbed repeats are left out by one rule, and a gain is the same wherever it is shown."""
 
 import json
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -38,21 +39,6 @@ DISTURBED = {
 COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/*/run.json"))
 
 
-def disturb(folder, hits):
-    """Make some cases slow, and mark them: (kernel, repeat, mode, batch size)."""
-    for path in folder.glob("*.*.json"):
-        with simulate.edited(path) as content:
-            kernel, repeat = path.name.split(".")[0], content["mlpbench"]["repeat"]
-            windows = []
-            for case in content["benchmarks"]:
-                at = case["params"]["mode"], case["params"]["batch_size"]
-                hit = (kernel, repeat, *at) in hits
-                windows.append(trusting.window(*at, **({"run_delay_s": 0.4} if hit else {})))
-                case["stats"]["data"] = [seconds * (1.7 if hit else 1) for seconds in case["stats"]["data"]]
-            content["mlpbench"]["trust"] = trusting.block(*windows)
-    return read_run(folder)
-
-
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
     """Return a run of five repeats, some of which were disturbed, and of which two have no small networks."""
@@ -60,7 +46,7 @@ def simulated(tmp_path_factory):
     for repeat in (3, 4):
         with simulate.edited(folder / f"numpy.{repeat}.json") as content:
             content["mlpbench"]["anatomy"] = {"reason": None}
-    return disturb(folder, DISTURBED)
+    return trusting.disturb(folder, DISTURBED)
 
 
 @pytest.fixture(scope="module", params=[*COMMITTED, "simulated"], ids=lambda path: getattr(path, "name", path))
@@ -90,7 +76,7 @@ def test_the_gain_of_a_kernel_is_one_number_everywhere(run):
     compared = times.by_kernel(run)
     for kernel, gain in gains.items():
         one = next(case for at, case in compared[kernel].items() if at[0] == "per_sample")
-        assert times.ratio(one, compared[kernel]["batched", best[kernel]]) == gain
+        assert times.ratio(one, compared[kernel]["batched", best[kernel]]).value == gain.value
     for one in found.book:
         assert one.alone.speedup.value == of_cases[one.kernel, "batched", 100]["value"]
         assert one.with_loading.speedup.value == of_cases[one.kernel, "book", 100]["value"]
@@ -123,26 +109,35 @@ def test_disturbed_repeats_are_left_out_of_times_ratios_and_comparisons(simulate
 
 def test_limits_leave_out_the_same_repeats(tmp_path):
     run = limit_runs.write(tmp_path, repeats=5, noise=0.05)
-    run = disturb(run.path, {("numba-simd", 1, "batched", 1), ("onnxruntime-bound", 2, "batched", 1)})
+    run = trusting.disturb(run.path, {("numba-simd", 1, "batched", 1), ("onnxruntime-bound", 2, "batched", 1)})
     cases = {(case.kernel, case.batch_size): case for case in summarize([run])}
     (place, *_) = next(row.places for row in limits.find(run, list(cases.values())).rows if row.kernel == "numba-simd")
-    assert place.ratio == times.ratio(cases["onnxruntime-bound", 1], cases["numba-simd", 1])
+    assert place.ratio.value == times.ratio(cases["onnxruntime-bound", 1], cases["numba-simd", 1]).value
     assert place.ratio.n == 3
 
 
 def case_of(every, disturbed=()):
-    return SimpleNamespace(every=every, by_repeat=estimates.counted(every, disturbed))
+    hit = frozenset(disturbed)
+    return SimpleNamespace(every=every, hit=hit, by_repeat=estimates.counted(every, hit))
 
 
-def test_where_fewer_than_three_pairs_count_the_fastest_of_the_others_make_up_three():
+def test_pairs_are_of_repeats_that_nothing_disturbed_on_either_side():
     every = dict.fromkeys(range(6), 1.0)
     assert times.pairs(case_of(every, {0}), case_of(every, {1}))[0].keys() == {2, 3, 4, 5}
-    slow = {**every, 0: 2.0, 1: 3.0, 3: 4.0}
-    assert times.pairs(case_of(slow, {0, 1, 2}), case_of(every, {3, 4}))[0].keys() == {5, 2, 4}
+    assert times.pairs(case_of(every, {0, 1, 2}), case_of(every, {3}))[0].keys() == {4, 5}
     assert times.ratio(case_of({0: 2.0}), case_of({0: 1.0})).value == 2
     assert times.ratio(case_of({0: 2.0}), case_of({1: 1.0})) is None
     apart = times.ratio_or_apart(case_of({0: 2.0}), case_of({1: 1.0}))
     assert (apart.value, apart.paired) == (2, False)
+
+
+def test_a_number_without_two_undisturbed_repeats_has_no_interval_and_says_why():
+    every = {0: 2.0, 1: 2.1, 2: 4.0}
+    ratio = times.ratio(case_of(every, {0, 1}), case_of(dict.fromkeys(every, 1.0)))
+    assert (ratio.value, ratio.n, ratio.reason) == (2.1, 3, "other programs disturbed it")
+    assert math.isnan(ratio.low)
+    good = times.ratio(case_of(every, {2}), case_of(dict.fromkeys(every, 1.0)))
+    assert (good.n, good.reason) == (2, None)
 
 
 def test_a_run_that_is_named_twice_is_refused(simulated):
@@ -154,7 +149,7 @@ def test_a_run_that_is_named_twice_is_refused(simulated):
 
 def ranked_of(**by_kernel):
     cases = (
-        SimpleNamespace(kernel=kernel, sample=estimates.estimate(every), **vars(case_of(every)))
+        SimpleNamespace(kernel=kernel, unchecked=False, sample=estimates.estimate(every), **vars(case_of(every)))
         for kernel, every in by_kernel.items()
     )
     return [case.kernel for case, _ in ranked(cases)]

@@ -5,6 +5,7 @@ import pytest
 
 import mlpbench
 from mlpbench.kernels.mlp_numpy import NumpyKernel
+from support import lying
 from support.doubles import AbsentKernel, ConstructorRaises
 from support.mutants import SoftmaxDropped
 
@@ -38,6 +39,9 @@ def test_a_class_that_was_just_written_as_often_as_it_is_written():
         (SoftmaxDropped, "non-conforming", "off by"),
         (ConstructorRaises, "non-conforming", "no memory on the device"),
         (AbsentKernel, "unavailable", "no driver"),
+        (lying.MemoByAddress, "non-conforming", "values: "),
+        (lying.ReturnsKeptBuffers, "non-conforming", "aliasing: "),
+        (lying.OverwritesItsInputs, "non-conforming", "inputs: "),
     ],
 )
 def test_what_is_wrong_is_a_verdict(kernel, verdict, reason):

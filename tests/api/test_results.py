@@ -50,8 +50,8 @@ def test_cases_are_those_of_the_report(results, folder):
 def test_rounds_make_the_repeats_and_repeats_make_the_cases(results):
     rounds, repeats, cases = results.rounds(), results.repeats(), results.cases()
     keys = ["kernel", "mode", "batch_size"]
-    by_repeat = rounds[rounds.used].groupby([*keys, "repeat"])["call_s"].median()
-    assert by_repeat.to_dict() == repeats.set_index([*keys, "repeat"])["call_s"].to_dict()
+    by_repeat = rounds[rounds.used].groupby([*keys, "repeat"])["call_s"].quantile(0.1)
+    assert by_repeat.to_dict() == pytest.approx(repeats.set_index([*keys, "repeat"])["call_s"].to_dict())
     assert len(rounds) == repeats["rounds"].sum()
     assert (rounds.groupby([*keys, "repeat"])["round"].max() == 19).all()
     assert set(cases.groupby(keys).size()) == {1}

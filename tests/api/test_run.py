@@ -8,7 +8,7 @@ import pytest
 import mlpbench
 from support import processes
 
-OPTIONS = {"profile": "smoke", "spec": "20-10-3", "batch_size": [1, 10], "threads": 1, "wait": 0}
+OPTIONS = {"profile": "smoke", "spec": "20-10-3", "batch_size": [1, 10], "threads": 1}
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_it_returns_results_and_tells_each_step(measured, capsys, tmp_path):
     assert len(doing) == 4
     assert str(doing[0]) == f"{doing[0].kernel} {doing[0].repeat + 1}: timing batched 10 (0 of 4 processes ended)"
     words = ("mlpbench", "run", "numpy", "numpy-out", "--repeats=2", "--profile=smoke", "--spec=20-10-3")
-    assert run.plan.command == (*words, "--batch-size=1", "--batch-size=10", "--threads=1", "--wait=0")
+    assert run.plan.command == (*words, "--batch-size=1", "--batch-size=10", "--threads=1")
 
 
 def test_a_settings_file_counts(measured, tmp_path):

@@ -67,7 +67,6 @@ def told(tmp_path, monkeypatch, capsys):
         (["calibrate", "--repeats", "1"], "Invalid value for '--repeats'"),
         # Budgets and targets
         (["run", "numpy", "--budget", "soon"], "cannot read the budget 'soon': write a time such as 90s, 2m or 1h"),
-        (["run", "numpy", "--wait", "soon"], "cannot read the wait 'soon': write a time such as 90s"),
         (["calibrate", "--budget", "soon"], "cannot read the budget 'soon'"),
         (["run", "numpy", "--target", "2"], "cannot read the target '2': write a share such as 2% or 0.02, below 100%"),
         (["run", "--repeats=3", "--budget=90s"], "--repeats is an exact number, --budget lets it grow: give one"),
@@ -89,11 +88,11 @@ def told(tmp_path, monkeypatch, capsys):
         (["run", "numpy", "--weights", "results"], "weights results: it cannot be read: Is a directory"),
         # Where results go, and come from
         (
-            ["run", "numpy", "--wait", "0", "--out", "mine.txt"],
+            ["run", "numpy", "--out", "mine.txt"],
             "cannot write results to mine.txt: Not a directory; choose another",
         ),
         (
-            ["run", "numpy", "--wait", "0", "--out", "mine.txt/below"],
+            ["run", "numpy", "--out", "mine.txt/below"],
             "cannot write results to mine.txt/below: Not a directory",
         ),
         (["report", "--results", "nowhere"], "no runs in nowhere: `mlpbench run` makes one"),
@@ -126,9 +125,7 @@ def test_bad_input_is_told_in_one_line(told, words, expected):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is not writable, even for root, on Linux only")
 def test_a_results_folder_where_nobody_may_write(told):
-    assert told("run", "numpy", "--wait", "0", "--out", "/proc/results").startswith(
-        "cannot write results to /proc/results: "
-    )
+    assert told("run", "numpy", "--out", "/proc/results").startswith("cannot write results to /proc/results: ")
 
 
 @pytest.fixture
@@ -236,7 +233,7 @@ def test_a_result_file_with_a_hostile_name(told, tmp_path):
     assert "it was renamed or copied" in told("report")
 
 
-@pytest.mark.parametrize("words", ["run numpyy", "run numpy --wait 0 --out mine.txt", "compare numpy numba"])
+@pytest.mark.parametrize("words", ["run numpyy", "run numpy --out mine.txt", "compare numpy numba"])
 def test_the_same_in_a_process_of_its_own(tmp_path, words):
     (tmp_path / "mine.txt").write_text("mine")
     before = contents(tmp_path)

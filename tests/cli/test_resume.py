@@ -77,7 +77,7 @@ def test_a_run_may_stop_more_than_once(run, tmp_path):
 
 
 def test_the_budget_that_was_spent_counts(run, tmp_path):
-    words = ("numpy", "numpy-out", "--profile", "quick", "--budget", "20s", "--seed", "1", "--wait", "0")
+    words = ("numpy", "numpy-out", "--profile", "quick", "--budget", "20s", "--seed", "1")
     run(*words, stop_after=7)
     status, _, err = run("--resume")
     assert status == 0

@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mlpbench.bench.cli import console
-from mlpbench.bench.plan import probe
+from mlpbench.bench.plan import probe, profiles
 from mlpbench.bench.record import runs
 from mlpbench.kernels import registry
 from mlpbench.kernels.mlp_numpy import NumpyKernel
-from support import idx_files
+from support import evidence_files, idx_files
 from support.doubles import AbsentKernel, OnlyReluKernel
 from support.processes import measured
 from support.sources import ROOT
@@ -158,6 +158,7 @@ def here(monkeypatch):
         monkeypatch.setattr(registry, "names", lambda: [*classes])
         monkeypatch.setattr(registry, "load", classes.__getitem__)
         monkeypatch.setattr(registry, "module", lambda name: classes[name].__module__)
+        monkeypatch.setattr(profiles, "USUAL", registry.usual())
         monkeypatch.setattr(probe, "probe_all", lambda names, specs, _: [probe.probe(name, specs) for name in names])
         monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
 
@@ -213,7 +214,34 @@ def test_a_terminal_shows_what_is_done_now_and_each_result_as_it_comes(capsys, t
     called(capsys, "run", *SMALL, "--out", tmp_path)
     now = [f"numpy 1/1: timing {case}.* 0/1" for case in ("per_sample 100", "batched 10")]
     result = r"\x1b\[2Knumpy 1/1: 2.00 µs one at a time, 1.00 µs in batches of 10 \(2x\)\n"
-    assert re.search(".*".join((*now, result, "measuring the machine's limits.* 1/1")), drawn.getvalue(), re.DOTALL)
+    assert re.search(".*".join((*now, result, "measuring the machine's limits")), drawn.getvalue(), re.DOTALL)
+
+
+def test_the_table_comes_before_the_machines_limits_and_what_these_refuse_below_it(capsys, tmp_path, monkeypatch, here):
+    """Batches of ten take a picosecond a row. Nobody waits for the limits before reading what was found."""
+    here(numpy=NumpyKernel)
+    measured(monkeypatch, lambda plan, at, case: 1e-12 if case[1] == "batched" else 2e-6)
+    before = []
+
+    def write(folders, *_, **__):
+        before.append(capsys.readouterr().out)
+        for folder in folders:
+            (folder / "roofs.json").write_text(json.dumps(evidence_files.roofs()))
+
+    monkeypatch.setattr("mlpbench.bench.machine.roofs.write", write)
+    status, out, _ = called(capsys, "run", *SMALL, "--out", tmp_path)
+    (table,) = before
+    assert table.startswith("Time per sample, the fastest kernel first")
+    assert "Refused" not in table
+    first, *_, page, _ = out.splitlines()
+    refusal = "Refused: numpy, batched 10, every repeat: roofline: "
+    assert first.startswith(f"Not to be believed in the table above. {refusal}")
+    assert page.startswith("page: ")
+    assert status == 1
+    assert "it would be" in (runs.latest(tmp_path) / "report.md").read_text()
+    status, out, _ = called(capsys, "run", *SMALL, "--json", "--out", tmp_path / "json")
+    assert before[1:] == [""], "data for programs hold nothing that is refused"
+    assert "it would be" in json.dumps(json.loads(out))
 
 
 def test_a_record_that_cannot_be_true_is_named_and_fails_the_run(capsys, tmp_path, monkeypatch, here):

@@ -40,7 +40,7 @@ def run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         "mlpbench.bench.machine.roofs.write", lambda those, *at, **_: roofs.append(([path.name for path in those], *at))
     )
-    monkeypatch.setattr("mlpbench.kernels.registry.usual", lambda: list(classes))
+    monkeypatch.setattr("mlpbench.bench.plan.profiles.USUAL", tuple(classes))
     monkeypatch.setattr("mlpbench.kernels.registry.load", classes.__getitem__)
     monkeypatch.setattr("mlpbench.kernels.registry.module", lambda name: classes[name].__module__)
     monkeypatch.setattr(probe, "probe_all", lambda names, specs, _: [probe.probe(name, specs) for name in names])

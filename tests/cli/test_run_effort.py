@@ -6,13 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from mlpbench.bench import values
 from mlpbench.bench.cases import Case
-from mlpbench.bench.cli import announce
-from mlpbench.bench.machine import load
-from mlpbench.bench.plan import probe, profiles
+from mlpbench.bench.plan import probe
 from mlpbench.bench.record import runs as record
-from mlpbench.kernels import base
 from support.processes import measured
 from support.terminal import called
 
@@ -46,27 +42,28 @@ def count(found):
     return {kernel: sum(r.kernel == kernel for r in found.records) for kernel in found.kernels}
 
 
-def test_quick_has_three_repeats_and_goes_on_where_it_is_noisy(run):
+def test_quick_has_five_repeats_and_goes_on_where_it_is_noisy(run):
     status, out, err, found = run("--verbose")
     assert status == 0
-    assert "3 repeats and more until every interval is within ±2 % or 105 s are spent" in err
-    assert count(found) == {"numpy": 3, "numba": 49}
-    assert found.ending.spent_s == 104
-    assert (found.plan.repeats, len(found.plan.order), len(found.ending.order)) == (3, 6, 52)
+    assert "5 repeats and more until every interval is within ±5 % or 65 s are spent" in err
+    assert count(found) == {"numpy": 5, "numba": 27}
+    assert found.ending.spent_s == 64
+    assert (found.plan.repeats, len(found.plan.order), len(found.ending.order)) == (5, 10, 32)
     lines = out.partition("Median over repeats")[2].splitlines()
     table = [line.split()[-1] for line in lines if "µs (" in line or "ns (" in line]
     assert table.count("target") == 6
     assert table.count("budget") == 6
-    said = "6 of 12 cases have an interval within 2 %; 6 ran out of budget (104 s used, 105 s planned). Widest: numba"
+    said = "6 of 12 cases have an interval within 5 %; 6 ran out of budget (64 s used, 65 s planned). Widest: numba"
     assert said in out
+    assert "cases have an interval" not in run()[1], "the uncertainty is told once, unless all notes are asked for"
 
 
 @pytest.mark.parametrize(
     ("words", "numpy", "numba", "effort"),
     [
-        (("--budget", "0.5m"), 3, 12, (0.02, 30.0, 3)),
+        (("--budget", "0.5m"), 5, 10, (0.05, 30.0, 5)),
         (("--profile", "smoke"), 1, 1, (None, None, 1)),
-        (("--profile", "smoke", "--budget", "20s"), 3, 7, (0.02, 20.0, 3)),
+        (("--profile", "smoke", "--budget", "20s"), 3, 7, (0.05, 20.0, 3)),
     ],
 )
 def test_a_budget_of_ones_own_and_smoke_has_none(run, words, numpy, numba, effort):
@@ -95,40 +92,32 @@ def test_the_end_is_a_table_of_kernels_the_finding_the_page_and_what_comes_next(
     )
 
 
-def test_a_budget_too_small_for_intervals_says_what_would_give_them(run):
-    _, out, _, _ = run("--budget", "7s")
-    assert re.search(
-        r"too wide to tell much \(half of the cases or more have none\): 1 more minute .* \(--budget 1m\)\.", out
-    )
-
-
 def test_what_does_not_fit_into_the_budget_is_left_out_by_name(run, capsys):
-    """Three planned repeats of two kernels need 12 s: the budget is kept, and everything says what is missing."""
+    """Five planned repeats of two kernels need 20 s: the budget is kept, and everything says what is missing."""
     status, out, err, found = run("--budget", "9s")
     assert status == 0
     first, *_ = found.plan.order
     assert first == ("numpy", 0), "numba compiles"
     assert re.search(
-        r"^numpy 1/3: 1.00 µs one at a time, [\d.]+ .s in batches of [\d,]+ \([\d.]+x\)$", err, re.MULTILINE
+        r"^numpy 1/5: 1.00 µs one at a time, [\d.]+ .s in batches of [\d,]+ \([\d.]+x\)$", err, re.MULTILINE
     )
-    assert (len(found.records), found.ending.spent_s, len(found.ending.left_out)) == (4, 8, 2)
+    assert (len(found.records), found.ending.spent_s, len(found.ending.left_out)) == (4, 8, 6)
     assert (found.missing, found.problems) == ((), ()), "that is no interruption"
-    assert re.search(r"Left out, the budget of 9 s was spent: repeat 3 of num\w+, num\w+\.", out)
+    assert re.search(r"Left out, the budget of 9 s was spent: repeats 3, 4, 5 of num\w+, num\w+\.", out)
     _, report, _ = called(capsys, "report", found.path)
-    assert re.search(r"numba \| all cases, repeat 3 of 3 \| the budget was spent", report)
+    assert re.search(r"numba \| all cases, repeats 3, 4, 5 of 5 \| the budget was spent", report)
 
 
 def test_a_kernel_without_a_process_is_left_out_too(run):
     _, out, _, found = run("--budget", "3s")
-    assert "Left out, the budget of 3 s was spent: every repeat of numba; repeats 2, 3 of numpy." in out
+    assert "Left out, the budget of 3 s was spent: every repeat of numba; repeats 2, 3, 4, 5 of numpy." in out
     assert found.kernels == ("numpy",)
 
 
 def test_a_wide_target_is_soon_reached(run):
-    _, out, _, found = run("--target", "95%", "--budget", "1h")
-    assert set(count(found).values()) >= {3}
+    _, _, _, found = run("--target", "95%", "--budget", "1h")
+    assert set(count(found).values()) >= {5}
     assert {case.limit for case in found.ending.cases} == {"target"}
-    assert "12 of 12 cases" in out
 
 
 def test_so_many_repeats_are_exactly_so_many(run):
@@ -141,39 +130,8 @@ def test_so_many_repeats_are_exactly_so_many(run):
 
 
 def test_ctrl_c_in_a_further_round_is_an_interruption(run):
-    status, _, err, found = run(stop_at=("numba", 5))
+    status, _, err, found = run(stop_at=("numba", 7))
     assert status == 130
-    assert "interrupted: 8 processes finished and are kept in" in err
+    assert "interrupted: 12 processes finished and are kept in" in err
     assert found.ending.interrupted
     assert "interrupted" in found.problems[0]
-
-
-@pytest.mark.parametrize(
-    ("share", "words", "threads"),
-    [(0.8, (), 1), (0.4, (), 4), (0.2, (), 4), (None, (), 4), (1.0, (), 1), (1.0, ("--threads", "3"), 3)],
-)
-def test_where_others_keep_the_processors_threads_are_as_many_as_are_left(run, monkeypatch, share, words, threads):
-    """Unless somebody chose how many."""
-    for module in (base, values):
-        monkeypatch.setattr(module, "processors", lambda: 4)
-    monkeypatch.setattr(load, "wait_until_quiet", lambda _, tell: (tell(1.0), share)[1])
-    _, _, err, found = run("--wait", "1s", "--repeats", "1", *words)
-    plan = found.plan
-    assert plan.threads == threads
-    assert (plan.command[-1] == "--threads=1") is ("measuring with 1 thread," in err) is (threads == 1)
-    assert ("starting all the same" in err) is (share in (0.4, 1.0) and threads > 1)
-
-
-@pytest.mark.parametrize(
-    ("profile", "budget_s", "wait", "seconds"),
-    [
-        ("quick", 105.0, None, 10.0),
-        ("quick", 20.0, None, 2.0),
-        ("quick", None, None, 10.0),
-        ("quick", 20.0, "30s", 30.0),
-        ("smoke", None, None, 0.0),
-        ("quick", 105.0, "0", 0.0),
-    ],
-)
-def test_a_run_waits_for_a_tenth_of_its_budget_at_most_unless_somebody_asks_for_more(profile, budget_s, wait, seconds):
-    assert announce.waiting_s(wait, profiles.profile(profile), budget_s) == seconds

@@ -194,10 +194,10 @@ def test_what_a_run_took_from_the_file_is_recorded(capsys, here, monkeypatch):
     processes.measured(monkeypatch, lambda plan, at, case: 1e-6)
     monkeypatch.setitem(sys.modules, "altair", None)  # charts take their time
     (here / "mlpbench.toml").write_text(TEAM)
-    assert called(capsys, "run", "numpy", "--wait", 0)[0] == 0
+    assert called(capsys, "run", "numpy")[0] == 0
     (folder,) = (here / "perf").glob("*/*")
     plan = runs.read_run(folder).plan
-    assert plan.command == ("mlpbench", "run", "numpy", "--wait", "0")
+    assert plan.command == ("mlpbench", "run", "numpy")
     assert plan.options_from_file == {
         "mlpbench.toml: run.batch-size": "1, 10",
         "mlpbench.toml: run.out": "perf",

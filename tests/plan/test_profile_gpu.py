@@ -28,7 +28,7 @@ def planned(monkeypatch):
         workloads = choose.make_workloads(found, options, 10_000)
         cases = cases_.grid(PROFILE.modes, PROFILE.batch_sizes)
         how = {"repeats": None, "seed": 1, "aim": (None, None), "clock": ()}
-        return choose.make_sweep(PROFILE, list(named), False, found, workloads, cases, **how)
+        return choose.make_sweep(PROFILE, list(named), False, False, found, workloads, cases, **how)
 
     return make
 

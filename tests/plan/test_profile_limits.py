@@ -41,7 +41,7 @@ def planned(monkeypatch):
         workloads = make_workloads(found, options, 10_000)
         aim = choose.find_aim(PROFILE, settings.get("repeats"), None, None)
         asked = {"repeats": None, "seed": 1, "aim": aim, "clock": (), **settings}
-        return make_sweep(PROFILE, list(PROFILE.kernels), PROFILE.peers, found, workloads, cases, **asked)
+        return make_sweep(PROFILE, list(PROFILE.kernels), False, PROFILE.peers, found, workloads, cases, **asked)
 
     return make
 
@@ -117,7 +117,7 @@ def test_mnist_where_it_is_found(monkeypatch, there, data):
 def test_it_runs_and_records_what_kernels_return_and_the_limits_of_each_repeat(tmp_path):
     """One kernel and one batch size: a profile's own are only what the command line leaves open."""
     words = ["numpy-out", "--profile=limits", "--threads=1", "--batch-size=1", "--repeats=2", "--spec=20-10-3"]
-    command = [sys.executable, "-m", "mlpbench", "run", *words, "--wait=0", "--data=random", f"--out={tmp_path}"]
+    command = [sys.executable, "-m", "mlpbench", "run", *words, "--data=random", f"--out={tmp_path}"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     (file,) = tmp_path.glob("*/*/numpy-out.0.json")

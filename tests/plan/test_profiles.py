@@ -10,8 +10,10 @@ from mlpbench.bench.plan import profiles
 
 def test_the_default_profile_is_the_one_that_was_promised():
     quick = profiles.profile("quick")
-    assert (quick.kernels, quick.modes, quick.repeats) == (None, ("per_sample", "batched"), 3)
+    assert (quick.kernels, quick.modes, quick.repeats) == (None, ("per_sample", "batched"), 5)
     assert quick.batch_sizes == (1, 10, 100, 1000, 10_000)
+    assert quick.usual == ["numpy", "numba", "numba-parallel", "numba-simd", "cupy"], "what most readers know"
+    assert set(profiles.profile("gpu").usual) > set(quick.usual), "of a device, every kernel"
 
 
 def test_the_book_profile_is_the_books_experiment():

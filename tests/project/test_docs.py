@@ -285,8 +285,7 @@ def test_every_field_about_trust_is_described(written):
     text = text.split("\n### `trust`\n")[1].split("\n## ")[0]
     trust = written["mlpbench"]["trust"]
     fields = {*trust, "starts", "no_starts", *Start.__annotations__, "first_calls", "first_call_s"} - {"first_calls_s"}
-    fields |= {*trust["spin"], *trust["clock"]}
-    for key in ("windows", "self_test", "singles"):
+    for key in ("self_test", "singles"):
         fields |= set(trust[key][0])
     fields |= set(Audit.__annotations__)
     assert not {field for field in fields if f"`{field}`" not in text}

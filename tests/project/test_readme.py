@@ -50,9 +50,7 @@ def test_every_part_has_one_place_in_one_page():
     assert sum(text.count("<!-- figures of ") for text in texts) == 2 * len(script.parts())
 
 
-def test_the_readme_is_short_and_has_no_figures_of_its_own():
+def test_the_readme_is_short():
     text = script.README.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 150
     assert len(text.split()) <= 1500
-    for figure in ("22.9", "202 ns"):
-        assert figure in "\n".join(script.parts()["sweep"]), "the finding is that of the reference run"

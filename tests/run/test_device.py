@@ -44,8 +44,6 @@ def test_it_is_measured_as_any_other(run):
     for found in run.records:
         assert found.device == ("cuda" if found.kernel == "cupy" else "cpu")
         assert len(found.cases) == 3
-    (waits,) = {window.waits for found in run.records if found.kernel == "cupy" for window in found.trust.windows}
-    assert waits, "every call was waited for"
 
 
 def test_device_times_stand_beside_the_rounds(run):

@@ -26,66 +26,80 @@ def process(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), str(ROOT), str(ROOT / "tests"))))
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def run(kernel_class):
+    def run(kernel_class, repeats=1, clock=()):
         offer(tmp_path, kernel=f"{kernel_class.__module__}:{kernel_class.__name__}")
-        how = {"repeats": 1, "seed": 1, "threads": 1, "skipped": [], "command": [], "commit": None}
-        plan = make_plan(profiles.profile("smoke"), ["kernel"], CASES, **how)
+        how = {"repeats": repeats, "seed": 1, "threads": 1, "skipped": [], "command": [], "commit": None}
+        plan = make_plan(profiles.profile("smoke"), ["kernel"], CASES, **how, clock=clock)
         folder = folder_.open_run(tmp_path / "results", plan)
         workload = Workload(Options(spec="300-100-10"))
-        (outcome,) = process_.execute(plan, workload, folder, lambda *_: None)
-        return runs.read_run(folder), outcome.problems
+        outcomes = list(process_.execute(plan, workload, folder, lambda *_: None))
+        return runs.read_run(folder), outcomes[-1].problems
 
     return run
+
+
+@pytest.mark.parametrize("liar", [lying.MemoByAddress, lying.OverwritesItsInputs, lying.ReturnsKeptBuffers])
+def test_a_kernel_whose_values_are_wrong_has_no_time_in_the_record_and_the_process_says_why(process, liar):
+    run, problems = process(liar)
+    (record,) = run.records
+    assert record.failures == ()
+    assert liar.caught_by in {one.check for one in record.trust.refusals}
+    assert f"refused: {liar.caught_by}" in problems
+    timed = {(case.mode, case.batch_size) for case in record.cases}
+    sure = [one for one in record.trust.refusals if not one.by_time]
+    assert not any(one.hits(*at) for one in sure for at in timed)
+    assert len(json.loads(record.path.read_text(encoding="utf-8"))["benchmarks"]) == len(timed)
+    assert {failure.phase for failure in settled(run).failures} == {"refused"}
 
 
 @pytest.mark.parametrize(
     "liar",
     [
-        lying.MemoByAddress,
-        lying.OverwritesItsInputs,
-        lying.ReturnsKeptBuffers,
         tampering.MoreThreads,
         tampering.MoreProcesses,
+        tampering.TimerThatSteals,
+        tampering.EditedStats,
+    ],
+)
+def test_a_kernel_whose_times_are_wrong_loses_them_when_two_processes_have_found_it(process, liar):
+    run, problems = process(liar, repeats=2)
+    assert not any(problem.startswith("refused") for problem in problems), "the end says what both say"
+    found = settled(run)
+    assert {failure.check for failure in found.failures} == {liar.caught_by}
+    assert len(found.records[0].cases) < len(run.records[0].cases) == len(CASES)
+
+
+@pytest.mark.parametrize(
+    "liar",
+    [
         tampering.Preferred,
         tampering.ChangesTheGate,
         tampering.ChangesNumpy,
         tampering.HalfSpeedTimer,
-        tampering.TimerThatSteals,
-        tampering.EditedStats,
         tampering.JumpingClock,
     ],
 )
-def test_a_kernel_that_lies_has_no_time_in_the_record_and_the_process_says_why(process, liar):
-    run, problems = process(liar)
-    (record,) = run.records
-    assert record.failures == ()
-    found = {one.check for one in record.trust.refusals}
-    assert liar.caught_by in found
-    assert any(line.startswith(f"refused, {liar.caught_by}: ") for line in problems)
-    refused = {(one.mode, one.batch_size) for one in record.trust.refusals}
-    timed = {(case.mode, case.batch_size) for case in record.cases}
-    assert not timed & refused
-    assert (None, None) not in refused or not timed
-    benchmarks = json.loads(record.path.read_text(encoding="utf-8"))["benchmarks"]
-    assert len(benchmarks) == len(timed)
-    assert {failure.phase for failure in settled(run).failures} == {"refused"}
+def test_a_kernel_that_changes_what_measures_it_is_found_by_an_audit(process, liar):
+    run, _ = process(liar, clock=["--mlpbench-audit"])
+    assert liar.caught_by in {one.check for one in run.records[0].trust.refusals}
+    assert settled(run).records[0].cases == ()
 
 
-def test_a_kernel_that_takes_processors_back_is_refused(process):
+def test_a_kernel_that_takes_processors_back_is_found_by_an_audit(process):
     ours = os.sched_getaffinity(0)
     if len(ours) < 2:
         pytest.skip("one processor: there is nothing to take back")
     os.sched_setaffinity(0, {min(ours)})
     try:
-        run, _ = process(tampering.AffinityTakenBack)
+        run, _ = process(tampering.AffinityTakenBack, clock=["--mlpbench-audit"])
     finally:
         os.sched_setaffinity(0, ours)
     assert "affinity" in {one.check for one in run.records[0].trust.refusals}
-    assert run.records[0].cases == ()
 
 
-def test_an_honest_kernel_has_all_its_times(process):
-    run, problems = process(lying.Liar)
+@pytest.mark.parametrize("clock", [(), ["--mlpbench-audit"]])
+def test_an_honest_kernel_has_all_its_times(process, clock):
+    run, problems = process(lying.Liar, clock=clock)
     assert (problems, run.records[0].trust.refusals) == ((), ())
     assert len(run.records[0].cases) == len(CASES)
     assert settled(run).records == run.records

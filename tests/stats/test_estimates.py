@@ -6,7 +6,20 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mlpbench.bench.stats.estimates import MEDIAN_FACTORS, Ratio, counted, estimate, ratio, verdict
+from mlpbench.bench.stats.estimates import (
+    ALONE,
+    MEDIAN_FACTORS,
+    MOST_DEGREES,
+    Error,
+    Ratio,
+    Scatter,
+    Wander,
+    counted,
+    estimate,
+    ratio,
+    shared_scatter,
+    verdict,
+)
 from support.simulate import round_times
 
 times = st.floats(1e-9, 1e3)
@@ -38,30 +51,6 @@ def test_the_efficiency_factors_are_those_of_the_normal_distribution(n):
     assert math.sqrt(n) * medians.std() == close(MEDIAN_FACTORS[n], rel=0.005)  # 3 standard deviations of the estimate
 
 
-def test_six_repeats_interpolate_between_order_statistics():
-    # Hettmansperger and Sheather: (x1, x6) covers 0.96875, (x2, x5) 0.78125; the share of the way inwards is
-    # 5 I / (1 + 4 I) with I = (0.96875 - 0.95) / 0.1875 = 0.1.
-    found = estimate([math.exp(i) for i in (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)])
-    inward = 5 * 0.1 / (1 + 4 * 0.1)
-    assert math.log(found.low) == close(-3.0 + inward)
-    assert math.log(found.high) == close(3.0 - inward)
-
-
-def test_thousands_of_repeats_have_an_interval_too():
-    # The normal limit: ranks n/2 -+ 0.98 sqrt(n) of evenly spaced values.
-    for n in (1023, 1024, 5000):
-        logs = np.linspace(-1, 1, n)
-        found = estimate(np.exp(logs))
-        assert math.log(found.high) == close(2 * 0.98 / math.sqrt(n), rel=0.02)
-        assert math.log(found.low) == close(-math.log(found.high))
-
-
-def test_from_nine_repeats_on_a_single_disturbed_one_does_not_blow_up_the_interval():
-    quiet = [1.0, 1.01, 0.99, 1.0, 1.005, 0.995, 1.002, 0.998]
-    assert estimate([*quiet, 1.7]).high < 1.02
-    assert estimate([*quiet[:4], 1.7]).high > 1.2  # few repeats cannot tell a burst from noise
-
-
 def test_one_repeat_has_no_interval_and_says_so():
     for found in (estimate([2.0]), ratio([2.0], [1.0], paired=True), ratio([2.0], [1.0], paired=False)):
         assert (found.value, found.n, found.reason) == (2.0, 1, "1 repeat: no interval")
@@ -79,7 +68,7 @@ def test_welch_on_the_logarithms():
 def test_pairs_cancel_what_both_sides_of_a_repeat_suffered():
     slow = [1.0, 1.7, 1.0]
     found = ratio([2 * s for s in slow], slow)
-    assert (found.value, found.low, found.high) == (2.0, 2.0, 2.0)
+    assert (found.value, found.low, found.high) == close((2.0, 2.0, 2.0), rel=1e-3)
     assert ratio([2 * s for s in slow], slow, paired=False).low < 1.0
     # Pairs are matched by the number of the repeat.
     found = ratio({0: 2.0, 2: 6.0, 5: 1.0}, {2: 3.0, 0: 1.0, 4: 9.0})
@@ -155,8 +144,8 @@ def test_a_ratio_of_a_side_to_itself_is_exactly_one(a):
     found = ratio(a, a)
     assert found.value == 1.0
     if len(a) > 1:
-        assert (found.low, found.high) == (1.0, 1.0)
-        assert verdict(found, 0.0) == "same"
+        assert (found.low, found.high) == close((1.0, 1.0), rel=2e-3)
+        assert verdict(found, 0.01) == "same"
 
 
 @given(repeats)
@@ -168,7 +157,7 @@ def test_the_interval_holds_the_value_and_the_value_lies_among_the_repeats(value
     if len(values) > 1:
         assert found.low <= found.value <= found.high
         alike = estimate(values[:1] * len(values))
-        assert (alike.value, alike.low, alike.high) == (values[0],) * 3
+        assert (alike.value, alike.low, alike.high) == close((values[0],) * 3, rel=2e-3)
 
 
 @pytest.mark.parametrize("bad", [[], [0.0], [1.0, -1.0], [math.nan, 1.0], [math.inf, 1.0]])
@@ -207,15 +196,76 @@ def coverages(a, b):
 
 @pytest.mark.parametrize("n", [3, 5, 6, 10])
 @pytest.mark.parametrize("kind", ["normal", "lognormal", "bursts", "marked bursts"])
-def test_intervals_cover_the_truth_as_often_as_they_say(kind, n):
+def test_intervals_of_cases_that_stand_alone_cover_the_truth_as_often_as_they_say(kind, n):
     first, rng = (200 if kind == "marked bursts" else 0), np.random.default_rng(n)
     a, b = (simulated(kind, n, seed=seed + n) for seed in (first, first + 100))
     if kind == "marked bursts":
         a, b = ([marked(values, rng) for values in side] for side in (a, b))
-    # The documented shortfall: bursts that are not marked only ever slow, and shift the median of many repeats.
+    # Bursts that are not marked only ever slow: they shift the median of many repeats, and widen the interval.
     allowed = ERROR + (0.017 if kind == "bursts" and n == 10 else 0.0)
     for coverage in coverages(a, b):
-        assert 0.95 - allowed <= coverage <= 0.995
+        assert 0.95 - allowed <= coverage <= 1.0
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+@pytest.mark.parametrize("spread", [0.0, 0.5])
+def test_cases_that_know_their_scatter_together_have_narrower_intervals_that_cover_as_often(n, spread):
+    """42 cases of a run; their standard deviations are 2 %, or lie between 1 and 4 %."""
+    rng, held, widths, alone = np.random.default_rng(10 * n), [], [], []
+    for _ in range(100):
+        sds = 0.02 * np.exp(rng.normal(0, spread, 42))
+        cases = np.exp(rng.normal(0, 1, (42, n)) * sds[:, None])
+        scatter = shared_scatter(cases)
+        found = [estimate(values, scatter) for values in cases]
+        held += [one.low <= 1 <= one.high for one in found]
+        widths += [math.log(one.high) - math.log(one.low) for one in found]
+        alone += [math.log(one.high) - math.log(one.low) for one in map(estimate, cases)]
+    # Two repeats that differ in scatter from case to case know it badly; the pool helps least there.
+    assert (0.92 if spread and n == 2 else 0.935) <= np.mean(held) <= 0.985
+    assert np.quantile(widths, 0.9) < (0.7 if n < 5 else 0.95) * np.quantile(alone, 0.9)
+
+
+def test_one_disturbed_case_does_not_widen_the_others():
+    rng = np.random.default_rng(3)
+    cases = np.exp(rng.normal(0, 0.02, (42, 3)))
+    before = shared_scatter(cases)
+    cases[:4, 0] *= 3
+    assert shared_scatter(cases).variance < 2 * before.variance
+
+
+def test_what_is_shared_is_the_scatter_of_the_cases_with_its_degrees_of_freedom():
+    rng = np.random.default_rng(4)
+    alike = shared_scatter(np.exp(rng.normal(0, 0.03, (400, 5))))
+    assert math.sqrt(alike.variance) == close(0.03, rel=0.05)
+    assert alike.degrees == MOST_DEGREES
+    # Variances that are themselves 0.03² times an inverse chi-square of 4 degrees: Smyth's model.
+    variances = 0.03**2 * 4 / rng.chisquare(4, 4000)
+    found = shared_scatter(np.exp(rng.normal(0, 1, (4000, 5)) * np.sqrt(variances)[:, None]))
+    assert found.degrees == close(4, rel=0.3)
+    assert shared_scatter([[1.0, 1.1], [2.0, 2.1]]) == ALONE, "two cases know nothing together"
+
+
+def test_the_variance_of_a_case_is_drawn_towards_the_shared_one():
+    # Logs -h, 0, h: variance h² with 2 degrees; with a shared one of 0 and 2 degrees, half of that and 4.
+    logs = np.array([-0.01, 0.0, 0.01])
+    error = Scatter(0.0, 2.0).of(logs)
+    assert error.square == close(0.01**2 / 2 * 1.1602**2 / 3)
+    assert error.degrees == 4
+
+
+def test_errors_add_as_satterthwaite_says_and_what_runs_differ_by_is_a_part_of_a_time():
+    added = Error(1.0, 4) + Error(1.0, 4)
+    assert (added.square, added.degrees) == (2.0, 8)
+    alone, wandering = estimate([1.0, 1.0, 1.0]), estimate([1.0, 1.0, 1.0], wander=Wander(0.01, 4))
+    assert math.log(alone.high) < 0.001
+    assert math.log(wandering.high) == close(2.776445 * 0.01, rel=0.01)
+
+
+def test_two_undisturbed_repeats_are_enough_to_leave_the_others_out():
+    values = {0: 1.0, 1: 1.1, 2: 3.0, 3: 4.0}
+    assert counted(values, {2, 3}) == {0: 1.0, 1: 1.1}
+    assert counted(values, {1, 2, 3}) == values
+    assert counted(values, set()) == values
 
 
 def marked(values, rng):

@@ -23,9 +23,16 @@ def parts(calls, weights, arithmetic, unexplained, half=0.01, batch_size=100, sa
     return Attribution(batch_size, saved_s + 1e-6, 1e-6, found, Ratio(11.0, 10.5, 11.5, 3, True))
 
 
-def kernel(name, place, attribution, missing=()):
+def kernel(name, place, attribution, not_explained=None):
     nothing = dict.fromkeys(("call_one_s", "call_batch_s", "neuron_one_s", "neuron_batch_s", "fit", "asymptotic"))
-    facts = {"threads": 1, "measured": {}, "shares": (), "weights_in": place, "missing": missing}
+    facts = {
+        "threads": 1,
+        "measured": {},
+        "shares": (),
+        "weights_in": place,
+        "missing": (),
+        "not_explained": not_explained,
+    }
     return KernelExplanation(kernel=name, attribution=attribution, **facts, **nothing)
 
 

@@ -181,7 +181,7 @@ class RightForTheGateOnly(Liar):
     caught_by = "values"
 
     def answer(self, x, right):
-        if x.ndim == 1 or len(x) in (5, 37, GATE_ROWS, 100) or len(x) < 5:
+        if x.ndim == 1 or len(x) in (5, 10, 37, GATE_ROWS, 100) or len(x) < 5:
             return right(x)
         y = np.repeat(right(np.ascontiguousarray(x[::2])), 2, axis=0)
         return y[: len(x)]
@@ -196,7 +196,7 @@ class RightForTheFirstCalls(Liar):
 
     def answer(self, x, right):
         calls = self.calls[x.shape] = self.calls.get(x.shape, 0) + 1
-        return right(x) if calls <= 10 else right(np.zeros_like(x))
+        return right(x) if calls <= 25 else right(np.zeros_like(x))
 
 
 class FirstResultForEver(Liar):
@@ -323,7 +323,8 @@ class WorksInAThread(Liar):
 
     def fill(self, x, y):
         time.sleep(0.002)
-        y[:] = self.right.forward(x)
+        with np.errstate(all="ignore"):  # of the thread that asks, it is not that of this one
+            y[:] = self.right.forward(x)
 
     def forward_one(self, x):
         return self.forward(x[None])[0]

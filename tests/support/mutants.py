@@ -128,6 +128,25 @@ class SingleModeWrong(Mutant):
         return softmax(super().forward_one(x))
 
 
+class ClipsItsInputs(Mutant):
+    def forward(self, x):
+        return super().forward(np.clip(x, 0, 1))
+
+
+class CleansItsInputs(Mutant):
+    """Of networks whose hidden layers compare, the gate does not judge such rows."""
+
+    def forward(self, x):
+        return super().forward(np.nan_to_num(x))
+
+
+class SpreadsNan(Mutant):
+    """What is undefined in one row is so in all."""
+
+    def forward(self, x):
+        return super().forward(x) + 0 * x.sum(dtype=x.dtype)
+
+
 #: All above. What is below shows on sums that are exactly 0 alone.
 MUTANTS = Mutant.__subclasses__()
 

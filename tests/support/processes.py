@@ -98,11 +98,9 @@ def measured(
         return process_.Left(json.dumps(made).encode())
 
     monkeypatch.setattr(process_, "_process", process)
-    monkeypatch.setattr("mlpbench.bench.cli.announce.WAIT_S", 0.0)
     monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
     if seconds is not None:
         monkeypatch.setattr(process_, "elapsed", lambda: nullcontext(SimpleNamespace(seconds=seconds)))
-        monkeypatch.setattr("mlpbench.bench.cli.announce.elapsed", lambda: nullcontext(SimpleNamespace(seconds=0.0)))
 
 
 def is_alive(pid):
@@ -162,7 +160,7 @@ def probed_at_once(monkeypatch):
 
 
 #: Words of a run of six processes, in a known order.
-SIX = ("numpy", "numpy-out", "--profile", "smoke", "--repeats", "3", "--seed", "1", "--wait", "0", "--threads", "1")
+SIX = ("numpy", "numpy-out", "--profile", "smoke", "--repeats", "3", "--seed", "1", "--threads", "1")
 
 
 def folder_of(results):

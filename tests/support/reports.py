@@ -59,7 +59,7 @@ class Reports:
             "explained": lambda folder: [self._explained(folder)],
             "levels": lambda folder: [*self.runs("explained"), self._explained(folder, slower=40, spec=WIDE, seed=4)],
             "many": lambda folder: [*self.runs("levels"), self._explained(folder, seed=5)],
-            "book": lambda folder: [record.read_run(book_runs.write(folder, trust=self._hit()))],
+            "book": lambda folder: [trusting.disturb(book_runs.write(folder), {("numpy", 0, "book", 100)})],
             "quick": lambda _: [update_readme.reference_runs()["quick"]],
             "noisy": lambda folder: [
                 self._simulated(folder, TIMES, seed=6, noise=0.15, burst=0.4, neighbour=Neighbour())
@@ -73,11 +73,6 @@ class Reports:
                 simulate.write_sweep(folder, MANY, make_settings(["784-50-100-10"], [1, 2, 4], ["float32"]))
             ),
         }[name](self.folder / name)
-
-    @staticmethod
-    def _hit():
-        """Return the block of a process of whose two cells one was disturbed."""
-        return trusting.block(trusting.window("book", 1), trusting.window("book", 100, run_delay_s=0.25))
 
     @staticmethod
     def _simulated(folder, times, **settings):

@@ -238,6 +238,13 @@ def write_sweep(folder, times, settings, factor=lambda setting: 1.0, seed=0, ski
     return parent
 
 
+def slow_down(cases, repeat, factor):
+    """Make one repeat of some cases slower, as a moment does that hits all of them."""
+    for case in cases:
+        for side in (case.every, case.by_repeat):
+            side[repeat] *= factor
+
+
 def rows_per_call(case):
     """Rows that one iteration of a case processes."""
     return ROWS if case[1] == "book" else case[2]

@@ -73,7 +73,7 @@ class Preferred(Liar):
 class ChangesTheGate(Liar):
     """Computes one row in two when it has replaced what would find that."""
 
-    caught_by = "timer"
+    caught_by = "functions"
 
     def __init__(self, spec, params):
         super().__init__(spec, params)
@@ -89,7 +89,7 @@ class ChangesTheGate(Liar):
 class ChangesNumpy(Liar):
     """Makes all arrays equal to each other: then no input was ever written to."""
 
-    caught_by = "timer"
+    caught_by = "functions"
 
     def __init__(self, spec, params):
         super().__init__(spec, params)
@@ -97,7 +97,7 @@ class ChangesNumpy(Liar):
 
 
 class HalfSpeedTimer(Liar):
-    caught_by = "timer"
+    caught_by = "functions"
 
     def __init__(self, spec, params):
         super().__init__(spec, params)
@@ -148,7 +148,7 @@ class EditedStats(Liar):
 class JumpingClock(Liar):
     """Sets the clock back by a second while it is made: it took less than no time."""
 
-    caught_by = "timer"
+    caught_by = "functions"
 
     def __init__(self, spec, params):
         super().__init__(spec, params)

@@ -27,9 +27,8 @@ def variables(**changes):
 
 
 def argv(*words):
-    """Return a command as a shell starts it. A run does not wait for a quiet moment: tests keep the machine busy."""
-    at_once = ("--wait", "0") if words[:1] == ("run",) and "--wait" not in words else ()
-    return [sys.executable, "-m", "mlpbench", *map(str, (*words, *at_once))]
+    """Return a command as a shell starts it."""
+    return [sys.executable, "-m", "mlpbench", *map(str, words)]
 
 
 def typed(*words, cwd, **changes):

@@ -16,28 +16,6 @@ AT = ("batched", 100)
 INSTRUCTIONS = 2_400_000  # 4 GHz
 
 
-def window(mode="batched", batch_size=100, slower=1.0, **changes):
-    """Return one window of half a second; ``slower`` stretches the spins around it."""
-    quiet = {
-        "mode": mode,
-        "batch_size": batch_size,
-        "waits": False,
-        "spins_before_s": [SPIN_S * slower] * 7,
-        "spins_after_s": [SPIN_S * slower] * 7,
-        **dict.fromkeys(("wall_s", "process_s", "thread_s", "raw_s"), 0.5),
-        "tasks": 2,
-        "run_delay_s": 0.001,
-        "involuntary": 5,
-        "voluntary": 1,
-        "steal_s": 0.0,
-        "throttled_s": 0.0,
-        "hot": None,
-        "began_utc_s": None,
-    }
-    assert changes.keys() <= quiet.keys()
-    return quiet | changes
-
-
 def self_test(errors=None, noise=0.0, seed=0):
     """Return the harness's own rows: 23 ns and 79 ns a call, and spins that are off by ``errors`` at some lengths.
 
@@ -56,27 +34,36 @@ def self_test(errors=None, noise=0.0, seed=0):
     ]
 
 
-def block(*windows, **changes):
-    """Return the block of one process; without windows, of one quiet case."""
+def block(**changes):
+    """Return the block of one process."""
     quiet = {
         "spin": {"name": "llvm-xorshift64", "instructions": INSTRUCTIONS},
+        "look": {"name": "wide"},
         "cpus": 2,
-        "windows": list(windows) or [window()],
         "self_test": self_test(),
         "clock": {"clock_s": 3.0, "raw_s": 3.0},
-        "disturbed": [],
     }
     return quiet | changes
 
 
-def quiet(**changes):
-    """Return the block of a process whose two cases nothing disturbed."""
-    return block(*(window(*case) for case in CASES), **changes)
+def disturb(folder, hits):
+    """Make some cases slow, beside looks that say so: ``hits`` are (kernel, repeat, mode, batch size). Read the run."""
+    for path in folder.glob("*.*.json"):
+        with simulate.edited(path) as content:
+            kernel, repeat = path.name.split(".")[0], content["mlpbench"]["repeat"]
+            for case in content["benchmarks"]:
+                hit = (kernel, repeat, case["params"]["mode"], case["params"]["batch_size"]) in hits
+                case["stats"]["data"] = [seconds * (1.7 if hit else 1) for seconds in case["stats"]["data"]]
+                looks = [[50_000 if hit else 25_000] * 2] * len(case["stats"]["data"])
+                case["extra_info"] |= {"looks_ns": looks, "look_processors": 1}
+            content["mlpbench"]["trust"] = block()
+    return runs.read_run(folder)
 
 
-def hit(**changes):
-    """Return the block of a process that ``changes`` befell in the second of its cases."""
-    return block(window(*CASES[0]), window(*CASES[1], **changes))
+def write_disturbed(folder, *disturbed, **settings):
+    """Write and read a run of one repeat for each of ``disturbed``: the cases that something disturbed in it."""
+    written = simulate.write_run(folder, TIMES, repeats=len(disturbed), noise=0, **settings)
+    return disturb(written, {("numpy", repeat, *case) for repeat, cases in enumerate(disturbed) for case in cases})
 
 
 def write(folder, blocks, **settings):
@@ -89,24 +76,32 @@ def write(folder, blocks, **settings):
     return runs.read_run(folder)
 
 
-def timing(data, looks, iterations=10):
-    """Return a case whose rounds took ``data`` seconds for a call, beside pairs of looks in µs."""
+def timing(data, looks, iterations=10, waits_s=()):
+    """Return a case whose rounds took ``data`` seconds for a call, beside pairs of looks in µs.
+
+    ``waits_s``: for how long of each round its threads waited.
+    """
     info = {"kernel": "numpy", "mode": AT[0], "batch_size": AT[1], "rows_per_round_call": AT[1]}
     looks = [[round(1000 * one) for one in pair] for pair in looks]
-    content = {**info, "looks_ns": looks, "iterations": iterations, "rounds_s": data}
+    content = {
+        **info,
+        "looks_ns": looks,
+        "waits_ns": [round(1e9 * s) for s in waits_s],
+        "iterations": iterations,
+        "rounds_s": data,
+    }
     return msgspec.convert(content, Timing)
 
 
 class Process:
     """What `taken` reads of a record."""
 
-    kernel = "numpy"
-    device_times = None
+    kernel, device, device_times = "numpy", "cpu", None
 
-    def __init__(self, *cases, name="wide", processors=1, best_ns=None, windows=()):
+    def __init__(self, *cases, name="wide", processors=1, best_ns=None):
         look = {"name": name, "processors": processors, "best_ns": best_ns}
         self.cases = tuple(replace(case, look_processors=processors) for case in cases)
-        self.trust = msgspec.convert(block(*windows, look=look), Trust)
+        self.trust = msgspec.convert(block(look=look), Trust)
 
 
 def rounds(*groups):

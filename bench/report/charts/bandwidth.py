@@ -60,7 +60,7 @@ def _rows(kernel: str, places: Iterable[Place]) -> Iterator[dict[str, Any]]:
     yield {**start, "key": f"{kernel}|{kernel}|head", "part": ""}
     for place in places:
         parts = place.attribution
-        if parts is None or parts.saved_s <= 0:
+        if parts is None:
             continue
         key = f"{kernel}/{place.run}|{place.spec} ({place.level})|"
         bar = {"kernel": kernel, "network": f"{place.spec} in {place.level}", "key": key}
@@ -69,5 +69,5 @@ def _rows(kernel: str, places: Iterable[Place]) -> Iterator[dict[str, Any]]:
             share = parts.share(name) or 0.0
             at = ends[share > 0]
             ends[share > 0] = at + share
-            told = {"share": words.percent(share), "time": part_words(parts.parts[name], parts)}
+            told = {"share": words.percent(share), "time": part_words(name, parts)}
             yield {**bar, "part": PIECES[name], **told, "x": min(at, at + share), "x2": max(at, at + share)}

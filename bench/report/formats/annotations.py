@@ -9,20 +9,19 @@ from mlpbench.bench.analysis.compare import Comparison, Row
 from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.bench.report.sections.compare import ordered, verdict
 
-#: Slower cases fail a job, and unclear ones do not.
-_LEVELS = {"slower": "error", "unclear": "warning"}
+#: Slower cases fail a job, and undecided ones do not.
+_LEVELS = {"slower": "error", "undecided": "warning"}
 
 
 def render(found: Comparison) -> list[str]:
-    """Return a line for each slower or unclear case: slower ones first, then those that may be slower."""
+    """Return a line for each slower or undecided case, slower ones first."""
     rows = [row for row in ordered(found) if row.verdict in _LEVELS]
-    rows.sort(key=lambda row: (row.verdict != "slower", row not in found.undecided))
-    return [_line(row) for row in rows]
+    return [_line(row) for row in sorted(rows, key=lambda row: row.verdict != "slower")]
 
 
 def _line(row: Row) -> str:
     case = f"{row.label}, {words.case(row.mode, row.batch_size)}"
-    times = f"{words.seconds(row.candidate.value)} a sample, against {words.seconds(row.baseline.value)}"
+    times = f"{words.time(row.candidate)} a sample, against {words.time(row.baseline)}"
     said = f"{case}: {verdict(row)}; {times}; speedup {words.ratio(row.speedup)}"
     return f"::{_LEVELS[row.verdict]} title={_property(f'{row.verdict}: {case}')}::{_data(said)}"
 

@@ -86,10 +86,11 @@ def _result(found: Sequence[Point], commit: str) -> list[Any]:
 def _statistics(point: Point | None) -> tuple[float | int | None, ...]:
     if point is None:
         return (None,) * 7
-    wide = estimates.estimate(point.case.by_repeat, 0.99)
-    low, high = (None if math.isnan(end) else end for end in (wide.low, wide.high))
+    value, logs = point.case.sample.value, np.log(list(point.case.by_repeat.values()))
+    half = math.exp(estimates.ALONE.of(logs).half(0.99)) if len(logs) > 1 else None
+    low, high = (value / half, value * half) if half else (None, None)
     first, third = (float(q) for q in np.quantile(list(point.case.by_repeat.values()), [0.25, 0.75]))
-    return point.case.sample.value, low, high, first, third, 1, point.case.repeats
+    return value, low, high, first, third, 1, point.case.repeats
 
 
 def _of_commit(run: Run, commit: str, results: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def render(document: Document) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(kind=lambda block: type(block).__name__, ratio=words.ratio, unbroken=_unbroken)
-    environment.filters.update(seconds=words.seconds, sentences=_sentences)
+    environment.filters.update(time=words.time, sentences=_sentences)
     return environment.from_string(_file("page.html.j2")).render(
         document=document,
         css=css,
@@ -81,9 +81,7 @@ def _drawn(document: Document, kernels: list[style.Series]) -> dict[str, _Drawn]
         limits,
         roofline,
         scaling,
-        spread,
         times,
-        trust,
     )
 
     names = [item.name for item in kernels]
@@ -97,10 +95,6 @@ def _drawn(document: Document, kernels: list[style.Series]) -> dict[str, _Drawn]
         "share": explain.share_chart,
         "hockney": explain.hockney_chart,
         "roofline": roofline.roofline_chart,
-        "spread": spread.spread_charts,
-        "timeline": trust.timeline_chart,
-        "clock": trust.clock_chart,
-        "harness": trust.cost_chart,
         # The others are not in the colours of kernels.
         "heatmap": lambda data, _: heatmap.heatmap_chart(data),
         "bandwidth": lambda data, _: bandwidth.bandwidth_chart(data),

@@ -15,7 +15,7 @@ from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import Document, Judgement
 from mlpbench.bench.report.sections import gaps, trust
 from mlpbench.bench.stats.estimates import Estimate, Ratio
-from mlpbench.bench.trust.quiet import At, Taken, disturbed_in_words, of_run
+from mlpbench.bench.trust.rounds import At, CaseTime, of_run
 
 #: Of this document, not of the result files.
 SCHEMA = 1
@@ -59,7 +59,7 @@ def _case(case: CaseSummary, run: Run | None) -> dict[str, Any]:
         "speedup": _interval(case.speedup) if case.speedup else None,
         "no_speedup": case.no_speedup,
         "first_call_s": case.first_call_s if math.isfinite(case.first_call_s) else None,
-        **_fields(case, "rounds", "repeats", "disturbed", "rules", "accuracy"),
+        **_fields(case, "rounds", "repeats", "disturbed", "accuracy"),
         **_fields(case, "repeated_rows", "includes_loading", "unchecked"),
         "sample_s_by_repeat": case.by_repeat,
     }
@@ -108,7 +108,10 @@ def _run(judged: Judgement) -> dict[str, Any]:
     }
 
 
-def _kernel(record: Record, found: dict[At, Taken]) -> dict[str, Any]:
+def _kernel(record: Record, found: dict[At, CaseTime]) -> dict[str, Any]:
     names = ("kernel", "repeat", "backend", "version", "device", "describe", "spec", "data", "weights", "accuracy")
     more = ("max_error", "import_s", "construct_s", "thread_use", "device_times")
-    return {**_fields(record, *names, *more), "disturbed": list(disturbed_in_words(found))}
+    return {
+        **_fields(record, *names, *more),
+        "disturbed": [words.case(*at) for at, case in found.items() if case.disturbed],
+    }

@@ -15,12 +15,12 @@ from mlpbench.bench.report.sections.explain import PART_WORDS, part_words, share
 CAUSE_WORDS = dict(zip(PARTS, ("calls", "bandwidth", "arithmetic units", "something unexplained"), strict=True))
 _CAPTION = (
     "What the gain is made of, by the level of memory that holds the weights. Saved is the time per sample that "
-    "batches save. Calls saved, weights reused, better use of the arithmetic units and unexplained are its shares. "
-    "Reading hidden behind arithmetic counts in full; unexplained is then below 0."
+    "batches save. Calls saved, weights reused, better use of the arithmetic units and unexplained are its shares, "
+    "with 95 % intervals over repeats."
 )
 _READING = (
     "Each bar is what batching saves one kernel on one network, and its pieces are the causes: bandwidth is the piece "
-    "weights reused, and where a piece reaches left of 0 % the others explain more than there is."
+    "weights reused."
 )
 
 
@@ -49,17 +49,16 @@ def gain_table(found: Group) -> Table:
 
 def _row(place: Place) -> tuple[str, ...]:
     parts = place.attribution
-    found = " and ".join(CAUSE_WORDS[name] for name in place.causes) or f"not clear: {place.unclear}"
+    found = " and ".join(CAUSE_WORDS[name] for name in place.causes) or f"not explained: {place.unclear}"
     head = (place.kernel, place.spec, place.level, found)
     if parts is None:
         return (*head, *("not known",) * 2, *("",) * len(PARTS))
-    gain = "not known" if parts.gain is None else words.ratio(parts.gain)
-    return (*head, gain, words.seconds(parts.saved_s), *(share_words(parts.share(name)) for name in PARTS))
+    return (*head, words.ratio(parts.gain), words.seconds(parts.saved_s), *(share_words(name, parts) for name in PARTS))
 
 
 def _parts_table(found: Group) -> Table:
     rows = tuple(
-        (place.kernel, place.spec, *(part_words(parts.parts[name], parts) for name in PARTS))
+        (place.kernel, place.spec, *(part_words(name, parts) for name in PARTS))
         for place in found.by_kernel
         if (parts := place.attribution) is not None
     )
@@ -91,7 +90,7 @@ def _of_spec(places: Sequence[Place]) -> str:
     if clear:
         said.append("the gain is " + "; ".join(_for(same) for same in by_cause.values()))
     unclear = grouped((place.unclear, place.kernel) for place in places if not place.causes)
-    said += [f"not clear for {words.listed(kernels)}: {reason}" for reason, kernels in unclear.items()]
+    said += [f"not explained for {words.listed(kernels)}: {reason}" for reason, kernels in unclear.items()]
     batches = sorted({p.attribution.batch_size for p in clear if p.attribution and "weights" in p.causes})
     if batches:
         sizes = " or ".join(f"{size:,}" for size in batches)
@@ -116,7 +115,7 @@ def _verdict(found: Group) -> str:
     by_answer = {
         "Bandwidth too, but of a cache and not of the memory": [at for at in others if at.causes == ("weights",)],
         "Something else, or not bandwidth alone": [at for at in others if at.causes not in ((), ("weights",))],
-        "Not clear": [at for at in others if not at.causes],
+        "Not explained": [at for at in others if not at.causes],
     }
     right = f'"Bus bandwidth" is right for {_listed(bus) if bus else "none of these"}.'
     return " ".join([right, *(f"{answer}: {_listed(places)}." for answer, places in by_answer.items() if places)])

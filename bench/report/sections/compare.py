@@ -6,54 +6,19 @@ from collections.abc import Sequence
 from mlpbench.bench import words
 from mlpbench.bench.analysis.compare import Comparison, Row
 from mlpbench.bench.report.document import Block, Column, Paragraph, Points, Table, columns
-from mlpbench.bench.stats.significance import MOST_REPEATS
-from mlpbench.bench.trust import apart
-
-#: Cases that the sentence about two versions names, of each verdict.
-_NAMED = 3
-#: Verdicts, and what that sentence says of those whose cases it does not name.
-_VERDICTS = {"faster": "", "slower": "", "same": "the same", "unclear": "unclear"}
-
-
-def versions_apart(found: Comparison, old: str, new: str) -> str:
-    """Return in one sentence which of two versions is faster, by how much, and in which cases."""
-    total = words.things(len(found.rows), "case")
-    of = {verdict: [row for row in found.rows if row.verdict == verdict] for verdict in _VERDICTS}
-    if not of["faster"] and not of["slower"]:
-        if not of["unclear"]:
-            return f"{new} and {old} are equally fast in {total}, within {100 * found.threshold:.3g} %."
-        rest = f"the same in {len(of['same'])} of {total}, unclear in {len(of['unclear'])}"
-        return f"No difference between {new} and {old} was found: {rest}; more repeats may tell."
-    told = [
-        f"{verdict} in {len(of[verdict])}: {_named(of[verdict])}" for verdict in ("faster", "slower") if of[verdict]
-    ]
-    told += [f"{word} in {len(of[verdict])}" for verdict, word in _VERDICTS.items() if word and of[verdict]]
-    return f"{new} against {old}, {total}: {'; '.join(told)}."
-
-
-def _named(rows: Sequence[Row]) -> str:
-    """Return cases with their ratios, the largest difference first; of many, how many more there are."""
-    largest = sorted(rows, key=lambda row: -abs(math.log(row.speedup.value)))
-    told = [f"{row.label}, {words.case(row.mode, row.batch_size)} {words.ratio(row.speedup)}" for row in largest]
-    more = [f"and {len(told) - _NAMED} more"] if len(told) > _NAMED else []
-    return "; ".join([*told[:_NAMED], *more])
 
 
 def title(found: Comparison) -> str:
-    """Return what is compared with what, by which threshold."""
-    share = f"{100 * found.threshold:.3g} %"
-    return f"{found.candidate} against {found.baseline}: speedup above 1 is faster, threshold {share}"
+    """Return what is compared with what, and what was asked."""
+    asked = "" if found.threshold is None else f", slower by more than {100 * found.threshold:.3g} % or not"
+    return f"{found.candidate} against {found.baseline}: speedup above 1 is faster{asked}"
 
 
 def caption(found: Comparison) -> str:
     """Return what all verdicts together are worth."""
     rate, pairs = found.false_discovery_rate, "paired by repeat" if found.paired else "unpaired"
-    if found.repeats_apart is not None and not apart.claimed(found.repeats_apart):
-        close = (
-            f"repeats of a kernel began {found.repeats_apart:.1f} lengths of a process apart, not {apart.ENOUGH:.0f}"
-        )
-        return f"{pairs}; neither 95 % nor a rate of false verdicts is claimed: {close}"
-    return f"{pairs}; faster and slower hold for all {len(found.rows)} cases at once, {rate:.0%} wrong at most"
+    wander = f", two runs differ by {100 * found.wander:.2g} % anyway" if found.wander else ""
+    return f"{pairs}{wander}; faster and slower hold for all {len(found.rows)} cases at once, {rate:.0%} wrong at most"
 
 
 def in_title(found: Comparison) -> bool:
@@ -74,18 +39,18 @@ def table(found: Comparison) -> Table:
         "batch size",
         "baseline",
         "candidate",
-        f"speedup ({'95 % ' if apart.claimed(found.repeats_apart) else ''}interval)",
-        "slowdown seen from",
+        "speedup" if all(math.isnan(row.speedup.low) for row in found.rows) else "speedup (95 % interval)",
+        "not slower by more than",
     )
     rows = [
         (
             *((row.label,) if heads else ()),
             row.mode,
             "one at a time" if row.mode == "per_sample" else f"{row.batch_size:,}",
-            words.marked(words.seconds(row.baseline.value), row.baseline_kernel in found.unchecked),
-            words.marked(words.seconds(row.candidate.value), row.candidate_kernel in found.unchecked),
+            words.marked(words.time(row.baseline), row.baseline_kernel in found.unchecked),
+            words.marked(words.time(row.candidate), row.candidate_kernel in found.unchecked),
             words.ratio(row.speedup),
-            _seen_from(row.detectable),
+            _decided(row),
             verdict(row),
         )
         for row in ordered(found)
@@ -113,17 +78,16 @@ def _points(texts: Sequence[str]) -> tuple[Points, ...]:
 
 
 def verdict(row: Row) -> str:
-    """Return the verdict; of an unclear case with what would tell."""
-    if row.verdict != "unclear" or math.isnan(row.p):
-        return row.verdict
-    if row.repeats_needed is None and row.drift.sd:
-        return "unclear (repeats do not tell: measure both sides in one run)"
+    """Return the verdict; of an undecided case, with how many repeats would tell."""
     if row.repeats_needed is None:
-        return f"unclear (more than {MOST_REPEATS:,} repeats would tell)"
-    return f"unclear (about {row.repeats_needed:,} repeats would tell)"
+        return row.verdict
+    return f"undecided (about {row.repeats_needed:,} repeats would tell)"
 
 
-def _seen_from(share: float) -> str:
-    if math.isnan(share):
-        return "none"
-    return f"{100 * share:.2g} %" if share < 1 else "beyond 2x"
+def _decided(row: Row) -> str:
+    """Return by how much the candidate is not slower, as far as its interval tells."""
+    if row.verdict in ("faster", "slower"):
+        return ""
+    if math.isnan(row.decides):
+        return "not known"
+    return words.slowdown(row.decides)

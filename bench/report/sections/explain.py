@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import bandwidth
-from mlpbench.bench.analysis.attribution import PARTS, Attribution, Part
+from mlpbench.bench.analysis.attribution import PARTS, Attribution
 from mlpbench.bench.analysis.explain import CaseShare, Explanation, KernelExplanation
 from mlpbench.bench.analysis.roofline import Roofs, RoofVerdict
 from mlpbench.bench.cases import CPU
@@ -19,8 +19,8 @@ PART_WORDS = {
     "arithmetic": "better use of the arithmetic units",
     "unexplained": "unexplained",
 }
-#: An interval of a part that is no longer than this share of what is saved tells something, whatever its ends.
-SMALL = 0.1
+#: From this share of the gain on, what is not its largest cause is named too.
+_WORTH_A_WORD = 0.2
 #: From this difference on, one neuron a layer takes another way through the library than two.
 _OTHER_PATH = 0.1
 
@@ -29,7 +29,6 @@ _GAIN = {
     "calls": "fewer calls",
     "weights": "weights read once for a batch",
     "arithmetic": "better use of the arithmetic units",
-    "unexplained": "unexplained",
 }
 
 #: What binds a call that does less than a launch costs.
@@ -100,10 +99,10 @@ def waterfall_table(found: Explanation) -> Table:
     for kernel in found.kernels:
         parts = kernel.attribution
         if parts is not None:
-            cells = [part_words(parts.parts[name], parts) for name in PARTS]
+            cells = [part_words(name, parts) for name in PARTS]
             ends = words.seconds(parts.one_s), f"{parts.batch_size:,}", words.seconds(parts.batch_s)
             rows.append((kernel.kernel, ends[0], *cells, *ends[1:]))
-    caption = "Time per sample: shares are of what batching saves, with 95 % intervals over repeats."
+    caption = "Time per sample: parts add up to what batching saves, with 95 % intervals over repeats."
     names = ("one at a time", *(PART_WORDS[name] for name in PARTS), "in batches of", "left")
     return Table(caption, columns(["kernel"], names), tuple(rows))
 
@@ -114,7 +113,7 @@ def brief_table(found: Explanation) -> Table:
         (
             kernel.kernel,
             f"{words.seconds(parts.one_s)} to {words.seconds(parts.batch_s)}",
-            *(share_words(parts.share(name)) for name in PARTS),
+            *(share_words(name, parts) for name in PARTS),
         )
         for kernel in found.kernels
         if (parts := kernel.attribution) is not None
@@ -130,7 +129,7 @@ def saved_table(explanations: Sequence[Explanation]) -> Table:
     for run, kernel in ((one, kernel) for one in explanations for kernel in one.kernels):
         parts = kernel.attribution
         saved = "not known" if parts is None else words.seconds(parts.saved_s)
-        cells = ["" if parts is None else share_words(parts.share(name)) for name in PARTS]
+        cells = ["" if parts is None else share_words(name, parts) for name in PARTS]
         lie = (kernel.weights_in or "not known", words.data_size(run.weight_bytes))
         rows.append((run.run, run.spec, kernel.kernel, *lie, saved, *cells))
     numbers = ("weights", "saved per sample", *(PART_WORDS[name] for name in PARTS))
@@ -179,7 +178,7 @@ def _roof_row(share: CaseShare) -> tuple[str, ...]:
 
 
 def gain_sentences(kernels: Sequence[KernelExplanation]) -> Iterator[str]:
-    """Yield what makes the gain of each kernel, as ``81 % of numpy's gain is fewer calls``, and whose is not known."""
+    """Yield what makes the gain of each kernel, as ``numpy gains mostly from fewer calls (84 %, 80 to 88)``."""
     unknown: dict[str, list[str]] = {}
     for kernel in kernels:
         causes, unclear = bandwidth.named(kernel)
@@ -187,11 +186,14 @@ def gain_sentences(kernels: Sequence[KernelExplanation]) -> Iterator[str]:
         if not causes or parts is None:
             unknown.setdefault(str(unclear), []).append(kernel.kernel)
             continue
-        first, *others = ((words.percent(parts.share(cause) or 0.0), _GAIN[cause]) for cause in causes)
-        rest = f"; {' and '.join(f'{share} {cause}' for share, cause in others)} may be as much" if others else ""
-        yield f"{first[0]} of {kernel.kernel}'s gain is {first[1]}{rest}."
+        named = {cause: f"{_GAIN[cause]} ({share_words(cause, parts)})" for cause in _GAIN if not parts.unsure(cause)}
+        worth = [cause for cause in named if cause not in causes and (parts.share(cause) or 0.0) >= _WORTH_A_WORD]
+        then = "".join(f", then from {named[cause]}" for cause in worth)
+        most = "mostly" if (parts.share(causes[0]) or 0.0) > 0.5 else "most"
+        how = most if len(causes) == 1 else "about equally"
+        yield f"{kernel.kernel} gains {how} from {words.listed(named[cause] for cause in causes)}{then}."
     for reason, names in unknown.items():
-        yield f"What makes the gain of {words.listed(names)} is not clear: {reason}."
+        yield f"{words.listed(names)}: not explained in this run: {reason}."
 
 
 def limit_words(verdict: RoofVerdict) -> str:
@@ -235,6 +237,7 @@ def kernel_sentences(kernel: KernelExplanation) -> list[str]:
         if kernel.asymptotic is not None:
             lines.append(f"Batches cannot gain more than {words.quantity(kernel.asymptotic, 'x')}: the line's limit.")
     lines += _nearest(kernel)
+    lines += [f"Not explained in this run: {kernel.not_explained}."] if kernel.not_explained else []
     return lines + [f"{reason[0].upper()}{reason[1:]}." for reason in kernel.missing]
 
 
@@ -251,29 +254,29 @@ def _neuron(kernel: KernelExplanation) -> list[str]:
 def _attribution(found: Attribution) -> str:
     one, batch = words.seconds(found.one_s), words.seconds(found.batch_s)
     head = f"From {one} per sample one at a time to {batch} in batches of {found.batch_size:,}"
-    if found.saved_s <= 0:
-        return f"{head}: batching saves nothing that could be divided."
-    parts = [f"{PART_WORDS[name]} {part_words(part, found)}" for name, part in found.parts.items()]
+    parts = [f"{PART_WORDS[name]} {part_words(name, found)}" for name in PARTS]
     return f"{head}, {words.seconds(found.saved_s)} saved: {'; '.join(parts)}."
 
 
-def part_words(part: Part | None, found: Attribution) -> str:
-    """Return a part as a time, its share of what is saved, and its interval: ``1.2 µs (10 %; 1.1 to 1.3)``.
-
-    An interval wider than a factor of three is ``unclear``, unless it is small beside what is saved: a part may be 0.
-    """
+def part_words(name: str, found: Attribution) -> str:
+    """Return a part as a time, its share of what is saved, and its interval: ``1.2 µs (10 %; 1.1 to 1.3)``."""
+    part = found.parts[name]
     if part is None:
         return "not measured"
-    share = words.percent(part.value / found.saved_s) if found.saved_s > 0 else ""
-    ends = "" if math.isnan(part.low) else f"; {words.signed(part.low)} to {words.signed(part.high)}"
-    if words.is_wide(part.low, part.high) and part.high - part.low > SMALL * found.saved_s:
-        ends = f"; {words.UNCLEAR}"
-    return f"{words.signed(part.value)} ({share}{ends})"
+    ends = "" if math.isnan(part.low) else f"; {words.seconds(part.low)} to {words.seconds(part.high)}"
+    told = words.UNCLEAR if found.unsure(name) else f"{words.percent(part.value / found.saved_s)}{ends}"
+    return f"{words.seconds(part.value)} ({told})"
 
 
-def share_words(share: float | None) -> str:
-    """Return a share of what is saved in per cent, or that there is none."""
-    return "not measured" if share is None else words.percent(share)
+def share_words(name: str, found: Attribution) -> str:
+    """Return a part as a share of what is saved with its interval: ``84 %, 80 to 88``."""
+    part = found.parts[name]
+    if part is None:
+        return "not measured"
+    if found.unsure(name):
+        return words.UNCLEAR
+    value, low, high = (end / found.saved_s for end in (part.value, part.low, part.high))
+    return words.percent(value) + ("" if math.isnan(low) else f", {100 * low:.0f} to {100 * high:.0f}")
 
 
 def _fit(found: Fit) -> list[str]:

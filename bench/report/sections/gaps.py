@@ -7,7 +7,7 @@ from mlpbench.bench.analysis import refused as refusals
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record import belongs
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.record.schema import STOPPED
+from mlpbench.bench.record.schema import STOPPED, Failure
 from mlpbench.bench.report.document import Table, columns, table_of_runs
 
 Gap = tuple[str, str, str]
@@ -32,14 +32,18 @@ def gap_table(runs: Sequence[Run]) -> Table | None:
 
 
 def refused(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Return one sentence for each kernel and cause by which times were refused: they stand beside the headline."""
-    cases: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
-    first: dict[tuple[str, str], str] = {}
-    for kernel, what, why in (gap for run in runs for gap in _failed(run, only=refusals.PHASE)):
-        cause = kernel, why.rpartition("likely cause: ")[2]
-        cases[cause][what.removesuffix(f": {refusals.PHASE}")] = None
-        first.setdefault(cause, why)
-    return tuple(f"Refused: {kernel}, {'; '.join(cases[kernel, why])}: {first[kernel, why]}." for kernel, why in cases)
+    """Return one sentence for each kernel and check by which times were refused: they stand beside the headline."""
+    return tuple(
+        f"Refused: {one.kernel}, {cases}: {why}."
+        for run in runs
+        for one, cases, _, why in _alike(run, _failures(run))
+        if one.phase == refusals.PHASE
+    )
+
+
+def not_checked(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return one sentence for each kernel and check that spoke against times in the one process of a kernel."""
+    return tuple(f"Not checked: {kernel}, {cases}: {why}." for run in runs for kernel, cases, why in _unsure(run))
 
 
 def once_for_all(runs: Sequence[Run], hit: Sequence[tuple[Run, str]], what: str) -> list[str]:
@@ -63,21 +67,35 @@ def gaps(run: Run) -> list[Gap]:
         (tuple(at for at in run.left_out if at[0] not in stopped), "the budget was spent"),
     )
     absent = (gap for processes, why in without for gap in _absent(run, processes, why))
-    return [*skipped, *_failed(run), *absent, *_unexplained(run)]
+    unsure = ((kernel, f"{cases}: {refusals.UNSURE}", why) for kernel, cases, why in _unsure(run))
+    return [*skipped, *_failed(run), *unsure, *absent, *_unexplained(run)]
 
 
-def _failed(run: Run, only: str | None = None) -> Iterator[Gap]:
-    """Yield each failure, or those of one phase, once, with the cases and repeats that it hit.
+def _failures(run: Run) -> list[tuple[Failure, int]]:
+    return [(one, record.repeat) for record in run.records for one in record.failures]
 
-    A gate fails for all cases at a time.
+
+def _alike(run: Run, failures: Iterable[tuple[Failure, int]]) -> Iterator[tuple[Failure, str, set[int], str]]:
+    """Yield failures that are alike once: the first, the cases and repeats that they hit, and why.
+
+    Refusals are alike that one check found, whatever the numbers in it. A gate fails for all cases at a time.
     """
-    failed = ((one, record.repeat) for record in run.records for one in record.failures if only in (None, one.phase))
-    alike = grouped(((one.kernel, one.phase, one.reason), (one, repeat)) for one, repeat in failed)
-    for (kernel, phase, reason), found in alike.items():
-        hit = dict.fromkeys(_name(one.mode, one.batch_size) for one, _ in found)
-        where = "all cases" if "all cases" in hit or len(hit) == len(_planned(run)) else ", ".join(hit)
-        repeats = _repeats({repeat for _, repeat in found}, run)
-        yield kernel, f"{where}, {repeats}: {_PHASES.get(phase, phase)}", reason
+    alike = grouped(((one.kernel, one.phase, one.check or one.reason), (one, repeat)) for one, repeat in failures)
+    for found in alike.values():
+        first, hit = found[0][0], dict.fromkeys(_name(one.mode, one.batch_size) for one, _ in found)
+        cases = "all cases" if "all cases" in hit or len(hit) == len(_planned(run)) else ", ".join(hit)
+        yield first, cases, {repeat for _, repeat in found}, first.why
+
+
+def _failed(run: Run) -> Iterator[Gap]:
+    for first, cases, repeats, why in _alike(run, _failures(run)):
+        yield first.kernel, f"{cases}, {_repeats(repeats, run)}: {_PHASES.get(first.phase, first.phase)}", why
+
+
+def _unsure(run: Run) -> Iterator[Gap]:
+    """Yield what a check found in the one process of a kernel, which is too little to refuse a time."""
+    for first, cases, _, why in _alike(run, [(one, 0) for one in run.unsure]):
+        yield first.kernel, cases, f"{why}. One process alone may be wrong: a second one decides (--repeats 2)"
 
 
 def _absent(run: Run, processes: Iterable[tuple[str, int]], why: str) -> Iterator[Gap]:

@@ -18,7 +18,7 @@ _BEST = (
 )
 _LIMITS = (
     "A limit has as many threads as the kernel uses. It is the median round in the same repeat or, where it was "
-    "measured once, the best round at the run's start. FLOP/s count the matrix products and biases alone. A call's "
+    "measured once, the best round at the run's end. FLOP/s count the matrix products and biases alone. A call's "
     "cost is the time of the same kernel on two neurons a layer."
 )
 _WHAT = {

@@ -15,8 +15,8 @@ UNREADABLE = "not readable"
 _ALWAYS_DIFFERENT = {"Load at the start"}
 
 
-def chips(runs: Sequence[Run], grades: Sequence[str | None]) -> tuple[tuple[str, str], ...]:
-    """Return what was measured, where and how well, as names and values; ``grades``: of the machine in each run."""
+def chips(runs: Sequence[Run]) -> tuple[tuple[str, str], ...]:
+    """Return what was measured and where, as names and values."""
     timed = [(run, run.records[0]) for run in runs if run.records]
     repeats = [max(Counter(record.kernel for record in run.records).values()) for run, _ in timed]
     found: dict[str, list[str]] = {
@@ -28,7 +28,6 @@ def chips(runs: Sequence[Run], grades: Sequence[str | None]) -> tuple[tuple[str,
         "env": [run.setting.env for run in runs if run.setting and run.setting.env],
         "data": [record.data.name for _, record in timed],
         "repeats": [" to ".join(dict.fromkeys(map(str, (min(repeats), max(repeats)))))] if repeats else [],
-        "machine was": [grade for grade in grades if grade],
         "run": [(run.plan and run.plan.sweep) or run.id for run in runs],
     }
     return tuple((name, ", ".join(dict.fromkeys(values))) for name, values in found.items() if values)

@@ -55,17 +55,12 @@ def case_table(cases: Sequence[CaseSummary], endings: Mapping[str, Ending] = Map
     numbers = ("batch size", "time per sample", "samples/s", "speedup", "first call", "rounds", "repeats")
     made = columns(("kernel", "mode"), numbers)
     rows = [_case_row(case) for case in cases]
-    rules = {made_of(case) for case in cases}
-    if len(rules) > 1:
-        made += (Column("made of"),)
-        rows = [(*row, made_of(case)) for row, case in zip(rows, cases, strict=True)]
     if any(ending.target is not None for ending in endings.values()):
         made += (Column("stopped by"),)
         rows = [(*row, _limit(endings.get(case.run), case)) for row, case in zip(rows, cases, strict=True)]
-    made_in_words = f"the median of its {rules.pop()}" if len(rules) == 1 else "the median of the rounds named"
     caption = (
         "Every case: the median over repeats, with the 95 % interval in brackets. Rounds are per repeat, the fewest; "
-        f"a repeat's time is {made_in_words}."
+        "a repeat's time is the fastest tenth of its quiet rounds."
     )
     return table_of_runs(caption, made, rows, heads=2, several=_are_several(cases))
 
@@ -84,13 +79,6 @@ def _case_row(case: CaseSummary) -> tuple[str, ...]:
     repeats = f"{case.repeats}, {case.disturbed} disturbed" if case.disturbed else str(case.repeats)
     head = (case.run, case.name, _MODES.get(case.mode, case.mode))
     return (*head, f"{size:,}", time, rate, _speedup(case), first, f"{case.rounds:,}", repeats)
-
-
-def made_of(case: CaseSummary) -> str:
-    """Return which rounds the time of a case was made of: ``quiet rounds``, or ``quiet rounds 2, fastest fifth 1``."""
-    if len(case.rules) <= 1:
-        return next(iter(case.rules), "rounds")
-    return ", ".join(f"{rule} {repeats}" for rule, repeats in case.rules.items())
 
 
 def _speedup(case: CaseSummary) -> str:

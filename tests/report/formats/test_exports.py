@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import jsonschema
+import numpy as np
 import pytest
 from msgspec.structs import replace as changed
 
@@ -14,7 +15,7 @@ from mlpbench.bench.cases import make_settings
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs
 from mlpbench.bench.report.formats import action_benchmark, asv, bencher, otava
-from mlpbench.bench.stats import estimates
+from mlpbench.bench.stats.estimates import MEDIAN_FACTORS, student
 from support import simulate
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
@@ -110,12 +111,10 @@ def test_asv_gets_a_results_folder(run):
     values = dict(zip(found["result_columns"], found["results"]["mlpbench.batched"], strict=True))
     case = cases(run)["numba", "batched"]
     at = values["params"][0].index("'numba'")
-    wide = estimates.estimate(case.by_repeat, 0.99)
-    assert [values[name][at] for name in ("result", "stats_ci_99_a", "stats_ci_99_b")] == [
-        case.sample.value,
-        wide.low,
-        wide.high,
-    ]
+    logs = np.log(list(case.by_repeat.values()))
+    half = student(0.995, len(logs) - 1) * np.std(logs, ddof=1) * MEDIAN_FACTORS[len(logs)] / np.sqrt(len(logs))
+    wide = case.sample.value * np.exp([0, -half, half])
+    assert [values[name][at] for name in ("result", "stats_ci_99_a", "stats_ci_99_b")] == pytest.approx(list(wide))
     assert files["benchmarks.json"]["mlpbench.batched"]["params"] == values["params"]
     assert values["params"][1:] == [["100"], [f"'{NETWORK}'"]]
 

@@ -1,54 +1,42 @@
-"""The section on trust: what disturbed whom, cause by cause, and what a page keeps behind folds."""
+"""The sentence on how busy the machine was, and what makes a run narrower."""
 
-import re
-
-import pytest
-
+from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.report import render
-from mlpbench.bench.report.document import Fold
+from mlpbench.bench.report.document import Paragraph
 from mlpbench.bench.report.sections import trust
+from mlpbench.bench.trust.state import State
 from support import trusting
+from support.trusting import AT
 
 
-def sections(folder, *blocks):
-    return trust.blocks([trust.judge(trusting.write(folder, blocks))])
+def judge(run):
+    return trust.judge(run, summarize([run]))
 
 
-def test_disturbed_timings_are_counted_by_cause_and_listed_behind_a_fold(tmp_path):
-    """Two processes waited for a processor, one of them while its host took time; one was disturbed in neither case."""
-    both = trusting.hit(run_delay_s=0.25, steal_s=0.6)
-    found = sections(tmp_path, trusting.hit(run_delay_s=0.25), both, trusting.hit())
-    table, fold = found[1], found[2]
-    assert [row[:3] for row in table.rows] == [("load", "2", "numpy 2"), ("host", "1", "numpy 1")]
-    assert table.rows[0][3].startswith("its threads waited 0.25 s")
-    assert fold.title == "Every disturbed case"
-    assert [row[1:3] for row in fold.blocks[0].rows] == [("batch 100", "1, 2"), ("batch 100", "2")]
+def test_a_quiet_machine_is_said_in_two_words_and_a_busy_one_with_what_was_left_out():
+    assert trust.sentence(State(0.02, 1, 30, 0.021)) == "Typical uncertainty ±2.1 %."
+    busy = "Other programs disturbed 45 % of the timings; those are left out. Typical uncertainty ±5 %."
+    assert trust.sentence(State(0.45, 12, 30, 0.05)) == busy
+    assert trust.sentence(State(None, 0, 30, None)) is None
+    assert "3 other processes used the card." in trust.sentence(State(None, 0, 30, 0.01, card_others=3))
 
 
-def test_what_concerns_the_harness_alone_is_behind_a_fold_and_so_is_a_quiet_run(tmp_path):
-    quiet = sections(tmp_path / "quiet", *[trusting.hit()] * 3)
-    assert next(block.title for block in quiet if isinstance(block, Fold)).startswith("The calibration")
-    noisy = sections(tmp_path / "noisy", *[trusting.hit(run_delay_s=0.25)] * 3)
-    assert any(getattr(block, "name", "") == "timeline-0" for block in noisy), "open where it was not quiet"
+def test_a_wide_run_names_the_command_that_makes_it_narrower(tmp_path):
+    run = trusting.write_disturbed(tmp_path, [AT], [], [AT], plan_changes={"budget_s": 70.0})
+    assert trust.narrower(run, State(0.5, 2, 6, 0.08)) == "mlpbench run --budget 5m"
+    assert trust.narrower(run, State(0.5, 2, 6, 0.04)) is None, "narrow enough"
+    exact = trusting.write_disturbed(tmp_path / "exact", [], [])
+    assert trust.narrower(exact, State(0.5, 2, 6, 0.08)) is None, "its number of repeats was chosen"
 
 
-def test_intervals_claim_95_percent_only_where_repeats_lie_apart(tmp_path):
-    def run(name, apart_s):
-        windows = (trusting.window(began_utc_s=1e9 + apart_s * repeat) for repeat in range(3))
-        clock = {"clock_s": 4.0, "raw_s": 4.0}
-        return trusting.write(tmp_path / name, [trusting.block(window, clock=clock) for window in windows])
+def test_of_several_runs_each_has_its_sentence(tmp_path):
+    runs = [trusting.write_disturbed(tmp_path / str(n), [], [AT], seed=n) for n in range(2)]
+    blocks = trust.blocks(list(map(judge, runs)))
+    assert [type(block) is Paragraph for block in blocks] == [True, False, True, False]
+    assert "disturbed 25 % of the timings" in blocks[1].items[0]
 
-    alone, among_seven = run("alone", 4.8), run("seven", 32.0)
-    (said,) = trust.claims([alone])
-    assert said.startswith("95 % is not claimed for the intervals: repeats of a kernel began 1.2 lengths of a process")
-    assert trust.claims([among_seven]) == []
-    assert [one.partition(": ")[0] for one in trust.claims([alone, among_seven])] == [alone.title]
-    assert trust.as_dict(trust.judge(alone))["repeats_apart"] == {
-        "processes": pytest.approx(1.2),
-        "enough": 4.0,
-    }
-    assert said in render.build([alone]).headline.remarks, "below the finding, wherever it is shown"
-    for written in ("md", "html", "json"):
-        kept = render.render([alone], written).replace(said, "")
-        assert not re.search(r"95 ?% (interval|is|over)|95%", kept), "nothing else claims it"
-        assert "95 % interval" in render.render([among_seven], written).replace("json", "") or written == "json"
+
+def test_a_number_whose_repeats_were_all_disturbed_says_so_in_its_row(tmp_path):
+    text = render.render([trusting.write_disturbed(tmp_path, [AT], [AT], [])], "md")
+    assert "(other programs disturbed it)" in text
+    assert "Other programs disturbed 33 % of the timings; those are left out." in text

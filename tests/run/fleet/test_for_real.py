@@ -18,7 +18,7 @@ from support.terminal import typed, variables
 pytestmark = pytest.mark.heavy
 
 #: One kernel, two cases, one process: some seconds.
-TINY = ("numpy", "--profile", "smoke", "--batch-size", "1", "--repeats", "1", "--wait", "0")
+TINY = ("numpy", "--profile", "smoke", "--batch-size", "1", "--repeats", "1")
 
 
 def contents(folder):

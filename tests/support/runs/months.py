@@ -11,8 +11,7 @@ TIMES = {
     for kernel, share in (("numpy", 1.0), ("numba", 0.3))
     for mode, size, time in (("per_sample", 100, 2e-5), ("batched", 100, 2e-6))
 }
-#: One thread alone works on every case, and calibration spins stand beside it.
-ALONE = trusting.block(trusting.window("per_sample"), trusting.window("batched"))
+ALONE = trusting.block()
 
 
 def write(folder, runs, change=None, factor=1.08, **block):

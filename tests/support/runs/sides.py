@@ -1,8 +1,7 @@
 """What tests compare: runs of two kernels, on a machine where whole runs do not wander."""
 
 from mlpbench.bench.record.runs import read_run
-from mlpbench.bench.stats.drift import Drifts
-from mlpbench.bench.stats.estimates import NO_DRIFT
+from mlpbench.bench.stats.estimates import NO_WANDER
 from support import simulate
 
 TIMES = {
@@ -11,7 +10,7 @@ TIMES = {
     ("numba", "per_sample", 100): 4e-6,
     ("numba", "batched", 100): 1e-6,
 }
-STEADY = Drifts(NO_DRIFT, NO_DRIFT)
+STEADY = NO_WANDER
 
 
 def run(folder, times=TIMES, **settings):

@@ -1,0 +1,170 @@
+"""`mlpbench audit`: every check on some kernels, those of each run and those that take longer, one line for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from mlpbench.bench.cli import console, options
+from mlpbench.kernels import registry
+
+if TYPE_CHECKING:
+    from mlpbench.bench.cli.progress import Teller
+    from mlpbench.bench.plan.sweep import Sweep
+    from mlpbench.bench.record.runs import Run
+    from mlpbench.bench.run.process import Outcome
+
+#: The checks, and what each of them asks. docs/honesty.md says more.
+CHECKS = {
+    "values": "results are right for inputs that it has not seen",
+    "inputs": "its inputs stay as they are",
+    "accuracy": "it answers as many rows right one at a time as in batches",
+    "aliasing": "new results share no memory",
+    "memory": "inputs that it has not seen take as long as others",
+    "transfers": "it does no work in from_host and to_host",
+    "threads": "no more threads work than were given",
+    "timer": "rounds take as long on another clock",
+    "wait": "calls last as long as the device works",
+    "roofline": "it is no faster than the machine can be",
+    "functions": "it replaces nothing in what measures it",
+    "affinity": "it uses no other processors",
+    "priority": "it runs as it was scheduled",
+    "clock": "work of known length takes the time that it should",
+}
+PASSED, REFUSED, NOT_CHECKED = "passed", "refused", "not checked"
+#: Two processes: what rests on a time needs both.
+REPEATS = 2
+
+
+def audit(
+    kernels: Annotated[list[str], typer.Argument(metavar="KERNEL...", help="Kernels by name, or ./mine.py:fast.")],
+    threads: Annotated[str, typer.Option(metavar="N", help="Threads of every library. Default: all.")] = "all",
+    as_json: options.AsJson = False,
+) -> None:
+    """Run every check on kernels, in two processes each: those of a run, and whether one changes what measures it.
+
+    Each kernel has one line for each check: passed, refused, or not checked, with the reason. Exit 1 if one is refused.
+
+    Example: mlpbench audit numpy ./mine.py:fast
+    """
+    from mlpbench.bench.analysis.refused import settled
+    from mlpbench.bench.machine import guard
+    from mlpbench.bench.record import runs
+
+    planned = _plan(list(dict.fromkeys(map(registry.give, kernels))), threads)
+    with guard.OURS.folder() as folder:
+        run = settled(runs.read_run(_carried_out(planned, folder)))
+        found = {kernel: list(verdicts(run, kernel)) for kernel in planned.plan.kernels}
+    if as_json:
+        content: dict[str, Any] = {
+            name: [{"check": check, "verdict": verdict, "why": why} for check, verdict, why in own]
+            for name, own in found.items()
+        }
+        console.print_json({"kernels": content})
+    else:
+        for kernel, own in found.items():
+            _show(kernel, own)
+    if any(verdict == REFUSED for own in found.values() for _, verdict, _ in own):
+        raise typer.Exit(1)
+
+
+def _plan(names: list[str], threads: str) -> Sweep:
+    from mlpbench.bench import cases as cases_
+    from mlpbench.bench.data.workload import Options
+    from mlpbench.bench.plan import choose, profiles
+
+    quick, computed = profiles.PROFILES["quick"], Options()
+    settings = choose.find_settings(quick, computed, None, [threads], None)
+    return choose.make_sweep(
+        quick,
+        names,
+        False,
+        False,
+        settings,
+        choose.make_workloads(settings, computed, cases_.ALL_ROWS),
+        cases_.grid(quick.modes, quick.batch_sizes, quick.per_sample_rows),
+        repeats=REPEATS,
+        seed=None,
+        aim=(None, None),
+        clock=["--mlpbench-audit"],
+    )
+
+
+def _carried_out(planned: Sweep, folder: Any) -> Any:
+    """Run the processes; return the folder of the run."""
+    from mlpbench.bench.cli import announce
+    from mlpbench.bench.cli.progress import carry_out
+    from mlpbench.bench.plan.effort import Effort
+    from mlpbench.bench.run import sweep as sweeps
+
+    _, folders = sweeps.open_folders(folder, planned)
+    effort = Effort(planned.plan)
+
+    def execute(teller: Teller) -> Iterator[Outcome]:
+        teller.now("measuring the machine's limits")
+        announce.measure_roofs(folders, planned, announce.ROOF_S)
+        yield from sweeps.execute(planned, folders, teller.phase, effort)
+
+    if not carry_out(planned.plan, effort, execute, quiet=True):
+        raise typer.Exit(console.INTERRUPTED)
+    return folders[0]
+
+
+def verdicts(run: Run, kernel: str) -> Iterator[tuple[str, str, str]]:
+    """Yield each check of a kernel in a settled run with its verdict, and what it asks or why it is not passed."""
+    records = [record for record in run.records if record.kernel == kernel]
+    failures = [failure for record in records for failure in record.failures]
+    if broken := next((one for one in failures if one.check is None), None):
+        yield "gate", REFUSED, broken.reason
+        return
+    yield "gate", PASSED, "it agrees with the reference"
+    refused = {one.check: one.reason for one in failures}
+    seen = {one.check: one.reason for record in records for one in record.trust.refusals}
+    impossible = _impossible(run, kernel)
+    for check, asks in CHECKS.items():
+        if check in refused:
+            yield check, REFUSED, refused[check]
+        elif check in seen:
+            yield check, NOT_CHECKED, f"one process of {len(records)} says: {seen[check]}"
+        elif check in impossible:
+            yield check, NOT_CHECKED, impossible[check]
+        else:
+            yield check, PASSED, asks
+
+
+def _impossible(run: Run, kernel: str) -> dict[str, str]:
+    """Return the checks that nobody can make of a kernel here, and why."""
+    import os
+
+    from mlpbench.bench.analysis import evidence
+    from mlpbench.bench.analysis.explain import held_to
+    from mlpbench.bench.analysis.summary import unchecked
+    from mlpbench.bench.cases import CPU
+
+    record = next(record for record in run.records if record.kernel == kernel)
+    device, found = record.device or CPU, dict[str, str]()
+    if device == CPU:
+        found["wait"] = "it computes on the CPU"
+    else:
+        found["transfers"] = "it computes on a device, where transfers are work"
+        if record.device_times is None:
+            found["wait"] = "its device's own clock is not known"
+    roofs, *_ = held_to(device, record.threads or 1, evidence.read(run), record.describe.get("arithmetic"))
+    if unchecked(record) or roofs is None:
+        found["roofline"] = (
+            "it skips work" if record.describe.get("skips_work") else "the machine's limits are not known"
+        )
+    if not hasattr(os, "sched_getaffinity"):
+        found |= dict.fromkeys(("affinity", "priority"), "the system does not tell")
+    return found
+
+
+def _show(kernel: str, found: list[tuple[str, str, str]]) -> None:
+    styles = {PASSED: "green", REFUSED: "bold red", NOT_CHECKED: "yellow"}
+    shown = console.table(kernel, "check", "verdict", "")
+    for check, verdict, why in found:
+        shown.add_row(check, Text(verdict, styles[verdict]), Text(why))
+    console.show(shown)

@@ -1,0 +1,171 @@
+"""What the repeats of two sides decide: verdict, the smallest slowdown they can decide, and how many more would tell.
+
+One method: value, error and degrees of freedom are those of `bench.stats.estimates`. Knows no kernels and no files.
+docs/statistics.md says how often verdicts are wrong, and how small a slowdown they find.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mlpbench.bench.stats import estimates
+from mlpbench.bench.stats.estimates import NO_WANDER, Error, Ratio, Scatter, Verdict, Wander, student
+
+#: From which share on a difference is called "faster" or "slower", on the log scale half of 5 %.
+THRESHOLD = 0.025
+#: Share of the verdicts faster and slower that may be wrong. A case is never called so with a p-value above it.
+FALSE_DISCOVERY_RATE = 0.01
+#: Probability with which an effect is to be found: for the repeats needed, and for the smallest effect found.
+POWER = 0.95
+#: More repeats than this are not worth a number.
+MOST_REPEATS = 1000
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One case. ``speedup`` is baseline / candidate; ``p_adjusted`` is corrected for the number of cases.
+
+    ``decides``: the smallest share by which "is it slower by more?" has an answer, 0 where it is slower or faster;
+    NaN for one repeat. ``detectable``: the smallest slowdown, as a share, that is found with probability `POWER`.
+    ``repeats_needed``: how many repeats on each side would answer for the threshold, None where they do or none would.
+    """
+
+    speedup: Ratio
+    p: float
+    p_adjusted: float
+    verdict: Verdict
+    decides: float
+    detectable: float
+    repeats_needed: int | None
+
+
+def judge(
+    cases: Sequence[tuple[Mapping[int, float], Mapping[int, float]]],
+    paired: bool,
+    threshold: float,
+    rate: float = FALSE_DISCOVERY_RATE,
+    wander: Wander = NO_WANDER,
+) -> list[Judgement]:
+    """Judge the cases of one comparison, each a time for each repeat of the baseline and of the candidate.
+
+    "faster" and "slower" need three things: a speedup beyond the threshold, an interval that excludes 1, and a
+    p-value of at most ``rate`` after the correction for the number of cases. "same" needs an interval that lies
+    between the thresholds. The rest is "unclear". The cases know their scatter together. ``wander``: of unpaired
+    sides, how far the level of a run wanders.
+
+    Raises ValueError as `bench.stats.estimates.ratio`.
+    """
+    scatter = scatter_of(cases, paired)
+    found = [estimates.difference(*sides, paired, scatter, wander) for sides in cases]
+    p_values = [p_value(value, error) for value, error, _ in found]
+    p_adjusted = adjusted(p_values)
+    # What one more case has to undercut to be found beside those that are.
+    level = rate * min(sum(p <= rate for p in p_adjusted) + 1, len(cases)) / max(len(cases), 1)
+    judged = []
+    for (a, b), (_, error, n), p, q in zip(cases, found, p_values, p_adjusted, strict=True):
+        speedup = estimates.ratio(a, b, paired, scatter, wander)
+        verdict = estimates.verdict(speedup, threshold)
+        if verdict in ("faster", "slower") and not q <= rate:
+            verdict = "unclear"
+        decides = 0.0 if verdict in ("faster", "slower") else decided(speedup)
+        least = detectable(error, threshold, level) if error else math.nan
+        needed = None
+        if error and may_be_slower(speedup, threshold) and verdict != "slower":
+            needed = repeats_needed(error, n, wander if not paired else NO_WANDER, speedup.value, threshold)
+        judged.append(Judgement(speedup, p, q, verdict, decides, least, needed))
+    return judged
+
+
+def scatter_of(cases: Sequence[tuple[Mapping[int, float], Mapping[int, float]]], paired: bool) -> Scatter:
+    """Return what the cases of a comparison know together: of the ratios of pairs, or of the times of both sides."""
+    if paired:
+        return estimates.shared_scatter(pairs for a, b in cases if (pairs := estimates.ratios(a, b)))
+    return estimates.shared_scatter(side for sides in cases for side in sides)
+
+
+def decided(speedup: Ratio) -> float:
+    """Return the smallest share X of which the repeats show: not slower by more than X. NaN without an interval."""
+    return max(0.0, 1 / speedup.low - 1) if speedup.low > 0 else math.nan
+
+
+def may_be_slower(speedup: Ratio, threshold: float) -> bool:
+    """Whether the candidate may be slower by more than the threshold; so too without an interval."""
+    return not speedup.low * (1 + threshold) >= 1
+
+
+def p_value(value: float, error: Error | None) -> float:
+    """Return the two-sided p-value of a ratio with this error of its logarithm; NaN of one repeat."""
+    from scipy.special import stdtr
+
+    if error is None:
+        return math.nan
+    shift = abs(math.log(value))
+    return 2 * float(stdtr(error.degrees, -shift / math.sqrt(error.square))) if error.square else float(shift == 0)
+
+
+def adjusted(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number, in the same order: at most q where the false discovery rate is q.
+
+    Y. Benjamini and Y. Hochberg, "Controlling the false discovery rate", J. R. Statist. Soc. B 57 (1995), as
+    ``scipy.stats.false_discovery_control``. A NaN stays NaN and does not count: its case was not tested.
+    """
+    result = np.array(p_values, dtype=np.float64)
+    tested = np.flatnonzero(~np.isnan(result))
+    order = tested[np.argsort(-result[tested], kind="stable")]
+    ranks = np.arange(len(order), 0, -1)
+    result[order] = np.minimum(1.0, np.minimum.accumulate(result[order] * len(order) / ranks))
+    return [float(p) for p in result]
+
+
+def detectable(error: Error, threshold: float, level: float) -> float:
+    """Return the smallest slowdown, as a share, that is found with probability `POWER` at such an error.
+
+    It must be significant at the two-sided ``level``, and the median seen must lie beyond the threshold. Sample sizes
+    of means in S.-C. Chow, J. Shao and H. Wang, "Sample Size Calculations in Clinical Research" (2nd ed. 2008), chapter
+    3, with Student's quantiles in place of the normal's and the scatter that was seen, which few repeats know badly.
+    """
+    sd, power = math.sqrt(error.square), student(POWER, error.degrees)
+    significant = (student(1 - level / 2, error.degrees) + power) * sd
+    return math.expm1(min(max(significant, math.log1p(threshold) + power * sd), 700.0))
+
+
+def repeats_needed(error: Error, n: int, wander: Wander, effect: float, threshold: float) -> int | None:
+    """Return how many repeats on each side would show that the candidate is slower by the threshold, or not.
+
+    ``error`` is that of ``n`` repeats, of which ``wander`` is a part that no repeat makes smaller; ``effect`` the
+    speedup that was seen. None where more than `MOST_REPEATS` would be needed.
+    """
+    distance, fixed = abs(math.log(effect * (1 + threshold))), wander.error(runs=2)
+    repeated = Error(max(error.square - fixed.square, 0.0), error.degrees)
+    for more in range(n + 1, MOST_REPEATS + 1):
+        smaller = replace(repeated, square=repeated.square * n / more, degrees=repeated.degrees * more / n)
+        if (smaller + fixed).half() <= distance:
+            return more
+    return None
+
+
+def learnt_wander(runs: Sequence[Mapping[Any, tuple[float, Error]]], prior: Wander) -> Wander:
+    """Return how far runs of the same code on one machine wander, from those that are stored.
+
+    ``runs``: of each run, the logarithm of every case's time and its error. What the cases of a run have in common is
+    one look at its level, so ``r`` runs are worth ``r - 1`` degrees of freedom, beside those of the ``prior``. Cases
+    count by how well their repeats know them.
+    """
+    every: dict[Any, list[float]] = {}
+    for case, (log_s, _) in (item for run in runs for item in run.items()):
+        every.setdefault(case, []).append(log_s)
+    usual = {case: float(np.median(logs)) for case, logs in every.items() if len(logs) > 1}
+    levels = []
+    for run in runs:
+        apart = sorted((log_s - usual[case], 1 / error.square) for case, (log_s, error) in run.items() if case in usual)
+        if apart:
+            weights = np.cumsum([weight for _, weight in apart])
+            levels.append(apart[int(np.searchsorted(weights, weights[-1] / 2))][0])
+    if len(levels) < 2:
+        return prior
+    degrees, variance = len(levels) - 1, float(np.var(levels, ddof=1))
+    total = prior.degrees + degrees
+    return Wander(math.sqrt((prior.degrees * prior.sd**2 + degrees * variance) / total), total)

@@ -1,0 +1,40 @@
+"""How busy a machine was in one run, in three numbers."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import fmean, median
+
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.stats.estimates import Estimate
+from mlpbench.bench.trust.rounds import of_run
+
+
+@dataclass(frozen=True)
+class State:
+    """A machine in one run. ``left_out``: the share of rounds that other programs disturbed, None without looks.
+
+    ``disturbed`` of ``timings``, one for each case and process, had too few quiet rounds. ``width``: half the width of
+    the interval of half of the cases, as a share; None without intervals. ``card_others``: the most other processes
+    that were seen on the card.
+    """
+
+    left_out: float | None
+    disturbed: int
+    timings: int
+    width: float | None
+    card_others: int = 0
+
+
+def state(run: Run, estimates: Iterable[Estimate] = ()) -> State:
+    """Return how busy the machine was in one run, from its records and the estimates of its cases."""
+    found = [case for of_record in of_run(run) for case in of_record.values()]
+    quiet = [case.quiet for case in found if case.quiet is not None]
+    widths = [(one.high - one.low) / (2 * one.value) for one in estimates if one.n > 1]
+    cards = [record.device_times.card.others or 0 for record in run.records if record.device_times is not None]
+    return State(
+        left_out=1 - fmean(quiet) if quiet else None,
+        disturbed=sum(case.disturbed for case in found),
+        timings=len(found),
+        width=min(median(widths), 1e9) if widths else None,
+        card_others=max(cards, default=0),
+    )
