@@ -1,7 +1,6 @@
 """One route to a number: disturbed repeats are left out by one rule, and a gain is the same wherever it is shown."""
 
 import json
-import math
 from types import SimpleNamespace
 
 import pytest
