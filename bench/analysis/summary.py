@@ -77,7 +77,8 @@ def summarize(runs: Iterable[Run], wander: Wander = USUAL_WANDER) -> list[CaseSu
     """Return every case of some runs, by run, kernel, mode and batch size; runs and kernels in the order of records.
 
     The cases of a run know their scatter together. ``wander``: how far runs differ on this machine, which is a part of
-    the interval of a time. In a speedup a run's level cancels, and what single cases wander by is left. Raises UserError where a run or a record is named twice.
+    the interval of a time. In a speedup a run's level cancels, and what single cases wander by is left.
+    Raises UserError where a run or a record is named twice.
     """
     every = times.cases(runs)
     machines = Counter(run for run, _ in {(case.run, case.machine) for case in every})
