@@ -89,9 +89,8 @@ def test_it_says_how_often_it_is_wrong_and_what_it_finds(whole):
     assert found.unpaired.false.cases == 7 * 7 * 5
     assert max(found.paired.false.rate, found.unpaired.false.rate) <= 0.01
     assert found.paired.planted[0.05].rate >= 0.95
-    assert "the level of a whole run wanders by 0.4" in out
-    assert found.drifts.several.degrees == 7, "eight looks of five repeats"
-    assert found.drifts.one is None, "no counters tell how many threads worked"
+    assert re.search(r"the level of a whole run wanders by 0\.[3-9]\d* %", out)
+    assert found.wander.degrees > 7, "eight looks of five repeats, beside what is usual"
     assert f"wrote {calibrated(tmp_path)}" in err
 
 

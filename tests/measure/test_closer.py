@@ -20,7 +20,8 @@ from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support import processes
-from support.trusting import quiet, write
+from support.trusting import block as quiet
+from support.trusting import write
 
 SPEC = ForwardSpec((3, 2))
 

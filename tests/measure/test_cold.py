@@ -18,7 +18,8 @@ from mlpbench.kernels.numba_jit import events
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support.processes import python
-from support.trusting import quiet, write
+from support.trusting import block as quiet
+from support.trusting import write
 
 SPEC = ForwardSpec((3, 2))
 CALLS = [
