@@ -1,7 +1,7 @@
 """The contract, held against every kernel whose library is here: one test for each promise and kernel.
 
-Also held are kernels that divide even the smallest batch. A kernel that is added to the registry is tested here; what is
-particular to one kernel stands in its own file.
+Also held are kernels that divide even the smallest batch. A kernel that is added to the registry is tested here, and
+what is particular to one kernel stands in its own file.
 """
 
 import json
