@@ -17,7 +17,7 @@ from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio, Scatter, Wander
 
 #: What runs of virtual machines were seen to differ by (docs/statistics.md), before a machine's own runs tell more.
-USUAL_WANDER = Wander(0.01, 4.0)
+USUAL_WANDER = Wander(0.01, 4.0, 0.006)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ def summarize(runs: Iterable[Run], wander: Wander = USUAL_WANDER) -> list[CaseSu
     """Return every case of some runs, by run, kernel, mode and batch size; runs and kernels in the order of records.
 
     The cases of a run know their scatter together. ``wander``: how far runs differ on this machine, which is a part of
-    the interval of a time, and cancels in a speedup. Raises UserError where a run or a record is named twice.
+    the interval of a time. In a speedup a run's level cancels, and what single cases wander by is left.
+    Raises UserError where a run or a record is named twice.
     """
     every = times.cases(runs)
     machines = Counter(run for run, _ in {(case.run, case.machine) for case in every})
@@ -90,7 +91,7 @@ def summarize(runs: Iterable[Run], wander: Wander = USUAL_WANDER) -> list[CaseSu
         kernels = list(dict.fromkeys(case.kernel for case in cases))
         modes = ("per_sample", "batched", "book")
         cases.sort(key=lambda case: (kernels.index(case.kernel), modes.index(case.mode), case.batch_size))
-        summaries += _with_speedups(cases)
+        summaries += _with_speedups(cases, wander.between_cases)
     return summaries
 
 
@@ -201,7 +202,7 @@ def _parts(case: CaseTimes) -> dict[str, dict[int, float]]:
     return found
 
 
-def _with_speedups(cases: Sequence[CaseSummary]) -> Iterator[CaseSummary]:
+def _with_speedups(cases: Sequence[CaseSummary], wander: Wander) -> Iterator[CaseSummary]:
     """Yield the cases of one run with their speedups, whose scatter is known together."""
     own = of_kernels(cases)
     baselines = {
@@ -221,5 +222,5 @@ def _with_speedups(cases: Sequence[CaseSummary]) -> Iterator[CaseSummary]:
         elif case.is_baseline:
             yield replace(case, no_speedup="the baseline")
         else:
-            gain = times.ratio(baseline, case, scatter)
+            gain = times.ratio(baseline, case, scatter, wander)
             yield replace(case, speedup=gain, no_speedup="no repeat has both sides" if gain is None else None)

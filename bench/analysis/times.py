@@ -68,9 +68,8 @@ class CaseTimes:
         return estimates.counted(self.every, self.hit)
 
     def estimate(self, scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Estimate:
-        """Return the time over the repeats; without an interval where other programs disturbed all but one of them."""
-        found = estimates.estimate(self.by_repeat, scatter, wander)
-        return withheld(found) if found.n > 1 and len(self.by_repeat.keys() - self.hit) < 2 else found
+        """Return the time over the repeats that count."""
+        return estimates.estimate(self.by_repeat, scatter, wander)
 
 
 #: The best look of each kind, by machine.
@@ -125,13 +124,10 @@ def pairs(a: ByRepeat, b: ByRepeat) -> tuple[dict[int, float], dict[int, float]]
     return {repeat: a.every[repeat] for repeat in chosen}, {repeat: b.every[repeat] for repeat in chosen}
 
 
-def ratio(a: ByRepeat, b: ByRepeat, scatter: Scatter = ALONE) -> Ratio | None:
+def ratio(a: ByRepeat, b: ByRepeat, scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Ratio | None:
     """Return the time of ``a`` / the time of ``b``, paired by repeat; None where no repeat has both."""
     paired = pairs(a, b)
-    if not paired[0]:
-        return None
-    found = estimates.ratio(*paired, scatter=scatter)
-    return withheld(found) if found.n > 1 and len(paired[0].keys() - (a.hit | b.hit)) < 2 else found
+    return estimates.ratio(*paired, scatter=scatter, wander=wander) if paired[0] else None
 
 
 def withheld(found: _E) -> _E:

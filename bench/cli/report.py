@@ -134,13 +134,16 @@ def tell(document: Document, *, as_json: bool = False, verbose: bool = False) ->
 
 
 def tell_refused(document: Document, shown: Document) -> None:
-    """Print what is refused in a document and was not in the one that was ``shown``: it takes back numbers of it."""
+    """Print what is refused in a document and was not in the one that was ``shown``: it takes back numbers of it.
+
+    What one process alone has found takes nothing away, and is printed too.
+    """
     from mlpbench.bench.report.sections import gaps
 
-    known = {*gaps.refused(shown.runs), *gaps.not_checked(shown.runs)}
+    known = gaps.refused(shown.runs)
     for text in (text for text in gaps.refused(document.runs) if text not in known):
         console.out().print(Text(f"Not to be believed in the table above. {text}", "bold red"))
-    for text in (text for text in gaps.not_checked(document.runs) if text not in known):
+    for text in gaps.not_checked(document.runs):
         console.out().print(Text(text, "yellow"))
 
 

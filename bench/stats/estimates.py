@@ -93,15 +93,21 @@ class Wander:
     """By how much the level of a whole run wanders: the standard deviation of its logarithm, and how well it is known.
 
     All repeats of a run share it, so no number of them shows it. It is the highest level of T. Kalibera and R. Jones,
-    "Rigorous benchmarking in reasonable time", ISMM 2013.
+    "Rigorous benchmarking in reasonable time", ISMM 2013. ``case_sd``: by how much one case wanders beyond that level.
     """
 
     sd: float
     degrees: float
+    case_sd: float = 0.0
 
     def error(self, runs: int = 1) -> "Error":
         """Return its part in the error of a time (of 1 run), or of a ratio between 2 runs."""
-        return Error(runs * self.sd**2, self.degrees)
+        return Error(runs * (self.sd**2 + self.case_sd**2), self.degrees)
+
+    @property
+    def between_cases(self) -> "Wander":
+        """What is left of it in a ratio of two cases of one run, where the run's level cancels."""
+        return Wander(0.0, self.degrees, math.sqrt(2) * self.case_sd)
 
 
 @dataclass(frozen=True)
@@ -185,8 +191,9 @@ def ratio(a: Values, b: Values, paired: bool = True, scatter: Scatter = ALONE, w
     """Return a / b with its 95 % interval: above 1, b is the faster side if a and b are times.
 
     ``paired``: the two values of a repeat ran next to each other, so the ratio is taken within each repeat (a
-    sequence's place is the number of its repeat); repeats of only one side are left out. Otherwise it is the quotient
-    of the medians, ``scatter`` is that of either side's times, and ``wander`` what two runs differ by.
+    sequence's place is the number of its repeat); repeats of only one side are left out, and ``wander`` is what a ratio
+    inside one run wanders by. Otherwise it is the quotient of the medians, ``scatter`` is that of either side's times,
+    and ``wander`` what two runs differ by.
 
     Raises ValueError as `estimate`, and for paired sides without a common repeat.
     """
@@ -207,7 +214,7 @@ def difference(
         if not pairs:
             raise ValueError("no repeat has both sides")
         x = positive(pairs)
-        return _median(x), scatter.of(np.log(x)) if len(x) > 1 else None, len(x)
+        return _median(x), scatter.of(np.log(x)) + wander.error() if len(x) > 1 else None, len(x)
     x, y = positive(a), positive(b)
     n = min(len(x), len(y))
     error = scatter.of(np.log(x)) + scatter.of(np.log(y)) + wander.error(runs=2) if n > 1 else None

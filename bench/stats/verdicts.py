@@ -168,4 +168,4 @@ def learnt_wander(runs: Sequence[Mapping[Any, tuple[float, Error]]], prior: Wand
         return prior
     degrees, variance = len(levels) - 1, float(np.var(levels, ddof=1))
     total = prior.degrees + degrees
-    return Wander(math.sqrt((prior.degrees * prior.sd**2 + degrees * variance) / total), total)
+    return replace(prior, sd=math.sqrt((prior.degrees * prior.sd**2 + degrees * variance) / total), degrees=total)

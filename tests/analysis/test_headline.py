@@ -42,11 +42,11 @@ def test_known_times_give_known_findings(tmp_path):
     assert numba.speedup.value == pytest.approx(3)
     assert (numpy.one.value, numpy.best.value) == pytest.approx((18e-6, 1.5e-6))
     assert numpy.sentence() == (
-        "numpy: 12.0x (12.0 to 12.0) faster in batches: 18.0 µs per sample one at a time, 1.50 µs in batches of 1,000."
+        "numpy: 12.0x (11.7 to 12.3) faster in batches: 18.0 µs per sample one at a time, 1.50 µs in batches of 1,000."
     )
     assert found.lead == (
         "Fastest: numpy, 1.50 µs per sample in batches of 1,000. "
-        "Batching makes every kernel faster: numpy most, 12.0x (12.0 to 12.0); numba least, 3.00x (3.00 to 3.00)."
+        "Batching makes every kernel faster: numpy most, 12.0x (11.7 to 12.3); numba least, 3.00x (2.93 to 3.07)."
     )
     one, bulk = found.fastest
     assert (one.batch_size, one.kernel, one.runner_up) == (None, "numba", "numpy")
@@ -65,7 +65,7 @@ def test_sentences_begin_with_the_titles_of_runs_and_the_lead_names_them(tmp_pat
     assert found.sentences[0].startswith("1 thread: numpy: 12.0x")
     assert found.sentences[2].startswith("2 threads: numpy: 24.0x")
     assert found.lead.startswith("Batching makes every kernel faster: numpy (2 threads) most, 24.0x ")
-    assert found.lead.endswith("; numba (1 thread) least, 3.00x (3.00 to 3.00).")
+    assert found.lead.endswith("; numba (1 thread) least, 3.00x (2.93 to 3.07).")
     untitled = headline.find(data)
     assert untitled.sentences[0].startswith("Run 1 thread: "), "without a title it is a run's name"
     assert sum(line.startswith("Run 2 threads: ") for line in untitled.lines()) == 4
@@ -80,7 +80,7 @@ def test_a_lead_names_who_may_be_as_fast_and_is_made_of_the_gains_that_are_clear
         for benchmark in (one for one in changed["benchmarks"] if one["params"]["mode"] == "batched"):
             benchmark["stats"]["data"] = [50 * second for second in benchmark["stats"]["data"]]
     found = headline.find(summarize(frame.runs(run)))
-    assert "numba: 3.00x (3.00 to 3.00) faster in batches" in found.lead
+    assert "numba: 3.00x (2.93 to 3.07) faster in batches" in found.lead
     assert "numpy: whether batches are faster is unclear" in found.sentences[1]
 
 
@@ -143,7 +143,7 @@ def test_the_heading_says_how_many_threads_where_these_are_not_all(tmp_path, mac
     there = simulate.environment(machine=machine)
     run = runs.read_run(simulate.write_run(tmp_path, KNOWN, noise=0, environment=there))
     (lead,) = (line for line in render.render([run], "md").splitlines() if line.startswith("**Fastest"))
-    assert f"(3.00 to 3.00).{told}" in lead
+    assert f"(2.93 to 3.07).{told}" in lead
     assert ("Measured with" in lead) == bool(told)
 
 
@@ -162,7 +162,7 @@ def test_the_speedup_is_paired_by_repeat(tmp_path):
                 benchmark["stats"]["data"] = [second * factor for second in benchmark["stats"]["data"]]
     numpy, _ = headline.find(summarize(frame.runs(run))).kernels
     assert numpy.one.high / numpy.one.low > 1.5
-    assert (numpy.speedup.low, numpy.speedup.high) == pytest.approx((12, 12), rel=1e-3)
+    assert (numpy.speedup.low, numpy.speedup.high) == pytest.approx((11.7, 12.3), rel=2e-3)
 
 
 @pytest.mark.parametrize("repeats", [1, 3])
@@ -203,7 +203,7 @@ def test_repeats_without_a_common_process_have_no_ratio(tmp_path):
 
 def test_a_kernel_that_batches_slow_down_and_one_that_was_not_timed_are_told_so(tmp_path):
     found = find(tmp_path / "slow", {("a", "per_sample", 100): 1e-6, ("a", "batched", 100): 2e-6}, noise=0)
-    assert found.lead.startswith("a: 0.500x (0.500 to 0.500) as fast in batches")
+    assert found.lead.startswith("a: 0.500x (0.488 to 0.512) as fast in batches")
     assert find(tmp_path / "none", {}, failures=WRONG).lines() == ["Nothing was timed."]
 
 
@@ -255,7 +255,7 @@ SIX = {
     ("numba", "batched", 1): 6e-6,
     ("numba", "batched", 100): 1e-6,
 }
-FIRST = "1 thread: numba, the fastest of 2, takes 1.00 µs per sample in batches of 100: 6.00x (6.00 to 6.00) faster"
+FIRST = "1 thread: numba, the fastest of 2, takes 1.00 µs per sample in batches of 100: 6.00x (5.86 to 6.14) faster"
 
 
 def line_of(run):
@@ -279,7 +279,7 @@ def test_the_fastest_of_ours_stands_beside_the_best_peer_of_its_kind(tmp_path):
     assert found.place.ratio.value == pytest.approx(ratio)
     said = found.sentence()
     assert said.startswith(f"Run {run.id}: numba-simd, the fastest of ours, takes ")
-    assert f"{ratio:.2f}x (2.59 to 2.59) faster than the best peer, onnxruntime-bound." in said
+    assert re.search(rf"{ratio:.2f}x \(2\.\d\d to 2\.\d\d\) faster than the best peer, onnxruntime-bound\.", said)
     assert "faster than one at a time and " in said
 
 
@@ -318,9 +318,9 @@ def test_a_sweep_has_one_line_for_each_setting_and_the_rest_in_a_table(tmp_path)
     assert len(lines) == len(SETTINGS)
     assert lines[0].startswith(f"- {FIRST}")
     table = text.partition("## Kernel by kernel")[2].partition("\n## ")[0]
-    # Whole runs wander, which is a part of a time's interval and cancels in a speedup.
+    # Whole runs wander, which is a part of a time's interval; in a speedup only the part of single cases is left.
     times = r"\| 9\.00 µs \(8\.\d+ to 9\.\d+\) \| 100 \| 1\.00 µs \(0\.9\d* to 1\.0\d*\)"
-    assert re.search(rf"\| 2 threads \| numpy {times} \| 9\.00x \(9\.00 to 9\.00\) \|", table)
+    assert re.search(rf"\| 2 threads \| numpy {times} \| 9\.00x \(8\.\d+ to 9\.\d+\) \|", table)
     assert "1 thread: Fastest one at a time: numba" in table
     # The page has a card for each setting, and the table folded.
     page = render.render(sweep, "html")
@@ -334,7 +334,7 @@ def test_a_sweep_has_one_line_for_each_setting_and_the_rest_in_a_table(tmp_path)
     assert set(found) == {"lead", "sentences", "remarks", "kernels", "fastest", "book"}
     # One run is told kernel by kernel.
     text = render.render(sweep[:1], "md")
-    assert "- numpy: 9.00x (9.00 to 9.00) faster in batches" in text
+    assert re.search(r"- numpy: 9\.00x \(8\.\d+ to 9\.\d+\) faster in batches", text)
     assert "## Kernel by kernel" not in text
 
 

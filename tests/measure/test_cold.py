@@ -18,7 +18,8 @@ from mlpbench.kernels.numba_jit import events
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support.processes import python
-from support.trusting import block, write
+from support.trusting import block as quiet
+from support.trusting import write
 
 SPEC = ForwardSpec((3, 2))
 CALLS = [
@@ -31,7 +32,7 @@ FILLED = {**FRESH, "fresh": False, "construct_s": 0.25, "compile_s": 0.0, "peak_
 
 
 def test_cold_columns(tmp_path):
-    run = write(tmp_path, [block(starts=[FRESH, FILLED], compile_s=0.125, pool_bytes=5), block()])
+    run = write(tmp_path, [quiet(starts=[FRESH, FILLED], compile_s=0.125, pool_bytes=5), quiet()])
     data = frame.load(run)
     first = data[(data["repeat"] == 0) & (data["mode"] == "batched")].iloc[0]
     names = ["import_s", "construct_s", "compile_s", "first_call_s"]
@@ -46,7 +47,7 @@ def test_cold_columns(tmp_path):
 
 
 def test_a_start_that_failed_is_told_with_its_reason(tmp_path):
-    run = write(tmp_path, [block(no_starts="the process ended with 1: MemoryError")])
+    run = write(tmp_path, [quiet(no_starts="the process ended with 1: MemoryError")])
     assert "| numpy | no start was measured | the process ended with 1: MemoryError |" in render.render([run], "md")
 
 

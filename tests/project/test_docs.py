@@ -161,14 +161,15 @@ def test_the_example_recomputes_the_explanation(tmp_path, monkeypatch, noise):
     run = files.write(tmp_path / "results", noise=noise)
     monkeypatch.chdir(tmp_path)
     names, printed = executed((ROOT / "docs" / "examples" / "explain_by_hand.py").read_text(encoding="utf-8"))
+    exact = noise or 1e-6  # by hand, repeats have the mean of the middle two and are not drawn together
     (kernel,) = explain.find(run, summarize([run])).kernels
     assert names["best"] == kernel.attribution.batch_size
     for name in PARTS:
-        assert names["parts"][name].median() == pytest.approx(kernel.attribution.parts[name].value, rel=1e-6)
+        assert names["parts"][name].median() == pytest.approx(kernel.attribution.parts[name].value, rel=exact)
     (share,) = [one.verdict.share for one in kernel.shares if (one.mode, one.batch_size) == ("batched", names["best"])]
-    assert names["share"] == pytest.approx(share, rel=1e-9)
-    assert names["t0"] == pytest.approx(kernel.fit.line.t0_s, rel=1e-4)
-    assert names["r_inf"] == pytest.approx(kernel.fit.line.r_inf, rel=1e-4)
+    assert names["share"] == pytest.approx(share, rel=exact)
+    assert names["t0"] == pytest.approx(kernel.fit.line.t0_s, rel=max(exact, 1e-4))
+    assert names["r_inf"] == pytest.approx(kernel.fit.line.r_inf, rel=max(exact, 1e-4))
     assert len(printed) == 3
 
 

@@ -74,7 +74,6 @@ def test_a_record_is_read_with_its_types_and_its_rounds(tmp_path):
     assert book.reads == READS
     assert {name: values.shape for name, values in book.part_rounds_s.items()} == dict.fromkeys([*KNOWN, "rest"], (3,))
     assert np.median(book.part_rounds_s["rest"]) == pytest.approx(0.28)
-    assert (found.trust.look.name, found.trust.cpus) == ("wide", 2)
     assert found.trust.starts[0].first_calls_s == {("batched", 100): 0.1}
     assert found.anatomy.in_l1.case("per_sample").batch_size == 100
 
@@ -183,9 +182,7 @@ NOT_JSON_NUMBER = "beyond the range of a float"
         ("mlpbench.failures", [{"kernel": "a/b"}], A_NAME),
         ("mlpbench.failures", [{"kernel": "numpy", "reason": 3}], "failures[0].reason: expected text"),
         ("mlpbench.thread_use.given", 0, WHOLE),
-        (f"{TRUST}.look.name", 7, "trust.look.name: expected text"),
         (f"{TRUST}.self_test.0.length", -1, f"{WHOLE} of at least 0"),
-        (f"{TRUST}.look.best_ns", "long", WHOLE),
         (f"{TRUST}.singles.0.calls_ns", [1.5], WHOLE),
         (f"{TRUST}.audits.0.same_s", [1.0], "rotating_s and same_s are pairs"),
         ("mlpbench.anatomy.in_l1.cases", [], "the case per_sample is missing"),
