@@ -20,7 +20,7 @@ from mlpbench.bench.record.device import MEASURES
 from mlpbench.bench.record.names import env_of
 from mlpbench.bench.record.runs import Run, read_runs
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.record.trust import COUNTED, Start
+from mlpbench.bench.record.trust import Start
 from mlpbench.bench.stats.estimates import Ratio
 from mlpbench.bench.trust.rounds import CaseTime, of_run
 
@@ -97,7 +97,7 @@ COLUMNS = {
     },
     "peak_bytes": ("float64", "resident memory that the construction and the first calls added at their peak"),
     "pool_bytes": ("float64", "memory of a device, the most that the kernel's pool held"),
-    **{name: ("float64", f"{name.replace('_', ' ')} of one sample, in the first repeat") for name in COUNTED},
+    "joules": ("float64", "joules of one sample, in the first repeat"),
     **{
         f"device_{name}_p{percent}_s": ("float64", f"of one call, p{percent} of the seconds {what}")
         for name, what in MEASURES.items()
@@ -303,7 +303,7 @@ def _trust(record: Record, case: CaseTime) -> dict[str, Any]:
         "pool_bytes": trust.pool_bytes,
     }
     for one in (one for one in trust.spent if (one.mode, one.batch_size) == at):
-        row |= {name: getattr(one, name) for name in COUNTED}
+        row["joules"] = one.joules
     for start in trust.starts:
         row |= _start(start, at)
     return row

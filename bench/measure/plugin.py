@@ -367,15 +367,13 @@ def _phase(case: cases_.Case, turns: Turns | None, turn: int | None) -> str:
 
 
 def _look_closer(config: pytest.Config, contestant: Contestant, case: cases_.Case) -> None:
-    """In the first repeat, time single calls and audit the inputs: once for each kernel is enough."""
+    """In the first repeat, time single calls and count joules: once for each kernel is enough."""
     suite, more = config.stash[SUITE], config.stash[WATCH].more
     if suite.repeat > 0:
         return
     sizes = map(values.parse_batch_size, config.getoption("--latency"))
     if closer.is_asked(case, sizes, config.getoption("--p99")):
         more["singles"] = (*more.get("singles", ()), closer.single_calls(contestant, case))
-    if case in closer.audited(suite.cases, len(contestant.inputs)):
-        more["audits"] = (*more.get("audits", ()), closer.audit(contestant, case))
     more["spent"] = (*more.get("spent", ()), *spent(contestant, case))
 
 

@@ -6,7 +6,7 @@ What is measured is kept raw; what it means is made of it in `bench.trust`.
 from collections.abc import Iterable
 from typing import Annotated, Self
 
-from msgspec import Meta, field
+from msgspec import Meta
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.record.fields import (
@@ -72,19 +72,6 @@ class Singles(Block, frozen=True):
     batch_size: Whole
     clock_ns: _Nanoseconds
     calls_ns: _Nanoseconds
-
-
-class Audit(Block, frozen=True):
-    """Pairs of blocks of one case, seconds per call: with rotating inputs, and with the same input again and again."""
-
-    mode: Mode
-    batch_size: Whole
-    rotating_s: Rounds
-    same_s: Rounds
-
-    def __post_init__(self) -> None:
-        if len(self.rotating_s) != len(self.same_s):
-            raise ValueError("rotating_s and same_s are pairs, and their numbers differ")
 
 
 #: Checks that rest on a time. Something else may have run just then: it takes two processes to refuse a case for one.
@@ -156,27 +143,18 @@ class LookFacts(Block, frozen=True, kw_only=True):
         return self.best_ns if processors == 1 else self.several_ns if processors == self.processors else None
 
 
-#: What `Spent` counts.
-COUNTED = ("instructions", "cycles", "cache_misses", "page_faults", "joules")
-
-
 class Spent(Block, frozen=True, kw_only=True):
-    """What a sample of one case costs besides time, counted apart from the timed rounds; None what is ``missing``.
+    """The energy that a sample of one case costs, counted apart from the timed rounds.
 
-    ``samples``: how many it was counted over, in ``wall_s`` seconds. ``joules``: of all that the processors' packages,
-    or the card, drew meanwhile. ``missing``: why something is not there, by name.
+    ``samples``: how many it was counted over. ``joules``: of all that the processors' packages, or the card, drew
+    meanwhile, divided by them; ``no_joules``: why that is not known.
     """
 
     mode: Mode
     batch_size: Whole
     samples: Index = 0
-    wall_s: Seconds | None = None
-    instructions: Amount | None = None
-    cycles: Amount | None = None
-    cache_misses: Amount | None = None
-    page_faults: Amount | None = None
     joules: Amount | None = None
-    missing: dict[Text, Text] = field(default_factory=dict)
+    no_joules: Text | None = None
 
 
 class Trust(Block, frozen=True, kw_only=True):
@@ -191,7 +169,6 @@ class Trust(Block, frozen=True, kw_only=True):
     self_test: tuple[Known, ...] = ()
     compile_s: Seconds | None = None
     pool_bytes: Bytes | None = None
-    audits: tuple[Audit, ...] = ()
     singles: tuple[Singles, ...] = ()
     spent: tuple[Spent, ...] = ()
     starts: tuple[Start, ...] = ()

@@ -17,7 +17,7 @@ from mlpbench.bench.analysis.limits import Limits
 from mlpbench.bench.analysis.scaling import Scaling
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
+from mlpbench.bench.trust.latency import Budget, Latency
 from mlpbench.bench.trust.state import State
 
 
@@ -124,7 +124,6 @@ class Judgement:
     costs: dict[str, list[float]]
     latencies: list[Latency]
     budgets: list[Budget]
-    inputs: list[InputFinding]
 
     @property
     def cost_s(self) -> dict[str, float | None]:

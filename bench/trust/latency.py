@@ -1,4 +1,4 @@
-"""What single calls and input audits say, kernel by kernel: derived from the records of one run."""
+"""What single calls say, kernel by kernel: derived from the records of one run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,15 +10,11 @@ from numpy.typing import NDArray
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.stats import estimates
-from mlpbench.bench.stats.estimates import Ratio
 from mlpbench.bench.stats.percentiles import Percentile, largest_within, percentiles
 from mlpbench.bench.values import parse_duration
 
 #: What a latency budget is asked of.
 BUDGET_PERCENTILE = 0.99
-#: A kernel that keeps what it has computed is faster than this on the same input; one in forty intervals misses.
-LEAST_FASTER = 0.05
 
 
 @dataclass(frozen=True)
@@ -47,21 +43,6 @@ class Budget:
     bound_s: float | None
     too_few: tuple[int, ...]
     untimed: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class InputFinding:
-    """Time with rotating inputs / time with the same input again. ``flagged``: faster on the same beyond noise."""
-
-    kernel: str
-    mode: str
-    batch_size: int
-    factor: Ratio
-
-    @property
-    def flagged(self) -> bool:
-        """Whether the kernel is faster on the input that it has just seen, by more than noise makes."""
-        return self.factor.low > 1 and self.factor.value > 1 + LEAST_FASTER
 
 
 def latencies(records: Sequence[Record]) -> list[Latency]:
@@ -110,12 +91,3 @@ def budgets(records: Sequence[Record], budget: float | None) -> list[Budget]:
         untimed = tuple(sorted({case.batch_size for case in cases if case.mode == "batched"} - bounds.keys()))
         results.append(Budget(kernel, budget, largest, bounds[largest].bound if largest else None, too_few, untimed))
     return results
-
-
-def input_findings(records: Sequence[Record]) -> list[InputFinding]:
-    """Return the input audits of a run."""
-    return [
-        InputFinding(record.kernel, audit.mode, audit.batch_size, estimates.ratio(audit.rotating_s, audit.same_s))
-        for record in records
-        for audit in record.trust.audits
-    ]

@@ -25,35 +25,13 @@ def test_to_stdout_and_to_a_file(capsys, results, tmp_path):
         assert (tmp_path / "a.json").read_text() == out
 
 
-def test_otava_gets_its_configuration_too(capsys, results, tmp_path):
-    status, out, err = called(capsys, "export", "--to", "otava-csv", "-o", "h.csv")
-    assert (status, out, err) == (0, "", "wrote h.csv\nwrote h.yaml\n")
-    assert json.loads((tmp_path / "h.yaml").read_text())["tests"]["mlpbench"]["file"] == "h.csv"
-    assert called(capsys, "export", "--to", "otava-csv")[1] == (tmp_path / "h.csv").read_text()
-
-
-def test_asv_gets_a_folder_and_a_commit_that_was_typed(capsys, results, tmp_path):
-    commit = "abcdef12" * 5
-    for _ in range(2):  # what it wrote itself, it reads
-        assert called(capsys, "export", "--to", "asv", "-o", "asv", "--commit", commit)[0] == 0
-    assert json.loads((tmp_path / "asv/testbox/abcdef12-mlpbench.json").read_text())["commit_hash"] == commit
-    (tmp_path / "asv/benchmarks.json").write_text('{"version": 1}')
-    words = ("export", "--to", "asv", "-o", "asv")
-    assert (
-        complaint(*called(capsys, *words)) == "asv/benchmarks.json: no list of benchmarks as asv writes it, version 2"
-    )
-    (tmp_path / "asv/benchmarks.json").write_text("{")
-    assert complaint(*called(capsys, *words)).startswith("asv/benchmarks.json: cannot be read: ")
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "--to is missing; there are bencher, github-action-benchmark, asv, otava-csv"),
+        ((), "--to is missing; there are bencher, github-action-benchmark"),
         (("--to", "bench"), "unknown --to 'bench' (did you mean bencher?); there are "),
-        (("--to", "asv"), "asv keeps results in a folder: name it with -o, "),
         (("--to", "bencher", "-o", "no/where.json"), "cannot write no/where.json: No such file or directory"),
-        (("--to", "asv", "-o", "file/below"), "cannot write "),
+        (("--to", "bencher", "-o", "file/below"), "cannot write "),
         (("--to", "bencher", "--commit", "HEAD"), "'HEAD' is no commit: give its hash"),
     ],
 )

@@ -14,7 +14,6 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.measure import closer
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
-from mlpbench.bench.stats import estimates
 from mlpbench.bench.trust import latency
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.reference import seeded
@@ -151,55 +150,6 @@ def test_the_command_asks(tmp_path, capsys, words, status, said):
     assert said in out + err
 
 
-# -- inputs
-
-
-def test_which_cases_are_audited():
-    cases = [Case("per_sample", 100), *(Case("batched", n) for n in (1, 10, 1000, 10_000)), Case("book", 100)]
-    assert closer.audited(cases, 10_000) == [Case("per_sample", 100), Case("batched", 10)]
-    assert closer.audited([Case("batched", 100)], 799) == [], "seven batches are no rotation"
-
-
-def test_an_audit_shows_one_side_new_rows_and_the_other_the_same():
-    entrant = Entrant()
-    found = closer.audit(entrant, Case("batched", 2)).as_dict()
-    assert len(found["rotating_s"]) == len(found["same_s"]) == closer.PAIRS
-    assert {0.0, 2.0, 38.0} <= set(entrant.kernel.seen)
-    share = entrant.kernel.seen.count(0.0) / len(entrant.kernel.seen)
-    assert share == pytest.approx(0.5 + 0.5 / 20, abs=0.02)
-
-
-def audited(factor, noise=0.02, seed=0):
-    rng = np.random.default_rng(seed)
-    times = np.exp(rng.normal(0, noise, (2, closer.PAIRS))) * 1e-4
-    return {"mode": "batched", "batch_size": 100, "rotating_s": list(times[0] * factor), "same_s": list(times[1])}
-
-
-@pytest.mark.parametrize(("factor", "flagged"), [(1.0, False), (0.9, False), (1.2, True), (100, True)])
-def test_a_kernel_that_is_faster_on_the_same_input_is_flagged_with_the_factor(tmp_path, factor, flagged):
-    run = write(tmp_path, [quiet(audits=[audited(factor)])])
-    (found,) = latency.input_findings(run.records)
-    assert found.flagged == flagged
-    assert found.factor.value == pytest.approx(factor, rel=0.05)
-    text = render.render([run], "md")
-    assert ("x faster on the same input |" in text) == flagged
-    assert ("| not faster on the same input |" in text) == (not flagged)
-
-
-def test_honest_kernels_are_seldom_flagged():
-    """A thousand audits of a kernel that does not care: at most the 2.5 % that a 95 % interval allows on one side."""
-    run = [audited(1.0, seed=seed) for seed in range(1000)]
-    flagged = sum(estimates.ratio(a["rotating_s"], a["same_s"]).low > 1 for a in run)
-    assert flagged <= 25 + 3 * 5
-
-
-def test_one_pair_has_no_interval_and_no_flag(tmp_path):
-    pair = {"mode": "batched", "batch_size": 100, "rotating_s": [2.0], "same_s": [1.0]}
-    run = write(tmp_path, [quiet(audits=[pair])])
-    assert not latency.input_findings(run.records)[0].flagged
-    assert json.loads(render.render([run], "json"))["runs"][0]["trust"]["same_input"][0]["factor"]["low"] is None
-
-
 # -- in the suite
 
 
@@ -216,7 +166,6 @@ def written(tmp_path_factory):
 def test_the_suite_looks_closer(written):
     trust = written.trust
     assert [(s.mode, s.batch_size) for s in trust.singles] == [("per_sample", 100), ("batched", 1), ("batched", 100)]
-    assert [(a.mode, a.batch_size) for a in trust.audits] == [("per_sample", 100), ("batched", 100)]
     assert [start.fresh for start in trust.starts] == [True, False]
     assert trust.no_starts is None
 

@@ -29,8 +29,7 @@ def full():
     content["benchmarks"][1]["extra_info"].update(looks)
     singles = {"mode": "batched", "batch_size": 1, "clock_ns": [50], "calls_ns": [900, 901]}
     start = {"fresh": True, "import_s": 1.0, "construct_s": 2.0, "first_calls": [{**mode(100), "first_call_s": 0.1}]}
-    audit = {**mode(1), "rotating_s": [1.0, 1.1], "same_s": [1.0, 2.0]}
-    trust = trusting.block(singles=[singles], starts=[start], audits=[audit])
+    trust = trusting.block(singles=[singles], starts=[start])
     failure = {"kernel": "numpy", **mode(1), "phase": "measure", "reason": "no memory"}
     use = {"given": 2, "found": [{"what": "openblas (blas)", "threads": 2}], "fewer": []}
     more = {"trust": trust, "failures": [failure], "thread_use": use, "anatomy": evidence_files.anatomy()}
@@ -184,7 +183,6 @@ NOT_JSON_NUMBER = "beyond the range of a float"
         ("mlpbench.thread_use.given", 0, WHOLE),
         (f"{TRUST}.self_test.0.length", -1, f"{WHOLE} of at least 0"),
         (f"{TRUST}.singles.0.calls_ns", [1.5], WHOLE),
-        (f"{TRUST}.audits.0.same_s", [1.0], "rotating_s and same_s are pairs"),
         ("mlpbench.anatomy.in_l1.cases", [], "the case per_sample is missing"),
         ("mlpbench.anatomy.in_l1.spec.sizes", [0, 1], "every size must be at least 1"),
         ("mlpbench.anatomy.two_neurons.cases.0.data", [0.0], SECONDS),

@@ -4,7 +4,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 from mlpbench.bench import words
@@ -72,23 +71,3 @@ def of_one_run(runs: Sequence[Run], who: str) -> list[Point]:
 def invocation(run: Run) -> Path:
     """Return the folder that all settings of a sweep share; of an ordinary run its own."""
     return run.path.parent.resolve() if run.plan and run.plan.sweep else run.path.resolve()
-
-
-def started(run: Run) -> datetime:
-    """Return when a run began. Raises UserError where its file does not say."""
-    text = run.plan.started if run.plan else None
-    try:
-        found = datetime.fromisoformat(text or "")
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise UserError(f"{run.id}: nobody knows when it ran: it was measured by hand")
-    return found
-
-
-def commit_of(run: Run) -> str:
-    """Return the commit that a run measured, as its hash. Raises UserError where its file has none."""
-    commit = run.environment.git.commit
-    if not commit or not COMMIT.fullmatch(commit):
-        raise UserError(f"{run.id}: it was measured outside a repository: say which commit it is of with --commit")
-    return commit

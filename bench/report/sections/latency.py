@@ -1,4 +1,4 @@
-"""A closer look at each kernel: cold starts and memory, latency percentiles, repeated input."""
+"""A closer look at each kernel: cold starts and memory, latency percentiles."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -6,7 +6,7 @@ from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.trust import Start
 from mlpbench.bench.report.document import Block, Column, Judgement, Points, Section, columns, table_of_runs
-from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
+from mlpbench.bench.trust.latency import Budget, Latency
 
 _COLD = (
     "Each start is a process of its own. Import, construction and first calls follow each other in it; compiling is "
@@ -19,7 +19,6 @@ _LATENCY = (
     "the clock is taken off. A percentile stands here only where there are calls enough, by the binomial rule of "
     "MLPerf LoadGen."
 )
-_INPUTS = "Time with inputs that rotate / time with the same input again and again, in pairs within one process."
 #: More are too many for a cell.
 _FIRST_CALLS = 4
 
@@ -32,16 +31,13 @@ def sections(judged: Sequence[Judgement], *, folded: bool) -> tuple[Section, ...
     times = ("import", "construction", "of all, compiling", "first calls", "peak memory", "device's pool")
     starts = columns(("kernel", "compiled code"), times)
     calls = columns(("kernel", "case"), ("calls", "p50", "p90", "p99", "p99.9"))
-    inputs = columns(("kernel", "case"), ("factor (95 % interval)", "finding"))
     found = [(f"{one.run.title}: " if len(judged) > 1 else "", one.budgets) for one in judged]
     said = tuple(f"{head}{_budget(budget)}" for head, budgets in found for budget in budgets)
     cold = _table(judged, _COLD, starts, lambda one: _starts(one.run))
     single = _table(judged, _LATENCY, calls, lambda one: map(_latency, one.latencies))
-    same = _table(judged, _INPUTS, inputs, lambda one: map(_input, one.inputs))
     return (
         Section("cold", "Cold starts and memory", cold, folded=True),
         Section("latency", "Latency percentiles", (*[Points(said)] * bool(said), *single), folded),
-        Section("inputs", "Is it faster on repeated input?", same, folded=True),
     )
 
 
@@ -95,8 +91,3 @@ def _latency(found: Latency) -> tuple[str, ...]:
         for one in found.percentiles
     )
     return (found.kernel, words.case(found.mode, found.batch_size), f"{found.calls:,}", *shown)
-
-
-def _input(found: InputFinding) -> tuple[str, ...]:
-    said = f"{found.factor.value:.2f}x faster on the same input" if found.flagged else "not faster on the same input"
-    return (found.kernel, words.case(found.mode, found.batch_size), words.ratio(found.factor), said)

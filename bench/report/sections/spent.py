@@ -1,36 +1,31 @@
-"""What a sample costs besides time, as a table: instructions, cycles, cache misses and joules, where they are shown."""
+"""The energy that a sample costs, as a table, where the system shows it."""
 
 from collections.abc import Sequence
 
 from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.record.trust import COUNTED, Spent
 from mlpbench.bench.report.document import Block, Paragraph, columns, table_of_runs
 
-TITLE = "Instructions and energy"
+TITLE = "Energy"
 _CAPTION = (
-    "Of one sample, counted in the first repeat beside the timed rounds: every thread of the process, without the "
-    "system. Joules are what the processors' packages, or the card, drew in all, divided by the samples."
+    "Joules of one sample, counted in the first repeat beside the timed rounds: what the processors' packages, or the "
+    "card, drew in all, divided by the samples."
 )
-_NAMES = {name: name.replace("_", " ") for name in COUNTED} | {"joules": "energy"}
 
 
 def blocks(runs: Sequence[Run]) -> tuple[Block, ...]:
     """Return the table of all cases, or why nothing was counted; nothing of files that do not know."""
-    found = [(run, record.kernel, one) for run in runs for record in run.records for one in record.trust.spent]
-    if not found:
-        return ()
-    counted = [(run, kernel, one) for run, kernel, one in found if one.samples]
-    reasons = dict.fromkeys(f"{_NAMES[name]}: {why}" for _, _, one in found for name, why in one.missing.items())
+    cases = [(run, record.kernel, spent) for run in runs for record in run.records for spent in record.trust.spent]
+    reasons = dict.fromkeys(spent.no_joules for _, _, spent in cases if spent.no_joules)
     missing = tuple(Paragraph(f"Not counted here: {reason}.") for reason in reasons)
-    if not counted:
+    rows = [
+        (run.name, kernel, words.case(spent.mode, spent.batch_size), f"{spent.joules:.3g}")
+        for run, kernel, spent in cases
+        if spent.joules is not None
+    ]
+    if not rows:
         return missing
-    rows = [(run.name, kernel, words.case(one.mode, one.batch_size), *_cells(one)) for run, kernel, one in counted]
-    made = columns(("kernel", "case"), ("instructions", "cycles", "per cycle", "cache misses", "page faults", "joules"))
-    return (table_of_runs(_CAPTION, made, rows, heads=2, several=len(runs) > 1), *missing)
-
-
-def _cells(one: Spent) -> tuple[str, ...]:
-    rate = one.instructions / one.cycles if one.instructions and one.cycles else None
-    values = (one.instructions, one.cycles, rate, one.cache_misses, one.page_faults, one.joules)
-    return tuple("" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}" for value in values)
+    return (
+        table_of_runs(_CAPTION, columns(("kernel", "case"), ("joules",)), rows, heads=2, several=len(runs) > 1),
+        *missing,
+    )

@@ -27,7 +27,6 @@ def judge(run: Run, cases: Sequence[CaseSummary], p99_s: float | None = None) ->
         {mode: [cost[mode] for cost in costs if mode in cost] for mode in ("per_sample", "batched")},
         latency.latencies(run.records),
         latency.budgets(run.records, latency.asked_budget_s(run.plan) if p99_s is None else p99_s),
-        latency.input_findings(run.records),
     )
 
 
@@ -37,7 +36,6 @@ def as_dict(judged: Judgement) -> dict[str, Any]:
         "machine": asdict(judged.state),
         "latency": list(map(asdict, judged.latencies)),
         "p99_budget": list(map(asdict, judged.budgets)),
-        "same_input": [asdict(found) | {"flagged": found.flagged} for found in judged.inputs],
         "call_cost_s": judged.cost_s,
     }
     return {name: words.plain(value) for name, value in content.items()}

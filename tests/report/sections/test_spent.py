@@ -1,4 +1,4 @@
-"""What a sample costs besides time: a table where it was counted, and a reason where it was not."""
+"""The energy of a sample: a table where it was counted, and a reason where it was not."""
 
 from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.report import render
@@ -7,7 +7,6 @@ from support import simulate, trusting
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
 ONE = {"mode": "batched", "batch_size": 100}
-COUNTED = {**ONE, "samples": 1000, "wall_s": 0.1, "instructions": 6000.0, "cycles": 2000.0, "joules": 1.5e-6}
 
 
 def section(tmp_path, spent):
@@ -16,20 +15,12 @@ def section(tmp_path, spent):
     return next((one.blocks for one in document.sections if one.slug == "spent"), ()), document
 
 
-def test_what_was_counted_is_a_table_and_the_rest_has_a_reason(tmp_path):
-    blocks, document = section(tmp_path, [{**COUNTED, "missing": {"cache_misses": "busy"}}])
-    table, reason = blocks[0], blocks[-1]
-    assert table.rows[0] == ("numpy", "batch 100", "6,000", "2,000", "3", "", "", "1.5e-06")
-    assert reason == Paragraph("Not counted here: cache misses: busy.")
+def test_joules_are_a_table_and_the_rest_has_a_reason(tmp_path):
+    counted = {**ONE, "samples": 1000, "joules": 1.5e-6}
+    (table, reason), document = section(tmp_path, [counted, {**ONE, "batch_size": 1, "no_joules": "hidden"}])
+    assert table.rows[0] == ("numpy", "batch 100", "1.5e-06")
+    assert reason == Paragraph("Not counted here: hidden.")
     lines = render.write(document, "csv").splitlines()
-    at = lines[0].split(",").index("instructions")
-    assert {line.split(",")[at] for line in lines[1:]} == {"", "6000.0"}
-
-
-def test_where_nothing_is_counted_there_are_reasons_alone(tmp_path):
-    blocks, _ = section(tmp_path, [{**ONE, "missing": {"instructions": "hidden", "joules": "hidden"}}])
-    assert [block.text for block in blocks] == [
-        "Not counted here: instructions: hidden.",
-        "Not counted here: energy: hidden.",
-    ]
+    at = lines[0].split(",").index("joules")
+    assert {line.split(",")[at] for line in lines[1:]} == {"", "1.5e-06"}
     assert section(tmp_path / "old", [])[0] == ()
