@@ -151,3 +151,6 @@ def _layers(x: alt.X, y: alt.Y, names: Sequence[str], theme: Theme, *, singles: 
         ),
         discs.encode(**base.telling(told)),
     ]
+
+
+CHARTS = {"time": time_charts, "speedup": speedup_charts}
