@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.kernels.numba_jit.kernel import CompiledKernel, numba_threads
-from mlpbench.kernels.numba_jit.target import PANEL, TILE_ROWS, host
 
 if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
@@ -22,36 +22,19 @@ _Array = NDArray[Any]
 #: 1.2 to 2.7 us (measured), in which one core computes 300,000 operations at 250 GFLOP/s: with less work, threads lose.
 FLOP_PER_THREAD = 500_000
 
+
 #: A vector load that crosses a cache line counts as two.
 _CACHE_LINE_BYTES = 64
+#: Rows of activations are whole cache lines, in float32 too.
+_COLUMNS = 16
 
 
-def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Array:
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Array:
     """Return an array of zeros that starts with a cache line."""
     n_bytes = math.prod(shape) * dtype.itemsize
     memory = np.zeros(n_bytes + _CACHE_LINE_BYTES, np.uint8)
     skip = -memory.ctypes.data % _CACHE_LINE_BYTES
     return memory[skip : skip + n_bytes].view(dtype).reshape(shape)
-
-
-def padded(n: int) -> int:
-    """Return ``n`` columns rounded up to whole panels."""
-    return -(-n // PANEL) * PANEL
-
-
-def pack(spec: ForwardSpec, params: Params) -> _Array:
-    """Return all weights as (rows, `PANEL`): layer by layer and panel by panel, the bias above its columns of W."""
-    rows = sum((1 + n_in) * padded(n_out) // PANEL for n_in, n_out in spec.layers)
-    packed = aligned_zeros((rows, PANEL), spec.np_dtype)
-    row = 0
-    for W, b in zip(params.weights, params.biases, strict=True):
-        for left in range(0, len(b), PANEL):
-            columns = slice(left, left + PANEL)
-            n = len(b[columns])
-            packed[row, :n] = b[columns]
-            packed[row + 1 : row + 1 + len(W), :n] = W[:, columns]
-            row += 1 + len(W)
-    return packed
 
 
 class NumbaKernel(CompiledKernel):
@@ -65,37 +48,43 @@ class NumbaKernel(CompiledKernel):
         super().__init__(spec, params)
         from mlpbench.kernels.numba_jit import loops
 
-        codes = [*(loops.CODES[one.name] for one in spec.activations), loops.CODES[spec.output]]
-        slopes = [*(round(one.slope * 2**loops.SLOPE_BITS) for one in spec.activations), 0]
-        self._layers = np.column_stack([spec.layers, codes, slopes]).astype(np.int64)
-        self._more = max(codes) > loops.SOFTMAX
-        self._weights = pack(spec, self.params)
-        shape = (self._threads(), 2, loops.BLOCK_ROWS, padded(max(spec.sizes[1:])))
-        self._buffers = aligned_zeros(shape, spec.np_dtype)
-        self._serial = loops.compiled(spec.dtype, more=self._more)
+        names = [*(activation.name for activation in spec.activations), spec.output]
+        layers = [(*layer, loops.ACTIVATIONS.index(name)) for layer, name in zip(spec.layers, names, strict=True)]
+        slopes = [*(activation.slope for activation in spec.activations), 0.0]
+        arrays = [*(W.T.ravel() for W in self.params.weights), *self.params.biases]
+        weights = np.concatenate(arrays, out=aligned((sum(map(len, arrays)),), spec.np_dtype))
+        self._network = weights, np.array(layers, np.int64), np.array(slopes, spec.np_dtype)
+        self._buffers = self._buffers_of(1)
+        self._serial = loops.compiled(spec.dtype)
         self._single = np.empty((1, spec.n_out), spec.np_dtype)
+
+    def _buffers_of(self, threads: int) -> _Array:
+        """Return room for the activations of a block of rows of each thread."""
+        from mlpbench.kernels.numba_jit.loops import BLOCK_ROWS
+
+        columns = -(-max(self.spec.sizes[1:]) // _COLUMNS) * _COLUMNS
+        return aligned((threads, 2, BLOCK_ROWS, columns), self.spec.np_dtype)
 
     def forward(self, x: _Array) -> _Array:
         """Return the outputs of a batch: (batch, n_in) to (batch, n_out). Valid until the next call."""
         out = self._out_of(x)
-        self._serial(x, self._weights, self._layers, self._buffers, out)
+        self._serial(x, *self._network, self._buffers, out)
         return out
 
     def forward_one(self, x: _Array) -> _Array:
         """Return the output of one sample: (n_in,) to (n_out,). Valid until the next call."""
-        self._serial(x[None], self._weights, self._layers, self._buffers, self._single)
+        self._serial(x[None], *self._network, self._buffers, self._single)
         row: _Array = self._single[0]
         return row
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
         """Return the threads, and what LLVM compiled for."""
-        target = host()
+        from numba.core.registry import cpu_target
+
         return {
             "threads": 1,
-            "cpu_target": target.cpu,
-            "vector_bytes": target.vector_bytes,
-            "tile": f"{TILE_ROWS}x{target.tile_columns(self.spec.np_dtype.itemsize)}",
-            "fastmath": "contract",
+            "cpu_target": cpu_target.target_context.codegen().magic_tuple()[1],
+            "fastmath": "contract reassoc",
             "compiled_before": bool(self._serial.stats.cache_hits),
         }
 
@@ -111,27 +100,27 @@ class NumbaParallelKernel(NumbaKernel):
         super().__init__(spec, params)
         from mlpbench.kernels.numba_jit import loops
 
-        threads = len(self._buffers)
+        threads = self._threads()
         #: The smallest batch that is divided.
-        self._parallel_rows = -(-threads * FLOP_PER_THREAD // spec.flop(1))
-        self._parallel = loops.parallel(spec.dtype)
-        self._address = loops.address(self._serial)
+        self._parallel_rows = self._smallest_divided() if threads > 1 else sys.maxsize
+        self._buffers_of_threads = self._buffers_of(threads)
+        self._parallel = loops.compiled(spec.dtype, parallel=True)
         # The first parallel call starts the threads: here, and not in a clock.
         x = np.zeros((1, spec.n_in), spec.np_dtype)
-        self._parallel(x, self._weights, self._layers, self._buffers, self._single, self._address)
+        self._parallel(x, *self._network, self._buffers_of_threads, self._single)
 
     def _threads(self) -> int:
         return numba_threads()
 
-    def _divides(self, rows: int) -> bool:
-        return rows >= self._parallel_rows and len(self._buffers) > 1
+    def _smallest_divided(self) -> int:
+        return -(-self._threads() * FLOP_PER_THREAD // self.spec.flop(1))
 
     def forward(self, x: _Array) -> _Array:
         """Return the outputs of a batch: (batch, n_in) to (batch, n_out). Valid until the next call."""
-        if not self._divides(len(x)):
+        if len(x) < self._parallel_rows:
             return super().forward(x)
         out = self._out_of(x)
-        self._parallel(x, self._weights, self._layers, self._buffers, out, self._address)
+        self._parallel(x, *self._network, self._buffers_of_threads, out)
         return out
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
@@ -141,8 +130,8 @@ class NumbaParallelKernel(NumbaKernel):
         serial = super().describe()
         return {
             **serial,
-            "threads": len(self._buffers),
+            "threads": len(self._buffers_of_threads),
             "threading_layer": str(numba.threading_layer()),  # type: ignore[attr-defined,unused-ignore]
-            "serial_below_rows": self._parallel_rows if len(self._buffers) > 1 else None,
+            "serial_below_rows": self._parallel_rows if len(self._buffers_of_threads) > 1 else None,
             "compiled_before": serial["compiled_before"] and bool(self._parallel.stats.cache_hits),
         }

@@ -128,9 +128,10 @@ class OneFile:
 class Cache(FunctionCache):
     """Numba's cache of one function, in files as `OneFile` writes them."""
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, *, parallel: bool = False) -> None:
         super().__init__(function)
-        self._cache_file: Any = OneFile(self.cache_path, f"{function.__module__}.{function.__qualname__}")
+        stem = f"{function.__module__}.{function.__qualname__}{'.parallel' if parallel else ''}"
+        self._cache_file: Any = OneFile(self.cache_path, stem)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Load what was compiled, or return None. Nothing is imported that only a compiler needs.
@@ -158,23 +159,23 @@ class Cache(FunctionCache):
             self._cache_file.save(key, code)
 
 
-def _cache_of(function: Any) -> Cache | None:
+def _cache_of(function: Any, *, parallel: bool = False) -> Cache | None:
     """Return the cache of a function at the top of a module, or None where there is no folder for one."""
     try:
-        return Cache(function)
+        return Cache(function, parallel=parallel)
     except RuntimeError as error:
         if "no locator available" not in str(error):  # neither a folder here nor one of the user
             raise
         return None
 
 
-def compile_once(function: Any, signature: Any, **options: Any) -> Any:
+def compile_once(function: Any, signature: Any, *, parallel: bool = False, **options: Any) -> Any:
     """Compile ``function``, from the top of a module, for one signature, or load it from the cache.
 
     Where there is no folder for a cache, the function is compiled. No call of the returned function compiles.
     """
-    dispatcher = numba.njit(**options)(function)
-    if (kept := _cache_of(function)) is not None:
+    dispatcher = numba.njit(parallel=parallel, **options)(function)
+    if (kept := _cache_of(function, parallel=parallel)) is not None:
         dispatcher._cache = kept  # noqa: SLF001 - Numba has no other way in
     dispatcher.compile(signature)
     dispatcher.disable_compile()

@@ -1,7 +1,10 @@
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from mlpbench.kernels import conformance, reference, registry
+from mlpbench.kernels import conformance
 from mlpbench.kernels.conformance import agree, check, probe_inputs
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.mlp_numpy import NumpyKernel
@@ -11,11 +14,10 @@ from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.doubles import ConstructorRaises, OnlyReluKernel
 from support.mutants import MUTANTS, CleansItsInputs, SoftmaxDropped, StepAtZeroIsOne, Tf32Products
 
-WIDE = ForwardSpec((784, 1024, 256, 10))
 RELU = ForwardSpec((784, 50, 100, 10), "relu", "identity")
 
 
-@pytest.mark.parametrize("spec", [MNIST, WIDE, RELU, ForwardSpec((784, 50, 100, 10), dtype="float64")], ids=str)
+@pytest.mark.parametrize("spec", [MNIST, RELU, replace(MNIST, dtype="float64")], ids=str)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_every_mutant_is_caught(mutant, spec):
     if mutant is SoftmaxDropped and spec.output == "identity":
@@ -57,20 +59,6 @@ def test_a_right_kernel_passes(hidden):
     result = check(NumpyKernel, ForwardSpec((31, 17, 5), hidden))
     assert 0 < result.max_error < 1e-5
     assert 0 < result.max_error_ratio < 0.5
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("hidden", [*sorted(reference.HIDDEN), "leaky-relu:0.1"])
-@pytest.mark.parametrize("name", [name for name in registry.usual() if name != "cupy"] + ["sklearn"])
-def test_shipped_kernels_are_right_for_inputs_that_no_data_set_has(name, hidden, dtype):
-    """Below 0, above 1, large, infinite and NaN: numba's fast arithmetic leaves them as they are, too."""
-    kernel_class, spec = registry.load(name), ForwardSpec((31, 17, 5), hidden, dtype=dtype)
-    try:
-        kernel_class.probe()
-        kernel_class.supports(spec)
-    except KernelUnavailable as reason:
-        pytest.skip(str(reason))
-    assert check(kernel_class, spec).max_error_ratio < 1
 
 
 def test_what_is_asked_of_odd_inputs():
@@ -164,3 +152,31 @@ def test_a_right_kernel_is_near_at_first_sight_and_others_are_looked_at_closely(
     assert not conformance.is_near(spec, params, x, Tf32Products(spec, params).forward(x))
     right[99, 9] = np.nan
     assert not conformance.is_near(spec, params, x, right)
+
+
+def approximate_gelu(a):
+    """The approximation by tanh, off by up to 5e-4: what `gelu` means in some libraries."""
+    inner = a.dtype.type(math.sqrt(2 / math.pi)) * (a + a.dtype.type(0.044715) * a**3)
+    return a.dtype.type(0.5) * a * (1 + np.tanh(inner))
+
+
+@pytest.mark.parametrize(
+    ("asked", "computes"),
+    [
+        ("gelu", approximate_gelu),
+        ("silu", lambda a: a / (1 + np.exp(np.float32(-1.001) * a))),
+        ("tanh", lambda a: np.clip(a, -1, 1)),
+        ("leaky-relu:0.2", lambda a: np.maximum(a, np.float32(0.201) * a)),
+        ("identity", lambda a: np.maximum(a, np.float32(0.99) * a)),
+    ],
+)
+def test_an_activation_that_is_nearly_right_is_refused(asked, computes):
+    class NearlyRight(NumpyKernel):
+        def __init__(self, spec, params):
+            super().__init__(spec, params)
+            self._layers = [(W, b, computes) for W, b, _ in self._layers[:-1]] + self._layers[-1:]
+
+    spec = ForwardSpec((40, 30, 10), asked)
+    check(NumpyKernel, spec)
+    with pytest.raises(NonConforming, match="off by"):
+        check(NearlyRight, spec)

@@ -1,4 +1,6 @@
-"""The reference: its ends and its shape. The numbers that the book prints are in test_base_known_answers."""
+"""The reference: the numbers that are known, its ends, its shape, and how far a kernel may be from it."""
+
+import math
 
 import numpy as np
 import pytest
@@ -8,8 +10,9 @@ from hypothesis.extra.numpy import arrays
 
 from mlpbench.kernels import reference
 from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.params import hand_worked
 from mlpbench.kernels.reference import bound, least_bound, seeded
-from mlpbench.kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
 from support.contestants import specs
 
 
@@ -33,6 +36,17 @@ def test_trace_holds_sums_and_values_of_each_layer():
     assert (a1.shape, z2.shape) == ((5, 4), (5, 2))
     assert np.array_equal(z1, np.maximum(a1, 0))
     assert np.array_equal(a2, z2)
+
+
+def test_known_values():
+    a = np.array([-3.0, -0.5, 0.0, 0.5, 3.0])
+    exact = [v * math.erfc(-v / math.sqrt(2)) / 2 for v in a]
+    np.testing.assert_allclose(reference.gelu(a), exact, rtol=1e-14)
+    np.testing.assert_allclose(reference.silu(a), [v / (1 + math.exp(-v)) for v in a], rtol=1e-14)
+    np.testing.assert_array_equal(reference.leaky_relu(a, 0.5), [-1.5, -0.25, 0, 0.5, 3])
+    assert reference.sigmoid(np.array(7.0)) == pytest.approx(0.9990889488055994, abs=2e-15)
+    y = reference.forward(HAND_WORKED, hand_worked(), np.array([1.0, 0.5]))
+    assert y == pytest.approx([0.31682708, 0.69627909], abs=6e-9)
 
 
 # How far a kernel may be from it

@@ -20,35 +20,16 @@ STACK = {"x86_64": r"\(%rsp", "aarch64": r"\[sp"}
 
 #: Makes kernels and computes with them; says what was compiled, when, and what the kernels say of themselves.
 SCRIPT = """
-import functools, json, sys
+import json, sys
 import numba
 import numba.core.event as event
 import numpy as np
 from mlpbench.kernels import registry
 from mlpbench.kernels.conformance import check
-from mlpbench.kernels.numba_simd.codegen import machine
-from mlpbench.kernels.numba_simd.codegen.shape import host_shape
-from mlpbench.kernels.numba_simd.passes import far, network, program
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 
-def assembly(kernel):
-    if not hasattr(kernel, "_program"):
-        (code,) = kernel._serial.inspect_asm().values()
-        return code
-    return vector_code(kernel.spec.dtype, kernel._far)
-
-@functools.cache
-def vector_code(dtype, is_far):
-    def optimised():
-        functions, itemsize = program.functions(far if is_far else network), np.dtype(dtype).itemsize
-        return machine.optimised(machine.written(functions, host_shape(itemsize), itemsize * 8), llvm)
-    llvm = machine.machine(*machine.host())
-    code = program.compiled(dtype, (), is_far=is_far).code
-    assert llvm.emit_object(optimised()) == code, "what is shown is what runs"
-    return llvm.emit_assembly(optimised())
-
-asked, shown, hiddens = json.loads(sys.argv[1])
+asked, hiddens = json.loads(sys.argv[1])
 x = np.random.default_rng(0).random((50, 784), np.float32)
 specs = [ForwardSpec(MNIST.sizes, dtype=dtype) for _, dtype in asked]
 with event.install_recorder("numba:compile") as made:
@@ -63,9 +44,8 @@ with event.install_recorder("numba:compile") as called:
         if hidden.count(",") in (0, len(sizes) - 3)
     ]
 later = float(numba.njit(lambda a: (a @ a).sum())(np.eye(3)))
-code = [assembly(kernel) for kernel in kernels] if shown else []
 print(json.dumps({"made": len(made.buffer), "called": len(called.buffer), "sums": sums, "ratios": ratios,
-                  "compiler": compiler, "later": later, "code": code,
+                  "compiler": compiler, "later": later,
                   "describe": [kernel.describe() for kernel in kernels]}))
 """
 
@@ -80,14 +60,13 @@ def printed(script, *words, cwd=ROOT, **environment):
     return json.loads(ran.stdout)
 
 
-def compiled(*kernels, dtype="float32", shown=False, hidden=("sigmoid", "relu", "step"), **environment):
+def compiled(*kernels, dtype="float32", hidden=("sigmoid", "relu", "step"), **environment):
     """Compile kernels, and load what is kept of them, in a fresh process; return what it says.
 
-    ``kernels`` are names, or names with another dtype: ("numba", "float64"). Where ``shown``, it says their code too:
-    that of the serial forward pass, which it must have compiled.
+    ``kernels`` are names, or names with another dtype: ("numba", "float64").
     """
     asked = [(kernel, dtype) if isinstance(kernel, str) else kernel for kernel in kernels]
-    return printed(SCRIPT, json.dumps([asked, shown, hidden]), **environment)
+    return printed(SCRIPT, json.dumps([asked, hidden]), **environment)
 
 
 def host_features():

@@ -83,7 +83,9 @@ VARIANTS = {
 SLOW = ["torch-compile"]
 #: Kernels that take pixels and nothing else, which most tests do not give.
 PIXELS = [name for name in registry.names() if "-u8" in name]
-NAMES = [name for name in [*registry.names(), *VARIANTS] if name not in [*SLOW, *PIXELS]]
+#: Kernels whose library is not installed. One test is skipped for each, and says why.
+ABSENT = [name for name in registry.names() if registry.load(name).version() is None]
+NAMES = [name for name in [*registry.names(), *VARIANTS] if name not in [*SLOW, *PIXELS, *ABSENT]]
 #: Kernels of this project on the CPU. Their answers to NaN, infinity and denormals are known in every bit that counts.
 OURS = [name for name in NAMES if name not in registry.peers() and not name.startswith("cupy-") and name != "cupy"]
 #: Kernels compiled for one type of input, which check its shape themselves.

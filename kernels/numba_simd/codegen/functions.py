@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from llvmlite import ir
 
-from mlpbench.kernels.numba_jit.polynomials import NORMAL, SILU_LOWEST, TANH
+from mlpbench.kernels.numba_simd.codegen.polynomials import NORMAL, SILU_LOWEST, TANH
 from mlpbench.kernels.numba_simd.codegen.scalar import I8, I16, I32
 from mlpbench.kernels.numba_simd.codegen.vector import Vector
 

@@ -1,124 +1,120 @@
-"""What Numba makes of the loops: vector code for this processor, once per machine, and nothing inside a call."""
+"""The compiled loops: exp is as near as it says, inner loops are vector code, threads divide rows, Numba's absence."""
 
-import os
 import re
-import shutil
+import sys
 
+import numba
 import numpy as np
 import pytest
 
-from mlpbench.kernels.numba_jit.target import PANEL, Target, host
-from support.assembly import compiled, host_features, printed
-from support.sources import ROOT
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.mlp_numba import FLOP_PER_THREAD, NumbaKernel, NumbaParallelKernel
+from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel
+from mlpbench.kernels.numba_jit import loops
+from mlpbench.kernels.reference import seeded
+from mlpbench.kernels.spec import MNIST, ForwardSpec
+from support.assembly import host_features
+from support.contestants import divided
 
-KERNELS = ("numba", "numba-parallel", ("numba", "float64"))
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    """A cache that one process filled, and what it said: among that its code, since code from a cache is not told."""
-    folder = tmp_path_factory.mktemp("cache")
-    return folder, compiled(*KERNELS, shown=True, NUMBA_CACHE_DIR=folder)
-
-
-def test_the_second_process_compiles_nothing(filled):
-    folder, first = filled
-    second = compiled(*KERNELS, NUMBA_CACHE_DIR=folder)
-    assert first["made"] > 0
-    assert second["made"] == 0, "one signature serves every specification, and it is on disk"
-    assert first["called"] == second["called"] == 0, "no call compiles: it would be in the clock"
-    assert [d["compiled_before"] for d in first["describe"]] == [False, False, False]
-    assert [d["compiled_before"] for d in second["describe"]] == [True, True, True]
-    assert first["sums"] == second["sums"]
+#: Where exp is neither 0 nor infinity.
+RANGES = {"float32": (-103.9, 88.7), "float64": (-745.1, 709.7)}
+every_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
-#: Compiles one small function, or loads it; says where the code lies and how often it was loaded.
-SMALL = """
-import json
-import numba
-from mlpbench.kernels.numba_jit import cache, small
-double = cache.compile_once(small.double, numba.int64(numba.int64))
-print(json.dumps({"file": small.__file__, "is": double(21), "loaded": sum(double.stats.cache_hits.values())}))
-"""
+@loops.jit
+def exp_each(x, y):
+    for i in range(x.size):
+        y[i] = loops.exp(x[i])
 
 
-def test_without_a_folder_beside_the_code_the_users_own_is_taken(tmp_path):
-    """For a copy of the kernels where no ``__pycache__`` can be made, not even by root: a file has the name."""
-    package, home = tmp_path / "package", tmp_path / "home"
-    shutil.copytree(ROOT / "kernels", package / "mlpbench/kernels", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "mlpbench/__init__.py", package / "mlpbench")
-    jit = package / "mlpbench/kernels/numba_jit"
-    (jit / "__pycache__").write_text("")
-    (jit / "small.py").write_text("def double(x):\n    return 2 * x\n")
-    home.mkdir()
-    places = {"HOME": home, "XDG_CACHE_HOME": home / ".cache", "LOCALAPPDATA": home, "NUMBA_CACHE_DIR": ""}
-    expected = {"file": str(jit / "small.py"), "is": 42}
-    assert printed(SMALL, cwd=package, **places) == {**expected, "loaded": 0}
-    assert list(home.rglob("mlpbench.kernels.numba_jit.small.double.*.nbc"))
-    assert printed(SMALL, cwd=package, **places) == {**expected, "loaded": 1}
+@loops.jit
+def sigmoid_each(x, y):
+    one = x.dtype.type(1)
+    for i in range(x.size):
+        y[i] = loops.sigmoid(x[i], one)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_it_uses_as_many_threads_as_numba_is_given(threads):
-    if (os.cpu_count() or 1) < threads:
-        pytest.skip(f"fewer than {threads} processors")
-    parallel = compiled("numba-parallel", NUMBA_NUM_THREADS=threads)["describe"][0]
-    assert parallel["threads"] == threads
-    assert (parallel["serial_below_rows"] is None) == (threads == 1)
+def apply(function, x):
+    y = np.empty_like(x)
+    function(x, y)
+    return y
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_main_loop_is_packed_fused_multiply_adds(filled, dtype):
-    """A row of the tile, and the row alone, in registers as wide as the processor has: else it is ten times slower."""
-    features = host_features()
-    if not {"+avx2", "+fma"} <= features:
-        pytest.skip("no x86 with AVX2 and FMA")
-    code = filled[1]["code"][KERNELS.index("numba" if dtype == "float32" else ("numba", dtype))]
-    target, packed = host(), {"float32": "ps", "float64": "pd"}[dtype]
-    register = {64: "zmm", 32: "ymm"}[target.vector_bytes]
-    found = re.findall(rf"vfmadd\w+{packed}\s.*%{register}", code)
-    width = target.tile_columns(np.dtype(dtype).itemsize) * np.dtype(dtype).itemsize // target.vector_bytes
-    assert len(found) >= 4 * min(width, 4), f"only {len(found)} of {4 * width} for a tile"
+@every_dtype
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 60, reason="no long double here to compare float64 with")
+def test_exp_and_sigmoid_err_by_at_most_what_they_say(dtype):
+    rng = np.random.default_rng(1)
+    x = np.concatenate([rng.uniform(*RANGES[dtype], 200_001), rng.uniform(-1, 1, 200_001)]).astype(dtype)
+    wide = x.astype(np.longdouble)
+    for function, exact, most in ((exp_each, np.exp(wide), 1.03), (sigmoid_each, 1 / (1 + np.exp(-wide)), 2.4)):
+        unit = np.spacing(np.abs(exact.astype(dtype))).astype(np.longdouble)
+        assert np.max(np.abs(apply(function, x) - exact) / unit) < most
 
 
-def test_the_main_loop_keeps_its_sums_in_registers(filled):
-    """With 32 registers, each step over k multiplies four rows by four vectors, and stores nothing."""
-    target = host()
-    if target.registers != 32 or target.vector_bytes < 32:
-        pytest.skip("not an x86 with AVX-512")
-    code = filled[1]["code"][0]
-    register = {64: "%zmm", 32: "%ymm"}[target.vector_bytes] + r"\d+"
-    multiply_add = (
-        rf"vfmadd\w+ps\s+{register}, {register}, {register}\n"  # no operand in memory: weights used four times
-    )
-    blocks = [block.partition("\tj")[0] for block in re.split(r"^\.LBB\w+:", code, flags=re.MULTILINE)]
-    tiles = [block for block in blocks if len(re.findall(multiply_add, block)) == 16]
-    assert tiles, "no loop over a whole tile"
-    assert [tile for tile in tiles if not re.search(rf"vmov\w+\s+{register}, \S*\(", tile)], "the sums are stored"
+@every_dtype
+def test_exp_at_its_limits_and_through_the_denormals(dtype):
+    finfo = np.finfo(dtype)
+    x = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1e4, -1e4, finfo.max, finfo.min], dtype)
+    np.testing.assert_array_equal(apply(exp_each, x), [1, 1, np.inf, 0, np.nan, np.inf, 0, np.inf, 0])
+    lowest, highest = np.log(float(finfo.smallest_subnormal)), np.log(float(finfo.max))
+    y = apply(exp_each, np.linspace(lowest - 0.5, np.log(float(finfo.tiny)), 1000).astype(dtype))
+    assert y[0] in (0, finfo.smallest_subnormal)
+    assert ((y > 0) & (y < finfo.tiny)).sum() > 900, "denormals, not zeros"
+    edge = np.array([highest * (1 - 4 * finfo.eps), highest * (1 + 4 * finfo.eps)], dtype)
+    assert np.isinf(apply(exp_each, edge)).tolist() == [False, True]
+    for rising in (y, apply(exp_each, np.linspace(-3, 3, 20_001).astype(dtype))):
+        assert (np.diff(rising) >= 0).all()
 
 
-@pytest.mark.parametrize(
-    ("cpu", "features", "vector_bytes", "columns"),
-    [
-        ("znver5", "+avx512f,+avx512vl,+avx2,+fma", 64, {4: 64, 8: 32}),
-        ("sapphirerapids", "+avx512f,+avx512vl,+avx2,+fma", 32, {4: 32, 8: 16}),
-        ("haswell", "-avx512f,-avx512vl,+avx2,+fma", 32, {4: 16, 8: 64}),
-        ("x86-64", "+sse2", 16, {4: 64, 8: 64}),
-    ],
-)
-def test_the_tile_follows_from_the_registers(cpu, features, vector_bytes, columns):
-    target = Target.parse("x86_64-unknown-linux-gnu", cpu, features)
-    assert target.vector_bytes == vector_bytes
-    assert {itemsize: target.tile_columns(itemsize) for itemsize in (4, 8)} == columns
+def assembly_of(function, *arrays):
+    """Return the machine code of a function for arrays, compiled here: code from a cache is not shown."""
+    fresh = numba.njit(**loops.OPTIONS)(function.py_func)
+    fresh.compile(tuple(numba.typeof(array) for array in arrays))
+    (code,) = fresh.inspect_asm().values()
+    return code.partition("cfunc")[0]
 
 
-def test_arm_has_32_registers():
-    target = Target.parse("arm64-apple-darwin23.0.0", "apple-m1", "+neon,+fp-armv8")
-    assert (target.vector_bytes, target.registers, target.tile_columns(4)) == (16, 32, 16)
+@every_dtype
+def test_inner_loops_are_vector_code_without_a_call(dtype):
+    """Sixteen sums, each a vector of as many bytes as the processor has, are multiplied and added to in registers."""
+    if "+fma" not in host_features():
+        pytest.skip("no x86 with FMA")
+    item = {"float32": "s", "float64": "d"}[dtype]
+    row, matrix = np.zeros(16, dtype), np.zeros((16, 16), dtype)
+    for function in (exp_each, sigmoid_each):
+        body = assembly_of(function, row, row)
+        assert not re.search(r"\b(call|bl)\w*\s+.*\bexp", body)
+        assert re.search(rf"v?mulp{item}\s|vfn?m\w+p{item}\s", body)
+    body = assembly_of(loops.multiply, matrix, matrix, row, matrix)
+    blocks = re.split(r"^\.LBB\w+:", body, flags=re.MULTILINE)
+    assert max(len(re.findall(rf"vfmadd\w+p{item}\s.*%[yz]mm", block)) for block in blocks) >= 16
+    if "+avx512vl" in host_features():  # fewer registers do not hold 16 sums
+        main = max(blocks, key=lambda block: len(re.findall(rf"vfmadd\w+p{item}\s", block))).partition("\tj")[0]
+        assert not re.search(r"vmov\w+\s+%[xyz]mm\d+, \S*\(", main), "sums are stored"
 
 
-@pytest.mark.parametrize("itemsize", [4, 8])
-def test_a_panel_is_whole_tiles(itemsize):
-    for vector_bytes in (16, 32, 64):
-        for registers in (16, 32):
-            assert PANEL % Target("any", vector_bytes, registers).tile_columns(itemsize) == 0
+def test_threads_divide_the_rows_and_compute_the_same_from_enough_work_on():
+    params, x = seeded(MNIST), np.random.default_rng(0).random((204, 784), np.float32)
+    serial, shared = NumbaKernel(MNIST, params).forward(x), divided(NumbaParallelKernel)(MNIST, params).forward(x)
+    np.testing.assert_array_equal(serial, shared)
+    for sizes in ((784, 50, 100, 10), (2, 3, 2, 2), (300, 300, 300, 10)):
+        spec = ForwardSpec(sizes)
+        described = NumbaParallelKernel(spec, seeded(spec)).describe()
+        threads, rows = described["threads"], described["serial_below_rows"]
+        if threads == 1:
+            pytest.skip("one thread")
+        assert spec.flop(rows) >= threads * FLOP_PER_THREAD > spec.flop(rows - 1)
+
+
+@pytest.mark.parametrize("kernel_class", [NumbaKernel, NumbaSimdKernel])
+def test_probe_says_why_not(monkeypatch, tmp_path, kernel_class):
+    kernel_class.probe()
+    with monkeypatch.context() as patch:
+        patch.setattr("numba.config.DISABLE_JIT", 1)
+        with pytest.raises(KernelUnavailable, match="NUMBA_DISABLE_JIT"):
+            kernel_class.probe()
+    (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 2.4 or less. Got NumPy 9.9.')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "numba")
+    with pytest.raises(KernelUnavailable, match="Numba needs NumPy"):
+        kernel_class.probe()

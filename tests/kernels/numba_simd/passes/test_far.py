@@ -16,7 +16,7 @@ Divided, ByColumns = divided(NumbaSimdParallelKernel), by_columns(NumbaSimdParal
 WIDE = ForwardSpec((784, 1024, 1024, 10))
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(specs(max_size=200), st.sampled_from([1, 2, 3, 8, 9, 31, 130]), st.integers(2, 5), st.integers(0, 9))
 def test_far_away_and_divided_by_columns_the_results_are_the_same_to_the_bit(spec, rows, threads, seed):
     params = seeded(spec, seed)

@@ -12,7 +12,7 @@ from mlpbench.kernels.reference import seeded
 from support.contestants import specs
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(specs(max_size=200), st.sampled_from(["+avx512f,+avx512vl", "+avx2,+fma", ""]))
 def test_packing_keeps_every_weight_once_in_its_part(spec, features):
     params = seeded(spec)

@@ -20,7 +20,7 @@ def planned(spec, threads, shape=AVX512, least=0):
     return plan, table, list(lines[:, shares.DIVIDED])
 
 
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(specs(max_size=300), st.integers(1, 9), st.sampled_from(["+avx512f,+avx512vl", "+avx2,+fma", ""]))
 def test_every_part_belongs_to_one_thread_and_no_two_write_to_one_vector(spec, threads, features):
     shape = Shape.parse("x86_64-unknown-linux-gnu", features, spec.np_dtype.itemsize)
