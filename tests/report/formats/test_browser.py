@@ -51,7 +51,7 @@ def test_both_charts_are_drawn(browser, reports):
     shapes = page.ask("return Array.from(document.querySelectorAll('.legend path'), p => p.getAttribute('d'))")
     assert len(set(shapes)) == len(KERNELS)
     single = browser.open(reports.file("single"))
-    assert (single.marks("time", "area"), single.whiskers("time")) == ([], 0), "one repeat has no interval"
+    assert single.whiskers("time") == 0, "one repeat has no interval"
     assert len(single.marks("time", "line")) == len(KERNELS)
 
 
