@@ -1,7 +1,5 @@
 """Joules of a case, beside its timed rounds: what more than time it costs."""
 
-from typing import cast
-
 from mlpbench.bench.cases import CUDA, Case
 from mlpbench.bench.clock import times_s
 from mlpbench.bench.machine import energy
@@ -22,8 +20,7 @@ def spent(contestant: Contestant, case: Case) -> list[Spent]:
     if case.mode == "book":
         return []
     kernel = contestant.kernel
-    uuid = cast("str | None", kernel.describe().get("device_uuid"))
-    card_mj = Card.of(uuid).energy_mj if kernel.device == CUDA else None
+    card_mj = Card.of(kernel.describe().device_uuid).energy_mj if kernel.device == CUDA else None
     with energy.counting(card_mj) as drawn:
         pass
     if drawn.reason:

@@ -1,11 +1,13 @@
 """A closer look at each kernel: cold starts and memory, latency percentiles."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.trust import Start
-from mlpbench.bench.report.document import Block, Column, Judgement, Points, Section, columns, table_of_runs
+from mlpbench.bench.report.document import Block, Column, Judgement, Points, columns, table_of_runs
+from mlpbench.bench.report.parts import Findings, Part, always
+from mlpbench.bench.report.sections import trust
 from mlpbench.bench.trust.latency import Budget, Latency
 
 _COLD = (
@@ -23,32 +25,27 @@ _LATENCY = (
 _FIRST_CALLS = 4
 
 
-def sections(judged: Sequence[Judgement], *, folded: bool) -> tuple[Section, ...]:
-    """Return the sections of the closer look; those without blocks where the files say nothing.
-
-    ``folded``: whether a page shows the percentiles only when they are opened.
-    """
+def _cold(found: Findings) -> tuple[Block, ...]:
     times = ("import", "construction", "of all, compiling", "first calls", "peak memory", "device's pool")
-    starts = columns(("kernel", "compiled code"), times)
+    return _table(found, _COLD, columns(("kernel", "compiled code"), times), lambda one: _starts(one.run))
+
+
+def _percentiles(found: Findings) -> tuple[Block, ...]:
+    heads = [(f"{one.run.title}: " if len(found.runs) > 1 else "", one) for one in found.of(trust.judged)]
+    texts = tuple(f"{head}{_budget(budget)}" for head, one in heads for budget in one.budgets)
     calls = columns(("kernel", "case"), ("calls", "p50", "p90", "p99", "p99.9"))
-    found = [(f"{one.run.title}: " if len(judged) > 1 else "", one.budgets) for one in judged]
-    said = tuple(f"{head}{_budget(budget)}" for head, budgets in found for budget in budgets)
-    cold = _table(judged, _COLD, starts, lambda one: _starts(one.run))
-    single = _table(judged, _LATENCY, calls, lambda one: map(_latency, one.latencies))
-    return (
-        Section("cold", "Cold starts and memory", cold, folded=True),
-        Section("latency", "Latency percentiles", (*[Points(said)] * bool(said), *single), folded),
-    )
+    table = _table(found, _LATENCY, calls, lambda one: map(_latency, one.latencies))
+    return (*([Points(texts)] if texts else []), *table)
 
 
 def _table(
-    judged: Sequence[Judgement],
+    found: Findings,
     caption: str,
     made: tuple[Column, ...],
     rows_of: Callable[[Judgement], Iterable[tuple[str, ...]]],
 ) -> tuple[Block, ...]:
-    rows = [(one.run.name, *row) for one in judged for row in rows_of(one)]
-    return (table_of_runs(caption, made, rows, heads=2, several=len(judged) > 1),) if rows else ()
+    rows = [(one.run.name, *row) for one in found.of(trust.judged) for row in rows_of(one)]
+    return (table_of_runs(caption, made, rows, heads=2, several=len(found.runs) > 1),) if rows else ()
 
 
 def _starts(run: Run) -> Iterator[tuple[str, ...]]:
@@ -91,3 +88,9 @@ def _latency(found: Latency) -> tuple[str, ...]:
         for one in found.percentiles
     )
     return (found.kernel, words.case(found.mode, found.batch_size), f"{found.calls:,}", *shown)
+
+
+SECTIONS = (
+    Part(160, "cold", "Cold starts and memory", _cold, folded=always),
+    Part(170, "latency", "Latency percentiles", _percentiles, folded=lambda found: found.p99_s is None),
+)

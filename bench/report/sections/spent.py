@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import Block, Paragraph, columns, table_of_runs
+from mlpbench.bench.report.parts import Part, always
 
-TITLE = "Energy"
 _CAPTION = (
     "Joules of one sample, counted in the first repeat beside the timed rounds: what the processors' packages, or the "
     "card, drew in all, divided by the samples."
@@ -29,3 +29,6 @@ def blocks(runs: Sequence[Run]) -> tuple[Block, ...]:
         table_of_runs(_CAPTION, columns(("kernel", "case"), ("joules",)), rows, heads=2, several=len(runs) > 1),
         *missing,
     )
+
+
+SECTIONS = (Part(190, "spent", "Energy", lambda found: blocks(found.runs), folded=always),)
