@@ -16,7 +16,7 @@ _MODULES = {
     "api.check": ("Check", "check"),
     "api.compare": ("Comparison",),
     "api.foreign": ("ForeignComparison", "PytestBenchmark", "read_pytest_benchmark"),
-    "api.results": ("Results", "load"),
+    "api.results": ("Results", "columns", "load"),
     "api.run": ("run",),
     "api.sides": ("compare",),
     "cli.progress": ("Progress",),

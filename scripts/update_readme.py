@@ -3,8 +3,7 @@
     python scripts/update_readme.py             writes them, and docs/images
     python scripts/update_readme.py --check     exit 1 if they are not what the runs say
 
-`results/reference.txt` names the runs, one folder a line, and the ``.limits.json`` of one that is too large to commit
-(`scripts/limits_targets.py` writes it).
+`results/reference.txt` names the runs, one folder a line.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-
-import limits_targets
 
 from mlpbench.bench import words as units
 from mlpbench.bench.analysis import explain, headline
@@ -23,13 +20,12 @@ from mlpbench.bench.record import runs as record
 from mlpbench.bench.report.charts import style, times
 from mlpbench.bench.report.formats import markdown
 from mlpbench.bench.report.sections import explain as explained
-from mlpbench.bench.report.sections import limits as limits_report
 from mlpbench.bench.report.sections import times as time_section
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 #: The pages with figures.
-PAGES = (README, *(ROOT / "docs" / f"{name}.md" for name in ("book", "explain", "limits")))
+PAGES = (README, *(ROOT / "docs" / f"{name}.md" for name in ("book", "explain")))
 IMAGES = ROOT / "docs" / "images"
 #: A part of a page, with its name: everything between two comments.
 PART = re.compile(r"(<!-- figures of (?P<name>\w+): begin -->\n).*?(<!-- figures of (?P=name): end -->)", re.DOTALL)
@@ -49,7 +45,7 @@ def references() -> list[Path]:
 
 def reference_runs() -> dict[str, record.Run]:
     """Return the committed runs by profile."""
-    runs = [settled(record.read_run(path)) for path in references() if not path.name.endswith(limits_targets.SUFFIX)]
+    runs = [settled(record.read_run(path)) for path in references()]
     return {run.plan.profile or "": run for run in runs if run.plan}
 
 
@@ -82,11 +78,7 @@ def machine(run: record.Run) -> str:
 def parts() -> dict[str, list[str]]:
     """Return the lines of each part by its name."""
     runs = reference_runs()
-    found = {"sweep": sweep_lines(runs["quick"]), "gain": gain_lines(runs["quick"]), "book": book_lines(runs["book"])}
-    found["limits"] = [
-        line for path in references() if path.name.endswith(limits_targets.SUFFIX) for line in limits_lines(path)
-    ]
-    return found
+    return {"sweep": sweep_lines(runs["quick"]), "gain": gain_lines(runs["quick"]), "book": book_lines(runs["book"])}
 
 
 def sweep_lines(run: record.Run) -> list[str]:
@@ -113,19 +105,6 @@ def book_lines(run: record.Run) -> list[str]:
     """Return the book's experiment, measured again."""
     found = headline.find(summarize([run])).book
     return [*(f"* {line}" for finding in found for line in finding.sentences()), "", machine(run)]
-
-
-def limits_lines(path: Path) -> list[str]:
-    """Return the tables of a `limits` run: every kernel that has a target, in every setting."""
-    found, command = limits_targets.read(path)
-    held = [limits_targets.held(one) for one in found]
-    lines = []
-    for table in limits_report.tables(held):
-        lines += [markdown.escape(table.caption), "", *markdown.table_lines(table), ""]
-    said = [
-        f"{markdown.escape(line).rstrip('.')}; `{' '.join(command)}`." for line in limits_report.measured_with(held)
-    ]
-    return [*lines, *said]
 
 
 def main() -> int:

@@ -31,19 +31,6 @@ Rates = dict[int, dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Sustained:
-    """``rates`` by repeat: FLOP/s and bytes/s of the median round. ``reasons``: why a repeat has none."""
-
-    rates: Mapping[int, Rates] = field(default_factory=dict)
-    reasons: Mapping[int, str] = field(default_factory=dict)
-
-    def by_repeat(self, name: str, threads: int) -> dict[int, float]:
-        """Return one rate, with so many threads, of each repeat in which it was measured."""
-        found = {repeat: rates.get(threads, {}) for repeat, rates in self.rates.items()}
-        return {repeat: rates[name] for repeat, rates in found.items() if name in rates}
-
-
-@dataclass(frozen=True)
 class OfDevice:
     """The roofs of another device than the CPU, and whether they are ``disturbed``; or the ``reason`` why not."""
 
@@ -60,7 +47,6 @@ class Evidence:
     ``disturbed``: whether the roofs were measured while something else ran, and are too low, which files tell that have
     no looks; with looks such a roof is refused. ``with_refused``: the roofs with the refused ones, where there are any:
     too low, and still good against what is many times faster. ``missing``: what is not there, one sentence each.
-    ``sustained``: what the machine did within the repeats, for shares and not for roofs.
     """
 
     small: Mapping[tuple[str, int], SmallNetworks]
@@ -68,7 +54,6 @@ class Evidence:
     disturbed: bool
     missing: tuple[str, ...]
     devices: Mapping[str, OfDevice] = field(default_factory=dict)
-    sustained: Sustained = field(default_factory=Sustained)
     with_refused: Mapping[int, Roofs] = field(default_factory=dict)
 
     def roofs_for(self, threads: int) -> Roofs | None:
@@ -114,7 +99,7 @@ def read(run: Run) -> Evidence:
         missing[f"the machine's roofs were not measured: {why}"] = None
     missing |= dict.fromkeys(f"a file was left out: {line}" for line in run.damaged)
     devices = {one.device: _of_device(one) for one in run.roofs.devices} if run.roofs else {}
-    return Evidence(small, roofs, disturbed, tuple(missing), devices, sustained(run.roofs_of_repeats), with_refused)
+    return Evidence(small, roofs, disturbed, tuple(missing), devices, with_refused)
 
 
 def _below_refused(every: Sequence[measured.Measured]) -> list[measured.Measured]:
@@ -127,22 +112,6 @@ def _below_refused(every: Sequence[measured.Measured]) -> list[measured.Measured
     did = [(one.threads, one.work / min(one.data)) for one in arithmetic if one.refused is not None]
     low = {threads for threads, best in kept.items() if any(n <= threads and best < rate for n, rate in did)}
     return [one for one in arithmetic if one.refused is None and one.threads in low]
-
-
-def sustained(of_repeats: Mapping[int, measured.RoofsHead]) -> Sustained:
-    """Return what was measured in the repeats of a run, nothing where none was."""
-    rates: dict[int, Rates] = {}
-    reasons = {}
-    for repeat, found in of_repeats.items():
-        for one in found.roofs.measured if found.roofs else ():
-            if one.refused is not None:
-                reasons[repeat] = one.refused
-                continue
-            rate = one.work / statistics.median(one.data)
-            rates.setdefault(repeat, {}).setdefault(one.threads, {})[one.name] = rate
-        if repeat not in rates:
-            reasons[repeat] = found.reason or reasons.get(repeat, "no reason given")
-    return Sustained(rates, reasons)
 
 
 def _small_networks(anatomy: measured.Anatomy) -> SmallNetworks | None:

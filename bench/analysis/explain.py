@@ -3,13 +3,14 @@
 Everything is derived from the result files. What was not measured is None, with a reason.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any
 
 from mlpbench.bench.analysis import attribution, evidence, roofline
-from mlpbench.bench.analysis.attribution import Attribution, NotExplained, SmallNetworks
+from mlpbench.bench.analysis.attribution import PARTS, Attribution, NotExplained, SmallNetworks
 from mlpbench.bench.analysis.evidence import Evidence
 from mlpbench.bench.analysis.roofline import Roofs, RoofVerdict, Work
 from mlpbench.bench.analysis.summary import CaseSummary, batched, best_batch, of_kernels, one_at_a_time, threads_used
@@ -287,3 +288,24 @@ def shares(
         verdict = roofline.judge(work, roofs, seconds, skips=skips, disturbed=disturbed, why=why) if roofs else None
         found.append(CaseShare(case.mode, case.batch_size, work.intensity, work.flop / seconds, verdict))
     return tuple(found)
+
+
+def named(kernel: KernelExplanation) -> tuple[tuple[str, ...], str | None]:
+    """Return the parts that make the gain of a kernel as `causes` does, or why none can be named."""
+    if kernel.impossible:
+        return (), "it has impossible times"
+    return causes(kernel.attribution) if kernel.attribution else ((), kernel.not_explained)
+
+
+def causes(found: Attribution) -> tuple[tuple[str, ...], str | None]:
+    """Return the parts that make the gain, the largest first, and None; or none, and why none is named."""
+    parts = {name: part for name, part in found.parts.items() if part is not None}
+    (first, largest), *others = sorted(parts.items(), key=lambda item: -item[1].value)
+    if first == "unexplained":
+        return (), "most of it is unexplained"
+    least = largest.value if math.isnan(largest.low) else largest.low
+    # Kernels on a device have no network for the arithmetic: it is part of what is unexplained, and beaten with that.
+    if set(PARTS) - parts.keys() - {"arithmetic"} and 2 * least < found.saved_s:
+        return (), "not every cause was measured"
+    rivals = [(name, part) for name, part in others if name != "unexplained" and not found.unsure(name)]
+    return (first, *(name for name, part in rivals if max(part.value, part.high) >= least)), None

@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis import book
+from mlpbench.bench.analysis import book, times
 from mlpbench.bench.analysis.book import BookFinding
-from mlpbench.bench.analysis.limits import Limits, PeerRatio
 from mlpbench.bench.analysis.summary import (
     CaseSummary,
     batched,
@@ -144,15 +143,16 @@ class Overview:
     """One run. ``fastest``: the kernel with the shortest time per sample in its best batch, None where none has a time.
 
     It is one of ours where there are any besides peers, and not unchecked where there are others. ``kernels``: how many
-    it was chosen from, ``peers``: whether there are peers besides. ``place``: it beside the best peer with results of
-    its kind, in that batch; None where there is none.
+    it was chosen from, ``peers``: whether there are peers besides. ``beside``: the time of the best ``peer`` in that
+    batch / its own; None where there is none.
     """
 
     title: str
     fastest: KernelFinding | None
     kernels: int
     peers: bool
-    place: PeerRatio | None
+    beside: Ratio | None = None
+    peer: str | None = None
 
     def sentence(self) -> str:
         """Return the finding as one sentence."""
@@ -185,8 +185,8 @@ class Overview:
         found = []
         if self.fastest and self.fastest.speedup is not None:
             found.append((self.fastest.speedup, "one at a time"))
-        if self.place is not None:
-            found.append((self.place.ratio, f"the best peer, {self.place.peer}"))
+        if self.beside is not None:
+            found.append((self.beside, f"the best peer, {self.peer}"))
         return found
 
 
@@ -230,19 +230,24 @@ def find(
     return Headline(lead, sentences, ranks, notes + _notes(cases), kernels, fastest, books)
 
 
-def overview(run: Run, cases: Sequence[CaseSummary], limits: Limits | None) -> Overview:
-    """Return the line of a run from its cases, and from where its kernels stand beside peers."""
+def overview(run: Run, cases: Sequence[CaseSummary]) -> Overview:
+    """Return the line of a run from its cases."""
     peers = {record.kernel for record in run.records if record.peer}
     kernels = of_kernels(cases)
     best = best_cases(kernels)
     ours = {name: one for name, one in best.items() if name not in peers} or best
     ours = {name: one for name, one in ours.items() if not one.unchecked} or ours
     if not ours:
-        return Overview(run.shown or run.title, None, 0, False, None)
+        return Overview(run.shown or run.title, None, 0, False)
     fastest = _kernel(kernels[ranked(ours.values())[0][0].kernel])
-    beside = (place for row in limits.rows if row.kernel == fastest.kernel for place in row.places) if limits else ()
-    place = next((place for place in beside if place.batch_size == fastest.best_batch_size), None)
-    return Overview(run.shown or run.title, fastest, len(ours), len(ours) < len(best), place)
+    finding = Overview(run.shown or run.title, fastest, len(ours), len(ours) < len(best))
+    at = ("batched", fastest.best_batch_size)
+    own = next((case for case in kernels[fastest.kernel] if (case.mode, case.batch_size) == at), None)
+    others = [case for name in peers & kernels.keys() for case in kernels[name] if (case.mode, case.batch_size) == at]
+    if own is None or own.kernel in peers or not others:
+        return finding
+    peer = min(others, key=lambda case: case.sample.value)
+    return replace(finding, beside=times.ratio_or_apart(peer, own), peer=peer.kernel)
 
 
 def threads_of(runs: Sequence[Run]) -> str | None:

@@ -15,6 +15,7 @@ from mlpbench.bench.machine import environment
 from mlpbench.bench.record import names
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.record.runs import Run
+from mlpbench.kernels.registry import nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,7 @@ class Results:
     """Runs that were read. ``runs`` are their records and plans; the methods derive frames from them.
 
     Every frame has one row for each of what its name says, times in seconds, and NaN where a file does not know.
-    docs/python.md describes the columns.
+    `columns` describes theirs.
     """
 
     runs: tuple[Run, ...]
@@ -112,3 +113,21 @@ def _below(folder: Path) -> list[Path]:
     """Return the runs of a folder of results, or of one machine, the oldest first."""
     found = record.find_runs(folder) or [run for run in record.find_runs(folder.parent) if run.parent == folder]
     return found[::-1]
+
+
+def columns(of: str) -> pd.DataFrame:
+    """Return the columns of a frame: a row for each, with its ``dtype`` and what it ``holds``.
+
+    ``of``: cases, repeats or rounds of `Results`, compared of a `Comparison`, benchmarks or foreign of pytest-benchmark
+    files. Raises UserError for another word.
+    """
+    import pandas as pd
+
+    from mlpbench.bench.analysis import frame
+    from mlpbench.bench.api import foreign
+
+    frames = {"cases": frame.CASES, "repeats": frame.COLUMNS, "rounds": frame.ROUNDS, "compared": frame.COMPARED}
+    frames |= {"benchmarks": foreign.BENCHMARKS, "foreign": foreign.COMPARED}
+    if of not in frames:
+        raise UserError(f"unknown frame {of!r}{nearest(of, list(frames))}; there are {', '.join(frames)}")
+    return pd.DataFrame([(name, *facts) for name, facts in frames[of].items()], columns=["name", "dtype", "holds"])

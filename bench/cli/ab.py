@@ -125,7 +125,7 @@ def _say_what_it_shows(context: typer.Context, words_of_run: Sequence[str], kern
     if budget_s is None:
         return
     sizes = tuple(map(values.parse_batch_size, asked["batch_size"] or ())) or chosen.batch_sizes
-    cases, load = len(grid(chosen.modes, sizes, chosen.per_sample_rows)), os.getloadavg()[0]
+    cases, load = len(grid(chosen.modes, sizes)), os.getloadavg()[0]
     lasts_s = pair_s(kernels, cases, chosen.max_time_s, load=load, processors=processors())
     console.say(in_words(budget_s, lasts_s, load, processors()))
 

@@ -14,12 +14,12 @@ from mlpbench.bench.run import looks, process
 from mlpbench.kernels import base
 
 
-def say_what_comes(sweep: Sweep, networks: Sequence[str] = (), *, verbose: bool, quiet: bool) -> None:
-    """Say on stderr what is going to run, and what will be wrong with it; ``networks``: how they were chosen.
+def say_what_comes(sweep: Sweep, *, verbose: bool, quiet: bool) -> None:
+    """Say on stderr what is going to run, and what will be wrong with it.
 
     ``verbose``: with the command that times a kernel by hand; ``quiet``: only what will be wrong.
     """
-    for line in [] if quiet else [*networks, *_what_comes(sweep)]:
+    for line in [] if quiet else _what_comes(sweep):
         console.say(line)
     warnings = environment.warnings(environment.collect())
     most = max(part.setting.threads for part in sweep.parts)

@@ -77,7 +77,7 @@ def _plan(names: list[str], threads: str) -> Sweep:
     from mlpbench.bench.plan import choose, profiles
 
     quick, computed = profiles.PROFILES["quick"], Options()
-    settings = choose.find_settings(quick, computed, None, [threads], None)
+    settings = choose.find_settings(computed, None, [threads], None)
     return choose.make_sweep(
         quick,
         names,
@@ -85,7 +85,7 @@ def _plan(names: list[str], threads: str) -> Sweep:
         False,
         settings,
         choose.make_workloads(settings, computed, cases_.ALL_ROWS),
-        cases_.grid(quick.modes, quick.batch_sizes, quick.per_sample_rows),
+        cases_.grid(quick.modes, quick.batch_sizes),
         repeats=REPEATS,
         seed=None,
         aim=(None, None),

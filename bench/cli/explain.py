@@ -26,12 +26,10 @@ def explain(
 ) -> None:
     """Say what the speedup of each kernel is made of: calls, weights, arithmetic; and how near the limits it runs.
 
-    For runs with weights in different memory levels it also says where the gain is bandwidth. Exit 1 if a time is
-    refused because the machine cannot be so fast.
+    Exit 1 if a time is refused because the machine cannot be so fast.
 
     Example: mlpbench explain latest --details
     """
-    from mlpbench.bench.analysis import bandwidth
     from mlpbench.bench.analysis import explain as explaining
     from mlpbench.bench.analysis.refused import settled
     from mlpbench.bench.analysis.summary import summarize
@@ -50,9 +48,8 @@ def explain(
             console.say(f"{run.title}: nothing was timed, so there is nothing to explain")
     refused = gaps.refused(runs_read)
     if as_json:
-        levels = [one.as_dict() for one in bandwidth.groups(found)]
         runs_found = [one.as_dict() for one in found]
-        console.print_json({"schema": 1, "runs": runs_found, "levels": levels, "refused": refused})
+        console.print_json({"schema": 1, "runs": runs_found, "refused": refused})
     else:
         for one in found:
             _tell(one, details=details)
@@ -98,20 +95,10 @@ def _tell(found: Explanation, *, details: bool) -> None:
 
 
 def _compare(found: list[Explanation]) -> None:
-    """Print what each cause is worth, run after run; where weights lie in different levels, say what that tells."""
-    from mlpbench.bench.analysis import bandwidth
+    """Print what each cause is worth, run after run."""
     from mlpbench.bench.report.formats import terminal
-    from mlpbench.bench.report.sections.bandwidth import gain_table, heading, sentences
     from mlpbench.bench.report.sections.explain import saved_table
 
-    out, groups = console.out(), bandwidth.groups(found)
-    if len(found) > 1 and not groups:
+    if len(found) > 1:
         shown = saved_table(found)
         console.show(terminal.table(shown, shown.caption), heads=shown.heads)
-    for one in groups:
-        out.print()
-        out.print(Text(f"Is it the bandwidth? {heading(one)}", "bold"))
-        for line in sentences(one):
-            out.print(console.indented(line))
-        shown = gain_table(one)
-        console.show(terminal.table(shown, "What batching saves"), heads=shown.heads)

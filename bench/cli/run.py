@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,7 +41,7 @@ def run(
     profile: Annotated[
         str,
         how(
-            help="smoke, quick, full, book, memory, limits or gpu: the grid and its budget.",
+            help="smoke, quick, full, book or gpu: the grid and its budget.",
             autocompletion=options.profiles,
         ),
         Reader(options.profile),
@@ -108,27 +108,25 @@ def run(
         stopped = resuming.find(context, resume, out)
         options.use(resuming.device(context, stopped))
         stopped = resuming.compared(context, stopped, anyway=anyway)
-        _go(context, stopped.sweep, [], how_, out, stopped)
+        _go(context, stopped.sweep, how_, out, stopped)
         return
     resuming.refuse_alone(anyway=anyway)
     options.use(device)
     chosen = profiles.profile(profile)
     aim = choose.find_aim(chosen, repeats, budget, target)
     sizes = tuple(map(values.parse_batch_size, batch_size or ())) or chosen.batch_sizes
-    cases = cases_.grid(chosen.modes, sizes, chosen.per_sample_rows)
-    data = data or choose.find_data(chosen, data_dir)
+    cases = cases_.grid(chosen.modes, sizes)
     of_network = choose.find_network(model, spec, hidden, output, weights)
     computed = Options(data=data, data_dir=data_dir, **of_network)
     spec = [computed.spec] if model else spec
-    chosen, networks = choose.fit_to_machine(chosen, computed, spec, dtype)
     interpreters = envs.parse(env or ())
-    settings = choose.find_settings(chosen, computed, spec, threads, dtype, list(interpreters))
+    settings = choose.find_settings(computed, spec, threads, dtype, list(interpreters))
     rows = max(cases_.ALL_ROWS, *(case.batch_size for case in cases))
     planned = choose.make_sweep(
         chosen,
         [registry.give(name, elsewhere=bool(interpreters)) for name in kernels or chosen.kernels or ()],
         every,
-        peers or (chosen.peers and not kernels),
+        peers,
         settings,
         choose.make_workloads(settings, computed, rows),
         cases,
@@ -143,13 +141,12 @@ def run(
         timeout_s=choose.find_timeout(timeout),
         suffix=suffix,
     )
-    _go(context, planned, networks, how_, out)
+    _go(context, planned, how_, out)
 
 
 def _go(
     context: typer.Context,
     planned: Sweep,
-    networks: Sequence[str],
     how_: _How,
     out: Path,
     stopped: Stopped | None = None,
@@ -169,7 +166,7 @@ def _go(
     if stopped is not None:
         take_in(stopped, effort)
     if how_.dry_run:
-        announce.say_what_comes(planned, networks, verbose=True, quiet=how_.quiet)
+        announce.say_what_comes(planned, verbose=True, quiet=how_.quiet)
         _say_sources(context)
         console.out().print("\n".join(f"{kernel} {repeat + 1}" for kernel, repeat in effort.ahead))
         return
@@ -179,7 +176,7 @@ def _go(
     if (heard := listener.get()) is not None:
         heard.folder = folder
     with run_folder.held(folder):
-        announce.say_what_comes(planned, networks, verbose=how_.verbose, quiet=how_.quiet)
+        announce.say_what_comes(planned, verbose=how_.verbose, quiet=how_.quiet)
         if stopped is not None:
             resuming.begin(stopped, effort)
         with sweeps.saying_what_is_kept(folder, "run"):

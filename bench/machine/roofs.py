@@ -35,11 +35,6 @@ from mlpbench.bench.record.write import write_atomically
 #: Rounds are many and short: the best one of them finds a moment when nothing else runs.
 ROUND_S = 0.003
 FEWEST_ROUNDS = 5
-#: All that is measured, and what of it within a repeat: L3 and DRAM can need gigabytes, and networks do not fit L1.
-ALL = ("matrix product", "multiply-add", "L1", "L2", "L3", "DRAM")
-OF_REPEAT = ("matrix product", "multiply-add", "L2")
-#: Seconds for each of these: as long as the profile `limits` measures a case.
-REPEAT_S = 0.1
 #: So many more rounds must be quiet, and come so close to the best one; else a roof is measured again, behind all
 #: others and so often at most, and then refused.
 CONFIRMED_BY, CONFIRMED_WITHIN, AGAIN = 2, 1.05, 3
@@ -95,19 +90,6 @@ def write(
     return "; ".join(filter(None, reasons)) or None
 
 
-def write_of_repeat(folder: Path, repeat: int, threads: int, dtype: str, binding: Binding | None = None) -> str | None:
-    """Measure `OF_REPEAT` in a process of its own, and write ``roofs-<repeat>.json``; return why not, else None.
-
-    ``folder``: that of the run; ``binding`` as for `write`.
-    """
-    asked = {"dtype": dtype, "seconds": REPEAT_S, "threads": threads, "only": OF_REPEAT}
-    with elapsed() as took:
-        cpu = _ask(CPU, threads, binding, asked)
-    head = RoofsHead(roofs=cpu.roofs, reason=cpu.reason, repeat=repeat, took_s=took.seconds)
-    write_atomically(folder / f"roofs-{repeat}.json", RoofsFile(head))
-    return cpu.reason
-
-
 def _ask(device: str, threads: int, binding: Binding | None, asked: dict[str, Any]) -> OfDevice:
     """Run the module of a device with ``threads`` threads; return what it measured, or why it did not."""
     if device not in DEVICES:
@@ -122,12 +104,11 @@ def measure(
     threads: int,
     dtype: str,
     seconds: float,
-    only: Collection[str] = ALL,
     best: Collection[tuple[str, int, int]] = (),
 ) -> Roofs:
     """Return the roofs of this machine for ``dtype``, with one thread and with ``threads``, as the file holds them.
 
-    ``only``: some of `ALL`. A level that this processor has no cache for is left out. ``best``: name, processors and
+    A level that this processor has no cache for is left out. ``best``: name, processors and
     nanoseconds of the fastest looks that are known.
     """
     import threadpoolctl
@@ -138,13 +119,13 @@ def measure(
     looks = _Looks({(name, processors): best_ns for name, processors, best_ns in best})
     measured: list[Measured] = []
     # One memory for all: where the host's third-level cache is large, what does not fit it takes a second to fill.
-    memory = _aligned(max((n * size for n in counts for size in _sizes(caches, n, only).values()), default=0))
+    memory = _aligned(max((n * size for n in counts for size in _sizes(caches, n).values()), default=0))
     for n in counts:
         looks.kind = look.here() if n == 1 else look.everywhere()
         with threadpoolctl.threadpool_limits(n), ThreadPoolExecutor(n) as pool:
             found = [
                 _Roof(call, Measured(name=name, threads=n, unit=unit, work=work, bytes=size, data=_NONE))
-                for name, unit, work, size, call in _calls(pool, n, dtype, _sizes(caches, n, only), memory, only)
+                for name, unit, work, size, call in _calls(pool, n, dtype, _sizes(caches, n), memory)
             ]
             for _ in range(1 + AGAIN):
                 for one in found:
@@ -237,11 +218,11 @@ def read_sizes(caches: dict[str, int], threads: int) -> dict[str, int]:
     return sizes
 
 
-def _sizes(caches: dict[str, int], threads: int, only: Collection[str]) -> dict[str, int]:
-    """Return what `read_sizes` does, of the levels in ``only``, in whole turns of the loop that reads."""
+def _sizes(caches: dict[str, int], threads: int) -> dict[str, int]:
+    """Return what `read_sizes` does, in whole turns of the loop that reads."""
     from mlpbench.kernels.numba_simd.codegen import peak
 
-    wanted = {name: size for name, size in read_sizes(caches, threads).items() if name in only}
+    wanted = read_sizes(caches, threads)
     return {name: max(size // peak.READ_BYTES, 1) * peak.READ_BYTES for name, size in wanted.items()}
 
 
@@ -251,21 +232,18 @@ def _calls(
     dtype: str,
     sizes: dict[str, int],
     memory: NDArray[np.float64],
-    only: Collection[str],
 ) -> Iterator[tuple[str, str, int, int | None, Callable[[], object]]]:
     """Yield name, unit, work of one call, bytes read through by each thread, and the call; reads are of ``memory``."""
     from mlpbench.kernels.numba_simd.codegen.peak import compiled_peak, flop_per_turn
 
     item = np.dtype(dtype)
-    if "matrix product" in only:
-        a = np.random.default_rng(0).random((MATRIX_ROWS, MATRIX_ROWS)).astype(item)
-        out = np.empty_like(a)
-        yield "matrix product", "flop", 2 * MATRIX_ROWS**3, None, lambda: np.matmul(a, a, out=out)
+    a = np.random.default_rng(0).random((MATRIX_ROWS, MATRIX_ROWS)).astype(item)
+    out = np.empty_like(a)
+    yield "matrix product", "flop", 2 * MATRIX_ROWS**3, None, lambda: np.matmul(a, a, out=out)
 
-    if "multiply-add" in only:
-        add = compiled_peak(dtype)
-        flop = TURNS * flop_per_turn(dtype) * threads
-        yield "multiply-add", "flop", flop, None, lambda: _all(pool, threads, lambda _: add(np.zeros(64, item), TURNS))
+    add = compiled_peak(dtype)
+    flop = TURNS * flop_per_turn(dtype) * threads
+    yield "multiply-add", "flop", flop, None, lambda: _all(pool, threads, lambda _: add(np.zeros(64, item), TURNS))
 
     for name, size in sizes.items():
         items = size // memory.itemsize

@@ -3,18 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec.structs import replace as replan
 
 from mlpbench.bench import cases as cases_
 from mlpbench.bench import values
 from mlpbench.bench.cases import Case, Setting
-from mlpbench.bench.data import mnist
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
-from mlpbench.bench.plan import effort, networks, plan, probe, sweep
+from mlpbench.bench.plan import effort, plan, probe, sweep
 from mlpbench.bench.plan.envs import Env
 from mlpbench.bench.plan.probe import Probed
 from mlpbench.bench.plan.profiles import Profile
@@ -25,7 +24,7 @@ from mlpbench.kernels import registry
 from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.models import network
 from mlpbench.kernels.own import files
-from mlpbench.kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.spec import ForwardSpec
 
 #: What kernels on a device are measured beside.
 BESIDE = "numpy"
@@ -35,7 +34,6 @@ Aim = tuple[float | None, float | None]
 TIMEOUT_SHARES, MOST_TIMEOUT_S = 2, 600.0
 #: A minute at least, since a first process compiles; half a budget at most, so that others have time, or half a minute.
 MINUTE_S, HALF_S = 60.0, 30.0
-_Value = TypeVar("_Value")
 
 
 def find_aim(profile: Profile, repeats: int | None, budget: str | None, target: str | None) -> Aim:
@@ -63,25 +61,6 @@ def usual_timeout_s(budget_s: float | None, kernels: int) -> float:
     return min(max(TIMEOUT_SHARES * budget_s / kernels, MINUTE_S), longest_s, MOST_TIMEOUT_S)
 
 
-def fit_to_machine(
-    profile: Profile, options: Options, specs: Sequence[str] | None, dtypes: Sequence[str] | None
-) -> tuple[Profile, list[str]]:
-    """Return the profile with networks chosen from this machine's caches, and what to say of them.
-
-    As it is where it does not want that, or where ``specs`` were typed. Raises UserError and SpecError for activations
-    and dtypes that are none.
-    """
-    if specs or not profile.specs_by_cache:
-        return profile, []
-    machine = environment.machine()
-    dtype = values.parse_dtypes(_first(dtypes, profile.dtypes, (options.dtype,)))[0]
-    like = ForwardSpec.parse(MNIST.label(), options.hidden, options.output, dtype)
-    choices = networks.choose(machine.caches, machine.memory_bytes, like)
-    if not (specs := tuple(choice.spec.label() for choice in choices if choice.spec is not None)):
-        raise UserError(f"no networks for these caches: {choices[0].note}; name some with --spec")
-    return replace(profile, specs=specs), [choice.sentence() for choice in choices]
-
-
 def find_network(
     model: Path | None, specs: Sequence[str] | None, hidden: str | None, output: str | None, weights: Path | None
 ) -> dict[str, Any]:
@@ -100,33 +79,22 @@ def find_network(
     return {"spec": found.label(), "hidden": found.hidden, "output": found.output, "weights": model}
 
 
-def find_data(profile: Profile, data_dir: Path | None) -> str | None:
-    """Return the data set of a profile where it is found, None for the usual one."""
-    return profile.data if profile.data != "mnist" or mnist.has_part("test", data_dir) else None
-
-
 def find_settings(
-    profile: Profile,
     options: Options,
     specs: Sequence[str] | None,
     threads: Sequence[str] | None,
     dtypes: Sequence[str] | None,
     envs: Sequence[str] = (),
 ) -> list[Setting]:
-    """Return every combination of what was typed, else of what the profile says, else of what is usual.
+    """Return every combination of what was typed, else of what is usual.
 
     ``envs``: names of the environments that are measured, none for our own. Raises UserError and SpecError for values
     that are none.
     """
-    found_dtypes = values.parse_dtypes(_first(dtypes, profile.dtypes, (options.dtype,)))
-    written = _first(specs, profile.specs, (options.spec,))
-    found_specs = [ForwardSpec.parse(text, options.hidden, options.output).label() for text in written]
-    counts = values.parse_threads(_first(threads, profile.threads, ("all",)))
+    found_dtypes = values.parse_dtypes(dtypes or (options.dtype,))
+    found_specs = [ForwardSpec.parse(text, options.hidden, options.output).label() for text in specs or (options.spec,)]
+    counts = values.parse_threads(threads or ("all",))
     return cases_.make_settings(found_specs, counts, found_dtypes, envs or (None,))
-
-
-def _first(*choices: Sequence[_Value] | None) -> Sequence[_Value]:
-    return next(choice for choice in choices if choice)
 
 
 def make_workloads(settings: Sequence[Setting], options: Options, rows: int) -> list[Workload]:
@@ -190,15 +158,11 @@ def make_sweep(
     for of_kernel in zip(*answers, strict=True):
         if of_kernel[0].name in named and not any(answer.available for answer in of_kernel):
             raise UserError(f"{of_kernel[0].name} is unavailable: {of_kernel[0].reason}")
-    parts, held, compiling = [], [], []
+    parts, compiling = [], []
     devices: dict[str, str] = {}
     for setting, workload, found in zip(settings, workloads, answers, strict=True):
-        here = [_with_threads(answer, profile, setting, settings) for answer in found]
-        skipped = [Skipped(answer.name, answer.reason or "") for answer in here if not answer.available]
-        here = [answer for answer in here if answer.available]
-        # The first kernel that is held to the machine's limits: no peer, and on the CPU.
-        of_cpu = (answer.name for answer in here if answer.device == "cpu")
-        held.append(next((name for name in of_cpu if name not in registry.peers()), None))
+        skipped = [Skipped(answer.name, answer.reason or "") for answer in found if not answer.available]
+        here = [answer for answer in found if answer.available]
         of_part = sweep.names_of(settings, setting, [answer.name for answer in here])
         compiling += [name for name, answer in zip(of_part, here, strict=True) if answer.compiles]
         devices |= {answer.name: answer.device for answer in here if answer.device}
@@ -226,14 +190,10 @@ def make_sweep(
     made = replan(
         made, order=plan.compiled_last(made.order, [name for pair in pairs for name in pair if name in compiling])
     )
-    if repeats is None:
-        most = {name: profile.fewer_repeats.get(part[0].spec, made.repeats) for part in parts for name in part[2]}
-        made = replan(made, order=tuple((name, repeat) for name, repeat in made.order if repeat < most[name]))
     divided = sweep.measured_in(replace(sweep.divide(made, parts), devices=devices), envs)
     # Settings that differ in threads are to differ in processors too, whatever a library makes of its variables.
-    binds = profile.binds or len({setting.threads for setting in settings}) > 1
-    divided = sweep.bind(divided) if binds else divided
-    return sweep.measure_limits(divided, held) if profile.limits_in_repeats else divided
+    binds = len({setting.threads for setting in settings}) > 1
+    return sweep.bind(divided) if binds else divided
 
 
 def _on_device(answers: Sequence[Probed], device: str) -> list[Probed]:
@@ -243,11 +203,3 @@ def _on_device(answers: Sequence[Probed], device: str) -> list[Probed]:
         why = f": {there[0].name}: {there[0].reason}" if there else ""
         raise UserError(f"no kernel that computes on {device} is available{why}")
     return [*there, *(answer for answer in answers if answer.name == BESIDE)]
-
-
-def _with_threads(answer: Probed, profile: Profile, setting: Setting, settings: Sequence[Setting]) -> Probed:
-    """Return the answer in one setting: a kernel of one thread is measured once."""
-    fewest = min(other.threads for other in settings)
-    if not answer.available or answer.name not in profile.one_thread or setting.threads == fewest:
-        return answer
-    return replace(answer, reason=f"it uses one thread: measured in the setting of {fewest}")

@@ -138,14 +138,6 @@ class Effort:
         for case, value in times.items():
             self._times[kernel][case][repeat] = value
 
-    def pay(self, kernel: str, seconds: float) -> None:
-        """Add to a kernel's last process what was measured for it besides, which its next one is taken to need too."""
-        if kernel in self._timed:
-            self._besides[kernel][-1] += seconds
-            self._pay(kernel, seconds)
-        else:  # it was stopped
-            self.besides_s += seconds
-
     def _pay(self, kernel: str, seconds: float) -> None:
         self._spent[kernel] += seconds
         self.spent_s += seconds

@@ -90,11 +90,6 @@ def bind(sweep: Sweep) -> Sweep:
     return _replanned(sweep, [{"binding": binding.choose(part.setting.threads)} for part in sweep.parts])
 
 
-def measure_limits(sweep: Sweep, after: Sequence[str | None]) -> Sweep:
-    """Return the sweep with the machine's limits measured after each process of a kernel, one of each setting."""
-    return _replanned(sweep, [{"limits_after": kernel} for kernel in after])
-
-
 def _replanned(sweep: Sweep, changes: Sequence[dict[str, Any]]) -> Sweep:
     """Return the sweep with other plans of its parts. One part alone has the plan of the whole."""
     plans = [replan(part.plan, **change) for part, change in zip(sweep.parts, changes, strict=True)]

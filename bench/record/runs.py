@@ -8,7 +8,7 @@ a folder of its own for each setting. Folders are only ever listed: nothing that
 import difflib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,8 @@ class Run:
     the run as a whole, ``damaged`` what is wrong with files of it that were left out: they cannot be read, or not be
     true. ``contradictions``: what else cannot be true. ``ending``:
     how it ended (None if nobody could write that any more). A run may have no records at all; ``plan`` is None for a
-    file that pytest wrote by hand. ``shown``: what tables call it instead of its id. ``roofs`` and, by repeat,
-    ``roofs_of_repeats``: what was measured of the machine, at its end and within its repeats.
+    file that pytest wrote by hand. ``shown``: what tables call it instead of its id. ``roofs``: what was measured of
+    the machine.
     ``unsure``: cases that keep their times, though a check spoke against them (`bench.analysis.refused`).
     """
 
@@ -58,7 +58,6 @@ class Run:
     shown: str | None = None
     damaged: tuple[str, ...] = ()
     roofs: RoofsHead | None = None
-    roofs_of_repeats: Mapping[int, RoofsHead] = field(default_factory=dict)
     resumed: tuple[Resumed, ...] = ()
     contradictions: tuple[str, ...] = ()
     unsure: tuple[Failure, ...] = ()
@@ -233,24 +232,15 @@ def _records(folder: Path, names: Sequence[str]) -> tuple[list[Record], dict[tup
 
 
 def _roofs(folder: Path) -> dict[str, Any]:
-    """Return what was measured of the machine, as fields of `Run`. Raises UserError for files of another repeat."""
-    found: dict[str, Any] = {"roofs": None, "roofs_of_repeats": {}, "damaged": ()}
-    for path in sorted(folder.glob("roofs*.json")):
-        named = ROOFS_OF_REPEAT.fullmatch(path.name)
-        if named is None and path.name != ROOFS_FILE:
-            continue
+    """Return what was measured of the machine, as fields of `Run`."""
+    found: dict[str, Any] = {"roofs": None, "damaged": ()}
+    for path in folder.glob(ROOFS_FILE):
         try:
             head = untrusted.read(path, RoofsFile).mlpbench
         except UserError as error:
             found["damaged"] = (*found["damaged"], untrusted.clean_text(str(error)))
             continue
-        if head.repeat != (int(named[1]) if named else None):
-            which = "the roofs of a whole run" if head.repeat is None else f"repeat {head.repeat}"
-            raise UserError(f"{path}: holds {which}: it was renamed or copied; take it away")
-        if head.repeat is None:
-            found["roofs"] = head
-        else:
-            found["roofs_of_repeats"][head.repeat] = head
+        found["roofs"] = head
     return found
 
 

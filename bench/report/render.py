@@ -13,7 +13,7 @@ from mlpbench.bench.report import parts
 from mlpbench.bench.report.document import Document, Section
 from mlpbench.bench.report.formats import csv, html, json, markdown
 from mlpbench.bench.report.parts import Findings
-from mlpbench.bench.report.sections import gaps, limits, machine, trust
+from mlpbench.bench.report.sections import gaps, machine, trust
 from mlpbench.kernels.registry import nearest
 
 _WRITERS = {"md": markdown.render, "html": html.render, "csv": csv.render, "json": json.render}
@@ -79,12 +79,7 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
         cases=cases,
         judged=judged,
         data={name: value(found) for part in parts.registered() for name, value in part.data.items()},
-        overviews=tuple(
-            headline.overview(run, own, place)
-            for (run, own), place in zip(found.by_run, found.of(limits.by_run), strict=True)
-        )
-        if cases and len(runs) > 1
-        else (),
+        overviews=tuple(headline.overview(run, own) for run, own in found.by_run) if cases and len(runs) > 1 else (),
     )
 
 

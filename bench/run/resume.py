@@ -250,15 +250,8 @@ def take_in(found: Stopped, effort: Effort) -> None:
 
     A file that cannot be read is not measured again: its name is taken, and the report says what is wrong with it.
     """
-    limits = {}
-    for part, run in zip(found.sweep.parts, found.runs, strict=True):
-        for name, kernel in part.names.items():
-            if kernel == part.plan.limits_after:
-                limits[name] = {number: roofs.took_s or 0.0 for number, roofs in run.roofs_of_repeats.items()}
     for name, record in sorted(found.records, key=lambda one: one[1].ran.began_s if one[1].ran else 0.0):
         process.take_in(record, effort, name)
-        if (took_s := limits.get(name, {}).get(record.repeat)) is not None:
-            effort.pay(name, took_s)
     there = {(record.kernel, record.repeat, record.path.parent) for _, record in found.records}
     for folder, part in zip(found.folders, found.sweep.parts, strict=True):
         called = {kernel: name for name, kernel in part.names.items()}

@@ -9,9 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from mlpbench.bench.clock import elapsed
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import roofs
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.sweep import Part, Sweep
 from mlpbench.bench.record.environment import Environment
@@ -64,16 +62,7 @@ def _told(sweep: Sweep, order: Sequence[tuple[str, int]]) -> tuple[tuple[str, st
 def execute(
     sweep: Sweep, folders: Sequence[Path], on_phase: Callable[[str, int, str], None], effort: Effort
 ) -> Iterator[Outcome]:
-    """Run the processes that ``effort`` names as `bench.run.process.execute` does, each into its setting's folder.
-
-    Behind those that a plan names for it, the machine's limits are measured, and the same budget pays for that. Where
-    a run was killed just before it had measured them, that comes first.
-    """
-    for part, folder in zip(sweep.parts, folders, strict=True):
-        for name, kernel in part.names.items():
-            if kernel == part.plan.limits_after:
-                for repeat in _without_limits(folder, kernel):
-                    _measure_limits(part, folder, name, repeat, effort)
+    """Run the processes that ``effort`` names as `bench.run.process.execute` does, each into its setting's folder."""
     for name, repeat in effort.processes():
         number, part = sweep.find(name)
         kernel = part.names[name]
@@ -89,10 +78,6 @@ def execute(
         if done.cut:
             yield done
             continue
-        if part.plan.limits_after == kernel:
-            reason = _measure_limits(part, folders[number], name, repeat, effort)
-            if reason is not None:
-                done = replace(done, problems=(*done.problems, f"its limits were not measured: {reason}"))
         yield replace(done, setting=part.setting.words) if sweep.several else done
 
 
@@ -105,22 +90,6 @@ def saying_what_is_kept(folder: Path, command: str) -> Iterator[None]:
         kept = sum(RECORD_FILE.fullmatch(path.name) is not None for path in folder.rglob("*.json"))
         told = f"{things(kept, 'record')} {'is' if kept == 1 else 'are'} kept in {folder}"
         raise UserError(f"{error}; {told}, and `mlpbench {command} --resume` goes on") from None
-
-
-def _measure_limits(part: Part, folder: Path, name: str, repeat: int, effort: Effort) -> str | None:
-    """Measure the machine's limits within a repeat; return why not, else None."""
-    with elapsed() as took:
-        threads, dtype = part.setting.threads, part.setting.dtype
-        reason = roofs.write_of_repeat(folder, repeat, threads, dtype, part.plan.binding)
-    effort.pay(name, took.seconds)
-    return reason
-
-
-def _without_limits(folder: Path, kernel: str) -> list[int]:
-    """Return the repeats of a kernel that have a record, and no limits measured behind it."""
-    there = {path.name for path in folder.iterdir()}
-    repeats = [int(found[2]) for name in there if (found := RECORD_FILE.fullmatch(name)) and found[1] == kernel]
-    return sorted(repeat for repeat in repeats if f"roofs-{repeat}.json" not in there)
 
 
 def close(sweep: Sweep, folder: Path, folders: Sequence[Path], effort: Effort, *, interrupted: bool) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mlpbench.bench.analysis import frame, headline, heatmap, limits
+from mlpbench.bench.analysis import frame, headline, heatmap
 from mlpbench.bench.analysis.headline import Fastest, KernelFinding
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import make_settings
@@ -12,7 +12,7 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 from support import simulate
-from support.runs import limits as limit_runs
+from support.runs import peers as peer_runs
 
 CASES = [("per_sample", 100), ("batched", 1), ("batched", 1000), ("batched", 10000)]
 KNOWN = {
@@ -121,7 +121,7 @@ def test_an_unchecked_kernel_neither_leads_nor_is_next_nor_ranks_first(tmp_path)
     assert found.lead.startswith("Fastest: numpy, ")
     assert not any("sparse" in (one.kernel, one.runner_up) for one in found.fastest)
     assert [kernel.name for kernel in found.kernels] == ["numpy", "numba", "sparse †"]
-    assert headline.overview(run, cases, None).fastest.kernel == "numpy"
+    assert headline.overview(run, cases).fastest.kernel == "numpy"
     (heat,) = heatmap.find(cases)
     assert heat.kernels[-1] == "sparse"
     assert {cell.fastest for cell in heat.cells.values()} <= {"numpy", "numba"}
@@ -260,23 +260,22 @@ FIRST = "1 thread: numba, the fastest of 2, takes 1.00 µs per sample in batches
 
 def line_of(run):
     cases = summarize([run])
-    return headline.overview(run, cases, limits.find(run, cases))
+    return headline.overview(run, cases)
 
 
 def with_singles(**kernels):
     """Return the times of a `limits` run with single calls, which take so many seconds."""
     names = {name.replace("_", "-"): seconds for name, seconds in kernels.items()}
-    return limit_runs.TIMES | {(name, "per_sample", 100): seconds for name, seconds in names.items()}
+    return peer_runs.TIMES | {(name, "per_sample", 100): seconds for name, seconds in names.items()}
 
 
-def test_the_fastest_of_ours_stands_beside_the_best_peer_of_its_kind(tmp_path):
-    """Of ours in batches of 10,000, where onnxruntime-bound is the best that keeps a buffer."""
-    run = limit_runs.write(tmp_path, with_singles(numba_simd=2e-6))
+def test_the_fastest_of_ours_stands_beside_the_best_peer(tmp_path):
+    """Of ours in batches of 10,000, where onnxruntime-bound is the fastest peer."""
+    run = peer_runs.write(tmp_path, with_singles(numba_simd=2e-6))
     found = line_of(run)
-    assert (found.fastest.kernel, found.place.batch_size) == ("numba-simd", 10_000)
-    assert found.place.peer == "onnxruntime-bound"
-    ratio = 1e-6 / limit_runs.TIMES["numba-simd", "batched", 10_000]
-    assert found.place.ratio.value == pytest.approx(ratio)
+    assert (found.fastest.kernel, found.peer) == ("numba-simd", "onnxruntime-bound")
+    ratio = 1e-6 / peer_runs.TIMES["numba-simd", "batched", 10_000]
+    assert found.beside.value == pytest.approx(ratio)
     said = found.sentence()
     assert said.startswith(f"Run {run.id}: numba-simd, the fastest of ours, takes ")
     assert re.search(rf"{ratio:.2f}x \(2\.\d\d to 2\.\d\d\) faster than the best peer, onnxruntime-bound\.", said)
@@ -286,17 +285,17 @@ def test_the_fastest_of_ours_stands_beside_the_best_peer_of_its_kind(tmp_path):
 def test_a_peer_that_is_faster_is_not_called_slower(tmp_path):
     slow = {case: 4 * s if case[0] == "numba-simd" else s for case, s in with_singles(numba_simd=9e-6).items()}
     kept = {case: s for case, s in slow.items() if case[0] != "numba-simd-new"}
-    said = line_of(limit_runs.write(tmp_path, kept)).sentence()
+    said = line_of(peer_runs.write(tmp_path, kept)).sentence()
     assert " as fast as the best peer, onnxruntime-bound." in said
     assert "numba-simd takes " in said, "it has no rival of ours"
 
 
 def test_runs_of_peers_alone_and_of_ours_alone(tmp_path):
-    peers = {case: s for case, s in with_singles(openvino=9e-6).items() if case[0] in limit_runs.PEERS}
-    alone = line_of(limit_runs.write(tmp_path / "peers", peers))
-    assert (alone.fastest.kernel, alone.place, alone.peers) == ("onnxruntime", None, False)
+    peers = {case: s for case, s in with_singles(openvino=9e-6).items() if case[0] in peer_runs.PEERS}
+    alone = line_of(peer_runs.write(tmp_path / "peers", peers))
+    assert (alone.fastest.kernel, alone.peer, alone.peers) == ("onnxruntime", None, False)
     ours = line_of(runs.read_run(simulate.write_run(tmp_path / "ours", SIX, noise=0)))
-    assert (ours.fastest.kernel, ours.place, ours.kernels) == ("numba", None, 2)
+    assert (ours.fastest.kernel, ours.peer, ours.kernels) == ("numba", None, 2)
 
 
 def test_what_is_missing_is_said(tmp_path):

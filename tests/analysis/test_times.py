@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mlpbench.bench.analysis import explain, headline, limits, times
+from mlpbench.bench.analysis import explain, headline, times
 from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.analysis.sides import Side
 from mlpbench.bench.analysis.summary import best_batch, of_kernels, one_at_a_time, ranked, summarize
@@ -15,7 +15,6 @@ from mlpbench.bench.report import render
 from mlpbench.bench.stats import estimates
 from support import evidence_files as files
 from support import simulate, trusting
-from support.runs import limits as limit_runs
 from support.sources import ROOT
 
 TIMES = {
@@ -85,7 +84,7 @@ def test_the_fastest_kernel_is_one_everywhere(run):
     cases = summarize([run])
     of_run = of_kernels(cases)
     best = ranked(case for own in of_run.values() if (case := best_batch(own)))[0][0]
-    assert headline.overview(run, cases, None).fastest.kernel == best.kernel
+    assert headline.overview(run, cases).fastest.kernel == best.kernel
     told = json.loads(render.render([run], "json"))
     (single, *_) = [one["kernel"] for one in told["headline"]["fastest"] if one["batch_size"] is None] or [None]
     cells = {c["fastest"] for found in told["relative"] for c in found["cells"] if c["batch_size"] is None}
@@ -104,15 +103,6 @@ def test_disturbed_repeats_are_left_out_of_times_ratios_and_comparisons(simulate
         assert row.baseline.value == pytest.approx(cases["numpy", row.mode, row.batch_size].sample.value)
         assert row.candidate.value == pytest.approx(cases["numba", row.mode, row.batch_size].sample.value)
         assert row.speedup.n == pairs[row.mode, row.batch_size]
-
-
-def test_limits_leave_out_the_same_repeats(tmp_path):
-    run = limit_runs.write(tmp_path, repeats=5, noise=0.05)
-    run = trusting.disturb(run.path, {("numba-simd", 1, "batched", 1), ("onnxruntime-bound", 2, "batched", 1)})
-    cases = {(case.kernel, case.batch_size): case for case in summarize([run])}
-    (place, *_) = next(row.places for row in limits.find(run, list(cases.values())).rows if row.kernel == "numba-simd")
-    assert place.ratio.value == times.ratio(cases["onnxruntime-bound", 1], cases["numba-simd", 1]).value
-    assert place.ratio.n == 3
 
 
 def case_of(every, disturbed=()):

@@ -48,13 +48,6 @@ def test_runs_of_other_networks_are_compared(tmp_path, command):
     first, second = out[out.index("What batching saves") :].splitlines()[2:4]
     assert all(words in first for words in ("784-50-100-10", "L2", "12.0 µs", "75 %"))
     assert all(words in second for words in ("784-1024-1024-10", "L3"))
-    status, out, _ = command(*(run.id for run in runs), "--json")
-    (levels,) = json.loads(out)["levels"]
-    assert (levels["threads"], levels["kind"]) == (2, "sigmoid/softmax float32")
-    assert [(place["run"], place["spec"], place["level"], place["is_bus"]) for place in levels["places"]] == [
-        (runs[0].id, "784-50-100-10", "L2", False),
-        (runs[1].id, "784-1024-1024-10", "L3", False),
-    ]
 
 
 def test_the_command_fails_on_what_cannot_be(tmp_path, command):

@@ -201,15 +201,3 @@ def test_one_setting_of_a_sweep_alone_is_not_resumed(run, tmp_path):
     with simulate.edited(folder_of(tmp_path) / "run.json") as content:
         content["mlpbench"]["sweep"]["order"].append(["threads-9", "numpy", 0])
     assert "sweep.order: no plan has numpy in threads-9" in complaint(*run("--resume", folder_of(tmp_path)))
-
-
-def test_limits_of_a_repeat_that_were_not_reached_are_measured_first(run, tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr("mlpbench.bench.machine.roofs.write_of_repeat", lambda folder, repeat, *_: asked.append(repeat))
-    run(*SIX, stop_after=4)
-    folder = folder_of(tmp_path)
-    with simulate.edited(folder / "run.json") as content:
-        content["mlpbench"]["plan"]["limits_after"] = "numpy"
-    there = [int(path.stem.partition(".")[2]) for path in folder.glob("numpy.*.json")]
-    run("--resume")
-    assert asked[: len(there)] == sorted(there)

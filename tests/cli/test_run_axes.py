@@ -214,14 +214,3 @@ def test_a_sweep_whose_setting_is_gone_is_one_line(run, capsys, tmp_path):
         assert "threads-2: no run in this folder" in err
     with pytest.raises(UserError):
         record.read_runs(runs[0].path.parent)
-
-
-def test_the_profile_memory_runs_in_one_thread_with_few_single_rows(run):
-    words = ("--profile", "memory", "--spec", "20-10-3", "--spec", "20-30-3", "--repeats", "1")
-    status, _, err, runs = run("numpy", *words, "--batch-size", "1")
-    assert status == 0
-    assert "weights in L2" not in err, "networks that are named are not chosen"
-    assert points(runs) == [("20-10-3", 1, "float32"), ("20-30-3", 1, "float32")]
-    for found in runs:
-        cases = {(case.mode, case.batch_size) for case in found.records[0].cases}
-        assert cases == {("per_sample", 10), ("batched", 10), ("batched", 1)}

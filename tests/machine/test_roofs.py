@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from mlpbench.bench.analysis import evidence
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import binding, child, roofs
 from mlpbench.bench.machine.look import Look
-from mlpbench.bench.record import runs, untrusted
+from mlpbench.bench.record import runs
 from mlpbench.bench.record.environment import Environment, Machine
 from mlpbench.bench.record.fields import SCHEMA
-from mlpbench.bench.record.roofs import Measured, RoofsFile
+from mlpbench.bench.record.roofs import Measured
 from mlpbench.bench.record.trust import LookFacts
 from mlpbench.kernels.numba_simd.codegen import peak
 
@@ -71,37 +70,6 @@ def test_what_is_measured(small):
     assert work["multiply-add", 2] == 2 * work["multiply-add", 1]
 
 
-def test_some_of_it_alone_needs_no_large_array(small):
-    small({**CACHES, "L3": 2**60})
-    found = roofs.measure(1, "float32", 7e-5, roofs.OF_REPEAT).as_dict()
-    assert [entry["name"] for entry in found["measured"]] == ["matrix product", "multiply-add", "L2"]
-    small({name: size for name, size in CACHES.items() if name != "L2"})
-    found = roofs.measure(1, "float32", 7e-5, roofs.OF_REPEAT).as_dict()
-    assert [entry["name"] for entry in found["measured"]] == ["matrix product", "multiply-add"]
-    assert list(roofs.ALL) == NAMES
-
-
-def test_a_repeat_has_a_file_of_its_own(tmp_path, monkeypatch):
-    """The real process, bound as the setting is; and its reason where there is nothing to read."""
-    monkeypatch.setattr(roofs, "REPEAT_S", 1e-3)
-    assert roofs.write_of_repeat(tmp_path, 3, 1, "float32", binding.choose(1)) is None
-    block = json.loads((tmp_path / "roofs-3.json").read_text())["mlpbench"]
-    assert (block["kind"], block["schema"], block["repeat"]) == ("roofs", SCHEMA, 3)
-    if hasattr(os, "sched_setaffinity"):
-        assert len(block["roofs"]["environment"]["machine"]["affinity"]) == 1
-    measured = {entry["name"]: entry["refused"] for entry in block["roofs"]["measured"]}
-    assert list(measured)[:2] == list(roofs.OF_REPEAT[:2])
-    found = evidence.sustained({3: of_repeat(tmp_path, 3)})
-    for name, refused in measured.items():
-        assert refused is None or refused.startswith(roofs.BUSY), "as the machine of the tests may be"
-        assert set(found.by_repeat(name, 1)) == (set() if refused else {3})
-    reason = roofs.write_of_repeat(tmp_path, 4, 1, "float31")
-    assert "float31" in reason
-    assert evidence.sustained({4: of_repeat(tmp_path, 4)}).reasons == {4: reason}
-    with pytest.raises(UserError, match=r"roofs-3\.json is there already and is not overwritten"):
-        roofs.write_of_repeat(tmp_path, 3, 1, "float31")
-
-
 def test_a_run_has_a_file_of_them_measured_where_it_is_bound_to(tmp_path):
     found = binding.choose(1)
     said = roofs.write([tmp_path], 1, "float32", 1e-3, binding=found)
@@ -122,10 +90,6 @@ def test_a_process_that_fails_leaves_a_reason(tmp_path):
 
 def block_of(folder):
     return json.loads((folder / runs.ROOFS_FILE).read_text())["mlpbench"]
-
-
-def of_repeat(folder, repeat):
-    return untrusted.read(folder / f"roofs-{repeat}.json", RoofsFile).mlpbench
 
 
 MEASURED = {"dtype": "float64", "measured": [{"name": "multiply-add", "work": 10, "data": [1.0]}]}
@@ -190,8 +154,8 @@ def test_a_roof_that_has_no_quiet_moment_is_measured_again_and_then_refused(smal
     small({})
     looks_of(monkeypatch, lambda: 2 * BEST_NS)
     known = [("look", 1, BEST_NS)]
-    busy = roofs.measure(1, "float32", 7e-5, ["multiply-add"], known).measured[0]
-    alone = roofs.measure(1, "float32", 7e-5, ["multiply-add"]).measured[0]
+    busy = roofs.measure(1, "float32", 7e-5, known).measured[1]
+    alone = roofs.measure(1, "float32", 7e-5).measured[1]
     assert len(busy.looks_ns) == len(busy.data) >= 1 + roofs.AGAIN
     assert busy.refused == f"the machine was busy: 0 of {len(busy.data)} rounds were between two quiet looks"
     assert "two quiet looks" not in (alone.refused or ""), "it does not know a better one"
@@ -212,10 +176,10 @@ def test_what_was_busy_has_its_next_turn_behind_all_others(small, monkeypatch):
 
     monkeypatch.setattr(roofs, "short_rounds", rounds)
     looks_of(monkeypatch, lambda: BEST_NS * (1 if quiet else 2))
-    found = roofs.measure(1, "float32", 7e-5, ["matrix product", "multiply-add"], [("look", 1, BEST_NS)])
-    first, second = order[0], order[1]
-    assert order == [first, second, first, second]
-    assert [one.refused for one in found.measured] == [None, None]
+    found = roofs.measure(1, "float32", 7e-5, [("look", 1, BEST_NS)])
+    first, second, *_ = order
+    assert order[-2:] == [first, second]
+    assert {one.refused for one in found.measured} == {None}
     assert found.look.best_ns == BEST_NS
 
 

@@ -53,26 +53,6 @@ def test_quiet_cases_stop_at_the_least_number_of_repeats():
     assert made.ending().sentence() == "4 of 4 cases have an interval within 2 %, after 12 s."
 
 
-def test_what_is_measured_behind_a_process_is_paid_from_the_same_budget():
-    """A third of a second behind each process of one kernel: its next one is taken to need as much again."""
-    made, order = Effort(plan(budget_s=20.0)), []
-    for kernel, repeat in made.processes():
-        order.append(kernel)
-        times = {(c.mode, c.batch_size): 1e-6 * (1 + repeat % 2) for c in CASES}
-        made.note(kernel, repeat, 1.0, times)
-        if kernel == "quiet":
-            made.pay(kernel, 0.5)
-    assert made.spent_s == 1.5 * order.count("quiet") + order.count("noisy") == 20.0
-    assert made.ending().spent_s == made.spent_s
-    assert made.ending(kernels={"quiet": "quiet"}).spent_s == 1.5 * order.count("quiet")
-    late = Effort(plan(budget_s=6.25 + 1.25))
-    for kernel, repeat in late.processes():
-        late.note(kernel, repeat, 1.0, {(c.mode, c.batch_size): 1e-6 * (1 + repeat % 2) for c in CASES})
-        if kernel == "quiet":
-            late.pay(kernel, 0.25)
-    assert late.spent_s <= 7.5
-
-
 def test_the_budget_ends_what_is_too_noisy():
     made, order = run(plan(), {"quiet": 0.5, "noisy": 0.5})
     assert made.spent_s == 100

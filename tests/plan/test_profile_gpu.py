@@ -24,7 +24,7 @@ def planned(monkeypatch):
 
         monkeypatch.setattr(probe, "probe_all", probe_all)
         options = Options(data="digits")
-        found = choose.find_settings(PROFILE, options, None, None, None)
+        found = choose.find_settings(options, None, None, None)
         workloads = choose.make_workloads(found, options, 10_000)
         cases = cases_.grid(PROFILE.modes, PROFILE.batch_sizes)
         how = {"repeats": None, "seed": 1, "aim": (None, None), "clock": ()}

@@ -23,13 +23,6 @@ def test_the_book_profile_is_the_books_experiment():
     assert cases_.grid(book.modes, book.batch_sizes) == [Case("per_sample", 100), *both]
 
 
-def test_the_memory_profile_takes_few_rows_of_networks_chosen_by_the_caches():
-    memory = profiles.profile("memory")
-    assert (memory.specs_by_cache, memory.specs, memory.threads) == (True, None, (1,))
-    batched = [Case("batched", size) for size in (1, 10, 100)]
-    assert cases_.grid(memory.modes, memory.batch_sizes, memory.per_sample_rows) == [Case("per_sample", 10), *batched]
-
-
 def test_the_gpu_profile_goes_from_one_row_to_a_million():
     gpu = profiles.profile("gpu")
     assert gpu.batch_sizes == tuple(10**n for n in range(7))
@@ -37,15 +30,13 @@ def test_the_gpu_profile_goes_from_one_row_to_a_million():
 
 
 def test_every_profile_measures_both_ways_and_smoke_is_the_shortest():
-    assert set(profiles.PROFILES) == {"smoke", "quick", "full", "book", "memory", "limits", "gpu"}
+    assert set(profiles.PROFILES) == {"smoke", "quick", "full", "book", "gpu"}
     for name, profile in profiles.PROFILES.items():
         assert profile.name == name
         assert profile.purpose
         assert {"per_sample", "batched"} <= set(profile.modes) <= set(cases_.MODES)
         assert min(profile.batch_sizes) == 1
         assert profile.min_rounds >= 3
-        axes = {profile.threads, profile.dtypes, profile.specs, profile.data}
-        assert axes == {None} or name in ("memory", "limits"), "the usual ones say nothing about axes"
     budgets = {name: p.repeats * p.max_time_s * len(p.batch_sizes) for name, p in profiles.PROFILES.items()}
     assert budgets["smoke"] == min(budgets.values())
     assert budgets["full"] == max(budgets.values())

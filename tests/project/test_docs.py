@@ -4,34 +4,27 @@ How they say it is in test_style.py.
 """
 
 import itertools
-import json
 import re
 import tomllib
 from functools import cache
 
-import limits_targets
-import msgspec
 import pytest
 import typer
 
-from mlpbench.bench.analysis import explain, limits
+from mlpbench.bench.analysis import explain
 from mlpbench.bench.analysis import times as analysis_times
 from mlpbench.bench.analysis.attribution import PARTS
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cli.app import app
-from mlpbench.bench.machine import environment
-from mlpbench.bench.plan.plan import Plan
 from mlpbench.bench.plan.profiles import PROFILES
 from mlpbench.bench.record import runs
-from mlpbench.bench.record.trust import Start
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.conformance import check
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support import evidence_files as files
 from support import simulate
-from support.processes import python, suite_by_hand
-from support.runs import limits as limit_runs
+from support.processes import python
 from support.sources import ROOT, dead_names, executed
 
 DOCUMENTS = sorted(
@@ -173,38 +166,6 @@ def test_the_example_recomputes_the_explanation(tmp_path, monkeypatch, noise):
     assert len(printed) == 3
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.03])
-def test_the_example_about_limits_recomputes_a_cell_and_a_share(tmp_path, monkeypatch, noise):
-    run = limit_runs.write(tmp_path / "elsewhere", noise=noise)
-    peaks = {repeat: files.measured(1, files.PEAK * (1 - repeat / 10), spread=1.25) for repeat in range(3)}
-    run = files.write_of_repeats(run.path, peaks)
-    found = limits.find(run, summarize([run]))
-    sweep = tmp_path / "results" / "testbox" / "20261124T130000Z-0123abcd"
-    sweep.mkdir(parents=True)
-    (sweep / "run.json").write_text(json.dumps({"mlpbench": {"kind": "sweep"}}))
-    run.path.rename(sweep / "784-50-100-10_threads-1")
-    monkeypatch.chdir(tmp_path)
-    names, printed = executed((ROOT / "docs" / "examples" / "limits_by_hand.py").read_text(encoding="utf-8"))
-    place = next(row.places[0] for row in found.rows if row.kernel == "numba-simd")
-    assert names["best"] == place.peer
-    assert names["ratios"].median() == pytest.approx(place.ratio.value, rel=1e-6)
-    assert printed[0].startswith("onnxruntime-bound takes ")
-    share = next(one for one in found.shares if (one.kernel, one.what) == ("numba-simd", "peak"))
-    assert names["shares"].median() == pytest.approx(share.ratio.value, rel=1e-6)
-    assert len(names["shares"]) == share.ratio.n == 3
-
-
-def test_the_targets_in_the_page_are_those_in_the_code():
-    shown = {}
-    for line in (ROOT / "docs" / "limits.md").read_text(encoding="utf-8").splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if line.startswith("| `") and len(cells) == 1 + len(limits_targets.BATCH_SIZES):
-            threads = int(re.search(r", (\d)\b", cells[0])[1])
-            for kernel in re.findall(r"`([^`]+)`", cells[0]):
-                shown[kernel, threads] = tuple(map(float, cells[1:]))
-    assert shown == limits_targets.PEERS
-
-
 def test_the_worked_example_is_the_package_that_is_tested():
     module, _ = blocks("docs/adding-a-kernel.md", "python")
     folder = ROOT / "tests" / "support" / "example_package"
@@ -241,51 +202,3 @@ def test_every_member_of_the_contract_is_described():
     text = (ROOT / "docs" / "adding-a-kernel.md").read_text(encoding="utf-8")
     members = {name for name in (*vars(Kernel), *Kernel.__annotations__) if not name.startswith("_")} | {"__init__"}
     assert not {name for name in members if not re.search(rf"`{name}\b", text)}
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    """The JSON of a record as the suite writes it: one short case by hand, as the page about the method shows it."""
-    return suite_by_hand(tmp_path_factory.mktemp("record") / "record.json")
-
-
-def test_every_field_is_described(written):
-    text = (ROOT / "docs" / "result-format.md").read_text(encoding="utf-8")
-    block = written["mlpbench"]
-    fields = {*written, *block, *written["benchmarks"][0]["extra_info"], *written["commit_info"]}
-    for key in ("spec", "data", "weights", "kernel_info", "conformance", "accuracy", "timings"):
-        fields |= set(block[key])
-    fields |= {one.encode_name for one in msgspec.structs.fields(Plan)}
-    fields |= set(simulate.record("numpy", 0, [], {"started": ""})["mlpbench"])
-    found = environment.collect().as_dict()
-    fields |= set(found) | {name for key in ("machine", "os", "python", "git", "gpu") for name in found[key]}
-    fields |= {name for pool in block["environment"]["blas"] for name in pool}
-    fields |= {"kernel", "mode", "batch_size", "phase", "reason", "stats.data", "stats.iterations", "kind"}
-    fields -= {"mlpbench"}  # the block that the page is about
-    assert not {field for field in fields if f"`{field}`" not in text}
-
-
-#: Of the mode `book`, and of a process of a run.
-NOT_BY_HAND = ("reads", "looks_ns", "look_processors", "block_rounds", "waits_ns")
-
-
-def test_every_field_that_is_described_is_written(written):
-    """Of the tables of a record: what the page promises is there."""
-    text = (ROOT / "docs" / "result-format.md").read_text(encoding="utf-8")
-    for heading, fields in (
-        ("### `extra_info`", {*written["benchmarks"][0]["extra_info"], *NOT_BY_HAND}),
-        ('## Records: the block `"mlpbench"`', written["mlpbench"]),
-        ("### `environment`", written["mlpbench"]["environment"]),
-    ):
-        section = text.split(f"\n{heading}\n")[1].split("\n##")[0]
-        assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == set(fields)
-
-
-def test_every_field_about_trust_is_described(written):
-    text = (ROOT / "docs" / "result-format.md").read_text(encoding="utf-8")
-    text = text.split("\n### `trust`\n")[1].split("\n## ")[0]
-    trust = written["mlpbench"]["trust"]
-    fields = {*trust, "starts", "no_starts", *Start.__annotations__, "first_calls", "first_call_s"} - {"first_calls_s"}
-    for key in ("self_test", "singles"):
-        fields |= set(trust[key][0])
-    assert not {field for field in fields if f"`{field}`" not in text}

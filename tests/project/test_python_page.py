@@ -1,4 +1,4 @@
-"""What `import mlpbench` offers: the page about it, the stub with its types and the frames themselves say the same."""
+"""What `import mlpbench` offers: the page about it and the stub with its types say the same."""
 
 import ast
 import inspect
@@ -7,36 +7,27 @@ import re
 import pytest
 
 import mlpbench
-from mlpbench.bench.analysis import frame
-from mlpbench.bench.api import foreign
 from mlpbench.bench.cli import app
 from support.sources import ROOT
 
 PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
-TABLES = {
-    "Results.cases": frame.CASES,
-    "Results.repeats": frame.COLUMNS,
-    "Results.rounds": frame.ROUNDS,
-    "Comparison.cases": frame.COMPARED,
-    "PytestBenchmark.benchmarks": foreign.BENCHMARKS,
-    "ForeignComparison.cases": foreign.COMPARED,
-}
-#: How a time says that it is one, or of what that is.
-UNIT = r"second|its 95 % interval|the same|over the rounds|of the rounds|call_s|of a round"
 
 
-@pytest.mark.parametrize("method", TABLES)
-def test_the_page_has_every_column_with_its_dtype_and_unit(method):
-    section = PAGE.split(f"### `{method}()`\n")[1].split("\n### ")[0]
-    shown = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*) \|$", section, re.MULTILINE)
-    assert shown == [(name, dtype, said) for name, (dtype, said) in TABLES[method].items()]
-    for name, dtype, said in shown:
-        if name.endswith("_s") and dtype == "float64":
+@pytest.mark.parametrize("name", ["cases", "repeats", "rounds", "compared", "benchmarks", "foreign"])
+def test_columns_say_dtype_and_unit(name):
+    shown = mlpbench.columns(name)
+    assert list(shown) == ["name", "dtype", "holds"]
+    assert shown["name"].is_unique
+    for column, dtype, holds in shown.itertuples(index=False):
+        if column.endswith("_s") and dtype == "float64":
             assert re.search(
-                r"second|its 95 % interval|the same|over the rounds|of the rounds|call_s|of a round", said
-            ), name
-    owner, _, attribute = method.partition(".")
-    assert callable(getattr(getattr(mlpbench, owner), attribute))
+                r"second|its 95 % interval|the same|over the rounds|of the rounds|call_s|of a round", holds
+            ), column
+
+
+def test_an_unknown_frame_is_one_line():
+    with pytest.raises(mlpbench.UserError, match=r"unknown frame 'case' \(did you mean cases\?\); there are cases, "):
+        mlpbench.columns("case")
 
 
 def test_the_page_has_every_name_and_every_method():

@@ -9,9 +9,7 @@ import pytest
 from mlpbench.bench.report import charts, parts, render, sections
 from mlpbench.bench.report.formats import html
 from mlpbench.bench.report.parts import Findings
-from mlpbench.bench.report.sections import bandwidth, limits, scaling
-from support.explanations import CALLS, LARGE, SMALL, WEIGHTS, explanation
-from support.explanations import parts as shares
+from mlpbench.bench.report.sections import scaling
 
 NAMES = [module.name for module in iter_modules(sections.__path__)]
 
@@ -86,23 +84,3 @@ def test_a_sweep_over_threads_names_the_fastest_and_who_gains_most(reports):
     )
     assert gain.startswith("With 2 threads instead of 1 ")
     assert document.sections[0].slug == "threads"
-
-
-def test_memory_says_where_it_is_the_bus_and_nothing_where_nobody_knows():
-    clear = [explanation(SMALL, {"numpy": CALLS}), explanation(LARGE, {"numpy": WEIGHTS})]
-    found = findings("memory")
-    found._kept[bandwidth.of_report] = clear
-    assert bandwidth._answer(found) == f'"Bus bandwidth" is right for {LARGE} (DRAM; numpy).'
-    unclear = shares(0.1, 0.1, 0.1, 0.7)
-    found._kept[bandwidth.of_report] = [explanation(spec, {"numpy": unclear}) for spec in (SMALL, LARGE)]
-    assert bandwidth._answer(found) is None
-
-
-def test_a_run_beside_no_peer_of_its_kind_counts_no_places():
-    """A kernel that keeps its buffer has nothing to be compared with in a run whose only peer makes new arrays."""
-    found, nothing = findings("limits"), SimpleNamespace(rows=())
-    found._kept[limits.by_run] = (nothing,)
-    assert limits._answer(found) is None
-    row = SimpleNamespace(places=(SimpleNamespace(ratio=SimpleNamespace(low=1.1, high=1.2)),))
-    found._kept[limits.by_run] = (nothing, SimpleNamespace(rows=(row,)))
-    assert limits._answer(found).startswith("Beside the best peer, ours are faster in 1 of 1")

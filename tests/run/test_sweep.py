@@ -1,8 +1,6 @@
 """Several settings side by side: one order and one budget for all, an ordinary run for each."""
 
 import json
-from contextlib import nullcontext
-from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +12,7 @@ from mlpbench.bench.machine.binding import Binding
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import make_plan
-from mlpbench.bench.plan.sweep import bind, divide, measure_limits, names_of
+from mlpbench.bench.plan.sweep import bind, divide, names_of
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Skipped
@@ -153,51 +151,6 @@ def test_the_files_say_the_whole_order_and_how_it_ended(execute):
     spent = sum(run.ending.spent_s for run in runs)
     assert block["ending"]["spent_s"] == pytest.approx(spent, abs=0.01)
     assert {run.ending.sweep_s for run in runs} == {block["ending"]["spent_s"]}
-
-
-@pytest.fixture
-def measured(monkeypatch):
-    """Stand in for what measures the machine's limits: a list of what it was asked for; it fails in the last repeat."""
-    asked = []
-
-    def write(folder, repeat, threads, dtype, bound):
-        there = sorted(path.name for path in folder.glob("*.*.json"))
-        asked.append((folder.name, repeat, threads, dtype, bound, f"numpy.{repeat}.json" in there))
-        return "no memory" if repeat == 1 else None
-
-    monkeypatch.setattr(sweep.roofs, "write_of_repeat", write)
-    return asked
-
-
-def test_limits_are_measured_behind_one_kernel_of_each_setting_in_every_repeat(execute, measured):
-    planned = measure_limits(made(), ["numpy", None])
-    assert [part.plan.limits_after for part in planned.parts] == ["numpy", None]
-    assert planned.plan.limits_after is None
-    folder, outcomes = execute(DONE, planned)
-    assert measured == [("threads-1", repeat, 1, "float32", None, True) for repeat in (0, 1)]
-    problems = {(done.setting, done.kernel, done.repeat): done.problems for done in outcomes if done.problems}
-    assert problems == {("1 thread", "numpy", 1): ("its limits were not measured: no memory",)}
-    plans = [json.loads((folder / f"threads-{n}" / "run.json").read_text())["mlpbench"]["plan"] for n in (1, 2)]
-    assert [one["limits_after"] for one in plans] == ["numpy", None]
-
-
-def test_an_interrupt_while_limits_are_measured_keeps_the_process_before(execute, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(sweep.roofs, "write_of_repeat", interrupted)
-    folder, outcomes = execute(DONE, measure_limits(made(threads=(2,), seed=2), ["numpy"]))
-    found = record.read_run(folder)
-    assert len(found.records) == len(outcomes) + 1
-    assert found.records[-1].kernel == "numpy"
-    assert found.ending.interrupted
-
-
-def test_their_seconds_are_spent_from_the_budget(execute, measured, monkeypatch):
-    monkeypatch.setattr(sweep, "elapsed", lambda: nullcontext(SimpleNamespace(seconds=1000.0)))
-    folder, _ = execute(DONE, measure_limits(made(threads=(2,)), ["numpy"]))
-    assert 2000 <= record.read_run(folder).ending.spent_s < 2100
-    assert {threads for _, _, threads, *_ in measured} == {2}
 
 
 def test_a_kernel_that_one_setting_cannot_express_is_skipped_in_that_one_only(execute):

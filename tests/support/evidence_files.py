@@ -62,20 +62,6 @@ def roofs(entries=None, **changes):
     return {"mlpbench": {"schema": 1, "kind": "roofs", "roofs": found, "reason": None, **changes}}
 
 
-def write_of_repeats(run, entries):
-    """Write ``roofs-<repeat>.json`` into the folder of a run: entries by repeat, or the reason why there are none.
-
-    What needs large arrays is not measured there. Returns the run, read again.
-    """
-    for repeat, found in entries.items():
-        if isinstance(found, str):
-            content = roofs(roofs=None, reason=found, repeat=repeat)
-        else:
-            content = roofs([one for one in found if one["name"] not in ("L1", "L3", "DRAM")], repeat=repeat)
-        (run / f"roofs-{repeat}.json").write_text(json.dumps(content))
-    return runs.read_run(run)
-
-
 #: A device: operations, bytes/s by level, what its L2 holds, and copies from and to the host. Read faster than copied.
 DEVICE_PEAK, DEVICE_READ, DEVICE_L2 = 10e12, {"L2": 4e12, "DRAM": 1e12}, 4 * 2**20
 COPIES = {"host to device": 12e9, "device to host": 11e9}

@@ -9,8 +9,8 @@ from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from support import evidence_files, simulate, trusting
 from support.runs import book as book_runs
-from support.runs import limits as limit_runs
 from support.runs import months
+from support.runs import peers as peer_runs
 from support.spells import Neighbour
 
 KERNELS = ("numpy", "numba", "cupy")
@@ -67,7 +67,7 @@ class Reports:
             "axes": lambda folder: record.read_runs(
                 simulate.write_sweep(folder, TIMES, make_settings(["784-50-100-10"], [1, 2], ["float32", "float64"]))
             ),
-            "limits": limit_runs.write_sweep,
+            "limits": peer_runs.write_sweep,
             "months": lambda folder: [record.read_run(months.write(folder, 12, change=8)[-1])],
             "sweep": lambda folder: record.read_runs(
                 simulate.write_sweep(folder, MANY, make_settings(["784-50-100-10"], [1, 2, 4], ["float32"]))

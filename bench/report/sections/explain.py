@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis import bandwidth, explain
+from mlpbench.bench.analysis import explain
 from mlpbench.bench.analysis.attribution import PARTS, Attribution
 from mlpbench.bench.analysis.explain import CaseShare, Explanation, KernelExplanation
 from mlpbench.bench.analysis.roofline import Roofs, RoofVerdict
@@ -181,7 +181,7 @@ def gain_sentences(kernels: Sequence[KernelExplanation]) -> Iterator[str]:
     """Yield what makes the gain of each kernel, as ``numpy gains mostly from fewer calls (84 %, 80 to 88)``."""
     unknown: dict[str, list[str]] = {}
     for kernel in kernels:
-        causes, unclear = bandwidth.named(kernel)
+        causes, unclear = explain.named(kernel)
         parts = kernel.attribution
         if not causes or parts is None:
             unknown.setdefault(str(unclear), []).append(kernel.kernel)

@@ -3,7 +3,6 @@
 import pytest
 
 from mlpbench.bench.analysis.roofline import Roofs
-from mlpbench.bench.report.charts.bandwidth import _seen
 from mlpbench.bench.report.charts.base import share_domain
 from mlpbench.bench.report.charts.explain import _words_at
 from mlpbench.bench.report.charts.roofline import _peak_names, apart
@@ -35,11 +34,6 @@ def test_an_axis_holds_0_and_1_and_ends_where_disturbed_runs_do_not():
     assert share_domain([bar(0.2, 0.7)]) == [0.0, 1.02]
     assert share_domain([bar(-0.4, 1.5)]) == pytest.approx([-0.42, 1.53])
     assert share_domain([bar(-30, 50)]) == pytest.approx([-1.05, 2.04])
-
-
-def test_a_piece_has_its_words_in_the_middle_of_what_is_seen_of_it():
-    assert _seen(bar(0.0, 3.0), -1.0, 2.0) == {"seen": pytest.approx(2 / 3), "middle": 1.0}
-    assert _seen(bar(4.0, 5.0), -1.0, 2.0)["seen"] == 0
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_dark_is_dark_to_the_last_label_without_a_reload_and_paper_is_light(brow
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("name", ["explained", "noisy", "axes", "limits", "levels", "book", "months"])
+@pytest.mark.parametrize("name", ["explained", "noisy", "axes", "limits", "book", "months"])
 def test_everything_fits_nothing_lies_over_anything_and_every_mark_is_told(browser, reports, name, width):
     """As it is, and with every fold open; in light and in dark, which may not move anything.
 
@@ -241,17 +241,6 @@ def test_the_books_cell_is_two_bars_of_five_parts(browser, reports):
         assert word in page.words("book")
 
 
-def test_what_the_gain_is_made_of_is_drawn_for_each_level(browser, reports):
-    """A heading for each kernel, a bar for each of its networks, and a piece for each of four parts."""
-    page = browser.open(reports.file("levels"))
-    page.open_all()
-    assert page.bars("bandwidth-0") == 4 * 2 * len(KERNELS)
-    for word in (*KERNELS, "784-50-100-10 (L2)", "784-1024-1024-10 (L3)", "weights reused", "unexplained"):
-        assert word in page.words("bandwidth-0")
-    page.click(NUMBA)
-    page.until(lambda: page.bars("bandwidth-0") == 4 * 2 * (len(KERNELS) - 1))
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_heat_map_can_be_read(browser, reports, scheme):
     """A cell for every kernel and column, in words that stand out from it, whatever its shade."""
@@ -289,12 +278,6 @@ def test_settings_have_a_panel_each(browser, reports):
     tops = page.ask("return [0, 1, 2].map(n => document.querySelector('#chart-time_' + n).getBoundingClientRect().top)")
     assert tops[0] == tops[1] < tops[2], "threads are columns"
     assert page.ask("return document.querySelector('main > section').id") == "threads"
-
-
-def test_kernels_beside_peers_come_first_where_that_was_asked(browser, reports):
-    page = browser.open(reports.file("limits"))
-    assert page.ask("return document.querySelector('main > section').id") == "limits"
-    assert len(page.marks("peers_0", "line")) == 4
 
 
 def test_a_symbol_tells_its_numbers(browser, reports):

@@ -1,4 +1,4 @@
-"""Runs with known answers in which kernels and peers say what their results are, as the profile `limits` makes them."""
+"""Runs with known answers in which kernels and peers say what their results are, as a run with `--peers` makes them."""
 
 import json
 
@@ -37,8 +37,8 @@ def kernel_info(kernel, threads):
 
 
 def write(folder, times=TIMES, *, threads=1, infos=None, roofs=True, **settings):
-    """Write and read a run of the profile `limits`; ``infos`` changes what kernels say, by kernel."""
-    settings = {"noise": 0, "rounds": 4, "profile": "limits", **settings}
+    """Write and read a run beside peers; ``infos`` changes what kernels say, by kernel."""
+    settings = {"noise": 0, "rounds": 4, "profile": "quick", **settings}
     settings.setdefault("environment", simulate.environment(threads=threads))
     run = files.write_run(folder, times, with_roofs=roofs, **settings)
     for path in run.glob("*.*.json"):
@@ -58,7 +58,7 @@ def write_sweep(folder):
     }
     settings = make_settings(["784-50-100-10", "784-1024-1024-10"], [1, 2], ["float32"])
     larger = {"784-50-100-10": 1, "784-1024-1024-10": 40}
-    facts = {"noise": 0.02, "rounds": 4, "profile": "limits", "anatomy": files.anatomy()}
+    facts = {"noise": 0.02, "rounds": 4, "profile": "quick", "anatomy": files.anatomy()}
     sweep = simulate.write_sweep(folder, times, settings, lambda one: larger[one.spec] / one.threads, **facts)
     for setting in settings:
         (sweep / setting.label / "roofs.json").write_text(json.dumps(files.roofs()))
