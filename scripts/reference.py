@@ -18,7 +18,10 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 HEAD = """# Reference
 
 What kernels, commands and options are there? `python scripts/reference.py` writes this page from the program.
+Everywhere `--json` prints JSON instead of a table, and `--results` names the folder of the results.
 """
+#: Options that mean the same everywhere.
+COMMON = ("--json", "--results")
 STATUSES = """
 ## Exit statuses
 
@@ -41,7 +44,9 @@ def page() -> str:
         summary = (command.help or "").split("\n\n", maxsplit=1)[0].replace("\n", " ")
         lines += [f"## `mlpbench {name}`", "", summary, "", "| option | |", "| --- | --- |"]
         options = [one for one in command.params if one.param_type_name == "option" and not one.hidden]
-        for option in options:
+        if not options:
+            lines = lines[:-2]
+        for option in (one for one in options if one.opts[-1] not in COMMON):
             words = ", ".join(f"`{word}`" for word in option.opts)
             text = " ".join((option.help or "").split()).replace("|", "\\|")
             lines.append(f"| {words} | {text} |")

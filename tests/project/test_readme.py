@@ -1,5 +1,6 @@
 """The figures of README and docs are those of the committed reference runs."""
 
+import reference
 import update_readme as script
 
 from support.processes import python
@@ -19,5 +20,9 @@ def test_every_part_has_one_place_in_one_page():
 
 def test_the_readme_is_short():
     text = script.README.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 150
-    assert len(text.split()) <= 1500
+    assert len(text.splitlines()) <= 100
+    assert len(text.split()) <= 900
+
+
+def test_the_reference_is_what_the_program_says():
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page()

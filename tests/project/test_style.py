@@ -30,6 +30,7 @@ LINES = {
     "docs/peers.md": 90,
     "docs/python.md": 300,
     "docs/reading-results.md": 80,
+    "docs/reference.md": 400,
     "docs/result-format.md": 395,
     "docs/resume.md": 90,
     "docs/statistics.md": 140,
