@@ -1,4 +1,4 @@
-"""Faults planted in the text of the device kernels: each is found by the check that docs/cuda-on-the-cpu.md names."""
+"""Faults planted in the text of the device kernels: each is found by the check that it names."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,7 +11,6 @@ from support.on_cpu.guarded import reserved
 from support.on_cpu.products import Products, Replaced
 from support.on_cpu.programs import ORDERS, Launched, Network, off_by
 from support.on_cpu.raw import CpuRawModule, LaunchError, compiler
-from support.sources import ROOT
 
 SMALL = ForwardSpec((33, 50, 21, 10))
 #: With 100 columns, the last float of shared memory is used.
@@ -184,11 +183,3 @@ def table():
     """Return the lines of the documentation."""
     lines = ["| planted | in | found by |", "| --- | --- | --- |"]
     return [*lines, *(f"| {one.what} | `{one.program}` {one.arithmetic} | {one.check} |" for one in MUTANTS)]
-
-
-def test_the_documentation_says_by_which():
-    text = (ROOT / "docs" / "cuda-on-the-cpu.md").read_text(encoding="utf-8")
-    assert "\n".join(table()) in text
-    for name, words in CHECKS.items():
-        assert f"| {name} | {words} |" in text
-    assert {one.check for one in MUTANTS} == set(CHECKS)
