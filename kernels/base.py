@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -25,6 +27,55 @@ Returns = Literal["new", "kept"]
 #: What products are computed in: the specification's dtype, or as it is named. Sums are float32. "3xtf32" makes a
 #: product of float32 from three of TF32, and is held to the bound of float32.
 Arithmetic = Literal["dtype", "fp32", "3xtf32", "tf32", "fp16"]
+
+
+#: What a kernel may say of itself.
+Fact = str | int | float | bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a kernel uses. By the named facts results are judged and compared; ``others`` are recorded and shown.
+
+    None stands for what is not known. ``arithmetic`` is fp32, tf32, fp16, 3xtf32 or fp64, and names the peak to compare
+    with; ``overrides`` are variables that change the arithmetic of libraries, "" where none is set; ``input_dtype`` is
+    told where inputs are not of the specification's dtype; ``pool_bytes`` is the most memory that the kernel's pool
+    took on its device; ``skips_work`` says that fewer operations are done than the formula has.
+    """
+
+    threads: int | None = None
+    skips_work: bool | None = None
+    arithmetic: str | None = None
+    compute_type: str | None = None
+    overrides: str | None = None
+    input_dtype: str | None = None
+    device_name: str | None = None
+    device_uuid: str | None = None
+    compute_mode: str | None = None
+    pool_bytes: int | None = None
+    others: Mapping[str, Fact] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, /, **told: Fact) -> Facts:
+        """Return facts by their names. A value of another type than its name has is one of the others."""
+        kinds = {"threads": int, "pool_bytes": int, "skips_work": bool}
+        names = {one.name for one in fields(cls)} - {"others"}
+        if told.get("overrides", "") is None:
+            told = {**told, "overrides": ""}
+        known = {name: value for name, value in told.items() if name in names and type(value) is kinds.get(name, str)}
+        return cls(**known, others={name: value for name, value in told.items() if name not in known})  # type: ignore[arg-type]
+
+    def also(self, /, **told: Fact) -> Facts:
+        """Return these facts and others, which take the place of those of the same name."""
+        return Facts.of(**{**self.as_dict(), **told})
+
+    def as_dict(self) -> dict[str, Fact]:
+        """Return what is known, as a record has it."""
+        named = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "others"}
+        known = {name: value for name, value in named.items() if value is not None}
+        if self.overrides == "":
+            known["overrides"] = None
+        return {**known, **self.others}
 
 
 class Kernel(ABC):
@@ -49,6 +100,10 @@ class Kernel(ABC):
     distributions: ClassVar[tuple[str, ...]] = ()
     #: What each call returns. A new array costs time, so kernels are compared like for like where they return alike.
     returns: ClassVar[Returns] = "new"
+    #: How charts draw it: a colour on white, one on black, a mark of `bench.report.charts.style`. A hue is a family:
+    #: numpy blue, numba green, its vector kernels orange to brown, devices red, peers grey to purple. None: charts
+    #: choose by the name. No class inherits it.
+    look: ClassVar[tuple[str, str, str] | None] = None
     #: What products are computed in. TF32 and float16 have a bound of their own in `kernels.reference`.
     arithmetic: ClassVar[Arithmetic] = "dtype"
     #: Whether `forward` on a CUDA device can be captured as a graph: it only gives kernels of its own to `stream`, and
@@ -140,9 +195,9 @@ class Kernel(ABC):
         """Return whether the library compiles, which may take long the first time: a kernel that says how long does."""
         return cls.compiled_s is not Kernel.compiled_s
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return what the kernel uses: threads, device, compute type. It is recorded, and asked outside the clock."""
-        return {}
+        return Facts()
 
 
 def require(module: str, extra: str) -> Any:

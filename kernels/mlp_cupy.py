@@ -13,7 +13,7 @@ from mlpbench.kernels.cuda.kernel import StreamKernel
 from mlpbench.kernels.errors import KernelUnavailable
 
 if TYPE_CHECKING:
-    from mlpbench.kernels.base import Arithmetic
+    from mlpbench.kernels.base import Arithmetic, Facts
     from mlpbench.kernels.cuda.forward import Activate
     from mlpbench.kernels.params import Params
     from mlpbench.kernels.spec import ForwardSpec
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 class CupyKernel(StreamKernel):
     """`kernels.cuda.forward` on the current GPU: a product and a device kernel for each layer."""
+
+    look = ("#c80f5c", "#ff5c93", "star")
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
@@ -57,7 +59,7 @@ class CupyKernel(StreamKernel):
         with self._stream:
             return self._network.one(x)
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return what `StreamKernel` tells, when products are computed as this kernel has them computed."""
         self._multiply_in()
         return super().describe()
@@ -66,6 +68,7 @@ class CupyKernel(StreamKernel):
 class CupyTf32Kernel(CupyKernel):
     """The same with products on tensor cores, which read 11 significant bits of each operand."""
 
+    look = ("#8f1d4f", "#ff9dbf", "pentagon")
     arithmetic: ClassVar[Arithmetic] = "tf32"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:

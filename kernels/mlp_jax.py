@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.kernels.base import Kernel, require, threads_given
+from mlpbench.kernels.base import Facts, Kernel, require, threads_given
 from mlpbench.kernels.cuda import card
 from mlpbench.kernels.cuda.device import require_own_products, words
 from mlpbench.kernels.errors import KernelUnavailable
@@ -58,6 +58,7 @@ def _pool_threads() -> int | None:
 class JaxKernel(Kernel):
     """A jitted function, NumPy arrays in and out. Making a NumPy array of the result waits for it."""
 
+    look = ("#8e2fa3", "#d07be3", "bow")
     backend = "jax"
     distributions = ("jax",)
     #: What JAX calls the backend where it is asked for, and what it answers to.
@@ -121,18 +122,20 @@ class JaxKernel(Kernel):
         """Return the output of one sample: (n_in,) to (n_out,). JAX compiles the function for vectors too."""
         return self.forward(x)
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return the threads of XLA's pool, and XLA's version."""
-        return {
-            "threads": _pool_threads(),
-            "platform": self._jax.default_backend(),
-            "jaxlib": str(require("jaxlib", EXTRA).__version__),
-            "x64": self.spec.dtype == "float64",
-        }
+        return Facts.of(
+            threads=_pool_threads(),
+            platform=self._jax.default_backend(),
+            jaxlib=str(require("jaxlib", EXTRA).__version__),
+            x64=self.spec.dtype == "float64",
+        )
 
 
 class JaxArrayKernel(JaxKernel):
     """`JaxKernel` on JAX's own arrays. A call returns before its result is there, and the harness waits for it."""
+
+    look = ("#b164c6", "#eab4f7", "glass")
 
     def from_host(self, x: _Array) -> Any:
         """Return a NumPy array as JAX's, of the same dtype."""
@@ -155,6 +158,7 @@ class JaxArrayKernel(JaxKernel):
 class JaxCudaKernel(JaxArrayKernel):
     """`JaxArrayKernel` on a CUDA device. Products of float32 are in float32: the precision is "highest"."""
 
+    look = ("#a03cb8", "#dd98ee", "stairs")
     device = "cuda"
     _platform = ("cuda", "gpu")
 
@@ -162,13 +166,13 @@ class JaxCudaKernel(JaxArrayKernel):
         require_own_products(spec.dtype)
         super().__init__(spec, params)
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return the device, XLA's version, and what products are computed in."""
         device = self._jax.devices()[0]
-        return {
-            "device_name": device.device_kind,
-            "compute_capability": str(getattr(device, "compute_capability", "")).replace(".", "") or None,
-            "jaxlib": str(require("jaxlib", EXTRA).__version__),
-            "arithmetic": "fp64" if self.spec.dtype == "float64" else "fp32",
-            "overrides": card.overrides(),
-        }
+        return Facts.of(
+            device_name=device.device_kind,
+            compute_capability=str(getattr(device, "compute_capability", "")).replace(".", "") or None,
+            jaxlib=str(require("jaxlib", EXTRA).__version__),
+            arithmetic="fp64" if self.spec.dtype == "float64" else "fp32",
+            overrides=card.overrides(),
+        )

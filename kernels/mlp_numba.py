@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlpbench.kernels.base import Facts
 from mlpbench.kernels.numba_jit.kernel import CompiledKernel, numba_threads
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class NumbaKernel(CompiledKernel):
     smaller batch uses its first rows.
     """
 
+    look = ("#0b7a3b", "#34b568", "circle")
+
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
         from mlpbench.kernels.numba_jit import loops
@@ -77,16 +80,16 @@ class NumbaKernel(CompiledKernel):
         row: _Array = self._single[0]
         return row
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return the threads, and what LLVM compiled for."""
         from numba.core.registry import cpu_target
 
-        return {
-            "threads": 1,
-            "cpu_target": cpu_target.target_context.codegen().magic_tuple()[1],
-            "fastmath": "contract reassoc",
-            "compiled_before": bool(self._serial.stats.cache_hits),
-        }
+        return Facts.of(
+            threads=1,
+            cpu_target=cpu_target.target_context.codegen().magic_tuple()[1],
+            fastmath="contract reassoc",
+            compiled_before=bool(self._serial.stats.cache_hits),
+        )
 
 
 class NumbaParallelKernel(NumbaKernel):
@@ -95,6 +98,8 @@ class NumbaParallelKernel(NumbaKernel):
     The kernel uses as many threads as Numba has when the kernel is made (``NUMBA_NUM_THREADS``). It divides a batch
     that has `FLOP_PER_THREAD` for each of them, and computes a smaller one on one thread.
     """
+
+    look = ("#4f9b25", "#8fdc6a", "hexagon")
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
@@ -123,15 +128,14 @@ class NumbaParallelKernel(NumbaKernel):
         self._parallel(x, *self._network, self._buffers_of_threads, out)
         return out
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return the threads and their library, the batch size below which one thread works, what LLVM compiled for."""
         import numba
 
         serial = super().describe()
-        return {
-            **serial,
-            "threads": len(self._buffers_of_threads),
-            "threading_layer": str(numba.threading_layer()),  # type: ignore[attr-defined,unused-ignore]
-            "serial_below_rows": self._parallel_rows if len(self._buffers_of_threads) > 1 else None,
-            "compiled_before": serial["compiled_before"] and bool(self._parallel.stats.cache_hits),
-        }
+        return serial.also(
+            threads=len(self._buffers_of_threads),
+            threading_layer=str(numba.threading_layer()),  # type: ignore[attr-defined,unused-ignore]
+            serial_below_rows=self._parallel_rows if len(self._buffers_of_threads) > 1 else None,
+            compiled_before=bool(serial.others["compiled_before"]) and bool(self._parallel.stats.cache_hits),
+        )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mlpbench.kernels.base import Facts
 from mlpbench.kernels.numba_jit.kernel import CompiledKernel, numba_threads
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class NumbaSimdKernel(CompiledKernel):
     smaller batch uses its first rows.
     """
 
+    look = ("#e06400", "#ff9440", "up")
     #: Whether the first layer skips inputs that are zero.
     skips_zeros: ClassVar[bool] = False
     #: The smallest batch whose rows are divided among threads: none.
@@ -89,18 +91,18 @@ class NumbaSimdKernel(CompiledKernel):
         row: _Array = self._row
         return row
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return the threads, the instructions used, the register tile, how each layer is divided into tiles."""
-        return {
-            "threads": self._n_threads,
-            "isa": self._shape.isa,
-            "fma": self._shape.fma,
-            "lanes": self._shape.lanes,
-            "tile": self._shape.label,
-            "layer_tiles": " | ".join(self._network.splits),
-            "skips_work": self.skips_zeros,
-            "compiled_before": self._program.compiled_before and bool(self._serial.stats.cache_hits),
-        }
+        return Facts.of(
+            threads=self._n_threads,
+            isa=self._shape.isa,
+            fma=self._shape.fma,
+            lanes=self._shape.lanes,
+            tile=self._shape.label,
+            layer_tiles=" | ".join(self._network.splits),
+            skips_work=self.skips_zeros,
+            compiled_before=self._program.compiled_before and bool(self._serial.stats.cache_hits),
+        )
 
 
 class NumbaSimdNewKernel(NumbaSimdKernel):
@@ -110,6 +112,7 @@ class NumbaSimdNewKernel(NumbaSimdKernel):
     copy a few rows, and to copy many rows is little beside computing them.
     """
 
+    look = ("#5f4630", "#b8a184", "left")
     returns = "new"
 
     def forward(self, x: _Array) -> _Array:
@@ -129,6 +132,8 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
     divide the columns of layers that have `BYTES_PER_THREAD` (`kernels.numba_simd.passes.columns`). One thread
     computes whatever is too small for both.
     """
+
+    look = ("#a63a00", "#e8683a", "down")
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
@@ -164,17 +169,20 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
     def _least_bytes(self) -> int:
         return BYTES_PER_THREAD
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return also the threads' library, and below which batch sizes one thread works and columns are divided."""
         import numba
 
         by_columns = self._few is not self._serial
-        return {
-            **super().describe(),
-            "threading_layer": str(numba.threading_layer()),  # type: ignore[attr-defined,unused-ignore]
-            "serial_below_rows": 1 if by_columns else self._parallel_rows if self._n_threads > 1 else None,
-            "columns_below_rows": self._parallel_rows if by_columns else None,
-        }
+        return (
+            super()
+            .describe()
+            .also(
+                threading_layer=str(numba.threading_layer()),  # type: ignore[attr-defined,unused-ignore]
+                serial_below_rows=1 if by_columns else self._parallel_rows if self._n_threads > 1 else None,
+                columns_below_rows=self._parallel_rows if by_columns else None,
+            )
+        )
 
 
 class NumbaSimdSparseKernel(NumbaSimdKernel):
@@ -186,8 +194,9 @@ class NumbaSimdSparseKernel(NumbaSimdKernel):
     formula has NaN.
     """
 
+    look = ("#b07f00", "#f0c440", "right")
     skips_zeros = True
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return also how many rows skip together."""
-        return {**super().describe(), "group_rows": self._shape.group}
+        return super().describe().also(group_rows=self._shape.group)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.kernels.base import Kernel, require, threads_given
+from mlpbench.kernels.base import Facts, Kernel, require, threads_given
 from mlpbench.kernels.cuda import card
 from mlpbench.kernels.cuda.device import require_own_products
 from mlpbench.kernels.errors import KernelUnavailable
@@ -99,6 +99,7 @@ def build_model(spec: ForwardSpec, params: Params) -> bytes:
 class OnnxRuntimeKernel(Kernel):
     """`InferenceSession.run`: a NumPy array in, a new NumPy array out."""
 
+    look = ("#5b3fb0", "#a18cf0", "plus")
     backend = "onnxruntime"
     distributions = ("onnxruntime", "onnxruntime-gpu")
     #: What computes, and its options.
@@ -134,17 +135,17 @@ class OnnxRuntimeKernel(Kernel):
         y: _Array = self._session.run(["y"], {"x": x})[0]
         return y
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return the session's threads and provider, and what wrote the model."""
         options = self._session.get_session_options()
-        return {
-            "threads": options.intra_op_num_threads,
-            "provider": ", ".join(self._session.get_providers()),
-            "graph_optimization": options.graph_optimization_level.name,
-            "onnx": str(require("onnx", EXTRA).__version__),
-            "opset": OPSET,
-            "build": str(self._library.get_build_info()),
-        }
+        return Facts.of(
+            threads=options.intra_op_num_threads,
+            provider=", ".join(self._session.get_providers()),
+            graph_optimization=options.graph_optimization_level.name,
+            onnx=str(require("onnx", EXTRA).__version__),
+            opset=OPSET,
+            build=str(self._library.get_build_info()),
+        )
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ class OnnxRuntimeBoundKernel(OnnxRuntimeKernel):
     the same number of rows share an output buffer: a result is valid until the next call.
     """
 
+    look = ("#8670dd", "#c6b9ff", "cross")
     returns = "kept"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
@@ -229,6 +231,7 @@ class OnnxRuntimeCudaKernel(OnnxRuntimeKernel):
     ONNX Runtime captures one for fixed inputs only.
     """
 
+    look = ("#6f56c8", "#b3a2f6", "gate")
     device = "cuda"
     returns = "kept"
     _provider = ("CUDAExecutionProvider", {"use_tf32": "0"})
@@ -290,7 +293,7 @@ class OnnxRuntimeCudaKernel(OnnxRuntimeKernel):
 
     forward_one = forward
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return what `OnnxRuntimeKernel.describe` returns, and what products are computed in."""
         arithmetic = "fp64" if self.spec.dtype == "float64" else "fp32"
-        return {**super().describe(), "arithmetic": arithmetic, "overrides": card.overrides()}
+        return super().describe().also(arithmetic=arithmetic, overrides=card.overrides())

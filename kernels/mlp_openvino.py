@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.kernels.base import Kernel, require, threads_given
+from mlpbench.kernels.base import Facts, Kernel, require, threads_given
 from mlpbench.kernels.errors import KernelUnavailable
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def _openvino() -> Any:
 class OpenVinoKernel(Kernel):
     """A compiled model and a request for each batch size; NumPy arrays in and out, without a copy."""
 
+    look = ("#1f2329", "#eceff3", "heart")
     backend = "openvino"
     distributions = ("openvino",)
     returns = "kept"
@@ -118,13 +119,13 @@ class OpenVinoKernel(Kernel):
         request.infer()
         return y
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return what the compiled model says of itself."""
         value = self._compiled.get_property
-        return {
-            "threads": int(value("INFERENCE_NUM_THREADS")),
-            "streams": int(value("NUM_STREAMS")),
-            "precision": value("INFERENCE_PRECISION_HINT").get_type_name(),
-            "performance_hint": str(value("PERFORMANCE_HINT")).rpartition(".")[2],
-            "build": str(self._library.get_version()),
-        }
+        return Facts.of(
+            threads=int(value("INFERENCE_NUM_THREADS")),
+            streams=int(value("NUM_STREAMS")),
+            precision=value("INFERENCE_PRECISION_HINT").get_type_name(),
+            performance_hint=str(value("PERFORMANCE_HINT")).rpartition(".")[2],
+            build=str(self._library.get_version()),
+        )

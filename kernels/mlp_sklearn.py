@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.kernels.base import Kernel, require
+from mlpbench.kernels.base import Facts, Kernel, require
 from mlpbench.kernels.errors import KernelUnavailable
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ HIDDEN = {"sigmoid": "logistic", "relu": "relu", "tanh": "tanh", "identity": "id
 class SklearnKernel(Kernel):
     """`MLPClassifier.predict_proba`: a NumPy array in, a new NumPy array out."""
 
+    look = ("#6e5878", "#a58db0", "drop")
     backend = "sklearn"
     distributions = ("scikit-learn",)
 
@@ -69,11 +70,11 @@ class SklearnKernel(Kernel):
             y: _Array = self._predict(x)
         return y
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return the BLAS below NumPy, and its threads."""
         pools = require("threadpoolctl", EXTRA).threadpool_info()
         blas = [pool for pool in pools if pool["user_api"] == "blas"]
-        return {
-            "threads": max((pool["num_threads"] for pool in blas), default=None),
-            "blas": ", ".join(sorted({f"{pool['internal_api']} {pool['version']}" for pool in blas})) or None,
-        }
+        return Facts.of(
+            threads=max((pool["num_threads"] for pool in blas), default=None),
+            blas=", ".join(sorted({f"{pool['internal_api']} {pool['version']}" for pool in blas})) or None,
+        )

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
-from mlpbench.kernels.base import Kernel, Returns, require
+from mlpbench.kernels.base import Facts, Kernel, Returns, require
 from mlpbench.kernels.cuda import card
 from mlpbench.kernels.cuda.device import require_own_products, words
 from mlpbench.kernels.errors import KernelUnavailable
@@ -50,6 +50,7 @@ EXTRA = "torch"
 class TorchKernel(Kernel):
     """Eager PyTorch, NumPy arrays in and out; both share memory with the tensors."""
 
+    look = ("#6b7280", "#a7afba", "bar")
     backend = "torch"
     distributions = ("torch",)
     #: Where the weights are, and tensors go.
@@ -111,22 +112,23 @@ class TorchKernel(Kernel):
             y: _Array = z.numpy()
         return y
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return PyTorch's threads and what its products run on."""
         torch = self._torch
-        return {
-            "threads": torch.get_num_threads(),
-            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-            "mkl": torch.backends.mkl.is_available(),
-            "onednn": torch.backends.mkldnn.is_available(),
-            "openmp": torch.backends.openmp.is_available(),
-            "float32_matmul_precision": torch.get_float32_matmul_precision(),
-        }
+        return Facts.of(
+            threads=torch.get_num_threads(),
+            cpu_capability=torch.backends.cpu.get_cpu_capability(),
+            mkl=torch.backends.mkl.is_available(),
+            onednn=torch.backends.mkldnn.is_available(),
+            openmp=torch.backends.openmp.is_available(),
+            float32_matmul_precision=torch.get_float32_matmul_precision(),
+        )
 
 
 class TorchTensorKernel(TorchKernel):
     """Eager PyTorch on tensors, into tensors that are kept for each number of rows."""
 
+    look = ("#3f4650", "#c9ced6", "post")
     returns: ClassVar[Returns] = "kept"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
@@ -223,6 +225,7 @@ class TorchCompileKernel(TorchTensorKernel):
     ``cpp_wrapper``, ``max_autotune`` and fixed shapes was faster beyond the noise.
     """
 
+    look = ("#8a8178", "#8c847b", "pentagon")
     returns: ClassVar[Returns] = "new"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
@@ -264,14 +267,15 @@ class TorchCompileKernel(TorchTensorKernel):
         with self._mode:
             return self._compiled(x[None])[0]
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return what `TorchKernel.describe` returns, and how the network was compiled."""
-        return {**super().describe(), "compiler": "inductor", "freezing": True, "dynamic": True}
+        return super().describe().also(compiler="inductor", freezing=True, dynamic=True)
 
 
 class TorchCudaKernel(TorchTensorKernel):
     """Eager PyTorch on a CUDA device: `TorchTensorKernel` with its tensors there. float32 stays float32."""
 
+    look = ("#525a66", "#b7bec8", "house")
     device = "cuda"
     _place = "cuda"
 
@@ -313,24 +317,26 @@ class TorchCudaKernel(TorchTensorKernel):
         """Return the bytes of the device's L2 cache."""
         return int(self._torch.cuda.get_device_properties(self._place).L2_cache_size)
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return the device, CUDA's version, what products are computed in, and the most memory that was held."""
         torch = self._torch
         device = torch.cuda.get_device_properties(self._place)
-        return {
-            "device_name": device.name,
-            "device_uuid": f"GPU-{device.uuid}",
-            "compute_capability": f"{device.major}{device.minor}",
-            "cuda_runtime": torch.version.cuda,
-            "float32_matmul_precision": torch.get_float32_matmul_precision(),
-            "arithmetic": "fp64" if self.spec.dtype == "float64" else "fp32",
-            "overrides": card.overrides(),
-            "pool_bytes": torch.cuda.max_memory_reserved(),
-        }
+        return Facts.of(
+            device_name=device.name,
+            device_uuid=f"GPU-{device.uuid}",
+            compute_capability=f"{device.major}{device.minor}",
+            cuda_runtime=torch.version.cuda,
+            float32_matmul_precision=torch.get_float32_matmul_precision(),
+            arithmetic="fp64" if self.spec.dtype == "float64" else "fp32",
+            overrides=card.overrides(),
+            pool_bytes=torch.cuda.max_memory_reserved(),
+        )
 
 
 class TorchCudaCompileKernel(TorchCudaKernel):
     """`torch.compile` on a CUDA device, in the mode that captures CUDA graphs: they write to the same memory again."""
+
+    look = ("#7b7168", "#a39a90", "arrow")
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
@@ -359,6 +365,6 @@ class TorchCudaCompileKernel(TorchCudaKernel):
         """Return the output of one sample: (n_in,) to (n_out,). Valid until the next call."""
         return self.forward(x[None])[0]
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return what `TorchCudaKernel.describe` returns, and how the network was compiled."""
-        return {**super().describe(), "compiler": "inductor", "cuda_graphs": True, "dynamic": True}
+        return super().describe().also(compiler="inductor", cuda_graphs=True, dynamic=True)

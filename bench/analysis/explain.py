@@ -154,7 +154,7 @@ def find(run: Run, cases: Sequence[CaseSummary], found: Evidence | None = None) 
 def _kernel(records: Sequence[Record], cases: Sequence[CaseSummary], found: Evidence) -> KernelExplanation:
     first = records[0]
     device, threads = first.device or CPU, threads_used(first) or first.threads or 1
-    roofs, by_threads, disturbed, no_roofs = held_to(device, threads, found, first.describe.get("arithmetic"))
+    roofs, by_threads, disturbed, no_roofs = held_to(device, threads, found, first.facts.arithmetic)
     small = {r.repeat: found.small[r.kernel, r.repeat] for r in records if (r.kernel, r.repeat) in found.small}
     calls: dict[int, dict[int, float]] = {}
     for case in batched(cases):
@@ -194,7 +194,7 @@ def _on_device(records: Sequence[Record], roofs: Roofs) -> Iterator[DeviceShare]
     from_memory = replace(roofs, caches={}, launch_s={})
     for at, found in repeats.items():
         rows, cold_s = found[-1].rows, median(case.times["cold"].p50_s for case in found)
-        work = Work.of(records[0].spec, rows, rows, records[0].describe)
+        work = Work.of(records[0].spec, rows, rows, records[0].facts)
         yield DeviceShare(*at, cold_s, roofline.judge(work, from_memory, cold_s))
 
 
@@ -246,7 +246,7 @@ def _attribution(
     place = roofline.level(n_bytes, alone.caches) if alone else None
     reads = roofs.get(threads, alone) if place in ("L3", "DRAM") else alone
     weights_s = attribution.weight_cost(n_bytes, place, reads) if place and reads else None
-    if first.describe.get("skips_work"):
+    if first.facts.skips_work:
         return None, place, SKIPS
     one, best = one_at_a_time(cases), best_batch(cases)
     if one is None or best is None:
@@ -272,7 +272,7 @@ def shares(
     first: Record, cases: Sequence[CaseSummary], roofs: Roofs | None, *, disturbed: bool
 ) -> tuple[CaseShare, ...]:
     """Return every case of a kernel but the book's against its roofs."""
-    skips = bool(first.describe.get("skips_work"))
+    skips = bool(first.facts.skips_work)
     calls = _calls(cases)
     most = max(ALL_ROWS, *calls, 1)
     rotated = {(timing.mode, timing.batch_size): timing.rotated_rows or most for timing in first.cases}
@@ -283,7 +283,7 @@ def shares(
             continue
         rows = case.batch_size if case.mode == "batched" else 1
         timed_rows = rotated.get((case.mode, case.batch_size), most)
-        work, seconds = Work.of(first.spec, rows, timed_rows, first.describe), case.sample.value * rows
+        work, seconds = Work.of(first.spec, rows, timed_rows, first.facts), case.sample.value * rows
         verdict = roofline.judge(work, roofs, seconds, skips=skips, disturbed=disturbed, why=why) if roofs else None
         found.append(CaseShare(case.mode, case.batch_size, work.intensity, work.flop / seconds, verdict))
     return tuple(found)

@@ -167,14 +167,14 @@ def _row(
 
 def _kind(record: Record) -> tuple[object, ...]:
     """Return what two kernels must share to be compared: what they return, where they compute, and in what."""
-    return record.returns, record.device, record.describe.get("arithmetic") if record.device != CPU else None
+    return record.returns, record.device, record.facts.arithmetic if record.device != CPU else None
 
 
 def _shares(setting: Conditions, record: Record, batches: Sequence[CaseSummary], found: Evidence) -> list[LimitShare]:
     """Return the shares of a kernel that does all the work, on the CPU, where the limits of its threads are known."""
     threads = threads_used(record) or setting.threads
     alone = found.roofs.get(1)
-    if record.describe.get("skips_work") or record.device != CPU:
+    if record.facts.skips_work or record.device != CPU:
         return []
     largest, smallest = batches[-1], batches[0]
     flop = record.spec.flop(1)

@@ -75,7 +75,7 @@ def _impossible(run: Run, beside: Evidence) -> Iterator[_Found]:
     for kernel, cases in of_kernels(summarize([run])).items():
         first = timed[kernel]
         device, threads = first.device or CPU, threads_used(first) or first.threads or 1
-        roofs, _, disturbed, _ = held_to(device, threads, beside, first.describe.get("arithmetic"))
+        roofs, _, disturbed, _ = held_to(device, threads, beside, first.facts.arithmetic)
         # Roofs that were refused are too low, and nobody is many times faster.
         too_low = beside.too_low_for(threads) if device == CPU else None
         for repeat in sorted({repeat for case in cases for repeat in case.every}):

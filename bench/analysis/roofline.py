@@ -14,11 +14,11 @@ The longest floor is the roof that binds; its share, floor / measured time, cann
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Self
 
 from mlpbench.bench import words
 from mlpbench.bench.cases import CPU
+from mlpbench.kernels.base import Facts
 from mlpbench.kernels.spec import ForwardSpec
 
 #: Bytes of an input of which a kernel says that it is of another dtype than the specification's.
@@ -96,16 +96,14 @@ class Work:
     input_footprint: int
 
     @classmethod
-    def of(
-        cls, spec: ForwardSpec, rows: int, timed_rows: int, used: Mapping[str, object] = MappingProxyType({})
-    ) -> Self:
+    def of(cls, spec: ForwardSpec, rows: int, timed_rows: int, used: Facts | None = None) -> Self:
         """Return the work of one call on ``rows`` rows, of a sweep that rotates through ``timed_rows``.
 
         ``used``: what the kernel says that it uses: inputs that stay bytes, and weights in halves, are fewer bytes.
         """
         item = spec.np_dtype.itemsize
-        input_item = _ITEMS.get(str(used.get("input_dtype")), item)
-        halves = used.get("arithmetic") == "fp16"
+        input_item = _ITEMS.get((used and used.input_dtype) or "", item)
+        halves = used is not None and used.arithmetic == "fp16"
         return cls(
             flop=spec.flop(rows),
             weight_bytes=spec.weight_bytes() // 2 if halves else spec.weight_bytes(),

@@ -227,16 +227,16 @@ def _of_cards(baseline: Record, candidate: Record) -> list[str]:
     if CPU in (baseline.device, candidate.device):
         return []
     lines, sides = [], (baseline, candidate)
-    uuids = [side.describe.get("device_uuid") for side in sides]
+    uuids = [side.facts.device_uuid for side in sides]
     if None not in uuids and uuids[0] != uuids[1]:
-        named = (f"{side.describe.get('device_name')} ({uuid})" for side, uuid in zip(sides, uuids, strict=True))
+        named = (f"{side.facts.device_name} ({uuid})" for side, uuid in zip(sides, uuids, strict=True))
         lines.append(f"card: {' against '.join(named)}")
     for name, key in (("card", "device_name"), ("arithmetic", "arithmetic"), ("compute type", "compute_type")):
-        told = [side.describe.get(key) for side in sides]
+        told = [getattr(side.facts, key) for side in sides]
         if None not in told and told[0] != told[1] and not (lines and name in ("card", "compute type")):
             lines.append(f"{name}: {told[0]} against {told[1]}")
-    changed = [side.describe.get("overrides") for side in sides]
-    known = all("overrides" in side.describe for side in sides)
+    changed = [side.facts.overrides for side in sides]
+    known = None not in changed
     if known and changed[0] != changed[1]:
         lines.append(f"overrides: {changed[0] or 'none'} against {changed[1] or 'none'}")
     return lines
@@ -244,7 +244,7 @@ def _of_cards(baseline: Record, candidate: Record) -> list[str]:
 
 def between_kernels(baseline: Record, candidate: Record) -> list[str]:
     """Return what differs between two kernels of one run, and is not the kernel itself: the threads that they use."""
-    used = [{"threads": side.describe["threads"]} for side in (baseline, candidate) if "threads" in side.describe]
+    used = [{"threads": side.facts.threads} for side in (baseline, candidate) if side.facts.threads is not None]
     return unequal("kernel", *used) if len(used) == 2 else []
 
 

@@ -154,13 +154,13 @@ def accuracy(record: Record, mode: str, batch_size: int) -> float | None:
 
 def unchecked(record: Record) -> bool:
     """Return whether no roof tells if times can be: of a kernel that skips work, or on a device that has none."""
-    return bool(record.describe.get("skips_work")) or record.device not in (None, CPU, CUDA)
+    return bool(record.facts.skips_work) or record.device not in (None, CPU, CUDA)
 
 
 def threads_used(record: Record) -> int | None:
     """Return how many threads a kernel says that it used; None if it does not."""
-    used = record.describe.get("threads")
-    return used if isinstance(used, int) and used > 0 else None
+    used = record.facts.threads
+    return used if used and used > 0 else None
 
 
 def _summary(case: CaseTimes, run: str, scatter: Scatter, wander: Wander) -> CaseSummary:

@@ -152,11 +152,9 @@ def _impossible(run: Run, kernel: str) -> dict[str, str]:
         found["transfers"] = "it computes on a device, where transfers are work"
         if record.device_times is None:
             found["wait"] = "its device's own clock is not known"
-    roofs, *_ = held_to(device, record.threads or 1, evidence.read(run), record.describe.get("arithmetic"))
+    roofs, *_ = held_to(device, record.threads or 1, evidence.read(run), record.facts.arithmetic)
     if unchecked(record) or roofs is None:
-        found["roofline"] = (
-            "it skips work" if record.describe.get("skips_work") else "the machine's limits are not known"
-        )
+        found["roofline"] = "it skips work" if record.facts.skips_work else "the machine's limits are not known"
     if not hasattr(os, "sched_getaffinity"):
         found |= dict.fromkeys(("affinity", "priority"), "the system does not tell")
     return found

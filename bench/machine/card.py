@@ -17,6 +17,7 @@ import msgspec
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.device import CardWatch
 from mlpbench.bench.record.environment import Gpu
+from mlpbench.kernels.base import Facts
 
 #: `nvidia-smi` answers in a second or two, or never.
 TIMEOUT_S = 60
@@ -56,25 +57,24 @@ def chosen(text: str, environ: Mapping[str, str]) -> dict[str, str]:
     return {VISIBLE: there[int(text)]}
 
 
-def in_use(used: Mapping[str, Any] | None = None) -> Gpu:
+def in_use(used: Facts | None = None) -> Gpu:
     """Return the card that a kernel uses, by what it says of it; else the first that this process may use.
 
     `nvidia-smi` tells of whole cards: of a slice, and where it is not installed, there are the kernel's own words.
     """
     cards, reason = _cards()
-    uuid = used.get("device_uuid") if used else None
-    if used and used.get("device_name"):
-        told = next((card for card in cards if card["uuid"] == uuid), {})
-        memory = used.get("memory_bytes")
+    if used and used.device_name:
+        told = next((card for card in cards if card["uuid"] == used.device_uuid), {})
+        memory = used.others.get("memory_bytes")
         facts = {
             "available": True,
             "reason": None if told else reason or "nvidia-smi lists no such card",
-            "name": str(used["device_name"]),
+            "name": used.device_name,
             "memory": f"{memory // 2**20} MiB" if isinstance(memory, int) else None,
             "cards": len(cards) or None,
             **told,
-            "uuid": uuid,
-            "mig": used.get("mig"),
+            "uuid": used.device_uuid,
+            "mig": used.others.get("mig"),
         }
         return msgspec.convert(facts, Gpu)
     if not cards:

@@ -5,7 +5,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
@@ -16,7 +16,7 @@ import msgspec
 
 from mlpbench.bench.machine import card, host
 from mlpbench.bench.record.environment import Commit, Environment, Machine, Pool, Python, System
-from mlpbench.kernels.base import threads_given
+from mlpbench.kernels.base import Facts, threads_given
 from mlpbench.kernels.registry import GROUP
 
 #: Read by BLAS builds, OpenMP and Numba when they load; they are set before that, in a process of its own.
@@ -44,7 +44,7 @@ def set_threads(environment: dict[str, str], threads: int) -> dict[str, str]:
     return {**environment, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
 
 
-def collect(used: Mapping[str, Any] | None = None) -> Environment:
+def collect(used: Facts | None = None) -> Environment:
     """Return everything, as it is now in this process: BLAS builds show once their library is loaded.
 
     ``used``: what a kernel on a device says of its card (`Kernel.describe`); else it is the first visible card.

@@ -20,7 +20,6 @@ from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record.trust import FirstCall, Start
 from mlpbench.kernels import registry
-from mlpbench.kernels.base import Kernel
 
 #: Where libraries keep compiled code: whatever a kernel is written with finds these folders empty, and then filled.
 CACHES = ("NUMBA_CACHE_DIR", "CUPY_CACHE_DIR", "CUDA_CACHE_PATH", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
@@ -42,7 +41,7 @@ def starts(suite: Suite, kernel: str, *, fresh: bool) -> tuple[list[Start], str 
     process may use: it is this one.
     """
     admitted = suite.admitted(kernel)
-    if admitted is not None and admitted.kernel_info.describe.get("compute_mode") == "exclusive":
+    if admitted is not None and admitted.kernel_info.facts.compute_mode == "exclusive":
         return [], EXCLUSIVE
     cases = [case.as_dict() for case in suite.cases if case.mode != "book"]
     asked = {"kernel": kernel, "options": suite.workload.options.texts(), "rows": suite.workload.rows, "cases": cases}
@@ -85,16 +84,10 @@ def measure_start(asked: dict[str, Any]) -> Start:
         compile_s=kernel.compiled_s(),
         first_calls=tuple(calls),
         peak_bytes=None if before is None or after is None else max(0, after - before),
-        pool_bytes=pool_bytes(kernel),
+        pool_bytes=kernel.describe().pool_bytes,
     )
     workload.gate(kernel_class, kernel)
     return found
-
-
-def pool_bytes(kernel: Kernel) -> int | None:
-    """Return the most that the pool of a device's memory has held, as far as the kernel says."""
-    found = kernel.describe().get("pool_bytes")
-    return found if isinstance(found, int) else None
 
 
 def begin() -> int | None:

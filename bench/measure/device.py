@@ -177,8 +177,7 @@ def measure(contestant: Contestant, cases: Sequence[Case], timeout_s: float) -> 
     kernel = contestant.kernel
     if kernel.stream() is None:
         return None
-    uuid = kernel.describe().get("device_uuid")
-    card = Card.of(str(uuid) if uuid else None)
+    card = Card.of(kernel.describe().device_uuid)
     sampler = Sampler(Rule(timeout_s=min(timeout_s, Rule.timeout_s)), card.is_throttled)
     found = []
     for case in cases:

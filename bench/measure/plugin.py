@@ -262,7 +262,7 @@ def _head(asked: Suite, first: Sequence[cases_.Case], config: pytest.Config) -> 
     return RecordHead(
         kernel=name,
         repeat=asked.repeat,
-        environment=environment.collect(found.kernel_info.describe if found else None),
+        environment=environment.collect(found.kernel_info.facts if found else None),
         **computed(*asked.workload.facts()),
         kernel_info=found.kernel_info if found else None,
         conformance=found.conformance if found else None,

@@ -179,7 +179,7 @@ class Suite:
                 version=kernel_class.version(),
                 returns=kernel_class.returns,
                 peer=name in registry.peers(),
-                describe=kernel.describe(),
+                describe=kernel.describe().as_dict(),
                 file=_source(name, kernel_class),
             ),
             Conformance(conformance.max_error, conformance.max_error_ratio),

@@ -1,6 +1,6 @@
 """Instructions, cycles, cache misses and joules of a case, beside its timed rounds: what more than time it costs."""
 
-from typing import Any, cast
+from typing import Any
 
 from mlpbench.bench.cases import CUDA, Case
 from mlpbench.bench.clock import elapsed, times_s
@@ -24,7 +24,7 @@ def spent(contestant: Contestant, case: Case) -> list[Spent]:
     """
     if case.mode == "book":
         return []
-    uuid = cast("str | None", contestant.kernel.describe().get("device_uuid"))
+    uuid = contestant.kernel.describe().device_uuid
     drawn = Card.of(uuid).energy_mj if contestant.kernel.device == CUDA else None
     with counters.counting(drawn) as found:
         pass

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from mlpbench.bench.machine import look
-from mlpbench.bench.measure.cold import pool_bytes
 from mlpbench.bench.record.trust import Known, Trust
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.base import processors as available_cpus
@@ -24,7 +23,7 @@ class Watch:
     def end(self, kernel: Kernel) -> None:
         """Look, just after a case was timed."""
         self.more["compile_s"] = kernel.compiled_s()
-        self.more["pool_bytes"] = pool_bytes(kernel)
+        self.more["pool_bytes"] = kernel.describe().pool_bytes
 
     def trust(self, harness: Sequence[Known]) -> Trust:
         """Return the block ``trust``; ``harness``: what pytest-benchmark timed of the harness itself."""

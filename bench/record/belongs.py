@@ -173,7 +173,7 @@ def _facts(record: Record) -> dict[_Fact, object]:
     of_run |= {"threads": record.environment.threads, "rows of the accuracy": record.accuracy.rows or None}
     of_run["timer"] = ", ".join(sorted({case.timer for case in record.cases if case.timer}))
     own = {f"kernel {name}": getattr(record, name) for name in _OF_KERNEL}
-    own |= {f"kernel {name}": str(record.describe.get(name) or "") for name in _OF_DESCRIPTION}
+    own |= {f"kernel {name}": str(getattr(record.facts, name) or "") for name in _OF_DESCRIPTION}
     own |= {"kernel file": record.file and record.file.sha256, "GPU driver": gpu.driver}
     own["GPU"] = (gpu.uuid or gpu.name) if gpu.available else gpu.reason and "none"
     whose = ((None, of_run), (record.kernel, own))

@@ -34,6 +34,7 @@ from mlpbench.bench.record.fields import (
 from mlpbench.bench.record.plan import Plan, Ran
 from mlpbench.bench.record.roofs import Anatomy
 from mlpbench.bench.record.trust import NOTHING, Trust
+from mlpbench.kernels.base import Facts
 from mlpbench.kernels.spec import DType, ForwardSpec, Output
 
 #: The parts of the book's cell in its order: the data's files are read, the weights are read and the network made,
@@ -209,6 +210,11 @@ class KernelInfo(Block, frozen=True, kw_only=True):
     describe: dict[str, Any] = field(default_factory=dict)
     file: SourceFile | None = None
 
+    @property
+    def facts(self) -> Facts:
+        """What it says that it uses, by names."""
+        return Facts.of(**self.describe)
+
 
 class Conformance(Block, frozen=True):
     """The largest absolute error against the reference, and the largest as a share of what is allowed."""
@@ -371,6 +377,11 @@ class Record(Block, frozen=True, kw_only=True):
     trust: Trust
     ran: Ran | None
     device_times: DeviceTimes | None = None
+
+    @property
+    def facts(self) -> Facts:
+        """What the kernel says that it uses, by names."""
+        return Facts.of(**self.describe)
 
     @property
     def machine(self) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.base import Facts, Kernel
 from mlpbench.kernels.cuda import events
 from mlpbench.kernels.cuda.device import device_facts, words
 from mlpbench.kernels.errors import KernelUnavailable
@@ -124,11 +124,11 @@ class StreamKernel(Kernel):
         """Return the seconds that NVRTC has compiled in this process."""
         return events.compiled_s()
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return the card, driver and libraries, what cuBLAS computes in, and the most that the memory pool held.
 
         CuPy's pool gives memory back to the driver only where the memory of the device runs out. So the pool tells the
         most that it held, until then; the kernel keeps the largest value that it was told.
         """
         self._pool_bytes = max(self._pool_bytes, self._cupy.get_default_memory_pool().total_bytes())
-        return {**device_facts(self.spec.dtype), "stream": "non-blocking", "pool_bytes": self._pool_bytes}
+        return Facts.of(**device_facts(self.spec.dtype), stream="non-blocking", pool_bytes=self._pool_bytes)

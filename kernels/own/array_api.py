@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.kernels.base import Kernel, require
+from mlpbench.kernels.base import Facts, Kernel, require
 from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
 
 if TYPE_CHECKING:
@@ -173,14 +173,14 @@ class ArrayApiKernel(Kernel):
         """Return one of the library's arrays as a NumPy array."""
         return self._library.to_host(y)
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Return the namespace, the version of the standard that it names, and how its results are waited for."""
         waits = self._library.wait is not None or self._library.finish is not None
-        return {
-            "namespace": self.namespace,
-            "standard": getattr(self._xp, "__array_api_version__", None),
-            "waits": "for each result" if waits else "eager",
-        }
+        return Facts.of(
+            namespace=self.namespace,
+            standard=getattr(self._xp, "__array_api_version__", None),
+            waits="for each result" if waits else "eager",
+        )
 
 
 class WaitedArrayApiKernel(ArrayApiKernel):

@@ -61,10 +61,11 @@ def card(_asked: Asked) -> None:
         say(INFO, f"card: {name} {value}")
     try:
         from mlpbench.bench.machine import card as cards
+        from mlpbench.kernels.base import Facts
     except ImportError as error:
         say(INFO, f"card: {error}: parts that time need what mlpbench itself needs")
     else:
-        found = cards.in_use(facts)
+        found = cards.in_use(Facts.of(**facts))
         say(INFO, f"card: driver {found.driver}, power limit {found.power_limit}, SM clock {found.sm_clock}")
     judge(identity.overrides() is None, f"card: variables that change the arithmetic: {identity.overrides() or 'none'}")
 

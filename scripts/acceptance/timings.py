@@ -215,7 +215,7 @@ def _us(one: dict[str, Any], measure: str, percentile: int) -> str:
 def _binding(kernel: Kernel, rows: int, rates: dict[str, float]) -> tuple[float, str]:
     """Return the least seconds that arithmetic and memory need for a call, and which of both binds."""
     spec = kernel.spec
-    item = 1 if kernel.describe().get("input_dtype") == "uint8" else spec.np_dtype.itemsize
+    item = 1 if kernel.describe().input_dtype == "uint8" else spec.np_dtype.itemsize
     moved = rows * (spec.n_in * item + spec.n_out * spec.np_dtype.itemsize)
     flop = 2 * rows * sum(n_in * n_out for n_in, n_out in spec.layers)
     arithmetic = "fp32" if kernel.arithmetic == "dtype" else kernel.arithmetic

@@ -7,6 +7,7 @@ from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.analysis.sides import parse_sides
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.record import runs as record
+from mlpbench.kernels.base import Facts
 from support import simulate
 
 TIMES = {("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
@@ -78,7 +79,7 @@ def test_a_name_that_is_a_kernel_and_a_folder_is_not_guessed(runs):
 
 
 def on_card(**describe):
-    return Namespace(device="cuda", machine="m", describe=describe)
+    return Namespace(device="cuda", machine="m", facts=Facts.of(**describe))
 
 
 def forbids(one, other):
@@ -105,7 +106,7 @@ H100 = {"device_name": "H100", "device_uuid": "GPU-1", "arithmetic": "fp32", "co
 def test_another_card_or_arithmetic_forbids_a_verdict(change, told):
     other = {name: value for name, value in {**H100, **change}.items() if value is not None or name == "overrides"}
     assert forbids(H100, other) == told
-    on_cpu = Namespace(device="cpu", machine="m", describe={})
+    on_cpu = Namespace(device="cpu", machine="m", facts=Facts())
     assert sides.that_forbid(on_card(**H100), on_cpu, together=True) == [], "NumPy beside a GPU is a fair question"
 
 

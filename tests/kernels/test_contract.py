@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlpbench.kernels import reference, registry
+from mlpbench.kernels.base import Facts
 from mlpbench.kernels.conformance import agree, check
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.models.weights import load_params
@@ -166,9 +167,19 @@ def test_peers_and_our_kernels_have_partners_of_both_kinds():
 @every_kernel
 def test_what_it_says_about_itself_can_be_recorded(name):
     kernel_class = available(name)
-    described = kernel_class(MNIST, made_once(MNIST)).describe()
-    assert json.loads(json.dumps(described)) == described
-    assert described.get("threads", 1) >= 1
+    facts = kernel_class(MNIST, made_once(MNIST)).describe()
+    recorded = json.loads(json.dumps(facts.as_dict()))
+    assert recorded == facts.as_dict()
+    assert Facts.of(**recorded) == facts
+    assert facts.threads is None or facts.threads >= 1
+
+
+def test_facts_of_any_record_are_read_and_none_is_lost():
+    told = {"threads": "many", "cls": 1, "self": [2], "arithmetic": "fp32", "overrides": None, "pool_bytes": True}
+    facts = Facts.of(**told)
+    assert (facts.threads, facts.pool_bytes, facts.arithmetic, facts.overrides) == (None, None, "fp32", "")
+    assert facts.as_dict() == told
+    assert facts.also(threads=3).as_dict() == {**told, "threads": 3}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name in registry.peers()])
@@ -185,7 +196,7 @@ cls = registry.load(sys.argv[1])
 cls.probe()
 kernel = cls(MNIST, seeded(MNIST))
 kernel.synchronize(kernel.forward(kernel.from_host(np.ones((2, 784), np.float32))))
-print(json.dumps([kernel.describe().get("threads", 1), bool(sys.modules.get("openvino_telemetry"))]))
+print(json.dumps([kernel.describe().threads, bool(sys.modules.get("openvino_telemetry"))]))
 """
     (home := tmp_path / "home").mkdir()
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), 1)

@@ -89,7 +89,7 @@ def test_kernels_of_one_process_keep_to_their_own_arithmetic(monkeypatch):
         for call, inputs in ((kernel.forward, x), (kernel.forward_one, x[0])):
             call(inputs)
             assert device.compute_type("float32") == name
-        assert kernel.describe()["compute_type"] == name
+        assert kernel.describe().compute_type == name
     assert [kernel.arithmetic for kernel in kernels] == ["dtype", "tf32"]
 
 
@@ -139,7 +139,7 @@ def test_describe_states_what_is_used(monkeypatch, dtype, name):
     assert device.compute_type(dtype) == "COMPUTE_TYPE_DEFAULT"
     kernel = CupyKernel(spec, seeded(spec))
     assert device.compute_type(other) == "COMPUTE_TYPE_DEFAULT", "told one by one"
-    assert kernel.describe() == {
+    assert kernel.describe().as_dict() == {
         "device_name": "NVIDIA Stand-In",
         "device_uuid": fake_cupy.UUID,
         "pci_bus": "0000:01:00.0",
@@ -168,7 +168,7 @@ def test_the_memory_pool_is_told_at_its_peak(monkeypatch):
     sizes = iter([4096, 8192, 1024])
     cupy.get_default_memory_pool = lambda: SimpleNamespace(total_bytes=lambda: next(sizes))
     kernel = CupyKernel(MNIST, seeded(MNIST))
-    assert [kernel.describe()["pool_bytes"] for _ in range(3)] == [4096, 8192, 8192]
+    assert [kernel.describe().pool_bytes for _ in range(3)] == [4096, 8192, 8192]
 
 
 # The probe

@@ -74,14 +74,14 @@ def test_any_height_of_tile_may_skip_together(rows, dtype):
     params, generator = seeded(spec), np.random.default_rng(0)
     x = (generator.random((rows, 70)) * (generator.random((rows, 70)) < 0.3)).astype(dtype)
     kernel, dense = NumbaSimdSparseKernel(spec, params), NumbaSimdKernel(spec, params)
-    assert kernel._network.plan[packing.GROUP_ROWS] == kernel._shape.group == kernel.describe()["group_rows"]
+    assert kernel._network.plan[packing.GROUP_ROWS] == kernel._shape.group == kernel.describe().others["group_rows"]
     for group in kernel._shape.ladder:
         kernel._network.plan[packing.GROUP_ROWS] = group
         np.testing.assert_allclose(kernel.forward(x), dense.forward(x), rtol=1e-5, atol=1e-7)
 
 
 def test_what_describe_says():
-    serial, parallel, sparse = (cls(MNIST, seeded(MNIST)).describe() for cls in KERNELS[:3])
+    serial, parallel, sparse = (cls(MNIST, seeded(MNIST)).describe().as_dict() for cls in KERNELS[:3])
     assert serial["isa"] in ("avx512", "avx2", "sse2", "neon", "generic")
     assert serial["threads"] == sparse["threads"] == 1
     assert (serial["skips_work"], sparse["skips_work"]) == (False, True)

@@ -10,6 +10,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import card as card_
 from mlpbench.bench.machine.card import Card
 from mlpbench.bench.record.environment import Gpu
+from mlpbench.kernels.base import Facts
 
 FIRST, SECOND = "GPU-11111111-1111-1111-1111-111111111111", "GPU-22222222-2222-2222-2222-222222222222"
 #: Two cards, in the order of another numbering than nvidia-smi's own.
@@ -47,7 +48,7 @@ def two(nvidia_smi):
 
 
 def used(uuid, **changes):
-    return {"device_name": "NVIDIA L4", "device_uuid": uuid, "mig": False, "memory_bytes": 2**34, **changes}
+    return Facts.of(**{"device_name": "NVIDIA L4", "device_uuid": uuid, "mig": False, "memory_bytes": 2**34, **changes})
 
 
 # Which card it is
@@ -107,7 +108,7 @@ def test_where_a_container_has_no_nvidia_smi_there_are_the_kernels_own_words(mon
     found = card_.in_use(used(FIRST))
     assert (found.available, found.name, found.uuid) == (True, "NVIDIA L4", FIRST)
     assert found.reason.startswith("nvidia-smi is not installed")
-    kernel_on_the_cpu = {"threads": 2}
+    kernel_on_the_cpu = Facts(threads=2)
     assert not card_.in_use(kernel_on_the_cpu).available
 
 

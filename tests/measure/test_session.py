@@ -14,6 +14,7 @@ from mlpbench.bench.measure import session
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record.fields import MAX_TEXT
 from mlpbench.kernels import registry
+from mlpbench.kernels.base import Facts
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.mlp_numpy import NumpyKernel, NumpyOutKernel
 from support import idx_files
@@ -49,7 +50,7 @@ class Counted(NumpyKernel):
         type(self).made += 1
 
     def describe(self):
-        return {"made": "of numpy"}
+        return Facts.of(made="of numpy")
 
 
 @pytest.fixture

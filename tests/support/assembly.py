@@ -46,7 +46,7 @@ with event.install_recorder("numba:compile") as called:
 later = float(numba.njit(lambda a: (a @ a).sum())(np.eye(3)))
 print(json.dumps({"made": len(made.buffer), "called": len(called.buffer), "sums": sums, "ratios": ratios,
                   "compiler": compiler, "later": later,
-                  "describe": [kernel.describe() for kernel in kernels]}))
+                  "describe": [kernel.describe().as_dict() for kernel in kernels]}))
 """
 
 

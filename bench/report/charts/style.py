@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from mlpbench.kernels import registry
+
 #: M. Okabe and K. Ito, "Color Universal Design" (2008), for causes and parts. Strongest on white first.
 _OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 #: SVG paths in a square from -1 to 1, as Vega takes them for its symbols and the page for its legend.
@@ -30,43 +32,6 @@ _SHAPES = {
     "arrow": "M-.7,-.25H.05V-.7L.75,0L.05,.7V.25H-.7Z",
     "stairs": "M-.65,.65V.2H-.2V-.2H.2V-.65H.65V.65Z",
     "gate": "M-.65,.65V-.65H.65V.65H.25V-.2H-.25V.65Z",
-}
-#: A colour on white, one on black, and a mark for each kernel of this package. A hue is a family: numpy blue, numba
-#: green, its vector kernels orange to brown, devices red, peers grey to purple.
-_KERNELS = {
-    "numpy": ("#1f62c4", "#5b9bf5", "square"),
-    "numpy-out": ("#3f8fd6", "#9cc8fa", "diamond"),
-    "numba": ("#0b7a3b", "#34b568", "circle"),
-    "numba-parallel": ("#4f9b25", "#8fdc6a", "hexagon"),
-    "numba-simd": ("#e06400", "#ff9440", "up"),
-    "numba-simd-parallel": ("#a63a00", "#e8683a", "down"),
-    "numba-simd-sparse": ("#b07f00", "#f0c440", "right"),
-    "numba-simd-new": ("#5f4630", "#b8a184", "left"),
-    "cupy": ("#c80f5c", "#ff5c93", "star"),
-    "cupy-tf32": ("#8f1d4f", "#ff9dbf", "pentagon"),
-    "cupy-fused": ("#e3122d", "#ff6b6b", "circle"),
-    "cupy-fused-3xtf32": ("#b3261e", "#ff8f80", "hexagon"),
-    "cupy-fused-tf32": ("#7a1f1f", "#e8a0a0", "up"),
-    "cupy-fused-fp16": ("#c9432a", "#ff9b7a", "down"),
-    "cupy-fused-u8": ("#a01f8a", "#f08be0", "right"),
-    "cupy-fused-graph": ("#e3122d", "#ff6b6b", "square"),
-    "cupy-fused-3xtf32-graph": ("#b3261e", "#ff8f80", "diamond"),
-    "cupy-fused-tf32-graph": ("#7a1f1f", "#e8a0a0", "plus"),
-    "cupy-fused-fp16-graph": ("#c9432a", "#ff9b7a", "cross"),
-    "cupy-fused-u8-graph": ("#a01f8a", "#f08be0", "left"),
-    "onnxruntime": ("#5b3fb0", "#a18cf0", "plus"),
-    "onnxruntime-bound": ("#8670dd", "#c6b9ff", "cross"),
-    "torch": ("#6b7280", "#a7afba", "bar"),
-    "torch-tensor": ("#3f4650", "#c9ced6", "post"),
-    "torch-compile": ("#8a8178", "#8c847b", "pentagon"),
-    "jax": ("#8e2fa3", "#d07be3", "bow"),
-    "jax-array": ("#b164c6", "#eab4f7", "glass"),
-    "openvino": ("#1f2329", "#eceff3", "heart"),
-    "sklearn": ("#6e5878", "#a58db0", "drop"),
-    "torch-cuda": ("#525a66", "#b7bec8", "house"),
-    "torch-cuda-compile": ("#7b7168", "#a39a90", "arrow"),
-    "jax-cuda": ("#a03cb8", "#dd98ee", "stairs"),
-    "onnxruntime-cuda": ("#6f56c8", "#b3a2f6", "gate"),
 }
 #: Other packages' kernels have teal, rose or olive, by a hash of their names, and any of the marks.
 _OTHERS = (("#007d86", "#2fc4cf"), ("#b23a75", "#f58bbd"), ("#77801a", "#c6d04a"), ("#0a6c9c", "#58bdea"))
@@ -114,8 +79,8 @@ def series(names: Sequence[str], theme: Theme) -> list[Series]:
 
 def _look(name: str) -> tuple[str, tuple[str, str], str]:
     """Return the name of a kernel's colour in the stylesheet, the colour in both themes, and the path of its mark."""
-    if name in _KERNELS:
-        light, dark, mark = _KERNELS[name]
+    if (look := registry.looks().get(name)) is not None:
+        light, dark, mark = look
         return f"kernel-{name}", (light, dark), _SHAPES[mark]
     number = int.from_bytes(sha256(name.encode()).digest()[:4], "big")
     other, mark = number % len(_OTHERS), list(_SHAPES)[number // len(_OTHERS) % len(_SHAPES)]
@@ -127,6 +92,6 @@ def stylesheet(theme: Theme) -> str:
     which = theme.kernels or 0
     named = {name: getattr(theme, name) for name in ("ink", "muted", "grid", "surface", "shade")}
     named |= {f"series-{i}": colour for i, colour in enumerate(theme.series)}
-    named |= {f"kernel-{name}": look[which] for name, look in _KERNELS.items()}
+    named |= {f"kernel-{name}": look[which] for name, look in registry.looks().items()}
     named |= {f"other-{i}": colours[which] for i, colours in enumerate(_OTHERS)}
     return " ".join(f"--{name}: {colour};" for name, colour in named.items())

@@ -108,7 +108,7 @@ def test_pixels_stay_bytes_and_nothing_else_is_taken(monkeypatch):
     for wrong in (x + np.float32(1e-6), x * 2, -x, x * np.float32(np.nan)):
         with pytest.raises(KernelUnavailable, match="not bytes divided by 255"):
             kernel.from_host(wrong)
-    assert kernel.describe()["input_dtype"] == "uint8"
+    assert kernel.describe().input_dtype == "uint8"
 
 
 @pytest.mark.parametrize("name", ["cupy", "cupy-fused-u8"])
@@ -164,7 +164,7 @@ def test_the_widest_network_is_refused_where_a_block_is_a_byte_short(monkeypatch
 def test_describe_names_the_arithmetic(monkeypatch, name):
     fake_cupy.install(monkeypatch)
     kernel = made(name)
-    assert kernel.describe()["compute_type"] == kernel.arithmetic
+    assert kernel.describe().compute_type == kernel.arithmetic
     kernel.probe()
 
 

@@ -99,7 +99,7 @@ def test_threads_divide_the_rows_and_compute_the_same_from_enough_work_on():
     np.testing.assert_array_equal(serial, shared)
     for sizes in ((784, 50, 100, 10), (2, 3, 2, 2), (300, 300, 300, 10)):
         spec = ForwardSpec(sizes)
-        described = NumbaParallelKernel(spec, seeded(spec)).describe()
+        described = NumbaParallelKernel(spec, seeded(spec)).describe().as_dict()
         threads, rows = described["threads"], described["serial_below_rows"]
         if threads == 1:
             pytest.skip("one thread")

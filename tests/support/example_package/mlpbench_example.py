@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.base import Facts, Kernel
 
 if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
@@ -46,6 +46,6 @@ class NumpyWideKernel(Kernel):
             z = activation(z @ W + b)
         return z.astype(self.spec.np_dtype)
 
-    def describe(self) -> dict[str, str | int | float | bool | None]:
+    def describe(self) -> Facts:
         """Say what the sums are made in."""
-        return {"sums": "float64"}
+        return Facts.of(sums="float64")

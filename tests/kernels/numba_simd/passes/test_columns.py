@@ -26,7 +26,7 @@ from mlpbench.kernels.spec import ForwardSpec
 same, spec = [], ForwardSpec((784, 1000, 1030, 10), dtype=sys.argv[1])
 with event.install_recorder("numba:compile") as compiled:
     parallel, serial = (cls(spec, seeded(spec)) for cls in (NumbaSimdParallelKernel, NumbaSimdKernel))
-    describe = parallel.describe()
+    describe = parallel.describe().as_dict()
     for rows in (1, 2, 7, 8, 9, describe["columns_below_rows"] - 1):
         x = np.random.default_rng(rows).random((rows, 784)).astype(spec.dtype)
         same.append(bool((parallel.forward(x) == serial.forward(x)).all()))
@@ -54,15 +54,15 @@ def test_what_does_not_have_the_shape_is_refused():
 
 def test_columns_are_divided_in_wide_networks_by_several_threads_and_nowhere_else():
     alone = by_columns(NumbaSimdParallelKernel, threads=1)(WIDE, seeded(WIDE))
-    assert alone.describe()["columns_below_rows"] is None
+    assert alone.describe().others["columns_below_rows"] is None
     assert alone._few is alone._serial
     narrow, wide = (NumbaSimdParallelKernel(spec, seeded(spec)) for spec in (MNIST, WIDE))
-    if narrow.describe()["threads"] == 1:
+    if narrow.describe().threads == 1:
         pytest.skip("one thread")
-    assert narrow.describe()["columns_below_rows"] is None
+    assert narrow.describe().others["columns_below_rows"] is None
     assert narrow._few is narrow._serial
-    assert wide.describe()["serial_below_rows"] == 1
-    assert wide.describe()["columns_below_rows"] == wide._parallel_rows
+    assert wide.describe().others["serial_below_rows"] == 1
+    assert wide.describe().others["columns_below_rows"] == wide._parallel_rows
     assert wide._few not in (wide._serial, wide._parallel)
 
 

@@ -27,7 +27,7 @@ def test_far_away_and_divided_by_columns_the_results_are_the_same_to_the_bit(spe
         patch.setattr(packing, "FAR_BYTES", 0)
         kernel, divided = NumbaSimdKernel(spec, params), by_columns(NumbaSimdParallelKernel, threads)(spec, params)
     assert (near._far, kernel._far) == (False, True)
-    assert divided.describe()["serial_below_rows"] == 1
+    assert divided.describe().others["serial_below_rows"] == 1
     agree(near, params, x)
     for other in (kernel, divided):
         for part in (x, x[:1]):
