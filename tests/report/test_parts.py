@@ -14,13 +14,15 @@ from mlpbench.bench.report.sections import scaling
 NAMES = [module.name for module in iter_modules(sections.__path__)]
 
 
-def findings(*profiles, **known):
+def findings(*profiles, known=()):
     runs = tuple(
         SimpleNamespace(plan=SimpleNamespace(profile=profile, sweep=None), setting=None) for profile in profiles
     )
-    found = Findings(runs, (), (), ())
-    found._kept.update({scaling._found: (), **known})
-    return found
+    return Findings(runs, (), (), (), kept={scaling.gained: (), **dict(known)})
+
+
+def answer(slug, found):
+    return next(part for part in parts.registered() if part.slug == slug).answer(found)
 
 
 @pytest.fixture
@@ -47,9 +49,7 @@ def without(monkeypatch):
     ],
 )
 def test_the_first_section_is_what_the_profile_asks(profiles, scalings, first):
-    found = findings(*profiles)
-    found._kept[scaling._found] = scalings
-    assert parts.first(found).slug == first
+    assert parts.first(findings(*profiles, known={scaling.gained: scalings})).slug == first
 
 
 def test_places_and_slugs_and_kinds_are_given_once():
