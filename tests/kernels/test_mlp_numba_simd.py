@@ -17,15 +17,6 @@ KERNELS = [NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel, Divi
 kernels = pytest.mark.parametrize("kernel_class", KERNELS)
 
 
-@kernels
-def test_a_wide_network_goes_through_in_blocks(kernel_class):
-    spec = ForwardSpec((700, 600, 40))
-    assert spec.weight_bytes() > packing.NARROW_BYTES
-    params = seeded(spec)
-    kernel = kernel_class(spec, params)
-    agree(kernel, params, np.random.default_rng(0).random((301, 700), np.float32))
-
-
 def test_zeros_hide_a_bad_weight_from_the_sparse_kernel_alone():
     """What its docstring says: skipped is skipped."""
     spec = ForwardSpec((70, 48), output="identity")
