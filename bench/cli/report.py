@@ -120,7 +120,7 @@ def tell(document: Document, *, as_json: bool = False, verbose: bool = False) ->
     out.print(Text(found.lead, "bold"))
     for line in document.lines() if verbose or several else found.remarks:
         out.print(console.indented(line))
-    for said in _trust_lines(document, verbose=verbose):
+    for said in _state_lines(document, verbose=verbose):
         out.print(said)
     for text in gaps.refused(runs):
         out.print(Text(text, "bold red"))
@@ -140,21 +140,19 @@ def tell_refused(document: Document, shown: Document) -> None:
     """
     from mlpbench.bench.report.sections import gaps
 
-    known = gaps.refused(shown.runs)
+    known = {*gaps.refused(shown.runs), *gaps.not_checked(shown.runs)}
     for text in (text for text in gaps.refused(document.runs) if text not in known):
         console.out().print(Text(f"Not to be believed in the table above. {text}", "bold red"))
-    for text in gaps.not_checked(document.runs):
+    for text in (text for text in gaps.not_checked(document.runs) if text not in known):
         console.out().print(Text(text, "yellow"))
 
 
-def _trust_lines(document: Document, *, verbose: bool) -> list[Text]:
+def _state_lines(document: Document, *, verbose: bool) -> list[Text]:
     from mlpbench.bench.report.sections import trust
 
-    judged = document.judged
-    if not document.cases:
-        return []
-    said = trust.lines(*judged) if len(judged) == 1 else []
-    return [Text(line, "dim") for line in (said if verbose else said[:1])]
+    state = " Narrower: ".join(block.text for block in document.state)
+    harness = trust.harness(document.judged) if verbose else ()
+    return [Text(line, "dim") for line in (state, *harness) if line and document.cases]
 
 
 def print_end(document: Document, pages: Sequence[Path]) -> None:

@@ -5,16 +5,12 @@ Every text here may come from a file of unknown origin. It is not escaped for an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from mlpbench.bench.analysis.explain import Explanation
 from mlpbench.bench.analysis.headline import Headline, Overview
-from mlpbench.bench.analysis.heatmap import HeatMap
-from mlpbench.bench.analysis.limits import Limits
-from mlpbench.bench.analysis.scaling import Scaling
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
@@ -79,7 +75,8 @@ class Figure:
     """A chart, how to read it, and a table for formats that cannot draw it.
 
     ``name`` is the kind of the chart, ``speedup``, and where there may be several of a kind its number: ``roofline-0``.
-    ``data`` is what the kind's chart is drawn from (`bench.report.formats.html`).
+    ``data`` is what the kind's chart is drawn from; ``columns``: how many of its panels stand beside each other, None
+    where that is left to the page.
     """
 
     name: str
@@ -87,6 +84,12 @@ class Figure:
     reading: str
     table: Table
     data: Any = field(repr=False)
+    columns: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """The kind of its chart."""
+        return self.name.partition("-")[0]
 
 
 @dataclass(frozen=True)
@@ -136,22 +139,21 @@ class Judgement:
 class Document:
     """A whole report. ``runs`` and ``cases`` are what its texts were made of; ``notices`` stand beside the headline.
 
-    ``chips``: what was measured, where and how well, as names and values of a word or two.
+    ``chips``: what was measured, where and how well, as names and values of a word or two. ``state``: one sentence on
+    the machine, and the command that makes intervals narrower. ``data``: what sections say as data, by name.
+    ``overviews``: of several runs, what stands below the lead in place of a sentence for each kernel.
     """
 
     title: str
     chips: tuple[tuple[str, str], ...]
     headline: Headline
     notices: tuple[str, ...]
+    state: tuple[Paragraph | Command, ...]
     sections: tuple[Section, ...]
     runs: tuple[Run, ...]
     cases: tuple[CaseSummary, ...]
-    explanations: tuple[Explanation, ...]
     judged: tuple[Judgement, ...]
-    heatmaps: tuple[HeatMap, ...]
-    limits: tuple[Limits, ...]
-    scalings: tuple[Scaling, ...]
-    #: Of several runs, what stands below the lead in place of a sentence for each kernel.
+    data: Mapping[str, Any]
     overviews: tuple[Overview, ...]
 
     def lines(self) -> list[str]:

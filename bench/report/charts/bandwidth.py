@@ -1,6 +1,6 @@
 """Where the gain is bandwidth, as an Altair specification: a stacked bar for each kernel and network."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -21,7 +21,7 @@ _WIDE, _LETTERS = 0.04, 36
 _WORDS = "#1b1f24"
 
 
-def bandwidth_chart(found: Group) -> dict[str, Any]:
+def bandwidth_chart(found: Group, _: Sequence[str] = ()) -> dict[str, Any]:
     """Return the Vega-Lite specification of the shares of what batching saves, kernel by kernel and level by level."""
     rows = [
         row for kernel, places in groupby(found.by_kernel, lambda place: place.kernel) for row in _rows(kernel, places)
@@ -71,3 +71,6 @@ def _rows(kernel: str, places: Iterable[Place]) -> Iterator[dict[str, Any]]:
             ends[share > 0] = at + share
             told = {"share": words.percent(share), "time": part_words(name, parts)}
             yield {**bar, "part": PIECES[name], **told, "x": min(at, at + share), "x2": max(at, at + share)}
+
+
+CHARTS = {"bandwidth": bandwidth_chart}

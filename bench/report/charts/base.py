@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from inspect import signature
 from typing import Any
 
 import altair as alt
@@ -22,8 +21,6 @@ _SHOWN = "!datum.kernel || indexof(hidden_kernels, datum.kernel) < 0"
 UNCHECKED = "unchecked_kernels"
 #: The field of a row that has its kernel's name with the mark.
 _NAME = "named"
-#: The names of all channels, in the order in which Altair writes them.
-_CHANNELS = [name for name in signature(alt.FacetedEncoding).parameters if name != "kwds"]
 #: In this context Altair does not hold each piece of a chart to its schema, which takes long: tests hold charts to it.
 unvalidated = partial(debug_mode, False)
 
@@ -268,29 +265,10 @@ def beside(
 ) -> list[Panel]:
     """Return the layers as charts that stand beside each other, one for each title and its rows: they share layers."""
     inline: dict[str, Any] = {}  # the rows that layers bring along
-    # Altair would copy each layer for each thing that is said of all of them.
-    frame = _frame(theme) | {"layer": _specified(layers, inline), "height": height, "description": what}
-    return [Panel(title, {**frame, "datasets": {**inline, ROWS: own}}) for title, own in rows.items()]
-
-
-def _specified(layers: Sequence[Any], inline: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return layers as Altair's `to_dict` does, each channel once: most have the axes and colours of the others.
-
-    ``inline`` gets the rows that a layer brings along.
-    """
     context = {"datasets": inline, "top_level": False, "data": alt.NamedData(name=ROWS)}
-    as_json: dict[int, Any] = {}
-    specified = []
-    for layer in layers:
-        given = {name: layer.encoding[name] for name in _CHANNELS if layer.encoding[name] is not alt.Undefined}
-        for channel in given.values():
-            if id(channel) not in as_json:
-                several = [one.to_dict(validate=False) for one in (channel if isinstance(channel, list) else [channel])]
-                as_json[id(channel)] = several if isinstance(channel, list) else several[0]
-        rest = layer.to_dict(validate=False, ignore=["encoding"], context=context)
-        first = {name: rest[name] for name in ("data", "mark") if name in rest}
-        specified.append(first | {"encoding": {name: as_json[id(channel)] for name, channel in given.items()}} | rest)
-    return specified
+    specified = [layer.to_dict(validate=False, context=context) for layer in layers]
+    frame = _frame(theme) | {"layer": specified, "height": height, "description": what}
+    return [Panel(title, {**frame, "datasets": {**inline, ROWS: own}}) for title, own in rows.items()]
 
 
 @cache

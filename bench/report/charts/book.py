@@ -17,7 +17,7 @@ _COLOURS = {"load": 1, "initialise": 4, "infer": 0, "count": 2}
 _BAR = 46
 
 
-def book_chart(findings: Sequence[BookFinding]) -> dict[str, Any]:
+def book_chart(findings: Sequence[BookFinding], _: Sequence[str] = ()) -> dict[str, Any]:
     """Return the Vega-Lite specification of the stacked bars: seconds of each part, for each kernel and way."""
     several = len({finding.run for finding in findings}) > 1
     rows = [row for finding in findings for row in _of_finding(finding, several=several)]
@@ -58,3 +58,6 @@ def _segments(way: Way) -> Iterator[dict[str, Any]]:
         yield {"kind": "part", "part": PART_WORDS[name], "x": at, "x2": at + time, "time": said, "share": share}
         at += time
     yield {"kind": "whole", "part": "", "x": 0.0, "x2": at, "time": words.seconds(way.whole.value), "share": ""}
+
+
+CHARTS = {"book": book_chart}

@@ -166,3 +166,6 @@ def _lines(kernel: KernelExplanation) -> Iterator[dict[str, Any]]:
             if line.call_s(size) > 0:
                 at = {"x": float(f"{size:.6g}"), "y": float(f"{line.call_s(size):.6g}")}
                 yield {"kind": "line", "kernel": kernel.kernel, "part": part, **at}
+
+
+CHARTS = {"waterfall": waterfall_charts, "share": share_chart, "hockney": hockney_chart}

@@ -30,7 +30,7 @@ _LETTER, _LONGEST = 7.4, 180
 _SMALL, _NARROW = 40, 24
 
 
-def heatmap_chart(found: Sequence[HeatMap]) -> dict[str, Any]:
+def heatmap_chart(found: Sequence[HeatMap], _: Sequence[str] = ()) -> dict[str, Any]:
     """Return the Vega-Lite specification of the heat maps of runs, below each other on one scale.
 
     The words in its cells are the ratios.
@@ -104,3 +104,6 @@ def _rows(found: HeatMap, darkest: float) -> Iterator[dict[str, Any]]:
         }
         told = {"ratio": words.ratio(cell.ratio), "time": words.seconds(cell.sample_s), "fastest": cell.fastest}
         yield {**place, "shade": shade, "white": white, "words": cell_text(cell), **told}
+
+
+CHARTS = {"heatmap": heatmap_chart}

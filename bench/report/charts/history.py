@@ -66,3 +66,6 @@ def _rows(one: Series, places: dict[str, int]) -> Iterator[dict[str, Any]]:
             "change": said,
             "changed": change is not None,
         }
+
+
+CHARTS = {"history": history_charts}

@@ -25,3 +25,6 @@ def _rows(found: Limits) -> Iterator[dict[str, Any]]:
             at = {"kernel": row.kernel, "x": place.batch_size, "peer": place.peer}
             times = f"{words.seconds(place.peer_s)} and {words.seconds(place.sample_s)}"
             yield {**at, **base.value_ends(place.ratio), "gain": words.ratio(place.ratio), "times": times}
+
+
+CHARTS = {"peers": peer_charts}

@@ -122,3 +122,6 @@ def _roof(roofs: Roofs, left: float, right: float) -> Iterator[dict[str, Any]]:
     flat = {**shared, "roof": f"{roofs.whose} peak", "y": peak}
     yield {**flat, "x": max(start, left)}
     yield {**flat, "x": right}
+
+
+CHARTS = {"roofline": roofline_chart}

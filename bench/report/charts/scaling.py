@@ -34,3 +34,6 @@ def _rows(found: Scaling, threads: int) -> Iterator[dict[str, Any]]:
     for gain in (gain for gain in found.drawn if gain.threads == threads):
         told = {"threads": threads, "used": str(gain.used or "does not say"), "gain": words.ratio(gain.speedup)}
         yield {"kernel": gain.kernel, "x": gain.batch_size, **base.value_ends(gain.speedup), **told}
+
+
+CHARTS = {"scaling": scaling_charts}

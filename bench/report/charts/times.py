@@ -14,8 +14,6 @@ from mlpbench.bench.report.charts.style import PAGE, Theme
 from mlpbench.bench.report.sections.times import Grid
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 
-#: A band joins the intervals of a kernel where each is narrower than this factor, and no other kernel's line is in it.
-_NARROW = 1.5
 _HEIGHT, _LOW = 330, 230
 
 
@@ -103,21 +101,9 @@ def _panels(
     every = [row for of_run in rows.values() for row in of_run if row["kind"] == "case"]
     singles = any(row["mode"] == "per_sample" for row in every)
     x, y, several = base.batch_axis(every, singles=singles), axis(every), len(rows) > 1
-    drawn = {run if several else "": base.dodged(_banded(of_run)) for run, of_run in rows.items() if of_run}
+    drawn = {run if several else "": base.dodged(of_run) for run, of_run in rows.items() if of_run}
     layers = _layers(x, y, names, theme, singles=singles)
     return base.beside(layers, drawn, what, _LOW if several else _HEIGHT, theme)
-
-
-def _banded(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows, those of kernels that have a band marked so."""
-    cases = [row for row in rows if row["kind"] == "case" and row["mode"] == "batched"]
-    lost = {row["kernel"] for row in cases if row["low"] is None or row["high"] > _NARROW * row["low"]}
-    for row in (row for row in cases if row["kernel"] not in lost):
-        if any(
-            row["low"] < other["value"] < row["high"] for other in cases if other["x"] == row["x"] and other is not row
-        ):
-            lost.add(row["kernel"])
-    return [row | {"band": 1} if row in cases and row["kernel"] not in lost else row for row in rows]
 
 
 def _layers(x: alt.X, y: alt.Y, names: Sequence[str], theme: Theme, *, singles: bool) -> list[Any]:
@@ -128,14 +114,12 @@ def _layers(x: alt.X, y: alt.Y, names: Sequence[str], theme: Theme, *, singles: 
     shape_said: dict[str, Any] = {"shape": shape, "description": alt.Description("said:N")}
     batches, single = (cases.transform_filter(f"datum.mode == '{mode}'") for mode in ("batched", "per_sample"))
     ends = (alt.Y("low:Q"), alt.Y2("high:Q"))
-    band = batches.transform_filter("datum.band").encode(*ends)
     alone = single.transform_filter("datum.low != null").encode(*ends)
     told = {"kernel": "kernel", "at": "batch size", "time": "time per sample", "rate": "samples", "gain": "speedup"}
     # Invisible discs around the symbols are easy to hit with a finger, and they carry the tooltip.
     discs = cases.mark_point(filled=True, shape="circle", size=450, opacity=0, aria=False)
     return [
         *([] if singles else [base.rule_at_one(theme)]),
-        band.mark_area(opacity=0.15, clip=True, tooltip=None, aria=False),
         kernels.transform_filter("datum.kind == 'repeat'").mark_circle(
             size=16, opacity=0.5, clip=True, tooltip=None, aria=False
         ),
@@ -151,3 +135,6 @@ def _layers(x: alt.X, y: alt.Y, names: Sequence[str], theme: Theme, *, singles: 
         ),
         discs.encode(**base.telling(told)),
     ]
+
+
+CHARTS = {"time": time_charts, "speedup": speedup_charts}

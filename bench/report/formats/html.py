@@ -10,7 +10,6 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -18,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench import words
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.report import parts
 from mlpbench.bench.report.charts import style
-from mlpbench.bench.report.document import Document, Figure
-from mlpbench.bench.report.sections.times import Grid
+from mlpbench.bench.report.document import Document
 
 if TYPE_CHECKING:
     from mlpbench.bench.report.charts.base import Panel
@@ -71,52 +70,22 @@ class _Drawn:
 
 def _drawn(document: Document, kernels: list[style.Series]) -> dict[str, _Drawn]:
     """Return every figure by its name. Raises ImportError without Altair."""
-    from mlpbench.bench.report.charts import (
-        bandwidth,
-        base,
-        book,
-        explain,
-        heatmap,
-        history,
-        limits,
-        roofline,
-        scaling,
-        times,
-    )
+    charts = parts.charts()
+    from mlpbench.bench.report.charts import base
 
     names = [item.name for item in kernels]
-    charts: dict[str, Callable[[Any, list[str]], dict[str, Any] | list[Panel]]] = {
-        "time": times.time_charts,
-        "speedup": times.speedup_charts,
-        "peers": limits.peer_charts,
-        "scaling": scaling.scaling_charts,
-        "history": history.history_charts,
-        "waterfall": explain.waterfall_charts,
-        "share": explain.share_chart,
-        "hockney": explain.hockney_chart,
-        "roofline": roofline.roofline_chart,
-        # The others are not in the colours of kernels.
-        "heatmap": lambda data, _: heatmap.heatmap_chart(data),
-        "bandwidth": lambda data, _: bandwidth.bandwidth_chart(data),
-        "book": lambda data, _: book.book_chart(data),
-    }
     unchecked = sorted({case.kernel for case in document.cases if case.unchecked})
     drawn = {}
     with base.unvalidated():
         for figure in document.figures():
-            made = charts[figure.name.partition("-")[0]](figure.data, names)
+            made = charts[figure.kind](figure.data, names)
             panels = made if isinstance(made, list) else [base.Panel("", made)]
             for panel in panels:
                 base.mark(panel.chart, unchecked)
             texts = tuple((panel.title, _embedded(panel.chart)) for panel in panels)
-            drawn[figure.name] = _Drawn(texts, _key(panels, kernels), _columns(figure, len(panels)))
+            columns = figure.columns or (2 if len(panels) in (2, 4) else 3)
+            drawn[figure.name] = _Drawn(texts, _key(panels, kernels), f"columns-{columns}")
     return drawn
-
-
-def _columns(figure: Figure, panels: int) -> str:
-    """Return the class of the panels of a figure: how many stand beside each other where there is room."""
-    asked = figure.data.columns if isinstance(figure.data, Grid) else None
-    return f"columns-{asked or (2 if panels in (2, 4) else 3)}"
 
 
 def _sentences(text: str) -> list[str]:

@@ -3,18 +3,15 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis.heatmap import HeatMap
-from mlpbench.bench.analysis.scaling import Scaling
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import Document, Judgement
+from mlpbench.bench.report.parts import interval
 from mlpbench.bench.report.sections import gaps, trust
-from mlpbench.bench.stats.estimates import Estimate, Ratio
 from mlpbench.bench.trust.rounds import At, CaseTime, of_run
 
 #: Of this document, not of the result files.
@@ -30,9 +27,7 @@ def render(document: Document) -> str:
         "headline": _with_ids(document.headline.as_dict(), runs),
         "notices": list(document.notices),
         "cases": [_case(case, runs.get(case.run)) for case in document.cases],
-        "relative": _with_ids([_heat_map(found) for found in document.heatmaps], runs),
-        "limits": [words.plain(asdict(found)) for found in document.limits],
-        "threads": [_scaling(found) for found in document.scalings],
+        **{name: _with_ids(value, runs) for name, value in document.data.items()},
         "runs": list(map(_run, document.judged)),
     }
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -54,9 +49,9 @@ def _case(case: CaseSummary, run: Run | None) -> dict[str, Any]:
         "run": run.id if run else case.run,
         "setting": run.setting.as_dict() if run and run.setting else None,
         **_fields(case, "kernel", "mode", "batch_size"),
-        "sample_s": _interval(case.sample),
+        "sample_s": interval(case.sample),
         "samples_per_s": case.throughput,
-        "speedup": _interval(case.speedup) if case.speedup else None,
+        "speedup": interval(case.speedup) if case.speedup else None,
         "no_speedup": case.no_speedup,
         "first_call_s": case.first_call_s if math.isfinite(case.first_call_s) else None,
         **_fields(case, "rounds", "repeats", "disturbed", "accuracy"),
@@ -69,29 +64,6 @@ def _fields(found: Any, *names: str) -> dict[str, Any]:
     """Return some fields of an object; those that have parts of their own as dictionaries."""
     values = {name: getattr(found, name) for name in names}
     return {name: value.as_dict() if hasattr(value, "as_dict") else value for name, value in values.items()}
-
-
-def _interval(found: Estimate | Ratio) -> dict[str, Any]:
-    low, high = (None if math.isnan(end) else end for end in (found.low, found.high))
-    return {"value": found.value, "low": low, "high": high, "repeats": found.n, "no_interval": found.reason}
-
-
-def _heat_map(found: HeatMap) -> dict[str, Any]:
-    cells = [
-        {
-            "kernel": cell.kernel,
-            "batch_size": cell.batch_size or None,
-            "fastest": cell.fastest,
-            "ratio": _interval(cell.ratio),
-        }
-        for cell in found.cells.values()
-    ]
-    return {"run": found.run, "kernels": list(found.kernels), "cells": cells}
-
-
-def _scaling(found: Scaling) -> dict[str, Any]:
-    gains = [{**vars(gain), "speedup": _interval(gain.speedup)} for gain in found.gains]
-    return {**vars(found), "runs": list(found.runs), "gains": gains}
 
 
 def _run(judged: Judgement) -> dict[str, Any]:

@@ -20,6 +20,7 @@ def render(document: Document) -> str:
     lines = [f"# {title}", "", chips, "", f"**{lead}**", ""]
     lines += [f"- {escape(line)}" for line in document.lines()]
     lines += [line for text in document.notices for line in ("", f"> {escape(text)}")]
+    lines += [line for block in document.state for line in ("", *_block(block))]
     for section in document.sections:
         lines += ["", f"## {escape(section.title)}", ""]
         lines += [line for block in section.blocks for line in (*_block(block), "")]

@@ -9,7 +9,8 @@ from mlpbench.bench.analysis.bandwidth import Group, Place
 from mlpbench.bench.analysis.explain import Explanation
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.report.document import Block, Figure, Fold, Paragraph, Points, Table, columns
-from mlpbench.bench.report.sections.explain import PART_WORDS, part_words, share_words
+from mlpbench.bench.report.parts import Findings, Part
+from mlpbench.bench.report.sections.explain import PART_WORDS, of_report, part_words, share_words
 
 #: What makes the gain, in a word.
 CAUSE_WORDS = dict(zip(PARTS, ("calls", "bandwidth", "arithmetic units", "something unexplained"), strict=True))
@@ -78,7 +79,7 @@ def sentences(found: Group) -> list[str]:
     if any(place.disturbed for place in found.places):
         disturbed = "Something else ran while roofs were measured"
         lines.append(f"{disturbed}: shares of weights reused are not to be trusted there.")
-    return [*lines, _verdict(found)]
+    return [*lines, " ".join(_verdict(found))]
 
 
 def _of_spec(places: Sequence[Place]) -> str:
@@ -109,8 +110,8 @@ def _shares(place: Place) -> str:
     return "" if parts is None else words.listed(words.percent(parts.share(name) or 0.0) for name in place.causes)
 
 
-def _verdict(found: Group) -> str:
-    """Return where the book's "bus bandwidth" is right, and what the gain is elsewhere."""
+def _verdict(found: Group) -> list[str]:
+    """Return where the book's "bus bandwidth" is right, and then what the gain is elsewhere, as sentences."""
     bus, others = ([place for place in found.places if place.is_bus is is_bus] for is_bus in (True, False))
     by_answer = {
         "Bandwidth too, but of a cache and not of the memory": [at for at in others if at.causes == ("weights",)],
@@ -118,10 +119,33 @@ def _verdict(found: Group) -> str:
         "Not explained": [at for at in others if not at.causes],
     }
     right = f'"Bus bandwidth" is right for {_listed(bus) if bus else "none of these"}.'
-    return " ".join([right, *(f"{answer}: {_listed(places)}." for answer, places in by_answer.items() if places)])
+    return [right, *(f"{answer}: {_listed(places)}." for answer, places in by_answer.items() if places)]
 
 
 def _listed(places: Sequence[Place]) -> str:
     """Return networks with their level and kernels: ``784-50-100-10 (L2; numpy, numba)``."""
     by_spec = grouped(((place.spec, place.level), place.kernel) for place in places)
     return words.listed(f"{spec} ({level}; {', '.join(kernels)})" for (spec, level), kernels in by_spec.items())
+
+
+def _answer(found: Findings) -> str | None:
+    """Return where "bus bandwidth" is right; None where the runs are several comparisons, or nothing is known."""
+    groups = bandwidth.groups(found.of(of_report))
+    return _verdict(groups[0])[0] if len(groups) == 1 and any(place.causes for place in groups[0].places) else None
+
+
+def _asked(found: Findings) -> bool:
+    return found.profile == "memory"
+
+
+SECTIONS = (
+    Part(
+        80,
+        "bandwidth",
+        "Is it the memory's bandwidth?",
+        lambda found: blocks(found.of(of_report)),
+        folded=lambda found: not _asked(found),
+        asked=_asked,
+        answer=_answer,
+    ),
+)

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from mlpbench.bench import words
 from mlpbench.bench.analysis.book import Apart, BookFinding
 from mlpbench.bench.record.schema import PARTS, REST
+from mlpbench.bench.report import parts
 from mlpbench.bench.report.document import Block, Figure, Points, Table, columns
+from mlpbench.bench.report.parts import Part
 
 _PARTS = {"load": "loading the data", "initialise": "initialising", "infer": "inferring", "count": "counting"}
 PART_WORDS = {**_PARTS, REST: "the rest"}
@@ -65,3 +67,14 @@ def _rows(kernel: str, apart: Apart) -> Iterator[tuple[str, ...]]:
         shares = [time / way.whole.value for time, way in zip(left, ways, strict=True)]
         gain = words.ratio(apart.without_loading)
         yield row("the cell without loading", list(map(words.seconds, left)), shares, gain)
+
+
+SECTIONS = (
+    Part(
+        100,
+        "book",
+        "Where the time of the book's cell goes",
+        lambda found: blocks(found.of(parts.heading).book),
+        asked=lambda found: found.profile == "book",
+    ),
+)

@@ -4,8 +4,11 @@ import math
 from collections.abc import Sequence
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis import compare, sides
 from mlpbench.bench.analysis.compare import Comparison, Row
+from mlpbench.bench.errors import NothingComparable
 from mlpbench.bench.report.document import Block, Column, Paragraph, Points, Table, columns
+from mlpbench.bench.report.parts import Findings, Part
 
 
 def title(found: Comparison) -> str:
@@ -91,3 +94,37 @@ def _decided(row: Row) -> str:
     if math.isnan(row.decides):
         return "not known"
     return words.slowdown(row.decides)
+
+
+def _versions(found: Findings) -> Comparison | None:
+    """Return the comparison of the two environments of a sweep; None where there are not two, or nothing in common."""
+    runs = found.runs
+    names = list(dict.fromkeys(run.setting.env for run in runs if run.setting and run.setting.env))
+    sweeps = {run.plan.sweep if run.plan else None for run in runs}
+    if len(names) != 2 or len(sweeps) != 1 or None in sweeps:
+        return None
+    axis, left, right = sides.by_axis([sides.Side(run) for run in runs], f"env={names[0]},{names[1]}")
+    try:
+        return compare.compare(left, right, by=axis)
+    except NothingComparable:  # the report says what is missing
+        return None
+
+
+def _of_versions(found: Findings) -> tuple[Block, ...]:
+    return blocks(versions) if (versions := found.of(_versions)) else ()
+
+
+def _answer(found: Findings) -> str | None:
+    return versions.conclusion() if (versions := found.of(_versions)) else None
+
+
+SECTIONS = (
+    Part(
+        20,
+        "versions",
+        "One environment against the other",
+        _of_versions,
+        asked=lambda found: found.of(_versions) is not None,
+        answer=_answer,
+    ),
+)

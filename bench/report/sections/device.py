@@ -9,10 +9,10 @@ from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.device import DeviceCase, DeviceTimes, Spread
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import Block, Points, Table, columns, table_of_runs
-from mlpbench.bench.report.sections.explain import limit_words
+from mlpbench.bench.report.parts import Part
+from mlpbench.bench.report.sections.explain import limit_words, of_report
 from mlpbench.bench.stats.percentiles import calls_needed
 
-TITLE = "Device time beside host latency"
 _CALLS = ("latency", "enqueue", "cold", "hot", "graph")
 _COPIES = ("to_device", "to_device_pinned", "to_device_uint8", "to_host", "to_host_pinned", "to_host_uint8")
 _HOST = ("end_to_end", "overlapped")
@@ -154,3 +154,13 @@ def _card(found: DeviceTimes) -> Iterator[str]:
         yield f"{words.things(card.others, 'other process', 'other processes')} computed on the card."
     if card.reason:
         yield f"the card's clock was not watched: {card.reason}."
+
+
+SECTIONS = (
+    Part(
+        70,
+        "device",
+        "Device time beside host latency",
+        lambda found: blocks(found.runs, found.of(of_report)),
+    ),
+)

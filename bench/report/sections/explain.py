@@ -4,15 +4,15 @@ import math
 from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis import bandwidth
+from mlpbench.bench.analysis import bandwidth, explain
 from mlpbench.bench.analysis.attribution import PARTS, Attribution
 from mlpbench.bench.analysis.explain import CaseShare, Explanation, KernelExplanation
 from mlpbench.bench.analysis.roofline import Roofs, RoofVerdict
 from mlpbench.bench.cases import CPU
 from mlpbench.bench.report.document import MANY_RUNS, Block, Figure, Fold, Paragraph, Points, Table, columns
+from mlpbench.bench.report.parts import Findings, Part
 from mlpbench.bench.stats.hockney import Fit
 
-TITLE = "What the speedup is made of"
 PART_WORDS = {
     "calls": "calls saved",
     "weights": "weights reused",
@@ -321,3 +321,12 @@ def case_words(share: CaseShare) -> str:
     of_what = f"{roof} peak" if what == "arithmetic" else f"{roof} bandwidth, reading {what}"
     of_what = f"{_LAUNCH} ({roof})" if what == "launch" else of_what
     return f"{where}, {words.percent(verdict.share)} of the {of_what}{' (it skips work)' if verdict.skips else ''}"
+
+
+def of_report(found: Findings) -> tuple[Explanation, ...]:
+    """Return the explanation of each run that has one."""
+    pairs = zip(found.by_run, found.beside, strict=True)
+    return tuple(filter(None, (explain.find(run, own, beside) for (run, own), beside in pairs)))
+
+
+SECTIONS = (Part(90, "explained", "What the speedup is made of", lambda found: blocks(found.of(of_report))),)

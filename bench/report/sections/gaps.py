@@ -9,6 +9,7 @@ from mlpbench.bench.record import belongs
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import STOPPED, Failure
 from mlpbench.bench.report.document import Table, columns, table_of_runs
+from mlpbench.bench.report.parts import Findings, Part
 
 Gap = tuple[str, str, str]
 
@@ -131,3 +132,33 @@ def _repeats(repeats: Iterable[int], run: Run) -> str:
         return "every repeat"
     said = f"repeat{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"
     return f"{said} of {planned}" if planned else said
+
+
+def notices(runs: Sequence[Run]) -> list[str]:
+    """Return what must not be overlooked: the numbers are not all that were planned."""
+    cut = [
+        (run, f"{len(run.missing)} of {len(run.plan.order if run.plan else run.missing)} processes have no result")
+        for run in runs
+        if run.missing
+    ]
+    texts = once_for_all(runs, cut, "interrupted")
+    for run in runs:
+        which = run.title if len(runs) > 1 else "The run"
+        if run.problems and not run.missing:
+            texts.append(f"{which} was {'; '.join(run.problems)}.")
+        texts += [resumed.sentence() for resumed in run.resumed]
+        texts += [f"{which} contradicts itself: {doubt}." for doubt in run.contradictions]
+        texts += [f"{which} leaves a file out; the rest is shown. {line}." for line in run.damaged]
+        badly = [(record.path.name, record.ran.ended) for record in run.records if record.ran and record.ran.ended]
+        texts += [f"{name} was whole when its process {ended}: it counts." for name, ended in badly]
+        failed = dict.fromkeys(failure.kernel for failure in run.failures)
+        if failed:
+            texts.append(f'{which} has failures, listed under "What is missing": {", ".join(failed)}.')
+    return texts
+
+
+def _blocks(found: Findings) -> tuple[Table, ...]:
+    return (table,) if (table := gap_table(found.runs)) else ()
+
+
+SECTIONS = (Part(110, "missing", "What is missing", _blocks),)

@@ -1,11 +1,15 @@
 """The heat map of kernels by batch size as a figure, with the same numbers as a table."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis import heatmap
 from mlpbench.bench.analysis.headline import KernelFinding
 from mlpbench.bench.analysis.heatmap import ONE, Cell, HeatMap
+from mlpbench.bench.report import parts
 from mlpbench.bench.report.document import Block, Figure, Fold, Table, columns, table_of_runs
+from mlpbench.bench.report.parts import Findings, Part, interval
 from mlpbench.bench.report.sections.times import finding_table
 
 _ON_MACHINES = (
@@ -73,3 +77,37 @@ def _table(found: Sequence[HeatMap]) -> Table:
     )
     caption = "Time per sample / the fastest kernel's at the same batch size, paired by repeat."
     return table_of_runs(caption, columns(["kernel"], map(column_text, at)), rows, several=len(found) > 1)
+
+
+def _maps(found: Findings) -> tuple[HeatMap, ...]:
+    return heatmap.find(found.cases)
+
+
+def _as_data(one: HeatMap) -> dict[str, Any]:
+    cells = [
+        {
+            "kernel": cell.kernel,
+            "batch_size": cell.batch_size or None,
+            "fastest": cell.fastest,
+            "ratio": interval(cell.ratio),
+        }
+        for cell in one.cells.values()
+    ]
+    return {"run": one.run, "kernels": list(one.kernels), "cells": cells}
+
+
+SECTIONS = (
+    Part(
+        50,
+        "machines",
+        "Which machine is good for what",
+        lambda found: of_machines(heatmap.of_machines(found.by_run), found.of(parts.heading).kernels),
+    ),
+    Part(
+        60,
+        "heatmap",
+        "Who is fastest where",
+        lambda found: figures(found.of(_maps)),
+        data={"relative": lambda found: list(map(_as_data, found.of(_maps)))},
+    ),
+)

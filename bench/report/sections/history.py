@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis import history
 from mlpbench.bench.analysis.history import Change, History, Series
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.report.document import Block, Figure, Paragraph, Table, columns
+from mlpbench.bench.report.parts import Findings, Part
 from mlpbench.bench.stats.steps import LEAST
 
-TITLE = "From run to run"
 #: Of what else differs at a change, so much stands in a row of a table.
 _BESIDES = 3
 _READING = (
@@ -83,3 +85,23 @@ def _best(series: Sequence[Series]) -> Iterator[Series]:
         own = [one for one in series if one.kernel == kernel and one.mode == "batched"]
         if own:
             yield min(own, key=lambda one: one.samples_s[-1])
+
+
+def _past(found: Findings) -> tuple[Block, ...]:
+    """Return the history of the machine of a run; nothing of several runs, and of one that has few beside it."""
+    run, folder = found.runs[0], found.runs[0].path.parent
+    if len(found.runs) != 1 or not run.path.is_dir() or len(list(folder.glob("*/run.json"))) <= LEAST:
+        return ()
+    try:
+        return blocks(history.find(folder), run.id, [case.kernel for case in found.cases])
+    except ImportError:
+        return (Paragraph(f"{history.NEEDS}."),)
+    except UserError as reason:  # of another run, or of the calibration: it costs no report
+        return (Paragraph(f"{reason}."),)
+
+
+def _against_previous(found: Findings) -> str | None:
+    return history.against_previous(found.runs[0]) if len(found.runs) == 1 else None
+
+
+SECTIONS = (Part(130, "history", "From run to run", _past, note=_against_previous),)

@@ -1,11 +1,13 @@
 """A closer look at each kernel: cold starts and memory, latency percentiles, repeated input."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.trust import Start
-from mlpbench.bench.report.document import Block, Column, Judgement, Points, Section, columns, table_of_runs
+from mlpbench.bench.report.document import Block, Column, Judgement, Points, columns, table_of_runs
+from mlpbench.bench.report.parts import Findings, Part, always
+from mlpbench.bench.report.sections import trust
 from mlpbench.bench.trust.latency import Budget, InputFinding, Latency
 
 _COLD = (
@@ -24,35 +26,32 @@ _INPUTS = "Time with inputs that rotate / time with the same input again and aga
 _FIRST_CALLS = 4
 
 
-def sections(judged: Sequence[Judgement], *, folded: bool) -> tuple[Section, ...]:
-    """Return the sections of the closer look; those without blocks where the files say nothing.
-
-    ``folded``: whether a page shows the percentiles only when they are opened.
-    """
+def _cold(found: Findings) -> tuple[Block, ...]:
     times = ("import", "construction", "of all, compiling", "first calls", "peak memory", "device's pool")
-    starts = columns(("kernel", "compiled code"), times)
+    return _table(found, _COLD, columns(("kernel", "compiled code"), times), lambda one: _starts(one.run))
+
+
+def _percentiles(found: Findings) -> tuple[Block, ...]:
+    heads = [(f"{one.run.title}: " if len(found.runs) > 1 else "", one) for one in found.of(trust.judged)]
+    texts = tuple(f"{head}{_budget(budget)}" for head, one in heads for budget in one.budgets)
     calls = columns(("kernel", "case"), ("calls", "p50", "p90", "p99", "p99.9"))
-    inputs = columns(("kernel", "case"), ("factor (95 % interval)", "finding"))
-    found = [(f"{one.run.title}: " if len(judged) > 1 else "", one.budgets) for one in judged]
-    said = tuple(f"{head}{_budget(budget)}" for head, budgets in found for budget in budgets)
-    cold = _table(judged, _COLD, starts, lambda one: _starts(one.run))
-    single = _table(judged, _LATENCY, calls, lambda one: map(_latency, one.latencies))
-    same = _table(judged, _INPUTS, inputs, lambda one: map(_input, one.inputs))
-    return (
-        Section("cold", "Cold starts and memory", cold, folded=True),
-        Section("latency", "Latency percentiles", (*[Points(said)] * bool(said), *single), folded),
-        Section("inputs", "Is it faster on repeated input?", same, folded=True),
-    )
+    table = _table(found, _LATENCY, calls, lambda one: map(_latency, one.latencies))
+    return (*([Points(texts)] if texts else []), *table)
+
+
+def _inputs(found: Findings) -> tuple[Block, ...]:
+    made = columns(("kernel", "case"), ("factor (95 % interval)", "finding"))
+    return _table(found, _INPUTS, made, lambda one: map(_input, one.inputs))
 
 
 def _table(
-    judged: Sequence[Judgement],
+    found: Findings,
     caption: str,
     made: tuple[Column, ...],
     rows_of: Callable[[Judgement], Iterable[tuple[str, ...]]],
 ) -> tuple[Block, ...]:
-    rows = [(one.run.name, *row) for one in judged for row in rows_of(one)]
-    return (table_of_runs(caption, made, rows, heads=2, several=len(judged) > 1),) if rows else ()
+    rows = [(one.run.name, *row) for one in found.of(trust.judged) for row in rows_of(one)]
+    return (table_of_runs(caption, made, rows, heads=2, several=len(found.runs) > 1),) if rows else ()
 
 
 def _starts(run: Run) -> Iterator[tuple[str, ...]]:
@@ -100,3 +99,10 @@ def _latency(found: Latency) -> tuple[str, ...]:
 def _input(found: InputFinding) -> tuple[str, ...]:
     said = f"{found.factor.value:.2f}x faster on the same input" if found.flagged else "not faster on the same input"
     return (found.kernel, words.case(found.mode, found.batch_size), words.ratio(found.factor), said)
+
+
+SECTIONS = (
+    Part(160, "cold", "Cold starts and memory", _cold, folded=always),
+    Part(170, "latency", "Latency percentiles", _percentiles, folded=lambda found: found.p99_s is None),
+    Part(180, "inputs", "Is it faster on repeated input?", _inputs, folded=always),
+)

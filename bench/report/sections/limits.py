@@ -1,11 +1,14 @@
 """The section on where kernels stand: beside the best peers of their kind, and beside the machine's limits."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis import limits
 from mlpbench.bench.analysis.limits import BesidePeers, Conditions, Limits, LimitShare
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.report.document import Block, Figure, Fold, Paragraph, Points, Table, columns
+from mlpbench.bench.report.parts import Findings, Part
 
 _LIKE = (
     "Like for like: a kernel that returns a new array is compared with peers that do, and a kernel that keeps its "
@@ -161,3 +164,31 @@ def _share(share: LimitShare) -> tuple[str, ...]:
     value = words.share(share.ratio) if share.what == "peak" else words.ratio(share.ratio)
     when = "once, at the start" if share.once else f"in {words.things(share.ratio.n, 'repeat')}"
     return what, str(share.threads), f"{share.batch_size:,}", value, when if share.believed else f"{when}; {_TOO_LOW}"
+
+
+def by_run(found: Findings) -> tuple[Limits | None, ...]:
+    """Return where the kernels of each run stand, None of a run without peers and limits."""
+    pairs = zip(found.by_run, found.beside, strict=True)
+    return tuple(limits.find(run, own, beside) for (run, own), beside in pairs)
+
+
+def _known(found: Findings) -> tuple[Limits, ...]:
+    return tuple(filter(None, found.of(by_run)))
+
+
+def _answer(found: Findings) -> str | None:
+    known = _known(found)
+    return verdict(known) if any(row.places for one in known for row in one.rows) else None
+
+
+SECTIONS = (
+    Part(
+        30,
+        "limits",
+        "Beside other runtimes and the machine's limits",
+        lambda found: blocks(_known(found)),
+        asked=lambda found: found.profile == "limits",
+        answer=_answer,
+        data={"limits": lambda found: [words.plain(asdict(one)) for one in _known(found)]},
+    ),
+)

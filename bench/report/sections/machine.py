@@ -8,7 +8,8 @@ from mlpbench.bench.cases import CPU
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.environment import Commit, Gpu, Pool
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.report.document import Block, Paragraph, Table, columns, table_of_runs
+from mlpbench.bench.report.document import MANY_RUNS, Block, Paragraph, Table, columns, table_of_runs
+from mlpbench.bench.report.parts import Findings, Part, always
 
 UNREADABLE = "not readable"
 #: Lines that differ between any two runs and mean nothing.
@@ -195,3 +196,13 @@ def _commit(git: Commit) -> str:
         return "not run from a checkout"
     state = {True: "with uncommitted changes", False: "clean", None: "state unknown"}[git.dirty]
     return f"{git.commit}, {state}"
+
+
+def _many(found: Findings) -> bool:
+    return len(found.runs) > MANY_RUNS
+
+
+SECTIONS = (
+    Part(150, "differences", "What differs between the runs", lambda found: differences(found.runs), folded=_many),
+    Part(230, "environment", "Machine and software", lambda found: environment(found.runs), folded=always),
+)

@@ -1,10 +1,14 @@
 """What threads bring, as a figure for each group of runs that differ in nothing else, with the numbers as a table."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis.scaling import Gain, Scaling
+from mlpbench.bench.analysis import scaling
+from mlpbench.bench.analysis.scaling import Gain, Scaling, Summarized
+from mlpbench.bench.analysis.summary import best_cases, of_kernels, ranked
 from mlpbench.bench.report.document import Block, Figure, Fold, Points, Table, columns
+from mlpbench.bench.report.parts import Findings, Part, interval
 
 _READING = (
     "Time per sample with the fewest threads divided by the time with more: the same kernel at the same batch size. "
@@ -67,3 +71,58 @@ def _table(found: Scaling) -> Table:
 
 def _count(*used: int | None) -> str:
     return next((str(count) for count in used if count is not None), "does not say")
+
+
+def _found(found: Findings) -> tuple[Scaling, ...]:
+    return scaling.find(found.by_run)
+
+
+def _answer(found: Findings) -> str | None:
+    return " ".join(filter(None, (fastest(found.by_run), most_gained(found.of(_found))))) or None
+
+
+def fastest(runs: Sequence[Summarized]) -> str | None:
+    """Return the fastest kernel and setting of a sweep over one network, as a sentence; None where there is none."""
+    cases = {run.name: best_cases(of_kernels(cases)).values() for run, cases in runs if run.shown}
+    networks = {record.spec.sizes for run, _ in runs for record in run.records}
+    every = [case for of_run in cases.values() for case in of_run if not case.unchecked]
+    if len(cases) < len(runs) or len(networks) != 1 or not every:
+        return None
+    first = ranked(every)[0][0]
+    where = "one at a time" if first.mode == "per_sample" else f"in batches of {first.batch_size:,}"
+    return f"Fastest: {first.name} with {first.run}, {words.time(first.sample)} per sample {where}."
+
+
+def most_gained(scalings: Sequence[Scaling]) -> str | None:
+    """Return which kernel gains most from more threads, as a sentence; None where nothing was timed in batches."""
+    gains = [(gain, one) for one in scalings for gain in one.drawn if not gain.unchecked]
+    gains = [item for item in gains if not words.is_wide(item[0].speedup.low, item[0].speedup.high)] or gains[:1]
+    if not gains:
+        return None
+    most, where = max(gains, key=lambda pair: pair[0].speedup.value)
+    more = f"With {words.things(most.threads, 'thread')} instead of {where.fewest}"
+    if most.speedup.value <= 1:
+        return f"{more} no kernel is faster."
+    if words.is_wide(most.speedup.low, most.speedup.high):
+        return f"{more} how much faster kernels are is unclear."
+    alone = len({one.dtype for one in scalings}) == 1
+    gain = f"{words.ratio(most.speedup)} in batches of {most.batch_size:,}{'' if alone else f' of {where.dtype}'}"
+    return f"{more} {most.kernel} gains most: {gain}."
+
+
+def _as_data(one: Scaling) -> dict[str, Any]:
+    gains = [{**vars(gain), "speedup": interval(gain.speedup)} for gain in one.gains]
+    return {**vars(one), "runs": list(one.runs), "gains": gains}
+
+
+SECTIONS = (
+    Part(
+        40,
+        "threads",
+        "What more threads bring",
+        lambda found: blocks(found.of(_found)),
+        asked=lambda found: bool(found.of(_found)),
+        answer=_answer,
+        data={"threads": lambda found: list(map(_as_data, found.of(_found)))},
+    ),
+)

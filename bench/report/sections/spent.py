@@ -6,8 +6,8 @@ from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.trust import COUNTED, Spent
 from mlpbench.bench.report.document import Block, Paragraph, columns, table_of_runs
+from mlpbench.bench.report.parts import Part, always
 
-TITLE = "Instructions and energy"
 _CAPTION = (
     "Of one sample, counted in the first repeat beside the timed rounds: every thread of the process, without the "
     "system. Joules are what the processors' packages, or the card, drew in all, divided by the samples."
@@ -34,3 +34,6 @@ def _cells(one: Spent) -> tuple[str, ...]:
     rate = one.instructions / one.cycles if one.instructions and one.cycles else None
     values = (one.instructions, one.cycles, rate, one.cache_misses, one.page_faults, one.joules)
     return tuple("" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}" for value in values)
+
+
+SECTIONS = (Part(190, "spent", "Instructions and energy", lambda found: blocks(found.runs), folded=always),)

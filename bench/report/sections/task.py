@@ -7,34 +7,42 @@ from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import Block, Command, Paragraph, Points, columns, table_of_runs
+from mlpbench.bench.report.parts import Findings, Part, always
+from mlpbench.bench.report.sections import trust
 from mlpbench.bench.report.sections.machine import short
 
-_CLOCK = """
-A time is the median over the rounds of one process, divided by the samples that a call processes. The value shown
-is the median over repeats, each a fresh process, and its 95 % interval comes from the repeats alone.
+_CLOCK = (
+    (
+        "A time is the fastest tenth of the quiet rounds of one process, divided by the samples that a call processes. "
+        "The value shown is the median over repeats, each a fresh process, and its interval is from the repeats alone."
+    ),
+    (
+        "One at a time: Python calls the kernel with one sample and waits for the result, sample after sample. Batch: "
+        "one call for all samples of the batch, and the wait for the result."
+    ),
+    (
+        "In the clock: the forward pass and the wait. Outside it: making parameters, moving data to a device and back, "
+        "compiling, the first call, the check. The first call has a column of its own."
+    ),
+    (
+        "A speedup is the time per sample one at a time divided by the time per sample in a batch, within the same "
+        "process; the value shown is the median of these ratios over the repeats."
+    ),
+    (
+        "Each kernel has just agreed with a float64 reference, in the same process, when it is timed. Inputs rotate "
+        "through the data set, so that no kernel is timed on one row that stays in cache."
+    ),
+)
+_BOOK_CLOCK = (
+    "The book's cell: everything in the clock, as the book has it. Data and weights are loaded, the network is made, "
+    "all images are inferred, and the hits are counted; its time is divided by the number of images."
+)
 
-One at a time: Python calls the kernel with one sample and waits for the result, sample after sample. Batch: one
-call for all samples of the batch, and the wait for the result.
 
-In the clock: the forward pass and the wait. Outside it: making parameters, moving data to a device and back,
-compiling, the first call, the check. The first call has a column of its own.
-
-A speedup is the time per sample one at a time divided by the time per sample in a batch, within the same process;
-the value shown is the median of these ratios over the repeats.
-
-Each kernel has just agreed with a float64 reference, in the same process, when it is timed. Inputs rotate through
-the data set, so that no kernel is timed on one row that stays in cache.
-"""
-_BOOK_CLOCK = """
-The book's cell: everything in the clock, as the book has it. Data and weights are loaded, the network is made, all
-images are inferred, and the hits are counted; its time is divided by the number of images.
-"""
-
-
-def clock(*, book: bool) -> Points:
-    """Return what is in the clock; ``book``: and what is in that of the book's cell."""
-    paragraphs = (f"{_CLOCK}{_BOOK_CLOCK}" if book else _CLOCK).strip().split("\n\n")
-    return Points(tuple(" ".join(paragraph.split()) for paragraph in paragraphs))
+def _clock(found: Findings) -> tuple[Points]:
+    """Return what is in the clock, in that of the book's cell where it was timed, and what the harness costs."""
+    paragraphs = (*_CLOCK, _BOOK_CLOCK) if any(case.mode == "book" for case in found.cases) else _CLOCK
+    return (Points((*paragraphs, *trust.harness(found.of(trust.judged)))),)
 
 
 def computed(runs: Sequence[Run]) -> tuple[Block, ...]:
@@ -124,3 +132,11 @@ def _again(run: Run, head: str) -> tuple[Block, ...]:
         Command(command),
         Paragraph(f"Order of kernels and repeats: {order}."),
     )
+
+
+SECTIONS = (
+    Part(200, "clock", "What is in the clock", _clock, folded=always),
+    Part(210, "computed", "Network, data and weights", lambda found: computed(found.runs), folded=always),
+    Part(220, "kernels", "Kernels", lambda found: kernels(found.runs), folded=always),
+    Part(240, "repeat", "Reproduce", lambda found: again(found.runs), folded=always),
+)

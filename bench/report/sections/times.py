@@ -10,7 +10,19 @@ from mlpbench.bench.analysis.headline import KernelFinding
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.plan import Ending
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.report.document import Column, Figure, Fold, Table, columns, table_of_runs
+from mlpbench.bench.report import parts
+from mlpbench.bench.report.document import (
+    Block,
+    Column,
+    Figure,
+    Fold,
+    Paragraph,
+    Points,
+    Table,
+    columns,
+    table_of_runs,
+)
+from mlpbench.bench.report.parts import Findings, Part
 
 #: More panels beside each other are too narrow.
 _MOST_COLUMNS = 4
@@ -132,11 +144,11 @@ def figures(found: Grid) -> tuple[Figure | Fold, ...]:
     note = _PANELS if many else ""
     note += _NO_WHISKERS if any(case.repeats == 1 for case in cases) else ""
     times = _against_batch_size(cases, lambda case: words.duration(case.sample))
-    drawn = Figure("time", "Time per sample", _TIME_READING + note, times, found)
+    drawn = Figure("time", "Time per sample", _TIME_READING + note, times, found, found.columns)
     if not any(case.speedup is not None for case in cases if case.mode == "batched"):
         return (drawn,)
     gains = _against_batch_size(cases, _speedup)
-    gain = Figure("speedup", "Speedup over one at a time", _SPEEDUP_READING + note, gains, found)
+    gain = Figure("speedup", "Speedup over one at a time", _SPEEDUP_READING + note, gains, found, found.columns)
     return (drawn, Fold("Speedup over one at a time, panel by panel", (gain,)) if many else gain)
 
 
@@ -152,3 +164,27 @@ def _against_batch_size(cases: Sequence[CaseSummary], text: Callable[[CaseSummar
     made = columns(["kernel"], ("one at a time", *(f"batch {size:,}" for size in sizes)))
     caption = "Median over repeats, with the 95 % interval in brackets."
     return table_of_runs(caption, made, rows, several=_are_several(cases))
+
+
+def _kernel_by_kernel(found: Findings) -> tuple[Block, ...]:
+    """Return what the heading of one run says of each kernel, as a table for several."""
+    heading = found.of(parts.heading)
+    if len(found.runs) < 2 or not heading.kernels:
+        return ()
+    return (finding_table(heading.kernels), *([Points(tuple(heading.ranks))] if heading.ranks else []))
+
+
+def _cases(found: Findings) -> tuple[Block, ...]:
+    """Return every case, and for each run whose repeats were open why it ended."""
+    if not found.cases:
+        return ()
+    endings = {run.name: run.ending for run in found.runs if run.ending}
+    texts = [f"{run.title}: {text}" for run in found.runs if run.ending and (text := run.ending.sentence())]
+    return (case_table(found.cases, endings), *map(Paragraph, texts))
+
+
+SECTIONS = (
+    Part(10, "charts", "Time and speedup against batch size", lambda found: figures(grid(found.runs, found.cases))),
+    Part(120, "kernel-by-kernel", "Kernel by kernel", _kernel_by_kernel, folded=parts.always),
+    Part(140, "cases", "Every case", _cases, folded=parts.always),
+)

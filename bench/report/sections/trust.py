@@ -7,11 +7,11 @@ from typing import Any
 from mlpbench.bench import words
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.report.document import Block, Judgement, Paragraph, Points
+from mlpbench.bench.report.document import Command, Judgement, Paragraph
+from mlpbench.bench.report.parts import Findings
 from mlpbench.bench.trust import clock_check, latency
 from mlpbench.bench.trust.state import State, state
 
-TITLE = "How busy the machine was"
 #: From which share of the rounds on, other programs are worth a sentence.
 BUSY = 0.1
 #: Half the width of intervals up to which nobody needs more time.
@@ -65,27 +65,29 @@ def narrower(run: Run, found: State) -> str | None:
     return f"mlpbench run --budget {minutes}m"
 
 
-def lines(judged: Judgement) -> list[str]:
-    """Return one sentence for the machine and one for the harness; none for files that do not say."""
-    said = [told] if (told := sentence(judged.state)) else []
-    if command := narrower(judged.run, judged.state):
-        said[-1] += f" Narrower: {command}"
-    return [*said, *_harness(judged)]
+def of_all(judgements: Sequence[Judgement]) -> tuple[Paragraph | Command, ...]:
+    """Return the sentence and the command of a run; of several those of the one with the widest intervals."""
+    known = [one for one in judgements if sentence(one.state) is not None]
+    if not known:
+        return ()
+    worst = max(known, key=lambda one: (one.state.width or 0.0, one.state.left_out or 0.0))
+    head = f"{worst.run.title} has the widest intervals. " if len(judgements) > 1 else ""
+    command = narrower(worst.run, worst.state)
+    return (Paragraph(f"{head}{sentence(worst.state)}"), *([Command(command)] if command else []))
 
 
-def _harness(judged: Judgement) -> list[str]:
-    one, batch = judged.cost_s.values()
-    if one is None or batch is None:
-        return []
-    costs = f"{words.seconds(one)} one at a time and {words.seconds(batch)} for a batch"
-    return [f"A call of the harness costs {costs}, in every time here."]
+def harness(judgements: Sequence[Judgement]) -> tuple[str, ...]:
+    """Return what a call of the harness costs, one sentence for each run; none for files that do not say."""
+    texts = []
+    for judgement in judgements:
+        one, batch = judgement.cost_s.values()
+        if one is not None and batch is not None:
+            costs = f"{words.seconds(one)} one at a time and {words.seconds(batch)} for a batch"
+            where = f" of {judgement.run.title}" if len(judgements) > 1 else " here"
+            texts.append(f"A call of the harness costs {costs}, in every time{where}.")
+    return tuple(texts)
 
 
-def blocks(judged: Sequence[Judgement]) -> tuple[Block, ...]:
-    """Return the section's content; nothing where the files say nothing."""
-    told: list[Block] = []
-    for one in judged:
-        if said := lines(one):
-            told += [Paragraph(f"{one.run.title}:")] if len(judged) > 1 else []
-            told.append(Points(tuple(said)))
-    return tuple(told)
+def judged(found: Findings) -> tuple[Judgement, ...]:
+    """Return how far each run can be trusted."""
+    return tuple(judge(run, own, found.p99_s) for run, own in found.by_run)

@@ -45,19 +45,3 @@ def test_who_points_at_a_mark_reads_the_marked_name():
     chart["datasets"][base.ROWS] = [{"kernel": "fast"}, {"kernel": "plain"}]
     svg = vl_convert.vegalite_to_svg(chart, vl_version=times.vega_lite_version())
     assert re.findall(r'aria-label="(kernel: [^"]*)"', svg) == ["kernel: fast †", "kernel: plain"]
-
-
-def test_layers_are_what_altair_makes_of_them_and_a_channel_that_they_share_is_made_once(monkeypatch):
-    turned = []
-    plain = base.alt.Y.to_dict
-    monkeypatch.setattr(base.alt.Y, "to_dict", lambda axis, **how: turned.append(axis) or plain(axis, **how))
-    points = base.alt.Chart().encode(base.alt.Y("y:Q"), **base.telling({"kernel": "kernel"}))
-    layers = [base.rule_at_one(), *base.interval_lines(points, points)]
-    (panel,) = base.beside(layers, {"": [{"kernel": "fast"}]}, "", 9)
-    assert len(turned) == 3, "of the rule, of the whiskers, and of lines and symbols together"
-    inline = {}
-    context = {"datasets": inline, "top_level": False, "data": base.alt.NamedData(name=base.ROWS)}
-    as_altair = [layer.to_dict(validate=False, context=context) for layer in layers]
-    assert panel.chart["layer"] == as_altair
-    assert list(panel.chart["layer"][0]) == list(as_altair[0]), "in the same order"
-    assert panel.chart["datasets"] == inline | {base.ROWS: [{"kernel": "fast"}]}

@@ -40,7 +40,7 @@ def test_the_charts_hold_the_known_values(reports):
     assert known["numpy", "per_sample", 0.3] == pytest.approx(18e-6)
 
 
-def test_without_an_interval_there_is_no_band(reports):
+def test_without_an_interval_there_is_no_whisker(reports):
     page = reports.text("single", "html")
     assert "no whisker is drawn" in page
     assert {row["low"] for row in chart_rows(page, "time")} == {None}
@@ -106,15 +106,6 @@ def test_threads_are_columns_and_all_else_rows():
     assert grid(runs[:3], [case(run.name) for run in runs[:3]]).columns is None, "no full grid"
     alone = grid(runs, [case("another machine/1 thread")])
     assert alone.runs == ("another machine/1 thread",)
-
-
-@pytest.mark.parametrize(("noise", "banded"), [(0.002, 2), (0.5, 0), (0, 2)])
-def test_a_band_joins_narrow_intervals_that_hide_no_line(tmp_path, noise, banded):
-    run = record.read_run(simulate.write_run(tmp_path, EXACT, noise=noise))
-    (panel,) = times.time_charts(Grid(tuple(summarize([run]))), ["numpy", "numba"])
-    rows = panel.chart["datasets"]["rows"]
-    assert len({row["kernel"] for row in rows if "band" in row}) == banded
-    assert len([row for row in rows if row["kind"] == "repeat"]) == 3 * len(EXACT)
 
 
 def test_the_page_has_one_bundle_and_a_policy_without_network(reports):
