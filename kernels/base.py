@@ -100,10 +100,6 @@ class Kernel(ABC):
     distributions: ClassVar[tuple[str, ...]] = ()
     #: What each call returns. A new array costs time, so kernels are compared like for like where they return alike.
     returns: ClassVar[Returns] = "new"
-    #: How charts draw it: a colour on white, one on black, a mark of `bench.report.charts.style`. A hue is a family:
-    #: numpy blue, numba green, its vector kernels orange to brown, devices red, peers grey to purple. None: charts
-    #: choose by the name. No class inherits it.
-    look: ClassVar[tuple[str, str, str] | None] = None
     #: What products are computed in. TF32 and float16 have a bound of their own in `kernels.reference`.
     arithmetic: ClassVar[Arithmetic] = "dtype"
     #: Whether `forward` on a CUDA device can be captured as a graph: it only gives kernels of its own to `stream`, and

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 class CupyKernel(StreamKernel):
     """`kernels.cuda.forward` on the current GPU: a product and a device kernel for each layer."""
 
-    look = ("#c80f5c", "#ff5c93", "star")
-
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
         # Before each call: another kernel of the process may have set it since.
@@ -68,7 +66,6 @@ class CupyKernel(StreamKernel):
 class CupyTf32Kernel(CupyKernel):
     """The same with products on tensor cores, which read 11 significant bits of each operand."""
 
-    look = ("#8f1d4f", "#ff9dbf", "pentagon")
     arithmetic: ClassVar[Arithmetic] = "tf32"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:

@@ -58,7 +58,6 @@ def _pool_threads() -> int | None:
 class JaxKernel(Kernel):
     """A jitted function, NumPy arrays in and out. Making a NumPy array of the result waits for it."""
 
-    look = ("#8e2fa3", "#d07be3", "bow")
     backend = "jax"
     distributions = ("jax",)
     #: What JAX calls the backend where it is asked for, and what it answers to.
@@ -135,8 +134,6 @@ class JaxKernel(Kernel):
 class JaxArrayKernel(JaxKernel):
     """`JaxKernel` on JAX's own arrays. A call returns before its result is there, and the harness waits for it."""
 
-    look = ("#b164c6", "#eab4f7", "glass")
-
     def from_host(self, x: _Array) -> Any:
         """Return a NumPy array as JAX's, of the same dtype."""
         put = self._jax.device_put
@@ -158,7 +155,6 @@ class JaxArrayKernel(JaxKernel):
 class JaxCudaKernel(JaxArrayKernel):
     """`JaxArrayKernel` on a CUDA device. Products of float32 are in float32: the precision is "highest"."""
 
-    look = ("#a03cb8", "#dd98ee", "stairs")
     device = "cuda"
     _platform = ("cuda", "gpu")
 

@@ -45,8 +45,6 @@ class NumbaKernel(CompiledKernel):
     smaller batch uses its first rows.
     """
 
-    look = ("#0b7a3b", "#34b568", "circle")
-
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
         from mlpbench.kernels.numba_jit import loops
@@ -98,8 +96,6 @@ class NumbaParallelKernel(NumbaKernel):
     The kernel uses as many threads as Numba has when the kernel is made (``NUMBA_NUM_THREADS``). It divides a batch
     that has `FLOP_PER_THREAD` for each of them, and computes a smaller one on one thread.
     """
-
-    look = ("#4f9b25", "#8fdc6a", "hexagon")
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)

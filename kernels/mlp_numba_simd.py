@@ -42,7 +42,6 @@ class NumbaSimdKernel(CompiledKernel):
     smaller batch uses its first rows.
     """
 
-    look = ("#e06400", "#ff9440", "up")
     #: Whether the first layer skips inputs that are zero.
     skips_zeros: ClassVar[bool] = False
     #: The smallest batch whose rows are divided among threads: none.
@@ -112,7 +111,6 @@ class NumbaSimdNewKernel(NumbaSimdKernel):
     copy a few rows, and to copy many rows is little beside computing them.
     """
 
-    look = ("#5f4630", "#b8a184", "left")
     returns = "new"
 
     def forward(self, x: _Array) -> _Array:
@@ -132,8 +130,6 @@ class NumbaSimdParallelKernel(NumbaSimdKernel):
     divide the columns of layers that have `BYTES_PER_THREAD` (`kernels.numba_simd.passes.columns`). One thread
     computes whatever is too small for both.
     """
-
-    look = ("#a63a00", "#e8683a", "down")
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
@@ -194,7 +190,6 @@ class NumbaSimdSparseKernel(NumbaSimdKernel):
     formula has NaN.
     """
 
-    look = ("#b07f00", "#f0c440", "right")
     skips_zeros = True
 
     def describe(self) -> Facts:

@@ -97,7 +97,6 @@ def _of(functions: dict[str, Any], leaky: Callable[..., Any], activation: Activa
 class NumpyKernel(Kernel):
     """The book's ``predict``: every step makes a new array. What readers of the book run."""
 
-    look = ("#1f62c4", "#5b9bf5", "square")
     backend = "numpy"
     distributions = ("numpy",)
 
@@ -199,7 +198,6 @@ class NumpyOutKernel(Kernel):
     The buffers grow to the largest batch seen. A smaller batch uses their first rows, which are contiguous.
     """
 
-    look = ("#3f8fd6", "#9cc8fa", "diamond")
     backend = "numpy"
     distributions = ("numpy",)
     returns = "kept"

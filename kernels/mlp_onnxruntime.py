@@ -99,7 +99,6 @@ def build_model(spec: ForwardSpec, params: Params) -> bytes:
 class OnnxRuntimeKernel(Kernel):
     """`InferenceSession.run`: a NumPy array in, a new NumPy array out."""
 
-    look = ("#5b3fb0", "#a18cf0", "plus")
     backend = "onnxruntime"
     distributions = ("onnxruntime", "onnxruntime-gpu")
     #: What computes, and its options.
@@ -169,7 +168,6 @@ class OnnxRuntimeBoundKernel(OnnxRuntimeKernel):
     the same number of rows share an output buffer: a result is valid until the next call.
     """
 
-    look = ("#8670dd", "#c6b9ff", "cross")
     returns = "kept"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
@@ -231,7 +229,6 @@ class OnnxRuntimeCudaKernel(OnnxRuntimeKernel):
     ONNX Runtime captures one for fixed inputs only.
     """
 
-    look = ("#6f56c8", "#b3a2f6", "gate")
     device = "cuda"
     returns = "kept"
     _provider = ("CUDAExecutionProvider", {"use_tf32": "0"})

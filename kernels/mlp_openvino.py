@@ -43,7 +43,6 @@ def _openvino() -> Any:
 class OpenVinoKernel(Kernel):
     """A compiled model and a request for each batch size; NumPy arrays in and out, without a copy."""
 
-    look = ("#1f2329", "#eceff3", "heart")
     backend = "openvino"
     distributions = ("openvino",)
     returns = "kept"

@@ -33,7 +33,6 @@ HIDDEN = {"sigmoid": "logistic", "relu": "relu", "tanh": "tanh", "identity": "id
 class SklearnKernel(Kernel):
     """`MLPClassifier.predict_proba`: a NumPy array in, a new NumPy array out."""
 
-    look = ("#6e5878", "#a58db0", "drop")
     backend = "sklearn"
     distributions = ("scikit-learn",)
 

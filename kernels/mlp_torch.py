@@ -50,7 +50,6 @@ EXTRA = "torch"
 class TorchKernel(Kernel):
     """Eager PyTorch, NumPy arrays in and out; both share memory with the tensors."""
 
-    look = ("#6b7280", "#a7afba", "bar")
     backend = "torch"
     distributions = ("torch",)
     #: Where the weights are, and tensors go.
@@ -128,7 +127,6 @@ class TorchKernel(Kernel):
 class TorchTensorKernel(TorchKernel):
     """Eager PyTorch on tensors, into tensors that are kept for each number of rows."""
 
-    look = ("#3f4650", "#c9ced6", "post")
     returns: ClassVar[Returns] = "kept"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
@@ -225,7 +223,6 @@ class TorchCompileKernel(TorchTensorKernel):
     ``cpp_wrapper``, ``max_autotune`` and fixed shapes was faster beyond the noise.
     """
 
-    look = ("#8a8178", "#8c847b", "pentagon")
     returns: ClassVar[Returns] = "new"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
@@ -275,7 +272,6 @@ class TorchCompileKernel(TorchTensorKernel):
 class TorchCudaKernel(TorchTensorKernel):
     """Eager PyTorch on a CUDA device: `TorchTensorKernel` with its tensors there. float32 stays float32."""
 
-    look = ("#525a66", "#b7bec8", "house")
     device = "cuda"
     _place = "cuda"
 
@@ -335,8 +331,6 @@ class TorchCudaKernel(TorchTensorKernel):
 
 class TorchCudaCompileKernel(TorchCudaKernel):
     """`torch.compile` on a CUDA device, in the mode that captures CUDA graphs: they write to the same memory again."""
-
-    look = ("#7b7168", "#a39a90", "arrow")
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)

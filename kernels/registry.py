@@ -187,12 +187,6 @@ def _point(name: str) -> EntryPoint:
     return point
 
 
-@cache
-def looks() -> dict[str, tuple[str, str, str]]:
-    """Return how charts draw each kernel of this package (`Kernel.look`). Code of other packages does not run here."""
-    return {name: look for name in _OURS | _PEERS if (look := vars(load(name)).get("look")) is not None}
-
-
 def load(name: str) -> type[Kernel]:
     """Return the class of the kernel called ``name``; its library need not be there.
 

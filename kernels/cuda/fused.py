@@ -57,7 +57,6 @@ class CupyFusedKernel(StreamKernel):
     needed. The output buffer grows to the largest batch seen.
     """
 
-    look = ("#e3122d", "#ff6b6b", "circle")
     arithmetic: ClassVar[Arithmetic] = "fp32"
     capturable = True
     #: Whether inputs are bytes.
@@ -140,21 +139,18 @@ class CupyFusedKernel(StreamKernel):
 class CupyFused3xTf32Kernel(CupyFusedKernel):
     """On tensor cores, each product from three of TF32: as exact as float32. An infinite input makes NaN."""
 
-    look = ("#b3261e", "#ff8f80", "hexagon")
     arithmetic = "3xtf32"
 
 
 class CupyFusedTf32Kernel(CupyFusedKernel):
     """On tensor cores in TF32: operands of 11 significant bits, sums in float32."""
 
-    look = ("#7a1f1f", "#e8a0a0", "up")
     arithmetic = "tf32"
 
 
 class CupyFusedFp16Kernel(CupyFusedKernel):
     """On tensor cores in float16: operands of 11 significant bits up to 65504, sums in float32."""
 
-    look = ("#c9432a", "#ff9b7a", "down")
     arithmetic = "fp16"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
@@ -167,7 +163,6 @@ class CupyFusedFp16Kernel(CupyFusedKernel):
 class CupyFusedU8Kernel(CupyFusedKernel):
     """Inputs are bytes in memory and on the way there; each stands for byte / 255, as in a file of pixels."""
 
-    look = ("#a01f8a", "#f08be0", "right")
     pixels = True
 
     def nearest(self, x: _Array) -> _Array:
@@ -248,28 +243,18 @@ class _Replayed(CupyFusedKernel):
 class CupyFusedGraphKernel(_Replayed):
     """`CupyFusedKernel`, replayed."""
 
-    look = ("#e3122d", "#ff6b6b", "square")
-
 
 class CupyFused3xTf32GraphKernel(_Replayed, CupyFused3xTf32Kernel):
     """`CupyFused3xTf32Kernel`, replayed."""
-
-    look = ("#b3261e", "#ff8f80", "diamond")
 
 
 class CupyFusedTf32GraphKernel(_Replayed, CupyFusedTf32Kernel):
     """`CupyFusedTf32Kernel`, replayed."""
 
-    look = ("#7a1f1f", "#e8a0a0", "plus")
-
 
 class CupyFusedFp16GraphKernel(_Replayed, CupyFusedFp16Kernel):
     """`CupyFusedFp16Kernel`, replayed."""
 
-    look = ("#c9432a", "#ff9b7a", "cross")
-
 
 class CupyFusedU8GraphKernel(_Replayed, CupyFusedU8Kernel):
     """`CupyFusedU8Kernel`, replayed."""
-
-    look = ("#a01f8a", "#f08be0", "left")

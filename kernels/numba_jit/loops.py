@@ -5,8 +5,8 @@ once: each of the eight numbers that a step loads is used four times, and no sum
 several terms of one sum, so the order of additions changes: ``reassoc`` permits that, and ``contract`` permits
 ``a * b + c`` in one instruction. Neither lets LLVM assume that there is no NaN, as ``fastmath=True`` would.
 
-What keeps these loops from being shorter: `exp`. The C library's takes one number at a time, and with it a batch of
-784-50-100-10 takes twice as long (measured).
+`exp` is written out because the C library's takes one number at a time: with it a batch of 784-50-100-10 takes 1.45
+times as long (measured on Zen 5).
 """
 
 # mypy: disable-error-code="no-untyped-call"

@@ -33,3 +33,14 @@ def compiled_once(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Dispatcher, "compile", compile_alone)
         yield
+
+
+@pytest.fixture
+def one_program(monkeypatch):
+    """Let all networks share one program of the vector kernels, which otherwise has the activations of a network."""
+    from mlpbench.kernels.numba_simd.codegen import layers
+    from mlpbench.kernels.spec import read_hidden
+    from support.contestants import EACH
+
+    all_of_them = layers.others(read_hidden(",".join(EACH)))
+    monkeypatch.setattr(layers, "others", lambda _: all_of_them)

@@ -5,7 +5,6 @@ what is particular to one kernel stands in its own file.
 """
 
 import json
-import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -20,14 +19,14 @@ from mlpbench.kernels.base import Facts
 from mlpbench.kernels.conformance import agree, check
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.models.weights import load_params
-from mlpbench.kernels.numba_simd.codegen import layers
 from mlpbench.kernels.params import Params, hand_worked
 from mlpbench.kernels.reference import seeded
-from mlpbench.kernels.spec import HAND_WORKED, HIDDEN, MNIST, ForwardSpec, read_hidden
+from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
 from support.assembly import printed
 from support.contestants import (
     ABSENT,
     COMPILED,
+    EACH,
     NAMES,
     OURS,
     SLOW,
@@ -39,6 +38,7 @@ from support.contestants import (
     waited,
 )
 
+pytestmark = pytest.mark.usefixtures("one_program")
 every_kernel = pytest.mark.parametrize("name", NAMES)
 our_kernels = pytest.mark.parametrize("name", OURS)
 every_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -57,18 +57,9 @@ SIZES = [
     (2100, 50, 3),
     (4099, 17),
 ]
-#: Every activation; two slopes would be two activations.
-EACH = [name if name != "leaky-relu" else "leaky-relu:0.2" for name in HIDDEN]
 MIXED = ForwardSpec((65, 33, 17, 9, 8, 5), "tanh,gelu,silu,leaky-relu:0.2")
 
 made_once = cache(seeded)
-
-
-@pytest.fixture(autouse=True)
-def one_program(monkeypatch):
-    """Let all networks share one program of the vector kernels, which otherwise has the activations of a network."""
-    all_of_them = layers.others(read_hidden(",".join(EACH)))
-    monkeypatch.setattr(layers, "others", lambda _: all_of_them)
 
 
 @pytest.mark.parametrize("name", ABSENT)
@@ -440,46 +431,3 @@ def test_both_ends_of_each_activation_and_nan(name):
         with np.errstate(invalid="ignore"):
             y = activated(available(name), hidden, x)
         np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-37)
-
-
-#: The errors that vector kernels state, in units in the last place: for every x, and how many more where x < 0.
-STATED = {
-    "tanh": lambda x: 1.9 + 0 * x,
-    "silu": lambda x: 3 + 0.25 * np.maximum(-x, 0),
-    "gelu": lambda x: 6 + np.minimum(x, 0) ** 2 / 2,
-}
-#: Where results are no denormals, and exp(-x) is finite.
-RANGES = {"tanh": (-104, 104), "silu": (-86, 104), "gelu": (-12.5, 13)}
-vectors = pytest.mark.parametrize("name", [name for name in OURS if name.startswith("numba-simd")])
-
-
-@vectors
-@pytest.mark.parametrize("hidden", STATED)
-def test_float32_errs_by_at_most_what_is_stated_and_minus_infinity_has_the_limit(name, hidden):
-    rng = np.random.default_rng(1)
-    spread = [rng.uniform(*RANGES[hidden], 60_000), rng.uniform(-2, 2, 60_000), 10.0 ** rng.uniform(-30, 0, 9_000)]
-    x = np.concatenate(spread).astype(np.float32)
-    exact = reference.HIDDEN[hidden](x)
-    ulps = np.abs(activated(available(name), hidden, x) - exact) / np.spacing(np.abs(exact).astype(np.float32))
-    assert (ulps <= STATED[hidden](x)).all()
-    low = activated(available(name), hidden, np.float32([-np.inf]))
-    np.testing.assert_allclose(low, [-1 if hidden == "tanh" else 0], atol=1e-37)
-
-
-def normal(x):
-    """Return Phi(x) = erfc(-x / sqrt(2)) / 2. What rounding erfc's argument does is taken out, to first order."""
-    argument = -x / np.sqrt(np.longdouble(2))
-    rounded = argument.astype(np.float64)
-    slope = 2 / np.sqrt(np.longdouble(np.pi)) * np.exp(-argument * argument)
-    return (np.array([math.erfc(value) for value in rounded]) - slope * (argument - rounded)) / 2
-
-
-@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 60, reason="no long double here to compare float64 with")
-def test_float64_errs_by_at_most_what_is_stated():
-    x = np.concatenate([np.random.default_rng(1).uniform(-36, 36, 20_000), np.linspace(-1, 1, 20_001)])
-    wide = x.astype(np.longdouble)
-    exact = {"tanh": np.tanh(wide), "silu": wide / (1 + np.exp(-wide)), "gelu": wide * normal(wide)}
-    for hidden, stated in STATED.items():
-        allowed = stated(x) + (3 if hidden == "gelu" else 0)  # that of the C library's erfc
-        error = np.abs(activated(available("numba-simd"), hidden, x) - exact[hidden])
-        assert (error <= allowed * np.spacing(np.abs(exact[hidden]).astype(np.float64))).all(), hidden

@@ -88,15 +88,12 @@ def test_a_built_in_kernel_that_cannot_be_imported_is_a_bug(monkeypatch):
         registry.load("numpy")
 
 
-def test_a_name_that_no_file_can_have_is_not_taken():
+def test_a_name_that_no_file_can_have_is_not_taken(offers):
     """It would become part of a path, and the records of a run that skips it could not be read."""
     for name in ("my kernel", "../up", "a/b", ".hidden", "", "k" * 101, "noyau-é", "new\nline"):
         assert not registry._NAME.fullmatch(name)
         assert not untrusted.NAME.fullmatch(name)
     assert untrusted.NAME.pattern == f"^{registry._NAME.pattern}$"
-
-
-def test_only_good_names_of_other_packages_are_listed(offers):
     offers(**{"theirs": "support.mutants:BiasDropped", "../theirs": "support.mutants:BiasDropped"})
     assert registry.names()[-1] == "theirs"
     assert "../theirs" not in registry.names()

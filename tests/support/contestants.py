@@ -12,7 +12,7 @@ from mlpbench.kernels.cuda.forward import Network
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_numba import NumbaParallelKernel
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdParallelKernel
-from mlpbench.kernels.spec import ForwardSpec
+from mlpbench.kernels.spec import HIDDEN, ForwardSpec
 from support.fake_cupy import replacing
 
 
@@ -73,6 +73,8 @@ class CupyUnderNumpy(Kernel):
         return self._network(x)
 
 
+#: Every activation; two slopes would be two activations.
+EACH = [name if name != "leaky-relu" else "leaky-relu:0.2" for name in HIDDEN]
 #: What the registry's kernels would do with larger batches only, or on a GPU.
 VARIANTS = {
     "numba-parallel divided": divided(NumbaParallelKernel),

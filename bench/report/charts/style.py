@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from mlpbench.kernels import registry
+from mlpbench.kernels.looks import LOOKS
 
 #: M. Okabe and K. Ito, "Color Universal Design" (2008), for causes and parts. Strongest on white first.
 _OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -79,7 +79,7 @@ def series(names: Sequence[str], theme: Theme) -> list[Series]:
 
 def _look(name: str) -> tuple[str, tuple[str, str], str]:
     """Return the name of a kernel's colour in the stylesheet, the colour in both themes, and the path of its mark."""
-    if (look := registry.looks().get(name)) is not None:
+    if (look := LOOKS.get(name)) is not None:
         light, dark, mark = look
         return f"kernel-{name}", (light, dark), _SHAPES[mark]
     number = int.from_bytes(sha256(name.encode()).digest()[:4], "big")
@@ -92,6 +92,6 @@ def stylesheet(theme: Theme) -> str:
     which = theme.kernels or 0
     named = {name: getattr(theme, name) for name in ("ink", "muted", "grid", "surface", "shade")}
     named |= {f"series-{i}": colour for i, colour in enumerate(theme.series)}
-    named |= {f"kernel-{name}": look[which] for name, look in registry.looks().items()}
+    named |= {f"kernel-{name}": look[which] for name, look in LOOKS.items()}
     named |= {f"other-{i}": colours[which] for i, colours in enumerate(_OTHERS)}
     return " ".join(f"--{name}: {colour};" for name, colour in named.items())

@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 
-from mlpbench.kernels import reference
 from mlpbench.kernels.cuda import packing, programs
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from support.on_cpu.raw import CpuRawKernel, compiler
 
 ARITHMETICS = ["fp32", "3xtf32", "tf32", "fp16"]
 
@@ -91,18 +89,6 @@ def test_what_follows_each_product():
     last = programs.after_products(ForwardSpec((9, 3), output="identity"))
     assert [(one.name, one.rows_per_block) for one in last] == [("bias_activation", 341)]
     assert "-DACTIVATION=IDENTITY" in last[0].options
-
-
-@pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_bias_and_softmax_in_one_program(dtype):
-    program = programs.bias_softmax(10, dtype)
-    kernel = CpuRawKernel(program.source, program.name, program.options)
-    numbers = np.random.default_rng(0)
-    a, b = numbers.normal(size=(129, 10)).astype(dtype), numbers.normal(size=10).astype(dtype)
-    want = reference.softmax(a.astype(float) + b)
-    kernel((program.grid(129),), (program.block,), (a, b, np.int64(129)))
-    assert np.abs(a - want).max() < {"float32": 2e-7, "float64": 1e-15}[dtype]
 
 
 @pytest.mark.heavy

@@ -12,9 +12,8 @@ import pytest
 from mlpbench.kernels import reference
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
 from mlpbench.kernels.mlp_numpy import NumpyKernel
-from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.reference import bound, seeded
-from mlpbench.kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.spec import ForwardSpec
 from support.contestants import divided
 
 KERNELS = {
@@ -71,17 +70,3 @@ def test_sums_of_any_length_err_at_most_1_5_times_numpys(name, n_in, n_out):
     ours, numpys = (np.abs(cls(spec, params).forward(x) - expected) for cls in (KERNELS[name], NumpyKernel))
     assert ours.max() <= 1.5 * numpys.max()
     assert np.sqrt(np.square(ours).mean()) <= 1.25 * np.sqrt(np.square(numpys).mean())
-
-
-@kernels
-def test_the_same_answer_to_each_of_mnists_images(name, mnist_dir):
-    """The class with the highest output, as float64 finds it, with the book's weights: 9,352 of them right."""
-    from mlpbench.bench.data.datasets import mnist
-
-    data = mnist(mnist_dir)
-    params, x = load_params(mnist_dir / "sample_weight.pkl", MNIST), data.inputs("float32")
-    expected = reference.forward(MNIST, params, x).argmax(axis=1)
-    kernel = KERNELS[name](MNIST, params)
-    np.testing.assert_array_equal(kernel.forward(x).argmax(axis=1), expected)
-    np.testing.assert_array_equal([kernel.forward_one(row).argmax() for row in x], expected)
-    assert np.mean(expected == data.labels) == 0.9352

@@ -45,13 +45,6 @@ def test_a_batch_of_several_blocks_and_a_result_that_is_not_stale():
         np.testing.assert_array_equal(kernel.forward(part), serial.forward(part))
 
 
-def test_what_does_not_have_the_shape_is_refused():
-    kernel = ByColumns(WIDE, seeded(WIDE))
-    for call, x in ((kernel.forward, np.zeros((3, 783), "f")), (kernel.forward_one, np.zeros(783, "f"))):
-        with pytest.raises(ValueError, match="shape"):
-            call(x)
-
-
 def test_columns_are_divided_in_wide_networks_by_several_threads_and_nowhere_else():
     alone = by_columns(NumbaSimdParallelKernel, threads=1)(WIDE, seeded(WIDE))
     assert alone.describe().others["columns_below_rows"] is None
