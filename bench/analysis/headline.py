@@ -160,7 +160,7 @@ class Overview:
             return f"{self.title}: nothing was timed."
         gains = [against(*gain) for gain in self.gains] or [f"no batching speedup, {self.fastest.missing}"]
         comma = "," if self.kernels > 1 else ""
-        return f"{self.title}: {self.name}{comma} takes {self.time}: {' and '.join(gains)}."
+        return f"{self.title}: {self.name}{comma} takes {' '.join(self.time)}: {' and '.join(gains)}."
 
     @property
     def name(self) -> str:
@@ -171,13 +171,13 @@ class Overview:
         return f"{name}, the fastest of {'ours' if self.peers else self.kernels}"
 
     @property
-    def time(self) -> str:
-        """Its time per sample and where: ``310 ns per sample in batches of 1,000``."""
+    def time(self) -> tuple[str, str]:
+        """Its time, and of what: ``310 ns`` and ``per sample in batches of 1,000``."""
         best = (self.fastest.best or self.fastest.one) if self.fastest else None
         if self.fastest is None or best is None:
-            return "not measured"
+            return "not measured", ""
         where = "one at a time" if self.fastest.best is None else f"in batches of {self.fastest.best_batch_size:,}"
-        return f"{words.time(best)} per sample {where}"
+        return words.time(best), f"per sample {where}"
 
     @property
     def gains(self) -> list[tuple[Ratio, str]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Any
 
 from mlpbench.bench.analysis.headline import Headline, Overview
@@ -119,20 +118,16 @@ class Section:
 class Judgement:
     """How far one run can be trusted: derived once, for all sections, charts and formats.
 
-    ``costs`` of a call of the harness, in seconds, by mode and process; ``budgets``: what kernels can do within a p99.
+    ``cost_s``: what a call of the harness costs by mode, in seconds, the median over processes; None where the files do
+    not say. ``budgets``: what kernels can do within a p99.
     """
 
     run: Run
     state: State
-    costs: dict[str, list[float]]
+    cost_s: dict[str, float | None]
     latencies: list[Latency]
     budgets: list[Budget]
     inputs: list[InputFinding]
-
-    @property
-    def cost_s(self) -> dict[str, float | None]:
-        """What a call of the harness costs by mode, in seconds: the median over processes."""
-        return {mode: median(costs) if costs else None for mode, costs in self.costs.items()}
 
 
 @dataclass(frozen=True, repr=False)

@@ -31,7 +31,7 @@ class Findings:
     """The runs of a report, and what was derived from them: each finding once, for all sections and formats.
 
     ``by_run``: each run with its cases; ``beside``: what was measured beside them, None of a run without times;
-    ``p99_s``: a latency budget in seconds that the reader asks about.
+    ``p99_s``: a latency budget in seconds that the reader asks about. ``kept``: what was derived, by what derives it.
     """
 
     runs: tuple[Run, ...]
@@ -39,13 +39,13 @@ class Findings:
     by_run: tuple[tuple[Run, tuple[CaseSummary, ...]], ...]
     beside: tuple[Evidence | None, ...]
     p99_s: float | None = None
-    _kept: dict[Any, Any] = field(default_factory=dict)
+    kept: dict[Any, Any] = field(default_factory=dict)
 
     def of(self, find: Callable[[Findings], T]) -> T:
         """Return what ``find`` derives from this; it is called the first time alone."""
-        if find not in self._kept:
-            self._kept[find] = find(self)
-        return cast("T", self._kept[find])
+        if find not in self.kept:
+            self.kept[find] = find(self)
+        return cast("T", self.kept[find])
 
     @property
     def profile(self) -> str | None:

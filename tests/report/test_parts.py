@@ -9,20 +9,22 @@ import pytest
 from mlpbench.bench.report import charts, parts, render, sections
 from mlpbench.bench.report.formats import html
 from mlpbench.bench.report.parts import Findings
-from mlpbench.bench.report.sections import bandwidth, limits, scaling
+from mlpbench.bench.report.sections import explain, limits, scaling
 from support.explanations import CALLS, LARGE, SMALL, WEIGHTS, explanation
 from support.explanations import parts as shares
 
 NAMES = [module.name for module in iter_modules(sections.__path__)]
 
 
-def findings(*profiles, **known):
+def findings(*profiles, known=()):
     runs = tuple(
         SimpleNamespace(plan=SimpleNamespace(profile=profile, sweep=None), setting=None) for profile in profiles
     )
-    found = Findings(runs, (), (), ())
-    found._kept.update({scaling._found: (), **known})
-    return found
+    return Findings(runs, (), (), (), kept={scaling.gained: (), **dict(known)})
+
+
+def answer(slug, found):
+    return next(part for part in parts.registered() if part.slug == slug).answer(found)
 
 
 @pytest.fixture
@@ -49,9 +51,7 @@ def without(monkeypatch):
     ],
 )
 def test_the_first_section_is_what_the_profile_asks(profiles, scalings, first):
-    found = findings(*profiles)
-    found._kept[scaling._found] = scalings
-    assert parts.first(found).slug == first
+    assert parts.first(findings(*profiles, known={scaling.gained: scalings})).slug == first
 
 
 def test_places_and_slugs_and_kinds_are_given_once():
@@ -90,19 +90,17 @@ def test_a_sweep_over_threads_names_the_fastest_and_who_gains_most(reports):
 
 def test_memory_says_where_it_is_the_bus_and_nothing_where_nobody_knows():
     clear = [explanation(SMALL, {"numpy": CALLS}), explanation(LARGE, {"numpy": WEIGHTS})]
-    found = findings("memory")
-    found._kept[bandwidth.of_report] = clear
-    assert bandwidth._answer(found) == f'"Bus bandwidth" is right for {LARGE} (DRAM; numpy).'
-    unclear = shares(0.1, 0.1, 0.1, 0.7)
-    found._kept[bandwidth.of_report] = [explanation(spec, {"numpy": unclear}) for spec in (SMALL, LARGE)]
-    assert bandwidth._answer(found) is None
+    nobody = [explanation(spec, {"numpy": shares(0.1, 0.1, 0.1, 0.7)}) for spec in (SMALL, LARGE)]
+    for runs, text in ((clear, f'"Bus bandwidth" is right for {LARGE} (DRAM; numpy).'), (nobody, None)):
+        assert answer("bandwidth", findings("memory", known={explain.of_report: runs})) == text
 
 
 def test_a_run_beside_no_peer_of_its_kind_counts_no_places():
     """A kernel that keeps its buffer has nothing to be compared with in a run whose only peer makes new arrays."""
-    found, nothing = findings("limits"), SimpleNamespace(rows=())
-    found._kept[limits.by_run] = (nothing,)
-    assert limits._answer(found) is None
+    nothing = SimpleNamespace(rows=())
     row = SimpleNamespace(places=(SimpleNamespace(ratio=SimpleNamespace(low=1.1, high=1.2)),))
-    found._kept[limits.by_run] = (nothing, SimpleNamespace(rows=(row,)))
-    assert limits._answer(found).startswith("Beside the best peer, ours are faster in 1 of 1")
+    for settings, text in (
+        ((nothing,), "None"),
+        ((nothing, SimpleNamespace(rows=(row,))), "Beside the best peer, ours are faster in 1 of 1 "),
+    ):
+        assert str(answer("limits", findings("limits", known={limits.by_run: settings}))).startswith(text)

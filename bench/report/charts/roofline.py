@@ -48,25 +48,12 @@ def roofline_chart(found: Explanation, names: Sequence[str]) -> dict[str, Any]:
 
 
 def apart(values: Sequence[float], least: float) -> list[float]:
-    """Return the values, moved until none is nearer to another than ``least``: those that have room stay."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    groups: list[list[int]] = []
-    for index in order:
-        groups.append([index])
-        while len(groups) > 1 and _low(groups[-1], values, least) < _low(groups[-2], values, least) + least * len(
-            groups[-2]
-        ):
-            groups[-2:] = [groups[-2] + groups[-1]]
-    found = list(values)
-    for group in groups:
-        for place, index in enumerate(group):
-            found[index] = _low(group, values, least) + place * least
-    return found
-
-
-def _low(group: Sequence[int], values: Sequence[float], least: float) -> float:
-    """Return where the lowest of a group stands whose middle is the mean of its values."""
-    return sum(values[index] for index in group) / len(group) - (len(group) - 1) / 2 * least
+    """Return the values, each moved up until it is ``least`` above the next lower one: those that have room stay."""
+    moved, lowest = list(values), -math.inf
+    for index in sorted(range(len(values)), key=values.__getitem__):
+        moved[index] = max(values[index], lowest)
+        lowest = moved[index] + least
+    return moved
 
 
 def _line_height(heights: Sequence[float]) -> float:

@@ -7,7 +7,7 @@ from mlpbench.bench.analysis.book import Apart, BookFinding
 from mlpbench.bench.record.schema import PARTS, REST
 from mlpbench.bench.report import parts
 from mlpbench.bench.report.document import Block, Figure, Points, Table, columns
-from mlpbench.bench.report.parts import Part
+from mlpbench.bench.report.parts import Findings, Part
 
 _PARTS = {"load": "loading the data", "initialise": "initialising", "infer": "inferring", "count": "counting"}
 PART_WORDS = {**_PARTS, REST: "the rest"}
@@ -69,12 +69,12 @@ def _rows(kernel: str, apart: Apart) -> Iterator[tuple[str, ...]]:
         yield row("the cell without loading", list(map(words.seconds, left)), shares, gain)
 
 
-SECTIONS = (
-    Part(
-        100,
-        "book",
-        "Where the time of the book's cell goes",
-        lambda found: blocks(found.of(parts.heading).book),
-        asked=lambda found: found.profile == "book",
-    ),
-)
+def _blocks(found: Findings) -> tuple[Block, ...]:
+    return blocks(found.of(parts.heading).book)
+
+
+def _asked(found: Findings) -> bool:
+    return found.profile == "book"
+
+
+SECTIONS = (Part(100, "book", "Where the time of the book's cell goes", _blocks, asked=_asked),)

@@ -118,13 +118,8 @@ def _answer(found: Findings) -> str | None:
     return versions.conclusion() if (versions := found.of(_versions)) else None
 
 
-SECTIONS = (
-    Part(
-        20,
-        "versions",
-        "One environment against the other",
-        _of_versions,
-        asked=lambda found: found.of(_versions) is not None,
-        answer=_answer,
-    ),
-)
+def _asked(found: Findings) -> bool:
+    return found.of(_versions) is not None
+
+
+SECTIONS = (Part(20, "versions", "One environment against the other", _of_versions, asked=_asked, answer=_answer),)

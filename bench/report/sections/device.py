@@ -157,10 +157,5 @@ def _card(found: DeviceTimes) -> Iterator[str]:
 
 
 SECTIONS = (
-    Part(
-        70,
-        "device",
-        "Device time beside host latency",
-        lambda found: blocks(found.runs, found.of(of_report)),
-    ),
+    Part(70, "device", "Device time beside host latency", lambda found: blocks(found.runs, found.of(of_report))),
 )

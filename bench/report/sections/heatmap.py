@@ -83,17 +83,16 @@ def _maps(found: Findings) -> tuple[HeatMap, ...]:
     return heatmap.find(found.cases)
 
 
-def _as_data(one: HeatMap) -> dict[str, Any]:
+def _as_data(found: HeatMap) -> dict[str, Any]:
+    names = ("kernel", "batch_size", "fastest", "ratio")
     cells = [
-        {
-            "kernel": cell.kernel,
-            "batch_size": cell.batch_size or None,
-            "fastest": cell.fastest,
-            "ratio": interval(cell.ratio),
-        }
-        for cell in one.cells.values()
+        (cell.kernel, cell.batch_size or None, cell.fastest, interval(cell.ratio)) for cell in found.cells.values()
     ]
-    return {"run": one.run, "kernels": list(one.kernels), "cells": cells}
+    return {
+        "run": found.run,
+        "kernels": list(found.kernels),
+        "cells": [dict(zip(names, cell, strict=True)) for cell in cells],
+    }
 
 
 SECTIONS = (

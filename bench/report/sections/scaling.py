@@ -73,12 +73,13 @@ def _count(*used: int | None) -> str:
     return next((str(count) for count in used if count is not None), "does not say")
 
 
-def _found(found: Findings) -> tuple[Scaling, ...]:
+def gained(found: Findings) -> tuple[Scaling, ...]:
+    """Return what threads bring, for each group of runs that differ in nothing else."""
     return scaling.find(found.by_run)
 
 
 def _answer(found: Findings) -> str | None:
-    return " ".join(filter(None, (fastest(found.by_run), most_gained(found.of(_found))))) or None
+    return " ".join(filter(None, (fastest(found.by_run), most_gained(found.of(gained))))) or None
 
 
 def fastest(runs: Sequence[Summarized]) -> str | None:
@@ -120,9 +121,9 @@ SECTIONS = (
         40,
         "threads",
         "What more threads bring",
-        lambda found: blocks(found.of(_found)),
-        asked=lambda found: bool(found.of(_found)),
+        lambda found: blocks(found.of(gained)),
+        asked=lambda found: bool(found.of(gained)),
         answer=_answer,
-        data={"threads": lambda found: list(map(_as_data, found.of(_found)))},
+        data={"threads": lambda found: list(map(_as_data, found.of(gained)))},
     ),
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from statistics import median
 from typing import Any
 
 from mlpbench.bench import words
@@ -20,11 +21,12 @@ NARROW = 0.05
 
 def judge(run: Run, cases: Sequence[CaseSummary], p99_s: float | None = None) -> Judgement:
     """Return how far a run can be trusted. ``p99_s``: a budget that the reader asks about; else the run's own."""
-    costs = [clock_check.call_costs_s(record.trust) for record in run.records]
+    by_process = [clock_check.call_costs_s(record.trust) for record in run.records]
+    costs = {mode: [cost[mode] for cost in by_process if mode in cost] for mode in ("per_sample", "batched")}
     return Judgement(
         run,
         state(run, [case.sample for case in cases]),
-        {mode: [cost[mode] for cost in costs if mode in cost] for mode in ("per_sample", "batched")},
+        {mode: median(values) if values else None for mode, values in costs.items()},
         latency.latencies(run.records),
         latency.budgets(run.records, latency.asked_budget_s(run.plan) if p99_s is None else p99_s),
         latency.input_findings(run.records),

@@ -291,12 +291,6 @@ def test_settings_have_a_panel_each(browser, reports):
     assert page.ask("return document.querySelector('main > section').id") == "threads"
 
 
-def test_kernels_beside_peers_come_first_where_that_was_asked(browser, reports):
-    page = browser.open(reports.file("limits"))
-    assert page.ask("return document.querySelector('main > section').id") == "limits"
-    assert len(page.marks("peers_0", "line")) == 4
-
-
 def test_a_symbol_tells_its_numbers(browser, reports):
     page = browser.open(reports.file("one"))
     target = page.ask("return Array.from(document.querySelectorAll('#chart-time .mark-symbol path')).pop()")

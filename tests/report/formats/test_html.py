@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import altair as alt
 import pytest
-from altair.utils import schemapi
 
 from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.cases import make_settings
@@ -127,36 +126,6 @@ def test_charts_hold_to_the_schema_of_vega_lite(reports, name):
     kinds = {re.split("[-_]", panel)[0]: panel for panel in panels}
     for figure in kinds.values():
         alt.LayerChart.from_dict(specification(page, figure), validate=True)
-
-
-def test_the_work_for_another_run_is_that_of_its_own_charts(tmp_path, monkeypatch):
-    """Altair copies and checks whatever it is given, which made most of the time of a page of many runs."""
-    counts = dict.fromkeys(("layers turned into JSON", "charts put together", "pieces checked"), 0)
-
-    def counted(of, name, what):
-        original = getattr(of, name)
-
-        def count(*given, **named):
-            counts[what] += 1
-            return original(*given, **named)
-
-        monkeypatch.setattr(of, name, count)
-
-    counted(alt.Chart, "to_dict", "layers turned into JSON")
-    counted(alt.LayerChart, "__init__", "charts put together")
-    counted(alt.Chart, "validate", "pieces checked")
-    counted(schemapi, "validate_jsonschema", "pieces checked")
-    seen = []
-    for number in (2, 4, 8):
-        folder = tmp_path / str(number)
-        runs = [record.read_run(simulate.write_run(folder, EXACT, seed=seed)) for seed in range(number)]
-        before = dict(counts)
-        page = render.render(runs, "html")
-        charts = len(re.findall('id="spec-(?:time|speedup)', page))
-        assert charts == 2 * number, "one panel of each for each run"
-        seen.append([counts[what] - before[what] for what in counts])
-    assert seen[0][0] == seen[1][0] > 0, "panels beside each other share their layers"
-    assert seen[1] == seen[2], "and more of them ask nothing more of Altair"
 
 
 @pytest.mark.parametrize("library", ["altair", "vl_convert"])

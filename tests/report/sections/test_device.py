@@ -71,13 +71,6 @@ def test_all_of_it_stands_in_the_report(run):
     assert "A measurement ends some time." in text
 
 
-def test_a_page_has_the_same_tables(run):
-    pytest.importorskip("altair")
-    page = render.render([run], "html")
-    assert "Device time beside host latency" in page
-    assert "1.10 µs (990 ns to 1.32 µs; p99 1.65 µs)" in page
-
-
 def test_percentiles_are_columns_of_the_csv(run):
     rows = list(csv.DictReader(io.StringIO(render.render([run], "csv"))))
     for row in rows:
@@ -95,13 +88,6 @@ def test_json_has_the_blocks_as_they_are(run):
     (found,) = json.loads(render.render([run], "json"))["runs"]
     times = [kernel["device_times"] for kernel in found["kernels"]]
     assert [one["cases"][1]["times"]["cold"]["p50_s"] for one in times] == pytest.approx([3e-6, 3.3e-6, 3.6e-6])
-
-
-def test_of_several_runs_each_says_which(run, tmp_path):
-    other = runs.read_run(simulate.write_run(tmp_path / "other", TIMES, seed=9))
-    text = render.render([run, other], "md")
-    assert "Device time beside host latency" in text
-    assert f"cupy in {run.title.lower()}" in text.lower()
 
 
 def test_older_files_have_no_such_section(tmp_path):
