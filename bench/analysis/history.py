@@ -254,6 +254,8 @@ def _beside(earlier: Sequence[Run], run: Run) -> str | None:
 
 def _change_of(row: compare.Row) -> str:
     """Return by how much a case is slower or faster, and whether that is more than two runs differ by."""
+    if math.isnan(row.speedup.low):
+        return f"unclear ({row.speedup.reason})"
     ratio = row.speedup.value
     how = f"{words.percent(1 / ratio - 1)} slower" if ratio < 1 else f"{words.percent(ratio - 1)} faster"
     return how if row.verdict in ("slower", "faster") else f"{how}, as two runs of the same code may be"

@@ -50,6 +50,13 @@ def test_who_comes_back_reads_whether_each_best_time_is_as_it_was(tmp_path):
     assert "faster, as two runs of the same code may be" in against_previous(runs.read_run(unclear))
 
 
+def test_a_best_time_that_other_programs_disturbed_is_unclear_and_no_change(tmp_path):
+    simulate.write_run(tmp_path, TIMES, seed=0, **QUIET)
+    again = simulate.write_run(tmp_path, TIMES, seed=1, **QUIET)
+    hit = trusting.disturb(again, {("numpy", repeat, "batched", 100) for repeat in range(8)})
+    assert "in its best case numpy is unclear (other programs disturbed it)." in against_previous(hit)
+
+
 @pytest.fixture(scope="module")
 def changed(tmp_path_factory):
     """Return runs of which numpy is slower from the ninth on."""
