@@ -38,10 +38,7 @@ FEWEST = 3
 
 @dataclass(frozen=True)
 class Line:
-    """t(B) = ``t0_s`` + B * ``row_s``, in seconds, fitted between the batch sizes ``first`` and ``last``.
-
-    Over part of a curve ``t0_s`` may be negative: each further row then costs more than those before it did.
-    """
+    """t(B) = ``t0_s`` + B * ``row_s``, in seconds, fitted between the batch sizes ``first`` and ``last``."""
 
     t0_s: float
     row_s: float
@@ -63,27 +60,11 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """Seconds per call at a batch size: ``predicted_s`` from the line through three others, beside ``measured_s``."""
-
-    batch_size: int
-    predicted_s: float
-    measured_s: float
-
-    @property
-    def error(self) -> float:
-        """Predicted / measured - 1."""
-        return self.predicted_s / self.measured_s - 1
-
-
-@dataclass(frozen=True)
 class Fit:
     """The fit of one kernel. ``t0`` in seconds, ``r_inf`` in samples per second, ``n_half`` in rows, with intervals.
 
     ``t0`` and ``n_half`` are None where the call cost is too small to be told from none. ``line`` is the fit of the
-    medians over repeats, ``misfit`` its relative error at each batch size; ``regimes`` are the lines of its parts where
-    it is not ``straight``. ``learned`` are the three batch sizes that ``predictions`` were made from. ``lines`` are the
-    fits of the repeats.
+    medians over repeats, ``misfit`` its relative error at each batch size. ``lines`` are the fits of the repeats.
     """
 
     r_inf: Estimate
@@ -91,9 +72,6 @@ class Fit:
     n_half: Estimate | None
     line: Line
     misfit: dict[int, float]
-    regimes: tuple[Line, ...]
-    learned: tuple[int, ...]
-    predictions: tuple[Prediction, ...]
     lines: dict[int, Line]
 
     @property
@@ -119,47 +97,36 @@ def fit(by_repeat: Mapping[int, Points]) -> Fit | None:
     medians = _medians(usable.values())
     whole = line(medians)
     told = all(found.t0_s > _SMALLEST_SHARE * min(usable[repeat].values()) for repeat, found in lines.items())
-    learned, predicted = predictions(medians)
-    straight = max(map(abs, whole.misfit(medians).values())) <= STRAIGHT_WITHIN
     return Fit(
         r_inf=estimates.estimate(found.r_inf for found in lines.values()),
         t0=estimates.estimate(found.t0_s for found in lines.values()) if told else None,
         n_half=estimates.estimate(found.t0_s * found.r_inf for found in lines.values()) if told else None,
         line=whole,
         misfit=whole.misfit(medians),
-        regimes=() if straight else tuple(regimes(medians)),
-        learned=learned,
-        predictions=predicted,
         lines=lines,
     )
 
 
-def line(points: Points, *, part: bool = False) -> Line:
-    """Return the robust line through seconds per call by batch size, at least two. Raises ValueError for others.
-
-    The call cost is at least 0, unless the points are only a ``part`` of a curve.
-    """
+def line(points: Points) -> Line:
+    """Return the robust line through seconds per call by batch size, at least two. Raises ValueError for others."""
     sizes, seconds = _arrays(points)
     # Unknowns of the order of 1: the shortest call, and the time per row of the largest batch.
     call, row = float(seconds[0]), float(seconds[-1] / sizes[-1])
     design = list(zip((call / seconds).tolist(), (row * sizes / seconds).tolist(), strict=True))
-    t0, slope = _least(design, -math.inf if part else 0.0)
+    t0, slope = _least(design)
     return Line(t0 * call, max(slope, 1e-9) * row, int(sizes[0]), int(sizes[-1]))
 
 
-def _least(design: Sequence[tuple[float, float]], lowest: float) -> tuple[float, float]:
-    """Return where a u + b v is nearest to 1 for all rows (u, v) by the robust loss, with a >= lowest and b >= 0.
+def _least(design: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return where a u + b v is nearest to 1 for all rows (u, v) by the robust loss, with a >= 0 and b >= 0.
 
     The loss is convex: where the free minimum is outside, that of the bounded problem is on one of the two bounds.
     """
     free = _descend(design, (0.5, 0.5), (True, True))
-    if free[0] >= lowest and free[1] >= 0:
+    if min(free) >= 0:
         return free
-    flat = _descend(design, (0.5, 0.0), (True, False))
-    edges = [(max(flat[0], lowest), 0.0)]
-    if lowest > -math.inf:
-        steep = _descend(design, (lowest, 0.5), (False, True))
-        edges.append((lowest, max(steep[1], 0.0)))
+    flat, steep = _descend(design, (0.5, 0.0), (True, False)), _descend(design, (0.0, 0.5), (False, True))
+    edges = (max(flat[0], 0.0), 0.0), (0.0, max(steep[1], 0.0))
     return min(edges, key=lambda edge: _loss(design, *edge))
 
 
@@ -194,39 +161,6 @@ def _descend(
     return a, b
 
 
-def regimes(points: Points, most: int = 3) -> list[Line]:
-    """Return lines over consecutive parts of a curve, each straight where that can be had with at most ``most``.
-
-    A part has at least two points, and of seven or more at least three; a curve that cannot be divided so is one line.
-    """
-    whole = line(points, part=True)
-    fewest = 3 if len(points) >= 7 else 2
-    if most == 1 or len(points) < 2 * fewest or max(map(abs, whole.misfit(points).values())) <= STRAIGHT_WITHIN:
-        return [whole]
-    ordered = sorted(points.items())
-    cuts = range(fewest, len(ordered) - fewest + 1)
-    halves = [(dict(ordered[:cut]), dict(ordered[cut:])) for cut in cuts]
-    left, right = min(halves, key=lambda pair: sum(map(_squares, pair)))
-    first = regimes(left, most - 1)
-    return first + regimes(right, most - len(first))
-
-
-def predictions(points: Points) -> tuple[tuple[int, ...], tuple[Prediction, ...]]:
-    """Return the three batch sizes learned from (smallest, largest, nearest their geometric mean), and all others.
-
-    The others are predicted by the line through these three. Nothing is, of fewer than four batch sizes.
-    """
-    sizes = sorted(points)
-    if len(sizes) <= FEWEST:
-        return tuple(sizes), ()
-    target = math.sqrt(sizes[0] * sizes[-1])
-    middle = min(sizes[1:-1], key=lambda size: abs(math.log(size / target)))
-    learned = (sizes[0], middle, sizes[-1])
-    known = line({size: points[size] for size in learned})
-    others = [size for size in sizes if size not in learned]
-    return learned, tuple(Prediction(size, known.call_s(size), points[size]) for size in others)
-
-
 def _arrays(points: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     sizes = np.array(sorted(points), dtype=np.float64)
     seconds = np.array([points[int(size)] for size in sizes], dtype=np.float64)
@@ -240,7 +174,3 @@ def _arrays(points: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _medians(repeats: Iterable[Points]) -> Points:
     values = grouped((size, seconds) for points in repeats for size, seconds in points.items())
     return {size: estimates.estimate(values[size]).value for size in sorted(values)}
-
-
-def _squares(points: Points) -> float:
-    return sum(error**2 for error in line(points, part=True).misfit(points).values())

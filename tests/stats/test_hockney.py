@@ -28,7 +28,7 @@ def test_a_line_is_found_exactly():
     assert found.t0.value == pytest.approx(T0, rel=1e-6)
     assert found.r_inf.value == pytest.approx(1 / ROW, rel=1e-6)
     assert found.n_half.value == pytest.approx(T0 / ROW, rel=1e-6)
-    assert (found.straight, found.regimes) == (True, ())
+    assert found.straight
     assert found.worst < 1e-6
 
 
@@ -78,29 +78,12 @@ def test_the_intervals_hold_the_truth(repeats):
     assert (held / runs > 0.88).all(), held / runs  # 95 % less four standard errors, and the small bias of robust fits
 
 
-def test_a_curve_with_a_knee_is_no_line_and_is_fitted_in_parts():
+def test_a_curve_with_a_knee_is_no_line():
     """Batches that leave the cache: from 500 rows on, each costs twice as much."""
     points = {size: T0 + ROW * (size + max(0, size - 500)) for size in SIZES}
     found = hockney.fit({0: points, 1: points})
     assert not found.straight
-    assert len(found.regimes) >= 2
-    first, last = found.regimes[0], found.regimes[-1]
-    assert (first.first, last.last) == (1, 10_000)
-    assert first.row_s == pytest.approx(ROW, rel=0.02)
-    assert last.row_s == pytest.approx(2 * ROW, rel=0.02)
-    assert last.t0_s < 0, "what is behind the knee does not begin at 0"
-    parts = [part.misfit({s: points[s] for s in SIZES if part.first <= s <= part.last}) for part in found.regimes]
-    assert max(abs(error) for part in parts for error in part.values()) <= hockney.STRAIGHT_WITHIN
-
-
-def test_three_sizes_predict_the_others_and_a_wrong_prediction_is_shown_as_wrong():
-    learned, others = hockney.predictions(curve())
-    assert learned == (1, 100, 10_000)
-    assert [other.batch_size for other in others] == [size for size in SIZES if size not in learned]
-    assert max(abs(other.error) for other in others) < 1e-6
-    assert hockney.predictions(curve(sizes=(1, 10, 100))) == ((1, 10, 100), ())
-    _, others = hockney.predictions({**curve(), 10: 2 * (T0 + 10 * ROW)})
-    assert next(other for other in others if other.batch_size == 10).error == pytest.approx(-0.5, abs=0.001)
+    assert (found.line.first, found.line.last) == (1, 10_000)
 
 
 def test_a_call_that_costs_nothing_has_no_half_length():

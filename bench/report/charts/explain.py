@@ -135,12 +135,11 @@ def hockney_chart(found: Explanation, names: Sequence[str]) -> dict[str, Any]:
     x = base.log_axis("x", "batch size (rows per call)", sizes, base.COUNT_LABEL)
     y = base.log_axis("y", "time of a call", seconds, base.TIME_LABEL)
     kernels = alt.Chart().encode(x, y, base.colour(names))
-    told = {"kernel": "kernel", "at": "batch size", "time": "measured", "fitted": "fitted", "guess": "predicted"}
-    curve = kernels.transform_filter("datum.kind == 'line'").encode(detail=[alt.Detail("part:N")])
+    told = {"kernel": "kernel", "at": "batch size", "time": "measured", "fitted": "fitted"}
+    curve = kernels.transform_filter("datum.kind == 'line'")
     points = kernels.transform_filter("datum.kind == 'point'")
     layers = [
-        curve.transform_filter("datum.part == 0").mark_line(strokeWidth=2, clip=True),
-        curve.transform_filter("datum.part > 0").mark_line(strokeWidth=1.5, strokeDash=[5, 3], clip=True),
+        curve.mark_line(strokeWidth=2, clip=True),
         base.symbols(points.encode(base.shape(names), **base.telling(told))),
     ]
     what = "Time of a call against batch size, with the line fitted to it."
@@ -150,22 +149,21 @@ def hockney_chart(found: Explanation, names: Sequence[str]) -> dict[str, Any]:
 def _points(kernel: KernelExplanation) -> Iterator[dict[str, Any]]:
     if kernel.fit is None:
         return
-    guesses = {one.batch_size: words.seconds(one.predicted_s) for one in kernel.fit.predictions}
     for size, seconds in kernel.measured.items():
-        fitted, guess = words.seconds(kernel.fit.line.call_s(size)), guesses.get(size, "used for predicting")
-        told = {"at": f"{size:,}", "time": words.seconds(seconds), "fitted": fitted, "guess": guess}
+        fitted = words.seconds(kernel.fit.line.call_s(size))
+        told = {"at": f"{size:,}", "time": words.seconds(seconds), "fitted": fitted}
         yield {"kind": "point", "kernel": kernel.kernel, "x": size, "y": seconds, **told}
 
 
 def _lines(kernel: KernelExplanation) -> Iterator[dict[str, Any]]:
-    """Yield points of the fitted line (part 0), and of the lines of its parts, where they are above 0."""
+    """Yield points of the fitted line, where it is above 0."""
     if kernel.fit is None:
         return
-    for part, line in enumerate((kernel.fit.line, *kernel.fit.regimes)):
-        for size in np.geomspace(line.first, line.last, _CURVE):
-            if line.call_s(size) > 0:
-                at = {"x": float(f"{size:.6g}"), "y": float(f"{line.call_s(size):.6g}")}
-                yield {"kind": "line", "kernel": kernel.kernel, "part": part, **at}
+    line = kernel.fit.line
+    for size in np.geomspace(line.first, line.last, _CURVE):
+        if line.call_s(size) > 0:
+            at = {"x": float(f"{size:.6g}"), "y": float(f"{line.call_s(size):.6g}")}
+            yield {"kind": "line", "kernel": kernel.kernel, **at}
 
 
 CHARTS = {"waterfall": waterfall_charts, "share": share_chart, "hockney": hockney_chart}

@@ -140,14 +140,11 @@ def saved_table(explanations: Sequence[Explanation]) -> Table:
 def _hockney_table(found: Explanation) -> Table:
     rows = []
     for kernel, fit in ((kernel, kernel.fit) for kernel in found.kernels if kernel.fit):
-        guesses = {one.batch_size: _off(one.predicted_s, one.error) for one in fit.predictions}
         for size, misfit in fit.misfit.items():
             fitted = _off(fit.line.call_s(size), misfit)
             measured = words.seconds(kernel.measured[size])
-            rows.append((kernel.kernel, f"{size:,}", measured, fitted, guesses.get(size, "")))
-    names = ("batch size", "measured call", "fitted", "predicted from three")
-    caption = "Time of a call. The three batch sizes that predictions are made from have none."
-    return Table(caption, columns(["kernel"], names), tuple(rows))
+            rows.append((kernel.kernel, f"{size:,}", measured, fitted))
+    return Table("Time of a call.", columns(["kernel"], ("batch size", "measured call", "fitted")), tuple(rows))
 
 
 def _off(seconds: float, error: float) -> str:
@@ -286,22 +283,10 @@ def _fit(found: Fit) -> list[str]:
     else:
         rest = f"t0 is {words.duration(found.t0)}, n_half {words.quantity(found.n_half, ' rows')}"
     if found.straight:
-        lines = [f"The time of a call is a line over the batch size, within {off}: {rate}, {rest}."]
-    else:
-        at = max(found.misfit, key=lambda size: abs(found.misfit[size]))
-        parts = "; ".join(
-            f"{part.first:,} to {part.last:,}: {words.signed(part.t0_s)} + {words.seconds(part.row_s)} a row"
-            for part in found.regimes
-        )
-        divided = f"In parts: {parts}." if len(found.regimes) > 1 else "No division into parts fits better."
-        best = f"the best line is off by {off} at {at:,} ({rate}, {rest})"
-        lines = [f"Call time is not linear in batch size: {best}.", divided]
-    if found.predictions:
-        worst = max(found.predictions, key=lambda one: abs(one.error))
-        known = ", ".join(f"{size:,}" for size in found.learned)
-        off = f"{round(100 * abs(worst.error))} % (worst: {round(100 * worst.error):+d} % at {worst.batch_size:,})"
-        lines.append(f"Fitted on batches of {known}, it predicts the rest within {off}.")
-    return lines
+        return [f"The time of a call is a line over the batch size, within {off}: {rate}, {rest}."]
+    at = max(found.misfit, key=lambda size: abs(found.misfit[size]))
+    best = f"the best line is off by {off} at {at:,} ({rate}, {rest})"
+    return [f"Call time is not linear in batch size: {best}."]
 
 
 def _nearest(kernel: KernelExplanation) -> Iterator[str]:
