@@ -1,12 +1,14 @@
 """Hosts of a list that SSH reaches: ``hosts.toml``, a table for each."""
 
-import asyncio
 import shlex
+import shutil
+import subprocess
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, TypeVar, cast
 
 import msgspec
 
@@ -16,8 +18,12 @@ from mlpbench.bench.run.fleet import worker
 from mlpbench.bench.run.fleet.carry import WorkerLost, understood
 from mlpbench.bench.run.fleet.worker import Answer, Facts, Request
 
-NEEDS = "hosts by SSH need asyncssh: pip install 'mlpbench[ssh]'"
-_CONNECT_S = 15
+NEEDS = "hosts by SSH need the program ssh (OpenSSH), and it is not there"
+#: Nobody is asked for a password: hosts are reached side by side. What else there is to say stands in the user's own
+#: configuration of ssh: jump hosts, connections that are shared, second factors.
+_OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=15")
+#: What ssh ends with where it did not get to the host.
+_NOT_REACHED = 255
 #: The files of several thousand processes.
 MAX_ANSWER = 2**30
 #: What a run says is a few hundred bytes for each process.
@@ -31,13 +37,14 @@ T = TypeVar("T")
 class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a host is reached; ``python``: the interpreter of the environment that has mlpbench there.
 
-    ``key`` and ``known_hosts`` are files; without them those of the user count, and a running agent.
+    ``key`` and ``known_hosts`` are files. What is not given is what ``ssh`` takes: the user's configuration, agent and
+    keys.
     """
 
     address: str
     python: str = "python3"
     user: str | None = None
-    port: int = 22
+    port: int | None = None
     key: str | None = None
     known_hosts: str | None = None
 
@@ -58,17 +65,23 @@ def read(path: Path) -> dict[str, Host]:
     return found
 
 
+def _command(host: Host) -> list[str]:
+    """Return the words that start the worker on a host."""
+    given = {"-l": host.user, "-p": host.port and str(host.port), "-i": host.key and str(Path(host.key).expanduser())}
+    words = ["ssh", *_OPTIONS, *(word for option, value in given.items() if value for word in (option, value))]
+    if host.known_hosts:
+        words += ["-o", f"UserKnownHostsFile={Path(host.known_hosts).expanduser()}"]
+    return [*words, "--", host.address, shlex.join([host.python, "-m", worker.__name__])]
+
+
 class Hosts:
-    """A transport (`bench.run.fleet.carry.Transport`): every host of a list."""
+    """A transport (`bench.run.fleet.carry.Transport`): every host of a list, by the system's own ``ssh``."""
 
     def __init__(self, path: Path) -> None:
-        """Read the list. Raises UserError as `read`, and where asyncssh is not installed."""
-        try:
-            import asyncssh
-        except ImportError as missing:
-            raise UserError(f"{NEEDS} ({missing.name or missing})") from None
-        self._ssh: Any = asyncssh
+        """Read the list. Raises UserError as `read`, and where ssh is not installed."""
         self._hosts = read(path)
+        if shutil.which("ssh") is None:
+            raise UserError(NEEDS)
         self.workers: Sequence[str] = list(self._hosts)
 
     def facts(self, name: str) -> Facts:
@@ -84,50 +97,54 @@ class Hosts:
 
     def _answer(self, name: str, request: Request, kind: type[T], tell: Callable[[str], None]) -> T:
         host = self._hosts[name]
-        try:
-            content, said, status = asyncio.run(self._asked(host, request, tell))
-        except (OSError, self._ssh.Error) as error:
-            raise WorkerLost(f"{host.address}: {str(error) or type(error).__name__}") from None
+        content, said, status = _asked(host, request, tell)
+        last = next((line for line in reversed(said) if line.strip()), "")
+        if status == _NOT_REACHED:
+            raise WorkerLost(f"{host.address}: {last or 'ssh did not reach it'}")
         silent = f"{host.python} there ended with exit status {status}, and answered nothing that mlpbench understands"
-        reason = next((line for line in reversed(said) if line), silent)
+        reason = last or silent
         if any(_NO_MODULE in line for line in said):
             reason = f"{host.python} there has no mlpbench: pip install mlpbench ({reason})"
         return understood(content, kind, reason)
 
-    async def _asked(
-        self, host: Host, request: Request, tell: Callable[[str], None]
-    ) -> tuple[bytearray, Sequence[str], int | None]:
-        """Start the worker on a host, give it a request; return what it answered, what it said last, and its status.
 
-        Raises WorkerLost where it answers or says more than any run does.
-        """
-        options: dict[str, Any] = {"port": host.port, "connect_timeout": _CONNECT_S, "keepalive_interval": 15}
-        options |= {"username": host.user} if host.user else {}
-        options |= {"client_keys": [str(Path(host.key).expanduser())]} if host.key else {}
-        options |= {"known_hosts": str(Path(host.known_hosts).expanduser())} if host.known_hosts else {}
-        command = shlex.join([host.python, "-m", worker.__name__])
-        content, said = bytearray(), deque[str](maxlen=worker.TAIL)
-        async with self._ssh.connect(host.address, **options) as connection:
-            process = await connection.create_process(command, encoding=None)
+def _asked(host: Host, request: Request, tell: Callable[[str], None]) -> tuple[bytearray, Sequence[str], int]:
+    """Start the worker on a host, give it a request; return what it answered, what it said last, and its status.
 
-            async def listen() -> None:
-                length = 0
-                async for line in process.stderr:
+    Raises WorkerLost where it answers or says more than any run does.
+    """
+    content, said, lost = bytearray(), deque[str](maxlen=worker.TAIL), list[WorkerLost]()
+    with subprocess.Popen(
+        _command(host), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        stdin, stdout, stderr = (cast("IO[bytes]", pipe) for pipe in (process.stdin, process.stdout, process.stderr))
+
+        def listen(stderr: IO[bytes]) -> None:
+            length = 0
+            try:
+                while line := stderr.readline(_PART):
                     length = _bounded(length + len(line), MAX_SAID, "what it says")
-                    said.append(clean_text(line.decode(errors="replace")))
+                    said.append(clean_text(line.decode(errors="replace").rstrip("\n")))
                     tell(said[-1])
+            except WorkerLost as error:
+                lost.append(error)
+                process.kill()
 
-            async def receive() -> None:
-                while part := await process.stdout.read(_PART):
-                    content.extend(part)
-                    _bounded(len(content), MAX_ANSWER, "its answer")
-
+        listening = threading.Thread(target=listen, args=(stderr,), daemon=True)
+        listening.start()
+        try:
             with suppress(BrokenPipeError):  # it ended before it read: its status, and what it said, tell why
-                process.stdin.write(worker.packed(request))
-                process.stdin.write_eof()
-            await asyncio.gather(receive(), listen())
-            await process.wait_closed()
-            return content, said, process.returncode
+                stdin.write(worker.packed(request))
+                stdin.close()
+            while part := stdout.read(2**16):
+                content.extend(part)
+                _bounded(len(content), MAX_ANSWER, "its answer")
+            listening.join()
+        finally:
+            process.kill()
+    if lost:
+        raise lost[0]
+    return content, said, process.returncode
 
 
 def _bounded(length: int, most: int, subject: str) -> int:

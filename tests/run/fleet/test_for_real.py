@@ -95,7 +95,6 @@ def _workers(address):
 @pytest.fixture
 def sshd(tmp_path):
     """Start an sshd on the loopback address that lets one key in; return its port, the key and its known hosts."""
-    pytest.importorskip("asyncssh", reason="asyncssh is not installed")
     server = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")
     if server is None:
         pytest.skip("sshd is not installed (Debian: openssh-server)")

@@ -1,18 +1,15 @@
 """The list of hosts: what it may say, and one line for what it may not."""
 
-import asyncio
-import threading
-from contextlib import suppress
+import os
+from pathlib import Path
 
-import msgspec
 import pytest
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.run.fleet import ssh
 from mlpbench.bench.run.fleet.carry import WorkerLost
+from mlpbench.bench.run.fleet.ssh import Host
 from mlpbench.bench.run.fleet.worker import Request
-
-asyncssh = pytest.importorskip("asyncssh", reason="asyncssh is not installed")
 
 
 def test_a_list_of_hosts(tmp_path):
@@ -20,7 +17,7 @@ def test_a_list_of_hosts(tmp_path):
     path.write_text('[hosts.a]\naddress = "10.0.0.1"\n[hosts.b]\naddress = "b.example"\nport = 2222\nuser = "me"\n')
     found = ssh.read(path)
     assert list(found) == ["a", "b"]
-    assert (found["a"].port, found["a"].python) == (22, "python3")
+    assert (found["a"].port, found["a"].python) == (None, "python3")
     assert (found["b"].port, found["b"].user) == (2222, "me")
 
 
@@ -47,51 +44,38 @@ def test_what_is_no_list_is_one_line(tmp_path, text, said):
         ssh.read(tmp_path / "nowhere.toml")
 
 
-class Strange:
-    """An SSH server that lets anybody in; the name of the interpreter says what its worker does."""
+#: Stands in for ssh: the interpreter of the host, the first word of the command, says what its worker does.
+STRANGE = """#!/usr/bin/env python3
+import sys
+name = sys.argv[-1].split()[0]
+out, err = sys.stdout.buffer, sys.stderr.buffer
+if name == "blank":
+    err.write(b"\\n \\n")
+elif name == "speaks":
+    err.write(b"\\x1b[31mno room\\n\\n")
+elif name == "other":
+    out.write(bytes.fromhex("82a76d616368696e65a42e2e2f78a776657273696f6e03"))
+elif name == "nested":
+    out.write(b"\\x81\\xa1x" + b"\\x91" * 100_000)
+elif name in ("endless", "chatty"):
+    for _ in range(40):
+        (out if name == "endless" else err).write(b"x" * 2**18)
+elif name == "gone":
+    err.write(b"ssh: connect to host 10.0.0.1 port 22: Connection refused\\n")
+    sys.exit(255)
+"""
 
-    def __init__(self, folder):
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self.thread.start()
-        key = asyncssh.generate_private_key("ssh-ed25519")
-        key.write_private_key(folder / "key")
-        options = {"server_host_keys": [key], "authorized_client_keys": str(folder / "authorized"), "encoding": None}
-        key.write_public_key(folder / "authorized")
-        self.server = asyncio.run_coroutine_threadsafe(self.listen(**options), self.loop).result(60)
-        port = self.server.sockets[0].getsockname()[1]
-        (folder / "known").write_text(f"[127.0.0.1]:{port} {key.export_public_key().decode()}")
-        shared = f'address = "127.0.0.1"\nport = {port}\nuser = "me"\nkey = "{folder}/key"\n'
-        shared += f'known_hosts = "{folder}/known"\n'
-        hosts = "".join(f'[hosts.{name}]\npython = "{name}"\n{shared}' for name in SAID)
-        (folder / "hosts.toml").write_text(hosts)
 
-    async def listen(self, **options):
-        return await asyncssh.listen("127.0.0.1", 0, process_factory=self.answer, **options)
-
-    async def answer(self, process):
-        with suppress(BrokenPipeError, asyncssh.Error):
-            match process.command.split()[0]:
-                case "blank":
-                    process.stderr.write(b"\n \n")
-                case "speaks":
-                    process.stderr.write(b"\x1b[31mno room\n\n")
-                case "other":
-                    process.stdout.write(msgspec.msgpack.encode({"machine": "../x", "version": 3}))
-                case "nested":
-                    process.stdout.write(b"\x81\xa1x" + b"\x91" * 100_000)
-                case "endless" | "chatty" as name:
-                    for _ in range(40):
-                        (process.stdout if name == "endless" else process.stderr).write(b"x" * 2**18)
-                        await process.stdout.drain()
-                        await process.stderr.drain()
-        process.exit(0)
-
-    def close(self):
-        self.server.close()
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
+@pytest.fixture
+def hosts(tmp_path, monkeypatch):
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(STRANGE)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    tables = "".join(f'[hosts.{name}]\npython = "{name}"\naddress = "10.0.0.1"\n' for name in SAID)
+    (tmp_path / "hosts.toml").write_text(tables)
+    return tmp_path / "hosts.toml"
 
 
 _NOTHING = "there ended with exit status 0, and answered nothing that mlpbench understands"
@@ -102,21 +86,33 @@ SAID = {
     "speaks": "no room",
     "other": f"other {_NOTHING}",
     "nested": f"nested {_NOTHING}",
+    "gone": "10.0.0.1: ssh: connect to host 10.0.0.1 port 22: Connection refused",
     "endless": "its answer is larger than 4 MiB",
     "chatty": "what it says is larger than 4 MiB",
 }
 
 
 @pytest.mark.parametrize("host", SAID)
-def test_a_host_that_answers_nothing_too_much_or_something_else_is_lost_with_a_reason(tmp_path, monkeypatch, host):
-    strange, lines = Strange(tmp_path), []
+def test_a_host_that_answers_nothing_too_much_or_something_else_is_lost_with_a_reason(hosts, monkeypatch, host):
     monkeypatch.setattr(ssh, "MAX_ANSWER", 4 * 2**20)
     monkeypatch.setattr(ssh, "MAX_SAID", 4 * 2**20)
-    try:
-        with pytest.raises(WorkerLost) as lost:
-            ssh.Hosts(tmp_path / "hosts.toml").execute(host, Request(("numpy",), "x"), lines.append)
-    finally:
-        strange.close()
+    with pytest.raises(WorkerLost) as lost:
+        ssh.Hosts(hosts).execute(host, Request(("numpy",), "x"), [].append)
     assert str(lost.value) == SAID[host]
-    assert sum(map(len, lines)) < 4 * 2**20
-    assert not any("\x1b" in line for line in lines)
+
+
+def test_what_a_host_says_is_typed_for_ssh_and_the_rest_is_the_users_own():
+    plain, full = Host("-oProxyCommand=x"), Host("b", "py 3", "me", 2222, "~/key", "known")
+    assert ssh._command(plain)[-3:] == ["--", "-oProxyCommand=x", "python3 -m mlpbench.bench.run.fleet.worker"]
+    assert not {"-l", "-p", "-i"} & set(ssh._command(plain))
+    words = ssh._command(full)
+    assert [words[words.index(option) + 1] for option in ("-l", "-p")] == ["me", "2222"]
+    assert words[words.index("-i") + 1] == str(Path("~/key").expanduser())
+    assert "UserKnownHostsFile=known" in words
+    assert words[-1].startswith("'py 3' -m ")
+
+
+def test_without_ssh_it_says_what_is_missing(hosts, monkeypatch):
+    monkeypatch.setenv("PATH", str(hosts.parent))
+    with pytest.raises(UserError, match="need the program ssh"):
+        ssh.Hosts(hosts)
