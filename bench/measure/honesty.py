@@ -34,7 +34,7 @@ CALLS, FEW_CALLS, LARGE_BYTES, MANY_CALLS = 3, 1, 4_000_000, 45
 #: its result are looked at; of the last timed result, all.
 CALL_S, ROWS = 2e-4, 100
 #: The reference may take so many floating-point operations in a process; of larger networks, rows are drawn.
-AFFORDABLE_FLOP, FEWEST_ROWS = 2.5e9, 100
+AFFORDABLE_FLOP, FEWEST_ROWS = 1e9, 100
 #: A call on fresh values may take so many times as long as its twin.
 REMEMBERS = 1.5
 #: `from_host` of a kernel on the CPU may take as long as so many copies of the array, and so much longer: what it gives

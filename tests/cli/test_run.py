@@ -49,11 +49,11 @@ def test_tables_come_first_and_then_the_finding_in_words(ran):
     # What there is to find is the machine's: that repeats disagree, or that batches gain nothing. The words for known
     # times are tested in tests/analysis/test_headline.py.
     for kernel in ("numpy", "numpy-out"):
-        pattern = rf"^  {kernel}: .+: [\d.]+ (s|ms|µs|ns) per sample one at a time, [\d.]+ \w+ in batches of (1|100)\.$"
+        time = r"(unclear|(about )?[\d.]+ (s|ms|µs|ns))"
+        pattern = rf"^  {kernel}: .+: {time} per sample one at a time, {time} in batches of (1|100)\.$"
         assert re.search(pattern, said, re.MULTILINE), said
-    if not said.startswith("No finding: the machine was busy"):
-        assert re.search(r"Fastest one at a time: numpy(-out)?, ", said)
-        assert re.search(r"Fastest in batches of 100: numpy(-out)?, ", said)
+    assert re.search(r"Fastest one at a time: numpy(-out)?, ", said)
+    assert re.search(r"Fastest in batches of 100: numpy(-out)?, ", said)
     # With --verbose every case has a row.
     rows = [line.split() for line in table.splitlines()]
     assert sum(row[:1] in (["numpy"], ["numpy-out"]) for row in rows) == 2

@@ -7,7 +7,6 @@ import pytest
 
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
-from mlpbench.bench.report.charts import style
 from mlpbench.bench.report.formats.html import _embedded
 from mlpbench.bench.report.formats.markdown import escape
 from support import simulate
@@ -119,8 +118,3 @@ def test_a_command_cannot_end_its_code_block(tmp_path):
 def test_json_is_json_whatever_the_texts(hostile):
     data = json.loads(render.write(hostile, "json"))
     assert data["runs"][0]["missing"][0]["why"] == hostile.runs[0].skipped[0].reason
-
-
-def test_palettes_differ():
-    for theme in (style.LIGHT, style.DARK):
-        assert len(set(theme.series)) == len(theme.series) == 8
