@@ -58,7 +58,9 @@ def other(folder, number, stem="mlpbench.kernels.numba_any.f", ending="nbc"):
 
 def test_the_second_process_compiles_nothing_with_another_number_of_threads_too(tmp_path):
     kernels = ("numba", "numba-parallel", "numba-simd", "numba-simd-sparse", "numba-simd-parallel")
-    first, second = (compiled(*kernels, NUMBA_CACHE_DIR=tmp_path, NUMBA_NUM_THREADS=threads) for threads in (2, 1))
+    first, second = (
+        compiled(*kernels, hidden=(), NUMBA_CACHE_DIR=tmp_path, NUMBA_NUM_THREADS=threads) for threads in (2, 1)
+    )
     assert first["made"] > 0
     assert second["made"] == 0, "one signature serves every specification, and it is on disk"
     assert first["called"] == second["called"] == 0, "no call compiles: it would be in the clock"
@@ -67,8 +69,7 @@ def test_the_second_process_compiles_nothing_with_another_number_of_threads_too(
     assert [[said["describe"][at]["threads"] for at in (1, 4)] for said in (first, second)] == [[2, 2], [1, 1]]
     assert second["describe"][1]["serial_below_rows"] is None
     assert second["sums"] == pytest.approx(first["sums"], rel=1e-6), "threads divide rows elsewhere"
-    assert max(first["ratios"]) < 0.5
-    vectors = compiled("numba-simd", NUMBA_CACHE_DIR=tmp_path)
+    vectors = compiled("numba-simd", hidden=(), NUMBA_CACHE_DIR=tmp_path)
     assert not vectors["compiler"], "a compiler takes half of the time to a first result to prepare itself"
     assert vectors["later"] == 3.0, "and does so when it is needed"
     assert not list(tmp_path.rglob("*.tmp"))
