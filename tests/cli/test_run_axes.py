@@ -2,12 +2,11 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import pytest
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.plan import probe, profiles
+from mlpbench.bench.plan import probe
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from mlpbench.kernels.errors import KernelUnavailable
@@ -158,17 +157,6 @@ def test_more_threads_than_processors_is_one_warning(run):
     lines = [line for line in err.splitlines() if "take turns" in line]
     assert lines == ["warning: 4 threads on 2 processors take turns: times with them say little about threads"]
     assert "take turns" not in run("numpy", "--threads", "2")[2]
-
-
-def test_a_profile_may_bring_axes_and_the_command_line_replaces_them(run, monkeypatch):
-    axes = {"threads": (1, "all"), "dtypes": ("float64",), "specs": ("9-3", "8-3"), "data": "random"}
-    monkeypatch.setitem(profiles.PROFILES, "smoke", replace(profiles.profile("smoke"), **axes))
-    _, _, _, runs = run("numpy")
-    assert points(runs) == [(spec, n, "float64") for spec in ("9-3", "8-3") for n in (1, 2)]
-    assert {found.records[0].data.name for found in runs} == {"random"}
-    _, _, _, runs = run("numpy", "--threads=2", "--dtype=float32", "--spec", NET, "--data=digits", "--seed=1")
-    assert points(runs) == [(NET, 2, "float32")]
-    assert runs[0].records[0].data.name == "digits"
 
 
 def test_json_is_all_that_stdout_holds_and_has_the_settings(run):

@@ -118,7 +118,7 @@ def large(path):
         (lambda path, _: path.write_text(calibration(repeats=1)), "expected|missing|Invalid"),
     ],
 )
-@pytest.mark.parametrize("name", ["calibration.json", "run.json", "numpy.1.json", "roofs.json", "roofs-1.json"])
+@pytest.mark.parametrize("name", ["calibration.json", "run.json", "numpy.1.json", "roofs.json"])
 def test_one_file_that_is_no_result_is_refused_by_its_name_and_nothing_is_copied(there, tmp_path, name, spoil, said):
     run = runs.find_runs(there[1])[0]
     path = (run.parent if name == "calibration.json" else run) / name

@@ -18,7 +18,7 @@ from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.schema import computed
-from mlpbench.bench.report import render
+from mlpbench.bench.report.sections import gaps
 from mlpbench.bench.run import folder as folder_
 from mlpbench.bench.run import process
 from support import processes, simulate
@@ -260,7 +260,7 @@ def test_a_process_that_ends_badly_keeps_a_record_that_was_whole_and_its_end_is_
     assert outcome.problems == (f"the process {ended}; its record was whole by then, and counts",)
     run = runs.read_run(folder)
     assert (run.failures, run.records[0].ran.ended) == ((), ended)
-    assert f"numpy.0.json was whole when its process {ended}: it counts." in render._notices([run])
+    assert f"numpy.0.json was whole when its process {ended}: it counts." in gaps.notices([run])
 
 
 def test_temporary_files_of_a_process_go_with_it(execute, tmp_path, monkeypatch):

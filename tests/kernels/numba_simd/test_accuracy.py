@@ -23,7 +23,7 @@ KERNELS = {
 }
 kernels = pytest.mark.parametrize("name", KERNELS)
 
-NETWORKS, ROWS = 60, 100
+NETWORKS, ROWS = 150, 100
 
 
 def drawn(seed):
