@@ -32,8 +32,8 @@ PRICES = {
     "docs, decisions, changelog: words": (25_000, 26_100),
     "README: words": (900, 900),
     "numeric constants of modules in bench": (150, 277),
-    "options of run": (20, 32),
-    "options of all commands": (85, 102),
+    "options of run": (20, 30),
+    "options of all commands": (85, 99),
     "classes of bench": (180, 263),
     "fields of the format": (260, 387),
 }

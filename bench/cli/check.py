@@ -36,7 +36,6 @@ def fast(x, weights, biases):
 def check(
     kernels: options.Kernels = None,
     peers: options.Peers = False,
-    third_party: options.ThirdParty = False,
     data: options.Data = None,
     data_dir: options.DataDir = None,
     weights: options.Weights = None,
@@ -67,7 +66,6 @@ def check(
     options.use(device)
     named = list(map(registry.give, kernels or ()))  # unknown names are told before anything runs
     names = [*(named or registry.usual()), *(registry.peers() if peers else ())]
-    names += registry.third_party() if third_party else []
     of_network = choose.find_network(model, [spec] if spec else None, hidden, output, weights)
     workload = Workload(Options(dtype=dtype, data=data, data_dir=data_dir, **of_network))
     _ = workload.inputs, workload.params  # bad input is told before anything runs

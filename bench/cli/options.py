@@ -111,7 +111,6 @@ Peers = Annotated[
         help="Also run every installed peer, such as ONNX Runtime or PyTorch.",
     ),
 ]
-ThirdParty = Annotated[bool, what("--third-party", help="Also run the installed kernels of other packages.")]
 Data = Annotated[
     str | None,
     what(help="digits (ship with mlpbench), mnist, or random. Default: digits where they fit."),
@@ -188,11 +187,6 @@ Device = Annotated[
         metavar="CARD",
         help="The GPU to use: its index, or its UUID as `nvidia-smi -L` shows it. Default: the first that is visible.",
     ),
-]
-Latency = Annotated[
-    list[str] | None,
-    closer(metavar="N", help="Also time single calls of this batch size; may be repeated. Size 1 is always timed."),
-    Reader(values.parse_batch_size),
 ]
 P99 = Annotated[
     str | None,

@@ -36,7 +36,6 @@ def run(
     context: typer.Context,
     kernels: options.Kernels = None,
     peers: options.Peers = False,
-    third_party: options.ThirdParty = False,
     every: Annotated[bool, how("--all", help="Every kernel that can run here, not only those that most know.")] = False,
     profile: Annotated[
         str,
@@ -69,7 +68,6 @@ def run(
     ] = None,
     timeout: options.Timeout = None,
     seed: Annotated[int | None, how(min=0, help="Seed of the running order; default: a new one, recorded.")] = None,
-    latency: options.Latency = None,
     p99: options.P99 = None,
     cold: options.Cold = False,
     data: options.Data = None,
@@ -133,8 +131,7 @@ def run(
         repeats=repeats,
         seed=seed,
         aim=aim,
-        clock=_closer_look(latency, p99, cold=cold or profile == "full"),
-        third_party=third_party,
+        clock=_closer_look(p99, cold=cold or profile == "full"),
         command=settings_file.typed(context),
         options_from_file=settings_file.from_file(context),
         envs={name: envs.inspect(name, python) for name, python in interpreters.items()},
@@ -208,13 +205,11 @@ def _say_sources(context: typer.Context) -> None:
             console.say(f"--{option} {settings_file.in_words(value)} ({source})")
 
 
-def _closer_look(latency: list[str] | None, p99: str | None, *, cold: bool) -> list[str]:
-    """Return pytest's words for the options of that name. Raises UserError for a batch size or a time that is none."""
-    found = [f"--latency={values.parse_batch_size(text)}" for text in latency or ()]
+def _closer_look(p99: str | None, *, cold: bool) -> list[str]:
+    """Return pytest's words for the options of that name. Raises UserError for a time that is none."""
     if p99 is not None:
         values.parse_duration(p99)
-        found.append(f"--p99={p99}")
-    return [*found, "--cold"] if cold else found
+    return [*([f"--p99={p99}"] if p99 is not None else []), *(["--cold"] if cold else [])]
 
 
 def _tell(folder: Path, how_: _How, measure_limits: Callable[[], None]) -> None:

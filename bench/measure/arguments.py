@@ -51,13 +51,6 @@ def add(parser: pytest.Parser) -> None:
 
 def _add_trust(parser: pytest.Parser) -> None:
     group = parser.getgroup("mlpbench-trust", "mlpbench: what is looked at besides the times")
-    group.addoption(
-        "--latency",
-        metavar="N",
-        action="append",
-        default=[],
-        help="time single calls of this batch size too; may be repeated; batch size 1 always is",
-    )
     group.addoption("--p99", metavar="TIME", help="a budget, as 5ms: time single calls of every batch size")
     group.addoption("--mlpbench-audit", action="store_true", help="ask too whether the kernel changes what measures it")
     group.addoption("--cold", action="store_true", help="start the kernel without compiled code too, which compiles it")

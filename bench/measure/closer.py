@@ -1,7 +1,5 @@
 """Single calls, one by one: what a caller waits for, and how long at worst."""
 
-from collections.abc import Iterable
-
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import clock_pairs_ns, single_calls_ns
 from mlpbench.bench.measure.case import prepare
@@ -14,11 +12,11 @@ MOST, LIMIT_S = 7_000, 0.5
 DROPPED = 20
 
 
-def is_asked(case: Case, batch_sizes: Iterable[int], budget: str | None) -> bool:
-    """Return whether the single calls of a case are timed: at batch size 1, where asked for, and for a budget all."""
+def is_asked(case: Case, budget: str | None) -> bool:
+    """Return whether the single calls of a case are timed: at batch size 1, and for a budget all."""
     if case.mode == "book":
         return False
-    return case.mode == "per_sample" or case.batch_size in {1, *batch_sizes} or budget is not None
+    return case.mode == "per_sample" or case.batch_size == 1 or budget is not None
 
 
 def single_calls(contestant: Contestant, case: Case) -> Singles:

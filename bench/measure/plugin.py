@@ -314,7 +314,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--mlpbench-run"):
         supervised.end_with_parent()
     try:
-        _ = [values.parse_batch_size(text) for text in config.getoption("--latency")]
         _ = config.getoption("--p99") and values.parse_duration(config.getoption("--p99"))
     except UserError as error:
         raise pytest.UsageError(f"mlpbench: {error}") from None
@@ -371,8 +370,7 @@ def _look_closer(config: pytest.Config, contestant: Contestant, case: cases_.Cas
     suite, more = config.stash[SUITE], config.stash[WATCH].more
     if suite.repeat > 0:
         return
-    sizes = map(values.parse_batch_size, config.getoption("--latency"))
-    if closer.is_asked(case, sizes, config.getoption("--p99")):
+    if closer.is_asked(case, config.getoption("--p99")):
         more["singles"] = (*more.get("singles", ()), closer.single_calls(contestant, case))
     more["spent"] = (*more.get("spent", ()), *spent(contestant, case))
 

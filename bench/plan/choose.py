@@ -131,7 +131,6 @@ def make_sweep(
     seed: int | None,
     aim: Aim,
     clock: Sequence[str],
-    third_party: bool = False,
     command: Sequence[str] = (),
     options_from_file: Mapping[str, str] | None = None,
     envs: Mapping[str, Env] | None = None,
@@ -143,8 +142,7 @@ def make_sweep(
     ``envs``: the environments that settings name; kernels are asked in them.
     """
     envs = envs or {}
-    offered = [name for env in envs.values() for name in env.third_party] if envs else registry.third_party()
-    more = [*(registry.peers() if peers else ()), *(offered if third_party else ())]
+    more = registry.peers() if peers else ()
     names = list(dict.fromkeys([*(named or (registry.usual() if every else profile.usual)), *more]))
     specs = list(dict.fromkeys(workload.spec for workload in workloads))
     there = {setting.env: envs[setting.env].interpreter.python if setting.env else None for setting in settings}

@@ -138,7 +138,6 @@ _NUMBERS: Mapping[str, Callable[[str], float]] = {
     "--benchmark-min-time": float,
     "--benchmark-max-time": float,
     "--benchmark-min-rounds": int,
-    "--latency": int,
     "--p99": values.parse_duration,
 }
 

@@ -97,7 +97,7 @@ def hostile(tmp_path, monkeypatch):
 
 
 def test_each_is_named_and_the_others_go_on(hostile, capsys, tmp_path):
-    words = ("--third-party", "--profile", "smoke", "--batch-size", "1", "--timeout", "600s")
+    words = (*HOSTILE, "--profile", "smoke", "--batch-size", "1", "--timeout", "600s")
     small = ("--spec", "20-10-3", "--threads", "1", "--repeats", "2", "--seed", "1")
     kernels = [name for name in HOSTILE if not name.startswith("asks")]
     status, _, err = called(capsys, "run", "numpy", *words, *small, "--out", tmp_path / "results")

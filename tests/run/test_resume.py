@@ -103,10 +103,10 @@ def resealed(folder, **changes):
 
 
 def test_words_that_are_no_option_of_the_clock_are_refused_whoever_wrote_them(run, tmp_path):
-    run(*SIX, "--latency", "10", "--p99", "5ms", "--cold", stop_after=2)
+    run(*SIX, "--p99", "5ms", "--cold", stop_after=2)
     folder = folder_of(tmp_path)
     clock = runs.read_plan(folder / "run.json").clock
-    assert {"--latency=10", "--p99=5ms", "--cold"} <= set(clock)
+    assert {"--p99=5ms", "--cold"} <= set(clock)
     resealed(folder, clock=(*clock, "-p"))
     told = complaint(*run("--resume"))
     assert told == "mlpbench.plan.clock: '-p' is no option of the clock; start a new run"
@@ -265,7 +265,7 @@ def stopped(tmp_path):
         threads=1,
         command=["mlpbench", "run", "numpy", "--profile", "smoke"],
         commit=None,
-        clock=["--latency=10", "--p99=5ms", "--cold"],
+        clock=["--p99=5ms", "--cold"],
     )
     given = KernelFile(str(mine), "fast", hashlib.sha256(mine.read_bytes()).hexdigest())
     plan = replace(plan, files={"mine.fast": given})

@@ -111,7 +111,7 @@ class HalfSpeedTimer(Liar):
 
 
 class TimerThatSteals(Liar):
-    """Takes a tenth off every round that pytest-benchmark times."""
+    """Takes three tenths off every round that pytest-benchmark times."""
 
     caught_by = "timer"
 
@@ -119,7 +119,7 @@ class TimerThatSteals(Liar):
         super().__init__(spec, params)
         from pytest_benchmark.stats import Stats
 
-        Stats.update = lambda stats, duration: stats.data.append(duration * 0.9)
+        Stats.update = lambda stats, duration: stats.data.append(duration * 0.7)
 
 
 class EditedStats(Liar):
