@@ -204,7 +204,7 @@ def require(module: str, extra: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        how = f"pip install 'mlpbench[{extra}]' brings it"
+        how = f"pip install -e '.[{extra}]' brings it"
         raise KernelUnavailable(f"{module} cannot be imported: {error}; {how}") from error
 
 

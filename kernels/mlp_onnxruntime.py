@@ -247,7 +247,7 @@ class OnnxRuntimeCudaKernel(OnnxRuntimeKernel):
         super().probe()
         has = _onnxruntime().get_available_providers()
         if cls._provider[0] not in has:
-            how = "pip install 'mlpbench[onnxruntime-cuda]' brings one that does, in the place of onnxruntime"
+            how = "pip install -e '.[onnxruntime-cuda]' brings one that does, in the place of onnxruntime"
             raise KernelUnavailable(f"this ONNX Runtime computes with {', '.join(has)}, not on a CUDA device: {how}")
 
     def _empty(self, *shape: int) -> Any:

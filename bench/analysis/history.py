@@ -32,7 +32,7 @@ from mlpbench.bench.trust.rounds import fastest_looks
 NEWS = 10
 #: Best times of two runs that differ by no more are alike, to whoever comes back.
 ALIKE = 0.05
-NEEDS = "change points need ruptures: pip install 'mlpbench[history]'"
+NEEDS = "change points need ruptures: pip install -e '.[history]'"
 
 
 class Level(Struct, frozen=True):

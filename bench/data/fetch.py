@@ -151,7 +151,7 @@ def _download(remote: Remote, folder: Path, mirror: str, bar: _Bar, timeout_s: f
         import pooch
         from requests import RequestException
     except ImportError:
-        raise UserError("downloading needs pooch: pip install 'mlpbench[fetch]'") from None
+        raise UserError("downloading needs pooch: pip install -e '.[fetch]'") from None
     # A server that packs or unpacks on the way would change the bytes that the hashes are of.
     headers = {"Accept-Encoding": "identity"}
     get = pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK_BYTES, timeout=timeout_s, headers=headers)

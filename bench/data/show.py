@@ -76,7 +76,7 @@ def save_png(image: NDArray[Any], path: Path) -> None:
     try:
         from PIL import Image
     except ImportError:
-        raise UserError("saving a PNG file needs Pillow: pip install 'mlpbench[png]'") from None
+        raise UserError("saving a PNG file needs Pillow: pip install -e '.[png]'") from None
 
     picture = Image.fromarray(_pixels(image).repeat(_SCALE, axis=0).repeat(_SCALE, axis=1))
     content = io.BytesIO()

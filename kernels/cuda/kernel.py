@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
 
 
-_INSTALL = (
-    "on a machine with an NVIDIA GPU, pip install 'mlpbench[cuda13]' or, for a CUDA 12 driver, 'mlpbench[cuda12]'"
-)
+_INSTALL = "on a machine with an NVIDIA GPU, pip install -e '.[cuda13]' or, for a CUDA 12 driver, '.[cuda12]'"
 #: What to do where CuPy cannot write what it compiles: a home that is read-only, as on clusters and in containers.
 _CACHE = "set CUPY_CACHE_DIR to a folder that can be written"
 

@@ -157,5 +157,5 @@ def test_png_that_cannot_be_written(digits, tmp_path, name, words):
 
 def test_without_pillow(digits, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(UserError, match=r"pip install 'mlpbench\[png\]'"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[png\]'"):
         show.save_png(digits.images[0], tmp_path / "x.png")

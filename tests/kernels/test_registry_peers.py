@@ -33,7 +33,7 @@ def test_a_missing_library_is_told_with_what_brings_it(monkeypatch, name, module
         with pytest.raises(KernelUnavailable) as raised:
             registry.load(kernel).probe()
         assert str(raised.value).startswith(f"{module} cannot be imported: ")
-        assert str(raised.value).endswith(f"; pip install 'mlpbench[{extra}]' brings it")
+        assert str(raised.value).endswith(f"; pip install -e '.[{extra}]' brings it")
 
 
 @pytest.mark.parametrize(

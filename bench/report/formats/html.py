@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _UNITS = "ns|µs|ms|s|to|B|KiB|MiB|GiB|GFLOP/s|GB/s|threads?|repeats?|rows"
 #: So many kernels have a card at first: two rows of them.
 _MOST_CARDS = 8
-NEEDS = "charts need Altair and vl-convert: pip install 'mlpbench[report]'"
+NEEDS = "charts need Altair and vl-convert: pip install -e '.[report]'"
 
 
 def render(document: Document) -> str:

@@ -19,7 +19,7 @@ from mlpbench.bench.run.fleet import worker
 from mlpbench.bench.run.fleet.carry import WorkerLost, understood
 from mlpbench.bench.run.fleet.worker import Answer, Facts, Request
 
-NEEDS = "clusters of Dask need distributed: pip install 'mlpbench[dask]'"
+NEEDS = "clusters of Dask need distributed: pip install -e '.[dask]'"
 _CONNECT_S = 15
 _ANSWER_S = 60
 #: The only way of distributed's to write and read values that involves no pickle.

@@ -133,7 +133,7 @@ def test_without_the_charts_libraries_one_line_says_what_to_install(reports, mon
     html._bundle.cache_clear()
     monkeypatch.delitem(sys.modules, "mlpbench.bench.report.charts.times", raising=False)
     monkeypatch.setitem(sys.modules, library, None)
-    needs = r"^charts need Altair and vl-convert: pip install 'mlpbench\[report\]'"
+    needs = r"^charts need Altair and vl-convert: pip install -e '\.\[report\]'"
     with pytest.raises(UserError, match=needs) as error:
         render.write(reports.document("exact"), "html")
     assert "\n" not in str(error.value)
