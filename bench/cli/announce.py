@@ -11,7 +11,7 @@ from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.runs import ROOFS_FILE
 from mlpbench.bench.run import looks, process
-from mlpbench.kernels import base
+from mlpbench.kernels import base, registry
 
 
 def say_what_comes(sweep: Sweep, *, verbose: bool, quiet: bool) -> None:
@@ -55,8 +55,14 @@ def _what_comes(sweep: Sweep) -> Iterator[str]:
     )
     for part in parts:
         setting = f" with {part.setting.words}" if sweep.several else ""
-        for skip in part.plan.skipped:
-            yield f"{skip.kernel} is skipped{setting}: {skip.reason}"
+        # Where no library of any is installed, one line says what brings them all.
+        every, skipped = set(registry.peers()), part.plan.skipped
+        none = bool(every) and every <= {skip.kernel for skip in skipped}
+        if none:
+            yield f"no peer is installed{setting}: pip install -e '.[peers]'"
+        for skip in skipped:
+            if not (none and skip.kernel in every):
+                yield f"{skip.kernel} is skipped{setting}: {skip.reason}"
 
 
 def _repeats(plan: Plan, fewest: int) -> str:
