@@ -157,9 +157,11 @@ class Comparison:
         if answers:
             said[0] = f"{self.candidate} is {answers[0][0]} than {self.baseline} {answers[0][1]}"
         if kept := self._with("not slower"):
-            said.append(f"{'not' if said else 'Not'} slower by more than {self._most(kept)} in {self._of(kept)}")
+            which = "not slower" if said else f"{self.candidate} is not slower than {self.baseline}"
+            said.append(f"{which} by more than {self._most(kept)} in {self._of(kept)}")
         if self.undecided:
-            said.append(f"{'undecided' if said else 'Undecided'} in {self._of(self.undecided)}")
+            which = "undecided" if said else f"Whether {self.candidate} is slower than {self.baseline} is undecided"
+            said.append(f"{which} in {self._of(self.undecided)}")
         text = f"{'; '.join(said)}."
         return f"{text} {self._what_would_decide()}" if self.undecided else text
 

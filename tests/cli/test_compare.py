@@ -44,14 +44,14 @@ ASK = ("--fail-if-slower",)
 @pytest.mark.parametrize(
     ("baseline", "candidate", "words", "status", "said"),
     [
-        ({}, {}, (), 0, "Not slower by more than "),
+        ({}, {}, (), 0, " by more than "),
         ({}, {}, ("--strict",), 0, " in all 2 cases."),
         ({}, {"times": slower(1.2)}, (), 1, " is slower than "),
-        ({}, {"times": slower(1.2)}, (*ASK, "50%"), 0, "Not slower by more than 50 % in all 2 cases."),
+        ({}, {"times": slower(1.2)}, (*ASK, "50%"), 0, " by more than 50 % in all 2 cases."),
         ({"times": slower(1.2)}, {}, (), 0, " is faster than "),
-        (NOISY, NOISY, (), 0, "Not slower by more than "),
-        (NOISY, NOISY, (*ASK, "1%"), 0, "Undecided in all 2 cases. What would decide the rest: "),
-        (NOISY, NOISY, (*ASK, "1%", "--strict"), 4, "Undecided in all 2 cases."),
+        (NOISY, NOISY, (), 0, " by more than "),
+        (NOISY, NOISY, (*ASK, "1%"), 0, " is undecided in all 2 cases. What would decide the rest: "),
+        (NOISY, NOISY, (*ASK, "1%", "--strict"), 4, " is undecided in all 2 cases."),
         ({}, ONE, (), 0, "1 case not compared: --details says why"),
         ({}, ONE, ("--details",), 0, "not compared: numpy per_sample 100: not in "),
         ({}, ONE, ("--strict",), 4, "1 case not compared"),
@@ -89,7 +89,8 @@ def test_one_repeat_claims_no_95_percent(compare):
 def test_json_has_the_p_values_and_the_repeats(compare):
     status, out, _ = compare(NOISY, NOISY, *ASK, "1%", "--json")
     found = json.loads(out)
-    assert (status, found["conclusion"].partition(".")[0]) == (0, "Undecided in all 2 cases")
+    assert status == 0
+    assert " is undecided in all 2 cases." in found["conclusion"]
     assert all(case["detectable"] > 0.05 for case in found["cases"])
     assert found["false_discovery_rate"] == 0.01
     assert found["wander"] == 0.01

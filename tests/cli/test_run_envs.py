@@ -72,11 +72,11 @@ def test_two_environments_in_one_run(capsys, tmp_path, quicker, old, new):
     at = ("--results", tmp_path / "results")
     status, out, err = called(capsys, "compare", "latest", "--by", "env", *at)
     assert status in (0, 1, 4), err
-    assert "env new against env old: speedup above 1 is faster" in out
+    assert "new against old: speedup above 1 is faster" in out
     assert "paired by repeat" in out
     report, data, table = (called(capsys, "report", "--format", kind, *at)[1] for kind in ("md", "json", "csv"))
     assert f"{old}/bin/python" in report
     assert "| env old" in report
-    assert re.search(r"\n## One environment against the other\n.*env new against env old", report, re.DOTALL)
+    assert re.search(r"\n## One environment against the other\n.*new against old", report, re.DOTALL)
     assert {run["setting"]["env"] for run in json.loads(data)["runs"]} == {"old", "new"}
     assert {row["env"] for row in csv.DictReader(table.splitlines())} == {"old", "new"}

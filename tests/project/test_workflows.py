@@ -29,7 +29,6 @@ profile = "smoke"
 spec = "20-10-3"
 batch-size = 10
 repeats = 1
-wait = 0
 """
 #: The head needs twice the time of the base.
 KERNEL = """
@@ -131,13 +130,13 @@ def test_on_github_a_slower_head_is_an_error_in_its_pull_request(checkout, wheel
         GITHUB_BASE_REF="main",
         GITHUB_STEP_SUMMARY=str(summary),
     )
-    assert ran.returncode in (0, 1, 4), ran.stderr
+    assert ran.returncode in (0, 1), ran.stderr
     found = runs.read_runs(runs.latest(checkout / "results"))
     assert [run.plan.env.source.partition(",")[0] for run in found] == ["origin/main", "HEAD"]
     annotations = [line for line in ran.stdout.splitlines() if line.startswith("::")]
-    verdicts = re.findall(r"\| (slower|unclear|same|faster)\b[^|]*\|$", summary.read_text(), re.MULTILINE)
+    verdicts = re.findall(r"\| (slower|undecided|not slower|faster)\b[^|]*\|$", summary.read_text(), re.MULTILINE)
     assert len(verdicts) == 2
-    assert len(annotations) == sum(verdict in ("slower", "unclear") for verdict in verdicts)
+    assert len(annotations) == sum(verdict in ("slower", "undecided") for verdict in verdicts)
     assert (ran.returncode == 1) == ("slower" in verdicts)
 
 
@@ -145,7 +144,7 @@ def test_on_github_a_slower_head_is_an_error_in_its_pull_request(checkout, wheel
 def test_on_gitlab_the_table_is_an_artifact(checkout, wheel, tmp_path, path, quicker):
     target = {"CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main"}
     ran = typed(MERGE, wheel, checkout, installer.offer(tmp_path / "tools", path), quicker, **target)
-    assert ran.returncode in (0, 1, 4), ran.stderr
+    assert ran.returncode in (0, 1), ran.stderr
     table = (checkout / "slower.md").read_text()
     assert table == ran.stdout
     assert table.count("| numpy-mine |") == 2
@@ -160,7 +159,7 @@ def test_two_versions_of_a_library(wheel, tmp_path, path, quicker):
     (folder / "mlpbench.toml").write_text(settings, encoding="utf-8")
     ceiling = {"GIT_CEILING_DIRECTORIES": str(tmp_path)}
     ran = typed(WEEKLY, wheel, folder, path, quicker, GITHUB_STEP_SUMMARY=str(tmp_path / "s.md"), **ceiling)
-    assert ran.returncode == 4, (ran.stdout, ran.stderr)  # one repeat decides nothing
+    assert ran.returncode == 0, (ran.stdout, ran.stderr)  # one repeat decides nothing, and that proves no slowdown
     versions = [run.records[0].version for run in runs.read_runs(runs.latest(folder / "results"))]
     assert [version.rpartition(".")[0] for version in versions] == ["2.3", "2.4"]
-    assert ran.stdout.count("::warning title=unclear") == 2
+    assert ran.stdout.count("::warning title=undecided") == 2

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mlpbench.bench.machine import guard, supervised
+from mlpbench.bench.plan import profiles
 from mlpbench.bench.record import runs
 from mlpbench.kernels import registry
 from support.doubles import offer
@@ -96,11 +97,12 @@ def hostile(tmp_path, monkeypatch):
     registry._points.cache_clear()
 
 
-def test_each_is_named_and_the_others_go_on(hostile, capsys, tmp_path):
-    words = (*HOSTILE, "--profile", "smoke", "--batch-size", "1", "--timeout", "600s")
+def test_each_is_named_and_the_others_go_on(hostile, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(profiles, "USUAL", ("numpy", *HOSTILE))
+    words = ("--profile", "smoke", "--batch-size", "1", "--timeout", "600s")
     small = ("--spec", "20-10-3", "--threads", "1", "--repeats", "2", "--seed", "1")
     kernels = [name for name in HOSTILE if not name.startswith("asks")]
-    status, _, err = called(capsys, "run", "numpy", *words, *small, "--out", tmp_path / "results")
+    status, _, err = called(capsys, "run", *words, *small, "--out", tmp_path / "results")
     assert status == 1
     assert "Traceback" not in err
     run = runs.read_run(runs.latest(tmp_path / "results"))
