@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to find processes"),
 ]
 
-KILLS, SEED = 50, 20261126
+KILLS, SEED = 25, 20261126
 KERNELS, REPEATS = ("numpy", "numpy-out"), 35
 #: Goes on with a run as `mlpbench run --resume` does, with a stand-in for the interpreter that measures.
 DRIVER = """
@@ -124,7 +124,7 @@ def kill(whom, driver, env):
         driver.kill()
 
 
-def test_fifty_kills_at_random_moments(stopped):
+def test_kills_at_random_moments(stopped):
     folder, python, env = stopped
     rng = random.Random(SEED)
     words = [sys.executable, "-c", DRIVER, str(folder), python]
