@@ -147,15 +147,14 @@ class Comparison:
 
     def conclusion(self) -> str:
         """Return what all of it comes to: the answer, and where it is open what would decide it, in minutes."""
-        answers: list[tuple[str, str]] = []
+        said = list[str]()
         if slower := self._with("slower"):
             times_as_long = _ends([1 / row.speedup.value for row in slower])
-            answers.append(("slower", f"in {self._of(slower)}: it takes {times_as_long} as long"))
+            how = f"in {self._of(slower)}: it takes {times_as_long} as long"
+            said.append(f"{self.candidate} is slower than {self.baseline} {how}")
         if faster := self._with("faster"):
-            answers.append(("faster", f"in {self._of(faster)}: {_ends([row.speedup.value for row in faster])}"))
-        said = [f"{verdict} {rest}" for verdict, rest in answers]
-        if answers:
-            said[0] = f"{self.candidate} is {answers[0][0]} than {self.baseline} {answers[0][1]}"
+            which = "faster" if said else f"{self.candidate} is faster than {self.baseline}"
+            said.append(f"{which} in {self._of(faster)}: {_ends([row.speedup.value for row in faster])}")
         if kept := self._with("not slower"):
             which = "not slower" if said else f"{self.candidate} is not slower than {self.baseline}"
             said.append(f"{which} by more than {self._most(kept)} in {self._of(kept)}")
