@@ -149,8 +149,7 @@ class Comparison:
         """Return what all of it comes to: the answer, and where it is open what would decide it, in minutes."""
         said = list[str]()
         if slower := self._with("slower"):
-            times_as_long = _ends([1 / row.speedup.value for row in slower])
-            how = f"in {self._of(slower)}: it takes {times_as_long} as long"
+            how = f"in {self._of(slower)}: it takes {_ends([1 / row.speedup.value for row in slower])} as long"
             said.append(f"{self.candidate} is slower than {self.baseline} {how}")
         if faster := self._with("faster"):
             which = "faster" if said else f"{self.candidate} is faster than {self.baseline}"
