@@ -12,7 +12,7 @@ from support.processes import python
 from support.sources import ROOT
 
 NOTEBOOK = ROOT / "docs" / "examples" / "first_look.ipynb"
-#: What a cell behind the last one hands over: exactly the numbers that the frames hold, and null for one that is missing.
+#: What a cell behind the last one hands over: exactly the numbers that the frames hold, null for a missing one.
 TOLD = """
 import json
 plain = lambda frame: json.loads(json.dumps(frame.astype(object).where(frame.notna(), None).to_dict("records")))
