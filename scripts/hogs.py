@@ -1,4 +1,4 @@
-"""Keeps a processor busy as neighbours do, for the figures of docs/statistics.md on a quiet machine.
+"""Keeps a processor busy as neighbours do, for the figures of docs/evidence/statistics.md on a quiet machine.
 
 `taskset -c 1 python scripts/hogs.py copy --seconds 60`, beside `taskset -c 0,1 mlpbench calibrate`.
 """

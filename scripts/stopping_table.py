@@ -1,4 +1,4 @@
-"""The table of stopping in docs/statistics.md: how often intervals contain the truth when they decide when to stop.
+"""The table of stopping in docs/evidence/statistics.md: how often intervals contain the truth when they decide when to stop.
 
 Run it with `python scripts/stopping_table.py`; it takes some minutes.
 """

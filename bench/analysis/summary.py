@@ -16,7 +16,7 @@ from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio, Scatter, Wander
 
-#: What runs of virtual machines were seen to differ by (docs/statistics.md), before a machine's own runs tell more.
+#: How much runs of virtual machines differ (docs/evidence/statistics.md), before a machine's own runs tell more.
 USUAL_WANDER = Wander(0.01, 4.0, 0.006)
 
 

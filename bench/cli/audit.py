@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mlpbench.bench.record.runs import Run
     from mlpbench.bench.run.process import Outcome
 
-#: The checks, and what each of them asks. docs/honesty.md says more.
+#: The checks, and what each of them asks. docs/evidence/honesty.md says more.
 CHECKS = {
     "values": "results are right for inputs that it has not seen",
     "inputs": "its inputs stay as they are",

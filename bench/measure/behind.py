@@ -1,6 +1,6 @@
 """Behind the clock of one process of a run: asks the checks of `honesty` and `witness` at their moments.
 
-What they find are the record's refusals (docs/honesty.md).
+What they find are the record's refusals (docs/evidence/honesty.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Looks behind the clock: whether what was timed is what a right kernel does. docs/honesty.md says what finds what.
+"""Looks behind the clock: whether what was timed is what a right kernel does (docs/evidence/honesty.md).
 
 After warming, fresh values are written in place over the inputs. When the rounds are over, the last timed result and
 some more calls are held against the reference for the values of then. Nothing here is inside a timed round.

@@ -79,7 +79,7 @@ BY_TIME = frozenset({"timer", "clock", "memory", "threads", "transfers", "wait",
 
 
 class Refusal(Block, frozen=True, kw_only=True):
-    """A check that a case did not pass in this process: docs/honesty.md says when its time is taken away for that.
+    """A check that a case did not pass in this process: docs/evidence/honesty.md says when its time goes.
 
     ``mode`` and ``batch_size`` are None where it is about the whole process. ``check``: the check's name; ``reason``:
     what was seen, one sentence without a full stop.

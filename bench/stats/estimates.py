@@ -3,7 +3,7 @@
 Rounds inside one process (a repeat) are correlated, so the repeat is the unit: one positive value for each. Logarithms,
 because times are positive and disturbances multiply. Three repeats know their scatter badly, but the cases of a run
 know it together: each case's variance is drawn towards the one that they share (`Scatter`). What whole runs differ by,
-and no repeat of one run shows, is a variance too (`Wander`). docs/statistics.md says how often the intervals hold.
+and no repeat of one run shows, is a variance too (`Wander`). docs/evidence/statistics.md: how often intervals hold.
 """
 
 import math

@@ -1,7 +1,7 @@
 """What the repeats of two sides decide: verdict, the smallest slowdown they can decide, and how many more would tell.
 
 One method: value, error and degrees of freedom are those of `bench.stats.estimates`. Knows no kernels and no files.
-docs/statistics.md says how often verdicts are wrong, and how small a slowdown they find.
+docs/evidence/statistics.md says how often verdicts are wrong, and how small a slowdown they find.
 """
 
 import math

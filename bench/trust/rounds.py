@@ -4,7 +4,7 @@ A look is a fixed piece of work that fills a core, done just before and just aft
 somebody else works on the same core, which no counter shows. A round is quiet where both its looks were about as fast
 as the best look, and its threads did not wait for processors meanwhile. A case with too few quiet rounds is
 disturbed: its time is made of all its rounds, and other repeats are preferred. The looks also tell how fast the
-processor was. docs/statistics.md has what each rule is worth.
+processor was. docs/evidence/statistics.md has what each rule is worth.
 """
 
 from collections import defaultdict

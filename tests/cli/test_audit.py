@@ -82,5 +82,5 @@ def test_a_kernel_that_nobody_knows_is_a_mistake(capsys):
 
 
 def test_every_check_is_on_the_page():
-    page = (ROOT / "docs" / "honesty.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "evidence" / "honesty.md").read_text(encoding="utf-8")
     assert [check for check in CHECKS if f"| `{check}` |" not in page] == []

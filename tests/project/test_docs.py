@@ -136,7 +136,7 @@ def test_method_recomputes_the_headline(tmp_path, monkeypatch):
     simulate.write_run(tmp_path / "results", times, seed=1, noise=0.03)
     run = simulate.write_run(tmp_path / "results", times, seed=2, noise=0.05)
     monkeypatch.chdir(tmp_path)
-    names, printed = executed("\n".join(blocks("docs/method.md", "python")))
+    names, printed = executed("\n".join(blocks("docs/evidence/method.md", "python")))
     assert names["run"].resolve() == run.resolve(), "the latest run"
     cases = {case.mode: case for case in analysis_times.cases([runs.read_run(run)])}
     expected = analysis_times.ratio(cases["per_sample"], cases["batched"])

@@ -1,6 +1,6 @@
 """Kernels that lie about their time, each in one way, and the name of the check that refuses each.
 
-All of them pass the gate. ``caught_by`` names the check; docs/honesty.md has the same table in words.
+All of them pass the gate. ``caught_by`` names the check; docs/evidence/honesty.md has the same table in words.
 """
 
 import sys
