@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _Array = NDArray[Any]
 
-#: The work of each thread, in floating-point operations, from which on threads pay: docs/evidence/how-the-simd-kernels-work.md.
+#: The work of each thread, in floating-point operations, from which on threads pay: docs/evidence/simd-kernels.md.
 FLOP_PER_THREAD = 600_000
 #: The bytes of a layer's weights, for each thread but one, that the busiest thread need not read. From so many on it
 #: pays to divide the layer's columns: to read them takes about as long as to start and join the threads.
@@ -185,7 +185,7 @@ class NumbaSimdSparseKernel(NumbaSimdKernel):
     """`NumbaSimdKernel` whose first layer skips inputs that are zero in a group of rows: less work, not faster work.
 
     The result is right for any input. Where few inputs are zero it takes a little longer;
-    docs/evidence/how-the-simd-kernels-work.md says from which density on. An input that is NaN or infinite is not zero and
+    docs/evidence/simd-kernels.md says from which density on. An input that is NaN or infinite is not zero and
     counts. A *weight* that is NaN or infinite is left out together with the zero it would be multiplied by, where the
     formula has NaN.
     """

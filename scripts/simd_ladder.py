@@ -1,4 +1,4 @@
-"""Measure the steps from a plain loop to the register-tiled kernels, as docs/evidence/how-the-simd-kernels-work.md shows them.
+"""Measure the steps from a plain loop to the register-tiled kernels, as docs/evidence/simd-kernels.md shows them.
 
     python scripts/simd_ladder.py steps       each step of the ladder, at some batch sizes
     python scripts/simd_ladder.py kernels     the finished kernels beside NumPy, with the share of the FMA peak

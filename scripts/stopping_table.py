@@ -1,4 +1,4 @@
-"""The table of stopping in docs/evidence/statistics.md: how often intervals contain the truth when they decide when to stop.
+"""Print how often intervals contain the truth if they decide when to stop (docs/evidence/statistics.md).
 
 Run it with `python scripts/stopping_table.py`; it takes some minutes.
 """

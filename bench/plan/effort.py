@@ -1,10 +1,10 @@
 """How often to repeat: until every interval is narrow enough, or the time is spent. Knows no files and no clock.
 
 The plan's repeats come first, each through all kernels, as far as the budget goes: a process that would not end within
-it is left out, by name. Then come rounds of those kernels whose intervals are too wide. docs/evidence/statistics.md has the
-rule, `scripts/stopping_table.py` what it costs that an interval decides when to stop. The number of the round is the
-number of the repeat: processes of one number ran next to each other, and their ratios stay paired. Sides of a pair come
-both or not at all.
+it is left out, by name. Then come rounds of those kernels whose intervals are too wide.
+docs/evidence/statistics.md has the rule, and `scripts/stopping_table.py` prints what it costs. The number of the round
+is the number of the repeat: processes of one number ran next to each other, and their ratios stay paired. Sides of a
+pair come both or not at all.
 """
 
 import math

@@ -23,7 +23,7 @@ LINES = {
     "docs/fleet.md": 100,
     "docs/history.md": 90,
     "docs/evidence/honesty.md": 80,
-    "docs/evidence/how-the-simd-kernels-work.md": 110,
+    "docs/evidence/simd-kernels.md": 110,
     "docs/evidence/method.md": 280,
     "docs/own-code.md": 90,
     "docs/own-network.md": 90,
