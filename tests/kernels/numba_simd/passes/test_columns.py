@@ -43,6 +43,8 @@ def test_a_batch_of_several_blocks_and_a_result_that_is_not_stale():
     assert packing.block_rows(spec, kernel._shape) < 301
     for part in (x, x[:10], x[5:300], x[:1], x):
         np.testing.assert_array_equal(kernel.forward(part), serial.forward(part))
+    with pytest.raises(ValueError, match="does not have the shape that the network takes"):
+        kernel.forward(x[:, 1:].copy())
 
 
 def test_columns_are_divided_in_wide_networks_by_several_threads_and_nowhere_else():

@@ -45,14 +45,6 @@ def test_the_gate(kernel_class, sizes, dtype):
         assert check(kernel_class, ForwardSpec(sizes, hidden, dtype=dtype)).max_error_ratio < 0.5
 
 
-@pytest.mark.parametrize("rows", [1, 11, 24, 100, 301])
-def test_rows_are_divided_at_half_tiles_and_none_is_lost(rows):
-    params = seeded(WIDE)
-    kernel, serial = Divided(WIDE, params), NumbaSimdKernel(WIDE, params)
-    x = np.random.default_rng(0).random((rows, 784), np.float32)
-    np.testing.assert_allclose(kernel.forward(x), serial.forward(x), rtol=1e-5, atol=1e-7)
-
-
 def test_it_is_for_large_networks_and_not_for_an_index_of_zeros():
     kinds = (NumbaSimdKernel, MNIST), (NumbaSimdKernel, WIDE), (NumbaSimdSparseKernel, WIDE)
     programs = [program.compiled("float32", (), is_far=is_far) for is_far in (False, True, False)]

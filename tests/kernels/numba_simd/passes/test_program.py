@@ -1,4 +1,4 @@
-"""The functions of a pass: in the order of their places in the plan, and each thread has rows of its own."""
+"""The functions of a pass: each thread has rows of its own."""
 
 import ctypes
 from types import SimpleNamespace
@@ -9,18 +9,10 @@ import pytest
 from mlpbench.kernels.numba_simd.codegen import machine
 from mlpbench.kernels.numba_simd.codegen.scalar import I64, each
 from mlpbench.kernels.numba_simd.codegen.shape import host_shape
-from mlpbench.kernels.numba_simd.passes import far, network, packing, program
+from mlpbench.kernels.numba_simd.passes import packing, program
 
 SIGNATURE = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 3)
 INPUTS, OUTPUTS = 7, 3
-
-
-def test_functions_stand_in_the_order_of_their_places():
-    places = [packing.ALL_ROWS, packing.ONE_ROW, packing.SOME_ROWS, packing.SOME_COLUMNS, packing.OUTPUTS_OF_BLOCK]
-    assert places == list(range(packing.CODE, packing.CODE + 5))
-    names = ["all_rows", "one_row", "some_rows", "some_columns", "outputs_of_block"]
-    assert list(program.functions(far)) == names
-    assert list(program.functions(network)) == names[:3]
 
 
 def _row_of(code, pointer, start, items):
