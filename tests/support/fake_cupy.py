@@ -1,9 +1,9 @@
 """A stand-in for CuPy: NumPy's arithmetic under CuPy's names, so that the kernel's own lines run without a GPU.
 
-It shows the order of what CuPy is asked for, and what that costs: waits, device kernels that are launched, memory that
-is taken, bytes that are staged on the host. It raises where real CuPy would run on another stream than the kernel's, or
-would take memory besides. What real CuPy compiles, it compiles too, into nothing, and keeps it where ``CUPY_CACHE_DIR``
-says. `install` puts it into this process, `write` where other processes find it.
+It shows the order of what CuPy is asked for: waits, device kernels that are launched, memory that is taken. It raises
+where real CuPy would run on another stream than the kernel's, or would take memory besides. What real CuPy compiles, it
+compiles too, into nothing, and keeps it where ``CUPY_CACHE_DIR`` says. `install` puts it into this process, `write`
+where other processes find it.
 """
 
 import hashlib
@@ -18,11 +18,8 @@ import numpy as np
 from mlpbench.kernels import reference
 from mlpbench.kernels.cuda import card
 from mlpbench.kernels.spec import Activation
-from support.device.streams import Event, Stream, launched, memcpy, memset, on_stream
-
-
-class CUDARuntimeError(RuntimeError):
-    pass
+from support.device import streams
+from support.device.streams import L2_BYTES, CUDARuntimeError, Event, Flag, Stream, launched, on_stream
 
 
 class CompileException(Exception):  # noqa: N818 - CuPy's name
@@ -30,7 +27,7 @@ class CompileException(Exception):  # noqa: N818 - CuPy's name
 
 
 #: What the stand-in's device says of itself.
-L2_BYTES, MULTIPROCESSORS = 2**16, 2
+MULTIPROCESSORS = 2
 #: CUDA's number of it: 0 is the default, 3 lets one process in.
 COMPUTE_MODE = 0
 UUID = "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"
@@ -178,9 +175,6 @@ def raw_module_with(program):
     def read_all(source, sums, items, _times):
         sums[:] = np.bitwise_xor.reduce(source[: 4 * items])
 
-    def hold(grid, block, arguments):
-        assert [type(number) for number in arguments] == [np.uint64, np.int64], "CuPy passes them as they are"
-
     def arithmetic(grid, block, arguments):
         out, *numbers = arguments
         assert isinstance(out, DeviceArray)
@@ -191,7 +185,7 @@ def raw_module_with(program):
         assert arguments == ()
 
     others = dict.fromkeys(("multiply_adds", "tiles_tf32", "tiles_f16"), arithmetic)
-    others |= {"hold": hold, "nothing": nothing}  # there is nothing to hold back
+    others |= {"hold": streams.hold, "nothing": nothing}
 
     def get_function(name):
         if name in others:
@@ -220,10 +214,15 @@ def copyto(target, source):
     np.copyto(target, source)
 
 
-def modules(devices=1, missing=None):
+def empty(shape, dtype):
+    Stream.world.take_memory("memory of the device")
+    return np.full(shape, 7, dtype).view(DeviceArray)
+
+
+def modules(devices=1, missing=None, world=None):
     """Return the stand-in's modules. ``devices`` or ``missing``, an error, is what the driver or cuBLAS says."""
     cupy = ModuleType("cupy")
-    Stream.current, Stream.made = None, []
+    Stream.begin(world or streams.World())
 
     def get_device_count():
         if isinstance(devices, Exception):
@@ -242,7 +241,7 @@ def modules(devices=1, missing=None):
     cupy.RawKernel = raw_kernel_with(program)
     cupy.RawModule = raw_module_with(program)
     cupy.copyto = on_stream(copyto)
-    cupy.empty = on_stream(lambda shape, dtype: np.full(shape, 7, dtype).view(DeviceArray))
+    cupy.empty = on_stream(empty)
     cupy.asarray = on_stream(lambda a: np.array(a).view(DeviceArray))
     cupy.asnumpy = on_stream(np.array)
     cupy.get_default_memory_pool = lambda: SimpleNamespace(total_bytes=lambda: 4096)
@@ -257,7 +256,7 @@ def modules(devices=1, missing=None):
         Stream=Stream,
         ExternalStream=Stream.external,
         Event=Event,
-        get_elapsed_time=lambda first, last: (last.s - first.s) * 1e3,
+        get_elapsed_time=Event.elapsed,
         Device=lambda: SimpleNamespace(id=0, compute_capability="90"),
         cublas=SimpleNamespace(getVersion=lambda _handle: 120904),
         nvrtc=SimpleNamespace(getVersion=lambda: (12, 9)),
@@ -274,11 +273,11 @@ def modules(devices=1, missing=None):
             deviceGetPCIBusId=lambda _id: "0000:01:00.0",
             profilerStart=lambda: None,
             profilerStop=lambda: None,
-            memcpyAsync=memcpy,
-            memsetAsync=memset,
-            memcpyHostToDevice=1,
-            memcpyDeviceToHost=2,
-            memcpyDeviceToDevice=3,
+            memcpyAsync=streams.memcpy,
+            memsetAsync=streams.memset,
+            memcpyHostToDevice=streams.TO_DEVICE,
+            memcpyDeviceToHost=streams.TO_HOST,
+            memcpyDeviceToDevice=streams.ON_DEVICE,
         ),
     )
     core, products = ModuleType("cupy._core"), ModuleType("cupy._core._routines_linalg")
@@ -290,13 +289,13 @@ def modules(devices=1, missing=None):
     products.compute_type_to_str = {value: name for name, value in types.items()}.__getitem__
     core._routines_linalg, cupy._core = products, core
     cupyx = ModuleType("cupyx")
-    cupyx.empty_pinned, cupyx.zeros_pinned = np.empty, np.zeros
+    cupyx.empty_pinned = cupyx.zeros_pinned = Flag.pinned
     return {module.__name__: module for module in (cupy, cupyx, core, products)}
 
 
-def install(monkeypatch, *, devices=1, missing=None):
+def install(monkeypatch, **options):
     """Put the stand-in in ``sys.modules``, and return it; see `modules`."""
-    found = modules(devices, missing)
+    found = modules(**options)
     for name, module in found.items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(card, "_uuid", lambda _ordinal: None)  # this machine may have a card

@@ -1,23 +1,84 @@
-"""Streams of the stand-in for CuPy: who is the current one, what it was given, waits, events and graphs."""
+"""A GPU under CuPy's names: streams, events, graphs and copies, in real time or in seconds that nobody waits for.
+
+What a stream is given begins when the stream is free, and takes as long as it says. While a stream is held, taking
+memory and waiting raise: on a GPU they would wait for the hold.
+"""
 
 import ctypes
 import time
 
+import numpy as np
+
+#: What the device says of itself, and CUDA's numbers of the ways of a copy.
+L2_BYTES = 2**16
+TO_DEVICE, TO_HOST, ON_DEVICE = 1, 2, 3
+
+
+class CUDARuntimeError(RuntimeError):
+    """What CUDA would say."""
+
+
+class World:
+    """One host and one device in real time: what is given to a stream is done at once, and nothing holds a stream."""
+
+    launch_s = wait_s = 0.0
+    can_hold = False
+
+    def __init__(self):
+        self.taken = []
+        self.flags = []
+
+    @property
+    def now(self):
+        """The host's clock in seconds."""
+        return time.perf_counter()
+
+    def spend(self, seconds):
+        """Let seconds of the host go by."""
+
+    def copy(self, target, source, size, kind, start):
+        """Copy bytes between two addresses; return how long it takes from its start on."""
+        ctypes.memmove(target, source, size)
+        return 0.0
+
+    @property
+    def held(self):
+        return any(stream.pending is not None for stream in Stream.made)
+
+    def take_memory(self, what):
+        if self.held:
+            raise AssertionError(f"{what} while the stream is held")
+        self.taken.append(what)
+
 
 class Stream:
-    """A stream that knows whether it is the current one, and how often it was waited for."""
+    """A stream that knows whether it is the current one, what it launched, and how often it was waited for.
 
+    ``tail``: when all that it was given is done; unknown while it is held: what comes then is ``pending``.
+    """
+
+    world = None
     current = None
-    made: list["Stream"] = []  # noqa: RUF012 - reset by `install`
+    made: list["Stream"] = []  # noqa: RUF012 - reset by `begin`
 
     def __init__(self, *, non_blocking=False):
+        self.world.take_memory("a stream")
         self.non_blocking = non_blocking
-        self.waits = 0
+        self.waits, self.launched = 0, []
+        self.tail, self.pending, self.flushed, self.graph = 0.0, None, False, None
         self._before = []  # it may be entered within itself
-        self.graph = None
-        self.launched = []
-        self.ptr = 1000 + len(Stream.made)
         Stream.made.append(self)
+        self.ptr = len(Stream.made)
+
+    @staticmethod
+    def begin(world):
+        """Forget every stream: those that are made now belong to ``world``."""
+        Stream.world, Stream.current, Stream.made = world, None, []
+
+    @staticmethod
+    def external(pointer):
+        """Return the stream of that number: ``ExternalStream``."""
+        return next(stream for stream in Stream.made if stream.ptr == pointer)
 
     def __enter__(self):
         self._before.append(Stream.current)
@@ -27,30 +88,67 @@ class Stream:
     def __exit__(self, *_):
         Stream.current = self._before.pop()
 
+    def give(self, work, cost=None):
+        """Give work to the stream: the seconds that it takes, or what does it at a moment and returns them.
+
+        ``cost``: of the host, a launch's if it is None.
+        """
+        if self.graph is not None:
+            self.graph.work.append(work)
+            return
+        self.world.spend(self.world.launch_s if cost is None else cost)
+        if self.pending is None:
+            self._do(self.world.now, work)
+        else:
+            self.pending.append((self.world.now, work))
+
+    def _do(self, given, work):
+        start = max(self.tail, given)
+        self.tail = start + taken_s(work, start)
+
+    def hold(self, flag, most_s):
+        """Hold the stream until the host raises ``flag[0]``, at most so long; then ``flag[1]`` is raised."""
+        self._flag, self._began, self._most_s = flag, max(self.tail, self.world.now), most_s
+        self.pending = []
+
+    def release(self):
+        if self.pending is None:
+            return
+        ends = self._began + self._most_s
+        if self.world.now > ends:
+            np.ndarray.__setitem__(self._flag, 1, 1)
+        self.tail = min(max(self._began, self.world.now), ends)
+        pending, self.pending = self.pending, None
+        for given, work in pending:
+            self._do(given, work)
+
     def synchronize(self):
+        if self.pending is not None:
+            raise AssertionError("a wait while the stream is held")
         self.waits += 1
+        self.world.spend(max(0.0, self.tail - self.world.now) + self.world.wait_s)
 
     def wait_event(self, event):
-        assert isinstance(event, Event)
+        self.give(lambda start: max(0.0, (event.time or 0.0) - start), cost=0.0)
 
     def begin_capture(self):
         self.graph = Graph()
 
     def end_capture(self):
-        found, self.graph = self.graph, None
-        return found
+        graph, self.graph = self.graph, None
+        return graph
 
-    @staticmethod
-    def external(pointer):
-        """Return the stream of that number: ``ExternalStream``."""
-        return next(stream for stream in Stream.made if stream.ptr == pointer)
+
+def taken_s(work, start):
+    """Return the seconds that work takes which begins at ``start``; what returns None takes none."""
+    return (work(start) or 0.0) if callable(work) else work
 
 
 class Graph:
     """What a stream was given while it was captured: nothing of it is done before `launch`."""
 
     def __init__(self):
-        self.calls = []
+        self.work = []
         self.uploaded = False
 
     def upload(self, stream):
@@ -58,29 +156,76 @@ class Graph:
 
     def launch(self, stream):
         assert self.uploaded
+
+        def whole(start):
+            end = start
+            for work in self.work:
+                end += taken_s(work, end)
+            return end - start
+
         stream.launched.append("graph")
-        for call in self.calls:
-            call()
+        stream.give(whole)
 
 
 class Event:
-    """An event that is over when it is recorded: here everything is done when it is given to a stream."""
+    """An event that is over when its stream has done what it was given before."""
+
+    def __init__(self):
+        Stream.world.take_memory("an event")
+        self.time = None
 
     def record(self, stream):
         assert isinstance(stream, Stream)
-        self.s = time.perf_counter()
+        stream.give(lambda start: setattr(self, "time", start), cost=0.0)
+
+    @staticmethod
+    def elapsed(first, last):
+        """Return the milliseconds between two events: ``get_elapsed_time``."""
+        if None in (first.time, last.time) or last.time > Stream.world.now:
+            raise CUDARuntimeError("cudaErrorNotReady")
+        return (last.time - first.time) * 1e3
+
+
+class Flag(np.ndarray):
+    """Pinned memory: the device sees what the host writes, and a stream that waits for it goes on."""
+
+    @classmethod
+    def pinned(cls, shape, dtype):
+        Stream.world.take_memory("pinned memory")
+        flag = np.zeros(shape, dtype).view(cls)
+        Stream.world.flags.append(flag)
+        return flag
+
+    def __setitem__(self, key, value):
+        super().__setitem__(key, value)
+        if self[0]:
+            for stream in Stream.made:
+                stream.release()
+
+
+def hold(_grid, _block, arguments):
+    """Hold the current stream: the device kernel of `kernels.cuda.queue`."""
+    assert [type(number) for number in arguments] == [np.uint64, np.int64], "CuPy passes them as they are"
+    if Stream.world.can_hold:
+        (flag,) = (flag for flag in Stream.world.flags if flag.ctypes.data == arguments[0])
+        Stream.current.hold(flag, arguments[1] * 1e-9)
 
 
 def memcpy(target, source, size, kind, stream):
     """Copy between two addresses, on a stream that is there."""
-    Stream.external(stream)
-    ctypes.memmove(target, source, size)
+    world = Stream.world
+    Stream.external(stream).give(lambda start: world.copy(target, source, size, kind, start))
 
 
-def memset(pointer, value, size, stream):
-    """Fill the memory at an address."""
-    Stream.external(stream)
-    ctypes.memset(pointer, value, size)
+def memset(pointer, value, size, number):
+    """Fill the memory at an address; what is large leaves nothing of before in the cache."""
+    stream = Stream.external(number)
+
+    def fill(_start):
+        ctypes.memset(pointer, value, size)
+        stream.flushed = size >= L2_BYTES
+
+    stream.give(fill)
 
 
 def on_stream(function):
@@ -98,13 +243,14 @@ def launched(function, name=None):
     """Return the function as a device kernel of a stream, which counts it, or captures it."""
 
     def run(*args, **kwargs):
-        stream = Stream.current
-        assert stream is not None, f"{name or function.__name__} outside of the kernel's stream"
-        if stream.graph is not None:
-            assert name is not None, "CuPy refuses cuBLAS under capture"
-            stream.graph.calls.append(lambda: function(*args, **kwargs))
-            return None
-        stream.launched.append(name or function.__name__)
-        return function(*args, **kwargs)
+        def work(_start):
+            function(*args, **kwargs)
+
+        stream, called = Stream.current, name or function.__name__
+        assert stream is not None, f"{called} outside of the kernel's stream"
+        assert stream.graph is None or name is not None, "CuPy refuses cuBLAS under capture"
+        if stream.graph is None:
+            stream.launched.append(called)
+        stream.give(work)
 
     return run
