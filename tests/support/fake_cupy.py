@@ -41,20 +41,20 @@ class Program:
     def __init__(self, src):
         self.src = src
 
-    def compile(self, options=(), log_stream=None):
+    def _compile(self, options=(), log_stream=None):
         time.sleep(COMPILE_S)
         if "error" in self.src:
             raise CompileException(self.src)
         return b"cubin", None
 
 
-def compile_once(program, source):
+def compile_once(source):
     """Compile ``source``, or find it in the cache on disk, as CuPy does: also then it asks for NVRTC's version."""
-    program("").compile()
+    Program("").compile()
     folder = os.environ.get("CUPY_CACHE_DIR")
     kept = Path(folder or os.devnull) / f"{hashlib.sha1(source.encode()).hexdigest()}.cubin"
     if folder is None or not kept.exists():
-        cubin, _ = program(source).compile()
+        cubin, _ = Program(source).compile()
         if folder is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.write_bytes(cubin)
@@ -116,48 +116,44 @@ def computing(cpu_raw_kernel):
     return RawKernel
 
 
-def raw_kernel_with(program):
-    """Return CuPy's ``RawKernel``: of what follows a product, and of a whole network, of which it computes `means`."""
+class RawKernel:
+    """CuPy's own: of what follows a product, and of a whole network, of which it computes `means`."""
 
-    class RawKernel:
-        def __init__(self, code, name, options=()):
-            assert "--std=c++17" in options, "CuPy 13 would compile in C++11"
-            assert isinstance(options, tuple), "CuPy takes nothing else"
-            self.text, self.name = " ".join((code, *options)), name
-            self.work = after_product(name, options)
-            self.compiled = False
-            self.shared = 48 * 1024
+    def __init__(self, code, name, options=()):
+        assert "--std=c++17" in options, "CuPy 13 would compile in C++11"
+        assert isinstance(options, tuple), "CuPy takes nothing else"
+        self.text, self.name = " ".join((code, *options)), name
+        self.work = after_product(name, options)
+        self.compiled = False
+        self.shared = 48 * 1024
 
-        def _compile(self):
-            if not self.compiled:
-                compile_once(program, self.text)
-                self.compiled = True
+    def _compile(self):
+        if not self.compiled:
+            compile_once(self.text)
+            self.compiled = True
 
-        @property
-        def max_dynamic_shared_size_bytes(self):
-            return self.shared
+    @property
+    def max_dynamic_shared_size_bytes(self):
+        return self.shared
 
-        @max_dynamic_shared_size_bytes.setter
-        def max_dynamic_shared_size_bytes(self, size):
-            self._compile()
-            self.shared = size
+    @max_dynamic_shared_size_bytes.setter
+    def max_dynamic_shared_size_bytes(self, size):
+        self._compile()
+        self.shared = size
 
-        def __call__(self, grid, block, args, *, shared_mem=0):
-            if not self.compiled:
-                assert Stream.current.graph is None, "code is loaded before it is captured"
-            self._compile()
-            assert len(grid) == len(block) == 1
-            assert shared_mem <= self.shared
-            *arrays, rows = args
-            assert type(rows) is np.int64, "CuPy passes it as it is"
-            assert all(isinstance(array, DeviceArray) and array.flags.c_contiguous for array in arrays)
-            if self.work:
-                assert rows == len(arrays[0])
-                launched(self.work, self.name)(*arrays)
-            else:
-                launched(means, self.name)(*args)
-
-    return RawKernel
+    def __call__(self, grid, block, args, *, shared_mem=0):
+        assert self.compiled or Stream.current.graph is None, "code is loaded before it is captured"
+        self._compile()
+        assert len(grid) == len(block) == 1
+        assert shared_mem <= self.shared
+        *arrays, rows = args
+        assert type(rows) is np.int64, "CuPy passes it as it is"
+        assert all(isinstance(array, DeviceArray) and array.flags.c_contiguous for array in arrays)
+        if self.work:
+            assert rows == len(arrays[0])
+            launched(self.work, self.name)(*arrays)
+        else:
+            launched(means, self.name)(*args)
 
 
 def matmul(a, b, out):
@@ -166,47 +162,49 @@ def matmul(a, b, out):
     return np.matmul(a, b, out=out)
 
 
-def raw_module_with(program):
-    """Return CuPy's ``RawModule``, of `bench.machine.cuda_roofs` alone: its functions go through their arrays once."""
+def arithmetic(grid, block, arguments):
+    out, *numbers = arguments
+    assert isinstance(out, DeviceArray)
+    assert out.size == grid[0] * block[0]
+    assert {type(number) for number in numbers} == {out.dtype.type, np.int32}, "CuPy passes them as they are"
 
-    def copy_all(source, target, items, _times):
-        target[: 4 * items] = source[: 4 * items]
 
-    def read_all(source, sums, items, _times):
-        sums[:] = np.bitwise_xor.reduce(source[: 4 * items])
+def nothing(grid, block, arguments):
+    assert arguments == ()
 
-    def arithmetic(grid, block, arguments):
-        out, *numbers = arguments
-        assert isinstance(out, DeviceArray)
-        assert out.size == grid[0] * block[0]
-        assert {type(number) for number in numbers} == {out.dtype.type, np.int32}, "CuPy passes them as they are"
 
-    def nothing(grid, block, arguments):
-        assert arguments == ()
+def copy_all(grid, block, arguments):
+    source, target, items = arrays_once(grid, block, arguments)
+    target[: 4 * items] = source[: 4 * items]
 
-    others = dict.fromkeys(("multiply_adds", "tiles_tf32", "tiles_f16"), arithmetic)
-    others |= {"hold": streams.hold, "nothing": nothing}
 
-    def get_function(name):
-        if name in others:
-            return launched(others[name], name)
-        work = {"copy_all": copy_all, "read_all": read_all}[name]
+def read_all(grid, block, arguments):
+    source, sums, items = arrays_once(grid, block, arguments)
+    sums[:] = np.bitwise_xor.reduce(source[: 4 * items])
 
-        def run(grid, block, arguments):
-            assert len(grid) == len(block) == 1
-            assert [type(number) for number in arguments[2:]] == [np.int64, np.int32], "CuPy passes them as they are"
-            assert all(isinstance(array, DeviceArray) for array in arguments[:2])
-            assert arguments[0].nbytes >= 16 * arguments[2]
-            work(*arguments)
 
-        run.__name__ = name
-        return on_stream(run)
+def arrays_once(grid, block, arguments):
+    """Check what goes through two arrays; return them and the items that it takes."""
+    source, target, items, times = arguments
+    assert len(grid) == len(block) == 1
+    assert (type(items), type(times)) == (np.int64, np.int32), "CuPy passes them as they are"
+    assert isinstance(source, DeviceArray)
+    assert isinstance(target, DeviceArray)
+    assert source.nbytes >= 16 * items
+    return source, target, items
 
-    def raw_module(code):
-        compile_once(program, code)
-        return SimpleNamespace(get_function=get_function)
 
-    return raw_module
+#: The device kernels of our modules.
+FUNCTIONS = {"hold": streams.hold, "nothing": nothing}
+FUNCTIONS |= dict.fromkeys(("multiply_adds", "tiles_tf32", "tiles_f16"), arithmetic)
+FUNCTIONS = {name: launched(function, name) for name, function in FUNCTIONS.items()}
+FUNCTIONS |= {function.__name__: on_stream(function) for function in (copy_all, read_all)}
+
+
+def raw_module(code):
+    """CuPy's ``RawModule``."""
+    compile_once(code)
+    return SimpleNamespace(get_function=FUNCTIONS.__getitem__)
 
 
 def copyto(target, source):
@@ -234,12 +232,11 @@ def modules(devices=1, missing=None, world=None):
             raise missing
         return matmul(a, b, out)
 
-    program = type("_NVRTCProgram", (Program,), {"compile": Program.compile})  # its own: `listen` replaces the method
+    Program.compile = Program._compile  # `listen` replaces the method
     cupy.__version__ = "14.2.0"
     product.__name__ = "matmul"
     cupy.matmul = launched(product)
-    cupy.RawKernel = raw_kernel_with(program)
-    cupy.RawModule = raw_module_with(program)
+    cupy.RawKernel, cupy.RawModule = RawKernel, raw_module
     cupy.copyto = on_stream(copyto)
     cupy.empty = on_stream(empty)
     cupy.asarray = on_stream(lambda a: np.array(a).view(DeviceArray))
@@ -261,7 +258,7 @@ def modules(devices=1, missing=None, world=None):
         cublas=SimpleNamespace(getVersion=lambda _handle: 120904),
         nvrtc=SimpleNamespace(getVersion=lambda: (12, 9)),
         device=SimpleNamespace(get_cublas_handle=lambda: 1),
-        compiler=SimpleNamespace(CompileException=CompileException, _NVRTCProgram=program),
+        compiler=SimpleNamespace(CompileException=CompileException, _NVRTCProgram=Program),
         runtime=SimpleNamespace(
             CUDARuntimeError=CUDARuntimeError,
             getDeviceCount=get_device_count,
