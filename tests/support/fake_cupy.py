@@ -286,7 +286,7 @@ def modules(devices=1, missing=None, world=None):
     products.compute_type_to_str = {value: name for name, value in types.items()}.__getitem__
     core._routines_linalg, cupy._core = products, core
     cupyx = ModuleType("cupyx")
-    cupyx.empty_pinned = cupyx.zeros_pinned = Flag.pinned
+    cupyx.empty_pinned, cupyx.zeros_pinned = streams.empty_pinned, Flag.zeros_pinned
     return {module.__name__: module for module in (cupy, cupyx, core, products)}
 
 

@@ -186,15 +186,18 @@ class Event:
         return (last.time - first.time) * 1e3
 
 
+def empty_pinned(shape, dtype):
+    Stream.world.take_memory("pinned memory")
+    return np.zeros(shape, dtype)
+
+
 class Flag(np.ndarray):
-    """Pinned memory: the device sees what the host writes, and a stream that waits for it goes on."""
+    """Pinned memory that the device sees the host write to: then a stream that waits for it goes on."""
 
     @classmethod
-    def pinned(cls, shape, dtype):
-        Stream.world.take_memory("pinned memory")
-        flag = np.zeros(shape, dtype).view(cls)
-        Stream.world.flags.append(flag)
-        return flag
+    def zeros_pinned(cls, shape, dtype):
+        Stream.world.flags.append(empty_pinned(shape, dtype).view(cls))
+        return Stream.world.flags[-1]
 
     def __setitem__(self, key, value):
         super().__setitem__(key, value)
