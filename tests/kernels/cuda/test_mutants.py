@@ -96,18 +96,6 @@ MUTANTS = [Mutant(*row) for row in (
      "most = larger(__shfl_xor_sync(0xffffffffu, most, distance), most);", ";", "outputs", Products(65)),
 )]
 # fmt: on
-#: What each check does, for the table.
-CHECKS = {
-    "outputs": "outputs are near the reference; they, shared memory, and what lies behind an array are NaN before",
-    "orders": "outputs are the same bits when threads run forward, in reverse, and in three random orders",
-    "threads": "ThreadSanitizer, with a thread of the system for each thread of a block",
-    "barriers": "all threads of a block come to each barrier",
-    "ends": "arrays end at a page that nobody may touch",
-    "shared memory": "shared memory has its exact size",
-    "undefined": "what C++ leaves undefined is trapped: alignment, overflow, indices, shifts",
-    "large arrays": "the last block of arrays beyond 2**31 items, reserved and not touched",
-    "bytes": "as outputs, of inputs that are bytes",
-}
 #: Words of the errors that are checks of their own.
 WORDS = {
     "barriers": "never opens",
@@ -177,9 +165,3 @@ def test_each_is_found(mutant):
             is_found(mutant)
     else:
         assert is_found(mutant)
-
-
-def table():
-    """Return the lines of the documentation."""
-    lines = ["| planted | in | found by |", "| --- | --- | --- |"]
-    return [*lines, *(f"| {one.what} | `{one.program}` {one.arithmetic} | {one.check} |" for one in MUTANTS)]

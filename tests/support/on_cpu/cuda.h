@@ -93,68 +93,19 @@ template <class To, class From> inline To same_bits(From from) {
 
 /* Loads and stores that name a cache: one memory here. */
 template <class T> inline T __ldg(const T* p) { return on_cpu::aligned(p); }
-template <class T> inline T __ldca(const T* p) { return on_cpu::aligned(p); }
 template <class T> inline T __ldcg(const T* p) { return on_cpu::aligned(p); }
 template <class T> inline T __ldcs(const T* p) { return on_cpu::aligned(p); }
-template <class T> inline T __ldcv(const T* p) { return on_cpu::aligned(p); }
-template <class T> inline T __ldlu(const T* p) { return on_cpu::aligned(p); }
 template <class T> inline void __stcg(T* p, std::type_identity_t<T> v) { on_cpu::aligned(p) = v; }
-template <class T> inline void __stcs(T* p, std::type_identity_t<T> v) { on_cpu::aligned(p) = v; }
-template <class T> inline void __stwb(T* p, std::type_identity_t<T> v) { on_cpu::aligned(p) = v; }
-template <class T> inline void __stwt(T* p, std::type_identity_t<T> v) { on_cpu::aligned(p) = v; }
 
 inline size_t __cvta_generic_to_shared(const void* p) { return static_cast<const unsigned char*>(p) - on_cpu::dynamic_shared(1); }
 
 inline void __syncthreads() { on_cpu::block_barrier(); }
 inline void __syncwarp(unsigned mask = 0xffffffffu) { on_cpu::warp_barrier(mask); }
-inline unsigned __activemask() { return on_cpu::lanes_of_warp(); }
-inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-inline void __threadfence_block() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-inline void __nanosleep(unsigned) {}
 
-template <class T> inline T __shfl_sync(unsigned mask, T v, int from, int width = 32) {
-    const unsigned own = on_cpu::lane() % 32, first = own & ~(width - 1u);
-    return on_cpu::exchanged(mask, v, first + (from & (width - 1)));
-}
-template <class T> inline T __shfl_up_sync(unsigned mask, T v, unsigned by, int width = 32) {
-    const unsigned own = on_cpu::lane() % 32, first = own & ~(width - 1u);
-    return on_cpu::exchanged(mask, v, own < first + by ? own : own - by);
-}
-template <class T> inline T __shfl_down_sync(unsigned mask, T v, unsigned by, int width = 32) {
-    const unsigned own = on_cpu::lane() % 32, first = own & ~(width - 1u);
-    return on_cpu::exchanged(mask, v, own + by >= first + width ? own : own + by);
-}
 template <class T> inline T __shfl_xor_sync(unsigned mask, T v, int with, int width = 32) {
     const unsigned own = on_cpu::lane() % 32, first = own & ~(width - 1u), from = own ^ with;
     return on_cpu::exchanged(mask, v, from >= first + width ? own : from);
 }
-inline unsigned __ballot_sync(unsigned mask, int yes) {
-    unsigned all = 0;
-    for (unsigned i = 0; i < 32; ++i)
-        if (mask >> i & 1) all |= (on_cpu::exchanged(mask, yes != 0, i) ? 1u : 0u) << i;
-    return all;
-}
-inline int __any_sync(unsigned mask, int yes) { return __ballot_sync(mask, yes) != 0; }
-inline int __all_sync(unsigned mask, int yes) { return __ballot_sync(mask, !yes) == 0; }
-
-/* An integer is added in one step; a float by compare and swap. */
-template <class T> inline T atomicAdd(T* p, std::type_identity_t<T> v) {
-    on_cpu::aligned(p);
-    if constexpr (std::is_integral_v<T>) return __atomic_fetch_add(p, v, __ATOMIC_RELAXED);
-    else {
-        T old, sum;
-        __atomic_load(p, &old, __ATOMIC_RELAXED);
-        do sum = old + v; while (!__atomic_compare_exchange(p, &old, &sum, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-        return old;
-    }
-}
-inline unsigned atomicInc(unsigned* p, unsigned last) {
-    unsigned old = __atomic_load_n(p, __ATOMIC_RELAXED);
-    while (!__atomic_compare_exchange_n(p, &old, old >= last ? 0 : old + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
-    return old;
-}
-template <class T> inline T atomicExch(T* p, std::type_identity_t<T> v) { T old; __atomic_exchange(p, &v, &old, __ATOMIC_RELAXED); return old; }
-
 inline unsigned __float_as_uint(float x) { return on_cpu::same_bits<unsigned>(x); }
 inline int __float_as_int(float x) { return on_cpu::same_bits<int>(x); }
 inline float __uint_as_float(unsigned x) { return on_cpu::same_bits<float>(x); }
@@ -164,16 +115,6 @@ inline float __logf(float x) { return logf(x); }
 inline float __fdividef(float x, float y) { return x / y; }
 inline float __frcp_rn(float x) { return 1.0f / x; }
 inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
-inline float __saturatef(float x) { return x < 0 || x != x ? 0 : x > 1 ? 1 : x; }
-inline int __popc(unsigned x) { return __builtin_popcount(x); }
-inline int __ffs(int x) { return __builtin_ffs(x); }
-inline int __clz(int x) { return x ? __builtin_clz(x) : 32; }
-inline unsigned __byte_perm(unsigned x, unsigned y, unsigned s) {
-    const uint64_t both = static_cast<uint64_t>(y) << 32 | x;
-    unsigned out = 0;
-    for (int i = 0; i < 4; ++i) out |= static_cast<unsigned>(both >> 8 * (s >> 4 * i & 7) & 0xff) << 8 * i;
-    return out;
-}
 inline long long clock64() {
     timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
