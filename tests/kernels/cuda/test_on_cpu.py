@@ -94,4 +94,4 @@ def test_what_is_no_kernel_is_said(module):
     with pytest.raises(LaunchError, match="the source has no kernel 'other': it has mirrored, product8"):
         module.get_function("other")
     with pytest.raises(LaunchError, match="ptx_vote_sync_all_pred"):
-        CpuRawModule(code='extern "C" __global__ void f() { asm("vote.sync.all.pred %0, 1;" : "=r"(a)); }').compile()
+        CpuRawModule(code='extern "C" __global__ void f() { asm("vote.sync.all.pred %0, 1;" : "=r"(a)); }').compiled()

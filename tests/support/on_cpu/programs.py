@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -9,8 +10,8 @@ from mlpbench.kernels import reference
 from mlpbench.kernels.conformance import probe_inputs
 from mlpbench.kernels.cuda import programs
 from mlpbench.kernels.reference import seeded
-from mlpbench.kernels.spec import ForwardSpec
-from support.on_cpu.guarded import guarded
+from mlpbench.kernels.spec import Activation, ForwardSpec
+from support.on_cpu.guarded import guarded, reserved
 from support.on_cpu.raw import CpuRawKernel, CpuRawModule, Launching, sanitized
 
 #: Arithmetic, and whether inputs are bytes.
@@ -19,6 +20,9 @@ VARIANTS = [("fp32", False), ("fp32", True), ("3xtf32", False), ("tf32", False),
 ROWS = (1, 2, 15, 16, 17, 127, 128, 129, 1000)
 #: Forward, reverse, three random ones.
 ORDERS = range(5)
+#: Units in the last place of 1, or of the result where that is larger, that what follows a product may be off by: the
+#: device's erf and tanh have as many, and a few operations follow.
+ULPS = 4
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,19 @@ class Network:
     def params(self):
         return seeded(self.spec)
 
+    def packed(self, program: programs.Program) -> np.ndarray:
+        return program.pack(self.params)
+
     def inputs(self, rows: int) -> np.ndarray:
         x = probe_inputs(self.spec, rows, 0)
         return np.round(255 * x).astype(np.uint8) if self.pixels else x
+
+    def before(self, x: np.ndarray) -> np.ndarray:
+        """Return what lies where the outputs will be."""
+        return np.full((len(x), self.spec.n_out), np.nan, np.float32)
+
+    def arguments(self, x: np.ndarray, packed: np.ndarray, y: np.ndarray, rows: int) -> tuple:
+        return x, packed, y, np.int64(rows)
 
     def expected(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return right outputs, how far each may be off, and which rows can be judged."""
@@ -48,36 +62,78 @@ class Network:
         return steps[-1][1], *reference.bound(self.spec, self.params, x, steps, self.arithmetic)
 
 
+@dataclass(frozen=True)
+class Products:
+    """Products and a bias of one layer, which results replace: of an activation, or of softmax where it is None."""
+
+    width: int
+    activation: Activation | None = None
+    dtype: str = "float32"
+
+    def __str__(self) -> str:
+        return f"{self.activation or 'softmax'} {self.width} {self.dtype}"
+
+    @property
+    def spec(self) -> ForwardSpec:
+        return ForwardSpec((self.width, self.width), dtype=self.dtype)
+
+    @property
+    def programs(self) -> tuple[programs.Program, ...]:
+        if self.activation is None:
+            return (programs.bias_softmax(self.width, self.dtype),)
+        return (programs.bias_activation(self.width, self.dtype, self.activation),)
+
+    @cached_property
+    def params(self) -> SimpleNamespace:
+        return SimpleNamespace(bias=np.random.default_rng(self.width).normal(size=self.width).astype(self.dtype))
+
+    def packed(self, _program: programs.Program) -> np.ndarray:
+        return self.params.bias
+
+    def inputs(self, rows: int) -> np.ndarray:
+        """Return products: of both signs, small and large, and in one column such that the sum with the bias is 0."""
+        x = np.random.default_rng(rows).normal(scale=3, size=(rows, self.width)).astype(self.dtype)
+        x[rows // 2] *= 40
+        x[:, -1] = -self.params.bias[-1]
+        return x
+
+    def before(self, x: np.ndarray) -> np.ndarray:
+        return np.array(x)
+
+    def arguments(self, _x: np.ndarray, packed: np.ndarray, y: np.ndarray, rows: int) -> tuple:
+        return y, packed, np.int64(rows)
+
+    def expected(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        function = reference.softmax if self.activation is None else reference.hidden(self.activation)
+        right = function(x + self.params.bias)
+        return right, ULPS * np.finfo(self.dtype).eps * np.maximum(1, np.abs(right)), np.ones(right.shape, bool)
+
+
 @dataclass
 class Launched:
-    """A program of a network, compiled; ``edit``, old and new text, makes a mutant of it."""
+    """A program of a network, or of products, compiled; ``edit``, old and new text, makes a mutant of it."""
 
-    network: Network
+    network: Network | Products
     program: programs.Program
     edit: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         if self.edit:
             old, new = self.edit
-            assert self.program.source.count(old) == 1, (
-                f"{self.program.name} has {old!r} {self.program.source.count(old)} times"
-            )
-            self.program = replace(self.program, source=self.program.source.replace(old, new))
+            source = self.program.source
+            assert source.count(old) == 1, f"{self.program.name} has {old!r} {source.count(old)} times"
+            self.program = replace(self.program, source=source.replace(old, new))
         self.kernel = CpuRawKernel(self.program.source, self.program.name, self.program.options)
         self.kernel.max_dynamic_shared_size_bytes = self.program.shared_bytes
-        self.weights = self._packed()
+        self.weights = self.network.packed(self.program)
         self.packed = guarded(self.weights)
 
-    def _packed(self) -> np.ndarray:
-        return self.program.pack(self.network.params)
-
-    def _before(self, x: np.ndarray) -> np.ndarray:
-        """Return what lies where the outputs will be."""
-        return np.full((len(x), self.network.spec.n_out), np.nan, np.float32)
-
     def _launch(self, x: np.ndarray, y: np.ndarray, rows: int) -> tuple:
-        arguments = (x, self.packed, y, np.int64(rows))
-        return (self.program.grid(rows),), (self.program.block,), arguments
+        return (self.program.grid(rows),), (self.program.block,), self.network.arguments(x, self.packed, y, rows)
+
+    def _run(self, x: np.ndarray, y: np.ndarray, rows: int, launching: Launching) -> None:
+        self.kernel.module.launching = launching
+        self.kernel(*self._launch(x, y, rows), shared_mem=self.program.shared_bytes)
 
     def outputs(self, x: np.ndarray, order: int = 0, blocks: tuple[int, ...] | None = None) -> np.ndarray:
         """Return the outputs of some rows, poisoned before; inputs and weights are the same afterwards.
@@ -85,10 +141,9 @@ class Launched:
         ``blocks`` are those that run, each in a launch of its own; None for all, in one launch.
         """
         held = guarded(x)
-        y = guarded(self._before(x))
+        y = guarded(self.network.before(x))
         for one in (None,) if blocks is None else blocks:
-            self.kernel.module.launching = Launching(order, None if one is None else (one, one + 1))
-            self.kernel(*self._launch(held, y, len(x)), shared_mem=self.program.shared_bytes)
+            self._run(held, y, len(x), Launching(order, None if one is None else (one, one + 1)))
         assert held.tobytes() == x.tobytes(), "the inputs were changed"
         assert np.array_equal(self.packed, self.weights), "the weights were changed"
         return np.array(y)
@@ -97,26 +152,33 @@ class Launched:
         """Return which of the rows some blocks compute."""
         return np.isin(np.arange(rows) // self.program.rows_per_block, blocks)
 
-    def in_large(self, x: np.ndarray, y: np.ndarray, rows: int) -> None:
-        """Run the last block of a grid alone."""
+    def in_large(self) -> tuple[np.ndarray, int, float]:
+        """Run the last block of arrays that 32 bits cannot count, reserved and not touched before.
+
+        Return all outputs, the first row of the block, and how far its outputs are `off_by`.
+        """
+        spec = self.network.spec
+        rows = 2**31 // max(spec.n_in, spec.n_out) + 1000
         grid = self.program.grid(rows)
-        self.kernel.module.launching = Launching(blocks=(grid - 1, grid))
-        self.kernel(*self._launch(x, y, rows), shared_mem=self.program.shared_bytes)
+        first = (grid - 1) * self.program.rows_per_block
+        inputs = self.network.inputs(rows - first)
+        x, y = reserved((rows, spec.n_in), inputs.dtype), reserved((rows, spec.n_out), np.float32)
+        x[first:], y[first:] = inputs, self.network.before(inputs)
+        self._run(x, y, rows, Launching(blocks=(grid - 1, grid)))
+        return y, first, off_by(y[first:], *self.network.expected(inputs))
 
     def found_by(self, sanitizer: str, rows: int) -> str:
         """Return what a sanitizer finds in a launch, "" for nothing."""
         x = self.network.inputs(rows)
-        launch = self._launch(x, self._before(x), rows)
+        launch = self._launch(x, self.network.before(x), rows)
         return sanitized(self.kernel, sanitizer, *launch, shared_mem=self.program.shared_bytes)
 
 
 @cache
 def all_launched(spec: ForwardSpec) -> dict[tuple[str, bool], tuple[Launched, ...]]:
     """Return the programs of a network in each variant, compiled in one go."""
-    found = {}
-    for arithmetic, pixels in VARIANTS:
-        network = Network(spec, arithmetic, pixels)
-        found[arithmetic, pixels] = tuple(Launched(network, program) for program in network.programs)
+    networks = {variant: Network(spec, *variant) for variant in VARIANTS}
+    found = {variant: tuple(Launched(one, program) for program in one.programs) for variant, one in networks.items()}
     CpuRawModule.together([one.kernel.module for each in found.values() for one in each])
     return found
 

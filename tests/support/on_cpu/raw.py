@@ -27,14 +27,8 @@ HERE = Path(__file__).parent
 #: Shared memory that a kernel has without asking, on every device.
 UNASKED_BYTES = 48 * 1024
 MOST_THREADS = 1024
-COMMON = (
-    "-std=c++20",
-    "-ffp-contract=off",
-    "-U_FORTIFY_SOURCE",
-    "-fno-strict-aliasing",
-    "-Wno-unknown-pragmas",
-    "-Wno-attributes",
-)
+COMMON = ("-std=c++20", "-ffp-contract=off", "-U_FORTIFY_SOURCE", "-fno-strict-aliasing")
+COMMON += ("-Wno-unknown-pragmas", "-Wno-attributes")
 #: What C++ leaves undefined ends the launch, at the price of an instruction or two and without a library.
 TRAPS = (
     "-fsanitize=alignment,bounds,signed-integer-overflow,shift,integer-divide-by-zero",
@@ -45,11 +39,7 @@ TRAPS = (
 SANITIZERS = MappingProxyType(
     {
         "thread": ("-fsanitize=thread",),
-        "address, undefined": (
-            "-fsanitize=address,undefined",
-            "-fno-sanitize=vptr",
-            "-fsanitize-undefined-trap-on-error",
-        ),
+        "address, undefined": ("-fsanitize=address,undefined", "-fno-sanitize=vptr", TRAPS[1]),
     }
 )
 
@@ -84,78 +74,53 @@ def _folder() -> Path:
     return folder
 
 
-def _defined(options: tuple[str, ...]) -> str:
-    """Return the -D of the options as lines, which come after the words of CUDA: no macro changes those."""
-    pairs = [option.removeprefix("-D").partition("=") for option in options if option.startswith("-D")]
-    return "".join(f"#define {name} {value if equals else 1}\n" for name, equals, value in pairs)
-
-
-def translated(sources: tuple[tuple[str, tuple[str, ...]], ...], engine: str = "fibers") -> str:
+def _translated(sources: "list[CpuRawModule]", engine: str) -> str:
     """Return a whole C++ program, or library, for CUDA sources with their options: its kernels are ``<name>@<i>``.
 
-    Each source has a namespace, and kernel names and macros that end with it: one costs little beside others.
+    Each source has a namespace, and kernel names and macros that end with it: one costs little beside others. Options
+    come after the words of CUDA: no macro changes those.
     """
     table, text = "", f'#include "{engine}.h"\n{LAST}'
-    for i, (source, options) in enumerate(sources):
-        kernels = entries(source)
-        if not kernels:
-            message = 'the source has no kernel: extern "C" __global__ void name(...)'
-            raise ValueError(message)
+    for i, module in enumerate(sources):
+        pairs = [option.removeprefix("-D").partition("=") for option in module.options if option.startswith("-D")]
+        kernels = entries(module.code)
         # Names with C linkage are the same in all namespaces.
-        renamed = "".join(f"#define {name} {name}_{i}\n" for name in kernels)
+        defined = "".join(f"#define {name} {value if equals else 1}\n" for name, equals, value in pairs)
+        defined += "".join(f"#define {name} {name}_{i}\n" for name in kernels)
         rows = "".join(
             f'    {{"{name}@{i}", ON_CPU_FIRST({most}, 0), on_cpu::Of<&{name}>::kinds, on_cpu::Of<&{name}>::call}},\n'
             for name, most in kernels.items()
         )
         table += f"    on_cpu_source_{i}::entries,\n"
-        defined = _defined(options) + renamed
-        macros = re.findall(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", defined + source, re.MULTILINE)
-        text += (
-            f'{defined}namespace on_cpu_source_{i} {{\n#line 1 "kernel.cu"\n{for_a_cpu(source)}\n#line 1 "entries"\n'
-        )
-        text += f"static const on_cpu::Entry entries[] = {{\n{rows}    {{nullptr, 0, nullptr, nullptr}}}};\n}}\n"
+        macros = re.findall(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", defined + module.code, re.MULTILINE)
+        text += f'{defined}namespace on_cpu_source_{i} {{\n#line 1 "kernel.cu"\n{for_a_cpu(module.code)}\n'
+        text += f'#line 1 "entries"\nstatic const on_cpu::Entry entries[] = {{\n{rows}'
+        text += "    {nullptr, 0, nullptr, nullptr}};\n}\n"
         text += "".join(f"#undef {name}\n" for name in dict.fromkeys(macros))
     return f"{text}const on_cpu::Entry* const on_cpu::sources[] = {{\n{table}    nullptr}};\n"
 
 
-def built(text: str, flags: tuple[str, ...], ending: str) -> Path:
-    """Compile a translated source, once for each process and text; what g++ says of an error is raised."""
-    words = (compiler() or "g++", *COMMON, *flags, f"-I{HERE}")
+def _compiled(text: str, flags: tuple[str, ...], ending: str) -> Path:
+    """Compile a text of C++, once for all that share a folder; what g++ says of an error is raised."""
+    words = (compiler() or "g++", *COMMON, *flags)
     key = hashlib.sha256("\0".join((text, *words)).encode()).hexdigest()[:20]
-    target = _folder() / f"{key}{ending}"
+    target = _folder() / key / f"compiled{ending}"
     if not target.exists():
-        _compiled(text, words, target, ".cpp")
+        target.parent.mkdir(exist_ok=True)
+        path = target.with_name(f"{os.getpid()}.{'h' if ending == '.h.gch' else 'cpp'}")
+        path.write_text(text, encoding="utf-8")
+        made = subprocess.run([*words, str(path), "-o", f"{path}.out"], capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise LaunchError(f"g++ does not compile it: {made.stderr[:4000]}")
+        Path(f"{path}.out").replace(target)
     return target
-
-
-@cache
-def _shim_read(flags: tuple[str, ...]) -> Path:
-    """Return a folder with the shim of fibers as the compiler has read it: to read it takes longer than a kernel."""
-    folder = _folder() / hashlib.sha256("\0".join(flags).encode()).hexdigest()[:20]
-    folder.mkdir(exist_ok=True)
-    target = folder / "fibers.h.gch"
-    if not target.exists():
-        words = (compiler() or "g++", *COMMON, *flags, "-x", "c++-header")
-        _compiled(f'#include "{HERE / "fibers.h"}"\n', words, target, ".h")
-    return folder
-
-
-def _compiled(text: str, words: tuple[str, ...], target: Path, ending: str) -> None:
-    path = target.with_name(f"{target.stem}-{os.getpid()}{ending}")
-    path.write_text(text, encoding="utf-8")
-    made = subprocess.run([*words, str(path), "-o", f"{path}.out"], capture_output=True, text=True, check=False)
-    if made.returncode:
-        raise LaunchError(f"g++ does not compile it: {made.stderr[:4000]}")
-    Path(f"{path}.out").replace(target)
 
 
 class CpuRawModule:
     """`cupy.RawModule`: a source and its options, compiled when a kernel is first asked for."""
 
-    def __init__(
-        self, *, code: str, options: tuple[str, ...] = (), backend: str = "nvrtc", optimised: str = "-O1"
-    ) -> None:
-        self.code, self.options, self.backend, self.optimised = code, tuple(options), backend, optimised
+    def __init__(self, *, code: str, options: tuple[str, ...] = ()) -> None:
+        self.code, self.options = code, tuple(options)
         self.launching = Launching()
         self._beside = [self]
         self._library = None
@@ -166,75 +131,57 @@ class CpuRawModule:
         for one in modules:
             one._beside = modules
 
-    def _text(self, engine: str) -> str:
-        return translated(tuple((one.code, one.options) for one in self._beside), engine)
-
-    def _named(self, kernel: str) -> str:
+    def named(self, kernel: str) -> str:
         """Return what a kernel of this module is called in the library."""
         return f"{kernel}@{self._beside.index(self)}"
 
-    def _loaded(self):
+    def compiled(self):
+        """Return the library. The shim is read by the compiler once: to read it takes longer than a kernel."""
         if self._library is None:
-            flags = ("-fPIC", self.optimised, *TRAPS)
-            linked = (f"-I{_shim_read(flags)}", "-shared", "-Wl,-Bsymbolic")
-            library = ctypes.CDLL(str(built(self._text("fibers"), (*flags, *linked), ".so")))
+            flags = ("-fPIC", "-O1", *TRAPS)
+            shim = _compiled(f'#include "{HERE / "fibers.h"}"\n', (*flags, "-x", "c++-header"), ".h.gch")
+            include = (f"-I{shim.parent}", f"-I{HERE}")
+            text = _translated(self._beside, "compiled")
+            library = ctypes.CDLL(str(_compiled(text, (*flags, *include, "-shared", "-Wl,-Bsymbolic"), ".so")))
             library.on_cpu_kinds.restype = library.on_cpu_launch.restype = ctypes.c_char_p
             for one in self._beside:
                 one._library = library
         return self._library
 
-    def compile(self, log_stream=None) -> None:
-        self._loaded()
+    def program(self, sanitizer: str) -> Path:
+        """Return the program that runs one kernel under a sanitizer."""
+        flags = ("-DON_CPU_PROGRAM", "-O0", *SANITIZERS[sanitizer], "-pthread", f"-I{HERE}")
+        return _compiled(_translated(self._beside, "threads"), flags, ".program")
 
     def get_function(self, name: str) -> "CpuRawKernel":
         """Return the kernel of this name."""
-        if self._loaded().on_cpu_kinds(self._named(name).encode()) is None:
+        if self.compiled().on_cpu_kinds(self.named(name).encode()) is None:
             raise LaunchError(f"the source has no kernel {name!r}: it has {', '.join(entries(self.code))}")
-        return CpuRawKernel._of(self, name)
+        return CpuRawKernel(self, name)
 
 
 class CpuRawKernel:
-    """`cupy.RawKernel`, which NumPy's arrays are the arguments of; its `launching` says in which order threads run."""
+    """`cupy.RawKernel`, which NumPy's arrays are the arguments of; ``code`` may be a module that has it."""
 
-    def __init__(self, code: str, name: str, options: tuple[str, ...] = (), backend: str = "nvrtc", **more) -> None:
-        self.module = CpuRawModule(code=code, options=options, backend=backend, **more)
+    def __init__(self, code: str | CpuRawModule, name: str, options: tuple[str, ...] = ()) -> None:
+        self.module = CpuRawModule(code=code, options=options) if isinstance(code, str) else code
         self.name = name
         self.max_dynamic_shared_size_bytes = UNASKED_BYTES
-        self._bound = None
-
-    @classmethod
-    def _of(cls, module: CpuRawModule, name: str) -> "CpuRawKernel":
-        kernel = cls(module.code, name)
-        kernel.module = module
-        return kernel
 
     @property
-    def launching(self) -> Launching:
-        return self.module.launching
+    def _key(self) -> bytes:
+        return self.module.named(self.name).encode()
 
-    def compile(self, log_stream=None) -> None:
-        self.module.compile()
-
-    def _kinds(self) -> tuple[list[str], int]:
-        if self._bound is None:
-            library = self.module._loaded()
-            name = self.module._named(self.name).encode()
-            text = library.on_cpu_kinds(name)
-            if text is None:
-                raise LaunchError(f"the source has no kernel {self.name!r}")
-            self._bound = text.decode().split(",")[:-1], library.on_cpu_threads(name)
-        return self._bound
-
-    def _checked(self, grid, block, arguments, shared_mem) -> tuple[list[int], list[int], list]:
-        """Return grid and block in three numbers, and each argument as bytes that a pointer can lead to."""
-        kinds, most = self._kinds()
+    def checked(self, grid, block, arguments, shared_mem) -> tuple[list[int], list[int], list]:
+        """Return grid and block in three numbers, and each argument as an array or a number of NumPy."""
+        library = self.module.compiled()
+        kinds = library.on_cpu_kinds(self._key).decode().split(",")[:-1]
+        most = library.on_cpu_threads(self._key) or MOST_THREADS
         sizes = [[*map(int, one), 1, 1][:3] for one in (grid, block)]
         if len(grid) > 3 or len(block) > 3 or min(map(min, sizes)) < 1:
             raise LaunchError(f"a grid and a block are 1 to 3 numbers above 0, and not {grid} and {block}")
-        if prod(sizes[1]) > (most or MOST_THREADS):
-            raise LaunchError(
-                f"a block of {self.name} has at most {most or MOST_THREADS} threads, and not {prod(sizes[1])}"
-            )
+        if prod(sizes[1]) > most:
+            raise LaunchError(f"a block of {self.name} has at most {most} threads, and not {prod(sizes[1])}")
         if sizes[0][0] >= 2**31 or max(sizes[0][1:]) > 65535:
             raise LaunchError(f"no device takes a grid of {sizes[0]}")
         if shared_mem > max(UNASKED_BYTES, self.max_dynamic_shared_size_bytes):
@@ -244,28 +191,21 @@ class CpuRawKernel:
             )
         if len(arguments) != len(kinds):
             raise LaunchError(f"{self.name} takes {len(kinds)} arguments, and not {len(arguments)}")
-        return *sizes, [
+        passed = [
             _passed(f"argument {i} of {self.name}", *one) for i, one in enumerate(zip(arguments, kinds, strict=True))
         ]
+        return *sizes, passed
 
     def __call__(self, grid, block, args, *, shared_mem: int = 0) -> None:
         """Run all blocks, one after the other."""
-        grid, block, values = self._checked(grid, block, args, shared_mem)
+        grid, block, values = self.checked(grid, block, args, shared_mem)
         numbers = [np.uint64(v.ctypes.data) if isinstance(v, np.ndarray) else v for v in values]
         held = [np.array([number]) for number in numbers]
         pointers = (ctypes.c_void_p * len(held))(*[one.ctypes.data for one in held])
         three = ctypes.c_uint * 3
-        first, last = self.launching.blocks or (0, prod(grid))
-        said = self.module._loaded().on_cpu_launch(
-            self.module._named(self.name).encode(),
-            three(*grid),
-            three(*block),
-            ctypes.c_size_t(shared_mem),
-            self.launching.order,
-            ctypes.c_longlong(first),
-            ctypes.c_longlong(last),
-            pointers,
-        )
+        blocks = map(ctypes.c_longlong, self.module.launching.blocks or (0, prod(grid)))
+        sizes = three(*grid), three(*block), ctypes.c_size_t(shared_mem)
+        said = self.module.compiled().on_cpu_launch(self._key, *sizes, self.module.launching.order, *blocks, pointers)
         if said is not None:
             raise LaunchError(said.decode())
 
@@ -295,33 +235,19 @@ def sanitized(kernel: CpuRawKernel, sanitizer: str, grid, block, arguments, *, s
 
     Arrays are copied into memory of their exact size, and back.
     """
-    grid, block, values = kernel._checked(grid, block, arguments, shared_mem)
-    flags = ("-DON_CPU_PROGRAM", "-O0", *SANITIZERS[sanitizer], "-pthread")
-    program = built(kernel.module._text("threads"), flags, ".program")
-    blocks = kernel.launching.blocks or (0, prod(grid))
+    grid, block, values = kernel.checked(grid, block, arguments, shared_mem)
+    numbers = (*grid, *block, shared_mem, *(kernel.module.launching.blocks or (0, prod(grid))))
     sizes = [f"{'p' if isinstance(v, np.ndarray) else 'v'}{v.nbytes}" for v in values]
+    program, name = kernel.module.program(sanitizer), kernel.module.named(kernel.name)
     with tempfile.NamedTemporaryFile() as file:
         file.write(b"".join(v.tobytes() for v in values))
         file.flush()
-        words = [
-            str(program),
-            kernel.module._named(kernel.name),
-            file.name,
-            *map(str, [*grid, *block, shared_mem, *blocks]),
-            *sizes,
-        ]
-        settings = {"ASAN_OPTIONS": "detect_leaks=0", "TSAN_OPTIONS": "halt_on_error=1"}
-        ran = subprocess.run(
-            [*_without_random_addresses(), *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=os.environ | settings,
-        )
+        words = [*_without_random_addresses(), str(program), name, file.name, *map(str, numbers), *sizes]
+        env = os.environ | {"ASAN_OPTIONS": "detect_leaks=0", "TSAN_OPTIONS": "halt_on_error=1"}
+        ran = subprocess.run(words, capture_output=True, text=True, check=False, env=env)
         if ran.returncode:
-            undefined = (
-                "UndefinedBehaviorSanitizer: trapped" if -ran.returncode in (signal.SIGILL, signal.SIGTRAP) else ""
-            )
+            trapped = -ran.returncode in (signal.SIGILL, signal.SIGTRAP)
+            undefined = "UndefinedBehaviorSanitizer: trapped" if trapped else ""
             return ran.stdout + ran.stderr + undefined or f"exit {ran.returncode}"
         file.seek(0)
         for value in values:
