@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from mlpbench.kernels import reference, registry
-from mlpbench.kernels.base import Kernel
-from mlpbench.kernels.cuda.forward import Network
+from mlpbench.kernels import registry
 from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.mlp_cupy import CupyKernel
 from mlpbench.kernels.mlp_numba import NumbaParallelKernel
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdParallelKernel
 from mlpbench.kernels.spec import HIDDEN, ForwardSpec
-from support.fake_cupy import replacing
 
 
 def divided(cls):
@@ -57,29 +55,15 @@ def specs(max_size=70, max_layers=4):
     )
 
 
-class CupyUnderNumpy(Kernel):
-    """`kernels.cuda.forward` with NumPy as its namespace."""
-
-    backend = "numpy"
-    returns = "kept"
-
-    def __init__(self, spec, params):
-        super().__init__(spec, params)
-        functions = [*map(reference.hidden, spec.activations), reference.OUTPUT[spec.output]]
-        activate = [replacing(function) for function in functions]
-        self._network = Network(np, activate, spec, self.params.weights, self.params.biases)
-
-    def forward(self, x):
-        return self._network(x)
-
-
 #: Every activation; two slopes would be two activations.
 EACH = [name if name != "leaky-relu" else "leaky-relu:0.2" for name in HIDDEN]
+#: The kernel on a GPU; whoever asks it installs the stand-in before.
+STAND_IN = "cupy with a stand-in"
 #: What the registry's kernels would do with larger batches only, or on a GPU.
 VARIANTS = {
     "numba-parallel divided": divided(NumbaParallelKernel),
     "numba-simd-parallel divided": divided(NumbaSimdParallelKernel),
-    "cupy under numpy": CupyUnderNumpy,
+    STAND_IN: CupyKernel,
 }
 #: A C++ compiler makes it, for each specification, in seconds or tens of seconds.
 SLOW = ["torch-compile"]
@@ -88,7 +72,7 @@ PIXELS = [name for name in registry.names() if "-u8" in name]
 #: Kernels whose library is not installed. One test is skipped for each, and says why.
 ABSENT = [name for name in registry.names() if registry.load(name).version() is None]
 NAMES = [name for name in [*registry.names(), *VARIANTS] if name not in [*SLOW, *PIXELS, *ABSENT]]
-#: Kernels of this project on the CPU. Their answers to NaN, infinity and denormals are known in every bit that counts.
+#: Kernels of this project that need no GPU. Their answers to NaN, infinity and denormals are known.
 OURS = [name for name in NAMES if name not in registry.peers() and not name.startswith("cupy-") and name != "cupy"]
 #: Kernels compiled for one type of input, which check its shape themselves.
 COMPILED = [name for name in OURS if name.startswith("numba")]
