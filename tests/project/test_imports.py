@@ -7,7 +7,6 @@ import re
 import sys
 import tomllib
 
-from support import simulate
 from support.processes import python
 from support.sources import (
     MODULES,
@@ -87,16 +86,12 @@ def test_the_contracts_name_every_backend():
     assert [contract["type"] for contract in contracts].count("independence") == 1
 
 
-def test_nobody_imports_the_folders_by_their_bare_names():
+def test_nobody_imports_folders_by_their_bare_names_and_no_test_another():
     """`bench` and `kernels` are other people's packages, and would be second copies of ours."""
-    found = [where(path, one) for path in SOURCES for one in imports(path) if top(one.module) in {"bench", "kernels"}]
-    assert not found
-
-
-def test_no_test_imports_another():
-    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()} - {"support", "mlpbench"}
-    found = [(path, one) for path in SOURCES if path.match("test_*.py") for one in imports(path)]
-    assert not [where(*one) for one in found if top(one[1].module) in folders or one[1].module.startswith("test_")]
+    tests = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()} - {"support", "mlpbench"}
+    wrong = {"bench", "kernels"} | tests
+    found = [(path, one) for path in SOURCES for one in imports(path)]
+    assert not [where(*one) for one in found if top(one[1].module) in wrong or one[1].module.startswith("test_")]
 
 
 def test_a_backend_imports_the_contract_and_its_own_library():
@@ -153,34 +148,6 @@ def asks_for_backend(tree):
         if "backend" in names and (any(isinstance(v, str) for v in values) or isinstance(node, ast.Match)):
             asked.append(node)
     return asked
-
-
-def test_a_report_needs_no_kernel(tmp_path):
-    """Everything right of the JSON runs where the backends cannot even be imported."""
-    times = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
-    run = simulate.write_run(tmp_path, {**times, ("numba", "per_sample", 100): 3e-6, ("numba", "batched", 100): 2e-6})
-    code = """
-from importlib.abc import MetaPathFinder
-from pathlib import Path
-
-class Refuse(MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.startswith(tuple(sys.argv[2:])):
-            raise AssertionError(f"{name} is imported")
-
-sys.meta_path.insert(0, Refuse())
-from mlpbench.bench.analysis import compare, sides
-from mlpbench.bench.record import runs
-from mlpbench.bench.report import render
-run = runs.read_run(Path(sys.argv[1]))
-for name in ("md", "csv", "json", "html"):
-    assert render.render([run], name)
-assert compare.compare(sides.Side(run, "numpy"), sides.Side(run, "numba")).rows
-"""
-    ours = [f"mlpbench.{name}" for name in ("kernels.mlp_", "kernels.conformance", "bench.measure", "bench.run")]
-    loaded = run_python(code, run, "numba", "llvmlite", "cupy", *ours)
-    assert "pandas" in loaded
-    assert "pytest" not in loaded
 
 
 def test_the_command_line_starts_without_heavy_libraries():
