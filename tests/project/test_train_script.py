@@ -56,6 +56,12 @@ def test_no_weight_is_subnormal(training, trained):
         assert not any(np.any((W != 0) & (np.abs(W) < tiny)) for W in (*params.weights, *params.biases))
 
 
+def test_training_is_seeded(training):
+    data = datasets.digits("train")
+    few = datasets.Dataset("few", data.images[:200], data.labels[:200], "")
+    assert training.train(few, epochs=2).sha256() == training.train(few, epochs=2).sha256()
+
+
 def test_images_are_moved_by_one_pixel_and_nothing_else(training):
     image = np.zeros((1, 784))
     image[0, 28 * 10 + 5] = 1
