@@ -68,8 +68,6 @@ RUN = ("cupy", "cupy-fused", "cupy-fused-3xtf32", "cupy-fused-u8", "cupy-fused-g
 RUN_SHARE = 0.6
 #: Those of which transfers are timed too, in the table.
 MOVED = ("cupy", "cupy-fused", "cupy-fused-u8")
-#: What is hoped for (to be confirmed or refuted): of the binding roof; of the floor of a launch; of the link.
-PREDICTED_ROOF, PREDICTED_FLOOR, PREDICTED_LINK = 0.8, 1.3, 0.8
 
 
 def roofs(asked: Asked) -> None:
@@ -182,7 +180,6 @@ def table(asked: Asked) -> None:
         say(INFO, line)
     timed_ones = sum("cold" in one["times"] for one in kept)
     judge(bool(timed_ones), f"table: {timed_ones} of {len(kept)} cases have a time on the device")
-    predictions(kept, rates_of(asked), 4 * asked.spec.n_in)
 
 
 def timed(asked: Asked) -> None:
@@ -224,30 +221,6 @@ def _binding(kernel: Kernel, rows: int, rates: dict[str, float]) -> tuple[float,
     of = {name: work / rate for name, (work, rate) in known.items() if rate}
     bound = max(of, key=lambda name: of[name], default="-")
     return of.get(bound, 0.0), bound
-
-
-def predictions(kept: list[dict[str, Any]], rates: dict[str, float], row_bytes: int) -> None:
-    """Say which predictions are confirmed. They fail nothing: nobody has seen a card yet."""
-    fused = [one for one in kept if one["kernel"] == "cupy-fused"]
-    largest = max(filter(_is_bound, fused), key=lambda one: one["rows"], default=None)
-    if largest:
-        share = largest["roof_s"] / largest["times"]["cold"]["p50_s"]
-        _predicted(share >= PREDICTED_ROOF, f"fp32 reaches {share:.0%} of the binding roof ({PREDICTED_ROOF:.0%})")
-    replays, floor = [one for one in fused if "graph" in one["times"]], rates.get("launch and wait")
-    if replays and floor:
-        smallest = min(replays, key=lambda one: one["rows"])
-        ratio = smallest["times"]["graph"]["p50_s"] * floor
-        words = f"a replay of {smallest['rows']} takes {ratio:.2f} launch floors ({PREDICTED_FLOOR})"
-        _predicted(ratio <= PREDICTED_FLOOR, words)
-    moved, link = [one for one in fused if "overlapped" in one["times"]], rates.get("host to device")
-    if moved and link:
-        most = max(moved, key=lambda one: one["rows"])
-        share = most["rows"] * row_bytes / most["times"]["overlapped"]["p50_s"] / link
-        _predicted(share >= PREDICTED_LINK, f"end to end runs at {share:.0%} of the link ({PREDICTED_LINK:.0%})")
-
-
-def _predicted(is_confirmed: bool, words: str) -> None:
-    say(INFO, f"predicted: {words}: {'confirmed' if is_confirmed else 'refuted'}")
 
 
 def run(asked: Asked) -> None:
