@@ -6,43 +6,48 @@ from mlpbench.kernels.mlp_numpy import HIDDEN, NumpyKernel, identity, softmax
 
 
 class Mutant(NumpyKernel):
-    """Computes with what `changed` makes of its layers, each of which is (W, b, activation)."""
-
-    def __init__(self, spec, params):
-        super().__init__(spec, params)
-        self._layers = self.changed(self._layers)
-
-    def changed(self, layers):
-        return layers
+    """Right, but for what a subclass changes."""
 
 
-class BiasDropped(Mutant):
-    def changed(self, layers):
-        return [(W, 0 * b, activation) for W, b, activation in layers]
+def of_layers(name, changed):
+    """Return the mutant whose layers, each of which is (W, b, activation), are what ``changed`` makes of right ones."""
+
+    def init(self, spec, params):
+        Mutant.__init__(self, spec, params)
+        self._layers = changed(self._layers)
+
+    return type(name, (Mutant,), {"__init__": init})
 
 
-class LastBiasDropped(Mutant):
-    def changed(self, layers):
-        *before, (W, b, activation) = layers
-        return [*before, (W, 0 * b, activation)]
+def of_result(name, changed):
+    """Return the mutant whose result for ``x`` is what ``changed(x, y)`` makes of the right one."""
+    return type(name, (Mutant,), {"forward": lambda self, x: changed(x, Mutant.forward(self, x))})
 
 
-class SoftmaxOverBatch(Mutant):
-    def changed(self, layers):
-        *before, (W, b, _) = layers
-        return [*before, (W, b, lambda a: softmax(a.ravel()).reshape(a.shape))]
+def last(activation=None, bias=1):
+    """Return what changes the last layer."""
+    return lambda layers: [*layers[:-1], (layers[-1][0], bias * layers[-1][1], activation or layers[-1][2])]
 
 
-class SoftmaxDropped(Mutant):
-    def changed(self, layers):
-        *before, (W, b, _) = layers
-        return [*before, (W, b, identity)]
+BiasDropped = of_layers("BiasDropped", lambda layers: [(W, 0 * b, activation) for W, b, activation in layers])
+LastBiasDropped = of_layers("LastBiasDropped", last(bias=0))
+SoftmaxOverBatch = of_layers("SoftmaxOverBatch", last(lambda a: softmax(a.ravel()).reshape(a.shape)))
+SoftmaxDropped = of_layers("SoftmaxDropped", last(identity))
+
+WrongAxis = of_result("WrongAxis", lambda x, y: y.T.copy() if x.ndim == 2 else y)
+WrongDtype = of_result("WrongDtype", lambda x, y: y.astype({"float32": "float64", "float64": "float32"}[y.dtype.name]))
+ReturnsNone = of_result("ReturnsNone", lambda x, y: None)
+ReturnsAList = of_result("ReturnsAList", lambda x, y: y.tolist())
+GivesNan = of_result("GivesNan", lambda x, y: y * np.nan)
+#: What is undefined in one row is so in all.
+SpreadsNan = of_result("SpreadsNan", lambda x, y: y + 0 * x.sum(dtype=x.dtype))
 
 
 class ReluForgotten(Mutant):
-    def changed(self, layers):
-        hidden = HIDDEN["sigmoid" if self.spec.hidden != "sigmoid" else "relu"]
-        return [*((W, b, hidden) for W, b, _ in layers[:-1]), layers[-1]]
+    def __init__(self, spec, params):
+        super().__init__(spec, params)
+        hidden = HIDDEN["sigmoid" if spec.hidden != "sigmoid" else "relu"]
+        self._layers = [*((W, b, hidden) for W, b, _ in self._layers[:-1]), self._layers[-1]]
 
 
 class StaleResult(Mutant):
@@ -92,35 +97,9 @@ class Tf32Products(Mutant):
         return z.astype(self.spec.np_dtype)
 
 
-class WrongAxis(Mutant):
-    def forward(self, x):
-        y = super().forward(x)
-        return y.T.copy() if x.ndim == 2 else y
-
-
-class WrongDtype(Mutant):
-    def forward(self, x):
-        return super().forward(x).astype(np.float64 if self.spec.dtype == "float32" else np.float32)
-
-
-class ReturnsNone(Mutant):
-    def forward(self, x):
-        super().forward(x)
-
-
-class ReturnsAList(Mutant):
-    def forward(self, x):
-        return super().forward(x).tolist()
-
-
 class Raises(Mutant):
     def forward(self, x):
         raise MemoryError("out of device memory")
-
-
-class GivesNan(Mutant):
-    def forward(self, x):
-        return super().forward(x) * np.nan
 
 
 class SingleModeWrong(Mutant):
@@ -140,17 +119,9 @@ class CleansItsInputs(Mutant):
         return super().forward(np.nan_to_num(x))
 
 
-class SpreadsNan(Mutant):
-    """What is undefined in one row is so in all."""
-
-    def forward(self, x):
-        return super().forward(x) + 0 * x.sum(dtype=x.dtype)
-
-
 #: All above. What is below shows on sums that are exactly 0 alone.
 MUTANTS = Mutant.__subclasses__()
-
-
-class StepAtZeroIsOne(Mutant):
-    def changed(self, layers):
-        return [*((W, b, lambda a: (a >= 0).astype(a.dtype)) for W, b, _ in layers[:-1]), layers[-1]]
+StepAtZeroIsOne = of_layers(
+    "StepAtZeroIsOne",
+    lambda layers: [*((W, b, lambda a: (a >= 0).astype(a.dtype)) for W, b, _ in layers[:-1]), layers[-1]],
+)
