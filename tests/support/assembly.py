@@ -1,14 +1,11 @@
 """Processes that compile kernels, for whatever processor they are told to, and the assembly language of kernels."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 
 from numba.core.registry import cpu_target
 
-from support.sources import ROOT
+from support.processes import printed
 
 #: Ends of basic blocks, of x86 and AArch64.
 _JUMP = re.compile(r"^\t(j|b\.|b\t|cb|tb)", re.MULTILINE)
@@ -48,16 +45,6 @@ print(json.dumps({"made": len(made.buffer), "called": len(called.buffer), "sums"
                   "compiler": compiler, "later": later,
                   "describe": [kernel.describe().as_dict() for kernel in kernels]}))
 """
-
-
-def printed(script, *words, cwd=ROOT, **environment):
-    """Run a script in a fresh process; return the JSON that it prints. A variable that is empty is taken out."""
-    env = {**os.environ, "PYTHONPATH": str(cwd), **{name: str(value) for name, value in environment.items()}}
-    env = {name: value for name, value in env.items() if value}
-    command = [sys.executable, "-c", script, *words]
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, check=False)
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)
 
 
 def compiled(*kernels, dtype="float32", hidden=("sigmoid", "relu", "step"), **environment):

@@ -21,7 +21,7 @@ from mlpbench.kernels import registry
 from mlpbench.kernels.own import files
 from support import simulate
 from support.sources import ROOT
-from support.terminal import called
+from support.terminal import TIMEOUT_S, called, variables
 
 HEAD = """
 import json, os, shutil, signal, subprocess, sys, time
@@ -116,8 +116,15 @@ def is_alive(pid):
 
 def python(*words, cwd=ROOT, **changes):
     """Run Python in a process of its own, with changes of the environment; return the finished process."""
-    command, env = [sys.executable, *map(str, words)], {**os.environ, **changes}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=600, check=False)
+    command, env = [sys.executable, *map(str, words)], variables(**changes)
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=TIMEOUT_S, check=False)
+
+
+def printed(script, *words, cwd=ROOT, **changes):
+    """Run a script in a process of its own; return the JSON that it prints."""
+    ran = python("-c", script, *words, cwd=cwd, PYTHONPATH=cwd, **changes)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
 
 
 def bench(*words, **changes):

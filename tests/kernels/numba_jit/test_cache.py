@@ -11,7 +11,8 @@ import pytest
 
 from mlpbench.kernels.numba_jit import cache
 from mlpbench.kernels.numba_jit.cache import MOST_FILES, UNUSED_S, OneFile, compile_once
-from support.assembly import compiled, printed
+from support.assembly import compiled
+from support.processes import printed
 from support.sources import ROOT, SOURCES, imports, modules_imported, name_of
 
 KEY = ("signature", ("triple", "cpu", "features"), "bytecode")
@@ -95,7 +96,7 @@ def test_without_a_folder_beside_the_code_the_users_own_is_taken(tmp_path):
     (jit / "__pycache__").write_text("")
     (jit / "small.py").write_text("def double(x):\n    return 2 * x\n")
     home.mkdir()
-    places = {"HOME": home, "XDG_CACHE_HOME": home / ".cache", "LOCALAPPDATA": home, "NUMBA_CACHE_DIR": ""}
+    places = {"HOME": home, "XDG_CACHE_HOME": home / ".cache", "LOCALAPPDATA": home, "NUMBA_CACHE_DIR": None}
     expected = {"file": str(jit / "small.py"), "is": 42}
     assert printed(SMALL, cwd=package, **places) == {**expected, "loaded": 0}
     assert list(home.rglob("mlpbench.kernels.numba_jit.small.double.*.nbc"))

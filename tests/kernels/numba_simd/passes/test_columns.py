@@ -8,8 +8,8 @@ from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKe
 from mlpbench.kernels.numba_simd.passes import packing
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from support.assembly import printed
 from support.contestants import by_columns
+from support.processes import printed
 
 ByColumns = by_columns(NumbaSimdParallelKernel)
 WIDE = ForwardSpec((784, 1024, 1024, 10))
