@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlpbench.kernels.numba_simd.codegen.shape import Shape
-from mlpbench.kernels.numba_simd.codegen.tile import _unrolled
 from mlpbench.kernels.numba_simd.passes import packing, parts
 from mlpbench.kernels.reference import seeded
 from support.contestants import specs
@@ -57,16 +56,6 @@ def test_few_columns_are_single_ones_and_many_a_vector():
     assert packing.dot_columns(50, 100, 16) == 0  # 4 of 16, but too few inputs to pay for adding up lanes
     assert packing.dot_columns(784, 60, 16) == 0  # 12 of 16
     assert packing.dot_columns(784, 48, 16) == 0
-
-
-@pytest.mark.parametrize("features", ["+avx512f,+avx512vl", "+avx2,+fma", ""])
-@pytest.mark.parametrize("itemsize", [4, 8])
-def test_few_rows_have_several_sums_for_each_result(features, itemsize):
-    """What `parts.summed` counts on where it adds up more inputs at once for one row and for two."""
-    shape = Shape.parse("x86_64-unknown-linux-gnu", features, itemsize)
-    for vectors in range(1, shape.vectors + 1):
-        assert _unrolled(vectors, shape.registers) == 4
-        assert _unrolled(2 * vectors, shape.registers) >= 2
 
 
 @pytest.mark.parametrize(("rows", "longest"), [(1, 1280), (2, 640), (3, 320), (8, 320), (9, 160), (128, 160)])
