@@ -8,7 +8,7 @@ import numpy as np
 
 from mlpbench.kernels import reference
 from mlpbench.kernels.conformance import probe_inputs
-from mlpbench.kernels.cuda import programs
+from mlpbench.kernels.cuda import programs as cuda
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import Activation, ForwardSpec
 from support.on_cpu.guarded import guarded, reserved
@@ -34,14 +34,14 @@ class Network:
     pixels: bool = False
 
     @cached_property
-    def programs(self) -> tuple[programs.Program, ...]:
-        return programs.fused(self.spec, self.arithmetic, pixels=self.pixels)
+    def programs(self) -> tuple[cuda.Program, ...]:
+        return cuda.fused(self.spec, self.arithmetic, pixels=self.pixels)
 
     @cached_property
     def params(self):
         return seeded(self.spec)
 
-    def packed(self, program: programs.Program) -> np.ndarray:
+    def packed(self, program: cuda.Program) -> np.ndarray:
         return program.pack(self.params)
 
     def inputs(self, rows: int) -> np.ndarray:
@@ -78,16 +78,16 @@ class Products:
         return ForwardSpec((self.width, self.width), dtype=self.dtype)
 
     @property
-    def programs(self) -> tuple[programs.Program, ...]:
+    def programs(self) -> tuple[cuda.Program, ...]:
         if self.activation is None:
-            return (programs.bias_softmax(self.width, self.dtype),)
-        return (programs.bias_activation(self.width, self.dtype, self.activation),)
+            return (cuda.bias_softmax(self.width, self.dtype),)
+        return (cuda.bias_activation(self.width, self.dtype, self.activation),)
 
     @cached_property
     def params(self) -> SimpleNamespace:
         return SimpleNamespace(bias=np.random.default_rng(self.width).normal(size=self.width).astype(self.dtype))
 
-    def packed(self, _program: programs.Program) -> np.ndarray:
+    def packed(self, _program: cuda.Program) -> np.ndarray:
         return self.params.bias
 
     def inputs(self, rows: int) -> np.ndarray:
@@ -114,7 +114,7 @@ class Launched:
     """A program of a network, or of products, compiled; ``edit``, old and new text, makes a mutant of it."""
 
     network: Network | Products
-    program: programs.Program
+    program: cuda.Program
     edit: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
