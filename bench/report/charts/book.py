@@ -1,63 +1,62 @@
-"""The book's cell, as an Altair specification: one bar for each way, made of the parts in order."""
+"""The book's cell: one bar for each way, made of the parts in order."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
-
-import altair as alt
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.book import BookFinding, Way
 from mlpbench.bench.record.schema import PARTS, REST
 from mlpbench.bench.report.charts import base
-from mlpbench.bench.report.charts.style import PAGE
+from mlpbench.bench.report.charts.base import Names, Row, Spec
+from mlpbench.bench.report.charts.style import INK, MUTED, SERIES, SURFACE
 from mlpbench.bench.report.sections.book import PART_WORDS
 
-#: Which of the theme's series is whose colour: far apart, as neighbours in the bar.
-_COLOURS = {"load": 1, "initialise": 4, "infer": 0, "count": 2}
-_BAR = 46
+#: Neighbours in the bar are far apart.
+_COLOURS = {"load": SERIES[1], "initialise": SERIES[3], "infer": SERIES[0], "count": SERIES[2], REST: MUTED}
 
 
-def book_chart(findings: Sequence[BookFinding], _: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the Vega-Lite specification of the stacked bars: seconds of each part, for each kernel and way."""
+def book_chart(findings: Sequence[BookFinding], names: Names) -> dict[str, Spec]:
+    """Return the stacked bars: seconds of each part, for each kernel and way."""
     several = len({finding.run for finding in findings}) > 1
-    rows = [row for finding in findings for row in _of_finding(finding, several=several)]
+    rows = [row for finding in findings for row in _of_finding(finding, names, several=several)]
     keys = list(dict.fromkeys(row["bar"] for row in rows))
-    kernel, way = (f"split(datum.label, '|')[{line}]" for line in (0, 1))
-    axis = base.name_axis(labelLimit=140, minExtent=105, labelExpr=f"[{base.marked(kernel)}, {way}]")
-    x = base.seconds_axis("time for the book's images", 1.3 * max(row["x2"] for row in rows))
-    bars = alt.Chart().encode(alt.Y("bar:N", sort=keys, axis=axis), x)
+    seconds = {"labelExpr": f"datum.value == 0 ? '0' : {base.TIME_LABEL}", "tickCount": 5, "labelOverlap": True}
+    domain = {"domain": [0, 1.3 * max(row["x2"] for row in rows)], "nice": False}
+    legend = {"title": None, "orient": "top", "columns": 2, "columnPadding": 24, "labelColor": INK, "labelFontSize": 12}
+    parts = [PART_WORDS[name] for name in (*PARTS, REST)]
+    scale = {"domain": parts, "range": [_COLOURS[name] for name in (*PARTS, REST)]}
+    axis = base.name_axis(labelLimit=140, minExtent=105, labelExpr="split(datum.label, '|')")
+    y = base.field("bar", "nominal", sort=keys, axis=axis)
+    x = base.field("x", title="time for the book's images", scale=domain, axis=seconds | {"labelSeparation": 8})
     told = {"kernel": "kernel", "way": "the cell", "part": "part", "time": "time", "share": "share"}
-    parts = bars.transform_filter("datum.kind == 'part'").encode(**base.telling(told))
-    whole = bars.transform_filter("datum.kind == 'whole'").encode(alt.X("x2:Q"), text=alt.Text("time:N"))
-    names = [PART_WORDS[name] for name in (*PARTS, REST)]
-    colours = [*(PAGE.series[_COLOURS[name]] for name in PARTS), PAGE.muted]
+    colour = base.field("part", "nominal", sort=parts, scale=scale, legend=legend)
+    bars = {"x": x, "x2": {"field": "x2"}, "y": y, "color": colour, **base.telling(told)}
+    whole = {"x": base.field("x2"), "y": y, "text": base.field("time", "nominal")}
     layers = [
-        base.stacked(parts, names, colours, columns=2, height=26, strokeWidth=0.5),
-        whole.mark_text(align="left", dx=8, color=PAGE.ink, fontSize=12),
+        base.layer("bar", bars, "datum.kind == 'part'", height=26, stroke=SURFACE, strokeWidth=0.5),
+        base.layer("text", whole, "datum.kind == 'whole'", align="left", dx=8, color=INK, fontSize=12),
     ]
     what = "The book's cell, part by part, one at a time and in batches."
-    return base.drawn(layers, rows, what, _BAR * len(keys))
+    return base.drawn(layers, {"": rows}, names, what, 46 * len(keys))
 
 
-def _of_finding(finding: BookFinding, *, several: bool) -> Iterator[dict[str, Any]]:
+def _of_finding(finding: BookFinding, names: Names, *, several: bool) -> Iterator[Row]:
     if finding.apart is None:
         return
     batches = f"in batches of {finding.published.batch_size}"
-    for way, said in ((finding.apart.one, "one at a time"), (finding.apart.batched, batches)):
-        head = f"{finding.kernel}, {finding.run}" if several else finding.kernel
-        at = {"kernel": finding.kernel, "way": said, "bar": f"{head}|{said}"}
-        yield from ({**at, **row} for row in _segments(way))
+    for way, how in ((finding.apart.one, "one at a time"), (finding.apart.batched, batches)):
+        bar = f"{names[finding.kernel]}{f', {finding.run}' if several else ''}|{how}"
+        yield from ({"kernel": finding.kernel, "way": how, "bar": bar, **row} for row in _segments(way))
 
 
-def _segments(way: Way) -> Iterator[dict[str, Any]]:
+def _segments(way: Way) -> Iterator[Row]:
     """Yield the parts one after the other, what they leave if that is more than nothing, and the whole."""
-    at, rest = 0.0, max(way.rest_s, 0.0)
+    start, rest = 0.0, max(way.rest_s, 0.0)
     parts = [(name, way.parts[name].value, words.duration(way.parts[name])) for name in PARTS]
-    for name, time, said in [*parts, (REST, rest, words.seconds(rest))]:
+    for name, time, text in [*parts, (REST, rest, words.seconds(rest))]:
         share = words.percent(time / way.whole.value)
-        yield {"kind": "part", "part": PART_WORDS[name], "x": at, "x2": at + time, "time": said, "share": share}
-        at += time
-    yield {"kind": "whole", "part": "", "x": 0.0, "x2": at, "time": words.seconds(way.whole.value), "share": ""}
+        yield {"kind": "part", "part": PART_WORDS[name], "x": start, "x2": start + time, "time": text, "share": share}
+        start += time
+    yield {"kind": "whole", "part": "", "x": 0.0, "x2": start, "time": words.seconds(way.whole.value), "share": ""}
 
 
 CHARTS = {"book": book_chart}

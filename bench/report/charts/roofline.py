@@ -1,50 +1,63 @@
-"""The roofline plot, as an Altair specification: every case under the roofs of its machine."""
+"""The roofline plot: every case under the roofs of its machine."""
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-import altair as alt
-
-from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
+from mlpbench.bench.analysis.explain import CaseShare, Explanation
 from mlpbench.bench.analysis.roofline import Roofs
 from mlpbench.bench.cases import CPU
 from mlpbench.bench.report.charts import base
-from mlpbench.bench.report.charts.style import PAGE
+from mlpbench.bench.report.charts.base import Names, Row, Spec
+from mlpbench.bench.report.charts.style import MUTED
 from mlpbench.bench.report.sections.explain import case_words
 
-#: Pixels: of the chart, and from the name of one roof to the next.
-_HEIGHT, _LINE = 380, 13
+#: Pixels.
+_HEIGHT = 380
 
 
-def roofline_chart(found: Explanation, names: Sequence[str]) -> dict[str, Any]:
-    """Return the Vega-Lite specification of the roofline plot: FLOP/s against arithmetic intensity, and the roofs."""
-    rows = [row for kernel in found.kernels for row in _symbols(kernel)]
-    devices = {kernel.device for kernel in found.kernels} & set(found.devices)
-    used = {kernel.threads for kernel in found.kernels if kernel.device == CPU} & set(found.roofs)
-    used = used or (set() if devices else set(found.roofs))
-    left, right = min(row["x"] for row in rows) / 2, max(row["x"] for row in rows) * 4
-    drawn_roofs = [*(found.roofs[n] for n in sorted(used)), *(found.devices[device] for device in sorted(devices))]
-    roofs = [row for one in drawn_roofs for row in _roof(one, left, right)]
-    heights = [row["y"] for row in [*rows, *roofs]]
-    # Levels are named once: with one thread and with several the lines are nearly the same.
-    named = [one for one in drawn_roofs if one.device != CPU or one.threads == max(used)]
-    labels = _level_names(named, left, heights) + _peak_names(drawn_roofs, right, heights)
-    names_fit = left / (3.5 if devices else 2.8)  # the names of levels stand to the left of the roofs
+def roofline_chart(explanation: Explanation, names: Names) -> dict[str, Spec]:
+    """Return FLOP/s against arithmetic intensity, both logarithmic, and the roofs."""
+    cases = [row for kernel in explanation.kernels for row in _cases(kernel.kernel, kernel.shares)]
+    left, right = min(row["x"] for row in cases) / 2, max(row["x"] for row in cases) * 4
+    roofs = _used(explanation)
+    lines = [row for one in roofs for row in _lines(one, left, right)]
+    heights = [row["y"] for row in [*cases, *lines]]
+    most = max((one.threads for one in roofs if one.device == CPU), default=0)
+    levels = {
+        (name if one.device == CPU else f"{one.device} {name}"): left * rate / 1e9
+        # With one thread and with several the levels are nearly the same: they are named once.
+        for one in roofs
+        if one.device != CPU or one.threads == most
+        for name, rate in one.read_s.items()
+    }
+    peaks = {f"{one.arithmetic}, {one.whose}": one.flop_s / 1e9 for one in roofs}
+    rows = [*lines, *_labels(levels, "left", left, heights), *_labels(peaks, "right", right, heights), *cases]
     number = "format(datum.value, '~g')"
-    x = base.log_axis("x", "arithmetic intensity (FLOP per byte)", [names_fit, right], number)
-    both = alt.Chart().encode(x, base.log_axis("y", "GFLOP/s", heights, number))
-    lines = both.transform_filter("datum.kind == 'roof'").encode(detail=[alt.Detail("roof:N")])
-    words = both.transform_filter("datum.kind == 'name'").encode(text=alt.Text("label:N"))
-    styled = base.styled(both, names, {"kernel": "kernel", "case": "case", "rate": "achieved"})
+    # The names of levels stand to the left of the roofs.
+    room = left / (3.5 if explanation.devices else 2.8)
+    at = {
+        "x": base.log_axis("x", "arithmetic intensity (FLOP per byte)", [room, right], number),
+        "y": base.log_axis("y", "GFLOP/s", heights, number),
+    }
+    roof, label = at | {"detail": [base.field("roof", "nominal")]}, at | {"text": base.field("label", "nominal")}
+    told = base.telling({"kernel": "kernel", "case": "case", "rate": "achieved"})
     layers = [
-        lines.transform_filter("datum.threads != 1").mark_line(color=PAGE.muted, strokeWidth=1.5),
-        lines.transform_filter("datum.threads == 1").mark_line(color=PAGE.muted, strokeWidth=1.5, strokeDash=[5, 3]),
-        words.transform_filter("datum.at == 'left'").mark_text(align="right", dx=-5, color=PAGE.muted),
-        words.transform_filter("datum.at == 'right'").mark_text(align="right", dy=-8, color=PAGE.muted),
-        base.symbols(styled.transform_filter("datum.kind == 'case'")),
+        base.layer("line", roof, "datum.kind == 'roof'", color=MUTED, strokeWidth=1.5),
+        base.layer("line", roof, "datum.kind == 'one thread'", color=MUTED, strokeWidth=1.5, strokeDash=[5, 3]),
+        base.layer("text", label, "datum.kind == 'left'", align="right", dx=-5, color=MUTED),
+        base.layer("text", label, "datum.kind == 'right'", align="right", dy=-8, color=MUTED),
+        base.symbols(at | {"color": base.colour(names), "shape": base.shape(names), **told}, "datum.kind == 'case'"),
     ]
-    return base.drawn(layers, [*roofs, *labels, *rows], "Every case under the roofs of this machine.", _HEIGHT)
+    return base.drawn(layers, {"": rows}, names, "Every case under the roofs of this machine.", _HEIGHT)
+
+
+def _used(explanation: Explanation) -> list[Roofs]:
+    """Return the roofs of the threads and devices that the kernels use; those of the CPU where there are none."""
+    devices = sorted({kernel.device for kernel in explanation.kernels} & set(explanation.devices))
+    threads = {kernel.threads for kernel in explanation.kernels if kernel.device == CPU} & set(explanation.roofs)
+    if not threads and not devices:
+        threads = set(explanation.roofs)
+    return [*(explanation.roofs[count] for count in sorted(threads)), *(explanation.devices[one] for one in devices)]
 
 
 def apart(values: Sequence[float], least: float) -> list[float]:
@@ -56,59 +69,33 @@ def apart(values: Sequence[float], least: float) -> list[float]:
     return moved
 
 
-def _line_height(heights: Sequence[float]) -> float:
-    """Return the decades that a line of words takes in the chart of these heights."""
+def _labels(ends: dict[str, float], kind: str, x: float, heights: Sequence[float]) -> Iterator[Row]:
+    """Yield names at the ends of roofs, a line of words apart from each other in the chart of these heights."""
     low, high = base.axis_ends(heights)
-    return math.log10(high / low) * _LINE / _HEIGHT
+    line = math.log10(high / low) * 13 / _HEIGHT
+    for label, height in zip(ends, apart(list(map(math.log10, ends.values())), line), strict=True):
+        yield {"kind": kind, "x": x, "y": 10**height, "label": label}
 
 
-def _level_names(roofs: Sequence[Roofs], left: float, heights: Sequence[float]) -> list[dict[str, Any]]:
-    """Return the names of the levels at the left ends of their roofs, moved apart where those are near each other."""
-    ends = [
-        (name if one.device == CPU else f"{one.device} {name}", left * rate / 1e9)
-        for one in roofs
-        for name, rate in one.read_s.items()
-    ]
-    places = apart([math.log10(height) for _, height in ends], _line_height(heights))
-    return [
-        {"kind": "name", "x": left, "y": 10**place, "label": label, "at": "left"}
-        for (label, _), place in zip(ends, places, strict=True)
-    ]
-
-
-def _peak_names(roofs: Sequence[Roofs], right: float, heights: Sequence[float]) -> list[dict[str, Any]]:
-    """Return the names of the peaks above the right ends of their roofs, in one line where those are nearly one."""
-    named: list[dict[str, Any]] = []
-    for one in sorted(roofs, key=lambda one: one.flop_s):
-        height, label = one.flop_s / 1e9, f"{one.arithmetic}, {one.whose}"
-        if named and math.log10(height / named[-1]["y"]) < _line_height(heights):
-            named[-1] |= {"y": height, "label": f"{named[-1]['label']}; {label}"}
-        else:
-            named.append({"kind": "name", "x": right, "y": height, "label": label, "at": "right"})
-    return named
-
-
-def _symbols(kernel: KernelExplanation) -> Iterator[dict[str, Any]]:
-    for share in kernel.shares:
+def _cases(kernel: str, shares: Sequence[CaseShare]) -> Iterator[Row]:
+    for share in shares:
         if share.verdict is not None:
-            at = {"x": share.intensity, "y": share.flop_s / 1e9}
-            told = {"case": case_words(share), "rate": f"{share.flop_s / 1e9:.3g} GFLOP/s"}
-            yield {"kind": "case", "kernel": kernel.kernel, **at, **told}
+            rate = share.flop_s / 1e9
+            at = {"kernel": kernel, "kind": "case", "x": share.intensity, "y": rate}
+            yield {**at, "case": case_words(share), "rate": f"{rate:.3g} GFLOP/s"}
 
 
-def _roof(roofs: Roofs, left: float, right: float) -> Iterator[dict[str, Any]]:
+def _lines(roofs: Roofs, left: float, right: float) -> Iterator[Row]:
     """Yield the ends of the roofs of so many threads, or a device: slanted ones from the left to the peak, and it."""
     peak = roofs.flop_s / 1e9
-    shared = {"kind": "roof", "threads": roofs.threads if roofs.device == CPU else 0}
+    kind = "one thread" if roofs.device == CPU and roofs.threads == 1 else "roof"
+    ridges = {name: peak / (rate / 1e9) for name, rate in roofs.read_s.items()}
     for name, rate in roofs.read_s.items():
-        ridge = min(max(peak / (rate / 1e9), left), right)
-        line = {**shared, "roof": f"{roofs.whose} {name}"}
-        yield {**line, "x": left, "y": left * rate / 1e9}
-        yield {**line, "x": ridge, "y": min(peak, ridge * rate / 1e9)}
-    start = min([peak / (rate / 1e9) for rate in roofs.read_s.values()], default=left)
-    flat = {**shared, "roof": f"{roofs.whose} peak", "y": peak}
-    yield {**flat, "x": max(start, left)}
-    yield {**flat, "x": right}
+        ridge = min(max(ridges[name], left), right)
+        for x in (left, ridge):
+            yield {"kind": kind, "roof": f"{roofs.whose} {name}", "x": x, "y": min(peak, x * rate / 1e9)}
+    for x in (max(min(ridges.values(), default=left), left), right):
+        yield {"kind": kind, "roof": f"{roofs.whose} peak", "x": x, "y": peak}
 
 
 CHARTS = {"roofline": roofline_chart}

@@ -1,39 +1,49 @@
-"""The speedup over threads as Altair specifications: against batch size, a panel for each number of threads."""
+"""The speedup over the fewest threads against batch size, a panel for each number of threads."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.scaling import Scaling
 from mlpbench.bench.report.charts import base
-from mlpbench.bench.report.charts.base import Panel
+from mlpbench.bench.report.charts.base import Names, Row, Spec
 
 
-def scaling_charts(found: Sequence[Scaling], names: Sequence[str]) -> list[Panel]:
+def scaling_charts(groups: Sequence[Scaling], names: Names) -> dict[str, Spec]:
     """Return the speedup over the fewest threads against batch size, of each group and number of threads."""
-    panels = {title: rows for one in found for title, rows in _panels(one, several=len(found) > 1)}
-    told = {
-        "kernel": "kernel",
-        "x": "batch size",
-        "threads": "threads given",
-        "used": "threads used",
-        "gain": "speedup",
-    }
-    what = "Speedup over the fewest threads against batch size."
-    return base.ratio_panels(panels, "times as fast", (0.9, 1.3), told, names, what)
+    panels = {title: rows for group in groups for title, rows in _panels(group, several=len(groups) > 1)}
+    every = [row for rows in panels.values() for row in rows]
+    around = [*every, {"value": 0.9}, {"value": 1.3}]
+    axis = base.value_axis(around, "times as fast", base.RATIO_LABEL)
+    lines = {"x": base.batch_axis(every), "y": axis, "color": base.colour(names)}
+    told = {"kernel": "kernel", "x": "batch size", "threads": "threads given", "used": "threads used"}
+    points = lines | {"shape": base.shape(names), **base.telling({**told, "gain": "speedup"})}
+    layers = [
+        base.rule_at_one(),
+        base.whiskers(lines, opacity=0.75),
+        base.layer("line", lines, strokeWidth=2, clip=True),
+        base.symbols(points),
+    ]
+    dodged = {title: base.dodged(rows) for title, rows in panels.items()}
+    return base.drawn(layers, dodged, names, "Speedup over the fewest threads against batch size.", 270)
 
 
-def _panels(found: Scaling, *, several: bool) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def _panels(group: Scaling, *, several: bool) -> Iterator[tuple[str, list[Row]]]:
     """Yield title and rows for each number of threads of a group."""
-    for threads in sorted({gain.threads for gain in found.drawn}):
-        title = f"{threads} threads instead of {found.fewest}"
-        yield f"{title}, {found.spec}, {found.dtype}" if several else title, list(_rows(found, threads))
-
-
-def _rows(found: Scaling, threads: int) -> Iterator[dict[str, Any]]:
-    for gain in (gain for gain in found.drawn if gain.threads == threads):
-        told = {"threads": threads, "used": str(gain.used or "does not say"), "gain": words.ratio(gain.speedup)}
-        yield {"kernel": gain.kernel, "x": gain.batch_size, **base.value_ends(gain.speedup), **told}
+    for threads in sorted({gain.threads for gain in group.drawn}):
+        title = f"{threads} threads instead of {group.fewest}"
+        rows = [
+            {
+                "kernel": gain.kernel,
+                "x": gain.batch_size,
+                **base.value_ends(gain.speedup),
+                "threads": threads,
+                "used": str(gain.used or "does not say"),
+                "gain": words.ratio(gain.speedup),
+            }
+            for gain in group.drawn
+            if gain.threads == threads
+        ]
+        yield f"{title}, {group.spec}, {group.dtype}" if several else title, rows
 
 
 CHARTS = {"scaling": scaling_charts}

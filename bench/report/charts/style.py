@@ -1,13 +1,30 @@
 """Colours and marks of the charts: a kernel has the same in every report, told apart by mark as well as by colour."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Literal
 
 from mlpbench.kernels.looks import LOOKS
 
-#: M. Okabe and K. Ito, "Color Universal Design" (2008), for causes and parts. Strongest on white first.
-_OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+Theme = Literal["light", "dark"]
+#: Colours of a light and of a dark page by the names of its stylesheet's variables. The series, for parts of a whole
+#: and for what a page stresses, are of M. Okabe and K. Ito, "Color Universal Design" (2008).
+_COLOURS = {
+    "ink": ("#1b1f24", "#e8eaed"),
+    "muted": ("#59626d", "#a3acb7"),
+    "grid": ("#e3e6ea", "#31363d"),
+    "surface": ("#ffffff", "#16191d"),
+    "shade": ("#cfd4da", "#4a515a"),
+    "series-0": ("#0072b2", "#3b97d3"),
+    "series-1": ("#d55e00", "#d55e00"),
+    "series-2": ("#009e73", "#009e73"),
+    "series-3": ("#e69f00", "#e69f00"),
+}
+#: Charts name colours as variables: a drawn chart follows light and dark without being drawn again.
+INK, MUTED, GRID, SURFACE = "var(--ink)", "var(--muted)", "var(--grid)", "var(--surface)"
+SERIES = tuple(f"var(--{name})" for name in _COLOURS if name.startswith("series"))
 #: SVG paths in a square from -1 to 1, as Vega takes them for its symbols and the page for its legend.
 _SHAPES = {
     "square": "M-.55,-.55H.55V.55H-.55Z",
@@ -33,65 +50,44 @@ _SHAPES = {
     "stairs": "M-.65,.65V.2H-.2V-.2H.2V-.65H.65V.65Z",
     "gate": "M-.65,.65V-.65H.65V.65H.25V-.2H-.25V.65Z",
 }
-#: Other packages' kernels have teal, rose or olive, by a hash of their names, and any of the marks.
+#: Other packages' kernels have one of these and any of the marks, by a hash of their names.
 _OTHERS = (("#007d86", "#2fc4cf"), ("#b23a75", "#f58bbd"), ("#77801a", "#c6d04a"), ("#0a6c9c", "#58bdea"))
 
 
 @dataclass(frozen=True)
-class Theme:
-    """What a chart is drawn with: any CSS colours. ``kernels``: which of `Look.colours` is its, None for the page's."""
-
-    ink: str
-    muted: str
-    grid: str
-    surface: str
-    shade: str
-    series: tuple[str, ...]
-    kernels: int | None = None
-
-
-LIGHT = Theme("#1b1f24", "#59626d", "#e3e6ea", "#ffffff", "#cfd4da", (*_OKABE_ITO, "#1b1f24", "#a89200"), 0)
-DARK = Theme(
-    "#e8eaed", "#a3acb7", "#31363d", "#16191d", "#4a515a", ("#3b97d3", *_OKABE_ITO[1:], "#e8eaed", "#f0e442"), 1
-)
-#: Colours that the page's stylesheet decides, so that a drawn chart follows light and dark without being drawn again.
-_SERIES = tuple(f"var(--series-{i})" for i in range(len(LIGHT.series)))
-PAGE = Theme("var(--ink)", "var(--muted)", "var(--grid)", "var(--surface)", "var(--shade)", _SERIES)
-
-
-@dataclass(frozen=True)
 class Series:
-    """How one kernel is drawn."""
+    """How one kernel is drawn: a CSS colour, and the SVG path of its mark."""
 
     name: str
     colour: str
     shape: str
 
 
-def series(names: Sequence[str], theme: Theme) -> list[Series]:
-    """Return the style of each kernel, which depends on its name alone."""
-    looks = ((name, *_look(name)) for name in names)
-    return [
-        Series(name, f"var(--{key})" if theme.kernels is None else colours[theme.kernels], shape)
-        for name, key, colours, shape in looks
-    ]
+def series(names: Iterable[str]) -> list[Series]:
+    """Return how each kernel is drawn, which depends on its name alone."""
+    return [_look(name) for name in names]
 
 
-def _look(name: str) -> tuple[str, tuple[str, str], str]:
-    """Return the name of a kernel's colour in the stylesheet, the colour in both themes, and the path of its mark."""
-    if (look := LOOKS.get(name)) is not None:
-        light, dark, mark = look
-        return f"kernel-{name}", (light, dark), _SHAPES[mark]
+def _look(name: str) -> Series:
+    if name in LOOKS:
+        return Series(name, f"var(--kernel-{name})", _SHAPES[LOOKS[name][2]])
     number = int.from_bytes(sha256(name.encode()).digest()[:4], "big")
-    other, mark = number % len(_OTHERS), list(_SHAPES)[number // len(_OTHERS) % len(_SHAPES)]
-    return f"other-{other}", _OTHERS[other], _SHAPES[mark]
+    mark = list(_SHAPES)[number // len(_OTHERS) % len(_SHAPES)]
+    return Series(name, f"var(--other-{number % len(_OTHERS)})", _SHAPES[mark])
+
+
+def colours(theme: Theme) -> dict[str, str]:
+    """Return the colour of each variable in a theme."""
+    kernels = {f"kernel-{name}": look[:2] for name, look in LOOKS.items()}
+    others = {f"other-{number}": pair for number, pair in enumerate(_OTHERS)}
+    return {name: pair[theme == "dark"] for name, pair in {**_COLOURS, **kernels, **others}.items()}
 
 
 def stylesheet(theme: Theme) -> str:
-    """Return a theme of real colours as CSS declarations of the variables that `PAGE` uses."""
-    which = theme.kernels or 0
-    named = {name: getattr(theme, name) for name in ("ink", "muted", "grid", "surface", "shade")}
-    named |= {f"series-{i}": colour for i, colour in enumerate(theme.series)}
-    named |= {f"kernel-{name}": look[which] for name, look in LOOKS.items()}
-    named |= {f"other-{i}": colours[which] for i, colours in enumerate(_OTHERS)}
-    return " ".join(f"--{name}: {colour};" for name, colour in named.items())
+    """Return the colours of a theme as CSS declarations."""
+    return " ".join(f"--{name}: {colour};" for name, colour in colours(theme).items())
+
+
+def painted(text: str, theme: Theme) -> str:
+    """Return a text with the colours of a theme in place of the variables."""
+    return re.sub(r"var\(--([\w-]+)\)", lambda variable: colours(theme)[variable[1]], text)
