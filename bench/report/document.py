@@ -5,15 +5,16 @@ Every text here may come from a file of unknown origin. It is not escaped for an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
+from mlpbench.bench.analysis.evidence import Evidence
 from mlpbench.bench.analysis.headline import Headline, Overview
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.trust.latency import Budget, Latency
-from mlpbench.bench.trust.state import State
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,18 +56,25 @@ class Table:
     heads: int = 1
 
 
-def columns(texts: Iterable[str], numbers: Iterable[str] = (), last: Iterable[str] = ()) -> tuple[Column, ...]:
-    """Return columns of texts, after them columns of numbers, and after those the ``last`` of texts."""
-    return (*map(Column, texts), *(Column(name, number=True) for name in numbers), *map(Column, last))
-
-
-def table_of_runs(
-    caption: str, columns: tuple[Column, ...], rows: Iterable[tuple[str, ...]], heads: int = 1, *, several: bool
+def table(
+    caption: str,
+    texts: Iterable[str],
+    numbers: Iterable[str] = (),
+    last: Iterable[str] = (),
+    *,
+    rows: Iterable[tuple[str, ...]],
+    heads: int | None = None,
+    several: bool | None = None,
 ) -> Table:
-    """Return a table of rows that begin with the name of their run, which has a column where there are ``several``."""
-    if several:
-        return Table(caption, (Column("run"), *columns), tuple(rows), heads + 1)
-    return Table(caption, columns, tuple(row[1:] for row in rows), heads)
+    """Return a table of columns of texts, of numbers, and the ``last`` of texts.
+
+    ``heads``: how many columns name the row; None for the first texts. ``several``: rows begin with the name of their
+    run, which has a column where there are several runs; None for rows that do not.
+    """
+    named = [*(["run"] if several else []), *texts]
+    columns = (*map(Column, named), *(Column(name, number=True) for name in numbers), *map(Column, last))
+    count = len(named) if heads is None else heads + bool(several)
+    return Table(caption, columns, tuple(row[1:] if several is False else row for row in rows), count)
 
 
 @dataclass(frozen=True)
@@ -115,45 +123,71 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """How far one run can be trusted: derived once, for all sections, charts and formats.
+class Findings:
+    """The runs of a report, and what was derived from them: each finding once, for all sections and formats.
 
-    ``cost_s``: what a call of the harness costs by mode, in seconds, the median over processes; None where the files do
-    not say. ``budgets``: what kernels can do within a p99.
+    ``by_run``: each run with its cases; ``beside``: what was measured beside them, None of a run without times;
+    ``p99_s``: a latency budget in seconds that the reader asks about. ``kept``: what was derived, by what derives it.
     """
 
-    run: Run
-    state: State
-    cost_s: dict[str, float | None]
-    latencies: list[Latency]
-    budgets: list[Budget]
+    runs: tuple[Run, ...]
+    cases: tuple[CaseSummary, ...]
+    by_run: tuple[tuple[Run, tuple[CaseSummary, ...]], ...]
+    beside: tuple[Evidence | None, ...]
+    p99_s: float | None = None
+    kept: dict[Any, Any] = field(default_factory=dict)
+
+    def of(self, find: Callable[[Findings], T]) -> T:
+        """Return what ``find`` derives from this; it is called the first time alone."""
+        if find not in self.kept:
+            self.kept[find] = find(self)
+        return cast("T", self.kept[find])
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several runs, which texts then name."""
+        return len(self.runs) > 1
+
+    @property
+    def profile(self) -> str | None:
+        """The profile of all runs; None where they have none, or several."""
+        profiles = {run.plan.profile for run in self.runs if run.plan}
+        return profiles.pop() if len(profiles) == 1 else None
 
 
 @dataclass(frozen=True, repr=False)
 class Document:
-    """A whole report. ``runs`` and ``cases`` are what its texts were made of; ``notices`` stand beside the headline.
+    """A whole report. ``notices`` stand beside the headline.
 
     ``chips``: what was measured, where and how well, as names and values of a word or two. ``state``: one sentence on
     the machine, and the command that makes intervals narrower. ``data``: what sections say as data, by name.
     ``overviews``: of several runs, what stands below the lead in place of a sentence for each kernel.
     """
 
-    title: str
+    findings: Findings
     chips: tuple[tuple[str, str], ...]
     headline: Headline
     notices: tuple[str, ...]
     state: tuple[Paragraph | Command, ...]
     sections: tuple[Section, ...]
-    runs: tuple[Run, ...]
-    cases: tuple[CaseSummary, ...]
-    judged: tuple[Judgement, ...]
     data: Mapping[str, Any]
     overviews: tuple[Overview, ...]
+    title: str = "mlpbench: one sample at a time against batches"
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs that its texts were made of."""
+        return self.findings.runs
+
+    @property
+    def cases(self) -> tuple[CaseSummary, ...]:
+        """The cases that its texts were made of."""
+        return self.findings.cases
 
     def lines(self) -> list[str]:
         """Return what stands below the lead: a sentence for each kernel, or of several runs one for each run."""
         if self.overviews:
-            return [*(one.sentence() for one in self.overviews), *self.headline.notes]
+            return [*(overview.sentence() for overview in self.overviews), *self.headline.notes]
         return self.headline.lines()[1:]
 
     def figures(self) -> Iterator[Figure]:

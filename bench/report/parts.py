@@ -1,6 +1,7 @@
 """Parts of a report register themselves: a module of `sections` has its ``SECTIONS``, one of `charts` its ``CHARTS``.
 
-Whoever adds a section adds a module, and no list elsewhere names it.
+Whoever adds a section adds a module, and no list elsewhere names it. Whoever deletes one takes its part away, and the
+rest stays whole.
 """
 
 from __future__ import annotations
@@ -11,55 +12,15 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from mlpbench.bench.analysis import headline
-from mlpbench.bench.analysis.evidence import Evidence
 from mlpbench.bench.analysis.headline import Headline
-from mlpbench.bench.analysis.summary import CaseSummary
-from mlpbench.bench.record.runs import Run
-from mlpbench.bench.report.document import Block
+from mlpbench.bench.report.document import Block, Findings
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 
-T = TypeVar("T")
-#: What draws a figure: its data, and all kernels of the page, become one specification of Vega-Lite, or panels.
-Chart = Callable[[Any, list[str]], Any]
-
-
-@dataclass(frozen=True)
-class Findings:
-    """The runs of a report, and what was derived from them: each finding once, for all sections and formats.
-
-    ``by_run``: each run with its cases; ``beside``: what was measured beside them, None of a run without times;
-    ``p99_s``: a latency budget in seconds that the reader asks about. ``kept``: what was derived, by what derives it.
-    """
-
-    runs: tuple[Run, ...]
-    cases: tuple[CaseSummary, ...]
-    by_run: tuple[tuple[Run, tuple[CaseSummary, ...]], ...]
-    beside: tuple[Evidence | None, ...]
-    p99_s: float | None = None
-    kept: dict[Any, Any] = field(default_factory=dict)
-
-    def of(self, find: Callable[[Findings], T]) -> T:
-        """Return what ``find`` derives from this; it is called the first time alone."""
-        if find not in self.kept:
-            self.kept[find] = find(self)
-        return cast("T", self.kept[find])
-
-    @property
-    def profile(self) -> str | None:
-        """The profile of all runs; None where they have none, or several."""
-        profiles = {run.plan.profile for run in self.runs if run.plan}
-        return profiles.pop() if len(profiles) == 1 else None
-
-
-def _never(_: Findings) -> bool:
-    return False
-
-
-def _nothing(_: Findings) -> None:
-    return None
+#: What draws a figure: its data, and the page's kernels with their names in texts, become specifications by title.
+Chart = Callable[[Any, Mapping[str, str]], dict[str, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -74,16 +35,11 @@ class Part:
     slug: str
     title: str
     blocks: Callable[[Findings], Sequence[Block]]
-    folded: Callable[[Findings], bool] = _never
-    asked: Callable[[Findings], bool] = _never
-    answer: Callable[[Findings], str | None] = _nothing
-    note: Callable[[Findings], str | None] = _nothing
+    folded: Callable[[Findings], bool] | bool = False
+    asked: Callable[[Findings], bool] | None = None
+    answer: Callable[[Findings], str | None] | None = None
+    note: Callable[[Findings], str | None] | None = None
     data: Mapping[str, Callable[[Findings], Any]] = field(default_factory=dict)
-
-
-def always(_: Findings) -> bool:
-    """Say that a section is folded whatever the runs are."""
-    return True
 
 
 @cache
@@ -95,7 +51,7 @@ def registered() -> tuple[Part, ...]:
 
 @cache
 def charts() -> dict[str, Chart]:
-    """Return what draws each kind of figure. Raises ImportError without Altair."""
+    """Return what draws each kind of figure."""
     return {kind: chart for module in _modules("charts") for kind, chart in getattr(module, "CHARTS", {}).items()}
 
 
@@ -104,18 +60,20 @@ def _modules(folder: str) -> Iterator[Any]:
     return (import_module(f"{package.__name__}.{module.name}") for module in iter_modules(package.__path__))
 
 
-def first(found: Findings) -> Part:
+def first(findings: Findings) -> Part:
     """Return the part that answers what was asked, else the first of all."""
     parts = registered()
-    return next((part for part in parts if part.asked(found)), parts[0])
+    return next((part for part in parts if part.asked and part.asked(findings)), parts[0])
 
 
-def heading(found: Findings) -> Headline:
+def heading(findings: Findings) -> Headline:
     """Return what the runs show, with the answer to what was asked and the notes of all parts."""
-    shown = {run.name: run.shown for run in found.runs if run.shown}
-    made = headline.find(found.cases, shown, first(found).answer(found), headline.threads_of(found.runs))
-    notes = filter(None, (part.note(found) for part in registered()))
-    return replace(made, notes=[*made.notes, *notes])
+    shown = {run.name: run.shown for run in findings.runs if run.shown}
+    asked = first(findings)
+    answer = asked.answer(findings) if asked.answer else None
+    heading = headline.find(findings.cases, shown, answer, headline.threads_of(findings.runs))
+    notes = (part.note(findings) for part in registered() if part.note)
+    return replace(heading, notes=[*heading.notes, *filter(None, notes)])
 
 
 def interval(value: Estimate | Ratio) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.names import named
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report import parts
-from mlpbench.bench.report.document import Document, Section
+from mlpbench.bench.report.document import Document, Findings, Section
 from mlpbench.bench.report.formats import csv, html, json, markdown
-from mlpbench.bench.report.parts import Findings
+from mlpbench.bench.report.parts import Part
 from mlpbench.bench.report.sections import gaps, machine, trust
 from mlpbench.kernels.registry import nearest
 
@@ -28,7 +28,7 @@ def render(
     """Return the report of runs, as `bench.record.runs.read_run` reads them, in one of `FORMATS`.
 
     ``p99_s``: a latency budget in seconds, of which the report says the largest batch that keeps it.
-    Raises UserError for another format, for no runs, for a run named twice, for HTML where Altair or vl-convert is not
+    Raises UserError for another format, for no runs, for a run named twice, for HTML where Jinja2 or vl-convert is not
     installed, and for a budget where a run has no single calls, or in CSV, which has no place for it.
     """
     if format not in FORMATS:
@@ -39,7 +39,7 @@ def render(
 
 
 def write(document: Document, format: str) -> str:  # noqa: A002 - as above
-    """Return a report in one of `FORMATS`. Raises UserError for HTML where Altair or vl-convert is not installed."""
+    """Return a report in one of `FORMATS`. Raises UserError for HTML where Jinja2 or vl-convert is not installed."""
     return _WRITERS[format](document)
 
 
@@ -62,25 +62,26 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     beside = tuple(evidence.read(run) if any(record.cases for record in run.records) else None for run in runs)
     runs = tuple(map(settled, named(runs), beside))
     cases = tuple(summarize(runs))
-    found = Findings(runs, cases, tuple(_by_run(runs, cases)), beside, p99_s)
-    first = parts.first(found)
+    findings = Findings(runs, cases, tuple(_by_run(runs, cases)), beside, p99_s)
+    first = parts.first(findings)
     # What was asked comes first, and then what one may ask of any run.
     ordered = (first, *(part for part in parts.registered() if part is not first))
-    made = ((part, tuple(part.blocks(found))) for part in ordered)
-    judged = found.of(trust.judged)
     return Document(
-        title="mlpbench: one sample at a time against batches",
+        findings,
         chips=machine.chips(runs),
-        headline=found.of(parts.heading),
+        headline=findings.of(parts.heading),
         notices=(*gaps.refused(runs), *gaps.notices(runs)),
-        state=trust.of_all(judged),
-        sections=tuple(Section(part.slug, part.title, own, part.folded(found)) for part, own in made if own),
-        runs=runs,
-        cases=cases,
-        judged=judged,
-        data={name: value(found) for part in parts.registered() for name, value in part.data.items()},
-        overviews=tuple(headline.overview(run, own) for run, own in found.by_run) if cases and len(runs) > 1 else (),
+        state=trust.of_all(findings.of(trust.judged)),
+        sections=tuple(filter(None, (_section(part, findings) for part in ordered))),
+        data={name: value(findings) for part in parts.registered() for name, value in part.data.items()},
+        overviews=tuple(headline.overview(*of_run) for of_run in findings.by_run) if cases and len(runs) > 1 else (),
     )
+
+
+def _section(part: Part, findings: Findings) -> Section | None:
+    blocks = tuple(part.blocks(findings))
+    folded = part.folded(findings) if callable(part.folded) else part.folded
+    return Section(part.slug, part.title, blocks, folded) if blocks else None
 
 
 def _by_run(runs: Sequence[Run], cases: Sequence[CaseSummary]) -> list[tuple[Run, tuple[CaseSummary, ...]]]:

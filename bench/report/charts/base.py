@@ -65,7 +65,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def name_axis(**settings: Any) -> Spec:
-    """Return an axis of names: without title, ticks and line."""
+    """Return an axis of names: without ticks and line, and without a title if none is set."""
     return {"title": None, "ticks": False, "domain": False, **settings}
 
 

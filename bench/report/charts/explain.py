@@ -10,7 +10,8 @@ from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Names, Row, Spec
 from mlpbench.bench.report.charts.style import MUTED
-from mlpbench.bench.report.sections.explain import PART_WORDS, limit_words
+from mlpbench.bench.report.limits import limit_words
+from mlpbench.bench.report.sections.explain import PART_WORDS
 
 
 def waterfall_charts(explanation: Explanation, names: Names) -> dict[str, Spec]:

@@ -27,9 +27,11 @@ def heatmap_chart(maps: Sequence[HeatMap], names: Names) -> dict[str, Spec]:
     columns = [_column(at, labels) for at in sorted({at for one in maps for at in one.columns})]
     place = "machine" if labels else "batch size (rows per call)"
     label = "datum.value == 'one' ? ['one', 'at a', 'time'] : format(datum.value, '~s')"
-    axis = {"labelExpr": "split(datum.value, ' ')" if labels else label, "labelAngle": 0, "labelOverlap": True}
+    if labels:
+        label = "split(datum.value, ' ')"
+    axis = base.name_axis(title=place, labelExpr=label, labelAngle=0, labelOverlap=True, grid=False)
     cells = {
-        "x": base.field("at", "nominal", sort=columns, title=place, axis=base.name_axis(grid=False) | {"title": place} | axis),
+        "x": base.field("at", "nominal", sort=columns, axis=axis),
         "y": base.field("key", "nominal", scale={"domain": keys}, axis=_names(keys)),
     }
     scale = {"type": "log", "domain": [1, darkest], "range": list(_SCHEME), "clamp": True, "interpolate": "rgb"}

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterator, Sequence
 
+from mlpbench.bench import words
 from mlpbench.bench.analysis.explain import CaseShare, Explanation
 from mlpbench.bench.analysis.roofline import Roofs
 from mlpbench.bench.cases import CPU
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Names, Row, Spec
 from mlpbench.bench.report.charts.style import MUTED
-from mlpbench.bench.report.sections.explain import case_words
+from mlpbench.bench.report.limits import limit_words
 
 #: Pixels.
 _HEIGHT = 380
@@ -40,7 +41,7 @@ def roofline_chart(explanation: Explanation, names: Names) -> dict[str, Spec]:
         "y": base.log_axis("y", "GFLOP/s", heights, number),
     }
     roof, label = at | {"detail": [base.field("roof", "nominal")]}, at | {"text": base.field("label", "nominal")}
-    told = base.telling({"kernel": "kernel", "case": "case", "rate": "achieved"})
+    told = base.telling({"kernel": "kernel", "case": "case", "rate": "achieved", "share": "share", "limit": "of"})
     layers = [
         base.layer("line", roof, "datum.kind == 'roof'", color=MUTED, strokeWidth=1.5),
         base.layer("line", roof, "datum.kind == 'one thread'", color=MUTED, strokeWidth=1.5, strokeDash=[5, 3]),
@@ -82,7 +83,13 @@ def _cases(kernel: str, shares: Sequence[CaseShare]) -> Iterator[Row]:
         if share.verdict is not None:
             rate = share.flop_s / 1e9
             at = {"kernel": kernel, "kind": "case", "x": share.intensity, "y": rate}
-            yield {**at, "case": case_words(share), "rate": f"{rate:.3g} GFLOP/s"}
+            yield {
+                **at,
+                "case": words.case(share.mode, share.batch_size),
+                "rate": f"{rate:.3g} GFLOP/s",
+                "share": words.percent(share.verdict.share),
+                "limit": limit_words(share.verdict),
+            }
 
 
 def _lines(roofs: Roofs, left: float, right: float) -> Iterator[Row]:

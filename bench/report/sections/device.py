@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis.explain import DeviceShare, Explanation
+from mlpbench.bench.analysis.explain import DeviceShare
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.record.device import DeviceCase, DeviceTimes, Spread
+from mlpbench.bench.record.device import DeviceCase, DeviceTimes
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.report.document import Block, Points, Table, columns, table_of_runs
+from mlpbench.bench.report.document import Block, Findings, Points, Table, table
+from mlpbench.bench.report.limits import explanations, limit_words
 from mlpbench.bench.report.parts import Part
-from mlpbench.bench.report.sections.explain import limit_words, of_report
 from mlpbench.bench.stats.percentiles import calls_needed
 
 _CALLS = ("latency", "enqueue", "cold", "hot", "graph")
@@ -49,102 +49,92 @@ _WHOLE = (
 )
 
 
-def blocks(runs: Sequence[Run], explanations: Sequence[Explanation]) -> tuple[Block, ...]:
+def blocks(findings: Findings) -> tuple[Block, ...]:
     """Return the section's content; nothing where no kernel of the runs named a stream."""
-    shares = {
-        (found.run_id, kernel.kernel, one.mode, one.batch_size): one
-        for found in explanations
-        for kernel in found.kernels
-        for one in kernel.on_device
-    }
-    rows = [(run, kernel, found) for run in runs for kernel, found in _by_kernel(run).items()]
-    if not rows:
+    kernels = [(run, kernel, times) for run in findings.runs for kernel, times in _by_kernel(run).items()]
+    if not kernels:
         return ()
+    shares = {
+        (run.run_id, kernel.kernel, share.mode, share.batch_size): share
+        for run in findings.of(explanations)
+        for kernel in run.kernels
+        for share in kernel.on_device
+    }
     tables = (
-        _table(runs, rows, caption, names, shares)
+        _table(kernels, caption, names, shares, several=findings.several)
         for caption, names in ((_CALLING, _CALLS), (_MOVING, _COPIES), (_WHOLE, _HOST))
     )
-    said = dict.fromkeys(line for row in rows for line in _said(*row, several=len(runs) > 1))
-    return (*filter(None, tables), Points(tuple(said)))
+    texts = dict.fromkeys(text for of_kernel in kernels for text in _sentences(*of_kernel, several=findings.several))
+    return (*filter(None, tables), Points(tuple(texts)))
 
 
 def _by_kernel(run: Run) -> dict[str, list[DeviceTimes]]:
     """Return the device times of each repeat of each kernel, of cases that have a time."""
-    return grouped((one.kernel, one.device_times) for one in run.records if one.device_times is not None and one.cases)
-
-
-def _cases(found: Sequence[DeviceTimes]) -> dict[tuple[str, int], list[DeviceCase]]:
-    return grouped(((case.mode, case.batch_size), case) for times in found for case in times.cases)
+    timed = (record for record in run.records if record.cases)
+    return grouped((record.kernel, record.device_times) for record in timed if record.device_times is not None)
 
 
 def _table(
-    runs: Sequence[Run],
-    rows: Sequence[tuple[Run, str, list[DeviceTimes]]],
+    kernels: Sequence[tuple[Run, str, list[DeviceTimes]]],
     caption: str,
     names: Sequence[str],
     shares: Mapping[tuple[str, str, str, int], DeviceShare],
+    *,
+    several: bool,
 ) -> Table | None:
     """Return a table of some measurements; a column that nothing was measured for is left out."""
-    cells = [
-        ((run.name, kernel, words.case(*at)), {name: _cell(repeats, name) for name in names}, (run.id, kernel, *at))
-        for run, kernel, found in rows
-        for at, repeats in _cases(found).items()
+    cases = [
+        ((run.name, kernel, words.case(*at)), [_cell(repeats, name) for name in names], shares.get((run.id, kernel, *at)))
+        for run, kernel, times in kernels
+        for at, repeats in grouped(((case.mode, case.batch_size), case) for one in times for case in one.cases).items()
     ]
-    there = [name for name in names if any(of_row[name] for _, of_row, _ in cells)]
-    with_share = "cold" in there and any(key in shares for *_, key in cells)
-    made = columns(
-        ("kernel", "case"), [*(_NAMES[name] for name in there), *["cold share"] * with_share], ["roof"] * with_share
-    )
-    filled = [
-        (*head, *(of_row[name] or "not measured" for name in there), *(_share(shares.get(key)) if with_share else ()))
-        for head, of_row, key in cells
+    there = [number for number in range(len(names)) if any(cells[number] for _, cells, _ in cases)]
+    with_share = "cold" in names and any(share for *_, share in cases)
+    rows = [
+        (*head, *(cells[number] or "not measured" for number in there), *(_share(share) if with_share else ()))
+        for head, cells, share in cases
     ]
-    return table_of_runs(caption, made, filled, heads=2, several=len(runs) > 1) if there else None
+    numbers = [*(_NAMES[names[number]] for number in there), *["cold share"] * with_share]
+    roof = ["roof"] * with_share
+    return table(caption, ("kernel", "case"), numbers, roof, rows=rows, several=several) if there else None
 
 
-def _share(found: DeviceShare | None) -> tuple[str, str]:
-    if found is None:
+def _share(share: DeviceShare | None) -> tuple[str, str]:
+    if share is None:
         return "", "no roof was measured"
-    return words.percent(found.verdict.share), limit_words(found.verdict)
+    return words.percent(share.verdict.share), limit_words(share.verdict)
 
 
 def _cell(repeats: Sequence[DeviceCase], name: str) -> str:
-    """Return a measurement over its repeats: ``12.0 µs (11.8 µs to 12.9 µs; p99 14.1 µs)``."""
-    found = [one.times[name] for one in repeats if name in one.times]
-    if not found:
+    """Return a measurement, medians over its repeats: ``12.0 µs (11.8 µs to 12.9 µs; p99 14.1 µs)``."""
+    spreads = [case.times[name] for case in repeats if name in case.times]
+    if not spreads:
         return ""
-    low, middle, high, worst = (words.seconds(value) for value in percentiles(found).values())
-    enough = all(one.samples >= calls_needed(0.99) for one in found)
+    low, middle, high, worst = (
+        words.seconds(median(getattr(spread, at) for spread in spreads)) for at in ("p5_s", "p50_s", "p95_s", "p99_s")
+    )
+    enough = all(spread.samples >= calls_needed(0.99) for spread in spreads)
     return f"{middle} ({low} to {high}{f'; p99 {worst}' if enough else ''})"
 
 
-def percentiles(repeats: Sequence[Spread]) -> Mapping[str, float]:
-    """Return the medians over repeats of p5, p50, p95 and p99, in seconds."""
-    names = ("p5_s", "p50_s", "p95_s", "p99_s")
-    return {name: median(getattr(one, name) for one in repeats) for name in names}
-
-
-def _said(run: Run, kernel: str, found: Sequence[DeviceTimes], *, several: bool) -> Iterator[str]:
+def _sentences(run: Run, kernel: str, times: Sequence[DeviceTimes], *, several: bool) -> Iterator[str]:
     """Yield what there is to say about the measurements of one kernel: the rule, what was dropped, what is missing."""
     of = f"{kernel} in {run.title}" if several else kernel
-    yield f"{found[0].rule[0].upper()}{found[0].rule[1:]}."
-    cases = [case for times in found for case in times.cases]
-    dropped, samples = sum(one.dropped for one in cases), sum(one.samples for one in cases)
+    yield f"{times[0].rule[0].upper()}{times[0].rule[1:]}."
+    cases = [case for of_repeat in times for case in of_repeat.cases]
+    dropped, samples = sum(case.dropped for case in cases), sum(case.samples for case in cases)
     if dropped:
-        low = sum(one.throttled for one in cases)
+        low = sum(case.throttled for case in cases)
         why = f"{low:,} at a lowered clock, {dropped - low:,} because the host was not ready in time"
         yield f"{of}: {dropped:,} of {dropped + samples:,} samples were dropped: {why}."
-    reasons: dict[str, dict[str, None]] = {}
-    for case in cases:
-        for name, lost in case.lost.items():
-            reasons.setdefault(lost.reason, {})[_NAMES.get(name, name).strip()] = None
-    for reason, names in reasons.items():
-        yield f"{of}: not measured, {words.listed(names)}: {reason}."
-    yield from (f"{of}: {line}" for line in dict.fromkeys(line for times in found for line in _card(times)))
+    lost = grouped((lost.reason, _NAMES.get(name, name).strip()) for case in cases for name, lost in case.lost.items())
+    for reason, names in lost.items():
+        yield f"{of}: not measured, {words.listed(dict.fromkeys(names))}: {reason}."
+    yield from (f"{of}: {text}" for of_repeat in times for text in _card(of_repeat))
 
 
-def _card(found: DeviceTimes) -> Iterator[str]:
-    card = found.card
+def _card(times: DeviceTimes) -> Iterator[str]:
+    card = times.card
     if card.sm_mhz is not None:
         low, high = card.sm_mhz
         most = f" of {card.most_mhz:,.0f}" if card.most_mhz else ""
@@ -156,6 +146,4 @@ def _card(found: DeviceTimes) -> Iterator[str]:
         yield f"the card's clock was not watched: {card.reason}."
 
 
-SECTIONS = (
-    Part(70, "device", "Device time beside host latency", lambda found: blocks(found.runs, found.of(of_report))),
-)
+SECTIONS = (Part(70, "device", "Device time beside host latency", blocks),)

@@ -1,12 +1,12 @@
 """A closer look at each kernel: cold starts and memory, latency percentiles."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 
 from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.trust import Start
-from mlpbench.bench.report.document import Block, Column, Judgement, Points, columns, table_of_runs
-from mlpbench.bench.report.parts import Findings, Part, always
+from mlpbench.bench.report.document import Block, Findings, Points, table
+from mlpbench.bench.report.parts import Part
 from mlpbench.bench.report.sections import trust
 from mlpbench.bench.trust.latency import Budget, Latency
 
@@ -21,31 +21,26 @@ _LATENCY = (
     "the clock is taken off. A percentile stands here only where there are calls enough, by the binomial rule of "
     "MLPerf LoadGen."
 )
-#: More are too many for a cell.
-_FIRST_CALLS = 4
 
 
-def _cold(found: Findings) -> tuple[Block, ...]:
+def _cold(findings: Findings) -> tuple[Block, ...]:
+    rows = [(run.name, *row) for run in findings.runs for row in _starts(run)]
     times = ("import", "construction", "of all, compiling", "first calls", "peak memory", "device's pool")
-    return _table(found, _COLD, columns(("kernel", "compiled code"), times), lambda one: _starts(one.run))
+    heads = ("kernel", "compiled code")
+    return (table(_COLD, heads, times, rows=rows, several=findings.several),) if rows else ()
 
 
-def _percentiles(found: Findings) -> tuple[Block, ...]:
-    heads = [(f"{one.run.title}: " if len(found.runs) > 1 else "", one) for one in found.of(trust.judged)]
-    texts = tuple(f"{head}{_budget(budget)}" for head, one in heads for budget in one.budgets)
-    calls = columns(("kernel", "case"), ("calls", "p50", "p90", "p99", "p99.9"))
-    table = _table(found, _LATENCY, calls, lambda one: map(_latency, one.latencies))
-    return (*([Points(texts)] if texts else []), *table)
-
-
-def _table(
-    found: Findings,
-    caption: str,
-    made: tuple[Column, ...],
-    rows_of: Callable[[Judgement], Iterable[tuple[str, ...]]],
-) -> tuple[Block, ...]:
-    rows = [(one.run.name, *row) for one in found.of(trust.judged) for row in rows_of(one)]
-    return (table_of_runs(caption, made, rows, heads=2, several=len(found.runs) > 1),) if rows else ()
+def _percentiles(findings: Findings) -> tuple[Block, ...]:
+    judgements = findings.of(trust.judged)
+    texts = [
+        (f"{judgement.run.title}: " if findings.several else "") + _budget(budget)
+        for judgement in judgements
+        for budget in judgement.budgets
+    ]
+    rows = [(judgement.run.name, *_latency(case)) for judgement in judgements for case in judgement.latencies]
+    numbers = ("calls", "p50", "p90", "p99", "p99.9")
+    calls = [table(_LATENCY, ("kernel", "case"), numbers, rows=rows, several=findings.several)] if rows else []
+    return (*([Points(tuple(texts))] if texts else []), *calls)
 
 
 def _starts(run: Run) -> Iterator[tuple[str, ...]]:
@@ -57,14 +52,15 @@ def _starts(run: Run) -> Iterator[tuple[str, ...]]:
 
 def _start(kernel: str, start: Start) -> tuple[str, ...]:
     calls = [f"{words.case(*at)}: {words.seconds(time)}" for at, time in start.first_calls_s.items()]
-    shown = calls if len(calls) <= _FIRST_CALLS else [*calls[:2], "…", *calls[-2:]]  # the frame has them all
+    if len(calls) > 4:  # too many for a cell; the frame has them all
+        calls = [*calls[:2], "…", *calls[-2:]]
     return (
         kernel,
         "none yet" if start.fresh else "kept from before",
         words.seconds(start.import_s),
         words.seconds(start.construct_s),
         "does not tell" if start.compile_s is None else words.seconds(start.compile_s) if start.compile_s else "none",
-        ", ".join(shown),
+        ", ".join(calls),
         "not readable" if start.peak_bytes is None else words.data_size(start.peak_bytes),
         "" if start.pool_bytes is None else words.data_size(start.pool_bytes),
     )
@@ -82,15 +78,15 @@ def _budget(budget: Budget) -> str:
     return f"{text}{f'; single calls were not timed at {untimed}' if untimed else ''}."
 
 
-def _latency(found: Latency) -> tuple[str, ...]:
-    shown = (
+def _latency(case: Latency) -> tuple[str, ...]:
+    percentiles = (
         f"n too small: {one.needed:,} needed" if one.value is None else words.seconds(one.value)
-        for one in found.percentiles
+        for one in case.percentiles
     )
-    return (found.kernel, words.case(found.mode, found.batch_size), f"{found.calls:,}", *shown)
+    return (case.kernel, words.case(case.mode, case.batch_size), f"{case.calls:,}", *percentiles)
 
 
 SECTIONS = (
-    Part(160, "cold", "Cold starts and memory", _cold, folded=always),
-    Part(170, "latency", "Latency percentiles", _percentiles, folded=lambda found: found.p99_s is None),
+    Part(160, "cold", "Cold starts and memory", _cold, folded=True),
+    Part(170, "latency", "Latency percentiles", _percentiles, folded=lambda findings: findings.p99_s is None),
 )

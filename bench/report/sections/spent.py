@@ -1,11 +1,8 @@
 """The energy that a sample costs, as a table, where the system shows it."""
 
-from collections.abc import Sequence
-
 from mlpbench.bench import words
-from mlpbench.bench.record.runs import Run
-from mlpbench.bench.report.document import Block, Paragraph, columns, table_of_runs
-from mlpbench.bench.report.parts import Part, always
+from mlpbench.bench.report.document import Block, Findings, Paragraph, table
+from mlpbench.bench.report.parts import Part
 
 _CAPTION = (
     "Joules of one sample, counted in the first repeat beside the timed rounds: what the processors' packages, or the "
@@ -13,9 +10,9 @@ _CAPTION = (
 )
 
 
-def blocks(runs: Sequence[Run]) -> tuple[Block, ...]:
+def blocks(findings: Findings) -> tuple[Block, ...]:
     """Return the table of all cases, or why nothing was counted; nothing of files that do not know."""
-    cases = [(run, record.kernel, spent) for run in runs for record in run.records for spent in record.trust.spent]
+    cases = [(run, record.kernel, spent) for run in findings.runs for record in run.records for spent in record.trust.spent]
     reasons = dict.fromkeys(spent.no_joules for _, _, spent in cases if spent.no_joules)
     missing = tuple(Paragraph(f"Not counted here: {reason}.") for reason in reasons)
     rows = [
@@ -25,10 +22,7 @@ def blocks(runs: Sequence[Run]) -> tuple[Block, ...]:
     ]
     if not rows:
         return missing
-    return (
-        table_of_runs(_CAPTION, columns(("kernel", "case"), ("joules",)), rows, heads=2, several=len(runs) > 1),
-        *missing,
-    )
+    return (table(_CAPTION, ("kernel", "case"), ("joules",), rows=rows, several=findings.several), *missing)
 
 
-SECTIONS = (Part(190, "spent", "Energy", lambda found: blocks(found.runs), folded=always),)
+SECTIONS = (Part(190, "spent", "Energy", blocks, folded=True),)

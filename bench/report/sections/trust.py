@@ -1,22 +1,32 @@
 """How far a run can be trusted, in a sentence: how busy the machine was; and what the harness itself costs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.report.document import Command, Judgement, Paragraph
-from mlpbench.bench.report.parts import Findings
+from mlpbench.bench.report.document import Command, Findings, Paragraph
 from mlpbench.bench.trust import clock_check, latency
+from mlpbench.bench.trust.latency import Budget, Latency
 from mlpbench.bench.trust.state import State, state
 
-#: From which share of the rounds on, other programs are worth a sentence.
-BUSY = 0.1
-#: Half the width of intervals up to which nobody needs more time.
-NARROW = 0.05
+
+@dataclass(frozen=True)
+class Judgement:
+    """How far one run can be trusted.
+
+    ``cost_s``: what a call of the harness costs by mode, in seconds, the median over processes; None where the files do
+    not say. ``budgets``: what kernels can do within a p99.
+    """
+
+    run: Run
+    state: State
+    cost_s: dict[str, float | None]
+    latencies: list[Latency]
+    budgets: list[Budget]
 
 
 def judge(run: Run, cases: Sequence[CaseSummary], p99_s: float | None = None) -> Judgement:
@@ -43,26 +53,28 @@ def as_dict(judged: Judgement) -> dict[str, Any]:
     return {name: words.plain(value) for name, value in content.items()}
 
 
-def sentence(found: State) -> str | None:
-    """Return how busy the machine was, and how uncertain its numbers are; None for files that do not say."""
-    if found.width is None and found.left_out is None:
+def sentence(machine: State) -> str | None:
+    """Return how busy the machine was, and how uncertain its numbers are; None for files that do not say.
+
+    Other programs are worth a word from a tenth of the rounds on.
+    """
+    if machine.width is None and machine.left_out is None:
         return None
-    said = []
-    if found.left_out is not None and found.left_out > BUSY:
-        said.append(f"Other programs disturbed {words.percent(found.left_out)} of the timings; those are left out.")
-    if found.card_others:
-        said.append(f"{words.things(found.card_others, 'other process', 'other processes')} used the card.")
-    if found.width is not None:
-        said.append(f"Typical uncertainty {words.half_width(found.width)}.")
-    return " ".join(said)
+    texts = []
+    if machine.left_out is not None and machine.left_out > 0.1:
+        texts.append(f"Other programs disturbed {words.percent(machine.left_out)} of the timings; those are left out.")
+    if machine.card_others:
+        texts.append(f"{words.things(machine.card_others, 'other process', 'other processes')} used the card.")
+    if machine.width is not None:
+        texts.append(f"Typical uncertainty {words.half_width(machine.width)}.")
+    return " ".join(texts)
 
 
-def narrower(run: Run, found: State) -> str | None:
-    """Return the command that makes the intervals narrower, where they are not narrow yet."""
-    if found.width is None or found.width <= NARROW or run.plan is None or run.plan.budget_s is None:
+def narrower(run: Run, machine: State) -> str | None:
+    """Return the command that makes the intervals narrower, where they are wider than 5 % to each side."""
+    if machine.width is None or machine.width <= 0.05 or run.plan is None or run.plan.budget_s is None:
         return None
-    minutes = max(2, round(4 * run.plan.budget_s / 60))
-    return f"mlpbench run --budget {minutes}m"
+    return f"mlpbench run --budget {max(2, round(4 * run.plan.budget_s / 60))}m"
 
 
 def of_all(judgements: Sequence[Judgement]) -> tuple[Paragraph | Command, ...]:
@@ -88,6 +100,6 @@ def harness(judgements: Sequence[Judgement]) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def judged(found: Findings) -> tuple[Judgement, ...]:
+def judged(findings: Findings) -> tuple[Judgement, ...]:
     """Return how far each run can be trusted."""
-    return tuple(judge(run, own, found.p99_s) for run, own in found.by_run)
+    return tuple(judge(run, own, findings.p99_s) for run, own in findings.by_run)
