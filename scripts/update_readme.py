@@ -11,13 +11,15 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import get_args
 
 from mlpbench.bench import words as units
 from mlpbench.bench.analysis import explain, headline
 from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record import runs as record
-from mlpbench.bench.report.charts import style, times
+from mlpbench.bench.report.charts import times
+from mlpbench.bench.report.charts.style import Theme
 from mlpbench.bench.report.formats import markdown
 from mlpbench.bench.report.sections import explain as explained
 from mlpbench.bench.report.sections import times as time_section
@@ -52,11 +54,10 @@ def reference_runs() -> dict[str, record.Run]:
 def pictures(run: record.Run) -> dict[Path, str]:
     """Return the charts of a run as SVG files, for light and for dark pages."""
     cases = summarize([run])
-    themes = {"light": style.LIGHT, "dark": style.DARK}
     return {
-        IMAGES / f"{name}-{shade}.svg": times.picture(cases, name, theme)
+        IMAGES / f"{name}-{theme}.svg": times.picture(cases, name, theme)
         for name in PICTURES
-        for shade, theme in themes.items()
+        for theme in get_args(Theme)
     }
 
 

@@ -38,12 +38,12 @@ class Check:
         return self.verdict == "conforms"
 
     def _repr_html_(self) -> str:
-        from mlpbench.bench.report.document import Column, Table
+        from mlpbench.bench.report.document import table
         from mlpbench.bench.report.formats import notebook
 
         told = {name.replace("_", " "): value for name, value in vars(self).items() if value is not None}
         cells = tuple(f"{value:.4g}" if isinstance(value, float) else str(value) for value in told.values())
-        return notebook.render((Table("", tuple(map(Column, told)), (cells,)),))
+        return notebook.render((table("", told, rows=(cells,)),))
 
 
 def check(kernel: str | type[Kernel], **options: Any) -> Check:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlpbench.bench import values
 from mlpbench.bench.analysis.sides import Side
 from mlpbench.bench.cli.compare import decide
-from mlpbench.bench.report.formats.points import invocation
+from mlpbench.bench.report.formats.exports import invocation
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -158,7 +158,7 @@ class PytestBenchmark:
         return f"<pytest-benchmark: {words.things(len(self.names), 'benchmark')}, {self.limits}>"
 
     def _repr_html_(self) -> str:
-        from mlpbench.bench.report.document import Paragraph, Table, columns
+        from mlpbench.bench.report.document import Paragraph, table
         from mlpbench.bench.report.formats import notebook
 
         rows = [
@@ -167,8 +167,9 @@ class PytestBenchmark:
             for name, one in own.items()
             for found in [_within(one)]
         ]
-        made = columns(("benchmark",), ("process", "median of an iteration", "rounds"), ("its level",))
-        return notebook.render((Paragraph(self.limits), Table("", made, tuple(rows))))
+        numbers = ("process", "median of an iteration", "rounds")
+        shown = table("", ("benchmark",), numbers, ("its level",), rows=rows)
+        return notebook.render((Paragraph(self.limits), shown))
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,7 @@ class ForeignComparison:
         return f"<pytest-benchmark comparison: {told}; {self.limits}>"
 
     def _repr_html_(self) -> str:
-        from mlpbench.bench.report.document import Paragraph, Table, columns
+        from mlpbench.bench.report.document import Paragraph, table
         from mlpbench.bench.report.formats import notebook
 
         rows = [
@@ -233,8 +234,9 @@ class ForeignComparison:
             for row in self.rows
         ]
         numbers = ("baseline's time", "candidate's time", "speedup")
-        made = columns(("baseline", "candidate"), numbers, ("in this process", "verdict"))
-        return notebook.render((Paragraph(self.limits), Table("", made, tuple(rows))))
+        verdicts = ("in this process", "verdict")
+        shown = table("", ("baseline", "candidate"), numbers, verdicts, rows=rows)
+        return notebook.render((Paragraph(self.limits), shown))
 
 
 def read_pytest_benchmark(

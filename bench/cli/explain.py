@@ -14,12 +14,13 @@ from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
     from mlpbench.bench.analysis.explain import Explanation
+    from mlpbench.bench.report.document import Table
 
 
 def explain(
     runs: Runs = None,
     details: Annotated[
-        bool, typer.Option("--details", help="Explain each kernel in sentences, with its roofs.")
+        bool, typer.Option("--details", help="Show times, the cost of a call, and every case under its roof.")
     ] = False,
     results: Results = Path("results"),
     as_json: AsJson = False,
@@ -38,67 +39,61 @@ def explain(
     from mlpbench.bench.report.sections import gaps
 
     paths = console.resolve(runs, results)
-    runs_read = list(map(settled, named([run for path in paths for run in record.read_runs(path)])))
-    found = [one for run in runs_read if (one := explaining.find(run, summarize([run]))) is not None]
-    for run in runs_read:
-        silent = not any(one.run == run.name for one in found)
-        if silent and (run.shown is None or not found):
-            raise UserError(f"{run.path}: nothing was timed, so there is nothing to explain")
-        if silent:  # a setting that an interrupted sweep did not come to
-            console.say(f"{run.title}: nothing was timed, so there is nothing to explain")
-    refused = gaps.refused(runs_read)
+    settings = list(map(settled, named([run for path in paths for run in record.read_runs(path)])))
+    by_run = {run.name: explaining.find(run, summarize([run])) for run in settings}
+    explained = [explanation for explanation in by_run.values() if explanation is not None]
+    for run in settings:
+        if by_run[run.name] is None:
+            why = "nothing was timed, so there is nothing to explain"
+            if run.shown is None or not explained:
+                raise UserError(f"{run.path}: {why}")
+            console.say(f"{run.title}: {why}")  # a setting that an interrupted sweep did not come to
+    refused = gaps.refused(settings)
     if as_json:
-        runs_found = [one.as_dict() for one in found]
-        console.print_json({"schema": 1, "runs": runs_found, "refused": refused})
+        console.print_json({"schema": 1, "runs": [one.as_dict() for one in explained], "refused": refused})
     else:
-        for one in found:
-            _tell(one, details=details)
-        _compare(found)
+        _show(explained, details=details)
         for line in refused:
             console.out().print(Text(line, "bold red"))
     if refused:
         raise typer.Exit(1)
 
 
-def _tell(found: Explanation, *, details: bool) -> None:
-    from mlpbench.bench.report.formats import terminal
-    from mlpbench.bench.report.sections.explain import (
-        brief_table,
-        gain_sentences,
-        kernel_sentences,
-        roof_table,
-        run_sentences,
-    )
+def _show(explained: list[Explanation], *, details: bool) -> None:
+    from mlpbench.bench.report.sections import explain as section
 
-    out = console.out()
-    shown, title = brief_table(found), f"What the speedup is made of: {found.of_run}, {found.spec}"
-    if shown.rows:
-        console.show(terminal.table(shown, title, shown.caption), heads=shown.heads)
-    else:
-        out.print(Text(title, "bold"))
-    for line in gain_sentences(found.kernels):
-        out.print(console.indented(line))
-    if not details:
-        for line in found.missing:
-            out.print(console.indented(f"{line[0].upper()}{line[1:]}."))
-        out.print(console.indented("Kernel by kernel, in sentences and beside the machine's limits: --details"))
-        return
-    for line in run_sentences(found):
-        out.print(console.indented(line))
-    for kernel in found.kernels:
-        out.print()
-        out.print(Text(kernel.kernel, "bold"))
-        for line in kernel_sentences(kernel):
+    out, several = console.out(), len(explained) > 1
+    first = explained[0]
+    title = "What batching saves" if several else f"What the speedup is made of: {first.of_run}, {first.spec}"
+    _print(section.saved_table(explained), title)
+    for explanation in explained:
+        kernels = explanation.kernels
+        if several:
+            out.print(Text(f"{explanation.title}, {explanation.spec}", "bold"))
+        for line in section.gain_sentences(kernels):
             out.print(console.indented(line))
-        if any(share.verdict for share in kernel.shares):
-            console.show(terminal.table(roof_table([kernel]), f"{kernel.kernel} under its roofs"))
+        if not details:
+            for line in explanation.missing:
+                out.print(console.indented(f"{line[0].upper()}{line[1:]}."))
+            continue
+        for line in section.run_sentences(explanation):
+            out.print(console.indented(line))
+        tables = {
+            "Where the time of a sample goes": section.waterfall_table(explanation),
+            "What a call costs": section.call_table(kernels),
+            "Every case under its roof": section.roof_table(kernels),
+        }
+        for title, table in tables.items():
+            out.print()
+            _print(table, title)
+    if not details:
+        out.print(console.indented("In detail, and beside the machine's limits: --details"))
 
 
-def _compare(found: list[Explanation]) -> None:
-    """Print what each cause is worth, run after run."""
+def _print(table: Table, title: str) -> None:
     from mlpbench.bench.report.formats import terminal
-    from mlpbench.bench.report.sections.explain import saved_table
 
-    if len(found) > 1:
-        shown = saved_table(found)
-        console.show(terminal.table(shown, shown.caption), heads=shown.heads)
+    if table.rows:
+        console.show(terminal.table(table, title, table.caption), heads=table.heads)
+    else:
+        console.out().print(Text(title, "bold"))

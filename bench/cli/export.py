@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ import typer
 
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import Results, Runs
+from mlpbench.bench.cli.report import name_left_out
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.write import write_document
 from mlpbench.kernels.registry import nearest
@@ -46,34 +48,29 @@ def export(
     Example: mlpbench export --to bencher -o bencher.json
     """
     from mlpbench.bench.record import runs as record
-    from mlpbench.bench.report.formats import action_benchmark, bencher
+    from mlpbench.bench.report.formats import exports
 
     if to not in CONSUMERS:
         asked = f"unknown --to {to!r}{nearest(to, list(CONSUMERS))}" if to else "--to is missing"
         raise UserError(f"{asked}; there are {', '.join(CONSUMERS)}")
-    found = [_with_commit(run, commit) for path in console.resolve(runs, results) for run in record.read_runs(path)]
-    text = (bencher if to == "bencher" else action_benchmark).render(found)
+    chosen = [_with_commit(run, commit) for path in console.resolve(runs, results) for run in record.read_runs(path)]
+    text = exports.render(chosen, to)
     if output is None:
         print(text, end="")  # noqa: T201 - data, to stdout as it is
     else:
         write_document(output, text)
         console.say(f"wrote {output}")
-    for run in found:
-        for line in run.damaged:
-            console.say(f"left out: {line}", "yellow")
+    name_left_out(chosen)
 
 
 def _with_commit(run: Run, commit: str | None) -> Run:
-
     from msgspec.structs import replace as changed
-
-    from mlpbench.bench.report.formats.points import COMMIT
 
     if commit is None:
         if run.environment.git.dirty:
             console.say(f"warning: {run.id} was measured with uncommitted changes", "yellow")
         return run
-    if not COMMIT.fullmatch(commit):
+    if not re.fullmatch(r"[0-9a-f]{7,64}", commit):
         raise UserError(f"{commit!r} is no commit: give its hash, as `git rev-parse HEAD` prints it")
     git = changed(run.environment.git, commit=commit)
     return replace(run, environment=changed(run.environment, git=git))

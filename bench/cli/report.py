@@ -78,7 +78,7 @@ def _format(asked: str | None, output: Path | None) -> str:
     return ending
 
 
-def write_reports(document: Document, folder: Path, stem: str = "report") -> list[Path]:
+def write_reports(document: Document, folder: Path) -> list[Path]:
     """Write a report into the folder of its runs: Markdown, and HTML where the libraries for it are installed."""
     from mlpbench.bench.report import render as documents
 
@@ -89,7 +89,7 @@ def write_reports(document: Document, folder: Path, stem: str = "report") -> lis
         except UserError as missing:
             console.say(f"no {name} report: {missing}", "yellow")
             continue
-        written.append(folder / f"{stem}.{name}")
+        written.append(folder / f"report.{name}")
         write_document(written[-1], text)
     return written
 
@@ -109,11 +109,9 @@ def tell(document: Document, *, as_json: bool = False, verbose: bool = False) ->
     found, runs = document.headline, document.runs
     out, several = console.out(), bool(document.overviews)
     if document.cases:
-        shown = times.finding_table(found.kernels) if several else times.kernel_table(found.kernels)
-        title = _TITLE if several else shown.caption.rstrip(".")
-        console.show(
-            terminal.table(shown, title, _CAPTION_OF_MANY if several else None, said_once=several), shown.heads
-        )
+        table = times.kernel_table(found.kernels, several=several)
+        caption = _CAPTION_OF_MANY if several else None
+        console.show(terminal.table(table, table.caption.rstrip("."), caption, said_once=several), table.heads)
         if verbose and not several:
             _show_cases(document)
         out.print()
@@ -151,7 +149,7 @@ def _state_lines(document: Document, *, verbose: bool) -> list[Text]:
     from mlpbench.bench.report.sections import trust
 
     state = " Narrower: ".join(block.text for block in document.state)
-    harness = trust.harness(document.judged) if verbose else ()
+    harness = trust.harness(document.findings.of(trust.judged)) if verbose else ()
     return [Text(line, "dim") for line in (state, *harness) if line and document.cases]
 
 

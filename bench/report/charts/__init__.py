@@ -1,5 +1,5 @@
 """In: the data of a figure, and the kernels of the page.
 
-Out: its Altair specification, as a dictionary.
-May import: what `bench.report` may, the words of `sections`, and Altair, which nothing else imports.
+Out: its specification in the JSON of Vega-Lite, as a dictionary; nothing here draws.
+May import: what `bench.report` may, and the words of `sections`.
 """

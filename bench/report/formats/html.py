@@ -4,43 +4,37 @@ The page's Content-Security-Policy allows the scripts and the style that stand i
 no network, no evaluation of text (Vega runs with its interpreter), and no script that a result file could bring along.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.report import parts
 from mlpbench.bench.report.charts import style
-from mlpbench.bench.report.document import Document
-
-if TYPE_CHECKING:
-    from mlpbench.bench.report.charts.base import Panel
+from mlpbench.bench.report.document import Document, Figure
 
 _UNITS = "ns|µs|ms|s|to|B|KiB|MiB|GiB|GFLOP/s|GB/s|threads?|repeats?|rows"
-#: So many kernels have a card at first: two rows of them.
-_MOST_CARDS = 8
-NEEDS = "charts need Altair and vl-convert: pip install -e '.[report]'"
 
 
 def render(document: Document) -> str:
-    """Return the report as one HTML page. Raises UserError where the charts' libraries are not installed."""
+    """Return the report as one HTML page. Raises UserError where Jinja2 or vl-convert is not installed."""
     try:
         import jinja2
 
-        kernels = _kernels(document)
-        drawn = _drawn(document, kernels)
-        bundle = _bundle()
+        scripts = [_bundle(), _file("page.js")]
     except ImportError as missing:
-        raise UserError(f"{NEEDS} ({missing.name or missing})") from None
-    css, scripts = _style(), [bundle, _file("page.js")]
+        needs = "the page needs Jinja2 and vl-convert: pip install -e '.[report]'"
+        raise UserError(f"{needs} ({missing.name or missing})") from None
+    names = {case.kernel: case.name for case in document.cases}
+    kernels, css = style.series(names), _style()
+    drawn = {figure.name: _drawn(figure, names, kernels) for figure in document.figures()}
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -53,8 +47,8 @@ def render(document: Document) -> str:
         drawn=drawn,
         legend=kernels if len(kernels) > 1 and drawn else [],
         swatches={item.name: item for item in kernels},
-        names={case.kernel: case.name for case in document.cases},
-        most_cards=_MOST_CARDS,
+        names=names,
+        most_cards=8,  # at first: two rows of them
         policy=_policy(scripts, css),
     )
 
@@ -63,29 +57,16 @@ def render(document: Document) -> str:
 class _Drawn:
     """A figure: titles of its panels and their charts as JSON, the kernels of its key, and the class of its place."""
 
-    panels: tuple[tuple[str, str], ...]
+    panels: list[tuple[str, str]]
     key: list[style.Series]
     columns: str
 
 
-def _drawn(document: Document, kernels: list[style.Series]) -> dict[str, _Drawn]:
-    """Return every figure by its name. Raises ImportError without Altair."""
-    charts = parts.charts()
-    from mlpbench.bench.report.charts import base
-
-    names = [item.name for item in kernels]
-    unchecked = sorted({case.kernel for case in document.cases if case.unchecked})
-    drawn = {}
-    with base.unvalidated():
-        for figure in document.figures():
-            made = charts[figure.kind](figure.data, names)
-            panels = made if isinstance(made, list) else [base.Panel("", made)]
-            for panel in panels:
-                base.mark(panel.chart, unchecked)
-            texts = tuple((panel.title, _embedded(panel.chart)) for panel in panels)
-            columns = figure.columns or (2 if len(panels) in (2, 4) else 3)
-            drawn[figure.name] = _Drawn(texts, _key(panels, kernels), f"columns-{columns}")
-    return drawn
+def _drawn(figure: Figure, names: Mapping[str, str], kernels: list[style.Series]) -> _Drawn:
+    charts = parts.charts()[figure.kind](figure.data, names)
+    panels = [(title, _embedded(chart)) for title, chart in charts.items()]
+    columns = figure.columns or (2 if len(panels) in (2, 4) else 3)
+    return _Drawn(panels, _key(charts.values(), kernels), f"columns-{columns}")
 
 
 def _sentences(text: str) -> list[str]:
@@ -98,18 +79,13 @@ def _unbroken(text: str) -> str:
     return re.sub(rf"(?<=[\dx]) (?=(?:{_UNITS})\b|[(%])|(?<=\bto) (?=-?\d)", "\xa0", text)
 
 
-def _kernels(document: Document) -> list[style.Series]:
-    return style.series(list(dict.fromkeys(case.kernel for case in document.cases)), style.PAGE)
-
-
-def _key(panels: list[Panel], kernels: list[style.Series]) -> list[style.Series]:
+def _key(charts: Collection[dict[str, Any]], kernels: list[style.Series]) -> list[style.Series]:
     """Return the kernels that a figure tells apart by its symbols, where there are several."""
-    charts = [panel.chart for panel in panels]
-    if not any("shape" in layer.get("encoding", {}) for chart in charts for layer in chart.get("layer", [])):
+    if not any("shape" in layer["encoding"] for chart in charts for layer in chart["layer"]):
         return []
-    there = {row.get("kernel") for chart in charts for rows in chart.get("datasets", {}).values() for row in rows}
-    found = [item for item in kernels if item.name in there]
-    return found if len(found) > 1 else []
+    there = {row.get("kernel") for chart in charts for row in chart["datasets"]["rows"]}
+    shown = [item for item in kernels if item.name in there]
+    return shown if len(shown) > 1 else []
 
 
 def _file(name: str) -> str:
@@ -118,7 +94,7 @@ def _file(name: str) -> str:
 
 def _style() -> str:
     """Return the page's style: its rules, with the colours of both themes. Paper is always light."""
-    light, dark = style.stylesheet(style.LIGHT), style.stylesheet(style.DARK)
+    light, dark = style.stylesheet("light"), style.stylesheet("dark")
     return (
         f":root {{ color-scheme: light dark; {light} }}\n"
         f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n{_file('page.css')}"
@@ -130,9 +106,7 @@ def _bundle() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script."""
     import vl_convert
 
-    from mlpbench.bench.report.charts.times import vega_lite_version
-
-    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version())
+    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 

@@ -9,26 +9,24 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.report.document import Document, Judgement
+from mlpbench.bench.report.document import Document
 from mlpbench.bench.report.parts import interval
 from mlpbench.bench.report.sections import gaps, trust
+from mlpbench.bench.report.sections.trust import Judgement
 from mlpbench.bench.trust.rounds import At, CaseTime, of_run
-
-#: Of this document, not of the result files.
-SCHEMA = 1
 
 
 def render(document: Document) -> str:
     """Return the report as JSON; what has no value is null. Times in seconds, intervals 95 %."""
     runs = {run.name: run for run in document.runs}
     data = {
-        "schema": SCHEMA,
+        "schema": 1,  # of this document, not of the result files
         "title": document.title,
         "headline": _with_ids(document.headline.as_dict(), runs),
         "notices": list(document.notices),
         "cases": [_case(case, runs.get(case.run)) for case in document.cases],
         **{name: _with_ids(value, runs) for name, value in document.data.items()},
-        "runs": list(map(_run, document.judged)),
+        "runs": list(map(_run, document.findings.of(trust.judged))),
     }
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -41,7 +39,7 @@ def _with_ids(value: Any, runs: Mapping[str, Run]) -> Any:
         return value
     named = {key: _with_ids(item, runs) for key, item in value.items()}
     run = runs.get(value["run"]) if "run" in value else None
-    return named if run is None else {**named, "run": run.id}
+    return {**named, "run": run.id} if run else named
 
 
 def _case(case: CaseSummary, run: Run | None) -> dict[str, Any]:
@@ -60,30 +58,28 @@ def _case(case: CaseSummary, run: Run | None) -> dict[str, Any]:
     }
 
 
-def _fields(found: Any, *names: str) -> dict[str, Any]:
+def _fields(owner: Any, *names: str) -> dict[str, Any]:
     """Return some fields of an object; those that have parts of their own as dictionaries."""
-    values = {name: getattr(found, name) for name in names}
+    values = {name: getattr(owner, name) for name in names}
     return {name: value.as_dict() if hasattr(value, "as_dict") else value for name, value in values.items()}
 
 
-def _run(judged: Judgement) -> dict[str, Any]:
-    run = judged.run
+def _run(judgement: Judgement) -> dict[str, Any]:
+    run = judgement.run
     return {
         "run": run.id,
         **_fields(run, "setting", "machine", "plan"),
         "environment": run.measured_in.as_dict(),
         "kernels": [_kernel(*of_record) for of_record in zip(run.records, of_run(run), strict=True)],
-        "missing": [{"kernel": kernel, "what": what, "why": why} for kernel, what, why in gaps.gaps(run)],
+        "missing": [dict(zip(("kernel", "what", "why"), gap, strict=True)) for gap in gaps.gaps(run)],
         "interrupted": bool(run.missing or run.problems),
         **_fields(run, "ending"),
-        "trust": trust.as_dict(judged),
+        "trust": judgement.as_dict(),
     }
 
 
-def _kernel(record: Record, found: dict[At, CaseTime]) -> dict[str, Any]:
+def _kernel(record: Record, times: dict[At, CaseTime]) -> dict[str, Any]:
     names = ("kernel", "repeat", "backend", "version", "device", "describe", "spec", "data", "weights", "accuracy")
     more = ("max_error", "import_s", "construct_s", "thread_use", "device_times")
-    return {
-        **_fields(record, *names, *more),
-        "disturbed": [words.case(*at) for at, case in found.items() if case.disturbed],
-    }
+    disturbed = [words.case(*at) for at, case in times.items() if case.disturbed]
+    return {**_fields(record, *names, *more), "disturbed": disturbed}

@@ -6,14 +6,11 @@ Every text is escaped: it may come from a file of unknown origin, and a notebook
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from mlpbench.bench.report.document import Block, Paragraph, Points, Table
-
-#: More rows are no table that somebody reads in a cell; the frame has them.
-_MOST_ROWS = 100
+from mlpbench.bench.report.document import Block, Column, Paragraph, Points, Table
 
 
 def render(blocks: Iterable[Block]) -> str:
-    """Return paragraphs, lists and tables as HTML."""
+    """Return paragraphs, lists and tables as HTML; of a table at most 100 rows, because the frame has them all."""
     return "<div>" + "".join(line for block in blocks for line in _block(block)) + "</div>"
 
 
@@ -24,18 +21,16 @@ def _block(block: Block) -> Iterator[str]:
         case Points(items):
             yield f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
         case Table(caption, columns, rows):
-            numbers = [column.number for column in columns]
-            yield "<table>"
-            yield f"<caption>{escape(caption)}</caption>" if caption else ""
-            yield f"<thead>{_row((column.name for column in columns), numbers, 'th')}</thead>"
-            yield f"<tbody>{''.join(_row(row, numbers, 'td') for row in rows[:_MOST_ROWS])}</tbody></table>"
-            if len(rows) > _MOST_ROWS:
-                yield f"<p>and {len(rows) - _MOST_ROWS:,} more rows</p>"
+            yield f"<table>{f'<caption>{escape(caption)}</caption>' if caption else ''}"
+            yield f"<thead>{_row([column.name for column in columns], columns, 'th')}</thead>"
+            yield f"<tbody>{''.join(_row(row, columns, 'td') for row in rows[:100])}</tbody></table>"
+            if len(rows) > 100:
+                yield f"<p>and {len(rows) - 100:,} more rows</p>"
 
 
-def _row(cells: Iterable[str], numbers: Iterable[bool], tag: str) -> str:
-    sides = ("right" if number else "left" for number in numbers)
-    made = (
-        f'<{tag} style="text-align: {side}">{escape(cell)}</{tag}>' for cell, side in zip(cells, sides, strict=True)
+def _row(cells: Iterable[str], columns: Iterable[Column], tag: str) -> str:
+    styled = (
+        f'<{tag} style="text-align: {"right" if column.number else "left"}">{escape(cell)}</{tag}>'
+        for cell, column in zip(cells, columns, strict=True)
     )
-    return f"<tr>{''.join(made)}</tr>"
+    return f"<tr>{''.join(styled)}</tr>"

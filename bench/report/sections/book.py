@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis.book import Apart, BookFinding
+from mlpbench.bench.analysis.book import Apart
 from mlpbench.bench.record.schema import PARTS, REST
 from mlpbench.bench.report import parts
-from mlpbench.bench.report.document import Block, Figure, Points, Table, columns
-from mlpbench.bench.report.parts import Findings, Part
+from mlpbench.bench.report.document import Block, Figure, Findings, Points, table
+from mlpbench.bench.report.parts import Part
 
 _PARTS = {"load": "loading the data", "initialise": "initialising", "infer": "inferring", "count": "counting"}
 PART_WORDS = {**_PARTS, REST: "the rest"}
@@ -18,34 +18,35 @@ _READING = (
 _NUMBERS = ("one at a time", "share", "in batches", "share of it", "one at a time / in batches")
 
 
-def blocks(findings: Sequence[BookFinding]) -> tuple[Block, ...]:
+def _blocks(findings: Findings) -> tuple[Block, ...]:
     """Return the section's content; nothing where no parts were recorded."""
-    found = [(finding, finding.apart) for finding in findings if finding.apart is not None]
-    if not found:
+    cells = [(cell, cell.apart) for cell in findings.of(parts.heading).book if cell.apart is not None]
+    if not cells:
         return ()
-    said = [text for finding, apart in found for text in (*apart.sentences(finding.kernel), *_caveats(finding, apart))]
-    said = list(dict.fromkeys(said))  # what is said of every kernel is said once
-    rows = tuple(row for finding, apart in found for row in _rows(finding.kernel, apart))
-    images = found[0][0].published.images
+    # What is said of every kernel is said once.
+    texts = dict.fromkeys(text for cell, apart in cells for text in _sentences(cell.kernel, apart))
+    rows = [row for cell, apart in cells for row in _rows(cell.kernel, apart)]
+    images = cells[0][0].published.images
     caption = (
         f"The parts of the book's cell over {images:,} images, in order: median over repeats, with the 95 % interval "
         "in brackets. Initialising reads the weights and makes the network; inferring picks the class of each image "
         "too; the rest is freeing what was read."
     )
-    table = Table(caption, columns(("kernel", "part"), _NUMBERS), rows, heads=2)
-    drawn = [finding for finding, _ in found]
-    return Points(tuple(said)), Figure("book", "Where the time of the book's cell goes", _READING, table, drawn)
+    numbers = table(caption, ("kernel", "part"), _NUMBERS, rows=rows)
+    title, drawn = "Where the time of the book's cell goes", [cell for cell, _ in cells]
+    return Points(tuple(texts)), Figure("book", title, _READING, numbers, drawn)
 
 
-def _caveats(finding: BookFinding, apart: Apart) -> Iterator[str]:
-    """Yield what limits the figure about the book, and what was read."""
+def _sentences(kernel: str, apart: Apart) -> Iterator[str]:
+    """Yield the finding, what limits the figure about the book, and what was read."""
+    yield from apart.sentences(kernel)
     if apart.of_book is not None:
         yield (
             "The interval of the book's figure covers our share of loading. The book's own share, on its machine and "
             f"with its files, is not known. In any case its ratio without loading is above {apart.published:.2f}x."
         )
     if apart.reads:
-        yield f"The cell of {finding.kernel} loads {apart.reads}. The book's loads both halves of MNIST from one file."
+        yield f"The cell of {kernel} loads {apart.reads}. The book's loads both halves of MNIST from one file."
 
 
 def _rows(kernel: str, apart: Apart) -> Iterator[tuple[str, ...]]:
@@ -69,12 +70,8 @@ def _rows(kernel: str, apart: Apart) -> Iterator[tuple[str, ...]]:
         yield row("the cell without loading", list(map(words.seconds, left)), shares, gain)
 
 
-def _blocks(found: Findings) -> tuple[Block, ...]:
-    return blocks(found.of(parts.heading).book)
-
-
-def _asked(found: Findings) -> bool:
-    return found.profile == "book"
+def _asked(findings: Findings) -> bool:
+    return findings.profile == "book"
 
 
 SECTIONS = (Part(100, "book", "Where the time of the book's cell goes", _blocks, asked=_asked),)

@@ -7,8 +7,8 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis import scaling
 from mlpbench.bench.analysis.scaling import Gain, Scaling, Summarized
 from mlpbench.bench.analysis.summary import best_cases, of_kernels, ranked
-from mlpbench.bench.report.document import Block, Figure, Fold, Points, Table, columns
-from mlpbench.bench.report.parts import Findings, Part, interval
+from mlpbench.bench.report.document import Block, Figure, Findings, Fold, Points, Table, table
+from mlpbench.bench.report.parts import Part, interval
 
 _READING = (
     "Time per sample with the fewest threads divided by the time with more: the same kernel at the same batch size. "
@@ -16,42 +16,43 @@ _READING = (
 )
 
 
-def blocks(found: Sequence[Scaling]) -> tuple[Block, ...]:
+def _blocks(findings: Findings) -> tuple[Block, ...]:
     """Return the figure of all groups, or their tables where nothing was timed in batches, and the threads in use."""
-    if not found:
+    groups = findings.of(gained)
+    if not groups:
         return ()
-    said = Points(tuple(dict.fromkeys(map(_in_use, found))))
-    tables = tuple(map(_table, found))
-    if not any(one.drawn for one in found):
-        return (*tables, said)
+    used = Points(tuple(dict.fromkeys(map(_in_use, groups))))
+    tables = tuple(map(_table, groups))
+    if not any(group.drawn for group in groups):
+        return (*tables, used)
     first, *others = tables
-    title = f"Speedup over {_threads(found[0].fewest)}"
+    title = f"Speedup over {_threads(groups[0].fewest)}"
     numbers = (Fold("The numbers of the other settings", tuple(others)),) if others else ()
-    return (Figure("scaling", title, _READING, first, found), said, *numbers)
+    return (Figure("scaling", title, _READING, first, groups), used, *numbers)
 
 
-def _in_use(found: Scaling) -> str:
+def _in_use(group: Scaling) -> str:
     """Return how many threads the kernels say that they used, as a sentence for each number that was given."""
-    said = []
-    for given in sorted({gain.threads for gain in found.gains}):
-        used = {gain.kernel: _count(gain.used) for gain in found.gains if gain.threads == given}
-        kernels = ", ".join(f"{kernel} {count}" for kernel, count in used.items())
-        said.append(f"Of {_threads(given)} given, kernels say that they use: {kernels}.")
-    return " ".join(said)
+    used: dict[int, dict[str, str]] = {}
+    for gain in sorted(group.gains, key=lambda gain: gain.threads):
+        used.setdefault(gain.threads, {})[gain.kernel] = _count(gain.used)
+    return " ".join(
+        f"Of {_threads(given)} given, kernels say that they use: {', '.join(map(' '.join, kernels.items()))}."
+        for given, kernels in used.items()
+    )
 
 
 def _threads(count: int) -> str:
     return words.things(count, "thread")
 
 
-def _table(found: Scaling) -> Table:
+def _table(group: Scaling) -> Table:
     """Return one row for each kernel and number of threads, one column for each case."""
-    cases = list(dict.fromkeys((gain.mode, gain.batch_size) for gain in found.gains))
-    cases.sort(key=lambda at: (at[0] != "per_sample", at))
+    cases = sorted({(gain.mode, gain.batch_size) for gain in group.gains}, key=lambda at: (at[0] != "per_sample", at))
     lines: dict[tuple[str, int], dict[tuple[str, int], Gain]] = {}
-    for gain in found.gains:
+    for gain in group.gains:
         lines.setdefault((gain.kernel, gain.threads), {})[gain.mode, gain.batch_size] = gain
-    rows = tuple(
+    rows = [
         (
             kernel,
             str(threads),
@@ -59,27 +60,27 @@ def _table(found: Scaling) -> Table:
             *(words.ratio(line[at].speedup) if at in line else "" for at in cases),
         )
         for (kernel, threads), line in lines.items()
-    )
-    numbers = ("threads given", "threads used", *(words.case(*at) for at in cases))
-    where = f"{found.spec}, {found.dtype}, {found.data}{f', env {found.env}' if found.env else ''}"
+    ]
+    where = f"{group.spec}, {group.dtype}, {group.data}{f', env {group.env}' if group.env else ''}"
     caption = (
-        f"{where}: time with {_threads(found.fewest)} / time with more. Used: what "
+        f"{where}: time with {_threads(group.fewest)} / time with more. Used: what "
         "the kernel says; small batches may use fewer."
     )
-    return Table(caption, columns(["kernel"], numbers), rows)
+    numbers = ("threads given", "threads used", *(words.case(*at) for at in cases))
+    return table(caption, ("kernel",), numbers, rows=rows)
 
 
 def _count(*used: int | None) -> str:
     return next((str(count) for count in used if count is not None), "does not say")
 
 
-def gained(found: Findings) -> tuple[Scaling, ...]:
+def gained(findings: Findings) -> tuple[Scaling, ...]:
     """Return what threads bring, for each group of runs that differ in nothing else."""
-    return scaling.find(found.by_run)
+    return scaling.find(findings.by_run)
 
 
-def _answer(found: Findings) -> str | None:
-    return " ".join(filter(None, (fastest(found.by_run), most_gained(found.of(gained))))) or None
+def _answer(findings: Findings) -> str | None:
+    return " ".join(filter(None, (fastest(findings.by_run), most_gained(findings.of(gained))))) or None
 
 
 def fastest(runs: Sequence[Summarized]) -> str | None:
@@ -111,9 +112,9 @@ def most_gained(scalings: Sequence[Scaling]) -> str | None:
     return f"{more} {most.kernel} gains most: {gain}."
 
 
-def _as_data(one: Scaling) -> dict[str, Any]:
-    gains = [{**vars(gain), "speedup": interval(gain.speedup)} for gain in one.gains]
-    return {**vars(one), "runs": list(one.runs), "gains": gains}
+def _as_data(group: Scaling) -> dict[str, Any]:
+    gains = [{**vars(gain), "speedup": interval(gain.speedup)} for gain in group.gains]
+    return {**vars(group), "runs": list(group.runs), "gains": gains}
 
 
 SECTIONS = (
@@ -121,9 +122,9 @@ SECTIONS = (
         40,
         "threads",
         "What more threads bring",
-        lambda found: blocks(found.of(gained)),
-        asked=lambda found: bool(found.of(gained)),
+        _blocks,
+        asked=lambda findings: bool(findings.of(gained)),
         answer=_answer,
-        data={"threads": lambda found: list(map(_as_data, found.of(gained)))},
+        data={"threads": lambda findings: list(map(_as_data, findings.of(gained)))},
     ),
 )

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.report.document import Block, Command, Paragraph, Points, columns, table_of_runs
-from mlpbench.bench.report.parts import Findings, Part, always
+from mlpbench.bench.report.document import Block, Command, Findings, Paragraph, Points, table
+from mlpbench.bench.report.parts import Part
 from mlpbench.bench.report.sections import trust
-from mlpbench.bench.report.sections.machine import short
+from mlpbench.bench.report.sections.machine import UNRECORDED, short
 
 _CLOCK = (
     (
@@ -39,58 +39,53 @@ _BOOK_CLOCK = (
 )
 
 
-def _clock(found: Findings) -> tuple[Points]:
+def _clock(findings: Findings) -> tuple[Block, ...]:
     """Return what is in the clock, in that of the book's cell where it was timed, and what the harness costs."""
-    paragraphs = (*_CLOCK, _BOOK_CLOCK) if any(case.mode == "book" for case in found.cases) else _CLOCK
-    return (Points((*paragraphs, *trust.harness(found.of(trust.judged)))),)
+    book = (_BOOK_CLOCK,) if any(case.mode == "book" for case in findings.cases) else ()
+    return (Points((*_CLOCK, *book, *trust.harness(findings.of(trust.judged)))),)
 
 
-def computed(runs: Sequence[Run]) -> tuple[Block, ...]:
+def _computed(findings: Findings) -> tuple[Block, ...]:
     """Return network, data and weights, run after run."""
-    found: list[Block] = []
-    for run in runs:
+    content: list[Block] = []
+    for run in findings.runs:
         if run.records:
-            found += [Paragraph(f"{run.title}:")] if len(runs) > 1 else []
-            found.append(Points(tuple(_computed(run))))
-    return tuple(found)
+            content += [Paragraph(f"{run.title}:")] if findings.several else []
+            content.append(Points(tuple(_task(run.records))))
+    return tuple(content)
 
 
-def _computed(run: Run) -> list[str]:
-    first = run.records[0]
-    spec, data, weights = first.spec, first.data, first.weights
+def _task(records: Sequence[Record]) -> list[str]:
+    spec, data, weights = records[0].spec, records[0].data, records[0].weights
     network = f"{spec.hidden} in the hidden layers, {spec.output} at the output, {spec.dtype}"
     size = f"{spec.flop(1):,} floating-point operations per sample, {words.data_size(spec.weight_bytes())} of weights"
-    origin = f"from {data.source}" if data.source else "source not recorded"
-    said = [
+    origin = f"from {data.source}" if data.source else f"source {UNRECORDED}"
+    texts = [
         f"Network {spec.label()}: {network}; {size}.",
         f"Data: {data.name}, {data.rows:,} rows, {origin} (sha256 {short(data.sha256)}).",
-        f"Weights: {weights.source or 'source not recorded'} (sha256 {short(weights.sha256)}).",
+        f"Weights: {weights.source or f'source {UNRECORDED}'} (sha256 {short(weights.sha256)}).",
     ]
-    cases = [case for record in run.records for case in record.cases]
+    cases = [case for record in records for case in record.cases]
     if any(case.repeated_rows for case in cases):
         rows = max(case.rows_per_call for case in cases)
         target = f"to {rows:,} rows" if rows > data.rows else "to fill the timed inputs"
-        said.append(f"The {data.rows:,} rows of {data.name} are repeated {target}.")
-    return said
+        texts.append(f"The {data.rows:,} rows of {data.name} are repeated {target}.")
+    return texts
 
 
-def kernels(runs: Sequence[Run]) -> tuple[Block, ...]:
+def _kernels(findings: Findings) -> tuple[Block, ...]:
     """Return the kernels of every run, each as the first repeat that got so far says."""
-    rows = [(run.name, *_kernel(record)) for run in runs for record in _firsts(run)]
+    rows = [(run.name, *_kernel(record)) for run in findings.runs for record in _firsts(run)]
     texts = ("kernel", "library", "device", "accuracy, one at a time / in batches")
-    made = columns(texts, ("largest error", "import", "construction"), ["configuration"])
+    numbers, last = ("largest error", "import", "construction"), ("configuration",)
     caption = "As the first repeat of each kernel says that got so far."
-    return (table_of_runs(caption, made, rows, several=len(runs) > 1),) if rows else ()
+    return (table(caption, texts, numbers, last, rows=rows, heads=1, several=findings.several),) if rows else ()
 
 
 def _firsts(run: Run) -> list[Record]:
     """Return the first record of each kernel that passed the gate, or the first of all."""
-    found: dict[str, Record] = {}
-    for record in run.records:
-        before = found.setdefault(record.kernel, record)
-        if before.backend is None and record.backend is not None:
-            found[record.kernel] = record
-    return [found[kernel] for kernel in run.kernels]
+    records = sorted(run.records, key=lambda record: record.backend is None)
+    return [next(record for record in records if record.kernel == kernel) for kernel in run.kernels]
 
 
 def _kernel(record: Record) -> tuple[str, ...]:
@@ -107,18 +102,19 @@ def _kernel(record: Record) -> tuple[str, ...]:
 
 
 def _accuracy(record: Record) -> str:
-    found = record.accuracy
-    if found.per_sample is None or found.batched is None:
-        return found.reason or "not measured"
-    return f"{found.per_sample:.4f} / {found.batched:.4f} of {found.rows:,} rows"
+    accuracy = record.accuracy
+    if accuracy.per_sample is None or accuracy.batched is None:
+        return accuracy.reason or "not measured"
+    return f"{accuracy.per_sample:.4f} / {accuracy.batched:.4f} of {accuracy.rows:,} rows"
 
 
-def again(runs: Sequence[Run]) -> tuple[Block, ...]:
+def _again(findings: Findings) -> tuple[Block, ...]:
     """Return the command of every run, and the order in which its processes ran."""
-    return tuple(block for run in runs for block in _again(run, f"{run.title}. " if len(runs) > 1 else ""))
+    heads = [f"{run.title}. " if findings.several else "" for run in findings.runs]
+    return tuple(block for run, head in zip(findings.runs, heads, strict=True) for block in _command(run, head))
 
 
-def _again(run: Run, head: str) -> tuple[Block, ...]:
+def _command(run: Run, head: str) -> tuple[Block, ...]:
     if run.plan is None:
         return (Paragraph(f"{head}Made by pytest by hand; its command was not recorded."),)
     plan = run.plan
@@ -135,8 +131,8 @@ def _again(run: Run, head: str) -> tuple[Block, ...]:
 
 
 SECTIONS = (
-    Part(200, "clock", "What is in the clock", _clock, folded=always),
-    Part(210, "computed", "Network, data and weights", lambda found: computed(found.runs), folded=always),
-    Part(220, "kernels", "Kernels", lambda found: kernels(found.runs), folded=always),
-    Part(240, "repeat", "Reproduce", lambda found: again(found.runs), folded=always),
+    Part(200, "clock", "What is in the clock", _clock, folded=True),
+    Part(210, "computed", "Network, data and weights", _computed, folded=True),
+    Part(220, "kernels", "Kernels", _kernels, folded=True),
+    Part(240, "repeat", "Reproduce", _again, folded=True),
 )

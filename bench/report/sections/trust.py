@@ -28,6 +28,16 @@ class Judgement:
     latencies: list[Latency]
     budgets: list[Budget]
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return all but the run as JSON can hold it."""
+        content = {
+            "machine": asdict(self.state),
+            "latency": list(map(asdict, self.latencies)),
+            "p99_budget": list(map(asdict, self.budgets)),
+            "call_cost_s": self.cost_s,
+        }
+        return {name: words.plain(value) for name, value in content.items()}
+
 
 def judge(run: Run, cases: Sequence[CaseSummary], p99_s: float | None = None) -> Judgement:
     """Return how far a run can be trusted. ``p99_s``: a budget that the reader asks about; else the run's own."""
@@ -40,17 +50,6 @@ def judge(run: Run, cases: Sequence[CaseSummary], p99_s: float | None = None) ->
         latency.latencies(run.records),
         latency.budgets(run.records, latency.asked_budget_s(run.plan) if p99_s is None else p99_s),
     )
-
-
-def as_dict(judged: Judgement) -> dict[str, Any]:
-    """Return the judgement as JSON can hold it."""
-    content = {
-        "machine": asdict(judged.state),
-        "latency": list(map(asdict, judged.latencies)),
-        "p99_budget": list(map(asdict, judged.budgets)),
-        "call_cost_s": judged.cost_s,
-    }
-    return {name: words.plain(value) for name, value in content.items()}
 
 
 def sentence(machine: State) -> str | None:

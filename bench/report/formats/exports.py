@@ -1,0 +1,81 @@
+"""Saved results for programs that keep a history of them: seconds per sample of each case, with the interval."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mlpbench.bench import words
+from mlpbench.bench.analysis.refused import settled
+from mlpbench.bench.analysis.summary import CaseSummary, summarize
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.names import env_of
+from mlpbench.bench.record.runs import Run
+
+Points = dict[str, tuple[Run, CaseSummary]]
+
+
+def render(runs: Sequence[Run], consumer: str) -> str:
+    """Return one run, or the settings of one sweep, as a consumer reads it. Raises UserError for none and for several."""
+    return json.dumps(CONSUMERS[consumer](_points(runs, consumer)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _points(runs: Sequence[Run], consumer: str) -> Points:
+    """Return every case by a name that means the same in every run."""
+    # Tables may call two runs by one name; here each has its own.
+    ready = [replace(settled(run), shown=str(number)) for number, run in enumerate(runs)]
+    cases = [(run, case) for run in ready for case in summarize([run])]
+    if not cases:
+        raise UserError("nothing to export: no case has a time")
+    if len({run.path.resolve() for run in runs}) < len(runs):
+        raise UserError("nothing to export: a run is named twice, name each once")
+    points = {_name(run, case): (run, case) for run, case in cases}
+    # Records of one process are runs of their own: their cases have one name.
+    if len({invocation(run) for run in runs}) > 1 or len(points) < len(cases):
+        raise UserError(f"{consumer} takes one run at a time: name one")
+    return points
+
+
+def _name(run: Run, case: CaseSummary) -> str:
+    """Return ``numpy/batched/100 (784-50-100-10 ... float32, 2 threads)``, with the environment if it was chosen."""
+    record, env = run.records[0], env_of(run)
+    threads = words.things(record.threads, "thread") if record.threads else "threads unknown"
+    network = f"{record.spec}, {threads}" + (f", env {env}" if env else "")
+    return f"{case.kernel}/{case.mode}/{case.batch_size} ({network})"
+
+
+def invocation(run: Run) -> Path:
+    """Return the folder that all settings of a sweep share; of an ordinary run its own."""
+    return run.path.parent.resolve() if run.plan and run.plan.sweep else run.path.resolve()
+
+
+def _bencher(points: Points) -> dict[str, Any]:
+    """Return Bencher Metric Format, https://bencher.dev/docs/reference/bencher-metric-format, with bounds if there are any.
+
+    Bencher's own measure ``latency`` is in nanoseconds: ours has a name of its own.
+    """
+    metrics: dict[str, Any] = {}
+    for name, (_, case) in points.items():
+        bounds = {"lower_value": case.sample.low, "upper_value": case.sample.high}
+        known = {end: value for end, value in bounds.items() if not math.isnan(value)}
+        metrics[name] = {"seconds-per-sample": {"value": case.sample.value, **known}}
+    return metrics
+
+
+def _action_benchmark(points: Points) -> list[dict[str, Any]]:
+    """Return what benchmark-action/github-action-benchmark reads with ``tool: customSmallerIsBetter``.
+
+    The action shows the range as it is. It would take "± x" apart, and an interval of ours has two different halves.
+    """
+    results = []
+    for name, (run, case) in points.items():
+        low, high = case.sample.low, case.sample.high
+        ends = {} if math.isnan(low) else {"range": f"{low:.6g} to {high:.6g}"}
+        extra = f"{case.repeats} repeats, {case.disturbed} disturbed\n{run.machine}\n{run.id}"
+        results.append({"name": name, "unit": "s/sample", "value": case.sample.value, **ends, "extra": extra})
+    return results
+
+
+CONSUMERS: dict[str, Callable[[Points], Any]] = {"bencher": _bencher, "github-action-benchmark": _action_benchmark}

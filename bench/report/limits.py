@@ -1,0 +1,19 @@
+"""How near cases come to the limits of their machine: what several sections and charts say of it."""
+
+from mlpbench.bench.analysis import explain
+from mlpbench.bench.analysis.explain import Explanation
+from mlpbench.bench.analysis.roofline import RoofVerdict
+from mlpbench.bench.report.document import Findings
+
+
+def explanations(findings: Findings) -> tuple[Explanation, ...]:
+    """Return the explanation of each run that has one."""
+    pairs = zip(findings.by_run, findings.beside, strict=True)
+    return tuple(filter(None, (explain.find(run, own, beside) for (run, own), beside in pairs)))
+
+
+def limit_words(verdict: RoofVerdict) -> str:
+    """Return the limit that binds a case, and what is wrong with a share that cannot be."""
+    what, roof = verdict.binding.what, verdict.binding.roof
+    limit = {"arithmetic": roof, "launch": "launch floor"}.get(what, f"{what} from {roof}")
+    return f"{limit}; {verdict.reason}" if verdict.reason else limit
