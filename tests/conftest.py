@@ -55,6 +55,8 @@ def mnist_dir() -> Path:
 def quicker(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a PYTHONPATH with which `mlpbench run` is quicker: without the charts' library, and with small caches."""
     folder = tmp_path_factory.mktemp("quicker")
-    (folder / "altair.py").write_text("raise ModuleNotFoundError(\"No module named 'altair'\", name='altair')\n")
+    (folder / "vl_convert.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'vl_convert'\", name='vl_convert')\n"
+    )
     (folder / "sitecustomize.py").write_text(SMALL_CACHES)
     return f"{folder}{os.pathsep}{ROOT}"

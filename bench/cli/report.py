@@ -78,7 +78,7 @@ def _format(asked: str | None, output: Path | None) -> str:
     return ending
 
 
-def write_reports(document: Document, folder: Path) -> list[Path]:
+def write_reports(document: Document, folder: Path, stem: str = "report") -> list[Path]:
     """Write a report into the folder of its runs: Markdown, and HTML where the libraries for it are installed."""
     from mlpbench.bench.report import render as documents
 
@@ -89,7 +89,7 @@ def write_reports(document: Document, folder: Path) -> list[Path]:
         except UserError as missing:
             console.say(f"no {name} report: {missing}", "yellow")
             continue
-        written.append(folder / f"report.{name}")
+        written.append(folder / f"{stem}.{name}")
         write_document(written[-1], text)
     return written
 

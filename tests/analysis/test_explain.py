@@ -6,7 +6,13 @@ from mlpbench.bench.analysis import evidence, explain
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.report import render
-from mlpbench.bench.report.sections.explain import kernel_sentences, run_sentences
+from mlpbench.bench.report.sections.explain import (
+    call_table,
+    gain_sentences,
+    roof_table,
+    run_sentences,
+    waterfall_table,
+)
 from support import evidence_files as files
 from support import simulate
 
@@ -21,7 +27,8 @@ def only(run):
 
 def test_all_parts_and_the_roof_of_every_case_are_found_and_told(tmp_path):
     run = write(tmp_path)
-    kernel = only(run)
+    found = explain.find(run, summarize([run]))
+    (kernel,) = found.kernels
     assert kernel.call_one_s.value == pytest.approx(files.CALL_ONE)
     assert kernel.call_batch_s.value == pytest.approx(files.CALL_BATCH)
     assert kernel.fit.straight
@@ -51,16 +58,14 @@ def test_all_parts_and_the_roof_of_every_case_are_found_and_told(tmp_path):
     assert last.verdict.share == pytest.approx(90_560 / files.PEAK / (T0 / 10_000 + ROW), rel=1e-2)
     assert last.flop_s == pytest.approx(90_560 / (T0 / 10_000 + ROW), rel=1e-2)
 
-    lines = kernel_sentences(kernel)
-    ends = "From 13.0 µs per sample one at a time to 1.00 µs in batches of 10,000, 12.0 µs saved"
-    assert lines[0].startswith(f"{ends}: calls saved 9.00 µs (75 %; ")
-    assert "A call that computes next to nothing takes 9.00 µs (9.00 to 9.00) one at a time" in lines[1]
-    neuron = "With one neuron a layer instead of two it takes 12.0 µs (12.0 to 12.0) one at a time, more"
-    assert lines[2].startswith(neuron)
-    assert "within 0 %: r_inf is 1,000,000 samples/s" in lines[3]
-    assert "Batches cannot gain more than 13x (13 to 13)" in lines[4]
-    assert lines[5].startswith("Nearest to a roof of 1 thread: in batches of 10,000, 36 % of the multiply-add peak")
-    assert all(line.endswith(".") for line in lines)
+    (gain,) = waterfall_table(found).rows
+    assert (gain[1], gain[-2:]) == ("13.0 µs", ("10,000", "1.00 µs"))
+    assert gain[2].startswith("9.00 µs (75 %; ")
+    (call,) = call_table(found.kernels).rows
+    assert call[1].startswith("9.00 µs (9.00 to 9.00)")
+    assert call[4].startswith("1,000,000 samples/s")
+    assert call[-1] == "0 %"
+    assert roof_table(found.kernels).rows[-1][-2:] == ("36 %", "multiply-add")
 
 
 def test_a_kernel_is_held_to_the_roofs_of_its_own_threads(tmp_path):
@@ -81,7 +86,8 @@ def test_impossible_times_are_refused_unless_the_kernel_says_that_it_skips_work(
     info = {**PYTHON["kernel_info"], "describe": {"threads": 1, "skips_work": True}}
     kernel = only(write(tmp_path, **files.impossible(kernel_info=info), seed=1))
     assert not kernel.impossible
-    assert any("362 % of the multiply-add peak (it skips work)" in line for line in kernel_sentences(kernel))
+    skips = "multiply-add; it declares that it skips work"
+    assert ("362 %", skips) in {row[-2:] for row in roof_table([kernel]).rows}
     assert (kernel.attribution, kernel.weights_in, kernel.not_explained) == (None, "L2", explain.SKIPS)
 
 
@@ -121,7 +127,7 @@ def test_files_of_before_still_read_and_say_what_is_missing(tmp_path):
     (kernel,) = found.kernels
     assert kernel.fit.straight, "the line needs the cases alone"
     assert kernel.attribution is None
-    assert "Not explained in this run: the cost of a call was not measured." in kernel_sentences(kernel)
+    assert [*gain_sentences([kernel])] == ["numpy: not explained in this run: the cost of a call was not measured."]
     assert all(share.verdict is None for share in kernel.shares)
     for name in render.FORMATS:
         assert render.render([run], name)
@@ -131,7 +137,7 @@ def test_files_of_before_still_read_and_say_what_is_missing(tmp_path):
 def test_a_reason_is_passed_on(tmp_path):
     roofs = files.roofs(roofs=None, reason="the process that measures the roofs ended with 1: MemoryError")
     run = write(tmp_path, anatomy=files.anatomy(two_neurons=None, reason="2-2-2-2: ValueError: no"), roofs_file=roofs)
-    lines = run_sentences(explain.find(run, summarize([run])))
+    lines = [*run_sentences(explain.find(run, summarize([run])))]
     assert "Missing: numpy: the small network was not measured: 2-2-2-2: ValueError: no." in lines
     assert any("MemoryError" in line for line in lines)
 
@@ -146,9 +152,9 @@ def test_a_reason_is_passed_on(tmp_path):
     ],
 )
 def test_a_kernel_on_a_device_without_roofs_says_why(tmp_path, devices, why):
-    kernel = only(write(tmp_path, roofs_file=files.roofs(**devices), **files.CUDA))
-    assert all(share.verdict is None for share in kernel.shares), "the CPU's roofs are not its"
-    assert f"No roofs: it computes on cuda, and {why}." in kernel_sentences(kernel)
+    run = write(tmp_path, roofs_file=files.roofs(**devices), **files.CUDA)
+    assert all(share.verdict is None for share in only(run).shares), "the CPU's roofs are not its"
+    assert f"numpy: no roofs: it computes on cuda, and {why}." in run_sentences(explain.find(run, summarize([run])))
 
 
 def test_nothing_timed_is_nothing_to_explain(tmp_path):
@@ -196,12 +202,15 @@ def test_damaged_small_networks_are_refused_with_their_path(tmp_path, anatomy):
 
 def test_a_curve_that_is_no_line_or_has_few_cases_says_so(tmp_path):
     kernel = only(write(tmp_path, {**TIMES, ("numpy", "batched", 10_000): 3e-6}))
-    text = " ".join(kernel_sentences(kernel))
-    assert "is not linear in batch size" in text
-    assert kernel.asymptotic is None
-    few = kernel_sentences(only(write(tmp_path, {("numpy", "batched", size): 1e-6 for size in (10, 100)}, seed=2)))
-    for start in ("No line over batch sizes", "Not explained in this run: it needs the case one at a time"):
-        assert any(line.startswith(start) for line in few)
+    assert call_table([kernel]).rows[0][-1].endswith(": not linear")
+    few = write(tmp_path, {("numpy", "batched", size): 1e-6 for size in (10, 100)}, seed=2)
+    assert call_table([only(few)]).rows[0][-1] == "no line"
+    texts = [*run_sentences(explain.find(few, summarize([few]))), *gain_sentences([only(few)])]
+    for start in (
+        "numpy: no line over batch sizes",
+        "numpy: not explained in this run: it needs the case one at a time",
+    ):
+        assert any(text.startswith(start) for text in texts)
 
 
 def refused(entries, *names, threads=(1, 2)):

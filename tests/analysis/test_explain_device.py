@@ -9,7 +9,7 @@ from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
-from mlpbench.bench.report.sections.explain import kernel_sentences, run_sentences
+from mlpbench.bench.report.sections.explain import roof_table, run_sentences
 from mlpbench.kernels.base import Facts
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support import evidence_files as files
@@ -61,7 +61,7 @@ def test_every_case_is_held_to_the_device(tmp_path):
     seconds = 10_000 * (files.T0 / 10_000 + files.ROW)
     assert last.verdict.share == pytest.approx(10_000 * FLOP / files.DEVICE_PEAK / seconds, rel=1e-3)
     assert (kernel.device, kernel.weights_in) == ("cuda", "L2")
-    assert any(line.startswith("Nearest to a roof of cuda: ") for line in kernel_sentences(kernel))
+    assert roof_table([kernel]).rows[0][-1] == "weights from L2"
     assert "weights from L2" in render.render([run], "md")
 
 
@@ -113,21 +113,20 @@ def test_the_chart_has_the_roofs_of_whoever_computes(tmp_path):
     """The CPU's where a kernel computes on it, and the device's beside them."""
     from mlpbench.bench.report.charts.roofline import roofline_chart
 
-    alone = write(tmp_path / "alone")
+    alone, cuda = write(tmp_path / "alone"), {"cuda": "roof"}
     times = {**files.TIMES, ("cupy", "batched", 100): 1e-7, ("cupy", "per_sample", 100): 1e-5}
     both = files.write_run(
         tmp_path / "both", times, roofs_file=files.roofs(devices=[files.of_device()]), noise=0, rounds=4, **files.PYTHON
     )
     for path in both.glob("cupy.*.json"):
         path.write_text(path.read_text().replace('"device": "cpu"', '"device": "cuda"'))
-    for run, expected in ((alone, {"cuda"}), (runs.read_run(both), {"cuda", "1 thread"})):
-        chart = roofline_chart(explain.find(run, summarize([run])), run.kernels)
-        every = [row for rows in chart["datasets"].values() for row in rows]
-        rows = [row for row in every if row["kind"] == "roof"]
-        assert {row["roof"].rpartition(" ")[0] for row in rows} == expected
-        labels = {row["label"] for row in every if row["kind"] == "name"}
-        assert labels >= {"cuda L2", "cuda DRAM", "matrix product, cuda"}
-        assert {row["threads"] for row in rows if row["roof"].startswith("cuda")} == {0}
+    for run, expected in ((alone, cuda), (runs.read_run(both), cuda | {"1 thread": "one thread"})):
+        names = {kernel: kernel for kernel in run.kernels}
+        (chart,) = roofline_chart(explain.find(run, summarize([run])), names).values()
+        rows = chart["datasets"]["rows"]
+        kinds = {row["roof"].rpartition(" ")[0]: row["kind"] for row in rows if "roof" in row}
+        assert kinds == expected
+        assert {row["label"] for row in rows if "label" in row} >= {"cuda L2", "cuda DRAM", "matrix product, cuda"}
 
 
 def test_devices_are_read_where_the_cpu_was_not_measured(tmp_path):

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.analysis import frame, heatmap
-from mlpbench.bench.analysis.heatmap import ONE, Cell
+from mlpbench.bench.analysis.heatmap import ONE, Cell, HeatMap
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
+from mlpbench.bench.report.charts.heatmap import heatmap_chart
 from mlpbench.bench.report.sections.heatmap import cell_text
 from mlpbench.bench.stats.estimates import Ratio
 from support import simulate
@@ -111,16 +112,17 @@ def test_a_cell_says_where_the_fastest_is_not_told_apart_and_is_never_below_1():
 
 
 def test_words_stand_out_from_every_shade_and_shades_grow_darker():
-    from mlpbench.bench.report.charts import heatmap as plots_heatmap
-
-    scheme = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in plots_heatmap._SCHEME]
-    shares = np.linspace(0, 1, 101)
-    shades = [
-        [np.interp(share, np.linspace(0, 1, len(scheme)), part) for part in zip(*scheme, strict=True)]
-        for share in shares
-    ]
-    for share, shade in zip(shares, shades, strict=True):
-        word = [255] * 3 if share > plots_heatmap._WHITE_FROM else [0] * 3
-        assert contrast(word, shade) >= 4.5, share
-    light = [luminance(shade) for shade in shades]
+    ratios = np.geomspace(1, 100, 101)
+    names = {f"kernel-{number}": f"kernel-{number}" for number in range(len(ratios))}
+    ratio_of = {name: Ratio(value, value, value, 3, True) for name, value in zip(names, ratios, strict=True)}
+    cells = {(name, 1): Cell(name, 1, 1e-6, "kernel-0", ratio) for name, ratio in ratio_of.items()}
+    (chart,) = heatmap_chart([HeatMap("run", tuple(names), (1,), cells)], names).values()
+    scale = chart["layer"][0]["encoding"]["color"]["scale"]
+    scheme = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in scale["range"]]
+    light = []
+    for row in chart["datasets"]["rows"]:
+        share = np.log(row["shade"]) / np.log(scale["domain"][1])
+        shade = [np.interp(share, np.linspace(0, 1, len(scheme)), part) for part in zip(*scheme, strict=True)]
+        assert contrast([255] * 3 if row["white"] else [0] * 3, shade) >= 4.5, share
+        light.append(luminance(shade))
     assert light == sorted(light, reverse=True)

@@ -105,7 +105,7 @@ import sys, time
 import mlpbench
 before = set(sys.modules)
 mlpbench.load, mlpbench.run, mlpbench.compare, mlpbench.check, mlpbench.read_pytest_benchmark
-print(sorted({"pandas", "numba", "scipy", "altair"} & {name.partition(".")[0] for name in sys.modules}))
+print(sorted({"pandas", "numba", "scipy", "vl_convert"} & {name.partition(".")[0] for name in sys.modules}))
 """
     assert processes.python("-c", code, cwd=tmp_path).stdout.strip() == "[]"
     assert "mlpbench" in sys.modules

@@ -190,7 +190,7 @@ def test_a_file_for_some_commands_and_a_word_for_others_is_told_outside_of_table
 
 def test_what_a_run_took_from_the_file_is_recorded(capsys, here, monkeypatch):
     processes.measured(monkeypatch, lambda plan, at, case: 1e-6)
-    monkeypatch.setitem(sys.modules, "altair", None)  # charts take their time
+    monkeypatch.setitem(sys.modules, "vl_convert", None)  # pages take their time
     (here / "mlpbench.toml").write_text(TEAM)
     assert called(capsys, "run", "numpy")[0] == 0
     (folder,) = (here / "perf").glob("*/*")

@@ -75,12 +75,10 @@ def test_what_tests_and_scripts_need_is_declared():
 
 
 def test_what_an_extra_brings_is_imported_when_it_is_needed():
-    """Charts apart, which are one place that the HTML page alone imports."""
     optional = OF_USERS - CORE
     early = [
         f"{name_of(path)}: {found.module}"
         for path in MODULES
-        if not path.match("bench/report/charts/*.py")
         for found in imports(path)
         if found.at_import and INSTALLED_BY.get(top(found.module), {top(found.module)}) & optional
     ]

@@ -1,4 +1,4 @@
-"""Sections and charts register themselves: what was asked comes first, and a report does without any one of them."""
+"""Sections and charts register themselves: what was asked comes first. `test_wings` deletes them."""
 
 import re
 from pkgutil import iter_modules
@@ -6,12 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from mlpbench.bench.report import charts, parts, render, sections
-from mlpbench.bench.report.formats import html
-from mlpbench.bench.report.parts import Findings
+from mlpbench.bench.report import charts, parts, render
+from mlpbench.bench.report.document import Findings
 from mlpbench.bench.report.sections import scaling
-
-NAMES = [module.name for module in iter_modules(sections.__path__)]
 
 
 def findings(*profiles, known=()):
@@ -19,24 +16,6 @@ def findings(*profiles, known=()):
         SimpleNamespace(plan=SimpleNamespace(profile=profile, sweep=None), setting=None) for profile in profiles
     )
     return Findings(runs, (), (), (), kept={scaling.gained: (), **dict(known)})
-
-
-def answer(slug, found):
-    return next(part for part in parts.registered() if part.slug == slug).answer(found)
-
-
-@pytest.fixture
-def without(monkeypatch):
-    """Return what takes a module of a package away: its name."""
-
-    def take(name):
-        monkeypatch.setattr(parts, "iter_modules", lambda path: [one for one in iter_modules(path) if one.name != name])
-        parts.registered.cache_clear()
-        parts.charts.cache_clear()
-
-    yield take
-    parts.registered.cache_clear()
-    parts.charts.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -58,22 +37,6 @@ def test_places_and_slugs_and_kinds_are_given_once():
         assert len(set(names)) == len(names) > 15
     modules = [parts.import_module(f"{charts.__name__}.{one.name}") for one in iter_modules(charts.__path__)]
     assert len(parts.charts()) == sum(len(getattr(module, "CHARTS", ())) for module in modules) > 8
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_report_is_whole_without_any_one_module_of_sections(reports, without, name):
-    slugs = (
-        {part.slug for part in parts.import_module(f"{sections.__name__}.{name}").SECTIONS}
-        if name != "trust"
-        else set()
-    )
-    run = reports.runs("exact")
-    whole = [one.slug for one in render.build(run).sections]
-    without(name)
-    document = render.build(run)
-    assert [one.slug for one in document.sections] == [slug for slug in whole if slug not in slugs]
-    assert render.write(document, "md")
-    assert html.render(document)
 
 
 def test_a_sweep_over_threads_names_the_fastest_and_who_gains_most(reports):

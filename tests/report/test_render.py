@@ -197,13 +197,19 @@ def test_runs_that_do_not_differ_say_so(reports):
 
 
 def test_what_happened_to_several_runs_is_one_sentence(tmp_path):
-    runs = [write(tmp_path, seed=seed) for seed in (1, 2, 3)]
-    hit = [(run, f"{number} of 9") for number, run in enumerate(runs[:2], 1)]
-    said = gaps.once_for_all(runs, hit, "interrupted")
-    assert said == [f"2 of 3 runs were interrupted. {runs[0].id}: 1 of 9; {runs[1].id}: 2 of 9."]
-    assert gaps.once_for_all(runs, hit[:1], "interrupted") == [f"Run {runs[0].id} was interrupted: 1 of 9."]
-    assert gaps.once_for_all(runs[:1], hit[:1], "interrupted") == ["The run was interrupted: 1 of 9."]
-    assert gaps.once_for_all(runs, [], "interrupted") == []
+    def interrupted(seed, lost):
+        path = simulate.write_run(tmp_path, EXACT, seed=seed)
+        for repeat in range(lost):
+            (path / f"numba.{2 - repeat}.json").unlink()
+        return record.read_run(path)
+
+    whole, first, second = (interrupted(seed, lost) for seed, lost in ((1, 0), (2, 1), (3, 2)))
+    one, two = ("1 of 6 processes have no result", "2 of 6 processes have no result")
+    several = f"2 of 3 runs were interrupted. {first.id}: {one}; {second.id}: {two}."
+    assert gaps.notices([whole, first, second]) == [several]
+    assert gaps.notices([whole, first]) == [f"Run {first.id} was interrupted: {one}."]
+    assert gaps.notices([second]) == [f"The run was interrupted: {two}."]
+    assert gaps.notices([whole]) == []
 
 
 # -- CSV and JSON

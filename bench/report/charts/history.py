@@ -15,7 +15,11 @@ def history_charts(panels: Mapping[str, Sequence[Series]], names: Names) -> dict
     runs = sorted({run for panel in panels.values() for series in panel for run in series.runs})
     rows = {title: [row for series in panel for row in _rows(series, runs)] for title, panel in panels.items()}
     days = json.dumps([f"{run[4:6]}-{run[6:8]}" for run in runs])
-    labels = {"values": list(range(0, len(runs), -(-len(runs) // 6))), "labelExpr": f"{days}[datum.value]", "grid": False}
+    labels = {
+        "values": list(range(0, len(runs), -(-len(runs) // 6))),
+        "labelExpr": f"{days}[datum.value]",
+        "grid": False,
+    }
     across = {"domain": [-0.3, len(runs) - 0.7], "nice": False}
     values = [0.97, 1.03, *(row["value"] for panel in rows.values() for row in panel)]
     upwards = {"domain": [min(values) - 0.01, max(values) + 0.01], "nice": False, "zero": False}

@@ -20,7 +20,10 @@ def time_charts(panels: Panels, names: Names) -> dict[str, Spec]:
     Lines are batches, with a whisker over each interval and a dot for each repeat; the hollow symbols on the left are
     single calls.
     """
-    rows = {title: [row for case in cases for row in _rows(case, case.sample, case.by_repeat)] for title, cases in panels.items()}
+    rows = {
+        title: [row for case in cases for row in _rows(case, case.sample, case.by_repeat)]
+        for title, cases in panels.items()
+    }
     what = "Time per sample against batch size, one line per kernel."
     return _charts(rows, base.value_axis(_values(rows), "time per sample", base.TIME_LABEL), names, what)
 
@@ -76,9 +79,7 @@ def _gains(case: CaseSummary, cases: Sequence[CaseSummary]) -> Iterator[Row]:
         yield from _rows(case, case.speedup, {repeat: slow[repeat] / fast[repeat] for repeat in slow})
 
 
-def _charts(
-    rows: Mapping[str, Sequence[Row]], axis: Spec, names: Names, what: str, *below: Spec
-) -> dict[str, Spec]:
+def _charts(rows: Mapping[str, Sequence[Row]], axis: Spec, names: Names, what: str, *below: Spec) -> dict[str, Spec]:
     """Return charts of values upwards, with the layers ``below`` under the lines."""
     values = {"x": base.batch_axis(_values(rows)), "y": axis, "color": base.colour(names)}
     points = {**values, "shape": base.shape(names), "description": base.field("said", "nominal")}
@@ -93,7 +94,9 @@ def _charts(
         base.symbols(points, f"{case} && {batch}"),
         base.hollow(points, f"{case} && {single}"),
         # Invisible discs around the symbols are easy to hit with a finger, and they carry the tooltip.
-        base.layer("point", values | base.telling(told), case, filled=True, shape="circle", size=450, opacity=0, **unseen),
+        base.layer(
+            "point", values | base.telling(told), case, filled=True, shape="circle", size=450, opacity=0, **unseen
+        ),
     ]
     panels = {title if len(rows) > 1 else "": base.dodged(panel) for title, panel in rows.items() if panel}
     return base.drawn(layers, panels, names, what, 230 if len(rows) > 1 else 330)

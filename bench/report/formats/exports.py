@@ -19,7 +19,9 @@ Points = dict[str, tuple[Run, CaseSummary]]
 
 def render(runs: Sequence[Run], consumer: str) -> str:
     """Return one run, or the settings of one sweep, as a consumer reads it. Raises UserError for none and for several."""
-    return json.dumps(CONSUMERS[consumer](_points(runs, consumer)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return (
+        json.dumps(CONSUMERS[consumer](_points(runs, consumer)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
 
 
 def _points(runs: Sequence[Run], consumer: str) -> Points:

@@ -84,7 +84,11 @@ def _table(
 ) -> Table | None:
     """Return a table of some measurements; a column that nothing was measured for is left out."""
     cases = [
-        ((run.name, kernel, words.case(*at)), [_cell(repeats, name) for name in names], shares.get((run.id, kernel, *at)))
+        (
+            (run.name, kernel, words.case(*at)),
+            [_cell(repeats, name) for name in names],
+            shares.get((run.id, kernel, *at)),
+        )
         for run, kernel, times in kernels
         for at, repeats in grouped(((case.mode, case.batch_size), case) for one in times for case in one.cases).items()
     ]

@@ -121,7 +121,9 @@ def saved_table(explanations: Sequence[Explanation]) -> Table:
 
 def call_table(kernels: Sequence[KernelExplanation]) -> Table:
     """Return what a call of each kernel costs, and the line through the times of its calls."""
-    rows = [(kernel.kernel, *map(_cost, (kernel.call_one_s, kernel.call_batch_s)), *_line(kernel)) for kernel in kernels]
+    rows = [
+        (kernel.kernel, *map(_cost, (kernel.call_one_s, kernel.call_batch_s)), *_line(kernel)) for kernel in kernels
+    ]
     caption = (
         "An empty call computes next to nothing. A call of B rows takes t0 + B / r_inf where it follows a line; n_half "
         "rows reach half of the rate r_inf."
@@ -244,6 +246,4 @@ def share_words(name: str, parts: Attribution) -> str:
     return words.percent(value) + ("" if math.isnan(low) else f", {100 * low:.0f} to {100 * high:.0f}")
 
 
-SECTIONS = (
-    Part(90, "explained", "What the speedup is made of", lambda findings: blocks(findings.of(explanations))),
-)
+SECTIONS = (Part(90, "explained", "What the speedup is made of", lambda findings: blocks(findings.of(explanations))),)

@@ -11,7 +11,9 @@ from mlpbench.bench.report.document import Block, Figure, Findings, Fold, table
 from mlpbench.bench.report.parts import Part, interval
 from mlpbench.bench.report.sections.times import kernel_table
 
-_TIES = "1.0x is the fastest, the darker the slower. A ~ means not told apart from the fastest: the interval reaches 1x."
+_TIES = (
+    "1.0x is the fastest, the darker the slower. A ~ means not told apart from the fastest: the interval reaches 1x."
+)
 _ON_MACHINES = (
     "A cell is the kernel's time per sample in its best batch, divided by the fastest kernel's on that machine: "
     f"{_TIES}"
@@ -35,7 +37,10 @@ def _machines(findings: Findings) -> tuple[Block, ...]:
     numbers = table(caption, ("kernel",), machines.labels, rows=rows)
     title = "Time relative to the fastest kernel of the machine"
     figure = Figure("heatmap-machines", title, _ON_MACHINES, numbers, [machines])
-    return (figure, Fold("What each kernel gains where", (kernel_table(findings.of(parts.heading).kernels, several=True),)))
+    return (
+        figure,
+        Fold("What each kernel gains where", (kernel_table(findings.of(parts.heading).kernels, several=True),)),
+    )
 
 
 def _name(one: HeatMap, kernel: str) -> str:

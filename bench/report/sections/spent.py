@@ -12,7 +12,9 @@ _CAPTION = (
 
 def blocks(findings: Findings) -> tuple[Block, ...]:
     """Return the table of all cases, or why nothing was counted; nothing of files that do not know."""
-    cases = [(run, record.kernel, spent) for run in findings.runs for record in run.records for spent in record.trust.spent]
+    cases = [
+        (run, record.kernel, spent) for run in findings.runs for record in run.records for spent in record.trust.spent
+    ]
     reasons = dict.fromkeys(spent.no_joules for _, _, spent in cases if spent.no_joules)
     missing = tuple(Paragraph(f"Not counted here: {reason}.") for reason in reasons)
     rows = [

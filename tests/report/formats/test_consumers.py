@@ -8,7 +8,7 @@ import pytest
 
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record import runs
-from mlpbench.bench.report.formats import action_benchmark
+from mlpbench.bench.report.formats import exports
 from support import simulate
 
 pytestmark = pytest.mark.heavy
@@ -41,5 +41,5 @@ def test_github_action_benchmark_takes_every_result(tmp_path):
         pytest.skip("npm is not installed")
     ran(npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", tmp_path, "zod@4", cwd=tmp_path)
     run = runs.read_run(simulate.write_run(tmp_path / "results", TIMES))
-    found = json.loads(ran(node, "-e", SCHEMA, input=action_benchmark.render([run]), cwd=tmp_path))
+    found = json.loads(ran(node, "-e", SCHEMA, input=exports.render([run], "github-action-benchmark"), cwd=tmp_path))
     assert [value for _, value in found] == [case.sample.value for case in summarize([run])]

@@ -2,14 +2,14 @@
 
 from rich.console import Console
 
-from mlpbench.bench.report.document import Table, columns
+from mlpbench.bench.report.document import table
 from mlpbench.bench.report.formats import terminal
 
 ROWS = (("one", "numpy", "1.0x", "7"), ("one", "numba", "[bold]", "8"), ("two", "numba", "3.0x", "9"))
 
 
 def drawn(**settings):
-    found = Table("A sentence.", columns(("run", "kernel"), ("speedup", "rounds")), ROWS, heads=2)
+    found = table("A sentence.", ("run", "kernel"), ("speedup", "rounds"), rows=ROWS)
     console = Console(width=60)
     with console.capture() as told:
         console.print(terminal.table(found, "Title", "caption", **settings))
