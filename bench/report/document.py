@@ -79,7 +79,7 @@ def table(
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart, how to read it, and a table for formats that cannot draw it.
+    """A chart, how to read it, and a table for formats that cannot draw it; None where another figure has the same.
 
     ``name`` is the kind of the chart, ``speedup``, and where there may be several of a kind its number: ``roofline-0``.
     ``data`` is what the kind's chart is drawn from; ``columns``: how many of its panels stand beside each other, None
@@ -89,7 +89,7 @@ class Figure:
     name: str
     title: str
     reading: str
-    table: Table
+    table: Table | None
     data: Any = field(repr=False)
     columns: int | None = None
 

@@ -18,10 +18,9 @@ Points = dict[str, tuple[Run, CaseSummary]]
 
 
 def render(runs: Sequence[Run], consumer: str) -> str:
-    """Return one run, or the settings of one sweep, as a consumer reads it. Raises UserError for none and for several."""
-    return (
-        json.dumps(CONSUMERS[consumer](_points(runs, consumer)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    )
+    """Return one run, or the settings of one sweep, as a consumer reads it. Raises UserError for several runs."""
+    content = CONSUMERS[consumer](_points(runs, consumer))
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _points(runs: Sequence[Run], consumer: str) -> Points:
@@ -54,9 +53,9 @@ def invocation(run: Run) -> Path:
 
 
 def _bencher(points: Points) -> dict[str, Any]:
-    """Return Bencher Metric Format, https://bencher.dev/docs/reference/bencher-metric-format, with bounds if there are any.
+    """Return Bencher Metric Format, https://bencher.dev/docs/reference/bencher-metric-format.
 
-    Bencher's own measure ``latency`` is in nanoseconds: ours has a name of its own.
+    Bencher's own measure ``latency`` is in nanoseconds. One repeat has no bounds.
     """
     metrics: dict[str, Any] = {}
     for name, (_, case) in points.items():

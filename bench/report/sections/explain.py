@@ -65,22 +65,23 @@ def _of_run(explanation: Explanation, number: int, *, several: bool) -> Iterator
     after, kernels = f", {explanation.of_run}" if several else "", explanation.kernels
     yield Points(tuple(gain_sentences(kernels)))
 
-    def figure(kind: str, title: str, reading: str, numbers: Table) -> Figure:
+    def figure(kind: str, title: str, reading: str, numbers: Table | None) -> Figure:
         return Figure(f"{kind}-{number}", f"{title}{after}", reading, numbers, explanation)
 
-    under_roofs = any(share.verdict for kernel in kernels for share in kernel.shares)
     if any(kernel.attribution for kernel in kernels):
         yield figure("waterfall", "Where the time of a sample goes", _WATERFALL, waterfall_table(explanation))
+    under_roofs = any(share.verdict for kernel in kernels for share in kernel.shares)
     if under_roofs:
         yield figure("share", "How near each case is to its limit", _SHARE, roof_table(kernels))
-    texts = tuple(run_sentences(explanation))
-    yield Fold(f"What a call costs, and the roofs{after}", (call_table(kernels), *([Points(texts)] if texts else [])))
+    calls: Block = call_table(kernels)
     if any(kernel.fit for kernel in kernels):
-        line = figure("hockney", "Time of a call, and the line through it", _HOCKNEY, _line_table(kernels))
-        yield Fold(f"Does the time of a call follow a line?{after}", (line,))
-    if under_roofs:
-        roofline = figure("roofline", "Every case under its roof", _ROOFLINE, roof_table(kernels))
-        yield Fold(f"The roofline{after}", (roofline,))
+        calls = figure("hockney", "Time of a call, and the line through it", _HOCKNEY, call_table(kernels))
+    yield Fold(f"What a call costs: does its time follow a line?{after}", (calls,))
+    roofline = figure("roofline", "Every case under its roof", _ROOFLINE, None)
+    texts = tuple(run_sentences(explanation))
+    roofs: list[Block] = [*([Points(texts)] if texts else []), *([roofline] if under_roofs else [])]
+    if roofs:
+        yield Fold(f"The roofline{after}", tuple(roofs))
 
 
 # -- tables
@@ -107,9 +108,9 @@ def saved_table(explanations: Sequence[Explanation]) -> Table:
     Of several runs with the network of each, and where its weights lie.
     """
     several, rows = len(explanations) > 1, []
-    for run, kernel in ((run, kernel) for run in explanations for kernel in run.kernels):
-        lie = f"{words.data_size(run.weight_bytes)} in {kernel.weights_in or 'an unknown level'}"
-        heads = (run.run, *((run.spec,) if several else ()), kernel.kernel, *((lie,) if several else ()))
+    for one, kernel in ((one, kernel) for one in explanations for kernel in one.kernels):
+        lie = f"{words.data_size(one.weight_bytes)} in {kernel.weights_in or 'an unknown level'}"
+        heads = (one.run, one.spec, kernel.kernel, lie) if several else (one.run, kernel.kernel)
         if (parts := kernel.attribution) is not None:
             times = f"{words.seconds(parts.one_s)} to {words.seconds(parts.batch_s)}"
             rows.append((*heads, times, *(share_words(name, parts) for name in PARTS)))
@@ -145,19 +146,6 @@ def _line(kernel: KernelExplanation) -> tuple[str, ...]:
     at = max(fit.misfit, key=lambda size: abs(fit.misfit[size]))
     off = words.percent(fit.worst) if fit.straight else f"{words.percent(fit.worst)} at {at:,}: not linear"
     return (t0, words.quantity(fit.r_inf, " samples/s"), n_half, off)
-
-
-def _line_table(kernels: Sequence[KernelExplanation]) -> Table:
-    rows = [
-        (
-            *(kernel.kernel, f"{size:,}", words.seconds(kernel.measured[size])),
-            f"{words.seconds(fit.line.call_s(size))} ({100 * misfit:+.1f} %)",
-        )
-        for kernel in kernels
-        if (fit := kernel.fit) is not None
-        for size, misfit in fit.misfit.items()
-    ]
-    return table("Time of a call.", ("kernel",), ("batch size", "measured call", "fitted"), rows=rows)
 
 
 def roof_table(kernels: Sequence[KernelExplanation]) -> Table:

@@ -11,16 +11,14 @@ from mlpbench.bench.report.document import Block, Figure, Findings, Fold, table
 from mlpbench.bench.report.parts import Part, interval
 from mlpbench.bench.report.sections.times import kernel_table
 
-_TIES = (
-    "1.0x is the fastest, the darker the slower. A ~ means not told apart from the fastest: the interval reaches 1x."
-)
+_TIES = "1.0x is the fastest, the darker the slower. A ~ means not told apart from the fastest: the interval reaches 1x."
 _ON_MACHINES = (
     "A cell is the kernel's time per sample in its best batch, divided by the fastest kernel's on that machine: "
     f"{_TIES}"
 )
 _READING = (
-    f"A cell is the kernel's time per sample divided by the fastest kernel's there: {_TIES} Kernels are in the order of "
-    "their speed overall."
+    f"A cell is the kernel's time per sample divided by the fastest kernel's there: {_TIES} "
+    "Kernels are in the order of their speed overall."
 )
 
 
