@@ -6,12 +6,12 @@ from typing import Any
 from mlpbench.bench import words
 from mlpbench.bench.analysis import heatmap
 from mlpbench.bench.analysis.heatmap import ONE, Cell, HeatMap
-from mlpbench.bench.report import parts
-from mlpbench.bench.report.document import Block, Figure, Findings, Fold, table
+from mlpbench.bench.report.document import Block, Figure, Findings, table
 from mlpbench.bench.report.parts import Part, interval
-from mlpbench.bench.report.sections.times import kernel_table
 
-_TIES = "1.0x is the fastest, the darker the slower. A ~ means not told apart from the fastest: the interval reaches 1x."
+_TIES = (
+    "1.0x is the fastest, the darker the slower. A ~ means not told apart from the fastest: the interval reaches 1x."
+)
 _ON_MACHINES = (
     "A cell is the kernel's time per sample in its best batch, divided by the fastest kernel's on that machine: "
     f"{_TIES}"
@@ -23,7 +23,7 @@ _READING = (
 
 
 def _machines(findings: Findings) -> tuple[Block, ...]:
-    """Return the map of kernels by machine, and what each gains where; nothing without several machines."""
+    """Return the map of kernels by machine; nothing without several machines."""
     machines = heatmap.of_machines(findings.by_run)
     if machines is None:
         return ()
@@ -34,11 +34,7 @@ def _machines(findings: Findings) -> tuple[Block, ...]:
     caption = "Time per sample in the best batch, and how much slower than the fastest kernel there."
     numbers = table(caption, ("kernel",), machines.labels, rows=rows)
     title = "Time relative to the fastest kernel of the machine"
-    figure = Figure("heatmap-machines", title, _ON_MACHINES, numbers, [machines])
-    return (
-        figure,
-        Fold("What each kernel gains where", (kernel_table(findings.of(parts.heading).kernels, several=True),)),
-    )
+    return (Figure("heatmap-machines", title, _ON_MACHINES, numbers, [machines]),)
 
 
 def _name(one: HeatMap, kernel: str) -> str:
