@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _TITLE = "Median over repeats, with 95 % intervals"
 _CAPTION = "speedup: time per sample one at a time / here, paired by repeat; rounds: of each repeat, the fewest"
+#: The style of what is refused.
+_REFUSED = "bold red"
 _CAPTION_OF_MANY = "speedup: time per sample one at a time / in the best batch, paired by repeat"
 
 
@@ -101,34 +103,31 @@ def tell(document: Document, *, as_json: bool = False, verbose: bool = False) ->
     """
     from mlpbench.bench.report import render as documents
     from mlpbench.bench.report.formats import terminal
-    from mlpbench.bench.report.sections import gaps, times
+    from mlpbench.bench.report.sections import times
 
     if as_json:
         print(documents.write(document, "json"))  # noqa: T201
         return
-    found, runs = document.headline, document.runs
-    out, several = console.out(), bool(document.overviews)
+    headline, out, several = document.headline, console.out(), bool(document.overviews)
     if document.cases:
-        table = times.kernel_table(found.kernels, several=several)
+        table = times.kernel_table(headline.kernels, several=several)
         caption = _CAPTION_OF_MANY if several else None
         console.show(terminal.table(table, table.caption.rstrip("."), caption, said_once=several), table.heads)
         if verbose and not several:
             _show_cases(document)
         out.print()
-    out.print(Text(found.lead, "bold"))
-    for line in document.lines() if verbose or several else found.remarks:
+    out.print(Text(headline.lead, "bold"))
+    for line in document.lines() if verbose or several else headline.remarks:
         out.print(console.indented(line))
-    for said in _state_lines(document, verbose=verbose):
-        out.print(said)
-    for text in gaps.refused(runs):
-        out.print(Text(text, "bold red"))
-    for text in gaps.not_checked(runs):
-        out.print(Text(text, "yellow"))
-    for run in runs:
-        before = f"{run.name}: " if len(runs) > 1 else ""
-        ending = (run.ending.shortfall(), run.ending.sentence() if verbose else None) if run.ending else ()
-        for line in filter(None, ending):
-            out.print(Text(before + line))
+    for line in _state_lines(document, verbose=verbose):
+        out.print(Text(line, "dim"))
+    for line, style in _doubts(document).items():
+        out.print(Text(line, style))
+    for run in document.runs:
+        before = f"{run.name}: " if len(document.runs) > 1 else ""
+        for line in (run.ending.shortfall(), run.ending.sentence() if verbose else None) if run.ending else ():
+            if line:
+                out.print(Text(before + line))
 
 
 def tell_refused(document: Document, shown: Document) -> None:
@@ -136,45 +135,50 @@ def tell_refused(document: Document, shown: Document) -> None:
 
     What one process alone has found takes nothing away, and is printed too.
     """
+    for line, style in _doubts(document).items():
+        if line not in _doubts(shown):
+            before = "Not to be believed in the table above. " if style == _REFUSED else ""
+            console.out().print(Text(before + line, style))
+
+
+def _doubts(document: Document) -> dict[str, str]:
+    """Return what is refused, and what is not checked, with the style of each line."""
     from mlpbench.bench.report.sections import gaps
 
-    known = {*gaps.refused(shown.runs), *gaps.not_checked(shown.runs)}
-    for text in (text for text in gaps.refused(document.runs) if text not in known):
-        console.out().print(Text(f"Not to be believed in the table above. {text}", "bold red"))
-    for text in (text for text in gaps.not_checked(document.runs) if text not in known):
-        console.out().print(Text(text, "yellow"))
+    refused, not_checked = gaps.refused(document.runs), gaps.not_checked(document.runs)
+    return dict.fromkeys(refused, _REFUSED) | dict.fromkeys(not_checked, "yellow")
 
 
-def _state_lines(document: Document, *, verbose: bool) -> list[Text]:
+def _state_lines(document: Document, *, verbose: bool) -> list[str]:
     from mlpbench.bench.report.sections import trust
 
     state = " Narrower: ".join(block.text for block in document.state)
     harness = trust.harness(document.findings.of(trust.judged)) if verbose else ()
-    return [Text(line, "dim") for line in (state, *harness) if line and document.cases]
+    return [line for line in (state, *harness) if line and document.cases]
 
 
 def print_end(document: Document, pages: Sequence[Path]) -> None:
     """Print where the page of a run is, and what one may type next."""
     from mlpbench.bench.record.runs import latest
 
-    out = console.out()
+    out, several = console.out(), bool(document.overviews)
     out.print()
     for page in pages:
         out.print(Text(f"page: {page.resolve().as_uri()}"), soft_wrap=True)  # a link that is folded is none
-    found = [one for one in document.headline.kernels if not one.unchecked]
-    best = min(found, key=lambda one: min(time.value for time in (one.one, one.best) if time), default=None)
-    other = next((name for name in dict.fromkeys(one.kernel for one in found) if best and name != best.kernel), None)
     # The results may be anywhere: the folder of the machine lies in theirs.
-    folder = document.runs[0].path.parent if document.overviews else document.runs[0].path
+    folder = document.runs[0].path.parent if several else document.runs[0].path
     where = folder.parents[1]
     is_latest = latest(where, folder.parent.name) == folder
-    beside = "" if where == Path("results") else shlex.join(["", "--results", str(where)])[2:]
-    may_compare = best and other and is_latest and not document.overviews
-    then = [f"mlpbench compare {other} {best.kernel}"] if best and may_compare else []
-    envs = {run.setting.env for run in document.runs if run.setting}
-    first = ["mlpbench compare latest --by env"] if len(envs) == 2 else []
-    explain = "mlpbench explain" if is_latest else f"mlpbench explain {folder.name}"
-    out.print(Text(f"next: {', '.join(line + beside for line in [*first, explain, *then])}"))
+    lines = ["mlpbench explain" if is_latest else f"mlpbench explain {folder.name}"]
+    if len({run.setting.env for run in document.runs if run.setting}) == 2:
+        lines.insert(0, "mlpbench compare latest --by env")
+    checked = [kernel for kernel in document.headline.kernels if not kernel.unchecked]
+    fastest = sorted(checked, key=lambda kernel: min(time.value for time in (kernel.one, kernel.best) if time))
+    if is_latest and not several and len(checked) > 1:
+        other = next(kernel for kernel in checked if kernel is not fastest[0])
+        lines.append(f"mlpbench compare {other.kernel} {fastest[0].kernel}")
+    beside = "" if where == Path("results") else f" {shlex.join(['--results', str(where)])}"
+    out.print(Text(f"next: {', '.join(line + beside for line in lines)}"))
 
 
 def _show_cases(document: Document) -> None:
@@ -182,7 +186,7 @@ def _show_cases(document: Document) -> None:
     from mlpbench.bench.report.sections import times
 
     endings = {run.name: run.ending for run in document.runs if run.ending}
-    shown = times.case_table(document.cases, endings)
-    made = terminal.table(shown, _TITLE, _CAPTION, said_once=shown.heads - 1, without=("first call",))
+    cases = times.case_table(document.cases, endings)
+    table = terminal.table(cases, _TITLE, _CAPTION, said_once=cases.heads - 1, without=("first call",))
     console.out().print()
-    console.show(made, heads=shown.heads + 1)
+    console.show(table, heads=cases.heads + 1)

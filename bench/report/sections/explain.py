@@ -107,13 +107,16 @@ def saved_table(explanations: Sequence[Explanation]) -> Table:
 
     Of several runs with the network of each, and where its weights lie.
     """
-    several, rows = len(explanations) > 1, []
-    for one, kernel in ((one, kernel) for one in explanations for kernel in one.kernels):
-        lie = f"{words.data_size(one.weight_bytes)} in {kernel.weights_in or 'an unknown level'}"
-        heads = (one.run, one.spec, kernel.kernel, lie) if several else (one.run, kernel.kernel)
-        if (parts := kernel.attribution) is not None:
-            times = f"{words.seconds(parts.one_s)} to {words.seconds(parts.batch_s)}"
-            rows.append((*heads, times, *(share_words(name, parts) for name in PARTS)))
+    several = len(explanations) > 1
+
+    def row(run: Explanation, kernel: KernelExplanation, parts: Attribution) -> tuple[str, ...]:
+        lie = f"{words.data_size(run.weight_bytes)} in {kernel.weights_in or 'an unknown level'}"
+        heads = (run.run, run.spec, kernel.kernel, lie) if several else (run.run, kernel.kernel)
+        times = f"{words.seconds(parts.one_s)} to {words.seconds(parts.batch_s)}"
+        return (*heads, times, *(share_words(name, parts) for name in PARTS))
+
+    every = [(run, kernel, kernel.attribution) for run in explanations for kernel in run.kernels]
+    rows = [row(run, kernel, parts) for run, kernel, parts in every if parts is not None]
     caption = "Shares of the time that batching saves: fewer calls, weights read once, arithmetic better used."
     texts = ("network", "kernel", "weights") if several else ("kernel",)
     numbers = ("batching: time per sample", "calls", "weights", "arithmetic", "unexplained")
