@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from mlpbench.bench.stats.estimates import Estimate, Ratio
 
-#: Ends of an interval further apart than the first factor make a number "about", than the second "unclear".
-ABOUT, WIDE = 1.5, 3.0
+#: An interval whose ends are further apart than this factor makes a number "unclear".
+WIDE = 3.0
 UNCLEAR = "unclear"
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
@@ -33,50 +33,44 @@ def time(estimate: Estimate) -> str:
     """Return a time without its interval: ``18.3 µs``, ``about 18.3 µs`` or ``unclear``, by how wide that is."""
     if is_wide(estimate.low, estimate.high):
         return UNCLEAR
-    return f"{_about(estimate.low, estimate.high)}{seconds(estimate.value)}"
+    return f"{_about(estimate)}{seconds(estimate.value)}"
 
 
 def duration(estimate: Estimate) -> str:
-    """Return a time with its interval in one unit, ``18.3 µs (18.1 to 18.6)``, or alone where there is none.
-
-    A time whose interval is wider than a factor of `WIDE` is ``unclear``, with the cause.
-    """
+    """Return a time with its interval in one unit, ``18.3 µs (18.1 to 18.6)``, or alone where there is none."""
     if math.isnan(estimate.low):
         return seconds(estimate.value)
-    if is_wide(estimate.low, estimate.high):
-        return _unclear(estimate)
     scale, unit = _time_unit(estimate.value)
-    value, low, high = (x / scale for x in (estimate.value, estimate.low, estimate.high))
-    return f"{_about(estimate.low, estimate.high)}{_digits(value)} {unit} ({interval(value, low, high)})"
+    return _with_interval(estimate, scale, f" {unit}")
 
 
 def ratio(ratio: Ratio) -> str:
-    """Return a ratio with its interval, ``12.9x (12.6 to 13.1)``, or with the reason why it has none.
-
-    A ratio whose interval is wider than a factor of `WIDE` is ``unclear``, with the cause: the value alone would be
-    believed.
-    """
-    if is_wide(ratio.low, ratio.high):
-        return _unclear(ratio)
-    spread = interval(ratio.value, ratio.low, ratio.high) if not math.isnan(ratio.low) else ratio.reason
-    return f"{_about(ratio.low, ratio.high)}{_digits(ratio.value)}x ({spread})"
-
-
-def _unclear(found: Estimate | Ratio) -> str:
-    """Return why a number is not said: ``unclear (uncertain by a factor of 8.4 in 3 repeats)``."""
-    factor = found.high / found.low if found.low > 0 else math.inf
-    told = f"{factor:.2g}" if factor < 100 else "over 100"
-    return f"{UNCLEAR} (uncertain by a factor of {told} in {things(found.n, 'repeat')})"
-
-
-def _about(low: float, high: float) -> str:
-    return "about " if high > ABOUT * low else ""
+    """Return a ratio with its interval, ``12.9x (12.6 to 13.1)``, or with the reason why it has none."""
+    return _with_interval(ratio, 1.0, "x")
 
 
 def share(ratio: Ratio) -> str:
     """Return a ratio in per cent, ``93.4 % (93.1 to 93.6)``, or with the reason why it has no interval."""
-    value, low, high = (100 * end for end in (ratio.value, ratio.low, ratio.high))
-    return f"{_digits(value)} % ({interval(value, low, high) if not math.isnan(low) else ratio.reason})"
+    return _with_interval(ratio, 0.01, " %")
+
+
+def _with_interval(number: Estimate | Ratio, scale: float, unit: str) -> str:
+    """Return a number in a unit with its interval.
+
+    One that is uncertain by more than a factor of `WIDE` is ``unclear``, with the cause: the value alone would be
+    believed.
+    """
+    if is_wide(number.low, number.high):
+        factor = number.high / number.low if number.low > 0 else math.inf
+        most = f"{factor:.2g}" if factor < 100 else "over 100"
+        return f"{UNCLEAR} (uncertain by a factor of {most} in {things(number.n, 'repeat')})"
+    value, low, high = (end / scale for end in (number.value, number.low, number.high))
+    ends = number.reason if math.isnan(low) else interval(value, low, high)
+    return f"{_about(number)}{_digits(value)}{unit} ({ends})"
+
+
+def _about(number: Estimate | Ratio) -> str:
+    return "about " if number.high > 1.5 * number.low else ""
 
 
 def slowdown(share: float) -> str:
@@ -91,15 +85,15 @@ def percent(share: float) -> str:
     return f"{round(100 * share)} %"
 
 
-def quantity(found: Estimate, unit: str) -> str:
+def quantity(estimate: Estimate, unit: str) -> str:
     """Return an estimate that is no time, its unit, and its interval or why it has none: ``12.3 rows (11.9 to 13)``."""
 
     def written(value: float) -> str:
         return count(float(f"{value:.3g}")) if value >= 100 else f"{value:.3g}"
 
-    ends = found.reason if math.isnan(found.low) else f"{written(found.low)} to {written(found.high)}"
-    ends = UNCLEAR if is_wide(found.low, found.high) else ends
-    return f"{written(found.value)}{unit} ({ends})"
+    ends = estimate.reason if math.isnan(estimate.low) else f"{written(estimate.low)} to {written(estimate.high)}"
+    ends = UNCLEAR if is_wide(estimate.low, estimate.high) else ends
+    return f"{written(estimate.value)}{unit} ({ends})"
 
 
 def interval(value: float, low: float, high: float) -> str:
