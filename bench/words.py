@@ -49,11 +49,6 @@ def ratio(ratio: Ratio) -> str:
     return _with_interval(ratio, 1.0, "x")
 
 
-def share(ratio: Ratio) -> str:
-    """Return a ratio in per cent, ``93.4 % (93.1 to 93.6)``, or with the reason why it has no interval."""
-    return _with_interval(ratio, 0.01, " %")
-
-
 def _with_interval(number: Estimate | Ratio, scale: float, unit: str) -> str:
     """Return a number in a unit with its interval.
 
@@ -65,7 +60,8 @@ def _with_interval(number: Estimate | Ratio, scale: float, unit: str) -> str:
         most = f"{factor:.2g}" if factor < 100 else "over 100"
         return f"{UNCLEAR} (uncertain by a factor of {most} in {things(number.n, 'repeat')})"
     value, low, high = (end / scale for end in (number.value, number.low, number.high))
-    ends = number.reason if math.isnan(low) else interval(value, low, high)
+    decimals = _decimals(value)
+    ends = number.reason if math.isnan(low) else f"{low:.{decimals}f} to {high:.{decimals}f}"
     return f"{_about(number)}{_digits(value)}{unit} ({ends})"
 
 
@@ -94,17 +90,6 @@ def quantity(estimate: Estimate, unit: str) -> str:
     ends = estimate.reason if math.isnan(estimate.low) else f"{written(estimate.low)} to {written(estimate.high)}"
     ends = UNCLEAR if is_wide(estimate.low, estimate.high) else ends
     return f"{written(estimate.value)}{unit} ({ends})"
-
-
-def interval(value: float, low: float, high: float) -> str:
-    """Return ``low to high``, with as many decimals as `value` has when it is written with three digits.
-
-    An interval wider than a factor of `WIDE` is ``unclear``: its ends would say no more.
-    """
-    if is_wide(low, high):
-        return UNCLEAR
-    decimals = _decimals(value)
-    return f"{low:.{decimals}f} to {high:.{decimals}f}"
 
 
 def is_wide(low: float, high: float) -> bool:

@@ -154,11 +154,11 @@ def hollow(channels: Spec, where: str) -> Spec:
     return layer("point", channels, where, filled=False, opacity=1, size=120, strokeWidth=2, fill=SURFACE)
 
 
-def whiskers(channels: Spec, where: str = "true", **properties: Any) -> Spec:
+def whiskers(channels: Spec, where: str = "true") -> Spec:
     """Return lines over the intervals of values."""
     ends = channels | {"y": field("low"), "y2": {"field": "high"}}
-    unseen: Spec = {"tooltip": None, "aria": False}
-    return layer("rule", ends, f"datum.low != null && {where}", strokeWidth=1.5, clip=True, **unseen, **properties)
+    where = f"datum.low != null && {where}"
+    return layer("rule", ends, where, strokeWidth=1.5, clip=True, opacity=0.75, tooltip=None, aria=False)
 
 
 def rule_at_one() -> Spec:

@@ -19,7 +19,7 @@ def scaling_charts(groups: Sequence[Scaling], names: Names) -> dict[str, Spec]:
     points = lines | {"shape": base.shape(names), **base.telling({**told, "gain": "speedup"})}
     layers = [
         base.rule_at_one(),
-        base.whiskers(lines, opacity=0.75),
+        base.whiskers(lines),
         base.layer("line", lines, strokeWidth=2, clip=True),
         base.symbols(points),
     ]

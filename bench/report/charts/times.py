@@ -85,17 +85,18 @@ def _charts(rows: Mapping[str, Sequence[Row]], axis: Spec, names: Names, what: s
     points = {**values, "shape": base.shape(names), "description": base.field("said", "nominal")}
     told = {"kernel": "kernel", "at": "batch size", "time": "time per sample", "rate": "samples", "gain": "speedup"}
     case, batch, single = "datum.kind == 'case'", "datum.mode == 'batched'", "datum.mode == 'per_sample'"
-    unseen: Spec = {"aria": False}
     layers = [
         *below,
-        base.layer("circle", values, "datum.kind == 'repeat'", size=16, opacity=0.5, clip=True, tooltip=None, **unseen),
-        base.whiskers(values, case, opacity=0.75),
+        base.layer(
+            "circle", values, "datum.kind == 'repeat'", size=16, opacity=0.5, clip=True, tooltip=None, aria=False
+        ),
+        base.whiskers(values, case),
         base.layer("line", values, f"{case} && {batch}", strokeWidth=2, clip=True),
         base.symbols(points, f"{case} && {batch}"),
         base.hollow(points, f"{case} && {single}"),
         # Invisible discs around the symbols are easy to hit with a finger, and they carry the tooltip.
         base.layer(
-            "point", values | base.telling(told), case, filled=True, shape="circle", size=450, opacity=0, **unseen
+            "point", values | base.telling(told), case, filled=True, shape="circle", size=450, opacity=0, aria=False
         ),
     ]
     panels = {title if len(rows) > 1 else "": base.dodged(panel) for title, panel in rows.items() if panel}
