@@ -65,19 +65,20 @@ def _speedup(case: CaseSummary) -> str:
 
 
 def kernel_table(kernels: Sequence[KernelFinding], *, several: bool = False) -> Table:
-    """Return what batching does for each kernel, of a run the fastest first, narrow enough for a terminal."""
+    """Return what batching does for each kernel, the fastest of a run first; of one run narrow enough for a terminal."""
+    written = words.duration if several else words.time
     rows = [
         (
             kernel.run,
             kernel.name,
-            words.time(kernel.one) if kernel.one else "not measured",
+            written(kernel.one) if kernel.one else "not measured",
             f"{kernel.best_batch_size:,}" if kernel.best_batch_size else "none",
-            words.time(kernel.best) if kernel.best else "not measured",
+            written(kernel.best) if kernel.best else "not measured",
             words.ratio(kernel.speedup) if kernel.speedup else str(kernel.missing),
         )
         for kernel in kernels
     ]
-    caption = "Time per sample, the fastest kernel first, with 95 % intervals of the speedups."
+    caption = f"Time per sample, the fastest kernel first, with 95 % intervals{'' if several else ' of the speedups'}."
     numbers = ("one at a time", "best batch", "time there", "speedup")
     return table(caption, ("kernel",), numbers, rows=rows, several=several)
 
