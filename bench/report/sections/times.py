@@ -65,7 +65,7 @@ def _speedup(case: CaseSummary) -> str:
 
 
 def kernel_table(kernels: Sequence[KernelFinding], *, several: bool = False) -> Table:
-    """Return what batching does for each kernel, the fastest of a run first; of one run narrow enough for a terminal."""
+    """Return what batching does for each kernel, the fastest of a run first; of one run narrow for a terminal."""
     written = words.duration if several else words.time
     rows = [
         (
