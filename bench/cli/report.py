@@ -125,9 +125,9 @@ def tell(document: Document, *, as_json: bool = False, verbose: bool = False) ->
         out.print(Text(line, style))
     for run in document.runs:
         before = f"{run.name}: " if len(document.runs) > 1 else ""
-        for line in (run.ending.shortfall(), run.ending.sentence() if verbose else None) if run.ending else ():
-            if line:
-                out.print(Text(before + line))
+        ending = (run.ending.shortfall(), run.ending.sentence() if verbose else None) if run.ending else ()
+        for text in filter(None, ending):
+            out.print(Text(before + text))
 
 
 def tell_refused(document: Document, shown: Document) -> None:

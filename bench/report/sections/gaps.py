@@ -91,11 +91,15 @@ def _unexplained(run: Run) -> Iterator[Gap]:
         for record in run.records
         for case in belongs.unexplained(record, run.plan)
     )
-    for (kernel, *case), repeats in silent.items():
-        yield kernel, f"{_name(case)}, {_repeats(repeats, run)}", "planned, and neither measured nor explained"
+    for (kernel, mode, batch_size), repeats in silent.items():
+        yield (
+            kernel,
+            f"{_name((mode, batch_size))}, {_repeats(repeats, run)}",
+            "planned, and neither measured nor explained",
+        )
 
 
-def _name(case: Sequence[str | int | None]) -> str:
+def _name(case: tuple[str | None, int | None]) -> str:
     mode, batch_size = case
     return "one at a time" if mode == "per_sample" else f"{mode} {batch_size:,}"
 
