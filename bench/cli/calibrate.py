@@ -171,7 +171,7 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
     repeats = trials.fitting(list(times.values()), plan.repeats)
     paired, unpaired = trials.evaluate(same, slowed, repeats, wander=wander)
     if paired is None:
-        raise UserError(f"nothing calibrated: fewer than {repeats} repeats have times of every kernel")
+        raise UserError(f"nothing calibrated: fewer than {repeats} repeats were measured; give it a longer --budget")
     return calibration.Calibration(
         machine=run.machine,
         run=f"{BELOW}/{run.id}",

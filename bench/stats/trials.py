@@ -81,17 +81,18 @@ class Kind:
 
 
 def fitting(sides: Collection[Times], repeats: int) -> int:
-    """Return how many repeats a block is to have: ``repeats``, or half of all that ``sides`` have in common.
+    """Return how many repeats a block is to have: at most ``repeats``, and `FEWEST` at least where that is less.
 
-    Half of them on a machine that had no time for two blocks of ``repeats``, since two runs are compared across blocks;
-    but never fewer than `FEWEST`.
+    Two runs are compared across blocks, so a block is half of the repeats that were measured where that is
+    enough. Where it is not, there is one block of all of them, and two runs are not compared.
     """
-    half = len(_common(sides)) // 2
-    return half if FEWEST <= half < repeats else repeats
+    measured = len(_measured(sides))
+    return max(min(FEWEST, repeats), min(repeats, measured // 2 if measured >= 2 * FEWEST else measured))
 
 
-def _common(sides: Collection[Times]) -> list[int]:
-    return sorted(set.intersection(*(set().union(*times.values()) for times in sides)))
+def _measured(sides: Collection[Times]) -> list[int]:
+    """Return the repeats that any side has. A disturbed one is missing on one side: a comparison meets that too."""
+    return sorted({repeat for times in sides for by_repeat in times.values() for repeat in by_repeat})
 
 
 def evaluate(
@@ -103,12 +104,12 @@ def evaluate(
     """Return what the times of equal kernels and of slowed ones show: paired, unpaired.
 
     ``same`` has the times of each equal kernel, ``slowed`` those of the kernel with each slowdown; ``wander`` is what
-    two runs differ by anyway. A block is of repeats that every kernel has; of a case it has those that count,
+    two runs differ by anyway. A block is of repeats in the order in which they ran; of a case it has those that count,
     as in any comparison. Repeats that do not fill a last block are left out. None where there are not enough: paired
     needs one block, unpaired two.
     """
-    common = _common([*same, *slowed.values()])
-    blocks = [common[i : i + repeats] for i in range(0, len(common) - repeats + 1, repeats)]
+    measured = _measured([*same, *slowed.values()])
+    blocks = [measured[i : i + repeats] for i in range(0, len(measured) - repeats + 1, repeats)]
     kernels = range(len(same))
     paired = _Trials(
         *(same, slowed, True, NO_WANDER),
@@ -129,8 +130,8 @@ def evaluate(
 
 def wandered(sides: Sequence[Times], prior: Wander) -> Wander:
     """Return how far runs of `RUN` repeats wander, from the times of kernels that ran side by side."""
-    common = _common(sides)
-    runs = [common[i : i + RUN] for i in range(0, len(common) - RUN + 1, RUN)]
+    measured = _measured(sides)
+    runs = [measured[i : i + RUN] for i in range(0, len(measured) - RUN + 1, RUN)]
     looks = []
     for repeats in runs:
         times = {

@@ -89,27 +89,29 @@ def test_false_verdicts_are_counted():
 
 
 @pytest.mark.parametrize(
-    ("repeats", "asked", "block"), [(40, 20, 20), (39, 20, 19), (24, 20, 12), (23, 20, 20), (80, 20, 20), (30, 12, 12)]
+    ("repeats", "asked", "block"),
+    [
+        (40, 20, 20),
+        (39, 20, 19),
+        (24, 20, 12),
+        (23, 20, 20),
+        (80, 20, 20),
+        (30, 12, 12),
+        (15, 20, 15),
+        (11, 20, 12),
+        (3, 2, 2),
+    ],
 )
-def test_blocks_are_shorter_where_that_makes_two_of_them(repeats, asked, block):
+def test_blocks_are_shorter_where_that_makes_two_of_them_or_one_at_all(repeats, asked, block):
     same, slowed = simulated(repeats, 0.01)
     assert fitting([*same, *slowed.values()], asked) == block
 
 
 def test_too_few_repeats_have_no_kind_and_do_not_tell_what_runs_wander_by():
-    same, slowed = simulated(19, 0.01)
     assert wandered([*simulated(9, 0.01)[0]], USUAL_WANDER) == USUAL_WANDER
     assert evaluate(*simulated(9, 0.01), repeats=10) == (None, None)
     paired, unpaired = evaluate(*simulated(10, 0.01), repeats=10)
     assert (paired is None, unpaired) == (False, None)
-    same, slowed = simulated(11, 0.01)  # only repeats that every kernel has are used
-    for case in CASES:
-        del slowed[0.05][case][3]
-    paired, _ = evaluate(same, slowed, repeats=10)
-    assert paired.false.cases == 18
-    for case in CASES:
-        del same[1][case][5]
-    assert evaluate(same, slowed, repeats=10) == (None, None)
 
 
 def test_a_disturbed_case_costs_no_other_case_its_repeat():
@@ -119,6 +121,11 @@ def test_a_disturbed_case_costs_no_other_case_its_repeat():
     paired, _ = evaluate(same, slowed, repeats=10)
     assert paired.false.cases == 18
     assert paired.planted[0.1].rate == 1
+    for case in CASES:  # a whole process was disturbed: the others are compared where both sides ran undisturbed
+        slowed[0.05][case].pop(3, None)
+        same[1][case].pop(5, None)
+    paired, _ = evaluate(same, slowed, repeats=10)
+    assert (paired.false.cases, paired.planted[0.1].rate) == (18, 1)
     same, slowed = simulated(10, 0.01)  # a case with too few repeats that count is not found
     slowed[0.1][CASES[0]] = {4: slowed[0.1][CASES[0]][4]}
     paired, _ = evaluate(same, slowed, repeats=10)
