@@ -56,28 +56,22 @@ def own_s() -> float:
 
 def used_s(threads: Iterable[threading.Thread]) -> float:
     """Return the processor time that some threads of this process have used."""
-    clocks = (time.pthread_getcpuclockid(one.ident) for one in threads if one.ident is not None)
+    clocks = (time.pthread_getcpuclockid(thread.ident) for thread in threads if thread.ident is not None)
     return sum(map(time.clock_gettime, clocks))
 
 
-#: Other threads are idle when they have used less than a tenth of a processor for so long: a pool that spins on behind
-#: a call lets go of its processor for 5 to 10 ms in between.
-IDLE_S, _LOOK_S, _IDLE_SHARE = 0.02, 0.002, 0.1
+def wait_for_others(limit_s: float, idle_s: float = 0.02) -> None:
+    """Wait until this process's other threads have been idle for ``idle_s`` in a row, at most ``limit_s``.
 
-
-def wait_for_others(limit_s: float) -> None:
-    """Wait until this process's other threads have been idle for `IDLE_S` in a row: pools spin on after a call."""
+    They are idle when they use less than a tenth of a processor. A pool that spins on behind a call lets go of its
+    processor for 5 to 10 ms in between.
+    """
     idle_since = began = time.perf_counter()
-    while idle_since + IDLE_S > (now := time.perf_counter()) < began + limit_s:
+    while idle_since + idle_s > (now := time.perf_counter()) < began + limit_s:
         used = others_s()
-        time.sleep(_LOOK_S)
-        if others_s() - used >= _IDLE_SHARE * (time.perf_counter() - now):
+        time.sleep(0.002)
+        if others_s() - used >= 0.1 * (time.perf_counter() - now):
             idle_since = time.perf_counter()
-
-
-def rest(seconds: float) -> None:
-    """Do nothing for so long."""
-    time.sleep(seconds)
 
 
 def utc_s() -> float:
@@ -87,12 +81,12 @@ def utc_s() -> float:
 
 def times_s(call: Callable[[], object], times: int) -> list[float]:
     """Return the seconds of each of ``times`` calls: of work that takes far longer than a look at the clock."""
-    found = []
+    seconds = []
     for _ in range(times):
-        with elapsed() as one:
+        with elapsed() as took:
             call()
-        found.append(one.seconds)
-    return found
+        seconds.append(took.seconds)
+    return seconds
 
 
 def single_calls_ns(call: Callable[[], object], limit_s: float, most: int) -> list[int]:
@@ -100,17 +94,17 @@ def single_calls_ns(call: Callable[[], object], limit_s: float, most: int) -> li
 
     Stops after ``limit_s`` seconds or ``most`` calls. Garbage collection is off, as it is in the rounds.
     """
-    look, found = time.perf_counter_ns, []
+    look, calls_ns = time.perf_counter_ns, []
     with no_collection():
         end = look() + round(limit_s * 1e9)
         for _ in range(most):
             start = look()
             call()
             stop = look()
-            found.append(stop - start)
+            calls_ns.append(stop - start)
             if stop > end:
                 break
-    return found
+    return calls_ns
 
 
 @contextmanager
@@ -156,11 +150,11 @@ def short_rounds(
     seconds: list[float] = []
     between()
     while not seconds or (len(seconds) < rounds and sum(seconds) * iterations < most_s):
-        with elapsed() as one:
+        with elapsed() as took:
             for _ in range(iterations):
                 call()
             if wait is not None:
                 wait()
-        seconds.append(one.seconds / iterations)
+        seconds.append(took.seconds / iterations)
         between()
     return iterations, seconds

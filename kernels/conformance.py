@@ -161,16 +161,6 @@ def expected(
     return steps[-1][1], allowed, decidable
 
 
-def is_near(spec: ForwardSpec, params: Params, x: _Array, got: _Array, arithmetic: Arithmetic = "dtype") -> bool:
-    """Return whether all outputs are so near the reference that `expected` allows them: a look in half the time.
-
-    Outputs for which it is False may be right too.
-    """
-    steps = reference.trace(spec, params, x)
-    error = np.abs(got.astype(np.float64) - steps[-1][1])
-    return bool(np.all(error <= reference.least_bound(spec, params, x, steps, arithmetic)))
-
-
 def compare(right: _Array, allowed: _Array, decidable: _Array, got: _Array, where: str) -> Conformance:
     """Hold outputs against what `expected` returns for their inputs. Raises NonConforming, with ``where`` first."""
     error = np.abs(got.astype(np.float64) - right)

@@ -136,7 +136,7 @@ def find(folder: Path, kernels: Sequence[str] = ()) -> History:
     if unknown := [name for name in kernels if name not in known]:
         raise UserError(f"no kernel {unknown[0]!r} in the runs of {folder.name}; they have {', '.join(sorted(known))}")
     calibrated, machine = calibration.of_machine(folder), clean_text(folder.name)
-    wander = (calibrated and calibrated.wander) or USUAL_WANDER
+    wander = calibration.wander(calibrated) or USUAL_WANDER
     series = _series(machine, of_runs, wander, kernels)
     problems = tuple(one.problem for one in of_runs if one.problem)
     return History(machine, tuple(clean_text(path.name) for path in paths), tuple(series), problems, trouble)

@@ -1,6 +1,6 @@
 """Takes the times away that are refused. Every reader of a run begins here, so that no table can show one.
 
-A time is refused by a check of its process (`bench.measure.behind`), by the device's own clock, or because the machine
+A time is refused by a check of its process (`bench.measure.checks`), by the device's own clock, or because the machine
 cannot be so fast (`bench.analysis.roofline`). **A check that takes a time away is sure twice**: what rests on a time
 itself (`bench.record.trust.BY_TIME`) counts where two processes of a kernel have found it. Of one process alone nobody
 can say more than "not checked". What is a wrong value counts at once. A refused case has no time in any repeat: a

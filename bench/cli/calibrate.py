@@ -17,10 +17,10 @@ from mlpbench.bench.errors import UserError
 from mlpbench.kernels import base
 
 if TYPE_CHECKING:
+    from mlpbench.bench.record.calibration import CalibrationHead
     from mlpbench.bench.record.plan import Plan
     from mlpbench.bench.record.runs import Run
     from mlpbench.bench.stats.trials import Tally
-    from mlpbench.bench.trust.calibration import Calibration
 
 #: Folder, beside the runs of a machine, of the runs behind its calibrations: in no list of runs.
 BELOW = "calibration"
@@ -41,8 +41,6 @@ def calibrate(
     threads: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Threads of every library; default: all.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the running order; default: a new one.")] = None,
-    timeout: options.Timeout = None,
     resume: options.Resume = None,
     anyway: options.Anyway = False,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
@@ -65,6 +63,7 @@ def calibrate(
     from mlpbench.bench.data.workload import Options, Workload
     from mlpbench.bench.plan.effort import WholeRounds
     from mlpbench.bench.record import runs, write
+    from mlpbench.bench.record.calibration import CalibrationFile
     from mlpbench.bench.run import folder as folder_
     from mlpbench.bench.run import process
     from mlpbench.bench.run import resume as resume_
@@ -75,7 +74,7 @@ def calibrate(
     if resume is None:
         resuming.refuse_alone(anyway=anyway)
         resuming.warn_if_never()
-        plan = replace(_plan(repeats, budget, threads, seed, timeout), command=tuple(settings.typed(context)))
+        plan = replace(_plan(repeats, budget, threads), command=tuple(settings.typed(context)))
         plan, workload = replace(plan, options_from_file=settings.from_file(context)), Workload(Options())
         folder = folder_.open_run(out, plan, workload, below=BELOW)
     else:
@@ -105,16 +104,16 @@ def calibrate(
             raise
         file = folder.parent.parent / calibration.FILE
         with saying_what_is_kept(folder, "calibrate"):
-            write.write_atomically(file, found.content(), replace=True)
+            write.write_atomically(file, CalibrationFile(found), replace=True)
             folder_.close_run(folder, ending)
     if as_json:
-        console.print_json(found.content().as_dict())
+        console.print_json(CalibrationFile(found).as_dict())
     else:
         _print(found)
     console.say(f"wrote {file}")
 
 
-def _plan(repeats: int, budget: str, threads: int | None, seed: int | None, timeout: str | None) -> Plan:
+def _plan(repeats: int, budget: str, threads: int | None) -> Plan:
     from mlpbench.bench.machine import environment
     from mlpbench.bench.measure import instruments
     from mlpbench.bench.plan import choose, plan
@@ -129,12 +128,12 @@ def _plan(repeats: int, budget: str, threads: int | None, seed: int | None, time
         kernels,
         cases.grid(profile.modes, profile.batch_sizes),
         repeats=repeats,
-        seed=plan.new_seed() if seed is None else seed,
+        seed=plan.new_seed(),
         threads=threads or base.processors(),
         command=(),
         commit=environment.commit().commit,
         budget_s=budget_s,
-        timeout_s=choose.find_timeout(timeout) or choose.usual_timeout_s(budget_s, len(kernels)),
+        timeout_s=choose.usual_timeout_s(budget_s, len(kernels)),
     )
 
 
@@ -151,11 +150,12 @@ def _say_what_comes(plan: Plan, folder: Path) -> None:
     console.say(f"again: {shlex.join(plan.command)}", "dim")
 
 
-def _evaluate(run: Run, plan: Plan) -> Calibration:
+def _evaluate(run: Run, plan: Plan) -> CalibrationHead:
     """Return what the records show. Raises UserError where a kernel has no times."""
     from mlpbench.bench.analysis import times as times_of
     from mlpbench.bench.analysis.summary import USUAL_WANDER
     from mlpbench.bench.measure import instruments
+    from mlpbench.bench.record.calibration import CalibrationHead, SeenEntry, WanderEntry
     from mlpbench.bench.stats import trials, verdicts
     from mlpbench.bench.trust import calibration
 
@@ -172,7 +172,9 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
     paired, unpaired = trials.evaluate(same, slowed, repeats, wander=wander)
     if paired is None:
         raise UserError(f"nothing calibrated: fewer than {repeats} repeats were measured; give it a longer --budget")
-    return calibration.Calibration(
+    seen = trials.seen_slowdowns(same, slowed)
+    return CalibrationHead(
+        kind="calibration",
         machine=run.machine,
         run=f"{BELOW}/{run.id}",
         kernel=instruments.BASE,
@@ -181,33 +183,38 @@ def _evaluate(run: Run, plan: Plan) -> Calibration:
         repeats=repeats,
         threshold=verdicts.THRESHOLD,
         false_discovery_rate=verdicts.FALSE_DISCOVERY_RATE,
-        paired=paired,
-        unpaired=unpaired,
-        seen=trials.seen_slowdowns(same, slowed),
-        wander=wander,
+        paired=calibration.entry_of(paired),
+        unpaired=calibration.entry_of(unpaired),
+        seen=tuple(SeenEntry(share, shown) for share, shown in sorted(seen.items())),
+        wander=WanderEntry(wander.sd, wander.degrees),
     )
 
 
-def _print(found: Calibration) -> None:
+def _print(found: CalibrationHead) -> None:
+    from mlpbench.bench.trust import calibration
+
     out = console.out()
     out.print(_table(found))
     for paired in (True, False):
-        out.print(Text(found.sentence(found.repeats, paired=paired)))
+        out.print(Text(calibration.sentence(found, found.repeats, paired=paired)))
     if found.wander:
         out.print(Text(f"the level of a whole run wanders by {100 * found.wander.sd:.2g} %"))
     out.print(Text("Comparisons share processes: the bounds are narrower than independent cases would give.", "dim"))
 
 
-def _table(found: Calibration) -> Table:
-    kinds = [(name, kind) for name, kind in (("kernels of a run", found.paired), ("two runs", found.unpaired)) if kind]
-    names = [name for name, _ in kinds]
+def _table(found: CalibrationHead) -> Table:
+    from mlpbench.bench.trust import calibration
+
+    entries = {"kernels of a run": found.paired, "two runs": found.unpaired}
+    kinds = {name: calibration.kind_of(entry) for name, entry in entries.items() if entry}
+    seen = {entry.slowdown: f" (seen: {100 * entry.seen:.2g} %)" for entry in found.seen}
     title = f"{found.kernel}, {found.repeats} repeats on each side, threshold {100 * found.threshold:.3g} %"
-    shown = console.table(title, "what was compared", *names, right=tuple(names))
-    shown.add_row("equal: false verdicts", *(_rate(kind.false) for _, kind in kinds))
-    shown.add_row("equal: comparisons with any", *(_rate(kind.disjoint) for _, kind in kinds))
-    for share in sorted(kinds[0][1].planted):
-        seen = f" (seen: {100 * found.seen[share]:.2g} %)" if share in found.seen else ""
-        shown.add_row(f"{100 * share:.3g} % slower{seen}: found", *(_rate(kind.planted[share]) for _, kind in kinds))
+    shown = console.table(title, "what was compared", *kinds, right=tuple(kinds))
+    shown.add_row("equal: false verdicts", *(_rate(kind.false) for kind in kinds.values()))
+    shown.add_row("equal: comparisons with any", *(_rate(kind.disjoint) for kind in kinds.values()))
+    for share in sorted(next(iter(kinds.values())).planted):
+        rates = (_rate(kind.planted[share]) for kind in kinds.values())
+        shown.add_row(f"{100 * share:.3g} % slower{seen.get(share, '')}: found", *rates)
     return shown
 
 

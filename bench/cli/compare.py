@@ -124,10 +124,10 @@ def decide(
     # What the runs of one host wander says nothing of two.
     one_host = machine_of(left[0].run) == machine_of(right[0].run)
     calibrated = calibration.of_machine(results / right[0].run.machine) if one_host else None
-    level = (calibrated and calibrated.wander) or wander.learnt(right[0].run, left[0].run)
+    level = calibration.wander(calibrated) or wander.learnt(right[0].run, left[0].run)
     found = compare.compare(left, right, threshold, anyway=anyway, wander=level, by=by)
     fewest = min(row.speedup.n for row in found.rows)
-    return found, calibrated.sentence(fewest, paired=found.paired) if calibrated else None
+    return found, calibration.sentence(calibrated, fewest, paired=found.paired) if calibrated else None
 
 
 def check_format(name: str | None, *, as_json: bool) -> None:

@@ -23,16 +23,8 @@ from mlpbench.kernels.spec import ForwardSpec
 
 #: Repeats of a run that have them: the parts of a gain need an interval, which one repeat does not give.
 REPEATS = 3
-ROUNDS = 11
-ROUND_S = 0.001
-#: Rows of the inputs, twice the largest case: calls rotate through them.
-ROWS = 200
-#: Where the size of the first-level cache cannot be read: what every processor of the last decade has at least.
-SMALLEST_L1 = 32 * 1024
-#: Share of the first-level cache that the weights of the second network fill: the rest is for a row and its sums.
-SHARE_OF_L1 = 0.75
-#: A product over fewer inputs than this is all beginning and end.
-FEWEST_INPUTS = 16
+#: Of each case.
+ROUNDS, ROUND_S = 11, 0.001
 
 CASES = {
     "two_neurons": (Case("per_sample", 100), Case("batched", 1)),
@@ -52,12 +44,12 @@ def in_l1(spec: ForwardSpec, l1_bytes: int) -> ForwardSpec:
     If the layers behind the first one leave room, only the inputs become fewer: the widths, and so the way in which a
     kernel divides them, stay. Otherwise all sizes shrink by one factor.
     """
-    budget = int(SHARE_OF_L1 * l1_bytes)
+    budget = int(0.75 * l1_bytes)  # the rest is for a row and its sums
     if spec.weight_bytes() <= budget:
         return spec
     column = spec.sizes[1] * spec.np_dtype.itemsize
     inputs = (budget - (spec.weight_bytes() - spec.n_in * column)) // column
-    if inputs >= FEWEST_INPUTS:
+    if inputs >= 16:  # a product over fewer is all beginning and end
         return replace(spec, sizes=(inputs, *spec.sizes[1:]))
     factors = np.geomspace(1, 1e-5, 500)
     shrunk = (replace(spec, sizes=tuple(max(1, int(n * factor)) for n in spec.sizes)) for factor in factors)
@@ -74,21 +66,21 @@ def measure(kernel_class: type[Kernel], spec: ForwardSpec) -> Anatomy:
     small = {"two_neurons": narrow(spec, 2)}
     if kernel_class.device == CPU:
         small["one_neuron"] = narrow(spec, 1)
-        small["in_l1"] = in_l1(spec, environment.machine().caches.get("L1d", SMALLEST_L1))
-    found: dict[str, SmallNetwork] = {}
+        small["in_l1"] = in_l1(spec, environment.machine().caches.get("L1d", 32 * 1024))  # or the least of this decade
+    timed: dict[str, SmallNetwork] = {}
     reason = None
     for name, small_spec in small.items():
         try:
-            found[name] = _timed(kernel_class, small_spec, CASES[name])
+            timed[name] = _timed(kernel_class, small_spec, CASES[name])
         except Exception as error:  # noqa: BLE001 - a kernel may raise anything; it has been timed on its own network
             reason = f"{small_spec.label()}: {type(error).__name__}: {error}"
-    return Anatomy(reason=reason, **found)
+    return Anatomy(reason=reason, **timed)
 
 
 def _timed(kernel_class: type[Kernel], spec: ForwardSpec, cases: tuple[Case, ...]) -> SmallNetwork:
     params = seeded(spec)
     kernel = kernel_class(spec, params)
-    x = kernel.nearest(conformance.probe_inputs(spec, ROWS, seed=0))
+    x = kernel.nearest(conformance.probe_inputs(spec, 200, seed=0))
     conformance.agree(kernel, params, x, rows=conformance.SINGLE_ROWS)
     conformance.agree(kernel, params, x, singly=True, rows=conformance.SINGLE_ROWS)
     return SmallNetwork(spec, tuple(_case(kernel, case, x) for case in cases))

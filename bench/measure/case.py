@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from mlpbench.bench.cases import CPU, Case
-from mlpbench.bench.clock import elapsed, now, others_s, own_s
+from mlpbench.bench.clock import elapsed, now, times_s
 from mlpbench.bench.data.workload import Workload, predict
 from mlpbench.bench.machine import environment
 from mlpbench.bench.record.schema import PARTS, Beside, Parts
@@ -30,14 +30,10 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 
-#: Seconds of calls before the calls of a round are counted: caches, branch predictors and clocks settle.
+#: Seconds of calls before the calls of a round are counted.
 WARM_S = 0.01
-#: A thread that has used less sleeps while others work.
-LEAST_OWN_S = 1e-6
 #: Transfers are timed this often; the median is kept.
 TRANSFERS = 5
-#: Inputs that calls rotate through: so many times the largest cache, and so many bytes at least.
-BEYOND, ROTATE_BYTES = 4, 64 * 2**20
 
 
 def is_asynchronous(kernel: Kernel) -> bool:
@@ -82,27 +78,24 @@ class Prepared:
     """What is timed: ``call()`` processes the next of ``batches``, in turn, and returns its (last) result.
 
     ``batches``: the inputs where the kernel reads them, a batch each, or with one row at a time the list of its rows;
-    ``take()`` takes the next without a call. ``whole``: of a device, all of them as the one array that they are parts
-    of. ``forward`` is one call of the kernel, on a batch or a row. ``takes_host``: these are NumPy's, and `from_host`
-    is part of a call.
+    ``take()`` takes the next without a call. ``forward`` is one call of the kernel, on a batch or a row.
     """
 
     call: Callable[[], Any]
     batches: tuple[Any, ...]
     take: Callable[[], Any]
     forward: Callable[[Any], Any]
-    whole: Any = None
-    takes_host: bool = False
 
 
 def rotation(kernel: Kernel, case: Case, x: NDArray[Any]) -> int:
     """Return how many rows of ``x`` the calls of a case rotate through: whole batches that no cache holds, and no more.
 
-    A million inputs of one row take a million objects, and minutes to a device; so many bytes are as good as more.
+    A million inputs of one row take a million objects, and minutes to a device. Four times the largest cache, and 64
+    MiB, are as good as more.
     """
     cache = _largest_cache() if kernel.device == CPU else kernel.l2_bytes() or 0
     row_bytes: int = x[0].nbytes
-    most = max(BEYOND * cache, ROTATE_BYTES) // row_bytes
+    most = max(4 * cache, 64 * 2**20) // row_bytes
     return max(case.batch_size, min(most, len(x)) // case.batch_size * case.batch_size)
 
 
@@ -119,34 +112,36 @@ def prepare(kernel: Kernel, case: Case, x: NDArray[Any]) -> Prepared:
     a device they go in one piece, of which the inputs are slices.
 
     A kernel on the CPU could do its work in `from_host`. Where nobody can write over what that gives, as
-    `bench.measure.honesty` does to see it, or it is no copy, it is part of the call.
+    `bench.measure.checks` does to see it, or it is no copy, it is part of the call.
     """
-    size = case.batch_size
-    starts = range(0, rotation(kernel, case, x) - size + 1, size)
-    whole = None if kernel.device == CPU else kernel.from_host(np.ascontiguousarray(x[: starts[-1] + size]))
-    there: tuple[Any, ...]
-    single = case.mode == "per_sample"
+    size, single = case.batch_size, case.mode == "per_sample"
     forward = kernel.forward_one if single else kernel.forward
-    host: tuple[Any, ...] = tuple(np.ascontiguousarray(x[start : start + size]) for start in starts)
-    if whole is None:
-        there = tuple([kernel.from_host(row) for row in batch] if single else kernel.from_host(batch) for batch in host)
-    elif single:
-        there = tuple([whole[row] for row in range(start, start + size)] for start in starts)
+    x = np.ascontiguousarray(x[: rotation(kernel, case, x)])
+    host = [x[start : start + size] for start in range(0, len(x), size)]
+    batches: list[Any]
+    if kernel.device != CPU:
+        there = kernel.from_host(x)
+        starts = range(0, len(x), size)
+        if single:
+            batches = [[there[row] for row in range(start, start + size)] for start in starts]
+        else:
+            batches = [there[start : start + size] for start in starts] if len(starts) > 1 else [there]
+    elif _can_be_written_over(kernel, host[0][0] if single else host[0]):
+        batches = [[kernel.from_host(row) for row in batch] if single else kernel.from_host(batch) for batch in host]
     else:
-        there = tuple(whole[start : start + size] for start in starts) if len(starts) > 1 else (whole,)
-    first, values = (there[0][0], host[0][0]) if single else (there[0], host[0])
-    its = memory(kernel, first) if kernel.device == CPU else None
-    same = its is not None and (its.shape, its.dtype) == (values.shape, values.dtype)
-    takes_host = kernel.device == CPU and not same
-    if takes_host:
-        there, of_kernel = tuple(list(batch) for batch in host) if single else host, forward
+        batches, of_kernel = [list(batch) if single else batch for batch in host], forward
 
         def forward(x: Any) -> Any:
             return of_kernel(kernel.from_host(x))
 
-    take = itertools.cycle(there).__next__
-    call = (_per_sample if single else _batched)(kernel, forward, take)
-    return Prepared(call, there, take, forward, whole, takes_host)
+    take = itertools.cycle(batches).__next__
+    return Prepared((_per_sample if single else _batched)(kernel, forward, take), tuple(batches), take, forward)
+
+
+def _can_be_written_over(kernel: Kernel, x: NDArray[Any]) -> bool:
+    """Return whether `from_host` of a kernel on the CPU gives an array like ``x`` whose memory can be written to."""
+    there = memory(kernel, kernel.from_host(x))
+    return there is not None and (there.shape, there.dtype) == (x.shape, x.dtype)
 
 
 def memory(kernel: Kernel, there: Any) -> NDArray[Any] | None:
@@ -222,14 +217,12 @@ def round_of(call: Callable[[], Any], calls: int) -> Callable[[], Any]:
 class Ready:
     """A case that can be timed: its first call, transfers and warming are over.
 
-    ``call_s``: of the fastest call so far. ``others``: the processor time of the process's other threads meanwhile,
-    for each second of this thread's, infinite where that is not known. ``prepared`` is None for the book's cell.
-    ``parts``: what `by_round` takes, of every call of it.
+    ``call_s``: of the fastest call so far. ``prepared`` is None for the book's cell. ``parts``: what `by_round` takes,
+    of every call of it.
     """
 
     call: Callable[[], Any]
     call_s: float
-    others: float
     beside: Beside
     prepared: Prepared | None
     parts: list[tuple[int, tuple[float, ...]]]
@@ -261,11 +254,10 @@ def make_ready(
         call()
     beside = Beside(first_call_s=first.seconds)
     if prepared is None:
-        return Ready(call, first.seconds, math.inf, beside, None, parts)
+        return Ready(call, first.seconds, beside, None, parts)
     from_host_s, to_host_s = _transfers(kernel, case, x[: case.batch_size])
-    call_s, others = _warm(call)
     beside = replace(beside, from_host_s=from_host_s, to_host_s=to_host_s)
-    return Ready(call, call_s, others, beside, prepared, parts)
+    return Ready(call, _warm(call), beside, prepared, parts)
 
 
 def measure(
@@ -306,18 +298,15 @@ def rounds_ended(benchmark: BenchmarkFixture) -> int:
     return 0 if benchmark.stats is None else len(benchmark.stats.stats.data)
 
 
-def _warm(call: Callable[[], Any]) -> tuple[float, float]:
-    """Return the seconds of the fastest call, and the time of other threads of the process for each second of this one.
-
-    Both are processor time: beside other programs all threads wait, and by the clock they would seem to do nothing.
-    """
-    fastest, used, own = math.inf, others_s(), own_s()
+def _warm(call: Callable[[], Any]) -> float:
+    """Call until caches, branch predictors and clocks have settled; return the seconds of the fastest call."""
+    fastest = math.inf
     began = before = now()
     while before < began + WARM_S:
         call()
         after = now()
         fastest, before = min(fastest, after - before), after
-    return fastest, (others_s() - used) / max(own_s() - own, LEAST_OWN_S)
+    return fastest
 
 
 def _transfers(kernel: Kernel, case: Case, x: NDArray[Any]) -> tuple[float, float]:
@@ -327,20 +316,15 @@ def _transfers(kernel: Kernel, case: Case, x: NDArray[Any]) -> tuple[float, floa
     """
     single = case.mode == "per_sample"
     parts, forward = (list(x), kernel.forward_one) if single else ([x], kernel.forward)
-    to_device, to_host = [], []
-    for _ in range(TRANSFERS):
-        seconds = 0.0
-        for part in parts:
-            with elapsed() as there:
-                on_device = kernel.from_host(part)
-                kernel.synchronize(on_device)
-            seconds += there.seconds
-        to_device.append(seconds)
-    y = forward(on_device)
+    y = forward(kernel.from_host(parts[-1]))
     kernel.synchronize(y)
-    for _ in range(TRANSFERS):
-        with elapsed() as back:
-            for _ in parts:
-                kernel.to_host(y)
-        to_host.append(back.seconds)
-    return statistics.median(to_device), statistics.median(to_host)
+
+    def to_device() -> None:
+        for part in parts:
+            kernel.synchronize(kernel.from_host(part))
+
+    def to_host() -> None:
+        for _ in parts:
+            kernel.to_host(y)
+
+    return statistics.median(times_s(to_device, TRANSFERS)), statistics.median(times_s(to_host, TRANSFERS))

@@ -23,9 +23,6 @@ from mlpbench.kernels import registry
 
 #: Where libraries keep compiled code: whatever a kernel is written with finds these folders empty, and then filled.
 CACHES = ("NUMBA_CACHE_DIR", "CUPY_CACHE_DIR", "CUDA_CACHE_PATH", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
-#: A start that takes longer is stuck, or more than this share of what its process may take: it must not be the end of
-#: that process, whose times are in it.
-TIMEOUT_S, TIMEOUT_SHARE = 120.0, 1 / 3
 #: Why there are no starts on a card that is this process's alone.
 EXCLUSIVE = (
     "the card lets one process in, which is this one (compute mode exclusive): nvidia-smi -c DEFAULT lets more in"
@@ -45,17 +42,18 @@ def starts(suite: Suite, kernel: str, *, fresh: bool) -> tuple[list[Start], str 
         return [], EXCLUSIVE
     cases = [case.as_dict() for case in suite.cases if case.mode != "book"]
     asked = {"kernel": kernel, "options": suite.workload.options.texts(), "rows": suite.workload.rows, "cases": cases}
+    # A start that takes longer is stuck. It must not be the end of the process that asks, whose times are in it.
     allowed_s = suite.plan.timeout_s if suite.plan else None
-    limit_s = TIMEOUT_S if allowed_s is None else min(TIMEOUT_S, TIMEOUT_SHARE * allowed_s)
-    found: list[Start] = []
+    limit_s = 120.0 if allowed_s is None else min(120.0, allowed_s / 3)
+    measured: list[Start] = []
     with guard.OURS.folder() as scratch:
         caches = {name: str(scratch / name.lower()) for name in CACHES} if fresh else {}
         for is_fresh in (True, False) if fresh else (False,):
             said = child.ask(__name__, asked, variables=caches, timeout_s=limit_s)
             if said.found is None:
-                return found, said.reason
-            found.append(replace(msgspec.convert(said.found, Start), fresh=is_fresh))
-    return found, None
+                return measured, said.reason
+            measured.append(replace(msgspec.convert(said.found, Start), fresh=is_fresh))
+    return measured, None
 
 
 def measure_start(asked: dict[str, Any]) -> Start:
@@ -78,7 +76,7 @@ def measure_start(asked: dict[str, Any]) -> Start:
             call()
         calls.append(FirstCall(case.mode, case.batch_size, first.seconds))
     after = peak_bytes()
-    found = Start(
+    start = Start(
         import_s=importing.seconds,
         construct_s=construction.seconds,
         compile_s=kernel.compiled_s(),
@@ -87,7 +85,7 @@ def measure_start(asked: dict[str, Any]) -> Start:
         pool_bytes=kernel.describe().pool_bytes,
     )
     workload.gate(kernel_class, kernel)
-    return found
+    return start
 
 
 def begin() -> int | None:
@@ -100,9 +98,8 @@ def begin() -> int | None:
 def peak_bytes() -> int | None:
     """Return the most memory that this process has had resident, in bytes, since `begin`."""
     with suppress(OSError):
-        found = re.search(r"^VmHWM:\s*(\d+) kB", _STATUS.read_text(), re.MULTILINE)
-        if found:
-            return int(found[1]) * 1024
+        if peak_kb := re.search(r"^VmHWM:\s*(\d+) kB", _STATUS.read_text(), re.MULTILINE):
+            return int(peak_kb[1]) * 1024
     if sys.platform == "win32":
         return None
     import resource

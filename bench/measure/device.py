@@ -28,107 +28,63 @@ from mlpbench.kernels.cuda.queue import Queue
 
 #: How long a stream is held at most. Giving twelve device kernels to it takes a tenth of a millisecond.
 HOLD_S = 0.05
-#: Calls before any is timed: libraries load their code at a first call, and then wait for the device.
-WARM = 3
+#: A measurement ends with so many samples, which a p99 needs (`bench.stats.percentiles`), after so long, or when so
+#: many samples in a row were dropped.
+MOST_SAMPLES, TIMEOUT_S, MOST_DROPPED = 700, 0.2, 10
 #: Calls behind each other in one sample of `hot`: as many as take so long, and so many at most. A driver keeps some
 #: thousand launches waiting, and then stops the host.
 HOT_S, MOST_HOT = 1e-3, 64
-#: p99 needs so many samples (`bench.stats.percentiles`).
-OF_LATENCY = 662
 
 #: What a device or its library raises: CUDA's errors are RuntimeErrors.
 ERRORS = (ImportError, RuntimeError, MemoryError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
-class Rule:
-    """When a measurement stops: it has enough samples that agree, or all that it may take, or its time is over.
-
-    ``spread``: of the median, as a share of it: the width of the middle half / the median / the root of the samples.
-    ``gives_up``: after so many samples in a row that were dropped.
-    """
-
-    fewest: int = 30
-    most: int = 1000
-    least_s: float = 0.01
-    spread: float = 0.005
-    timeout_s: float = 0.3
-    gives_up: int = 10
-
-    def stops(self, kept: Sequence[float], spent_s: float, lost_in_a_row: int, fewest: int) -> str | None:
-        """Return the name of the rule that ends a measurement now, None where it goes on."""
-        if lost_in_a_row >= self.gives_up:
-            return "dropped"
-        if len(kept) >= self.most:
-            return "samples"
-        if spent_s >= self.timeout_s:
-            return "timeout"
-        if len(kept) < fewest or len(kept) % 10 or sum(kept) < self.least_s:
-            return None
-        low, middle, high = np.percentile(kept, (25, 50, 75))
-        return "spread" if (high - low) / middle / math.sqrt(len(kept)) <= self.spread else None
-
-    @property
-    def words(self) -> str:
-        """The rule in one sentence."""
-        return (
-            f"a measurement ends with {self.fewest} samples or more (latency: {OF_LATENCY}) of {self.least_s:g} s in "
-            f"all whose median is known within {100 * self.spread:g} %, with {self.most:,} samples, or after "
-            f"{self.timeout_s:g} s"
-        )
-
-
-@dataclass(frozen=True)
 class Sampler:
-    """Takes samples until the rule says stop. ``clock``: the host's seconds; ``is_throttled``: asked after each."""
+    """Takes samples of a measurement. ``is_throttled``: asked after each; ``clock``: the host's seconds."""
 
-    rule: Rule
     is_throttled: Callable[[], bool]
+    timeout_s: float = TIMEOUT_S
     clock: Callable[[], float] = now
 
-    def take(self, one: Sample, fewest: int = 0) -> list[Spread | Lost]:
-        """Return what came of each of the measurements that ``one`` samples; the first decides when to stop."""
+    def take(self, sample: Sample) -> list[Spread | Lost]:
+        """Return each of the measurements that ``sample`` makes: its percentiles, or why none was left."""
         kept: list[tuple[float, ...]] = []
-        first: list[float] = []
         timed_out = throttled = in_a_row = 0
-        stopped = None
         began = self.clock()
         with no_collection():
-            while stopped is None:
-                found = one()
+            while True:
+                seconds = sample()
                 in_a_row += 1
-                if found is None:
+                if seconds is None:
                     timed_out += 1
                 elif self.is_throttled():
                     throttled += 1
                 else:
-                    kept.append(found)
-                    first.append(found[0])
+                    kept.append(seconds)
                     in_a_row = 0
-                stopped = self.rule.stops(first, self.clock() - began, in_a_row, max(fewest, self.rule.fewest))
-        if not kept:
-            return [Lost(reason=_why_lost(timed_out, throttled), timed_out=timed_out, throttled=throttled)]
-        return [spread(one, timed_out, throttled, stopped) for one in zip(*kept, strict=True)]
+                is_over = self.clock() - began >= self.timeout_s
+                if is_over or len(kept) >= MOST_SAMPLES or in_a_row >= MOST_DROPPED:
+                    break
+        if kept:
+            return [spread(seconds, timed_out, throttled) for seconds in zip(*kept, strict=True)]
+        reason = "the card's clock was lowered in every sample"
+        if timed_out >= throttled:
+            reason = f"the device was held for {HOLD_S:g} s and the host was not ready: the call waits, or takes memory"
+        return [Lost(reason=reason, timed_out=timed_out, throttled=throttled)]
 
 
-def _why_lost(timed_out: int, throttled: int) -> str:
-    if timed_out >= throttled:
-        return f"the device was held for {HOLD_S:g} s and the host was not ready: the call waits, or takes memory"
-    return "the card's clock was lowered in every sample"
-
-
-def spread(samples: Sequence[float], timed_out: int, throttled: int, stopped: str) -> Spread:
+def spread(samples: Sequence[float], timed_out: int, throttled: int) -> Spread:
     """Return the percentiles of some samples, in seconds."""
     # Events tell half microseconds; of two at the same moment, the time is not known to be none.
-    found = np.maximum(samples, 1e-9)
-    percentiles = zip(PERCENTILES, np.percentile(found, PERCENTILES).tolist(), strict=True)
+    seconds = np.maximum(samples, 1e-9)
+    percentiles = zip(PERCENTILES, np.percentile(seconds, PERCENTILES).tolist(), strict=True)
     return Spread(
-        samples=len(found),
+        samples=len(seconds),
         timed_out=timed_out,
         throttled=throttled,
-        stopped=stopped,
-        min_s=float(found.min()),
-        max_s=float(found.max()),
+        min_s=float(seconds.min()),
+        max_s=float(seconds.max()),
         **{f"p{percent}_s": value for percent, value in percentiles},
     )
 
@@ -139,20 +95,20 @@ def spread(samples: Sequence[float], timed_out: int, throttled: int, stopped: st
 def latency(queue: Queue, call: Callable[[], object], clock: Callable[[], float]) -> Sample:
     """Return a sample of the latency and of the enqueueing of a call."""
 
-    def one() -> tuple[float, float]:
+    def sample() -> tuple[float, float]:
         began = clock()
         call()
         returned = clock()
         queue.wait()
         return clock() - began, returned - began
 
-    return one
+    return sample
 
 
 def on_device(queue: Queue, call: Callable[[], object], calls: int, *, flushed: bool) -> Sample:
     """Return a sample of the device's time of a call, from ``calls`` behind each other."""
 
-    def one() -> tuple[float] | None:
+    def sample() -> tuple[float] | None:
         if flushed:
             queue.flush()
         queue.hold(HOLD_S)
@@ -166,7 +122,7 @@ def on_device(queue: Queue, call: Callable[[], object], calls: int, *, flushed: 
         queue.wait()
         return None if queue.gave_up else (queue.between_s(0, 1) / calls,)
 
-    return one
+    return sample
 
 
 # -- one case, and all of them
@@ -178,13 +134,13 @@ def measure(contestant: Contestant, cases: Sequence[Case], timeout_s: float) -> 
     if kernel.stream() is None:
         return None
     card = Card.of(kernel.describe().device_uuid)
-    sampler = Sampler(Rule(timeout_s=min(timeout_s, Rule.timeout_s)), card.is_throttled)
-    found = []
+    sampler = Sampler(card.is_throttled, min(timeout_s, TIMEOUT_S))
+    measured = []
     for case in cases:
         if case.mode != "book":
-            found.append(of_case(kernel, case, contestant.inputs, sampler))
+            measured.append(of_case(kernel, case, contestant.inputs, sampler))
             card.count_others()
-    return DeviceTimes(rule=sampler.rule.words, cases=tuple(found), card=card.facts())
+    return DeviceTimes(cases=tuple(measured), card=card.facts())
 
 
 def of_case(kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler, *, moves: bool = True) -> DeviceCase:
@@ -193,11 +149,11 @@ def of_case(kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler, *, mo
     times: dict[str, Spread] = {}
     lost: dict[str, Lost] = {}
     try:
-        for name, found in _measured(kernel, Case(case.mode, rows), x, sampler, moves=moves):
-            if isinstance(found, Spread):
-                times[name] = found
+        for name, measured in _measured(kernel, Case(case.mode, rows), x, sampler, moves=moves):
+            if isinstance(measured, Spread):
+                times[name] = measured
             else:
-                lost[name] = found
+                lost[name] = measured
     except ERRORS as error:  # the device is lost, or its memory: what was measured before stays
         reason = " ".join(str(error).split()) or type(error).__name__
         lost |= {name: Lost(reason=reason) for name in MEASURES if name not in times and name not in lost}
@@ -208,35 +164,30 @@ def _measured(
     kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler, *, moves: bool
 ) -> Iterator[tuple[str, Spread | Lost]]:
     queue = Queue(int(kernel.stream() or 0), events=2 + transfers.DEPTH)
-    call, inputs = _calls(kernel, case, x)
+    batches = prepare(kernel, case, x).batches
+    single = case.mode == "per_sample"
+    forward = kernel.forward_one if single else kernel.forward
+    inputs = [row for batch in batches for row in batch] if single else list(batches)
     first, take = inputs[0], cycle(inputs).__next__
-    for _ in range(WARM):
+    for _ in range(3):  # libraries load their code at a first call, and then wait for the device
         queue.hold(HOLD_S)
         queue.release()
-        call(take())
+        forward(take())
         queue.wait()
-    found = sampler.take(latency(queue, lambda: call(take()), sampler.clock), OF_LATENCY)
-    yield from zip(("latency", "enqueue"), found * 2, strict=False)  # one reason is that of both
+    of_host = sampler.take(latency(queue, lambda: forward(take()), sampler.clock))
+    yield from zip(("latency", "enqueue"), of_host * 2, strict=False)  # one reason is that of both
     footprint = kernel.spec.weight_bytes() + kernel.spec.input_bytes(case.batch_size)
     queue.make_room(max(queue.l2_bytes, 2 * footprint))
     queue.flush()
     queue.wait()
-    (cold,) = sampler.take(on_device(queue, lambda: call(take()), 1, flushed=True))
+    (cold,) = sampler.take(on_device(queue, lambda: forward(take()), 1, flushed=True))
     yield "cold", cold
-    one_s = cold.p50_s if isinstance(cold, Spread) else HOT_S
-    calls = min(MOST_HOT, max(1, math.ceil(HOT_S / one_s)))
-    yield "hot", sampler.take(on_device(queue, lambda: call(first), calls, flushed=False))[0]
-    yield "graph", _graph(queue, kernel, lambda: call(first), sampler)
-    for name, sample in transfers.samples(kernel, queue, call, case, x, sampler.clock) if moves else ():
+    cold_s = cold.p50_s if isinstance(cold, Spread) else HOT_S
+    calls = min(MOST_HOT, max(1, math.ceil(HOT_S / cold_s)))
+    yield "hot", sampler.take(on_device(queue, lambda: forward(first), calls, flushed=False))[0]
+    yield "graph", _graph(queue, kernel, lambda: forward(first), sampler)
+    for name, sample in transfers.samples(kernel, queue, forward, case, x, sampler.clock) if moves else ():
         yield name, sampler.take(sample)[0]
-
-
-def _calls(kernel: Kernel, case: Case, x: NDArray[Any]) -> tuple[Callable[[Any], Any], list[Any]]:
-    """Return the call of a case without its wait, and the inputs that it takes."""
-    prepared = prepare(kernel, case, x)
-    if case.mode == "per_sample":
-        return kernel.forward_one, [row for batch in prepared.batches for row in batch]
-    return kernel.forward, list(prepared.batches)
 
 
 def _graph(queue: Queue, kernel: Kernel, call: Callable[[], object], sampler: Sampler) -> Spread | Lost:

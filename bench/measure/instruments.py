@@ -1,35 +1,26 @@
-"""The harness measured by itself: kernels that do nothing, and kernels with a slowdown of known length."""
+"""The harness measured by itself: a kernel that does nothing, and kernels with a slowdown of known length."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from mlpbench.bench.cases import PER_SAMPLE_ROWS, Case
-from mlpbench.bench.clock import times_s
-from mlpbench.bench.measure.case import prepare, round_of
+from mlpbench.bench.clock import short_rounds
+from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.record.trust import Known
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.params import Params
 from mlpbench.kernels.spec import ForwardSpec
 
-if TYPE_CHECKING:
-    from pytest_benchmark.fixture import BenchmarkFixture
-
-#: pytest-benchmark's group of the rows that are about the harness.
-GROUP = "harness"
-#: A null kernel is called as each of these modes calls it.
-KNOWN = ("per_sample", "batched")
-#: Both take a thirtieth of a second.
-ROUNDS = 15
-ROUND_S = 0.001
+#: A null kernel is called as each of these modes calls it: a call on a batch, or one on each of its rows.
+KNOWN = {"per_sample": PER_SAMPLE_ROWS, "batched": 1}
 
 
 class NullKernel(Kernel):
@@ -49,26 +40,14 @@ class NullKernel(Kernel):
         return self.result
 
 
-def call_of(mode: str) -> Callable[[], object]:
-    """Return what is timed: the null kernel behind the same preparation as any other."""
-    return prepare(NullKernel(), Case(mode, PER_SAMPLE_ROWS), np.zeros((2 * PER_SAMPLE_ROWS, 1), np.float32)).call
-
-
-def time_known(benchmark: BenchmarkFixture, mode: str) -> None:
-    """Time the harness with the clock that it times kernels with, in rounds such as theirs."""
-    call = call_of(mode)
-    calls = max(1, round(ROUND_S / min(times_s(call, 10))))
-    benchmark.group = GROUP
-    benchmark.extra_info.update(
-        {"mode": mode, "calls": PER_SAMPLE_ROWS if mode == "per_sample" else 1, "iterations": calls}
-    )
-    benchmark.pedantic(round_of(call, calls), rounds=ROUNDS, warmup_rounds=1)  # type: ignore[no-untyped-call]
-
-
-def known(row: dict[str, Any]) -> Known:
-    """Return one of pytest-benchmark's rows about the harness as result files hold it."""
-    facts = row["extra_info"]
-    return Known(**facts, rounds_s=tuple(seconds / facts["iterations"] for seconds in row["stats"]["data"]))
+def harness() -> tuple[Known, ...]:
+    """Return what a call of the null kernel costs, behind the same preparation as any other: some 60 ms."""
+    kernel, x = NullKernel(), np.zeros((2 * PER_SAMPLE_ROWS, 1), np.float32)
+    measured = []
+    for mode, calls in KNOWN.items():
+        iterations, seconds = short_rounds(prepare(kernel, Case(mode, PER_SAMPLE_ROWS), x).call, 15, 0.001)
+        measured.append(Known(mode=mode, calls=calls, iterations=iterations, rounds_s=tuple(seconds)))
+    return tuple(measured)
 
 
 BASE = "numpy"

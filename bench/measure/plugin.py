@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from pytest_benchmark.utils import load_timer
 
 from mlpbench.bench import cases as cases_
 from mlpbench.bench import values, words
@@ -20,13 +19,11 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import child, environment, look, supervised
 from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.machine.threads import TooManyThreads
-from mlpbench.bench.measure import anatomy, arguments, closer, cold, device, watch
+from mlpbench.bench.measure import anatomy, arguments, cold, device, instruments, single_calls
 from mlpbench.bench.measure.audit import Audit
-from mlpbench.bench.measure.behind import Behind
-from mlpbench.bench.measure.instruments import GROUP, known, plant
+from mlpbench.bench.measure.joules import joules
+from mlpbench.bench.measure.schedule import TURN, Schedule, Wanted
 from mlpbench.bench.measure.session import Contestant, Suite
-from mlpbench.bench.measure.spent import spent
-from mlpbench.bench.measure.turns import TURN, Turns, Wanted
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import case_order
 from mlpbench.bench.record import look as look_file
@@ -35,6 +32,7 @@ from mlpbench.bench.record.fields import as_json
 from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.schema import RecordHead, computed
+from mlpbench.bench.record.trust import LookFacts, Trust
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import processors
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming, ParamsError, SpecError, UnknownKernel
@@ -43,18 +41,15 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
 SUITE = pytest.StashKey[Suite]()
-WATCH = pytest.StashKey[watch.Watch]()
 #: What was last said to be done.
 TOLD = pytest.StashKey[str]()
 #: In a process of a run.
-TURNS = pytest.StashKey[Turns]()
+SCHEDULE = pytest.StashKey[Schedule]()
 AUDIT = pytest.StashKey[Audit]()
-#: The suite: every case, and the harness itself.
 TESTS = Path(__file__).resolve().parent.with_name("test_forward.py")
-HARNESS = "test_harness"
 BY_HAND = (
-    "by hand: one case after the other, and nobody looks whether the core was shared, or behind the clock; in "
-    "`mlpbench run` cases take turns, with a look beside each round, and kernels that lie lose their times"
+    "by hand: one case after the other, and nobody checks whether the core was shared, or what was timed; in "
+    "`mlpbench run` cases take turns, with a look beside each round, and kernels that do other work lose their times"
 )
 #: pytest-benchmark's options that write a file.
 SAVING = ("--benchmark-json", "--benchmark-save", "--benchmark-autosave")
@@ -85,7 +80,7 @@ def suite(config: pytest.Config) -> Suite:
 
 def _read_options(config: pytest.Config) -> Suite:
     option = config.getoption
-    plant()
+    instruments.plant()
     # Unknown names are told at once; a kernel that cannot be loaded fails in its tests.
     named = list(dict.fromkeys(map(registry.give, option("--kernel"))))
     if len(named) != 1 and any(map(option, SAVING)):
@@ -105,7 +100,7 @@ def _read_options(config: pytest.Config) -> Suite:
     found = Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), plan)
     found.tell = partial(_tell, config)
     if plan is not None:
-        config.stash[TURNS] = _turns(config, found, plan)
+        config.stash[SCHEDULE] = _schedule(config, found, plan)
     return found
 
 
@@ -120,8 +115,8 @@ def _tell(config: pytest.Config, phase: str) -> None:
         reporter.write_line(f"{PHASE}{phase}", flush=True)
 
 
-def _turns(config: pytest.Config, asked: Suite, plan: Plan) -> Turns:
-    """Return the turns of a process of a run, as long as pytest-benchmark's own options say."""
+def _schedule(config: pytest.Config, asked: Suite, plan: Plan) -> Schedule:
+    """Return the schedule of a process of a run, as long as pytest-benchmark's own options say."""
     option = config.getoption
     given = plan.threads or processors()
     wanted = Wanted(
@@ -133,7 +128,7 @@ def _turns(config: pytest.Config, asked: Suite, plan: Plan) -> Turns:
         case_order(asked.cases, plan.seed or 0, asked.kernels[0], asked.repeat, turn, threads=given)
         for turn in range(wanted.turns)
     )
-    return Turns(wanted, list(order), given, Behind(given, config.stash.get(AUDIT, None)))
+    return Schedule(wanted, list(order), given, config.stash.get(AUDIT, None))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -142,10 +137,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         asked = suite(metafunc.config)
         points: list[tuple[Any, ...]] = [(k, c.mode, c.batch_size) for k in asked.kernels for c in asked.cases]
         names, ids = ["kernel", "mode", "batch_size"], ["-".join(map(str, point)) for point in points]
-        turns = metafunc.config.stash.get(TURNS, None)
-        if turns is not None:
+        schedule = metafunc.config.stash.get(SCHEDULE, None)
+        if schedule is not None:
             (kernel,), names = asked.kernels, [*names, "turn"]
-            points = [(kernel, c.mode, c.batch_size, turn) for turn, order in enumerate(turns.order) for c in order]
+            points = [(kernel, c.mode, c.batch_size, turn) for turn, order in enumerate(schedule.order) for c in order]
             ids = [f"{kernel}-{mode}-{size}-{TURN}{turn}" for _, mode, size, turn in points]
         metafunc.parametrize(names, points, ids=ids)
 
@@ -157,9 +152,9 @@ def case(mode: str, batch_size: int) -> cases_.Case:
 
 
 @pytest.fixture
-def turns(pytestconfig: pytest.Config) -> Turns | None:
-    """Return the turns that the cases of this process take, None by hand."""
-    return pytestconfig.stash.get(TURNS, None)
+def schedule(pytestconfig: pytest.Config) -> Schedule | None:
+    """Return the schedule of this process, None by hand."""
+    return pytestconfig.stash.get(SCHEDULE, None)
 
 
 @pytest.fixture
@@ -169,7 +164,7 @@ def turn() -> int | None:
 
 
 @pytest.fixture
-def contestant(kernel: str, case: cases_.Case, turns: Turns | None, pytestconfig: pytest.Config) -> Contestant:
+def contestant(kernel: str, case: cases_.Case, schedule: Schedule | None, pytestconfig: pytest.Config) -> Contestant:
     """Return the kernel, which has just agreed with the reference; else fail, or skip if nobody named it.
 
     Raises TooManyThreads where the libraries have more threads than the run gave them, before a case's first rounds.
@@ -182,7 +177,7 @@ def contestant(kernel: str, case: cases_.Case, turns: Turns | None, pytestconfig
     except NonConforming as reason:
         verdict, may_be_left_out = f"{kernel} does not conform and is not timed: {reason}", False
     else:
-        if turns is None or case not in turns.series:
+        if schedule is None or case not in schedule.series:
             asked.check_threads(found)
         return found
     if may_be_left_out:
@@ -199,25 +194,25 @@ def pytest_runtest_makereport(
     params, stash = getattr(getattr(item, "callspec", None), "params", {}), item.config.stash
     if "kernel" not in params or SUITE not in stash:
         return report
-    case, turns = cases_.Case(params["mode"], params["batch_size"]), stash.get(TURNS, None)
+    case, schedule = cases_.Case(params["mode"], params["batch_size"]), stash.get(SCHEDULE, None)
     if report.failed and call.excinfo is not None:
         error = call.excinfo.value
         told = isinstance(error, pytest.fail.Exception | TooManyThreads)
         reason = str(error) if told else f"{type(error).__name__}: {error}"
         phase = "threads" if isinstance(error, TooManyThreads) else "gate" if call.when == "setup" else "measure"
         stash[SUITE].fail(params["kernel"], case, phase, reason)
-        if turns is not None:
-            turns.failed.add(case)
+        if schedule is not None:
+            schedule.failed.add(case)
     return report
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     """Leave a block out where its case has ended or failed, or is not due in this turn."""
-    turns, params = item.config.stash.get(TURNS, None), getattr(getattr(item, "callspec", None), "params", {})
-    if turns is None or "turn" not in params:
+    schedule, params = item.config.stash.get(SCHEDULE, None), getattr(getattr(item, "callspec", None), "params", {})
+    if schedule is None or "turn" not in params:
         return None
-    is_due = turns.is_due(cases_.Case(params["mode"], params["batch_size"]), params["turn"])
+    is_due = schedule.is_due(cases_.Case(params["mode"], params["batch_size"]), params["turn"])
     return None if is_due else True
 
 
@@ -238,19 +233,20 @@ def pytest_benchmark_generate_commit_info() -> dict[str, Any]:
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
     """Add our block to a result file of the suite."""
     rows = output_json["benchmarks"]
-    ours = [row for row in rows if row["group"] != GROUP]
-    turns = config.stash.get(TURNS, None)
-    refusals = () if turns is None else turns.refusals()
-    output_json["benchmarks"] = ours if turns is None else turns.merged(ours, refusals)
+    schedule = config.stash.get(SCHEDULE, None)
+    refusals = () if schedule is None else schedule.refusals()
+    output_json["benchmarks"] = rows if schedule is None else schedule.merged(rows, refusals)
     if SUITE in config.stash:
-        config.stash[SUITE].tell("looking closer")
-        asked, observer = config.stash[SUITE], config.stash.get(WATCH, None)
-        head = _head(asked, asked.cases if turns is None else turns.order[0], config)
-        if observer is not None:
-            observer.more |= {**_starts(config), "refusals": refusals}
-            if turns is not None:
-                observer.more["look"] = look.facts(turns.looks(), _best_looks(config))
-            head = replace(head, trust=observer.trust([known(row) for row in rows if row["group"] == GROUP]))
+        asked = config.stash[SUITE]
+        asked.tell("looking closer")
+        asked.trust = replace(
+            asked.trust,
+            cpus=processors(),
+            look=LookFacts() if schedule is None else look.facts(schedule.looks(), _best_looks(config)),
+            self_test=() if asked.repeat else instruments.harness(),
+            refusals=refusals,
+        )
+        head = _head(asked, asked.cases if schedule is None else schedule.order[0], config)
         output_json["mlpbench"] = msgspec.json.decode(msgspec.json.encode(head, enc_hook=as_json))  # NaN is null there
 
 
@@ -274,6 +270,7 @@ def _head(asked: Suite, first: Sequence[cases_.Case], config: pytest.Config) -> 
         device_times=device.measure(found, asked.cases, float(config.getoption("benchmark_max_time")))
         if found
         else None,
+        trust=_with_starts(asked, config),
         plan=asked.plan,
         failures=tuple(asked.failures),
     )
@@ -309,8 +306,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options where pytest tells a mistake in one line; note what times, before a kernel could change it."""
     if config.getoption("--mlpbench-audit"):
-        timer = load_timer(str(config.getoption("benchmark_timer")))  # type: ignore[no-untyped-call]
-        config.stash[AUDIT] = Audit(timer.target)
+        config.stash[AUDIT] = Audit()
     if config.getoption("--mlpbench-run"):
         supervised.end_with_parent()
     try:
@@ -319,60 +315,39 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"mlpbench: {error}") from None
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Time the harness last, in the first repeat, and only where a result file keeps it."""
-    harness = [item for item in items if _is_harness(item)]
-    others = [item for item in items if not _is_harness(item)]
-    wanted = _is_saved(config) and config.getoption("--mlpbench-repeat") == 0
-    items[:] = others + (harness if wanted else [])
-    if harness and not wanted:
-        config.hook.pytest_deselected(items=harness)
-
-
-def _is_harness(item: pytest.Item) -> bool:
-    return item.path.resolve() == TESTS and getattr(item, "originalname", None) == HARNESS
-
-
-def _is_saved(config: pytest.Config) -> bool:
-    return any(map(config.getoption, SAVING))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Watch a case while it is timed; where that is kept, look closer at the kernel when it has been."""
+    """Say what is done; where that is kept, look closer at the kernel when a case has been timed."""
     found, config = getattr(item, "funcargs", {}), item.config
-    if _is_harness(item) and SUITE in config.stash:
-        config.stash[SUITE].tell("checking the clock")
-    if "contestant" not in found or SUITE not in config.stash or not _is_saved(config):
+    if "contestant" not in found or SUITE not in config.stash or not any(map(config.getoption, SAVING)):
         return (yield)
-    contestant, case, turns = found["contestant"], found["case"], found["turns"]
-    observer = config.stash.setdefault(WATCH, watch.Watch())
-    config.stash[SUITE].tell(_phase(case, turns, found["turn"]))
-    if turns is not None:
-        turns.settle(case)
+    contestant, case, schedule, suite = found["contestant"], found["case"], found["schedule"], config.stash[SUITE]
+    suite.tell(_phase(case, schedule, found["turn"]))
+    if schedule is not None:
+        schedule.settle(case)
     yield
-    observer.end(contestant.kernel)
-    if turns is None or turns.is_over(case):
-        config.stash[SUITE].check_threads(contestant)
-        _look_closer(config, contestant, case)
+    kernel = contestant.kernel
+    suite.trust = replace(suite.trust, compile_s=kernel.compiled_s(), pool_bytes=kernel.describe().pool_bytes)
+    if schedule is None or schedule.is_over(case):
+        suite.check_threads(contestant)
+        if suite.repeat == 0:  # once for each kernel is enough
+            _look_closer(suite, contestant, case, config.getoption("--p99"))
     return None
 
 
-def _phase(case: cases_.Case, turns: Turns | None, turn: int | None) -> str:
+def _phase(case: cases_.Case, schedule: Schedule | None, turn: int | None) -> str:
     """Return what is done now in words: of the first turn, in which cases are made ready, case by case."""
-    if turns is None or not turn:
-        return f"{'timing' if turns is None else 'warming'} {words.case(case.mode, case.batch_size)}"
-    return f"timing, turn {turn} of {turns.wanted.turns - 1}"
+    if schedule is None or not turn:
+        return f"{'timing' if schedule is None else 'warming'} {words.case(case.mode, case.batch_size)}"
+    return f"timing, turn {turn} of {schedule.wanted.turns - 1}"
 
 
-def _look_closer(config: pytest.Config, contestant: Contestant, case: cases_.Case) -> None:
-    """In the first repeat, time single calls and count joules: once for each kernel is enough."""
-    suite, more = config.stash[SUITE], config.stash[WATCH].more
-    if suite.repeat > 0:
-        return
-    if closer.is_asked(case, config.getoption("--p99")):
-        more["singles"] = (*more.get("singles", ()), closer.single_calls(contestant, case))
-    more["spent"] = (*more.get("spent", ()), *spent(contestant, case))
+def _look_closer(suite: Suite, contestant: Contestant, case: cases_.Case, budget: str | None) -> None:
+    """Time single calls and count joules."""
+    trust = suite.trust
+    if single_calls.is_asked(case, budget):
+        trust = replace(trust, singles=(*trust.singles, single_calls.single_calls(contestant, case)))
+    suite.trust = replace(trust, spent=(*trust.spent, *joules(contestant, case)))
 
 
 def _best_looks(config: pytest.Config) -> tuple[BestLook, ...]:
@@ -384,12 +359,11 @@ def _best_looks(config: pytest.Config) -> tuple[BestLook, ...]:
         return ()
 
 
-def _starts(config: pytest.Config) -> dict[str, Any]:
-    """Return the starts of the kernel: in the first repeat of a run, and by hand where they are asked for."""
-    suite, asked = config.stash[SUITE], config.getoption("--cold")
-    of_a_run = suite.plan is not None and suite.plan.profile != "smoke"
+def _with_starts(suite: Suite, config: pytest.Config) -> Trust:
+    """Return the block ``trust`` with the kernel's starts: of the first repeat of a run, and by hand if asked for."""
+    asked, of_a_run = config.getoption("--cold"), suite.plan is not None and suite.plan.profile != "smoke"
     (kernel,) = suite.kernels
     if suite.repeat > 0 or not (asked or of_a_run) or suite.admitted(kernel) is None:
-        return {}
-    found, reason = cold.starts(suite, kernel, fresh=asked)
-    return {"starts": tuple(found), "no_starts": reason}
+        return suite.trust
+    starts, reason = cold.starts(suite, kernel, fresh=asked)
+    return replace(suite.trust, starts=tuple(starts), no_starts=reason)

@@ -29,6 +29,7 @@ from mlpbench.bench.record.schema import (
     ThreadUse,
     Timings,
 )
+from mlpbench.bench.record.trust import NOTHING, Trust
 from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.kernels import base, registry
 from mlpbench.kernels.base import Kernel
@@ -110,7 +111,7 @@ def _installed_from(package: Distribution) -> str | None:
 
 @dataclass
 class Suite:
-    """What this process was asked to time. ``plan`` is that of the run it belongs to, None by hand."""
+    """What this process was asked to time, and what came of it. ``plan``: of the run it belongs to, None by hand."""
 
     workload: Workload
     kernels: list[str]
@@ -120,6 +121,7 @@ class Suite:
     plan: Plan | None = None
     failures: list[Failure] = field(default_factory=list)
     thread_use: ThreadUse | None = None
+    trust: Trust = NOTHING
     #: Is told what is done now, for people who wait.
     tell: Callable[[str], None] = field(default=lambda _: None)
     _admitted: dict[str, Contestant | Exception] = field(default_factory=dict)

@@ -42,13 +42,13 @@ def samples(
     queue.wait()
 
     def waited(step: Callable[[], object]) -> Sample:
-        def one() -> tuple[float]:
+        def sample() -> tuple[float]:
             began = clock()
             step()
             queue.wait()
             return (clock() - began,)
 
-        return one
+        return sample
 
     def copied(target: int, source: int, n_bytes: int, way: str) -> Sample:
         return waited(lambda: queue.copy(target, source, n_bytes, way))
@@ -91,13 +91,13 @@ def overlapped(
     ``slots``: `DEPTH` inputs on the device; all are filled from the pinned ones at ``source``. Results move to a place
     of their own on the device first: the next call may use a kernel's buffer again.
     """
-    inputs, known = [address(one) for one in slots], address(call(slots[0]))
+    inputs, known = [address(slot) for slot in slots], address(call(slots[0]))
     queue.wait()
     coming, leaving = queue.beside(DEPTH), queue.beside(DEPTH)
     taken, rooms = [queue.pinned(known[1]) for _ in slots], [queue.room(known[1]) for _ in slots]
     kept = [address(room)[0] for room in rooms]
 
-    def one() -> tuple[float]:
+    def sample() -> tuple[float]:
         began = clock()
         for number in range(batches):
             slot = number % len(rooms)
@@ -116,4 +116,4 @@ def overlapped(
         leaving.wait()
         return ((clock() - began) / batches,)
 
-    return one
+    return sample

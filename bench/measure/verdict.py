@@ -4,7 +4,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from traceback import extract_tb, format_exception
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -12,9 +12,10 @@ from mlpbench.bench import words
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.machine import child
-from mlpbench.bench.measure import honesty
+from mlpbench.bench.measure import checks
 from mlpbench.bench.measure.session import Suite
-from mlpbench.bench.record.fields import Number, Share
+from mlpbench.bench.record.fields import Number
+from mlpbench.bench.record.schema import Accuracy
 from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
@@ -26,34 +27,26 @@ CASES = (Case("per_sample", 100), *(Case("batched", size) for size in (1, 100, 1
 TIMEOUT_S = 300
 
 
-class _Conforms(msgspec.Struct):
-    """What a process says of a kernel that agrees: a kernel may print anything in its place."""
+class _Answer(msgspec.Struct):
+    """What a process says of a kernel. The kernel may have printed anything in its place."""
 
-    class Errors(msgspec.Struct):
-        max_error: Number
-        max_error_ratio: Number
-
-    class Hits(msgspec.Struct):
-        per_sample: Share | None
-        batched: Share | None
-        reason: str | None
-
-    conformance: Errors
-    accuracy: Hits
-
-
-class _Refused(msgspec.Struct):
-    verdict: Literal["unavailable", "non-conforming"]
-    reason: str
+    verdict: Literal["conforms", "unavailable", "non-conforming"] = "non-conforming"
+    reason: str | None = None
     traceback: str | None = None
+    conformance: dict[str, Number] = {}
+    accuracy: Accuracy | None = None
+    outputs: list[float] = []
 
 
-class _Outputs(msgspec.Struct):
-    outputs: Annotated[list[float], msgspec.Meta(min_length=1)]
-
-
-class _NoOutputs(msgspec.Struct):
-    reason: str
+def _ask(options: Options, name: str, **more: Any) -> _Answer:
+    said = child.ask(__name__, {"kernel": name, "options": options.texts(), **more}, timeout_s=TIMEOUT_S)
+    with suppress(msgspec.ValidationError):
+        answer = msgspec.convert(said.found or {}, _Answer)
+        conforms = answer.verdict == "conforms"
+        whole = answer.conformance.keys() == {"max_error", "max_error_ratio"} and answer.accuracy is not None
+        if answer.outputs or (whole if conforms else answer.reason):
+            return answer
+    return _Answer(reason=said.reason or "it gave no answer")
 
 
 def of(suite: Suite, name: str) -> dict[str, Any]:
@@ -66,26 +59,27 @@ def of(suite: Suite, name: str) -> dict[str, Any]:
 
 def ask(options: Options, name: str) -> dict[str, Any]:
     """Return the verdict on a kernel from a process of its own: one that ends it, or hangs, is non-conforming."""
-    said = child.ask(__name__, {"kernel": name, "options": options.texts()}, timeout_s=TIMEOUT_S)
-    found = said.found or {}
-    with suppress(msgspec.ValidationError):
-        if found.get("verdict") == "conforms":
-            why = msgspec.convert(found, _Conforms).accuracy.reason
-            hits = {**found["accuracy"], "reason": why and clean_text(why)}
-            return found | {"kernel": name, "reason": None, "accuracy": hits}
-        refused = msgspec.convert(found, _Refused)
-        return {"kernel": name, **msgspec.structs.asdict(refused), "reason": clean_text(refused.reason)}
-    return _refused(name, said.reason or "it gave no answer")
+    answer = _ask(options, name)
+    if answer.accuracy is None:
+        return _refused(name, clean_text(answer.reason or ""), answer.traceback, answer.verdict)
+    reason = answer.accuracy.reason
+    accuracy = {**answer.accuracy.as_dict(), "reason": reason and clean_text(reason)}
+    return _conforms(name, answer.conformance, accuracy)
 
 
-def _refused(name: str, reason: str, traceback: str | None = None) -> dict[str, Any]:
-    return {"kernel": name, "verdict": "non-conforming", "reason": reason, "traceback": traceback}
+def _conforms(name: str, conformance: dict[str, float], accuracy: dict[str, Any]) -> dict[str, Any]:
+    figures = {"conformance": conformance, "accuracy": accuracy}
+    return {"kernel": name, "verdict": "conforms", "reason": None, **figures}
+
+
+def _refused(name: str, reason: str, traceback: str | None = None, verdict: str = "non-conforming") -> dict[str, Any]:
+    return {"kernel": name, "verdict": verdict, "reason": reason, "traceback": traceback}
 
 
 def here(suite: Suite, name: str) -> dict[str, Any]:
     """Return the verdict on a kernel that runs in this process."""
     try:
-        found = suite.admit(name)
+        contestant = suite.admit(name)
     except KernelUnavailable as reason:
         return {"kernel": name, "verdict": "unavailable", "reason": str(reason)}
     except Exception as error:  # noqa: BLE001 - whatever a kernel raises is its verdict, and the others go on
@@ -95,13 +89,12 @@ def here(suite: Suite, name: str) -> dict[str, Any]:
         if raised is None:
             return _refused(name, why)
         return _refused(name, f"{why} ({_place(raised, name)})", "".join(format_exception(raised)))
-    inputs = found.inputs[: max(case.batch_size for case in CASES)]
-    if refusals := honesty.wrong(found.kernel, suite.workload.params, inputs, CASES, found.accuracy):
+    inputs = contestant.inputs[: max(case.batch_size for case in CASES)]
+    if refusals := checks.wrong(contestant.kernel, suite.workload.params, inputs, CASES):
         first = refusals[0]
         where = "" if first.mode is None else f"{words.case(first.mode, first.batch_size or 1)}: "
         return _refused(name, f"{first.check}: {where}{first.reason}")
-    near, hits = found.conformance.as_dict(), found.accuracy.as_dict()
-    return {"kernel": name, "verdict": "conforms", "reason": None, "conformance": near, "accuracy": hits}
+    return _conforms(name, contestant.conformance.as_dict(), contestant.accuracy.as_dict())
 
 
 def _place(raised: BaseException, kernel: str) -> str:
@@ -114,12 +107,8 @@ def _place(raised: BaseException, kernel: str) -> str:
 
 def probabilities(options: Options, name: str, index: int) -> dict[str, Any]:
     """Return a kernel's ``outputs`` for one row of the data, or the ``reason`` why there are none, from a process."""
-    asked = {"kernel": name, "options": options.texts(), "index": index}
-    said = child.ask(__name__, asked, timeout_s=TIMEOUT_S)
-    found = said.found or {}
-    with suppress(msgspec.ValidationError):
-        return msgspec.structs.asdict(msgspec.convert(found, _Outputs if "outputs" in found else _NoOutputs))
-    return {"reason": said.reason or "it gave no answer"}
+    answer = _ask(options, name, index=index)
+    return {"outputs": answer.outputs} if answer.outputs else {"reason": answer.reason}
 
 
 def _outputs(options: Options, name: str, index: int) -> dict[str, Any]:

@@ -27,14 +27,12 @@ class Spread(Block, frozen=True, kw_only=True):
     """The samples of one measurement: seconds for one call, from the least to the most, with percentiles.
 
     ``samples``: how many were kept. ``timed_out``: of those that were dropped, in how many the device did not wait long
-    enough for the host; ``throttled``: in how many its clock was lowered. ``stopped``: the rule that ended it (spread,
-    samples, timeout).
+    enough for the host; ``throttled``: in how many its clock was lowered.
     """
 
     samples: Whole
     timed_out: Index = 0
     throttled: Index = 0
-    stopped: Name
     min_s: Duration
     p5_s: Duration
     p25_s: Duration
@@ -101,9 +99,8 @@ class CardWatch(Block, frozen=True, kw_only=True):
 
 
 class DeviceTimes(Block, frozen=True, kw_only=True):
-    """All of one process. ``rule``: when a measurement stops, in words."""
+    """All of one process."""
 
-    rule: Text
     cases: tuple[DeviceCase, ...] = ()
     card: CardWatch = CardWatch()
 

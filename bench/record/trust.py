@@ -4,6 +4,7 @@ What is measured is kept raw; what it means is made of it in `bench.trust`.
 """
 
 from collections.abc import Iterable
+from statistics import median
 from typing import Annotated, Self
 
 from msgspec import Meta
@@ -174,6 +175,11 @@ class Trust(Block, frozen=True, kw_only=True):
     starts: tuple[Start, ...] = ()
     no_starts: Text | None = None
     refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def call_costs_s(self) -> dict[str, float]:
+        """What one call of the harness cost in this process, in seconds, by mode."""
+        return {known.mode: median(known.rounds_s) / known.calls for known in self.self_test if known.length == 0}
 
 
 NOTHING = Trust()

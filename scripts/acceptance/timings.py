@@ -150,7 +150,7 @@ def _latency_s(kernel: Kernel, x: np.ndarray, *, waits: bool) -> float:
 
 
 def _case(kernel: Kernel, rows: int, x: np.ndarray, *, moves: bool = False) -> DeviceCase:
-    sampler = device.Sampler(device.Rule(timeout_s=0.15), lambda: False)
+    sampler = device.Sampler(lambda: False, timeout_s=0.15)
     return device.of_case(kernel, Case("batched", rows), x, sampler, moves=moves)
 
 

@@ -95,7 +95,7 @@ def test_it_says_how_often_it_is_wrong_and_what_it_finds(whole):
 
 
 def test_its_runs_are_kept_and_are_in_no_list_and_a_later_one_replaces_it(typed, tmp_path):
-    assert typed("calibrate", "--out", str(tmp_path), "--repeats", "2", "--budget", "64s", "--seed", "1")[0] == 0
+    assert typed("calibrate", "--out", str(tmp_path), "--repeats", "2", "--budget", "64s")[0] == 0
     assert runs.find_runs(tmp_path) == []
     run = runs.read_run(calibrated(tmp_path).parent / calibration.read(calibrated(tmp_path)).run)
     assert (len(run.records), run.problems) == (33, ())
@@ -144,7 +144,7 @@ def test_a_kernel_that_does_not_run_is_told(typed, tmp_path):
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "kill -9"])
 def test_a_calibration_goes_on(typed, tmp_path, how):
-    words = ("--repeats", "2", "--budget", "64s", "--seed", "1")
+    words = ("--repeats", "2", "--budget", "64s")
     assert typed("calibrate", "--out", tmp_path, *words, stop=("planted-5", 1))[0] == 130
     (folder,) = (calibrated(tmp_path).parent / "calibration").iterdir()
     if how == "kill -9":
@@ -175,7 +175,7 @@ def test_a_calibration_that_was_killed_before_its_summary_is_made_again_from_its
 
     with monkeypatch.context() as patch:
         patch.setattr(calibrate, "_evaluate", killed)
-        words = ("--repeats", "2", "--budget", "64s", "--seed", "1")
+        words = ("--repeats", "2", "--budget", "64s")
         assert typed("calibrate", "--out", tmp_path, *words)[0] == 130
     (folder,) = (calibrated(tmp_path).parent / "calibration").iterdir()
     before, started = finished(folder), []
@@ -188,7 +188,7 @@ def test_a_calibration_that_was_killed_before_its_summary_is_made_again_from_its
 
 
 def test_a_calibration_of_another_machine_or_commit_does_not_go_on(typed, tmp_path):
-    typed("calibrate", "--out", tmp_path, "--repeats", "2", "--budget", "64s", "--seed", "1", stop=("planted-5", 1))
+    typed("calibrate", "--out", tmp_path, "--repeats", "2", "--budget", "64s", stop=("planted-5", 1))
     (folder,) = (calibrated(tmp_path).parent / "calibration").iterdir()
     assert "--repeats contradicts" in complaint(*typed("calibrate", "--out", tmp_path, "--resume", "--repeats", "3"))
     simulate.elsewhere(folder)

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from mlpbench.kernels import reference
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.params import hand_worked
-from mlpbench.kernels.reference import bound, least_bound, seeded
+from mlpbench.kernels.reference import bound, seeded
 from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
 from support.contestants import specs
 
@@ -59,15 +59,6 @@ def test_honest_arithmetic_stays_well_inside(spec, seed):
     allowed, decidable = bound(spec, params, x)
     error = np.abs(NumpyKernel(spec, params).forward(x) - reference.forward(spec, params, x))
     assert (error[decidable] <= allowed[decidable] / 2).all()
-
-
-@given(spec=specs(), seed=st.integers(0, 2**32 - 1), arithmetic=st.sampled_from(["dtype", "tf32", "fp16"]))
-@settings(max_examples=100)
-def test_what_the_last_layer_may_add_is_never_above_it(spec, seed, arithmetic):
-    params, x = seeded(spec, seed), np.random.default_rng(seed).random((9, spec.n_in)).astype(spec.dtype)
-    steps = reference.trace(spec, params, x)
-    allowed, _ = bound(spec, params, x, steps, arithmetic)
-    assert (least_bound(spec, params, x, steps, arithmetic) <= allowed * (1 + 1e-12)).all()
 
 
 @pytest.mark.parametrize("sizes", [(784, 50, 100, 10), (2048, 64, 10), (16, 8, 4)])

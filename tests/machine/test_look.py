@@ -64,9 +64,11 @@ def test_helpers_are_bound_and_nobody_else():
     seen = []
     processor = min(before)
     helper = look.Helper(lambda: seen.append(os.sched_getaffinity(0)) or 1, processor)
+    used_s = look.helpers_s()
     helper.go.release()
     assert helper.result() == 1
     assert seen == [{processor}]
+    assert look.helpers_s() > used_s, "their time is known, and is none of a kernel's"
     assert os.sched_getaffinity(0) == before
 
 

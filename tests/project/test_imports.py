@@ -37,7 +37,7 @@ COMPANIONS = {
 WAITS = {
     "bench/measure/case.py": "the clock runs until the result is there",
     "kernels/conformance.py": "the gate looks at results; it is never timed",
-    "bench/measure/honesty.py": "it calls again when the rounds are over",
+    "bench/measure/checks.py": "it calls again when the rounds are over",
     "kernels/cuda/kernel.py": "it is the wait of the kernels on a stream of CuPy's",
     "kernels/cuda/fused.py": "code is loaded before it is captured",
     "bench/machine/cuda_roofs.py": "the floor of a launch holds its wait",

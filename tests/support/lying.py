@@ -3,7 +3,6 @@
 All of them pass the gate. ``caught_by`` names the check; docs/evidence/honesty.md has the same table in words.
 """
 
-import sys
 import threading
 import time
 import zlib
@@ -100,39 +99,6 @@ class MemoOfTheFirstLayer(Memo):
         for W, b, activation in rest:
             z = activation(z @ W + b)
         return z
-
-
-class WaitsUntilItIsBelievable(MemoByAddress):
-    """As the memo by address, but it takes a third of the time that is honest."""
-
-    def __init__(self, spec, params):
-        super().__init__(spec, params)
-        self.took = {}
-
-    def answer(self, x, right):
-        began = time.perf_counter()
-        y = super().answer(x, right)
-        took = self.took.setdefault(x.shape, time.perf_counter() - began)
-        while time.perf_counter() < began + took / 3:
-            pass
-        return y
-
-
-class RemembersWhereNobodyChecks(Liar):
-    """Keeps results, right ones, but works where it finds the checks among its callers."""
-
-    def __init__(self, spec, params):
-        super().__init__(spec, params)
-        self.memo, self.rows = {}, 0
-
-    def answer(self, x, right):
-        if "honesty" in sys._getframe(2).f_code.co_filename + sys._getframe(3).f_code.co_filename:
-            return right(x)
-        key = x.shape, (x if x.ndim == 1 else x[0]).tobytes()
-        if key not in self.memo:
-            self.memo[key] = right(x)
-            self.rows += 1 if x.ndim == 1 else len(x)
-        return self.memo[key].copy()
 
 
 class OutputsComputedInAdvance(Liar):
@@ -236,17 +202,6 @@ class WorksInFromHost(Liar):
         return x.y.copy()
 
     forward_one = forward
-
-
-class WorksSlowlyInFromHost(WorksInFromHost):
-    """The same, if values were not written over: a device's arrays could not be."""
-
-    caught_by = "transfers"
-
-    def from_host(self, x):
-        for _ in range(20):
-            found = super().from_host(x)
-        return found
 
 
 class ReadOnly(np.ndarray):
@@ -382,14 +337,12 @@ BY_VALUES = [
     MemoByFewValues,
     MemoByChecksum,
     MemoOfTheFirstLayer,
-    WaitsUntilItIsBelievable,
     OutputsComputedInAdvance,
     WrongInLargeBatches,
     RightForTheGateOnly,
     RightForTheFirstCalls,
     FirstResultForEver,
     WorksInFromHost,
-    WorksSlowlyInFromHost,
     WorksInFromHostReadOnly,
     WorksInToHost,
     WorksInToHostOnACopy,

@@ -7,11 +7,10 @@ import pytest
 
 from mlpbench.bench.analysis.summary import USUAL_WANDER
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.calibration import CalibrationFile, CalibrationHead, SeenEntry, WanderEntry
 from mlpbench.bench.record.write import write_atomically
-from mlpbench.bench.stats.estimates import NO_WANDER, Wander
 from mlpbench.bench.stats.trials import Kind, Tally, evaluate, fitting, seen_slowdowns, wandered
 from mlpbench.bench.trust import calibration
-from mlpbench.bench.trust.calibration import Calibration
 
 CASES = [("per_sample", 100), ("batched", 10), ("batched", 100)]
 
@@ -161,30 +160,40 @@ def test_the_smallest_slowdown_is_found_and_so_are_all_larger_ones(rates, smalle
     assert found(rates).smallest == smallest
 
 
-def made(**changes):
-    kind = found({0.02: 0.1, 0.05: 0.98, 0.1: 1.0})
+def made(paired=None, unpaired=None, wander=0.012, degrees=8):
     facts = {"machine": "testbox", "run": "calibration/x", "kernel": "numpy", "threads": 2}
     facts |= {"ended": "2026-11-24T12:00:00+00:00", "repeats": 10, "threshold": 0.025, "false_discovery_rate": 0.01}
-    facts["wander"] = Wander(0.012, 8)
-    return Calibration(**{**facts, "paired": kind, "unpaired": None, "seen": {0.05: 0.048}, **changes})
+    kinds = {"paired": paired or found({0.02: 0.1, 0.05: 0.98, 0.1: 1.0}), "unpaired": unpaired}
+    return CalibrationHead(
+        kind="calibration",
+        **facts,
+        **{name: calibration.entry_of(kind) for name, kind in kinds.items()},
+        seen=(SeenEntry(0.05, 0.048),),
+        wander=WanderEntry(wander, degrees),
+    )
+
+
+def sentence(n, *, paired, **settings):
+    return calibration.sentence(made(**settings), n, paired=paired)
 
 
 def test_what_compare_says():
-    assert made().sentence(10, paired=True) == (
+    assert sentence(10, paired=True) == (
         "smallest slowdown found in 95% of cases on this machine: 5 %, "
         "between two kernels of one run with 10 repeats (2026-11-24)"
     )
-    assert "with the 3 repeats of this comparison: about 16 %" in made().sentence(3, paired=True)
-    assert "more than 100 %" in made(paired=Kind(Tally(0, 1), Tally(0, 1), {}, 1.0)).sentence(3, paired=True)
-    assert "was not measured" in made().sentence(10, paired=False)
-    assert "none up to 10 %" in made(unpaired=found({0.05: 0.1, 0.1: 0.5})).sentence(10, paired=False)
-    assert "of this comparison" not in made().sentence(1, paired=True)
+    assert "with the 3 repeats of this comparison: about 16 %" in sentence(3, paired=True)
+    restless = made(paired=Kind(Tally(0, 1), Tally(0, 1), {}, 1.0))
+    assert "more than 100 %" in calibration.sentence(restless, 3, paired=True)
+    assert "was not measured" in sentence(10, paired=False)
+    assert "none up to 10 %" in sentence(10, paired=False, unpaired=found({0.05: 0.1, 0.1: 0.5}))
+    assert "of this comparison" not in sentence(1, paired=True)
 
 
 def test_what_a_run_wanders_by_is_the_least_that_is_found_between_runs():
     steady, restless = (
-        made(unpaired=found({0.1: 1.0}), wander=wander).sentence(99, paired=False)
-        for wander in (NO_WANDER, Wander(0.02, 8))
+        calibration.sentence(made(unpaired=found({0.1: 1.0}), wander=sd, degrees=8), 99, paired=False)
+        for sd in (0.0, 0.02)
     )
     assert "with the 99 repeats of this comparison: about 2.8 %" in steady
     assert "about 16 %" in restless, "(3.36 + 1.86) * sqrt(2) * 2 %, with the quantiles of 8 degrees of freedom"
@@ -192,18 +201,18 @@ def test_what_a_run_wanders_by_is_the_least_that_is_found_between_runs():
 
 def test_a_rate_of_false_verdicts_that_is_too_high_is_told():
     wrong = Kind(Tally(27, 240), Tally(3, 4), {0.05: Tally(46, 60), 0.1: Tally(59, 60)}, 0.06)
-    said = made(unpaired=wrong).sentence(10, paired=False)
     told = "27 of 240 equal cases were called different there"
-    assert said.endswith(f"; {told}: measure both sides in one run to be sure")
-    assert "equal cases" not in made(unpaired=found({0.05: 1.0})).sentence(10, paired=False)
-    assert made(paired=wrong).sentence(10, paired=True).endswith(told)
+    both = made(paired=wrong, unpaired=wrong)
+    assert calibration.sentence(both, 10, paired=False).endswith(f"; {told}: measure both sides in one run to be sure")
+    assert calibration.sentence(both, 10, paired=True).endswith(told)
+    assert "equal cases" not in sentence(10, paired=False, unpaired=found({0.05: 1.0}))
 
 
 # -- the file
 
 
 def written(tmp_path, change=lambda block: None):
-    content = made().content().as_dict()
+    content = CalibrationFile(made()).as_dict()
     change(content["mlpbench"])
     path = tmp_path / calibration.FILE
     write_atomically(path, content, replace=True)

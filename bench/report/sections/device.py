@@ -124,7 +124,6 @@ def _cell(repeats: Sequence[DeviceCase], name: str) -> str:
 def _sentences(run: Run, kernel: str, times: Sequence[DeviceTimes], *, several: bool) -> Iterator[str]:
     """Yield what there is to say about the measurements of one kernel: the rule, what was dropped, what is missing."""
     of = f"{kernel} in {run.title}" if several else kernel
-    yield f"{times[0].rule[0].upper()}{times[0].rule[1:]}."
     cases = [case for of_repeat in times for case in of_repeat.cases]
     dropped, samples = sum(case.dropped for case in cases), sum(case.samples for case in cases)
     if dropped:

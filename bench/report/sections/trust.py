@@ -9,7 +9,7 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import Command, Findings, Paragraph
-from mlpbench.bench.trust import clock_check, latency
+from mlpbench.bench.trust import latency
 from mlpbench.bench.trust.latency import Budget, Latency
 from mlpbench.bench.trust.state import State, state
 
@@ -41,7 +41,7 @@ class Judgement:
 
 def judge(run: Run, cases: Sequence[CaseSummary], p99_s: float | None = None) -> Judgement:
     """Return how far a run can be trusted. ``p99_s``: a budget that the reader asks about; else the run's own."""
-    by_process = [clock_check.call_costs_s(record.trust) for record in run.records]
+    by_process = [record.trust.call_costs_s for record in run.records]
     costs = {mode: [cost[mode] for cost in by_process if mode in cost] for mode in ("per_sample", "batched")}
     return Judgement(
         run,

@@ -8,11 +8,8 @@ from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.measure.session import Contestant
 from mlpbench.bench.record.trust import Spent
 
-#: So long a case runs for its joules: the energy counters of processors move a thousand times in a second.
-SECONDS = 0.15
 
-
-def spent(contestant: Contestant, case: Case) -> list[Spent]:
+def joules(contestant: Contestant, case: Case) -> list[Spent]:
     """Return the energy of a case; nothing of the book's cell, which is mostly reading files.
 
     Where the system shows no energy, nothing runs, and the reason is the result.
@@ -26,10 +23,10 @@ def spent(contestant: Contestant, case: Case) -> list[Spent]:
     if drawn.reason:
         return [Spent(mode=case.mode, batch_size=case.batch_size, no_joules=drawn.reason)]
     call = prepare(kernel, case, contestant.inputs).call
-    calls = max(1, round(SECONDS / min(times_s(call, 3))))
+    calls = max(1, round(0.15 / min(times_s(call, 3))))  # the counters of processors move 1000 times a second
     with energy.counting(card_mj) as drawn:
         for _ in range(calls):
             call()
     samples = calls * case.batch_size
-    joules = None if drawn.joules is None else drawn.joules / samples
-    return [Spent(mode=case.mode, batch_size=case.batch_size, samples=samples, joules=joules, no_joules=drawn.reason)]
+    of_one = None if drawn.joules is None else drawn.joules / samples
+    return [Spent(mode=case.mode, batch_size=case.batch_size, samples=samples, joules=of_one, no_joules=drawn.reason)]

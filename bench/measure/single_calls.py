@@ -21,9 +21,9 @@ def is_asked(case: Case, budget: str | None) -> bool:
 
 def single_calls(contestant: Contestant, case: Case) -> Singles:
     """Return the nanoseconds of single calls of a case; ``per_sample`` is a call on one row."""
-    one = Case(case.mode, 1) if case.mode == "per_sample" else case
-    call = prepare(contestant.kernel, one, contestant.inputs[: max(one.batch_size, 1000)]).call
-    for _ in range(DROPPED if one.batch_size == 1 else 1):
+    single = Case(case.mode, 1) if case.mode == "per_sample" else case
+    call = prepare(contestant.kernel, single, contestant.inputs[: max(single.batch_size, 1000)]).call
+    for _ in range(DROPPED if single.batch_size == 1 else 1):
         call()
     calls = single_calls_ns(call, LIMIT_S, MOST)
     return Singles(case.mode, case.batch_size, tuple(clock_pairs_ns()), tuple(calls))

@@ -1,7 +1,6 @@
-"""Turns: which rounds are timed when, what stands between them, and the one row that is made of a case's blocks."""
+"""The schedule: which rounds are timed when, what stands between them, and the row that a case's blocks become."""
 
 import itertools
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,10 +9,9 @@ import pytest
 from mlpbench.bench.cases import Case
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.measure import case as case_
-from mlpbench.bench.measure import turns as turns_
-from mlpbench.bench.measure import watch
-from mlpbench.bench.measure.case import make_ready
-from mlpbench.bench.measure.turns import Turns, Wanted
+from mlpbench.bench.measure import schedule
+from mlpbench.bench.measure.schedule import Schedule, Wanted
+from mlpbench.bench.measure.usage import Waiting
 from mlpbench.bench.record.schema import ExtraInfo
 from mlpbench.bench.record.trust import Refusal
 from mlpbench.kernels.reference import seeded
@@ -29,53 +27,37 @@ def clock(monkeypatch):
     return stopped_clock(monkeypatch)
 
 
-class NobodyBehind:
-    """Looks at nothing, but notes in which order it could have."""
+class Kept:
+    """In the place of `Checks`: notes which results it could check."""
 
-    def __init__(self):
-        self.moments = []
+    def __init__(self, kernel, params, x):
+        self.results, self.refusals = [], []
 
-    def all_warm(self, contestant, cases):
-        self.moments.append(("warm", len(list(cases))))
-
-    def surprises_of(self, one):
-        return None
-
-    def block_begins(self, case):
-        self.moments.append(("begins", case.batch_size))
-
-    def block_ended(self, case, benchmark):
-        self.moments.append(("ended", case.batch_size))
-
-    def rounds_over(self, one, result):
-        self.moments.append(("over", one.case.batch_size, int(result[0, 0])))
+    def keep(self, case, prepared, result):
+        self.results.append((case, int(result[0, 0])))
 
 
-def test_what_is_looked_at_behind_the_clock_and_when(take):
-    """Fresh values come when all cases are warm and before any round; the last result is kept as a case ends."""
+def test_the_last_timed_result_of_each_case_is_kept(take):
     made, _ = take({1: 1e-3, 2: 1e-3}, Wanted(0.001, 3, 0.02))
-    moments = made.behind.moments
-    assert moments[0] == ("warm", 2)
-    assert moments[1:3] == [("begins", 1), ("ended", 1)]
-    over = [moment for moment in moments if moment[0] == "over"]
-    assert [moment[1] for moment in over] == [1, 2]
+    assert [case for case, _ in made._checks.results] == [ONE, TWO]
     last = [event for event in made.series[TWO].contestant.kernel.events if event[0] == "forward"][-1]
-    assert over[1][2] == -last[1]
+    assert made._checks.results[1][1] == -last[1]
 
 
 @pytest.fixture
 def take(clock, monkeypatch):
     """Return a maker of turns over kernels whose calls take so long; it times them all, and returns what happened."""
     looks = itertools.count(1)
-    monkeypatch.setattr(turns_.look_, "here", lambda: Look("fake", 1, lambda: next(looks)))
-    monkeypatch.setattr(turns_.look_, "everywhere", lambda: Look("fake", 2, lambda: next(looks)))
-    monkeypatch.setattr(turns_, "wait_for_others", lambda limit_s: None)
+    monkeypatch.setattr(schedule.look_, "here", lambda: Look("fake", 1, lambda: next(looks)))
+    monkeypatch.setattr(schedule.look_, "everywhere", lambda: Look("fake", 2, lambda: next(looks)))
+    monkeypatch.setattr(schedule, "Checks", Kept)
+    monkeypatch.setattr(schedule, "wait_for_others", lambda limit_s: None)
     used = SimpleNamespace(own=0.0, others=0.0)
-    monkeypatch.setattr(turns_, "own_s", lambda: used.own)
-    monkeypatch.setattr(turns_, "others_s", lambda: used.others)
+    monkeypatch.setattr(schedule, "own_s", lambda: used.own)
+    monkeypatch.setattr(schedule, "others_s", lambda: used.others)
 
-    def run(seconds, wanted, several=(), warmed=None):
-        """``several``: cases of several threads; ``warmed``: those that seem so while they are warmed."""
+    def run(seconds, wanted, several=()):
+        """``several``: cases of several threads."""
 
         class Timed(RecordingKernel):
             def forward(self, x):
@@ -86,12 +68,10 @@ def take(clock, monkeypatch):
 
         kernel = Timed(SPEC, seeded(SPEC))
         facts = lambda case: ExtraInfo(mode=case.mode, batch_size=case.batch_size, rows_per_call=case.batch_size)  # noqa: E731
-        contestant = SimpleNamespace(kernel=kernel, inputs=rows(4), book=None, facts=facts)
+        of_all = {"inputs": rows(4), "book": None, "facts": facts, "workload": SimpleNamespace(params=None)}
+        contestant = SimpleNamespace(kernel=kernel, **of_all)
         cases = [Case("batched", size) for size in seconds]
-        made = Turns(wanted, [cases] * wanted.turns, given=2, behind=NobodyBehind())
-        others = dict.fromkeys(several if warmed is None else warmed, 1.0)
-        ready = lambda kernel, case, *rest: replace(make_ready(kernel, case, *rest), others=others.get(case, 0.0))  # noqa: E731
-        monkeypatch.setattr(turns_, "make_ready", ready)
+        made = Schedule(wanted, [cases] * wanted.turns, given=2)
         blocks = []
         for turn, case in itertools.product(range(wanted.turns), cases):
             if made.is_due(case, turn):
@@ -126,21 +106,16 @@ def test_a_round_is_as_many_calls_as_fill_it(take):
 
 
 def test_looks_are_taken_where_threads_work_and_the_first_block_says_where_that_is(take):
-    """A pool may spin on while a case is warmed: its rounds are made again, beside other looks."""
-    wanted = Wanted(0.001, 3, 0.2)
-    for several, warmed in (([], [ONE]), ([ONE], [])):
-        made, blocks = take({1: 1e-3}, wanted, several=several, warmed=warmed)
-        series = made.series[ONE]
-        assert series.facts()["look_processors"] == 1 + bool(several)
-        assert len(blocks) == len(series.block_rounds) + 1, "the first is not kept"
-        assert len(series.rounds_s) == len(series.looks_ns) == len(series.spans_s) == 200
-    made, blocks = take({1: 1e-3, 2: 1e-3}, wanted, several=[TWO])
+    """The rounds of several threads are made again, beside looks on all processors."""
+    made, blocks = take({1: 1e-3, 2: 1e-3}, Wanted(0.001, 3, 0.2), several=[TWO])
     assert [made.series[case].facts()["look_processors"] for case in (ONE, TWO)] == [1, 2]
-    assert len(blocks) == sum(len(one.block_rounds) for one in made.series.values())
+    assert len(blocks) == 1 + sum(len(one.block_rounds) for one in made.series.values()), "the first is not kept"
+    for series in made.series.values():
+        assert len(series.rounds_s) == len(series.looks_ns) == len(series.spans_s) == 200
 
 
 def test_one_block_is_all_there_is_wherever_its_looks_were(take):
-    made, blocks = take({1: 1.0}, Wanted(0.001, 1, 0.001), warmed=[ONE])
+    made, blocks = take({1: 1.0}, Wanted(0.001, 1, 0.001), several=[ONE])
     assert len(made.series[ONE].rounds_s) == 1
     assert len(blocks) == len(made.series[ONE].block_rounds)
 
@@ -166,7 +141,7 @@ def test_many_rounds_make_longer_blocks_and_not_more_turns():
     """In one turn more, the first, cases are made ready."""
     assert Wanted(0.001, 10, 0.6).turns == 1 + 15
     assert Wanted(0.001, 20, 0.3).turns == 1 + 20
-    assert Wanted(0.001, 10, 60.0).turns == Wanted(0.001, 5000, 0.1).turns == 1 + turns_.MOST_TURNS
+    assert Wanted(0.001, 10, 60.0).turns == Wanted(0.001, 5000, 0.1).turns == 1 + schedule.MOST_TURNS
 
 
 def test_each_round_has_the_look_before_it_and_the_one_after_it(take):
@@ -186,7 +161,7 @@ def test_each_round_has_the_look_before_it_and_the_one_after_it(take):
 def test_waits_and_the_raw_clock_belong_to_rounds(take):
     made, _ = take({1: 1e-3}, Wanted(0.001, 3, 0.02))
     series = made.series[ONE]
-    there = bool(watch.Waiting(every=False)._files)
+    there = bool(Waiting(every=False)._files)
     assert len(series.waits_ns) == (len(series.rounds_s) if there else 0)
     assert series.facts().get("waits_ns", ()) == tuple(series.waits_ns)
     assert min(series.waits_ns, default=0) >= 0
@@ -198,13 +173,13 @@ def test_before_a_block_inputs_come_back_into_the_caches_untimed(take):
     series = made.series[TWO]
     forwards = [event for event in series.contestant.kernel.events if event[0] == "forward" and len(event) == 3]
     timed = len(series.rounds_s) * series.calls
-    warm = len(series.block_rounds) * int(np.ceil(turns_.WARM_SHARE * series.calls))
+    warm = len(series.block_rounds) * int(np.ceil(schedule.WARM_SHARE * series.calls))
     rest = 1 + 1 + case_.WARM_S / 1e-4
     assert len(forwards) == pytest.approx(timed + warm + rest, abs=12)
 
 
 def test_a_case_without_looks_has_its_rounds_all_the_same(take, monkeypatch):
-    monkeypatch.setattr(turns_.look_, "here", lambda: None)
+    monkeypatch.setattr(schedule.look_, "here", lambda: None)
     made, _ = take({1: 1e-3}, Wanted(0.001, 3, 0.02))
     assert len(made.series[ONE].rounds_s) == 20
     assert made.looks() == []
@@ -232,9 +207,12 @@ def row(case, turn, *seconds, kernel="numpy"):
     }
 
 
-def test_the_blocks_of_a_case_become_the_row_that_pytest_benchmark_would_write():
-    series = SimpleNamespace(calls=10, rounds_s=[1.0, 2.0, 3.0], facts=lambda: {"kernel": "numpy"})
-    made = Turns(Wanted(0.001, 3, 0.02), [], 1, NobodyBehind(), {ONE: series, TWO: series})
+def test_the_blocks_of_a_case_become_the_row_that_pytest_benchmark_would_write(monkeypatch):
+    series = schedule.Series.__new__(schedule.Series)
+    vars(series).update(rounds_s=[1.0, 2.0, 3.0])
+    monkeypatch.setattr(schedule.Series, "calls", 10)
+    monkeypatch.setattr(schedule.Series, "facts", lambda _: {"kernel": "numpy"})
+    made = Schedule(Wanted(0.001, 3, 0.02), [], 1, None, {ONE: series, TWO: series})
     rows_of_blocks = [row(ONE, 0, 1.0, 2.0), row(TWO, 0, 9.0), row(ONE, 11, 3.0)]
     for check, cases in (("values", 1), ("timer", 2)):  # what rests on a time is not decided by one process
         assert len(made.merged(rows_of_blocks, [Refusal.of(TWO, check, "")])) == cases

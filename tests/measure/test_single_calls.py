@@ -1,4 +1,4 @@
-"""The closer look: single calls and the same input again; measured, written and told."""
+"""Single calls, one by one: measured, written and told."""
 
 import itertools
 import json
@@ -11,7 +11,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.cli.app import main
 from mlpbench.bench.cli.run import _closer_look as closer_look
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.measure import closer
+from mlpbench.bench.measure import single_calls
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from mlpbench.bench.trust import latency
@@ -44,7 +44,7 @@ class Doubled(Kernel):
 
 
 class Entrant:
-    """What the closer look needs of a contestant."""
+    """What is needed of a contestant."""
 
     def __init__(self, rows=40):
         self.kernel = Doubled()
@@ -55,11 +55,11 @@ class Entrant:
 
 
 def test_single_calls_are_of_one_row_and_stop_at_the_most(monkeypatch):
-    monkeypatch.setattr(closer, "MOST", 50)
+    monkeypatch.setattr(single_calls, "MOST", 50)
     entrant = Entrant()
-    found = closer.single_calls(entrant, Case("per_sample", 100)).as_dict()
+    found = single_calls.single_calls(entrant, Case("per_sample", 100)).as_dict()
     assert (found["mode"], found["batch_size"], len(found["calls_ns"])) == ("per_sample", 100, 50)
-    assert len(entrant.kernel.seen) == 50 + closer.DROPPED
+    assert len(entrant.kernel.seen) == 50 + single_calls.DROPPED
     assert entrant.kernel.seen[:3] == [0, 1, 2], "inputs rotate"
     assert all(isinstance(ns, int) and ns > 0 for ns in found["calls_ns"])
 
@@ -73,7 +73,7 @@ def test_single_calls_stop_at_the_limit(monkeypatch):
 
 def test_which_cases_have_their_single_calls_timed():
     cases = [Case("per_sample", 100), *(Case("batched", n) for n in (1, 10, 100)), Case("book", 1)]
-    asked = {budget: [case for case in cases if closer.is_asked(case, budget)] for budget in (None, "5ms")}
+    asked = {budget: [case for case in cases if single_calls.is_asked(case, budget)] for budget in (None, "5ms")}
     assert asked == {None: cases[:2], "5ms": cases[:4]}
 
 

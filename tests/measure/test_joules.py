@@ -8,7 +8,7 @@ import pytest
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.machine.energy import Drawn
-from mlpbench.bench.measure import spent as module
+from mlpbench.bench.measure import joules as module
 from mlpbench.kernels import registry
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
@@ -44,7 +44,7 @@ def test_joules_are_of_one_sample(ready, monkeypatch, case):
 
     monkeypatch.setattr(module.energy, "counting", counting)
     monkeypatch.setattr(module, "prepare", prepared)
-    (found,) = module.spent(ready, case)
+    (found,) = module.joules(ready, case)
     assert found.joules == pytest.approx(1e-6)
     assert (found.samples % case.batch_size, found.no_joules) == (0, None)
 
@@ -52,6 +52,6 @@ def test_joules_are_of_one_sample(ready, monkeypatch, case):
 def test_without_counters_nothing_runs_and_the_reason_is_there(ready, monkeypatch, tmp_path):
     monkeypatch.setattr(module.energy, "POWERCAP", tmp_path)
     monkeypatch.setattr(module, "prepare", pytest.fail)
-    (found,) = module.spent(ready, Case("batched", 10))
+    (found,) = module.joules(ready, Case("batched", 10))
     assert (found.samples, found.no_joules) == (0, "the system shows no energy counter (powercap)")
-    assert module.spent(ready, Case("book", 100)) == []
+    assert module.joules(ready, Case("book", 100)) == []

@@ -1,0 +1,245 @@
+"""Checks of what a kernel returns, when its rounds are over. docs/evidence/honesty.md says which mistake each of them finds.
+
+New values are written in place over the inputs. A kernel that keeps results, or works in `from_host`, then answers for
+the old ones, and one that puts work off is too late. Nothing here is inside a timed round.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlpbench.bench.cases import CPU, Case
+from mlpbench.bench.clock import elapsed
+from mlpbench.bench.measure.case import Prepared, memory, prepare
+from mlpbench.bench.record.trust import Refusal
+from mlpbench.kernels import conformance
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.errors import NonConforming
+from mlpbench.kernels.params import Params
+
+#: Calls on new values may take so many times as long as calls on values that the kernel has just seen.
+REMEMBERS = 1.5
+#: A time is tried so often before a kernel is refused for it: something else may have run just then.
+TRIES = 45
+#: The reference may take so many floating-point operations for one result. Of more rows, as many are drawn.
+REFERENCE_FLOP, FEWEST_ROWS = 1e9, 100
+
+_Array = NDArray[Any]
+
+
+@dataclass
+class _Calls:
+    """Single calls of a case: ``inputs``, where the kernel reads them, hold ``rows`` during the rounds."""
+
+    kernel: Kernel
+    case: Case
+    forward: Callable[[Any], Any]
+    inputs: list[Any]
+    rows: _Array
+
+    def split(self, rows: _Array) -> list[_Array]:
+        """Return rows as one array for each input."""
+        return list(rows) if self.case.mode == "per_sample" else np.split(rows, len(self.inputs))
+
+    def put(self, values: Sequence[_Array]) -> None:
+        """Write values over the inputs. Inputs that cannot be written to, as JAX's, become others."""
+        for number, x in enumerate(values):
+            if not self.write(self.inputs[number], x):
+                self.inputs[number] = self.kernel.from_host(x)
+
+    def write(self, there: Any, values: _Array) -> bool:
+        """Write values over one input; return whether that can be done."""
+        host = memory(self.kernel, there)
+        if host is not None and host.dtype == values.dtype:
+            np.copyto(host, values)
+            return True
+        try:
+            self.kernel.overwrite(there, values)
+        except (TypeError, ValueError, RuntimeError):  # it cannot be written to
+            return False
+        self.kernel.synchronize(there)
+        return True
+
+    def call(self, there: Any) -> Any:
+        """Return the result for one input, when it is there."""
+        y = self.forward(there)
+        self.kernel.synchronize(y)
+        return y
+
+    def seconds(self, before: Sequence[_Array], values: Sequence[_Array]) -> float:
+        """Return how long the calls take on ``values``, after an untimed one on the values ``before``."""
+        self.put(before)
+        self.call(self.inputs[-1])  # it wakes threads
+        self.put(values)
+        with elapsed() as took:
+            for there in self.inputs:
+                self.call(there)
+        return took.seconds
+
+
+@dataclass
+class Checks:
+    """The checks of one kernel in one process. ``x``: the timed inputs, (rows, n_in).
+
+    `keep` comes just after the last timed call of a case, `examine` when the rounds of all cases are over.
+    """
+
+    kernel: Kernel
+    params: Params
+    x: _Array
+    rng: np.random.Generator = field(default_factory=np.random.default_rng)
+    refusals: list[Refusal] = field(default_factory=list)
+    _last: dict[Case, tuple[_Array, _Array]] = field(default_factory=dict, repr=False)
+
+    def keep(self, case: Case, prepared: Prepared, result: Any) -> None:
+        """Keep what the last timed call of a case returned, and its inputs."""
+        following = prepared.take()
+        last = next(n for n, batch in enumerate(prepared.batches) if batch is following) - 1
+        x = self._rows(case, last % len(prepared.batches), 1)
+        self._last[case] = x[-1] if case.mode == "per_sample" else x, snapshot(self.kernel, result)
+
+    def examine(self, case: Case, prepared: Prepared) -> None:
+        """Check the last timed result of a case, and call it on values that the kernel has not seen."""
+        if case in self._last:
+            self._judge(case, "the last timed result", [self._last.pop(case)])
+        first = int(self.rng.integers(len(prepared.batches)))
+        batches = prepared.batches[first : first + math.ceil(100 / case.batch_size)]
+        inputs = [row for batch in batches for row in batch] if case.mode == "per_sample" else list(batches)
+        calls = _Calls(self.kernel, case, prepared.forward, inputs, self._rows(case, first, len(batches)).copy())
+        if (ratio := self._remembers(calls)) > REMEMBERS:
+            self._refuse(case, "memory", f"on values that it has not seen it takes {ratio:.1f} times as long")
+        self._call_on_new_values(calls)
+        if reason := _puts_off(calls):
+            self._refuse(case, "transfers", reason)
+        calls.put(calls.split(calls.rows))
+
+    def examine_book(self, case: Case) -> None:
+        """Call as the book's cell does, whose own results are classes: its batches may be of a size of their own."""
+        kernel, x = self.kernel, self.x[: case.batch_size].copy()
+        if case.batch_size == 1:
+            x = x[0]
+        y = (kernel.forward_one if x.ndim == 1 else kernel.forward)(kernel.from_host(x))
+        kernel.synchronize(y)
+        self._judge(case, "a call after the rounds", [(x, snapshot(kernel, y))])
+
+    def _rows(self, case: Case, first: int, batches: int) -> _Array:
+        return self.x[first * case.batch_size : (first + batches) * case.batch_size]
+
+    def _new_values(self, calls: _Calls) -> list[_Array]:
+        """Return values that no call has seen: zeros stay zeros, and nothing becomes a denormal."""
+        factors = self.rng.uniform(0.75, 1, (1, calls.rows.shape[1])).astype(calls.rows.dtype)
+        return calls.split(self.kernel.nearest(calls.rows * factors))
+
+    def _remembers(self, calls: _Calls) -> float:
+        """Return how many times as long as on the same values again the calls take on new ones, the fastest of each."""
+        fresh = again = math.inf
+        for _ in range(TRIES):
+            others, new = self._new_values(calls), self._new_values(calls)
+            fresh = min(fresh, calls.seconds(others, new))
+            again = min(again, calls.seconds(new, new))
+            if fresh <= REMEMBERS * again:
+                break
+        return fresh / max(again, 1e-9)
+
+    def _call_on_new_values(self, calls: _Calls) -> None:
+        """Check results whose inputs are written over before they are fetched, and that calls write to nothing else."""
+        new, results, said = self._new_values(calls), list[Any](), list[tuple[_Array, _Array]]()
+        calls.put(new)
+        for there, x in zip(calls.inputs, new, strict=True):
+            y = calls.call(there)
+            host = memory(self.kernel, there)
+            if host is not None and not np.array_equal(host, x, equal_nan=True):
+                self._refuse(calls.case, "inputs", "a call wrote to its inputs")
+            calls.write(there, x[::-1].copy())
+            results.append(y)
+            said.append((x, snapshot(self.kernel, y)))
+        self._judge(calls.case, "a call after the rounds", said)
+        for _ in range(2):  # a kernel may use two buffers in turn
+            calls.put(self._new_values(calls))
+            calls.call(calls.inputs[0])
+        now = (snapshot(self.kernel, y) for y in results)
+        if self.kernel.returns == "new" and not all(map(_same, now, (got for _, got in said))):
+            self._refuse(
+                calls.case, "aliasing", 'it says that it returns new arrays, and a later call changed one ("kept")'
+            )
+
+    def _judge(self, case: Case, what: str, results: Sequence[tuple[_Array, _Array]]) -> None:
+        """Hold what calls returned against the reference: pairs of inputs and outputs, of a row or a batch each."""
+        spec = self.kernel.spec
+        for x, got in results:
+            shape = (*x.shape[:-1], spec.n_out)
+            if (got.shape, got.dtype) != (shape, spec.np_dtype):
+                its = "no array of numbers" if got.dtype == np.bool_ else f"{got.dtype} of shape {got.shape}"
+                self._refuse(case, "values", f"{what} is {its}, expected {spec.dtype} of shape {shape}")
+                return
+        x, got = (np.vstack(part) for part in zip(*results, strict=True))
+        most = max(FEWEST_ROWS, int(REFERENCE_FLOP / spec.flop(1)))
+        if len(x) > most:
+            chosen = self.rng.choice(len(x), most, replace=False)
+            x, got = x[chosen], got[chosen]
+        params = self.params.astype(spec.dtype)
+        try:
+            for start in range(0, len(x), 1000):  # parts that stay in a cache
+                part = slice(start, start + 1000)
+                right = conformance.expected(spec, params, x[part], self.kernel.arithmetic)
+                conformance.compare(*right, got[part], what)
+        except NonConforming as reason:
+            self._refuse(case, "values", f"{reason}, for values that it had not seen when it was warmed")
+
+    def _refuse(self, case: Case, check: str, reason: str) -> None:
+        refusal = Refusal.of(case, check, reason)
+        if refusal not in self.refusals:
+            self.refusals.append(refusal)
+
+
+def _puts_off(calls: _Calls) -> str | None:
+    """Return how long `to_host` of a kernel on the CPU takes, where it does more than copy a result; else None."""
+    kernel = calls.kernel
+    if kernel.device != CPU or type(kernel).to_host is Kernel.to_host:
+        return None
+    call_s = back_s = copy_s = math.inf
+    for tried in range(TRIES):
+        with elapsed() as call:
+            y = calls.call(calls.inputs[0])
+        with elapsed() as back:
+            host = kernel.to_host(y)
+        with elapsed() as copy:
+            _ = host.copy() if isinstance(host, np.ndarray) else None
+        call_s, back_s, copy_s = min(call_s, call.seconds), min(back_s, back.seconds), min(copy_s, copy.seconds)
+        # Three copies of the result, a call of Python and a quarter of a call of the kernel are no work.
+        if tried > 1 and back_s <= 3 * copy_s + 2e-6 + call_s / 4:
+            return None
+    return f"to_host takes {1e6 * back_s:.3g} us, a copy {1e6 * copy_s:.2g} us, a call {1e6 * call_s:.3g} us"
+
+
+def _same(a: _Array, b: _Array) -> bool:
+    return np.array_equal(a, b, equal_nan=True)
+
+
+def snapshot(kernel: Kernel, y: Any) -> _Array:
+    """Return a copy of a result. Of NumPy's arrays the memory itself is read: `to_host` could still work on it.
+
+    What is no array on the host either, as a list, becomes an empty array of bool: NumPy would make an array of the
+    right dtype of it.
+    """
+    host = y if isinstance(y, np.ndarray) else kernel.to_host(y)
+    return np.array(host, ndmin=1) if isinstance(host, np.ndarray) else np.empty(0, np.bool_)
+
+
+def wrong(kernel: Kernel, params: Params, x: _Array, cases: Sequence[Case]) -> list[Refusal]:
+    """Return what a run would refuse a kernel for that is not timed: all but what rests on a time."""
+    checks = Checks(kernel, params, x.copy())
+    prepared = {case: prepare(kernel, case, checks.x) for case in cases}
+    for case, ready in prepared.items():
+        for _ in range(6):  # what it remembers, it remembers by then
+            y = ready.call()
+        checks.keep(case, ready, y)
+    for case, ready in prepared.items():
+        checks.examine(case, ready)
+    return [refusal for refusal in checks.refusals if not refusal.by_time]

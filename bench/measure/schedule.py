@@ -1,0 +1,299 @@
+"""The schedule of a process of a run: cases take turns in short blocks of rounds, with a look at the core between them.
+
+A spell of noise lasts some ten milliseconds or some seconds. Blocks are short, so that a spell meets all cases and not
+one of them, and each round knows from its looks whether it was alone on the core. pytest-benchmark times every round.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from mlpbench.bench.cases import CPU, Case
+from mlpbench.bench.clock import others_s, own_s, raw_s, wait_for_others
+from mlpbench.bench.groups import grouped
+from mlpbench.bench.machine import look as look_
+from mlpbench.bench.machine.look import Look
+from mlpbench.bench.measure.audit import Audit
+from mlpbench.bench.measure.case import Ready, by_round, make_ready, round_of, rounds_ended
+from mlpbench.bench.measure.checks import Checks
+from mlpbench.bench.measure.session import Contestant
+from mlpbench.bench.measure.usage import Usage, Waiting, rounds_off
+from mlpbench.bench.record.trust import Refusal
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+#: How long a block is, and how many a case has at most: of longer measurements, blocks are longer. Caches are filled
+#: before each, and where a pool spins on, that is waited for: shorter blocks cost more.
+BLOCK_S, MOST_TURNS = 0.04, 60
+#: A block has so many rounds at least: a case of few long rounds is not due in every turn.
+FEWEST_ROUNDS = 2
+#: Untimed calls before a block, as a share of a round's, bring weights and inputs back into the caches. A call as long
+#: as this brings them itself.
+WARM_SHARE, WARM_UP_TO_S = 0.25, 0.005
+#: With so much time of other threads for each second of the one that calls, a case is one of several threads. Its
+#: rounds are this short: its threads meet only while nobody else has a processor of theirs, which is just after a look
+#: on all of them. Beside a program that kept one of two processors busy, rounds of 1 ms left 6 of 24 timings of NumPy
+#: undisturbed, these 13 (2026-12-02).
+SEVERAL, ROUND_OF_SEVERAL_S = 0.1, 2e-4
+#: What the name of a block ends with, before the number of its turn.
+TURN = "turn"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What pytest-benchmark's options ask of a case: a round's fewest seconds, rounds in all, and seconds in all."""
+
+    round_s: float
+    rounds: int
+    seconds: float
+
+    @property
+    def turns(self) -> int:
+        """How many turns there are: one in which all cases are made ready, and those in which they are timed."""
+        return 1 + min(MOST_TURNS, max(self.rounds, math.ceil(self.seconds / BLOCK_S)))
+
+
+@dataclass
+class Block:
+    """A block of rounds: between them the round's clocks are read, and a look is taken.
+
+    ``rounds_s`` by pytest-benchmark, ``spans_s`` by the hardware's own clock, which no time server bends. ``others``:
+    the processor time of the process's other threads for each second of this one's.
+    """
+
+    look: Look | None
+    waiting: Waiting | None
+    looks_ns: list[int] = field(default_factory=list)
+    rounds_s: list[float] = field(default_factory=list)
+    spans_s: list[float] = field(default_factory=list)
+    others: float = 0.0
+    _began_s: float | None = None
+
+    def time(self, benchmark: BenchmarkFixture, round_: Callable[[], Any], rounds: int) -> Any:
+        """Make the rounds; return what the last of them returned. Where pytest-benchmark is disabled, none is timed."""
+        others, own = others_s() - look_.helpers_s(), own_s()
+        result = benchmark.pedantic(round_, setup=self._between, rounds=rounds)  # type: ignore[no-untyped-call]
+        self._between()
+        others, own = others_s() - look_.helpers_s() - others, own_s() - own
+        self.others = others / max(own, 1e-6)
+        if self.waiting:
+            self.waiting.close()
+        if benchmark.stats is not None:
+            self.rounds_s += benchmark.stats.stats.data
+        return result
+
+    def _between(self) -> None:
+        if self._began_s is not None:
+            self.spans_s.append(raw_s() - self._began_s)
+            if self.waiting:
+                self.waiting.round_ended()
+        if self.look:
+            self.looks_ns.append(self.look.take())
+        if self.waiting:
+            self.waiting.round_begins()
+        self._began_s = raw_s()
+
+
+@dataclass
+class Series:
+    """One case in one process. Its rounds grow block by block.
+
+    ``given``: the threads that the run gives the kernel. ``several``: whether it uses several threads, which its first
+    block tells. ``result``: what the last timed call returned.
+    """
+
+    contestant: Contestant
+    case: Case
+    wanted: Wanted
+    given: int
+    ready: Ready = field(init=False)
+    several: bool = False
+    usage: Usage = field(default_factory=Usage)
+    rounds_s: list[float] = field(default_factory=list)
+    spans_s: list[float] = field(default_factory=list)
+    looks_ns: list[tuple[int, int]] = field(default_factory=list)
+    waits_ns: list[int] = field(default_factory=list)
+    block_rounds: list[int] = field(default_factory=list)
+    result: Any = None
+    ended: bool = False
+    _benchmark: BenchmarkFixture | None = None
+
+    def __post_init__(self) -> None:
+        entrant = self.contestant
+        self.ready = make_ready(entrant.kernel, self.case, entrant.inputs, entrant.book, self.rounds_ended)
+
+    @property
+    def look(self) -> Look | None:
+        """The look beside its rounds: on every processor that its threads may use."""
+        return look_.everywhere() if self.several else look_.here()
+
+    @property
+    def calls(self) -> int:
+        """Calls in one round."""
+        round_s = min(self.wanted.round_s, ROUND_OF_SEVERAL_S) if self.several else self.wanted.round_s
+        return max(1, math.ceil(round_s / self.ready.call_s))
+
+    def due(self, turn: int) -> int:
+        """Return how many rounds are to be timed in this turn: those left, spread evenly over the turns left."""
+        if turn == 0 or self.ended:
+            return 0
+        done, turns, left = len(self.rounds_s), self.wanted.turns, self._left()
+        if turn + 1 >= turns:
+            return left
+        share = (done + left) * turn / (turns - 1) - done
+        return math.ceil(share) if share >= min(FEWEST_ROUNDS, left) else 0
+
+    def _left(self) -> int:
+        """Return how many rounds are left: of rounds of mean length, as pytest-benchmark itself decides."""
+        done = len(self.rounds_s)
+        mean_s = statistics.fmean(self.rounds_s) if done else self.ready.call_s * self.calls
+        return max(0, self.wanted.rounds - done, math.ceil((self.wanted.seconds - sum(self.rounds_s)) / mean_s))
+
+    def take_block(self, benchmark: BenchmarkFixture, turn: int) -> None:
+        """Time the rounds that are due in a turn."""
+        rounds, call = self.due(turn), self.ready.call
+        if self.ready.call_s < WARM_UP_TO_S:
+            for _ in range(math.ceil(WARM_SHARE * self.calls)):
+                call()
+        waiting = Waiting(every=self.several) if self.contestant.kernel.device == CPU else None
+        block, self._benchmark = Block(self.look, waiting), benchmark
+        self.usage.begin()
+        self.result = block.time(benchmark, round_of(call, self.calls), rounds)
+        self.usage.end()
+        self._benchmark = None
+        is_last = turn + 1 >= self.wanted.turns
+        if not self.rounds_s and not is_last and self.given > 1 and not self.several and block.others > SEVERAL:
+            self.several = True
+            return  # the looks of this block were on one processor: its rounds are not kept
+        self.rounds_s += block.rounds_s
+        self.spans_s += block.spans_s
+        self.looks_ns += itertools.pairwise(block.looks_ns)
+        self.waits_ns += waiting.rounds_ns if waiting else []
+        self.block_rounds.append(rounds)
+        self.ended = not block.rounds_s or is_last or self.due(self.wanted.turns) == 0
+
+    def rounds_ended(self) -> int:
+        """Return how many rounds have been timed, those of a block that goes on included."""
+        return len(self.rounds_s) + (rounds_ended(self._benchmark) if self._benchmark is not None else 0)
+
+    def refusals(self) -> list[Refusal]:
+        """Return what speaks against its times."""
+        reasons = {"timer": rounds_off(self.rounds_s, self.spans_s), "threads": self.usage.too_many(self.given)}
+        return [Refusal.of(self.case, check, reason) for check, reason in reasons.items() if reason]
+
+    def facts(self) -> dict[str, Any]:
+        """Return the member ``extra_info`` of the case."""
+        parts = by_round(self.ready.parts, len(self.rounds_s), self.calls) if self.ready.parts else None
+        facts = replace(
+            self.contestant.facts(self.case),
+            looks_ns=tuple(self.looks_ns),
+            look_processors=self.look.processors if self.look else None,
+            block_rounds=tuple(self.block_rounds),
+            waits_ns=tuple(self.waits_ns),
+        )
+        return {**facts.as_dict(), **replace(self.ready.beside, parts=parts).as_dict()}
+
+    def row(self, blocks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Return pytest-benchmark's rows of the blocks as one, as it would have written it itself."""
+        from pytest_benchmark.stats import Stats
+
+        first, stats = blocks[0], Stats()  # type: ignore[no-untyped-call]
+        stats.data += [seconds / self.calls for seconds in self.rounds_s]
+        as_dict: dict[str, Any] = stats.as_dict()  # type: ignore[no-untyped-call]
+        own = f"-{TURN}{first['params']['turn']}"
+        return {
+            **first,
+            "name": first["name"].replace(f"{own}]", "]"),
+            "fullname": first["fullname"].replace(f"{own}]", "]"),
+            "param": first["param"].removesuffix(own),
+            "params": {name: value for name, value in first["params"].items() if name != "turn"},
+            "extra_info": self.facts(),
+            "stats": {**as_dict, "data": stats.data, "iterations": self.calls},
+        }
+
+
+@dataclass
+class Schedule:
+    """The cases of one process and how far they are.
+
+    ``order``: the cases of each turn. ``given``: the threads that the run gives the kernel. ``audit``: what
+    `mlpbench audit` asks besides. ``failed``: cases that have no time, because something went wrong.
+    """
+
+    wanted: Wanted
+    order: Sequence[Sequence[Case]]
+    given: int
+    audit: Audit | None = None
+    series: dict[Case, Series] = field(default_factory=dict)
+    failed: set[Case] = field(default_factory=set)
+    _checks: Checks | None = None
+    _last: Series | None = None
+
+    def is_due(self, case: Case, turn: int) -> bool:
+        """Return whether a case has something to do in a turn."""
+        if case in self.failed:
+            return False
+        return case not in self.series or self.series[case].due(turn) > 0
+
+    def is_over(self, case: Case) -> bool:
+        """Return whether no block of a case is to come."""
+        return case in self.failed or (case in self.series and self.series[case].ended)
+
+    def settle(self, case: Case) -> None:
+        """Wait until a pool that spins on behind another case is no neighbour of this one, nor taken for its own."""
+        before, this = self._last, self.series.get(case)
+        is_first, is_several = this is None or not this.rounds_s, this is not None and this.several
+        if self.given > 1 and not is_several and (is_first or (before is not None and before.several)):
+            wait_for_others(0.3)  # a pool of threads gives up spinning within that time
+
+    def take(self, contestant: Contestant, case: Case, turn: int, benchmark: Callable[[], BenchmarkFixture]) -> None:
+        """Do what a case has to do in a turn: in its first, also all that comes before its rounds.
+
+        ``benchmark()`` is asked only where there are rounds to time.
+        """
+        if case not in self.series:
+            self.series[case] = Series(contestant, case, self.wanted, self.given)
+        series = self.series[case]
+        if series.due(turn) == 0:
+            return
+        self._last, fixture = series, benchmark()
+        fixture.group = f"{case.mode}-{case.batch_size}"
+        fixture.extra_info.update(mode=case.mode, batch_size=case.batch_size)
+        series.take_block(fixture, turn)
+        if self._checks is None:
+            self._checks = Checks(contestant.kernel, contestant.workload.params, contestant.inputs)
+        if series.ended and series.rounds_s and series.ready.prepared is not None:
+            self._checks.keep(case, series.ready.prepared, series.result)
+
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Return what speaks against the kernel, when all rounds are over."""
+        refusals = list(self.audit.refusals()) if self.audit is not None else []
+        for case, series in self.series.items():
+            if case in self.failed or not series.rounds_s or self._checks is None:
+                continue
+            refusals += series.refusals()
+            if series.ready.prepared is None:
+                self._checks.examine_book(case)
+            else:
+                self._checks.examine(case, series.ready.prepared)
+        return (*refusals, *(self._checks.refusals if self._checks else ()))
+
+    def looks(self) -> list[Look]:
+        """Return the kinds of looks that were taken, the one of more processors last."""
+        taken = {series.look.processors: series.look for series in self.series.values() if series.look is not None}
+        return [taken[processors] for processors in sorted(taken)]
+
+    def merged(self, rows: Iterable[dict[str, Any]], refusals: Sequence[Refusal]) -> list[dict[str, Any]]:
+        """Return pytest-benchmark's rows of blocks as one for each case. Cases have none that are refused for sure."""
+        of_case = grouped((Case(row["extra_info"]["mode"], row["extra_info"]["batch_size"]), row) for row in rows)
+        sure = [refusal for refusal in refusals if not refusal.by_time]
+        lost = {case for case in of_case if any(refusal.hits(case.mode, case.batch_size) for refusal in sure)}
+        return [self.series[case].row(blocks) for case, blocks in of_case.items() if case not in lost | self.failed]
