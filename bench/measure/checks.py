@@ -1,4 +1,4 @@
-"""Checks of what a kernel returns, when its rounds are over. docs/evidence/honesty.md says which mistake each of them finds.
+"""Checks of what a kernel returns, when its rounds are over (docs/evidence/honesty.md).
 
 New values are written in place over the inputs. A kernel that keeps results, or works in `from_host`, then answers for
 the old ones, and one that puts work off is too late. Nothing here is inside a timed round.
