@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.text import Text
@@ -14,14 +14,10 @@ from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
     from mlpbench.bench.analysis.explain import Explanation
-    from mlpbench.bench.report.document import Table
 
 
 def explain(
     runs: Runs = None,
-    details: Annotated[
-        bool, typer.Option("--details", help="Show times, the cost of a call, and every case under its roof.")
-    ] = False,
     results: Results = Path("results"),
     as_json: AsJson = False,
 ) -> None:
@@ -29,7 +25,7 @@ def explain(
 
     Exit 1 if a time is refused because the machine cannot be so fast.
 
-    Example: mlpbench explain latest --details
+    Example: mlpbench explain latest
     """
     from mlpbench.bench.analysis import explain as explaining
     from mlpbench.bench.analysis.refused import settled
@@ -52,48 +48,29 @@ def explain(
     if as_json:
         console.print_json({"schema": 1, "runs": [one.as_dict() for one in explained], "refused": refused})
     else:
-        _show(explained, details=details)
+        _show(explained)
         for line in refused:
             console.out().print(Text(line, "bold red"))
     if refused:
         raise typer.Exit(1)
 
 
-def _show(explained: list[Explanation], *, details: bool) -> None:
+def _show(explained: list[Explanation]) -> None:
+    from mlpbench.bench.report.formats import terminal
     from mlpbench.bench.report.sections import explain as section
 
-    out, several = console.out(), len(explained) > 1
-    first = explained[0]
+    out, several, first = console.out(), len(explained) > 1, explained[0]
     title = "What batching saves" if several else f"What the speedup is made of: {first.of_run}, {first.spec}"
-    _print(section.saved_table(explained), title)
-    for explanation in explained:
-        kernels = explanation.kernels
-        if several:
-            out.print(Text(f"{explanation.title}, {explanation.spec}", "bold"))
-        for line in section.gain_sentences(kernels):
-            out.print(console.indented(line))
-        if not details:
-            for line in explanation.missing:
-                out.print(console.indented(f"{line[0].upper()}{line[1:]}."))
-            continue
-        for line in section.run_sentences(explanation):
-            out.print(console.indented(line))
-        tables = {
-            "Where the time of a sample goes": section.waterfall_table(explanation),
-            "What a call costs": section.call_table(kernels),
-            "Every case under its roof": section.roof_table(kernels),
-        }
-        for title, table in tables.items():
-            out.print()
-            _print(table, title)
-    if not details:
-        out.print(console.indented("In detail, and beside the machine's limits: --details"))
-
-
-def _print(table: Table, title: str) -> None:
-    from mlpbench.bench.report.formats import terminal
-
+    table = section.saved_table(explained)
     if table.rows:
         console.show(terminal.table(table, title, table.caption), heads=table.heads)
     else:
-        console.out().print(Text(title, "bold"))
+        out.print(Text(title, "bold"))
+    for explanation in explained:
+        if several:
+            out.print(Text(f"{explanation.title}, {explanation.spec}", "bold"))
+        for line in section.gain_sentences(explanation.kernels):
+            out.print(console.indented(line))
+        for line in explanation.missing:
+            out.print(console.indented(f"{line[0].upper()}{line[1:]}."))
+    out.print(console.indented("The cost of a call, and every case beside its limit: mlpbench report"))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,9 +13,6 @@ from mlpbench.bench.cli.report import name_left_out
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.write import write_document
 from mlpbench.kernels.registry import nearest
-
-if TYPE_CHECKING:
-    from mlpbench.bench.record.runs import Run
 
 CONSUMERS = ("bencher", "github-action-benchmark")
 
@@ -36,9 +31,6 @@ def export(
         Path | None,
         typer.Option("-o", "--output", help="File to write. Default: stdout."),
     ] = None,
-    commit: Annotated[
-        str | None, typer.Option(metavar="SHA", help="The commit that was measured, if the run's own is another.")
-    ] = None,
     results: Results = Path("results"),
 ) -> None:
     """Write saved results for a program that keeps a history: median seconds per sample, the interval as bounds.
@@ -53,7 +45,7 @@ def export(
     if to not in CONSUMERS:
         asked = f"unknown --to {to!r}{nearest(to, list(CONSUMERS))}" if to else "--to is missing"
         raise UserError(f"{asked}; there are {', '.join(CONSUMERS)}")
-    chosen = [_with_commit(run, commit) for path in console.resolve(runs, results) for run in record.read_runs(path)]
+    chosen = [run for path in console.resolve(runs, results) for run in record.read_runs(path)]
     text = exports.render(chosen, to)
     if output is None:
         print(text, end="")  # noqa: T201 - data, to stdout as it is
@@ -61,16 +53,6 @@ def export(
         write_document(output, text)
         console.say(f"wrote {output}")
     name_left_out(chosen)
-
-
-def _with_commit(run: Run, commit: str | None) -> Run:
-    from msgspec.structs import replace as changed
-
-    if commit is None:
+    for run in chosen:
         if run.environment.git.dirty:
             console.say(f"warning: {run.id} was measured with uncommitted changes", "yellow")
-        return run
-    if not re.fullmatch(r"[0-9a-f]{7,64}", commit):
-        raise UserError(f"{commit!r} is no commit: give its hash, as `git rev-parse HEAD` prints it")
-    git = changed(run.environment.git, commit=commit)
-    return replace(run, environment=changed(run.environment, git=git))

@@ -79,9 +79,9 @@ def table(
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart, how to read it, and a table for formats that cannot draw it; None where another figure has the same.
+    """A chart, how to read it, and a table for formats that cannot draw it.
 
-    ``name`` is the kind of the chart, ``speedup``, and where there may be several of a kind its number: ``roofline-0``.
+    ``name`` is the kind of the chart, ``speedup``, and where there may be several of a kind its number: ``hockney-0``.
     ``data`` is what the kind's chart is drawn from; ``columns``: how many of its panels stand beside each other, None
     where that is left to the page.
     """
@@ -89,7 +89,7 @@ class Figure:
     name: str
     title: str
     reading: str
-    table: Table | None
+    table: Table
     data: Any = field(repr=False)
     columns: int | None = None
 

@@ -7,7 +7,6 @@ import pytest
 from mlpbench.bench.analysis import evidence, explain, roofline
 from mlpbench.bench.analysis.refused import settled
 from mlpbench.bench.analysis.summary import summarize
-from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections.explain import roof_table, run_sentences
 from mlpbench.kernels.base import Facts
@@ -107,26 +106,6 @@ def test_whose_roofs_were_disturbed(tmp_path, cpu, device, disturbed):
     assert said == [line for line in said if ("of cuda" in line) is disturbed]
     assert len(said) == 1
     assert bool(only(run).impossible) is not disturbed
-
-
-def test_the_chart_has_the_roofs_of_whoever_computes(tmp_path):
-    """The CPU's where a kernel computes on it, and the device's beside them."""
-    from mlpbench.bench.report.charts.roofline import roofline_chart
-
-    alone, cuda = write(tmp_path / "alone"), {"cuda": "roof"}
-    times = {**files.TIMES, ("cupy", "batched", 100): 1e-7, ("cupy", "per_sample", 100): 1e-5}
-    both = files.write_run(
-        tmp_path / "both", times, roofs_file=files.roofs(devices=[files.of_device()]), noise=0, rounds=4, **files.PYTHON
-    )
-    for path in both.glob("cupy.*.json"):
-        path.write_text(path.read_text().replace('"device": "cpu"', '"device": "cuda"'))
-    for run, expected in ((alone, cuda), (runs.read_run(both), cuda | {"1 thread": "one thread"})):
-        names = {kernel: kernel for kernel in run.kernels}
-        (chart,) = roofline_chart(explain.find(run, summarize([run])), names).values()
-        rows = chart["datasets"]["rows"]
-        kinds = {row["roof"].rpartition(" ")[0]: row["kind"] for row in rows if "roof" in row}
-        assert kinds == expected
-        assert {row["label"] for row in rows if "label" in row} >= {"cuda L2", "cuda DRAM", "matrix product, cuda"}
 
 
 def test_devices_are_read_where_the_cpu_was_not_measured(tmp_path):

@@ -32,7 +32,6 @@ def test_to_stdout_and_to_a_file(capsys, results, tmp_path):
         (("--to", "bench"), "unknown --to 'bench' (did you mean bencher?); there are "),
         (("--to", "bencher", "-o", "no/where.json"), "cannot write no/where.json: No such file or directory"),
         (("--to", "bencher", "-o", "file/below"), "cannot write "),
-        (("--to", "bencher", "--commit", "HEAD"), "'HEAD' is no commit: give its hash"),
     ],
 )
 def test_bad_input_is_one_line(capsys, results, tmp_path, words, said):
@@ -46,4 +45,3 @@ def test_uncommitted_changes_are_said(capsys, tmp_path):
     assert called(capsys, "export", run, "--to", "bencher")[2] == (
         f"warning: {run.name} was measured with uncommitted changes\n"
     )
-    assert called(capsys, "export", run, "--to", "bencher", "--commit", "0" * 40)[2] == ""

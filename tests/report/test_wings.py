@@ -15,7 +15,7 @@ WINGS = {
     "book": ["sections.book", "charts.book"],
     "device": ["sections.device"],
     "energy": ["sections.spent"],
-    "explain": ["sections.explain", "charts.explain", "charts.roofline"],
+    "explain": ["sections.explain", "charts.explain"],
     "heatmap": ["sections.heatmap", "charts.heatmap"],
     "history": ["sections.history", "charts.history"],
     "latency": ["sections.latency"],

@@ -55,7 +55,7 @@ def _block(block: Block) -> Iterator[str]:
         case Table(caption):
             yield from (escape(caption), "", *table_lines(block))
         case Figure(title=title, table=table):
-            yield from (f"### {escape(title)}", "", *_block(table)) if table else ()
+            yield from (f"### {escape(title)}", "", *_block(table))
         case Fold(title, blocks):
             yield escape(f"{title}:")
             yield from (line for inner in blocks for line in ("", *_block(inner)))

@@ -41,11 +41,6 @@ _HOCKNEY = (
     "endless batches, of which n_half rows reach half. A kernel whose symbols lie off its line does not follow the "
     "model. Both axes are logarithmic."
 )
-_ROOFLINE = (
-    "A roof is slanted where reading limits, from the memory that holds the weights, and flat where arithmetic does. "
-    "Dashed: one thread. A symbol above its roof did more than the machine was seen to do: the roof was measured too "
-    "low, or the kernel skips work. Both axes are logarithmic."
-)
 
 
 def blocks(explanations: Sequence[Explanation]) -> tuple[Block, ...]:
@@ -65,23 +60,18 @@ def _of_run(explanation: Explanation, number: int, *, several: bool) -> Iterator
     after, kernels = f", {explanation.of_run}" if several else "", explanation.kernels
     yield Points(tuple(gain_sentences(kernels)))
 
-    def figure(kind: str, title: str, reading: str, numbers: Table | None) -> Figure:
+    def figure(kind: str, title: str, reading: str, numbers: Table) -> Figure:
         return Figure(f"{kind}-{number}", f"{title}{after}", reading, numbers, explanation)
 
     if any(kernel.attribution for kernel in kernels):
         yield figure("waterfall", "Where the time of a sample goes", _WATERFALL, waterfall_table(explanation))
-    under_roofs = any(share.verdict for kernel in kernels for share in kernel.shares)
-    if under_roofs:
+    if any(share.verdict for kernel in kernels for share in kernel.shares):
         yield figure("share", "How near each case is to its limit", _SHARE, roof_table(kernels))
     calls: Block = call_table(kernels)
     if any(kernel.fit for kernel in kernels):
         calls = figure("hockney", "Time of a call, and the line through it", _HOCKNEY, call_table(kernels))
-    yield Fold(f"What a call costs: does its time follow a line?{after}", (calls,))
-    roofline = figure("roofline", "Every case under its roof", _ROOFLINE, None)
     texts = tuple(run_sentences(explanation))
-    roofs: list[Block] = [*([Points(texts)] if texts else []), *([roofline] if under_roofs else [])]
-    if roofs:
-        yield Fold(f"The roofline{after}", tuple(roofs))
+    yield Fold(f"What a call costs, and the machine's limits{after}", (calls, *([Points(texts)] if texts else [])))
 
 
 # -- tables

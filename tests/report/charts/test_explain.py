@@ -1,9 +1,8 @@
-"""Where an axis of shares ends, and where the names of roofs stand: nothing is cut off, or lies over a name."""
+"""Where an axis of shares ends."""
 
 import pytest
 
 from mlpbench.bench.report.charts.explain import waterfall_charts
-from mlpbench.bench.report.charts.roofline import apart
 from support.explanations import SMALL, explanation, parts
 
 
@@ -18,17 +17,3 @@ from support.explanations import SMALL, explanation, parts
 def test_an_axis_holds_0_and_1_and_ends_where_disturbed_runs_do_not(shares, ends):
     (chart,) = waterfall_charts(explanation(SMALL, {"numpy": parts(*shares)}), {"numpy": "numpy"}).values()
     assert chart["layer"][0]["encoding"]["x"]["scale"]["domain"] == pytest.approx(ends, abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("values", "moved"),
-    [
-        ([], []),
-        ([3.0, 1.0], [3.0, 1.0]),
-        ([1.0, 1.0], [1.0, 2.0]),
-        ([2.0, 1.8, 9.0], [2.8, 1.8, 9.0]),
-        ([0.0, 0.9, 1.8], [0.0, 1.0, 2.0]),
-    ],
-)
-def test_names_of_near_roofs_move_apart_and_others_stay(values, moved):
-    assert apart(values, 1.0) == pytest.approx(moved, abs=1e-6)

@@ -183,7 +183,7 @@ def test_those_who_cannot_see_or_point_can_read_it(browser, reports, name):
 def test_paper_has_what_folds_hide(browser, reports):
     page = browser.open(reports.file("explained"))
     page.ask("window.dispatchEvent(new Event('beforeprint'))")
-    page.until(lambda: page.marks("roofline-0", "symbol"))
+    page.until(lambda: page.marks("hockney-0", "symbol"))
     assert page.ask("return document.querySelector('#environment table').checkVisibility()")
 
 
@@ -224,13 +224,13 @@ def test_what_the_speedup_is_made_of_is_drawn_and_follows_the_legend(browser, re
         assert word in page.words("waterfall-0_0")
     cases = (1 + len(SIZES)) * len(KERNELS)
     assert len(page.marks("share-0", "symbol")) == cases
-    assert not page.marks("roofline-0", "symbol"), "behind a fold"
+    assert not page.marks("hockney-0", "symbol"), "behind a fold"
     page.click(NUMBA)
     page.open_all()
-    expected = {"share-0": 1 + len(SIZES), "hockney-0": len(SIZES), "roofline-0": 1 + len(SIZES)}
+    expected = {"share-0": 1 + len(SIZES), "hockney-0": len(SIZES)}
     for chart, symbols in expected.items():
         page.until(lambda chart=chart, n=symbols: len(page.marks(chart, "symbol")) == n * (len(KERNELS) - 1))
-    width = "return document.querySelector('#chart-roofline-0 svg').getBoundingClientRect().width"
+    width = "return document.querySelector('#chart-hockney-0 svg').getBoundingClientRect().width"
     assert page.ask(width) > 700, "a chart that was hidden has found its place"
 
 
