@@ -81,7 +81,8 @@ def _gains(case: CaseSummary, cases: Sequence[CaseSummary]) -> Iterator[Row]:
 
 def _charts(rows: Mapping[str, Sequence[Row]], axis: Spec, names: Names, what: str, *below: Spec) -> dict[str, Spec]:
     """Return charts of values upwards, with the layers ``below`` under the lines."""
-    values = {"x": base.batch_axis(_values(rows)), "y": axis, "color": base.colour(names)}
+    every = _values(rows)
+    values = {"x": base.batch_axis(every), "y": axis, "color": base.colour(names)}
     points = {**values, "shape": base.shape(names), "description": base.field("said", "nominal")}
     told = {"kernel": "kernel", "at": "batch size", "time": "time per sample", "rate": "samples", "gain": "speedup"}
     case, batch, single = "datum.kind == 'case'", "datum.mode == 'batched'", "datum.mode == 'per_sample'"
@@ -93,7 +94,8 @@ def _charts(rows: Mapping[str, Sequence[Row]], axis: Spec, names: Names, what: s
         base.whiskers(values, case),
         base.layer("line", values, f"{case} && {batch}", strokeWidth=2, clip=True),
         base.symbols(points, f"{case} && {batch}"),
-        base.hollow(points, f"{case} && {single}"),
+        # An empty layer would be a picture without words to a screen reader.
+        *([base.hollow(points, f"{case} && {single}")] if any(row["x"] == base.SINGLE_X for row in every) else []),
         # Invisible discs around the symbols are easy to hit with a finger, and they carry the tooltip.
         base.layer(
             "point", values | base.telling(told), case, filled=True, shape="circle", size=450, opacity=0, aria=False

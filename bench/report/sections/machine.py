@@ -1,7 +1,7 @@
 """The environment of a run as lines for people, and what differs between runs."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from mlpbench.bench import words
@@ -9,6 +9,7 @@ from mlpbench.bench.cases import CPU
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.environment import Commit, Gpu, Pool
 from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import MANY_RUNS, Block, Findings, Paragraph, Table, table
 from mlpbench.bench.report.parts import Part
 
@@ -33,73 +34,68 @@ def chips(runs: Sequence[Run]) -> tuple[tuple[str, str], ...]:
     return tuple((name, ", ".join(dict.fromkeys(texts))) for name, texts in values.items() if texts)
 
 
-def environment(findings: Findings) -> tuple[Block, ...]:
-    """Return what the numbers were measured with: a line for each fact, a column for each run; and the threads."""
-    runs = findings.runs
-    threads = thread_table(runs)
-    facts = _table("What the numbers were measured with.", runs, [_environment(run) for run in runs])
-    return (facts, threads) if threads else (facts,)
+def _environment(findings: Findings) -> tuple[Block, ...]:
+    """Return what was computed and with what: a line for each fact, a column for each run."""
+    return (_table("What was computed, and what the numbers were measured with.", findings, findings.of(_facts)),)
 
 
 def _differences(findings: Findings) -> tuple[Block, ...]:
-    """Return the facts in which several runs differ, from specification to environment, or that they do not."""
+    """Return the facts in which several runs differ, or that they do not."""
     if not findings.several:
         return ()
-    facts = [{**_facts(run), **_environment(run)} for run in findings.runs]
+    facts = findings.of(_facts)
     # The load differs between any two runs, and means nothing.
     names = dict.fromkeys(name for of_run in facts for name in of_run if name != "Load at the start")
     unequal = [name for name in names if len({of_run.get(name) for of_run in facts}) > 1]
     if not unequal:
         return (Paragraph("Nothing that was recorded: same machine, libraries, network, data and weights."),)
     chosen = [{name: of_run.get(name, UNRECORDED) for name in unequal} for of_run in facts]
-    return (_table("Compare the runs with this in mind.", findings.runs, chosen),)
+    return (_table("Compare the runs with this in mind.", findings, chosen),)
 
 
-def _table(caption: str, runs: Sequence[Run], facts: Sequence[Mapping[str, str]]) -> Table:
-    heads = [run.name for run in runs] if len(runs) > 1 else ["value"]
+def _table(caption: str, findings: Findings, facts: Sequence[Mapping[str, str]]) -> Table:
+    heads = [run.name for run in findings.runs] if findings.several else ["value"]
     names = dict.fromkeys(name for of_run in facts for name in of_run)
     rows = [(name, *(of_run.get(name, UNRECORDED) for of_run in facts)) for name in names]
     return table(caption, ("what", *heads), rows=rows, heads=1)
 
 
-def thread_table(runs: Sequence[Run]) -> Table | None:
-    """Return how many threads each kernel was given, and who reported how many; None where no file says that."""
-    rows = [(run.name, *line) for run in runs for line in _thread_lines(run)]
-    caption = "Asked in each process before each case, outside the clock. More than were given fail the case."
-    given, reported = ("threads given",), ("threads there, as reported by",)
-    return table(caption, ("kernel",), given, reported, rows=rows, several=len(runs) > 1) if rows else None
+def _facts(findings: Findings) -> list[dict[str, str]]:
+    return [{**_of_plan(run), **_of_task(run.records), **_of_machine(run)} for run in findings.runs]
 
 
-def _thread_lines(run: Run) -> Iterator[tuple[str, str, str]]:
-    uses = grouped((record.kernel, record.thread_use) for record in run.records if record.thread_use)
-    for kernel, of_kernel in uses.items():
-        counts = grouped((item.what, item.threads) for use in of_kernel for item in use.found)
-        texts = (f"{who} {' or '.join(map(str, sorted(set(threads))))}" for who, threads in counts.items())
-        yield kernel, str(of_kernel[0].given), ", ".join(texts) or "nobody"
-
-
-def _facts(run: Run) -> dict[str, str]:
+def _of_plan(run: Run) -> dict[str, str]:
     plan = run.plan
-    facts = {
+    return {
         "Profile": str(plan.profile or "none") if plan else "none: pytest by hand",
         "Repeats": str(plan.repeats) if plan else str(len({record.repeat for record in run.records})),
         "Kernels": ", ".join(run.kernels) or "none",
     }
-    if run.records:
-        first = run.records[0]
-        spec, data, weights = first.spec, first.data, first.weights
-        facts["Network"] = f"{spec.label()}, {spec.hidden} hidden, {spec.output} output, {spec.dtype}"
-        facts["Data"] = f"{data.name}, {data.rows:,} rows, sha256 {short(data.sha256)}"
-        facts["Weights"] = f"{weights.source or 'unknown'}, sha256 {short(weights.sha256)}"
+
+
+def _of_task(records: Sequence[Record]) -> dict[str, str]:
+    if not records:
+        return {}
+    spec, data, weights = records[0].spec, records[0].data, records[0].weights
+    size = f"{spec.flop(1):,} floating-point operations per sample, {words.data_size(spec.weight_bytes())} of weights"
+    facts = {
+        "Network": f"{spec.label()}, {spec.hidden} hidden, {spec.output} output, {spec.dtype}; {size}",
+        "Data": f"{data.name}, {data.rows:,} rows, from {data.source or 'unknown'}, sha256 {_short(data.sha256)}",
+        "Weights": f"{weights.source or 'unknown'}, sha256 {_short(weights.sha256)}",
+    }
+    cases = [case for record in records for case in record.cases]
+    if any(case.repeated_rows for case in cases):
+        rows = max(case.rows_per_call for case in cases)
+        target = f"to {rows:,} rows" if rows > data.rows else "to fill the timed inputs"
+        facts["Data"] += f". The {data.rows:,} rows of {data.name} are repeated {target}."
     return facts
 
 
-def short(digest: str | None) -> str:
-    """Return the beginning of a hash, or that there is none."""
+def _short(digest: str | None) -> str:
     return f"{digest[:12]}…" if digest else UNRECORDED
 
 
-def _environment(run: Run) -> dict[str, str]:
+def _of_machine(run: Run) -> dict[str, str]:
     there = run.measured_in
     machine, system, python, variables = there.machine, there.os, there.python, there.variables
     caches = (f"{level} {words.data_size(size)}" for level, size in machine.caches.items())
@@ -190,5 +186,5 @@ SECTIONS = (
         _differences,
         folded=lambda findings: len(findings.runs) > MANY_RUNS,
     ),
-    Part(230, "environment", "Machine and software", environment, folded=True),
+    Part(230, "environment", "Machine and software, network and data", _environment, folded=True),
 )

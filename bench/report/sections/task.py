@@ -1,24 +1,23 @@
 """What was computed, by whom, what is in the clock, and how to do it again."""
 
 import shlex
-from collections.abc import Sequence
 
 from mlpbench.bench import words
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import Block, Command, Findings, Paragraph, Points, table
 from mlpbench.bench.report.parts import Part
 from mlpbench.bench.report.sections import trust
-from mlpbench.bench.report.sections.machine import UNRECORDED, short
 
 _CLOCK = (
     (
-        "A time is the fastest tenth of the quiet rounds of one process, divided by the samples that a call processes. "
-        "The value shown is the median over repeats, each a fresh process, and its interval is from the repeats alone."
+        "A time is the fastest tenth of the quiet rounds of one process, divided by the samples that a call processes. The "
+        "value shown is the median over repeats, each a fresh process, and its interval is from the repeats alone."
     ),
     (
-        "One at a time: Python calls the kernel with one sample and waits for the result, sample after sample. Batch: "
-        "one call for all samples of the batch, and the wait for the result."
+        "One at a time: Python calls the kernel with one sample and waits for the result, sample after sample. Batch: one "
+        "call for all samples of the batch, and the wait for the result."
     ),
     (
         "In the clock: the forward pass and the wait. Outside it: making parameters, moving data to a device and back, "
@@ -45,40 +44,17 @@ def _clock(findings: Findings) -> tuple[Block, ...]:
     return (Points((*_CLOCK, *book, *trust.harness(findings.of(trust.judged)))),)
 
 
-def _computed(findings: Findings) -> tuple[Block, ...]:
-    """Return network, data and weights, run after run."""
-    content: list[Block] = []
-    for run in findings.runs:
-        if run.records:
-            content += [Paragraph(f"{run.title}:")] if findings.several else []
-            content.append(Points(tuple(_task(run.records))))
-    return tuple(content)
-
-
-def _task(records: Sequence[Record]) -> list[str]:
-    spec, data, weights = records[0].spec, records[0].data, records[0].weights
-    network = f"{spec.hidden} in the hidden layers, {spec.output} at the output, {spec.dtype}"
-    size = f"{spec.flop(1):,} floating-point operations per sample, {words.data_size(spec.weight_bytes())} of weights"
-    origin = f"from {data.source}" if data.source else f"source {UNRECORDED}"
-    texts = [
-        f"Network {spec.label()}: {network}; {size}.",
-        f"Data: {data.name}, {data.rows:,} rows, {origin} (sha256 {short(data.sha256)}).",
-        f"Weights: {weights.source or f'source {UNRECORDED}'} (sha256 {short(weights.sha256)}).",
-    ]
-    cases = [case for record in records for case in record.cases]
-    if any(case.repeated_rows for case in cases):
-        rows = max(case.rows_per_call for case in cases)
-        target = f"to {rows:,} rows" if rows > data.rows else "to fill the timed inputs"
-        texts.append(f"The {data.rows:,} rows of {data.name} are repeated {target}.")
-    return texts
-
-
 def _kernels(findings: Findings) -> tuple[Block, ...]:
     """Return the kernels of every run, each as the first repeat that got so far says."""
-    rows = [(run.name, *_kernel(record)) for run in findings.runs for record in _firsts(run)]
+    rows = [
+        (run.name, *_kernel(record), _threads(run, record.kernel)) for run in findings.runs for record in _firsts(run)
+    ]
     texts = ("kernel", "library", "device", "accuracy, one at a time / in batches")
-    numbers, last = ("largest error", "import", "construction"), ("configuration",)
-    caption = "As the first repeat of each kernel says that got so far."
+    numbers, last = ("largest error", "import", "construction"), ("configuration", "threads given; as reported by")
+    caption = (
+        "As the first repeat of each kernel says that got so far. Each process was asked for its threads before each "
+        "case, outside the clock; more than were given fail the case."
+    )
     return (table(caption, texts, numbers, last, rows=rows, heads=1, several=findings.several),) if rows else ()
 
 
@@ -101,6 +77,16 @@ def _kernel(record: Record) -> tuple[str, ...]:
     )
 
 
+def _threads(run: Run, kernel: str) -> str:
+    """Return how many threads a kernel was given, and who reported how many: ``2; openblas 2, the kernel 1``."""
+    uses = [record.thread_use for record in run.records if record.kernel == kernel and record.thread_use]
+    if not uses:
+        return "not recorded"
+    counts = grouped((item.what, item.threads) for use in uses for item in use.found)
+    texts = (f"{who} {' or '.join(map(str, sorted(set(threads))))}" for who, threads in counts.items())
+    return f"{uses[0].given}; {', '.join(texts) or 'nobody'}"
+
+
 def _accuracy(record: Record) -> str:
     accuracy = record.accuracy
     if accuracy.per_sample is None or accuracy.batched is None:
@@ -110,11 +96,11 @@ def _accuracy(record: Record) -> str:
 
 def _again(findings: Findings) -> tuple[Block, ...]:
     """Return the command of every run, and the order in which its processes ran."""
-    heads = [f"{run.title}. " if findings.several else "" for run in findings.runs]
-    return tuple(block for run, head in zip(findings.runs, heads, strict=True) for block in _command(run, head))
+    return tuple(block for run in findings.runs for block in _command(run, several=findings.several))
 
 
-def _command(run: Run, head: str) -> tuple[Block, ...]:
+def _command(run: Run, *, several: bool) -> tuple[Block, ...]:
+    head = f"{run.title}. " if several else ""
     if run.plan is None:
         return (Paragraph(f"{head}Made by pytest by hand; its command was not recorded."),)
     plan = run.plan
@@ -132,7 +118,6 @@ def _command(run: Run, head: str) -> tuple[Block, ...]:
 
 SECTIONS = (
     Part(200, "clock", "What is in the clock", _clock, folded=True),
-    Part(210, "computed", "Network, data and weights", _computed, folded=True),
     Part(220, "kernels", "Kernels", _kernels, folded=True),
     Part(240, "repeat", "Reproduce", _again, folded=True),
 )

@@ -1,4 +1,4 @@
-"""The report's part on the machine: the threads that libraries were given, and those that they report."""
+"""The machine in a report: threads given and reported, binding, and the card."""
 
 import json
 
@@ -6,7 +6,6 @@ import pytest
 
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
-from mlpbench.bench.report.sections.machine import thread_table
 from support import simulate
 
 TIMES = {("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
@@ -27,25 +26,24 @@ def write(folder, uses, **settings):
 
 
 @pytest.mark.parametrize(
-    ("uses", "row"),
+    ("uses", "cell"),
     [
-        ({("numpy", n): use(2, openblas=2, the_kernel=1) for n in (0, 1)}, ("numpy", "2", "openblas 2, the kernel 1")),
-        ({("numba", 0): use(2, numba=2), ("numba", 1): use(2, numba=1)}, ("numba", "2", "numba 1 or 2")),
-        ({("numpy", 0): use(2)}, ("numpy", "2", "nobody")),
+        ({("numpy", n): use(2, openblas=2, the_kernel=1) for n in (0, 1)}, "2; openblas 2, the kernel 1"),
+        ({("numpy", 0): use(2, numba=2), ("numpy", 1): use(2, numba=1)}, "2; numba 1 or 2"),
+        ({("numpy", 0): use(2)}, "2; nobody"),
+        ({}, "not recorded"),
     ],
-    ids=["all say the same", "repeats differ", "nobody answers"],
+    ids=["all say the same", "repeats differ", "nobody answers", "an older file"],
 )
-def test_each_kernel_that_says_so_has_a_line_with_who_reported_how_many(tmp_path, uses, row):
-    table = thread_table([write(tmp_path, uses)])
-    assert [column.name for column in table.columns] == ["kernel", "threads given", "threads there, as reported by"]
-    assert table.rows == (row,)
-
-
-def test_runs_are_told_apart_and_older_files_have_no_table(tmp_path):
-    made = ((n, {("numpy", 0): use(n, openblas=n)}, {"threads": n}) for n in (1, 2))
-    runs = [write(tmp_path, uses, seed=n, plan_changes=changes) for n, uses, changes in made]
-    assert thread_table(runs).rows == tuple((run.id, "numpy", str(n), f"openblas {n}") for n, run in enumerate(runs, 1))
-    assert thread_table([write(tmp_path / "old", {})]) is None
+def test_each_kernel_that_says_so_has_its_threads_and_who_reported_how_many(tmp_path, uses, cell):
+    run = write(tmp_path, uses)
+    kernels = render.render([run], "md").partition("## Kernels")[2].partition("\n## ")[0]
+    (line,) = (line for line in kernels.splitlines() if line.startswith("| numpy |"))
+    assert line.endswith(f"| {cell} |")
+    in_json = {
+        one["kernel"]: one["thread_use"] for one in json.loads(render.render([run], "json"))["runs"][0]["kernels"]
+    }
+    assert (in_json["numpy"] is None) == (("numpy", 1) not in uses)
 
 
 @pytest.mark.parametrize(
@@ -59,14 +57,6 @@ def test_runs_are_told_apart_and_older_files_have_no_table(tmp_path):
 def test_the_environment_says_which_processors_processes_were_bound_to(tmp_path, changes, shown):
     text = render.render([write(tmp_path, {}, plan_changes=changes)], "md")
     assert f"| Binding | {shown} |" in text
-
-
-def test_the_report_shows_it_beside_the_environment(tmp_path):
-    run = write(tmp_path, {("numpy", 0): use(2, openblas=2)})
-    environment = render.render([run], "md").partition("## Machine and software")[2].partition("\n## ")[0]
-    assert "| numpy | 2 | openblas 2 |" in environment
-    kernels = json.loads(render.render([run], "json"))["runs"][0]["kernels"]
-    assert [kernel["thread_use"] and kernel["thread_use"]["given"] for kernel in kernels] == [2, None, None, None]
 
 
 def test_the_card_is_the_one_that_was_computed_on(tmp_path):
