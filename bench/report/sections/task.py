@@ -12,12 +12,12 @@ from mlpbench.bench.report.sections import trust
 
 _CLOCK = (
     (
-        "A time is the fastest tenth of the quiet rounds of one process, divided by the samples that a call processes. The "
-        "value shown is the median over repeats, each a fresh process, and its interval is from the repeats alone."
+        "A time is the fastest tenth of the quiet rounds of one process, divided by the samples that a call processes. "
+        "The value shown is the median over repeats, each a fresh process, and its interval is from the repeats alone."
     ),
     (
-        "One at a time: Python calls the kernel with one sample and waits for the result, sample after sample. Batch: one "
-        "call for all samples of the batch, and the wait for the result."
+        "One at a time: Python calls the kernel with one sample and waits for the result, sample after sample. Batch: "
+        "one call for all samples of the batch, and the wait for the result."
     ),
     (
         "In the clock: the forward pass and the wait. Outside it: making parameters, moving data to a device and back, "
