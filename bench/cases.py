@@ -73,7 +73,7 @@ def make_settings(
 ) -> list[Setting]:
     """Return every combination, each once, networks outermost; each knows which axes have several values."""
     values: list[list[Any]] = [list(dict.fromkeys(axis)) for axis in (specs, threads, dtypes, envs)]
-    varies = tuple(axis for axis, there in zip(AXES, values, strict=True) if len(there) > 1)
+    varies = tuple(axis for axis, several in zip(AXES, values, strict=True) if len(several) > 1)
     return [Setting(spec, count, dtype, varies, env) for spec, count, dtype, env in product(*values)]
 
 
@@ -96,10 +96,6 @@ class Case:
 
     mode: str
     batch_size: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the case as JSON can hold it."""
-        return {"mode": self.mode, "batch_size": self.batch_size}
 
 
 def grid(modes: tuple[str, ...], batch_sizes: tuple[int, ...], per_sample_rows: int = PER_SAMPLE_ROWS) -> list[Case]:

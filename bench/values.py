@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -17,15 +17,14 @@ MAX_BATCH_SIZE = 1_000_000
 #: More is a typing error.
 MAX_THREADS = 4096
 
-_SHORT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-_LONG = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]*)\s*", re.ASCII)
 
 
-def _seconds(text: str, units: Mapping[str, float]) -> float:
-    """Return the seconds of a number with one of ``units`` behind it; NaN where it is none."""
-    found = _TIME.fullmatch(text)
-    return float(found[1]) * units.get(found[2], math.nan) if found else math.nan
+def _seconds(text: str, no_unit: float = math.nan) -> float:
+    """Return the seconds of a number with its unit, or in ``no_unit``; NaN where it is no time."""
+    match = _TIME.fullmatch(text)
+    return float(match[1]) * (_UNITS.get(match[2], math.nan) if match[2] else no_unit) if match else math.nan
 
 
 def home(path: Path) -> Path:
@@ -37,8 +36,8 @@ def home(path: Path) -> Path:
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds of a duration: a number and one of s, ms, us, ns. Raises UserError."""
-    seconds = _seconds(text, _SHORT)
+    """Return the seconds of a duration: a number and its unit, from ns to h. Raises UserError."""
+    seconds = _seconds(text)
     if not seconds > 0:
         raise UserError(f"{text!r} is not a duration: write a number above 0 and its unit, as 5ms or 200us")
     return seconds
@@ -49,7 +48,7 @@ def parse_budget(text: str, what: str = "budget") -> float:
 
     ``what``: the option that the error names.
     """
-    seconds = _seconds(text.lower(), _LONG)
+    seconds = _seconds(text.lower(), no_unit=1.0)
     if not 0 < seconds <= MAX_BUDGET_S:
         raise UserError(f"cannot read the {what} {text!r}: write a time such as 90s, 2m or 1h, at most a week")
     return seconds
@@ -106,8 +105,8 @@ def _threads(word: str) -> int:
 
 def parse_dtypes(texts: Sequence[str]) -> list[str]:
     """Read dtypes: ``float32``, or ``float32,float64``. Raises UserError."""
-    found = [word.strip() for text in texts for word in text.split(",")]
-    for word in found:
+    dtypes = [word.strip() for text in texts for word in text.split(",")]
+    for word in dtypes:
         if word not in get_args(DType):
             raise UserError(f"dtype must be one of {', '.join(get_args(DType))}; got {word!r}")
-    return found
+    return dtypes

@@ -21,7 +21,7 @@ READ = [
 ]
 REFUSED = [
     (values.parse_duration, NO_DURATION, ["", "5", "ms", "-5ms", "0ms", "5 minutes", "nans", "1e3s", "\u0661s"]),
-    (values.parse_budget, NO_BUDGET, ["", "soon", "-5s", "0", "0s", "nan", "inf", "1e3", "5 parsecs", "9999h", "5ms"]),
+    (values.parse_budget, NO_BUDGET, ["", "soon", "-5s", "0", "0s", "nan", "inf", "1e3", "5 parsecs", "9999h"]),
     (values.parse_budget, NO_BUDGET, ["\u0661s", "2m30s"]),
     (values.parse_target, NO_TARGET, ["", "x", "0", "0%", "100%", "-1%", "nan", "2"]),
     (values.parse_threshold, NO_THRESHOLD, ["", "%", "five", "-5%", "-0.1", "nan", "inf", "100%", "5%%", "1e9%"]),

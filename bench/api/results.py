@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mlpbench.bench.analysis import sides
 from mlpbench.bench.api.compare import Comparison, decided
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import environment
+from mlpbench.bench.machine import identity
 from mlpbench.bench.record import names
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.record.runs import Run
@@ -96,7 +96,7 @@ def load(*paths: Named | Iterable[Named], results: Named = "results") -> Results
     path cannot be read or a run is named twice.
     """
     named = [one for path in paths for one in ((path,) if isinstance(path, str | PathLike) else path)] or ["latest"]
-    here = environment.machine_id()
+    here = identity.machine_id()
     found: list[Run] = []
     for name in named:
         path = record.resolve(str(name), Path(results), here)

@@ -12,7 +12,7 @@ from mlpbench.bench.api.compare import Comparison, decided
 from mlpbench.bench.api.foreign import ForeignComparison, PytestBenchmark
 from mlpbench.bench.api.results import Named, Results
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import environment
+from mlpbench.bench.machine import identity
 
 
 @overload
@@ -63,4 +63,4 @@ def compare(
 def _sides(side: Named | Results | None, results: Path) -> list[Side]:
     if isinstance(side, Results):
         return [Side(run) for run in side.runs]
-    return sides.parse_sides(fspath(side or ""), results, environment.machine_id())
+    return sides.parse_sides(fspath(side or ""), results, identity.machine_id())

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlpbench.bench import words
+from mlpbench.bench.cases import CPU
 from mlpbench.bench.cli import console
 from mlpbench.bench.machine import environment, roofs
 from mlpbench.bench.plan.sweep import Sweep
@@ -91,9 +92,9 @@ def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None
             continue
         shared = (part.setting.threads, part.setting.dtype)
         sharing.setdefault(shared, []).append(folder)
-        devices.setdefault(shared, set()).update(sweep.devices.get(kernel, roofs.CPU) for kernel in part.plan.kernels)
+        devices.setdefault(shared, set()).update(sweep.devices.get(kernel, CPU) for kernel in part.plan.kernels)
     for (threads, dtype), those in sharing.items():
-        others = sorted(devices[threads, dtype] - {roofs.CPU})
+        others = sorted(devices[threads, dtype] - {CPU})
         bound, best = bindings[threads], looks.known(looks.path_for(those[0]))
         reason = roofs.write(those, threads, dtype, seconds=seconds, devices=others, binding=bound, best=best)
         if reason:

@@ -49,12 +49,12 @@ def audit(
     Example: mlpbench audit numpy ./mine.py:fast
     """
     from mlpbench.bench.analysis.refused import settled
-    from mlpbench.bench.machine import guard
+    from mlpbench.bench.machine.child import scratch
     from mlpbench.bench.record import runs
 
     planned = _plan(list(dict.fromkeys(map(registry.give, kernels))), threads)
-    with guard.OURS.folder() as folder:
-        run = settled(runs.read_run(_carried_out(planned, folder)))
+    with scratch() as made:
+        run = settled(runs.read_run(_carried_out(planned, made.folder)))
         found = {kernel: list(verdicts(run, kernel)) for kernel in planned.plan.kernels}
     if as_json:
         content: dict[str, Any] = {

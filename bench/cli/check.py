@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlpbench.bench.data.workload import Workload
 
 #: What `mlpbench new` writes.
-TEMPLATE = '''"""A kernel for mlpbench. Try it with: mlpbench run numpy {path}:fast"""
+TEMPLATE = '''"""A kernel for mlpbench: mlpbench run numpy ./FILE:fast times it, FILE being this file."""
 
 import numpy as np
 
@@ -95,12 +95,9 @@ def new(path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to w
     """
     if path.suffix != ".py":
         raise UserError(f"{path}: a kernel's file ends in .py")
-    if not str(path).isprintable() or set('"\\') & set(str(path)):  # its text names it
-        raise UserError(f"{path}: a name with quotes, backslashes or unprintable characters: choose a plainer one")
-    text = TEMPLATE.format(path=path if path.is_absolute() else f"./{path}")
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+            file.write(TEMPLATE)
     except FileExistsError:
         raise UserError(f"{path} is there already, and stays as it is") from None
     except OSError as error:
@@ -116,14 +113,14 @@ def _table(workload: Workload, rows: list[dict[str, Any]]) -> Table:
     shown = console.table(title, "kernel", "verdict", *columns, right=columns)
     styles = {"conforms": "green", "unavailable": "yellow", "non-conforming": "bold red"}
     for row in rows:
-        said = Text(row["verdict"], styles[row["verdict"]])
+        verdict = Text(row["verdict"], styles[row["verdict"]])
         if row["reason"]:
-            shown.add_row(Text(row["kernel"]), said.append(f": {row['reason']}"))
+            shown.add_row(Text(row["kernel"]), verdict.append(f": {row['reason']}"))
             continue
         near, hits = row["conformance"], row["accuracy"]
         errors = f"{near['max_error']:.1e}", f"{near['max_error_ratio']:.1%}"
         figures = [f"{hits[mode]:.4f}" if hits[mode] is not None else "-" for mode in ("per_sample", "batched")]
-        shown.add_row(Text(row["kernel"]), said, *errors, *figures)
+        shown.add_row(Text(row["kernel"]), verdict, *errors, *figures)
     reasons = {row["accuracy"]["reason"] for row in rows if row.get("accuracy")} - {None}
     shown.caption = "; ".join(f"no accuracy: {reason}" for reason in reasons) or None
     return shown

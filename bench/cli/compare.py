@@ -66,11 +66,11 @@ def compare(
     Example: mlpbench compare numpy numba --fail-if-slower 5% --format md
     """
     from mlpbench.bench.analysis import sides
-    from mlpbench.bench.machine import environment
+    from mlpbench.bench.machine import identity
 
     check_format(format, as_json=as_json)
     threshold = None if fail_if_slower is None else values.parse_threshold(fail_if_slower)
-    here = environment.machine_id()
+    here = identity.machine_id()
     if (by is None) == (candidate is None):
         raise UserError("name two sides, or one run and --by with an axis of it, such as --by env")
     typed = [registry.typed_name(text) for text in (baseline, candidate) if text is not None]
@@ -219,12 +219,12 @@ def history(
     Example: mlpbench history numpy --fail-if-slower 5%
     """
     from mlpbench.bench.analysis import history as histories
-    from mlpbench.bench.machine import environment
+    from mlpbench.bench.machine import identity
 
     threshold = values.parse_threshold(fail_if_slower) if fail_if_slower is not None else None
     try:
         found = histories.find(
-            results / (machine or environment.machine_id()), list(map(registry.typed_name, kernels or ()))
+            results / (machine or identity.machine_id()), list(map(registry.typed_name, kernels or ()))
         )
     except ImportError as missing:
         raise UserError(f"{histories.NEEDS} ({missing.name or missing})") from None

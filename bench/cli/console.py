@@ -75,10 +75,10 @@ def working(doing: str) -> Iterator[None]:
 
 def resolve(runs: Sequence[str] | None, results: Path) -> list[Path]:
     """Return the runs that were named, the latest where none was; say on stderr which that is, if it may surprise."""
-    from mlpbench.bench.machine import environment
+    from mlpbench.bench.machine import identity
     from mlpbench.bench.record import runs as record
 
-    here = environment.machine_id()
+    here = identity.machine_id()
     paths = [record.resolve(run, results, here) for run in runs or ["latest"]]
     if not runs or any(run.partition("/")[0] == "latest" for run in runs):
         tell_of_latest(results, here)

@@ -1,6 +1,5 @@
 """`mlpbench fetch` and `mlpbench show`: the book's data, and one image of it."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,10 +21,8 @@ def fetch(
     Example: mlpbench fetch --test-only
     """
     from mlpbench.bench.data import fetch as download
-    from mlpbench.bench.data import mnist
 
-    folder = mnist.resolve_data_dir(data_dir)
-    for path in download.fetch(folder, test_only=test_only):
+    for path in download.fetch(data_dir, test_only=test_only, say=console.say):
         print(path)  # noqa: T201 - data
 
 
@@ -35,12 +32,11 @@ def show(
     data_dir: DataDir = None,
     weights: Weights = None,
     kernel: Annotated[str, typer.Option(help="The kernel that classifies it.")] = "numpy",
-    png: Annotated[Path | None, typer.Option(metavar="FILE", help="Save the image as PNG.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a digit in the terminal with its label and each class's probability, as the book's `img_show` does.
 
-    Example: mlpbench show 0 --png zero.png
+    Example: mlpbench show 0
     """
     import numpy as np
 
@@ -51,14 +47,13 @@ def show(
     workload = Workload(Options(data=data, data_dir=data_dir, weights=weights), rows=1)
     picture.check_index(index, workload.dataset)
     _ = workload.params  # bad input is told before anything runs
-    said = verdict.probabilities(workload.options, registry.give(kernel), index)
-    if "outputs" not in said:
-        raise UserError(f"{kernel} is unavailable: {said['reason']}")
-    probabilities = np.array(said["outputs"], workload.spec.np_dtype)
-    if png is not None:
-        picture.save_png(workload.dataset.images[index], png)
-        console.say(f"wrote {png}")
+    answer = verdict.probabilities(workload.options, registry.give(kernel), index)
+    if "outputs" not in answer:
+        raise UserError(f"{kernel} is unavailable: {answer['reason']}")
+    probabilities = np.array(answer["outputs"], workload.spec.np_dtype)
+    facts = picture.as_dict(index, workload.dataset, probabilities)
     if as_json:
-        console.print_json(picture.as_dict(index, workload.dataset, probabilities))
-    else:
-        console.out().print(picture.show(index, workload.dataset, probabilities))
+        console.print_json(facts)
+        return
+    out = console.out()
+    out.print(picture.show(facts, plain=out.color_system is None or out.no_color or out.options.ascii_only))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from mlpbench.bench.cli import console
@@ -13,14 +12,11 @@ from mlpbench.bench.cli.options import AsJson, Kernels, Peers
 from mlpbench.bench.cli.settings import Invocation
 from mlpbench.kernels import registry
 
-if TYPE_CHECKING:
-    from mlpbench.bench.plan.probe import Probed
-
 
 def list_kernels(kernels: Kernels = None, peers: Peers = False, as_json: AsJson = False) -> None:
     """Show the kernels, or those that are named, and for each whether it can run here or why not.
 
-    Each backend is tried in a process of its own, side by side; in a terminal, answers show as they come.
+    Each backend is tried in a process of its own, side by side.
 
     Example: mlpbench list --json
     """
@@ -28,33 +24,17 @@ def list_kernels(kernels: Kernels = None, peers: Peers = False, as_json: AsJson 
 
     names = [*registry.usual(), *registry.third_party()] if not peers else registry.names()
     names = list(map(registry.give, kernels or ())) or names
-    out = console.out()
+    with console.working("asking …"):
+        answers = list(probe.probe_all(names))
     if as_json:
-        console.print_json([answer.as_dict() for answer in probe.probe_all(names)])
+        console.print_json([answer.as_dict() for answer in answers])
         return
-    if not out.is_terminal:
-        out.print(_table(names, {answer.name: answer for answer in probe.probe_all(names)}))
-        return
-    from rich.live import Live
-
-    answers: dict[str, Probed] = {}
-    with Live(_table(names, answers), console=out, auto_refresh=False) as live:
-        for answer in probe.probe_all(names):
-            answers[answer.name] = answer
-            live.update(_table(names, answers), refresh=True)
-
-
-def _table(names: list[str], answers: dict[str, Probed]) -> Table:
     shown = console.table("Kernels", "kernel", "backend", "device", "version", "available")
-    for name in names:
-        answer = answers.get(name)
-        if answer is None:
-            shown.add_row(name, "", "", "", Text("asking …", "dim"))
-            continue
+    for answer in answers:
         verdict = Text("yes", "green") if answer.available else Text(f"no: {answer.reason}", "yellow")
         where = Text(answer.backend or "?"), Text(answer.device or "?")
-        shown.add_row(Text(name), *where, answer.version or "-", verdict)
-    return shown
+        shown.add_row(Text(answer.name), *where, answer.version or "-", verdict)
+    console.out().print(shown)
 
 
 def env(context: typer.Context, as_json: AsJson = False) -> None:
@@ -69,18 +49,29 @@ def env(context: typer.Context, as_json: AsJson = False) -> None:
     from mlpbench.bench.machine import environment
 
     np.ones((2, 2)) @ np.ones((2, 2))  # BLAS shows once its library is loaded
-    found = environment.collect()
+    here = environment.collect()
     settings = (context.find_object(Invocation) or Invocation()).settings
     if as_json:
-        told = {"file": str(settings.file), "options": settings.flat()} if settings.file else None
-        console.print_json({**found.as_dict(), "settings": told})
+        from_file = {"file": str(settings.file), "options": settings.flat()} if settings.file else None
+        console.print_json({**here.as_dict(), "settings": from_file})
         return
     shown = console.table("Environment", "what", "is")
-    for section, content in found.as_dict().items():
-        for name, value in environment.flatten(section, content):
+    for section, content in here.as_dict().items():
+        for name, value in _rows(section, content):
             shown.add_row(name, Text(value))
     for key, value in settings.flat().items():
         shown.add_row(Text(f"settings {settings.file}: {key}"), Text(value))
     console.out().print(shown)
-    for warning in environment.warnings(found):
+    for warning in environment.warnings(here):
         console.say(f"warning: {warning}", "yellow")
+
+
+def _rows(section: str, content: Any) -> list[tuple[str, str]]:
+    """Return (name, value) rows of one section of an environment, in words; None is "not readable"."""
+    if isinstance(content, dict):
+        return [row for name, value in content.items() for row in _rows(f"{section} {name}", value)]
+    if isinstance(content, list | tuple) and content and isinstance(content[0], dict):
+        return [row for number, value in enumerate(content) for row in _rows(f"{section} {number}", value)]
+    if isinstance(content, list | tuple):
+        return [(section, ", ".join(f"{value:.2f}" if isinstance(value, float) else str(value) for value in content))]
+    return [(section, "not readable" if content is None else str(content))]

@@ -49,16 +49,16 @@ def find(context: typer.Context, named: str, out: Path, below: str = "") -> Stop
 
     ``below``: the folder, in that of its machine, of the runs of this command.
     """
-    from mlpbench.bench.machine import environment
+    from mlpbench.bench.machine import identity
     from mlpbench.bench.record import runs
     from mlpbench.bench.run import resume
 
     if named == NEWEST:
         folder = resume.find(out, below)
-    elif below and (there := out / environment.machine_id() / below / named).is_dir():
+    elif below and (there := out / identity.machine_id() / below / named).is_dir():
         folder = there
     else:
-        folder = runs.resolve(named, out, environment.machine_id())
+        folder = runs.resolve(named, out, identity.machine_id())
     stopped = resume.read(folder)
     _refuse_contradictions(context, stopped)
     return stopped

@@ -19,8 +19,6 @@ DIGITS_FILE = Path(__file__).with_name("digits.npz")
 
 #: What `load` knows, the default first.
 NAMES = ("digits", "mnist", "random")
-#: Rows of `random` where none are asked for: as many as `digits` has.
-RANDOM_ROWS = 1000
 #: Inputs larger than this (8 GiB) are a typing error, not a batch.
 MAX_INPUT_BYTES = 2**33
 
@@ -108,10 +106,10 @@ def mnist(data_dir: Path | None = None) -> Dataset:
     folder or a file is missing, and where a file is damaged or does not belong to the other.
     """
     images, labels, files = read_part("test", data_dir)
-    return Dataset("mnist", images.reshape(len(images), -1), labels, f"MNIST test half: {files}")
+    return Dataset("mnist", images, labels, f"MNIST test half: {files}")
 
 
-def random(spec: ForwardSpec, rows: int = RANDOM_ROWS, seed: int = 0) -> Dataset:
+def random(spec: ForwardSpec, rows: int = 1000, seed: int = 0) -> Dataset:
     """Return ``rows`` rows of uniform random numbers in (0, 1), of the width and dtype of ``spec``, without labels.
 
     The same seed gives the same rows. Never exactly 0: some backends skip zeros, and would be timed on less work.
@@ -135,7 +133,7 @@ def load(
     if name not in NAMES:
         raise UserError(f"unknown data set {name!r}{nearest(name, list(NAMES))}; there are {', '.join(NAMES)}")
     if name == "random":
-        return random(spec, RANDOM_ROWS if rows is None else rows, seed)
+        return random(spec, 1000 if rows is None else rows, seed)
     if spec.n_in != SIDE * SIDE:
         raise UserError(
             f"{name} has {SIDE * SIDE} inputs in each row, the specification {spec.label()} takes {spec.n_in}:"

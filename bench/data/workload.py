@@ -19,11 +19,6 @@ from mlpbench.kernels.params import TRAINED_FILE, Params
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 
-#: Batch size of the accuracy that is called "batched": the book's.
-ACCURACY_BATCH = 100
-#: Rows of the timed inputs that the gate looks at, besides its own data.
-GATE_ROWS = 101
-
 SEED = 0
 
 
@@ -120,13 +115,13 @@ class Workload:
         Raises NonConforming.
         """
         x = self.inputs
-        made = self.params if self.weights_source == "seeded" else None
-        result = conformance.check(kernel_class, self.spec, SEED, made)
-        result = result.merge(conformance.agree(kernel, self.params, x, rows=GATE_ROWS))
+        own = self.params if self.weights_source == "seeded" else None
+        result = conformance.check(kernel_class, self.spec, SEED, own)
+        result = result.merge(conformance.agree(kernel, self.params, x, rows=101))
         return result.merge(conformance.agree(kernel, self.params, x, singly=True, rows=conformance.SINGLE_ROWS))
 
     def accuracy(self, kernel: Kernel) -> dict[str, Any]:
-        """Return the share of rows that a kernel classifies right, in both modes, or why there is none."""
+        """Return the share of rows that a kernel classifies right, one by one and in the book's batches, or why not."""
         labels = self.dataset.labels
         nothing = {"per_sample": None, "batched": None, "rows": 0}
         if labels is None:
@@ -136,7 +131,7 @@ class Workload:
         if self.spec.n_out != MNIST.n_out:
             return {**nothing, "reason": f"the labels are of {MNIST.n_out} classes, the outputs of {self.spec.n_out}"}
         x = self.dataset.inputs(self.spec.np_dtype)
-        hits = [float(np.mean(predict(kernel, x, size) == labels)) for size in (None, ACCURACY_BATCH)]
+        hits = [float(np.mean(predict(kernel, x, size) == labels)) for size in (None, 100)]
         return {"per_sample": hits[0], "batched": hits[1], "rows": len(labels), "reason": None}
 
     @property
@@ -149,10 +144,10 @@ class Workload:
         """What the book's cell reads. The book's ``load_mnist`` returns both halves, and the cell drops one."""
         match self.dataset.name:
             case "mnist":
-                both = mnist.has_part("train", self.options.data_dir)
-                which = "both halves of MNIST" if both else "MNIST's test half"
-                parts: tuple[mnist.Part, ...] = ("train", "test") if both else ("test",)
-                return f"{which}: {', '.join(mnist.file_names(parts, self.options.data_dir))}"
+                parts = self._mnist_parts()
+                which = "both halves of MNIST" if "train" in parts else "MNIST's test half"
+                paths = [path for part in parts for path in mnist.part_files(part, self.options.data_dir)]
+                return f"{which}: {', '.join(path.name for path in paths)}"
             case "digits":
                 return f"digits: {datasets.DIGITS_FILE.name}, its test rows repeated to {self.rows:,}"
             case name:
@@ -162,12 +157,14 @@ class Workload:
         """Return inputs and labels straight from their files, as the book's ``get_data`` does."""
         folder = self.options.data_dir
         if self.dataset.name == "mnist":
-            both = mnist.has_part("train", folder)
-            x, labels = mnist.load_mnist(data_dir=folder)[1] if both else mnist.load_half("test", folder)
+            x, labels = [mnist.load_part(part, folder) for part in self._mnist_parts()][-1]
             return np.ascontiguousarray(x, self.spec.np_dtype), labels
         data = datasets.load(self.dataset.name, self.spec, data_dir=folder, rows=self.rows, seed=SEED)
         known = data.targets(self.rows)
         return data.inputs(self.spec.np_dtype, self.rows), np.zeros(self.rows, np.uint8) if known is None else known
+
+    def _mnist_parts(self) -> tuple[mnist.Part, ...]:
+        return ("train", "test") if mnist.has_part("train", self.options.data_dir) else ("test",)
 
     def facts(self) -> tuple[ForwardSpec, tuple[str, int, str, str], tuple[str, str]]:
         """Return the specification; name, rows, hash and source of the data; source and hash of the weights."""

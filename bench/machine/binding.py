@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlpbench.bench.errors import UserError, user_error
-from mlpbench.bench.machine import host
+from mlpbench.bench.machine.identity import read_text
 from mlpbench.bench.record.plan import Binding
 
 
@@ -19,13 +19,13 @@ def choose(threads: int) -> Binding:
     """Return so many of the processors that this process may use, the first of them, one of each core before others."""
     if not hasattr(os, "sched_setaffinity"):
         return Binding(reason="this system has no call for it")
-    there = _one_of_each_core_first(os.sched_getaffinity(0))
-    if threads > len(there):
-        return Binding(reason=f"{threads} threads are more than the processors, {len(there)}")
-    found = Binding(tuple(sorted(there[:threads])))
+    processors = _one_of_each_core_first(os.sched_getaffinity(0))
+    if threads > len(processors):
+        return Binding(reason=f"{threads} threads are more than the processors, {len(processors)}")
+    binding = Binding(tuple(sorted(processors[:threads])))
     try:
-        with bound(found):
-            return found
+        with bound(binding):
+            return binding
     except UserError as refused:
         return Binding(reason=str(refused))
 
@@ -63,4 +63,4 @@ def _one_of_each_core_first(processors: set[int]) -> list[int]:
 def _core(number: int) -> str:
     """Return what the processors of one core have in common; of one whose core is not readable, its number."""
     path = Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list")
-    return host.read_text(path) or str(number)
+    return read_text(path) or str(number)

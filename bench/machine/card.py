@@ -1,15 +1,12 @@
-"""The GPU in use: which card it is, how another one is chosen, and what NVML sees of it while it is timed.
+"""The GPU in use: which card it is, how another one is chosen, and what is seen of it while it is timed.
 
-NVML is the package ``nvidia-ml-py``, which the extras cuda12 and cuda13 bring. Without it nothing is watched, and the
-record says so.
+NVML tells: the package ``nvidia-ml-py``, which the extras cuda12 and cuda13 bring. Without it nothing is watched, and
+the record says so.
 """
 
 import os
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Self, TypeVar
 
 import msgspec
@@ -19,98 +16,8 @@ from mlpbench.bench.record.device import CardWatch
 from mlpbench.bench.record.environment import Gpu
 from mlpbench.kernels.base import Facts
 
-#: `nvidia-smi` answers in a second or two, or never.
-TIMEOUT_S = 60
-#: What it is asked, and the fields of `Gpu` that the answers are; the first is the number of the card.
-_ASKED = {
-    "index": "",
-    "uuid": "uuid",
-    "name": "name",
-    "driver_version": "driver",
-    "memory.total": "memory",
-    "clocks.sm": "sm_clock",
-    "pci.bus_id": "pci_bus",
-    "power.limit": "power_limit",
-    "compute_mode": "compute_mode",
-}
 T = TypeVar("T")
 VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
-
-
-def chosen(text: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that make a card the only one: by its index among those visible, or by its UUID.
-
-    Without a choice of somebody else's, such as a scheduler's, the index is that of `nvidia-smi`. Raises UserError for
-    what is neither, and for an index beyond the visible cards.
-    """
-    there = [one.strip() for one in environ.get(VISIBLE, "").split(",") if one.strip()]
-    if text.startswith(("GPU-", "MIG-")):
-        return {VISIBLE: text}
-    if not text.isdecimal():
-        raise UserError(
-            f"--device {text}: give the index of a card, or its UUID as nvidia-smi -L shows it (GPU-, MIG-)"
-        )
-    if not there:
-        return {VISIBLE: text, ORDER: "PCI_BUS_ID"}
-    if int(text) >= len(there):
-        raise UserError(f"--device {text}: {VISIBLE}={environ[VISIBLE]} leaves {len(there)}, counted from 0")
-    return {VISIBLE: there[int(text)]}
-
-
-def in_use(used: Facts | None = None) -> Gpu:
-    """Return the card that a kernel uses, by what it says of it; else the first that this process may use.
-
-    `nvidia-smi` tells of whole cards: of a slice, and where it is not installed, there are the kernel's own words.
-    """
-    cards, reason = _cards()
-    if used and used.device_name:
-        told = next((card for card in cards if card["uuid"] == used.device_uuid), {})
-        memory = used.others.get("memory_bytes")
-        facts = {
-            "available": True,
-            "reason": None if told else reason or "nvidia-smi lists no such card",
-            "name": used.device_name,
-            "memory": f"{memory // 2**20} MiB" if isinstance(memory, int) else None,
-            "cards": len(cards) or None,
-            **told,
-            "uuid": used.device_uuid,
-            "mig": used.others.get("mig"),
-        }
-        return msgspec.convert(facts, Gpu)
-    if not cards:
-        return Gpu(available=False, reason=reason)
-    visible = os.environ.get(VISIBLE, "").partition(",")[0].strip()
-    by_uuid = (card for card in cards if visible.startswith("GPU-") and card["uuid"].startswith(visible))
-    by_index = cards[int(visible)] if visible.isdecimal() and int(visible) < len(cards) else cards[0]
-    return msgspec.convert({"available": True, "cards": len(cards), **next(by_uuid, by_index)}, Gpu)
-
-
-@cache
-def _cards() -> tuple[list[dict[str, str]], str | None]:
-    """Return what `nvidia-smi` tells of each card, in its order, or why it tells nothing."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return [], "nvidia-smi is not installed: no NVIDIA driver"
-    query = [f"--query-gpu={','.join(_ASKED)}", "--format=csv,noheader"]
-    try:
-        ran = subprocess.run(
-            [tool, *query], capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:  # a broken driver hangs it
-        return [], f"nvidia-smi does not answer: {error}"
-    if ran.returncode != 0 or not ran.stdout.strip():
-        return [], " ".join((ran.stdout + ran.stderr).split()) or "nvidia-smi says nothing"
-    lines = [[field.strip() for field in line.split(",")] for line in ran.stdout.splitlines() if line.strip()]
-    if any(len(line) != len(_ASKED) for line in lines):
-        return [], f"nvidia-smi says something else than it was asked: {' '.join(ran.stdout.split())}"
-    cards = [dict(zip(_ASKED.values(), line, strict=True)) for line in sorted(lines, key=_number)]
-    return [{name: value for name, value in card.items() if name} for card in cards], None
-
-
-def _number(line: list[str]) -> int:
-    return int(line[0]) if line[0].isdecimal() else 0
-
-
 #: Below this share of the highest clock a sample is dropped: nvbench's own threshold.
 THROTTLED = 0.75
 #: NVML's reasons for a lower clock: bits, and their names. `SLOWED` are those for which a sample is dropped at any
@@ -126,11 +33,47 @@ REASONS = {
 SLOWED, CHOSEN = 0x8 | 0x20 | 0x40 | 0x80, 0x2
 
 
+def chosen(text: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that make a card the only one: by its index among those visible, or by its UUID.
+
+    Without a choice of somebody else's, such as a scheduler's, the index is that of `nvidia-smi`. Raises UserError for
+    what is neither, and for an index beyond the visible cards.
+    """
+    visible = [word.strip() for word in environ.get(VISIBLE, "").split(",") if word.strip()]
+    if text.startswith(("GPU-", "MIG-")):
+        return {VISIBLE: text}
+    if not text.isdecimal():
+        raise UserError(
+            f"--device {text}: give the index of a card, or its UUID as nvidia-smi -L shows it (GPU-, MIG-)"
+        )
+    if not visible:
+        return {VISIBLE: text, ORDER: "PCI_BUS_ID"}
+    if int(text) >= len(visible):
+        raise UserError(f"--device {text}: {VISIBLE}={environ[VISIBLE]} leaves {len(visible)}, counted from 0")
+    return {VISIBLE: visible[int(text)]}
+
+
+def in_use(used: Facts | None = None) -> Gpu:
+    """Return the card that a kernel uses, by what it says of it; else the first that this process may use.
+
+    Where NVML says nothing of it, there are the kernel's own words.
+    """
+    kernels: dict[str, Any] = {}
+    if used and used.device_name:
+        kernels = {"name": used.device_name, "uuid": used.device_uuid, "mig": used.others.get("mig")}
+        if isinstance(size := used.others.get("memory_bytes"), int):
+            kernels["memory"] = f"{size // 2**20} MiB"
+    card = Card.of(kernels.get("uuid") or os.environ.get(VISIBLE, "").partition(",")[0].strip() or "0")
+    seen = card.identity()
+    if not kernels and not seen:
+        return Gpu(available=False, reason=card.reason)
+    return msgspec.convert({"available": True, "reason": None if seen else card.reason, **kernels, **seen}, Gpu)
+
+
 @dataclass
 class Card:
-    """Looks at one card. ``reason``: why it cannot."""
+    """One card, as NVML sees it. ``reason``: why it does not."""
 
-    uuid: str | None
     reason: str | None = None
     looks: int = 0
     others: int | None = None
@@ -141,25 +84,38 @@ class Card:
     _handle: Any = None
 
     @classmethod
-    def of(cls, uuid: str | None) -> Self:
-        """Return the card of that UUID, as CUDA names it (``GPU-...`` or ``MIG-...``)."""
-        card = cls(uuid)
-        if uuid is None:
-            card.reason = "the kernel does not say which card it uses"
-            return card
+    def of(cls, which: str | None) -> Self:
+        """Return a card by its UUID, as CUDA names it (``GPU-...`` or ``MIG-...``), or by its index."""
+        if which is None:
+            return cls("the kernel does not say which card it uses")
         try:
             import pynvml
         except ImportError:
-            card.reason = "nvidia-ml-py is not installed: pip install nvidia-ml-py"
-            return card
+            return cls("nvidia-ml-py, which sees GPUs, is not installed")
+        card = cls(_nvml=pynvml)
         try:
             pynvml.nvmlInit()
-            card._handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
-            card._nvml = pynvml
-            card.most_mhz = float(pynvml.nvmlDeviceGetMaxClockInfo(card._handle, pynvml.NVML_CLOCK_SM))
-        except pynvml.NVMLError as error:  # no driver's library, or a slice of a card, which has no clock of its own
-            card.reason = f"NVML: {error}"
+            if which.isdecimal():
+                card._handle = pynvml.nvmlDeviceGetHandleByIndex(int(which))
+            else:
+                card._handle = pynvml.nvmlDeviceGetHandleByUUID(which)
+        except pynvml.NVMLError as error:  # no driver's library, or no such card
+            return cls(f"NVML: {error}")
+        card.most_mhz = card._ask(lambda nvml: float(nvml.nvmlDeviceGetMaxClockInfo(card._handle, nvml.NVML_CLOCK_SM)))
         return card
+
+    def identity(self) -> dict[str, str | int]:
+        """Return the fields of `Gpu` that NVML tells."""
+        questions: dict[str, Callable[[Any], str | int]] = {
+            "name": lambda nvml: nvml.nvmlDeviceGetName(self._handle),
+            "uuid": lambda nvml: nvml.nvmlDeviceGetUUID(self._handle),
+            "driver": lambda nvml: nvml.nvmlSystemGetDriverVersion(),
+            "memory": lambda nvml: f"{nvml.nvmlDeviceGetMemoryInfo(self._handle).total // 2**20} MiB",
+            "power_limit": lambda nvml: f"{nvml.nvmlDeviceGetPowerManagementLimit(self._handle) / 1e3:.2f} W",
+            "cards": lambda nvml: nvml.nvmlDeviceGetCount(),
+        }
+        answers = {name: self._ask(question) for name, question in questions.items()}
+        return {name: answer for name, answer in answers.items() if answer is not None}
 
     def is_throttled(self) -> bool:
         """Look; return whether the clock is lowered so far, or for such a reason, that a sample says nothing."""
@@ -175,9 +131,9 @@ class Card:
 
     def count_others(self) -> None:
         """Look who computes on the card. One of them is this process: a container does not tell which."""
-        there = self._ask(lambda nvml: len(nvml.nvmlDeviceGetComputeRunningProcesses(self._handle)))
-        if there is not None:
-            self.others = max(self.others or 0, there - 1, 0)
+        processes = self._ask(lambda nvml: len(nvml.nvmlDeviceGetComputeRunningProcesses(self._handle)))
+        if processes is not None:
+            self.others = max(self.others or 0, processes - 1, 0)
 
     def energy_mj(self) -> float | None:
         """Return the millijoules that the card has drawn since its driver was loaded; None where NVML does not say."""

@@ -1,49 +1,249 @@
-"""A question to a fresh interpreter: a module that is run finds it on its command line, and prints the answer."""
+"""A process under limits: of time, of memory, of what it prints. It ends with us, and all that it started with it.
 
-import getpass
-import json
+Its memory is looked at from outside, once in `TICK_S`: what it and its children hold in RAM, the children's children
+with them. The system's own limits count addresses: CUDA, JIT compilers and sanitizers reserve far more than they use.
+"""
+
+import ctypes
 import os
+import selectors
+import signal
+import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO
 
-from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import environment, guard, supervised
-from mlpbench.bench.machine.supervised import Limits
+from mlpbench.bench.clock import now
+from mlpbench.bench.errors import user_error
+from mlpbench.bench.machine import cleanup
+from mlpbench.bench.machine.binding import bound
+from mlpbench.bench.machine.cleanup import Scratch
+from mlpbench.bench.machine.variables import with_compiled_code
 from mlpbench.bench.record.plan import Binding
 
+#: The variable in which a process finds the number of the one that has started it.
+PARENT = "MLPBENCH_PARENT"
 #: How a line begins in which a measuring process says, among pytest's lines, what it does now.
 PHASE = "mlpbench now: "
+#: Seconds between two looks at a process that says nothing.
+TICK_S = 1.0
+#: What a process may print: a whole run of pytest prints some kilobytes.
+OUTPUT_BYTES = 16 * 2**20
+#: For so long a process may go on when its work is done. Interpreters end within a second; on a busy machine, with
+#: threads that are waited for and caches that are written, it takes some more. One that hangs then would use its limit.
+GRACE_S = 10.0
+#: What is left to read of a process that has ended, though its output is open still.
+_REST_S = 0.5
 
-#: Variables that are about our own interpreter.
-OF_OUR_PYTHON = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
-
-
-#: PyTorch keeps compiled code among temporary files, unless this variable names another folder.
-INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"
+#: Which process groups run now.
+_RUNNING: set[int] = set()
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the process ``found``; or None, and the ``reason`` in one line. ``printed`` is all of its stdout."""
+class Ended:
+    """How a process ended. ``stopped``: which limit it went beyond, in words; ``status`` is None then.
 
-    found: dict[str, Any] | None
-    reason: str | None
-    printed: str = ""
-
-
-def starting(python: str | None) -> tuple[str, dict[str, str]]:
-    """Return the interpreter to start, ours for None, and the variables that it inherits.
-
-    Another one finds its own packages, and none of ours that ``PYTHONPATH`` names.
+    ``late``: that was the limit of time. ``left``: how many processes it had left behind, which are killed.
     """
-    if python is None:
-        return sys.executable, dict(os.environ)
-    return python, {name: value for name, value in os.environ.items() if name not in OF_OUR_PYTHON}
+
+    status: int | None
+    stopped: str | None
+    out: str = ""
+    err: str = ""
+    late: bool = field(default=False, kw_only=True)
+    left: int = field(default=0, kw_only=True)
+
+    def how(self) -> str:
+        """Return how it ended, in words that go on with "the process"."""
+        if self.status is None:
+            return self.stopped or "was stopped"
+        if self.status >= 0:
+            return f"ended with {self.status}"
+        names = [entry.name for entry in signal.Signals if entry == -self.status]
+        return f"died of {names[0] if names else f'signal {-self.status}'}"
+
+
+@contextmanager
+def scratch(room_bytes: int = 0) -> Iterator[Scratch]:
+    """Make the folder for the temporary files of one process; it goes with the block.
+
+    Raises UserError where it cannot be made, or has no room for so many bytes: that is known before anything is
+    measured.
+    """
+    with ExitStack() as at_end:
+        with user_error("no room for temporary files", "; make some there, or name another folder with TMPDIR"):
+            temporary = at_end.enter_context(cleanup.scratch())
+            room = temporary.folder / "room"
+            room.write_bytes(bytes(room_bytes))
+            room.unlink()
+        yield temporary
+
+
+class _Output:
+    """What comes out of one pipe, told line by line."""
+
+    def __init__(self, on_line: Callable[[str], None] | None) -> None:
+        self.read, self._on_line, self._line = bytearray(), on_line, b""
+
+    def feed(self, piece: bytes) -> None:
+        self.read += piece
+        if self._on_line is not None:
+            *whole, self._line = (self._line + piece).split(b"\n")
+            for line in whole:
+                self._on_line(line.decode(errors="replace"))
+
+
+def run(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    seconds: float,
+    *,
+    within: Scratch | None = None,
+    binding: Binding | None = None,
+    merged: bool = False,
+    on_line: Callable[[str], None] | None = None,
+    is_done: Callable[[], bool] = lambda: False,
+) -> Ended:
+    """Start a process in a group of its own, wait for its end, and leave nothing running that it has started.
+
+    It is stopped after so many ``seconds``, and where it prints or holds too much. ``within``: the folder for its
+    temporary files, by default one that is gone behind the call. ``merged``: what it says on stderr goes to ``out``.
+    ``on_line`` is called with each line of ``out`` as it comes. ``is_done()``: whether its work is done; from then on
+    it has `GRACE_S`.
+    """
+    with ExitStack() as at_end:
+        within = within or at_end.enter_context(scratch())
+        variables = {**within.variables(with_compiled_code(environ)), PARENT: str(os.getpid())}
+        try:
+            with bound(binding):
+                process = subprocess.Popen(
+                    command,
+                    env=variables,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT if merged else subprocess.PIPE,
+                    start_new_session=True,  # Ctrl-C reaches us alone: we decide what is kept
+                )
+        except OSError as error:  # an environment that was there when the run began
+            return Ended(None, f"could not be started: {command[0]}: {error.strerror}")
+        at_end.enter_context(process)
+        at_end.callback(_end, process)
+        _RUNNING.add(process.pid)
+        within.watch(process.pid)
+        _offer_to_the_system(process.pid)
+        pipes = filter(None, (process.stdout, process.stderr))
+        outputs = {pipe: _Output(on_line if pipe is process.stdout else None) for pipe in pipes}
+        stopped, late = _watch(process, outputs, seconds, is_done)
+        if stopped:
+            _end(process)
+        status, left = process.wait(), _end_what_is_left(within.folder)
+    texts = [output.read.decode(errors="replace") for output in outputs.values()]
+    # One that has ended by itself at the last moment was not stopped.
+    if stopped and status < 0:
+        return Ended(None, stopped, *texts, late=late)
+    return Ended(status, None, *texts, left=0 if stopped else left)
+
+
+def stop_all() -> None:
+    """Kill all that runs now: whoever waits for it in other threads comes back."""
+    for number in tuple(_RUNNING):
+        cleanup.kill_group(number)
+
+
+def _watch(
+    process: subprocess.Popen[bytes],
+    outputs: Mapping[IO[bytes], _Output],
+    seconds: float,
+    is_done: Callable[[], bool],
+) -> tuple[str | None, bool]:
+    """Read what a process says until it has ended; return the limit that it went beyond, in words, and if it is late.
+
+    The end of its output may never come: whatever it has started may hold it open.
+    """
+    end, look, most_bytes = now() + seconds, now() + TICK_S, memory_limit()
+    done_s = None
+    with selectors.DefaultSelector() as selector:
+        for pipe, output in outputs.items():
+            selector.register(pipe, selectors.EVENT_READ, output)
+        while process.poll() is None:
+            _read(selector, max(0.0, min(look, end) - now()))
+            if _printed(outputs) > OUTPUT_BYTES:
+                return f"was stopped: it printed more than {OUTPUT_BYTES / 2**20:.3g} MiB", False
+            if now() >= end and done_s:
+                return f"was stopped {done_s:.4g} s after its work was done", False
+            if now() >= end:
+                return f"was stopped after {seconds:.4g} s", True
+            if now() >= look:
+                look = now() + TICK_S
+                if done_s is None and now() + GRACE_S < end and is_done():
+                    done_s, end = GRACE_S, now() + GRACE_S
+                if most_bytes and (held := resident_bytes(process.pid)) > most_bytes:
+                    has = f"it held {held / 2**30:.3g} GiB of memory"
+                    return f"was stopped: {has}, and {most_bytes / 2**30:.3g} GiB were left for it", False
+        end = now() + _REST_S
+        while selector.get_map() and now() < end and _printed(outputs) <= OUTPUT_BYTES and _read(selector, 0.0):
+            pass
+    return None, False
+
+
+def _printed(outputs: Mapping[IO[bytes], _Output]) -> int:
+    return sum(len(output.read) for output in outputs.values())
+
+
+def _read(selector: selectors.BaseSelector, seconds: float) -> bool:
+    """Read what comes within so long; return whether anything did."""
+    if not selector.get_map():  # it has closed its output, and goes on
+        threading.Event().wait(min(seconds, 0.01))
+        return False
+    ready = selector.select(seconds)
+    for key, _ in ready:
+        if piece := os.read(key.fd, 2**16):
+            key.data.feed(piece)
+        else:
+            selector.unregister(key.fileobj)
+    return bool(ready)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    cleanup.kill_group(process.pid)
+    process.wait()
+    _RUNNING.discard(process.pid)
+
+
+def _end_what_is_left(folder: Path) -> int:
+    """Kill what a process that has ended had started, in sessions of their own too; return how many they were.
+
+    Helpers of libraries, such as that of `multiprocessing`, end a moment later by themselves.
+    """
+    if cleanup.processes_in(folder):
+        threading.Event().wait(_REST_S)
+    left = cleanup.processes_in(folder)
+    cleanup.kill(left)
+    return len(left)
+
+
+def _offer_to_the_system(number: int) -> None:
+    """Let a system that is out of memory kill this process, and not us: it then has a record that says so."""
+    with suppress(OSError):  # not Linux, or it has ended
+        Path(f"/proc/{number}/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def end_with_parent() -> None:
+    """Let the system kill this process when the one that has started it ends, where the system can (Linux).
+
+    Where it cannot, and for what this process has started, the parent's guard does the same a moment later.
+    """
+    parent = os.environ.get(PARENT)
+    if parent is None or sys.platform != "linux":
+        return
+    set_death_signal = 1  # prctl(2): PR_SET_PDEATHSIG
+    ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
+    if os.getppid() != int(parent):  # it had ended before
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def whole(record: Path) -> Path:
@@ -57,81 +257,29 @@ def mark_whole(record: Path) -> None:
         whole(record).touch()
 
 
-@contextmanager
-def scratch(room_bytes: int = 0) -> Iterator[Path]:
-    """Make the folder for the temporary files of one process; it goes with the block.
+def memory_limit() -> int | None:
+    """Return the bytes that a process which is started now may hold: nine tenths of what nobody uses.
 
-    Raises UserError where it cannot be made, or has no room for so many bytes: that is known before anything is
-    measured.
-    """
-    with ExitStack() as at_end:
-        where = "anywhere"
-        try:
-            where = tempfile.gettempdir()
-            folder = at_end.enter_context(guard.OURS.folder())
-            room = folder / "room"
-            room.write_bytes(bytes(room_bytes))
-            room.unlink()
-        except OSError as error:
-            told = f"no room for temporary files in {where}: {error.strerror}"
-            raise UserError(f"{told}; make some there, or name another folder with TMPDIR") from None
-        yield folder
-
-
-def with_temporary(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """Return the variables of a process whose temporary files lie in a folder that goes with it.
-
-    Compiled code stays where it was: it would be compiled again by every process.
+    None where the system does not tell.
     """
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a number without a name
-        user = "nobody"
-    compiled = Path(tempfile.gettempdir(), f"torchinductor_{user}")
-    return {INDUCTOR_CACHE: str(compiled), **environ, "TMPDIR": str(folder)}
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:  # not Linux
+        return None
+    left = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    with suppress(OSError, ValueError):  # the control group of a container; "max" is no number
+        most, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        left.append(max(most - used, 0))
+    return int(0.9 * min(left)) if left else None
 
 
-def ask(
-    module: str,
-    what: Mapping[str, Any],
-    *,
-    timeout_s: float,
-    threads: int | None = None,
-    binding: Binding | None = None,
-    variables: Mapping[str, str] | None = None,
-    python: str | None = None,
-) -> Answer:
-    """Run a module, in which `question` is ``what``, and return what it tells last.
-
-    The process has our environment and ``variables``. It is stopped where it takes longer than ``timeout_s``, prints
-    without end, or takes all memory (`bench.machine.supervised`). With ``threads``, every library in it starts with so
-    many; with ``binding``, it is bound to these processors. ``python``: another interpreter than ours (`starting`).
-    """
-    python, inherited = starting(python)
-    environ = {**inherited, **(variables or {})}
-    if threads is not None:
-        environ = environment.set_threads(environ, threads)
-    command = [python, "-P", "-m", module, json.dumps(what)]
-    limits = Limits(timeout_s, supervised.memory_limit())
-    with scratch() as folder:
-        ended = supervised.run(command, with_temporary(environ, folder), limits, binding=binding)
-    if ended.status == 0:
-        with suppress(ValueError, IndexError, RecursionError):
-            found = json.loads(ended.out.splitlines()[-1])
-            if isinstance(found, dict):
-                return Answer(found, None, ended.out)
-    said = [line for line in ended.err.splitlines() if line.strip()]
-    why = "" if ended.status is None else f": {said[-1] if said else 'it gave no answer'}"
-    return Answer(None, f"the process {ended.how()}{why}", ended.out)
-
-
-def question() -> dict[str, Any]:
-    """Return what this process was asked. It ends with the process that asks."""
-    supervised.end_with_parent()
-    asked: dict[str, Any] = json.loads(sys.argv[1])
-    return asked
-
-
-def tell(answer: Mapping[str, Any]) -> None:
-    """Print an answer to the process that asked, on a line of its own whatever libraries have printed before."""
-    print(f"\n{json.dumps(answer)}", flush=True)  # noqa: T201
+def resident_bytes(number: int) -> int:
+    """Return the bytes that a process holds in RAM, and all that it has started; 0 where the system does not tell."""
+    total, ahead = 0, [number]
+    while ahead:
+        process = Path(f"/proc/{ahead.pop()}")
+        with suppress(OSError, ValueError, IndexError):  # it has ended
+            total += int((process / "statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            for task in (process / "task").iterdir():
+                ahead += map(int, (task / "children").read_bytes().split())
+    return total

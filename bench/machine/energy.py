@@ -5,7 +5,7 @@ a card.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,45 +24,29 @@ class Drawn:
 def counting(card_mj: Callable[[], float | None] | None = None) -> Iterator[Drawn]:
     """Count what is drawn inside; the result is there at the end. ``card_mj``: millijoules that a card has drawn."""
     drawn = Drawn()
-    before = _counters(card_mj, drawn)
+    count_mj = card_mj or (lambda: _packages_mj(drawn))
+    before = count_mj()
     yield drawn
-    after = _counters(card_mj, drawn) if before else {}
-    if before and after:
-        drawn.joules = sum(_grown(name, before[name], after.get(name, before[name])) for name in before)
+    after = None if before is None else count_mj()
+    if before is None or after is None:
+        drawn.reason = drawn.reason or "NVML does not say what the card draws"
+    elif after < before:
+        drawn.reason = "an energy counter came to its end meanwhile, and began again"
+    else:
+        drawn.joules = (after - before) / 1e3
 
 
-def _counters(card_mj: Callable[[], float | None] | None, drawn: Drawn) -> dict[str, float]:
-    """Return joules by who has drawn them: a card where one is given, else the processors' packages."""
-    if card_mj is None:
-        return _packages(drawn)
-    if (millijoules := card_mj()) is None:
-        drawn.reason = "NVML does not say what the card draws"
-        return {}
-    return {"card": millijoules / 1e3}
-
-
-def _packages(drawn: Drawn) -> dict[str, float]:
-    """Return what each package has drawn since some moment, by its folder; nothing, and why, where that is hidden."""
-    counters: dict[str, float] = {}
+def _packages_mj(drawn: Drawn) -> float | None:
+    """Return the millijoules that all packages have drawn since some moment; None, and why, where that is hidden."""
+    counters = []
     for path in (path for path in sorted(POWERCAP.glob("*:*")) if path.name.count(":") == 1):
         try:
             if (path / "name").read_text(encoding="ascii").startswith("package"):
-                counters[path.name] = int((path / "energy_uj").read_text(encoding="ascii")) / 1e6
-        except PermissionError:
-            drawn.reason = f"not permitted: {path / 'energy_uj'} is for its owner alone"
-            return {}
+                counters.append(int((path / "energy_uj").read_text(encoding="ascii")) / 1e3)
         except (OSError, ValueError) as error:
-            drawn.reason = f"{path}: {error}"
-            return {}
+            drawn.reason = f"cannot read {path / 'energy_uj'}: {getattr(error, 'strerror', None) or error}"
+            return None
     if not counters:
         drawn.reason = "the system shows no energy counter (powercap)"
-    return counters
-
-
-def _grown(name: str, before: float, after: float) -> float:
-    """Return by how much a counter grew, which begins again at the end of its range."""
-    if after >= before:
-        return after - before
-    with suppress(OSError, ValueError):
-        return after - before + int((POWERCAP / name / "max_energy_range_uj").read_text(encoding="ascii")) / 1e6
-    return 0.0
+        return None
+    return sum(counters)

@@ -15,17 +15,14 @@ from functools import cache
 import llvmlite.binding as llvm
 
 from mlpbench.bench.clock import MONOTONIC, used_s
-from mlpbench.bench.machine.spin import SEED, address
 from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.trust import LookFacts
 
 #: The same on every machine, so that times of one machine can be compared for ever: about 25 us at 4 GHz.
 STEPS = 10_000
-#: Steps of an untimed look before each: behind a long round the code and its clock are in no cache, which costs up to
-#: two thirds of a look.
-FEW = 10
-#: Independent chains of the spin's instructions: enough to fill every core of these years.
+#: Independent chains of instructions: enough to fill every core of these years.
 CHAINS = 6
+SEED = 88172645463325252  # Marsaglia's own
 #: Looks are taken on so many processors at once at most.
 MOST_PROCESSORS = 16
 
@@ -45,13 +42,13 @@ def here() -> Look | None:
     if MONOTONIC is None:
         return None
     try:
-        timed: Callable[[int], int] = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(address(code(), "look"))
-        timed(FEW)
+        timed = compiled(code(), "look")
+        timed(0)
     except (RuntimeError, OSError):  # the record says that there are no looks
         return None
 
     def take() -> int:
-        timed(FEW)
+        timed(10)  # behind a long round the code and its clock are in no cache, which costs up to two thirds of a look
         return timed(STEPS)
 
     return Look(f"llvm{llvm.llvm_version_info[0]}-xorshift64-{CHAINS}x{STEPS}", 1, take)
@@ -60,19 +57,19 @@ def here() -> Look | None:
 @cache
 def everywhere() -> Look | None:
     """Return the look on every processor that this process may use; None where there is none."""
-    one = here()
+    single = here()
     processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     processors = processors[:: -(-len(processors) // MOST_PROCESSORS)] if processors else []
-    if one is None or len(processors) < 2:
-        return one
-    helpers = [Helper(one.take, processor) for processor in processors]
+    if single is None or len(processors) < 2:
+        return single
+    helpers = [Helper(single.take, processor) for processor in processors]
 
     def take() -> int:
         for helper in helpers:
             helper.go.release()
         return max(helper.result() for helper in helpers)
 
-    return Look(one.name, len(helpers), take)
+    return Look(single.name, len(helpers), take)
 
 
 _HELPERS: list[threading.Thread] = []
@@ -116,7 +113,7 @@ class Helper(threading.Thread):
 
 def facts(taken: Iterable[Look], best: Iterable[BestLook]) -> LookFacts:
     """Return what a record says of the looks that were ``taken``, with the fastest ones that are known."""
-    taken, known = list(taken), {(one.name, one.processors): one.best_ns for one in best}
+    taken, known = list(taken), {(entry.name, entry.processors): entry.best_ns for entry in best}
     several = max((look.processors for look in taken), default=1)
     return LookFacts(
         name=taken[0].name if taken else None,
@@ -126,15 +123,33 @@ def facts(taken: Iterable[Look], best: Iterable[BestLook]) -> LookFacts:
     )
 
 
+def compiled(code: str, name: str) -> Callable[[int], int]:
+    """Return a function of `code` as machine code. Raises RuntimeError where LLVM cannot compile it."""
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(_engine(code).get_function_address(name))
+
+
+@cache  # the code lives as long as its engine
+def _engine(code: str) -> llvm.ExecutionEngine:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    module = llvm.parse_assembly(code)
+    module.verify()
+    engine = llvm.create_mcjit_compiler(module, llvm.Target.from_default_triple().create_target_machine(opt=2))
+    engine.finalize_object()
+    return engine
+
+
 def code() -> str:
     """Return the look in LLVM's assembly: ``@wide`` is the work, ``@look`` times it.
 
-    It looks at the clock by itself: Python's lock, for which threads that look at once wait, is in no time.
+    Each of the `CHAINS` is Marsaglia's xorshift64, step by step: it has no closed form, and no optimisation is asked
+    for (G. Marsaglia, "Xorshift RNGs", Journal of Statistical Software 8, 2003). The look reads the clock by itself:
+    Python's lock, for which threads that look at once wait, is in no time.
     """
     each = range(CHAINS)
     words = {
         "pointer": "ptr" if llvm.llvm_version_info[0] >= 16 else "i64*",
-        "clock": MONOTONIC,
+        "clock": MONOTONIC or 0,
         "begin": "\n".join(f"  %x{i} = phi i64 [{SEED + i}, %start], [%f{i}, %step]" for i in each),
         "step": "\n".join(_STEP.replace("#", str(i)) for i in each),
         "end": "\n".join(f"  %s{i + 1} = xor i64 %s{i}, %x{i}" for i in each),

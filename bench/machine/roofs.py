@@ -8,9 +8,10 @@ at last refused. Devices that kernels of the run compute on are measured by modu
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -22,10 +23,11 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from mlpbench.bench import words
+from mlpbench.bench.cases import CPU, CUDA
 from mlpbench.bench.clock import elapsed, short_rounds
-from mlpbench.bench.machine import child, environment, look
+from mlpbench.bench.machine import environment, look, question
 from mlpbench.bench.machine.look import Look
-from mlpbench.bench.record.look import BestLook
+from mlpbench.bench.record.look import BestLook, fastest
 from mlpbench.bench.record.plan import Binding
 from mlpbench.bench.record.roofs import Measured, OfDevice, Roofs, RoofsFile, RoofsHead
 from mlpbench.bench.record.runs import ROOFS_FILE
@@ -35,9 +37,8 @@ from mlpbench.bench.record.write import write_atomically
 #: Rounds are many and short: the best one of them finds a moment when nothing else runs.
 ROUND_S = 0.003
 FEWEST_ROUNDS = 5
-#: So many more rounds must be quiet, and come so close to the best one; else a roof is measured again, behind all
-#: others and so often at most, and then refused.
-CONFIRMED_BY, CONFIRMED_WITHIN, AGAIN = 2, 1.05, 3
+#: A limit that is in doubt is measured again, behind all others and so often at most, and then refused.
+AGAIN = 3
 #: Where half of the quiet rounds take so many times as long as the best, something else ran that looks do not feel:
 #: multiply-adds in registers wait for nothing, and what all cores share is what a neighbour's reads take away.
 HALF_WITHIN = {"multiply-add": 1.15, "L3": 1.3, "DRAM": 1.3}
@@ -53,10 +54,8 @@ BEYOND = 4
 DRAM_BYTES = 128 * 2**20
 #: Milliseconds of multiply-adds: a second thread takes up to one to start.
 TURNS = 2_000_000
-CPU = "cpu"
 #: The modules that measure limits, by the name that kernels give to where they compute.
-DEVICES = {CPU: "mlpbench.bench.machine.roofs", "cuda": "mlpbench.bench.machine.cuda_roofs"}
-_ALIGNMENT = 64
+DEVICES = {CPU: "mlpbench.bench.machine.roofs", CUDA: "mlpbench.bench.machine.cuda_roofs"}
 
 
 def write(
@@ -76,8 +75,7 @@ def write(
     """
     asked = {"dtype": dtype, "seconds": seconds}
     with elapsed() as took:
-        looks = [(one.name, one.processors, one.best_ns) for one in best]
-        cpu = _ask(CPU, threads, binding, {**asked, "threads": threads, "best": looks})
+        cpu = _ask(CPU, threads, binding, {**asked, "threads": threads, "best": msgspec.to_builtins(list(best))})
         others = tuple(_ask(device, threads, binding, asked) for device in devices)
     head = RoofsHead(roofs=cpu.roofs, reason=cpu.reason, devices=others, took_s=took.seconds)
     for folder in folders:
@@ -94,7 +92,7 @@ def _ask(device: str, threads: int, binding: Binding | None, asked: dict[str, An
     """Run the module of a device with ``threads`` threads; return what it measured, or why it did not."""
     if device not in DEVICES:
         return OfDevice(device, reason="nothing here measures the limits of such a device")
-    answer = child.ask(DEVICES[device], asked, threads=threads, binding=binding, timeout_s=TIMEOUT_S)
+    answer = question.ask(DEVICES[device], asked, threads=threads, binding=binding, timeout_s=TIMEOUT_S)
     if answer.found is None:
         return OfDevice(device, reason=answer.reason)
     return msgspec.convert(answer.found, OfDevice)
@@ -104,126 +102,102 @@ def measure(
     threads: int,
     dtype: str,
     seconds: float,
-    best: Collection[tuple[str, int, int]] = (),
+    best: Iterable[BestLook] = (),
 ) -> Roofs:
     """Return the roofs of this machine for ``dtype``, with one thread and with ``threads``, as the file holds them.
 
-    A level that this processor has no cache for is left out. ``best``: name, processors and
-    nanoseconds of the fastest looks that are known.
+    A level that this processor has no cache for is left out. ``best``: the fastest looks that are known.
     """
     import threadpoolctl
 
     caches = environment.machine().caches
     rounds = max(FEWEST_ROUNDS, round(seconds / ROUND_S))
     counts = sorted({1, threads})
-    looks = _Looks({(name, processors): best_ns for name, processors, best_ns in best})
-    measured: list[Measured] = []
+    taken, measured = list[Look](), list[Measured]()
     # One memory for all: where the host's third-level cache is large, what does not fit it takes a second to fill.
-    memory = _aligned(max((n * size for n in counts for size in _sizes(caches, n).values()), default=0))
+    memory = _aligned(max((n * size for n in counts for size in read_sizes(caches, n).values()), default=0))
     for n in counts:
-        looks.kind = look.here() if n == 1 else look.everywhere()
+        kind = look.here() if n == 1 else look.everywhere()
+        taken += [kind] if kind else []
         with threadpoolctl.threadpool_limits(n), ThreadPoolExecutor(n) as pool:
-            found = [
-                _Roof(call, Measured(name=name, threads=n, unit=unit, work=work, bytes=size, data=_NONE))
-                for name, unit, work, size, call in _calls(pool, n, dtype, _sizes(caches, n), memory)
+            limits = [
+                _Limit(call, Measured(name=name, threads=n, unit=unit, work=work, bytes=size, data=_NONE))
+                for name, unit, work, size, call in _calls(pool, n, dtype, read_sizes(caches, n), memory)
             ]
             for _ in range(1 + AGAIN):
-                for one in found:
-                    if one.doubt(looks.facts()) is not None:
-                        one.take(rounds, seconds, looks)
-        measured += [replace(one.found, refused=one.doubt(looks.facts())) for one in found]
-    measured_in = environment.collect()
-    return Roofs(dtype=dtype, caches=caches, measured=tuple(measured), environment=measured_in, look=looks.facts())
+                for limit in limits:
+                    if limit.doubt(look.facts(taken, best)) is not None:
+                        best = fastest(best, limit.take(rounds, seconds, kind))
+        measured += [replace(limit.measured, refused=limit.doubt(look.facts(taken, best))) for limit in limits]
+    facts = look.facts(taken, best)
+    return Roofs(dtype=dtype, caches=caches, measured=tuple(measured), environment=environment.collect(), look=facts)
 
 
-#: The rounds of a roof of which nothing has been measured.
+#: The rounds of a limit of which nothing has been measured.
 _NONE = (math.inf,)
 
 
 @dataclass
-class _Looks:
-    """The looks of this process: the kind that is taken now, and the ``best`` of each kind, by name and processors."""
-
-    best: dict[tuple[str, int], int]
-    kind: Look | None = None
-    several: int | None = None
-
-    def saw(self, looks_ns: Sequence[int]) -> None:
-        """Take in looks of the kind that is taken now."""
-        if self.kind is not None:
-            at = self.kind.name, self.kind.processors
-            self.best[at] = int(min(best_look(looks_ns), self.best.get(at, math.inf)))
-            self.several = at[1] if at[1] > 1 else self.several
-
-    def facts(self) -> LookFacts:
-        """Return what a file says of them."""
-        name = self.kind.name if self.kind else None
-        here, several = (self.best.get((name or "", n or 1)) for n in (1, self.several))
-        return LookFacts(name=name, best_ns=here, processors=self.several, several_ns=several if self.several else None)
-
-
-@dataclass
-class _Roof:
-    """One roof while it is measured: the call, and what was ``found`` so far."""
+class _Limit:
+    """One limit while it is measured: the call, and what was ``measured`` so far."""
 
     call: Callable[[], object]
-    found: Measured
+    measured: Measured
 
-    def take(self, rounds: int, seconds: float, looks: _Looks) -> None:
-        """Measure some more rounds, with a look before and after each."""
+    def take(self, rounds: int, seconds: float, kind: Look | None) -> list[BestLook]:
+        """Measure some more rounds, with a look of a ``kind`` before and after each; return the best look."""
         seen: list[int] = []
-        take = looks.kind.take if looks.kind else None
-        between = (lambda: None) if take is None else (lambda: seen.append(take()))
+        between = (lambda: seen.append(kind.take())) if kind else (lambda: None)
         data = short_rounds(self.call, rounds, ROUND_S, most_s=2 * seconds, between=between)[1]
-        looks.saw(seen)
-        before = () if self.found.data is _NONE else self.found.data
-        self.found = replace(
-            self.found,
+        before = () if self.measured.data is _NONE else self.measured.data
+        self.measured = replace(
+            self.measured,
             data=(*before, *data),
-            looks_ns=(*self.found.looks_ns, *pairwise(seen)),
-            look_processors=looks.kind.processors if looks.kind else None,
+            looks_ns=(*self.measured.looks_ns, *pairwise(seen)),
+            look_processors=kind.processors if kind else None,
         )
+        if kind is None:
+            return []
+        return [BestLook(name=kind.name, processors=kind.processors, best_ns=int(best_look(seen)))]
 
-    def doubt(self, look: LookFacts) -> str | None:
-        """Return why it cannot be believed, None where it can."""
-        every, quiet = self.found.data, sorted(self.found.quiet_s(look))
-        if len(every) <= CONFIRMED_BY:
+    def doubt(self, looks: LookFacts) -> str | None:
+        """Return why it cannot be believed, None where it can: two more rounds come close to the best, all quiet."""
+        more, close = 2, 1.05
+        every, quiet = self.measured.data, sorted(self.measured.quiet_s(looks))
+        if len(every) <= more:
             return f"{BUSY}: there was no time for more than {words.things(len(every), 'round')}"
-        if len(quiet) <= CONFIRMED_BY:
+        if len(quiet) <= more:
             return f"{BUSY}: {len(quiet)} of {len(every)} rounds were between two quiet looks"
-        if quiet[CONFIRMED_BY] > CONFIRMED_WITHIN * quiet[0]:
-            return f"{BUSY}: no {CONFIRMED_BY} of {len(every)} rounds came near the best"
+        if quiet[more] > close * quiet[0]:
+            return f"{BUSY}: no {more} of {len(every)} rounds came near the best"
         half = median(quiet) / quiet[0]
-        if half > HALF_WITHIN.get(self.found.name, math.inf):
+        if half > HALF_WITHIN.get(self.measured.name, math.inf):
             return f"{BUSY}: half of its quiet rounds took {half:.1f} times as long as the best"
         return None
 
 
-def refused_words(found: Roofs | None) -> str | None:
+def refused_words(roofs: Roofs | None) -> str | None:
     """Return which roofs are refused, and why, in words; None where none is."""
-    refused = [one for one in found.measured if one.refused is not None] if found else []
+    refused = [limit for limit in roofs.measured if limit.refused is not None] if roofs else []
     if not refused:
         return None
-    each = words.listed([f"{one.name} with {words.things(one.threads, 'thread')}" for one in refused])
+    each = words.listed([f"{limit.name} with {words.things(limit.threads, 'thread')}" for limit in refused])
     return f"{each} not measured, {refused[0].refused}"
 
 
 def read_sizes(caches: dict[str, int], threads: int) -> dict[str, int]:
-    """Return the bytes that each of ``threads`` reads to measure a level: what fits it and not the level below."""
+    """Return the bytes that each of ``threads`` reads to measure a level: what fits it and not the level below.
+
+    They are whole turns of the loop that reads.
+    """
+    from mlpbench.kernels.numba_simd.codegen import peak
+
     sizes = {name[:2]: caches[name] // 2 for name in ("L1d", "L2") if name in caches}
     if "L3" in caches:  # shared, unlike the others
         sizes["L3"] = max(caches["L3"] // 2 // threads, 2 * caches.get("L2", 0))
     largest = max([size for name, size in caches.items() if name != "L1i"], default=0)
     sizes["DRAM"] = max(BEYOND * largest, DRAM_BYTES) // threads
-    return sizes
-
-
-def _sizes(caches: dict[str, int], threads: int) -> dict[str, int]:
-    """Return what `read_sizes` does, in whole turns of the loop that reads."""
-    from mlpbench.kernels.numba_simd.codegen import peak
-
-    wanted = read_sizes(caches, threads)
-    return {name: max(size // peak.READ_BYTES, 1) * peak.READ_BYTES for name, size in wanted.items()}
+    return {name: max(size // peak.READ_BYTES, 1) * peak.READ_BYTES for name, size in sizes.items()}
 
 
 def _calls(
@@ -234,29 +208,30 @@ def _calls(
     memory: NDArray[np.float64],
 ) -> Iterator[tuple[str, str, int, int | None, Callable[[], object]]]:
     """Yield name, unit, work of one call, bytes read through by each thread, and the call; reads are of ``memory``."""
-    from mlpbench.kernels.numba_simd.codegen.peak import compiled_peak, flop_per_turn
+    from mlpbench.kernels.numba_simd.codegen import peak
 
     item = np.dtype(dtype)
     a = np.random.default_rng(0).random((MATRIX_ROWS, MATRIX_ROWS)).astype(item)
     out = np.empty_like(a)
     yield "matrix product", "flop", 2 * MATRIX_ROWS**3, None, lambda: np.matmul(a, a, out=out)
 
-    add = compiled_peak(dtype)
-    flop = TURNS * flop_per_turn(dtype) * threads
+    add = peak.compiled_peak(dtype)
+    flop = TURNS * peak.flop_per_turn(dtype) * threads
     yield "multiply-add", "flop", flop, None, lambda: _all(pool, threads, lambda _: add(np.zeros(64, item), TURNS))
 
     for name, size in sizes.items():
         items = size // memory.itemsize
         arrays = [memory[i * items : (i + 1) * items] for i in range(threads)]
         times = max(1, 2**27 // size)  # a call is long beside the start of a thread
-        yield name, "byte", size * times * threads, size, _reader(pool, arrays, times)
+        sums = [np.zeros(peak.READ_BYTES // 8) for _ in arrays]
+        read = partial(_all, pool, threads, partial(_read, arrays, sums, times))
+        yield name, "byte", size * times * threads, size, read
 
 
-def _reader(pool: ThreadPoolExecutor, arrays: list[NDArray[Any]], times: int) -> Callable[[], None]:
+def _read(arrays: list[NDArray[Any]], sums: list[NDArray[Any]], times: int, thread: int) -> None:
     from mlpbench.kernels.numba_simd.codegen import peak
 
-    sums = [np.zeros(peak.READ_BYTES // 8) for _ in arrays]
-    return lambda: _all(pool, len(arrays), lambda i: peak.read(arrays[i], sums[i], times))
+    peak.read(arrays[thread], sums[thread], times)
 
 
 def _all(pool: ThreadPoolExecutor, threads: int, work: Callable[[int], Any]) -> None:
@@ -269,10 +244,13 @@ def _all(pool: ThreadPoolExecutor, threads: int, work: Callable[[int], Any]) -> 
 
 def _aligned(size: int) -> NDArray[np.float64]:
     """Return ``size`` bytes of float64 that start with a cache line: a load that crosses one counts twice."""
-    memory = np.ones(size + _ALIGNMENT, np.uint8)
-    skip = -memory.ctypes.data % _ALIGNMENT
+    line_bytes = 64
+    memory = np.ones(size + line_bytes, np.uint8)
+    skip = -memory.ctypes.data % line_bytes
     return memory[skip : skip + size].view(np.float64)
 
 
 if __name__ == "__main__":
-    child.tell(OfDevice(CPU, measure(**child.question())).as_dict())
+    asked = question.question()
+    known = msgspec.convert(asked.pop("best"), list[BestLook])
+    question.tell(OfDevice(CPU, measure(**asked, best=known)).as_dict())

@@ -38,8 +38,8 @@ def observe(kernel: Kernel, given: int) -> ThreadUse:
 
     pools = [pool for pool in threadpoolctl.threadpool_info() if isinstance(pool.get("num_threads"), int)]
     # They come in the order in which they are mapped, which differs between processes; two alike are one.
-    found = sorted({(f"{pool['internal_api']} ({pool['user_api']})", pool["num_threads"]) for pool in pools})
-    found += [(name, ask(sys.modules[name])) for name, ask in _ASK.items() if name in sys.modules]
+    counts = sorted({(f"{pool['internal_api']} ({pool['user_api']})", pool["num_threads"]) for pool in pools})
+    counts += [(name, ask(sys.modules[name])) for name, ask in _ASK.items() if name in sys.modules]
     if (own := kernel.describe().threads) is not None:
-        found.append(("the kernel", own))
-    return ThreadUse.of(given, tuple(ThreadCount(what, threads) for what, threads in found))
+        counts.append(("the kernel", own))
+    return ThreadUse.of(given, tuple(ThreadCount(what, threads) for what, threads in counts))

@@ -6,6 +6,7 @@ Run as a module, it is that process: it takes what to start as JSON on its comma
 import re
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from msgspec.structs import replace
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.machine import child, guard
+from mlpbench.bench.machine import question
+from mlpbench.bench.machine.child import scratch
 from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record.trust import FirstCall, Start
@@ -40,16 +42,16 @@ def starts(suite: Suite, kernel: str, *, fresh: bool) -> tuple[list[Start], str 
     admitted = suite.admitted(kernel)
     if admitted is not None and admitted.kernel_info.facts.compute_mode == "exclusive":
         return [], EXCLUSIVE
-    cases = [case.as_dict() for case in suite.cases if case.mode != "book"]
+    cases = [asdict(case) for case in suite.cases if case.mode != "book"]
     asked = {"kernel": kernel, "options": suite.workload.options.texts(), "rows": suite.workload.rows, "cases": cases}
     # A start that takes longer is stuck. It must not be the end of the process that asks, whose times are in it.
     allowed_s = suite.plan.timeout_s if suite.plan else None
     limit_s = 120.0 if allowed_s is None else min(120.0, allowed_s / 3)
     measured: list[Start] = []
-    with guard.OURS.folder() as scratch:
-        caches = {name: str(scratch / name.lower()) for name in CACHES} if fresh else {}
+    with scratch() as temporary:
+        caches = {name: str(temporary.folder / name.lower()) for name in CACHES} if fresh else {}
         for is_fresh in (True, False) if fresh else (False,):
-            said = child.ask(__name__, asked, variables=caches, timeout_s=limit_s)
+            said = question.ask(__name__, asked, variables=caches, timeout_s=limit_s)
             if said.found is None:
                 return measured, said.reason
             measured.append(replace(msgspec.convert(said.found, Start), fresh=is_fresh))
@@ -109,4 +111,4 @@ def peak_bytes() -> int | None:
 
 
 if __name__ == "__main__":
-    child.tell(measure_start(child.question()).as_dict())
+    question.tell(measure_start(question.question()).as_dict())

@@ -16,7 +16,7 @@ from mlpbench.bench import cases as cases_
 from mlpbench.bench import values, words
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import child, environment, look, supervised
+from mlpbench.bench.machine import child, environment, look
 from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.machine.threads import TooManyThreads
 from mlpbench.bench.measure import anatomy, arguments, cold, device, instruments, single_calls
@@ -308,7 +308,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--mlpbench-audit"):
         config.stash[AUDIT] = Audit()
     if config.getoption("--mlpbench-run"):
-        supervised.end_with_parent()
+        child.end_with_parent()
     try:
         _ = config.getoption("--p99") and values.parse_duration(config.getoption("--p99"))
     except UserError as error:

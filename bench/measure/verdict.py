@@ -11,7 +11,7 @@ import msgspec
 from mlpbench.bench import words
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.machine import child
+from mlpbench.bench.machine import question
 from mlpbench.bench.measure import checks
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record.fields import Number
@@ -39,7 +39,7 @@ class _Answer(msgspec.Struct):
 
 
 def _ask(options: Options, name: str, **more: Any) -> _Answer:
-    said = child.ask(__name__, {"kernel": name, "options": options.texts(), **more}, timeout_s=TIMEOUT_S)
+    said = question.ask(__name__, {"kernel": name, "options": options.texts(), **more}, timeout_s=TIMEOUT_S)
     with suppress(msgspec.ValidationError):
         answer = msgspec.convert(said.found or {}, _Answer)
         conforms = answer.verdict == "conforms"
@@ -132,4 +132,4 @@ def _answer(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    child.tell(_answer(child.question()))
+    question.tell(_answer(question.question()))

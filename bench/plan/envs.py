@@ -18,9 +18,9 @@ from packaging.requirements import Requirement
 
 from mlpbench.bench import values
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import supervised
-from mlpbench.bench.machine.child import starting
-from mlpbench.bench.machine.supervised import Ended, Limits
+from mlpbench.bench.machine import child
+from mlpbench.bench.machine.child import Ended
+from mlpbench.bench.machine.variables import inherited
 from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.fields import SCHEMA, Block, Name, Text
@@ -155,8 +155,7 @@ def installed(python: str, distribution: str) -> str | None:
 
 def _answer(words: Sequence[str]) -> Ended:
     """Run an interpreter under the limits of every child, with none of the variables that are about ours."""
-    python, variables = starting(words[0])
-    return supervised.run([python, *words[1:]], variables, Limits(TIMEOUT_S, supervised.memory_limit()))
+    return child.run(words, inherited(words[0]), TIMEOUT_S)
 
 
 def _ask(name: str, python: str) -> _Answer:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from mlpbench.bench.machine import child, guard
+from mlpbench.bench.machine import child, question
 from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
@@ -74,7 +74,7 @@ def probe_all(names: list[str], specs: Collection[ForwardSpec] = (), python: str
         except KeyboardInterrupt:  # it has not reached those that are asked: a session of their own keeps them from it
             pool.shutdown(wait=False, cancel_futures=True)
             while wait(futures.values(), timeout=_AGAIN_S).not_done:
-                guard.OURS.kill_groups()
+                child.stop_all()
             raise
 
 
@@ -102,7 +102,7 @@ def for_spec(answer: Probed, spec: ForwardSpec) -> Probed:
 def _ask(names: list[str], specs: Collection[ForwardSpec], python: str | None) -> dict[str, Probed]:
     """Ask one process about kernels of one module, and another about those that it did not come to."""
     asked = {"names": names, "specs": [spec.as_dict() for spec in specs]}
-    said = child.ask(__name__, asked, timeout_s=TIMEOUT_S, python=python)
+    said = question.ask(__name__, asked, timeout_s=TIMEOUT_S, python=python)
     answers = dict(_answers(said.printed, names))
     silent = [name for name in names if name not in answers]
     if silent:  # kernels are asked in order: the first without an answer is the one that ended the process
@@ -147,10 +147,10 @@ def _refused(kernel: type[Kernel], specs: Collection[ForwardSpec]) -> Iterator[t
 
 
 def _answer() -> None:
-    asked = child.question()
+    asked = question.question()
     specs = [ForwardSpec(**{**spec, "sizes": tuple(spec["sizes"])}) for spec in asked["specs"]]
     for name in asked["names"]:
-        child.tell(asdict(probe(name, specs)))
+        question.tell(asdict(probe(name, specs)))
 
 
 if __name__ == "__main__":

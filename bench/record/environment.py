@@ -21,7 +21,6 @@ class Machine(Block, frozen=True, kw_only=True):
     logical_cpus: Index | None = None
     affinity: tuple[Index, ...] | None = None
     caches: dict[Text, Bytes] = field(default_factory=dict)
-    memory_bytes: Bytes | None = None
     governor: Text | None = None
     load: tuple[Number, ...] | None = None
 
@@ -39,7 +38,6 @@ class Python(Block, frozen=True, kw_only=True):
 
     version: Text | None = None
     implementation: Text | None = None
-    compiler: Text | None = None
 
 
 class Pool(Block, frozen=True, kw_only=True):
@@ -54,11 +52,11 @@ class Pool(Block, frozen=True, kw_only=True):
 
 
 class Gpu(Block, frozen=True, omit_defaults=True):
-    """The GPU in use, in the words of `nvidia-smi`, or the reason why there is none.
+    """The GPU in use, as NVML sees it, or the reason why there is none.
 
     Of a process whose kernel computes on one it is that one, of others the first that they may use; ``cards``: how many
     there are. ``uuid`` is that of CUDA, which of a slice of a card (``mig``) begins with MIG. ``reason`` may be there
-    beside a card: why `nvidia-smi` says nothing of it.
+    beside a card: why NVML says nothing of it.
     """
 
     available: bool
@@ -66,12 +64,9 @@ class Gpu(Block, frozen=True, omit_defaults=True):
     name: Text | None = None
     driver: Text | None = None
     memory: Text | None = None
-    sm_clock: Text | None = None
     uuid: Text | None = None
-    pci_bus: Text | None = None
     mig: bool | None = None
     power_limit: Text | None = None
-    compute_mode: Text | None = None
     cards: Index | None = None
 
 

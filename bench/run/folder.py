@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import environment
+from mlpbench.bench.machine import environment, identity
 from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Computed, Ending, Plan, PlanHead, RunFile, SweepEnding, SweepHead
@@ -66,7 +66,7 @@ def held(folder: Path) -> Iterator[None]:
 
 def make_folder(results: Path, name: Path | str) -> Path:
     """Make a new folder among the results of this machine. Raises UserError where that is not possible."""
-    folder = results / environment.machine_id() / name
+    folder = results / identity.machine_id() / name
     try:
         folder.mkdir(parents=True)
     except FileExistsError:

@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import environment
+from mlpbench.bench.machine import identity
 from mlpbench.bench.record import look
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.write import write_atomically
@@ -12,7 +12,7 @@ from mlpbench.bench.record.write import write_atomically
 
 def path_for(folder: Path) -> Path:
     """Return where the fastest looks are kept for a run in this folder: in that of its machine."""
-    machine = environment.machine_id()
+    machine = identity.machine_id()
     return next((parent for parent in folder.parents if parent.name == machine), folder.parent) / look.FILE
 
 
@@ -37,6 +37,6 @@ def keep(path: Path, record: Record) -> str | None:
     best = look.fastest(known, look.of_record(record))
     if best != known:
         with suppress(UserError):
-            head = look.LookHead(machine=environment.machine_id(), best=best)
+            head = look.LookHead(machine=identity.machine_id(), best=best)
             write_atomically(path, look.LookFile(head), replace=True)
     return problem

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import supervised
-from mlpbench.bench.machine.child import starting
-from mlpbench.bench.machine.supervised import Limits
+from mlpbench.bench.machine import child
+from mlpbench.bench.machine.variables import inherited
 from mlpbench.bench.plan import envs
 from mlpbench.bench.plan.envs import Env
 from mlpbench.bench.plan.versions import SHORT, Version, git
@@ -72,9 +71,7 @@ def _place(python: Path) -> tuple[str, ...]:
 
 def _run(command: Sequence[str], who: str) -> None:
     """Run a tool that makes an environment. Raises UserError with what it said where it fails."""
-    _, variables = starting(command[0])
-    limits = Limits(TIMEOUT_S, supervised.memory_limit())
-    ended = supervised.run(command, {**variables, "NO_COLOR": "1"}, limits, merged=True)
+    ended = child.run(command, {**inherited(command[0]), "NO_COLOR": "1"}, TIMEOUT_S, merged=True)
     if ended.status != 0:
         said = _said(ended.out) if ended.status else ended.how()
         raise UserError(f"{who}: no environment: {said or ended.how()}")

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,9 +17,10 @@ from mlpbench.bench.cases import PER_SAMPLE_ROWS
 from mlpbench.bench.clock import elapsed, utc_s
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import child, environment, supervised
-from mlpbench.bench.machine.child import PHASE, starting
-from mlpbench.bench.machine.supervised import Ended, Limits
+from mlpbench.bench.machine import child, environment
+from mlpbench.bench.machine.child import PHASE, Ended
+from mlpbench.bench.machine.cleanup import Scratch
+from mlpbench.bench.machine.variables import inherited, with_threads
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import admitted
 from mlpbench.bench.record import schema, untrusted
@@ -41,6 +43,8 @@ TOLD = (0, 1)
 #: What is free among temporary files before a process starts: the largest record of a full sweep is below 1 MB, and as
 #: pytest-benchmark writes it, with a line for each number, some times as long.
 ROOM_BYTES = 4 * 2**20
+#: What a process calls its record, beside its temporary files.
+RECORD = "record.json"
 #: Of a line that a kernel has printed, the most that becomes a reason.
 LONGEST_LINE = 400
 #: What the name of a file ends with that a process left as its record, and that is none: no reader looks for it.
@@ -249,7 +253,7 @@ def _process(
     timeout_s = plan.timeout_s or TIMEOUT_S
     seconds = min(timeout_s, limit_s or timeout_s)
     with child.scratch(ROOM_BYTES) as scratch:
-        raw = scratch / "record.json"
+        raw = scratch.folder / RECORD
         words = [
             *_words(plan, workload.options, at[0]),
             *_shorter(plan, share),
@@ -261,9 +265,9 @@ def _process(
             f"--mlpbench-repeat={at[1]}",
             f"--mlpbench-looks={looks.path_for(folder)}",
             f"--benchmark-json={raw}",
-            f"--benchmark-storage=file://{scratch}",  # by default, a folder wherever we were started
+            f"--benchmark-storage=file://{scratch.folder}",  # by default, a folder wherever we were started
         ]
-        ended = _start(words, plan, on_phase, seconds, raw)
+        ended = _start(words, plan, on_phase, seconds, scratch)
         if ended.left:
             told.append(f"it left {things(ended.left, 'process', 'processes')} behind: killed")
         came_to_its_end = ended.status in TOLD
@@ -315,27 +319,25 @@ def _environment(folder: Path) -> Environment:
     return head.current if isinstance(head, PlanHead) else head.environment
 
 
-def _start(words: list[str], plan: Plan, on_phase: Callable[[str], None], seconds: float, raw: Path) -> Ended:
-    """Run the interpreter's pytest, with its threads set before any library loads, and none of pytest's variables.
-
-    Its temporary files lie beside ``raw``, its record.
-    """
+def _start(words: list[str], plan: Plan, on_phase: Callable[[str], None], seconds: float, scratch: Scratch) -> Ended:
+    """Run the interpreter's pytest, with its threads set before any library loads, and none of pytest's variables."""
 
     def told(line: str) -> None:
         if line.startswith(PHASE):
             on_phase(line.removeprefix(PHASE).strip())
 
-    python, inherited = starting(plan.env.python if plan.env else None)
-    kept = {name: value for name, value in inherited.items() if not name.startswith("PYTEST_")}
+    python = plan.env.python if plan.env else None
+    kept = {name: value for name, value in inherited(python).items() if not name.startswith("PYTEST_")}
     ours = {"PYTHONUNBUFFERED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    return supervised.run(
-        [python, "-P", "-m", "pytest", *words],
-        environment.set_threads(child.with_temporary({**kept, **ours}, raw.parent), plan.threads or processors()),
-        Limits(seconds, supervised.memory_limit()),
+    return child.run(
+        [python or sys.executable, "-P", "-m", "pytest", *words],
+        with_threads({**kept, **ours}, plan.threads or processors()),
+        seconds,
+        within=scratch,
         binding=plan.binding,
         merged=True,
         on_line=told,
-        is_done=child.whole(raw).exists,
+        is_done=child.whole(scratch.folder / RECORD).exists,
     )
 
 

@@ -11,7 +11,7 @@ from mlpbench.bench.cases import Setting
 from mlpbench.bench.clock import utc_s
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import environment
+from mlpbench.bench.machine import environment, identity
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import admitted
 from mlpbench.bench.plan.sweep import Part, Sweep, names_of
@@ -55,7 +55,7 @@ def find(results: Path, below: str = "") -> Path:
 
     ``below``: a folder of the machine that the runs are in.
     """
-    machine = results / environment.machine_id() / below
+    machine = results / identity.machine_id() / below
     folders = {path.parent for path in machine.glob(f"*/{PLAN_FILE}")} if machine.is_dir() else set()
     for folder in sorted(folders, key=lambda path: path.name, reverse=True):
         if not (folder / MERGED).exists() and _has_stopped(untrusted.read(folder / PLAN_FILE, RunFile).mlpbench):

@@ -1,4 +1,4 @@
-"""Device kernels that do arithmetic alone, or nothing: what they do in a launch, and what is given to them."""
+"""Device kernels that do arithmetic alone, copy or read alone, or nothing: their texts, and what they are given."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 
 #: As in ``peak.cu``.
 CHAINS, STEPS, THREADS = 8, 16, 256
+#: Bytes that a thread of ``bandwidth.cu`` loads at once: the widest load there is.
+LOAD_BYTES = 16
 #: What launches and does nothing.
 NOTHING = "nothing"
 
@@ -50,5 +52,17 @@ def peaks(dtype: str) -> tuple[Peak, ...]:
 def source(dtype: str) -> str:
     """Return the text of all of them for a dtype, `NOTHING` included."""
     real = {"float32": "float", "float64": "double"}[dtype]
-    text = [files(__package__).joinpath(name).read_text(encoding="utf-8") for name in ("machine.cuh", "peak.cu")]
-    return "\n".join((f"#define REAL {real}", *text))
+    return "\n".join((f"#define REAL {real}", _text("machine.cuh"), _text("peak.cu")))
+
+
+def bandwidth_source() -> str:
+    """Return the text of ``copy_all`` and ``read_all``, which go through arrays a number of times.
+
+    ``__ldcg`` and ``__stcg`` pass by L1. Four loads are under way at once where the array is long enough, and the sum
+    depends on each, so that none can be left out.
+    """
+    return _text("bandwidth.cu")
+
+
+def _text(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ from mlpbench.kernels import reference
 from mlpbench.kernels.base import require
 from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.files import open_ordinary
-from mlpbench.kernels.models import guard, tensors
+from mlpbench.kernels.models import onnx_size, tensors
 from mlpbench.kernels.models.content import Network
 from mlpbench.kernels.params import Params
 from mlpbench.kernels.spec import Activation
@@ -92,7 +92,7 @@ def read(path: Path) -> Network:
     """Read a model. Raises ParamsError with the node and operator that is no part of a fully connected network."""
     onnx = require("onnx", "models")
     with open_ordinary(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        guard.require_small(content)
+        onnx_size.require_small(content)
         model = onnx.ModelProto()
         try:
             model.ParseFromString(content[:])

@@ -66,7 +66,7 @@ def card(_asked: Asked) -> None:
         say(INFO, f"card: {error}: parts that time need what mlpbench itself needs")
     else:
         found = cards.in_use(Facts.of(**facts))
-        say(INFO, f"card: driver {found.driver}, power limit {found.power_limit}, SM clock {found.sm_clock}")
+        say(INFO, f"card: driver {found.driver}, power limit {found.power_limit}")
     judge(identity.overrides() is None, f"card: variables that change the arithmetic: {identity.overrides() or 'none'}")
 
 

@@ -68,10 +68,9 @@ class Job:
 
 def jobs() -> list[Job]:
     """Return every program of the project."""
-    from mlpbench.bench.machine import cuda_roofs
     from mlpbench.kernels.cuda import peak, programs, queue
 
-    found = [Job("roofs", cuda_roofs.SOURCE), Job("queue", queue.SOURCE)]
+    found = [Job("roofs", peak.bandwidth_source()), Job("queue", queue.SOURCE)]
     found += [Job(f"peak {dtype}", peak.source(dtype)) for dtype in ("float32", "float64")]
     widest = programs.MAX_SOFTMAX
     for n_out, dtype in ((10, "float32"), (10, "float64"), (widest, "float32"), (widest + 1, "float64")):

@@ -140,7 +140,7 @@ def half(tmp_path):
 IMAGES, LABELS = FILES["test"]
 #: One of each kind of damage; tests/data/test_idx.py has them all.
 DAMAGES = {
-    "truncated images": (lambda f: _cut(f / IMAGES, 1000), f"{IMAGES} is truncated: 984 bytes of data"),
+    "truncated images": (lambda f: _cut(f / IMAGES, 1000), f"{IMAGES} is damaged: it has 984 bytes of data"),
     "a web page": (lambda f: (f / LABELS).write_bytes(b"<!doctype html>"), f"{LABELS} is not an IDX file of labels"),
     "broken gzip": (lambda f: (f / f"{IMAGES}.gz").write_bytes(b"\x1f\x8b\x08\x00" + bytes(50)), f"{IMAGES}.gz"),
     "no labels": (lambda f: (f / LABELS).unlink(), f"has no {LABELS}, gzipped or not"),

@@ -33,8 +33,6 @@ def test_new_writes_twelve_lines_and_never_over_a_file(tmp_path, capsys):
         (path, "stays as it is"),
         (tmp_path / "none" / "x.py", "cannot write"),
         ("x.txt", "in .py"),
-        (tmp_path / "a\nb.py", "a plainer one"),
-        ('".py', "a plainer one"),
     ):
         status, _, err = called(capsys, "new", asked)
         assert status == 2

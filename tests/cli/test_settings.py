@@ -133,7 +133,7 @@ OWN = {
     "history": {"kernels": ["one-that-is-gone"], "machine": "testbox"},
     "merge": {"sources": (["a", "/b"], ["../a", "/b"])},
     "fetch": {"test-only": True},
-    "show": {"index": 3, "png": ("digit.png", "../digit.png")},
+    "show": {"index": 3},
     "ab": {"old": "main", "new": "HEAD", "with": ["numba"]},
     "fleet": {"dask": "tcp://node0:8786", "ssh": ("hosts.toml", "../hosts.toml")},
 }

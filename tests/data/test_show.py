@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import io
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -24,29 +24,17 @@ def one_hot(number):
     return np.eye(10)[number]
 
 
-def printed(renderable, *, encoding="utf-8", **options):
-    """Return what a console writes, as it would be read from a pipe or seen in a terminal."""
-    console = Console(width=80, record=True, file=Sink(encoding), **options)
-    console.print(renderable)
-    return console.export_text(styles="color_system" in options)
-
-
-class Sink:
-    def __init__(self, encoding):
-        self.encoding = encoding
-
-    def write(self, text):
-        text.encode(self.encoding)
-
-    def flush(self):
-        pass
+def printed(index, dataset, probabilities, *, plain=True):
+    """Return what a console writes of an image."""
+    console = Console(width=80, record=True, file=io.StringIO(), color_system=None if plain else "truecolor")
+    console.print(show.show(show.as_dict(index, dataset, probabilities), plain=plain))
+    return console.export_text(styles=not plain)
 
 
 def test_piped_it_is_ascii_and_the_digit_can_be_seen(digits):
     one = int(np.flatnonzero(digits.labels == 1)[0])
-    text = printed(show.show(one, digits, one_hot(1)), encoding="ascii")
+    text = printed(one, digits, one_hot(1))
     assert text.isascii()
-    assert "\x1b" not in text
     assert f"digits, image {one} (0 to 999): label 1, the network says 1 (right)" in text
     lines = text.splitlines()
     assert len(lines) == 2 + 14
@@ -59,7 +47,7 @@ def test_piped_it_is_ascii_and_the_digit_can_be_seen(digits):
 
 def test_darker_pixels_get_darker_characters():
     gradient = datasets.Dataset("test", np.linspace(0, 255, 784).astype(np.uint8)[None], None, "")
-    text = printed(show.show(0, gradient, one_hot(0)))
+    text = printed(0, gradient, one_hot(0))
     picture = "".join(line[:28].ljust(28) for line in text.splitlines()[2:16])
     levels = [show.RAMP.index(character) for character in picture]
     assert levels == sorted(levels)
@@ -67,12 +55,10 @@ def test_darker_pixels_get_darker_characters():
 
 
 def test_in_a_terminal_every_pixel_has_its_grey(digits):
-    text = printed(show.show(0, digits, one_hot(7)), color_system="truecolor", force_terminal=True)
+    text = printed(0, digits, one_hot(7), plain=False)
     assert text.count("▀") == 28 * 14
     for value in np.unique(digits.images[0]):
         assert f"{value};{value};{value}" in text
-    text = printed(show.show(0, digits, one_hot(7)), color_system="truecolor", force_terminal=True, no_color=True)
-    assert "▀" not in text, "ASCII where there are no colours"
 
 
 def test_bars_and_marks_tell_label_and_answer(digits):
@@ -80,17 +66,17 @@ def test_bars_and_marks_tell_label_and_answer(digits):
     answer = (label + 1) % 10
     probabilities = np.full(10, 0.25 / 9)
     probabilities[answer] = 0.75
-    rows = [line[28:].split() for line in printed(show.show(0, digits, probabilities)).splitlines()[3:13]]
+    rows = [line[28:].split() for line in printed(0, digits, probabilities).splitlines()[3:13]]
     assert [row[0] for row in rows] == [str(n) for n in range(10)]
     assert rows[answer][1:] == ["0.7500", "#" * 12, "answer"]
     assert rows[label][1:] == ["0.0278", "label"]
-    assert "(wrong)" in printed(show.show(0, digits, probabilities))
-    assert "nan" in printed(show.show(0, digits, np.full(10, np.nan))), "a broken network is shown as well"
+    assert "(wrong)" in printed(0, digits, probabilities)
+    assert "nan" in printed(0, digits, np.full(10, np.nan)), "a broken network is shown as well"
 
 
 def test_data_without_labels():
     random = datasets.random(MNIST, rows=3)
-    text = printed(show.show(2, random, one_hot(4)))
+    text = printed(2, random, one_hot(4))
     assert "random, image 2 (0 to 2): the network says 4" in text
     assert "label" not in text
     facts = show.as_dict(0, random, one_hot(4))
@@ -110,52 +96,7 @@ def test_as_dict_is_json_and_complete(digits):
 
 @pytest.mark.parametrize("index", [-1, 1000, 10**9])
 def test_rows_that_are_no_images(digits, index):
-    for call in (show.show, show.as_dict):
-        with pytest.raises(UserError, match=f"there is no image {index}: digits has rows 0 to 999"):
-            call(index, digits, one_hot(0))
+    with pytest.raises(UserError, match=f"there is no image {index}: digits has rows 0 to 999"):
+        show.as_dict(index, digits, one_hot(0))
     with pytest.raises(UserError, match="no images"):
-        show.show(0, datasets.random(HAND_WORKED, rows=1), one_hot(0))
-
-
-# PNG
-
-
-def test_png_holds_the_pixels_of_bytes_and_of_floats(digits, tmp_path):
-    image = pytest.importorskip("PIL.Image")
-    path = tmp_path / "digit.PNG"
-    show.save_png(digits.images[5], path)
-    with image.open(path) as saved:
-        assert (saved.format, saved.mode, saved.size) == ("PNG", "L", (280, 280))
-        np.testing.assert_array_equal(np.asarray(saved)[::10, ::10], digits.images[5].reshape(28, 28))
-    assert [file.name for file in tmp_path.iterdir()] == ["digit.PNG"]
-    show.save_png(np.linspace(0, 1, 784, dtype=np.float32), tmp_path / "x.png")
-    with image.open(tmp_path / "x.png") as saved:
-        assert saved.getextrema() == (0, 255)
-
-
-def test_png_replaces_one_that_is_there_and_no_other_file(digits, tmp_path):
-    pytest.importorskip("PIL")
-    show.save_png(digits.images[0], tmp_path / "x.png")
-    before = (tmp_path / "x.png").read_bytes()
-    show.save_png(digits.images[1], tmp_path / "x.png")
-    assert (tmp_path / "x.png").read_bytes() != before
-    for name in ("notes.txt", "png", "x.jpg"):
-        (tmp_path / name).write_text("mine")
-        with pytest.raises(UserError, match=r"let it end in \.png"):
-            show.save_png(digits.images[0], tmp_path / name)
-        assert (tmp_path / name).read_text() == "mine"
-
-
-@pytest.mark.parametrize(("name", "words"), [("nowhere/x.png", "No such file"), ("folder.png", "cannot write")])
-def test_png_that_cannot_be_written(digits, tmp_path, name, words):
-    pytest.importorskip("PIL")
-    (tmp_path / "folder.png").mkdir()
-    with pytest.raises(UserError, match=words):
-        show.save_png(digits.images[0], tmp_path / name)
-    assert [file.name for file in tmp_path.iterdir()] == ["folder.png"]
-
-
-def test_without_pillow(digits, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(UserError, match=r"pip install -e '\.\[png\]'"):
-        show.save_png(digits.images[0], tmp_path / "x.png")
+        show.as_dict(0, datasets.random(HAND_WORKED, rows=1), one_hot(0))

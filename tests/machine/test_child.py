@@ -1,89 +1,146 @@
-"""A question to a fresh interpreter, and every way in which it stays without an answer."""
+"""A process under limits: whatever it does, it ends, it is told how, and nothing that it started is left."""
 
+import os
+import signal
+import subprocess
 import sys
-from pathlib import Path
+from contextlib import suppress
 
 import pytest
 
-from mlpbench.bench.machine import binding, child
-from mlpbench.bench.machine.environment import THREAD_VARIABLES
-from support.processes import interpreter, over_when_heard
+from mlpbench.bench.machine import child
+from support.processes import gone, over_when_heard, python
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+HEAD = "import os, signal, subprocess, sys, time\n"
 
 
-@pytest.fixture
-def ask(tmp_path, monkeypatch):
-    """Ask a stand-in for the interpreter, which runs ``body``."""
-
-    def asked(body, timeout_s=300.0, **options):
-        monkeypatch.setattr(child.sys, "executable", interpreter(tmp_path, body))
-        return child.ask("some.module", {"a": [1]}, timeout_s=timeout_s, **options)
-
-    return asked
+def run(body, *, seconds=30.0, **how):
+    return child.run([sys.executable, "-IS", "-c", HEAD + body], os.environ, seconds, **how)
 
 
-def test_the_last_line_is_the_answer(ask):
-    answer = ask('print("a library greets"); print(json.dumps({"words": words}))')
-    assert answer.found == {"words": ["-P", "-m", "some.module", '{"a": [1]}']}
-    assert answer.reason is None
-    assert answer.printed.startswith("a library greets\n")
+def test_what_it_says_and_how_it_ended():
+    ended = run("print('a'); print('b', file=sys.stderr); sys.exit(3)")
+    assert (ended.status, ended.stopped, ended.out, ended.err, ended.left) == (3, None, "a\n", "b\n", 0)
+    assert ended.how() == "ended with 3"
 
 
-@pytest.mark.parametrize("threads", [None, 3])
-def test_the_process_has_our_environment_and_what_is_said(ask, monkeypatch, threads):
-    monkeypatch.setenv("MLPBENCH_TEST", "kept")
-    found = ask("print(json.dumps(dict(os.environ)))", threads=threads, variables={"CACHE": "empty"}).found
-    assert (found["MLPBENCH_TEST"], found["CACHE"]) == ("kept", "empty")
-    if threads:
-        assert {found[name] for name in THREAD_VARIABLES} == {"3"}
+def test_lines_are_told_as_they_come():
+    lines = []
+    body = "os.write(1, b'on'); time.sleep(0.05); os.write(1, b'e\\ntwo\\n'); os.write(1, b'rest')"
+    ended = run(body, merged=True, on_line=lines.append)
+    assert (lines, ended.out) == (["one", "two"], "one\ntwo\nrest")
 
 
-def test_the_process_has_a_folder_for_temporary_files_that_goes_with_it(ask, tmp_path, monkeypatch):
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    monkeypatch.delenv(child.INDUCTOR_CACHE, raising=False)
-    found = ask('open(os.environ["TMPDIR"] + "/more", "w").close(); print(json.dumps(dict(os.environ)))').found
-    assert Path(found["TMPDIR"]).parent == temporary
-    assert Path(found[child.INDUCTOR_CACHE]).parent == temporary, "compiled code is not compiled again"
-    assert list(temporary.iterdir()) == []
-    mine = {child.INDUCTOR_CACHE: "mine", "TMPDIR": "/tmp"}
-    assert child.with_temporary(mine, tmp_path) == {**mine, "TMPDIR": str(tmp_path)}
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGSEGV, "SIGSEGV"), (50, "signal 50")])
+def test_a_signal_has_its_name_or_its_number(number, name):
+    assert run(f"os.kill(os.getpid(), {int(number)})").how() == f"died of {name}"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems bind no processes")
-def test_the_process_is_bound(ask):
-    chosen = binding.choose(1)
-    answer = ask("print(json.dumps({'on': sorted(os.sched_getaffinity(0))}))", binding=chosen)
-    assert answer.found == {"on": list(chosen.processors)}
+def test_a_program_that_is_gone(tmp_path):
+    """As an environment may be that was there when the run began."""
+    ended = child.run([str(tmp_path / "python")], {}, 30.0)
+    assert (ended.status, ended.late) == (None, False)
+    assert ended.how() == f"could not be started: {tmp_path}/python: No such file or directory"
+
+
+def test_one_that_takes_too_long(monkeypatch):
+    over_when_heard(monkeypatch)
+    ended = run("print(os.getpid(), flush=True); time.sleep(60)", seconds=50)
+    assert (ended.status, ended.late, ended.how()) == (None, True, "was stopped after 50 s")
+    gone(int(ended.out))
+
+
+def test_one_that_takes_too_long_and_says_nothing_more():
+    assert run("os.close(1); os.close(2); time.sleep(60)", seconds=0.5).how() == "was stopped after 0.5 s"
+
+
+@LINUX
+def test_one_that_takes_all_memory_with_what_it_starts(monkeypatch):
+    monkeypatch.setattr(child, "TICK_S", 0.1)
+    monkeypatch.setattr(child, "memory_limit", lambda: 100 * 2**20)
+    half = "held = b'x' * (60 * 2**20); time.sleep(60)"
+    ended = run(f"started = subprocess.Popen([sys.executable, '-IS', '-c', {HEAD + half!r}]); {half}")
+    assert ended.status is None
+    assert ended.how().startswith("was stopped: it held 0.")
+    assert ended.how().endswith("GiB of memory, and 0.0977 GiB were left for it")
+
+
+def test_one_that_prints_without_end():
+    ended = run("while True: os.write(1, b'x' * 65536)")
+    assert ended.how() == "was stopped: it printed more than 16 MiB"
+    assert len(ended.out) < 17 * 2**20
+
+
+@pytest.mark.parametrize("session", [True, False], ids=["session of its own", "group"])
+def test_what_a_process_leaves_behind_holds_nobody_up_and_is_killed(session):
+    """It keeps the output open. In a session of its own, on a system that tells of none, the test ends it."""
+    ended = run(f"print(subprocess.Popen(['sleep', '60'], start_new_session={session}).pid)")
+    assert (ended.status, ended.stopped) == (0, None)
+    if sys.platform == "linux":
+        assert ended.left == 1
+    elif session:
+        with suppress(ProcessLookupError):
+            os.kill(int(ended.out), signal.SIGKILL)
+    gone(int(ended.out))
+
+
+@LINUX
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_just_as_it_starts_stops_it_as_well(monkeypatch, signum):
+    """It runs by then, and nobody has been given its number yet."""
+    start, started = subprocess.Popen, []
+
+    def interrupted(command, **how):
+        started.append(start(command, **how))
+        if "-c" in command:
+            os.kill(os.getpid(), signum)
+        return started[-1]
+
+    monkeypatch.setattr(child.subprocess, "Popen", interrupted)
+    before = signal.signal(signum, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run("time.sleep(60)")
+    finally:
+        signal.signal(signum, before)
+    started[-1].communicate()
+    gone(started[-1].pid)
+
+
+@LINUX
+def test_the_memory_that_is_left_is_told():
+    free = child.memory_limit()
+    assert 0 < free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert child.resident_bytes(os.getpid()) > 10 * 2**20
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        ("pass", "ended with 0: it gave no answer"),
-        ("print('[1]')", "ended with 0: it gave no answer"),
-        ("print('{\"a\":' + 100_000 * '[')", "ended with 0: it gave no answer"),
-        ("sys.stdout.buffer.write(b'{\\xff\\xfe')", "ended with 0: it gave no answer"),
-        ("print('{}'); sys.exit(3)", "ended with 3: it gave no answer"),
-        ("sys.exit('first line\\nlast line\\n')", "ended with 1: last line"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "died of SIGKILL: it gave no answer"),
-    ],
+    ("seconds", "late", "how"),
+    [(50, False, "was stopped 0.3 s after its work was done"), (0.2, True, "was stopped after 0.2 s")],
 )
-def test_without_an_answer_there_is_a_reason(ask, body, reason):
-    answer = ask(body)
-    assert answer.found is None
-    assert answer.reason == f"the process {reason}"
+def test_one_whose_work_is_done_has_a_moment_to_end(monkeypatch, seconds, late, how):
+    monkeypatch.setattr(child, "TICK_S", 0.05)
+    monkeypatch.setattr(child, "GRACE_S", 0.3)
+    ended = run("time.sleep(60)", seconds=seconds, is_done=lambda: True)
+    assert (ended.status, ended.late, ended.how()) == (None, late, how)
 
 
-def test_one_that_takes_too_long_gives_no_answer(ask, monkeypatch):
-    over_when_heard(monkeypatch)
-    answer = ask("print('so far', flush=True); time.sleep(60)", timeout_s=50)
-    assert (answer.found, answer.reason) == (None, "the process was stopped after 50 s")
-    assert answer.printed == "so far\n"
+@LINUX
+def test_a_child_without_a_guard_ends_with_its_parent():
+    """The system does it: as far as it goes, whatever has ended the guard."""
+    body = (
+        "import os, subprocess, sys\n"
+        "child = 'from mlpbench.bench.machine import child; import time; child.end_with_parent();"
+        " print(1, flush=True); time.sleep(60)'\n"
+        "env = {**os.environ, 'MLPBENCH_PARENT': str(os.getpid())}\n"
+        "started = subprocess.Popen([sys.executable, '-c', child], env=env, stdout=subprocess.PIPE)\n"
+        "started.stdout.readline(); print(started.pid, flush=True); os._exit(0)"
+    )
+    gone(int(python("-c", body).stdout))
 
 
-def test_the_process_finds_the_question_and_its_answer_has_a_line_of_its_own(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["some.module", '{"a": [1]}'])
-    sys.stdout.write("a library greets")
-    child.tell(child.question())
-    assert capsys.readouterr().out.splitlines() == ["a library greets", '{"a": [1]}']
+def test_a_child_whose_parent_has_ended_before_it_could_look():
+    body = "from mlpbench.bench.machine import child; child.end_with_parent(); print('still here')"
+    found = python("-c", body, MLPBENCH_PARENT="1")
+    assert found.stdout == ("" if sys.platform == "linux" else "still here\n")

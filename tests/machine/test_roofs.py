@@ -8,11 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import binding, child, roofs
+from mlpbench.bench.machine import binding, question, roofs
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.environment import Environment, Machine
 from mlpbench.bench.record.fields import SCHEMA
+from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.roofs import Measured
 from mlpbench.bench.record.trust import LookFacts
 from mlpbench.kernels.numba_simd.codegen import peak
@@ -93,7 +94,7 @@ def block_of(folder):
 
 
 MEASURED = {"dtype": "float64", "measured": [{"name": "multiply-add", "work": 10, "data": [1.0]}]}
-CPU = child.Answer({"device": "cpu", "roofs": MEASURED}, None)
+CPU = question.Answer({"device": "cpu", "roofs": MEASURED}, None)
 
 
 def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
@@ -103,9 +104,9 @@ def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
     def ask(module, what, threads, binding, timeout_s):
         assert binding is None
         asked.append((module, threads, what))
-        return CPU if module == roofs.__name__ else child.Answer({"device": "cuda", "roofs": MEASURED}, None)
+        return CPU if module == roofs.__name__ else question.Answer({"device": "cuda", "roofs": MEASURED}, None)
 
-    monkeypatch.setattr(roofs.child, "ask", ask)
+    monkeypatch.setattr(roofs.question, "ask", ask)
     assert roofs.write([tmp_path], 2, "float64", 0.5, ["cuda"]) is None
     what = {"dtype": "float64", "seconds": 0.5}
     assert asked == [(roofs.__name__, 2, {**what, "threads": 2, "best": []}), (roofs.DEVICES["cuda"], 2, what)]
@@ -117,12 +118,12 @@ def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (child.Answer({"device": "cuda", "reason": "no CUDA device: none"}, None), "no CUDA device: none"),
-        (child.Answer(None, "the process ended with 1: killed"), "the process ended with 1: killed"),
+        (question.Answer({"device": "cuda", "reason": "no CUDA device: none"}, None), "no CUDA device: none"),
+        (question.Answer(None, "the process ended with 1: killed"), "the process ended with 1: killed"),
     ],
 )
 def test_a_device_that_cannot_be_measured_has_a_reason(tmp_path, monkeypatch, answer, why):
-    monkeypatch.setattr(roofs.child, "ask", lambda module, *_, **__: CPU if module == roofs.__name__ else answer)
+    monkeypatch.setattr(roofs.question, "ask", lambda module, *_, **__: CPU if module == roofs.__name__ else answer)
     said = roofs.write([tmp_path], 2, "float64", 0.5, ["cuda", "mps"])
     cannot = "nothing here measures the limits of such a device"
     assert said == f"cuda: {why}; mps: {cannot}"
@@ -131,7 +132,7 @@ def test_a_device_that_cannot_be_measured_has_a_reason(tmp_path, monkeypatch, an
 
 def test_without_a_device_its_process_says_why(tmp_path):
     """The real one, where there is no GPU, with or without CuPy."""
-    answer = child.ask(roofs.DEVICES["cuda"], {"dtype": "float32", "seconds": 0.001}, timeout_s=roofs.TIMEOUT_S)
+    answer = question.ask(roofs.DEVICES["cuda"], {"dtype": "float32", "seconds": 0.001}, timeout_s=roofs.TIMEOUT_S)
     assert answer.reason is None
     assert answer.found["reason"] or answer.found["roofs"]["measured"]
 
@@ -143,6 +144,7 @@ def test_it_is_no_record(tmp_path):
 
 
 BEST_NS = 25_000
+KNOWN = [BestLook(name="look", processors=1, best_ns=BEST_NS)]
 
 
 def looks_of(monkeypatch, takes):
@@ -153,8 +155,7 @@ def looks_of(monkeypatch, takes):
 def test_a_roof_that_has_no_quiet_moment_is_measured_again_and_then_refused(small, monkeypatch):
     small({})
     looks_of(monkeypatch, lambda: 2 * BEST_NS)
-    known = [("look", 1, BEST_NS)]
-    busy = roofs.measure(1, "float32", 7e-5, known).measured[1]
+    busy = roofs.measure(1, "float32", 7e-5, KNOWN).measured[1]
     alone = roofs.measure(1, "float32", 7e-5).measured[1]
     assert len(busy.looks_ns) == len(busy.data) >= 1 + roofs.AGAIN
     assert busy.refused == f"the machine was busy: 0 of {len(busy.data)} rounds were between two quiet looks"
@@ -176,7 +177,7 @@ def test_what_was_busy_has_its_next_turn_behind_all_others(small, monkeypatch):
 
     monkeypatch.setattr(roofs, "short_rounds", rounds)
     looks_of(monkeypatch, lambda: BEST_NS * (1 if quiet else 2))
-    found = roofs.measure(1, "float32", 7e-5, [("look", 1, BEST_NS)])
+    found = roofs.measure(1, "float32", 7e-5, KNOWN)
     first, second, *_ = order
     assert order[-2:] == [first, second]
     assert {one.refused for one in found.measured} == {None}
@@ -196,7 +197,7 @@ def test_what_was_busy_has_its_next_turn_behind_all_others(small, monkeypatch):
     ],
 )
 def test_a_limit_that_no_other_round_confirms_is_doubted(name, data, why):
-    found = roofs._Roof(lambda: None, Measured(name=name, work=1, data=tuple(data))).doubt(LookFacts())
+    found = roofs._Limit(lambda: None, Measured(name=name, work=1, data=tuple(data))).doubt(LookFacts())
     assert found == (why and f"the machine was busy: {why}")
 
 

@@ -8,7 +8,7 @@ import pytest
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.machine.child import Answer
+from mlpbench.bench.machine.question import Answer
 from mlpbench.bench.measure import cold
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record.schema import KernelInfo
@@ -70,7 +70,7 @@ def test_a_kernel_that_cannot_start_has_a_reason():
 
 
 def test_beside_a_process_that_has_an_exclusive_card_there_is_no_start(monkeypatch):
-    monkeypatch.setattr(cold.child, "ask", lambda *_, **__: pytest.fail("a second process finds no device"))
+    monkeypatch.setattr(cold.question, "ask", lambda *_, **__: pytest.fail("a second process finds no device"))
     suite = SimpleNamespace(
         admitted=lambda _: SimpleNamespace(kernel_info=KernelInfo(describe={"compute_mode": "exclusive"}))
     )
@@ -89,7 +89,7 @@ def test_a_fresh_start_finds_empty_caches_and_the_next_one_what_it_left(monkeypa
             (Path(folder) / "code").touch()
         return Answer({"import_s": 1.0, "construct_s": 1.0}, None)
 
-    monkeypatch.setattr(cold.child, "ask", ask)
+    monkeypatch.setattr(cold.question, "ask", ask)
     found = cold.starts(suite("numpy"), "numpy", fresh=True)
     assert [start.fresh for start in found[0]] == [True, False]
     assert set(seen[0]) == set(cold.CACHES)
@@ -111,7 +111,7 @@ def test_numba_tells_what_it_compiles():
 def test_the_peak_of_memory_is_seen_after_it_is_gone():
     code = """
 import numpy as np
-from mlpbench.bench.machine.child import Answer
+from mlpbench.bench.machine.question import Answer
 from mlpbench.bench.measure import cold
 big = np.ones(60_000_000, np.uint8); del big
 before = cold.begin()

@@ -57,7 +57,3 @@ def test_one_at_a_time_is_one_case_whatever_the_batch_sizes():
 def test_an_unknown_mode_names_the_nearest():
     with pytest.raises(UserError, match=r"unknown mode 'batch' \(did you mean batched\?\); there are per_sample"):
         cases_.grid(("batch",), (1,))
-
-
-def test_a_case_as_json():
-    assert Case("batched", 10).as_dict() == {"mode": "batched", "batch_size": 10}

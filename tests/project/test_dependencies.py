@@ -13,7 +13,6 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 #: What is imported under another name than it is installed by, or comes with what is installed.
 INSTALLED_BY = {
     "array_api_compat": {"array-api-compat"},
-    "PIL": {"pillow"},
     "_pytest": {"pytest"},
     "cupy": {"cupy-cuda12x", "cupy-cuda13x"},
     "cupyx": {"cupy-cuda12x", "cupy-cuda13x"},

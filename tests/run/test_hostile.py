@@ -2,11 +2,10 @@
 
 import os
 import re
-from dataclasses import replace
 
 import pytest
 
-from mlpbench.bench.machine import guard, supervised
+from mlpbench.bench.machine import child, cleanup
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.record import runs
 from mlpbench.kernels import registry
@@ -64,13 +63,13 @@ BADLY = {"crashes-last": "died of SIGSEGV", "never-ends": "was stopped 1 s after
 
 #: Processes that hang have little time. The others have as much as a busy machine needs.
 HANG = ('"asks-hangs"', "--kernel=hangs")
-unhurried = supervised.run
+unhurried = child.run
 
 
-def hurried(command, environ, limits, **how):
+def hurried(command, environ, seconds, **how):
     """Run a process under limits, which for one that hangs are seconds."""
     hangs = any(mark in word for word in command for mark in HANG)
-    return unhurried(command, environ, replace(limits, seconds=5.0) if hangs else limits, **how)
+    return unhurried(command, environ, 5.0 if hangs else seconds, **how)
 
 
 @pytest.fixture
@@ -83,12 +82,12 @@ def hostile(tmp_path, monkeypatch):
     folder = offer(tmp_path, **entries)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(ROOT)]))
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setattr(supervised, "run", hurried)
-    monkeypatch.setattr(supervised, "TICK_S", 0.2)
-    monkeypatch.setattr(supervised, "GRACE_S", 1.0)
+    monkeypatch.setattr(child, "run", hurried)
+    monkeypatch.setattr(child, "TICK_S", 0.2)
+    monkeypatch.setattr(child, "GRACE_S", 1.0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(supervised, "memory_limit", lambda: 600 * 2**20)
+    monkeypatch.setattr(child, "memory_limit", lambda: 600 * 2**20)
     monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
     monkeypatch.setattr("mlpbench.bench.cli.report.write_reports", lambda *_: [])
     registry._points.cache_clear()
@@ -118,7 +117,7 @@ def test_each_is_named_and_the_others_go_on(hostile, capsys, tmp_path, monkeypat
     assert {kernel for kernel, _ in run.left_out} == {"hangs", "leaks", "prints"}, "not started again"
     assert set(kernels) <= {record.kernel for record in run.records}
     assert re.search(r"^leaves 1/2: it left \d+ process(es)? behind: killed$", err, re.MULTILINE)
-    assert guard.marked(guard.PARENT, str(os.getpid())) == []
+    assert cleanup.processes_in(tmp_path / "tmp") == []
 
 
 def test_check_names_each_and_goes_on(hostile, capsys):

@@ -145,8 +145,7 @@ def test_kills_at_random_moments(stopped):
         assert {name: now[name] for name in before} == before, f"kill {number} changed a result"
         before = now
     assert subprocess.run(words, env=env, check=False, capture_output=True).returncode == 0
-    # A folder has no lock yet for some microseconds: one that was left then is nobody's that is known.
-    assert list(Path(env["TMPDIR"]).glob("*/lock")) == [], "the next start removes what a kill of all has left"
+    assert list(Path(env["TMPDIR"]).glob("mlpbench-*")) == [], "the next start removes what a kill of all has left"
     after, run = finished(folder), runs.read_run(folder)
     assert {name: after[name] for name in before} == before
     assert sorted((record.kernel, record.repeat) for record in run.records) == sorted(run.plan.order)

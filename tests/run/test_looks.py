@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mlpbench.bench.machine.environment import machine_id
+from mlpbench.bench.machine.identity import machine_id
 from mlpbench.bench.record import look as file
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.look import BestLook

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from mlpbench.bench import cases as cases_
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import child, supervised
+from mlpbench.bench.machine import child
 from mlpbench.bench.machine.binding import Binding, choose
-from mlpbench.bench.machine.environment import THREAD_VARIABLES, machine_id
+from mlpbench.bench.machine.identity import machine_id
+from mlpbench.bench.machine.variables import THREAD_VARIABLES
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.record import runs
@@ -254,8 +255,8 @@ WHOLE = "done(); open(raw.replace('.json', '.whole'), 'w').close(); "
 def test_a_process_that_ends_badly_keeps_a_record_that_was_whole_and_its_end_is_named(
     execute, monkeypatch, body, ended
 ):
-    monkeypatch.setattr(supervised, "TICK_S", 0.1)
-    monkeypatch.setattr(supervised, "GRACE_S", 0.2)
+    monkeypatch.setattr(child, "TICK_S", 0.1)
+    monkeypatch.setattr(child, "GRACE_S", 0.2)
     (outcome,), folder, _ = execute(WHOLE + body, plan())
     assert outcome.problems == (f"the process {ended}; its record was whole by then, and counts",)
     run = runs.read_run(folder)

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import msgspec
 import numpy as np
 
-from mlpbench.bench.machine import environment, supervised
+from mlpbench.bench.machine import child, environment
 from mlpbench.bench.plan import probe
 from mlpbench.bench.record import schema
 from mlpbench.bench.run import process as process_
@@ -137,9 +137,9 @@ def over_when_heard(monkeypatch):
 
     Seconds that a test chooses are either long to wait for, or too few on a busy machine.
     """
-    read, now, heard = supervised._read, supervised.now, []
-    monkeypatch.setattr(supervised, "_read", lambda *at: read(*at) and heard.append(True) is None)
-    monkeypatch.setattr(supervised, "now", lambda: now() + (1e6 if heard else 0.0))
+    read, now, heard = child._read, child.now, []
+    monkeypatch.setattr(child, "_read", lambda *at: read(*at) and heard.append(True) is None)
+    monkeypatch.setattr(child, "now", lambda: now() + (1e6 if heard else 0.0))
 
 
 def gone(*pids):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 
-from mlpbench.kernels.looks import LOOKS
+from mlpbench.kernels.colours import COLOURS
 
 Theme = Literal["light", "dark"]
 #: Colours of a light and of a dark page by the names of its stylesheet's variables. The series, for parts of a whole
@@ -69,8 +69,8 @@ def series(names: Iterable[str]) -> list[Series]:
 
 
 def _look(name: str) -> Series:
-    if name in LOOKS:
-        return Series(name, f"var(--kernel-{name})", _SHAPES[LOOKS[name][2]])
+    if name in COLOURS:
+        return Series(name, f"var(--kernel-{name})", _SHAPES[COLOURS[name][2]])
     number = int.from_bytes(sha256(name.encode()).digest()[:4], "big")
     mark = list(_SHAPES)[number // len(_OTHERS) % len(_SHAPES)]
     return Series(name, f"var(--other-{number % len(_OTHERS)})", _SHAPES[mark])
@@ -78,7 +78,7 @@ def _look(name: str) -> Series:
 
 def colours(theme: Theme) -> dict[str, str]:
     """Return the colour of each variable in a theme."""
-    kernels = {f"kernel-{name}": look[:2] for name, look in LOOKS.items()}
+    kernels = {f"kernel-{name}": look[:2] for name, look in COLOURS.items()}
     others = {f"other-{number}": pair for number, pair in enumerate(_OTHERS)}
     return {name: pair[theme == "dark"] for name, pair in {**_COLOURS, **kernels, **others}.items()}
 

@@ -108,12 +108,11 @@ def _of_machine(run: Run) -> dict[str, str]:
         "Affinity": f"processors {_ranges(machine.affinity)}" if machine.affinity else UNREADABLE,
         "Binding": binding.words() if (binding := run.plan and run.plan.binding) else "none asked for",
         "Caches": _text(*caches),
-        "Memory": UNREADABLE if machine.memory_bytes is None else words.data_size(machine.memory_bytes),
         "Frequency governor": _text(machine.governor),
         "Load at the start": f"{load} over 1, 5 and 15 minutes" if load else UNREADABLE,
         "Operating system": _text(system.distribution, system.system, system.release),
         "Environment": run.plan.env.words() if run.plan and run.plan.env else "mlpbench's own",
-        "Python": _text(python.implementation, python.version, python.compiler),
+        "Python": _text(python.implementation, python.version),
         "Libraries": ", ".join(f"{name} {version}" for name, version in there.libraries.items()) or UNRECORDED,
         "BLAS and thread pools": _pools(run),
         "Threads given": _text(there.threads),
@@ -162,9 +161,7 @@ def _gpu(gpu: Gpu) -> str:
     named = {
         "driver": gpu.driver,
         "memory": gpu.memory,
-        "sm clock": gpu.sm_clock,
         "power limit": gpu.power_limit,
-        "compute mode": gpu.compute_mode,
         "of": f"{gpu.cards} cards" if gpu.cards and gpu.cards > 1 else None,
         "a slice": "(MIG)" if gpu.mig else None,
     }

@@ -19,7 +19,7 @@ import msgspec
 
 from mlpbench import __version__
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import environment, host
+from mlpbench.bench.machine import identity
 from mlpbench.bench.record.fields import Name, Text
 from mlpbench.bench.run import seal
 
@@ -63,7 +63,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 def facts() -> Facts:
     """Return what this worker is."""
-    return Facts(environment.machine_id(), host.host(), host.boot(), __version__)
+    return Facts(identity.machine_id(), identity.host(), identity.boot(), __version__)
 
 
 def digest(content: bytes) -> str:

@@ -15,7 +15,7 @@ from mlpbench.kernels import reference
 from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.mlp_onnxruntime import build_model
-from mlpbench.kernels.models import guard, network
+from mlpbench.kernels.models import network, onnx_size
 from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
@@ -238,7 +238,7 @@ def test_a_model_beside_other_words(tmp_path):
 
 
 def test_many_small_parts_are_refused_before_a_library_reads_them(tmp_path):
-    many = b"\x0a\x00" * (guard.MAX_FIELDS + 1)  # empty nodes
+    many = b"\x0a\x00" * (onnx_size.MAX_FIELDS + 1)  # empty nodes
     text = b"\x12" + bytes([0x80, 0x80, 0x80, 0x04]) + b"x" * 2**23
     for body in (many, text):
         length, graph = len(body), b"\x3a"

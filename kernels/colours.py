@@ -7,7 +7,7 @@ from __future__ import annotations
 
 #: A colour on white, one on black, and a mark of `bench.report.charts.style`. A hue is a family: numpy blue, numba
 #: green, its vector kernels orange to brown, devices red, peers grey to purple.
-LOOKS = {
+COLOURS = {
     "numpy": ("#1f62c4", "#5b9bf5", "square"),
     "numpy-out": ("#3f8fd6", "#9cc8fa", "diamond"),
     "numba": ("#0b7a3b", "#34b568", "circle"),
